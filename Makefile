@@ -1,0 +1,70 @@
+# Every target sets itself up in .venv from nothing but Python >= 3.11 (make PYTHON=python3.12 ...).
+# The install is editable: a change in rnnlm/ is live, and a second call installs nothing.
+
+PYTHON     ?= python3
+VENV       := .venv
+BIN        := $(VENV)/bin
+PIP        := $(BIN)/python -m pip install -q --disable-pip-version-check
+BENCHMARKS := $(sort $(wildcard benchmarks/*.py))
+
+DEMO_CORPUS  ?= corpora/chinese.txt
+DEMO_OPTIONS ?= --time 75s
+PYTEST_OPTIONS ?=
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test lint bench clean
+
+help:
+	@echo 'make demo    train a small model in under two minutes, then predict and sample'
+	@echo 'make test    run the tests'
+	@echo 'make lint    check format, style and types'
+	@echo 'make bench   print the tables of benchmarks/'
+	@echo 'make clean   remove .venv, caches and the demo model'
+
+demo: $(VENV)/core.stamp
+	@echo '# Learn from $(DEMO_CORPUS):'
+	$(BIN)/rnnlm train $(DEMO_CORPUS) -o demo.npz $(DEMO_OPTIONS)
+	@echo '# Which word comes next?'
+	$(BIN)/rnnlm predict -m demo.npz "我 昨天 上学 迟到 了 ， 老师 批评 了"
+	@echo '# The same question after every word:'
+	$(BIN)/rnnlm predict -m demo.npz --each "我 昨天 上学"
+	@echo '# Five sentences of its own:'
+	$(BIN)/rnnlm sample -m demo.npz --count 5
+
+test: $(VENV)/test.stamp
+	$(BIN)/python -m pytest $(PYTEST_OPTIONS)
+
+lint: $(VENV)/lint.stamp
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+bench: $(VENV)/test.stamp
+	@set -e; for program in $(BENCHMARKS); do echo "# $$program"; $(BIN)/python $$program; done
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis demo.npz
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The stamp comes after everything that can fail, so that a broken start is tried again.
+$(VENV)/venv.stamp:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	    echo 'rnnlm needs Python 3.11 or newer; "$(PYTHON)" is not. Try: make PYTHON=python3.12' >&2; \
+	    exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	    echo 'This Python has no venv module. On Debian and Ubuntu: apt install python3-venv' >&2; \
+	    exit 1; }
+	@echo '# Setting up $(VENV)'
+	@$(PYTHON) -m venv --clear $(VENV)
+	@touch $@
+
+$(VENV)/core.stamp: pyproject.toml $(VENV)/venv.stamp
+	@echo '# Installing rnnlm'
+	@$(PIP) -e .
+	@touch $@
+
+$(VENV)/test.stamp $(VENV)/lint.stamp: $(VENV)/%.stamp: pyproject.toml $(VENV)/venv.stamp
+	@echo '# Installing rnnlm and its $* tools'
+	@$(PIP) -e '.[$*]'
+	@touch $@

@@ -1,0 +1,29 @@
+"""The errors that a user can cause or meet: one class per room of the house.
+
+Every message says what was found, what was expected and what to do. The command line prints it
+as one sentence and leaves with exit code 1; a notebook sees an ordinary exception.
+"""
+
+
+class RnnlmError(Exception):
+    """Base class of every expected failure."""
+
+
+class CorpusError(RnnlmError):
+    """A text can not be read, decoded or is too short for what was asked."""
+
+
+class TokenizerError(RnnlmError):
+    """A tokenizer's options, dictionary or version do not fit."""
+
+
+class VocabularyError(RnnlmError):
+    """A vocabulary is empty, malformed or differs from the one expected."""
+
+
+class CheckpointError(RnnlmError):
+    """A checkpoint is missing, foreign, damaged or of another version."""
+
+
+class TrainingError(RnnlmError):
+    """Training can not start or can not go on."""

@@ -1,0 +1,128 @@
+"""Log likelihood of ids: of a long text in parallel columns, exactly as if it had been read in one piece."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rnnlm.inference.model import Array, SequenceModel
+from rnnlm.text.vocabulary import BOS, EOS
+
+COLUMNS = 64
+WINDOW = 64  # steps at a time
+WARM_UP = 512  # tokens that a column of a stream reads before its own first one, to find its state
+SMALLEST_COLUMN = 8 * WARM_UP  # so that the warm-up costs at most an eighth
+
+
+class Sequence(Protocol):
+    """A long row of ids."""
+
+    def __len__(self) -> int:
+        """Number of ids."""
+
+    def take(self, positions: NDArray[np.int64]) -> Array:
+        """Ids at the given positions."""
+
+
+class _Columns:
+    """Stretches of a sequence, read side by side.
+
+    first: where each column starts to read; own: where its own tokens start (the rest is warm-up); end: where it stops.
+    """
+
+    def __init__(self, sequence: Sequence, first: Array, own: Array, end: Array, resets: bool) -> None:
+        self.sequence, self.first, self.own, self.end, self.resets = sequence, first, own, end, resets
+
+    def windows(self) -> Iterator[tuple[Array, Array, Array | None, Array]]:
+        """Inputs, targets, keep and which targets count, (T, B) each."""
+        for start in range(0, int((self.end - self.first).max()), WINDOW):
+            longest = int((self.end - self.first).max()) - start
+            steps = np.arange(start, start + min(WINDOW, longest), dtype=np.int64)
+            positions = self.first + steps[:, None]
+            counted = (positions >= self.own) & (positions < self.end)
+            last = len(self.sequence) - 1
+            targets = self.sequence.take(np.minimum(positions, last))
+            inputs = self.sequence.take(np.clip(positions - 1, 0, last))
+            inputs[positions == 0] = BOS
+            keep = None
+            if self.resets:
+                inputs[inputs == EOS] = BOS
+                keep = (inputs != BOS).astype(np.float32)[:, :, None]
+            yield inputs, targets, keep, counted
+
+
+def _lay_out(sequence: Sequence, context: str, columns: int) -> _Columns:
+    """Cut a sequence into columns: at sentence ends, where that is exact, else with a warm-up before each part."""
+    N = len(sequence)
+    if context == "sentence":
+        edges = _sentence_edges(sequence, min(columns, max(1, N // WINDOW)))
+        return _Columns(sequence, edges[:-1], edges[:-1], edges[1:], resets=True)
+    columns = max(1, min(columns, N // SMALLEST_COLUMN))
+    edges = np.arange(columns + 1, dtype=np.int64) * N // columns
+    return _Columns(sequence, np.maximum(edges[:-1] - WARM_UP, 0), edges[:-1], edges[1:], resets=False)
+
+
+def _sentence_edges(sequence: Sequence, columns: int) -> Array:
+    """Places that cut the sequence into about equal parts, each moved on to the next start of a sentence."""
+    N = len(sequence)
+    edges = [0]
+    for column in range(1, columns):
+        place = max(N * column // columns, edges[-1])
+        while place < N:
+            positions = np.arange(place, min(place + WINDOW, N), dtype=np.int64)
+            ends = np.flatnonzero(sequence.take(positions) == EOS)
+            if len(ends):
+                place += int(ends[0]) + 1
+                break
+            place += WINDOW
+        edges.append(min(place, N))
+    return np.unique(np.array([*edges, N], dtype=np.int64))
+
+
+def _pieces(columns: _Columns, parts: int) -> list[_Columns]:
+    """The columns shared out to `parts` workers."""
+    splits = [np.array_split(a, min(parts, len(columns.first))) for a in (columns.first, columns.own, columns.end)]
+    return [_Columns(columns.sequence, *arrays, columns.resets) for arrays in zip(*splits, strict=True)]
+
+
+def _column_nats(model: SequenceModel, columns: _Columns) -> Iterator[tuple[Array, Array, Array]]:
+    """Window by window: targets, nats and which of them count."""
+    state: Any = model.zero_state(len(columns.first))
+    for inputs, targets, keep, counted in columns.windows():
+        nats, state = model.nats(inputs, targets, state, keep)
+        yield targets, nats, counted
+
+
+def sequence_nats(model: SequenceModel, sequence: Sequence, context: str, threads: int = 1) -> tuple[float, int]:
+    """Summed negative log likelihood in nats, and the number of tokens (all of them; </s> too).
+
+    context "sentence": every sentence starts at <s> with a zero state. "stream": the state is carried through; a text
+    of more than 4,096 tokens is read in up to 64 columns, each of which first reads the 512 tokens before its part.
+    """
+    totals = sequence_totals(model, sequence, context, ids=(), threads=threads)
+    return totals[0][0], totals[0][1]
+
+
+def sequence_totals(
+    model: SequenceModel, sequence: Sequence, context: str, ids: tuple[int, ...], threads: int = 1
+) -> list[tuple[float, int]]:
+    """Summed nats and number of tokens: of everything first, then of each of `ids` (such as <unk>) alone."""
+    if len(sequence) == 0:
+        return [(0.0, 0)] * (1 + len(ids))
+
+    def work(columns: _Columns) -> Array:
+        totals = np.zeros((1 + len(ids), 2))
+        for targets, nats, counted in _column_nats(model, columns):
+            for row, wanted in enumerate([counted, *(counted & (targets == each) for each in ids)]):
+                totals[row] += nats[wanted].sum(dtype=np.float64), wanted.sum()
+        return totals
+
+    pieces = _pieces(_lay_out(sequence, context, COLUMNS), threads)
+    if len(pieces) == 1:
+        total = work(pieces[0])
+    else:
+        with ThreadPoolExecutor(threads) as pool:
+            total = sum(pool.map(work, pieces), start=np.zeros((1 + len(ids), 2)))
+    return [(float(nats), int(tokens)) for nats, tokens in total]

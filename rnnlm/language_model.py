@@ -1,0 +1,286 @@
+"""A trained language model as a user meets it: text in, text and probabilities out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from os import PathLike
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from rnnlm import checkpoint
+from rnnlm.errors import CheckpointError, VocabularyError
+from rnnlm.inference.generation import SamplingOptions, beam_search, sample
+from rnnlm.inference.scoring import sequence_totals
+from rnnlm.nn.network import Network, NetworkConfig
+from rnnlm.text.corpus import TokenizedCorpus, sequence
+from rnnlm.text.tokenizers import TOKENIZERS, Tokenizer
+from rnnlm.text.vocabulary import BOS, EOS, FIRST, UNK, Vocabulary
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+CONTEXTS = ("sentence", "stream")
+
+
+class Candidate(NamedTuple):
+    """A possible next token."""
+
+    token: str
+    probability: float
+
+
+class Prediction(NamedTuple):
+    """What may follow a context; the candidates are ranked."""
+
+    context: str
+    candidates: list[Candidate]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Figures of a text under a model. Sums are over all tokens, </s> included, <s> never."""
+
+    tokens: int
+    oov: int
+    characters: int
+    logprob_nats: float
+    oov_logprob_nats: float
+
+    @property
+    def nats_per_token(self) -> float:
+        """Cross-entropy: -log p of the text in nats, divided by its tokens."""
+        return -self.logprob_nats / self.tokens
+
+    @property
+    def perplexity(self) -> float:
+        """exp(nats per token), unknown words counted at the probability of <unk>."""
+        return _exp(self.nats_per_token)
+
+    @property
+    def perplexity_excluding_oov(self) -> float:
+        """The same over the known tokens only; unknown ones still serve as context."""
+        known = self.tokens - self.oov
+        return _exp(-(self.logprob_nats - self.oov_logprob_nats) / known) if known else math.nan
+
+    @property
+    def bits_per_char(self) -> float:
+        """-log2 p of the text divided by its characters: comparable between any two tokenizations of a text."""
+        return -self.logprob_nats / math.log(2) / self.characters
+
+
+def _exp(nats: float) -> float:
+    return math.exp(nats) if nats < 700 else math.inf
+
+
+class LanguageModel:
+    """A tokenizer, a vocabulary and a network that belong together, and how they were trained.
+
+    >>> model = LanguageModel.load("rnnlm.npz")  # doctest: +SKIP
+    >>> model.predict("我 昨天 上学", k=3).candidates  # doctest: +SKIP
+    [Candidate(token='迟到', probability=0.41), ...]
+    """
+
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        vocabulary: Vocabulary,
+        network: Network,
+        context: str,
+        training: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Join the parts; `context` is "sentence" or "stream", `training` how the network came about (JSON)."""
+        if network.config.vocabulary_size != len(vocabulary):
+            raise CheckpointError(
+                f"The network has {network.config.vocabulary_size:,} outputs, the vocabulary {len(vocabulary):,} "
+                "tokens. The checkpoint is damaged or was edited."
+            )
+        if context not in CONTEXTS:
+            raise CheckpointError(f"The checkpoint's context is {context!r}; expected one of {', '.join(CONTEXTS)}.")
+        self.tokenizer, self.vocabulary, self.network, self.context = tokenizer, vocabulary, network, context
+        self.training: dict[str, Any] = dict(training or {})
+
+    # --- files --------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def load(cls, path: str | PathLike[str]) -> LanguageModel:
+        """Model from a checkpoint; of the file's arrays only the parameters are read.
+
+        Raises:
+            CheckpointError: missing, foreign, damaged, or of a newer version.
+        """
+        header, arrays = checkpoint.load(path, wanted=_is_parameter)
+        return cls.from_parts(header, arrays)
+
+    @classmethod
+    def from_parts(cls, header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> LanguageModel:
+        """Model from a checkpoint's header and parameters."""
+        if header.get("kind") != "rnn":
+            raise CheckpointError(f"The checkpoint holds a model of kind {header.get('kind')!r}; expected 'rnn'.")
+        config = NetworkConfig.from_header(header.get("network"))
+        return cls(
+            tokenizer_from_header(header.get("tokenizer")),
+            Vocabulary.from_header(header.get("vocabulary")),
+            Network(config, arrays),
+            str(header.get("context")),
+            _mapping(header.get("training")),
+        )
+
+    def save(
+        self,
+        path: str | PathLike[str],
+        params: Mapping[str, NDArray[Any]] | None = None,
+        training_arrays: Mapping[str, NDArray[Any]] | None = None,
+    ) -> None:
+        """Write the checkpoint in one piece: the old file stays until the new one is complete.
+
+        params: other parameters than the network's present ones. training_arrays: what --resume needs.
+        """
+        header = {
+            "kind": "rnn",
+            "context": self.context,
+            "tokenizer": {"name": self.tokenizer.name, "options": self.tokenizer.options()},
+            "vocabulary": self.vocabulary.to_header(),
+            "network": self.network.config.to_header(),
+            "training": self.training,
+        }
+        arrays = dict(self.network.params if params is None else params)
+        checkpoint.save(path, header, arrays | dict(training_arrays or {}))
+
+    # --- text <-> ids -------------------------------------------------------------------------------------------
+
+    @property
+    def level(self) -> str:
+        """What a token is: "char" or "word"."""
+        return self.tokenizer.name
+
+    @property
+    def reads_lines(self) -> bool:
+        """Whether a line's end is </s>; else the newline is a token like any other."""
+        return reads_lines(self.level, self.context)
+
+    def tokens(self, text: str) -> list[str]:
+        """Tokens of a text."""
+        return self.tokenizer.tokenize(text)
+
+    def encode(self, text: str) -> NDArray[np.int32]:
+        """Ids of a text's tokens, unknown ones as <unk>; in a stream of words a line's end is </s>."""
+        if self.context == "stream" and self.reads_lines:
+            import numpy as np
+
+            lines = [self.vocabulary.encode(self.tokens(line)) for line in text.split("\n")]
+            end = np.array([EOS], dtype=np.int32)
+            return np.concatenate([part for line in lines for part in (line, end)][:-1])
+        return self.vocabulary.encode(self.tokens(text))
+
+    def unknown_tokens(self, text: str) -> list[str]:
+        """The text's tokens that the vocabulary lacks, in order of appearance, each once."""
+        tokens = [token for line in text.split("\n") for token in self.tokens(line)]
+        known = self.vocabulary.encode(tokens) != UNK
+        return list(dict.fromkeys(token for token, is_known in zip(tokens, known, strict=True) if not is_known))
+
+    def render(self, ids: Any) -> str:
+        """Text of ids; </s> is a line's end."""
+        lines: list[list[str]] = [[]]
+        for each in ids:
+            if each == EOS:
+                lines.append([])
+            elif each != BOS:
+                lines[-1].append(self.vocabulary.token(int(each)))
+        return "\n".join(self.tokenizer.join(line) for line in lines)
+
+    def never_generated(self) -> list[int]:
+        """Ids that are no text: <s>, <unk>, and </s> where lines do not end with it."""
+        return [BOS, UNK] if self.reads_lines else [BOS, EOS, UNK]
+
+    # --- what a language model is for ---------------------------------------------------------------------------
+
+    def predict(self, text: str, k: int = 10) -> Prediction:
+        """The k most probable next tokens. Probabilities are the model's own; <unk> is left out of the ranking."""
+        import numpy as np
+
+        prefix = np.concatenate([[BOS], self.encode(text)])[:, None]
+        log_probabilities, _ = self.network.next_log_probabilities(prefix, self.network.zero_state(1))
+        return Prediction(text, self._ranked(log_probabilities[0], k))
+
+    def predict_each(self, text: str, k: int = 1) -> list[Prediction]:
+        """The k most probable next tokens after <s> and after every token of the text, as in the article's figure."""
+        import numpy as np
+
+        ids = self.encode(text)
+        prefix = np.concatenate([[BOS], ids])[:, None]
+        log_probabilities, _ = self.network.log_probabilities(prefix, self.network.zero_state(1))
+        tokens = ["<s>", *([t for t in self.tokens(text)] if not self.context == "stream" else map(self._shown, ids))]
+        return [
+            Prediction(token, self._ranked(row[0], k)) for token, row in zip(tokens, log_probabilities, strict=True)
+        ]
+
+    def _shown(self, token_id: int) -> str:
+        return self.vocabulary.token(int(token_id))
+
+    def _ranked(self, log_probabilities: NDArray[Any], k: int) -> list[Candidate]:
+        import numpy as np
+
+        scores = log_probabilities.copy()
+        scores[[i for i in self.never_generated() if i != EOS]] = -np.inf
+        k = min(k, len(scores) - FIRST + 1)
+        best = np.argpartition(-scores, k - 1)[:k]
+        best = best[np.lexsort((best, -scores[best]))]
+        return [Candidate(self._shown(i), float(np.exp(log_probabilities[i]))) for i in best]
+
+    def sample(
+        self, prompt: str, options: SamplingOptions, rng: np.random.Generator, count: int = 1
+    ) -> Iterator[list[int | None]]:
+        """Continue a prompt `count` times at once; yields for every step the next id of each text, None where it ended."""
+        return sample(self.network, self._prefix(prompt), options, rng, count, self.never_generated(), self._end())
+
+    def beam(self, prompt: str, length: int, width: int, count: int = 1) -> list[tuple[list[int], float]]:
+        """The `count` most probable continuations that a beam of `width` finds: ids and log probability in nats."""
+        found = beam_search(self.network, self._prefix(prompt), length, width, self.never_generated(), self._end())
+        return found[:count]
+
+    def _prefix(self, prompt: str) -> list[int]:
+        return [BOS, *(int(i) for i in self.encode(prompt))]
+
+    def _end(self) -> int | None:
+        """The id that ends a generated text: </s> where a text is a sentence."""
+        return EOS if self.context == "sentence" else None
+
+    def evaluate(self, corpus: TokenizedCorpus, threads: int = 1) -> Evaluation:
+        """Log likelihood of a tokenized text; see `inference.scoring.sequence_nats` for how it is read."""
+        ids = sequence(corpus, self.vocabulary, 0, len(corpus.ids))
+        if not len(ids):
+            raise VocabularyError("The text has no tokens; nothing can be evaluated.")
+        (nats, tokens), (oov_nats, oov) = sequence_totals(self.network, ids, self.context, (UNK,), threads)
+        return Evaluation(tokens, oov, corpus.characters, -nats, -oov_nats)
+
+
+def reads_lines(level: str, context: str) -> bool:
+    """Whether a text is read line by line with </s> at the ends: everything but a stream of characters."""
+    return not (level == "char" and context == "stream")
+
+
+def tokenizer_from_header(header: Any) -> Tokenizer:
+    """Tokenizer from its JSON form in a checkpoint.
+
+    Raises:
+        CheckpointError: the form is not one that a tokenizer wrote.
+    """
+    described = _mapping(header)
+    make: Callable[[Any], Tokenizer] | None = getattr(TOKENIZERS.get(str(described.get("name"))), "from_options", None)
+    if make is None:
+        raise CheckpointError(
+            f"The checkpoint's tokenizer is {described.get('name')!r}; expected one of {', '.join(TOKENIZERS)}."
+        )
+    return make(_mapping(described.get("options")))
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise CheckpointError(f"The checkpoint's header holds {value!r} where an object was expected; it is damaged.")
+    return value
+
+
+def _is_parameter(name: str) -> bool:
+    return name.startswith(("embedding.", "rnn.", "output."))

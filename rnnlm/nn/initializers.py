@@ -1,0 +1,53 @@
+"""Initial values of the weight matrices. Each takes the random stream as an argument and returns (rows, columns)."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from rnnlm.nn.numerics import Array
+
+Initializer = Callable[[np.random.Generator, int, int, int], Array]
+
+
+def uniform(rng: np.random.Generator, rows: int, columns: int, hidden: int) -> Array:
+    """Uniform in +-1/sqrt(H): PyTorch's default for recurrent layers."""
+    bound = hidden**-0.5
+    return rng.uniform(-bound, bound, (rows, columns))
+
+
+def xavier(rng: np.random.Generator, rows: int, columns: int, hidden: int) -> Array:
+    """Uniform in +-sqrt(6 / (fan_in + fan_out)) for each gate's slab (Glorot and Bengio 2010)."""
+    bound = (6 / (min(rows, hidden) + columns)) ** 0.5
+    return rng.uniform(-bound, bound, (rows, columns))
+
+
+def orthogonal(rng: np.random.Generator, rows: int, columns: int, hidden: int) -> Array:
+    """Orthogonal rows or columns, slab by slab, from the QR decomposition of a Gaussian matrix (Saxe et al. 2013)."""
+    return np.concatenate([_orthogonal(rng, min(hidden, rows - start), columns) for start in range(0, rows, hidden)])
+
+
+def _orthogonal(rng: np.random.Generator, rows: int, columns: int) -> Array:
+    q, r = np.linalg.qr(rng.standard_normal((max(rows, columns), min(rows, columns))))
+    q *= np.sign(np.diag(r))  # makes the distribution uniform (Mezzadri 2007)
+    return q if rows >= columns else q.T
+
+
+def identity(rng: np.random.Generator, rows: int, columns: int, hidden: int) -> Array:
+    """Identity for square slabs, for relu networks (Le, Jaitly and Hinton 2015); small Gaussian otherwise."""
+    if columns == hidden and rows % hidden == 0:
+        return np.concatenate([np.eye(hidden)] * (rows // hidden))
+    return rng.normal(0, 0.001**0.5, (rows, columns))
+
+
+def article(rng: np.random.Generator, rows: int, columns: int, hidden: int) -> Array:
+    """Uniform in +-1e-4, as in the article's code."""
+    return rng.uniform(-1e-4, 1e-4, (rows, columns))
+
+
+INITIALIZERS: dict[str, Initializer] = {
+    "uniform": uniform,
+    "xavier": xavier,
+    "orthogonal": orthogonal,
+    "identity": identity,
+    "article": article,
+}

@@ -1,0 +1,70 @@
+"""Layers between ids and hidden states: look-up, dropout, recurrent layer.
+
+Every forward function returns its value and a callback that turns the gradient by that value into the gradients by
+its inputs and parameters. Nothing is remembered in an object between two calls.
+"""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from rnnlm.nn.cells import CELLS
+from rnnlm.nn.numerics import Array, sum_rows
+
+Params = Mapping[str, Array]
+Grads = dict[str, Array]
+
+
+def lookup(table: Array, ids: Array) -> tuple[Array, Callable[[Array], Array]]:
+    """Rows of a table: the product of a one-hot matrix with it, without the one-hot matrix.
+
+    table (V, D), ids (T, B). Returns (T, B, D) and the callback from its gradient to the table's.
+    """
+    V, D = table.shape
+    return table[ids], lambda dy: sum_rows(ids.reshape(-1), dy.reshape(-1, D), V)
+
+
+def dropout(x: Array, rate: float, rng: np.random.Generator | None) -> tuple[Array, Callable[[Array], Array]]:
+    """Inverted dropout: zero with probability `rate`, scale the rest by 1 / (1 - rate); nothing without `rng`."""
+    if rng is None or rate == 0:
+        return x, lambda dy: dy
+    mask = (rng.random(x.shape, dtype=np.float32) >= rate).astype(x.dtype)
+    mask /= 1 - rate
+    return x * mask, lambda dy: dy * mask
+
+
+def recurrent(
+    params: Params, suffix: str, cell: str, activation: str, x: Array, state: Array, keep: Array | None
+) -> tuple[Array, Array, Callable[[Array, Array | None], tuple[Array | None, Array, Grads]]]:
+    """One recurrent layer in one direction over T steps.
+
+    x: (T, B, D) floats, or (T, B) ids, which stand for one-hot vectors. state (S, B, H). keep: see `cells`.
+    Returns the outputs (T, B, H), the final state (S, B, H) and backprop(dy, dstate) -> (dx or None, dstate0, grads).
+    """
+    names = {part: f"rnn.{part}_{suffix}" for part in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")}
+    weight_ih, weight_hh = params[names["weight_ih"]], params[names["weight_hh"]]
+    bias_ih, bias_hh = params[names["bias_ih"]], params[names["bias_hh"]]
+    T, B = x.shape[:2]
+    if x.ndim == 2:  # one-hot: U x is a column of U; stored column by column, so this copies contiguous memory
+        gates, lookup_backprop = lookup(weight_ih.T, x)
+    else:
+        gates = (x.reshape(T * B, -1) @ weight_ih.T).reshape(T, B, -1)
+    gates += bias_ih
+    y, final, trace = CELLS[cell].forward(gates, weight_hh, bias_hh, state, keep, activation)
+
+    def backprop(dy: Array, dstate: Array | None = None) -> tuple[Array | None, Array, Grads]:
+        deltas = CELLS[cell].backward(dy, np.zeros_like(final) if dstate is None else dstate, trace)
+        by_input = deltas.input_gates.reshape(T * B, -1)
+        by_hidden = deltas.hidden_gates.reshape(T * B, -1)
+        grads = {
+            names["weight_hh"]: by_hidden.T @ trace.previous.reshape(T * B, -1),
+            names["bias_ih"]: by_input.sum(axis=0),
+            names["bias_hh"]: by_hidden.sum(axis=0),
+        }
+        if x.ndim == 2:
+            grads[names["weight_ih"]] = lookup_backprop(deltas.input_gates).T
+            return None, deltas.state, grads
+        grads[names["weight_ih"]] = by_input.T @ x.reshape(T * B, -1)
+        return (by_input @ weight_ih).reshape(x.shape), deltas.state, grads
+
+    return y, final, backprop

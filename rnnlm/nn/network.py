@@ -1,0 +1,237 @@
+"""The network: embedding or one-hot input, recurrent layers, output layer; forward, loss and gradients."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from rnnlm.errors import CheckpointError
+from rnnlm.nn.cells import CELLS
+from rnnlm.nn.initializers import INITIALIZERS
+from rnnlm.nn.layers import Grads, dropout, lookup, recurrent
+from rnnlm.nn.numerics import ACTIVATIONS, Array
+from rnnlm.nn.outputs import OUTPUTS, Loss
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """What a network is made of. `embedding_size` 0 means one-hot input; `activation` is for the basic cell only."""
+
+    vocabulary_size: int
+    cell: str = "lstm"
+    activation: str = "tanh"
+    hidden_size: int = 256
+    num_layers: int = 1
+    embedding_size: int = 0
+    dropout: float = 0.0
+    output: str = "softmax"
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Name and shape of every parameter, PyTorch's."""
+        H, G = self.hidden_size, CELLS[self.cell].gates
+        shapes: dict[str, tuple[int, ...]] = {}
+        width = self.vocabulary_size
+        if self.embedding_size:
+            shapes["embedding.weight"] = (self.vocabulary_size, self.embedding_size)
+            width = self.embedding_size
+        for layer in range(self.num_layers):
+            shapes[f"rnn.weight_ih_l{layer}"] = (G * H, width)
+            shapes[f"rnn.weight_hh_l{layer}"] = (G * H, H)
+            shapes[f"rnn.bias_ih_l{layer}"] = (G * H,)
+            shapes[f"rnn.bias_hh_l{layer}"] = (G * H,)
+            width = H
+        return shapes | OUTPUTS[self.output].shapes(self.vocabulary_size, H)
+
+    def to_header(self) -> dict[str, Any]:
+        """JSON form for the checkpoint."""
+        return asdict(self)
+
+    @classmethod
+    def from_header(cls, header: Any) -> "NetworkConfig":
+        """Config from its JSON form.
+
+        Raises:
+            CheckpointError: a field is missing, unknown, of another type or out of range.
+        """
+        wanted = {name: type(default) for name, default in asdict(cls(vocabulary_size=4)).items()}
+        if not isinstance(header, dict) or set(header) != set(wanted):
+            raise CheckpointError(
+                f"The checkpoint's network description has the fields {_fields(header)}; expected {sorted(wanted)}. "
+                "It is damaged or was written by another program."
+            )
+        for name, kind in wanted.items():
+            if type(header[name]) is not kind and not (kind is float and header[name] == 0):
+                raise CheckpointError(
+                    f"The checkpoint's network field {name!r} is {header[name]!r}; expected {kind.__name__}."
+                )
+        config = cls(**header)
+        families = {"cell": CELLS, "activation": ACTIVATIONS, "output": OUTPUTS}
+        sizes = (config.vocabulary_size - 3, config.hidden_size, config.num_layers, config.embedding_size + 1)
+        if (
+            any(getattr(config, field) not in family for field, family in families.items())
+            or not all(0 < size < 1 << 31 for size in sizes)
+            or config.num_layers > 1000
+            or not 0 <= config.dropout < 1
+        ):
+            raise CheckpointError(f"The checkpoint's network description is out of range: {header}.")
+        return config
+
+
+def _fields(header: Any) -> Any:
+    return sorted(map(str, header)) if isinstance(header, dict) else type(header).__name__
+
+
+class Network:
+    """A language model on ids: parameters under PyTorch's names, and pure functions of them.
+
+    ids are (T, B), time first; states are (S, L, B, H) with S = 1 (h) or 2 (h, c) and are values that go in and
+    come out. `keep` (T, B, 1) is 0 where a column starts anew (its state is set to zero before that step), else 1.
+    """
+
+    def __init__(self, config: NetworkConfig, params: Mapping[str, Array]) -> None:
+        """Wrap existing parameters.
+
+        Raises:
+            CheckpointError: names or shapes are not those of `config`.
+        """
+        expected = config.shapes()
+        found = {name: array.shape for name, array in params.items()}
+        if found != expected:
+            wrong = sorted(n for n in expected.keys() | found.keys() if expected.get(n) != found.get(n))[0]
+            raise CheckpointError(
+                f"Parameter {wrong} has shape {found.get(wrong)}; the network described beside it needs "
+                f"{expected.get(wrong)}. The checkpoint is damaged or was edited."
+            )
+        self.config = config
+        self.params = {name: self._laid_out(name, params[name]) for name in expected}
+
+    @classmethod
+    def initialize(
+        cls,
+        config: NetworkConfig,
+        rng: np.random.Generator,
+        scheme: str = "uniform",
+        output_bias: Array | None = None,
+        dtype: Any = np.float32,
+    ) -> "Network":
+        """New network. Biases are zero but for the LSTM's forget gate, 1 (Gers et al. 2000, Jozefowicz et al. 2015).
+
+        scheme: a name in INITIALIZERS. output_bias (V,): for instance log word frequencies, which spares the first
+        steps of training the work of finding them; zero when not given.
+        """
+        params: dict[str, Array] = {}
+        H = config.hidden_size
+        for name, shape in config.shapes().items():
+            if len(shape) == 2:
+                params[name] = INITIALIZERS[scheme](rng, *shape, H).astype(dtype)
+            else:
+                params[name] = np.zeros(shape, dtype)
+            if config.cell == "lstm" and "bias_ih" in name:
+                params[name][H : 2 * H] = 1
+        if output_bias is not None:
+            params["output.bias"] = output_bias.astype(dtype)
+        return cls(config, params)
+
+    def _laid_out(self, name: str, array: Array) -> Array:
+        """One-hot input reads columns of weight_ih_l0: keep those contiguous; everything else row by row."""
+        if name.startswith("rnn.weight_ih_l0") and not self.config.embedding_size:
+            return np.asfortranarray(array)
+        return np.ascontiguousarray(array)
+
+    @property
+    def parameter_count(self) -> int:
+        """Number of trained numbers."""
+        return sum(array.size for array in self.params.values())
+
+    def zero_state(self, batch_size: int) -> Array:
+        """Zero state for B columns, (S, L, B, H)."""
+        config = self.config
+        shape = (CELLS[config.cell].states, config.num_layers, batch_size, config.hidden_size)
+        return np.zeros(shape, dtype=self.params["output.bias"].dtype)
+
+    def hidden(
+        self,
+        inputs: Array,
+        state: Array,
+        keep: Array | None = None,
+        rng: np.random.Generator | None = None,
+    ) -> tuple[Array, Array, Callable[[Array], tuple[Grads, Array]]]:
+        """Outputs of the top layer (T, B, H), final state, and backprop(dhidden) -> (grads, dstate).
+
+        rng: the dropout stream; without it nothing is dropped. Dropout stands on the embedding, between layers and
+        before the output (Zaremba et al. 2014), never on the recurrent connections.
+        """
+        config, params = self.config, self.params
+        x, callbacks = inputs, []
+        if config.embedding_size:
+            x, embedding_backprop = lookup(params["embedding.weight"], inputs)
+            x, input_dropout_backprop = dropout(x, config.dropout, rng)
+        final = np.empty_like(state)
+        keep = None if keep is None else keep.astype(state.dtype)
+        with np.errstate(over="ignore"):  # exp may overflow to inf inside a sigmoid, where 1 / inf = 0 is meant
+            for layer in range(config.num_layers):
+                x, final[:, layer], layer_backprop = recurrent(
+                    params, f"l{layer}", config.cell, config.activation, x, state[:, layer], keep
+                )
+                x, dropout_backprop = dropout(x, config.dropout, rng)
+                callbacks.append((layer_backprop, dropout_backprop))
+
+        def backprop(dx: Array) -> tuple[Grads, Array]:
+            grads: Grads = {}
+            dstate = np.empty_like(state)
+            for layer in reversed(range(config.num_layers)):
+                layer_backprop, dropout_backprop = callbacks[layer]
+                dx, dstate[:, layer], layer_grads = layer_backprop(dropout_backprop(dx), None)
+                grads |= layer_grads
+            if config.embedding_size:
+                grads["embedding.weight"] = embedding_backprop(input_dropout_backprop(dx))
+            return grads, dstate
+
+        return x, final, backprop
+
+    def loss(
+        self,
+        inputs: Array,
+        targets: Array,
+        state: Array,
+        keep: Array | None = None,
+        rng: np.random.Generator | None = None,
+        objective: str = "cross-entropy",
+        scale: float = 1.0,
+    ) -> tuple[Loss, Array, Callable[[], Grads]]:
+        """Summed loss of predicting `targets` (T, B) from `inputs` (T, B), the final state, and the gradients.
+
+        The gradients are those of scale * objective; with scale 1 / tokens, of the mean. `initial_state` among them
+        is the gradient by the initial state, which truncated back-propagation drops.
+        """
+        hidden, final, hidden_backprop = self.hidden(inputs, state, keep, rng)
+        output = OUTPUTS[self.config.output]
+        flat = hidden.reshape(-1, hidden.shape[-1])
+        loss, output_backprop = output.loss(self.params, flat, targets.reshape(-1), objective, scale)
+
+        def backprop() -> Grads:
+            dhidden, output_grads = output_backprop()
+            grads, dstate = hidden_backprop(dhidden.reshape(hidden.shape))
+            return grads | output_grads | {"initial_state": dstate}
+
+        return loss, final, backprop
+
+    def nats(self, inputs: Array, targets: Array, state: Array, keep: Array | None = None) -> tuple[Array, Array]:
+        """Negative log probability of each target (T, B), and the final state."""
+        hidden, final, _ = self.hidden(inputs, state, keep)
+        flat = hidden.reshape(-1, hidden.shape[-1])
+        nats = OUTPUTS[self.config.output].nats(self.params, flat, targets.reshape(-1))
+        return nats.reshape(targets.shape), final
+
+    def log_probabilities(self, inputs: Array, state: Array, keep: Array | None = None) -> tuple[Array, Array]:
+        """Log probability of every token after each step, (T, B, V), and the final state."""
+        hidden, final, _ = self.hidden(inputs, state, keep)
+        flat = hidden.reshape(-1, hidden.shape[-1])
+        log_probabilities = OUTPUTS[self.config.output].log_probabilities(self.params, flat)
+        return log_probabilities.reshape(*hidden.shape[:2], -1), final
+
+    def next_log_probabilities(self, inputs: Array, state: Array) -> tuple[Array, Array]:
+        """Log probability of every token after the last step only, (B, V), and the final state."""
+        hidden, final, _ = self.hidden(inputs, state)
+        return OUTPUTS[self.config.output].log_probabilities(self.params, hidden[-1]), final

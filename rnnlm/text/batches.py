@@ -1,0 +1,127 @@
+"""Ids cut into training batches: a pure function of (seed, epoch, number), so that a resumed run needs only a place.
+
+A batch has T steps and B columns. Column b reads its own stretch of the text from left to right, one batch after the
+other, so that the state at the end of a batch is the state at the start of the next.
+"""
+
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rnnlm.errors import CorpusError
+from rnnlm.text.vocabulary import BOS, EOS, UNK
+
+Ids = NDArray[np.int32]
+ORDER, RARE = 1, 2  # streams of randomness, one for each purpose
+
+
+class Sequence(Protocol):
+    """A long row of ids, in memory or mapped from a file."""
+
+    def __len__(self) -> int:
+        """Number of ids."""
+
+    def take(self, positions: NDArray[np.int64]) -> Ids:
+        """Ids at the given positions, in the shape of `positions`."""
+
+
+class Batch(NamedTuple):
+    """Inputs and targets (T, B), shifted by one; keep (T, B, 1) is 0 where a column starts anew, None if nowhere."""
+
+    inputs: Ids
+    targets: Ids
+    keep: NDArray[np.float32] | None
+    starts_epoch: bool  # the carried state is zero here
+
+
+class Batches:
+    """Batches of a text read as one stream, or sentence by sentence in a new order every epoch.
+
+    context "stream": the state is carried through the whole column. context "sentence": each sentence, which ends with
+    </s>, starts at <s> with a zero state; sentences are shuffled and laid end to end.
+    rare: (V,) bool, ids that are replaced by <unk> at `rare_rate`: a word seen once teaches what an unknown word looks
+    like (after Dyer et al. 2015), which a text without unknown words can not teach.
+    """
+
+    def __init__(
+        self,
+        sequence: Sequence,
+        batch_size: int,
+        bptt: int,
+        context: str,
+        seed: int,
+        rare: NDArray[np.bool_] | None = None,
+        rare_rate: float = 0.1,
+    ) -> None:
+        """Lay out the columns.
+
+        Raises:
+            CorpusError: the text has fewer than two tokens for each column.
+        """
+        tokens = len(sequence)
+        if tokens < 2 * batch_size:
+            raise CorpusError(
+                f"The training text has {tokens:,} tokens; --batch-size {batch_size} needs at least {2 * batch_size:,}. "
+                "Use a longer text or a smaller --batch-size."
+            )
+        self.sequence, self.context, self.seed = sequence, context, seed
+        self.rare, self.rare_rate = rare, rare_rate
+        self.column_length = tokens // batch_size
+        self.bptt = min(bptt, self.column_length)
+        self.columns = np.arange(batch_size, dtype=np.int64) * self.column_length
+        self.per_epoch = -(-self.column_length // self.bptt)
+        self._sentence_starts = _sentence_starts(sequence) if context == "sentence" else None
+        self._shuffled: tuple[int, NDArray[np.int64], NDArray[np.int64]] | None = None
+
+    def batch(self, epoch: int, number: int) -> Batch:
+        """Batch `number` (from 0, below `per_epoch`) of an epoch (from 0)."""
+        start = number * self.bptt
+        stop = min(start + self.bptt, self.column_length)
+        # One position more than T at the front: the token before the first target is the first input.
+        positions = np.arange(start - 1, stop, dtype=np.int64)[:, None] + self.columns
+        first = positions[0, 0] < 0
+        positions[0, 0] = max(positions[0, 0], 0)
+        if self._sentence_starts is not None:
+            positions = self._in_sentence_order(positions, epoch)
+        ids = self._with_unknown(self.sequence.take(positions), epoch, number)
+        inputs, targets = ids[:-1].copy(), ids[1:]
+        if first:
+            inputs[0, 0] = BOS
+        if self.context == "stream":
+            if number == 0:
+                inputs[0] = BOS  # nothing is known at the start of a column, and the state is zero: say so
+            return Batch(inputs, targets, None, number == 0)
+        inputs[inputs == EOS] = BOS
+        keep = (inputs != BOS).astype(np.float32)[:, :, None]
+        return Batch(inputs, targets, keep, number == 0)
+
+    def _in_sentence_order(self, positions: NDArray[np.int64], epoch: int) -> NDArray[np.int64]:
+        """Translate positions in this epoch's order of sentences into positions in the text."""
+        assert self._sentence_starts is not None
+        if self._shuffled is None or self._shuffled[0] != epoch:
+            starts, rng = self._sentence_starts, np.random.default_rng([self.seed, ORDER, epoch])
+            order = rng.permutation(len(starts) - 1)
+            lengths = np.diff(starts)[order]
+            self._shuffled = (epoch, starts[:-1][order], np.concatenate([[0], np.cumsum(lengths)]))
+        _, sources, places = self._shuffled
+        sentence = np.searchsorted(places, positions, side="right") - 1
+        return sources[sentence] + positions - places[sentence]
+
+    def _with_unknown(self, ids: Ids, epoch: int, number: int) -> Ids:
+        if self.rare is None or not self.rare.any():
+            return ids
+        rng = np.random.default_rng([self.seed, RARE, epoch, number])
+        replaced = self.rare[ids] & (rng.random(ids.shape, dtype=np.float32) < self.rare_rate)
+        return np.where(replaced, np.int32(UNK), ids)
+
+
+def _sentence_starts(sequence: Sequence) -> NDArray[np.int64]:
+    """Positions at which a sentence starts, with the end of the text as the last one."""
+    chunk = 1 << 20
+    ends = [np.zeros(1, dtype=np.int64)]
+    for start in range(0, len(sequence), chunk):
+        positions = np.arange(start, min(start + chunk, len(sequence)), dtype=np.int64)
+        ends.append(positions[sequence.take(positions) == EOS] + 1)
+    starts = np.concatenate(ends)
+    return starts if starts[-1] == len(sequence) else np.append(starts, len(sequence))

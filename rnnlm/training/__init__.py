@@ -1,0 +1,1 @@
+"""Training: batches through an engine, schedules, validation, recovery. Yields reports; the caller prints and saves."""

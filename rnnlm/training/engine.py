@@ -1,0 +1,43 @@
+"""What a trainer needs of whatever does the arithmetic."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Protocol
+
+from numpy.typing import NDArray
+
+from rnnlm.text.batches import Batch
+
+Array = NDArray[Any]
+
+
+class StepResult(NamedTuple):
+    """Sums over one batch, and the gradient's norm before clipping."""
+
+    nats: float
+    objective: float
+    tokens: int
+    gradient_norm: float
+
+
+class Engine(Protocol):
+    """Holds parameters and optimizer; runs training steps and evaluations."""
+
+    def train_step(
+        self, batch: Batch, state: Array | None, lr: float, key: tuple[int, ...]
+    ) -> tuple[StepResult, Array]:
+        """One step on a batch from a state (None: zero); returns its sums and the state at its end.
+
+        key: what the step's randomness (dropout) is a function of.
+        """
+
+    def evaluate(self, sequence: Any) -> tuple[float, int]:
+        """Summed negative log likelihood in nats of a held-out sequence, and its number of tokens."""
+
+    def params(self) -> dict[str, Array]:
+        """Copies of the parameters."""
+
+    def optimizer_state(self) -> tuple[int, dict[str, Array]]:
+        """Number of steps done and copies of the optimizer's arrays."""
+
+    def restore(self, params: Mapping[str, Array], steps: int, slots: Mapping[str, Array]) -> None:
+        """Take over parameters and optimizer state."""

@@ -1,0 +1,121 @@
+"""The default engine: NumPy, the batch's columns shared out to threads."""
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from rnnlm.errors import CheckpointError
+from rnnlm.inference.scoring import sequence_nats
+from rnnlm.nn.layers import Grads
+from rnnlm.nn.network import Network
+from rnnlm.nn.optimizers import Optimizer, clip_global_norm
+from rnnlm.nn.outputs import Loss
+from rnnlm.text.batches import Batch
+from rnnlm.training.engine import Array, StepResult
+
+MIN_COLUMNS = 8  # fewer columns a thread, and its matrix products are too thin to gain
+DROPOUT = 3  # stream of randomness, beside those of text.batches
+
+
+class NumpyEngine:
+    """Back-propagation through time in NumPy.
+
+    Each thread owns some columns of the batch and works on them alone: every operation of the time loop is then in
+    parallel, not only the matrix products. NumPy releases the interpreter's lock in all of them. Whoever starts
+    several threads should give BLAS one (OPENBLAS_NUM_THREADS=1), as the command line does.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        optimizer: str,
+        context: str,
+        clip: float = 1.0,
+        objective: str = "cross-entropy",
+        threads: int = 1,
+    ) -> None:
+        """Train `network`, whose parameters change in place."""
+        self.network = network
+        self.optimizer = Optimizer(optimizer, network.params)
+        self.context, self.clip, self.objective = context, clip, objective
+        self.threads = threads
+        self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
+
+    def train_step(
+        self, batch: Batch, state: Array | None, lr: float, key: tuple[int, ...]
+    ) -> tuple[StepResult, Array]:
+        """One step of stochastic gradient descent; see `Engine`."""
+        T, B = batch.inputs.shape
+        state = self.network.zero_state(B) if state is None else state
+        work = partial(self._columns, batch, state, key, 1 / (T * B))
+        parts = list(self._pool.map(work, self._shares(B))) if self._pool else [work(slice(0, B))]
+        losses, states, all_grads = zip(*parts, strict=True)
+        grads = self._sum(all_grads)
+        norm = clip_global_norm(grads, self.clip)
+        if np.isfinite(norm):
+            self.optimizer.step(self.network.params, grads, lr)
+        loss = Loss(*(sum(values) for values in zip(*losses, strict=True)))
+        return StepResult(loss.nats, loss.objective, loss.tokens, norm), np.concatenate(states, axis=2)
+
+    def _shares(self, B: int) -> list[slice]:
+        workers = max(1, min(self.threads, B // MIN_COLUMNS))
+        edges = [B * worker // workers for worker in range(workers + 1)]
+        return [slice(*pair) for pair in zip(edges, edges[1:], strict=False)]
+
+    def _columns(
+        self, batch: Batch, state: Array, key: tuple[int, ...], scale: float, columns: slice
+    ) -> tuple[Loss, Array, Grads]:
+        rng = None
+        if self.network.config.dropout:
+            rng = np.random.default_rng([*key, DROPOUT, columns.start])
+        loss, final, backprop = self.network.loss(
+            np.ascontiguousarray(batch.inputs[:, columns]),
+            np.ascontiguousarray(batch.targets[:, columns]),
+            np.ascontiguousarray(state[:, :, columns]),
+            None if batch.keep is None else batch.keep[:, columns],
+            rng,
+            self.objective,
+            scale,
+        )
+        grads = backprop()
+        del grads["initial_state"]  # truncated: what came before this batch is not asked again
+        return loss, final, grads
+
+    @staticmethod
+    def _sum(parts: tuple[Grads, ...]) -> Grads:
+        total = parts[0]
+        for part in parts[1:]:
+            for name, gradient in part.items():
+                np.add(total[name], gradient, out=total[name])
+        return total
+
+    def evaluate(self, sequence: Any) -> tuple[float, int]:
+        """Summed nats and tokens of a held-out sequence; see `Engine`."""
+        return sequence_nats(self.network, sequence, self.context, threads=self.threads)
+
+    def params(self) -> dict[str, Array]:
+        """Copies of the parameters."""
+        return {name: array.copy(order="K") for name, array in self.network.params.items()}
+
+    def optimizer_state(self) -> tuple[int, dict[str, Array]]:
+        """Steps done and copies of the optimizer's arrays."""
+        return self.optimizer.steps, {n: a.copy(order="K") for n, a in self.optimizer.slots.items()}
+
+    def restore(self, params: Mapping[str, Array], steps: int, slots: Mapping[str, Array]) -> None:
+        """Take over parameters and optimizer state.
+
+        Raises:
+            CheckpointError: an array is missing or of another shape.
+        """
+        for target, source in ((self.network.params, params), (self.optimizer.slots, slots)):
+            for name, array in target.items():
+                if name not in source or source[name].shape != array.shape:
+                    raise CheckpointError(
+                        f"The checkpoint's training state lacks {name} of shape {array.shape}. "
+                        "It is damaged, or was trained with other options: train again without --resume."
+                    )
+                np.copyto(array, source[name])
+        self.optimizer.steps = steps
