@@ -328,7 +328,7 @@ def _read_members(archive: zipfile.ZipFile) -> tuple[dict[str, Any], dict[str, _
     members = {name: _read_npy_header(archive, infos[name]) for name in sorted(infos)}
     promised = header["arrays"]
     if promised.keys() != members.keys():
-        names = ", ".join(sorted(promised.keys() ^ members.keys())[:3])
+        names = ", ".join(map(repr, sorted(promised.keys() ^ members.keys())[:3]))
         raise ValueError(f"its header and its members do not name the same arrays: {names}")
     for name, member in members.items():
         entry = promised[name]

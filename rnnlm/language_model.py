@@ -211,7 +211,7 @@ class LanguageModel:
         ids = self.encode(text)
         prefix = np.concatenate([[BOS], ids])[:, None]
         log_probabilities, _ = self.network.log_probabilities(prefix, self.network.zero_state(1))
-        tokens = ["<s>", *([t for t in self.tokens(text)] if not self.context == "stream" else map(self._shown, ids))]
+        tokens = ["<s>", *(map(self._shown, ids) if self.context == "stream" else self.tokens(text))]
         return [
             Prediction(token, self._ranked(row[0], k)) for token, row in zip(tokens, log_probabilities, strict=True)
         ]
@@ -232,18 +232,19 @@ class LanguageModel:
     def sample(
         self, prompt: str, options: SamplingOptions, rng: np.random.Generator, count: int = 1
     ) -> Iterator[list[int | None]]:
-        """Continue a prompt `count` times at once; yields for every step the next id of each text, None where it ended."""
-        return sample(self.network, self._prefix(prompt), options, rng, count, self.never_generated(), self._end())
+        """Continue a prompt `count` times at once; yields, step by step, each text's next id, None if it has ended."""
+        return sample(self.network, self._prefix(prompt), options, rng, count, self.never_generated(), self.end)
 
     def beam(self, prompt: str, length: int, width: int, count: int = 1) -> list[tuple[list[int], float]]:
         """The `count` most probable continuations that a beam of `width` finds: ids and log probability in nats."""
-        found = beam_search(self.network, self._prefix(prompt), length, width, self.never_generated(), self._end())
+        found = beam_search(self.network, self._prefix(prompt), length, width, self.never_generated(), self.end)
         return found[:count]
 
     def _prefix(self, prompt: str) -> list[int]:
         return [BOS, *(int(i) for i in self.encode(prompt))]
 
-    def _end(self) -> int | None:
+    @property
+    def end(self) -> int | None:
         """The id that ends a generated text: </s> where a text is a sentence."""
         return EOS if self.context == "sentence" else None
 

@@ -84,7 +84,10 @@ def _sentence_edges(sequence: Sequence, columns: int) -> Array:
 def _pieces(columns: _Columns, parts: int) -> list[_Columns]:
     """The columns shared out to `parts` workers."""
     splits = [np.array_split(a, min(parts, len(columns.first))) for a in (columns.first, columns.own, columns.end)]
-    return [_Columns(columns.sequence, *arrays, columns.resets) for arrays in zip(*splits, strict=True)]
+    return [
+        _Columns(columns.sequence, first, own, end, columns.resets)
+        for first, own, end in zip(*splits, strict=True)
+    ]
 
 
 def _column_nats(model: SequenceModel, columns: _Columns) -> Iterator[tuple[Array, Array, Array]]:

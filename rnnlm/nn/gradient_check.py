@@ -14,7 +14,7 @@ class Comparison(NamedTuple):
     """One derivative of the loss, expected (central difference) and actual (back-propagation)."""
 
     name: str
-    index: tuple[int, ...] | None  # None: along a random direction
+    entry: tuple[int, ...] | None  # None: along a random direction
     expected: float
     actual: float
 

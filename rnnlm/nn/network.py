@@ -66,7 +66,7 @@ class NetworkConfig:
                     f"The checkpoint's network field {name!r} is {header[name]!r}; expected {kind.__name__}."
                 )
         config = cls(**header)
-        families = {"cell": CELLS, "activation": ACTIVATIONS, "output": OUTPUTS}
+        families: dict[str, Mapping[str, Any]] = {"cell": CELLS, "activation": ACTIVATIONS, "output": OUTPUTS}
         sizes = (config.vocabulary_size - 3, config.hidden_size, config.num_layers, config.embedding_size + 1)
         if (
             any(getattr(config, field) not in family for field, family in families.items())
@@ -163,7 +163,8 @@ class Network:
         before the output (Zaremba et al. 2014), never on the recurrent connections.
         """
         config, params = self.config, self.params
-        x, callbacks = inputs, []
+        x: Any = inputs
+        callbacks = []
         if config.embedding_size:
             x, embedding_backprop = lookup(params["embedding.weight"], inputs)
             x, input_dropout_backprop = dropout(x, config.dropout, rng)
@@ -177,7 +178,8 @@ class Network:
                 x, dropout_backprop = dropout(x, config.dropout, rng)
                 callbacks.append((layer_backprop, dropout_backprop))
 
-        def backprop(dx: Array) -> tuple[Grads, Array]:
+        def backprop(dhidden: Array) -> tuple[Grads, Array]:
+            dx: Any = dhidden
             grads: Grads = {}
             dstate = np.empty_like(state)
             for layer in reversed(range(config.num_layers)):

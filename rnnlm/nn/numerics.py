@@ -65,13 +65,18 @@ def identity(x: Array, out: Array) -> Array:
     return out
 
 
+def _fill_with_one(out: Array) -> Array:
+    out.fill(1)
+    return out
+
+
 # Every activation with its derivative, the latter written in terms of the activation's value s = f(a): that is what
 # a forward pass keeps, and what the article's own code got wrong by multiplying with s instead of f'(a).
 ACTIVATIONS: dict[str, tuple[Callable[[Array, Array], Array], Callable[[Array, Array], Array]]] = {
     "tanh": (tanh, lambda s, out: np.subtract(1, np.square(s, out=out), out=out)),
     "relu": (relu, lambda s, out: np.greater(s, 0, out=out, casting="unsafe")),
     "sigmoid": (sigmoid, lambda s, out: np.multiply(s, np.subtract(1, s, out=out), out=out)),
-    "identity": (identity, lambda s, out: np.copyto(out, 1) or out),
+    "identity": (identity, lambda s, out: _fill_with_one(out)),
 }
 
 

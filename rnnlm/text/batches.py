@@ -62,8 +62,8 @@ class Batches:
         tokens = len(sequence)
         if tokens < 2 * batch_size:
             raise CorpusError(
-                f"The training text has {tokens:,} tokens; --batch-size {batch_size} needs at least {2 * batch_size:,}. "
-                "Use a longer text or a smaller --batch-size."
+                f"The training text has {tokens:,} tokens; --batch-size {batch_size} needs at least "
+                f"{2 * batch_size:,}. Use a longer text or a smaller --batch-size."
             )
         self.sequence, self.context, self.seed = sequence, context, seed
         self.rare, self.rare_rate = rare, rare_rate

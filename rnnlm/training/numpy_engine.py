@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -63,7 +64,7 @@ class NumpyEngine:
     def _shares(self, B: int) -> list[slice]:
         workers = max(1, min(self.threads, B // MIN_COLUMNS))
         edges = [B * worker // workers for worker in range(workers + 1)]
-        return [slice(*pair) for pair in zip(edges, edges[1:], strict=False)]
+        return [slice(*pair) for pair in pairwise(edges)]
 
     def _columns(
         self, batch: Batch, state: Array, key: tuple[int, ...], scale: float, columns: slice

@@ -163,7 +163,7 @@ class Trainer:
         return max(1, round(self.config.epochs * self.batches.per_epoch))
 
     def learning_rate(self) -> float:
-        """Rate of the next step. Its share is that of the step's end, so the last step but not the first can be zero."""
+        """Rate of the next step, taken from the schedule at the middle of the step."""
         share = self.share_done()
         if not self.config.seconds:
             share = (self.progress.step + 0.5) / self.total_steps

@@ -1,0 +1,94 @@
+"""The command line. stdout is the answer, stderr is everything about it.
+
+Exit codes: 0 done, 1 an expected failure in one sentence, 2 wrong usage, 130 interrupted (143 terminated) after saving.
+"""
+
+import contextlib
+import importlib
+import os
+import sys
+from typing import Any, NoReturn
+
+import click
+
+from rnnlm import __version__
+from rnnlm.errors import RnnlmError
+
+# Each command's module is imported when the command is used or its own help is asked for: `rnnlm --help` and
+# `rnnlm predict` stay fast however many commands there are.
+COMMANDS = {
+    "train": ("rnnlm.cli.train:train", "Train a model on a text."),
+    "predict": ("rnnlm.cli.predict:predict", "Show the most probable next tokens after a text."),
+    "sample": ("rnnlm.cli.sample:sample", "Write text."),
+    "eval": ("rnnlm.cli.evaluate:evaluate", "Measure a model on a text: perplexity, bits per character."),
+    "info": ("rnnlm.cli.info:info", "Show what is in a checkpoint."),
+    "lab": ("rnnlm.cli.lab:lab", "The steps of a recurrent language model with live numbers."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group that knows its commands' names and one-line helps without importing them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names in the order in which a new user needs them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command by its name."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, name = COMMANDS[cmd_name][0].split(":")
+        command: click.Command = getattr(importlib.import_module(module), name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands for the help text."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "RNNLM", "max_content_width": 120},
+)
+@click.version_option(__version__, prog_name="rnnlm")
+def cli() -> None:
+    """Train a recurrent neural network language model on your text, and ask it things.
+
+    \b
+    rnnlm train corpus.txt            learn from a text; writes rnnlm.npz
+    rnnlm predict "我 昨天 上学"        which word comes next?
+    rnnlm sample                      let it write
+    """
+
+
+def main() -> NoReturn:
+    """Run the command line; turn every expected failure into one sentence and an exit code."""
+    streams: tuple[Any, ...] = (sys.stdin, sys.stdout, sys.stderr)
+    for stream in streams:  # Chinese text under LANG=C or on a Windows code page
+        with contextlib.suppress(AttributeError, ValueError):
+            stream.reconfigure(encoding="utf-8")
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Exit code of one command line."""
+    try:
+        result: Any = cli.main(arguments, prog_name="rnnlm", standalone_mode=False)
+        sys.stdout.flush()
+    except RnnlmError as error:
+        click.echo(f"Error: {error}", err=True)
+        return 1
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("Interrupted.", err=True)
+        return 130
+    except BrokenPipeError:  # `rnnlm sample | head`: the reader has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except MemoryError:
+        click.echo("Error: The memory is used up. Use a smaller --batch-size, --hidden-size or --vocab-size.", err=True)
+        return 1
+    return result if isinstance(result, int) else 0

@@ -1,0 +1,61 @@
+"""rnnlm info: what is in a checkpoint."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from rnnlm.cli.common import json_option, model_option, print_json
+
+
+@click.command()
+@click.argument("checkpoint", required=False, type=click.Path(dir_okay=False, path_type=Path))
+@model_option
+@json_option
+def info(checkpoint: Path | None, model_path: Path, as_json: bool) -> None:
+    """Show what is in a checkpoint: tokenizer, vocabulary, network, training."""
+    from rnnlm.language_model import LanguageModel
+
+    path = checkpoint or model_path
+    model = LanguageModel.load(path)
+    config, training = model.network.config, model.training
+    state = training.get("state", {}).get("progress", {})
+    facts: dict[str, Any] = {
+        "format": "rnnlm 1",
+        "bytes": path.stat().st_size,
+        "level": model.level,
+        "context": model.context,
+        "tokenizer": model.tokenizer.options(),
+        "cell": config.cell,
+        "activation": config.activation,
+        "hidden_size": config.hidden_size,
+        "num_layers": config.num_layers,
+        "embedding_size": config.embedding_size,
+        "vocabulary": len(model.vocabulary),
+        "parameters": model.network.parameter_count,
+        "training": {
+            "steps": state.get("step"),
+            "epochs_done": state.get("epoch"),
+            "finished": state.get("finished"),
+            "best_nats_per_token": training.get("best_nats_per_token"),
+            "options": training.get("options"),
+        },
+    }
+    if as_json:
+        print_json(facts)
+        return
+    training_facts = facts.pop("training")
+    options = training_facts.pop("options") or {}
+    for key, value in [*facts.items(), *training_facts.items(), *((f"  {k}", v) for k, v in options.items())]:
+        click.echo(f"{key:<22}{_shown(value)}")
+    click.echo(f"{'most frequent':<22}{' '.join(map(repr, model.vocabulary.tokens[:10]))}")
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_shown(each)}" for key, each in value.items()) or "-"
+    if isinstance(value, bool) or value is None:
+        return {True: "yes", False: "no", None: "-"}[value]
+    if isinstance(value, list):
+        return f"{len(value)} entries"
+    return f"{value:,}" if isinstance(value, int) else f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,116 @@
+"""How a training shows itself: a bar in a terminal, a plain line now and then elsewhere; and a history file."""
+
+import json
+import math
+import sys
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+import click
+
+from rnnlm.errors import TrainingError
+from rnnlm.training.trainer import Report
+
+PLAIN_LINE_SECONDS = 5.0
+BAR_FORMAT = "{percentage:3.0f}%|{bar:24}| {postfix} [{elapsed}<{remaining}]"
+
+
+class Display:
+    """Shows reports on stderr while a training goes on."""
+
+    def __init__(self) -> None:
+        """Start the clock; the bar appears with the first report."""
+        self._started = self._last_line = time.monotonic()
+        self._first_share: float | None = None
+        self._speed = 0.0  # tokens/s, a running average
+        self._bar: Any = None
+        self._valid = ""
+        if sys.stderr.isatty():
+            from tqdm import tqdm
+
+            self._bar = tqdm(total=1.0, file=sys.stderr, bar_format=BAR_FORMAT, mininterval=0.2, dynamic_ncols=True)
+
+    def __enter__(self) -> "Display":
+        """Use as a context manager, so that the bar is closed whatever happens."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Close the bar."""
+        if self._bar is not None:
+            self._bar.close()
+
+    def show(self, report: Report) -> None:
+        """Show where the training is."""
+        if report.tokens_per_second:
+            self._speed += (report.tokens_per_second - self._speed) * (0.05 if self._speed else 1.0)
+        if self._first_share is None:
+            self._first_share = report.progress
+        if report.kind == "evaluation" and report.valid_nats_per_token is not None:
+            self._valid = f"  valid {_loss(report.valid_nats_per_token)}"
+        if report.kind == "recovery":
+            self.line(report.message)
+        if self._bar is not None:
+            self._bar.set_postfix_str(self._status(report), refresh=False)
+            self._bar.update(report.progress - self._bar.n)
+        elif report.kind == "evaluation" or time.monotonic() - self._last_line >= PLAIN_LINE_SECONDS:
+            self.line(f"{100 * report.progress:3.0f}%  {self._status(report)}  {self._left(report)}")
+
+    def line(self, text: str) -> None:
+        """Write a line that stays."""
+        self._last_line = time.monotonic()
+        if self._bar is not None:
+            self._bar.write(text, file=sys.stderr)
+        else:
+            click.echo(text, err=True)
+
+    def _status(self, report: Report) -> str:
+        train = f"epoch {report.epoch:.2f}  loss {_loss(report.train_nats_per_token)}"
+        return f"{train}{self._valid}  {self._speed:,.0f} tokens/s"
+
+    def _left(self, report: Report) -> str:
+        done = report.progress - (self._first_share or 0.0)
+        if done <= 0:
+            return ""
+        seconds = round((time.monotonic() - self._started) / done * (1 - report.progress))
+        return f"{seconds // 60}:{seconds % 60:02d} left"
+
+
+def _loss(nats: float) -> str:
+    return f"{nats:.3f} (perplexity {math.exp(nats):.4g})" if nats < 300 else f"{nats:.3f}"
+
+
+class History:
+    """A file of JSON Lines, one object for each evaluation."""
+
+    def __init__(self, path: Path | None, append: bool) -> None:
+        """Open the file; a resumed training appends to it.
+
+        Raises:
+            TrainingError: it can not be written.
+        """
+        self._path = path
+        self._file: IO[str] | None = None
+        if path is not None:
+            try:
+                self._file = path.open("a" if append else "w", encoding="utf-8")
+            except OSError as error:
+                raise TrainingError(f"--history {path} can not be written: {error.strerror}.") from None
+
+    def write(self, report: Report) -> None:
+        """Append a report; numbers that JSON lacks become null."""
+        if self._file is not None:
+            finite = {
+                key: None if isinstance(value, float) and not math.isfinite(value) else value
+                for key, value in report.history().items()
+            }
+            self._file.write(json.dumps(finite) + "\n")
+            self._file.flush()
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            self._file.close()

@@ -1,0 +1,365 @@
+"""rnnlm train: learn from a text."""
+
+import difflib
+import math
+import signal
+import sys
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.core import ParameterSource
+
+from rnnlm.cli.common import DEFAULT_MODEL, note, threads_option, use_threads
+from rnnlm.errors import RnnlmError
+
+if TYPE_CHECKING:
+    from rnnlm.cli.training_run import Run
+
+SAVE_SECONDS = 600.0  # at least so often, besides every evaluation
+
+
+class Duration(click.ParamType[float]):
+    """Seconds, minutes or hours, as 90s, 10m, 1.5h; a bare number is seconds."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Seconds of a duration."""
+        text = str(value).strip()
+        unit = {"s": 1, "m": 60, "h": 3600}.get(text[-1:])
+        try:
+            seconds = float(text[:-1]) * unit if unit else float(text)
+        except ValueError:
+            seconds = math.nan
+        if not 0 < seconds < math.inf:
+            self.fail(f"{value!r} is not a duration; write 90s, 10m or 1.5h.", param, ctx)
+        return seconds
+
+
+def read_config(ctx: click.Context, param: click.Parameter, value: Path | None) -> None:
+    """Take options from a TOML file; the command line and environment variables go before them."""
+    if value is None:
+        return
+    try:
+        content = tomllib.loads(value.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise click.UsageError(f"--config {value} can not be read: {error}.") from None
+    known = {name: p.name for p in ctx.command.params for name in _names(p) if p.name not in ("config", "help")}
+    settings: dict[str, Any] = {}
+    for key, setting in content.items():
+        if key not in known:
+            near = difflib.get_close_matches(key, known, 1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            raise click.UsageError(f"--config {value} has the unknown key {key!r}.{hint}")
+        settings[str(known[key])] = setting
+    ctx.default_map = {**settings, **(ctx.default_map or {})}
+
+
+def _names(parameter: click.Parameter) -> list[str]:
+    """Spellings of an option in a configuration file: as on the command line, or with underscores."""
+    names = [str(parameter.name), *(name.lstrip("-") for name in parameter.opts)]
+    return list(dict.fromkeys([*names, *(name.replace("-", "_") for name in names)]))
+
+
+@click.command(context_settings={"show_default": True})
+@click.argument("corpus", nargs=-1, required=True)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=DEFAULT_MODEL,
+    help="Checkpoint to write.",
+)
+@click.option(
+    "--config",
+    type=click.Path(dir_okay=False, path_type=Path),
+    is_eager=True,
+    expose_value=False,
+    callback=read_config,
+    help="TOML file with options, such as hidden-size = 512.",
+)
+@click.option(
+    "--level", type=click.Choice(["auto", "char", "word"]), default="auto", help="What a token is; auto = word."
+)
+@click.option(
+    "--context",
+    type=click.Choice(["sentence", "stream"]),
+    default=None,
+    show_default="word: sentence, char: stream",
+    help="Every line for itself, or the text in one piece.",
+)
+@click.option(
+    "--segmenter",
+    type=click.Choice(["auto", "jieba", "spaces"]),
+    default="auto",
+    help="Chinese words by jieba or by the text's own spaces; auto looks at each line.",
+)
+@click.option("--hmm", is_flag=True, help="Let jieba guess words that are not in its dictionary.")
+@click.option("--user-dict", type=click.Path(dir_okay=False), default=None, help="More words for jieba, one a line.")
+@click.option("--encoding", default=None, show_default="detected", help="Encoding of the text, such as gb18030.")
+@click.option("--min-count", type=click.IntRange(1), default=1, help="Tokens seen less often become <unk>.")
+@click.option("--vocab-size", type=click.IntRange(4), default=None, show_default="all", help="Keep the most frequent.")
+@click.option("--valid", type=str, default=None, help="Text to validate on, instead of a part of CORPUS.")
+@click.option(
+    "--valid-fraction",
+    type=click.FloatRange(0, 1, max_open=True),
+    default=0.1,
+    help="Share of CORPUS, its last part, to validate on; 0 trains on everything.",
+)
+@click.option("--cell", type=click.Choice(["rnn", "gru", "lstm"]), default="lstm", help="Kind of recurrent cell.")
+@click.option(
+    "--activation", type=click.Choice(["tanh", "relu", "sigmoid", "identity"]), default="tanh", help="Of the rnn cell."
+)
+@click.option("--hidden-size", type=click.IntRange(1, 65536), default=256, help="Units in a layer.")
+@click.option("--num-layers", type=click.IntRange(1, 100), default=1, help="Recurrent layers.")
+@click.option("--embedding-size", type=click.IntRange(0, 65536), default=128, help="0: one-hot input.")
+@click.option(
+    "--dropout",
+    type=click.FloatRange(0, 1, max_open=True),
+    default=0.2,
+    help="Share of the non-recurrent connections to drop.",
+)
+@click.option(
+    "--init",
+    type=click.Choice(["uniform", "xavier", "orthogonal", "identity", "article"]),
+    default="uniform",
+    help="Initial weights; article: +-1e-4.",
+)
+@click.option("--bptt", type=click.IntRange(1), default=64, help="Steps to propagate back through time.")
+@click.option(
+    "--batch-size",
+    type=click.IntRange(1),
+    default=None,
+    show_default="4 to 32 by the text's size",
+    help="Columns read at once.",
+)
+@click.option(
+    "--epochs",
+    type=click.FloatRange(0, min_open=True),
+    default=None,
+    show_default="3 to 40 by the text's size",
+    help="Passes over the text.",
+)
+@click.option("--time", type=Duration(), default=None, help="Train so long instead: 90s, 10m, 2h.")
+@click.option(
+    "--optimizer",
+    type=click.Choice(["sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw"]),
+    default="adam",
+    help="How gradients change the weights.",
+)
+@click.option(
+    "--lr",
+    type=click.FloatRange(0, min_open=True),
+    default=None,
+    show_default="by the optimizer",
+    help="Learning rate at its highest.",
+)
+@click.option(
+    "--schedule",
+    type=click.Choice(["constant", "step", "cosine", "linear", "plateau"]),
+    default="cosine",
+    help="Its course.",
+)
+@click.option("--warm-up", type=click.FloatRange(0, 1), default=0.02, help="Share of the training over which it rises.")
+@click.option("--clip", type=click.FloatRange(0), default=1.0, help="Largest gradient norm; 0: no limit.")
+@click.option("--loss", type=click.Choice(["cross-entropy", "mse"]), default="cross-entropy", help="What is minimised.")
+@click.option(
+    "--patience",
+    type=click.IntRange(0),
+    default=0,
+    help="Stop after so many evaluations without improvement; 0: never.",
+)
+@click.option("--seed", type=click.IntRange(0), default=1, help="Of all randomness.")
+@click.option("--resume", is_flag=True, help="Go on with the training that wrote --output.")
+@click.option(
+    "--init-from",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=None,
+    help="Start from another model's weights.",
+)
+@click.option(
+    "--init-vocabulary",
+    type=click.Choice(["refuse", "keep", "map"]),
+    default="refuse",
+    help="If its vocabulary differs: refuse, keep the model's, or map its rows to the text's.",
+)
+@click.option(
+    "--history",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=None,
+    help="JSON Lines file for the course of the training.",
+)
+@threads_option
+@click.pass_context
+def train(
+    ctx: click.Context,
+    /,
+    corpus: tuple[str, ...],
+    output: Path,
+    encoding: str | None,
+    valid: str | None,
+    resume: bool,
+    init_from: Path | None,
+    init_vocabulary: str,
+    history: Path | None,
+    threads: int | None,
+    **chosen: Any,
+) -> int:
+    """Train a model on CORPUS: text files, folders of them, .gz, or "-" for stdin.
+
+    The best model on the held-out part of the text is kept in the checkpoint. Ctrl-C saves and stops; --resume goes on.
+
+    \b
+    rnnlm train corpus.txt
+    rnnlm train corpus.txt --time 10m --level char -o model.npz
+    """
+    _check_usage(ctx, resume, init_from, chosen)
+    _check_output(output)
+    threads = use_threads(threads)
+    from rnnlm.cli.progress import History
+    from rnnlm.cli.training_run import Options, Sources, prepare
+
+    given = {n: v for n, v in chosen.items() if ctx.get_parameter_source(n) != ParameterSource.DEFAULT}
+    run = prepare(
+        Sources(list(corpus), valid, encoding, _reading_bar()),
+        Options(**chosen),
+        threads,
+        resume=output if resume else None,
+        init_from=init_from,
+        init_vocabulary=init_vocabulary,
+        given=given,
+    )
+    _introduce(run, threads, resume)
+    log = History(history, append=resume)
+    try:
+        signal_number = _train(run, output, log)
+    finally:
+        log.close()
+    if signal_number:
+        note(f"Interrupted at step {run.trainer.progress.step:,}; saved {output}. Go on with --resume.")
+        return 128 + signal_number
+    _conclude(run, output)
+    return 0
+
+
+def _check_usage(ctx: click.Context, resume: bool, init_from: Path | None, chosen: dict[str, Any]) -> None:
+    if resume and init_from:
+        raise click.UsageError("--resume goes on with --output, --init-from starts anew; choose one.")
+    if chosen["epochs"] and chosen["time"]:
+        raise click.UsageError("--epochs and --time exclude each other.")
+    if ctx.get_parameter_source("activation") != ParameterSource.DEFAULT and chosen["cell"] != "rnn":
+        raise click.UsageError(f"--activation is for --cell rnn; {chosen['cell']} has its own.")
+
+
+def _check_output(output: Path) -> None:
+    """Find out before hours of training that the result could not be written."""
+    if not output.absolute().parent.is_dir():
+        raise RnnlmError(f"The folder {output.parent} for --output does not exist. Create it or choose another.")
+
+
+def _reading_bar() -> Any:
+    """A bar for reading and tokenizing, shown in a terminal if it takes a while."""
+    if not sys.stderr.isatty():
+        return None
+    from tqdm import tqdm
+
+    bar = tqdm(file=sys.stderr, unit="B", unit_scale=True, desc="Reading", delay=0.5, leave=False)
+
+    def progress(done: int, total: int) -> None:
+        bar.total = total
+        bar.update(done - bar.n)
+        if done >= total:
+            bar.close()
+
+    return progress
+
+
+def _introduce(run: "Run", threads: int, resumed: bool) -> None:
+    """Say what will be trained on what."""
+    options, network, model = run.options, run.model.network, run.model
+    for message in run.notes:
+        note(message)
+    held_out = f"{run.valid_tokens:,} for validation" if run.valid_tokens else "none held out for validation"
+    note(f"Text        {run.characters:,} characters; {run.train_tokens:,} tokens for training, {held_out}")
+    coverage = f"covering {100 * run.coverage:.2f} % of the training text"
+    note(f"Vocabulary  {len(model.vocabulary):,} {model.level}s, {coverage}")
+    embedding = f"embedding {options.embedding_size}" if options.embedding_size else "one-hot input"
+    cell = options.cell.upper() + (f" ({options.activation})" if options.cell == "rnn" else "")
+    note(
+        f"Network     {cell} {options.num_layers} x {options.hidden_size}, {embedding}, dropout {options.dropout:g}; "
+        f"{network.parameter_count:,} parameters"
+    )
+    span = f"{options.time:g} s" if options.time else f"{options.epochs:g} epochs"
+    note(
+        f"Training    {span}, batches of {options.batch_size} x {options.bptt}, {options.optimizer} "
+        f"{options.lr:g} {options.schedule}; {threads} thread{'s' * (threads > 1)}"
+    )
+    if resumed:
+        progress = run.trainer.progress
+        note(f"Resumed     at step {progress.step:,}, epoch {progress.epoch + 1}")
+
+
+@contextmanager
+def _signals() -> Iterator[list[int]]:
+    """Collect the first SIGINT or SIGTERM in the list that is yielded; a second one acts as it always does."""
+    received: list[int] = []
+    previous: dict[int, Any] = {}
+
+    def handler(number: int, frame: FrameType | None) -> None:
+        received.append(number)
+        for each, old in previous.items():
+            signal.signal(each, old)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) != signal.SIG_IGN:  # nohup, or a job in the background
+            previous[number] = signal.signal(number, handler)
+    try:
+        yield received
+    finally:
+        for each, old in previous.items():
+            signal.signal(each, old)
+
+
+def _train(run: "Run", output: Path, log: Any) -> int:
+    """Train to the end or to a signal, whose number is returned (0: none)."""
+    import time
+
+    from rnnlm.cli.progress import Display
+
+    saved = time.monotonic()
+    with _signals() as received, Display() as display:
+        for report in run.trainer.run():
+            display.show(report)
+            if report.kind != "steps":
+                log.write(report)
+            if received:
+                break
+            if report.kind == "evaluation" or time.monotonic() - saved > SAVE_SECONDS:
+                run.save(output)
+                saved = time.monotonic()
+        run.save(output)
+    return received[0] if received else 0
+
+
+def _conclude(run: "Run", output: Path) -> None:
+    """Say how good it became and let the model speak."""
+    import numpy as np
+
+    from rnnlm.inference.generation import SamplingOptions
+
+    progress, model = run.trainer.progress, run.model
+    best = progress.best_nats_per_token
+    if best is not None:
+        kind = "valid" if run.valid_tokens else "train"
+        perplexity = math.exp(min(best, 700))
+        note(f"Best {kind} loss {best:.4f} nats per token (perplexity {perplexity:.4g}) at step {progress.best_step:,}")
+    model.network = type(model.network)(model.network.config, run.trainer.best())
+    rng = np.random.default_rng(run.options.seed)
+    ids = [step[0] for step in model.sample("", SamplingOptions(length=60, temperature=0.8), rng)]
+    note("A sample: " + model.render([i for i in ids if i is not None]).strip())
+    note(f"Saved {output}. Try: rnnlm predict{'' if str(output) == DEFAULT_MODEL else f' -m {output}'} TEXT")

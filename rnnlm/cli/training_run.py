@@ -1,0 +1,365 @@
+"""From options to a trainer: corpus, vocabulary, network, engine, batches. Nothing is printed here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rnnlm import checkpoint
+from rnnlm.errors import CheckpointError, CorpusError, TokenizerError, VocabularyError
+from rnnlm.language_model import LanguageModel, reads_lines
+from rnnlm.nn.network import Network, NetworkConfig
+from rnnlm.nn.numerics import Array
+from rnnlm.nn.optimizers import OPTIMIZERS
+from rnnlm.text.batches import Batches
+from rnnlm.text.corpus import IdSequence, TokenizedCorpus, sequence, tokenize_corpus
+from rnnlm.text.tokenizers import Tokenizer, WordTokenizer, load_user_dictionary, tokenizer_class
+from rnnlm.text.vocabulary import BOS, FIRST, Vocabulary
+from rnnlm.training.numpy_engine import NumpyEngine
+from rnnlm.training.trainer import Trainer, TrainingConfig
+
+INIT = 0  # stream of randomness for initial weights, beside those of text.batches and numpy_engine
+
+
+@dataclass(frozen=True)
+class Options:
+    """What can be chosen for a training; None means: choose what fits the text."""
+
+    level: str = "auto"
+    context: str | None = None
+    segmenter: str = "auto"
+    hmm: bool = False
+    user_dict: str | None = None
+    min_count: int = 1
+    vocab_size: int | None = None
+    cell: str = "lstm"
+    activation: str = "tanh"
+    hidden_size: int = 256
+    num_layers: int = 1
+    embedding_size: int = 128
+    dropout: float = 0.2
+    init: str = "uniform"
+    bptt: int = 64
+    batch_size: int | None = None
+    epochs: float | None = None
+    time: float | None = None
+    optimizer: str = "adam"
+    lr: float | None = None
+    schedule: str = "cosine"
+    warm_up: float = 0.02
+    clip: float = 1.0
+    loss: str = "cross-entropy"
+    valid_fraction: float = 0.1
+    patience: int = 0
+    seed: int = 1
+
+
+# What a checkpoint fixes for a run that resumes it or starts from it: another value for one of these is refused.
+TEXT_OPTIONS = ("level", "context", "segmenter", "hmm")
+NETWORK_OPTIONS = ("cell", "activation", "hidden_size", "num_layers", "embedding_size")
+RUN_OPTIONS = ("min_count", "vocab_size", "init", "bptt", "batch_size", "optimizer", "loss", "valid_fraction", "seed")
+
+
+@dataclass
+class Sources:
+    """Where the text comes from."""
+
+    corpus: list[str]
+    valid: str | None = None
+    encoding: str | None = None
+    progress: Callable[[int, int], None] | None = None
+
+
+@dataclass
+class Run:
+    """A training that is ready to go, and what is worth telling about it."""
+
+    model: LanguageModel
+    trainer: Trainer
+    options: Options
+    train_tokens: int
+    valid_tokens: int
+    coverage: float
+    characters: int
+    notes: list[str] = field(default_factory=list)
+
+    def save(self, path: Path) -> None:
+        """Write the best parameters and all that --resume needs."""
+        state, arrays = self.trainer.state()
+        self.model.training["state"] = state
+        self.model.training["best_nats_per_token"] = self.trainer.progress.best_nats_per_token
+        self.model.save(path, self.trainer.best(), arrays)
+
+
+@dataclass
+class _Texts:
+    """Training and validation text as ids."""
+
+    vocabulary: Vocabulary
+    train: IdSequence
+    valid: IdSequence | None
+    coverage: float
+    counts: Array  # (V,) in the training part
+    corpora: list[TokenizedCorpus]
+
+    @property
+    def digest(self) -> str:
+        return "+".join(corpus.digest for corpus in self.corpora)
+
+
+def prepare(
+    sources: Sources,
+    options: Options,
+    threads: int,
+    resume: Path | None = None,
+    init_from: Path | None = None,
+    init_vocabulary: str = "refuse",
+    given: Mapping[str, Any] | None = None,
+) -> Run:
+    """Read the texts and build the trainer.
+
+    resume: a checkpoint to go on with. init_from: one whose weights to start from; init_vocabulary says what to do when
+    the text's vocabulary is not that model's: "refuse", "keep" the model's, or "map" its rows to the text's.
+    given: the options that the user gave himself, which must not contradict a checkpoint.
+
+    Raises:
+        RnnlmError: a text, a checkpoint or a combination of options does not do.
+    """
+    given = given or {}
+    old: LanguageModel | None = None
+    header: dict[str, Any] = {}
+    arrays: dict[str, Array] = {}
+    if source := resume or init_from:
+        header, arrays = checkpoint.load(source)
+        old = LanguageModel.from_parts(header, _parameters(arrays))
+        options = _adopted(options, given, old, source, resumed=resume is not None)
+    tokenizer, context = _text_settings(options, old)
+    options = replace(options, level=tokenizer.name, context=context)
+    texts = _read(sources, options, tokenizer, context, _fixed_vocabulary(old, resume, init_vocabulary))
+    if old is not None and not resume:
+        _check_vocabulary(old, texts.vocabulary, init_vocabulary)
+    if resume:
+        _check_corpus(header, texts)
+    options = _filled_in(options, len(texts.train))
+    model = LanguageModel(tokenizer, texts.vocabulary, _network(options, texts, old), context)
+    trainer = _trainer(model, texts, options, threads)
+    if resume:
+        trainer.load_state(header["training"].get("state", {}), arrays, _parameters(arrays))
+    model.training = {
+        "options": {**asdict(options), "user_dict": None},  # the words are in the tokenizer's options; no paths here
+        "corpus": {"digest": texts.digest, "train_tokens": len(texts.train)},
+    }
+    return Run(
+        model,
+        trainer,
+        options,
+        len(texts.train),
+        len(texts.valid) if texts.valid is not None else 0,
+        texts.coverage,
+        sum(corpus.characters for corpus in texts.corpora),
+        [note for corpus in texts.corpora for note in corpus.notes],
+    )
+
+
+# --- settings ---------------------------------------------------------------------------------------------------
+
+
+def _adopted(options: Options, given: Mapping[str, Any], old: LanguageModel, source: Path, resumed: bool) -> Options:
+    """Options with the values that the checkpoint fixes; given ones that differ are refused."""
+    recorded = old.training.get("options")
+    names = {each.name for each in fields(Options)}
+    if not isinstance(recorded, dict) or not recorded.keys() <= names:
+        raise CheckpointError(f"{source} does not say how it was trained; it can not be resumed or started from.")
+    fixed = [*TEXT_OPTIONS, *NETWORK_OPTIONS, *(RUN_OPTIONS if resumed else ())]
+    for name in fixed:
+        if given.get(name, "auto") not in ("auto", recorded.get(name)):
+            option = "--" + name.replace("_", "-")
+            raise CheckpointError(
+                f"{option} {given[name]} contradicts {source}, which was trained with {recorded.get(name)}. "
+                f"Leave {option} out, or train a new model."
+            )
+    adopted = recorded if resumed else {name: recorded[name] for name in fixed if name in recorded}
+    try:
+        merged = Options(**{**asdict(options), **adopted, **given})
+        if {"time", "epochs"} & given.keys() and resumed:
+            merged = Options(**{**asdict(merged), "time": given.get("time"), "epochs": given.get("epochs")})
+    except TypeError as error:
+        raise CheckpointError(f"{source} has a damaged description of its training ({error}).") from None
+    return merged
+
+
+def _text_settings(options: Options, old: LanguageModel | None) -> tuple[Tokenizer, str]:
+    dictionary = load_user_dictionary(options.user_dict) if options.user_dict else None
+    if old is not None:
+        if dictionary and dictionary != getattr(old.tokenizer, "user_dictionary", None):
+            raise TokenizerError(
+                f"--user-dict {options.user_dict} holds other words than the checkpoint was trained with. "
+                "Leave it out: the checkpoint has its own copy."
+            )
+        return old.tokenizer, old.context
+    kind = tokenizer_class(options.level)
+    if kind is WordTokenizer:
+        tokenizer: Tokenizer = WordTokenizer(options.segmenter, options.hmm, dictionary)
+    else:
+        tokenizer = kind()
+    return tokenizer, options.context or ("stream" if tokenizer.name == "char" else "sentence")
+
+
+def _filled_in(options: Options, train_tokens: int) -> Options:
+    """Options with the open ones chosen to fit the size of the text."""
+    chosen = asdict(options)
+    if options.batch_size is None:  # at least some twenty steps an epoch, where the text has that much to give
+        chosen["batch_size"] = int(np.clip(train_tokens // (20 * options.bptt), 4, 32))
+        chosen["batch_size"] = max(1, min(chosen["batch_size"], train_tokens // 2))
+    if options.epochs is None and options.time is None:
+        chosen["epochs"] = float(np.clip(round(5e6 / max(1, train_tokens)), 3, 40))
+    if options.lr is None:
+        chosen["lr"] = OPTIMIZERS[options.optimizer].default_lr
+    return Options(**chosen)
+
+
+# --- text -------------------------------------------------------------------------------------------------------
+
+
+def _read(
+    sources: Sources, options: Options, tokenizer: Tokenizer, context: str, vocabulary: Vocabulary | None
+) -> _Texts:
+    lines = reads_lines(tokenizer.name, context)
+
+    def tokenized(paths: list[str]) -> TokenizedCorpus:
+        return tokenize_corpus(paths, tokenizer, lines=lines, encoding=sources.encoding, progress=sources.progress)
+
+    corpus = tokenized(sources.corpus)
+    corpora, N = [corpus], len(corpus.ids)
+    edge = N
+    if sources.valid:
+        corpora.append(tokenized([sources.valid]))
+    elif options.valid_fraction:
+        edge = corpus.split_index(options.valid_fraction)
+    if edge < 2:
+        raise CorpusError(f"{' '.join(sources.corpus)} has {N} tokens; there is nothing to learn. Use a longer text.")
+    counts = corpus.counts(0, edge)
+    if vocabulary is None:
+        vocabulary = Vocabulary.build(corpus.tokens, counts[FIRST:], options.min_count, options.vocab_size)
+    valid = None
+    if sources.valid:
+        valid = sequence(corpora[1], vocabulary, 0, len(corpora[1].ids))
+        if not len(valid):
+            raise CorpusError(f"{sources.valid} has no tokens; nothing can be validated on it.")
+    elif edge < N:
+        valid = sequence(corpus, vocabulary, edge, N)
+    mapping = np.concatenate([np.arange(FIRST), vocabulary.ids_of(corpus.tokens)])
+    by_id = np.bincount(mapping, weights=counts, minlength=len(vocabulary))
+    total = counts.sum()
+    return _Texts(vocabulary, sequence(corpus, vocabulary, 0, edge), valid, float(1 - by_id[2] / total), by_id, corpora)
+
+
+def _fixed_vocabulary(old: LanguageModel | None, resume: Path | None, init_vocabulary: str) -> Vocabulary | None:
+    return old.vocabulary if old is not None and (resume or init_vocabulary == "keep") else None
+
+
+def _check_vocabulary(old: LanguageModel, new: Vocabulary, init_vocabulary: str) -> None:
+    if init_vocabulary == "refuse" and old.vocabulary.tokens != new.tokens:
+        shared = len(set(old.vocabulary.tokens) & set(new.tokens))
+        raise VocabularyError(
+            f"The text's vocabulary has {len(new) - FIRST:,} tokens, of which {shared:,} are among the "
+            f"{len(old.vocabulary) - FIRST:,} of the model to start from. Say --init-vocabulary keep (the model's; "
+            "others become <unk>) or --init-vocabulary map (the text's; shared tokens keep their weights)."
+        )
+
+
+def _check_corpus(header: Mapping[str, Any], texts: _Texts) -> None:
+    recorded = header["training"].get("corpus", {})
+    if recorded.get("digest") != texts.digest:
+        raise CorpusError(
+            "The text is not the one that this checkpoint was trained on (its content has changed). Resume with the "
+            "same files in the same order, or start a new model from these weights with --init-from."
+        )
+
+
+# --- network ----------------------------------------------------------------------------------------------------
+
+
+def _network(options: Options, texts: _Texts, old: LanguageModel | None) -> Network:
+    if old is not None and old.vocabulary.tokens == texts.vocabulary.tokens:
+        return Network(
+            NetworkConfig(**{**old.network.config.to_header(), "dropout": options.dropout}), old.network.params
+        )
+    config = NetworkConfig(
+        vocabulary_size=len(texts.vocabulary),
+        cell=options.cell,
+        activation=options.activation,
+        hidden_size=options.hidden_size,
+        num_layers=options.num_layers,
+        embedding_size=options.embedding_size,
+        dropout=options.dropout,
+    )
+    rng = np.random.default_rng([options.seed, INIT])
+    network = Network.initialize(config, rng, options.init, unigram_bias(texts.counts))
+    return network if old is None else _mapped(network, texts.vocabulary, old)
+
+
+def unigram_bias(counts: Array) -> Array:
+    """Output bias (V,) with which an untrained network gives each token its frequency: log((n + 1) / N).
+
+    <s> gets -10,000, a probability of zero whose gradient is zero as well: it is context, never predicted.
+    """
+    bias: Array = np.log((counts + 1) / counts.sum())
+    bias[BOS] = -1e4
+    return bias
+
+
+def _mapped(network: Network, vocabulary: Vocabulary, old: LanguageModel) -> Network:
+    """The new network with the old one's weights, rows of shared tokens carried over by their text."""
+    rows = np.concatenate([np.arange(FIRST), old.vocabulary.ids_of(vocabulary.tokens)])
+    known = np.concatenate([np.ones(FIRST, bool), rows[FIRST:] >= FIRST])
+    one_hot = not network.config.embedding_size
+    for name, array in network.params.items():
+        source = old.network.params[name]
+        if name == "embedding.weight" or name.startswith("output."):
+            array[known] = source[rows[known]]
+        elif name == "rnn.weight_ih_l0" and one_hot:
+            array[:, known] = source[:, rows[known]]
+        else:
+            np.copyto(array, source)
+    return network
+
+
+def _trainer(model: LanguageModel, texts: _Texts, options: Options, threads: int) -> Trainer:
+    assert options.batch_size is not None
+    assert options.lr is not None
+    engine = NumpyEngine(
+        model.network,
+        options.optimizer,
+        model.context,
+        clip=options.clip,
+        objective=options.loss,
+        threads=threads,
+    )
+    rare = texts.counts == 1
+    batches = Batches(
+        texts.train,
+        options.batch_size,
+        options.bptt,
+        model.context,
+        options.seed,
+        rare=rare if options.min_count == 1 else None,
+    )
+    config = TrainingConfig(
+        epochs=options.epochs or 0.0,
+        seconds=options.time or 0.0,
+        lr=options.lr,
+        schedule=options.schedule,
+        warm_up=options.warm_up,
+        patience=options.patience,
+        seed=options.seed,
+    )
+    return Trainer(engine, batches, texts.valid, config, len(texts.vocabulary))
+
+
+def _parameters(arrays: Mapping[str, Array]) -> dict[str, Array]:
+    return {name: array for name, array in arrays.items() if name.startswith(("embedding.", "rnn.", "output."))}

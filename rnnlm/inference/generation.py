@@ -1,0 +1,135 @@
+"""Generation of ids: by drawing from the distribution as it is shaped by a few options, or by beam search."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from rnnlm.inference.model import Array, SequenceModel
+
+
+@dataclass(frozen=True)
+class SamplingOptions:
+    """How the next id is drawn.
+
+    temperature: divides the log probabilities; 0 always takes the most probable. top_k: only the k most probable
+    (0: all). top_p: only the most probable that together reach this probability (Holtzman et al. 2019; 1: all).
+    repetition_penalty: multiplies the log probability of what was there already (Keskar et al. 2019; 1: nothing).
+    length: number of new ids at most.
+    """
+
+    length: int = 200
+    temperature: float = 1.0
+    top_k: int = 0
+    top_p: float = 1.0
+    repetition_penalty: float = 1.0
+
+
+def next_distribution(log_probabilities: Array, options: SamplingOptions, seen: Array, never: Sequence[int]) -> Array:
+    """Probabilities (B, V) to draw from: those of the model (its logs, (B, V)) shaped by the options, summing to one.
+
+    seen (B, V) is true for ids that were read or generated before. Ids in `never` get probability zero.
+    """
+    scores = log_probabilities.astype(np.float64)
+    if options.repetition_penalty != 1:
+        scores = np.where(seen, scores * options.repetition_penalty, scores)
+    scores[:, list(never)] = -np.inf
+    if options.temperature == 0:
+        best = scores.argmax(axis=1)
+        return np.eye(scores.shape[1])[best]
+    scores /= options.temperature
+    if 0 < options.top_k < scores.shape[1]:
+        threshold = np.partition(scores, -options.top_k, axis=1)[:, [-options.top_k]]
+        scores = np.where(scores >= threshold, scores, -np.inf)
+    probabilities = np.exp(scores - scores.max(axis=1, keepdims=True))
+    probabilities /= probabilities.sum(axis=1, keepdims=True)
+    if options.top_p < 1:
+        probabilities = _nucleus(probabilities, options.top_p)
+    return probabilities
+
+
+def _nucleus(probabilities: Array, top_p: float) -> Array:
+    """Keep the fewest ids that together reach `top_p`; the rest becomes zero."""
+    order = np.argsort(-probabilities, axis=1, kind="stable")
+    ranked = np.take_along_axis(probabilities, order, axis=1)
+    before = np.cumsum(ranked, axis=1) - ranked  # probability of all that rank higher
+    ranked[before >= top_p] = 0
+    kept = np.empty_like(ranked)
+    np.put_along_axis(kept, order, ranked, axis=1)
+    kept /= kept.sum(axis=1, keepdims=True)
+    return kept
+
+
+def sample(
+    model: SequenceModel,
+    prefix: Sequence[int],
+    options: SamplingOptions,
+    rng: np.random.Generator,
+    count: int,
+    never: Sequence[int],
+    end: int | None,
+) -> Iterator[list[int | None]]:
+    """Continue a prefix in `count` ways at once; the prefix is read only once.
+
+    Yields, step by step, the next id of each text: `end` when it ends there, None after that. A text's draws do not
+    depend on when the others end.
+    """
+    log_probabilities, state = model.next_log_probabilities(np.array(prefix)[:, None], model.zero_state(1))
+    log_probabilities = np.repeat(log_probabilities, count, axis=0)
+    state = np.repeat(state, count, axis=-2)
+    seen = np.zeros(log_probabilities.shape, dtype=bool)
+    seen[:, list(prefix)] = True
+    ended = np.zeros(count, dtype=bool)
+    for _ in range(options.length):
+        probabilities = next_distribution(log_probabilities, options, seen, never)
+        drawn = _draw(probabilities, rng)
+        yield [None if gone else int(each) for gone, each in zip(ended, drawn, strict=True)]
+        if end is not None:
+            ended |= drawn == end
+        if ended.all():
+            return
+        seen[np.arange(count), drawn] = True
+        log_probabilities, state = model.next_log_probabilities(drawn[None], state)
+
+
+def _draw(probabilities: Array, rng: np.random.Generator) -> Array:
+    """One id from each row: where the row's cumulative sum passes a uniform random number."""
+    cumulative = np.cumsum(probabilities, axis=1)
+    drawn = rng.random((len(probabilities), 1)) * cumulative[:, -1:]
+    return np.minimum((cumulative <= drawn).sum(axis=1), probabilities.shape[1] - 1)
+
+
+def beam_search(
+    model: SequenceModel, prefix: Sequence[int], length: int, width: int, never: Sequence[int], end: int | None
+) -> list[tuple[list[int], float]]:
+    """The most probable continuations that a beam of `width` finds, best first, with their log probabilities in nats.
+
+    A continuation is complete when it ends with `end` or has `length` ids.
+    """
+    beams: list[tuple[list[int], float]] = [([], 0.0)]
+    complete: list[tuple[list[int], float]] = []
+    log_probabilities, state = model.next_log_probabilities(np.array(prefix)[:, None], model.zero_state(1))
+    for _ in range(length):
+        scores = log_probabilities.astype(np.float64)
+        scores[:, list(never)] = -np.inf
+        scores += np.array([[score] for _, score in beams])
+        order = np.argsort(-scores, axis=None, kind="stable")[: 2 * width]
+        grown: list[tuple[list[int], float]] = []
+        parents: list[int] = []
+        for parent, token in zip(*np.unravel_index(order, scores.shape), strict=True):
+            candidate = ([*beams[parent][0], int(token)], float(scores[parent, token]))
+            if not np.isfinite(candidate[1]):
+                continue
+            if token == end:
+                complete.append(candidate)
+            elif len(grown) < width:
+                grown.append(candidate)
+                parents.append(parent)
+        complete = sorted(complete, key=lambda found: -found[1])[:width]
+        # Scores only fall: what is still growing can not overtake a full list of better complete ones.
+        if not grown or (len(complete) == width and complete[-1][1] >= grown[0][1]):
+            return complete
+        beams = grown
+        last = np.array([[ids[-1] for ids, _ in beams]])
+        log_probabilities, state = model.next_log_probabilities(last, np.take(state, parents, axis=-2))
+    return sorted(complete + beams, key=lambda found: -found[1])[:width]

@@ -1,0 +1,280 @@
+"""The house keeps its order: who imports whom, who may print, what is loaded when.
+
+The rules are data below; the checker reads the source with `ast` and runs nothing of it. Each rule
+is tried on a small package that breaks it, so that a rule which finds nothing can not hide.
+"""
+
+import ast
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "rnnlm"
+
+# A unit is a module or a subpackage right under rnnlm. It imports itself and the rows below its
+# own, never its own row. The package itself (`__init__`: LanguageModel, RnnlmError) stands under
+# cli, so that nothing below takes the long way round through `from rnnlm import ...`.
+LAYERS = (
+    ("__main__",),
+    ("cli",),
+    ("__init__",),
+    ("playground", "lab", "language_model", "training"),
+    ("inference", "baselines"),
+    ("nn", "text", "checkpoint"),
+    ("errors",),
+)
+# The exceptions: (who, whom) in one row.
+SIDEWAYS = {("playground", "language_model")}  # the server serves a LanguageModel
+
+# Packages that are slow to start or optional: imported inside the function that needs them.
+LAZY = {
+    "jieba", "rjieba", "torch", "matplotlib", "starlette", "uvicorn", "onnx", "safetensors", "tqdm",
+}  # fmt: skip
+CLI_ONLY = {"click", "tqdm"}
+# The standard library's `random` is one global generator too.
+GLOBAL_RANDOMNESS = {"random"}
+NUMPY_GENERATORS = {
+    "BitGenerator", "Generator", "MT19937", "PCG64", "PCG64DXSM", "Philox", "SFC64", "SeedSequence",
+    "default_rng",
+}  # fmt: skip
+PRINTS_OR_EXITS = {
+    "print", "exit", "quit", "SystemExit", "sys.exit", "sys.stdout", "sys.stderr",
+    "os._exit", "os.abort",
+}  # fmt: skip
+
+
+class Import(NamedTuple):
+    target: str  # the module's full name
+    line: int
+    at_top: bool  # runs when the module is loaded
+
+
+class Module(NamedTuple):
+    name: str  # rnnlm.nn.cells
+    unit: str  # nn
+    tree: ast.Module
+    imports: list[Import]
+
+
+def read_package(folder: Path) -> dict[str, Module]:
+    """Every module of a package by its full name."""
+    paths = {}
+    for path in sorted(folder.rglob("*.py")):
+        parts = path.relative_to(folder.parent).with_suffix("").parts
+        paths[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    modules = {}
+    for name, path in paths.items():
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+        unit = name.split(".")[1] if "." in name else "__init__"
+        imports = list(read_imports(tree, package, set(paths)))
+        modules[name] = Module(name, unit, tree, imports)
+    return modules
+
+
+def read_imports(tree: ast.Module, package: str, known: set[str]) -> Iterator[Import]:
+    at_top = set(map(id, nodes_at_top(tree)))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            targets = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                above = package.split(".")[: len(package.split(".")) - node.level + 1]
+                base = ".".join([*above, base] if base else above)
+            # `from rnnlm import errors` imports a module, `from rnnlm import RnnlmError` a name
+            targets = [
+                f"{base}.{alias.name}" if f"{base}.{alias.name}" in known else base
+                for alias in node.names
+                if alias.name != "__version__"  # a fact, not a part of the house
+            ]
+        else:
+            continue
+        for target in targets:
+            yield Import(target, node.lineno, id(node) in at_top)
+
+
+def nodes_at_top(node: ast.AST) -> Iterator[ast.AST]:
+    """All nodes that run on import: not in functions and not under `if TYPE_CHECKING`."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            continue
+        if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
+            continue
+        yield child
+        yield from nodes_at_top(child)
+
+
+def violations(folder: Path) -> list[str]:
+    """Everything in the package that breaks a rule, one line each."""
+    modules = read_package(folder)
+    found = [*wrong_directions(modules), *cycles(modules)]
+    for module in modules.values():
+        found += [f"{module.name}:{line}: {what}" for line, what in wrong_in(module)]
+    return found
+
+
+def wrong_directions(modules: dict[str, Module]) -> Iterator[str]:
+    row_of = {unit: row for row, units in enumerate(LAYERS) for unit in units}
+    for module in modules.values():
+        if module.unit not in row_of:
+            yield f"{module.name}: has no place in LAYERS"
+            continue
+        for target, line, _ in module.imports:
+            if target not in modules:
+                continue
+            unit = modules[target].unit
+            allowed = unit == module.unit or (module.unit, unit) in SIDEWAYS
+            if not allowed and row_of.get(unit, -1) <= row_of[module.unit]:
+                yield f"{module.name}:{line}: imports {target}, which is not below it"
+
+
+def cycles(modules: dict[str, Module]) -> Iterator[str]:
+    finished: set[str] = set()
+
+    def visit(name: str, path: tuple[str, ...]) -> Iterator[str]:
+        if name in path:
+            yield "cycle: " + " -> ".join([*path[path.index(name) :], name])
+        elif name not in finished:
+            for target in sorted({found.target for found in modules[name].imports} & set(modules)):
+                yield from visit(target, (*path, name))
+            finished.add(name)
+
+    for name in modules:
+        yield from visit(name, ())
+
+
+def wrong_in(module: Module) -> Iterator[tuple[int, str]]:
+    """What one module does that its unit may not."""
+    for target, line, at_top in module.imports:
+        package = target.partition(".")[0]
+        if package in LAZY and at_top:
+            yield line, f"imports {package} when it is loaded"
+        if package in CLI_ONLY and module.unit != "cli":
+            yield line, f"imports {package}, which only cli does"
+        if package in GLOBAL_RANDOMNESS:
+            yield line, f"imports {package}, randomness arrives as a Generator"
+    for node in ast.walk(module.tree):
+        name = dotted(node)
+        if name in PRINTS_OR_EXITS and module.unit not in ("cli", "__main__"):
+            yield node.lineno, f"{name}: only cli prints or exits"
+        legacy = name.removeprefix("np.random.").removeprefix("numpy.random.")
+        if legacy != name and legacy.partition(".")[0] not in NUMPY_GENERATORS:
+            yield node.lineno, f"{name} is global randomness"
+        if isinstance(node, ast.ImportFrom) and node.module == "numpy.random":
+            for alias in node.names:
+                if alias.name not in NUMPY_GENERATORS:
+                    yield node.lineno, f"numpy.random.{alias.name} is global randomness"
+
+
+def dotted(node: ast.AST) -> str:
+    """`a.b.c` for the expression a.b.c, else nothing."""
+    if isinstance(node, ast.Name):
+        return node.id
+    if isinstance(node, ast.Attribute) and (inner := dotted(node.value)):
+        return f"{inner}.{node.attr}"
+    return ""
+
+
+def test_the_house_is_in_order():
+    assert violations(PACKAGE) == []
+
+
+ORDERLY = {
+    "__init__.py": "def __getattr__(name):\n    from rnnlm.language_model import LanguageModel\n",
+    "__main__.py": "import sys\nfrom rnnlm.cli import main\nsys.exit(main())\n",
+    "errors.py": "class RnnlmError(Exception): ...\n",
+    "checkpoint.py": "from .errors import RnnlmError\n",
+    "language_model.py": "from rnnlm import __version__, checkpoint\nfrom rnnlm.text import t\n",
+    "cli/__init__.py": "import sys\nimport click\nfrom rnnlm import LanguageModel\nprint(1)\n",
+    "cli/train.py": "def bar():\n    from tqdm import tqdm\n",
+    "nn/__init__.py": "from rnnlm.nn.cells import x\n",
+    "nn/cells.py": "import numpy as np\nrng = np.random.default_rng(0)\nfrom . import layers\n",
+    "nn/layers.py": "from numpy.random import Generator\n",
+    "playground/server.py": "from rnnlm.language_model import LanguageModel\n",
+    "text/t.py": "if TYPE_CHECKING:\n    import jieba\ndef cut():\n    import jieba\n",
+    "training/trainer.py": "from rnnlm.nn.cells import x\nlog.print('not the built-in one')\n",
+}
+
+
+def build(folder: Path, files: dict[str, str]) -> Path:
+    for name, source in files.items():
+        path = folder / "rnnlm" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(source, encoding="utf-8")
+    return folder / "rnnlm"
+
+
+def test_an_orderly_package_breaks_no_rule(tmp_path):
+    assert violations(build(tmp_path, ORDERLY)) == []
+
+
+@pytest.mark.parametrize(
+    ("place", "source", "sentence"),
+    [
+        # down only
+        ("nn/cells.py", "import rnnlm.cli", "imports rnnlm.cli, which is not below it"),
+        ("nn/cells.py", "from rnnlm.text.t import x", "imports rnnlm.text.t, which is not below"),
+        ("nn/cells.py", "from ..text import t", "imports rnnlm.text.t, which is not below it"),
+        ("nn/cells.py", "from rnnlm import checkpoint", "imports rnnlm.checkpoint, which is not"),
+        ("nn/cells.py", "from .. import LanguageModel", "imports rnnlm, which is not below it"),
+        ("nn/cells.py", "def f():\n    import rnnlm.training.trainer", "imports rnnlm.training"),
+        ("errors.py", "from rnnlm import checkpoint", "imports rnnlm.checkpoint, which is not"),
+        ("inference/a.py", "import rnnlm.language_model", "imports rnnlm.language_model, which is"),
+        ("training/b.py", "import rnnlm.language_model", "imports rnnlm.language_model, which is"),
+        ("language_model.py", "import rnnlm.training.trainer", "imports rnnlm.training.trainer"),
+        ("language_model.py", "import rnnlm.playground.server", "imports rnnlm.playground.server"),
+        ("__init__.py", "from rnnlm.cli import main", "rnnlm:1: imports rnnlm.cli, which is not"),
+        ("utils.py", "", "rnnlm.utils: has no place in LAYERS"),
+        ("nn/cells.py", "import rnnlm.utils", "imports rnnlm.utils, which is not below it"),
+        # no cycles
+        ("nn/layers.py", "from rnnlm.nn.cells import x", "cycle: rnnlm.nn.cells -> rnnlm.nn.layers"),
+        ("nn/layers.py", "def f():\n    from . import cells", "cycle: rnnlm.nn.cells -> "),
+        ("nn/layers.py", "import rnnlm.nn", "cycle: rnnlm.nn -> rnnlm.nn.cells -> rnnlm.nn.layers"),
+        # only cli prints or exits
+        ("training/b.py", "print(1)", "rnnlm.training.b:1: print: only cli prints or exits"),
+        ("training/b.py", "import sys\nsys.exit(1)", "b:2: sys.exit: only cli"),
+        ("training/b.py", "def f():\n    raise SystemExit", "b:2: SystemExit: only cli"),
+        ("training/b.py", "sys.stderr.write('')", "sys.stderr: only cli"),
+        ("training/b.py", "import click", "imports click, which only cli does"),
+        ("training/b.py", "def f():\n    from tqdm import tqdm", "imports tqdm, which only cli"),
+        # randomness is an argument
+        ("nn/layers.py", "np.random.seed(0)", "np.random.seed is global randomness"),
+        ("nn/layers.py", "numpy.random.rand(2)", "numpy.random.rand is global randomness"),
+        ("nn/layers.py", "from numpy.random import rand", "numpy.random.rand is global randomness"),
+        ("nn/layers.py", "import random", "imports random, randomness arrives as a Generator"),
+        # heavy packages are loaded where they are needed
+        *((place, f"import {name}.part", f"imports {name} when it is loaded")
+          for name in sorted(LAZY) for place in ["cli/a.py", "text/a.py"]),
+        ("text/a.py", "try:\n    import torch\nexcept ImportError: ...", "imports torch when it"),
+        ("text/a.py", "class A:\n    from torch import nn", "imports torch when it is loaded"),
+    ],
+)  # fmt: skip
+def test_every_rule_finds_what_breaks_it(tmp_path, place, source, sentence):
+    files = ORDERLY | {"utils.py": ""} if "rnnlm.utils" in source else ORDERLY
+    found = violations(build(tmp_path, files | {place: source}))
+    assert any(sentence in line for line in found), found
+
+
+def test_starting_the_command_line_loads_nothing_heavy():
+    program = (
+        "import json, sys\n"
+        "from rnnlm.cli import main\n"
+        "try:\n"
+        "    main(['--help'])\n"
+        "except SystemExit:\n"
+        "    print(json.dumps(sorted(sys.modules)), file=sys.stderr)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=PACKAGE.parent, capture_output=True, text=True, encoding="utf-8", check=True,
+    )  # fmt: skip
+    loaded = set(json.loads(done.stderr))
+    assert "Usage" in done.stdout
+    assert "rnnlm.cli" in loaded
+    assert loaded & (LAZY - {"tqdm"}) == set()
