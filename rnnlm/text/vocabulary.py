@@ -1,1 +1,124 @@
+"""Tokens <-> ids. Three ids are no text: <s> before a sentence, </s> after it, <unk> for what is not known."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rnnlm.errors import VocabularyError
+
 BOS, EOS, UNK = 0, 1, 2
+SPECIALS = ("<s>", "</s>", "<unk>")
+FIRST = len(SPECIALS)  # id of the first token of text
+
+
+class Vocabulary:
+    """The known tokens, ids from 3 on, with their counts in the training text.
+
+    A text that spells "</s>" has an ordinary token there, which is never id 1.
+
+    >>> vocabulary = Vocabulary(["我", "昨天"], [5, 2])
+    >>> vocabulary.encode(["昨天", "我", "</s>"])
+    array([4, 3, 2], dtype=int32)
+    >>> len(vocabulary), vocabulary.token(4), vocabulary.token(2)
+    (5, '昨天', '<unk>')
+
+    Raises:
+        VocabularyError: there is no token, one of them is twice there, or a count is missing.
+    """
+
+    def __init__(self, tokens: Sequence[str], counts: Sequence[int]) -> None:
+        self.tokens, self.counts = list(tokens), [int(count) for count in counts]
+        self._ids = {token: FIRST + place for place, token in enumerate(self.tokens)}
+        self._code_points: NDArray[np.int32] | None = None
+        if not self.tokens or len(self.tokens) != len(self.counts) or len(self._ids) != len(self.tokens):
+            raise VocabularyError(
+                f"A vocabulary of {len(self.tokens):,} tokens, {len(self._ids):,} of them different, with "
+                f"{len(self.counts):,} counts; expected at least one token, each once and with its count."
+            )
+
+    @classmethod
+    def build(
+        cls, tokens: Sequence[str], counts: NDArray[np.int64], min_count: int = 1, max_size: int | None = None
+    ) -> "Vocabulary":
+        """Vocabulary of a training text: the most frequent tokens first, equally frequent ones as they are given.
+
+        Args:
+            tokens: All tokens of the text, each once, in order of appearance.
+            counts: (len(tokens),) How often each is in the training part; those at 0 are left out.
+            min_count: Rarer tokens are left out.
+            max_size: Largest length, the three specials included.
+
+        Raises:
+            VocabularyError: no token is left.
+        """
+        order = np.argsort(-counts, kind="stable")
+        order = order[counts[order] >= max(1, min_count)]
+        if max_size is not None:
+            order = order[: max(0, max_size - FIRST)]
+        if not len(order):
+            size = "" if max_size is None else f" and --vocab-size {max_size}, of which {FIRST} are {' '.join(SPECIALS)}"
+            raise VocabularyError(
+                f"No token is left with --min-count {min_count}{size}; the most frequent of {len(tokens):,} is there "
+                f"{int(counts.max(initial=0)):,} times. Use a smaller --min-count or a larger --vocab-size."
+            )
+        return cls([tokens[place] for place in order], counts[order].tolist())
+
+    def __len__(self) -> int:
+        """Number of ids, the three specials included: V."""
+        return FIRST + len(self.tokens)
+
+    def __eq__(self, other: object) -> bool:
+        """Whether the same tokens have the same ids and counts."""
+        if not isinstance(other, Vocabulary):
+            return NotImplemented
+        return self.tokens == other.tokens and self.counts == other.counts
+
+    __hash__ = None  # type: ignore[assignment]  # equality is by content, which is large
+
+    def __repr__(self) -> str:
+        return f"<Vocabulary of {len(self):,} ids: {' '.join(self.tokens[:5])} ...>"
+
+    def token(self, token_id: int) -> str:
+        """The token of an id; <s>, </s> and <unk> by their names."""
+        return SPECIALS[token_id] if token_id < FIRST else self.tokens[token_id - FIRST]
+
+    def encode(self, tokens: Iterable[str]) -> NDArray[np.int32]:
+        """Ids of tokens (n,), unknown ones as <unk>. A string is its characters, and fast."""
+        if isinstance(tokens, str):
+            return self._encode_characters(tokens)
+        get = self._ids.get
+        return np.fromiter((get(token, UNK) for token in tokens), dtype=np.int32)
+
+    def _encode_characters(self, text: str) -> NDArray[np.int32]:
+        if self._code_points is None:
+            # Indexed by code point; the last entry, UNK, stands for all that are larger.
+            known = {ord(token): place for token, place in self._ids.items() if len(token) == 1}
+            self._code_points = np.full(max(known, default=0) + 2, UNK, dtype=np.int32)
+            self._code_points[list(known)] = list(known.values())
+        codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype="<u4")
+        return self._code_points.take(np.minimum(codes, len(self._code_points) - 1))
+
+    def coverage(self, counts: NDArray[np.int64]) -> float:
+        """Share of the training text's tokens that are known; `counts` are those that `build` was given."""
+        return sum(self.counts) / max(1, int(counts.sum()))
+
+    def to_header(self) -> dict[str, Any]:
+        """JSON form for a checkpoint: tokens and counts, in the order of the ids."""
+        return {"tokens": self.tokens, "counts": self.counts}
+
+    @classmethod
+    def from_header(cls, header: Any) -> "Vocabulary":
+        """Vocabulary from its JSON form.
+
+        Raises:
+            VocabularyError: the form is not one that `to_header` gives.
+        """
+        tokens = header.get("tokens") if isinstance(header, dict) else None
+        counts = header.get("counts") if isinstance(header, dict) else None
+        if not isinstance(tokens, list) or not all(isinstance(token, str) and token for token in tokens):
+            raise VocabularyError("The checkpoint's vocabulary has no list of tokens; it is damaged.")
+        if not isinstance(counts, list) or not all(type(count) is int and count >= 0 for count in counts):
+            raise VocabularyError("The checkpoint's vocabulary has no list of counts, whole numbers; it is damaged.")
+        return cls(tokens, counts)

@@ -1,0 +1,263 @@
+"""Interpolated modified Kneser-Ney n-gram models (Chen and Goodman 1999) of order 1 to 5.
+
+    p(w | h) = max(c(h w) - D(c(h w)), 0) / c(h .) + gamma(h) p(w | h'),     h' = h without its first word
+
+c is the count for the highest order; below it, it is the number of different words seen before h w (its "continuation
+count"), except after <s>, before which there is nothing. The discounts D1, D2, D3+ come from the numbers of n-grams
+that occur one to four times; gamma(h) is the probability that they free. The lowest order is interpolated with the
+uniform distribution, which is where <unk> gets its probability from. Conventions are KenLM's (Heafield et al. 2013).
+
+Storage: the n-grams of order k are a sorted array of keys (index of the first k - 1 words among the n-grams of order
+k - 1) * V + last word, with the interpolated log probability and the back-off weight ln gamma beside it. Order 1 has
+one entry for each word, so its index is the word's id. Looking up a word after a context is a binary search, done for
+all positions of a text at once.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from rnnlm.errors import CheckpointError, TrainingError
+from rnnlm.inference.model import Array
+from rnnlm.text.vocabulary import BOS, EOS
+
+LARGEST_ORDER = 5
+LOG_ZERO = -99 * np.log(10)  # ARPA's sign for "never": <s> is context only
+FALLBACK_DISCOUNTS = (0.5, 1.0, 1.5)  # KenLM's, for texts too small or too regular to estimate them from
+
+
+@dataclass(frozen=True)
+class Level:
+    """The n-grams of one order; arrays of the same length, sorted by key."""
+
+    keys: Array  # int64
+    log_probability: Array  # float32, ln p(w | h), interpolated
+    backoff: Array  # float32, ln gamma of the n-gram as a context; 0 for the highest order
+
+    def find(self, context: Array, words: Array, V: int) -> Array:
+        """Index of each word after its context (an index of the order below, -1 for none); -1 where not stored."""
+        if not len(self.keys):
+            return np.full(np.shape(words), -1)
+        wanted = context.astype(np.int64) * V + words
+        index = np.minimum(np.searchsorted(self.keys, wanted), len(self.keys) - 1)
+        return np.where((context >= 0) & (self.keys[index] == wanted), index, -1)
+
+
+class NgramModel:
+    """An n-gram model with the interface of `inference.model.SequenceModel`.
+
+    A state (B, order) holds, for each column, the index of the last k words among the stored n-grams of order k, or -1.
+    """
+
+    def __init__(self, V: int, levels: list[Level]) -> None:
+        """Wrap the levels of order 1, 2, ..."""
+        self.V, self.levels = V, levels
+
+    @property
+    def order(self) -> int:
+        """The n of n-gram."""
+        return len(self.levels)
+
+    # --- training -------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def train(cls, ids: Array, V: int, order: int) -> "NgramModel":
+        """Estimate from ids (N,), in which </s> ends a sentence, over a vocabulary of V.
+
+        Raises:
+            TrainingError: the order is out of range or there is no text.
+        """
+        if not 1 <= order <= LARGEST_ORDER:
+            raise TrainingError(f"--order is {order}; n-gram models of order 1 to {LARGEST_ORDER} can be trained.")
+        if not len(ids):
+            raise TrainingError("The training text has no tokens; an n-gram model needs some.")
+        tables = _count(_with_starts(ids), V, order)
+        return cls(V, _estimate(tables, V))
+
+    # --- inference: see SequenceModel -----------------------------------------------------------------------------
+
+    def zero_state(self, batch_size: int) -> Array:
+        """State before anything was read: no context of any length."""
+        return np.full((batch_size, self.order), -1, dtype=np.int64)
+
+    def _contexts(self, inputs: Array, state: Array) -> Array:
+        """Index of the last k words after each input, (T + 1, B, order) with the state before the first in front.
+
+        The last k words are the last k - 1 before the input and the input itself; so order after order is found for
+        all steps at once. <s> clears the context by itself: no stored n-gram has it anywhere but in front.
+        """
+        T, B = inputs.shape
+        contexts = np.empty((T + 1, B, self.order), dtype=np.int64)
+        contexts[0] = state
+        contexts[1:, :, 0] = inputs
+        for k in range(1, self.order):
+            contexts[1:, :, k] = self.levels[k].find(contexts[:-1, :, k - 1], inputs, self.V)
+        return contexts
+
+    def _log_probability(self, contexts: Array, words: Array) -> Array:
+        """Ln p(word | context) for contexts (..., order): the longest stored n-gram, after backing off to it."""
+        result = self.levels[0].log_probability[words].astype(np.float64)
+        for k in range(1, self.order):
+            context = contexts[..., k - 1]
+            found = self.levels[k].find(context, words, self.V)
+            backoff = np.where(context >= 0, self.levels[k - 1].backoff[context], 0.0)
+            result = np.where(found >= 0, self.levels[k].log_probability[found], result + backoff)
+        return result
+
+    def nats(self, inputs: Array, targets: Array, state: Array, keep: Array | None = None) -> tuple[Array, Array]:
+        """Negative log probability of each target (T, B), and the state after the last input."""
+        contexts = self._contexts(inputs, state)
+        return -self._log_probability(contexts[1:], targets), contexts[-1]
+
+    def log_probabilities(self, inputs: Array, state: Array, keep: Array | None = None) -> tuple[Array, Array]:
+        """Log probability of every id after each input (T, B, V), and the state after the last."""
+        contexts = self._contexts(inputs, state)
+        rows = [self._row(context) for context in contexts[1:].reshape(-1, self.order)]
+        return np.array(rows).reshape(*inputs.shape, self.V), contexts[-1]
+
+    def next_log_probabilities(self, inputs: Array, state: Array) -> tuple[Array, Array]:
+        """Log probability of every id after the last input (B, V), and the state after it."""
+        contexts = self._contexts(inputs, state)
+        return np.array([self._row(context) for context in contexts[-1]]), contexts[-1]
+
+    def _row(self, context: Array) -> Array:
+        """Log probability of every word after one context: from the shortest to the longest, overwriting what is stored."""
+        row = self.levels[0].log_probability.astype(np.float64)
+        for k in range(1, self.order):
+            index = context[k - 1]
+            if index < 0:
+                break
+            level = self.levels[k]
+            row += self.levels[k - 1].backoff[index]
+            first, last = np.searchsorted(level.keys, [index * self.V, (index + 1) * self.V])
+            row[level.keys[first:last] - index * self.V] = level.log_probability[first:last]
+        return row
+
+    # --- storage --------------------------------------------------------------------------------------------------
+
+    def arrays(self) -> dict[str, Array]:
+        """Arrays for a checkpoint."""
+        return {
+            f"ngram.{k}.{name}": getattr(level, name)
+            for k, level in enumerate(self.levels, 1)
+            for name in ("keys", "log_probability", "backoff")
+        }
+
+    @classmethod
+    def from_arrays(cls, V: int, order: Any, arrays: Mapping[str, Array]) -> "NgramModel":
+        """Model from the arrays of a checkpoint.
+
+        Raises:
+            CheckpointError: arrays are missing or do not fit together.
+        """
+        damaged = CheckpointError("The n-gram tables of the checkpoint do not fit together; it is damaged.")
+        if not isinstance(order, int) or not 1 <= order <= LARGEST_ORDER:
+            raise damaged
+        levels, below = [], 1
+        for k in range(1, order + 1):
+            try:
+                level = Level(*(arrays[f"ngram.{k}.{name}"] for name in ("keys", "log_probability", "backoff")))
+            except KeyError:
+                raise damaged from None
+            keys = level.keys
+            if (
+                keys.ndim != 1
+                or keys.dtype != np.int64
+                or any(a.shape != keys.shape or a.dtype.kind != "f" for a in (level.log_probability, level.backoff))
+                or (k == 1 and len(keys) != V)
+                or (len(keys) and (keys[0] < 0 or keys[-1] >= below * V or (np.diff(keys) <= 0).any()))
+            ):
+                raise damaged
+            levels.append(level)
+            below = len(keys)
+        return cls(V, levels)
+
+
+# --- counting and estimation ------------------------------------------------------------------------------------------
+
+
+@dataclass
+class _Table:
+    """Counts of the n-grams of one order, in the order of their keys."""
+
+    keys: Array  # (M,) int64
+    counts: Array  # (M,) occurrences
+    after_start: Array  # (M,) bool: the first word is <s>
+    suffix: Array  # (M,) index of the last k - 1 words in the table below (0 for order 1)
+
+
+def _with_starts(ids: Array) -> Array:
+    """The text with <s> in front of every sentence."""
+    starts = np.flatnonzero(ids[:-1] == EOS) + 1
+    return np.insert(ids.astype(np.int64), np.concatenate([[0], starts]), BOS)
+
+
+def _count(text: Array, V: int, order: int) -> list[_Table]:
+    """Tables of order 1 to `order` of a text with <s>.
+
+    `place` holds, for every position, the index of the n-gram that ends there (-1 for none).
+    """
+    counts = np.bincount(text, minlength=V)
+    tables = [_Table(np.arange(V), counts, np.arange(V) == BOS, np.zeros(V, dtype=np.int64))]
+    place = text.copy()
+    for _ in range(1, order):
+        # The n-gram that ends at t is the shorter one that ends at t - 1, and the word at t, which is not <s>.
+        prefix = np.concatenate([[-1], place[:-1]])
+        complete = np.flatnonzero((prefix >= 0) & (text != BOS))
+        wanted = prefix[complete] * V + text[complete]
+        keys, first, inverse, counts = np.unique(wanted, return_index=True, return_inverse=True, return_counts=True)
+        tables.append(_Table(keys, counts, tables[-1].after_start[keys // V], place[complete][first]))
+        place = np.full(len(text), -1, dtype=np.int64)
+        place[complete] = inverse
+    return tables
+
+
+def _estimate(tables: list[_Table], V: int) -> list[Level]:
+    """Interpolated probabilities and back-off weights, from order 1 upwards."""
+    levels: list[Level] = []
+    lower = np.full(V, 1 / (V - 1))  # uniform over all but <s>
+    for k, table in enumerate(tables):
+        counts = table.counts.astype(np.float64)
+        if k + 1 < len(tables):
+            continuations = np.bincount(tables[k + 1].suffix, minlength=len(counts))
+            counts = np.where(table.after_start, counts, continuations)
+        if k == 0:
+            counts[BOS] = 0
+        contexts = table.keys // V if k else np.zeros(V, dtype=np.int64)
+        number = len(tables[k - 1].keys) if k else 1
+        freed, gamma = _discounted(counts, contexts, number)
+        totals = np.bincount(contexts, weights=counts, minlength=number)
+        below = lower[table.suffix] if k else lower
+        probability = freed / np.maximum(totals[contexts], 1) + gamma[contexts] * below
+        if k == 0:
+            probability[BOS] = 0
+        else:
+            previous = levels[-1]
+            levels[-1] = Level(previous.keys, previous.log_probability, np.log(gamma).astype(np.float32))
+        with np.errstate(divide="ignore"):
+            log_probability = np.maximum(np.log(probability), LOG_ZERO).astype(np.float32)
+        levels.append(Level(table.keys, log_probability, np.zeros(len(counts), dtype=np.float32)))
+        lower = probability
+    return levels
+
+
+def _discounted(counts: Array, contexts: Array, number: int) -> tuple[Array, Array]:
+    """Counts less their discount, and gamma of each of `number` contexts (1 where a context has no counts)."""
+    discounts = np.array([0.0, *_discounts(counts)])
+    taken = np.minimum(discounts[np.minimum(counts, 3).astype(np.int64)], counts)
+    totals = np.bincount(contexts, weights=counts, minlength=number)
+    gamma = np.bincount(contexts, weights=taken, minlength=number) / np.maximum(totals, 1)
+    # A text whose counts are all so small that nothing is taken would leave no probability for anything new.
+    return counts - taken, np.where(totals > 0, np.maximum(gamma, 1e-10), 1.0)
+
+
+def _discounts(counts: Array) -> tuple[float, ...]:
+    """D1, D2, D3+ from the numbers of n-grams with a count of one to four; the fallback where they make no sense."""
+    n1, n2, n3, n4 = (int((counts == c).sum()) for c in (1, 2, 3, 4))
+    if 0 in (n1, n2, n3, n4):
+        return FALLBACK_DISCOUNTS
+    y = n1 / (n1 + 2 * n2)
+    found = (1 - 2 * y * n2 / n1, 2 - 3 * y * n3 / n2, 3 - 4 * y * n4 / n3)
+    return found if all(0 <= d <= c for c, d in enumerate(found, 1)) else FALLBACK_DISCOUNTS

@@ -1,0 +1,41 @@
+"""Plain tables whose columns stay straight when a cell holds Chinese."""
+
+import unicodedata
+from collections.abc import Iterable, Sequence
+
+
+def display_width(text: str) -> int:
+    """Columns that a text takes in a terminal: 2 for a wide character, 0 for a combining one, else 1.
+
+    >>> display_width("昨天"), display_width("día"), display_width("e\\u0301")
+    (4, 3, 1)
+    """
+    return sum(_character_width(character) for character in text)
+
+
+def _character_width(character: str) -> int:
+    if unicodedata.category(character) in ("Mn", "Me", "Cf", "Cc"):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in ("W", "F") else 1
+
+
+def table(rows: Iterable[Sequence[object]], headers: Sequence[str] = (), align: str = "") -> str:
+    """Rows as lines, columns padded by display width and two spaces apart; no line ends in spaces.
+
+    headers: titles of the columns; without them the table starts with the rows. align: a letter per column, "r" for
+    right, "l" for left; columns beyond it are left.
+
+    >>> print(table([("昨天", 4), ("a", 10)], ["token", "id"], "lr"))
+    token  id
+    昨天    4
+    a      10
+    """
+    lines = [[str(cell) for cell in row] for row in ([headers] if headers else []) + list(rows)]
+    widths = [max(map(display_width, column)) for column in zip(*lines, strict=True)]
+    return "\n".join("  ".join(_padded(line, widths, align)).rstrip(" ") for line in lines)
+
+
+def _padded(line: Sequence[str], widths: Sequence[int], align: str) -> Iterable[str]:
+    for column, (cell, width) in enumerate(zip(line, widths, strict=True)):
+        space = " " * (width - display_width(cell))
+        yield space + cell if align[column : column + 1] == "r" else cell + space

@@ -1,0 +1,144 @@
+"""The article's gradient check, of everything that has a gradient: U, W, V, the biases and the initial state.
+
+The article checks W with the identity for f, which can not see a wrong f'. Here the weights and biases are random and
+so is the initial state, so that no term of a gradient is hidden behind a zero.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from rnnlm.nn.gradient_check import STEPS, Comparison, check_gradients
+from rnnlm.nn.network import Network, NetworkConfig
+from rnnlm.nn.numerics import Array
+from rnnlm.text.vocabulary import BOS, EOS, Vocabulary
+
+LIMIT = 1e-6  # largest relative error that passes
+
+# Where a step takes the argument of a relu past 0, the difference quotient is no derivative: in a large network that
+# happens to one comparison in a hundred. Those are made again elsewhere. A gradient that is really wrong is wrong
+# along every direction, and fails again.
+KINK_RETRIES = 5
+
+SYMBOLS = {
+    "embedding.weight": "E",
+    "rnn.weight_ih": "U",
+    "rnn.weight_hh": "W",
+    "rnn.bias_ih": "b_U",
+    "rnn.bias_hh": "b_W",
+    "output.weight": "V",
+    "output.bias": "b_V",
+    "initial_state": "s_0",
+}
+
+
+class Data(NamedTuple):
+    """Ids to read and to predict, (T, B) each; keep (T, B, 1) is 0 where a sentence starts with a zero state."""
+
+    inputs: Array
+    targets: Array
+    keep: Array | None = None
+
+
+class CheckedGradient(NamedTuple):
+    """One derivative of the loss by the definition (expected) and by back-propagation (actual)."""
+
+    symbol: str  # the article's
+    name: str  # PyTorch's
+    index: tuple[int, ...] | None  # None: along a random direction
+    expected: float
+    actual: float
+    relative_error: float
+
+    @property
+    def passes(self) -> bool:
+        """Whether the relative error is a number and at most LIMIT."""
+        return self.relative_error <= LIMIT
+
+
+class GradientCheck(NamedTuple):
+    """All comparisons, and the size of a derivative below which the definition itself gives mostly rounding."""
+
+    gradients: list[CheckedGradient]
+    floor: float
+
+    @property
+    def wrong(self) -> list[CheckedGradient]:
+        """Those that do not pass."""
+        return [gradient for gradient in self.gradients if not gradient.passes]
+
+    @property
+    def worst(self) -> CheckedGradient:
+        """The one with the largest relative error."""
+        return max(self.gradients, key=lambda gradient: np.nan_to_num(gradient.relative_error, nan=np.inf))
+
+
+def symbol(name: str, num_layers: int = 1) -> str:
+    """The article's symbol for a parameter's name in PyTorch, with the layer's number where there are several.
+
+    >>> symbol("rnn.weight_ih_l0"), symbol("rnn.weight_hh_l1", num_layers=2), symbol("rnn.bias_ih_l0_reverse")
+    ('U', 'W(2)', "b_U'")
+    """
+    parts = re.fullmatch(r"(?P<stem>.*?)(_l(?P<layer>\d+))?(?P<reverse>_reverse)?", name)
+    if parts is None or parts["stem"] not in SYMBOLS:
+        return name
+    layer = f"({int(parts['layer']) + 1})" if parts["layer"] and num_layers > 1 else ""
+    return SYMBOLS[parts["stem"]] + ("'" if parts["reverse"] else "") + layer
+
+
+def random_data(vocabulary_size: int, steps: int, batch_size: int, rng: np.random.Generator) -> Data:
+    """Random ids for T = steps and B = batch_size."""
+    inputs, targets = rng.integers(0, vocabulary_size, (2, steps, batch_size))
+    return Data(inputs, targets)
+
+
+def text_data(lines: Sequence[Sequence[str]], vocabulary: Vocabulary) -> Data:
+    """The training pairs of a text's sentences, one after the other in one column (B = 1)."""
+    ids = [vocabulary.encode(line) for line in lines]
+    inputs = np.concatenate([np.r_[BOS, line] for line in ids])
+    targets = np.concatenate([np.r_[line, EOS] for line in ids])
+    keep = (inputs != BOS).astype(np.float64)
+    keep[0] = 1  # the first sentence starts from the initial state, whose gradient is checked too
+    return Data(inputs[:, None], targets[:, None], keep[:, None, None])
+
+
+def random_network(config: NetworkConfig, rng: np.random.Generator) -> Network:
+    """A float64 network with all parameters, biases too, uniform in +-1/sqrt(H)."""
+    bound = config.hidden_size**-0.5
+    return Network(config, {name: rng.uniform(-bound, bound, shape) for name, shape in config.shapes().items()})
+
+
+def gradient_check(
+    network: Network, data: Data, rng: np.random.Generator, objective: str = "cross-entropy", entries: int = 3
+) -> GradientCheck:
+    """Compare the gradients of a float64 network along a random direction and at `entries` random entries each.
+
+    The relative error is |expected - actual| / max(|expected| + |actual|, floor). A difference of two losses is known
+    to about 1e-16 of the loss, and is divided by the step; of a derivative below the floor the comparison would see
+    little more than this rounding.
+    """
+    state = rng.uniform(-1, 1, network.zero_state(data.inputs.shape[1]).shape)
+    loss = network.loss(data.inputs, data.targets, state, data.keep, objective=objective)[0].objective
+    floor = 4 * float(np.finfo(np.float64).eps) * abs(loss) / STEPS[1] / LIMIT
+
+    def measure() -> list[CheckedGradient]:
+        found = check_gradients(
+            network, data.inputs, data.targets, state, rng, data.keep, objective, directions=1, entries=entries
+        )
+        return [_checked(comparison, network.config.num_layers, floor) for comparison in found]
+
+    gradients = measure()
+    if network.config.cell == "rnn" and network.config.activation == "relu":
+        for _ in range(KINK_RETRIES):
+            if not GradientCheck(gradients, floor).wrong:
+                break
+            gradients = [old if old.passes else new for old, new in zip(gradients, measure(), strict=True)]
+    return GradientCheck(gradients, floor)
+
+
+def _checked(comparison: Comparison, num_layers: int, floor: float) -> CheckedGradient:
+    name, index, expected, actual = comparison
+    error = abs(expected - actual) / max(abs(expected) + abs(actual), floor)
+    return CheckedGradient(symbol(name, num_layers), name, index, expected, actual, error)

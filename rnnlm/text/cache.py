@@ -1,0 +1,224 @@
+"""Files with the ids of tokenized texts, kept between runs under the hash of what they were made from.
+
+An entry is two files: KEY.ids, the ids as the machine stores integers, and KEY.json, which describes them. The
+description is written last, so an entry is there as a whole or not at all.
+"""
+
+import atexit
+import contextlib
+import functools
+import json
+import os
+import re
+import secrets
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rnnlm.errors import CorpusError
+from rnnlm.text.vocabulary import FIRST
+
+DEFAULT_LIMIT = "20G"
+TEMPORARY_PREFIX = ".unfinished-"
+ABANDONED_AFTER = 24 * 3600  # seconds: an unfinished file this old belongs to a run that was killed
+SMALL, LARGE = np.dtype(np.uint16), np.dtype(np.uint32)
+_CHUNK = 1 << 20
+_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+
+
+@dataclass
+class Description:
+    """What KEY.json says of KEY.ids."""
+
+    length: int
+    dtype: str
+    tokens: list[str]
+    characters: int
+    bytes: int
+    digest: str
+    encodings: list[str]
+    tokenizer: dict[str, Any]
+
+    def fits(self, ids: Path) -> bool:
+        """Whether every part has its type and the file of ids the size that is said."""
+        types = {name: type(value) for name, value in asdict(self).items()}
+        if types != {name: getattr(kind, "__origin__", kind) for name, kind in self.__annotations__.items()}:
+            return False
+        strings = all(isinstance(each, str) for each in (*self.tokens, *self.encodings))
+        dtypes = {each.name: each for each in (SMALL, LARGE)}
+        if not strings or self.dtype not in dtypes or self.length < 1:
+            return False
+        return ids.stat().st_size == self.length * dtypes[self.dtype].itemsize
+
+
+class Cache:
+    """The entries of one folder. `notes` tells what the user should know of it."""
+
+    def __init__(self, folder: str | PathLike[str] | None = None) -> None:
+        """Use a folder, or by default $RNNLM_CACHE, else $XDG_CACHE_HOME/rnnlm, else ~/.cache/rnnlm.
+
+        Raises:
+            CorpusError: $RNNLM_CACHE_LIMIT is not a size.
+        """
+        self.folder = default_folder() if folder is None else Path(folder)
+        self.limit = _bytes(os.environ.get("RNNLM_CACHE_LIMIT") or DEFAULT_LIMIT)
+        self.notes: list[str] = []
+
+    def ids_path(self, key: str) -> Path:
+        """Where the ids of an entry are."""
+        return self.folder / f"{key}.ids"
+
+    def _description_path(self, key: str) -> Path:
+        return self.folder / f"{key}.json"
+
+    def find(self, key: str) -> Description | None:
+        """The description of a sound entry; None if there is none, so that it is made anew."""
+        path = self._description_path(key)
+        try:
+            description = Description(**json.loads(path.read_bytes()))
+            if not description.fits(self.ids_path(key)):
+                return None
+        except (OSError, ValueError, TypeError, RecursionError):
+            return None
+        with contextlib.suppress(OSError):  # a cache that others filled may be read-only
+            os.utime(path)  # the time of the last use, for `_evict`
+        return description
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator["IdFile"]:
+        """A new file of ids, removed again at the end unless `store` has taken it in."""
+        self._make_writable()
+        with contextlib.ExitStack() as stack:
+            try:
+                file = stack.enter_context(IdFile(self.folder))
+                yield file
+            except OSError as error:
+                raise CorpusError(
+                    f"The cache in {self.folder} can not be written: {error.strerror}. Make room there, or set "
+                    "RNNLM_CACHE to another folder."
+                ) from error
+
+    def store(self, key: str, file: "IdFile", description: Description) -> None:
+        """Make the written ids an entry, in the place of one that was not sound; then drop old entries."""
+        file.close()
+        os.replace(file.path, self.ids_path(key))
+        temporary = _temporary(self.folder)
+        try:
+            content = json.dumps(asdict(description), ensure_ascii=False)
+            temporary.write_text(content, encoding="utf-8")
+            os.replace(temporary, self._description_path(key))
+        finally:
+            temporary.unlink(missing_ok=True)
+        self._evict(key)
+
+    def _make_writable(self) -> None:
+        """Create the folder, or take a temporary one where that can not be."""
+        try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # texts may be private
+            with tempfile.TemporaryFile(dir=self.folder):
+                pass
+        except OSError as error:
+            reason = error.strerror
+            self.notes.append(f"The cache in {self.folder} can not be written ({reason}); the ids are not kept.")
+            self.folder = _folder_until_exit()
+
+    def _evict(self, newest: str) -> None:
+        """Remove the least recently used entries while all together are over the limit, and what killed runs left."""
+        entries = []
+        with contextlib.suppress(OSError):  # another process may be at the same work
+            for path in self.folder.iterdir():
+                status = path.stat()
+                if path.name.startswith(TEMPORARY_PREFIX) and time.time() - status.st_mtime > ABANDONED_AFTER:
+                    path.unlink()
+                elif path.suffix == ".ids":
+                    used = self._description_path(path.stem)
+                    last_use = used.stat().st_mtime if used.exists() else status.st_mtime
+                    entries.append((last_use, path.stem, status.st_size))
+        total = sum(size for _, _, size in entries)
+        for _, key, size in sorted(entries):
+            if total > self.limit and key != newest:
+                total -= size
+                for path in (self._description_path(key), self.ids_path(key)):
+                    with contextlib.suppress(OSError):
+                        path.unlink()
+
+
+class IdFile:
+    """Ids written one after the other, 16 bits each while that is enough, then 32."""
+
+    def __init__(self, folder: Path) -> None:
+        """Create the file, under a name that no entry has."""
+        self._folder = folder
+        self.path = _temporary(folder)
+        self._file = open(self.path, "xb")  # noqa: SIM115 (closed by `close`)
+        self.dtype, self.length = SMALL, 0
+
+    def __enter__(self) -> "IdFile":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+        self.path.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Write out what is buffered."""
+        self._file.close()
+
+    def write(self, ids: NDArray[Any], types: int) -> None:
+        """Append ids; `types` is how many different ones there are so far beside the specials."""
+        if self.dtype == SMALL and FIRST + types > np.iinfo(SMALL).max + 1:
+            self._widen()
+        self._file.write(np.ascontiguousarray(ids, dtype=self.dtype).data)
+        self.length += len(ids)
+
+    def _widen(self) -> None:
+        self._file.close()
+        wide = _temporary(self._folder)
+        with open(self.path, "rb") as old:
+            # The new file takes the place of the old one at once, so that either is removed on an error.
+            self.path.unlink()
+            self.path, self._file = wide, open(wide, "xb")  # noqa: SIM115 (closed by `close`)
+            while block := old.read(_CHUNK):
+                self._file.write(np.frombuffer(block, dtype=SMALL).astype(LARGE).data)
+        self.dtype = LARGE
+
+
+def default_folder() -> Path:
+    """The folder that the environment names, else the usual one."""
+    if named := os.environ.get("RNNLM_CACHE"):
+        return Path(named)
+    base = os.environ.get("XDG_CACHE_HOME")
+    try:
+        return (Path(base) if base else Path.home() / ".cache") / "rnnlm"
+    except RuntimeError:  # a user without a home
+        return _folder_until_exit()
+
+
+@functools.cache
+def _folder_until_exit() -> Path:
+    folder = tempfile.mkdtemp(prefix="rnnlm-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder)
+
+
+def _temporary(folder: Path) -> Path:
+    return folder / f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}"
+
+
+def _bytes(size: str) -> int:
+    match = re.fullmatch(r"([0-9]{1,15})([KMGT]?)B?", size.strip().upper())
+    if match is None:
+        raise CorpusError(f"RNNLM_CACHE_LIMIT is {size!r}; expected a size such as 500M or 20G.")
+    return int(match[1]) * _UNITS[match[2]]
+
+
+BYTE_ORDER = sys.byteorder  # part of the key: a home folder may be shared by machines of both kinds

@@ -1,0 +1,166 @@
+"""Bytes -> text: the encoding is found out or named, the decoding strict, the ends of lines are \\n.
+
+Everything goes block by block, so that memory does not grow with the text.
+"""
+
+import codecs
+import io
+import itertools
+import re
+from collections.abc import Callable, Iterable, Iterator
+
+from rnnlm.errors import CorpusError
+
+UTF8, UTF16, GB18030, BIG5 = "utf-8", "utf-16", "gb18030", "big5hkscs"  # the last two hold GBK, GB2312 and plain Big5
+LABELS = {UTF8: "UTF-8", UTF16: "UTF-16", f"{UTF16}-le": "UTF-16", f"{UTF16}-be": "UTF-16", GB18030: "GB18030"}
+LABELS[BIG5] = "Big5"
+
+SAMPLE_BYTES = 1 << 16
+MOST_CONTROLS = 0.1  # share of control characters in what still is text
+LEAST_COMMON = 0.1  # share of common characters in Chinese; half of it is usual, decoded wrongly it has 1 %
+
+# The most frequent characters of modern and older Chinese, in simplified and traditional script, and two marks.
+_COMMON = frozenset(
+    "，。的一是不了在人有我他这個个們们中来來上大为為和国國地到以说說时時要就出会會可也你对對生能而子那得于於着著下自之年过過"
+    "发發后後作里裡用道行所然家种種事成方多经經么麼去法学學如都同现現当當没沒动動面起看定天分还還进進好小部其些主样樣理心她本前"
+    "开開但因只从從想日老宝寶玉听聽见見问問头頭笑两兩儿兒太今又此何"
+)
+_CONTROLS = re.compile("[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")  # ESC is none: it colours logs
+
+
+def decode(
+    blocks: Iterable[bytes], name: str, encoding: str | None = None, report: Callable[[str], None] | None = None
+) -> Iterator[str]:
+    """Text of a file in pieces, without byte order mark, CRLF and CR as LF.
+
+    Args:
+        blocks: The bytes of the file; a piece of text comes from each, so they bound the memory.
+        name: What errors call the file.
+        encoding: A codec of Python; None to find out among ASCII, UTF-8, UTF-16 (by its mark or its NULs), GB18030
+            with GBK, and Big5.
+        report: Called with the codec, once it is known.
+
+    Raises:
+        CorpusError: the codec is unknown, a byte can not be decoded, or the file is binary.
+    """
+    newlines = io.IncrementalNewlineDecoder(None, translate=True)
+    texts = itertools.chain(_decode_bytes(iter(blocks), name, encoding, report or (lambda codec: None)), [None])
+    at_start = True
+    for text in texts:
+        # None is the end: what the newline decoder holds back is a last \r.
+        piece = newlines.decode("" if text is None else text, final=text is None)
+        if at_start and piece:
+            piece = piece.removeprefix("\ufeff")
+            _refuse_controls(piece, name)
+            at_start = False
+        if "\0" in piece:
+            raise CorpusError(f"{name} holds NUL characters, as binary files do; remove them if it is text.")
+        if piece:
+            yield piece
+
+
+def _decode_bytes(
+    blocks: Iterator[bytes], name: str, encoding: str | None, report: Callable[[str], None]
+) -> Iterator[str]:
+    read = 0
+    if encoding is None:
+        # What is plain ASCII needs no decision: a file is judged where something else begins.
+        for block in blocks:
+            following = b""
+            if not _is_plain(block):
+                following = next(blocks, b"")
+                blocks = itertools.chain([block, following], blocks)
+                encoding = detect(block + following, at_start=read == 0)
+                if encoding is None:
+                    raise CorpusError(f"{name} is a binary file, it holds NUL bytes; expected text.")
+                break
+            read += len(block)
+            yield block.decode("ascii")
+    report(encoding or UTF8)
+    decoder = _decoder(encoding or UTF8)
+    for block in itertools.chain(blocks, [None]):
+        read += len(block or b"")
+        try:
+            text = decoder.decode(block or b"", final=block is None)
+        except UnicodeDecodeError as error:
+            # The decoder's object ends where the bytes read so far end.
+            offset = read - len(error.object) + error.start
+            raise _undecodable(name, encoding or UTF8, error.object[error.start], offset) from None
+        except UnicodeError as error:
+            raise CorpusError(f"{name} can not be read as {encoding}: {error}. Name another --encoding.") from None
+        yield text
+
+
+def _is_plain(block: bytes) -> bool:
+    return block.isascii() and b"\0" not in block
+
+
+def _decoder(encoding: str) -> codecs.IncrementalDecoder:
+    try:
+        b"".decode(encoding)  # unlike the line below, this refuses codecs that are not for text
+        return codecs.getincrementaldecoder(encoding)("strict")
+    except (LookupError, ValueError):
+        raise CorpusError(
+            f"There is no encoding {encoding!r}; expected a name such as utf-8, gb18030, big5, utf-16 or cp1252."
+        ) from None
+
+
+def _undecodable(name: str, encoding: str, byte: int, offset: int) -> CorpusError:
+    label = LABELS.get(encoding, encoding)
+    return CorpusError(
+        f"{name} is not {label}: byte 0x{byte:02x} at offset {offset} can not be decoded. "
+        "Name the text's encoding, such as --encoding gb18030, big5, utf-16-le or cp1252, or mend the text there."
+    )
+
+
+def _refuse_controls(piece: str, name: str) -> None:
+    sample = piece[:SAMPLE_BYTES]
+    if len(_CONTROLS.findall(sample)) > MOST_CONTROLS * len(sample):
+        raise CorpusError(f"{name} is not text: it holds many control characters. Give a text file.")
+
+
+def detect(sample: bytes, at_start: bool = True) -> str | None:
+    """Codec of a text, judged from a part of it that begins with a whole character; None if NULs show it is no text.
+
+    What looks like nothing in particular is called UTF-8, so that decoding it tells where it is not.
+
+    >>> detect("老师批评了我。".encode("gbk")), detect("老師批評了我。".encode("big5")), detect("Öl".encode())
+    ('gb18030', 'big5hkscs', 'utf-8')
+    """
+    if at_start and sample.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return UTF16
+    if at_start and b"\0" in sample:
+        return _detect_utf16(sample[:SAMPLE_BYTES])
+    try:
+        codecs.getincrementaldecoder(UTF8)().decode(sample)  # not final: its end may be cut
+    except UnicodeDecodeError:
+        return _detect_chinese(sample)
+    return UTF8
+
+
+def _detect_utf16(sample: bytes) -> str | None:
+    """The byte order in which more is ASCII and nothing NUL, if there is one."""
+    found, most = None, 0
+    for codec in (f"{UTF16}-le", f"{UTF16}-be"):
+        try:
+            text = codecs.getincrementaldecoder(codec)().decode(sample)
+        except UnicodeDecodeError:
+            continue
+        plain = len(re.findall("[\t\n\r -~]", text))
+        if plain > most and "\0" not in text:
+            found, most = codec, plain
+    return found
+
+
+def _detect_chinese(sample: bytes) -> str:
+    """The encoding in which more of the sample is common Chinese; UTF-8 if it is in none."""
+    first = re.search(rb"[\x80-\xff]", sample)
+    sample = sample[first.start() if first else 0 :][:SAMPLE_BYTES]
+    found, most = UTF8, LEAST_COMMON
+    for codec in (GB18030, BIG5):
+        # A damaged byte must not hide what the rest is; decoding will name it.
+        foreign = re.findall("[^\x00-\x7f]", sample.decode(codec, "replace"))
+        share = sum(character in _COMMON for character in foreign) / max(1, len(foreign))
+        if share > most:
+            found, most = codec, share
+    return found

@@ -1,0 +1,123 @@
+"""Where text comes from: files, folders, standard input; as they are or compressed by gzip."""
+
+import gzip
+import hashlib
+import os
+import shutil
+import stat
+import sys
+import tempfile
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from os import PathLike
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+from rnnlm.errors import CorpusError
+
+STDIN = "-"
+SUFFIXES = (".txt", ".txt.gz")  # what is read of a folder
+BLOCK = 1 << 20
+_GZIP_MAGIC = b"\x1f\x8b"  # no text begins with it, so the name of a file does not matter
+
+
+class Source(NamedTuple):
+    """One file; `file` is open if it can not be opened twice, as standard input can not."""
+
+    name: str
+    file: BinaryIO | None
+
+    @contextmanager
+    def open(self) -> Iterator[BinaryIO]:
+        """The file at its beginning; what goes wrong while it is read is a CorpusError."""
+        try:
+            if self.file is not None:
+                self.file.seek(0)
+                yield self.file
+            else:
+                with open(self.name, "rb") as file:
+                    yield file
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise CorpusError(f"{self.name} is damaged: {error}. Compress it again or give the plain text.") from error
+        except OSError as error:
+            raise CorpusError(f"{self.name} can not be read: {error.strerror or error}.") from error
+
+    def blocks(self, advance: Callable[[int], None]) -> Iterator[bytes]:
+        """The content in blocks of 1 MiB, unpacked if gzip packed it; `advance` is told of bytes as the file has them."""
+        with self.open() as file:
+            packed = file.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
+            file.seek(0)
+            reader = gzip.GzipFile(fileobj=file) if packed else file
+            place = 0
+            while block := reader.read(BLOCK):
+                yield block
+                advance(file.tell() - place)
+                place = file.tell()
+
+
+@contextmanager
+def open_sources(paths: Sequence[str | PathLike[str]]) -> Iterator[list[Source]]:
+    """Files that paths name: a folder stands for its *.txt and *.txt.gz, at any depth, sorted; "-" for standard input.
+
+    Raises:
+        CorpusError: a path is missing or unreadable, a folder has no text, nothing is given.
+    """
+    if not paths:
+        raise CorpusError("No text is given; expected files, folders, or - for standard input.")
+    if [os.fspath(path) for path in paths].count(STDIN) > 1:
+        raise CorpusError("Standard input (-) is given twice, but can be read only once.")
+    with ExitStack() as stack:
+        yield [source for path in paths for source in _sources(os.fspath(path), stack)]
+
+
+def _sources(path: str, stack: ExitStack) -> list[Source]:
+    if path == STDIN:
+        return [Source("standard input", _spooled(sys.stdin.buffer, path, stack))]
+    try:
+        mode = os.stat(path).st_mode
+        if stat.S_ISDIR(mode):
+            return [Source(name, None) for name in _texts_in(path)]
+        if not stat.S_ISREG(mode):  # a pipe, such as the shell's <(command)
+            with open(path, "rb") as file:
+                return [Source(path, _spooled(file, path, stack))]
+    except (FileNotFoundError, NotADirectoryError):
+        raise CorpusError(f"{path} does not exist; expected a text file or a folder with *.txt files.") from None
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        raise CorpusError(f"{path} can not be read: {getattr(error, 'strerror', None) or error}.") from error
+    return [Source(path, None)]
+
+
+def _spooled(file: BinaryIO, path: str, stack: ExitStack) -> BinaryIO:
+    """A copy on disk of what can be read only once."""
+    try:
+        copy = stack.enter_context(tempfile.TemporaryFile())
+        shutil.copyfileobj(file, copy, BLOCK)
+    except OSError as error:
+        raise CorpusError(f"{path} can not be copied to a temporary file: {error.strerror}.") from error
+    return copy
+
+
+def _texts_in(folder: str) -> list[str]:
+    def refuse(error: OSError) -> None:
+        raise error
+
+    names = [
+        os.path.join(parent, name)
+        for parent, folders, files in os.walk(folder, onerror=refuse)
+        for name in files
+        if name.endswith(SUFFIXES) and not name.startswith(".")
+    ]
+    if not names:
+        raise CorpusError(f"{folder} has no *.txt or *.txt.gz file; expected a folder with texts.")
+    return sorted(names, key=lambda name: Path(name).parts)
+
+
+def fingerprint(sources: Sequence[Source]) -> tuple[str, int]:
+    """SHA-256 of the files, in hex, and the sum of their sizes in bytes."""
+    whole, size = hashlib.sha256(), 0
+    for source in sources:
+        with source.open() as file:
+            whole.update(hashlib.file_digest(file, "sha256").digest())
+            size += file.tell()
+    return whole.hexdigest(), size

@@ -1,0 +1,289 @@
+import json
+import subprocess
+import sys
+
+import click
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from rnnlm.cli.lab import lab
+from rnnlm.cli.tables import display_width
+from rnnlm.errors import CorpusError
+from rnnlm.nn.cells import CELLS
+from rnnlm.nn.numerics import ACTIVATIONS
+from rnnlm.nn.outputs import LOSSES
+
+ARTICLE = "我 昨天 上学 迟到 了 ， 老师 批评 了 我 。"
+TOKENS = ARTICLE.split()
+
+
+def run(*arguments, code=0, stdin=None):
+    result = CliRunner().invoke(lab, [str(each) for each in arguments], input=stdin)
+    assert result.exit_code == code, (result.output, result.exception)
+    return result
+
+
+def objects(result):
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+# --- pairs
+
+
+def test_pairs_of_the_article():
+    assert objects(run("pairs", ARTICLE, "--json")) == [
+        {"input": read, "label": label} for read, label in zip(["<s>", *TOKENS], [*TOKENS, "</s>"], strict=True)
+    ]
+
+
+def test_pairs_are_numbered_and_stand_in_columns():
+    lines = run("pairs", ARTICLE).stdout.splitlines()
+    assert [line.split() for line in lines[1:]] == [
+        [str(i), read, "->", label]
+        for i, (read, label) in enumerate(zip(["<s>", *TOKENS], [*TOKENS, "</s>"], strict=True), 1)
+    ]
+    assert len({display_width(line[: line.index("->")]) for line in lines[1:]}) == 1
+
+
+def test_pairs_of_characters():
+    found = objects(run("pairs", "昨天 a", "--level", "char", "--json"))
+    assert [pair["label"] for pair in found] == ["昨", "天", " ", "a", "</s>"]
+    assert "␣" in run("pairs", "昨天 a", "--level", "char").stdout
+
+
+def test_every_line_makes_pairs_of_its_own():
+    found = objects(run("pairs", "-", "--json", stdin="我 昨天\n\n了\n"))
+    assert [pair["input"] for pair in found] == ["<s>", "我", "昨天", "<s>", "了"]
+
+
+def test_json_is_utf8_and_nothing_else_is_on_stdout():
+    result = run("pairs", ARTICLE, "--json")
+    assert result.stdout.startswith('{"input": "<s>", "label": "我"}\n')
+    assert len(result.stdout.splitlines()) == 12
+
+
+@pytest.mark.parametrize("command", ["pairs", "onehot", "gradcheck"])
+@pytest.mark.parametrize("text", ["", " \n "])
+def test_a_text_without_tokens_is_an_expected_failure(command, text):
+    result = CliRunner().invoke(lab, [command, text])
+    assert isinstance(result.exception, CorpusError)
+    assert "no tokens" in str(result.exception)
+
+
+@pytest.mark.parametrize("command", ["pairs", "onehot", "gradcheck"])
+def test_an_argument_that_is_no_text_is_a_usage_error(command):
+    assert "UTF-8" in run(command, "\udcff", code=2).stderr
+
+
+# --- onehot
+
+
+def test_one_hot_vectors_of_the_article():
+    found = objects(run("onehot", ARTICLE, "--json"))
+    assert [each["token"] for each in found] == TOKENS
+    size = 3 + len(set(TOKENS))
+    for each in found:
+        assert each["vector"] == [int(i == each["id"]) for i in range(size)]
+    assert len({each["id"] for each in found}) == len(set(TOKENS))
+    assert min(each["id"] for each in found) == 3
+
+
+def test_the_product_with_u_is_shown_as_its_column():
+    output = run("onehot", ARTICLE).stdout
+    lines = output.splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith("U ("))
+    U = np.array([[float(x) for x in line.split()] for line in lines[start + 3 : start + 6]])
+    first = next(i for i, line in enumerate(lines) if line.startswith("token") and "one-hot" in line)
+    for token, line in zip(TOKENS, lines[first + 1 :], strict=False):
+        shown, i, *numbers = line.split()
+        assert shown == token
+        vector, product = np.array(numbers[:-3], float), np.array(numbers[-3:], float)
+        np.testing.assert_array_equal(U @ vector, product)
+        np.testing.assert_array_equal(U[:, int(i)], product)
+    assert "11 of 11 products" in output
+
+
+def test_long_vectors_are_abbreviated():
+    text = " ".join(f"w{i}" for i in range(40))
+    output = run("onehot", text).stdout
+    assert "1 0 … 0 (43 entries, 1 at 3)" in output
+    assert "0 … 0 1 (43 entries, 1 at 42)" in output
+    assert "0 … 0 1 0 … 0 (43 entries, 1 at 20)" in output
+    assert "too wide" in output
+    assert len(objects(run("onehot", text, "--json"))[0]["vector"]) == 43
+
+
+@pytest.fixture(params=[0, 2], ids=["one-hot", "embedding"])
+def model_path(request, tmp_path):
+    from rnnlm.lab.sentences import vocabulary_of
+    from rnnlm.language_model import LanguageModel
+    from rnnlm.nn.network import Network, NetworkConfig
+    from rnnlm.text.tokenizers import tokenizer_class
+
+    vocabulary = vocabulary_of(TOKENS)
+    config = NetworkConfig(len(vocabulary), "lstm", hidden_size=4, embedding_size=request.param)
+    network = Network.initialize(config, np.random.default_rng(0))
+    path = tmp_path / "model.npz"
+    LanguageModel(tokenizer_class("word")(), vocabulary, network, "sentence").save(path)
+    return path
+
+
+def test_a_model_brings_its_own_vocabulary_and_u(model_path):
+    result = run("onehot", "老师 今天 了", "-m", model_path, "--json")
+    ids = {each["token"]: each["id"] for each in objects(run("onehot", ARTICLE, "--json"))}
+    found = objects(result)
+    assert [each["id"] for each in found] == [ids["老师"], 2, ids["了"]]
+    assert {len(each["vector"]) for each in found} == {3 + len(set(TOKENS))}
+    assert "今天" in result.stderr
+    shown = run("onehot", "老师 了", "-m", model_path).stdout
+    assert "2 of 2 products" in shown
+    assert "weight" in shown
+
+
+def test_a_model_says_itself_what_a_token_is(model_path):
+    assert "--level" in run("onehot", "我", "-m", model_path, "--level", "char", code=2).stderr
+
+
+# --- softmax
+
+
+def test_softmax_of_the_article():
+    found = objects(run("softmax", 1, 2, 3, 4, "--json"))
+    powers = np.exp([1.0, 2, 3, 4])
+    assert found == [{"inputs": [1, 2, 3, 4], "probabilities": pytest.approx(powers / powers.sum())}]
+    shown = run("softmax", 1, 2, 3, 4).stdout
+    assert "= 0.03 0.09 0.24 0.64\n" in shown
+    for number in ("2.71828", "7.38906", "20.0855", "54.5982", "84.791", "sum / sum = 1"):
+        assert number in shown
+
+
+@pytest.mark.parametrize(
+    "arguments", [["-1.5", "0", "-2e1"], ["--", "-1.5", "0", "-2e1"], ["-"], ["-1.5", "-"]], ids=" ".join
+)
+def test_negative_numbers_and_stdin(arguments):
+    stdin = "0\n-2e1\n" if len(arguments) == 2 else "-1.5 0\n-2e1\n"
+    [found] = objects(run("softmax", "--json", *arguments, stdin=stdin))
+    assert found["inputs"] == [-1.5, 0, -20]
+
+
+def test_options_are_options_wherever_they_stand():
+    for arguments in (["-1", "--temperature", "0.5", "-2", "--json"], ["--json", "--temperature=0.5", "-1", "-2"]):
+        [found] = objects(run("softmax", *arguments))
+        assert found["inputs"] == [-1, -2]
+        assert found["probabilities"] == pytest.approx([1 / (1 + np.exp(-2)), 1 / (1 + np.exp(2))])
+
+
+def test_large_numbers_do_not_overflow():
+    [found] = objects(run("softmax", 1000, 2000, "--json"))
+    assert found["probabilities"] == [0, 1]
+    assert "too large" in run("softmax", 1000, 2000).stdout
+    assert "Here it is needed" in run("softmax", -1000, -2000).stdout
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["nan"], ["1", "inf"], ["-inf"], ["1e999"], ["one"], ["-x"], ["--unknown", "1"], [], ["1", "--temperature", "0"],
+     ["1", "--temperature", "nan"], ["1", "--temperature", "inf"], ["1", "--temperature", "-1"]],
+    ids=" ".join,
+)  # fmt: skip
+def test_softmax_of_what_is_no_number_is_a_usage_error(arguments):
+    result = run("softmax", *arguments, code=2)
+    assert result.stdout == ""
+    assert "Error" in result.stderr
+
+
+def test_softmax_of_an_empty_stdin_is_a_usage_error():
+    assert "no numbers" in run("softmax", "-", code=2, stdin=" \n").stderr
+
+
+# --- gradcheck
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [*(["--activation", activation] for activation in ACTIVATIONS), *(["--cell", cell] for cell in CELLS),
+     *(["--loss", loss] for loss in LOSSES)],
+    ids=" ".join,
+)  # fmt: skip
+def test_gradients_of_the_network_pass(arguments):
+    result = run("gradcheck", *arguments)
+    assert "agree" in result.stdout
+    assert "rnn.weight_hh_l0" in result.stdout
+
+
+def test_one_object_per_comparison():
+    found = objects(run("gradcheck", "--entries", 2, "--num-layers", 2, "--embedding-size", 3, "--json"))
+    assert len(found) == 3 * 12
+    assert {each["symbol"] for each in found} >= {"E", "U(1)", "U(2)", "W(1)", "W(2)", "V", "b_V", "s_0"}
+    for each in found:
+        assert each.keys() == {"symbol", "name", "index", "expected", "actual", "relative_error"}
+        assert each["expected"] == pytest.approx(each["actual"], rel=1e-5, abs=1e-8)
+        assert each["relative_error"] <= 1e-6
+
+
+def test_the_seed_decides():
+    first, again, other = (run("gradcheck", "--json", "--seed", seed).stdout for seed in (1, 1, 2))
+    assert first == again != other
+
+
+def test_the_tokens_of_a_text_are_the_data():
+    result = run("gradcheck", ARTICLE, "--json")
+    embedding = [each for each in objects(result) if each["name"] == "output.bias" and each["index"]]
+    assert all(each["index"][0] < 12 for each in embedding)
+    assert "12 steps, 1 column, 12 tokens" in result.stderr
+
+
+def test_data_are_either_random_or_a_text():
+    assert "--steps" in run("gradcheck", ARTICLE, "--steps", 3, code=2).stderr
+
+
+def test_says_that_a_cell_has_no_use_for_an_activation():
+    assert "not used" in run("gradcheck", "--cell", "lstm", "--activation", "relu").stderr
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_the_fault_of_the_article_leaves_with_exit_code_1(monkeypatch, activation):
+    """It multiplies delta by the state where f'(state) belongs."""
+    function, _ = ACTIVATIONS[activation]
+    monkeypatch.setitem(ACTIVATIONS, activation, (function, lambda s, out: np.copyto(out, s) or out))
+    result = run("gradcheck", "--activation", activation, code=1)
+    assert isinstance(result.exception, SystemExit)
+    wrong = {line.split()[0] for line in result.stdout.splitlines() if line.endswith("WRONG")}
+    assert wrong == {"U", "W", "b_U", "b_W", "s_0"}
+    assert "are wrong, in U, W, b_U, b_W, s_0." in result.stdout
+    as_json = run("gradcheck", "--activation", activation, "--json", code=1)
+    assert max(each["relative_error"] for each in objects(as_json)) > 1e-6
+    assert "are wrong" in as_json.stderr
+
+
+@pytest.mark.parametrize("arguments", [["--hidden-size", "0"], ["--steps", "0"], ["--cell", "x"], ["--seed", "-1"]])
+def test_sizes_out_of_range_are_usage_errors(arguments):
+    run("gradcheck", *arguments, code=2)
+
+
+# --- all
+
+
+def choices(command, option):
+    [found] = [p for p in lab.commands[command].params if p.name == option]
+    return set(found.type.choices)
+
+
+def test_the_choices_are_all_there_is():
+    assert choices("gradcheck", "cell") == set(CELLS)
+    assert choices("gradcheck", "activation") == set(ACTIVATIONS)
+    assert choices("gradcheck", "loss") == set(LOSSES)
+
+
+@pytest.mark.parametrize("command", lab.commands)
+def test_every_option_has_help(command):
+    assert run(command, "-h").stdout.startswith("Usage")
+    for parameter in lab.commands[command].params:
+        assert not isinstance(parameter, click.Option) or parameter.help
+
+
+def test_loading_the_commands_does_not_load_numpy():
+    program = "import sys, rnnlm.cli.lab; print('numpy' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"

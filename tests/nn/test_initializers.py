@@ -1,0 +1,89 @@
+"""Initial weights have the bounds, the orthogonality, the identity that their sources ask for."""
+
+import numpy as np
+import pytest
+
+from rnnlm.nn.cells import CELLS
+from rnnlm.nn.initializers import INITIALIZERS
+from rnnlm.nn.network import Network, NetworkConfig
+
+H = 6
+SHAPES = [(H, H), (4 * H, H), (3 * H, 4), (4 * H, 20), (20, H), (20, 4)]  # the last two: output layer, embedding
+
+
+def make(scheme, rows, columns, seed=1):
+    return INITIALIZERS[scheme](np.random.default_rng(seed), rows, columns, H)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("scheme", INITIALIZERS)
+def test_every_scheme_gives_finite_weights_that_repeat_with_the_seed(scheme, shape):
+    weights = make(scheme, *shape)
+    assert weights.shape == shape
+    assert np.isfinite(weights).all()
+    assert (weights != 0).any(axis=1).all()  # no unit without input
+    np.testing.assert_array_equal(weights, make(scheme, *shape))
+
+
+@pytest.mark.parametrize("scheme", INITIALIZERS)
+def test_another_seed_gives_other_weights(scheme):
+    assert (make(scheme, H, 20, seed=1) != make(scheme, H, 20, seed=2)).all()
+
+
+BOUNDS = {
+    "uniform": lambda rows, columns: H**-0.5,
+    "xavier": lambda rows, columns: (6 / (H + columns)) ** 0.5,
+    "article": lambda rows, columns: 1e-4,
+}
+
+
+@pytest.mark.parametrize("columns", [H, 200])
+@pytest.mark.parametrize("scheme", BOUNDS)
+def test_uniform_weights_fill_the_space_between_their_bounds(scheme, columns):
+    bound = BOUNDS[scheme](4 * H, columns)
+    weights = make(scheme, 4 * H, columns)
+    assert 0.95 * bound < weights.max() <= bound
+    assert -0.95 * bound > weights.min() >= -bound
+    assert weights.std() == pytest.approx(bound / 3**0.5, rel=0.1)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_orthogonal_slabs(shape):
+    weights = make("orthogonal", *shape)
+    for start in range(0, len(weights), H):
+        slab = weights[start : start + H]
+        product = slab @ slab.T if len(slab) <= slab.shape[1] else slab.T @ slab
+        np.testing.assert_allclose(product, np.eye(len(product)), atol=1e-12)
+
+
+def test_square_slabs_start_at_the_identity_and_others_do_not():
+    np.testing.assert_array_equal(make("identity", 3 * H, H), np.tile(np.eye(H), (3, 1)))
+    assert make("identity", 3 * H, 200).std() == pytest.approx(0.001**0.5, rel=0.1)
+
+
+@pytest.mark.parametrize("embedding_size", [0, 4])
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("scheme", INITIALIZERS)
+def test_a_new_network_is_initialised_with_the_scheme_and_biases_of_zero(scheme, cell, embedding_size):
+    config = NetworkConfig(9, cell=cell, hidden_size=H, num_layers=2, embedding_size=embedding_size)
+    network = Network.initialize(config, np.random.default_rng(3), scheme)
+    assert {name: array.shape for name, array in network.params.items()} == config.shapes()
+    rng = np.random.default_rng(3)
+    for name, array in network.params.items():
+        assert array.dtype == np.float32
+        if array.ndim == 2:
+            np.testing.assert_array_equal(array, INITIALIZERS[scheme](rng, *array.shape, H).astype(np.float32))
+            continue
+        expected = np.zeros(array.shape)
+        if cell == "lstm" and "bias_ih" in name:
+            expected[H : 2 * H] = 1  # the forget gate starts open
+        np.testing.assert_array_equal(array, expected)
+
+
+def test_an_untrained_network_with_an_output_bias_gives_that_distribution():
+    frequencies = np.array([0.1, 0.2, 0.3, 0.4])
+    network = Network.initialize(
+        NetworkConfig(4, hidden_size=H), np.random.default_rng(1), "article", np.log(frequencies)
+    )
+    log_probabilities, _ = network.log_probabilities(np.array([[3]]), network.zero_state(1))
+    np.testing.assert_allclose(np.exp(log_probabilities[0, 0]), frequencies, atol=1e-4)

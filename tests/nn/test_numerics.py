@@ -1,0 +1,113 @@
+"""Elementwise functions against float64 references, in both variants; row sums against the plain loop."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rnnlm.nn import numerics
+from rnnlm.nn.numerics import ACTIVATIONS, log_softmax, sigmoid, softmax, sum_rows, tanh
+
+POINTS = np.concatenate([np.linspace(-30, 30, 2001), np.logspace(-8, 1, 50), -np.logspace(-8, 1, 50), [0.0]])
+REFERENCES = {
+    "tanh": np.tanh,
+    "sigmoid": lambda x: 0.5 * (1 + np.tanh(x / 2)),
+    "relu": lambda x: np.where(x > 0, x, 0),
+    "identity": lambda x: x,
+}
+
+
+@pytest.fixture(params=[False, True], ids=["through exp", "through tanh"])
+def variant(request, monkeypatch):
+    """Both ways of computing sigmoid and tanh, whatever this machine would choose."""
+    monkeypatch.setattr(numerics, "_tanh_is_vectorised_widely", lambda: request.param)
+    return request.param
+
+
+@pytest.mark.usefixtures("variant")
+@pytest.mark.parametrize(("dtype", "tolerance"), [(np.float32, 2e-7), (np.float64, 4e-16)])
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_activation_equals_its_float64_reference(name, dtype, tolerance):
+    x = POINTS.astype(dtype)
+    expected = REFERENCES[name](x.astype(np.float64))
+    out = np.full_like(x, np.nan)
+    assert ACTIVATIONS[name][0](x, out) is out
+    assert out.dtype == dtype
+    np.testing.assert_allclose(out, expected, rtol=0, atol=tolerance)
+    np.testing.assert_array_equal(x, POINTS.astype(dtype))  # the argument is left alone
+
+
+@pytest.mark.usefixtures("variant")
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_activation_works_in_place_and_on_slices(name):
+    x = POINTS[:2000].reshape(20, 100).copy()
+    expected = ACTIVATIONS[name][0](x, np.empty_like(x))
+    part = x[:, 10:50]
+    ACTIVATIONS[name][0](part, part)
+    np.testing.assert_array_equal(part, expected[:, 10:50])
+    np.testing.assert_array_equal(x[:, 50:], POINTS[:2000].reshape(20, 100)[:, 50:])
+
+
+@pytest.mark.usefixtures("variant")
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_squashing_functions_end_at_their_limits(dtype):
+    x = np.array([-1e4, -100, 0, 100, 1e4], dtype=dtype)
+    with np.errstate(over="ignore"):  # as the network calls them
+        np.testing.assert_allclose(sigmoid(x, np.empty_like(x)), [0, 0, 0.5, 1, 1], atol=1e-30)
+        np.testing.assert_array_equal(tanh(x, np.empty_like(x)), [-1, -1, 0, 1, 1])
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_derivative_is_that_of_the_reference(name):
+    x = np.linspace(-3, 3, 60)  # without 0, where relu has none
+    step = 1e-5
+    expected = (REFERENCES[name](x + step) - REFERENCES[name](x - step)) / (2 * step)
+    value = REFERENCES[name](x)
+    found = ACTIVATIONS[name][1](value, np.empty_like(value))
+    np.testing.assert_allclose(found, expected, atol=1e-9)
+    np.testing.assert_array_equal(value, REFERENCES[name](x))
+
+
+def test_the_choice_of_variant_is_the_same_every_time():
+    choice = numerics._tanh_is_vectorised_widely()
+    numerics._tanh_is_vectorised_widely.cache_clear()
+    assert numerics._tanh_is_vectorised_widely() is choice
+
+
+def test_softmax_of_one_to_four():
+    np.testing.assert_allclose(softmax(np.array([1.0, 2, 3, 4])), [0.03, 0.09, 0.24, 0.64], atol=0.005)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(np.float32, 1e-5), (np.float64, 1e-13)])
+def test_softmax_equals_the_quotient_of_exponentials(dtype, tolerance):
+    logits = np.random.default_rng(1).normal(0, 5, (3, 4, 50)).astype(dtype)
+    exponentials = np.exp(logits.astype(np.float64))
+    expected = exponentials / exponentials.sum(axis=-1, keepdims=True)
+    probabilities, logs = softmax(logits.copy()), log_softmax(logits.copy())
+    assert probabilities.dtype == logs.dtype == dtype
+    np.testing.assert_allclose(probabilities, expected, rtol=tolerance * 10)
+    np.testing.assert_allclose(logs, np.log(expected), rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_softmax_of_extremes(dtype):
+    logits = np.array([[1e4, -1e4, 1e4], [-1e4, -1e4, -1e4], [0, -1e4, -200]], dtype=dtype)
+    expected = np.array([[0.5, 0, 0.5], [1 / 3, 1 / 3, 1 / 3], [1, 0, 0]])
+    np.testing.assert_allclose(softmax(logits.copy()), expected, rtol=1e-6, atol=1e-30)
+    logs = log_softmax(logits.copy())
+    np.testing.assert_allclose(logs[0], [-np.log(2), -2e4 - np.log(2), -np.log(2)], rtol=1e-6)
+    np.testing.assert_allclose(logs[1], [-np.log(3)] * 3, rtol=1e-3 if dtype == np.float32 else 1e-12)
+    np.testing.assert_array_equal(logs[2], [0, -1e4, -200])  # exact, not cut off where exp gives up
+
+
+@given(st.lists(st.integers(0, 6), min_size=1, max_size=40), st.integers(1, 5))
+def test_sum_rows_adds_up_the_rows_of_each_id(ids, width):
+    ids = np.array(ids, dtype=np.int32)
+    rows = np.random.default_rng(len(ids)).normal(size=(len(ids), width))
+    expected = np.zeros((7, width))
+    np.add.at(expected, ids, rows)
+    np.testing.assert_allclose(sum_rows(ids, rows, 7), expected, atol=1e-14)
+
+
+def test_sum_rows_keeps_the_kind_of_numbers():
+    assert sum_rows(np.array([2, 2]), np.ones((2, 3), np.float32), 4).dtype == np.float32
