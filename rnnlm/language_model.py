@@ -9,6 +9,7 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rnnlm import checkpoint
+from rnnlm.baselines.ngram import NgramModel
 from rnnlm.errors import CheckpointError, VocabularyError
 from rnnlm.inference.generation import SamplingOptions, beam_search, sample
 from rnnlm.inference.scoring import sequence_totals
@@ -86,19 +87,20 @@ class LanguageModel:
         self,
         tokenizer: Tokenizer,
         vocabulary: Vocabulary,
-        network: Network,
+        predictor: Network | NgramModel,
         context: str,
         training: Mapping[str, Any] | None = None,
     ) -> None:
-        """Join the parts; `context` is "sentence" or "stream", `training` how the network came about (JSON)."""
-        if network.config.vocabulary_size != len(vocabulary):
+        """Join the parts; `context` is "sentence" or "stream", `training` how the predictor came about (JSON)."""
+        if predictor.vocabulary_size != len(vocabulary):
             raise CheckpointError(
-                f"The network has {network.config.vocabulary_size:,} outputs, the vocabulary {len(vocabulary):,} "
-                "tokens. The checkpoint is damaged or was edited."
+                f"The model has {predictor.vocabulary_size:,} outputs, the vocabulary {len(vocabulary):,} tokens. "
+                "The checkpoint is damaged or was edited."
             )
         if context not in CONTEXTS:
             raise CheckpointError(f"The checkpoint's context is {context!r}; expected one of {', '.join(CONTEXTS)}.")
-        self.tokenizer, self.vocabulary, self.network, self.context = tokenizer, vocabulary, network, context
+        self.tokenizer, self.vocabulary, self.context = tokenizer, vocabulary, context
+        self.predictor = predictor
         self.training: dict[str, Any] = dict(training or {})
 
     # --- files --------------------------------------------------------------------------------------------------
@@ -116,13 +118,18 @@ class LanguageModel:
     @classmethod
     def from_parts(cls, header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> LanguageModel:
         """Model from a checkpoint's header and parameters."""
-        if header.get("kind") != "rnn":
-            raise CheckpointError(f"The checkpoint holds a model of kind {header.get('kind')!r}; expected 'rnn'.")
-        config = NetworkConfig.from_header(header.get("network"))
+        predictor: Network | NgramModel
+        vocabulary = Vocabulary.from_header(header.get("vocabulary"))
+        if header.get("kind") == "rnn":
+            predictor = Network(NetworkConfig.from_header(header.get("network")), arrays)
+        elif header.get("kind") == "ngram":
+            predictor = NgramModel.from_arrays(len(vocabulary), header.get("order"), arrays)
+        else:
+            raise CheckpointError(f"The checkpoint's kind is {header.get('kind')!r}; expected 'rnn' or 'ngram'.")
         return cls(
             tokenizer_from_header(header.get("tokenizer")),
-            Vocabulary.from_header(header.get("vocabulary")),
-            Network(config, arrays),
+            vocabulary,
+            predictor,
             str(header.get("context")),
             _mapping(header.get("training")),
         )
@@ -137,16 +144,36 @@ class LanguageModel:
 
         params: other parameters than the network's present ones. training_arrays: what --resume needs.
         """
-        header = {
-            "kind": "rnn",
+        header: dict[str, Any] = {
+            "kind": self.kind,
             "context": self.context,
             "tokenizer": {"name": self.tokenizer.name, "options": self.tokenizer.options()},
             "vocabulary": self.vocabulary.to_header(),
-            "network": self.network.config.to_header(),
             "training": self.training,
         }
-        arrays = dict(self.network.params if params is None else params)
+        if isinstance(self.predictor, NgramModel):
+            header["order"] = self.predictor.order
+            arrays = self.predictor.arrays()
+        else:
+            header["network"] = self.predictor.config.to_header()
+            arrays = dict(self.predictor.params if params is None else params)
         checkpoint.save(path, header, arrays | dict(training_arrays or {}))
+
+    @property
+    def kind(self) -> str:
+        """What predicts: "rnn" or "ngram"."""
+        return "ngram" if isinstance(self.predictor, NgramModel) else "rnn"
+
+    @property
+    def network(self) -> Network:
+        """The recurrent network.
+
+        Raises:
+            CheckpointError: the model is an n-gram model.
+        """
+        if isinstance(self.predictor, NgramModel):
+            raise CheckpointError("This is an n-gram model; what was asked for needs a recurrent network.")
+        return self.predictor
 
     # --- text <-> ids -------------------------------------------------------------------------------------------
 
@@ -201,7 +228,7 @@ class LanguageModel:
         import numpy as np
 
         prefix = np.concatenate([[BOS], self.encode(text)])[:, None]
-        log_probabilities, _ = self.network.next_log_probabilities(prefix, self.network.zero_state(1))
+        log_probabilities, _ = self.predictor.next_log_probabilities(prefix, self.predictor.zero_state(1))
         return Prediction(text, self._ranked(log_probabilities[0], k))
 
     def predict_each(self, text: str, k: int = 1) -> list[Prediction]:
@@ -210,7 +237,7 @@ class LanguageModel:
 
         ids = self.encode(text)
         prefix = np.concatenate([[BOS], ids])[:, None]
-        log_probabilities, _ = self.network.log_probabilities(prefix, self.network.zero_state(1))
+        log_probabilities, _ = self.predictor.log_probabilities(prefix, self.predictor.zero_state(1))
         tokens = ["<s>", *(map(self._shown, ids) if self.context == "stream" else self.tokens(text))]
         return [
             Prediction(token, self._ranked(row[0], k)) for token, row in zip(tokens, log_probabilities, strict=True)
@@ -233,11 +260,11 @@ class LanguageModel:
         self, prompt: str, options: SamplingOptions, rng: np.random.Generator, count: int = 1
     ) -> Iterator[list[int | None]]:
         """Continue a prompt `count` times at once; yields, step by step, each text's next id, None if it has ended."""
-        return sample(self.network, self._prefix(prompt), options, rng, count, self.never_generated(), self.end)
+        return sample(self.predictor, self._prefix(prompt), options, rng, count, self.never_generated(), self.end)
 
     def beam(self, prompt: str, length: int, width: int, count: int = 1) -> list[tuple[list[int], float]]:
         """The `count` most probable continuations that a beam of `width` finds: ids and log probability in nats."""
-        found = beam_search(self.network, self._prefix(prompt), length, width, self.never_generated(), self.end)
+        found = beam_search(self.predictor, self._prefix(prompt), length, width, self.never_generated(), self.end)
         return found[:count]
 
     def _prefix(self, prompt: str) -> list[int]:
@@ -253,7 +280,7 @@ class LanguageModel:
         ids = sequence(corpus, self.vocabulary, 0, len(corpus.ids))
         if not len(ids):
             raise VocabularyError("The text has no tokens; nothing can be evaluated.")
-        (nats, tokens), (oov_nats, oov) = sequence_totals(self.network, ids, self.context, (UNK,), threads)
+        (nats, tokens), (oov_nats, oov) = sequence_totals(self.predictor, ids, self.context, (UNK,), threads)
         return Evaluation(tokens, oov, corpus.characters, -nats, -oov_nats)
 
 
@@ -284,4 +311,4 @@ def _mapping(value: Any) -> dict[str, Any]:
 
 
 def _is_parameter(name: str) -> bool:
-    return name.startswith(("embedding.", "rnn.", "output."))
+    return name.startswith(("embedding.", "rnn.", "output.", "ngram."))

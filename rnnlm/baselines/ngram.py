@@ -53,7 +53,7 @@ class NgramModel:
 
     def __init__(self, V: int, levels: list[Level]) -> None:
         """Wrap the levels of order 1, 2, ..."""
-        self.V, self.levels = V, levels
+        self.vocabulary_size, self.levels = V, levels
 
     @property
     def order(self) -> int:
@@ -93,7 +93,7 @@ class NgramModel:
         contexts[0] = state
         contexts[1:, :, 0] = inputs
         for k in range(1, self.order):
-            contexts[1:, :, k] = self.levels[k].find(contexts[:-1, :, k - 1], inputs, self.V)
+            contexts[1:, :, k] = self.levels[k].find(contexts[:-1, :, k - 1], inputs, self.vocabulary_size)
         return contexts
 
     def _log_probability(self, contexts: Array, words: Array) -> Array:
@@ -101,7 +101,7 @@ class NgramModel:
         result = self.levels[0].log_probability[words].astype(np.float64)
         for k in range(1, self.order):
             context = contexts[..., k - 1]
-            found = self.levels[k].find(context, words, self.V)
+            found = self.levels[k].find(context, words, self.vocabulary_size)
             backoff = np.where(context >= 0, self.levels[k - 1].backoff[context], 0.0)
             result = np.where(found >= 0, self.levels[k].log_probability[found], result + backoff)
         return result
@@ -115,7 +115,7 @@ class NgramModel:
         """Log probability of every id after each input (T, B, V), and the state after the last."""
         contexts = self._contexts(inputs, state)
         rows = [self._row(context) for context in contexts[1:].reshape(-1, self.order)]
-        return np.array(rows).reshape(*inputs.shape, self.V), contexts[-1]
+        return np.array(rows).reshape(*inputs.shape, self.vocabulary_size), contexts[-1]
 
     def next_log_probabilities(self, inputs: Array, state: Array) -> tuple[Array, Array]:
         """Log probability of every id after the last input (B, V), and the state after it."""
@@ -123,7 +123,7 @@ class NgramModel:
         return np.array([self._row(context) for context in contexts[-1]]), contexts[-1]
 
     def _row(self, context: Array) -> Array:
-        """Log probability of every word after one context: from the shortest to the longest, overwriting what is stored."""
+        """Log probability of every word after one context: from the shortest to the longest, stored ones overwriting."""
         row = self.levels[0].log_probability.astype(np.float64)
         for k in range(1, self.order):
             index = context[k - 1]
@@ -131,8 +131,10 @@ class NgramModel:
                 break
             level = self.levels[k]
             row += self.levels[k - 1].backoff[index]
-            first, last = np.searchsorted(level.keys, [index * self.V, (index + 1) * self.V])
-            row[level.keys[first:last] - index * self.V] = level.log_probability[first:last]
+            first, last = np.searchsorted(
+                level.keys, [index * self.vocabulary_size, (index + 1) * self.vocabulary_size]
+            )
+            row[level.keys[first:last] - index * self.vocabulary_size] = level.log_probability[first:last]
         return row
 
     # --- storage --------------------------------------------------------------------------------------------------

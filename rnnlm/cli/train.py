@@ -358,7 +358,7 @@ def _conclude(run: "Run", output: Path) -> None:
         kind = "valid" if run.valid_tokens else "train"
         perplexity = math.exp(min(best, 700))
         note(f"Best {kind} loss {best:.4f} nats per token (perplexity {perplexity:.4g}) at step {progress.best_step:,}")
-    model.network = type(model.network)(model.network.config, run.trainer.best())
+    model.predictor = type(model.network)(model.network.config, run.trainer.best())
     rng = np.random.default_rng(run.options.seed)
     ids = [step[0] for step in model.sample("", SamplingOptions(length=60, temperature=0.8), rng)]
     note("A sample: " + model.render([i for i in ids if i is not None]).strip())

@@ -17,7 +17,8 @@ from rnnlm.nn.numerics import Array
 from rnnlm.nn.optimizers import OPTIMIZERS
 from rnnlm.text.batches import Batches
 from rnnlm.text.corpus import IdSequence, TokenizedCorpus, sequence, tokenize_corpus
-from rnnlm.text.tokenizers import Tokenizer, WordTokenizer, load_user_dictionary, tokenizer_class
+from rnnlm.text.segmentation import read_user_dictionary
+from rnnlm.text.tokenizers import Tokenizer, WordTokenizer, tokenizer_class
 from rnnlm.text.vocabulary import BOS, FIRST, Vocabulary
 from rnnlm.training.numpy_engine import NumpyEngine
 from rnnlm.training.trainer import Trainer, TrainingConfig
@@ -193,9 +194,9 @@ def _adopted(options: Options, given: Mapping[str, Any], old: LanguageModel, sou
 
 
 def _text_settings(options: Options, old: LanguageModel | None) -> tuple[Tokenizer, str]:
-    dictionary = load_user_dictionary(options.user_dict) if options.user_dict else None
+    dictionary = read_user_dictionary(options.user_dict) if options.user_dict else None
     if old is not None:
-        if dictionary and dictionary != getattr(old.tokenizer, "user_dictionary", None):
+        if dictionary and list(map(list, dictionary)) != old.tokenizer.settings().get("user_dictionary"):
             raise TokenizerError(
                 f"--user-dict {options.user_dict} holds other words than the checkpoint was trained with. "
                 "Leave it out: the checkpoint has its own copy."
@@ -252,7 +253,7 @@ def _read(
             raise CorpusError(f"{sources.valid} has no tokens; nothing can be validated on it.")
     elif edge < N:
         valid = sequence(corpus, vocabulary, edge, N)
-    mapping = np.concatenate([np.arange(FIRST), vocabulary.ids_of(corpus.tokens)])
+    mapping = np.concatenate([np.arange(FIRST), vocabulary.encode(corpus.tokens)])
     by_id = np.bincount(mapping, weights=counts, minlength=len(vocabulary))
     total = counts.sum()
     return _Texts(vocabulary, sequence(corpus, vocabulary, 0, edge), valid, float(1 - by_id[2] / total), by_id, corpora)
@@ -315,7 +316,7 @@ def unigram_bias(counts: Array) -> Array:
 
 def _mapped(network: Network, vocabulary: Vocabulary, old: LanguageModel) -> Network:
     """The new network with the old one's weights, rows of shared tokens carried over by their text."""
-    rows = np.concatenate([np.arange(FIRST), old.vocabulary.ids_of(vocabulary.tokens)])
+    rows = np.concatenate([np.arange(FIRST), old.vocabulary.encode(vocabulary.tokens)])
     known = np.concatenate([np.ones(FIRST, bool), rows[FIRST:] >= FIRST])
     one_hot = not network.config.embedding_size
     for name, array in network.params.items():

@@ -14,6 +14,10 @@ class SequenceModel(Protocol):
     repeated and joined without knowing what is in it. keep: (T, B, 1), 0 where a column starts anew.
     """
 
+    @property
+    def vocabulary_size(self) -> int:
+        """V."""
+
     def zero_state(self, batch_size: int) -> Array:
         """State before anything was read."""
 

@@ -85,8 +85,7 @@ def _pieces(columns: _Columns, parts: int) -> list[_Columns]:
     """The columns shared out to `parts` workers."""
     splits = [np.array_split(a, min(parts, len(columns.first))) for a in (columns.first, columns.own, columns.end)]
     return [
-        _Columns(columns.sequence, first, own, end, columns.resets)
-        for first, own, end in zip(*splits, strict=True)
+        _Columns(columns.sequence, first, own, end, columns.resets) for first, own, end in zip(*splits, strict=True)
     ]
 
 

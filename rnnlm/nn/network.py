@@ -61,7 +61,7 @@ class NetworkConfig:
                 "It is damaged or was written by another program."
             )
         for name, kind in wanted.items():
-            if type(header[name]) is not kind and not (kind is float and header[name] == 0):
+            if type(header[name]) not in ((int, float) if kind is float else (kind,)):
                 raise CheckpointError(
                     f"The checkpoint's network field {name!r} is {header[name]!r}; expected {kind.__name__}."
                 )
@@ -138,6 +138,11 @@ class Network:
         if name.startswith("rnn.weight_ih_l0") and not self.config.embedding_size:
             return np.asfortranarray(array)
         return np.ascontiguousarray(array)
+
+    @property
+    def vocabulary_size(self) -> int:
+        """V, the three special ids included."""
+        return self.config.vocabulary_size
 
     @property
     def parameter_count(self) -> int:

@@ -12,14 +12,13 @@ import os
 import re
 import secrets
 import shutil
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +30,7 @@ DEFAULT_LIMIT = "20G"
 TEMPORARY_PREFIX = ".unfinished-"
 ABANDONED_AFTER = 24 * 3600  # seconds: an unfinished file this old belongs to a run that was killed
 SMALL, LARGE = np.dtype(np.uint16), np.dtype(np.uint32)
-_CHUNK = 1 << 20
+_BLOCK = 1 << 20
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
 
@@ -48,16 +47,17 @@ class Description:
     encodings: list[str]
     tokenizer: dict[str, Any]
 
-    def fits(self, ids: Path) -> bool:
-        """Whether every part has its type and the file of ids the size that is said."""
-        types = {name: type(value) for name, value in asdict(self).items()}
-        if types != {name: getattr(kind, "__origin__", kind) for name, kind in self.__annotations__.items()}:
-            return False
-        strings = all(isinstance(each, str) for each in (*self.tokens, *self.encodings))
-        dtypes = {each.name: each for each in (SMALL, LARGE)}
-        if not strings or self.dtype not in dtypes or self.length < 1:
-            return False
-        return ids.stat().st_size == self.length * dtypes[self.dtype].itemsize
+    def is_sound(self) -> bool:
+        """Whether the values, which come from a file, are of their types and fit together."""
+        numbers = (self.length, self.characters, self.bytes)
+        lists = (self.tokens, self.encodings)
+        return (
+            all(type(number) is int and number > 0 for number in numbers)
+            and all(type(each) is list and all(type(item) is str for item in each) for each in lists)
+            and type(self.digest) is str
+            and type(self.tokenizer) is dict
+            and self.dtype in (SMALL.name, LARGE.name)
+        )
 
 
 class Cache:
@@ -85,7 +85,8 @@ class Cache:
         path = self._description_path(key)
         try:
             description = Description(**json.loads(path.read_bytes()))
-            if not description.fits(self.ids_path(key)):
+            size = self.ids_path(key).stat().st_size
+            if not description.is_sound() or size != description.length * np.dtype(description.dtype).itemsize:
                 return None
         except (OSError, ValueError, TypeError, RecursionError):
             return None
@@ -97,15 +98,14 @@ class Cache:
     def writing(self) -> Iterator["IdFile"]:
         """A new file of ids, removed again at the end unless `store` has taken it in."""
         self._make_writable()
-        with contextlib.ExitStack() as stack:
-            try:
-                file = stack.enter_context(IdFile(self.folder))
+        try:
+            with IdFile(self.folder) as file:
                 yield file
-            except OSError as error:
-                raise CorpusError(
-                    f"The cache in {self.folder} can not be written: {error.strerror}. Make room there, or set "
-                    "RNNLM_CACHE to another folder."
-                ) from error
+        except OSError as error:
+            raise CorpusError(
+                f"The cache in {self.folder} can not be written: {error.strerror or error}. Make room there, or set "
+                "RNNLM_CACHE to another folder."
+            ) from error
 
     def store(self, key: str, file: "IdFile", description: Description) -> None:
         """Make the written ids an entry, in the place of one that was not sound; then drop old entries."""
@@ -113,7 +113,7 @@ class Cache:
         os.replace(file.path, self.ids_path(key))
         temporary = _temporary(self.folder)
         try:
-            content = json.dumps(asdict(description), ensure_ascii=False)
+            content = json.dumps(vars(description), ensure_ascii=False)
             temporary.write_text(content, encoding="utf-8")
             os.replace(temporary, self._description_path(key))
         finally:
@@ -159,15 +159,17 @@ class IdFile:
         """Create the file, under a name that no entry has."""
         self._folder = folder
         self.path = _temporary(folder)
-        self._file = open(self.path, "xb")  # noqa: SIM115 (closed by `close`)
+        self._file: BinaryIO = open(self.path, "xb")  # noqa: SIM115 (closed by `close`)
         self.dtype, self.length = SMALL, 0
 
     def __enter__(self) -> "IdFile":
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self.close()
-        self.path.unlink(missing_ok=True)
+        try:
+            self.close()
+        finally:
+            self.path.unlink(missing_ok=True)
 
     def close(self) -> None:
         """Write out what is buffered."""
@@ -183,12 +185,14 @@ class IdFile:
     def _widen(self) -> None:
         self._file.close()
         wide = _temporary(self._folder)
-        with open(self.path, "rb") as old:
-            # The new file takes the place of the old one at once, so that either is removed on an error.
-            self.path.unlink()
-            self.path, self._file = wide, open(wide, "xb")  # noqa: SIM115 (closed by `close`)
-            while block := old.read(_CHUNK):
-                self._file.write(np.frombuffer(block, dtype=SMALL).astype(LARGE).data)
+        try:
+            with open(self.path, "rb") as old, open(wide, "xb") as new:
+                while block := old.read(_BLOCK):
+                    new.write(np.frombuffer(block, dtype=SMALL).astype(LARGE).data)
+            os.replace(wide, self.path)
+        finally:
+            wide.unlink(missing_ok=True)
+        self._file = open(self.path, "ab")  # noqa: SIM115 (closed by `close`)
         self.dtype = LARGE
 
 
@@ -219,6 +223,3 @@ def _bytes(size: str) -> int:
     if match is None:
         raise CorpusError(f"RNNLM_CACHE_LIMIT is {size!r}; expected a size such as 500M or 20G.")
     return int(match[1]) * _UNITS[match[2]]
-
-
-BYTE_ORDER = sys.byteorder  # part of the key: a home folder may be shared by machines of both kinds

@@ -6,8 +6,10 @@ pass. `IdSequence` maps them to a vocabulary's ids as they are read.
 """
 
 import hashlib
+import itertools
 import json
 import mmap
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from os import PathLike
 from pathlib import Path
@@ -17,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnnlm.errors import CorpusError
-from rnnlm.text.cache import BYTE_ORDER, Cache, Description, IdFile
+from rnnlm.text.cache import Cache, Description
 from rnnlm.text.encodings import LABELS, UTF8, decode
 from rnnlm.text.sources import Source, fingerprint, open_sources
 from rnnlm.text.tokenizers import CharTokenizer, Tokenizer
@@ -41,9 +43,16 @@ class TokenizedCorpus:
     """
 
     def __init__(self, path: Path, description: Description, lines: bool, notes: Sequence[str]) -> None:
-        """Map the file of an entry of the cache."""
-        with open(path, "rb") as file:
-            self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        """Map the file of an entry of the cache.
+
+        Raises:
+            CorpusError: another process has just removed it.
+        """
+        try:
+            with open(path, "rb") as file:
+                self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        except (OSError, ValueError) as error:
+            raise CorpusError(f"The cache file {path} can not be read: {error}. Try again.") from error
         self.ids: NDArray[Any] = np.frombuffer(self._map, dtype=description.dtype)
         self.tokens, self.characters, self.bytes = description.tokens, description.characters, description.bytes
         self.digest, self.lines, self.notes = description.digest, lines, list(notes)
@@ -187,10 +196,181 @@ def tokenize_corpus(
         key = _key(digest, tokenizer, lines, encoding)
         description = cache.find(key)
         if description is None or not tokenizer.adopt(description.tokenizer):
-            with cache.writing() as file:
-                reader = _Reader(sources, size, encoding, progress)
-                _encode(reader, tokenizer, lines, file)
-                if fingerprint(sources)[0] != digest:
-                    raise CorpusError("The text was changed while it was read. Try again when it is complete.")
-                ...
+            description = _tokenize(sources, digest, size, tokenizer, lines, encoding, progress, cache, key)
+    notes = cache.notes
+    if encoding is None:
+        notes += [
+            f"{source.name} is not UTF-8; it is read as {LABELS[codec]}. If that is wrong, use --encoding."
+            for source, codec in zip(sources, description.encodings, strict=False)
+            if codec in LABELS and codec != UTF8
+        ]
     return TokenizedCorpus(cache.ids_path(key), description, lines, notes)
+
+
+def _key(digest: str, tokenizer: Tokenizer, lines: bool, encoding: str | None) -> str:
+    """Name of an entry: whatever the ids depend on goes in. The order of bytes, as machines may share a home folder."""
+    parts = [CACHE_VERSION, sys.byteorder, digest, tokenizer.name, tokenizer.settings(), lines, encoding]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def _tokenize(
+    sources: list[Source],
+    digest: str,
+    size: int,
+    tokenizer: Tokenizer,
+    lines: bool,
+    encoding: str | None,
+    progress: Progress | None,
+    cache: Cache,
+    key: str,
+) -> Description:
+    """Make an entry of the cache."""
+    stamps = [source.stamp() for source in sources]
+    reader = _Reader(sources, size, encoding, progress)
+    to_ids = _CharacterIds(lines) if isinstance(tokenizer, CharTokenizer) else _TokenIds(tokenizer)
+    with cache.writing() as file:
+        for text in reader.lines() if lines else reader.stream():
+            file.write(to_ids(text), to_ids.types)
+        if stamps != [source.stamp() for source in sources]:
+            raise CorpusError("The text was changed while it was read. Try again when it is complete.")
+        if not file.length:
+            names = ", ".join(source.name for source in sources[:3])
+            raise CorpusError(f"There is no text in {names}; expected at least one line that is not blank.")
+        description = Description(
+            length=file.length,
+            dtype=file.dtype.name,
+            tokens=to_ids.tokens(),
+            characters=reader.characters,
+            bytes=size,
+            digest=digest,
+            encodings=reader.encodings,
+            tokenizer=tokenizer.options(),
+        )
+        cache.store(key, file, description)
+    return description
+
+
+class _Reader:
+    """The text of several files in pieces of about 1 MiB; counts its characters and tells how far it is."""
+
+    def __init__(self, sources: list[Source], size: int, encoding: str | None, progress: Progress | None) -> None:
+        self.encodings: list[str] = []
+        self.characters = 0
+        self._sources, self._size, self._encoding, self._progress = sources, size, encoding, progress
+        self._done = 0
+        self._open_line = False  # the last character was no newline
+
+    def stream(self) -> Iterator[str]:
+        """All characters, with a newline between two files if the first does not end with one."""
+        for source in self._sources:
+            yield from self._end_line()
+            yield from self._texts(source)
+
+    def lines(self) -> Iterator[str]:
+        """Lines that are not blank, each with its newline; a very long one in parts."""
+        for source in self._sources:
+            yield from _without_blank_lines(itertools.chain(self._texts(source), self._end_line()))
+
+    def _texts(self, source: Source) -> Iterator[str]:
+        for text in decode(source.blocks(self._advance), source.name, self._encoding, self.encodings.append):
+            self.characters += len(text)
+            self._open_line = text[-1] != "\n"
+            yield text
+
+    def _end_line(self) -> Iterator[str]:
+        if self._open_line:
+            self._open_line = False
+            self.characters += 1
+            yield "\n"
+
+    def _advance(self, read: int) -> None:
+        self._done += read
+        if self._progress is not None:
+            self._progress(self._done, self._size)
+
+
+def _without_blank_lines(texts: Iterable[str]) -> Iterator[str]:
+    """Pieces of a text, cut at ends of lines, without lines that are blank.
+
+    A line longer than LONGEST_LINE comes in parts, cut at whitespace if it has any: there a cut changes no token.
+    """
+    rest = ""
+    begun = False  # a part of this line was given already, so that it is not blank
+    for text in texts:
+        rest += text
+        whole, newline, rest = rest.rpartition("\n")
+        if newline:
+            lines = whole.split("\n")
+            kept = [line for line in lines if line and not line.isspace()]
+            if begun and not lines[0].strip():
+                kept.insert(0, lines[0])
+            begun = False
+            if kept:
+                kept.append("")
+                yield "\n".join(kept)
+        if len(rest) > LONGEST_LINE:
+            head, *tail = rest.rsplit(maxsplit=1)
+            cut = len(head) if tail else len(rest)
+            yield rest[:cut]
+            rest, begun = rest[cut:], True
+
+
+class _CharacterIds:
+    """Provisional ids of characters, by a table over the code points; with lines, a newline is </s>."""
+
+    def __init__(self, lines: bool) -> None:
+        self._table = np.zeros(0x110000, dtype=np.int32)  # 0: not seen yet
+        if lines:
+            self._table[ord("\n")] = EOS
+        self._code_points: list[int] = []
+
+    @property
+    def types(self) -> int:
+        """How many different tokens there are so far."""
+        return len(self._code_points)
+
+    def tokens(self) -> list[str]:
+        """The tokens in order of their ids."""
+        return [chr(code) for code in self._code_points]
+
+    def __call__(self, text: str) -> NDArray[Any]:
+        codes = np.frombuffer(text.encode("utf-32-le"), dtype="<u4")
+        ids = self._table[codes]
+        unseen = codes[ids == 0]
+        if len(unseen):
+            _, first = np.unique(unseen, return_index=True)
+            new = unseen[np.sort(first)]
+            self._table[new] = np.arange(len(new)) + FIRST + self.types
+            self._code_points += new.tolist()
+            ids = self._table[codes]
+        return ids
+
+
+class _TokenIds(dict[str, int]):
+    """Provisional ids of tokens, given out as they are asked for; </s> ends every line."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        super().__init__()
+        self._tokenize = tokenizer.tokenize
+
+    def __missing__(self, token: str) -> int:
+        self[token] = found = FIRST + len(self)
+        return found
+
+    @property
+    def types(self) -> int:
+        """How many different tokens there are so far."""
+        return len(self)
+
+    def tokens(self) -> list[str]:
+        """The tokens in order of their ids."""
+        return list(self)
+
+    def __call__(self, text: str) -> NDArray[Any]:
+        *lines, part = text.split("\n")
+        ids: list[int] = []
+        for line in lines:
+            ids += map(self.__getitem__, self._tokenize(line))
+            ids.append(EOS)
+        ids += map(self.__getitem__, self._tokenize(part))
+        return np.array(ids, dtype=np.uint32)

@@ -43,6 +43,14 @@ class Source(NamedTuple):
         except OSError as error:
             raise CorpusError(f"{self.name} can not be read: {error.strerror or error}.") from error
 
+    def stamp(self) -> tuple[int, int] | None:
+        """What changes when the file is written to: its size and its time."""
+        if self.file is not None:
+            return None
+        with self.open() as file:
+            status = os.fstat(file.fileno())
+        return status.st_size, status.st_mtime_ns
+
     def blocks(self, advance: Callable[[int], None]) -> Iterator[bytes]:
         """The content in blocks of 1 MiB, unpacked if gzip packed it; `advance` is told of bytes as the file has them."""
         with self.open() as file:

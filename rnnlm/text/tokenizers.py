@@ -51,7 +51,9 @@ _HAN_BLOCK = re.compile(
 LONGEST_MEAN, LONGEST_WORD = 2.5, 8  # characters of Chinese words in text that is taken as separated
 
 # Scripts and punctuation written without spaces: radicals to CJK compatibility, Han, full-width forms.
-_WIDE = re.compile("[\u2e80-\u33ff\u3400-\u9fff\uf900-\ufaff\ufe30-\ufe4f\uff00-\uff9f\uffe0-\uffe6\U00020000-\U0003ffff]")
+_WIDE = re.compile(
+    "[\u2e80-\u33ff\u3400-\u9fff\uf900-\ufaff\ufe30-\ufe4f\uff00-\uff9f\uffe0-\uffe6\U00020000-\U0003ffff]"
+)
 _OPENING = frozenset("([{“‘«‹„‚¿¡$£€")
 _CLOSING = frozenset(".,!?;:)]}%”’»›…")
 _STRAIGHT_QUOTES = frozenset("\"'")
@@ -146,7 +148,10 @@ class WordTokenizer:
     name = "word"
 
     def __init__(
-        self, segmenter: str = "auto", hmm: bool = False, user_dictionary: Iterable[tuple[str, int | None]] | None = None
+        self,
+        segmenter: str = "auto",
+        hmm: bool = False,
+        user_dictionary: Iterable[tuple[str, int | None]] | None = None,
     ) -> None:
         if segmenter not in SEGMENTERS:
             raise TokenizerError(f"There is no segmenter {segmenter!r}; expected one of {', '.join(SEGMENTERS)}.")

@@ -58,7 +58,9 @@ class Vocabulary:
         if max_size is not None:
             order = order[: max(0, max_size - FIRST)]
         if not len(order):
-            size = "" if max_size is None else f" and --vocab-size {max_size}, of which {FIRST} are {' '.join(SPECIALS)}"
+            size = (
+                "" if max_size is None else f" and --vocab-size {max_size}, of which {FIRST} are {' '.join(SPECIALS)}"
+            )
             raise VocabularyError(
                 f"No token is left with --min-count {min_count}{size}; the most frequent of {len(tokens):,} is there "
                 f"{int(counts.max(initial=0)):,} times. Use a smaller --min-count or a larger --vocab-size."

@@ -1,0 +1,169 @@
+"""No backward without a number against it; and the check itself is checked with networks whose backward is wrong."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from rnnlm.nn.cells import CELLS
+from rnnlm.nn.gradient_check import central_difference, check_gradients
+from rnnlm.nn.network import Network, NetworkConfig
+from rnnlm.nn.numerics import ACTIVATIONS
+from rnnlm.nn.outputs import LOSSES
+
+V, H, B = 6, 4, 3
+# The activation is the basic cell's; the gated ones have their own.
+KINDS = [(cell, activation) for cell in CELLS for activation in (ACTIVATIONS if cell == "rnn" else ("tanh",))]
+
+
+class DroppingNetwork(Network):
+    """Drops the same units every time, so that its loss is a function of its parameters."""
+
+    def loss(self, inputs, targets, state, keep=None, rng=None, objective="cross-entropy", scale=1.0):
+        return super().loss(inputs, targets, state, keep, np.random.default_rng(8), objective, scale)
+
+
+def example(cell="lstm", activation="tanh", layers=1, T=5, embedding_size=3, resets=False, dropout=0.0):
+    rng = np.random.default_rng(5)
+    config = NetworkConfig(V, cell, activation, H, layers, embedding_size, dropout)
+    params = {name: rng.normal(0, 0.6, shape) for name, shape in config.shapes().items()}
+    network = (DroppingNetwork if dropout else Network)(config, params)
+    state = rng.normal(0, 0.5, network.zero_state(B).shape)
+    inputs, targets = rng.integers(0, V, (2, T, B))
+    keep = None
+    if resets:
+        keep = (rng.random((T, B, 1)) < 0.6).astype(np.float64)
+        keep[0, :2, 0] = 0, 1  # at the very start too, but not everywhere
+    return network, inputs, targets, state, rng, keep
+
+
+def worst(comparisons):
+    return max(comparisons, key=lambda each: each.relative_error)
+
+
+@pytest.mark.parametrize("T", [1, 2, 5])
+@pytest.mark.parametrize("layers", [1, 2])
+@pytest.mark.parametrize(("cell", "activation"), KINDS)
+def test_backpropagation_gives_the_derivative(cell, activation, layers, T):
+    for embedding_size, resets, objective in itertools.product((0, 3), (False, True), LOSSES):
+        arguments = example(cell, activation, layers, T, embedding_size, resets)
+        comparisons = check_gradients(*arguments, objective=objective, directions=1)
+        assert {each.name for each in comparisons} == {*arguments[0].params, "initial_state"}
+        assert worst(comparisons).relative_error < 1e-6, (embedding_size, resets, objective, worst(comparisons))
+
+
+@pytest.mark.parametrize("embedding_size", [0, 3])
+@pytest.mark.parametrize(("cell", "activation"), KINDS)
+def test_backpropagation_through_dropout_gives_the_derivative(cell, activation, embedding_size):
+    arguments = example(cell, activation, 2, 5, embedding_size, resets=True, dropout=0.4)
+    network, inputs, targets, state, _, keep = arguments
+    undropped = Network.loss(network, inputs, targets, state, keep)[0]
+    assert network.loss(inputs, targets, state, keep)[0].nats != undropped.nats
+    assert worst(check_gradients(*arguments)).relative_error < 1e-6
+
+
+@pytest.mark.parametrize("objective", LOSSES)
+@pytest.mark.parametrize("embedding_size", [0, 3])
+@pytest.mark.parametrize(("cell", "activation"), KINDS)
+def test_every_single_derivative_by_the_plain_quotient(cell, activation, embedding_size, objective):
+    """Independent of `gradient_check`: (E(w + h) - E(w - h)) / 2h for each number of a small network."""
+    network, inputs, targets, state, _, keep = example(cell, activation, 1, 3, embedding_size, resets=True)
+    grads = network.loss(inputs, targets, state, keep, objective=objective)[2]()
+    step = 1e-6
+    for name, array in {**network.params, "initial_state": state}.items():
+        expected = np.empty_like(array)
+        for index in np.ndindex(array.shape):
+            original, losses = array[index], []
+            for changed in (original + step, original - step):
+                array[index] = changed
+                losses.append(network.loss(inputs, targets, state, keep, objective=objective)[0].objective)
+            array[index] = original
+            expected[index] = (losses[0] - losses[1]) / (2 * step)
+        np.testing.assert_allclose(grads[name], expected, rtol=1e-6, atol=1e-8, err_msg=name)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_single_entries_are_compared_where_asked(cell):
+    arguments = example(cell)
+    comparisons = check_gradients(*arguments, directions=0, entries=4)
+    parameter_count = len(arguments[0].params) + 1
+    assert len({(each.name, each.entry) for each in comparisons}) == 4 * parameter_count
+    for each in comparisons:
+        assert each.actual == pytest.approx(each.expected, rel=1e-6, abs=1e-9)
+
+
+def test_the_central_difference_of_a_known_function():
+    x, direction = np.array([0.3, -1.2]), np.array([0.6, 0.8])
+    expected = np.cos(x) @ direction
+    found = central_difference(lambda: float(np.sin(x).sum()), x, direction)
+    assert found == pytest.approx(expected, rel=1e-10)
+    np.testing.assert_array_equal(x, [0.3, -1.2])
+
+
+def test_checking_leaves_the_network_as_it_was():
+    network, inputs, targets, state, rng, keep = example()
+    before = {name: array.copy() for name, array in network.params.items()}
+    state_before = state.copy()
+    check_gradients(network, inputs, targets, state, rng, keep, entries=2)
+    np.testing.assert_array_equal(state, state_before)
+    for name, array in network.params.items():
+        np.testing.assert_array_equal(array, before[name])
+
+
+# The check finds what is wrong
+
+
+class SabotagedNetwork(Network):
+    """One gradient is a little wrong."""
+
+    wrong, how = "", staticmethod(lambda gradient: gradient)
+
+    def loss(self, *arguments, **options):
+        loss, state, backprop = super().loss(*arguments, **options)
+
+        def wrong_backprop():
+            grads = backprop()
+            return grads | {self.wrong: self.how(grads[self.wrong])}
+
+        return loss, state, wrong_backprop
+
+
+WRONG = {
+    "a ten-thousandth too large": lambda gradient: gradient * 1.0001,
+    "of the wrong sign": lambda gradient: -gradient,
+    "shifted by one": lambda gradient: np.roll(gradient, 1),
+    "missing": np.zeros_like,
+}
+
+
+@pytest.mark.parametrize("how", WRONG)
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_wrong_gradient_is_found_and_named(cell, how):
+    network, *arguments = example(cell)
+    for wrong in (*network.params, "initial_state"):
+        sabotaged = SabotagedNetwork(network.config, network.params)
+        sabotaged.wrong, sabotaged.how = wrong, WRONG[how]
+        comparisons = check_gradients(sabotaged, *arguments, directions=1)
+        assert {each.name for each in comparisons if each.relative_error > 1e-6} == {wrong}
+
+
+def test_the_mistake_of_the_articles_code_is_found(monkeypatch):
+    """It multiplies with s = f(a) where the formula has f'(a)."""
+    monkeypatch.setitem(ACTIVATIONS, "tanh", (ACTIVATIONS["tanh"][0], lambda s, out: np.copyto(out, s)))
+    found = {each.name for each in check_gradients(*example("rnn")) if each.relative_error > 1e-3}
+    assert found == {name for name in example("rnn")[0].params if "output" not in name} | {"initial_state"}
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_backward_pass_that_reaches_only_the_last_step_is_found(cell, monkeypatch):
+    """Right for T = 1, wrong for T = 2."""
+    genuine = CELLS[cell].backward
+
+    def forgetful(dh, dstate, trace):
+        gradients = genuine(dh, dstate, trace)
+        gradients.input_gates[:-1] = 0
+        return gradients
+
+    monkeypatch.setitem(CELLS, cell, CELLS[cell]._replace(backward=forgetful))
+    assert worst(check_gradients(*example(cell, T=1))).relative_error < 1e-6
+    assert worst(check_gradients(*example(cell, T=2))).relative_error > 1e-3
