@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections import Counter
 from pathlib import Path
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from rnnlm.lab.one_hot import OneHot, Product
     from rnnlm.lab.softmax import Softmax
     from rnnlm.language_model import LanguageModel
+    from rnnlm.nn.network import NetworkConfig
     from rnnlm.nn.numerics import Array
     from rnnlm.text.tokenizers import Tokenizer
     from rnnlm.text.vocabulary import Vocabulary
@@ -355,7 +357,7 @@ def gradcheck(
     use_threads(1)
     import numpy as np
 
-    from rnnlm.lab.gradients import gradient_check, random_network
+    from rnnlm.lab.gradients import gradient_check
     from rnnlm.nn.network import NetworkConfig
 
     if text is not None and (_given(ctx, "steps") or _given(ctx, "batch_size")):
@@ -365,16 +367,28 @@ def gradcheck(
     rng = np.random.default_rng(seed)
     data, size = _random_data(steps, batch_size, rng) if text is None else _text_data(text, level)
     config = NetworkConfig(size, cell, activation, hidden_size, num_layers, embedding_size)
-    check = gradient_check(random_network(config, rng), data, rng, loss, entries)
+    _refuse_too_many_kinks(config, data.inputs.size)
+    check = gradient_check(config, data, rng, loss, entries)
     if as_json:
         for gradient in check.gradients:
-            print_json(gradient._asdict())
+            print_json(dataclasses.asdict(gradient))
     else:
         click.echo(_gradient_table(check) + "\n")
     T, B = data.inputs.shape
     note(f"{_count(T, 'step')}, {_count(B, 'column')}, {size:,} tokens in the vocabulary; {_definition(check)}")
     click.echo(_verdict_on_gradients(check), err=as_json)
     ctx.exit(1 if check.wrong else 0)
+
+
+def _refuse_too_many_kinks(config: NetworkConfig, inputs: int) -> None:
+    from rnnlm.lab.gradients import RELU_ARGUMENTS, has_kinks
+
+    arguments = inputs * config.hidden_size * config.num_layers
+    if has_kinks(config) and arguments > RELU_ARGUMENTS:
+        raise click.UsageError(
+            f"relu would be applied {arguments:,} times (steps x columns x hidden size x layers). At most "
+            f"{RELU_ARGUMENTS:,} will do, or too many are so close to 0 that the definition can not be computed there."
+        )
 
 
 RANDOM_VOCABULARY = 10

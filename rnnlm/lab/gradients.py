@@ -6,6 +6,7 @@ so is the initial state, so that no term of a gradient is hidden behind a zero.
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -17,10 +18,11 @@ from rnnlm.text.vocabulary import BOS, EOS, Vocabulary
 
 LIMIT = 1e-6  # largest relative error that passes
 
-# Where a step takes the argument of a relu past 0, the difference quotient is no derivative: in a large network that
-# happens to one comparison in a hundred. Those are made again elsewhere. A gradient that is really wrong is wrong
-# along every direction, and fails again.
-KINK_RETRIES = 5
+# Where a step takes the argument of a relu past 0, the difference quotient is no derivative. Of RELU_ARGUMENTS, all
+# that relu is applied to in one forward pass, one is so close to 0 in about every fourth network. So the check is made
+# again with other weights. A gradient that is really wrong is wrong there too.
+RELU_ARGUMENTS = 10_000
+ATTEMPTS = 10
 
 SYMBOLS = {
     "embedding.weight": "E",
@@ -42,7 +44,8 @@ class Data(NamedTuple):
     keep: Array | None = None
 
 
-class CheckedGradient(NamedTuple):
+@dataclass(frozen=True)
+class CheckedGradient:
     """One derivative of the loss by the definition (expected) and by back-propagation (actual)."""
 
     symbol: str  # the article's
@@ -110,32 +113,42 @@ def random_network(config: NetworkConfig, rng: np.random.Generator) -> Network:
     return Network(config, {name: rng.uniform(-bound, bound, shape) for name, shape in config.shapes().items()})
 
 
+def has_kinks(config: NetworkConfig) -> bool:
+    """Whether the loss has points without a derivative."""
+    return config.cell == "rnn" and config.activation == "relu"
+
+
 def gradient_check(
-    network: Network, data: Data, rng: np.random.Generator, objective: str = "cross-entropy", entries: int = 3
+    config: NetworkConfig,
+    data: Data,
+    rng: np.random.Generator,
+    objective: str = "cross-entropy",
+    entries: int = 3,
 ) -> GradientCheck:
-    """Compare the gradients of a float64 network along a random direction and at `entries` random entries each.
+    """Compare the gradients of a random network along a random direction and at `entries` random entries each.
 
     The relative error is |expected - actual| / max(|expected| + |actual|, floor). A difference of two losses is known
     to about 1e-16 of the loss, and is divided by the step; of a derivative below the floor the comparison would see
-    little more than this rounding.
+    little more than this rounding. With relu the verdict is reliable up to RELU_ARGUMENTS = T B H L.
     """
-    state = rng.uniform(-1, 1, network.zero_state(data.inputs.shape[1]).shape)
-    loss = network.loss(data.inputs, data.targets, state, data.keep, objective=objective)[0].objective
+    check = _check_once(config, data, rng, objective, entries)
+    for _ in range(ATTEMPTS - 1):
+        if not (check.wrong and has_kinks(config)):
+            break
+        check = _check_once(config, data, rng, objective, entries)
+    return check
+
+
+def _check_once(
+    config: NetworkConfig, data: Data, rng: np.random.Generator, objective: str, entries: int
+) -> GradientCheck:
+    inputs, targets, keep = data
+    network = random_network(config, rng)
+    state = rng.uniform(-1, 1, network.zero_state(inputs.shape[1]).shape)
+    loss = network.loss(inputs, targets, state, keep, objective=objective)[0].objective
     floor = 4 * float(np.finfo(np.float64).eps) * abs(loss) / STEPS[1] / LIMIT
-
-    def measure() -> list[CheckedGradient]:
-        found = check_gradients(
-            network, data.inputs, data.targets, state, rng, data.keep, objective, directions=1, entries=entries
-        )
-        return [_checked(comparison, network.config.num_layers, floor) for comparison in found]
-
-    gradients = measure()
-    if network.config.cell == "rnn" and network.config.activation == "relu":
-        for _ in range(KINK_RETRIES):
-            if not GradientCheck(gradients, floor).wrong:
-                break
-            gradients = [old if old.passes else new for old, new in zip(gradients, measure(), strict=True)]
-    return GradientCheck(gradients, floor)
+    found = check_gradients(network, inputs, targets, state, rng, keep, objective, directions=1, entries=entries)
+    return GradientCheck([_checked(comparison, config.num_layers, floor) for comparison in found], floor)
 
 
 def _checked(comparison: Comparison, num_layers: int, floor: float) -> CheckedGradient:

@@ -160,7 +160,8 @@ class IdFile:
         self._folder = folder
         self.path = _temporary(folder)
         self._file: BinaryIO = open(self.path, "xb")  # noqa: SIM115 (closed by `close`)
-        self.dtype, self.length = SMALL, 0
+        self.dtype: np.dtype[Any] = SMALL
+        self.length = 0
 
     def __enter__(self) -> "IdFile":
         return self

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnnlm.errors import CorpusError
-from rnnlm.text.cache import Cache, Description
+from rnnlm.text.cache import Cache, Description, IdFile
 from rnnlm.text.encodings import LABELS, UTF8, decode
 from rnnlm.text.sources import Source, fingerprint, open_sources
 from rnnlm.text.tokenizers import CharTokenizer, Tokenizer
@@ -28,6 +28,7 @@ from rnnlm.text.vocabulary import BOS, EOS, FIRST, UNK, Vocabulary
 CACHE_VERSION = 1  # to be raised when equal text and settings give other ids than before
 LONGEST_LINE = 1 << 20  # characters; a longer line is read in parts, so that memory stays small
 _CHUNK = 1 << 22
+_UNSEEN_AT_ONCE = 1 << 14
 
 Ids = NDArray[np.int32]
 Progress = Callable[[int, int], None]
@@ -152,7 +153,8 @@ class IdSequence:
         return self._mapped(self._ids[positions])
 
     def _mapped(self, ids: NDArray[Any]) -> Ids:
-        return ids.astype(np.int32) if self._mapping is None else self._mapping[ids]
+        mapped: Ids = ids.astype(np.int32) if self._mapping is None else self._mapping[ids]
+        return mapped
 
 
 def sequence(corpus: TokenizedCorpus, vocabulary: Vocabulary, start: int = 0, stop: int | None = None) -> IdSequence:
@@ -196,7 +198,20 @@ def tokenize_corpus(
         key = _key(digest, tokenizer, lines, encoding)
         description = cache.find(key)
         if description is None or not tokenizer.adopt(description.tokenizer):
-            description = _tokenize(sources, digest, size, tokenizer, lines, encoding, progress, cache, key)
+            reader = _Reader(sources, size, encoding, progress)
+            with cache.writing() as file:
+                tokens = _write_ids(reader, tokenizer, lines, file)
+                description = Description(
+                    length=file.length,
+                    dtype=file.dtype.name,
+                    tokens=tokens,
+                    characters=reader.characters,
+                    bytes=size,
+                    digest=digest,
+                    encodings=reader.encodings,
+                    tokenizer=tokenizer.options(),
+                )
+                cache.store(key, file, description)
     notes = cache.notes
     if encoding is None:
         notes += [
@@ -213,41 +228,18 @@ def _key(digest: str, tokenizer: Tokenizer, lines: bool, encoding: str | None) -
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
-def _tokenize(
-    sources: list[Source],
-    digest: str,
-    size: int,
-    tokenizer: Tokenizer,
-    lines: bool,
-    encoding: str | None,
-    progress: Progress | None,
-    cache: Cache,
-    key: str,
-) -> Description:
-    """Make an entry of the cache."""
-    stamps = [source.stamp() for source in sources]
-    reader = _Reader(sources, size, encoding, progress)
+def _write_ids(reader: "_Reader", tokenizer: Tokenizer, lines: bool, file: IdFile) -> list[str]:
+    """Tokenize all text into a file; returns the tokens in order of their ids."""
+    stamps = [source.stamp() for source in reader.sources]
     to_ids = _CharacterIds(lines) if isinstance(tokenizer, CharTokenizer) else _TokenIds(tokenizer)
-    with cache.writing() as file:
-        for text in reader.lines() if lines else reader.stream():
-            file.write(to_ids(text), to_ids.types)
-        if stamps != [source.stamp() for source in sources]:
-            raise CorpusError("The text was changed while it was read. Try again when it is complete.")
-        if not file.length:
-            names = ", ".join(source.name for source in sources[:3])
-            raise CorpusError(f"There is no text in {names}; expected at least one line that is not blank.")
-        description = Description(
-            length=file.length,
-            dtype=file.dtype.name,
-            tokens=to_ids.tokens(),
-            characters=reader.characters,
-            bytes=size,
-            digest=digest,
-            encodings=reader.encodings,
-            tokenizer=tokenizer.options(),
-        )
-        cache.store(key, file, description)
-    return description
+    for text in reader.lines() if lines else reader.stream():
+        file.write(to_ids(text), to_ids.types)
+    if stamps != [source.stamp() for source in reader.sources]:
+        raise CorpusError("The text was changed while it was read. Try again when it is complete.")
+    if not file.length:
+        names = ", ".join(source.name for source in reader.sources[:3])
+        raise CorpusError(f"There is no text in {names}; expected at least one line that is not blank.")
+    return to_ids.tokens()
 
 
 class _Reader:
@@ -256,19 +248,19 @@ class _Reader:
     def __init__(self, sources: list[Source], size: int, encoding: str | None, progress: Progress | None) -> None:
         self.encodings: list[str] = []
         self.characters = 0
-        self._sources, self._size, self._encoding, self._progress = sources, size, encoding, progress
+        self.sources, self._size, self._encoding, self._progress = sources, size, encoding, progress
         self._done = 0
         self._open_line = False  # the last character was no newline
 
     def stream(self) -> Iterator[str]:
         """All characters, with a newline between two files if the first does not end with one."""
-        for source in self._sources:
+        for source in self.sources:
             yield from self._end_line()
             yield from self._texts(source)
 
     def lines(self) -> Iterator[str]:
         """Lines that are not blank, each with its newline; a very long one in parts."""
-        for source in self._sources:
+        for source in self.sources:
             yield from _without_blank_lines(itertools.chain(self._texts(source), self._end_line()))
 
     def _texts(self, source: Source) -> Iterator[str]:
@@ -309,10 +301,12 @@ def _without_blank_lines(texts: Iterable[str]) -> Iterator[str]:
                 kept.append("")
                 yield "\n".join(kept)
         if len(rest) > LONGEST_LINE:
-            head, *tail = rest.rsplit(maxsplit=1)
+            head, *tail = rest.rsplit(maxsplit=1) or [rest]
             cut = len(head) if tail else len(rest)
-            yield rest[:cut]
-            rest, begun = rest[cut:], True
+            if begun or not rest[:cut].isspace():
+                yield rest[:cut]
+                begun = True
+            rest = rest[cut:]
 
 
 class _CharacterIds:
@@ -335,15 +329,16 @@ class _CharacterIds:
 
     def __call__(self, text: str) -> NDArray[Any]:
         codes = np.frombuffer(text.encode("utf-32-le"), dtype="<u4")
-        ids = self._table[codes]
-        unseen = codes[ids == 0]
-        if len(unseen):
+        while True:
+            ids: NDArray[np.int32] = self._table[codes]
+            # After a few of them hardly any is unseen; to sort all of a text's first piece would take longer.
+            unseen = codes[ids == 0][:_UNSEEN_AT_ONCE]
+            if not len(unseen):
+                return ids
             _, first = np.unique(unseen, return_index=True)
             new = unseen[np.sort(first)]
             self._table[new] = np.arange(len(new)) + FIRST + self.types
             self._code_points += new.tolist()
-            ids = self._table[codes]
-        return ids
 
 
 class _TokenIds(dict[str, int]):

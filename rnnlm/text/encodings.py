@@ -78,10 +78,10 @@ def _decode_bytes(
             yield block.decode("ascii")
     report(encoding or UTF8)
     decoder = _decoder(encoding or UTF8)
-    for block in itertools.chain(blocks, [None]):
-        read += len(block or b"")
+    for block, final in itertools.chain(((block, False) for block in blocks), [(b"", True)]):
+        read += len(block)
         try:
-            text = decoder.decode(block or b"", final=block is None)
+            text = decoder.decode(block, final)
         except UnicodeDecodeError as error:
             # The decoder's object ends where the bytes read so far end.
             offset = read - len(error.object) + error.start

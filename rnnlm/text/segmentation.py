@@ -8,6 +8,7 @@ import functools
 import hashlib
 import importlib.util
 import logging
+import re
 import warnings
 from collections.abc import Callable, Sequence
 from importlib import metadata
@@ -113,6 +114,29 @@ def parse_user_dictionary(content: bytes, name: str) -> list[UserWord]:
 
 def _is_frequency(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) <= MOST_DIGITS and int(text) > 0
+
+
+def is_user_word(entry: Any) -> bool:
+    """Whether a value from JSON is a word and its frequency."""
+    if type(entry) is not list or len(entry) != len(UserWord._fields):
+        return False
+    word, frequency = entry
+    return (
+        type(word) is str
+        and word.split() == [word]
+        and (frequency is None or (type(frequency) is int and 0 < frequency < 10**MOST_DIGITS))
+    )
+
+
+def is_jieba(value: Any) -> bool:
+    """Whether a value from JSON is a version and a hash, and nothing that should not be shown to a user."""
+    return (
+        type(value) is dict
+        and value.keys() == set(Jieba._fields)
+        and all(type(each) is str for each in value.values())
+        and re.fullmatch("[0-9A-Za-z.+!-]{1,40}", value["version"]) is not None
+        and re.fullmatch("[0-9a-f]{64}", value["dictionary_sha256"]) is not None
+    )
 
 
 @functools.cache

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from rnnlm.errors import TokenizerError
-from rnnlm.text.segmentation import Jieba, Segmenter, UserWord, installed_jieba
+from rnnlm.text.segmentation import Jieba, Segmenter, UserWord, installed_jieba, is_jieba, is_user_word
 
 SEGMENTERS = ("auto", "jieba", "spaces")
 
@@ -167,25 +167,15 @@ class WordTokenizer:
         Raises:
             TokenizerError: the options are malformed.
         """
-        try:
-            segmenter, hmm, dictionary, jieba = (
-                options[key] for key in ("segmenter", "hmm", "user_dictionary", "jieba")
+        segmenter, hmm, words, jieba = (options.get(key) for key in ("segmenter", "hmm", "user_dictionary", "jieba"))
+        sound = type(hmm) is bool and type(words) is list and all(is_user_word(entry) for entry in words)
+        if not sound or not (jieba is None or is_jieba(jieba)):
+            raise TokenizerError(
+                "The checkpoint's tokenizer options are damaged; use another copy of it or train again."
             )
-            tokenizer = cls(segmenter, hmm, [UserWord(*entry) for entry in dictionary])
-            tokenizer._words.jieba = None if jieba is None else Jieba(**jieba)
-        except (KeyError, TypeError) as error:
-            raise TokenizerError(f"The checkpoint's tokenizer options are damaged ({error}); train again.") from None
-        tokenizer._check_types()
+        tokenizer = cls(str(segmenter), bool(hmm), words)
+        tokenizer._words.jieba = None if jieba is None else Jieba(**jieba)
         return tokenizer
-
-    def _check_types(self) -> None:
-        words = self._words
-        sound = isinstance(words.hmm, bool) and all(isinstance(each, str) for each in words.jieba or ())
-        for word, frequency in words.user_words:
-            whole = isinstance(word, str) and word.split() == [word]
-            sound &= whole and (frequency is None or (type(frequency) is int and frequency > 0))
-        if not sound:
-            raise TokenizerError("The checkpoint's tokenizer options hold values of a wrong type; train again.")
 
     def settings(self) -> dict[str, Any]:
         """Segmenter, hmm and the words of the user's dictionary."""

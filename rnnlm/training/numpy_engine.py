@@ -72,16 +72,17 @@ class NumpyEngine:
         rng = None
         if self.network.config.dropout:
             rng = np.random.default_rng([*key, DROPOUT, columns.start])
-        loss, final, backprop = self.network.loss(
-            np.ascontiguousarray(batch.inputs[:, columns]),
-            np.ascontiguousarray(batch.targets[:, columns]),
-            np.ascontiguousarray(state[:, :, columns]),
-            None if batch.keep is None else batch.keep[:, columns],
-            rng,
-            self.objective,
-            scale,
-        )
-        grads = backprop()
+        with np.errstate(over="ignore", invalid="ignore"):  # an explosion is seen by its loss and norm
+            loss, final, backprop = self.network.loss(
+                np.ascontiguousarray(batch.inputs[:, columns]),
+                np.ascontiguousarray(batch.targets[:, columns]),
+                np.ascontiguousarray(state[:, :, columns]),
+                None if batch.keep is None else batch.keep[:, columns],
+                rng,
+                self.objective,
+                scale,
+            )
+            grads = backprop()
         del grads["initial_state"]  # truncated: what came before this batch is not asked again
         return loss, final, grads
 

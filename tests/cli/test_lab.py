@@ -262,6 +262,11 @@ def test_sizes_out_of_range_are_usage_errors(arguments):
     run("gradcheck", *arguments, code=2)
 
 
+def test_a_relu_network_too_large_for_the_definition_is_refused():
+    arguments = ["gradcheck", "--hidden-size", 50, "--steps", 101]
+    assert "10,100 times" in run(*arguments, "--activation", "relu", code=2).stderr
+
+
 # --- all
 
 

@@ -16,6 +16,8 @@ from rnnlm.nn.numerics import ACTIVATIONS
 from rnnlm.nn.optimizers import OPTIMIZERS, Optimizer, clip_global_norm
 from rnnlm.nn.outputs import LOSSES
 
+torch.set_num_threads(1)  # for arrays as small as these, starting threads takes longer than the work
+
 V, H, D, T, B = 7, 5, 4, 6, 3
 KINDS = [(cell, activation) for cell in CELLS for activation in (ACTIVATIONS if cell == "rnn" else ("tanh",))]
 

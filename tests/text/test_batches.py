@@ -1,0 +1,223 @@
+"""Batches lose nothing, repeat nothing and depend on nothing but seed, epoch and number."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rnnlm.errors import CorpusError
+from rnnlm.text.batches import Batches
+from rnnlm.text.vocabulary import BOS, EOS, UNK
+
+CONTEXTS = ["stream", "sentence"]
+
+
+def text(length, seed=1):
+    """Ids without any </s>, all different: a mistaken place can not hide."""
+    return 3 + np.random.default_rng(seed).permutation(length).astype(np.int32)
+
+
+def sentences(count, seed=1):
+    """Sentences of different lengths, no id twice."""
+    lengths = np.random.default_rng(seed).integers(0, 9, count)
+    ids = iter(text(lengths.sum() + 1, seed))
+    return [[*(int(next(ids)) for _ in range(length)), EOS] for length in lengths]
+
+
+def joined(parts):
+    return np.array([each for part in parts for each in part], dtype=np.int32)
+
+
+def epoch_of(batches, epoch):
+    return [batches.batch(epoch, number) for number in range(batches.per_epoch)]
+
+
+def columns(batches, epoch, part="targets"):
+    """What each column reads in an epoch, (column length, B)."""
+    return np.concatenate([getattr(batch, part) for batch in epoch_of(batches, epoch)])
+
+
+LAYOUTS = (st.integers(1, 6), st.integers(1, 12), st.integers(0, 40))
+
+
+@given(*LAYOUTS, st.integers(0, 3))
+def test_stream_columns_are_the_text_in_order(batch_size, bptt, extra, epoch):
+    ids = text(2 * batch_size + extra)
+    batches = Batches(ids, batch_size, bptt, "stream", seed=1)
+    length = len(ids) // batch_size
+    np.testing.assert_array_equal(columns(batches, epoch), ids[: length * batch_size].reshape(batch_size, length).T)
+
+
+@given(*LAYOUTS)
+def test_stream_inputs_are_the_targets_one_step_later(batch_size, bptt, extra):
+    ids = text(2 * batch_size + extra)
+    batches = Batches(ids, batch_size, bptt, "stream", seed=1)
+    inputs, targets = columns(batches, 0, "inputs"), columns(batches, 0)
+    assert (inputs[0] == BOS).all()
+    np.testing.assert_array_equal(inputs[1:], targets[:-1])
+    for number, batch in enumerate(epoch_of(batches, 0)):
+        assert batch.keep is None
+        assert batch.starts_epoch == (number == 0)
+        assert batch.inputs.shape == batch.targets.shape == (len(batch.inputs), batch_size)
+        assert len(batch.inputs) <= bptt
+
+
+@given(*LAYOUTS, st.integers(0, 3))
+def test_every_batch_but_the_last_has_bptt_steps(batch_size, bptt, extra, epoch):
+    ids = text(2 * batch_size + extra)
+    for context in CONTEXTS:
+        lengths = [len(batch.targets) for batch in epoch_of(Batches(ids, batch_size, bptt, context, seed=1), epoch)]
+        assert sum(lengths) == len(ids) // batch_size
+        assert set(lengths[:-1]) <= {bptt}
+        assert 1 <= lengths[-1] <= bptt
+
+
+@pytest.mark.parametrize("epoch", [0, 1, 7])
+@pytest.mark.parametrize("batch_size", [1, 2, 4])
+def test_an_epoch_has_every_sentence_exactly_once(batch_size, epoch):
+    parts = sentences(80)
+    parts.append([*range(9000, 9000 + (-sum(map(len, parts)) - 1) % batch_size), EOS])  # no dropped tail
+    batches = Batches(joined(parts), batch_size, 5, "sentence", seed=1)
+    read, sentence = [], []
+    for token in columns(batches, epoch).T.ravel():
+        sentence.append(int(token))
+        if token == EOS:
+            read.append(sentence)
+            sentence = []
+    assert sentence == []
+    assert sorted(read) == sorted(parts)
+    assert read != parts
+
+
+@given(st.lists(st.lists(st.integers(3, 9), max_size=5), min_size=4, max_size=20), *LAYOUTS[:2], st.integers(0, 3))
+def test_a_sentence_epoch_has_every_token_as_often_as_the_text(lists, batch_size, bptt, epoch):
+    ids = joined([[*each, EOS] for each in lists] * 3)
+    batches = Batches(ids, batch_size, bptt, "sentence", seed=2)
+    lost = Counter(ids.tolist())
+    lost.subtract(columns(batches, epoch).ravel().tolist())
+    assert min(lost.values()) >= 0
+    assert lost.total() == len(ids) % batch_size
+
+
+@pytest.mark.parametrize("epoch", [0, 3])
+@pytest.mark.parametrize("batch_size", [1, 3])
+def test_sentences_start_at_the_start_symbol_with_a_reset(batch_size, epoch):
+    batches = Batches(joined(sentences(80)), batch_size, 5, "sentence", seed=1)
+    inputs, targets = columns(batches, epoch, "inputs"), columns(batches, epoch)
+    np.testing.assert_array_equal(inputs[1:], np.where(targets[:-1] == EOS, BOS, targets[:-1]))
+    assert inputs[0, 0] == BOS
+    assert BOS not in targets
+    assert EOS not in inputs
+    kept = columns(batches, epoch, "keep")
+    assert kept.shape == (*inputs.shape, 1)
+    np.testing.assert_array_equal(kept[:, :, 0] == 0, inputs == BOS)
+    assert set(np.unique(kept)) == {0, 1}
+
+
+def test_a_column_that_starts_within_a_sentence_sees_the_word_before():
+    batches = Batches(joined(sentences(80)), 4, 5, "sentence", seed=1)
+    inputs, targets = columns(batches, 0, "inputs"), columns(batches, 0)
+    before = targets[-1, :-1]  # the last target of each column's left neighbour
+    assert (before != EOS).any()
+    np.testing.assert_array_equal(inputs[0, 1:], np.where(before == EOS, BOS, before))
+
+
+def test_in_a_stream_the_end_of_a_line_is_a_token_like_any_other():
+    ids = joined(sentences(30))
+    batches = Batches(ids, 1, 5, "stream", seed=1)
+    np.testing.assert_array_equal(columns(batches, 0, "inputs")[1:, 0], ids[:-1])
+
+
+def test_the_order_of_sentences_changes_with_the_epoch_and_the_seed_and_repeats():
+    ids = joined(sentences(80))
+
+    def order(seed, epoch):
+        return columns(Batches(ids, 2, 5, "sentence", seed), epoch).tolist()
+
+    assert order(1, 0) == order(1, 0)
+    assert len({str(order(seed, epoch)) for seed in (1, 2) for epoch in (0, 1, 2)}) == 6
+
+
+@pytest.mark.parametrize("context", CONTEXTS)
+def test_a_batch_depends_only_on_seed_epoch_and_number(context):
+    """Whatever was asked before, in whatever order: a resumed run asks in the middle."""
+    ids = joined(sentences(60))
+    rare = np.arange(ids.max() + 1) % 2 == 1
+    rare[EOS] = False
+
+    def new():
+        return Batches(ids, 3, 7, context, seed=5, rare=rare, rare_rate=0.5)
+
+    wanted = [(epoch, number) for epoch in range(3) for number in range(new().per_epoch)]
+    in_order = {place: used.batch(*place) for used in (new(),) for place in wanted}
+    shuffled = new()
+    for index in np.random.default_rng(1).permutation(len(wanted)):
+        for batch in (shuffled.batch(*wanted[index]), new().batch(*wanted[index])):
+            expected = in_order[wanted[index]]
+            np.testing.assert_array_equal(batch.inputs, expected.inputs)
+            np.testing.assert_array_equal(batch.targets, expected.targets)
+            np.testing.assert_array_equal(batch.keep, expected.keep)
+            assert batch.starts_epoch == expected.starts_epoch
+
+
+def test_the_text_itself_is_never_changed():
+    ids = joined(sentences(60))
+    original = ids.copy()
+    ids.flags.writeable = False
+    for context in CONTEXTS:
+        epoch_of(Batches(ids, 3, 7, context, seed=1, rare=np.ones(1000, bool), rare_rate=1.0), 0)
+    np.testing.assert_array_equal(ids, original)
+
+
+# Rare words
+
+
+@pytest.mark.parametrize("context", CONTEXTS)
+def test_rare_words_become_unknown_at_their_rate(context):
+    ids = np.random.default_rng(1).integers(3, 7, 40_000).astype(np.int32)
+    ids[9::10] = EOS
+    rare = np.array([False, False, False, True, False, True, False])
+    original = columns(Batches(ids, 4, 50, context, seed=1), 0)
+    replaced = columns(Batches(ids, 4, 50, context, seed=1, rare=rare, rare_rate=0.1), 0)
+    changed = replaced != original
+    assert (replaced[changed] == UNK).all()
+    assert rare[original[changed]].all()
+    for token in (3, 5):
+        here = original == token
+        assert changed[here].mean() == pytest.approx(0.1, abs=4 * (0.09 / here.sum()) ** 0.5)
+
+
+@pytest.mark.parametrize(("rate", "share"), [(0.0, 0), (1.0, 1)])
+def test_none_or_all_of_the_rare_words(rate, share):
+    ids = text(300)
+    read = columns(Batches(ids, 3, 7, "stream", seed=1, rare=np.ones(400, bool), rare_rate=rate), 0)
+    assert (read == UNK).mean() == share
+
+
+def test_other_places_are_unknown_in_every_epoch():
+    batches = Batches(text(300), 3, 7, "stream", seed=1, rare=np.ones(400, bool), rare_rate=0.3)
+    places = [columns(batches, epoch) == UNK for epoch in range(3)]
+    assert (places[0] != places[1]).any()
+    assert (places[1] != places[2]).any()
+
+
+def test_an_unknown_word_is_unknown_as_target_and_as_the_next_input():
+    """Within a batch; the same word at the seam of two batches is drawn for each of them."""
+    batches = Batches(text(300), 3, 7, "stream", seed=1, rare=np.ones(400, bool), rare_rate=0.3)
+    for batch in epoch_of(batches, 0):
+        np.testing.assert_array_equal(batch.inputs[1:], batch.targets[:-1])
+
+
+# Short texts
+
+
+@pytest.mark.parametrize("context", CONTEXTS)
+@pytest.mark.parametrize("batch_size", [1, 4])
+def test_a_text_of_less_than_two_tokens_a_column_is_refused(batch_size, context):
+    with pytest.raises(CorpusError, match=f"{2 * batch_size - 1} tokens.*{2 * batch_size}"):
+        Batches(text(2 * batch_size - 1), batch_size, 5, context, seed=1)
+    batches = Batches(text(2 * batch_size), batch_size, 5, context, seed=1)
+    assert batches.per_epoch == 1
+    assert batches.batch(0, 0).targets.shape == (2, batch_size)
