@@ -112,7 +112,9 @@ def main() -> None:
             row = compare(cell, config, arguments.rounds)
             rows.append(row)
             ours, theirs = row["rnnlm_tokens_per_second"], row["torch_tokens_per_second"]
-            print(f"{cell:5}{', '.join(map(str, config)):>26}{ours:16,.0f}{theirs:16,.0f}{row['ratio']:8.2f}", flush=True)
+            print(
+                f"{cell:5}{', '.join(map(str, config)):>26}{ours:16,.0f}{theirs:16,.0f}{row['ratio']:8.2f}", flush=True
+            )
     mean = statistics.geometric_mean(float(str(row["ratio"])) for row in rows)
     print(f"geometric mean of the ratios {mean:.2f}")
     if arguments.json:

@@ -25,5 +25,13 @@ class CheckpointError(RnnlmError):
     """A checkpoint is missing, foreign, damaged or of another version."""
 
 
+class FillingError(RnnlmError):
+    """A text to fill has no blank, or is more than one line."""
+
+
+class DirectionError(RnnlmError):
+    """A bidirectional model is asked for what only a one-directional model can do."""
+
+
 class TrainingError(RnnlmError):
     """Training can not start or can not go on."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from os import PathLike
@@ -10,9 +12,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rnnlm import checkpoint
 from rnnlm.baselines.ngram import NgramModel
-from rnnlm.errors import CheckpointError, VocabularyError
+from rnnlm.errors import CheckpointError, DirectionError, FillingError, VocabularyError
+from rnnlm.inference.filling import BLANK, fill_between, fill_forward
 from rnnlm.inference.generation import SamplingOptions, beam_search, sample
 from rnnlm.inference.scoring import sequence_totals
+from rnnlm.nn.bidirectional import BidirectionalNetwork
 from rnnlm.nn.network import Network, NetworkConfig
 from rnnlm.text.corpus import TokenizedCorpus, sequence
 from rnnlm.text.tokenizers import TOKENIZERS, Tokenizer
@@ -23,6 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 CONTEXTS = ("sentence", "stream")
+BLANK_MARK = re.compile(r"_{4,}")
 
 
 class Candidate(NamedTuple):
@@ -30,6 +35,14 @@ class Candidate(NamedTuple):
 
     token: str
     probability: float
+
+
+class FilledText(NamedTuple):
+    """A filling: what stands in each blank, its share of the probability of all that were compared, the whole text."""
+
+    tokens: list[str]
+    probability: float
+    text: str
 
 
 class Prediction(NamedTuple):
@@ -121,7 +134,7 @@ class LanguageModel:
         predictor: Network | NgramModel
         vocabulary = Vocabulary.from_header(header.get("vocabulary"))
         if header.get("kind") == "rnn":
-            predictor = Network(NetworkConfig.from_header(header.get("network")), arrays)
+            predictor = network_of(NetworkConfig.from_header(header.get("network")), arrays)
         elif header.get("kind") == "ngram":
             predictor = NgramModel.from_arrays(len(vocabulary), header.get("order"), arrays)
         else:
@@ -173,6 +186,20 @@ class LanguageModel:
         """
         if isinstance(self.predictor, NgramModel):
             raise CheckpointError("This is an n-gram model; what was asked for needs a recurrent network.")
+        return self.predictor
+
+    @property
+    def causal(self) -> Network | NgramModel:
+        """The predictor, if it gives the next token's probability from those before it.
+
+        Raises:
+            DirectionError: it is bidirectional.
+        """
+        if isinstance(self.predictor, BidirectionalNetwork):
+            raise DirectionError(
+                "This model is bidirectional: it needs both sides of a word, so it can fill blanks (rnnlm fill), but it "
+                "has no next word and no perplexity. Train one without --bidirectional for those."
+            )
         return self.predictor
 
     # --- text <-> ids -------------------------------------------------------------------------------------------
@@ -228,7 +255,7 @@ class LanguageModel:
         import numpy as np
 
         prefix = np.concatenate([[BOS], self.encode(text)])[:, None]
-        log_probabilities, _ = self.predictor.next_log_probabilities(prefix, self.predictor.zero_state(1))
+        log_probabilities, _ = self.causal.next_log_probabilities(prefix, self.causal.zero_state(1))
         return Prediction(text, self._ranked(log_probabilities[0], k))
 
     def predict_each(self, text: str, k: int = 1) -> list[Prediction]:
@@ -237,7 +264,7 @@ class LanguageModel:
 
         ids = self.encode(text)
         prefix = np.concatenate([[BOS], ids])[:, None]
-        log_probabilities, _ = self.predictor.log_probabilities(prefix, self.predictor.zero_state(1))
+        log_probabilities, _ = self.causal.log_probabilities(prefix, self.causal.zero_state(1))
         tokens = ["<s>", *(map(self._shown, ids) if self.context == "stream" else self.tokens(text))]
         return [
             Prediction(token, self._ranked(row[0], k)) for token, row in zip(tokens, log_probabilities, strict=True)
@@ -260,11 +287,11 @@ class LanguageModel:
         self, prompt: str, options: SamplingOptions, rng: np.random.Generator, count: int = 1
     ) -> Iterator[list[int | None]]:
         """Continue a prompt `count` times at once; yields, step by step, each text's next id, None if it has ended."""
-        return sample(self.predictor, self._prefix(prompt), options, rng, count, self.never_generated(), self.end)
+        return sample(self.causal, self._prefix(prompt), options, rng, count, self.never_generated(), self.end)
 
     def beam(self, prompt: str, length: int, width: int, count: int = 1) -> list[tuple[list[int], float]]:
         """The `count` most probable continuations that a beam of `width` finds: ids and log probability in nats."""
-        found = beam_search(self.predictor, self._prefix(prompt), length, width, self.never_generated(), self.end)
+        found = beam_search(self.causal, self._prefix(prompt), length, width, self.never_generated(), self.end)
         return found[:count]
 
     def _prefix(self, prompt: str) -> list[int]:
@@ -275,13 +302,74 @@ class LanguageModel:
         """The id that ends a generated text: </s> where a text is a sentence."""
         return EOS if self.context == "sentence" else None
 
+    def without_blanks(self, text: str) -> str:
+        """The text with a space for each blank."""
+        return BLANK_MARK.sub(" ", text)
+
+    def fill(self, text: str, k: int = 10, blank_tokens: int = 1, beam: int = 256) -> list[FilledText]:
+        """The k best fillings of the blanks (____) in a sentence, each blank of up to `blank_tokens` tokens.
+
+        Probabilities are relative to all fillings that were compared. For one blank of one token and a bidirectional
+        model they are that model's own.
+
+        Raises:
+            FillingError: the text has no blank, or more than one line.
+        """
+        text = text.strip()
+        parts = BLANK_MARK.split(text)
+        if len(parts) == 1 or len(text.splitlines()) != 1:
+            raise FillingError(
+                f"The text to fill is {text[:60]!r}; expected one line with at least one blank, written ____ (four "
+                "underscores)."
+            )
+        contexts = [[int(i) for i in self.encode(part)] for part in parts]
+        found: list[tuple[list[list[int]], float]] = []
+        for lengths in itertools.product(range(1, blank_tokens + 1), repeat=len(parts) - 1):
+            ids = [*contexts[0]]
+            for length, context in zip(lengths, contexts[1:], strict=True):
+                ids += [BLANK] * length + context
+            for tokens, score in self._fillings(ids, beam):
+                pieces = iter(tokens)
+                found.append(([list(itertools.islice(pieces, length)) for length in lengths], score))
+        return self._best_fillings(parts, found, k)
+
+    def _fillings(self, ids: list[int], beam: int) -> list[tuple[tuple[int, ...], float]]:
+        never = [BOS, EOS, UNK]
+        if isinstance(self.predictor, BidirectionalNetwork):
+            fillings = fill_between(self.predictor, ids, max(beam, len(self.vocabulary)), never)
+            # Longer fillings multiply more probabilities: compare the geometric mean of a token's.
+            blanks = ids.count(BLANK)
+            return [(tokens, score / blanks) for tokens, score in fillings] if blanks > 1 else fillings
+        return fill_forward(self.predictor, ids, beam, never, self.end)
+
+    def _best_fillings(self, parts: list[str], found: list[tuple[list[list[int]], float]], k: int) -> list[FilledText]:
+        import numpy as np
+
+        found.sort(key=lambda each: -each[1])
+        scores = np.array([score for _, score in found])
+        shares = np.exp(scores - scores.max()) if len(found) else scores
+        shares /= shares.sum()
+        filled = []
+        for (blanks, _), share in zip(found[:k], shares, strict=False):
+            shown = [self.render(blank) for blank in blanks]
+            pieces = [parts[0]]
+            for piece, part in zip(shown, parts[1:], strict=True):
+                pieces += [piece, part]
+            filled.append(FilledText(shown, float(share), "".join(pieces)))
+        return filled
+
     def evaluate(self, corpus: TokenizedCorpus, threads: int = 1) -> Evaluation:
         """Log likelihood of a tokenized text; see `inference.scoring.sequence_nats` for how it is read."""
         ids = sequence(corpus, self.vocabulary, 0, len(corpus.ids))
         if not len(ids):
             raise VocabularyError("The text has no tokens; nothing can be evaluated.")
-        (nats, tokens), (oov_nats, oov) = sequence_totals(self.predictor, ids, self.context, (UNK,), threads)
+        (nats, tokens), (oov_nats, oov) = sequence_totals(self.causal, ids, self.context, (UNK,), threads)
         return Evaluation(tokens, oov, corpus.characters, -nats, -oov_nats)
+
+
+def network_of(config: NetworkConfig, params: Mapping[str, NDArray[Any]]) -> Network:
+    """The network that a configuration describes: of one direction or two."""
+    return (BidirectionalNetwork if config.bidirectional else Network)(config, params)
 
 
 def reads_lines(level: str, context: str) -> bool:

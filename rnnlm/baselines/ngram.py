@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from rnnlm.errors import CheckpointError, TrainingError
-from rnnlm.inference.model import Array
+from rnnlm.nn.numerics import Array
 from rnnlm.text.vocabulary import BOS, EOS
 
 LARGEST_ORDER = 5
@@ -123,7 +123,7 @@ class NgramModel:
         return np.array([self._row(context) for context in contexts[-1]]), contexts[-1]
 
     def _row(self, context: Array) -> Array:
-        """Log probability of every word after one context: from the shortest to the longest, stored ones overwriting."""
+        """Log probability of every word after one context: shortest first, longer ones overwriting."""
         row = self.levels[0].log_probability.astype(np.float64)
         for k in range(1, self.order):
             index = context[k - 1]

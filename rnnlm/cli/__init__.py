@@ -20,6 +20,7 @@ COMMANDS = {
     "train": ("rnnlm.cli.train:train", "Train a model on a text."),
     "predict": ("rnnlm.cli.predict:predict", "Show the most probable next tokens after a text."),
     "sample": ("rnnlm.cli.sample:sample", "Write text."),
+    "fill": ("rnnlm.cli.fill:fill", "Rank what fits into the blanks of a sentence."),
     "eval": ("rnnlm.cli.evaluate:evaluate", "Measure a model on a text: perplexity, bits per character."),
     "info": ("rnnlm.cli.info:info", "Show what is in a checkpoint."),
     "lab": ("rnnlm.cli.lab:lab", "The steps of a recurrent language model with live numbers."),
@@ -62,13 +63,13 @@ def cli() -> None:
     """
 
 
-def main() -> NoReturn:
+def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line; turn every expected failure into one sentence and an exit code."""
     streams: tuple[Any, ...] = (sys.stdin, sys.stdout, sys.stderr)
     for stream in streams:  # Chinese text under LANG=C or on a Windows code page
         with contextlib.suppress(AttributeError, ValueError):
             stream.reconfigure(encoding="utf-8")
-    sys.exit(run(sys.argv[1:]))
+    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
 
 
 def run(arguments: list[str]) -> int:

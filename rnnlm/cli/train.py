@@ -119,6 +119,11 @@ def _names(parameter: click.Parameter) -> list[str]:
 @click.option("--num-layers", type=click.IntRange(1, 100), default=1, help="Recurrent layers.")
 @click.option("--embedding-size", type=click.IntRange(0, 65536), default=128, help="0: one-hot input.")
 @click.option(
+    "--bidirectional",
+    is_flag=True,
+    help="Learn to fill blanks from both sides, instead of predicting what comes next.",
+)
+@click.option(
     "--dropout",
     type=click.FloatRange(0, 1, max_open=True),
     default=0.2,
@@ -348,18 +353,29 @@ def _train(run: "Run", output: Path, log: Any) -> int:
 
 def _conclude(run: "Run", output: Path) -> None:
     """Say how good it became and let the model speak."""
+    from rnnlm.language_model import network_of
+
+    progress, model, two_sided = run.trainer.progress, run.model, run.options.bidirectional
+    best = progress.best_nats_per_token
+    if best is not None:
+        kind = "valid" if run.valid_tokens else "train"
+        measure = "pseudo-perplexity" if two_sided else "perplexity"
+        note(
+            f"Best {kind} loss {best:.4f} nats per token ({measure} {math.exp(min(best, 700)):.4g}) "
+            f"at step {progress.best_step:,}"
+        )
+    model.predictor = network_of(model.network.config, run.trainer.best())
+    if not two_sided:
+        note("A sample: " + _sample(run))
+    name = "" if str(output) == DEFAULT_MODEL else f" -m {output}"
+    note(f"Saved {output}. Try: rnnlm {'fill' if two_sided else 'predict'}{name} TEXT")
+
+
+def _sample(run: "Run") -> str:
     import numpy as np
 
     from rnnlm.inference.generation import SamplingOptions
 
-    progress, model = run.trainer.progress, run.model
-    best = progress.best_nats_per_token
-    if best is not None:
-        kind = "valid" if run.valid_tokens else "train"
-        perplexity = math.exp(min(best, 700))
-        note(f"Best {kind} loss {best:.4f} nats per token (perplexity {perplexity:.4g}) at step {progress.best_step:,}")
-    model.predictor = type(model.network)(model.network.config, run.trainer.best())
-    rng = np.random.default_rng(run.options.seed)
-    ids = [step[0] for step in model.sample("", SamplingOptions(length=60, temperature=0.8), rng)]
-    note("A sample: " + model.render([i for i in ids if i is not None]).strip())
-    note(f"Saved {output}. Try: rnnlm predict{'' if str(output) == DEFAULT_MODEL else f' -m {output}'} TEXT")
+    options, rng = SamplingOptions(length=60, temperature=0.8), np.random.default_rng(run.options.seed)
+    ids = [step[0] for step in run.model.sample("", options, rng)]
+    return run.model.render([i for i in ids if i is not None]).strip()

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 
 from rnnlm import checkpoint
-from rnnlm.errors import CheckpointError, CorpusError, TokenizerError, VocabularyError
-from rnnlm.language_model import LanguageModel, reads_lines
+from rnnlm.errors import CheckpointError, CorpusError, TokenizerError, TrainingError, VocabularyError
+from rnnlm.language_model import LanguageModel, network_of, reads_lines
+from rnnlm.nn.bidirectional import BidirectionalNetwork
 from rnnlm.nn.network import Network, NetworkConfig
 from rnnlm.nn.numerics import Array
 from rnnlm.nn.optimizers import OPTIMIZERS
-from rnnlm.text.batches import Batches
+from rnnlm.text.batches import Batches, BatchSource, SentenceBatches
 from rnnlm.text.corpus import IdSequence, TokenizedCorpus, sequence, tokenize_corpus
 from rnnlm.text.segmentation import read_user_dictionary
 from rnnlm.text.tokenizers import Tokenizer, WordTokenizer, tokenizer_class
@@ -42,6 +43,7 @@ class Options:
     hidden_size: int = 256
     num_layers: int = 1
     embedding_size: int = 128
+    bidirectional: bool = False
     dropout: float = 0.2
     init: str = "uniform"
     bptt: int = 64
@@ -61,7 +63,7 @@ class Options:
 
 # What a checkpoint fixes for a run that resumes it or starts from it: another value for one of these is refused.
 TEXT_OPTIONS = ("level", "context", "segmenter", "hmm")
-NETWORK_OPTIONS = ("cell", "activation", "hidden_size", "num_layers", "embedding_size")
+NETWORK_OPTIONS = ("cell", "activation", "hidden_size", "num_layers", "embedding_size", "bidirectional")
 RUN_OPTIONS = ("min_count", "vocab_size", "init", "bptt", "batch_size", "optimizer", "loss", "valid_fraction", "seed")
 
 
@@ -139,6 +141,10 @@ def prepare(
         old = LanguageModel.from_parts(header, _parameters(arrays))
         options = _adopted(options, given, old, source, resumed=resume is not None)
     tokenizer, context = _text_settings(options, old)
+    if options.bidirectional and context == "stream":
+        raise TrainingError(
+            "A bidirectional model needs the end of what it reads; --context stream has none. Use --context sentence."
+        )
     options = replace(options, level=tokenizer.name, context=context)
     texts = _read(sources, options, tokenizer, context, _fixed_vocabulary(old, resume, init_vocabulary))
     if old is not None and not resume:
@@ -207,7 +213,8 @@ def _text_settings(options: Options, old: LanguageModel | None) -> tuple[Tokeniz
         tokenizer: Tokenizer = WordTokenizer(options.segmenter, options.hmm, dictionary)
     else:
         tokenizer = kind()
-    return tokenizer, options.context or ("stream" if tokenizer.name == "char" else "sentence")
+    stream = tokenizer.name == "char" and not options.bidirectional
+    return tokenizer, options.context or ("stream" if stream else "sentence")
 
 
 def _filled_in(options: Options, train_tokens: int) -> Options:
@@ -287,9 +294,7 @@ def _check_corpus(header: Mapping[str, Any], texts: _Texts) -> None:
 
 def _network(options: Options, texts: _Texts, old: LanguageModel | None) -> Network:
     if old is not None and old.vocabulary.tokens == texts.vocabulary.tokens:
-        return Network(
-            NetworkConfig(**{**old.network.config.to_header(), "dropout": options.dropout}), old.network.params
-        )
+        return network_of(replace(old.network.config, dropout=options.dropout), old.network.params)
     config = NetworkConfig(
         vocabulary_size=len(texts.vocabulary),
         cell=options.cell,
@@ -298,9 +303,11 @@ def _network(options: Options, texts: _Texts, old: LanguageModel | None) -> Netw
         num_layers=options.num_layers,
         embedding_size=options.embedding_size,
         dropout=options.dropout,
+        bidirectional=options.bidirectional,
     )
     rng = np.random.default_rng([options.seed, INIT])
-    network = Network.initialize(config, rng, options.init, unigram_bias(texts.counts))
+    kind = BidirectionalNetwork if options.bidirectional else Network
+    network = kind.initialize(config, rng, options.init, unigram_bias(texts.counts))
     return network if old is None else _mapped(network, texts.vocabulary, old)
 
 
@@ -341,15 +348,7 @@ def _trainer(model: LanguageModel, texts: _Texts, options: Options, threads: int
         objective=options.loss,
         threads=threads,
     )
-    rare = texts.counts == 1
-    batches = Batches(
-        texts.train,
-        options.batch_size,
-        options.bptt,
-        model.context,
-        options.seed,
-        rare=rare if options.min_count == 1 else None,
-    )
+    batches = _batches(model, texts, options, options.batch_size)
     config = TrainingConfig(
         epochs=options.epochs or 0.0,
         seconds=options.time or 0.0,
@@ -360,6 +359,13 @@ def _trainer(model: LanguageModel, texts: _Texts, options: Options, threads: int
         seed=options.seed,
     )
     return Trainer(engine, batches, texts.valid, config, len(texts.vocabulary))
+
+
+def _batches(model: LanguageModel, texts: _Texts, options: Options, batch_size: int) -> BatchSource:
+    if options.bidirectional:
+        return SentenceBatches(texts.train, batch_size, options.bptt, options.seed)
+    rare = texts.counts == 1 if options.min_count == 1 else None
+    return Batches(texts.train, batch_size, options.bptt, model.context, options.seed, rare=rare)
 
 
 def _parameters(arrays: Mapping[str, Array]) -> dict[str, Array]:

@@ -1,4 +1,4 @@
-"""Log likelihood of ids: a long text is read in parallel columns, with the result of reading it in one piece."""
+"""Log likelihood of ids. A long text is read in parallel columns: exact for sentences, very nearly so for a stream."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -114,12 +114,12 @@ def sequence_totals(
     if len(sequence) == 0:
         return [(0.0, 0)] * (1 + len(ids))
 
+    @np.errstate(over="ignore", invalid="ignore")  # a network that has exploded: the total says it
     def work(columns: _Columns) -> Array:
         totals = np.zeros((1 + len(ids), 2))
-        with np.errstate(over="ignore", invalid="ignore"):  # of an exploded network; the total says it
-            for targets, nats, counted in _column_nats(model, columns):
-                for row, wanted in enumerate([counted, *(counted & (targets == each) for each in ids)]):
-                    totals[row] += nats[wanted].sum(dtype=np.float64), wanted.sum()
+        for targets, nats, counted in _column_nats(model, columns):
+            for row, wanted in enumerate([counted, *(counted & (targets == each) for each in ids)]):
+                totals[row] += nats[wanted].sum(dtype=np.float64), wanted.sum()
         return totals
 
     pieces = _pieces(_lay_out(sequence, context, COLUMNS), threads)

@@ -54,7 +54,8 @@ def _direction(rng: np.random.Generator, gradient: Array) -> Array:
     rounding. Should the gradient be wrong, the random half still finds out.
     """
     random = rng.standard_normal(gradient.shape)
-    direction = random / np.linalg.norm(random) + gradient / max(float(np.linalg.norm(gradient)), 1e-300)
+    # Not quite half: the two must not cancel where there is only one direction to choose from.
+    direction = 0.9 * random / np.linalg.norm(random) + gradient / max(float(np.linalg.norm(gradient)), 1e-300)
     return direction / np.linalg.norm(direction)
 
 

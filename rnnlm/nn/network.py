@@ -26,22 +26,27 @@ class NetworkConfig:
     embedding_size: int = 0
     dropout: float = 0.0
     output: str = "softmax"
+    bidirectional: bool = False
+
+    @property
+    def directions(self) -> tuple[str, ...]:
+        """Suffixes of the parameters' names: a bidirectional network has a second stack of layers."""
+        return ("", "_reverse") if self.bidirectional else ("",)
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Name and shape of every parameter, PyTorch's."""
         H, G = self.hidden_size, CELLS[self.cell].gates
         shapes: dict[str, tuple[int, ...]] = {}
-        width = self.vocabulary_size
         if self.embedding_size:
             shapes["embedding.weight"] = (self.vocabulary_size, self.embedding_size)
-            width = self.embedding_size
         for layer in range(self.num_layers):
-            shapes[f"rnn.weight_ih_l{layer}"] = (G * H, width)
-            shapes[f"rnn.weight_hh_l{layer}"] = (G * H, H)
-            shapes[f"rnn.bias_ih_l{layer}"] = (G * H,)
-            shapes[f"rnn.bias_hh_l{layer}"] = (G * H,)
-            width = H
-        return shapes | OUTPUTS[self.output].shapes(self.vocabulary_size, H)
+            width = H if layer else self.embedding_size or self.vocabulary_size
+            for direction in self.directions:
+                shapes[f"rnn.weight_ih_l{layer}{direction}"] = (G * H, width)
+                shapes[f"rnn.weight_hh_l{layer}{direction}"] = (G * H, H)
+                shapes[f"rnn.bias_ih_l{layer}{direction}"] = (G * H,)
+                shapes[f"rnn.bias_hh_l{layer}{direction}"] = (G * H,)
+        return shapes | OUTPUTS[self.output].shapes(self.vocabulary_size, H * len(self.directions))
 
     def to_header(self) -> dict[str, Any]:
         """JSON form for the checkpoint."""
@@ -161,6 +166,7 @@ class Network:
         state: Array,
         keep: Array | None = None,
         rng: np.random.Generator | None = None,
+        direction: str = "",
     ) -> tuple[Array, Array, Callable[[Array], tuple[Grads, Array]]]:
         """Outputs of the top layer (T, B, H), final state, and backprop(dhidden) -> (grads, dstate).
 
@@ -178,7 +184,7 @@ class Network:
         with np.errstate(over="ignore"):  # exp may overflow to inf inside a sigmoid, where 1 / inf = 0 is meant
             for layer in range(config.num_layers):
                 x, final[:, layer], layer_backprop = recurrent(
-                    params, f"l{layer}", config.cell, config.activation, x, state[:, layer], keep
+                    params, f"l{layer}{direction}", config.cell, config.activation, x, state[:, layer], keep
                 )
                 x, dropout_backprop = dropout(x, config.dropout, rng)
                 callbacks.append((layer_backprop, dropout_backprop))

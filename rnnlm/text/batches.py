@@ -26,13 +26,34 @@ class Sequence(Protocol):
         """Ids at the given positions, in the shape of `positions`."""
 
 
+NOT_PREDICTED = -1  # a target that does not count
+
+
 class Batch(NamedTuple):
-    """Inputs and targets (T, B), shifted by one; keep (T, B, 1) is 0 where a column starts anew, None if nowhere."""
+    """Inputs and targets (T, B), shifted by one; keep (T, B, 1) is 0 where a column starts anew, None if nowhere.
+
+    For a bidirectional network: whole sentences as inputs, the same as targets but for <s>, </s> and padding, which are
+    NOT_PREDICTED, and keep (T, B, 2) with a second place for the backward direction.
+    """
 
     inputs: Ids
     targets: Ids
     keep: NDArray[np.float32] | None
     starts_epoch: bool  # the carried state is zero here
+
+    @property
+    def tokens(self) -> int:
+        """Number of targets that count."""
+        return int((self.targets != NOT_PREDICTED).sum())
+
+
+class BatchSource(Protocol):
+    """Batches as a function of their place; there are `per_epoch` in every epoch."""
+
+    per_epoch: int
+
+    def batch(self, epoch: int, number: int) -> Batch:
+        """Batch `number` (from 0, below `per_epoch`) of an epoch (from 0)."""
 
 
 class Batches:
@@ -114,6 +135,63 @@ class Batches:
         rng = np.random.default_rng([self.seed, RARE, epoch, number])
         replaced = self.rare[ids] & (rng.random(ids.shape, dtype=np.float32) < self.rare_rate)
         return np.where(replaced, np.int32(UNK), ids)
+
+
+class SentenceBatches:
+    """Batches of whole sentences in a new order every epoch, for a network that reads from both sides.
+
+    A column holds as many sentences as fit into about `length` places, one after the other, each between <s> and </s>;
+    what is left of it is filled with </s>.
+    """
+
+    def __init__(self, sequence: Sequence, batch_size: int, length: int, seed: int, shuffle: bool = True) -> None:
+        """Find the sentences."""
+        self.sequence, self.length, self.seed, self.shuffle = sequence, length, seed, shuffle
+        starts = _sentence_starts(sequence)
+        self._starts, self._lengths = starts[:-1], np.diff(starts)
+        self._columns: tuple[int, list[list[int]]] = (-1, [])
+        places = int((self._lengths + 1).sum())
+        longest = max(length, int(self._lengths.max()) + 1)
+        # There are at least places / longest columns, and every batch needs one.
+        self.per_epoch = max(1, min(-(-places // (batch_size * length)), places // longest))
+
+    def batch(self, epoch: int, number: int) -> Batch:
+        """Batch `number` of an epoch; see `BatchSource`."""
+        if self._columns[0] != epoch:
+            self._columns = (epoch, self._packed(epoch))
+        columns = self._columns[1]
+        edges = np.linspace(0, len(columns), self.per_epoch + 1).round().astype(int)
+        texts = [self._text(sentences) for sentences in columns[edges[number] : edges[number + 1]]]
+        inputs = np.full((max(map(len, texts)), len(texts)), EOS, dtype=np.int32)
+        for column, text in enumerate(texts):
+            inputs[: len(text), column] = text
+        targets = np.where((inputs == BOS) | (inputs == EOS), np.int32(NOT_PREDICTED), inputs)
+        keep = np.stack([inputs != BOS, inputs != EOS], axis=2).astype(np.float32)
+        return Batch(inputs, targets, keep, True)
+
+    def _packed(self, epoch: int) -> list[list[int]]:
+        """The sentences of each column; a column is filled before the next is begun."""
+        number = len(self._lengths)
+        order = np.arange(number)
+        if self.shuffle:
+            order = np.random.default_rng([self.seed, ORDER, epoch]).permutation(number)
+        columns: list[list[int]] = [[]]
+        room = self.length
+        for sentence in order.tolist():
+            need = int(self._lengths[sentence]) + 1
+            if columns[-1] and need > room:
+                columns.append([])
+                room = self.length
+            columns[-1].append(sentence)
+            room -= need
+        return columns
+
+    def _text(self, sentences: list[int]) -> Ids:
+        parts = []
+        for sentence in sentences:
+            start = self._starts[sentence]
+            parts += [np.array([BOS]), self.sequence.take(np.arange(start, start + self._lengths[sentence]))]
+        return np.concatenate(parts).astype(np.int32)
 
 
 def _sentence_starts(sequence: Sequence) -> NDArray[np.int64]:

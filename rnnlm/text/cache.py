@@ -108,8 +108,9 @@ class Cache:
             ) from error
 
     def store(self, key: str, file: "IdFile", description: Description) -> None:
-        """Make the written ids an entry, in the place of one that was not sound; then drop old entries."""
-        file.close()
+        """Make the written ids an entry, in the place of one that does not serve; then drop old entries."""
+        self._description_path(key).unlink(missing_ok=True)  # it must never stand beside other ids than its own
+        file.finish()
         os.replace(file.path, self.ids_path(key))
         temporary = _temporary(self.folder)
         try:
@@ -159,7 +160,7 @@ class IdFile:
         """Create the file, under a name that no entry has."""
         self._folder = folder
         self.path = _temporary(folder)
-        self._file: BinaryIO = open(self.path, "xb")  # noqa: SIM115 (closed by `close`)
+        self._file: BinaryIO = open(self.path, "xb")  # noqa: SIM115 (closed at exit)
         self.dtype: np.dtype[Any] = SMALL
         self.length = 0
 
@@ -168,12 +169,14 @@ class IdFile:
 
     def __exit__(self, *exception: object) -> None:
         try:
-            self.close()
+            self._file.close()
         finally:
             self.path.unlink(missing_ok=True)
 
-    def close(self) -> None:
-        """Write out what is buffered."""
+    def finish(self) -> None:
+        """Bring all that was written to the disk: a loss of power must not leave a file of zeros in a sound entry."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
         self._file.close()
 
     def write(self, ids: NDArray[Any], types: int) -> None:
@@ -193,7 +196,7 @@ class IdFile:
             os.replace(wide, self.path)
         finally:
             wide.unlink(missing_ok=True)
-        self._file = open(self.path, "ab")  # noqa: SIM115 (closed by `close`)
+        self._file = open(self.path, "ab")  # noqa: SIM115 (closed at exit)
         self.dtype = LARGE
 
 

@@ -10,6 +10,7 @@ import itertools
 import json
 import mmap
 import sys
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from os import PathLike
 from pathlib import Path
@@ -103,12 +104,8 @@ class TokenizedCorpus:
 
     def release(self) -> None:
         """Give back the memory of pages that were read; they are read again when needed."""
-        _release(self._map)
-
-
-def _release(pages: mmap.mmap) -> None:
-    if hasattr(pages, "madvise") and hasattr(mmap, "MADV_DONTNEED"):  # not on Windows
-        pages.madvise(mmap.MADV_DONTNEED)
+        if hasattr(self._map, "madvise") and hasattr(mmap, "MADV_DONTNEED"):  # not on Windows
+            self._map.madvise(mmap.MADV_DONTNEED)
 
 
 class IdSequence:
@@ -223,8 +220,13 @@ def tokenize_corpus(
 
 
 def _key(digest: str, tokenizer: Tokenizer, lines: bool, encoding: str | None) -> str:
-    """Name of an entry: whatever the ids depend on goes in. The order of bytes, as machines may share a home folder."""
-    parts = [CACHE_VERSION, sys.byteorder, digest, tokenizer.name, tokenizer.settings(), lines, encoding]
+    """Name of an entry: whatever the ids depend on goes in.
+
+    So does the machine's order of bytes, since machines may share a home folder, and Python's version of Unicode, which
+    says what a letter is.
+    """
+    machine = [CACHE_VERSION, sys.byteorder, unicodedata.unidata_version]
+    parts = [*machine, digest, tokenizer.name, tokenizer.settings(), lines, encoding]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from rnnlm.errors import TokenizerError
 
 MOST_DIGITS = 12  # of a frequency; jieba's largest has 6
-ENTRY = "a word, then perhaps its frequency (a whole number from 1), then perhaps a tag"
+ENTRY = "a word, then perhaps its frequency (a whole number from 1), then perhaps a tag (a-z)"
 
 
 class UserWord(NamedTuple):
@@ -89,7 +89,7 @@ def read_user_dictionary(path: str | PathLike[str]) -> list[UserWord]:
 def parse_user_dictionary(content: bytes, name: str) -> list[UserWord]:
     """Words of a dictionary's content; `name` is what errors call it.
 
-    The fields are separated by any whitespace, a tag is letters. # has no special meaning, since C# is a word.
+    The fields are separated by any whitespace, a tag is letters a-z. # has no special meaning, since C# is a word.
 
     >>> parse_user_dictionary("云计算 5 n\\n人工智能\\n".encode(), "words.txt")
     [UserWord(word='云计算', frequency=5), UserWord(word='人工智能', frequency=None)]
@@ -106,7 +106,11 @@ def parse_user_dictionary(content: bytes, name: str) -> list[UserWord]:
         if fields:
             word, *rest = fields
             frequency = rest.pop(0) if rest and rest[0].lstrip("+-")[:1].isdigit() else None
-            if len(rest) > 1 or (rest and not rest[0].isalpha()) or not (frequency is None or _is_frequency(frequency)):
+            if (
+                len(rest) > 1
+                or (rest and not re.fullmatch("[a-z]+", rest[0]))
+                or not (frequency is None or _is_frequency(frequency))
+            ):
                 raise TokenizerError(f"{name}, line {number} is {line.decode().strip()[:60]!r}; expected {ENTRY}.")
             words.append(UserWord(word, None if frequency is None else int(frequency)))
     return words

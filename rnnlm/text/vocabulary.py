@@ -77,7 +77,7 @@ class Vocabulary:
             return NotImplemented
         return self.tokens == other.tokens and self.counts == other.counts
 
-    __hash__ = None  # type: ignore[assignment]  # equality is by content, which is large
+    __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
         return f"<Vocabulary of {len(self):,} ids: {' '.join(self.tokens[:5])} ...>"

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 
 from rnnlm.errors import CheckpointError
+from rnnlm.inference.filling import pseudo_nats
 from rnnlm.inference.scoring import sequence_nats
+from rnnlm.nn.bidirectional import BidirectionalNetwork
 from rnnlm.nn.layers import Grads
 from rnnlm.nn.network import Network
 from rnnlm.nn.optimizers import Optimizer, clip_global_norm
@@ -19,6 +21,8 @@ from rnnlm.training.engine import Array, StepResult
 
 MIN_COLUMNS = 8  # fewer columns a thread, and its matrix products are too thin to gain
 DROPOUT = 3  # stream of randomness, beside those of text.batches
+# An explosion is seen by its loss and its norm; a warning beside the trainer's report would only confuse.
+SILENT = np.errstate(over="ignore", invalid="ignore")
 
 
 class NumpyEngine:
@@ -45,13 +49,14 @@ class NumpyEngine:
         self.threads = threads
         self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
 
+    @SILENT
     def train_step(
         self, batch: Batch, state: Array | None, lr: float, key: tuple[int, ...]
     ) -> tuple[StepResult, Array]:
         """One step of stochastic gradient descent; see `Engine`."""
-        T, B = batch.inputs.shape
+        B = batch.inputs.shape[1]
         state = self.network.zero_state(B) if state is None else state
-        work = partial(self._columns, batch, state, key, 1 / (T * B))
+        work = partial(self._columns, batch, state, key, 1 / batch.tokens)
         parts = list(self._pool.map(work, self._shares(B))) if self._pool else [work(slice(0, B))]
         losses, states, all_grads = zip(*parts, strict=True)
         grads = self._sum(all_grads)
@@ -66,23 +71,23 @@ class NumpyEngine:
         edges = [B * worker // workers for worker in range(workers + 1)]
         return [slice(*pair) for pair in pairwise(edges)]
 
+    @SILENT
     def _columns(
         self, batch: Batch, state: Array, key: tuple[int, ...], scale: float, columns: slice
     ) -> tuple[Loss, Array, Grads]:
         rng = None
         if self.network.config.dropout:
             rng = np.random.default_rng([*key, DROPOUT, columns.start])
-        with np.errstate(over="ignore", invalid="ignore"):  # an explosion is seen by its loss and norm
-            loss, final, backprop = self.network.loss(
-                np.ascontiguousarray(batch.inputs[:, columns]),
-                np.ascontiguousarray(batch.targets[:, columns]),
-                np.ascontiguousarray(state[:, :, columns]),
-                None if batch.keep is None else batch.keep[:, columns],
-                rng,
-                self.objective,
-                scale,
-            )
-            grads = backprop()
+        loss, final, backprop = self.network.loss(
+            np.ascontiguousarray(batch.inputs[:, columns]),
+            np.ascontiguousarray(batch.targets[:, columns]),
+            np.ascontiguousarray(state[:, :, columns]),
+            None if batch.keep is None else batch.keep[:, columns],
+            rng,
+            self.objective,
+            scale,
+        )
+        grads = backprop()
         del grads["initial_state"]  # truncated: what came before this batch is not asked again
         return loss, final, grads
 
@@ -96,6 +101,8 @@ class NumpyEngine:
 
     def evaluate(self, sequence: Any) -> tuple[float, int]:
         """Summed nats and tokens of a held-out sequence; see `Engine`."""
+        if isinstance(self.network, BidirectionalNetwork):
+            return pseudo_nats(self.network, sequence)
         return sequence_nats(self.network, sequence, self.context, threads=self.threads)
 
     def params(self) -> dict[str, Array]:

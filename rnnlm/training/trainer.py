@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from rnnlm.errors import CheckpointError, TrainingError
-from rnnlm.text.batches import Batches
+from rnnlm.text.batches import BatchSource
 from rnnlm.training.engine import Array, Engine, StepResult
 from rnnlm.training.schedules import PLATEAU, factor
 
@@ -96,7 +96,7 @@ class Trainer:
     def __init__(
         self,
         engine: Engine,
-        batches: Batches,
+        batches: BatchSource,
         valid: Any,
         config: TrainingConfig,
         vocabulary_size: int,

@@ -329,7 +329,9 @@ def test_nats_and_loss_are_the_log_probabilities_of_the_targets(cell):
     inputs, targets, state = example(network)
     log_probabilities, _ = network.log_probabilities(inputs, state)
     nats, _ = network.nats(inputs, targets, state)
-    np.testing.assert_allclose(nats, -np.take_along_axis(log_probabilities, targets[:, :, None], -1)[..., 0], rtol=1e-10)
+    np.testing.assert_allclose(
+        nats, -np.take_along_axis(log_probabilities, targets[:, :, None], -1)[..., 0], rtol=1e-10
+    )
     loss, _, _ = network.loss(inputs, targets, state)
     assert loss.nats == loss.objective == pytest.approx(nats.sum(), rel=1e-12)
     assert loss.tokens == T * B

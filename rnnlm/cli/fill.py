@@ -1,0 +1,51 @@
+"""rnnlm fill: what fits into the blanks of a sentence."""
+
+from pathlib import Path
+
+import click
+
+from rnnlm.cli.common import (
+    json_option,
+    load_model,
+    model_option,
+    note,
+    print_json,
+    read_text_argument,
+    warn_of_unknown,
+)
+
+
+@click.command()
+@click.argument("text")
+@model_option
+@click.option("-k", type=click.IntRange(1), default=10, show_default=True, help="Number of candidates.")
+@click.option(
+    "--blank-tokens",
+    type=click.IntRange(1, 10),
+    default=1,
+    show_default=True,
+    help="Tokens in each blank, at most: all numbers up to this are tried.",
+)
+@click.option(
+    "--beam", type=click.IntRange(1), default=256, show_default=True, help="Candidates that are kept on the way."
+)
+@json_option
+def fill(text: str, model_path: Path, k: int, blank_tokens: int, beam: int, as_json: bool) -> None:
+    r"""Rank what fits into the blanks of TEXT, written ____ (four underscores or more; "-": stdin).
+
+    \b
+    rnnlm fill "我 的 手机 坏 了 ， 我 打算 ____ 一部 新 手机"
+
+    A bidirectional model (rnnlm train --bidirectional) was made for this. Any other compares whole sentences.
+    """
+    text = read_text_argument(text)
+    model = load_model(model_path)
+    warn_of_unknown(model, model.without_blanks(text))
+    candidates = model.fill(text, k, blank_tokens, beam)
+    if as_json:
+        print_json({"text": text, "candidates": [candidate._asdict() for candidate in candidates]})
+        return
+    for candidate in candidates:
+        click.echo(f"{candidate.probability:8.4f}  {'  '.join(candidate.tokens)}    {candidate.text}")
+    if not candidates:
+        note("Nothing was found.")

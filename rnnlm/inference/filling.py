@@ -1,0 +1,101 @@
+"""Filling blanks: which tokens fit between what stands before and what stands after.
+
+A one-directional model compares whole sentences: the probability of a filling is its sentence's, divided by the sum
+over the fillings that were compared. A bidirectional one gives each blank's distribution directly; several blanks are
+compared by the product of each blank's probability given all the rest.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from rnnlm.inference.model import Array, SequenceModel
+from rnnlm.nn.bidirectional import BidirectionalNetwork
+from rnnlm.text.batches import SentenceBatches
+from rnnlm.text.batches import Sequence as IdSequence
+from rnnlm.text.vocabulary import BOS, EOS, UNK
+
+BLANK = -1  # stands for one missing token in the ids of a sentence
+PLACES = 1 << 11  # ids in a batch of a bidirectional evaluation
+
+Filling = tuple[tuple[int, ...], float]  # tokens of the blanks from left to right, log score
+
+
+def pseudo_nats(network: BidirectionalNetwork, sequence: IdSequence) -> tuple[float, int]:
+    """Summed -log p(word | all other words of its sentence), and the number of words; </s> is not predicted.
+
+    exp of the mean is the pseudo-perplexity: it sees both sides, so it can not be compared with a perplexity.
+    """
+    batches = SentenceBatches(sequence, PLACES // 64, 64, seed=0, shuffle=False)
+    total, words = 0.0, 0
+    for number in range(batches.per_epoch):
+        batch = batches.batch(0, number)
+        nats, _ = network.nats(batch.inputs, batch.targets, network.zero_state(batch.inputs.shape[1]), batch.keep)
+        total += float(nats.sum(dtype=np.float64))
+        words += batch.tokens
+    return total, words
+
+
+def fill_forward(
+    model: SequenceModel, ids: Sequence[int], width: int, never: Sequence[int], end: int | None = EOS
+) -> list[Filling]:
+    """Fillings of the BLANKs in a sentence's ids by a one-directional model, best first, with log p of the sentence.
+
+    A beam search from left to right: after each blank the `width` most probable beginnings are kept, and all of them
+    read what follows. With a width of V^blanks nothing is left out. `end` is read after the sentence (None: nothing).
+    """
+    fillings: list[tuple[int, ...]] = [()]
+    scores = np.zeros(1)
+    log_probabilities, state = model.next_log_probabilities(np.array([[BOS]]), model.zero_state(1))
+    steps = [*ids] if end is None else [*ids, end]
+    for place, wanted in enumerate(steps):
+        if wanted == BLANK:
+            grown = scores[:, None] + log_probabilities
+            grown[:, list(never)] = -np.inf
+            parents, tokens = _best(grown, width)
+            fillings = [(*fillings[parent], int(token)) for parent, token in zip(parents, tokens, strict=True)]
+            scores, state = grown[parents, tokens], np.take(state, parents, axis=-2)
+        else:
+            tokens = np.full(len(scores), wanted)
+            scores = scores + log_probabilities[:, wanted]
+        if place + 1 < len(steps):
+            log_probabilities, state = model.next_log_probabilities(tokens[None], state)
+    return _ranked(fillings, scores)
+
+
+def fill_between(network: BidirectionalNetwork, ids: Sequence[int], width: int, never: Sequence[int]) -> list[Filling]:
+    """Fillings of the BLANKs in a sentence's ids by a bidirectional network, best first.
+
+    With one blank the score is log p(token | the rest), exact. With several, a beam fills them from left to right,
+    those to come standing as <unk>; what is left at the end is scored by the sum of log p(blank | all the rest).
+    """
+    sentence = np.array([BOS, *ids, EOS])
+    blanks = np.flatnonzero(sentence == BLANK)
+    sequences = np.where(sentence == BLANK, UNK, sentence)[:, None]
+    scores = np.zeros(1)
+    for blank in blanks:
+        grown = scores[:, None] + network.log_probabilities_at(sequences, np.full(len(scores), blank))
+        grown[:, list(never)] = -np.inf
+        parents, tokens = _best(grown, width)
+        scores, sequences = grown[parents, tokens], sequences[:, parents].copy()
+        sequences[blank] = tokens
+    if len(blanks) > 1:
+        columns = np.arange(len(scores))
+        scores = np.zeros(len(scores))
+        for blank in blanks:
+            places = np.full(len(scores), blank)
+            scores += network.log_probabilities_at(sequences, places)[columns, sequences[blank]]
+    return _ranked([tuple(int(token) for token in column) for column in sequences[blanks].T], scores)
+
+
+def _best(scores: Array, width: int) -> tuple[Array, Array]:
+    """Row and column of the `width` largest finite scores, best first."""
+    order = np.argsort(-scores, axis=None, kind="stable")[:width]
+    order = order[np.isfinite(scores.reshape(-1)[order])]
+    rows, columns = np.unravel_index(order, scores.shape)
+    return rows, columns
+
+
+def _ranked(fillings: list[tuple[int, ...]], scores: Array) -> list[Filling]:
+    order = np.argsort(-scores, kind="stable")
+    return [(fillings[place], float(scores[place])) for place in order]

@@ -1,0 +1,90 @@
+"""The bidirectional network of the article: what stands at a place, from what is before it and what is after it.
+
+    s_t = f(U x_t + W s_{t-1})      s'_t = f(U' x_t + W' s'_{t+1})      o_t = g(V s_{t-1} + V' s'_{t+1})
+
+The word at t is predicted from the forward state up to t - 1 and the backward state from t + 1 on, so that it is never
+seen. For the same reason the two directions stay apart in deeper networks: a second layer that read both states of
+t - 1 would find in s'_{t-1} the word at t. (Hence, with several layers, two unidirectional PyTorch stacks, not
+`bidirectional=True`.) [V V'] is `output.weight`, (V, 2H).
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from rnnlm.nn.layers import Grads
+from rnnlm.nn.network import Network
+from rnnlm.nn.numerics import Array
+from rnnlm.nn.outputs import OUTPUTS, Loss
+
+NOT_PREDICTED = -1  # a target that does not count: <s>, </s> and padding
+
+
+class BidirectionalNetwork(Network):
+    """A network on whole sequences (T, B), <s> and </s> included.
+
+    `keep` is (T, B, 2): 0 in the first place where the forward state starts anew, in the second where the backward one
+    does. There is no state to carry from one batch to the next; the one that is passed in and out is left as it is.
+    """
+
+    def between(
+        self, sequences: Array, keep: Array, rng: np.random.Generator | None = None
+    ) -> tuple[Array, Callable[[Array], Grads]]:
+        """What the network knows of each place from both sides, (T - 2, B, 2H) for places 1 to T - 2; and backprop."""
+        zero = self.zero_state(sequences.shape[1])
+        forward, _, forward_backprop = self.hidden(sequences[:-2], zero, keep[:-2, :, :1], rng)
+        # Read from the right: the backward network is a forward one on the reversed sequence.
+        reverse, _, reverse_backprop = self.hidden(sequences[:1:-1], zero, keep[:1:-1, :, 1:], rng, "_reverse")
+        H = self.config.hidden_size
+
+        def backprop(dboth: Array) -> Grads:
+            grads, _ = forward_backprop(np.ascontiguousarray(dboth[:, :, :H]))
+            reverse_grads, _ = reverse_backprop(np.ascontiguousarray(dboth[::-1, :, H:]))
+            if "embedding.weight" in grads:
+                reverse_grads["embedding.weight"] += grads["embedding.weight"]
+            return grads | reverse_grads
+
+        return np.concatenate([forward, reverse[::-1]], axis=2), backprop
+
+    def loss(
+        self,
+        inputs: Array,
+        targets: Array,
+        state: Array,
+        keep: Array | None = None,
+        rng: np.random.Generator | None = None,
+        objective: str = "cross-entropy",
+        scale: float = 1.0,
+    ) -> tuple[Loss, Array, Callable[[], Grads]]:
+        """Summed loss of the places of `inputs` (T, B) whose target is not NOT_PREDICTED; see `Network.loss`."""
+        assert keep is not None
+        hidden, hidden_backprop = self.between(inputs, keep, rng)
+        places = targets[1:-1] != NOT_PREDICTED
+        output = OUTPUTS[self.config.output]
+        loss, output_backprop = output.loss(self.params, hidden[places], targets[1:-1][places], objective, scale)
+
+        def backprop() -> Grads:
+            dhidden = np.zeros_like(hidden)
+            dhidden[places], output_grads = output_backprop()
+            return hidden_backprop(dhidden) | output_grads | {"initial_state": np.zeros_like(state)}
+
+        return loss, state, backprop
+
+    def nats(self, inputs: Array, targets: Array, state: Array, keep: Array | None = None) -> tuple[Array, Array]:
+        """Negative log probability of each place given all others, (T, B); 0 where the target does not count."""
+        assert keep is not None
+        hidden, _ = self.between(inputs, keep)
+        places = targets[1:-1] != NOT_PREDICTED
+        nats = np.zeros(targets.shape, dtype=hidden.dtype)
+        nats[1:-1][places] = OUTPUTS[self.config.output].nats(self.params, hidden[places], targets[1:-1][places])
+        return nats, state
+
+    def log_probabilities_at(self, sequence: Array, places: Array) -> Array:
+        """Log probability of every token at some places of each sequence, given the rest.
+
+        sequence (T, B) with <s> and </s> at its ends and no padding; places (B,), from 1 to T - 2. Returns (B, V).
+        """
+        keep = np.ones((*sequence.shape, 2), dtype=np.float32)
+        hidden, _ = self.between(sequence, keep)
+        chosen = hidden[places - 1, np.arange(sequence.shape[1])]
+        return OUTPUTS[self.config.output].log_probabilities(self.params, chosen)

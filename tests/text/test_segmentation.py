@@ -1,0 +1,231 @@
+import marshal
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rnnlm.errors import TokenizerError
+from rnnlm.text import segmentation
+from rnnlm.text.segmentation import UserWord, installed_jieba, parse_user_dictionary, read_user_dictionary
+from rnnlm.text.tokenizers import WordTokenizer
+
+SENTENCE = "我昨天上学迟到了，老师批评了我。"
+WORDS = ["我", "昨天", "上学", "迟到", "了", "，", "老师", "批评", "了", "我", "。"]
+
+
+def run(code, tmp_path, *options, **environment):
+    """What a fresh interpreter prints, on stdout and stderr together."""
+    done = subprocess.run(
+        [sys.executable, *options, "-c", code],
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2]), "TMPDIR": str(tmp_path)} | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        check=False,
+    )
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def jieba(tmp_path_factory):
+    """jieba's own tokenizer, made ready by jieba, beside ours."""
+    WordTokenizer().tokenize(SENTENCE)  # imports jieba without its warnings
+    import jieba
+
+    tokenizer = jieba.Tokenizer()
+    tokenizer.tmp_dir = str(tmp_path_factory.mktemp("jieba"))
+    tokenizer.initialize()
+    return tokenizer
+
+
+def test_the_dictionary_is_the_one_that_jieba_reads(jieba):
+    assert segmentation._read_dictionary() == (jieba.FREQ, jieba.total)
+
+
+@pytest.mark.real_text
+@pytest.mark.parametrize("hmm", [False, True])
+def test_a_novel_is_cut_as_jieba_cuts_it(jieba, data_dir, hmm):
+    tokenizer = WordTokenizer("jieba", hmm=hmm)
+    lines = (data_dir / "hongloumeng.txt").read_text("utf-8").split("\n")[:120]
+    compared = [line for line in lines if not any(run in line for run in ("——", "……", "．．"))]
+    assert len(compared) > 100
+    for line in compared:
+        assert tokenizer.tokenize(line) == [word for word in jieba.lcut(line, HMM=hmm) if not word.isspace()]
+
+
+@pytest.mark.parametrize(
+    "block", ["GPT-4模型", "C++语言3.14元50%", "U.S.A.的x_1", "A&B公司#1", "江南style的T恤", "㐀中〇国"]
+)
+def test_mixed_blocks_are_cut_as_jieba_cuts_them(jieba, block):
+    assert WordTokenizer("jieba").tokenize(block) == jieba.lcut(block, HMM=False)
+
+
+def test_hmm_is_off_unless_asked_for(jieba):
+    name = "他来到了网易杭研大厦"
+    assert WordTokenizer().tokenize(name) == jieba.lcut(name, HMM=False)
+    assert WordTokenizer(hmm=True).tokenize(name) == jieba.lcut(name, HMM=True) != jieba.lcut(name, HMM=False)
+
+
+# What it must not do
+
+
+def test_a_planted_cache_is_neither_believed_nor_touched(tmp_path):
+    planted = tmp_path / "jieba.cache"
+    planted.write_bytes(marshal.dumps(({"昨天上学迟到": 10**6, "昨": 0, "昨天": 0}, 10**6)))
+    before = planted.read_bytes(), planted.stat().st_mtime_ns
+    code = (
+        "import tempfile; from rnnlm.text.tokenizers import WordTokenizer\n"
+        f"print(tempfile.gettempdir()); print(*WordTokenizer().tokenize({SENTENCE!r}))"
+    )
+    assert run(code, tmp_path, "-X", "utf8").split() == [str(tmp_path), *WORDS]
+    assert (planted.read_bytes(), planted.stat().st_mtime_ns) == before
+    assert list(tmp_path.iterdir()) == [planted]
+
+
+def test_nothing_is_said_even_where_jieba_is_compiled_anew_and_warnings_are_errors(tmp_path):
+    code = f"from rnnlm.text.tokenizers import WordTokenizer; WordTokenizer().tokenize({SENTENCE!r})"
+    fresh = {"PYTHONPYCACHEPREFIX": str(tmp_path / "compiled")}
+    assert run(code, tmp_path, "-W", "error", "-X", "utf8", **fresh) == ""
+
+
+def test_jieba_is_not_imported_before_it_has_something_to_cut(tmp_path):
+    code = """
+import sys
+from rnnlm.text.segmentation import installed_jieba
+from rnnlm.text.tokenizers import WordTokenizer
+tokenizer = WordTokenizer()
+for text in ("Don't panic.", "我 昨天 上学 迟到 了 ，", "我", "我，你", ""):
+    tokenizer.tokenize(text)
+installed_jieba()
+WordTokenizer("spaces").tokenize("我昨天上学")
+print("jieba" in sys.modules, tokenizer.options()["jieba"])
+tokenizer.tokenize("我昨天上学")
+print("jieba" in sys.modules)
+"""
+    assert run(code, tmp_path, "-X", "utf8").split() == ["False", "None", "True"]
+
+
+# The same jieba as in training
+
+
+def test_options_name_the_jieba_that_cut():
+    tokenizer = WordTokenizer()
+    tokenizer.tokenize("我 昨天 上学")
+    assert tokenizer.options()["jieba"] is None
+    tokenizer.tokenize(SENTENCE)
+    found = tokenizer.options()["jieba"]
+    assert found == installed_jieba()._asdict()
+    assert len(found["dictionary_sha256"]) == 64
+    assert WordTokenizer.from_options(tokenizer.options()).tokenize(SENTENCE) == WORDS
+
+
+@pytest.mark.parametrize(
+    ("change", "remedy"),
+    [
+        ({"version": "0.39"}, "pip install jieba==0.39"),
+        ({"dictionary_sha256": "f" * 64}, "pip install --force-reinstall jieba=="),
+    ],
+)
+def test_another_jieba_is_refused_when_it_is_needed_and_not_before(change, remedy):
+    options = WordTokenizer().options() | {"jieba": installed_jieba()._asdict() | change}
+    tokenizer = WordTokenizer.from_options(options)
+    assert tokenizer.tokenize("don't 我 昨天 上学") == ["don't", "我", "昨天", "上学"]
+    with pytest.raises(TokenizerError, match=remedy):
+        tokenizer.tokenize(SENTENCE)
+    assert tokenizer.options() == options
+
+
+def test_adopting_what_cut_a_text():
+    fresh, here = WordTokenizer(), installed_jieba()._asdict()
+    options = fresh.options()
+    assert fresh.adopt(options | {"jieba": None})
+    assert not fresh.adopt(options | {"jieba": here | {"version": "0.39"}})
+    assert fresh.options() == options
+    assert fresh.adopt(options | {"jieba": here})
+    assert fresh.options()["jieba"] == here
+    old = WordTokenizer.from_options(options | {"jieba": here | {"version": "0.39"}})
+    assert not old.adopt(options | {"jieba": here})
+    assert old.adopt(options | {"jieba": here | {"version": "0.39"}})  # such a text needs no cutting
+
+
+def test_missing_jieba_is_an_error_with_a_remedy(monkeypatch):
+    installed_jieba.cache_clear()
+    monkeypatch.setattr(segmentation.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(TokenizerError, match="pip install jieba"):
+        WordTokenizer().tokenize(SENTENCE)
+
+
+# The user's words
+
+
+def test_user_words_are_kept_whole_by_their_tokenizer_only():
+    text = "他研究云计算平台"
+    plain = WordTokenizer().tokenize(text)
+    assert "云计算" not in plain
+    for frequency in (1000, None):
+        tokenizer = WordTokenizer(user_dictionary=[UserWord("云计算", frequency)])
+        assert "云计算" in tokenizer.tokenize(text)
+        restored = WordTokenizer.from_options(tokenizer.options())
+        assert restored.tokenize(text) == tokenizer.tokenize(text)
+        assert tokenizer.settings() != WordTokenizer().settings()
+    assert WordTokenizer().tokenize(text) == plain
+
+
+def test_user_words_are_weighed_as_jieba_weighs_them(jieba):
+    text = "他研究云计算平台和自然语言处理"
+    words = [UserWord("云计算", 3), UserWord("语言处理", None)]
+    other = type(jieba)()
+    other.FREQ, other.total, other.initialized = dict(jieba.FREQ), jieba.total, True
+    other.add_word("云计算", 3)
+    other.add_word("语言处理")
+    assert WordTokenizer(user_dictionary=words).tokenize(text) == other.lcut(text, HMM=False)
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("云计算", ("云计算", None)),
+        ("云计算 5", ("云计算", 5)),
+        ("云计算 5 n", ("云计算", 5)),
+        ("云计算 n", ("云计算", None)),
+        ("云计算\t 5\tnz", ("云计算", 5)),
+        ("C# 3", ("C#", 3)),
+        ("#标签", ("#标签", None)),
+    ],
+)
+def test_lines_of_a_user_dictionary(tmp_path, line, expected):
+    path = tmp_path / "words.txt"
+    for start, end in (("", ""), ("\ufeff", "\r\n\r\n"), ("", "\n")):
+        path.write_bytes((start + line + end).encode())
+        assert read_user_dictionary(path) == [expected]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "New York 5",
+        "New York",
+        "云 5 n x",
+        "云 计算",
+        "云 0",
+        "云 -3",
+        "云 1.5",
+        "云 n 5",
+        "云 1e9",
+        "云 ５",
+        "云 " + "9" * 5000,
+    ],
+)
+def test_other_lines_are_refused(line):
+    with pytest.raises(TokenizerError, match=r"words\.txt, line 3 "):
+        parse_user_dictionary(f"好 1\n\n{line}\n".encode(), "words.txt")
+
+
+def test_files_that_are_no_user_dictionary(tmp_path):
+    with pytest.raises(TokenizerError, match="can not be read: No such file"):
+        read_user_dictionary(tmp_path / "none.txt")
+    (tmp_path / "gbk.txt").write_bytes("好 1\n云计算 5".encode("gbk"))
+    with pytest.raises(TokenizerError, match=r"gbk\.txt, line 1 is not UTF-8"):
+        read_user_dictionary(tmp_path / "gbk.txt")

@@ -1,0 +1,257 @@
+import re
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rnnlm.errors import TokenizerError
+from rnnlm.text import tokenizers
+from rnnlm.text.tokenizers import TOKEN, TOKENIZERS, CharTokenizer, WordTokenizer, is_separated, tokenizer_class
+
+HAN = re.compile("[\u4e00-\u9fd5]")
+
+# Any text; text of what the rules are about; and runs of words with spaces, as people write.
+PIECES = """
+don't well-known God’s n't s 3.14 1,000 1 ... -- —— …… – - _ ( ) [ ] “ ” ‘ ’ " ' . , ; ! ? % $
+é e\u0301 ã ကို カタ の ー は 。 ， 《 》 「 」 ❤\ufe0f ａ １
+"""
+TEXTS = st.one_of(
+    st.text(),
+    st.text(alphabet="ab3 .,'’\"-—…()“”$%!\u0301\u200d\ufe0f\n。，「」か"),
+    st.lists(st.sampled_from([*PIECES.split(), " ", " ", " "])).map("".join),
+)
+WITHOUT_HAN = TEXTS.filter(lambda text: not HAN.search(text))
+CHINESE = st.lists(
+    st.sampled_from([*PIECES.split(), " ", "我", "昨天", "上学", "迟到了", "，", "。", "GPT-4", "𠀀", "〇"])
+)
+
+
+@pytest.fixture(scope="module")
+def words():
+    return WordTokenizer()
+
+
+# Characters
+
+
+@given(st.text())
+def test_characters_round_trip(text):
+    tokens = CharTokenizer().tokenize(text)
+    assert all(len(token) == 1 for token in tokens)
+    assert CharTokenizer().join(tokens) == text
+
+
+# What a token is
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("don't stop", "don't stop"),
+        ("God’s well-known co‐op", "God’s well-known co‐op"),
+        ("3.14 1,000,000 1.2.3 2020-11-23 3rd", "3.14 1,000,000 1.2.3 2020-11-23 3rd"),
+        ("It is 3.", "It is 3 ."),
+        ("a.b a,b", "a . b a , b"),
+        ("'tis the dogs' 'bone'", "' tis the dogs ' ' bone '"),
+        ("rock-'n'-roll -x y-", "rock - ' n ' - roll - x y -"),
+        ("well... so -- yes--no —— 好…… .…", "well ... so -- yes -- no —— 好 …… . …"),
+        ("!!! (a[b]{c})", "! ! ! ( a [ b ] { c } )"),
+        ("snake_case ____ $5 50% C++", "snake_case ____ $ 5 50 % C + +"),
+        ("नमस्ते दुनिया။ မြန်မာ", "नमस्ते दुनिया ။ မြန်မာ"),
+        ("cafe\u0301 می\u200cخواهم", "cafe\u0301 می\u200cخواهم"),
+        ("שָׁלוֹם привет 안녕 ไทย", "שָׁלוֹם привет 안녕 ไทย"),
+        ("I ❤\ufe0f you👍", "I ❤\ufe0f you 👍"),
+        ("a\tb\u3000c\x85d\ne", "a b c d e"),
+        ("</s> <unk>", "< / s > < unk >"),
+        ("", ""),
+    ],
+)
+def test_tokens_of_text_without_segmentation(text, expected):
+    assert WordTokenizer("spaces").tokenize(text) == expected.split()
+
+
+@given(st.one_of(TEXTS, CHINESE.map("".join)))
+def test_no_token_is_empty_or_holds_whitespace_and_no_other_character_is_lost(text):
+    for segmenter in ("auto", "spaces"):
+        tokens = WordTokenizer(segmenter).tokenize(text)
+        assert all(token.split() == [token] for token in tokens)
+        assert "".join(tokens) == "".join(text.split())
+
+
+@pytest.mark.skipif(unicodedata.unidata_version != "14.0.0", reason="the marks are listed for Unicode 14")
+def test_words_hold_all_marks_and_no_punctuation():
+    for category, character in ((unicodedata.category(c), c) for c in map(chr, range(0x110000))):
+        is_word = TOKEN.fullmatch(f"a{character}") is not None
+        if category[0] == "M":
+            assert is_word, hex(ord(character))
+        elif category[0] in "PSZ":
+            assert is_word == (character == "_" or bool(re.match(r"\w", character))), hex(ord(character))
+
+
+def test_a_long_run_takes_time_in_proportion_to_its_length(words):
+    # Would take minutes if every place of the run were tried as the beginning of a block of Chinese.
+    assert words.tokenize("a" * 300_000 + " 我") == ["a" * 300_000, "我"]
+    assert words.tokenize("a" * 300_000 + "。我们") == ["a" * 300_000, "。", "我们"]
+
+
+@pytest.mark.real_text
+def test_separated_text_comes_out_as_it_is_separated(words, data_dir):
+    for line in (data_dir / "kjv" / "train.txt").read_text("utf-8").split("\n"):
+        assert words.tokenize(line) == line.split()
+
+
+# Chinese
+
+
+@pytest.mark.parametrize(
+    ("line", "separated"),
+    [
+        ("我 昨天 上学 迟到 了 ， 老师 批评 了", True),
+        ("我 love 你", True),
+        ("我们 go", True),
+        ("T恤 衫", True),
+        ("我", False),
+        ("昨天", False),
+        ("我昨天上学迟到了", False),
+        ("我昨天上学 迟到了", False),  # longer than words on average
+        ("昨天， 上学", False),  # a comma sticks to a word
+        ("《红楼梦》 好", False),
+        ("一 二 三 四 五 六 七 中华人民共和国万岁", False),  # longer than 8
+        ("一 二 三 四 五 中华人民共和国万", True),
+        ("no Chinese here", False),
+        ("", False),
+    ],
+)
+def test_whether_a_line_is_separated(line, separated):
+    assert is_separated(line) == separated
+
+
+def test_segmenters():
+    line = "我 喜欢 自然语言处理。"
+    assert WordTokenizer("spaces").tokenize(line) == ["我", "喜欢", "自然语言处理", "。"]
+    assert WordTokenizer("auto").tokenize(line) == ["我", "喜欢", "自然语言", "处理", "。"]
+    separated = "我 喜欢 自然语言处理 的 书"
+    assert WordTokenizer("auto").tokenize(separated) == separated.split()
+    assert WordTokenizer("jieba").tokenize(separated) == ["我", "喜欢", "自然语言", "处理", "的", "书"]
+
+
+def test_mixed_text(words):
+    text = "他在GPT-4出来以后说：“It's well-known.” Zoë 用户——不懂……"
+    expected = "他 在 GPT - 4 出来 以后 说 ： “ It's well-known . ” Zoë 用户 —— 不 懂 ……"
+    assert words.tokenize(text) == expected.split()
+
+
+# Joining
+
+
+@given(WITHOUT_HAN)
+def test_joined_text_gives_the_same_tokens_again(text):
+    words = WordTokenizer()
+    tokens = words.tokenize(text)
+    assert words.tokenize(words.join(tokens)) == tokens
+
+
+@given(st.one_of(st.lists(st.text(min_size=1)), CHINESE, WITHOUT_HAN.map(str.split)))
+def test_more_tokens_only_add_to_the_end_of_the_joined_text(tokens):
+    words = WordTokenizer()
+    for n in range(len(tokens)):
+        assert words.join(tokens[: n + 1]).startswith(words.join(tokens[:n]))
+    assert "".join(words.join(tokens).split()) == "".join("".join(tokens).split())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "And God said, Let there be light: and there was light.",
+        "“Yes!” she said (twice), “it’s 50% of $1,000...”",
+        '"Yes," he said, "and no."',
+        "a well-known 'quoted' word -- and [another] one",
+        "我昨天上学迟到了，老师批评了我。",
+        "他说：“好……”《红楼梦》——书",
+        '因借"通灵"之说，撰此《石头记》一书也．',
+        "今天GPT来了",
+        "안녕 세계!",
+    ],
+)
+def test_natural_spacing(text, words):
+    assert words.join(words.tokenize(text)) == text
+
+
+def test_joined_separated_words(words):
+    assert (
+        words.join(["我", "昨天", "上学", "迟到", "了", "，", "老师", "批评", "了"]) == "我昨天上学迟到了，老师批评了"
+    )
+    assert words.join(["do", "n't", "<unk>", "3", ".", "14"]) == "do n't <unk> 3. 14"
+
+
+@pytest.mark.real_text
+def test_a_novel_is_joined_as_it_was(words, data_dir):
+    lines = (data_dir / "hongloumeng.txt").read_text("utf-8").split("\n")[:150]
+    same = [words.join(words.tokenize(line)) == "".join(line.split()) for line in lines]
+    assert sum(same) > 0.95 * len(same)  # elsewhere a run of _ or - was cut, and a space keeps its parts apart
+
+
+# Options
+
+
+@pytest.mark.parametrize("name", TOKENIZERS)
+def test_options_restore_the_tokenizer(name):
+    tokenizer = TOKENIZERS[name]()
+    restored = TOKENIZERS[name].from_options(tokenizer.options())
+    assert restored.name == name
+    assert restored.options() == tokenizer.options()
+    assert restored.settings() == tokenizer.settings()
+    assert restored.adopt(tokenizer.options())
+    text = "我 昨天 don't"
+    assert restored.tokenize(text) == tokenizer.tokenize(text)
+
+
+GOOD = {"segmenter": "auto", "hmm": False, "user_dictionary": [["云", 1], ["计", None]], "jieba": None}
+JIEBA = {"version": "0.42.1", "dictionary_sha256": "0" * 64}
+
+
+def test_the_options_of_the_next_test_are_wrong_in_one_thing_only():
+    assert WordTokenizer.from_options(GOOD).options() == GOOD
+    assert WordTokenizer.from_options(GOOD | {"jieba": JIEBA}).options()["jieba"] == JIEBA
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"segmenter": "other"},
+        {"segmenter": None},
+        {"segmenter": []},
+        {"hmm": 0},
+        {"user_dictionary": None},
+        {"user_dictionary": [["云"]]},
+        {"user_dictionary": [["云", 0]]},
+        {"user_dictionary": [["云", 1.5]]},
+        {"user_dictionary": [["云", True]]},
+        {"user_dictionary": [["云 计", 1]]},
+        {"user_dictionary": [["", 1]]},
+        {"user_dictionary": ["云"]},
+        {"jieba": {}},
+        {"jieba": {"version": "0.42.1"}},
+        {"jieba": JIEBA | {"version": "0.42.1; rm -rf ~"}},
+        {"jieba": JIEBA | {"dictionary_sha256": "\x1b[2J"}},
+        {"jieba": JIEBA | {"more": ""}},
+    ],
+)
+def test_damaged_options_are_refused(wrong):
+    with pytest.raises(TokenizerError):
+        WordTokenizer.from_options(GOOD | wrong)
+    assert not WordTokenizer().adopt(GOOD | wrong)
+
+
+def test_levels():
+    assert tokenizer_class("auto") is tokenizer_class("word") is WordTokenizer
+    assert tokenizer_class("char") is CharTokenizer
+    with pytest.raises(TokenizerError, match=r"'syllable'.*auto, char, word"):
+        tokenizer_class("syllable")
+    with pytest.raises(TokenizerError, match=r"'other'.*auto, jieba, spaces"):
+        WordTokenizer("other")
+
+
+def test_ranges_of_han_are_those_of_jieba():
+    assert tokenizers._HAN_BLOCK.findall("a-b我c+#&._% é我 我é x-我") == ["a-b我c+#&._%", "我", "我", "x-我"]

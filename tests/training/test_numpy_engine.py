@@ -1,0 +1,204 @@
+"""Columns shared out to threads give the step that one thread gives; arrays go out as copies and come back checked."""
+
+import numpy as np
+import pytest
+
+from rnnlm.errors import CheckpointError
+from rnnlm.inference.scoring import sequence_nats
+from rnnlm.nn.cells import CELLS
+from rnnlm.nn.network import Network, NetworkConfig
+from rnnlm.nn.optimizers import OPTIMIZERS, clip_global_norm
+from rnnlm.nn.outputs import LOSSES
+from rnnlm.text.batches import Batches
+from rnnlm.text.vocabulary import EOS
+from rnnlm.training.numpy_engine import NumpyEngine
+
+V = 12
+CONTEXTS = ["stream", "sentence"]
+
+
+def make(threads=1, cell="lstm", optimizer="sgd", context="sentence", dropout=0.0, dtype=np.float64, **options):
+    config = NetworkConfig(V, cell, hidden_size=6, num_layers=2, embedding_size=5, dropout=dropout)
+    network = Network.initialize(config, np.random.default_rng(41), dtype=dtype)
+    return NumpyEngine(network, optimizer, context, threads=threads, **options)
+
+
+def batch(context="sentence", number=1):
+    rng = np.random.default_rng(42)
+    ids = np.where(rng.random(900) < 0.2, EOS, rng.integers(2, V, 900)).astype(np.int32)
+    return Batches(ids, 27, 9, context, seed=1).batch(0, number)
+
+
+def carried(engine, columns=27):
+    state = engine.network.zero_state(columns)
+    state += np.random.default_rng(43).normal(0, 0.3, state.shape)
+    return state
+
+
+def step(engine, context="sentence", key=(1, 2)):
+    return engine.train_step(batch(context), carried(engine), 0.1, key)
+
+
+def assert_same(found, expected):
+    assert found.keys() == expected.keys()
+    for name, array in expected.items():
+        np.testing.assert_array_equal(found[name], array)
+
+
+@pytest.mark.parametrize("objective", LOSSES)
+@pytest.mark.parametrize("context", CONTEXTS)
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_step_is_the_textbooks(cell, context, objective):
+    """Gradient of the mean, clipped, times the rate."""
+    engine = make(cell=cell, context=context, objective=objective, clip=0.01)
+    given, state = batch(context), carried(engine)
+    before = engine.params()
+    loss, final, backprop = engine.network.loss(
+        given.inputs, given.targets, state, given.keep, objective=objective, scale=1 / given.targets.size
+    )
+    grads = backprop()
+    del grads["initial_state"]
+    norm = clip_global_norm(grads, 0.01)
+    result, new_state = engine.train_step(given, state, 0.1, (1, 2))
+    assert result == (loss.nats, loss.objective, loss.tokens, norm)
+    assert norm > 0.01  # clipping had something to do
+    np.testing.assert_array_equal(new_state, final)
+    for name, array in engine.params().items():
+        np.testing.assert_allclose(array, before[name] - 0.1 * grads[name], rtol=1e-12, atol=1e-15)
+
+
+@pytest.mark.parametrize("threads", [2, 3])
+@pytest.mark.parametrize("context", CONTEXTS)
+@pytest.mark.parametrize("cell", CELLS)
+def test_threads_give_the_step_of_one_thread(cell, context, threads):
+    alone, together = make(1, cell, context=context), make(threads, cell, context=context)
+    assert len(together._shares(27)) == threads
+    for number in range(3):
+        (expected, state), (found, found_state) = step(alone, context), step(together, context)
+        assert found == pytest.approx(expected, rel=1e-12), number
+        np.testing.assert_allclose(found_state, state, rtol=1e-10, atol=1e-14)
+    for name, array in alone.params().items():
+        np.testing.assert_allclose(together.params()[name], array, rtol=1e-10, atol=1e-14)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
+def test_the_same_number_of_threads_repeats_to_the_last_bit(threads, dropout):
+    runs = [make(threads, dropout=dropout, dtype=np.float32, optimizer="adam") for _ in range(2)]
+    for number in range(4):
+        results = [step(engine, key=(7, number)) for engine in runs]
+        assert results[0][0] == results[1][0]
+        np.testing.assert_array_equal(results[0][1], results[1][1])
+    assert_same(runs[0].params(), runs[1].params())
+    assert_same(runs[0].optimizer_state()[1], runs[1].optimizer_state()[1])
+
+
+@pytest.mark.parametrize("columns", [1, 7, 16, 27, 64])
+@pytest.mark.parametrize("threads", [1, 2, 3, 8])
+def test_every_column_is_given_to_exactly_one_thread(threads, columns):
+    shares = make(threads)._shares(columns)
+    assert len(shares) <= threads
+    assert [b for share in shares for b in range(columns)[share]] == list(range(columns))
+
+
+def test_dropout_is_a_function_of_the_key():
+    losses = {key: [step(make(dropout=0.3), key=key)[0].nats for _ in range(2)] for key in ((1, 2), (1, 3), (2, 2))}
+    assert all(first == second for first, second in losses.values())
+    assert len({first for first, _ in losses.values()}) == 3
+
+
+@pytest.mark.parametrize("threads", [2, 3])
+def test_threads_drop_different_units(threads):
+    """Columns that read the same see the same only if nothing, or the same, is dropped."""
+    engine = make(threads, dropout=0.5)
+    same = batch()
+    same = same._replace(
+        inputs=np.repeat(same.inputs[:, :1], 27, axis=1), targets=same.targets, keep=np.ones((9, 27, 1), np.float32)
+    )
+    _, state = engine.train_step(same, None, 0.1, (1, 2))
+    firsts = [state[:, :, share.start] for share in engine._shares(27)]
+    assert len({first.tobytes() for first in firsts}) == threads
+
+
+def test_no_state_is_the_zero_state():
+    first, second = make(), make()
+    result = first.train_step(batch(), None, 0.1, (1, 2))
+    expected = second.train_step(batch(), second.network.zero_state(27), 0.1, (1, 2))
+    assert result[0] == expected[0]
+    assert_same(first.params(), second.params())
+
+
+def test_the_state_that_came_in_is_left_alone():
+    engine = make()
+    state = carried(engine)
+    copy = state.copy()
+    engine.train_step(batch(), state, 0.1, (1, 2))
+    np.testing.assert_array_equal(state, copy)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_gradient_that_is_not_finite_changes_nothing_and_warns_of_nothing(threads, optimizer):
+    engine = make(threads, optimizer=optimizer)
+    step(engine)
+    engine.network.params["output.weight"][3, 2] = np.inf
+    params, (steps, slots) = engine.params(), engine.optimizer_state()
+    result, _ = step(engine)
+    assert not np.isfinite(result.gradient_norm)
+    assert_same(engine.params(), params)
+    assert engine.optimizer_state()[0] == steps == 1
+    assert_same(engine.optimizer_state()[1], slots)
+
+
+@pytest.mark.parametrize("value", [1e30, 1e38, np.inf, np.nan])
+@pytest.mark.parametrize("cell", CELLS)
+def test_weights_beyond_all_bounds_give_no_warning(cell, value):
+    """The loss and the norm say it, and the trainer reads them."""
+    engine = make(2, cell, dtype=np.float32)
+    for array in engine.network.params.values():
+        np.copyto(array, value, where=array > 0)
+    result, _ = engine.train_step(batch(), None, 1e30, (1, 2))
+    assert not (np.isfinite(result.gradient_norm) and result.nats / result.tokens < 1000)
+
+
+@pytest.mark.parametrize("context", CONTEXTS)
+def test_evaluation_is_the_scoring_of_the_text(context):
+    ids = np.random.default_rng(1).integers(1, V, 300).astype(np.int32)
+    engine = make(2, context=context)
+    expected = sequence_nats(engine.network, ids, context)
+    assert engine.evaluate(ids) == (pytest.approx(expected[0], rel=1e-12), 300)
+
+
+def test_evaluation_drops_nothing():
+    ids = np.random.default_rng(1).integers(1, V, 300).astype(np.int32)
+    assert make(dropout=0.5).evaluate(ids) == make().evaluate(ids)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_arrays_go_out_as_copies_and_come_back(optimizer):
+    engine, other = make(optimizer=optimizer), make(optimizer=optimizer)
+    step(engine)
+    params, (steps, slots) = engine.params(), engine.optimizer_state()
+    kept = {name: array.copy() for name, array in (params | slots).items()}
+    step(engine)
+    assert_same(params | slots, kept)  # the second step did not reach into them
+    other.restore(params, steps, slots)
+    step(other)
+    assert_same(params | slots, kept)  # nor did one of the engine that took them over
+    assert_same(other.params(), engine.params())
+    assert other.optimizer_state()[0] == engine.optimizer_state()[0] == 2
+    assert_same(other.optimizer_state()[1], engine.optimizer_state()[1])
+
+
+def test_arrays_that_do_not_fit_are_refused():
+    engine = make(optimizer="adam")
+    params, (steps, slots) = engine.params(), engine.optimizer_state()
+    name = "rnn.weight_hh_l1"
+    for broken in (
+        (params | {name: params[name].T}, slots),
+        ({key: array for key, array in params.items() if key != name}, slots),
+        (params, slots | {f"mean.{name}": np.zeros(3)}),
+        (params, {key: array for key, array in slots.items() if key != f"mean.{name}"}),
+    ):
+        with pytest.raises(CheckpointError, match=name):
+            engine.restore(broken[0], steps, broken[1])

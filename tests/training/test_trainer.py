@@ -1,0 +1,598 @@
+"""Training learns, stops when it should, survives explosions, and goes on exactly where it was stopped."""
+
+import json
+import math
+from collections import Counter
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+
+from rnnlm.errors import CheckpointError, TrainingError
+from rnnlm.nn.cells import CELLS
+from rnnlm.nn.network import Network, NetworkConfig
+from rnnlm.nn.numerics import ACTIVATIONS
+from rnnlm.nn.optimizers import OPTIMIZERS
+from rnnlm.text.batches import Batches
+from rnnlm.text.vocabulary import EOS
+from rnnlm.training.engine import StepResult
+from rnnlm.training.numpy_engine import NumpyEngine
+from rnnlm.training.schedules import SCHEDULES, factor
+from rnnlm.training.trainer import MOST_RECOVERIES, Progress, Trainer, TrainingConfig
+
+V = 8
+SENTENCES = ([3, 4, 5, EOS], [6, 4, 7, EOS], [3, 7, 7, 5, 5, EOS], [6, 3, EOS])
+CONTEXTS = ["stream", "sentence"]
+PER_EPOCH = 9  # 240 tokens in 4 columns, 7 steps at a time
+EVERY = 3  # steps between two evaluations of a training of 7 epochs: 63 steps // 20
+
+
+def text(length, seed):
+    rng = np.random.default_rng(seed)
+    ids = [each for _ in range(length) for each in SENTENCES[rng.integers(len(SENTENCES))]]
+    return np.array(ids[: length - 1] + [EOS], dtype=np.int32)
+
+
+TRAIN, VALID = text(240, 51), text(60, 52)
+
+
+def make_engine(seed=53, cell="rnn", activation="tanh", optimizer="adam", context="stream", dropout=0.0, **options):
+    config = NetworkConfig(V, cell, activation, hidden_size=6, embedding_size=4, dropout=dropout)
+    return NumpyEngine(Network.initialize(config, np.random.default_rng(seed)), optimizer, context, **options)
+
+
+def make(engine=None, clock=None, valid=VALID, context="stream", **config):
+    if not config.keys() & {"epochs", "seconds"}:
+        config["epochs"] = 7
+    engine = make_engine(context=context) if engine is None else engine
+    options = {} if clock is None else {"clock": clock}
+    batches = Batches(TRAIN, 4, 7, context, seed=1)
+    return Trainer(engine, batches, valid, TrainingConfig(**config), V, **options)
+
+
+def assert_same(found, expected):
+    assert found.keys() == expected.keys()
+    for name, array in expected.items():
+        np.testing.assert_array_equal(found[name], array)
+
+
+class Wrapped:
+    """An engine with something else around it; what is not overridden goes through."""
+
+    def __init__(self, engine):
+        self.engine = engine
+        self.network = engine.network
+
+    def __getattr__(self, name):
+        return getattr(self.engine, name)
+
+
+# Learning
+
+
+@pytest.mark.parametrize("context", CONTEXTS)
+@pytest.mark.parametrize("cell", CELLS)
+def test_the_loss_falls_below_that_of_counting_words(cell, context):
+    counts = Counter(TRAIN.tolist())
+    entropy = -sum(n / len(TRAIN) * math.log(n / len(TRAIN)) for n in counts.values())
+    trainer = make(make_engine(cell=cell, context=context), context=context, epochs=20, lr=0.02)
+    reports = list(trainer.run())
+    last = [report for report in reports if report.kind == "evaluation"][-1]
+    assert last.step == 20 * PER_EPOCH
+    assert last.train_nats_per_token < 0.75 * entropy
+    assert last.valid_nats_per_token < 0.85 * entropy
+    nats, tokens = trainer.engine.evaluate(VALID)
+    assert last.valid_nats_per_token == pytest.approx(nats / tokens, rel=1e-6)
+
+
+def test_a_training_is_repeatable_to_the_last_bit():
+    runs = [make(make_engine(dropout=0.3)) for _ in range(2)]
+    histories = [[report.history()["train_nats_per_token"] for report in trainer.run()] for trainer in runs]
+    assert histories[0] == histories[1]
+    assert_same(runs[0].engine.params(), runs[1].engine.params())
+
+
+def test_another_seed_drops_other_units():
+    runs = [make(make_engine(dropout=0.3), seed=seed, epochs=1) for seed in (1, 2)]
+    losses = [list(trainer.run())[-1].train_nats_per_token for trainer in runs]
+    assert losses[0] != losses[1]
+
+
+@pytest.mark.parametrize("epochs", [0.5, 1, 2.5])
+def test_epochs_and_parts_of_epochs(epochs):
+    trainer = make(epochs=epochs)
+    reports = list(trainer.run())
+    assert len(reports) == trainer.progress.step == round(epochs * PER_EPOCH)
+    assert trainer.progress.finished
+    assert reports[-1].kind == "evaluation"
+    assert reports[-1].progress == 1
+    assert reports[-1].epoch == pytest.approx(trainer.progress.step / PER_EPOCH)
+    assert [report.step for report in reports] == list(range(1, len(reports) + 1))
+
+
+def test_every_batch_of_every_epoch_is_seen_once_and_in_order():
+    class Recorder(Wrapped):
+        seen, states = [], []
+
+        def train_step(self, batch, state, lr, key):
+            self.seen.append(batch.targets.copy())
+            result = self.engine.train_step(batch, state, lr, key)
+            self.states.append((batch.starts_epoch, state, result[1].copy()))
+            return result
+
+    trainer = make(Recorder(make_engine()), epochs=3)
+    list(trainer.run())
+    expected = [trainer.batches.batch(epoch, number).targets for epoch in range(3) for number in range(PER_EPOCH)]
+    for found, wanted in zip(Recorder.seen, expected, strict=True):
+        np.testing.assert_array_equal(found, wanted)
+    for (_, _, carried), (starts_epoch, given, _) in zip(Recorder.states[:-1], Recorder.states[1:], strict=True):
+        if starts_epoch:
+            assert given is None
+        else:
+            np.testing.assert_array_equal(given, carried)
+
+
+def test_reports_tell_the_mean_over_all_tokens_since_the_last_evaluation():
+    class Recorder(Wrapped):
+        results = []
+
+        def train_step(self, *arguments):
+            result, state = self.engine.train_step(*arguments)
+            self.results.append(result)
+            return result, state
+
+    reports = list(make(Recorder(make_engine())).run())
+    assert [report.step for report in reports if report.kind == "evaluation"] == list(range(EVERY, 64, EVERY))
+    for number, report in enumerate(reports):
+        since = Recorder.results[number - number % EVERY : number + 1]
+        expected = sum(result.nats for result in since) / sum(result.tokens for result in since)
+        assert report.train_nats_per_token == pytest.approx(expected, rel=1e-12)
+        assert report.gradient_norm == Recorder.results[number].gradient_norm
+        assert (report.valid_nats_per_token is None) == (report.kind == "steps")
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_the_rate_follows_the_schedule(schedule):
+    trainer = make(schedule=schedule, warm_up=0.2, lr=0.01, valid=None)
+    found = [report.learning_rate for report in trainer.run()]
+    assert found == pytest.approx([0.01 * factor(schedule, (step + 0.5) / 63, 0.2) for step in range(63)])
+
+
+def test_short_epochs_are_evaluated_at_their_ends():
+    reports = list(make(epochs=60).run())
+    evaluated = [report.step for report in reports if report.kind == "evaluation"]
+    assert all(step % PER_EPOCH == 0 for step in evaluated)
+    assert 15 <= len(evaluated) <= 30
+
+
+# Best parameters, patience, plateau
+
+
+class Scripted(Wrapped):
+    """Held-out losses per token as given; the parameters at each evaluation are kept."""
+
+    def __init__(self, engine, values):
+        super().__init__(engine)
+        self.values, self.evaluated = list(values), []
+
+    def evaluate(self, sequence):
+        self.evaluated.append(self.engine.params())
+        return self.values[len(self.evaluated) - 1] * len(sequence), len(sequence)
+
+
+def test_the_best_parameters_are_those_of_the_best_evaluation():
+    values = [3, 2, 2.5, 1.5, 1.5, 1.7, *[1.6] * 15]
+    trainer = make(Scripted(make_engine(), values))
+    improved = [report.improved for report in trainer.run() if report.kind == "evaluation"]
+    assert improved == [True, True, False, True, *[False] * 17]
+    assert trainer.progress.best_nats_per_token == 1.5
+    assert trainer.progress.best_step == 4 * EVERY
+    assert_same(trainer.best(), trainer.engine.evaluated[3])
+    assert any((trainer.best()[name] != array).any() for name, array in trainer.engine.params().items())
+
+
+def test_without_a_held_out_text_the_last_parameters_are_the_best():
+    trainer = make(valid=None)
+    assert_same(trainer.best(), trainer.engine.params())
+    reports = [report for report in trainer.run() if report.kind == "evaluation"]
+    assert all(report.improved and report.valid_nats_per_token is None for report in reports)
+    assert trainer.progress.best_nats_per_token == reports[-1].train_nats_per_token
+    assert_same(trainer.best(), trainer.engine.params())
+
+
+@pytest.mark.parametrize("patience", [1, 3])
+def test_patience_ends_the_training(patience):
+    trainer = make(Scripted(make_engine(), [3, 2, 2, 2.5, 2.4, *[9] * 16]), patience=patience)
+    reports = list(trainer.run())
+    assert trainer.progress.step == reports[-1].step == (2 + patience) * EVERY
+    assert trainer.progress.finished
+    assert_same(trainer.best(), trainer.engine.evaluated[1])
+
+
+def test_an_improvement_gives_new_patience():
+    trainer = make(Scripted(make_engine(), [3, 4, 2, 4, 1, *[4] * 16]), patience=2)
+    list(trainer.run())
+    assert trainer.progress.step == 7 * EVERY
+
+
+def test_the_plateau_schedule_halves_the_rate_at_each_evaluation_without_improvement():
+    values = [3, 2, 2.5, 2, 1, *[5] * 16]
+    trainer = make(Scripted(make_engine(), values), schedule="plateau", lr=0.01, warm_up=0)
+    rates = [report.learning_rate for report in trainer.run()]
+    halvings = [0, 0, 0, 1, 2, 2, *range(3, 18)]  # up to each interval between evaluations
+    assert rates == pytest.approx([0.01 * 0.5 ** halvings[step // EVERY] for step in range(63)])
+
+
+# Resuming
+
+
+def saved(trainer):
+    """What a file would keep: JSON, arrays row by row, best parameters."""
+    header, arrays = trainer.state()
+    best = {name: np.ascontiguousarray(array.copy()) for name, array in trainer.best().items()}
+    return json.dumps(header), {name: np.ascontiguousarray(array.copy()) for name, array in arrays.items()}, best
+
+
+def resumed(saved_state, make_trainer):
+    header, arrays, best = saved_state
+    trainer = make_trainer()
+    trainer.load_state(json.loads(header), arrays, best)
+    return trainer
+
+
+def until(trainer, step):
+    """Reports up to a step; the training is left there."""
+    reports = []
+    for report in trainer.run():
+        reports.append(report)
+        if report.step >= step:
+            break
+    return reports
+
+
+def losses(reports):
+    return [(r.step, r.kind, r.learning_rate, r.train_nats_per_token, r.valid_nats_per_token) for r in reports]
+
+
+def assert_same_training(found, expected):
+    assert saved(found)[0] == saved(expected)[0]
+    assert asdict(found.progress) == asdict(expected.progress)
+    assert_same(found.engine.params(), expected.engine.params())
+    assert_same(found.state()[1], expected.state()[1])
+    assert_same(found.best(), expected.best())
+
+
+# After the first step, at an evaluation, at the end of an epoch, in the middle of one, just before the end.
+STOPS = (1, EVERY, 5, PER_EPOCH, 31, 32, 62)
+SETTINGS = [
+    {"context": "stream", "schedule": "cosine", "dropout": 0.0, "threads": 1, "valid": VALID},
+    {"context": "sentence", "schedule": "plateau", "dropout": 0.3, "threads": 2, "valid": VALID},
+    {"context": "stream", "schedule": "linear", "dropout": 0.3, "threads": 1, "valid": None},
+]
+
+
+@pytest.mark.parametrize("settings", SETTINGS, ids=lambda settings: settings["schedule"])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_stopped_and_resumed_again_and_again_equals_never_stopped(optimizer, settings):
+    context, dropout = settings["context"], settings["dropout"]
+    kept = {name: settings[name] for name in ("context", "schedule", "valid")}
+    lr = OPTIMIZERS[optimizer].default_lr
+
+    def new(seed):
+        engine = make_engine(
+            seed, "lstm", optimizer=optimizer, context=context, dropout=dropout, threads=settings["threads"]
+        )
+        return make(engine, lr=lr, **kept)
+
+    whole = new(53)
+    expected = list(whole.run())
+    trainer, reports = new(53), []
+    for stop in STOPS:
+        reports += until(trainer, stop)
+        assert trainer.progress.step == stop
+        trainer = resumed(saved(trainer), lambda stop=stop: new(stop))  # another start: all must come from the file
+    reports += trainer.run()
+    assert losses(reports) == losses(expected)
+    assert_same_training(trainer, whole)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("stop", [1, EVERY, 8, 33])
+def test_every_cell_resumes_exactly(cell, stop):
+    whole, trainer = (make(make_engine(cell=cell)) for _ in range(2))
+    list(whole.run())
+    until(trainer, stop)
+    trainer = resumed(saved(trainer), lambda: make(make_engine(9, cell)))
+    list(trainer.run())
+    assert_same_training(trainer, whole)
+
+
+def test_looking_at_the_state_does_not_disturb_the_training():
+    whole, watched = make(), make()
+    list(whole.run())
+    for _ in watched.run():
+        saved(watched)
+    assert_same_training(watched, whole)
+
+
+def test_a_state_before_the_first_step_is_the_whole_training():
+    whole = make()
+    list(whole.run())
+    trainer = resumed(saved(make()), lambda: make(make_engine(9)))
+    list(trainer.run())
+    assert_same_training(trainer, whole)
+
+
+def test_a_finished_training_resumed_does_nothing_and_with_more_epochs_goes_on():
+    trainer = make(epochs=2)
+    list(trainer.run())
+    state = saved(trainer)
+    again = resumed(state, lambda: make(make_engine(9), epochs=2))
+    assert list(again.run()) == []
+    assert_same_training(again, trainer)
+    longer = resumed(state, lambda: make(make_engine(9), epochs=3))
+    assert [report.step for report in longer.run()] == list(range(2 * PER_EPOCH + 1, 3 * PER_EPOCH + 1))
+
+
+def test_resuming_keeps_the_best_parameters_and_patience():
+    script = [3, 1, *[2] * 19]
+    trainer = make(Scripted(make_engine(), script), patience=4)
+    until(trainer, 4 * EVERY)
+    best = trainer.engine.evaluated[1]
+    trainer = resumed(saved(trainer), lambda: make(Scripted(make_engine(9), script[4:]), patience=4))
+    list(trainer.run())
+    assert trainer.progress.step == 6 * EVERY
+    assert trainer.progress.best_step == 2 * EVERY
+    assert_same(trainer.best(), best)
+
+
+def damaged(change):
+    trainer = make()
+    until(trainer, 4)
+    header, arrays, best = saved(trainer)
+    header = json.loads(header)
+    change(header, arrays)
+    return header, arrays, best
+
+
+DAMAGES = {
+    "no progress": lambda header, arrays: header.pop("progress"),
+    "no steps": lambda header, arrays: header.pop("optimizer_steps"),
+    "steps that are no number": lambda header, arrays: header.update(optimizer_steps="many"),
+    "steps below zero": lambda header, arrays: header.update(optimizer_steps=-1),
+    "progress that is no object": lambda header, arrays: header.update(progress=[1, 2]),
+    "an unknown field": lambda header, arrays: header["progress"].update(speed=1),
+    "a step that is no number": lambda header, arrays: header["progress"].update(step="4"),
+    "a step below zero": lambda header, arrays: header["progress"].update(step=-4),
+    "a batch beyond the epoch": lambda header, arrays: header["progress"].update(batch=PER_EPOCH),
+    "a batch that is half": lambda header, arrays: header["progress"].update(batch=1.5),
+    "a factor that is no number": lambda header, arrays: header["progress"].update(lr_factor=None),
+    "a factor that is not finite": lambda header, arrays: header["progress"].update(lr_factor=math.nan),
+    "a best loss that is text": lambda header, arrays: header["progress"].update(best_nats_per_token="1.5"),
+    "a slot less": lambda header, arrays: arrays.pop("optimizer.mean.output.bias"),
+    "a parameter of another shape": lambda header, arrays: arrays.update({"current.output.bias": np.zeros(3)}),
+    "a state of another shape": lambda header, arrays: arrays.update(carried_state=np.zeros((1, 1, 3, 6))),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_state_is_refused(damage):
+    state = damaged(DAMAGES[damage])
+    with pytest.raises(CheckpointError):
+        make().load_state(*state)
+
+
+@pytest.mark.parametrize("header", [{}, [], None, "text", 3])
+def test_a_state_that_is_none_is_refused(header):
+    with pytest.raises(CheckpointError):
+        make().load_state(header, {}, make_engine().params())
+
+
+# A time budget
+
+
+class Clock:
+    """Each look at it takes a second, or what `seconds` says for the n-th look."""
+
+    def __init__(self, seconds=lambda look: 1.0):
+        self.now, self.looks, self.seconds = 1000.0, 0, seconds
+
+    def __call__(self):
+        self.now += self.seconds(self.looks)
+        self.looks += 1
+        return self.now
+
+
+SPEEDS = {
+    "even": lambda look: 1.0,
+    "slower in the middle": lambda look: 0.5 if look < 200 else 2.0,
+    "faster in the middle": lambda look: 2.0 if look < 40 else 0.5,
+}
+
+
+@pytest.mark.parametrize("speed", SPEEDS)
+@pytest.mark.parametrize("schedule", ["cosine", "linear"])
+def test_the_rate_reaches_its_end_when_the_time_is_up(schedule, speed):
+    clock = Clock(SPEEDS[speed])
+    trainer = make(clock=clock, seconds=200, schedule=schedule, lr=0.01, warm_up=0)
+    reports = list(trainer.run())
+    steps = [report for report in reports if report.kind == "steps"]
+    assert all(
+        later.learning_rate < earlier.learning_rate for earlier, later in zip(reports[:-1], reports[1:], strict=True)
+    )
+    assert reports[0].learning_rate == pytest.approx(0.01)
+    for before, report in zip(reports[:-1], reports[1:], strict=True):
+        assert report.learning_rate == pytest.approx(0.01 * factor(schedule, before.progress, 0))
+    slowest = 2.0
+    assert reports[-1].learning_rate <= 0.01 * factor(schedule, 1 - 2 * slowest / 200, 0)
+    assert 200 - 2 * slowest <= trainer.progress.seconds <= 200 + 2 * slowest
+    assert reports[-1].kind == "evaluation"
+    assert len(steps) > 50
+    assert trainer.progress.finished
+
+
+def test_evaluations_are_spread_over_the_time():
+    reports = list(make(clock=Clock(), seconds=400).run())
+    evaluated = [report.seconds for report in reports if report.kind == "evaluation"]
+    assert 15 <= len(evaluated) <= 25
+    assert max(np.diff(evaluated)) < 400 / 10
+
+
+def test_slow_evaluations_take_a_tenth_of_the_time_at_most():
+    clock = Clock()
+
+    class Slow(Wrapped):
+        spent = 0
+
+        def evaluate(self, sequence):
+            clock.now += 20
+            self.spent += 20
+            return self.engine.evaluate(sequence)
+
+    trainer = make(Slow(make_engine()), clock=clock, seconds=1000)
+    list(trainer.run())
+    assert 40 <= trainer.engine.spent <= 0.15 * 1000
+    assert trainer.progress.seconds == pytest.approx(1000, abs=25)
+
+
+@pytest.mark.parametrize("stop", [1, 37, 90])
+def test_a_resumed_run_goes_on_with_the_time_left(stop):
+    whole = make(clock=Clock(), seconds=200, lr=0.01)
+    expected = list(whole.run())
+    trainer = make(clock=Clock(), seconds=200, lr=0.01)
+    before = until(trainer, stop)
+    used = trainer.progress.seconds
+    trainer = resumed(saved(trainer), lambda: make(make_engine(9), clock=Clock(), seconds=200, lr=0.01))
+    assert trainer.progress.seconds == used > 0
+    after = list(trainer.run())
+    assert after[0].learning_rate == pytest.approx(expected[stop].learning_rate, rel=0.05)
+    assert after[-1].learning_rate < 1e-5
+    assert trainer.progress.seconds == pytest.approx(200, abs=3)
+    assert len(before) + len(after) == pytest.approx(len(expected), abs=3)
+
+
+def test_by_epochs_no_time_is_recorded():
+    """Two runs end in the same bytes, however fast the machine was."""
+    trainer = make(clock=Clock())
+    reports = list(trainer.run())
+    assert trainer.progress.seconds == 0
+    assert reports[0].tokens_per_second == reports[0].tokens == 28
+
+
+# Trouble
+
+
+class Exploding(Wrapped):
+    """Weights and loss become `value` at the given calls of train_step."""
+
+    def __init__(self, engine, calls, value=math.nan):
+        super().__init__(engine)
+        self.calls, self.value, self.count = calls, value, 0
+
+    def train_step(self, *arguments):
+        result, state = self.engine.train_step(*arguments)
+        self.count += 1
+        if self.count in self.calls:
+            for array in self.network.params.values():
+                array[...] = self.value
+            result = StepResult(self.value * result.tokens, self.value, result.tokens, 1.0)
+            state = np.full_like(state, self.value)
+        return result, state
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, 2 * math.log(V) + 6])
+@pytest.mark.parametrize("at", [1, 2, EVERY + 1, 11, 12])
+def test_an_explosion_leads_back_to_the_last_evaluation_with_half_the_rate(at, value):
+    good = (at - 1) // EVERY * EVERY
+    trainer = make(Exploding(make_engine(), {at}, value), lr=0.01, schedule="constant", warm_up=0)
+    expected = trainer.engine.params(), trainer.engine.optimizer_state()
+    reports = trainer.run()
+    for report in reports:
+        if report.kind == "recovery":
+            break
+        if report.kind == "evaluation":
+            expected = trainer.engine.params(), trainer.engine.optimizer_state()
+    assert f"step {at:,}" in report.message
+    assert f"step {good:,}" in report.message
+    assert report.step == trainer.progress.step == good
+    assert (trainer.progress.epoch, trainer.progress.batch) == divmod(good, PER_EPOCH)
+    assert_same(trainer.engine.params(), expected[0])
+    assert trainer.engine.optimizer_state()[0] == expected[1][0] == good
+    assert_same(trainer.engine.optimizer_state()[1], expected[1][1])
+    rest = list(reports)
+    assert [each.step for each in rest] == list(range(good + 1, 64))
+    assert all(each.learning_rate == pytest.approx(0.005) for each in rest)
+    assert trainer.progress.recoveries == 1
+    assert math.isfinite(rest[-1].valid_nats_per_token)
+    assert rest[-1].valid_nats_per_token < 2
+
+
+def test_after_a_recovery_the_same_batches_follow_as_after_a_resume():
+    """At the same rate, going back is resuming from the last evaluation."""
+    exploded = make(Exploding(make_engine(dropout=0.3), {11}), schedule="constant")
+    list(exploded.run())
+    whole = make(make_engine(dropout=0.3), schedule="constant")
+    until(whole, 9)
+    trainer = resumed(saved(whole), lambda: make(make_engine(9, dropout=0.3), schedule="constant"))
+    trainer.progress.lr_factor = 0.5
+    list(trainer.run())
+    assert_same(exploded.engine.params(), trainer.engine.params())
+
+
+def test_an_evaluation_that_is_not_a_number_is_an_explosion_too():
+    values = [2.0, 1.9, math.nan, *[1.8] * 30]
+    trainer = make(Scripted(make_engine(), values))
+    reports = list(trainer.run())
+    kinds = [(report.kind, report.step) for report in reports if report.kind != "steps"]
+    assert kinds[:4] == [("evaluation", 3), ("evaluation", 6), ("recovery", 6), ("evaluation", 9)]
+    recovery = next(report for report in reports if report.kind == "recovery")
+    assert "step 9" in recovery.message
+    assert trainer.progress.lr_factor == 0.5
+    assert trainer.progress.best_nats_per_token == 1.8
+
+
+def test_exploding_again_and_again_is_an_error():
+    trainer = make(Exploding(make_engine(), range(5, 1000)), lr=0.64, schedule="constant", warm_up=0)
+    kinds = []
+    with pytest.raises(TrainingError, match=r"exploded 6 times.*step 4 .*0\.02.*--lr"):
+        for report in trainer.run():
+            kinds.append(report.kind)
+    assert kinds.count("recovery") == MOST_RECOVERIES == 5
+    assert trainer.progress.lr_factor == 0.5**5
+    assert all(np.isfinite(array).all() for array in trainer.best().values())
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+@pytest.mark.parametrize(
+    ("cell", "activation"), [*((cell, "tanh") for cell in CELLS), *(("rnn", a) for a in ACTIVATIONS)]
+)
+def test_a_real_explosion_ends_in_a_sentence_and_not_in_warnings(cell, activation, optimizer):
+    engine = make_engine(cell=cell, activation=activation, optimizer=optimizer, clip=0)
+    with pytest.raises(TrainingError, match="--lr"):
+        list(make(engine, lr=1e12, schedule="constant", warm_up=0).run())
+
+
+def test_the_time_that_a_failed_attempt_took_is_gone():
+    trainer = make(Exploding(make_engine(), {15}), clock=Clock(), seconds=100)
+    seconds = [report.seconds for report in trainer.run()]
+    assert seconds == sorted(seconds)
+    assert trainer.progress.recoveries == 1
+    assert trainer.progress.seconds == pytest.approx(100, abs=3)
+
+
+def test_recoveries_survive_a_resume():
+    trainer = make(Exploding(make_engine(), {5, 6, 7}))
+    until(trainer, 10)
+    trainer = resumed(saved(trainer), lambda: make(Exploding(make_engine(9), range(1000))))
+    kinds = []
+    with pytest.raises(TrainingError):
+        for report in trainer.run():
+            kinds.append(report.kind)
+    assert kinds == ["recovery"] * (MOST_RECOVERIES - 3)
+
+
+def test_progress_is_json_and_complete():
+    trainer = make()
+    until(trainer, 10)
+    header, _, _ = saved(trainer)
+    assert Progress(**json.loads(header)["progress"]) == trainer.progress
