@@ -60,11 +60,29 @@ class NgramModel:
         """The n of n-gram."""
         return len(self.levels)
 
+    def words(self, k: int, index: Array) -> Array:
+        """Ids (n, k) of n-grams of order k, given by their places (n,)."""
+        words = np.empty((len(index), k), dtype=np.int64)
+        for place in range(k - 1, -1, -1):
+            index, words[:, place] = np.divmod(self.levels[place].keys[index], self.vocabulary_size)
+        return words
+
+    def ngram_counts(self) -> list[int]:
+        """Number of n-grams stored of order 1, 2, ..."""
+        return [len(level.keys) for level in self.levels]
+
+    def context_counts(self) -> list[int]:
+        """Number of different contexts, of 0 words, of 1 word, ..., after which a word is stored."""
+        V = self.vocabulary_size
+        return [1, *(len(np.unique(level.keys // V)) for level in self.levels[1:])]
+
     # --- training -------------------------------------------------------------------------------------------------
 
     @classmethod
-    def train(cls, ids: Array, V: int, order: int) -> "NgramModel":
-        """Estimate from ids (N,), in which </s> ends a sentence, over a vocabulary of V.
+    def train(cls, ids: Array, V: int, order: int, context: str = "sentence") -> "NgramModel":
+        """Estimate from ids (N,), in which </s> ends a line, over a vocabulary of V.
+
+        context "sentence": every line starts at <s>. "stream": only the text does, and </s> is a word like any other.
 
         Raises:
             TrainingError: the order is out of range or there is no text.
@@ -73,7 +91,7 @@ class NgramModel:
             raise TrainingError(f"--order is {order}; n-gram models of order 1 to {LARGEST_ORDER} can be trained.")
         if not len(ids):
             raise TrainingError("The training text has no tokens; an n-gram model needs some.")
-        tables = _count(_with_starts(ids), V, order)
+        tables = _count(_with_starts(ids, context), V, order)
         return cls(V, _estimate(tables, V))
 
     # --- inference: see SequenceModel -----------------------------------------------------------------------------
@@ -82,7 +100,7 @@ class NgramModel:
         """State before anything was read: no context of any length."""
         return np.full((batch_size, self.order), -1, dtype=np.int64)
 
-    def _contexts(self, inputs: Array, state: Array) -> Array:
+    def _contexts(self, inputs: Array, state: Array, keep: Array | None = None) -> Array:
         """Index of the last k words after each input, (T + 1, B, order) with the state before the first in front.
 
         The last k words are the last k - 1 before the input and the input itself; so order after order is found for
@@ -93,7 +111,8 @@ class NgramModel:
         contexts[0] = state
         contexts[1:, :, 0] = inputs
         for k in range(1, self.order):
-            contexts[1:, :, k] = self.levels[k].find(contexts[:-1, :, k - 1], inputs, self.vocabulary_size)
+            found = self.levels[k].find(contexts[:-1, :, k - 1], inputs, self.vocabulary_size)
+            contexts[1:, :, k] = found if keep is None else np.where(keep[:, :, 0] > 0, found, -1)
         return contexts
 
     def _log_probability(self, contexts: Array, words: Array) -> Array:
@@ -108,12 +127,12 @@ class NgramModel:
 
     def nats(self, inputs: Array, targets: Array, state: Array, keep: Array | None = None) -> tuple[Array, Array]:
         """Negative log probability of each target (T, B), and the state after the last input."""
-        contexts = self._contexts(inputs, state)
+        contexts = self._contexts(inputs, state, keep)
         return -self._log_probability(contexts[1:], targets), contexts[-1]
 
     def log_probabilities(self, inputs: Array, state: Array, keep: Array | None = None) -> tuple[Array, Array]:
         """Log probability of every id after each input (T, B, V), and the state after the last."""
-        contexts = self._contexts(inputs, state)
+        contexts = self._contexts(inputs, state, keep)
         rows = [self._row(context) for context in contexts[1:].reshape(-1, self.order)]
         return np.array(rows).reshape(*inputs.shape, self.vocabulary_size), contexts[-1]
 
@@ -127,8 +146,8 @@ class NgramModel:
         row = self.levels[0].log_probability.astype(np.float64)
         for k in range(1, self.order):
             index = context[k - 1]
-            if index < 0:
-                break
+            if index < 0:  # in an ARPA file a longer context may be listed all the same
+                continue
             level = self.levels[k]
             row += self.levels[k - 1].backoff[index]
             first, last = np.searchsorted(
@@ -155,7 +174,7 @@ class NgramModel:
             CheckpointError: arrays are missing or do not fit together.
         """
         damaged = CheckpointError("The n-gram tables of the checkpoint do not fit together; it is damaged.")
-        if not isinstance(order, int) or not 1 <= order <= LARGEST_ORDER:
+        if type(order) is not int or not 1 <= order <= LARGEST_ORDER:
             raise damaged
         levels, below = [], 1
         for k in range(1, order + 1):
@@ -167,7 +186,9 @@ class NgramModel:
             if (
                 keys.ndim != 1
                 or keys.dtype != np.int64
-                or any(a.shape != keys.shape or a.dtype.kind != "f" for a in (level.log_probability, level.backoff))
+                or any(a.shape != keys.shape or a.dtype != np.float32 for a in (level.log_probability, level.backoff))
+                or not (level.log_probability <= 0).all()
+                or not (np.isfinite(level.log_probability) & np.isfinite(level.backoff)).all()
                 or (k == 1 and len(keys) != V)
                 or (len(keys) and (keys[0] < 0 or keys[-1] >= below * V or (np.diff(keys) <= 0).any()))
             ):
@@ -190,9 +211,9 @@ class _Table:
     suffix: Array  # (M,) index of the last k - 1 words in the table below (0 for order 1)
 
 
-def _with_starts(ids: Array) -> Array:
-    """The text with <s> in front of every sentence."""
-    starts = np.flatnonzero(ids[:-1] == EOS) + 1
+def _with_starts(ids: Array, context: str) -> Array:
+    """The text with <s> in front of every sentence, or of the whole if it is a stream."""
+    starts = np.flatnonzero(ids[:-1] == EOS) + 1 if context == "sentence" else np.zeros(0, dtype=np.int64)
     return np.insert(ids.astype(np.int64), np.concatenate([[0], starts]), BOS)
 
 
@@ -239,7 +260,7 @@ def _estimate(tables: list[_Table], V: int) -> list[Level]:
             previous = levels[-1]
             levels[-1] = Level(previous.keys, previous.log_probability, np.log(gamma).astype(np.float32))
         with np.errstate(divide="ignore"):
-            log_probability = np.maximum(np.log(probability), LOG_ZERO).astype(np.float32)
+            log_probability = np.clip(np.log(probability), LOG_ZERO, 0).astype(np.float32)
         levels.append(Level(table.keys, log_probability, np.zeros(len(counts), dtype=np.float32)))
         lower = probability
     return levels

@@ -18,8 +18,8 @@ from typing import Any, NamedTuple
 
 from rnnlm.errors import TokenizerError
 
-MOST_DIGITS = 12  # of a frequency; jieba's largest has 6
-ENTRY = "a word, then perhaps its frequency (a whole number from 1), then perhaps a tag (a-z)"
+MOST_FREQUENT = 10**12  # far beyond jieba's own frequencies, which have 6 digits
+_ENTRY = re.compile(r"(?P<word>\S+)(\s+(?P<frequency>[1-9][0-9]{0,11}))?(\s+[a-z]+)?")
 
 
 class UserWord(NamedTuple):
@@ -100,24 +100,18 @@ def parse_user_dictionary(content: bytes, name: str) -> list[UserWord]:
     words = []
     for number, line in enumerate(content.removeprefix(b"\xef\xbb\xbf").split(b"\n"), 1):
         try:
-            fields = line.decode("utf-8").split()
+            entry = line.decode("utf-8").strip()
         except UnicodeDecodeError:
             raise TokenizerError(f"{name}, line {number} is not UTF-8. Convert the user dictionary to UTF-8.") from None
-        if fields:
-            word, *rest = fields
-            frequency = rest.pop(0) if rest and rest[0].lstrip("+-")[:1].isdigit() else None
-            if (
-                len(rest) > 1
-                or (rest and not re.fullmatch("[a-z]+", rest[0]))
-                or not (frequency is None or _is_frequency(frequency))
-            ):
-                raise TokenizerError(f"{name}, line {number} is {line.decode().strip()[:60]!r}; expected {ENTRY}.")
-            words.append(UserWord(word, None if frequency is None else int(frequency)))
+        if entry:
+            match = _ENTRY.fullmatch(entry)
+            if match is None:
+                raise TokenizerError(
+                    f"{name}, line {number} is {entry[:60]!r}; expected a word, then perhaps its frequency (a whole "
+                    "number from 1), then perhaps a tag (letters a-z)."
+                )
+            words.append(UserWord(match["word"], int(match["frequency"]) if match["frequency"] else None))
     return words
-
-
-def _is_frequency(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) <= MOST_DIGITS and int(text) > 0
 
 
 def is_user_word(entry: Any) -> bool:
@@ -128,7 +122,7 @@ def is_user_word(entry: Any) -> bool:
     return (
         type(word) is str
         and word.split() == [word]
-        and (frequency is None or (type(frequency) is int and 0 < frequency < 10**MOST_DIGITS))
+        and (frequency is None or (type(frequency) is int and 0 < frequency < MOST_FREQUENT))
     )
 
 

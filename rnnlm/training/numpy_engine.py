@@ -53,9 +53,19 @@ class NumpyEngine:
     def train_step(
         self, batch: Batch, state: Array | None, lr: float, key: tuple[int, ...]
     ) -> tuple[StepResult, Array]:
-        """One step of stochastic gradient descent; see `Engine`."""
+        """One step of stochastic gradient descent; see `Engine`.
+
+        Raises:
+            CheckpointError: the state, of a resumed training, does not fit.
+        """
         B = batch.inputs.shape[1]
-        state = self.network.zero_state(B) if state is None else state
+        zero = self.network.zero_state(B)
+        state = zero if state is None else state
+        if state.shape != zero.shape:
+            raise CheckpointError(
+                f"The state carried from the last batch has the shape {state.shape}; expected {zero.shape}. "
+                "The checkpoint is damaged: train again without --resume."
+            )
         work = partial(self._columns, batch, state, key, 1 / batch.tokens)
         parts = list(self._pool.map(work, self._shares(B))) if self._pool else [work(slice(0, B))]
         losses, states, all_grads = zip(*parts, strict=True)

@@ -132,7 +132,7 @@ class Trainer:
             now = self._clock()
             elapsed, started = now - started, now
             if not self._healthy(result):
-                yield self._recover(lr, elapsed)
+                yield self._recover(lr, elapsed, self.progress.step + 1)
                 continue
             self.carried = state
             self._advance(result, elapsed)
@@ -207,7 +207,7 @@ class Trainer:
             nats, tokens = self.engine.evaluate(self.valid)
             report.valid_nats_per_token = nats / tokens
             if not math.isfinite(report.valid_nats_per_token):
-                return self._recover(lr, elapsed)
+                return self._recover(lr, self._clock() - started, progress.step)
             self._compare(report)
         progress.train_nats, progress.train_tokens, progress.norms = 0.0, 0, 0.0
         self._since_evaluation = 0.0
@@ -239,11 +239,10 @@ class Trainer:
         per_token = result.nats / result.tokens
         return math.isfinite(result.gradient_norm) and math.isfinite(per_token) and per_token < self._explosion
 
-    def _recover(self, lr: float, elapsed: float) -> Report:
-        """Back to the last good state with half the learning rate."""
+    def _recover(self, lr: float, elapsed: float, at: int) -> Report:
+        """Back to the last good state with half the learning rate, after step `at` went wrong."""
         recoveries, used = self.progress.recoveries + 1, self.progress.seconds + elapsed
         lr_factor = self.progress.lr_factor * 0.5
-        at = self.progress.step + 1
         if recoveries > MOST_RECOVERIES:
             raise TrainingError(
                 f"The loss exploded {recoveries} times, the last time at step {at:,} with a learning rate of {lr:.2g}. "
@@ -251,6 +250,7 @@ class Trainer:
             )
         self._restore(self._good)
         self.progress.recoveries, self.progress.lr_factor = recoveries, lr_factor
+        self._since_evaluation = 0.0
         if self.config.seconds:
             self.progress.seconds = used
         report = self._report("recovery", lr, math.nan, 0, elapsed)
@@ -307,10 +307,12 @@ class Trainer:
             CheckpointError: the state is incomplete or does not fit.
         """
         try:
-            progress = Progress(**header["progress"])
-            steps = int(header["optimizer_steps"])
-        except (KeyError, TypeError, ValueError) as error:
+            progress, steps = Progress(**header["progress"]), header["optimizer_steps"]
+        except (KeyError, TypeError) as error:
             raise CheckpointError(f"The checkpoint's training state is damaged ({error}); train again.") from None
+        for name, value in {**asdict(progress), "optimizer_steps": steps}.items():
+            if not _plausible(name, value) or (name == "batch" and value >= self.batches.per_epoch):
+                raise CheckpointError(f"The checkpoint's training state has {value!r} as {name}; train again.")
         current = {n.removeprefix("current."): a for n, a in arrays.items() if n.startswith("current.")}
         slots = {n.removeprefix("optimizer."): a for n, a in arrays.items() if n.startswith("optimizer.")}
         self.engine.restore(current or best, steps, slots)
@@ -320,3 +322,13 @@ class Trainer:
             self.best_params = {name: np.copy(array) for name, array in best.items()}
         self.carried = arrays.get("carried_state")
         self._good = self._snapshot()
+
+
+def _plausible(name: str, value: Any) -> bool:
+    """Whether a value from a checkpoint is of the kind that `Progress` has under this name."""
+    default = getattr(Progress(), name, 0)
+    if default is None and value is None:
+        return True
+    if default is None or isinstance(default, float):
+        return type(value) in (int, float) and math.isfinite(value)
+    return type(value) is type(default) and (type(value) is not int or value >= 0)
