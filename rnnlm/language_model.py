@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from os import PathLike
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -13,12 +13,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from rnnlm import checkpoint
 from rnnlm.baselines.ngram import NgramModel
 from rnnlm.errors import CheckpointError, DirectionError, FillingError, VocabularyError
+from rnnlm.inference.dynamic import dynamic_nats
 from rnnlm.inference.filling import BLANK, fill_between, fill_forward
 from rnnlm.inference.generation import SamplingOptions, beam_search, sample
+from rnnlm.inference.lines import LineScorer
+from rnnlm.inference.mixture import Mixture
 from rnnlm.inference.scoring import sequence_totals
 from rnnlm.nn.bidirectional import BidirectionalNetwork
 from rnnlm.nn.network import Network, NetworkConfig
-from rnnlm.text.corpus import TokenizedCorpus, sequence
+from rnnlm.text.corpus import IdSequence, TokenizedCorpus, sequence
 from rnnlm.text.tokenizers import TOKENIZERS, Tokenizer
 from rnnlm.text.vocabulary import BOS, EOS, FIRST, UNK, Vocabulary
 
@@ -27,7 +30,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 CONTEXTS = ("sentence", "stream")
+Predictor = Network | NgramModel | Mixture
 BLANK_MARK = re.compile(r"_{4,}")
+LINES_AT_A_TIME = 4096  # lines and characters that `score` reads ahead at most
+CHARACTERS_AT_A_TIME = 1 << 18
 
 
 class Candidate(NamedTuple):
@@ -50,6 +56,29 @@ class Prediction(NamedTuple):
 
     context: str
     candidates: list[Candidate]
+
+
+class ScoredLine(NamedTuple):
+    """A line with the log probabilities of its tokens; what ends it is a token of it, <s> is not.
+
+    ids, log_probabilities (nats) and ranks (1: the most probable of all; None if not asked for) are (n,).
+    """
+
+    text: str
+    tokens: list[str]
+    ids: NDArray[np.int32]
+    log_probabilities: NDArray[np.float64]
+    ranks: NDArray[np.int64] | None
+
+    @property
+    def logprob_nats(self) -> float:
+        """ln p of the line: the sum over its tokens, unknown ones at the probability of <unk>."""
+        return float(self.log_probabilities.sum())
+
+    @property
+    def oov(self) -> int:
+        """Number of unknown tokens."""
+        return int((self.ids == UNK).sum())
 
 
 @dataclass(frozen=True)
@@ -100,7 +129,7 @@ class LanguageModel:
         self,
         tokenizer: Tokenizer,
         vocabulary: Vocabulary,
-        predictor: Network | NgramModel,
+        predictor: Predictor,
         context: str,
         training: Mapping[str, Any] | None = None,
     ) -> None:
@@ -131,7 +160,7 @@ class LanguageModel:
     @classmethod
     def from_parts(cls, header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> LanguageModel:
         """Model from a checkpoint's header and parameters."""
-        predictor: Network | NgramModel
+        predictor: Predictor
         vocabulary = Vocabulary.from_header(header.get("vocabulary"))
         if header.get("kind") == "rnn":
             predictor = network_of(NetworkConfig.from_header(header.get("network")), arrays)
@@ -156,7 +185,12 @@ class LanguageModel:
         """Write the checkpoint in one piece: the old file stays until the new one is complete.
 
         params: other parameters than the network's present ones. training_arrays: what --resume needs.
+
+        Raises:
+            CheckpointError: the file can not be written, or the model is a mixture.
         """
+        if isinstance(self.predictor, Mixture):
+            raise CheckpointError("A mixture of models is not saved; keep its models' files and mix them with --mix.")
         header: dict[str, Any] = {
             "kind": self.kind,
             "context": self.context,
@@ -174,7 +208,9 @@ class LanguageModel:
 
     @property
     def kind(self) -> str:
-        """What predicts: "rnn" or "ngram"."""
+        """What predicts: "rnn", "ngram" or "mixture"."""
+        if isinstance(self.predictor, Mixture):
+            return "mixture"
         return "ngram" if isinstance(self.predictor, NgramModel) else "rnn"
 
     @property
@@ -182,14 +218,15 @@ class LanguageModel:
         """The recurrent network.
 
         Raises:
-            CheckpointError: the model is an n-gram model.
+            CheckpointError: the model is an n-gram model or a mixture.
         """
-        if isinstance(self.predictor, NgramModel):
-            raise CheckpointError("This is an n-gram model; what was asked for needs a recurrent network.")
+        if isinstance(self.predictor, NgramModel | Mixture):
+            what = "an n-gram model" if isinstance(self.predictor, NgramModel) else "a mixture of models"
+            raise CheckpointError(f"This is {what}; what was asked for needs a recurrent network.")
         return self.predictor
 
     @property
-    def causal(self) -> Network | NgramModel:
+    def causal(self) -> Predictor:
         """The predictor, if it gives the next token's probability from those before it.
 
         Raises:
@@ -358,18 +395,89 @@ class LanguageModel:
             filled.append(FilledText(shown, float(share), "".join(pieces)))
         return filled
 
+    @property
+    def line_end(self) -> int | None:
+        """The id that ends a line: </s>, or in a stream of characters the newline; None if it never saw one."""
+        if self.reads_lines:
+            return EOS
+        newline = int(self.vocabulary.encode("\n")[0])
+        return None if newline == UNK else newline
+
+    def score(self, lines: Iterable[str], ranks: bool = False) -> Iterator[ScoredLine]:
+        r"""The log probability of every token of every line, lines without "\n"; each begins anew after <s>.
+
+        One result for each line, in order, whatever is in it; an empty line is its end alone. Lines are read a few
+        thousand at a time. Equal lines have equal scores, see `inference.lines.LineScorer`.
+
+        Raises:
+            DirectionError: the model is bidirectional.
+        """
+        scorer, end = LineScorer(self.causal, ranks), self.line_end
+        for texts in _blocks(lines):
+            tokens = [self.tokens(text) for text in texts]
+            if end is not None:
+                for each in tokens:
+                    each.append(self.vocabulary.token(end))
+            ids = [self._line_ids(each, end) for each in tokens]
+            for text, line, each, score in zip(texts, tokens, ids, scorer(ids), strict=True):
+                yield ScoredLine(text, line, each, *score)
+
+    def _line_ids(self, tokens: list[str], end: int | None) -> NDArray[np.int32]:
+        """Ids of a line's tokens; the last token is its end if there is one, whatever text may be spelt like it."""
+        ids = self.vocabulary.encode(tokens)
+        if end is not None:
+            ids[-1] = end
+        return ids
+
     def evaluate(self, corpus: TokenizedCorpus, threads: int = 1) -> Evaluation:
         """Log likelihood of a tokenized text; see `inference.scoring.sequence_nats` for how it is read."""
-        ids = sequence(corpus, self.vocabulary, 0, len(corpus.ids))
-        if not len(ids):
-            raise VocabularyError("The text has no tokens; nothing can be evaluated.")
+        ids = self.sequence(corpus)
         (nats, tokens), (oov_nats, oov) = sequence_totals(self.causal, ids, self.context, (UNK,), threads)
         return Evaluation(tokens, oov, corpus.characters, -nats, -oov_nats)
+
+    def evaluate_dynamically(self, corpus: TokenizedCorpus, lr: float, window: int) -> Evaluation:
+        """The same for a network that keeps learning while it reads; see `inference.dynamic`. This model is left as is.
+
+        Raises:
+            CheckpointError: the model is no network.
+            DirectionError: it is bidirectional.
+        """
+        network = self.causal if isinstance(self.causal, Network) else self.network  # each says why not
+        ids = self.sequence(corpus)
+        nats = dynamic_nats(network, ids, self.context, lr, window)
+        unknown = ids[:] == UNK
+        return Evaluation(
+            len(ids), int(unknown.sum()), corpus.characters, -float(nats.sum()), -float(nats[unknown].sum())
+        )
+
+    def sequence(self, corpus: TokenizedCorpus) -> IdSequence:
+        """A tokenized text as ids of this model.
+
+        Raises:
+            VocabularyError: it has no tokens.
+        """
+        if not len(corpus.ids):
+            raise VocabularyError("The text has no tokens; nothing can be evaluated.")
+        return sequence(corpus, self.vocabulary)
 
 
 def network_of(config: NetworkConfig, params: Mapping[str, NDArray[Any]]) -> Network:
     """The network that a configuration describes: of one direction or two."""
     return (BidirectionalNetwork if config.bidirectional else Network)(config, params)
+
+
+def _blocks(lines: Iterable[str]) -> Iterator[list[str]]:
+    """Lines in blocks that are large enough to be scored together and small enough to be kept in memory."""
+    block: list[str] = []
+    characters = 0
+    for line in lines:
+        block.append(line)
+        characters += len(line)
+        if len(block) == LINES_AT_A_TIME or characters >= CHARACTERS_AT_A_TIME:
+            yield block
+            block, characters = [], 0
+    if block:
+        yield block
 
 
 def reads_lines(level: str, context: str) -> bool:

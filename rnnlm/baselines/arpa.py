@@ -8,8 +8,8 @@ r"""ARPA files: n-gram models as text, as KenLM, SRILM and most speech recognise
 
 Tokens stand between spaces, so a token that holds white space has no spelling of its own; nor has a token of the text
 that spells <s>, </s> or <unk>. Where a vocabulary has such tokens, as one of characters does, the file begins with the
-comment `# rnnlm escapes`, and in its tokens \u0020 stands for the character with that number; a backslash is escaped
-as well, so that every token is read back as it was. Files without such tokens have neither comment nor escapes.
+comment `# rnnlm escapes`, and in its tokens \u0020; stands for the character with that hexadecimal number; backslashes
+are escaped as well, so that every token is read back as it was. Other files have neither the comment nor escapes.
 """
 
 import contextlib
@@ -28,8 +28,9 @@ from rnnlm.errors import CheckpointError
 from rnnlm.nn.numerics import Array
 from rnnlm.text.vocabulary import FIRST, SPECIALS, UNK
 
+File = BinaryIO | gzip.GzipFile
 LN10 = np.log(10)
-ESCAPED = b"# rnnlm escapes: \\u0020 stands for a space, and so on\n"
+ESCAPED = b"# rnnlm escapes: \\u0020; stands for a space, and so on\n"
 LONGEST_LINE = 1 << 20  # bytes
 _CHUNK = 1 << 16
 _RESERVED = {*SPECIALS, "<UNK>"}  # KenLM takes <UNK> for <unk>
@@ -40,7 +41,7 @@ _ESCAPE = re.compile(r"\\u([0-9a-f]{4,6});")
 # --- writing ------------------------------------------------------------------------------------------------------
 
 
-def write_arpa(model: NgramModel, tokens: Sequence[str], file: BinaryIO) -> None:
+def write_arpa(model: NgramModel, tokens: Sequence[str], file: File) -> None:
     """Write a model whose ids from 3 on are `tokens`, as UTF-8.
 
     Numbers have nine digits, which bring the same 32-bit floats back when the file is read.
@@ -107,7 +108,7 @@ def read_arpa(path: str | PathLike[str]) -> tuple[NgramModel, list[str]]:
     """
     try:
         with contextlib.ExitStack() as stack:
-            file: BinaryIO = stack.enter_context(open(path, "rb"))
+            file: File = stack.enter_context(open(path, "rb"))
             if file.read(2) == b"\x1f\x8b":
                 file.seek(0)
                 file = stack.enter_context(gzip.open(file))
@@ -125,7 +126,7 @@ def read_arpa(path: str | PathLike[str]) -> tuple[NgramModel, list[str]]:
 class _Lines:
     """Lines of a file one after the other, with their number for what is to be said about them."""
 
-    def __init__(self, file: BinaryIO, name: str) -> None:
+    def __init__(self, file: File, name: str) -> None:
         self._file, self._name, self.number = file, name, 0
 
     def next(self) -> bytes:
@@ -232,8 +233,8 @@ def _read_section(lines: _Lines, k: int, count: int, ids: dict[bytes, int]) -> _
         fields = line.split()
         if not k + 1 <= len(fields) <= k + 2:
             lines.fail(
-                f"found {_shown(line)} where a log10 probability, {k} word{'s' * (k > 1)} and perhaps a back-off weight "
-                f"were expected: \\data\\ says {count:,} {k}-grams"
+                f"found {_shown(line)} where a log10 probability, {k} word{'s' * (k > 1)} and perhaps a back-off "
+                f"weight were expected: \\data\\ says {count:,} {k}-grams"
             )
         if k == 1:
             _add_word(lines, fields[1], ids, seen)

@@ -45,6 +45,11 @@ class Level:
         return np.where((context >= 0) & (self.keys[index] == wanted), index, -1)
 
 
+def _picked(values: Array, index: Array) -> Array:
+    """Value at each index, 0 where it is -1; a short text may have no n-grams of an order at all."""
+    return np.where(index >= 0, values[index], 0.0) if len(values) else np.zeros(np.shape(index))
+
+
 class NgramModel:
     """An n-gram model with the interface of `inference.model.SequenceModel`.
 
@@ -121,8 +126,8 @@ class NgramModel:
         for k in range(1, self.order):
             context = contexts[..., k - 1]
             found = self.levels[k].find(context, words, self.vocabulary_size)
-            backoff = np.where(context >= 0, self.levels[k - 1].backoff[context], 0.0)
-            result = np.where(found >= 0, self.levels[k].log_probability[found], result + backoff)
+            backed_off = result + _picked(self.levels[k - 1].backoff, context)
+            result = np.where(found >= 0, _picked(self.levels[k].log_probability, found), backed_off)
         return result
 
     def nats(self, inputs: Array, targets: Array, state: Array, keep: Array | None = None) -> tuple[Array, Array]:

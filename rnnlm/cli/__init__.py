@@ -22,6 +22,7 @@ COMMANDS = {
     "sample": ("rnnlm.cli.sample:sample", "Write text."),
     "fill": ("rnnlm.cli.fill:fill", "Rank what fits into the blanks of a sentence."),
     "eval": ("rnnlm.cli.evaluate:evaluate", "Measure a model on a text: perplexity, bits per character."),
+    "ngram": ("rnnlm.cli.ngram:ngram", "Train an n-gram model, the baseline."),
     "info": ("rnnlm.cli.info:info", "Show what is in a checkpoint."),
     "lab": ("rnnlm.cli.lab:lab", "The steps of a recurrent language model with live numbers."),
 }

@@ -48,6 +48,48 @@ def threads_option(function: Function) -> Function:
     )(function)
 
 
+class MixPart(click.ParamType[tuple[str, float | None]]):
+    """A second model and its weight, as other.npz:0.3; the weight is None where it is left out."""
+
+    name = "FILE:WEIGHT"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, float | None]:
+        """File and weight."""
+        path, _, number = str(value).rpartition(":")
+        try:
+            weight = float(number)
+        except ValueError:
+            return str(value), None
+        if not path or not 0 < weight < 1:
+            self.fail(
+                f"{value!r} has the weight {number}; write FILE:WEIGHT with a weight between 0 and 1.", param, ctx
+            )
+        return path, weight
+
+
+def mix_option(needs_weights: bool = True) -> Callable[[Function], Function]:
+    """Add --mix; the command's `mix` is a list of files and weights, for `rnnlm.mixing.mixed`."""
+
+    def check(
+        ctx: click.Context, param: click.Parameter, value: tuple[tuple[str, float | None], ...]
+    ) -> list[tuple[str, float | None]]:
+        weights = [weight for _, weight in value]
+        if needs_weights and None in weights:
+            raise click.BadParameter(f"{value[weights.index(None)][0]} has no weight; write FILE:0.3.", ctx, param)
+        if sum(weight or 0 for weight in weights) >= 1:
+            raise click.BadParameter("the weights sum to 1 or more; nothing is left for the model.", ctx, param)
+        return list(value)
+
+    return click.option(
+        "--mix",
+        type=MixPart(),
+        multiple=True,
+        callback=check,
+        help="Mix the probabilities with those of another model, .npz or ARPA file, of this weight; repeatable. The "
+        "model itself has the rest.",
+    )
+
+
 def load_model(path: Path) -> "LanguageModel":
     """Model of a checkpoint file."""
     from rnnlm.language_model import LanguageModel

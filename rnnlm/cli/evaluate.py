@@ -1,19 +1,68 @@
 """rnnlm eval: how well a model predicts a text."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
-from rnnlm.cli.common import json_option, load_model, model_option, note, print_json, threads_option, use_threads
+from rnnlm.cli.common import (
+    json_option,
+    load_model,
+    mix_option,
+    model_option,
+    note,
+    print_json,
+    threads_option,
+    use_threads,
+)
+from rnnlm.cli.ngram import LARGEST_ORDER, possible_contexts
+from rnnlm.cli.tables import table
+
+if TYPE_CHECKING:
+    from rnnlm.cli.comparison import Comparison, Row
+    from rnnlm.language_model import Evaluation, LanguageModel
 
 
 @click.command("eval")
 @click.argument("file", nargs=-1, required=True)
 @model_option
-@click.option("--encoding", default=None, show_default="detected", help="Encoding of the text, such as gb18030.")
+@click.option("--encoding", default=None, show_default="detected", help="Encoding of the texts, such as gb18030.")
+@mix_option(needs_weights=False)
+@click.option("--tune", multiple=True, metavar="HELD_OUT", help="Find the weights of --mix that suit this text best.")
+@click.option(
+    "--baseline",
+    default=None,
+    metavar="N|FILE",
+    help="Set n-gram models of order 1 to N beside the model, trained on --baseline-corpus; or the model of a file.",
+)
+@click.option("--baseline-corpus", multiple=True, metavar="TRAIN", help="The text that the model was trained on.")
+@click.option("--dynamic", is_flag=True, help="Also measure a copy of the network that keeps learning as it reads.")
+@click.option(
+    "--dynamic-lr", type=click.FloatRange(0, min_open=True), default=0.5, show_default=True, help="Its learning rate."
+)
+@click.option(
+    "--dynamic-window", type=click.IntRange(1), default=20, show_default=True, help="Tokens it reads between two steps."
+)
 @threads_option
 @json_option
-def evaluate(file: tuple[str, ...], model_path: Path, encoding: str | None, threads: int | None, as_json: bool) -> None:
+@click.pass_context
+def evaluate(
+    ctx: click.Context,
+    file: tuple[str, ...],
+    model_path: Path,
+    encoding: str | None,
+    mix: list[tuple[str, float | None]],
+    tune: tuple[str, ...],
+    baseline: str | None,
+    baseline_corpus: tuple[str, ...],
+    dynamic: bool,
+    dynamic_lr: float,
+    dynamic_window: int,
+    threads: int | None,
+    as_json: bool,
+) -> None:
     """Measure the model on FILE: text files, folders, .gz, or "-" for stdin.
 
     \b
@@ -21,29 +70,66 @@ def evaluate(file: tuple[str, ...], model_path: Path, encoding: str | None, thre
     perplexity        exp(nats per token)
     bits per char     -log2 p(text) / characters, line ends included: the one figure that compares character and
                       word models, whatever their vocabularies
+
+    \b
+    rnnlm eval test.txt --baseline 3 --baseline-corpus train.txt    beside 1-, 2- and 3-grams of the same text
+    rnnlm eval test.txt --mix ngram.npz:0.3                         0.7 of the model, 0.3 of another
+    rnnlm eval test.txt --mix ngram.npz --tune valid.txt            the best weights for valid.txt, on test.txt
     """
+    order = _check_usage(ctx, mix, tune, baseline, baseline_corpus, dynamic)
     threads = use_threads(threads)
-    from rnnlm.text.corpus import tokenize_corpus
+    from rnnlm.cli.comparison import Asked, compare, figures
 
     model = load_model(model_path)
-    corpus = tokenize_corpus(list(file), model.tokenizer, lines=model.reads_lines, encoding=encoding)
-    for message in corpus.notes:
+    learning = (dynamic_lr, dynamic_window) if dynamic else None
+    asked = Asked(mix, tune, order, None if order else baseline, baseline_corpus, learning)
+    found = compare(model, str(model_path), file, encoding, asked, threads)
+    for message in found.notes:
         note(message)
-    result = model.evaluate(corpus, threads)
     if as_json:
-        print_json(
-            {
-                "tokens": result.tokens,
-                "oov": result.oov,
-                "characters": result.characters,
-                "logprob_nats": result.logprob_nats,
-                "nats_per_token": result.nats_per_token,
-                "perplexity": result.perplexity,
-                "perplexity_excluding_oov": result.perplexity_excluding_oov,
-                "bits_per_char": result.bits_per_char,
-            }
-        )
+        more = {name: [row.to_json() for row in rows] for name, rows in found.groups.items()}
+        size = {"bytes": found.measured.bytes} if more else {}
+        print_json(figures(found.measured.evaluation) | size | more)
         return
+    _show(found.measured.evaluation, model)
+    if found.groups:
+        _show_rows(found, asked.tune)
+
+
+def _check_usage(
+    ctx: click.Context,
+    mix: list[tuple[str, float | None]],
+    tune: tuple[str, ...],
+    baseline: str | None,
+    baseline_corpus: tuple[str, ...],
+    dynamic: bool,
+) -> int:
+    """Order of the baselines to be trained; 0 for none. Combinations that make no sense are refused."""
+    missing = [path for path, weight in mix if weight is None]
+    if tune and (not mix or len(missing) < len(mix)):
+        raise click.UsageError("--tune finds the weights of --mix: give --mix FILE, without a weight, beside it.")
+    if missing and not tune:
+        raise click.UsageError(f"--mix {missing[0]} has no weight; write {missing[0]}:0.3, or let --tune find it.")
+    if mix and dynamic:
+        raise click.UsageError("--dynamic measures a network alone; leave out --mix.")
+    for name in ("dynamic_lr", "dynamic_window"):
+        if not dynamic and ctx.get_parameter_source(name) == ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"--{name.replace('_', '-')} goes with --dynamic.")
+    order = int(baseline) if baseline is not None and baseline.isdecimal() else 0
+    if baseline_corpus and not order:
+        raise click.UsageError("--baseline-corpus is for --baseline N, n-gram models to be trained on it.")
+    if baseline is not None and baseline.isdecimal():
+        if not 1 <= order <= LARGEST_ORDER:
+            raise click.UsageError(f"--baseline {baseline}: n-gram models have the orders 1 to {LARGEST_ORDER}.")
+        if not baseline_corpus:
+            raise click.UsageError(
+                f"--baseline {baseline} is trained on the spot: name the text that the model was trained on with "
+                "--baseline-corpus TRAIN, or give the file of a model that `rnnlm ngram train` made."
+            )
+    return order
+
+
+def _show(result: "Evaluation", model: "LanguageModel") -> None:
     unit = "with </s> at each line's end" if model.reads_lines else "line ends included"
     click.echo(f"tokens                    {result.tokens:,} ({unit}), {result.oov:,} of them unknown")
     click.echo(f"characters                {result.characters:,}")
@@ -51,3 +137,44 @@ def evaluate(file: tuple[str, ...], model_path: Path, encoding: str | None, thre
     click.echo(f"perplexity                {result.perplexity:.4g}   (exp of it; unknown words counted as <unk>)")
     click.echo(f"perplexity excluding OOV  {result.perplexity_excluding_oov:.4g}   (unknown words left out of the sum)")
     click.echo(f"bits per character        {result.bits_per_char:.4f}   (-log2 p(text) / characters)")
+
+
+def _show_rows(found: "Comparison", tuned_on: Sequence[str]) -> None:
+    """All that was measured side by side, and what the columns mean."""
+    columns = {
+        "model": lambda row: row.name,
+        "perplexity": lambda row: f"{row.evaluation.perplexity:.4g}",
+        "bits per char": lambda row: f"{row.evaluation.bits_per_char:.4f}",
+        "weight": lambda row: f"{row.facts['weight']:.4f}" if "weight" in row.facts else "",
+        "size": lambda row: _megabytes(row.bytes),
+        "contexts": _contexts,
+    }
+    cells = {title: [cell(row) for row in found.rows] for title, cell in columns.items()}
+    shown = {title: column for title, column in cells.items() if any(column)}
+    click.echo()
+    click.echo(table(zip(*shown.values(), strict=True), list(shown), "l" + "r" * len(shown)))
+    click.echo()
+    if "mixture" in found.groups:
+        source = f"found by EM on {' '.join(tuned_on)}" if tuned_on else "as given"
+        click.echo(f"mixture: sum of weight x probability, weights {source}")
+    if "dynamic" in found.groups:
+        facts = found.groups["dynamic"][0].facts
+        click.echo(
+            f"dynamic evaluation: a copy of the network that learns from every {facts['window']} tokens after it was "
+            f"measured on them (SGD, lr {facts['lr']:g}); not comparable with a model that only reads"
+        )
+    if "contexts" in shown:
+        click.echo("contexts: different ones of n - 1 words that the n-gram model stores / that are possible")
+    if "size" in shown:
+        click.echo("size: of the arrays that a prediction needs; a file for --resume holds more")
+
+
+def _megabytes(size: int | None) -> str:
+    return "" if size is None else f"{size / 1e6:.2f} MB"
+
+
+def _contexts(row: "Row") -> str:
+    """Stored and possible contexts of the highest order."""
+    if "contexts" not in row.facts:
+        return ""
+    return f"{row.facts['contexts'][-1]:,} / {possible_contexts(row.facts['vocabulary'], row.facts['order'])}"

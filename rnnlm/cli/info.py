@@ -1,11 +1,14 @@
 """rnnlm info: what is in a checkpoint."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from rnnlm.cli.common import json_option, model_option, print_json
+
+if TYPE_CHECKING:
+    from rnnlm.language_model import LanguageModel
 
 
 @click.command()
@@ -18,20 +21,36 @@ def info(checkpoint: Path | None, model_path: Path, as_json: bool) -> None:
 
     path = checkpoint or model_path
     model = LanguageModel.load(path)
-    config, training = model.network.config, model.training
-    state = training.get("state", {}).get("progress", {})
     facts: dict[str, Any] = {
         "format": "rnnlm 1",
+        "kind": model.kind,
         "bytes": path.stat().st_size,
         "level": model.level,
         "context": model.context,
         "tokenizer": model.tokenizer.options(),
+        "vocabulary": len(model.vocabulary),
+        **(_ngram_facts(model) if model.kind == "ngram" else _network_facts(model)),
+    }
+    if as_json:
+        print_json(facts)
+        return
+    training = facts.pop("training")
+    options = training.pop("options") or {}
+    for key, value in [*facts.items(), *training.items(), *((f"  {k}", v) for k, v in options.items())]:
+        click.echo(f"{key:<22}{_shown(value)}")
+    click.echo(f"{'most frequent':<22}{' '.join(map(repr, model.vocabulary.tokens[:10]))}")
+
+
+def _network_facts(model: "LanguageModel") -> dict[str, Any]:
+    config, training = model.network.config, model.training
+    state = training.get("state", {}).get("progress", {})
+    return {
         "cell": config.cell,
         "activation": config.activation,
+        "bidirectional": config.bidirectional,
         "hidden_size": config.hidden_size,
         "num_layers": config.num_layers,
         "embedding_size": config.embedding_size,
-        "vocabulary": len(model.vocabulary),
         "parameters": model.network.parameter_count,
         "training": {
             "steps": state.get("step"),
@@ -41,14 +60,21 @@ def info(checkpoint: Path | None, model_path: Path, as_json: bool) -> None:
             "options": training.get("options"),
         },
     }
-    if as_json:
-        print_json(facts)
-        return
-    training_facts = facts.pop("training")
-    options = training_facts.pop("options") or {}
-    for key, value in [*facts.items(), *training_facts.items(), *((f"  {k}", v) for k, v in options.items())]:
-        click.echo(f"{key:<22}{_shown(value)}")
-    click.echo(f"{'most frequent':<22}{' '.join(map(repr, model.vocabulary.tokens[:10]))}")
+
+
+def _ngram_facts(model: "LanguageModel") -> dict[str, Any]:
+    from rnnlm.baselines.ngram import NgramModel
+
+    assert isinstance(model.predictor, NgramModel)
+    corpus = model.training.get("corpus", {})
+    return {
+        "cell": None,
+        "order": model.predictor.order,
+        "ngrams": model.predictor.ngram_counts(),
+        "contexts": model.predictor.context_counts(),
+        "parameters": sum(array.size for array in model.predictor.arrays().values()),
+        "training": {"tokens": corpus.get("train_tokens"), "options": model.training.get("options")},
+    }
 
 
 def _shown(value: Any) -> str:
@@ -57,5 +83,6 @@ def _shown(value: Any) -> str:
     if isinstance(value, bool) or value is None:
         return {True: "yes", False: "no", None: "-"}[value]
     if isinstance(value, list):
-        return f"{len(value)} entries"
+        numbers = all(type(each) is int for each in value)
+        return " ".join(f"{each:,}" for each in value) if numbers and value else f"{len(value)} entries"
     return f"{value:,}" if isinstance(value, int) else f"{value:g}" if isinstance(value, float) else str(value)

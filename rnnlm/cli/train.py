@@ -3,7 +3,6 @@
 import difflib
 import math
 import signal
-import sys
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +14,7 @@ import click
 from click.core import ParameterSource
 
 from rnnlm.cli.common import DEFAULT_MODEL, note, threads_option, use_threads
-from rnnlm.errors import RnnlmError
+from rnnlm.cli.texts import check_output, reading_bar, text_options
 
 if TYPE_CHECKING:
     from rnnlm.cli.training_run import Run
@@ -83,27 +82,7 @@ def _names(parameter: click.Parameter) -> list[str]:
     callback=read_config,
     help="TOML file with options, such as hidden-size = 512.",
 )
-@click.option(
-    "--level", type=click.Choice(["auto", "char", "word"]), default="auto", help="What a token is; auto = word."
-)
-@click.option(
-    "--context",
-    type=click.Choice(["sentence", "stream"]),
-    default=None,
-    show_default="word: sentence, char: stream",
-    help="Every line for itself, or the text in one piece.",
-)
-@click.option(
-    "--segmenter",
-    type=click.Choice(["auto", "jieba", "spaces"]),
-    default="auto",
-    help="Chinese words by jieba or by the text's own spaces; auto looks at each line.",
-)
-@click.option("--hmm", is_flag=True, help="Let jieba guess words that are not in its dictionary.")
-@click.option("--user-dict", type=click.Path(dir_okay=False), default=None, help="More words for jieba, one a line.")
-@click.option("--encoding", default=None, show_default="detected", help="Encoding of the text, such as gb18030.")
-@click.option("--min-count", type=click.IntRange(1), default=1, help="Tokens seen less often become <unk>.")
-@click.option("--vocab-size", type=click.IntRange(4), default=None, show_default="all", help="Keep the most frequent.")
+@text_options
 @click.option("--valid", type=str, default=None, help="Text to validate on, instead of a part of CORPUS.")
 @click.option(
     "--valid-fraction",
@@ -115,7 +94,13 @@ def _names(parameter: click.Parameter) -> list[str]:
 @click.option(
     "--activation", type=click.Choice(["tanh", "relu", "sigmoid", "identity"]), default="tanh", help="Of the rnn cell."
 )
-@click.option("--hidden-size", type=click.IntRange(1, 65536), default=256, help="Units in a layer.")
+@click.option(
+    "--hidden-size",
+    type=click.IntRange(1, 65536),
+    default=None,
+    show_default="128 or 256 by the text's size",
+    help="Units in a layer.",
+)
 @click.option("--num-layers", type=click.IntRange(1, 100), default=1, help="Recurrent layers.")
 @click.option("--embedding-size", type=click.IntRange(0, 65536), default=128, help="0: one-hot input.")
 @click.option(
@@ -126,7 +111,8 @@ def _names(parameter: click.Parameter) -> list[str]:
 @click.option(
     "--dropout",
     type=click.FloatRange(0, 1, max_open=True),
-    default=0.2,
+    default=None,
+    show_default="0.4 or 0.2 by the text's size",
     help="Share of the non-recurrent connections to drop.",
 )
 @click.option(
@@ -135,19 +121,25 @@ def _names(parameter: click.Parameter) -> list[str]:
     default="uniform",
     help="Initial weights; article: +-1e-4.",
 )
-@click.option("--bptt", type=click.IntRange(1), default=64, help="Steps to propagate back through time.")
+@click.option(
+    "--bptt",
+    type=click.IntRange(1),
+    default=None,
+    show_default="char: 64, word: 32",
+    help="Steps to propagate back through time.",
+)
 @click.option(
     "--batch-size",
     type=click.IntRange(1),
     default=None,
-    show_default="4 to 32 by the text's size",
+    show_default="8 to 32 by the text's size",
     help="Columns read at once.",
 )
 @click.option(
     "--epochs",
     type=click.FloatRange(0, min_open=True),
     default=None,
-    show_default="3 to 40 by the text's size",
+    show_default="3 to 20 by the text's size",
     help="Passes over the text.",
 )
 @click.option("--time", type=Duration(), default=None, help="Train so long instead: 90s, 10m, 2h.")
@@ -224,14 +216,14 @@ def train(
     rnnlm train corpus.txt --time 10m --level char -o model.npz
     """
     _check_usage(ctx, resume, init_from, chosen)
-    _check_output(output)
+    check_output(output)
     threads = use_threads(threads)
     from rnnlm.cli.progress import History
     from rnnlm.cli.training_run import Options, Sources, prepare
 
     given = {n: v for n, v in chosen.items() if ctx.get_parameter_source(n) != ParameterSource.DEFAULT}
     run = prepare(
-        Sources(list(corpus), valid, encoding, _reading_bar()),
+        Sources(list(corpus), valid, encoding, reading_bar()),
         Options(**chosen),
         threads,
         resume=output if resume else None,
@@ -259,29 +251,6 @@ def _check_usage(ctx: click.Context, resume: bool, init_from: Path | None, chose
         raise click.UsageError("--epochs and --time exclude each other.")
     if ctx.get_parameter_source("activation") != ParameterSource.DEFAULT and chosen["cell"] != "rnn":
         raise click.UsageError(f"--activation is for --cell rnn; {chosen['cell']} has its own.")
-
-
-def _check_output(output: Path) -> None:
-    """Find out before hours of training that the result could not be written."""
-    if not output.absolute().parent.is_dir():
-        raise RnnlmError(f"The folder {output.parent} for --output does not exist. Create it or choose another.")
-
-
-def _reading_bar() -> Any:
-    """A bar for reading and tokenizing, shown in a terminal if it takes a while."""
-    if not sys.stderr.isatty():
-        return None
-    from tqdm import tqdm
-
-    bar = tqdm(file=sys.stderr, unit="B", unit_scale=True, desc="Reading", delay=0.5, leave=False)
-
-    def progress(done: int, total: int) -> None:
-        bar.total = total
-        bar.update(done - bar.n)
-        if done >= total:
-            bar.close()
-
-    return progress
 
 
 def _introduce(run: "Run", threads: int, resumed: bool) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from rnnlm import checkpoint
+from rnnlm.cli.texts import make_tokenizer
 from rnnlm.errors import CheckpointError, CorpusError, TokenizerError, TrainingError, VocabularyError
 from rnnlm.language_model import LanguageModel, network_of, reads_lines
 from rnnlm.nn.bidirectional import BidirectionalNetwork
@@ -19,11 +20,12 @@ from rnnlm.nn.optimizers import OPTIMIZERS
 from rnnlm.text.batches import Batches, BatchSource, SentenceBatches
 from rnnlm.text.corpus import IdSequence, TokenizedCorpus, sequence, tokenize_corpus
 from rnnlm.text.segmentation import read_user_dictionary
-from rnnlm.text.tokenizers import Tokenizer, WordTokenizer, tokenizer_class
+from rnnlm.text.tokenizers import Tokenizer
 from rnnlm.text.vocabulary import BOS, FIRST, Vocabulary
 from rnnlm.training.numpy_engine import NumpyEngine
 from rnnlm.training.trainer import Trainer, TrainingConfig
 
+SMALL_TEXT = 200_000  # tokens
 INIT = 0  # stream of randomness for initial weights, beside those of text.batches and numpy_engine
 
 
@@ -40,13 +42,13 @@ class Options:
     vocab_size: int | None = None
     cell: str = "lstm"
     activation: str = "tanh"
-    hidden_size: int = 256
+    hidden_size: int | None = None
     num_layers: int = 1
     embedding_size: int = 128
     bidirectional: bool = False
-    dropout: float = 0.2
+    dropout: float | None = None
     init: str = "uniform"
-    bptt: int = 64
+    bptt: int | None = None
     batch_size: int | None = None
     epochs: float | None = None
     time: float | None = None
@@ -208,26 +210,30 @@ def _text_settings(options: Options, old: LanguageModel | None) -> tuple[Tokeniz
                 "Leave it out: the checkpoint has its own copy."
             )
         return old.tokenizer, old.context
-    kind = tokenizer_class(options.level)
-    if kind is WordTokenizer:
-        tokenizer: Tokenizer = WordTokenizer(options.segmenter, options.hmm, dictionary)
-    else:
-        tokenizer = kind()
+    tokenizer = make_tokenizer(options.level, options.segmenter, options.hmm, dictionary)
     stream = tokenizer.name == "char" and not options.bidirectional
     return tokenizer, options.context or ("stream" if stream else "sentence")
 
 
 def _filled_in(options: Options, train_tokens: int) -> Options:
-    """Options with the open ones chosen to fit the size of the text."""
-    chosen = asdict(options)
-    if options.batch_size is None:  # at least some twenty steps an epoch, where the text has that much to give
-        chosen["batch_size"] = int(np.clip(train_tokens // (20 * options.bptt), 4, 32))
-        chosen["batch_size"] = max(1, min(chosen["batch_size"], train_tokens // 2))
-    if options.epochs is None and options.time is None:
-        chosen["epochs"] = float(np.clip(round(5e6 / max(1, train_tokens)), 3, 40))
-    if options.lr is None:
-        chosen["lr"] = OPTIMIZERS[options.optimizer].default_lr
-    return Options(**chosen)
+    """Options with the open ones chosen to fit the size of the text.
+
+    A small text is learnt by heart by a large network, so it gets a smaller one, more dropout and smaller batches, of
+    which an epoch then has a hundred or more.
+    """
+    small = train_tokens < SMALL_TEXT
+    bptt = options.bptt or (64 if options.level == "char" else 32)
+    batch_size = int(np.clip(train_tokens // (100 * bptt), 8, 32))
+    fitting: dict[str, Any] = {
+        "hidden_size": 128 if small else 256,
+        "dropout": 0.4 if small else 0.2,
+        "bptt": bptt,
+        "batch_size": max(1, min(batch_size, train_tokens // 2)),
+        "lr": OPTIMIZERS[options.optimizer].default_lr,
+    }
+    if options.time is None:
+        fitting["epochs"] = float(np.clip(round(5e6 / max(1, train_tokens)), 3, 20))
+    return replace(options, **{name: value for name, value in fitting.items() if getattr(options, name) is None})
 
 
 # --- text -------------------------------------------------------------------------------------------------------
@@ -294,7 +300,11 @@ def _check_corpus(header: Mapping[str, Any], texts: _Texts) -> None:
 
 def _network(options: Options, texts: _Texts, old: LanguageModel | None) -> Network:
     if old is not None and old.vocabulary.tokens == texts.vocabulary.tokens:
-        return network_of(replace(old.network.config, dropout=options.dropout), old.network.params)
+        config = old.network.config
+        dropout = config.dropout if options.dropout is None else options.dropout
+        return network_of(replace(config, dropout=dropout), old.network.params)
+    assert options.hidden_size is not None
+    assert options.dropout is not None
     config = NetworkConfig(
         vocabulary_size=len(texts.vocabulary),
         cell=options.cell,
@@ -338,7 +348,6 @@ def _mapped(network: Network, vocabulary: Vocabulary, old: LanguageModel) -> Net
 
 
 def _trainer(model: LanguageModel, texts: _Texts, options: Options, threads: int) -> Trainer:
-    assert options.batch_size is not None
     assert options.lr is not None
     engine = NumpyEngine(
         model.network,
@@ -348,7 +357,7 @@ def _trainer(model: LanguageModel, texts: _Texts, options: Options, threads: int
         objective=options.loss,
         threads=threads,
     )
-    batches = _batches(model, texts, options, options.batch_size)
+    batches = _batches(model, texts, options)
     config = TrainingConfig(
         epochs=options.epochs or 0.0,
         seconds=options.time or 0.0,
@@ -361,11 +370,13 @@ def _trainer(model: LanguageModel, texts: _Texts, options: Options, threads: int
     return Trainer(engine, batches, texts.valid, config, len(texts.vocabulary))
 
 
-def _batches(model: LanguageModel, texts: _Texts, options: Options, batch_size: int) -> BatchSource:
+def _batches(model: LanguageModel, texts: _Texts, options: Options) -> BatchSource:
+    assert options.batch_size is not None
+    assert options.bptt is not None
     if options.bidirectional:
-        return SentenceBatches(texts.train, batch_size, options.bptt, options.seed)
+        return SentenceBatches(texts.train, options.batch_size, options.bptt, options.seed)
     rare = texts.counts == 1 if options.min_count == 1 else None
-    return Batches(texts.train, batch_size, options.bptt, model.context, options.seed, rare=rare)
+    return Batches(texts.train, options.batch_size, options.bptt, model.context, options.seed, rare=rare)
 
 
 def _parameters(arrays: Mapping[str, Array]) -> dict[str, Array]:

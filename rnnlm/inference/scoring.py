@@ -97,6 +97,21 @@ def _column_nats(model: SequenceModel, columns: _Columns) -> Iterator[tuple[Arra
         yield targets, nats, counted
 
 
+def token_nats(model: SequenceModel, sequence: Sequence, context: str, threads: int = 1) -> Array:
+    """Negative log probability in nats of every token (N,), in the text's order; see `sequence_nats`."""
+
+    def work(columns: _Columns) -> Array:
+        windows = [(nats, counted) for _, nats, counted in _column_nats(model, columns)]
+        nats, counted = (np.concatenate(parts).T for parts in zip(*windows, strict=True))
+        return nats[counted]  # column after column, each from its own first token to its last
+
+    if len(sequence) == 0:
+        return np.zeros(0)
+    pieces = _pieces(_lay_out(sequence, context, COLUMNS), threads)
+    with ThreadPoolExecutor(threads) as pool:
+        return np.concatenate(list(pool.map(work, pieces)))
+
+
 def sequence_nats(model: SequenceModel, sequence: Sequence, context: str, threads: int = 1) -> tuple[float, int]:
     """Summed negative log likelihood in nats, and the number of tokens (all of them; </s> too).
 

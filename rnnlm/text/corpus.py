@@ -29,6 +29,9 @@ from rnnlm.text.vocabulary import BOS, EOS, FIRST, UNK, Vocabulary
 CACHE_VERSION = 1  # to be raised when equal text and settings give other ids than before
 LONGEST_LINE = 1 << 20  # characters; a longer line is read in parts, so that memory stays small
 _CHUNK = 1 << 22
+# Mapped pages count as resident memory until they are given back. The columns of a batch touch pages all over the text,
+# which is why a small read counts as many ids.
+SCATTERED, MOST_TOUCHED = 1 << 18, 1 << 25
 _UNSEEN_AT_ONCE = 1 << 14
 
 Ids = NDArray[np.int32]
@@ -133,6 +136,7 @@ class IdSequence:
         self._ids = ids[start:stop]
         self._mapping = None if mapping is None else np.asarray(mapping, dtype=np.int32)
         self.release = release
+        self._touched = 0
 
     def __len__(self) -> int:
         return len(self._ids)
@@ -147,6 +151,10 @@ class IdSequence:
 
     def take(self, positions: NDArray[np.int64]) -> Ids:
         """Ids at positions from 0 to len - 1, in the shape of `positions`."""
+        self._touched += max(positions.size, SCATTERED)
+        if self._touched > MOST_TOUCHED:
+            self.release()
+            self._touched = 0
         return self._mapped(self._ids[positions])
 
     def _mapped(self, ids: NDArray[Any]) -> Ids:

@@ -100,7 +100,7 @@ class Vocabulary:
             self._code_points = np.full(max(known, default=0) + 2, UNK, dtype=np.int32)
             self._code_points[list(known)] = list(known.values())
         codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype="<u4")
-        ids: NDArray[np.int32] = self._code_points.take(np.minimum(codes, len(self._code_points) - 1))
+        ids: NDArray[np.int32] = self._code_points.take(codes, mode="clip")
         return ids
 
     def coverage(self, counts: NDArray[np.int64]) -> float:

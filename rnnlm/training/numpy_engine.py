@@ -109,6 +109,7 @@ class NumpyEngine:
                 np.add(total[name], gradient, out=total[name])
         return total
 
+    @SILENT
     def evaluate(self, sequence: Any) -> tuple[float, int]:
         """Summed nats and tokens of a held-out sequence; see `Engine`."""
         if isinstance(self.network, BidirectionalNetwork):

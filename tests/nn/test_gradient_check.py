@@ -14,6 +14,7 @@ from rnnlm.nn.outputs import LOSSES
 V, H, B = 6, 4, 3
 # The activation is the basic cell's; the gated ones have their own.
 KINDS = [(cell, activation) for cell in CELLS for activation in (ACTIVATIONS if cell == "rnn" else ("tanh",))]
+LOSS_NAMES = list(LOSSES)
 
 
 class DroppingNetwork(Network):
@@ -45,7 +46,8 @@ def worst(comparisons):
 @pytest.mark.parametrize("layers", [1, 2])
 @pytest.mark.parametrize(("cell", "activation"), KINDS)
 def test_backpropagation_gives_the_derivative(cell, activation, layers, T):
-    for embedding_size, resets, objective in itertools.product((0, 3), (False, True), LOSSES):
+    for resets, embedding_size in itertools.product((False, True), (0, 3)):
+        objective = LOSS_NAMES[(resets + (embedding_size > 0)) % len(LOSS_NAMES)]  # each with each of the others
         arguments = example(cell, activation, layers, T, embedding_size, resets)
         comparisons = check_gradients(*arguments, objective=objective, directions=1)
         assert {each.name for each in comparisons} == {*arguments[0].params, "initial_state"}
@@ -59,7 +61,7 @@ def test_backpropagation_through_dropout_gives_the_derivative(cell, activation, 
     network, inputs, targets, state, _, keep = arguments
     undropped = Network.loss(network, inputs, targets, state, keep)[0]
     assert network.loss(inputs, targets, state, keep)[0].nats != undropped.nats
-    assert worst(check_gradients(*arguments)).relative_error < 1e-6
+    assert worst(check_gradients(*arguments, directions=1)).relative_error < 1e-6
 
 
 @pytest.mark.parametrize("objective", LOSSES)
@@ -139,7 +141,7 @@ WRONG = {
 @pytest.mark.parametrize("how", WRONG)
 @pytest.mark.parametrize("cell", CELLS)
 def test_a_wrong_gradient_is_found_and_named(cell, how):
-    network, *arguments = example(cell)
+    network, *arguments = example(cell, T=2)
     for wrong in (*network.params, "initial_state"):
         sabotaged = SabotagedNetwork(network.config, network.params)
         sabotaged.wrong, sabotaged.how = wrong, WRONG[how]

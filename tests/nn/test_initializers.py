@@ -61,11 +61,14 @@ def test_square_slabs_start_at_the_identity_and_others_do_not():
     assert make("identity", 3 * H, 200).std() == pytest.approx(0.001**0.5, rel=0.1)
 
 
+@pytest.mark.parametrize("bidirectional", [False, True])
 @pytest.mark.parametrize("embedding_size", [0, 4])
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("scheme", INITIALIZERS)
-def test_a_new_network_is_initialised_with_the_scheme_and_biases_of_zero(scheme, cell, embedding_size):
-    config = NetworkConfig(9, cell=cell, hidden_size=H, num_layers=2, embedding_size=embedding_size)
+def test_a_new_network_is_initialised_with_the_scheme_and_biases_of_zero(scheme, cell, embedding_size, bidirectional):
+    config = NetworkConfig(
+        9, cell=cell, hidden_size=H, num_layers=2, embedding_size=embedding_size, bidirectional=bidirectional
+    )
     network = Network.initialize(config, np.random.default_rng(3), scheme)
     assert {name: array.shape for name, array in network.params.items()} == config.shapes()
     rng = np.random.default_rng(3)

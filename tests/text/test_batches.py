@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rnnlm.errors import CorpusError
-from rnnlm.text.batches import Batches
+from rnnlm.text.batches import NOT_PREDICTED, Batches, SentenceBatches
 from rnnlm.text.vocabulary import BOS, EOS, UNK
 
 CONTEXTS = ["stream", "sentence"]
@@ -221,3 +221,64 @@ def test_a_text_of_less_than_two_tokens_a_column_is_refused(batch_size, context)
     batches = Batches(text(2 * batch_size), batch_size, 5, context, seed=1)
     assert batches.per_epoch == 1
     assert batches.batch(0, 0).targets.shape == (2, batch_size)
+
+
+# Whole sentences, for a network that reads from both sides
+
+PACKINGS = (st.integers(1, 6), st.integers(1, 20), st.integers(1, 40), st.integers(0, 3))
+
+
+def sentences_of(batches, epoch):
+    """The sentences of an epoch, without <s>, with </s>; padding is left out."""
+    read = []
+    for batch in epoch_of(batches, epoch):
+        for column in batch.inputs.T:
+            starts = np.flatnonzero(column == BOS)
+            for start, stop in zip(starts, [*starts[1:], len(column)], strict=True):
+                sentence = column[start + 1 : stop].tolist()
+                length = sentence.index(EOS) + 1
+                assert set(sentence[length:]) <= {EOS}  # padding, and only at a column's end
+                assert length == len(sentence) or stop == len(column)
+                read.append(sentence[:length])
+    return read
+
+
+@given(*PACKINGS)
+def test_an_epoch_of_whole_sentences_has_each_exactly_once(batch_size, length, count, epoch):
+    parts = sentences(count)
+    batches = SentenceBatches(joined(parts), batch_size, length, seed=1)
+    assert sorted(sentences_of(batches, epoch)) == sorted(parts)
+    assert sentences_of(SentenceBatches(joined(parts), batch_size, length, seed=1, shuffle=False), epoch) == parts
+
+
+@given(*PACKINGS)
+def test_whole_sentences_are_predicted_but_for_their_ends(batch_size, length, count, epoch):
+    for batch in epoch_of(SentenceBatches(joined(sentences(count)), batch_size, length, seed=1), epoch):
+        ends = (batch.inputs == BOS) | (batch.inputs == EOS)
+        np.testing.assert_array_equal(batch.targets, np.where(ends, NOT_PREDICTED, batch.inputs))
+        assert batch.tokens == (~ends).sum()
+        assert batch.starts_epoch
+        assert (batch.inputs[0] == BOS).all()
+        assert (batch.inputs[-1] == EOS).all()
+        np.testing.assert_array_equal(batch.keep[:, :, 0] == 0, batch.inputs == BOS)  # read from the left
+        np.testing.assert_array_equal(batch.keep[:, :, 1] == 0, batch.inputs == EOS)  # read from the right
+
+
+@given(*PACKINGS)
+def test_a_column_is_longer_than_asked_only_for_one_long_sentence(batch_size, length, count, epoch):
+    for batch in epoch_of(SentenceBatches(joined(sentences(count)), batch_size, length, seed=1), epoch):
+        for column in batch.inputs.T:
+            if (column == BOS).sum() > 1:
+                used = len(column) - np.argmax(column[::-1] != EOS) + 1  # without padding, with its own </s>
+                assert used <= length + 1
+
+
+def test_whole_sentences_depend_only_on_seed_epoch_and_number():
+    ids = joined(sentences(60))
+    batches = SentenceBatches(ids, 3, 12, seed=1)
+    wanted = [(epoch, number) for epoch in range(3) for number in range(batches.per_epoch)]
+    in_order = [batches.batch(*place).inputs.tolist() for place in wanted]
+    backwards = [batches.batch(*place).inputs.tolist() for place in reversed(wanted)]
+    assert in_order == backwards[::-1]
+    assert sentences_of(batches, 0) != sentences_of(batches, 1)
+    assert sentences_of(batches, 0) != sentences_of(SentenceBatches(ids, 3, 12, seed=2), 0)

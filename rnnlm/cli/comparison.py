@@ -1,0 +1,209 @@
+"""What `rnnlm eval` sets beside a model: the parts of a mixture, n-gram baselines, the model as it keeps learning."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from rnnlm.baselines.ngram import NgramModel
+from rnnlm.errors import CorpusError
+from rnnlm.inference.mixture import Mixture
+from rnnlm.language_model import Evaluation, LanguageModel
+from rnnlm.mixing import component, load_beside, mixture, tuned_weights
+from rnnlm.text.corpus import TokenizedCorpus, sequence, tokenize_corpus
+
+
+@dataclass
+class Row:
+    """A model and its figures on the text. bytes: of the arrays that a prediction needs."""
+
+    name: str
+    evaluation: Evaluation
+    bytes: int | None = None
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """For --json."""
+        return {"model": self.name, **self.facts, "bytes": self.bytes, **figures(self.evaluation)}
+
+
+def figures(evaluation: Evaluation) -> dict[str, Any]:
+    """The figures of `rnnlm eval --json`."""
+    names = (
+        "tokens",
+        "oov",
+        "characters",
+        "logprob_nats",
+        "nats_per_token",
+        "perplexity",
+        "perplexity_excluding_oov",
+        "bits_per_char",
+    )
+    return {name: getattr(evaluation, name) for name in names}
+
+
+class Text:
+    """Files to be read by a model's own tokenizer."""
+
+    def __init__(self, paths: Sequence[str], encoding: str | None, notes: list[str]) -> None:
+        """Name the files; `notes` takes up what is to be said about them."""
+        self.paths, self.encoding, self.notes = list(paths), encoding, notes
+        self._read: dict[str, TokenizedCorpus] = {}
+
+    def for_model(self, model: LanguageModel) -> TokenizedCorpus:
+        """The text as the model reads it, tokenized once for all models that read alike.
+
+        Raises:
+            CorpusError: it is standard input, which can be read only once, and was read by another tokenizer.
+        """
+        key = f"{model.reads_lines} {model.level} {model.tokenizer.settings()}"
+        if key not in self._read:
+            if self._read and "-" in self.paths:
+                raise CorpusError("Standard input can not be read by two tokenizers; give the text as a file.")
+            corpus = tokenize_corpus(self.paths, model.tokenizer, lines=model.reads_lines, encoding=self.encoding)
+            self.notes += [note for note in corpus.notes if note not in self.notes]
+            self._read[key] = corpus
+        return self._read[key]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is to be set beside the model."""
+
+    mix: Sequence[tuple[str, float | None]] = ()
+    tune: Sequence[str] = ()
+    order: int = 0
+    baseline: str | None = None
+    baseline_corpus: Sequence[str] = ()
+    dynamic: tuple[float, int] | None = None  # learning rate and window
+
+
+@dataclass
+class Comparison:
+    """Figures of the model or mixture, and rows of others in groups: "mixture", "dynamic", "baselines"."""
+
+    measured: Row
+    groups: dict[str, list[Row]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def rows(self) -> list[Row]:
+        """All of them, the model's first."""
+        return [self.measured, *(row for group in self.groups.values() for row in group)]
+
+
+def compare(
+    model: LanguageModel, name: str, files: Sequence[str], encoding: str | None, asked: Asked, threads: int
+) -> Comparison:
+    """Measure the model on files, and what was asked for beside it.
+
+    Raises:
+        RnnlmError: a file can not be read, or two models do not go together.
+    """
+    notes: list[str] = []
+    text = Text(files, encoding, notes)
+    corpus = text.for_model(model)
+    if asked.mix:
+        held_out = Text(asked.tune, encoding, notes) if asked.tune else None
+        mixed = mix(model, asked.mix, held_out, threads)
+        found = Comparison(Row("mixture", mixed.evaluate(corpus, threads)), notes=notes)
+        names = [name, *(path for path, _ in asked.mix)]
+        found.groups["mixture"] = parts_of_mixture(mixed, names, corpus, threads)
+    else:
+        found = Comparison(Row(name, model.evaluate(corpus, threads), stored_bytes(model)), notes=notes)
+    if asked.dynamic:
+        lr, window = asked.dynamic
+        row = Row(
+            "dynamic evaluation", model.evaluate_dynamically(corpus, lr, window), facts={"lr": lr, "window": window}
+        )
+        found.groups["dynamic"] = [row]
+    if asked.order:
+        training_text = Text(asked.baseline_corpus, encoding, notes)
+        found.groups["baselines"] = baselines(model, asked.order, training_text, text, threads)
+    elif asked.baseline:
+        found.groups["baselines"] = [baseline_from_file(asked.baseline, model, text, threads)]
+    return found
+
+
+def stored_bytes(model: LanguageModel) -> int:
+    """Size of the arrays that a prediction needs; a checkpoint for --resume holds more, the optimizer's state."""
+    predictor = model.predictor
+    if isinstance(predictor, Mixture):
+        raise ValueError("a mixture is in several files")
+    arrays = predictor.arrays() if isinstance(predictor, NgramModel) else predictor.params
+    return sum(array.nbytes for array in arrays.values())
+
+
+# --- mixtures -----------------------------------------------------------------------------------------------------
+
+
+def mix(
+    model: LanguageModel, parts: Sequence[tuple[str, float | None]], held_out: Text | None, threads: int
+) -> LanguageModel:
+    """The mixture of the given weights, or of those that suit a held-out text best."""
+    others = [component(path, model) for path, _ in parts]
+    if held_out is None:
+        weights = [weight or 0.0 for _, weight in parts]
+    else:
+        weights = tuned_weights(model, others, held_out.for_model(model), threads)
+    return mixture(model, others, weights)
+
+
+def parts_of_mixture(mixed: LanguageModel, names: Sequence[str], corpus: TokenizedCorpus, threads: int) -> list[Row]:
+    """Each model of a mixture alone, over the mixture's vocabulary."""
+    assert isinstance(mixed.predictor, Mixture)
+    rows = []
+    for name, predictor, weight in zip(names, mixed.predictor.models, mixed.predictor.weights, strict=True):
+        alone = LanguageModel(mixed.tokenizer, mixed.vocabulary, Mixture([predictor], [1.0]), mixed.context)
+        rows.append(Row(name, alone.evaluate(corpus, threads), facts={"weight": weight}))
+    return rows
+
+
+# --- baselines ----------------------------------------------------------------------------------------------------
+
+
+def baselines(model: LanguageModel, order: int, training_text: Text, text: Text, threads: int) -> list[Row]:
+    """N-gram models of order 1 to `order` with the model's vocabulary, trained on what the model was trained on.
+
+    If the files are those of the model's training, only the part that it was not validated on is used, so that neither
+    has seen more than the other.
+    """
+    corpus = training_text.for_model(model)
+    recorded = model.training.get("corpus", {})
+    tokens = len(corpus.ids)
+    if str(recorded.get("digest")).partition("+")[0] == corpus.digest:
+        tokens = min(tokens, int(recorded.get("train_tokens", tokens)))
+    else:
+        text.notes.append(
+            f"{' '.join(training_text.paths)} is not the text that the model was trained on: the baseline has learnt "
+            "from another text than the model."
+        )
+    ids = sequence(corpus, model.vocabulary, 0, tokens)[:]
+    rows = []
+    for n in range(1, order + 1):
+        predictor = NgramModel.train(ids, len(model.vocabulary), n, model.context)
+        ngram = LanguageModel(model.tokenizer, model.vocabulary, predictor, model.context)
+        rows.append(_baseline_row(f"{n}-gram", ngram, text, threads))
+    return rows
+
+
+def baseline_from_file(path: str, model: LanguageModel, text: Text, threads: int) -> Row:
+    """Figures of another model, read from its file, with its own tokenizer and vocabulary."""
+    other = load_beside(path, model)
+    if other.vocabulary.tokens != model.vocabulary.tokens or other.level != model.level:
+        text.notes.append(
+            f"{path} has another vocabulary than the model: compare bits per character, not perplexities, which depend "
+            "on what a token is and what is unknown."
+        )
+    return _baseline_row(path, other, text, threads)
+
+
+def _baseline_row(name: str, model: LanguageModel, text: Text, threads: int) -> Row:
+    facts: dict[str, Any] = {}
+    if isinstance(model.predictor, NgramModel):
+        facts = {
+            "order": model.predictor.order,
+            "vocabulary": len(model.vocabulary),
+            "ngrams": model.predictor.ngram_counts(),
+            "contexts": model.predictor.context_counts(),
+        }
+    return Row(name, model.evaluate(text.for_model(model), threads), stored_bytes(model), facts)

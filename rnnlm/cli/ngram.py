@@ -1,0 +1,148 @@
+"""rnnlm ngram: the baseline that a recurrent network has to beat."""
+
+import gzip
+import os
+import secrets
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from rnnlm.cli.common import note
+from rnnlm.cli.tables import table
+from rnnlm.cli.texts import check_output, make_tokenizer, reading_bar, text_options
+from rnnlm.errors import RnnlmError
+
+if TYPE_CHECKING:
+    from rnnlm.language_model import LanguageModel
+
+DEFAULT_OUTPUT = "ngram.npz"
+LARGEST_ORDER = 5  # that of baselines.ngram, which is not imported just for a help text
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def ngram() -> None:
+    """The n-gram baseline: interpolated modified Kneser-Ney, orders 1 to 5.
+
+    \b
+    rnnlm ngram train corpus.txt --order 3 -o ngram.npz
+    rnnlm eval test.txt -m ngram.npz
+    """
+
+
+@ngram.command(short_help="Train an n-gram model on a text.")
+@click.argument("corpus", nargs=-1, required=True)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=DEFAULT_OUTPUT,
+    show_default=True,
+    help="Checkpoint to write.",
+)
+@click.option("--order", type=click.IntRange(1, LARGEST_ORDER), default=3, show_default=True, help="The n of n-gram.")
+@click.option(
+    "--arpa",
+    type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
+    default=None,
+    help='Also write an ARPA file, which KenLM and SRILM read; compressed if it ends in .gz, "-" for stdout.',
+)
+@text_options
+def train(
+    corpus: tuple[str, ...], output: Path, order: int, arpa: Path | None, encoding: str | None, **chosen: Any
+) -> None:
+    """Train an n-gram model on all of CORPUS: text files, folders of them, .gz, or "-" for stdin.
+
+    The checkpoint works wherever one of a network does: eval, score, rescore, predict, sample.
+    """
+    check_output(output, "--output")
+    if arpa is not None:
+        check_output(arpa, "--arpa")
+    started = time.monotonic()
+    model, notes, coverage = learn(list(corpus), order, encoding, chosen)
+    for message in notes:
+        note(message)
+    if arpa is not None and model.context != "sentence":
+        raise RnnlmError(
+            "--arpa needs --context sentence: an ARPA file describes sentences, and the programs that read it begin "
+            "each at <s>, which a model of one long stream has seen only once."
+        )
+    model.save(output)
+    if arpa is not None:
+        save_arpa(model, arpa)
+    _report(model, coverage, time.monotonic() - started)
+    note(f"Saved {output}. Try: rnnlm eval TEXT -m {output}")
+
+
+def learn(
+    corpus: list[str], order: int, encoding: str | None, chosen: dict[str, Any]
+) -> tuple["LanguageModel", list[str], float]:
+    """The model, notes on the text, and the share of its tokens that the vocabulary covers.
+
+    chosen: level, context, segmenter, hmm, user_dict, min_count, vocab_size.
+    """
+    from rnnlm.baselines.ngram import NgramModel
+    from rnnlm.language_model import LanguageModel, reads_lines
+    from rnnlm.text.corpus import sequence, tokenize_corpus
+    from rnnlm.text.segmentation import read_user_dictionary
+    from rnnlm.text.vocabulary import FIRST, UNK, Vocabulary
+
+    dictionary = read_user_dictionary(chosen["user_dict"]) if chosen["user_dict"] else None
+    tokenizer = make_tokenizer(chosen["level"], chosen["segmenter"], chosen["hmm"], dictionary)
+    context = chosen["context"] or ("stream" if tokenizer.name == "char" else "sentence")
+    lines = reads_lines(tokenizer.name, context)
+    text = tokenize_corpus(corpus, tokenizer, lines=lines, encoding=encoding, progress=reading_bar())
+    vocabulary = Vocabulary.build(text.tokens, text.counts()[FIRST:], chosen["min_count"], chosen["vocab_size"])
+    ids = sequence(text, vocabulary)[:]
+    predictor = NgramModel.train(ids, len(vocabulary), order, context)
+    training = {
+        "options": {"level": tokenizer.name, "context": context, "order": order, "min_count": chosen["min_count"]},
+        "corpus": {"digest": text.digest, "train_tokens": len(ids)},
+    }
+    model = LanguageModel(tokenizer, vocabulary, predictor, context, training)
+    return model, text.notes, float((ids != UNK).mean())
+
+
+def save_arpa(model: "LanguageModel", path: Path) -> None:
+    """Write the n-gram model as an ARPA file: the old file stays until the new one is complete."""
+    from rnnlm.baselines.arpa import write_arpa
+    from rnnlm.baselines.ngram import NgramModel
+
+    assert isinstance(model.predictor, NgramModel)
+    tokens = model.vocabulary.tokens
+    if str(path) == "-":
+        write_arpa(model.predictor, tokens, sys.stdout.buffer)
+        return
+    temporary = path.with_name(f".rnnlm-{secrets.token_hex(8)}")
+    try:
+        with gzip.open(temporary, "xb", 6) if path.suffix == ".gz" else open(temporary, "xb") as file:
+            write_arpa(model.predictor, tokens, file)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise RnnlmError(f"--arpa {path} can not be written: {error.strerror or error}.") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _report(model: "LanguageModel", coverage: float, seconds: float) -> None:
+    """Say what was learnt, and how little of what is possible was seen."""
+    from rnnlm.baselines.ngram import NgramModel
+
+    assert isinstance(model.predictor, NgramModel)
+    V, tokens = len(model.vocabulary), model.training["corpus"]["train_tokens"]
+    note(f"Text        {tokens:,} tokens")
+    note(f"Vocabulary  {V:,} {model.level}s, covering {100 * coverage:.2f} % of the text")
+    note(f"Model       order {model.predictor.order}, trained in {seconds:.1f} s")
+    counts = zip(model.predictor.ngram_counts(), model.predictor.context_counts(), strict=True)
+    rows = [
+        (n, f"{ngrams:,}", f"{contexts:,}", possible_contexts(V, n)) for n, (ngrams, contexts) in enumerate(counts, 1)
+    ]
+    note(table(rows, ["n", "n-grams", "contexts seen", "contexts possible"], "rrrr"))
+
+
+def possible_contexts(V: int, n: int) -> str:
+    """Number of contexts of n - 1 words over a vocabulary of V, which is what an n-gram model would have to see."""
+    number = V ** (n - 1)
+    return f"{number:,}" if number < 10**7 else f"{number:.1e}"

@@ -1,0 +1,170 @@
+"""Log probabilities of the tokens of many independent lines, each read from <s> and a zero state.
+
+The lines form a prefix tree: what several of them begin with is computed once. A line has a column of its own in the
+batch from the place where it leaves the line before it (in sorted order); there it takes over a copy of the state of
+the column that it leaves. So all columns are at the same depth, and one step of the model serves them all:
+
+    a b c </s>      a b c </s>
+    a b d </s>   =      d </s>      from the first line's state after "a b"
+    a e </s>          e </s>        from the first line's state after "a"
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from rnnlm.inference.model import Array, SequenceModel
+from rnnlm.text.vocabulary import BOS
+
+COLUMNS = 1024  # lines read side by side at most
+WINDOW = 32  # steps at a time where no line leaves another one
+POSITIONS = 4096  # steps x columns at a time
+LOGITS = 1 << 22  # numbers at a time where ranks are asked for: 16 MB of float32
+REMEMBERED = 1 << 20  # tokens at least, of lines whose scores are kept for when the same line comes again
+
+
+class LineScore(NamedTuple):
+    """The tokens of a line: ln p of each (n,), and its rank among all V (1: the most probable) if that was asked."""
+
+    log_probabilities: Array  # float64
+    ranks: Array | None  # int64
+
+
+class LineScorer:
+    """Scores lines in blocks and gives a line that comes again the score that it had.
+
+    In another block the same line would have other neighbours in the matrices, and sums that are rounded in another
+    order: its score would differ in the seventh digit. So scores are kept until at least 2^20 tokens of other lines
+    have followed.
+    """
+
+    def __init__(self, model: SequenceModel, ranks: bool = False) -> None:
+        """Score with a model; `ranks` says whether ranks are wanted."""
+        self._model, self._ranks = model, ranks
+        self._recent: dict[bytes, LineScore] = {}
+        self._older: dict[bytes, LineScore] = {}
+        self._tokens = 0  # of the recent ones
+
+    def __call__(self, lines: Sequence[Array]) -> list[LineScore]:
+        """Scores of a block of lines of ids (n,), in which what ends a line is an id like any other."""
+        keys = [line.tobytes() for line in lines]
+        found = {key: self._older[key] for key in keys if key in self._older}
+        found |= {key: self._recent[key] for key in keys if key in self._recent}
+        new = {key: line for key, line in zip(keys, lines, strict=True) if key not in found}
+        found |= zip(new, score_lines(self._model, list(new.values()), self._ranks), strict=True)
+        self._recent |= found
+        self._tokens += sum(map(len, new.values()))
+        if self._tokens > REMEMBERED:
+            self._recent, self._older, self._tokens = {}, self._recent, 0
+        return [found[key] for key in keys]
+
+
+def score_lines(model: SequenceModel, lines: Sequence[Array], ranks: bool = False) -> list[LineScore]:
+    """Score lines of ids (n,), in which what ends a line is an id like any other. Equal lines have the same score.
+
+    Memory grows with the ids given, not with V times their number: what the model needs is bounded by the constants.
+    """
+    keys = [np.asarray(line, dtype=">i4").tobytes() for line in lines]
+    distinct = sorted(set(keys))  # bytes of big-endian numbers sort as the numbers do
+    positions = max(1, min(POSITIONS, LOGITS // model.vocabulary_size)) if ranks else POSITIONS
+    columns = min(COLUMNS, positions)
+    scores: dict[bytes, LineScore] = {}
+    for start in range(0, len(distinct), columns):
+        part = distinct[start : start + columns]
+        found = _PrefixTree([np.frombuffer(key, dtype=">i4").astype(np.int32) for key in part]).score(
+            model, positions, ranks
+        )
+        scores |= zip(part, found, strict=True)
+    return [scores[key] for key in keys]
+
+
+class _PrefixTree:
+    """Distinct lines in sorted order.
+
+    ids: all of them in a row; line i is ids[starts[i] : starts[i] + lengths[i]]. shared[i]: how many of its first ids
+    are those of line i - 1. parents[i]: the line in whose column the last of them is read, -1 for none.
+    """
+
+    def __init__(self, lines: list[Array]) -> None:
+        self.ids = np.concatenate([*lines, np.zeros(1, dtype=np.int32)])  # never empty, for the gathers below
+        self.lengths = np.array([len(line) for line in lines])
+        self.starts = np.cumsum(self.lengths) - self.lengths
+        self.shared = np.array([0, *map(_common, lines, lines[1:])])
+        self.parents = np.full(len(lines), -1)
+        open_columns: list[int] = []  # each leaves the one before it, deeper and deeper
+        for line, shared in enumerate(self.shared):
+            while open_columns and self.shared[open_columns[-1]] >= shared:
+                open_columns.pop()
+            self.parents[line] = open_columns[-1] if open_columns else -1
+            open_columns.append(line)
+
+    def score(self, model: SequenceModel, positions: int, ranks: bool) -> list[LineScore]:
+        """Scores of the lines; `positions` is how many steps x columns the model may be given at a time."""
+        nats = np.zeros(len(self.ids))
+        places = np.zeros(len(self.ids), dtype=np.int64)
+        forks = np.unique(self.shared)
+        depth = 0
+        columns = np.flatnonzero((self.shared == 0) & (self.lengths > 0))
+        state = model.zero_state(max(1, len(columns)))
+        while len(columns):
+            next_fork = forks[np.searchsorted(forks, depth, side="right") :][:1]
+            ends = [depth + WINDOW, depth + max(1, positions // len(columns)), self.lengths[columns].max(), *next_fork]
+            end = min(ends)
+            here, counted, inputs = self._window(columns, depth, end)
+            found, ranked, state = _read(model, inputs, self.ids[here], state, ranks)
+            nats[here[counted]] = found[counted]
+            if ranked is not None:
+                places[here[counted]] = ranked[counted]
+            columns, kept = self._next_columns(columns, end)
+            state = np.take(state, kept, axis=-2)
+            depth = end
+        return self._collect(nats, places, ranks)
+
+    def _window(self, columns: Array, depth: int, end: int) -> tuple[Array, Array, Array]:
+        """For steps depth to end, (T, B) each: place of the target in ids, whether it counts, and the input.
+
+        A column that is over repeats its last token; nothing comes after it that this could change.
+        """
+        steps = np.arange(depth, end)[:, None]
+        here = self.starts[columns] + np.minimum(steps, self.lengths[columns] - 1)
+        return here, steps < self.lengths[columns], np.where(steps == 0, BOS, self.ids[here - 1])
+
+    def _next_columns(self, columns: Array, depth: int) -> tuple[Array, Array]:
+        """The lines that have a column from `depth` on, and the present column whose state each begins with."""
+        column_of = np.zeros(len(self.lengths), dtype=np.int64)
+        column_of[columns] = np.arange(len(columns))
+        staying = columns[self.lengths[columns] > depth]
+        new = np.flatnonzero((self.shared == depth) & (self.lengths > depth))
+        return np.concatenate([staying, new]), np.concatenate([column_of[staying], column_of[self.parents[new]]])
+
+    def _collect(self, nats: Array, places: Array, ranks: bool) -> list[LineScore]:
+        """The part of each line; what it shares with the one before it is copied from there."""
+        scores: list[LineScore] = []
+        for line, (start, length, shared) in enumerate(zip(self.starts, self.lengths, self.shared, strict=True)):
+            if shared:
+                before = self.starts[line - 1]
+                nats[start : start + shared] = nats[before : before + shared]
+                places[start : start + shared] = places[before : before + shared]
+            own = slice(start, start + length)
+            scores.append(LineScore(-nats[own], places[own] if ranks else None))
+        return scores
+
+
+def _common(first: Array, second: Array) -> int:
+    """How many ids two lines have in common at their beginning."""
+    length = min(len(first), len(second))
+    different = np.flatnonzero(first[:length] != second[:length])
+    return int(different[0]) if len(different) else length
+
+
+def _read(
+    model: SequenceModel, inputs: Array, targets: Array, state: Array, ranks: bool
+) -> tuple[Array, Array | None, Array]:
+    """Nats and, if asked, rank of each target (T, B), and the state after the last input."""
+    if not ranks:
+        nats, state = model.nats(inputs, targets, state)
+        return nats, None, state
+    log_probabilities, state = model.log_probabilities(inputs, state)
+    true = np.take_along_axis(log_probabilities, targets[:, :, None].astype(np.int64), axis=2)
+    return -true[:, :, 0], 1 + (log_probabilities > true).sum(axis=2), state

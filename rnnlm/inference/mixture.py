@@ -1,0 +1,133 @@
+"""Linear interpolation of models: p(w | h) = sum of weight_i p_i(w | h), and the weights that suit a text best."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from rnnlm.inference.model import Array, SequenceModel
+from rnnlm.text.vocabulary import UNK
+
+
+class Mixture:
+    """A weighted mean of the probabilities of several models over one vocabulary; a `SequenceModel` itself.
+
+    A state (B, F) has a row for each column of a batch: the states of the models, one after the other, each laid flat.
+    It is float64, which holds both a network's floats and an n-gram model's whole numbers exactly.
+    """
+
+    def __init__(self, models: Sequence[SequenceModel], weights: Sequence[float]) -> None:
+        """Mix models; the weights are not negative and sum to one."""
+        sizes = {model.vocabulary_size for model in models}
+        if len(sizes) != 1 or len(models) != len(weights) or min(weights) < 0 or abs(sum(weights) - 1) > 1e-6:
+            raise ValueError(f"{len(models)} models over vocabularies of {sizes} with the weights {list(weights)}")
+        self.models, self.weights = list(models), [float(weight) for weight in weights]
+        self._V = sizes.pop()
+
+    @property
+    def vocabulary_size(self) -> int:
+        """V, that of all the models."""
+        return self._V
+
+    def zero_state(self, batch_size: int) -> Array:
+        """State before anything was read, (B, F)."""
+        return _joined([model.zero_state(batch_size) for model in self.models])
+
+    def nats(self, inputs: Array, targets: Array, state: Array, keep: Array | None = None) -> tuple[Array, Array]:
+        """Negative log probability of each target (T, B), and the state after the last input."""
+        parts = [model.nats(inputs, targets, own, keep) for model, own in self._with_states(state)]
+        return mixed_nats([nats for nats, _ in parts], self.weights), _joined([own for _, own in parts])
+
+    def log_probabilities(self, inputs: Array, state: Array, keep: Array | None = None) -> tuple[Array, Array]:
+        """Log probability of every id after each input (T, B, V), and the state after the last."""
+        parts = [model.log_probabilities(inputs, own, keep) for model, own in self._with_states(state)]
+        return -mixed_nats([-each for each, _ in parts], self.weights), _joined([own for _, own in parts])
+
+    def next_log_probabilities(self, inputs: Array, state: Array) -> tuple[Array, Array]:
+        """Log probability of every id after the last input (B, V), and the state after it."""
+        parts = [model.next_log_probabilities(inputs, own) for model, own in self._with_states(state)]
+        return -mixed_nats([-each for each, _ in parts], self.weights), _joined([own for _, own in parts])
+
+    def _with_states(self, state: Array) -> Iterator[tuple[SequenceModel, Array]]:
+        """Each model with its own state, in the shape and dtype that it knows."""
+        start = 0
+        for model in self.models:
+            pattern = np.moveaxis(model.zero_state(1), -2, 0)
+            own = state[:, start : start + pattern.size].reshape(len(state), *pattern.shape[1:])
+            start += pattern.size
+            yield model, np.ascontiguousarray(np.moveaxis(own, 0, -2), dtype=pattern.dtype)
+
+
+def _joined(states: Sequence[Array]) -> Array:
+    """One state (B, F) of the states of several models."""
+    rows = [np.moveaxis(state, -2, 0).astype(np.float64) for state in states]
+    return np.concatenate([row.reshape(len(row), -1) for row in rows], axis=1)
+
+
+def mixed_nats(nats: Sequence[Array], weights: Sequence[float]) -> Array:
+    """-ln of the weighted mean of probabilities that are given as -ln, one array of any shape for each model."""
+    total = np.full(nats[0].shape, -np.inf)
+    for each, weight in zip(nats, weights, strict=True):
+        if weight > 0:
+            np.logaddexp(total, np.log(weight) - each, out=total)
+    return -total
+
+
+class Translated:
+    """A model behind another vocabulary: `ids` (V,) says which of its ids stands for each of the vocabulary's.
+
+    What the model does not know is read as its <unk>. The probability of that <unk> is shared out evenly to all the
+    ids that it stands for, the vocabulary's own <unk> among them; so the probabilities sum to one where the vocabulary
+    has all the model's words, and to less by the probability of those that it lacks. (KenLM and SRILM give every
+    unknown word the whole of p(<unk>), with which a mixture over a closed vocabulary would sum to more than one.)
+    """
+
+    def __init__(self, model: SequenceModel, ids: Array) -> None:
+        """Wrap a model."""
+        self._model, self._ids = model, ids
+        unknown = ids == UNK
+        self._share = np.where(unknown, np.log(max(1, unknown.sum())), 0.0)
+
+    @property
+    def vocabulary_size(self) -> int:
+        """V of the vocabulary, not of the model."""
+        return len(self._ids)
+
+    def zero_state(self, batch_size: int) -> Array:
+        """State of the model."""
+        return self._model.zero_state(batch_size)
+
+    def nats(self, inputs: Array, targets: Array, state: Array, keep: Array | None = None) -> tuple[Array, Array]:
+        """Negative log probability of each target (T, B), and the state after the last input."""
+        nats, state = self._model.nats(self._ids[inputs], self._ids[targets], state, keep)
+        return nats + self._share[targets], state
+
+    def log_probabilities(self, inputs: Array, state: Array, keep: Array | None = None) -> tuple[Array, Array]:
+        """Log probability of every id after each input (T, B, V), and the state after the last."""
+        log_probabilities, state = self._model.log_probabilities(self._ids[inputs], state, keep)
+        return log_probabilities[..., self._ids] - self._share, state
+
+    def next_log_probabilities(self, inputs: Array, state: Array) -> tuple[Array, Array]:
+        """Log probability of every id after the last input (B, V), and the state after it."""
+        log_probabilities, state = self._model.next_log_probabilities(self._ids[inputs], state)
+        return log_probabilities[..., self._ids] - self._share, state
+
+
+def best_weights(nats: Sequence[Array], steps: int = 1000, tolerance: float = 1e-10) -> list[float]:
+    """Weights under which the mixture gives a text the highest probability, from the nats (N,) of each model.
+
+    Expectation maximisation (Jelinek and Mercer 1980): a weight becomes the mean share of its model in the mixture's
+    probability of a token. The likelihood is concave in the weights, so this ends at the best ones.
+    """
+    table = np.stack(nats).astype(np.float64)
+    table = np.exp(table.min(axis=0) - table)  # relative to the best model of each token
+    weights = np.full(len(table), 1 / len(table))
+    before = -np.inf
+    for _ in range(steps):
+        mixed = weights @ table
+        likelihood = float(np.log(mixed).mean())
+        if likelihood - before < tolerance:
+            break
+        before = likelihood
+        weights *= (table / mixed).mean(axis=1)
+        weights /= weights.sum()
+    return [float(weight) for weight in weights]

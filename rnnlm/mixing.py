@@ -1,0 +1,105 @@
+"""Second models beside a first one: loading them, and mixing them with it over its vocabulary."""
+
+from collections.abc import Sequence
+from os import PathLike
+from typing import Any
+
+import numpy as np
+
+from rnnlm.baselines.arpa import read_arpa
+from rnnlm.errors import TokenizerError, VocabularyError
+from rnnlm.inference.mixture import Mixture, Translated, best_weights
+from rnnlm.inference.model import SequenceModel
+from rnnlm.inference.scoring import token_nats
+from rnnlm.language_model import LanguageModel
+from rnnlm.text.corpus import TokenizedCorpus
+from rnnlm.text.vocabulary import FIRST, UNK, Vocabulary
+
+SMALLEST_COVERAGE = 0.5  # a second model that knows fewer of the text's tokens was trained on another sort of token
+Path = str | PathLike[str]
+
+
+def load_beside(path: Path, model: LanguageModel) -> LanguageModel:
+    """Model of a checkpoint (.npz), or of an ARPA file, whose tokens are taken to be those of `model`'s tokenizer.
+
+    Raises:
+        CheckpointError: the file is neither, or damaged.
+        TokenizerError: an ARPA file, which describes sentences, beside a model of streams.
+    """
+    if _is_checkpoint(path):
+        return LanguageModel.load(path)
+    if model.context != "sentence":
+        raise TokenizerError(
+            f"{path} is an ARPA file, which describes sentences, but the model reads its text as one stream. Use a "
+            "model that was trained with --context sentence."
+        )
+    ngram, tokens = read_arpa(path)
+    return LanguageModel(model.tokenizer, Vocabulary(tokens, [0] * len(tokens)), ngram, model.context)
+
+
+def _is_checkpoint(path: Path) -> bool:
+    if str(path).endswith(".npz"):
+        return True
+    try:
+        with open(path, "rb") as file:
+            return file.read(2) == b"PK"
+    except OSError:
+        return not str(path).endswith((".arpa", ".arpa.gz", ".lm", ".lm.gz"))  # decides who says that it is missing
+
+
+def component(path: Path, model: LanguageModel) -> SequenceModel:
+    """A second model that can be mixed with `model`: over the same ids, see `inference.mixture.Translated`.
+
+    Raises:
+        RnnlmError: the file can not be read, or the two do not read text in the same way.
+    """
+    other = load_beside(path, model)
+    ours, theirs = _way_of_reading(model), _way_of_reading(other)
+    if ours != theirs:
+        different = [f"{name} {theirs.get(name)!r} instead of {ours.get(name)!r}" for name in ours | theirs
+                     if ours.get(name) != theirs.get(name)]  # fmt: skip
+        raise TokenizerError(
+            f"{path} cuts text in another way than the model ({', '.join(different)}); only models that read the same "
+            "tokens can be mixed."
+        )
+    if other.vocabulary.tokens == model.vocabulary.tokens:
+        return other.causal
+    ids = np.concatenate([np.arange(FIRST), other.vocabulary.encode(model.vocabulary.tokens)])
+    counts = np.array(model.vocabulary.counts) if any(model.vocabulary.counts) else np.ones(len(ids) - FIRST)
+    coverage = counts[ids[FIRST:] != UNK].sum() / counts.sum()
+    if coverage < SMALLEST_COVERAGE:
+        raise VocabularyError(
+            f"{path} knows {100 * coverage:.1f} % of the tokens that the model was trained on; at least "
+            f"{100 * SMALLEST_COVERAGE:.0f} % are expected of a model of the same language and the same sort of tokens."
+        )
+    return Translated(other.causal, ids)
+
+
+def _way_of_reading(model: LanguageModel) -> dict[str, Any]:
+    return {"level": model.level, "context": model.context, **model.tokenizer.settings()}
+
+
+def mixed(model: LanguageModel, others: Sequence[tuple[Path, float]]) -> LanguageModel:
+    """The model mixed with others, given by their files and weights; the model has the rest of the weight.
+
+    Raises:
+        RnnlmError: a file can not be read, or does not go with the model.
+    """
+    if not others:
+        return model
+    return mixture(model, [component(path, model) for path, _ in others], [weight for _, weight in others])
+
+
+def mixture(model: LanguageModel, others: Sequence[SequenceModel], weights: Sequence[float]) -> LanguageModel:
+    """The model mixed with components whose weights are given."""
+    predictor = Mixture([model.causal, *others], [1 - sum(weights), *weights])
+    return LanguageModel(model.tokenizer, model.vocabulary, predictor, model.context)
+
+
+def tuned_weights(
+    model: LanguageModel, others: Sequence[SequenceModel], corpus: TokenizedCorpus, threads: int = 1
+) -> list[float]:
+    """Weights of the components beside the model that suit a held-out text best."""
+    ids = model.sequence(corpus)
+    nats = [token_nats(each, ids, model.context, threads) for each in (model.causal, *others)]
+    return best_weights(nats)[1:]

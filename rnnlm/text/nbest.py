@@ -1,0 +1,285 @@
+"""Lists of candidate sentences (n-best lists), in the formats of recognisers and translators.
+
+    format   line                                      lists                      unit of its scores
+    plain    words                                     a blank line between them  nats
+    kaldi    utt-N words                               lines of one utt           nats; a cost is -ln p
+    srilm    ascore lscore nwords words                a blank line between them  log10
+    mikolov  id words                                  lines of one id            log10
+    moses    id ||| words ||| features ||| score ...   lines of one id            nats
+
+Where a format has a place for the score of a language model, `rescored` puts it there: SRILM's second field; a feature
+RNNLM0 in Moses's third field, whose total in the fourth is brought up to date. The lines of the other formats stay as
+they are. `score_line` is what a program that combines scores itself reads: Kaldi's "utt-N cost", Mikolov's one log10 a
+line, for plain lists one log probability in nats; for SRILM and Moses the line with the score in its place.
+
+The lines of a list stand together: an id that comes back after another one is an error, since lists are read and
+answered one by one and a file may be larger than memory.
+"""
+
+import math
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from rnnlm.errors import CorpusError
+from rnnlm.text.lines import damage
+
+NATS, LOG10 = "nats", "log10"
+FEATURE = "RNNLM0="
+_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
+_WHOLE = re.compile(r"\d+")
+_KALDI_ID = re.compile(r"(\S+)-\d+")
+_MOSES_LINE = re.compile(r"\s*\S*\s*\|\|\|\s")
+_BLANK = " \t\r\n\ufeff"
+
+
+class BadLineError(CorpusError):
+    """A line is not of the format that was asked for."""
+
+
+class Candidate(NamedTuple):
+    """A line of a list. incoming and old_language_model are in the format's unit; words is None where none is given."""
+
+    line: str
+    list_id: str | None
+    text: str
+    incoming: float = 0.0
+    old_language_model: float = 0.0
+    words: float | None = None
+
+
+@dataclass
+class NbestList:
+    """The candidates of one utterance, page or sentence.
+
+    entries: all its lines as they came: candidates, and strings, lines that are passed through as they are.
+    """
+
+    list_id: str
+    entries: list[Candidate | str] = field(default_factory=list)
+
+    @property
+    def candidates(self) -> list[Candidate]:
+        """The candidates, in the order in which they came."""
+        return [entry for entry in self.entries if isinstance(entry, Candidate)]
+
+
+class Format(NamedTuple):
+    """A format: how a line is read (`BadLineError` without a line number if it can not be) and written."""
+
+    unit: str
+    blank_between: bool
+    parse: Callable[[str], Candidate]
+    rescored: Callable[[Candidate, float, float], str]  # LM score and total, in the unit
+    score_line: Callable[[Candidate, float, float], str]
+
+
+# --- the formats --------------------------------------------------------------------------------------------------
+
+
+def _words(text: str, what: str) -> str:
+    if not text.strip():
+        raise BadLineError(f"has no words after {what}; an empty candidate can not be scored")
+    return text.strip()
+
+
+def _number(text: str, name: str) -> float:
+    if not _NUMBER.fullmatch(text) or not math.isfinite(float(text)):
+        raise BadLineError(f"has {text!r} where {name}, a number, is expected")
+    return float(text)
+
+
+def _refuse_moses(line: str) -> None:
+    if _MOSES_LINE.match(line):
+        raise BadLineError("has the fields of a Moses list, between |||; use --format moses, or do not mix formats")
+
+
+def _parse_plain(line: str) -> Candidate:
+    _refuse_moses(line)
+    return Candidate(line, None, line.strip(_BLANK))
+
+
+def _parse_kaldi(line: str) -> Candidate:
+    _refuse_moses(line)
+    name, *text = line.strip(_BLANK).split(maxsplit=1)
+    matched = _KALDI_ID.fullmatch(name)
+    if matched is None:
+        raise BadLineError(f"begins with {name!r}; a Kaldi list has an id and the candidate's number there, as utt1-3")
+    return Candidate(line, matched[1], _words("".join(text), "the id"))
+
+
+def _parse_mikolov(line: str) -> Candidate:
+    _refuse_moses(line)
+    name, *text = line.strip(_BLANK).split(maxsplit=1)
+    return Candidate(line, name, _words("".join(text), "the id"))
+
+
+def _parse_srilm(line: str) -> Candidate:
+    _refuse_moses(line)
+    fields = line.strip(_BLANK).split(maxsplit=3)
+    numbers = [
+        _number(text, name)
+        for text, name in zip(fields, ("the acoustic score", "the LM score", "the number of words"), strict=False)
+    ]
+    if len(fields) < 3:
+        raise BadLineError(f"has {len(fields)} fields; an SRILM list has ascore lscore nwords words")
+    if not _WHOLE.fullmatch(fields[2]):
+        raise BadLineError(f"has {fields[2]!r} where the number of words, a whole number, is expected")
+    return Candidate(line, None, _words("".join(fields[3:]), "its three numbers"), *numbers)
+
+
+def _parse_moses(line: str) -> Candidate:
+    fields = line.strip(_BLANK).split("|||")
+    if len(fields) < 4:
+        raise BadLineError(f"has {len(fields)} fields between |||; a Moses list has id ||| words ||| features ||| score")
+    if not fields[0].strip():
+        raise BadLineError("has no id before the first |||")
+    text = _words(fields[1], "the id")
+    return Candidate(line, fields[0].strip(), text, _number(fields[3].strip(), "the total score"))
+
+
+def _unchanged(candidate: Candidate, score: float, total: float) -> str:
+    return candidate.line
+
+
+def _rescored_srilm(candidate: Candidate, score: float, total: float) -> str:
+    head, tail = re.split(r"(?<=\S)(?=\s)", candidate.line, maxsplit=1)  # the first field, with what is before it
+    return head + re.sub(r"\S+", lambda old: shown(score), tail, count=1)
+
+
+def _rescored_moses(candidate: Candidate, score: float, total: float) -> str:
+    body = candidate.line.rstrip("\r\n")
+    fields = body.split("|||")
+    features = re.sub(rf"{re.escape(FEATURE)}\s+\S+\s*", "", fields[2]).strip()
+    fields[2] = f" {features} {FEATURE} {shown(score)} " if features else f" {FEATURE} {shown(score)} "
+    fields[3] = f" {shown(total)} " if fields[4:] else f" {shown(total)}"
+    return "|||".join(fields) + candidate.line[len(body) :]
+
+
+def shown(score: float) -> str:
+    """A score in a file: enough digits to tell candidates apart, never an exponent that a script can not read."""
+    return f"{score:.6f}"
+
+
+def _score_only(candidate: Candidate, score: float, total: float) -> str:
+    return shown(score) + "\n"
+
+
+def _kaldi_cost(candidate: Candidate, score: float, total: float) -> str:
+    return f"{candidate.line.strip(_BLANK).split(maxsplit=1)[0]} {shown(-score)}\n"
+
+
+FORMATS = {
+    "plain": Format(NATS, True, _parse_plain, _unchanged, _score_only),
+    "kaldi": Format(NATS, False, _parse_kaldi, _unchanged, _kaldi_cost),
+    "srilm": Format(LOG10, True, _parse_srilm, _rescored_srilm, _rescored_srilm),
+    "mikolov": Format(LOG10, False, _parse_mikolov, _unchanged, _score_only),
+    "moses": Format(NATS, False, _parse_moses, _rescored_moses, _rescored_moses),
+}
+
+
+# --- reading ------------------------------------------------------------------------------------------------------
+
+
+def read_lists(
+    lines: Iterable[str], format_name: str, name: str, warn: Callable[[str], None] | None = None
+) -> Iterator[NbestList]:
+    r"""Lists of a file, one by one. Lists without ids have their number, from 1.
+
+    Lines that belong to no list, blank ones between lists and bad ones, are strings in the entries of the list before
+    them, or of a list without candidates at the very beginning.
+
+    Args:
+        lines: As `lines.read_lines` gives them, with their ends; "\r\n" is accepted.
+        format_name: One of FORMATS.
+        name: What errors call the file.
+        warn: Called with what is wrong with a bad line, which is then passed through; None to raise it instead.
+
+    Raises:
+        BadLineError: a line is bad: which one, what is wrong and what was expected.
+    """
+    form = FORMATS[format_name]
+    finished: set[str] = set()
+    current = NbestList("")
+    number = 0
+    separated = True
+    for place, line in enumerate(lines, 1):
+        try:
+            candidate = _candidate(line, form)
+            if candidate is not None and candidate.list_id in finished:
+                raise BadLineError(
+                    f"has the id {candidate.list_id!r}, whose list ended before; the lines of a list stand together, "
+                    "so sort the file by id"
+                )
+        except BadLineError as error:
+            message = f"Line {place} of {name} {error}."
+            if warn is None:
+                raise BadLineError(f"{message} Correct it, or use --lenient to pass such lines through.") from None
+            warn(message)
+            current.entries.append(line)
+            continue
+        if candidate is None:
+            separated = True
+            current.entries.append(line)
+            continue
+        if separated if form.blank_between else candidate.list_id != current.list_id or not number:
+            if current.entries:
+                yield current
+            finished.add(current.list_id) if number and not form.blank_between else None
+            number += 1
+            current = NbestList(str(number) if candidate.list_id is None else candidate.list_id)
+        separated = False
+        current.entries.append(candidate)
+    if current.entries:
+        yield current
+
+
+def _candidate(line: str, form: Format) -> Candidate | None:
+    """What a line holds; None for a blank line between lists."""
+    if (found := damage(line)) is not None:
+        raise BadLineError(f"has a byte that is no text: {found}. Name the encoding with --encoding")
+    if not line.strip(_BLANK):
+        if form.blank_between:
+            return None
+        raise BadLineError("is blank; every line of this format has an id and words")
+    return form.parse(line)
+
+
+# --- writing ------------------------------------------------------------------------------------------------------
+
+
+def ranked_lines(candidates: NbestList, order: list[int], written: list[str]) -> Iterator[str]:
+    """The lines of a list, best first; what is passed through keeps its place.
+
+    order: places of the candidates from the best to the worst. written: the line of each, in the order they came.
+    """
+    best_first = iter(order)
+    for entry in candidates.entries:
+        yield written[next(best_first)] if isinstance(entry, Candidate) else entry
+
+
+def best_lines(candidates: NbestList, order: list[int], written: list[str]) -> Iterator[str]:
+    """The best line in the place of the first one, and what is passed through but for blank lines between lists."""
+    best = iter(order[:1])
+    for entry in candidates.entries:
+        if not isinstance(entry, Candidate):
+            if entry.strip(_BLANK):
+                yield entry
+        elif (place := next(best, None)) is not None:
+            yield written[place]
+
+
+def scored_lines(candidates: NbestList, order: list[int], written: list[str]) -> Iterator[str]:
+    """The lines in the order in which they came."""
+    yield from ranked_lines(candidates, sorted(order), written)
+
+
+def with_ends(lines: Iterable[str]) -> Iterator[str]:
+    r"""Lines of which the one that came last and lacks its "\n" may no longer be the last."""
+    before = ""
+    for line in lines:
+        if before and not before.endswith("\n"):
+            yield "\n"
+        yield line
+        before = line

@@ -1,0 +1,281 @@
+"""ARPA files: what is written is read back, KenLM reads it as we do, and a broken file is named by its line."""
+
+import gzip
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rnnlm.baselines.arpa import LONGEST_LINE, read_arpa, write_arpa
+from rnnlm.baselines.ngram import LOG_ZERO, NgramModel
+from rnnlm.errors import CheckpointError
+from rnnlm.text.corpus import sequence, tokenize_corpus
+from rnnlm.text.tokenizers import WordTokenizer
+from rnnlm.text.vocabulary import BOS, EOS, FIRST, SPECIALS, UNK, Vocabulary
+
+LINES = [["the", "cat", "sat", "."], ["the", "cat", "saw", "the", "dog", "."], ["我", "的", "the", "."], ["cat"], []]
+
+
+def trained(lines: list[list[str]], order: int) -> tuple[NgramModel, list[str]]:
+    tokens = list(dict.fromkeys(token for line in lines for token in line))
+    ids = [each for line in lines for each in [*(FIRST + tokens.index(token) for token in line), EOS]]
+    return NgramModel.train(np.array(ids), FIRST + len(tokens), order), tokens
+
+
+def written(model: NgramModel, tokens: list[str]) -> bytes:
+    file = io.BytesIO()
+    write_arpa(model, tokens, file)
+    return file.getvalue()
+
+
+def read(content: bytes, folder: Path) -> tuple[NgramModel, list[str]]:
+    path = folder / "model.arpa"
+    path.write_bytes(content)
+    return read_arpa(path)
+
+
+def assert_same(model: NgramModel, other: NgramModel) -> None:
+    assert other.order == model.order
+    for ours, theirs in zip(model.levels, other.levels, strict=True):
+        for name in ("keys", "log_probability", "backoff"):
+            assert (getattr(ours, name) == getattr(theirs, name)).all()
+            assert getattr(ours, name).dtype == getattr(theirs, name).dtype
+
+
+# --- round trips --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("order", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("lines", [LINES, LINES[:1], [["a"]], [["a"] * 9]])
+def test_what_was_written_is_read_bit_by_bit(lines: list[list[str]], order: int, tmp_path: Path):
+    model, tokens = trained(lines, order)
+    again, names = read(written(model, tokens), tmp_path)
+    assert names == tokens
+    assert_same(model, again)
+
+
+HARD = [" ", "\n", "\t", "\u3000", "\xa0", "\u2028", "\x85", "\0", "\x1c", "<s>", "</s>", "<unk>", "<UNK>", "\\", "\\data\\", "\\u0020;", "# x", "a b", "\ud800"]  # fmt: skip
+
+
+def test_tokens_that_arpa_can_not_spell_come_back(tmp_path: Path):
+    model, tokens = trained([HARD, ["plain", *HARD[::2]]], 3)
+    content = written(model, tokens)
+    assert content.startswith(b"# rnnlm escapes")
+    again, names = read(content, tmp_path)
+    assert names == tokens
+    assert_same(model, again)
+
+
+@given(st.lists(st.text(min_size=1, max_size=4), min_size=1, max_size=6, unique=True))
+def test_any_tokens_come_back(tmp_path_factory: pytest.TempPathFactory, tokens: list[str]):
+    model, _ = trained([tokens], 2)
+    assert read(written(model, tokens), tmp_path_factory.mktemp("arpa"))[1] == tokens
+
+
+def test_plain_tokens_are_written_as_they_are():
+    content = written(*trained([["a\\b", "c"]], 2)).decode()
+    assert content.startswith("\\data\\\nngram 1=5\nngram 2=3\n\n\\1-grams:\n-99\t<s>\t")
+    assert "\ta\\b c\n" in content
+    assert content.endswith("\n\\end\\\n")
+
+
+def test_gzip_is_read_whatever_its_name(tmp_path: Path):
+    model, tokens = trained(LINES, 3)
+    again, names = read(gzip.compress(written(model, tokens)), tmp_path)
+    assert names == tokens
+    assert_same(model, again)
+
+
+# --- files of others ----------------------------------------------------------------------------------------------
+
+FOREIGN = """\
+A comment of another program
+
+\\data\\
+ngram 1=6
+ngram  2 = 3
+ngram 3=2
+
+\\1-grams:
+-1.0 <unk>
+-99\t<s>\t-0.5
+-0.5\t</s>
+-0.7\tb\t-0.25
+-0.6\ta\t-0.125
+-inf\tc
+
+\\2-grams:
+-0.3\t<s> a\t-0.2
+-0.2 a b
+-0.4\tb </s>
+
+\\3-grams:
+-0.1\t<s> a b
+-0.15\t<s> a </s>
+
+\\end\\
+what follows is not read
+"""
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_file_of_another_program_means_what_the_format_says(tmp_path: Path, end: str):
+    """Log10 probabilities by hand: the longest listed n-gram, or a shorter one and the back-off weights."""
+    model, tokens = read(FOREIGN.replace("\n", end).encode(), tmp_path)
+    assert tokens == ["b", "a", "c"]
+    b, a, c = 3, 4, 5
+    expected = {
+        (BOS, a): -0.3,
+        (BOS, b): -0.5 - 0.7,
+        (BOS, a, b): -0.1,
+        (BOS, a, a): -0.2 - 0.125 - 0.6,
+        (BOS, a, EOS): -0.15,
+        (BOS, a, b, EOS): -0.4,  # the context "a b" is listed, without a weight
+        (BOS, b, a): -0.25 - 0.6,
+        (BOS, a, UNK): -0.2 - 0.125 - 1.0,
+        (BOS, UNK, a): -0.6,
+    }
+    for (*context, word), log10 in expected.items():
+        row, _ = model.next_log_probabilities(np.array([context]).T, model.zero_state(1))
+        assert row[0, word] / np.log(10) == pytest.approx(log10, abs=1e-6)
+        nats, _ = model.nats(np.array([context]).T, np.array([[*context[1:], word]]).T, model.zero_state(1))
+        assert -nats[-1, 0] / np.log(10) == pytest.approx(log10, abs=1e-6)
+    assert model.levels[0].log_probability[[BOS, c]] == pytest.approx(LOG_ZERO)
+
+
+def test_a_context_whose_end_was_pruned_is_still_used(tmp_path: Path):
+    """SRILM prunes n-grams singly: here `a b c` is listed, its end `b c` is not."""
+    content = (
+        "\\data\\\nngram 1=6\nngram 2=2\nngram 3=1\nngram 4=1\n\n\\1-grams:\n-99\t<s>\n-1\t</s>\n-1\t<unk>\n-1\ta\t-0.5\n"
+        "-1\tb\t-0.25\n-1\tc\t-0.125\n\n\\2-grams:\n-0.5\ta b\t-0.2\n-0.5\tc a\n\n\\3-grams:\n-0.3\ta b c\t-0.1\n\n"
+        "\\4-grams:\n-0.01\ta b c a\n\n\\end\\\n"
+    )
+    model, tokens = read(content.encode(), tmp_path)
+    a, b, c = (FIRST + tokens.index(token) for token in "abc")
+    row, _ = model.next_log_probabilities(np.array([[a, b, c]]).T, model.zero_state(1))
+    nats, _ = model.nats(np.array([[a, b, c]] * 2).T, np.array([[b, c, a], [b, c, b]]).T, model.zero_state(2))
+    assert row[0, a] / np.log(10) == pytest.approx(-0.01, abs=1e-6)
+    assert row[0, b] / np.log(10) == pytest.approx(-0.1 - 0.125 - 1, abs=1e-6)
+    assert -nats[2] == pytest.approx(row[0, [a, b]])
+
+
+BROKEN = {
+    "nothing": ("", 1, "ends here"),
+    "no n-gram model": ("In the beginning\n", 2, "ends here"),
+    "binary": ("PK\0\0\n" * 5, 1, r"\\data\\"),
+    "much text": ("In the beginning\n" * 2000, 1001, r"\\data\\"),
+    "no counts": ("\\data\\\n\n\\1-grams:\n", 3, "order 0"),
+    "order six": ("\\data\\\n" + "".join(f"ngram {k}=1\n" for k in range(1, 7)) + "\\1-grams:\n", 8, "order 6"),
+    "counts out of order": (FOREIGN.replace("ngram 1=6", "ngram 2=6"), 4, "ngram 1="),
+    "a count that is none": (FOREIGN.replace("ngram 1=6", "ngram 1=six"), 4, "'ngram 1=six'"),
+    "a count as large as the world": (FOREIGN.replace("1=6", "1=999999999999999"), 15, "999,999,999,999,999 1-grams"),
+    "a number with too many digits": (FOREIGN.replace("1=6", "1=" + "9" * 5000), 4, "a number"),
+    "too many n-grams": (FOREIGN.replace("1=6", "1=5"), 14, r"\\2-grams: was expected"),
+    "too few n-grams": (FOREIGN.replace("1=6", "1=7"), 15, "says 7 1-grams"),
+    "a section missing": (FOREIGN.replace("\\2-grams:", "\\3-grams:"), 16, r"\\2-grams: was expected"),
+    "a word that was not listed": (FOREIGN.replace("<s> a b", "<s> a d"), 22, "'d' is not among the 1-grams"),
+    "a word listed twice": (FOREIGN.replace("\ta\t", "\tb\t"), 13, "'b' is listed twice"),
+    "<unk> in two spellings": (FOREIGN.replace("\tc\n", "\t<UNK>\n"), 14, "'<UNK>' is listed twice"),
+    "an n-gram listed twice": (FOREIGN.replace("-0.2 a b", "-0.2 <s> a"), 18, "2-gram is listed twice"),
+    "a context that was not listed": (FOREIGN.replace("<s> a </s>", "b a </s>"), 23, "not listed among the 2-grams"),
+    "a field too few": (FOREIGN.replace("-0.2 a b", "-0.2 a"), 18, "2 words"),
+    "a field too many": (FOREIGN.replace("-0.2 a b", "-0.2 a b -1 -1"), 18, "2 words"),
+    "a word for a number": (FOREIGN.replace("-0.2 a b", "zero a b"), 18, "should be numbers"),
+    "a word for a weight": (FOREIGN.replace("<s> a\t-0.2", "<s> a\tb"), 17, "should be numbers"),
+    "a probability above one": (FOREIGN.replace("-0.2 a b", "0.2 a b"), 18, "at most 0"),
+    "no number": (FOREIGN.replace("-0.2 a b", "nan a b"), 18, "at most 0"),
+    "an infinite weight": (FOREIGN.replace("<s> a\t-0.2", "<s> a\tinf"), 17, "at most 0"),
+    "no </s>": (FOREIGN.replace("-0.5\t</s>", "-0.5\td"), 14, "without </s>"),
+    "no <s>": (FOREIGN.replace("-99\t<s>", "-9\td"), 14, "without <s>"),
+    "no word": ("\\data\\\nngram 1=2\n\n\\1-grams:\n-99\t<s>\n-1\t</s>\n\n\\end\\\n", 6, "without any word"),
+    "no end": (FOREIGN.partition("\\end\\")[0], 25, "cut off"),
+    "cut off in the middle": (FOREIGN[:200], 21, "ends here"),
+    "an endless line": ("\\data\\" + "x" * (LONGEST_LINE + 1), 1, "bytes"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_file_is_refused_with_the_line(name: str, tmp_path: Path):
+    content, line, what = BROKEN[name]
+    with pytest.raises(CheckpointError, match=what) as caught:
+        read(content.encode(), tmp_path)
+    assert f"model.arpa, line {line}: " in str(caught.value)
+
+
+def test_words_that_are_not_utf8_are_refused(tmp_path: Path):
+    with pytest.raises(CheckpointError, match="line 12: .* not UTF-8"):
+        read(FOREIGN.replace("\tb\t", "\t昨天\t").encode("gb18030"), tmp_path)
+
+
+def test_files_that_are_missing_or_damaged_are_refused(tmp_path: Path):
+    with pytest.raises(CheckpointError, match="does not exist"):
+        read_arpa(tmp_path / "none.arpa")
+    with pytest.raises(CheckpointError, match="can not be read"):
+        read_arpa(tmp_path)
+    packed = gzip.compress(written(*trained(LINES, 2)))
+    for damaged in (packed[:-30], packed[:30] + b"\xff" * 20 + packed[50:], packed[:12]):
+        with pytest.raises(CheckpointError):
+            read(damaged, tmp_path)
+
+
+@given(st.data())
+def test_no_damage_gives_a_traceback(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject):
+    content = bytearray(FOREIGN.encode())
+    for _ in range(data.draw(st.integers(1, 4))):
+        place = data.draw(st.integers(0, len(content) - 1))
+        content[place : place + data.draw(st.integers(0, 5))] = data.draw(st.binary(max_size=3))
+    try:
+        model, tokens = read(bytes(content), tmp_path_factory.mktemp("arpa"))
+    except CheckpointError:
+        return
+    assert model.vocabulary_size == FIRST + len(tokens)
+    model.log_probabilities(np.full((3, 1), 3), model.zero_state(1))
+
+
+# --- KenLM --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.real_text
+@pytest.mark.parametrize("order", [2, 3, 5])
+def test_kenlm_gives_every_token_of_a_real_text_the_same_probability(data_dir: Path, tmp_path: Path, order: int):
+    kenlm = pytest.importorskip("kenlm")
+    tokenizer = WordTokenizer()
+    text = tokenize_corpus([data_dir / "kjv" / "train.txt"], tokenizer, lines=True)
+    vocabulary = Vocabulary.build(text.tokens, text.counts()[FIRST:])
+    model = NgramModel.train(sequence(text, vocabulary)[:], len(vocabulary), order)
+    path = tmp_path / "kjv.arpa"
+    with open(path, "wb") as file:
+        write_arpa(model, vocabulary.tokens, file)
+    config = kenlm.Config()
+    config.show_progress = False
+    theirs = kenlm.Model(str(path), config)
+    test = (data_dir / "kjv" / "test.txt").read_text(encoding="utf-8").splitlines()
+    expected, inputs, targets = [], [], []
+    for line in filter(None, map(tokenizer.tokenize, test)):
+        expected += [log10 for log10, _, _ in theirs.full_scores(" ".join(line))]
+        ids = vocabulary.encode(line).tolist()
+        inputs += [BOS, *ids]
+        targets += [*ids, EOS]
+    nats, _ = model.nats(np.array(inputs)[:, None], np.array(targets)[:, None], model.zero_state(1))
+    assert len(expected) == len(targets) > 90_000
+    assert UNK in targets
+    assert np.abs(-nats[:, 0] / np.log(10) - expected).max() < 1e-4
+
+
+def test_kenlm_reads_escaped_tokens(tmp_path: Path):
+    kenlm = pytest.importorskip("kenlm")
+    model, tokens = trained([[*"a b c"], [*"b a"], ["<unk>", " ", "a"]], 3)
+    path = tmp_path / "characters.arpa"
+    path.write_bytes(written(model, tokens))
+    config = kenlm.Config()
+    config.show_progress = False
+    theirs = kenlm.Model(str(path), config)
+    scores = [log10 for log10, _, _ in theirs.full_scores("a \\u0020; b \\u003c;unk>")]
+    ids = [FIRST + tokens.index(token) for token in ("a", " ", "b", "<unk>")]
+    nats, _ = model.nats(np.array([[BOS, *ids]]).T, np.array([[*ids, EOS]]).T, model.zero_state(1))
+    assert -nats[:, 0] / np.log(10) == pytest.approx(scores, abs=1e-5)
+    assert not any(oov for _, _, oov in theirs.full_scores("\\u003c;unk>"))
+    assert set(SPECIALS) & set(tokens) == {"<unk>"}

@@ -1,0 +1,359 @@
+import gzip
+import io
+import json
+import os
+import sys
+import tempfile
+import tracemalloc
+from collections import Counter
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rnnlm.errors import CorpusError, TokenizerError
+from rnnlm.text import corpus as corpus_module
+from rnnlm.text import sources
+from rnnlm.text.corpus import IdSequence, sequence, tokenize_corpus
+from rnnlm.text.segmentation import installed_jieba
+from rnnlm.text.tokenizers import TOKENIZERS, CharTokenizer, WordTokenizer
+from rnnlm.text.vocabulary import EOS, FIRST, UNK, Vocabulary
+
+LINES = st.lists(
+    st.sampled_from(["a", "b c", "我 昨天", "don't", "", " ", "\u3000", "x" * 20, "y z " * 9, "\u2028", "é"])
+)
+EVERY_WAY = [(CharTokenizer(), False), (CharTokenizer(), True), (WordTokenizer(), True)]
+
+
+def tokens_of(corpus):
+    """The tokens of a corpus, with None for </s>."""
+    return [None if i == EOS else corpus.tokens[i - FIRST] for i in corpus.ids.tolist()]
+
+
+def ended(text):
+    """The text with the end of its last line."""
+    return text + "\n" if text and not text.endswith("\n") else text
+
+
+def expected_tokens(texts, tokenizer, lines):
+    """The same, without blocks, tables and files."""
+    if not lines:
+        return [*"".join(map(ended, texts[:-1])), *texts[-1]]
+    kept = [line for text in texts for line in text.split("\n") if line.strip()]
+    return [token for line in kept for token in [*tokenizer.tokenize(line), None]]
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(content, name="text.txt"):
+        path = tmp_path / name
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return path
+
+    return write
+
+
+# What comes out
+
+
+@given(
+    st.lists(LINES.map("\n".join), min_size=1, max_size=3),
+    st.sampled_from(EVERY_WAY),
+    st.integers(1, 40),
+    st.booleans(),
+)
+def test_blocks_tables_and_files_change_nothing(texts, way, size, final_newline):
+    tokenizer, lines = way
+    texts = [text + "\n" if final_newline else text for text in texts]
+    expected = expected_tokens(texts, tokenizer, lines)
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sources, "BLOCK", size)
+        patch.setattr(corpus_module, "LONGEST_LINE", 25)
+        paths = [Path(folder, f"{number}.txt") for number in range(len(texts))]
+        for path, text in zip(paths, texts, strict=True):
+            path.write_text(text, encoding="utf-8", newline="\r\n")
+        if not expected:
+            with pytest.raises(CorpusError, match="There is no text"):
+                tokenize_corpus(paths, tokenizer, lines=lines, cache_dir=folder)
+            return
+        for _ in range(2):  # made, then found
+            corpus = tokenize_corpus(paths, tokenizer, lines=lines, cache_dir=folder)
+            assert tokens_of(corpus) == expected
+            assert corpus.tokens == [token for token in dict.fromkeys(expected) if token is not None]
+            assert corpus.bytes == sum(path.stat().st_size for path in paths)
+            assert corpus.characters == len("".join(map(ended, texts)) if lines else expected)
+
+
+@pytest.mark.real_text
+@pytest.mark.parametrize("name", ["tinyshakespeare.txt", "kjv/test.txt", "hongloumeng.txt"])
+@pytest.mark.parametrize(("tokenizer", "lines"), EVERY_WAY)
+def test_real_texts(data_dir, tokenizer, lines, name):
+    text = (data_dir / name).read_text("utf-8")
+    if name == "hongloumeng.txt":
+        tokenizer = CharTokenizer()  # to segment it takes seconds, and is tested elsewhere
+    corpus = tokenize_corpus([data_dir / name], tokenizer, lines=lines)
+    assert tokens_of(corpus) == expected_tokens([text], tokenizer, lines)
+    assert corpus.characters == len(text)
+    assert corpus.lines == lines
+    assert corpus.notes == []
+
+
+def test_more_types_than_16_bits_hold(write, monkeypatch):
+    monkeypatch.setattr(sources, "BLOCK", 100_000)
+    words = [f"w{number % 70_000}" for number in range(140_000)]
+    path = write("\n".join(words))
+    corpus = tokenize_corpus([path], WordTokenizer(), lines=True)
+    assert corpus.ids.dtype == np.uint32
+    assert tokens_of(corpus)[::2] == words
+    fewer = write("\n".join(words[:65_533]), "fewer.txt")
+    assert tokenize_corpus([fewer], WordTokenizer(), lines=True).ids.dtype == np.uint16
+
+
+def test_files_in_several_encodings(write):
+    text = "我昨天上学迟到了，老师批评了我。\n"
+    paths = [
+        write("﻿" + text, "marked.txt"),
+        write(text.encode("gb18030"), "gb.txt"),
+        write(text.encode("utf-16"), "wide.txt"),
+        write(gzip.compress(text.encode()), "packed.txt.gz"),
+    ]
+    for _ in range(2):  # made, then found
+        corpus = tokenize_corpus(paths, CharTokenizer(), lines=False)
+        assert "".join(tokens_of(corpus)) == text * 4
+        assert [note.split(".txt")[0].rpartition("/")[2] for note in corpus.notes] == ["gb", "wide"]
+        assert "GB18030" in corpus.notes[0]
+        assert "UTF-16" in corpus.notes[1]
+    named = tokenize_corpus(paths[1:2], CharTokenizer(), lines=False, encoding="gbk")
+    assert (named.notes, "".join(tokens_of(named))) == ([], text)
+    with pytest.raises(CorpusError, match=r"gb\.txt is not UTF-8: byte 0x.. at offset 0 .*--encoding"):
+        tokenize_corpus(paths[1:2], CharTokenizer(), lines=False, encoding="utf-8")
+
+
+def test_standard_input(monkeypatch):
+    for _ in range(2):
+        monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO("我 昨天\n上学".encode())))
+        assert tokens_of(tokenize_corpus(["-"], WordTokenizer(), lines=True)) == ["我", "昨天", None, "上学", None]
+
+
+def test_a_stream_is_of_characters(write):
+    with pytest.raises(ValueError, match="lines=False"):
+        tokenize_corpus([write("a b")], WordTokenizer(), lines=False)
+
+
+@pytest.mark.parametrize("lines", [False, True])
+def test_memory_does_not_grow_with_the_text_nor_with_a_line(tmp_path, lines):
+    def peak(megabytes):
+        path = tmp_path / f"{megabytes}.txt"
+        path.write_bytes(b"some words in one line, " * (43_691 * megabytes))
+        tracemalloc.start()
+        corpus = tokenize_corpus([path], CharTokenizer(), lines=lines)
+        assert corpus.counts().sum() == len(corpus.ids) == path.stat().st_size + lines
+        found = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return found
+
+    assert peak(24) < 1.05 * peak(8)
+
+
+def test_a_very_long_line_is_read_in_parts_that_change_no_word(write, monkeypatch):
+    class Recorder(WordTokenizer):
+        longest = 0
+
+        def tokenize(self, text):
+            self.longest = max(self.longest, len(text))
+            return super().tokenize(text)
+
+    monkeypatch.setattr(sources, "BLOCK", 1000)
+    monkeypatch.setattr(corpus_module, "LONGEST_LINE", 2000)
+    line = "some well-known words, don't you? " * 3000
+    tokenizer = Recorder()
+    corpus = tokenize_corpus([write(f"one\n{line}\ntwo")], tokenizer, lines=True)
+    assert tokens_of(corpus) == ["one", None, *WordTokenizer().tokenize(line), None, "two", None]
+    assert tokenizer.longest <= 3000
+
+
+# The cache
+
+
+class Forbidden(WordTokenizer):
+    def tokenize(self, text):
+        raise AssertionError("the text is tokenized again")
+
+
+def cached(folder):
+    return sorted(Path(folder).iterdir())
+
+
+def test_a_text_is_tokenized_once_whatever_it_is_called(write, tmp_path):
+    first = tokenize_corpus([write("a b c\n")], WordTokenizer(), lines=True)
+    again = tokenize_corpus([write("a b c\n", "other.txt")], Forbidden(), lines=True)
+    assert tokens_of(again) == tokens_of(first)
+    assert (again.digest, again.bytes, again.characters) == (first.digest, first.bytes, first.characters)
+    for changed in (
+        {"paths": [write("a b d\n", "changed.txt")]},
+        {"paths": [write("a b c\n"), write("a b c\n", "other.txt")]},
+        {"tokenizer": Forbidden("spaces")},
+        {"tokenizer": Forbidden(user_dictionary=[("a", 1)])},
+        {"cache_dir": tmp_path / "elsewhere"},
+        {"encoding": "gbk"},
+    ):
+        with pytest.raises(AssertionError, match="tokenized again"):
+            tokenize_corpus(**({"paths": [write("a b c\n")], "tokenizer": Forbidden(), "lines": True} | changed))
+    assert len(tokenize_corpus([write("a b c\n")], CharTokenizer(), lines=True).ids) == 6
+    assert len(tokenize_corpus([write("a b c\n")], CharTokenizer(), lines=False).ids) == 6
+
+
+def test_a_damaged_cache_is_made_anew(write, tmp_path):
+    path, folder = write("a b c\n"), tmp_path / "cache"
+    expected = tokens_of(tokenize_corpus([path], WordTokenizer(), lines=True))
+    for damaged in cached(folder):
+        for content in (b"", b"{}", damaged.read_bytes()[:-1]):
+            damaged.write_bytes(content)
+            assert tokens_of(tokenize_corpus([path], WordTokenizer(), lines=True)) == expected
+            assert tokens_of(tokenize_corpus([path], Forbidden(), lines=True)) == expected
+
+
+def test_a_failed_run_leaves_nothing_behind(write, tmp_path):
+    path = write("good\nbad\n")
+
+    class Failing(WordTokenizer):
+        def tokenize(self, text):
+            if text == "bad":
+                raise TokenizerError("bad")
+            return super().tokenize(text)
+
+    with pytest.raises(TokenizerError):
+        tokenize_corpus([path], Failing(), lines=True)
+    assert cached(tmp_path / "cache") == []
+
+
+def test_a_text_that_grows_while_it_is_read_is_refused(write, tmp_path):
+    path = write("one\n")
+
+    class Growing(WordTokenizer):
+        def tokenize(self, text):
+            path.write_text("one\ntwo\n")
+            return super().tokenize(text)
+
+    with pytest.raises(CorpusError, match="changed while it was read"):
+        tokenize_corpus([path], Growing(), lines=True)
+    assert cached(tmp_path / "cache") == []
+
+
+def test_a_text_from_the_cache_tells_the_tokenizer_which_jieba_cut_it(write, tmp_path):
+    path = write("我昨天上学迟到了\n")
+    here = installed_jieba()._asdict()
+    first, later = WordTokenizer(), Forbidden()
+    assert tokenize_corpus([path], first, lines=True).tokens[1] == "昨天"
+    assert first.options()["jieba"] == here
+    tokenize_corpus([path], later, lines=True)
+    assert later.options()["jieba"] == here
+    tokenize_corpus([path], Forbidden.from_options(first.options()), lines=True)
+    # What another jieba cut is not used.
+    description = next((tmp_path / "cache").glob("*.json"))
+    content = json.loads(description.read_text("utf-8"))
+    content["tokenizer"]["jieba"]["version"] = "0.39"
+    description.write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(AssertionError, match="tokenized again"):
+        tokenize_corpus([path], Forbidden(), lines=True)
+    anew = WordTokenizer()
+    tokenize_corpus([path], anew, lines=True)
+    assert anew.options()["jieba"] == here
+
+
+def test_progress_reaches_the_size_of_the_files(write, monkeypatch):
+    monkeypatch.setattr(sources, "BLOCK", 10)
+    paths = [write("some words\n" * 9), write(gzip.compress(os.urandom(50).hex().encode()), "b.gz")]
+    calls = []
+    tokenize_corpus(paths, CharTokenizer(), lines=False, progress=lambda *call: calls.append(call))
+    size = sum(path.stat().st_size for path in paths)
+    assert calls[-1] == (size, size)
+    assert [done for done, _ in calls] == sorted(done for done, _ in calls)
+    assert len(calls) > 9
+
+
+# What is asked of a tokenized text
+
+
+@pytest.fixture
+def corpus(write):
+    return tokenize_corpus([write("a b\nc\na a d e f\ng\n")], WordTokenizer(), lines=True)
+
+
+def test_counts(corpus, monkeypatch):
+    monkeypatch.setattr(corpus_module, "_CHUNK", 4)
+    for start in range(len(corpus.ids)):
+        for stop in [*range(start, len(corpus.ids) + 1), None]:
+            expected = Counter(corpus.ids[start:stop].tolist())
+            found = corpus.counts(start, stop)
+            assert found.dtype == np.int64
+            assert found.tolist() == [expected[i] for i in range(FIRST + len(corpus.tokens))]
+
+
+def test_ids_are_read_only(corpus):
+    with pytest.raises(ValueError, match="read-only"):
+        corpus.ids[0] = 1
+
+
+@given(st.lists(st.integers(1, 6), min_size=2, max_size=8), st.floats(0.001, 0.999), st.integers(1, 9))
+def test_a_split_is_at_the_start_of_a_line(lengths, fraction, chunk):
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(corpus_module, "_CHUNK", chunk)
+        path = Path(folder, "text.txt")
+        path.write_text("".join("w " * length + "\n" for length in lengths))
+        corpus = tokenize_corpus([path], WordTokenizer(), lines=True, cache_dir=folder)
+        N = len(corpus.ids)
+        starts = (np.flatnonzero(corpus.ids[:-1] == EOS) + 1).tolist()
+        place = N - round(N * fraction)
+        if place in (0, N):
+            with pytest.raises(CorpusError, match=f"{len(lengths)} lines"):
+                corpus.split_index(fraction)
+        else:
+            assert corpus.split_index(fraction) == next((start for start in starts if start >= place), starts[-1])
+
+
+def test_a_text_of_one_line_can_not_be_split(write):
+    corpus = tokenize_corpus([write("a b c d e f g\n")], WordTokenizer(), lines=True)
+    with pytest.raises(CorpusError, match=r"1 lines .*--valid-fraction"):
+        corpus.split_index(0.5)
+
+
+def test_a_stream_is_split_anywhere(write):
+    corpus = tokenize_corpus([write("abcdefghij")], CharTokenizer(), lines=False)
+    assert corpus.split_index(0.1) == 9
+    for fraction in (0.0, 0.01, 0.99, 1.0):
+        with pytest.raises(CorpusError, match="10 characters"):
+            corpus.split_index(fraction)
+
+
+@pytest.mark.parametrize("name", TOKENIZERS)
+def test_ids_under_a_vocabulary(write, name):
+    tokenizer = TOKENIZERS[name]()
+    corpus = tokenize_corpus([write("a b\nb c\nb a\n")], tokenizer, lines=True)
+    counts = corpus.counts()[FIRST:]
+    vocabulary = Vocabulary.build(corpus.tokens, counts, max_size=FIRST + 2)
+    ids = sequence(corpus, vocabulary, 1, len(corpus.ids) - 1)
+    expected = [EOS if t is None else vocabulary.encode([t])[0] for t in tokens_of(corpus)][1:-1]
+    assert UNK in expected
+    assert len(ids) == len(expected)
+    assert ids[:].tolist() == expected
+    assert [ids[place] for place in range(len(ids))] == expected
+    assert ids[-1] == expected[-1]
+    assert ids[2:4].tolist() == expected[2:4]
+    positions = np.array([[0, 3], [2, 2]])
+    assert ids.take(positions).tolist() == np.array(expected)[positions].tolist()
+    for found in (ids[:], ids.take(positions)):
+        assert found.dtype == np.int32
+    ids.release()  # only the memory: the ids are there again when they are asked for
+    assert ids[:].tolist() == expected
+
+
+def test_ids_in_memory():
+    ids = IdSequence(np.array([3, 1, 4], dtype=np.uint16))
+    assert len(ids) == 3
+    assert ids[:].dtype == np.int32
+    assert ids.take(np.array([2, 0])).tolist() == [4, 3]
+    ids.release()

@@ -1,0 +1,126 @@
+import gzip
+import hashlib
+import io
+import os
+import sys
+import threading
+from types import SimpleNamespace
+
+import pytest
+
+from rnnlm.errors import CorpusError
+from rnnlm.text import sources
+from rnnlm.text.sources import fingerprint, open_sources
+
+
+def contents(*paths):
+    """Name -> bytes of what the paths stand for."""
+    with open_sources(paths) as found:
+        return {source.name: b"".join(source.blocks(lambda read: None)) for source in found}
+
+
+def test_files_folders_and_gzip(tmp_path):
+    names = ["b.txt", "a/z.txt", "a/b/c.txt.gz", "a.txt", "a/notes.md", "a/.hidden.txt", "a/x.gz"]
+    for name in names:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(gzip.compress(name.encode()) if name.endswith(".gz") else name.encode())
+    found = contents(tmp_path)
+    order = ["a/b/c.txt.gz", "a/z.txt", "a.txt", "b.txt"]
+    assert list(found) == [str(tmp_path / name) for name in order]
+    assert list(found.values()) == [name.encode() for name in order]
+    # What is named is read, whatever it is called, and in the order in which it is named.
+    assert list(contents(tmp_path / "a/x.gz", tmp_path / "a/notes.md").values()) == [b"a/x.gz", b"a/notes.md"]
+
+
+def test_gzip_is_known_by_its_content(tmp_path):
+    (tmp_path / "packed").write_bytes(gzip.compress(b"one") + gzip.compress(b" two"))
+    (tmp_path / "plain.gz").write_bytes(b"plain")
+    assert list(contents(tmp_path / "packed", tmp_path / "plain.gz").values()) == [b"one two", b"plain"]
+
+
+@pytest.mark.parametrize("content", [b"from a pipe\n", gzip.compress(b"from a pipe\n")])
+def test_standard_input_can_be_read_twice(monkeypatch, content):
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(content)))
+    with open_sources(["-"]) as found:
+        assert fingerprint(found)[1] == len(content)
+        for _ in range(2):
+            assert b"".join(found[0].blocks(lambda read: None)) == b"from a pipe\n"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_a_named_pipe(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_bytes, args=(b"text",))
+    writer.start()
+    assert contents(pipe) == {str(pipe): b"text"}
+    writer.join()
+
+
+def test_blocks_tell_how_much_of_the_file_was_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(sources, "BLOCK", 10)
+    plain, packed = tmp_path / "plain.txt", tmp_path / "packed.txt.gz"
+    plain.write_bytes(b"x" * 35)
+    packed.write_bytes(gzip.compress(b"y" * 35))
+    for path in (plain, packed):
+        steps = []
+        with open_sources([path]) as found:
+            assert [len(block) for block in found[0].blocks(steps.append)] == [10, 10, 10, 5]
+        assert min(steps) >= 0
+        assert sum(steps) == path.stat().st_size
+
+
+def test_the_fingerprint_depends_on_content_and_on_where_a_file_ends(tmp_path):
+    for name, content in {"a": b"one", "b": b"two", "c": b"onet", "d": b"wo", "e": b"one"}.items():
+        (tmp_path / name).write_bytes(content)
+
+    def of(*names):
+        with open_sources([tmp_path / name for name in names]) as found:
+            return fingerprint(found)
+
+    assert of("a", "b")[1] == of("c", "d")[1] == 6
+    assert of("a", "b") == of("e", "b")
+    assert len({of("a", "b"), of("b", "a"), of("c", "d"), of("a")}) == 4
+    assert of("a")[0] == hashlib.sha256(hashlib.sha256(b"one").digest()).hexdigest()
+
+
+# Errors
+
+
+def test_what_is_no_text(tmp_path):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "damaged.gz").write_bytes(gzip.compress(b"text" * 100)[:-10])
+    (tmp_path / "false.gz").write_bytes(b"\x1f\x8bfalse")
+    flipped = bytearray(gzip.compress(os.urandom(1000)))
+    flipped[100] ^= 1
+    (tmp_path / "flipped.gz").write_bytes(flipped)
+    for name, reason in {
+        "none.txt": "does not exist",
+        "damaged.gz/none.txt": "does not exist",
+        "empty": r"has no \*.txt or \*.txt.gz file",
+        "damaged.gz": "is damaged",
+        "false.gz": "is damaged",
+        "flipped.gz": "is damaged",
+        "a\0b": "can not be read",
+    }.items():
+        with pytest.raises(CorpusError, match=reason):
+            contents(tmp_path / name)
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
+def test_unreadable_files_and_folders(tmp_path):
+    (tmp_path / "file.txt").write_text("text")
+    (tmp_path / "file.txt").chmod(0)
+    (tmp_path / "folder").mkdir(mode=0)
+    for name in ("file.txt", "folder"):
+        with pytest.raises(CorpusError, match="Permission denied"):
+            contents(tmp_path / name)
+    (tmp_path / "folder").chmod(0o700)
+
+
+def test_nothing_or_standard_input_twice():
+    with pytest.raises(CorpusError, match="No text is given"):
+        contents()
+    with pytest.raises(CorpusError, match="given twice"):
+        contents("-", "-")
