@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import re
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from os import PathLike
@@ -22,6 +23,7 @@ from rnnlm.inference.scoring import sequence_totals
 from rnnlm.nn.bidirectional import BidirectionalNetwork
 from rnnlm.nn.network import Network, NetworkConfig
 from rnnlm.text.corpus import IdSequence, TokenizedCorpus, sequence
+from rnnlm.text.nbest import NbestList
 from rnnlm.text.tokenizers import TOKENIZERS, Tokenizer
 from rnnlm.text.vocabulary import BOS, EOS, FIRST, UNK, Vocabulary
 
@@ -419,8 +421,25 @@ class LanguageModel:
                 for each in tokens:
                     each.append(self.vocabulary.token(end))
             ids = [self._line_ids(each, end) for each in tokens]
-            for text, line, each, score in zip(texts, tokens, ids, scorer(ids), strict=True):
-                yield ScoredLine(text, line, each, *score)
+            for text, line, line_ids, score in zip(texts, tokens, ids, scorer(ids), strict=True):
+                yield ScoredLine(text, line, line_ids, *score)
+
+    def score_lists(self, lists: Iterable[NbestList]) -> Iterator[tuple[NbestList, list[ScoredLine]]]:
+        """Lists of candidates with the scores of the candidates; see `score` for how they are made."""
+        waiting: deque[NbestList] = deque()
+
+        def texts() -> Iterator[str]:
+            for each in lists:
+                waiting.append(each)
+                yield from (candidate.text for candidate in each.candidates)
+
+        scores = self.score(texts())
+        for first in scores:
+            while not waiting[0].candidates:
+                yield waiting.popleft(), []
+            current = waiting.popleft()
+            yield current, [first, *itertools.islice(scores, len(current.candidates) - 1)]
+        yield from ((each, []) for each in waiting)
 
     def _line_ids(self, tokens: list[str], end: int | None) -> NDArray[np.int32]:
         """Ids of a line's tokens; the last token is its end if there is one, whatever text may be spelt like it."""

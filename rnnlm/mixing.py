@@ -24,7 +24,8 @@ def load_beside(path: Path, model: LanguageModel) -> LanguageModel:
 
     Raises:
         CheckpointError: the file is neither, or damaged.
-        TokenizerError: an ARPA file, which describes sentences, beside a model of streams.
+        TokenizerError: an ARPA file of characters beside a model of words or the other way round, or of sentences (as
+            all are) beside a model of streams.
     """
     if _is_checkpoint(path):
         return LanguageModel.load(path)
@@ -34,7 +35,15 @@ def load_beside(path: Path, model: LanguageModel) -> LanguageModel:
             "model that was trained with --context sentence."
         )
     ngram, tokens = read_arpa(path)
+    if _has_words(tokens) != _has_words(model.vocabulary.tokens):
+        found, expected = ("words", "characters") if _has_words(tokens) else ("characters", "words")
+        raise TokenizerError(f"{path} is a model of {found}; expected {expected}, as the model reads its text.")
     return LanguageModel(model.tokenizer, Vocabulary(tokens, [0] * len(tokens)), ngram, model.context)
+
+
+def _has_words(tokens: Sequence[str]) -> bool:
+    """Whether some tokens are longer than a character; a name in angle brackets, such as <space>, may stand for one."""
+    return any(len(token) > 1 and not (token[0] == "<" and token[-1] == ">") for token in tokens)
 
 
 def _is_checkpoint(path: Path) -> bool:

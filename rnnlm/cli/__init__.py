@@ -20,6 +20,8 @@ COMMANDS = {
     "train": ("rnnlm.cli.train:train", "Train a model on a text."),
     "predict": ("rnnlm.cli.predict:predict", "Show the most probable next tokens after a text."),
     "sample": ("rnnlm.cli.sample:sample", "Write text."),
+    "score": ("rnnlm.cli.score:score", "Print the log probability of every line."),
+    "rescore": ("rnnlm.cli.rescore:rescore", "Choose among the candidates of a recogniser (n-best lists)."),
     "fill": ("rnnlm.cli.fill:fill", "Rank what fits into the blanks of a sentence."),
     "eval": ("rnnlm.cli.evaluate:evaluate", "Measure a model on a text: perplexity, bits per character."),
     "ngram": ("rnnlm.cli.ngram:ngram", "Train an n-gram model, the baseline."),

@@ -168,10 +168,11 @@ def baselines(model: LanguageModel, order: int, training_text: Text, text: Text,
     has seen more than the other.
     """
     corpus = training_text.for_model(model)
-    recorded = model.training.get("corpus", {})
-    tokens = len(corpus.ids)
+    recorded, tokens = model.training.get("corpus"), len(corpus.ids)
+    recorded = recorded if isinstance(recorded, dict) else {}  # it comes from a file
     if str(recorded.get("digest")).partition("+")[0] == corpus.digest:
-        tokens = min(tokens, int(recorded.get("train_tokens", tokens)))
+        learnt_from = recorded.get("train_tokens")
+        tokens = min(tokens, learnt_from) if type(learnt_from) is int and learnt_from > 0 else tokens
     else:
         text.notes.append(
             f"{' '.join(training_text.paths)} is not the text that the model was trained on: the baseline has learnt "

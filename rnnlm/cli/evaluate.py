@@ -116,9 +116,10 @@ def _check_usage(
         if not dynamic and ctx.get_parameter_source(name) == ParameterSource.COMMANDLINE:
             raise click.UsageError(f"--{name.replace('_', '-')} goes with --dynamic.")
     order = int(baseline) if baseline is not None and baseline.isdecimal() else 0
-    if baseline_corpus and not order:
-        raise click.UsageError("--baseline-corpus is for --baseline N, n-gram models to be trained on it.")
-    if baseline is not None and baseline.isdecimal():
+    if baseline != str(order):
+        if baseline_corpus:
+            raise click.UsageError("--baseline-corpus is for --baseline N, n-gram models to be trained on it.")
+    else:
         if not 1 <= order <= LARGEST_ORDER:
             raise click.UsageError(f"--baseline {baseline}: n-gram models have the orders 1 to {LARGEST_ORDER}.")
         if not baseline_corpus:

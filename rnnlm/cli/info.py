@@ -66,14 +66,17 @@ def _ngram_facts(model: "LanguageModel") -> dict[str, Any]:
     from rnnlm.baselines.ngram import NgramModel
 
     assert isinstance(model.predictor, NgramModel)
-    corpus = model.training.get("corpus", {})
+    corpus = model.training.get("corpus")
     return {
         "cell": None,
         "order": model.predictor.order,
         "ngrams": model.predictor.ngram_counts(),
         "contexts": model.predictor.context_counts(),
         "parameters": sum(array.size for array in model.predictor.arrays().values()),
-        "training": {"tokens": corpus.get("train_tokens"), "options": model.training.get("options")},
+        "training": {
+            "tokens": corpus.get("train_tokens") if isinstance(corpus, dict) else None,
+            "options": model.training.get("options"),
+        },
     }
 
 

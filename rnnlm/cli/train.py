@@ -117,7 +117,7 @@ def _names(parameter: click.Parameter) -> list[str]:
 )
 @click.option(
     "--init",
-    type=click.Choice(["uniform", "xavier", "orthogonal", "identity", "article"]),
+    type=click.Choice(["uniform", "xavier", "orthogonal", "identity", "normal", "article"]),
     default="uniform",
     help="Initial weights; article: +-1e-4.",
 )

@@ -26,6 +26,7 @@ from rnnlm.training.numpy_engine import NumpyEngine
 from rnnlm.training.trainer import Trainer, TrainingConfig
 
 SMALL_TEXT = 200_000  # tokens
+MOST_VALIDATED = 200_000  # tokens of the held-out part: more would tell little more, and cost the training its time
 INIT = 0  # stream of randomness for initial weights, beside those of text.batches and numpy_engine
 
 
@@ -265,7 +266,7 @@ def _read(
         if not len(valid):
             raise CorpusError(f"{sources.valid} has no tokens; nothing can be validated on it.")
     elif edge < N:
-        valid = sequence(corpus, vocabulary, edge, N)
+        valid = sequence(corpus, vocabulary, edge, min(N, edge + MOST_VALIDATED))
     mapping = np.concatenate([np.arange(FIRST), vocabulary.encode(corpus.tokens)])
     by_id = np.bincount(mapping, weights=counts, minlength=len(vocabulary))
     total = counts.sum()

@@ -9,13 +9,15 @@ the column that it leaves. So all columns are at the same depth, and one step of
     a e </s>          e </s>        from the first line's state after "a"
 """
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
 from rnnlm.inference.model import Array, SequenceModel
-from rnnlm.text.vocabulary import BOS
+from rnnlm.text.vocabulary import BOS, UNK
 
 COLUMNS = 1024  # lines read side by side at most
 WINDOW = 32  # steps at a time where no line leaves another one
@@ -29,6 +31,66 @@ class LineScore(NamedTuple):
 
     log_probabilities: Array  # float64
     ranks: Array | None  # int64
+
+
+@dataclass
+class Totals:
+    """Sums over lines, and the perplexities that SRILM defines on them.
+
+    tokens: all that were predicted; ends: those of them that end a line. SRILM calls the others words, W, and the ends
+    sentences, S; with logprob L and the unknown words O it prints
+
+        ppl = exp(-L / (W - O + S))        ppl1 = exp(-L / (W - O))
+
+    where L leaves out the unknown words. With unknown words, O is 0 and L has them at the probability of <unk>.
+    """
+
+    lines: int = 0
+    tokens: int = 0
+    ends: int = 0
+    oov: int = 0
+    characters: int = 0
+    logprob_nats: float = 0.0
+    oov_logprob_nats: float = 0.0
+
+    def add(self, ids: Array, log_probabilities: Array, ends: bool, characters: int) -> None:
+        """Add a line; `ends` says whether its last token is its end."""
+        unknown = ids == UNK
+        self.lines += 1
+        self.tokens += len(ids)
+        self.ends += ends
+        self.oov += int(unknown.sum())
+        self.characters += characters
+        self.logprob_nats += float(log_probabilities.sum())
+        self.oov_logprob_nats += float(log_probabilities[unknown].sum())
+
+    @property
+    def words(self) -> int:
+        """Tokens that do not end a line."""
+        return self.tokens - self.ends
+
+    def logprob(self, with_oov: bool) -> float:
+        """Log probability in nats, with or without the unknown words."""
+        return self.logprob_nats if with_oov else self.logprob_nats - self.oov_logprob_nats
+
+    def perplexity(self, with_oov: bool) -> float:
+        """Per token, ends of lines counted: SRILM's ppl. Nan where there are none."""
+        return _perplexity(self.logprob(with_oov), self.tokens - (0 if with_oov else self.oov))
+
+    def perplexity_per_word(self, with_oov: bool) -> float:
+        """The same sum, ends of lines in it, over the words alone: SRILM's ppl1. Nan where there are none."""
+        return _perplexity(self.logprob(with_oov), self.words - (0 if with_oov else self.oov))
+
+    @property
+    def bits_per_char(self) -> float:
+        """-log2 p divided by the characters; nan where there are none."""
+        return -self.logprob_nats / math.log(2) / self.characters if self.characters else math.nan
+
+
+def _perplexity(nats: float, tokens: int) -> float:
+    if tokens <= 0:
+        return math.nan
+    return math.exp(-nats / tokens) if -nats / tokens < 700 else math.inf
 
 
 class LineScorer:

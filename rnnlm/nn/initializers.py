@@ -16,7 +16,7 @@ def uniform(rng: np.random.Generator, rows: int, columns: int, hidden: int) -> A
 
 
 def xavier(rng: np.random.Generator, rows: int, columns: int, hidden: int) -> Array:
-    """Uniform in +-sqrt(6 / (fan_in + fan_out)) for each gate's slab (Glorot and Bengio 2010)."""
+    """Uniform in +-sqrt(6 / (fan_in + fan_out)), fan_out being at most H, a gate's slab (Glorot and Bengio 2010)."""
     bound = (6 / (min(rows, hidden) + columns)) ** 0.5
     return rng.uniform(-bound, bound, (rows, columns))
 
@@ -33,9 +33,12 @@ def _orthogonal(rng: np.random.Generator, rows: int, columns: int) -> Array:
 
 
 def identity(rng: np.random.Generator, rows: int, columns: int, hidden: int) -> Array:
-    """Identity for square slabs, for relu networks (Le, Jaitly and Hinton 2015); small Gaussian otherwise."""
-    if columns == hidden and rows % hidden == 0:
-        return np.concatenate([np.eye(hidden)] * (rows // hidden))
+    """The identity in every slab of a recurrent matrix, for relu networks (Le, Jaitly and Hinton 2015)."""
+    return np.concatenate([np.eye(hidden, columns)] * (rows // hidden))
+
+
+def normal(rng: np.random.Generator, rows: int, columns: int, hidden: int) -> Array:
+    """Gaussian of variance 0.001, which goes with `identity` for all other matrices."""
     return rng.normal(0, 0.001**0.5, (rows, columns))
 
 
@@ -49,5 +52,6 @@ INITIALIZERS: dict[str, Initializer] = {
     "xavier": xavier,
     "orthogonal": orthogonal,
     "identity": identity,
+    "normal": normal,
     "article": article,
 }

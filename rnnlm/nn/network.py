@@ -129,7 +129,9 @@ class Network:
         H = config.hidden_size
         for name, shape in config.shapes().items():
             if len(shape) == 2:
-                params[name] = INITIALIZERS[scheme](rng, *shape, H).astype(dtype)
+                # The identity is meant for what carries the state on, not for whatever happens to be square.
+                fitting = "normal" if scheme == "identity" and "weight_hh" not in name else scheme
+                params[name] = INITIALIZERS[fitting](rng, *shape, H).astype(dtype)
             else:
                 params[name] = np.zeros(shape, dtype)
             if config.cell == "lstm" and "bias_ih" in name:

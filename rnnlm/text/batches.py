@@ -48,8 +48,9 @@ class Batch(NamedTuple):
 
 
 class BatchSource(Protocol):
-    """Batches as a function of their place; there are `per_epoch` in every epoch."""
+    """Batches of a sequence as a function of their place; there are `per_epoch` in every epoch."""
 
+    sequence: Sequence
     per_epoch: int
 
     def batch(self, epoch: int, number: int) -> Batch:

@@ -18,7 +18,7 @@ answered one by one and a file may be larger than memory.
 
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -27,11 +27,12 @@ from rnnlm.text.lines import damage
 
 NATS, LOG10 = "nats", "log10"
 FEATURE = "RNNLM0="
-_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
-_WHOLE = re.compile(r"\d+")
-_KALDI_ID = re.compile(r"(\S+)-\d+")
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+_WHOLE = re.compile(r"[0-9]+")
+_KALDI_ID = re.compile(r"(\S+)-[0-9]+")
 _MOSES_LINE = re.compile(r"\s*\S*\s*\|\|\|\s")
-_BLANK = " \t\r\n\ufeff"
+_SRILM_SCORES = re.compile(r"(\s*\S+\s+)\S+")
+_MARK = "\ufeff"  # of the byte order, at the beginning of a file
 
 
 class BadLineError(CorpusError):
@@ -53,10 +54,11 @@ class Candidate(NamedTuple):
 class NbestList:
     """The candidates of one utterance, page or sentence.
 
-    entries: all its lines as they came: candidates, and strings, lines that are passed through as they are.
+    list_id: None for what comes before the first candidate of a file. entries: all its lines as they came: candidates,
+    and strings, lines that are passed through as they are.
     """
 
-    list_id: str
+    list_id: str | None
     entries: list[Candidate | str] = field(default_factory=list)
 
     @property
@@ -97,12 +99,12 @@ def _refuse_moses(line: str) -> None:
 
 def _parse_plain(line: str) -> Candidate:
     _refuse_moses(line)
-    return Candidate(line, None, line.strip(_BLANK))
+    return Candidate(line, None, line.strip())
 
 
 def _parse_kaldi(line: str) -> Candidate:
     _refuse_moses(line)
-    name, *text = line.strip(_BLANK).split(maxsplit=1)
+    name, *text = line.strip().split(maxsplit=1)
     matched = _KALDI_ID.fullmatch(name)
     if matched is None:
         raise BadLineError(f"begins with {name!r}; a Kaldi list has an id and the candidate's number there, as utt1-3")
@@ -111,13 +113,13 @@ def _parse_kaldi(line: str) -> Candidate:
 
 def _parse_mikolov(line: str) -> Candidate:
     _refuse_moses(line)
-    name, *text = line.strip(_BLANK).split(maxsplit=1)
+    name, *text = line.strip().split(maxsplit=1)
     return Candidate(line, name, _words("".join(text), "the id"))
 
 
 def _parse_srilm(line: str) -> Candidate:
     _refuse_moses(line)
-    fields = line.strip(_BLANK).split(maxsplit=3)
+    fields = line.strip().split(maxsplit=3)
     numbers = [
         _number(text, name)
         for text, name in zip(fields, ("the acoustic score", "the LM score", "the number of words"), strict=False)
@@ -130,9 +132,11 @@ def _parse_srilm(line: str) -> Candidate:
 
 
 def _parse_moses(line: str) -> Candidate:
-    fields = line.strip(_BLANK).split("|||")
+    fields = line.strip().split("|||")
     if len(fields) < 4:
-        raise BadLineError(f"has {len(fields)} fields between |||; a Moses list has id ||| words ||| features ||| score")
+        raise BadLineError(
+            f"has {len(fields)} fields between |||; a Moses list has id ||| words ||| features ||| score"
+        )
     if not fields[0].strip():
         raise BadLineError("has no id before the first |||")
     text = _words(fields[1], "the id")
@@ -144,8 +148,7 @@ def _unchanged(candidate: Candidate, score: float, total: float) -> str:
 
 
 def _rescored_srilm(candidate: Candidate, score: float, total: float) -> str:
-    head, tail = re.split(r"(?<=\S)(?=\s)", candidate.line, maxsplit=1)  # the first field, with what is before it
-    return head + re.sub(r"\S+", lambda old: shown(score), tail, count=1)
+    return _SRILM_SCORES.sub(lambda found: found[1] + shown(score), candidate.line, count=1)
 
 
 def _rescored_moses(candidate: Candidate, score: float, total: float) -> str:
@@ -167,7 +170,7 @@ def _score_only(candidate: Candidate, score: float, total: float) -> str:
 
 
 def _kaldi_cost(candidate: Candidate, score: float, total: float) -> str:
-    return f"{candidate.line.strip(_BLANK).split(maxsplit=1)[0]} {shown(-score)}\n"
+    return f"{candidate.line.strip().split(maxsplit=1)[0]} {shown(-score)}\n"
 
 
 FORMATS = {
@@ -200,18 +203,13 @@ def read_lists(
         BadLineError: a line is bad: which one, what is wrong and what was expected.
     """
     form = FORMATS[format_name]
-    finished: set[str] = set()
-    current = NbestList("")
-    number = 0
+    finished: set[str | None] = set()
+    current = NbestList(None)
+    count = 0
     separated = True
     for place, line in enumerate(lines, 1):
         try:
-            candidate = _candidate(line, form)
-            if candidate is not None and candidate.list_id in finished:
-                raise BadLineError(
-                    f"has the id {candidate.list_id!r}, whose list ended before; the lines of a list stand together, "
-                    "so sort the file by id"
-                )
+            candidate = _candidate(line, form, finished)
         except BadLineError as error:
             message = f"Line {place} of {name} {error}."
             if warn is None:
@@ -223,27 +221,35 @@ def read_lists(
             separated = True
             current.entries.append(line)
             continue
-        if separated if form.blank_between else candidate.list_id != current.list_id or not number:
+        if separated if form.blank_between else candidate.list_id != current.list_id:
             if current.entries:
                 yield current
-            finished.add(current.list_id) if number and not form.blank_between else None
-            number += 1
-            current = NbestList(str(number) if candidate.list_id is None else candidate.list_id)
+            if not form.blank_between:
+                finished.add(current.list_id)
+            count += 1
+            current = NbestList(candidate.list_id or str(count))
         separated = False
         current.entries.append(candidate)
     if current.entries:
         yield current
 
 
-def _candidate(line: str, form: Format) -> Candidate | None:
+def _candidate(line: str, form: Format, finished: Container[str | None]) -> Candidate | None:
     """What a line holds; None for a blank line between lists."""
     if (found := damage(line)) is not None:
-        raise BadLineError(f"has a byte that is no text: {found}. Name the encoding with --encoding")
-    if not line.strip(_BLANK):
+        raise BadLineError(f"is no text: {found}; if it is in another encoding, name that with --encoding")
+    line = line.removeprefix(_MARK)
+    if not line.strip():
         if form.blank_between:
             return None
         raise BadLineError("is blank; every line of this format has an id and words")
-    return form.parse(line)
+    candidate = form.parse(line)
+    if candidate.list_id in finished:
+        raise BadLineError(
+            f"has the id {candidate.list_id!r}, whose list ended before; the lines of a list stand together, so sort "
+            "the file by id"
+        )
+    return candidate
 
 
 # --- writing ------------------------------------------------------------------------------------------------------
@@ -264,7 +270,7 @@ def best_lines(candidates: NbestList, order: list[int], written: list[str]) -> I
     best = iter(order[:1])
     for entry in candidates.entries:
         if not isinstance(entry, Candidate):
-            if entry.strip(_BLANK):
+            if entry.removeprefix(_MARK).strip():
                 yield entry
         elif (place := next(best, None)) is not None:
             yield written[place]

@@ -13,9 +13,11 @@ from rnnlm.text.batches import BatchSource
 from rnnlm.training.engine import Array, Engine, StepResult
 from rnnlm.training.schedules import PLATEAU, factor
 
-EVALUATIONS = 20  # in the course of a training, at least; and at the end of every epoch
+EVALUATIONS = 20  # in the course of a training, about
+TRAINED_PER_EVALUATED = 3  # tokens, when training by epochs: then evaluations take at most about a tenth of the time
 EVALUATION_SHARE = 0.1  # of a time budget
 MOST_RECOVERIES = 5
+LARGEST = 1e18  # what a checkpoint may say of a step, a sum, a factor
 
 
 @dataclass(frozen=True)
@@ -163,7 +165,7 @@ class Trainer:
         return max(1, round(self.config.epochs * self.batches.per_epoch))
 
     def learning_rate(self) -> float:
-        """Rate of the next step, taken from the schedule at the middle of the step."""
+        """Rate of the next step; by epochs, the schedule's value at the middle of the step."""
         share = self.share_done()
         if not self.config.seconds:
             share = (self.progress.step + 0.5) / self.total_steps
@@ -190,10 +192,16 @@ class Trainer:
         if self.config.seconds:
             pause = max(self.config.seconds / EVALUATIONS, self._evaluation_cost / EVALUATION_SHARE)
             return self._since_evaluation >= pause
-        every = max(1, self.total_steps // EVALUATIONS)
-        if self.batches.per_epoch <= every:  # short epochs: at the end of one, about twenty times in all
-            every = self.batches.per_epoch * max(1, round(every / self.batches.per_epoch))
-        return self.progress.step % every == 0
+        return self.progress.step % self._steps_between_evaluations() == 0
+
+    def _steps_between_evaluations(self) -> int:
+        """Steps, not seconds, when training by epochs: the same run evaluates at the same places."""
+        per_epoch = self.batches.per_epoch
+        tokens_a_step = max(1, len(self.batches.sequence) // per_epoch)
+        cheap = 0 if self.valid is None else TRAINED_PER_EVALUATED * len(self.valid) // tokens_a_step
+        every = max(1, self.total_steps // EVALUATIONS, cheap)
+        # Short epochs are not cut into pieces.
+        return every if every < per_epoch else per_epoch * math.ceil(every / per_epoch)
 
     def _evaluate(self, lr: float, result: StepResult, elapsed: float) -> Report:
         progress, started = self.progress, self._clock()
@@ -330,5 +338,5 @@ def _plausible(name: str, value: Any) -> bool:
     if default is None and value is None:
         return True
     if default is None or isinstance(default, float):
-        return type(value) in (int, float) and math.isfinite(value)
-    return type(value) is type(default) and (type(value) is not int or value >= 0)
+        return type(value) in (int, float) and abs(value) < LARGEST
+    return type(value) is type(default) and (type(value) is not int or 0 <= value < LARGEST)

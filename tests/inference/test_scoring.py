@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rnnlm.inference import scoring
-from rnnlm.inference.scoring import sequence_nats, sequence_totals
+from rnnlm.inference.scoring import sequence_nats, sequence_totals, token_nats
 from rnnlm.nn.cells import CELLS
 from rnnlm.nn.network import Network, NetworkConfig
 from rnnlm.text.vocabulary import BOS, EOS, UNK
@@ -35,17 +35,21 @@ class Historian:
             nats[t] = state[:, 0] + wanted / 16
         return nats, state
 
-    def expected(self, ids, context, wanted=None):
-        """Read token by token."""
-        total, count, state, previous = 0.0, 0, 0, BOS
-        for each in ids:
+    def one_by_one(self, ids, context):
+        """Nats of every token, read one after the other."""
+        nats, state, previous = [], 0, BOS
+        for each in ids.tolist():
             if context == "sentence" and previous == EOS:
                 state, previous = 0, BOS
             state = (state * 31 + 1 + previous) % self.MODULUS
-            if wanted is None or each == wanted:
-                total, count = total + state + each / 16, count + 1
-            previous = int(each)
-        return total, count
+            nats.append(state + each / 16)
+            previous = each
+        return np.array(nats)
+
+    def expected(self, ids, context, wanted=None):
+        """Sum and number of tokens: of all, or of one id."""
+        nats = self.one_by_one(ids, context)[slice(None) if wanted is None else ids == wanted]
+        return nats.sum(), len(nats)
 
 
 def network(cell="lstm", scale=0.4):
@@ -78,6 +82,7 @@ def test_sentences_in_columns_are_read_exactly_as_one_after_the_other(length, en
         assert sequence_nats(Historian(), ids, "sentence", threads) == pytest.approx(expected, rel=1e-12)
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(1, 4), min_size=1, max_size=400))
 def test_any_sentences_are_read_exactly(ids):
     ids = np.array(ids, dtype=np.int32)
@@ -163,8 +168,26 @@ def test_totals_of_single_ids(context):
     assert sum(tokens for _, tokens in totals[1:]) == totals[0][1] == 700
 
 
+@pytest.mark.parametrize("length", [1, 64, 65, 700, 5000])
+@pytest.mark.parametrize("context", CONTEXTS)
+def test_nats_of_single_tokens_stand_in_the_order_of_the_text(context, length):
+    ids = text(length)
+    expected = Historian().one_by_one(ids, context)
+    for threads in (1, 3):
+        np.testing.assert_allclose(token_nats(Historian(), ids, context, threads), expected, rtol=1e-12)
+
+
+def test_single_tokens_of_a_long_stream_add_up_to_the_whole():
+    ids = text(9000)
+    nats = token_nats(Historian(), ids, "stream", threads=2)
+    assert nats.shape == (9000,)
+    assert nats.sum() == pytest.approx(sequence_nats(Historian(), ids, "stream")[0], rel=1e-12)
+    np.testing.assert_allclose(nats[:4500], token_nats(Historian(), ids[:4500], "stream"), rtol=1e-12)
+
+
 @pytest.mark.parametrize("context", CONTEXTS)
 def test_nothing_has_no_likelihood(context):
+    assert token_nats(network(), text(0), context).shape == (0,)
     assert sequence_nats(network(), text(0), context) == (0, 0)
     assert sequence_totals(network(), text(0), context, ids=(UNK, EOS)) == [(0, 0)] * 3
 

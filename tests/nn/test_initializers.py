@@ -58,7 +58,7 @@ def test_orthogonal_slabs(shape):
 
 def test_square_slabs_start_at_the_identity_and_others_do_not():
     np.testing.assert_array_equal(make("identity", 3 * H, H), np.tile(np.eye(H), (3, 1)))
-    assert make("identity", 3 * H, 200).std() == pytest.approx(0.001**0.5, rel=0.1)
+    assert make("normal", 3 * H, 200).std() == pytest.approx(0.001**0.5, rel=0.1)
 
 
 @pytest.mark.parametrize("bidirectional", [False, True])

@@ -16,6 +16,7 @@ from rnnlm.nn.numerics import ACTIVATIONS
 from rnnlm.nn.optimizers import OPTIMIZERS
 from rnnlm.text.batches import Batches
 from rnnlm.text.vocabulary import EOS
+from rnnlm.training import numpy_engine
 from rnnlm.training.engine import StepResult
 from rnnlm.training.numpy_engine import NumpyEngine
 from rnnlm.training.schedules import SCHEDULES, factor
@@ -25,7 +26,7 @@ V = 8
 SENTENCES = ([3, 4, 5, EOS], [6, 4, 7, EOS], [3, 7, 7, 5, 5, EOS], [6, 3, EOS])
 CONTEXTS = ["stream", "sentence"]
 PER_EPOCH = 9  # 240 tokens in 4 columns, 7 steps at a time
-EVERY = 3  # steps between two evaluations of a training of 7 epochs: 63 steps // 20
+EVERY = 3  # steps between two evaluations: 63 steps in 7 epochs // 20, and 3 x 26 validation tokens // 26 in a step
 
 
 def text(length, seed):
@@ -34,7 +35,7 @@ def text(length, seed):
     return np.array([*ids[:-1], EOS], dtype=np.int32)
 
 
-TRAIN, VALID = text(240, 51), text(60, 52)
+TRAIN, VALID = text(240, 51), text(26, 52)
 
 
 def make_engine(seed=53, cell="rnn", activation="tanh", optimizer="adam", context="stream", dropout=0.0, **options):
@@ -274,15 +275,14 @@ SETTINGS = [
 
 @pytest.mark.parametrize("settings", SETTINGS, ids=lambda settings: settings["schedule"])
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_stopped_and_resumed_again_and_again_equals_never_stopped(optimizer, settings):
+def test_stopped_and_resumed_again_and_again_equals_never_stopped(optimizer, settings, monkeypatch):
+    monkeypatch.setattr(numpy_engine, "MIN_COLUMNS", 2)  # so that two threads have something to do
     context, dropout = settings["context"], settings["dropout"]
     kept = {name: settings[name] for name in ("context", "schedule", "valid")}
     lr = OPTIMIZERS[optimizer].default_lr
 
     def new(seed):
-        engine = make_engine(
-            seed, "lstm", optimizer=optimizer, context=context, dropout=dropout, threads=settings["threads"]
-        )
+        engine = make_engine(seed, optimizer=optimizer, context=context, dropout=dropout, threads=settings["threads"])
         return make(engine, lr=lr, **kept)
 
     whole = new(53)
@@ -369,6 +369,8 @@ DAMAGES = {
     "a batch that is half": lambda header, arrays: header["progress"].update(batch=1.5),
     "a factor that is no number": lambda header, arrays: header["progress"].update(lr_factor=None),
     "a factor that is not finite": lambda header, arrays: header["progress"].update(lr_factor=math.nan),
+    "a factor beyond all bounds": lambda header, arrays: header["progress"].update(lr_factor=10**400),
+    "a step beyond all bounds": lambda header, arrays: header["progress"].update(step=10**400),
     "a best loss that is text": lambda header, arrays: header["progress"].update(best_nats_per_token="1.5"),
     "a slot less": lambda header, arrays: arrays.pop("optimizer.mean.output.bias"),
     "a parameter of another shape": lambda header, arrays: arrays.update({"current.output.bias": np.zeros(3)}),
@@ -560,7 +562,7 @@ def test_an_evaluation_that_is_not_a_number_is_an_explosion_too():
     recovery = next(report for report in reports if report.kind == "recovery")
     assert "step 9" in recovery.message
     assert trainer.progress.lr_factor == 0.5
-    assert trainer.progress.best_nats_per_token == 1.8
+    assert trainer.progress.best_nats_per_token == pytest.approx(1.8)
 
 
 def test_exploding_again_and_again_is_an_error():
@@ -606,3 +608,12 @@ def test_progress_is_json_and_complete():
     until(trainer, 10)
     header, _, _ = saved(trainer)
     assert Progress(**json.loads(header)["progress"]) == trainer.progress
+
+
+@pytest.mark.parametrize("length", [26, 104, 400])
+def test_evaluations_read_at_most_a_third_of_what_is_trained(length):
+    trainer = make(valid=text(length, 54))
+    steps = [report.step for report in trainer.run() if report.kind == "evaluation"]
+    assert steps[-1] == trainer.total_steps
+    tokens = trainer.total_steps * len(TRAIN) // PER_EPOCH
+    assert (len(steps) - 1) * length <= tokens / 3

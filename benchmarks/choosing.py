@@ -1,0 +1,165 @@
+"""How often a model picks the right line out of a list with corrupted copies of it; an n-gram and chance beside it.
+
+The right lines are the last part of a text, which `rnnlm train` holds out by itself; a list is such a line and up to
+nine copies with one error each. The n-gram is trained on the part before, with the model's own tokens and vocabulary.
+Where several candidates share the best score, the right one among them counts as its share of a draw.
+
+Usage: rnnlm train corpora/chinese.txt -o model.npz && python benchmarks/choosing.py model.npz [corpora/chinese.txt]
+"""
+
+import argparse
+import re
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+
+from rnnlm.baselines.ngram import NgramModel
+from rnnlm.language_model import LanguageModel
+from rnnlm.mixing import mixture
+from rnnlm.text.vocabulary import EOS
+
+CORPUS = Path(__file__).parent.parent / "corpora" / "chinese.txt"
+HAN = re.compile("[\u4e00-\u9fff]")
+ERRORS = 9  # copies in a list
+
+# Characters that sound alike, and characters that look alike: what an input method and what a reader of print mixes up.
+HOMOPHONES = """
+他她它 的得地 在再 做作坐座 那哪 像象向 以已意 是事市试世室 有又右友 时十实石食 知只之支 工公功 名明 生声升 经京惊精 新心 班般搬 到道倒
+园圆元原员 气汽器 话画化 青轻清 书输叔 里理李礼 路录 长常场 带戴代待 见件建健 家加 节结接街 近进尽 连脸练 题提 完玩晚 喜洗 想响 校笑小
+因音阴 雨语与 张章 主住注祝 字自子 最醉 妈马吗 买卖 和河合何 花华 期起七气 师诗湿 力历立 手首守 电店点 门们 面棉 火伙 水睡 开该 红洪
+早找 跑泡 吃迟 让嚷 刚钢 块快 会回汇 走奏 对队 每美 被背北 文问闻 同童 学雪 年念 山三 先鲜 夜叶业 友油游 医一衣 包报抱 票漂 骑其奇
+"""
+LOOKALIKES = """
+未末 己已 大太天夫 人入八 日目白自 土士 干千于 午牛 今令 问间 买卖 见贝 老考 手毛 木本术 休体 我找 鸟乌 处外 左右 很跟恨 话活 请清情晴
+快块 远近 他她地 拔拨 住往 使便 候侯 没设 师帅 折拆 睛晴 换挽 坏怀 课棵 喝渴 这过还 说读 听所 来米 到倒 要耍 王玉 元无 开井 车东 从众
+上土 下不 中申 四西 了子 小少 又义 几儿 个介 为办 月用 田由 生主 们门 时村 妈奶 哥歌 姐组 弟第 好妈 学字 爷爸 看着 点占 热熟 拿掌 推堆
+跑抱 走起 晚挽 明朋 早草 在左 有右 回四 国围 两雨 面而 年午 同向 里单 再冉 公么 书节 长张 水永 火灭 山出
+"""
+ENGLISH = """
+their/there to/too/two its/it's your/you're then/than hear/here no/know for/four one/won sea/see son/sun by/buy/bye
+right/write would/wood which/witch whole/hole new/knew weather/whether wait/weight road/rode made/maid hour/our
+of/off were/where was/saw on/no form/from quite/quiet lose/loose three/tree though/through thing/think with/white
+"""
+
+
+def alternatives(groups: Iterable[Iterable[str]]) -> dict[str, list[str]]:
+    """For each member of a group the others; a member may be in several groups."""
+    found: dict[str, list[str]] = {}
+    for group in map(list, groups):
+        for member in group:
+            found.setdefault(member, []).extend(other for other in group if other != member)
+    return found
+
+
+SOUND, LOOK = alternatives(HOMOPHONES.split()), alternatives(LOOKALIKES.split())
+CONFUSED = alternatives(group.split("/") for group in ENGLISH.split())
+
+
+def swapped(units: list[str]) -> list[list[str]]:
+    """Two neighbours in the wrong order."""
+    pairs = (place for place in range(len(units) - 1) if units[place] != units[place + 1])
+    return [[*units[:place], units[place + 1], units[place], *units[place + 2 :]] for place in pairs]
+
+
+def dropped(units: list[str]) -> list[list[str]]:
+    """One left out."""
+    return [[*units[:place], *units[place + 1 :]] for place in range(len(units))]
+
+
+def replaced(table: dict[str, list[str]]) -> Callable[[list[str]], list[list[str]]]:
+    """One replaced by another of the table."""
+
+    def corrupt(units: list[str]) -> list[list[str]]:
+        return [
+            [*units[:place], other, *units[place + 1 :]]
+            for place, unit in enumerate(units)
+            for other in table.get(unit, [])
+        ]
+
+    return corrupt
+
+
+def misspelt(words: list[str]) -> list[list[str]]:
+    """Two letters of one word in the wrong order."""
+    return [
+        [*words[:place], "".join(letters), *words[place + 1 :]]
+        for place, word in enumerate(words)
+        for letters in (swapped(list(word)) if word.isalpha() else [])
+    ]
+
+
+CHINESE_KINDS = {"swap": swapped, "drop": dropped, "homophone": replaced(SOUND), "look-alike": replaced(LOOK)}
+ENGLISH_KINDS = {"swap": swapped, "drop": dropped, "confused word": replaced(CONFUSED), "misspelt": misspelt}
+
+
+def corruptions(line: str, rng: np.random.Generator) -> dict[str, list[str]]:
+    """For each kind of error up to nine different corrupted copies of a line; characters of Chinese, words of others."""
+    chinese = HAN.search(line) is not None
+    separated = chinese and " " in line.strip()
+    units, glue = (list(line), "") if chinese and not separated else (line.split(), " ")
+    found = {}
+    for kind, corrupt in (CHINESE_KINDS if chinese else ENGLISH_KINDS).items():
+        copies = sorted({glue.join(each) for each in corrupt(units)} - {line})
+        if copies:
+            found[kind] = [copies[place] for place in rng.permutation(len(copies))[:ERRORS]]
+    return found
+
+
+def split(model: LanguageModel, path: Path, fraction: float) -> tuple[list[list[str]], list[str]]:
+    """Tokens of the training lines, and the held-out lines that are not among them, as `rnnlm train` splits a text."""
+    lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    tokens = [model.tokens(line) for line in lines]
+    starts = np.cumsum([0, *(len(each) + 1 for each in tokens)])
+    place = starts[-1] - round(starts[-1] * fraction)
+    first = int(np.searchsorted(starts[:-1], place))
+    known = set(lines[:first])
+    return tokens[:first], [line for line in lines[first:] if line not in known]
+
+
+def share_of_right(model: LanguageModel, lists: list[list[str]]) -> float:
+    """Share of lists whose first candidate, the right one, has the highest score."""
+    scores = model.score(candidate for each in lists for candidate in each)
+    right = 0.0
+    for each in lists:
+        nats = np.array([next(scores).logprob_nats for _ in each])
+        best = np.flatnonzero(nats == nats.max())
+        right += (0 in best) / len(best)
+    return right / len(lists)
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("model", type=Path)
+    parser.add_argument("corpus", nargs="?", type=Path, default=CORPUS)
+    parser.add_argument("--fraction", type=float, default=0.1, help="held-out part, as --valid-fraction of rnnlm train")
+    parser.add_argument("--order", type=int, default=3, help="of the n-gram")
+    parser.add_argument("--lines", type=int, default=300, help="held-out lines at most")
+    arguments = parser.parse_args()
+    model = LanguageModel.load(arguments.model)
+    training, held_out = split(model, arguments.corpus, arguments.fraction)
+    ids = np.concatenate([np.append(model.vocabulary.encode(tokens), EOS) for tokens in training])
+    ngram = NgramModel.train(ids, len(model.vocabulary), arguments.order)
+    models = {
+        "RNN": model,
+        f"{arguments.order}-gram": LanguageModel(model.tokenizer, model.vocabulary, ngram, "sentence"),
+    }
+    if model.context == "sentence":
+        models["half and half"] = mixture(model, [ngram], [0.5])
+    rng = np.random.default_rng(0)
+    lists: dict[str, list[list[str]]] = {}
+    for line in held_out[: arguments.lines]:
+        for kind, copies in corruptions(line, rng).items():
+            lists.setdefault(kind, []).append([line, *copies])
+    lists["all"] = [each for kind in list(lists.values()) for each in kind]
+    print(f"{len(training):,} training lines, {min(len(held_out), arguments.lines):,} held-out lines")
+    print(f"{'error':14}{'lists':>7}{'chance':>9}" + "".join(f"{name:>15}" for name in models))
+    for kind, each in lists.items():
+        chance = float(np.mean([1 / len(candidates) for candidates in each]))
+        shares = "".join(f"{100 * share_of_right(scorer, each):13.1f} %" for scorer in models.values())
+        print(f"{kind:14}{len(each):7}{100 * chance:7.1f} %{shares}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,158 @@
+"""rnnlm score: the log probability of every line."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from click.core import ParameterSource
+
+from rnnlm.cli.common import json_option, load_model, mix_option, model_option, note
+from rnnlm.errors import CorpusError
+
+if TYPE_CHECKING:
+    from rnnlm.cli.score_layouts import Layout
+    from rnnlm.language_model import LanguageModel
+
+CHUNK = 1 << 14  # characters written at a time
+
+
+@click.command()
+@click.argument("file", required=False)
+@click.option("--text", multiple=True, help="Score this text instead of a file; repeatable.")
+@model_option
+@click.option("--tokens", is_flag=True, help="Also every token: probability, rank among all, surprise in bits.")
+@click.option(
+    "--base", type=click.Choice(["e", "10", "2"]), default="e", show_default=True, help="Base of the logarithms."
+)
+@click.option(
+    "--format",
+    "layout_name",
+    type=click.Choice(["plain", "srilm", "kenlm", "mikolov"]),
+    default="plain",
+    show_default=True,
+    help="Layout: our own, or that of SRILM's ngram -ppl, KenLM's query, Mikolov's rnnlm (one log10 a line).",
+)
+@click.option(
+    "--debug", type=click.Choice(["1", "2"]), default=None, show_default="1", help="Of srilm: 2 shows every word."
+)
+@click.option("--encoding", default=None, show_default="detected", help="Encoding of the file, such as gb18030.")
+@mix_option()
+@json_option
+@click.pass_context
+def score(
+    ctx: click.Context,
+    file: str | None,
+    text: tuple[str, ...],
+    model_path: Path,
+    tokens: bool,
+    base: str,
+    layout_name: str,
+    debug: str | None,
+    encoding: str | None,
+    mix: list[tuple[str, float]],
+    as_json: bool,
+) -> None:
+    """Log probability of every line of FILE ("-": stdin): one result for each line, empty ones too, in their order.
+
+    \b
+    rnnlm score sentences.txt
+    rnnlm score --tokens --text "我 昨天 上学 迟到 了"
+    rnnlm score - --format mikolov < hypotheses.txt
+
+    Each line is a sentence for itself, read after <s>; its end, </s>, counts. A model of a stream of characters (train
+    --level char) ends a line with the newline, if its training text had one. Unknown words have the probability of
+    <unk>, except in the layout of SRILM, which leaves them out; it and kenlm have logarithms to base 10. Sums and
+    perplexities are printed to stderr, or where the layout has them.
+    """
+    if (file is None) == (not text):
+        raise click.UsageError('Give a FILE ("-" for stdin) or --text.')
+    given = ctx.get_parameter_source("base") != ParameterSource.DEFAULT
+    _check_layout(layout_name, base if given else "10", tokens, debug, as_json)
+    from rnnlm.inference.lines import Totals
+    from rnnlm.mixing import mixed
+
+    model = mixed(load_model(model_path), mix)
+    layout = _layout(model, file or "--text", layout_name, base, tokens, debug, as_json)
+    has_ends, totals, waiting = model.line_end is not None, Totals(), ""
+    lines = _given_lines(text) if file is None else _file_lines(file, encoding)
+    for scored in model.score(lines, ranks=tokens):
+        totals.add(scored.ids, scored.log_probabilities, has_ends, len(scored.text) + has_ends)
+        waiting += layout.line(scored)
+        if len(waiting) > CHUNK:
+            click.echo(waiting, nl=False)
+            waiting = ""
+    click.echo(waiting + layout.below(totals), nl=False)
+    if layout_name in ("plain", "mikolov"):
+        from rnnlm.cli.score_layouts import UNIT_OF_BASE, summary
+
+        note(summary(totals, UNIT_OF_BASE["10" if layout_name == "mikolov" else base]))
+
+
+def _check_layout(layout_name: str, base: str, tokens: bool, debug: str | None, as_json: bool) -> None:
+    """Refuse options that a layout has no place for."""
+    if layout_name != "plain":
+        if as_json:
+            raise click.UsageError(f"--json and --format {layout_name} are two layouts; leave one out.")
+        if base != "10":
+            raise click.UsageError(f"--format {layout_name} has logarithms to base 10; leave out --base {base}.")
+        if tokens:
+            instead = {"srilm": "; use --debug 2", "kenlm": ", which shows every word anyway", "mikolov": ""}
+            raise click.UsageError(f"--tokens is not for --format {layout_name}{instead[layout_name]}.")
+    if debug and layout_name != "srilm":
+        raise click.UsageError("--debug is for --format srilm.")
+
+
+def _layout(
+    model: "LanguageModel", name: str, layout_name: str, base: str, tokens: bool, debug: str | None, as_json: bool
+) -> "Layout":
+    from rnnlm.cli import score_layouts as layouts
+
+    unit = layouts.UNIT_OF_BASE[base]
+    source = layouts.Source(name, model.line_end is not None, getattr(model.predictor, "order", 0))
+    if as_json:
+        return layouts.as_json(unit, tokens)
+    if layout_name == "srilm":
+        return layouts.srilm(source, int(debug or 1))
+    if layout_name == "kenlm":
+        return layouts.kenlm(source)
+    return layouts.mikolov() if layout_name == "mikolov" else layouts.plain(unit, tokens)
+
+
+def _given_lines(texts: tuple[str, ...]) -> Iterator[str]:
+    from rnnlm.text.lines import damage
+
+    for text in texts:
+        if (found := damage(text)) is not None:
+            raise CorpusError(f"--text is not in the terminal's encoding: {found}. Put the text into a file.")
+        yield from text.removesuffix("\n").split("\n")
+
+
+def encoding_note(name: str, encoding: str | None) -> Callable[[str], None]:
+    """What says in which encoding a file is read, if that was guessed and is not UTF-8."""
+
+    def say(codec: str) -> None:
+        from rnnlm.text.encodings import LABELS, UTF8
+
+        if encoding is None and codec != UTF8:
+            note(f"{name} is not UTF-8; it is read as {LABELS[codec]}. If that is wrong, use --encoding.")
+
+    return say
+
+
+def _file_lines(path: str, encoding: str | None) -> Iterator[str]:
+    """Lines of a file without their ends."""
+    from rnnlm.text.lines import damage, read_lines
+    from rnnlm.text.sources import open_sources
+
+    with open_sources([path]) as sources:
+        for source in sources:
+            lines = read_lines(source, encoding, encoding_note(source.name, encoding))
+            for place, line in enumerate(lines, 1):
+                if (found := damage(line)) is not None:
+                    raise CorpusError(
+                        f"Line {place} of {source.name}: {found}. Name the text's encoding, such as --encoding "
+                        "gb18030, big5 or cp1252, or mend the text there."
+                    )
+                text = line.removeprefix("\ufeff") if place == 1 else line
+                yield text.removesuffix("\n").removesuffix("\r")

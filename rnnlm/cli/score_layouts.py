@@ -1,0 +1,212 @@
+"""The layouts in which `rnnlm score` prints: its own table, JSON, and those of SRILM, KenLM and Mikolov's rnnlm."""
+
+import json
+import math
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from rnnlm.cli.predict import visible
+from rnnlm.cli.tables import table
+
+if TYPE_CHECKING:
+    from rnnlm.inference.lines import Totals
+    from rnnlm.language_model import ScoredLine
+
+UNIT_OF_BASE = {"e": "nats", "10": "log10", "2": "bits"}
+NATS_IN = {"nats": 1.0, "log10": math.log(10), "bits": math.log(2)}
+UNK = 2
+# What would break a line in two, or do something else to a terminal; a surrogate can not be written at all.
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+
+class Source(NamedTuple):
+    """What is scored, as far as a layout shows it.
+
+    name: the file. has_ends: every line's last token is its end. order: of an n-gram model, 0 for no limit.
+    """
+
+    name: str
+    has_ends: bool
+    order: int
+
+
+class Layout(NamedTuple):
+    """How a line is shown, and what stands below all of them."""
+
+    line: Callable[["ScoredLine"], str]
+    below: Callable[["Totals"], str]
+
+
+def one_line(text: str) -> str:
+    r"""A text in which what is no character to be seen, or would begin a line, is an escape such as \t."""
+    return _UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+# --- our own ------------------------------------------------------------------------------------------------------
+
+
+def plain(unit: str, with_tokens: bool) -> Layout:
+    """The log probability and the line; under it, if asked, a table of its tokens."""
+
+    def line(scored: "ScoredLine") -> str:
+        shown = f"{scored.logprob_nats / NATS_IN[unit]:12.4f}  {one_line(scored.text)}\n"
+        return shown + (_token_table(scored) if with_tokens else "")
+
+    return Layout(line, lambda totals: "")
+
+
+def _token_table(scored: "ScoredLine") -> str:
+    if scored.ranks is None or not len(scored.tokens):
+        return ""
+    rows = [
+        (visible(token) + (" (unknown)" if each == UNK else ""), f"{math.exp(nats):.6f}", rank, f"{_bits(nats):.2f}")
+        for token, each, nats, rank in zip(
+            scored.tokens, scored.ids, scored.log_probabilities, scored.ranks, strict=True
+        )
+    ]
+    lines = table(rows, ["token", "probability", "rank", "bits"], "lrrr").split("\n")
+    return "".join(f"{'':14}{row}\n" for row in lines)
+
+
+def _bits(nats: float) -> float:
+    return -nats / math.log(2) or 0.0  # no -0.00 for what is certain
+
+
+def as_json(unit: str, with_tokens: bool) -> Layout:
+    """An object a line: text, tokens, oov, logprob_nats (or the unit); `tokens` is their number, or a list of them."""
+
+    def line(scored: "ScoredLine") -> str:
+        tokens: Any = len(scored.tokens)
+        if with_tokens and scored.ranks is not None:
+            tokens = [
+                {"token": token, f"logprob_{unit}": nats / NATS_IN[unit], "rank": int(rank)}
+                for token, nats, rank in zip(scored.tokens, scored.log_probabilities, scored.ranks, strict=True)
+            ]
+        found = {"text": scored.text, "tokens": tokens, "oov": scored.oov}
+        return json.dumps(found | {f"logprob_{unit}": scored.logprob_nats / NATS_IN[unit]}, ensure_ascii=False) + "\n"
+
+    return Layout(line, lambda totals: "")
+
+
+# --- those of other programs: log10, and words without white space ------------------------------------------------
+
+
+def mikolov() -> Layout:
+    """One log10 a line, as `rnnlm -rnnlm model -test file -nbest -independent -debug 0` prints."""
+    return Layout(lambda scored: f"{scored.logprob_nats / math.log(10):.6f}\n", lambda totals: "")
+
+
+def kenlm(source: Source) -> Layout:
+    """KenLM's `query`: word=id n log10 for every word, its id 0 if it is unknown.
+
+    n words were looked at, the word itself and <s> included: all of them by a recurrent network; of an n-gram model,
+    n is the most that it can look at.
+    """
+
+    def line(scored: "ScoredLine") -> str:
+        words = [
+            f"{word}={0 if each == UNK else each} {_reach(place, source)} {nats / math.log(10):.8g}\t"
+            for place, (word, each, nats) in enumerate(
+                zip(_words(scored, source), scored.ids, scored.log_probabilities, strict=True)
+            )
+        ]
+        return f"{''.join(words)}Total: {scored.logprob_nats / math.log(10):.8g} OOV: {scored.oov}\n"
+
+    def below(totals: "Totals") -> str:
+        return (
+            f"Perplexity including OOVs:\t{totals.perplexity(with_oov=True):.10g}\n"
+            f"Perplexity excluding OOVs:\t{totals.perplexity(with_oov=False):.10g}\n"
+            f"OOVs:\t{totals.oov}\nTokens:\t{totals.tokens}\n"
+        )
+
+    return Layout(line, below)
+
+
+def srilm(source: Source, debug: int) -> Layout:
+    """SRILM's `ngram -ppl FILE -debug 1|2`: unknown words are left out of logprob, ppl and ppl1."""
+    from rnnlm.inference.lines import Totals
+
+    def line(scored: "ScoredLine") -> str:
+        words = _words(scored, source)
+        own = Totals()
+        own.add(scored.ids, scored.log_probabilities, source.has_ends, len(scored.text))
+        shown = " ".join(words[: own.words]) + "\n"
+        if debug == 2:
+            shown += "".join(_srilm_word(scored, words, place, source) for place in range(len(words)))
+        return f"{shown}{_srilm_sums(own)}\n"
+
+    return Layout(line, lambda totals: f"file {source.name}: {_srilm_sums(totals)}")
+
+
+def _srilm_word(scored: "ScoredLine", words: list[str], place: int, source: Source) -> str:
+    known = [word if each != UNK else "<unk>" for word, each in zip(words, scored.ids, strict=True)]
+    before = ["<s>", *known][place] + (" ..." if place else "")
+    probability = "[OOV] 0 [ -inf ]"
+    if scored.ids[place] != UNK:
+        nats = float(scored.log_probabilities[place])
+        probability = f"[{_reach(place, source)}gram] {math.exp(nats):.7g} [ {nats / math.log(10):.7g} ]"
+    return f"\tp( {known[place]} | {before}{'' if place else ' '}) \t= {probability}\n"
+
+
+def _srilm_sums(totals: "Totals") -> str:
+    ppl, ppl1 = totals.perplexity(with_oov=False), totals.perplexity_per_word(with_oov=False)
+    return (
+        f"{totals.lines} sentences, {totals.words} words, {totals.oov} OOVs\n"
+        f"0 zeroprobs, logprob= {totals.logprob(with_oov=False) / math.log(10):.7g} "
+        f"ppl= {_defined(ppl)} ppl1= {_defined(ppl1)}\n"
+    )
+
+
+def _defined(perplexity: float) -> str:
+    return "undefined" if math.isnan(perplexity) else f"{perplexity:.7g}"
+
+
+def _reach(place: int, source: Source) -> int:
+    """Words that the probability of a token depends on: itself, those before it and <s>, at most `order` of them."""
+    return min(place + 2, source.order or place + 2)
+
+
+def _words(scored: "ScoredLine", source: Source) -> list[str]:
+    """Tokens as words that hold no white space; the end of a line as </s> whatever it is to the model."""
+    words = [re.sub(r"\s", "_", visible(token)) for token in scored.tokens]
+    return [*words[:-1], "</s>"] if source.has_ends else words
+
+
+# --- the summary --------------------------------------------------------------------------------------------------
+
+
+def summary(totals: "Totals", unit: str) -> str:
+    """The sums over all lines and what they mean."""
+    per_unit = NATS_IN[unit]
+    rows = [
+        (f"logprob_{unit}", *(f"{totals.logprob(oov) / per_unit:.4f}" for oov in (True, False)), "the sum over all"),
+        (
+            "ppl",
+            *(_figure(totals.perplexity(oov)) for oov in (True, False)),
+            "perplexity per token, ends of lines counted: exp(-ln p / tokens)",
+        ),
+        (
+            "ppl1",
+            *(_figure(totals.perplexity_per_word(oov)) for oov in (True, False)),
+            "the same sum over the tokens that end no line, as SRILM defines it",
+        ),
+        (
+            "bits per char",
+            _figure(totals.bits_per_char),
+            "",
+            "-log2 p / characters, line ends included: compares models whatever their tokens are",
+        ),
+    ]
+    head = (
+        f"{totals.lines:,} lines, {totals.tokens:,} tokens ({totals.ends:,} of them ends of lines), "
+        f"{totals.oov:,} unknown (OOV), {totals.characters:,} characters"
+    )
+    if totals.oov:
+        note = "with OOV: an unknown word has the probability of <unk>; without: it is left out of sum and number"
+        return f"{head}\n{table(rows, ['', 'with OOV', 'without OOV', ''], 'lrrl')}\n{note}"
+    return f"{head}\n{table([(name, value, meaning) for name, value, _, meaning in rows], align='lrl')}"
+
+
+def _figure(value: float) -> str:
+    return "undefined" if math.isnan(value) else f"{value:.4f}"

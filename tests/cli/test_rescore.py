@@ -1,0 +1,213 @@
+"""`rnnlm rescore` as a user runs it, on every format, with good lists and bad ones."""
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rnnlm.cli import run
+from rnnlm.language_model import LanguageModel
+from rnnlm.nn.network import Network, NetworkConfig
+from rnnlm.text.tokenizers import WordTokenizer
+from rnnlm.text.vocabulary import Vocabulary
+
+WORDS = ["我", "昨天", "上学", "迟到", "了", "the", "cat", "sat"]
+LISTS = [
+    ["我 昨天 上学", "我 昨天 迟到", "我 了 the 迟到"],
+    ["the cat sat", "cat the sat sat"],
+    ["dog 昨天", "sat", "cat cat"],
+]
+FORMATS = ["plain", "kaldi", "srilm", "mikolov", "moses"]
+
+
+@pytest.fixture(scope="module")
+def made():
+    vocabulary = Vocabulary(WORDS, [1] * len(WORDS))
+    network = Network.initialize(NetworkConfig(len(vocabulary), "lstm", "tanh", 8, 1, 5), np.random.default_rng(1))
+    for array in network.params.values():
+        array *= 3
+    return LanguageModel(WordTokenizer(), vocabulary, network, "sentence")
+
+
+@pytest.fixture(scope="module")
+def model(made, tmp_path_factory):
+    path = tmp_path_factory.mktemp("model") / "model.npz"
+    made.save(path)
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def nats(made):
+    """Log probability of each candidate."""
+    texts = [text for each in LISTS for text in each]
+    return {text: scored.logprob_nats for text, scored in zip(texts, made.score(texts), strict=True)}
+
+
+def acoustic(text: str) -> float:
+    """A score that comes in."""
+    return -1.5 * len(text)
+
+
+def lines_of(name: str) -> list[list[str]]:
+    """The lines of LISTS in a format, without what separates them."""
+    write = {
+        "plain": lambda i, n, text: text,
+        "kaldi": lambda i, n, text: f"utt-{i}-{n + 1} {text}",
+        "srilm": lambda i, n, text: f"{acoustic(text):.2f} -9.5 {len(text.split())} {text}",
+        "mikolov": lambda i, n, text: f"{i} {text}",
+        "moses": lambda i, n, text: f"{i} ||| {text} ||| LM0= -9.5 ||| {acoustic(text):.2f} ||| 0-0",
+    }[name]
+    return [[write(i, n, text) for n, text in enumerate(each)] for i, each in enumerate(LISTS)]
+
+
+def file_of(name: str, path, end: str = "\n") -> str:
+    separator = 2 * end if name in ("plain", "srilm") else end
+    path.write_bytes((separator.join(end.join(each) for each in lines_of(name)) + end).encode())
+    return str(path)
+
+
+@pytest.fixture(params=FORMATS)
+def name(request):
+    return request.param
+
+
+def output(capfdbinary, *arguments: str) -> bytes:
+    capfdbinary.readouterr()
+    assert run(["rescore", *arguments]) == 0
+    return capfdbinary.readouterr().out
+
+
+def total(text: str, name: str, nats: dict[str, float], lm: float, old: float, penalty: float) -> float:
+    """The formula of the help."""
+    scores = {"srilm": (math.log(10), acoustic(text), -9.5), "moses": (1, acoustic(text), 0)}
+    base, incoming, lscore = scores.get(name, (1 if name != "mikolov" else math.log(10), 0, 0))
+    return incoming + old * lscore + lm * nats[text] / base + penalty * len(text.split())
+
+
+@pytest.mark.parametrize("weights", [(1, 0, 0), (0.3, 0, -2), (8, 0.5, 3), (0, 0, 0)])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_lists_are_ranked_by_the_formula(name, weights, end, model, nats, tmp_path, capfdbinary):
+    lm, old, penalty = weights if name == "srilm" else (weights[0], 0, weights[2])
+    path = file_of(name, tmp_path / "lists", end)
+    options = ["--format", name, "--lm-weight", str(lm), "--word-penalty", str(penalty), "--old-lm-weight", str(old)]
+    found = [json.loads(line) for line in output(capfdbinary, path, "-m", model, *options, "--json").splitlines()]
+    for each, texts in zip(found, LISTS, strict=True):
+        expected = sorted(texts, key=lambda text: -total(text, name, nats, lm, old, penalty))
+        assert [candidate["text"] for candidate in each["candidates"]] == expected
+        assert each["best"] == expected[0]
+        unit = "log10" if name in ("srilm", "mikolov") else "nats"
+        for candidate in each["candidates"]:
+            expected_total = total(candidate["text"], name, nats, lm, old, penalty)
+            assert candidate[f"total_{unit}"] == pytest.approx(expected_total, abs=1e-4)
+    ranked = output(capfdbinary, path, "-m", model, *options).decode()
+    bare = [line for line in ranked.split("\n") if line.strip()]
+    assert all(line.endswith(end[:-1]) for line in bare)
+    for line, text in zip(bare, (c["text"] for each in found for c in each["candidates"]), strict=True):
+        assert text in line
+    best = output(capfdbinary, path, "-m", model, *options, "--output", "best").decode()
+    assert [each["best"] in line for each, line in zip(found, best.splitlines(), strict=True)] == [True] * len(LISTS)
+
+
+def test_scores_keep_the_order_of_the_lines(name, model, nats, tmp_path, capfdbinary):
+    path = file_of(name, tmp_path / "lists")
+    shown = output(capfdbinary, path, "-m", model, "--format", name, "--output", "scores").decode().splitlines()
+    given = Path(path).read_text(encoding="utf-8").splitlines()
+    assert len(shown) == len(given)
+    assert [not line for line in shown] == [not line for line in given]
+    texts = [text for each in LISTS for text in each]
+    for line, text in zip((line for line in shown if line), texts, strict=True):
+        place = {"plain": 0, "mikolov": 0, "kaldi": 1, "srilm": 1}
+        number = float(line.split("RNNLM0=")[1].split()[0] if name == "moses" else line.split()[place[name]])
+        factor = {"kaldi": -1, "srilm": 1 / math.log(10), "mikolov": 1 / math.log(10)}.get(name, 1)
+        assert number == pytest.approx(nats[text] * factor, abs=1e-5)
+
+
+def test_what_comes_out_can_go_in_again(name, model, tmp_path, capfdbinary):
+    first = output(capfdbinary, file_of(name, tmp_path / "lists"), "-m", model, "--format", name, "--output", "best")
+    (tmp_path / "again").write_bytes(first)
+    run(["rescore", str(tmp_path / "again"), "-m", model, "--format", name, "--json"])
+    assert capfdbinary.readouterr().out
+
+
+BAD = {
+    "plain": b"0 ||| a ||| b ||| 1\n",
+    "kaldi": b"no-id the cat\n",
+    "srilm": b"-1 the cat\n",
+    "mikolov": b"7\r\n",
+    "moses": b"9 ||| the cat\n",
+}
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_a_bad_line_ends_the_program_or_goes_through_byte_for_byte(name, damaged, model, tmp_path, capfdbinary):
+    bad = b"the \xff cat\t\r\n" if damaged else BAD[name]
+    lines = Path(file_of(name, tmp_path / "lists")).read_bytes().splitlines(keepends=True)
+    lines.insert(1, bad)
+    path = tmp_path / "bad"
+    path.write_bytes(b"".join(lines))
+    assert run(["rescore", str(path), "-m", model, "--format", name, "--encoding", "utf-8"]) == 1
+    printed = capfdbinary.readouterr()
+    assert printed.out == b""
+    assert f"Error: Line 2 of {path} ".encode() in printed.err
+    assert b"Traceback" not in printed.err
+    for kind in ("ranked", "best", "scores"):
+        out = output(capfdbinary, str(path), "-m", model, "--format", name, "--lenient", "--output", kind)
+        assert out.splitlines(keepends=True)[1] == bad
+    run(["rescore", str(path), "-m", model, "--format", name, "--lenient", "--json"])
+    printed = capfdbinary.readouterr()
+    assert len([json.loads(line) for line in printed.out.splitlines()]) == len(LISTS)
+    assert b"Warning: Line 2 of " in printed.err
+
+
+def test_a_file_of_bad_lines_only_comes_out_as_it_is(model, tmp_path, capfdbinary):
+    path = tmp_path / "bad"
+    path.write_bytes(b"\xef\xbb\xbfa\r\n\n\xff\x1c\n" * 20 + b"x")
+    for form in ("kaldi", "srilm", "moses"):
+        assert output(capfdbinary, str(path), "-m", model, "--format", form, "--lenient") == path.read_bytes()
+    assert run(["rescore", str(path), "-m", model, "--format", "moses", "--lenient"]) == 0
+    assert b"bad lines in all" in capfdbinary.readouterr().err
+
+
+def test_lists_of_other_encodings_come_out_as_utf8(model, tmp_path, capfdbinary):
+    for encoding in ("gb18030", "utf-16"):
+        path = tmp_path / encoding
+        path.write_bytes("u-1 我 昨天 上学 了\nu-2 我 昨天 迟到 了\n".encode(encoding))
+        out = output(capfdbinary, str(path), "-m", model, "--format", "kaldi").decode()
+        assert sorted(out.splitlines()) == ["u-1 我 昨天 上学 了", "u-2 我 昨天 迟到 了"]
+
+
+def test_an_empty_file_has_no_lists(name, model, tmp_path, capfdbinary):
+    (tmp_path / "empty").write_bytes(b"")
+    for arguments in ([], ["--json"], ["--output", "best"]):
+        assert output(capfdbinary, str(tmp_path / "empty"), "-m", model, "--format", name, *arguments) == b""
+
+
+def test_lists_of_one_candidate_raise_a_doubt(model, tmp_path, capfdbinary):
+    (tmp_path / "lists").write_text("the cat sat\ncat the sat\n")
+    assert run(["rescore", str(tmp_path / "lists"), "-m", model, "--format", "mikolov"]) == 0
+    assert b"single candidate" in capfdbinary.readouterr().err
+
+
+def test_a_second_model_takes_part(made, model, nats, tmp_path, capfdbinary):
+    other = LanguageModel(
+        made.tokenizer,
+        made.vocabulary,
+        Network.initialize(NetworkConfig(len(made.vocabulary), "rnn", "tanh", 4), np.random.default_rng(9)),
+        "sentence",
+    )
+    other.save(tmp_path / "other.npz")
+    mix = f"{tmp_path / 'other.npz'}:0.999999"
+    path = file_of("plain", tmp_path / "lists")
+    shown = output(capfdbinary, path, "-m", model, "--mix", mix, "--output", "scores").decode().split()
+    texts = [text for each in LISTS for text in each]
+    expected = [scored.logprob_nats for scored in other.score(texts)]
+    assert [float(number) for number in shown] == pytest.approx(expected, abs=1e-3)
+    assert [nats[text] for text in texts] != pytest.approx(expected, abs=0.1)
+
+
+def test_a_weight_without_a_score_is_refused(model, tmp_path, capfdbinary):
+    path = file_of("kaldi", tmp_path / "lists")
+    assert run(["rescore", path, "-m", model, "--format", "kaldi", "--old-lm-weight", "1"]) == 2
+    assert b"--old-lm-weight" in capfdbinary.readouterr().err

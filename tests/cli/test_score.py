@@ -1,0 +1,353 @@
+"""`rnnlm score` as a user runs it: one result a line, sums that fit, the layouts of other programs."""
+
+import io
+import json
+import math
+import re
+import sys
+
+import numpy as np
+import pytest
+
+from rnnlm.baselines.ngram import NgramModel
+from rnnlm.cli import run
+from rnnlm.language_model import LanguageModel
+from rnnlm.nn.network import Network, NetworkConfig
+from rnnlm.text.tokenizers import CharTokenizer, WordTokenizer
+from rnnlm.text.vocabulary import BOS, EOS, UNK, Vocabulary
+
+WORDS = ["我", "昨天", "上学", "迟到", "了", "。", "the", "cat", "sat", "</s>"]
+LINES = [
+    "我 昨天 上学 。",
+    "",
+    "the  dog\tsat",
+    "   ",
+    "the cat sat",
+    "我 昨天 上学 。",
+    "</s> <s>",
+    "\u3000\x0b\x85\u2028",
+]
+KINDS = ["word-sentence", "word-stream", "char-sentence", "char-stream", "char-stream-no-newline", "ngram"]
+
+
+def make_model(kind: str) -> LanguageModel:
+    """A model of each sort, not trained but with weights that tell the words apart."""
+    rng = np.random.default_rng(1)
+    if kind == "ngram":
+        vocabulary = Vocabulary(WORDS, [1] * len(WORDS))
+        ids = [[*rng.integers(UNK, len(vocabulary), 6), EOS] for _ in range(100)]
+        return LanguageModel(
+            WordTokenizer(), vocabulary, NgramModel.train(np.concatenate(ids), len(vocabulary), 2), "sentence"
+        )
+    level, context, *without = kind.split("-", 2)
+    tokens = WORDS if level == "word" else [*"我昨天。 thecas", *([] if without else ["\n"])]
+    vocabulary = Vocabulary(tokens, [1] * len(tokens))
+    network = Network.initialize(NetworkConfig(len(vocabulary), "gru", "tanh", 8, 1, 5), rng)
+    for array in network.params.values():
+        array *= 3
+    return LanguageModel({"char": CharTokenizer, "word": WordTokenizer}[level](), vocabulary, network, context)
+
+
+@pytest.fixture(params=KINDS)
+def kind(request):
+    return request.param
+
+
+@pytest.fixture
+def model(kind, tmp_path):
+    path = tmp_path / "model.npz"
+    make_model(kind).save(path)
+    return str(path)
+
+
+@pytest.fixture
+def word_model(tmp_path):
+    path = tmp_path / "word.npz"
+    make_model("word-sentence").save(path)
+    return str(path)
+
+
+@pytest.fixture
+def text(tmp_path):
+    path = tmp_path / "text.txt"
+    path.write_bytes("\n".join(LINES).encode())
+    return str(path)
+
+
+def output(capsys, *arguments: str) -> str:
+    capsys.readouterr()
+    assert run(["score", *arguments]) == 0
+    return capsys.readouterr().out
+
+
+def failure(capsys, code: int, *arguments: str) -> str:
+    capsys.readouterr()
+    assert run(["score", *arguments]) == code
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "Traceback" not in printed.err
+    return printed.err
+
+
+def objects(capsys, *arguments: str) -> list[dict]:
+    return [json.loads(line) for line in output(capsys, *arguments, "--json").split("\n")[:-1]]
+
+
+# --- one result a line ----------------------------------------------------------------------------------------------
+
+
+def test_every_line_has_one_result_in_its_place(model, text, capsys):
+    plain = output(capsys, text, "-m", model).split("\n")
+    numbers = output(capsys, text, "-m", model, "--format", "mikolov").split("\n")
+    found = objects(capsys, text, "-m", model)
+    assert len(plain) == len(numbers) == len(LINES) + 1
+    assert plain[-1] == numbers[-1] == ""
+    assert [each["text"] for each in found] == LINES
+    for each, line, number in zip(found, plain, numbers, strict=False):
+        assert float(line.split()[0]) == pytest.approx(each["logprob_nats"], abs=1e-4)
+        assert float(number) == pytest.approx(each["logprob_nats"] / math.log(10), abs=1e-5)
+    assert plain[0].split()[0] == plain[5].split()[0]
+    assert numbers[0] == numbers[5]
+    assert found[0]["logprob_nats"] == found[5]["logprob_nats"]
+
+
+@pytest.mark.parametrize(
+    ("content", "count"),
+    [("", 0), ("\n", 1), ("a", 1), ("a\n", 1), ("a\n\n\n", 3), ("\r\n\r\n", 2), ("a\rb\r\n", 1), ("\ufeffa\n", 1)],
+)
+def test_the_number_of_results_is_that_of_the_newlines(word_model, tmp_path, capsys, content, count):
+    path = tmp_path / "lines.txt"
+    path.write_bytes(content.encode())
+    for arguments in ([], ["--json"], ["--format", "mikolov"]):
+        assert output(capsys, str(path), "-m", word_model, *arguments).count("\n") == count
+    assert output(capsys, str(path), "-m", word_model, "--format", "kenlm").count("\n") == count + 4
+    assert output(capsys, str(path), "-m", word_model, "--format", "srilm").count(" sentences,") == count + 1
+
+
+def test_many_lines_are_more_than_one_block(word_model, tmp_path, capsys):
+    path = tmp_path / "many.txt"
+    lines = [" ".join(WORDS[i] for i in np.random.default_rng(seed).integers(0, 9, seed % 6)) for seed in range(5000)]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    found = objects(capsys, str(path), "-m", word_model)
+    assert [each["text"] for each in found] == lines
+    scores: dict[str, set[float]] = {}
+    for each in found:
+        scores.setdefault(each["text"], set()).add(each["logprob_nats"])
+    assert {len(each) for each in scores.values()} == {1}
+
+
+def test_texts_can_be_given_as_they_are_or_on_stdin(word_model, capsys, monkeypatch):
+    given = output(capsys, "--text", "the cat", "--text", "我 昨天\nsat", "-m", word_model)
+    stdin = io.TextIOWrapper(io.BytesIO("the cat\n我 昨天\nsat\n".encode()))
+    monkeypatch.setattr(sys, "stdin", stdin)
+    assert output(capsys, "-", "-m", word_model) == given
+    assert given.count("\n") == 3
+
+
+def test_other_encodings_are_read(word_model, tmp_path, capsys):
+    expected = [each["logprob_nats"] for each in objects(capsys, "--text", LINES[0], "--text", "x", "-m", word_model)]
+    for encoding in ("gb18030", "utf-16", "utf-8-sig"):
+        path = tmp_path / encoding
+        path.write_bytes(f"{LINES[0]}\r\nx\r\n".encode(encoding))
+        assert [each["logprob_nats"] for each in objects(capsys, str(path), "-m", word_model)] == expected
+
+
+# --- what the numbers are -------------------------------------------------------------------------------------------
+
+
+def test_a_score_is_the_sum_of_the_models_probabilities(kind, model, text, capsys):
+    made = make_model(kind)
+    for each in objects(capsys, text, "-m", model):
+        ids = made.encode(each["text"].replace("\n", ""))
+        if made.line_end is not None:
+            ids = np.append(ids, made.line_end)
+        assert each["tokens"] == len(ids)
+        assert each["oov"] == (ids == UNK).sum()
+        total = 0.0
+        if len(ids):
+            inputs = np.concatenate([[BOS], ids[:-1]])[:, None]
+            total = -made.predictor.nats(inputs, ids[:, None], made.predictor.zero_state(1))[0].sum()
+        assert each["logprob_nats"] == pytest.approx(total, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("base", "unit", "factor"), [("e", "nats", 1), ("10", "log10", math.log(10)), ("2", "bits", math.log(2))]
+)
+def test_tokens_sum_to_their_line_in_every_base(model, text, capsys, base, unit, factor):
+    nats = objects(capsys, text, "-m", model)
+    for each, line in zip(objects(capsys, text, "-m", model, "--base", base, "--tokens"), nats, strict=True):
+        assert set(each) == {"text", "tokens", "oov", f"logprob_{unit}"}
+        assert each[f"logprob_{unit}"] * factor == pytest.approx(line["logprob_nats"], abs=1e-5)
+        assert sum(token[f"logprob_{unit}"] for token in each["tokens"]) == pytest.approx(each[f"logprob_{unit}"])
+        assert len(each["tokens"]) == line["tokens"]
+        assert all(set(token) == {"token", f"logprob_{unit}", "rank"} for token in each["tokens"])
+
+
+def test_ranks_are_those_of_predict(word_model, capsys):
+    made = make_model("word-sentence")
+    (found,) = objects(capsys, "--text", "the cat sat", "-m", word_model, "--tokens")
+    for place, token in enumerate(found["tokens"]):
+        rows, _ = made.predictor.next_log_probabilities(
+            np.concatenate([[BOS], made.encode("the cat sat")[:place]])[:, None], made.predictor.zero_state(1)
+        )
+        order = np.argsort(-rows[0])
+        target = EOS if token["token"] == "</s>" else made.vocabulary.encode([token["token"]])[0]
+        assert order[token["rank"] - 1] == target
+
+
+def test_the_table_of_tokens_shows_probability_rank_and_bits(word_model, capsys):
+    shown = output(capsys, "--text", "the dog", "-m", word_model, "--tokens").splitlines()
+    assert shown[1].split() == ["token", "probability", "rank", "bits"]
+    assert [row.split()[0] for row in shown[2:]] == ["the", "dog", "</s>"]
+    for row in shown[2:]:
+        probability, _, bits = map(float, row.split()[-3:])
+        assert -math.log2(probability) == pytest.approx(bits, abs=0.01)
+    assert "(unknown)" in shown[3]
+
+
+def test_a_line_that_spells_the_end_is_not_the_end():
+    for kind in KINDS:
+        (scored,) = make_model(kind).score(["</s> <s>"])
+        text = scored.ids[:-1] if kind != "char-stream-no-newline" else scored.ids
+        assert len(text) > 2
+        assert text.min() >= UNK
+
+
+@pytest.mark.parametrize("kind", ["word-sentence", "char-sentence", "char-stream"])
+def test_eval_of_a_single_line_is_its_score(model, tmp_path, capsys):
+    path = tmp_path / "line.txt"
+    path.write_text("the cat sat\n")
+    assert run(["eval", str(path), "-m", model, "--json"]) == 0
+    evaluated = json.loads(capsys.readouterr().out)
+    (found,) = objects(capsys, str(path), "-m", model)
+    assert evaluated["logprob_nats"] == pytest.approx(found["logprob_nats"], abs=1e-5)
+    assert evaluated["tokens"] == found["tokens"]
+
+
+def test_the_summary_goes_to_stderr_and_has_the_sums(word_model, text, capsys):
+    found = objects(capsys, text, "-m", word_model)
+    assert run(["score", text, "-m", word_model]) == 0
+    summary = capsys.readouterr().err
+    total = sum(each["logprob_nats"] for each in found)
+    tokens, oov = sum(each["tokens"] for each in found), sum(each["oov"] for each in found)
+    characters = sum(len(line) + 1 for line in LINES)
+    assert f"{tokens} tokens" in summary
+    assert f"{oov} unknown" in summary
+    assert f"{characters} characters" in summary
+    rows = {line.split("  ")[0]: re.findall(r"-?\d+\.\d+", line) for line in summary.splitlines()}
+    assert float(rows["logprob_nats"][0]) == pytest.approx(total, abs=1e-3)
+    assert float(rows["ppl"][0]) == pytest.approx(math.exp(-total / tokens), rel=1e-3)
+    assert float(rows["ppl1"][0]) == pytest.approx(math.exp(-total / (tokens - len(LINES))), rel=1e-3)
+    assert float(rows["bits per char"][0]) == pytest.approx(-total / math.log(2) / characters, rel=1e-3)
+
+
+def test_a_mixture_scores_between_its_models(word_model, tmp_path, capsys):
+    other = tmp_path / "ngram.npz"
+    make_model("ngram").save(other)
+    scores = [
+        objects(capsys, "--text", "the cat sat", "-m", word_model, "--tokens", *arguments)[0]["tokens"]
+        for arguments in ([], ["--mix", f"{other}:0.3"])
+    ]
+    (ngram,) = objects(capsys, "--text", "the cat sat", "-m", str(other), "--tokens")
+    for first, mixed, second in zip(*scores, ngram["tokens"], strict=True):
+        expected = 0.7 * math.exp(first["logprob_nats"]) + 0.3 * math.exp(second["logprob_nats"])
+        assert math.exp(mixed["logprob_nats"]) == pytest.approx(expected, rel=1e-5)
+
+
+# --- layouts of other programs --------------------------------------------------------------------------------------
+
+
+def test_srilms_layout(word_model, text, capsys):
+    found = objects(capsys, text, "-m", word_model, "--base", "10", "--tokens")
+    shown = output(capsys, text, "-m", word_model, "--format", "srilm", "--debug", "2")
+    *sentences, whole = shown.split("\n\n")
+    if len(sentences) < len(LINES):  # the blank line that an empty sentence is joins the one before
+        sentences = re.split(r"(?<=\d|d)\n\n", shown)[:-1]
+    assert shown.count("1 sentences,") == len(LINES)
+    logprob = sum(token["logprob_log10"] for each in found for token in each["tokens"])
+    unknown = sum(token["logprob_log10"] for each in found for token in each["tokens"] if token["token"] not in WORDS)
+    words = sum(len(each["tokens"]) - 1 for each in found)
+    oov = sum(each["oov"] for each in found)
+    assert f"file {text}: {len(LINES)} sentences, {words} words, {oov} OOVs\n" in whole
+    figures = [float(number) for number in re.findall(r"= (\S+)", whole)]
+    known = logprob - unknown
+    expected = [known, 10 ** (-known / (words - oov + len(LINES))), 10 ** (-known / (words - oov))]
+    assert figures == pytest.approx(expected, rel=1e-5)
+    pattern = re.compile(r"^\tp\( (\S+) \| (\S+) (?:\.\.\.)?\) \t= \[(\d+gram|OOV)\] (\S+) \[ (\S+) \]$", re.M)
+    entries = pattern.findall(shown)
+    assert len(entries) == sum(len(each["tokens"]) for each in found)
+    for (word, _, tag, probability, log10), token in zip(
+        entries, (token for each in found for token in each["tokens"]), strict=True
+    ):
+        if tag == "OOV":
+            assert (word, probability, log10) == ("<unk>", "0", "-inf")
+        else:
+            assert float(log10) == pytest.approx(token["logprob_log10"], rel=1e-5)
+            assert 10 ** float(log10) == pytest.approx(float(probability), rel=1e-4)
+    assert "\tp( the | <s> ) \t= [2gram] " in shown
+    assert "\tp( sat | <unk> ...) \t= [4gram] " in shown
+
+
+def test_srilms_first_level_has_no_words(word_model, capsys):
+    shown = output(capsys, "--text", "the cat", "-m", word_model, "--format", "srilm").split("\n")
+    assert shown[0] == "the cat"
+    assert shown[1] == "1 sentences, 2 words, 0 OOVs"
+    assert shown[2].startswith("0 zeroprobs, logprob= -")
+    assert shown[3] == ""
+    assert shown[4] == "file --text: 1 sentences, 2 words, 0 OOVs"
+
+
+def test_kenlms_layout(model, kind, text, capsys):
+    found = objects(capsys, text, "-m", model, "--base", "10", "--tokens")
+    *lines, including, excluding, oovs, tokens, _ = output(capsys, text, "-m", model, "--format", "kenlm").split("\n")
+    assert len(lines) == len(LINES)
+    for line, each in zip(lines, found, strict=True):
+        *words, total = line.split("\t")
+        assert total.split() == ["Total:", total.split()[1], "OOV:", str(each["oov"])]
+        assert float(total.split()[1]) == pytest.approx(each["logprob_log10"], rel=1e-5, abs=1e-6)
+        entries = [re.fullmatch(r"(\S+)=(\d+) (\d+) (\S+)", word) for word in words]
+        assert [float(entry[4]) for entry in entries] == pytest.approx(
+            [token["logprob_log10"] for token in each["tokens"]], rel=1e-5
+        )
+        assert sum(entry[2] == "0" for entry in entries) == each["oov"]
+        limit = 2 if kind == "ngram" else 1000
+        assert [int(entry[3]) for entry in entries] == [min(place + 2, limit) for place in range(len(entries))]
+    count, unknown = sum(len(each["tokens"]) for each in found), sum(each["oov"] for each in found)
+    assert (oovs, tokens) == (f"OOVs:\t{unknown}", f"Tokens:\t{count}")
+    total = sum(each["logprob_log10"] for each in found)
+    assert float(including.split("\t")[1]) == pytest.approx(10 ** (-total / count), rel=1e-5)
+    assert excluding.startswith("Perplexity excluding OOVs:\t")
+
+
+# --- what is refused ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["FILE", "--text", "a"],
+        ["FILE", "--format", "srilm", "--json"],
+        ["FILE", "--format", "kenlm", "--base", "2"],
+        ["FILE", "--format", "mikolov", "--base", "e"],
+        ["FILE", "--format", "mikolov", "--tokens"],
+        ["FILE", "--debug", "2"],
+        ["FILE", "--mix", "other.npz"],
+    ],
+)
+def test_options_that_do_not_go_together(word_model, text, capsys, arguments):
+    assert failure(capsys, 2, *[text if each == "FILE" else each for each in arguments], "-m", word_model)
+
+
+def test_bad_files(word_model, tmp_path, capsys):
+    assert "does not exist" in failure(capsys, 1, str(tmp_path / "none"), "-m", word_model)
+    bad = tmp_path / "bad"
+    bad.write_bytes("我\n昨天\n".encode() + b"ab\xff\n")
+    assert f"Line 3 of {bad}: byte 0xff" in failure(capsys, 1, str(bad), "-m", word_model)
+    assert "--text" in failure(capsys, 1, "--text", "a\udcff", "-m", word_model)
+    assert "no encoding" in failure(capsys, 1, str(bad), "--encoding", "klingon", "-m", word_model)
+
+
+def test_log10_may_be_asked_of_layouts_that_have_it(word_model, text, capsys):
+    with_base = output(capsys, text, "-m", word_model, "--format", "kenlm", "--base", "10")
+    assert with_base == output(capsys, text, "-m", word_model, "--format", "kenlm")

@@ -1,0 +1,201 @@
+"""Scores of many lines at once against the plainest way to compute them: one line, one column."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rnnlm.baselines.ngram import NgramModel
+from rnnlm.inference import lines as lines_module
+from rnnlm.inference.lines import LineScorer, Totals, score_lines
+from rnnlm.inference.mixture import Mixture
+from rnnlm.inference.rescoring import Evidence, Weights, ranking
+from rnnlm.nn.cells import CELLS
+from rnnlm.nn.network import Network, NetworkConfig
+from rnnlm.text.vocabulary import BOS, EOS, UNK
+
+V = 9
+
+
+def network(cell: str, embedding: int = 0) -> Network:
+    made = Network.initialize(NetworkConfig(V, cell, "tanh", 6, 2, embedding), np.random.default_rng(3))
+    for array in made.params.values():
+        array *= 3  # so that the tokens matter
+    return made
+
+
+def ngram() -> NgramModel:
+    rng = np.random.default_rng(4)
+    parts = [[*rng.integers(UNK, V, rng.integers(1, 7)), EOS] for _ in range(200)]
+    return NgramModel.train(np.concatenate(parts), V, 3)
+
+
+MODELS = {f"{cell}-{embedding}": network(cell, embedding) for cell in CELLS for embedding in (0, 4)}
+MODELS["ngram"] = ngram()
+MODELS["mixture"] = Mixture([MODELS["lstm-4"], MODELS["ngram"]], [0.6, 0.4])
+
+
+def alone(model, line):
+    """Log probabilities and ranks of one line for itself."""
+    if not len(line):
+        return np.zeros(0), np.zeros(0)
+    inputs = np.concatenate([[BOS], line[:-1]])[:, None]
+    rows = model.log_probabilities(inputs, model.zero_state(1))[0][:, 0]
+    true = rows[np.arange(len(line)), line]
+    return true, 1 + (rows > true[:, None]).sum(axis=1)
+
+
+def some_lines(count, longest, seed=0):
+    """Lines of all lengths, half of them with an end, many with a common beginning, one the beginning of another."""
+    rng = np.random.default_rng(seed)
+    made = [rng.integers(UNK, V, rng.integers(0, longest if i % 3 else 4)) for i in range(count)]
+    made += [np.concatenate([line, rng.integers(UNK, V, 5)]) for line in made[: count // 2]]
+    return [np.append(line, EOS) if i % 2 else line for i, line in enumerate(made)]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_scores_are_those_of_each_line_alone(name):
+    lines = some_lines(80, 70)
+    for line, score in zip(lines, score_lines(MODELS[name], lines), strict=True):
+        assert score.log_probabilities == pytest.approx(alone(MODELS[name], line)[0], abs=1e-5)
+        assert score.ranks is None
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_ranks_are_those_of_each_line_alone(name):
+    lines = some_lines(30, 20)
+    for line, score in zip(lines, score_lines(MODELS[name], lines, ranks=True), strict=True):
+        expected, ranks = alone(MODELS[name], line)
+        assert score.log_probabilities == pytest.approx(expected, abs=1e-5)
+        assert score.ranks.tolist() == ranks.tolist()
+
+
+@pytest.mark.parametrize("limits", [(1, 1, 1, 1), (3, 2, 7, 5 * V), (1024, 50, 4096, 1)])
+def test_no_limit_of_memory_changes_a_score(monkeypatch, limits):
+    for name, limit in zip(("COLUMNS", "WINDOW", "POSITIONS", "LOGITS"), limits, strict=True):
+        monkeypatch.setattr(lines_module, name, limit)
+    for ranks in (False, True):
+        lines = some_lines(25, 20)
+        for line, score in zip(lines, score_lines(MODELS["gru-4"], lines, ranks), strict=True):
+            assert score.log_probabilities == pytest.approx(alone(MODELS["gru-4"], line)[0], abs=1e-5)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.lists(st.integers(UNK, 4), max_size=6), max_size=12))
+def test_any_set_of_lines_however_they_begin(lines):
+    arrays = [np.array(line, dtype=np.int32) for line in lines]
+    for line, score in zip(arrays, score_lines(MODELS["lstm-0"], arrays), strict=True):
+        assert score.log_probabilities == pytest.approx(alone(MODELS["lstm-0"], line)[0], abs=1e-5)
+
+
+class Counting:
+    """A model that counts the steps it is asked for."""
+
+    def __init__(self, model):
+        self.model, self.steps, self.largest = model, 0, 0
+        self.vocabulary_size, self.zero_state = model.vocabulary_size, model.zero_state
+
+    def nats(self, inputs, targets, state, keep=None):
+        self.steps += inputs.size
+        self.largest = max(self.largest, inputs.size)
+        return self.model.nats(inputs, targets, state, keep)
+
+
+def test_a_common_beginning_is_computed_once():
+    lines = [np.array([*beginning, 3, 4, EOS]) for beginning in itertools.product((5, 6), repeat=6)]
+    model = Counting(MODELS["rnn-0"])
+    score_lines(model, [*lines, *lines])
+    different = {tuple(line[:end]) for line in lines for end in range(1, len(line) + 1)}
+    assert model.steps == len(different)
+
+
+def test_a_long_line_is_read_in_pieces():
+    model = Counting(MODELS["rnn-0"])
+    line = np.full(1000, 4)
+    score_lines(model, [line, line[:-1], np.append(line, EOS)])
+    assert model.largest <= 3 * lines_module.WINDOW
+
+
+@pytest.mark.parametrize("name", ["lstm-4", "ngram", "mixture"])
+def test_equal_lines_have_equal_scores_whatever_stands_between_them(name):
+    scorer = LineScorer(MODELS[name])
+    line = np.array([3, 4, 5, 6, EOS])
+    found = [scorer([line])[0]]
+    for seed in range(4):
+        scores = scorer([*some_lines(10, 20, seed), line, *some_lines(5, 9, seed + 10), line])
+        found += [scores[-1], scores[15]]
+    assert len({score.log_probabilities.tobytes() for score in found}) == 1
+
+
+def test_what_is_remembered_is_bounded(monkeypatch):
+    monkeypatch.setattr(lines_module, "REMEMBERED", 50)
+    scorer = LineScorer(MODELS["rnn-0"])
+    for seed in range(30):
+        for line, score in zip(lines := some_lines(4, 10, seed), scorer(lines), strict=True):
+            assert score.log_probabilities == pytest.approx(alone(MODELS["rnn-0"], line)[0], abs=1e-5)
+        assert sum(map(len, (key for key in (*scorer._recent, *scorer._older)))) < 8 * 4 * 200
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_probabilities_of_all_lines_sum_to_one(name):
+    """Every line of at most three words ends, or is a beginning of three words that goes on."""
+    words = [i for i in range(V) if i != EOS]
+    lines = [np.array([*line, EOS]) for n in range(3) for line in itertools.product(words, repeat=n)]
+    lines += [np.array(line) for line in itertools.product(words, repeat=3)]
+    total = sum(math.exp(score.log_probabilities.sum()) for score in score_lines(MODELS[name], lines))
+    assert total == pytest.approx(1, abs=1e-5)
+
+
+# --- sums -----------------------------------------------------------------------------------------------------------
+
+
+def totals(rows, ends=True):
+    made = Totals()
+    for ids, log10s in rows:
+        made.add(np.array(ids), np.array(log10s) * math.log(10), ends, 10)
+    return made
+
+
+def test_perplexities_are_srilms():
+    # Three sentences, W = 6 words, O = 2 unknown ones, S = 3; worked out by hand.
+    found = totals([([3, 4, 1], [-1, -2, -0.5]), ([2, 2, 5, 1], [-4, -3, -1, -0.5]), ([3, 1], [-1, -1])])
+    assert (found.words, found.oov, found.lines, found.tokens, found.characters) == (6, 2, 3, 9, 30)
+    assert found.perplexity(with_oov=False) == pytest.approx(10 ** (7 / (6 - 2 + 3)))
+    assert found.perplexity_per_word(with_oov=False) == pytest.approx(10 ** (7 / (6 - 2)))
+    assert found.perplexity(with_oov=True) == pytest.approx(10 ** (14 / (6 + 3)))
+    assert found.perplexity_per_word(with_oov=True) == pytest.approx(10 ** (14 / 6))
+    assert found.bits_per_char == pytest.approx(14 * math.log2(10) / 30)
+
+
+def test_the_sums_that_srilm_printed_for_a_known_text():
+    found = Totals(
+        lines=61031, tokens=1000015 + 61031, ends=61031, oov=34153, logprob_nats=-3.20177e6 * math.log(10)
+    )  # its -ppl output, see FAQ-D1 for the formula
+    assert found.perplexity(with_oov=False) == pytest.approx(1311.96, rel=1e-4)
+    assert found.perplexity_per_word(with_oov=False) == pytest.approx(2065.07, rel=1e-4)
+
+
+def test_what_has_no_perplexity():
+    assert math.isnan(totals([]).perplexity(with_oov=True))
+    assert math.isnan(totals([([1], [-1])]).perplexity_per_word(with_oov=True))
+    assert math.isnan(totals([([2], [-1])], ends=False).perplexity(with_oov=False))
+    assert math.isnan(Totals().bits_per_char)
+    assert totals([([3], [-400])]).perplexity(with_oov=True) == math.inf
+
+
+# --- choosing -------------------------------------------------------------------------------------------------------
+
+
+def test_the_total_is_the_formula_of_the_help():
+    evidence = Evidence(incoming=-100, old_language_model=-20, language_model=-30, words=5)
+    assert Weights().total(evidence) == -130
+    assert Weights(8, 0.5, 2).total(evidence) == -100 + 8 * -30 + 0.5 * -20 + 2 * 5
+    assert Weights(lm_weight=0).total(evidence) == -100
+
+
+def test_equal_totals_stay_in_order():
+    assert ranking([1.0, 3.0, 1.0, 3.0, 2.0]) == [1, 3, 4, 0, 2]
+    assert ranking([]) == []

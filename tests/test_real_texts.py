@@ -1,0 +1,78 @@
+"""Real texts through the whole of it: English and Chinese, characters and words, held-out files."""
+
+import json
+
+import numpy as np
+import pytest
+
+from rnnlm.cli import run
+
+pytestmark = pytest.mark.real_text
+SMALL = ["--hidden-size", "64", "--embedding-size", "32", "--threads", "2"]
+
+
+def train_and_evaluate(capsys, corpus, held_out, model, *options: str) -> dict:
+    assert run(["train", str(corpus), "-o", str(model), *SMALL, *options]) == 0
+    capsys.readouterr()
+    assert run(["eval", str(held_out), "-m", str(model), "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def tail(path, folder, share: float):
+    """The last part of a text as a file of its own."""
+    text = path.read_text(encoding="utf-8")
+    held_out = folder / "held-out.txt"
+    held_out.write_text(text[int(len(text) * (1 - share)) :], encoding="utf-8")
+    return held_out
+
+
+def entropy_of_characters(path) -> float:
+    """Nats per character that know only how frequent each is."""
+    _, counts = np.unique(np.array(list(path.read_text(encoding="utf-8"))), return_counts=True)
+    p = counts / counts.sum()
+    return float(-(p * np.log(p)).sum())
+
+
+def test_characters_of_english_beat_their_frequencies_by_far(data_dir, tmp_path, capsys):
+    corpus = data_dir / "tinyshakespeare.txt"
+    held_out = tail(corpus, tmp_path, 0.1)
+    result = train_and_evaluate(
+        capsys, corpus, held_out, tmp_path / "m.npz", "--level", "char", "--epochs", "0.4", "--lr", "0.01"
+    )
+    assert result["tokens"] == result["characters"] == len(held_out.read_text(encoding="utf-8"))
+    assert result["oov"] == 0
+    assert result["nats_per_token"] < 0.75 * entropy_of_characters(held_out)
+    assert result["bits_per_char"] == pytest.approx(result["nats_per_token"] / np.log(2))
+
+
+@pytest.mark.parametrize("level", ["char", "word"])
+def test_a_chinese_novel_by_characters_and_by_words_of_jieba(level, data_dir, tmp_path, capsys):
+    corpus = tmp_path / "part.txt"
+    text = (data_dir / "hongloumeng.txt").read_text(encoding="utf-8")
+    corpus.write_text(text[: len(text) // 4], encoding="utf-8")
+    result = train_and_evaluate(
+        capsys, corpus, corpus, tmp_path / "m.npz", "--level", level, "--epochs", "0.6", "--lr", "0.01"
+    )
+    assert result["characters"] == len(corpus.read_text(encoding="utf-8"))
+    assert 0 < result["bits_per_char"] < 0.95 * entropy_of_characters(corpus) / np.log(2)
+    assert run(["sample", "-m", str(tmp_path / "m.npz"), "--length", "30", "--seed", "1"]) == 0
+    sampled = capsys.readouterr().out
+    assert not any(a.isspace() and b.isspace() for a, b in zip(sampled.strip(), sampled.strip()[1:], strict=False))
+
+
+def test_the_bible_by_words_with_a_validation_file(data_dir, tmp_path, capsys):
+    folder = data_dir / "kjv"
+    part = tmp_path / "train.txt"
+    lines = (folder / "train.txt").read_text(encoding="utf-8").splitlines(keepends=True)
+    part.write_text("".join(lines[::4]), encoding="utf-8")
+    result = train_and_evaluate(
+        capsys, part, folder / "test.txt", tmp_path / "m.npz", "--valid", str(folder / "valid.txt"), "--epochs", "0.5"
+    )
+    text = (folder / "test.txt").read_text(encoding="utf-8")
+    assert result["tokens"] == len(text.split()) + len([line for line in text.splitlines() if line.strip()])
+    assert result["oov"] > 0
+    assert result["perplexity_excluding_oov"] < 600  # a unigram model has 327 at best, an untrained network 12,700
+    assert run(["info", str(tmp_path / "m.npz"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["vocabulary"] == 3 + len(
+        {w for line in lines[::4] for w in line.split()}
+    )
