@@ -1,4 +1,9 @@
+"""Fixtures for all tests. BLAS gets one thread, as the command line gives it: rnnlm shares out the columns itself."""
+
 import os
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # read when NumPy is first imported
+
 from pathlib import Path
 
 import pytest

@@ -45,13 +45,14 @@ def test_characters_of_english_beat_their_frequencies_by_far(data_dir, tmp_path,
     assert result["bits_per_char"] == pytest.approx(result["nats_per_token"] / np.log(2))
 
 
-@pytest.mark.parametrize("level", ["char", "word"])
-def test_a_chinese_novel_by_characters_and_by_words_of_jieba(level, data_dir, tmp_path, capsys):
+@pytest.mark.parametrize(("level", "part"), [("char", 8), ("word", 24)])
+def test_a_chinese_novel_by_characters_and_by_words_of_jieba(level, part, data_dir, tmp_path, capsys):
     corpus = tmp_path / "part.txt"
     text = (data_dir / "hongloumeng.txt").read_text(encoding="utf-8")
-    corpus.write_text(text[: len(text) // 4], encoding="utf-8")
+    lines = text[: len(text) // part].splitlines()
+    corpus.write_text("\n".join(lines) + "\n", encoding="utf-8")
     result = train_and_evaluate(
-        capsys, corpus, corpus, tmp_path / "m.npz", "--level", level, "--epochs", "0.6", "--lr", "0.01"
+        capsys, corpus, corpus, tmp_path / "m.npz", "--level", level, "--epochs", "1.5", "--lr", "0.01"
     )
     assert result["characters"] == len(corpus.read_text(encoding="utf-8"))
     assert 0 < result["bits_per_char"] < 0.95 * entropy_of_characters(corpus) / np.log(2)
@@ -64,15 +65,19 @@ def test_the_bible_by_words_with_a_validation_file(data_dir, tmp_path, capsys):
     folder = data_dir / "kjv"
     part = tmp_path / "train.txt"
     lines = (folder / "train.txt").read_text(encoding="utf-8").splitlines(keepends=True)
-    part.write_text("".join(lines[::4]), encoding="utf-8")
+    part.write_text("".join(lines[::12]), encoding="utf-8")
+    held_out = {}
+    for name in ("valid", "test"):
+        held_out[name] = tmp_path / f"{name}.txt"
+        text = "".join((folder / f"{name}.txt").read_text(encoding="utf-8").splitlines(keepends=True)[:200])
+        held_out[name].write_text(text, encoding="utf-8")
     result = train_and_evaluate(
-        capsys, part, folder / "test.txt", tmp_path / "m.npz", "--valid", str(folder / "valid.txt"), "--epochs", "0.5"
+        capsys, part, held_out["test"], tmp_path / "m.npz", "--valid", str(held_out["valid"]), "--epochs", "1"
     )
-    text = (folder / "test.txt").read_text(encoding="utf-8")
     assert result["tokens"] == len(text.split()) + len([line for line in text.splitlines() if line.strip()])
     assert result["oov"] > 0
-    assert result["perplexity_excluding_oov"] < 600  # a unigram model has 327 at best, an untrained network 12,700
+    assert result["perplexity_excluding_oov"] < 600  # a unigram model has 327 at best, an untrained network 5,000
     assert run(["info", str(tmp_path / "m.npz"), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["vocabulary"] == 3 + len(
-        {w for line in lines[::4] for w in line.split()}
+        {w for line in lines[::12] for w in line.split()}
     )
