@@ -8,6 +8,7 @@ Usage: rnnlm train corpora/chinese.txt -o model.npz && python benchmarks/choosin
 """
 
 import argparse
+import itertools
 import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -15,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from rnnlm.baselines.ngram import NgramModel
+from rnnlm.inference.rescoring import Evidence, Weights
 from rnnlm.language_model import LanguageModel
 from rnnlm.mixing import mixture
 from rnnlm.text.vocabulary import EOS
@@ -23,18 +25,20 @@ CORPUS = Path(__file__).parent.parent / "corpora" / "chinese.txt"
 HAN = re.compile("[\u4e00-\u9fff]")
 ERRORS = 9  # copies in a list
 
-# Characters that sound alike, and characters that look alike: what an input method and what a reader of print mixes up.
+# What an input method mixes up, characters that sound alike, and what a reader of print does, those that look alike.
 HOMOPHONES = """
-他她它 的得地 在再 做作坐座 那哪 像象向 以已意 是事市试世室 有又右友 时十实石食 知只之支 工公功 名明 生声升 经京惊精 新心 班般搬 到道倒
-园圆元原员 气汽器 话画化 青轻清 书输叔 里理李礼 路录 长常场 带戴代待 见件建健 家加 节结接街 近进尽 连脸练 题提 完玩晚 喜洗 想响 校笑小
-因音阴 雨语与 张章 主住注祝 字自子 最醉 妈马吗 买卖 和河合何 花华 期起七气 师诗湿 力历立 手首守 电店点 门们 面棉 火伙 水睡 开该 红洪
-早找 跑泡 吃迟 让嚷 刚钢 块快 会回汇 走奏 对队 每美 被背北 文问闻 同童 学雪 年念 山三 先鲜 夜叶业 友油游 医一衣 包报抱 票漂 骑其奇
+他她它 的得地 在再 做作坐座 那哪 像象向 以已意 是事市试世室 有又右友 时十实石食 知只之支 工公功 名明 生声升 经京惊精
+新心 班般搬 到道倒 园圆元原员 气汽器 话画化 青轻清 书输叔 里理李礼 路录 长常场 带戴代待 见件建健 家加 节结接街 近进尽
+连脸练 题提 完玩晚 喜洗 想响 校笑小 因音阴 雨语与 张章 主住注祝 字自子 最醉 妈马吗 买卖 和河合何 花华 期起七气 师诗湿
+力历立 手首守 电店点 门们 面棉 火伙 水睡 开该 红洪 早找 跑泡 吃迟 让嚷 刚钢 块快 会回汇 走奏 对队 每美 被背北 文问闻
+同童 学雪 年念 山三 先鲜 夜叶业 友油游 医一衣 包报抱 票漂 骑其奇
 """
 LOOKALIKES = """
-未末 己已 大太天夫 人入八 日目白自 土士 干千于 午牛 今令 问间 买卖 见贝 老考 手毛 木本术 休体 我找 鸟乌 处外 左右 很跟恨 话活 请清情晴
-快块 远近 他她地 拔拨 住往 使便 候侯 没设 师帅 折拆 睛晴 换挽 坏怀 课棵 喝渴 这过还 说读 听所 来米 到倒 要耍 王玉 元无 开井 车东 从众
-上土 下不 中申 四西 了子 小少 又义 几儿 个介 为办 月用 田由 生主 们门 时村 妈奶 哥歌 姐组 弟第 好妈 学字 爷爸 看着 点占 热熟 拿掌 推堆
-跑抱 走起 晚挽 明朋 早草 在左 有右 回四 国围 两雨 面而 年午 同向 里单 再冉 公么 书节 长张 水永 火灭 山出
+未末 己已 大太天夫 人入八 日目白自 土士 干千于 午牛 今令 问间 买卖 见贝 老考 手毛 木本术 休体 我找 鸟乌 处外 左右
+很跟恨 话活 请清情晴 快块 远近 他她地 拔拨 住往 使便 候侯 没设 师帅 折拆 睛晴 换挽 坏怀 课棵 喝渴 这过还 说读 听所
+来米 到倒 要耍 王玉 元无 开井 车东 从众 上土 下不 中申 四西 了子 小少 又义 几儿 个介 为办 月用 田由 生主 们门 时村
+妈奶 哥歌 姐组 弟第 好妈 学字 爷爸 看着 点占 热熟 拿掌 推堆 跑抱 走起 晚挽 明朋 早草 在左 有右 回四 国围 两雨 面而
+年午 同向 里单 再冉 公么 书节 长张 水永 火灭 山出
 """
 ENGLISH = """
 their/there to/too/two its/it's your/you're then/than hear/here no/know for/four one/won sea/see son/sun by/buy/bye
@@ -67,6 +71,11 @@ def dropped(units: list[str]) -> list[list[str]]:
     return [[*units[:place], *units[place + 1 :]] for place in range(len(units))]
 
 
+def repeated(units: list[str]) -> list[list[str]]:
+    """One twice: the opposite of one left out, or the longest candidate would always be the right one."""
+    return [[*units[:place], units[place], *units[place:]] for place in range(len(units))]
+
+
 def replaced(table: dict[str, list[str]]) -> Callable[[list[str]], list[list[str]]]:
     """One replaced by another of the table."""
 
@@ -89,12 +98,24 @@ def misspelt(words: list[str]) -> list[list[str]]:
     ]
 
 
-CHINESE_KINDS = {"swap": swapped, "drop": dropped, "homophone": replaced(SOUND), "look-alike": replaced(LOOK)}
-ENGLISH_KINDS = {"swap": swapped, "drop": dropped, "confused word": replaced(CONFUSED), "misspelt": misspelt}
+CHINESE_KINDS = {
+    "swap": swapped,
+    "drop": dropped,
+    "repeat": repeated,
+    "homophone": replaced(SOUND),
+    "look-alike": replaced(LOOK),
+}
+ENGLISH_KINDS = {
+    "swap": swapped,
+    "drop": dropped,
+    "repeat": repeated,
+    "confused word": replaced(CONFUSED),
+    "misspelt": misspelt,
+}
 
 
 def corruptions(line: str, rng: np.random.Generator) -> dict[str, list[str]]:
-    """For each kind of error up to nine different corrupted copies of a line; characters of Chinese, words of others."""
+    """For each kind of error up to nine different corrupted copies of a line, in characters of Chinese or in words."""
     chinese = HAN.search(line) is not None
     separated = chinese and " " in line.strip()
     units, glue = (list(line), "") if chinese and not separated else (line.split(), " ")
@@ -117,15 +138,29 @@ def split(model: LanguageModel, path: Path, fraction: float) -> tuple[list[list[
     return tokens[:first], [line for line in lines[first:] if line not in known]
 
 
-def share_of_right(model: LanguageModel, lists: list[list[str]]) -> float:
-    """Share of lists whose first candidate, the right one, has the highest score."""
+def evidence(model: LanguageModel, lists: list[list[str]]) -> list[list[Evidence]]:
+    """What a model knows of the candidates of each list."""
     scores = model.score(candidate for each in lists for candidate in each)
+    return [
+        [Evidence(0, 0, line.logprob_nats, len(line.tokens), line.oov) for line in itertools.islice(scores, len(each))]
+        for each in lists
+    ]
+
+
+def share_of_right(lists: list[list[Evidence]], weights: Weights) -> float:
+    """Share of lists whose first candidate, the right one, has the highest total."""
     right = 0.0
     for each in lists:
-        nats = np.array([next(scores).logprob_nats for _ in each])
-        best = np.flatnonzero(nats == nats.max())
+        totals = np.array([weights.total(candidate) for candidate in each])
+        best = np.flatnonzero(totals == totals.max())
         right += (0 in best) / len(best)
     return right / len(lists)
+
+
+def tuned(lists: list[list[Evidence]]) -> Weights:
+    """The penalties, as those of `rnnlm rescore`, with which most lists are right."""
+    grid = [Weights(word_penalty=w, oov_penalty=o) for o in (0, -2, -4, -8) for w in range(13)]
+    return max(grid, key=lambda weights: share_of_right(lists, weights))
 
 
 def main() -> None:
@@ -148,17 +183,34 @@ def main() -> None:
     if model.context == "sentence":
         models["half and half"] = mixture(model, [ngram], [0.5])
     rng = np.random.default_rng(0)
-    lists: dict[str, list[list[str]]] = {}
-    for line in held_out[: arguments.lines]:
+    halves: tuple[dict[str, list[list[str]]], ...] = ({}, {})
+    for place, line in enumerate(held_out[: arguments.lines]):
         for kind, copies in corruptions(line, rng).items():
-            lists.setdefault(kind, []).append([line, *copies])
-    lists["all"] = [each for kind in list(lists.values()) for each in kind]
-    print(f"{len(training):,} training lines, {min(len(held_out), arguments.lines):,} held-out lines")
-    print(f"{'error':14}{'lists':>7}{'chance':>9}" + "".join(f"{name:>15}" for name in models))
-    for kind, each in lists.items():
-        chance = float(np.mean([1 / len(candidates) for candidates in each]))
-        shares = "".join(f"{100 * share_of_right(scorer, each):13.1f} %" for scorer in models.values())
-        print(f"{kind:14}{len(each):7}{100 * chance:7.1f} %{shares}", flush=True)
+            halves[place % 2].setdefault(kind, []).append([line, *copies])
+    print(f"{len(training):,} training lines, {min(len(held_out), arguments.lines):,} held-out lines: every other one")
+    print("for tuning --word-penalty and --oov-penalty, the others for the table: plain log probability, and tuned")
+    show(models, *halves)
+
+
+def show(
+    models: dict[str, LanguageModel], tuning: dict[str, list[list[str]]], lists: dict[str, list[list[str]]]
+) -> None:
+    """Print a row for each kind of error and one for all."""
+    shares: dict[str, list[str]] = {kind: [] for kind in [*lists, "all"]}
+    names = []
+    for name, model in models.items():
+        weights = tuned(evidence(model, [each for kind in tuning.values() for each in kind]))
+        names += [name, f"{weights.word_penalty:g}, {weights.oov_penalty:g}"]
+        found = {kind: evidence(model, each) for kind, each in lists.items()}
+        found["all"] = [each for kind in found.values() for each in kind]
+        for kind, each in found.items():
+            shares[kind] += [f"{100 * share_of_right(each, used):.1f} %" for used in (Weights(), weights)]
+    print(f"{'error':14}{'lists':>7}{'chance':>9}" + "".join(f"{name:>14}" for name in names))
+    sizes = {kind: [len(each) for each in lists[kind]] for kind in lists}
+    sizes["all"] = [size for kind in sizes.values() for size in kind]
+    for kind, row in shares.items():
+        chance = f"{100 * float(np.mean(1 / np.array(sizes[kind]))):.1f} %"
+        print(f"{kind:14}{len(sizes[kind]):7}{chance:>9}" + "".join(f"{share:>14}" for share in row))
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ from rnnlm.cli.common import (
 )
 @json_option
 def fill(text: str, model_path: Path, k: int, blank_tokens: int, beam: int, as_json: bool) -> None:
-    r"""Rank what fits into the blanks of TEXT, written ____ (four underscores or more; "-": stdin).
+    """Rank what fits into the blanks of TEXT, written ____ (four underscores or more; "-": stdin).
 
     \b
     rnnlm fill "我 的 手机 坏 了 ， 我 打算 ____ 一部 新 手机"

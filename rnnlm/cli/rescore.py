@@ -32,6 +32,7 @@ LINES_WRITTEN = 1024  # at a time
     "--old-lm-weight", type=float, default=0.0, show_default=True, help="Weight of the LM score of srilm lists."
 )
 @click.option("--word-penalty", type=float, default=0.0, show_default=True, help="Added for every word.")
+@click.option("--oov-penalty", type=float, default=0.0, show_default=True, help="Added for every unknown word.")
 @click.option(
     "--output",
     type=click.Choice(["ranked", "best", "scores"]),
@@ -50,6 +51,7 @@ def rescore(
     lm_weight: float,
     old_lm_weight: float,
     word_penalty: float,
+    oov_penalty: float,
     output: str,
     lenient: bool,
     encoding: str | None,
@@ -59,19 +61,23 @@ def rescore(
     """Rank the candidates of the n-best lists in FILE ("-": stdin).
 
     \b
-    --format   a line                              lists                     base
-    plain      words                               blank lines between them  e
-    kaldi      utt-N words                         lines of one utt          e
-    srilm      ascore lscore nwords words          blank lines between them  10
-    mikolov    id words                            lines of one id           10
-    moses      id ||| words ||| features ||| total lines of one id           e
+    --format  a line                                 lists                     base
+    plain     words                                  blank lines between them  e
+    kaldi     utt-N words                            lines of one utt          e
+    srilm     ascore lscore nwords words             blank lines between them  10
+    mikolov   id words                               lines of one id           10
+    moses     id ||| words ||| features ||| total    lines of one id           e
 
     \b
-    total = incoming + old-lm-weight * old LM score + lm-weight * logprob + word-penalty * words
+    total = incoming + lm-weight * logprob + word-penalty * words
+            + old-lm-weight * old LM score + oov-penalty * unknown words
 
     in logarithms of the format's base. incoming is srilm's ascore or moses's total, else 0; old LM score is srilm's
     lscore, else 0; logprob is that of the model with </s> at the end; words is srilm's nwords, else the number of the
     model's tokens. The greatest total is the best; where two are equal, the one that came first.
+
+    Every further word makes a sentence less probable: a --word-penalty above 0 makes up for that where candidates
+    differ in length. One <unk> stands for all unknown words: an --oov-penalty below 0 says how rare each of them is.
 
     Output has the input's format. srilm: lscore becomes logprob. moses: features get "RNNLM0= logprob", the total
     becomes the new one. The others have no place for scores, so with --output scores they print what their users
@@ -88,7 +94,9 @@ def rescore(
 
     model = mixed(load_model(model_path), mix)
     warnings = _Warnings() if lenient else None
-    chooser = _Chooser(nbest.FORMATS[format_name], Weights(lm_weight, old_lm_weight, word_penalty), model.line_end)
+    chooser = _Chooser(
+        nbest.FORMATS[format_name], Weights(lm_weight, old_lm_weight, word_penalty, oov_penalty), model.line_end
+    )
     chosen = map(chooser.choose, model.score_lists(_read(file, format_name, encoding, warnings)))
     if as_json:
         for each in chosen:
@@ -138,7 +146,7 @@ class _Chooser:
 
         words = len(scored.tokens) - self._ends if candidate.words is None else candidate.words
         logprob = scored.logprob_nats / self._nats
-        return Evidence(candidate.incoming, candidate.old_language_model, logprob, words)
+        return Evidence(candidate.incoming, candidate.old_language_model, logprob, words, scored.oov)
 
     def lines(self, chosen: _Chosen, output: str) -> Iterator[str]:
         """What is printed of a list in its own format."""

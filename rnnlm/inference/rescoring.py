@@ -12,18 +12,23 @@ class Evidence(NamedTuple):
     old_language_model: float  # score of the language model that made the list
     language_model: float
     words: float
+    oov: float  # how many of the words the model does not know
 
 
 @dataclass(frozen=True)
 class Weights:
     """What each kind of evidence counts.
 
-    total = incoming + old_lm_weight * old LM score + lm_weight * LM score + word_penalty * words
+    total = incoming + old_lm_weight * old LM score + lm_weight * LM score + word_penalty * words + oov_penalty * oov
+
+    A word penalty above 0 makes up for the fact that every further word makes a sentence less probable. An OOV penalty
+    below 0 makes up for <unk>, whose probability is that of all unknown words together.
     """
 
     lm_weight: float = 1.0
     old_lm_weight: float = 0.0
     word_penalty: float = 0.0
+    oov_penalty: float = 0.0
 
     def total(self, evidence: Evidence) -> float:
         """The score by which candidates are ranked: the greater, the better."""
@@ -32,6 +37,7 @@ class Weights:
             + self.old_lm_weight * evidence.old_language_model
             + self.lm_weight * evidence.language_model
             + self.word_penalty * evidence.words
+            + self.oov_penalty * evidence.oov
         )
 
 

@@ -211,3 +211,10 @@ def test_a_weight_without_a_score_is_refused(model, tmp_path, capfdbinary):
     path = file_of("kaldi", tmp_path / "lists")
     assert run(["rescore", path, "-m", model, "--format", "kaldi", "--old-lm-weight", "1"]) == 2
     assert b"--old-lm-weight" in capfdbinary.readouterr().err
+
+
+def test_an_unknown_word_can_be_made_dear(model, tmp_path, capfdbinary):
+    (tmp_path / "lists").write_text("dog dog\nthe cat sat the cat sat\n")
+    for penalty, best in ((0, b"dog dog\n"), (-100, b"the cat sat the cat sat\n")):
+        arguments = [str(tmp_path / "lists"), "-m", model, "--output", "best", "--oov-penalty", str(penalty)]
+        assert output(capfdbinary, *arguments) == best

@@ -11,7 +11,8 @@ import pytest
 
 from rnnlm.baselines.ngram import NgramModel
 from rnnlm.cli import run
-from rnnlm.language_model import LanguageModel
+from rnnlm.language_model import LanguageModel, network_of
+from rnnlm.nn.bidirectional import BidirectionalNetwork
 from rnnlm.nn.network import Network, NetworkConfig
 from rnnlm.text.tokenizers import CharTokenizer, WordTokenizer
 from rnnlm.text.vocabulary import BOS, EOS, UNK, Vocabulary
@@ -346,6 +347,14 @@ def test_bad_files(word_model, tmp_path, capsys):
     assert f"Line 3 of {bad}: byte 0xff" in failure(capsys, 1, str(bad), "-m", word_model)
     assert "--text" in failure(capsys, 1, "--text", "a\udcff", "-m", word_model)
     assert "no encoding" in failure(capsys, 1, str(bad), "--encoding", "klingon", "-m", word_model)
+
+
+def test_a_bidirectional_model_says_why_it_has_no_scores(tmp_path, capsys):
+    vocabulary = Vocabulary(WORDS, [1] * len(WORDS))
+    config = NetworkConfig(len(vocabulary), "gru", "tanh", 4, bidirectional=True)
+    network = network_of(config, BidirectionalNetwork.initialize(config, np.random.default_rng(0)).params)
+    LanguageModel(WordTokenizer(), vocabulary, network, "sentence").save(tmp_path / "both.npz")
+    assert "bidirectional" in failure(capsys, 1, "--text", "the cat", "-m", str(tmp_path / "both.npz"))
 
 
 def test_log10_may_be_asked_of_layouts_that_have_it(word_model, text, capsys):

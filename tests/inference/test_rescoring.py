@@ -190,9 +190,9 @@ def test_what_has_no_perplexity():
 
 
 def test_the_total_is_the_formula_of_the_help():
-    evidence = Evidence(incoming=-100, old_language_model=-20, language_model=-30, words=5)
+    evidence = Evidence(incoming=-100, old_language_model=-20, language_model=-30, words=5, oov=3)
     assert Weights().total(evidence) == -130
-    assert Weights(8, 0.5, 2).total(evidence) == -100 + 8 * -30 + 0.5 * -20 + 2 * 5
+    assert Weights(8, 0.5, 2, -4).total(evidence) == -100 + 8 * -30 + 0.5 * -20 + 2 * 5 + -4 * 3
     assert Weights(lm_weight=0).total(evidence) == -100
 
 

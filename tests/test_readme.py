@@ -1,0 +1,139 @@
+"""What the README says is so: its commands run, its options and keys exist, its files are there."""
+
+import json
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import click
+import pytest
+
+from rnnlm.cli import COMMANDS, cli, run
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+LATER = {"plot", "serve", "export"}  # not built yet, and not to be promised
+
+
+def all_commands(group: click.Group, prefix: tuple[str, ...] = ()) -> dict[tuple[str, ...], click.Command]:
+    """Every command with its path, those of groups too."""
+    found: dict[tuple[str, ...], click.Command] = {}
+    with click.Context(group) as context:
+        for name in group.list_commands(context):
+            command = group.get_command(context, name)
+            assert command is not None
+            found[*prefix, name] = command
+            if isinstance(command, click.Group):
+                found |= all_commands(command, (*prefix, name))
+    return found
+
+
+EVERY = all_commands(cli)
+
+
+def commands_of(language: str) -> list[str]:
+    """Lines of the README's blocks that call rnnlm."""
+    lines = [line for kind, block in BLOCKS if kind == language for line in block.splitlines()]
+    starts = "$ rnnlm " if language == "console" else "rnnlm "
+    return [line.removeprefix("$ ").split("#")[0].strip() for line in lines if line.startswith(starts)]
+
+
+def quick(arguments: list[str]) -> list[str]:
+    """The same command with a training of a moment in the place of minutes."""
+    if arguments[0] != "train":
+        return arguments
+    kept = [a for place, a in enumerate(arguments) if "--time" not in arguments[max(0, place - 1) : place + 1]]
+    small = ["--hidden-size", "8", "--embedding-size", "8", "--vocab-size", "300", "--num-layers", "1"]
+    return [*kept, "--epochs", "0.05", *(small if "--resume" not in kept and "--init-from" not in kept else [])]
+
+
+def test_the_tour_runs_from_its_first_to_its_last_command(tmp_path, monkeypatch, capsys):
+    shutil.copytree(ROOT / "corpora", tmp_path / "corpora")
+    monkeypatch.chdir(tmp_path)
+    commands = commands_of("console")
+    assert len(commands) >= 8
+    for command in commands:
+        arguments = quick(shlex.split(command)[1:])
+        capsys.readouterr()
+        assert run(arguments) == 0, command
+        printed = capsys.readouterr()
+        if arguments[0] not in ("train", "ngram"):
+            assert printed.out.strip(), command
+
+
+@pytest.mark.parametrize("command", commands_of("sh") + commands_of("console"))
+def test_every_command_line_has_only_options_that_exist(command):
+    words = shlex.split(command)[1:]
+    path = tuple(words[:2]) if tuple(words[:2]) in EVERY else tuple(words[:1])
+    options = {name for parameter in EVERY[path].params for name in parameter.opts}
+    assert {word for word in words if re.fullmatch(r"--?[a-z][a-z-]*", word)} <= options
+
+
+def test_every_option_that_is_named_anywhere_exists():
+    known = {name for command in EVERY.values() for parameter in command.params for name in parameter.opts}
+    named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README))
+    assert named - known <= {"--help", "--version"}
+    assert {"--resume", "--json", "--valid"} <= named
+
+
+def test_the_table_of_commands_is_complete():
+    named = set(re.findall(r"^\| `rnnlm (\w+)", README, re.MULTILINE))
+    assert named == set(COMMANDS)
+    assert not LATER & named
+
+
+@pytest.mark.parametrize("path", EVERY, ids=" ".join)
+def test_every_command_and_every_option_has_a_help_text(path, capsys):
+    assert run([*path, "--help"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) > 3
+    for parameter in EVERY[path].params:
+        if isinstance(parameter, click.Option):
+            assert parameter.help, f"{' '.join(path)} {parameter.opts}"
+
+
+def test_the_python_example_runs(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    arguments = ["train", str(ROOT / "corpora" / "chinese.txt"), "--epochs", "0.02", "--hidden-size", "8"]
+    assert run(arguments) == 0
+    capsys.readouterr()
+    for kind, block in BLOCKS:
+        if kind == "python":
+            exec(compile(block, "README.md", "exec"), {})
+    assert len(capsys.readouterr().out.splitlines()) == 3
+
+
+def test_json_keys_are_those_of_the_readme(tmp_path, capsys):
+    text, model = tmp_path / "t.txt", str(tmp_path / "m.npz")
+    text.write_text("a b c .\n" * 50, encoding="utf-8")
+    assert run(["train", str(text), "-o", model, "--epochs", "1", "--hidden-size", "8"]) == 0
+    expected = {
+        ("eval", str(text)): {
+            *("tokens", "oov", "characters", "logprob_nats", "nats_per_token"),
+            *("perplexity", "perplexity_excluding_oov", "bits_per_char"),
+        },
+        ("predict", "a b"): {"context", "candidates"},
+        ("sample",): {"text"},
+        ("fill", "a ____ c"): {"text", "candidates"},
+        ("score", str(text)): {"text", "tokens", "oov", "logprob_nats"},
+        ("info",): {"format", "level", "cell", "vocabulary", "parameters", "training"},
+    }
+    for arguments, keys in expected.items():
+        capsys.readouterr()
+        assert run([*arguments, "-m", model, "--json"]) == 0
+        answer = json.loads(capsys.readouterr().out.splitlines()[0])
+        assert keys <= answer.keys(), arguments
+        for key in keys:
+            assert f"`{key}`" in README, key
+
+
+def test_files_and_folders_that_are_named_are_there():
+    for name in re.findall(r"`((?:rnnlm|tests|benchmarks|corpora)/[\w./-]*)`", README):
+        assert (ROOT / name).exists(), name
+    for name in re.findall(r"^(rnnlm/\w+) ", README, re.MULTILINE):
+        assert (ROOT / name).is_dir(), name
+
+
+def test_no_placeholder_is_left():
+    assert not re.search(r"@[A-Z]+@|TODO|FIXME", README)
