@@ -236,8 +236,8 @@ class LanguageModel:
         """
         if isinstance(self.predictor, BidirectionalNetwork):
             raise DirectionError(
-                "This model is bidirectional: it needs both sides of a word, so it can fill blanks (rnnlm fill), but it "
-                "has no next word and no perplexity. Train one without --bidirectional for those."
+                "This model is bidirectional: it needs both sides of a word. It can fill blanks (rnnlm fill) but has no "
+                "next word and no perplexity. Train one without --bidirectional for those."
             )
         return self.predictor
 
@@ -349,7 +349,7 @@ class LanguageModel:
         """The k best fillings of the blanks (____) in a sentence, each blank of up to `blank_tokens` tokens.
 
         Probabilities are relative to all fillings that were compared. For one blank of one token and a bidirectional
-        model they are that model's own.
+        model they are that model's own, <unk> and </s> left out.
 
         Raises:
             FillingError: the text has no blank, or more than one line.
@@ -375,9 +375,9 @@ class LanguageModel:
     def _fillings(self, ids: list[int], beam: int) -> list[tuple[tuple[int, ...], float]]:
         never = [BOS, EOS, UNK]
         if isinstance(self.predictor, BidirectionalNetwork):
-            fillings = fill_between(self.predictor, ids, max(beam, len(self.vocabulary)), never)
-            # Longer fillings multiply more probabilities: compare the geometric mean of a token's.
             blanks = ids.count(BLANK)
+            fillings = fill_between(self.predictor, ids, len(self.vocabulary) if blanks == 1 else beam, never)
+            # Longer fillings multiply more probabilities: compare the geometric mean of a token's.
             return [(tokens, score / blanks) for tokens, score in fillings] if blanks > 1 else fillings
         return fill_forward(self.predictor, ids, beam, never, self.end)
 

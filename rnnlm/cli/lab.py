@@ -12,8 +12,7 @@ import click
 from click.core import ParameterSource
 
 from rnnlm.cli.common import json_option, load_model, note, print_json, read_text_argument, use_threads, warn_of_unknown
-from rnnlm.cli.predict import visible
-from rnnlm.cli.tables import table
+from rnnlm.cli.tables import table, visible
 from rnnlm.errors import CorpusError
 
 if TYPE_CHECKING:

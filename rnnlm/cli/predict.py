@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from rnnlm.cli.common import json_option, load_model, model_option, print_json, read_text_argument, warn_of_unknown
+from rnnlm.cli.tables import visible
 
 if TYPE_CHECKING:
     from rnnlm.language_model import Prediction
@@ -48,10 +49,3 @@ def _show(prediction: "Prediction", each: bool) -> None:
         return
     for token, probability in shown:
         click.echo(f"{probability:8.4f}  {token}")
-
-
-def visible(token: str) -> str:
-    """A token as it can be shown in a line: white space and control characters as their escapes."""
-    if token == " ":
-        return "␣"
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in token)

@@ -148,8 +148,10 @@ class Writer:
             self.ended = True
             return
         self._ids.append(token)
-        # The prompt stays as typed; what follows is spaced as if it had been rendered together with it.
-        new = self._model.render(self._ids).removeprefix(self._rendered_prompt)
+        if self._model.level == "char":
+            new = self.text[len(self._prompt) :] + self._model.render([token])
+        else:  # the prompt stays as typed; what follows is spaced as if it had been rendered together with it
+            new = self._model.render(self._ids).removeprefix(self._rendered_prompt)
         places = [place for place in (new.find(stop) for stop in self._stop) if place >= 0]
         if places:
             self.ended, new = True, new[: min(places)]

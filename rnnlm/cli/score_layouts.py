@@ -6,8 +6,7 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from rnnlm.cli.predict import visible
-from rnnlm.cli.tables import table
+from rnnlm.cli.tables import table, visible
 
 if TYPE_CHECKING:
     from rnnlm.inference.lines import Totals

@@ -39,3 +39,10 @@ def _padded(line: Sequence[str], widths: Sequence[int], align: str) -> Iterable[
     for column, (cell, width) in enumerate(zip(line, widths, strict=True)):
         space = " " * (width - display_width(cell))
         yield space + cell if align[column : column + 1] == "r" else cell + space
+
+
+def visible(token: str) -> str:
+    """A token as it can be shown in a line: white space and control characters as their escapes."""
+    if token == " ":
+        return "␣"
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in token)

@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -77,7 +77,6 @@ class Progress:
     train_nats: float = 0.0  # since the last evaluation
     train_tokens: int = 0
     norms: float = 0.0
-    extra: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass
