@@ -142,7 +142,10 @@ def evidence(model: LanguageModel, lists: list[list[str]]) -> list[list[Evidence
     """What a model knows of the candidates of each list."""
     scores = model.score(candidate for each in lists for candidate in each)
     return [
-        [Evidence(0, 0, line.logprob_nats, len(line.tokens), line.oov) for line in itertools.islice(scores, len(each))]
+        [
+            Evidence(0, 0, line.logprob_nats + model.unknown_word_penalty * line.oov, len(line.tokens), 0)
+            for line in itertools.islice(scores, len(each))
+        ]
         for each in lists
     ]
 
@@ -158,8 +161,8 @@ def share_of_right(lists: list[list[Evidence]], weights: Weights) -> float:
 
 
 def tuned(lists: list[list[Evidence]]) -> Weights:
-    """The penalties, as those of `rnnlm rescore`, with which most lists are right."""
-    grid = [Weights(word_penalty=w, oov_penalty=o) for o in (0, -2, -4, -8) for w in range(13)]
+    """The --word-penalty of `rnnlm rescore` with which most lists are right."""
+    grid = [Weights(word_penalty=penalty) for penalty in range(13)]
     return max(grid, key=lambda weights: share_of_right(lists, weights))
 
 
@@ -188,7 +191,7 @@ def main() -> None:
         for kind, copies in corruptions(line, rng).items():
             halves[place % 2].setdefault(kind, []).append([line, *copies])
     print(f"{len(training):,} training lines, {min(len(held_out), arguments.lines):,} held-out lines: every other one")
-    print("for tuning --word-penalty and --oov-penalty, the others for the table: plain log probability, and tuned")
+    print("for tuning --word-penalty, the others for the table: as `rnnlm rescore` ranks without options, and tuned")
     show(models, *halves)
 
 
@@ -200,7 +203,7 @@ def show(
     names = []
     for name, model in models.items():
         weights = tuned(evidence(model, [each for kind in tuning.values() for each in kind]))
-        names += [name, f"{weights.word_penalty:g}, {weights.oov_penalty:g}"]
+        names += [name, f"penalty {weights.word_penalty:g}"]
         found = {kind: evidence(model, each) for kind, each in lists.items()}
         found["all"] = [each for kind in found.values() for each in kind]
         for kind, each in found.items():

@@ -236,7 +236,7 @@ class LanguageModel:
         """
         if isinstance(self.predictor, BidirectionalNetwork):
             raise DirectionError(
-                "This model is bidirectional: it needs both sides of a word. It can fill blanks (rnnlm fill) but has no "
+                "This model is bidirectional: it needs both sides of a word. It fills blanks (rnnlm fill) but has no "
                 "next word and no perplexity. Train one without --bidirectional for those."
             )
         return self.predictor
@@ -404,6 +404,17 @@ class LanguageModel:
             return EOS
         newline = int(self.vocabulary.encode("\n")[0])
         return None if newline == UNK else newline
+
+    @property
+    def unknown_word_penalty(self) -> float:
+        """What to add to ln p(<unk>) for one certain unknown word, in nats: 0 or less.
+
+        A network gives <unk> the probability of all unknown words together, of which there are about as many as words
+        that the training text had only once (Good and Turing's reasoning). An n-gram's <unk> is a single word already.
+        """
+        if self.kind == "ngram":
+            return 0.0
+        return -math.log(max(1, self.vocabulary.counts.count(1)))
 
     def score(self, lines: Iterable[str], ranks: bool = False) -> Iterator[ScoredLine]:
         r"""The log probability of every token of every line, lines without "\n"; each begins anew after <s>.

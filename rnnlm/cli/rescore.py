@@ -32,7 +32,13 @@ LINES_WRITTEN = 1024  # at a time
     "--old-lm-weight", type=float, default=0.0, show_default=True, help="Weight of the LM score of srilm lists."
 )
 @click.option("--word-penalty", type=float, default=0.0, show_default=True, help="Added for every word.")
-@click.option("--oov-penalty", type=float, default=0.0, show_default=True, help="Added for every unknown word.")
+@click.option(
+    "--oov-penalty",
+    type=float,
+    default=None,
+    show_default="ln(1 / words seen once), times --lm-weight; n-gram: 0",
+    help="Added for every unknown word.",
+)
 @click.option(
     "--output",
     type=click.Choice(["ranked", "best", "scores"]),
@@ -51,7 +57,7 @@ def rescore(
     lm_weight: float,
     old_lm_weight: float,
     word_penalty: float,
-    oov_penalty: float,
+    oov_penalty: float | None,
     output: str,
     lenient: bool,
     encoding: str | None,
@@ -77,7 +83,7 @@ def rescore(
     model's tokens. The greatest total is the best; where two are equal, the one that came first.
 
     Every further word makes a sentence less probable: a --word-penalty above 0 makes up for that where candidates
-    differ in length. One <unk> stands for all unknown words: an --oov-penalty below 0 says how rare each of them is.
+    differ in length. One <unk> stands for all unknown words: the --oov-penalty, below 0, says how rare each of them is.
 
     Output has the input's format. srilm: lscore becomes logprob. moses: features get "RNNLM0= logprob", the total
     becomes the new one. The others have no place for scores, so with --output scores they print what their users
@@ -94,9 +100,10 @@ def rescore(
 
     model = mixed(load_model(model_path), mix)
     warnings = _Warnings() if lenient else None
-    chooser = _Chooser(
-        nbest.FORMATS[format_name], Weights(lm_weight, old_lm_weight, word_penalty, oov_penalty), model.line_end
-    )
+    form = nbest.FORMATS[format_name]
+    if oov_penalty is None:
+        oov_penalty = lm_weight * model.unknown_word_penalty / NATS[form.unit]
+    chooser = _Chooser(form, Weights(lm_weight, old_lm_weight, word_penalty, oov_penalty), model.line_end)
     chosen = map(chooser.choose, model.score_lists(_read(file, format_name, encoding, warnings)))
     if as_json:
         for each in chosen:
@@ -110,6 +117,9 @@ def rescore(
         by_blanks = format_name in ("plain", "srilm")
         why = "a blank line ends a list" if by_blanks else "lines of one list have one id, and it comes first"
         note(f"Warning: every list has a single candidate, so nothing was chosen; {why}.")
+
+
+NATS = {"nats": 1.0, "log10": math.log(10)}  # in a unit of a format's scores
 
 
 class _Chosen(NamedTuple):
@@ -127,7 +137,7 @@ class _Chooser:
     def __init__(self, form: "Format", weights: "Weights", line_end: int | None) -> None:
         """Prepare; `line_end` is None where a line's end is no token."""
         self._form, self._weights, self._ends = form, weights, line_end is not None
-        self._nats = {"nats": 1.0, "log10": math.log(10)}[form.unit]
+        self._nats = NATS[form.unit]
         self.lists = self.candidates = 0
 
     def choose(self, scored_list: tuple["NbestList", list["ScoredLine"]]) -> _Chosen:

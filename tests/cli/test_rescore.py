@@ -92,6 +92,7 @@ def test_lists_are_ranked_by_the_formula(name, weights, end, model, nats, tmp_pa
     lm, old, penalty = weights if name == "srilm" else (weights[0], 0, weights[2])
     path = file_of(name, tmp_path / "lists", end)
     options = ["--format", name, "--lm-weight", str(lm), "--word-penalty", str(penalty), "--old-lm-weight", str(old)]
+    options += ["--oov-penalty", "0"]
     found = [json.loads(line) for line in output(capfdbinary, path, "-m", model, *options, "--json").splitlines()]
     for each, texts in zip(found, LISTS, strict=True):
         expected = sorted(texts, key=lambda text: -total(text, name, nats, lm, old, penalty))
@@ -218,3 +219,16 @@ def test_an_unknown_word_can_be_made_dear(model, tmp_path, capfdbinary):
     for penalty, best in ((0, b"dog dog\n"), (-100, b"the cat sat the cat sat\n")):
         arguments = [str(tmp_path / "lists"), "-m", model, "--output", "best", "--oov-penalty", str(penalty)]
         assert output(capfdbinary, *arguments) == best
+
+
+def test_an_unknown_word_is_one_of_as_many_as_were_seen_once(model, tmp_path, capfdbinary):
+    loaded = LanguageModel.load(model)
+    singles = loaded.vocabulary.counts.count(1)
+    assert loaded.unknown_word_penalty == pytest.approx(-np.log(max(1, singles)))
+    (tmp_path / "lists").write_text("dog zebra\nthe cat\n")
+    arguments = [str(tmp_path / "lists"), "-m", model, "--json"]
+    found = {
+        penalty: json.loads(output(capfdbinary, *arguments, *penalty))["candidates"]
+        for penalty in ((), ("--oov-penalty", str(loaded.unknown_word_penalty)))
+    }
+    assert len({json.dumps(each) for each in found.values()}) == 1
