@@ -33,8 +33,10 @@ def _orthogonal(rng: np.random.Generator, rows: int, columns: int) -> Array:
 
 
 def identity(rng: np.random.Generator, rows: int, columns: int, hidden: int) -> Array:
-    """The identity in every slab of a recurrent matrix, for relu networks (Le, Jaitly and Hinton 2015)."""
-    return np.concatenate([np.eye(hidden, columns)] * (rows // hidden))
+    """The identity in every square slab, for relu networks (Le, Jaitly and Hinton 2015); `normal` for other shapes."""
+    if columns != hidden or rows % hidden:
+        return normal(rng, rows, columns, hidden)
+    return np.concatenate([np.eye(hidden)] * (rows // hidden))
 
 
 def normal(rng: np.random.Generator, rows: int, columns: int, hidden: int) -> Array:

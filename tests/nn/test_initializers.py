@@ -75,7 +75,9 @@ def test_a_new_network_is_initialised_with_the_scheme_and_biases_of_zero(scheme,
     for name, array in network.params.items():
         assert array.dtype == np.float32
         if array.ndim == 2:
-            np.testing.assert_array_equal(array, INITIALIZERS[scheme](rng, *array.shape, H).astype(np.float32))
+            # The identity is for recurrent matrices only, though others may happen to be as square.
+            fitting = "normal" if scheme == "identity" and "weight_hh" not in name else scheme
+            np.testing.assert_array_equal(array, INITIALIZERS[fitting](rng, *array.shape, H).astype(np.float32))
             continue
         expected = np.zeros(array.shape)
         if cell == "lstm" and "bias_ih" in name:
