@@ -14,7 +14,8 @@ from rnnlm.errors import TrainingError
 from rnnlm.training.trainer import Report
 
 PLAIN_LINE_SECONDS = 5.0
-BAR_FORMAT = "{percentage:3.0f}%|{bar:24}| {postfix} [{elapsed}<{remaining}]"
+# The least important stands last, where a narrow terminal cuts it off.
+BAR_FORMAT = "{percentage:3.0f}%|{bar:10}| {remaining} left  {desc}"
 
 
 class Display:
@@ -49,12 +50,14 @@ class Display:
             self._speed += (report.tokens_per_second - self._speed) * (0.05 if self._speed else 1.0)
         if self._first_share is None:
             self._first_share = report.progress
+            if self._bar is not None:  # what a resumed training did before took none of this run's time
+                self._bar.initial = self._bar.n = report.progress
         if report.kind == "evaluation" and report.valid_nats_per_token is not None:
             self._valid = f"  valid {_loss(report.valid_nats_per_token)}"
         if report.kind == "recovery":
             self.line(report.message)
         if self._bar is not None:
-            self._bar.set_postfix_str(self._status(report), refresh=False)
+            self._bar.set_description_str(self._status(report), refresh=False)
             self._bar.update(report.progress - self._bar.n)
         elif report.kind == "evaluation" or time.monotonic() - self._last_line >= PLAIN_LINE_SECONDS:
             self.line(f"{100 * report.progress:3.0f}%  {self._status(report)}  {self._left(report)}")
