@@ -374,9 +374,9 @@ def _trainer(model: LanguageModel, texts: _Texts, options: Options, threads: int
 def _batches(model: LanguageModel, texts: _Texts, options: Options) -> BatchSource:
     assert options.batch_size is not None
     assert options.bptt is not None
-    if options.bidirectional:
-        return SentenceBatches(texts.train, options.batch_size, options.bptt, options.seed)
     rare = texts.counts == 1 if options.min_count == 1 else None
+    if options.bidirectional:
+        return SentenceBatches(texts.train, options.batch_size, options.bptt, options.seed, rare=rare)
     return Batches(texts.train, options.batch_size, options.bptt, model.context, options.seed, rare=rare)
 
 

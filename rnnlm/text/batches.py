@@ -106,7 +106,7 @@ class Batches:
         positions[0, 0] = max(positions[0, 0], 0)
         if self._sentence_starts is not None:
             positions = self._in_sentence_order(positions, epoch)
-        ids = self._with_unknown(self.sequence.take(positions), epoch, number)
+        ids = _with_unknown(self.sequence.take(positions), self.rare, self.rare_rate, (self.seed, epoch, number))
         inputs, targets = ids[:-1].copy(), ids[1:]
         if first:
             inputs[0, 0] = BOS
@@ -130,12 +130,14 @@ class Batches:
         sentence = np.searchsorted(places, positions, side="right") - 1
         return sources[sentence] + positions - places[sentence]
 
-    def _with_unknown(self, ids: Ids, epoch: int, number: int) -> Ids:
-        if self.rare is None or not self.rare.any():
-            return ids
-        rng = np.random.default_rng([self.seed, RARE, epoch, number])
-        replaced = self.rare[ids] & (rng.random(ids.shape, dtype=np.float32) < self.rare_rate)
-        return np.where(replaced, np.int32(UNK), ids)
+
+def _with_unknown(ids: Ids, rare: NDArray[np.bool_] | None, rate: float, place: tuple[int, ...]) -> Ids:
+    """Ids with `rare` ones turned into <unk> at a rate; which, is a function of `place`: seed, epoch and batch."""
+    if rare is None or not rare.any():
+        return ids
+    rng = np.random.default_rng([place[0], RARE, *place[1:]])
+    replaced = rare[ids] & (rng.random(ids.shape, dtype=np.float32) < rate)
+    return np.where(replaced, np.int32(UNK), ids)
 
 
 class SentenceBatches:
@@ -145,9 +147,19 @@ class SentenceBatches:
     what is left of it is filled with </s>.
     """
 
-    def __init__(self, sequence: Sequence, batch_size: int, length: int, seed: int, shuffle: bool = True) -> None:
-        """Find the sentences."""
+    def __init__(
+        self,
+        sequence: Sequence,
+        batch_size: int,
+        length: int,
+        seed: int,
+        shuffle: bool = True,
+        rare: NDArray[np.bool_] | None = None,
+        rare_rate: float = 0.1,
+    ) -> None:
+        """Find the sentences. rare, rare_rate: as for `Batches`."""
         self.sequence, self.length, self.seed, self.shuffle = sequence, length, seed, shuffle
+        self.rare, self.rare_rate = rare, rare_rate
         starts = _sentence_starts(sequence)
         self._starts, self._lengths = starts[:-1], np.diff(starts)
         self._columns: tuple[int, list[list[int]]] = (-1, [])
@@ -166,6 +178,7 @@ class SentenceBatches:
         inputs = np.full((max(map(len, texts)), len(texts)), EOS, dtype=np.int32)
         for column, text in enumerate(texts):
             inputs[: len(text), column] = text
+        inputs = _with_unknown(inputs, self.rare, self.rare_rate, (self.seed, epoch, number))
         targets = np.where((inputs == BOS) | (inputs == EOS), np.int32(NOT_PREDICTED), inputs)
         keep = np.stack([inputs != BOS, inputs != EOS], axis=2).astype(np.float32)
         return Batch(inputs, targets, keep, True)

@@ -289,3 +289,18 @@ def test_whole_sentences_depend_only_on_seed_epoch_and_number():
     assert in_order == backwards[::-1]
     assert sentences_of(batches, 0) != sentences_of(batches, 1)
     assert sentences_of(batches, 0) != sentences_of(SentenceBatches(ids, 3, 12, seed=2), 0)
+
+
+def test_whole_sentences_have_rare_words_replaced_as_inputs_and_as_targets():
+    ids = joined(sentences(80))
+    rare = np.zeros(int(ids.take(np.arange(len(ids))).max()) + 1, dtype=bool)
+    rare[3:] = True
+    plain = SentenceBatches(ids, 4, 20, seed=1).batch(0, 0)
+    replaced = SentenceBatches(ids, 4, 20, seed=1, rare=rare, rare_rate=0.5).batch(0, 0)
+    again = SentenceBatches(ids, 4, 20, seed=1, rare=rare, rare_rate=0.5).batch(0, 0)
+    np.testing.assert_array_equal(replaced.inputs, again.inputs)
+    changed = replaced.inputs != plain.inputs
+    assert set(replaced.inputs[changed].tolist()) == {UNK}
+    assert 0.3 < changed[plain.inputs > UNK].mean() < 0.7
+    np.testing.assert_array_equal(replaced.targets == UNK, replaced.inputs == UNK)
+    np.testing.assert_array_equal(replaced.keep, plain.keep)
