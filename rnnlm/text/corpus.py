@@ -86,9 +86,9 @@ class TokenizedCorpus:
         if self.lines and 0 < place < N:
             place = self._line_start(place)
         if not 0 < place < N:
-            unit = f"{int(self.counts()[EOS]):,} lines" if self.lines else f"{N:,} characters"
+            number, unit = (int(self.counts()[EOS]), "line") if self.lines else (N, "character")
             raise CorpusError(
-                f"A text of {unit} can not be split so that {fraction:g} of it is held out. Use a longer text, or "
+                f"A text of {number:,} {unit}{'s' * (number != 1)} can not be split so that {fraction:g} of it is held out. Use a longer text, or "
                 "another --valid-fraction."
             )
         return place
