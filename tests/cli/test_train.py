@@ -133,7 +133,7 @@ def test_every_level_and_context_trains_predicts_samples_and_evaluates(level, co
     arguments = ["--level", level, "--context", context, "--epochs", "1", *SMALL]
     assert run(["train", str(corpus), "-o", path, *arguments]) == 0
     assert len(output(capsys, "predict", "我 昨天", "-m", path).splitlines()) == 10
-    assert output(capsys, "sample", "-m", path, "--length", "5").strip()
+    assert output(capsys, "sample", "-m", path, "--length", "5", "--count", "9", "--seed", "1").strip()
     result = json.loads(output(capsys, "eval", str(corpus), "-m", path, "--json"))
     text = corpus.read_text(encoding="utf-8")
     expected = {"char": len(text), "word": len(text.split()) + len(text.splitlines())}[level]

@@ -317,7 +317,7 @@ def test_a_split_is_at_the_start_of_a_line(lengths, fraction, chunk):
 
 def test_a_text_of_one_line_can_not_be_split(write):
     corpus = tokenize_corpus([write("a b c d e f g\n")], WordTokenizer(), lines=True)
-    with pytest.raises(CorpusError, match=r"1 lines .*--valid-fraction"):
+    with pytest.raises(CorpusError, match=r"1 line .*--valid-fraction"):
         corpus.split_index(0.5)
 
 
