@@ -88,8 +88,8 @@ class TokenizedCorpus:
         if not 0 < place < N:
             number, unit = (int(self.counts()[EOS]), "line") if self.lines else (N, "character")
             raise CorpusError(
-                f"A text of {number:,} {unit}{'s' * (number != 1)} can not be split so that {fraction:g} of it is held out. "
-                "Use a longer text, or another --valid-fraction."
+                f"A text of {number:,} {unit}{'s' * (number != 1)} can not be split so that {fraction:g} of it is held "
+                "out. Use a longer text, or another --valid-fraction."
             )
         return place
 
