@@ -156,7 +156,7 @@ class LanguageModel:
         Raises:
             CheckpointError: missing, foreign, damaged, or of a newer version.
         """
-        header, arrays = checkpoint.load(path, wanted=_is_parameter)
+        header, arrays = checkpoint.load(path, wanted=is_parameter)
         return cls.from_parts(header, arrays)
 
     @classmethod
@@ -536,5 +536,6 @@ def _mapping(value: Any) -> dict[str, Any]:
     return value
 
 
-def _is_parameter(name: str) -> bool:
+def is_parameter(name: str) -> bool:
+    """Whether an array of a checkpoint is part of the model, and not of the training that --resume goes on with."""
     return name.startswith(("embedding.", "rnn.", "output.", "ngram."))

@@ -313,7 +313,8 @@ def _train(run: "Run", output: Path, log: Any) -> int:
                 log.write(report)
             if received:
                 break
-            if report.kind == "evaluation" or time.monotonic() - saved > SAVE_SECONDS:
+            due = report.kind == "evaluation" or time.monotonic() - saved > SAVE_SECONDS
+            if due and not run.trainer.done():  # the end is saved below, once
                 run.save(output)
                 saved = time.monotonic()
         run.save(output)

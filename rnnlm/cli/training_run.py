@@ -12,7 +12,7 @@ import numpy as np
 from rnnlm import checkpoint
 from rnnlm.cli.texts import make_tokenizer
 from rnnlm.errors import CheckpointError, CorpusError, TokenizerError, TrainingError, VocabularyError
-from rnnlm.language_model import LanguageModel, network_of, reads_lines
+from rnnlm.language_model import LanguageModel, is_parameter, network_of, reads_lines
 from rnnlm.nn.bidirectional import BidirectionalNetwork
 from rnnlm.nn.network import Network, NetworkConfig
 from rnnlm.nn.numerics import Array
@@ -21,7 +21,7 @@ from rnnlm.text.batches import Batches, BatchSource, SentenceBatches
 from rnnlm.text.corpus import IdSequence, TokenizedCorpus, sequence, tokenize_corpus
 from rnnlm.text.segmentation import read_user_dictionary
 from rnnlm.text.tokenizers import Tokenizer
-from rnnlm.text.vocabulary import BOS, FIRST, Vocabulary
+from rnnlm.text.vocabulary import BOS, FIRST, UNK, Vocabulary
 from rnnlm.training.numpy_engine import NumpyEngine
 from rnnlm.training.trainer import Trainer, TrainingConfig
 
@@ -270,7 +270,9 @@ def _read(
     mapping = np.concatenate([np.arange(FIRST), vocabulary.encode(corpus.tokens)])
     by_id = np.bincount(mapping, weights=counts, minlength=len(vocabulary))
     total = counts.sum()
-    return _Texts(vocabulary, sequence(corpus, vocabulary, 0, edge), valid, float(1 - by_id[2] / total), by_id, corpora)
+    return _Texts(
+        vocabulary, sequence(corpus, vocabulary, 0, edge), valid, float(1 - by_id[UNK] / total), by_id, corpora
+    )
 
 
 def _fixed_vocabulary(old: LanguageModel | None, resume: Path | None, init_vocabulary: str) -> Vocabulary | None:
@@ -381,4 +383,4 @@ def _batches(model: LanguageModel, texts: _Texts, options: Options) -> BatchSour
 
 
 def _parameters(arrays: Mapping[str, Array]) -> dict[str, Array]:
-    return {name: array for name, array in arrays.items() if name.startswith(("embedding.", "rnn.", "output."))}
+    return {name: array for name, array in arrays.items() if is_parameter(name)}
