@@ -1,7 +1,7 @@
 """A long training, watched from outside: does memory grow, do the files stay bounded?
 
     python benchmarks/long_run.py                       two hours on a text that is made for it
-    python benchmarks/long_run.py my.txt --time 20m
+    python benchmarks/long_run.py my.txt --time 20m --threads 1        and any other option of rnnlm train
 
 Prints resident memory and the sizes of checkpoint and history once a minute, and at the end by how much memory grew
 from the second quarter of the run (the first is the start: caches fill, the first evaluation runs) to the last.
@@ -29,12 +29,11 @@ def main() -> None:
     parser.add_argument("--time", default="2h", help="length of the training, as in rnnlm train")
     parser.add_argument("--every", type=float, default=60.0, help="seconds between two looks")
     parser.add_argument("--json", type=Path, help="write the samples there")
-    parser.add_argument("options", nargs="*", help="more options for rnnlm train, after --")
-    arguments = parser.parse_args()
+    arguments, options = parser.parse_known_args()  # the unknown ones are for rnnlm train
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
         corpus = arguments.corpus or str(_made_text(home / "corpus.txt"))
-        samples = watch(home, corpus, ["--time", arguments.time, *arguments.options], arguments.every)
+        samples = watch(home, corpus, ["--time", arguments.time, *options], arguments.every)
     if arguments.json:
         arguments.json.write_text(json.dumps(samples, indent=1) + "\n")
     print(_verdict(samples))
