@@ -1,7 +1,7 @@
 """A long training, watched from outside: does memory grow, do the files stay bounded?
 
     python benchmarks/long_run.py                       two hours on a text that is made for it
-    python benchmarks/long_run.py my.txt --time 20m --threads 1        and any other option of rnnlm train
+    python benchmarks/long_run.py --corpus my.txt --time 20m --threads 1        and any other option of rnnlm train
 
 Prints resident memory and the sizes of checkpoint and history once a minute, and at the end by how much memory grew
 from the second quarter of the run (the first is the start: caches fill, the first evaluation runs) to the last.
@@ -25,7 +25,7 @@ MEBIBYTE = 1 << 20
 def main() -> None:
     """Train, watch, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("corpus", nargs="?", help="text to train on; without it two megabytes are made")
+    parser.add_argument("--corpus", help="text to train on; without it two megabytes are made")
     parser.add_argument("--time", default="2h", help="length of the training, as in rnnlm train")
     parser.add_argument("--every", type=float, default=60.0, help="seconds between two looks")
     parser.add_argument("--json", type=Path, help="write the samples there")
