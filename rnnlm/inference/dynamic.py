@@ -4,8 +4,9 @@ import numpy as np
 
 from rnnlm.inference.model import Array
 from rnnlm.inference.scoring import Sequence
+from rnnlm.nn.gradients import clipped_scale, summed
 from rnnlm.nn.network import Network
-from rnnlm.nn.optimizers import Optimizer, clip_global_norm
+from rnnlm.nn.optimizers import Optimizer
 from rnnlm.text.vocabulary import BOS, EOS
 
 CLIP = 1.0
@@ -30,8 +31,9 @@ def dynamic_nats(network: Network, sequence: Sequence, context: str, lr: float, 
         _, state, backprop = learner.loss(inputs, targets, state, keep, scale=1 / len(inputs))
         grads = backprop()
         del grads["initial_state"]
-        if np.isfinite(clip_global_norm(grads, CLIP)):
-            optimizer.step(learner.params, grads, lr)
+        grads, norm = summed([grads])
+        if np.isfinite(norm):
+            optimizer.step(learner.params, grads, lr, clipped_scale(norm, CLIP))
     return np.concatenate(parts)
 
 

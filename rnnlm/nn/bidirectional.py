@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from rnnlm.nn.layers import Grads
+from rnnlm.nn.gradients import Grads
 from rnnlm.nn.network import Network
 from rnnlm.nn.numerics import Array
 from rnnlm.nn.outputs import OUTPUTS, Loss

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rnnlm.nn.gradients import dense
 from rnnlm.nn.network import Network
 from rnnlm.nn.numerics import Array
 
@@ -79,7 +80,7 @@ def check_gradients(
         return network.loss(inputs, targets, state, keep, objective=objective)[0].objective
 
     _, _, backprop = network.loss(inputs, targets, state, keep, objective=objective)
-    grads = backprop()
+    grads = dense(backprop())
     comparisons = []
     for name, array in {**network.params, "initial_state": state}.items():
         for _ in range(directions):

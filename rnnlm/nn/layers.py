@@ -9,19 +9,21 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from rnnlm.nn.cells import CELLS
-from rnnlm.nn.numerics import Array, sum_rows
+from rnnlm.nn.gradients import Grads, RowGradient
+from rnnlm.nn.numerics import Array
 
 Params = Mapping[str, Array]
-Grads = dict[str, Array]
 
 
-def lookup(table: Array, ids: Array) -> tuple[Array, Callable[[Array], Array]]:
+def lookup(table: Array, ids: Array, transposed: bool = False) -> tuple[Array, Callable[[Array], RowGradient]]:
     """Rows of a table: the product of a one-hot matrix with it, without the one-hot matrix.
 
-    table (V, D), ids (T, B). Returns (T, B, D) and the callback from its gradient to the table's.
+    table (V, D), or (D, V) if its columns are looked up (`transposed`); ids (T, B). Returns (T, B, D) and the callback
+    from its gradient to the table's.
     """
-    V, D = table.shape
-    return table[ids], lambda dy: sum_rows(ids.reshape(-1), dy.reshape(-1, D), V)
+    rows = table.T if transposed else table
+    V, D = rows.shape
+    return rows[ids], lambda dy: RowGradient.summed(ids.reshape(-1), dy.reshape(-1, D), V, transposed)
 
 
 def dropout(x: Array, rate: float, rng: np.random.Generator | None) -> tuple[Array, Callable[[Array], Array]]:
@@ -46,7 +48,7 @@ def recurrent(
     bias_ih, bias_hh = params[names["bias_ih"]], params[names["bias_hh"]]
     T, B = x.shape[:2]
     if x.ndim == 2:  # one-hot: U x is a column of U; stored column by column, so this copies contiguous memory
-        gates, lookup_backprop = lookup(weight_ih.T, x)
+        gates, lookup_backprop = lookup(weight_ih, x, transposed=True)
     else:
         gates = (x.reshape(T * B, -1) @ weight_ih.T).reshape(T, B, -1)
     gates += bias_ih
@@ -62,7 +64,7 @@ def recurrent(
             names["bias_hh"]: by_hidden.sum(axis=0),
         }
         if x.ndim == 2:
-            grads[names["weight_ih"]] = lookup_backprop(deltas.input_gates).T
+            grads[names["weight_ih"]] = lookup_backprop(deltas.input_gates)
             return None, deltas.state, grads
         grads[names["weight_ih"]] = by_input.T @ x.reshape(T * B, -1)
         return (by_input @ weight_ih).reshape(x.shape), deltas.state, grads

@@ -8,8 +8,9 @@ import numpy as np
 
 from rnnlm.errors import CheckpointError
 from rnnlm.nn.cells import CELLS
+from rnnlm.nn.gradients import Grads
 from rnnlm.nn.initializers import INITIALIZERS
-from rnnlm.nn.layers import Grads, dropout, lookup, recurrent
+from rnnlm.nn.layers import dropout, lookup, recurrent
 from rnnlm.nn.numerics import ACTIVATIONS, Array
 from rnnlm.nn.outputs import OUTPUTS, Loss
 

@@ -98,16 +98,3 @@ def softmax(logits: Array) -> Array:
     np.maximum(logits, SMALLEST_EXPONENT, out=logits)
     np.exp(logits, out=logits)
     return np.divide(logits, logits.sum(axis=-1, keepdims=True), out=logits)
-
-
-def sum_rows(ids: Array, rows: Array, length: int) -> Array:
-    """Sum of the rows that share an id: the gradient of a row look-up.
-
-    ids (N,) integers in [0, length); rows (N, K). Returns (length, K), zero where an id does not occur.
-    """
-    total = np.zeros((length, rows.shape[1]), dtype=rows.dtype)
-    order = np.argsort(ids, kind="stable")
-    ordered = ids[order]
-    starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
-    total[ordered[starts]] = np.add.reduceat(rows[order], starts, axis=0)
-    return total

@@ -1,7 +1,11 @@
 """Optimizers: from gradients to changed parameters, each equal to its namesake in torch.optim.
 
-An optimizer is an update rule on flat chunks of a parameter, its gradient and its slots (running averages). Chunks
-are small enough to stay in the cache while the rule sweeps over them several times. Sources: Sutskever et al. 2013
+An optimizer is an update rule on flat pieces of a parameter, its gradient and its slots (running averages). Pieces
+are small enough to stay in the cache while the rule sweeps over them several times.
+
+Of a table of which only some rows were looked up, only those rows and their slots change. For SGD and Adagrad that is
+the same as with a gradient full of zeros. The others are lazy, as torch.optim.SparseAdam is: averages stand still, and
+momentum and weight decay wait, while a row is not looked up. Sources: Sutskever et al. 2013
 (momentum, Nesterov), Duchi et al. 2011 (Adagrad), Tieleman and Hinton 2012 (RMSprop), Kingma and Ba 2014 (Adam),
 Loshchilov and Hutter 2019 (AdamW).
 """
@@ -12,31 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from rnnlm.nn.gradients import Gradient, Piece, RowGradient, Shares, alone, flat, pieces
 from rnnlm.nn.numerics import Array
-
-CHUNK = 1 << 14  # floats: a parameter, its gradient, two slots and scratch fit into a 512 KB cache
-
-
-def global_norm(grads: Mapping[str, Array]) -> float:
-    """Euclidean norm of all gradients together."""
-    return float(np.sqrt(sum(float(np.vdot(g, g)) for g in map(_flat, grads.values()))))
-
-
-def clip_global_norm(grads: Mapping[str, Array], limit: float) -> float:
-    """Scale all gradients in place so that their global norm is at most `limit` (0: leave them); return the norm.
-
-    Pascanu, Mikolov and Bengio 2013: what keeps an exploding gradient from throwing the weights away.
-    """
-    norm = global_norm(grads)
-    if limit and norm > limit:
-        for gradient in grads.values():
-            np.multiply(gradient, limit / norm, out=gradient)
-    return norm
-
-
-def _flat(array: Array) -> Array:
-    """One-dimensional view in memory order."""
-    return (array if array.flags.c_contiguous else array.T).reshape(-1)
 
 
 @dataclass
@@ -164,14 +145,47 @@ class Optimizer:
             for parameter, array in params.items()
         }
 
-    def step(self, params: Mapping[str, Array], grads: Mapping[str, Array], lr: float) -> None:
-        """Change `params` in place by one step against `grads`."""
+    def step(
+        self,
+        params: Mapping[str, Array],
+        grads: Mapping[str, Gradient],
+        lr: float,
+        scale: float = 1.0,
+        shares: Shares = alone,
+    ) -> None:
+        """Change `params` in place by one step against `scale` times `grads`; `shares` runs shares of the work."""
         self.steps += 1
         step = Step(lr, self.steps, self.kind.settings)
-        for name, p in params.items():
-            flat, gradient = _flat(p), _flat(grads[name])
-            slots = [_flat(self.slots[f"{slot}.{name}"]) for slot in self.kind.slots]
-            scratch = np.empty(min(CHUNK, flat.size), dtype=flat.dtype)
-            for start in range(0, flat.size, CHUNK):
-                part = slice(start, min(start + CHUNK, flat.size))
-                self.kind.rule(step, flat[part], gradient[part], [s[part] for s in slots], scratch[: part.stop - start])
+
+        def work(share: list[Piece]) -> None:
+            for name, part in share:
+                gradient = grads[name]
+                if isinstance(gradient, RowGradient):
+                    self._change_rows(step, name, params[name], gradient, part, scale)
+                else:
+                    self._change(step, name, params[name], gradient, part, scale)
+
+        for _ in shares(work, pieces({name: grads[name] for name in params})):
+            pass  # pulls the exceptions out of the threads
+
+    def _change(self, step: Step, name: str, param: Array, gradient: Array, part: slice, scale: float) -> None:
+        slots = [flat(self.slots[f"{slot}.{name}"])[part] for slot in self.kind.slots]
+        self._apply(step, flat(param)[part], flat(gradient)[part], slots, scale)
+
+    def _change_rows(
+        self, step: Step, name: str, param: Array, gradient: RowGradient, part: slice, scale: float
+    ) -> None:
+        ids = gradient.ids[part]
+        tables = [param, *(self.slots[f"{slot}.{name}"] for slot in self.kind.slots)]
+        if gradient.transposed:
+            tables = [table.T for table in tables]
+        gathered = [table[ids] for table in tables]
+        changed, *slots = [rows.reshape(-1) for rows in gathered]
+        self._apply(step, changed, gradient.rows[part].reshape(-1), slots, scale)
+        for table, rows in zip(tables, gathered, strict=True):
+            table[ids] = rows
+
+    def _apply(self, step: Step, p: Array, g: Array, slots: list[Array], scale: float) -> None:
+        if scale != 1:
+            g = g * scale
+        self.kind.rule(step, p, g, slots, np.empty_like(p))

@@ -1,6 +1,6 @@
 """The default engine: NumPy, the batch's columns shared out to threads."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import pairwise
@@ -12,9 +12,9 @@ from rnnlm.errors import CheckpointError
 from rnnlm.inference.filling import pseudo_nats
 from rnnlm.inference.scoring import sequence_nats
 from rnnlm.nn.bidirectional import BidirectionalNetwork
-from rnnlm.nn.layers import Grads
+from rnnlm.nn.gradients import Grads, Piece, alone, clipped_scale, summed
 from rnnlm.nn.network import Network
-from rnnlm.nn.optimizers import Optimizer, clip_global_norm
+from rnnlm.nn.optimizers import Optimizer
 from rnnlm.nn.outputs import Loss
 from rnnlm.text.batches import Batch
 from rnnlm.training.engine import Array, StepResult
@@ -69,10 +69,10 @@ class NumpyEngine:
         work = partial(self._columns, batch, state, key, 1 / batch.tokens)
         parts = list(self._pool.map(work, self._shares(B))) if self._pool else [work(slice(0, B))]
         losses, states, all_grads = zip(*parts, strict=True)
-        grads = self._sum(all_grads)
-        norm = clip_global_norm(grads, self.clip)
+        grads, norm = summed(all_grads, self._in_threads)
         if np.isfinite(norm):
-            self.optimizer.step(self.network.params, grads, lr)
+            scale = clipped_scale(norm, self.clip)
+            self.optimizer.step(self.network.params, grads, lr, scale, self._in_threads)
         loss = Loss(*(sum(values) for values in zip(*losses, strict=True)))
         return StepResult(loss.nats, loss.objective, loss.tokens, norm), np.concatenate(states, axis=2)
 
@@ -101,13 +101,12 @@ class NumpyEngine:
         del grads["initial_state"]  # truncated: what came before this batch is not asked again
         return loss, final, grads
 
-    @staticmethod
-    def _sum(parts: tuple[Grads, ...]) -> Grads:
-        total = parts[0]
-        for part in parts[1:]:
-            for name, gradient in part.items():
-                np.add(total[name], gradient, out=total[name])
-        return total
+    def _in_threads(self, work: Callable[[list[Piece]], Any], found: list[Piece]) -> Iterable[Any]:
+        """Run `work` on as many shares of the pieces as there are threads; results in the order of the pieces."""
+        if self._pool is None or len(found) < self.threads:
+            return alone(work, found)
+        edges = [len(found) * thread // self.threads for thread in range(self.threads + 1)]
+        return self._pool.map(SILENT(work), [found[start:stop] for start, stop in pairwise(edges)])
 
     @SILENT
     def evaluate(self, sequence: Any) -> tuple[float, int]:

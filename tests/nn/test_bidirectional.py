@@ -167,7 +167,7 @@ def test_gradients_lie_in_memory_as_their_parameters(embedding_size):
     inputs, targets, keep = batch(*COLUMNS)
     grads = network.loss(inputs, targets, network.zero_state(3), keep)[2]()
     for name, array in network.params.items():
-        assert grads[name].strides == array.strides, name
+        assert np.asarray(grads[name]).strides == array.strides, name
 
 
 def test_a_one_directional_network_has_half_of_its_recurrent_parameters():

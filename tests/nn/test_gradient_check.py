@@ -7,6 +7,7 @@ import pytest
 
 from rnnlm.nn.cells import CELLS
 from rnnlm.nn.gradient_check import central_difference, check_gradients
+from rnnlm.nn.gradients import dense
 from rnnlm.nn.network import Network, NetworkConfig
 from rnnlm.nn.numerics import ACTIVATIONS
 from rnnlm.nn.outputs import LOSSES
@@ -124,7 +125,7 @@ class SabotagedNetwork(Network):
         loss, state, backprop = super().loss(*arguments, **options)
 
         def wrong_backprop():
-            grads = backprop()
+            grads = dense(backprop())
             return grads | {self.wrong: self.how(grads[self.wrong])}
 
         return loss, state, wrong_backprop

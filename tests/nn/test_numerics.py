@@ -2,11 +2,9 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from rnnlm.nn import numerics
-from rnnlm.nn.numerics import ACTIVATIONS, log_softmax, sigmoid, softmax, sum_rows, tanh
+from rnnlm.nn.numerics import ACTIVATIONS, log_softmax, sigmoid, softmax, tanh
 
 POINTS = np.concatenate([np.linspace(-30, 30, 2001), np.logspace(-8, 1, 50), -np.logspace(-8, 1, 50), [0.0]])
 REFERENCES = {
@@ -98,17 +96,3 @@ def test_softmax_of_extremes(dtype):
     np.testing.assert_allclose(logs[0], [-np.log(2), -2e4 - np.log(2), -np.log(2)], rtol=1e-6)
     np.testing.assert_allclose(logs[1], [-np.log(3)] * 3, rtol=1e-3 if dtype == np.float32 else 1e-12)
     np.testing.assert_array_equal(logs[2], [0, -1e4, -200])  # exact, not cut off where exp gives up
-
-
-@settings(deadline=None)
-@given(st.lists(st.integers(0, 6), min_size=1, max_size=40), st.integers(1, 5))
-def test_sum_rows_adds_up_the_rows_of_each_id(ids, width):
-    ids = np.array(ids, dtype=np.int32)
-    rows = np.random.default_rng(len(ids)).normal(size=(len(ids), width))
-    expected = np.zeros((7, width))
-    np.add.at(expected, ids, rows)
-    np.testing.assert_allclose(sum_rows(ids, rows, 7), expected, atol=1e-14)
-
-
-def test_sum_rows_keeps_the_kind_of_numbers():
-    assert sum_rows(np.array([2, 2]), np.ones((2, 3), np.float32), 4).dtype == np.float32

@@ -1,10 +1,13 @@
-"""Every optimizer against its namesake in torch.optim; clipping against torch's."""
+"""Every optimizer against its namesake in torch.optim."""
+
+from itertools import pairwise
 
 import numpy as np
 import pytest
 import torch
 
-from rnnlm.nn.optimizers import CHUNK, OPTIMIZERS, Optimizer, clip_global_norm, global_norm
+from rnnlm.nn.gradients import CHUNK, RowGradient
+from rnnlm.nn.optimizers import OPTIMIZERS, Optimizer
 
 # Names that torch spells otherwise; all others are found by their letters.
 TORCH_NAMES = {"momentum": "sgd", "nesterov": "sgd"}
@@ -68,32 +71,73 @@ def test_the_default_rate_goes_down_a_valley(name):
     assert np.linalg.norm(params["x"]) < 13**0.5
 
 
-def gradients():
-    rng = np.random.default_rng(3)
-    return {"a": rng.normal(size=(50, 30)), "b": rng.normal(size=9), "c": np.asfortranarray(rng.normal(size=(4, 5)))}
+# Rows of a look-up table
 
 
-def test_global_norm_is_the_norm_of_everything_in_one_row():
-    grads = gradients()
-    expected = np.linalg.norm(np.concatenate([gradient.ravel() for gradient in grads.values()]))
-    assert global_norm(grads) == pytest.approx(expected, rel=1e-12)
+@pytest.mark.parametrize("transposed", [False, True])
+@pytest.mark.parametrize("name", ["sgd", "adagrad"])
+def test_rows_alone_are_as_good_as_a_gradient_full_of_zeros(name, transposed):
+    rng = np.random.default_rng(4)
+    table = rng.normal(size=(900, 40))
+    by_row, by_array = {"x": table.copy()}, {"x": table.copy()}
+    if transposed:
+        by_row, by_array = ({"x": np.asfortranarray(each["x"].T)} for each in (by_row, by_array))
+    rows, whole = Optimizer(name, by_row), Optimizer(name, by_array)
+    for lr in (0.1, 0.05, 0.2):
+        ids = rng.integers(0, 900, 500)
+        gradient = RowGradient.summed(ids, rng.normal(size=(500, 40)), 900, transposed)
+        assert len(gradient.rows) * 40 > CHUNK // 2  # several pieces
+        rows.step(by_row, {"x": gradient}, lr, scale=0.3)
+        whole.step(by_array, {"x": np.asarray(gradient, order="F" if transposed else "C")}, lr, scale=0.3)
+    np.testing.assert_allclose(by_row["x"], by_array["x"], rtol=1e-12)
 
 
-@pytest.mark.parametrize("limit", [0.1, 1.0, 5.0, 1000.0])
-def test_clipping_equals_that_of_torch(limit):
-    grads = gradients()
-    tensors = [torch.zeros(gradient.shape, dtype=torch.float64, requires_grad=True) for gradient in grads.values()]
-    for tensor, gradient in zip(tensors, grads.values(), strict=True):
-        tensor.grad = torch.tensor(gradient)
-    expected = torch.nn.utils.clip_grad_norm_(tensors, limit)
-    assert clip_global_norm(grads, limit) == pytest.approx(float(expected), rel=1e-12)
-    for tensor, gradient in zip(tensors, grads.values(), strict=True):
-        np.testing.assert_allclose(gradient, tensor.grad.numpy(), rtol=1e-6)  # torch adds 1e-6 to the norm
-    assert global_norm(grads) == pytest.approx(min(limit, float(expected)), rel=1e-12)
+def test_adam_on_rows_is_torchs_sparse_adam():
+    rng = np.random.default_rng(5)
+    params = {"x": rng.normal(size=(50, 4))}
+    tensor = torch.tensor(params["x"], requires_grad=True)
+    # torch adds eps to the root before it corrects the bias, here too small to be seen
+    ours, theirs = Optimizer("adam", params), torch.optim.SparseAdam([tensor], lr=0.1, eps=1e-20)
+    for _ in range(6):
+        ids, rows = rng.integers(0, 50, 12), rng.normal(size=(12, 4))
+        ours.step(params, {"x": RowGradient.summed(ids, rows, 50)}, 0.1)
+        tensor.grad = torch.sparse_coo_tensor(ids[None], rows, (50, 4), check_invariants=True)
+        theirs.step()
+    np.testing.assert_allclose(params["x"], tensor.detach().numpy(), rtol=1e-6, atol=1e-6)
 
 
-def test_clipping_at_zero_changes_nothing():
-    grads, untouched = gradients(), gradients()
-    clip_global_norm(grads, 0)
-    for name, gradient in grads.items():
-        np.testing.assert_array_equal(gradient, untouched[name])
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_rows_that_were_not_looked_up_stay_as_they_are(name):
+    rng = np.random.default_rng(6)
+    params = {"x": rng.normal(size=(30, 3)).astype(np.float32)}
+    before, optimizer = params["x"].copy(), Optimizer(name, params)
+    for _ in range(3):
+        optimizer.step(params, {"x": RowGradient.summed(np.array([4, 9, 4]), np.ones((3, 3), np.float32), 30)}, 0.1)
+    changed = (params["x"] != before).any(axis=1)
+    assert changed.nonzero()[0].tolist() == [4, 9]
+    for slot in optimizer.slots.values():
+        assert slot.any(axis=1).nonzero()[0].tolist() == [4, 9]
+        assert slot.dtype == np.float32
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_a_step_is_the_same_to_the_bit_however_the_work_is_shared_out(name):
+    results = []
+    for count in (1, 3):
+
+        def shares(work, found, count=count):
+            edges = [len(found) * i // count for i in range(count + 1)]
+            return [work(found[start:stop]) for start, stop in pairwise(edges)]
+
+        rng = np.random.default_rng(7)
+        params = parameters(np.float32) | {"table": rng.normal(size=(900, 40)).astype(np.float32)}
+        optimizer = Optimizer(name, params)
+        for _ in range(2):
+            grads = {key: np.asarray(rng.normal(size=p.shape), p.dtype, order="K") for key, p in params.items()}
+            grads |= {key: np.asfortranarray(grads[key]) for key in ("columns", "wide")}
+            rows = rng.normal(size=(700, 40)).astype(np.float32)
+            grads["table"] = RowGradient.summed(rng.integers(0, 900, 700), rows, 900)
+            optimizer.step(params, grads, 0.1, 0.7, shares)
+        results.append(params)
+    for key, array in results[0].items():
+        np.testing.assert_array_equal(array, results[1][key])
