@@ -1,0 +1,150 @@
+"""Tokens per second of training, evaluation, scoring and sampling with one network, in turns.
+
+A tenth of a second of each in every round, so that whatever else the machine does hits all of them; the figures are
+medians over the rounds. The networks are new ones: their sizes matter here, not what they know.
+
+Usage: python benchmarks/inference_speed.py [--rounds 15] [--json FILE]
+"""
+
+import os
+
+THREADS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # rnnlm's own threads each take some columns of the batch
+
+import argparse
+import itertools
+import json
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from rnnlm.inference.generation import SamplingOptions, sample
+from rnnlm.inference.lines import score_lines
+from rnnlm.inference.scoring import sequence_nats
+from rnnlm.nn.network import Network, NetworkConfig
+from rnnlm.text.batches import Batch
+from rnnlm.text.vocabulary import BOS, EOS, FIRST
+from rnnlm.training.numpy_engine import NumpyEngine
+
+NETWORKS = {  # V, cell, H, embedding; the default sizes of rnnlm train
+    "characters": (65, "lstm", 256, 128),
+    "words": (10_000, "lstm", 256, 128),
+}
+B, T = 32, 64
+SLICE = 0.1  # seconds
+LINE = 20  # tokens
+
+Work = Callable[[], int]  # does some of it and returns its number of tokens
+
+
+class Ids:
+    """A row of ids as the scorer reads it."""
+
+    def __init__(self, ids: np.ndarray) -> None:
+        self.ids = ids
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def take(self, positions: np.ndarray) -> np.ndarray:
+        """Ids at some places."""
+        return self.ids[positions]
+
+
+def training(network: Network, rng: np.random.Generator) -> Work:
+    """A step with Adam and dropout, as rnnlm train makes it."""
+    learner = Network(network.config, {name: array.copy(order="K") for name, array in network.params.items()})
+    engine = NumpyEngine(learner, "adam", "stream", threads=THREADS)
+    ids = rng.integers(FIRST, network.vocabulary_size, (T + 1, B)).astype(np.int32)
+    batch, numbers = Batch(ids[:-1], ids[1:], None, False), itertools.count()
+
+    def work() -> int:
+        engine.train_step(batch, None, 1e-3, (next(numbers),))
+        return batch.tokens
+
+    return work
+
+
+def evaluation(network: Network, rng: np.random.Generator) -> Work:
+    """What rnnlm eval and the validation of a training do."""
+    ids = rng.integers(FIRST, network.vocabulary_size, 32_768 if network.vocabulary_size < 1000 else 8_192)
+    ids[LINE - 1 :: LINE] = EOS
+    sequence = Ids(ids.astype(np.int32))
+    return lambda: sequence_nats(network, sequence, "sentence", THREADS)[1]
+
+
+def scoring(network: Network, rng: np.random.Generator) -> Work:
+    """What rnnlm score does with lines that have nothing in common."""
+    lines = rng.integers(FIRST, network.vocabulary_size, (200, LINE)).astype(np.int32)
+    lines[:, -1] = EOS
+    return lambda: sum(len(score.log_probabilities) for score in score_lines(network, list(lines)))
+
+
+def sampling(count: int) -> Callable[[Network, np.random.Generator], Work]:
+    """What rnnlm sample --count does."""
+
+    def make(network: Network, rng: np.random.Generator) -> Work:
+        def endless() -> Iterator[list[int | None]]:
+            while True:
+                yield from sample(network, [BOS], SamplingOptions(length=1000), rng, count, [BOS, EOS], None)
+
+        steps = endless()
+        return lambda: sum(len(next(steps)) for _ in range(20))
+
+    return make
+
+
+WORKS: dict[str, Callable[[Network, np.random.Generator], Work]] = {
+    "training": training,
+    "evaluation": evaluation,
+    "scoring": scoring,
+    "sampling, 1 text": sampling(1),
+    "sampling, 32 texts": sampling(32),
+}
+
+
+def tokens_per_second(work: Work) -> float:
+    """Speed over a slice of time."""
+    started, tokens = time.perf_counter(), 0
+    while (elapsed := time.perf_counter() - started) < SLICE:
+        tokens += work()
+    return tokens / elapsed
+
+
+def measure(name: str, rounds: int) -> dict[str, object]:
+    """Medians over interleaved rounds, and the evaluation's median ratio to training."""
+    V, cell, H, embedding = NETWORKS[name]
+    rng = np.random.default_rng(1)
+    network = Network.initialize(NetworkConfig(V, cell, "tanh", H, 1, embedding, dropout=0.2), rng)
+    works = {kind: make(network, rng) for kind, make in WORKS.items()}
+    for work in works.values():
+        work()
+    speeds = [{kind: tokens_per_second(work) for kind, work in works.items()} for _ in range(rounds)]
+    medians = {kind: statistics.median(each[kind] for each in speeds) for kind in works}
+    ratio = statistics.median(each["evaluation"] / each["training"] for each in speeds)
+    return {"network": name, "V": V, "H": H, "tokens_per_second": medians, "evaluation_to_training": ratio}
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    rows = []
+    for name in NETWORKS:
+        row = measure(name, arguments.rounds)
+        rows.append(row)
+        print(f"{name}: LSTM of {row['H']} units, {row['V']:,} tokens")
+        for kind, speed in row["tokens_per_second"].items():
+            print(f"  {kind:20}{speed:12,.0f} tokens/s")
+        print(f"  evaluation is {row['evaluation_to_training']:.1f} times as fast as training")
+    if arguments.json:
+        arguments.json.write_text(json.dumps({"threads": THREADS, "rows": rows}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
