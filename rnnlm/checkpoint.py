@@ -10,33 +10,45 @@ The member `header` is a `uint8` array of UTF-8 JSON. It holds the caller's keys
 `np.load` opens such a file. This module does not use it to read, because a checkpoint may come
 from a stranger: `np.load` allocates what a member claims to hold before it looks whether the bytes
 are there, unpacks a deflated member to any size, and offers pickle as a remedy. Here every claim is
-checked against the size of the file first, so that reading takes memory in proportion to it.
+checked against the size of the file first, so that reading takes memory in proportion to it. The
+checksums find accidents; they keep nobody from writing a file of his own, so nothing rests on them.
 """
 
 import contextlib
+import errno
 import hashlib
 import json
 import math
 import os
 import re
 import secrets
+import socket
 import stat
 import struct
+import sys
+import time
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from io import BytesIO
 from pathlib import Path
+from types import TracebackType
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
-from rnnlm.errors import CheckpointError
+from rnnlm import archive
+from rnnlm.errors import CheckpointError, SavingError, shown
 
 FORMAT = "rnnlm"
 FORMAT_VERSION = 1
-TEMPORARY_PREFIX = ".rnnlm-"  # a file with this prefix was left by a process that was killed
+TEMPORARY_PREFIX = ".rnnlm-"  # a file with this prefix belongs to a process that writes, or was killed while it did
 
 MAX_HEADER_BYTES = 64 * 2**20
+MAX_HEADER_DEPTH = 32  # of lists and objects in each other: whoever walks through a header recurses no deeper
+MAX_HEADER_CONTAINERS = (
+    1 << 20
+)  # lists and objects, which take 20 times as much memory as the bytes they are written in
 MAX_MEMBERS = 10_000
 MAX_DIMENSIONS = 4
 
@@ -46,34 +58,28 @@ _CODES = ("?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8")
 DTYPES = {np.dtype(code).newbyteorder("<").str: np.dtype(code) for code in _CODES}
 
 _ZIP_MAGIC = b"PK\x03\x04"
-_NAME = re.compile(r"[A-Za-z0-9_]+(?:[.+-][A-Za-z0-9_]+)*")
 _NPY_MAGIC = b"\x93NUMPY\x01\x00"
 _NPY_PREFIX = struct.Struct("<8sH")
 _NPY_MAX_DICT = 512
 _NPY_DICT = re.compile(rb"\{'descr': '([<|][a-z][0-9])', 'fortran_order': False, 'shape': (\([0-9, ]*\)), \} *\n")
 _CHUNK = 1 << 20
-_ENCRYPTED = 0x1
 
-# What zipfile, json and struct raise on bytes that nobody meant: the tail is long, so it is caught
+_POSIX = os.name == "posix"
+# What the system says of a file that another process has locked.
+_LOCKED = (errno.EWOULDBLOCK, errno.EAGAIN) if _POSIX else (errno.EACCES, errno.EDEADLK)
+_LOCKED_BYTE = 1 << 30
+_ATTEMPTS = 100
+_ABANDONED_AFTER = 24 * 3600  # seconds, where no lock tells whether a file is still being written
+
+# What archive, json and struct raise on bytes that nobody meant: the tail is long, so it is caught
 # here once and becomes one sentence.
-_DAMAGE = (
-    zipfile.BadZipFile,
-    NotImplementedError,
-    RuntimeError,  # RecursionError too
-    OSError,
-    EOFError,
-    ValueError,  # JSONDecodeError and UnicodeError too
-    LookupError,
-    OverflowError,
-    MemoryError,
-    struct.error,
-)
+_DAMAGE = (RuntimeError, OSError, EOFError, ValueError, LookupError, OverflowError, struct.error)
 
 
 class _Member(NamedTuple):
     """One array of the file, as its own .npy header describes it."""
 
-    info: zipfile.ZipInfo
+    entry: archive.Entry
     dtype: np.dtype[Any]
     shape: tuple[int, ...]
     offset: int  # where its data begin
@@ -91,8 +97,9 @@ def save(path: str | os.PathLike[str], header: Mapping[str, Any], arrays: Mappin
         arrays: Name -> array of booleans, integers or floats of at most 64 bits.
 
     Raises:
-        CheckpointError: The file can not be written, the header is larger than 64 MiB, or an array
-            holds a value that is not finite (`load` would refuse it). The old file is unharmed.
+        SavingError: The file can not be written now. The old file is unharmed.
+        CheckpointError: The header is larger than 64 MiB, or an array holds a value that is not
+            finite (`load` would refuse it). The old file is unharmed.
         ValueError: A name, a dtype or the header can not be stored: a mistake of the caller.
     """
     if len(arrays) >= MAX_MEMBERS:
@@ -112,13 +119,10 @@ def save(path: str | os.PathLike[str], header: Mapping[str, Any], arrays: Mappin
         )
     members = {"header": np.frombuffer(encoded, np.uint8), **members}
     try:
-        _replace(Path(os.path.realpath(path)), members)
+        with replacing(path) as file:
+            _write_archive(file, members)
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise CheckpointError(
-            f"{path} can not be written: {reason}. Check that the folder exists, that you may "
-            "write in it and that the disk has room, or choose another file with -o."
-        ) from error
+        raise _not_written(path, error) from error
 
 
 def load(
@@ -137,10 +141,10 @@ def load(
     Raises:
         CheckpointError: The file is missing, foreign, damaged or of a newer version.
     """
-    with _reading(path) as archive:
-        header, members = _read_members(archive)
+    with _reading(path) as opened:
+        header, members = _read_members(opened)
         arrays = {
-            name: _read_array(archive, name, member, header["arrays"][name]["sha256"])
+            name: _read_array(opened.file, name, member, header["arrays"][name]["sha256"])
             for name, member in members.items()
             if wanted is None or wanted(name)
         }
@@ -157,8 +161,8 @@ def read_header(path: str | os.PathLike[str]) -> dict[str, Any]:
     Raises:
         CheckpointError: The file is missing, foreign, damaged or of a newer version.
     """
-    with _reading(path) as archive:
-        header, _ = _read_members(archive)
+    with _reading(path) as opened:
+        header, _ = _read_members(opened)
     return header
 
 
@@ -167,7 +171,7 @@ def read_header(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 def _plain(name: str, array: np.ndarray) -> np.ndarray:
     """The array in C order and little-endian, or ValueError if the format has no place for it."""
-    if not _NAME.fullmatch(name) or name == "header":
+    if not archive.is_name(name) or name == "header":
         raise ValueError(f"{name!r} can not be the name of an array in a checkpoint")
     little = array.dtype.newbyteorder("<")
     if little.str not in DTYPES or array.ndim > MAX_DIMENSIONS:
@@ -192,12 +196,26 @@ def _encode_header(header: Mapping[str, Any], members: Mapping[str, np.ndarray])
         },
     }
     document["checksum"] = _checksum(document)
-    return _canonical(document)
+    encoded = _canonical(document)
+    _check_extent(encoded, document)
+    return encoded
 
 
-def _canonical(document: Mapping[str, Any]) -> bytes:
+def _canonical(document: Any) -> bytes:
     text = json.dumps(document, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":"))
     return text.encode("utf-8")
+
+
+def _check_extent(encoded: bytes, document: Mapping[str, Any] | None = None) -> None:
+    """ValueError where a header is so nested or so finely divided that reading it would take too much of a machine."""
+    if encoded.count(b"[") + encoded.count(b"{") > MAX_HEADER_CONTAINERS:
+        raise ValueError(f"its header holds more than {MAX_HEADER_CONTAINERS} lists and objects")
+    level: list[Any] = [] if document is None else [document]
+    for _ in range(MAX_HEADER_DEPTH):
+        inner = (each.values() if isinstance(each, dict) else each for each in level)
+        level = [each for values in inner for each in values if isinstance(each, (dict, list))]
+    if level:
+        raise ValueError(f"its header is nested more than {MAX_HEADER_DEPTH} deep")
 
 
 def _checksum(document: Mapping[str, Any]) -> str:
@@ -210,28 +228,69 @@ def _raw(array: np.ndarray) -> memoryview:
     return array.reshape(-1).view(np.uint8).data  # memoryview.cast refuses empty arrays
 
 
-def _replace(target: Path, members: Mapping[str, np.ndarray]) -> None:
+@contextlib.contextmanager
+def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """A new file that takes the place of `path` if the block ends well; if it does not, nothing has happened.
+
+    Where `path` is a symbolic link, the file behind it is replaced.
+
+    Raises:
+        OSError: The new file can not be written or put in its place.
+    """
+    target = Path(os.path.realpath(path))
     if target.exists() and not target.is_file():  # never put a file in the place of /dev/null
         raise OSError("it is there and is not a file")
-    # Beside the target, since a rename works within one file system only. Mode "x" creates it with
-    # the permissions of any new file, follows no link, and the name is known before it exists: an
-    # interrupt at any moment leaves nothing behind.
-    temporary = target.with_name(TEMPORARY_PREFIX + secrets.token_hex(8))
-    try:
-        with open(temporary, "xb") as file:
-            _write_archive(file, members)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
-    except BaseException:
-        with contextlib.suppress(OSError):  # the reason for being here is the one to tell
-            temporary.unlink()
-        raise
-    # The rename itself must reach the disk. Some network file systems can not promise it; the new
-    # file is in place all the same, so that is no failure.
-    if os.name == "posix":
-        with contextlib.suppress(OSError):
-            _fsync_directory(target.parent)
+    for _ in range(_ATTEMPTS):
+        # Beside the target, since a rename works within one file system only. Mode "x" creates it
+        # with the permissions of any new file, follows no link, and the name is known before it
+        # exists: an interrupt at any moment leaves nothing behind.
+        temporary = target.with_name(f"{_prefix(target)}{secrets.token_hex(8)}")
+        try:
+            with open(temporary, "xb") as file:
+                if _POSIX and not _is_ours(file, temporary):
+                    continue
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+                if _POSIX:
+                    os.replace(temporary, target)
+            if not _POSIX:  # Windows renames no open file
+                os.replace(temporary, target)
+        except BaseException:
+            with contextlib.suppress(OSError):  # the reason for being here is the one to tell
+                temporary.unlink()
+            raise
+        # The rename itself must reach the disk. Some network file systems can not promise it; the
+        # new file is in place all the same, so that is no failure.
+        if _POSIX:
+            with contextlib.suppress(OSError):
+                _fsync_directory(target.parent)
+        return
+    raise OSError("other runs remove what is written")
+
+
+def _is_ours(file: BinaryIO, path: Path) -> bool:
+    """Lock a new file, so that `_remove_abandoned` sees that somebody is writing it.
+
+    False: it was in the moment before that another run took it for one that was abandoned.
+    """
+    return _try_to_lock(file) is not False and _is_at(file, path)
+
+
+def _not_written(path: str | os.PathLike[str], error: OSError) -> SavingError:
+    """The sentence for a file that can not be written now."""
+    remedy = {
+        errno.ENOSPC: "Make room on the disk",
+        errno.EDQUOT: "Make room within your quota",
+        errno.EFBIG: "Raise the limit on the size of files (ulimit -f)",
+    }.get(error.errno or 0, "Check that the folder exists, that you may write in it and that the disk has room")
+    reason = error.strerror or str(error)
+    return SavingError(f"{path} can not be written: {reason}. {remedy}, or choose another file with -o.")
+
+
+def _prefix(target: Path) -> str:
+    """How the names of all begin that is written on the way to this file. A name of any length has one."""
+    return f"{TEMPORARY_PREFIX}{hashlib.sha256(os.fsencode(target.name)).hexdigest()[:12]}-"
 
 
 def _fsync_directory(folder: Path) -> None:
@@ -264,11 +323,168 @@ def _npy_header(array: np.ndarray) -> bytes:
     return stream.getvalue()
 
 
+# One writer at a time
+
+
+class Reservation:
+    """The right to be the only run that writes a file, for as long as this process lives.
+
+    It is an advisory lock of the operating system on an empty file beside the target, which the
+    system takes away with the process, however that ends. A file that a killed process left is no
+    obstacle: the next run locks it and removes it at its end. Where the file system has no locks,
+    nothing is reserved and nothing refused.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        """Reserve `path`, and remove what killed runs left on the way to it.
+
+        Raises:
+            SavingError: Another run has reserved it, or no file can be made in its folder.
+        """
+        self._path = path
+        self._target = Path(os.path.realpath(path))
+        self._lock_path = self._target.with_name(f"{_prefix(self._target)}lock")
+        self._file: BinaryIO | None = None
+        self.renew()
+        _remove_abandoned(self._target)
+
+    def renew(self) -> None:
+        """Reserve once more if the lock is not in its place any longer: the folder was removed and made anew.
+
+        Raises:
+            SavingError: As for a new reservation.
+        """
+        if self._file is not None and _is_at(self._file, self._lock_path):
+            return
+        self._close()
+        try:
+            for _ in range(_ATTEMPTS):
+                self._file = _opened_lock(self._lock_path)
+                if _try_to_lock(self._file) is False:
+                    raise SavingError(self._refusal(self._file))
+                if _is_at(self._file, self._lock_path):
+                    self._sign(self._file)
+                    return
+                self._close()  # its owner removed it in the moment before we locked it
+            raise OSError("its lock file changes all the time")
+        except OSError as error:
+            self._close()
+            raise _not_written(self._path, error) from error
+        except BaseException:
+            self._close()
+            raise
+
+    def release(self) -> None:
+        """Give the file free, and remove the lock file."""
+        if self._file is not None and _is_at(self._file, self._lock_path):
+            if not _POSIX:  # Windows removes no open file
+                self._close()
+            with contextlib.suppress(OSError):
+                self._lock_path.unlink()
+        self._close()
+
+    def __enter__(self) -> "Reservation":
+        """Use as a context manager, which releases at its end."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Release."""
+        self.release()
+
+    def _close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _refusal(self, file: BinaryIO) -> str:
+        owner = ""
+        with contextlib.suppress(OSError):
+            file.seek(0)
+            owner = file.read(200).decode("utf-8", "replace").strip()
+        return (
+            f"{self._path} is being written by another run{f' ({owner})' if owner else ''}. Wait until it has ended, "
+            "stop it, or choose another file with -o."
+        )
+
+    @staticmethod
+    def _sign(file: BinaryIO) -> None:
+        """Say in the lock file who has it. A full disk, or a file that is only readable, is no obstacle."""
+        with contextlib.suppress(OSError):
+            file.truncate(0)
+            file.write(f"process {os.getpid()} on {socket.gethostname()}\n".encode())
+            file.flush()
+
+
+def _opened_lock(path: Path) -> BinaryIO:
+    try:
+        return open(path, "a+b", buffering=0)
+    except PermissionError:
+        return open(path, "rb", buffering=0)  # left by another user; to lock it, reading is enough
+
+
+def _is_at(file: BinaryIO, path: Path) -> bool:
+    """Whether an open file is the one that has this name now."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), os.stat(path))
+    except OSError:
+        return False
+
+
+def _try_to_lock(file: BinaryIO) -> bool | None:
+    """Lock an open file until it is closed. False: another process has it. None: there are no locks here."""
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            file.seek(_LOCKED_BYTE)  # Windows lets nobody read what is locked, so this is far behind the content
+            try:
+                msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+            finally:
+                file.seek(0)
+        else:
+            import fcntl
+
+            fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except ImportError:
+        return None
+    except OSError as error:
+        return False if error.errno in _LOCKED else None
+    return True
+
+
+def _remove_abandoned(target: Path) -> None:
+    """Remove files that killed processes left on the way to `target`, never one that is being written."""
+    with contextlib.suppress(OSError), os.scandir(target.parent) as entries:
+        for entry in entries:
+            if entry.name.startswith(_prefix(target)) and not entry.name.endswith("lock"):
+                with contextlib.suppress(OSError):
+                    _remove_if_abandoned(Path(entry.path))
+
+
+def _remove_if_abandoned(path: Path) -> None:
+    if not _POSIX:
+        path.unlink()  # fails while somebody has it open
+        return
+    with open(path, "rb") as file:
+        locked = _try_to_lock(file)
+        if locked or (locked is None and time.time() - os.fstat(file.fileno()).st_mtime > _ABANDONED_AFTER):
+            path.unlink()
+
+
 # Reading
 
 
+class _Archive(NamedTuple):
+    """An open file and the members that stand in it."""
+
+    file: BinaryIO
+    entries: dict[str, archive.Entry]
+
+
 @contextlib.contextmanager
-def _reading(path: str | os.PathLike[str]) -> Iterator[zipfile.ZipFile]:
+def _reading(path: str | os.PathLike[str]) -> Iterator[_Archive]:
     """Open the archive; whatever goes wrong until it is closed is one CheckpointError."""
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):  # before open(), which waits on a named pipe
@@ -278,9 +494,8 @@ def _reading(path: str | os.PathLike[str]) -> Iterator[zipfile.ZipFile]:
                 raise CheckpointError(
                     "is not a checkpoint: it does not begin like an .npz file. Give the file that `rnnlm train` wrote."
                 )
-            with zipfile.ZipFile(file) as archive:
-                _check_directory(archive, os.fstat(file.fileno()).st_size)
-                yield archive
+            length = os.fstat(file.fileno()).st_size
+            yield _Archive(file, archive.read_directory(file, length, MAX_MEMBERS))
     except CheckpointError as error:
         raise CheckpointError(f"{path} {error}") from None
     except (FileNotFoundError, NotADirectoryError) as error:
@@ -289,6 +504,10 @@ def _reading(path: str | os.PathLike[str]) -> Iterator[zipfile.ZipFile]:
         raise CheckpointError(
             f"{path} can not be read: {error.strerror}. Ask its owner for permission to read it."
         ) from error
+    except MemoryError as error:
+        raise CheckpointError(
+            f"{path} does not fit into the memory of this machine. Close other programs, or use a smaller model."
+        ) from error
     except _DAMAGE as error:
         reason = str(error) or type(error).__name__
         raise CheckpointError(
@@ -296,36 +515,15 @@ def _reading(path: str | os.PathLike[str]) -> Iterator[zipfile.ZipFile]:
         ) from error
 
 
-def _check_directory(archive: zipfile.ZipFile, size_on_disk: int) -> None:
-    infos = archive.infolist()
-    if len(infos) > MAX_MEMBERS:
-        raise ValueError(f"{len(infos)} members, at most {MAX_MEMBERS} are allowed")
-    # filename ends at the first NUL; orig_filename is what the file says
-    names = [info.orig_filename for info in infos]
-    if len(set(names)) < len(names):
-        raise ValueError("two members have the same name")
-    for info, name in zip(infos, names, strict=True):
-        stem, extension = name[:-4], name[-4:]
-        if extension != ".npy" or not _NAME.fullmatch(stem):
-            raise ValueError(f"{name!r} is no name of an array")
-        if info.flag_bits & _ENCRYPTED:
-            raise ValueError(f"{name} is encrypted")
-        if info.compress_type != zipfile.ZIP_STORED or info.compress_size != info.file_size:
-            raise ValueError(f"{name} is compressed, and a checkpoint stores its arrays as they are")
-    # With this, members that overlap to look larger than the file are refused as well.
-    if sum(info.file_size for info in infos) > size_on_disk:
-        raise ValueError("its members claim more bytes than the file has")
-
-
-def _read_members(archive: zipfile.ZipFile) -> tuple[dict[str, Any], dict[str, _Member]]:
+def _read_members(opened: _Archive) -> tuple[dict[str, Any], dict[str, _Member]]:
     """The checked header, and the other members with the shapes and dtypes the header promises."""
-    infos = {info.orig_filename.removesuffix(".npy"): info for info in archive.infolist()}
-    if "header" not in infos:
+    entries = dict(opened.entries)
+    if "header" not in entries:
         raise CheckpointError(
             "is an .npz file that rnnlm did not write: it has no header. Give the file that `rnnlm train` wrote."
         )
-    header = _decode_header(archive, _read_npy_header(archive, infos.pop("header")))
-    members = {name: _read_npy_header(archive, infos[name]) for name in sorted(infos)}
+    header = _decode_header(opened.file, _read_npy_header(opened.file, entries.pop("header")))
+    members = {name: _read_npy_header(opened.file, entries[name]) for name in sorted(entries)}
     promised = header["arrays"]
     if promised.keys() != members.keys():
         names = ", ".join(map(repr, sorted(promised.keys() ^ members.keys())[:3]))
@@ -333,19 +531,21 @@ def _read_members(archive: zipfile.ZipFile) -> tuple[dict[str, Any], dict[str, _
     for name, member in members.items():
         entry = promised[name]
         found = [list(member.shape), member.dtype.name]
-        if str([entry["shape"], entry["dtype"]]) != str(found):  # as text, since 1 == 1.0 == True
+        if _canonical([entry["shape"], entry["dtype"]]) != _canonical(found):  # as text, since 1 == 1.0 == True
             raise ValueError(f"{name} has another shape or dtype than the header says")
     return header, members
 
 
-def _read_npy_header(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> _Member:
+def _read_npy_header(file: BinaryIO, entry: archive.Entry) -> _Member:
     """Parse what NumPy writes before the data, and hold it against the size of the member."""
-    name = info.orig_filename
-    with archive.open(info) as file:
-        magic, length = _NPY_PREFIX.unpack(file.read(_NPY_PREFIX.size))
-        if magic != _NPY_MAGIC or length > _NPY_MAX_DICT:
-            raise ValueError(f"{name} does not begin like an .npy file of version 1.0")
-        match = _NPY_DICT.fullmatch(file.read(length))
+    name = entry.name
+    file.seek(entry.place)
+    start = file.read(min(entry.size, _NPY_PREFIX.size + _NPY_MAX_DICT))
+    magic, length = _NPY_PREFIX.unpack_from(start)
+    if magic != _NPY_MAGIC or length > _NPY_MAX_DICT:
+        raise ValueError(f"{name} does not begin like an .npy file of version 1.0")
+    offset = _NPY_PREFIX.size + length
+    match = _NPY_DICT.fullmatch(start[_NPY_PREFIX.size : offset])
     if match is None or match[1].decode() not in DTYPES:
         raise ValueError(f"{name} does not hold a plain array of numbers in C order")
     dtype = DTYPES[match[1].decode()]
@@ -353,17 +553,17 @@ def _read_npy_header(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> _Member
     shape = tuple(int(axis) for axis in spelling[1:-1].split(",") if axis.strip())
     if str(shape) != spelling or len(shape) > MAX_DIMENSIONS:
         raise ValueError(f"{name} has the shape {spelling}, which no checkpoint has")
-    offset = _NPY_PREFIX.size + length
     # Python's integers: no product of axes overflows into a plausible size.
-    if offset + math.prod(shape) * dtype.itemsize != info.file_size:
+    if offset + math.prod(shape) * dtype.itemsize != entry.size:
         raise ValueError(f"{name} has not the size that its shape {shape} needs")
-    return _Member(info, dtype, shape, offset)
+    return _Member(entry, dtype, shape, offset)
 
 
-def _decode_header(archive: zipfile.ZipFile, member: _Member) -> dict[str, Any]:
+def _decode_header(file: BinaryIO, member: _Member) -> dict[str, Any]:
     if member.dtype != np.uint8 or len(member.shape) != 1 or member.shape[0] > MAX_HEADER_BYTES:
         raise ValueError("its header is not a row of at most 64 MiB of bytes")
-    encoded = _read_data(archive, member).tobytes()
+    encoded = _read_data(file, member).tobytes()
+    _check_extent(encoded)
     header = json.loads(encoded.decode("utf-8"), parse_constant=_no_constant)
     if not isinstance(header, dict) or header.get("format") != FORMAT:
         raise CheckpointError(
@@ -375,10 +575,12 @@ def _decode_header(archive: zipfile.ZipFile, member: _Member) -> dict[str, Any]:
         raise ValueError("its header has no version")
     if version > FORMAT_VERSION:
         raise CheckpointError(
-            f"was written by a newer rnnlm: it has format version {version}, this rnnlm reads up "
+            f"was written by a newer rnnlm: it has format version {shown(version)}, this rnnlm reads up "
             f"to {FORMAT_VERSION}. Upgrade with: pip install --upgrade rnnlm-cli"
         )
-    if header.get("checksum") != _checksum(header):
+    _check_extent(encoded, header)
+    # One content has one spelling: no key twice, no number too large for a float, no half of a surrogate pair.
+    if header.get("checksum") != _checksum(header) or _canonical(header) != encoded:
         raise ValueError("its header does not fit its checksum")
     arrays = header.get("arrays")
     if not isinstance(arrays, dict) or not all(
@@ -392,8 +594,8 @@ def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
 
 
-def _read_array(archive: zipfile.ZipFile, name: str, member: _Member, sha256: Any) -> np.ndarray:
-    array = _read_data(archive, member)
+def _read_array(file: BinaryIO, name: str, member: _Member, sha256: Any) -> np.ndarray:
+    array = _read_data(file, member)
     if hashlib.sha256(_raw(array)).hexdigest() != sha256:
         raise ValueError(f"the bytes of {name} do not fit their checksum")
     if not _all_finite(array):
@@ -403,17 +605,18 @@ def _read_array(archive: zipfile.ZipFile, name: str, member: _Member, sha256: An
     return array.astype(member.dtype, copy=False)  # on a big-endian machine, to its own order
 
 
-def _read_data(archive: zipfile.ZipFile, member: _Member) -> np.ndarray:
-    """The array, little-endian, read to the end of its member, where zipfile compares the CRC."""
+def _read_data(file: BinaryIO, member: _Member) -> np.ndarray:
+    """The array, little-endian; the whole of its member is held against its CRC."""
     array = np.empty(member.shape, member.dtype.newbyteorder("<"))
     raw = _raw(array)
-    with archive.open(member.info) as file:
-        file.read(member.offset)
-        for start in range(0, len(raw), _CHUNK):
-            part = raw[start : start + _CHUNK]
-            part[:] = file.read(len(part))
-        if file.read(1):
-            raise EOFError("a member is longer than it says")
+    file.seek(member.entry.place)
+    crc = zlib.crc32(file.read(member.offset))
+    for start in range(0, len(raw), _CHUNK):
+        part = raw[start : start + _CHUNK]
+        part[:] = file.read(len(part))
+        crc = zlib.crc32(part, crc)
+    if crc != member.entry.crc:
+        raise ValueError(f"the bytes of {member.entry.name} do not fit their CRC")
     return array
 
 

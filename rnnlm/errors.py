@@ -4,6 +4,9 @@ Every message says what was found, what was expected and what to do. The command
 as one sentence and leaves with exit code 1; a notebook sees an ordinary exception.
 """
 
+import reprlib
+from typing import Any
+
 
 class RnnlmError(Exception):
     """Base class of every expected failure."""
@@ -25,6 +28,10 @@ class CheckpointError(RnnlmError):
     """A checkpoint is missing, foreign, damaged or of another version."""
 
 
+class SavingError(CheckpointError):
+    """A checkpoint can not be written now: the disk is full, the folder is gone, another run writes it."""
+
+
 class FillingError(RnnlmError):
     """A text to fill has no blank, or is more than one line."""
 
@@ -35,3 +42,17 @@ class DirectionError(RnnlmError):
 
 class TrainingError(RnnlmError):
     """Training can not start or can not go on."""
+
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 60
+_SHORT.maxlevel = 3
+
+
+def shown(value: Any) -> str:
+    """A value from a file as it stands in a message: like repr, and short however long or nested the value is.
+
+    >>> shown({"hidden_size": [[1, 2], "abc"]}), shown(10**100)
+    ("{'hidden_size': [[1, 2], 'abc']}", '100000000000000000...0000000000000000000')
+    """
+    return _SHORT.repr(value)

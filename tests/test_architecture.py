@@ -27,6 +27,7 @@ LAYERS = (
     ("playground", "lab", "language_model", "training"),
     ("inference", "baselines"),
     ("nn", "text", "checkpoint"),
+    ("archive",),
     ("errors",),
 )
 # The exceptions: (who, whom) in one row.
