@@ -26,6 +26,7 @@ _COMMON = frozenset(
     "发發后後作里裡用道行所然家种種事成方多经經么麼去法学學如都同现現当當没沒动動面起看定天分还還进進好小部其些主样樣理心她本前"
     "开開但因只从從想日老宝寶玉听聽见見问問头頭笑两兩儿兒太今又此何"
 )
+SURROGATE = re.compile("[\ud800-\udfff]")
 _CONTROLS = re.compile("[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")  # ESC is none: it colours logs
 
 
@@ -56,6 +57,8 @@ def decode(
             at_start = False
         if "\0" in piece:
             raise CorpusError(f"{name} holds NUL characters, as binary files do; remove them if it is text.")
+        if encoding is not None and (half := SURROGATE.search(piece)):  # UTF-7 and escapes can spell them
+            raise CorpusError(f"{name} holds U+{ord(half[0]):04X}, half a surrogate pair, which is no character.")
         if piece:
             yield piece
 
@@ -77,8 +80,9 @@ def _decode_bytes(
                 break
             read += len(block)
             yield block.decode("ascii")
-    report(encoding or UTF8)
-    decoder = _decoder(encoding or UTF8)
+    codec = UTF8 if encoding is None else encoding
+    report(codec)
+    decoder = _decoder(codec)
     for block, final in itertools.chain(((block, False) for block in blocks), [(b"", True)]):
         read += len(block)
         try:
@@ -86,9 +90,9 @@ def _decode_bytes(
         except UnicodeDecodeError as error:
             # The decoder's object ends where the bytes read so far end.
             offset = read - len(error.object) + error.start
-            raise _undecodable(name, encoding or UTF8, error.object[error.start], offset) from None
+            raise _undecodable(name, codec, error.object[error.start], offset) from None
         except UnicodeError as error:
-            raise CorpusError(f"{name} can not be read as {encoding}: {error}. Name another --encoding.") from None
+            raise CorpusError(f"{name} can not be read as {codec}: {error}. Name another --encoding.") from None
         yield text
 
 

@@ -2,14 +2,11 @@
 
 import codecs
 import itertools
-import re
 from collections.abc import Callable, Iterable, Iterator
 
 from rnnlm.errors import CorpusError
-from rnnlm.text.encodings import decode
+from rnnlm.text.encodings import SURROGATE, decode
 from rnnlm.text.sources import Source
-
-_DAMAGED = re.compile("[\ud800-\udfff]")  # what `surrogateescape` makes of a byte that can not be decoded
 
 
 def read_lines(
@@ -38,8 +35,13 @@ def read_lines(
 
 def damage(line: str) -> str | None:
     """What is wrong with a line that was read with bytes that can not be decoded; None if there are none."""
-    found = _DAMAGED.search(line)
-    return None if found is None else f"byte 0x{ord(found[0]) & 0xFF:02x} can not be decoded"
+    found = SURROGATE.search(line)
+    if found is None:
+        return None
+    code = ord(found[0])
+    if 0xDC80 <= code <= 0xDCFF:  # what `surrogateescape` makes of a byte
+        return f"byte 0x{code & 0xFF:02x} can not be decoded"
+    return f"U+{code:04X}, half a surrogate pair, is no character"
 
 
 def _codec(source: Source, encoding: str | None) -> str:

@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import os
+import re
 import shutil
 import stat
 import sys
@@ -20,6 +21,10 @@ STDIN = "-"
 SUFFIXES = (".txt", ".txt.gz")  # what is read of a folder
 BLOCK = 1 << 20
 _GZIP_MAGIC = b"\x1f\x8b"  # no text begins with it, so the name of a file does not matter
+# How files begin that hold a text in a form that is not read here.
+_LONGEST_MAGIC = 10
+_PACKED = {rb"BZh[1-9]1AY&SY": "bzip2", rb"\xfd7zXZ\x00": "xz", rb"\x28\xb5\x2f\xfd": "zstd"}
+_DOCUMENTS = {rb"PK\x03\x04": "a zip archive, as .docx, .epub and .npz files are", rb"%PDF-[12]\.": "a PDF document"}
 
 
 class Source(NamedTuple):
@@ -54,7 +59,9 @@ class Source(NamedTuple):
     def blocks(self, advance: Callable[[int], None]) -> Iterator[bytes]:
         """The content in blocks of 1 MiB, unpacked if gzip packed it; `advance` is told what was read of the file."""
         with self.open() as file:
-            packed = file.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
+            begin = file.read(_LONGEST_MAGIC)
+            _refuse_other_forms(self.name, begin)
+            packed = begin.startswith(_GZIP_MAGIC)
             file.seek(0)
             reader = gzip.GzipFile(fileobj=file) if packed else file
             place = 0
@@ -81,13 +88,14 @@ def open_sources(paths: Sequence[str | PathLike[str]]) -> Iterator[list[Source]]
 
 def _sources(path: str, stack: ExitStack) -> list[Source]:
     if path == STDIN:
-        return [Source("standard input", _spooled(sys.stdin.buffer, path, stack))]
+        return [Source("standard input", _spooled(standard_input(), "Standard input", stack))]
     try:
         mode = os.stat(path).st_mode
         if stat.S_ISDIR(mode):
             return [Source(name, None) for name in _texts_in(path)]
         if not stat.S_ISREG(mode):  # a pipe, such as the shell's <(command)
             with open(path, "rb") as file:
+                _refuse_endless(file, path, mode)
                 return [Source(path, _spooled(file, path, stack))]
     except (FileNotFoundError, NotADirectoryError):
         raise CorpusError(f"{path} does not exist; expected a text file or a folder with *.txt files.") from None
@@ -96,13 +104,43 @@ def _sources(path: str, stack: ExitStack) -> list[Source]:
     return [Source(path, None)]
 
 
+def standard_input() -> BinaryIO:
+    """Standard input as bytes.
+
+    Raises:
+        CorpusError: it is closed.
+    """
+    if sys.stdin is None:  # as after <&-
+        raise CorpusError("Standard input is closed. Give a file, or send the text through a pipe.")
+    return sys.stdin.buffer
+
+
+def _refuse_endless(file: BinaryIO, path: str, mode: int) -> None:
+    """A terminal ends with Ctrl-D and /dev/null at once; /dev/zero would fill the disk."""
+    if stat.S_ISBLK(mode) or (stat.S_ISCHR(mode) and not file.isatty() and file.read(1)):
+        raise CorpusError(f"{path} is a device; expected a text file, a folder with *.txt files or a pipe.")
+
+
+def _refuse_other_forms(name: str, begin: bytes) -> None:
+    for magic, program in _PACKED.items():
+        if re.match(magic, begin):
+            raise CorpusError(
+                f"{name} is compressed by {program}; only gzip is unpacked here. Use: {program} -dk {name}"
+            )
+    for magic, form in _DOCUMENTS.items():
+        if re.match(magic, begin):
+            raise CorpusError(f"{name} is {form}; expected plain text. Save the text itself as a .txt file.")
+
+
 def _spooled(file: BinaryIO, path: str, stack: ExitStack) -> BinaryIO:
     """A copy on disk of what can be read only once."""
     try:
         copy: BinaryIO = stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 (the stack closes it)
         shutil.copyfileobj(file, copy, BLOCK)
-    except OSError as error:
-        raise CorpusError(f"{path} can not be copied to a temporary file: {error.strerror}.") from error
+    except (OSError, ValueError) as error:  # ValueError: it was closed
+        raise CorpusError(
+            f"{path} can not be copied to a temporary file: {getattr(error, 'strerror', None) or error}."
+        ) from error
     return copy
 
 
@@ -114,11 +152,16 @@ def _texts_in(folder: str) -> list[str]:
         os.path.join(parent, name)
         for parent, folders, files in os.walk(folder, onerror=refuse)
         for name in files
-        if name.endswith(SUFFIXES) and not name.startswith(".")
+        if name.endswith(SUFFIXES) and not name.startswith(".") and not _is_special(os.path.join(parent, name))
     ]
     if not names:
         raise CorpusError(f"{folder} has no *.txt or *.txt.gz file; expected a folder with texts.")
     return sorted(names, key=lambda name: Path(name).parts)
+
+
+def _is_special(path: str) -> bool:
+    """Whether a path is a pipe, a socket or a device, which nobody meant by naming the folder."""
+    return os.path.exists(path) and not os.path.isfile(path)
 
 
 def fingerprint(sources: Sequence[Source]) -> tuple[str, int]:
