@@ -51,6 +51,9 @@ def _network_facts(model: "LanguageModel") -> dict[str, Any]:
         "hidden_size": config.hidden_size,
         "num_layers": config.num_layers,
         "embedding_size": config.embedding_size,
+        "softmax": "adaptive" if config.output == "adaptive" else "full",
+        "cutoffs": list(config.cutoffs),
+        "tied": config.tied,
         "parameters": model.network.parameter_count,
         "training": {
             "steps": state.get("step"),
@@ -87,5 +90,7 @@ def _shown(value: Any) -> str:
         return {True: "yes", False: "no", None: "-"}[value]
     if isinstance(value, list):
         numbers = all(type(each) is int for each in value)
-        return " ".join(f"{each:,}" for each in value) if numbers and value else f"{len(value)} entries"
+        if not value:
+            return "-"
+        return " ".join(f"{each:,}" for each in value) if numbers else f"{len(value)} entries"
     return f"{value:,}" if isinstance(value, int) else f"{value:g}" if isinstance(value, float) else str(value)

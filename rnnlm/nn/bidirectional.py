@@ -15,7 +15,7 @@ import numpy as np
 from rnnlm.nn.gradients import Grads
 from rnnlm.nn.network import Network
 from rnnlm.nn.numerics import Array
-from rnnlm.nn.outputs import OUTPUTS, Loss
+from rnnlm.nn.outputs import Loss
 
 NOT_PREDICTED = -1  # a target that does not count: <s>, </s> and padding
 
@@ -60,8 +60,7 @@ class BidirectionalNetwork(Network):
         assert keep is not None
         hidden, hidden_backprop = self.between(inputs, keep, rng)
         places = targets[1:-1] != NOT_PREDICTED
-        output = OUTPUTS[self.config.output]
-        loss, output_backprop = output.loss(self.params, hidden[places], targets[1:-1][places], objective, scale)
+        loss, output_backprop = self.output.loss(self.params, hidden[places], targets[1:-1][places], objective, scale)
 
         def backprop() -> Grads:
             dhidden = np.zeros_like(hidden)
@@ -76,7 +75,7 @@ class BidirectionalNetwork(Network):
         hidden, _ = self.between(inputs, keep)
         places = targets[1:-1] != NOT_PREDICTED
         nats = np.zeros(targets.shape, dtype=hidden.dtype)
-        nats[1:-1][places] = OUTPUTS[self.config.output].nats(self.params, hidden[places], targets[1:-1][places])
+        nats[1:-1][places] = self.output.nats(self.params, hidden[places], targets[1:-1][places])
         return nats, state
 
     def log_probabilities_at(self, sequence: Array, places: Array) -> Array:
@@ -87,4 +86,4 @@ class BidirectionalNetwork(Network):
         keep = np.ones((*sequence.shape, 2), dtype=np.float32)
         hidden, _ = self.between(sequence, keep)
         chosen = hidden[places - 1, np.arange(sequence.shape[1])]
-        return OUTPUTS[self.config.output].log_probabilities(self.params, chosen)
+        return self.output.log_probabilities(self.params, chosen)

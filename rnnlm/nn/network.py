@@ -1,7 +1,8 @@
 """The network: embedding or one-hot input, recurrent layers, output layer; forward, loss and gradients."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -12,12 +13,18 @@ from rnnlm.nn.gradients import Grads
 from rnnlm.nn.initializers import INITIALIZERS
 from rnnlm.nn.layers import dropout, lookup, recurrent
 from rnnlm.nn.numerics import ACTIVATIONS, Array
-from rnnlm.nn.outputs import OUTPUTS, Loss
+from rnnlm.nn.outputs import OUTPUTS, Loss, Output, tail_width
+
+SPECIALS = 3  # ids that stand for no word: <s>, </s>, <unk>
+ADDED_FIELDS = ("cutoffs", "div_value", "tied")  # missing in older checkpoints, where they have their defaults
 
 
 @dataclass(frozen=True)
 class NetworkConfig:
-    """What a network is made of. `embedding_size` 0 means one-hot input; `activation` is for the basic cell only."""
+    """What a network is made of. `embedding_size` 0 means one-hot input; `activation` is for the basic cell only.
+
+    output: a name in OUTPUTS, whose fields `cutoffs`, `div_value` (adaptive) and `tied` (full softmax) are.
+    """
 
     vocabulary_size: int
     cell: str = "lstm"
@@ -28,6 +35,16 @@ class NetworkConfig:
     dropout: float = 0.0
     output: str = "softmax"
     bidirectional: bool = False
+    cutoffs: tuple[int, ...] = ()
+    div_value: float = 4.0
+    tied: bool = False
+
+    @property
+    def output_layer(self) -> Output:
+        """The output layer with its settings."""
+        kind = OUTPUTS[self.output]
+        layer: Output = kind(**{field.name: getattr(self, field.name) for field in fields(kind)})
+        return layer
 
     @property
     def directions(self) -> tuple[str, ...]:
@@ -47,11 +64,11 @@ class NetworkConfig:
                 shapes[f"rnn.weight_hh_l{layer}{direction}"] = (G * H, H)
                 shapes[f"rnn.bias_ih_l{layer}{direction}"] = (G * H,)
                 shapes[f"rnn.bias_hh_l{layer}{direction}"] = (G * H,)
-        return shapes | OUTPUTS[self.output].shapes(self.vocabulary_size, H * len(self.directions))
+        return shapes | self.output_layer.shapes(self.vocabulary_size, H * len(self.directions))
 
     def to_header(self) -> dict[str, Any]:
         """JSON form for the checkpoint."""
-        return asdict(self)
+        return asdict(self) | {"cutoffs": list(self.cutoffs)}
 
     @classmethod
     def from_header(cls, header: Any) -> "NetworkConfig":
@@ -60,7 +77,10 @@ class NetworkConfig:
         Raises:
             CheckpointError: a field is missing, unknown, of another type or out of range.
         """
-        wanted = {name: type(default) for name, default in asdict(cls(vocabulary_size=4)).items()}
+        default = cls(vocabulary_size=4).to_header()
+        if isinstance(header, dict):
+            header = {name: default[name] for name in ADDED_FIELDS} | header
+        wanted = {name: type(value) for name, value in default.items()}
         if not isinstance(header, dict) or set(header) != set(wanted):
             raise CheckpointError(
                 f"The checkpoint's network description has the fields {_fields(header)}; expected {sorted(wanted)}. "
@@ -71,7 +91,9 @@ class NetworkConfig:
                 raise CheckpointError(
                     f"The checkpoint's network field {name!r} is {header[name]!r}; expected {kind.__name__}."
                 )
-        config = cls(**header)
+        if not all(type(cutoff) is int for cutoff in header["cutoffs"]):
+            raise CheckpointError(f"The checkpoint's network field 'cutoffs' is {header['cutoffs']!r}; expected ids.")
+        config = cls(**header | {"cutoffs": tuple(header["cutoffs"])})
         families: dict[str, Mapping[str, Any]] = {"cell": CELLS, "activation": ACTIVATIONS, "output": OUTPUTS}
         sizes = (config.vocabulary_size - 3, config.hidden_size, config.num_layers, config.embedding_size + 1)
         if (
@@ -79,9 +101,26 @@ class NetworkConfig:
             or not all(0 < size < 1 << 31 for size in sizes)
             or config.num_layers > 1000
             or not 0 <= config.dropout < 1
+            or not config._output_fits()
         ):
             raise CheckpointError(f"The checkpoint's network description is out of range: {header}.")
         return config
+
+    def _output_fits(self) -> bool:
+        """Whether the output layer's settings are possible with these sizes."""
+        if not 1 <= self.div_value < 1 << 31:
+            return False
+        if self.output == "adaptive":
+            edges = [SPECIALS - 1, *self.cutoffs, self.vocabulary_size]
+            width = self.hidden_size * len(self.directions)
+            return (
+                len(self.cutoffs) > 0
+                and all(low < high for low, high in pairwise(edges))
+                and all(tail_width(width, self.div_value, i) > 0 for i in range(len(self.cutoffs)))
+                and not self.tied
+            )
+        possible = self.embedding_size == self.hidden_size and not self.bidirectional
+        return not self.cutoffs and (possible or not self.tied)
 
 
 def _fields(header: Any) -> Any:
@@ -110,6 +149,7 @@ class Network:
                 f"{expected.get(wrong)}. The checkpoint is damaged or was edited."
             )
         self.config = config
+        self.output = config.output_layer
         self.params = {name: self._laid_out(name, params[name]) for name in expected}
 
     @classmethod
@@ -132,13 +172,16 @@ class Network:
             if len(shape) == 2:
                 # The identity is meant for what carries the state on, not for whatever happens to be square.
                 fitting = "normal" if scheme == "identity" and "weight_hh" not in name else scheme
-                params[name] = INITIALIZERS[fitting](rng, *shape, H).astype(dtype)
+                # A tail reads a projection of few dimensions: its weights are as large as those of a layer so narrow.
+                width = shape[1] if name.startswith("output.tail.") else H
+                params[name] = INITIALIZERS[fitting](rng, *shape, width).astype(dtype)
             else:
                 params[name] = np.zeros(shape, dtype)
             if config.cell == "lstm" and "bias_ih" in name:
                 params[name][H : 2 * H] = 1
         if output_bias is not None:
-            params["output.bias"] = output_bias.astype(dtype)
+            biases = config.output_layer.initial_bias(output_bias)
+            params |= {name: bias.astype(dtype) for name, bias in biases.items()}
         return cls(config, params)
 
     def _laid_out(self, name: str, array: Array) -> Array:
@@ -161,7 +204,7 @@ class Network:
         """Zero state for B columns, (S, L, B, H)."""
         config = self.config
         shape = (CELLS[config.cell].states, config.num_layers, batch_size, config.hidden_size)
-        return np.zeros(shape, dtype=self.params["output.bias"].dtype)
+        return np.zeros(shape, dtype=self.params["rnn.bias_hh_l0"].dtype)
 
     def hidden(
         self,
@@ -222,13 +265,16 @@ class Network:
         is the gradient by the initial state, which truncated back-propagation drops.
         """
         hidden, final, hidden_backprop = self.hidden(inputs, state, keep, rng)
-        output = OUTPUTS[self.config.output]
         flat = hidden.reshape(-1, hidden.shape[-1])
-        loss, output_backprop = output.loss(self.params, flat, targets.reshape(-1), objective, scale)
+        loss, output_backprop = self.output.loss(self.params, flat, targets.reshape(-1), objective, scale)
 
         def backprop() -> Grads:
             dhidden, output_grads = output_backprop()
             grads, dstate = hidden_backprop(dhidden.reshape(hidden.shape))
+            if self.config.tied:  # the two uses of one matrix: every row as output, a few as input
+                looked_up, both = grads["embedding.weight"], output_grads["embedding.weight"].copy()
+                both[looked_up.ids] += looked_up.rows
+                output_grads = output_grads | {"embedding.weight": both}
             return grads | output_grads | {"initial_state": dstate}
 
         return loss, final, backprop
@@ -237,17 +283,17 @@ class Network:
         """Negative log probability of each target (T, B), and the final state."""
         hidden, final, _ = self.hidden(inputs, state, keep)
         flat = hidden.reshape(-1, hidden.shape[-1])
-        nats = OUTPUTS[self.config.output].nats(self.params, flat, targets.reshape(-1))
+        nats = self.output.nats(self.params, flat, targets.reshape(-1))
         return nats.reshape(targets.shape), final
 
     def log_probabilities(self, inputs: Array, state: Array, keep: Array | None = None) -> tuple[Array, Array]:
         """Log probability of every token after each step, (T, B, V), and the final state."""
         hidden, final, _ = self.hidden(inputs, state, keep)
         flat = hidden.reshape(-1, hidden.shape[-1])
-        log_probabilities = OUTPUTS[self.config.output].log_probabilities(self.params, flat)
+        log_probabilities = self.output.log_probabilities(self.params, flat)
         return log_probabilities.reshape(*hidden.shape[:2], -1), final
 
     def next_log_probabilities(self, inputs: Array, state: Array) -> tuple[Array, Array]:
         """Log probability of every token after the last step only, (B, V), and the final state."""
         hidden, final, _ = self.hidden(inputs, state)
-        return OUTPUTS[self.config.output].log_probabilities(self.params, hidden[-1]), final
+        return self.output.log_probabilities(self.params, hidden[-1]), final

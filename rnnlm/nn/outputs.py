@@ -1,14 +1,22 @@
-"""Output layers: from hidden states to a distribution over the vocabulary, and the losses on it."""
+"""Output layers: from hidden states to a distribution over the vocabulary, and the losses on it.
+
+A layer is a dataclass; its fields are fields of the same name in `NetworkConfig`. It holds settings, no parameters.
+"""
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple, Protocol
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from rnnlm.errors import TrainingError
 from rnnlm.nn.numerics import SMALLEST_EXPONENT, Array, log_softmax
 
 # Logits are made for so many numbers at a time (32 MB of float32): N rows of a large vocabulary would not fit.
 BLOCK = 1 << 23
+# What is done to the logits afterwards is a dozen sweeps: over so many numbers at a time, they stay in the cache.
+CHUNK = 1 << 16
 
 
 class Loss(NamedTuple):
@@ -28,6 +36,9 @@ class Output(Protocol):
     def shapes(self, vocabulary_size: int, hidden_size: int) -> dict[str, tuple[int, ...]]:
         """Names and shapes of the parameters."""
 
+    def initial_bias(self, log_frequencies: Array) -> dict[str, Array]:
+        """Values of the biases with which tokens have given log probabilities (V,), as far as biases can do that."""
+
     def loss(
         self, params: Mapping[str, Array], hidden: Array, targets: Array, objective: str, scale: float
     ) -> tuple[Loss, Backprop]:
@@ -39,92 +50,311 @@ class Output(Protocol):
     def log_probabilities(self, params: Mapping[str, Array], hidden: Array) -> Array:
         """Log probability of every token, (N, V)."""
 
+    def take_over(self, params: dict[str, Array], other: Any, other_params: Mapping[str, Array], ids: Array) -> Array:
+        """Copy what a layer of the same kind has learnt about tokens of its own vocabulary, in place.
 
-def cross_entropy(probabilities: Array, targets: Array, nats: Array) -> float:
-    """Sum of -log p(target); `probabilities` becomes the gradient by the logits, p - y."""
-    probabilities[np.arange(len(targets)), targets] -= 1
+        ids (V,): the id there of each token here, -1 where it has none. Returns (V,), whether a token's weights could
+        be copied.
+        """
+
+
+# --- losses on a softmax ----------------------------------------------------------------------------------------
+
+
+def cross_entropy(exponentials: Array, totals: Array, targets: Array, nats: Array, scale: float) -> float:
+    """Sum of -log p(target), where p = exponentials / totals, (n, V) and (n, 1).
+
+    `exponentials` becomes scale times the gradient by the logits, p - y.
+    """
+    np.multiply(exponentials, scale / totals, out=exponentials)
+    exponentials[np.arange(len(targets)), targets] -= scale
     return float(nats.sum(dtype=np.float64))
 
 
-def squared_error(probabilities: Array, targets: Array, nats: Array) -> float:
-    """Sum of |p - y|^2 / 2; `probabilities` becomes the gradient by the logits, p (d - d.p) with d = p - y."""
+def squared_error(exponentials: Array, totals: Array, targets: Array, nats: Array, scale: float) -> float:
+    """Sum of |p - y|^2 / 2, where p = exponentials / totals, (n, V) and (n, 1).
+
+    `exponentials` becomes scale times the gradient by the logits, p (d - d.p) with d = p - y.
+    """
+    probabilities = np.divide(exponentials, totals, out=exponentials)
     error = probabilities.copy()
     error[np.arange(len(targets)), targets] -= 1
     objective = 0.5 * float(np.square(error).sum(dtype=np.float64))
     error -= (error * probabilities).sum(axis=1, keepdims=True)
     np.multiply(probabilities, error, out=probabilities)
+    np.multiply(probabilities, scale, out=probabilities)
     return objective
 
 
-LOSSES: dict[str, Callable[[Array, Array, Array], float]] = {
+LOSSES: dict[str, Callable[[Array, Array, Array, Array, float], float]] = {
     "cross-entropy": cross_entropy,
     "mse": squared_error,
 }
 
 
-def _softmax_nats(logits: Array, targets: Array) -> Array:
-    """Turn logits (n, V) into probabilities in place; return -log p(target), exact however small p is."""
+def _exponentials(logits: Array, targets: Array) -> tuple[Array, Array]:
+    """Turn logits (n, V) into exp(logit - largest) in place; return their sums (n, 1) and -log p(target) (n,).
+
+    -log p is exact however small p is.
+    """
     np.subtract(logits, logits.max(axis=1, keepdims=True), out=logits)
     of_targets = logits[np.arange(len(targets)), targets]
     np.maximum(logits, SMALLEST_EXPONENT, out=logits)
     np.exp(logits, out=logits)
-    total = logits.sum(axis=1, keepdims=True)
-    np.divide(logits, total, out=logits)
-    return np.subtract(np.log(total[:, 0]), of_targets)
+    totals = logits.sum(axis=1, keepdims=True)
+    return totals, np.subtract(np.log(totals[:, 0]), of_targets)
 
 
+class _Gradients(NamedTuple):
+    """What `_softmax_loss` computes: sums over the rows, and gradients (N, H), (V, H), (V,) or (0,)."""
+
+    objective: float
+    nats: float
+    hidden: Array
+    weight: Array
+    bias: Array
+
+
+def _softmax_loss(
+    hidden: Array, weight: Array, bias: Array | None, targets: Array, objective: str, scale: float
+) -> _Gradients:
+    """Loss of softmax(weight h + bias) and scale times its gradients.
+
+    They are made block by block together with the loss, so that the (N, V) matrix of probabilities never exists as a
+    whole.
+    """
+    dhidden = np.empty_like(hidden)
+    dweight = np.empty_like(weight) if len(hidden) else np.zeros_like(weight)
+    dbias = np.zeros(0 if bias is None else len(bias), dtype=weight.dtype)
+    total, nats = 0.0, 0.0
+    for rows in _slices(len(hidden), BLOCK // len(weight)):
+        block = hidden[rows] @ weight.T
+        for part in _slices(len(block), CHUNK // len(weight)):
+            chunk, chunk_targets = block[part], targets[rows][part]
+            if bias is not None:
+                chunk += bias
+            totals, chunk_nats = _exponentials(chunk, chunk_targets)
+            total += LOSSES[objective](chunk, totals, chunk_targets, chunk_nats, scale)
+            nats += float(chunk_nats.sum(dtype=np.float64))
+            if bias is not None:
+                dbias += chunk.sum(axis=0)
+        np.matmul(block, weight, out=dhidden[rows])
+        if rows.start == 0:
+            np.matmul(block.T, hidden[rows], out=dweight)
+        else:
+            dweight += block.T @ hidden[rows]
+    return _Gradients(total, nats, dhidden, dweight, dbias)
+
+
+def _softmax_nats(hidden: Array, weight: Array, bias: Array | None, targets: Array) -> Array:
+    """-log p(target) (N,) under softmax(weight h + bias)."""
+    nats = np.empty(len(targets), dtype=hidden.dtype)
+    for rows in _slices(len(hidden), BLOCK // len(weight)):
+        block = hidden[rows] @ weight.T
+        for part in _slices(len(block), CHUNK // len(weight)):
+            chunk, chunk_targets = block[part], targets[rows][part]
+            if bias is not None:
+                chunk += bias
+            nats[rows][part] = _exponentials(chunk, chunk_targets)[1]
+    return nats
+
+
+def _slices(length: int, step: int) -> list[slice]:
+    step = max(1, step)
+    return [slice(start, min(start + step, length)) for start in range(0, length, step)]
+
+
+# --- layers -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
 class Softmax:
-    """The full softmax: o_t = softmax(V h_t + b), every word scored."""
+    """The full softmax: o_t = softmax(V h_t + b), every word scored.
+
+    With `tied`, V is the embedding (Press and Wolf 2017), which must be as wide as the hidden state.
+    """
+
+    tied: bool = False
+
+    @property
+    def _weight(self) -> str:
+        return "embedding.weight" if self.tied else "output.weight"
 
     def shapes(self, vocabulary_size: int, hidden_size: int) -> dict[str, tuple[int, ...]]:
-        """Parameters output.weight (V, H) and output.bias (V,)."""
-        return {"output.weight": (vocabulary_size, hidden_size), "output.bias": (vocabulary_size,)}
+        """Parameters output.weight (V, H), or embedding.weight, and output.bias (V,)."""
+        return {self._weight: (vocabulary_size, hidden_size), "output.bias": (vocabulary_size,)}
+
+    def initial_bias(self, log_frequencies: Array) -> dict[str, Array]:
+        """See `Output.initial_bias`."""
+        return {"output.bias": log_frequencies}
+
+    def loss(
+        self, params: Mapping[str, Array], hidden: Array, targets: Array, objective: str, scale: float
+    ) -> tuple[Loss, Backprop]:
+        """See `Output.loss`."""
+        found = _softmax_loss(hidden, params[self._weight], params["output.bias"], targets, objective, scale)
+        grads = {self._weight: found.weight, "output.bias": found.bias}
+        return Loss(found.objective, found.nats, len(targets)), lambda: (found.hidden, grads)
+
+    def nats(self, params: Mapping[str, Array], hidden: Array, targets: Array) -> Array:
+        """See `Output.nats`."""
+        return _softmax_nats(hidden, params[self._weight], params["output.bias"], targets)
+
+    def log_probabilities(self, params: Mapping[str, Array], hidden: Array) -> Array:
+        """See `Output.log_probabilities`."""
+        logits = hidden @ params[self._weight].T
+        logits += params["output.bias"]
+        return log_softmax(logits)
+
+    def take_over(self, params: dict[str, Array], other: Any, other_params: Mapping[str, Array], ids: Array) -> Array:
+        """See `Output.take_over`."""
+        known = ids >= 0
+        for name in (self._weight, "output.bias"):
+            params[name][known] = other_params[name][ids[known]]
+        return known
+
+
+class _Tail(NamedTuple):
+    """A cluster of rare tokens, ids from `start` to `stop`: its entry in the head and the names of its matrices."""
+
+    start: int
+    stop: int
+    entry: int
+    projection: str
+    weight: str
+
+
+@dataclass(frozen=True)
+class AdaptiveSoftmax:
+    """Adaptive softmax (Grave et al. 2016): a distribution over all V tokens that costs little where they are rare.
+
+    Ids are ordered by frequency. Those below cutoffs[0] are the shortlist. Those from cutoffs[i] on, to the next
+    cutoff or V, are tail i, and have one entry in the head together:
+
+        head  = log_softmax(W h + b)                                    shortlist and one entry for each tail
+        log p(w) = head[w]                                              w in the shortlist
+        log p(w) = head[entry of i] + log_softmax(W_i P_i h)[w]         w in tail i, P_i (H // div_value^(i+1), H)
+
+    What a tail's words have in common is learnt often, so it is in the head at full width; what sets them apart is
+    seen rarely and gets fewer dimensions. A training step computes the head for every row, but a tail only for the
+    rows whose target is in it. Parameters are those of torch.nn.AdaptiveLogSoftmaxWithLoss(head_bias=True). The tails
+    have no bias, there as here: within a tail frequencies differ little.
+    """
+
+    cutoffs: tuple[int, ...]
+    div_value: float = 4.0
+
+    def shapes(self, vocabulary_size: int, hidden_size: int) -> dict[str, tuple[int, ...]]:
+        """Parameters output.head.{weight,bias}, and for tail i output.tail.i.0.weight (P_i), output.tail.i.1.weight."""
+        entries = self.cutoffs[0] + len(self.cutoffs)
+        shapes: dict[str, tuple[int, ...]] = {
+            "output.head.weight": (entries, hidden_size),
+            "output.head.bias": (entries,),
+        }
+        for i, (start, stop) in enumerate(pairwise([*self.cutoffs, vocabulary_size])):
+            width = tail_width(hidden_size, self.div_value, i)
+            shapes[f"output.tail.{i}.0.weight"] = (width, hidden_size)
+            shapes[f"output.tail.{i}.1.weight"] = (stop - start, width)
+        return shapes
+
+    def initial_bias(self, log_frequencies: Array) -> dict[str, Array]:
+        """See `Output.initial_bias`: the tails' tokens get their probability together, not each its own."""
+        shares = [np.logaddexp.reduce(part) for part in np.split(log_frequencies, self.cutoffs)[1:]]
+        return {"output.head.bias": np.concatenate([log_frequencies[: self.cutoffs[0]], shares])}
 
     def loss(
         self, params: Mapping[str, Array], hidden: Array, targets: Array, objective: str, scale: float
     ) -> tuple[Loss, Backprop]:
         """See `Output.loss`.
 
-        The gradients are made block by block together with the loss, so that the (N, V) matrix of probabilities never
-        exists as a whole.
+        Raises:
+            TrainingError: the objective needs the probability of every token.
         """
-        weight = params["output.weight"]
-        dhidden = np.empty_like(hidden)
-        dweight, dbias = np.zeros_like(weight), np.zeros_like(params["output.bias"])
-        total, nats = 0.0, 0.0
-        for rows in self._blocks(params, hidden):
-            block = self._logits(params, hidden[rows])
-            block_nats = _softmax_nats(block, targets[rows])
-            total += LOSSES[objective](block, targets[rows], block_nats)
-            nats += float(block_nats.sum(dtype=np.float64))
-            np.multiply(block, scale, out=block)
-            np.matmul(block, weight, out=dhidden[rows])
-            dweight += block.T @ hidden[rows]
-            dbias += block.sum(axis=0)
-        grads = {"output.weight": dweight, "output.bias": dbias}
-        return Loss(total, nats, len(targets)), lambda: (dhidden, grads)
+        if objective != "cross-entropy":
+            raise TrainingError(
+                f"The loss {objective} needs the probability of every token, which the adaptive softmax saves to "
+                "compute. Train with --softmax full, or with --loss cross-entropy."
+            )
+        tails = self._tails(params)
+        head_targets, rows_of_tails = _assigned(targets, tails)
+        weight, bias = params["output.head.weight"], params["output.head.bias"]
+        head = _softmax_loss(hidden, weight, bias, head_targets, objective, scale)
+        grads = {"output.head.weight": head.weight, "output.head.bias": head.bias}
+        nats = head.nats
+        for tail, rows in zip(tails, rows_of_tails, strict=True):
+            chosen, projection = hidden[rows], params[tail.projection]
+            projected = chosen @ projection.T
+            found = _softmax_loss(projected, params[tail.weight], None, targets[rows] - tail.start, objective, scale)
+            nats += found.nats
+            grads |= {tail.projection: found.hidden.T @ chosen, tail.weight: found.weight}
+            head.hidden[rows] += found.hidden @ projection
+        return Loss(nats, nats, len(targets)), lambda: (head.hidden, grads)
 
     def nats(self, params: Mapping[str, Array], hidden: Array, targets: Array) -> Array:
-        """See `Output.nats`."""
-        result = np.empty(len(targets), dtype=hidden.dtype)
-        for rows in self._blocks(params, hidden):
-            result[rows] = _softmax_nats(self._logits(params, hidden[rows]), targets[rows])
-        return result
+        """See `Output.nats`; of a tail only the rows whose target is in it are computed."""
+        tails = self._tails(params)
+        head_targets, rows_of_tails = _assigned(targets, tails)
+        nats = _softmax_nats(hidden, params["output.head.weight"], params["output.head.bias"], head_targets)
+        for tail, rows in zip(tails, rows_of_tails, strict=True):
+            projected = hidden[rows] @ params[tail.projection].T
+            nats[rows] += _softmax_nats(projected, params[tail.weight], None, targets[rows] - tail.start)
+        return nats
 
     def log_probabilities(self, params: Mapping[str, Array], hidden: Array) -> Array:
         """See `Output.log_probabilities`."""
-        return log_softmax(self._logits(params, hidden))
+        tails = self._tails(params)
+        head = hidden @ params["output.head.weight"].T
+        head += params["output.head.bias"]
+        log_softmax(head)
+        result = np.empty((len(hidden), tails[-1].stop), dtype=hidden.dtype)
+        result[:, : self.cutoffs[0]] = head[:, : self.cutoffs[0]]
+        for tail in tails:
+            of_tail = result[:, tail.start : tail.stop]
+            np.matmul(hidden @ params[tail.projection].T, params[tail.weight].T, out=of_tail)
+            log_softmax(of_tail)
+            of_tail += head[:, tail.entry, None]
+        return result
 
-    @staticmethod
-    def _logits(params: Mapping[str, Array], hidden: Array) -> Array:
-        logits: Array = hidden @ params["output.weight"].T
-        logits += params["output.bias"]
-        return logits
+    def take_over(
+        self, params: dict[str, Array], other: "AdaptiveSoftmax", other_params: Mapping[str, Array], ids: Array
+    ) -> Array:
+        """See `Output.take_over`: a token that is in another cluster here than there begins anew."""
+        copied = np.zeros(len(ids), dtype=bool)
+        here, there = self.cutoffs[0], other.cutoffs[0]
+        known = np.flatnonzero((ids[:here] >= 0) & (ids[:here] < there))
+        copied[known] = True
+        for name in ("output.head.weight", "output.head.bias"):
+            params[name][known] = other_params[name][ids[known]]
+        for tail, its in zip(self._tails(params), other._tails(other_params), strict=False):
+            for name in ("output.head.weight", "output.head.bias"):
+                params[name][tail.entry] = other_params[name][its.entry]
+            np.copyto(params[tail.projection], other_params[its.projection])
+            known = tail.start + np.flatnonzero((ids[tail.start :] >= its.start) & (ids[tail.start :] < its.stop))
+            known = known[known < tail.stop]
+            copied[known] = True
+            params[tail.weight][known - tail.start] = other_params[its.weight][ids[known] - its.start]
+        return copied
 
-    @staticmethod
-    def _blocks(params: Mapping[str, Array], hidden: Array) -> list[slice]:
-        size = max(1, BLOCK // len(params["output.bias"]))
-        return [slice(start, start + size) for start in range(0, len(hidden), size)]
+    def _tails(self, params: Mapping[str, Array]) -> list[_Tail]:
+        tails = []
+        for i, start in enumerate(self.cutoffs):
+            projection, weight = f"output.tail.{i}.0.weight", f"output.tail.{i}.1.weight"
+            tails.append(_Tail(start, start + len(params[weight]), self.cutoffs[0] + i, projection, weight))
+        return tails
 
 
-OUTPUTS: dict[str, Output] = {"softmax": Softmax()}
+def tail_width(hidden_size: int, div_value: float, i: int) -> int:
+    """Dimensions of tail i: H // div_value^(i+1), as in PyTorch."""
+    return int(hidden_size // div_value ** (i + 1))
+
+
+def _assigned(targets: Array, tails: list[_Tail]) -> tuple[Array, list[Array]]:
+    """What the head is to predict, the token or the entry of its tail (N,); and the rows that belong to each tail."""
+    in_head = targets.copy()
+    rows_of_tails = [np.flatnonzero((targets >= tail.start) & (targets < tail.stop)) for tail in tails]
+    for tail, rows in zip(tails, rows_of_tails, strict=True):
+        in_head[rows] = tail.entry
+    return in_head, rows_of_tails
+
+
+OUTPUTS: dict[str, type[Any]] = {"softmax": Softmax, "adaptive": AdaptiveSoftmax}

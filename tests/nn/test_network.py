@@ -396,6 +396,9 @@ BAD_VALUES = {
     "activation": ("", "softplus", None, {}),
     "output": ("", "tree", None),
     "bidirectional": (0, 1, None, "no"),
+    "cutoffs": ([4], 4, "4", None, {}),
+    "div_value": (0, 0.5, -4.0, True, "4", None, float("nan"), float("inf")),
+    "tied": (0, 1, None, True),
 }
 
 
