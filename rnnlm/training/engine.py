@@ -20,7 +20,13 @@ class StepResult(NamedTuple):
 
 
 class Engine(Protocol):
-    """Holds parameters and optimizer; runs training steps and evaluations."""
+    """Holds parameters and optimizer; runs training steps and evaluations.
+
+    computing: True while a training step has not changed anything yet, so that it can be given up (see
+    `Trainer.at_rest`). An engine that can not tell leaves it False.
+    """
+
+    computing: bool
 
     def train_step(
         self, batch: Batch, state: Array | None, lr: float, key: tuple[int, ...]

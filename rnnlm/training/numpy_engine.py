@@ -47,6 +47,7 @@ class NumpyEngine:
         self.optimizer = Optimizer(optimizer, network.params)
         self.context, self.clip, self.objective = context, clip, objective
         self.threads = threads
+        self.computing = False
         self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
 
     @SILENT
@@ -66,10 +67,12 @@ class NumpyEngine:
                 f"The state carried from the last batch has the shape {state.shape}; expected {zero.shape}. "
                 "The checkpoint is damaged: train again without --resume."
             )
+        self.computing = True
         work = partial(self._columns, batch, state, key, 1 / batch.tokens)
         parts = list(self._pool.map(work, self._shares(B))) if self._pool else [work(slice(0, B))]
         losses, states, all_grads = zip(*parts, strict=True)
         grads, norm = summed(all_grads, self._in_threads)
+        self.computing = False
         if np.isfinite(norm):
             scale = clipped_scale(norm, self.clip)
             self.optimizer.step(self.network.params, grads, lr, scale, self._in_threads)
