@@ -17,8 +17,9 @@ from rnnlm.errors import CheckpointError, DirectionError, FillingError, Vocabula
 from rnnlm.inference.dynamic import dynamic_nats
 from rnnlm.inference.filling import BLANK, fill_between, fill_forward
 from rnnlm.inference.generation import SamplingOptions, beam_search, sample
-from rnnlm.inference.lines import LineScorer
+from rnnlm.inference.lines import LOGITS, LineScorer
 from rnnlm.inference.mixture import Mixture
+from rnnlm.inference.model import read_prefix
 from rnnlm.inference.scoring import sequence_totals
 from rnnlm.nn.bidirectional import BidirectionalNetwork
 from rnnlm.nn.network import Network, NetworkConfig
@@ -273,15 +274,28 @@ class LanguageModel:
         known = self.vocabulary.encode(tokens) != UNK
         return list(dict.fromkeys(token for token, is_known in zip(tokens, known, strict=True) if not is_known))
 
-    def render(self, ids: Any) -> str:
+    def render(self, ids: Iterable[Any]) -> str:
         """Text of ids; </s> is a line's end."""
-        lines: list[list[str]] = [[]]
-        for each in ids:
-            if each == EOS:
-                lines.append([])
-            elif each != BOS:
-                lines[-1].append(self.vocabulary.token(int(each)))
-        return "\n".join(self.tokenizer.join(line) for line in lines)
+        return "".join(self.pieces(ids))
+
+    def pieces(self, ids: Iterable[Any]) -> Iterator[str]:
+        """The text that each id but <s> adds, given out before the next is asked for; together, what they render as."""
+        source = (int(each) for each in ids if each != BOS)
+        line_ended = True
+
+        def line() -> Iterator[str]:
+            nonlocal line_ended
+            for each in source:
+                if each == EOS:
+                    line_ended = True
+                    return
+                yield self.vocabulary.token(each)
+
+        while line_ended:
+            line_ended = False
+            yield from self.tokenizer.pieces(line())
+            if line_ended:
+                yield "\n"
 
     def never_generated(self) -> list[int]:
         """Ids that are no text: <s>, <unk>, and </s> where lines do not end with it."""
@@ -293,8 +307,7 @@ class LanguageModel:
         """The k most probable next tokens. Probabilities are the model's own; <unk> is left out of the ranking."""
         import numpy as np
 
-        prefix = np.concatenate([[BOS], self.encode(text)])[:, None]
-        log_probabilities, _ = self.causal.next_log_probabilities(prefix, self.causal.zero_state(1))
+        log_probabilities, _ = read_prefix(self.causal, np.concatenate([[BOS], self.encode(text)]))
         return Prediction(text, self._ranked(log_probabilities[0], k))
 
     def predict_each(self, text: str, k: int = 1) -> list[Prediction]:
@@ -302,12 +315,14 @@ class LanguageModel:
         import numpy as np
 
         ids = self.encode(text)
-        prefix = np.concatenate([[BOS], ids])[:, None]
-        log_probabilities, _ = self.causal.log_probabilities(prefix, self.causal.zero_state(1))
         tokens = ["<s>", *(map(self._shown, ids) if self.context == "stream" else self.tokens(text))]
-        return [
-            Prediction(token, self._ranked(row[0], k)) for token, row in zip(tokens, log_probabilities, strict=True)
-        ]
+        prefix = np.concatenate([[BOS], ids])[:, None]
+        window, state = max(1, LOGITS // len(self.vocabulary)), self.causal.zero_state(1)
+        ranked: list[list[Candidate]] = []
+        for start in range(0, len(prefix), window):
+            log_probabilities, state = self.causal.log_probabilities(prefix[start : start + window], state)
+            ranked += (self._ranked(row[0], k) for row in log_probabilities)
+        return [Prediction(token, candidates) for token, candidates in zip(tokens, ranked, strict=True)]
 
     def _shown(self, token_id: int) -> str:
         return self.vocabulary.token(int(token_id))

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from rnnlm.inference.generation import largest
 from rnnlm.inference.model import Array, SequenceModel
 from rnnlm.nn.bidirectional import BidirectionalNetwork
 from rnnlm.text.batches import SentenceBatches
@@ -90,9 +91,7 @@ def fill_between(network: BidirectionalNetwork, ids: Sequence[int], width: int, 
 
 def _best(scores: Array, width: int) -> tuple[Array, Array]:
     """Row and column of the `width` largest finite scores, best first."""
-    order = np.argsort(-scores, axis=None, kind="stable")[:width]
-    order = order[np.isfinite(scores.reshape(-1)[order])]
-    rows, columns = np.unravel_index(order, scores.shape)
+    rows, columns = np.unravel_index(largest(scores, width), scores.shape)
     return rows, columns
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rnnlm.inference.model import Array, SequenceModel
+from rnnlm.inference.model import Array, SequenceModel, read_prefix
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,12 @@ def next_distribution(log_probabilities: Array, options: SamplingOptions, seen: 
         scores = np.where(seen, scores * options.repetition_penalty, scores)
     scores[:, list(never)] = -np.inf
     if options.temperature == 0:
-        best = scores.argmax(axis=1)
-        return np.eye(scores.shape[1])[best]
-    scores /= options.temperature
+        probabilities = np.zeros_like(scores)
+        probabilities[np.arange(len(scores)), scores.argmax(axis=1)] = 1
+        return probabilities
+    scores -= scores.max(axis=1, keepdims=True)  # the best is 0, which no temperature changes
+    with np.errstate(over="ignore"):  # nearly none: all others are -inf then
+        scores /= options.temperature
     if 0 < options.top_k < scores.shape[1]:
         threshold = np.partition(scores, -options.top_k, axis=1)[:, [-options.top_k]]
         scores = np.where(scores >= threshold, scores, -np.inf)
@@ -74,7 +77,7 @@ def sample(
     Yields, step by step, the next id of each text: `end` when it ends there, None after that. A text's draws do not
     depend on when the others end.
     """
-    log_probabilities, state = model.next_log_probabilities(np.array(prefix)[:, None], model.zero_state(1))
+    log_probabilities, state = read_prefix(model, prefix)
     log_probabilities = np.repeat(log_probabilities, count, axis=0)
     state = np.repeat(state, count, axis=-2)
     seen = np.zeros(log_probabilities.shape, dtype=bool)
@@ -108,18 +111,16 @@ def beam_search(
     """
     beams: list[tuple[list[int], float]] = [([], 0.0)]
     complete: list[tuple[list[int], float]] = []
-    log_probabilities, state = model.next_log_probabilities(np.array(prefix)[:, None], model.zero_state(1))
+    log_probabilities, state = read_prefix(model, prefix)
     for _ in range(length):
         scores = log_probabilities.astype(np.float64)
         scores[:, list(never)] = -np.inf
         scores += np.array([[score] for _, score in beams])
-        order = np.argsort(-scores, axis=None, kind="stable")[: 2 * width]
+        order = largest(scores, 2 * width)
         grown: list[tuple[list[int], float]] = []
         parents: list[int] = []
         for parent, token in zip(*np.unravel_index(order, scores.shape), strict=True):
             candidate = ([*beams[parent][0], int(token)], float(scores[parent, token]))
-            if not np.isfinite(candidate[1]):
-                continue
             if token == end:
                 complete.append(candidate)
             elif len(grown) < width:
@@ -133,3 +134,13 @@ def beam_search(
         last = np.array([[ids[-1] for ids, _ in beams]])
         log_probabilities, state = model.next_log_probabilities(last, np.take(state, parents, axis=-2))
     return sorted(complete + beams, key=lambda found: -found[1])[:width]
+
+
+def largest(scores: Array, number: int) -> Array:
+    """Flat places of the `number` largest finite entries at most, the largest first, equal ones in their order."""
+    flat = scores.reshape(-1)
+    least = -np.inf
+    if number < flat.size:  # all of them need not be sorted for that, nor a place be kept for each
+        least = np.partition(flat, flat.size - number)[flat.size - number]
+    places = np.flatnonzero((flat >= least) & np.isfinite(flat))
+    return places[np.argsort(-flat[places], kind="stable")][:number]

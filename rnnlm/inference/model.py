@@ -1,10 +1,13 @@
 """What inference needs of a model: the network has it, and so has anything else that gives probabilities."""
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
+import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
+WINDOW = 1024  # ids of a prefix that are read at a time
 
 
 class SequenceModel(Protocol):
@@ -29,3 +32,14 @@ class SequenceModel(Protocol):
 
     def next_log_probabilities(self, inputs: Array, state: Array) -> tuple[Array, Array]:
         """Log probability of every id after the last input (B, V), and the state after it."""
+
+
+def read_prefix(model: SequenceModel, prefix: Sequence[int] | Array) -> tuple[Array, Array]:
+    """Log probabilities of what follows a row of ids that is not empty, (1, V), and the state after it.
+
+    It is read in windows, so that memory does not grow with its length times the width of a network.
+    """
+    ids, state = np.asarray(prefix)[:, None], model.zero_state(1)
+    for start in range(0, len(ids), WINDOW):
+        log_probabilities, state = model.next_log_probabilities(ids[start : start + WINDOW], state)
+    return log_probabilities, state
