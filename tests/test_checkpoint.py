@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from rnnlm import checkpoint
-from rnnlm.errors import CheckpointError
+from rnnlm.errors import CheckpointError, SavingError
 
 HEADER = {"level": "word", "tokens": ["我", "昨天", "，", "\x00", ""], "seed": 2**100, "lr": 0.1}
 ARRAYS = {
@@ -187,7 +187,7 @@ def test_failure_or_interrupt_leaves_the_old_file_alone(path, monkeypatch, place
     monkeypatch.setattr(os, place, fail)
     with pytest.raises((CheckpointError, KeyboardInterrupt)) as caught:
         checkpoint.save(path, {}, {"new": np.ones(3)})
-    assert caught.type is (CheckpointError if isinstance(error, OSError) else KeyboardInterrupt)
+    assert caught.type is (SavingError if isinstance(error, OSError) else KeyboardInterrupt)
     assert path.read_bytes() == before
     assert list(path.parent.iterdir()) == [path]
 

@@ -3,6 +3,7 @@
 Exit codes: 0 done, 1 an expected failure in one sentence, 2 wrong usage, 130 interrupted (143 terminated) after saving.
 """
 
+import atexit
 import contextlib
 import importlib
 import os
@@ -12,6 +13,8 @@ from typing import Any, NoReturn
 import click
 
 from rnnlm import __version__
+from rnnlm.cli.streams import open_closed_streams
+from rnnlm.cli.terminal import set_up_streams
 from rnnlm.errors import RnnlmError
 
 # Each command's module is imported when the command is used or its own help is asked for: `rnnlm --help` and
@@ -30,8 +33,23 @@ COMMANDS = {
 }
 
 
+INTERRUPTED = 128  # exit codes above it are this and the number of a signal
+MEMORY_USED_UP = "The memory is used up. Use a smaller --batch-size, --hidden-size or --vocab-size."
+
+
+class ReaderGoneError(Exception):
+    """Nobody reads the output any more."""
+
+
 class LazyGroup(click.Group):
     """A group that knows its commands' names and one-line helps without importing them."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; click itself would end the program with exit code 1 where a pipe is closed."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            raise ReaderGoneError from None
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Names in the order in which a new user needs them."""
@@ -53,7 +71,12 @@ class LazyGroup(click.Group):
 
 @click.group(
     cls=LazyGroup,
-    context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "RNNLM", "max_content_width": 120},
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "auto_envvar_prefix": "RNNLM",
+        "max_content_width": 120,
+        "color": True,  # else click would take out of a text what looks like a colour, if it is printed to a pipe
+    },
 )
 @click.version_option(__version__, prog_name="rnnlm")
 def cli() -> None:
@@ -68,31 +91,62 @@ def cli() -> None:
 
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line; turn every expected failure into one sentence and an exit code."""
-    streams: tuple[Any, ...] = (sys.stdin, sys.stdout, sys.stderr)
-    for stream in streams:  # Chinese text under LANG=C or on a Windows code page
-        with contextlib.suppress(AttributeError, ValueError):
-            stream.reconfigure(encoding="utf-8")
-    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+    open_closed_streams()
+    set_up_streams()
+    code = run(sys.argv[1:] if arguments is None else arguments)
+    if code > INTERRUPTED:
+        _leave(code)
+    sys.exit(code)
+
+
+def _leave(code: int) -> NoReturn:
+    """Exit without waiting for the threads that compute what was given up."""
+    atexit._run_exitfuncs()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def run(arguments: list[str]) -> int:
     """Exit code of one command line."""
     try:
         result: Any = cli.main(arguments, prog_name="rnnlm", standalone_mode=False)
-        sys.stdout.flush()
-    except RnnlmError as error:
-        click.echo(f"Error: {error}", err=True)
-        return 1
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except click.ClickException as error:
         error.show()
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         click.echo("Interrupted.", err=True)
         return 130
-    except BrokenPipeError:  # `rnnlm sample | head`: the reader has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (BrokenPipeError, ReaderGoneError, SystemExit):  # `rnnlm sample | head`: the reader has seen enough
+        _forget_output()
         return 0
-    except MemoryError:
-        click.echo("Error: The memory is used up. Use a smaller --batch-size, --hidden-size or --vocab-size.", err=True)
+    except (RnnlmError, MemoryError, OSError, RuntimeError) as error:
+        message = _sentence(error)
+        with contextlib.suppress(BrokenPipeError):
+            click.echo(f"Error: {message}", err=True, color=True)  # as in the settings of `cli`
         return 1
     return result if isinstance(result, int) else 0
+
+
+def _sentence(error: Exception) -> str:
+    """What to say of a failure; one that nobody expected is raised again."""
+    if isinstance(error, RnnlmError):
+        return str(error)
+    if isinstance(error, MemoryError):
+        return MEMORY_USED_UP
+    if isinstance(
+        error, OSError
+    ):  # what files are read and written says so itself; this is a full disk under the output
+        _forget_output()
+        name = "The output" if error.filename is None else str(error.filename)
+        return f"{name} can not be read or written: {error.strerror or error}."
+    if "can't start new thread" in str(error):
+        return "The system starts no more threads: memory or processes are limited. Use --threads 1."
+    raise error
+
+
+def _forget_output() -> None:
+    """Let what is still to be written to stdout go nowhere, or Python would fail once more when it ends."""
+    with contextlib.suppress(AttributeError, OSError, ValueError):  # no stdout, or one without a file
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -3,18 +3,23 @@
 import json
 import os
 import sys
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
 
+from rnnlm.cli.tables import token_cell
+from rnnlm.cli.terminal import json_escaped
 from rnnlm.errors import RnnlmError
 
 if TYPE_CHECKING:
     from rnnlm.language_model import LanguageModel
 
 DEFAULT_MODEL = "rnnlm.npz"
+NORMALIZATION_FORMS: tuple[Literal["NFC", "NFD", "NFKC"], ...] = ("NFC", "NFD", "NFKC")
+NORMALIZED_CHARACTERS = 10_000  # of a text, to find out in which form of Unicode the model knows it
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
@@ -46,6 +51,46 @@ def threads_option(function: Function) -> Function:
         show_default="all cores",
         help="Threads to compute with.",
     )(function)
+
+
+LARGEST_NUMBER = 1e30  # beyond it sums overflow
+
+
+class Number(click.types.FloatParamType):
+    """A number; nan, infinity and what is about as large are none."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The number."""
+        return _finite_number(self, super().convert(value, param, ctx), param, ctx)
+
+
+class NumberRange(click.FloatRange):
+    """A number within bounds; nan, which click lets through every bound, infinity and what is as large are none."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The number."""
+        return _finite_number(self, super().convert(value, param, ctx), param, ctx)
+
+
+def _finite_number(
+    kind: click.ParamType[float], number: float, param: click.Parameter | None, ctx: click.Context | None
+) -> float:
+    if not abs(number) <= LARGEST_NUMBER:
+        kind.fail(f"{number} is no number to compute with; expected one of at most {LARGEST_NUMBER:g}.", param, ctx)
+    return number
+
+
+class Text(click.ParamType[str]):
+    """A text; bytes that are none, which Python passes on as lone surrogates, are refused."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The text."""
+        text = str(value)
+        if any("\ud800" <= character <= "\udfff" for character in text):
+            self.fail("is not valid in the terminal's encoding; expected UTF-8. Put the text into a file.", param, ctx)
+        return text
 
 
 class MixPart(click.ParamType[tuple[str, float | None]]):
@@ -112,7 +157,12 @@ def use_threads(threads: int | None) -> int:
 
 def print_json(value: Any) -> None:
     """One JSON object on a line of its own, as UTF-8; numbers that JSON lacks become null."""
-    click.echo(json.dumps(_finite(value), ensure_ascii=False))
+    click.echo(json_line(value))
+
+
+def json_line(value: Any) -> str:
+    """JSON on one line; what would do something to a terminal is written as an escape, which means the same."""
+    return json_escaped(json.dumps(_finite(value), ensure_ascii=False))
 
 
 def _finite(value: Any) -> Any:
@@ -124,16 +174,24 @@ def _finite(value: Any) -> Any:
 
 
 def read_text_argument(text: str) -> str:
-    """The argument itself, or all of stdin for "-", without the last line end."""
-    if text != "-":
-        return text
+    r"""The argument itself, or all of stdin for "-" without its last line end. \r\n and \r are \n, as in a corpus."""
+    if text == "-":
+        text = _standard_input().removesuffix("\n")
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _standard_input() -> str:
+    from rnnlm.text.sources import standard_input
+
     try:
-        return sys.stdin.buffer.read().decode("utf-8").removesuffix("\n")
+        return standard_input().read().decode("utf-8").removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         raise RnnlmError(
             f"Standard input is not UTF-8: byte 0x{error.object[error.start]:02x} at offset "
             f"{error.start}. Convert it first, for instance with iconv."
         ) from None
+    except (OSError, ValueError) as error:  # ValueError: it was closed
+        raise RnnlmError(f"Standard input can not be read: {getattr(error, 'strerror', None) or error}.") from None
 
 
 def note(message: str) -> None:
@@ -145,5 +203,16 @@ def warn_of_unknown(model: "LanguageModel", text: str) -> None:
     """Name the tokens that the model has never seen."""
     unknown = model.unknown_tokens(text)
     if unknown:
-        shown = " ".join(unknown[:10]) + (" ..." if len(unknown) > 10 else "")
+        shown = " ".join(token_cell(token) for token in unknown[:10]) + (" ..." if len(unknown) > 10 else "")
         note(f"Warning: not in the vocabulary, read as <unk>: {shown}")
+        if form := _better_form(model, text[:NORMALIZED_CHARACTERS]):
+            note(f"More of the text is known in the Unicode normalization form {form}; convert it to that first.")
+
+
+def _better_form(model: "LanguageModel", text: str) -> str | None:
+    """The form in which fewer tokens are unknown, if there is one: accents may be apart, letters of full width."""
+    unknown = len(model.unknown_tokens(text))
+    for form in NORMALIZATION_FORMS:
+        if len(model.unknown_tokens(unicodedata.normalize(form, text))) < unknown:
+            return form
+    return None

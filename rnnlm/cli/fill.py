@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from rnnlm.cli.common import (
+    Text,
     json_option,
     load_model,
     model_option,
@@ -16,7 +17,7 @@ from rnnlm.cli.common import (
 
 
 @click.command()
-@click.argument("text")
+@click.argument("text", type=Text())
 @model_option
 @click.option("-k", type=click.IntRange(1), default=10, show_default=True, help="Number of candidates.")
 @click.option(

@@ -11,8 +11,17 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
-from rnnlm.cli.common import json_option, load_model, note, print_json, read_text_argument, use_threads, warn_of_unknown
-from rnnlm.cli.tables import table, visible
+from rnnlm.cli.common import (
+    Text,
+    json_option,
+    load_model,
+    note,
+    print_json,
+    read_text_argument,
+    use_threads,
+    warn_of_unknown,
+)
+from rnnlm.cli.tables import table, token_cell
 from rnnlm.errors import CorpusError
 
 if TYPE_CHECKING:
@@ -30,14 +39,7 @@ if TYPE_CHECKING:
 SHOWN_ENTRIES = 16  # vectors and matrices wider than this are abbreviated
 
 
-def _utf8(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
-    """Refuse an argument whose bytes are no text; Python passes such bytes on as lone surrogates."""
-    if value is not None and any("\ud800" <= character <= "\udfff" for character in value):
-        raise click.BadParameter("is not valid in the terminal's encoding; expected UTF-8.")
-    return value
-
-
-text_argument = click.argument("text", callback=_utf8)
+text_argument = click.argument("text", type=Text())
 level_option = click.option(
     "--level",
     type=click.Choice(["auto", "char", "word"]),
@@ -79,7 +81,7 @@ def pairs(text: str, level: str, as_json: bool) -> None:
         for pair in found:
             print_json(pair._asdict())
         return
-    rows = [(number, visible(read), "->", visible(label)) for number, (read, label) in enumerate(found, 1)]
+    rows = [(number, token_cell(read), "->", token_cell(label)) for number, (read, label) in enumerate(found, 1)]
     click.echo(table(rows, ["", "input", "", "label"], "r"))
     tokens = sum(map(len, lines))
     note(f"{_count(tokens, 'token')} in {_count(len(lines), 'sentence')}: {_count(len(found), 'pair')}.")
@@ -159,7 +161,7 @@ def _show_vocabulary(vocabulary: Vocabulary, tokens: list[str]) -> None:
     counts = Counter(tokens)
     rows: list[tuple[int, str, object]] = [(i, vocabulary.token(i), "reserved") for i in range(FIRST)]
     for i in range(FIRST, len(vocabulary)):
-        rows.append((i, visible(vocabulary.token(i)), counts[vocabulary.token(i)]))
+        rows.append((i, token_cell(vocabulary.token(i)), counts[vocabulary.token(i)]))
     click.echo(f"Vocabulary, {len(vocabulary):,} entries:\n")
     click.echo(table(rows, ["id", "token", "count"], "rlr") + "\n")
 
@@ -170,7 +172,7 @@ def _show_one_hots(vectors: list[OneHot], trained: LanguageModel | None) -> None
     name, U = _first_rows(vectors[0].size, trained)
     products = [times_one_hot(U, each) for each in vectors]
     rows = [
-        (visible(each.token), each.id, _abbreviated(each), _numbers(product.product))
+        (token_cell(each.token), each.id, _abbreviated(each), _numbers(product.product))
         for each, product in zip(vectors, products, strict=True)
     ]
     click.echo(table(rows, ["token", "id", "one-hot vector x", "U x"], "lr") + "\n")
@@ -222,7 +224,7 @@ def _verdict_on_columns(vectors: list[OneHot], products: list[Product]) -> str:
     first, product = vectors[0], products[0]
     equal = sum(each.equal for each in products)
     return (
-        f"For {visible(first.token)} (id {first.id}) U x is {_numbers(product.product).strip()}, "
+        f"For {token_cell(first.token)} (id {first.id}) U x is {_numbers(product.product).strip()}, "
         f"and column {first.id} of U is {_numbers(product.column).strip()}.\n"
         f"{equal:,} of {_count(len(products), 'product')}, each multiplied out over all {first.size:,} entries of x, "
         "equal the column of U with the token's id:\nall other columns are multiplied by 0. So the program looks the "
@@ -280,7 +282,7 @@ def _number(word: str) -> float:
     except ValueError:
         if word.startswith("--"):
             raise click.NoSuchOption(word) from None
-        raise click.BadParameter(f"{visible(word)!r} is not a number.", param_hint="NUMBERS") from None
+        raise click.BadParameter(f"{token_cell(word)!r} is not a number.", param_hint="NUMBERS") from None
     if not math.isfinite(value):
         raise click.BadParameter(f"{word!r} is not a finite number.", param_hint="NUMBERS")
     return value
@@ -312,7 +314,7 @@ def _power(value: float) -> str:
 
 
 @lab.command(short_help="Whether back-propagation is right.", context_settings={"show_default": True})
-@click.argument("text", required=False, callback=_utf8)
+@click.argument("text", required=False, type=Text())
 @click.option("--cell", type=click.Choice(["rnn", "gru", "lstm"]), default="rnn", help="Recurrent cell.")
 @click.option(
     "--activation",

@@ -5,15 +5,23 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rnnlm.cli.common import json_option, load_model, model_option, print_json, read_text_argument, warn_of_unknown
-from rnnlm.cli.tables import visible
+from rnnlm.cli.common import (
+    Text,
+    json_option,
+    load_model,
+    model_option,
+    print_json,
+    read_text_argument,
+    warn_of_unknown,
+)
+from rnnlm.cli.tables import token_cell
 
 if TYPE_CHECKING:
     from rnnlm.language_model import Prediction
 
 
 @click.command()
-@click.argument("text")
+@click.argument("text", type=Text())
 @model_option
 @click.option("-k", type=click.IntRange(1), default=10, show_default=True, help="Number of candidates.")
 @click.option("--each", is_flag=True, help="After every token of TEXT; one candidate each unless -k says otherwise.")
@@ -42,10 +50,10 @@ def predict(ctx: click.Context, text: str, model_path: Path, k: int, each: bool,
 
 
 def _show(prediction: "Prediction", each: bool) -> None:
-    shown = [(visible(token), probability) for token, probability in prediction.candidates]
+    shown = [(token_cell(token), probability) for token, probability in prediction.candidates]
     if each:
         ranked = "   ".join(f"{token} {probability:.3f}" for token, probability in shown)
-        click.echo(f"{visible(prediction.context)} -> {ranked}")
+        click.echo(f"{token_cell(prediction.context)} -> {ranked}")
         return
     for token, probability in shown:
         click.echo(f"{probability:8.4f}  {token}")

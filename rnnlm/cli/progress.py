@@ -4,9 +4,12 @@ import json
 import math
 import sys
 import time
+from collections.abc import Callable
+from contextlib import suppress
+from io import FileIO
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any
+from typing import Any
 
 import click
 
@@ -87,33 +90,85 @@ def _loss(nats: float) -> str:
 
 
 class History:
-    """A file of JSON Lines, one object for each evaluation."""
+    """A file of JSON Lines, one object for each evaluation.
 
-    def __init__(self, path: Path | None, append: bool) -> None:
-        """Open the file; a resumed training appends to it.
+    A disk that is full for a while ends no training: what could not be written waits, and comes first the next time.
+    """
+
+    def __init__(self, path: Path | None, resumed_at: int | None) -> None:
+        """Open the file; None writes nothing.
+
+        resumed_at: the step at which a training goes on (None: it is a new one). Its lines are appended. What the run
+        before, if it was killed, wrote of later steps is made anew, so it is cut off, and so is half a line.
 
         Raises:
             TrainingError: it can not be written.
         """
         self._path = path
-        self._file: IO[str] | None = None
+        self._file: FileIO | None = None
+        self._waiting = b""
+        self._failed = False
         if path is not None:
             try:
-                self._file = path.open("a" if append else "w", encoding="utf-8")
+                if resumed_at is not None and path.is_file():
+                    _cut_off(path, resumed_at)
+                self._file = FileIO(path, "w" if resumed_at is None else "a")
             except OSError as error:
                 raise TrainingError(f"--history {path} can not be written: {error.strerror}.") from None
 
-    def write(self, report: Report) -> None:
-        """Append a report; numbers that JSON lacks become null."""
-        if self._file is not None:
-            finite = {
-                key: None if isinstance(value, float) and not math.isfinite(value) else value
-                for key, value in report.history().items()
-            }
-            self._file.write(json.dumps(finite) + "\n")
-            self._file.flush()
+    def __enter__(self) -> "History":
+        """Use as a context manager, which closes the file."""
+        return self
 
-    def close(self) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
         """Close the file."""
         if self._file is not None:
-            self._file.close()
+            with suppress(OSError):
+                self._write_waiting()
+            with suppress(OSError):
+                self._file.close()
+
+    def write(self, report: Report, warn: Callable[[str], None]) -> None:
+        """Append a report; numbers that JSON lacks become null. The first failure is said through `warn`."""
+        if self._file is None:
+            return
+        finite = {
+            key: None if isinstance(value, float) and not math.isfinite(value) else value
+            for key, value in report.history().items()
+        }
+        self._waiting += (json.dumps(finite) + "\n").encode()
+        try:
+            self._write_waiting()
+            self._failed = False
+        except OSError as error:
+            if not self._failed:
+                warn(f"Warning: --history {self._path} can not be written: {error.strerror}. This is tried again.")
+            self._failed = True
+
+    def _write_waiting(self) -> None:
+        assert self._file is not None
+        while self._waiting:
+            self._waiting = self._waiting[self._file.write(self._waiting) or 0 :]
+
+
+def _cut_off(path: Path, step: int) -> None:
+    """Remove from the end of a history the lines of steps after `step`, and half a line; nothing else."""
+    with path.open("r+b") as file:
+        lines = file.read().splitlines(keepends=True)
+        while lines and (_is_torn(lines[-1]) or _step(lines[-1]) > step):
+            lines.pop()
+        file.truncate(sum(map(len, lines)))
+
+
+def _is_torn(line: bytes) -> bool:
+    return not line.endswith(b"\n") and (b'{"step": ').startswith(line[:9])
+
+
+def _step(line: bytes) -> float:
+    """The step of a line of a history; minus infinity of a line that is none."""
+    try:
+        return float(json.loads(line)["step"])
+    except (ValueError, LookupError, TypeError):
+        return -math.inf

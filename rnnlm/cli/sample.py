@@ -1,11 +1,14 @@
 """rnnlm sample: let the model write, printed as it is made."""
 
+from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from rnnlm.cli.common import (
+    NumberRange,
+    Text,
     json_option,
     load_model,
     model_option,
@@ -14,19 +17,25 @@ from rnnlm.cli.common import (
     read_text_argument,
     warn_of_unknown,
 )
+from rnnlm.cli.memory import require_memory
 
 if TYPE_CHECKING:
+    from rnnlm.inference.generation import SamplingOptions
     from rnnlm.language_model import LanguageModel
+
+LONG = 32  # tokens: before that a beam may have all texts in it that there are
+AT_ONCE = 256  # texts that are made side by side at most,
+PROBABILITIES = 1 << 23  # and the numbers that this needs, one for each of them and each token of the vocabulary
 
 
 @click.command()
 @model_option
-@click.option("--prompt", default="", help='Text to continue ("-": stdin).')
+@click.option("--prompt", type=Text(), default="", help='Text to continue ("-": stdin).')
 @click.option("--length", type=click.IntRange(1), default=200, show_default=True, help="New tokens at most.")
 @click.option("--count", type=click.IntRange(1), default=1, show_default=True, help="Number of texts.")
 @click.option(
     "--temperature",
-    type=click.FloatRange(0),
+    type=NumberRange(0),
     default=0.8,
     show_default=True,
     help="Below 1 more careful, above 1 bolder; 0 always takes the most probable.",
@@ -34,13 +43,13 @@ if TYPE_CHECKING:
 @click.option("--top-k", type=click.IntRange(0), default=0, help="Draw from the k most probable only; 0: all.")
 @click.option(
     "--top-p",
-    type=click.FloatRange(0, 1, min_open=True),
+    type=NumberRange(0, 1, min_open=True),
     default=1.0,
     help="Draw from the most probable that together reach this probability.",
 )
 @click.option(
     "--repetition-penalty",
-    type=click.FloatRange(0, min_open=True),
+    type=NumberRange(0, min_open=True),
     default=1.0,
     help="Above 1 makes what was there already less likely.",
 )
@@ -50,7 +59,9 @@ if TYPE_CHECKING:
     default=None,
     help="Instead of drawing, search the most probable texts with a beam of this width.",
 )
-@click.option("--stop", multiple=True, help="End a text where it contains this; may be given several times.")
+@click.option(
+    "--stop", type=Text(), multiple=True, help="End a text where it contains this; may be given several times."
+)
 @click.option(
     "--seed",
     type=click.IntRange(0),
@@ -77,90 +88,120 @@ def sample(
 
     Several texts (--count) are made at once and printed one after the other; the prompt is part of what is printed.
     """
+    if "" in stop:
+        raise click.UsageError("--stop is empty; expected a text to stop at.")
+    if beam and count > beam:
+        raise click.UsageError(f"--count {count} needs a --beam of at least {count}, not {beam}.")
     prompt = read_text_argument(prompt)
     model = load_model(model_path)
     warn_of_unknown(model, prompt)
-    writers = [Writer(model, prompt, stop) for _ in range(count)]
     if beam:
-        if count > beam:
-            raise click.UsageError(f"--count {count} needs a --beam of at least {count}, not {beam}.")
-        found = model.beam(prompt, length, beam, count)
-        for writer, (ids, nats) in zip(writers, found, strict=False):
-            writer.add_all(ids)
-            _show(writer, as_json, {"logprob_nats": nats})
-        if len(found) < count:
-            note(f"Only {len(found)} different texts were found.")
+        _search(model, prompt, length, beam, count, stop, as_json)
         return
-    _draw(model, prompt, writers, (length, temperature, top_k, top_p, repetition_penalty), seed, as_json)
+    from rnnlm.inference.generation import SamplingOptions
+
+    options = SamplingOptions(length, temperature, top_k, top_p, repetition_penalty)
+    _draw(model, prompt, options, seed, count, stop, as_json)
+
+
+def _search(
+    model: "LanguageModel", prompt: str, length: int, beam: int, count: int, stop: tuple[str, ...], as_json: bool
+) -> None:
+    V = len(model.vocabulary)
+    beams = beam if length > LONG else min(beam, V ** (length - 1))
+    require_memory(24 * beams * V, f"A beam of {beam:,} over {V:,} tokens", "Use a smaller --beam.")
+    found = model.beam(prompt, length, beam, count)
+    for ids, nats in found:
+        writer = Writer(model, prompt, stop)
+        for each in ids:
+            writer.add(each)
+        _show(writer, as_json, {"logprob_nats": nats})
+    if len(found) < count:
+        note(f"Only {len(found)} different texts were found.")
 
 
 def _draw(
-    model: "LanguageModel", prompt: str, writers: list["Writer"], shape: Any, seed: int | None, as_json: bool
+    model: "LanguageModel",
+    prompt: str,
+    options: "SamplingOptions",
+    seed: int | None,
+    count: int,
+    stop: tuple[str, ...],
+    as_json: bool,
 ) -> None:
     import numpy as np
 
-    from rnnlm.inference.generation import SamplingOptions
-
     rng = np.random.default_rng(seed)
-    first, live = writers[0], not as_json
-    if live:
-        click.echo(first.take(), nl=False)
-    for drawn in model.sample(prompt, SamplingOptions(*shape), rng, len(writers)):
-        for writer, token in zip(writers, drawn, strict=True):
-            writer.add(token)
-        if live:  # click.echo flushes
-            click.echo(first.take(), nl=False)
-        if all(writer.ended for writer in writers):
-            break
-    if live:
-        click.echo()
-    for writer in writers if as_json else writers[1:]:
-        _show(writer, as_json, {})
+    at_once = max(1, min(AT_ONCE, PROBABILITIES // len(model.vocabulary)))
+    for start in range(0, count, at_once):
+        writers = [Writer(model, prompt, stop) for _ in range(min(at_once, count - start))]
+        live = [] if as_json else writers[:1]
+        for writer in live:
+            click.echo(writer.take(), nl=False)
+        for drawn in model.sample(prompt, options, rng, len(writers)):
+            for writer, token in zip(writers, drawn, strict=True):
+                writer.add(token)
+            for writer in live:  # click.echo flushes
+                click.echo(writer.take(), nl=False)
+            if all(writer.ended for writer in writers):
+                break
+        for writer in writers:
+            _show(writer, as_json, {})
 
 
 def _show(writer: "Writer", as_json: bool, more: dict[str, Any]) -> None:
+    writer.finish()
     if as_json:
-        print_json({"text": writer.text} | more)
+        print_json({"text": writer.take()} | more)
     else:
-        click.echo(writer.text)
+        click.echo(writer.take())
 
 
 class Writer:
-    """One text in the making: ids in, text out, cut at the first stop string."""
+    """One text in the making: ids in, text out, cut at the first stop string. What was taken out is not kept."""
 
     def __init__(self, model: "LanguageModel", prompt: str, stop: tuple[str, ...]) -> None:
-        """Begin with the prompt as it was typed."""
-        self._model, self._prompt, self._stop = model, prompt, stop
-        self._ids = [int(i) for i in model.encode(prompt)]
-        self._rendered_prompt = model.render(self._ids)
-        self.text = prompt
+        """Begin with the prompt as it was typed; what follows is spaced as if they had been rendered together."""
+        self._end, self._stop = model.end, stop
+        self._ids: deque[int] = deque()
+        self._pieces = model.pieces(iter(self._ids.popleft, None))
+        for each in model.encode(prompt):
+            self._piece(int(each))
+        self._ready = [prompt]
+        self._held = ""  # what may be the beginning of a stop string
         self.ended = False
-        self._taken = 0
-
-    def add_all(self, ids: list[int]) -> None:
-        """Add ids until the text ends."""
-        for each in ids:
-            self.add(each)
 
     def add(self, token: int | None) -> None:
         """Add an id; None or an end does nothing more."""
-        if self.ended or token is None or token == self._model.end:
-            self.ended = True
+        if self.ended:
             return
-        self._ids.append(token)
-        if self._model.level == "char":
-            new = self.text[len(self._prompt) :] + self._model.render([token])
-        else:  # the prompt stays as typed; what follows is spaced as if it had been rendered together with it
-            new = self._model.render(self._ids).removeprefix(self._rendered_prompt)
-        places = [place for place in (new.find(stop) for stop in self._stop) if place >= 0]
+        if token is None or token == self._end:
+            self.finish()
+            return
+        self._held += self._piece(token)
+        places = [place for place in (self._held.find(stop) for stop in self._stop) if place >= 0]
         if places:
-            self.ended, new = True, new[: min(places)]
-        self.text = self._prompt + new
+            self._held = self._held[: min(places)]
+            self.finish()
+            return
+        beginnings = (n for stop in self._stop for n in range(len(stop)) if self._held.endswith(stop[:n]))
+        certain = len(self._held) - max(beginnings, default=0)
+        self._ready.append(self._held[:certain])
+        self._held = self._held[certain:]
+
+    def _piece(self, token: int) -> str:
+        """The text that an id adds."""
+        self._ids.append(token)
+        return next(self._pieces)
+
+    def finish(self) -> None:
+        """End the text: what was held back is no beginning of a stop string."""
+        if not self.ended:
+            self._ready.append(self._held)
+            self.ended = True
 
     def take(self) -> str:
-        """What is new since the last call, held back as long as it could be the start of a stop string."""
-        end = len(self.text)
-        if not self.ended:
-            end -= max((n for stop in self._stop for n in range(len(stop)) if self.text.endswith(stop[:n])), default=0)
-        new, self._taken = self.text[self._taken : end], max(end, self._taken)
-        return new
+        """What is certain and was not taken yet."""
+        text = "".join(self._ready)
+        self._ready.clear()
+        return text

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
-from rnnlm.cli.common import json_option, load_model, mix_option, model_option, note
+from rnnlm.cli.common import Text, json_option, load_model, mix_option, model_option, note
 from rnnlm.errors import CorpusError
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ CHUNK = 1 << 14  # characters written at a time
 
 @click.command()
 @click.argument("file", required=False)
-@click.option("--text", multiple=True, help="Score this text instead of a file; repeatable.")
+@click.option("--text", type=Text(), multiple=True, help="Score this text instead of a file; repeatable.")
 @model_option
 @click.option("--tokens", is_flag=True, help="Also every token: probability, rank among all, surprise in bits.")
 @click.option(
@@ -120,11 +120,7 @@ def _layout(
 
 
 def _given_lines(texts: tuple[str, ...]) -> Iterator[str]:
-    from rnnlm.text.lines import damage
-
     for text in texts:
-        if (found := damage(text)) is not None:
-            raise CorpusError(f"--text is not in the terminal's encoding: {found}. Put the text into a file.")
         yield from text.removesuffix("\n").split("\n")
 
 

@@ -3,6 +3,10 @@
 import unicodedata
 from collections.abc import Iterable, Sequence
 
+from rnnlm.cli.terminal import escaped
+
+JOINERS = "\u200c\u200d"  # inside words of Persian and Indian scripts, and inside emoji
+
 
 def display_width(text: str) -> int:
     """Columns that a text takes in a terminal: 2 for a wide character, 0 for a combining one, else 1.
@@ -42,7 +46,28 @@ def _padded(line: Sequence[str], widths: Sequence[int], align: str) -> Iterable[
 
 
 def visible(token: str) -> str:
-    """A token as it can be shown in a line: white space and control characters as their escapes."""
+    r"""A token as it can be shown in a line: white space and what can not be seen as their escapes.
+
+    >>> print(visible("a\tb"), visible("\u200d"), len(visible("👩\u200d🔬")))
+    a\tb \u200d 3
+    """
     if token == " ":
         return "␣"
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in token)
+    if token.isprintable():
+        return token
+    inside = JOINERS if len(token) > 1 else ""  # there they belong to the spelling
+    return "".join(c if c.isprintable() or c in inside else escaped(c) for c in token)
+
+
+def token_cell(token: str) -> str:
+    """A token as it is shown to people: visible, and not longer than fits a line."""
+    return shortened(visible(token))
+
+
+def shortened(text: str, longest: int = 60) -> str:
+    """A text, of a very long one the beginning and how long it is.
+
+    >>> shortened("a" * 1000, 5)
+    'aaaaa… (1,000 characters)'
+    """
+    return text if len(text) <= longest else f"{text[:longest]}… ({len(text):,} characters)"

@@ -3,6 +3,7 @@
 The module itself is light; what it needs of the package is imported when it is used.
 """
 
+import os
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -72,9 +73,19 @@ def make_tokenizer(level: str, segmenter: str, hmm: bool, dictionary: Iterable[A
 
 
 def check_output(output: Path, option: str = "--output") -> None:
-    """Find out before hours of training that the result could not be written."""
-    if not output.absolute().parent.is_dir():
-        raise RnnlmError(f"The folder {output.parent} for {option} does not exist. Create it or choose another.")
+    """Find out before hours of training that the result could not be written; "-" is stdout."""
+    if str(output) == "-":
+        return
+    target = Path(os.path.realpath(output))
+    folder = target.parent
+    if not folder.is_dir():
+        raise RnnlmError(f"The folder {folder} for {option} does not exist. Create it or choose another.")
+    if target.exists() and not target.is_file():
+        raise RnnlmError(f"{output} for {option} is not a file, but a device or a folder. Choose another name.")
+    if target.exists() and not os.access(target, os.W_OK):
+        raise RnnlmError(f"{output} for {option} is write-protected. Make it writable (chmod u+w) or choose another.")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise RnnlmError(f"No file can be written in the folder {folder} for {option}. Choose another folder.")
 
 
 def reading_bar() -> Any:

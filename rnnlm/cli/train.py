@@ -2,24 +2,24 @@
 
 import difflib
 import math
-import signal
+import os
 import tomllib
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import suppress
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
 from rnnlm.cli.common import DEFAULT_MODEL, note, threads_option, use_threads
+from rnnlm.cli.interruptions import Interrupted, Interruptions
 from rnnlm.cli.texts import check_output, reading_bar, text_options
+from rnnlm.errors import RnnlmError, SavingError, TrainingError
 
 if TYPE_CHECKING:
+    from rnnlm.cli.progress import History
+    from rnnlm.cli.saving import Saver
     from rnnlm.cli.training_run import Run
-
-SAVE_SECONDS = 600.0  # at least so often, besides every evaluation
 
 
 class Duration(click.ParamType[float]):
@@ -108,6 +108,13 @@ def _names(parameter: click.Parameter) -> list[str]:
     is_flag=True,
     help="Learn to fill blanks from both sides, instead of predicting what comes next.",
 )
+@click.option(
+    "--softmax",
+    type=click.Choice(["auto", "full", "adaptive"]),
+    default="auto",
+    help="Output layer. adaptive: rare words in clusters, for large vocabularies; auto: adaptive from 8,000 tokens on.",
+)
+@click.option("--tied", is_flag=True, help="One matrix for embedding and output; needs equal sizes, a full softmax.")
 @click.option(
     "--dropout",
     type=click.FloatRange(0, 1, max_open=True),
@@ -217,31 +224,48 @@ def train(
     """
     _check_usage(ctx, resume, init_from, chosen)
     check_output(output)
+    _check_not_a_text(output, [*corpus, *([valid] if valid else [])])
     threads = use_threads(threads)
+    from rnnlm.checkpoint import Reservation
     from rnnlm.cli.progress import History
+    from rnnlm.cli.saving import Saver
     from rnnlm.cli.training_run import Options, Sources, prepare
 
     given = {n: v for n, v in chosen.items() if ctx.get_parameter_source(n) != ParameterSource.DEFAULT}
-    run = prepare(
-        Sources(list(corpus), valid, encoding, reading_bar()),
-        Options(**chosen),
-        threads,
-        resume=output if resume else None,
-        init_from=init_from,
-        init_vocabulary=init_vocabulary,
-        given=given,
-    )
-    _introduce(run, threads, resume)
-    log = History(history, append=resume)
-    try:
-        signal_number = _train(run, output, log)
-    finally:
-        log.close()
-    if signal_number:
-        note(f"Interrupted at step {run.trainer.progress.step:,}; saved {output}. Go on with --resume.")
-        return 128 + signal_number
+    saver: Saver | None = None
+    with Interruptions() as interruptions:
+        try:
+            with Reservation(output) as reservation:
+                run = prepare(
+                    Sources(list(corpus), valid, encoding, reading_bar()),
+                    Options(**chosen),
+                    threads,
+                    resume=output if resume else None,
+                    init_from=init_from,
+                    init_vocabulary=init_vocabulary,
+                    given=given,
+                )
+                _introduce(run, threads, resume)
+                saver = Saver(run, output, reservation, resume)
+                with History(history, run.trainer.progress.step if resume else None) as log:
+                    _train(run, saver, log, interruptions)
+        except Interrupted as error:
+            note(f"Interrupted; {saver.on_disk() if saver else 'nothing was written'}.")
+            return 128 + error.number
+    if interruptions.received:
+        note(f"Interrupted at step {run.trainer.progress.step:,}; {saver.on_disk()}. Go on with --resume.")
+        return 128 + interruptions.received
     _conclude(run, output)
     return 0
+
+
+def _check_not_a_text(output: Path, texts: list[str]) -> None:
+    """Refuse to replace a text by the model that learns from it."""
+    for text in texts:
+        if output.exists() and os.path.exists(text) and os.path.samefile(output, text):
+            raise RnnlmError(
+                f"--output {output} is the text to learn from, and would be replaced. Choose another file."
+            )
 
 
 def _check_usage(ctx: click.Context, resume: bool, init_from: Path | None, chosen: dict[str, Any]) -> None:
@@ -264,9 +288,11 @@ def _introduce(run: "Run", threads: int, resumed: bool) -> None:
     note(f"Vocabulary  {len(model.vocabulary):,} {model.level}s, {coverage}")
     embedding = f"embedding {options.embedding_size}" if options.embedding_size else "one-hot input"
     cell = options.cell.upper() + (f" ({options.activation})" if options.cell == "rnn" else "")
+    cutoffs = ", ".join(f"{cutoff:,}" for cutoff in network.config.cutoffs)
+    layer = f", adaptive softmax cut at {cutoffs}" if cutoffs else ", tied output" if options.tied else ""
     note(
-        f"Network     {cell} {options.num_layers} x {options.hidden_size}, {embedding}, dropout {options.dropout:g}; "
-        f"{network.parameter_count:,} parameters"
+        f"Network     {cell} {options.num_layers} x {options.hidden_size}, {embedding}{layer}, dropout "
+        f"{options.dropout:g}; {network.parameter_count:,} parameters"
     )
     span = f"{options.time:g} s" if options.time else f"{options.epochs:g} epochs"
     note(
@@ -278,47 +304,46 @@ def _introduce(run: "Run", threads: int, resumed: bool) -> None:
         note(f"Resumed     at step {progress.step:,}, epoch {progress.epoch + 1}")
 
 
-@contextmanager
-def _signals() -> Iterator[list[int]]:
-    """Collect the first SIGINT or SIGTERM in the list that is yielded; a second one acts as it always does."""
-    received: list[int] = []
-    previous: dict[int, Any] = {}
-
-    def handler(number: int, frame: FrameType | None) -> None:
-        received.append(number)
-        for each, old in previous.items():
-            signal.signal(each, old)
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        if signal.getsignal(number) != signal.SIG_IGN:  # nohup, or a job in the background
-            previous[number] = signal.signal(number, handler)
-    try:
-        yield received
-    finally:
-        for each, old in previous.items():
-            signal.signal(each, old)
-
-
-def _train(run: "Run", output: Path, log: Any) -> int:
-    """Train to the end or to a signal, whose number is returned (0: none)."""
-    import time
-
+def _train(run: "Run", saver: "Saver", log: "History", interruptions: Interruptions) -> None:
+    """Train to the end or to a signal, and save."""
     from rnnlm.cli.progress import Display
 
-    saved = time.monotonic()
-    with _signals() as received, Display() as display:
-        for report in run.trainer.run():
-            display.show(report)
-            if report.kind != "steps":
-                log.write(report)
-            if received:
-                break
-            due = report.kind == "evaluation" or time.monotonic() - saved > SAVE_SECONDS
-            if due and not run.trainer.done():  # the end is saved below, once
-                run.save(output)
-                saved = time.monotonic()
-        run.save(output)
-    return received[0] if received else 0
+    trainer = run.trainer
+
+    def stop() -> bool:
+        trainer.interrupt()
+        return trainer.at_rest
+
+    with Display() as display:
+        interruptions.asked = stop
+        try:
+            for report in trainer.run():
+                display.show(report)
+                if report.kind != "steps":
+                    log.write(report, display.line)
+                if interruptions.received:
+                    break
+                if (report.kind == "evaluation" or saver.is_due()) and not trainer.done():  # the end is saved below
+                    saver.try_to_save(display)
+        except Interrupted as error:
+            if error.at_once:
+                raise
+        except MemoryError:
+            raise _out_of_memory(trainer.at_rest, saver) from None
+        finally:
+            interruptions.asked = lambda: False
+        saver.finish(display, interruptions)
+
+
+def _out_of_memory(at_rest: bool, saver: "Saver") -> TrainingError:
+    """What to say; where nothing is half done, it is saved first."""
+    if at_rest:
+        with suppress(SavingError):
+            saver.save()
+    return TrainingError(
+        f"The memory is used up; {saver.on_disk()}. Free some and go on with --resume, or train anew with a smaller "
+        "--batch-size, --bptt, --hidden-size or --vocab-size."
+    )
 
 
 def _conclude(run: "Run", output: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -10,10 +11,13 @@ from typing import Any
 import numpy as np
 
 from rnnlm import checkpoint
+from rnnlm.cli.memory import require_memory
 from rnnlm.cli.texts import make_tokenizer
 from rnnlm.errors import CheckpointError, CorpusError, TokenizerError, TrainingError, VocabularyError
 from rnnlm.language_model import LanguageModel, is_parameter, network_of, reads_lines
 from rnnlm.nn.bidirectional import BidirectionalNetwork
+from rnnlm.nn.cells import CELLS
+from rnnlm.nn.clusters import choose_cutoffs
 from rnnlm.nn.network import Network, NetworkConfig
 from rnnlm.nn.numerics import Array
 from rnnlm.nn.optimizers import OPTIMIZERS
@@ -26,6 +30,7 @@ from rnnlm.training.numpy_engine import NumpyEngine
 from rnnlm.training.trainer import Trainer, TrainingConfig
 
 SMALL_TEXT = 200_000  # tokens
+ADAPTIVE_FROM = 8_000  # tokens of a vocabulary, where the full softmax becomes most of the work
 MOST_VALIDATED = 200_000  # tokens of the held-out part: more would tell little more, and cost the training its time
 INIT = 0  # stream of randomness for initial weights, beside those of text.batches and numpy_engine
 
@@ -47,6 +52,8 @@ class Options:
     num_layers: int = 1
     embedding_size: int = 128
     bidirectional: bool = False
+    softmax: str = "auto"
+    tied: bool = False
     dropout: float | None = None
     init: str = "uniform"
     bptt: int | None = None
@@ -66,7 +73,12 @@ class Options:
 
 # What a checkpoint fixes for a run that resumes it or starts from it: another value for one of these is refused.
 TEXT_OPTIONS = ("level", "context", "segmenter", "hmm")
-NETWORK_OPTIONS = ("cell", "activation", "hidden_size", "num_layers", "embedding_size", "bidirectional")
+NETWORK_OPTIONS = (
+    *("cell", "activation", "hidden_size", "num_layers", "embedding_size", "bidirectional"),
+    *("softmax", "tied"),
+)
+# What a checkpoint from the time before these options was trained with.
+BEFORE = {"softmax": "full", "tied": False}
 RUN_OPTIONS = ("min_count", "vocab_size", "init", "bptt", "batch_size", "optimizer", "loss", "valid_fraction", "seed")
 
 
@@ -149,13 +161,16 @@ def prepare(
             "A bidirectional model needs the end of what it reads; --context stream has none. Use --context sentence."
         )
     options = replace(options, level=tokenizer.name, context=context)
+    _check_output_layer(options)  # before the text is read, which may take long
     texts = _read(sources, options, tokenizer, context, _fixed_vocabulary(old, resume, init_vocabulary))
     if old is not None and not resume:
         _check_vocabulary(old, texts.vocabulary, init_vocabulary)
     if resume:
         _check_corpus(header, texts)
-    options = _filled_in(options, len(texts.train))
-    model = LanguageModel(tokenizer, texts.vocabulary, _network(options, texts, old), context)
+    options = _filled_in(options, len(texts.train), len(texts.vocabulary))
+    _check_output_layer(options)  # now that all are known
+    network, notes = _network(options, texts, old)
+    model = LanguageModel(tokenizer, texts.vocabulary, network, context)
     trainer = _trainer(model, texts, options, threads)
     if resume:
         trainer.load_state(header["training"].get("state", {}), arrays, _parameters(arrays))
@@ -171,7 +186,7 @@ def prepare(
         len(texts.valid) if texts.valid is not None else 0,
         texts.coverage,
         sum(corpus.characters for corpus in texts.corpora),
-        [note for corpus in texts.corpora for note in corpus.notes],
+        [*(note for corpus in texts.corpora for note in corpus.notes), *notes],
     )
 
 
@@ -184,6 +199,7 @@ def _adopted(options: Options, given: Mapping[str, Any], old: LanguageModel, sou
     names = {each.name for each in fields(Options)}
     if not isinstance(recorded, dict) or not recorded.keys() <= names:
         raise CheckpointError(f"{source} does not say how it was trained; it can not be resumed or started from.")
+    recorded = BEFORE | recorded
     fixed = [*TEXT_OPTIONS, *NETWORK_OPTIONS, *(RUN_OPTIONS if resumed else ())]
     for name in fixed:
         if given.get(name, "auto") not in ("auto", recorded.get(name)):
@@ -216,8 +232,8 @@ def _text_settings(options: Options, old: LanguageModel | None) -> tuple[Tokeniz
     return tokenizer, options.context or ("stream" if stream else "sentence")
 
 
-def _filled_in(options: Options, train_tokens: int) -> Options:
-    """Options with the open ones chosen to fit the size of the text.
+def _filled_in(options: Options, train_tokens: int, vocabulary_size: int) -> Options:
+    """Options with the open ones chosen to fit the size of the text and of its vocabulary.
 
     A small text is learnt by heart by a large network, so it gets a smaller one, more dropout and smaller batches, of
     which an epoch then has a hundred or more.
@@ -234,7 +250,36 @@ def _filled_in(options: Options, train_tokens: int) -> Options:
     }
     if options.time is None:
         fitting["epochs"] = float(np.clip(round(5e6 / max(1, train_tokens)), 3, 20))
-    return replace(options, **{name: value for name, value in fitting.items() if getattr(options, name) is None})
+    options = replace(options, **{name: value for name, value in fitting.items() if getattr(options, name) is None})
+    if options.softmax == "auto":
+        adaptive = vocabulary_size >= ADAPTIVE_FROM and options.loss == "cross-entropy" and not options.tied
+        options = replace(options, softmax="adaptive" if adaptive else "full")
+    return options
+
+
+def _check_output_layer(options: Options) -> None:
+    """Refuse what the output layer can not do."""
+    if options.softmax == "adaptive" and options.loss != "cross-entropy":
+        raise TrainingError(
+            f"--loss {options.loss} needs the probability of every token in every step, which the adaptive softmax "
+            "saves to compute. Use --softmax full, or --loss cross-entropy."
+        )
+    if options.tied and options.softmax == "adaptive":
+        raise TrainingError(
+            "--tied makes the embedding the matrix of the full softmax; the adaptive one has no such matrix. Use "
+            "--softmax full, or leave --tied out."
+        )
+    if options.tied and options.bidirectional:
+        raise TrainingError(
+            "--tied needs an output as wide as the embedding, but that of a bidirectional network reads two hidden "
+            "states. Leave --tied out."
+        )
+    if options.tied and options.hidden_size not in (None, options.embedding_size):
+        raise TrainingError(
+            f"--tied uses the embedding as the output's matrix, so both must be of one width; --embedding-size is "
+            f"{options.embedding_size} and --hidden-size {options.hidden_size}. Add --embedding-size "
+            f"{options.hidden_size}."
+        )
 
 
 # --- text -------------------------------------------------------------------------------------------------------
@@ -301,11 +346,12 @@ def _check_corpus(header: Mapping[str, Any], texts: _Texts) -> None:
 # --- network ----------------------------------------------------------------------------------------------------
 
 
-def _network(options: Options, texts: _Texts, old: LanguageModel | None) -> Network:
+def _network(options: Options, texts: _Texts, old: LanguageModel | None) -> tuple[Network, list[str]]:
+    """The network to train, and what is worth telling about it."""
     if old is not None and old.vocabulary.tokens == texts.vocabulary.tokens:
         config = old.network.config
         dropout = config.dropout if options.dropout is None else options.dropout
-        return network_of(replace(config, dropout=dropout), old.network.params)
+        return network_of(replace(config, dropout=dropout), old.network.params), []
     assert options.hidden_size is not None
     assert options.dropout is not None
     config = NetworkConfig(
@@ -317,11 +363,38 @@ def _network(options: Options, texts: _Texts, old: LanguageModel | None) -> Netw
         embedding_size=options.embedding_size,
         dropout=options.dropout,
         bidirectional=options.bidirectional,
+        tied=options.tied,
     )
+    if options.softmax == "adaptive":
+        assert options.batch_size is not None
+        assert options.bptt is not None
+        width = config.hidden_size * len(config.directions)
+        cutoffs = choose_cutoffs(texts.counts, width, options.batch_size * options.bptt, config.div_value)
+        config = replace(config, output="adaptive", cutoffs=cutoffs)
+    _refuse_beyond_memory(config, options, len(texts.train))
     rng = np.random.default_rng([options.seed, INIT])
     kind = BidirectionalNetwork if options.bidirectional else Network
     network = kind.initialize(config, rng, options.init, unigram_bias(texts.counts))
-    return network if old is None else _mapped(network, texts.vocabulary, old)
+    return (network, []) if old is None else _mapped(network, texts.vocabulary, old)
+
+
+def _refuse_beyond_memory(config: NetworkConfig, options: Options, train_tokens: int) -> None:
+    """Refuse a training that is too large for the machine.
+
+    Each parameter is there as it is, as it was at its best, and with what the optimizer remembers of it;
+    back-propagation needs the gates of every step.
+    """
+    assert options.batch_size is not None
+    assert options.bptt is not None
+    parameters = sum(math.prod(shape) for shape in config.shapes().values())
+    copies = 2 + len(OPTIMIZERS[options.optimizer].slots)
+    batch = min(options.batch_size * options.bptt, train_tokens)
+    gates = batch * config.num_layers * CELLS[config.cell].gates * config.hidden_size
+    require_memory(
+        (parameters * copies + gates) * np.dtype(np.float32).itemsize,
+        f"A network of {parameters:,} parameters with batches of {options.batch_size:,} x {options.bptt:,} tokens",
+        "Use a smaller --hidden-size, --num-layers, --vocab-size or --batch-size.",
+    )
 
 
 def unigram_bias(counts: Array) -> Array:
@@ -334,20 +407,29 @@ def unigram_bias(counts: Array) -> Array:
     return bias
 
 
-def _mapped(network: Network, vocabulary: Vocabulary, old: LanguageModel) -> Network:
+def _mapped(network: Network, vocabulary: Vocabulary, old: LanguageModel) -> tuple[Network, list[str]]:
     """The new network with the old one's weights, rows of shared tokens carried over by their text."""
     rows = np.concatenate([np.arange(FIRST), old.vocabulary.encode(vocabulary.tokens)])
     known = np.concatenate([np.ones(FIRST, bool), rows[FIRST:] >= FIRST])
+    copied = network.output.take_over(network.params, old.network.output, old.network.params, np.where(known, rows, -1))
     one_hot = not network.config.embedding_size
     for name, array in network.params.items():
+        if name.startswith("output."):
+            continue
         source = old.network.params[name]
-        if name == "embedding.weight" or name.startswith("output."):
+        if name == "embedding.weight":
             array[known] = source[rows[known]]
         elif name == "rnn.weight_ih_l0" and one_hot:
             array[:, known] = source[:, rows[known]]
         else:
             np.copyto(array, source)
-    return network
+    moved = int(known.sum() - copied.sum())
+    if not moved:
+        return network, []
+    return network, [
+        f"{moved:,} of {int(known.sum()) - FIRST:,} shared words are in another cluster of the adaptive softmax than "
+        "before: what predicts them is learnt anew."
+    ]
 
 
 def _trainer(model: LanguageModel, texts: _Texts, options: Options, threads: int) -> Trainer:

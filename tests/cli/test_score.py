@@ -345,7 +345,7 @@ def test_bad_files(word_model, tmp_path, capsys):
     bad = tmp_path / "bad"
     bad.write_bytes("我\n昨天\n".encode() + b"ab\xff\n")
     assert f"Line 3 of {bad}: byte 0xff" in failure(capsys, 1, str(bad), "-m", word_model)
-    assert "--text" in failure(capsys, 1, "--text", "a\udcff", "-m", word_model)
+    assert "--text" in failure(capsys, 2, "--text", "a\udcff", "-m", word_model)
     assert "no encoding" in failure(capsys, 1, str(bad), "--encoding", "klingon", "-m", word_model)
 
 

@@ -1,0 +1,82 @@
+"""Ctrl-C and its relatives: the first one asks a command to end well, the second one ends it at once."""
+
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable
+from types import FrameType, TracebackType
+from typing import Any
+
+# What a terminal, a batch system and a shut-down send; SIGHUP when the terminal is closed, SIGBREAK on Windows.
+SIGNALS = tuple(
+    number for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if (number := getattr(signal, name, None))
+)
+GRACE = 0.5  # seconds that the second signal leaves for removing a file that is half written
+
+
+class Interrupted(KeyboardInterrupt):
+    """A signal asks to leave; `at_once` if it is not the first one."""
+
+    def __init__(self, number: int, at_once: bool) -> None:
+        """Say which signal."""
+        super().__init__(number, at_once)
+        self.number, self.at_once = number, at_once
+
+
+class Interruptions:
+    """Receives the signals while the context is open.
+
+    The first one is asked about: if `asked()` says so, `Interrupted` is raised where the program is, else the program
+    looks at `received` at its next occasion. The second one raises `Interrupted` in any case. Python delivers a signal
+    only between two of its own instructions, and a write to a slow disk is one; so after the second one, a thread to
+    which the system itself reports them ends the process if that has not happened soon.
+    """
+
+    def __init__(self) -> None:
+        """Nothing is installed yet."""
+        self.received = 0  # number of the first signal
+        self.asked: Callable[[], bool] = lambda: True
+        self._previous: dict[int, Any] = {}
+        self._old_wakeup = -1
+
+    def __enter__(self) -> "Interruptions":
+        """Install the handlers; signals that are ignored, as under nohup, stay ignored."""
+        if threading.current_thread() is not threading.main_thread():  # the only one that signals reach
+            return self
+        self._receiver, self._sender = socket.socketpair()
+        self._sender.setblocking(False)
+        threading.Thread(target=self._guard, daemon=True).start()
+        self._old_wakeup = signal.set_wakeup_fd(self._sender.fileno(), warn_on_full_buffer=False)
+        for number in SIGNALS:
+            if signal.getsignal(number) not in (signal.SIG_IGN, None):
+                self._previous[number] = signal.signal(number, self._handle)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Put back the old handlers."""
+        if not self._previous:
+            return
+        for number, old in self._previous.items():
+            signal.signal(number, old)
+        signal.set_wakeup_fd(self._old_wakeup)
+        self._sender.close()
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        first = not self.received
+        self.received = self.received or number
+        if not first or self.asked():
+            raise Interrupted(number, at_once=not first)
+
+    def _guard(self) -> None:
+        """Wait for the second signal, whatever the main thread does; then give that a moment and leave."""
+        count = 0
+        with self._receiver:
+            while numbers := self._receiver.recv(1):
+                count += numbers[0] in SIGNALS
+                if count > 1:
+                    time.sleep(GRACE)
+                    os._exit(128 + numbers[0])

@@ -1,0 +1,93 @@
+"""When a training is saved, and what happens where that fails."""
+
+import time
+from pathlib import Path
+
+from rnnlm.checkpoint import Reservation
+from rnnlm.cli.interruptions import Interruptions
+from rnnlm.cli.progress import Display
+from rnnlm.cli.training_run import Run
+from rnnlm.errors import SavingError
+
+SAVE_SECONDS = 600.0  # at least so often, besides every evaluation
+RETRY_SECONDS = 60.0  # the same while saving fails
+LAST_RETRIES = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)  # seconds to wait at the end of a training that can not be saved
+
+
+class Saver:
+    """Saves a training now and then. A disk that is full for a while costs nothing but a warning."""
+
+    def __init__(self, run: Run, output: Path, reservation: Reservation, resumed: bool) -> None:
+        """Nothing is saved yet; a resumed training is on disk already."""
+        self._run, self._output, self._reservation = run, output, reservation
+        self._path = output.absolute()  # the current folder may be removed and made anew
+        self._began = run.trainer.progress.step
+        self._saved = self._began if resumed else None
+        self._failed = False
+        self._tried = time.monotonic()
+
+    def is_due(self) -> bool:
+        """Whether it is time to save, besides after an evaluation."""
+        return time.monotonic() - self._tried > (RETRY_SECONDS if self._failed else SAVE_SECONDS)
+
+    def save(self) -> None:
+        """Save.
+
+        Raises:
+            SavingError: the file can not be written now.
+        """
+        try:
+            self._reservation.renew()
+            self._run.save(self._path)
+        except MemoryError:
+            raise SavingError(f"{self._output} can not be written: there is no memory left to do it.") from None
+        finally:
+            self._tried = time.monotonic()
+        self._saved = self._run.trainer.progress.step
+
+    def try_to_save(self, display: Display) -> None:
+        """Save, or say that it will be tried again."""
+        try:
+            self.save()
+        except SavingError as error:
+            if not self._failed:
+                display.line(f"Warning: {error} The training goes on and this is tried again; {self.on_disk()}.")
+            self._failed = True
+        else:
+            if self._failed:
+                display.line(f"Saved again: {self.on_disk()}.")
+            self._failed = False
+
+    def finish(self, display: Display, interruptions: Interruptions) -> None:
+        """Save the end of the training; try for a minute, unless somebody wants to leave.
+
+        Raises:
+            SavingError: it can not be saved.
+        """
+        if self._run.trainer.progress.step == self._began and not self._run.trainer.progress.finished:
+            return  # interrupted before anything was learnt: an older file is worth more
+        pauses = iter(LAST_RETRIES)
+        while True:
+            try:
+                self.save()
+                return
+            except SavingError as error:
+                pause = None if interruptions.received else next(pauses, None)
+                if pause is None:
+                    raise SavingError(f"{error} The training is not saved; {self.on_disk()}.") from None
+                if pause == LAST_RETRIES[0]:
+                    display.line(f"Warning: {error} Trying again for {sum(LAST_RETRIES):.0f} s.")
+                _wait(pause, interruptions)
+
+    def on_disk(self) -> str:
+        """What is left if the process ends now."""
+        if self._saved is None:
+            return "nothing of this training is saved"
+        return f"{self._output} holds step {self._saved:,}"
+
+
+def _wait(seconds: float, interruptions: Interruptions) -> None:
+    """Wait, or until a signal comes."""
+    until = time.monotonic() + seconds
+    while not interruptions.received and time.monotonic() < until:
+        time.sleep(0.05)
