@@ -59,12 +59,12 @@ $(VENV)/venv.stamp:
 	@$(PYTHON) -m venv --clear $(VENV)
 	@touch $@
 
-$(VENV)/core.stamp: pyproject.toml $(VENV)/venv.stamp
+$(VENV)/core.stamp: pyproject.toml rnnlm/nn/_kernels.c $(VENV)/venv.stamp
 	@echo '# Installing rnnlm'
 	@$(PIP) -e .
 	@touch $@
 
-$(VENV)/test.stamp $(VENV)/lint.stamp: $(VENV)/%.stamp: pyproject.toml $(VENV)/venv.stamp
+$(VENV)/test.stamp $(VENV)/lint.stamp: $(VENV)/%.stamp: pyproject.toml rnnlm/nn/_kernels.c $(VENV)/venv.stamp
 	@echo '# Installing rnnlm and its $* tools'
 	@$(PIP) -e '.[$*]'
 	@touch $@

@@ -51,15 +51,14 @@ def recurrent(
         gates, lookup_backprop = lookup(weight_ih, x, transposed=True)
     else:
         gates = (x.reshape(T * B, -1) @ weight_ih.T).reshape(T, B, -1)
-    gates += bias_ih
-    y, final, trace = CELLS[cell].forward(gates, weight_hh, bias_hh, state, keep, activation)
+    y, final, trace = CELLS[cell].forward(gates, weight_hh, bias_ih, bias_hh, state, keep, activation)
 
     def backprop(dy: Array, dstate: Array | None = None) -> tuple[Array | None, Array, Grads]:
         deltas = CELLS[cell].backward(dy, np.zeros_like(final) if dstate is None else dstate, trace)
         by_input = deltas.input_gates.reshape(T * B, -1)
         by_hidden = deltas.hidden_gates.reshape(T * B, -1)
         grads = {
-            names["weight_hh"]: by_hidden.T @ trace.previous.reshape(T * B, -1),
+            names["weight_hh"]: by_hidden.T @ trace.previous().reshape(T * B, -1),
             names["bias_ih"]: by_input.sum(axis=0),
             names["bias_hh"]: by_hidden.sum(axis=0),
         }

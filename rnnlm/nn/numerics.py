@@ -36,7 +36,7 @@ def sigmoid(x: Array, out: Array) -> Array:
         np.tanh(out, out=out)
         np.multiply(out, 0.5, out=out)
         return np.add(out, 0.5, out=out)
-    np.negative(x, out=out)
+    np.multiply(x, -1, out=out)  # np.negative of NumPy 2.4 is wrong on columns that lie 16 bytes apart
     np.exp(out, out=out)  # overflow to inf is wanted: 1 / (1 + inf) = 0
     np.add(out, 1, out=out)
     return np.reciprocal(out, out=out)

@@ -267,12 +267,12 @@ def test_the_kind_of_numbers_stays(cell, activation, embedding_size, objective, 
 def test_the_kind_of_numbers_stays_inside_a_cell(cell, activation, dtype):
     rng = np.random.default_rng(2)
     gates, states = CELLS[cell].gates, CELLS[cell].states
-    shapes = ((T, B, gates * H), (gates * H, H), (gates * H,), (states, B, H))
+    shapes = ((T, B, gates * H), (gates * H, H), (gates * H,), (gates * H,), (states, B, H))
     arrays = [rng.normal(size=shape).astype(dtype) for shape in shapes]
     y, final, trace = CELLS[cell].forward(*arrays, np.ones((T, B, 1), dtype), activation)
     gradients = CELLS[cell].backward(np.ones_like(y), np.ones_like(final), trace)
     own = [array for array in trace.own if isinstance(array, np.ndarray)]
-    assert {array.dtype for array in (y, final, trace.previous, *own, *gradients)} == {np.dtype(dtype)}
+    assert {array.dtype for array in (y, final, trace.previous(), *own, *gradients)} == {np.dtype(dtype)}
 
 
 @pytest.mark.parametrize("embedding_size", [0, D])

@@ -96,3 +96,13 @@ def test_softmax_of_extremes(dtype):
     np.testing.assert_allclose(logs[0], [-np.log(2), -2e4 - np.log(2), -np.log(2)], rtol=1e-6)
     np.testing.assert_allclose(logs[1], [-np.log(3)] * 3, rtol=1e-3 if dtype == np.float32 else 1e-12)
     np.testing.assert_array_equal(logs[2], [0, -1e4, -200])  # exact, not cut off where exp gives up
+
+
+@pytest.mark.parametrize("columns", range(1, 9))
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_a_column_among_others_is_like_any_array(name, columns):
+    table = np.random.default_rng(1).normal(size=(5, columns)).astype(np.float32)
+    alone, column = table[:, -1].copy(), table[:, -1:]
+    ACTIVATIONS[name][0](alone, alone)
+    ACTIVATIONS[name][0](column, column)
+    np.testing.assert_array_equal(column[:, 0], alone)

@@ -1,0 +1,427 @@
+/* Fused elementwise work of the recurrent cells: the compiled twins of the functions in gates.py, for float32.
+
+   gates.py says what the arrays are and stays the reference; tests/nn/test_gates.py compares the two. A step of a cell
+   in NumPy is a dozen calls, each of which sweeps over its arrays; here it is one loop, which reads and writes every
+   number once. Nothing is allocated, and Python's lock is released while a loop runs. */
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <stdint.h>
+#include <string.h>
+
+/* The loops are compiled for several processors, and the best version for this one is taken when the module is loaded.
+   Elsewhere they are compiled for what the compiler takes for the least machine. */
+#if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__) && defined(__linux__)
+#define VECTORISED __attribute__((target_clones("arch=skylake-avx512", "arch=haswell", "default")))
+#else
+#define VECTORISED
+#endif
+
+#if defined(__clang__)
+#define INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")
+#elif defined(__GNUC__)
+#define INDEPENDENT _Pragma("GCC ivdep")
+#else
+#define INDEPENDENT
+#endif
+
+#if defined(_MSC_VER)
+#define restrict __restrict
+#endif
+
+/* --- functions of one number ------------------------------------------------------------------------------------- */
+
+static inline float from_bits(uint32_t bits)
+{
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+static inline uint32_t to_bits(float value)
+{
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return bits;
+}
+
+/* e^x = 2^n e^r with n = round(x / ln 2), so that |r| < 0.35, where the term of the series that is left out is below
+   6e-9. Between -87 and 88 neither the result nor its reciprocal leaves the normal numbers; beyond, x is taken for the
+   nearer of them. NaN stays NaN: the comparisons are written so that it passes. */
+static inline float exponential(float x)
+{
+    const float round = 12582912.0f; /* 1.5 * 2^23: what is added to it is rounded to an integer */
+    x = x < -87.0f ? -87.0f : x;
+    x = x > 88.0f ? 88.0f : x;
+    float shifted = x * 1.44269504f + round;
+    float n = shifted - round;
+    float r = x - n * 0.693359375f + n * 2.12194440e-4f; /* ln 2 in two parts, the first of which has few bits */
+    float series = 1.0f / 5040;
+    series = series * r + 1.0f / 720;
+    series = series * r + 1.0f / 120;
+    series = series * r + 1.0f / 24;
+    series = series * r + 1.0f / 6;
+    series = series * r + 0.5f;
+    series = series * r + 1.0f;
+    series = series * r + 1.0f;
+    return series * from_bits((to_bits(shifted) + 127) << 23);
+}
+
+static inline float sigmoid(float x) { return 1.0f / (1.0f + exponential(-x)); }
+
+static inline float hyperbolic_tangent(float x) { return 1.0f - 2.0f / (1.0f + exponential(2.0f * x)); }
+
+/* --- loops over a batch ------------------------------------------------------------------------------------------ */
+
+/* Arguments are those of gates.py; `keep` holds one number for each row, or is NULL. */
+
+enum activation { TANH, SIGMOID, RELU, IDENTITY, UNKNOWN };
+static const char *const ACTIVATIONS[] = {"tanh", "sigmoid", "relu", "identity"};
+
+#define FOR_EACH_ROW for (Py_ssize_t b = 0; b < B; b++)
+#define FOR_EACH_UNIT INDEPENDENT for (Py_ssize_t j = 0; j < H; j++)
+
+#define ARGUMENT(j) (gates[j] + k * product[j] + bias[j])
+
+VECTORISED static void rnn_row(enum activation f, Py_ssize_t H, float k, const float *restrict gates,
+                               const float *restrict product, const float *restrict bias, float *restrict h)
+{
+    if (f == TANH)
+        FOR_EACH_UNIT h[j] = hyperbolic_tangent(ARGUMENT(j));
+    else if (f == SIGMOID)
+        FOR_EACH_UNIT h[j] = sigmoid(ARGUMENT(j));
+    else if (f == RELU)
+        FOR_EACH_UNIT { float a = ARGUMENT(j); h[j] = a < 0 ? 0 : a; }
+    else
+        FOR_EACH_UNIT h[j] = ARGUMENT(j);
+}
+
+VECTORISED static void rnn_row_backward(enum activation f, Py_ssize_t H, float k, const float *restrict dh,
+                                        const float *restrict carried, const float *restrict h, float *restrict delta)
+{
+    if (f == TANH)
+        FOR_EACH_UNIT delta[j] = (dh[j] + k * carried[j]) * (1 - h[j] * h[j]);
+    else if (f == SIGMOID)
+        FOR_EACH_UNIT delta[j] = (dh[j] + k * carried[j]) * (h[j] * (1 - h[j]));
+    else if (f == RELU)
+        FOR_EACH_UNIT delta[j] = h[j] > 0 ? dh[j] + k * carried[j] : 0;
+    else
+        FOR_EACH_UNIT delta[j] = dh[j] + k * carried[j];
+}
+
+VECTORISED static void lstm_row(Py_ssize_t H, float k, float *restrict gates, const float *restrict product,
+                                const float *restrict bias, float *restrict c_previous, float *restrict c,
+                                float *restrict squashed, float *restrict h)
+{
+    FOR_EACH_UNIT
+    {
+        float i = sigmoid(ARGUMENT(j)), f = sigmoid(ARGUMENT(H + j));
+        float g = hyperbolic_tangent(ARGUMENT(2 * H + j)), o = sigmoid(ARGUMENT(3 * H + j));
+        float before = k * c_previous[j];
+        float now = f * before + i * g;
+        float s = hyperbolic_tangent(now);
+        gates[j] = i;
+        gates[H + j] = f;
+        gates[2 * H + j] = g;
+        gates[3 * H + j] = o;
+        c_previous[j] = before;
+        c[j] = now;
+        squashed[j] = s;
+        h[j] = o * s;
+    }
+}
+
+VECTORISED static void lstm_row_backward(Py_ssize_t H, float k, const float *restrict dh,
+                                         const float *restrict carried, const float *restrict gates,
+                                         const float *restrict c_previous, const float *restrict squashed,
+                                         float *restrict dc, float *restrict delta)
+{
+    FOR_EACH_UNIT
+    {
+        float i = gates[j], f = gates[H + j], g = gates[2 * H + j], o = gates[3 * H + j];
+        float s = squashed[j], by_h = dh[j] + k * carried[j];
+        float by_c = k * dc[j] + by_h * o * (1 - s * s);
+        delta[j] = by_c * g * (i * (1 - i));
+        delta[H + j] = by_c * c_previous[j] * (f * (1 - f));
+        delta[2 * H + j] = by_c * i * (1 - g * g);
+        delta[3 * H + j] = by_h * s * (o * (1 - o));
+        dc[j] = by_c * f;
+    }
+}
+
+VECTORISED static void gru_row(Py_ssize_t H, float k, float *restrict gates, const float *restrict product,
+                               const float *restrict bias, const float *restrict previous, float *restrict memory,
+                               float *restrict h)
+{
+    FOR_EACH_UNIT
+    {
+        float r = sigmoid(ARGUMENT(j)), z = sigmoid(ARGUMENT(H + j));
+        float m = k * product[2 * H + j] + bias[3 * H + j];
+        float n = hyperbolic_tangent(gates[2 * H + j] + bias[2 * H + j] + r * m);
+        gates[j] = r;
+        gates[H + j] = z;
+        gates[2 * H + j] = n;
+        memory[j] = m;
+        h[j] = n + z * (k * previous[j] - n);
+    }
+}
+
+VECTORISED static void gru_row_backward(Py_ssize_t H, float k, float k_next, const float *restrict dh,
+                                        const float *restrict carried, const float *restrict gates,
+                                        const float *restrict previous, const float *restrict memory,
+                                        float *restrict direct, float *restrict delta, float *restrict recurrent)
+{
+    FOR_EACH_UNIT
+    {
+        float r = gates[j], z = gates[H + j], n = gates[2 * H + j];
+        float by_h = dh[j] + k_next * (carried[j] + direct[j]);
+        float by_n = by_h * (1 - z) * (1 - n * n);
+        float by_z = by_h * (k * previous[j] - n) * (z * (1 - z));
+        float by_r = by_n * memory[j] * (r * (1 - r));
+        delta[j] = by_r;
+        delta[H + j] = by_z;
+        delta[2 * H + j] = by_n;
+        recurrent[j] = by_r;
+        recurrent[H + j] = by_z;
+        recurrent[2 * H + j] = by_n * r;
+        direct[j] = by_h * z;
+    }
+}
+
+/* --- arguments from Python --------------------------------------------------------------------------------------- */
+
+#define MOST_ARRAYS 10
+
+/* The arrays of a call and their common sizes. */
+struct call {
+    Py_buffer views[MOST_ARRAYS];
+    int count;
+    Py_ssize_t t, T, B, H;
+};
+
+static void release(struct call *call)
+{
+    while (call->count)
+        PyBuffer_Release(&call->views[--call->count]);
+}
+
+/* The numbers of an array of so many float32, from the given one on; NULL, with an error set, if it is another one. */
+static float *numbers(struct call *call, PyObject *array, Py_ssize_t size, Py_ssize_t from)
+{
+    Py_buffer *view = &call->views[call->count];
+    if (PyObject_GetBuffer(array, view, PyBUF_CONTIG) < 0)
+        return NULL;
+    call->count++;
+    if (view->itemsize != sizeof(float) || view->len != size * (Py_ssize_t)sizeof(float)) {
+        PyErr_Format(PyExc_ValueError, "expected an array of %zd float32, found %zd bytes", size, view->len);
+        return NULL;
+    }
+    return (float *)view->buf + from;
+}
+
+/* Start a call: the step t is its first argument, T, B and H are those of the argument `slab`, an array (T, B, H). */
+static int begin(struct call *call, PyObject *const *arguments, Py_ssize_t found, Py_ssize_t expected, int slab)
+{
+    Py_buffer view;
+    if (found != expected) {
+        PyErr_Format(PyExc_TypeError, "expected %zd arguments, found %zd", expected, found);
+        return -1;
+    }
+    if (PyObject_GetBuffer(arguments[slab], &view, PyBUF_CONTIG) < 0)
+        return -1;
+    int rows = view.ndim == 3;
+    if (rows) {
+        call->T = view.shape[0];
+        call->B = view.shape[1];
+        call->H = view.shape[2];
+    }
+    PyBuffer_Release(&view);
+    call->t = PyLong_AsSsize_t(arguments[0]);
+    if (PyErr_Occurred())
+        return -1;
+    if (!rows || call->t < 0 || call->t >= call->T) {
+        PyErr_SetString(PyExc_ValueError, "expected an array of three dimensions and a step within its first one");
+        return -1;
+    }
+    return 0;
+}
+
+/* The array `keep` (T, B, 1), which may be None; *row becomes its row t, or NULL where there is none. */
+static int keep_rows(struct call *call, PyObject *keep, Py_ssize_t t, const float **row)
+{
+    *row = NULL;
+    if (keep == Py_None || t >= call->T)
+        return 0;
+    return (*row = numbers(call, keep, call->T * call->B, t * call->B)) ? 0 : -1;
+}
+
+static enum activation activation_of(PyObject *name)
+{
+    for (int i = 0; i < UNKNOWN; i++)
+        if (PyUnicode_Check(name) && PyUnicode_CompareWithASCIIString(name, ACTIVATIONS[i]) == 0)
+            return (enum activation)i;
+    PyErr_Format(PyExc_ValueError, "%R is no activation that is compiled", name);
+    return UNKNOWN;
+}
+
+#define TAKE(name, argument, size, from)                                                                               \
+    float *name = numbers(&call, argument, size, from);                                                                \
+    if (!name)                                                                                                         \
+    goto failed
+#define TAKE_KEEP(name, argument, step)                                                                                \
+    const float *name;                                                                                                 \
+    if (keep_rows(&call, argument, step, &name) < 0)                                                                   \
+    goto failed
+#define KEPT(keep) (keep ? keep[b] : 1.0f)
+#define DONE                                                                                                           \
+    release(&call);                                                                                                    \
+    Py_RETURN_NONE;                                                                                                    \
+    failed:                                                                                                            \
+    release(&call);                                                                                                    \
+    return NULL
+
+/* rnn_step(t, activation, gates, product, keep, bias, h) */
+static PyObject *rnn_step(PyObject *module, PyObject *const *a, Py_ssize_t found)
+{
+    struct call call = {.count = 0};
+    if (begin(&call, a, found, 7, 2) < 0)
+        return NULL;
+    Py_ssize_t t = call.t, T = call.T, B = call.B, H = call.H;
+    enum activation f = activation_of(a[1]);
+    if (f == UNKNOWN)
+        return NULL;
+    TAKE(gates, a[2], T * B * H, t * B * H);
+    TAKE(product, a[3], B * H, 0);
+    TAKE_KEEP(keep, a[4], t);
+    TAKE(bias, a[5], H, 0);
+    TAKE(h, a[6], (T + 1) * B * H, (t + 1) * B * H);
+    Py_BEGIN_ALLOW_THREADS;
+    FOR_EACH_ROW rnn_row(f, H, KEPT(keep), gates + b * H, product + b * H, bias, h + b * H);
+    Py_END_ALLOW_THREADS;
+    DONE;
+}
+
+/* rnn_step_backward(t, activation, dh, carried, keep, h, delta) */
+static PyObject *rnn_step_backward(PyObject *module, PyObject *const *a, Py_ssize_t found)
+{
+    struct call call = {.count = 0};
+    if (begin(&call, a, found, 7, 2) < 0)
+        return NULL;
+    Py_ssize_t t = call.t, T = call.T, B = call.B, H = call.H;
+    enum activation f = activation_of(a[1]);
+    if (f == UNKNOWN)
+        return NULL;
+    TAKE(dh, a[2], T * B * H, t * B * H);
+    TAKE(carried, a[3], B * H, 0);
+    TAKE_KEEP(keep, a[4], t + 1);
+    TAKE(h, a[5], (T + 1) * B * H, (t + 1) * B * H);
+    TAKE(delta, a[6], T * B * H, t * B * H);
+    Py_BEGIN_ALLOW_THREADS;
+    FOR_EACH_ROW rnn_row_backward(f, H, KEPT(keep), dh + b * H, carried + b * H, h + b * H, delta + b * H);
+    Py_END_ALLOW_THREADS;
+    DONE;
+}
+
+/* lstm_step(t, gates, product, keep, bias, h, c, squashed) */
+static PyObject *lstm_step(PyObject *module, PyObject *const *a, Py_ssize_t found)
+{
+    struct call call = {.count = 0};
+    if (begin(&call, a, found, 8, 7) < 0)
+        return NULL;
+    Py_ssize_t t = call.t, T = call.T, B = call.B, H = call.H;
+    TAKE(gates, a[1], T * B * 4 * H, t * B * 4 * H);
+    TAKE(product, a[2], B * 4 * H, 0);
+    TAKE_KEEP(keep, a[3], t);
+    TAKE(bias, a[4], 4 * H, 0);
+    TAKE(h, a[5], (T + 1) * B * H, (t + 1) * B * H);
+    TAKE(c, a[6], (T + 1) * B * H, (t + 1) * B * H);
+    TAKE(squashed, a[7], T * B * H, t * B * H);
+    Py_BEGIN_ALLOW_THREADS;
+    FOR_EACH_ROW lstm_row(H, KEPT(keep), gates + b * 4 * H, product + b * 4 * H, bias, c - B * H + b * H, c + b * H,
+                          squashed + b * H, h + b * H);
+    Py_END_ALLOW_THREADS;
+    DONE;
+}
+
+/* lstm_step_backward(t, dh, carried, keep, gates, c, squashed, dc, delta) */
+static PyObject *lstm_step_backward(PyObject *module, PyObject *const *a, Py_ssize_t found)
+{
+    struct call call = {.count = 0};
+    if (begin(&call, a, found, 9, 1) < 0)
+        return NULL;
+    Py_ssize_t t = call.t, T = call.T, B = call.B, H = call.H;
+    TAKE(dh, a[1], T * B * H, t * B * H);
+    TAKE(carried, a[2], B * H, 0);
+    TAKE_KEEP(keep, a[3], t + 1);
+    TAKE(gates, a[4], T * B * 4 * H, t * B * 4 * H);
+    TAKE(c_previous, a[5], (T + 1) * B * H, t * B * H);
+    TAKE(squashed, a[6], T * B * H, t * B * H);
+    TAKE(dc, a[7], B * H, 0);
+    TAKE(delta, a[8], T * B * 4 * H, t * B * 4 * H);
+    Py_BEGIN_ALLOW_THREADS;
+    FOR_EACH_ROW lstm_row_backward(H, KEPT(keep), dh + b * H, carried + b * H, gates + b * 4 * H, c_previous + b * H,
+                                   squashed + b * H, dc + b * H, delta + b * 4 * H);
+    Py_END_ALLOW_THREADS;
+    DONE;
+}
+
+/* gru_step(t, gates, product, keep, bias, h, memory) */
+static PyObject *gru_step(PyObject *module, PyObject *const *a, Py_ssize_t found)
+{
+    struct call call = {.count = 0};
+    if (begin(&call, a, found, 7, 6) < 0)
+        return NULL;
+    Py_ssize_t t = call.t, T = call.T, B = call.B, H = call.H;
+    TAKE(gates, a[1], T * B * 3 * H, t * B * 3 * H);
+    TAKE(product, a[2], B * 3 * H, 0);
+    TAKE_KEEP(keep, a[3], t);
+    TAKE(bias, a[4], 4 * H, 0);
+    TAKE(h, a[5], (T + 1) * B * H, (t + 1) * B * H);
+    TAKE(memory, a[6], T * B * H, t * B * H);
+    Py_BEGIN_ALLOW_THREADS;
+    FOR_EACH_ROW gru_row(H, KEPT(keep), gates + b * 3 * H, product + b * 3 * H, bias, h - B * H + b * H, memory + b * H,
+                         h + b * H);
+    Py_END_ALLOW_THREADS;
+    DONE;
+}
+
+/* gru_step_backward(t, dh, carried, keep, gates, h, memory, direct, delta, recurrent) */
+static PyObject *gru_step_backward(PyObject *module, PyObject *const *a, Py_ssize_t found)
+{
+    struct call call = {.count = 0};
+    if (begin(&call, a, found, 10, 1) < 0)
+        return NULL;
+    Py_ssize_t t = call.t, T = call.T, B = call.B, H = call.H;
+    TAKE(dh, a[1], T * B * H, t * B * H);
+    TAKE(carried, a[2], B * H, 0);
+    TAKE_KEEP(keep, a[3], t);
+    TAKE_KEEP(keep_next, a[3], t + 1);
+    TAKE(gates, a[4], T * B * 3 * H, t * B * 3 * H);
+    TAKE(previous, a[5], (T + 1) * B * H, t * B * H);
+    TAKE(memory, a[6], T * B * H, t * B * H);
+    TAKE(direct, a[7], B * H, 0);
+    TAKE(delta, a[8], T * B * 3 * H, t * B * 3 * H);
+    TAKE(recurrent, a[9], T * B * 3 * H, t * B * 3 * H);
+    Py_BEGIN_ALLOW_THREADS;
+    FOR_EACH_ROW gru_row_backward(H, KEPT(keep), KEPT(keep_next), dh + b * H, carried + b * H, gates + b * 3 * H,
+                                  previous + b * H, memory + b * H, direct + b * H, delta + b * 3 * H,
+                                  recurrent + b * 3 * H);
+    Py_END_ALLOW_THREADS;
+    DONE;
+}
+
+/* --- module ------------------------------------------------------------------------------------------------------ */
+
+#define METHOD(name) {#name, (PyCFunction)(void (*)(void))name, METH_FASTCALL, "See gates.py."}
+
+static PyMethodDef methods[] = {
+    METHOD(rnn_step), METHOD(rnn_step_backward), METHOD(lstm_step), METHOD(lstm_step_backward),
+    METHOD(gru_step), METHOD(gru_step_backward), {NULL, NULL, 0, NULL},
+};
+
+static struct PyModuleDef definition = {
+    PyModuleDef_HEAD_INIT, .m_name = "_kernels", .m_doc = "Compiled twins of gates.py.", .m_size = 0,
+    .m_methods = methods,
+};
+
+PyMODINIT_FUNC PyInit__kernels(void) { return PyModuleDef_Init(&definition); }

@@ -1,0 +1,122 @@
+"""The compiled steps are those in NumPy: same numbers, same arrays touched, nothing hidden."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from rnnlm.nn import gates
+from rnnlm.nn.cells import CELLS
+from rnnlm.nn.numerics import ACTIVATIONS
+
+compiled = gates.compiled()
+needs_kernels = pytest.mark.skipif(compiled is None, reason="rnnlm was installed without a C compiler")
+
+T, B = 3, 4
+RESETS = {"no resets": None, "resets": [[1, 0, 1, 1], [0, 1, 1, 0], [1, 1, 0, 1]]}
+STEPS = [
+    *((f"rnn_step{way}", name) for name in ACTIVATIONS for way in ("", "_backward")),
+    *((f"{cell}_step{way}", None) for cell in ("lstm", "gru") for way in ("", "_backward")),
+]
+
+
+def arguments(step, activation, H, keep, scale=1.0):
+    """Arrays of random numbers in the shapes that a step takes, in its order, and t is 1."""
+    rng = np.random.default_rng(1)
+    G = CELLS[step.split("_")[0]].gates
+    keep = None if keep is None else np.array(keep, np.float32)[:, :, None]
+    shapes = {
+        "rnn_step": [(T, B, H), (B, H), "keep", (H,), (T + 1, B, H)],
+        "rnn_step_backward": [(T, B, H), (B, H), "keep", (T + 1, B, H), (T, B, H)],
+        "lstm_step": [(T, B, 4 * H), (B, 4 * H), "keep", (4 * H,), (T + 1, B, H), (T + 1, B, H), (T, B, H)],
+        "lstm_step_backward": [
+            *((T, B, H), (B, H), "keep", (T, B, 4 * H), (T + 1, B, H), (T, B, H), (B, H), (T, B, 4 * H)),
+        ],
+        "gru_step": [(T, B, 3 * H), (B, 3 * H), "keep", (4 * H,), (T + 1, B, H), (T, B, H)],
+        "gru_step_backward": [
+            *((T, B, H), (B, H), "keep", (T, B, 3 * H), (T + 1, B, H), (T, B, H), (B, H)),
+            *((T, B, 3 * H), (T, B, 3 * H)),
+        ],
+    }[step]
+    assert G in (1, 3, 4)
+    arrays = [keep if shape == "keep" else rng.normal(0, scale, shape).astype(np.float32) for shape in shapes]
+    return ([] if activation is None else [activation]) + arrays
+
+
+# What NumPy may use as scratch, by its place: its content is not compared.
+SCRATCH = {"rnn_step": [1], "lstm_step": [1], "gru_step": [1]}
+SCRATCH |= {f"{step}_backward": [1] for step in SCRATCH}
+
+
+@needs_kernels
+@pytest.mark.parametrize("scale", [1.0, 30.0])
+@pytest.mark.parametrize("resets", RESETS)
+@pytest.mark.parametrize("H", [1, 7, 8, 50])
+@pytest.mark.parametrize(("step", "activation"), STEPS)
+def test_the_compiled_step_is_that_in_numpy(step, activation, H, resets, scale):
+    for t in (0, 1, T - 1):
+        plain = arguments(step, activation, H, RESETS[resets], scale)
+        fused = [each.copy() if isinstance(each, np.ndarray) else each for each in plain]
+        with np.errstate(over="ignore"):
+            getattr(gates, step)(t, *plain)
+        getattr(compiled, step)(t, *fused)
+        skipped = [place + (activation is not None) for place in SCRATCH[step]]
+        for place, (ours, theirs) in enumerate(zip(plain, fused, strict=True)):
+            if isinstance(ours, np.ndarray) and place not in skipped:
+                np.testing.assert_allclose(theirs, ours, rtol=1e-5, atol=3e-6 * scale**2, err_msg=f"argument {place}")
+
+
+@needs_kernels
+@pytest.mark.parametrize("name", ["tanh", "sigmoid"])
+def test_the_compiled_functions_are_exact_to_single_precision(name):
+    x = np.concatenate([np.linspace(-100, 100, 200_001), [-np.inf, np.inf, 0.0, -1e30, 1e30]]).astype(np.float32)
+    h = np.zeros((2, 1, len(x)), np.float32)
+    nothing = np.zeros((1, len(x)), np.float32)
+    compiled.rnn_step(0, name, x[None, None].copy(), nothing, None, nothing[0], h)
+    exact = {"tanh": np.tanh, "sigmoid": lambda x: 1 / (1 + np.exp(-x))}[name]
+    with np.errstate(over="ignore"):
+        np.testing.assert_allclose(h[1, 0], exact(x.astype(np.float64)), rtol=0, atol=2e-7)
+
+
+@needs_kernels
+@pytest.mark.parametrize(("step", "activation"), [each for each in STEPS if not each[0].endswith("backward")])
+def test_what_is_no_number_is_not_hidden(step, activation):
+    arrays = arguments(step, activation, 5, None)
+    arrays[1 if activation else 0][1, 2, 3] = np.nan  # among the gates
+    getattr(compiled, step)(1, *arrays)
+    h = arrays[5 if activation else 4]
+    assert np.isnan(h[2, 2, 3])
+    assert np.isnan(h).sum() == 1
+
+
+@needs_kernels
+def test_other_arrays_than_expected_are_refused():
+    good = arguments("lstm_step", None, 5, RESETS["resets"])
+    for place, array in enumerate(good):
+        others = [array.astype(np.float64), array[..., :-1].copy(), np.asfortranarray(array), "abc"]
+        for bad in others[:2] if array.ndim == 1 or array.shape[-1] == 1 else others:
+            with pytest.raises((ValueError, TypeError, BufferError)):
+                compiled.lstm_step(1, *good[:place], bad, *good[place + 1 :])
+    for t in (-1, T, "1", 1 << 80):
+        with pytest.raises((ValueError, TypeError, OverflowError)):
+            compiled.lstm_step(t, *good)
+    with pytest.raises(TypeError):
+        compiled.lstm_step(1, *good[:-1])
+    with pytest.raises(ValueError, match="no activation"):
+        compiled.rnn_step(1, "softplus", *arguments("rnn_step", None, 5, None))
+
+
+def test_double_precision_and_unknown_activations_are_numpys(monkeypatch):
+    assert gates.fastest(np.float64, "tanh") is gates
+    assert gates.fastest(np.float32, "softplus") is gates
+    monkeypatch.setenv("RNNLM_KERNELS", "numpy")
+    assert gates.fastest(np.float32, "tanh") is gates
+
+
+def test_without_the_compiled_module_everything_works():
+    program = "import sys; sys.modules['rnnlm.nn._kernels'] = None\n" + (
+        "import numpy as np\nfrom rnnlm.nn import gates\nassert gates.compiled() is None\n"
+        "assert gates.fastest(np.float32, 'tanh') is gates"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
