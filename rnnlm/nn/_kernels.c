@@ -1,11 +1,12 @@
-/* Fused elementwise work of the recurrent cells: the compiled twins of the functions in gates.py, for float32.
+/* Fused elementwise work: the compiled twins, for float32, of functions in gates.py, numerics.py and optimizers.py.
 
-   gates.py says what the arrays are and stays the reference; tests/nn/test_gates.py compares the two. A step of a cell
-   in NumPy is a dozen calls, each of which sweeps over its arrays; here it is one loop, which reads and writes every
-   number once. Nothing is allocated, and Python's lock is released while a loop runs. */
+   Those say what the arrays are and stay the reference; tests/nn/test_kernels.py compares the two. A step of a cell in
+   NumPy is a dozen calls, each of which sweeps over its arrays; here it is one loop, which reads and writes every number
+   once. Nothing is allocated, and Python's lock is released while a loop runs. */
 
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
+#include <math.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -15,14 +16,6 @@
 #define VECTORISED __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
 #else
 #define VECTORISED
-#endif
-
-#if defined(__clang__)
-#define INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")
-#elif defined(__GNUC__)
-#define INDEPENDENT _Pragma("GCC ivdep")
-#else
-#define INDEPENDENT
 #endif
 
 #if defined(_MSC_VER)
@@ -45,14 +38,11 @@ static inline uint32_t to_bits(float value)
     return bits;
 }
 
-/* e^x = 2^n e^r with n = round(x / ln 2), so that |r| < 0.35, where the term of the series that is left out is below
-   6e-9. Between -87 and 88 neither the result nor its reciprocal leaves the normal numbers; beyond, x is taken for the
-   nearer of them. NaN stays NaN: the comparisons are written so that it passes. */
-static inline float exponential(float x)
+/* For |x| < 88, e^x = 2^n e^r with n = round(x / ln 2), so that |r| < 0.35. Returns e^r - 1, by its series, of which the
+   first term that is left out is below 6e-9 of it; *power becomes 2^n. NaN stays NaN. */
+static inline float reduced(float x, float *power)
 {
     const float round = 12582912.0f; /* 1.5 * 2^23: what is added to it is rounded to an integer */
-    x = x < -87.0f ? -87.0f : x;
-    x = x > 88.0f ? 88.0f : x;
     float shifted = x * 1.44269504f + round;
     float n = shifted - round;
     float r = x - n * 0.693359375f + n * 2.12194440e-4f; /* ln 2 in two parts, the first of which has few bits */
@@ -63,13 +53,34 @@ static inline float exponential(float x)
     series = series * r + 1.0f / 6;
     series = series * r + 0.5f;
     series = series * r + 1.0f;
-    series = series * r + 1.0f;
-    return series * from_bits((to_bits(shifted) + 127) << 23);
+    *power = from_bits((to_bits(shifted) + 127) << 23);
+    return series * r;
+}
+
+/* The comparisons are written so that NaN passes. */
+static inline float limited(float x, float least, float most)
+{
+    x = x < least ? least : x;
+    return x > most ? most : x;
+}
+
+/* Between these limits neither e^x nor its reciprocal leaves the normal numbers. */
+static inline float exponential(float x)
+{
+    float power, less_one = reduced(limited(x, -87.0f, 88.0f), &power);
+    return power * (less_one + 1.0f);
 }
 
 static inline float sigmoid(float x) { return 1.0f / (1.0f + exponential(-x)); }
 
-static inline float hyperbolic_tangent(float x) { return 1.0f - 2.0f / (1.0f + exponential(2.0f * x)); }
+/* tanh(x) = (e^2x - 1) / (e^2x + 1); beyond 10 it is 1 in single precision. e^2x - 1 is made without the cancellation
+   of e^2x with 1, so that small results are as exact as large ones. */
+static inline float hyperbolic_tangent(float x)
+{
+    float power, less_one = reduced(2.0f * limited(x, -10.0f, 10.0f), &power);
+    float e = power * less_one + (power - 1.0f);
+    return e / (e + 2.0f);
+}
 
 /* --- loops over a batch ------------------------------------------------------------------------------------------ */
 
@@ -79,7 +90,7 @@ enum activation { TANH, SIGMOID, RELU, IDENTITY, UNKNOWN };
 static const char *const ACTIVATIONS[] = {"tanh", "sigmoid", "relu", "identity"};
 
 #define FOR_EACH_ROW for (Py_ssize_t b = 0; b < B; b++)
-#define FOR_EACH_UNIT INDEPENDENT for (Py_ssize_t j = 0; j < H; j++)
+#define FOR_EACH_UNIT _Pragma("omp simd") for (Py_ssize_t j = 0; j < H; j++)
 
 #define ARGUMENT(j) (gates[j] + k * product[j] + bias[j])
 
@@ -185,6 +196,41 @@ VECTORISED static void gru_row_backward(Py_ssize_t H, float k, float k_next, con
         recurrent[H + j] = by_z;
         recurrent[2 * H + j] = by_n * r;
         direct[j] = by_h * z;
+    }
+}
+
+/* Arguments are those of numerics.exponentials. */
+VECTORISED static float exponentials_row(Py_ssize_t V, float *restrict logits, const float *restrict bias,
+                                         Py_ssize_t target, float *restrict of_target)
+{
+    float largest = -INFINITY, total = 0;
+    if (bias)
+        _Pragma("omp simd") for (Py_ssize_t j = 0; j < V; j++) logits[j] += bias[j];
+    _Pragma("omp simd reduction(max : largest)") for (Py_ssize_t j = 0; j < V; j++)
+        largest = logits[j] > largest ? logits[j] : largest;
+    *of_target = logits[target] - largest;
+    _Pragma("omp simd reduction(+ : total)") for (Py_ssize_t j = 0; j < V; j++)
+    {
+        float x = logits[j] - largest;
+        float e = exponential(x < -80.0f ? -80.0f : x);
+        logits[j] = e;
+        total += e;
+    }
+    return total;
+}
+
+/* Arguments are those of optimizers.adam_update. */
+VECTORISED static void adam_piece(Py_ssize_t size, float *restrict p, const float *restrict g, float *restrict m,
+                                  float *restrict v, double beta1, double beta2, float rate, float correction,
+                                  float epsilon, float decay)
+{
+    float kept1 = (float)beta1, kept2 = (float)beta2, rest1 = (float)(1 - beta1), rest2 = (float)(1 - beta2);
+    _Pragma("omp simd") for (Py_ssize_t j = 0; j < size; j++)
+    {
+        float mean = kept1 * m[j] + rest1 * g[j], square = kept2 * v[j] + rest2 * (g[j] * g[j]);
+        m[j] = mean;
+        v[j] = square;
+        p[j] = decay * p[j] - rate * (mean / (correction * sqrtf(square) + epsilon));
     }
 }
 
@@ -410,17 +456,86 @@ static PyObject *gru_step_backward(PyObject *module, PyObject *const *a, Py_ssiz
     DONE;
 }
 
+/* exponentials(logits, bias, targets, totals, of_targets) */
+static PyObject *exponentials(PyObject *module, PyObject *const *a, Py_ssize_t found)
+{
+    struct call call = {.count = 0};
+    Py_buffer *view = call.views;
+    Py_ssize_t n, V;
+    if (found != 5) {
+        PyErr_Format(PyExc_TypeError, "expected 5 arguments, found %zd", found);
+        return NULL;
+    }
+    if (PyObject_GetBuffer(a[0], view, PyBUF_CONTIG) < 0)
+        return NULL;
+    call.count = 1;
+    if (view->ndim != 2 || view->itemsize != sizeof(float)) {
+        PyErr_SetString(PyExc_ValueError, "expected logits (n, V) of float32");
+        goto failed;
+    }
+    n = view->shape[0], V = view->shape[1];
+    float *logits = view->buf, *bias = NULL;
+    if (a[1] != Py_None && !(bias = numbers(&call, a[1], V, 0)))
+        goto failed;
+    TAKE(totals, a[3], n, 0);
+    TAKE(of_targets, a[4], n, 0);
+    view = &call.views[call.count];
+    if (PyObject_GetBuffer(a[2], view, PyBUF_CONTIG_RO) < 0)
+        goto failed;
+    call.count++;
+    const int64_t *targets = view->buf;
+    int possible = view->itemsize == sizeof(int64_t) && view->len == n * (Py_ssize_t)sizeof(int64_t);
+    for (Py_ssize_t row = 0; possible && row < n; row++)
+        possible = targets[row] >= 0 && targets[row] < V;
+    if (!possible) {
+        PyErr_SetString(PyExc_ValueError, "expected a target in int64 for each row, each below V");
+        goto failed;
+    }
+    Py_BEGIN_ALLOW_THREADS;
+    for (Py_ssize_t row = 0; row < n; row++)
+        totals[row] = exponentials_row(V, logits + row * V, bias, (Py_ssize_t)targets[row], of_targets + row);
+    Py_END_ALLOW_THREADS;
+    DONE;
+}
+
+/* adam_update(p, g, m, v, scratch, beta1, beta2, rate, correction, epsilon, decay) */
+static PyObject *adam_update(PyObject *module, PyObject *const *a, Py_ssize_t found)
+{
+    struct call call = {.count = 0};
+    double settings[6];
+    if (found != 11) {
+        PyErr_Format(PyExc_TypeError, "expected 11 arguments, found %zd", found);
+        return NULL;
+    }
+    for (int i = 0; i < 6; i++)
+        settings[i] = PyFloat_AsDouble(a[5 + i]);
+    if (PyErr_Occurred())
+        return NULL;
+    Py_ssize_t size = PyObject_Length(a[0]);
+    if (size < 0)
+        return NULL;
+    TAKE(p, a[0], size, 0);
+    TAKE(g, a[1], size, 0);
+    TAKE(m, a[2], size, 0);
+    TAKE(v, a[3], size, 0);
+    Py_BEGIN_ALLOW_THREADS;
+    adam_piece(size, p, g, m, v, settings[0], settings[1], (float)settings[2], (float)settings[3], (float)settings[4],
+               (float)settings[5]);
+    Py_END_ALLOW_THREADS;
+    DONE;
+}
+
 /* --- module ------------------------------------------------------------------------------------------------------ */
 
-#define METHOD(name) {#name, (PyCFunction)(void (*)(void))name, METH_FASTCALL, "See gates.py."}
+#define METHOD(name) {#name, (PyCFunction)(void (*)(void))name, METH_FASTCALL, "See the function of this name in rnnlm.nn."}
 
 static PyMethodDef methods[] = {
     METHOD(rnn_step), METHOD(rnn_step_backward), METHOD(lstm_step), METHOD(lstm_step_backward),
-    METHOD(gru_step), METHOD(gru_step_backward), {NULL, NULL, 0, NULL},
+    METHOD(gru_step), METHOD(gru_step_backward), METHOD(exponentials), METHOD(adam_update), {NULL, NULL, 0, NULL},
 };
 
 static struct PyModuleDef definition = {
-    PyModuleDef_HEAD_INIT, .m_name = "_kernels", .m_doc = "Compiled twins of gates.py.", .m_size = 0,
+    PyModuleDef_HEAD_INIT, .m_name = "_kernels", .m_doc = "Compiled twins of functions in rnnlm.nn.", .m_size = 0,
     .m_methods = methods,
 };
 

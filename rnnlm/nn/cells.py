@@ -32,8 +32,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rnnlm.nn.gates import fastest
+from rnnlm.nn.gates import (
+    gru_step,
+    gru_step_backward,
+    lstm_step,
+    lstm_step_backward,
+    rnn_step,
+    rnn_step_backward,
+)
+from rnnlm.nn.kernels import Function, fastest
 from rnnlm.nn.numerics import Array
+
+COMPILED_ACTIVATIONS = ("tanh", "sigmoid", "relu", "identity")
 
 
 class Trace(NamedTuple):
@@ -42,7 +52,6 @@ class Trace(NamedTuple):
     h: Array  # (T + 1, B, H) states, slot 0 is the initial one
     weight: Array  # (GH, H)
     keep: Array | None  # (T, B, 1)
-    steps: Any  # the functions of `gates`, or their compiled twins
     own: tuple[Any, ...]  # the cell's own slabs
 
     def previous(self) -> Array:
@@ -79,11 +88,16 @@ def _entering(gradient: Array, keep: Array | None) -> Array:
     return gradient if keep is None else gradient * keep[0]
 
 
+def _of_activation(step: Function, dtype: Any, activation: str) -> Function:
+    """The fastest form of a step of the basic cell: not every activation is compiled."""
+    return fastest(step, dtype) if activation in COMPILED_ACTIVATIONS else step
+
+
 def rnn_forward(
     gates: Array, weight: Array, bias_ih: Array, bias_hh: Array, state: Array, keep: Array | None, activation: str
 ) -> tuple[Array, Array, Trace]:
     """Basic recurrent network: h_t = f(U x_t + b_ih + W h_{t-1} + b_hh)."""
-    steps = fastest(gates.dtype, activation)
+    step = _of_activation(rnn_step, gates.dtype, activation)
     T, B, H = gates.shape
     h = _first_state(T, state[0])
     transposed = np.ascontiguousarray(weight.T)  # h W^T runs a third faster on a contiguous operand
@@ -91,17 +105,18 @@ def rnn_forward(
     product = np.empty((B, H), dtype=gates.dtype)
     for t in range(T):
         np.matmul(h[t], transposed, out=product)
-        steps.rnn_step(t, activation, gates, product, keep, bias, h)
-    return h[1:], h[-1:].copy(), Trace(h, weight, keep, steps, (activation,))
+        step(t, activation, gates, product, keep, bias, h)
+    return h[1:], h[-1:].copy(), Trace(h, weight, keep, (activation,))
 
 
 def rnn_backward(dh: Array, dstate: Array, trace: Trace) -> Gradients:
     """Backward pass of the basic network: delta_t = dE/dh_t * f'(a_t), dE/dh_{t-1} += W^T delta_t."""
     (activation,) = trace.own
+    step = _of_activation(rnn_step_backward, dh.dtype, activation)
     delta = np.empty_like(dh)
     carried = dstate[0].copy()  # dE/dh_t that comes back from step t + 1
     for t in reversed(range(len(dh))):
-        trace.steps.rnn_step_backward(t, activation, dh, carried, trace.keep, trace.h, delta)
+        step(t, activation, dh, carried, trace.keep, trace.h, delta)
         np.matmul(delta[t], trace.weight, out=carried)
     return Gradients(delta, delta, _entering(carried[None], trace.keep))
 
@@ -113,7 +128,7 @@ def lstm_forward(
 
     i, f, o = sigmoid(...), g = tanh(...); c_t = f c_{t-1} + i g; h_t = o tanh(c_t).
     """
-    steps = fastest(gates.dtype, activation)
+    step = fastest(lstm_step, gates.dtype)
     T = len(gates)
     h, c = _first_state(T, state[0]), _first_state(T, state[1])
     squashed = np.empty_like(h[1:])  # tanh(c_t)
@@ -122,8 +137,8 @@ def lstm_forward(
     product = np.empty_like(gates[0])
     for t in range(T):
         np.matmul(h[t], transposed, out=product)
-        steps.lstm_step(t, gates, product, keep, bias, h, c, squashed)
-    return h[1:], np.stack([h[-1], c[-1]]), Trace(h, weight, keep, steps, (gates, c, squashed))
+        step(t, gates, product, keep, bias, h, c, squashed)
+    return h[1:], np.stack([h[-1], c[-1]]), Trace(h, weight, keep, (gates, c, squashed))
 
 
 def lstm_backward(dh: Array, dstate: Array, trace: Trace) -> Gradients:
@@ -133,10 +148,11 @@ def lstm_backward(dh: Array, dstate: Array, trace: Trace) -> Gradients:
     i: dc g i(1-i); f: dc c_{t-1} f(1-f); g: dc i (1-g^2); o: dh tanh(c_t) o(1-o); dc_{t-1} = dc f.
     """
     gates, c, squashed = trace.own
+    step = fastest(lstm_step_backward, dh.dtype)
     delta = np.empty_like(gates)
     carried, dc = dstate[0].copy(), dstate[1].copy()
     for t in reversed(range(len(dh))):
-        trace.steps.lstm_step_backward(t, dh, carried, trace.keep, gates, c, squashed, dc, delta)
+        step(t, dh, carried, trace.keep, gates, c, squashed, dc, delta)
         np.matmul(delta[t], trace.weight, out=carried)
     return Gradients(delta, delta, _entering(np.stack([carried, dc]), trace.keep))
 
@@ -148,7 +164,7 @@ def gru_forward(
 
     r, z = sigmoid(...); m = W_n h_{t-1} + b_hn; n = tanh(U_n x_t + b_in + r m); h_t = (1 - z) n + z h_{t-1}.
     """
-    steps = fastest(gates.dtype, activation)
+    step = fastest(gru_step, gates.dtype)
     T, H = len(gates), state.shape[2]
     h = _first_state(T, state[0])
     memory = np.empty_like(h[1:])  # m_t
@@ -157,8 +173,8 @@ def gru_forward(
     product = np.empty_like(gates[0])
     for t in range(T):
         np.matmul(h[t], transposed, out=product)
-        steps.gru_step(t, gates, product, keep, bias, h, memory)
-    return h[1:], h[-1:].copy(), Trace(h, weight, keep, steps, (gates, memory))
+        step(t, gates, product, keep, bias, h, memory)
+    return h[1:], h[-1:].copy(), Trace(h, weight, keep, (gates, memory))
 
 
 def gru_backward(dh: Array, dstate: Array, trace: Trace) -> Gradients:
@@ -168,11 +184,12 @@ def gru_backward(dh: Array, dstate: Array, trace: Trace) -> Gradients:
     dh_{t-1} = dh z + W^T delta.
     """
     gates, memory = trace.own
+    step = fastest(gru_step_backward, dh.dtype)
     delta, recurrent = np.empty_like(gates), np.empty_like(gates)
     carried = dstate[0].copy()
     direct = np.zeros_like(carried)  # dh z, which goes past the product
     for t in reversed(range(len(dh))):
-        trace.steps.gru_step_backward(t, dh, carried, trace.keep, gates, trace.h, memory, direct, delta, recurrent)
+        step(t, dh, carried, trace.keep, gates, trace.h, memory, direct, delta, recurrent)
         np.matmul(recurrent[t], trace.weight, out=carried)
     np.add(carried, direct, out=carried)
     return Gradients(delta, recurrent, _entering(carried[None], trace.keep))

@@ -1,8 +1,7 @@
 """The elementwise work of one time step of each cell, forward and backward, in few and large in-place ufunc calls.
 
-This is the reference for the compiled twins in `_kernels.c`, which `fastest` takes where they were built and the
-numbers are float32. The functions write in place, allocate nothing but a few numbers, and take whole slabs and the step
-t, with G the number of gates:
+Each function has a compiled twin (see `kernels`). They write in place, allocate nothing but a few numbers, and take
+whole slabs and the step t, with G the number of gates:
 
     gates     (T, B, GH)     U x_t, overwritten with the values of the gates (the basic cell leaves it alone)
     product   (B, GH)        W h_{t-1}, may be overwritten
@@ -19,34 +18,9 @@ backward functions receive
 and write `delta` (T, B, GH), the gradients by the arguments of the gates. The formulas are derived in `cells`.
 """
 
-import os
-import sys
-from types import ModuleType
-from typing import Any
-
 import numpy as np
 
 from rnnlm.nn.numerics import ACTIVATIONS, Array, sigmoid, tanh
-
-COMPILED_ACTIVATIONS = ("tanh", "sigmoid", "relu", "identity")
-
-
-def compiled() -> ModuleType | None:
-    """The module of the compiled twins; None where it was not built, or $RNNLM_KERNELS is "numpy"."""
-    if os.environ.get("RNNLM_KERNELS") == "numpy":
-        return None
-    try:
-        from rnnlm.nn import _kernels
-    except ImportError:
-        return None
-    return _kernels
-
-
-def fastest(dtype: Any, activation: str) -> Any:
-    """What has the functions of this module for a kind of numbers: this module, or its compiled twin."""
-    plain = sys.modules[__name__]
-    fits = dtype == np.float32 and activation in COMPILED_ACTIVATIONS
-    return (compiled() or plain) if fits else plain
 
 
 def rnn_step(t: int, activation: str, gates: Array, product: Array, keep: Array | None, bias: Array, h: Array) -> None:

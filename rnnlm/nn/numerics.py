@@ -98,3 +98,18 @@ def softmax(logits: Array) -> Array:
     np.maximum(logits, SMALLEST_EXPONENT, out=logits)
     np.exp(logits, out=logits)
     return np.divide(logits, logits.sum(axis=-1, keepdims=True), out=logits)
+
+
+def exponentials(logits: Array, bias: Array | None, targets: Array, totals: Array, of_targets: Array) -> None:
+    """Turn logits (n, V), plus a bias (V,), into exp(logit - largest) in place.
+
+    totals (n,) become their sums, of_targets (n,) the differences logit - largest of the targets (n,), int64: with them
+    -log p(target) = log(total) - difference is exact however small p is. Has a compiled twin.
+    """
+    if bias is not None:
+        np.add(logits, bias, out=logits)
+    np.subtract(logits, logits.max(axis=1, keepdims=True), out=logits)
+    of_targets[:] = logits[np.arange(len(targets)), targets]
+    np.maximum(logits, SMALLEST_EXPONENT, out=logits)
+    np.exp(logits, out=logits)
+    logits.sum(axis=1, out=totals)

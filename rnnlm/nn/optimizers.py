@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from rnnlm.nn.gradients import Gradient, Piece, RowGradient, Shares, alone, flat, pieces
+from rnnlm.nn.kernels import fastest
 from rnnlm.nn.numerics import Array
 
 
@@ -75,22 +76,49 @@ def rmsprop(step: Step, p: Array, g: Array, slots: list[Array], scratch: Array) 
 
 def adam(step: Step, p: Array, g: Array, slots: list[Array], scratch: Array) -> None:
     """m = b1 m + (1 - b1) g; v = b2 v + (1 - b2) g^2; p -= lr m^ / (sqrt(v^) + eps), ^ for bias-corrected."""
-    m, v = slots
-    beta1, beta2 = step.settings["betas"]
-    _average(m, beta1, g, scratch, squared=False)
-    _average(v, beta2, g, scratch, squared=True)
-    np.sqrt(v, out=scratch)
-    np.multiply(scratch, (1 - beta2**step.number) ** -0.5, out=scratch)
-    np.add(scratch, step.settings["eps"], out=scratch)
-    np.divide(m, scratch, out=scratch)
-    np.multiply(scratch, step.lr / (1 - beta1**step.number), out=scratch)
-    np.subtract(p, scratch, out=p)
+    _adam(step, p, g, slots, scratch, decay=1.0)
 
 
 def adamw(step: Step, p: Array, g: Array, slots: list[Array], scratch: Array) -> None:
     """p -= lr decay p, then Adam: weight decay that the running averages do not see."""
-    np.multiply(p, 1 - step.lr * step.settings["weight_decay"], out=p)
-    adam(step, p, g, slots, scratch)
+    _adam(step, p, g, slots, scratch, decay=1 - step.lr * step.settings["weight_decay"])
+
+
+def _adam(step: Step, p: Array, g: Array, slots: list[Array], scratch: Array, decay: float) -> None:
+    beta1, beta2 = step.settings["betas"]
+    rate, correction = step.lr / (1 - beta1**step.number), (1 - beta2**step.number) ** -0.5
+    update = fastest(adam_update, p.dtype)
+    m, v = slots
+    update(p, g, m, v, scratch, beta1, beta2, rate, correction, step.settings["eps"], decay)
+
+
+def adam_update(
+    p: Array,
+    g: Array,
+    m: Array,
+    v: Array,
+    scratch: Array,
+    beta1: float,
+    beta2: float,
+    rate: float,
+    correction: float,
+    epsilon: float,
+    decay: float,
+) -> None:
+    """m = b1 m + (1 - b1) g; v = b2 v + (1 - b2) g^2; p = decay p - rate m / (correction sqrt(v) + eps).
+
+    Has a compiled twin, which leaves `scratch` alone.
+    """
+    _average(m, beta1, g, scratch, squared=False)
+    _average(v, beta2, g, scratch, squared=True)
+    np.sqrt(v, out=scratch)
+    np.multiply(scratch, correction, out=scratch)
+    np.add(scratch, epsilon, out=scratch)
+    np.divide(m, scratch, out=scratch)
+    np.multiply(scratch, rate, out=scratch)
+    if decay != 1:
+        np.multiply(p, decay, out=p)
+    np.subtract(p, scratch, out=p)
 
 
 def _average(slot: Array, decay: float, g: Array, scratch: Array, squared: bool) -> None:

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from rnnlm.errors import TrainingError
-from rnnlm.nn.numerics import SMALLEST_EXPONENT, Array, log_softmax
+from rnnlm.nn.kernels import fastest
+from rnnlm.nn.numerics import Array, exponentials, log_softmax
 
 # Logits are made for so many numbers at a time (32 MB of float32): N rows of a large vocabulary would not fit.
 BLOCK = 1 << 23
@@ -92,17 +93,12 @@ LOSSES: dict[str, Callable[[Array, Array, Array, Array, float], float]] = {
 }
 
 
-def _exponentials(logits: Array, targets: Array) -> tuple[Array, Array]:
-    """Turn logits (n, V) into exp(logit - largest) in place; return their sums (n, 1) and -log p(target) (n,).
-
-    -log p is exact however small p is.
-    """
-    np.subtract(logits, logits.max(axis=1, keepdims=True), out=logits)
-    of_targets = logits[np.arange(len(targets)), targets]
-    np.maximum(logits, SMALLEST_EXPONENT, out=logits)
-    np.exp(logits, out=logits)
-    totals = logits.sum(axis=1, keepdims=True)
-    return totals, np.subtract(np.log(totals[:, 0]), of_targets)
+def _exponentials(logits: Array, bias: Array | None, targets: Array) -> tuple[Array, Array]:
+    """Turn logits (n, V) without their bias into exp(logit - largest); return their sums (n, 1) and -log p(target)."""
+    totals = np.empty(len(logits), dtype=logits.dtype)
+    of_targets = np.empty_like(totals)
+    fastest(exponentials, logits.dtype)(logits, bias, targets, totals, of_targets)
+    return totals[:, None], np.subtract(np.log(totals), of_targets)
 
 
 class _Gradients(NamedTuple):
@@ -127,13 +123,12 @@ def _softmax_loss(
     dweight = np.empty_like(weight) if len(hidden) else np.zeros_like(weight)
     dbias = np.zeros(0 if bias is None else len(bias), dtype=weight.dtype)
     total, nats = 0.0, 0.0
+    targets = targets.astype(np.int64)
     for rows in _slices(len(hidden), BLOCK // len(weight)):
         block = hidden[rows] @ weight.T
         for part in _slices(len(block), CHUNK // len(weight)):
             chunk, chunk_targets = block[part], targets[rows][part]
-            if bias is not None:
-                chunk += bias
-            totals, chunk_nats = _exponentials(chunk, chunk_targets)
+            totals, chunk_nats = _exponentials(chunk, bias, chunk_targets)
             total += LOSSES[objective](chunk, totals, chunk_targets, chunk_nats, scale)
             nats += float(chunk_nats.sum(dtype=np.float64))
             if bias is not None:
@@ -149,13 +144,12 @@ def _softmax_loss(
 def _softmax_nats(hidden: Array, weight: Array, bias: Array | None, targets: Array) -> Array:
     """-log p(target) (N,) under softmax(weight h + bias)."""
     nats = np.empty(len(targets), dtype=hidden.dtype)
+    targets = targets.astype(np.int64)
     for rows in _slices(len(hidden), BLOCK // len(weight)):
         block = hidden[rows] @ weight.T
         for part in _slices(len(block), CHUNK // len(weight)):
             chunk, chunk_targets = block[part], targets[rows][part]
-            if bias is not None:
-                chunk += bias
-            nats[rows][part] = _exponentials(chunk, chunk_targets)[1]
+            nats[rows][part] = _exponentials(chunk, bias, chunk_targets)[1]
     return nats
 
 

@@ -1,4 +1,4 @@
-"""The compiled steps are those in NumPy: same numbers, same arrays touched, nothing hidden."""
+"""The compiled twins do what the functions in NumPy do: same numbers, same arrays touched, nothing hidden."""
 
 import subprocess
 import sys
@@ -6,17 +6,16 @@ import sys
 import numpy as np
 import pytest
 
-from rnnlm.nn import gates
-from rnnlm.nn.cells import CELLS
-from rnnlm.nn.numerics import ACTIVATIONS
+from rnnlm.nn import gates, kernels, numerics, optimizers
+from rnnlm.nn.cells import CELLS, COMPILED_ACTIVATIONS
 
-compiled = gates.compiled()
+compiled = kernels.compiled()
 needs_kernels = pytest.mark.skipif(compiled is None, reason="rnnlm was installed without a C compiler")
 
 T, B = 3, 4
 RESETS = {"no resets": None, "resets": [[1, 0, 1, 1], [0, 1, 1, 0], [1, 1, 0, 1]]}
 STEPS = [
-    *((f"rnn_step{way}", name) for name in ACTIVATIONS for way in ("", "_backward")),
+    *((f"rnn_step{way}", name) for name in COMPILED_ACTIVATIONS for way in ("", "_backward")),
     *((f"{cell}_step{way}", None) for cell in ("lstm", "gru") for way in ("", "_backward")),
 ]
 
@@ -70,13 +69,18 @@ def test_the_compiled_step_is_that_in_numpy(step, activation, H, resets, scale):
 @needs_kernels
 @pytest.mark.parametrize("name", ["tanh", "sigmoid"])
 def test_the_compiled_functions_are_exact_to_single_precision(name):
-    x = np.concatenate([np.linspace(-100, 100, 200_001), [-np.inf, np.inf, 0.0, -1e30, 1e30]]).astype(np.float32)
+    x = np.concatenate(
+        [np.linspace(-100, 100, 200_001), np.logspace(-30, 0), [-np.inf, np.inf, 0.0, -1e30, 1e30]]
+    ).astype(np.float32)
     h = np.zeros((2, 1, len(x)), np.float32)
     nothing = np.zeros((1, len(x)), np.float32)
     compiled.rnn_step(0, name, x[None, None].copy(), nothing, None, nothing[0], h)
     exact = {"tanh": np.tanh, "sigmoid": lambda x: 1 / (1 + np.exp(-x))}[name]
     with np.errstate(over="ignore"):
-        np.testing.assert_allclose(h[1, 0], exact(x.astype(np.float64)), rtol=0, atol=2e-7)
+        expected = exact(x.astype(np.float64))
+    np.testing.assert_allclose(h[1, 0], expected, rtol=0, atol=2e-7)
+    near = np.abs(x) < 60
+    np.testing.assert_allclose(h[1, 0][near], expected[near], rtol=5e-7)
 
 
 @needs_kernels
@@ -107,16 +111,60 @@ def test_other_arrays_than_expected_are_refused():
         compiled.rnn_step(1, "softplus", *arguments("rnn_step", None, 5, None))
 
 
-def test_double_precision_and_unknown_activations_are_numpys(monkeypatch):
-    assert gates.fastest(np.float64, "tanh") is gates
-    assert gates.fastest(np.float32, "softplus") is gates
+@needs_kernels
+@pytest.mark.parametrize("scale", [1.0, 100.0])
+@pytest.mark.parametrize("with_bias", [True, False])
+@pytest.mark.parametrize("V", [1, 5, 16, 1003])
+def test_compiled_exponentials_are_those_in_numpy(V, with_bias, scale):
+    rng = np.random.default_rng(1)
+    logits, bias = (rng.normal(0, scale, shape).astype(np.float32) for shape in ((4, V), (V,)))
+    targets = rng.integers(0, V, 4)
+    results = []
+    for function in (numerics.exponentials, compiled.exponentials):
+        found = logits.copy(), np.empty(4, np.float32), np.empty(4, np.float32)
+        function(found[0], bias if with_bias else None, targets, *found[1:])
+        results.append(found)
+    for ours, theirs in zip(*results, strict=True):
+        np.testing.assert_allclose(theirs, ours, rtol=1e-5)
+
+
+@needs_kernels
+def test_an_id_beyond_the_vocabulary_is_refused():
+    row = np.zeros(1, np.float32)
+    for target in (-1, 5, 1 << 40):
+        with pytest.raises(ValueError, match="below V"):
+            compiled.exponentials(np.zeros((1, 5), np.float32), None, np.array([target]), row, row.copy())
+    with pytest.raises(ValueError, match="int64"):
+        compiled.exponentials(np.zeros((1, 5), np.float32), None, np.array([1], np.int32), row, row.copy())
+
+
+@needs_kernels
+@pytest.mark.parametrize("decay", [1.0, 0.99])
+def test_compiled_adam_is_that_in_numpy(decay):
+    rng = np.random.default_rng(1)
+    results = []
+    start = [rng.normal(size=77).astype(np.float32) for _ in range(3)]
+    gradients = [rng.normal(0, 10.0**power, 77).astype(np.float32) for power in (0, -3, 3, -20)]
+    for function in (optimizers.adam_update, compiled.adam_update):
+        p, m, v = (array.copy() for array in start)
+        v = np.square(v)
+        for g in gradients:
+            function(p, g, m, v, np.empty_like(p), 0.9, 0.999, 1e-2, 1.7, 1e-8, decay)
+        results.append((p, m, v))
+    for ours, theirs in zip(*results, strict=True):
+        np.testing.assert_allclose(theirs, ours, rtol=2e-6, atol=1e-7)
+
+
+def test_double_precision_and_functions_without_a_twin_are_numpys(monkeypatch):
+    assert kernels.fastest(gates.lstm_step, np.float64) is gates.lstm_step
+    assert kernels.fastest(numerics.tanh, np.float32) is numerics.tanh
     monkeypatch.setenv("RNNLM_KERNELS", "numpy")
-    assert gates.fastest(np.float32, "tanh") is gates
+    assert kernels.fastest(gates.lstm_step, np.float32) is gates.lstm_step
 
 
 def test_without_the_compiled_module_everything_works():
     program = "import sys; sys.modules['rnnlm.nn._kernels'] = None\n" + (
-        "import numpy as np\nfrom rnnlm.nn import gates\nassert gates.compiled() is None\n"
-        "assert gates.fastest(np.float32, 'tanh') is gates"
+        "import numpy as np\nfrom rnnlm.nn import gates, kernels\nassert kernels.compiled() is None\n"
+        "assert kernels.fastest(gates.gru_step, np.float32) is gates.gru_step"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
