@@ -1,7 +1,13 @@
 """Training tokens per second, beside torch.nn doing the same step: forward, loss, backward, clipping, SGD.
 
 Both sides see the same ids and take turns, a few steps each, so that whatever else the machine does hits both. The
-figure to look at is the median of the ratios. Usage: python benchmarks/training_speed.py [--rounds 5] [--json FILE]
+figure to look at is the median of the ratios.
+
+    python benchmarks/training_speed.py                          compiled kernels, if they were built, and NumPy alone
+    OPENBLAS_NUM_THREADS=2 python benchmarks/training_speed.py --threads 1      threads of BLAS instead of our own
+
+The share of the ceiling is that of the multiplications in the step's matrix products, per second, in those of the best
+product that NumPy makes with all threads: what no form of the step could exceed.
 """
 
 import os
@@ -14,7 +20,9 @@ import json
 import statistics
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,6 +32,7 @@ from rnnlm.nn.network import Network, NetworkConfig
 from rnnlm.text.batches import Batch
 from rnnlm.training.numpy_engine import NumpyEngine
 
+KERNELS = {"compiled": "", "numpy": "numpy"}  # contestants of this package, and their $RNNLM_KERNELS
 CONFIGS = [  # V, H, L, B, T
     (65, 128, 2, 50, 50),
     (65, 512, 2, 50, 50),
@@ -33,16 +42,17 @@ CONFIGS = [  # V, H, L, B, T
 ]
 
 
-def rnnlm_step(cell: str, config: tuple[int, ...], ids: np.ndarray) -> Callable[[], None]:
-    """One training step of this package, embedding as wide as the hidden layer."""
+def rnnlm_step(cell: str, config: tuple[int, ...], ids: np.ndarray, kernels: str, threads: int) -> Callable[[], None]:
+    """One training step of this package, embedding as wide as the hidden layer; kernels: "" (compiled) or "numpy"."""
     V, H, L, B, _ = config
     network = Network.initialize(NetworkConfig(V, cell, "tanh", H, L, H), np.random.default_rng(1))
-    engine = NumpyEngine(network, "sgd", "stream", clip=1.0, threads=THREADS)
+    engine = NumpyEngine(network, "sgd", "stream", clip=1.0, threads=threads)
     batch = Batch(ids[:-1], ids[1:], None, False)
     state = network.zero_state(B)
 
     def step() -> None:
         nonlocal state
+        os.environ["RNNLM_KERNELS"] = kernels
         _, state = engine.train_step(batch, state, 0.1, (1,))
 
     return step
@@ -81,44 +91,83 @@ def seconds(step: Callable[[], None], steps: int) -> float:
     return (time.perf_counter() - started) / steps
 
 
-def compare(cell: str, config: tuple[int, ...], rounds: int) -> dict[str, object]:
+def flops(cell: str, config: tuple[int, ...]) -> int:
+    """Floating-point operations of the matrix products of a step: forward, and twice as many backward."""
+    V, H, L, B, T = config
+    return 3 * 2 * B * T * (L * CELLS[cell].gates * H * (H + H) + V * H)
+
+
+def ceiling(threads: int) -> float:
+    """Most operations per second that NumPy reaches in matrix products, with all threads."""
+    a = np.random.default_rng(0).random((threads, 1024, 1024), dtype=np.float32)
+    out = np.empty_like(a)
+    with ThreadPoolExecutor(threads) as pool:
+
+        def products() -> None:
+            list(pool.map(lambda i: np.matmul(a[i], a[i], out=out[i]), range(threads)))
+
+        return threads * 2 * 1024**3 / min(seconds(products, 2) for _ in range(5))
+
+
+def compare(cell: str, config: tuple[int, ...], arguments: argparse.Namespace) -> dict[str, Any]:
     """Medians over interleaved rounds."""
     V, _, _, B, T = config
     ids = np.random.default_rng(0).integers(3, V, (T + 1, B)).astype(np.int32)
-    ours, theirs = rnnlm_step(cell, config, ids), torch_step(cell, config, ids)
-    steps = max(1, round(0.5 / max(seconds(ours, 2), seconds(theirs, 2))))
-    pairs = [(seconds(ours, steps), seconds(theirs, steps)) for _ in range(rounds)]
+    contestants = {"torch": torch_step(cell, config, ids)}
+    for name, kernels in KERNELS.items():
+        contestants[name] = rnnlm_step(cell, config, ids, kernels, arguments.threads)
+    steps = max(1, round(0.4 / max(seconds(step, 2) for step in contestants.values())))
+    times: dict[str, list[float]] = {name: [] for name in contestants}
+    for _ in range(arguments.rounds):
+        for name, step in contestants.items():
+            times[name].append(seconds(step, steps))
     return {
         "cell": cell,
         "V,H,L,B,T": config,
-        "rnnlm_tokens_per_second": B * T / statistics.median(a for a, _ in pairs),
-        "torch_tokens_per_second": B * T / statistics.median(b for _, b in pairs),
-        "ratio": statistics.median(b / a for a, b in pairs),
+        "tokens_per_second": {name: B * T / statistics.median(each) for name, each in times.items()},
+        "times_as_fast_as_torch": {
+            name: statistics.median(b / a for a, b in zip(times[name], times["torch"], strict=True)) for name in KERNELS
+        },
+        "share_of_ceiling": flops(cell, config) / statistics.median(times[next(iter(KERNELS))]) / arguments.ceiling,
     }
 
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=THREADS, help="columns of the batch are split among them")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     torch.set_num_threads(THREADS)
-    print(f"{THREADS} threads, NumPy {np.__version__}, PyTorch {torch.__version__}")
-    print(f"{'cell':5}{'V, H, L, B, T':>26}{'rnnlm tokens/s':>16}{'torch tokens/s':>16}{'ratio':>8}")
+    arguments.ceiling = ceiling(arguments.threads)
+    blas = os.environ["OPENBLAS_NUM_THREADS"]
+    print(
+        f"{arguments.threads} threads and {blas} of BLAS in each, NumPy {np.__version__}, "
+        f"PyTorch {torch.__version__}; matrix products at {arguments.ceiling / 1e9:.0f} GFLOP/s"
+    )
+    print(f"{'':31}{'tokens/s':>30}{'times torch':>18}{'share of':>10}")
+    print(
+        f"{'cell':5}{'V, H, L, B, T':>26}{'torch':>10}{'compiled':>10}{'NumPy':>10}{'compiled':>10}{'NumPy':>8}"
+        f"{'ceiling':>10}"
+    )
     rows = []
     for config in CONFIGS:
         for cell in CELLS:
-            row = compare(cell, config, arguments.rounds)
+            row = compare(cell, config, arguments)
             rows.append(row)
-            ours, theirs = row["rnnlm_tokens_per_second"], row["torch_tokens_per_second"]
+            speeds, ratios = row["tokens_per_second"], row["times_as_fast_as_torch"]
             print(
-                f"{cell:5}{', '.join(map(str, config)):>26}{ours:16,.0f}{theirs:16,.0f}{row['ratio']:8.2f}", flush=True
+                f"{cell:5}{', '.join(map(str, config)):>26}"
+                + "".join(f"{speeds[name]:10,.0f}" for name in ("torch", *KERNELS))
+                + f"{ratios['compiled']:10.2f}{ratios['numpy']:8.2f}{row['share_of_ceiling']:10.0%}",
+                flush=True,
             )
-    mean = statistics.geometric_mean(float(str(row["ratio"])) for row in rows)
-    print(f"geometric mean of the ratios {mean:.2f}")
+    for name in KERNELS:
+        ratios = [row["times_as_fast_as_torch"][name] for row in rows]
+        print(f"{name}: geometric mean {statistics.geometric_mean(ratios):.2f}, least {min(ratios):.2f}")
     if arguments.json:
-        arguments.json.write_text(json.dumps({"threads": THREADS, "rows": rows, "geometric_mean": mean}, indent=1))
+        arguments.json.write_text(json.dumps({"threads": arguments.threads, "rows": rows}, indent=1))
 
 
 if __name__ == "__main__":
