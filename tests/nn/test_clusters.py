@@ -37,7 +37,7 @@ def cost(cutoffs, counts, hidden_size, rows, div_value, costs):
 @pytest.mark.parametrize(("V", "hidden_size", "rows"), [(12, 64, 50), (25, 256, 1000), (25, 32, 100)])
 def test_no_other_cutoffs_cost_less(V, hidden_size, rows, costs):
     counts = zipf(V)
-    found = choose_cutoffs(counts, hidden_size, rows, 2.0, costs)
+    found = choose_cutoffs(counts, hidden_size, rows, 2.0, costs, slack=1.0)
     every = [
         choice
         for tails in range(1, clusters.MOST_TAILS + 1)
@@ -74,4 +74,14 @@ def test_a_large_vocabulary_gets_a_shortlist_of_most_tokens_and_few_words(V):
     cutoffs = choose_cutoffs(counts, 256, 1000)
     assert len(cutoffs) > 1
     assert cutoffs[0] < V / 5
-    assert counts[: cutoffs[0]].sum() / counts.sum() > 0.4
+    assert counts[: cutoffs[0]].sum() / counts.sum() > 0.5
+
+
+def test_a_longer_shortlist_costs_no_more_than_it_may():
+    counts = zipf(12_000)
+    arguments = (counts, 256, 1000, 4.0, COSTS)
+    cheapest = choose_cutoffs(*arguments, slack=1.0)
+    for slack in (1.1, 1.25, 2.0):
+        longer = choose_cutoffs(*arguments, slack=slack)
+        assert longer[0] > cheapest[0]
+        assert cost(cheapest, *arguments) < cost(longer, *arguments) <= slack * cost(cheapest, *arguments) * (1 + 1e-9)
