@@ -11,15 +11,17 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from rnnlm.cli.common import DEFAULT_MODEL, note, threads_option, use_threads
+from rnnlm.cli.common import DEFAULT_MODEL, NumberRange, note, threads_option, use_threads
 from rnnlm.cli.interruptions import Interrupted, Interruptions
 from rnnlm.cli.texts import check_output, reading_bar, text_options
-from rnnlm.errors import RnnlmError, SavingError, TrainingError
+from rnnlm.errors import RnnlmError, SavingError, TrainingError, shown
 
 if TYPE_CHECKING:
     from rnnlm.cli.progress import History
     from rnnlm.cli.saving import Saver
     from rnnlm.cli.training_run import Run
+
+LARGEST_CONFIG = 1 << 20
 
 
 class Duration(click.ParamType[float]):
@@ -45,18 +47,32 @@ def read_config(ctx: click.Context, param: click.Parameter, value: Path | None) 
     if value is None:
         return
     try:
-        content = tomllib.loads(value.read_text(encoding="utf-8"))
+        with value.open("rb") as file:
+            written = file.read(LARGEST_CONFIG + 1)
+        if len(written) > LARGEST_CONFIG:  # a model, or /dev/zero
+            raise click.UsageError(f"--config {value} is larger than {LARGEST_CONFIG:,} bytes; expected a TOML file.")
+        content = tomllib.loads(written.decode("utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise click.UsageError(f"--config {value} can not be read: {error}.") from None
-    known = {name: p.name for p in ctx.command.params for name in _names(p) if p.name not in ("config", "help")}
+    known = {name: p for p in ctx.command.params for name in _names(p) if p.name not in ("config", "help")}
     settings: dict[str, Any] = {}
     for key, setting in content.items():
         if key not in known:
             near = difflib.get_close_matches(key, known, 1)
             hint = f" Did you mean {near[0]!r}?" if near else ""
             raise click.UsageError(f"--config {value} has the unknown key {key!r}.{hint}")
-        settings[str(known[key])] = setting
+        settings[str(known[key].name)] = _setting(known[key], setting, f"--config {value}, {key}")
     ctx.default_map = {**settings, **(ctx.default_map or {})}
+
+
+def _setting(parameter: click.Parameter, value: Any, place: str) -> Any:
+    """A value of a configuration file as it would be written on the command line, so that it is checked alike."""
+    if parameter.nargs == -1 and isinstance(value, list):
+        return [_setting(click.Argument(["one"]), each, place) for each in value]
+    is_flag = isinstance(parameter, click.Option) and parameter.is_flag
+    if is_flag == isinstance(value, bool) and isinstance(value, bool | int | float | str) and "\0" not in str(value):
+        return value if is_flag else str(value)
+    raise click.UsageError(f"{place}: {shown(value)} is not {'true or false' if is_flag else 'a text or a number'}.")
 
 
 def _names(parameter: click.Parameter) -> list[str]:
@@ -86,7 +102,7 @@ def _names(parameter: click.Parameter) -> list[str]:
 @click.option("--valid", type=str, default=None, help="Text to validate on, instead of a part of CORPUS.")
 @click.option(
     "--valid-fraction",
-    type=click.FloatRange(0, 1, max_open=True),
+    type=NumberRange(0, 1, max_open=True),
     default=0.1,
     help="Share of CORPUS, its last part, to validate on; 0 trains on everything.",
 )
@@ -117,7 +133,7 @@ def _names(parameter: click.Parameter) -> list[str]:
 @click.option("--tied", is_flag=True, help="One matrix for embedding and output; needs equal sizes, a full softmax.")
 @click.option(
     "--dropout",
-    type=click.FloatRange(0, 1, max_open=True),
+    type=NumberRange(0, 1, max_open=True),
     default=None,
     show_default="0.4 or 0.2 by the text's size",
     help="Share of the non-recurrent connections to drop.",
@@ -144,7 +160,7 @@ def _names(parameter: click.Parameter) -> list[str]:
 )
 @click.option(
     "--epochs",
-    type=click.FloatRange(0, min_open=True),
+    type=NumberRange(0, min_open=True),
     default=None,
     show_default="3 to 20 by the text's size",
     help="Passes over the text.",
@@ -158,7 +174,7 @@ def _names(parameter: click.Parameter) -> list[str]:
 )
 @click.option(
     "--lr",
-    type=click.FloatRange(0, min_open=True),
+    type=NumberRange(0, min_open=True),
     default=None,
     show_default="by the optimizer",
     help="Learning rate at its highest.",
@@ -169,8 +185,8 @@ def _names(parameter: click.Parameter) -> list[str]:
     default="cosine",
     help="Its course.",
 )
-@click.option("--warm-up", type=click.FloatRange(0, 1), default=0.02, help="Share of the training over which it rises.")
-@click.option("--clip", type=click.FloatRange(0), default=1.0, help="Largest gradient norm; 0: no limit.")
+@click.option("--warm-up", type=NumberRange(0, 1), default=0.02, help="Share of the training over which it rises.")
+@click.option("--clip", type=NumberRange(0), default=1.0, help="Largest gradient norm; 0: no limit.")
 @click.option("--loss", type=click.Choice(["cross-entropy", "mse"]), default="cross-entropy", help="What is minimised.")
 @click.option(
     "--patience",
