@@ -4,8 +4,8 @@
     python benchmarks/hostile_texts.py --scale 0.01     a hundredth of the size
     python benchmarks/hostile_texts.py empty one-line   those texts only
 
-Every text is trained on for one step by words and by characters (`train --epochs 1e-9 --valid-fraction 0`). Each model then measures,
-scores and continues the first 16 KiB of the text. Each command is a process of its own, so that its peak of
+Every text is trained on for one step by words and by characters (`train --epochs 1e-9 --valid-fraction 0`). Each model
+then measures, scores and continues the first 16 KiB of the text. Each command is a process of its own, so that its peak of
 resident memory is its own. The size is that of the file that the command reads. "refused" is exit code 1, with what
 it said; anything but that and "done" is a fault.
 """
@@ -152,7 +152,7 @@ def _run(arguments: list[str], folder: Path, stdin: int = subprocess.DEVNULL) ->
         _, status, used = os.wait4(process.pid, 0)
         seconds = time.monotonic() - started
         process.returncode = os.waitstatus_to_exitcode(status)
-        errors.seek(0)
+        errors.seek(max(0, errors.seek(0, os.SEEK_END) - 4096))
         said = errors.read().decode("utf-8", "replace").strip().split("\n")[-1][:160]
     kinds = {0: "done", 1: f"refused: {said.removeprefix('Error: ').replace(str(folder), '')}"}
     outcome = kinds.get(process.returncode, f"FAULT, exit code {process.returncode}: {said}")

@@ -2,7 +2,6 @@
 
 import difflib
 import math
-import os
 import tomllib
 from contextlib import suppress
 from pathlib import Path
@@ -13,8 +12,9 @@ from click.core import ParameterSource
 
 from rnnlm.cli.common import DEFAULT_MODEL, NumberRange, note, threads_option, use_threads
 from rnnlm.cli.interruptions import Interrupted, Interruptions
-from rnnlm.cli.texts import check_output, reading_bar, text_options
-from rnnlm.errors import RnnlmError, SavingError, TrainingError, shown
+from rnnlm.cli.tables import shortened
+from rnnlm.cli.texts import check_not_a_text, check_output, reading_bar, text_options
+from rnnlm.errors import SavingError, TrainingError, shown
 
 if TYPE_CHECKING:
     from rnnlm.cli.progress import History
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from rnnlm.cli.training_run import Run
 
 LARGEST_CONFIG = 1 << 20
+LONGEST_SAMPLE = 2000  # characters: a text without spaces is a word
 
 
 class Duration(click.ParamType[float]):
@@ -240,7 +241,9 @@ def train(
     """
     _check_usage(ctx, resume, init_from, chosen)
     check_output(output)
-    _check_not_a_text(output, [*corpus, *([valid] if valid else [])])
+    texts = [*corpus, *([valid] if valid else [])]
+    check_not_a_text(output, texts)
+    check_not_a_text(history, texts, "--history")
     threads = use_threads(threads)
     from rnnlm.checkpoint import Reservation
     from rnnlm.cli.progress import History
@@ -273,15 +276,6 @@ def train(
         return 128 + interruptions.received
     _conclude(run, output)
     return 0
-
-
-def _check_not_a_text(output: Path, texts: list[str]) -> None:
-    """Refuse to replace a text by the model that learns from it."""
-    for text in texts:
-        if output.exists() and os.path.exists(text) and os.path.samefile(output, text):
-            raise RnnlmError(
-                f"--output {output} is the text to learn from, and would be replaced. Choose another file."
-            )
 
 
 def _check_usage(ctx: click.Context, resume: bool, init_from: Path | None, chosen: dict[str, Any]) -> None:
@@ -389,4 +383,4 @@ def _sample(run: "Run") -> str:
 
     options, rng = SamplingOptions(length=60, temperature=0.8), np.random.default_rng(run.options.seed)
     ids = [step[0] for step in run.model.sample("", options, rng)]
-    return run.model.render([i for i in ids if i is not None]).strip()
+    return shortened(run.model.render([i for i in ids if i is not None]).strip(), LONGEST_SAMPLE)

@@ -13,8 +13,13 @@ Array = NDArray[Any]
 # every purpose here (a probability of 1e-35).
 SMALLEST_EXPONENT = -80.0
 # A state that nothing squashes may grow without end over a long text. Cut off here, which no sound one comes near, its
-# products with weights up to 1e10 are still numbers, in float32 too, and so are the probabilities made of them.
-LARGEST_STATE = 1e12
+# products with the largest weights are still numbers, in float32 too, and so are the probabilities made of them.
+LARGEST_STATE, LARGEST_WEIGHT = 1e12, 1e10
+
+
+def are_weights(array: Array) -> bool:
+    """Whether all numbers are small enough to compute with; nan is not."""
+    return bool(array.min(initial=0) >= -LARGEST_WEIGHT and array.max(initial=0) <= LARGEST_WEIGHT)
 
 
 @cache
