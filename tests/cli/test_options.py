@@ -1,4 +1,4 @@
-"""Every option of every command at its bounds and beyond them: done, one sentence, or wrong usage; never a traceback."""
+"""Every option of every command at its bounds and beyond: done, one sentence, or wrong usage; never a traceback."""
 
 import math
 import sys
@@ -104,14 +104,22 @@ def test_every_argument_ends_well(name, folder, monkeypatch, capsys):
             assert_ends_well([*name.split(), *BASES[name][1:], "--", value], capsys)
 
 
+def converted(kind, text):
+    """What a type makes of a text; None if it says why it can not."""
+    try:
+        return kind.convert(text, None, None)
+    except click.UsageError as error:
+        message = error.format_message()
+    assert message
+    return None
+
+
 @pytest.mark.parametrize(("name", "option"), NUMBERS, ids=lambda value: value if isinstance(value, str) else "")
 @settings(max_examples=10, deadline=None)
 @given(number=st.integers() | st.floats() | st.sampled_from([math.nan, math.inf, -math.inf, 1e30, 1.1e30, -1e31]))
 def test_a_number_that_is_accepted_is_one_and_within_its_bounds(name, option, number):
-    try:
-        found = option.type.convert(str(number), option, None)
-    except click.UsageError as error:
-        assert error.format_message()
+    found = converted(option.type, str(number))
+    if found is None:
         return
     assert found == number
     if isinstance(found, float):
@@ -125,10 +133,8 @@ def test_a_number_that_is_accepted_is_one_and_within_its_bounds(name, option, nu
 @settings(max_examples=40)
 @given(text=st.text(st.characters()) | st.from_regex(r"\A[-+.0-9einfa_]{0,6}[smh:]?[-+.0-9einfa]{0,6}\Z"))
 def test_what_is_no_number_is_refused_or_means_something(kind, text):
-    try:
-        found = kind.convert(text, None, None)
-    except click.UsageError as error:
-        assert error.format_message()
+    found = converted(kind, text)
+    if found is None:
         return
     if isinstance(kind, Duration):
         assert 0 < found < math.inf
