@@ -79,7 +79,7 @@ def _training_step(cell: str, activation: str, scale: float) -> Callable[[], Any
             array *= np.float32(scale)
     state = np.full_like(network.zero_state(32), 0 if scale == 1 else 1e-39)
     ids = rng.integers(3, 1000, (32, 32))
-    return lambda: network.loss(ids, ids, state, scale=1 / ids.size)[2]()
+    return _step(network, ids, state)
 
 
 def _softmax_step(gap: float) -> Callable[[], Any]:
@@ -87,7 +87,15 @@ def _softmax_step(gap: float) -> Callable[[], Any]:
     network = Network.initialize(NetworkConfig(10_000, "rnn", hidden_size=128, embedding_size=64), rng)
     network.params["output.bias"][10:] = -gap
     ids = rng.integers(3, 10, (32, 32))
-    return lambda: network.loss(ids, ids, network.zero_state(32), scale=1 / ids.size)[2]()
+    return _step(network, ids, network.zero_state(32))
+
+
+def _step(network: Network, ids: Any, state: Any) -> Callable[[], Any]:
+    def step() -> None:
+        _, _, backprop = network.loss(ids, ids, state, scale=1 / ids.size)
+        backprop()
+
+    return step
 
 
 def _exp(x: float) -> Callable[[], Any]:

@@ -4,10 +4,10 @@
     python benchmarks/hostile_texts.py --scale 0.01     a hundredth of the size
     python benchmarks/hostile_texts.py empty one-line   those texts only
 
-Every text is trained on for one step, by words and by characters (`train --epochs 1e-9 --valid-fraction 0`). A model
-then measures, scores and continues the first 16 KiB of the text. Each command is a process of its own, so that its peak of
-resident memory is its own. The size is that of the file that the command reads. "refused" is exit code 1, with what
-it said; anything but that and "done" is a fault.
+Every text is trained on for one step, by words and by characters (`train --epochs 1e-9 --valid-fraction 0`). The model
+then measures, scores and continues the first 16 KiB of the text. Each command is a process of its own, and so is its
+peak of resident memory. The size is that of the file that the command reads. "refused" is exit code 1, with what it
+said; anything but that and "done" is a fault.
 """
 
 import argparse
