@@ -23,6 +23,7 @@ from rnnlm.inference.model import read_prefix
 from rnnlm.inference.scoring import sequence_totals
 from rnnlm.nn.bidirectional import BidirectionalNetwork
 from rnnlm.nn.network import Network, NetworkConfig
+from rnnlm.nn.numerics import LARGEST_WEIGHT, are_weights
 from rnnlm.text.corpus import IdSequence, TokenizedCorpus, sequence
 from rnnlm.text.nbest import NbestList
 from rnnlm.text.tokenizers import TOKENIZERS, Tokenizer
@@ -167,6 +168,7 @@ class LanguageModel:
         vocabulary = Vocabulary.from_header(header.get("vocabulary"))
         if header.get("kind") == "rnn":
             predictor = network_of(NetworkConfig.from_header(header.get("network")), arrays)
+            _check_weights(predictor)
         elif header.get("kind") == "ngram":
             predictor = NgramModel.from_arrays(len(vocabulary), header.get("order"), arrays)
         else:
@@ -371,7 +373,7 @@ class LanguageModel:
         """
         text = text.strip()
         parts = BLANK_MARK.split(text)
-        if len(parts) == 1 or len(text.splitlines()) != 1:
+        if len(parts) == 1 or "\n" in text:
             raise FillingError(
                 f"The text to fill is {text[:60]!r}; expected one line with at least one blank, written ____ (four "
                 "underscores)."
@@ -509,6 +511,16 @@ class LanguageModel:
 def network_of(config: NetworkConfig, params: Mapping[str, NDArray[Any]]) -> Network:
     """The network that a configuration describes: of one direction or two."""
     return (BidirectionalNetwork if config.bidirectional else Network)(config, params)
+
+
+def _check_weights(network: Network) -> None:
+    """Refuse weights whose products are no numbers any more, so that all probabilities are."""
+    for name, array in network.params.items():
+        if not are_weights(array):
+            raise CheckpointError(
+                f"The checkpoint's {name} holds weights beyond {LARGEST_WEIGHT:g}: it is damaged, or its training "
+                "exploded. Train again with a smaller --lr."
+            )
 
 
 def _blocks(lines: Iterable[str]) -> Iterator[list[str]]:

@@ -8,6 +8,7 @@ import click
 from click.core import ParameterSource
 
 from rnnlm.cli.common import (
+    NumberRange,
     json_option,
     load_model,
     mix_option,
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 @click.option("--baseline-corpus", multiple=True, metavar="TRAIN", help="The text that the model was trained on.")
 @click.option("--dynamic", is_flag=True, help="Also measure a copy of the network that keeps learning as it reads.")
 @click.option(
-    "--dynamic-lr", type=click.FloatRange(0, min_open=True), default=0.5, show_default=True, help="Its learning rate."
+    "--dynamic-lr", type=NumberRange(0, min_open=True), default=0.5, show_default=True, help="Its learning rate."
 )
 @click.option(
     "--dynamic-window", type=click.IntRange(1), default=20, show_default=True, help="Tokens it reads between two steps."
@@ -115,7 +116,7 @@ def _check_usage(
     for name in ("dynamic_lr", "dynamic_window"):
         if not dynamic and ctx.get_parameter_source(name) == ParameterSource.COMMANDLINE:
             raise click.UsageError(f"--{name.replace('_', '-')} goes with --dynamic.")
-    order = int(baseline) if baseline is not None and baseline.isdecimal() else 0
+    order = int(baseline) if baseline is not None and baseline.isdecimal() and len(baseline) < 10 else 0
     if baseline != str(order):
         if baseline_corpus:
             raise click.UsageError("--baseline-corpus is for --baseline N, n-gram models to be trained on it.")

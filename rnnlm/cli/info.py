@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rnnlm.cli.common import json_option, model_option, print_json
+from rnnlm.cli.tables import shortened
 
 if TYPE_CHECKING:
     from rnnlm.language_model import LanguageModel
@@ -38,7 +39,7 @@ def info(checkpoint: Path | None, model_path: Path, as_json: bool) -> None:
     options = training.pop("options") or {}
     for key, value in [*facts.items(), *training.items(), *((f"  {k}", v) for k, v in options.items())]:
         click.echo(f"{key:<22}{_shown(value)}")
-    click.echo(f"{'most frequent':<22}{' '.join(map(repr, model.vocabulary.tokens[:10]))}")
+    click.echo(f"{'most frequent':<22}{' '.join(shortened(repr(token)) for token in model.vocabulary.tokens[:10])}")
 
 
 def _network_facts(model: "LanguageModel") -> dict[str, Any]:

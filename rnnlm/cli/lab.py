@@ -12,6 +12,7 @@ import click
 from click.core import ParameterSource
 
 from rnnlm.cli.common import (
+    Number,
     Text,
     json_option,
     load_model,
@@ -243,7 +244,7 @@ def _verdict_on_columns(vectors: list[OneHot], products: list[Product]) -> str:
 @click.argument("numbers", nargs=-1, required=True, type=click.UNPROCESSED)
 @click.option(
     "--temperature",
-    type=float,
+    type=Number(),
     default=1.0,
     show_default=True,
     help="Divides the numbers first; below 1 sharper, above 1 flatter.",

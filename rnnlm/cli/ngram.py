@@ -12,7 +12,7 @@ import click
 
 from rnnlm.cli.common import note
 from rnnlm.cli.tables import table
-from rnnlm.cli.texts import check_output, make_tokenizer, reading_bar, text_options
+from rnnlm.cli.texts import check_not_a_text, check_output, make_tokenizer, reading_bar, text_options
 from rnnlm.errors import RnnlmError
 
 if TYPE_CHECKING:
@@ -58,6 +58,8 @@ def train(
     The checkpoint works wherever one of a network does: eval, score, rescore, predict, sample.
     """
     check_output(output, "--output")
+    check_not_a_text(output, corpus)
+    check_not_a_text(arpa, corpus, "--arpa")
     if arpa is not None:
         check_output(arpa, "--arpa")
     started = time.monotonic()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from rnnlm.cli.common import json_option, load_model, mix_option, model_option, note, print_json
+from rnnlm.cli.common import Number, json_option, load_model, mix_option, model_option, note, print_json
 from rnnlm.cli.score import encoding_note
 
 if TYPE_CHECKING:
@@ -27,14 +27,16 @@ LINES_WRITTEN = 1024  # at a time
 @click.option(
     "--format", "format_name", type=click.Choice(FORMATS), default="plain", show_default=True, help="See above."
 )
-@click.option("--lm-weight", type=float, default=1.0, show_default=True, help="Weight of the model's log probability.")
 @click.option(
-    "--old-lm-weight", type=float, default=0.0, show_default=True, help="Weight of the LM score of srilm lists."
+    "--lm-weight", type=Number(), default=1.0, show_default=True, help="Weight of the model's log probability."
 )
-@click.option("--word-penalty", type=float, default=0.0, show_default=True, help="Added for every word.")
+@click.option(
+    "--old-lm-weight", type=Number(), default=0.0, show_default=True, help="Weight of the LM score of srilm lists."
+)
+@click.option("--word-penalty", type=Number(), default=0.0, show_default=True, help="Added for every word.")
 @click.option(
     "--oov-penalty",
-    type=float,
+    type=Number(),
     default=None,
     show_default="ln(1 / words seen once), times --lm-weight; n-gram: 0",
     help="Added for every unknown word.",

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from rnnlm.cli.tables import table, visible
+from rnnlm.cli.tables import table, token_cell, visible
 
 if TYPE_CHECKING:
     from rnnlm.inference.lines import Totals
@@ -59,7 +59,7 @@ def _token_table(scored: "ScoredLine") -> str:
     if scored.ranks is None or not len(scored.tokens):
         return ""
     rows = [
-        (visible(token) + (" (unknown)" if each == UNK else ""), f"{math.exp(nats):.6f}", rank, f"{_bits(nats):.2f}")
+        (token_cell(token) + (" (unknown)" if each == UNK else ""), f"{math.exp(nats):.6f}", rank, f"{_bits(nats):.2f}")
         for token, each, nats, rank in zip(
             scored.tokens, scored.ids, scored.log_probabilities, scored.ranks, strict=True
         )

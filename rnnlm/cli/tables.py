@@ -14,6 +14,8 @@ def display_width(text: str) -> int:
     >>> display_width("昨天"), display_width("día"), display_width("e\\u0301")
     (4, 3, 1)
     """
+    if text.isascii() and text.isprintable():
+        return len(text)
     return sum(_character_width(character) for character in text)
 
 

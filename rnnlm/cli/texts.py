@@ -88,6 +88,15 @@ def check_output(output: Path, option: str = "--output") -> None:
         raise RnnlmError(f"No file can be written in the folder {folder} for {option}. Choose another folder.")
 
 
+def check_not_a_text(output: Path | None, texts: Iterable[str], option: str = "--output") -> None:
+    """Refuse to replace a text by what is learnt from it."""
+    for text in texts:
+        if output is not None and os.path.exists(output) and os.path.exists(text) and os.path.samefile(output, text):
+            raise RnnlmError(
+                f"{option} {output} is the text to learn from, and would be replaced. Choose another file."
+            )
+
+
 def reading_bar() -> Any:
     """A bar for reading and tokenizing, shown in a terminal if it takes a while."""
     if not sys.stderr.isatty():

@@ -2,7 +2,6 @@
 
 import difflib
 import math
-import os
 import tomllib
 from contextlib import suppress
 from pathlib import Path
@@ -11,15 +10,19 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from rnnlm.cli.common import DEFAULT_MODEL, note, threads_option, use_threads
+from rnnlm.cli.common import DEFAULT_MODEL, NumberRange, note, threads_option, use_threads
 from rnnlm.cli.interruptions import Interrupted, Interruptions
-from rnnlm.cli.texts import check_output, reading_bar, text_options
-from rnnlm.errors import RnnlmError, SavingError, TrainingError
+from rnnlm.cli.tables import shortened
+from rnnlm.cli.texts import check_not_a_text, check_output, reading_bar, text_options
+from rnnlm.errors import SavingError, TrainingError, shown
 
 if TYPE_CHECKING:
     from rnnlm.cli.progress import History
     from rnnlm.cli.saving import Saver
     from rnnlm.cli.training_run import Run
+
+LARGEST_CONFIG = 1 << 20
+LONGEST_SAMPLE = 2000  # characters: a text without spaces is a word
 
 
 class Duration(click.ParamType[float]):
@@ -45,18 +48,32 @@ def read_config(ctx: click.Context, param: click.Parameter, value: Path | None) 
     if value is None:
         return
     try:
-        content = tomllib.loads(value.read_text(encoding="utf-8"))
+        with value.open("rb") as file:
+            written = file.read(LARGEST_CONFIG + 1)
+        if len(written) > LARGEST_CONFIG:  # a model, or /dev/zero
+            raise click.UsageError(f"--config {value} is larger than {LARGEST_CONFIG:,} bytes; expected a TOML file.")
+        content = tomllib.loads(written.decode("utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise click.UsageError(f"--config {value} can not be read: {error}.") from None
-    known = {name: p.name for p in ctx.command.params for name in _names(p) if p.name not in ("config", "help")}
+    known = {name: p for p in ctx.command.params for name in _names(p) if p.name not in ("config", "help")}
     settings: dict[str, Any] = {}
     for key, setting in content.items():
         if key not in known:
             near = difflib.get_close_matches(key, known, 1)
             hint = f" Did you mean {near[0]!r}?" if near else ""
             raise click.UsageError(f"--config {value} has the unknown key {key!r}.{hint}")
-        settings[str(known[key])] = setting
+        settings[str(known[key].name)] = _setting(known[key], setting, f"--config {value}, {key}")
     ctx.default_map = {**settings, **(ctx.default_map or {})}
+
+
+def _setting(parameter: click.Parameter, value: Any, place: str) -> Any:
+    """A value of a configuration file as it would be written on the command line, so that it is checked alike."""
+    if parameter.nargs == -1 and isinstance(value, list):
+        return [_setting(click.Argument(["one"]), each, place) for each in value]
+    is_flag = isinstance(parameter, click.Option) and parameter.is_flag
+    if is_flag == isinstance(value, bool) and isinstance(value, bool | int | float | str) and "\0" not in str(value):
+        return value if is_flag else str(value)
+    raise click.UsageError(f"{place}: {shown(value)} is not {'true or false' if is_flag else 'a text or a number'}.")
 
 
 def _names(parameter: click.Parameter) -> list[str]:
@@ -86,7 +103,7 @@ def _names(parameter: click.Parameter) -> list[str]:
 @click.option("--valid", type=str, default=None, help="Text to validate on, instead of a part of CORPUS.")
 @click.option(
     "--valid-fraction",
-    type=click.FloatRange(0, 1, max_open=True),
+    type=NumberRange(0, 1, max_open=True),
     default=0.1,
     help="Share of CORPUS, its last part, to validate on; 0 trains on everything.",
 )
@@ -117,7 +134,7 @@ def _names(parameter: click.Parameter) -> list[str]:
 @click.option("--tied", is_flag=True, help="One matrix for embedding and output; needs equal sizes, a full softmax.")
 @click.option(
     "--dropout",
-    type=click.FloatRange(0, 1, max_open=True),
+    type=NumberRange(0, 1, max_open=True),
     default=None,
     show_default="0.4 or 0.2 by the text's size",
     help="Share of the non-recurrent connections to drop.",
@@ -144,7 +161,7 @@ def _names(parameter: click.Parameter) -> list[str]:
 )
 @click.option(
     "--epochs",
-    type=click.FloatRange(0, min_open=True),
+    type=NumberRange(0, min_open=True),
     default=None,
     show_default="3 to 20 by the text's size",
     help="Passes over the text.",
@@ -158,7 +175,7 @@ def _names(parameter: click.Parameter) -> list[str]:
 )
 @click.option(
     "--lr",
-    type=click.FloatRange(0, min_open=True),
+    type=NumberRange(0, min_open=True),
     default=None,
     show_default="by the optimizer",
     help="Learning rate at its highest.",
@@ -169,8 +186,8 @@ def _names(parameter: click.Parameter) -> list[str]:
     default="cosine",
     help="Its course.",
 )
-@click.option("--warm-up", type=click.FloatRange(0, 1), default=0.02, help="Share of the training over which it rises.")
-@click.option("--clip", type=click.FloatRange(0), default=1.0, help="Largest gradient norm; 0: no limit.")
+@click.option("--warm-up", type=NumberRange(0, 1), default=0.02, help="Share of the training over which it rises.")
+@click.option("--clip", type=NumberRange(0), default=1.0, help="Largest gradient norm; 0: no limit.")
 @click.option("--loss", type=click.Choice(["cross-entropy", "mse"]), default="cross-entropy", help="What is minimised.")
 @click.option(
     "--patience",
@@ -224,7 +241,9 @@ def train(
     """
     _check_usage(ctx, resume, init_from, chosen)
     check_output(output)
-    _check_not_a_text(output, [*corpus, *([valid] if valid else [])])
+    texts = [*corpus, *([valid] if valid else [])]
+    check_not_a_text(output, texts)
+    check_not_a_text(history, texts, "--history")
     threads = use_threads(threads)
     from rnnlm.checkpoint import Reservation
     from rnnlm.cli.progress import History
@@ -257,15 +276,6 @@ def train(
         return 128 + interruptions.received
     _conclude(run, output)
     return 0
-
-
-def _check_not_a_text(output: Path, texts: list[str]) -> None:
-    """Refuse to replace a text by the model that learns from it."""
-    for text in texts:
-        if output.exists() and os.path.exists(text) and os.path.samefile(output, text):
-            raise RnnlmError(
-                f"--output {output} is the text to learn from, and would be replaced. Choose another file."
-            )
 
 
 def _check_usage(ctx: click.Context, resume: bool, init_from: Path | None, chosen: dict[str, Any]) -> None:
@@ -373,4 +383,4 @@ def _sample(run: "Run") -> str:
 
     options, rng = SamplingOptions(length=60, temperature=0.8), np.random.default_rng(run.options.seed)
     ids = [step[0] for step in run.model.sample("", options, rng)]
-    return run.model.render([i for i in ids if i is not None]).strip()
+    return shortened(run.model.render([i for i in ids if i is not None]).strip(), LONGEST_SAMPLE)

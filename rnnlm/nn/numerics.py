@@ -12,6 +12,14 @@ Array = NDArray[Any]
 # Below this float32's exp yields denormals, which cost ten times as much as ordinary numbers; e^-80 is zero for
 # every purpose here (a probability of 1e-35).
 SMALLEST_EXPONENT = -80.0
+# A state that nothing squashes may grow without end over a long text. Cut off here, which no sound one comes near, its
+# products with the largest weights are still numbers, in float32 too, and so are the probabilities made of them.
+LARGEST_STATE, LARGEST_WEIGHT = 1e12, 1e10
+
+
+def are_weights(array: Array) -> bool:
+    """Whether all numbers are small enough to compute with; nan is not."""
+    return bool(array.min(initial=0) >= -LARGEST_WEIGHT and array.max(initial=0) <= LARGEST_WEIGHT)
 
 
 @cache
@@ -54,15 +62,15 @@ def tanh(x: Array, out: Array) -> Array:
 
 
 def relu(x: Array, out: Array) -> Array:
-    """Rectifier max(x, 0), written to `out`."""
-    return np.maximum(x, 0, out=out)
+    """Rectifier max(x, 0), at most LARGEST_STATE, written to `out`."""
+    np.maximum(x, 0, out=out)
+    return np.minimum(out, LARGEST_STATE, out=out)
 
 
 def identity(x: Array, out: Array) -> Array:
-    """Copy x to `out`: the linear network, whose gradients the article checks first."""
-    if out is not x:
-        np.copyto(out, x)
-    return out
+    """Copy x to `out`, at most LARGEST_STATE in size: the linear network, whose gradients the article checks first."""
+    np.minimum(x, LARGEST_STATE, out=out)
+    return np.maximum(out, -LARGEST_STATE, out=out)
 
 
 def _fill_with_one(out: Array) -> Array:

@@ -17,6 +17,7 @@ LABELS[BIG5] = "Big5"
 
 SAMPLE_BYTES = 1 << 16
 MOST_CONTROLS = 0.1  # share of control characters in what still is text
+LEAST_NULS = 0.25  # share of NULs in what is both UTF-8 and UTF-16: ASCII in UTF-16 has a half
 LEAST_COMMON = 0.1  # share of common characters in Chinese: usually a third, in what is decoded wrongly 1 or 2 %
 
 # The most frequent characters of modern and older Chinese, in simplified and traditional script. No
@@ -136,16 +137,25 @@ def detect(sample: bytes, at_start: bool = True) -> str | None:
         return UTF16
     if at_start and b"\0" in sample:
         return _detect_utf16(sample[:SAMPLE_BYTES])
+    return UTF8 if _is_utf8(sample) else _detect_chinese(sample)
+
+
+def _is_utf8(sample: bytes) -> bool:
     try:
         codecs.getincrementaldecoder(UTF8)().decode(sample)  # not final: its end may be cut
     except UnicodeDecodeError:
-        return _detect_chinese(sample)
-    return UTF8
+        return False
+    return True
 
 
 def _detect_utf16(sample: bytes) -> str | None:
-    """The byte order in which more is ASCII and nothing NUL, if there is one."""
+    """The byte order in which more is ASCII and nothing NUL, if there is one.
+
+    UTF-8 with a few NULs in it is none: in UTF-16, only what has NULs in every other place is UTF-8 too, or very short.
+    """
     found, most = None, 0
+    if sample.count(0) < LEAST_NULS * len(sample) and _is_utf8(sample):
+        return None
     for codec in (f"{UTF16}-le", f"{UTF16}-be"):
         try:
             text = codecs.getincrementaldecoder(codec)().decode(sample)

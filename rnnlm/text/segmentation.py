@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 from rnnlm.errors import TokenizerError
 
 MOST_FREQUENT = 10**12  # far beyond jieba's own frequencies, which have 6 digits
+LARGEST_DICTIONARY = 1 << 28  # bytes; jieba's own has 5 million
 TESTED_RJIEBA = "0.2."  # how the versions begin that were compared with jieba
 # A few sentences as jieba 0.42.1 cuts them: names, numbers, mixed scripts, rare characters, and words that overlap.
 _AS_JIEBA_CUTS = """
@@ -105,9 +106,14 @@ def read_user_dictionary(path: str | PathLike[str]) -> list[UserWord]:
         TokenizerError: the file can not be read, is not UTF-8, or a line is something else.
     """
     try:
-        content = Path(path).read_bytes()
+        with open(path, "rb") as file:
+            content = file.read(LARGEST_DICTIONARY + 1)
     except OSError as error:
         raise TokenizerError(f"The user dictionary {path} can not be read: {error.strerror}.") from error
+    if len(content) > LARGEST_DICTIONARY:  # a model, or /dev/zero
+        raise TokenizerError(
+            f"The user dictionary {path} is larger than {LARGEST_DICTIONARY >> 20} MiB; expected words."
+        )
     return parse_user_dictionary(content, str(path))
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from rnnlm.errors import CheckpointError, TrainingError
+from rnnlm.nn.numerics import are_weights
 from rnnlm.text.batches import BatchSource
 from rnnlm.training.clock import RunningClock
 from rnnlm.training.engine import Array, Engine, StepResult
@@ -519,7 +520,8 @@ class Trainer:
 def _is_finite(snapshot: _Snapshot) -> bool:
     arrays = [*snapshot.params.values(), *snapshot.slots.values()]
     with np.errstate(invalid="ignore"):  # the smallest and the largest need no memory, unlike np.isfinite
-        return all(np.isfinite(a.min()) and np.isfinite(a.max()) for a in arrays if a.size)
+        finite = all(np.isfinite(a.min()) and np.isfinite(a.max()) for a in arrays if a.size)
+    return finite and all(are_weights(array) for array in snapshot.params.values())
 
 
 def _move(snapshot: _Snapshot, batches_then: Any, batches_now: int) -> None:

@@ -184,3 +184,16 @@ def test_a_late_nul_is_refused():
 def test_coloured_logs_are_text():
     text = "\x1b[31mred\x1b[0m\n" * 5
     assert decoded(text.encode()) == (text, UTF8)
+
+
+@pytest.mark.parametrize("content", [b"a b\n\0\nc\n", b"the sea\n\0 was calm\n" * 9, "老师\n\0\n".encode() * 9])
+def test_utf8_with_a_nul_in_it_is_not_taken_for_utf16(content):
+    assert detect(content) is None
+    with pytest.raises(CorpusError, match="NUL"):
+        decoded(content)
+
+
+@pytest.mark.parametrize("codec", ["utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("text", ["a\n", "the sea was calm\n", "我们\n", SIMPLIFIED, TRADITIONAL])
+def test_utf16_without_a_mark_is_still_found(text, codec):
+    assert decoded(text.encode(codec)) == (text, codec)

@@ -229,3 +229,9 @@ def test_files_that_are_no_user_dictionary(tmp_path):
     (tmp_path / "gbk.txt").write_bytes("好 1\n云计算 5".encode("gbk"))
     with pytest.raises(TokenizerError, match=r"gbk\.txt, line 1 is not UTF-8"):
         read_user_dictionary(tmp_path / "gbk.txt")
+
+
+def test_a_dictionary_without_end_is_refused(monkeypatch):
+    monkeypatch.setattr(segmentation, "LARGEST_DICTIONARY", 1 << 20)
+    with pytest.raises(TokenizerError, match="larger than 1 MiB"):
+        read_user_dictionary("/dev/zero")

@@ -108,6 +108,25 @@ def test_what_is_no_text(tmp_path):
             contents(tmp_path / name)
 
 
+@pytest.mark.parametrize(
+    ("begin", "form"),
+    [
+        (b"PK\x03\x04", "zip"),
+        (b"%PDF-1.7", "PDF"),
+        (b"\xfd7zXZ\x00", "xz -dk"),
+        (b"BZh91AY&SY", "bzip2 -dk"),
+        (b"\x28\xb5\x2f\xfd", "zstd -dk"),
+    ],
+)
+def test_what_holds_a_text_in_another_form_is_named(begin, form, tmp_path):
+    path = tmp_path / "text.txt"
+    path.write_bytes(begin + b"text")
+    with pytest.raises(CorpusError, match=form):
+        contents(path)
+    path.write_bytes(b"BZh, %PDF-, PK: these begin a text\n")
+    assert contents(path)
+
+
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
 def test_unreadable_files_and_folders(tmp_path):
     (tmp_path / "file.txt").write_text("text")

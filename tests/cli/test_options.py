@@ -1,0 +1,193 @@
+"""Every option of every command at its bounds and beyond: done, one sentence, or wrong usage; never a traceback."""
+
+import math
+import sys
+
+import click
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rnnlm.cli import cli, run
+from rnnlm.cli.common import LARGEST_NUMBER, MixPart, Text
+from rnnlm.cli.train import Duration
+
+BASES = {
+    "train": ["text.txt", "-o", "out.npz", "--hidden-size", "4", "--embedding-size", "3", "--epochs", "0.1"],
+    "predict": ["我"],
+    "sample": ["--length", "3"],
+    "score": ["text.txt"],
+    "rescore": ["text.txt"],
+    "fill": ["我 ____"],
+    "eval": ["text.txt"],
+    "info": [],
+    "ngram train": ["text.txt", "-o", "out.npz"],
+    "lab pairs": ["我 昨天"],
+    "lab onehot": ["我 昨天"],
+    "lab softmax": ["1", "2"],
+    "lab gradcheck": [],
+}
+ANYWHERE = ["", "nan", "-inf", "1e400", "9" * 5000, "-1", "0", "1e-320", "٣", "x\x1b[31m", "a:nan", "/", "none/x"]
+# What asks for much gets much, however long it takes.
+ENDLESS = {"--epochs", "--time", "--hidden-size", "--num-layers", "--embedding-size", "--count", "--beam", "--length"}
+LARGE = ["1" + "0" * 30, "1e30", "2147483648", "9223372036854775808"]
+
+
+def commands(group=cli, name=""):
+    """All commands that do something, by their names."""
+    for each in group.list_commands(None):
+        command = group.get_command(None, each)
+        if isinstance(command, click.Group):
+            yield from commands(command, f"{name}{each} ")
+        else:
+            yield f"{name}{each}", command
+
+
+COMMANDS = dict(commands())
+OPTIONS = [
+    (name, option)
+    for name, command in COMMANDS.items()
+    for option in command.params
+    if isinstance(option, click.Option) and not option.is_flag
+]
+NUMBERS = [
+    (f"{name} {option.opts[-1]}", option)
+    for name, option in OPTIONS
+    if isinstance(option.type, click.types.IntParamType | click.types.FloatParamType)
+]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("options")
+    (folder / "text.txt").write_text("我 昨天 上学 迟到 了\n老师 批评 了 我\n" * 8, encoding="utf-8")
+    small = ["--hidden-size", "4", "--epochs", "1", "--threads", "1"]
+    assert run(["train", str(folder / "text.txt"), "-o", str(folder / "rnnlm.npz"), *small]) == 0
+    return folder
+
+
+def test_every_command_is_tried():
+    assert BASES.keys() == COMMANDS.keys()
+
+
+def assert_ends_well(arguments, capsys):
+    code = run(arguments)
+    printed = capsys.readouterr()
+    assert code in (0, 1, 2), (arguments, code)
+    assert "Traceback" not in printed.err
+    assert "RuntimeWarning" not in printed.err
+    if code == 1 and "gradcheck" not in arguments:
+        assert ("\n" + printed.err).count("\nError: ") == 1, (arguments, printed.err)
+    if code == 2:
+        assert "Error: " in printed.err
+        assert not printed.out
+
+
+@pytest.mark.parametrize(("name", "option"), OPTIONS, ids=lambda value: getattr(value, "name", value))
+def test_every_option_ends_well(name, option, folder, monkeypatch, capsys):
+    monkeypatch.chdir(folder)
+    spelling = option.opts[-1] if option.opts[-1].startswith("--") else option.opts[0]
+    values = [*ANYWHERE, *(() if spelling in ENDLESS else LARGE)]
+    if isinstance(option.type, click.IntRange | click.FloatRange):
+        values += [str(bound) for bound in (option.type.min, option.type.max) if bound and abs(bound) <= 10]
+    for value in values:
+        joined = [f"{spelling}={value}"] if spelling.startswith("--") else [spelling, value]
+        assert_ends_well([*name.split(), *BASES[name], *joined], capsys)
+
+
+@pytest.mark.parametrize("name", [name for name, arguments in BASES.items() if arguments])
+def test_every_argument_ends_well(name, folder, monkeypatch, capsys):
+    monkeypatch.chdir(folder)
+    for value in ["", " ", "\n", "-", "x\x1b[31m", "none/x", "____", "nan", "a" * 300, "/dev/null"]:
+        with open("/dev/null", encoding="utf-8") as nothing:
+            monkeypatch.setattr(sys, "stdin", nothing)
+            assert_ends_well([*name.split(), *BASES[name][1:], "--", value], capsys)
+
+
+def converted(kind, text):
+    """What a type makes of a text; None if it says why it can not."""
+    try:
+        return kind.convert(text, None, None)
+    except click.UsageError as error:
+        message = error.format_message()
+    assert message
+    return None
+
+
+@pytest.mark.parametrize(("name", "option"), NUMBERS, ids=lambda value: value if isinstance(value, str) else "")
+@settings(max_examples=10, deadline=None)
+@given(number=st.integers() | st.floats() | st.sampled_from([math.nan, math.inf, -math.inf, 1e30, 1.1e30, -1e31]))
+def test_a_number_that_is_accepted_is_one_and_within_its_bounds(name, option, number):
+    found = converted(option.type, str(number))
+    if found is None:
+        return
+    assert found == number
+    if isinstance(found, float):
+        assert abs(found) <= LARGEST_NUMBER
+    if isinstance(option.type, click.IntRange | click.FloatRange):
+        assert option.type.min is None or option.type.min <= found
+        assert option.type.max is None or found <= option.type.max
+
+
+@pytest.mark.parametrize("kind", [Duration(), MixPart(), Text()], ids=lambda kind: kind.name)
+@settings(max_examples=40)
+@given(text=st.text(st.characters()) | st.from_regex(r"\A[-+.0-9einfa_]{0,6}[smh:]?[-+.0-9einfa]{0,6}\Z"))
+def test_what_is_no_number_is_refused_or_means_something(kind, text):
+    found = converted(kind, text)
+    if found is None:
+        return
+    if isinstance(kind, Duration):
+        assert 0 < found < math.inf
+    elif isinstance(kind, MixPart):
+        assert found[1] is None or 0 < found[1] < 1
+    else:
+        assert found.encode() == text.encode()
+
+
+TOML = ["nan", "-inf", "1e400", "1.5", "-1", "true", "[]", "[1]", "{a = 1}", "2020-01-01", '"\\u0000"', '"x"', "9" * 30]
+
+
+@pytest.mark.parametrize("option", COMMANDS["train"].params, ids=lambda option: option.name)
+def test_every_value_of_a_configuration_file_ends_well(option, folder, monkeypatch, capsys):
+    monkeypatch.chdir(folder)
+    spelling = f"--{option.name.replace('_', '-')}"
+    base = BASES["train"][:-2] if spelling in ("--epochs", "--time") else BASES["train"]
+    for value in TOML:
+        if spelling in ENDLESS and value in ("1.5", "9" * 30):
+            continue
+        (folder / "options.toml").write_text(f"{option.name} = {value}\n", encoding="utf-8")
+        base_here = [each for each in base if each not in ("-o", "out.npz")] if option.name == "output" else base
+        assert_ends_well(["train", *base_here, "--config", "options.toml"], capsys)
+
+
+def test_a_configuration_file_gives_what_the_command_line_gives(folder, monkeypatch, capsys):
+    monkeypatch.chdir(folder)
+    (folder / "options.toml").write_text('lr = 0.5\nhidden-size = 4\ntied = false\ncell = "gru"\ntime = 1\n')
+    assert run(["train", "text.txt", "-o", "out.npz", "--config", "options.toml", "--time", "0.05"]) == 0
+    said = capsys.readouterr().err
+    assert "GRU 1 x 4" in said
+    assert "adam 0.5" in said
+
+
+def test_a_configuration_file_without_end_is_refused(folder, capsys):
+    assert run(["train", "text.txt", "--config", "/dev/zero"]) == 2
+    assert "larger than" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["train", "text.txt", "-o", "./text.txt"],
+        ["train", "other.txt", "--valid", "text.txt", "-o", "text.txt"],
+        ["train", "text.txt", "--history", "text.txt"],
+        ["ngram", "train", "text.txt", "-o", "text.txt"],
+        ["ngram", "train", "other.txt", "text.txt", "--arpa", "text.txt"],
+    ],
+)
+def test_a_text_is_never_replaced_by_what_is_learnt_from_it(arguments, folder, monkeypatch, capsys):
+    monkeypatch.chdir(folder)
+    before = (folder / "text.txt").read_bytes()
+    (folder / "other.txt").write_bytes(before)
+    assert run(arguments) == 1
+    assert "would be replaced" in capsys.readouterr().err
+    assert (folder / "text.txt").read_bytes() == before

@@ -1,0 +1,186 @@
+"""What is printed does nothing to a terminal, and a pipe or a file gets the very bytes."""
+
+import io
+import json
+import os
+import pty
+import re
+import subprocess
+import sys
+import unicodedata
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from rnnlm.cli import run
+from rnnlm.cli.common import json_line
+from rnnlm.cli.tables import token_cell, visible
+from rnnlm.cli.terminal import EXACT, Terminal, guarded, harmless
+
+HOSTILE = "a \x1b[31mred\x1b[0m \x1b]0;title\x07 \u202eevil\u202c \u2066x\u2069 \x9b31m \x7f\x85y"
+HARMFUL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+ANYTHING = st.text(st.characters())  # lone surrogates too
+
+
+@given(ANYTHING)
+@example("".join(map(chr, range(0x3000))))
+@example("\r\n\r\udc9b\udcff\ud800")
+def test_nothing_harmful_is_left_and_nothing_harmless_changed(text):
+    shown = harmless(text)
+    assert not HARMFUL.search(shown.replace("\r\n", "\n"))
+    shown.encode()  # which halves of surrogate pairs could not be
+    assert harmless(shown) == shown
+    kept = [c for c in text if unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Zl", "Zp")]
+    left = iter(shown)
+    assert all(c in left for c in kept)  # in their order
+    if not HARMFUL.search(text) and not any("\ud800" <= c <= "\udfff" for c in text):
+        assert shown == text
+
+
+@given(st.lists(st.text()) | st.dictionaries(st.text(), st.text()))
+def test_json_is_harmless_and_says_the_same(value):
+    line = json_line(value)
+    assert json.loads(line) == value
+    assert not HARMFUL.search(line)
+
+
+@given(ANYTHING)
+@example("\u200d")
+@example("\u202e")
+def test_a_token_can_be_seen_and_stays_in_its_line(token):
+    for shown in (visible(token), token_cell(token)):
+        assert not HARMFUL.search(shown)
+        assert shown.splitlines() in ([shown], [])
+        assert bool(shown.strip()) == bool(token)
+    assert len(token_cell(token * 1000)) < 90
+
+
+@given(ANYTHING)
+def test_a_pipe_gets_the_bytes_that_came_in(text):
+    known = "".join(c for c in text if not "\ud800" <= c <= "\udfff" or "\udc80" <= c <= "\udcff")
+    raw = io.BytesIO()
+    stream = io.TextIOWrapper(raw, encoding="utf-8", errors=EXACT, newline="")
+    stream.write(known)
+    stream.flush()
+    assert raw.getvalue() == known.encode("utf-8", "surrogateescape")
+
+
+@given(st.binary(), st.integers(1, 4))
+def test_bytes_for_a_terminal_are_guarded_whole_characters_at_a_time(data, size):
+    seen = io.StringIO(newline="")
+    terminal = Terminal(seen)
+    for start in range(0, len(data), size):
+        terminal.buffer.write(data[start : start + size])
+    terminal.buffer.flush()
+    assert seen.getvalue() == harmless(data.decode("utf-8", "surrogateescape"))
+
+
+def test_only_a_terminal_is_guarded(tmp_path):
+    with (tmp_path / "file").open("w") as file:
+        assert guarded(file) is file
+    assert guarded(None) is None
+    ours, theirs = pty.openpty()
+    with open(theirs, "w") as terminal:
+        once = guarded(terminal)
+        assert isinstance(once, Terminal)
+        assert guarded(once) is once
+    os.close(ours)
+
+
+# --- every command ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder with a text full of what a terminal obeys, models of it, and n-best lists, under names of that sort."""
+    folder = tmp_path_factory.mktemp("te\x1b[31mxt")
+    lines = [HOSTILE, "</s> the end <unk> of <s> it", "我 昨天 上学 迟到 了"]
+    (folder / "te\x1b\u202ext.txt").write_text("\n".join(lines * 10) + "\n", encoding="utf-8")
+    (folder / "list.txt").write_text(f"{HOSTILE}\n我 昨天\n", encoding="utf-8")
+    (folder / "bad.txt").write_bytes(b"0 a\x1b[2J \xff\n\x1b[2J\n")
+    text, small = str(folder / "te\x1b\u202ext.txt"), ["--hidden-size", "6", "--epochs", "1", "--threads", "1"]
+    assert run(["train", text, "-o", str(folder / "w.npz"), *small]) == 0
+    assert run(["train", text, "-o", str(folder / "b.npz"), "--bidirectional", *small]) == 0
+    return folder
+
+
+TEXT, MODEL = "te\x1b\u202ext.txt", ("-m", "w.npz")
+COMMANDS = [
+    (0, ["train", TEXT, "-o", "\x1b.npz", "--hidden-size", "6", "--epochs", "1", "--history", "\x1b.jsonl"]),
+    (0, ["predict", *MODEL, "-k", "99", HOSTILE + " \x1bnew"]),
+    (0, ["predict", *MODEL, "--each", HOSTILE]),
+    (0, ["predict", *MODEL, "--json", HOSTILE]),
+    (0, ["sample", *MODEL, "--count", "9", "--temperature", "9", "--seed", "1", "--prompt", HOSTILE]),
+    (0, ["score", *MODEL, "--tokens", TEXT]),
+    (0, ["score", *MODEL, "--json", "--tokens", TEXT]),
+    (0, ["score", *MODEL, "--format", "srilm", "--debug", "2", TEXT]),
+    (0, ["score", *MODEL, "--format", "kenlm", TEXT]),
+    (0, ["rescore", *MODEL, "list.txt"]),
+    (0, ["rescore", *MODEL, "--json", "list.txt"]),
+    (0, ["rescore", *MODEL, "--format", "srilm", "--lenient", "bad.txt"]),
+    (0, ["fill", "-m", "b.npz", "-k", "99", HOSTILE + " ____"]),
+    (0, ["eval", *MODEL, TEXT]),
+    (0, ["info", *MODEL]),
+    (0, ["ngram", "train", TEXT, "-o", "\x1b.n.npz", "--arpa", "-"]),
+    (0, ["lab", "pairs", HOSTILE]),
+    (0, ["lab", "onehot", *MODEL, HOSTILE]),
+    (0, ["lab", "gradcheck", HOSTILE]),
+    (1, ["predict", "-m", "no\x1b\u202e.npz", "x"]),
+    (1, ["rescore", *MODEL, "--format", "kaldi", "bad.txt"]),
+    (1, ["train", "no\x1b\u202e"]),
+    (2, ["lab", "softmax", "\x1b[31m"]),
+    (2, ["train", TEXT, "--cell", "\x1b[31m"]),
+    (2, ["\x1b[31m"]),
+]
+
+
+def in_terminal(arguments):
+    """Exit code and all that a terminal gets of a command, line ends as \\n: in a child, whose streams are the pty."""
+    pid, ours = pty.fork()
+    if not pid:  # the child
+        try:
+            from rnnlm.cli.terminal import set_up_streams
+
+            sys.stdin, sys.stdout, sys.stderr = os.fdopen(0), os.fdopen(1, "w"), os.fdopen(2, "w")
+            set_up_streams()
+            code = run(arguments)
+            sys.stdout.flush()
+            sys.stderr.flush()
+        except BaseException:
+            code = 99
+        os._exit(code)
+    parts = []
+    while True:
+        try:
+            part = os.read(ours, 65536)
+        except OSError:  # how Linux says that the other side is closed
+            part = b""
+        if not part:
+            break
+        parts.append(part)
+    os.close(ours)
+    _, status = os.waitpid(pid, 0)
+    return os.waitstatus_to_exitcode(status), b"".join(parts).decode().replace("\r\n", "\n")
+
+
+@pytest.mark.parametrize(("code", "arguments"), COMMANDS, ids=lambda value: ascii(value)[:60])
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # of fork beside threads, which are idle here
+def test_no_command_does_anything_to_a_terminal(code, arguments, folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    found, printed = in_terminal(arguments)
+    assert found == code, printed
+    without_bar = re.sub("\r[^\n\r]*|\x1b\\[A", "", printed) if arguments[0] == "train" else printed
+    assert not HARMFUL.search(without_bar)
+    assert printed.strip()
+    if code == 0 and HOSTILE in arguments and not {"--json", "gradcheck"} & set(arguments):
+        assert "\\x1b" in printed  # there was something to be guarded from
+
+
+def test_a_file_gets_the_very_bytes(folder):
+    arguments = ["sample", *MODEL, "--seed", "1", "--length", "1", "--prompt", HOSTILE]
+    done = subprocess.run([sys.executable, "-m", "rnnlm", *arguments], cwd=folder, capture_output=True, check=True)
+    assert done.stdout.startswith(HOSTILE.encode())
+    arguments = ["rescore", *MODEL, "--format", "srilm", "--lenient", "bad.txt"]
+    done = subprocess.run([sys.executable, "-m", "rnnlm", *arguments], cwd=folder, capture_output=True, check=True)
+    assert done.stdout == (folder / "bad.txt").read_bytes()

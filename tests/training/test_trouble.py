@@ -1,0 +1,148 @@
+"""Numerical trouble in training: explosions, nan, rates beyond reason. It ends well or in a sentence."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rnnlm import LanguageModel
+from rnnlm.cli import run
+from rnnlm.errors import TrainingError
+from rnnlm.nn.cells import CELLS
+from rnnlm.nn.network import Network, NetworkConfig
+from rnnlm.nn.numerics import LARGEST_WEIGHT
+from rnnlm.nn.optimizers import OPTIMIZERS
+from rnnlm.text.batches import Batches
+from rnnlm.text.vocabulary import EOS
+from rnnlm.training.numpy_engine import NumpyEngine
+from rnnlm.training.trainer import MOST_RECOVERIES, Trainer, TrainingConfig
+
+V = 8
+IDS = np.array([3, 4, 5, EOS, 6, 4, 7, EOS, 3, 7, 7, 5, 5, EOS] * 12, dtype=np.int32)
+VALID = IDS[:28]
+
+
+def make(trouble=lambda engine, step: None, config=None, **options):
+    """A trainer of 4 epochs; `trouble` is called with the engine after every step, before the trainer looks at it."""
+    network = NetworkConfig(V, "rnn", "tanh", hidden_size=6, embedding_size=4, **(config or {}))
+    engine = NumpyEngine(
+        Network.initialize(network, np.random.default_rng(1)), options.pop("optimizer", "adam"), "stream"
+    )
+    step_of_engine, count = engine.train_step, [0]
+
+    def train_step(*arguments):
+        result = step_of_engine(*arguments)
+        count[0] += 1
+        trouble(engine, count[0])
+        return result
+
+    engine.train_step = train_step
+    batches = Batches(IDS, 4, 7, "stream", seed=1)
+    return Trainer(engine, batches, VALID, TrainingConfig(**({"epochs": 4, "lr": 0.01} | options)), V)
+
+
+def all_sound(trainer):
+    arrays = [
+        *trainer.best().values(),
+        *trainer.engine.params().values(),
+        *trainer.engine.optimizer_state()[1].values(),
+    ]
+    return all(np.isfinite(array).all() for array in arrays)
+
+
+NAMES = list(NetworkConfig(V, "rnn", hidden_size=6, embedding_size=4).shapes())
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.sampled_from(NAMES),
+    st.sampled_from([math.nan, math.inf, -math.inf, 1e30, -3e38]),
+    st.integers(1, 24),
+    st.integers(0, 1000),
+)
+def test_one_bad_number_in_the_weights_is_not_trained_on_and_not_saved(name, value, step, place):
+    """Wherever it is and whenever: a word that never comes, the last step. One recovery, and the end is as good."""
+
+    def trouble(engine, now):
+        if now == step:
+            array = engine.network.params[name]
+            array.flat[place % array.size] = value
+
+    trainer = make(trouble)
+    reports = list(trainer.run())
+    assert [each.kind for each in reports].count("recovery") == trainer.progress.recoveries == 1
+    assert all_sound(trainer)
+    assert reports[-1].valid_nats_per_token < math.log(V)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+@pytest.mark.parametrize("step", [1, 5, 24])
+def test_a_bad_number_in_the_optimizer_is_found_before_it_is_saved(value, step):
+    def trouble(engine, now):
+        if now == step:
+            engine.optimizer.slots["square.output.weight"][0, 0] = value
+
+    trainer = make(trouble)
+    for _ in trainer.run():
+        header, arrays = trainer.state()  # as if every step were saved
+        assert all(np.isfinite(array).all() for array in arrays.values())
+        assert header["progress"]["recoveries"] <= 1
+    assert trainer.progress.recoveries == 1
+    assert all_sound(trainer)
+
+
+def test_a_state_that_is_no_number_ends_with_the_recovery():
+    def trouble(engine, now):
+        if now == 8:
+            engine.network.params["rnn.weight_hh_l0"][...] = math.nan
+
+    trainer = make(trouble)
+    list(trainer.run())
+    assert trainer.progress.recoveries == 1
+    assert trainer.carried is None or np.isfinite(trainer.carried).all()
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("lr", [1e-30, 1000.0, 1e30])
+def test_any_rate_ends_in_a_sound_model_or_a_sentence(optimizer, lr):
+    trainer = make(optimizer=optimizer, lr=lr)
+    try:
+        list(trainer.run())
+    except TrainingError as error:  # nothing is saved after it; what was good before is there
+        message, best = str(error), trainer.best_params or {}
+    else:
+        message, best = "", trainer.best()
+        assert all_sound(trainer)
+    assert not message or ("--lr" in message and trainer.progress.recoveries == MOST_RECOVERIES)
+    assert all(np.abs(array).max() <= LARGEST_WEIGHT for array in best.values())
+
+
+@pytest.mark.parametrize(("cell", "activation"), [*((c, "tanh") for c in CELLS), ("rnn", "relu"), ("rnn", "identity")])
+def test_a_rate_of_1000_on_the_command_line(cell, activation, tmp_path, capsys):
+    text, model = tmp_path / "text.txt", tmp_path / "model.npz"
+    text.write_text("we saw the sea\nthe sea was calm\n" * 40)
+    options = ["--cell", cell, "--lr", "1000", "--clip", "0", "--hidden-size", "8", "--epochs", "3", "--threads", "1"]
+    more = ["--activation", activation] if cell == "rnn" else []
+    code = run(["train", str(text), "-o", str(model), *options, *more])
+    said = capsys.readouterr().err
+    assert "Warning" not in said
+    assert "Traceback" not in said
+    assert code in (0, 1)
+    if code:
+        assert said.rstrip().split("\n")[-1].startswith("Error: The loss exploded")
+    if model.exists():  # what was good before the explosions
+        probabilities = [each.probability for each in LanguageModel.load(model).predict("we", 99).candidates]
+        assert sum(probabilities) == pytest.approx(1, abs=0.2)  # <unk> is left out
+
+
+def test_rare_events_of_probability_zero_cost_what_they_cost():
+    """A word that the network holds for impossible has a finite loss, and training learns that it is possible."""
+    config = NetworkConfig(V, "rnn", "tanh", hidden_size=6, embedding_size=4)
+    network = Network.initialize(config, np.random.default_rng(1))
+    network.params["output.bias"][5] = -500  # e^-500 is no number of float32, nor is e^-500 + anything
+    ids = np.full((7, 4), 5)
+    loss, _, backprop = network.loss(ids, ids, network.zero_state(4), scale=1 / ids.size)
+    assert loss.nats / ids.size == pytest.approx(500 + math.log(V - 1), rel=0.01)
+    assert backprop()["output.bias"][5] == pytest.approx(-1)
