@@ -31,7 +31,6 @@ import json
 import re
 import resource
 import select
-import signal
 import struct
 import subprocess
 import sys
@@ -52,6 +51,7 @@ from rnnlm import checkpoint, cli
 from rnnlm.baselines.arpa import read_arpa
 from rnnlm.errors import RnnlmError
 from rnnlm.language_model import LanguageModel
+from rnnlm.nn.network import NetworkConfig
 
 SECONDS_A_FILE = 60
 GROWTH = 128 << 20  # bytes: threads reserve 64 MB of addresses each
@@ -266,9 +266,16 @@ def twisted(rng: Rng, value: Any) -> Any:
         place = int(rng.integers(len(value)))
         return pick(
             rng,
-            [value[:place] + value[place + 1 :], [*value, value[place]], value[::-1], value[:place], value + value,
-             [*value[:place], pick(rng, VALUES), *value[place + 1 :]], {str(place): value[place]}],
-        )  # fmt: skip
+            [
+                value[:place] + value[place + 1 :],
+                [*value, value[place]],
+                value[::-1],
+                value[:place],
+                value + value,
+                [*value[:place], pick(rng, VALUES), *value[place + 1 :]],
+                {str(place): value[place]},
+            ],
+        )
     if isinstance(value, str) and value and rng.random() < 0.4:
         return pick(rng, [value + " ", value.upper(), value[:-1], value * 2, [value], list(value)])
     return copy.deepcopy(pick(rng, VALUES))
@@ -302,6 +309,7 @@ def plain(model: Model) -> tuple[dict[str, Any], Arrays]:
 
 
 def bits(rng: Rng, models: list[Model], arpa: bytes) -> File:
+    """One to three bits are others."""
     model = pick(rng, models)
     content = bytearray(model.content)
     for _ in range(int(rng.integers(1, 4))):
@@ -310,6 +318,7 @@ def bits(rng: Rng, models: list[Model], arpa: bytes) -> File:
 
 
 def pieces(rng: Rng, models: list[Model], arpa: bytes) -> File:
+    """A piece is cut out, put in, doubled or taken from another file."""
     model, other = pick(rng, models), pick(rng, models)
     content = model.content
     start, stop = sorted(int(each) for each in rng.integers(len(content) + 1, size=2))
@@ -323,11 +332,13 @@ def pieces(rng: Rng, models: list[Model], arpa: bytes) -> File:
 
 
 def truncation(rng: Rng, models: list[Model], arpa: bytes) -> File:
+    """The end is missing."""
     model = pick(rng, models)
     return File(model.content[: int(rng.integers(len(model.content)))], REFUSED, model)
 
 
 def archive_numbers(rng: Rng, models: list[Model], arpa: bytes) -> File:
+    """A number of the archive lies: a size, a place, a length, a version."""
     model = pick(rng, models)
     members = members_of(header_of(*plain(model)), model.arrays)
     record = int(rng.integers(2 * len(members) + 1)) if rng.random() < 0.8 else 2 * len(members)
@@ -346,12 +357,30 @@ def archive_numbers(rng: Rng, models: list[Model], arpa: bytes) -> File:
 
 
 def member_names(rng: Rng, models: list[Model], arpa: bytes) -> File:
+    """A member has another name, one of a path, or one that is there twice."""
     model = pick(rng, models)
     members = members_of(header_of(*plain(model)), model.arrays)
     place = int(rng.integers(len(members)))
     name, data = members[place]
-    evil = ["../../evil.npy", "/etc/evil.npy", "a\0.npy", "..npy", "", ".npy", "header", "我.npy", "a/b.npy", "C:\\a.npy", "A" * 65535,
-            "__init__.py", "x.npy", name.upper(), f"./{name}", f"{name}.npy", pick(rng, members)[0]]  # fmt: skip
+    evil = [
+        "../../evil.npy",
+        "/etc/evil.npy",
+        "a\0.npy",
+        "..npy",
+        "",
+        ".npy",
+        "header",
+        "我.npy",
+        "a/b.npy",
+        "C:\\a.npy",
+        "A" * 65535,
+        "__init__.py",
+        "x.npy",
+        name.upper(),
+        f"./{name}",
+        f"{name}.npy",
+        pick(rng, members)[0],
+    ]
     if rng.random() < 0.5:
         members[place] = (pick(rng, evil), data)
     else:
@@ -360,6 +389,7 @@ def member_names(rng: Rng, models: list[Model], arpa: bytes) -> File:
 
 
 def packed_members(rng: Rng, models: list[Model], arpa: bytes) -> File:
+    """A member is compressed, as it can be in an archive, or unpacks to a thousand times its size."""
     model = pick(rng, models)
     members = members_of(header_of(*plain(model)), model.arrays)
     place = int(rng.integers(len(members)))
@@ -376,9 +406,31 @@ def packed_members(rng: Rng, models: list[Model], arpa: bytes) -> File:
     return File(archive(members, lie), REFUSED, model)
 
 
-SHAPES = ["(-1,)", "(1, -1)", "(3, -4, -1)", f"({2**63}, 2)", f"({2**62}, 4)", f"({2**32}, {2**32})", "(4294967295,)",
-          "(0,)", f"({2**62}, 0)", "()", "(1,)", "(1, 1, 1, 1, 1)", "(01,)", "(1e3,)", "(True,)", "(1 ,)", "( 1,)", f"({'9' * 400},)",
-          "(__import__('os').system('x'),)", "[3]", "3", "(,)", "(3,,)"]  # fmt: skip
+SHAPES = [
+    "(-1,)",
+    "(1, -1)",
+    "(3, -4, -1)",
+    f"({2**63}, 2)",
+    f"({2**62}, 4)",
+    f"({2**32}, {2**32})",
+    "(4294967295,)",
+    "(0,)",
+    f"({2**62}, 0)",
+    "()",
+    "(1,)",
+    "(1, 1, 1, 1, 1)",
+    "(01,)",
+    "(1e3,)",
+    "(True,)",
+    "(1 ,)",
+    "( 1,)",
+    f"({'9' * 400},)",
+    "(__import__('os').system('x'),)",
+    "[3]",
+    "3",
+    "(,)",
+    "(3,,)",
+]
 DESCRS = [
     "|O",
     "<O8",
@@ -403,6 +455,7 @@ DESCRS = [
 
 
 def npy_headers(rng: Rng, models: list[Model], arpa: bytes) -> File:
+    """An array says that it has another shape or holds other things, among them pickles."""
     model = pick(rng, models)
     header, arrays = plain(model)
     name = pick(rng, sorted(arrays))
@@ -426,6 +479,7 @@ def npy_headers(rng: Rng, models: list[Model], arpa: bytes) -> File:
 
 
 def described_arrays(rng: Rng, models: list[Model], arpa: bytes) -> File:
+    """The header describes other arrays than there are."""
     model = pick(rng, models)
     header = json.loads(header_of(*plain(model)))
     header.pop("checksum")
@@ -434,12 +488,30 @@ def described_arrays(rng: Rng, models: list[Model], arpa: bytes) -> File:
 
 
 def json_texts(rng: Rng, models: list[Model], arpa: bytes) -> File:
+    """The header is no JSON, or not in the one form in which it is written."""
     model = pick(rng, models)
     honest = header_of(*plain(model))
     place, depth = int(rng.integers(len(honest))), int(rng.integers(1, 100_000))
     key = pick(rng, [b'"lr":', b'"tokens":', b'"seed":', b'"version":'])
-    value = pick(rng, [b"NaN", b"Infinity", b"1e999", b"9" * 5000, b'"\\ud800"', b"[" * depth, b'{"a":' * depth, b"01", b"tru", b"\xff",
-                       b"[" * depth + b"]" * depth, b'"' + b"\\u0000" * 50 + b'"', b"1.0", b"1 "])  # fmt: skip
+    value = pick(
+        rng,
+        [
+            b"NaN",
+            b"Infinity",
+            b"1e999",
+            b"9" * 5000,
+            b'"\\ud800"',
+            b"[" * depth,
+            b'{"a":' * depth,
+            b"01",
+            b"tru",
+            b"\xff",
+            b"[" * depth + b"]" * depth,
+            b'"' + b"\\u0000" * 50 + b'"',
+            b"1.0",
+            b"1 ",
+        ],
+    )
     texts = [
         honest[:place] + value + honest[place:],
         honest[:place],
@@ -454,6 +526,7 @@ def json_texts(rng: Rng, models: list[Model], arpa: bytes) -> File:
 
 
 def header_values(rng: Rng, models: list[Model], arpa: bytes) -> File:
+    """One or two values of the header are others."""
     model = pick(rng, models)
     header, arrays = plain(model)
     for _ in range(int(rng.integers(1, 3))):
@@ -464,6 +537,7 @@ def header_values(rng: Rng, models: list[Model], arpa: bytes) -> File:
 
 
 def training_values(rng: Rng, models: list[Model], arpa: bytes) -> File:
+    """One or two values of what is said of the training are others."""
     model = pick(rng, [each for each in models if each.name in KINDS])
     header, arrays = plain(model)
     for _ in range(int(rng.integers(1, 3))):
@@ -474,6 +548,7 @@ def training_values(rng: Rng, models: list[Model], arpa: bytes) -> File:
 
 
 def vocabularies(rng: Rng, models: list[Model], arpa: bytes) -> File:
+    """Tokens that are none, or twice there, and counts that are none."""
     model = pick(rng, models)
     header, arrays = plain(model)
     vocabulary = header["vocabulary"]
@@ -498,8 +573,16 @@ def shapes(rng: Rng, models: list[Model], arpa: bytes) -> File:
     name = pick(rng, sorted(arrays))
     array = arrays[name]
     new = pick(rng, ["float16", "float64", "int8", "int64", "bool", "uint64", "float32"])
-    changes = [array.astype(new), array.T.copy(), array.reshape(-1), array[..., None], array[:0], array[:-1], np.concatenate([array, array])
-               if array.ndim else array, np.zeros((), np.float32)]  # fmt: skip
+    changes = [
+        array.astype(new),
+        array.T.copy(),
+        array.reshape(-1),
+        array[..., None],
+        array[:0],
+        array[:-1],
+        np.concatenate([array, array]) if array.ndim else array,
+        np.zeros((), np.float32),
+    ]
     kind = rng.random()
     if kind < 0.65:
         arrays[name] = np.ascontiguousarray(pick(rng, changes))
@@ -508,13 +591,26 @@ def shapes(rng: Rng, models: list[Model], arpa: bytes) -> File:
     elif kind < 0.85:
         arrays = {each: value.astype(new) for each, value in arrays.items()}
     else:
-        others = ["rnn.weight_ih_l1", "rnn.x", "ngram.9.keys", "ngram.1.keys", "current.output.bias", "good.carried_state", "carried_state",
-                  "optimizer.mean.output.bias", "embedding.weight", "A", f"current.{name}", f"good.{name}"]  # fmt: skip
+        others = [
+            "rnn.weight_ih_l1",
+            "rnn.x",
+            "ngram.9.keys",
+            "ngram.1.keys",
+            "current.output.bias",
+            "good.carried_state",
+            "carried_state",
+            "optimizer.mean.output.bias",
+            "embedding.weight",
+            "A",
+            f"current.{name}",
+            f"good.{name}",
+        ]
         arrays[pick(rng, others)] = array
     return File(forged(header, arrays), WORKS, model)
 
 
 def weights(rng: Rng, models: list[Model], arpa: bytes) -> File:
+    """Weights that are no numbers, or very large, and tables out of order."""
     model = pick(rng, models)
     header, arrays = plain(model)
     name = pick(rng, sorted(arrays))
@@ -541,10 +637,8 @@ def network_and_arrays(rng: Rng, models: list[Model], arpa: bytes) -> File:
     for _ in range(int(rng.integers(1, 3))):
         field_name = pick(rng, sorted(network))
         network[field_name] = twisted(rng, network[field_name]) if rng.random() < 0.7 else pick(rng, NUMBERS[:8])
-    with contextlib.suppress(Exception):
-        config = type(LanguageModel.from_parts(model.header, parameters(arrays)).network.config)(
-            **network | {"cutoffs": tuple(network["cutoffs"])}
-        )
+    with contextlib.suppress(RnnlmError):
+        config = NetworkConfig.from_header(network)
         needed = dict(itertools.islice(config.shapes().items(), 200))
         if sum(abs(int(np.prod(shape, dtype=object))) for shape in needed.values()) < 100_000:
             rest = {name: array for name, array in arrays.items() if name not in parameters(arrays)}
@@ -558,15 +652,49 @@ def parameters(arrays: Arrays) -> Arrays:
 
 
 def arpa_texts(rng: Rng, models: list[Model], arpa: bytes) -> File:
+    """Lines of an ARPA file are others, or it unpacks to far more than it is."""
     lines = arpa.split(b"\n")
     for _ in range(int(rng.integers(1, 4))):
         place = int(rng.integers(len(lines)))
         fields = lines[place].split(b"\t")
         which = int(rng.integers(len(fields)))
-        fields[which] = pick(rng, [b"", b"nan", b"inf", b"-inf", b"1e999", b"-1e999", b"99", b"-99", b"0", b"1_0", b"<s>", b"</s>", b"<unk>",
-                                   b"the the", b"the", b"\xff", b"\0", b"\\u0020;", b"\\ud800;", b"9" * 400, b"x" * 3000])  # fmt: skip
-        changes = [b"\t".join(fields), lines[place] + b" x", b"", b"\\end\\", b"\\data\\", b"\\2-grams:", b"ngram 1=99999999999",
-                   b"ngram 9=1", b"# rnnlm escapes: \\u0020; stands for a space, and so on"]  # fmt: skip
+        fields[which] = pick(
+            rng,
+            [
+                b"",
+                b"nan",
+                b"inf",
+                b"-inf",
+                b"1e999",
+                b"-1e999",
+                b"99",
+                b"-99",
+                b"0",
+                b"1_0",
+                b"<s>",
+                b"</s>",
+                b"<unk>",
+                b"the the",
+                b"the",
+                b"\xff",
+                b"\0",
+                b"\\u0020;",
+                b"\\ud800;",
+                b"9" * 400,
+                b"x" * 3000,
+            ],
+        )
+        changes = [
+            b"\t".join(fields),
+            lines[place] + b" x",
+            b"",
+            b"\\end\\",
+            b"\\data\\",
+            b"\\2-grams:",
+            b"ngram 1=99999999999",
+            b"ngram 9=1",
+            b"# rnnlm escapes: \\u0020; stands for a space, and so on",
+        ]
         lines[place] = pick(rng, changes) if rng.random() < 0.8 else pick(rng, lines)
     content = b"\n".join(lines)
     if rng.random() < 0.2:
@@ -881,7 +1009,7 @@ def child(folder: Path, seed: int, first: int, last: int) -> None:
 
 
 def watched(folder: Path, seed: int, files: int) -> Iterator[tuple[int, str, str]]:
-    """The outcomes of all files. A process that hangs or dies is a fault of its file, and a new one goes on behind it."""
+    """The outcomes of all files. A process that hangs or dies is a fault of its file; a new one goes on behind it."""
     first = 0
     while first < files:
         command = [sys.executable, __file__, "--child", str(folder), "--seed", str(seed), "--files", str(files)]

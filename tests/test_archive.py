@@ -1,4 +1,4 @@
-"""Of an archive nothing is believed: it is what `zipfile` writes for plain members, to the last bit, or it is refused."""
+"""Nothing is believed of an archive: it is what `zipfile` writes for plain members, to the last bit, or is refused."""
 
 import base64
 import io
@@ -46,7 +46,7 @@ def read(content, most=10):
 
 
 def refusal(content, most=10):
-    with pytest.raises(ValueError, match=".") as caught:
+    with pytest.raises(ValueError, match=r".") as caught:
         read(content, most)
     return str(caught.value)
 

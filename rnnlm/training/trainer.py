@@ -500,8 +500,8 @@ class Trainer:
                 f"The checkpoint's training state is damaged ({shown(str(error))}); train again."
             ) from None
         for name, value in {**progress, "optimizer_steps": steps}.items():
-            beyond = name == "batch" and not text_changed and value >= self.batches.per_epoch
-            if not _plausible(name, value) or beyond:
+            here = name == "batch" and not text_changed
+            if not _plausible(name, value) or (here and value >= self.batches.per_epoch):
                 raise CheckpointError(f"The checkpoint's training state has {shown(value)} as {name}; train again.")
         current = {n.removeprefix("current."): a for n, a in arrays.items() if n.startswith("current.")}
         slots = {n.removeprefix("optimizer."): a for n, a in arrays.items() if n.startswith("optimizer.")}
