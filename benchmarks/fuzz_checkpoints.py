@@ -260,7 +260,17 @@ def twisted(rng: Rng, value: Any) -> Any:
     """A value near another one, or far from it."""
     if type(value) in (int, float) and rng.random() < 0.5:
         return pick(
-            rng, [value + 1, value - 1, -value, 2 * value, float(min(value, 1e300)), str(value), [value], value / 2]
+            rng,
+            [
+                value + 1,
+                value - 1,
+                -value,
+                2 * value,
+                float(max(-1e300, min(value, 1e300))),
+                str(value),
+                [value],
+                value // 2,
+            ],
         )
     if isinstance(value, list) and value and rng.random() < 0.6:
         place = int(rng.integers(len(value)))
@@ -544,7 +554,7 @@ def training_values(rng: Rng, models: list[Model], arpa: bytes) -> File:
         part = header["training"]
         below = pick(rng, [None, "state", "state", "options", "options", "corpus"])
         twist(rng, part if isinstance(part, dict) else header, below)
-    return File(forged(header, arrays), WORKS, model, trainings=15)
+    return File(forged(header, arrays), WORKS, model, trainings=4)
 
 
 def vocabularies(rng: Rng, models: list[Model], arpa: bytes) -> File:
