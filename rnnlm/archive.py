@@ -24,8 +24,9 @@ _END = struct.Struct("<4s4H2LH")
 _LARGE_END = struct.Struct("<4sQ2H2L4Q")
 _LOCATOR = struct.Struct("<4sLQL")
 _LARGE = 45  # version of the format from which on a size may have 64 bits
-_VERSIONS = (20, _LARGE)  # Python before 3.11.4 writes 20 for a small member, later ones 45
-_BEYOND = 0xFFFFFFFF  # in a field of 32 bits: the number stands among the extra fields
+_SMALL = 20  # what Python before 3.11.4 writes for a small member, where later ones write 45
+_LARGEST = (1 << 31) - 1  # of the numbers that `zipfile` writes in 32 bits
+_BEYOND = 0xFFFFFFFF  # in a field of 32 bits: the number stands in 64 bits elsewhere
 _UNIX = 3 << 8
 _DATE = 1 << 5 | 1  # 1 January 1980
 _ATTRIBUTES = 0o600 << 16
@@ -49,7 +50,6 @@ class _Described(NamedTuple):
     crc: int
     size: int
     offset: int  # of the local header
-    large: tuple[bool, bool]  # whether size and offset stand in 64 bits among the extra fields
 
 
 def read_directory(file: BinaryIO, length: int, most: int) -> dict[str, Entry]:
@@ -78,19 +78,18 @@ def _read_end(file: BinaryIO, length: int) -> tuple[int, int, int]:
     if len(tail) < _END.size:
         raise ValueError("it is cut off")
     *_, count, size, start, _ = _END.unpack(tail[-_END.size :])
-    large = len(tail) == most and tail[_LARGE_END.size :].startswith(b"PK\x06\x07")
-    if large:
+    if len(tail) == most and tail[_LARGE_END.size :].startswith(b"PK\x06\x07"):
         *_, count, size, start = _LARGE_END.unpack(tail[: _LARGE_END.size])
-    expected = _end(start, size, count, large)
+    expected = _end(start, size, count)
     if not tail.endswith(expected) or start + size + len(expected) != length:
         raise ValueError("it does not end as a checkpoint does, it may be cut off")
     return start, size, count
 
 
-def _end(start: int, size: int, count: int, large: bool) -> bytes:
+def _end(start: int, size: int, count: int) -> bytes:
     small = min(count, 0xFFFF), min(size, _BEYOND), min(start, _BEYOND)
     end = _END.pack(b"PK\x05\x06", 0, 0, small[0], *small, 0)
-    if not large:
+    if start <= _LARGEST:  # the directory is far smaller: it has `most` entries of a limited length
         return end
     record = _LARGE_END.pack(b"PK\x06\x06", _LARGE_END.size - 12, _LARGE, _LARGE, 0, 0, count, count, size, start)
     return record + _LOCATOR.pack(b"PK\x06\x07", 0, start + size, 1) + end
@@ -123,24 +122,24 @@ def _read_entry(directory: bytes, position: int) -> tuple[_Described, int]:
         raise ValueError(f"{name} is compressed, and a checkpoint stores its arrays as they are")
     if (time, date) != (0, _DATE):
         raise ValueError(f"{name} has a date, and a checkpoint has none")
-    large = size == _BEYOND, offset == _BEYOND
-    wanted = 2 * large[0] + large[1]
-    extra = struct.unpack_from(f"<{wanted}Q", directory, extra_start + 4) if wanted else ()
-    size, offset = extra[0] if large[0] else size, extra[-1] if large[1] else offset
-    described = _Described(name, version, crc, size, offset, large)
-    if version not in _VERSIONS or directory[position:end] != _entry(described):
+    large = [size == _BEYOND] * 2 + [offset == _BEYOND]  # the size stands there twice
+    extra = struct.unpack_from(f"<{sum(large)}Q", directory, extra_start + 4) if any(large) else ()
+    size, offset = extra[0] if large[0] else size, extra[-1] if large[2] else offset
+    described = _Described(name, version, crc, size, offset)
+    if directory[position:end] != _entry(described):
         raise ValueError(f"the entry of {name} in its directory is not as rnnlm writes it")
     return described, end
 
 
 def _entry(described: _Described) -> bytes:
     """What stands in the directory for a member."""
-    name, version, crc, size, offset, large = described
-    extra = [size, size] * large[0] + [offset] * large[1]
+    name, version, crc, size, offset = described
+    extra = [size, size] * (size > _LARGEST) + [offset] * (offset > _LARGEST)
     added = struct.pack(f"<2H{len(extra)}Q", 1, 8 * len(extra), *extra) if extra else b""
-    size, offset = _BEYOND if large[0] else size, _BEYOND if large[1] else offset
+    version = _SMALL if version == _SMALL and not extra else _LARGE
+    shown = [number if number <= _LARGEST else _BEYOND for number in (size, offset)]
     spelt, made_by = (name + EXTENSION).encode(), _UNIX | version
-    numbers = (version, 0, 0, 0, _DATE, crc, size, size, len(spelt), len(added), 0, 0, 0, _ATTRIBUTES, offset)
+    numbers = (version, 0, 0, 0, _DATE, crc, shown[0], shown[0], len(spelt), len(added), 0, 0, 0, _ATTRIBUTES, shown[1])
     return _ENTRY.pack(b"PK\x01\x02", made_by, *numbers) + spelt + added
 
 
@@ -174,11 +173,18 @@ def _follow(file: BinaryIO, described: list[_Described], end: int) -> dict[str, 
     return entries
 
 
-def _local_headers(described: _Described) -> tuple[bytes, bytes]:
-    """What may stand before the bytes of a member: as later and as earlier versions of Python write it."""
-    size, small = described.size, min(described.size, _BEYOND)
-    spelt = (described.name + EXTENSION).encode() + struct.pack("<2H2Q", 1, 16, size, size)
+def _local_headers(described: _Described) -> list[bytes]:
+    """What may stand before the bytes of a member.
+
+    Python before 3.11.4 writes a small member's size as it is and later ones, which were told that it may become large,
+    in 64 bits only. The directory tells which it was, unless it speaks of a large offset.
+    """
+    name, version, crc, size, offset = described
+    spelt = (name + EXTENSION).encode() + struct.pack("<2H2Q", 1, 16, size, size)
     lengths = len(spelt) - 20, 20
-    later = _LOCAL.pack(b"PK\x03\x04", _LARGE, 0, 0, 0, _DATE, described.crc, _BEYOND, _BEYOND, *lengths)
-    earlier = _LOCAL.pack(b"PK\x03\x04", 20, 0, 0, 0, _DATE, described.crc, small, small, *lengths)
-    return later + spelt, earlier + spelt
+    possible = []
+    if version == _LARGE:
+        possible.append(_LOCAL.pack(b"PK\x03\x04", _LARGE, 0, 0, 0, _DATE, crc, _BEYOND, _BEYOND, *lengths) + spelt)
+    if size <= _LARGEST and (version == _SMALL or offset > _LARGEST):
+        possible.append(_LOCAL.pack(b"PK\x03\x04", _SMALL, 0, 0, 0, _DATE, crc, size, size, *lengths) + spelt)
+    return possible

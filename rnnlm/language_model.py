@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rnnlm import checkpoint
 from rnnlm.baselines.ngram import NgramModel
-from rnnlm.errors import CheckpointError, DirectionError, FillingError, VocabularyError
+from rnnlm.errors import CheckpointError, DirectionError, FillingError, VocabularyError, shown
 from rnnlm.inference.dynamic import dynamic_nats
 from rnnlm.inference.filling import BLANK, fill_between, fill_forward
 from rnnlm.inference.generation import SamplingOptions, beam_search, sample
@@ -144,7 +144,9 @@ class LanguageModel:
                 "The checkpoint is damaged or was edited."
             )
         if context not in CONTEXTS:
-            raise CheckpointError(f"The checkpoint's context is {context!r}; expected one of {', '.join(CONTEXTS)}.")
+            raise CheckpointError(
+                f"The checkpoint's context is {shown(context)}; expected one of {', '.join(CONTEXTS)}."
+            )
         self.tokenizer, self.vocabulary, self.context = tokenizer, vocabulary, context
         self.predictor = predictor
         self.training: dict[str, Any] = dict(training or {})
@@ -167,17 +169,18 @@ class LanguageModel:
         predictor: Predictor
         vocabulary = Vocabulary.from_header(header.get("vocabulary"))
         if header.get("kind") == "rnn":
+            _check_types(arrays)
             predictor = network_of(NetworkConfig.from_header(header.get("network")), arrays)
             _check_weights(predictor)
         elif header.get("kind") == "ngram":
             predictor = NgramModel.from_arrays(len(vocabulary), header.get("order"), arrays)
         else:
-            raise CheckpointError(f"The checkpoint's kind is {header.get('kind')!r}; expected 'rnn' or 'ngram'.")
+            raise CheckpointError(f"The checkpoint's kind is {shown(header.get('kind'))}; expected 'rnn' or 'ngram'.")
         return cls(
             tokenizer_from_header(header.get("tokenizer")),
             vocabulary,
             predictor,
-            str(header.get("context")),
+            header.get("context", ""),
             _mapping(header.get("training")),
         )
 
@@ -552,15 +555,26 @@ def tokenizer_from_header(header: Any) -> Tokenizer:
     make: Callable[[Any], Tokenizer] | None = getattr(TOKENIZERS.get(str(described.get("name"))), "from_options", None)
     if make is None:
         raise CheckpointError(
-            f"The checkpoint's tokenizer is {described.get('name')!r}; expected one of {', '.join(TOKENIZERS)}."
+            f"The checkpoint's tokenizer is {shown(described.get('name'))}; expected one of {', '.join(TOKENIZERS)}."
         )
     return make(_mapping(described.get("options")))
 
 
 def _mapping(value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise CheckpointError(f"The checkpoint's header holds {value!r} where an object was expected; it is damaged.")
+        raise CheckpointError(
+            f"The checkpoint's header holds {shown(value)} where an object was expected; it is damaged."
+        )
     return value
+
+
+def _check_types(params: Mapping[str, NDArray[Any]]) -> None:
+    """Refuse parameters that are not all of one sort of number to compute with."""
+    found = sorted({array.dtype.name for array in params.values()})
+    if found not in (["float32"], ["float64"]):
+        raise CheckpointError(
+            f"The checkpoint's parameters are {' and '.join(found) or 'missing'}; expected float32. It was edited."
+        )
 
 
 def is_parameter(name: str) -> bool:

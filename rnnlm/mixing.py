@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from rnnlm.baselines.arpa import read_arpa
-from rnnlm.errors import TokenizerError, VocabularyError
+from rnnlm.errors import TokenizerError, VocabularyError, shown
 from rnnlm.inference.mixture import Mixture, Translated, best_weights
 from rnnlm.inference.model import SequenceModel
 from rnnlm.inference.scoring import token_nats
@@ -65,7 +65,7 @@ def component(path: Path, model: LanguageModel) -> SequenceModel:
     other = load_beside(path, model)
     ours, theirs = _way_of_reading(model), _way_of_reading(other)
     if ours != theirs:
-        different = [f"{name} {theirs.get(name)!r} instead of {ours.get(name)!r}" for name in ours | theirs
+        different = [f"{name} {shown(theirs.get(name))} instead of {shown(ours.get(name))}" for name in ours | theirs
                      if ours.get(name) != theirs.get(name)]  # fmt: skip
         raise TokenizerError(
             f"{path} cuts text in another way than the model ({', '.join(different)}); only models that read the same "
@@ -74,7 +74,11 @@ def component(path: Path, model: LanguageModel) -> SequenceModel:
     if other.vocabulary.tokens == model.vocabulary.tokens:
         return other.causal
     ids = np.concatenate([np.arange(FIRST), other.vocabulary.encode(model.vocabulary.tokens)])
-    counts = np.array(model.vocabulary.counts) if any(model.vocabulary.counts) else np.ones(len(ids) - FIRST)
+    counts = (
+        np.array(model.vocabulary.counts, dtype=np.float64)
+        if any(model.vocabulary.counts)
+        else np.ones(len(ids) - FIRST)
+    )
     coverage = counts[ids[FIRST:] != UNK].sum() / counts.sum()
     if coverage < SMALLEST_COVERAGE:
         raise VocabularyError(

@@ -14,6 +14,7 @@ are escaped as well, so that every token is read back as it was. Other files hav
 
 import contextlib
 import gzip
+import os
 import re
 import zlib
 from array import array
@@ -32,6 +33,8 @@ File = BinaryIO | gzip.GzipFile
 LN10 = np.log(10)
 ESCAPED = b"# rnnlm escapes: \\u0020; stands for a space, and so on\n"
 LONGEST_LINE = 1 << 20  # bytes
+MOST_UNPACKED = 100  # times the size of a compressed file, and
+ALWAYS_UNPACKED = 1 << 22  # bytes; models compress to a third or so, and what unpacks to far more is a trap
 _CHUNK = 1 << 16
 _RESERVED = {*SPECIALS, "<UNK>"}  # KenLM takes <UNK> for <unk>
 _SPECIAL_NAMES = {name.encode(): place for place, name in enumerate(SPECIALS)} | {b"<UNK>": UNK}
@@ -114,7 +117,7 @@ def read_arpa(path: str | PathLike[str]) -> tuple[NgramModel, list[str]]:
                 file = stack.enter_context(gzip.open(file))
             else:
                 file.seek(0)
-            return _read(_Lines(file, str(path)))
+            return _read(_Lines(file, str(path), max(ALWAYS_UNPACKED, MOST_UNPACKED * os.path.getsize(path))))
     except FileNotFoundError:
         raise CheckpointError(f"{path} does not exist; expected an n-gram model in an ARPA file.") from None
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
@@ -126,13 +129,17 @@ def read_arpa(path: str | PathLike[str]) -> tuple[NgramModel, list[str]]:
 class _Lines:
     """Lines of a file one after the other, with their number for what is to be said about them."""
 
-    def __init__(self, file: File, name: str) -> None:
-        self._file, self._name, self.number = file, name, 0
+    def __init__(self, file: File, name: str, most: int) -> None:
+        """Read at most so many bytes."""
+        self._file, self._name, self._left, self.number = file, name, most, 0
 
     def next(self) -> bytes:
         """The next line without white space around it, or an error at the end of the file."""
         line = self._file.readline(LONGEST_LINE)
         self.number += 1
+        self._left -= len(line)
+        if self._left < 0:
+            self.fail(f"the file unpacks to more than {MOST_UNPACKED} times its size. Unpack it first if it is honest")
         if not line:
             self.fail("the file ends here; expected more, and \\end\\ as the last line. The file is cut off")
         if len(line) >= LONGEST_LINE:

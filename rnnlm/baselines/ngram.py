@@ -24,6 +24,7 @@ from rnnlm.nn.numerics import Array
 from rnnlm.text.vocabulary import BOS, EOS
 
 LARGEST_ORDER = 5
+LARGEST_BACKOFF = 99 * np.log(10)  # what an ARPA file may have at most
 LOG_ZERO = -99 * np.log(10)  # ARPA's sign for "never": <s> is context only
 FALLBACK_DISCOUNTS = (0.5, 1.0, 1.5)  # KenLM's, for texts too small or too regular to estimate them from
 
@@ -179,7 +180,7 @@ class NgramModel:
             CheckpointError: arrays are missing or do not fit together.
         """
         damaged = CheckpointError("The n-gram tables of the checkpoint do not fit together; it is damaged.")
-        if type(order) is not int or not 1 <= order <= LARGEST_ORDER:
+        if type(order) is not int or not 1 <= order <= LARGEST_ORDER or len(arrays) != 3 * order:
             raise damaged
         levels, below = [], 1
         for k in range(1, order + 1):
@@ -193,9 +194,11 @@ class NgramModel:
                 or keys.dtype != np.int64
                 or any(a.shape != keys.shape or a.dtype != np.float32 for a in (level.log_probability, level.backoff))
                 or not (level.log_probability <= 0).all()
-                or not (np.isfinite(level.log_probability) & np.isfinite(level.backoff)).all()
+                or not (level.log_probability >= np.float32(LOG_ZERO)).all()
+                or not (abs(level.backoff) <= LARGEST_BACKOFF).all()
                 or (k == 1 and len(keys) != V)
-                or (len(keys) and (keys[0] < 0 or keys[-1] >= below * V or (np.diff(keys) <= 0).any()))
+                # Compared, not subtracted: a difference of two keys may overflow.
+                or (len(keys) and (keys[0] < 0 or keys[-1] >= below * V or (keys[1:] <= keys[:-1]).any()))
             ):
                 raise damaged
             levels.append(level)

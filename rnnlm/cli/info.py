@@ -36,7 +36,7 @@ def info(checkpoint: Path | None, model_path: Path, as_json: bool) -> None:
         print_json(facts)
         return
     training = facts.pop("training")
-    options = training.pop("options") or {}
+    options = _object(training.pop("options"))
     for key, value in [*facts.items(), *training.items(), *((f"  {k}", v) for k, v in options.items())]:
         click.echo(f"{key:<22}{_shown(value)}")
     click.echo(f"{'most frequent':<22}{' '.join(shortened(repr(token)) for token in model.vocabulary.tokens[:10])}")
@@ -44,7 +44,7 @@ def info(checkpoint: Path | None, model_path: Path, as_json: bool) -> None:
 
 def _network_facts(model: "LanguageModel") -> dict[str, Any]:
     config, training = model.network.config, model.training
-    state = training.get("state", {}).get("progress", {})
+    state = _object(_object(training.get("state")).get("progress"))
     return {
         "cell": config.cell,
         "activation": config.activation,
@@ -70,7 +70,7 @@ def _ngram_facts(model: "LanguageModel") -> dict[str, Any]:
     from rnnlm.baselines.ngram import NgramModel
 
     assert isinstance(model.predictor, NgramModel)
-    corpus = model.training.get("corpus")
+    corpus = _object(model.training.get("corpus"))
     return {
         "cell": None,
         "order": model.predictor.order,
@@ -78,10 +78,15 @@ def _ngram_facts(model: "LanguageModel") -> dict[str, Any]:
         "contexts": model.predictor.context_counts(),
         "parameters": sum(array.size for array in model.predictor.arrays().values()),
         "training": {
-            "tokens": corpus.get("train_tokens") if isinstance(corpus, dict) else None,
+            "tokens": corpus.get("train_tokens"),
             "options": model.training.get("options"),
         },
     }
+
+
+def _object(value: Any) -> dict[str, Any]:
+    """What a checkpoint says about its training, for which nobody vouches."""
+    return value if isinstance(value, dict) else {}
 
 
 def _shown(value: Any) -> str:

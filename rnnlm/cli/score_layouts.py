@@ -1,11 +1,11 @@
 """The layouts in which `rnnlm score` prints: its own table, JSON, and those of SRILM, KenLM and Mikolov's rnnlm."""
 
-import json
 import math
 import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from rnnlm.cli.common import json_line
 from rnnlm.cli.tables import table, token_cell, visible
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def as_json(unit: str, with_tokens: bool) -> Layout:
                 for token, nats, rank in zip(scored.tokens, scored.log_probabilities, scored.ranks, strict=True)
             ]
         found = {"text": scored.text, "tokens": tokens, "oov": scored.oov}
-        return json.dumps(found | {f"logprob_{unit}": scored.logprob_nats / NATS_IN[unit]}, ensure_ascii=False) + "\n"
+        return json_line(found | {f"logprob_{unit}": scored.logprob_nats / NATS_IN[unit]}) + "\n"
 
     return Layout(line, lambda totals: "")
 

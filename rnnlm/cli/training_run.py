@@ -13,20 +13,23 @@ import numpy as np
 from rnnlm import checkpoint
 from rnnlm.cli.memory import require_memory
 from rnnlm.cli.texts import make_tokenizer
-from rnnlm.errors import CheckpointError, CorpusError, TokenizerError, TrainingError, VocabularyError
+from rnnlm.errors import CheckpointError, CorpusError, TokenizerError, TrainingError, VocabularyError, shown
 from rnnlm.language_model import LanguageModel, is_parameter, network_of, reads_lines
 from rnnlm.nn.bidirectional import BidirectionalNetwork
 from rnnlm.nn.cells import CELLS
 from rnnlm.nn.clusters import choose_cutoffs
+from rnnlm.nn.initializers import INITIALIZERS
 from rnnlm.nn.network import Network, NetworkConfig
 from rnnlm.nn.numerics import Array
 from rnnlm.nn.optimizers import OPTIMIZERS
+from rnnlm.nn.outputs import LOSSES
 from rnnlm.text.batches import Batches, BatchSource, SentenceBatches
 from rnnlm.text.corpus import IdSequence, TokenizedCorpus, sequence, tokenize_corpus
 from rnnlm.text.segmentation import read_user_dictionary
 from rnnlm.text.tokenizers import Tokenizer
 from rnnlm.text.vocabulary import BOS, FIRST, UNK, Vocabulary
 from rnnlm.training.numpy_engine import NumpyEngine
+from rnnlm.training.schedules import SCHEDULES
 from rnnlm.training.trainer import Trainer, TrainingConfig
 
 SMALL_TEXT = 200_000  # tokens
@@ -79,6 +82,34 @@ NETWORK_OPTIONS = (
 )
 # What a checkpoint from the time before these options was trained with.
 BEFORE = {"softmax": "full", "tied": False}
+LARGEST = 1e18  # of any number that a checkpoint says
+
+
+def _whole(value: Any, least: int) -> bool:
+    return type(value) is int and least <= value < LARGEST
+
+
+def _number(value: Any) -> bool:
+    return type(value) in (int, float) and 0 <= value < LARGEST
+
+
+# What a checkpoint may say of the options of its training. The text and network options are not asked of it: they are
+# those of its tokenizer and its network.
+SOUND: dict[str, Callable[[Any], bool]] = {
+    "user_dict": lambda value: value is None,
+    **dict.fromkeys(("min_count", "bptt", "batch_size"), lambda value: _whole(value, 1)),
+    **dict.fromkeys(("patience", "seed"), lambda value: _whole(value, 0)),
+    "vocab_size": lambda value: value is None or _whole(value, 1),
+    "dropout": lambda value: _number(value) and value < 1,
+    **dict.fromkeys(("epochs", "time"), lambda value: value is None or (_number(value) and value > 0)),
+    "lr": lambda value: _number(value) and value > 0,
+    **dict.fromkeys(("warm_up", "valid_fraction"), lambda value: _number(value) and value <= 1),
+    "clip": _number,
+    "init": lambda value: type(value) is str and value in INITIALIZERS,
+    "optimizer": lambda value: type(value) is str and value in OPTIMIZERS,
+    "schedule": lambda value: type(value) is str and value in SCHEDULES,
+    "loss": lambda value: type(value) is str and value in LOSSES,
+}
 RUN_OPTIONS = ("min_count", "vocab_size", "init", "bptt", "batch_size", "optimizer", "loss", "valid_fraction", "seed")
 
 
@@ -195,11 +226,7 @@ def prepare(
 
 def _adopted(options: Options, given: Mapping[str, Any], old: LanguageModel, source: Path, resumed: bool) -> Options:
     """Options with the values that the checkpoint fixes; given ones that differ are refused."""
-    recorded = old.training.get("options")
-    names = {each.name for each in fields(Options)}
-    if not isinstance(recorded, dict) or not recorded.keys() <= names:
-        raise CheckpointError(f"{source} does not say how it was trained; it can not be resumed or started from.")
-    recorded = BEFORE | recorded
+    recorded = _recorded(old, source)
     fixed = [*TEXT_OPTIONS, *NETWORK_OPTIONS, *(RUN_OPTIONS if resumed else ())]
     for name in fixed:
         if given.get(name, "auto") not in ("auto", recorded.get(name)):
@@ -209,13 +236,39 @@ def _adopted(options: Options, given: Mapping[str, Any], old: LanguageModel, sou
                 f"Leave {option} out, or train a new model."
             )
     adopted = recorded if resumed else {name: recorded[name] for name in fixed if name in recorded}
-    try:
-        merged = Options(**{**asdict(options), **adopted, **given})
-        if {"time", "epochs"} & given.keys() and resumed:
-            merged = Options(**{**asdict(merged), "time": given.get("time"), "epochs": given.get("epochs")})
-    except TypeError as error:
-        raise CheckpointError(f"{source} has a damaged description of its training ({error}).") from None
+    chosen = {name: value for name, value in given.items() if name not in fixed or value != "auto"}
+    merged = replace(options, **{**adopted, **chosen})
+    if {"time", "epochs"} & given.keys() and resumed:
+        merged = replace(merged, time=given.get("time"), epochs=given.get("epochs"))
     return merged
+
+
+def _recorded(old: LanguageModel, source: Path) -> dict[str, Any]:
+    """The options of the training that a checkpoint comes from, which may be a stranger's.
+
+    Raises:
+        CheckpointError: it does not say, or an option is none that a training can have.
+    """
+    found = old.training.get("options")
+    names = {each.name for each in fields(Options)}
+    if not isinstance(found, dict) or not names - BEFORE.keys() <= found.keys() <= names:
+        raise CheckpointError(f"{source} does not say how it was trained; it can not be resumed or started from.")
+    for name, is_sound in SOUND.items():
+        if not is_sound(found[name]):
+            raise CheckpointError(
+                f"{source} says that it was trained with {shown(found[name])} as {name}, which is impossible. It can "
+                "not be resumed or started from; train again."
+            )
+    config, settings = old.network.config, old.tokenizer.settings()
+    return {
+        **{name: found[name] for name in SOUND},
+        **{name: getattr(config, name) for name in NETWORK_OPTIONS if name != "softmax"},
+        "softmax": "adaptive" if config.output == "adaptive" else "full",
+        "level": old.level,
+        "context": old.context,
+        "segmenter": settings.get("segmenter", found["segmenter"]),
+        "hmm": settings.get("hmm", found["hmm"]),
+    }
 
 
 def _text_settings(options: Options, old: LanguageModel | None) -> tuple[Tokenizer, str]:
@@ -335,8 +388,8 @@ def _check_vocabulary(old: LanguageModel, new: Vocabulary, init_vocabulary: str)
 
 
 def _check_corpus(header: Mapping[str, Any], texts: _Texts) -> None:
-    recorded = header["training"].get("corpus", {})
-    if recorded.get("digest") != texts.digest:
+    recorded = header["training"].get("corpus")
+    if not isinstance(recorded, dict) or recorded.get("digest") != texts.digest:
         raise CorpusError(
             "The text is not the one that this checkpoint was trained on (its content has changed). Resume with the "
             "same files in the same order, or start a new model from these weights with --init-from."

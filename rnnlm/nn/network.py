@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from rnnlm.errors import CheckpointError
+from rnnlm.errors import CheckpointError, shown
 from rnnlm.nn.cells import CELLS
 from rnnlm.nn.gradients import Grads
 from rnnlm.nn.initializers import INITIALIZERS
@@ -16,6 +16,7 @@ from rnnlm.nn.numerics import ACTIVATIONS, Array
 from rnnlm.nn.outputs import OUTPUTS, Loss, Output, tail_width
 
 SPECIALS = 3  # ids that stand for no word: <s>, </s>, <unk>
+MOST_CUTOFFS = 100  # of an adaptive softmax that can be read: each needs two matrices of its own
 ADDED_FIELDS = ("cutoffs", "div_value", "tied")  # missing in older checkpoints, where they have their defaults
 
 
@@ -89,10 +90,13 @@ class NetworkConfig:
         for name, kind in wanted.items():
             if type(header[name]) not in ((int, float) if kind is float else (kind,)):
                 raise CheckpointError(
-                    f"The checkpoint's network field {name!r} is {header[name]!r}; expected {kind.__name__}."
+                    f"The checkpoint's network field {name!r} is {shown(header[name])}; expected {kind.__name__}."
                 )
-        if not all(type(cutoff) is int for cutoff in header["cutoffs"]):
-            raise CheckpointError(f"The checkpoint's network field 'cutoffs' is {header['cutoffs']!r}; expected ids.")
+        cutoffs = header["cutoffs"]
+        if len(cutoffs) > MOST_CUTOFFS or not all(type(cutoff) is int for cutoff in cutoffs):
+            raise CheckpointError(
+                f"The checkpoint's network field 'cutoffs' is {shown(cutoffs)}; expected at most {MOST_CUTOFFS} ids."
+            )
         config = cls(**header | {"cutoffs": tuple(header["cutoffs"])})
         families: dict[str, Mapping[str, Any]] = {"cell": CELLS, "activation": ACTIVATIONS, "output": OUTPUTS}
         sizes = (config.vocabulary_size - 3, config.hidden_size, config.num_layers, config.embedding_size + 1)
@@ -103,7 +107,7 @@ class NetworkConfig:
             or not 0 <= config.dropout < 1
             or not config._output_fits()
         ):
-            raise CheckpointError(f"The checkpoint's network description is out of range: {header}.")
+            raise CheckpointError(f"The checkpoint's network description is out of range: {shown(header)}.")
         return config
 
     def _output_fits(self) -> bool:
@@ -124,7 +128,7 @@ class NetworkConfig:
 
 
 def _fields(header: Any) -> Any:
-    return sorted(map(str, header)) if isinstance(header, dict) else type(header).__name__
+    return shown(sorted(map(str, header))) if isinstance(header, dict) else type(header).__name__
 
 
 class Network:

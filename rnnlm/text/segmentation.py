@@ -21,6 +21,9 @@ from typing import Any, NamedTuple
 
 from rnnlm.errors import TokenizerError
 
+# jieba keeps every beginning of every word: a word of a million characters would take half a terabyte.
+LONGEST_USER_WORD = 64  # characters
+MOST_USER_CHARACTERS = 1 << 22  # in all words together
 MOST_FREQUENT = 10**12  # far beyond jieba's own frequencies, which have 6 digits
 LARGEST_DICTIONARY = 1 << 28  # bytes; jieba's own has 5 million
 TESTED_RJIEBA = "0.2."  # how the versions begin that were compared with jieba
@@ -141,8 +144,22 @@ def parse_user_dictionary(content: bytes, name: str) -> list[UserWord]:
                     f"{name}, line {number} is {entry[:60]!r}; expected a word, then perhaps its frequency (a whole "
                     "number from 1), then perhaps a tag (letters a-z)."
                 )
+            if len(match["word"]) > LONGEST_USER_WORD:
+                raise TokenizerError(
+                    f"{name}, line {number} has a word of {len(match['word'])} characters; a word has at most "
+                    f"{LONGEST_USER_WORD}. Shorten it or take it out."
+                )
             words.append(UserWord(match["word"], int(match["frequency"]) if match["frequency"] else None))
+    if too_many(words):
+        raise TokenizerError(
+            f"{name} has words of more than {MOST_USER_CHARACTERS:,} characters together. Take some of them out."
+        )
     return words
+
+
+def too_many(words: Sequence[Sequence[Any]]) -> bool:
+    """Whether these are more words than jieba can be given."""
+    return sum(len(word) for word, _ in words) > MOST_USER_CHARACTERS
 
 
 def is_user_word(entry: Any) -> bool:
@@ -152,6 +169,7 @@ def is_user_word(entry: Any) -> bool:
     word, frequency = entry
     return (
         type(word) is str
+        and len(word) <= LONGEST_USER_WORD
         and word.split() == [word]
         and (frequency is None or (type(frequency) is int and 0 < frequency < MOST_FREQUENT))
     )

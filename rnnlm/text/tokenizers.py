@@ -5,8 +5,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
-from rnnlm.errors import TokenizerError
-from rnnlm.text.segmentation import Jieba, Segmenter, UserWord, installed_jieba, is_jieba, is_user_word
+from rnnlm.errors import TokenizerError, shown
+from rnnlm.text.segmentation import Jieba, Segmenter, UserWord, installed_jieba, is_jieba, is_user_word, too_many
 
 SEGMENTERS = ("auto", "jieba", "spaces")
 
@@ -181,7 +181,7 @@ class WordTokenizer:
         user_dictionary: Iterable[tuple[str, int | None]] | None = None,
     ) -> None:
         if segmenter not in SEGMENTERS:
-            raise TokenizerError(f"There is no segmenter {segmenter!r}; expected one of {', '.join(SEGMENTERS)}.")
+            raise TokenizerError(f"There is no segmenter {shown(segmenter)}; expected one of {', '.join(SEGMENTERS)}.")
         self.segmenter = segmenter
         self._words = Segmenter(hmm, [UserWord(*entry) for entry in user_dictionary or ()])
 
@@ -195,7 +195,7 @@ class WordTokenizer:
             TokenizerError: the options are malformed.
         """
         segmenter, hmm, words, jieba = (options.get(key) for key in ("segmenter", "hmm", "user_dictionary", "jieba"))
-        sound = type(hmm) is bool and type(words) is list and all(is_user_word(entry) for entry in words)
+        sound = type(hmm) is bool and type(words) is list and all(map(is_user_word, words)) and not too_many(words)
         if not sound or not (jieba is None or is_jieba(jieba)):
             raise TokenizerError(
                 "The checkpoint's tokenizer options are damaged; use another copy of it or train again."

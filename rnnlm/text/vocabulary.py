@@ -11,6 +11,7 @@ from rnnlm.errors import VocabularyError
 BOS, EOS, UNK = 0, 1, 2
 SPECIALS = ("<s>", "</s>", "<unk>")
 FIRST = len(SPECIALS)  # id of the first token of text
+MOST_COUNTED = 1 << 53  # times that a token of a checkpoint can have been there: as large as a float is exact
 
 
 class Vocabulary:
@@ -122,6 +123,8 @@ class Vocabulary:
         counts = header.get("counts") if isinstance(header, dict) else None
         if not isinstance(tokens, list) or not all(isinstance(token, str) and token for token in tokens):
             raise VocabularyError("The checkpoint's vocabulary has no list of tokens; it is damaged.")
-        if not isinstance(counts, list) or not all(type(count) is int and count >= 0 for count in counts):
+        if not isinstance(counts, list) or not all(
+            type(count) is int and 0 <= count <= MOST_COUNTED for count in counts
+        ):
             raise VocabularyError("The checkpoint's vocabulary has no list of counts, whole numbers; it is damaged.")
         return cls(tokens, counts)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from rnnlm.errors import CheckpointError, TrainingError
+from rnnlm.errors import CheckpointError, TrainingError, shown
 from rnnlm.nn.numerics import are_weights
 from rnnlm.text.batches import BatchSource
 from rnnlm.training.clock import RunningClock
@@ -497,11 +497,13 @@ class Trainer:
             found = {name: value for name, value in header["progress"].items() if name not in FORMER_FIELDS}
             progress, steps = asdict(Progress(**found)), header["optimizer_steps"]
         except (KeyError, TypeError, AttributeError) as error:
-            raise CheckpointError(f"The checkpoint's training state is damaged ({error}); train again.") from None
+            raise CheckpointError(
+                f"The checkpoint's training state is damaged ({shown(str(error))}); train again."
+            ) from None
         for name, value in {**progress, "optimizer_steps": steps}.items():
-            beyond = name == "batch" and not text_changed and value >= self.batches.per_epoch
-            if not _plausible(name, value) or beyond:
-                raise CheckpointError(f"The checkpoint's training state has {value!r} as {name}; train again.")
+            here = name == "batch" and not text_changed
+            if not _plausible(name, value) or (here and value >= self.batches.per_epoch):
+                raise CheckpointError(f"The checkpoint's training state has {shown(value)} as {name}; train again.")
         current = {n.removeprefix("current."): a for n, a in arrays.items() if n.startswith("current.")}
         slots = {n.removeprefix("optimizer."): a for n, a in arrays.items() if n.startswith("optimizer.")}
         return _Snapshot(progress, current or dict(best), steps, slots, arrays.get("carried_state"))

@@ -1,0 +1,96 @@
+"""A checkpoint of every released format is read, answers as it did, and goes on training where it said it would.
+
+tests/data/<format>/recorded.json holds the questions and the answers of the version that wrote the files beside it, see
+tests/data/record.py.
+"""
+
+import json
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import pytest
+
+from rnnlm import checkpoint, cli
+from rnnlm.language_model import LanguageModel
+
+FOLDERS = sorted(path.parent for path in (Path(__file__).parent / "data").glob("*/recorded.json"))
+FILES = [
+    pytest.param(folder, name, entry, id=f"{folder.name}-{name}")
+    for folder in FOLDERS
+    for name, entry in json.loads((folder / "recorded.json").read_text(encoding="utf-8"))["files"].items()
+]
+RESUMED = [each for each in FILES if "--resume" in each.values[2]["what"]]
+
+
+def ran(command, *more):
+    """Run a recorded command line in this process; it must succeed."""
+    program, *arguments = shlex.split(command)
+    assert program == "rnnlm"
+    assert cli.run([*arguments, *more]) == 0
+
+
+def assert_alike(found, recorded):
+    """The same JSON; numbers to one part in ten thousand, for machines add up in different orders."""
+    if isinstance(recorded, float):
+        assert found == pytest.approx(recorded, rel=1e-4)
+    elif isinstance(recorded, dict):
+        assert recorded.keys() <= found.keys()
+        for key, value in recorded.items():
+            assert_alike(found[key], value)
+    elif isinstance(recorded, list):
+        assert len(found) == len(recorded)
+        for pair in zip(found, recorded, strict=True):
+            assert_alike(*pair)
+    else:
+        assert (type(found), found) == (type(recorded), recorded)
+
+
+def test_there_is_a_folder_for_every_format():
+    formats = {json.loads((folder / "recorded.json").read_text(encoding="utf-8"))["format"] for folder in FOLDERS}
+    assert formats == set(range(1, checkpoint.FORMAT_VERSION + 1))
+    assert RESUMED
+    for folder in FOLDERS:
+        assert {path.name for path in folder.glob("*.npz")} == {
+            each.values[1] for each in FILES if each.values[0] == folder
+        }
+
+
+@pytest.mark.parametrize(("folder", "name", "entry"), FILES)
+def test_a_model_answers_as_it_did(folder, name, entry, monkeypatch, capsys):
+    monkeypatch.chdir(folder)
+    assert entry["asked"]
+    for what, question in entry["asked"].items():
+        ran(question, "-m", name, "--json")
+        assert_alike(json.loads(capsys.readouterr().out), entry["answers"][what])
+    ran(f"rnnlm info {name} --json")
+    assert json.loads(capsys.readouterr().out)["bytes"] == (folder / name).stat().st_size
+
+
+@pytest.mark.parametrize(("folder", "name", "entry"), FILES)
+def test_a_model_that_is_saved_again_is_the_same(folder, name, entry, tmp_path):
+    LanguageModel.load(folder / name).save(tmp_path / name)
+    again, before = LanguageModel.load(tmp_path / name), LanguageModel.load(folder / name)
+    assert again.vocabulary == before.vocabulary
+    _, arrays = checkpoint.load(tmp_path / name)
+    _, arrays_before = checkpoint.load(folder / name)
+    assert arrays
+    for array_name, array in arrays.items():
+        assert array.tobytes() == arrays_before[array_name].tobytes()
+
+
+@pytest.mark.parametrize(("folder", "name", "entry"), RESUMED)
+def test_a_training_goes_on(folder, name, entry, tmp_path, monkeypatch, capsys):
+    for path in folder.glob("*.txt"):
+        shutil.copy(path, tmp_path)
+    shutil.copy(folder / name, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    before = checkpoint.read_header(name)["training"]["state"]["progress"]
+    ran(re.sub(r"--epochs \S+", "--epochs 5", entry["command"]), "--resume")
+    assert f"Resumed     at step {before['step']:,}, epoch {before['epoch'] + 1}" in capsys.readouterr().err
+    after = checkpoint.read_header(name)["training"]["state"]["progress"]
+    assert (before["epoch"], after["epoch"]) == (3, 5)
+    assert after["step"] * 3 == before["step"] * 5
+    assert after["recoveries"] == 0
+    assert after["best_nats_per_token"] < before["best_nats_per_token"]
