@@ -29,7 +29,7 @@ from rnnlm.text.vocabulary import FIRST
 DEFAULT_LIMIT = "20G"
 TEMPORARY_PREFIX = ".unfinished-"
 ABANDONED_AFTER = 24 * 3600  # seconds: an unfinished file this old belongs to a run that was killed
-SMALL, LARGE = np.dtype(np.uint16), np.dtype(np.uint32)
+SIZES = (np.dtype(np.uint8), np.dtype(np.uint16), np.dtype(np.uint32))  # of an id in a file
 _BLOCK = 1 << 20
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
@@ -41,6 +41,7 @@ class Description:
     length: int
     dtype: str
     tokens: list[str]
+    counts: list[int]  # how often each id is there: the specials, then the tokens
     characters: int
     bytes: int
     digest: str
@@ -54,9 +55,13 @@ class Description:
         return (
             all(type(number) is int and number > 0 for number in numbers)
             and all(type(each) is list and all(type(item) is str for item in each) for each in lists)
+            and type(self.counts) is list
+            and len(self.counts) == FIRST + len(self.tokens)
+            and all(type(count) is int and count >= 0 for count in self.counts)
+            and sum(self.counts) == self.length
             and type(self.digest) is str
             and type(self.tokenizer) is dict
-            and self.dtype in (SMALL.name, LARGE.name)
+            and self.dtype in [size.name for size in SIZES]
         )
 
 
@@ -154,15 +159,19 @@ class Cache:
 
 
 class IdFile:
-    """Ids written one after the other, 16 bits each while that is enough, then 32."""
+    """Ids written one after the other, 8 bits each while that is enough, then 16, then 32.
+
+    length: how many there are. counts: how often each is there, up to the largest.
+    """
 
     def __init__(self, folder: Path) -> None:
         """Create the file, under a name that no entry has."""
         self._folder = folder
         self.path = _temporary(folder)
         self._file: BinaryIO = open(self.path, "xb")  # noqa: SIM115 (closed at exit)
-        self.dtype: np.dtype[Any] = SMALL
+        self.dtype: np.dtype[Any] = SIZES[0]
         self.length = 0
+        self.counts = np.zeros(0, dtype=np.int64)
 
     def __enter__(self) -> "IdFile":
         return self
@@ -181,23 +190,28 @@ class IdFile:
 
     def write(self, ids: NDArray[Any], types: int) -> None:
         """Append ids; `types` is how many different ones there are so far beside the specials."""
-        if self.dtype == SMALL and FIRST + types > np.iinfo(SMALL).max + 1:
-            self._widen()
-        self._file.write(np.ascontiguousarray(ids, dtype=self.dtype).data)
+        needed = next(size for size in SIZES if FIRST + types <= 1 << 8 * size.itemsize)
+        if needed.itemsize > self.dtype.itemsize:
+            self._widen(needed)
+        narrow = np.ascontiguousarray(ids, dtype=self.dtype)
+        self._file.write(narrow.data)
         self.length += len(ids)
+        counts = np.bincount(narrow, minlength=len(self.counts))
+        counts[: len(self.counts)] += self.counts
+        self.counts = counts
 
-    def _widen(self) -> None:
+    def _widen(self, dtype: np.dtype[Any]) -> None:
         self._file.close()
         wide = _temporary(self._folder)
         try:
             with open(self.path, "rb") as old, open(wide, "xb") as new:
                 while block := old.read(_BLOCK):
-                    new.write(np.frombuffer(block, dtype=SMALL).astype(LARGE).data)
+                    new.write(np.frombuffer(block, dtype=self.dtype).astype(dtype).data)
             os.replace(wide, self.path)
         finally:
             wide.unlink(missing_ok=True)
         self._file = open(self.path, "ab")  # noqa: SIM115 (closed at exit)
-        self.dtype = LARGE
+        self.dtype = dtype
 
 
 def default_folder() -> Path:

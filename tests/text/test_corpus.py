@@ -110,6 +110,17 @@ def test_more_types_than_16_bits_hold(write, monkeypatch):
     assert tokens_of(corpus)[::2] == words
     fewer = write("\n".join(words[:65_533]), "fewer.txt")
     assert tokenize_corpus([fewer], WordTokenizer(), lines=True).ids.dtype == np.uint16
+    fewest = write("\n".join(words[:253]), "fewest.txt")
+    assert tokenize_corpus([fewest], WordTokenizer(), lines=True).ids.dtype == np.uint8
+
+
+def test_more_characters_than_16_bits_hold(write):
+    characters = [chr(code) for code in range(0x100, 0x11000) if not (chr(code).isspace() or 0xD800 <= code < 0xE000)]
+    text = "".join(characters)
+    for lines, content in ((False, text + "\n" + text), (True, text + "\n" + text + "\n")):
+        corpus = tokenize_corpus([write(content)], CharTokenizer(), lines=lines)
+        assert corpus.ids.dtype == np.uint32
+        assert tokens_of(corpus) == expected_tokens([content], CharTokenizer(), lines)
 
 
 def test_files_in_several_encodings(write):
