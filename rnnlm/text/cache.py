@@ -30,6 +30,7 @@ DEFAULT_LIMIT = "20G"
 TEMPORARY_PREFIX = ".unfinished-"
 ABANDONED_AFTER = 24 * 3600  # seconds: an unfinished file this old belongs to a run that was killed
 SIZES = (np.dtype(np.uint8), np.dtype(np.uint16), np.dtype(np.uint32))  # of an id in a file
+COUNTED_IN_PAIRS = 1 << 18  # ids, from where on that is faster
 _BLOCK = 1 << 20
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
@@ -161,7 +162,7 @@ class Cache:
 class IdFile:
     """Ids written one after the other, 8 bits each while that is enough, then 16, then 32.
 
-    length: how many there are. counts: how often each is there, up to the largest.
+    length: how many there are. counts: how often each is there, those of the specials and of all tokens so far.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -196,7 +197,7 @@ class IdFile:
         narrow = np.ascontiguousarray(ids, dtype=self.dtype)
         self._file.write(narrow.data)
         self.length += len(ids)
-        counts = np.bincount(narrow, minlength=len(self.counts))
+        counts = _counted(narrow, FIRST + types)
         counts[: len(self.counts)] += self.counts
         self.counts = counts
 
@@ -212,6 +213,17 @@ class IdFile:
             wide.unlink(missing_ok=True)
         self._file = open(self.path, "ab")  # noqa: SIM115 (closed at exit)
         self.dtype = dtype
+
+
+def _counted(ids: NDArray[Any], size: int) -> NDArray[np.int64]:
+    """How often each id below `size` is there; bytes are counted in pairs, which takes half the time."""
+    if ids.dtype != np.uint8 or len(ids) < COUNTED_IN_PAIRS:
+        return np.bincount(ids, minlength=size)
+    even = len(ids) & ~1
+    pairs = np.bincount(ids[:even].view(np.uint16), minlength=1 << 16).reshape(256, 256)
+    counts: NDArray[np.int64] = pairs.sum(axis=0) + pairs.sum(axis=1)
+    counts[ids[even:]] += 1
+    return counts[:size]
 
 
 def default_folder() -> Path:

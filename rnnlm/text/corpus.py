@@ -34,7 +34,7 @@ _CHUNK = 1 << 22
 # which is why a small read counts as many ids.
 SCATTERED, MOST_TOUCHED = 1 << 18, 1 << 25
 _UNSEEN_AT_ONCE = 1 << 14
-_BLANK = re.compile(r"\n[^\S\n]++(?=\n)")  # a line of whitespace, with the end of the one before it
+_BLANK = re.compile(r"\n[^\S\n]*+(?=\n)")  # a line that is blank, with the end of the one before it
 
 Ids = NDArray[np.int32]
 Progress = Callable[[int, int], None]
@@ -220,7 +220,7 @@ def tokenize_corpus(
                     length=file.length,
                     dtype=file.dtype.name,
                     tokens=tokens,
-                    counts=np.pad(file.counts, (0, FIRST + len(tokens) - len(file.counts))).tolist(),
+                    counts=file.counts.tolist(),
                     characters=reader.characters,
                     bytes=size,
                     digest=digest,
@@ -329,10 +329,7 @@ def _without_blank_lines(texts: Iterable[str]) -> Iterator[str]:
 
 def _not_blank(text: str) -> str:
     """A text, which ends with a newline, without its blank lines."""
-    text = f"\n{text}"
-    while "\n\n" in text:  # far faster than the expression, and most blank lines are empty
-        text = text.replace("\n\n", "\n")
-    return _BLANK.sub("", text)[1:]
+    return _BLANK.sub("", f"\n{text}")[1:]
 
 
 class _CharacterIds:
