@@ -2,11 +2,19 @@
 
 An entry is two files: KEY.ids, the ids as the machine stores integers, and KEY.json, which describes them. The
 description is written last, so an entry is there as a whole or not at all.
+
+To hash a large text takes longer than all else that a second run does before it learns. So NAME.seen remembers the hash
+of large texts that were read, and their stamps: path, size, times of writing and of the last change, inode and device
+of every file. While all of them are the same, the text is taken as unchanged, as `git status` and `make` do. It is read
+again where one of them differs, where a file was younger than YOUNG when it was read, so that a later change might have
+got the same time, and always with RNNLM_CACHE_VERIFY=1: for file systems that do not tell the truth, such as network
+ones whose attributes are kept for long, and for programs that write to a disk behind the system's back.
 """
 
 import atexit
 import contextlib
 import functools
+import hashlib
 import json
 import os
 import re
@@ -14,7 +22,7 @@ import secrets
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -24,15 +32,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnnlm.errors import CorpusError
+from rnnlm.text.sources import Stamp
 from rnnlm.text.vocabulary import FIRST
 
 DEFAULT_LIMIT = "20G"
 TEMPORARY_PREFIX = ".unfinished-"
 ABANDONED_AFTER = 24 * 3600  # seconds: an unfinished file this old belongs to a run that was killed
+REMEMBERED_FROM = 1 << 26  # bytes; a smaller text is hashed in a tenth of a second
+YOUNG = 3 * 10**9  # nanoseconds: more than the coarsest time that file systems keep, the 2 s of FAT
+FORGOTTEN_AFTER = 100 * 24 * 3600  # seconds
 SIZES = (np.dtype(np.uint8), np.dtype(np.uint16), np.dtype(np.uint32))  # of an id in a file
 COUNTED_IN_PAIRS = 1 << 18  # ids, from where on that is faster
 _BLOCK = 1 << 20
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+
+Stamps = Sequence[tuple[str, Stamp | None]]  # of the files of a text, each with its absolute path
 
 
 @dataclass
@@ -118,14 +132,51 @@ class Cache:
         self._description_path(key).unlink(missing_ok=True)  # it must never stand beside other ids than its own
         file.finish()
         os.replace(file.path, self.ids_path(key))
+        self._write(self._description_path(key), vars(description))
+        self._evict(key)
+
+    def seen(self, stamps: Stamps) -> str | None:
+        """Digest of a text that was read before and is unchanged; None if that is not known."""
+        if os.environ.get("RNNLM_CACHE_VERIFY", "") not in ("", "0"):
+            return None
+        path = self._seen_path(stamps)
+        try:
+            found = json.loads(path.read_bytes())
+            digest, recorded = found["digest"], found["stamps"]
+        except (OSError, ValueError, TypeError, LookupError, RecursionError):
+            return None
+        # JSON knows lists only.
+        if recorded != json.loads(json.dumps(stamps)) or type(digest) is not str:
+            return None
+        with contextlib.suppress(OSError):
+            os.utime(path)
+        return digest
+
+    def remember(self, stamps: Stamps, digest: str, read_at: int) -> None:
+        """Keep what `seen` tells of a text; read_at: the time in nanoseconds when the reading began."""
+        known = [stamp for _, stamp in stamps if stamp is not None]
+        large = sum(stamp.size for stamp in known) >= REMEMBERED_FROM
+        if (
+            len(known) < len(stamps)
+            or not large
+            or max(map(max, ((s.written, s.changed) for s in known))) > read_at - YOUNG
+        ):
+            return
+        with contextlib.suppress(OSError):  # it only saves time
+            self._write(self._seen_path(stamps), {"stamps": stamps, "digest": digest})
+
+    def _seen_path(self, stamps: Stamps) -> Path:
+        names = json.dumps([name for name, _ in stamps])
+        return self.folder / f"{hashlib.sha256(names.encode()).hexdigest()}.seen"
+
+    def _write(self, path: Path, content: Any) -> None:
+        """Write JSON to a file, as a whole or not at all."""
         temporary = _temporary(self.folder)
         try:
-            content = json.dumps(vars(description), ensure_ascii=False)
-            temporary.write_text(content, encoding="utf-8")
-            os.replace(temporary, self._description_path(key))
+            temporary.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8", errors="surrogatepass")
+            os.replace(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)
-        self._evict(key)
 
     def _make_writable(self) -> None:
         """Create the folder, or take a temporary one where that can not be."""
@@ -144,7 +195,9 @@ class Cache:
         with contextlib.suppress(OSError):  # another process may be at the same work
             for path in self.folder.iterdir():
                 status = path.stat()
-                if path.name.startswith(TEMPORARY_PREFIX) and time.time() - status.st_mtime > ABANDONED_AFTER:
+                age = time.time() - status.st_mtime
+                unfinished = path.name.startswith(TEMPORARY_PREFIX)
+                if (unfinished and age > ABANDONED_AFTER) or (path.suffix == ".seen" and age > FORGOTTEN_AFTER):
                     path.unlink()
                 elif path.suffix == ".ids":
                     used = self._description_path(path.stem)

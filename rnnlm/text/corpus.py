@@ -9,8 +9,10 @@ import hashlib
 import itertools
 import json
 import mmap
+import os
 import re
 import sys
+import time
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from os import PathLike
@@ -21,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnnlm.errors import CorpusError
-from rnnlm.text.cache import Cache, Description, IdFile
+from rnnlm.text.cache import Cache, Description, IdFile, Stamps
 from rnnlm.text.encodings import LABELS, UTF8, decode
 from rnnlm.text.sources import Source, fingerprint, open_sources
 from rnnlm.text.tokenizers import CharTokenizer, Tokenizer
@@ -209,13 +211,26 @@ def tokenize_corpus(
         raise ValueError(f"lines=False is for characters, not for tokens of level {tokenizer.name!r}")
     cache = Cache(cache_dir)
     with open_sources(paths) as sources:
-        digest, size = fingerprint(sources)
-        key = _key(digest, tokenizer, lines, encoding)
-        description = cache.find(key)
-        if description is None or not tokenizer.adopt(description.tokenizer):
+        stamps = _stamps(sources)
+        read_at = time.time_ns()
+
+        def found(digest: str) -> tuple[str, Description | None]:
+            key = _key(digest, tokenizer, lines, encoding)
+            description = cache.find(key)
+            return key, description if description and tokenizer.adopt(description.tokenizer) else None
+
+        description = None
+        if seen := cache.seen(stamps):
+            key, description = found(seen)
+        if description is None:  # then the whole text is read in any case
+            digest, size = fingerprint(sources)
+            key, description = found(digest)
+        if description is None:
             reader = _Reader(sources, size, encoding, progress)
             with cache.writing() as file:
                 tokens = _write_ids(reader, tokenizer, lines, file)
+                if _written(stamps) != _written(_stamps(sources)):
+                    raise CorpusError("The text was changed while it was read. Try again when it is complete.")
                 description = Description(
                     length=file.length,
                     dtype=file.dtype.name,
@@ -228,6 +243,8 @@ def tokenize_corpus(
                     tokenizer=tokenizer.options(),
                 )
                 cache.store(key, file, description)
+        if seen != description.digest and stamps == _stamps(sources):
+            cache.remember(stamps, description.digest, read_at)
     notes = cache.notes
     if encoding is None:
         notes += [
@@ -236,6 +253,15 @@ def tokenize_corpus(
             if codec in LABELS and codec != UTF8
         ]
     return TokenizedCorpus(cache.ids_path(key), description, lines, notes)
+
+
+def _stamps(sources: Sequence[Source]) -> Stamps:
+    return [(os.path.abspath(source.name), source.stamp()) for source in sources]
+
+
+def _written(stamps: Stamps) -> list[tuple[int, int] | None]:
+    """The part of stamps that changes with the content alone."""
+    return [stamp and (stamp.size, stamp.written) for _, stamp in stamps]
 
 
 def _key(digest: str, tokenizer: Tokenizer, lines: bool, encoding: str | None) -> str:
@@ -251,12 +277,9 @@ def _key(digest: str, tokenizer: Tokenizer, lines: bool, encoding: str | None) -
 
 def _write_ids(reader: "_Reader", tokenizer: Tokenizer, lines: bool, file: IdFile) -> list[str]:
     """Tokenize all text into a file; returns the tokens in order of their ids."""
-    stamps = [source.stamp() for source in reader.sources]
     to_ids = _CharacterIds(lines) if isinstance(tokenizer, CharTokenizer) else _TokenIds(tokenizer)
     for text in reader.lines() if lines else reader.stream():
         file.write(to_ids(text), to_ids.types)
-    if stamps != [source.stamp() for source in reader.sources]:
-        raise CorpusError("The text was changed while it was read. Try again when it is complete.")
     if not file.length:
         names = ", ".join(source.name for source in reader.sources[:3])
         raise CorpusError(f"There is no text in {names}; expected at least one line that is not blank.")

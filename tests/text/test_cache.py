@@ -192,6 +192,15 @@ def test_the_least_recently_used_entries_go(tmp_path, monkeypatch):
     assert names(tmp_path) == ["large.ids", "large.json"]  # what is being used stays
 
 
+def test_what_is_known_of_texts_goes_when_it_is_not_used(tmp_path):
+    for name, time in {"old.seen": 1000, "new.seen": None}.items():
+        (tmp_path / name).write_bytes(b"{}")
+        if time:
+            os.utime(tmp_path / name, (time, time))
+    filled(tmp_path)
+    assert names(tmp_path) == ["key.ids", "key.json", "new.seen"]
+
+
 def test_what_killed_runs_left_goes_after_a_day(tmp_path):
     for name, time in {"old": 1000, "new": None}.items():
         path = tmp_path / f"{TEMPORARY_PREFIX}{name}"
