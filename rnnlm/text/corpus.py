@@ -14,7 +14,8 @@ import re
 import sys
 import time
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from os import PathLike
 from pathlib import Path
 from typing import Any, overload
@@ -28,6 +29,7 @@ from rnnlm.text.encodings import LABELS, UTF8, decode
 from rnnlm.text.sources import Source, fingerprint, open_sources
 from rnnlm.text.tokenizers import CharTokenizer, Tokenizer
 from rnnlm.text.vocabulary import BOS, EOS, FIRST, UNK, Vocabulary, code_points
+from rnnlm.text.workers import TokenIds, useful_processes
 
 CACHE_VERSION = 2  # to be raised when equal text and settings give other ids than before
 LONGEST_LINE = 1 << 20  # characters; a longer line is read in parts, so that memory stays small
@@ -191,6 +193,7 @@ def tokenize_corpus(
     encoding: str | None = None,
     cache_dir: str | PathLike[str] | None = None,
     progress: Progress | None = None,
+    processes: int = 1,
 ) -> TokenizedCorpus:
     """Tokenize files, or find them tokenized in the cache by their content.
 
@@ -202,6 +205,8 @@ def tokenize_corpus(
         encoding: Of all files; None to find it out for each. See `encodings.decode`.
         cache_dir: Folder of the cache; None for that of the environment, see `cache.Cache`.
         progress: Called with bytes done and bytes in all while a text is tokenized.
+        processes: Most processes to cut words in; where a text is too small for it to pay, that is done in this one. A
+            script that asks for more than one must begin its own work under `if __name__ == "__main__"`.
 
     Raises:
         CorpusError: a file can not be found, read or decoded, is binary, changes while it is read, or there is no text.
@@ -228,7 +233,7 @@ def tokenize_corpus(
         if description is None:
             reader = _Reader(sources, size, encoding, progress)
             with cache.writing() as file:
-                tokens = _write_ids(reader, tokenizer, lines, file)
+                tokens = _write_ids(reader, tokenizer, lines, file, processes)
                 if _written(stamps) != _written(_stamps(sources)):
                     raise CorpusError("The text was changed while it was read. Try again when it is complete.")
                 description = Description(
@@ -275,11 +280,15 @@ def _key(digest: str, tokenizer: Tokenizer, lines: bool, encoding: str | None) -
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
-def _write_ids(reader: "_Reader", tokenizer: Tokenizer, lines: bool, file: IdFile) -> list[str]:
+def _write_ids(reader: "_Reader", tokenizer: Tokenizer, lines: bool, file: IdFile, processes: int) -> list[str]:
     """Tokenize all text into a file; returns the tokens in order of their ids."""
-    to_ids = _CharacterIds(lines) if isinstance(tokenizer, CharTokenizer) else _TokenIds(tokenizer)
-    for text in reader.lines() if lines else reader.stream():
-        file.write(to_ids(text), to_ids.types)
+    texts = reader.lines() if lines else reader.stream()
+    first = next(texts, "")
+    processes = useful_processes(tokenizer, first, reader.size, processes)
+    to_ids = _CharacterIds(lines) if isinstance(tokenizer, CharTokenizer) else TokenIds(tokenizer)
+    with closing(to_ids.of_all(itertools.chain([first], texts), processes)) as found:
+        for ids in found:
+            file.write(ids, to_ids.types)
     if not file.length:
         names = ", ".join(source.name for source in reader.sources[:3])
         raise CorpusError(f"There is no text in {names}; expected at least one line that is not blank.")
@@ -292,7 +301,7 @@ class _Reader:
     def __init__(self, sources: list[Source], size: int, encoding: str | None, progress: Progress | None) -> None:
         self.encodings: list[str] = []
         self.characters = 0
-        self.sources, self._size, self._encoding, self._progress = sources, size, encoding, progress
+        self.sources, self.size, self._encoding, self._progress = sources, size, encoding, progress
         self._done = 0
         self._open_line = False  # the last character was no newline
 
@@ -322,7 +331,7 @@ class _Reader:
     def _advance(self, read: int) -> None:
         self._done += read
         if self._progress is not None:
-            self._progress(self._done, self._size)
+            self._progress(self._done, self.size)
 
 
 def _without_blank_lines(texts: Iterable[str]) -> Iterator[str]:
@@ -374,6 +383,11 @@ class _CharacterIds:
         """The tokens in order of their ids."""
         return [chr(code) for code in self._code_points]
 
+    def of_all(self, texts: Iterable[str], processes: int) -> Generator[NDArray[Any], None, None]:
+        """Ids of the pieces of a text. A second process could not even copy it as fast as it is encoded."""
+        del processes
+        yield from map(self, texts)
+
     def __call__(self, text: str) -> NDArray[Any]:
         codes = code_points(text)
         while True:
@@ -388,33 +402,3 @@ class _CharacterIds:
                 self._table = self._table.astype(np.uint32)
             self._table[new] = np.arange(len(new)) + FIRST + self.types
             self._code_points += new.tolist()
-
-
-class _TokenIds(dict[str, int]):
-    """Provisional ids of tokens, given out as they are asked for; </s> ends every line."""
-
-    def __init__(self, tokenizer: Tokenizer) -> None:
-        super().__init__()
-        self._tokenize = tokenizer.tokenize
-
-    def __missing__(self, token: str) -> int:
-        self[token] = found = FIRST + len(self)
-        return found
-
-    @property
-    def types(self) -> int:
-        """How many different tokens there are so far."""
-        return len(self)
-
-    def tokens(self) -> list[str]:
-        """The tokens in order of their ids."""
-        return list(self)
-
-    def __call__(self, text: str) -> NDArray[Any]:
-        *lines, part = text.split("\n")
-        ids: list[int] = []
-        for line in lines:
-            ids += map(self.__getitem__, self._tokenize(line))
-            ids.append(EOS)
-        ids += map(self.__getitem__, self._tokenize(part))
-        return np.array(ids, dtype=np.uint32)
