@@ -50,7 +50,7 @@ _BLOCK = "(?<![\u4e00-\u9fd5a-zA-Z0-9+#&._%-])[a-zA-Z0-9+#&._%-]*[\u4e00-\u9fd5]
 _HAN_BLOCK = re.compile(_BLOCK)
 # Blocks and the marks between them, each of which is a token for jieba and for TOKEN alike: rjieba is so fast that to
 # call it for every block would cost as much as the cutting.
-_MARK = r"""(?:[，。、：；？！“”‘’（）《》〈〉「」『』【】〔〕·,:;!?"'()\[\]<>/`*|]|．(?!．))"""
+_MARK = r"""(?:[，、：；？！“”‘’（）《》〈〉「」『』【】〔〕·,:;!?"'()\[\]<>/`*|]|。(?!。)|．(?!．))"""
 _HAN_SPAN = re.compile(f"{_BLOCK}(?:{_MARK}*+{_BLOCK})*+")
 LONGEST_MEAN, LONGEST_WORD = 2.5, 8  # characters of Chinese words in text that is taken as separated
 
