@@ -193,7 +193,7 @@ def prepare(
         )
     options = replace(options, level=tokenizer.name, context=context)
     _check_output_layer(options)  # before the text is read, which may take long
-    texts = _read(sources, options, tokenizer, context, _fixed_vocabulary(old, resume, init_vocabulary))
+    texts = _read(sources, options, tokenizer, context, threads, _fixed_vocabulary(old, resume, init_vocabulary))
     if old is not None and not resume:
         _check_vocabulary(old, texts.vocabulary, init_vocabulary)
     if resume:
@@ -339,12 +339,24 @@ def _check_output_layer(options: Options) -> None:
 
 
 def _read(
-    sources: Sources, options: Options, tokenizer: Tokenizer, context: str, vocabulary: Vocabulary | None
+    sources: Sources,
+    options: Options,
+    tokenizer: Tokenizer,
+    context: str,
+    processes: int,
+    vocabulary: Vocabulary | None,
 ) -> _Texts:
     lines = reads_lines(tokenizer.name, context)
 
     def tokenized(paths: list[str]) -> TokenizedCorpus:
-        return tokenize_corpus(paths, tokenizer, lines=lines, encoding=sources.encoding, progress=sources.progress)
+        return tokenize_corpus(
+            paths,
+            tokenizer,
+            lines=lines,
+            encoding=sources.encoding,
+            progress=sources.progress,
+            processes=processes,
+        )
 
     corpus = tokenized(sources.corpus)
     corpora, N = [corpus], len(corpus.ids)

@@ -2,11 +2,19 @@
 
 An entry is two files: KEY.ids, the ids as the machine stores integers, and KEY.json, which describes them. The
 description is written last, so an entry is there as a whole or not at all.
+
+To hash a large text takes longer than all else that a second run does before it learns. So NAME.seen remembers the hash
+of large texts that were read, and their stamps: path, size, times of writing and of the last change, inode and device
+of every file. While all of them are the same, the text is taken as unchanged, as `git status` and `make` do. It is read
+again where one of them differs, where a file was younger than YOUNG when it was read, so that a later change might have
+got the same time, and always with RNNLM_CACHE_VERIFY=1: for file systems that do not tell the truth, such as network
+ones whose attributes are kept for long, and for programs that write to a disk behind the system's back.
 """
 
 import atexit
 import contextlib
 import functools
+import hashlib
 import json
 import os
 import re
@@ -14,7 +22,7 @@ import secrets
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -24,14 +32,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnnlm.errors import CorpusError
+from rnnlm.text.sources import Stamp
 from rnnlm.text.vocabulary import FIRST
 
 DEFAULT_LIMIT = "20G"
 TEMPORARY_PREFIX = ".unfinished-"
 ABANDONED_AFTER = 24 * 3600  # seconds: an unfinished file this old belongs to a run that was killed
-SMALL, LARGE = np.dtype(np.uint16), np.dtype(np.uint32)
+REMEMBERED_FROM = 1 << 26  # bytes; a smaller text is hashed in a tenth of a second
+YOUNG = 3 * 10**9  # nanoseconds: more than the coarsest time that file systems keep, the 2 s of FAT
+FORGOTTEN_AFTER = 100 * 24 * 3600  # seconds
+SIZES = (np.dtype(np.uint8), np.dtype(np.uint16), np.dtype(np.uint32))  # of an id in a file
+COUNTED_IN_PAIRS = 1 << 18  # ids, from where on that is faster
 _BLOCK = 1 << 20
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+
+Stamps = Sequence[tuple[str, Stamp | None]]  # of the files of a text, each with its absolute path
 
 
 @dataclass
@@ -41,6 +56,7 @@ class Description:
     length: int
     dtype: str
     tokens: list[str]
+    counts: list[int]  # how often each id is there: the specials, then the tokens
     characters: int
     bytes: int
     digest: str
@@ -54,9 +70,13 @@ class Description:
         return (
             all(type(number) is int and number > 0 for number in numbers)
             and all(type(each) is list and all(type(item) is str for item in each) for each in lists)
+            and type(self.counts) is list
+            and len(self.counts) == FIRST + len(self.tokens)
+            and all(type(count) is int and count >= 0 for count in self.counts)
+            and sum(self.counts) == self.length
             and type(self.digest) is str
             and type(self.tokenizer) is dict
-            and self.dtype in (SMALL.name, LARGE.name)
+            and self.dtype in [size.name for size in SIZES]
         )
 
 
@@ -112,14 +132,51 @@ class Cache:
         self._description_path(key).unlink(missing_ok=True)  # it must never stand beside other ids than its own
         file.finish()
         os.replace(file.path, self.ids_path(key))
+        self._write(self._description_path(key), vars(description))
+        self._evict(key)
+
+    def seen(self, stamps: Stamps) -> str | None:
+        """Digest of a text that was read before and is unchanged; None if that is not known."""
+        if os.environ.get("RNNLM_CACHE_VERIFY", "") not in ("", "0"):
+            return None
+        path = self._seen_path(stamps)
+        try:
+            found = json.loads(path.read_bytes())
+            digest, recorded = found["digest"], found["stamps"]
+        except (OSError, ValueError, TypeError, LookupError, RecursionError):
+            return None
+        # JSON knows lists only.
+        if recorded != json.loads(json.dumps(stamps)) or type(digest) is not str:
+            return None
+        with contextlib.suppress(OSError):
+            os.utime(path)
+        return digest
+
+    def remember(self, stamps: Stamps, digest: str, read_at: int) -> None:
+        """Keep what `seen` tells of a text; read_at: the time in nanoseconds when the reading began."""
+        known = [stamp for _, stamp in stamps if stamp is not None]
+        large = sum(stamp.size for stamp in known) >= REMEMBERED_FROM
+        if (
+            len(known) < len(stamps)
+            or not large
+            or max(map(max, ((s.written, s.changed) for s in known))) > read_at - YOUNG
+        ):
+            return
+        with contextlib.suppress(OSError):  # it only saves time
+            self._write(self._seen_path(stamps), {"stamps": stamps, "digest": digest})
+
+    def _seen_path(self, stamps: Stamps) -> Path:
+        names = json.dumps([name for name, _ in stamps])
+        return self.folder / f"{hashlib.sha256(names.encode()).hexdigest()}.seen"
+
+    def _write(self, path: Path, content: Any) -> None:
+        """Write JSON to a file, as a whole or not at all."""
         temporary = _temporary(self.folder)
         try:
-            content = json.dumps(vars(description), ensure_ascii=False)
-            temporary.write_text(content, encoding="utf-8")
-            os.replace(temporary, self._description_path(key))
+            temporary.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8", errors="surrogatepass")
+            os.replace(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)
-        self._evict(key)
 
     def _make_writable(self) -> None:
         """Create the folder, or take a temporary one where that can not be."""
@@ -138,7 +195,9 @@ class Cache:
         with contextlib.suppress(OSError):  # another process may be at the same work
             for path in self.folder.iterdir():
                 status = path.stat()
-                if path.name.startswith(TEMPORARY_PREFIX) and time.time() - status.st_mtime > ABANDONED_AFTER:
+                age = time.time() - status.st_mtime
+                unfinished = path.name.startswith(TEMPORARY_PREFIX)
+                if (unfinished and age > ABANDONED_AFTER) or (path.suffix == ".seen" and age > FORGOTTEN_AFTER):
                     path.unlink()
                 elif path.suffix == ".ids":
                     used = self._description_path(path.stem)
@@ -154,15 +213,19 @@ class Cache:
 
 
 class IdFile:
-    """Ids written one after the other, 16 bits each while that is enough, then 32."""
+    """Ids written one after the other, 8 bits each while that is enough, then 16, then 32.
+
+    length: how many there are. counts: how often each is there, those of the specials and of all tokens so far.
+    """
 
     def __init__(self, folder: Path) -> None:
         """Create the file, under a name that no entry has."""
         self._folder = folder
         self.path = _temporary(folder)
         self._file: BinaryIO = open(self.path, "xb")  # noqa: SIM115 (closed at exit)
-        self.dtype: np.dtype[Any] = SMALL
+        self.dtype: np.dtype[Any] = SIZES[0]
         self.length = 0
+        self.counts = np.zeros(0, dtype=np.int64)
 
     def __enter__(self) -> "IdFile":
         return self
@@ -181,23 +244,39 @@ class IdFile:
 
     def write(self, ids: NDArray[Any], types: int) -> None:
         """Append ids; `types` is how many different ones there are so far beside the specials."""
-        if self.dtype == SMALL and FIRST + types > np.iinfo(SMALL).max + 1:
-            self._widen()
-        self._file.write(np.ascontiguousarray(ids, dtype=self.dtype).data)
+        needed = next(size for size in SIZES if FIRST + types <= 1 << 8 * size.itemsize)
+        if needed.itemsize > self.dtype.itemsize:
+            self._widen(needed)
+        narrow = np.ascontiguousarray(ids, dtype=self.dtype)
+        self._file.write(narrow.data)
         self.length += len(ids)
+        counts = _counted(narrow, FIRST + types)
+        counts[: len(self.counts)] += self.counts
+        self.counts = counts
 
-    def _widen(self) -> None:
+    def _widen(self, dtype: np.dtype[Any]) -> None:
         self._file.close()
         wide = _temporary(self._folder)
         try:
             with open(self.path, "rb") as old, open(wide, "xb") as new:
                 while block := old.read(_BLOCK):
-                    new.write(np.frombuffer(block, dtype=SMALL).astype(LARGE).data)
+                    new.write(np.frombuffer(block, dtype=self.dtype).astype(dtype).data)
             os.replace(wide, self.path)
         finally:
             wide.unlink(missing_ok=True)
         self._file = open(self.path, "ab")  # noqa: SIM115 (closed at exit)
-        self.dtype = LARGE
+        self.dtype = dtype
+
+
+def _counted(ids: NDArray[Any], size: int) -> NDArray[np.int64]:
+    """How often each id below `size` is there; bytes are counted in pairs, which takes half the time."""
+    if ids.dtype != np.uint8 or len(ids) < COUNTED_IN_PAIRS:
+        return np.bincount(ids, minlength=size)
+    even = len(ids) & ~1
+    pairs = np.bincount(ids[:even].view(np.uint16), minlength=1 << 16).reshape(256, 256)
+    counts: NDArray[np.int64] = pairs.sum(axis=0) + pairs.sum(axis=1)
+    counts[ids[even:]] += 1
+    return counts[:size]
 
 
 def default_folder() -> Path:

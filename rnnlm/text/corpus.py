@@ -9,9 +9,13 @@ import hashlib
 import itertools
 import json
 import mmap
+import os
+import re
 import sys
+import time
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from os import PathLike
 from pathlib import Path
 from typing import Any, overload
@@ -20,19 +24,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnnlm.errors import CorpusError
-from rnnlm.text.cache import Cache, Description, IdFile
+from rnnlm.text.cache import Cache, Description, IdFile, Stamps
 from rnnlm.text.encodings import LABELS, UTF8, decode
 from rnnlm.text.sources import Source, fingerprint, open_sources
 from rnnlm.text.tokenizers import CharTokenizer, Tokenizer
-from rnnlm.text.vocabulary import BOS, EOS, FIRST, UNK, Vocabulary
+from rnnlm.text.vocabulary import BOS, EOS, FIRST, UNK, Vocabulary, code_points
+from rnnlm.text.workers import TokenIds, useful_processes
 
-CACHE_VERSION = 1  # to be raised when equal text and settings give other ids than before
+CACHE_VERSION = 2  # to be raised when equal text and settings give other ids than before
 LONGEST_LINE = 1 << 20  # characters; a longer line is read in parts, so that memory stays small
 _CHUNK = 1 << 22
 # Mapped pages count as resident memory until they are given back. The columns of a batch touch pages all over the text,
 # which is why a small read counts as many ids.
 SCATTERED, MOST_TOUCHED = 1 << 18, 1 << 25
 _UNSEEN_AT_ONCE = 1 << 14
+_BLANK = re.compile(r"\n[^\S\n]*+(?=\n)")  # a line that is blank, with the end of the one before it
 
 Ids = NDArray[np.int32]
 Progress = Callable[[int, int], None]
@@ -61,13 +67,21 @@ class TokenizedCorpus:
         self.ids: NDArray[Any] = np.frombuffer(self._map, dtype=description.dtype)
         self.tokens, self.characters, self.bytes = description.tokens, description.characters, description.bytes
         self.digest, self.lines, self.notes = description.digest, lines, list(notes)
+        self._counts = np.array(description.counts, dtype=np.int64)
 
     def counts(self, start: int = 0, stop: int | None = None) -> NDArray[np.int64]:
         """How often each id is in ids[start:stop]: (3 + types,)."""
-        size = FIRST + len(self.tokens)
-        total = np.zeros(size, dtype=np.int64)
-        for chunk in self._chunks(start, len(self.ids) if stop is None else stop):
-            total += np.bincount(chunk, minlength=size)
+        N = len(self.ids)
+        start, stop, _ = slice(start, stop).indices(N)
+        if stop - start <= N // 2:
+            return self._counted(start, stop)
+        # Those of the whole text are known, and what is not asked for is read faster.
+        return self._counts - self._counted(0, start) - self._counted(stop, N)
+
+    def _counted(self, start: int, stop: int) -> NDArray[np.int64]:
+        total = np.zeros(len(self._counts), dtype=np.int64)
+        for chunk in self._chunks(start, stop):
+            total += np.bincount(chunk, minlength=len(total))
         return total
 
     def _chunks(self, start: int, stop: int) -> Iterator[NDArray[Any]]:
@@ -179,6 +193,7 @@ def tokenize_corpus(
     encoding: str | None = None,
     cache_dir: str | PathLike[str] | None = None,
     progress: Progress | None = None,
+    processes: int = 1,
 ) -> TokenizedCorpus:
     """Tokenize files, or find them tokenized in the cache by their content.
 
@@ -190,6 +205,8 @@ def tokenize_corpus(
         encoding: Of all files; None to find it out for each. See `encodings.decode`.
         cache_dir: Folder of the cache; None for that of the environment, see `cache.Cache`.
         progress: Called with bytes done and bytes in all while a text is tokenized.
+        processes: Most processes to cut words in; where a text is too small for it to pay, that is done in this one. A
+            script that asks for more than one must begin its own work under `if __name__ == "__main__"`.
 
     Raises:
         CorpusError: a file can not be found, read or decoded, is binary, changes while it is read, or there is no text.
@@ -199,17 +216,31 @@ def tokenize_corpus(
         raise ValueError(f"lines=False is for characters, not for tokens of level {tokenizer.name!r}")
     cache = Cache(cache_dir)
     with open_sources(paths) as sources:
-        digest, size = fingerprint(sources)
-        key = _key(digest, tokenizer, lines, encoding)
-        description = cache.find(key)
-        if description is None or not tokenizer.adopt(description.tokenizer):
+        stamps = _stamps(sources)
+        read_at = time.time_ns()
+
+        def found(digest: str) -> tuple[str, Description | None]:
+            key = _key(digest, tokenizer, lines, encoding)
+            description = cache.find(key)
+            return key, description if description and tokenizer.adopt(description.tokenizer) else None
+
+        description = None
+        if seen := cache.seen(stamps):
+            key, description = found(seen)
+        if description is None:  # then the whole text is read in any case
+            digest, size = fingerprint(sources)
+            key, description = found(digest)
+        if description is None:
             reader = _Reader(sources, size, encoding, progress)
             with cache.writing() as file:
-                tokens = _write_ids(reader, tokenizer, lines, file)
+                tokens = _write_ids(reader, tokenizer, lines, file, processes)
+                if _written(stamps) != _written(_stamps(sources)):
+                    raise CorpusError("The text was changed while it was read. Try again when it is complete.")
                 description = Description(
                     length=file.length,
                     dtype=file.dtype.name,
                     tokens=tokens,
+                    counts=file.counts.tolist(),
                     characters=reader.characters,
                     bytes=size,
                     digest=digest,
@@ -217,6 +248,8 @@ def tokenize_corpus(
                     tokenizer=tokenizer.options(),
                 )
                 cache.store(key, file, description)
+        if seen != description.digest and stamps == _stamps(sources):
+            cache.remember(stamps, description.digest, read_at)
     notes = cache.notes
     if encoding is None:
         notes += [
@@ -225,6 +258,15 @@ def tokenize_corpus(
             if codec in LABELS and codec != UTF8
         ]
     return TokenizedCorpus(cache.ids_path(key), description, lines, notes)
+
+
+def _stamps(sources: Sequence[Source]) -> Stamps:
+    return [(os.path.abspath(source.name), source.stamp()) for source in sources]
+
+
+def _written(stamps: Stamps) -> list[tuple[int, int] | None]:
+    """The part of stamps that changes with the content alone."""
+    return [stamp and (stamp.size, stamp.written) for _, stamp in stamps]
 
 
 def _key(digest: str, tokenizer: Tokenizer, lines: bool, encoding: str | None) -> str:
@@ -238,14 +280,15 @@ def _key(digest: str, tokenizer: Tokenizer, lines: bool, encoding: str | None) -
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
-def _write_ids(reader: "_Reader", tokenizer: Tokenizer, lines: bool, file: IdFile) -> list[str]:
+def _write_ids(reader: "_Reader", tokenizer: Tokenizer, lines: bool, file: IdFile, processes: int) -> list[str]:
     """Tokenize all text into a file; returns the tokens in order of their ids."""
-    stamps = [source.stamp() for source in reader.sources]
-    to_ids = _CharacterIds(lines) if isinstance(tokenizer, CharTokenizer) else _TokenIds(tokenizer)
-    for text in reader.lines() if lines else reader.stream():
-        file.write(to_ids(text), to_ids.types)
-    if stamps != [source.stamp() for source in reader.sources]:
-        raise CorpusError("The text was changed while it was read. Try again when it is complete.")
+    texts = reader.lines() if lines else reader.stream()
+    first = next(texts, "")
+    processes = useful_processes(tokenizer, first, reader.size, processes)
+    to_ids = _CharacterIds(lines) if isinstance(tokenizer, CharTokenizer) else TokenIds(tokenizer)
+    with closing(to_ids.of_all(itertools.chain([first], texts), processes)) as found:
+        for ids in found:
+            file.write(ids, to_ids.types)
     if not file.length:
         names = ", ".join(source.name for source in reader.sources[:3])
         raise CorpusError(f"There is no text in {names}; expected at least one line that is not blank.")
@@ -258,7 +301,7 @@ class _Reader:
     def __init__(self, sources: list[Source], size: int, encoding: str | None, progress: Progress | None) -> None:
         self.encodings: list[str] = []
         self.characters = 0
-        self.sources, self._size, self._encoding, self._progress = sources, size, encoding, progress
+        self.sources, self.size, self._encoding, self._progress = sources, size, encoding, progress
         self._done = 0
         self._open_line = False  # the last character was no newline
 
@@ -288,7 +331,7 @@ class _Reader:
     def _advance(self, read: int) -> None:
         self._done += read
         if self._progress is not None:
-            self._progress(self._done, self._size)
+            self._progress(self._done, self.size)
 
 
 def _without_blank_lines(texts: Iterable[str]) -> Iterator[str]:
@@ -302,14 +345,11 @@ def _without_blank_lines(texts: Iterable[str]) -> Iterator[str]:
         rest += text
         whole, newline, rest = rest.rpartition("\n")
         if newline:
-            lines = whole.split("\n")
-            kept = [line for line in lines if line and not line.isspace()]
-            if begun and not lines[0].strip():
-                kept.insert(0, lines[0])
+            # A line of which a part was given already needs its end, even where the rest of it is blank.
+            first, end, others = f"{whole}\n".partition("\n") if begun else ("", "", f"{whole}\n")
             begun = False
-            if kept:
-                kept.append("")
-                yield "\n".join(kept)
+            if kept := first + end + _not_blank(others):
+                yield kept
         if len(rest) > LONGEST_LINE:
             head, *tail = rest.rsplit(maxsplit=1) or [rest]
             cut = len(head) if tail else len(rest)
@@ -319,11 +359,17 @@ def _without_blank_lines(texts: Iterable[str]) -> Iterator[str]:
             rest = rest[cut:]
 
 
+def _not_blank(text: str) -> str:
+    """A text, which ends with a newline, without its blank lines."""
+    return _BLANK.sub("", f"\n{text}")[1:]
+
+
 class _CharacterIds:
     """Provisional ids of characters, by a table over the code points; with lines, a newline is </s>."""
 
     def __init__(self, lines: bool) -> None:
-        self._table = np.zeros(0x110000, dtype=np.int32)  # 0: not seen yet
+        # 0: not seen yet. 16 bits hold the characters of every usual text, and are read faster than 32.
+        self._table: NDArray[Any] = np.zeros(0x110000, dtype=np.uint16)
         if lines:
             self._table[ord("\n")] = EOS
         self._code_points: list[int] = []
@@ -337,45 +383,22 @@ class _CharacterIds:
         """The tokens in order of their ids."""
         return [chr(code) for code in self._code_points]
 
+    def of_all(self, texts: Iterable[str], processes: int) -> Generator[NDArray[Any], None, None]:
+        """Ids of the pieces of a text. A second process could not even copy it as fast as it is encoded."""
+        del processes
+        yield from map(self, texts)
+
     def __call__(self, text: str) -> NDArray[Any]:
-        codes = np.frombuffer(text.encode("utf-32-le"), dtype="<u4")
+        codes = code_points(text)
         while True:
-            ids: NDArray[np.int32] = self._table[codes]
+            ids: NDArray[Any] = self._table.take(codes)
+            if ids.min(initial=1):
+                return ids
             # After a few of them hardly any is unseen; to sort all of a text's first piece would take longer.
             unseen = codes[ids == 0][:_UNSEEN_AT_ONCE]
-            if not len(unseen):
-                return ids
             _, first = np.unique(unseen, return_index=True)
             new = unseen[np.sort(first)]
+            if FIRST + self.types + len(new) > np.iinfo(self._table.dtype).max + 1:
+                self._table = self._table.astype(np.uint32)
             self._table[new] = np.arange(len(new)) + FIRST + self.types
             self._code_points += new.tolist()
-
-
-class _TokenIds(dict[str, int]):
-    """Provisional ids of tokens, given out as they are asked for; </s> ends every line."""
-
-    def __init__(self, tokenizer: Tokenizer) -> None:
-        super().__init__()
-        self._tokenize = tokenizer.tokenize
-
-    def __missing__(self, token: str) -> int:
-        self[token] = found = FIRST + len(self)
-        return found
-
-    @property
-    def types(self) -> int:
-        """How many different tokens there are so far."""
-        return len(self)
-
-    def tokens(self) -> list[str]:
-        """The tokens in order of their ids."""
-        return list(self)
-
-    def __call__(self, text: str) -> NDArray[Any]:
-        *lines, part = text.split("\n")
-        ids: list[int] = []
-        for line in lines:
-            ids += map(self.__getitem__, self._tokenize(line))
-            ids.append(EOS)
-        ids += map(self.__getitem__, self._tokenize(part))
-        return np.array(ids, dtype=np.uint32)

@@ -83,10 +83,17 @@ class Segmenter:
             return [block]
         if self._cut is None:
             self._check()
-            rjieba = None if self.hmm or self.user_words else _load_rjieba()
+            rjieba = self._rjieba()
             self.fast = rjieba is not None
             self._cut = rjieba or _load(self.user_words, self.hmm)
         return self._cut(block)
+
+    def is_slow(self) -> bool:
+        """Whether jieba itself cuts, not rjieba."""
+        return self._rjieba() is None
+
+    def _rjieba(self) -> Cut | None:
+        return None if self.hmm or self.user_words else _load_rjieba()
 
     def _check(self) -> None:
         found = installed_jieba()

@@ -27,6 +27,20 @@ _PACKED = {rb"BZh[1-9]1AY&SY": "bzip2", rb"\xfd7zXZ\x00": "xz", rb"\x28\xb5\x2f\
 _DOCUMENTS = {rb"PK\x03\x04": "a zip archive, as .docx, .epub and .npz files are", rb"%PDF-[12]\.": "a PDF document"}
 
 
+class Stamp(NamedTuple):
+    """What tells that a file is the one that was read before, unchanged; times in nanoseconds.
+
+    `changed` is the time of the last change to the file or to what is known of it. No program can set it back, as
+    programs that copy or unpack do with `written`.
+    """
+
+    size: int
+    written: int
+    changed: int
+    inode: int
+    device: int
+
+
 class Source(NamedTuple):
     """One file; `file` is open if it can not be opened twice, as standard input can not."""
 
@@ -48,13 +62,13 @@ class Source(NamedTuple):
         except OSError as error:
             raise CorpusError(f"{self.name} can not be read: {error.strerror or error}.") from error
 
-    def stamp(self) -> tuple[int, int] | None:
-        """What changes when the file is written to: its size and its time."""
+    def stamp(self) -> Stamp | None:
+        """What changes when the file is written to or replaced; None if nobody else can do that."""
         if self.file is not None:
             return None
-        with self.open() as file:
+        with self.open() as file:  # opened, so that a network file system asks the server
             status = os.fstat(file.fileno())
-        return status.st_size, status.st_mtime_ns
+        return Stamp(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_dev)
 
     def blocks(self, advance: Callable[[int], None]) -> Iterator[bytes]:
         """The content in blocks of 1 MiB, unpacked if gzip packed it; `advance` is told what was read of the file."""

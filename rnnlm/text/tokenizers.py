@@ -50,7 +50,7 @@ _BLOCK = "(?<![\u4e00-\u9fd5a-zA-Z0-9+#&._%-])[a-zA-Z0-9+#&._%-]*[\u4e00-\u9fd5]
 _HAN_BLOCK = re.compile(_BLOCK)
 # Blocks and the marks between them, each of which is a token for jieba and for TOKEN alike: rjieba is so fast that to
 # call it for every block would cost as much as the cutting.
-_MARK = r"""(?:[，。、：；？！“”‘’（）《》〈〉「」『』【】〔〕·,:;!?"'()\[\]<>/`*|]|．(?!．))"""
+_MARK = r"""(?:[，、：；？！“”‘’（）《》〈〉「」『』【】〔〕·,:;!?"'()\[\]<>/`*|]|。(?!。)|．(?!．))"""
 _HAN_SPAN = re.compile(f"{_BLOCK}(?:{_MARK}*+{_BLOCK})*+")
 LONGEST_MEAN, LONGEST_WORD = 2.5, 8  # characters of Chinese words in text that is taken as separated
 
@@ -227,13 +227,22 @@ class WordTokenizer:
         self._words.jieba = theirs
         return True
 
+    def is_slow(self, sample: str) -> bool:
+        """Whether jieba itself, in Python, cuts lines of a text such as this."""
+        return any(map(self._is_cut, sample.split("\n"))) and self._words.is_slow()
+
+    def _is_cut(self, line: str) -> bool:
+        if self.segmenter == "spaces" or not _HAN.search(line):
+            return False
+        return self.segmenter == "jieba" or not is_separated(line)
+
     def tokenize(self, text: str) -> list[str]:
         """Tokens of one line.
 
         Raises:
             TokenizerError: Chinese is to be cut and the jieba that it takes is not installed.
         """
-        if self.segmenter == "spaces" or not _HAN.search(text) or (self.segmenter == "auto" and is_separated(text)):
+        if not self._is_cut(text):
             return list(itertools.chain.from_iterable(map(_tokens_of_chunk, text.split())))
         tokens, end = [], 0
         for block in (_HAN_SPAN if self._words.fast else _HAN_BLOCK).finditer(text):

@@ -15,7 +15,8 @@ from rnnlm.text.cache import TEMPORARY_PREFIX, Cache, Description, IdFile, defau
 
 
 def described(**changes):
-    values = {"length": 3, "dtype": "uint16", "tokens": ["a"], "characters": 5, "bytes": 5, "digest": "0"}
+    values = {"length": 3, "dtype": "uint8", "tokens": ["a"], "counts": [0, 0, 0, 3], "characters": 5, "bytes": 5}
+    values["digest"] = "0"
     return Description(**(values | {"encodings": ["utf-8"], "tokenizer": {}} | changes))
 
 
@@ -24,7 +25,7 @@ def filled(folder, key="key", ids=(3, 3, 3), **changes):
     cache = Cache(folder)
     with cache.writing() as file:
         file.write(np.array(ids), types=1)
-        cache.store(key, file, described(length=len(ids), **changes))
+        cache.store(key, file, described(length=len(ids), counts=file.counts.tolist(), **changes))
     return cache
 
 
@@ -36,23 +37,25 @@ def test_an_entry_is_found_again(tmp_path):
     cache = filled(tmp_path)
     assert names(tmp_path) == ["key.ids", "key.json"]
     assert cache.find("key") == described()
-    assert np.fromfile(cache.ids_path("key"), dtype=np.uint16).tolist() == [3, 3, 3]
+    assert np.fromfile(cache.ids_path("key"), dtype=np.uint8).tolist() == [3, 3, 3]
     assert cache.find("other") is None
     assert cache.notes == []
 
 
-@given(st.lists(st.lists(st.integers(0, 70_000), max_size=5), max_size=5))
+@given(st.lists(st.lists(st.one_of(st.integers(0, 260), st.integers(0, 70_000)), max_size=5), max_size=5))
 def test_ids_of_any_size_are_written_in_order(tmp_path_factory, chunks):
     highest, total = 2, []
-    with IdFile(tmp_path_factory.mktemp("ids")) as file:
+    with pytest.MonkeyPatch.context() as patch, IdFile(tmp_path_factory.mktemp("ids")) as file:
+        patch.setattr(cache_module, "COUNTED_IN_PAIRS", 3)
         for chunk in chunks:
             highest = max([highest, *chunk])
             total += chunk
             file.write(np.array(chunk, dtype=np.int64), types=highest - 2)
         file.finish()
-        assert file.dtype == (np.uint16 if highest < 2**16 else np.uint32)
+        assert file.dtype == (np.uint8 if highest < 2**8 else np.uint16 if highest < 2**16 else np.uint32)
         assert np.fromfile(file.path, dtype=file.dtype).tolist() == total
         assert file.length == len(total)
+        assert file.counts.tolist() == ([total.count(i) for i in range(highest + 1)] if chunks else [])
         folder = file.path.parent
     assert names(folder) == []
 
@@ -98,6 +101,11 @@ def test_a_full_disk_is_an_error_and_leaves_nothing(tmp_path, monkeypatch):
         json.dumps(vars(described(dtype=["uint16"]))).encode(),
         json.dumps(vars(described(tokens=[1]))).encode(),
         json.dumps(vars(described(tokens="a"))).encode(),
+        json.dumps(vars(described(counts=[0, 0, 0]))).encode(),
+        json.dumps(vars(described(counts=[0, 0, 0, "3"]))).encode(),
+        json.dumps(vars(described(counts=[0, 1, 0, 3]))).encode(),
+        json.dumps(vars(described(counts=[0, -1, 1, 3]))).encode(),
+        json.dumps(vars(described(counts=None))).encode(),
         json.dumps(vars(described(encodings=None))).encode(),
         json.dumps(vars(described(tokenizer=[]))).encode(),
         json.dumps(vars(described(digest=0))).encode(),
@@ -112,7 +120,7 @@ def test_a_damaged_description_is_no_entry(tmp_path, content):
 
 def test_half_an_entry_is_none(tmp_path):
     cache = filled(tmp_path)
-    (tmp_path / "key.ids").write_bytes(b"123")
+    (tmp_path / "key.ids").write_bytes(b"12")
     assert cache.find("key") is None
     (tmp_path / "key.ids").unlink()
     assert cache.find("key") is None
@@ -150,7 +158,7 @@ from rnnlm.text.cache import Cache, Description
 cache = Cache()
 with cache.writing() as file:
     file.write(np.array([3]), 1)
-    cache.store("key", file, Description(1, "uint16", ["a"], 1, 1, "", ["utf-8"], {}))
+    cache.store("key", file, Description(1, "uint8", ["a"], [0, 0, 0, 1], 1, 1, "", ["utf-8"], {}))
 print(cache.folder, cache.ids_path("key").exists(), *cache.notes, sep="\\n")
 """
     done = subprocess.run(
@@ -174,14 +182,23 @@ print(cache.folder, cache.ids_path("key").exists(), *cache.notes, sep="\\n")
 def test_the_least_recently_used_entries_go(tmp_path, monkeypatch):
     monkeypatch.setenv("RNNLM_CACHE_LIMIT", "30")  # an entry has 10 bytes
     for age, key in enumerate(["new", "middle", "old"]):
-        filled(tmp_path, key, ids=[3] * 5)
+        filled(tmp_path, key, ids=[3] * 10)
         os.utime(tmp_path / f"{key}.json", (1000 - age, 1000 - age))
     assert Cache(tmp_path).find("old") is not None  # a use makes it young again
-    filled(tmp_path, "newest", ids=[3] * 5)
+    filled(tmp_path, "newest", ids=[3] * 10)
     assert names(tmp_path) == [f"{key}.{end}" for key in ("new", "newest", "old") for end in ("ids", "json")]
     monkeypatch.setenv("RNNLM_CACHE_LIMIT", "1")
-    filled(tmp_path, "large", ids=[3] * 5)
+    filled(tmp_path, "large", ids=[3] * 10)
     assert names(tmp_path) == ["large.ids", "large.json"]  # what is being used stays
+
+
+def test_what_is_known_of_texts_goes_when_it_is_not_used(tmp_path):
+    for name, time in {"old.seen": 1000, "new.seen": None}.items():
+        (tmp_path / name).write_bytes(b"{}")
+        if time:
+            os.utime(tmp_path / name, (time, time))
+    filled(tmp_path)
+    assert names(tmp_path) == ["key.ids", "key.json", "new.seen"]
 
 
 def test_what_killed_runs_left_goes_after_a_day(tmp_path):

@@ -4,6 +4,7 @@ import json
 import os
 import sys
 import tempfile
+import time
 import tracemalloc
 from collections import Counter
 from pathlib import Path
@@ -15,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rnnlm.errors import CorpusError, TokenizerError
+from rnnlm.text import cache as cache_module
 from rnnlm.text import corpus as corpus_module
 from rnnlm.text import sources
 from rnnlm.text.corpus import IdSequence, sequence, tokenize_corpus
@@ -110,6 +112,17 @@ def test_more_types_than_16_bits_hold(write, monkeypatch):
     assert tokens_of(corpus)[::2] == words
     fewer = write("\n".join(words[:65_533]), "fewer.txt")
     assert tokenize_corpus([fewer], WordTokenizer(), lines=True).ids.dtype == np.uint16
+    fewest = write("\n".join(words[:253]), "fewest.txt")
+    assert tokenize_corpus([fewest], WordTokenizer(), lines=True).ids.dtype == np.uint8
+
+
+def test_more_characters_than_16_bits_hold(write):
+    characters = [chr(code) for code in range(0x100, 0x11000) if not (chr(code).isspace() or 0xD800 <= code < 0xE000)]
+    text = "".join(characters)
+    for lines, content in ((False, text + "\n" + text), (True, text + "\n" + text + "\n")):
+        corpus = tokenize_corpus([write(content)], CharTokenizer(), lines=lines)
+        assert corpus.ids.dtype == np.uint32
+        assert tokens_of(corpus) == expected_tokens([content], CharTokenizer(), lines)
 
 
 def test_files_in_several_encodings(write):
@@ -204,6 +217,115 @@ def test_a_text_is_tokenized_once_whatever_it_is_called(write, tmp_path):
             tokenize_corpus(**({"paths": [write("a b c\n")], "tokenizer": Forbidden(), "lines": True} | changed))
     assert len(tokenize_corpus([write("a b c\n")], CharTokenizer(), lines=True).ids) == 6
     assert len(tokenize_corpus([write("a b c\n")], CharTokenizer(), lines=False).ids) == 6
+
+
+@pytest.fixture
+def remembers(monkeypatch):
+    """Texts of any size and age are remembered by their stamps, and hashing one is an error while `hashing` says so."""
+    hashing = SimpleNamespace(allowed=True, count=0)
+
+    def counted(files):
+        assert hashing.allowed, "hashed again"
+        hashing.count += 1
+        return sources.fingerprint(files)
+
+    monkeypatch.setattr(corpus_module, "fingerprint", counted)
+    monkeypatch.setattr(cache_module, "REMEMBERED_FROM", 1)
+    monkeypatch.setattr(cache_module, "YOUNG", 0)
+    return hashing
+
+
+def test_an_unchanged_text_is_not_hashed_again(write, remembers):
+    paths = [write("a b c\n"), write("d\n", "other.txt")]
+    first = tokenize_corpus(paths, WordTokenizer(), lines=True)
+    remembers.allowed = False
+    again = tokenize_corpus(paths, Forbidden(), lines=True)
+    assert tokens_of(again) == tokens_of(first)
+    assert (again.digest, again.bytes) == (first.digest, first.bytes)
+    for other in ([paths[0]], paths[::-1]):
+        with pytest.raises(AssertionError, match="hashed again"):
+            tokenize_corpus(other, Forbidden(), lines=True)
+
+
+def rewrite(path):
+    path.write_bytes(b"a b d\n")
+    os.utime(path, ns=(path.stat().st_atime_ns, path.stat().st_mtime_ns + 1))
+
+
+def rewrite_and_set_the_time_back(path):
+    """As an unpacked archive or `cp -p` over the old file does."""
+    before = path.stat()
+    path.write_bytes(b"a b d\n")
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def replace(path):
+    before, new = path.stat(), path.with_name("new")
+    new.write_bytes(b"a b d\n")
+    os.utime(new, ns=(before.st_atime_ns, before.st_mtime_ns))
+    new.replace(path)
+
+
+@pytest.mark.parametrize("change", [rewrite, rewrite_and_set_the_time_back, replace])
+def test_a_changed_text_is_read_anew(write, remembers, change):
+    path = write("a b c\n")
+    first = tokenize_corpus([path], WordTokenizer(), lines=True)
+    time.sleep(0.05)  # a file system may keep times in steps of 10 ms
+    change(path)
+    again = tokenize_corpus([path], WordTokenizer(), lines=True)
+    assert again.tokens == ["a", "b", "d"]
+    assert again.digest != first.digest == tokenize_corpus([write("a b c\n", "b")], Forbidden(), lines=True).digest
+    remembers.allowed = False
+    assert tokenize_corpus([path], Forbidden(), lines=True).digest == again.digest
+
+
+def test_a_text_that_was_just_written_is_hashed_the_next_time_too(write, remembers, monkeypatch):
+    monkeypatch.setattr(cache_module, "YOUNG", 10**15)
+    for _ in range(3):
+        tokenize_corpus([write("a b c\n")], WordTokenizer(), lines=True)
+    assert remembers.count == 3
+
+
+def test_small_texts_are_always_hashed(write, remembers, monkeypatch):
+    monkeypatch.setattr(cache_module, "REMEMBERED_FROM", 7)
+    path = write("a b c\n")
+    for _ in range(2):
+        tokenize_corpus([path], WordTokenizer(), lines=True)
+    assert remembers.count == 2
+
+
+def test_the_environment_can_ask_for_the_hash(write, remembers, monkeypatch):
+    path = write("a b c\n")
+    for value, hashes in (("", 1), ("0", 1), ("1", 2), ("1", 3), ("", 3)):
+        monkeypatch.setenv("RNNLM_CACHE_VERIFY", value)
+        tokenize_corpus([path], WordTokenizer(), lines=True)
+        assert remembers.count == hashes
+
+
+def test_a_text_is_not_stored_under_a_hash_that_is_only_remembered(write, remembers, tmp_path):
+    """Where all is read anyway, the hash is made anew."""
+    path = write("a b c\n")
+    digest = tokenize_corpus([path], WordTokenizer(), lines=True).digest
+    seen = next((tmp_path / "cache").glob("*.seen"))
+    seen.write_text(seen.read_text("utf-8").replace(digest, "0" * 64), encoding="utf-8")
+    assert tokenize_corpus([path], CharTokenizer(), lines=True).digest == digest
+    remembers.allowed = False
+    assert tokenize_corpus([path], Forbidden(), lines=True).digest == digest
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"{}", b'{"stamps": 1, "digest": "0"}', b"[" * 100_000, b"\xff"])
+def test_a_damaged_memory_is_none(write, remembers, tmp_path, content):
+    path = write("a b c\n")
+    expected = tokenize_corpus([path], WordTokenizer(), lines=True).digest
+    next((tmp_path / "cache").glob("*.seen")).write_bytes(content)
+    assert tokenize_corpus([path], Forbidden(), lines=True).digest == expected
+    assert remembers.count == 2
+
+
+def test_standard_input_is_always_read(monkeypatch, remembers):
+    for content in (b"a b\n", b"c d\n"):
+        monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(content)))
+        assert tokens_of(tokenize_corpus(["-"], WordTokenizer(), lines=True)) == [*content.decode().split(), None]
 
 
 def test_a_damaged_cache_is_made_anew(write, tmp_path):

@@ -1,10 +1,15 @@
+import functools
 import marshal
 import os
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from rnnlm.errors import TokenizerError
 from rnnlm.text import segmentation
@@ -235,3 +240,132 @@ def test_a_dictionary_without_end_is_refused(monkeypatch):
     monkeypatch.setattr(segmentation, "LARGEST_DICTIONARY", 1 << 20)
     with pytest.raises(TokenizerError, match="larger than 1 MiB"):
         read_user_dictionary("/dev/zero")
+
+
+# rjieba in the place of jieba
+
+HAN = st.sampled_from(
+    "我的一是了不在有人中华民共和国南京市长江大桥研究生命起源结婚尚未宝玉黛贾母道笑云计算工智能〇㐀龘"
+)
+OTHER = st.sampled_from(
+    ["a", "Z", "9", "+", "#", "&", ".", "_", "%", "-", "，", "。", "．", "—", "·", " ", "\u3000", "é", "😀"]
+)
+MIXED = st.lists(st.one_of(HAN, HAN, HAN, OTHER), max_size=30).map("".join)
+
+
+@pytest.fixture(scope="module")
+def fast():
+    """A tokenizer that cuts with rjieba."""
+    pytest.importorskip("rjieba", reason="rjieba is not installed: pip install 'rnnlm-cli[fast]'")
+    tokenizer = WordTokenizer("jieba")
+    tokenizer.tokenize(SENTENCE)
+    assert tokenizer._words.fast, "rjieba is installed, but does not cut as jieba does"
+    return tokenizer
+
+
+def in_python(**options):
+    """A tokenizer that cuts with jieba."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(segmentation, "_load_rjieba", lambda: None)
+        tokenizer = WordTokenizer("jieba", **options)
+        tokenizer.tokenize(SENTENCE)
+    assert not tokenizer._words.fast
+    return tokenizer
+
+
+@pytest.mark.real_text
+def test_rjieba_cuts_a_novel_as_jieba_does(fast, data_dir):
+    slow = in_python()
+    lines = (data_dir / "hongloumeng.txt").read_text("utf-8").split("\n")
+    part = lines[:: max(1, len(lines) // 900)]  # the whole of it takes 4 s; benchmarks/text_speed.py compares it
+    assert sum(map(len, part)) > 100_000
+    for line in part:
+        assert fast.tokenize(line) == slow.tokenize(line)
+
+
+@given(MIXED)
+def test_rjieba_cuts_any_text_as_jieba_does(fast, text):
+    assert fast.tokenize(text) == in_python_once().tokenize(text)
+
+
+@functools.cache
+def in_python_once():
+    return in_python()
+
+
+@given(text=st.text(st.characters(exclude_categories=["Cs"]), max_size=40), place=st.integers(0, 40))
+def test_rjieba_cuts_chinese_among_any_characters_as_jieba_does(fast, text, place):
+    mixed = text[:place] + "南京市长江大桥" + text[place:]
+    assert fast.tokenize(mixed) == in_python_once().tokenize(mixed)
+
+
+@pytest.mark.parametrize("options", [{"hmm": True}, {"user_dictionary": [("云计算", 5)]}])
+def test_rjieba_is_not_used_for_what_it_does_otherwise(options):
+    tokenizer = WordTokenizer("jieba", **options)
+    tokenizer.tokenize(SENTENCE)
+    assert not tokenizer._words.fast
+
+
+def imitation(cut):
+    """A module in the place of rjieba whose tokenizer cuts in a way of its own."""
+    return SimpleNamespace(Jieba=lambda: SimpleNamespace(cut=lambda text, hmm: cut(text)))
+
+
+def fails(text):
+    raise RuntimeError("panicked")
+
+
+@pytest.mark.parametrize(
+    ("version", "cut", "used"),
+    [
+        ("0.2.2", None, True),
+        ("0.3.0", None, False),
+        ("0.2.2", list, False),
+        ("0.2.2", lambda text: [text], False),
+        ("0.2.2", fails, False),
+    ],
+)
+def test_an_rjieba_that_cuts_otherwise_or_is_not_known_is_not_used(monkeypatch, version, cut, used):
+    found = metadata.version
+    monkeypatch.setitem(sys.modules, "rjieba", imitation(cut or in_python_once()._words.cut))
+    monkeypatch.setattr(segmentation.metadata, "version", lambda name: version if name == "rjieba" else found(name))
+    segmentation._load_rjieba.cache_clear()
+    try:
+        tokenizer = WordTokenizer()
+        assert tokenizer.tokenize(SENTENCE) == WORDS
+        assert tokenizer._words.fast is used
+        assert tokenizer.is_slow(SENTENCE) is not used
+    finally:
+        segmentation._load_rjieba.cache_clear()
+
+
+def test_options_do_not_tell_which_of_the_two_cut(fast):
+    """So what one of them cut is found in the cache, and a checkpoint is loaded, where the other one is."""
+    slow = in_python()
+    assert fast.options() == slow.options()
+    assert WordTokenizer.from_options(slow.options()).tokenize(SENTENCE) == WORDS
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(segmentation, "_load_rjieba", lambda: None)
+        assert WordTokenizer.from_options(fast.options()).tokenize(SENTENCE) == WORDS
+
+
+def test_a_checkpoint_made_with_one_of_them_loads_with_the_other(fast, tmp_path, monkeypatch):
+    from rnnlm.cli import run as run_command
+    from rnnlm.language_model import LanguageModel
+
+    (tmp_path / "text.txt").write_text((SENTENCE + "\n") * 30, encoding="utf-8")
+    scores = {}
+    for made_with in ("rjieba", "jieba"):
+        for used_with in ("rjieba", "jieba"):
+            model = tmp_path / f"{made_with}.npz"
+            monkeypatch.setenv("RNNLM_CACHE", str(tmp_path / f"{made_with}-{used_with}"))
+            with monkeypatch.context() as patch:
+                if made_with == "jieba":
+                    patch.setattr(segmentation, "_load_rjieba", lambda: None)
+                options = ["--hidden-size", "8", "--embedding-size", "8", "--epochs", "1", "--threads", "1"]
+                assert run_command(["train", str(tmp_path / "text.txt"), "-o", str(model), *options]) == 0
+            with monkeypatch.context() as patch:
+                if used_with == "jieba":
+                    patch.setattr(segmentation, "_load_rjieba", lambda: None)
+                scores[made_with, used_with] = [*LanguageModel.load(model).score([SENTENCE])]
+    assert len(set(map(repr, scores.values()))) == 1

@@ -1,0 +1,194 @@
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rnnlm.errors import CorpusError, TokenizerError
+from rnnlm.text import workers as workers_module
+from rnnlm.text.corpus import tokenize_corpus
+from rnnlm.text.tokenizers import CharTokenizer, WordTokenizer
+from rnnlm.text.workers import TokenIds, useful_processes
+
+HERE = Path(__file__).parents[2]
+LINES = [
+    "Don't pay 1,000 for it...",
+    "我昨天上学迟到了，老师批评了我。",
+    "我 昨天 上学",
+    "",
+    "GPT-4模型的 3.14%",
+    "a\u2028b",
+]
+
+
+@pytest.fixture
+def pay(monkeypatch):
+    """Processes are started for the smallest text, and get small pieces."""
+    monkeypatch.setattr(workers_module, "WORTH", 0)
+    monkeypatch.setattr(workers_module, "WORTH_WITH_JIEBA", 0)
+    monkeypatch.setattr(workers_module, "PIECE", 200)
+
+
+@pytest.fixture
+def text(tmp_path):
+    path = tmp_path / "text.txt"
+    lines = [f"{line} w{number % 97}" for number in range(300) for line in LINES]
+    path.write_text("\n".join(lines), encoding="utf-8")
+    return path
+
+
+def test_processes_change_nothing(text, pay, tmp_path):
+    alone, together = WordTokenizer(), WordTokenizer()
+    expected = tokenize_corpus([text], alone, lines=True, cache_dir=tmp_path / "a")
+    calls = []
+    found = tokenize_corpus(
+        [text], together, lines=True, cache_dir=tmp_path / "b", processes=3, progress=lambda *call: calls.append(call)
+    )
+    np.testing.assert_array_equal(found.ids, expected.ids)
+    assert found.tokens == expected.tokens
+    assert (found.characters, found.counts().tolist()) == (expected.characters, expected.counts().tolist())
+    assert together.options() == alone.options()
+    assert together.options()["jieba"] is not None
+    assert calls[-1] == (text.stat().st_size,) * 2
+    assert multiprocessing.active_children() == []
+
+
+@given(st.lists(st.lists(st.sampled_from(["", "a", "b c", "x" * 9])).map("\n".join)), st.integers(1, 12))
+def test_pieces_are_the_text_cut_at_ends_of_lines(texts, size):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(workers_module, "PIECE", size)
+        pieces = list(workers_module._pieces(iter(texts)))
+    assert "".join(pieces) == "".join(texts)
+    assert "" not in pieces
+    ends = {len("".join(texts[:number])) for number in range(len(texts) + 1)}
+    place = 0
+    for piece in pieces:
+        place += len(piece)
+        assert piece.endswith("\n") or place in ends
+        assert "\n" not in piece[size:-1]
+
+
+@pytest.mark.parametrize("most", [1, 2, 100])
+def test_processes_are_used_where_they_pay(most):
+    MB = 1 << 20
+    english, chinese, separated = "some words\n", "我昨天上学迟到了\n", "我 昨天 上学 迟到 了\n"
+    many = min(most, workers_module.MOST_PROCESSES)
+    with_jieba = WordTokenizer(user_dictionary=[("云计算", 5)])  # rjieba does not know the user's words
+    for tokenizer, sample, size, expected in (
+        (with_jieba, chinese, 3 * MB, 1),
+        (with_jieba, chinese, 5 * MB, many),
+        (with_jieba, separated, 5 * MB, 1),
+        (with_jieba, english, 15 * MB, 1),
+        (with_jieba, english, 17 * MB, many),
+        (WordTokenizer("spaces"), chinese, 15 * MB, 1),
+        (WordTokenizer("spaces"), chinese, 17 * MB, many),
+        (CharTokenizer(), english, 1000 * MB, 1),
+    ):
+        assert useful_processes(tokenizer, sample, size, most) == expected
+
+
+def test_a_process_that_dies_is_told(text, pay):
+    def kill(done, size):
+        for child in multiprocessing.active_children()[:1]:
+            os.kill(child.pid, signal.SIGTERM)
+
+    with pytest.raises(CorpusError, match=r"ended (by signal|with exit code).*--threads 1"):
+        # The progress is told when the file is read, which is before all is tokenized.
+        list(_with_a_victim(TokenIds(WordTokenizer()), kill))
+    assert multiprocessing.active_children() == []
+
+
+def _with_a_victim(ids, kill):
+    def texts():
+        for number in range(200):
+            if number == 20:
+                kill(0, 0)
+            yield "some words\n" * 20
+
+    return ids.of_all(texts(), 2)
+
+
+def test_what_a_process_refuses_is_refused(text, pay):
+    options = WordTokenizer().options() | {"jieba": {"version": "0.39", "dictionary_sha256": "0" * 64}}
+    with pytest.raises(TokenizerError, match="segmented with jieba"):
+        tokenize_corpus([text], WordTokenizer.from_options(options), lines=True, processes=2)
+    assert multiprocessing.active_children() == []
+
+
+def test_processes_end_with_an_interrupted_run(text, pay):
+    def texts():
+        yield from ["some words\n"] * 30
+        assert len(multiprocessing.active_children()) == 2
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        list(TokenIds(WordTokenizer()).of_all(texts(), 2))
+    assert multiprocessing.active_children() == []
+
+
+def test_a_process_that_can_not_be_started_is_an_error_with_a_remedy(text, pay, monkeypatch):
+    def refused(self):
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(multiprocessing.context.SpawnProcess, "start", refused)
+    with pytest.raises(CorpusError, match=r"can not be started: Resource.*--threads 1"):
+        tokenize_corpus([text], WordTokenizer(), lines=True, processes=2)
+
+
+# Signals, as they come from outside
+
+
+def descendants(pid):
+    """Processes under a process, by Linux's own list."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [int(child) for child in children] + [each for child in children for each in descendants(child)]
+
+
+def is_alive(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="needs the process lists of Linux")
+@pytest.mark.parametrize(
+    ("number", "to_all", "code"),
+    [(signal.SIGINT, True, 130), (signal.SIGTERM, False, 143), (signal.SIGKILL, False, -9)],
+)
+def test_a_signal_ends_all_processes(tmp_path, number, to_all, code):
+    text = tmp_path / "text.txt"
+    with text.open("w", encoding="utf-8") as file:
+        for block in range(400):
+            file.write("".join(f"some words {block * 5000 + line} of a line\n" for line in range(5000)))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "rnnlm", "train", str(text), "-o", str(tmp_path / "m.npz"), "--threads", "2"],
+        cwd=HERE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        while len(found := descendants(process.pid)) < 3:  # two that tokenize, and one that multiprocessing keeps
+            assert process.poll() is None, process.stderr.read()
+            time.sleep(0.01)
+        if number == signal.SIGKILL:
+            time.sleep(1)  # nothing can put this one off until the processes have started
+        (os.killpg if to_all else os.kill)(process.pid, number)
+        errors = process.communicate(timeout=30)[1]
+    finally:
+        process.kill()
+    assert process.returncode == code
+    assert errors == ("" if number == signal.SIGKILL else "Interrupted; nothing was written.\n")
+    for _ in range(1000):
+        if not any(map(is_alive, found)):
+            break
+        time.sleep(0.01)
+    assert not any(map(is_alive, found))
