@@ -85,6 +85,10 @@ class Saver:
             return "nothing of this training is saved"
         return f"{self._output} holds step {self._saved:,}"
 
+    def how_to_go_on(self) -> str:
+        """A sentence for the end of a message, if there is something to go on with."""
+        return "" if self._saved is None else " Go on with --resume."
+
 
 def _wait(seconds: float, interruptions: Interruptions) -> None:
     """Wait, or until a signal comes."""
