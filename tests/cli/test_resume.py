@@ -98,7 +98,7 @@ def settings():
     yield ["--level", "char", "--patience", "3", "--min-count", "2", "--threads", "1"]
 
 
-@pytest.mark.parametrize("options", settings(), ids=" ".join)
+@pytest.mark.parametrize("options", list(settings()), ids=" ".join)
 def test_stopped_at_random_steps_it_ends_in_the_same_bytes(options, train, monkeypatch):
     monkeypatch.setattr(numpy_engine, "MIN_COLUMNS", 2)  # so that two threads have something to do
     rng = random.Random(" ".join(options))
