@@ -307,6 +307,22 @@ def test_every_cell_resumes_exactly(cell, stop):
     assert_same_training(trainer, whole)
 
 
+@pytest.mark.parametrize("valid", [VALID, None], ids=["held out", "nothing held out"])
+@pytest.mark.parametrize("stop", [1, EVERY - 1, EVERY, EVERY + 1])
+def test_the_parameters_that_are_handed_over_may_be_the_arrays_of_the_network(stop, valid):
+    """As on the command line, where a network is made of the file's arrays."""
+    whole, trainer = make(valid=valid), make(valid=valid)
+    list(whole.run())
+    until(trainer, stop)
+    header, arrays, best = saved(trainer)
+    trainer = make(make_engine(9), valid=valid)
+    for name, array in best.items():
+        np.copyto(trainer.engine.network.params[name], array)
+    trainer.load_state(json.loads(header), arrays, trainer.engine.network.params)
+    list(trainer.run())
+    assert_same_training(trainer, whole)
+
+
 def test_looking_at_the_state_does_not_disturb_the_training():
     whole, watched = make(), make()
     list(whole.run())
