@@ -94,12 +94,15 @@ with Interruptions() as interruptions:
 
 def test_the_second_signal_ends_a_program_that_is_stuck_in_the_system():
     with subprocess.Popen([sys.executable, "-c", STUCK], stdout=subprocess.PIPE) as process:
-        assert process.stdout.readline() == b"ready\n"
-        process.send_signal(signal.SIGINT)
-        with pytest.raises(subprocess.TimeoutExpired):  # which shows that the first one does not
-            process.wait(0.7)
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(60) == 128 + signal.SIGTERM
+        try:
+            assert process.stdout.readline() == b"ready\n"
+            process.send_signal(signal.SIGINT)
+            with pytest.raises(subprocess.TimeoutExpired):  # which shows that the first one does not
+                process.wait(0.7)
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(60) == 128 + signal.SIGTERM
+        finally:
+            process.kill()
 
 
 def test_whoever_has_left_the_context_is_not_ended_any_more():
