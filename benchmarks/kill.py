@@ -31,12 +31,13 @@ from typing import Any
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 ROUNDS = 200
-SECONDS = 1.5  # from the start of a training to an attack, at most
+SECONDS = 1.2  # from the start of a training to an attack, at most
 LEAVE_WITHIN = 2.0  # seconds after the first signal
 OVERRIDING = "-dac_override,-dac_read_search"  # what root does not stop for permissions with
 WORDS, SENTENCES = 60, 120
 NETWORK = ["--hidden-size", "8", "--embedding-size", "6", "--bptt", "8", "--batch-size", "4", "--threads", "1"]
-LENGTH = ["--epochs", "7", "--dropout", "0.2"]  # about 230 steps
+NETWORK += ["--dropout", "0.2"]
+EPOCHS = 4.0  # of about 34 steps
 ERRORS = (errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EROFS, errno.EACCES)
 HOWS = ("kill before", "kill halfway", "kill after")
 
@@ -125,16 +126,18 @@ def train_under(first: int, how: str | int, more: int, arguments: list[str]) -> 
 class Scene:
     """A text, the file that training on it ends in, and a training that is under attack."""
 
-    def __init__(self, home: Path, seed: int) -> None:
+    def __init__(self, home: Path, seed: int, epochs: float = EPOCHS) -> None:
         """Make the text and train on it without an attack."""
+        self.options = [*NETWORK, "--epochs", str(epochs)]
         self.home, self.random = home, random.Random(seed)
         self.folder = home / "models"
         self.folder.mkdir()
         self.model = self.folder / "model.npz"
         self.corpus = _made_text(home / "corpus.txt", seed)
-        self.environment = {**os.environ, "RNNLM_CACHE": str(home / "cache")}
+        root = str(Path(__file__).resolve().parents[1])  # all of them run the package that this file belongs to
+        self.environment = {**os.environ, "RNNLM_CACHE": str(home / "cache"), "PYTHONPATH": root}
         whole = home / "whole.npz"
-        command = [sys.executable, "-m", "rnnlm", "train", str(self.corpus), "-o", str(whole), *NETWORK, *LENGTH]
+        command = [sys.executable, "-m", "rnnlm", "train", str(self.corpus), "-o", str(whole), *self.options]
         subprocess.run(command, check=True, capture_output=True, env=self.environment)
         self.expected = whole.read_bytes()
         self.log = home / "log.txt"
@@ -145,7 +148,7 @@ class Scene:
     def start(self, *fault: str, without: str = "", **options: Any) -> subprocess.Popen[str]:
         """Begin a training, or go on with it; without: capabilities that are taken from root."""
         arguments = ["train", str(self.corpus), "-o", str(self.model)]
-        arguments += ["--resume"] if self.model.exists() else [*NETWORK, *LENGTH]
+        arguments += ["--resume"] if self.model.exists() else [*self.options]
         command = [sys.executable, __file__, "--train", *(fault or ("0", "kill before", "0")), "--", *arguments]
         if without and os.geteuid() == 0:
             command = ["setpriv", f"--bounding-set={without}", *command]
@@ -248,14 +251,14 @@ def kill(scene: Scene) -> None:
 
 def fault(scene: Scene) -> None:
     """kill -9 by itself at a random operation of a save: open, write, flush, fsync, rename."""
-    process = scene.start(str(scene.random.randrange(1, 3000)), scene.random.choice(HOWS), "0")
+    process = scene.start(str(scene.random.randrange(1, 12_000)), scene.random.choice(HOWS), "0")
     scene.ended(process, -signal.SIGKILL, 0)
     scene.check(leftovers=1)
 
 
 def failing(scene: Scene) -> None:
     """Some operations fail; the training goes on, tries again and ends in the same bytes."""
-    first, more = scene.random.randrange(1, 1500), scene.random.randrange(60)
+    first, more = scene.random.randrange(1, 12_000), scene.random.randrange(60)
     said = scene.ended(scene.start(str(first), str(scene.random.choice(ERRORS)), str(more)), 0)
     if "Warning: " in said and "tried again" not in said and "Trying again" not in said:
         raise LostError(said)

@@ -69,7 +69,8 @@ def test_killed_at_every_operation_it_leaves_the_old_file_or_the_new_one(path):
     assert {"open", "write", "fsync", "rename"} == set(expected)
     assert expected.count("write") > 5
     command = [sys.executable, "-c", KILLED, str(path), str(len(expected)), *HOWS]
-    done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=Path(__file__).parents[1])
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
     rows = [line.split() for line in done.stdout.splitlines()]
     assert len(rows) == len(HOWS) * len(expected)
     rename = expected.index("rename") + 1

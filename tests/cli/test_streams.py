@@ -71,7 +71,7 @@ def test_a_reader_that_is_gone_is_no_error_and_no_traceback(name, folder):
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full")
-@pytest.mark.parametrize("name", ["help", "sample", "score", "ngram"])
+@pytest.mark.parametrize("name", ["help", "sample"])
 def test_a_full_disk_under_the_output_is_one_sentence(name, folder):
     with open("/dev/full", "wb") as full:
         process = start(folder, PRINTING[name], stdout=full, stderr=subprocess.PIPE)
@@ -82,18 +82,13 @@ def test_a_full_disk_under_the_output_is_one_sentence(name, folder):
     assert "Traceback" not in said
 
 
-@pytest.mark.parametrize("stderr", ["closed", "a pipe that nobody reads", "a full disk"])
+@pytest.mark.parametrize("stderr", ["closed", "a pipe that nobody reads"])
 def test_a_training_does_not_end_of_what_it_says(stderr, folder, tmp_path):
     arguments = ["train", "corpus.txt", "-o", str(tmp_path / "m.npz"), "--epochs", "2", *SMALL]
     if stderr == "closed":
         command = ["sh", "-c", 'exec "$0" -m rnnlm "$@" 2>&-', sys.executable, *arguments]
         environment = {**os.environ, "RNNLM_CACHE": str(folder / "cache")}
         code = subprocess.run(command, cwd=folder, env=environment, check=False).returncode
-    elif stderr == "a full disk":
-        if not os.path.exists("/dev/full"):
-            pytest.skip("no /dev/full")
-        with open("/dev/full", "wb") as full:
-            code = start(folder, arguments, stderr=full).wait()
     else:
         reading, writing = os.pipe()
         os.close(reading)
