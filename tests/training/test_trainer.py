@@ -677,3 +677,97 @@ def test_evaluations_read_at_most_a_third_of_what_is_trained(length):
     assert steps[-1] == trainer.total_steps
     tokens = trainer.total_steps * len(TRAIN) // PER_EPOCH
     assert (len(steps) - 1) * length <= tokens / 3
+
+
+# Interruptions
+
+
+class Interrupting(Wrapped):
+    """Interrupts its training in the n-th evaluation, while the held-out text is read."""
+
+    def __init__(self, engine, number):
+        super().__init__(engine)
+        self.left, self.trainer = number, None
+
+    def evaluate(self, sequence):
+        self.left -= 1
+        if not self.left:
+            assert self.trainer.at_rest
+            self.trainer.interrupt()
+        return self.engine.evaluate(sequence)
+
+
+@pytest.mark.parametrize("context", CONTEXTS)
+@pytest.mark.parametrize("threads", [1, 2])
+def test_an_interrupted_evaluation_is_given_up_and_made_up_by_a_resumed_run(context, threads, monkeypatch):
+    monkeypatch.setattr(numpy_engine, "MIN_COLUMNS", 2)
+
+    def new(seed=53):
+        return make_engine(seed, context=context, threads=threads)
+
+    whole = make(new(), context=context)
+    expected = losses(whole.run())
+    trainer = make(Interrupting(new(), 2), context=context)
+    trainer.engine.trainer = trainer
+    reports = list(trainer.run())
+    assert not trainer.progress.finished
+    assert (trainer.progress.step, trainer.progress.best_step) == (2 * EVERY, EVERY)
+    trainer = resumed(saved(trainer), lambda: make(new(9), context=context))
+    reports += trainer.run()
+    assert losses(reports) == expected
+    assert_same_training(trainer, whole)
+
+
+class Exited(Wrapped):
+    """An exception comes in the middle of computing a step, as from a signal handler."""
+
+    def train_step(self, batch, state, lr, key):
+        if key[1] == 10:
+            self.engine.computing = True
+            raise KeyboardInterrupt
+        return self.engine.train_step(batch, state, lr, key)
+
+
+def test_an_exception_while_a_step_is_computed_costs_that_step_alone():
+    whole = make()
+    list(whole.run())
+    trainer = make(Exited(make_engine()))
+    with pytest.raises(KeyboardInterrupt):
+        list(trainer.run())
+    assert trainer.at_rest
+    assert trainer.progress.step == 10
+    trainer = resumed(saved(trainer), lambda: make(make_engine(9)))
+    list(trainer.run())
+    assert_same_training(trainer, whole)
+
+
+def test_between_two_reports_nothing_has_to_be_given_up():
+    trainer = make()
+    for _ in trainer.run():
+        assert not trainer.at_rest
+
+
+# Another text
+
+
+@pytest.mark.parametrize("stop", [EVERY - 1, 5, PER_EPOCH, 31])
+@pytest.mark.parametrize("length", [120, 480])
+def test_with_another_text_it_goes_on_at_the_same_share_of_its_epoch(stop, length):
+    trainer = make()
+    until(trainer, stop)
+    header, arrays, best = saved(trainer)
+    other = text(26, 61)
+    longer = Trainer(make_engine(9), Batches(text(length, 60), 4, 7, "stream", seed=1), other, trainer.config, V)
+    longer.load_state(json.loads(header), arrays, best, text_changed=True)
+    per_epoch = longer.batches.per_epoch
+    assert longer.progress.epoch == trainer.progress.epoch
+    assert longer.progress.batch == trainer.progress.batch * per_epoch // PER_EPOCH
+    assert longer.carried is None
+    if trainer.progress.best_nats_per_token is not None:
+        probe = make_engine(9)
+        probe.restore(best, 0, probe.optimizer_state()[1])
+        nats, tokens = probe.evaluate(other)
+        assert longer.progress.best_nats_per_token == pytest.approx(nats / tokens)
+    for _ in longer.run():
+        pass
+    assert longer.progress.epoch == 7
