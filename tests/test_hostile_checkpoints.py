@@ -196,7 +196,8 @@ def test_every_option_of_a_training_is_checked():
 @pytest.mark.parametrize(
     ("name", "value"),
     [("optimizer", "x"), ("optimizer", ["adam"]), ("batch_size", 0), ("batch_size", "4"), ("batch_size", True),
-     ("bptt", -1), ("seed", -1), ("lr", "1"), ("lr", -1.0), ("dropout", None), ("dropout", 1), ("schedule", {}), ("epochs", 10**30),
+     ("bptt", -1), ("seed", -1), ("lr", "1"), ("lr", -1.0), ("dropout", None), ("dropout", 1), ("schedule", {}),
+     ("epochs", 10**30),
      ("clip", None), ("valid_fraction", 2), ("user_dict", "/etc/passwd"), ("loss", "x"), ("init", 0)],
 )  # fmt: skip
 @pytest.mark.parametrize("way", ["--resume", "--init-from"])

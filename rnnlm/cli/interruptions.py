@@ -4,7 +4,6 @@ import os
 import signal
 import socket
 import threading
-import time
 from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any
@@ -40,14 +39,16 @@ class Interruptions:
         self.asked: Callable[[], bool] = lambda: True
         self._previous: dict[int, Any] = {}
         self._old_wakeup = -1
+        self._sender: socket.socket | None = None
+        self._over = threading.Event()
 
     def __enter__(self) -> "Interruptions":
         """Install the handlers; signals that are ignored, as under nohup, stay ignored."""
         if threading.current_thread() is not threading.main_thread():  # the only one that signals reach
             return self
-        self._receiver, self._sender = socket.socketpair()
+        receiver, self._sender = socket.socketpair()
         self._sender.setblocking(False)
-        threading.Thread(target=self._guard, daemon=True).start()
+        threading.Thread(target=self._guard, args=(receiver,), daemon=True).start()
         self._old_wakeup = signal.set_wakeup_fd(self._sender.fileno(), warn_on_full_buffer=False)
         for number in SIGNALS:
             if signal.getsignal(number) not in (signal.SIG_IGN, None):
@@ -58,11 +59,12 @@ class Interruptions:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Put back the old handlers."""
-        if not self._previous:
+        if self._sender is None:
             return
         for number, old in self._previous.items():
             signal.signal(number, old)
         signal.set_wakeup_fd(self._old_wakeup)
+        self._over.set()
         self._sender.close()
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
@@ -71,12 +73,13 @@ class Interruptions:
         if not first or self.asked():
             raise Interrupted(number, at_once=not first)
 
-    def _guard(self) -> None:
+    def _guard(self, receiver: socket.socket) -> None:
         """Wait for the second signal, whatever the main thread does; then give that a moment and leave."""
         count = 0
-        with self._receiver:
-            while numbers := self._receiver.recv(1):
+        with receiver:
+            while numbers := receiver.recv(1):
                 count += numbers[0] in SIGNALS
                 if count > 1:
-                    time.sleep(GRACE)
-                    os._exit(128 + numbers[0])
+                    if not self._over.wait(GRACE):
+                        os._exit(128 + numbers[0])
+                    return

@@ -1,10 +1,9 @@
 """rnnlm ngram: the baseline that a recurrent network has to beat."""
 
 import gzip
-import os
-import secrets
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,22 +57,25 @@ def train(
     The checkpoint works wherever one of a network does: eval, score, rescore, predict, sample.
     """
     check_output(output, "--output")
-    check_not_a_text(output, corpus)
-    check_not_a_text(arpa, corpus, "--arpa")
+    check_not_a_text(output, corpus, "--output")
     if arpa is not None:
         check_output(arpa, "--arpa")
+        check_not_a_text(arpa, [*corpus, str(output)], "--arpa")
+    from rnnlm.checkpoint import Reservation
+
     started = time.monotonic()
-    model, notes, coverage = learn(list(corpus), order, encoding, chosen)
-    for message in notes:
-        note(message)
-    if arpa is not None and model.context != "sentence":
-        raise RnnlmError(
-            "--arpa needs --context sentence: an ARPA file describes sentences, and the programs that read it begin "
-            "each at <s>, which a model of one long stream has seen only once."
-        )
-    model.save(output)
-    if arpa is not None:
-        save_arpa(model, arpa)
+    with Reservation(output):
+        model, notes, coverage = learn(list(corpus), order, encoding, chosen)
+        for message in notes:
+            note(message)
+        if arpa is not None and model.context != "sentence":
+            raise RnnlmError(
+                "--arpa needs --context sentence: an ARPA file describes sentences, and the programs that read it "
+                "begin each at <s>, which a model of one long stream has seen only once."
+            )
+        model.save(output)
+        if arpa is not None:
+            save_arpa(model, arpa)
     _report(model, coverage, time.monotonic() - started)
     note(f"Saved {output}. Try: rnnlm eval TEXT -m {output}")
 
@@ -111,21 +113,20 @@ def save_arpa(model: "LanguageModel", path: Path) -> None:
     """Write the n-gram model as an ARPA file: the old file stays until the new one is complete."""
     from rnnlm.baselines.arpa import write_arpa
     from rnnlm.baselines.ngram import NgramModel
+    from rnnlm.checkpoint import Reservation, replacing
 
     assert isinstance(model.predictor, NgramModel)
     tokens = model.vocabulary.tokens
     if str(path) == "-":
         write_arpa(model.predictor, tokens, sys.stdout.buffer)
         return
-    temporary = path.with_name(f".rnnlm-{secrets.token_hex(8)}")
     try:
-        with gzip.open(temporary, "xb", 6) if path.suffix == ".gz" else open(temporary, "xb") as file:
-            write_arpa(model.predictor, tokens, file)
-        os.replace(temporary, path)
+        with Reservation(path), replacing(path) as file:
+            packed = gzip.GzipFile("", "wb", 6, file, mtime=0) if path.suffix == ".gz" else nullcontext(file)
+            with packed as stream:
+                write_arpa(model.predictor, tokens, stream)
     except OSError as error:
         raise RnnlmError(f"--arpa {path} can not be written: {error.strerror or error}.") from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _report(model: "LanguageModel", coverage: float, seconds: float) -> None:

@@ -66,7 +66,7 @@ class Saver:
         """
         if self._run.trainer.progress.step == self._began and not self._run.trainer.progress.finished:
             return  # interrupted before anything was learnt: an older file is worth more
-        pauses = iter(LAST_RETRIES)
+        pauses, told = iter(LAST_RETRIES), False
         while True:
             try:
                 self.save()
@@ -75,8 +75,9 @@ class Saver:
                 pause = None if interruptions.received else next(pauses, None)
                 if pause is None:
                     raise SavingError(f"{error} The training is not saved; {self.on_disk()}.") from None
-                if pause == LAST_RETRIES[0]:
+                if not told:
                     display.line(f"Warning: {error} Trying again for {sum(LAST_RETRIES):.0f} s.")
+                told = True
                 _wait(pause, interruptions)
 
     def on_disk(self) -> str:
@@ -84,6 +85,10 @@ class Saver:
         if self._saved is None:
             return "nothing of this training is saved"
         return f"{self._output} holds step {self._saved:,}"
+
+    def how_to_go_on(self) -> str:
+        """A sentence for the end of a message, if there is something to go on with."""
+        return "" if self._saved is None else " Go on with --resume."
 
 
 def _wait(seconds: float, interruptions: Interruptions) -> None:

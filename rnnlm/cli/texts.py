@@ -88,13 +88,14 @@ def check_output(output: Path, option: str = "--output") -> None:
         raise RnnlmError(f"No file can be written in the folder {folder} for {option}. Choose another folder.")
 
 
-def check_not_a_text(output: Path | None, texts: Iterable[str], option: str = "--output") -> None:
-    """Refuse to replace a text by what is learnt from it."""
+def check_not_a_text(written: Path, texts: Iterable[str], option: str) -> None:
+    """Refuse to replace a text by what is learnt from it, and one result by another; "-" is a standard stream."""
     for text in texts:
-        if output is not None and os.path.exists(output) and os.path.exists(text) and os.path.samefile(output, text):
-            raise RnnlmError(
-                f"{option} {output} is the text to learn from, and would be replaced. Choose another file."
-            )
+        if "-" in (text, str(written)):
+            continue
+        both_there = written.exists() and os.path.exists(text)
+        if os.path.samefile(written, text) if both_there else os.path.realpath(written) == os.path.realpath(text):
+            raise RnnlmError(f"{option} {written} would replace {text}. Choose another file for {option}.")
 
 
 def reading_bar() -> Any:

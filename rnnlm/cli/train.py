@@ -197,6 +197,7 @@ def _names(parameter: click.Parameter) -> list[str]:
 )
 @click.option("--seed", type=click.IntRange(0), default=1, help="Of all randomness.")
 @click.option("--resume", is_flag=True, help="Go on with the training that wrote --output.")
+@click.option("--changed-text", is_flag=True, help="With --resume: go on although CORPUS has changed.")
 @click.option(
     "--init-from",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -225,6 +226,7 @@ def train(
     encoding: str | None,
     valid: str | None,
     resume: bool,
+    changed_text: bool,
     init_from: Path | None,
     init_vocabulary: str,
     history: Path | None,
@@ -239,11 +241,12 @@ def train(
     rnnlm train corpus.txt
     rnnlm train corpus.txt --time 10m --level char -o model.npz
     """
-    _check_usage(ctx, resume, init_from, chosen)
+    _check_usage(ctx, resume, changed_text, init_from, chosen)
     check_output(output)
     texts = [*corpus, *([valid] if valid else [])]
-    check_not_a_text(output, texts)
-    check_not_a_text(history, texts, "--history")
+    check_not_a_text(output, texts, "--output")
+    if history is not None:
+        check_not_a_text(history, [*texts, str(output)], "--history")
     threads = use_threads(threads)
     from rnnlm.checkpoint import Reservation
     from rnnlm.cli.progress import History
@@ -263,6 +266,7 @@ def train(
                     init_from=init_from,
                     init_vocabulary=init_vocabulary,
                     given=given,
+                    changed_text=changed_text,
                 )
                 _introduce(run, threads, resume)
                 saver = Saver(run, output, reservation, resume)
@@ -272,13 +276,17 @@ def train(
             note(f"Interrupted; {saver.on_disk() if saver else 'nothing was written'}.")
             return 128 + error.number
     if interruptions.received:
-        note(f"Interrupted at step {run.trainer.progress.step:,}; {saver.on_disk()}. Go on with --resume.")
+        note(f"Interrupted at step {run.trainer.progress.step:,}; {saver.on_disk()}.{saver.how_to_go_on()}")
         return 128 + interruptions.received
     _conclude(run, output)
     return 0
 
 
-def _check_usage(ctx: click.Context, resume: bool, init_from: Path | None, chosen: dict[str, Any]) -> None:
+def _check_usage(
+    ctx: click.Context, resume: bool, changed_text: bool, init_from: Path | None, chosen: dict[str, Any]
+) -> None:
+    if changed_text and not resume:
+        raise click.UsageError("--changed-text is for --resume; a new training takes any text.")
     if resume and init_from:
         raise click.UsageError("--resume goes on with --output, --init-from starts anew; choose one.")
     if chosen["epochs"] and chosen["time"]:
@@ -331,10 +339,11 @@ def _train(run: "Run", saver: "Saver", log: "History", interruptions: Interrupti
                 display.show(report)
                 if report.kind != "steps":
                     log.write(report, display.line)
-                if interruptions.received:
-                    break
-                if (report.kind == "evaluation" or saver.is_due()) and not trainer.done():  # the end is saved below
+                at_the_end = interruptions.received or trainer.done()  # which is saved below
+                if (report.kind == "evaluation" or saver.is_due()) and not at_the_end:
                     saver.try_to_save(display)
+                if interruptions.received:  # perhaps while it was saved
+                    break
         except Interrupted as error:
             if error.at_once:
                 raise

@@ -168,11 +168,13 @@ def prepare(
     init_from: Path | None = None,
     init_vocabulary: str = "refuse",
     given: Mapping[str, Any] | None = None,
+    changed_text: bool = False,
 ) -> Run:
     """Read the texts and build the trainer.
 
-    resume: a checkpoint to go on with. init_from: one whose weights to start from; init_vocabulary says what to do when
-    the text's vocabulary is not that model's: "refuse", "keep" the model's, or "map" its rows to the text's.
+    resume: a checkpoint to go on with; changed_text: also on texts that are not those it was trained on.
+    init_from: one whose weights to start from; init_vocabulary says what to do when the text's vocabulary is not that
+    model's: "refuse", "keep" the model's, or "map" its rows to the text's.
     given: the options that the user gave himself, which must not contradict a checkpoint.
 
     Raises:
@@ -196,15 +198,14 @@ def prepare(
     texts = _read(sources, options, tokenizer, context, threads, _fixed_vocabulary(old, resume, init_vocabulary))
     if old is not None and not resume:
         _check_vocabulary(old, texts.vocabulary, init_vocabulary)
-    if resume:
-        _check_corpus(header, texts)
+    changes = _check_corpus(header, texts, changed_text) if resume else []
     options = _filled_in(options, len(texts.train), len(texts.vocabulary))
     _check_output_layer(options)  # now that all are known
     network, notes = _network(options, texts, old)
     model = LanguageModel(tokenizer, texts.vocabulary, network, context)
     trainer = _trainer(model, texts, options, threads)
     if resume:
-        trainer.load_state(header["training"].get("state", {}), arrays, _parameters(arrays))
+        trainer.load_state(header["training"].get("state", {}), arrays, _parameters(arrays), bool(changes))
     model.training = {
         "options": {**asdict(options), "user_dict": None},  # the words are in the tokenizer's options; no paths here
         "corpus": {"digest": texts.digest, "train_tokens": len(texts.train)},
@@ -217,7 +218,7 @@ def prepare(
         len(texts.valid) if texts.valid is not None else 0,
         texts.coverage,
         sum(corpus.characters for corpus in texts.corpora),
-        [*(note for corpus in texts.corpora for note in corpus.notes), *notes],
+        [*(note for corpus in texts.corpora for note in corpus.notes), *notes, *changes],
     )
 
 
@@ -399,13 +400,22 @@ def _check_vocabulary(old: LanguageModel, new: Vocabulary, init_vocabulary: str)
         )
 
 
-def _check_corpus(header: Mapping[str, Any], texts: _Texts) -> None:
+def _check_corpus(header: Mapping[str, Any], texts: _Texts, changed_text: bool) -> list[str]:
+    """What is to be told where the texts are not those of the checkpoint; refused unless `changed_text` allows it."""
     recorded = header["training"].get("corpus")
-    if not isinstance(recorded, dict) or recorded.get("digest") != texts.digest:
+    if isinstance(recorded, dict) and recorded.get("digest") == texts.digest:
+        return []
+    if not changed_text:
         raise CorpusError(
             "The text is not the one that this checkpoint was trained on (its content has changed). Resume with the "
-            "same files in the same order, or start a new model from these weights with --init-from."
+            "same files in the same order, say --changed-text to go on with this one, or start a new model from these "
+            "weights with --init-from."
         )
+    measured = " The best model is measured again on the present held-out text." if texts.valid is not None else ""
+    return [
+        "The text is not the one that this checkpoint was trained on. The training goes on at the same share of its "
+        f"epoch with the vocabulary that it has; tokens that are new are read as <unk>.{measured}"
+    ]
 
 
 # --- network ----------------------------------------------------------------------------------------------------

@@ -86,6 +86,8 @@ static inline float hyperbolic_tangent(float x)
 
 /* Arguments are those of gates.py; `keep` holds one number for each row, or is NULL. */
 
+#define LARGEST_STATE 1e12f /* as in numerics.py */
+
 enum activation { TANH, SIGMOID, RELU, IDENTITY, UNKNOWN };
 static const char *const ACTIVATIONS[] = {"tanh", "sigmoid", "relu", "identity"};
 
@@ -102,9 +104,9 @@ VECTORISED static void rnn_row(enum activation f, Py_ssize_t H, float k, const f
     else if (f == SIGMOID)
         FOR_EACH_UNIT h[j] = sigmoid(ARGUMENT(j));
     else if (f == RELU)
-        FOR_EACH_UNIT { float a = ARGUMENT(j); h[j] = a < 0 ? 0 : a; }
+        FOR_EACH_UNIT h[j] = limited(ARGUMENT(j), 0, LARGEST_STATE);
     else
-        FOR_EACH_UNIT h[j] = ARGUMENT(j);
+        FOR_EACH_UNIT h[j] = limited(ARGUMENT(j), -LARGEST_STATE, LARGEST_STATE);
 }
 
 VECTORISED static void rnn_row_backward(enum activation f, Py_ssize_t H, float k, const float *restrict dh,

@@ -475,6 +475,7 @@ class Trainer:
         Raises:
             CheckpointError: the state is incomplete or does not fit.
         """
+        best = {name: np.copy(array) for name, array in best.items()}  # the given ones may be those of the network
         now = good = self._from_file(header, arrays, best, text_changed)
         if text_changed:
             _move(now, header.get("batches_per_epoch"), self.batches.per_epoch)
@@ -486,7 +487,7 @@ class Trainer:
         self._restore(now)
         self.progress.finished = False
         if self.valid is not None and self.progress.best_nats_per_token is not None:
-            self.best_params = {name: np.copy(array) for name, array in best.items()}
+            self.best_params = best
             if text_changed:
                 self._measure_best_again()
 

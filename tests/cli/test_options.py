@@ -189,5 +189,5 @@ def test_a_text_is_never_replaced_by_what_is_learnt_from_it(arguments, folder, m
     before = (folder / "text.txt").read_bytes()
     (folder / "other.txt").write_bytes(before)
     assert run(arguments) == 1
-    assert "would be replaced" in capsys.readouterr().err
+    assert "would replace" in capsys.readouterr().err
     assert (folder / "text.txt").read_bytes() == before

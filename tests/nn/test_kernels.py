@@ -67,6 +67,17 @@ def test_the_compiled_step_is_that_in_numpy(step, activation, H, resets, scale):
 
 
 @needs_kernels
+@pytest.mark.parametrize("name", COMPILED_ACTIVATIONS)
+def test_a_state_ends_where_it_ends_in_numpy(name):
+    x = np.array([-1e30, -2e12, -1e12, -5, 0, 5, 1e12, 2e12, 1e30], np.float32)
+    nothing, (plain, fused) = np.zeros((1, len(x)), np.float32), np.zeros((2, 2, 1, len(x)), np.float32)
+    with np.errstate(over="ignore"):
+        gates.rnn_step(0, name, x[None, None].copy(), nothing.copy(), None, nothing[0], plain)
+    compiled.rnn_step(0, name, x[None, None].copy(), nothing, None, nothing[0], fused)
+    np.testing.assert_allclose(fused, plain, rtol=1e-6, atol=1e-30)
+
+
+@needs_kernels
 @pytest.mark.parametrize("name", ["tanh", "sigmoid"])
 def test_the_compiled_functions_are_exact_to_single_precision(name):
     x = np.concatenate(

@@ -1,0 +1,122 @@
+"""Trainings that are killed, stopped and starved, a few rounds of each attack; `benchmarks/kill.py` has many more."""
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from benchmarks import kill
+from rnnlm import checkpoint
+from rnnlm.cli import run
+
+pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the attacks need Linux")
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory):
+    return kill.Scene(tmp_path_factory.mktemp("crashes"), seed=2, epochs=1.5)
+
+
+@pytest.fixture(autouse=True)
+def _clean(request, scene):
+    scene.begin_anew()
+    yield
+    scene.stop_all()
+
+
+ROUNDS = {"kill": 2, "signals": 1, "twice": 1, "second": 1, "removed": 1}
+
+
+@pytest.mark.parametrize("name", ROUNDS)
+def test_no_model_is_lost(name, scene):
+    for _ in range(ROUNDS[name]):
+        kill.ATTACKS[name](scene)
+
+
+def test_killed_inside_a_save_it_goes_on_and_ends_in_the_same_bytes(scene):
+    finished = scene.finished
+    scene.ended(scene.start("1000", "kill halfway", "0"), -signal.SIGKILL)
+    assert scene.model.exists()
+    scene.check(leftovers=1)
+    scene.ended(scene.start(), 0)
+    scene.check(leftovers=0)
+    assert scene.finished == finished + 1
+
+
+def test_a_disk_that_is_full_for_a_while_costs_a_warning(scene):
+    finished = scene.finished
+    said = scene.ended(scene.start("1000", str(errno.ENOSPC), "20"), 0)
+    assert said.count("Warning: ") == 1
+    assert "No space left" in said
+    assert "Saved again" in said
+    scene.check(leftovers=0)
+    assert scene.finished == finished + 1
+
+
+def test_a_disk_that_stays_full_is_exit_code_1_and_the_previous_file(scene):
+    said = scene.ended(scene.start("1000", str(errno.ENOSPC), "1000000"), 1)
+    assert "No space left" in said
+    assert "The training is not saved; " in said
+    scene.check(leftovers=0)
+    assert f"holds step {scene.step}" in said.splitlines()[-1]
+
+
+def test_a_stopped_process_uses_up_no_time(scene, tmp_path):
+    """It is stopped for longer than its budget; that costs a second, two if it was saving. It trains for the rest."""
+    history, path = tmp_path / "history.jsonl", tmp_path / "m.npz"
+    command = [sys.executable, "-m", "rnnlm", "train", str(scene.corpus), "-o", str(path), *kill.NETWORK]
+    command += ["--time", "3.5s", "--history", str(history)]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL, env=scene.environment) as process:
+        try:
+            kill.until(process, lambda: history.exists() and history.stat().st_size > 0)
+            process.send_signal(signal.SIGSTOP)
+            before = len(history.read_text().splitlines())
+            time.sleep(3.6)
+            process.send_signal(signal.SIGCONT)
+            assert process.wait(60) == 0
+        finally:
+            process.kill()
+    seconds = [json.loads(line)["seconds"] for line in history.read_text().splitlines()]
+    assert len(seconds) > before + 2
+    assert seconds[-1] < 4.5
+    assert checkpoint.read_header(path)["training"]["state"]["progress"]["finished"]
+
+
+# What must not be overwritten
+
+
+@pytest.mark.parametrize("command", [["train"], ["ngram", "train"]])
+def test_every_command_that_trains_reserves_its_file(command, scene, tmp_path, capsys):
+    path = tmp_path / "m.npz"
+    with checkpoint.Reservation(path):
+        assert run([*command, str(scene.corpus), "-o", str(path)]) == 1
+    assert f"process {os.getpid()} " in capsys.readouterr().err
+    assert not path.exists()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["train", "TEXT", "-o", "TEXT"],
+        ["train", "TEXT", "-o", "m.npz", "--history", "TEXT"],
+        ["train", "TEXT", "-o", "m.npz", "--history", "m.npz"],
+        ["train", "TEXT", "-o", "m.npz", "--valid", "VALID", "--history", "VALID"],
+        ["ngram", "train", "TEXT", "-o", "TEXT"],
+        ["ngram", "train", "TEXT", "-o", "m.npz", "--arpa", "TEXT"],
+        ["ngram", "train", "TEXT", "-o", "m.npz", "--arpa", "m.npz"],
+    ],
+    ids=" ".join,
+)
+def test_no_result_takes_the_place_of_a_text_or_of_another_result(options, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    texts = {name: f"{name} 我 昨天 上学\n" * 20 for name in ("TEXT", "VALID")}
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    assert run(options) == 1
+    assert "would replace" in capsys.readouterr().err
+    assert {each.name: each.read_text(encoding="utf-8") for each in tmp_path.iterdir()} == texts

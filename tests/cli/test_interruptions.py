@@ -1,0 +1,116 @@
+"""The first signal asks a command to end well, the second one ends it at once."""
+
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from rnnlm.cli.interruptions import SIGNALS, Interrupted, Interruptions
+
+LISTENED = [number for number in SIGNALS if signal.getsignal(number) not in (signal.SIG_IGN, None)]
+
+
+@pytest.mark.parametrize("number", LISTENED)
+def test_the_first_signal_is_only_noted_where_the_program_will_look(number):
+    with Interruptions() as interruptions:
+        interruptions.asked = lambda: False
+        signal.raise_signal(number)
+        assert interruptions.received == number
+
+
+@pytest.mark.parametrize("number", LISTENED)
+def test_the_first_signal_leaves_where_nothing_is_half_done(number):
+    with Interruptions() as interruptions:
+        with pytest.raises(Interrupted) as caught:
+            signal.raise_signal(number)
+        assert (caught.value.number, caught.value.at_once) == (number, False)
+        assert interruptions.received == number
+
+
+def test_the_second_signal_leaves_in_any_case():
+    with Interruptions() as interruptions:
+        interruptions.asked = lambda: False
+        signal.set_wakeup_fd(-1)  # else the guard might end the tests
+        signal.raise_signal(signal.SIGINT)
+        with pytest.raises(Interrupted) as caught:
+            signal.raise_signal(signal.SIGTERM)
+        assert (caught.value.number, caught.value.at_once) == (signal.SIGTERM, True)
+        assert interruptions.received == signal.SIGINT
+
+
+def test_afterwards_everything_is_as_it_was():
+    def state():
+        wakeup = signal.set_wakeup_fd(-1)
+        signal.set_wakeup_fd(wakeup)
+        return wakeup, [signal.getsignal(number) for number in SIGNALS]
+
+    before = state()
+    with Interruptions():
+        assert state() != before
+    assert state() == before
+
+
+def test_signals_that_are_ignored_stay_ignored_and_the_rest_is_put_back():
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in SIGNALS}
+    wakeup = signal.set_wakeup_fd(-1)
+    try:
+        with Interruptions() as interruptions:
+            for number in SIGNALS:
+                signal.raise_signal(number)
+            assert interruptions.received == 0
+        assert signal.set_wakeup_fd(-1) == -1
+    finally:
+        signal.set_wakeup_fd(wakeup)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def test_beside_the_main_thread_it_does_nothing():
+    found = []
+
+    def work():
+        with Interruptions() as interruptions:
+            found.append(interruptions.received)
+
+    before = [signal.getsignal(number) for number in SIGNALS]
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert found == [0]
+    assert [signal.getsignal(number) for number in SIGNALS] == before
+
+
+STUCK = """
+import hashlib, os, signal, sys
+from rnnlm.cli.interruptions import Interruptions
+with Interruptions() as interruptions:
+    interruptions.asked = lambda: False
+    print("ready", flush=True)
+    hashlib.pbkdf2_hmac("sha512", b"x", b"y", 10**9)  # minutes in which Python runs no handler, as in a slow write
+"""
+
+
+def test_the_second_signal_ends_a_program_that_is_stuck_in_the_system():
+    with subprocess.Popen([sys.executable, "-c", STUCK], stdout=subprocess.PIPE) as process:
+        try:
+            assert process.stdout.readline() == b"ready\n"
+            process.send_signal(signal.SIGINT)
+            with pytest.raises(subprocess.TimeoutExpired):  # which shows that the first one does not
+                process.wait(0.7)
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(60) == 128 + signal.SIGTERM
+        finally:
+            process.kill()
+
+
+def test_whoever_has_left_the_context_is_not_ended_any_more():
+    with Interruptions() as interruptions:
+        interruptions.asked = lambda: False
+        signal.raise_signal(signal.SIGINT)
+        with pytest.raises(Interrupted):
+            signal.raise_signal(signal.SIGINT)
+    for thread in threading.enumerate():
+        if thread.name.endswith("(_guard)"):
+            thread.join(60)  # it would have ended these tests

@@ -1,0 +1,185 @@
+"""A training by epochs that is stopped anywhere and resumed ends in the bytes of one that was never stopped."""
+
+import itertools
+import json
+import random
+import signal
+
+import pytest
+
+from rnnlm import checkpoint
+from rnnlm.cli import run
+from rnnlm.nn.cells import CELLS
+from rnnlm.nn.optimizers import OPTIMIZERS
+from rnnlm.training import numpy_engine
+from rnnlm.training.schedules import SCHEDULES
+from rnnlm.training.trainer import Trainer
+
+WORDS = [
+    "我",
+    "你",
+    "他",
+    "昨天",
+    "今天",
+    "明天",
+    "上学",
+    "回家",
+    "迟到",
+    "高兴",
+    "老师",
+    "妈妈",
+    "批评",
+    "了",
+    "。",
+    "，",
+]
+SMALL = ["--hidden-size", "7", "--embedding-size", "5", "--bptt", "6", "--batch-size", "6", "--epochs", "3"]
+STEPS = 3 * 27  # about; the stops are drawn from them
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    rng = random.Random(3)
+    path = tmp_path / "corpus.txt"
+    lines = [" ".join(rng.choices(WORDS, k=rng.randrange(4, 9))) for _ in range(150)]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def stopping(monkeypatch):
+    """`stopping(step)`: a signal comes when the next training reaches the step; None: none comes."""
+    whole = Trainer.run
+    stop = [None]
+
+    def run_and_stop(trainer):
+        for report in whole(trainer):
+            if stop[0] is not None and report.step >= stop[0]:
+                signal.raise_signal(signal.SIGINT)
+            yield report
+
+    monkeypatch.setattr(Trainer, "run", run_and_stop)
+    return lambda step: stop.__setitem__(0, step)
+
+
+@pytest.fixture
+def train(corpus, tmp_path, stopping, monkeypatch):
+    """`train(name, options, stops)`: the bytes of a training that was stopped and resumed at each of the stops."""
+
+    def run_all(name, options, stops=()):
+        path = tmp_path / name
+        for number, stop in enumerate([*stops, None]):
+            stopping(stop)
+            monkeypatch.setenv("RNNLM_CACHE", str(tmp_path / f"cache-{name}-{number}"))  # it is cached again
+            threads = options[options.index("--threads") :][:2]  # another number of them adds in another order
+            arguments = ["train", str(corpus), "-o", str(path)]
+            code = run([*arguments, *(["--resume", *threads] if number else options)])
+            assert code == (0 if stop is None else 130)
+        return path.read_bytes()
+
+    return run_all
+
+
+def settings():
+    """Every value of every choice at least once, and every pair of cell and context."""
+    rng = random.Random(5)
+    optimizers, schedules = itertools.cycle(OPTIMIZERS), itertools.cycle(SCHEDULES)
+    for cell, context, threads in itertools.product(CELLS, ("sentence", "stream"), ("1", "2")):
+        yield [
+            *("--cell", cell, "--context", context, "--threads", threads),
+            *("--optimizer", next(optimizers), "--schedule", next(schedules)),
+            *("--dropout", rng.choice(("0", "0.3")), "--num-layers", rng.choice("12")),
+        ]
+    yield ["--bidirectional", "--cell", "gru", "--dropout", "0.3", "--threads", "2"]
+    yield ["--softmax", "adaptive", "--cell", "lstm", "--dropout", "0.3", "--threads", "2"]
+    yield ["--softmax", "adaptive", "--bidirectional", "--threads", "1"]
+    yield ["--tied", "--embedding-size", "7", "--threads", "1"]
+    yield ["--embedding-size", "0", "--cell", "rnn", "--threads", "1"]
+    yield ["--loss", "mse", "--valid-fraction", "0", "--threads", "1"]
+    yield ["--level", "char", "--patience", "3", "--min-count", "2", "--threads", "1"]
+
+
+@pytest.mark.parametrize("options", list(settings()), ids=" ".join)
+def test_stopped_at_random_steps_it_ends_in_the_same_bytes(options, train, monkeypatch):
+    monkeypatch.setattr(numpy_engine, "MIN_COLUMNS", 2)  # so that two threads have something to do
+    rng = random.Random(" ".join(options))
+    stops = sorted(rng.sample(range(1, STEPS - 6), 2))
+    whole = train("whole.npz", [*SMALL, *options])
+    assert train("stopped.npz", [*SMALL, *options], stops) == whole
+
+
+def test_after_an_explosion_too(train, tmp_path, monkeypatch):
+    """The loss explodes at step 40; the training is stopped before and after it went back."""
+    step = numpy_engine.NumpyEngine.train_step
+
+    def exploding(engine, batch, state, lr, key):
+        if key[1] == 40 and lr > 0.01:  # by its rate it is known that it is the first time
+            for array in engine.network.params.values():
+                array *= 1e4
+        return step(engine, batch, state, lr, key)
+
+    monkeypatch.setattr(numpy_engine.NumpyEngine, "train_step", exploding)
+    options = [*SMALL, "--lr", "0.016", "--schedule", "constant", "--threads", "1"]
+    whole = train("whole.npz", options)
+    assert train("stopped.npz", options, [39, 45, 60]) == whole
+    assert progress(tmp_path / "whole.npz")["recoveries"] == 1
+
+
+def test_another_thread_count_goes_on_as_well(train, corpus, tmp_path, stopping):
+    stopping(20)
+    path = tmp_path / "m.npz"
+    assert run(["train", str(corpus), "-o", str(path), *SMALL, "--threads", "2"]) == 130
+    stopping(None)
+    assert run(["train", str(corpus), "-o", str(path), "--resume", "--threads", "1"]) == 0
+
+
+def progress(path):
+    return checkpoint.read_header(path)["training"]["state"]["progress"]
+
+
+def test_a_changed_text_is_refused_unless_it_is_told(corpus, tmp_path, stopping, capsys):
+    path, history = tmp_path / "m.npz", tmp_path / "history.jsonl"
+    stopping(40)
+    assert run(["train", str(corpus), "-o", str(path), *SMALL, "--threads", "1"]) == 130
+    stopping(None)
+    before, at = path.read_bytes(), progress(path)
+    corpus.write_text(corpus.read_text(encoding="utf-8") * 2 + "火箭 飞 。\n", encoding="utf-8")
+    capsys.readouterr()
+    arguments = ["train", str(corpus), "-o", str(path), "--resume", "--threads", "1"]
+    assert run(arguments) == 1
+    assert "--changed-text" in capsys.readouterr().err
+    assert path.read_bytes() == before
+    assert run([*arguments, "--changed-text", "--history", str(history)]) == 0
+    said = capsys.readouterr().err
+    assert "is not the one that this checkpoint was trained on" in said
+    assert "<unk>" in said
+    rows = [json.loads(line) for line in history.read_text().splitlines()]
+    share = at["epoch"] + at["batch"] / 27
+    assert rows[0]["epoch"] >= share - 0.05
+    assert progress(path)["finished"]
+    assert progress(path)["epoch"] == 3
+    assert progress(path)["step"] > 3 * 27 + 20  # the epochs are longer now
+    assert "火箭" not in checkpoint.read_header(path)["vocabulary"]["tokens"]
+    assert run(arguments) == 0  # from now on it is the text
+
+
+def test_changed_text_without_resume_is_wrong_usage(corpus, tmp_path, capsys):
+    assert run(["train", str(corpus), "-o", str(tmp_path / "m.npz"), "--changed-text"]) == 2
+    assert "--resume" in capsys.readouterr().err
+
+
+def test_a_resumed_time_budget_has_the_time_that_was_left(corpus, tmp_path, stopping, capsys):
+    path = tmp_path / "m.npz"
+    stopping(30)
+    arguments = ["train", str(corpus), "-o", str(path), *SMALL[:-2], "--threads", "1"]
+    assert run([*arguments, "--time", "1.5s"]) == 130
+    used = progress(path)["seconds"]
+    assert 0 < used < 1.5
+    stopping(31)
+    assert run(["train", str(corpus), "-o", str(path), "--resume"]) == 130
+    assert progress(path)["step"] == 31
+    assert used < progress(path)["seconds"] < 1.5
+    stopping(None)
+    assert run(["train", str(corpus), "-o", str(path), "--resume"]) == 0
+    assert progress(path)["finished"]
+    assert progress(path)["seconds"] == pytest.approx(1.5, abs=0.5)

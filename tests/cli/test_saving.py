@@ -1,0 +1,112 @@
+"""A training that can not be saved for a while goes on, tries again, and says what is on disk."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from rnnlm.cli import saving
+from rnnlm.cli.saving import Saver
+from rnnlm.errors import SavingError
+
+
+class Run:
+    """A training that is saved, or not, as the script says: an exception or None for each time."""
+
+    def __init__(self, step=0, script=()):
+        self.trainer = SimpleNamespace(progress=SimpleNamespace(step=step, finished=False))
+        self.script, self.saved = list(script), []
+
+    def save(self, path):
+        trouble = self.script.pop(0) if self.script else None
+        if trouble is not None:
+            raise trouble
+        self.saved.append(self.trainer.progress.step)
+
+
+FULL = SavingError("m.npz can not be written: No space left on device.")
+
+
+@pytest.fixture
+def display():
+    lines = []
+    return SimpleNamespace(line=lines.append, lines=lines)
+
+
+def make(run, tmp_path, resumed=False):
+    return Saver(run, tmp_path / "m.npz", SimpleNamespace(renew=lambda: None), resumed)
+
+
+@pytest.mark.parametrize("trouble", [FULL, MemoryError()])
+def test_the_first_failure_and_the_first_success_after_it_are_told(tmp_path, display, trouble):
+    run = Run(script=[None, trouble, trouble, None])
+    saver = make(run, tmp_path)
+    for step in (1, 2, 3, 4, 5):
+        run.trainer.progress.step = step
+        saver.try_to_save(display)
+    assert run.saved == [1, 4, 5]
+    assert len(display.lines) == 2
+    assert "The training goes on" in display.lines[0]
+    assert "holds step 1" in display.lines[0]
+    assert "Saved again" in display.lines[1]
+    assert "holds step 4" in display.lines[1]
+
+
+def test_while_it_fails_it_is_tried_more_often(tmp_path, display, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(saving.time, "monotonic", lambda: now[0])
+    saver = make(Run(script=[FULL, None]), tmp_path)
+    now[0] = saving.SAVE_SECONDS - 1
+    assert not saver.is_due()
+    now[0] += 2
+    assert saver.is_due()
+    saver.try_to_save(display)
+    assert not saver.is_due()
+    now[0] += saving.RETRY_SECONDS + 1
+    assert saver.is_due()
+    saver.try_to_save(display)
+    now[0] += saving.RETRY_SECONDS + 1
+    assert not saver.is_due()
+
+
+def finish(run, tmp_path, display, monkeypatch, received=0, resumed=False):
+    waited = []
+    monkeypatch.setattr(saving, "_wait", lambda seconds, _: waited.append(seconds))
+    saver = make(run, tmp_path, resumed)
+    run.trainer.progress.step += 5
+    saver.finish(display, SimpleNamespace(received=received))
+    return waited
+
+
+def test_at_the_end_it_is_tried_for_a_minute(tmp_path, display, monkeypatch):
+    run = Run(script=[FULL, FULL, None])
+    assert finish(run, tmp_path, display, monkeypatch) == list(saving.LAST_RETRIES[:2])
+    assert run.saved == [5]
+    assert len(display.lines) == 1
+    assert "Trying again for 60 s" in display.lines[0]
+
+
+def test_if_it_can_not_be_saved_at_all_that_is_an_error_which_says_what_is_left(tmp_path, display, monkeypatch):
+    with pytest.raises(SavingError, match="The training is not saved; nothing of this training is saved"):
+        finish(Run(script=[FULL] * 99), tmp_path, display, monkeypatch)
+    with pytest.raises(SavingError, match="holds step 7"):
+        finish(Run(7, script=[FULL] * 99), tmp_path, display, monkeypatch, resumed=True)
+
+
+def test_whoever_asked_to_leave_does_not_wait(tmp_path, display, monkeypatch):
+    run = Run(script=[FULL, None])
+    with pytest.raises(SavingError):
+        finish(run, tmp_path, display, monkeypatch, received=2)
+    assert run.saved == []
+
+
+def test_before_anything_was_learnt_an_older_file_is_left_alone(tmp_path, display):
+    run = Run()
+    make(run, tmp_path).finish(display, SimpleNamespace(received=2))
+    assert run.saved == []
+
+
+@pytest.mark.parametrize("resumed", [True, False])
+def test_only_where_there_is_something_to_go_on_with_it_says_so(tmp_path, resumed):
+    saver = make(Run(3), tmp_path, resumed)
+    assert ("--resume" in saver.how_to_go_on()) == resumed
+    assert ("holds step 3" in saver.on_disk()) == resumed
