@@ -297,6 +297,8 @@ def _check_usage(
 
 def _introduce(run: "Run", threads: int, resumed: bool) -> None:
     """Say what will be trained on what."""
+    from rnnlm.nn.kernels import compiled
+
     options, network, model = run.options, run.model.network, run.model
     for message in run.notes:
         note(message)
@@ -312,10 +314,11 @@ def _introduce(run: "Run", threads: int, resumed: bool) -> None:
         f"Network     {cell} {options.num_layers} x {options.hidden_size}, {embedding}{layer}, dropout "
         f"{options.dropout:g}; {network.parameter_count:,} parameters"
     )
+    kernels = "compiled" if compiled() else "NumPy"
     span = f"{options.time:g} s" if options.time else f"{options.epochs:g} epochs"
     note(
         f"Training    {span}, batches of {options.batch_size} x {options.bptt}, {options.optimizer} "
-        f"{options.lr:g} {options.schedule}; {threads} thread{'s' * (threads > 1)}"
+        f"{options.lr:g} {options.schedule}; {threads} thread{'s' * (threads > 1)}, {kernels} kernels"
     )
     if resumed:
         progress = run.trainer.progress
