@@ -480,6 +480,13 @@ def attack(name: str, rounds: int, home: Path, seed: int = 1) -> tuple[str, list
     return f"{name:10} {rounds:6} {rounds - len(lost):9} {len(lost):5} {scene.finished:9} {slowest:>8}  {doc}", lost
 
 
+def listen() -> None:
+    """Let the trainings hear signals that a shell lets its background jobs ignore."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+
+
 def main() -> None:
     """Attack and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -487,6 +494,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
+    listen()
     print(f"{'attack':10} {'rounds':>6} {'survived':>9} {'lost':>5} {'finished':>9} {'slowest':>8}", flush=True)
     lost = []
     for name in arguments.attacks or ATTACKS:
