@@ -1,6 +1,6 @@
 """Trainings that are killed, stopped and starved: is a model ever lost?
 
-    python benchmarks/kill.py                          200 rounds of every attack, three quarters of an hour
+    python benchmarks/kill.py                          200 rounds of every attack, about an hour
     python benchmarks/kill.py --rounds 20 kill fault   20 rounds of two of them
 
 Each round runs `rnnlm train` on a tiny network, saving after every step, and attacks it at a random moment. After it
@@ -367,7 +367,7 @@ def _starved(
 
 
 def limited(scene: Scene) -> None:
-    """The largest size of a file (RLIMIT_FSIZE) is lowered under that of the model."""
+    """The largest size of a file (RLIMIT_FSIZE) is lowered under that of the model, and above that of the log."""
 
     def limit(size: int) -> Callable[[int], None]:
         def change(process: int) -> None:
@@ -377,7 +377,7 @@ def limited(scene: Scene) -> None:
 
         return change
 
-    _starved(scene, limit(scene.random.randrange(1, 9000)), limit(-1), "File too large")
+    _starved(scene, limit(scene.random.randrange(6000, 9000)), limit(-1), "File too large")
 
 
 def full(scene: Scene) -> None:
