@@ -351,6 +351,8 @@ def _starved(
 
     try:
         until(process, told)
+        time.sleep(0.02)
+        begin(process.pid)  # what a save that was under way has given back
         still = scene.unchanged()
         if not to_the_end:
             time.sleep(scene.random.uniform(0, 0.3))
@@ -409,21 +411,13 @@ def read_only(scene: Scene) -> None:
 
 
 def memory(scene: Scene) -> None:
-    """There is no more memory (RLIMIT_AS): from the start on, or from a random moment."""
-    if scene.random.random() < 0.5:
-        limit = scene.random.randrange(120, 400) << 20
-
-        def lower() -> None:
-            resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-
-        process = scene.start(preexec_fn=lower)
-    else:
-        process = scene.start()
-        scene.wait()
-        with suppress(OSError):
-            pages = int(Path(f"/proc/{process.pid}/statm").read_text().split()[0])
-            size = pages * resource.getpagesize() + scene.random.randrange(-(1 << 20), 2 << 20)
-            resource.prlimit(process.pid, resource.RLIMIT_AS, (size, -1))
+    """There is no more memory (RLIMIT_AS) from a random moment on."""
+    process = scene.start()
+    _await_training(scene, process)  # what comes before is Python and NumPy, which say so in their own way
+    with suppress(OSError):
+        pages = int(Path(f"/proc/{process.pid}/statm").read_text().split()[0])
+        size = pages * resource.getpagesize() + scene.random.randrange(-(1 << 20), 2 << 20)
+        resource.prlimit(process.pid, resource.RLIMIT_AS, (size, -1))
     scene.ended(process, 0, 1)
     scene.check(leftovers=1)  # OpenBLAS ends a process at once where it finds no memory
 

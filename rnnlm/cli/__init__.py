@@ -98,6 +98,9 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     code = run(sys.argv[1:] if arguments is None else arguments)
     if code > INTERRUPTED:
         _leave(code)
+    signal.signal(
+        signal.SIGINT, signal.SIG_DFL
+    )  # all is done: Ctrl-C may end what Python does now, without a traceback
     sys.exit(code)
 
 
