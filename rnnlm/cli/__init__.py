@@ -7,12 +7,14 @@ import atexit
 import contextlib
 import importlib
 import os
+import signal
 import sys
 from typing import Any, NoReturn
 
 import click
 
 from rnnlm import __version__
+from rnnlm.cli.interruptions import SIGNALS
 from rnnlm.cli.streams import open_closed_streams
 from rnnlm.cli.terminal import set_up_streams
 from rnnlm.errors import RnnlmError
@@ -96,11 +98,16 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     code = run(sys.argv[1:] if arguments is None else arguments)
     if code > INTERRUPTED:
         _leave(code)
+    signal.signal(
+        signal.SIGINT, signal.SIG_DFL
+    )  # all is done: Ctrl-C may end what Python does now, without a traceback
     sys.exit(code)
 
 
 def _leave(code: int) -> NoReturn:
-    """Exit without waiting for the threads that compute what was given up."""
+    """Exit without waiting for the threads that compute what was given up; another signal asks for no more."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
     atexit._run_exitfuncs()
     sys.stderr.flush()
     os._exit(code)

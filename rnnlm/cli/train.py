@@ -3,7 +3,7 @@
 import difflib
 import math
 import tomllib
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -272,13 +272,14 @@ def train(
                 saver = Saver(run, output, reservation, resume)
                 with History(history, run.trainer.progress.step if resume else None) as log:
                     _train(run, saver, log, interruptions)
+            if interruptions.received:
+                number = f"{run.trainer.progress.step:,}"
+                note(f"Interrupted at step {number}; {saver.on_disk()}.{saver.how_to_go_on()}")
+                return 128 + interruptions.received
+            _conclude(run, output)  # which a signal does not end: all is saved, and it takes a moment
         except Interrupted as error:
             note(f"Interrupted; {saver.on_disk() if saver else 'nothing was written'}.")
             return 128 + error.number
-    if interruptions.received:
-        note(f"Interrupted at step {run.trainer.progress.step:,}; {saver.on_disk()}.{saver.how_to_go_on()}")
-        return 128 + interruptions.received
-    _conclude(run, output)
     return 0
 
 
@@ -338,15 +339,16 @@ def _train(run: "Run", saver: "Saver", log: "History", interruptions: Interrupti
     with Display() as display:
         interruptions.asked = stop
         try:
-            for report in trainer.run():
-                display.show(report)
-                if report.kind != "steps":
-                    log.write(report, display.line)
-                at_the_end = interruptions.received or trainer.done()  # which is saved below
-                if (report.kind == "evaluation" or saver.is_due()) and not at_the_end:
-                    saver.try_to_save(display)
-                if interruptions.received:  # perhaps while it was saved
-                    break
+            with closing(trainer.run()) as reports:  # not whenever it is collected: a second signal may come then
+                for report in reports:
+                    display.show(report)
+                    if report.kind != "steps":
+                        log.write(report, display.line)
+                    at_the_end = interruptions.received or trainer.done()  # which is saved below
+                    if (report.kind == "evaluation" or saver.is_due()) and not at_the_end:
+                        saver.try_to_save(display)
+                    if interruptions.received:  # perhaps while it was saved
+                        break
         except Interrupted as error:
             if error.at_once:
                 raise
