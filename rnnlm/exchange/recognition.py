@@ -98,16 +98,16 @@ def _modules(rest: list[str], wanted: set[str]) -> dict[str, str]:
     with_bias = {match["module"] for _, match in matches if match and match["part"] == "bias"}
     without = {match["module"] for _, match in matches if match} - with_bias
     unknown = [theirs for theirs, match in matches if not match]
+    if "output" in wanted and not with_bias and not unknown:
+        raise ExchangeError(
+            f"Found {_some(rest)} beside the recurrent layers, and no bias; expected output.bias, which tells the "
+            "output layer from the embedding. Add one of zeros."
+        )
     if unknown or len(with_bias) > ("output" in wanted) or len(without) > 1:
         raise ExchangeError(
             f"Found {_some(unknown or rest)} beside the recurrent layers; expected "
             f"{' and '.join(f'one {module} layer' for module in sorted(wanted))}. A model for rnnlm has one embedding "
             "without a bias at most, and one output layer with a bias or an adaptive softmax."
-        )
-    if "output" in wanted and not with_bias:
-        raise ExchangeError(
-            f"Found {_some(rest)} beside the recurrent layers, and no bias; expected output.bias, which tells the "
-            "output layer from the embedding. Add one of zeros."
         )
     ours = dict.fromkeys(with_bias, "output") | dict.fromkeys(without, "embedding")
     return {f"{ours[match['module']]}.{match['part']}": theirs for theirs, match in matches if match}
@@ -211,7 +211,8 @@ def _cell(shapes: Mapping[str, Shape], names: Mapping[str, str]) -> tuple[int, s
 
 def _clusters(shapes: Mapping[str, Shape], H: int, described: NetworkConfig | None) -> tuple[tuple[int, ...], float]:
     """Cutoffs and div_value of an adaptive softmax."""
-    tails = 0
+    _shape(shapes, "output.tail.0.1.weight")
+    tails = 1
     while f"output.tail.{tails}.1.weight" in shapes:
         tails += 1
     edge = _shape(shapes, "output.head.weight")[0] - tails
@@ -278,14 +279,14 @@ def _described(config: NetworkConfig, described: NetworkConfig | None, activatio
 
 def _check_shapes(config: NetworkConfig, shapes: Mapping[str, Shape], names: Mapping[str, str]) -> None:
     """Every parameter is there, nothing else is, and all shapes are right."""
-    what = f"{config.cell} network of {config.num_layers} x {config.hidden_size}"
+    what = f"network of the cell {config.cell}, {config.num_layers} x {config.hidden_size}"
     for name, expected in config.shapes().items():
         if name not in shapes:
             raise ExchangeError(f"Found no {name}; expected one of shape {expected}, since the others are of a {what}.")
         if shapes[name] != expected:
             raise ExchangeError(
                 f"{names.get(name, name)} has the shape {shapes[name]}; expected {expected}, since the others are of a "
-                f"{what} with {config.vocabulary_size} tokens."
+                f"{what}, with {config.vocabulary_size} tokens."
             )
     if extra := shapes.keys() - config.shapes().keys():
         raise ExchangeError(f"Found {_some([names.get(name, name) for name in extra])}, which a {what} does not have.")
