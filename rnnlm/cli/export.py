@@ -1,5 +1,6 @@
 """rnnlm export: a model for other programs."""
 
+import os
 from pathlib import Path
 
 import click
@@ -43,7 +44,7 @@ def export(model_path: Path, to: str, output: Path | None, force: bool) -> None:
     beside = vocabulary_path(output)
     if str(output) == "-":
         raise click.BadParameter("an export is two files; give the name of one.", param_hint="--output")
-    if model_path in (output, beside):
+    if any(is_same_file(model_path, written) for written in (output, beside)):
         raise RnnlmError(f"--output {output} would replace the model that is to be exported. Choose another name.")
     check_free(output, force)
     check_output(beside)
@@ -55,6 +56,11 @@ def export(model_path: Path, to: str, output: Path | None, force: bool) -> None:
     note(
         f"Saved {output}: {model.network.parameter_count:,} parameters; and {beside}: {len(model.vocabulary):,} tokens."
     )
+
+
+def is_same_file(path: Path, other: Path) -> bool:
+    """Whether two paths, which need not exist, are of one file."""
+    return os.path.realpath(path) == os.path.realpath(other)
 
 
 def check_free(output: Path, force: bool) -> None:

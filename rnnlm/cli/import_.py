@@ -1,13 +1,11 @@
 """rnnlm import: a model from the files of other programs."""
 
-import os
 from pathlib import Path
 
 import click
 
 from rnnlm.cli.common import note
-from rnnlm.cli.export import check_free
-from rnnlm.cli.tables import token_cell
+from rnnlm.cli.export import check_free, is_same_file
 from rnnlm.errors import ExchangeError
 
 
@@ -78,14 +76,14 @@ def import_(
     if str(output) == "-":
         raise click.BadParameter("a checkpoint is a file; give its name.", param_hint="--output")
     for source in (weights, vocabulary):
-        if output.exists() and source.exists() and os.path.samefile(output, source):
+        if is_same_file(output, source):
             raise ExchangeError(f"--output {output} is a file to import, and would be replaced. Choose another name.")
     check_free(output, force)
     with Reservation(output):
         model, notes = import_model(weights, vocabulary, Choices(activation, level, context, segmenter))
         model.save(output)
     for message in notes:
-        note(token_cell(message))
+        note(message)
     config = model.network.config
     cell = config.cell.upper() + (f" ({config.activation})" if config.cell == "rnn" else "")
     embedding = f"embedding {config.embedding_size}" if config.embedding_size else "one-hot input"

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from rnnlm.checkpoint import not_written, replacing
-from rnnlm.errors import ExchangeError
+from rnnlm.errors import ExchangeError, shown
 from rnnlm.exchange import vocabulary_file, weight_files
 from rnnlm.exchange.onnx_graph import encode_onnx
 from rnnlm.exchange.recognition import recognise
@@ -130,7 +130,7 @@ def _tokenizer(described: vocabulary_file.Described, choices: Choices, path: str
     if level == "char":
         long = next((token for token in described.vocabulary.tokens if len(token) > 1), None)
         if long is not None:
-            raise ExchangeError(f"{path} has the token {long!r}, which is not one character. Say --level word.")
+            raise ExchangeError(f"{path} has the token {shown(long)}, which is not one character. Say --level word.")
     if tokenizer is None:
         kind = tokenizer_class(level)
         return WordTokenizer(choices.segmenter or "auto") if kind is WordTokenizer else kind()

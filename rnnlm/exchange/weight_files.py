@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rnnlm.errors import ExchangeError
+from rnnlm.errors import ExchangeError, shown
 from rnnlm.exchange.packages import load_package
 from rnnlm.nn.network import Network
 from rnnlm.nn.numerics import Array
@@ -22,6 +22,7 @@ from rnnlm.nn.numerics import Array
 # Where programs that save more than the state_dict put it.
 STATE_DICT_KEYS = ("state_dict", "model_state_dict", "model")
 MAX_ARRAYS = 10_000
+LONGEST_NAME = 200
 _ZIP_MAGIC = b"PK\x03\x04"
 _NUMPY_NAME = b"header.npy"
 _FLOATS = {"F16", "F32", "F64"}
@@ -82,7 +83,7 @@ def read(path: str | os.PathLike[str]) -> Weights:
             weights = Weights("safetensors", _read_safetensors(path))
         else:
             raise ExchangeError("it begins like neither. For PyTorch use torch.save(model.state_dict(), FILE)")
-        _check_finite(weights.arrays)
+        _check(weights.arrays)
     except ExchangeError as error:
         if "pip install" in str(error):
             raise
@@ -91,8 +92,11 @@ def read(path: str | os.PathLike[str]) -> Weights:
     return weights
 
 
-def _check_finite(arrays: Mapping[str, Array]) -> None:
+def _check(arrays: Mapping[str, Array]) -> None:
+    """Names that can be shown, numbers that can be computed with."""
     for name, array in arrays.items():
+        if not name.isprintable() or len(name) > LONGEST_NAME:
+            raise ExchangeError(f"{shown(name)} can not be the name of a parameter")
         if not np.isfinite(array).all():
             raise ExchangeError(f"{name} holds values that are not finite; no model has such weights")
 
@@ -103,7 +107,7 @@ def _check_archive(path: Path, size: int) -> None:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
     except Exception as error:  # zipfile has many ways to say that it is damaged
-        raise ExchangeError(f"it is damaged ({error})") from None
+        raise ExchangeError(f"it is damaged ({_reason(error)})") from None
     stored = all(member.compress_type == zipfile.ZIP_STORED for member in members)
     claimed = sum(member.file_size for member in members)
     if not stored or claimed > size:
@@ -115,24 +119,25 @@ def _read_torch(path: Path, size: int) -> dict[str, Array]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            loaded = torch.load(path, map_location="cpu", weights_only=True)
+            # Mapped, no tensor can reach beyond the file; reading into memory, older versions of PyTorch did not
+            # compare what a tensor claims with what is there.
+            loaded = torch.load(str(path), map_location="cpu", weights_only=True, mmap=True)
     except Exception as error:  # what unpickling raises on bytes that nobody meant has no end
-        reason = " ".join(str(error).split())[:120]
         raise ExchangeError(
-            f"it is damaged, or holds more than tensors, which is not loaded ({type(error).__name__}: {reason}). Save "
-            "model.state_dict(), not the model"
+            f"it is damaged, or holds more than tensors, which is not loaded ({type(error).__name__}: "
+            f"{_reason(error)}). Save model.state_dict(), not the model"
         ) from None
     tensors = _state_dict(loaded, torch.Tensor)
     for name, tensor in tensors.items():
         wanted = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
         if tensor.layout != torch.strided or tensor.device.type != "cpu" or tensor.dtype not in wanted:
-            raise ExchangeError(f"{name} is a tensor of {tensor.dtype}, {tensor.layout}; expected plain floats")
+            raise ExchangeError(f"{shown(name)} is a tensor of {tensor.dtype}, {tensor.layout}; expected plain floats")
     # A view can claim any size. Twice the file is allowed for, since a tied matrix has two names.
     claimed = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
     if claimed > 2 * size:
         raise ExchangeError(f"its tensors claim {claimed:,} bytes where the file has {size:,}")
     return {
-        name: (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).detach().numpy()
+        name: np.array((tensor.float() if tensor.dtype == torch.bfloat16 else tensor).detach().numpy())
         for name, tensor in tensors.items()
     }
 
@@ -159,11 +164,19 @@ def _read_safetensors(path: Path) -> dict[str, Array]:
             for name in names[:MAX_ARRAYS]:
                 kind = file.get_slice(name).get_dtype()
                 if kind not in _FLOATS:
-                    raise ExchangeError(f"{name} is of the type {kind}; expected one of {', '.join(sorted(_FLOATS))}")
+                    raise ExchangeError(
+                        f"{shown(name)} is of the type {kind}; expected one of {', '.join(sorted(_FLOATS))}"
+                    )
             if not 0 < len(names) < MAX_ARRAYS:
                 raise ExchangeError(f"it has {len(names):,} arrays; expected 1 to {MAX_ARRAYS - 1:,}")
             return {name: np.array(file.get_tensor(name)) for name in names}
     except ExchangeError:
         raise
     except Exception as error:  # SafetensorError, and what the conversion to arrays may raise
-        raise ExchangeError(f"it is damaged ({' '.join(str(error).split())[:120]})") from None
+        raise ExchangeError(f"it is damaged ({_reason(error)})") from None
+
+
+def _reason(error: Exception) -> str:
+    """The beginning of what another package says, which may quote the file, on one line."""
+    said = " ".join(str(error).split())[:120]
+    return "".join(character if character.isprintable() else "?" for character in said)

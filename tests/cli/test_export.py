@@ -239,6 +239,8 @@ def test_nothing_replaces_what_it_is_made_of(kind, model, refusal):
         said = refusal("export", "--to", kind, "-o", "rnnlm.npz", *options)
         assert "would replace the model" in said
         assert "would replace the model" in refusal("export", "--to", kind, "-o", "./rnnlm.npz", *options)
+    Path("link.bin").symlink_to("rnnlm.npz")
+    assert "would replace the model" in refusal("export", "--to", kind, "-o", "link.bin", "--force")
     assert model.read_bytes() == before
     assert run(["export", "--to", kind]) == 0
     weights = model.with_suffix(EXTENSIONS[kind])

@@ -108,6 +108,7 @@ def test_an_ngram_model_is_refused(make_network, model_of):
 
 
 def test_a_file_that_can_not_be_written_leaves_the_old_ones(make_network, model_of, tmp_path):
+    pytest.importorskip("torch", reason="PyTorch is not installed")
     files = export(model_of(make_network()), "torch")
     path = tmp_path / "m.pt"
     files.save(path)

@@ -95,7 +95,19 @@ def header(text, data=b""):
     return struct.pack("<Q", len(text)) + text.encode() + data
 
 
+def shortened(content, member, size):
+    """A PyTorch archive with less in a member than its tensors claim."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(content)) as old, zipfile.ZipFile(buffer, "w") as new:
+        for info in old.infolist():
+            new.writestr(info.filename, old.read(info)[: size if info.filename.endswith(member) else None])
+    return buffer.getvalue()
+
+
 HOSTILE = {
+    "less than claimed": (shortened(saved({"a": torch.ones(4000), "b": torch.ones(9)}), "data/0", 16), "damaged"),
+    "escapes": (saved({"\x1b[2J": torch.ones(2)}), "can not be the name"),
+    "long name": (saved({"a" * 10_000: torch.ones(2)}), "can not be the name"),
     "empty": (b"", "begins like neither"),
     "text": (b"some words, quite a few of them\n", "begins like neither"),
     "bare pickle": (pickle.dumps({"a": 1}), "begins like neither"),
@@ -105,7 +117,7 @@ HOSTILE = {
     "no tensors": (saved({"a": 5}), "holds a dict"),
     "nothing": (saved({}), "holds a dict"),
     "numbers as names": (saved({1: torch.ones(2)}), "holds a dict"),
-    "whole numbers": (saved({"a": torch.ones(2, dtype=torch.int64)}), "a is a tensor of torch.int64"),
+    "whole numbers": (saved({"a": torch.ones(2, dtype=torch.int64)}), "'a' is a tensor of torch.int64"),
     "complex": (saved({"a": torch.ones(2, dtype=torch.complex64)}), "complex64"),
     "sparse": (saved({"a": torch.eye(3).to_sparse()}), "sparse|more than tensors"),
     "meta": (saved({"a": torch.ones(2, device="meta")}), "plain floats"),
