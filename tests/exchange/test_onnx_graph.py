@@ -1,9 +1,11 @@
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from rnnlm import LanguageModel
 from rnnlm.errors import ExchangeError
 from rnnlm.exchange import onnx_graph
 from rnnlm.exchange.onnx_graph import STATES, encode_onnx
@@ -12,6 +14,7 @@ from rnnlm.nn.cells import CELLS
 from rnnlm.nn.numerics import ACTIVATIONS
 
 onnx = pytest.importorskip("onnx", reason="onnx is not installed")
+FIXTURES = Path(__file__).parents[1] / "data" / "format1"
 # Some of the log probabilities are of <s> and far below others: in float32 they have fewer digits after the point.
 CLOSE = {"atol": 1e-5, "rtol": 1e-6}
 
@@ -106,3 +109,12 @@ def test_a_one_hot_input_is_never_larger_than_its_matrix_and_an_identity(make_ne
         }
         assert constants["rnn.input"] == [V, min(rows, V)]
         assert json.dumps(constants["rnn.l0.W"]) == json.dumps([1, rows, min(rows, V)])
+
+
+@pytest.mark.parametrize("name", ["char-stream-lstm", "word-sentence-gru", "one-hot-rnn"])
+def test_networks_that_were_trained_give_the_same(name, session):
+    network = LanguageModel.load(FIXTURES / f"{name}.npz").network
+    ids, state = ids_of(network, 60, 2), network.zero_state(2)
+    given = {"ids": ids, **dict(zip(STATES[network.config.cell], state, strict=True))}
+    (found,) = session(encode_onnx(network)).run(["log_probabilities"], given)
+    np.testing.assert_allclose(found, network.log_probabilities(ids, state)[0], **CLOSE)
