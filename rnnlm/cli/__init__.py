@@ -31,6 +31,8 @@ COMMANDS = {
     "eval": ("rnnlm.cli.evaluate:evaluate", "Measure a model on a text: perplexity, bits per character."),
     "ngram": ("rnnlm.cli.ngram:ngram", "Train an n-gram model, the baseline."),
     "info": ("rnnlm.cli.info:info", "Show what is in a checkpoint."),
+    "export": ("rnnlm.cli.export:export", "Write a model for PyTorch, safetensors or ONNX."),
+    "import": ("rnnlm.cli.import_:import_", "Make a model of weights from another program."),
     "lab": ("rnnlm.cli.lab:lab", "The steps of a recurrent language model with live numbers."),
 }
 

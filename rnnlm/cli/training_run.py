@@ -187,6 +187,8 @@ def prepare(
     if source := resume or init_from:
         header, arrays = checkpoint.load(source)
         old = LanguageModel.from_parts(header, _parameters(arrays))
+        if resume and old.kind == "rnn" and "state" not in old.training:
+            _refuse_to_resume(resume, old)
         options = _adopted(options, given, old, source, resumed=resume is not None)
     tokenizer, context = _text_settings(options, old)
     if options.bidirectional and context == "stream":
@@ -270,6 +272,14 @@ def _recorded(old: LanguageModel, source: Path) -> dict[str, Any]:
         "segmenter": settings.get("segmenter", found["segmenter"]),
         "hmm": settings.get("hmm", found["hmm"]),
     }
+
+
+def _refuse_to_resume(source: Path, old: LanguageModel) -> None:
+    how = "was imported" if "imported" in old.training else "was saved without one"
+    raise CheckpointError(
+        f"{source} has no state of a training to go on with: it {how}. Start a new training from its weights with "
+        f"--init-from {source} and another file as --output."
+    )
 
 
 def _text_settings(options: Options, old: LanguageModel | None) -> tuple[Tokenizer, str]:
@@ -439,6 +449,7 @@ def _network(options: Options, texts: _Texts, old: LanguageModel | None) -> tupl
         dropout=options.dropout,
         bidirectional=options.bidirectional,
         tied=options.tied,
+        div_value=NetworkConfig.div_value if old is None else old.network.config.div_value,
     )
     if options.softmax == "adaptive":
         assert options.batch_size is not None
