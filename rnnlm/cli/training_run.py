@@ -249,9 +249,21 @@ def _adopted(options: Options, given: Mapping[str, Any], old: LanguageModel, sou
 def _recorded(old: LanguageModel, source: Path) -> dict[str, Any]:
     """The options of the training that a checkpoint comes from, which may be a stranger's.
 
+    Of an imported model, which comes from none, they are those that the network and the tokenizer have.
+
     Raises:
         CheckpointError: it does not say, or an option is none that a training can have.
     """
+    config, settings = old.network.config, old.tokenizer.settings()
+    evident: dict[str, Any] = {
+        **{name: getattr(config, name) for name in NETWORK_OPTIONS if name != "softmax"},
+        "softmax": "adaptive" if config.output == "adaptive" else "full",
+        "level": old.level,
+        "context": old.context,
+        **{name: settings[name] for name in ("segmenter", "hmm") if name in settings},
+    }
+    if "imported" in old.training:
+        return evident
     found = old.training.get("options")
     names = {each.name for each in fields(Options)}
     if not isinstance(found, dict) or not names - BEFORE.keys() <= found.keys() <= names:
@@ -262,16 +274,7 @@ def _recorded(old: LanguageModel, source: Path) -> dict[str, Any]:
                 f"{source} says that it was trained with {shown(found[name])} as {name}, which is impossible. It can "
                 "not be resumed or started from; train again."
             )
-    config, settings = old.network.config, old.tokenizer.settings()
-    return {
-        **{name: found[name] for name in SOUND},
-        **{name: getattr(config, name) for name in NETWORK_OPTIONS if name != "softmax"},
-        "softmax": "adaptive" if config.output == "adaptive" else "full",
-        "level": old.level,
-        "context": old.context,
-        "segmenter": settings.get("segmenter", found["segmenter"]),
-        "hmm": settings.get("hmm", found["hmm"]),
-    }
+    return {name: found[name] for name in (*SOUND, "segmenter", "hmm")} | evident
 
 
 def _refuse_to_resume(source: Path, old: LanguageModel) -> None:
