@@ -6,7 +6,8 @@
 
 Every tokenization is one of a fresh process with an empty cache, from the file to the ids in the cache: imports are not
 counted, dictionaries and the start of further processes are. Figures are medians over the rounds, with the processes in
-turns. "encoded" is text in memory to the ids of a vocabulary.
+turns; MB for a second of a processor says how fast it would be on one that does nothing else. "encoded" is text in
+memory to the ids of a vocabulary.
 
 `large` makes a text, trains on it twice with the command itself, and prints when the first step began, counted from the
 start of the command, and the peak memory of the process and of the largest one that it started. Texts are repeated to
@@ -36,14 +37,16 @@ CORPORA = Path(__file__).parent.parent / "corpora"
 ITSELF = 'WordTokenizer("jieba", user_dictionary=[("龘靐齉爩", 1)])'
 
 TOKENIZE = """
-import sys, time
+import resource, time
 from rnnlm.text.corpus import tokenize_corpus
 from rnnlm.text.tokenizers import CharTokenizer, WordTokenizer
 if __name__ == "__main__":
     tokenizer = {tokenizer}
-    started = time.perf_counter()
+    started, worked = time.perf_counter(), time.process_time()
     corpus = tokenize_corpus([{text!r}], tokenizer, lines={lines}, cache_dir={cache!r}, processes={processes})
-    print(time.perf_counter() - started, len(corpus.ids))
+    seconds, own = time.perf_counter() - started, time.process_time() - worked
+    others = resource.getrusage(resource.RUSAGE_CHILDREN)
+    print(seconds, own + others.ru_utime + others.ru_stime, len(corpus.ids))
 """
 
 TRAIN = """
@@ -112,8 +115,8 @@ def encoding_speed(sample: bytes, rounds: int) -> float:
     return statistics.median(speeds[1:])  # the first one builds the table
 
 
-def tokenizing_seconds(home: Path, text: Path, tokenizer: str, lines: bool, processes: int) -> tuple[float, int]:
-    """Seconds and number of ids of one tokenization in a process of its own."""
+def tokenizing_seconds(home: Path, text: Path, tokenizer: str, lines: bool, processes: int) -> tuple[float, float, int]:
+    """Seconds, seconds of all processors together, and number of ids of one tokenization in a process of its own."""
     with tempfile.TemporaryDirectory(dir=home) as cache:
         program = Path(cache) / "program.py"
         code = TOKENIZE.format(tokenizer=tokenizer, text=str(text), lines=lines, cache=cache, processes=processes)
@@ -121,8 +124,8 @@ def tokenizing_seconds(home: Path, text: Path, tokenizer: str, lines: bool, proc
         path = os.pathsep.join([str(Path(__file__).parent.parent), os.environ.get("PYTHONPATH", "")])
         environment = os.environ | {"PYTHONPATH": path}
         done = subprocess.run([sys.executable, str(program)], env=environment, stdout=subprocess.PIPE, check=True)
-    seconds, ids = done.stdout.split()
-    return float(seconds), int(ids)
+    seconds, worked, ids = done.stdout.split()
+    return float(seconds), float(worked), int(ids)
 
 
 def measure(home: Path, groups: list[str], data: Path | None, rounds: int) -> list[dict[str, object]]:
@@ -138,25 +141,29 @@ def measure(home: Path, groups: list[str], data: Path | None, rounds: int) -> li
                 rows.append(row(f"characters, {label}, encoded", speed, None))
         ways = list(dict.fromkeys(WAYS[group])) if CORES > 1 else WAYS[group][::2]
         seconds: dict[str, list[float]] = {name: [] for name, *_ in ways}
+        worked: dict[str, list[float]] = {name: [] for name, *_ in ways}
         sizes, ids = {}, {}
         for _ in range(rounds):
             for name, kind, megabytes, tokenizer, lines, processes in ways:
                 text = home / f"{kind}-{megabytes}.txt"
                 if not text.exists():
                     write_text(text, sample_of(kind, data), megabytes * MEGABYTE)
-                took, ids[name] = tokenizing_seconds(home, text, tokenizer, lines, processes)
+                took, work, ids[name] = tokenizing_seconds(home, text, tokenizer, lines, processes)
                 seconds[name].append(took)
+                worked[name].append(work)
                 sizes[name] = text.stat().st_size
         for name, *_ in ways:
-            found = row(name.format(cores=CORES), sizes[name] / statistics.median(seconds[name]), ids[name])
-            found |= {"megabytes": sizes[name] / MEGABYTE, "seconds": [round(each, 3) for each in seconds[name]]}
+            size, work = sizes[name], statistics.median(worked[name])
+            found = row(name.format(cores=CORES), size / statistics.median(seconds[name]), ids[name], size / work)
+            found |= {"megabytes": size / MEGABYTE, "seconds": seconds[name], "processor_seconds": worked[name]}
             rows.append(found)
     return rows
 
 
-def row(name: str, speed: float, ids: int | None) -> dict[str, object]:
+def row(name: str, speed: float, ids: int | None, by_processor: float | None = None) -> dict[str, object]:
     """A line of the table, which is printed."""
-    print(f"  {name:36}{speed / MEGABYTE:9.1f} MB/s", flush=True)
+    more = "" if by_processor is None else f"{by_processor / MEGABYTE:9.1f} MB for a second of a processor"
+    print(f"  {name:36}{speed / MEGABYTE:9.1f} MB/s{more}", flush=True)
     return {"name": name, "megabytes_per_second": speed / MEGABYTE, "ids": ids}
 
 
