@@ -18,23 +18,23 @@ CONFIGS = {
     for cell, activation in [("rnn", a) for a in ("tanh", "relu", "sigmoid", "identity")]
     + [("gru", "tanh"), ("lstm", "tanh")]
 }
-LAYERS = {
+FOR_EVERY_CELL = {
     "one-hot": {"embedding_size": 0},
     "one-hot-wide": {"embedding_size": 0, "hidden_size": 25},  # more gates than tokens for every cell
-    "tied": {"embedding_size": 6, "tied": True},
-    "adaptive": {"output": "adaptive", "cutoffs": (7, 13), "div_value": 2.0},
     "two-layers": {"num_layers": 2},
-    "three-layers-adaptive": {"num_layers": 3, "output": "adaptive", "cutoffs": (5,)},
-    "bidirectional": {"bidirectional": True},
-    "bidirectional-deep": {"bidirectional": True, "num_layers": 2, "embedding_size": 0},
-    "bidirectional-adaptive": {"bidirectional": True, "output": "adaptive", "cutoffs": (9,)},
 }
 EVERY = {
     **CONFIGS,
     **{
         f"{cell}-{name}": {"cell": cell, **options}
-        for cell, (name, options) in itertools.product(("rnn", "gru", "lstm"), LAYERS.items())
+        for cell, (name, options) in itertools.product(("rnn", "gru", "lstm"), FOR_EVERY_CELL.items())
     },
+    "tied": {"cell": "gru", "embedding_size": 6, "tied": True},
+    "adaptive": {"cell": "lstm", "output": "adaptive", "cutoffs": (7, 13), "div_value": 2.0},
+    "three-layers-adaptive": {"cell": "rnn", "num_layers": 3, "output": "adaptive", "cutoffs": (5,)},
+    "bidirectional": {"cell": "gru", "bidirectional": True},
+    "bidirectional-deep": {"cell": "lstm", "bidirectional": True, "num_layers": 2, "embedding_size": 0},
+    "bidirectional-adaptive": {"cell": "rnn", "bidirectional": True, "output": "adaptive", "cutoffs": (9,)},
 }
 
 
@@ -57,6 +57,12 @@ def random_network(seed=0, **options) -> Network:
 @pytest.fixture(params=EVERY)
 def network(request):
     """A network of every sort."""
+    return random_network(**EVERY[request.param])
+
+
+@pytest.fixture(params=[name for name, options in EVERY.items() if not options.get("bidirectional")])
+def causal_network(request):
+    """A network of every sort that reads in one direction."""
     return random_network(**EVERY[request.param])
 
 

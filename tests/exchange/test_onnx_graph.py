@@ -42,9 +42,8 @@ def test_the_graph_is_valid_and_says_how_it_is_used(network):
     assert encode_onnx(network) == encode_onnx(network)
 
 
-def test_whole_sequence_and_single_steps_are_our_network(network, session):
-    if isinstance(network, BidirectionalNetwork):
-        return  # below
+def test_whole_sequence_and_single_steps_are_our_network(causal_network, session):
+    network = causal_network
     run = session(encode_onnx(network)).run
     ids, rng = ids_of(network, 9, 3), np.random.default_rng(2)
     state = rng.normal(size=network.zero_state(3).shape).astype(np.float32)
