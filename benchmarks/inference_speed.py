@@ -24,14 +24,16 @@ import numpy as np
 from rnnlm.inference.generation import SamplingOptions, sample
 from rnnlm.inference.lines import score_lines
 from rnnlm.inference.scoring import sequence_nats
+from rnnlm.nn.clusters import choose_cutoffs
 from rnnlm.nn.network import Network, NetworkConfig
 from rnnlm.text.batches import Batch
 from rnnlm.text.vocabulary import BOS, EOS, FIRST
 from rnnlm.training.numpy_engine import NumpyEngine
 
-NETWORKS = {  # V, cell, H, embedding; the default sizes of rnnlm train
-    "characters": (65, "lstm", 256, 128),
-    "words": (10_000, "lstm", 256, 128),
+NETWORKS = {  # V, H, embedding and output layer: the default ones of rnnlm train, and the full softmax beside them
+    "characters": (65, 256, 128, "softmax"),
+    "words": (10_000, 256, 128, "adaptive"),
+    "words, full softmax": (10_000, 256, 128, "softmax"),
 }
 B, T = 32, 64
 SLICE = 0.1  # seconds
@@ -54,11 +56,24 @@ class Ids:
         return self.ids[positions]
 
 
+def counts(V: int) -> np.ndarray:
+    """How often the ids of a vocabulary occur, by Zipf's law."""
+    return 1e6 / np.arange(1, V + 1)
+
+
+def drawn(network: Network, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """Ids of tokens as often as they occur."""
+    frequencies = counts(network.vocabulary_size)[FIRST:]
+    return rng.choice(
+        np.arange(FIRST, network.vocabulary_size, dtype=np.int32), shape, p=frequencies / frequencies.sum()
+    )
+
+
 def training(network: Network, rng: np.random.Generator) -> Work:
     """A step with Adam and dropout, as rnnlm train makes it."""
     learner = Network(network.config, {name: array.copy(order="K") for name, array in network.params.items()})
     engine = NumpyEngine(learner, "adam", "stream", threads=THREADS)
-    ids = rng.integers(FIRST, network.vocabulary_size, (T + 1, B)).astype(np.int32)
+    ids = drawn(network, rng, (T + 1, B))
     batch, numbers = Batch(ids[:-1], ids[1:], None, False), itertools.count()
 
     def work() -> int:
@@ -70,15 +85,15 @@ def training(network: Network, rng: np.random.Generator) -> Work:
 
 def evaluation(network: Network, rng: np.random.Generator) -> Work:
     """What rnnlm eval and the validation of a training do."""
-    ids = rng.integers(FIRST, network.vocabulary_size, 32_768 if network.vocabulary_size < 1000 else 8_192)
+    ids = drawn(network, rng, (32_768,))
     ids[LINE - 1 :: LINE] = EOS
-    sequence = Ids(ids.astype(np.int32))
+    sequence = Ids(ids)
     return lambda: sequence_nats(network, sequence, "sentence", THREADS)[1]
 
 
 def scoring(network: Network, rng: np.random.Generator) -> Work:
     """What rnnlm score does with lines that have nothing in common."""
-    lines = rng.integers(FIRST, network.vocabulary_size, (200, LINE)).astype(np.int32)
+    lines = drawn(network, rng, (200, LINE))
     lines[:, -1] = EOS
     return lambda: sum(len(score.log_probabilities) for score in score_lines(network, list(lines)))
 
@@ -116,9 +131,11 @@ def tokens_per_second(work: Work) -> float:
 
 def measure(name: str, rounds: int) -> dict[str, object]:
     """Medians over interleaved rounds, and the evaluation's median ratio to training."""
-    V, cell, H, embedding = NETWORKS[name]
+    V, H, embedding, output = NETWORKS[name]
     rng = np.random.default_rng(1)
-    network = Network.initialize(NetworkConfig(V, cell, "tanh", H, 1, embedding, dropout=0.2), rng)
+    cutoffs = choose_cutoffs(counts(V), H, B * T) if output == "adaptive" else ()
+    config = NetworkConfig(V, "lstm", "tanh", H, 1, embedding, dropout=0.2, output=output, cutoffs=cutoffs)
+    network = Network.initialize(config, rng)
     works = {kind: make(network, rng) for kind, make in WORKS.items()}
     for work in works.values():
         work()

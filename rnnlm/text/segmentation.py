@@ -14,7 +14,6 @@ import logging
 import re
 import warnings
 from collections.abc import Callable, Sequence
-from importlib import metadata
 from os import PathLike
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -196,6 +195,8 @@ def is_jieba(value: Any) -> bool:
 @functools.cache
 def installed_jieba() -> Jieba:
     """The jieba that would be imported, found without importing it (about 10 ms)."""
+    from importlib import metadata
+
     content = _dictionary_file().read_bytes()
     return Jieba(metadata.version("jieba"), hashlib.sha256(content).hexdigest())
 
@@ -210,6 +211,8 @@ def _dictionary_file() -> Path:
 @functools.cache
 def _load_rjieba() -> Cut | None:
     """The `cut` of rjieba without HMM; None if it is not there or may cut otherwise than the jieba here does."""
+    from importlib import metadata
+
     try:
         if installed_jieba() != IMITATED or not metadata.version("rjieba").startswith(TESTED_RJIEBA):
             return None

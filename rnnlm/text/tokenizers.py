@@ -1,5 +1,6 @@
 """Text <-> tokens: characters, or words in any language, Chinese among them."""
 
+import functools
 import itertools
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -38,18 +39,25 @@ _CONNECTOR = r"(?:['’‐‑-]|(?<=\d)[.,](?=\d))"
 _RUNS = r"\.+|…+|。+|．+|-+|–+|—+|―+"
 _SYMBOL = r"\S[\u0300-\u036f\u200d\u20d0-\u20ff\ufe00-\ufe0f]*"
 
-# A token of text that is not cut by jieba, tried in this order: letters, digits, marks and _, which an apostrophe or a
-# hyphen may connect, and . or , between digits; a run of one sort of dot or dash; any other character that is not
-# whitespace, with what modifies it. What a token is never depends on the text before it, and on no more after it than
-# a connector and a letter: `_reads_back` relies on that.
-TOKEN = re.compile(rf"{_WORD}(?:{_CONNECTOR}{_WORD})*|{_RUNS}|{_SYMBOL}")
+
+@functools.cache
+def token_pattern() -> re.Pattern[str]:
+    """A token of text that is not cut by jieba; compiled when it is needed, for that takes as long as to start Python.
+
+    Tried in this order: letters, digits, marks and _, which an apostrophe or a hyphen may connect, and . or , between
+    digits; a run of one sort of dot or dash; any other character that is not whitespace, with what modifies it. What a
+    token is never depends on the text before it, and on no more after it than a connector and a letter: `_reads_back`
+    relies on that.
+    """
+    return re.compile(rf"{_WORD}(?:{_CONNECTOR}{_WORD})*|{_RUNS}|{_SYMBOL}")
+
 
 # The ranges are those of jieba's re_han_default, so that it cuts a block as it would cut it within the whole text.
 _HAN = re.compile("[\u4e00-\u9fd5]")
 _BLOCK = "(?<![\u4e00-\u9fd5a-zA-Z0-9+#&._%-])[a-zA-Z0-9+#&._%-]*[\u4e00-\u9fd5][\u4e00-\u9fd5a-zA-Z0-9+#&._%-]*"
 _HAN_BLOCK = re.compile(_BLOCK)
-# Blocks and the marks between them, each of which is a token for jieba and for TOKEN alike: rjieba is so fast that to
-# call it for every block would cost as much as the cutting.
+# Blocks and the marks between them, each of which is a token for jieba and for `token_pattern` alike: rjieba is so fast
+# that to call it for every block would cost as much as the cutting.
 _MARK = r"""(?:[，、：；？！“”‘’（）《》〈〉「」『』【】〔〕·,:;!?"'()\[\]<>/`*|]|。(?!。)|．(?!．))"""
 _HAN_SPAN = re.compile(f"{_BLOCK}(?:{_MARK}*+{_BLOCK})*+")
 LONGEST_MEAN, LONGEST_WORD = 2.5, 8  # characters of Chinese words in text that is taken as separated
@@ -67,7 +75,7 @@ class _Chunks(dict[str, tuple[str, ...]]):
     """The tokens of what stands between spaces: most of a text was there before, and a look-up is fast."""
 
     def __missing__(self, chunk: str) -> tuple[str, ...]:
-        tokens = tuple(TOKEN.findall(chunk))
+        tokens = tuple(token_pattern().findall(chunk))
         if len(self) >= MOST_CHUNKS:
             self.clear()
         if len(chunk) <= LONGEST_CHUNK:
@@ -150,7 +158,7 @@ class CharTokenizer:
 class WordTokenizer:
     """Words, numbers and punctuation marks of one line of text, in any mixture of languages.
 
-    Whitespace separates and is dropped. `TOKEN` says what a token is; a block of Chinese is cut by jieba:
+    Whitespace separates and is dropped. `token_pattern` says what a token is; a block of Chinese is cut by jieba:
 
     - segmenter "auto": unless the words of the line are separated already (see `is_separated`);
     - "jieba": always;
@@ -246,10 +254,10 @@ class WordTokenizer:
             return list(itertools.chain.from_iterable(map(_tokens_of_chunk, text.split())))
         tokens, end = [], 0
         for block in (_HAN_SPAN if self._words.fast else _HAN_BLOCK).finditer(text):
-            tokens += TOKEN.findall(text, end, block.start())
+            tokens += token_pattern().findall(text, end, block.start())
             tokens += self._words.cut(block[0])
             end = block.end()
-        return tokens + TOKEN.findall(text, end)
+        return tokens + token_pattern().findall(text, end)
 
     def join(self, tokens: Iterable[str]) -> str:
         """Text of tokens: Chinese without spaces, other languages with the usual ones.
@@ -302,7 +310,7 @@ def is_separated(line: str) -> bool:
     lengths = [len(word) for word in words]
     if max(lengths) > LONGEST_WORD or sum(lengths) > LONGEST_MEAN * len(lengths):
         return False
-    return all(TOKEN.fullmatch(word) for word in words)
+    return all(token_pattern().fullmatch(word) for word in words)
 
 
 def _spaced(tokens: Iterable[str]) -> Iterator[str]:
@@ -330,4 +338,4 @@ def _spaced(tokens: Iterable[str]) -> Iterator[str]:
 def _reads_back(piece: Sequence[str], token: str) -> bool:
     """Whether a token written right after a piece of text leaves the reading of both as it is."""
     text = "".join([*piece, token])
-    return _HAN.search(text) is not None or TOKEN.findall(text) == [*piece, token]
+    return _HAN.search(text) is not None or token_pattern().findall(text) == [*piece, token]

@@ -329,7 +329,7 @@ def fails(text):
 def test_an_rjieba_that_cuts_otherwise_or_is_not_known_is_not_used(monkeypatch, version, cut, used):
     found = metadata.version
     monkeypatch.setitem(sys.modules, "rjieba", imitation(cut or in_python_once()._words.cut))
-    monkeypatch.setattr(segmentation.metadata, "version", lambda name: version if name == "rjieba" else found(name))
+    monkeypatch.setattr(metadata, "version", lambda name: version if name == "rjieba" else found(name))
     segmentation._load_rjieba.cache_clear()
     try:
         tokenizer = WordTokenizer()
