@@ -6,12 +6,11 @@ compared by the product of each blank's probability given all the rest.
 """
 
 from collections.abc import Sequence
-from typing import Protocol
 
 import numpy as np
 
 from rnnlm.inference.generation import largest
-from rnnlm.inference.model import Array, SequenceModel
+from rnnlm.inference.model import Array, MeasuringModel, SequenceModel
 from rnnlm.nn.bidirectional import BidirectionalNetwork
 from rnnlm.text.batches import SentenceBatches
 from rnnlm.text.batches import Sequence as IdSequence
@@ -23,19 +22,7 @@ PLACES = 1 << 11  # ids in a batch of a bidirectional evaluation
 Filling = tuple[tuple[int, ...], float]  # tokens of the blanks from left to right, log score
 
 
-class TwoSidedModel(Protocol):
-    """What gives the probability of words from both sides, as `BidirectionalNetwork` does."""
-
-    def zero_state(self, batch_size: int) -> Array:
-        """See `Network`."""
-
-    def nats(self, inputs: Array, targets: Array, state: Array, keep: Array | None = None) -> tuple[Array, Array]:
-        """See `BidirectionalNetwork`."""
-
-
-def pseudo_nats(
-    network: TwoSidedModel, sequence: IdSequence, worker: tuple[int, int] = (0, 1)
-) -> tuple[float, int]:
+def pseudo_nats(network: MeasuringModel, sequence: IdSequence, worker: tuple[int, int] = (0, 1)) -> tuple[float, int]:
     """Summed -log p(word | all other words of its sentence), and the number of words; </s> is not predicted.
 
     worker: which of how many workers this is; it reads its batches, and what all of them find is to be summed.

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from rnnlm.inference.model import Array, SequenceModel
+from rnnlm.inference.model import Array, MeasuringModel
 from rnnlm.text.vocabulary import BOS, EOS
 
 COLUMNS = 64
@@ -89,7 +89,7 @@ def _pieces(columns: _Columns, parts: int) -> list[_Columns]:
     ]
 
 
-def _column_nats(model: SequenceModel, columns: _Columns) -> Iterator[tuple[Array, Array, Array]]:
+def _column_nats(model: MeasuringModel, columns: _Columns) -> Iterator[tuple[Array, Array, Array]]:
     """Window by window: targets, nats and which of them count."""
     state: Any = model.zero_state(len(columns.first))
     for inputs, targets, keep, counted in columns.windows():
@@ -97,7 +97,7 @@ def _column_nats(model: SequenceModel, columns: _Columns) -> Iterator[tuple[Arra
         yield targets, nats, counted
 
 
-def token_nats(model: SequenceModel, sequence: Sequence, context: str, threads: int = 1) -> Array:
+def token_nats(model: MeasuringModel, sequence: Sequence, context: str, threads: int = 1) -> Array:
     """Negative log probability in nats of every token (N,), in the text's order; see `sequence_nats`."""
 
     def work(columns: _Columns) -> Array:
@@ -113,7 +113,7 @@ def token_nats(model: SequenceModel, sequence: Sequence, context: str, threads: 
 
 
 def sequence_nats(
-    model: SequenceModel, sequence: Sequence, context: str, threads: int = 1, worker: tuple[int, int] = (0, 1)
+    model: MeasuringModel, sequence: Sequence, context: str, threads: int = 1, worker: tuple[int, int] = (0, 1)
 ) -> tuple[float, int]:
     """Summed negative log likelihood in nats, and the number of tokens (all of them; </s> too).
 
@@ -126,7 +126,7 @@ def sequence_nats(
 
 
 def sequence_totals(
-    model: SequenceModel,
+    model: MeasuringModel,
     sequence: Sequence,
     context: str,
     ids: tuple[int, ...],

@@ -40,7 +40,9 @@ class Batch(NamedTuple):
     targets: Ids
     keep: NDArray[np.float32] | None
     starts_epoch: bool  # the carried state is zero here
-    share: tuple[int, int] | None = None  # its first column in the whole batch, and the columns of that; None: it is whole
+    share: tuple[int, int] | None = (
+        None  # its first column in the whole batch, and the columns of that; None: it is whole
+    )
 
     @property
     def tokens(self) -> int:

@@ -24,6 +24,7 @@ from torch import Tensor
 
 from rnnlm.errors import TrainingError, WorkerLostError
 from rnnlm.training.clock import RunningClock
+from rnnlm.training.devices import device_of
 from rnnlm.training.workers import Workers
 
 PATIENCE = datetime.timedelta(hours=24)  # others may tokenize a large text, or save to a slow disk, meanwhile
@@ -32,20 +33,21 @@ PATIENCE = datetime.timedelta(hours=24)  # others may tokenize a large text, or 
 class ProcessGroup(Workers):
     """The processes that torchrun has started, as its environment variables describe them."""
 
-    def __init__(self, device: torch.device) -> None:
+    def __init__(self, device: str) -> None:
         """Meet the others; NCCL carries what is on GPUs, gloo the rest.
 
         Raises:
-            TrainingError: they do not come.
+            TrainingError: they do not come, or the device (see `device_of`) is not there.
         """
         self.rank, self.size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
         self.local_rank = int(os.environ.get("LOCAL_RANK", self.rank))
         self.local_size = int(os.environ.get("LOCAL_WORLD_SIZE", self.size))
-        if device.type == "cuda":
-            torch.cuda.set_device(device)
+        on_gpu = (found := device_of(device, self)).type == "cuda"
+        if on_gpu:
+            torch.cuda.set_device(found)
         try:
-            dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
-            self._on_host = dist.new_group(backend="gloo", timeout=PATIENCE) if device.type == "cuda" else None
+            dist.init_process_group("nccl" if on_gpu else "gloo", timeout=PATIENCE)
+            self._on_host = dist.new_group(backend="gloo", timeout=PATIENCE) if on_gpu else None
         except (RuntimeError, ValueError) as error:
             raise TrainingError(
                 f"The {self.size} workers do not find each other ({_first_line(error)}). Start them with torchrun."
@@ -93,9 +95,7 @@ class ProcessGroup(Workers):
         try:
             collective()
         except RuntimeError as error:
-            raise WorkerLostError(
-                f"One of the other {self.size - 1} workers is gone ({_first_line(error)})."
-            ) from error
+            raise WorkerLostError(f"One of the other {self.size - 1} workers is gone ({_first_line(error)})") from error
 
 
 class SharedClock:

@@ -35,9 +35,7 @@ class Engine(Protocol):
 
     computing: bool
 
-    def train_step(
-        self, batch: Batch, state: Any, lr: float, key: tuple[int, ...]
-    ) -> tuple[StepResult, Any]:
+    def train_step(self, batch: Batch, state: Any, lr: float, key: tuple[int, ...]) -> tuple[StepResult, Any]:
         """One step on a batch from a state (None: zero); returns its sums and the state at its end.
 
         A state is an array, or what becomes one with `copy()`: an engine may leave it where it computes.

@@ -13,12 +13,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rnnlm.errors import CheckpointError, TrainingError
+from rnnlm.errors import CheckpointError
 from rnnlm.inference.filling import pseudo_nats
 from rnnlm.inference.scoring import sequence_nats
 from rnnlm.nn.gradients import clipped_scale
 from rnnlm.nn.network import Network
 from rnnlm.text.batches import NOT_PREDICTED, Batch
+from rnnlm.training.devices import device_of
 from rnnlm.training.distributed import ProcessGroup
 from rnnlm.training.engine import Array, EvaluationInterruptedError, StepResult
 from rnnlm.training.torch_network import Dropout, Summed, TorchNetwork, _all_kept, to_array, to_tensor
@@ -71,7 +72,7 @@ class TorchEngine:
         settings = settings or TorchSettings()
         self.workers = workers or Workers()
         self.model = TorchModel(network, settings, self.workers)
-        self.network = self.model.network
+        self.network, self.device = self.model.network, self.model.device
         tables = {name: table.values for name, table in self.network.tables.items()}
         self._learnt = self.network.params | tables
         self.optimizer = TorchOptimizer(optimizer, self._learnt)
@@ -80,9 +81,7 @@ class TorchEngine:
 
     # --- a step -------------------------------------------------------------------------------------------------
 
-    def train_step(
-        self, batch: Batch, state: Any, lr: float, key: tuple[int, ...]
-    ) -> tuple[StepResult, CarriedState]:
+    def train_step(self, batch: Batch, state: Any, lr: float, key: tuple[int, ...]) -> tuple[StepResult, CarriedState]:
         """One step on this worker's columns and all others'; see `Engine`.
 
         Raises:
@@ -242,7 +241,7 @@ class TorchEngine:
 
 
 class TorchModel:
-    """A network as a `SequenceModel` that computes nats with PyTorch; for evaluation."""
+    """A network as a `MeasuringModel` with PyTorch; for evaluation."""
 
     def __init__(self, network: Network, settings: TorchSettings, workers: Workers | None = None) -> None:
         """Copy a network to its device.
@@ -270,12 +269,12 @@ class TorchModel:
         return contextlib.nullcontext()
 
     def zero_state(self, batch_size: int) -> Array:
-        """See `SequenceModel`."""
+        """See `MeasuringModel`."""
         return to_array(self.network.zero_state(batch_size))
 
-    @torch.inference_mode()
+    @torch.inference_mode()  # type: ignore[untyped-decorator]
     def nats(self, inputs: Array, targets: Array, state: Array, keep: Array | None = None) -> tuple[Array, Array]:
-        """See `SequenceModel` and `BidirectionalNetwork`."""
+        """See `MeasuringModel` and `BidirectionalNetwork`."""
         before = torch.from_numpy(state).to(self.device)
         places = slice(1, -1) if self.network.config.bidirectional else slice(None)
         counted = targets[places] != NOT_PREDICTED
@@ -286,37 +285,6 @@ class TorchModel:
         nats = np.zeros(targets.shape, dtype=state.dtype)
         nats[places][counted] = to_array(found.nats)
         return nats, to_array(final.float())
-
-
-def device_of(name: str, workers: Workers) -> torch.device:
-    """The device that an option names; with several workers on a machine, each has its own GPU.
-
-    Raises:
-        TrainingError: it is not there.
-    """
-    if name == "auto":
-        mps = torch.backends.mps.is_available() and workers.size == 1
-        name = "cuda" if torch.cuda.is_available() else "mps" if mps else "cpu"
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        device = torch.device("meta")
-    count = torch.cuda.device_count() if device.type == "cuda" else 1
-    if device.type == "cuda" and workers.size > 1 and device.index is None:
-        device = torch.device("cuda", workers.local_rank)
-    there = {
-        "cpu": True,
-        "cuda": torch.cuda.is_available() and (device.index or 0) < count,
-        "mps": torch.backends.mps.is_available() and workers.size == 1,
-    }
-    if not there.get(device.type):
-        found = [f"cuda:{i}" for i in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
-        found += ["mps"] if torch.backends.mps.is_available() else []
-        raise TrainingError(
-            f"--device {name}{f' of worker {workers.rank}' if workers.size > 1 else ''} is not there; PyTorch finds "
-            f"{', '.join(['cpu', *found])}. Choose one of them, or start as many workers as there are GPUs."
-        )
-    return device
 
 
 def _gradients(objective: Tensor, leaves: list[Tensor]) -> list[Tensor]:

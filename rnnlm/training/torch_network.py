@@ -24,7 +24,7 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"sigmoid": torch.sigmoid, 
 DROPOUT = 3  # stream of randomness, as in numpy_engine
 
 
-class SteppedRNN(torch.nn.RNN):
+class SteppedRNN(torch.nn.RNN):  # type: ignore[misc]
     """torch.nn.RNN with an activation that it lacks: a loop in Python."""
 
     def __init__(self, *sizes: int, activation: str, **options: Any) -> None:
@@ -32,7 +32,7 @@ class SteppedRNN(torch.nn.RNN):
         super().__init__(*sizes, **options)
         self.activation = ACTIVATIONS[activation]
 
-    def forward(self, x: Any, state: Tensor) -> tuple[Any, Tensor]:  # type: ignore[override]
+    def forward(self, x: Any, state: Tensor) -> tuple[Any, Tensor]:
         """h_t = f(U x_t + W h_{t-1} + b) of a tensor (T, B, D) or a packed sequence, in all layers."""
         packed = isinstance(x, PackedSequence)
         sizes = x.batch_sizes.tolist() if packed else [x.shape[1]] * x.shape[0]
@@ -41,7 +41,8 @@ class SteppedRNN(torch.nn.RNN):
         for layer in range(self.num_layers):
             weight_ih, weight_hh, bias_ih, bias_hh = self.all_weights[layer]
             h, outputs, ended = state[layer], [], []
-            for gates in F.linear(y, weight_ih, bias_ih + bias_hh).split(sizes):
+            # Not bias_ih + bias_hh: autograd would give both one and the same tensor as gradient.
+            for gates in (F.linear(y, weight_ih, bias_ih) + bias_hh).split(sizes):
                 ended.append(h[len(gates) :])
                 h = self.activation(gates + h[: len(gates)] @ weight_hh.t())
                 outputs.append(h)
@@ -169,7 +170,7 @@ class TorchNetwork:
 
     # --- parameters ---------------------------------------------------------------------------------------------
 
-    @torch.no_grad()
+    @torch.no_grad()  # type: ignore[untyped-decorator]
     def load(self, params: Mapping[str, Array]) -> None:
         """Take over parameters in the form of `nn.Network`."""
         for name, parameter in self.params.items():

@@ -109,7 +109,7 @@ class TorchOptimizer:
             for parameter, tensor in params.items()
         }
 
-    @torch.no_grad()
+    @torch.no_grad()  # type: ignore[untyped-decorator]
     def step(self, params: Mapping[str, Tensor], grads: Mapping[str, Tensor | Rows], lr: float, scale: float) -> None:
         """Change `params` in place by one step against `scale` times `grads`, which are used up."""
         self.steps += 1
