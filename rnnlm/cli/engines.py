@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.core import ParameterSource
 
-from rnnlm.errors import RnnlmError, TrainingError
+from rnnlm.errors import RnnlmError, TrainingError, WorkerLostError
 from rnnlm.training.workers import Workers, started_by_torchrun
 
 if TYPE_CHECKING:
@@ -82,8 +82,8 @@ def working_together(choice: EngineChoice) -> Iterator[Workers]:
     workers = _met(choice)
     try:
         yield workers
-    except RnnlmError:
-        if workers.local_rank:
+    except RnnlmError as error:
+        if workers.local_rank and not isinstance(error, WorkerLostError):
             raise click.exceptions.Exit(1) from None
         raise
     finally:

@@ -69,7 +69,8 @@ class Interruptions:
         if self._sender is None:
             return
         for number, old in self._previous.items():
-            signal.signal(number, old)
+            # What torchrun sends to the workers that are left must not cut off the last message of one of them.
+            signal.signal(number, signal.SIG_IGN if self._settling else old)
         signal.set_wakeup_fd(self._old_wakeup)
         self._over.set()
         self._sender.close()

@@ -87,13 +87,17 @@ class Saver:
                 told = True
                 _wait(pause, interruptions)
 
-    def rescue(self) -> None:
-        """Save what the workers have learnt together after one of them is gone; if it was the first, another can."""
-        if self._run.trainer.progress.step == self._began:
-            return
-        with suppress(SavingError):  # the first one is still there, and does it
-            self._reservation = self._reservation or Reservation(self._output)
-            self.save()
+    def rescue(self) -> bool:
+        """Save what the workers have learnt together after one of them is gone; if it was the first, another can.
+
+        Returns whether this worker is the one that has something to tell about it.
+        """
+        first = self._reservation is not None
+        if self._run.trainer.progress.step > self._began:
+            with suppress(SavingError):  # the first one is still there, and does it
+                self._reservation = self._reservation or Reservation(self._output)
+                self.save()
+        return first or self._reservation is not None
 
     def on_disk(self) -> str:
         """What is left if the process ends now."""

@@ -371,7 +371,8 @@ def _train(run: "Run", saver: "Saver", log: "History", interruptions: Interrupti
             if error.at_once:
                 raise
         except WorkerLostError as error:
-            saver.rescue()
+            if not saver.rescue():
+                raise click.exceptions.Exit(1) from None
             raise WorkerLostError(f"{error.args[0]}; {saver.on_disk()}.{saver.how_to_go_on()}") from None
         except MemoryError:
             raise _out_of_memory(trainer.at_rest, saver) from None

@@ -95,7 +95,7 @@ class ProcessGroup(Workers):
         try:
             collective()
         except RuntimeError as error:
-            raise WorkerLostError(f"One of the other {self.size - 1} workers is gone ({_first_line(error)})") from error
+            raise WorkerLostError(f"One of the {self.size} workers is gone ({_first_line(error)})") from error
 
 
 class SharedClock:
@@ -115,6 +115,8 @@ class SharedClock:
 
 
 def _first_line(error: BaseException) -> str:
-    """What a library says, without its stack of calls and the places in its source."""
+    """What a library says first, without the place in its source."""
     line = str(error).partition("\n")[0].strip()
-    return line.rpartition("] ")[2].rstrip(".")[:200] or type(error).__name__
+    if line.startswith("["):
+        line = line.partition("] ")[2]
+    return line.partition(". ")[0].rstrip(".")[:200] or type(error).__name__
