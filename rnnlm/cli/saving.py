@@ -92,12 +92,11 @@ class Saver:
 
         Returns whether this worker is the one that has something to tell about it.
         """
-        first = self._reservation is not None
         if self._run.trainer.progress.step > self._began:
             with suppress(SavingError):  # the first one is still there, and does it
                 self._reservation = self._reservation or Reservation(self._output)
                 self.save()
-        return first or self._reservation is not None
+        return self._reservation is not None
 
     def on_disk(self) -> str:
         """What is left if the process ends now."""

@@ -149,7 +149,7 @@ class TorchEngine:
     ) -> tuple[Summed, Tensor]:
         """Summed losses of this worker's columns and the state at their end."""
         if own.start == own.stop:  # more workers than columns
-            nothing = torch.zeros((), device=self.network.device, requires_grad=True)
+            nothing = _total(torch.zeros(1, device=self.network.device, requires_grad=True))
             return Summed(nothing, nothing), state
         inputs, targets, two_sided = batch.inputs, batch.targets, self.network.config.bidirectional
         drop: Any = _all_kept
@@ -163,7 +163,7 @@ class TorchEngine:
                 hidden = hidden.index_select(0, torch.from_numpy(counted).to(hidden.device))
                 targets = targets[counted]
             found = self.network.losses(hidden, targets, self.objective)
-        return Summed(*(_total(each) for each in found)), final.detach().float()
+        return Summed(*(_total(each) for each in found)), final.detach().to(self.network.dtype)
 
     def _summed(
         self, grads: list[Tensor], sums: Tensor, final: Tensor, own: slice, columns: int
@@ -172,7 +172,7 @@ class TorchEngine:
         assert isinstance(self.workers, ProcessGroup)
         states = self.network.zero_state(columns)
         states[:, :, own] = final
-        parts = [*grads, sums.float(), states]
+        parts = [*grads, sums.to(states.dtype), states]
         buffer = torch.cat([part.reshape(-1) for part in parts])
         self.workers.add(buffer)
         pieces = buffer.split([part.numel() for part in parts])
@@ -284,7 +284,7 @@ class TorchModel:
             found = self.network.losses(hidden.index_select(0, chosen), targets[places][counted], "cross-entropy")
         nats = np.zeros(targets.shape, dtype=state.dtype)
         nats[places][counted] = to_array(found.nats)
-        return nats, to_array(final.float())
+        return nats, to_array(final.to(self.network.dtype))
 
 
 def _gradients(objective: Tensor, leaves: list[Tensor]) -> list[Tensor]:

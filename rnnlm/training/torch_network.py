@@ -66,7 +66,7 @@ class Dropout:
         T, columns, own = self.places
         mask = torch.empty((T, columns, x.shape[1]), device=self.device).bernoulli_(self.keep, generator=self.generator)
         mask = mask[:, own].reshape(x.shape).div_(self.keep)
-        return x * (mask if segments is None else mask.index_select(0, segments.order))
+        return x * (mask if segments is None else mask.index_select(0, segments.order)).to(x.dtype)
 
 
 def _all_kept(x: Tensor, segments: Segments | None = None) -> Tensor:
@@ -125,11 +125,12 @@ class TorchNetwork:
     ) -> None:
         """Copy the parameters; compiled: torch.compile what is around the recurrent layers."""
         self.config, self.device = config, device
+        self.dtype = torch.from_numpy(params["rnn.bias_hh_l0"]).dtype
         self.params: dict[str, Tensor] = {}
         self.tables: dict[str, Table] = {}
         for name in config.shapes():
             if self.is_table(name):
-                self.tables[name] = Table(torch.empty(0))
+                self.tables[name] = Table(to_tensor(params[name], device, transposed=name.startswith("rnn.")))
             elif not name.startswith("rnn."):
                 self.params[name] = torch.nn.Parameter(torch.tensor(params[name], device=device))
         self._layers = {direction: self._stack(direction) for direction in config.directions}
@@ -150,7 +151,7 @@ class TorchNetwork:
         stack = []
         for layers in [slice(layer, layer + 1) for layer in range(L)] if config.dropout else [slice(0, L)]:
             width = H if layers.start else config.embedding_size or one_hot
-            sizes, options = (width, H, layers.stop - layers.start), {"device": self.device}
+            sizes, options = (width, H, layers.stop - layers.start), {"device": self.device, "dtype": self.dtype}
             module: torch.nn.RNNBase
             if config.cell == "rnn" and config.activation in ACTIVATIONS:
                 module = SteppedRNN(*sizes, activation=config.activation, **options)
@@ -176,7 +177,7 @@ class TorchNetwork:
         for name, parameter in self.params.items():
             parameter.copy_(torch.from_numpy(params[name]))
         for name, table in self.tables.items():
-            table.values = to_tensor(params[name], self.device, transposed=name.startswith("rnn."))
+            table.values.copy_(to_tensor(params[name], self.device, transposed=name.startswith("rnn.")))
 
     def arrays(self) -> dict[str, Array]:
         """Copies of the parameters in the form of `nn.Network`."""
@@ -191,7 +192,7 @@ class TorchNetwork:
         """Zero state for B columns, (S, L, B, H)."""
         config = self.config
         shape = (CELLS[config.cell].states, config.num_layers, batch_size, config.hidden_size)
-        return torch.zeros(shape, device=self.device)
+        return torch.zeros(shape, device=self.device, dtype=self.dtype)
 
     # --- forward ------------------------------------------------------------------------------------------------
 
@@ -256,7 +257,7 @@ class TorchNetwork:
         weight = self.params["embedding.weight" if self.config.tied else "output.weight"]
         bias, ids = self.params["output.bias"], self._tensor(targets)
         if objective == "mse":
-            return _squared_error(F.linear(hidden, weight, bias), ids)
+            return _squared_error(F.linear(hidden, weight, bias).to(self.dtype), ids)
         nats = self._softmax(hidden, weight, bias, ids)
         return Summed(nats, nats)
 
@@ -278,12 +279,12 @@ class TorchNetwork:
 
 
 def _softmax_nats(hidden: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor) -> Tensor:
-    return F.cross_entropy(F.linear(hidden, weight, bias).float(), targets, reduction="none")
+    return F.cross_entropy(F.linear(hidden, weight, bias).to(weight.dtype), targets, reduction="none")
 
 
 def _squared_error(logits: Tensor, targets: Tensor) -> Summed:
     """|p - y|^2 / 2 of each row, and -log p(target)."""
-    log_probabilities = F.log_softmax(logits.float(), dim=1)
+    log_probabilities = F.log_softmax(logits, dim=1)
     probabilities = log_probabilities.exp()
     of_targets = probabilities.gather(1, targets[:, None])[:, 0]
     nats = -log_probabilities.gather(1, targets[:, None])[:, 0]
