@@ -22,7 +22,7 @@ from rnnlm.text.batches import NOT_PREDICTED, Batch
 from rnnlm.training.devices import device_of
 from rnnlm.training.distributed import ProcessGroup
 from rnnlm.training.engine import Array, EvaluationInterruptedError, StepResult
-from rnnlm.training.torch_network import Dropout, Summed, TorchNetwork, _all_kept, to_array, to_tensor
+from rnnlm.training.torch_network import Dropout, Summed, TorchNetwork, nothing_dropped, to_array, to_tensor
 from rnnlm.training.torch_optimizer import Rows, TorchOptimizer
 from rnnlm.training.workers import Workers
 
@@ -152,7 +152,7 @@ class TorchEngine:
             nothing = _total(torch.zeros(1, device=self.network.device, requires_grad=True))
             return Summed(nothing, nothing), state
         inputs, targets, two_sided = batch.inputs, batch.targets, self.network.config.bidirectional
-        drop: Any = _all_kept
+        drop: Any = nothing_dropped
         if rate := self.network.config.dropout:
             drop = Dropout(rate, key, (len(inputs) - 2 * two_sided, columns, own), self.network.device)
         with self.model.precision():
@@ -177,7 +177,7 @@ class TorchEngine:
         self.workers.add(buffer)
         pieces = buffer.split([part.numel() for part in parts])
         *grads, sums, states = (piece.view(part.shape) for piece, part in zip(pieces, parts, strict=True))
-        return grads, sums, states
+        return grads, sums, states.clone()  # else it would keep the whole buffer until the next step
 
     # --- all the rest -------------------------------------------------------------------------------------------
 
