@@ -66,7 +66,7 @@ def _sample(process: int, seconds: float, model: Path, history: Path) -> dict[st
         "resident_bytes": resident_pages * os.sysconf("SC_PAGE_SIZE"),
         "checkpoint_bytes": model.stat().st_size if model.exists() else 0,
         "history_bytes": history.stat().st_size if history.exists() else 0,
-        "temporary_files": len(list(model.parent.glob(".rnnlm-*"))),
+        "temporary_files": sum(not path.name.endswith("lock") for path in model.parent.glob(".rnnlm-*")),
     }
 
 

@@ -122,7 +122,7 @@ def save(path: str | os.PathLike[str], header: Mapping[str, Any], arrays: Mappin
         with replacing(path) as file:
             _write_archive(file, members)
     except OSError as error:
-        raise _not_written(path, error) from error
+        raise not_written(path, error) from error
 
 
 def load(
@@ -277,8 +277,8 @@ def _is_ours(file: BinaryIO, path: Path) -> bool:
     return _try_to_lock(file) is not False and _is_at(file, path)
 
 
-def _not_written(path: str | os.PathLike[str], error: OSError) -> SavingError:
-    """The sentence for a file that can not be written now."""
+def not_written(path: str | os.PathLike[str], error: OSError) -> SavingError:
+    """The error for a file that can not be written now."""
     remedy = {
         errno.ENOSPC: "Make room on the disk",
         errno.EDQUOT: "Make room within your quota",
@@ -369,7 +369,7 @@ class Reservation:
             raise OSError("its lock file changes all the time")
         except OSError as error:
             self._close()
-            raise _not_written(self._path, error) from error
+            raise not_written(self._path, error) from error
         except BaseException:
             self._close()
             raise

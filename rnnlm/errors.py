@@ -32,6 +32,10 @@ class SavingError(CheckpointError):
     """A checkpoint can not be written now: the disk is full, the folder is gone, another run writes it."""
 
 
+class ExchangeError(RnnlmError):
+    """A model can not be exported, or a file to import is no model."""
+
+
 class FillingError(RnnlmError):
     """A text to fill has no blank, or is more than one line."""
 

@@ -1,12 +1,17 @@
 """Fixtures for all tests. BLAS gets one thread, as the command line gives it: rnnlm shares out the columns itself."""
 
 import os
+import signal
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # read when NumPy is first imported
 
 from pathlib import Path
 
 import pytest
+
+# Tests send signals to themselves and to what they start, and a shell lets its background jobs ignore this one.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

@@ -23,7 +23,7 @@ LAYERS = (
     ("__main__",),
     ("cli",),
     ("__init__",),
-    ("mixing",),
+    ("mixing", "exchange"),
     ("playground", "lab", "language_model", "training"),
     ("inference", "baselines"),
     ("nn", "text", "checkpoint"),

@@ -14,7 +14,7 @@ from rnnlm.cli import COMMANDS, cli, run
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
-LATER = {"plot", "serve", "export"}  # not built yet, and not to be promised
+LATER = {"plot", "serve"}  # not built yet, and not to be promised
 
 
 def all_commands(group: click.Group, prefix: tuple[str, ...] = ()) -> dict[tuple[str, ...], click.Command]:
@@ -99,9 +99,31 @@ def test_the_python_example_runs(tmp_path, monkeypatch, capsys):
     assert run(arguments) == 0
     capsys.readouterr()
     for kind, block in BLOCKS:
-        if kind == "python":
+        if kind == "python" and "import torch" not in block:
             exec(compile(block, "README.md", "exec"), {})
     assert len(capsys.readouterr().out.splitlines()) == 3
+
+
+def test_the_pytorch_example_gives_the_probabilities_of_the_model(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("torch", reason="PyTorch is not installed")
+    (example,) = [block for kind, block in BLOCKS if kind == "python" and "import torch" in block]
+    assert "import rnnlm" not in example
+    assert "weights_only=True" in example
+    monkeypatch.chdir(tmp_path)
+    corpus = str(ROOT / "corpora" / "chinese.txt")
+    assert run(["train", corpus, "--epochs", "0.05", "--hidden-size", "8", "--num-layers", "2"]) == 0
+    assert run(["export", "--to", "torch"]) == 0
+    capsys.readouterr()
+    exec(compile(example, "README.md", "exec"), {})
+    printed = [line.split(" ") for line in capsys.readouterr().out.splitlines()]
+    assert run(["predict", "我 昨天 上学", "-k", "4", "--json"]) == 0
+    candidates = json.loads(capsys.readouterr().out)["candidates"]
+    expected = [(each["token"], each["probability"]) for each in candidates]
+    assert len(printed) == 3
+    shown = [(token, float(probability)) for probability, token in printed if token != "<unk>"]  # which is not ranked
+    assert len(shown) >= 2
+    for (token, probability), (its_token, its_probability) in zip(shown, expected, strict=False):
+        assert (token, probability) == (its_token, pytest.approx(its_probability, abs=1e-4))
 
 
 def test_json_keys_are_those_of_the_readme(tmp_path, capsys):

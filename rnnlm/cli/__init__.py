@@ -7,12 +7,14 @@ import atexit
 import contextlib
 import importlib
 import os
+import signal
 import sys
 from typing import Any, NoReturn
 
 import click
 
 from rnnlm import __version__
+from rnnlm.cli.interruptions import SIGNALS
 from rnnlm.cli.streams import open_closed_streams
 from rnnlm.cli.terminal import set_up_streams
 from rnnlm.errors import RnnlmError
@@ -29,6 +31,8 @@ COMMANDS = {
     "eval": ("rnnlm.cli.evaluate:evaluate", "Measure a model on a text: perplexity, bits per character."),
     "ngram": ("rnnlm.cli.ngram:ngram", "Train an n-gram model, the baseline."),
     "info": ("rnnlm.cli.info:info", "Show what is in a checkpoint."),
+    "export": ("rnnlm.cli.export:export", "Write a model for PyTorch, safetensors or ONNX."),
+    "import": ("rnnlm.cli.import_:import_", "Make a model of weights from another program."),
     "lab": ("rnnlm.cli.lab:lab", "The steps of a recurrent language model with live numbers."),
 }
 
@@ -96,11 +100,16 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     code = run(sys.argv[1:] if arguments is None else arguments)
     if code > INTERRUPTED:
         _leave(code)
+    signal.signal(
+        signal.SIGINT, signal.SIG_DFL
+    )  # all is done: Ctrl-C may end what Python does now, without a traceback
     sys.exit(code)
 
 
 def _leave(code: int) -> NoReturn:
-    """Exit without waiting for the threads that compute what was given up."""
+    """Exit without waiting for the threads that compute what was given up; another signal asks for no more."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
     atexit._run_exitfuncs()
     sys.stderr.flush()
     os._exit(code)

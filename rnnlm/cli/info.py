@@ -37,6 +37,10 @@ def info(checkpoint: Path | None, model_path: Path, as_json: bool) -> None:
         return
     training = facts.pop("training")
     options = _object(training.pop("options"))
+    if imported := training.get("imported"):
+        training = {
+            "training": f"none: imported ({imported}). Start one from this with --init-from; --resume can not go on"
+        }
     for key, value in [*facts.items(), *training.items(), *((f"  {k}", v) for k, v in options.items())]:
         click.echo(f"{key:<22}{_shown(value)}")
     click.echo(f"{'most frequent':<22}{' '.join(shortened(repr(token)) for token in model.vocabulary.tokens[:10])}")
@@ -62,6 +66,7 @@ def _network_facts(model: "LanguageModel") -> dict[str, Any]:
             "finished": state.get("finished"),
             "best_nats_per_token": training.get("best_nats_per_token"),
             "options": training.get("options"),
+            **({"imported": training["imported"]} if "imported" in training else {}),
         },
     }
 

@@ -5,7 +5,7 @@ import math
 import signal
 import tomllib
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -286,14 +286,14 @@ def train(
                 log_path = history if workers.rank == 0 else None
                 with History(log_path, run.trainer.progress.step if resume else None) as log:
                     _train(run, saver, log, interruptions, workers)
+            if interruptions.received:
+                tell(f"Interrupted at step {run.trainer.progress.step:,}; {saver.on_disk()}.{saver.how_to_go_on()}")
+                return 128 + interruptions.received
+            if workers.rank == 0:
+                _conclude(run, output)  # which a signal does not end: all is saved, and it takes a moment
         except Interrupted as error:
             tell(f"Interrupted; {saver.on_disk() if saver else 'nothing was written'}.")
             return 128 + error.number
-        if interruptions.received:
-            tell(f"Interrupted at step {run.trainer.progress.step:,}; {saver.on_disk()}.{saver.how_to_go_on()}")
-            return 128 + interruptions.received
-    if workers.rank == 0:
-        _conclude(run, output)
     return 0
 
 
@@ -331,17 +331,20 @@ def _introduce(run: "Run", threads: int, resumed: bool, workers: Workers, tell: 
     tell(
         f"Training    {span}, batches of {options.batch_size} x {options.bptt}, {options.optimizer} "
         f"{options.lr:g} {options.schedule}; {threads} thread{'s' * (threads > 1)}"
-        f"{' of each of ' + str(workers.size) + ' workers' if workers.size > 1 else ''}{_device(run)}"
+        f"{' of each of ' + str(workers.size) + ' workers' if workers.size > 1 else ''}, {_kernels(run)}"
     )
     if resumed:
         progress = run.trainer.progress
         tell(f"Resumed     at step {progress.step:,}, epoch {progress.epoch + 1}")
 
 
-def _device(run: "Run") -> str:
-    """Where PyTorch computes, if it does."""
-    device = getattr(run.trainer.engine, "device", None)
-    return f"; PyTorch on {device}" if device else ""
+def _kernels(run: "Run") -> str:
+    """What computes."""
+    from rnnlm.nn.kernels import compiled
+
+    if device := getattr(run.trainer.engine, "device", None):
+        return f"PyTorch on {device}"
+    return f"{'compiled' if compiled() else 'NumPy'} kernels"
 
 
 def _train(run: "Run", saver: "Saver", log: "History", interruptions: Interruptions, workers: Workers) -> None:
@@ -357,16 +360,17 @@ def _train(run: "Run", saver: "Saver", log: "History", interruptions: Interrupti
     with Display(hidden=workers.rank > 0) as display:
         interruptions.asked = stop
         try:
-            for report in trainer.run():
-                display.show(report)
-                if report.kind != "steps":
-                    log.write(report, display.line)
-                wanted = workers.largest(LEAVE if interruptions.received else SAVE if saver.is_due() else GO_ON)
-                at_the_end = wanted == LEAVE or trainer.done()  # which is saved below
-                if (report.kind == "evaluation" or wanted == SAVE) and not at_the_end:
-                    saver.try_to_save(display)
-                if wanted == LEAVE or (interruptions.received and workers.size == 1):  # perhaps while it was saved
-                    break
+            with closing(trainer.run()) as reports:  # not whenever it is collected: a second signal may come then
+                for report in reports:
+                    display.show(report)
+                    if report.kind != "steps":
+                        log.write(report, display.line)
+                    wanted = workers.largest(LEAVE if interruptions.received else SAVE if saver.is_due() else GO_ON)
+                    at_the_end = wanted == LEAVE or trainer.done()  # which is saved below
+                    if (report.kind == "evaluation" or wanted == SAVE) and not at_the_end:
+                        saver.try_to_save(display)
+                    if wanted == LEAVE or (interruptions.received and workers.size == 1):  # perhaps while it was saved
+                        break
         except Interrupted as error:
             if error.at_once:
                 raise

@@ -195,6 +195,8 @@ def prepare(
     if source := resume or init_from:
         header, arrays = checkpoint.load(source)
         old = LanguageModel.from_parts(header, _parameters(arrays))
+        if resume and old.kind == "rnn" and "state" not in old.training:
+            _refuse_to_resume(resume, old)
         options = _adopted(options, given, old, source, resumed=resume is not None)
     tokenizer, context = _text_settings(options, old)
     if options.bidirectional and context == "stream":
@@ -256,9 +258,21 @@ def _adopted(options: Options, given: Mapping[str, Any], old: LanguageModel, sou
 def _recorded(old: LanguageModel, source: Path) -> dict[str, Any]:
     """The options of the training that a checkpoint comes from, which may be a stranger's.
 
+    Of an imported model, which comes from none, they are those that the network and the tokenizer have.
+
     Raises:
         CheckpointError: it does not say, or an option is none that a training can have.
     """
+    config, settings = old.network.config, old.tokenizer.settings()
+    evident: dict[str, Any] = {
+        **{name: getattr(config, name) for name in NETWORK_OPTIONS if name != "softmax"},
+        "softmax": "adaptive" if config.output == "adaptive" else "full",
+        "level": old.level,
+        "context": old.context,
+        **{name: settings[name] for name in ("segmenter", "hmm") if name in settings},
+    }
+    if "imported" in old.training:
+        return evident
     found = old.training.get("options")
     names = {each.name for each in fields(Options)}
     if not isinstance(found, dict) or not names - BEFORE.keys() <= found.keys() <= names:
@@ -269,16 +283,15 @@ def _recorded(old: LanguageModel, source: Path) -> dict[str, Any]:
                 f"{source} says that it was trained with {shown(found[name])} as {name}, which is impossible. It can "
                 "not be resumed or started from; train again."
             )
-    config, settings = old.network.config, old.tokenizer.settings()
-    return {
-        **{name: found[name] for name in SOUND},
-        **{name: getattr(config, name) for name in NETWORK_OPTIONS if name != "softmax"},
-        "softmax": "adaptive" if config.output == "adaptive" else "full",
-        "level": old.level,
-        "context": old.context,
-        "segmenter": settings.get("segmenter", found["segmenter"]),
-        "hmm": settings.get("hmm", found["hmm"]),
-    }
+    return {name: found[name] for name in (*SOUND, "segmenter", "hmm")} | evident
+
+
+def _refuse_to_resume(source: Path, old: LanguageModel) -> None:
+    how = "was imported" if "imported" in old.training else "was saved without one"
+    raise CheckpointError(
+        f"{source} has no state of a training to go on with: it {how}. Start a new training from its weights with "
+        f"--init-from {source} and another file as --output."
+    )
 
 
 def _text_settings(options: Options, old: LanguageModel | None) -> tuple[Tokenizer, str]:
@@ -448,6 +461,7 @@ def _network(options: Options, texts: _Texts, old: LanguageModel | None) -> tupl
         dropout=options.dropout,
         bidirectional=options.bidirectional,
         tied=options.tied,
+        div_value=NetworkConfig.div_value if old is None else old.network.config.div_value,
     )
     if options.softmax == "adaptive":
         assert options.batch_size is not None

@@ -26,7 +26,7 @@ class Costs(NamedTuple):
 
 
 COSTS = Costs(cluster=60_000, product=0.07, logit=2.2, parameter=3.5)  # AVX-512, OpenBLAS, float32
-SLACK = 1.25  # times the smallest cost that a longer shortlist may cost: it is what the layer's quality depends on
+SLACK = 1.4  # times the smallest cost that a longer shortlist may cost: it is what the layer's quality depends on
 MOST_TAILS = 3
 LEAST_WIDTH = 8  # a further tail would have fewer dimensions than this: nothing to gain
 GRID = 64  # places that are tried

@@ -13,6 +13,9 @@ from rnnlm.errors import CorpusError
 from rnnlm.text.vocabulary import BOS, EOS, UNK
 
 Ids = NDArray[np.int32]
+LARGE = 1 << 24  # tokens; with the usual 5 to 20 in a sentence, their places fill some 100 MB
+RUNS = 1 << 16  # about how many runs of sentences of a larger text are shuffled
+_LOOK = 64  # tokens in which the end of a sentence is looked for at once
 ORDER, RARE = 1, 2  # streams of randomness, one for each purpose
 
 
@@ -70,7 +73,8 @@ class Batches:
     """Batches of a text read as one stream, or sentence by sentence in a new order every epoch.
 
     context "stream": the state is carried through the whole column. context "sentence": each sentence, which ends with
-    </s>, starts at <s> with a zero state; sentences are shuffled and laid end to end.
+    </s>, starts at <s> with a zero state; sentences are shuffled and laid end to end. Of a text of more than LARGE
+    tokens it is runs of consecutive sentences that are shuffled, so that memory does not grow with it.
     rare: (V,) bool, ids that are replaced by <unk> at `rare_rate`: a word seen once teaches what an unknown word looks
     like (after Dyer et al. 2015), which a text without unknown words can not teach.
     worker: which of how many workers is to get its columns of every batch; only they are read.
@@ -106,7 +110,9 @@ class Batches:
         self.columns = np.arange(own.start, own.stop, dtype=np.int64) * self.column_length
         self.share = (own.start, batch_size)
         self.per_epoch = -(-self.column_length // self.bptt)
-        self._sentence_starts = _sentence_starts(sequence) if context == "sentence" else None
+        self._sentence_starts = None
+        if context == "sentence":
+            self._sentence_starts = _sentence_starts(sequence) if tokens <= LARGE else _run_starts(sequence)
         self._shuffled: tuple[int, NDArray[np.int64], NDArray[np.int64]] | None = None
 
     def batch(self, epoch: int, number: int) -> Batch:
@@ -232,6 +238,25 @@ class SentenceBatches:
             start = self._starts[sentence]
             parts += [np.array([BOS]), self.sequence.take(np.arange(start, start + self._lengths[sentence]))]
         return np.concatenate(parts).astype(np.int32)
+
+
+def _run_starts(sequence: Sequence) -> NDArray[np.int64]:
+    """Positions of starts of sentences that cut a text into runs of about equal length, then the end of the text.
+
+    They are the first ones after equally distant positions, so that only a part of the text is read.
+    """
+    tokens = len(sequence)
+    bounds = np.linspace(0, tokens, RUNS + 1).astype(np.int64)
+    places, stops = bounds[:-1], bounds[1:]  # what comes after a stop is found from there
+    starts = [np.array([0, tokens], dtype=np.int64)]
+    while len(places):
+        following = np.minimum(places[:, None] + np.arange(_LOOK), tokens - 1)
+        ends = sequence.take(following) == EOS
+        found = ends.any(axis=1)
+        starts.append(following[found, ends[found].argmax(axis=1)] + 1)
+        places, stops = places[~found] + _LOOK, stops[~found]
+        places, stops = places[places < stops], stops[places < stops]
+    return np.unique(np.concatenate(starts))
 
 
 def _sentence_starts(sequence: Sequence) -> NDArray[np.int64]:

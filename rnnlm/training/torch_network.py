@@ -205,7 +205,9 @@ class TorchNetwork:
         """Name of the table in which a direction looks its ids up."""
         return "embedding.weight" if self.config.embedding_size else f"rnn.weight_ih_l0{direction}"
 
-    def hidden(self, inputs: Array, state: Tensor, keep: Array | None, drop: Any = nothing_dropped) -> tuple[Tensor, Tensor]:
+    def hidden(
+        self, inputs: Array, state: Tensor, keep: Array | None, drop: Any = nothing_dropped
+    ) -> tuple[Tensor, Tensor]:
         """What the output layer reads, (T B, H) or between both sides (T - 2 B, 2H), and the final state."""
         if not self.config.bidirectional:
             return self._direction("", inputs, state, None if keep is None else keep[:, :, 0], drop)

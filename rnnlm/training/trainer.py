@@ -1,7 +1,7 @@
 """The training loop: batches through an engine until the epochs or the time are over, with validation and recovery."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -154,7 +154,7 @@ class Trainer:
 
     # --- the loop -----------------------------------------------------------------------------------------------
 
-    def run(self) -> Iterator[Report]:
+    def run(self) -> Generator[Report, None, None]:
         """Train from where `progress` is to the end, or until an evaluation is interrupted.
 
         What comes next is a function of `progress`, so that a resumed training does what this one would have done.

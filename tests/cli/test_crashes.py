@@ -29,7 +29,7 @@ def _clean(request, scene):
     scene.stop_all()
 
 
-ROUNDS = {"kill": 2, "signals": 1, "twice": 1, "second": 1, "removed": 1}
+ROUNDS = {"kill": 2, "signals": 1, "twice": 1, "second": 1}
 
 
 @pytest.mark.parametrize("name", ROUNDS)

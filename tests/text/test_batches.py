@@ -1,5 +1,6 @@
 """Batches lose nothing, repeat nothing and depend on nothing but seed, epoch and number."""
 
+import itertools
 from collections import Counter
 
 import numpy as np
@@ -8,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rnnlm.errors import CorpusError
+from rnnlm.text import batches as batches_module
 from rnnlm.text.batches import NOT_PREDICTED, Batches, SentenceBatches
 from rnnlm.text.vocabulary import BOS, EOS, UNK
 
@@ -132,6 +134,35 @@ def test_in_a_stream_the_end_of_a_line_is_a_token_like_any_other():
     ids = joined(sentences(30))
     batches = Batches(ids, 1, 5, "stream", seed=1)
     np.testing.assert_array_equal(columns(batches, 0, "inputs")[1:, 0], ids[:-1])
+
+
+@pytest.mark.parametrize("count", [1, 4, 30, 300])
+@pytest.mark.parametrize("longest", [2, 9, 40])
+def test_of_a_large_text_runs_of_sentences_are_shuffled(monkeypatch, count, longest):
+    lengths = np.random.default_rng(count).integers(1, longest, count)
+    ids = iter(text(lengths.sum() + 4))
+    parts = [[*(int(next(ids)) for _ in range(length)), EOS] for length in lengths]
+    parts.append([int(each) for each in ids])  # the text ends within a sentence
+    monkeypatch.setattr(batches_module, "LARGE", 1)
+    monkeypatch.setattr(batches_module, "RUNS", 8)
+    monkeypatch.setattr(batches_module, "_LOOK", 3)
+    whole = joined(parts)
+    batches = Batches(whole, 1, 7, "sentence", seed=1)
+    starts = batches._sentence_starts
+    assert set(starts) <= {0, len(whole), *np.flatnonzero(whole == EOS) + 1}
+    # Every place of the text is in a run, and no run is longer than two of equal length and two sentences.
+    assert (starts[0], starts[-1]) == (0, len(whole))
+    assert np.diff(starts).max() <= 2 * len(whole) / 8 + 2 * (longest + 4)
+    runs = [tuple(whole[start:stop]) for start, stop in itertools.pairwise(starts)]
+    seen = columns(batches, 0)[:, 0].tolist()
+    by_first = {run[0]: run for run in runs}
+    found = []
+    while seen:
+        found.append(by_first[seen[0]])
+        assert tuple(seen[: len(found[-1])]) == found[-1]
+        del seen[: len(found[-1])]
+    assert sorted(found) == sorted(runs)
+    assert len(runs) < 4 or found != runs
 
 
 def test_the_order_of_sentences_changes_with_the_epoch_and_the_seed_and_repeats():

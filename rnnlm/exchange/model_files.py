@@ -1,0 +1,161 @@
+"""Models to files for other programs and back: weights in one file, the vocabulary beside them."""
+
+from collections.abc import Callable
+from os import PathLike
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from rnnlm.checkpoint import not_written, replacing
+from rnnlm.errors import ExchangeError, shown
+from rnnlm.exchange import vocabulary_file, weight_files
+from rnnlm.exchange.onnx_graph import encode_onnx
+from rnnlm.exchange.recognition import recognise
+from rnnlm.language_model import LanguageModel, network_of
+from rnnlm.nn.network import Network, NetworkConfig
+from rnnlm.text.tokenizers import Tokenizer, WordTokenizer, tokenizer_class
+from rnnlm.text.vocabulary import FIRST
+
+
+class Format(NamedTuple):
+    """A sort of file to export to."""
+
+    extension: str
+    encode: Callable[[Network], bytes]
+
+
+FORMATS = {
+    "torch": Format(".pt", weight_files.encode_torch),
+    "safetensors": Format(".safetensors", weight_files.encode_safetensors),
+    "onnx": Format(".onnx", encode_onnx),
+}
+VOCABULARY_EXTENSION = ".vocabulary.json"
+
+
+def vocabulary_path(path: Path) -> Path:
+    """Where the vocabulary of a file of weights stands.
+
+    >>> str(vocabulary_path(Path("models/rnnlm.safetensors")))
+    'models/rnnlm.vocabulary.json'
+    """
+    return path.with_name(path.stem + VOCABULARY_EXTENSION)
+
+
+class Export(NamedTuple):
+    """The content of the two files of an exported model."""
+
+    weights: bytes
+    vocabulary: bytes
+
+    def save(self, path: Path) -> None:
+        """Write both files; each is at every moment the old one or the whole new one.
+
+        Raises:
+            SavingError: one of them can not be written.
+        """
+        beside = vocabulary_path(path)
+        try:
+            with replacing(beside) as vocabulary, replacing(path) as weights:
+                vocabulary.write(self.vocabulary)
+                weights.write(self.weights)
+        except OSError as error:
+            raise not_written(path, error) from error
+
+
+def export(model: LanguageModel, to: str) -> Export:
+    """A model in a format of FORMATS.
+
+    Raises:
+        ExchangeError: it is no network, a package that is needed is missing, or the format has no room for it.
+    """
+    if not isinstance(model.predictor, Network):
+        raise ExchangeError(
+            f"The model is of the kind {model.kind}; expected a recurrent network. For other programs an n-gram "
+            "model is written by rnnlm ngram train --arpa."
+        )
+    return Export(FORMATS[to].encode(model.network), vocabulary_file.encode(model))
+
+
+class Choices(NamedTuple):
+    """What the user says of a model to import; None: what the vocabulary file says, or what is usual."""
+
+    activation: str | None = None
+    level: str | None = None
+    context: str | None = None
+    segmenter: str | None = None
+
+
+def import_model(
+    weights: str | PathLike[str], vocabulary: str | PathLike[str], choices: Choices | None = None
+) -> tuple[LanguageModel, list[str]]:
+    """The model of a file of weights and a vocabulary file, and notes on how they were understood.
+
+    Raises:
+        ExchangeError: a file is missing, damaged or foreign, or they do not fit each other or the choices.
+    """
+    choices = choices or Choices()
+    described = vocabulary_file.read(vocabulary)
+    found = weight_files.read(weights)
+    try:
+        recognised = recognise(found.arrays, described.network, choices.activation)
+    except ExchangeError as error:
+        raise ExchangeError(f"{weights}: {error}") from None
+    config = recognised.config
+    size = len(described.vocabulary)
+    if size != config.vocabulary_size:
+        raise ExchangeError(
+            f"{vocabulary} has {size:,} tokens, {FIRST} of them reserved; the weights in {weights} are for "
+            f"{config.vocabulary_size:,}. Give the vocabulary that they were trained with."
+        )
+    tokenizer = _tokenizer(described, choices, vocabulary)
+    context = _chosen("context", described.context, choices.context, vocabulary) or _usual_context(tokenizer, config)
+    if context == "stream" and config.bidirectional:
+        raise ExchangeError("A bidirectional model needs the end of what it reads. Use --context sentence.")
+    training = {"imported": found.kind, "options": _options(config, tokenizer, context)}
+    network = network_of(config, recognised.params)
+    return LanguageModel(tokenizer, described.vocabulary, network, context, training), recognised.notes
+
+
+def _chosen(option: str, described: str | None, chosen: str | None, path: str | PathLike[str]) -> str | None:
+    """What the file says or the user; they must not contradict each other."""
+    if described is not None and chosen not in (None, described):
+        raise ExchangeError(f"--{option} {chosen} contradicts {path}, which says {described}. Leave --{option} out.")
+    return described or chosen
+
+
+def _tokenizer(described: vocabulary_file.Described, choices: Choices, path: str | PathLike[str]) -> Tokenizer:
+    tokenizer = described.tokenizer
+    level = _chosen("level", tokenizer.name if tokenizer else None, choices.level, path)
+    if level is None:
+        raise ExchangeError(f"{path} does not say what a token is. Say --level word or --level char.")
+    if level == "char":
+        long = next((token for token in described.vocabulary.tokens if len(token) > 1), None)
+        if long is not None:
+            raise ExchangeError(f"{path} has the token {shown(long)}, which is not one character. Say --level word.")
+    if tokenizer is None:
+        kind = tokenizer_class(level)
+        return WordTokenizer(choices.segmenter or "auto") if kind is WordTokenizer else kind()
+    _chosen("segmenter", tokenizer.settings().get("segmenter", "none"), choices.segmenter, path)
+    return tokenizer
+
+
+def _usual_context(tokenizer: Tokenizer, config: NetworkConfig) -> str:
+    return "stream" if tokenizer.name == "char" and not config.bidirectional else "sentence"
+
+
+def _options(config: NetworkConfig, tokenizer: Tokenizer, context: str) -> dict[str, Any]:
+    """The options of `rnnlm train` that a training which starts from this model takes over."""
+    settings = tokenizer.settings()
+    return {
+        "level": tokenizer.name,
+        "context": context,
+        "segmenter": settings.get("segmenter", "auto"),
+        "hmm": settings.get("hmm", False),
+        "cell": config.cell,
+        "activation": config.activation,
+        "hidden_size": config.hidden_size,
+        "num_layers": config.num_layers,
+        "embedding_size": config.embedding_size,
+        "bidirectional": config.bidirectional,
+        "softmax": "adaptive" if config.output == "adaptive" else "full",
+        "tied": config.tied,
+    }

@@ -1,0 +1,212 @@
+"""A network as an ONNX graph, which runtimes for phones, browsers and servers compute.
+
+    ids (T, B) int64, h (L, B, H), for LSTMs also c -> log_probabilities (T, B, V), next_h, next_c
+
+T and B are free: T = 1 is one step, whose new state is the next one's old; a zero state is what a text begins with. A
+bidirectional network has no state: ids, from <s> to </s>, give the log probabilities of the places between, (T - 2, B,
+V); its rows must be of one length.
+
+ONNX stacks the gates in another order than PyTorch, and has one vector for both biases.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from rnnlm import __version__
+from rnnlm.errors import ExchangeError
+from rnnlm.exchange.packages import load_package
+from rnnlm.nn.network import Network
+from rnnlm.nn.numerics import Array
+
+OPERATORS = {"rnn": "RNN", "gru": "GRU", "lstm": "LSTM"}
+GATES = {"rnn": [0], "gru": [1, 0, 2], "lstm": [0, 3, 1, 2]}  # r z n -> z r h; i f g o -> i o f c
+STATES = {"rnn": "h", "gru": "h", "lstm": "hc"}
+ACTIVATIONS: dict[str, dict[str, list[Any]]] = {
+    "tanh": {"activations": ["Tanh"]},
+    "relu": {"activations": ["Relu"]},
+    "sigmoid": {"activations": ["Sigmoid"]},
+    "identity": {"activations": ["Affine"], "activation_alpha": [1.0], "activation_beta": [0.0]},
+}
+OPERATOR_SET, IR_VERSION = 17, 8  # of 2022: what is needed is older, and old runtimes read it
+MAX_BYTES = 2**31 - 2**20  # of a message of protocol buffers, and room for the graph itself
+
+
+class _Graph:
+    """A graph that grows: nodes and constants; values are known by their names."""
+
+    def __init__(self, onnx: Any) -> None:
+        self._onnx = onnx
+        self._nodes: list[Any] = []
+        self._constants: dict[str, Array] = {}
+
+    def constant(self, name: str, array: Array) -> str:
+        """A tensor of the file."""
+        self._constants[name] = array
+        return name
+
+    def node(self, operator: str, inputs: list[str], *outputs: str, **attributes: Any) -> str:
+        """An operation; without names of outputs it has one output. Returns the first one's name."""
+        outputs = outputs or (f"{operator.lower()}_{len(self._nodes)}",)
+        self._nodes.append(self._onnx.helper.make_node(operator, inputs, list(outputs), **attributes))
+        return outputs[0]
+
+    def encode(self, inputs: list[Any], outputs: list[Any], description: str) -> bytes:
+        """The file."""
+        size = sum(array.nbytes for array in self._constants.values())
+        if size > MAX_BYTES:
+            raise ExchangeError(
+                f"The network has {size:,} bytes; an ONNX file has room for {MAX_BYTES:,}. Use --to safetensors."
+            )
+        helper, of_array = self._onnx.helper, self._onnx.numpy_helper.from_array
+        constants = [of_array(np.ascontiguousarray(array), name) for name, array in self._constants.items()]
+        graph = helper.make_graph(self._nodes, "rnnlm", inputs, outputs, constants, doc_string=description)
+        model = helper.make_model(
+            graph,
+            opset_imports=[helper.make_opsetid("", OPERATOR_SET)],
+            ir_version=IR_VERSION,
+            producer_name="rnnlm",
+            producer_version=__version__,
+        )
+        encoded: bytes = model.SerializeToString(deterministic=True)
+        return encoded
+
+
+def encode_onnx(network: Network) -> bytes:
+    """The network as an ONNX file.
+
+    Raises:
+        ExchangeError: the package onnx is not installed, or the network is too large for such a file.
+    """
+    onnx = load_package("onnx")
+    config = network.config
+    graph = _Graph(onnx)
+    if config.bidirectional:
+        hidden = _between(graph, network)
+        states, places = [], "T-2"
+    else:
+        hidden = _forward(graph, network, "ids", list(STATES[config.cell]), "")
+        states, places = list(STATES[config.cell]), "T"
+    _output(graph, network, hidden)
+
+    def floats(name: str, *shape: str | int) -> Any:
+        return onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)
+
+    state = config.num_layers, "B", config.hidden_size
+    inputs = [onnx.helper.make_tensor_value_info("ids", onnx.TensorProto.INT64, ["T", "B"])]
+    inputs += [floats(name, *state) for name in states]
+    outputs = [floats("log_probabilities", places, "B", config.vocabulary_size)]
+    outputs += [floats(f"next_{name}", *state) for name in states]
+    return graph.encode(inputs, outputs, (__doc__ or "").strip())
+
+
+def _between(graph: _Graph, network: Network) -> str:
+    """What both directions know of each place but the first and the last, (T - 2, B, 2H); see `nn.bidirectional`."""
+    before = graph.node("Slice", ["ids", *_integers(graph, "before", 0, -2)])
+    after = graph.node("Slice", ["ids", *_integers(graph, "after", 2, 2**31 - 1)])
+    forward = _forward(graph, network, before, [], "")
+    reverse = _forward(graph, network, after, [], "_reverse")
+    return graph.node("Concat", [forward, reverse], axis=2)
+
+
+def _forward(graph: _Graph, network: Network, ids: str, states: list[str], direction: str) -> str:
+    """Outputs of the top layer (T, B, H) of a stack of layers; the final states are outputs `next_...`."""
+    config = network.config
+    x, input_weight = _input(graph, network, ids, direction)
+    layers = range(config.num_layers)
+    initial = {name: [f"{name}_{layer}" for layer in layers] for name in states}
+    final = {name: [f"next_{name}_{layer}" for layer in layers] for name in states}
+    for name in states:
+        graph.node("Split", [name], *initial[name], axis=0)
+    for layer in layers:
+        weights = _weights(graph, network, f"l{layer}{direction}", None if layer else input_weight)
+        results = [f"layer_{layer}{direction}", *(final[name][layer] for name in states)]
+        y = graph.node(
+            OPERATORS[config.cell],
+            [x, *weights, "", *(initial[name][layer] for name in states)],
+            *results,
+            hidden_size=config.hidden_size,
+            direction="reverse" if direction else "forward",
+            **({"linear_before_reset": 1} if config.cell == "gru" else {}),
+            **(ACTIVATIONS[config.activation] if config.cell == "rnn" else {}),
+        )
+        x = graph.node("Squeeze", [y, graph.constant("one", np.array([1], np.int64))])  # (T, 1 direction, B, H)
+    for name in states:
+        graph.node("Concat", final[name], f"next_{name}", axis=0)
+    return x
+
+
+def _input(graph: _Graph, network: Network, ids: str, direction: str) -> tuple[str, Array | None]:
+    """What the first layer reads (T, B, .), and its matrix if that is not its own.
+
+    One-hot input times U is a column of U. ONNX looks up rows of a table: that of the vectors themselves, or U^T, which
+    the layer then takes as it is, by the identity, whichever of the two is smaller.
+    """
+    if network.config.embedding_size:
+        table, weight = _parameter(graph, network, "embedding.weight"), None
+    else:
+        U = network.params[f"rnn.weight_ih_l0{direction}"]
+        rows, V = U.shape
+        name = f"rnn.input{direction}"
+        if rows >= V:
+            table, weight = graph.constant(name, np.eye(V, dtype=np.float32)), None
+        else:
+            table, weight = graph.constant(name, _float32(U.T)), np.eye(rows, dtype=np.float32)
+    return graph.node("Gather", [table, ids], axis=0), weight
+
+
+def _weights(graph: _Graph, network: Network, layer: str, input_weight: Array | None) -> list[str]:
+    """W, R and B of a layer, (1, GH, .), in ONNX's order of the gates."""
+    params, order = network.params, GATES[network.config.cell]
+    W = params[f"rnn.weight_ih_{layer}"] if input_weight is None else input_weight
+    biases = [_permuted(params[f"rnn.bias_{side}_{layer}"], order) for side in ("ih", "hh")]
+    arrays = {"W": _permuted(W, order), "R": _permuted(params[f"rnn.weight_hh_{layer}"], order)}
+    arrays["B"] = np.concatenate(biases)
+    return [graph.constant(f"rnn.{layer}.{letter}", _float32(array)[None]) for letter, array in arrays.items()]
+
+
+def _permuted(array: Array, order: list[int]) -> Array:
+    """The slabs of an array in another order."""
+    slabs = np.split(array, len(order))
+    return np.concatenate([slabs[place] for place in order])
+
+
+def _output(graph: _Graph, network: Network, hidden: str) -> None:
+    """The output layer, to `log_probabilities`; see `nn.outputs`."""
+    config = network.config
+    if config.output != "adaptive":
+        weight = "embedding.weight" if config.tied else "output.weight"
+        logits = graph.node(
+            "Add", [_product(graph, network, hidden, weight), _parameter(graph, network, "output.bias")]
+        )
+        graph.node("LogSoftmax", [logits], "log_probabilities", axis=-1)
+        return
+    logits = _product(graph, network, hidden, "output.head.weight")
+    head = graph.node("LogSoftmax", [graph.node("Add", [logits, _parameter(graph, network, "output.head.bias")])])
+    shortlist = config.cutoffs[0]
+    parts = [graph.node("Slice", [head, *_integers(graph, "shortlist", 0, shortlist, axis=2)])]
+    for i in range(len(config.cutoffs)):
+        entry = graph.node("Slice", [head, *_integers(graph, f"tail_{i}", shortlist + i, shortlist + i + 1, axis=2)])
+        projected = _product(graph, network, hidden, f"output.tail.{i}.0.weight")
+        within = graph.node("LogSoftmax", [_product(graph, network, projected, f"output.tail.{i}.1.weight")])
+        parts.append(graph.node("Add", [within, entry]))
+    graph.node("Concat", parts, "log_probabilities", axis=2)
+
+
+def _product(graph: _Graph, network: Network, x: str, weight: str) -> str:
+    transposed = graph.node("Transpose", [_parameter(graph, network, weight)])
+    return graph.node("MatMul", [x, transposed])
+
+
+def _parameter(graph: _Graph, network: Network, name: str) -> str:
+    return graph.constant(name, _float32(network.params[name]))
+
+
+def _integers(graph: _Graph, name: str, start: int, end: int, axis: int = 0) -> list[str]:
+    """Inputs of a Slice."""
+    values = {"start": start, "end": end, "axis": axis}
+    return [graph.constant(f"{name}_{key}", np.array([value], np.int64)) for key, value in values.items()]
+
+
+def _float32(array: Array) -> Array:
+    return np.asarray(array, np.float32)

@@ -1,0 +1,292 @@
+"""Which network named arrays are: cell, sizes, layers and output layer, found from PyTorch's names and shapes.
+
+What stands before a name is free (`module.rnn.weight_ih_l0`), and so are the names of the embedding and of the output
+layer: of two matrices, that with a bias is the output. What no name or shape tells is the basic cell's activation.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from typing import NamedTuple
+
+import numpy as np
+
+from rnnlm.errors import CheckpointError, ExchangeError
+from rnnlm.nn.cells import CELLS
+from rnnlm.nn.network import NetworkConfig
+from rnnlm.nn.numerics import Array
+from rnnlm.nn.outputs import tail_width
+
+Shape = tuple[int, ...]
+CELL_OF_GATES = {cell.gates: name for name, cell in CELLS.items()}
+LARGEST_LAYER = 1_000
+DEFAULT_DIV_VALUE = 4.0
+
+_RECURRENT = re.compile(r"(?P<prefix>(?:.*\.)?)(?P<part>(?:weight|bias)_(?:ih|hh)_l(?:0|[1-9]\d{0,3})(?:_reverse)?)")
+_ADAPTIVE = re.compile(r"(?P<prefix>.*?)(?P<part>head\.(?:weight|bias)|tail\.\d{1,3}\.[01]\.weight)")
+_PLAIN = re.compile(r"(?P<module>.+)\.(?P<part>weight|bias)")
+
+
+class Recognised(NamedTuple):
+    """A network's description and its parameters, under rnnlm's names; and what is worth telling about it."""
+
+    config: NetworkConfig
+    params: dict[str, Array]
+    notes: list[str]
+
+
+def recognise(
+    arrays: Mapping[str, Array], described: NetworkConfig | None = None, activation: str | None = None
+) -> Recognised:
+    """The network that arrays of floats are the parameters of.
+
+    Args:
+        arrays: Name -> array, from a file.
+        described: What the vocabulary file says of the network. It must be true, and tells dropout and activation.
+        activation: The basic cell's, if it is not described.
+
+    Raises:
+        ExchangeError: a name is missing or unknown, a shape does not fit the others, or not the description.
+    """
+    names = _renamed(arrays)
+    found = {name: arrays[theirs] for name, theirs in names.items()}
+    notes = [f"{theirs} is taken as {name}." for name, theirs in names.items() if _is_renamed_module(name, theirs)]
+    notes += _add_missing_biases(found)
+    tied = _untie(found, described)
+    shapes = {name: array.shape for name, array in found.items()}
+    config = replace(_config(shapes, names, described), tied=tied)
+    config = _described(config, described, activation)
+    _check_shapes(config, shapes, names)
+    if rounded := sum(array.dtype == np.float64 for array in found.values()):
+        notes.append(f"{rounded} arrays of float64 are rounded to float32.")
+    with np.errstate(over="ignore"):
+        params = {name: found[name].astype(np.float32) for name in config.shapes()}
+    for name, array in params.items():
+        if not np.isfinite(array).all():
+            raise ExchangeError(f"{names.get(name, name)} holds numbers that are too large for float32.")
+    return Recognised(config, params, notes)
+
+
+# --- names ------------------------------------------------------------------------------------------------------
+
+
+def _renamed(arrays: Mapping[str, Array]) -> dict[str, str]:
+    """rnnlm's name of every array -> its name in the file."""
+    names, rest, prefixes = {}, [], set()
+    for theirs in arrays:
+        if match := _RECURRENT.fullmatch(theirs):
+            names[f"rnn.{match['part']}"] = theirs
+            prefixes.add(match["prefix"])
+        else:
+            rest.append(theirs)
+    if len(prefixes) != 1:
+        what = f"layers under the names {', '.join(sorted(prefixes)[:4])}" if prefixes else f"only {_some(rest)}"
+        raise ExchangeError(f"Found {what}; expected those of one recurrent network: weight_ih_l0, weight_hh_l0, ...")
+    adaptive = {theirs: match for theirs in rest if (match := _ADAPTIVE.fullmatch(theirs))}
+    if any(".tail." in f".{theirs}" for theirs in adaptive):
+        if len({match["prefix"] for match in adaptive.values()}) != 1:
+            raise ExchangeError(f"Found two adaptive output layers among {_some(adaptive)}; expected one.")
+        names |= {f"output.{match['part']}": theirs for theirs, match in adaptive.items()}
+        rest = [theirs for theirs in rest if theirs not in adaptive]
+        return names | _modules(rest, {"embedding"})
+    return names | _modules(rest, {"embedding", "output"})
+
+
+def _modules(rest: list[str], wanted: set[str]) -> dict[str, str]:
+    """The same for embedding and output layer: the output is what has a bias."""
+    matches = [(theirs, _PLAIN.fullmatch(theirs)) for theirs in rest]
+    with_bias = {match["module"] for _, match in matches if match and match["part"] == "bias"}
+    without = {match["module"] for _, match in matches if match} - with_bias
+    unknown = [theirs for theirs, match in matches if not match]
+    if "output" in wanted and not with_bias and not unknown:
+        raise ExchangeError(
+            f"Found {_some(rest)} beside the recurrent layers, and no bias; expected output.bias, which tells the "
+            "output layer from the embedding. Add one of zeros."
+        )
+    if unknown or len(with_bias) > ("output" in wanted) or len(without) > 1:
+        raise ExchangeError(
+            f"Found {_some(unknown or rest)} beside the recurrent layers; expected "
+            f"{' and '.join(f'one {module} layer' for module in sorted(wanted))}. A model for rnnlm has one embedding "
+            "without a bias at most, and one output layer with a bias or an adaptive softmax."
+        )
+    ours = dict.fromkeys(with_bias, "output") | dict.fromkeys(without, "embedding")
+    return {f"{ours[match['module']]}.{match['part']}": theirs for theirs, match in matches if match}
+
+
+def _some(names: object) -> str:
+    listed = sorted(names)  # type: ignore[call-overload]
+    shown = [name if len(name) <= 60 else f"{name[:57]}..." for name in listed[:4]]
+    return ", ".join(shown) + (f" and {len(listed) - 4} more" if len(listed) > 4 else "") or "nothing"
+
+
+def _is_renamed_module(name: str, theirs: str) -> bool:
+    return name in ("embedding.weight", "output.weight") and name != theirs
+
+
+def _add_missing_biases(found: dict[str, Array]) -> list[str]:
+    """Zeros for biases that a PyTorch module can do without, which is the same network."""
+    recurrent = [name for name in found if name.startswith("rnn.weight_")]
+    absent: dict[str, Array] = {}
+    if not any(name.startswith("rnn.bias_") for name in found):
+        absent |= {name.replace("weight", "bias"): np.zeros(_rows(found[name]), np.float32) for name in recurrent}
+    if "output.head.weight" in found and "output.head.bias" not in found:
+        absent["output.head.bias"] = np.zeros(_rows(found["output.head.weight"]), np.float32)
+    found |= absent
+    return ["Biases that the file does not have are zero."] if absent else []
+
+
+def _rows(array: Array) -> int:
+    return len(array) if array.ndim else 0
+
+
+def _untie(found: dict[str, Array], described: NetworkConfig | None) -> bool:
+    """Whether the output's matrix is the embedding; if it is there under both names, one of them is removed."""
+    if "embedding.weight" not in found or "output.bias" not in found:
+        return False
+    if "output.weight" not in found:
+        return True
+    embedding, output = found["embedding.weight"], found["output.weight"]
+    equal = embedding.dtype == output.dtype and embedding.shape == output.shape and np.array_equal(embedding, output)
+    if not equal or any("_reverse" in name for name in found) or (described is not None and not described.tied):
+        return False
+    del found["output.weight"]
+    return True
+
+
+# --- sizes ------------------------------------------------------------------------------------------------------
+
+
+def _config(shapes: Mapping[str, Shape], names: Mapping[str, str], described: NetworkConfig | None) -> NetworkConfig:
+    """What names and shapes tell of a network."""
+    for name, shape in shapes.items():
+        axes = 1 if "bias" in name else 2
+        if len(shape) != axes or not all(shape):
+            raise ExchangeError(
+                f"{names.get(name, name)} has the shape {shape}; expected {axes} "
+                f"ax{'i' if axes == 1 else 'e'}s, none of them empty."
+            )
+    width, cell = _cell(shapes, names)
+    layers = 1 + max(int(name.partition("_l")[2].removesuffix("_reverse")) for name in shapes if name.startswith("rnn"))
+    if layers > LARGEST_LAYER:
+        raise ExchangeError(f"Found layer {layers - 1:,}; a network has at most {LARGEST_LAYER:,} layers.")
+    bidirectional = any(name.endswith("_reverse") for name in shapes)
+    if bidirectional and layers > 1 and shapes.get("rnn.weight_ih_l1", ())[-1:] == (2 * width,):
+        raise ExchangeError(
+            "Found a bidirectional network whose second layer reads both directions of the first, as in PyTorch; there "
+            "it sees the word to be predicted. Expected two separate stacks of layers: rnn.weight_ih_l1 of shape "
+            f"({shapes['rnn.weight_ih_l1'][0]}, {width}). Use a network of one layer or of one direction."
+        )
+    if "embedding.weight" in shapes:
+        vocabulary_size, embedding_size = shapes["embedding.weight"]
+    else:
+        vocabulary_size, embedding_size = _shape(shapes, "rnn.weight_ih_l0")[1], 0
+    config = NetworkConfig(
+        vocabulary_size=vocabulary_size,
+        cell=cell,
+        hidden_size=width,
+        num_layers=layers,
+        embedding_size=embedding_size,
+        bidirectional=bidirectional,
+    )
+    if "output.head.weight" not in shapes:
+        return config
+    cutoffs, div_value = _clusters(shapes, width * len(config.directions), described)
+    return replace(config, output="adaptive", cutoffs=cutoffs, div_value=div_value)
+
+
+def _shape(shapes: Mapping[str, Shape], name: str) -> Shape:
+    if name not in shapes:
+        raise ExchangeError(f"Found no {name}; a network with {_some(shapes)} needs it.")
+    return shapes[name]
+
+
+def _cell(shapes: Mapping[str, Shape], names: Mapping[str, str]) -> tuple[int, str]:
+    """Hidden size and cell: weight_hh has H columns and as many times H rows as the cell has gates."""
+    rows, H = _shape(shapes, "rnn.weight_hh_l0")
+    if rows % H or rows // H not in CELL_OF_GATES:
+        possible = ", ".join(f"{(gates * H, H)} for {name}" for gates, name in sorted(CELL_OF_GATES.items()))
+        raise ExchangeError(f"{names['rnn.weight_hh_l0']} has the shape {(rows, H)}; expected {possible}.")
+    return H, CELL_OF_GATES[rows // H]
+
+
+def _clusters(shapes: Mapping[str, Shape], H: int, described: NetworkConfig | None) -> tuple[tuple[int, ...], float]:
+    """Cutoffs and div_value of an adaptive softmax."""
+    _shape(shapes, "output.tail.0.1.weight")
+    tails = 1
+    while f"output.tail.{tails}.1.weight" in shapes:
+        tails += 1
+    edge = _shape(shapes, "output.head.weight")[0] - tails
+    cutoffs, widths = [], []
+    for i in range(tails):
+        rows, width = shapes[f"output.tail.{i}.1.weight"]
+        cutoffs.append(edge)
+        widths.append(width)
+        edge += rows
+    likely = [] if described is None else [described.div_value]
+    return tuple(cutoffs), _div_value(H, widths, [*likely, DEFAULT_DIV_VALUE])
+
+
+def _div_value(H: int, widths: list[int], likely: list[float]) -> float:
+    """A number with which every tail has its width: H // d^k = w wherever (H / (w + 1))^(1/k) < d <= (H / w)^(1/k)."""
+    low = max((H / (w + 1)) ** (1 / k) for k, w in enumerate(widths, 1))
+    high = min((H / w) ** (1 / k) for k, w in enumerate(widths, 1))
+    for candidate in (*likely, float(int(high)), high, (low + high) / 2):
+        if candidate >= 1 and [tail_width(H, candidate, i) for i in range(len(widths))] == widths:
+            return candidate
+    raise ExchangeError(
+        f"The tails of the adaptive softmax have the widths {widths}; expected {H} divided by d, d^2, ... and rounded "
+        "down, for some d of at least 1."
+    )
+
+
+def _described(config: NetworkConfig, described: NetworkConfig | None, activation: str | None) -> NetworkConfig:
+    """The found network with what only a description tells, which must be right in all else."""
+    if described is not None:
+        config = replace(config, dropout=described.dropout)
+        if config.cell != "rnn":
+            config = replace(config, activation=described.activation)
+        elif activation not in (None, described.activation):
+            raise ExchangeError(
+                f"--activation {activation} contradicts the vocabulary file, which says {described.activation}. Leave "
+                "it out."
+            )
+        activation = described.activation
+        found = asdict(config) | {"activation": activation}
+        for field, said in asdict(described).items():
+            if found[field] != said:
+                raise ExchangeError(
+                    f"The weights are of a network with {field} {found[field]}, the vocabulary file is of one with "
+                    f"{said}. Give the file that was written with the weights."
+                )
+    if config.cell == "rnn":
+        if activation is None:
+            raise ExchangeError(
+                "The weights are of a basic recurrent network, and nothing says which activation it has. Say "
+                "--activation tanh (PyTorch's own), relu, sigmoid or identity."
+            )
+        config = replace(config, activation=activation)
+    elif activation is not None and described is None:
+        raise ExchangeError(f"--activation is for the basic cell; the weights are of the cell {config.cell}.")
+    try:
+        return NetworkConfig.from_header(config.to_header())
+    except CheckpointError:
+        raise ExchangeError(
+            f"No network has the sizes that the weights have: {config.vocabulary_size} tokens, hidden size "
+            f"{config.hidden_size}, {config.num_layers} layers, embedding {config.embedding_size}, cutoffs "
+            f"{list(config.cutoffs)}{', tied' if config.tied else ''}."
+        ) from None
+
+
+def _check_shapes(config: NetworkConfig, shapes: Mapping[str, Shape], names: Mapping[str, str]) -> None:
+    """Every parameter is there, nothing else is, and all shapes are right."""
+    what = f"network of the cell {config.cell}, {config.num_layers} x {config.hidden_size}"
+    for name, expected in config.shapes().items():
+        if name not in shapes:
+            raise ExchangeError(f"Found no {name}; expected one of shape {expected}, since the others are of a {what}.")
+        if shapes[name] != expected:
+            raise ExchangeError(
+                f"{names.get(name, name)} has the shape {shapes[name]}; expected {expected}, since the others are of a "
+                f"{what}, with {config.vocabulary_size} tokens."
+            )
+    if extra := shapes.keys() - config.shapes().keys():
+        raise ExchangeError(f"Found {_some([names.get(name, name) for name in extra])}, which a {what} does not have.")

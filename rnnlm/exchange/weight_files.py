@@ -1,0 +1,182 @@
+"""Files of named arrays: PyTorch's state_dicts and safetensors.
+
+A file to import may come from a stranger. No code in it is run (`weights_only=True`; safetensors can hold none), and
+what it claims to hold is compared with its size.
+"""
+
+import io
+import os
+import warnings
+import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from rnnlm.errors import ExchangeError, shown
+from rnnlm.exchange.packages import load_package
+from rnnlm.nn.network import Network
+from rnnlm.nn.numerics import Array
+
+# Where programs that save more than the state_dict put it.
+STATE_DICT_KEYS = ("state_dict", "model_state_dict", "model")
+MAX_ARRAYS = 10_000
+LONGEST_NAME = 200
+_ZIP_MAGIC = b"PK\x03\x04"
+_NUMPY_NAME = b"header.npy"
+_FLOATS = {"F16", "F32", "F64"}
+
+
+class Weights(NamedTuple):
+    """Named arrays of floats as they stand in a file, and the sort of file."""
+
+    kind: str  # "torch" or "safetensors"
+    arrays: dict[str, Array]
+
+
+def encode_torch(network: Network) -> bytes:
+    """A state_dict; a tied matrix stands there under both of its names, as in a PyTorch module, and once in memory."""
+    torch = load_package("torch")
+    tensors = {name: torch.from_numpy(array) for name, array in _arrays(network)}
+    if network.config.tied:
+        tensors["output.weight"] = tensors["embedding.weight"]
+    buffer = io.BytesIO()
+    torch.save(tensors, buffer)
+    return buffer.getvalue()
+
+
+def encode_safetensors(network: Network) -> bytes:
+    """The parameters; a tied matrix is there once, as `embedding.weight`."""
+    encoded: bytes = load_package("safetensors.numpy").save(dict(_arrays(network)), metadata={"format": "pt"})
+    return encoded
+
+
+def _arrays(network: Network) -> Iterator[tuple[str, Array]]:
+    for name, array in network.params.items():
+        yield name, np.array(array, order="C")  # one-hot input weights are kept column by column
+
+
+def read(path: str | os.PathLike[str]) -> Weights:
+    """The arrays of a file, recognised by its first bytes.
+
+    Raises:
+        ExchangeError: it is missing, foreign, damaged, holds something else than arrays of floats, or claims more than
+            it has bytes; or the package that reads it is not installed.
+    """
+    path = Path(path)
+    try:
+        if not path.is_file():
+            raise ExchangeError(f"{path} is not there, or is no file; expected a PyTorch state_dict or safetensors.")
+        size = path.stat().st_size
+        with open(path, "rb") as file:
+            start = file.read(64)
+    except OSError as error:
+        raise ExchangeError(f"{path} can not be read: {error.strerror or error}.") from None
+    if start.startswith(_ZIP_MAGIC) and _NUMPY_NAME in start:
+        raise ExchangeError(f"{path} is a checkpoint of rnnlm already; use it with -m {path}.")
+    try:
+        if start.startswith(_ZIP_MAGIC):
+            _check_archive(path, size)
+            weights = Weights("torch", _read_torch(path, size))
+        elif start[8:9] == b"{":
+            weights = Weights("safetensors", _read_safetensors(path))
+        else:
+            raise ExchangeError("it begins like neither. For PyTorch use torch.save(model.state_dict(), FILE)")
+        _check(weights.arrays)
+    except ExchangeError as error:
+        if "pip install" in str(error):
+            raise
+        reason = str(error).rstrip(".")
+        raise ExchangeError(f"{path} is not a PyTorch state_dict or a safetensors file: {reason}.") from None
+    return weights
+
+
+def _check(arrays: Mapping[str, Array]) -> None:
+    """Names that can be shown, numbers that can be computed with."""
+    for name, array in arrays.items():
+        if not name.isprintable() or len(name) > LONGEST_NAME:
+            raise ExchangeError(f"{shown(name)} can not be the name of a parameter")
+        if not np.isfinite(array).all():
+            raise ExchangeError(f"{name} holds values that are not finite; no model has such weights")
+
+
+def _check_archive(path: Path, size: int) -> None:
+    """Refuse an archive whose members are packed or claim more bytes than it has: PyTorch writes none."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+    except Exception as error:  # zipfile has many ways to say that it is damaged
+        raise ExchangeError(f"it is damaged ({_reason(error)})") from None
+    stored = all(member.compress_type == zipfile.ZIP_STORED for member in members)
+    claimed = sum(member.file_size for member in members)
+    if not stored or claimed > size:
+        raise ExchangeError(f"its members are packed, or claim {claimed:,} bytes where the file has {size:,}")
+
+
+def _read_torch(path: Path, size: int) -> dict[str, Array]:
+    torch = load_package("torch")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            # Mapped, no tensor can reach beyond the file; reading into memory, older versions of PyTorch did not
+            # compare what a tensor claims with what is there.
+            loaded = torch.load(str(path), map_location="cpu", weights_only=True, mmap=True)
+    except Exception as error:  # what unpickling raises on bytes that nobody meant has no end
+        raise ExchangeError(
+            f"it is damaged, or holds more than tensors, which is not loaded ({type(error).__name__}: "
+            f"{_reason(error)}). Save model.state_dict(), not the model"
+        ) from None
+    tensors = _state_dict(loaded, torch.Tensor)
+    for name, tensor in tensors.items():
+        wanted = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+        if tensor.layout != torch.strided or tensor.device.type != "cpu" or tensor.dtype not in wanted:
+            raise ExchangeError(f"{shown(name)} is a tensor of {tensor.dtype}, {tensor.layout}; expected plain floats")
+    # A view can claim any size. Twice the file is allowed for, since a tied matrix has two names.
+    claimed = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
+    if claimed > 2 * size:
+        raise ExchangeError(f"its tensors claim {claimed:,} bytes where the file has {size:,}")
+    return {
+        name: np.array((tensor.float() if tensor.dtype == torch.bfloat16 else tensor).detach().numpy())
+        for name, tensor in tensors.items()
+    }
+
+
+def _state_dict(loaded: Any, tensor_type: type) -> dict[str, Any]:
+    """Names and tensors of what was loaded, or of its part that is a state_dict."""
+    inner = [loaded.get(key) for key in STATE_DICT_KEYS] if isinstance(loaded, dict) else []
+    for found in (loaded, *inner):
+        if isinstance(found, dict) and 0 < len(found) < MAX_ARRAYS:
+            names = all(isinstance(name, str) for name in found)
+            if names and all(isinstance(tensor, tensor_type) for tensor in found.values()):
+                return dict(found)
+    raise ExchangeError(
+        f"it holds a {type(loaded).__name__}, expected names and tensors. Use torch.save(model.state_dict(), FILE)"
+    )
+
+
+def _read_safetensors(path: Path) -> dict[str, Array]:
+    safe_open = load_package("safetensors").safe_open
+    try:
+        # It has compared the sizes in the header with each other and with that of the file before it gives out arrays.
+        with safe_open(path, framework="numpy") as file:
+            names = list(file.keys())
+            for name in names[:MAX_ARRAYS]:
+                kind = file.get_slice(name).get_dtype()
+                if kind not in _FLOATS:
+                    raise ExchangeError(
+                        f"{shown(name)} is of the type {kind}; expected one of {', '.join(sorted(_FLOATS))}"
+                    )
+            if not 0 < len(names) < MAX_ARRAYS:
+                raise ExchangeError(f"it has {len(names):,} arrays; expected 1 to {MAX_ARRAYS - 1:,}")
+            return {name: np.array(file.get_tensor(name)) for name in names}
+    except ExchangeError:
+        raise
+    except Exception as error:  # SafetensorError, and what the conversion to arrays may raise
+        raise ExchangeError(f"it is damaged ({_reason(error)})") from None
+
+
+def _reason(error: Exception) -> str:
+    """The beginning of what another package says, which may quote the file, on one line."""
+    said = " ".join(str(error).split())[:120]
+    return "".join(character if character.isprintable() else "?" for character in said)

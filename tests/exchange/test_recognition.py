@@ -1,0 +1,185 @@
+import re
+
+import numpy as np
+import pytest
+
+from rnnlm.errors import ExchangeError
+from rnnlm.exchange.recognition import recognise
+from rnnlm.nn.outputs import tail_width
+
+
+def arrays_of(network, rename=lambda name: name):
+    return {rename(name): np.array(array) for name, array in network.params.items()}
+
+
+def test_every_network_is_recognised_by_its_names_and_shapes(network):
+    config = network.config
+    told = config.activation if config.cell == "rnn" else None
+    found = recognise(arrays_of(network), activation=told)
+    expected = {**config.to_header(), "dropout": 0.0, "activation": told or "tanh"}
+    expected["div_value"] = found.config.div_value  # any with which the tails have their widths
+    assert found.config.to_header() == expected
+    assert found.config.shapes() == config.shapes()
+    assert found.notes == []
+    for name, array in network.params.items():
+        np.testing.assert_array_equal(found.params[name], array)
+
+
+def test_a_description_tells_the_rest(network):
+    found = recognise(arrays_of(network), network.config)
+    assert found.config == network.config
+
+
+@pytest.mark.parametrize(
+    "rename",
+    [
+        lambda name: f"module.{name}",
+        lambda name: name.replace("embedding", "encoder").replace("output", "decoder").replace("rnn", "lstm"),
+        lambda name: name.replace("rnn.", "").replace("embedding", "transformer.wte").replace("output.", "lm_head."),
+    ],
+)
+@pytest.mark.parametrize("options", [{}, {"num_layers": 2}, {"output": "adaptive", "cutoffs": (7,)}])
+def test_other_programs_name_things_otherwise(rename, options, make_network):
+    network = make_network(**options)
+    found = recognise(arrays_of(network, rename))
+    assert found.config.shapes() == network.config.shapes()
+    for name, array in network.params.items():
+        np.testing.assert_array_equal(found.params[name], array)
+
+
+def test_what_was_renamed_is_told(make_network):
+    found = recognise(arrays_of(make_network(), lambda name: name.replace("output", "decoder")))
+    assert found.notes == ["decoder.weight is taken as output.weight."]
+
+
+def test_a_matrix_that_is_there_twice_is_tied_and_two_matrices_are_not(make_network):
+    network = make_network(embedding_size=6, tied=True)
+    arrays = arrays_of(network)
+    twice = {**arrays, "output.weight": arrays["embedding.weight"].copy()}
+    assert recognise(twice).config.tied
+    twice["output.weight"][3, 3] += 1
+    assert not recognise(twice).config.tied
+
+
+def test_biases_that_pytorch_leaves_out_are_zero(make_network):
+    network = make_network(output="adaptive", cutoffs=(7,))
+    arrays = arrays_of(network)
+    without = {name: array for name, array in arrays.items() if "bias" not in name}
+    found = recognise(without)
+    assert found.notes == ["Biases that the file does not have are zero."]
+    assert found.config.shapes() == network.config.shapes()
+    assert not any(found.params[name].any() for name in arrays.keys() - without.keys())
+
+
+@pytest.mark.parametrize("H", [8, 100, 512, 1000])
+@pytest.mark.parametrize("div_value", [1.0, 1.5, 2.0, 3.7, 4.0, 7.0])
+def test_some_div_value_with_the_right_widths_is_found(H, div_value, make_network):
+    cutoffs = tuple(c for i, c in enumerate((5, 9, 14)) if tail_width(H, div_value, i))
+    network = make_network(output="adaptive", cutoffs=cutoffs, div_value=div_value, hidden_size=H)
+    assert recognise(arrays_of(network)).config.shapes() == network.config.shapes()
+
+
+def test_larger_floats_are_rounded_and_must_fit(make_network):
+    arrays = {name: array.astype(np.float64) for name, array in arrays_of(make_network()).items()}
+    found = recognise(arrays)
+    assert "7 arrays of float64 are rounded" in found.notes[0]
+    assert all(array.dtype == np.float32 for array in found.params.values())
+    arrays["output.bias"][2] = 1e300
+    with pytest.raises(ExchangeError, match=r"output\.bias holds numbers that are too large"):
+        recognise(arrays)
+
+
+def without(*names):
+    return lambda arrays: [arrays.pop(name) for name in names]
+
+
+def added(**shapes):
+    return lambda arrays: arrays.update({n.replace("__", "."): np.zeros(s, np.float32) for n, s in shapes.items()})
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda arrays: arrays.clear(), "Found only nothing; expected those of one recurrent network"),
+        (added(rnn__weight_hh_l0=(13, 6)), "rnn.weight_hh_l0 has the shape (13, 6); expected (6, 6) for rnn, (18, 6)"),
+        (added(rnn__weight_hh_l0=(12, 6)), "(24, 6) for lstm"),
+        (added(rnn__weight_hh_l0=(18, 6)), "rnn.weight_ih_l0 has the shape (24, 5); expected (18, 5)"),
+        (added(rnn__weight_hh_l0=(24,)), "rnn.weight_hh_l0 has the shape (24,); expected 2 axes"),
+        (added(rnn__bias_hh_l0=(24, 1)), "rnn.bias_hh_l0 has the shape (24, 1); expected 1 axis"),
+        (added(rnn__bias_hh_l0=(23,)), "rnn.bias_hh_l0 has the shape (23,); expected (24,)"),
+        (added(output__bias=(22,)), "output.bias has the shape (22,); expected (23,)"),
+        (added(output__weight=(23, 7)), "output.weight has the shape (23, 7); expected (23, 6)"),
+        (added(embedding__weight=(0, 5)), "embedding.weight has the shape (0, 5); expected 2 axes, none of them empty"),
+        (added(embedding__weight=(22, 5)), "has the shape (23, 6); expected (22, 6)"),
+        (added(rnn__weight_ih_l0=(24, 9)), "rnn.weight_ih_l0 has the shape (24, 9); expected (24, 5)"),
+        (without("rnn.weight_ih_l0"), "Found no rnn.weight_ih_l0"),
+        (without("rnn.weight_hh_l0"), "Found no rnn.weight_hh_l0"),
+        (without("rnn.bias_ih_l0"), "Found no rnn.bias_ih_l0; expected one of shape (24,)"),
+        (without("output.weight"), "embedding"),
+        (without("output.bias"), "no bias; expected output.bias"),
+        (without("output.bias", "output.weight"), "expected output.bias"),
+        (without("embedding.weight"), "(23, 6); expected (5, 6)"),
+        (added(rnn__weight_ih_l2=(24, 6)), "Found no rnn.weight_ih_l1"),
+        (added(rnn__weight_ih_l9999=(24, 6)), "at most 1,000 layers"),
+        (added(rnn__weight_hr_l0=(6, 3)), "rnn.weight_hr_l0 beside the recurrent layers"),
+        (added(rnn__weight_ih_l0_reverse=(24, 5)), "Found no rnn.weight_hh_l0_reverse"),
+        (added(other__weight_hh_l0=(24, 6)), "layers under the names other., rnn."),
+        (added(linear__weight=(3, 3), linear__bias=(3,)), "expected one embedding layer and one output layer"),
+        (added(position__weight=(3, 3)), "one embedding"),
+        (added(mask=(3,)), "Found mask beside the recurrent layers"),
+        (added(output__tail__0__1__weight=(3, 3)), "output"),
+    ],
+)  # fmt: skip
+def test_what_does_not_fit_is_named_with_what_was_found_and_expected(change, words, make_network):
+    arrays = arrays_of(make_network())
+    change(arrays)
+    with pytest.raises(ExchangeError, match=re.escape(words)) as caught:
+        recognise(arrays)
+    assert len(str(caught.value)) < 500
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (added(output__tail__0__0__weight=(5, 6)), "output.tail.0.0.weight has the shape (5, 6); expected (3, 6)"),
+        (added(output__tail__1__1__weight=(10, 6)), "the widths [3, 6]"),
+        (added(output__tail__0__1__weight=(9, 3)), "(10, 1); expected (7, 1)"),
+        (without("output.tail.0.1.weight"), "output"),
+        (without("output.head.weight"), "Found"),
+        (without("output.tail.1.0.weight"), "Found no output.tail.1.0.weight"),
+    ],
+)
+def test_an_adaptive_layer_that_does_not_fit_is_named(change, words, make_network):
+    arrays = arrays_of(make_network(output="adaptive", cutoffs=(7, 13), div_value=2.0))
+    change(arrays)
+    with pytest.raises(ExchangeError, match=re.escape(words)):
+        recognise(arrays)
+
+
+def test_layers_that_read_both_directions_are_refused(make_network):
+    arrays = arrays_of(make_network(bidirectional=True, num_layers=2))
+    for direction in ("", "_reverse"):
+        arrays[f"rnn.weight_ih_l1{direction}"] = np.zeros((24, 12), np.float32)
+    with pytest.raises(ExchangeError, match=r"sees the word to be predicted.*\(24, 6\)"):
+        recognise(arrays)
+
+
+def test_an_activation_has_to_be_said_once(make_network):
+    rnn, lstm = make_network(cell="rnn", activation="relu"), make_network()
+    with pytest.raises(ExchangeError, match="--activation tanh"):
+        recognise(arrays_of(rnn))
+    assert recognise(arrays_of(rnn), activation="relu").config.activation == "relu"
+    assert recognise(arrays_of(rnn), rnn.config, "relu").config.activation == "relu"
+    with pytest.raises(ExchangeError, match="contradicts the vocabulary file, which says relu"):
+        recognise(arrays_of(rnn), rnn.config, "tanh")
+    with pytest.raises(ExchangeError, match="is for the basic cell"):
+        recognise(arrays_of(lstm), activation="tanh")
+
+
+@pytest.mark.parametrize(
+    ("options", "field"),
+    [({"cell": "gru"}, "cell"), ({"hidden_size": 7}, "hidden_size"), ({"num_layers": 2}, "num_layers")],
+)
+def test_a_description_of_another_network_is_refused(options, field, make_network):
+    with pytest.raises(ExchangeError, match=f"with {field} .* the vocabulary file is of one with"):
+        recognise(arrays_of(make_network(**options)), make_network().config)

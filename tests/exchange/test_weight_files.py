@@ -1,0 +1,203 @@
+import io
+import pickle
+import random
+import struct
+import zipfile
+from collections import OrderedDict
+
+import numpy as np
+import pytest
+
+from rnnlm.errors import ExchangeError
+from rnnlm.exchange import packages, weight_files
+from rnnlm.exchange.weight_files import encode_safetensors, encode_torch, read
+
+torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+safetensors = pytest.importorskip("safetensors", reason="safetensors is not installed")
+ENCODERS = {"torch": encode_torch, "safetensors": encode_safetensors}
+
+
+@pytest.fixture
+def reading(tmp_path):
+    """What is read from a file with some content."""
+
+    def of(content):
+        path = tmp_path / "weights"
+        path.write_bytes(content)
+        return read(path)
+
+    return of
+
+
+def saved(value):
+    buffer = io.BytesIO()
+    torch.save(value, buffer)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("kind", ENCODERS)
+def test_arrays_come_back_bit_for_bit(kind, network, reading):
+    found = reading(ENCODERS[kind](network))
+    assert found.kind == kind
+    arrays = dict(found.arrays)
+    if network.config.tied and kind == "torch":
+        np.testing.assert_array_equal(arrays.pop("output.weight"), arrays["embedding.weight"])
+    assert arrays.keys() == network.params.keys()
+    for name, array in arrays.items():
+        assert array.dtype == np.float32
+        assert array.tobytes("C") == network.params[name].tobytes("C"), name
+
+
+def test_a_tied_matrix_is_in_a_file_once(make_network):
+    untied, tied = (make_network(embedding_size=6, vocabulary_size=5000, tied=tied) for tied in (False, True))
+    for encode in ENCODERS.values():
+        assert len(encode(tied)) < 0.6 * len(encode(untied))
+
+
+def test_other_programs_read_what_is_written(make_network, tmp_path):
+    network = make_network(embedding_size=0)
+    (tmp_path / "m.pt").write_bytes(encode_torch(network))
+    (tmp_path / "m.safetensors").write_bytes(encode_safetensors(network))
+    theirs = torch.load(tmp_path / "m.pt", weights_only=True)
+    others = pytest.importorskip("safetensors.torch").load_file(tmp_path / "m.safetensors")
+    for name, array in network.params.items():
+        np.testing.assert_array_equal(theirs[name].numpy(), array)
+        np.testing.assert_array_equal(others[name].numpy(), array)
+
+
+@pytest.mark.parametrize("key", ["state_dict", "model_state_dict", "model"])
+def test_a_state_dict_is_found_in_what_else_a_program_saved(key, reading):
+    found = reading(saved({"epoch": 3, key: OrderedDict(a=torch.ones(2)), "optimizer": {"lr": 1.0}}))
+    assert list(found.arrays) == ["a"]
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_other_floats_are_read(dtype, reading):
+    parameter = torch.nn.Parameter(torch.tensor([[0.5, -2.0]], dtype=dtype))
+    np.testing.assert_array_equal(reading(saved({"a": parameter})).arrays["a"], [[0.5, -2.0]])
+
+
+class Evil:
+    def __reduce__(self):
+        return (open, ("executed", "w"))
+
+
+def zipped(content, compression):
+    """The same archive with its members packed in another way."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(content)) as old, zipfile.ZipFile(buffer, "w", compression) as new:
+        for info in old.infolist():
+            new.writestr(info.filename, old.read(info))
+    return buffer.getvalue()
+
+
+def header(text, data=b""):
+    return struct.pack("<Q", len(text)) + text.encode() + data
+
+
+def shortened(content, member, size):
+    """A PyTorch archive with less in a member than its tensors claim."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(content)) as old, zipfile.ZipFile(buffer, "w") as new:
+        for info in old.infolist():
+            new.writestr(info.filename, old.read(info)[: size if info.filename.endswith(member) else None])
+    return buffer.getvalue()
+
+
+HOSTILE = {
+    "less than claimed": (shortened(saved({"a": torch.ones(4000), "b": torch.ones(9)}), "data/0", 16), "damaged"),
+    "escapes": (saved({"\x1b[2J": torch.ones(2)}), "can not be the name"),
+    "long name": (saved({"a" * 10_000: torch.ones(2)}), "can not be the name"),
+    "empty": (b"", "begins like neither"),
+    "text": (b"some words, quite a few of them\n", "begins like neither"),
+    "bare pickle": (pickle.dumps({"a": 1}), "begins like neither"),
+    "code": (saved({"a": Evil()}), "more than tensors"),
+    "module": (saved(torch.nn.Linear(2, 2)), "state_dict"),
+    "number": (saved(5), "holds a int"),
+    "no tensors": (saved({"a": 5}), "holds a dict"),
+    "nothing": (saved({}), "holds a dict"),
+    "numbers as names": (saved({1: torch.ones(2)}), "holds a dict"),
+    "whole numbers": (saved({"a": torch.ones(2, dtype=torch.int64)}), "'a' is a tensor of torch.int64"),
+    "complex": (saved({"a": torch.ones(2, dtype=torch.complex64)}), "complex64"),
+    "sparse": (saved({"a": torch.eye(3).to_sparse()}), "sparse|more than tensors"),
+    "meta": (saved({"a": torch.ones(2, device="meta")}), "plain floats"),
+    "view": (saved({"a": torch.zeros(1).expand(100_000, 100_000)}), "claim 40,000,000,000 bytes"),
+    "nan": (saved({"a": torch.tensor([float("nan")])}), "a holds values that are not finite"),
+    "cut": (saved({"a": torch.ones(1000)})[:2000], "damaged"),
+    "packed": (zipped(saved({"a": torch.zeros(100_000)}), zipfile.ZIP_DEFLATED), "packed"),
+    "no archive": (b"PK\x03\x04" + bytes(200), "damaged"),
+    "an archive of something": (zipped(zipped(b"PK\x05\x06" + bytes(18), 0), 0), "begins like neither|damaged"),
+    "safetensors cut": (header('{"a":{"dtype":"F32","shape":[4],"data_offsets":[0,16]}}', bytes(8)), "damaged"),
+    "safetensors long": (header('{"a":{"dtype":"F32","shape":[4],"data_offsets":[0,16]}}', bytes(32)), "damaged"),
+    "safetensors lie": (header('{"a":{"dtype":"F32","shape":[99999999],"data_offsets":[0,16]}}', bytes(16)), "damaged"),
+    "safetensors overlap": (
+        header(
+            '{"a":{"dtype":"F32","shape":[4],"data_offsets":[0,16]},"b":{"dtype":"F32","shape":[4],"data_offsets":[0,16]}}',
+            bytes(16),
+        ),
+        "damaged",
+    ),
+    "safetensors header": (struct.pack("<Q", 1 << 62) + b'{"a"', "damaged"),
+    "safetensors int": (header('{"a":{"dtype":"I32","shape":[4],"data_offsets":[0,16]}}', bytes(16)), "type I32"),
+    "safetensors empty": (header("{}"), "0 arrays"),
+    "safetensors inf": (
+        header('{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}', struct.pack("<f", float("inf"))),
+        "not finite",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_or_foreign_file_is_refused_in_a_sentence(name, reading, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    content, words = HOSTILE[name]
+    with pytest.raises(ExchangeError, match=words) as caught:
+        reading(content)
+    assert len(str(caught.value)) < 600
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "executed").exists()
+
+
+@pytest.mark.parametrize("kind", ENCODERS)
+def test_damaged_bytes_raise_nothing_but_our_error(kind, make_network, reading):
+    content, rng = ENCODERS[kind](make_network(hidden_size=3)), random.Random(1)
+    for _ in range(150):
+        damaged = bytearray(content)
+        for _ in range(rng.choice([1, 1, 4])):
+            damaged[rng.randrange(len(damaged))] = rng.randrange(256)
+        try:
+            found = reading(bytes(damaged[: rng.choice([len(damaged), rng.randrange(len(damaged))])]))
+        except ExchangeError:
+            continue
+        assert sum(array.nbytes for array in found.arrays.values()) <= 2 * len(content)
+
+
+def test_a_checkpoint_of_rnnlm_is_no_file_to_import(make_network, model_of, tmp_path):
+    model_of(make_network()).save(tmp_path / "m.npz")
+    with pytest.raises(ExchangeError, match="checkpoint of rnnlm already"):
+        read(tmp_path / "m.npz")
+
+
+def test_what_is_no_file_is_refused(tmp_path):
+    for path in (tmp_path / "none.pt", tmp_path):
+        with pytest.raises(ExchangeError, match="no file"):
+            read(path)
+
+
+@pytest.mark.parametrize(("package", "extra"), packages.EXTRAS.items())
+def test_a_missing_package_is_named_with_the_remedy(package, extra, make_network, monkeypatch):
+    from rnnlm.exchange.onnx_graph import encode_onnx
+
+    encode = {"torch": encode_torch, "safetensors": encode_safetensors, "onnx": encode_onnx}[package]
+    for module in (package, f"{package}.numpy"):
+        monkeypatch.setitem(__import__("sys").modules, module, None)
+    with pytest.raises(ExchangeError, match=rf"the package {package}.*pip install 'rnnlm-cli\[{extra}\]'"):
+        encode(make_network())
+
+
+def test_a_missing_package_is_no_fault_of_the_file(tmp_path, make_network, monkeypatch):
+    path = tmp_path / "m.safetensors"
+    path.write_bytes(encode_safetensors(make_network()))
+    monkeypatch.setitem(__import__("sys").modules, "safetensors", None)
+    with pytest.raises(ExchangeError, match="This needs the package safetensors"):
+        weight_files.read(path)
