@@ -48,6 +48,10 @@ class TrainingError(RnnlmError):
     """Training can not start or can not go on."""
 
 
+class WorkerLostError(TrainingError):
+    """A process that trained together with this one is gone."""
+
+
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = 60
 _SHORT.maxlevel = 3

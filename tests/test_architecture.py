@@ -37,6 +37,11 @@ SIDEWAYS = {("playground", "language_model")}  # the server serves a LanguageMod
 LAZY = {
     "jieba", "rjieba", "torch", "matplotlib", "starlette", "uvicorn", "onnx", "safetensors", "tqdm",
 }  # fmt: skip
+# What is about PyTorch alone: it may import torch at its top, and is itself imported where it is asked for.
+ABOUT_TORCH = {
+    f"rnnlm.training.{name}"
+    for name in ("torch_engine", "torch_network", "torch_segments", "torch_optimizer", "distributed", "devices")
+}
 CLI_ONLY = {"click", "tqdm"}
 # The standard library's `random` is one global generator too.
 GLOBAL_RANDOMNESS = {"random"}
@@ -155,8 +160,10 @@ def wrong_in(module: Module) -> Iterator[tuple[int, str]]:
     """What one module does that its unit may not."""
     for target, line, at_top in module.imports:
         package = target.partition(".")[0]
-        if package in LAZY and at_top:
+        if package in LAZY and at_top and (package != "torch" or module.name not in ABOUT_TORCH):
             yield line, f"imports {package} when it is loaded"
+        if target in ABOUT_TORCH and at_top and module.name not in ABOUT_TORCH:
+            yield line, f"imports {target}, and torch with it, when it is loaded"
         if package in CLI_ONLY and module.unit != "cli":
             yield line, f"imports {package}, which only cli does"
         if package in GLOBAL_RANDOMNESS:
@@ -255,6 +262,7 @@ def test_an_orderly_package_breaks_no_rule(tmp_path):
           for name in sorted(LAZY) for place in ["cli/a.py", "text/a.py"]),
         ("text/a.py", "try:\n    import torch\nexcept ImportError: ...", "imports torch when it"),
         ("text/a.py", "class A:\n    from torch import nn", "imports torch when it is loaded"),
+        ("training/b.py", "import rnnlm.training.torch_engine", "b:1: imports rnnlm.training.torch_engine, and torch"),
     ],
 )  # fmt: skip
 def test_every_rule_finds_what_breaks_it(tmp_path, place, source, sentence):

@@ -18,6 +18,7 @@ from rnnlm.cli.common import (
     threads_option,
     use_threads,
 )
+from rnnlm.cli.engines import TORCH, EngineChoice, engine_options, require
 from rnnlm.cli.ngram import LARGEST_ORDER, possible_contexts
 from rnnlm.cli.tables import table
 
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     "--dynamic-window", type=click.IntRange(1), default=20, show_default=True, help="Tokens it reads between two steps."
 )
 @threads_option
+@engine_options
 @json_option
 @click.pass_context
 def evaluate(
@@ -62,6 +64,7 @@ def evaluate(
     dynamic_lr: float,
     dynamic_window: int,
     threads: int | None,
+    engine: EngineChoice,
     as_json: bool,
 ) -> None:
     """Measure the model on FILE: text files, folders, .gz, or "-" for stdin.
@@ -82,6 +85,11 @@ def evaluate(
     from rnnlm.cli.comparison import Asked, compare, figures
 
     model = load_model(model_path)
+    if engine.name == TORCH:
+        if mix or dynamic:
+            raise click.UsageError("--engine torch measures a network alone; leave out --mix and --dynamic.")
+        require(engine)
+        threads = _on_torch(model, engine, threads)
     learning = (dynamic_lr, dynamic_window) if dynamic else None
     asked = Asked(mix, tune, order, None if order else baseline, baseline_corpus, learning)
     found = compare(model, str(model_path), file, encoding, asked, threads)
@@ -95,6 +103,15 @@ def evaluate(
     _show(found.measured.evaluation, model)
     if found.groups:
         _show_rows(found, asked.tune)
+
+
+def _on_torch(model: "LanguageModel", engine: EngineChoice, threads: int) -> int:
+    """Let PyTorch compute what the model predicts, with its own threads; returns how many of ours remain."""
+    assert model.causal is not None  # a bidirectional model says that it can not be measured
+    from rnnlm.training.torch_engine import TorchModel
+
+    model.predictor = TorchModel(model.network, engine.torch_settings(threads))  # type: ignore[assignment]
+    return 1
 
 
 def _check_usage(

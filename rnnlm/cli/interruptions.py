@@ -1,9 +1,11 @@
 """Ctrl-C and its relatives: the first one asks a command to end well, the second one ends it at once."""
 
+import math
 import os
 import signal
 import socket
 import threading
+import time
 from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any
@@ -33,8 +35,13 @@ class Interruptions:
     which the system itself reports them ends the process if that has not happened soon.
     """
 
-    def __init__(self) -> None:
-        """Nothing is installed yet."""
+    def __init__(self, settling: float = 0.0) -> None:
+        """Nothing is installed yet.
+
+        settling: seconds after the first signal in which others are taken for the same one. What a terminal sends to
+        all processes of a command, torchrun sends to its workers once more.
+        """
+        self._settling, self._since = settling, math.inf
         self.received = 0  # number of the first signal
         self.asked: Callable[[], bool] = lambda: True
         self._previous: dict[int, Any] = {}
@@ -62,23 +69,31 @@ class Interruptions:
         if self._sender is None:
             return
         for number, old in self._previous.items():
-            signal.signal(number, old)
+            # What torchrun sends to the workers that are left must not cut off the last message of one of them.
+            signal.signal(number, signal.SIG_IGN if self._settling else old)
         signal.set_wakeup_fd(self._old_wakeup)
         self._over.set()
         self._sender.close()
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         first = not self.received
+        self._since = min(self._since, time.monotonic())
+        if not first and self._settles():
+            return
         self.received = self.received or number
         if not first or self.asked():
             raise Interrupted(number, at_once=not first)
+
+    def _settles(self) -> bool:
+        return time.monotonic() - self._since < self._settling
 
     def _guard(self, receiver: socket.socket) -> None:
         """Wait for the second signal, whatever the main thread does; then give that a moment and leave."""
         count = 0
         with receiver:
             while numbers := receiver.recv(1):
-                count += numbers[0] in SIGNALS
+                self._since = min(self._since, time.monotonic())
+                count += numbers[0] in SIGNALS and not (count and self._settles())
                 if count > 1:
                     if not self._over.wait(GRACE):
                         os._exit(128 + numbers[0])

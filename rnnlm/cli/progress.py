@@ -24,14 +24,15 @@ BAR_FORMAT = "{percentage:3.0f}%|{bar:10}| {remaining} left  {desc}"
 class Display:
     """Shows reports on stderr while a training goes on."""
 
-    def __init__(self) -> None:
-        """Start the clock; the bar appears with the first report."""
+    def __init__(self, hidden: bool = False) -> None:
+        """Start the clock; the bar appears with the first report. hidden: show nothing."""
+        self._hidden = hidden
         self._started = self._last_line = time.monotonic()
         self._first_share: float | None = None
         self._speed = 0.0  # tokens/s, a running average
         self._bar: Any = None
         self._valid = ""
-        if sys.stderr.isatty():
+        if sys.stderr.isatty() and not hidden:
             from tqdm import tqdm
 
             self._bar = tqdm(total=1.0, file=sys.stderr, bar_format=BAR_FORMAT, mininterval=0.2, dynamic_ncols=True)
@@ -70,7 +71,7 @@ class Display:
         self._last_line = time.monotonic()
         if self._bar is not None:
             self._bar.write(text, file=sys.stderr)
-        else:
+        elif not self._hidden:
             click.echo(text, err=True)
 
     def _status(self, report: Report) -> str:

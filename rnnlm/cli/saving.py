@@ -1,6 +1,7 @@
 """When a training is saved, and what happens where that fails."""
 
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from rnnlm.checkpoint import Reservation
@@ -17,8 +18,11 @@ LAST_RETRIES = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)  # seconds to wait at the end of
 class Saver:
     """Saves a training now and then. A disk that is full for a while costs nothing but a warning."""
 
-    def __init__(self, run: Run, output: Path, reservation: Reservation, resumed: bool) -> None:
-        """Nothing is saved yet; a resumed training is on disk already."""
+    def __init__(self, run: Run, output: Path, reservation: Reservation | None, resumed: bool) -> None:
+        """Nothing is saved yet; a resumed training is on disk already.
+
+        reservation: None of a worker that leaves the writing to the first one.
+        """
         self._run, self._output, self._reservation = run, output, reservation
         self._path = output.absolute()  # the current folder may be removed and made anew
         self._began = run.trainer.progress.step
@@ -37,8 +41,11 @@ class Saver:
             SavingError: the file can not be written now.
         """
         try:
-            self._reservation.renew()
-            self._run.save(self._path)
+            if self._reservation is None:
+                self._run.trainer.state()  # which may lead back to an earlier step: then all workers have to go there
+            else:
+                self._reservation.renew()
+                self._run.save(self._path)
         except MemoryError:
             raise SavingError(f"{self._output} can not be written: there is no memory left to do it.") from None
         finally:
@@ -79,6 +86,17 @@ class Saver:
                     display.line(f"Warning: {error} Trying again for {sum(LAST_RETRIES):.0f} s.")
                 told = True
                 _wait(pause, interruptions)
+
+    def rescue(self) -> bool:
+        """Save what the workers have learnt together after one of them is gone; if it was the first, another can.
+
+        Returns whether this worker is the one that has something to tell about it.
+        """
+        if self._run.trainer.progress.step > self._began:
+            with suppress(SavingError):  # the first one is still there, and does it
+                self._reservation = self._reservation or Reservation(self._output)
+                self.save()
+        return self._reservation is not None
 
     def on_disk(self) -> str:
         """What is left if the process ends now."""

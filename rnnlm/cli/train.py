@@ -2,8 +2,10 @@
 
 import difflib
 import math
+import signal
 import tomllib
-from contextlib import closing, suppress
+from collections.abc import Callable
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +13,12 @@ import click
 from click.core import ParameterSource
 
 from rnnlm.cli.common import DEFAULT_MODEL, NumberRange, note, threads_option, use_threads
+from rnnlm.cli.engines import EngineChoice, engine_options, working_together
 from rnnlm.cli.interruptions import Interrupted, Interruptions
 from rnnlm.cli.tables import shortened
 from rnnlm.cli.texts import check_not_a_text, check_output, reading_bar, text_options
-from rnnlm.errors import SavingError, TrainingError, shown
+from rnnlm.errors import SavingError, TrainingError, WorkerLostError, shown
+from rnnlm.training.workers import Workers
 
 if TYPE_CHECKING:
     from rnnlm.cli.progress import History
@@ -22,6 +26,8 @@ if TYPE_CHECKING:
     from rnnlm.cli.training_run import Run
 
 LARGEST_CONFIG = 1 << 20
+SETTLING = 5.0  # seconds in which several workers take two signals for one
+GO_ON, SAVE, LEAVE = 0.0, 1.0, 2.0  # what a worker wants after a step; the most of it is done by all
 LONGEST_SAMPLE = 2000  # characters: a text without spaces is a word
 
 
@@ -217,6 +223,7 @@ def _names(parameter: click.Parameter) -> list[str]:
     help="JSON Lines file for the course of the training.",
 )
 @threads_option
+@engine_options
 @click.pass_context
 def train(
     ctx: click.Context,
@@ -231,6 +238,7 @@ def train(
     init_vocabulary: str,
     history: Path | None,
     threads: int | None,
+    engine: EngineChoice,
     **chosen: Any,
 ) -> int:
     """Train a model on CORPUS: text files, folders of them, .gz, or "-" for stdin.
@@ -247,7 +255,7 @@ def train(
     check_not_a_text(output, texts, "--output")
     if history is not None:
         check_not_a_text(history, [*texts, str(output)], "--history")
-    threads = use_threads(threads)
+    cores = use_threads(threads)
     from rnnlm.checkpoint import Reservation
     from rnnlm.cli.progress import History
     from rnnlm.cli.saving import Saver
@@ -255,11 +263,14 @@ def train(
 
     given = {n: v for n, v in chosen.items() if ctx.get_parameter_source(n) != ParameterSource.DEFAULT}
     saver: Saver | None = None
-    with Interruptions() as interruptions:
+    with working_together(engine) as workers, Interruptions(SETTLING if workers.size > 1 else 0.0) as interruptions:
+        threads = threads or max(1, cores // workers.local_size)
+        tell = note if workers.rank == 0 else lambda message: None
         try:
-            with Reservation(output) as reservation:
+            with ExitStack() as reserved:
+                reservation = reserved.enter_context(Reservation(output)) if workers.rank == 0 else None
                 run = prepare(
-                    Sources(list(corpus), valid, encoding, reading_bar()),
+                    Sources(list(corpus), valid, encoding, reading_bar() if workers.rank == 0 else None),
                     Options(**chosen),
                     threads,
                     resume=output if resume else None,
@@ -267,18 +278,21 @@ def train(
                     init_vocabulary=init_vocabulary,
                     given=given,
                     changed_text=changed_text,
+                    engine=engine,
+                    workers=workers,
                 )
-                _introduce(run, threads, resume)
+                _introduce(run, threads, resume, workers, tell)
                 saver = Saver(run, output, reservation, resume)
-                with History(history, run.trainer.progress.step if resume else None) as log:
-                    _train(run, saver, log, interruptions)
+                log_path = history if workers.rank == 0 else None
+                with History(log_path, run.trainer.progress.step if resume else None) as log:
+                    _train(run, saver, log, interruptions, workers)
             if interruptions.received:
-                number = f"{run.trainer.progress.step:,}"
-                note(f"Interrupted at step {number}; {saver.on_disk()}.{saver.how_to_go_on()}")
+                tell(f"Interrupted at step {run.trainer.progress.step:,}; {saver.on_disk()}.{saver.how_to_go_on()}")
                 return 128 + interruptions.received
-            _conclude(run, output)  # which a signal does not end: all is saved, and it takes a moment
+            if workers.rank == 0:
+                _conclude(run, output)  # which a signal does not end: all is saved, and it takes a moment
         except Interrupted as error:
-            note(f"Interrupted; {saver.on_disk() if saver else 'nothing was written'}.")
+            tell(f"Interrupted; {saver.on_disk() if saver else 'nothing was written'}.")
             return 128 + error.number
     return 0
 
@@ -296,47 +310,54 @@ def _check_usage(
         raise click.UsageError(f"--activation is for --cell rnn; {chosen['cell']} has its own.")
 
 
-def _introduce(run: "Run", threads: int, resumed: bool) -> None:
+def _introduce(run: "Run", threads: int, resumed: bool, workers: Workers, tell: Callable[[str], None]) -> None:
     """Say what will be trained on what."""
-    from rnnlm.nn.kernels import compiled
-
     options, network, model = run.options, run.model.network, run.model
     for message in run.notes:
-        note(message)
+        tell(message)
     held_out = f"{run.valid_tokens:,} for validation" if run.valid_tokens else "none held out for validation"
-    note(f"Text        {run.characters:,} characters; {run.train_tokens:,} tokens for training, {held_out}")
+    tell(f"Text        {run.characters:,} characters; {run.train_tokens:,} tokens for training, {held_out}")
     coverage = f"covering {100 * run.coverage:.2f} % of the training text"
-    note(f"Vocabulary  {len(model.vocabulary):,} {model.level}s, {coverage}")
+    tell(f"Vocabulary  {len(model.vocabulary):,} {model.level}s, {coverage}")
     embedding = f"embedding {options.embedding_size}" if options.embedding_size else "one-hot input"
     cell = options.cell.upper() + (f" ({options.activation})" if options.cell == "rnn" else "")
     cutoffs = ", ".join(f"{cutoff:,}" for cutoff in network.config.cutoffs)
     layer = f", adaptive softmax cut at {cutoffs}" if cutoffs else ", tied output" if options.tied else ""
-    note(
+    tell(
         f"Network     {cell} {options.num_layers} x {options.hidden_size}, {embedding}{layer}, dropout "
         f"{options.dropout:g}; {network.parameter_count:,} parameters"
     )
-    kernels = "compiled" if compiled() else "NumPy"
     span = f"{options.time:g} s" if options.time else f"{options.epochs:g} epochs"
-    note(
+    tell(
         f"Training    {span}, batches of {options.batch_size} x {options.bptt}, {options.optimizer} "
-        f"{options.lr:g} {options.schedule}; {threads} thread{'s' * (threads > 1)}, {kernels} kernels"
+        f"{options.lr:g} {options.schedule}; {threads} thread{'s' * (threads > 1)}"
+        f"{' of each of ' + str(workers.size) + ' workers' if workers.size > 1 else ''}, {_kernels(run)}"
     )
     if resumed:
         progress = run.trainer.progress
-        note(f"Resumed     at step {progress.step:,}, epoch {progress.epoch + 1}")
+        tell(f"Resumed     at step {progress.step:,}, epoch {progress.epoch + 1}")
 
 
-def _train(run: "Run", saver: "Saver", log: "History", interruptions: Interruptions) -> None:
-    """Train to the end or to a signal, and save."""
+def _kernels(run: "Run") -> str:
+    """What computes."""
+    from rnnlm.nn.kernels import compiled
+
+    if device := getattr(run.trainer.engine, "device", None):
+        return f"PyTorch on {device}"
+    return f"{'compiled' if compiled() else 'NumPy'} kernels"
+
+
+def _train(run: "Run", saver: "Saver", log: "History", interruptions: Interruptions, workers: Workers) -> None:
+    """Train to the end or to a signal, and save. Several workers do all of it together, step by step."""
     from rnnlm.cli.progress import Display
 
     trainer = run.trainer
 
     def stop() -> bool:
         trainer.interrupt()
-        return trainer.at_rest
+        return trainer.at_rest and workers.size == 1  # else all of them leave after the same step
 
-    with Display() as display:
+    with Display(hidden=workers.rank > 0) as display:
         interruptions.asked = stop
         try:
             with closing(trainer.run()) as reports:  # not whenever it is collected: a second signal may come then
@@ -344,18 +365,25 @@ def _train(run: "Run", saver: "Saver", log: "History", interruptions: Interrupti
                     display.show(report)
                     if report.kind != "steps":
                         log.write(report, display.line)
-                    at_the_end = interruptions.received or trainer.done()  # which is saved below
-                    if (report.kind == "evaluation" or saver.is_due()) and not at_the_end:
+                    wanted = workers.largest(LEAVE if interruptions.received else SAVE if saver.is_due() else GO_ON)
+                    at_the_end = wanted == LEAVE or trainer.done()  # which is saved below
+                    if (report.kind == "evaluation" or wanted == SAVE) and not at_the_end:
                         saver.try_to_save(display)
-                    if interruptions.received:  # perhaps while it was saved
+                    if wanted == LEAVE or (interruptions.received and workers.size == 1):  # perhaps while it was saved
                         break
         except Interrupted as error:
             if error.at_once:
                 raise
+        except WorkerLostError as error:
+            if not saver.rescue():
+                raise click.exceptions.Exit(1) from None
+            raise WorkerLostError(f"{error.args[0]}; {saver.on_disk()}.{saver.how_to_go_on()}") from None
         except MemoryError:
             raise _out_of_memory(trainer.at_rest, saver) from None
         finally:
             interruptions.asked = lambda: False
+        if workers.size > 1 and not trainer.progress.finished and not interruptions.received:
+            interruptions.received = signal.SIGTERM  # another worker received it
         saver.finish(display, interruptions)
 
 

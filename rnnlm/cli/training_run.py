@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from rnnlm import checkpoint
+from rnnlm.cli.engines import NUMPY, EngineChoice
 from rnnlm.cli.memory import require_memory
 from rnnlm.cli.texts import make_tokenizer
 from rnnlm.errors import CheckpointError, CorpusError, TokenizerError, TrainingError, VocabularyError, shown
@@ -28,9 +29,11 @@ from rnnlm.text.corpus import IdSequence, TokenizedCorpus, sequence, tokenize_co
 from rnnlm.text.segmentation import read_user_dictionary
 from rnnlm.text.tokenizers import Tokenizer
 from rnnlm.text.vocabulary import BOS, FIRST, UNK, Vocabulary
+from rnnlm.training.engine import Engine
 from rnnlm.training.numpy_engine import NumpyEngine
 from rnnlm.training.schedules import SCHEDULES
 from rnnlm.training.trainer import Trainer, TrainingConfig
+from rnnlm.training.workers import Workers
 
 SMALL_TEXT = 200_000  # tokens
 ADAPTIVE_FROM = 8_000  # tokens of a vocabulary, where the full softmax becomes most of the work
@@ -169,6 +172,8 @@ def prepare(
     init_vocabulary: str = "refuse",
     given: Mapping[str, Any] | None = None,
     changed_text: bool = False,
+    engine: EngineChoice | None = None,
+    workers: Workers | None = None,
 ) -> Run:
     """Read the texts and build the trainer.
 
@@ -176,11 +181,14 @@ def prepare(
     init_from: one whose weights to start from; init_vocabulary says what to do when the text's vocabulary is not that
     model's: "refuse", "keep" the model's, or "map" its rows to the text's.
     given: the options that the user gave himself, which must not contradict a checkpoint.
+    engine: what computes. workers: the processes that train together, this one among them.
 
     Raises:
         RnnlmError: a text, a checkpoint or a combination of options does not do.
     """
-    given = given or {}
+    given, engine, workers = given or {}, engine or EngineChoice(), workers or Workers()
+    if workers.size > 1 and "-" in (*sources.corpus, sources.valid):
+        raise CorpusError("Standard input can be read by one process only; give several workers the text as a file.")
     old: LanguageModel | None = None
     header: dict[str, Any] = {}
     arrays: dict[str, Array] = {}
@@ -197,7 +205,8 @@ def prepare(
         )
     options = replace(options, level=tokenizer.name, context=context)
     _check_output_layer(options)  # before the text is read, which may take long
-    texts = _read(sources, options, tokenizer, context, threads, _fixed_vocabulary(old, resume, init_vocabulary))
+    with workers.first_of_machine_first():  # the others find the ids in the cache
+        texts = _read(sources, options, tokenizer, context, threads, _fixed_vocabulary(old, resume, init_vocabulary))
     if old is not None and not resume:
         _check_vocabulary(old, texts.vocabulary, init_vocabulary)
     changes = _check_corpus(header, texts, changed_text) if resume else []
@@ -205,7 +214,7 @@ def prepare(
     _check_output_layer(options)  # now that all are known
     network, notes = _network(options, texts, old)
     model = LanguageModel(tokenizer, texts.vocabulary, network, context)
-    trainer = _trainer(model, texts, options, threads)
+    trainer = _trainer(model, texts, options, threads, engine, workers)
     if resume:
         trainer.load_state(header["training"].get("state", {}), arrays, _parameters(arrays), bool(changes))
     model.training = {
@@ -521,17 +530,16 @@ def _mapped(network: Network, vocabulary: Vocabulary, old: LanguageModel) -> tup
     ]
 
 
-def _trainer(model: LanguageModel, texts: _Texts, options: Options, threads: int) -> Trainer:
+def _trainer(
+    model: LanguageModel, texts: _Texts, options: Options, threads: int, choice: EngineChoice, workers: Workers
+) -> Trainer:
     assert options.lr is not None
-    engine = NumpyEngine(
-        model.network,
-        options.optimizer,
-        model.context,
-        clip=options.clip,
-        objective=options.loss,
-        threads=threads,
-    )
-    batches = _batches(model, texts, options)
+    engine, clock = _engine(model, options, threads, choice, workers), None
+    if workers.size > 1 and options.time:
+        from rnnlm.training.distributed import SharedClock
+
+        clock = SharedClock(workers)
+    batches = _batches(model, texts, options, (workers.rank, workers.size))
     config = TrainingConfig(
         epochs=options.epochs or 0.0,
         seconds=options.time or 0.0,
@@ -541,16 +549,26 @@ def _trainer(model: LanguageModel, texts: _Texts, options: Options, threads: int
         patience=options.patience,
         seed=options.seed,
     )
-    return Trainer(engine, batches, texts.valid, config, len(texts.vocabulary))
+    return Trainer(engine, batches, texts.valid, config, len(texts.vocabulary), clock)
 
 
-def _batches(model: LanguageModel, texts: _Texts, options: Options) -> BatchSource:
+def _engine(model: LanguageModel, options: Options, threads: int, choice: EngineChoice, workers: Workers) -> Engine:
+    settings: dict[str, Any] = {"clip": options.clip, "objective": options.loss}
+    if choice.name == NUMPY:
+        return NumpyEngine(model.network, options.optimizer, model.context, threads=threads, **settings)
+    from rnnlm.training.torch_engine import TorchEngine
+
+    settings |= {"settings": choice.torch_settings(threads), "workers": workers}
+    return TorchEngine(model.network, options.optimizer, model.context, **settings)
+
+
+def _batches(model: LanguageModel, texts: _Texts, options: Options, worker: tuple[int, int]) -> BatchSource:
     assert options.batch_size is not None
     assert options.bptt is not None
     rare = texts.counts == 1 if options.min_count == 1 else None
     if options.bidirectional:
-        return SentenceBatches(texts.train, options.batch_size, options.bptt, options.seed, rare=rare)
-    return Batches(texts.train, options.batch_size, options.bptt, model.context, options.seed, rare=rare)
+        return SentenceBatches(texts.train, options.batch_size, options.bptt, options.seed, rare=rare, worker=worker)
+    return Batches(texts.train, options.batch_size, options.bptt, model.context, options.seed, rare=rare, worker=worker)
 
 
 def _parameters(arrays: Mapping[str, Array]) -> dict[str, Array]:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from rnnlm.inference.generation import largest
-from rnnlm.inference.model import Array, SequenceModel
+from rnnlm.inference.model import Array, MeasuringModel, SequenceModel
 from rnnlm.nn.bidirectional import BidirectionalNetwork
 from rnnlm.text.batches import SentenceBatches
 from rnnlm.text.batches import Sequence as IdSequence
@@ -22,14 +22,17 @@ PLACES = 1 << 11  # ids in a batch of a bidirectional evaluation
 Filling = tuple[tuple[int, ...], float]  # tokens of the blanks from left to right, log score
 
 
-def pseudo_nats(network: BidirectionalNetwork, sequence: IdSequence) -> tuple[float, int]:
+def pseudo_nats(network: MeasuringModel, sequence: IdSequence, worker: tuple[int, int] = (0, 1)) -> tuple[float, int]:
     """Summed -log p(word | all other words of its sentence), and the number of words; </s> is not predicted.
+
+    worker: which of how many workers this is; it reads its batches, and what all of them find is to be summed.
 
     exp of the mean is the pseudo-perplexity: it sees both sides, so it can not be compared with a perplexity.
     """
     batches = SentenceBatches(sequence, PLACES // 64, 64, seed=0, shuffle=False)
     total, words = 0.0, 0
-    for number in range(batches.per_epoch):
+    first, workers = worker
+    for number in range(first, batches.per_epoch, workers):
         batch = batches.batch(0, number)
         nats, _ = network.nats(batch.inputs, batch.targets, network.zero_state(batch.inputs.shape[1]), batch.keep)
         total += float(nats.sum(dtype=np.float64))

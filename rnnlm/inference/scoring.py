@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from rnnlm.inference.model import Array, SequenceModel
+from rnnlm.inference.model import Array, MeasuringModel
 from rnnlm.text.vocabulary import BOS, EOS
 
 COLUMNS = 64
@@ -89,7 +89,7 @@ def _pieces(columns: _Columns, parts: int) -> list[_Columns]:
     ]
 
 
-def _column_nats(model: SequenceModel, columns: _Columns) -> Iterator[tuple[Array, Array, Array]]:
+def _column_nats(model: MeasuringModel, columns: _Columns) -> Iterator[tuple[Array, Array, Array]]:
     """Window by window: targets, nats and which of them count."""
     state: Any = model.zero_state(len(columns.first))
     for inputs, targets, keep, counted in columns.windows():
@@ -97,7 +97,7 @@ def _column_nats(model: SequenceModel, columns: _Columns) -> Iterator[tuple[Arra
         yield targets, nats, counted
 
 
-def token_nats(model: SequenceModel, sequence: Sequence, context: str, threads: int = 1) -> Array:
+def token_nats(model: MeasuringModel, sequence: Sequence, context: str, threads: int = 1) -> Array:
     """Negative log probability in nats of every token (N,), in the text's order; see `sequence_nats`."""
 
     def work(columns: _Columns) -> Array:
@@ -112,18 +112,26 @@ def token_nats(model: SequenceModel, sequence: Sequence, context: str, threads: 
         return np.concatenate(list(pool.map(work, pieces)))
 
 
-def sequence_nats(model: SequenceModel, sequence: Sequence, context: str, threads: int = 1) -> tuple[float, int]:
+def sequence_nats(
+    model: MeasuringModel, sequence: Sequence, context: str, threads: int = 1, worker: tuple[int, int] = (0, 1)
+) -> tuple[float, int]:
     """Summed negative log likelihood in nats, and the number of tokens (all of them; </s> too).
 
     context "sentence": every sentence starts at <s> with a zero state. "stream": the state is carried through; a text
     of 8,192 tokens or more is read in up to 64 columns, each of which first reads the 512 tokens before its part.
+    worker: which of how many workers this is; it reads its columns, and what all of them find is to be summed.
     """
-    totals = sequence_totals(model, sequence, context, ids=(), threads=threads)
+    totals = sequence_totals(model, sequence, context, ids=(), threads=threads, worker=worker)
     return totals[0][0], totals[0][1]
 
 
 def sequence_totals(
-    model: SequenceModel, sequence: Sequence, context: str, ids: tuple[int, ...], threads: int = 1
+    model: MeasuringModel,
+    sequence: Sequence,
+    context: str,
+    ids: tuple[int, ...],
+    threads: int = 1,
+    worker: tuple[int, int] = (0, 1),
 ) -> list[tuple[float, int]]:
     """Summed nats and number of tokens: of everything first, then of each of `ids` (such as <unk>) alone."""
     if len(sequence) == 0:
@@ -137,7 +145,9 @@ def sequence_totals(
                 totals[row] += nats[wanted].sum(dtype=np.float64), wanted.sum()
         return totals
 
-    pieces = _pieces(_lay_out(sequence, context, COLUMNS), threads)
+    number, workers = worker
+    shares = _pieces(_lay_out(sequence, context, COLUMNS), workers)
+    pieces = [piece for share in shares[number : number + 1] for piece in _pieces(share, threads)]
     if len(pieces) == 1:
         total = work(pieces[0])
     else:

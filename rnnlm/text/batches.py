@@ -43,6 +43,9 @@ class Batch(NamedTuple):
     targets: Ids
     keep: NDArray[np.float32] | None
     starts_epoch: bool  # the carried state is zero here
+    share: tuple[int, int] | None = (
+        None  # its first column in the whole batch, and the columns of that; None: it is whole
+    )
 
     @property
     def tokens(self) -> int:
@@ -60,6 +63,12 @@ class BatchSource(Protocol):
         """Batch `number` (from 0, below `per_epoch`) of an epoch (from 0)."""
 
 
+def _own(columns: int, worker: tuple[int, int]) -> slice:
+    """The columns of one of several workers, as even as they can be."""
+    number, workers = worker
+    return slice(columns * number // workers, columns * (number + 1) // workers)
+
+
 class Batches:
     """Batches of a text read as one stream, or sentence by sentence in a new order every epoch.
 
@@ -68,6 +77,7 @@ class Batches:
     tokens it is runs of consecutive sentences that are shuffled, so that memory does not grow with it.
     rare: (V,) bool, ids that are replaced by <unk> at `rare_rate`: a word seen once teaches what an unknown word looks
     like (after Dyer et al. 2015), which a text without unknown words can not teach.
+    worker: which of how many workers is to get its columns of every batch; only they are read.
     """
 
     def __init__(
@@ -79,6 +89,7 @@ class Batches:
         seed: int,
         rare: NDArray[np.bool_] | None = None,
         rare_rate: float = 0.1,
+        worker: tuple[int, int] = (0, 1),
     ) -> None:
         """Lay out the columns.
 
@@ -95,7 +106,9 @@ class Batches:
         self.rare, self.rare_rate = rare, rare_rate
         self.column_length = tokens // batch_size
         self.bptt = min(bptt, self.column_length)
-        self.columns = np.arange(batch_size, dtype=np.int64) * self.column_length
+        own = _own(batch_size, worker)
+        self.columns = np.arange(own.start, own.stop, dtype=np.int64) * self.column_length
+        self.share = (own.start, batch_size)
         self.per_epoch = -(-self.column_length // self.bptt)
         self._sentence_starts = None
         if context == "sentence":
@@ -108,21 +121,21 @@ class Batches:
         stop = min(start + self.bptt, self.column_length)
         # One position more than T at the front: the token before the first target is the first input.
         positions = np.arange(start - 1, stop, dtype=np.int64)[:, None] + self.columns
-        first = positions[0, 0] < 0
-        positions[0, 0] = max(positions[0, 0], 0)
+        first = positions[0] < 0
+        positions[0, first] = 0
         if self._sentence_starts is not None:
             positions = self._in_sentence_order(positions, epoch)
-        ids = _with_unknown(self.sequence.take(positions), self.rare, self.rare_rate, (self.seed, epoch, number))
+        place = (self.seed, epoch, number)
+        ids = _with_unknown(self.sequence.take(positions), self.rare, self.rare_rate, place, self.share)
         inputs, targets = ids[:-1].copy(), ids[1:]
-        if first:
-            inputs[0, 0] = BOS
+        inputs[0, first] = BOS
         if self.context == "stream":
             if number == 0:
                 inputs[0] = BOS  # nothing is known at the start of a column, and the state is zero: say so
-            return Batch(inputs, targets, None, number == 0)
+            return Batch(inputs, targets, None, number == 0, self.share)
         inputs[inputs == EOS] = BOS
         keep = (inputs != BOS).astype(np.float32)[:, :, None]
-        return Batch(inputs, targets, keep, number == 0)
+        return Batch(inputs, targets, keep, number == 0, self.share)
 
     def _in_sentence_order(self, positions: NDArray[np.int64], epoch: int) -> NDArray[np.int64]:
         """Translate positions in this epoch's order of sentences into positions in the text."""
@@ -137,12 +150,19 @@ class Batches:
         return sources[sentence] + positions - places[sentence]
 
 
-def _with_unknown(ids: Ids, rare: NDArray[np.bool_] | None, rate: float, place: tuple[int, ...]) -> Ids:
-    """Ids with `rare` ones turned into <unk> at a rate; which, is a function of `place`: seed, epoch and batch."""
+def _with_unknown(
+    ids: Ids, rare: NDArray[np.bool_] | None, rate: float, place: tuple[int, ...], share: tuple[int, int]
+) -> Ids:
+    """Ids with `rare` ones turned into <unk> at a rate; which, is a function of `place`: seed, epoch and batch.
+
+    share: as in `Batch`. However a batch is shared out, the same places become unknown.
+    """
     if rare is None or not rare.any():
         return ids
     rng = np.random.default_rng([place[0], RARE, *place[1:]])
-    replaced = rare[ids] & (rng.random(ids.shape, dtype=np.float32) < rate)
+    first, columns = share
+    chance = rng.random((len(ids), columns), dtype=np.float32)[:, first : first + ids.shape[1]]
+    replaced = rare[ids] & (chance < rate)
     return np.where(replaced, np.int32(UNK), ids)
 
 
@@ -162,8 +182,10 @@ class SentenceBatches:
         shuffle: bool = True,
         rare: NDArray[np.bool_] | None = None,
         rare_rate: float = 0.1,
+        worker: tuple[int, int] = (0, 1),
     ) -> None:
-        """Find the sentences. rare, rare_rate: as for `Batches`."""
+        """Find the sentences. rare, rare_rate, worker: as for `Batches`."""
+        self.worker = worker
         self.sequence, self.length, self.seed, self.shuffle = sequence, length, seed, shuffle
         self.rare, self.rare_rate = rare, rare_rate
         starts = _sentence_starts(sequence)
@@ -180,14 +202,18 @@ class SentenceBatches:
             self._columns = (epoch, self._packed(epoch))
         columns = self._columns[1]
         edges = np.linspace(0, len(columns), self.per_epoch + 1).round().astype(int)
-        texts = [self._text(sentences) for sentences in columns[edges[number] : edges[number + 1]]]
-        inputs = np.full((max(map(len, texts)), len(texts)), EOS, dtype=np.int32)
-        for column, text in enumerate(texts):
+        chosen = columns[edges[number] : edges[number + 1]]
+        own = _own(len(chosen), self.worker)
+        share = (own.start, len(chosen))
+        longest = max(int(self._lengths[sentences].sum()) + len(sentences) for sentences in chosen)
+        inputs = np.full((longest, own.stop - own.start), EOS, dtype=np.int32)
+        for column, sentences in enumerate(chosen[own]):
+            text = self._text(sentences)
             inputs[: len(text), column] = text
-        inputs = _with_unknown(inputs, self.rare, self.rare_rate, (self.seed, epoch, number))
+        inputs = _with_unknown(inputs, self.rare, self.rare_rate, (self.seed, epoch, number), share)
         targets = np.where((inputs == BOS) | (inputs == EOS), np.int32(NOT_PREDICTED), inputs)
         keep = np.stack([inputs != BOS, inputs != EOS], axis=2).astype(np.float32)
-        return Batch(inputs, targets, keep, True)
+        return Batch(inputs, targets, keep, True, share)
 
     def _packed(self, epoch: int) -> list[list[int]]:
         """The sentences of each column; a column is filled before the next is begun."""

@@ -19,6 +19,13 @@ class StepResult(NamedTuple):
     gradient_norm: float
 
 
+class EvaluationInterruptedError(Exception):
+    """An evaluation is given up: raised by the held-out sequence where it is read, and passed on by the engine.
+
+    An engine of several processes raises it in all of them.
+    """
+
+
 class Engine(Protocol):
     """Holds parameters and optimizer; runs training steps and evaluations.
 
@@ -28,11 +35,10 @@ class Engine(Protocol):
 
     computing: bool
 
-    def train_step(
-        self, batch: Batch, state: Array | None, lr: float, key: tuple[int, ...]
-    ) -> tuple[StepResult, Array]:
+    def train_step(self, batch: Batch, state: Any, lr: float, key: tuple[int, ...]) -> tuple[StepResult, Any]:
         """One step on a batch from a state (None: zero); returns its sums and the state at its end.
 
+        A state is an array, or what becomes one with `copy()`: an engine may leave it where it computes.
         key: what the step's randomness (dropout) is a function of.
         """
 

@@ -12,7 +12,7 @@ from rnnlm.errors import CheckpointError, TrainingError, shown
 from rnnlm.nn.numerics import are_weights
 from rnnlm.text.batches import BatchSource
 from rnnlm.training.clock import RunningClock
-from rnnlm.training.engine import Array, Engine, StepResult
+from rnnlm.training.engine import Array, Engine, EvaluationInterruptedError, StepResult
 from rnnlm.training.schedules import PLATEAU, factor
 
 EVALUATIONS = 20  # in the course of a training, about
@@ -90,10 +90,6 @@ class Progress:
     saving_seconds: float = 0.0  # that the caller took after it
 
 
-class _InterruptedError(Exception):
-    """An evaluation is given up."""
-
-
 class _Watched:
     """A held-out sequence that can not be read any more once the training is interrupted, whichever thread reads."""
 
@@ -114,7 +110,7 @@ class _Watched:
 
     def _check(self) -> None:
         if self._interrupted():
-            raise _InterruptedError
+            raise EvaluationInterruptedError
 
 
 @dataclass
@@ -147,7 +143,7 @@ class Trainer:
         self.engine, self.batches, self.valid, self.config = engine, batches, valid, config
         self.progress = Progress()
         self.best_params: dict[str, Array] | None = None
-        self.carried: Array | None = None  # the network's state at the end of the last batch
+        self.carried: Any = None  # the network's state at the end of the last batch; see `Engine.train_step`
         self._clock = RunningClock() if clock is None else clock
         self._last_look = 0.0  # at the clock
         self._last_step = (0, 0.0)  # its tokens and seconds
@@ -269,7 +265,8 @@ class Trainer:
     # --- time ---------------------------------------------------------------------------------------------------
 
     def _ticking(self) -> AbstractContextManager[None]:
-        return self._clock.ticking() if isinstance(self._clock, RunningClock) else nullcontext()
+        ticking: Callable[[], AbstractContextManager[None]] = getattr(self._clock, "ticking", nullcontext)
+        return ticking()
 
     def _lap(self) -> float:
         """Seconds since the last call, or none, should the clock have been set back."""
@@ -319,7 +316,7 @@ class Trainer:
         try:
             valid = None if self.valid is None else self._nats_per_token(self._watched())
             self._evaluating = False
-        except _InterruptedError:
+        except EvaluationInterruptedError:
             return None
         snapshot = self._snapshot()
         sound = self._is_sound(valid) and _is_finite(snapshot)

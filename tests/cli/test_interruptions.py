@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from rnnlm.cli.interruptions import SIGNALS, Interrupted, Interruptions
+from rnnlm.cli.interruptions import GRACE, SIGNALS, Interrupted, Interruptions
 
 LISTENED = [number for number in SIGNALS if signal.getsignal(number) not in (signal.SIG_IGN, None)]
 
@@ -38,6 +38,21 @@ def test_the_second_signal_leaves_in_any_case():
             signal.raise_signal(signal.SIGTERM)
         assert (caught.value.number, caught.value.at_once) == (signal.SIGTERM, True)
         assert interruptions.received == signal.SIGINT
+
+
+def test_where_torchrun_repeats_it_a_signal_that_follows_soon_is_the_same_one():
+    before = {number: signal.getsignal(number) for number in LISTENED}
+    try:
+        with Interruptions(settling=60.0) as interruptions:
+            interruptions.asked = lambda: False
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGTERM)
+            assert interruptions.received == signal.SIGINT
+            assert not interruptions._over.wait(2 * GRACE)  # nor does the guard end the process
+        signal.raise_signal(signal.SIGTERM)  # which comes while the last message is written
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def test_afterwards_everything_is_as_it_was():

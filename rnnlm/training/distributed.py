@@ -1,0 +1,122 @@
+"""Several processes that train one network, each with some columns of every batch; started by torchrun.
+
+torch.nn.parallel.DistributedDataParallel averages dense gradients, one collective for each bucket of parameters. Here
+the gradients of all parameters are summed in one flat buffer instead, by one all_reduce after the backward pass:
+
+- Of a table only the rows that the batch read are sent, a few thousand of perhaps fifty thousand. DDP would send all of
+  them, or torch.sparse tensors, which the update would have to put in order again in every process.
+- Columns may be shared out unevenly, and a worker may have none; sums do not mind, averages and buckets do.
+- The sums of the losses and the state at the end of each column ride along. So every process knows the whole state of
+  the training after every step, and any of them can save it alone when another one is gone.
+
+What that gives up is the overlap of sending with the backward pass.
+"""
+
+import datetime
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from rnnlm.errors import TrainingError, WorkerLostError
+from rnnlm.training.clock import RunningClock
+from rnnlm.training.devices import device_of
+from rnnlm.training.workers import Workers
+
+PATIENCE = datetime.timedelta(hours=24)  # others may tokenize a large text, or save to a slow disk, meanwhile
+
+
+class ProcessGroup(Workers):
+    """The processes that torchrun has started, as its environment variables describe them."""
+
+    def __init__(self, device: str) -> None:
+        """Meet the others; NCCL carries what is on GPUs, gloo the rest.
+
+        Raises:
+            TrainingError: they do not come, or the device (see `device_of`) is not there.
+        """
+        self.rank, self.size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+        self.local_rank = int(os.environ.get("LOCAL_RANK", self.rank))
+        self.local_size = int(os.environ.get("LOCAL_WORLD_SIZE", self.size))
+        on_gpu = (found := device_of(device, self)).type == "cuda"
+        if on_gpu:
+            torch.cuda.set_device(found)
+        try:
+            dist.init_process_group("nccl" if on_gpu else "gloo", timeout=PATIENCE)
+            self._on_host = dist.new_group(backend="gloo", timeout=PATIENCE) if on_gpu else None
+        except (RuntimeError, ValueError) as error:
+            raise TrainingError(
+                f"The {self.size} workers do not find each other ({_first_line(error)}). Start them with torchrun."
+            ) from None
+
+    def add(self, tensor: Tensor, on_host: bool = False) -> None:
+        """Sum a tensor over all workers, in place; on_host: it is not on a GPU."""
+        self._together(lambda: dist.all_reduce(tensor, group=self._on_host if on_host else None))
+
+    def largest(self, number: float) -> float:
+        """See `Workers`."""
+        value = torch.tensor(number, dtype=torch.float64)
+        self._together(lambda: dist.all_reduce(value, dist.ReduceOp.MAX, group=self._on_host))
+        return value.item()
+
+    def of_the_first(self, number: float) -> float:
+        """See `Workers`."""
+        value = torch.tensor(number, dtype=torch.float64)
+        self._together(lambda: dist.broadcast(value, 0, group=self._on_host))
+        return value.item()
+
+    @contextmanager
+    def first_of_machine_first(self) -> Iterator[None]:
+        """See `Workers`."""
+        if self.local_rank:
+            self._wait()
+        yield
+        if not self.local_rank:
+            self._wait()
+
+    def _wait(self) -> None:
+        self._together(lambda: dist.barrier(group=self._on_host))
+
+    def leave(self) -> None:
+        """See `Workers`."""
+        with suppress(RuntimeError):
+            dist.destroy_process_group()
+
+    def _together(self, collective: Callable[[], Any]) -> None:
+        """Do what all workers do.
+
+        Raises:
+            WorkerLostError: one of them is gone.
+        """
+        try:
+            collective()
+        except RuntimeError as error:
+            raise WorkerLostError(f"One of the {self.size} workers is gone ({_first_line(error)})") from error
+
+
+class SharedClock:
+    """The first worker's clock, read by all at the same places: a time budget ends for all of them with one step."""
+
+    def __init__(self, workers: Workers) -> None:
+        """Start at zero."""
+        self._workers, self._own = workers, RunningClock()
+
+    def __call__(self) -> float:
+        """Seconds so far."""
+        return self._workers.of_the_first(self._own())
+
+    def ticking(self) -> Any:
+        """See `RunningClock.ticking`."""
+        return self._own.ticking()
+
+
+def _first_line(error: BaseException) -> str:
+    """What a library says first, without the place in its source."""
+    line = str(error).partition("\n")[0].strip()
+    if line.startswith("["):
+        line = line.partition("] ")[2]
+    return line.partition(". ")[0].rstrip(".")[:200] or type(error).__name__

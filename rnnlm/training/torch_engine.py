@@ -1,0 +1,311 @@
+"""The engine on PyTorch: on a CPU, a GPU, or several of either (see `distributed`).
+
+It does what `numpy_engine` does, to rounding: the same batches, parameters, update rules and optimizer slots, so that a
+checkpoint goes from one to the other and back. Importing this module imports PyTorch.
+"""
+
+import contextlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rnnlm.errors import CheckpointError
+from rnnlm.inference.filling import pseudo_nats
+from rnnlm.inference.scoring import sequence_nats
+from rnnlm.nn.gradients import clipped_scale
+from rnnlm.nn.network import Network
+from rnnlm.text.batches import NOT_PREDICTED, Batch
+from rnnlm.training.devices import device_of
+from rnnlm.training.distributed import ProcessGroup
+from rnnlm.training.engine import Array, EvaluationInterruptedError, StepResult
+from rnnlm.training.torch_network import Dropout, Summed, TorchNetwork, nothing_dropped, to_array, to_tensor
+from rnnlm.training.torch_optimizer import Rows, TorchOptimizer
+from rnnlm.training.workers import Workers
+
+PRECISIONS = ("float32", "tf32", "bf16")
+
+
+@dataclass(frozen=True)
+class TorchSettings:
+    """Where and how to compute. device: auto, cpu, cuda, cuda:1, mps; precision: one of PRECISIONS."""
+
+    device: str = "auto"
+    precision: str = "float32"
+    compiled: bool = False
+    threads: int = 1
+
+
+class CarriedState:
+    """The state at the end of a batch (S, L, B, H), on the device."""
+
+    def __init__(self, tensor: Tensor) -> None:
+        """Wrap it."""
+        self.tensor = tensor
+
+    def copy(self) -> Array:
+        """As an array."""
+        return to_array(self.tensor)
+
+
+class TorchEngine:
+    """Back-propagation through time by autograd; see `Engine`."""
+
+    def __init__(
+        self,
+        network: Network,
+        optimizer: str,
+        context: str,
+        clip: float = 1.0,
+        objective: str = "cross-entropy",
+        settings: TorchSettings | None = None,
+        workers: Workers | None = None,
+    ) -> None:
+        """Train a copy of `network`.
+
+        Raises:
+            TrainingError: the device is not there.
+        """
+        settings = settings or TorchSettings()
+        self.workers = workers or Workers()
+        self.model = TorchModel(network, settings, self.workers)
+        self.network, self.device = self.model.network, self.model.device
+        tables = {name: table.values for name, table in self.network.tables.items()}
+        self._learnt = self.network.params | tables
+        self.optimizer = TorchOptimizer(optimizer, self._learnt)
+        self.context, self.clip, self.objective = context, clip, objective
+        self.computing = False
+
+    # --- a step -------------------------------------------------------------------------------------------------
+
+    def train_step(self, batch: Batch, state: Any, lr: float, key: tuple[int, ...]) -> tuple[StepResult, CarriedState]:
+        """One step on this worker's columns and all others'; see `Engine`.
+
+        Raises:
+            CheckpointError: the state, of a resumed training, does not fit.
+            WorkerLostError: another worker is gone; nothing has changed.
+        """
+        first, columns = batch.share or (0, batch.inputs.shape[1])
+        own = slice(first, first + batch.inputs.shape[1])
+        before = self._state(state, columns)
+        self.computing = True
+        self._begin(batch.inputs, own, columns)
+        try:
+            # The gradient is that of the mean over all places, of which those that count are found out on the way.
+            places = len(batch.inputs) * columns
+            dense = list(self.network.params.values())
+            tables = self.network.tables
+            leaves = [*dense, *(table.rows for table in tables.values())]
+            loss, final = self._loss(batch, before[:, :, own], key, own, columns)
+            grads = list(_gradients(loss.objective / places, leaves))
+            sums = torch.stack([loss.objective.detach(), loss.nats.detach(), _number(batch.tokens, loss.nats)])
+            if isinstance(self.workers, ProcessGroup):
+                grads, sums, final = self._summed(grads, sums, final, own, columns)
+            objective, nats, tokens, norm = _to_host(sums, grads)
+            norm, tokens = norm * places / tokens, round(tokens)
+            self.computing = False
+            if np.isfinite(norm):
+                rows = [Rows(table.read, g) for table, g in zip(tables.values(), grads[len(dense) :], strict=True)]
+                named = dict(zip([*self.network.params, *tables], [*grads[: len(dense)], *rows], strict=True))
+                self.optimizer.step(self._learnt, named, lr, clipped_scale(norm, self.clip) * places / tokens)
+        finally:
+            for table in self.network.tables.values():
+                table.end()
+        return StepResult(nats, objective, tokens, norm), CarriedState(final)
+
+    def _state(self, state: Any, columns: int) -> Tensor:
+        """The state of all columns as a tensor."""
+        zero = self.network.zero_state(columns)
+        if state is None:
+            return zero
+        given = state.tensor if isinstance(state, CarriedState) else state
+        if tuple(given.shape) != tuple(zero.shape):
+            raise CheckpointError(
+                f"The state carried from the last batch has the shape {tuple(given.shape)}; expected "
+                f"{tuple(zero.shape)}. The checkpoint is damaged: train again without --resume."
+            )
+        return given if isinstance(given, Tensor) else zero.copy_(torch.from_numpy(given))
+
+    def _begin(self, inputs: Array, own: slice, columns: int) -> None:
+        """Take out of the tables the rows that any worker reads in this step."""
+        if not self.network.tables:
+            return
+        if isinstance(self.workers, ProcessGroup):
+            of_all = np.zeros((len(inputs), columns), dtype=inputs.dtype)
+            of_all[:, own] = inputs
+            inputs = of_all
+            self.workers.add(torch.from_numpy(of_all), on_host=True)
+        read: dict[str, list[Array]] = {}
+        for direction, ids in self.network.reads(inputs).items():
+            read.setdefault(self.network.table_of(direction), []).append(ids)
+        for name, ids_of_directions in read.items():
+            self.network.tables[name].begin(ids_of_directions)
+
+    def _loss(
+        self, batch: Batch, state: Tensor, key: tuple[int, ...], own: slice, columns: int
+    ) -> tuple[Summed, Tensor]:
+        """Summed losses of this worker's columns and the state at their end."""
+        if own.start == own.stop:  # more workers than columns
+            nothing = _total(torch.zeros(1, device=self.network.device, requires_grad=True))
+            return Summed(nothing, nothing), state
+        inputs, targets, two_sided = batch.inputs, batch.targets, self.network.config.bidirectional
+        drop: Any = nothing_dropped
+        if rate := self.network.config.dropout:
+            drop = Dropout(rate, key, (len(inputs) - 2 * two_sided, columns, own), self.network.device)
+        with self.model.precision():
+            hidden, final = self.network.hidden(inputs, state, batch.keep, drop)
+            targets = targets[1:-1].reshape(-1) if two_sided else targets.reshape(-1)
+            if two_sided:
+                counted = np.flatnonzero(targets != NOT_PREDICTED)
+                hidden = hidden.index_select(0, torch.from_numpy(counted).to(hidden.device))
+                targets = targets[counted]
+            found = self.network.losses(hidden, targets, self.objective)
+        return Summed(*(_total(each) for each in found)), final.detach().to(self.network.dtype)
+
+    def _summed(
+        self, grads: list[Tensor], sums: Tensor, final: Tensor, own: slice, columns: int
+    ) -> tuple[list[Tensor], Tensor, Tensor]:
+        """Gradients and sums over all workers, and the states of all columns: one buffer, one collective."""
+        assert isinstance(self.workers, ProcessGroup)
+        states = self.network.zero_state(columns)
+        states[:, :, own] = final
+        parts = [*grads, sums.to(states.dtype), states]
+        buffer = torch.cat([part.reshape(-1) for part in parts])
+        self.workers.add(buffer)
+        pieces = buffer.split([part.numel() for part in parts])
+        *grads, sums, states = (piece.view(part.shape) for piece, part in zip(pieces, parts, strict=True))
+        return grads, sums, states.clone()  # else it would keep the whole buffer until the next step
+
+    # --- all the rest -------------------------------------------------------------------------------------------
+
+    def evaluate(self, sequence: Any) -> tuple[float, int]:
+        """Summed nats and tokens of a held-out sequence, each worker reading its share; see `Engine`.
+
+        Raises:
+            EvaluationInterruptedError: one of the workers was interrupted.
+            WorkerLostError: one of them is gone.
+        """
+        worker, given_up = (self.workers.rank, self.workers.size), False
+        nats, tokens = 0.0, 0
+        try:
+            if self.network.config.bidirectional:
+                nats, tokens = pseudo_nats(self.model, sequence, worker)
+            else:
+                nats, tokens = sequence_nats(self.model, sequence, self.context, worker=worker)
+        except EvaluationInterruptedError:
+            given_up = True
+        if isinstance(self.workers, ProcessGroup):
+            totals = torch.tensor([nats, tokens, given_up], dtype=torch.float64)
+            self.workers.add(totals, on_host=True)
+            nats, tokens, given_up = totals[0].item(), round(totals[1].item()), totals[2].item() > 0
+        if given_up:
+            raise EvaluationInterruptedError
+        return nats, tokens
+
+    def params(self) -> dict[str, Array]:
+        """Copies of the parameters."""
+        return self.network.arrays()
+
+    def optimizer_state(self) -> tuple[int, dict[str, Array]]:
+        """Steps done and copies of the optimizer's arrays."""
+        slots = {name: to_array(slot, self._is_transposed(name)) for name, slot in self.optimizer.slots.items()}
+        return self.optimizer.steps, slots
+
+    def restore(self, params: Mapping[str, Array], steps: int, slots: Mapping[str, Array]) -> None:
+        """Take over parameters and optimizer state.
+
+        Raises:
+            CheckpointError: an array is missing or of another shape.
+        """
+        shapes = self.network.config.shapes()
+        of_slots = {name: shapes[name.partition(".")[2]] for name in self.optimizer.slots}
+        for wanted, source in ((shapes, params), (of_slots, slots)):
+            for name, shape in wanted.items():
+                if name not in source or source[name].shape != shape:
+                    raise CheckpointError(
+                        f"The checkpoint's training state lacks {name} of shape {shape}. "
+                        "It is damaged, or was trained with other options: train again without --resume."
+                    )
+        self.network.load(params)
+        for name, slot in self.optimizer.slots.items():
+            slot.copy_(to_tensor(slots[name], slot.device, self._is_transposed(name)))
+        self.optimizer.steps = steps
+
+    def _is_transposed(self, slot: str) -> bool:
+        """Whether a slot is that of one-hot input, whose table is kept with its rows and columns exchanged."""
+        name = slot.partition(".")[2]
+        return name in self.network.tables and name.startswith("rnn.")
+
+
+class TorchModel:
+    """A network as a `MeasuringModel` with PyTorch; for evaluation."""
+
+    def __init__(self, network: Network, settings: TorchSettings, workers: Workers | None = None) -> None:
+        """Copy a network to its device.
+
+        Raises:
+            TrainingError: the device is not there.
+        """
+        self.device = device_of(settings.device, workers or Workers())
+        self._autocast = settings.precision == "bf16"
+        torch.set_num_threads(settings.threads)
+        tf32 = settings.precision == "tf32"
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
+        self.params = network.params  # as they were, for who asks how large it is
+        self.network = TorchNetwork(network.config, network.params, self.device, settings.compiled)
+
+    @property
+    def vocabulary_size(self) -> int:
+        """V."""
+        return self.network.config.vocabulary_size
+
+    def precision(self) -> Any:
+        """What a forward pass runs in."""
+        if self._autocast:
+            return torch.autocast(self.device.type, dtype=torch.bfloat16)
+        return contextlib.nullcontext()
+
+    def zero_state(self, batch_size: int) -> Array:
+        """See `MeasuringModel`."""
+        return to_array(self.network.zero_state(batch_size))
+
+    @torch.inference_mode()  # type: ignore[untyped-decorator]
+    def nats(self, inputs: Array, targets: Array, state: Array, keep: Array | None = None) -> tuple[Array, Array]:
+        """See `MeasuringModel` and `BidirectionalNetwork`."""
+        before = torch.from_numpy(state).to(self.device)
+        places = slice(1, -1) if self.network.config.bidirectional else slice(None)
+        counted = targets[places] != NOT_PREDICTED
+        with self.precision():
+            hidden, final = self.network.hidden(inputs, before, keep)
+            chosen = torch.from_numpy(np.flatnonzero(counted)).to(self.device)
+            found = self.network.losses(hidden.index_select(0, chosen), targets[places][counted], "cross-entropy")
+        nats = np.zeros(targets.shape, dtype=state.dtype)
+        nats[places][counted] = to_array(found.nats)
+        return nats, to_array(final.to(self.network.dtype))
+
+
+def _gradients(objective: Tensor, leaves: list[Tensor]) -> list[Tensor]:
+    found = torch.autograd.grad(objective, leaves, allow_unused=True)
+    return [torch.zeros_like(leaf) if g is None else g for leaf, g in zip(leaves, found, strict=True)]
+
+
+def _total(values: Tensor) -> Tensor:
+    """Sum in double precision, where the device has it."""
+    return values.sum() if values.device.type == "mps" else values.sum(dtype=torch.float64)
+
+
+def _number(value: float, like: Tensor) -> Tensor:
+    return torch.tensor(value, dtype=like.dtype, device=like.device)
+
+
+def _to_host(sums: Tensor, grads: list[Tensor]) -> list[float]:
+    """The sums and the norm of the gradients: the one place where a step waits for the device."""
+    if sums.device.type == "cpu":  # torch.linalg.norm of a long float32 tensor is off by 1e-4 there
+        squares = torch.stack([torch.dot(g.reshape(-1), g.reshape(-1)) for g in grads]).double().sum()
+        return [*sums.tolist(), squares.sqrt().item()]
+    norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(grads)))
+    found: list[float] = torch.cat([sums, norm.to(sums.dtype)[None]]).tolist()
+    return found

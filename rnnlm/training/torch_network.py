@@ -1,0 +1,305 @@
+"""The network of `rnnlm.nn` on PyTorch: the same parameters, the same loss, gradients by autograd.
+
+Recurrent layers are torch.nn.RNN, GRU and LSTM, with their fused kernels; sigmoid and identity, which torch.nn.RNN
+lacks, are a loop of steps. With dropout the layers run one by one, because the masks between them are our own: they are
+made for the whole batch, of which each worker takes its columns, so that the number of workers does not matter.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence
+
+from rnnlm.nn.cells import CELLS
+from rnnlm.nn.network import NetworkConfig
+from rnnlm.nn.outputs import AdaptiveSoftmax
+from rnnlm.training.torch_segments import Array, Segments
+
+NATIVE = {"rnn": torch.nn.RNN, "gru": torch.nn.GRU, "lstm": torch.nn.LSTM}
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"sigmoid": torch.sigmoid, "identity": lambda x: x}
+DROPOUT = 3  # stream of randomness, as in numpy_engine
+
+
+class SteppedRNN(torch.nn.RNN):  # type: ignore[misc]
+    """torch.nn.RNN with an activation that it lacks: a loop in Python."""
+
+    def __init__(self, *sizes: int, activation: str, **options: Any) -> None:
+        """As torch.nn.RNN; activation: a name in ACTIVATIONS."""
+        super().__init__(*sizes, **options)
+        self.activation = ACTIVATIONS[activation]
+
+    def forward(self, x: Any, state: Tensor) -> tuple[Any, Tensor]:
+        """h_t = f(U x_t + W h_{t-1} + b) of a tensor (T, B, D) or a packed sequence, in all layers."""
+        packed = isinstance(x, PackedSequence)
+        sizes = x.batch_sizes.tolist() if packed else [x.shape[1]] * x.shape[0]
+        y = x.data if packed else x.flatten(0, 1)
+        finals = []
+        for layer in range(self.num_layers):
+            weight_ih, weight_hh, bias_ih, bias_hh = self.all_weights[layer]
+            h, outputs, ended = state[layer], [], []
+            # Not bias_ih + bias_hh: autograd would give both one and the same tensor as gradient.
+            for gates in (F.linear(y, weight_ih, bias_ih) + bias_hh).split(sizes):
+                ended.append(h[len(gates) :])
+                h = self.activation(gates + h[: len(gates)] @ weight_hh.t())
+                outputs.append(h)
+            y = torch.cat(outputs)
+            finals.append(torch.cat([h, *reversed(ended)]))
+        whole = PackedSequence(y, x.batch_sizes) if packed else y.view(len(sizes), -1, self.hidden_size)
+        return whole, torch.stack(finals)
+
+
+class Dropout:
+    """Inverted dropout with masks that are a function of a key, made for all columns of a batch."""
+
+    def __init__(self, rate: float, key: tuple[int, ...], places: tuple[int, int, slice], device: torch.device) -> None:
+        """places: T, the columns of the whole batch, and those of this worker."""
+        seed = int(np.random.SeedSequence([*key, DROPOUT]).generate_state(1, np.uint64)[0] >> np.uint64(1))
+        self.keep, self.places, self.device = 1 - rate, places, device
+        self.generator = torch.Generator(device).manual_seed(seed)
+
+    def __call__(self, x: Tensor, segments: Segments | None = None) -> Tensor:
+        """Drop of x (T B, D), which is in the order of the segments if they are given."""
+        T, columns, own = self.places
+        mask = torch.empty((T, columns, x.shape[1]), device=self.device).bernoulli_(self.keep, generator=self.generator)
+        mask = mask[:, own].reshape(x.shape).div_(self.keep)
+        return x * (mask if segments is None else mask.index_select(0, segments.order)).to(x.dtype)
+
+
+def nothing_dropped(x: Tensor, segments: Segments | None = None) -> Tensor:
+    """What stands in for `Dropout` where nothing is dropped."""
+    return x
+
+
+class Table:
+    """A look-up table (V, D): the embedding, or with one-hot input the columns of weight_ih_l0.
+
+    A training step reads some rows. It takes a copy of them, by which the gradient is then: a few thousand rows
+    instead of the whole table, and no sparse tensor.
+    """
+
+    def __init__(self, values: Tensor) -> None:
+        """Keep the values; none is being learnt."""
+        self.values = values
+        self.read: Tensor | None = None  # (K,) the rows of a step, ascending
+        self.rows: Tensor | None = None  # (K, D) the copy
+        self._place: Array = np.zeros(0)
+
+    def begin(self, ids: list[Array]) -> None:
+        """Take out the rows of all ids of a step, also of those that other workers read."""
+        seen = np.zeros(len(self.values), dtype=bool)
+        for each in ids:
+            seen[each.reshape(-1)] = True
+        self._place = np.cumsum(seen) - 1
+        self.read = torch.from_numpy(np.flatnonzero(seen)).to(self.values.device)
+        self.rows = self.values.index_select(0, self.read).requires_grad_()
+
+    def end(self) -> None:
+        """Forget them."""
+        self.read = self.rows = None
+
+    def __call__(self, ids: Array) -> Tensor:
+        """Rows of ids (T, B), as (T B, D)."""
+        if self.rows is None:
+            return F.embedding(torch.from_numpy(ids.reshape(-1).astype(np.int64)).to(self.values.device), self.values)
+        return F.embedding(torch.from_numpy(self._place[ids.reshape(-1)]).to(self.values.device), self.rows)
+
+
+class Summed(NamedTuple):
+    """The objective and the nats of some targets, (N,) or summed."""
+
+    objective: Tensor
+    nats: Tensor
+
+
+class TorchNetwork:
+    """A network in the memory of a device. `params` are the dense parameters, `tables` those that are looked up.
+
+    ids and `keep` are arrays of NumPy as in `nn.Network`; states are tensors (S, L, B, H).
+    """
+
+    def __init__(
+        self, config: NetworkConfig, params: Mapping[str, Array], device: torch.device, compiled: bool = False
+    ) -> None:
+        """Copy the parameters; compiled: torch.compile what is around the recurrent layers."""
+        self.config, self.device = config, device
+        self.dtype = torch.from_numpy(params["rnn.bias_hh_l0"]).dtype
+        self.params: dict[str, Tensor] = {}
+        self.tables: dict[str, Table] = {}
+        for name in config.shapes():
+            if self.is_table(name):
+                self.tables[name] = Table(to_tensor(params[name], device, transposed=name.startswith("rnn.")))
+            elif not name.startswith("rnn."):
+                self.params[name] = torch.nn.Parameter(torch.tensor(params[name], device=device))
+        self._layers = {direction: self._stack(direction) for direction in config.directions}
+        self.load(params)
+        self._softmax = torch.compile(_softmax_nats) if compiled else _softmax_nats
+
+    def is_table(self, name: str) -> bool:
+        """Whether only the rows that a batch reads have a gradient; tied to the output, all of them have one."""
+        if self.config.embedding_size:
+            return name == "embedding.weight" and not self.config.tied
+        return name.startswith("rnn.weight_ih_l0")
+
+    def _stack(self, direction: str) -> list[tuple[torch.nn.RNNBase, slice]]:
+        """Recurrent modules from the bottom to the top, and which layers each is."""
+        config = self.config
+        L, H = config.num_layers, config.hidden_size
+        one_hot = CELLS[config.cell].gates * H
+        stack = []
+        for layers in [slice(layer, layer + 1) for layer in range(L)] if config.dropout else [slice(0, L)]:
+            width = H if layers.start else config.embedding_size or one_hot
+            sizes, options = (width, H, layers.stop - layers.start), {"device": self.device, "dtype": self.dtype}
+            module: torch.nn.RNNBase
+            if config.cell == "rnn" and config.activation in ACTIVATIONS:
+                module = SteppedRNN(*sizes, activation=config.activation, **options)
+            elif config.cell == "rnn":
+                module = torch.nn.RNN(*sizes, nonlinearity=config.activation, **options)
+            else:
+                module = NATIVE[config.cell](*sizes, **options)
+            for part, weight in module.named_parameters():
+                kind, _, layer = part.rpartition("_l")
+                name = f"rnn.{kind}_l{layers.start + int(layer)}{direction}"
+                if name in self.tables:  # the look-up has made the product already
+                    weight.requires_grad_(False).copy_(torch.eye(one_hot))
+                else:
+                    self.params[name] = weight
+            stack.append((module, layers))
+        return stack
+
+    # --- parameters ---------------------------------------------------------------------------------------------
+
+    @torch.no_grad()  # type: ignore[untyped-decorator]
+    def load(self, params: Mapping[str, Array]) -> None:
+        """Take over parameters in the form of `nn.Network`."""
+        for name, parameter in self.params.items():
+            parameter.copy_(torch.from_numpy(params[name]))
+        for name, table in self.tables.items():
+            table.values.copy_(to_tensor(params[name], self.device, transposed=name.startswith("rnn.")))
+
+    def arrays(self) -> dict[str, Array]:
+        """Copies of the parameters in the form of `nn.Network`."""
+        return {
+            name: to_array(self.tables[name].values, transposed=name.startswith("rnn."))
+            if name in self.tables
+            else to_array(self.params[name])
+            for name in self.config.shapes()
+        }
+
+    def zero_state(self, batch_size: int) -> Tensor:
+        """Zero state for B columns, (S, L, B, H)."""
+        config = self.config
+        shape = (CELLS[config.cell].states, config.num_layers, batch_size, config.hidden_size)
+        return torch.zeros(shape, device=self.device, dtype=self.dtype)
+
+    # --- forward ------------------------------------------------------------------------------------------------
+
+    def reads(self, inputs: Array) -> dict[str, Array]:
+        """The ids that each direction reads, from left to right."""
+        return {"": inputs[:-2], "_reverse": inputs[2:]} if self.config.bidirectional else {"": inputs}
+
+    def table_of(self, direction: str) -> str:
+        """Name of the table in which a direction looks its ids up."""
+        return "embedding.weight" if self.config.embedding_size else f"rnn.weight_ih_l0{direction}"
+
+    def hidden(
+        self, inputs: Array, state: Tensor, keep: Array | None, drop: Any = nothing_dropped
+    ) -> tuple[Tensor, Tensor]:
+        """What the output layer reads, (T B, H) or between both sides (T - 2 B, 2H), and the final state."""
+        if not self.config.bidirectional:
+            return self._direction("", inputs, state, None if keep is None else keep[:, :, 0], drop)
+        assert keep is not None
+        forward, _ = self._direction("", inputs[:-2], state, keep[:-2, :, 0], drop)
+        reverse, _ = self._direction("_reverse", inputs[:1:-1], state, keep[:1:-1, :, 1], drop)
+        reverse = reverse.view(len(inputs) - 2, -1).flip(0).view(forward.shape)
+        return torch.cat([forward, reverse], dim=1), state
+
+    def _direction(
+        self, direction: str, ids: Array, state: Tensor, keep: Array | None, drop: Any
+    ) -> tuple[Tensor, Tensor]:
+        """Outputs of the top layer (T B, H) and the final state."""
+        T, B = ids.shape
+        segments = None if keep is None or keep.all() else Segments.of(keep, self.device)
+        x = self._looked_up(direction, ids)
+        if self.config.embedding_size:
+            x = drop(x)
+        if segments is not None:
+            x = x.index_select(0, segments.order)
+            state = state.index_select(2, segments.columns) * segments.carried
+        finals = []
+        for module, layers in self._layers[direction]:
+            before = tuple(each.contiguous() for each in state[:, layers])
+            steps = x.view(T, B, -1) if segments is None else PackedSequence(x, segments.sizes)
+            steps, after = module(steps, before if len(before) > 1 else before[0])
+            x = drop(steps.flatten(0, 1) if segments is None else steps.data, segments)
+            finals.append(torch.stack(after) if len(before) > 1 else after[None])
+        final = torch.cat(finals, dim=1)
+        if segments is None:
+            return x, final
+        return x.index_select(0, segments.inverse), final.index_select(2, segments.last)
+
+    def _looked_up(self, direction: str, ids: Array) -> Tensor:
+        name = self.table_of(direction)
+        if name in self.tables:
+            return self.tables[name](ids)
+        return F.embedding(self._tensor(ids.reshape(-1)), self.params[name])
+
+    def _tensor(self, ids: Array) -> Tensor:
+        return torch.from_numpy(ids.astype(np.int64)).to(self.device)
+
+    # --- output layers ------------------------------------------------------------------------------------------
+
+    def losses(self, hidden: Tensor, targets: Array, objective: str) -> Summed:
+        """Of each target (N,): what is minimised, and -log p."""
+        if isinstance(self.config.output_layer, AdaptiveSoftmax):
+            nats = self._adaptive_nats(hidden, targets)
+            return Summed(nats, nats)
+        weight = self.params["embedding.weight" if self.config.tied else "output.weight"]
+        bias, ids = self.params["output.bias"], self._tensor(targets)
+        if objective == "mse":
+            return _squared_error(F.linear(hidden, weight, bias).to(self.dtype), ids)
+        nats = self._softmax(hidden, weight, bias, ids)
+        return Summed(nats, nats)
+
+    def _adaptive_nats(self, hidden: Tensor, targets: Array) -> Tensor:
+        """See `nn.outputs.AdaptiveSoftmax`; where each target belongs is found on the host, so nothing waits for it."""
+        cutoffs = self.config.cutoffs
+        clusters = np.searchsorted(cutoffs, targets, side="right")
+        entries = np.where(clusters == 0, targets, cutoffs[0] + clusters - 1)
+        weight, bias = self.params["output.head.weight"], self.params["output.head.bias"]
+        nats = self._softmax(hidden, weight, bias, self._tensor(entries))
+        for i, start in enumerate(cutoffs):
+            rows = np.flatnonzero(clusters == i + 1)
+            chosen = self._tensor(rows)
+            projected = F.linear(hidden.index_select(0, chosen), self.params[f"output.tail.{i}.0.weight"])
+            weight = self.params[f"output.tail.{i}.1.weight"]
+            of_tail = _softmax_nats(projected, weight, None, self._tensor(targets[rows] - start))
+            nats = nats.index_add(0, chosen, of_tail)
+        return nats
+
+
+def _softmax_nats(hidden: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor) -> Tensor:
+    return F.cross_entropy(F.linear(hidden, weight, bias).to(weight.dtype), targets, reduction="none")
+
+
+def _squared_error(logits: Tensor, targets: Tensor) -> Summed:
+    """|p - y|^2 / 2 of each row, and -log p(target)."""
+    log_probabilities = F.log_softmax(logits, dim=1)
+    probabilities = log_probabilities.exp()
+    of_targets = probabilities.gather(1, targets[:, None])[:, 0]
+    nats = -log_probabilities.gather(1, targets[:, None])[:, 0]
+    return Summed((probabilities.square().sum(dim=1) - 2 * of_targets + 1) / 2, nats)
+
+
+def to_tensor(array: Array, device: torch.device, transposed: bool = False) -> Tensor:
+    """Copy of an array on a device, row by row; transposed: columns become rows."""
+    return torch.tensor(np.ascontiguousarray(array.T if transposed else array), device=device)
+
+
+def to_array(tensor: Tensor, transposed: bool = False) -> Array:
+    """Copy of a tensor; the inverse of `to_tensor`."""
+    array: Array = np.array(tensor.detach().cpu().numpy())
+    return array.T if transposed else array

@@ -1,0 +1,130 @@
+"""The optimizers of `rnnlm.nn.optimizers` on PyTorch: the same rules, settings and slots, on lists of tensors.
+
+They are written with torch._foreach_* and torch._fused_*, the operations that torch.optim itself is made of, on slots
+of our own: so a checkpoint goes from one engine to the other, and the rows of a table that a batch has read are updated
+as one more tensor of the list, lazily as in NumPy (torch.optim would need a second optimizer for them, and has a lazy
+one for Adam alone).
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from rnnlm.nn.optimizers import OPTIMIZERS, Step
+
+Tensors = list[Tensor]
+Rule = Callable[[Step, Tensors, Tensors, list[Tensors]], None]
+
+
+def _sgd(step: Step, p: Tensors, g: Tensors, slots: list[Tensors]) -> None:
+    torch._foreach_add_(p, g, alpha=-step.lr)
+
+
+def _momentum(step: Step, p: Tensors, g: Tensors, slots: list[Tensors]) -> None:
+    (v,) = slots
+    torch._foreach_mul_(v, step.settings["momentum"])
+    torch._foreach_add_(v, g)
+    torch._foreach_add_(p, v, alpha=-step.lr)
+
+
+def _nesterov(step: Step, p: Tensors, g: Tensors, slots: list[Tensors]) -> None:
+    _momentum(Step(step.lr * step.settings["momentum"], step.number, step.settings), p, g, slots)
+    torch._foreach_add_(p, g, alpha=-step.lr)
+
+
+def _adagrad(step: Step, p: Tensors, g: Tensors, slots: list[Tensors]) -> None:
+    torch._foreach_addcmul_(slots[0], g, g)
+    _divided_step(step, p, g, slots[0])
+
+
+def _rmsprop(step: Step, p: Tensors, g: Tensors, slots: list[Tensors]) -> None:
+    alpha = step.settings["alpha"]
+    torch._foreach_mul_(slots[0], alpha)
+    torch._foreach_addcmul_(slots[0], g, g, value=1 - alpha)
+    _divided_step(step, p, g, slots[0])
+
+
+def _divided_step(step: Step, p: Tensors, g: Tensors, s: Tensors) -> None:
+    divisors = torch._foreach_sqrt(s)
+    torch._foreach_add_(divisors, step.settings["eps"])
+    torch._foreach_addcdiv_(p, g, divisors, value=-step.lr)
+
+
+def _adam(step: Step, p: Tensors, g: Tensors, slots: list[Tensors]) -> None:
+    _fused(torch._fused_adam_, step, p, g, slots, weight_decay=0.0)
+
+
+def _adamw(step: Step, p: Tensors, g: Tensors, slots: list[Tensors]) -> None:
+    _fused(torch._fused_adamw_, step, p, g, slots, weight_decay=step.settings["weight_decay"])
+
+
+def _fused(update: Any, step: Step, p: Tensors, g: Tensors, slots: list[Tensors], weight_decay: float) -> None:
+    beta1, beta2 = step.settings["betas"]
+    number = torch.tensor(float(step.number), device=p[0].device)
+    update(
+        p,
+        g,
+        *slots,
+        [],
+        [number] * len(p),
+        lr=step.lr,
+        beta1=beta1,
+        beta2=beta2,
+        weight_decay=weight_decay,
+        eps=step.settings["eps"],
+        amsgrad=False,
+        maximize=False,
+    )
+
+
+RULES: dict[str, Rule] = {
+    "sgd": _sgd,
+    "momentum": _momentum,
+    "nesterov": _nesterov,
+    "adagrad": _adagrad,
+    "rmsprop": _rmsprop,
+    "adam": _adam,
+    "adamw": _adamw,
+}
+
+
+class Rows(NamedTuple):
+    """Some rows (K,) of a table, each once, and the gradient by them (K, D)."""
+
+    ids: Tensor
+    gradient: Tensor
+
+
+class TorchOptimizer:
+    """An update rule with its slots for a set of parameters; tables have their rows in the first dimension."""
+
+    def __init__(self, name: str, params: Mapping[str, Tensor]) -> None:
+        """Slots of zeros for every parameter; `name` is one of RULES."""
+        self.kind, self.rule, self.steps = OPTIMIZERS[name], RULES[name], 0
+        self.slots = {
+            f"{slot}.{parameter}": torch.zeros_like(tensor, requires_grad=False)
+            for slot in self.kind.slots
+            for parameter, tensor in params.items()
+        }
+
+    @torch.no_grad()  # type: ignore[untyped-decorator]
+    def step(self, params: Mapping[str, Tensor], grads: Mapping[str, Tensor | Rows], lr: float, scale: float) -> None:
+        """Change `params` in place by one step against `scale` times `grads`, which are used up."""
+        self.steps += 1
+        whole, parts, gradients, scattered = [], [], [], []
+        for name, gradient in grads.items():
+            tensors = [params[name].detach(), *(self.slots[f"{slot}.{name}"] for slot in self.kind.slots)]
+            if isinstance(gradient, Rows):
+                rows = [tensor.index_select(0, gradient.ids) for tensor in tensors]
+                scattered += [(tensor, gradient.ids, part) for tensor, part in zip(tensors, rows, strict=True)]
+                tensors, gradient = rows, gradient.gradient
+            whole.append(tensors)
+            gradients.append(gradient)
+        if scale != 1:
+            torch._foreach_mul_(gradients, scale)
+        parts = [list(each) for each in zip(*whole, strict=True)]
+        self.rule(Step(lr, self.steps, self.kind.settings), parts[0], gradients, parts[1:])
+        for tensor, ids, part in scattered:
+            tensor.index_copy_(0, ids, part)

@@ -1,0 +1,258 @@
+"""PyTorch does what NumPy does: the same steps, slots and evaluations, in one process and in several."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="the engine on PyTorch needs it: pip install 'rnnlm-cli[torch]'")
+
+from rnnlm import checkpoint
+from rnnlm.cli import run
+from rnnlm.errors import CheckpointError, TrainingError
+from rnnlm.nn.cells import CELLS
+from rnnlm.nn.numerics import ACTIVATIONS
+from rnnlm.nn.optimizers import OPTIMIZERS
+from rnnlm.nn.outputs import LOSSES, OUTPUTS
+from rnnlm.training.engine import EvaluationInterruptedError
+from rnnlm.training.torch_engine import TorchEngine, TorchSettings
+from rnnlm.training.torch_optimizer import RULES
+from rnnlm.training.torch_segments import Segments
+from tests.training import torch_cases as cases
+
+HERE = Path(__file__).parent
+CPU = torch.device("cpu")
+
+
+def test_every_member_of_every_family_is_compared():
+    networks = [cases.network(options).config for options, *_ in cases.CASES.values()]
+    assert {config.cell for config in networks} == set(CELLS)
+    assert {config.activation for config in networks} == set(ACTIVATIONS)
+    assert {config.output for config in networks} == set(OUTPUTS)
+    _, optimizers, contexts, objectives = map(
+        set, zip(*[("", *case[1:]) for case in cases.CASES.values()], strict=True)
+    )
+    assert optimizers == set(OPTIMIZERS) == set(RULES)
+    assert contexts == {"stream", "sentence"}
+    assert objectives == set(LOSSES)
+
+
+def check(differences):
+    assert differences.pop("clipped") > 0
+    assert max(differences.values()) < 1e-8, differences
+
+
+@pytest.mark.parametrize("name", cases.CASES)
+def test_twenty_steps_are_those_of_numpy(name):
+    check(cases.compare(name, TorchEngine))
+
+
+def test_in_single_precision_too():
+    differences = cases.compare("lstm", TorchEngine, dtype=np.float32)
+    assert max(differences["parameters"], differences["slots"], differences["results"]) < 1e-4
+
+
+# --- resets inside a window ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.1, 0.5, 1.0])
+def test_segments_hold_every_place_once_and_end_where_the_state_is_reset(rate):
+    T, B = 11, 7
+    keep = np.random.default_rng(8).random((T, B)) >= rate
+    segments = Segments.of(keep, CPU)
+    order, sizes = segments.order.numpy(), segments.sizes.numpy()
+    assert sorted(order) == list(range(T * B))
+    np.testing.assert_array_equal(order[segments.inverse.numpy()], np.arange(T * B))
+    assert (np.diff(sizes) <= 0).all()
+    places = np.split(order, np.cumsum(sizes)[:-1])  # of each step
+    for segment in range(sizes[0]):
+        own = [step[segment] for step in places if segment < len(step)]
+        times, columns = np.divmod(own, B)
+        assert set(columns) == {segments.columns[segment].item()}
+        np.testing.assert_array_equal(np.diff(times), 1)
+        assert keep[times[1:], columns[1:]].all()  # no reset inside
+        assert times[0] == 0 or not keep[times[0], columns[0]]  # one before
+        assert segments.carried[segment].item() == (times[0] == 0 and keep[0, columns[0]])
+        if times[-1] == T - 1:
+            assert segments.last[columns[0]].item() == segment
+
+
+# --- options -------------------------------------------------------------------------------------------------------
+
+
+def engine(settings=None, **options):
+    return TorchEngine(cases.network(options, np.float32), "adam", "sentence", settings=settings)
+
+
+def losses(settings=None, **options):
+    return [result.nats for result in cases.steps(engine(settings, **options), "adam", "sentence")[0]]
+
+
+def test_bf16_is_near_float32_and_not_the_same():
+    plain, rounded = losses(), losses(TorchSettings(precision="bf16"))
+    assert rounded != plain
+    np.testing.assert_allclose(rounded, plain, rtol=0.02)
+
+
+def test_dropout_is_a_function_of_the_key_and_drops():
+    assert losses(dropout=0.3) == losses(dropout=0.3)
+    assert losses(dropout=0.3) != losses()
+    first, second = engine(dropout=0.5), engine(dropout=0.5)
+    batch = cases.Batches(cases.text(), 5, 9, "sentence", seed=1).batch(0, 0)
+    assert first.train_step(batch, None, 0.1, (1, 1))[0] != second.train_step(batch, None, 0.1, (1, 2))[0]
+
+
+def test_evaluation_drops_nothing():
+    assert engine(dropout=0.5).evaluate(cases.text()) == engine().evaluate(cases.text())
+
+
+@pytest.mark.parametrize("name", ["lstm", "one-hot"])
+def test_arrays_go_out_as_copies_and_come_back(name):
+    options = cases.CASES[name][0]
+    one, other = engine(**options), engine(**options)
+    cases.steps(one, "adam", "sentence", number=2)
+    params, (count, slots) = one.params(), one.optimizer_state()
+    kept = {key: array.copy() for key, array in (params | slots).items()}
+    cases.steps(one, "adam", "sentence", number=2)
+    other.restore(params, count, slots)
+    assert cases.difference(params | slots, kept) == 0
+    cases.steps(other, "adam", "sentence", number=2)
+    assert cases.difference(other.params(), one.params()) == 0
+    with pytest.raises(CheckpointError, match=r"mean\.output\.bias"):
+        other.restore(params, count, {key: array for key, array in slots.items() if key != "mean.output.bias"})
+
+
+def test_a_gradient_that_is_not_finite_changes_nothing():
+    one = engine()
+    broken = one.params()
+    broken["output.weight"][3, 2] = np.inf
+    one.restore(broken, *one.optimizer_state())
+    (result, *_), _ = cases.steps(one, "adam", "sentence", number=1)
+    assert not np.isfinite(result.gradient_norm)
+    for name, array in one.params().items():
+        np.testing.assert_array_equal(array, broken[name])
+    assert one.optimizer_state()[0] == 0
+
+
+def test_a_state_that_does_not_fit_is_refused():
+    batch = cases.Batches(cases.text(), 5, 9, "sentence", seed=1).batch(0, 1)
+    with pytest.raises(CheckpointError, match="without --resume"):
+        engine().train_step(batch, np.zeros((2, 1, 5, 8)), 0.1, (1, 1))
+
+
+def test_a_device_that_is_not_there_is_refused():
+    with pytest.raises(TrainingError, match="cuda:7 is not there"):
+        engine(TorchSettings("cuda:7"))
+
+
+def test_an_interrupted_evaluation_says_so():
+    class Sequence:
+        def __len__(self):
+            return 100
+
+        def take(self, positions):
+            raise EvaluationInterruptedError
+
+    with pytest.raises(EvaluationInterruptedError):
+        engine().evaluate(Sequence())
+
+
+# --- several processes, and from one engine to the other -----------------------------------------------------------
+
+SIZES = ["--hidden-size", "12", "--embedding-size", "6", "--bptt", "8", "--batch-size", "5", "--dropout", "0"]
+OPTIONS = [*SIZES, "--schedule", "constant", "--warm-up", "0", "--threads", "1", "--valid-fraction", "0.2"]
+
+
+def torchrun(processes, *arguments, code=0):
+    environment = os.environ | {"PYTHONPATH": str(HERE.parents[1]), "OMP_NUM_THREADS": "1"}
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+    found = subprocess.run(
+        [*launcher, str(HERE / "torch_cases.py"), *arguments],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert found.returncode == code, found.stderr
+    return found.stderr
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    """Sentences of a few words, 5 columns of them in batches of 8 steps."""
+    rng = np.random.default_rng(3)
+    path = tmp_path / "corpus.txt"
+    words = ["上学 迟到", "买 手机", "坏 了 ， 批评", "打算 换 一个 新 书包"]
+    path.write_text("".join(f"{'我他'[rng.integers(2)]} {words[rng.integers(4)]} 。\n" for _ in range(300)))
+    return str(path)
+
+
+def training(path):
+    return checkpoint.read_header(path)["training"]["state"]["progress"]
+
+
+def test_two_processes_are_one_and_a_training_hops_between_the_engines(corpus, tmp_path):
+    hopping, straight = str(tmp_path / "hopping.npz"), str(tmp_path / "straight.npz")
+    begin = ["train", corpus, "-o", hopping, *OPTIONS, "--epochs", "2"]
+    assert run(begin) == 0
+    others = [
+        ["train", corpus, "-o", hopping, "--resume", "--epochs", "4", "--threads", "1"],
+        ["train", corpus, "-o", str(tmp_path / "timed.npz"), *SIZES, "--threads", "1", "--time", "1s"],
+        [
+            "train",
+            corpus,
+            "-o",
+            str(tmp_path / "both.npz"),
+            *SIZES,
+            "--threads",
+            "1",
+            "--epochs",
+            "1",
+            "--bidirectional",
+        ],
+    ]
+    said = torchrun(2, str(tmp_path / "found.json"), *map(json.dumps, others))
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert found["codes"] == [0, 0, 0]
+    assert said.count("Best valid loss") == 3  # the first process alone tells
+    assert (found["largest"], found["of the first"]) == (1, 0)
+    for differences in found["differences"].values():
+        check(differences)
+    np.testing.assert_allclose(found["dropout"], cases.dropout_run(TorchEngine), rtol=1e-10)
+    assert training(tmp_path / "timed.npz")["finished"]
+    assert run(["train", corpus, "-o", hopping, "--resume", "--epochs", "6", "--threads", "1"]) == 0
+    assert run(["train", corpus, "-o", straight, *OPTIONS, "--epochs", "6"]) == 0
+    assert training(hopping)["step"] == training(straight)["step"] > 150
+    assert training(hopping)["best_nats_per_token"] == pytest.approx(
+        training(straight)["best_nats_per_token"], rel=1e-4
+    )
+    parameters = [checkpoint.load(path)[1] for path in (hopping, straight)]
+    assert cases.difference(*[{k: a for k, a in each.items() if k.startswith("rnn.")} for each in parameters]) < 1e-3
+
+
+def test_four_processes_are_one(tmp_path):
+    torchrun(4, str(tmp_path / "found.json"))
+    found = json.loads((tmp_path / "found.json").read_text())
+    for differences in found["differences"].values():
+        check(differences)
+    np.testing.assert_allclose(found["dropout"], cases.dropout_run(TorchEngine), rtol=1e-10)
+
+
+@pytest.mark.parametrize("lost", [0, 1])
+def test_a_lost_worker_ends_in_a_sentence_and_a_checkpoint_to_go_on_from(corpus, tmp_path, lost):
+    path, undisturbed = str(tmp_path / "model.npz"), str(tmp_path / "undisturbed.npz")
+    arguments = ["train", corpus, "-o", path, *OPTIONS, "--epochs", "3"]
+    said = torchrun(2, str(lost), "37", json.dumps(arguments), code=1)
+    assert "Error: One of the 2 workers is gone" in said
+    assert f"{path} holds step 37. Go on with --resume." in said
+    assert training(path)["step"] == 37
+    assert run(["train", corpus, "-o", path, "--resume", "--threads", "1"]) == 0
+    assert run(["train", corpus, "-o", undisturbed, *OPTIONS, "--epochs", "3"]) == 0
+    assert training(path)["step"] == training(undisturbed)["step"]
+    assert training(path)["best_nats_per_token"] == pytest.approx(
+        training(undisturbed)["best_nats_per_token"], abs=1e-3
+    )
