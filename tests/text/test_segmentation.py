@@ -105,9 +105,9 @@ for text in ("Don't panic.", "我 昨天 上学 迟到 了 ，", "我", "我，�
     tokenizer.tokenize(text)
 installed_jieba()
 WordTokenizer("spaces").tokenize("我昨天上学")
-print("jieba" in sys.modules, tokenizer.options()["jieba"])
+print(bool({"jieba", "rjieba"} & sys.modules.keys()), tokenizer.options()["jieba"])
 tokenizer.tokenize("我昨天上学")
-print("jieba" in sys.modules)
+print(bool({"jieba", "rjieba"} & sys.modules.keys()))
 """
     assert run(code, tmp_path, "-X", "utf8").split() == ["False", "None", "True"]
 
