@@ -5,6 +5,7 @@ are translated in the order of the text. The processes are started afresh (spawn
 threads may hang; and they end with this one, however that ends, because then the pipe to them does.
 """
 
+import itertools
 import multiprocessing
 import signal
 import threading
@@ -12,7 +13,8 @@ from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from typing import Any
+from types import FrameType
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +28,7 @@ from rnnlm.text.vocabulary import EOS, FIRST
 WORTH_WITH_JIEBA, WORTH = 4 << 20, 16 << 20
 MOST_PROCESSES = 16  # each has its own dictionary, about 150 MB
 PIECE = 1 << 17  # characters given to a process at once
+MOST_KNOWN = 1 << 17  # tokens that a process remembers
 AHEAD = 4  # pieces for each process that may be done before the one that is waited for
 _SIGNALS = [number for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if (number := getattr(signal, name, None))]
 _KEPT_FROM_WORKERS = [number for name in ("SIGINT", "SIGHUP") if (number := getattr(signal, name, None))]
@@ -73,11 +76,15 @@ class TokenIds(dict[str, int]):
             yield from map(self, texts)
             return
         with _started(self._tokenizer, processes) as workers:
-            for tokens, ids, options in _in_order(_pieces(texts), workers):
-                if options is not None and not self._tokenizer.adopt(options):
+            tables = dict.fromkeys(workers, np.array([0, EOS, 0], dtype=np.uint32))
+            for worker, answer in _in_order(_pieces(texts), workers):
+                if answer.options is not None and not self._tokenizer.adopt(answer.options):
                     raise CorpusError("jieba was changed while it was in use. Try again.")
-                table = np.array([0, EOS, 0, *map(self.__getitem__, tokens)], dtype=np.uint32)
-                yield table[ids]
+                # What a process has met before was in an earlier piece, so that it is known here too, and what is new
+                # comes in the order of the text.
+                new = np.fromiter(map(self.__getitem__, answer.new), dtype=np.uint32, count=len(answer.new))
+                tables[worker] = table = np.concatenate([tables[worker][: FIRST + answer.known], new])
+                yield table[answer.ids]
 
 
 def useful_processes(tokenizer: Tokenizer, sample: str, size: int, most: int) -> int:
@@ -103,7 +110,15 @@ def _pieces(texts: Iterable[str]) -> Iterator[str]:
             yield text[start:]
 
 
-_Answer = tuple[list[str], NDArray[np.uint32], dict[str, Any] | None]
+class _Answer(NamedTuple):
+    """Ids of a piece, as the process gives them out; the tokens that it did not know before; changed options."""
+
+    known: int  # how many tokens it knew
+    new: list[str]
+    ids: NDArray[np.uint32]
+    options: dict[str, Any] | None
+
+
 _Workers = dict[Connection, BaseProcess]
 
 
@@ -117,7 +132,7 @@ def _started(tokenizer: Tokenizer, number: int) -> Iterator[_Workers]:
             with _signals_put_off():
                 for _ in range(number):
                     here, there = context.Pipe()
-                    arguments = (there, tokenizer.name, tokenizer.options())
+                    arguments = (there, tokenizer.name, tokenizer.options(), MOST_KNOWN)
                     process: BaseProcess = context.Process(target=_serve, args=arguments, daemon=True)
                     workers[here] = process
                     process.start()
@@ -143,14 +158,23 @@ def _signals_put_off() -> Iterator[None]:
     """
     handlers: dict[int, Any] = {}
     received: list[int] = []
+    starting = True
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if starting:
+            received.append(number)
+        else:
+            handlers[number](number, frame)
+
     if threading.current_thread() is threading.main_thread():  # the only one in which a handler runs
         handlers = {number: handler for number in _SIGNALS if callable(handler := signal.getsignal(number))}
         for number in handlers:
-            signal.signal(number, lambda number, frame: received.append(number))
+            signal.signal(number, handle)
     try:
         with _blocked(_KEPT_FROM_WORKERS):
             yield
     finally:
+        starting = False  # so that nothing is lost where one of the handlers ends the next loop
         for number, handler in handlers.items():
             signal.signal(number, handler)
         for number in received:
@@ -173,9 +197,9 @@ def _blocked(signals: list[int]) -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _in_order(pieces: Iterator[str], workers: _Workers) -> Iterator[_Answer]:
-    """The answers to pieces in the order of these."""
-    idle, busy, done = list(workers), dict[Connection, int](), dict[int, _Answer]()
+def _in_order(pieces: Iterator[str], workers: _Workers) -> Iterator[tuple[Connection, _Answer]]:
+    """The answers to pieces in the order of these, each with the process that gave it."""
+    idle, busy, done = list(workers), dict[Connection, int](), dict[int, tuple[Connection, _Answer]]()
     sent = given = 0
     more = True
     while more or busy or done:
@@ -199,7 +223,7 @@ def _in_order(pieces: Iterator[str], workers: _Workers) -> Iterator[_Answer]:
                 answer = connection.recv()
             if isinstance(answer, BaseException):
                 raise answer
-            done[busy.pop(connection)] = answer
+            done[busy.pop(connection)] = connection, answer
             idle.append(connection)
 
 
@@ -216,18 +240,22 @@ def _noticing_an_end(process: BaseProcess) -> Iterator[None]:
         ) from None
 
 
-def _serve(connection: Connection, level: str, options: dict[str, Any]) -> None:
+def _serve(connection: Connection, level: str, options: dict[str, Any], most_known: int) -> None:
     """Tokenize what comes through a pipe until its other end is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # where it could not be blocked
     tokenizer = tokenizer_class(level).from_options(options)
+    ids = TokenIds(tokenizer)
     try:
         while True:
             piece = connection.recv()
             try:
-                ids = TokenIds(tokenizer)
-                found, before = ids(piece), options
+                if len(ids) > most_known:
+                    ids.clear()
+                known, before = len(ids), options
+                found = ids(piece)
+                new = list(itertools.islice(reversed(ids), len(ids) - known))[::-1]
                 options = tokenizer.options()
-                answer: Any = (ids.tokens(), found, None if options == before else options)
+                answer: Any = _Answer(known, new, found, None if options == before else options)
             except (RnnlmError, MemoryError) as error:
                 answer = error
             connection.send(answer)

@@ -44,7 +44,9 @@ def text(tmp_path):
     return path
 
 
-def test_processes_change_nothing(text, pay, tmp_path):
+@pytest.mark.parametrize("remembered", [0, 40, 1000])
+def test_processes_change_nothing(text, pay, tmp_path, remembered, monkeypatch):
+    monkeypatch.setattr(workers_module, "MOST_KNOWN", remembered)
     alone, together = WordTokenizer(), WordTokenizer()
     expected = tokenize_corpus([text], alone, lines=True, cache_dir=tmp_path / "a")
     calls = []
