@@ -2,6 +2,7 @@
 
 import math
 import sys
+from importlib.util import find_spec
 
 import click
 import pytest
@@ -21,6 +22,8 @@ BASES = {
     "fill": ["我 ____"],
     "eval": ["text.txt"],
     "info": [],
+    "export": ["--to", "safetensors", "-o", "out.safetensors", "--force"],
+    "import": ["weights.safetensors", "-o", "imported.npz", "--force"],
     "ngram train": ["text.txt", "-o", "out.npz"],
     "lab pairs": ["我 昨天"],
     "lab onehot": ["我 昨天"],
@@ -62,7 +65,10 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("options")
     (folder / "text.txt").write_text("我 昨天 上学 迟到 了\n老师 批评 了 我\n" * 8, encoding="utf-8")
     small = ["--hidden-size", "4", "--epochs", "1", "--threads", "1"]
-    assert run(["train", str(folder / "text.txt"), "-o", str(folder / "rnnlm.npz"), *small]) == 0
+    model, weights = str(folder / "rnnlm.npz"), str(folder / "weights.safetensors")
+    assert run(["train", str(folder / "text.txt"), "-o", model, *small]) == 0
+    if find_spec("safetensors"):  # else what reads them says what is missing
+        assert run(["export", "-m", model, "--to", "safetensors", "-o", weights]) == 0
     return folder
 
 

@@ -43,6 +43,8 @@ PRINTING = {
     "eval": ["eval", "corpus.txt"],
     "ngram": ["ngram", "train", "corpus.txt", "-o", "ngram.npz", "--arpa", "-"],
     "info": ["info"],
+    "export": ["export", "--help"],
+    "import": ["import", "--help"],
     "lab": ["lab", "pairs", "我 昨天 上学"],
 }
 
