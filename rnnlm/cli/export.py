@@ -40,7 +40,7 @@ def export(model_path: Path, to: str, output: Path | None, force: bool) -> None:
     from rnnlm.exchange.model_files import export as exported
     from rnnlm.exchange.model_files import vocabulary_path
 
-    output = output or model_path.with_suffix(EXTENSIONS[to])
+    output = output or model_path.parent / (model_path.stem + EXTENSIONS[to])
     beside = vocabulary_path(output)
     if str(output) == "-":
         raise click.BadParameter("an export is two files; give the name of one.", param_hint="--output")

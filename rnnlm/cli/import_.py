@@ -72,7 +72,7 @@ def import_(
     from rnnlm.exchange.model_files import Choices, import_model, vocabulary_path
 
     vocabulary = vocabulary or vocabulary_path(weights)
-    output = output or weights.with_suffix(".npz")
+    output = output or weights.parent / f"{weights.stem}.npz"
     if str(output) == "-":
         raise click.BadParameter("a checkpoint is a file; give its name.", param_hint="--output")
     for source in (weights, vocabulary):

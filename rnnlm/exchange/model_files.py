@@ -37,7 +37,7 @@ def vocabulary_path(path: Path) -> Path:
     >>> str(vocabulary_path(Path("models/rnnlm.safetensors")))
     'models/rnnlm.vocabulary.json'
     """
-    return path.with_name(path.stem + VOCABULARY_EXTENSION)
+    return path.parent / (path.stem + VOCABULARY_EXTENSION)  # an empty name has no `with_name`
 
 
 class Export(NamedTuple):
