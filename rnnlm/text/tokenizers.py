@@ -40,32 +40,34 @@ _RUNS = r"\.+|…+|。+|．+|-+|–+|—+|―+"
 _SYMBOL = r"\S[\u0300-\u036f\u200d\u20d0-\u20ff\ufe00-\ufe0f]*"
 
 
-@functools.cache
+_TOKEN = rf"{_WORD}(?:{_CONNECTOR}{_WORD})*|{_RUNS}|{_SYMBOL}"
+
+# Patterns of wide ranges take longer to compile than Python takes to start: each is compiled when it is first needed.
+_compiled = functools.cache(re.compile)
+
+
 def token_pattern() -> re.Pattern[str]:
-    """A token of text that is not cut by jieba; compiled when it is needed, for that takes as long as to start Python.
+    """A token of text that is not cut by jieba.
 
     Tried in this order: letters, digits, marks and _, which an apostrophe or a hyphen may connect, and . or , between
     digits; a run of one sort of dot or dash; any other character that is not whitespace, with what modifies it. What a
     token is never depends on the text before it, and on no more after it than a connector and a letter: `_reads_back`
     relies on that.
     """
-    return re.compile(rf"{_WORD}(?:{_CONNECTOR}{_WORD})*|{_RUNS}|{_SYMBOL}")
+    return _compiled(_TOKEN)
 
 
 # The ranges are those of jieba's re_han_default, so that it cuts a block as it would cut it within the whole text.
-_HAN = re.compile("[\u4e00-\u9fd5]")
+_HAN = "[\u4e00-\u9fd5]"
 _BLOCK = "(?<![\u4e00-\u9fd5a-zA-Z0-9+#&._%-])[a-zA-Z0-9+#&._%-]*[\u4e00-\u9fd5][\u4e00-\u9fd5a-zA-Z0-9+#&._%-]*"
-_HAN_BLOCK = re.compile(_BLOCK)
 # Blocks and the marks between them, each of which is a token for jieba and for `token_pattern` alike: rjieba is so fast
 # that to call it for every block would cost as much as the cutting.
 _MARK = r"""(?:[，、：；？！“”‘’（）《》〈〉「」『』【】〔〕·,:;!?"'()\[\]<>/`*|]|。(?!。)|．(?!．))"""
-_HAN_SPAN = re.compile(f"{_BLOCK}(?:{_MARK}*+{_BLOCK})*+")
+_SPAN = f"{_BLOCK}(?:{_MARK}*+{_BLOCK})*+"
 LONGEST_MEAN, LONGEST_WORD = 2.5, 8  # characters of Chinese words in text that is taken as separated
 
 # Scripts and punctuation written without spaces: radicals to CJK compatibility, Han, full-width forms.
-_WIDE = re.compile(
-    "[\u2e80-\u33ff\u3400-\u9fff\uf900-\ufaff\ufe30-\ufe4f\uff00-\uff9f\uffe0-\uffe6\U00020000-\U0003ffff]"
-)
+_WIDE = "[\u2e80-\u33ff\u3400-\u9fff\uf900-\ufaff\ufe30-\ufe4f\uff00-\uff9f\uffe0-\uffe6\U00020000-\U0003ffff]"
 _OPENING = frozenset("([{“‘«‹„‚¿¡$£€")
 _CLOSING = frozenset(".,!?;:)]}%”’»›…")
 _STRAIGHT_QUOTES = frozenset("\"'")
@@ -240,7 +242,7 @@ class WordTokenizer:
         return any(map(self._is_cut, sample.split("\n"))) and self._words.is_slow()
 
     def _is_cut(self, line: str) -> bool:
-        if self.segmenter == "spaces" or not _HAN.search(line):
+        if self.segmenter == "spaces" or not _compiled(_HAN).search(line):
             return False
         return self.segmenter == "jieba" or not is_separated(line)
 
@@ -253,7 +255,7 @@ class WordTokenizer:
         if not self._is_cut(text):
             return list(itertools.chain.from_iterable(map(_tokens_of_chunk, text.split())))
         tokens, end = [], 0
-        for block in (_HAN_SPAN if self._words.fast else _HAN_BLOCK).finditer(text):
+        for block in _compiled(_SPAN if self._words.fast else _BLOCK).finditer(text):
             tokens += token_pattern().findall(text, end, block.start())
             tokens += self._words.cut(block[0])
             end = block.end()
@@ -304,7 +306,7 @@ def is_separated(line: str) -> bool:
     (True, False, False)
     """
     chunks = line.split()
-    words = [chunk for chunk in chunks if _HAN.search(chunk)]
+    words = [chunk for chunk in chunks if _compiled(_HAN).search(chunk)]
     if len(chunks) < 2 or not words:
         return False
     lengths = [len(word) for word in words]
@@ -321,7 +323,7 @@ def _spaced(tokens: Iterable[str]) -> Iterator[str]:
     for token in tokens:
         straight = token in _STRAIGHT_QUOTES
         closes = token in open_quotes if straight else token in _CLOSING or token.startswith(("..", "……"))
-        glued = holds_next or closes or wide or _WIDE.match(token) is not None
+        glued = holds_next or closes or wide or _compiled(_WIDE).match(token) is not None
         if glued and _reads_back(piece, token):
             piece = [*piece[-1:], token]
             yield token
@@ -332,10 +334,10 @@ def _spaced(tokens: Iterable[str]) -> Iterator[str]:
             open_quotes ^= {token}
         holds_next = token in _OPENING or (straight and not closes)
         # A mark that is at home in several scripts, such as “ or —, is Chinese after Chinese.
-        wide = _WIDE.match(token[-1:]) is not None or (wide and not token[:1].isalnum())
+        wide = _compiled(_WIDE).match(token[-1:]) is not None or (wide and not token[:1].isalnum())
 
 
 def _reads_back(piece: Sequence[str], token: str) -> bool:
     """Whether a token written right after a piece of text leaves the reading of both as it is."""
     text = "".join([*piece, token])
-    return _HAN.search(text) is not None or token_pattern().findall(text) == [*piece, token]
+    return _compiled(_HAN).search(text) is not None or token_pattern().findall(text) == [*piece, token]
