@@ -16,6 +16,7 @@ Ids = NDArray[np.int32]
 LARGE = 1 << 24  # tokens; with the usual 5 to 20 in a sentence, their places fill some 100 MB
 RUNS = 1 << 16  # about how many runs of sentences of a larger text are shuffled
 _LOOK = 64  # tokens in which the end of a sentence is looked for at once
+_PLACES = 64  # of a text, which are read together: the memory that holds them is mapped for each; see text.corpus
 ORDER, RARE = 1, 2  # streams of randomness, one for each purpose
 
 
@@ -251,7 +252,8 @@ def _run_starts(sequence: Sequence) -> NDArray[np.int64]:
     starts = [np.array([0, tokens], dtype=np.int64)]
     while len(places):
         following = np.minimum(places[:, None] + np.arange(_LOOK), tokens - 1)
-        ends = sequence.take(following) == EOS
+        parts = range(0, len(places), _PLACES)
+        ends = np.concatenate([sequence.take(following[part : part + _PLACES]) for part in parts]) == EOS
         found = ends.any(axis=1)
         starts.append(following[found, ends[found].argmax(axis=1)] + 1)
         places, stops = places[~found] + _LOOK, stops[~found]

@@ -35,8 +35,8 @@ CACHE_VERSION = 2  # to be raised when equal text and settings give other ids th
 LONGEST_LINE = 1 << 20  # characters; a longer line is read in parts, so that memory stays small
 _CHUNK = 1 << 22
 # Mapped pages count as resident memory until they are given back. The columns of a batch touch pages all over the text,
-# which is why a small read counts as many ids.
-SCATTERED, MOST_TOUCHED = 1 << 18, 1 << 25
+# and the system maps those around a page too, 64 KiB of them, which is why a small read counts as many ids.
+SCATTERED, MOST_TOUCHED = 1 << 21, 1 << 25
 _UNSEEN_AT_ONCE = 1 << 14
 _BLANK = re.compile(r"\n[^\S\n]*+(?=\n)")  # a line that is blank, with the end of the one before it
 
