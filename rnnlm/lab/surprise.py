@@ -1,0 +1,120 @@
+"""Surprise along a text: -log2 of the probability that the model had given to each token when it came."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rnnlm.lab.labels import place_labels
+from rnnlm.plots import new_figure, plain, use_fonts
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+ROW_WIDTH = 84  # of a row of tokens, in half the widths of a Chinese character
+MOST_ROWS = 10
+MOST_POINTS = 5000
+LABELLED = 12
+LONGEST_LABEL = 16
+
+
+class Surprise(NamedTuple):
+    """Tokens as they are shown, one after the other, with their surprise in bits (n,)."""
+
+    tokens: list[str]
+    bits: NDArray[np.float64]
+
+    @property
+    def mean(self) -> float:
+        """Bits per token."""
+        return float(self.bits.mean())
+
+    def running_mean(self) -> tuple[int, NDArray[np.float64]]:
+        """Size of a window in tokens, and the mean of the window that ends at each token, shorter at the beginning."""
+        window = max(5, len(self.bits) // 50)
+        sums = np.concatenate([[0.0], np.cumsum(self.bits)])
+        ends = np.arange(1, len(self.bits) + 1)
+        begins = np.maximum(0, ends - window)
+        return window, (sums[ends] - sums[begins]) / (ends - begins)
+
+    def highest(self, count: int) -> list[int]:
+        """Places of the most surprising tokens, the most surprising first."""
+        return [int(place) for place in np.argsort(-self.bits, kind="stable")[:count]]
+
+    def summary(self) -> str:
+        """How many tokens, how surprising."""
+        perplexity = f"{2 ** min(self.mean, 99):,.4g}"
+        s = "" if len(self.tokens) == 1 else "s"
+        return f"{len(self.tokens):,} token{s}, {self.mean:.2f} bits per token (perplexity {perplexity})"
+
+
+def draw(surprise: Surprise, widths: Sequence[int]) -> "Figure":
+    """A figure: the tokens in rows with bars above them; of a long text, the course of the running mean.
+
+    widths: columns that each token takes in a terminal.
+    """
+    rows = _rows(widths)
+    if len(rows) <= MOST_ROWS:
+        return _draw_rows(surprise, widths, rows)
+    return _draw_course(surprise)
+
+
+def _rows(widths: Sequence[int]) -> list[list[int]]:
+    """Places of tokens, in rows that are not too wide."""
+    rows: list[list[int]] = [[]]
+    used = 0
+    for place, width in enumerate(widths):
+        if rows[-1] and used + width + 2 > ROW_WIDTH:
+            rows.append([])
+            used = 0
+            if len(rows) > MOST_ROWS:
+                break
+        rows[-1].append(place)
+        used += width + 2
+    return rows
+
+
+def _draw_rows(surprise: Surprise, widths: Sequence[int], rows: list[list[int]]) -> "Figure":
+    from matplotlib import colormaps
+
+    figure, axes = new_figure(1, len(rows), (10.0, 1.15 * len(rows) + 0.5))
+    highest = max(float(surprise.bits.max()), 1.0)
+    shades = colormaps["YlOrRd"](0.25 + 0.7 * np.clip(surprise.bits / highest, 0, 1))
+    for each, row in zip(axes, rows, strict=True):
+        taken = np.array([widths[place] + 2 for place in row], np.float64)
+        middles = np.cumsum(taken) - taken / 2
+        each.bar(middles, surprise.bits[row], width=2.2, color=shades[row])
+        each.set_xlim(0, ROW_WIDTH)
+        each.set_ylim(0, 1.08 * highest)
+        each.set_xticks(middles, [plain(surprise.tokens[place]) for place in row], fontsize=10)
+        each.tick_params(axis="x", length=0)
+        each.set_ylabel("bits")
+    axes[0].set_title(surprise.summary(), fontsize="medium", loc="left")
+    return figure
+
+
+def _draw_course(surprise: Surprise) -> "Figure":
+    figure, (axes,) = new_figure(size=(10.0, 4.2))
+    n = len(surprise.bits)
+    across = np.arange(1, n + 1)
+    window, means = surprise.running_mean()
+    if n <= MOST_POINTS:
+        axes.plot(across, surprise.bits, ".", markersize=3, color="C0", alpha=0.3)
+    else:  # a picture has fewer dots than that across
+        chosen = np.linspace(0, n - 1, MOST_POINTS).astype(int)
+        across, means = across[chosen], means[chosen]
+    axes.plot(across, means, color="C3", linewidth=1.6)
+    axes.set_xlim(0, n + 1)
+    peaks = surprise.highest(LABELLED) if n <= MOST_POINTS else []
+    axes.set_ylim(0, 1.1 * float(surprise.bits.max() if peaks else means.max()))
+    axes.set_xlabel("token")
+    axes.set_ylabel("bits")
+    axes.grid(alpha=0.2)
+    axes.set_title(f"{surprise.summary()}; line: mean of the last {window:,}", fontsize="medium", loc="left")
+    if peaks:
+        points = np.array([(place + 1, surprise.bits[place]) for place in peaks], np.float64)
+        labels = [plain(surprise.tokens[place][:LONGEST_LABEL]) for place in peaks]
+        use_fonts(figure)
+        place_labels(figure, axes, points, labels)
+    return figure
