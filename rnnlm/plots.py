@@ -45,6 +45,7 @@ def load_matplotlib() -> Any:
         PlotError: it is not installed.
     """
     try:
+        import matplotlib.backends.backend_agg
         import matplotlib.figure
     except ImportError as error:
         raise PlotError(
@@ -65,6 +66,7 @@ def new_figure(columns: int = 1, rows: int = 1, size: tuple[float, float] | None
         figure = matplotlib.figure.Figure(
             figsize=size or (PANEL[0] * columns, PANEL[1] * rows), dpi=DOTS_PER_INCH, layout="constrained"
         )
+        matplotlib.backends.backend_agg.FigureCanvasAgg(figure)  # by which the sizes of texts are measured
         axes = list(figure.subplots(rows, columns, squeeze=False).flat)
     for each in axes:
         each.spines[["top", "right"]].set_visible(False)

@@ -89,13 +89,19 @@ def _cells(
 def _by_column(
     xs: Sequence[float], ys: Sequence[float], across: tuple[float, float], columns: int
 ) -> Iterable[tuple[int, float]]:
-    """The height of a line in each column that it crosses; between two points it is straight."""
+    """The height of a line in each column that it crosses: straight between two points, the mean of many."""
     if not len(xs):
         return
     left, right = across
     scale = (right - left) / max(1, columns - 1)
     if scale <= 0:
         yield 0, ys[-1]
+        return
+    if len(xs) > columns:
+        groups: dict[int, list[float]] = {}
+        for x, y in zip(xs, ys, strict=True):
+            groups.setdefault(round((x - left) / scale), []).append(y)
+        yield from ((column, sum(group) / len(group)) for column, group in groups.items())
         return
     first, last = round((xs[0] - left) / scale), round((xs[-1] - left) / scale)
     place = 0

@@ -330,8 +330,8 @@ def _surprise_of_characters(surprise: "Surprise", width: int) -> str:
     places: Sequence[int] = range(len(surprise.tokens))
     above = ""
     if len(places) > TOKENS_AS_BARS:
-        window, means = surprise.running_mean()
-        course = Series("", [float(place + 1) for place in places], means.tolist())
+        ends, means, window = surprise.running_mean()
+        course = Series("", ends.tolist(), means.tolist())
         chart = line_chart([course], width, LOSS_ROWS, "token", from_zero=True)
         above = f"bits, mean of the last {window:,} tokens\n{chart}\n\nThe most surprising tokens\n"
         places = surprise.highest(20)

@@ -81,7 +81,7 @@ def token_vectors(network: Network) -> tuple[str, NDArray[np.float32]]:
 def draw(found: EmbeddingMap) -> "tuple[Figure, int]":
     """A figure, and the number of tokens whose label found no place; their points are there."""
     figure, (axes,) = new_figure(size=(8.0, 6.4))
-    sizes = 4 + 40 * np.sqrt(np.array(found.counts) / max(1, *found.counts))
+    sizes = 5 + 25 * np.sqrt(np.array(found.counts) / max(1, *found.counts))
     axes.scatter(*found.places.T, s=sizes, color="C0", alpha=0.45, linewidths=0)
     axes.margins(0.06)
     axes.grid(alpha=0.2)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 # Where a label may stand beside its point, the best first: horizontal and vertical direction.
 _SIDES = ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, 1), (1, -1), (-1, -1))
-_GAP = 4.0  # typographic points between a point and its label
+_GAP = 4.5  # typographic points between a point and its label
 _POINT = 2.0  # of which no label covers another's middle
 _ALIGN = {1: ("left", "bottom"), 0: ("center", "center"), -1: ("right", "top")}
 LABEL_SIZE = 9.0

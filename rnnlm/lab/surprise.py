@@ -12,7 +12,8 @@ from rnnlm.plots import new_figure, plain, use_fonts
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-ROW_WIDTH = 84  # of a row of tokens, in half the widths of a Chinese character
+ROW_WIDTH = 96  # of a row of tokens, in half the widths of a Chinese character
+GAP = 1  # of that measure, between two tokens
 MOST_ROWS = 10
 MOST_POINTS = 5000
 LABELLED = 12
@@ -30,13 +31,12 @@ class Surprise(NamedTuple):
         """Bits per token."""
         return float(self.bits.mean())
 
-    def running_mean(self) -> tuple[int, NDArray[np.float64]]:
-        """Size of a window in tokens, and the mean of the window that ends at each token, shorter at the beginning."""
-        window = max(5, len(self.bits) // 50)
+    def running_mean(self) -> tuple[NDArray[np.int64], NDArray[np.float64], int]:
+        """Numbers of tokens, counted from 1, the mean of the window that ends at each, and the window's size."""
+        n = len(self.bits)
+        window = min(n, max(5, n // 50))
         sums = np.concatenate([[0.0], np.cumsum(self.bits)])
-        ends = np.arange(1, len(self.bits) + 1)
-        begins = np.maximum(0, ends - window)
-        return window, (sums[ends] - sums[begins]) / (ends - begins)
+        return np.arange(window, n + 1), (sums[window:] - sums[: n + 1 - window]) / window, window
 
     def highest(self, count: int) -> list[int]:
         """Places of the most surprising tokens, the most surprising first."""
@@ -65,13 +65,13 @@ def _rows(widths: Sequence[int]) -> list[list[int]]:
     rows: list[list[int]] = [[]]
     used = 0
     for place, width in enumerate(widths):
-        if rows[-1] and used + width + 2 > ROW_WIDTH:
+        if rows[-1] and used + width + GAP > ROW_WIDTH:
             rows.append([])
             used = 0
             if len(rows) > MOST_ROWS:
                 break
         rows[-1].append(place)
-        used += width + 2
+        used += width + GAP
     return rows
 
 
@@ -82,9 +82,9 @@ def _draw_rows(surprise: Surprise, widths: Sequence[int], rows: list[list[int]])
     highest = max(float(surprise.bits.max()), 1.0)
     shades = colormaps["YlOrRd"](0.25 + 0.7 * np.clip(surprise.bits / highest, 0, 1))
     for each, row in zip(axes, rows, strict=True):
-        taken = np.array([widths[place] + 2 for place in row], np.float64)
+        taken = np.array([widths[place] + GAP for place in row], np.float64)
         middles = np.cumsum(taken) - taken / 2
-        each.bar(middles, surprise.bits[row], width=2.2, color=shades[row])
+        each.bar(middles, surprise.bits[row], width=1.5, color=shades[row])
         each.set_xlim(0, ROW_WIDTH)
         each.set_ylim(0, 1.08 * highest)
         each.set_xticks(middles, [plain(surprise.tokens[place]) for place in row], fontsize=10)
@@ -97,14 +97,13 @@ def _draw_rows(surprise: Surprise, widths: Sequence[int], rows: list[list[int]])
 def _draw_course(surprise: Surprise) -> "Figure":
     figure, (axes,) = new_figure(size=(10.0, 4.2))
     n = len(surprise.bits)
-    across = np.arange(1, n + 1)
-    window, means = surprise.running_mean()
+    ends, means, window = surprise.running_mean()
     if n <= MOST_POINTS:
-        axes.plot(across, surprise.bits, ".", markersize=3, color="C0", alpha=0.3)
+        axes.plot(np.arange(1, n + 1), surprise.bits, ".", markersize=3, color="C0", alpha=0.3)
     else:  # a picture has fewer dots than that across
-        chosen = np.linspace(0, n - 1, MOST_POINTS).astype(int)
-        across, means = across[chosen], means[chosen]
-    axes.plot(across, means, color="C3", linewidth=1.6)
+        chosen = np.linspace(0, len(ends) - 1, MOST_POINTS).astype(int)
+        ends, means = ends[chosen], means[chosen]
+    axes.plot(ends, means, color="C3", linewidth=1.6)
     axes.set_xlim(0, n + 1)
     peaks = surprise.highest(LABELLED) if n <= MOST_POINTS else []
     axes.set_ylim(0, 1.1 * float(surprise.bits.max() if peaks else means.max()))
