@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from rnnlm.errors import TrainingError
-from rnnlm.training.event_file import first_record, scalars_record
+from rnnlm.training.event_file import scalars_record, start_record, version_record
 from rnnlm.training.trainer import Report
 
 PLAIN_LINE_SECONDS = 5.0
@@ -201,7 +201,8 @@ class EventLog:
             raise TrainingError(
                 f"--tensorboard {folder} can not be written: {error.strerror}. Give a folder that may be written in."
             ) from None
-        start = first_record(time.time(), 0 if resumed_at is None else resumed_at + 1)
+        now = time.time()
+        start = version_record(now) + start_record(now, 0 if resumed_at is None else resumed_at + 1)
         self._file.append(start, lambda message: click.echo(message, err=True))
 
     @staticmethod
@@ -230,6 +231,8 @@ class EventLog:
         """Append the numbers of a report that are numbers. The first failure is said through `warn`."""
         if self._file is None:
             return
+        if report.kind == "recovery":  # which went back to this step
+            self._file.append(start_record(time.time(), report.step), warn)
         values = report.history()
         scalars = {tag: values[key] for key, tag in TAGS.items() if _fits(values[key])}
         self._file.append(scalars_record(time.time(), report.step, scalars), warn)

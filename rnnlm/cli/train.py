@@ -227,7 +227,7 @@ def _names(parameter: click.Parameter) -> list[str]:
     type=click.Path(file_okay=False, path_type=Path),
     default=None,
     metavar="DIR",
-    help="Folder for the same as events that TensorBoard shows; a new training takes the place of an earlier one there.",
+    help="Folder for the same, as TensorBoard shows it; a new training takes the place of the one before.",
 )
 @threads_option
 @engine_options

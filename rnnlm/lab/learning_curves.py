@@ -33,7 +33,7 @@ HOW = "expected the file of: rnnlm train --history FILE"
 class Curves(NamedTuple):
     """The course of one training: a column of n numbers for each of KEYS, nan where one is missing; and what to tell.
 
-    Steps rise: what a resumed training did anew has taken the place of what was there.
+    Steps rise: what a training did anew, resumed or after a recovery, has taken the place of what was there.
     """
 
     name: str
@@ -75,9 +75,7 @@ def read(name: str, file: BinaryIO) -> Curves:
         records.append(record)
     if gone_back:
         times = "once" if gone_back == 1 else f"{gone_back} times"
-        notes.append(
-            f"{name}: the steps go back {times}. What a resumed training did anew is shown, not what it replaced."
-        )
+        notes.append(f"{name}: the steps go back {times}. What was done anew is shown, not what it replaced.")
     columns = {key: np.array([_number(record.get(key)) for record in records], np.float64) for key in KEYS}
     foreign = sum(not isinstance(record.get(key), int | float | None) for record in records for key in KEYS)
     if foreign:

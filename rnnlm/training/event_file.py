@@ -34,11 +34,14 @@ def crc32c(data: bytes) -> int:
     return crc ^ 0xFFFFFFFF
 
 
-def first_record(wall_time: float, step: int) -> bytes:
-    """What a file begins with: its version, and that a run starts here, in which events from `step` on are anew."""
-    version = _event(wall_time, 0, _field(3, VERSION.encode()))
-    start = _event(wall_time, step, _field(7, _number(1, 1)))  # SessionLog.status = START
-    return _record(version) + _record(start)
+def version_record(wall_time: float) -> bytes:
+    """What a file begins with."""
+    return _record(_event(wall_time, 0, _field(3, VERSION.encode())))
+
+
+def start_record(wall_time: float, step: int) -> bytes:
+    """Tells a reader to forget what it has of `step` and later ones, which are done anew."""
+    return _record(_event(wall_time, step, _field(7, _number(1, 1))))  # SessionLog.status = START
 
 
 def scalars_record(wall_time: float, step: int, scalars: Mapping[str, float]) -> bytes:
