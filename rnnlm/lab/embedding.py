@@ -72,8 +72,7 @@ def token_vectors(network: Network) -> tuple[str, NDArray[np.float32]]:
     """A vector for each id (V, ·) and what it is; with one-hot input a token's column of the input's weights."""
     params = network.params
     if network.config.embedding_size:
-        name = "embedding.weight" if "embedding.weight" in params else "output.weight"  # tied: one matrix
-        return name, params[name]
+        return "embedding.weight", params["embedding.weight"]
     names = [name for name in ("rnn.weight_ih_l0", "rnn.weight_ih_l0_reverse") if name in params]
     return "columns of " + " and ".join(names), np.concatenate([params[name] for name in names]).T
 
