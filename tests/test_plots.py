@@ -71,7 +71,9 @@ def test_chinese_stands_in_every_text_of_a_figure(tmp_path, caplog):
 def test_what_no_font_has_is_drawn_as_its_number_and_said(tmp_path):
     unassigned = "\U000e1234"
     figure = figure_with(f"a{unassigned}b")
+    figure.axes[0].set_xticks([0, 1], ["a", unassigned])
     plots.save(figure, tmp_path / "a.png")
+    assert [label.get_text() for label in figure.axes[0].get_xticklabels()] == ["a", r"\U000e1234"]
     assert figure.axes[0].get_title() == r"a\U000e1234b"
     assert plots.require_font_for(["plain", "ASCII"]) is None
     assert plots.require_font_for([]) is None

@@ -398,3 +398,47 @@ def test_a_folder_for_events_that_can_not_be_is_refused_before_the_training(name
     assert run(["train", "text.txt", "-o", str(tmp_path / "m.npz"), *SMALL, "--tensorboard", name]) == 1
     assert "--tensorboard" in capsys.readouterr().err
     assert not (tmp_path / "m.npz").exists()
+
+
+# --- what nobody meant ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("model", ["words", "chars"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "/dev/null",
+            "/dev/zero",
+            "words.npz",
+            "none/x",
+            "x\x1b[31m\u202e",
+            "9" * 5000,
+            "____",
+            "a\tb\r\n\nc",
+            "$",
+            "$$ $",
+        ),
+        *("😀 👩\u200d🔬 ก \U000e1234", "\u0301", "<s> </s> <unk>", "\\ \\frac{$"),
+    ],
+)
+def test_every_text_is_drawn_or_refused_in_a_sentence(model, text, there, tmp_path, capsys):
+    for more in ([], ["--json"], ["-o", str(tmp_path / "a.png")] if find_spec("matplotlib") else []):
+        code = run(["plot", "--surprise", text, "-m", f"{model}.npz", *more])
+        printed = capsys.readouterr()
+        assert code == 0 or printed.err.count("\nError: ") + printed.err.startswith("Error: ") == 1
+        assert code == 0 or not printed.out
+
+
+@pytest.mark.parametrize("count", ["3", "2000"])
+def test_any_number_of_tokens_is_drawn(count, there, tmp_path, capsys):
+    for more in ([], ["-o", str(tmp_path / "a.png")] if find_spec("matplotlib") else []):
+        assert run(["plot", "--embedding", "-m", "words.npz", "--tokens", count, *more]) == 0
+
+
+@pytest.mark.parametrize("encoding", ["gb18030", "xx", "", "utf-16"])
+def test_any_encoding_is_taken_or_refused(encoding, there, tmp_path, capsys):
+    (tmp_path / "g.txt").write_text("我 昨天 上学", encoding="gb18030")
+    code = run(["plot", "--surprise", str(tmp_path / "g.txt"), "-m", "words.npz", "--encoding", encoding])
+    printed = capsys.readouterr()
+    assert (code, "昨天" in printed.out) == ((0, True) if encoding == "gb18030" else (1, False))
