@@ -244,7 +244,6 @@ def _plot_surprise(model: "LanguageModel", text: str, encoding: str | None, outp
     from rnnlm.lab.surprise import draw
 
     surprise = _surprise(model, _lines_of(text, encoding))
-    widths = [display_width(token) for token in surprise.tokens]
     if as_json:
         pairs = zip(surprise.tokens, surprise.bits.tolist(), strict=True)
         print_json(
@@ -255,7 +254,7 @@ def _plot_surprise(model: "LanguageModel", text: str, encoding: str | None, outp
         )
     shown = surprise._replace(tokens=[shortened(visible(token), 40) for token in surprise.tokens])
     if output is not None:
-        _save(draw(shown, widths), output, shown.tokens)
+        _save(draw(shown), output, shown.tokens)
     elif not as_json:
         click.echo(_surprise_of_characters(shown, terminal_width()))
 

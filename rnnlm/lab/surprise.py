@@ -1,6 +1,6 @@
 """Surprise along a text: -log2 of the probability that the model had given to each token when it came."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -12,9 +12,13 @@ from rnnlm.plots import new_figure, plain, use_fonts
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-ROW_WIDTH = 96  # of a row of tokens, in half the widths of a Chinese character
-GAP = 1  # of that measure, between two tokens
+ROW = 9.4  # inches of a row of tokens at most,
+NARROWEST_ROW = 4.7  # at least, which has room for the title,
+GAP = 0.1  # between two tokens
+BAR = 0.15  # and of a bar
+TOKEN_SIZE = 10.0
 MOST_ROWS = 10
+MOST_IN_ROWS = 1000  # tokens, of which more do not fit
 MOST_POINTS = 5000
 LABELLED = 12
 LONGEST_LABEL = 16
@@ -49,45 +53,52 @@ class Surprise(NamedTuple):
         return f"{len(self.tokens):,} token{s}, {self.mean:.2f} bits per token (perplexity {perplexity})"
 
 
-def draw(surprise: Surprise, widths: Sequence[int]) -> "Figure":
-    """A figure: the tokens in rows with bars above them; of a long text, the course of the running mean.
-
-    widths: columns that each token takes in a terminal.
-    """
-    rows = _rows(widths)
-    if len(rows) <= MOST_ROWS:
-        return _draw_rows(surprise, widths, rows)
+def draw(surprise: Surprise) -> "Figure":
+    """A figure: the tokens in rows with bars above them; of a long text, the course of the running mean."""
+    if len(surprise.tokens) <= MOST_IN_ROWS:
+        widths = _widths(surprise.tokens)
+        line_ends = {place for place, token in enumerate(surprise.tokens) if token == "</s>"}
+        for ends in (line_ends, set[int]()):  # each sentence in a row of its own, or one after the other
+            rows = _rows(widths, ends)
+            if len(rows) <= MOST_ROWS:
+                return _draw_rows(surprise, widths, rows)
     return _draw_course(surprise)
 
 
-def _rows(widths: Sequence[int]) -> list[list[int]]:
-    """Places of tokens, in rows that are not too wide."""
+def _widths(tokens: Sequence[str]) -> NDArray[np.float64]:
+    """Inches that each token takes."""
+    figure, _ = new_figure()
+    texts = {token: figure.text(0, 0, plain(token), fontsize=TOKEN_SIZE) for token in set(tokens)}
+    use_fonts(figure)
+    return np.array([max(BAR, texts[token].get_window_extent().width / figure.dpi) + GAP for token in tokens])
+
+
+def _rows(widths: NDArray[np.float64], ends: Set[int]) -> list[list[int]]:
+    """Places of tokens, in rows that are not too wide; after those in `ends` a new one begins."""
     rows: list[list[int]] = [[]]
-    used = 0
+    used = 0.0
     for place, width in enumerate(widths):
-        if rows[-1] and used + width + GAP > ROW_WIDTH:
+        if rows[-1] and (used + width > ROW or rows[-1][-1] in ends):
             rows.append([])
-            used = 0
-            if len(rows) > MOST_ROWS:
-                break
+            used = 0.0
         rows[-1].append(place)
-        used += width + GAP
+        used += width
     return rows
 
 
-def _draw_rows(surprise: Surprise, widths: Sequence[int], rows: list[list[int]]) -> "Figure":
+def _draw_rows(surprise: Surprise, widths: NDArray[np.float64], rows: list[list[int]]) -> "Figure":
     from matplotlib import colormaps
 
-    figure, axes = new_figure(1, len(rows), (10.0, 1.15 * len(rows) + 0.5))
+    widest = max(NARROWEST_ROW, *(float(widths[row].sum()) for row in rows))
+    figure, axes = new_figure(1, len(rows), (widest + 0.6, 1.15 * len(rows) + 0.5))
     highest = max(float(surprise.bits.max()), 1.0)
     shades = colormaps["YlOrRd"](0.25 + 0.7 * np.clip(surprise.bits / highest, 0, 1))
     for each, row in zip(axes, rows, strict=True):
-        taken = np.array([widths[place] + GAP for place in row], np.float64)
-        middles = np.cumsum(taken) - taken / 2
-        each.bar(middles, surprise.bits[row], width=1.5, color=shades[row])
-        each.set_xlim(0, ROW_WIDTH)
+        middles = np.cumsum(widths[row]) - widths[row] / 2
+        each.bar(middles, surprise.bits[row], width=BAR, color=shades[row])
+        each.set_xlim(0, widest)
         each.set_ylim(0, 1.08 * highest)
-        each.set_xticks(middles, [plain(surprise.tokens[place]) for place in row], fontsize=10)
+        each.set_xticks(middles, [plain(surprise.tokens[place]) for place in row], fontsize=TOKEN_SIZE)
         each.tick_params(axis="x", length=0)
         each.set_ylabel("bits")
     axes[0].set_title(surprise.summary(), fontsize="medium", loc="left")

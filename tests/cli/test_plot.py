@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from importlib.util import find_spec
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -282,6 +283,21 @@ def test_every_token_has_its_bar(there, capsys):
 def test_pictures_of_surprise(model, text, there, tmp_path, capsys):
     assert answer(capsys, "--surprise", text, "-m", f"{model}.npz", "-o", str(tmp_path / "a.svg")) == ""
     assert (tmp_path / "a.svg").stat().st_size > 3000
+
+
+@needs_matplotlib
+def test_no_token_in_a_picture_of_surprise_stands_over_another():
+    from rnnlm.lab.surprise import Surprise, draw
+    from rnnlm.plots import use_fonts
+
+    tokens = [*"我昨天上学。", "\U000e1234", "w" * 40, "👩\u200d🔬", "iiii", "</s>", "WWWW", *"MWMWMW", "$", "\x1b"] * 3
+    figure = draw(Surprise(tokens, np.arange(len(tokens)) % 7.0))
+    use_fonts(figure)
+    figure.draw_without_rendering()
+    assert sum(len(axes.get_xticklabels()) for axes in figure.axes) == len(tokens)
+    for axes in figure.axes:
+        boxes = [label.get_window_extent() for label in axes.get_xticklabels()]
+        assert all(one.x1 <= other.x0 for one, other in pairwise(boxes))
 
 
 @pytest.mark.parametrize("text", ["", "\n\n"])
