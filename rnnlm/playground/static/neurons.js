@@ -37,14 +37,14 @@ export function neuronsPart() {
   }
 
   function choose(each) {
-    layer.value = each.layer + FIRST;
-    unit.value = each.unit + FIRST;
+    layer.value = each.layer;
+    unit.value = each.unit;
     read();
   }
 
   function read() {
     if (!found || !layer.validity.valid || !unit.validity.valid || !field.value.trim()) return;
-    const body = { text: field.value, layer: layer.valueAsNumber - FIRST, unit: unit.valueAsNumber - FIRST };
+    const body = { text: field.value, layer: layer.valueAsNumber, unit: unit.valueAsNumber };
     reading.ask("/api/activation", body, (answer) => {
       tokens = answer.tokens;
       renderPainting();
@@ -54,33 +54,35 @@ export function neuronsPart() {
   function renderFound() {
     byId("neurons-choice").hidden = !found;
     if (!found) return;
-    layer.max = found.layers - 1 + FIRST;
-    unit.max = found.units - 1 + FIRST;
+    layer.max = found.layers - 1;
+    unit.max = found.units - 1;
     const size = found.layers === 1 ? "neurons.size.one" : "neurons.size";
     byId("neurons-size").textContent = words(size, { layers: count(found.layers), units: count(found.units) });
     byId("neurons-found-title").textContent = words(found.found.length ? "neurons.found" : "neurons.none");
-    byId("neurons-found").replaceChildren(...found.found.map(chip));
+    byId("neurons-found").replaceChildren(...[...Map.groupBy(found.found, (each) => each.property).entries()].map(line));
     press();
   }
 
-  function chip(each) {
-    const place = words("neurons.chip", { layer: each.layer + FIRST, unit: each.unit + FIRST });
-    const figures = element("span", {}, `${place}, r = ${figure(each.correlation, 2)}`);
-    const button = element("button", { type: "button" }, property(each.property), element("br"), figures);
-    button.dataset.layer = each.layer;
-    button.dataset.unit = each.unit;
-    button.addEventListener("click", () => {
-      touched = true;
-      choose(each);
-      press();
+  /** A property with the units that follow it, as buttons. */
+  function line([name, units]) {
+    const buttons = units.map((each) => {
+      const button = element("button", { type: "button", "data-layer": each.layer, "data-unit": each.unit });
+      const key = found.layers === 1 ? "neurons.found.unit" : "neurons.found.layer";
+      button.append(words(key, each), " ", element("span", {}, signed(each.correlation)));
+      button.addEventListener("click", () => {
+        touched = true;
+        choose(each);
+        press();
+      });
+      return button;
     });
-    return element("li", {}, button);
+    return element("li", {}, element("span", { class: "property" }, property(name)), ...buttons);
   }
 
   /** Shows which of the buttons is the unit that is painted. */
   function press() {
     for (const button of byId("neurons-found").querySelectorAll("button")) {
-      const isIt = Number(button.dataset.layer) + FIRST === layer.valueAsNumber && Number(button.dataset.unit) + FIRST === unit.valueAsNumber;
+      const isIt = button.dataset.layer === layer.value && button.dataset.unit === unit.value;
       button.setAttribute("aria-pressed", isIt);
     }
   }
@@ -131,8 +133,6 @@ export function neuronsPart() {
     reset,
   };
 }
-
-const FIRST = 1; // layers and units are counted from 1 on the page, from 0 by the server
 
 function shade(activation) {
   return { share: Math.min(1, Math.abs(activation)), tone: activation < 0 ? "negative" : "positive" };
