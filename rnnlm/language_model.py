@@ -538,7 +538,13 @@ class Writer:
         self._spaced = prompt[-1:].isspace()  # and needs no other space
         self._ready = [prompt]
         self._held = ""  # what may be the beginning of a stop string
+        self.length = 0  # of what was written after the prompt, cut or not
         self.ended = False
+
+    def piece(self, token: int) -> str:
+        """The text that an id would add."""
+        piece = self.rendering.piece(token)
+        return piece.removeprefix(" ") if self._spaced and len(piece) > 1 else piece
 
     def add(self, token: int | None) -> None:
         """Add an id; None or an end does nothing more."""
@@ -547,8 +553,10 @@ class Writer:
         if token is None or token == self._end:
             self.finish()
             return
-        piece = self.rendering.add(token)
-        self._held += piece.removeprefix(" ") if self._spaced and len(piece) > 1 else piece
+        piece = self.piece(token)
+        self.rendering.add(token)
+        self._held += piece
+        self.length += len(piece)
         self._spaced = False
         places = [place for place in (self._held.find(stop) for stop in self._stop) if place >= 0]
         if places:
@@ -565,6 +573,11 @@ class Writer:
         if not self.ended:
             self._ready.append(self._held)
             self.ended = True
+
+    @property
+    def waiting(self) -> int:
+        """Number of characters that are certain and were not taken yet."""
+        return sum(map(len, self._ready))
 
     def take(self) -> str:
         """What is certain and was not taken yet."""
