@@ -1,7 +1,7 @@
 // What the parts of the page share: the model that was chosen, the text, and the place where trouble is told.
 
 import { byId } from "./dom.js";
-import { Latest, ServerError, ask } from "./server.js";
+import { Latest, ServerError, ask, useKey } from "./server.js";
 import { words } from "./words.js";
 
 const LOOK_AGAIN = 1500; // milliseconds
@@ -24,6 +24,7 @@ export function report(error) {
   trouble.key = error ? `error.${error instanceof ServerError ? error.kind : "broken"}` : "";
   if (error && !(error instanceof ServerError)) console.error(error);
   writeNotice();
+  byId("key-form").hidden = trouble.key !== "error.key";
   if (trouble.key === "error.gone" && !wasGone) waitForServer();
 }
 
@@ -32,6 +33,13 @@ export function writeNotice() {
   const sentence = key ? words(key, { message: error.message, status: error.status }) : "";
   if (byId("notice").textContent !== sentence) byId("notice").textContent = sentence;
 }
+
+byId("key-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  useKey(byId("key").value.trim());
+  report(null);
+  goOn();
+});
 
 async function waitForServer() {
   for (;;) {

@@ -5,13 +5,20 @@ import { pause } from "./dom.js";
 const LONGEST_ANSWER = 60_000; // milliseconds
 const ATTEMPTS_WHEN_BUSY = 3;
 
-/** A question that got no answer. kind: gone, busy, strange, broken or server; the last has the server's sentence. */
+/** A question that got no answer. kind: gone, busy, key, strange, broken or server; the last has the server's sentence. */
 export class ServerError extends Error {
   constructor(kind, message = "", status = 0) {
     super(message);
     this.kind = kind;
     this.status = status;
   }
+}
+
+let key = ""; // of a server that was started with --api-key
+
+/** The key to show with every question from now on; it is forgotten with the page. */
+export function useKey(given) {
+  key = given;
 }
 
 /** The answer to a question: GET without a body, else POST. Throws a ServerError, or the signal's reason. */
@@ -73,9 +80,10 @@ async function respond(path, body, signal, stopped) {
 }
 
 async function send(path, body, signal, stopped) {
-  const post = { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) };
+  const headers = key ? { Authorization: `Bearer ${key}` } : {};
+  const post = { method: "POST", headers: { ...headers, "Content-Type": "application/json" }, body: JSON.stringify(body) };
   try {
-    return await fetch(path, { ...(body === undefined ? {} : post), signal });
+    return await fetch(path, { ...(body === undefined ? { headers } : post), signal });
   } catch {
     stopped?.throwIfAborted();
     throw new ServerError("gone");
@@ -83,6 +91,7 @@ async function send(path, body, signal, stopped) {
 }
 
 async function refusal(response) {
+  if (response.status === 401) return new ServerError("key", "", 401);
   const answer = await response.json().catch(() => null);
   const message = answer?.error?.message;
   return new ServerError(typeof message === "string" ? "server" : "strange", message, response.status);

@@ -122,8 +122,11 @@ const ENGLISH = {
   "property.line_end": "end of a line",
   "property.token_length": "length of the token",
 
+  "key.label": "Key",
+  "key.use": "Use it",
+
   "error.gone": "The server does not answer. Is rnnlm serve still running? This page goes on as soon as it is back.",
-  "error.back": "The server is back.",
+  "error.key": "This server asks for the key that it was started with (--api-key).",
   "error.busy": "The server is busy. Try again in a moment.",
   "error.server": "{message}",
   "error.strange": "The server answered with status {status} and no explanation.",
@@ -251,8 +254,11 @@ const CHINESE = {
   "property.line_end": "行尾",
   "property.token_length": "词的长度",
 
+  "key.label": "密钥",
+  "key.use": "使用",
+
   "error.gone": "服务器没有响应。rnnlm serve 还在运行吗？它恢复后，页面会自动继续。",
-  "error.back": "服务器恢复了。",
+  "error.key": "此服务器需要启动时给定的密钥（--api-key）。",
   "error.busy": "服务器正忙，请稍后再试。",
   "error.server": "服务器说：{message}",
   "error.strange": "服务器返回了状态 {status}，没有说明原因。",
