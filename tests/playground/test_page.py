@@ -120,10 +120,13 @@ class Visit:
         self.context.set_default_timeout(ANSWERED)
         self.requests: list = []
         self.complaints: list[str] = []
-        self.context.on("request", lambda request: self.requests.append(request))
+        self.context.on("request", self._asked)
         self.context.on("console", lambda message: self._heard(message.type, message.text))
         self.context.on("weberror", lambda error: self.complaints.append(str(error.error)))
         self.page = self.context.new_page()
+
+    def _asked(self, request) -> None:
+        self.requests.append(request)
 
     def _heard(self, kind: str, text: str) -> None:
         if kind in ("error", "warning"):
@@ -595,7 +598,8 @@ CONTRAST = """() => {
   const luminance = ([r, g, b]) => 0.2126 * r + 0.7152 * g + 0.0722 * b;
   const found = [];
   for (const element of document.querySelectorAll("body *")) {
-    const text = element.matches("input, textarea") ? element.value : [...element.childNodes].filter((n) => n.nodeType === 3).map((n) => n.data).join("");
+    const own = [...element.childNodes].filter((n) => n.nodeType === 3).map((n) => n.data).join("");
+    const text = element.matches("input, textarea") ? element.value : own;
     if (!text.trim() || !element.checkVisibility({ visibilityProperty: true }) || element.disabled) continue;
     if (element.closest(".hidden, noscript, option")) continue;
     const behind = [];
