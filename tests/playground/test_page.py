@@ -22,7 +22,7 @@ STATIC = Path(__file__).parents[2] / "rnnlm" / "playground" / "static"
 PARTS = ["type", "surprise", "sample", "rank", "fill", "neurons"]
 CORPUS = "我 昨天 上学 迟到 了 。\n你 今天 放学 早 了 。\n他 明天 请假 。\n" * 30
 HOSTILE = "<img/src=x/onerror=window.injected=1>"
-ANSWERED = 5_000  # milliseconds
+ANSWERED = 10_000  # milliseconds
 
 
 # --- models -------------------------------------------------------------------------------------------------------
@@ -76,7 +76,6 @@ def models(tmp_path_factory):
 @pytest.fixture(scope="module")
 def address(models):
     """Where `rnnlm serve` answers."""
-    pytest.importorskip("uvicorn", reason="uvicorn is not installed: pip install 'rnnlm-cli[serve]'")
     command = [sys.executable, "-m", "rnnlm", "serve", "--port", "0"]
     for path in models:
         command += ["-m", str(path)]
@@ -95,9 +94,10 @@ def browser():
     """The system's Chromium."""
     path = next(filter(None, map(shutil.which, ["chromium", "chromium-browser", "google-chrome"])), None)
     try:
+        import uvicorn  # noqa: F401 - the server needs it
         from playwright.sync_api import sync_playwright
-    except ImportError:
-        missing = "playwright is not installed"
+    except ImportError as error:
+        missing = f"{error.name} is not installed: pip install -e '.[test]'"
     else:
         missing = "" if path else "no Chromium here; on Debian: apt install chromium"
     if missing:
@@ -359,7 +359,7 @@ def slow():
 def test_sampling_streams_and_stops(visit, expect, slow):
     opened = visit()
     page = opened.open("sample", model=1)
-    slow(opened, 4000)
+    slow(opened, 16_000)
     page.fill("#sample-prompt", "The ")
     page.evaluate("document.getElementById('length').value = 500")
     page.click("#sample-start")
@@ -374,7 +374,7 @@ def test_sampling_streams_and_stops(visit, expect, slow):
     expect(page.locator("#sample-start")).to_be_focused()
     stopped = written.text_content()
     assert len(stopped) < 500
-    page.wait_for_timeout(200)
+    page.wait_for_timeout(300)
     assert written.text_content() == stopped
     assert page.locator("#sample-given").text_content() == "The "
 
