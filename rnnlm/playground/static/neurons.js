@@ -31,14 +31,15 @@ export function neuronsPart() {
 
   function showFound(answer) {
     found = answer;
+    renderFound();
     if (!touched && answer.found.length) choose(answer.found[0]);
     else read();
-    renderFound();
   }
 
   function choose(each) {
     layer.value = each.layer;
     unit.value = each.unit;
+    press();
     read();
   }
 
@@ -56,6 +57,7 @@ export function neuronsPart() {
     if (!found) return;
     layer.max = found.layers - 1;
     unit.max = found.units - 1;
+    for (const input of [layer, unit]) if (input.valueAsNumber > input.max) input.value = input.max; // of another model
     const size = found.layers === 1 ? "neurons.size.one" : "neurons.size";
     byId("neurons-size").textContent = words(size, { layers: count(found.layers), units: count(found.units) });
     byId("neurons-found-title").textContent = words(found.found.length ? "neurons.found" : "neurons.none");
@@ -72,7 +74,6 @@ export function neuronsPart() {
       button.addEventListener("click", () => {
         touched = true;
         choose(each);
-        press();
       });
       return button;
     });
@@ -139,7 +140,7 @@ function shade(activation) {
 }
 
 function signed(value) {
-  return `${value < 0 ? "−" : "+"}${figure(Math.abs(value), 2)}`;
+  return `${value <= -0.005 ? "−" : "+"}${figure(Math.abs(value), 2)}`;
 }
 
 function painted({ text, activation }) {

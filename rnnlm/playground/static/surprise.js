@@ -60,12 +60,14 @@ function painted({ text, bits, rank, unknown }) {
 function details({ text, token, probability, bits, rank, unknown, alternatives }) {
   const bars = element("ol", { class: "bars" });
   showBars(bars, alternatives.map((each) => ({ token: visible(each.token), share: each.probability, isIt: each.token === token })));
-  return [
+  const facts = element(
+    "div",
+    {},
     element("p", { class: "subject" }, visible(text.trim() || text || "\n")),
     ...(unknown ? [element("p", {}, words("surprise.unknown"))] : []),
     element("p", {}, words("surprise.bits", { bits: figure(bits, 1) })),
     element("p", {}, words("surprise.rank", { rank: count(rank), probability: percent(probability) })),
-    element("p", { class: "title" }, words("surprise.alternatives")),
-    bars,
-  ];
+  );
+  const title = element("p", { class: "title" }, words("surprise.alternatives"));
+  return [facts, element("div", { class: "alternatives" }, title, bars)];
 }
