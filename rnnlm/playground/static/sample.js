@@ -82,7 +82,7 @@ export function samplePart() {
   stop.addEventListener("click", halt);
   for (const name of Object.keys(SLIDERS)) byId(name).addEventListener("input", render);
   onControlEnter(prompt);
-  return { show: render, render, leave: halt };
+  return { show: render, render, leave: halt, reset: halt };
 }
 
 function valueOf(name) {
