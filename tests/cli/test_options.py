@@ -25,6 +25,7 @@ BASES = {
     "export": ["--to", "safetensors", "-o", "out.safetensors", "--force"],
     "import": ["weights.safetensors", "-o", "imported.npz", "--force"],
     "ngram train": ["text.txt", "-o", "out.npz"],
+    "serve": ["--port", "0"],
     "lab pairs": ["我 昨天"],
     "lab onehot": ["我 昨天"],
     "lab softmax": ["1", "2"],
@@ -72,6 +73,13 @@ def folder(tmp_path_factory):
     if find_spec("safetensors"):  # else what reads them says what is missing
         assert run(["export", "-m", model, "--to", "safetensors", "-o", weights]) == 0
     return folder
+
+
+@pytest.fixture(autouse=True)
+def _stopped_at_once(monkeypatch):
+    """`rnnlm serve` does all but wait for requests."""
+    if find_spec("uvicorn"):
+        monkeypatch.setattr("rnnlm.playground.server.run", lambda app, listener: None)
 
 
 def test_every_command_is_tried():
