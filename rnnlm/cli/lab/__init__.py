@@ -1,0 +1,21 @@
+"""rnnlm lab: the article's steps on the user's own words, with live numbers; a file for each family of commands."""
+
+import click
+
+from rnnlm.cli.lab import gradcheck, onehot, pairs, softmax
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def lab() -> None:
+    """The steps of a recurrent language model with live numbers.
+
+    \b
+    rnnlm lab pairs "我 昨天 上学 迟到 了"
+    rnnlm lab onehot "我 昨天 上学 迟到 了"
+    rnnlm lab softmax 1 2 3 4
+    rnnlm lab gradcheck --cell lstm
+    """
+
+
+for command in (pairs.pairs, onehot.onehot, softmax.softmax_command, gradcheck.gradcheck):
+    lab.add_command(command)
