@@ -127,7 +127,7 @@ def test_a_linear_network_vanishes_and_explodes_at_the_rate_of_its_spectral_radi
 
 
 @pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize("radius", [0.3, 0.7, 1.0, 1.5, 3.0])
+@pytest.mark.parametrize("radius", [0.3, 0.7, 1.0, 2.0, 3.0])
 def test_a_fresh_tanh_network_vanishes_and_explodes_as_its_spectral_radius_predicts(radius, seed):
     (layer,) = flow(NetworkConfig(V, "rnn", hidden_size=96), radius=radius, distance=60, seed=seed)
     assert layer.radii[""] == pytest.approx(radius)
@@ -136,22 +136,22 @@ def test_a_fresh_tanh_network_vanishes_and_explodes_as_its_spectral_radius_predi
         assert layer.measured_factor == pytest.approx(radius, rel=0.1), "f' is nearly 1"
         assert layer.norms[-1] < 1e-6 * layer.norms[1]
     if radius > 1:
-        assert layer.measured_factor > 1.03
-        assert layer.norms[-1] > 5 * layer.norms[1]
+        assert layer.measured_factor > 1.08
+        assert layer.norms[-1] > 100 * layer.norms[1]
 
 
-def test_the_curve_of_the_lstm_lies_above_that_of_the_tanh_network():
-    for init in ("uniform", "xavier"):
-        by_family = {
-            name: flow(NetworkConfig(V, cell, activation, hidden_size=64), init, distance=50)[0]
-            for name, (cell, activation) in FAMILIES.items()
-        }
-        shares = {name: layer.norms[1:] / layer.norms[1] for name, layer in by_family.items()}
-        for name in ("tanh", "relu", "sigmoid"):
-            assert (shares["lstm"][2:] > shares[name][2:]).all(), (init, name)
-            lstm, other = (by_family[each].survives(0.01) for each in ("lstm", name))
-            assert other is not None
-            assert lstm is None or lstm > other
+@pytest.mark.parametrize(("init", "above_from"), [("uniform", 2), ("xavier", 20)])
+def test_the_curve_of_the_lstm_lies_above_those_of_the_basic_cells(init, above_from):
+    """At once with PyTorch's default weights; where W has a spectral radius of 1, tanh keeps up for some steps."""
+    by_family = {
+        name: flow(NetworkConfig(V, cell, activation, hidden_size=64), init, distance=50)[0]
+        for name, (cell, activation) in FAMILIES.items()
+    }
+    shares = {name: layer.norms / layer.norms[1] for name, layer in by_family.items()}
+    lstm = by_family["lstm"].survives(0.1)
+    for name in ("tanh", "relu", "sigmoid"):
+        assert (shares["lstm"][above_from:] > shares[name][above_from:]).all()
+        assert lstm is None or lstm > by_family[name].survives(0.1)
 
 
 def test_the_spectral_radius_is_that_of_the_largest_eigenvalue_alone():
