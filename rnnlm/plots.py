@@ -45,6 +45,7 @@ def load_matplotlib() -> Any:
         PlotError: it is not installed.
     """
     try:
+        import matplotlib.backends.backend_agg
         import matplotlib.figure
     except ImportError as error:
         raise PlotError(
@@ -65,6 +66,7 @@ def new_figure(columns: int = 1, rows: int = 1, size: tuple[float, float] | None
         figure = matplotlib.figure.Figure(
             figsize=size or (PANEL[0] * columns, PANEL[1] * rows), dpi=DOTS_PER_INCH, layout="constrained"
         )
+        matplotlib.backends.backend_agg.FigureCanvasAgg(figure)  # by which the sizes of texts are measured
         axes = list(figure.subplots(rows, columns, squeeze=False).flat)
     for each in axes:
         each.spines[["top", "right"]].set_visible(False)
@@ -96,8 +98,8 @@ def save(figure: "Figure", path: Path) -> None:
     path = Path(path)
     kind = check_picture(path)
     data = BytesIO()
-    with load_matplotlib().rc_context(_SETTINGS):
-        use_fonts(figure)
+    matplotlib = load_matplotlib()
+    with matplotlib.rc_context({**_SETTINGS, "font.family": use_fonts(figure)}):
         figure.savefig(data, format=kind, metadata=_METADATA[kind])
     try:
         with replacing(path) as file:
@@ -106,20 +108,46 @@ def save(figure: "Figure", path: Path) -> None:
         raise not_written(path, error) from None
 
 
-def use_fonts(figure: "Figure") -> None:
-    """Give the texts of a figure fonts that have their characters; what none has becomes an escape.
+def use_fonts(figure: "Figure") -> list[str]:
+    """Give the texts of a figure fonts that have their characters; what none has becomes an escape. Returns the fonts.
 
     `save` does it too. Call it before the size of a text is asked for.
     """
     from matplotlib.text import Text
 
+    named = [axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis) if _has_names(axis)]
     texts = [text for text in figure.findobj(Text) if text.get_text()]
-    families, missing = _fonts_for(frozenset("".join(text.get_text() for text in texts)))
+    characters = {c for text in texts for c in text.get_text()}
+    for axis in named:
+        characters.update(*axis.get_major_formatter().format_ticks(axis.get_majorticklocs()))
+    families, missing = _fonts_for(frozenset(characters))
+    if missing:
+        for axis in named:
+            _escape_names(axis, missing)
     for text in texts:
         if missing:
-            text.set_text("".join(_escape(c) if c in missing else c for c in text.get_text()))
+            text.set_text(_without(text.get_text(), missing))
         if text.get_fontfamily() in (["sans-serif"], [FIRST_FONT]):
             text.set_fontfamily(families)
+    return families
+
+
+def _has_names(axis: Any) -> bool:
+    """Whether the ticks of an axis have texts of their own, which are written anew with every drawing."""
+    from matplotlib.ticker import FixedFormatter, FuncFormatter
+
+    return isinstance(axis.get_major_formatter(), FixedFormatter | FuncFormatter)
+
+
+def _escape_names(axis: Any, missing: frozenset[str]) -> None:
+    from matplotlib.ticker import FuncFormatter
+
+    written = axis.get_major_formatter()
+    axis.set_major_formatter(FuncFormatter(lambda value, place: _without(written(value, place), missing)))
+
+
+def _without(text: str, missing: frozenset[str]) -> str:
+    return "".join(_escape(c) if c in missing else c for c in text)
 
 
 def plain(text: str) -> str:

@@ -34,6 +34,7 @@ COMMANDS = {
     "export": ("rnnlm.cli.export:export", "Write a model for PyTorch, safetensors or ONNX."),
     "import": ("rnnlm.cli.import_:import_", "Make a model of weights from another program."),
     "lab": ("rnnlm.cli.lab:lab", "The steps of a recurrent language model with live numbers."),
+    "plot": ("rnnlm.cli.plot:plot", "Draw learning curves, surprise along a text, the embedding."),
 }
 
 

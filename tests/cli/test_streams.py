@@ -46,6 +46,7 @@ PRINTING = {
     "export": ["export", "--help"],
     "import": ["import", "--help"],
     "lab": ["lab", "pairs", "我 昨天 上学"],
+    "plot": ["plot", "--surprise", "corpus.txt"],
 }
 
 
