@@ -262,7 +262,7 @@ FAMILIES = {
     "gru": ("gru", "tanh"),
     "lstm": ("lstm", "tanh"),
 }
-RADII = (0.5, 0.9, 1.0, 1.1, 1.5)
+RADII = (0.5, 0.9, 1.0, 1.1, 1.5, 3.0)
 
 
 def fresh_network(config: NetworkConfig, init: str, seed: int, radius: float | None = None) -> Network:

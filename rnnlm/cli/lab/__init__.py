@@ -2,7 +2,7 @@
 
 import click
 
-from rnnlm.cli.lab import gradcheck, onehot, pairs, softmax
+from rnnlm.cli.lab import gradcheck, gradflow, onehot, pairs, softmax
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -14,8 +14,9 @@ def lab() -> None:
     rnnlm lab onehot "我 昨天 上学 迟到 了"
     rnnlm lab softmax 1 2 3 4
     rnnlm lab gradcheck --cell lstm
+    rnnlm lab gradflow text.txt --compare cells --plot cells.png
     """
 
 
-for command in (pairs.pairs, onehot.onehot, softmax.softmax_command, gradcheck.gradcheck):
+for command in (pairs.pairs, onehot.onehot, softmax.softmax_command, gradcheck.gradcheck, gradflow.gradflow):
     lab.add_command(command)
