@@ -27,7 +27,8 @@ class StepBack(NamedTuple):
     step: Step
     target: int  # id of the token that should be answered
     output: Array  # (V,) o_t, the probabilities of all tokens
-    nats: float  # E_t
+    loss: float  # E_t, a part of E or not
+    nats: float  # -ln of the target's probability, which is E_t where the loss is cross-entropy
     deltas: list[Array]  # (GH,) each: the gradient by what W s_{t-1} is added to
     w_gradients: list[Array]  # (GH, H) each
 
@@ -115,7 +116,7 @@ def _step_back(
     deltas = [grads[f"rnn.bias_hh_l{layer}"] for layer in layers]
     w_gradients = [grads[f"rnn.weight_hh_l{layer}"] for layer in layers]
     output = np.exp(network.output.log_probabilities(network.params, hidden)[0])
-    return StepBack(step, target, output, loss.objective, deltas, w_gradients), before
+    return StepBack(step, target, output, loss.objective, loss.nats, deltas, w_gradients), before
 
 
 def _compared(

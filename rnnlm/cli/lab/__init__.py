@@ -2,7 +2,7 @@
 
 import click
 
-from rnnlm.cli.lab import gradcheck, gradflow, onehot, pairs, softmax
+from rnnlm.cli.lab import bptt, gradcheck, gradflow, onehot, pairs, softmax, unroll
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -14,9 +14,19 @@ def lab() -> None:
     rnnlm lab onehot "我 昨天 上学 迟到 了"
     rnnlm lab softmax 1 2 3 4
     rnnlm lab gradcheck --cell lstm
+    rnnlm lab unroll "我 昨天 上学 迟到 了" --bidirectional
+    rnnlm lab bptt "我 昨天 上学 迟到 了"
     rnnlm lab gradflow text.txt --compare cells --plot cells.png
     """
 
 
-for command in (pairs.pairs, onehot.onehot, softmax.softmax_command, gradcheck.gradcheck, gradflow.gradflow):
+for command in (
+    pairs.pairs,
+    onehot.onehot,
+    softmax.softmax_command,
+    gradcheck.gradcheck,
+    gradflow.gradflow,
+    bptt.bptt,
+    unroll.unroll,
+):
     lab.add_command(command)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
-from rnnlm.cli.common import Function, Text, note
+from rnnlm.cli.common import Function, Text, note, read_text_argument
+from rnnlm.cli.tables import token_cell
 from rnnlm.errors import CorpusError, DirectionError
 
 if TYPE_CHECKING:
@@ -17,7 +18,13 @@ if TYPE_CHECKING:
 
     from rnnlm.language_model import LanguageModel
     from rnnlm.nn.network import Network
+    from rnnlm.nn.numerics import Array
     from rnnlm.text.tokenizers import Tokenizer
+    from rnnlm.text.vocabulary import Vocabulary
+
+MOST_STEPS = 200  # of a sentence that is shown step by step
+SHOWN = 4  # entries of a vector in a table; a longer one is cut
+NETWORK_OPTIONS = ("cell", "activation", "hidden_size", "num_layers", "embedding_size")
 
 text_argument = click.argument("text", type=Text())
 level_option = click.option(
@@ -132,12 +139,69 @@ def trained_network(model: LanguageModel, command: str) -> Network:
     return network
 
 
-def figures(values: Iterable[float], digits: int = 3) -> str:
-    """Numbers of a vector in brackets.
+def one_sentence(text: str, level: str, model: LanguageModel | None) -> tuple[Array, Vocabulary]:
+    """Ids of the one line of TEXT, from <s> to </s>, and the vocabulary: the model's, or that of TEXT itself.
 
-    >>> figures([0.5, -1])
-    '[ 0.500 -1.000]'
+    A model that does not end lines with </s> gets none.
+
+    Raises:
+        CorpusError: there are no tokens, several lines, or too many tokens.
     """
-    return (
-        "[" + " ".join(f"{value: .{digits}f}" if abs(value) < 1e4 else f"{value: .{digits}e}" for value in values) + "]"
-    )
+    import numpy as np
+
+    from rnnlm.lab.sentences import flat, vocabulary_of
+    from rnnlm.text.vocabulary import BOS, EOS
+
+    lines = sentences_of(read_text_argument(text), tokenizer_of(level) if model is None else model.tokenizer)
+    if len(lines) > 1:
+        raise CorpusError(f"TEXT has {len(lines):,} lines; expected one sentence, which is shown step by step.")
+    if len(lines[0]) > MOST_STEPS:
+        raise CorpusError(f"TEXT has {len(lines[0]):,} tokens; at most {MOST_STEPS} are shown. Give a shorter one.")
+    vocabulary = vocabulary_of(flat(lines)) if model is None else model.vocabulary
+    ends = [EOS] if model is None or model.reads_lines else []
+    return np.concatenate([[BOS], vocabulary.encode(lines[0]), ends]).astype(np.int64), vocabulary
+
+
+def shown_ids(vocabulary: Vocabulary, ids: Iterable[int]) -> list[str]:
+    """The tokens of ids as they are shown."""
+    return [token_cell(vocabulary.token(int(i))) for i in ids]
+
+
+def network_options(function: Function) -> Function:
+    """Add the options of a small network with random weights."""
+    options = [
+        click.option("--cell", type=click.Choice(["rnn", "gru", "lstm"]), default="rnn", help="Recurrent cell."),
+        click.option(
+            "--activation",
+            type=click.Choice(["tanh", "relu", "sigmoid", "identity"]),
+            default="tanh",
+            help="The function f of the basic cell (rnn).",
+        ),
+        click.option("--hidden-size", type=click.IntRange(1, 64), default=3, help="Entries of the state s, H."),
+        click.option("--num-layers", type=click.IntRange(1, 8), default=1, help="Recurrent layers, L."),
+        click.option(
+            "--embedding-size", type=click.IntRange(0, 64), default=0, help="Entries of an embedding; 0: one-hot."
+        ),
+    ]
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def vector(values: Array) -> str:
+    """The first entries of a vector in brackets.
+
+    >>> vector([0.5, -1, 0, 0, 0])
+    '[ 0.500 -1.000  0.000  0.000 …]'
+    """
+    shown = " ".join(number(float(value)) for value in values[:SHOWN])
+    return f"[{shown}{' …' if len(values) > SHOWN else ''}]"
+
+
+def number(value: float) -> str:
+    """A number with three digits after the point, or as a power of ten where these would say little.
+
+    >>> number(0.25), number(-0.00012), number(0.0)
+    (' 0.250', '-1.2e-04', ' 0.000')
+    """
+    return f"{value: .3f}" if value == 0 or 1e-3 <= abs(value) < 1e4 else f"{value: .1e}"
