@@ -24,6 +24,7 @@ MOST_SHAPES = 2000  # cells that are drawn one by one in an SVG file
 USUAL = 0.995  # share of many values that are told apart by their colours
 LARGEST_FRACTION = 0.6  # of the largest value, beyond which a cell is so dark that its number is white
 INCHES_PER_STEP = 0.75
+LONGEST_TOKEN = 8
 
 
 def draw(found: Backpropagation, config: NetworkConfig, inputs: Sequence[str], labels: Sequence[str]) -> "Figure":
@@ -41,15 +42,20 @@ def draw(found: Backpropagation, config: NetworkConfig, inputs: Sequence[str], l
     width = max(6.4, INCHES_PER_STEP * (T + 1) + 2)
     figure, axes = new_figure(1, 4, (width, 9))
     of = f" of layer {config.num_layers}" if layer else ""
-    steps = [f"{t}\n{plain(token)}" for t, token in enumerate(inputs, 1)]
+    steps = [f"{t}\n{_cut(token)}" for t, token in enumerate(inputs, 1)]
     _heat(figure, axes[0], states, steps, f"state s_t{of}", "unit")
-    _bars(axes[1], found, [plain(label) for label in labels])
+    _bars(axes[1], found, [_cut(label) for label in labels])
     gates = f" (gates {', '.join(slabs(config))})" if config.cell != "rnn" else ""
     _heat(figure, axes[2], deltas, steps, f"error term delta_t{of}{gates}", "entry")
     _tiles(figure, axes[3], [*gradients, found.w_gradients[layer]], f"gradient of W{of} from each step, and their sum")
     for each in axes:
         each.set_xlim(-0.6, T + 0.6)
     return figure
+
+
+def _cut(token: str) -> str:
+    """A token that is not wider than its column, as long as its characters are not."""
+    return plain(token if len(token) <= LONGEST_TOKEN else token[: LONGEST_TOKEN - 1] + "…")
 
 
 def _heat(figure: "Figure", axes: "Axes", values: Array, steps: Sequence[str], title: str, unit: str) -> None:
