@@ -30,6 +30,9 @@ BASES = {
     "lab onehot": ["我 昨天"],
     "lab softmax": ["1", "2"],
     "lab gradcheck": [],
+    "lab gradflow": ["text.txt", "--places", "2"],
+    "lab bptt": ["我 昨天"],
+    "lab unroll": ["我 昨天"],
     "plot": ["history.jsonl"],
 }
 ANYWHERE = ["", "nan", "-inf", "1e400", "9" * 5000, "-1", "0", "1e-320", "٣", "x\x1b[31m", "a:nan", "/", "none/x"]
