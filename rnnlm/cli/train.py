@@ -13,6 +13,7 @@ import click
 from click.core import ParameterSource
 
 from rnnlm.cli.common import DEFAULT_MODEL, NumberRange, note, threads_option, use_threads
+from rnnlm.cli.command_line import equivalent
 from rnnlm.cli.engines import EngineChoice, engine_options, working_together
 from rnnlm.cli.interruptions import Interrupted, Interruptions
 from rnnlm.cli.tables import shortened
@@ -121,11 +122,17 @@ def _names(parameter: click.Parameter) -> list[str]:
     "--hidden-size",
     type=click.IntRange(1, 65536),
     default=None,
-    show_default="128 or 256 by the text's size",
+    show_default="what fits the text and the time",
     help="Units in a layer.",
 )
 @click.option("--num-layers", type=click.IntRange(1, 100), default=1, help="Recurrent layers.")
-@click.option("--embedding-size", type=click.IntRange(0, 65536), default=128, help="0: one-hot input.")
+@click.option(
+    "--embedding-size",
+    type=click.IntRange(0, 65536),
+    default=None,
+    show_default="64, or half of --hidden-size for a large vocabulary",
+    help="0: one-hot input.",
+)
 @click.option(
     "--bidirectional",
     is_flag=True,
@@ -142,7 +149,7 @@ def _names(parameter: click.Parameter) -> list[str]:
     "--dropout",
     type=NumberRange(0, 1, max_open=True),
     default=None,
-    show_default="0.4 or 0.2 by the text's size",
+    show_default="0 to 0.5, the more passes the more",
     help="Share of the non-recurrent connections to drop.",
 )
 @click.option(
@@ -169,8 +176,14 @@ def _names(parameter: click.Parameter) -> list[str]:
     "--epochs",
     type=NumberRange(0, min_open=True),
     default=None,
-    show_default="3 to 20 by the text's size",
+    show_default="3 to 40 by the text's size",
     help="Passes over the text.",
+)
+@click.option(
+    "--preset",
+    type=click.Choice(["tiny", "small", "medium", "large", "best"]),
+    default=None,
+    help="Size by name: a width of 64, 128, 256, 512 or 1,024, or less for a short text, and its passes.",
 )
 @click.option("--time", type=Duration(), default=None, help="Train so long instead: 90s, 10m, 2h.")
 @click.option(
@@ -183,7 +196,7 @@ def _names(parameter: click.Parameter) -> list[str]:
     "--lr",
     type=NumberRange(0, min_open=True),
     default=None,
-    show_default="by the optimizer",
+    show_default="by the optimizer; adam, adamw: 3 / width",
     help="Learning rate at its highest.",
 )
 @click.option(
@@ -243,6 +256,7 @@ def train(
     changed_text: bool,
     init_from: Path | None,
     init_vocabulary: str,
+    preset: str | None,
     history: Path | None,
     tensorboard: Path | None,
     threads: int | None,
@@ -266,6 +280,8 @@ def train(
     if tensorboard is not None:
         _check_folder(tensorboard)
     cores = use_threads(threads)
+    from dataclasses import asdict
+
     from rnnlm.checkpoint import Reservation
     from rnnlm.cli.progress import EventLog, History
     from rnnlm.cli.saving import Saver
@@ -290,8 +306,11 @@ def train(
                     changed_text=changed_text,
                     engine=engine,
                     workers=workers,
+                    preset=preset,
                 )
                 _introduce(run, threads, resume, workers, tell)
+                if not resume:
+                    tell(f"Equals      {equivalent(ctx, chosen, asdict(run.options))}")
                 saver = Saver(run, output, reservation, resume)
                 resumed_at = run.trainer.progress.step if resume else None
                 log_path, events_path = (history, tensorboard) if workers.rank == 0 else (None, None)

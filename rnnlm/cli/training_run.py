@@ -29,15 +29,16 @@ from rnnlm.text.corpus import IdSequence, TokenizedCorpus, sequence, tokenize_co
 from rnnlm.text.segmentation import read_user_dictionary
 from rnnlm.text.tokenizers import Tokenizer
 from rnnlm.text.vocabulary import BOS, FIRST, UNK, Vocabulary
+from rnnlm.training.configuration import Circumstances, filled_in
 from rnnlm.training.engine import Engine
 from rnnlm.training.numpy_engine import NumpyEngine
 from rnnlm.training.schedules import SCHEDULES
+from rnnlm.training.speed import tokens_per_second
 from rnnlm.training.trainer import Trainer, TrainingConfig
 from rnnlm.training.workers import Workers
 
-SMALL_TEXT = 200_000  # tokens
-ADAPTIVE_FROM = 8_000  # tokens of a vocabulary, where the full softmax becomes most of the work
 MOST_VALIDATED = 200_000  # tokens of the held-out part: more would tell little more, and cost the training its time
+MEASURING_SHARE = 0.005  # of a time, in which the speed of the machine is measured
 INIT = 0  # stream of randomness for initial weights, beside those of text.batches and numpy_engine
 
 
@@ -56,7 +57,7 @@ class Options:
     activation: str = "tanh"
     hidden_size: int | None = None
     num_layers: int = 1
-    embedding_size: int = 128
+    embedding_size: int | None = None
     bidirectional: bool = False
     softmax: str = "auto"
     tied: bool = False
@@ -174,6 +175,7 @@ def prepare(
     changed_text: bool = False,
     engine: EngineChoice | None = None,
     workers: Workers | None = None,
+    preset: str | None = None,
 ) -> Run:
     """Read the texts and build the trainer.
 
@@ -182,6 +184,7 @@ def prepare(
     model's: "refuse", "keep" the model's, or "map" its rows to the text's.
     given: the options that the user gave himself, which must not contradict a checkpoint.
     engine: what computes. workers: the processes that train together, this one among them.
+    preset: name of a size, of `configuration.PRESETS`.
 
     Raises:
         RnnlmError: a text, a checkpoint or a combination of options does not do.
@@ -210,11 +213,12 @@ def prepare(
     if old is not None and not resume:
         _check_vocabulary(old, texts.vocabulary, init_vocabulary)
     changes = _check_corpus(header, texts, changed_text) if resume else []
-    options = _filled_in(options, len(texts.train), len(texts.vocabulary))
+    machine = _Machine(threads, engine, workers)
+    options = _filled_in(options, texts, preset, bool(init_from), lambda reference: machine.speed(reference, texts))
     _check_output_layer(options)  # now that all are known
     network, notes = _network(options, texts, old)
     model = LanguageModel(tokenizer, texts.vocabulary, network, context)
-    trainer = _trainer(model, texts, options, threads, engine, workers)
+    trainer = _trainer(model, texts, options, machine)
     if resume:
         trainer.load_state(header["training"].get("state", {}), arrays, _parameters(arrays), bool(changes))
     model.training = {
@@ -308,29 +312,17 @@ def _text_settings(options: Options, old: LanguageModel | None) -> tuple[Tokeniz
     return tokenizer, options.context or ("stream" if stream else "sentence")
 
 
-def _filled_in(options: Options, train_tokens: int, vocabulary_size: int) -> Options:
-    """Options with the open ones chosen to fit the size of the text and of its vocabulary.
+def _filled_in(
+    options: Options, texts: _Texts, preset: str | None, started_from: bool, speed: Callable[[Options], float]
+) -> Options:
+    """Options with the open ones chosen to fit the text, the time and the machine."""
+    names = {each.name for each in fields(Options)}
 
-    A small text is learnt by heart by a large network, so it gets a smaller one, more dropout and smaller batches, of
-    which an epoch then has a hundred or more.
-    """
-    small = train_tokens < SMALL_TEXT
-    bptt = options.bptt or (64 if options.level == "char" else 32)
-    batch_size = int(np.clip(train_tokens // (100 * bptt), 8, 32))
-    fitting: dict[str, Any] = {
-        "hidden_size": 128 if small else 256,
-        "dropout": 0.4 if small else 0.2,
-        "bptt": bptt,
-        "batch_size": max(1, min(batch_size, train_tokens // 2)),
-        "lr": OPTIMIZERS[options.optimizer].default_lr,
-    }
-    if options.time is None:
-        fitting["epochs"] = float(np.clip(round(5e6 / max(1, train_tokens)), 3, 20))
-    options = replace(options, **{name: value for name, value in fitting.items() if getattr(options, name) is None})
-    if options.softmax == "auto":
-        adaptive = vocabulary_size >= ADAPTIVE_FROM and options.loss == "cross-entropy" and not options.tied
-        options = replace(options, softmax="adaptive" if adaptive else "full")
-    return options
+    def of_reference(values: Mapping[str, Any]) -> float:
+        return speed(replace(options, **{name: value for name, value in values.items() if name in names}))
+
+    circumstances = Circumstances(len(texts.train), len(texts.vocabulary), of_reference, started_from, preset)
+    return replace(options, **filled_in(asdict(options), circumstances))
 
 
 def _check_output_layer(options: Options) -> None:
@@ -450,6 +442,7 @@ def _network(options: Options, texts: _Texts, old: LanguageModel | None) -> tupl
         dropout = config.dropout if options.dropout is None else options.dropout
         return network_of(replace(config, dropout=dropout), old.network.params), []
     assert options.hidden_size is not None
+    assert options.embedding_size is not None
     assert options.dropout is not None
     config = NetworkConfig(
         vocabulary_size=len(texts.vocabulary),
@@ -530,16 +523,52 @@ def _mapped(network: Network, vocabulary: Vocabulary, old: LanguageModel) -> tup
     ]
 
 
-def _trainer(
-    model: LanguageModel, texts: _Texts, options: Options, threads: int, choice: EngineChoice, workers: Workers
-) -> Trainer:
+@dataclass(frozen=True)
+class _Machine:
+    """What computes."""
+
+    threads: int
+    choice: EngineChoice
+    workers: Workers
+
+    def engine(self, network: Network, options: Options) -> Engine:
+        """An engine that trains a network."""
+        assert options.context is not None
+        settings: dict[str, Any] = {"clip": options.clip, "objective": options.loss}
+        if self.choice.name == NUMPY:
+            return NumpyEngine(network, options.optimizer, options.context, threads=self.threads, **settings)
+        from rnnlm.training.torch_engine import TorchEngine
+
+        settings |= {"settings": self.choice.torch_settings(self.threads), "workers": self.workers}
+        return TorchEngine(network, options.optimizer, options.context, **settings)
+
+    def batches(self, texts: _Texts, options: Options) -> BatchSource:
+        """What the engine of this worker reads."""
+        assert options.batch_size is not None
+        assert options.bptt is not None
+        assert options.context is not None
+        worker = (self.workers.rank, self.workers.size)
+        rare = texts.counts == 1 if options.min_count == 1 else None
+        settings: dict[str, Any] = {"rare": rare, "worker": worker}
+        if options.bidirectional:
+            return SentenceBatches(texts.train, options.batch_size, options.bptt, options.seed, **settings)
+        return Batches(texts.train, options.batch_size, options.bptt, options.context, options.seed, **settings)
+
+    def speed(self, options: Options, texts: _Texts) -> float:
+        """Tokens per second that a network is trained with."""
+        assert options.time is not None
+        network, _ = _network(replace(options, dropout=0.0), texts, None)
+        engine, batches = self.engine(network, options), self.batches(texts, options)
+        return tokens_per_second(engine, batches, MEASURING_SHARE * options.time, self.workers)
+
+
+def _trainer(model: LanguageModel, texts: _Texts, options: Options, machine: _Machine) -> Trainer:
     assert options.lr is not None
-    engine, clock = _engine(model, options, threads, choice, workers), None
-    if workers.size > 1 and options.time:
+    engine, clock = machine.engine(model.network, options), None
+    if machine.workers.size > 1 and options.time:
         from rnnlm.training.distributed import SharedClock
 
-        clock = SharedClock(workers)
-    batches = _batches(model, texts, options, (workers.rank, workers.size))
+        clock = SharedClock(machine.workers)
     config = TrainingConfig(
         epochs=options.epochs or 0.0,
         seconds=options.time or 0.0,
@@ -549,26 +578,7 @@ def _trainer(
         patience=options.patience,
         seed=options.seed,
     )
-    return Trainer(engine, batches, texts.valid, config, len(texts.vocabulary), clock)
-
-
-def _engine(model: LanguageModel, options: Options, threads: int, choice: EngineChoice, workers: Workers) -> Engine:
-    settings: dict[str, Any] = {"clip": options.clip, "objective": options.loss}
-    if choice.name == NUMPY:
-        return NumpyEngine(model.network, options.optimizer, model.context, threads=threads, **settings)
-    from rnnlm.training.torch_engine import TorchEngine
-
-    settings |= {"settings": choice.torch_settings(threads), "workers": workers}
-    return TorchEngine(model.network, options.optimizer, model.context, **settings)
-
-
-def _batches(model: LanguageModel, texts: _Texts, options: Options, worker: tuple[int, int]) -> BatchSource:
-    assert options.batch_size is not None
-    assert options.bptt is not None
-    rare = texts.counts == 1 if options.min_count == 1 else None
-    if options.bidirectional:
-        return SentenceBatches(texts.train, options.batch_size, options.bptt, options.seed, rare=rare, worker=worker)
-    return Batches(texts.train, options.batch_size, options.bptt, model.context, options.seed, rare=rare, worker=worker)
+    return Trainer(engine, machine.batches(texts, options), texts.valid, config, len(texts.vocabulary), clock)
 
 
 def _parameters(arrays: Mapping[str, Array]) -> dict[str, Array]:

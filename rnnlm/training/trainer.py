@@ -27,7 +27,7 @@ FORMER_FIELDS = ("norms",)  # of `Progress`, in checkpoints of earlier versions
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """How to train. Either `epochs` or `seconds` is given; the other is 0."""
+    """How to train: until the epochs or the seconds are over. One of them may be 0, which is no limit."""
 
     epochs: float = 0.0
     seconds: float = 0.0
@@ -206,14 +206,20 @@ class Trainer:
     def share_done(self) -> float:
         """Share of the training that is done, from 0 to 1; of a time budget, what the end will need counts as used."""
         config, progress = self.config, self.progress
+        share = self._position / self.total_steps if config.epochs else 0.0
         if config.seconds:
             at_the_end = progress.evaluation_seconds + progress.saving_seconds
-            return min(1.0, (progress.seconds + at_the_end) / config.seconds)
-        return min(1.0, self._position / self.total_steps)
+            share = max(share, (progress.seconds + at_the_end) / config.seconds)
+        return min(1.0, share)
+
+    def _expected_seconds(self) -> float:
+        """How long a training with a time budget will take: less than the budget, if its epochs are over sooner."""
+        share = self._position / self.total_steps if self.config.epochs else 0.0
+        return min(self.config.seconds, self.progress.seconds / share) if share else self.config.seconds
 
     @property
     def total_steps(self) -> int:
-        """Number of steps of a training by epochs."""
+        """Number of steps in the epochs."""
         return max(1, round(self.config.epochs * self.batches.per_epoch))
 
     @property
@@ -228,7 +234,7 @@ class Trainer:
         """
         if self.config.seconds:
             share = self.share_done()
-            step = self.progress.step_seconds / self.config.seconds or FIRST_STEP_SHARE
+            step = self.progress.step_seconds / self._expected_seconds() or FIRST_STEP_SHARE
             share += min(step, 1 - share) / 2
         else:
             share = (self._position + 0.5) / self.total_steps
@@ -296,7 +302,8 @@ class Trainer:
             return True
         if self.config.seconds:
             cost = progress.evaluation_seconds + progress.saving_seconds
-            return progress.seconds_since_evaluation >= max(self.config.seconds / EVALUATIONS, cost / EVALUATION_SHARE)
+            every = max(self._expected_seconds() / EVALUATIONS, cost / EVALUATION_SHARE)
+            return progress.seconds_since_evaluation >= every
         return self._position % self._steps_between_evaluations() == 0
 
     def _steps_between_evaluations(self) -> int:

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from rnnlm import LanguageModel, checkpoint
-from rnnlm.cli import run, training_run
+from rnnlm.cli import run
+from rnnlm.training import configuration
 
 SENTENCES = [
     "我 昨天 上学 迟到 了 ， 老师 批评 了 我 。",
@@ -81,7 +82,7 @@ def test_a_model_says_which_layer_it_has(corpus, tmp_path, answer, capsys):
 
 
 def test_a_large_vocabulary_gets_an_adaptive_softmax_unless_it_is_refused(corpus, tmp_path, monkeypatch, answer):
-    monkeypatch.setattr(training_run, "ADAPTIVE_FROM", 20)
+    monkeypatch.setattr(configuration, "ADAPTIVE_FROM", 20)
     chosen = {
         "adaptive": [],
         "full": ["--softmax", "full"],

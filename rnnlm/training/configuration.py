@@ -1,0 +1,193 @@
+"""What fits a text, a time and a machine, where the user leaves it open: simple rules, taken from measured trainings.
+
+`benchmarks/configuration_study.py` repeats those trainings. A rule fits what is open around what was given: a given
+width changes the passes that a time buys, and with them the dropout. All of it is arithmetic on a few numbers.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from rnnlm.nn.cells import CELLS
+from rnnlm.nn.optimizers import OPTIMIZERS
+
+WIDTHS = (32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048)
+# A time is best spent on the widest network that reads so many tokens for each of its recurrent weights, because a
+# wide one learns more of a token; but a text teaches only so many weights before they know it by heart.
+TOKENS_PER_WEIGHT = 5
+WEIGHTS_PER_TOKEN = 25
+# Without a time, what a laptop does in minutes.
+PATIENT_TOKENS = 5e6
+PATIENT_WIDTH = 256
+PATIENT_WEIGHTS_PER_TOKEN = 10
+FEWEST_PASSES, MOST_PASSES = 3.0, 40.0
+# The passes beyond which a network without dropout learns the text by heart. Twice as many need so much dropout.
+PASSES_WITHOUT_DROPOUT = 2.25
+DROPOUT_PER_DOUBLING = 0.2
+MOST_DROPOUT = 0.5
+# The best rate of Adam falls as the network becomes wider; it was found at widths from 128 to 512.
+RATE_TIMES_WIDTH = 3.0
+HIGHEST_RATE = 2.5e-2
+RATES_BY_WIDTH = ("adam", "adamw")
+SLOWER = {"rnn": 0.25}  # what a cell bears of that rate
+MANY_TOKENS = 256  # of a vocabulary: more than there are letters in an alphabet
+ADAPTIVE_FROM = 8_000  # tokens of a vocabulary, where the full softmax becomes most of the work
+
+REFERENCE_WIDTH = 128  # of the network whose speed is measured
+TRAINING_SHARE = 0.9  # of a time; evaluations and saving take the rest
+FORWARD_AND_BACKWARD = 6  # operations with each weight for a token
+ADAPTIVE_ROWS = 1_000  # of the output matrix that the adaptive softmax needs for a token, about
+# What a unit costs in a step beside its matrix products, in operations of those that take as long.
+WORK_OF_UNIT = 5_000
+
+PRESETS = {"tiny": 64, "small": 128, "medium": 256, "large": 512, "best": 1024}  # widths
+PRESET_PASSES = {"tiny": 0.5, "small": 1.0, "medium": 1.0, "large": 1.5, "best": 3.0}  # of those without a preset
+
+
+@dataclass(frozen=True)
+class Circumstances:
+    """What the rules go by.
+
+    started_from: another model's weights are trained further, which high rates would destroy.
+    speed: measures how many tokens a second the network trains that the options describe; asked only with a time.
+    """
+
+    train_tokens: int
+    vocabulary_size: int
+    speed: Callable[[Mapping[str, Any]], float]
+    started_from: bool = False
+    preset: str | None = None
+
+
+def filled_in(options: Mapping[str, Any], circumstances: Circumstances) -> dict[str, Any]:
+    """The options of `rnnlm train` with those that are None chosen to fit, one after the other."""
+    chosen, text = dict(options), circumstances
+
+    def fit(name: str, rule: Callable[[], Any]) -> None:
+        if chosen[name] is None:
+            chosen[name] = rule()
+
+    fit("bptt", lambda: 64 if chosen["level"] == "char" else 32)
+    fit("batch_size", lambda: batch_size(text.train_tokens, chosen["bptt"]))
+    if chosen["softmax"] == "auto":
+        large = text.vocabulary_size >= ADAPTIVE_FROM
+        chosen["softmax"] = "adaptive" if large and may_leave_tokens_out(chosen) else "full"
+    passes = _Passes(chosen, text)
+    fit("hidden_size", lambda: hidden_size(chosen, text, passes))
+    fit("embedding_size", lambda: embedding_size(chosen, text.vocabulary_size))
+    if chosen["time"] is None:
+        fit("epochs", lambda: passes(chosen["hidden_size"]))
+    elif options["hidden_size"] is None or options["dropout"] is None:  # else it is as the user wants it
+        fit("epochs", lambda: MOST_PASSES if passes(chosen["hidden_size"]) > MOST_PASSES else None)
+    fit("dropout", lambda: dropout(chosen["epochs"] or passes(chosen["hidden_size"])))
+    fit("lr", lambda: learning_rate(chosen, text.started_from))
+    return chosen
+
+
+# --- the rules --------------------------------------------------------------------------------------------------
+
+
+def batch_size(train_tokens: int, bptt: int) -> int:
+    """Columns: a small text gets few, so that a pass has a hundred steps or more."""
+    return max(1, min(32, max(8, train_tokens // (100 * bptt)), train_tokens // 2))
+
+
+def may_leave_tokens_out(chosen: Mapping[str, Any]) -> bool:
+    """Whether nothing asks for the probability of every token in every step."""
+    return not chosen["tied"] and chosen["loss"] == "cross-entropy" and not chosen.get("label_smoothing")
+
+
+def hidden_size(chosen: Mapping[str, Any], text: Circumstances, passes: Callable[[int], float]) -> int:
+    """The widest network that the text can teach, and for which a time leaves enough tokens."""
+    if chosen["tied"] and chosen["embedding_size"]:
+        return int(chosen["embedding_size"]) // _directions(chosen)
+    timed = chosen["time"] is not None
+    teaches = text.train_tokens * (WEIGHTS_PER_TOKEN if timed or text.preset else PATIENT_WEIGHTS_PER_TOKEN)
+    widest = PRESETS[text.preset] if text.preset else WIDTHS[-1] if timed else PATIENT_WIDTH
+
+    def fits(width: int) -> bool:
+        weights = recurrent_weights(sized(chosen, width, text.vocabulary_size))
+        affordable = not timed or text.preset or passes(width) * text.train_tokens >= TOKENS_PER_WEIGHT * weights
+        return weights <= teaches and width <= widest and bool(affordable)
+
+    return next((width for width in reversed(WIDTHS) if fits(width)), WIDTHS[0])
+
+
+def embedding_size(chosen: Mapping[str, Any], vocabulary_size: int) -> int:
+    """Entries for a token: few distinct tokens need few."""
+    width = chosen["hidden_size"]
+    if chosen["tied"]:
+        return int(width) * _directions(chosen)
+    return min(int(width), 64) if vocabulary_size < MANY_TOKENS else max(64, int(width) // 2)
+
+
+def untimed_passes(text: Circumstances) -> float:
+    """Passes over a text: few over a long one."""
+    passes = PATIENT_TOKENS / max(1, text.train_tokens) * PRESET_PASSES.get(text.preset or "", 1.0)
+    return float(min(MOST_PASSES, max(FEWEST_PASSES, round(passes))))
+
+
+def dropout(passes: float) -> float:
+    """More of it the more often the text is read."""
+    return round(min(MOST_DROPOUT, max(0.0, DROPOUT_PER_DOUBLING * math.log2(passes / PASSES_WITHOUT_DROPOUT))), 2)
+
+
+def learning_rate(chosen: Mapping[str, Any], started_from: bool) -> float:
+    """The highest rate: lower for wide networks, where the optimizer makes all steps alike."""
+    usual = OPTIMIZERS[chosen["optimizer"]].default_lr
+    if started_from or chosen["optimizer"] not in RATES_BY_WIDTH:
+        return usual
+    by_width = RATE_TIMES_WIDTH / chosen["hidden_size"] / math.sqrt(chosen["num_layers"])
+    return float(f"{min(HIGHEST_RATE, by_width) * SLOWER.get(chosen['cell'], 1.0):.2g}")
+
+
+# --- work and time ----------------------------------------------------------------------------------------------
+
+
+class _Passes:
+    """How often a training reads the text, by the width of its network. The speed is measured at most once."""
+
+    def __init__(self, chosen: Mapping[str, Any], text: Circumstances) -> None:
+        self._chosen, self._text = chosen, text
+
+    def __call__(self, width: int) -> float:
+        """Passes of a network of this width."""
+        if self._chosen["time"] is None:
+            return float(self._chosen["epochs"] or untimed_passes(self._text))
+        V = self._text.vocabulary_size
+        speed = self._work_per_second / work(sized(self._chosen, width, V), V)
+        return float(TRAINING_SHARE * self._chosen["time"] * speed / max(1, self._text.train_tokens))
+
+    @cached_property
+    def _work_per_second(self) -> float:
+        reference = sized(self._chosen, REFERENCE_WIDTH, self._text.vocabulary_size)
+        return self._text.speed(reference) * work(reference, self._text.vocabulary_size)
+
+
+def sized(chosen: Mapping[str, Any], width: int, vocabulary_size: int) -> dict[str, Any]:
+    """The options with a width, if they have none, and what follows from it."""
+    found = {**chosen, "hidden_size": chosen["hidden_size"] or width}
+    if found["embedding_size"] is None:
+        found["embedding_size"] = embedding_size(found, vocabulary_size)
+    return found
+
+
+def recurrent_weights(chosen: Mapping[str, Any]) -> int:
+    """Weights of the recurrent layers; rows of one-hot input, of which a step reads one, are not counted."""
+    H, directions = chosen["hidden_size"], _directions(chosen)
+    below = chosen["embedding_size"] + (chosen["num_layers"] - 1) * H
+    return int(CELLS[chosen["cell"]].gates * H * directions * (below + chosen["num_layers"] * H))
+
+
+def work(chosen: Mapping[str, Any], vocabulary_size: int) -> float:
+    """Work of a training step for each of its tokens, in operations of matrix products."""
+    units = chosen["hidden_size"] * _directions(chosen)
+    rows = min(vocabulary_size, ADAPTIVE_ROWS) if chosen["softmax"] == "adaptive" else vocabulary_size
+    products = FORWARD_AND_BACKWARD * (recurrent_weights(chosen) + units * rows)
+    return float(products + WORK_OF_UNIT * units * chosen["num_layers"])
+
+
+def _directions(chosen: Mapping[str, Any]) -> int:
+    return 2 if chosen["bidirectional"] else 1

@@ -1,0 +1,158 @@
+"""What is chosen fits the text and the time, keeps what was given, and follows from a few numbers."""
+
+import math
+from dataclasses import asdict
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rnnlm.cli.training_run import Options
+from rnnlm.nn.network import NetworkConfig
+from rnnlm.nn.optimizers import OPTIMIZERS
+from rnnlm.training import configuration
+from rnnlm.training.configuration import PRESETS, WIDTHS, Circumstances, filled_in, recurrent_weights, work
+
+LAPTOP = 1.5e11  # operations per second
+CHOSEN = ("bptt", "batch_size", "hidden_size", "embedding_size", "dropout", "lr", "softmax")
+
+
+def never(reference):
+    raise AssertionError("the speed was measured, although no time has to be kept")
+
+
+def choose(train_tokens, vocabulary_size=70, power=None, started_from=False, preset=None, **options):
+    """What is chosen on a machine of so many operations per second."""
+
+    def speed(reference):
+        return power / work(reference, vocabulary_size)
+
+    circumstances = Circumstances(train_tokens, vocabulary_size, speed if power else never, started_from, preset)
+    return filled_in({**asdict(Options(level="char", context="stream")), **options}, circumstances)
+
+
+def tokens_read(chosen, vocabulary_size=70, power=LAPTOP):
+    return chosen["time"] * power / work(chosen, vocabulary_size)
+
+
+def test_nothing_stays_open():
+    for options in ({}, {"time": 30.0}, {"level": "word"}, {"bidirectional": True}, {"tied": True}, {"cell": "rnn"}):
+        chosen = choose(300_000, power=LAPTOP if "time" in options else None, **options)
+        assert all(chosen[name] is not None and chosen[name] != "auto" for name in CHOSEN)
+        assert (chosen["time"] is None) == ("time" not in options)
+        assert chosen["time"] or chosen["epochs"]
+
+
+GIVEN = {
+    **{"hidden_size": 77, "embedding_size": 0, "dropout": 0.33, "bptt": 9, "batch_size": 5, "lr": 0.123},
+    **{"epochs": 1.5, "softmax": "adaptive"},
+}
+
+
+@pytest.mark.parametrize("name", GIVEN)
+def test_what_is_given_is_kept(name):
+    assert choose(300_000, **{name: GIVEN[name]})[name] == GIVEN[name]
+    if name != "epochs":
+        assert choose(300_000, power=LAPTOP, time=60.0, **{name: GIVEN[name]})[name] == GIVEN[name]
+
+
+def test_the_speed_is_measured_once_and_only_where_it_decides():
+    measured = []
+
+    def speed(reference):
+        measured.append(reference)
+        return 1e5
+
+    circumstances = Circumstances(300_000, 70, speed)
+    options = asdict(Options(level="char", context="stream", time=60.0))
+    filled_in(options, circumstances)
+    assert len(measured) == 1
+    assert measured[0]["hidden_size"]
+    filled_in({**options, "hidden_size": 64, "dropout": 0.1}, circumstances)
+    assert len(measured) == 1
+
+
+def test_more_time_buys_wider_networks_as_long_as_the_text_can_teach_them():
+    widths = [choose(10**7, power=LAPTOP, time=float(seconds))["hidden_size"] for seconds in (2, 20, 200, 2000, 20000)]
+    assert widths == sorted(widths)
+    assert widths[0] < widths[2] < widths[4]
+    small = [choose(20_000, power=LAPTOP, time=float(seconds))["hidden_size"] for seconds in (100, 1000, 10000)]
+    assert len(set(small)) == 1
+    assert small[0] < choose(10**7, power=LAPTOP, time=10000.0)["hidden_size"]
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.integers(2_000, 10**9), st.floats(1, 1e5), st.floats(1e9, 1e13), st.sampled_from(["rnn", "gru", "lstm"]))
+def test_a_time_is_enough_for_the_network_or_that_is_the_narrowest(train_tokens, seconds, power, cell):
+    chosen = choose(train_tokens, power=power, time=seconds, cell=cell)
+    if chosen["hidden_size"] > WIDTHS[0]:
+        read = configuration.TRAINING_SHARE * tokens_read(chosen, power=power)
+        assert read >= configuration.TOKENS_PER_WEIGHT * recurrent_weights(chosen) * (1 - 1e-9)
+        assert recurrent_weights(chosen) <= configuration.WEIGHTS_PER_TOKEN * train_tokens
+    assert 0 <= chosen["dropout"] <= configuration.MOST_DROPOUT
+    assert 0 < chosen["lr"] <= configuration.HIGHEST_RATE
+
+
+def test_a_text_read_more_often_gets_more_dropout():
+    rates = [choose(300_000, epochs=float(epochs))["dropout"] for epochs in (1, 2, 4, 8, 16, 32, 64)]
+    assert rates == sorted(rates)
+    assert (rates[0], rates[-1]) == (0.0, configuration.MOST_DROPOUT)
+    assert 0 < rates[3] < rates[-1]
+    timed = [choose(300_000, power=LAPTOP, time=float(time), hidden_size=128)["dropout"] for time in (3, 10, 30, 100)]
+    assert timed == sorted(timed)
+    assert timed[0] < timed[-1]
+
+
+def test_a_time_that_is_too_long_for_a_text_ends_with_the_passes():
+    assert choose(20_000, power=LAPTOP, time=3600.0)["epochs"] == configuration.MOST_PASSES
+    assert choose(20_000_000, power=LAPTOP, time=3600.0)["epochs"] is None
+
+
+def test_wide_and_deep_networks_get_lower_rates():
+    rates = [choose(300_000, hidden_size=width)["lr"] for width in (32, 128, 256, 512, 1024)]
+    assert rates == sorted(rates, reverse=True)
+    assert rates[0] == configuration.HIGHEST_RATE
+    assert choose(300_000, hidden_size=512, num_layers=4)["lr"] < rates[3]
+    assert choose(300_000, hidden_size=256, cell="rnn")["lr"] < rates[2]
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_other_optimizers_and_trained_weights_keep_the_usual_rate(optimizer):
+    usual = OPTIMIZERS[optimizer].default_lr
+    assert choose(300_000, optimizer=optimizer, started_from=True)["lr"] == usual
+    if optimizer not in configuration.RATES_BY_WIDTH:
+        assert choose(300_000, optimizer=optimizer)["lr"] == usual
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_a_tied_matrix_fits_both_its_places(bidirectional):
+    for sizes in ({}, {"hidden_size": 96}, {"embedding_size": 96}):
+        chosen = choose(300_000, tied=True, bidirectional=bidirectional, **sizes)
+        assert chosen["embedding_size"] == chosen["hidden_size"] * (1 + bidirectional)
+        assert all(chosen[name] == size for name, size in sizes.items())
+
+
+def test_large_vocabularies_get_the_adaptive_softmax_unless_all_probabilities_are_needed():
+    large = configuration.ADAPTIVE_FROM
+    assert choose(10**6, large)["softmax"] == "adaptive"
+    assert choose(10**6, large - 1)["softmax"] == "full"
+    assert choose(10**6, large, tied=True)["softmax"] == "full"
+    assert choose(10**6, large, loss="mse")["softmax"] == "full"
+
+
+@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_weights_are_counted_as_the_network_has_them(cell, bidirectional):
+    values = {"cell": cell, "bidirectional": bidirectional, "num_layers": 2, "hidden_size": 24, "embedding_size": 10}
+    config = NetworkConfig(vocabulary_size=50, **values)
+    shapes = {name: shape for name, shape in config.shapes().items() if name.startswith("rnn.weight")}
+    assert recurrent_weights(values) == sum(map(math.prod, shapes.values()))
+
+
+def test_presets_differ_in_width_and_passes_but_do_not_exceed_the_text():
+    chosen = [choose(3_000_000, preset=preset) for preset in PRESETS]
+    assert [each["hidden_size"] for each in chosen] == list(PRESETS.values())
+    assert [each["epochs"] for each in chosen] == sorted(each["epochs"] for each in chosen)
+    assert choose(20_000, preset="best")["hidden_size"] < PRESETS["best"]
+    assert choose(20_000, preset="best", hidden_size=700)["hidden_size"] == 700
+    assert choose(3_000_000, preset="small", power=LAPTOP, time=600.0)["hidden_size"] == PRESETS["small"]
