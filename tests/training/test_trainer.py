@@ -497,6 +497,28 @@ def test_evaluations_are_spread_over_the_time():
     assert max(np.diff(evaluated)) < 400 / 10
 
 
+@pytest.mark.parametrize("schedule", ["cosine", "linear"])
+def test_epochs_within_a_time_end_it_sooner_with_the_schedule_at_its_end(schedule):
+    engine = Timed(make_engine())
+    trainer = make(engine, clock=engine.clock, schedule=schedule, warm_up=0, lr=0.01, epochs=7, seconds=1000)
+    reports = list(trainer.run())
+    assert trainer.progress.step == 7 * PER_EPOCH
+    assert trainer.progress.seconds < 100
+    rates = [report.learning_rate for report in reports]
+    assert rates == sorted(rates, reverse=True)
+    assert 0 < rates[-1] <= 0.01 * factor(schedule, 1 - 2 / (7 * PER_EPOCH), 0)
+    assert 10 <= sum(report.kind == "evaluation" for report in reports) <= 25
+    assert reports[-1].progress == 1
+
+
+def test_a_time_ends_epochs_that_would_take_longer():
+    engine = Timed(make_engine())
+    trainer = make(engine, clock=engine.clock, epochs=1000, seconds=30)
+    list(trainer.run())
+    assert 28 <= trainer.progress.seconds <= 32
+    assert trainer.progress.finished
+
+
 def test_slow_evaluations_take_a_tenth_of_the_time_at_most():
     clock = Clock()
 
