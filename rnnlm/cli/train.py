@@ -146,6 +146,11 @@ def _names(parameter: click.Parameter) -> list[str]:
     help="Share of the non-recurrent connections to drop.",
 )
 @click.option(
+    "--locked-dropout/--no-locked-dropout",
+    default=False,
+    help="Drop the same units in all steps of a batch.",
+)
+@click.option(
     "--init",
     type=click.Choice(["uniform", "xavier", "orthogonal", "identity", "normal", "article"]),
     default="uniform",
@@ -325,7 +330,7 @@ def _introduce(run: "Run", threads: int, resumed: bool, workers: Workers, tell: 
     layer = f", adaptive softmax cut at {cutoffs}" if cutoffs else ", tied output" if options.tied else ""
     tell(
         f"Network     {cell} {options.num_layers} x {options.hidden_size}, {embedding}{layer}, dropout "
-        f"{options.dropout:g}; {network.parameter_count:,} parameters"
+        f"{options.dropout:g}{_regularisers(run)}; {network.parameter_count:,} parameters"
     )
     span = f"{options.time:g} s" if options.time else f"{options.epochs:g} epochs"
     tell(
@@ -345,6 +350,12 @@ def _kernels(run: "Run") -> str:
     if device := getattr(run.trainer.engine, "device", None):
         return f"PyTorch on {device}"
     return f"{'compiled' if compiled() else 'NumPy'} kernels"
+
+
+def _regularisers(run: "Run") -> str:
+    """What else keeps the network from learning the text by heart, where it was asked for."""
+    options = run.options
+    return " locked" if options.locked_dropout and options.dropout else ""
 
 
 def _train(run: "Run", saver: "Saver", log: "History", interruptions: Interruptions, workers: Workers) -> None:

@@ -20,7 +20,7 @@ from rnnlm.nn.bidirectional import BidirectionalNetwork
 from rnnlm.nn.cells import CELLS
 from rnnlm.nn.clusters import choose_cutoffs
 from rnnlm.nn.initializers import INITIALIZERS
-from rnnlm.nn.network import Network, NetworkConfig
+from rnnlm.nn.network import OF_TRAINING, Network, NetworkConfig
 from rnnlm.nn.numerics import Array
 from rnnlm.nn.optimizers import OPTIMIZERS
 from rnnlm.nn.outputs import LOSSES
@@ -61,6 +61,7 @@ class Options:
     softmax: str = "auto"
     tied: bool = False
     dropout: float | None = None
+    locked_dropout: bool = False
     init: str = "uniform"
     bptt: int | None = None
     batch_size: int | None = None
@@ -84,7 +85,7 @@ NETWORK_OPTIONS = (
     *("softmax", "tied"),
 )
 # What a checkpoint from the time before these options was trained with.
-BEFORE = {"softmax": "full", "tied": False}
+BEFORE = {"softmax": "full", "tied": False, "locked_dropout": False}
 LARGEST = 1e18  # of any number that a checkpoint says
 
 
@@ -104,6 +105,7 @@ SOUND: dict[str, Callable[[Any], bool]] = {
     **dict.fromkeys(("patience", "seed"), lambda value: _whole(value, 0)),
     "vocab_size": lambda value: value is None or _whole(value, 1),
     "dropout": lambda value: _number(value) and value < 1,
+    "locked_dropout": lambda value: type(value) is bool,
     **dict.fromkeys(("epochs", "time"), lambda value: value is None or (_number(value) and value > 0)),
     "lr": lambda value: _number(value) and value > 0,
     **dict.fromkeys(("warm_up", "valid_fraction"), lambda value: _number(value) and value <= 1),
@@ -277,6 +279,7 @@ def _recorded(old: LanguageModel, source: Path) -> dict[str, Any]:
     names = {each.name for each in fields(Options)}
     if not isinstance(found, dict) or not names - BEFORE.keys() <= found.keys() <= names:
         raise CheckpointError(f"{source} does not say how it was trained; it can not be resumed or started from.")
+    found = BEFORE | found
     for name, is_sound in SOUND.items():
         if not is_sound(found[name]):
             raise CheckpointError(
@@ -446,11 +449,8 @@ def _check_corpus(header: Mapping[str, Any], texts: _Texts, changed_text: bool) 
 def _network(options: Options, texts: _Texts, old: LanguageModel | None) -> tuple[Network, list[str]]:
     """The network to train, and what is worth telling about it."""
     if old is not None and old.vocabulary.tokens == texts.vocabulary.tokens:
-        config = old.network.config
-        dropout = config.dropout if options.dropout is None else options.dropout
-        return network_of(replace(config, dropout=dropout), old.network.params), []
+        return network_of(replace(old.network.config, **_of_training(options)), old.network.params), []
     assert options.hidden_size is not None
-    assert options.dropout is not None
     config = NetworkConfig(
         vocabulary_size=len(texts.vocabulary),
         cell=options.cell,
@@ -458,10 +458,10 @@ def _network(options: Options, texts: _Texts, old: LanguageModel | None) -> tupl
         hidden_size=options.hidden_size,
         num_layers=options.num_layers,
         embedding_size=options.embedding_size,
-        dropout=options.dropout,
         bidirectional=options.bidirectional,
         tied=options.tied,
         div_value=NetworkConfig.div_value if old is None else old.network.config.div_value,
+        **_of_training(options),
     )
     if options.softmax == "adaptive":
         assert options.batch_size is not None
@@ -474,6 +474,11 @@ def _network(options: Options, texts: _Texts, old: LanguageModel | None) -> tupl
     kind = BidirectionalNetwork if options.bidirectional else Network
     network = kind.initialize(config, rng, options.init, unigram_bias(texts.counts))
     return (network, []) if old is None else _mapped(network, texts.vocabulary, old)
+
+
+def _of_training(options: Options) -> dict[str, Any]:
+    """The fields of a network's description that only its training reads."""
+    return {name: getattr(options, name) for name in OF_TRAINING}
 
 
 def _refuse_beyond_memory(config: NetworkConfig, options: Options, train_tokens: int) -> None:

@@ -7,6 +7,7 @@ its inputs and parameters. Nothing is remembered in an object between two calls.
 from collections.abc import Callable, Mapping
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from rnnlm.nn.cells import CELLS
 from rnnlm.nn.gradients import Grads, RowGradient
@@ -26,12 +27,23 @@ def lookup(table: Array, ids: Array, transposed: bool = False) -> tuple[Array, C
     return rows[ids], lambda dy: RowGradient.summed(ids.reshape(-1), dy.reshape(-1, D), V, transposed)
 
 
-def dropout(x: Array, rate: float, rng: np.random.Generator | None) -> tuple[Array, Callable[[Array], Array]]:
-    """Inverted dropout: zero with probability `rate`, scale the rest by 1 / (1 - rate); nothing without `rng`."""
+def dropout_mask(shape: tuple[int, ...], rate: float, rng: np.random.Generator, dtype: DTypeLike) -> Array:
+    """Zero with probability `rate`, else 1 / (1 - rate), so that its expectation is one."""
+    mask = (rng.random(shape, dtype=np.float32) >= rate).astype(dtype)
+    mask /= 1 - rate
+    return mask
+
+
+def dropout(
+    x: Array, rate: float, rng: np.random.Generator | None, locked: bool = False
+) -> tuple[Array, Callable[[Array], Array]]:
+    """Inverted dropout of x (T, B, D): zero with probability `rate`, scale the rest; nothing without `rng`.
+
+    locked: the same units of a column in all T steps (Gal and Ghahramani 2016), instead of others in each.
+    """
     if rng is None or rate == 0:
         return x, lambda dy: dy
-    mask = (rng.random(x.shape, dtype=np.float32) >= rate).astype(x.dtype)
-    mask /= 1 - rate
+    mask = dropout_mask((1, *x.shape[1:]) if locked else x.shape, rate, rng, x.dtype)
     return x * mask, lambda dy: dy * mask
 
 

@@ -17,7 +17,13 @@ from rnnlm.nn.outputs import OUTPUTS, Loss, Output, tail_width
 
 SPECIALS = 3  # ids that stand for no word: <s>, </s>, <unk>
 MOST_CUTOFFS = 100  # of an adaptive softmax that can be read: each needs two matrices of its own
-ADDED_FIELDS = ("cutoffs", "div_value", "tied")  # missing in older checkpoints, where they have their defaults
+ADDED_FIELDS = (
+    "cutoffs",
+    "div_value",
+    "tied",
+    "locked_dropout",
+)  # missing in older checkpoints, where they have their defaults
+OF_TRAINING = ("dropout", "locked_dropout")  # what neither parameters nor predictions depend on
 
 
 @dataclass(frozen=True)
@@ -25,6 +31,7 @@ class NetworkConfig:
     """What a network is made of. `embedding_size` 0 means one-hot input; `activation` is for the basic cell only.
 
     output: a name in OUTPUTS, whose fields `cutoffs`, `div_value` (adaptive) and `tied` (full softmax) are.
+    locked_dropout: one mask for all steps of a batch.
     """
 
     vocabulary_size: int
@@ -39,6 +46,7 @@ class NetworkConfig:
     cutoffs: tuple[int, ...] = ()
     div_value: float = 4.0
     tied: bool = False
+    locked_dropout: bool = False
 
     @property
     def output_layer(self) -> Output:
@@ -228,7 +236,7 @@ class Network:
         callbacks = []
         if config.embedding_size:
             x, embedding_backprop = lookup(params["embedding.weight"], inputs)
-            x, input_dropout_backprop = dropout(x, config.dropout, rng)
+            x, input_dropout_backprop = dropout(x, config.dropout, rng, config.locked_dropout)
         final = np.empty_like(state)
         keep = None if keep is None else keep.astype(state.dtype)
         with np.errstate(over="ignore"):  # exp may overflow to inf inside a sigmoid, where 1 / inf = 0 is meant
@@ -236,7 +244,7 @@ class Network:
                 x, final[:, layer], layer_backprop = recurrent(
                     params, f"l{layer}{direction}", config.cell, config.activation, x, state[:, layer], keep
                 )
-                x, dropout_backprop = dropout(x, config.dropout, rng)
+                x, dropout_backprop = dropout(x, config.dropout, rng, config.locked_dropout)
                 callbacks.append((layer_backprop, dropout_backprop))
 
         def backprop(dhidden: Array) -> tuple[Grads, Array]:

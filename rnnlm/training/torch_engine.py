@@ -154,7 +154,8 @@ class TorchEngine:
         inputs, targets, two_sided = batch.inputs, batch.targets, self.network.config.bidirectional
         drop: Any = nothing_dropped
         if rate := self.network.config.dropout:
-            drop = Dropout(rate, key, (len(inputs) - 2 * two_sided, columns, own), self.network.device)
+            places = (len(inputs) - 2 * two_sided, columns, own)
+            drop = Dropout(rate, key, places, self.network.device, self.network.config.locked_dropout)
         with self.model.precision():
             hidden, final = self.network.hidden(inputs, state, batch.keep, drop)
             targets = targets[1:-1].reshape(-1) if two_sided else targets.reshape(-1)

@@ -53,20 +53,33 @@ class SteppedRNN(torch.nn.RNN):  # type: ignore[misc]
 
 
 class Dropout:
-    """Inverted dropout with masks that are a function of a key, made for all columns of a batch."""
+    """Inverted dropout with masks that are a function of a key, made for all columns of a batch.
 
-    def __init__(self, rate: float, key: tuple[int, ...], places: tuple[int, int, slice], device: torch.device) -> None:
+    locked: the same units of a column in all steps.
+    """
+
+    def __init__(
+        self,
+        rate: float,
+        key: tuple[int, ...],
+        places: tuple[int, int, slice],
+        device: torch.device,
+        locked: bool = False,
+    ) -> None:
         """places: T, the columns of the whole batch, and those of this worker."""
         seed = int(np.random.SeedSequence([*key, DROPOUT]).generate_state(1, np.uint64)[0] >> np.uint64(1))
-        self.keep, self.places, self.device = 1 - rate, places, device
+        self.keep, self.places, self.device, self.locked = 1 - rate, places, device, locked
         self.generator = torch.Generator(device).manual_seed(seed)
 
     def __call__(self, x: Tensor, segments: Segments | None = None) -> Tensor:
         """Drop of x (T B, D), which is in the order of the segments if they are given."""
         T, columns, own = self.places
-        mask = torch.empty((T, columns, x.shape[1]), device=self.device).bernoulli_(self.keep, generator=self.generator)
-        mask = mask[:, own].reshape(x.shape).div_(self.keep)
-        return x * (mask if segments is None else mask.index_select(0, segments.order)).to(x.dtype)
+        shape = (1 if self.locked else T, columns, x.shape[1])
+        mask = torch.empty(shape, device=self.device).bernoulli_(self.keep, generator=self.generator)
+        mask = mask[:, own].flatten(0, 1).div_(self.keep).to(x.dtype)
+        if segments is not None:
+            return x * mask.index_select(0, segments.order % len(mask))
+        return (x.reshape(-1, *mask.shape) * mask).view(x.shape)
 
 
 def nothing_dropped(x: Tensor, segments: Segments | None = None) -> Tensor:

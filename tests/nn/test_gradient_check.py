@@ -21,15 +21,15 @@ LOSS_NAMES = list(LOSSES)
 class DroppingNetwork(Network):
     """Drops the same units every time, so that its loss is a function of its parameters."""
 
-    def loss(self, inputs, targets, state, keep=None, rng=None, objective="cross-entropy", scale=1.0):
-        return super().loss(inputs, targets, state, keep, np.random.default_rng(8), objective, scale)
+    def loss(self, inputs, targets, state, keep=None, rng=None, *others, **more):
+        return super().loss(inputs, targets, state, keep, np.random.default_rng(8), *others, **more)
 
 
-def example(cell="lstm", activation="tanh", layers=1, T=5, embedding_size=3, resets=False, dropout=0.0):
+def example(cell="lstm", activation="tanh", layers=1, T=5, embedding_size=3, resets=False, **options):
     rng = np.random.default_rng(5)
-    config = NetworkConfig(V, cell, activation, H, layers, embedding_size, dropout)
+    config = NetworkConfig(V, cell, activation, H, layers, embedding_size, **options)
     params = {name: rng.normal(0, 0.6, shape) for name, shape in config.shapes().items()}
-    network = (DroppingNetwork if dropout else Network)(config, params)
+    network = (DroppingNetwork if options else Network)(config, params)
     state = rng.normal(0, 0.5, network.zero_state(B).shape)
     inputs, targets = rng.integers(0, V, (2, T, B))
     keep = None
@@ -55,10 +55,11 @@ def test_backpropagation_gives_the_derivative(cell, activation, layers, T):
         assert worst(comparisons).relative_error < 1e-6, (embedding_size, resets, objective, worst(comparisons))
 
 
+@pytest.mark.parametrize("options", [{"dropout": 0.4}, {"dropout": 0.4, "locked_dropout": True}], ids=str)
 @pytest.mark.parametrize("embedding_size", [0, 3])
 @pytest.mark.parametrize(("cell", "activation"), KINDS)
-def test_backpropagation_through_dropout_gives_the_derivative(cell, activation, embedding_size):
-    arguments = example(cell, activation, 2, 5, embedding_size, resets=True, dropout=0.4)
+def test_backpropagation_through_dropout_gives_the_derivative(cell, activation, embedding_size, options):
+    arguments = example(cell, activation, 2, 5, embedding_size, resets=True, **options)
     network, inputs, targets, state, _, keep = arguments
     undropped = Network.loss(network, inputs, targets, state, keep)[0]
     assert network.loss(inputs, targets, state, keep)[0].nats != undropped.nats

@@ -164,6 +164,20 @@ def test_steps_in_pieces_equal_one_piece(cell, activation, resets):
     np.testing.assert_allclose(carried, final, rtol=1e-12, atol=1e-15)
 
 
+@pytest.mark.parametrize("cell", CELLS)
+def test_with_locked_dropout_too(cell):
+    """The masks do not know how many steps there are: the same stream gives every piece those of the whole."""
+    network = make(cell, dropout=0.4, locked_dropout=True)
+    inputs, targets, state = example(network)
+    whole, final, _ = network.loss(inputs, targets, state, rng=np.random.default_rng(3))
+    nats, carried = 0.0, state
+    for part in (slice(0, 1), slice(1, 4), slice(4, T)):
+        loss, carried, _ = network.loss(inputs[part], targets[part], carried, rng=np.random.default_rng(3))
+        nats += loss.nats
+    assert nats == pytest.approx(whole.nats, rel=1e-12)
+    np.testing.assert_allclose(carried, final, rtol=1e-12, atol=1e-15)
+
+
 @pytest.mark.parametrize(("cell", "activation"), KINDS)
 def test_columns_do_not_know_of_each_other(cell, activation):
     network = make(cell, activation)
@@ -399,6 +413,7 @@ BAD_VALUES = {
     "cutoffs": ([4], 4, "4", None, {}),
     "div_value": (0, 0.5, -4.0, True, "4", None, float("nan"), float("inf")),
     "tied": (0, 1, None, True),
+    "locked_dropout": (0, 1, None, "no"),
 }
 
 

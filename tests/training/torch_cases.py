@@ -105,7 +105,13 @@ def compare(name: str, engine_of, worker=(0, 1), dtype=np.float64) -> dict[str, 
 def dropout_run(engine_of, worker=(0, 1)) -> list[float]:
     """Losses of a few steps with dropout, some of them with fewer columns than workers."""
     losses = []
-    for options, columns in (({"dropout": 0.3}, COLUMNS), ({"dropout": 0.3, "bidirectional": True}, 1)):
+    dropping = {"dropout": 0.3}
+    for options, columns in (
+        (dropping, COLUMNS),
+        (dropping | {"bidirectional": True}, 1),
+        (dropping | {"locked_dropout": True}, COLUMNS),
+        (dropping | {"locked_dropout": True, "bidirectional": True}, COLUMNS),
+    ):
         engine = engine_of(network(options), "adam", "sentence", clip=1.0)
         losses += [result.nats for result in steps(engine, "adam", "sentence", worker, 6, columns)[0]]
     return losses
