@@ -151,6 +151,18 @@ def _names(parameter: click.Parameter) -> list[str]:
     help="Drop the same units in all steps of a batch.",
 )
 @click.option(
+    "--weight-dropout",
+    type=NumberRange(0, 1, max_open=True),
+    default=0.0,
+    help="Share of the entries of the recurrent matrices to drop, the same in all steps of a batch.",
+)
+@click.option(
+    "--embedding-dropout",
+    type=NumberRange(0, 1, max_open=True),
+    default=0.0,
+    help="Share of the tokens of the vocabulary whose input to drop from a batch.",
+)
+@click.option(
     "--init",
     type=click.Choice(["uniform", "xavier", "orthogonal", "identity", "normal", "article"]),
     default="uniform",
@@ -355,7 +367,9 @@ def _kernels(run: "Run") -> str:
 def _regularisers(run: "Run") -> str:
     """What else keeps the network from learning the text by heart, where it was asked for."""
     options = run.options
-    return " locked" if options.locked_dropout and options.dropout else ""
+    rates = {"weights": options.weight_dropout, "tokens": options.embedding_dropout}
+    found = " locked" if options.locked_dropout and options.dropout else ""
+    return found + "".join(f", of {what} {rate:g}" for what, rate in rates.items() if rate)
 
 
 def _train(run: "Run", saver: "Saver", log: "History", interruptions: Interruptions, workers: Workers) -> None:

@@ -62,6 +62,8 @@ class Options:
     tied: bool = False
     dropout: float | None = None
     locked_dropout: bool = False
+    weight_dropout: float = 0.0
+    embedding_dropout: float = 0.0
     init: str = "uniform"
     bptt: int | None = None
     batch_size: int | None = None
@@ -85,7 +87,10 @@ NETWORK_OPTIONS = (
     *("softmax", "tied"),
 )
 # What a checkpoint from the time before these options was trained with.
-BEFORE = {"softmax": "full", "tied": False, "locked_dropout": False}
+BEFORE = {
+    **{"softmax": "full", "tied": False},
+    **{"locked_dropout": False, "weight_dropout": 0.0, "embedding_dropout": 0.0},
+}
 LARGEST = 1e18  # of any number that a checkpoint says
 
 
@@ -106,6 +111,7 @@ SOUND: dict[str, Callable[[Any], bool]] = {
     "vocab_size": lambda value: value is None or _whole(value, 1),
     "dropout": lambda value: _number(value) and value < 1,
     "locked_dropout": lambda value: type(value) is bool,
+    **dict.fromkeys(("weight_dropout", "embedding_dropout"), lambda value: _number(value) and value < 1),
     **dict.fromkeys(("epochs", "time"), lambda value: value is None or (_number(value) and value > 0)),
     "lr": lambda value: _number(value) and value > 0,
     **dict.fromkeys(("warm_up", "valid_fraction"), lambda value: _number(value) and value <= 1),

@@ -9,6 +9,11 @@ from rnnlm.text.batches import Batch
 
 Array = NDArray[Any]
 
+DROPOUT, SHARED = (
+    3,
+    4,
+)  # streams of randomness, beside those of text.batches: what columns drop, and what all drop alike
+
 
 class StepResult(NamedTuple):
     """Sums over one batch, and the gradient's norm before clipping."""

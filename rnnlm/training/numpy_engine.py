@@ -13,14 +13,14 @@ from rnnlm.inference.filling import pseudo_nats
 from rnnlm.inference.scoring import sequence_nats
 from rnnlm.nn.bidirectional import BidirectionalNetwork
 from rnnlm.nn.gradients import Grads, Piece, alone, clipped_scale, summed
+from rnnlm.nn.layers import SharedMasks
 from rnnlm.nn.network import Network
 from rnnlm.nn.optimizers import Optimizer
 from rnnlm.nn.outputs import Loss
 from rnnlm.text.batches import Batch
-from rnnlm.training.engine import Array, StepResult
+from rnnlm.training.engine import DROPOUT, SHARED, Array, StepResult
 
 MIN_COLUMNS = 8  # fewer columns a thread, and its matrix products are too thin to gain
-DROPOUT = 3  # stream of randomness, beside those of text.batches
 # An explosion is seen by its loss and its norm; a warning beside the trainer's report would only confuse.
 SILENT = np.errstate(over="ignore", invalid="ignore")
 
@@ -68,7 +68,8 @@ class NumpyEngine:
                 "The checkpoint is damaged: train again without --resume."
             )
         self.computing = True
-        work = partial(self._columns, batch, state, key, 1 / batch.tokens)
+        shared = self.network.config.shared_masks([*key, SHARED], state.dtype)
+        work = partial(self._columns, batch, state, key, 1 / batch.tokens, shared)
         parts = list(self._pool.map(work, self._shares(B))) if self._pool else [work(slice(0, B))]
         losses, states, all_grads = zip(*parts, strict=True)
         grads, norm = summed(all_grads, self._in_threads)
@@ -86,7 +87,7 @@ class NumpyEngine:
 
     @SILENT
     def _columns(
-        self, batch: Batch, state: Array, key: tuple[int, ...], scale: float, columns: slice
+        self, batch: Batch, state: Array, key: tuple[int, ...], scale: float, shared: SharedMasks, columns: slice
     ) -> tuple[Loss, Array, Grads]:
         rng = None
         if self.network.config.dropout:
@@ -99,6 +100,7 @@ class NumpyEngine:
             rng,
             self.objective,
             scale,
+            shared,
         )
         grads = backprop()
         del grads["initial_state"]  # truncated: what came before this batch is not asked again

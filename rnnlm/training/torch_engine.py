@@ -21,7 +21,7 @@ from rnnlm.nn.network import Network
 from rnnlm.text.batches import NOT_PREDICTED, Batch
 from rnnlm.training.devices import device_of
 from rnnlm.training.distributed import ProcessGroup
-from rnnlm.training.engine import Array, EvaluationInterruptedError, StepResult
+from rnnlm.training.engine import SHARED, Array, EvaluationInterruptedError, StepResult
 from rnnlm.training.torch_network import Dropout, Summed, TorchNetwork, nothing_dropped, to_array, to_tensor
 from rnnlm.training.torch_optimizer import Rows, TorchOptimizer
 from rnnlm.training.workers import Workers
@@ -156,8 +156,9 @@ class TorchEngine:
         if rate := self.network.config.dropout:
             places = (len(inputs) - 2 * two_sided, columns, own)
             drop = Dropout(rate, key, places, self.network.device, self.network.config.locked_dropout)
+        shared = self.network.config.shared_masks([*key, SHARED], self.network.array_dtype)
         with self.model.precision():
-            hidden, final = self.network.hidden(inputs, state, batch.keep, drop)
+            hidden, final = self.network.hidden(inputs, state, batch.keep, drop, shared)
             targets = targets[1:-1].reshape(-1) if two_sided else targets.reshape(-1)
             if two_sided:
                 counted = np.flatnonzero(targets != NOT_PREDICTED)

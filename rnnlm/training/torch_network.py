@@ -5,7 +5,8 @@ lacks, are a loop of steps. With dropout the layers run one by one, because the 
 made for the whole batch, of which each worker takes its columns, so that the number of workers does not matter.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,13 +16,14 @@ from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
 from rnnlm.nn.cells import CELLS
+from rnnlm.nn.layers import NOTHING_DROPPED, SharedMasks
 from rnnlm.nn.network import NetworkConfig
 from rnnlm.nn.outputs import AdaptiveSoftmax
+from rnnlm.training.engine import DROPOUT
 from rnnlm.training.torch_segments import Array, Segments
 
 NATIVE = {"rnn": torch.nn.RNN, "gru": torch.nn.GRU, "lstm": torch.nn.LSTM}
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"sigmoid": torch.sigmoid, "identity": lambda x: x}
-DROPOUT = 3  # stream of randomness, as in numpy_engine
 
 
 class SteppedRNN(torch.nn.RNN):  # type: ignore[misc]
@@ -39,7 +41,7 @@ class SteppedRNN(torch.nn.RNN):  # type: ignore[misc]
         y = x.data if packed else x.flatten(0, 1)
         finals = []
         for layer in range(self.num_layers):
-            weight_ih, weight_hh, bias_ih, bias_hh = self.all_weights[layer]
+            weight_ih, weight_hh, bias_ih, bias_hh = self._flat_weights[4 * layer : 4 * layer + 4]
             h, outputs, ended = state[layer], [], []
             # Not bias_ih + bias_hh: autograd would give both one and the same tensor as gradient.
             for gates in (F.linear(y, weight_ih, bias_ih) + bias_hh).split(sizes):
@@ -85,6 +87,18 @@ class Dropout:
 def nothing_dropped(x: Tensor, segments: Segments | None = None) -> Tensor:
     """What stands in for `Dropout` where nothing is dropped."""
     return x
+
+
+@contextmanager
+def _weights(module: torch.nn.RNNBase, changed: Mapping[int, Tensor]) -> Iterator[None]:
+    """A recurrent module with other tensors in some places of its list of weights, which is what its kernels read."""
+    own = module._flat_weights
+    if changed:
+        module._flat_weights = [changed.get(place, weight) for place, weight in enumerate(own)]
+    try:
+        yield
+    finally:
+        module._flat_weights = own
 
 
 class Table:
@@ -139,6 +153,7 @@ class TorchNetwork:
     ) -> None:
         """Copy the parameters; compiled: torch.compile what is around the recurrent layers."""
         self.config, self.device = config, device
+        self.array_dtype = params["rnn.bias_hh_l0"].dtype
         self.dtype = torch.from_numpy(params["rnn.bias_hh_l0"]).dtype
         self.params: dict[str, Tensor] = {}
         self.tables: dict[str, Table] = {}
@@ -219,24 +234,31 @@ class TorchNetwork:
         return "embedding.weight" if self.config.embedding_size else f"rnn.weight_ih_l0{direction}"
 
     def hidden(
-        self, inputs: Array, state: Tensor, keep: Array | None, drop: Any = nothing_dropped
+        self,
+        inputs: Array,
+        state: Tensor,
+        keep: Array | None,
+        drop: Any = nothing_dropped,
+        shared: SharedMasks = NOTHING_DROPPED,
     ) -> tuple[Tensor, Tensor]:
         """What the output layer reads, (T B, H) or between both sides (T - 2 B, 2H), and the final state."""
         if not self.config.bidirectional:
-            return self._direction("", inputs, state, None if keep is None else keep[:, :, 0], drop)
+            return self._direction("", inputs, state, None if keep is None else keep[:, :, 0], drop, shared)
         assert keep is not None
-        forward, _ = self._direction("", inputs[:-2], state, keep[:-2, :, 0], drop)
-        reverse, _ = self._direction("_reverse", inputs[:1:-1], state, keep[:1:-1, :, 1], drop)
+        forward, _ = self._direction("", inputs[:-2], state, keep[:-2, :, 0], drop, shared)
+        reverse, _ = self._direction("_reverse", inputs[:1:-1], state, keep[:1:-1, :, 1], drop, shared)
         reverse = reverse.view(len(inputs) - 2, -1).flip(0).view(forward.shape)
         return torch.cat([forward, reverse], dim=1), state
 
     def _direction(
-        self, direction: str, ids: Array, state: Tensor, keep: Array | None, drop: Any
+        self, direction: str, ids: Array, state: Tensor, keep: Array | None, drop: Any, shared: SharedMasks
     ) -> tuple[Tensor, Tensor]:
         """Outputs of the top layer (T B, H) and the final state."""
         T, B = ids.shape
         segments = None if keep is None or keep.all() else Segments.of(keep, self.device)
         x = self._looked_up(direction, ids)
+        if shared.tokens is not None:
+            x = x * torch.from_numpy(shared.tokens[ids.reshape(-1, 1)]).to(self.device)
         if self.config.embedding_size:
             x = drop(x)
         if segments is not None:
@@ -246,13 +268,26 @@ class TorchNetwork:
         for module, layers in self._layers[direction]:
             before = tuple(each.contiguous() for each in state[:, layers])
             steps = x.view(T, B, -1) if segments is None else PackedSequence(x, segments.sizes)
-            steps, after = module(steps, before if len(before) > 1 else before[0])
+            weights = {
+                place: module._flat_weights[place] * torch.from_numpy(shared.weights[name]).to(self.device)
+                for place, name in self._recurrent_matrices(module, layers, direction)
+                if name in shared.weights
+            }
+            with _weights(module, weights):
+                steps, after = module(steps, before if len(before) > 1 else before[0])
             x = drop(steps.flatten(0, 1) if segments is None else steps.data, segments)
             finals.append(torch.stack(after) if len(before) > 1 else after[None])
         final = torch.cat(finals, dim=1)
         if segments is None:
             return x, final
         return x.index_select(0, segments.inverse), final.index_select(2, segments.last)
+
+    def _recurrent_matrices(self, module: torch.nn.RNNBase, layers: slice, direction: str) -> Iterator[tuple[int, str]]:
+        """Place and name of each weight_hh of a module."""
+        for place, part in enumerate(module._flat_weights_names):
+            kind, _, layer = part.rpartition("_l")
+            if kind == "weight_hh":
+                yield place, f"rnn.{kind}_l{layers.start + int(layer)}{direction}"
 
     def _looked_up(self, direction: str, ids: Array) -> Tensor:
         name = self.table_of(direction)

@@ -91,7 +91,10 @@ def settings():
             *("--dropout", rng.choice(("0", "0.3")), "--num-layers", rng.choice("12")),
         ]
     yield ["--bidirectional", "--cell", "gru", "--dropout", "0.3", "--threads", "2"]
-    yield ["--dropout", "0.3", "--locked-dropout", "--threads", "2"]
+    yield [
+        *("--dropout", "0.3", "--locked-dropout", "--weight-dropout", "0.2", "--embedding-dropout", "0.1"),
+        *("--threads", "2"),
+    ]
     yield ["--softmax", "adaptive", "--cell", "lstm", "--dropout", "0.3", "--threads", "2"]
     yield ["--softmax", "adaptive", "--bidirectional", "--threads", "1"]
     yield ["--tied", "--embedding-size", "7", "--optimizer", next(optimizers), "--threads", "1"]

@@ -22,6 +22,7 @@ class DroppingNetwork(Network):
     """Drops the same units every time, so that its loss is a function of its parameters."""
 
     def loss(self, inputs, targets, state, keep=None, rng=None, *others, **more):
+        more["shared"] = self.config.shared_masks([9], state.dtype)
         return super().loss(inputs, targets, state, keep, np.random.default_rng(8), *others, **more)
 
 
@@ -55,7 +56,16 @@ def test_backpropagation_gives_the_derivative(cell, activation, layers, T):
         assert worst(comparisons).relative_error < 1e-6, (embedding_size, resets, objective, worst(comparisons))
 
 
-@pytest.mark.parametrize("options", [{"dropout": 0.4}, {"dropout": 0.4, "locked_dropout": True}], ids=str)
+DROPPING = [
+    {"dropout": 0.4},
+    {"dropout": 0.4, "locked_dropout": True},
+    {"weight_dropout": 0.4},
+    {"embedding_dropout": 0.4},
+    {"dropout": 0.3, "locked_dropout": True, "weight_dropout": 0.3, "embedding_dropout": 0.3},
+]
+
+
+@pytest.mark.parametrize("options", DROPPING, ids=str)
 @pytest.mark.parametrize("embedding_size", [0, 3])
 @pytest.mark.parametrize(("cell", "activation"), KINDS)
 def test_backpropagation_through_dropout_gives_the_derivative(cell, activation, embedding_size, options):

@@ -104,6 +104,7 @@ def test_dropout_is_a_function_of_the_key_and_drops():
     assert losses(dropout=0.3) == losses(dropout=0.3)
     assert losses(dropout=0.3) != losses()
     assert losses(dropout=0.3, locked_dropout=True) not in (losses(dropout=0.3), losses())
+    assert losses(weight_dropout=0.3) not in (losses(embedding_dropout=0.3), losses())
     first, second = engine(dropout=0.5), engine(dropout=0.5)
     batch = cases.Batches(cases.text(), 5, 9, "sentence", seed=1).batch(0, 0)
     assert first.train_step(batch, None, 0.1, (1, 1))[0] != second.train_step(batch, None, 0.1, (1, 2))[0]
@@ -158,7 +159,8 @@ def test_locked_dropout_drops_the_same_units_in_every_step(packed):
 
 
 def test_evaluation_drops_nothing():
-    assert engine(dropout=0.5).evaluate(cases.text()) == engine().evaluate(cases.text())
+    dropping = engine(dropout=0.5, weight_dropout=0.5, embedding_dropout=0.5)
+    assert dropping.evaluate(cases.text()) == engine().evaluate(cases.text())
 
 
 @pytest.mark.parametrize("name", ["lstm", "one-hot"])

@@ -22,6 +22,7 @@ from rnnlm.text.vocabulary import EOS
 from rnnlm.training.numpy_engine import NumpyEngine
 
 V, COLUMNS, STEPS = 30, 5, 20  # columns: not a multiple of the workers
+DROPPING = {"weight_dropout": 0.3, "embedding_dropout": 0.2}
 ADAPTIVE = {"output": "adaptive", "cutoffs": (8, 20), "div_value": 2.0}
 # Network, optimizer, context, objective: every member of every family is in one of them.
 CASES = {
@@ -39,6 +40,17 @@ CASES = {
     "squared error": ({}, "adam", "sentence", "mse"),
     "both directions": ({"bidirectional": True}, "rmsprop", "sentence", "cross-entropy"),
     "both directions, one-hot": ({"bidirectional": True, "embedding_size": 0}, "adam", "sentence", "cross-entropy"),
+    "dropped weights": (DROPPING, "adam", "sentence", "cross-entropy"),
+    "dropped weights, relu": (DROPPING | {"cell": "rnn", "activation": "relu"}, "sgd", "stream", "cross-entropy"),
+    "dropped weights, sigmoid": (
+        DROPPING | {"cell": "rnn", "activation": "sigmoid", "tied": True},
+        *("adam", "sentence", "cross-entropy"),
+    ),
+    "dropped weights, adaptive": (DROPPING | ADAPTIVE | {"embedding_size": 0}, "adam", "stream", "cross-entropy"),
+    "dropped weights, both directions": (
+        DROPPING | {"bidirectional": True, "embedding_size": 0, "cell": "gru"},
+        *("adam", "sentence", "cross-entropy"),
+    ),
 }
 
 
