@@ -210,6 +210,13 @@ def _names(parameter: click.Parameter) -> list[str]:
     help="Its course.",
 )
 @click.option("--warm-up", type=NumberRange(0, 1), default=0.02, help="Share of the training over which it rises.")
+@click.option(
+    "--weight-decay",
+    type=NumberRange(0),
+    default=None,
+    show_default="adamw: 0.01, else 0",
+    help="Share of the weights, times the learning rate, to take off in each step.",
+)
 @click.option("--clip", type=NumberRange(0), default=1.0, help="Largest gradient norm; 0: no limit.")
 @click.option("--loss", type=click.Choice(["cross-entropy", "mse"]), default="cross-entropy", help="What is minimised.")
 @click.option(
@@ -329,6 +336,8 @@ def _check_usage(
 
 def _introduce(run: "Run", threads: int, resumed: bool, workers: Workers, tell: Callable[[str], None]) -> None:
     """Say what will be trained on what."""
+    from rnnlm.nn.optimizers import OPTIMIZERS
+
     options, network, model = run.options, run.model.network, run.model
     for message in run.notes:
         tell(message)
@@ -344,10 +353,12 @@ def _introduce(run: "Run", threads: int, resumed: bool, workers: Workers, tell: 
         f"Network     {cell} {options.num_layers} x {options.hidden_size}, {embedding}{layer}, dropout "
         f"{options.dropout:g}{_regularisers(run)}; {network.parameter_count:,} parameters"
     )
+    usual = OPTIMIZERS[options.optimizer].weight_decay
+    decay = "" if options.weight_decay == usual else f", weight decay {options.weight_decay:g}"
     span = f"{options.time:g} s" if options.time else f"{options.epochs:g} epochs"
     tell(
         f"Training    {span}, batches of {options.batch_size} x {options.bptt}, {options.optimizer} "
-        f"{options.lr:g} {options.schedule}; {threads} thread{'s' * (threads > 1)}"
+        f"{options.lr:g} {options.schedule}{decay}; {threads} thread{'s' * (threads > 1)}"
         f"{' of each of ' + str(workers.size) + ' workers' if workers.size > 1 else ''}, {_kernels(run)}"
     )
     if resumed:

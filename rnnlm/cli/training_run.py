@@ -73,6 +73,7 @@ class Options:
     lr: float | None = None
     schedule: str = "cosine"
     warm_up: float = 0.02
+    weight_decay: float | None = None
     clip: float = 1.0
     loss: str = "cross-entropy"
     valid_fraction: float = 0.1
@@ -89,7 +90,7 @@ NETWORK_OPTIONS = (
 # What a checkpoint from the time before these options was trained with.
 BEFORE = {
     **{"softmax": "full", "tied": False},
-    **{"locked_dropout": False, "weight_dropout": 0.0, "embedding_dropout": 0.0},
+    **{"locked_dropout": False, "weight_dropout": 0.0, "embedding_dropout": 0.0, "weight_decay": None},
 }
 LARGEST = 1e18  # of any number that a checkpoint says
 
@@ -116,6 +117,7 @@ SOUND: dict[str, Callable[[Any], bool]] = {
     "lr": lambda value: _number(value) and value > 0,
     **dict.fromkeys(("warm_up", "valid_fraction"), lambda value: _number(value) and value <= 1),
     "clip": _number,
+    "weight_decay": lambda value: value is None or _number(value),
     "init": lambda value: type(value) is str and value in INITIALIZERS,
     "optimizer": lambda value: type(value) is str and value in OPTIMIZERS,
     "schedule": lambda value: type(value) is str and value in SCHEDULES,
@@ -220,6 +222,7 @@ def prepare(
     changes = _check_corpus(header, texts, changed_text) if resume else []
     options = _filled_in(options, len(texts.train), len(texts.vocabulary))
     _check_output_layer(options)  # now that all are known
+    _check_decay(options)
     network, notes = _network(options, texts, old)
     model = LanguageModel(tokenizer, texts.vocabulary, network, context)
     trainer = _trainer(model, texts, options, threads, engine, workers)
@@ -332,6 +335,7 @@ def _filled_in(options: Options, train_tokens: int, vocabulary_size: int) -> Opt
         "bptt": bptt,
         "batch_size": max(1, min(batch_size, train_tokens // 2)),
         "lr": OPTIMIZERS[options.optimizer].default_lr,
+        "weight_decay": OPTIMIZERS[options.optimizer].weight_decay,
     }
     if options.time is None:
         fitting["epochs"] = float(np.clip(round(5e6 / max(1, train_tokens)), 3, 20))
@@ -364,6 +368,17 @@ def _check_output_layer(options: Options) -> None:
             f"--tied uses the embedding as the output's matrix, so both must be of one width; --embedding-size is "
             f"{options.embedding_size} and --hidden-size {options.hidden_size}. Add --embedding-size "
             f"{options.hidden_size}."
+        )
+
+
+def _check_decay(options: Options) -> None:
+    """Refuse a decay that leaves nothing of the weights."""
+    assert options.lr is not None
+    assert options.weight_decay is not None
+    if options.lr * options.weight_decay >= 1:
+        raise TrainingError(
+            f"--weight-decay {options.weight_decay:g} times the learning rate {options.lr:g} takes off all weights in "
+            f"one step; expected less than 1. Use a --weight-decay below {1 / options.lr:g}, or a smaller --lr."
         )
 
 
@@ -564,7 +579,7 @@ def _trainer(
 
 
 def _engine(model: LanguageModel, options: Options, threads: int, choice: EngineChoice, workers: Workers) -> Engine:
-    settings: dict[str, Any] = {"clip": options.clip, "objective": options.loss}
+    settings: dict[str, Any] = {"clip": options.clip, "objective": options.loss, "weight_decay": options.weight_decay}
     if choice.name == NUMPY:
         return NumpyEngine(model.network, options.optimizer, model.context, threads=threads, **settings)
     from rnnlm.training.torch_engine import TorchEngine

@@ -115,8 +115,8 @@ class NetworkConfig:
         wanted = {name: type(value) for name, value in default.items()}
         if not isinstance(header, dict) or set(header) != set(wanted):
             raise CheckpointError(
-                f"The checkpoint's network description {_wrong_fields(header, wanted)}. It is damaged or was written by "
-                "another program, or by a later version of this one."
+                f"The checkpoint's network description {_wrong_fields(header, wanted)}. It is damaged or was written "
+                "by another program, or by a later version of this one."
             )
         for name, kind in wanted.items():
             if type(header[name]) not in ((int, float) if kind is float else (kind,)):

@@ -41,10 +41,11 @@ class NumpyEngine:
         clip: float = 1.0,
         objective: str = "cross-entropy",
         threads: int = 1,
+        weight_decay: float | None = None,
     ) -> None:
-        """Train `network`, whose parameters change in place."""
+        """Train `network`, whose parameters change in place. weight_decay: None for the optimizer's own."""
         self.network = network
-        self.optimizer = Optimizer(optimizer, network.params)
+        self.optimizer = Optimizer(optimizer, network.params, weight_decay)
         self.context, self.clip, self.objective = context, clip, objective
         self.threads = threads
         self.computing = False

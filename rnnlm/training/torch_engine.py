@@ -63,8 +63,9 @@ class TorchEngine:
         objective: str = "cross-entropy",
         settings: TorchSettings | None = None,
         workers: Workers | None = None,
+        weight_decay: float | None = None,
     ) -> None:
-        """Train a copy of `network`.
+        """Train a copy of `network`. weight_decay: None for the optimizer's own.
 
         Raises:
             TrainingError: the device is not there.
@@ -75,7 +76,7 @@ class TorchEngine:
         self.network, self.device = self.model.network, self.model.device
         tables = {name: table.values for name, table in self.network.tables.items()}
         self._learnt = self.network.params | tables
-        self.optimizer = TorchOptimizer(optimizer, self._learnt)
+        self.optimizer = TorchOptimizer(optimizer, self._learnt, weight_decay)
         self.context, self.clip, self.objective = context, clip, objective
         self.computing = False
 

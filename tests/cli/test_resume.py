@@ -96,7 +96,7 @@ def settings():
         *("--threads", "2"),
     ]
     yield ["--softmax", "adaptive", "--cell", "lstm", "--dropout", "0.3", "--threads", "2"]
-    yield ["--softmax", "adaptive", "--bidirectional", "--threads", "1"]
+    yield ["--softmax", "adaptive", "--bidirectional", "--threads", "1", "--weight-decay", "0.1"]
     yield ["--tied", "--embedding-size", "7", "--optimizer", next(optimizers), "--threads", "1"]
     yield ["--embedding-size", "0", "--cell", "rnn", "--optimizer", next(optimizers), "--threads", "1"]
     yield ["--loss", "mse", "--valid-fraction", "0", "--threads", "1"]

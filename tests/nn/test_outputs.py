@@ -282,7 +282,7 @@ def test_a_token_with_a_bias_of_minus_ten_thousand_does_not_exist(name, objectiv
         optimizer = Optimizer(rule, params)
         for _ in range(3):
             optimizer.step(params, grads, kind.default_lr)
-        decayed = (1 - kind.default_lr * kind.settings.get("weight_decay", 0)) ** 3
+        decayed = (1 - kind.default_lr * kind.weight_decay) ** 3
         np.testing.assert_allclose(params[weight][0], network.params[weight][0] * decayed, rtol=1e-6)
         np.testing.assert_allclose(params[bias][0], -1e4 * decayed, rtol=1e-6)
 

@@ -1,0 +1,72 @@
+"""What keeps a network from learning the text by heart, as options of `rnnlm train`."""
+
+import pytest
+
+from rnnlm import checkpoint
+from rnnlm.cli import run
+
+SMALL = ["--hidden-size", "8", "--embedding-size", "6", "--bptt", "8", "--batch-size", "4", "--threads", "1"]
+SENTENCES = ["我 昨天 上学 迟到 了", "老师 批评 了 我", "他 的 手机 坏 了", "我 打算 买 一部 新 手机"]
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    path = tmp_path / "corpus.txt"
+    path.write_text("\n".join(SENTENCES * 20) + "\n", encoding="utf-8")
+    return str(path)
+
+
+@pytest.fixture
+def said(corpus, tmp_path, capsys):
+    """What a training says that ends with a code; its model is m.npz."""
+
+    def train(*options, code=0, epochs="1"):
+        capsys.readouterr()
+        arguments = ["train", corpus, "-o", str(tmp_path / "m.npz"), "--epochs", epochs, *options]
+        assert run([*arguments, *([] if "--resume" in options else SMALL)]) == code
+        return capsys.readouterr().err
+
+    return train
+
+
+def options_of(path):
+    return checkpoint.read_header(path)["training"]["options"]
+
+
+def test_what_is_on_is_said_and_recorded(said, tmp_path):
+    asked = ["--dropout", "0.1", "--locked-dropout", "--weight-dropout", "0.2", "--embedding-dropout", "0.3"]
+    text = said(*asked, "--weight-decay", "0.4")
+    assert "dropout 0.1 locked, of weights 0.2, of tokens 0.3;" in text
+    assert "weight decay 0.4;" in text
+    header = checkpoint.read_header(tmp_path / "m.npz")
+    expected = {"dropout": 0.1, "locked_dropout": True, "weight_dropout": 0.2, "embedding_dropout": 0.3}
+    assert header["network"].items() >= expected.items()
+    assert header["training"]["options"].items() >= (expected | {"weight_decay": 0.4}).items()
+
+
+def test_they_may_change_when_a_training_goes_on(said, tmp_path):
+    said("--weight-dropout", "0.2", "--locked-dropout")
+    said("--resume", "--embedding-dropout", "0.3", "--weight-decay", "0.1", "--no-locked-dropout", epochs="2")
+    network = checkpoint.read_header(tmp_path / "m.npz")["network"]
+    assert (network["weight_dropout"], network["embedding_dropout"], network["locked_dropout"]) == (0.2, 0.3, False)
+    assert options_of(tmp_path / "m.npz")["weight_decay"] == 0.1
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw"])
+def test_a_checkpoint_from_before_them_goes_on_without(optimizer, said, tmp_path):
+    path = tmp_path / "m.npz"
+    said("--optimizer", optimizer)
+    header, arrays = checkpoint.load(path)
+    for name in ("locked_dropout", "weight_dropout", "embedding_dropout"):
+        del header["network"][name]
+        del header["training"]["options"][name]
+    del header["training"]["options"]["weight_decay"]
+    checkpoint.save(path, header, arrays)
+    said("--resume", epochs="2")
+    found = options_of(path)
+    assert (found["locked_dropout"], found["weight_dropout"], found["embedding_dropout"]) == (False, 0, 0)
+    assert found["weight_decay"] == {"adam": 0, "adamw": 0.01}[optimizer]
+
+
+def test_a_decay_that_leaves_nothing_is_refused(said):
+    assert "--weight-decay below 2" in said("--weight-decay", "3", "--lr", "0.5", code=1)
