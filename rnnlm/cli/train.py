@@ -217,6 +217,12 @@ def _names(parameter: click.Parameter) -> list[str]:
     show_default="adamw: 0.01, else 0",
     help="Share of the weights, times the learning rate, to take off in each step.",
 )
+@click.option(
+    "--average-weights",
+    type=NumberRange(0, 1, max_open=True),
+    default=0.0,
+    help="Keep and evaluate a moving average of the weights with this decay, such as 0.999; 0: the weights themselves.",
+)
 @click.option("--clip", type=NumberRange(0), default=1.0, help="Largest gradient norm; 0: no limit.")
 @click.option("--loss", type=click.Choice(["cross-entropy", "mse"]), default="cross-entropy", help="What is minimised.")
 @click.option(
@@ -355,10 +361,11 @@ def _introduce(run: "Run", threads: int, resumed: bool, workers: Workers, tell: 
     )
     usual = OPTIMIZERS[options.optimizer].weight_decay
     decay = "" if options.weight_decay == usual else f", weight decay {options.weight_decay:g}"
+    average = f", averaged by {options.average_weights:g}" if options.average_weights else ""
     span = f"{options.time:g} s" if options.time else f"{options.epochs:g} epochs"
     tell(
         f"Training    {span}, batches of {options.batch_size} x {options.bptt}, {options.optimizer} "
-        f"{options.lr:g} {options.schedule}{decay}; {threads} thread{'s' * (threads > 1)}"
+        f"{options.lr:g} {options.schedule}{decay}{average}; {threads} thread{'s' * (threads > 1)}"
         f"{' of each of ' + str(workers.size) + ' workers' if workers.size > 1 else ''}, {_kernels(run)}"
     )
     if resumed:

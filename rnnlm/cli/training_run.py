@@ -74,6 +74,7 @@ class Options:
     schedule: str = "cosine"
     warm_up: float = 0.02
     weight_decay: float | None = None
+    average_weights: float = 0.0
     clip: float = 1.0
     loss: str = "cross-entropy"
     valid_fraction: float = 0.1
@@ -91,6 +92,7 @@ NETWORK_OPTIONS = (
 BEFORE = {
     **{"softmax": "full", "tied": False},
     **{"locked_dropout": False, "weight_dropout": 0.0, "embedding_dropout": 0.0, "weight_decay": None},
+    "average_weights": 0.0,
 }
 LARGEST = 1e18  # of any number that a checkpoint says
 
@@ -117,13 +119,17 @@ SOUND: dict[str, Callable[[Any], bool]] = {
     "lr": lambda value: _number(value) and value > 0,
     **dict.fromkeys(("warm_up", "valid_fraction"), lambda value: _number(value) and value <= 1),
     "clip": _number,
+    "average_weights": lambda value: _number(value) and value < 1,
     "weight_decay": lambda value: value is None or _number(value),
     "init": lambda value: type(value) is str and value in INITIALIZERS,
     "optimizer": lambda value: type(value) is str and value in OPTIMIZERS,
     "schedule": lambda value: type(value) is str and value in SCHEDULES,
     "loss": lambda value: type(value) is str and value in LOSSES,
 }
-RUN_OPTIONS = ("min_count", "vocab_size", "init", "bptt", "batch_size", "optimizer", "loss", "valid_fraction", "seed")
+RUN_OPTIONS = (
+    *("min_count", "vocab_size", "init", "bptt", "batch_size", "optimizer", "loss", "valid_fraction", "seed"),
+    "average_weights",
+)
 
 
 @dataclass
@@ -511,7 +517,7 @@ def _refuse_beyond_memory(config: NetworkConfig, options: Options, train_tokens:
     assert options.batch_size is not None
     assert options.bptt is not None
     parameters = sum(math.prod(shape) for shape in config.shapes().values())
-    copies = 2 + len(OPTIMIZERS[options.optimizer].slots)
+    copies = 2 + len(OPTIMIZERS[options.optimizer].slots) + bool(options.average_weights)
     batch = min(options.batch_size * options.bptt, train_tokens)
     gates = batch * config.num_layers * CELLS[config.cell].gates * config.hidden_size
     require_memory(
@@ -579,7 +585,8 @@ def _trainer(
 
 
 def _engine(model: LanguageModel, options: Options, threads: int, choice: EngineChoice, workers: Workers) -> Engine:
-    settings: dict[str, Any] = {"clip": options.clip, "objective": options.loss, "weight_decay": options.weight_decay}
+    settings: dict[str, Any] = {"clip": options.clip, "objective": options.loss}
+    settings |= {"weight_decay": options.weight_decay, "average": options.average_weights}
     if choice.name == NUMPY:
         return NumpyEngine(model.network, options.optimizer, model.context, threads=threads, **settings)
     from rnnlm.training.torch_engine import TorchEngine

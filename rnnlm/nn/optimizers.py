@@ -165,6 +165,30 @@ OPTIMIZERS: dict[str, OptimizerKind] = {
 }
 
 
+AVERAGE = "average."  # before a parameter's name, among the arrays that an engine keeps beside the parameters
+
+
+def average_decay(decay: float, steps: int) -> float:
+    """Decay of an average at step `steps`, from 1 on: it soon forgets what the parameters began with."""
+    return min(decay, (1 + steps) / (10 + steps))
+
+
+def move_averages(
+    averages: Mapping[str, Array], params: Mapping[str, Array], decay: float, shares: Shares = alone
+) -> None:
+    """a = decay a + (1 - decay) p, in place: an exponential moving average (Polyak and Juditsky 1992 took the mean)."""
+
+    def work(share: list[Piece]) -> None:
+        for name, part in share:
+            average = flat(averages[name])[part]
+            difference = np.subtract(flat(params[name])[part], average)
+            np.multiply(difference, 1 - decay, out=difference)
+            np.add(average, difference, out=average)
+
+    for _ in shares(work, pieces(params)):
+        pass  # pulls the exceptions out of the threads
+
+
 class Optimizer:
     """An update rule with its slots for a set of parameters."""
 

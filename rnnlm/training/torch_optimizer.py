@@ -84,6 +84,12 @@ RULES: dict[str, Rule] = {
 }
 
 
+@torch.no_grad()  # type: ignore[untyped-decorator]
+def move_averages(averages: Mapping[str, Tensor], params: Mapping[str, Tensor], decay: float) -> None:
+    """a = decay a + (1 - decay) p, in place."""
+    torch._foreach_lerp_([averages[name] for name in params], list(params.values()), 1 - decay)
+
+
 class Rows(NamedTuple):
     """Some rows (K,) of a table, each once, and the gradient by them (K, D)."""
 

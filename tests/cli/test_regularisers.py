@@ -68,5 +68,24 @@ def test_a_checkpoint_from_before_them_goes_on_without(optimizer, said, tmp_path
     assert found["weight_decay"] == {"adam": 0, "adamw": 0.01}[optimizer]
 
 
+def test_averages_stay_what_they_are(said, tmp_path):
+    assert "averaged by 0.9" in said("--average-weights", "0.9")
+    assert "was trained with 0.9" in said("--resume", "--average-weights", "0.99", code=1)
+    before = checkpoint.load(tmp_path / "m.npz")[1]
+    said("--resume", epochs="2")
+    after = checkpoint.load(tmp_path / "m.npz")[1]
+    assert {name for name in before if name.startswith("current.")}  # the weights themselves, beside the best average
+    assert any((before[name] != array).any() for name, array in after.items() if name.startswith("current."))
+
+
+def test_another_text_measures_the_best_average_again(said, corpus, tmp_path):
+    said("--average-weights", "0.9", "--valid-fraction", "0.2")
+    with open(corpus, "a", encoding="utf-8") as file:
+        file.write("我 的 新 手机 坏 了\n" * 3)
+    assert "measured again" in said("--resume", "--changed-text", epochs="1")
+    assert checkpoint.read_header(tmp_path / "m.npz")["training"]["best_nats_per_token"] > 0
+    said("--resume", epochs="2")
+
+
 def test_a_decay_that_leaves_nothing_is_refused(said):
     assert "--weight-decay below 2" in said("--weight-decay", "3", "--lr", "0.5", code=1)

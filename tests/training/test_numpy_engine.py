@@ -196,6 +196,37 @@ def test_evaluation_drops_nothing():
     assert make(dropout=0.5).evaluate(ids) == make().evaluate(ids)
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("decay", [0.2, 0.9])
+def test_averages_are_those_of_the_formula_and_are_what_is_evaluated(decay, threads):
+    engine, plain, ids = make(threads, average=decay), make(threads), batch().inputs[:, 0]
+    expected = engine.params()
+    for number in range(1, 12):
+        assert step(engine)[0] == step(plain)[0]  # the training does not know of it
+        now, used = engine.params(), min(decay, (1 + number) / (10 + number))
+        expected = {name: used * array + (1 - used) * now[name] for name, array in expected.items()}
+    _, slots = engine.optimizer_state()
+    assert_same(engine.params(), plain.params())
+    for name, array in expected.items():
+        np.testing.assert_allclose(slots[f"average.{name}"], array, rtol=1e-12, atol=1e-15)
+    assert engine.evaluate(ids, averaged=False) == plain.evaluate(ids)
+    plain.restore(expected, 0, {})
+    assert engine.evaluate(ids) == (pytest.approx(plain.evaluate(ids)[0], rel=1e-10), len(ids))
+    assert engine.evaluate(ids)[0] != pytest.approx(engine.evaluate(ids, averaged=False)[0], rel=1e-6)
+
+
+def test_averages_start_without_the_parameters_that_the_training_began_with():
+    """After n steps these count for less than 1 / n^7, where a fixed decay would leave them 0.999^n."""
+    engine = make(average=0.999)
+    for array in engine._measured.params.values():
+        array += 1
+    for _ in range(30):
+        engine.train_step(batch(), carried(engine), 1e-12, (1, 2))
+    _, slots = engine.optimizer_state()
+    for name, array in engine.params().items():
+        np.testing.assert_allclose(slots[f"average.{name}"], array, atol=1e-6)
+
+
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_arrays_go_out_as_copies_and_come_back(optimizer):
     engine, other = make(optimizer=optimizer), make(optimizer=optimizer)

@@ -22,6 +22,7 @@ from rnnlm.text.vocabulary import EOS
 from rnnlm.training.numpy_engine import NumpyEngine
 
 DECAYS = dict.fromkeys(("lstm", "lstm, stream", "gru", "rnn", "relu", "sigmoid"), 0.2)  # an optimizer each
+AVERAGED = dict.fromkeys(("gru", "one-hot", "tied", "both directions", "dropped weights, adaptive"), 0.6)
 V, COLUMNS, STEPS = 30, 5, 20  # columns: not a multiple of the workers
 DROPPING = {"weight_dropout": 0.3, "embedding_dropout": 0.2}
 ADAPTIVE = {"output": "adaptive", "cutoffs": (8, 20), "div_value": 2.0}
@@ -99,7 +100,12 @@ def compare(name: str, engine_of, worker=(0, 1), dtype=np.float64) -> dict[str, 
     """Differences between NumPy and another engine after STEPS steps: parameters, slots, losses, states, evaluation."""
     options, optimizer, context, objective = CASES[name]
     clip = {"cross-entropy": 0.3, "mse": 0.01}[objective]  # so that it has something to do in some of the steps
-    settings = {"clip": clip, "objective": objective, "weight_decay": DECAYS.get(name)}
+    settings = {
+        "clip": clip,
+        "objective": objective,
+        "weight_decay": DECAYS.get(name),
+        "average": AVERAGED.get(name, 0.0),
+    }
     ours = NumpyEngine(network(options, dtype), optimizer, context, **settings)
     other = engine_of(network(options, dtype), optimizer, context, **settings)
     expected, state = steps(ours, optimizer, context)
