@@ -176,6 +176,11 @@ def _names(parameter: click.Parameter) -> list[str]:
     help="Steps to propagate back through time.",
 )
 @click.option(
+    "--shift/--no-shift",
+    default=False,
+    help="Begin every epoch at another place of the text, so that BPTT ends at others; with --context stream.",
+)
+@click.option(
     "--batch-size",
     type=click.IntRange(1),
     default=None,
@@ -364,7 +369,7 @@ def _introduce(run: "Run", threads: int, resumed: bool, workers: Workers, tell: 
     average = f", averaged by {options.average_weights:g}" if options.average_weights else ""
     span = f"{options.time:g} s" if options.time else f"{options.epochs:g} epochs"
     tell(
-        f"Training    {span}, batches of {options.batch_size} x {options.bptt}, {options.optimizer} "
+        f"Training    {span}, batches of {options.batch_size} x {options.bptt}{' shifted' * options.shift}, {options.optimizer} "
         f"{options.lr:g} {options.schedule}{decay}{average}; {threads} thread{'s' * (threads > 1)}"
         f"{' of each of ' + str(workers.size) + ' workers' if workers.size > 1 else ''}, {_kernels(run)}"
     )

@@ -66,6 +66,7 @@ class Options:
     embedding_dropout: float = 0.0
     init: str = "uniform"
     bptt: int | None = None
+    shift: bool = False
     batch_size: int | None = None
     epochs: float | None = None
     time: float | None = None
@@ -93,6 +94,7 @@ BEFORE = {
     **{"softmax": "full", "tied": False},
     **{"locked_dropout": False, "weight_dropout": 0.0, "embedding_dropout": 0.0, "weight_decay": None},
     "average_weights": 0.0,
+    "shift": False,
 }
 LARGEST = 1e18  # of any number that a checkpoint says
 
@@ -113,7 +115,7 @@ SOUND: dict[str, Callable[[Any], bool]] = {
     **dict.fromkeys(("patience", "seed"), lambda value: _whole(value, 0)),
     "vocab_size": lambda value: value is None or _whole(value, 1),
     "dropout": lambda value: _number(value) and value < 1,
-    "locked_dropout": lambda value: type(value) is bool,
+    **dict.fromkeys(("locked_dropout", "shift"), lambda value: type(value) is bool),
     **dict.fromkeys(("weight_dropout", "embedding_dropout"), lambda value: _number(value) and value < 1),
     **dict.fromkeys(("epochs", "time"), lambda value: value is None or (_number(value) and value > 0)),
     "lr": lambda value: _number(value) and value > 0,
@@ -128,7 +130,7 @@ SOUND: dict[str, Callable[[Any], bool]] = {
 }
 RUN_OPTIONS = (
     *("min_count", "vocab_size", "init", "bptt", "batch_size", "optimizer", "loss", "valid_fraction", "seed"),
-    "average_weights",
+    *("average_weights", "shift"),
 )
 
 
@@ -218,6 +220,11 @@ def prepare(
     if options.bidirectional and context == "stream":
         raise TrainingError(
             "A bidirectional model needs the end of what it reads; --context stream has none. Use --context sentence."
+        )
+    if options.shift and context == "sentence":
+        raise TrainingError(
+            "--shift is for a text that is read as one stream; here it is read sentence by sentence, in a new order "
+            "every epoch. Leave --shift out, or use --context stream."
         )
     options = replace(options, level=tokenizer.name, context=context)
     _check_output_layer(options)  # before the text is read, which may take long
@@ -601,7 +608,8 @@ def _batches(model: LanguageModel, texts: _Texts, options: Options, worker: tupl
     rare = texts.counts == 1 if options.min_count == 1 else None
     if options.bidirectional:
         return SentenceBatches(texts.train, options.batch_size, options.bptt, options.seed, rare=rare, worker=worker)
-    return Batches(texts.train, options.batch_size, options.bptt, model.context, options.seed, rare=rare, worker=worker)
+    arguments = (texts.train, options.batch_size, options.bptt, model.context, options.seed)
+    return Batches(*arguments, rare=rare, worker=worker, shift=options.shift)
 
 
 def _parameters(arrays: Mapping[str, Array]) -> dict[str, Array]:

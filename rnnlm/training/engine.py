@@ -9,10 +9,8 @@ from rnnlm.text.batches import Batch
 
 Array = NDArray[Any]
 
-DROPOUT, SHARED = (
-    3,
-    4,
-)  # streams of randomness, beside those of text.batches: what columns drop, and what all drop alike
+# Streams of randomness, beside those of text.batches: what columns drop, and what all drop alike.
+DROPOUT, SHARED = 3, 4
 
 
 class StepResult(NamedTuple):

@@ -87,5 +87,12 @@ def test_another_text_measures_the_best_average_again(said, corpus, tmp_path):
     said("--resume", epochs="2")
 
 
+def test_a_shift_is_for_streams(said, tmp_path):
+    assert "--context stream" in said("--shift", code=1)
+    assert "8 shifted," in said("--shift", "--context", "stream")
+    assert options_of(tmp_path / "m.npz")["shift"] is True
+    assert "was trained with True" in said("--resume", "--no-shift", code=1)
+
+
 def test_a_decay_that_leaves_nothing_is_refused(said):
     assert "--weight-decay below 2" in said("--weight-decay", "3", "--lr", "0.5", code=1)
