@@ -231,6 +231,12 @@ def _names(parameter: click.Parameter) -> list[str]:
 @click.option("--clip", type=NumberRange(0), default=1.0, help="Largest gradient norm; 0: no limit.")
 @click.option("--loss", type=click.Choice(["cross-entropy", "mse"]), default="cross-entropy", help="What is minimised.")
 @click.option(
+    "--label-smoothing",
+    type=NumberRange(0, 1, max_open=True),
+    default=0.0,
+    help="Share of each target that is spread over the whole vocabulary; with the full softmax.",
+)
+@click.option(
     "--patience",
     type=click.IntRange(0),
     default=0,
@@ -347,8 +353,6 @@ def _check_usage(
 
 def _introduce(run: "Run", threads: int, resumed: bool, workers: Workers, tell: Callable[[str], None]) -> None:
     """Say what will be trained on what."""
-    from rnnlm.nn.optimizers import OPTIMIZERS
-
     options, network, model = run.options, run.model.network, run.model
     for message in run.notes:
         tell(message)
@@ -364,13 +368,11 @@ def _introduce(run: "Run", threads: int, resumed: bool, workers: Workers, tell: 
         f"Network     {cell} {options.num_layers} x {options.hidden_size}, {embedding}{layer}, dropout "
         f"{options.dropout:g}{_regularisers(run)}; {network.parameter_count:,} parameters"
     )
-    usual = OPTIMIZERS[options.optimizer].weight_decay
-    decay = "" if options.weight_decay == usual else f", weight decay {options.weight_decay:g}"
-    average = f", averaged by {options.average_weights:g}" if options.average_weights else ""
     span = f"{options.time:g} s" if options.time else f"{options.epochs:g} epochs"
+    shifted = " shifted" if options.shift else ""
     tell(
-        f"Training    {span}, batches of {options.batch_size} x {options.bptt}{' shifted' * options.shift}, {options.optimizer} "
-        f"{options.lr:g} {options.schedule}{decay}{average}; {threads} thread{'s' * (threads > 1)}"
+        f"Training    {span}, batches of {options.batch_size} x {options.bptt}{shifted}, {options.optimizer} "
+        f"{options.lr:g} {options.schedule}{_smoothing(run)}; {threads} thread{'s' * (threads > 1)}"
         f"{' of each of ' + str(workers.size) + ' workers' if workers.size > 1 else ''}, {_kernels(run)}"
     )
     if resumed:
@@ -393,6 +395,18 @@ def _regularisers(run: "Run") -> str:
     rates = {"weights": options.weight_dropout, "tokens": options.embedding_dropout}
     found = " locked" if options.locked_dropout and options.dropout else ""
     return found + "".join(f", of {what} {rate:g}" for what, rate in rates.items() if rate)
+
+
+def _smoothing(run: "Run") -> str:
+    """What else is done to the gradients and to the weights that they lead to, where it was asked for."""
+    from rnnlm.nn.optimizers import OPTIMIZERS
+
+    options = run.options
+    usual = OPTIMIZERS[options.optimizer].weight_decay
+    decay = "" if options.weight_decay == usual else f", weight decay {options.weight_decay:g}"
+    average = f", averaged by {options.average_weights:g}" if options.average_weights else ""
+    labels = f", labels smoothed by {options.label_smoothing:g}" if options.label_smoothing else ""
+    return decay + average + labels
 
 
 def _train(run: "Run", saver: "Saver", log: "History", interruptions: Interruptions, workers: Workers) -> None:

@@ -78,6 +78,7 @@ class Options:
     average_weights: float = 0.0
     clip: float = 1.0
     loss: str = "cross-entropy"
+    label_smoothing: float = 0.0
     valid_fraction: float = 0.1
     patience: int = 0
     seed: int = 1
@@ -93,8 +94,7 @@ NETWORK_OPTIONS = (
 BEFORE = {
     **{"softmax": "full", "tied": False},
     **{"locked_dropout": False, "weight_dropout": 0.0, "embedding_dropout": 0.0, "weight_decay": None},
-    "average_weights": 0.0,
-    "shift": False,
+    **{"average_weights": 0.0, "shift": False, "label_smoothing": 0.0},
 }
 LARGEST = 1e18  # of any number that a checkpoint says
 
@@ -121,7 +121,7 @@ SOUND: dict[str, Callable[[Any], bool]] = {
     "lr": lambda value: _number(value) and value > 0,
     **dict.fromkeys(("warm_up", "valid_fraction"), lambda value: _number(value) and value <= 1),
     "clip": _number,
-    "average_weights": lambda value: _number(value) and value < 1,
+    **dict.fromkeys(("average_weights", "label_smoothing"), lambda value: _number(value) and value < 1),
     "weight_decay": lambda value: value is None or _number(value),
     "init": lambda value: type(value) is str and value in INITIALIZERS,
     "optimizer": lambda value: type(value) is str and value in OPTIMIZERS,
@@ -130,7 +130,7 @@ SOUND: dict[str, Callable[[Any], bool]] = {
 }
 RUN_OPTIONS = (
     *("min_count", "vocab_size", "init", "bptt", "batch_size", "optimizer", "loss", "valid_fraction", "seed"),
-    *("average_weights", "shift"),
+    *("average_weights", "shift", "label_smoothing"),
 )
 
 
@@ -354,7 +354,8 @@ def _filled_in(options: Options, train_tokens: int, vocabulary_size: int) -> Opt
         fitting["epochs"] = float(np.clip(round(5e6 / max(1, train_tokens)), 3, 20))
     options = replace(options, **{name: value for name, value in fitting.items() if getattr(options, name) is None})
     if options.softmax == "auto":
-        adaptive = vocabulary_size >= ADAPTIVE_FROM and options.loss == "cross-entropy" and not options.tied
+        needs_all = options.loss != "cross-entropy" or options.tied or options.label_smoothing > 0
+        adaptive = vocabulary_size >= ADAPTIVE_FROM and not needs_all
         options = replace(options, softmax="adaptive" if adaptive else "full")
     return options
 
@@ -365,6 +366,15 @@ def _check_output_layer(options: Options) -> None:
         raise TrainingError(
             f"--loss {options.loss} needs the probability of every token in every step, which the adaptive softmax "
             "saves to compute. Use --softmax full, or --loss cross-entropy."
+        )
+    if options.label_smoothing and options.softmax == "adaptive":
+        raise TrainingError(
+            "--label-smoothing spreads a part of each target over all tokens, whose probabilities the adaptive softmax "
+            "saves to compute. Use --softmax full, or leave --label-smoothing out."
+        )
+    if options.label_smoothing and options.loss != "cross-entropy":
+        raise TrainingError(
+            f"--label-smoothing is for --loss cross-entropy, not for {options.loss}. Leave one of them out."
         )
     if options.tied and options.softmax == "adaptive":
         raise TrainingError(
@@ -594,6 +604,7 @@ def _trainer(
 def _engine(model: LanguageModel, options: Options, threads: int, choice: EngineChoice, workers: Workers) -> Engine:
     settings: dict[str, Any] = {"clip": options.clip, "objective": options.loss}
     settings |= {"weight_decay": options.weight_decay, "average": options.average_weights}
+    settings["smoothing"] = options.label_smoothing
     if choice.name == NUMPY:
         return NumpyEngine(model.network, options.optimizer, model.context, threads=threads, **settings)
     from rnnlm.training.torch_engine import TorchEngine

@@ -61,12 +61,15 @@ class BidirectionalNetwork(Network):
         objective: str = "cross-entropy",
         scale: float = 1.0,
         shared: SharedMasks = NOTHING_DROPPED,
+        smoothing: float = 0.0,
     ) -> tuple[Loss, Array, Callable[[], Grads]]:
         """Summed loss of the places of `inputs` (T, B) whose target is not NOT_PREDICTED; see `Network.loss`."""
         assert keep is not None
         hidden, hidden_backprop = self.between(inputs, keep, rng, shared)
         places = targets[1:-1] != NOT_PREDICTED
-        loss, output_backprop = self.output.loss(self.params, hidden[places], targets[1:-1][places], objective, scale)
+        loss, output_backprop = self.output.loss(
+            self.params, hidden[places], targets[1:-1][places], objective, scale, smoothing
+        )
 
         def backprop() -> Grads:
             dhidden = np.zeros_like(hidden)

@@ -302,15 +302,17 @@ class Network:
         objective: str = "cross-entropy",
         scale: float = 1.0,
         shared: SharedMasks = NOTHING_DROPPED,
+        smoothing: float = 0.0,
     ) -> tuple[Loss, Array, Callable[[], Grads]]:
         """Summed loss of predicting `targets` (T, B) from `inputs` (T, B), the final state, and the gradients.
 
         The gradients are those of scale * objective; with scale 1 / tokens, of the mean. `initial_state` among them
-        is the gradient by the initial state, which truncated back-propagation drops. rng, shared: see `hidden`.
+        is the gradient by the initial state, which truncated back-propagation drops. rng, shared: see `hidden`. smoothing: of the
+        labels, see `outputs.smooth`.
         """
         hidden, final, hidden_backprop = self.hidden(inputs, state, keep, rng, shared=shared)
         flat = hidden.reshape(-1, hidden.shape[-1])
-        loss, output_backprop = self.output.loss(self.params, flat, targets.reshape(-1), objective, scale)
+        loss, output_backprop = self.output.loss(self.params, flat, targets.reshape(-1), objective, scale, smoothing)
 
         def backprop() -> Grads:
             dhidden, output_grads = output_backprop()

@@ -43,15 +43,17 @@ class NumpyEngine:
         threads: int = 1,
         weight_decay: float | None = None,
         average: float = 0.0,
+        smoothing: float = 0.0,
     ) -> None:
         """Train `network`, whose parameters change in place.
 
         weight_decay: None for the optimizer's own. average: decay of the moving average of the parameters; 0: none.
+        smoothing: share of each target that is spread over all tokens.
         """
         self.network = network
         self.optimizer = Optimizer(optimizer, network.params, weight_decay)
         self.context, self.clip, self.objective = context, clip, objective
-        self.threads, self.average = threads, average
+        self.threads, self.average, self.smoothing = threads, average, smoothing
         # What evaluations measure: a network of the averages, which change in place as well.
         self._measured = type(network)(network.config, self.params()) if average else network
         self.computing = False
@@ -111,6 +113,7 @@ class NumpyEngine:
             self.objective,
             scale,
             shared,
+            self.smoothing,
         )
         grads = backprop()
         del grads["initial_state"]  # truncated: what came before this batch is not asked again

@@ -66,8 +66,9 @@ class TorchEngine:
         workers: Workers | None = None,
         weight_decay: float | None = None,
         average: float = 0.0,
+        smoothing: float = 0.0,
     ) -> None:
-        """Train a copy of `network`; weight_decay, average: see `NumpyEngine`.
+        """Train a copy of `network`; weight_decay, average, smoothing: see `NumpyEngine`.
 
         Raises:
             TrainingError: the device is not there.
@@ -77,7 +78,7 @@ class TorchEngine:
         self.model = TorchModel(network, settings, self.workers)
         self.network, self.device = self.model.network, self.model.device
         self._learnt = _parameters(self.network)
-        self.average = average
+        self.average, self.smoothing = average, smoothing
         # What evaluations measure: a network of the averages, which change in place as well.
         self._measured = TorchModel(network, settings, self.workers) if average else self.model
         self._averages = _parameters(self._measured.network) if average else {}
@@ -172,7 +173,7 @@ class TorchEngine:
                 counted = np.flatnonzero(targets != NOT_PREDICTED)
                 hidden = hidden.index_select(0, torch.from_numpy(counted).to(hidden.device))
                 targets = targets[counted]
-            found = self.network.losses(hidden, targets, self.objective)
+            found = self.network.losses(hidden, targets, self.objective, self.smoothing)
         return Summed(*(_total(each) for each in found)), final.detach().to(self.network.dtype)
 
     def _summed(

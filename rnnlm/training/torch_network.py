@@ -300,8 +300,8 @@ class TorchNetwork:
 
     # --- output layers ------------------------------------------------------------------------------------------
 
-    def losses(self, hidden: Tensor, targets: Array, objective: str) -> Summed:
-        """Of each target (N,): what is minimised, and -log p."""
+    def losses(self, hidden: Tensor, targets: Array, objective: str, smoothing: float = 0.0) -> Summed:
+        """Of each target (N,): what is minimised, and -log p; smoothing: see `nn.outputs.smooth`."""
         if isinstance(self.config.output_layer, AdaptiveSoftmax):
             nats = self._adaptive_nats(hidden, targets)
             return Summed(nats, nats)
@@ -310,7 +310,12 @@ class TorchNetwork:
         if objective == "mse":
             return _squared_error(F.linear(hidden, weight, bias).to(self.dtype), ids)
         nats = self._softmax(hidden, weight, bias, ids)
-        return Summed(nats, nats)
+        if not smoothing:
+            return Summed(nats, nats)
+        # The logit of the target less the mean of all others but <s>: -log p differs by the logit alone.
+        rows = weight.index_select(0, ids) - weight[1:].mean(dim=0)
+        excess = (hidden * rows).sum(dim=1) + bias.index_select(0, ids) - bias[1:].mean()
+        return Summed(nats + smoothing * excess, nats)
 
     def _adaptive_nats(self, hidden: Tensor, targets: Array) -> Tensor:
         """See `nn.outputs.AdaptiveSoftmax`; where each target belongs is found on the host, so nothing waits for it."""

@@ -1,6 +1,7 @@
 """No backward without a number against it; and the check itself is checked with networks whose backward is wrong."""
 
 import itertools
+from functools import partial
 
 import numpy as np
 import pytest
@@ -73,6 +74,13 @@ def test_backpropagation_through_dropout_gives_the_derivative(cell, activation, 
     network, inputs, targets, state, _, keep = arguments
     undropped = Network.loss(network, inputs, targets, state, keep)[0]
     assert network.loss(inputs, targets, state, keep)[0].nats != undropped.nats
+    assert worst(check_gradients(*arguments, directions=1)).relative_error < 1e-6
+
+
+@pytest.mark.parametrize("embedding_size", [0, 3])
+def test_backpropagation_of_smoothed_labels_gives_the_derivative(embedding_size):
+    arguments = example("gru", layers=2, embedding_size=embedding_size, resets=True)
+    arguments[0].loss = partial(arguments[0].loss, smoothing=0.3)
     assert worst(check_gradients(*arguments, directions=1)).relative_error < 1e-6
 
 
