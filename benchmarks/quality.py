@@ -5,10 +5,10 @@
     python benchmarks/quality.py kjv-10m --seeds 1 --json kjv.json
 
 Texts are looked for in --data, by default $RNNLM_DATA: tinyshakespeare.txt, hongloumeng.txt, kjv/train.txt,
-valid.txt and test.txt; those of the project are in corpora/. Where a text has no part of its own to measure on, that is its last
-tenth, which `rnnlm train` holds out by itself. A line is made by the commands that a user would type; `rnnlm eval`
-measures, and an n-gram of order 5 trained on the same part of the text is measured beside it. Times are those of a
-machine that does nothing else.
+valid.txt and test.txt; those of the project are in corpora/. Where a text has no part of its own to measure on, that is
+its last tenth, which `rnnlm train` holds out by itself. A line is made by the commands that a user would type;
+`rnnlm eval` measures, and an n-gram of order 5 trained on the same part of the text is measured beside it. Times are
+those of a machine that does nothing else.
 """
 
 import argparse

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from rnnlm.cli.common import DEFAULT_MODEL, NumberRange, note, threads_option, use_threads
 from rnnlm.cli.command_line import equivalent
+from rnnlm.cli.common import DEFAULT_MODEL, NumberRange, note, threads_option, use_threads
 from rnnlm.cli.engines import EngineChoice, engine_options, working_together
 from rnnlm.cli.interruptions import Interrupted, Interruptions
 from rnnlm.cli.tables import shortened
@@ -153,6 +153,23 @@ def _names(parameter: click.Parameter) -> list[str]:
     help="Share of the non-recurrent connections to drop.",
 )
 @click.option(
+    "--locked-dropout/--no-locked-dropout",
+    default=False,
+    help="Drop the same units in all steps of a batch.",
+)
+@click.option(
+    "--weight-dropout",
+    type=NumberRange(0, 1, max_open=True),
+    default=0.0,
+    help="Share of the entries of the recurrent matrices to drop, the same in all steps of a batch.",
+)
+@click.option(
+    "--embedding-dropout",
+    type=NumberRange(0, 1, max_open=True),
+    default=0.0,
+    help="Share of the tokens of the vocabulary whose input to drop from a batch.",
+)
+@click.option(
     "--init",
     type=click.Choice(["uniform", "xavier", "orthogonal", "identity", "normal", "article"]),
     default="uniform",
@@ -164,6 +181,11 @@ def _names(parameter: click.Parameter) -> list[str]:
     default=None,
     show_default="char: 64, word: 32",
     help="Steps to propagate back through time.",
+)
+@click.option(
+    "--shift/--no-shift",
+    default=False,
+    help="Begin every epoch at another place of the text, so that BPTT ends at others; with --context stream.",
 )
 @click.option(
     "--batch-size",
@@ -206,8 +228,27 @@ def _names(parameter: click.Parameter) -> list[str]:
     help="Its course.",
 )
 @click.option("--warm-up", type=NumberRange(0, 1), default=0.02, help="Share of the training over which it rises.")
+@click.option(
+    "--weight-decay",
+    type=NumberRange(0),
+    default=None,
+    show_default="adamw: 0.01, else 0",
+    help="Share of the weights, times the learning rate, to take off in each step.",
+)
+@click.option(
+    "--average-weights",
+    type=NumberRange(0, 1, max_open=True),
+    default=0.0,
+    help="Keep and evaluate a moving average of the weights with this decay, such as 0.999; 0: the weights themselves.",
+)
 @click.option("--clip", type=NumberRange(0), default=1.0, help="Largest gradient norm; 0: no limit.")
 @click.option("--loss", type=click.Choice(["cross-entropy", "mse"]), default="cross-entropy", help="What is minimised.")
+@click.option(
+    "--label-smoothing",
+    type=NumberRange(0, 1, max_open=True),
+    default=0.0,
+    help="Share of each target that is spread over the whole vocabulary; with the full softmax.",
+)
 @click.option(
     "--patience",
     type=click.IntRange(0),
@@ -361,12 +402,13 @@ def _introduce(run: "Run", threads: int, resumed: bool, workers: Workers, tell: 
     layer = f", adaptive softmax cut at {cutoffs}" if cutoffs else ", tied output" if options.tied else ""
     tell(
         f"Network     {cell} {options.num_layers} x {options.hidden_size}, {embedding}{layer}, dropout "
-        f"{options.dropout:g}; {network.parameter_count:,} parameters"
+        f"{options.dropout:g}{_regularisers(run)}; {network.parameter_count:,} parameters"
     )
     span = f"{options.time:g} s" if options.time else f"{options.epochs:g} epochs"
+    shifted = " shifted" if options.shift else ""
     tell(
-        f"Training    {span}, batches of {options.batch_size} x {options.bptt}, {options.optimizer} "
-        f"{options.lr:g} {options.schedule}; {threads} thread{'s' * (threads > 1)}"
+        f"Training    {span}, batches of {options.batch_size} x {options.bptt}{shifted}, {options.optimizer} "
+        f"{options.lr:g} {options.schedule}{_smoothing(run)}; {threads} thread{'s' * (threads > 1)}"
         f"{' of each of ' + str(workers.size) + ' workers' if workers.size > 1 else ''}, {_kernels(run)}"
     )
     if resumed:
@@ -381,6 +423,26 @@ def _kernels(run: "Run") -> str:
     if device := getattr(run.trainer.engine, "device", None):
         return f"PyTorch on {device}"
     return f"{'compiled' if compiled() else 'NumPy'} kernels"
+
+
+def _regularisers(run: "Run") -> str:
+    """What else keeps the network from learning the text by heart, where it was asked for."""
+    options = run.options
+    rates = {"weights": options.weight_dropout, "tokens": options.embedding_dropout}
+    found = " locked" if options.locked_dropout and options.dropout else ""
+    return found + "".join(f", of {what} {rate:g}" for what, rate in rates.items() if rate)
+
+
+def _smoothing(run: "Run") -> str:
+    """What else is done to the gradients and to the weights that they lead to, where it was asked for."""
+    from rnnlm.nn.optimizers import OPTIMIZERS
+
+    options = run.options
+    usual = OPTIMIZERS[options.optimizer].weight_decay
+    decay = "" if options.weight_decay == usual else f", weight decay {options.weight_decay:g}"
+    average = f", averaged by {options.average_weights:g}" if options.average_weights else ""
+    labels = f", labels smoothed by {options.label_smoothing:g}" if options.label_smoothing else ""
+    return decay + average + labels
 
 
 def _train(

@@ -20,7 +20,7 @@ from rnnlm.nn.bidirectional import BidirectionalNetwork
 from rnnlm.nn.cells import CELLS
 from rnnlm.nn.clusters import choose_cutoffs
 from rnnlm.nn.initializers import INITIALIZERS
-from rnnlm.nn.network import Network, NetworkConfig
+from rnnlm.nn.network import OF_TRAINING, Network, NetworkConfig
 from rnnlm.nn.numerics import Array
 from rnnlm.nn.optimizers import OPTIMIZERS
 from rnnlm.nn.outputs import LOSSES
@@ -62,8 +62,12 @@ class Options:
     softmax: str = "auto"
     tied: bool = False
     dropout: float | None = None
+    locked_dropout: bool = False
+    weight_dropout: float = 0.0
+    embedding_dropout: float = 0.0
     init: str = "uniform"
     bptt: int | None = None
+    shift: bool = False
     batch_size: int | None = None
     epochs: float | None = None
     time: float | None = None
@@ -71,8 +75,11 @@ class Options:
     lr: float | None = None
     schedule: str = "cosine"
     warm_up: float = 0.02
+    weight_decay: float | None = None
+    average_weights: float = 0.0
     clip: float = 1.0
     loss: str = "cross-entropy"
+    label_smoothing: float = 0.0
     valid_fraction: float = 0.1
     patience: int = 0
     seed: int = 1
@@ -85,7 +92,11 @@ NETWORK_OPTIONS = (
     *("softmax", "tied"),
 )
 # What a checkpoint from the time before these options was trained with.
-BEFORE = {"softmax": "full", "tied": False}
+BEFORE = {
+    **{"softmax": "full", "tied": False},
+    **{"locked_dropout": False, "weight_dropout": 0.0, "embedding_dropout": 0.0, "weight_decay": None},
+    **{"average_weights": 0.0, "shift": False, "label_smoothing": 0.0},
+}
 LARGEST = 1e18  # of any number that a checkpoint says
 
 
@@ -105,16 +116,23 @@ SOUND: dict[str, Callable[[Any], bool]] = {
     **dict.fromkeys(("patience", "seed"), lambda value: _whole(value, 0)),
     "vocab_size": lambda value: value is None or _whole(value, 1),
     "dropout": lambda value: _number(value) and value < 1,
+    **dict.fromkeys(("locked_dropout", "shift"), lambda value: type(value) is bool),
+    **dict.fromkeys(("weight_dropout", "embedding_dropout"), lambda value: _number(value) and value < 1),
     **dict.fromkeys(("epochs", "time"), lambda value: value is None or (_number(value) and value > 0)),
     "lr": lambda value: _number(value) and value > 0,
     **dict.fromkeys(("warm_up", "valid_fraction"), lambda value: _number(value) and value <= 1),
     "clip": _number,
+    **dict.fromkeys(("average_weights", "label_smoothing"), lambda value: _number(value) and value < 1),
+    "weight_decay": lambda value: value is None or _number(value),
     "init": lambda value: type(value) is str and value in INITIALIZERS,
     "optimizer": lambda value: type(value) is str and value in OPTIMIZERS,
     "schedule": lambda value: type(value) is str and value in SCHEDULES,
     "loss": lambda value: type(value) is str and value in LOSSES,
 }
-RUN_OPTIONS = ("min_count", "vocab_size", "init", "bptt", "batch_size", "optimizer", "loss", "valid_fraction", "seed")
+RUN_OPTIONS = (
+    *("min_count", "vocab_size", "init", "bptt", "batch_size", "optimizer", "loss", "valid_fraction", "seed"),
+    *("average_weights", "shift", "label_smoothing"),
+)
 
 
 @dataclass
@@ -206,6 +224,11 @@ def prepare(
         raise TrainingError(
             "A bidirectional model needs the end of what it reads; --context stream has none. Use --context sentence."
         )
+    if options.shift and context == "sentence":
+        raise TrainingError(
+            "--shift is for a text that is read as one stream; here it is read sentence by sentence, in a new order "
+            "every epoch. Leave --shift out, or use --context stream."
+        )
     options = replace(options, level=tokenizer.name, context=context)
     _check_output_layer(options)  # before the text is read, which may take long
     with workers.first_of_machine_first():  # the others find the ids in the cache
@@ -216,6 +239,7 @@ def prepare(
     machine = _Machine(threads, engine, workers)
     options = _filled_in(options, texts, preset, bool(init_from), lambda reference: machine.speed(reference, texts))
     _check_output_layer(options)  # now that all are known
+    _check_decay(options)
     network, notes = _network(options, texts, old)
     model = LanguageModel(tokenizer, texts.vocabulary, network, context)
     trainer = _trainer(model, texts, options, machine)
@@ -281,12 +305,15 @@ def _recorded(old: LanguageModel, source: Path) -> dict[str, Any]:
     names = {each.name for each in fields(Options)}
     if not isinstance(found, dict) or not names - BEFORE.keys() <= found.keys() <= names:
         raise CheckpointError(f"{source} does not say how it was trained; it can not be resumed or started from.")
+    found = BEFORE | found
     for name, is_sound in SOUND.items():
         if not is_sound(found[name]):
             raise CheckpointError(
                 f"{source} says that it was trained with {shown(found[name])} as {name}, which is impossible. It can "
                 "not be resumed or started from; train again."
             )
+    if found["weight_decay"] is None:  # as an optimizer did before it was an option
+        found["weight_decay"] = OPTIMIZERS[found["optimizer"]].weight_decay
     return {name: found[name] for name in (*SOUND, "segmenter", "hmm")} | evident
 
 
@@ -332,6 +359,15 @@ def _check_output_layer(options: Options) -> None:
             f"--loss {options.loss} needs the probability of every token in every step, which the adaptive softmax "
             "saves to compute. Use --softmax full, or --loss cross-entropy."
         )
+    if options.label_smoothing and options.softmax == "adaptive":
+        raise TrainingError(
+            "--label-smoothing spreads a part of each target over all tokens, whose probabilities the adaptive softmax "
+            "saves to compute. Use --softmax full, or leave --label-smoothing out."
+        )
+    if options.label_smoothing and options.loss != "cross-entropy":
+        raise TrainingError(
+            f"--label-smoothing is for --loss cross-entropy, not for {options.loss}. Leave one of them out."
+        )
     if options.tied and options.softmax == "adaptive":
         raise TrainingError(
             "--tied makes the embedding the matrix of the full softmax; the adaptive one has no such matrix. Use "
@@ -347,6 +383,17 @@ def _check_output_layer(options: Options) -> None:
             f"--tied uses the embedding as the output's matrix, so both must be of one width; --embedding-size is "
             f"{options.embedding_size} and --hidden-size {options.hidden_size}. Add --embedding-size "
             f"{options.hidden_size}."
+        )
+
+
+def _check_decay(options: Options) -> None:
+    """Refuse a decay that leaves nothing of the weights."""
+    assert options.lr is not None
+    assert options.weight_decay is not None
+    if options.lr * options.weight_decay >= 1:
+        raise TrainingError(
+            f"--weight-decay {options.weight_decay:g} times the learning rate {options.lr:g} takes off all weights in "
+            f"one step; expected less than 1. Use a --weight-decay below {1 / options.lr:g}, or a smaller --lr."
         )
 
 
@@ -438,12 +485,9 @@ def _check_corpus(header: Mapping[str, Any], texts: _Texts, changed_text: bool) 
 def _network(options: Options, texts: _Texts, old: LanguageModel | None) -> tuple[Network, list[str]]:
     """The network to train, and what is worth telling about it."""
     if old is not None and old.vocabulary.tokens == texts.vocabulary.tokens:
-        config = old.network.config
-        dropout = config.dropout if options.dropout is None else options.dropout
-        return network_of(replace(config, dropout=dropout), old.network.params), []
+        return network_of(replace(old.network.config, **_of_training(options)), old.network.params), []
     assert options.hidden_size is not None
     assert options.embedding_size is not None
-    assert options.dropout is not None
     config = NetworkConfig(
         vocabulary_size=len(texts.vocabulary),
         cell=options.cell,
@@ -451,10 +495,10 @@ def _network(options: Options, texts: _Texts, old: LanguageModel | None) -> tupl
         hidden_size=options.hidden_size,
         num_layers=options.num_layers,
         embedding_size=options.embedding_size,
-        dropout=options.dropout,
         bidirectional=options.bidirectional,
         tied=options.tied,
         div_value=NetworkConfig.div_value if old is None else old.network.config.div_value,
+        **_of_training(options),
     )
     if options.softmax == "adaptive":
         assert options.batch_size is not None
@@ -469,6 +513,11 @@ def _network(options: Options, texts: _Texts, old: LanguageModel | None) -> tupl
     return (network, []) if old is None else _mapped(network, texts.vocabulary, old)
 
 
+def _of_training(options: Options) -> dict[str, Any]:
+    """The fields of a network's description that only its training reads."""
+    return {name: getattr(options, name) for name in OF_TRAINING}
+
+
 def _refuse_beyond_memory(config: NetworkConfig, options: Options, train_tokens: int) -> None:
     """Refuse a training that is too large for the machine.
 
@@ -478,7 +527,7 @@ def _refuse_beyond_memory(config: NetworkConfig, options: Options, train_tokens:
     assert options.batch_size is not None
     assert options.bptt is not None
     parameters = sum(math.prod(shape) for shape in config.shapes().values())
-    copies = 2 + len(OPTIMIZERS[options.optimizer].slots)
+    copies = 2 + len(OPTIMIZERS[options.optimizer].slots) + bool(options.average_weights)
     batch = min(options.batch_size * options.bptt, train_tokens)
     gates = batch * config.num_layers * CELLS[config.cell].gates * config.hidden_size
     require_memory(
@@ -535,6 +584,8 @@ class _Machine:
         """An engine that trains a network."""
         assert options.context is not None
         settings: dict[str, Any] = {"clip": options.clip, "objective": options.loss}
+        settings |= {"weight_decay": options.weight_decay, "average": options.average_weights}
+        settings["smoothing"] = options.label_smoothing
         if self.choice.name == NUMPY:
             return NumpyEngine(network, options.optimizer, options.context, threads=self.threads, **settings)
         from rnnlm.training.torch_engine import TorchEngine
@@ -552,6 +603,7 @@ class _Machine:
         settings: dict[str, Any] = {"rare": rare, "worker": worker}
         if options.bidirectional:
             return SentenceBatches(texts.train, options.batch_size, options.bptt, options.seed, **settings)
+        settings["shift"] = options.shift
         return Batches(texts.train, options.batch_size, options.bptt, options.context, options.seed, **settings)
 
     def speed(self, options: Options, texts: _Texts) -> float:

@@ -13,7 +13,7 @@ import numpy as np
 
 from rnnlm.errors import CheckpointError, ExchangeError
 from rnnlm.nn.cells import CELLS
-from rnnlm.nn.network import NetworkConfig
+from rnnlm.nn.network import OF_TRAINING, NetworkConfig
 from rnnlm.nn.numerics import Array
 from rnnlm.nn.outputs import tail_width
 
@@ -242,7 +242,7 @@ def _div_value(H: int, widths: list[int], likely: list[float]) -> float:
 def _described(config: NetworkConfig, described: NetworkConfig | None, activation: str | None) -> NetworkConfig:
     """The found network with what only a description tells, which must be right in all else."""
     if described is not None:
-        config = replace(config, dropout=described.dropout)
+        config = replace(config, **{name: getattr(described, name) for name in OF_TRAINING})
         if config.cell != "rnn":
             config = replace(config, activation=described.activation)
         elif activation not in (None, described.activation):

@@ -13,6 +13,7 @@ from collections.abc import Callable
 import numpy as np
 
 from rnnlm.nn.gradients import Grads
+from rnnlm.nn.layers import NOTHING_DROPPED, SharedMasks
 from rnnlm.nn.network import Network
 from rnnlm.nn.numerics import Array
 from rnnlm.nn.outputs import Loss
@@ -28,13 +29,17 @@ class BidirectionalNetwork(Network):
     """
 
     def between(
-        self, sequences: Array, keep: Array, rng: np.random.Generator | None = None
+        self,
+        sequences: Array,
+        keep: Array,
+        rng: np.random.Generator | None = None,
+        shared: SharedMasks = NOTHING_DROPPED,
     ) -> tuple[Array, Callable[[Array], Grads]]:
         """What the network knows of each place from both sides, (T - 2, B, 2H) for places 1 to T - 2; and backprop."""
         zero = self.zero_state(sequences.shape[1])
-        forward, _, forward_backprop = self.hidden(sequences[:-2], zero, keep[:-2, :, :1], rng)
+        forward, _, forward_backprop = self.hidden(sequences[:-2], zero, keep[:-2, :, :1], rng, shared=shared)
         # Read from the right: the backward network is a forward one on the reversed sequence.
-        reverse, _, reverse_backprop = self.hidden(sequences[:1:-1], zero, keep[:1:-1, :, 1:], rng, "_reverse")
+        reverse, _, reverse_backprop = self.hidden(sequences[:1:-1], zero, keep[:1:-1, :, 1:], rng, "_reverse", shared)
         H = self.config.hidden_size
 
         def backprop(dboth: Array) -> Grads:
@@ -55,12 +60,16 @@ class BidirectionalNetwork(Network):
         rng: np.random.Generator | None = None,
         objective: str = "cross-entropy",
         scale: float = 1.0,
+        shared: SharedMasks = NOTHING_DROPPED,
+        smoothing: float = 0.0,
     ) -> tuple[Loss, Array, Callable[[], Grads]]:
         """Summed loss of the places of `inputs` (T, B) whose target is not NOT_PREDICTED; see `Network.loss`."""
         assert keep is not None
-        hidden, hidden_backprop = self.between(inputs, keep, rng)
+        hidden, hidden_backprop = self.between(inputs, keep, rng, shared)
         places = targets[1:-1] != NOT_PREDICTED
-        loss, output_backprop = self.output.loss(self.params, hidden[places], targets[1:-1][places], objective, scale)
+        loss, output_backprop = self.output.loss(
+            self.params, hidden[places], targets[1:-1][places], objective, scale, smoothing
+        )
 
         def backprop() -> Grads:
             dhidden = np.zeros_like(hidden)

@@ -5,8 +5,10 @@ its inputs and parameters. Nothing is remembered in an object between two calls.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from rnnlm.nn.cells import CELLS
 from rnnlm.nn.gradients import Grads, RowGradient
@@ -26,29 +28,74 @@ def lookup(table: Array, ids: Array, transposed: bool = False) -> tuple[Array, C
     return rows[ids], lambda dy: RowGradient.summed(ids.reshape(-1), dy.reshape(-1, D), V, transposed)
 
 
-def dropout(x: Array, rate: float, rng: np.random.Generator | None) -> tuple[Array, Callable[[Array], Array]]:
-    """Inverted dropout: zero with probability `rate`, scale the rest by 1 / (1 - rate); nothing without `rng`."""
+def dropout_mask(shape: tuple[int, ...], rate: float, rng: np.random.Generator, dtype: DTypeLike) -> Array:
+    """Zero with probability `rate`, else 1 / (1 - rate), so that its expectation is one."""
+    mask = (rng.random(shape, dtype=np.float32) >= rate).astype(dtype)
+    mask /= 1 - rate
+    return mask
+
+
+@dataclass(frozen=True)
+class SharedMasks:
+    """What all columns of a batch drop alike, in all steps: factors whose expectation is one.
+
+    weights: of recurrent matrices (GH, H), by the name of the parameter. tokens (V,): of the rows of the input table.
+    """
+
+    weights: Mapping[str, Array] = field(default_factory=dict)
+    tokens: Array | None = None
+
+
+NOTHING_DROPPED = SharedMasks()
+
+
+def dropout(
+    x: Array, rate: float, rng: np.random.Generator | None, locked: bool = False
+) -> tuple[Array, Callable[[Array], Array]]:
+    """Inverted dropout of x (T, B, D): zero with probability `rate`, scale the rest; nothing without `rng`.
+
+    locked: the same units of a column in all T steps (Gal and Ghahramani 2016), instead of others in each.
+    """
     if rng is None or rate == 0:
         return x, lambda dy: dy
-    mask = (rng.random(x.shape, dtype=np.float32) >= rate).astype(x.dtype)
-    mask /= 1 - rate
+    mask = dropout_mask((1, *x.shape[1:]) if locked else x.shape, rate, rng, x.dtype)
     return x * mask, lambda dy: dy * mask
 
 
+def scaled_tokens(x: Array, ids: Array, scales: Array | None) -> tuple[Array, Callable[[Array], Array]]:
+    """What was looked up for ids (T, B), times the scale of each token (V,): x (T, B, D) is overwritten."""
+    if scales is None:
+        return x, lambda dy: dy
+    of_ids = scales[ids][:, :, None]
+    return np.multiply(x, of_ids, out=x), lambda dy: dy * of_ids
+
+
 def recurrent(
-    params: Params, suffix: str, cell: str, activation: str, x: Array, state: Array, keep: Array | None
+    params: Params,
+    suffix: str,
+    cell: str,
+    activation: str,
+    x: Array,
+    state: Array,
+    keep: Array | None,
+    shared: SharedMasks = NOTHING_DROPPED,
 ) -> tuple[Array, Array, Callable[[Array, Array | None], tuple[Array | None, Array, Grads]]]:
     """One recurrent layer in one direction over T steps.
 
-    x: (T, B, D) floats, or (T, B) ids, which stand for one-hot vectors. state (S, B, H). keep: see `cells`.
+    x: (T, B, D) floats, or (T, B) ids, which stand for one-hot vectors. state (S, B, H). keep: see `cells`. shared:
+    what is dropped of weight_hh (Wan et al. 2013), the same in all steps, and of one-hot vectors.
     Returns the outputs (T, B, H), the final state (S, B, H) and backprop(dy, dstate) -> (dx or None, dstate0, grads).
     """
     names = {part: f"rnn.{part}_{suffix}" for part in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")}
     weight_ih, weight_hh = params[names["weight_ih"]], params[names["weight_hh"]]
     bias_ih, bias_hh = params[names["bias_ih"]], params[names["bias_hh"]]
+    mask = shared.weights.get(names["weight_hh"])
+    if mask is not None:
+        weight_hh = weight_hh * mask
     T, B = x.shape[:2]
     if x.ndim == 2:  # one-hot: U x is a column of U; stored column by column, so this copies contiguous memory
         gates, lookup_backprop = lookup(weight_ih, x, transposed=True)
+        gates, token_backprop = scaled_tokens(gates, x, shared.tokens)
     else:
         gates = (x.reshape(T * B, -1) @ weight_ih.T).reshape(T, B, -1)
     y, final, trace = CELLS[cell].forward(gates, weight_hh, bias_ih, bias_hh, state, keep, activation)
@@ -62,8 +109,10 @@ def recurrent(
             names["bias_ih"]: by_input.sum(axis=0),
             names["bias_hh"]: by_hidden.sum(axis=0),
         }
+        if mask is not None:
+            np.multiply(grads[names["weight_hh"]], mask, out=grads[names["weight_hh"]])
         if x.ndim == 2:
-            grads[names["weight_ih"]] = lookup_backprop(deltas.input_gates)
+            grads[names["weight_ih"]] = lookup_backprop(token_backprop(deltas.input_gates))
             return None, deltas.state, grads
         grads[names["weight_ih"]] = by_input.T @ x.reshape(T * B, -1)
         return (by_input @ weight_ih).reshape(x.shape), deltas.state, grads

@@ -1,23 +1,37 @@
 """The network: embedding or one-hot input, recurrent layers, output layer; forward, loss and gradients."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from itertools import pairwise
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from rnnlm.errors import CheckpointError, shown
 from rnnlm.nn.cells import CELLS
 from rnnlm.nn.gradients import Grads
 from rnnlm.nn.initializers import INITIALIZERS
-from rnnlm.nn.layers import dropout, lookup, recurrent
+from rnnlm.nn.layers import NOTHING_DROPPED, SharedMasks, dropout, dropout_mask, lookup, recurrent, scaled_tokens
 from rnnlm.nn.numerics import ACTIVATIONS, Array
 from rnnlm.nn.outputs import OUTPUTS, Loss, Output, tail_width
 
 SPECIALS = 3  # ids that stand for no word: <s>, </s>, <unk>
 MOST_CUTOFFS = 100  # of an adaptive softmax that can be read: each needs two matrices of its own
-ADDED_FIELDS = ("cutoffs", "div_value", "tied")  # missing in older checkpoints, where they have their defaults
+ADDED_FIELDS = (
+    "cutoffs",
+    "div_value",
+    "tied",
+    "locked_dropout",
+    "weight_dropout",
+    "embedding_dropout",
+)  # missing in older checkpoints, where they have their defaults
+OF_TRAINING = (
+    "dropout",
+    "locked_dropout",
+    "weight_dropout",
+    "embedding_dropout",
+)  # what neither parameters nor predictions depend on
 
 
 @dataclass(frozen=True)
@@ -25,6 +39,8 @@ class NetworkConfig:
     """What a network is made of. `embedding_size` 0 means one-hot input; `activation` is for the basic cell only.
 
     output: a name in OUTPUTS, whose fields `cutoffs`, `div_value` (adaptive) and `tied` (full softmax) are.
+    locked_dropout: one mask for all steps of a batch. weight_dropout: of the recurrent matrices' entries;
+    embedding_dropout: of tokens, whose rows of the input table are left out of a batch.
     """
 
     vocabulary_size: int
@@ -39,6 +55,9 @@ class NetworkConfig:
     cutoffs: tuple[int, ...] = ()
     div_value: float = 4.0
     tied: bool = False
+    locked_dropout: bool = False
+    weight_dropout: float = 0.0
+    embedding_dropout: float = 0.0
 
     @property
     def output_layer(self) -> Output:
@@ -67,6 +86,18 @@ class NetworkConfig:
                 shapes[f"rnn.bias_hh_l{layer}{direction}"] = (G * H,)
         return shapes | self.output_layer.shapes(self.vocabulary_size, H * len(self.directions))
 
+    def shared_masks(self, seed: Sequence[int], dtype: DTypeLike) -> SharedMasks:
+        """What all columns of a batch drop alike, as a function of the seed."""
+        weights, tokens = {}, None
+        if self.embedding_dropout or self.weight_dropout:
+            rng = np.random.default_rng(seed)
+        if self.embedding_dropout:
+            tokens = dropout_mask((self.vocabulary_size,), self.embedding_dropout, rng, dtype)
+        if self.weight_dropout:
+            recurrent = {name: shape for name, shape in self.shapes().items() if name.startswith("rnn.weight_hh_")}
+            weights = {name: dropout_mask(shape, self.weight_dropout, rng, dtype) for name, shape in recurrent.items()}
+        return SharedMasks(weights, tokens)
+
     def to_header(self) -> dict[str, Any]:
         """JSON form for the checkpoint."""
         return asdict(self) | {"cutoffs": list(self.cutoffs)}
@@ -84,8 +115,8 @@ class NetworkConfig:
         wanted = {name: type(value) for name, value in default.items()}
         if not isinstance(header, dict) or set(header) != set(wanted):
             raise CheckpointError(
-                f"The checkpoint's network description has the fields {_fields(header)}; expected {sorted(wanted)}. "
-                "It is damaged or was written by another program."
+                f"The checkpoint's network description {_wrong_fields(header, wanted)}. It is damaged or was written "
+                "by another program, or by a later version of this one."
             )
         for name, kind in wanted.items():
             if type(header[name]) not in ((int, float) if kind is float else (kind,)):
@@ -104,7 +135,7 @@ class NetworkConfig:
             any(getattr(config, field) not in family for field, family in families.items())
             or not all(0 < size < 1 << 31 for size in sizes)
             or config.num_layers > 1000
-            or not 0 <= config.dropout < 1
+            or not all(0 <= rate < 1 for rate in (config.dropout, config.weight_dropout, config.embedding_dropout))
             or not config._output_fits()
         ):
             raise CheckpointError(f"The checkpoint's network description is out of range: {shown(header)}.")
@@ -127,8 +158,13 @@ class NetworkConfig:
         return not self.cutoffs and (possible or not self.tied)
 
 
-def _fields(header: Any) -> Any:
-    return shown(sorted(map(str, header))) if isinstance(header, dict) else type(header).__name__
+def _wrong_fields(header: Any, wanted: Mapping[str, type]) -> str:
+    """What is wrong with the names of a description's fields."""
+    if not isinstance(header, dict):
+        return f"is {shown(header)}; expected fields such as 'cell'"
+    missing, extra = sorted(wanted.keys() - header.keys()), sorted(map(str, header.keys() - wanted.keys()))
+    found = [f"lacks {shown(missing)}"] * bool(missing) + [f"has the unknown {shown(extra)}"] * bool(extra)
+    return " and ".join(found)
 
 
 class HiddenBackprop(Protocol):
@@ -224,26 +260,29 @@ class Network:
         keep: Array | None = None,
         rng: np.random.Generator | None = None,
         direction: str = "",
+        shared: SharedMasks = NOTHING_DROPPED,
     ) -> tuple[Array, Array, HiddenBackprop]:
         """Outputs of the top layer (T, B, H), final state, and backprop(dhidden, dfinal) -> (grads, dstate).
 
         rng: the dropout stream; without it nothing is dropped. Dropout stands on the embedding, between layers and
-        before the output (Zaremba et al. 2014), never on the recurrent connections.
+        before the output (Zaremba et al. 2014), never on the recurrent connections: of those, as of whole rows of the
+        embedding, `shared` is dropped.
         """
         config, params = self.config, self.params
         x: Any = inputs
         callbacks = []
         if config.embedding_size:
             x, embedding_backprop = lookup(params["embedding.weight"], inputs)
-            x, input_dropout_backprop = dropout(x, config.dropout, rng)
+            x, token_backprop = scaled_tokens(x, inputs, shared.tokens)
+            x, input_dropout_backprop = dropout(x, config.dropout, rng, config.locked_dropout)
         final = np.empty_like(state)
         keep = None if keep is None else keep.astype(state.dtype)
         with np.errstate(over="ignore"):  # exp may overflow to inf inside a sigmoid, where 1 / inf = 0 is meant
             for layer in range(config.num_layers):
                 x, final[:, layer], layer_backprop = recurrent(
-                    params, f"l{layer}{direction}", config.cell, config.activation, x, state[:, layer], keep
+                    params, f"l{layer}{direction}", config.cell, config.activation, x, state[:, layer], keep, shared
                 )
-                x, dropout_backprop = dropout(x, config.dropout, rng)
+                x, dropout_backprop = dropout(x, config.dropout, rng, config.locked_dropout)
                 callbacks.append((layer_backprop, dropout_backprop))
 
         def backprop(dhidden: Array, dfinal: Array | None = None) -> tuple[Grads, Array]:
@@ -256,7 +295,7 @@ class Network:
                 dx, dstate[:, layer], layer_grads = layer_backprop(dropout_backprop(dx), last)
                 grads |= layer_grads
             if config.embedding_size:
-                grads["embedding.weight"] = embedding_backprop(input_dropout_backprop(dx))
+                grads["embedding.weight"] = embedding_backprop(token_backprop(input_dropout_backprop(dx)))
             return grads, dstate
 
         return x, final, backprop
@@ -270,15 +309,18 @@ class Network:
         rng: np.random.Generator | None = None,
         objective: str = "cross-entropy",
         scale: float = 1.0,
+        shared: SharedMasks = NOTHING_DROPPED,
+        smoothing: float = 0.0,
     ) -> tuple[Loss, Array, Callable[[], Grads]]:
         """Summed loss of predicting `targets` (T, B) from `inputs` (T, B), the final state, and the gradients.
 
         The gradients are those of scale * objective; with scale 1 / tokens, of the mean. `initial_state` among them
-        is the gradient by the initial state, which truncated back-propagation drops.
+        is the gradient by the initial state, which truncated back-propagation drops. rng, shared: see `hidden`. smoothing: of the
+        labels, see `outputs.smooth`.
         """
-        hidden, final, hidden_backprop = self.hidden(inputs, state, keep, rng)
+        hidden, final, hidden_backprop = self.hidden(inputs, state, keep, rng, shared=shared)
         flat = hidden.reshape(-1, hidden.shape[-1])
-        loss, output_backprop = self.output.loss(self.params, flat, targets.reshape(-1), objective, scale)
+        loss, output_backprop = self.output.loss(self.params, flat, targets.reshape(-1), objective, scale, smoothing)
 
         def backprop() -> Grads:
             dhidden, output_grads = output_backprop()

@@ -5,7 +5,10 @@ are small enough to stay in the cache while the rule sweeps over them several ti
 
 Of a table of which only some rows were looked up, only those rows and their slots change. For SGD and Adagrad that is
 the same as with a gradient full of zeros. The others are lazy, as torch.optim.SparseAdam is: averages stand still, and
-momentum and weight decay wait, while a row is not looked up. Sources: Sutskever et al. 2013
+momentum and weight decay wait, while a row is not looked up.
+
+Weight decay is decoupled for all of them (Loshchilov and Hutter 2019): p -= lr decay p before the rule, which neither
+gradients nor averages see. Sources: Sutskever et al. 2013
 (momentum, Nesterov), Duchi et al. 2011 (Adagrad), Tieleman and Hinton 2012 (RMSprop), Kingma and Ba 2014 (Adam),
 Loshchilov and Hutter 2019 (AdamW).
 """
@@ -27,7 +30,13 @@ class Step:
 
     lr: float
     number: int  # 1 for the first step
+    weight_decay: float
     settings: Mapping[str, Any]
+
+    @property
+    def kept(self) -> float:
+        """Share of the weights that the decay leaves."""
+        return 1 - self.lr * self.weight_decay
 
 
 Rule = Callable[[Step, Array, Array, list[Array], Array], None]
@@ -76,20 +85,11 @@ def rmsprop(step: Step, p: Array, g: Array, slots: list[Array], scratch: Array) 
 
 def adam(step: Step, p: Array, g: Array, slots: list[Array], scratch: Array) -> None:
     """m = b1 m + (1 - b1) g; v = b2 v + (1 - b2) g^2; p -= lr m^ / (sqrt(v^) + eps), ^ for bias-corrected."""
-    _adam(step, p, g, slots, scratch, decay=1.0)
-
-
-def adamw(step: Step, p: Array, g: Array, slots: list[Array], scratch: Array) -> None:
-    """p -= lr decay p, then Adam: weight decay that the running averages do not see."""
-    _adam(step, p, g, slots, scratch, decay=1 - step.lr * step.settings["weight_decay"])
-
-
-def _adam(step: Step, p: Array, g: Array, slots: list[Array], scratch: Array, decay: float) -> None:
     beta1, beta2 = step.settings["betas"]
     rate, correction = step.lr / (1 - beta1**step.number), (1 - beta2**step.number) ** -0.5
     update = fastest(adam_update, p.dtype)
     m, v = slots
-    update(p, g, m, v, scratch, beta1, beta2, rate, correction, step.settings["eps"], decay)
+    update(p, g, m, v, scratch, beta1, beta2, rate, correction, step.settings["eps"], step.kept)
 
 
 def adam_update(
@@ -141,12 +141,17 @@ def _divided_step(step: Step, p: Array, g: Array, s: Array, scratch: Array) -> N
 
 @dataclass(frozen=True)
 class OptimizerKind:
-    """An update rule, the names of its slots, its settings and a learning rate that suits it."""
+    """An update rule, the names of its slots, its settings and a learning rate that suits it.
+
+    weight_decay: its default. decays: the rule itself multiplies the weights by `Step.kept`, in a sweep with the rest.
+    """
 
     rule: Rule
     slots: tuple[str, ...]
     default_lr: float
     settings: Mapping[str, Any] = field(default_factory=dict)
+    weight_decay: float = 0.0
+    decays: bool = False
 
 
 OPTIMIZERS: dict[str, OptimizerKind] = {
@@ -155,17 +160,42 @@ OPTIMIZERS: dict[str, OptimizerKind] = {
     "nesterov": OptimizerKind(nesterov, ("velocity",), 0.3, {"momentum": 0.9}),
     "adagrad": OptimizerKind(adagrad, ("square",), 0.05, {"eps": 1e-10}),
     "rmsprop": OptimizerKind(rmsprop, ("square",), 2e-3, {"alpha": 0.99, "eps": 1e-8}),
-    "adam": OptimizerKind(adam, ("mean", "square"), 4e-3, {"betas": (0.9, 0.999), "eps": 1e-8}),
-    "adamw": OptimizerKind(adamw, ("mean", "square"), 4e-3, {"betas": (0.9, 0.999), "eps": 1e-8, "weight_decay": 0.01}),
+    "adam": OptimizerKind(adam, ("mean", "square"), 4e-3, {"betas": (0.9, 0.999), "eps": 1e-8}, decays=True),
+    "adamw": OptimizerKind(adam, ("mean", "square"), 4e-3, {"betas": (0.9, 0.999), "eps": 1e-8}, 0.01, decays=True),
 }
+
+
+AVERAGE = "average."  # before a parameter's name, among the arrays that an engine keeps beside the parameters
+
+
+def average_decay(decay: float, steps: int) -> float:
+    """Decay of an average at step `steps`, from 1 on: it soon forgets what the parameters began with."""
+    return min(decay, (1 + steps) / (10 + steps))
+
+
+def move_averages(
+    averages: Mapping[str, Array], params: Mapping[str, Array], decay: float, shares: Shares = alone
+) -> None:
+    """a = decay a + (1 - decay) p, in place: an exponential moving average (Polyak and Juditsky 1992 took the mean)."""
+
+    def work(share: list[Piece]) -> None:
+        for name, part in share:
+            average = flat(averages[name])[part]
+            difference = np.subtract(flat(params[name])[part], average)
+            np.multiply(difference, 1 - decay, out=difference)
+            np.add(average, difference, out=average)
+
+    for _ in shares(work, pieces(params)):
+        pass  # pulls the exceptions out of the threads
 
 
 class Optimizer:
     """An update rule with its slots for a set of parameters."""
 
-    def __init__(self, name: str, params: Mapping[str, Array]) -> None:
-        """Slots of zeros for every parameter; `name` is one of OPTIMIZERS."""
+    def __init__(self, name: str, params: Mapping[str, Array], weight_decay: float | None = None) -> None:
+        """Slots of zeros for every parameter; `name` is one of OPTIMIZERS. weight_decay: None for the rule's own."""
         self.kind = OPTIMIZERS[name]
+        self.weight_decay = self.kind.weight_decay if weight_decay is None else weight_decay
         self.steps = 0
         self.slots = {
             f"{slot}.{parameter}": np.zeros_like(array)
@@ -183,7 +213,7 @@ class Optimizer:
     ) -> None:
         """Change `params` in place by one step against `scale` times `grads`; `shares` runs shares of the work."""
         self.steps += 1
-        step = Step(lr, self.steps, self.kind.settings)
+        step = Step(lr, self.steps, self.weight_decay, self.kind.settings)
 
         def work(share: list[Piece]) -> None:
             for name, part in share:
@@ -216,4 +246,6 @@ class Optimizer:
     def _apply(self, step: Step, p: Array, g: Array, slots: list[Array], scale: float) -> None:
         if scale != 1:
             g = g * scale
+        if step.weight_decay and not self.kind.decays:
+            np.multiply(p, step.kept, out=p)
         self.kind.rule(step, p, g, slots, np.empty_like(p))

@@ -41,9 +41,15 @@ class Output(Protocol):
         """Values of the biases with which tokens have given log probabilities (V,), as far as biases can do that."""
 
     def loss(
-        self, params: Mapping[str, Array], hidden: Array, targets: Array, objective: str, scale: float
+        self,
+        params: Mapping[str, Array],
+        hidden: Array,
+        targets: Array,
+        objective: str,
+        scale: float,
+        smoothing: float = 0.0,
     ) -> tuple[Loss, Backprop]:
-        """Summed loss, and backprop() -> (dhidden, grads) of scale times the objective."""
+        """Summed loss, and backprop() -> (dhidden, grads) of scale times the objective; smoothing: see `smooth`."""
 
     def nats(self, params: Mapping[str, Array], hidden: Array, targets: Array) -> Array:
         """Negative log probability of each target, (N,)."""
@@ -87,6 +93,15 @@ def squared_error(exponentials: Array, totals: Array, targets: Array, nats: Arra
     return objective
 
 
+def smooth(gradient: Array, targets: Array, smoothing: float, scale: float) -> None:
+    """Turn the gradient (n, V) of the cross entropy with y into that with (1 - s) y + s u (Szegedy et al. 2016).
+
+    u is uniform over all tokens but the first, <s>, whose probability is zero and has to stay so.
+    """
+    gradient[np.arange(len(targets)), targets] += scale * smoothing
+    gradient[:, 1:] -= scale * smoothing / (gradient.shape[1] - 1)
+
+
 LOSSES: dict[str, Callable[[Array, Array, Array, Array, float], float]] = {
     "cross-entropy": cross_entropy,
     "mse": squared_error,
@@ -112,7 +127,13 @@ class _Gradients(NamedTuple):
 
 
 def _softmax_loss(
-    hidden: Array, weight: Array, bias: Array | None, targets: Array, objective: str, scale: float
+    hidden: Array,
+    weight: Array,
+    bias: Array | None,
+    targets: Array,
+    objective: str,
+    scale: float,
+    smoothing: float = 0.0,
 ) -> _Gradients:
     """Loss of softmax(weight h + bias) and scale times its gradients.
 
@@ -128,8 +149,12 @@ def _softmax_loss(
         block = hidden[rows] @ weight.T
         for part in _slices(len(block), CHUNK // len(weight)):
             chunk, chunk_targets = block[part], targets[rows][part]
+            if smoothing:
+                total += smoothing * _excess(chunk, bias, chunk_targets)
             totals, chunk_nats = _exponentials(chunk, bias, chunk_targets)
             total += LOSSES[objective](chunk, totals, chunk_targets, chunk_nats, scale)
+            if smoothing:
+                smooth(chunk, chunk_targets, smoothing, scale)
             nats += float(chunk_nats.sum(dtype=np.float64))
             if bias is not None:
                 dbias += chunk.sum(axis=0)
@@ -139,6 +164,19 @@ def _softmax_loss(
         else:
             dweight += block.T @ hidden[rows]
     return _Gradients(total, nats, dhidden, dweight, dbias)
+
+
+def _excess(logits: Array, bias: Array | None, targets: Array) -> float:
+    """Sum over rows (n, V) of the target's logit less the mean of all but the first's.
+
+    So much more, times s, is the cross entropy with (1 - s) y + s u than the one with y: -log p differs by the logit.
+    """
+    of_targets = logits[np.arange(len(targets)), targets].sum(dtype=np.float64)
+    mean = logits[:, 1:].mean(axis=1, dtype=np.float64).sum()
+    if bias is not None:
+        of_targets += bias[targets].sum(dtype=np.float64)
+        mean += len(targets) * bias[1:].mean(dtype=np.float64)
+    return float(of_targets - mean)
 
 
 def _softmax_nats(hidden: Array, weight: Array, bias: Array | None, targets: Array) -> Array:
@@ -183,10 +221,17 @@ class Softmax:
         return {"output.bias": log_frequencies}
 
     def loss(
-        self, params: Mapping[str, Array], hidden: Array, targets: Array, objective: str, scale: float
+        self,
+        params: Mapping[str, Array],
+        hidden: Array,
+        targets: Array,
+        objective: str,
+        scale: float,
+        smoothing: float = 0.0,
     ) -> tuple[Loss, Backprop]:
         """See `Output.loss`."""
-        found = _softmax_loss(hidden, params[self._weight], params["output.bias"], targets, objective, scale)
+        weight, bias = params[self._weight], params["output.bias"]
+        found = _softmax_loss(hidden, weight, bias, targets, objective, scale, smoothing)
         grads = {self._weight: found.weight, "output.bias": found.bias}
         return Loss(found.objective, found.nats, len(targets)), lambda: (found.hidden, grads)
 
@@ -257,13 +302,21 @@ class AdaptiveSoftmax:
         return {"output.head.bias": np.concatenate([log_frequencies[: self.cutoffs[0]], shares])}
 
     def loss(
-        self, params: Mapping[str, Array], hidden: Array, targets: Array, objective: str, scale: float
+        self,
+        params: Mapping[str, Array],
+        hidden: Array,
+        targets: Array,
+        objective: str,
+        scale: float,
+        smoothing: float = 0.0,
     ) -> tuple[Loss, Backprop]:
         """See `Output.loss`.
 
         Raises:
             TrainingError: the objective needs the probability of every token.
         """
+        if smoothing:
+            raise TrainingError("Smoothed labels need the full softmax. Train with --softmax full.")
         if objective != "cross-entropy":
             raise TrainingError(
                 f"The loss {objective} needs the probability of every token, which the adaptive softmax saves to "

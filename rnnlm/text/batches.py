@@ -17,7 +17,7 @@ LARGE = 1 << 24  # tokens; with the usual 5 to 20 in a sentence, their places fi
 RUNS = 1 << 16  # about how many runs of sentences of a larger text are shuffled
 _LOOK = 64  # tokens in which the end of a sentence is looked for at once
 _PLACES = 64  # of a text, which are read together: the memory that holds them is mapped for each; see text.corpus
-ORDER, RARE = 1, 2  # streams of randomness, one for each purpose
+ORDER, RARE, SHIFT = 1, 2, 5  # streams of randomness, one for each purpose; 3 and 4 are the engines'
 
 
 class Sequence(Protocol):
@@ -79,6 +79,8 @@ class Batches:
     rare: (V,) bool, ids that are replaced by <unk> at `rare_rate`: a word seen once teaches what an unknown word looks
     like (after Dyer et al. 2015), which a text without unknown words can not teach.
     worker: which of how many workers is to get its columns of every batch; only they are read.
+    shift: of a stream, begin every epoch at another place of the text, which is read as a ring: then columns and
+    batches have their edges at other places every time.
     """
 
     def __init__(
@@ -91,6 +93,7 @@ class Batches:
         rare: NDArray[np.bool_] | None = None,
         rare_rate: float = 0.1,
         worker: tuple[int, int] = (0, 1),
+        shift: bool = False,
     ) -> None:
         """Lay out the columns.
 
@@ -104,7 +107,7 @@ class Batches:
                 f"{2 * batch_size:,}. Use a longer text or a smaller --batch-size."
             )
         self.sequence, self.context, self.seed = sequence, context, seed
-        self.rare, self.rare_rate = rare, rare_rate
+        self.rare, self.rare_rate, self.shift = rare, rare_rate, shift
         self.column_length = tokens // batch_size
         self.bptt = min(bptt, self.column_length)
         own = _own(batch_size, worker)
@@ -122,6 +125,8 @@ class Batches:
         stop = min(start + self.bptt, self.column_length)
         # One position more than T at the front: the token before the first target is the first input.
         positions = np.arange(start - 1, stop, dtype=np.int64)[:, None] + self.columns
+        if self.shift:
+            positions = (positions + self._begin(epoch)) % len(self.sequence)
         first = positions[0] < 0
         positions[0, first] = 0
         if self._sentence_starts is not None:
@@ -137,6 +142,10 @@ class Batches:
         inputs[inputs == EOS] = BOS
         keep = (inputs != BOS).astype(np.float32)[:, :, None]
         return Batch(inputs, targets, keep, number == 0, self.share)
+
+    def _begin(self, epoch: int) -> int:
+        """The place of the text at which an epoch begins."""
+        return int(np.random.default_rng([self.seed, SHIFT, epoch]).integers(len(self.sequence)))
 
     def _in_sentence_order(self, positions: NDArray[np.int64], epoch: int) -> NDArray[np.int64]:
         """Translate positions in this epoch's order of sentences into positions in the text."""

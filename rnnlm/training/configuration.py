@@ -31,6 +31,7 @@ MOST_DROPOUT = 0.5
 RATE_TIMES_WIDTH = 3.0
 HIGHEST_RATE = 2.5e-2
 RATES_BY_WIDTH = ("adam", "adamw")
+WEIGHT_DECAY = 0.02
 SLOWER = {"rnn": 0.25}  # what a cell bears of that rate
 MANY_TOKENS = 256  # of a vocabulary: more than there are letters in an alphabet
 ADAPTIVE_FROM = 8_000  # tokens of a vocabulary, where the full softmax becomes most of the work
@@ -83,6 +84,7 @@ def filled_in(options: Mapping[str, Any], circumstances: Circumstances) -> dict[
         fit("epochs", lambda: MOST_PASSES if passes(chosen["hidden_size"]) > MOST_PASSES else None)
     fit("dropout", lambda: dropout(chosen["epochs"] or passes(chosen["hidden_size"])))
     fit("lr", lambda: learning_rate(chosen, text.started_from))
+    fit("weight_decay", lambda: weight_decay(chosen["optimizer"], text.started_from))
     return chosen
 
 
@@ -141,6 +143,12 @@ def learning_rate(chosen: Mapping[str, Any], started_from: bool) -> float:
         return usual
     by_width = RATE_TIMES_WIDTH / chosen["hidden_size"] / math.sqrt(chosen["num_layers"])
     return float(f"{min(HIGHEST_RATE, by_width) * SLOWER.get(chosen['cell'], 1.0):.2g}")
+
+
+def weight_decay(optimizer: str, started_from: bool) -> float:
+    """What is taken off the weights, where steps are so long that they grow."""
+    usual = OPTIMIZERS[optimizer].weight_decay
+    return usual if started_from or optimizer not in RATES_BY_WIDTH else WEIGHT_DECAY
 
 
 # --- work and time ----------------------------------------------------------------------------------------------

@@ -9,6 +9,9 @@ from rnnlm.text.batches import Batch
 
 Array = NDArray[Any]
 
+# Streams of randomness, beside those of text.batches: what columns drop, and what all drop alike.
+DROPOUT, SHARED = 3, 4
+
 
 class StepResult(NamedTuple):
     """Sums over one batch, and the gradient's norm before clipping."""
@@ -42,14 +45,17 @@ class Engine(Protocol):
         key: what the step's randomness (dropout) is a function of.
         """
 
-    def evaluate(self, sequence: Any) -> tuple[float, int]:
-        """Summed negative log likelihood in nats of a held-out sequence, and its number of tokens."""
+    def evaluate(self, sequence: Any, averaged: bool = True) -> tuple[float, int]:
+        """Summed negative log likelihood in nats of a held-out sequence, and its number of tokens.
+
+        It is that of the averaged parameters if the engine keeps them, unless not `averaged`.
+        """
 
     def params(self) -> dict[str, Array]:
         """Copies of the parameters."""
 
     def optimizer_state(self) -> tuple[int, dict[str, Array]]:
-        """Number of steps done and copies of the optimizer's arrays."""
+        """Number of steps done and copies of the optimizer's arrays; averaged parameters are among them: AVERAGE."""
 
     def restore(self, params: Mapping[str, Array], steps: int, slots: Mapping[str, Array]) -> None:
         """Take over parameters and optimizer state."""

@@ -13,14 +13,14 @@ from rnnlm.inference.filling import pseudo_nats
 from rnnlm.inference.scoring import sequence_nats
 from rnnlm.nn.bidirectional import BidirectionalNetwork
 from rnnlm.nn.gradients import Grads, Piece, alone, clipped_scale, summed
+from rnnlm.nn.layers import SharedMasks
 from rnnlm.nn.network import Network
-from rnnlm.nn.optimizers import Optimizer
+from rnnlm.nn.optimizers import AVERAGE, Optimizer, average_decay, move_averages
 from rnnlm.nn.outputs import Loss
 from rnnlm.text.batches import Batch
-from rnnlm.training.engine import Array, StepResult
+from rnnlm.training.engine import DROPOUT, SHARED, Array, StepResult
 
 MIN_COLUMNS = 8  # fewer columns a thread, and its matrix products are too thin to gain
-DROPOUT = 3  # stream of randomness, beside those of text.batches
 # An explosion is seen by its loss and its norm; a warning beside the trainer's report would only confuse.
 SILENT = np.errstate(over="ignore", invalid="ignore")
 
@@ -41,12 +41,21 @@ class NumpyEngine:
         clip: float = 1.0,
         objective: str = "cross-entropy",
         threads: int = 1,
+        weight_decay: float | None = None,
+        average: float = 0.0,
+        smoothing: float = 0.0,
     ) -> None:
-        """Train `network`, whose parameters change in place."""
+        """Train `network`, whose parameters change in place.
+
+        weight_decay: None for the optimizer's own. average: decay of the moving average of the parameters; 0: none.
+        smoothing: share of each target that is spread over all tokens.
+        """
         self.network = network
-        self.optimizer = Optimizer(optimizer, network.params)
+        self.optimizer = Optimizer(optimizer, network.params, weight_decay)
         self.context, self.clip, self.objective = context, clip, objective
-        self.threads = threads
+        self.threads, self.average, self.smoothing = threads, average, smoothing
+        # What evaluations measure: a network of the averages, which change in place as well.
+        self._measured = type(network)(network.config, self.params()) if average else network
         self.computing = False
         self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
 
@@ -68,7 +77,8 @@ class NumpyEngine:
                 "The checkpoint is damaged: train again without --resume."
             )
         self.computing = True
-        work = partial(self._columns, batch, state, key, 1 / batch.tokens)
+        shared = self.network.config.shared_masks([*key, SHARED], state.dtype)
+        work = partial(self._columns, batch, state, key, 1 / batch.tokens, shared)
         parts = list(self._pool.map(work, self._shares(B))) if self._pool else [work(slice(0, B))]
         losses, states, all_grads = zip(*parts, strict=True)
         grads, norm = summed(all_grads, self._in_threads)
@@ -76,6 +86,9 @@ class NumpyEngine:
         if np.isfinite(norm):
             scale = clipped_scale(norm, self.clip)
             self.optimizer.step(self.network.params, grads, lr, scale, self._in_threads)
+            if self.average:
+                decay = average_decay(self.average, self.optimizer.steps)
+                move_averages(self._measured.params, self.network.params, decay, self._in_threads)
         loss = Loss(*(sum(values) for values in zip(*losses, strict=True)))
         return StepResult(loss.nats, loss.objective, loss.tokens, norm), np.concatenate(states, axis=2)
 
@@ -86,7 +99,7 @@ class NumpyEngine:
 
     @SILENT
     def _columns(
-        self, batch: Batch, state: Array, key: tuple[int, ...], scale: float, columns: slice
+        self, batch: Batch, state: Array, key: tuple[int, ...], scale: float, shared: SharedMasks, columns: slice
     ) -> tuple[Loss, Array, Grads]:
         rng = None
         if self.network.config.dropout:
@@ -99,6 +112,8 @@ class NumpyEngine:
             rng,
             self.objective,
             scale,
+            shared,
+            self.smoothing,
         )
         grads = backprop()
         del grads["initial_state"]  # truncated: what came before this batch is not asked again
@@ -112,19 +127,24 @@ class NumpyEngine:
         return self._pool.map(SILENT(work), [found[start:stop] for start, stop in pairwise(edges)])
 
     @SILENT
-    def evaluate(self, sequence: Any) -> tuple[float, int]:
+    def evaluate(self, sequence: Any, averaged: bool = True) -> tuple[float, int]:
         """Summed nats and tokens of a held-out sequence; see `Engine`."""
-        if isinstance(self.network, BidirectionalNetwork):
-            return pseudo_nats(self.network, sequence)
-        return sequence_nats(self.network, sequence, self.context, threads=self.threads)
+        network = self._measured if averaged else self.network
+        if isinstance(network, BidirectionalNetwork):
+            return pseudo_nats(network, sequence)
+        return sequence_nats(network, sequence, self.context, threads=self.threads)
 
     def params(self) -> dict[str, Array]:
         """Copies of the parameters."""
         return {name: array.copy(order="K") for name, array in self.network.params.items()}
 
     def optimizer_state(self) -> tuple[int, dict[str, Array]]:
-        """Steps done and copies of the optimizer's arrays."""
-        return self.optimizer.steps, {n: a.copy(order="K") for n, a in self.optimizer.slots.items()}
+        """Steps done and copies of the optimizer's arrays, the averaged parameters among them."""
+        return self.optimizer.steps, {n: a.copy(order="K") for n, a in self._slots().items()}
+
+    def _slots(self) -> dict[str, Array]:
+        averages = self._measured.params if self.average else {}
+        return self.optimizer.slots | {AVERAGE + name: array for name, array in averages.items()}
 
     def restore(self, params: Mapping[str, Array], steps: int, slots: Mapping[str, Array]) -> None:
         """Take over parameters and optimizer state.
@@ -132,7 +152,7 @@ class NumpyEngine:
         Raises:
             CheckpointError: an array is missing or of another shape.
         """
-        for target, source in ((self.network.params, params), (self.optimizer.slots, slots)):
+        for target, source in ((self.network.params, params), (self._slots(), slots)):
             for name, array in target.items():
                 if name not in source or source[name].shape != array.shape:
                     raise CheckpointError(

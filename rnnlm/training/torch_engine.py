@@ -18,12 +18,13 @@ from rnnlm.inference.filling import pseudo_nats
 from rnnlm.inference.scoring import sequence_nats
 from rnnlm.nn.gradients import clipped_scale
 from rnnlm.nn.network import Network
+from rnnlm.nn.optimizers import AVERAGE, average_decay
 from rnnlm.text.batches import NOT_PREDICTED, Batch
 from rnnlm.training.devices import device_of
 from rnnlm.training.distributed import ProcessGroup
-from rnnlm.training.engine import Array, EvaluationInterruptedError, StepResult
+from rnnlm.training.engine import SHARED, Array, EvaluationInterruptedError, StepResult
 from rnnlm.training.torch_network import Dropout, Summed, TorchNetwork, nothing_dropped, to_array, to_tensor
-from rnnlm.training.torch_optimizer import Rows, TorchOptimizer
+from rnnlm.training.torch_optimizer import Rows, TorchOptimizer, move_averages
 from rnnlm.training.workers import Workers
 
 PRECISIONS = ("float32", "tf32", "bf16")
@@ -63,8 +64,11 @@ class TorchEngine:
         objective: str = "cross-entropy",
         settings: TorchSettings | None = None,
         workers: Workers | None = None,
+        weight_decay: float | None = None,
+        average: float = 0.0,
+        smoothing: float = 0.0,
     ) -> None:
-        """Train a copy of `network`.
+        """Train a copy of `network`; weight_decay, average, smoothing: see `NumpyEngine`.
 
         Raises:
             TrainingError: the device is not there.
@@ -73,9 +77,12 @@ class TorchEngine:
         self.workers = workers or Workers()
         self.model = TorchModel(network, settings, self.workers)
         self.network, self.device = self.model.network, self.model.device
-        tables = {name: table.values for name, table in self.network.tables.items()}
-        self._learnt = self.network.params | tables
-        self.optimizer = TorchOptimizer(optimizer, self._learnt)
+        self._learnt = _parameters(self.network)
+        self.average, self.smoothing = average, smoothing
+        # What evaluations measure: a network of the averages, which change in place as well.
+        self._measured = TorchModel(network, settings, self.workers) if average else self.model
+        self._averages = _parameters(self._measured.network) if average else {}
+        self.optimizer = TorchOptimizer(optimizer, self._learnt, weight_decay)
         self.context, self.clip, self.objective = context, clip, objective
         self.computing = False
 
@@ -111,6 +118,8 @@ class TorchEngine:
                 rows = [Rows(table.read, g) for table, g in zip(tables.values(), grads[len(dense) :], strict=True)]
                 named = dict(zip([*self.network.params, *tables], [*grads[: len(dense)], *rows], strict=True))
                 self.optimizer.step(self._learnt, named, lr, clipped_scale(norm, self.clip) * places / tokens)
+                if self.average:
+                    move_averages(self._averages, self._learnt, average_decay(self.average, self.optimizer.steps))
         finally:
             for table in self.network.tables.values():
                 table.end()
@@ -154,15 +163,17 @@ class TorchEngine:
         inputs, targets, two_sided = batch.inputs, batch.targets, self.network.config.bidirectional
         drop: Any = nothing_dropped
         if rate := self.network.config.dropout:
-            drop = Dropout(rate, key, (len(inputs) - 2 * two_sided, columns, own), self.network.device)
+            places = (len(inputs) - 2 * two_sided, columns, own)
+            drop = Dropout(rate, key, places, self.network.device, self.network.config.locked_dropout)
+        shared = self.network.config.shared_masks([*key, SHARED], self.network.array_dtype)
         with self.model.precision():
-            hidden, final = self.network.hidden(inputs, state, batch.keep, drop)
+            hidden, final = self.network.hidden(inputs, state, batch.keep, drop, shared)
             targets = targets[1:-1].reshape(-1) if two_sided else targets.reshape(-1)
             if two_sided:
                 counted = np.flatnonzero(targets != NOT_PREDICTED)
                 hidden = hidden.index_select(0, torch.from_numpy(counted).to(hidden.device))
                 targets = targets[counted]
-            found = self.network.losses(hidden, targets, self.objective)
+            found = self.network.losses(hidden, targets, self.objective, self.smoothing)
         return Summed(*(_total(each) for each in found)), final.detach().to(self.network.dtype)
 
     def _summed(
@@ -181,20 +192,21 @@ class TorchEngine:
 
     # --- all the rest -------------------------------------------------------------------------------------------
 
-    def evaluate(self, sequence: Any) -> tuple[float, int]:
+    def evaluate(self, sequence: Any, averaged: bool = True) -> tuple[float, int]:
         """Summed nats and tokens of a held-out sequence, each worker reading its share; see `Engine`.
 
         Raises:
             EvaluationInterruptedError: one of the workers was interrupted.
             WorkerLostError: one of them is gone.
         """
+        model = self._measured if averaged else self.model
         worker, given_up = (self.workers.rank, self.workers.size), False
         nats, tokens = 0.0, 0
         try:
             if self.network.config.bidirectional:
-                nats, tokens = pseudo_nats(self.model, sequence, worker)
+                nats, tokens = pseudo_nats(model, sequence, worker)
             else:
-                nats, tokens = sequence_nats(self.model, sequence, self.context, worker=worker)
+                nats, tokens = sequence_nats(model, sequence, self.context, worker=worker)
         except EvaluationInterruptedError:
             given_up = True
         if isinstance(self.workers, ProcessGroup):
@@ -210,9 +222,12 @@ class TorchEngine:
         return self.network.arrays()
 
     def optimizer_state(self) -> tuple[int, dict[str, Array]]:
-        """Steps done and copies of the optimizer's arrays."""
-        slots = {name: to_array(slot, self._is_transposed(name)) for name, slot in self.optimizer.slots.items()}
+        """Steps done and copies of the optimizer's arrays, the averaged parameters among them."""
+        slots = {name: to_array(slot, self._is_transposed(name)) for name, slot in self._slots().items()}
         return self.optimizer.steps, slots
+
+    def _slots(self) -> dict[str, Tensor]:
+        return self.optimizer.slots | {AVERAGE + name: tensor.detach() for name, tensor in self._averages.items()}
 
     def restore(self, params: Mapping[str, Array], steps: int, slots: Mapping[str, Array]) -> None:
         """Take over parameters and optimizer state.
@@ -221,7 +236,7 @@ class TorchEngine:
             CheckpointError: an array is missing or of another shape.
         """
         shapes = self.network.config.shapes()
-        of_slots = {name: shapes[name.partition(".")[2]] for name in self.optimizer.slots}
+        of_slots = {name: shapes[name.partition(".")[2]] for name in self._slots()}
         for wanted, source in ((shapes, params), (of_slots, slots)):
             for name, shape in wanted.items():
                 if name not in source or source[name].shape != shape:
@@ -230,7 +245,7 @@ class TorchEngine:
                         "It is damaged, or was trained with other options: train again without --resume."
                     )
         self.network.load(params)
-        for name, slot in self.optimizer.slots.items():
+        for name, slot in self._slots().items():
             slot.copy_(to_tensor(slots[name], slot.device, self._is_transposed(name)))
         self.optimizer.steps = steps
 
@@ -285,6 +300,11 @@ class TorchModel:
         nats = np.zeros(targets.shape, dtype=state.dtype)
         nats[places][counted] = to_array(found.nats)
         return nats, to_array(final.to(self.network.dtype))
+
+
+def _parameters(network: TorchNetwork) -> dict[str, Tensor]:
+    """All parameters of a network, those that are looked up with their rows in the first dimension."""
+    return network.params | {name: table.values for name, table in network.tables.items()}
 
 
 def _gradients(objective: Tensor, leaves: list[Tensor]) -> list[Tensor]:

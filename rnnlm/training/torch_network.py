@@ -5,7 +5,8 @@ lacks, are a loop of steps. With dropout the layers run one by one, because the 
 made for the whole batch, of which each worker takes its columns, so that the number of workers does not matter.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,13 +16,14 @@ from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
 from rnnlm.nn.cells import CELLS
+from rnnlm.nn.layers import NOTHING_DROPPED, SharedMasks
 from rnnlm.nn.network import NetworkConfig
 from rnnlm.nn.outputs import AdaptiveSoftmax
+from rnnlm.training.engine import DROPOUT
 from rnnlm.training.torch_segments import Array, Segments
 
 NATIVE = {"rnn": torch.nn.RNN, "gru": torch.nn.GRU, "lstm": torch.nn.LSTM}
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"sigmoid": torch.sigmoid, "identity": lambda x: x}
-DROPOUT = 3  # stream of randomness, as in numpy_engine
 
 
 class SteppedRNN(torch.nn.RNN):  # type: ignore[misc]
@@ -39,7 +41,7 @@ class SteppedRNN(torch.nn.RNN):  # type: ignore[misc]
         y = x.data if packed else x.flatten(0, 1)
         finals = []
         for layer in range(self.num_layers):
-            weight_ih, weight_hh, bias_ih, bias_hh = self.all_weights[layer]
+            weight_ih, weight_hh, bias_ih, bias_hh = self._flat_weights[4 * layer : 4 * layer + 4]
             h, outputs, ended = state[layer], [], []
             # Not bias_ih + bias_hh: autograd would give both one and the same tensor as gradient.
             for gates in (F.linear(y, weight_ih, bias_ih) + bias_hh).split(sizes):
@@ -53,25 +55,50 @@ class SteppedRNN(torch.nn.RNN):  # type: ignore[misc]
 
 
 class Dropout:
-    """Inverted dropout with masks that are a function of a key, made for all columns of a batch."""
+    """Inverted dropout with masks that are a function of a key, made for all columns of a batch.
 
-    def __init__(self, rate: float, key: tuple[int, ...], places: tuple[int, int, slice], device: torch.device) -> None:
+    locked: the same units of a column in all steps.
+    """
+
+    def __init__(
+        self,
+        rate: float,
+        key: tuple[int, ...],
+        places: tuple[int, int, slice],
+        device: torch.device,
+        locked: bool = False,
+    ) -> None:
         """places: T, the columns of the whole batch, and those of this worker."""
         seed = int(np.random.SeedSequence([*key, DROPOUT]).generate_state(1, np.uint64)[0] >> np.uint64(1))
-        self.keep, self.places, self.device = 1 - rate, places, device
+        self.keep, self.places, self.device, self.locked = 1 - rate, places, device, locked
         self.generator = torch.Generator(device).manual_seed(seed)
 
     def __call__(self, x: Tensor, segments: Segments | None = None) -> Tensor:
         """Drop of x (T B, D), which is in the order of the segments if they are given."""
         T, columns, own = self.places
-        mask = torch.empty((T, columns, x.shape[1]), device=self.device).bernoulli_(self.keep, generator=self.generator)
-        mask = mask[:, own].reshape(x.shape).div_(self.keep)
-        return x * (mask if segments is None else mask.index_select(0, segments.order)).to(x.dtype)
+        shape = (1 if self.locked else T, columns, x.shape[1])
+        mask = torch.empty(shape, device=self.device).bernoulli_(self.keep, generator=self.generator)
+        mask = mask[:, own].flatten(0, 1).div_(self.keep).to(x.dtype)
+        if segments is not None:
+            return x * mask.index_select(0, segments.order % len(mask))
+        return (x.reshape(-1, *mask.shape) * mask).view(x.shape)
 
 
 def nothing_dropped(x: Tensor, segments: Segments | None = None) -> Tensor:
     """What stands in for `Dropout` where nothing is dropped."""
     return x
+
+
+@contextmanager
+def _weights(module: torch.nn.RNNBase, changed: Mapping[int, Tensor]) -> Iterator[None]:
+    """A recurrent module with other tensors in some places of its list of weights, which is what its kernels read."""
+    own = module._flat_weights
+    if changed:
+        module._flat_weights = [changed.get(place, weight) for place, weight in enumerate(own)]
+    try:
+        yield
+    finally:
+        module._flat_weights = own
 
 
 class Table:
@@ -126,6 +153,7 @@ class TorchNetwork:
     ) -> None:
         """Copy the parameters; compiled: torch.compile what is around the recurrent layers."""
         self.config, self.device = config, device
+        self.array_dtype = params["rnn.bias_hh_l0"].dtype
         self.dtype = torch.from_numpy(params["rnn.bias_hh_l0"]).dtype
         self.params: dict[str, Tensor] = {}
         self.tables: dict[str, Table] = {}
@@ -206,24 +234,31 @@ class TorchNetwork:
         return "embedding.weight" if self.config.embedding_size else f"rnn.weight_ih_l0{direction}"
 
     def hidden(
-        self, inputs: Array, state: Tensor, keep: Array | None, drop: Any = nothing_dropped
+        self,
+        inputs: Array,
+        state: Tensor,
+        keep: Array | None,
+        drop: Any = nothing_dropped,
+        shared: SharedMasks = NOTHING_DROPPED,
     ) -> tuple[Tensor, Tensor]:
         """What the output layer reads, (T B, H) or between both sides (T - 2 B, 2H), and the final state."""
         if not self.config.bidirectional:
-            return self._direction("", inputs, state, None if keep is None else keep[:, :, 0], drop)
+            return self._direction("", inputs, state, None if keep is None else keep[:, :, 0], drop, shared)
         assert keep is not None
-        forward, _ = self._direction("", inputs[:-2], state, keep[:-2, :, 0], drop)
-        reverse, _ = self._direction("_reverse", inputs[:1:-1], state, keep[:1:-1, :, 1], drop)
+        forward, _ = self._direction("", inputs[:-2], state, keep[:-2, :, 0], drop, shared)
+        reverse, _ = self._direction("_reverse", inputs[:1:-1], state, keep[:1:-1, :, 1], drop, shared)
         reverse = reverse.view(len(inputs) - 2, -1).flip(0).view(forward.shape)
         return torch.cat([forward, reverse], dim=1), state
 
     def _direction(
-        self, direction: str, ids: Array, state: Tensor, keep: Array | None, drop: Any
+        self, direction: str, ids: Array, state: Tensor, keep: Array | None, drop: Any, shared: SharedMasks
     ) -> tuple[Tensor, Tensor]:
         """Outputs of the top layer (T B, H) and the final state."""
         T, B = ids.shape
         segments = None if keep is None or keep.all() else Segments.of(keep, self.device)
         x = self._looked_up(direction, ids)
+        if shared.tokens is not None:
+            x = x * torch.from_numpy(shared.tokens[ids.reshape(-1, 1)]).to(self.device)
         if self.config.embedding_size:
             x = drop(x)
         if segments is not None:
@@ -233,13 +268,26 @@ class TorchNetwork:
         for module, layers in self._layers[direction]:
             before = tuple(each.contiguous() for each in state[:, layers])
             steps = x.view(T, B, -1) if segments is None else PackedSequence(x, segments.sizes)
-            steps, after = module(steps, before if len(before) > 1 else before[0])
+            weights = {
+                place: module._flat_weights[place] * torch.from_numpy(shared.weights[name]).to(self.device)
+                for place, name in self._recurrent_matrices(module, layers, direction)
+                if name in shared.weights
+            }
+            with _weights(module, weights):
+                steps, after = module(steps, before if len(before) > 1 else before[0])
             x = drop(steps.flatten(0, 1) if segments is None else steps.data, segments)
             finals.append(torch.stack(after) if len(before) > 1 else after[None])
         final = torch.cat(finals, dim=1)
         if segments is None:
             return x, final
         return x.index_select(0, segments.inverse), final.index_select(2, segments.last)
+
+    def _recurrent_matrices(self, module: torch.nn.RNNBase, layers: slice, direction: str) -> Iterator[tuple[int, str]]:
+        """Place and name of each weight_hh of a module."""
+        for place, part in enumerate(module._flat_weights_names):
+            kind, _, layer = part.rpartition("_l")
+            if kind == "weight_hh":
+                yield place, f"rnn.{kind}_l{layers.start + int(layer)}{direction}"
 
     def _looked_up(self, direction: str, ids: Array) -> Tensor:
         name = self.table_of(direction)
@@ -252,8 +300,8 @@ class TorchNetwork:
 
     # --- output layers ------------------------------------------------------------------------------------------
 
-    def losses(self, hidden: Tensor, targets: Array, objective: str) -> Summed:
-        """Of each target (N,): what is minimised, and -log p."""
+    def losses(self, hidden: Tensor, targets: Array, objective: str, smoothing: float = 0.0) -> Summed:
+        """Of each target (N,): what is minimised, and -log p; smoothing: see `nn.outputs.smooth`."""
         if isinstance(self.config.output_layer, AdaptiveSoftmax):
             nats = self._adaptive_nats(hidden, targets)
             return Summed(nats, nats)
@@ -262,7 +310,12 @@ class TorchNetwork:
         if objective == "mse":
             return _squared_error(F.linear(hidden, weight, bias).to(self.dtype), ids)
         nats = self._softmax(hidden, weight, bias, ids)
-        return Summed(nats, nats)
+        if not smoothing:
+            return Summed(nats, nats)
+        # The logit of the target less the mean of all others but <s>: -log p differs by the logit alone.
+        rows = weight.index_select(0, ids) - weight[1:].mean(dim=0)
+        excess = (hidden * rows).sum(dim=1) + bias.index_select(0, ids) - bias[1:].mean()
+        return Summed(nats + smoothing * excess, nats)
 
     def _adaptive_nats(self, hidden: Tensor, targets: Array) -> Tensor:
         """See `nn.outputs.AdaptiveSoftmax`; where each target belongs is found on the host, so nothing waits for it."""

@@ -7,7 +7,8 @@ one for Adam alone).
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from dataclasses import replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -30,7 +31,7 @@ def _momentum(step: Step, p: Tensors, g: Tensors, slots: list[Tensors]) -> None:
 
 
 def _nesterov(step: Step, p: Tensors, g: Tensors, slots: list[Tensors]) -> None:
-    _momentum(Step(step.lr * step.settings["momentum"], step.number, step.settings), p, g, slots)
+    _momentum(replace(step, lr=step.lr * step.settings["momentum"]), p, g, slots)
     torch._foreach_add_(p, g, alpha=-step.lr)
 
 
@@ -53,16 +54,9 @@ def _divided_step(step: Step, p: Tensors, g: Tensors, s: Tensors) -> None:
 
 
 def _adam(step: Step, p: Tensors, g: Tensors, slots: list[Tensors]) -> None:
-    _fused(torch._fused_adam_, step, p, g, slots, weight_decay=0.0)
-
-
-def _adamw(step: Step, p: Tensors, g: Tensors, slots: list[Tensors]) -> None:
-    _fused(torch._fused_adamw_, step, p, g, slots, weight_decay=step.settings["weight_decay"])
-
-
-def _fused(update: Any, step: Step, p: Tensors, g: Tensors, slots: list[Tensors], weight_decay: float) -> None:
     beta1, beta2 = step.settings["betas"]
     number = torch.tensor(float(step.number), device=p[0].device)
+    update = torch._fused_adamw_ if step.weight_decay else torch._fused_adam_
     update(
         p,
         g,
@@ -72,7 +66,7 @@ def _fused(update: Any, step: Step, p: Tensors, g: Tensors, slots: list[Tensors]
         lr=step.lr,
         beta1=beta1,
         beta2=beta2,
-        weight_decay=weight_decay,
+        weight_decay=step.weight_decay,
         eps=step.settings["eps"],
         amsgrad=False,
         maximize=False,
@@ -86,8 +80,14 @@ RULES: dict[str, Rule] = {
     "adagrad": _adagrad,
     "rmsprop": _rmsprop,
     "adam": _adam,
-    "adamw": _adamw,
+    "adamw": _adam,
 }
+
+
+@torch.no_grad()  # type: ignore[untyped-decorator]
+def move_averages(averages: Mapping[str, Tensor], params: Mapping[str, Tensor], decay: float) -> None:
+    """a = decay a + (1 - decay) p, in place."""
+    torch._foreach_lerp_([averages[name] for name in params], list(params.values()), 1 - decay)
 
 
 class Rows(NamedTuple):
@@ -100,9 +100,10 @@ class Rows(NamedTuple):
 class TorchOptimizer:
     """An update rule with its slots for a set of parameters; tables have their rows in the first dimension."""
 
-    def __init__(self, name: str, params: Mapping[str, Tensor]) -> None:
-        """Slots of zeros for every parameter; `name` is one of RULES."""
+    def __init__(self, name: str, params: Mapping[str, Tensor], weight_decay: float | None = None) -> None:
+        """Slots of zeros for every parameter; `name` is one of RULES. weight_decay: None for the rule's own."""
         self.kind, self.rule, self.steps = OPTIMIZERS[name], RULES[name], 0
+        self.weight_decay = self.kind.weight_decay if weight_decay is None else weight_decay
         self.slots = {
             f"{slot}.{parameter}": torch.zeros_like(tensor, requires_grad=False)
             for slot in self.kind.slots
@@ -125,6 +126,9 @@ class TorchOptimizer:
         if scale != 1:
             torch._foreach_mul_(gradients, scale)
         parts = [list(each) for each in zip(*whole, strict=True)]
-        self.rule(Step(lr, self.steps, self.kind.settings), parts[0], gradients, parts[1:])
+        step = Step(lr, self.steps, self.weight_decay, self.kind.settings)
+        if step.weight_decay and not self.kind.decays:
+            torch._foreach_mul_(parts[0], step.kept)
+        self.rule(step, parts[0], gradients, parts[1:])
         for tensor, ids, part in scattered:
             tensor.index_copy_(0, ids, part)

@@ -10,6 +10,7 @@ import numpy as np
 
 from rnnlm.errors import CheckpointError, TrainingError, shown
 from rnnlm.nn.numerics import are_weights
+from rnnlm.nn.optimizers import AVERAGE
 from rnnlm.text.batches import BatchSource
 from rnnlm.training.clock import RunningClock
 from rnnlm.training.engine import Array, Engine, EvaluationInterruptedError, StepResult
@@ -122,6 +123,16 @@ class _Snapshot:
     optimizer_steps: int
     slots: dict[str, Array]
     state: Array | None
+
+    @property
+    def averages(self) -> dict[str, Array]:
+        """The averaged parameters, if there are any."""
+        return {n.removeprefix(AVERAGE): a for n, a in self.slots.items() if n.startswith(AVERAGE)}
+
+    @property
+    def measured(self) -> dict[str, Array]:
+        """The parameters that evaluations measure."""
+        return self.averages or self.params
 
 
 class Trainer:
@@ -336,7 +347,7 @@ class Trainer:
         if valid is None:
             progress.best_nats_per_token, progress.best_step = train, progress.step
         else:
-            improved = self._compare(valid, snapshot.params)
+            improved = self._compare(valid, snapshot.measured)
         progress.train_nats, progress.train_tokens = 0.0, 0
         if self.config.seconds:
             progress.evaluation_seconds, progress.seconds_since_evaluation = elapsed, 0.0
@@ -350,21 +361,23 @@ class Trainer:
         self._evaluating = True
         return _Watched(self.valid, lambda: self._interrupted)
 
-    def _nats_per_token(self, sequence: Any) -> float:
-        nats, tokens = self.engine.evaluate(sequence)
+    def _nats_per_token(self, sequence: Any, **options: bool) -> float:
+        nats, tokens = self.engine.evaluate(sequence, **options)
         return nats / tokens
 
     def _is_sound(self, valid: float | None) -> bool:
         """Whether the last step, whose loss was measured before it, left parameters to go on from.
 
-        A held-out loss beyond all bounds may mean no more than a text learnt by heart; a bit of that text tells.
+        A held-out loss beyond all bounds may mean no more than a text learnt by heart; a bit of that text tells, and
+        so it does where that loss is one of averaged parameters.
         """
         if valid is not None and not math.isfinite(valid):
             return False
-        if valid is not None and valid < self._explosion:
+        if valid is not None and valid < self._explosion and not self._good.averages:
             return True
         text = self.batches.sequence
-        return self._nats_per_token(text.take(np.arange(min(PROBE, len(text))))) < self._explosion
+        options = {"averaged": False} if self._good.averages else {}
+        return self._nats_per_token(text.take(np.arange(min(PROBE, len(text)))), **options) < self._explosion
 
     def _compare(self, valid: float, params: dict[str, Array]) -> bool:
         """Keep the parameters if they are the best so far, else count and let the plateau schedule react."""
@@ -435,7 +448,7 @@ class Trainer:
 
     def best(self) -> dict[str, Array]:
         """The parameters that did best on the held-out text; the present ones if nothing was held out or evaluated."""
-        return self.engine.params() if self.best_params is None else self.best_params
+        return self._snapshot().measured if self.best_params is None else self.best_params
 
     def state(self) -> tuple[dict[str, Any], dict[str, Array]]:
         """What a resumed run needs beside `best()`: JSON and arrays.
@@ -455,10 +468,13 @@ class Trainer:
         return header, arrays
 
     def _to_file(self, snapshot: _Snapshot) -> tuple[dict[str, Any], dict[str, Array]]:
-        """A state as JSON and arrays; its parameters are left out where they are those of `best()`."""
+        """A state as JSON and arrays; what evaluations measure is left out where it is in `best()`."""
         arrays = {f"optimizer.{name}": array for name, array in snapshot.slots.items()}
         best_step = self.progress.step if self.best_params is None else self.progress.best_step
-        if snapshot.progress["step"] != best_step:
+        in_best = snapshot.progress["step"] == best_step
+        if in_best:
+            arrays = {name: array for name, array in arrays.items() if not name.startswith(f"optimizer.{AVERAGE}")}
+        if not in_best or snapshot.averages:
             arrays |= {f"current.{name}": array for name, array in snapshot.params.items()}
         if snapshot.state is not None:
             arrays["carried_state"] = snapshot.state
@@ -511,12 +527,16 @@ class Trainer:
                 raise CheckpointError(f"The checkpoint's training state has {shown(value)} as {name}; train again.")
         current = {n.removeprefix("current."): a for n, a in arrays.items() if n.startswith("current.")}
         slots = {n.removeprefix("optimizer."): a for n, a in arrays.items() if n.startswith("optimizer.")}
+        averaged = any(name.startswith(AVERAGE) for name in slots)
+        if self._good.averages and not averaged:
+            slots |= {AVERAGE + name: array for name, array in best.items()}
         return _Snapshot(progress, current or dict(best), steps, slots, arrays.get("carried_state"))
 
     def _measure_best_again(self) -> None:
         assert self.best_params is not None
         now = self._snapshot()
-        self.engine.restore(self.best_params, now.optimizer_steps, now.slots)
+        averages = {AVERAGE + name: self.best_params[name] for name in now.averages}
+        self.engine.restore(self.best_params, now.optimizer_steps, now.slots | averages)
         nats = self._nats_per_token(self.valid)
         self._restore(now)
         self.progress.evaluations_without_improvement = 0

@@ -91,8 +91,15 @@ def settings():
             *("--dropout", rng.choice(("0", "0.3")), "--num-layers", rng.choice("12")),
         ]
     yield ["--bidirectional", "--cell", "gru", "--dropout", "0.3", "--threads", "2"]
+    yield [
+        *("--dropout", "0.3", "--locked-dropout", "--weight-dropout", "0.2", "--embedding-dropout", "0.1"),
+        *("--threads", "2"),
+    ]
     yield ["--softmax", "adaptive", "--cell", "lstm", "--dropout", "0.3", "--threads", "2"]
-    yield ["--softmax", "adaptive", "--bidirectional", "--threads", "1"]
+    yield ["--softmax", "adaptive", "--bidirectional", "--threads", "1", "--weight-decay", "0.1"]
+    yield ["--average-weights", "0.95", "--optimizer", "sgd", "--threads", "2"]
+    yield ["--shift", "--context", "stream", "--threads", "1"]
+    yield ["--average-weights", "0.95", "--valid-fraction", "0", "--embedding-size", "0", "--threads", "1"]
     yield ["--tied", "--embedding-size", "7", "--optimizer", next(optimizers), "--threads", "1"]
     yield ["--embedding-size", "0", "--cell", "rnn", "--optimizer", next(optimizers), "--threads", "1"]
     yield ["--loss", "mse", "--valid-fraction", "0", "--threads", "1"]
@@ -113,7 +120,8 @@ def test_stopped_at_random_steps_it_ends_in_the_same_bytes(options, train, monke
     assert train("stopped.npz", [*SMALL, *options], stops) == whole
 
 
-def test_after_an_explosion_too(train, tmp_path, monkeypatch):
+@pytest.mark.parametrize("more", [[], ["--average-weights", "0.9"]], ids=["", "averaged"])
+def test_after_an_explosion_too(more, train, tmp_path, monkeypatch):
     """The loss explodes at step 40; the training is stopped before and after it went back."""
     step = numpy_engine.NumpyEngine.train_step
 
@@ -124,7 +132,7 @@ def test_after_an_explosion_too(train, tmp_path, monkeypatch):
         return step(engine, batch, state, lr, key)
 
     monkeypatch.setattr(numpy_engine.NumpyEngine, "train_step", exploding)
-    options = [*SMALL, "--lr", "0.016", "--schedule", "constant", "--threads", "1"]
+    options = [*SMALL, "--lr", "0.016", "--schedule", "constant", "--threads", "1", *more]
     whole = train("whole.npz", options)
     assert train("stopped.npz", options, [39, 45, 50]) == whole
     assert progress(tmp_path / "whole.npz")["recoveries"] == 1

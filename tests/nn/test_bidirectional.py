@@ -1,5 +1,8 @@
 """The bidirectional network: every place is judged from both sides and never from itself."""
 
+from dataclasses import replace
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -159,6 +162,20 @@ def test_the_kind_of_numbers_stays(cell, dtype):
     arrays["nats"], arrays["state"] = network.nats(inputs, targets, state, keep)
     arrays["log"] = network.log_probabilities_at(inputs, np.array([1, 2, 3]))
     assert {name: array.dtype for name, array in arrays.items() if array.dtype != dtype} == {}
+
+
+@pytest.mark.parametrize("embedding_size", [0, D])
+def test_backpropagation_through_what_all_columns_drop_gives_the_derivative(embedding_size):
+    network = make("gru", embedding_size=embedding_size)
+    dropping = replace(network.config, weight_dropout=0.4, embedding_dropout=0.4)
+    masks = dropping.shared_masks([5], np.float64)
+    assert {name for name in network.params if "weight_hh" in name} == masks.weights.keys()
+    network.loss = partial(network.loss, shared=masks)
+    inputs, targets, keep = batch(*COLUMNS)
+    comparisons = check_gradients(
+        network, inputs, targets, network.zero_state(3), np.random.default_rng(62), keep, directions=1
+    )
+    assert max(each.relative_error for each in comparisons) < 1e-6
 
 
 @pytest.mark.parametrize("embedding_size", [0, D])

@@ -1,6 +1,7 @@
 """No backward without a number against it; and the check itself is checked with networks whose backward is wrong."""
 
 import itertools
+from functools import partial
 
 import numpy as np
 import pytest
@@ -21,15 +22,16 @@ LOSS_NAMES = list(LOSSES)
 class DroppingNetwork(Network):
     """Drops the same units every time, so that its loss is a function of its parameters."""
 
-    def loss(self, inputs, targets, state, keep=None, rng=None, objective="cross-entropy", scale=1.0):
-        return super().loss(inputs, targets, state, keep, np.random.default_rng(8), objective, scale)
+    def loss(self, inputs, targets, state, keep=None, rng=None, *others, **more):
+        more["shared"] = self.config.shared_masks([9], state.dtype)
+        return super().loss(inputs, targets, state, keep, np.random.default_rng(8), *others, **more)
 
 
-def example(cell="lstm", activation="tanh", layers=1, T=5, embedding_size=3, resets=False, dropout=0.0):
+def example(cell="lstm", activation="tanh", layers=1, T=5, embedding_size=3, resets=False, **options):
     rng = np.random.default_rng(5)
-    config = NetworkConfig(V, cell, activation, H, layers, embedding_size, dropout)
+    config = NetworkConfig(V, cell, activation, H, layers, embedding_size, **options)
     params = {name: rng.normal(0, 0.6, shape) for name, shape in config.shapes().items()}
-    network = (DroppingNetwork if dropout else Network)(config, params)
+    network = (DroppingNetwork if options else Network)(config, params)
     state = rng.normal(0, 0.5, network.zero_state(B).shape)
     inputs, targets = rng.integers(0, V, (2, T, B))
     keep = None
@@ -55,13 +57,30 @@ def test_backpropagation_gives_the_derivative(cell, activation, layers, T):
         assert worst(comparisons).relative_error < 1e-6, (embedding_size, resets, objective, worst(comparisons))
 
 
+DROPPING = [
+    {"dropout": 0.4},
+    {"dropout": 0.4, "locked_dropout": True},
+    {"weight_dropout": 0.4},
+    {"embedding_dropout": 0.4},
+    {"dropout": 0.3, "locked_dropout": True, "weight_dropout": 0.3, "embedding_dropout": 0.3},
+]
+
+
+@pytest.mark.parametrize("options", DROPPING, ids=str)
 @pytest.mark.parametrize("embedding_size", [0, 3])
 @pytest.mark.parametrize(("cell", "activation"), KINDS)
-def test_backpropagation_through_dropout_gives_the_derivative(cell, activation, embedding_size):
-    arguments = example(cell, activation, 2, 5, embedding_size, resets=True, dropout=0.4)
+def test_backpropagation_through_dropout_gives_the_derivative(cell, activation, embedding_size, options):
+    arguments = example(cell, activation, 2, 5, embedding_size, resets=True, **options)
     network, inputs, targets, state, _, keep = arguments
     undropped = Network.loss(network, inputs, targets, state, keep)[0]
     assert network.loss(inputs, targets, state, keep)[0].nats != undropped.nats
+    assert worst(check_gradients(*arguments, directions=1)).relative_error < 1e-6
+
+
+@pytest.mark.parametrize("embedding_size", [0, 3])
+def test_backpropagation_of_smoothed_labels_gives_the_derivative(embedding_size):
+    arguments = example("gru", layers=2, embedding_size=embedding_size, resets=True)
+    arguments[0].loss = partial(arguments[0].loss, smoothing=0.3)
     assert worst(check_gradients(*arguments, directions=1)).relative_error < 1e-6
 
 

@@ -137,6 +137,15 @@ def test_dropout_keeps_its_share_and_the_mean(rate):
     np.testing.assert_array_equal(backprop(x), y)  # the same units are dropped on the way back
 
 
+def test_locked_dropout_drops_the_same_units_in_every_step():
+    x = np.ones((50, 20, 300))
+    y, backprop = dropout(x, 0.3, np.random.default_rng(13), locked=True)
+    np.testing.assert_array_equal(y, np.broadcast_to(y[:1], y.shape))
+    assert len({column.tobytes() for column in y[0]}) == 20  # others in every column
+    assert y[0].mean() == pytest.approx(1, abs=4 * (0.3 / 0.7 / y[0].size) ** 0.5)
+    np.testing.assert_array_equal(backprop(x), y)
+
+
 def test_without_a_random_stream_or_a_rate_nothing_is_dropped():
     x = np.arange(6.0).reshape(1, 2, 3)
     for rate, rng in ((0.5, None), (0.0, np.random.default_rng(1))):

@@ -164,6 +164,59 @@ def test_steps_in_pieces_equal_one_piece(cell, activation, resets):
     np.testing.assert_allclose(carried, final, rtol=1e-12, atol=1e-15)
 
 
+@pytest.mark.parametrize("cell", CELLS)
+def test_with_locked_dropout_too(cell):
+    """The masks do not know how many steps there are: the same stream gives every piece those of the whole."""
+    network = make(cell, dropout=0.4, locked_dropout=True)
+    inputs, targets, state = example(network)
+    whole, final, _ = network.loss(inputs, targets, state, rng=np.random.default_rng(3))
+    nats, carried = 0.0, state
+    for part in (slice(0, 1), slice(1, 4), slice(4, T)):
+        loss, carried, _ = network.loss(inputs[part], targets[part], carried, rng=np.random.default_rng(3))
+        nats += loss.nats
+    assert nats == pytest.approx(whole.nats, rel=1e-12)
+    np.testing.assert_allclose(carried, final, rtol=1e-12, atol=1e-15)
+
+
+@pytest.mark.parametrize("embedding_size", [0, D])
+@pytest.mark.parametrize(("cell", "activation"), KINDS)
+def test_what_all_columns_drop_alike_is_a_network_without_it(cell, activation, embedding_size):
+    """Of masked parameters; its gradients go through the masks."""
+    network = make(cell, activation, embedding_size=embedding_size, weight_dropout=0.4, embedding_dropout=0.4)
+    inputs, targets, state = example(network)
+    masks = network.config.shared_masks([3], np.float64)
+    table = "embedding.weight" if embedding_size else "rnn.weight_ih_l0"
+    of_tokens = masks.tokens[:, None] if embedding_size else masks.tokens
+    assert masks.weights.keys() == {"rnn.weight_hh_l0", "rnn.weight_hh_l1"}
+    factors = masks.weights | {table: np.broadcast_to(of_tokens, network.params[table].shape)}
+    for mask in factors.values():
+        assert set(np.unique(mask.round(6))) == {0, round(1 / 0.6, 6)}
+    masked = Network(network.config, {n: a * factors.get(n, 1) for n, a in network.params.items()})
+    loss, final, backprop = network.loss(inputs, targets, state, shared=masks)
+    expected, expected_final, expected_backprop = masked.loss(inputs, targets, state)
+    assert loss.nats == pytest.approx(expected.nats, rel=1e-12)
+    np.testing.assert_allclose(final, expected_final, rtol=1e-12)
+    grads = dense(backprop())
+    for name, gradient in dense(expected_backprop()).items():
+        np.testing.assert_allclose(grads[name], gradient * factors.get(name, 1), rtol=1e-10, atol=1e-14)
+
+
+def test_what_all_columns_drop_alike_is_a_function_of_the_seed_and_one_on_average():
+    config = NetworkConfig(200, hidden_size=40, weight_dropout=0.3, embedding_dropout=0.2)
+    first, again, other = (config.shared_masks(seed, np.float32) for seed in ([1, 2], [1, 2], [1, 3]))
+    weights = [masks.weights["rnn.weight_hh_l0"] for masks in (first, again, other)]
+    np.testing.assert_array_equal(weights[0], weights[1])
+    np.testing.assert_array_equal(first.tokens, again.tokens)
+    assert (weights[0] != weights[2]).any()
+    assert (first.tokens != other.tokens).any()
+    assert {weights[0].dtype, first.tokens.dtype} == {np.dtype(np.float32)}
+    tokens = np.stack([config.shared_masks([7, step], np.float64).tokens for step in range(300)])
+    assert weights[0].mean() == pytest.approx(1, abs=4 * (0.3 / 0.7 / weights[0].size) ** 0.5)
+    assert tokens.mean() == pytest.approx(1, abs=4 * (0.2 / 0.8 / tokens.size) ** 0.5)
+    nothing = NetworkConfig(200, dropout=0.5).shared_masks([1], np.float32)
+    assert (nothing.weights, nothing.tokens) == ({}, None)
+
+
 @pytest.mark.parametrize("resets", [False, True])
 @pytest.mark.parametrize(("cell", "activation"), KINDS)
 def test_the_way_back_in_pieces_equals_one_piece(cell, activation, resets):
@@ -425,6 +478,9 @@ BAD_VALUES = {
     "cutoffs": ([4], 4, "4", None, {}),
     "div_value": (0, 0.5, -4.0, True, "4", None, float("nan"), float("inf")),
     "tied": (0, 1, None, True),
+    "locked_dropout": (0, 1, None, "no"),
+    "weight_dropout": (-0.1, 1.0, 1, float("nan"), "0.5", None, False),
+    "embedding_dropout": (-0.1, 1.0, 1, float("inf"), "0.5", None, True),
 }
 
 

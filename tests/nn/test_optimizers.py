@@ -14,9 +14,11 @@ TORCH_NAMES = {"momentum": "sgd", "nesterov": "sgd"}
 TORCH_SETTINGS = {"nesterov": {"nesterov": True}}
 
 
-def namesake(name, tensors):
+def namesake(name, tensors, weight_decay=None):
     classes = {each.lower(): getattr(torch.optim, each) for each in dir(torch.optim) if each[0].isupper()}
     settings = {**OPTIMIZERS[name].settings, **TORCH_SETTINGS.get(name, {})}
+    if name == "adamw":
+        settings["weight_decay"] = OPTIMIZERS[name].weight_decay if weight_decay is None else weight_decay
     return classes[TORCH_NAMES.get(name, name)](tensors, lr=1.0, **settings)
 
 
@@ -50,6 +52,44 @@ def test_five_steps_equal_those_of_torch(name, dtype, tolerance):
     for key, array in params.items():
         assert array.dtype == dtype
         np.testing.assert_allclose(array, tensors[key].detach().numpy(), rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_decay_takes_its_share_of_the_weights_before_the_rule(name):
+    """Of torch.optim AdamW has it; for all others the weights are decayed by hand."""
+    params, rng = parameters(np.float64), np.random.default_rng(2)
+    tensors = {key: torch.tensor(array, requires_grad=True) for key, array in params.items()}
+    ours, theirs = Optimizer(name, params, weight_decay=0.3), namesake(name, list(tensors.values()), 0.3)
+    for lr in (0.1, 0.05, 0.2, 0.0, 0.01):
+        grads = {key: rng.normal(0, 0.3, p.shape) for key, p in params.items()}
+        ours.step(params, {k: np.asfortranarray(g) if k in ("columns", "wide") else g for k, g in grads.items()}, lr)
+        for key, tensor in tensors.items():
+            tensor.grad = torch.tensor(grads[key])
+            if name != "adamw":
+                tensor.data.mul_(1 - lr * 0.3)
+        for group in theirs.param_groups:
+            group["lr"] = lr
+        theirs.step()
+    for key, array in params.items():
+        np.testing.assert_allclose(array, tensors[key].detach().numpy(), rtol=1e-12, atol=1e-12)
+
+
+def test_with_decay_adam_is_adamw():
+    params = [parameters(np.float32) for _ in range(2)]
+    optimizers = [Optimizer("adam", params[0], 0.01), Optimizer("adamw", params[1])]
+    grads = {key: np.ones_like(array) for key, array in params[0].items()}
+    for _ in range(3):
+        for optimizer, each in zip(optimizers, params, strict=True):
+            optimizer.step(each, grads, 0.1)
+    for key, array in params[0].items():
+        np.testing.assert_array_equal(array, params[1][key])
+
+
+def test_rows_that_are_not_looked_up_do_not_decay():
+    params = {"x": np.ones((6, 2))}
+    rows = RowGradient(np.array([1, 4]), np.zeros((2, 2)), 6)
+    Optimizer("sgd", params, weight_decay=0.5).step(params, {"x": rows}, 0.1)
+    assert params["x"][:, 0].tolist() == [1, 0.95, 1, 1, 0.95, 1]
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)

@@ -282,9 +282,32 @@ def test_a_token_with_a_bias_of_minus_ten_thousand_does_not_exist(name, objectiv
         optimizer = Optimizer(rule, params)
         for _ in range(3):
             optimizer.step(params, grads, kind.default_lr)
-        decayed = (1 - kind.default_lr * kind.settings.get("weight_decay", 0)) ** 3
+        decayed = (1 - kind.default_lr * kind.weight_decay) ** 3
         np.testing.assert_allclose(params[weight][0], network.params[weight][0] * decayed, rtol=1e-6)
         np.testing.assert_allclose(params[bias][0], -1e4 * decayed, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", [name for name in LAYERS if config(name).output == "softmax"])
+def test_smoothed_labels_are_torchs_with_nothing_for_the_start_symbol(name):
+    """Torch spreads a share over all classes; here the first has none, so torch is given the probabilities."""
+    rng = np.random.default_rng(5)
+    network = Network.initialize(config(name), rng, output_bias=rng.normal(size=V), dtype=np.float64)
+    layer, params, N, s = network.output, network.params, 9, 0.2
+    matrix = next(key for key in layer.shapes(V, H) if key.endswith(".weight"))
+    hidden, targets = rng.normal(size=(N, H)), rng.integers(0, V, N)
+    loss, backprop = layer.loss(params, hidden, targets, "cross-entropy", 0.3, s)
+    plain, _ = layer.loss(params, hidden, targets, "cross-entropy", 0.3)
+    assert (loss.nats, loss.tokens) == (plain.nats, N)
+    tensors = [torch.tensor(each, requires_grad=True) for each in (hidden, params[matrix], params["output.bias"])]
+    wanted = torch.full((N, V), s / (V - 1), dtype=torch.float64)
+    wanted[:, 0] = 0
+    wanted[torch.arange(N), torch.tensor(targets)] += 1 - s
+    expected = torch.nn.functional.cross_entropy(tensors[0] @ tensors[1].T + tensors[2], wanted, reduction="sum")
+    assert loss.objective == pytest.approx(float(expected.detach()), rel=1e-12)
+    (0.3 * expected).backward()
+    dhidden, grads = backprop()
+    for found, tensor in zip((dhidden, grads[matrix], grads["output.bias"]), tensors, strict=True):
+        np.testing.assert_allclose(found, tensor.grad.numpy(), rtol=1e-10, atol=1e-14)
 
 
 @pytest.mark.parametrize("name", LAYERS)

@@ -54,6 +54,38 @@ def test_stream_columns_are_the_text_in_order(batch_size, bptt, extra, epoch):
 
 
 @settings(deadline=None)
+@given(*LAYOUTS, st.integers(0, 3))
+def test_shifted_columns_are_the_text_from_another_place_on_as_a_ring(batch_size, bptt, extra, epoch):
+    ids = text(2 * batch_size + extra)
+    plain, shifted = (Batches(ids, batch_size, bptt, "stream", seed=1, shift=shift) for shift in (False, True))
+    assert shifted.per_epoch == plain.per_epoch
+    found = columns(shifted, epoch)
+    begin = ids.tolist().index(found[0, 0])
+    length = len(ids) // batch_size
+    np.testing.assert_array_equal(found, np.roll(ids, -begin)[: length * batch_size].reshape(batch_size, length).T)
+    inputs = columns(shifted, epoch, "inputs")
+    assert (inputs[0] == BOS).all()
+    np.testing.assert_array_equal(inputs[1:], found[:-1])
+    for number, batch in enumerate(epoch_of(shifted, epoch)):
+        assert batch.keep is None
+        assert batch.starts_epoch == (number == 0)
+
+
+def test_every_epoch_is_shifted_by_another_number_that_seed_and_epoch_tell():
+    ids = text(1000)
+    begins = {
+        seed: [columns(Batches(ids, 4, 7, "stream", seed, shift=True), epoch)[0, 0] for epoch in range(20)]
+        for seed in (1, 2)
+    }
+    places = [ids.tolist().index(begin) for begin in begins[1]]
+    assert len(set(places)) > 15
+    assert len({place % 7 for place in places}) == 7  # windows end everywhere
+    assert begins[1] != begins[2]
+    again = Batches(ids, 4, 7, "stream", 1, shift=True)
+    assert [columns(again, epoch)[0, 0] for epoch in reversed(range(20))] == begins[1][::-1]
+
+
+@settings(deadline=None)
 @given(*LAYOUTS)
 def test_stream_inputs_are_the_targets_one_step_later(batch_size, bptt, extra):
     ids = text(2 * batch_size + extra)

@@ -29,14 +29,15 @@ def ids():
 
 
 @pytest.mark.parametrize("workers", [1, 2, 3, 9])
-@pytest.mark.parametrize("kind", ["stream", "sentence", "both sides"])
+@pytest.mark.parametrize("kind", ["stream", "stream, shifted", "sentence", "both sides"])
 def test_shares_make_up_the_batch(kind, workers):
     rare = np.arange(20) % 3 == 0
 
     def source(worker):
         if kind == "both sides":
             return SentenceBatches(ids(), 7, 9, seed=1, rare=rare, rare_rate=0.5, worker=worker)
-        return Batches(ids(), 7, 9, kind, seed=1, rare=rare, rare_rate=0.5, worker=worker)
+        context, _, shift = kind.partition(", ")
+        return Batches(ids(), 7, 9, context, seed=1, rare=rare, rare_rate=0.5, worker=worker, shift=shift == "shifted")
 
     whole, shares = source((0, 1)), [source((worker, workers)) for worker in range(workers)]
     assert {share.per_epoch for share in shares} == {whole.per_epoch}

@@ -7,7 +7,7 @@ from rnnlm.errors import CheckpointError
 from rnnlm.inference.scoring import sequence_nats
 from rnnlm.nn.cells import CELLS
 from rnnlm.nn.gradients import clipped_scale, summed
-from rnnlm.nn.network import Network, NetworkConfig
+from rnnlm.nn.network import OF_TRAINING, Network, NetworkConfig
 from rnnlm.nn.optimizers import OPTIMIZERS
 from rnnlm.nn.outputs import LOSSES
 from rnnlm.text.batches import Batches
@@ -18,8 +18,9 @@ V = 12
 CONTEXTS = ["stream", "sentence"]
 
 
-def make(threads=1, cell="lstm", optimizer="sgd", context="sentence", dropout=0.0, dtype=np.float64, **options):
-    config = NetworkConfig(V, cell, hidden_size=6, num_layers=2, embedding_size=5, dropout=dropout)
+def make(threads=1, cell="lstm", optimizer="sgd", context="sentence", dtype=np.float64, **options):
+    dropping = {name: options.pop(name) for name in [*options] if name in OF_TRAINING}
+    config = NetworkConfig(V, cell, hidden_size=6, num_layers=2, embedding_size=5, **dropping)
     network = Network.initialize(config, np.random.default_rng(41), dtype=dtype)
     return NumpyEngine(network, optimizer, context, threads=threads, **options)
 
@@ -82,6 +83,24 @@ def test_threads_give_the_step_of_one_thread(cell, context, threads):
         np.testing.assert_allclose(found_state, state, rtol=1e-10, atol=1e-14)
     for name, array in alone.params().items():
         np.testing.assert_allclose(together.params()[name], array, rtol=1e-10, atol=1e-14)
+
+
+@pytest.mark.parametrize("context", CONTEXTS)
+def test_weights_and_tokens_are_dropped_alike_in_all_threads(context):
+    dropping = {"weight_dropout": 0.3, "embedding_dropout": 0.3, "context": context}
+    engines = [make(threads, **dropping) for threads in (1, 2, 3)]
+    for number in range(3):
+        (expected, _), *others = [step(engine, context, (1, number)) for engine in engines]
+        for found, _ in others:
+            assert found == pytest.approx(expected, rel=1e-12), number
+    for engine in engines[1:]:
+        for name, array in engines[0].params().items():
+            np.testing.assert_allclose(engine.params()[name], array, rtol=1e-10, atol=1e-14)
+    plain = make(1, context=context)
+    assert step(plain, context)[0] != step(make(1, **dropping), context)[0]
+    assert engines[0].evaluate(batch().inputs[:, 0]) != plain.evaluate(batch().inputs[:, 0])  # it has learnt otherwise
+    plain.restore(engines[0].params(), *engines[0].optimizer_state())
+    assert engines[0].evaluate(batch().inputs[:, 0]) == plain.evaluate(batch().inputs[:, 0])  # but drops nothing now
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
@@ -175,6 +194,37 @@ def test_evaluation_is_the_scoring_of_the_text(context):
 def test_evaluation_drops_nothing():
     ids = np.random.default_rng(1).integers(1, V, 300).astype(np.int32)
     assert make(dropout=0.5).evaluate(ids) == make().evaluate(ids)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("decay", [0.2, 0.9])
+def test_averages_are_those_of_the_formula_and_are_what_is_evaluated(decay, threads):
+    engine, plain, ids = make(threads, average=decay), make(threads), batch().inputs[:, 0]
+    expected = engine.params()
+    for number in range(1, 12):
+        assert step(engine)[0] == step(plain)[0]  # the training does not know of it
+        now, used = engine.params(), min(decay, (1 + number) / (10 + number))
+        expected = {name: used * array + (1 - used) * now[name] for name, array in expected.items()}
+    _, slots = engine.optimizer_state()
+    assert_same(engine.params(), plain.params())
+    for name, array in expected.items():
+        np.testing.assert_allclose(slots[f"average.{name}"], array, rtol=1e-12, atol=1e-15)
+    assert engine.evaluate(ids, averaged=False) == plain.evaluate(ids)
+    plain.restore(expected, 0, {})
+    assert engine.evaluate(ids) == (pytest.approx(plain.evaluate(ids)[0], rel=1e-10), len(ids))
+    assert engine.evaluate(ids)[0] != pytest.approx(engine.evaluate(ids, averaged=False)[0], rel=1e-6)
+
+
+def test_averages_start_without_the_parameters_that_the_training_began_with():
+    """After n steps these count for less than 1 / n^7, where a fixed decay would leave them 0.999^n."""
+    engine = make(average=0.999)
+    for array in engine._measured.params.values():
+        array += 1
+    for _ in range(30):
+        engine.train_step(batch(), carried(engine), 1e-12, (1, 2))
+    _, slots = engine.optimizer_state()
+    for name, array in engine.params().items():
+        np.testing.assert_allclose(slots[f"average.{name}"], array, atol=1e-6)
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)

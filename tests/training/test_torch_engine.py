@@ -15,11 +15,13 @@ from rnnlm import checkpoint
 from rnnlm.cli import run
 from rnnlm.errors import CheckpointError, TrainingError
 from rnnlm.nn.cells import CELLS
+from rnnlm.nn.layers import dropout_mask
 from rnnlm.nn.numerics import ACTIVATIONS
 from rnnlm.nn.optimizers import OPTIMIZERS
 from rnnlm.nn.outputs import LOSSES, OUTPUTS
 from rnnlm.training.engine import EvaluationInterruptedError
 from rnnlm.training.torch_engine import TorchEngine, TorchSettings
+from rnnlm.training.torch_network import Dropout
 from rnnlm.training.torch_optimizer import RULES
 from rnnlm.training.torch_segments import Segments
 from tests.training import torch_cases as cases
@@ -101,13 +103,64 @@ def test_bf16_is_near_float32_and_not_the_same():
 def test_dropout_is_a_function_of_the_key_and_drops():
     assert losses(dropout=0.3) == losses(dropout=0.3)
     assert losses(dropout=0.3) != losses()
+    assert losses(dropout=0.3, locked_dropout=True) not in (losses(dropout=0.3), losses())
+    assert losses(weight_dropout=0.3) not in (losses(embedding_dropout=0.3), losses())
     first, second = engine(dropout=0.5), engine(dropout=0.5)
     batch = cases.Batches(cases.text(), 5, 9, "sentence", seed=1).batch(0, 0)
     assert first.train_step(batch, None, 0.1, (1, 1))[0] != second.train_step(batch, None, 0.1, (1, 2))[0]
 
 
+class NumpysDropout:
+    """The masks of NumPy's network in one thread: the same numbers from the same stream."""
+
+    def __init__(self, config, T, columns, seed):
+        self.config, self.shape, self.rng = config, (1 if config.locked_dropout else T, columns), seed
+
+    def __call__(self, x, segments=None):
+        T, B = self.shape
+        mask = dropout_mask((T, B, x.shape[1]), self.config.dropout, self.rng, np.float64)
+        mask = torch.tensor(mask).expand(len(x) // B, B, -1).reshape(x.shape)
+        return x * (mask if segments is None else mask.index_select(0, segments.order))
+
+
+@pytest.mark.parametrize("locked", [False, True])
+@pytest.mark.parametrize("options", [{}, {"embedding_size": 0}, {"bidirectional": True}], ids=str)
+def test_with_the_masks_of_numpy_the_losses_are_those_of_numpy(options, locked):
+    ours = cases.network(options, dropout=0.4, locked_dropout=locked)
+    theirs = TorchEngine(ours, "adam", "sentence").network
+    two_sided = ours.config.bidirectional
+    kind = cases.SentenceBatches if two_sided else cases.Batches
+    arguments = (cases.text(), 5, 9, 1) if two_sided else (cases.text(), 5, 9, "sentence", 1)
+    batch = kind(*arguments).batch(0, 1)
+    T, columns = batch.inputs.shape
+    loss, final, _ = ours.loss(
+        batch.inputs, batch.targets, ours.zero_state(columns), batch.keep, np.random.default_rng(4)
+    )
+    drop = NumpysDropout(ours.config, T - 2 * two_sided, columns, np.random.default_rng(4))
+    hidden, state = theirs.hidden(batch.inputs, theirs.zero_state(columns), batch.keep, drop)
+    targets = (batch.targets[1:-1] if two_sided else batch.targets).reshape(-1)
+    counted = np.flatnonzero(targets >= 0)
+    found = theirs.losses(hidden[counted], targets[counted], "cross-entropy")
+    assert found.nats.sum().item() == pytest.approx(loss.nats, rel=1e-12)
+    np.testing.assert_allclose(state.detach().numpy(), final, rtol=1e-10, atol=1e-14)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_locked_dropout_drops_the_same_units_in_every_step(packed):
+    T, columns, own = 7, 6, slice(2, 5)
+    keep = np.random.default_rng(8).random((T, 3)) >= 0.3
+    segments = Segments.of(keep, CPU) if packed else None
+    x = torch.ones((3 * T, 40), dtype=torch.float64)
+    mask = Dropout(0.5, (1, 2), (T, columns, own), CPU, locked=True)(x, segments)
+    mask = (mask if segments is None else mask.index_select(0, segments.inverse)).view(T, 3, 40)
+    assert (mask == mask[:1]).all()
+    assert len({column.numpy().tobytes() for column in mask[0]}) == 3
+    assert set(mask.unique().tolist()) == {0.0, 2.0}
+
+
 def test_evaluation_drops_nothing():
-    assert engine(dropout=0.5).evaluate(cases.text()) == engine().evaluate(cases.text())
+    dropping = engine(dropout=0.5, weight_dropout=0.5, embedding_dropout=0.5)
+    assert dropping.evaluate(cases.text()) == engine().evaluate(cases.text())
 
 
 @pytest.mark.parametrize("name", ["lstm", "one-hot"])

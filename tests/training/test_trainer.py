@@ -296,6 +296,50 @@ def test_stopped_and_resumed_again_and_again_equals_never_stopped(optimizer, set
     assert_same_training(trainer, whole)
 
 
+@pytest.mark.parametrize("valid", [VALID, None], ids=["held out", "nothing held out"])
+def test_averages_are_kept_as_the_best_and_resume_exactly(valid):
+    def new(seed):
+        return make(make_engine(seed, average=0.9), valid=valid)
+
+    whole, plain = new(53), make(valid=valid)
+    reports = list(whole.run())
+    list(plain.run())
+    assert_same(whole.engine.params(), plain.engine.params())  # the training is that of the weights themselves
+    assert any((whole.best()[name] != array).any() for name, array in plain.best().items())
+    if valid is not None:
+        measure = make_engine()
+        measure.restore(whole.best(), *measure.optimizer_state())
+        best = min(report.valid_nats_per_token for report in reports if report.kind == "evaluation")
+        assert measure.evaluate(valid)[0] / len(valid) == pytest.approx(best, rel=1e-6)
+    trainer = new(53)
+    for stop in STOPS:
+        until(trainer, stop)
+        trainer = resumed(saved(trainer), lambda stop=stop: new(stop))
+    list(trainer.run())
+    assert_same_training(trainer, whole)
+
+
+class Overshooting(Wrapped):
+    """The weights, but not their average, are thrown away by one step, after its loss was measured."""
+
+    count = 0
+
+    def train_step(self, *arguments):
+        found = self.engine.train_step(*arguments)
+        self.count += 1
+        if self.count == 2 * EVERY:
+            for array in self.network.params.values():
+                array *= 1e4
+        return found
+
+
+def test_weights_that_exploded_are_found_though_their_average_has_not():
+    trainer = make(Overshooting(make_engine(average=0.999)))
+    reports = list(trainer.run())
+    assert [(report.kind, report.step) for report in reports if report.kind == "recovery"] == [("recovery", EVERY)]
+    assert [report.step for report in reports if report.kind == "evaluation"][:2] == [EVERY, 2 * EVERY]
+
+
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("stop", [1, EVERY, 8, 33])
 def test_every_cell_resumes_exactly(cell, stop):

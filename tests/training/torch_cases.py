@@ -21,7 +21,10 @@ from rnnlm.text.batches import Batches, SentenceBatches
 from rnnlm.text.vocabulary import EOS
 from rnnlm.training.numpy_engine import NumpyEngine
 
+DECAYS = dict.fromkeys(("lstm", "lstm, stream", "gru", "rnn", "relu", "sigmoid"), 0.2)  # an optimizer each
+AVERAGED = dict.fromkeys(("gru", "one-hot", "tied", "both directions", "dropped weights, adaptive"), 0.6)
 V, COLUMNS, STEPS = 30, 5, 20  # columns: not a multiple of the workers
+DROPPING = {"weight_dropout": 0.3, "embedding_dropout": 0.2}
 ADAPTIVE = {"output": "adaptive", "cutoffs": (8, 20), "div_value": 2.0}
 # Network, optimizer, context, objective: every member of every family is in one of them.
 CASES = {
@@ -39,6 +42,17 @@ CASES = {
     "squared error": ({}, "adam", "sentence", "mse"),
     "both directions": ({"bidirectional": True}, "rmsprop", "sentence", "cross-entropy"),
     "both directions, one-hot": ({"bidirectional": True, "embedding_size": 0}, "adam", "sentence", "cross-entropy"),
+    "dropped weights": (DROPPING, "adam", "sentence", "cross-entropy"),
+    "dropped weights, relu": (DROPPING | {"cell": "rnn", "activation": "relu"}, "sgd", "stream", "cross-entropy"),
+    "dropped weights, sigmoid": (
+        DROPPING | {"cell": "rnn", "activation": "sigmoid", "tied": True},
+        *("adam", "sentence", "cross-entropy"),
+    ),
+    "dropped weights, adaptive": (DROPPING | ADAPTIVE | {"embedding_size": 0}, "adam", "stream", "cross-entropy"),
+    "dropped weights, both directions": (
+        DROPPING | {"bidirectional": True, "embedding_size": 0, "cell": "gru"},
+        *("adam", "sentence", "cross-entropy"),
+    ),
 }
 
 
@@ -86,7 +100,12 @@ def compare(name: str, engine_of, worker=(0, 1), dtype=np.float64) -> dict[str, 
     """Differences between NumPy and another engine after STEPS steps: parameters, slots, losses, states, evaluation."""
     options, optimizer, context, objective = CASES[name]
     clip = {"cross-entropy": 0.3, "mse": 0.01}[objective]  # so that it has something to do in some of the steps
-    settings = {"clip": clip, "objective": objective}
+    settings = {
+        "clip": clip,
+        "objective": objective,
+        "weight_decay": DECAYS.get(name),
+        "average": AVERAGED.get(name, 0.0),
+    }
     ours = NumpyEngine(network(options, dtype), optimizer, context, **settings)
     other = engine_of(network(options, dtype), optimizer, context, **settings)
     expected, state = steps(ours, optimizer, context)
@@ -105,7 +124,13 @@ def compare(name: str, engine_of, worker=(0, 1), dtype=np.float64) -> dict[str, 
 def dropout_run(engine_of, worker=(0, 1)) -> list[float]:
     """Losses of a few steps with dropout, some of them with fewer columns than workers."""
     losses = []
-    for options, columns in (({"dropout": 0.3}, COLUMNS), ({"dropout": 0.3, "bidirectional": True}, 1)):
+    dropping = {"dropout": 0.3}
+    for options, columns in (
+        (dropping, COLUMNS),
+        (dropping | {"bidirectional": True}, 1),
+        (dropping | {"locked_dropout": True}, COLUMNS),
+        (dropping | {"locked_dropout": True, "bidirectional": True}, COLUMNS),
+    ):
         engine = engine_of(network(options), "adam", "sentence", clip=1.0)
         losses += [result.nats for result in steps(engine, "adam", "sentence", worker, 6, columns)[0]]
     return losses
