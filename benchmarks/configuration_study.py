@@ -1,0 +1,123 @@
+"""What the rules of rnnlm/training/configuration.py choose for a text, and what else would have become of it.
+
+    python benchmarks/configuration_study.py corpora/english.txt
+    python benchmarks/configuration_study.py TEXT --level char --epochs 2 --only rate width
+    python benchmarks/configuration_study.py TEXT --bytes 20000 --seeds 1 2 3
+
+Trains TEXT (or its first --bytes) with what `rnnlm train` chooses by itself, then with one thing changed at a time: a
+grid around the choice. Passes are given or chosen, not times, so that whatever else the machine does changes no figure.
+The loss is that of the model that is kept, on the held-out tenth, as `rnnlm train` reports it; a change below 0 % is a
+better model than the rules make. What was changed is on its line.
+"""
+
+import argparse
+import re
+import shlex
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+Choice = dict[str, str]
+Change = Callable[[Choice], list[str]]
+
+
+def scaled(option: str, factor: float) -> Change:
+    """A number that was chosen, times a factor."""
+    return lambda choice: [f"--{option}", f"{float(choice[option]) * factor:.3g}"]
+
+
+def times(option: str, factor: float) -> Change:
+    """A whole number that was chosen, times a factor."""
+    return lambda choice: [f"--{option}", str(round(int(choice[option]) * factor))]
+
+
+def more_dropout(difference: float) -> Change:
+    """The rate that was chosen and a difference, within its limits."""
+    return lambda choice: ["--dropout", f"{min(0.8, max(0.0, float(choice['dropout']) + difference)):.2g}"]
+
+
+def fixed(*options: str) -> Change:
+    """Options that do not depend on the choice."""
+    return lambda choice: list(options)
+
+
+VARIATIONS: dict[str, list[Change]] = {
+    "rate": [scaled("lr", 0.25), scaled("lr", 0.5), scaled("lr", 2)],
+    "width": [times("hidden-size", factor) for factor in (0.5, 0.75, 1.5, 2)],
+    "dropout": [more_dropout(-0.2), more_dropout(-0.1), more_dropout(0.1), more_dropout(0.2)],
+    "passes": [scaled("epochs", 0.5), scaled("epochs", 0.7), scaled("epochs", 1.5)],
+    "decay": [fixed("--weight-decay", "0"), fixed("--weight-decay", "0.005"), fixed("--weight-decay", "0.1")],
+    "batch": [times("batch-size", 0.5), times("batch-size", 2)],
+    "cell": [fixed("--cell", "gru"), fixed("--num-layers", "2")],
+    "masks": [
+        fixed("--locked-dropout"),
+        fixed("--embedding-dropout", "0.1"),
+        fixed("--weight-dropout", "0.2"),
+    ],
+    "other": [
+        fixed("--average-weights", "0.99"),
+        fixed("--shift"),
+        fixed("--label-smoothing", "0.05"),
+        fixed("--schedule", "linear"),
+        fixed("--init", "orthogonal"),
+        fixed("--clip", "0.25"),
+    ],
+}
+
+
+def train(text: Path, options: list[str], model: Path) -> tuple[float, Choice] | None:
+    """Valid loss, and all options as they were chosen; None if the options were refused."""
+    command = [sys.executable, "-m", "rnnlm", "train", str(text), "-o", str(model), *options]
+    said = subprocess.run(command, check=False, capture_output=True, text=True, encoding="utf-8").stderr
+    loss, equal = re.search(r"Best valid loss ([\d.]+)", said), re.search(r"^Equals +(.*)$", said, re.MULTILINE)
+    if not loss or not equal:
+        print(f"refused: {' '.join(options)}: {said.strip().splitlines()[-1]}", file=sys.stderr)
+        return None
+    words = shlex.split(equal[1])
+    return float(loss[1]), {word[2:]: after for word, after in zip(words, [*words[1:], ""], strict=True)}
+
+
+def changes(choice: Choice, only: list[str]) -> Iterator[list[str]]:
+    """Options to try in turn."""
+    for name, variations in VARIATIONS.items():
+        if not only or name in only:
+            for change in variations:
+                yield change(choice)
+
+
+def main() -> None:
+    """Print the loss of the choice and of everything around it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("text", type=Path)
+    parser.add_argument("--bytes", type=int, help="take so much of the text")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1])
+    parser.add_argument("--only", nargs="+", choices=VARIATIONS, default=[])
+    arguments, options = parser.parse_known_args()
+    with tempfile.TemporaryDirectory() as name:
+        text, model = Path(name) / arguments.text.name, Path(name) / "model.npz"
+        text.write_bytes(arguments.text.read_bytes()[: arguments.bytes])
+        first = train(text, [*options, "--seed", str(arguments.seeds[0])], model)
+        if first is None:
+            sys.exit(1)
+        choice, chosen_loss, best = first[1], 0.0, float("inf")
+        print(f"{'loss':>8}  {'range':>15}  {'change':>8}")
+        for change in [[], *changes(choice, arguments.only)]:
+            runs = [train(text, [*options, *change, "--seed", str(seed)], model) for seed in arguments.seeds]
+            losses = [run[0] for run in runs if run is not None]
+            if not losses:
+                continue
+            loss = statistics.mean(losses)
+            chosen_loss, best = chosen_loss or loss, min(best, loss)
+            label = " ".join(change) or " ".join(f"--{key} {choice[key]}" for key in SHOWN)
+            extent = f"{min(losses):.4f}-{max(losses):.4f}"
+            print(f"{loss:8.4f}  {extent:>15}  {100 * (loss / chosen_loss - 1):+7.2f} %  {label}", flush=True)
+        print(f"The choice is {100 * (chosen_loss / best - 1):.2f} % above the best of these.")
+
+
+SHOWN = ("hidden-size", "embedding-size", "dropout", "epochs", "batch-size", "lr", "weight-decay")
+
+if __name__ == "__main__":
+    main()
