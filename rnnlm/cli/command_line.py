@@ -30,6 +30,6 @@ def equivalent(ctx: click.Context, asked: Mapping[str, Any], chosen: Mapping[str
 def _written(option: click.Parameter, value: Any) -> list[str]:
     """An option and its value, as words of a shell."""
     if isinstance(option, click.Option) and option.is_flag:
-        return [(option.opts if value else option.secondary_opts)[-1]]
+        return (option.opts if value else option.secondary_opts)[-1:]
     text = f"{value:g}" if isinstance(value, float) else getattr(value, "name", str(value))
     return [max(option.opts, key=len), shlex.quote(str(text))]

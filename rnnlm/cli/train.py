@@ -218,7 +218,7 @@ def _names(parameter: click.Parameter) -> list[str]:
     "--lr",
     type=NumberRange(0, min_open=True),
     default=None,
-    show_default="by the optimizer; adam, adamw: 3 / width",
+    show_default="by the optimizer; adam, adamw: 2 or 3 / width",
     help="Learning rate at its highest.",
 )
 @click.option(

@@ -313,7 +313,7 @@ def _recorded(old: LanguageModel, source: Path) -> dict[str, Any]:
                 "not be resumed or started from; train again."
             )
     if found["weight_decay"] is None:  # as an optimizer did before it was an option
-        found["weight_decay"] = OPTIMIZERS[found["optimizer"]].weight_decay
+        found["weight_decay"] = OPTIMIZERS[str(found["optimizer"])].weight_decay
     return {name: found[name] for name in (*SOUND, "segmenter", "hmm")} | evident
 
 

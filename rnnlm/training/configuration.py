@@ -22,19 +22,30 @@ WEIGHTS_PER_TOKEN = 25
 PATIENT_TOKENS = 5e6
 PATIENT_WIDTH = 256
 PATIENT_WEIGHTS_PER_TOKEN = 10
-FEWEST_PASSES, MOST_PASSES = 3.0, 40.0
+FEWEST_PASSES = 3.0
 # The passes beyond which a network without dropout learns the text by heart. Twice as many need so much dropout.
-PASSES_WITHOUT_DROPOUT = 2.25
+PASSES_WITHOUT_DROPOUT = 2.0
 DROPOUT_PER_DOUBLING = 0.2
-MOST_DROPOUT = 0.5
 # The best rate of Adam falls as the network becomes wider; it was found at widths from 128 to 512.
-RATE_TIMES_WIDTH = 3.0
-HIGHEST_RATE = 2.5e-2
 RATES_BY_WIDTH = ("adam", "adamw")
-WEIGHT_DECAY = 0.02
+HIGHEST_RATE = 2.5e-2
 SLOWER = {"rnn": 0.25}  # what a cell bears of that rate
 MANY_TOKENS = 256  # of a vocabulary: more than there are letters in an alphabet
 ADAPTIVE_FROM = 8_000  # tokens of a vocabulary, where the full softmax becomes most of the work
+
+
+@dataclass(frozen=True)
+class Level:
+    """What differs between characters and words, most of which are rare and soon known by heart."""
+
+    bptt: int
+    most_passes: float
+    most_dropout: float
+    rate_times_width: float
+    weight_decay: float
+
+
+LEVELS = {"char": Level(64, 40.0, 0.5, 3.0, 0.02), "word": Level(32, 15.0, 0.6, 2.0, 0.1)}
 
 REFERENCE_WIDTH = 128  # of the network whose speed is measured
 TRAINING_SHARE = 0.9  # of a time; evaluations and saving take the rest
@@ -70,7 +81,8 @@ def filled_in(options: Mapping[str, Any], circumstances: Circumstances) -> dict[
         if chosen[name] is None:
             chosen[name] = rule()
 
-    fit("bptt", lambda: 64 if chosen["level"] == "char" else 32)
+    level = LEVELS[chosen["level"]]
+    fit("bptt", lambda: level.bptt)
     fit("batch_size", lambda: batch_size(text.train_tokens, chosen["bptt"]))
     if chosen["softmax"] == "auto":
         large = text.vocabulary_size >= ADAPTIVE_FROM
@@ -81,10 +93,10 @@ def filled_in(options: Mapping[str, Any], circumstances: Circumstances) -> dict[
     if chosen["time"] is None:
         fit("epochs", lambda: passes(chosen["hidden_size"]))
     elif options["hidden_size"] is None or options["dropout"] is None:  # else it is as the user wants it
-        fit("epochs", lambda: MOST_PASSES if passes(chosen["hidden_size"]) > MOST_PASSES else None)
-    fit("dropout", lambda: dropout(chosen["epochs"] or passes(chosen["hidden_size"])))
+        fit("epochs", lambda: level.most_passes if passes(chosen["hidden_size"]) > level.most_passes else None)
+    fit("dropout", lambda: dropout(chosen["epochs"] or passes(chosen["hidden_size"]), level))
     fit("lr", lambda: learning_rate(chosen, text.started_from))
-    fit("weight_decay", lambda: weight_decay(chosen["optimizer"], text.started_from))
+    fit("weight_decay", lambda: weight_decay(chosen, text.started_from))
     return chosen
 
 
@@ -125,30 +137,31 @@ def embedding_size(chosen: Mapping[str, Any], vocabulary_size: int) -> int:
     return min(int(width), 64) if vocabulary_size < MANY_TOKENS else max(64, int(width) // 2)
 
 
-def untimed_passes(text: Circumstances) -> float:
+def untimed_passes(text: Circumstances, level: Level) -> float:
     """Passes over a text: few over a long one."""
     passes = PATIENT_TOKENS / max(1, text.train_tokens) * PRESET_PASSES.get(text.preset or "", 1.0)
-    return float(min(MOST_PASSES, max(FEWEST_PASSES, round(passes))))
+    return float(min(level.most_passes, max(FEWEST_PASSES, round(passes))))
 
 
-def dropout(passes: float) -> float:
+def dropout(passes: float, level: Level) -> float:
     """More of it the more often the text is read."""
-    return round(min(MOST_DROPOUT, max(0.0, DROPOUT_PER_DOUBLING * math.log2(passes / PASSES_WITHOUT_DROPOUT))), 2)
+    needed = DROPOUT_PER_DOUBLING * math.log2(passes / PASSES_WITHOUT_DROPOUT)
+    return round(min(level.most_dropout, max(0.0, needed)), 2)
 
 
 def learning_rate(chosen: Mapping[str, Any], started_from: bool) -> float:
     """The highest rate: lower for wide networks, where the optimizer makes all steps alike."""
-    usual = OPTIMIZERS[chosen["optimizer"]].default_lr
     if started_from or chosen["optimizer"] not in RATES_BY_WIDTH:
-        return usual
-    by_width = RATE_TIMES_WIDTH / chosen["hidden_size"] / math.sqrt(chosen["num_layers"])
+        return OPTIMIZERS[chosen["optimizer"]].default_lr
+    by_width = LEVELS[chosen["level"]].rate_times_width / chosen["hidden_size"] / math.sqrt(chosen["num_layers"])
     return float(f"{min(HIGHEST_RATE, by_width) * SLOWER.get(chosen['cell'], 1.0):.2g}")
 
 
-def weight_decay(optimizer: str, started_from: bool) -> float:
+def weight_decay(chosen: Mapping[str, Any], started_from: bool) -> float:
     """What is taken off the weights, where steps are so long that they grow."""
-    usual = OPTIMIZERS[optimizer].weight_decay
-    return usual if started_from or optimizer not in RATES_BY_WIDTH else WEIGHT_DECAY
+    if started_from or chosen["optimizer"] not in RATES_BY_WIDTH:
+        return OPTIMIZERS[chosen["optimizer"]].weight_decay
+    return LEVELS[chosen["level"]].weight_decay
 
 
 # --- work and time ----------------------------------------------------------------------------------------------
@@ -163,7 +176,7 @@ class _Passes:
     def __call__(self, width: int) -> float:
         """Passes of a network of this width."""
         if self._chosen["time"] is None:
-            return float(self._chosen["epochs"] or untimed_passes(self._text))
+            return float(self._chosen["epochs"] or untimed_passes(self._text, LEVELS[self._chosen["level"]]))
         V = self._text.vocabulary_size
         speed = self._work_per_second / work(sized(self._chosen, width, V), V)
         return float(TRAINING_SHARE * self._chosen["time"] * speed / max(1, self._text.train_tokens))

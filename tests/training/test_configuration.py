@@ -13,6 +13,7 @@ from rnnlm.nn.optimizers import OPTIMIZERS
 from rnnlm.training import configuration
 from rnnlm.training.configuration import PRESETS, WIDTHS, Circumstances, filled_in, recurrent_weights, work
 
+CHARS = configuration.LEVELS["char"]
 LAPTOP = 1.5e11  # operations per second
 CHOSEN = ("bptt", "batch_size", "hidden_size", "embedding_size", "dropout", "lr", "softmax")
 
@@ -89,14 +90,14 @@ def test_a_time_is_enough_for_the_network_or_that_is_the_narrowest(train_tokens,
         read = configuration.TRAINING_SHARE * tokens_read(chosen, power=power)
         assert read >= configuration.TOKENS_PER_WEIGHT * recurrent_weights(chosen) * (1 - 1e-9)
         assert recurrent_weights(chosen) <= configuration.WEIGHTS_PER_TOKEN * train_tokens
-    assert 0 <= chosen["dropout"] <= configuration.MOST_DROPOUT
+    assert 0 <= chosen["dropout"] <= CHARS.most_dropout
     assert 0 < chosen["lr"] <= configuration.HIGHEST_RATE
 
 
 def test_a_text_read_more_often_gets_more_dropout():
     rates = [choose(300_000, epochs=float(epochs))["dropout"] for epochs in (1, 2, 4, 8, 16, 32, 64)]
     assert rates == sorted(rates)
-    assert (rates[0], rates[-1]) == (0.0, configuration.MOST_DROPOUT)
+    assert (rates[0], rates[-1]) == (0.0, CHARS.most_dropout)
     assert 0 < rates[3] < rates[-1]
     timed = [choose(300_000, power=LAPTOP, time=float(time), hidden_size=128)["dropout"] for time in (3, 10, 30, 100)]
     assert timed == sorted(timed)
@@ -104,7 +105,7 @@ def test_a_text_read_more_often_gets_more_dropout():
 
 
 def test_a_time_that_is_too_long_for_a_text_ends_with_the_passes():
-    assert choose(20_000, power=LAPTOP, time=3600.0)["epochs"] == configuration.MOST_PASSES
+    assert choose(20_000, power=LAPTOP, time=3600.0)["epochs"] == CHARS.most_passes
     assert choose(20_000_000, power=LAPTOP, time=3600.0)["epochs"] is None
 
 
