@@ -96,3 +96,17 @@ def test_a_shift_is_for_streams(said, tmp_path):
 
 def test_a_decay_that_leaves_nothing_is_refused(said):
     assert "--weight-decay below 2" in said("--weight-decay", "3", "--lr", "0.5", code=1)
+
+
+@pytest.mark.parametrize("options", [["--softmax", "adaptive"], ["--loss", "mse"]])
+def test_labels_are_smoothed_where_all_tokens_are_looked_at(said, tmp_path, options):
+    assert "labels smoothed by 0.1;" in said("--label-smoothing", "0.1")
+    assert "was trained with 0.1" in said("--resume", "--label-smoothing", "0.2", code=1)
+    said("--resume", epochs="2")
+    assert "--label-smoothing" in said("--label-smoothing", "0.1", *options, code=1)
+
+
+def test_reported_losses_are_those_of_the_labels_themselves(said):
+    """Before anything is learnt, smoothing changes what is minimised, not what is measured."""
+    best = [said("--label-smoothing", rate, "--lr", "1e-12").split("Best valid loss ")[1][:6] for rate in ("0", "0.5")]
+    assert best[0] == best[1]
