@@ -173,7 +173,8 @@ def table(arguments: argparse.Namespace) -> None:
 
 def time_to_target(arguments: argparse.Namespace) -> None:
     """Train on a text until the held-out loss is at the target."""
-    from rnnlm.cli.training_run import Options, Sources, prepare
+    from rnnlm.cli.training_options import Options
+    from rnnlm.cli.training_run import Sources, prepare
 
     choice = EngineChoice(TORCH, arguments.device, arguments.precision, arguments.compile)
     options = json.loads(arguments.options) | {"level": "char", "epochs": arguments.epochs}

@@ -13,7 +13,7 @@ import pytest
 
 from rnnlm import checkpoint, cli
 from rnnlm.baselines.arpa import read_arpa
-from rnnlm.cli.training_run import NETWORK_OPTIONS, SOUND, TEXT_OPTIONS, Options
+from rnnlm.cli.training_options import NETWORK_OPTIONS, SOUND, TEXT_OPTIONS, Options
 from rnnlm.errors import CheckpointError, RnnlmError
 from rnnlm.language_model import LanguageModel
 from rnnlm.text.segmentation import LONGEST_USER_WORD, MOST_USER_CHARACTERS, parse_user_dictionary

@@ -326,7 +326,8 @@ def train(
     from rnnlm.checkpoint import Reservation
     from rnnlm.cli.progress import EventLog, History
     from rnnlm.cli.saving import Saver
-    from rnnlm.cli.training_run import Options, Sources, prepare
+    from rnnlm.cli.training_options import Options
+    from rnnlm.cli.training_run import Sources, prepare
 
     given = {n: v for n, v in chosen.items() if ctx.get_parameter_source(n) != ParameterSource.DEFAULT}
     saver: Saver | None = None

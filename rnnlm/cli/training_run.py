@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -12,127 +11,27 @@ import numpy as np
 
 from rnnlm import checkpoint
 from rnnlm.cli.engines import NUMPY, EngineChoice
-from rnnlm.cli.memory import require_memory
 from rnnlm.cli.texts import make_tokenizer
-from rnnlm.errors import CheckpointError, CorpusError, TokenizerError, TrainingError, VocabularyError, shown
-from rnnlm.language_model import LanguageModel, is_parameter, network_of, reads_lines
-from rnnlm.nn.bidirectional import BidirectionalNetwork
-from rnnlm.nn.cells import CELLS
-from rnnlm.nn.clusters import choose_cutoffs
-from rnnlm.nn.initializers import INITIALIZERS
-from rnnlm.nn.network import OF_TRAINING, Network, NetworkConfig
+from rnnlm.cli.training_network import build_network
+from rnnlm.cli.training_options import Options, adopted, check_decay, check_output_layer
+from rnnlm.errors import CheckpointError, CorpusError, TokenizerError, TrainingError, VocabularyError
+from rnnlm.language_model import LanguageModel, is_parameter, reads_lines
+from rnnlm.nn.network import Network
 from rnnlm.nn.numerics import Array
-from rnnlm.nn.optimizers import OPTIMIZERS
-from rnnlm.nn.outputs import LOSSES
 from rnnlm.text.batches import Batches, BatchSource, SentenceBatches
 from rnnlm.text.corpus import IdSequence, TokenizedCorpus, sequence, tokenize_corpus
 from rnnlm.text.segmentation import read_user_dictionary
 from rnnlm.text.tokenizers import Tokenizer
-from rnnlm.text.vocabulary import BOS, FIRST, UNK, Vocabulary
+from rnnlm.text.vocabulary import FIRST, UNK, Vocabulary
 from rnnlm.training.configuration import Circumstances, filled_in
 from rnnlm.training.engine import Engine
 from rnnlm.training.numpy_engine import NumpyEngine
-from rnnlm.training.schedules import SCHEDULES
 from rnnlm.training.speed import tokens_per_second
 from rnnlm.training.trainer import Trainer, TrainingConfig
 from rnnlm.training.workers import Workers
 
 MOST_VALIDATED = 200_000  # tokens of the held-out part: more would tell little more, and cost the training its time
 MEASURING_SHARE = 0.005  # of a time, in which the speed of the machine is measured
-INIT = 0  # stream of randomness for initial weights, beside those of text.batches and numpy_engine
-
-
-@dataclass(frozen=True)
-class Options:
-    """What can be chosen for a training; None means: choose what fits the text."""
-
-    level: str = "auto"
-    context: str | None = None
-    segmenter: str = "auto"
-    hmm: bool = False
-    user_dict: str | None = None
-    min_count: int = 1
-    vocab_size: int | None = None
-    cell: str = "lstm"
-    activation: str = "tanh"
-    hidden_size: int | None = None
-    num_layers: int = 1
-    embedding_size: int | None = None
-    bidirectional: bool = False
-    softmax: str = "auto"
-    tied: bool = False
-    dropout: float | None = None
-    locked_dropout: bool = False
-    weight_dropout: float = 0.0
-    embedding_dropout: float = 0.0
-    init: str = "uniform"
-    bptt: int | None = None
-    shift: bool = False
-    batch_size: int | None = None
-    epochs: float | None = None
-    time: float | None = None
-    optimizer: str = "adam"
-    lr: float | None = None
-    schedule: str = "cosine"
-    warm_up: float = 0.02
-    weight_decay: float | None = None
-    average_weights: float = 0.0
-    clip: float = 1.0
-    loss: str = "cross-entropy"
-    label_smoothing: float = 0.0
-    valid_fraction: float = 0.1
-    patience: int = 0
-    seed: int = 1
-
-
-# What a checkpoint fixes for a run that resumes it or starts from it: another value for one of these is refused.
-TEXT_OPTIONS = ("level", "context", "segmenter", "hmm")
-NETWORK_OPTIONS = (
-    *("cell", "activation", "hidden_size", "num_layers", "embedding_size", "bidirectional"),
-    *("softmax", "tied"),
-)
-# What a checkpoint from the time before these options was trained with.
-BEFORE = {
-    **{"softmax": "full", "tied": False},
-    **{"locked_dropout": False, "weight_dropout": 0.0, "embedding_dropout": 0.0, "weight_decay": None},
-    **{"average_weights": 0.0, "shift": False, "label_smoothing": 0.0},
-}
-LARGEST = 1e18  # of any number that a checkpoint says
-
-
-def _whole(value: Any, least: int) -> bool:
-    return type(value) is int and least <= value < LARGEST
-
-
-def _number(value: Any) -> bool:
-    return type(value) in (int, float) and 0 <= value < LARGEST
-
-
-# What a checkpoint may say of the options of its training. The text and network options are not asked of it: they are
-# those of its tokenizer and its network.
-SOUND: dict[str, Callable[[Any], bool]] = {
-    "user_dict": lambda value: value is None,
-    **dict.fromkeys(("min_count", "bptt", "batch_size"), lambda value: _whole(value, 1)),
-    **dict.fromkeys(("patience", "seed"), lambda value: _whole(value, 0)),
-    "vocab_size": lambda value: value is None or _whole(value, 1),
-    "dropout": lambda value: _number(value) and value < 1,
-    **dict.fromkeys(("locked_dropout", "shift"), lambda value: type(value) is bool),
-    **dict.fromkeys(("weight_dropout", "embedding_dropout"), lambda value: _number(value) and value < 1),
-    **dict.fromkeys(("epochs", "time"), lambda value: value is None or (_number(value) and value > 0)),
-    "lr": lambda value: _number(value) and value > 0,
-    **dict.fromkeys(("warm_up", "valid_fraction"), lambda value: _number(value) and value <= 1),
-    "clip": _number,
-    **dict.fromkeys(("average_weights", "label_smoothing"), lambda value: _number(value) and value < 1),
-    "weight_decay": lambda value: value is None or _number(value),
-    "init": lambda value: type(value) is str and value in INITIALIZERS,
-    "optimizer": lambda value: type(value) is str and value in OPTIMIZERS,
-    "schedule": lambda value: type(value) is str and value in SCHEDULES,
-    "loss": lambda value: type(value) is str and value in LOSSES,
-}
-RUN_OPTIONS = (
-    *("min_count", "vocab_size", "init", "bptt", "batch_size", "optimizer", "loss", "valid_fraction", "seed"),
-    *("average_weights", "shift", "label_smoothing"),
-)
 
 
 @dataclass
@@ -218,7 +117,7 @@ def prepare(
         old = LanguageModel.from_parts(header, _parameters(arrays))
         if resume and old.kind == "rnn" and "state" not in old.training:
             _refuse_to_resume(resume, old)
-        options = _adopted(options, given, old, source, resumed=resume is not None)
+        options = adopted(options, given, old, source, resumed=resume is not None)
     tokenizer, context = _text_settings(options, old)
     if options.bidirectional and context == "stream":
         raise TrainingError(
@@ -230,7 +129,7 @@ def prepare(
             "every epoch. Leave --shift out, or use --context stream."
         )
     options = replace(options, level=tokenizer.name, context=context)
-    _check_output_layer(options)  # before the text is read, which may take long
+    check_output_layer(options)  # before the text is read, which may take long
     with workers.first_of_machine_first():  # the others find the ids in the cache
         texts = _read(sources, options, tokenizer, context, threads, _fixed_vocabulary(old, resume, init_vocabulary))
     if old is not None and not resume:
@@ -238,9 +137,9 @@ def prepare(
     changes = _check_corpus(header, texts, changed_text) if resume else []
     machine = _Machine(threads, engine, workers)
     options = _filled_in(options, texts, preset, bool(init_from), lambda reference: machine.speed(reference, texts))
-    _check_output_layer(options)  # now that all are known
-    _check_decay(options)
-    network, notes = _network(options, texts, old)
+    check_output_layer(options)  # now that all are known
+    check_decay(options)
+    network, notes = build_network(options, texts.vocabulary, texts.counts, old)
     model = LanguageModel(tokenizer, texts.vocabulary, network, context)
     trainer = _trainer(model, texts, options, machine)
     if resume:
@@ -262,59 +161,6 @@ def prepare(
 
 
 # --- settings ---------------------------------------------------------------------------------------------------
-
-
-def _adopted(options: Options, given: Mapping[str, Any], old: LanguageModel, source: Path, resumed: bool) -> Options:
-    """Options with the values that the checkpoint fixes; given ones that differ are refused."""
-    recorded = _recorded(old, source)
-    fixed = [*TEXT_OPTIONS, *NETWORK_OPTIONS, *(RUN_OPTIONS if resumed else ())]
-    for name in fixed:
-        if given.get(name, "auto") not in ("auto", recorded.get(name)):
-            option = "--" + name.replace("_", "-")
-            raise CheckpointError(
-                f"{option} {given[name]} contradicts {source}, which was trained with {recorded.get(name)}. "
-                f"Leave {option} out, or train a new model."
-            )
-    adopted = recorded if resumed else {name: recorded[name] for name in fixed if name in recorded}
-    chosen = {name: value for name, value in given.items() if name not in fixed or value != "auto"}
-    merged = replace(options, **{**adopted, **chosen})
-    if {"time", "epochs"} & given.keys() and resumed:
-        merged = replace(merged, time=given.get("time"), epochs=given.get("epochs"))
-    return merged
-
-
-def _recorded(old: LanguageModel, source: Path) -> dict[str, Any]:
-    """The options of the training that a checkpoint comes from, which may be a stranger's.
-
-    Of an imported model, which comes from none, they are those that the network and the tokenizer have.
-
-    Raises:
-        CheckpointError: it does not say, or an option is none that a training can have.
-    """
-    config, settings = old.network.config, old.tokenizer.settings()
-    evident: dict[str, Any] = {
-        **{name: getattr(config, name) for name in NETWORK_OPTIONS if name != "softmax"},
-        "softmax": "adaptive" if config.output == "adaptive" else "full",
-        "level": old.level,
-        "context": old.context,
-        **{name: settings[name] for name in ("segmenter", "hmm") if name in settings},
-    }
-    if "imported" in old.training:
-        return evident
-    found = old.training.get("options")
-    names = {each.name for each in fields(Options)}
-    if not isinstance(found, dict) or not names - BEFORE.keys() <= found.keys() <= names:
-        raise CheckpointError(f"{source} does not say how it was trained; it can not be resumed or started from.")
-    found = BEFORE | found
-    for name, is_sound in SOUND.items():
-        if not is_sound(found[name]):
-            raise CheckpointError(
-                f"{source} says that it was trained with {shown(found[name])} as {name}, which is impossible. It can "
-                "not be resumed or started from; train again."
-            )
-    if found["weight_decay"] is None:  # as an optimizer did before it was an option
-        found["weight_decay"] = OPTIMIZERS[str(found["optimizer"])].weight_decay
-    return {name: found[name] for name in (*SOUND, "segmenter", "hmm")} | evident
 
 
 def _refuse_to_resume(source: Path, old: LanguageModel) -> None:
@@ -350,51 +196,6 @@ def _filled_in(
 
     circumstances = Circumstances(len(texts.train), len(texts.vocabulary), of_reference, started_from, preset)
     return replace(options, **filled_in(asdict(options), circumstances))
-
-
-def _check_output_layer(options: Options) -> None:
-    """Refuse what the output layer can not do."""
-    if options.softmax == "adaptive" and options.loss != "cross-entropy":
-        raise TrainingError(
-            f"--loss {options.loss} needs the probability of every token in every step, which the adaptive softmax "
-            "saves to compute. Use --softmax full, or --loss cross-entropy."
-        )
-    if options.label_smoothing and options.softmax == "adaptive":
-        raise TrainingError(
-            "--label-smoothing spreads a part of each target over all tokens, whose probabilities the adaptive softmax "
-            "saves to compute. Use --softmax full, or leave --label-smoothing out."
-        )
-    if options.label_smoothing and options.loss != "cross-entropy":
-        raise TrainingError(
-            f"--label-smoothing is for --loss cross-entropy, not for {options.loss}. Leave one of them out."
-        )
-    if options.tied and options.softmax == "adaptive":
-        raise TrainingError(
-            "--tied makes the embedding the matrix of the full softmax; the adaptive one has no such matrix. Use "
-            "--softmax full, or leave --tied out."
-        )
-    if options.tied and options.bidirectional:
-        raise TrainingError(
-            "--tied needs an output as wide as the embedding, but that of a bidirectional network reads two hidden "
-            "states. Leave --tied out."
-        )
-    if options.tied and options.hidden_size not in (None, options.embedding_size):
-        raise TrainingError(
-            f"--tied uses the embedding as the output's matrix, so both must be of one width; --embedding-size is "
-            f"{options.embedding_size} and --hidden-size {options.hidden_size}. Add --embedding-size "
-            f"{options.hidden_size}."
-        )
-
-
-def _check_decay(options: Options) -> None:
-    """Refuse a decay that leaves nothing of the weights."""
-    assert options.lr is not None
-    assert options.weight_decay is not None
-    if options.lr * options.weight_decay >= 1:
-        raise TrainingError(
-            f"--weight-decay {options.weight_decay:g} times the learning rate {options.lr:g} takes off all weights in "
-            f"one step; expected less than 1. Use a --weight-decay below {1 / options.lr:g}, or a smaller --lr."
-        )
 
 
 # --- text -------------------------------------------------------------------------------------------------------
@@ -479,97 +280,7 @@ def _check_corpus(header: Mapping[str, Any], texts: _Texts, changed_text: bool) 
     ]
 
 
-# --- network ----------------------------------------------------------------------------------------------------
-
-
-def _network(options: Options, texts: _Texts, old: LanguageModel | None) -> tuple[Network, list[str]]:
-    """The network to train, and what is worth telling about it."""
-    if old is not None and old.vocabulary.tokens == texts.vocabulary.tokens:
-        return network_of(replace(old.network.config, **_of_training(options)), old.network.params), []
-    assert options.hidden_size is not None
-    assert options.embedding_size is not None
-    config = NetworkConfig(
-        vocabulary_size=len(texts.vocabulary),
-        cell=options.cell,
-        activation=options.activation,
-        hidden_size=options.hidden_size,
-        num_layers=options.num_layers,
-        embedding_size=options.embedding_size,
-        bidirectional=options.bidirectional,
-        tied=options.tied,
-        div_value=NetworkConfig.div_value if old is None else old.network.config.div_value,
-        **_of_training(options),
-    )
-    if options.softmax == "adaptive":
-        assert options.batch_size is not None
-        assert options.bptt is not None
-        width = config.hidden_size * len(config.directions)
-        cutoffs = choose_cutoffs(texts.counts, width, options.batch_size * options.bptt, config.div_value)
-        config = replace(config, output="adaptive", cutoffs=cutoffs)
-    _refuse_beyond_memory(config, options, len(texts.train))
-    rng = np.random.default_rng([options.seed, INIT])
-    kind = BidirectionalNetwork if options.bidirectional else Network
-    network = kind.initialize(config, rng, options.init, unigram_bias(texts.counts))
-    return (network, []) if old is None else _mapped(network, texts.vocabulary, old)
-
-
-def _of_training(options: Options) -> dict[str, Any]:
-    """The fields of a network's description that only its training reads."""
-    return {name: getattr(options, name) for name in OF_TRAINING}
-
-
-def _refuse_beyond_memory(config: NetworkConfig, options: Options, train_tokens: int) -> None:
-    """Refuse a training that is too large for the machine.
-
-    Each parameter is there as it is, as it was at its best, and with what the optimizer remembers of it;
-    back-propagation needs the gates of every step.
-    """
-    assert options.batch_size is not None
-    assert options.bptt is not None
-    parameters = sum(math.prod(shape) for shape in config.shapes().values())
-    copies = 2 + len(OPTIMIZERS[options.optimizer].slots) + bool(options.average_weights)
-    batch = min(options.batch_size * options.bptt, train_tokens)
-    gates = batch * config.num_layers * CELLS[config.cell].gates * config.hidden_size
-    require_memory(
-        (parameters * copies + gates) * np.dtype(np.float32).itemsize,
-        f"A network of {parameters:,} parameters with batches of {options.batch_size:,} x {options.bptt:,} tokens",
-        "Use a smaller --hidden-size, --num-layers, --vocab-size or --batch-size.",
-    )
-
-
-def unigram_bias(counts: Array) -> Array:
-    """Output bias (V,) with which an untrained network gives each token its frequency: log((n + 1) / N).
-
-    <s> gets -10,000, a probability of zero whose gradient is zero as well: it is context, never predicted.
-    """
-    bias: Array = np.log((counts + 1) / counts.sum())
-    bias[BOS] = -1e4
-    return bias
-
-
-def _mapped(network: Network, vocabulary: Vocabulary, old: LanguageModel) -> tuple[Network, list[str]]:
-    """The new network with the old one's weights, rows of shared tokens carried over by their text."""
-    rows = np.concatenate([np.arange(FIRST), old.vocabulary.encode(vocabulary.tokens)])
-    known = np.concatenate([np.ones(FIRST, bool), rows[FIRST:] >= FIRST])
-    copied = network.output.take_over(network.params, old.network.output, old.network.params, np.where(known, rows, -1))
-    one_hot = not network.config.embedding_size
-    for name, array in network.params.items():
-        if name.startswith("output."):
-            continue
-        source = old.network.params[name]
-        if name == "embedding.weight":
-            array[known] = source[rows[known]]
-        elif name == "rnn.weight_ih_l0" and one_hot:
-            array[:, known] = source[:, rows[known]]
-        else:
-            np.copyto(array, source)
-    moved = int(known.sum() - copied.sum())
-    if not moved:
-        return network, []
-    return network, [
-        f"{moved:,} of {int(known.sum()) - FIRST:,} shared words are in another cluster of the adaptive softmax than "
-        "before: what predicts them is learnt anew."
-    ]
+# --- what trains ------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -609,7 +320,7 @@ class _Machine:
     def speed(self, options: Options, texts: _Texts) -> float:
         """Tokens per second that a network is trained with."""
         assert options.time is not None
-        network, _ = _network(replace(options, dropout=0.0), texts, None)
+        network, _ = build_network(replace(options, dropout=0.0), texts.vocabulary, texts.counts, None)
         engine, batches = self.engine(network, options), self.batches(texts, options)
         return tokens_per_second(engine, batches, MEASURING_SHARE * options.time, self.workers)
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rnnlm.cli.training_run import Options
+from rnnlm.cli.training_options import Options
 from rnnlm.nn.network import NetworkConfig
 from rnnlm.nn.optimizers import OPTIMIZERS
 from rnnlm.training import configuration
