@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 FORMATS = ("png", "svg", "pdf")
 PANEL = (6.4, 3.6)  # inches of one of a figure's axes
 DOTS_PER_INCH = 120
+_BEGINNINGS = (b"\x89PNG", b"<?xml", b"<svg", b"<!DOCTYPE svg", b"%PDF")  # of the files of FORMATS
 # What would make two files of the same picture differ: the date, the version of the program.
 _METADATA = {"png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
 _SETTINGS = {"svg.hashsalt": "rnnlm", "svg.fonttype": "path", "pdf.fonttype": 3, "text.usetex": False}
@@ -77,13 +78,27 @@ def check_picture(path: Path) -> str:
     """The format that a file's suffix asks for.
 
     Raises:
-        PlotError: it is none of FORMATS.
+        PlotError: it is none of FORMATS, or the file is there and no picture.
     """
     kind = path.suffix.lower().removeprefix(".")
     if kind not in FORMATS:
         found = f"ends in {path.suffix}" if path.suffix else "has no suffix"
         raise PlotError(f"{path} {found}; a picture is a file whose name ends in .png, .svg or .pdf.")
+    if not _may_be_replaced(path):
+        raise PlotError(f"{path} is there and is no picture. Choose another name, or delete that file first.")
     return kind
+
+
+def _may_be_replaced(path: Path) -> bool:
+    """Whether a file is not there, empty, or begins as pictures do."""
+    if not path.is_file():
+        return True
+    try:
+        with path.open("rb") as file:
+            begin = file.read(64).removeprefix(b"\xef\xbb\xbf").lstrip()
+    except OSError:  # what can not be read can not be written either, or is replaced by intent
+        return True
+    return not begin or begin.startswith(_BEGINNINGS)
 
 
 def save(figure: "Figure", path: Path) -> None:

@@ -38,8 +38,7 @@ def draw(flows: Sequence[GradientFlow]) -> "Figure":
     figure, axes = new_figure(columns, -(-len(groups) // columns))
     for each, (title, members) in zip(axes, groups, strict=False):
         for line, (name, flow) in zip(LINES, members, strict=False):
-            norms = flow.layers[-1].norms
-            _curve(each, norms[1:] / norms[1], line, name, first=1)
+            _curve(each, flow.layers[-1].shares[1:], line, name, first=1)
         each.set_title(title)
         _finish(each, "share of the gradient one step back", 1.0)
     for empty in axes[len(groups) :]:
@@ -51,9 +50,10 @@ def _groups(flows: Sequence[GradientFlow]) -> list[tuple[str, list[tuple[str, Gr
     """Titles of axes, and the names and networks to draw in each."""
     if len(flows) <= MOST_IN_AXES:
         cells = {(flow.config.cell, flow.config.activation) for flow in flows}
+        size = f", {flows[0].config.hidden_size:,} units, mean of {flows[0].places:,} places"
         top = ", top layer" if flows[0].config.num_layers > 1 else ""
         name = flows[0].name.split(" ")[0] if len(cells) == 1 else "Cells"
-        return [(f"{name} side by side{top}", [(flow.name, flow) for flow in flows])]
+        return [(f"{name} side by side{size}{top}", [(flow.name, flow) for flow in flows])]
     groups: dict[str, list[tuple[str, GradientFlow]]] = {}
     for flow in flows:
         name, _, kind = flow.name.partition(" ")
@@ -118,16 +118,15 @@ def _positive(values: Array) -> Array:
 
 def _finish(axes: "Axes", unit: str, one_step_back: float) -> None:
     """A logarithmic axis around the gradient one step back, lines at a tenth and a hundredth of it, a legend."""
+    axes.set_autoscaley_on(False)  # which fails at what is nearly too large for a number
     axes.set_yscale("log")
     axes.set_xlabel("distance t - k (steps back)")
     axes.set_ylabel(unit)
-    if 0 < one_step_back < np.inf:
-        low, _ = axes.get_ylim()
-        high = 10 * axes.dataLim.y1
-        axes.set_ylim(
-            max(low, one_step_back * 10.0**-DECADES),
-            max(min(high, one_step_back * 10.0**DECADES), one_step_back * 2),
-        )
+    there = 0 < one_step_back < np.inf
+    middle = one_step_back if there else 1.0
+    low, high = np.clip([axes.dataLim.minposy, axes.dataLim.y1], middle * 10.0**-DECADES, middle * 10.0**DECADES)
+    axes.set_ylim(min(low, middle) / 2, max(high, middle) * 10)
+    if there:
         for name, share in SHARES.items():
             axes.axhline(share * one_step_back, color=GREY, linewidth=0.6, linestyle=":")
             axes.annotate(
@@ -139,5 +138,6 @@ def _finish(axes: "Axes", unit: str, one_step_back: float) -> None:
                 ha="right",
                 fontsize=7,
                 color=GREY,
+                bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.5},
             )
     axes.legend(fontsize=8, frameon=False, loc="best")

@@ -21,7 +21,7 @@ from rnnlm.text.tokenizers import tokenizer_class
 
 ARTICLE = "我 昨天 上学 迟到 了 ， 老师 批评 了 我 。"
 TOKENS = ARTICLE.split()
-FAST = ["--hidden-size", 8, "--places", 4, "--windows", 2]
+FAST = ["--hidden-size", 8, "--places", 4, "--windows", 2, "--batch-size", 4]
 
 
 def run(*arguments, code=0, stdin=None):
@@ -280,6 +280,60 @@ def test_models_of_other_kinds_are_refused(text, tmp_path):
         assert isinstance(result.exception, RnnlmError)
 
 
+@pytest.mark.parametrize("command", ["gradflow", "bptt"])
+def test_what_the_memory_does_not_hold_is_refused_at_once(command, text, tmp_path, monkeypatch):
+    saved_model(tmp_path / "m.npz")
+    monkeypatch.setattr("rnnlm.cli.memory.free_bytes", lambda: 1000)
+    for model in (["-m", str(tmp_path / "m.npz")], []):
+        result = CliRunner().invoke(lab, [command, str(text) if command == "gradflow" else ARTICLE, *model])
+        if command == "gradflow" or model:
+            assert isinstance(result.exception, RnnlmError)
+            assert "of memory" in str(result.exception)
+            assert result.stdout == ""
+
+
+@pytest.mark.parametrize("activation", ["tanh", "identity"])
+def test_nothing_and_too_much_are_told_without_a_warning(activation, text):
+    options = [*FAST, "--distance", 60, "--init", "orthogonal", "--radius", 1e6, "--activation", activation, "--json"]
+    (found,) = objects(run("gradflow", text, *options))
+    if activation == "tanh":
+        assert found["gradient_norm"][1] == 0
+        assert found["tenth_survives_steps"] == found["hundredth_survives_steps"] == 0
+        assert "Nothing survives" in run("gradflow", text, *options[:-1]).stdout
+    else:
+        assert found["gradient_norm"][-1] is None, "beyond all numbers"
+        assert found["tenth_survives_steps"] is None
+        assert "overflow" in run("gradflow", text, *options[:-1]).stdout
+
+
+KEYS = {
+    "gradflow": [
+        *("network", "cell", "activation", "layer", "hidden_size", "places", "distance_steps", "gradient_norm"),
+        *("gradient_norm_lowest", "gradient_norm_highest", "bound", "spectral_radius", "weight_norm"),
+        *("largest_derivative", "rms_derivative", "predicted_factor_per_step", "measured_factor_per_step"),
+        *("tenth_survives_steps", "hundredth_survives_steps", "windows", "window_gradient_norms", "clip"),
+        *("share_of_windows_cut", "share_of_length_kept"),
+    ],
+    "bptt": ["step", "input", "label", "state", "output", "loss", "nats", "delta", "w_gradient"],
+    "unroll": ["direction", "layer", "step", "input", "of_input", "of_state", "bias", "state"],
+}
+LAST_KEYS = {
+    "bptt": ["loss", "w_gradient_sum", "w_gradient_numerical", "entries_compared", "worst_relative_difference"],
+    "unroll": ["output", "label", "of_forward", "of_backward", "bias", "probability", "best", "best_probability"],
+}
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("command", KEYS)
+def test_the_keys_of_json_stay(command, cell, text):
+    given = [text, *FAST, "--windows", 1] if command == "gradflow" else [ARTICLE]
+    first, *_, last = 2 * objects(run(command, *given, "--cell", cell, "--json"))
+    more = {"gradflow": {"gradient_norm_by_h", "gradient_norm_by_c"}}.get(command, {"cell_state"})
+    assert set(first) == {*KEYS[command], *(more if cell == "lstm" else ())}
+    if command in LAST_KEYS:
+        assert set(last) == set(LAST_KEYS[command])
+
+
 # --- pictures
 
 
@@ -327,6 +381,26 @@ def test_a_sentence_too_long_for_a_picture_is_one_sentence(command, tmp_path):
     result = CliRunner().invoke(lab, [command, "a " * 50, "--plot", str(tmp_path / "p.png")])
     assert isinstance(result.exception, PlotError)
     assert "room for" in str(result.exception)
+
+
+@pytest.mark.parametrize("command", ["gradflow", "bptt", "unroll"])
+def test_a_picture_replaces_pictures_only(command, text, tmp_path):
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed")
+    given = [text, *FAST] if command == "gradflow" else ["我 了"]
+    saved_model(tmp_path / "m.npz")
+    for name in ("model.png", "text.svg"):
+        path = tmp_path / name
+        (tmp_path / "m.npz" if name == "model.png" else text).rename(path)
+        before = path.read_bytes()
+        words = [str(path) if word is text and name == "text.svg" else str(word) for word in given]
+        result = CliRunner().invoke(lab, [command, *words, "--plot", str(path)])
+        assert isinstance(result.exception, RnnlmError)
+        assert str(path) in str(result.exception)
+        assert path.read_bytes() == before
+    given = [word if word is not text else tmp_path / "text.svg" for word in given]
+    for name in ("new.png", "new.svg", "new.pdf"):
+        for _ in range(2):
+            run(command, *given, "--plot", tmp_path / name)
 
 
 @pytest.mark.parametrize("command", ["gradflow", "bptt", "unroll"])

@@ -1,5 +1,7 @@
 """The error of one step on its way back: against the definition, the article's bound, and the spectral radius."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -12,6 +14,7 @@ from rnnlm.lab.gradient_flow import (
     fresh_network,
     gradient_flow,
     gradient_norms,
+    least_memory,
     places,
     spectral_radius,
     states_before,
@@ -97,11 +100,27 @@ def test_the_norms_are_those_of_the_terms():
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("num_layers", [1, 2])
 @pytest.mark.parametrize("radius", [0.4, 1.0, 1.6])
-def test_no_gradient_is_above_the_bound(activation, radius):
-    (layer,) = flow(NetworkConfig(V, "rnn", activation, hidden_size=8), radius=radius)
-    assert (layer.norms <= layer.bound * (1 + 1e-9)).all()
+def test_no_gradient_is_above_the_bound(activation, radius, num_layers):
+    config = NetworkConfig(V, "rnn", activation, hidden_size=8, num_layers=num_layers)
+    layer = flow(config, radius=radius)[-1]
+    assert (layer.norms <= layer.bound * (1 + 1e-9)).all(), "the mean"
+    assert (layer.highest <= layer.highest[0] * layer.bound / layer.bound[0] * (1 + 1e-9)).all(), "every place"
     assert layer.bound[1] == pytest.approx(layer.norms[0] * layer.weight_norms[""] * LARGEST_DERIVATIVE[activation])
+
+
+@pytest.mark.parametrize("activation", ["identity", "relu"])
+def test_the_bound_is_reached(activation):
+    """By an orthogonal W where f' is 1 everywhere: it is not simply large."""
+    network = fresh_network(NetworkConfig(V, "rnn", activation, hidden_size=6), "orthogonal", 0, 0.8)
+    if activation == "relu":  # of positive weights and inputs: every unit is on
+        network.params["rnn.weight_hh_l0"] = 0.8 * np.eye(6)
+        network.params["rnn.weight_ih_l0"] = np.abs(network.params["rnn.weight_ih_l0"])
+        for name in ("rnn.bias_ih_l0", "rnn.bias_hh_l0"):
+            network.params[name] = np.full(6, 0.1)
+    (layer,) = gradient_flow("", network, places(text(), "stream", 5, 30)).layers
+    np.testing.assert_allclose(layer.norms, layer.bound)
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
@@ -174,6 +193,20 @@ def test_how_far_a_share_survives():
     assert layer.survives(0.1) is None
 
 
+def test_lengths_whose_squares_are_no_numbers_keep_their_digits():
+    (layer,) = flow(NetworkConfig(V, "rnn", "identity", hidden_size=8), "orthogonal", 0.5, distance=900)
+    np.testing.assert_allclose(layer.norms[1:] / layer.norms[1], 0.5 ** np.arange(900), rtol=1e-9)
+    (layer,) = flow(NetworkConfig(V, "rnn", "tanh", hidden_size=8), "article", distance=60)
+    assert layer.measured_factor == pytest.approx(layer.predicted_factor, rel=0.2), "not 0"
+
+
+def test_where_nothing_is_one_step_back_no_share_survives():
+    (layer,) = flow(NetworkConfig(V, "rnn", hidden_size=8), "orthogonal", 1e9, distance=10)
+    assert layer.norms[1] == 0
+    assert np.isnan(layer.shares).all()
+    assert (layer.survives(0.1), layer.survives(0.01)) == (0, 0)
+
+
 def test_what_explodes_beyond_all_numbers_and_what_is_gone_are_no_errors():
     (layer,) = flow(NetworkConfig(V, "rnn", "identity", hidden_size=8), "orthogonal", 1e9, distance=60)
     assert np.isinf(layer.norms[-1])
@@ -181,6 +214,20 @@ def test_what_explodes_beyond_all_numbers_and_what_is_gone_are_no_errors():
     (layer,) = flow(NetworkConfig(V, "rnn", hidden_size=8), "orthogonal", 1e9, distance=60)
     assert layer.norms[-1] == 0, "every unit is saturated: f' is 0"
     assert layer.measured_factor is None
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_the_memory_it_takes_is_not_overestimated(cell):
+    """What a step's way back holds on to, added up, is more than the estimate."""
+    config = NetworkConfig(V, cell, hidden_size=64, num_layers=2)
+    network, found = fresh_network(config, "uniform", 0), places(text(), "stream", 50, 40)
+    tracemalloc.start()
+    steps, _ = states_before(network, found)
+    taken, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    taken += sum(array.nbytes for array in network.params.values())
+    assert len(steps) == 40
+    assert taken / 3 < least_memory(config, found) <= taken
 
 
 # --- places

@@ -99,6 +99,7 @@ def bptt(
         sizes = (hidden_size, num_layers, embedding_size)
         network = random_network(NetworkConfig(len(vocabulary), cell, activation, *sizes), rng)
     _check_loss(network.config, loss)
+    _require_memory(network, len(ids) - 1)
     found = backpropagate(network, ids[:-1], ids[1:], rng, loss, last_only)
     if as_json:
         for each in _objects(found, vocabulary):
@@ -119,6 +120,14 @@ def bptt(
 def _check_loss(config: NetworkConfig, loss: str) -> None:
     if loss == "mse" and config.output == "adaptive":
         raise click.UsageError("--loss mse needs the full softmax; this model has an adaptive one.")
+
+
+def _require_memory(network: Network, steps: int) -> None:
+    """Each step has a gradient of W of its own."""
+    from rnnlm.cli.memory import require_memory
+
+    size = sum(array.nbytes for name, array in network.params.items() if name.startswith("rnn.weight_hh"))
+    require_memory(steps * size, f"The gradients of W of {steps:,} steps", "Use a shorter sentence or a smaller model.")
 
 
 def _layer(symbol: str, layer: int, layers: int) -> str:

@@ -28,7 +28,7 @@ from rnnlm.cli.lab.common import (
 from rnnlm.cli.tables import table
 
 if TYPE_CHECKING:
-    from rnnlm.lab.gradient_flow import Clipping, GradientFlow, LayerFlow
+    from rnnlm.lab.gradient_flow import Clipping, GradientFlow, LayerFlow, Places
     from rnnlm.language_model import LanguageModel
     from rnnlm.nn.network import Network, NetworkConfig
     from rnnlm.nn.numerics import Array
@@ -160,7 +160,7 @@ def gradflow(
     ids, vocabulary = _read(file, settings, model)
     found = places(ids, settings.context, settings.places, settings.distance)
     flows = []
-    for name, network in _networks(settings, compare, len(vocabulary), model):
+    for name, network in _networks(settings, compare, len(vocabulary), model, found):
         flows.append(gradient_flow(name, network, found, _clipping(network, ids, settings, model)))
     if as_json:
         for flow in flows:
@@ -229,7 +229,7 @@ def _read(file: Sequence[str], settings: Settings, model: LanguageModel | None) 
 
 
 def _networks(
-    settings: Settings, compare: str | None, vocabulary_size: int, model: LanguageModel | None
+    settings: Settings, compare: str | None, vocabulary_size: int, model: LanguageModel | None, found: Places
 ) -> Iterable[tuple[str, Network]]:
     """Names and float64 networks, one at a time: the trained one, if any, and the fresh ones."""
     from rnnlm.lab.gradient_flow import FAMILIES, RADII, fresh_network
@@ -241,12 +241,14 @@ def _networks(
         config = NetworkConfig(vocabulary_size, settings.cell, settings.activation, *sizes)
     else:
         config = model.network.config
+        _require_memory(config, found)
         yield f"{family(config)} trained", in_float64(model.network)
         if compare is None:
             return
 
     def fresh(name: str, cell: tuple[str, str], init: str, radius: float | None) -> tuple[str, Network]:
         own = dataclasses.replace(config, cell=cell[0], activation=cell[1])
+        _require_memory(own, found)
         return name, fresh_network(own, init, settings.seed, radius)
 
     own_cell = (config.cell, config.activation)
@@ -262,6 +264,17 @@ def _networks(
             yield fresh(f"{family(config)} radius {radius:g}", own_cell, settings.init, radius)
     else:
         yield fresh(family(config), own_cell, settings.init, settings.radius)
+
+
+def _require_memory(config: NetworkConfig, found: Places) -> None:
+    from rnnlm.cli.memory import require_memory
+    from rnnlm.lab.gradient_flow import least_memory
+
+    what = (
+        f"Going back {counted(found.distance, 'step')} from {counted(len(found.targets), 'place')} with {config.cell}"
+    )
+    remedy = "Use fewer --places, a smaller --distance or a smaller --hidden-size."
+    require_memory(least_memory(config, found), what, remedy)
 
 
 def family(config: NetworkConfig) -> str:
@@ -343,7 +356,7 @@ def _show(flows: Sequence[GradientFlow]) -> None:
     if len(flows) <= MOST_COLUMNS:
         click.echo("Share of the gradient one step back (of the top layer) that is left t - k steps back:\n")
         shown = _shown_distances(len(flows[0].layers[-1].norms))[1:]
-        rows = [[d, *(_figure(f.layers[-1].norms[d] / f.layers[-1].norms[1]) for f in flows)] for d in shown]
+        rows = [[d, *(_figure(flow.layers[-1].shares[d]) for flow in flows)] for d in shown]
         click.echo(table(rows, ["t - k", *(flow.name for flow in flows)], "r" * 20) + "\n")
     click.echo(_summary(flows))
     click.echo(MEANINGS)
@@ -358,7 +371,7 @@ def _show_layer(flow: GradientFlow, layer: LayerFlow) -> None:
     """The curve of a layer as a table, and what W says of it."""
     of = f", layer {layer.layer} of {len(flow.layers)}" if len(flow.layers) > 1 else ""
     click.echo(f"Length of the gradient of the loss at step t by the state at step k ({flow.name}{of}):\n")
-    columns: dict[str, Array] = {"gradient": layer.norms, "of one step back": layer.norms / layer.norms[1]}
+    columns: dict[str, Array] = {"gradient": layer.norms, "of one step back": layer.shares}
     if layer.by_c is not None:
         columns |= {"by h": layer.by_h, "by c": layer.by_c}
     if layer.bound is not None:
@@ -395,9 +408,13 @@ def _sentences_on_weights(config: NetworkConfig, layer: LayerFlow) -> list[str]:
             f"There is no bound of the form (|W| max f')^(t-k) for {config.cell}: what its gates let through is not "
             "multiplied by W.",
         ]
-    tenth, hundredth = (_steps(layer, share) for share in (0.1, 0.01))
-    lines.append(f"Of the gradient one step back a tenth survives {tenth} steps back, a hundredth {hundredth}.")
-    return lines
+    if not layer.norms[1]:
+        return [*lines, "Nothing survives: the gradient one step back is 0."]
+    tenth, hundredth = (_steps(layer, share).replace(">", "more than ") for share in (0.1, 0.01))
+    return [
+        *lines,
+        f"Steps back that a tenth of the gradient one step back survives: {tenth}; a hundredth: {hundredth}.",
+    ]
 
 
 def _steps(layer: LayerFlow, share: float) -> str:
