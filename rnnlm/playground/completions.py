@@ -163,6 +163,11 @@ class Completion:
         ]
         return {**self._head, "choices": choices, "usage": self.usage()}
 
+    @property
+    def tells_usage(self) -> bool:
+        """Whether a stream ends with the numbers of tokens."""
+        return bool((self.arguments["stream_options"] or {}).get("include_usage"))
+
     def last_chunk(self) -> dict[str, Any]:
         """The piece of a stream that tells the usage."""
         return {**self._head, "choices": [], "usage": self.usage()}

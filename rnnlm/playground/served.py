@@ -4,6 +4,7 @@ Answers are generators that stop at every yield, so that the server can let othe
 nobody waits for any more.
 """
 
+import contextlib
 import functools
 import math
 from collections.abc import Generator, Iterator
@@ -49,10 +50,8 @@ class ServedModel:
         self.reader = None if self.bidirectional else PrefixReader(model.causal, REMEMBERED)
         self._line_ids = functools.lru_cache(LINES_REMEMBERED)(self._ids_of_line)
         if model.tokenizer.options().get("jieba") is not None:  # loads its dictionary now, not under the first key
-            try:
+            with contextlib.suppress(TokenizerError):  # said when Chinese is asked for
                 model.tokens("我昨天上学")
-            except TokenizerError:
-                pass  # said when Chinese is asked for
 
     @property
     def bidirectional(self) -> bool:
