@@ -504,11 +504,15 @@ class LanguageModel:
 
 
 class Rendering:
-    """A text of a model's ids that grows at its end."""
+    """A text of a model's ids that grows at its end.
 
-    def __init__(self, model: LanguageModel) -> None:
+    like: a text; if the words of its last line (that is not blank) are separated by spaces, those here are, too.
+    """
+
+    def __init__(self, model: LanguageModel, like: str = "") -> None:
         """Nothing was written yet."""
-        self._model, self._spacing = model, model.tokenizer.spacing()
+        self._model, self._like = model, like.rstrip().rpartition("\n")[2]
+        self._spacing = model.tokenizer.spacing(self._like)
 
     def piece(self, token_id: int) -> str:
         """The text that an id would add; </s> is a line's end, <s> is nothing."""
@@ -521,7 +525,7 @@ class Rendering:
         if token_id == BOS:
             return ""
         if token_id == EOS:
-            self._spacing = self._model.tokenizer.spacing()
+            self._spacing = self._model.tokenizer.spacing(self._like)
             return "\n"
         return self._spacing.add(self._model.vocabulary.token(token_id))
 
@@ -530,9 +534,9 @@ class Writer:
     """One text in the making: ids in, text out, cut at the first stop string. What was taken out is not kept."""
 
     def __init__(self, model: LanguageModel, prompt: str, ids: Iterable[Any], stop: Sequence[str]) -> None:
-        """Begin with the prompt as it was typed; what follows is spaced as if it had been rendered from its ids."""
+        """Begin with the prompt as it was typed; what follows is spaced as the prompt is."""
         self._end, self._stop = model.end, stop
-        self.rendering = Rendering(model)
+        self.rendering = Rendering(model, prompt)
         for each in ids:
             self.rendering.add(int(each))
         self._spaced = prompt[-1:].isspace()  # and needs no other space

@@ -68,8 +68,8 @@ def serve(
         raise click.UsageError("--host is empty; expected an address such as 127.0.0.1.")
     if not _is_loopback(host) and api_key is None:
         raise click.UsageError(
-            f"--host {host} lets other machines in, and whoever reaches the port could use the models; give an --api-key "
-            "that they have to know, or leave --host at 127.0.0.1."
+            f"--host {host} lets other machines in, and whoever reaches the port could use the models; give an "
+            "--api-key that they have to know, or leave --host at 127.0.0.1."
         )
     threads = use_threads(threads)
     from rnnlm.playground import server

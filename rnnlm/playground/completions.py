@@ -24,7 +24,7 @@ STEP = 64  # tokens of a prompt that are told between two looks at the others' t
 
 
 def completion_fields(model: Field, size: int) -> Fields:
-    """The fields of a request; `model` is the field that names one, `size` the number of ids of the smallest."""
+    """The fields of a request; `model` is the field that names one, `size` the number of ids of the model with the most."""
     ids = ListOf(Integer(0, size - 1), LONGEST_PROMPT, 1)
     text = Text(LONGEST_PROMPT)
     prompt = AnyOf((text, ListOf(text, MOST_PROMPTS, 1), ids, ListOf(ids, MOST_PROMPTS, 1)))
@@ -163,6 +163,11 @@ class Completion:
         ]
         return {**self._head, "choices": choices, "usage": self.usage()}
 
+    @property
+    def tells_usage(self) -> bool:
+        """Whether a stream ends with the numbers of tokens."""
+        return bool((self.arguments["stream_options"] or {}).get("include_usage"))
+
     def last_chunk(self) -> dict[str, Any]:
         """The piece of a stream that tells the usage."""
         return {**self._head, "choices": [], "usage": self.usage()}
@@ -209,8 +214,9 @@ class Completion:
 
     def _of_prompt(self, prompt: str | list[int], ids: Array) -> Work[list[Entry]]:
         """What is told of a prompt's tokens; of the first there is no probability, as everywhere."""
-        rendering, entries, position = Rendering(self.model), list[Entry](), 0
-        texts = [piece.text for piece in self.served.pieces(prompt)] if isinstance(prompt, str) else None
+        is_text = isinstance(prompt, str)
+        rendering, entries, position = Rendering(self.model, prompt if is_text else ""), list[Entry](), 0
+        texts = [piece.text for piece in self.served.pieces(prompt)] if is_text else None
         given = int(ids[:1].tolist() == [BOS])  # <s> is read before every text, so one that is given is not read twice
         rows = itertools.chain.from_iterable(rows for _, rows in self.served.distributions(ids[given:]))
         for number, token_id in enumerate(ids.tolist()):

@@ -116,7 +116,8 @@ class Number:
     @property
     def expected(self) -> str:
         """What it is."""
-        return f"a number {'above' if self.above else 'from'} {self.low:g} {'and' if self.above else ''} up to {self.high:g}"
+        bounds = f"above {self.low:g} and up to" if self.above else f"from {self.low:g} to"
+        return f"a number {bounds} {self.high:g}"
 
     def schema(self) -> Schema:
         """As a JSON schema."""

@@ -31,6 +31,11 @@ class Models:
         """The model that is meant where none is named."""
         return next(iter(self.all.values()))
 
+    @property
+    def largest(self) -> int:
+        """Number of ids of the model that has the most; each model refuses those that it lacks."""
+        return max(model.size for model in self.all.values())
+
     def named(self, name: str | None) -> ServedModel:
         """The model of a name.
 
@@ -64,8 +69,6 @@ class Operation:
 
 def operations(models: Models) -> list[Operation]:
     """All of them but the page, the document and the completions, which may be streams."""
-    served = models.all.values()
-    size = min(model.size for model in served)
     model = Field(Text(200), None, "One of /v1/models; the first where it is left out.")
     text = Field(Text(LONGEST), says="The text so far.")
 
@@ -92,7 +95,7 @@ def operations(models: Models) -> list[Operation]:
         ),
         Operation(
             "POST", "/detokenize", "Text of ids.", ask(_detokenize),
-            Fields({"model": model, "tokens": Field(ListOf(Integer(0, size - 1), LONGEST))}, strict=False),
+            Fields({"model": model, "tokens": Field(ListOf(Integer(0, models.largest - 1), LONGEST))}, strict=False),
         ),
         Operation(
             "POST", "/api/predict", "What may come next, ranked.", ask(ServedModel.predict),
@@ -123,7 +126,7 @@ def operations(models: Models) -> list[Operation]:
 
 def completions(models: Models) -> Operation:
     """The operation whose answer may be a stream; its answer is a `Completion`."""
-    fields = completion_fields(Field(Text(200), None, "One of /v1/models."), min(m.size for m in models.all.values()))
+    fields = completion_fields(Field(Text(200), None, "One of /v1/models."), models.largest)
 
     def answer(models: Models, values: dict[str, Any]) -> Completion:
         return Completion(models.named(values.pop("model")), values)

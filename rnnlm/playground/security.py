@@ -9,16 +9,11 @@
 
 import hmac
 import ipaddress
-import json
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from typing import Any
+from collections.abc import Iterable
 from urllib.parse import urlsplit
 
-Message = MutableMapping[str, Any]
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+from rnnlm.playground.answers import encoded, error_body
+from rnnlm.playground.asgi import Application, Message, Receive, Scope, Send
 
 HEADERS = {
     "content-security-policy": (
@@ -34,25 +29,6 @@ HEADERS = {
 }
 OPEN = ("/", "/healthz")  # and /static/: what a browser gets before it knows a key
 LOCAL = ("localhost", "localhost.localdomain")
-
-
-def encoded(value: Any) -> bytes:
-    """JSON as bytes: numbers that it lacks are null, half a surrogate pair is written as the escape that it is."""
-    text = json.dumps(_finite(value), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    return text.encode("utf-8", "backslashreplace")
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _finite(each) for key, each in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(each) for each in value]
-    return None if isinstance(value, float) and not abs(value) < float("inf") else value
-
-
-def error_body(message: str, kind: str) -> dict[str, Any]:
-    """An error in OpenAI's form."""
-    return {"error": {"message": message, "type": kind, "param": None, "code": None}}
 
 
 class Guard:
@@ -85,14 +61,7 @@ class Guard:
             await self._application(scope, receive, guarded)
             return
         status, message = refusal
-        kind = (
-            "authentication_error"
-            if status == 401
-            else "permission_error"
-            if status == 403
-            else "invalid_request_error"
-        )
-        body = encoded(error_body(message, kind))
+        body = encoded(error_body(message, "authentication_error" if status == 401 else "permission_error"))
         headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
         if status == 401:
             headers.append((b"www-authenticate", b"Bearer"))

@@ -4,6 +4,7 @@ Answers are generators that stop at every yield, so that the server can let othe
 nobody waits for any more.
 """
 
+import contextlib
 import functools
 import math
 from collections.abc import Generator, Iterator
@@ -18,7 +19,6 @@ from rnnlm.language_model import LanguageModel, Rendering
 from rnnlm.nn.bidirectional import BidirectionalNetwork
 from rnnlm.nn.network import Network
 from rnnlm.playground.prefixes import PrefixReader
-from rnnlm.text.tokenizers import is_separated
 from rnnlm.text.vocabulary import BOS, EOS, SPECIALS, UNK
 
 Result = TypeVar("Result")
@@ -49,10 +49,8 @@ class ServedModel:
         self.reader = None if self.bidirectional else PrefixReader(model.causal, REMEMBERED)
         self._line_ids = functools.lru_cache(LINES_REMEMBERED)(self._ids_of_line)
         if model.tokenizer.options().get("jieba") is not None:  # loads its dictionary now, not under the first key
-            try:
+            with contextlib.suppress(TokenizerError):  # said when Chinese is asked for
                 model.tokens("我昨天上学")
-            except TokenizerError:
-                pass  # said when Chinese is asked for
 
     @property
     def bidirectional(self) -> bool:
@@ -131,7 +129,7 @@ class ServedModel:
             return ["\n" if each == EOS else self.model.vocabulary.token(each) for each in ids]
         line = text.rpartition("\n")[2]
         tokens = self.model.tokens(line)
-        rendering = Rendering(self.model)
+        rendering = Rendering(self.model, line)
         for each in self._line_ids(line):
             rendering.add(int(each))
         return ["\n" if each == EOS else self._appended(line, tokens, rendering.piece(each), each) for each in ids]
@@ -144,7 +142,7 @@ class ServedModel:
         if len(line) > LONGEST_CHECKED:
             return piece
         spaced = f" {token}"
-        for form in (spaced, piece, token) if is_separated(line) else (piece, spaced, token):
+        for form in (piece, spaced, token):
             if self.model.tokens(line + form) == [*tokens, token]:
                 return form
         return piece

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from rnnlm.playground.asgi import Receive
 from rnnlm.playground.fields import RequestError
 from rnnlm.playground.served import Work
 
@@ -106,6 +107,21 @@ class Workers:
     def close(self) -> None:
         """Let the threads end."""
         self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+@contextmanager
+def leaving(receive: Receive) -> Iterator["asyncio.Future[None]"]:
+    """Is done when the client has left."""
+
+    async def wait() -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+    gone = asyncio.ensure_future(wait())
+    try:
+        yield gone
+    finally:
+        gone.cancel()
 
 
 def _go_on(work: Work[Any]) -> tuple[bool, Any]:

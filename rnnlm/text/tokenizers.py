@@ -113,8 +113,11 @@ class Tokenizer(Protocol):
     def pieces(self, tokens: Iterable[str]) -> Iterator[str]:
         """The text of each token in turn, given out before the next token is asked for; together, the joined text."""
 
-    def spacing(self) -> Spacing:
-        """What gives these pieces to one who also asks which piece another token would have been."""
+    def spacing(self, like: str = "") -> Spacing:
+        """What gives these pieces to one who also asks which piece another token would have been.
+
+        like: a line; if its words are separated by spaces (see `is_separated`), so is all that is written.
+        """
 
     def settings(self) -> dict[str, Any]:
         """What was asked for, in JSON: equal settings and equal text give equal tokens on one machine."""
@@ -156,7 +159,7 @@ class CharTokenizer:
         """The tokens."""
         return iter(tokens)
 
-    def spacing(self) -> Spacing:
+    def spacing(self, like: str = "") -> Spacing:
         """None."""
         return _NoSpacing()
 
@@ -294,9 +297,9 @@ class WordTokenizer:
         """Each token, with a space before it where one belongs."""
         return _spaced(tokens)
 
-    def spacing(self) -> Spacing:
-        """That of `join`."""
-        return _WordSpacing()
+    def spacing(self, like: str = "") -> Spacing:
+        """That of `join`, or that of a line whose words are separated."""
+        return _WordSpacing(is_separated(like))
 
 
 TOKENIZERS: dict[str, type[CharTokenizer] | type[WordTokenizer]] = {"char": CharTokenizer, "word": WordTokenizer}
@@ -352,10 +355,11 @@ class _NoSpacing:
 
 
 class _WordSpacing:
-    """The spacing of words: none in Chinese, the usual one in other languages."""
+    """The spacing of words: none in Chinese, the usual one in other languages; `separated`: a space between all."""
 
-    def __init__(self) -> None:
+    def __init__(self, separated: bool = False) -> None:
         """Nothing was written yet."""
+        self._separated = separated
         self._piece: list[str] = []  # the last tokens since a space: two are as far as a reading can depend on
         self._open_quotes: set[str] = set()
         self._holds_next = self._wide = False
@@ -383,6 +387,8 @@ class _WordSpacing:
         return token in _CLOSING or token.startswith(("..", "……"))
 
     def _is_glued(self, token: str) -> bool:
+        if self._separated:
+            return False
         touches = self._holds_next or self._closes(token) or self._wide or _compiled(_WIDE).match(token) is not None
         return touches and _reads_back(self._piece, token)
 

@@ -12,6 +12,7 @@ import pytest
 
 from rnnlm import checkpoint
 from rnnlm.cli import run
+from rnnlm.language_model import LanguageModel
 
 SENTENCES = [
     "我 昨天 上学 迟到 了 ， 老师 批评 了 我 。",
@@ -343,8 +344,16 @@ def test_a_sample_continues_its_prompt_and_stops_where_told(model, capsys):
     whole = output(capsys, *arguments)
     assert whole.startswith("我 昨天")
     assert len(whole) > len("我 昨天\n")
-    stop = whole.strip()[-2]
+    stop = whole.split()[-2]
     assert output(capsys, *arguments, "--stop", stop).strip() == whole[: whole.index(stop, len("我 昨天"))].strip()
+
+
+def test_a_sample_is_spaced_like_its_prompt(model, capsys):
+    arguments = ["sample", "-m", str(model), "--seed", "1", "--length", "8", "--prompt"]
+    separated, joined = (output(capsys, *arguments, prompt).strip() for prompt in ["我 昨天", "我昨天"])
+    assert len(separated.split()) > 3
+    assert separated.split() == LanguageModel.load(model).tokens(separated)
+    assert joined == separated.replace(" ", "")
 
 
 def test_beam_search_ignores_the_seed(model, capsys):

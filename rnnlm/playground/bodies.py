@@ -1,0 +1,58 @@
+"""Bodies of requests: read within limits, and as JSON."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, Any
+
+from rnnlm.playground.fields import RequestError, refuse
+from rnnlm.playground.work import Limits
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+
+async def read_json(request: Request, limits: Limits) -> Any:
+    """The JSON value of a request.
+
+    Raises:
+        RequestError: it is none, too large, or comes too slowly.
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    parts, size = [], 0
+    try:
+        async with asyncio.timeout(limits.body_seconds):
+            async for part in request.stream():
+                size += len(part)
+                if size <= limits.body:
+                    parts.append(part)
+                elif size > limits.drained:
+                    break
+    except TimeoutError:
+        raise RequestError(f"The body was not complete after {limits.body_seconds:g} s.", 408) from None
+    if kind != "application/json":
+        raise RequestError(f"The content type is {kind[:60]!r}; expected application/json.", 415)
+    if size > limits.body:
+        raise RequestError(f"The body is larger than {limits.body:,} bytes, which is the most that is read.", 413)
+    return parse(b"".join(parts))
+
+
+def parse(body: bytes) -> Any:
+    """The value of a JSON text.
+
+    Raises:
+        RequestError: it is not JSON, or nested so deeply that it can not be read.
+    """
+    try:
+        return json.loads(body.decode("utf-8"), parse_constant=_no_number)
+    except UnicodeDecodeError as error:
+        raise RequestError(f"The body is not UTF-8: byte 0x{body[error.start]:02x} at offset {error.start}.") from None
+    except RecursionError:
+        raise RequestError("The body is nested too deeply; expected a flat JSON object.") from None
+    except ValueError as error:  # whole numbers of thousands of digits, too
+        raise RequestError(f"The body is not JSON: {str(error)[:100]}.") from None
+
+
+def _no_number(name: str) -> Any:
+    raise refuse(name, "A number", "a number that JSON has")

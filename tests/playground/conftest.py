@@ -1,0 +1,155 @@
+"""Small models with random weights, and what asks the application without a network between."""
+
+import asyncio
+import contextlib
+import json
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+
+from rnnlm.baselines.ngram import NgramModel
+from rnnlm.language_model import LanguageModel, network_of
+from rnnlm.nn.bidirectional import BidirectionalNetwork
+from rnnlm.nn.network import Network, NetworkConfig
+from rnnlm.text.tokenizers import CharTokenizer, WordTokenizer
+from rnnlm.text.vocabulary import EOS, Vocabulary
+
+WORDS = ["我", "昨天", "上学", "迟到", "了", "，", "。", "老师", "批评", "学校", "the", "cat", "Paris"]
+CHARACTERS = list("etaoinshrdlu \n.,\"'TH")
+JSON = {"content-type": "application/json"}
+
+
+def random_model(tokenizer, tokens: list[str], **config) -> LanguageModel:
+    """A model that was never trained: what is true of it is true of all."""
+    vocabulary = Vocabulary(tokens, [1] * len(tokens))
+    settings = NetworkConfig(len(vocabulary), **{"hidden_size": 12, "num_layers": 2, "embedding_size": 6} | config)
+    kind = BidirectionalNetwork if settings.bidirectional else Network
+    params = dict(kind.initialize(settings, np.random.default_rng(1)).params)
+    params["output.weight"] = 6 * params["output.weight"]  # so that contexts matter
+    context = "stream" if isinstance(tokenizer, CharTokenizer) else "sentence"
+    return LanguageModel(tokenizer, vocabulary, network_of(settings, params), context)
+
+
+@pytest.fixture(scope="session")
+def words() -> LanguageModel:
+    return random_model(WordTokenizer(), WORDS, cell="gru")
+
+
+@pytest.fixture(scope="session")
+def characters() -> LanguageModel:
+    return random_model(CharTokenizer(), CHARACTERS, cell="lstm")
+
+
+@pytest.fixture(scope="session")
+def both() -> LanguageModel:
+    return random_model(WordTokenizer(), WORDS, bidirectional=True)
+
+
+@pytest.fixture(scope="session")
+def ngram() -> LanguageModel:
+    vocabulary = Vocabulary(WORDS, [1] * len(WORDS))
+    ids = np.array([3, 4, 5, 9, EOS, 3, 4, 6, 7, 9, EOS, 10, 11, 3, 9, EOS] * 3, dtype=np.int32)
+    return LanguageModel(WordTokenizer(), vocabulary, NgramModel.train(ids, len(vocabulary), 2), "sentence")
+
+
+class Answer(NamedTuple):
+    """What came back."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def value(self) -> Any:
+        return json.loads(self.body)
+
+    @property
+    def message(self) -> str:
+        return self.value["error"]["message"]
+
+    @property
+    def events(self) -> list[Any]:
+        """The values of server-sent events; the last has to be [DONE], and is left out."""
+        lines = self.body.decode().split("\n\n")
+        assert lines[-2:] == ["data: [DONE]", ""]
+        return [json.loads(line.removeprefix("data: ")) for line in lines[:-2]]
+
+
+async def request(app, method: str, path: str, body=None, headers=None, leaves=False, arrives=True) -> Answer:
+    """Ask an ASGI application.
+
+    body: a value that becomes JSON, or bytes as they are. leaves: whether the client does so as soon as it has asked.
+    arrives: whether the body does.
+    """
+    content = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
+    wanted = {"host": "localhost:8000"} | (JSON if method == "POST" else {}) | (headers or {})
+    pairs = [(name.lower().encode(), value.encode("latin-1")) for name, value in wanted.items() if value is not None]
+    scope = {
+        "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": method, "scheme": "http",
+        "path": path, "raw_path": path.encode(), "root_path": "", "query_string": b"", "headers": pairs,
+        "client": ("127.0.0.1", 5), "server": ("127.0.0.1", 8000),
+    }  # fmt: skip
+    messages = [{"type": "http.request", "body": content, "more_body": False}] if arrives else []
+    sent: list[Any] = []
+
+    async def receive():
+        if messages:
+            return messages.pop()
+        if not leaves:
+            await asyncio.Event().wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message):
+        sent.append(message)
+
+    with contextlib.suppress(ZeroDivisionError):  # Starlette hands a failure on when it has answered
+        await app(scope, receive, send)
+    found = {name.decode(): value.decode("latin-1") for name, value in sent[0]["headers"]}
+    return Answer(sent[0]["status"], found, b"".join(message.get("body", b"") for message in sent[1:]))
+
+
+class Client:
+    """Asks an application."""
+
+    def __init__(self, app) -> None:
+        self.app = app
+
+    def ask(self, method: str, path: str, body=None, headers=None, **how: bool) -> Answer:
+        return asyncio.run(request(self.app, method, path, body, headers, **how))
+
+    def post(self, path: str, **body) -> Answer:
+        return self.ask("POST", path, body)
+
+    def value(self, path: str, **body) -> Any:
+        """What is answered to a request that is right."""
+        answer = self.post(path, **body)
+        assert answer.status == 200, answer.body
+        return answer.value
+
+    def together(self, *bodies: tuple[str, dict[str, Any]]) -> list[Answer]:
+        """The answers to requests that are made at once."""
+
+        async def ask_all():
+            return await asyncio.gather(*(request(self.app, "POST", path, body) for path, body in bodies))
+
+        return asyncio.run(ask_all())
+
+
+@pytest.fixture(scope="session")
+def serve():
+    """What makes a client of a server of models by their names, with other limits or a key."""
+    pytest.importorskip("starlette")
+    from rnnlm.playground.served import ServedModel
+    from rnnlm.playground.server import application
+
+    def start(models: dict[str, LanguageModel], **options) -> Client:
+        return Client(application([ServedModel(name, model) for name, model in models.items()], **options))
+
+    return start
+
+
+@pytest.fixture(scope="session")
+def client(serve, words, characters, both, ngram) -> Client:
+    """A client of all four models; words is the first."""
+    return serve({"words": words, "characters": characters, "both": both, "ngram": ngram})

@@ -1,0 +1,163 @@
+"""What the server does not take upon itself, and that it is free again afterwards."""
+
+import pytest
+
+from rnnlm.playground.work import Limits
+
+LONG = {"model": "characters", "prompt": "th", "max_tokens": 500}
+
+
+@pytest.fixture(scope="module")
+def narrow(serve, words, characters):
+    """A server with one place."""
+    return serve({"words": words, "characters": characters}, limits=Limits(places=1, long_places=1))
+
+
+@pytest.mark.parametrize("size", [1 << 20, (1 << 20) + 1, 10 << 20])
+def test_the_body_is_limited(client, size):
+    body = b'{"text": ""' + b" " * (size - 12) + b"}"
+    answer = client.ask("POST", "/api/predict", body)
+    assert answer.status == (200 if size <= 1 << 20 else 413)
+    if answer.status == 413:
+        assert "1,048,576 bytes" in answer.message
+
+
+@pytest.mark.parametrize(
+    ("body", "sentence"),
+    [
+        (b"", "not JSON"),
+        (b"{", "not JSON"),
+        (b"[" * 100_000, "nested too deeply"),
+        (b'{"text": "\xff"}', "not UTF-8: byte 0xff at offset 10"),
+        (b'{"text": "", "k": NaN}', "a number that JSON has"),
+        (b'{"text": "", "k": ' + b"9" * 5000 + b"}", "not JSON"),
+        (b'{"text": "\\ud800"}', "half a surrogate pair"),
+        (b"[]", "expected a JSON object"),
+        (b"null", "expected a JSON object"),
+        (b"{}", "The field text is missing"),
+        (b'{"text": null}', "text is null; expected a text"),
+        (b'{"text": 5}', "text is 5; expected a text"),
+        (b'{"text": "", "k": 0}', "k is 0; expected a whole number from 1 to 100"),
+        (b'{"text": "", "k": 1.5}', "expected a whole number"),
+        (b'{"text": "", "k": true}', "k is true; expected a whole number"),
+        (b'{"text": "", "K": 1}', "There is no field 'K'"),
+        (b'{"text": "", "model": 1}', "model is 1; expected a text"),
+    ],
+)
+def test_what_is_wrong_is_said(client, body, sentence):
+    answer = client.ask("POST", "/api/predict", body)
+    assert answer.status == 400
+    assert sentence in answer.message
+    assert answer.value["error"]["type"] == "invalid_request_error"
+
+
+def test_an_unknown_model_is_not_found(client):
+    answer = client.post("/api/predict", text="", model="../../etc/passwd")
+    assert answer.status == 404
+    assert "served are words, characters, both, ngram" in answer.message
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", None])
+def test_only_json_is_read(client, kind):
+    answer = client.ask("POST", "/api/predict", {"text": ""}, {"content-type": kind})
+    assert answer.status == 415
+    assert "application/json" in answer.message
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "sentence"),
+    [
+        ("/api/predict", {"text": "a" * 20_001}, "text has 20,001 characters; expected a text of at most 20,000"),
+        ("/api/surprise", {"text": "a" * 20_001}, "20,000"),
+        ("/api/rank", {"candidates": []}, "candidates has 0 values; expected 1 to 200"),
+        ("/api/rank", {"candidates": ["a"] * 201}, "expected 1 to 200"),
+        ("/api/rank", {"candidates": ["a" * 2001]}, "candidates[0] has 2,001 characters"),
+        ("/api/fill", {"text": "no blank"}, "____"),
+        ("/api/fill", {"text": "two\nlines ____"}, "one line"),
+        ("/api/fill", {"text": "____" + "a" * 1000}, "1,000 characters"),
+        ("/v1/completions", {"prompt": "a" * 20_001}, "prompt has 20,001 characters"),
+        ("/v1/completions", {"prompt": [3] * 20_001}, "prompt has 20,001 values"),
+        ("/v1/completions", {"prompt": ["a"] * 65}, "prompt has 65 values"),
+        ("/v1/completions", {"prompt": [999]}, "prompt[0] is 999"),
+        ("/v1/completions", {"max_tokens": 4097}, "max_tokens is 4097; expected a whole number from 0 to 4,096"),
+        ("/v1/completions", {"max_tokens": -1}, "max_tokens is -1"),
+        ("/v1/completions", {"temperature": -1}, "temperature is -1"),
+        ("/v1/completions", {"top_p": 0}, "top_p is 0; expected a number above 0 and up to 1"),
+        ("/v1/completions", {"n": 17}, "n is 17"),
+        ("/v1/completions", {"n": 16, "prompt": ["a"] * 64}, "ask for fewer"),
+        ("/v1/completions", {"stop": [""]}, "stop[0] has 0 characters"),
+        ("/v1/completions", {"logprobs": 21}, "logprobs is 21"),
+        ("/v1/completions", {"suffix": "x"}, "/api/fill fills blanks"),
+        ("/v1/completions", {"best_of": 2}, "best_of is 2 and n 1"),
+        ("/v1/completions", {"presence_penalty": 1}, "repetition_penalty"),
+        ("/detokenize", {"tokens": [999]}, "tokens[0] is 999"),
+        ("/api/activation", {"text": "a", "layer": 2, "unit": 0}, "There is no unit 0 in layer 2"),
+        ("/api/activation", {"text": "a", "layer": 0, "unit": 12}, "2 layers of 12 units"),
+    ],
+)
+def test_what_is_too_much_is_refused(client, path, body, sentence):
+    answer = client.post(path, **body)
+    assert answer.status == 400
+    assert sentence in answer.message
+
+
+def test_an_id_of_a_larger_model_is_refused_by_a_smaller_one(client, words, characters):
+    assert len(characters.vocabulary) > len(words.vocabulary)
+    answer = client.post("/v1/completions", prompt=[len(words.vocabulary)])
+    assert answer.status == 400
+    assert "ids below 16" in answer.message
+    assert client.post("/detokenize", tokens=[len(words.vocabulary)]).status == 400
+    assert client.post("/v1/completions", model="characters", prompt=[len(characters.vocabulary) - 1]).status == 200
+
+
+def test_one_more_than_there_are_places_is_told_to_come_back(narrow):
+    first, *others = narrow.together(*[("/v1/completions", LONG)] * 3, ("/api/predict", {"text": ""}))
+    assert first.status == 200
+    for answer in others:
+        assert answer.status == 503
+        assert answer.headers["retry-after"] == "1"
+        assert answer.value["error"]["type"] == "overloaded"
+    assert narrow.post("/api/predict", text="").status == 200
+
+
+def test_a_stream_has_a_place_like_any_request(narrow):
+    first, second = narrow.together(*[("/v1/completions", LONG | {"stream": True})] * 2)
+    assert first.events[-1]["choices"][0]["finish_reason"] == "length"
+    assert second.status == 503
+    assert "busy" in second.message
+
+
+def test_long_requests_leave_places_for_short_ones(serve, words, characters):
+    client = serve({"words": words, "characters": characters}, limits=Limits(places=2, long_places=1))
+    answers = client.together(*[("/v1/completions", LONG)] * 2, ("/api/predict", {"text": "我"}))
+    assert [answer.status for answer in answers] == [200, 503, 200]
+
+
+def test_what_takes_too_long_is_given_up(serve, characters):
+    client = serve({"characters": characters}, limits=Limits(seconds=0, places=1, long_places=1))
+    answer = client.post("/v1/completions", **LONG)
+    assert answer.status == 503
+    assert answer.value["error"]["type"] == "timeout"
+    body = client.post("/v1/completions", **LONG, stream=True).body
+    assert b'"type":"timeout"' in body
+    assert b"[DONE]" not in body
+
+
+def test_who_leaves_frees_the_place(narrow):
+    assert narrow.ask("POST", "/v1/completions", LONG, leaves=True).body == b""
+    assert narrow.post("/api/predict", text="").status == 200
+
+
+def test_who_leaves_a_stream_frees_the_place(narrow):
+    whole = narrow.post("/v1/completions", **LONG, stream=True).body
+    begun = narrow.ask("POST", "/v1/completions", LONG | {"stream": True}, leaves=True).body
+    assert len(begun) < len(whole) / 2
+    assert b"[DONE]" not in begun
+    assert narrow.post("/api/predict", text="").status == 200
+
+
+def test_a_body_that_does_not_come_is_not_waited_for(serve, words):
+    client = serve({"words": words}, limits=Limits(body_seconds=0.01))
+    answer = client.ask("POST", "/api/predict", {"text": ""}, arrives=False)
+    assert answer.status == 408
+    assert "not complete" in answer.message
