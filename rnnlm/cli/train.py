@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from rnnlm.cli.progress import History
     from rnnlm.cli.saving import Saver
     from rnnlm.cli.training_run import Run
+    from rnnlm.training.advice import Advisor
 
 LARGEST_CONFIG = 1 << 20
 SETTLING = 5.0  # seconds in which several workers take two signals for one
@@ -257,9 +258,11 @@ def train(
         check_not_a_text(history, [*texts, str(output)], "--history")
     cores = use_threads(threads)
     from rnnlm.checkpoint import Reservation
+    from rnnlm.cli.guidance import facts_of
     from rnnlm.cli.progress import History
     from rnnlm.cli.saving import Saver
     from rnnlm.cli.training_run import Options, Sources, prepare
+    from rnnlm.training.advice import Advisor
 
     given = {n: v for n, v in chosen.items() if ctx.get_parameter_source(n) != ParameterSource.DEFAULT}
     saver: Saver | None = None
@@ -282,10 +285,11 @@ def train(
                     workers=workers,
                 )
                 _introduce(run, threads, resume, workers, tell)
+                advisor = Advisor(facts_of(run, resume, init_from is not None, init_vocabulary))
                 saver = Saver(run, output, reservation, resume)
                 log_path = history if workers.rank == 0 else None
                 with History(log_path, run.trainer.progress.step if resume else None) as log:
-                    _train(run, saver, log, interruptions, workers)
+                    _train(run, saver, log, interruptions, workers, advisor)
             if interruptions.received:
                 tell(f"Interrupted at step {run.trainer.progress.step:,}; {saver.on_disk()}.{saver.how_to_go_on()}")
                 return 128 + interruptions.received
@@ -347,7 +351,9 @@ def _kernels(run: "Run") -> str:
     return f"{'compiled' if compiled() else 'NumPy'} kernels"
 
 
-def _train(run: "Run", saver: "Saver", log: "History", interruptions: Interruptions, workers: Workers) -> None:
+def _train(
+    run: "Run", saver: "Saver", log: "History", interruptions: Interruptions, workers: Workers, advisor: "Advisor"
+) -> None:
     """Train to the end or to a signal, and save. Several workers do all of it together, step by step."""
     from rnnlm.cli.progress import Display
 
@@ -358,11 +364,15 @@ def _train(run: "Run", saver: "Saver", log: "History", interruptions: Interrupti
         return trainer.at_rest and workers.size == 1  # else all of them leave after the same step
 
     with Display(hidden=workers.rank > 0) as display:
+        for line in advisor.opening():
+            display.line(f"Advice      {line}")
         interruptions.asked = stop
         try:
             with closing(trainer.run()) as reports:  # not whenever it is collected: a second signal may come then
                 for report in reports:
                     display.show(report)
+                    if line := advisor.after(report):
+                        display.line(f"Advice      {line}")
                     if report.kind != "steps":
                         log.write(report, display.line)
                     wanted = workers.largest(LEAVE if interruptions.received else SAVE if saver.is_due() else GO_ON)
