@@ -36,6 +36,10 @@ class ExchangeError(RnnlmError):
     """A model can not be exported, or a file to import is no model."""
 
 
+class PlotError(RnnlmError):
+    """A picture can not be drawn: a package is missing, the file's format is unknown, there is nothing to draw."""
+
+
 class FillingError(RnnlmError):
     """A text to fill has no blank, or is more than one line."""
 

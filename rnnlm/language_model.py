@@ -6,7 +6,7 @@ import itertools
 import math
 import re
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -285,22 +285,8 @@ class LanguageModel:
 
     def pieces(self, ids: Iterable[Any]) -> Iterator[str]:
         """The text that each id but <s> adds, given out before the next is asked for; together, what they render as."""
-        source = (int(each) for each in ids if each != BOS)
-        line_ended = True
-
-        def line() -> Iterator[str]:
-            nonlocal line_ended
-            for each in source:
-                if each == EOS:
-                    line_ended = True
-                    return
-                yield self.vocabulary.token(each)
-
-        while line_ended:
-            line_ended = False
-            yield from self.tokenizer.pieces(line())
-            if line_ended:
-                yield "\n"
+        rendering = Rendering(self)
+        return (rendering.add(int(each)) for each in ids if each != BOS)
 
     def never_generated(self) -> list[int]:
         """Ids that are no text: <s>, <unk>, and </s> where lines do not end with it."""
@@ -332,14 +318,20 @@ class LanguageModel:
     def _shown(self, token_id: int) -> str:
         return self.vocabulary.token(int(token_id))
 
-    def _ranked(self, log_probabilities: NDArray[Any], k: int) -> list[Candidate]:
+    def best(self, log_probabilities: NDArray[Any], k: int) -> list[int]:
+        """The k most probable ids of a distribution (V,), <s> and <unk> left out, the most probable first."""
         import numpy as np
 
         scores = log_probabilities.copy()
         scores[[i for i in self.never_generated() if i != EOS]] = -np.inf
         k = min(k, len(scores) - FIRST + 1)
         best = np.argpartition(-scores, k - 1)[:k]
-        best = best[np.lexsort((best, -scores[best]))]
+        return [int(i) for i in best[np.lexsort((best, -scores[best]))]]
+
+    def _ranked(self, log_probabilities: NDArray[Any], k: int) -> list[Candidate]:
+        import numpy as np
+
+        best = self.best(log_probabilities, k)
         return [Candidate(self._shown(i), float(np.exp(log_probabilities[i]))) for i in best]
 
     def sample(
@@ -509,6 +501,89 @@ class LanguageModel:
         if not len(corpus.ids):
             raise VocabularyError("The text has no tokens; nothing can be evaluated.")
         return sequence(corpus, self.vocabulary)
+
+
+class Rendering:
+    """A text of a model's ids that grows at its end."""
+
+    def __init__(self, model: LanguageModel) -> None:
+        """Nothing was written yet."""
+        self._model, self._spacing = model, model.tokenizer.spacing()
+
+    def piece(self, token_id: int) -> str:
+        """The text that an id would add; </s> is a line's end, <s> is nothing."""
+        if token_id in (BOS, EOS):
+            return "" if token_id == BOS else "\n"
+        return self._spacing.piece(self._model.vocabulary.token(token_id))
+
+    def add(self, token_id: int) -> str:
+        """The text that an id adds."""
+        if token_id == BOS:
+            return ""
+        if token_id == EOS:
+            self._spacing = self._model.tokenizer.spacing()
+            return "\n"
+        return self._spacing.add(self._model.vocabulary.token(token_id))
+
+
+class Writer:
+    """One text in the making: ids in, text out, cut at the first stop string. What was taken out is not kept."""
+
+    def __init__(self, model: LanguageModel, prompt: str, ids: Iterable[Any], stop: Sequence[str]) -> None:
+        """Begin with the prompt as it was typed; what follows is spaced as if it had been rendered from its ids."""
+        self._end, self._stop = model.end, stop
+        self.rendering = Rendering(model)
+        for each in ids:
+            self.rendering.add(int(each))
+        self._spaced = prompt[-1:].isspace()  # and needs no other space
+        self._ready = [prompt]
+        self._held = ""  # what may be the beginning of a stop string
+        self.length = 0  # of what was written after the prompt, cut or not
+        self.ended = False
+
+    def piece(self, token: int) -> str:
+        """The text that an id would add."""
+        piece = self.rendering.piece(token)
+        return piece.removeprefix(" ") if self._spaced and len(piece) > 1 else piece
+
+    def add(self, token: int | None) -> None:
+        """Add an id; None or an end does nothing more."""
+        if self.ended:
+            return
+        if token is None or token == self._end:
+            self.finish()
+            return
+        piece = self.piece(token)
+        self.rendering.add(token)
+        self._held += piece
+        self.length += len(piece)
+        self._spaced = False
+        places = [place for place in (self._held.find(stop) for stop in self._stop) if place >= 0]
+        if places:
+            self._held = self._held[: min(places)]
+            self.finish()
+            return
+        beginnings = (n for stop in self._stop for n in range(len(stop)) if self._held.endswith(stop[:n]))
+        certain = len(self._held) - max(beginnings, default=0)
+        self._ready.append(self._held[:certain])
+        self._held = self._held[certain:]
+
+    def finish(self) -> None:
+        """End the text: what was held back is no beginning of a stop string."""
+        if not self.ended:
+            self._ready.append(self._held)
+            self.ended = True
+
+    @property
+    def waiting(self) -> int:
+        """Number of characters that are certain and were not taken yet."""
+        return sum(map(len, self._ready))
+
+    def take(self) -> str:
+        """What is certain and was not taken yet."""
+        text = "".join(self._ready)
+        self._ready.clear()
+        return text
 
 
 def network_of(config: NetworkConfig, params: Mapping[str, NDArray[Any]]) -> Network:

@@ -25,7 +25,7 @@ LAYERS = (
     ("__init__",),
     ("mixing", "exchange"),
     ("playground", "lab", "language_model", "training"),
-    ("inference", "baselines"),
+    ("inference", "baselines", "plots"),
     ("nn", "text", "checkpoint"),
     ("archive",),
     ("errors",),

@@ -33,7 +33,9 @@ COMMANDS = {
     "info": ("rnnlm.cli.info:info", "Show what is in a checkpoint."),
     "export": ("rnnlm.cli.export:export", "Write a model for PyTorch, safetensors or ONNX."),
     "import": ("rnnlm.cli.import_:import_", "Make a model of weights from another program."),
+    "serve": ("rnnlm.cli.serve:serve", "Serve models over HTTP, with a page to play with them."),
     "lab": ("rnnlm.cli.lab:lab", "The steps of a recurrent language model with live numbers."),
+    "plot": ("rnnlm.cli.plot:plot", "Draw learning curves, surprise along a text, the embedding."),
 }
 
 

@@ -1,4 +1,4 @@
-"""How a training shows itself: a bar in a terminal, a plain line now and then elsewhere; and a history file."""
+"""How a training shows itself: a bar in a terminal, a plain line now and then elsewhere; and files."""
 
 import json
 import math
@@ -14,11 +14,13 @@ from typing import Any
 import click
 
 from rnnlm.errors import TrainingError
+from rnnlm.training.event_file import scalars_record, start_record, version_record
 from rnnlm.training.trainer import Report
 
 PLAIN_LINE_SECONDS = 5.0
 # The least important stands last, where a narrow terminal cuts it off.
 BAR_FORMAT = "{percentage:3.0f}%|{bar:10}| {remaining} left  {desc}"
+LARGEST_SCALAR = 3e38  # of an event: four bytes
 
 
 class Display:
@@ -90,11 +92,44 @@ def _loss(nats: float) -> str:
     return f"{nats:.3f} (perplexity {math.exp(nats):.4g})" if nats < 300 else f"{nats:.3f}"
 
 
-class History:
-    """A file of JSON Lines, one object for each evaluation.
+class _PatientFile:
+    """A file that grows with a training.
 
     A disk that is full for a while ends no training: what could not be written waits, and comes first the next time.
     """
+
+    def __init__(self, path: Path, mode: str, told_as: str) -> None:
+        """Open it. told_as: what it is called in a warning."""
+        self._file = FileIO(path, mode)
+        self._told_as = told_as
+        self._waiting = b""
+        self._failed = False
+
+    def append(self, data: bytes, warn: Callable[[str], None]) -> None:
+        """Write bytes; the first failure is said through `warn`."""
+        self._waiting += data
+        try:
+            self._write_waiting()
+            self._failed = False
+        except OSError as error:
+            if not self._failed:
+                warn(f"Warning: {self._told_as} can not be written: {error.strerror}. This is tried again.")
+            self._failed = True
+
+    def close(self) -> None:
+        """Write what waits, if that can be done, and close it."""
+        with suppress(OSError):
+            self._write_waiting()
+        with suppress(OSError):
+            self._file.close()
+
+    def _write_waiting(self) -> None:
+        while self._waiting:
+            self._waiting = self._waiting[self._file.write(self._waiting) or 0 :]
+
+
+class History:
+    """A file of JSON Lines, one object for each evaluation; see `_PatientFile` for what a full disk does to it."""
 
     def __init__(self, path: Path | None, resumed_at: int | None) -> None:
         """Open the file; None writes nothing.
@@ -105,15 +140,12 @@ class History:
         Raises:
             TrainingError: it can not be written.
         """
-        self._path = path
-        self._file: FileIO | None = None
-        self._waiting = b""
-        self._failed = False
+        self._file: _PatientFile | None = None
         if path is not None:
             try:
                 if resumed_at is not None and path.is_file():
                     _cut_off(path, resumed_at)
-                self._file = FileIO(path, "w" if resumed_at is None else "a")
+                self._file = _PatientFile(path, "w" if resumed_at is None else "a", f"--history {path}")
             except OSError as error:
                 raise TrainingError(f"--history {path} can not be written: {error.strerror}.") from None
 
@@ -126,10 +158,7 @@ class History:
     ) -> None:
         """Close the file."""
         if self._file is not None:
-            with suppress(OSError):
-                self._write_waiting()
-            with suppress(OSError):
-                self._file.close()
+            self._file.close()
 
     def write(self, report: Report, warn: Callable[[str], None]) -> None:
         """Append a report; numbers that JSON lacks become null. The first failure is said through `warn`."""
@@ -139,19 +168,79 @@ class History:
             key: None if isinstance(value, float) and not math.isfinite(value) else value
             for key, value in report.history().items()
         }
-        self._waiting += (json.dumps(finite) + "\n").encode()
-        try:
-            self._write_waiting()
-            self._failed = False
-        except OSError as error:
-            if not self._failed:
-                warn(f"Warning: --history {self._path} can not be written: {error.strerror}. This is tried again.")
-            self._failed = True
+        self._file.append((json.dumps(finite) + "\n").encode(), warn)
 
-    def _write_waiting(self) -> None:
-        assert self._file is not None
-        while self._waiting:
-            self._waiting = self._waiting[self._file.write(self._waiting) or 0 :]
+
+TAGS = {
+    "train_nats_per_token": "train/nats_per_token",
+    "valid_nats_per_token": "valid/nats_per_token",
+    **{key: f"training/{key}" for key in ("epoch", "learning_rate", "gradient_norm", "tokens_per_second")},
+}
+
+
+class EventLog:
+    """A folder of events that TensorBoard shows, one for each evaluation, in a file of this run.
+
+    A run that is resumed, or trained anew, says with which step it starts: TensorBoard leaves out what older files in
+    the folder have of later steps.
+    """
+
+    def __init__(self, folder: Path | None, resumed_at: int | None) -> None:
+        """Make the folder and the file; None writes nothing. resumed_at: as for `History`.
+
+        Raises:
+            TrainingError: it can not be written.
+        """
+        self._file: _PatientFile | None = None
+        if folder is None:
+            return
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._file = self._opened(folder)
+        except OSError as error:
+            raise TrainingError(
+                f"--tensorboard {folder} can not be written: {error.strerror}. Give a folder that may be written in."
+            ) from None
+        now = time.time()
+        start = version_record(now) + start_record(now, 0 if resumed_at is None else resumed_at + 1)
+        self._file.append(start, lambda message: click.echo(message, err=True))
+
+    @staticmethod
+    def _opened(folder: Path) -> _PatientFile:
+        """A new file, whose name sorts after those of the runs before."""
+        place = 0
+        while True:
+            path = folder / f"events.out.tfevents.{int(time.time()):010d}.{place:04d}.rnnlm"
+            try:
+                return _PatientFile(path, "x", f"--tensorboard {folder}")
+            except FileExistsError:
+                place += 1
+
+    def __enter__(self) -> "EventLog":
+        """Use as a context manager, which closes the file."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Close the file."""
+        if self._file is not None:
+            self._file.close()
+
+    def write(self, report: Report, warn: Callable[[str], None]) -> None:
+        """Append the numbers of a report that are numbers. The first failure is said through `warn`."""
+        if self._file is None:
+            return
+        if report.kind == "recovery":  # which went back to this step
+            self._file.append(start_record(time.time(), report.step), warn)
+        values = report.history()
+        scalars = {tag: values[key] for key, tag in TAGS.items() if _fits(values[key])}
+        self._file.append(scalars_record(time.time(), report.step, scalars), warn)
+
+
+def _fits(value: float | None) -> bool:
+    """Whether a value is a number that four bytes can hold."""
+    return value is not None and abs(value) <= LARGEST_SCALAR
 
 
 def _cut_off(path: Path, step: int) -> None:

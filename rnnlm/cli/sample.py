@@ -1,6 +1,5 @@
 """rnnlm sample: let the model write, printed as it is made."""
 
-from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +20,7 @@ from rnnlm.cli.memory import require_memory
 
 if TYPE_CHECKING:
     from rnnlm.inference.generation import SamplingOptions
-    from rnnlm.language_model import LanguageModel
+    from rnnlm.language_model import LanguageModel, Writer
 
 LONG = 32  # tokens: before that a beam may have all texts in it that there are
 AT_ONCE = 256  # texts that are made side by side at most,
@@ -107,12 +106,14 @@ def sample(
 def _search(
     model: "LanguageModel", prompt: str, length: int, beam: int, count: int, stop: tuple[str, ...], as_json: bool
 ) -> None:
+    from rnnlm.language_model import Writer
+
     V = len(model.vocabulary)
     beams = beam if length > LONG else min(beam, V ** (length - 1))
     require_memory(24 * beams * V, f"A beam of {beam:,} over {V:,} tokens", "Use a smaller --beam.")
     found = model.beam(prompt, length, beam, count)
     for ids, nats in found:
-        writer = Writer(model, prompt, stop)
+        writer = Writer(model, prompt, model.encode(prompt), stop)
         for each in ids:
             writer.add(each)
         _show(writer, as_json, {"logprob_nats": nats})
@@ -131,10 +132,13 @@ def _draw(
 ) -> None:
     import numpy as np
 
+    from rnnlm.language_model import Writer
+
+    ids = model.encode(prompt)
     rng = np.random.default_rng(seed)
     at_once = max(1, min(AT_ONCE, PROBABILITIES // len(model.vocabulary)))
     for start in range(0, count, at_once):
-        writers = [Writer(model, prompt, stop) for _ in range(min(at_once, count - start))]
+        writers = [Writer(model, prompt, ids, stop) for _ in range(min(at_once, count - start))]
         live = [] if as_json else writers[:1]
         for writer in live:
             click.echo(writer.take(), nl=False)
@@ -155,53 +159,3 @@ def _show(writer: "Writer", as_json: bool, more: dict[str, Any]) -> None:
         print_json({"text": writer.take()} | more)
     else:
         click.echo(writer.take())
-
-
-class Writer:
-    """One text in the making: ids in, text out, cut at the first stop string. What was taken out is not kept."""
-
-    def __init__(self, model: "LanguageModel", prompt: str, stop: tuple[str, ...]) -> None:
-        """Begin with the prompt as it was typed; what follows is spaced as if they had been rendered together."""
-        self._end, self._stop = model.end, stop
-        self._ids: deque[int] = deque()
-        self._pieces = model.pieces(iter(self._ids.popleft, None))
-        for each in model.encode(prompt):
-            self._piece(int(each))
-        self._ready = [prompt]
-        self._held = ""  # what may be the beginning of a stop string
-        self.ended = False
-
-    def add(self, token: int | None) -> None:
-        """Add an id; None or an end does nothing more."""
-        if self.ended:
-            return
-        if token is None or token == self._end:
-            self.finish()
-            return
-        self._held += self._piece(token)
-        places = [place for place in (self._held.find(stop) for stop in self._stop) if place >= 0]
-        if places:
-            self._held = self._held[: min(places)]
-            self.finish()
-            return
-        beginnings = (n for stop in self._stop for n in range(len(stop)) if self._held.endswith(stop[:n]))
-        certain = len(self._held) - max(beginnings, default=0)
-        self._ready.append(self._held[:certain])
-        self._held = self._held[certain:]
-
-    def _piece(self, token: int) -> str:
-        """The text that an id adds."""
-        self._ids.append(token)
-        return next(self._pieces)
-
-    def finish(self) -> None:
-        """End the text: what was held back is no beginning of a stop string."""
-        if not self.ended:
-            self._ready.append(self._held)
-            self.ended = True
-
-    def take(self) -> str:
-        """What is certain and was not taken yet."""
-        text = "".join(self._ready)
-        self._ready.clear()
-        return text

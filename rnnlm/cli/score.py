@@ -75,7 +75,7 @@ def score(
     model = mixed(load_model(model_path), mix)
     layout = _layout(model, file or "--text", layout_name, base, tokens, debug, as_json)
     has_ends, totals, waiting = model.line_end is not None, Totals(), ""
-    lines = _given_lines(text) if file is None else _file_lines(file, encoding)
+    lines = _given_lines(text) if file is None else file_lines(file, encoding)
     for scored in model.score(lines, ranks=tokens):
         totals.add(scored.ids, scored.log_probabilities, has_ends, len(scored.text) + has_ends)
         waiting += layout.line(scored)
@@ -136,7 +136,7 @@ def encoding_note(name: str, encoding: str | None) -> Callable[[str], None]:
     return say
 
 
-def _file_lines(path: str, encoding: str | None) -> Iterator[str]:
+def file_lines(path: str, encoding: str | None) -> Iterator[str]:
     """Lines of a file without their ends."""
     from rnnlm.text.lines import damage, read_lines
     from rnnlm.text.sources import open_sources

@@ -21,7 +21,7 @@ from rnnlm.errors import SavingError, TrainingError, WorkerLostError, shown
 from rnnlm.training.workers import Workers
 
 if TYPE_CHECKING:
-    from rnnlm.cli.progress import History
+    from rnnlm.cli.progress import EventLog, History
     from rnnlm.cli.saving import Saver
     from rnnlm.cli.training_run import Run
     from rnnlm.training.advice import Advisor
@@ -223,6 +223,13 @@ def _names(parameter: click.Parameter) -> list[str]:
     default=None,
     help="JSON Lines file for the course of the training.",
 )
+@click.option(
+    "--tensorboard",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=None,
+    metavar="DIR",
+    help="Folder for the same, as TensorBoard shows it; a new training takes the place of the one before.",
+)
 @threads_option
 @engine_options
 @click.pass_context
@@ -238,6 +245,7 @@ def train(
     init_from: Path | None,
     init_vocabulary: str,
     history: Path | None,
+    tensorboard: Path | None,
     threads: int | None,
     engine: EngineChoice,
     **chosen: Any,
@@ -256,10 +264,12 @@ def train(
     check_not_a_text(output, texts, "--output")
     if history is not None:
         check_not_a_text(history, [*texts, str(output)], "--history")
+    if tensorboard is not None:
+        _check_folder(tensorboard)
     cores = use_threads(threads)
     from rnnlm.checkpoint import Reservation
     from rnnlm.cli.guidance import facts_of
-    from rnnlm.cli.progress import History
+    from rnnlm.cli.progress import EventLog, History
     from rnnlm.cli.saving import Saver
     from rnnlm.cli.training_run import Options, Sources, prepare
     from rnnlm.training.advice import Advisor
@@ -287,9 +297,10 @@ def train(
                 _introduce(run, threads, resume, workers, tell)
                 advisor = Advisor(facts_of(run, resume, init_from is not None, init_vocabulary))
                 saver = Saver(run, output, reservation, resume)
-                log_path = history if workers.rank == 0 else None
-                with History(log_path, run.trainer.progress.step if resume else None) as log:
-                    _train(run, saver, log, interruptions, workers, advisor)
+                resumed_at = run.trainer.progress.step if resume else None
+                log_path, events_path = (history, tensorboard) if workers.rank == 0 else (None, None)
+                with History(log_path, resumed_at) as log, EventLog(events_path, resumed_at) as events:
+                    _train(run, saver, [log, events], interruptions, workers, advisor)
             if interruptions.received:
                 tell(f"Interrupted at step {run.trainer.progress.step:,}; {saver.on_disk()}.{saver.how_to_go_on()}")
                 return 128 + interruptions.received
@@ -299,6 +310,12 @@ def train(
             tell(f"Interrupted; {saver.on_disk() if saver else 'nothing was written'}.")
             return 128 + error.number
     return 0
+
+
+def _check_folder(folder: Path) -> None:
+    """Refuse the root of a file system for files of a run, which belong into a folder of their own."""
+    if folder.resolve().parent == folder.resolve():
+        raise TrainingError(f"--tensorboard {folder} is the root of the file system; give a folder of its own.")
 
 
 def _check_usage(
@@ -352,7 +369,12 @@ def _kernels(run: "Run") -> str:
 
 
 def _train(
-    run: "Run", saver: "Saver", log: "History", interruptions: Interruptions, workers: Workers, advisor: "Advisor"
+    run: "Run",
+    saver: "Saver",
+    logs: "list[History | EventLog]",
+    interruptions: Interruptions,
+    workers: Workers,
+    advisor: "Advisor",
 ) -> None:
     """Train to the end or to a signal, and save. Several workers do all of it together, step by step."""
     from rnnlm.cli.progress import Display
@@ -374,7 +396,8 @@ def _train(
                     if line := advisor.after(report):
                         display.line(f"Advice      {line}")
                     if report.kind != "steps":
-                        log.write(report, display.line)
+                        for log in logs:
+                            log.write(report, display.line)
                     wanted = workers.largest(LEAVE if interruptions.received else SAVE if saver.is_due() else GO_ON)
                     at_the_end = wanted == LEAVE or trainer.done()  # which is saved below
                     if (report.kind == "evaluation" or wanted == SAVE) and not at_the_end:

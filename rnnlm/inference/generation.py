@@ -78,6 +78,25 @@ def sample(
     depend on when the others end.
     """
     log_probabilities, state = read_prefix(model, prefix)
+    steps = continuations(model, prefix, log_probabilities, state, options, rng, count, never, end)
+    return (drawn for drawn, _ in steps)
+
+
+def continuations(
+    model: SequenceModel,
+    prefix: Sequence[int],
+    log_probabilities: Array,
+    state: Array,
+    options: SamplingOptions,
+    rng: np.random.Generator,
+    count: int,
+    never: Sequence[int],
+    end: int | None,
+) -> Iterator[tuple[list[int | None], Array]]:
+    """The same after a prefix that was read: `log_probabilities` (1, V) and `state` are what follows it.
+
+    Yields the next id of each text, and the model's own log probabilities (count, V) before the options shaped them.
+    """
     log_probabilities = np.repeat(log_probabilities, count, axis=0)
     state = np.repeat(state, count, axis=-2)
     seen = np.zeros(log_probabilities.shape, dtype=bool)
@@ -86,7 +105,7 @@ def sample(
     for _ in range(options.length):
         probabilities = next_distribution(log_probabilities, options, seen, never)
         drawn = _draw(probabilities, rng)
-        yield [None if gone else int(each) for gone, each in zip(ended, drawn, strict=True)]
+        yield [None if gone else int(each) for gone, each in zip(ended, drawn, strict=True)], log_probabilities
         if end is not None:
             ended |= drawn == end
         if ended.all():

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from itertools import pairwise
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -131,6 +131,13 @@ def _fields(header: Any) -> Any:
     return shown(sorted(map(str, header))) if isinstance(header, dict) else type(header).__name__
 
 
+class HiddenBackprop(Protocol):
+    """Backward pass of `Network.hidden`."""
+
+    def __call__(self, dhidden: Array, dfinal: Array | None = None) -> tuple[Grads, Array]:
+        """Gradients by the parameters and by the initial state, of those by the outputs and by the final state."""
+
+
 class Network:
     """A language model on ids: parameters under PyTorch's names, and pure functions of them.
 
@@ -217,8 +224,8 @@ class Network:
         keep: Array | None = None,
         rng: np.random.Generator | None = None,
         direction: str = "",
-    ) -> tuple[Array, Array, Callable[[Array], tuple[Grads, Array]]]:
-        """Outputs of the top layer (T, B, H), final state, and backprop(dhidden) -> (grads, dstate).
+    ) -> tuple[Array, Array, HiddenBackprop]:
+        """Outputs of the top layer (T, B, H), final state, and backprop(dhidden, dfinal) -> (grads, dstate).
 
         rng: the dropout stream; without it nothing is dropped. Dropout stands on the embedding, between layers and
         before the output (Zaremba et al. 2014), never on the recurrent connections.
@@ -239,13 +246,14 @@ class Network:
                 x, dropout_backprop = dropout(x, config.dropout, rng)
                 callbacks.append((layer_backprop, dropout_backprop))
 
-        def backprop(dhidden: Array) -> tuple[Grads, Array]:
+        def backprop(dhidden: Array, dfinal: Array | None = None) -> tuple[Grads, Array]:
             dx: Any = dhidden
             grads: Grads = {}
             dstate = np.empty_like(state)
             for layer in reversed(range(config.num_layers)):
                 layer_backprop, dropout_backprop = callbacks[layer]
-                dx, dstate[:, layer], layer_grads = layer_backprop(dropout_backprop(dx), None)
+                last = None if dfinal is None else dfinal[:, layer]
+                dx, dstate[:, layer], layer_grads = layer_backprop(dropout_backprop(dx), last)
                 grads |= layer_grads
             if config.embedding_size:
                 grads["embedding.weight"] = embedding_backprop(input_dropout_backprop(dx))

@@ -89,6 +89,16 @@ MOST_CHUNKS, LONGEST_CHUNK = 1 << 16, 32  # together about 15 MB
 _tokens_of_chunk = _Chunks().__getitem__
 
 
+class Spacing(Protocol):
+    """A text of tokens that grows at its end."""
+
+    def piece(self, token: str) -> str:
+        """The text that a token would add."""
+
+    def add(self, token: str) -> str:
+        """The text that a token adds."""
+
+
 class Tokenizer(Protocol):
     """What the rest of the package asks of a tokenizer."""
 
@@ -102,6 +112,9 @@ class Tokenizer(Protocol):
 
     def pieces(self, tokens: Iterable[str]) -> Iterator[str]:
         """The text of each token in turn, given out before the next token is asked for; together, the joined text."""
+
+    def spacing(self) -> Spacing:
+        """What gives these pieces to one who also asks which piece another token would have been."""
 
     def settings(self) -> dict[str, Any]:
         """What was asked for, in JSON: equal settings and equal text give equal tokens on one machine."""
@@ -142,6 +155,10 @@ class CharTokenizer:
     def pieces(self, tokens: Iterable[str]) -> Iterator[str]:
         """The tokens."""
         return iter(tokens)
+
+    def spacing(self) -> Spacing:
+        """None."""
+        return _NoSpacing()
 
     def settings(self) -> dict[str, Any]:
         """Nothing."""
@@ -277,6 +294,10 @@ class WordTokenizer:
         """Each token, with a space before it where one belongs."""
         return _spaced(tokens)
 
+    def spacing(self) -> Spacing:
+        """That of `join`."""
+        return _WordSpacing()
+
 
 TOKENIZERS: dict[str, type[CharTokenizer] | type[WordTokenizer]] = {"char": CharTokenizer, "word": WordTokenizer}
 
@@ -317,24 +338,53 @@ def is_separated(line: str) -> bool:
 
 def _spaced(tokens: Iterable[str]) -> Iterator[str]:
     """Each token, with a space before it where one belongs; what follows it is not looked at."""
-    piece: list[str] = []  # the last tokens since a space: two are as far as the reading of a token can depend on
-    open_quotes: set[str] = set()
-    holds_next = wide = False
-    for token in tokens:
-        straight = token in _STRAIGHT_QUOTES
-        closes = token in open_quotes if straight else token in _CLOSING or token.startswith(("..", "……"))
-        glued = holds_next or closes or wide or _compiled(_WIDE).match(token) is not None
-        if glued and _reads_back(piece, token):
-            piece = [*piece[-1:], token]
-            yield token
-        else:
-            yield f" {token}" if piece else token
-            piece = [token]
+    return map(_WordSpacing().add, tokens)
+
+
+class _NoSpacing:
+    """The spacing of characters: none."""
+
+    def piece(self, token: str) -> str:
+        """The token."""
+        return token
+
+    add = piece
+
+
+class _WordSpacing:
+    """The spacing of words: none in Chinese, the usual one in other languages."""
+
+    def __init__(self) -> None:
+        """Nothing was written yet."""
+        self._piece: list[str] = []  # the last tokens since a space: two are as far as a reading can depend on
+        self._open_quotes: set[str] = set()
+        self._holds_next = self._wide = False
+
+    def piece(self, token: str) -> str:
+        """The token, with a space before it if one belongs there."""
+        return token if not self._piece or self._is_glued(token) else f" {token}"
+
+    def add(self, token: str) -> str:
+        """Write the token; its piece."""
+        glued = self._is_glued(token)
+        written = token if glued or not self._piece else f" {token}"
+        closes, straight = self._closes(token), token in _STRAIGHT_QUOTES
+        self._piece = [*self._piece[-1:], token] if glued else [token]
         if straight:
-            open_quotes ^= {token}
-        holds_next = token in _OPENING or (straight and not closes)
+            self._open_quotes ^= {token}
+        self._holds_next = token in _OPENING or (straight and not closes)
         # A mark that is at home in several scripts, such as “ or —, is Chinese after Chinese.
-        wide = _compiled(_WIDE).match(token[-1:]) is not None or (wide and not token[:1].isalnum())
+        self._wide = _compiled(_WIDE).match(token[-1:]) is not None or (self._wide and not token[:1].isalnum())
+        return written
+
+    def _closes(self, token: str) -> bool:
+        if token in _STRAIGHT_QUOTES:
+            return token in self._open_quotes
+        return token in _CLOSING or token.startswith(("..", "……"))
+
+    def _is_glued(self, token: str) -> bool:
+        touches = self._holds_next or self._closes(token) or self._wide or _compiled(_WIDE).match(token) is not None
+        return touches and _reads_back(self._piece, token)
 
 
 def _reads_back(piece: Sequence[str], token: str) -> bool:

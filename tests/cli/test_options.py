@@ -25,10 +25,15 @@ BASES = {
     "export": ["--to", "safetensors", "-o", "out.safetensors", "--force"],
     "import": ["weights.safetensors", "-o", "imported.npz", "--force"],
     "ngram train": ["text.txt", "-o", "out.npz"],
+    "serve": ["--port", "0"],
     "lab pairs": ["我 昨天"],
     "lab onehot": ["我 昨天"],
     "lab softmax": ["1", "2"],
     "lab gradcheck": [],
+    "lab gradflow": ["text.txt", "--places", "2"],
+    "lab bptt": ["我 昨天"],
+    "lab unroll": ["我 昨天"],
+    "plot": ["history.jsonl"],
 }
 ANYWHERE = ["", "nan", "-inf", "1e400", "9" * 5000, "-1", "0", "1e-320", "٣", "x\x1b[31m", "a:nan", "/", "none/x"]
 # What asks for much gets much, however long it takes.
@@ -66,10 +71,18 @@ def folder(tmp_path_factory):
     (folder / "text.txt").write_text("我 昨天 上学 迟到 了\n老师 批评 了 我\n" * 8, encoding="utf-8")
     small = ["--hidden-size", "4", "--epochs", "1", "--threads", "1"]
     model, weights = str(folder / "rnnlm.npz"), str(folder / "weights.safetensors")
-    assert run(["train", str(folder / "text.txt"), "-o", model, *small]) == 0
+    history = ["--history", str(folder / "history.jsonl")]
+    assert run(["train", str(folder / "text.txt"), "-o", model, *small, *history]) == 0
     if find_spec("safetensors"):  # else what reads them says what is missing
         assert run(["export", "-m", model, "--to", "safetensors", "-o", weights]) == 0
     return folder
+
+
+@pytest.fixture(autouse=True)
+def _stopped_at_once(monkeypatch):
+    """`rnnlm serve` does all but wait for requests."""
+    if find_spec("uvicorn"):
+        monkeypatch.setattr("rnnlm.playground.server.run", lambda app, listener: None)
 
 
 def test_every_command_is_tried():

@@ -7,9 +7,10 @@ import os
 
 import pytest
 
-from rnnlm.cli.progress import History
+from rnnlm.cli.progress import EventLog, History
 from rnnlm.errors import TrainingError
 from rnnlm.training.trainer import Report
+from tests.training.event_reader import events, read_scalars
 
 
 def report(step, **values):
@@ -117,7 +118,7 @@ class Full:
 def test_a_disk_that_is_full_for_a_while_costs_one_warning_and_no_line(tmp_path, room):
     path, warnings = tmp_path / "h.jsonl", []
     with History(path, None) as history:
-        full = history._file = Full(history._file, room)
+        full = history._file._file = Full(history._file._file, room)
         for step in (1, 2, 3):
             history.write(report(step), warnings.append)
         assert len(warnings) == 1
@@ -130,3 +131,48 @@ def test_a_disk_that_is_full_for_a_while_costs_one_warning_and_no_line(tmp_path,
         assert len(warnings) == 2
         full.room = 10**6
     assert steps(path) == [1, 2, 3, 4, 5]  # what waited is written at the end
+
+
+# --- events for TensorBoard -------------------------------------------------------------------------------------------
+
+
+def test_events_wait_for_a_disk_that_is_full_and_are_whole_afterwards(tmp_path):
+    warnings = []
+    with EventLog(tmp_path / "run", None) as log:
+        full = log._file._file = Full(log._file._file, 7)
+        for step in (1, 2):
+            log.write(report(step), warnings.append)
+        assert len(warnings) == 1
+        assert "--tensorboard" in warnings[0]
+        assert "No space left" in warnings[0]
+        full.room = 10**6
+    (path,) = (tmp_path / "run").iterdir()
+    assert [step for step, scalars in read_scalars(path) if scalars] == [1, 2]
+
+
+def test_every_run_writes_a_file_of_its_own_which_sorts_after_those_before(tmp_path):
+    for resumed_at in (None, 3, 5):
+        with EventLog(tmp_path, resumed_at):
+            pass
+    paths = sorted(tmp_path.iterdir())
+    assert [events(path)[1].step for path in paths] == [0, 4, 6]  # where TensorBoard is to forget what it has
+
+
+def test_events_have_no_numbers_that_are_none(tmp_path):
+    with EventLog(tmp_path, None) as log:
+        log.write(report(1, valid_nats_per_token=None, gradient_norm=math.nan, tokens_per_second=1e300), never)
+        log.write(report(0, kind="recovery"), never)
+    (path,) = tmp_path.iterdir()
+    assert [step for step, _ in read_scalars(path)] == [0, 0, 1, 0, 0]
+    assert read_scalars(path)[2][1].keys() == {"train/nats_per_token", "training/epoch", "training/learning_rate"}
+
+
+def test_a_folder_that_can_not_be_made_is_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(TrainingError, match=r"--tensorboard .*can not be written"):
+        EventLog(tmp_path / "file" / "run", None)
+
+
+def test_without_a_folder_nothing_is_written():
+    with EventLog(None, None) as log:
+        log.write(report(1), never)

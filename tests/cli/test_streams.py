@@ -45,7 +45,9 @@ PRINTING = {
     "info": ["info"],
     "export": ["export", "--help"],
     "import": ["import", "--help"],
+    "serve": ["serve", "--help"],
     "lab": ["lab", "pairs", "我 昨天 上学"],
+    "plot": ["plot", "--surprise", "corpus.txt"],
 }
 
 

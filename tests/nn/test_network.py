@@ -164,6 +164,32 @@ def test_steps_in_pieces_equal_one_piece(cell, activation, resets):
     np.testing.assert_allclose(carried, final, rtol=1e-12, atol=1e-15)
 
 
+@pytest.mark.parametrize("resets", [False, True])
+@pytest.mark.parametrize(("cell", "activation"), KINDS)
+def test_the_way_back_in_pieces_equals_one_piece(cell, activation, resets):
+    """The gradient by a piece's initial state is that by the final state of the piece before it."""
+    network = make(cell, activation)
+    inputs, _, state = example(network)
+    rng = np.random.default_rng(3)
+    keep = (rng.random((T, B, 1)) < 0.6).astype(np.float64) if resets else None
+    hidden, _, backprop = network.hidden(inputs, state, keep)
+    dhidden = rng.normal(0, 1, hidden.shape)
+    dfinal = rng.normal(0, 1, state.shape)
+    grads, dstate = backprop(dhidden, dfinal)
+    callbacks, carried = [], state
+    for t in range(T):
+        _, carried, back = network.hidden(inputs[t : t + 1], carried, keep[t : t + 1] if resets else None)
+        callbacks.append(back)
+    total = {name: np.zeros(shape) for name, shape in network.config.shapes().items() if "output" not in name}
+    for t in reversed(range(T)):
+        pieces, dfinal = callbacks[t](dhidden[t : t + 1], dfinal)
+        for name, gradient in dense(pieces).items():
+            total[name] += gradient
+    np.testing.assert_allclose(dfinal, dstate, rtol=1e-10, atol=1e-12)
+    for name, gradient in dense(grads).items():
+        np.testing.assert_allclose(total[name], gradient, rtol=1e-10, atol=1e-12)
+
+
 @pytest.mark.parametrize(("cell", "activation"), KINDS)
 def test_columns_do_not_know_of_each_other(cell, activation):
     network = make(cell, activation)

@@ -1,0 +1,91 @@
+"""Pictures of the page of `rnnlm serve` for the README, made in the system's Chromium.
+
+    rnnlm train corpora/chinese.txt --time 75s -o chinese.npz
+    rnnlm train corpora/english.txt --level char --time 60s -o english.npz
+    python docs/screenshots.py chinese.npz english.npz
+
+writes docs/page-*.png. Needs `pip install -e '.[test]'` and Chromium (on Debian: apt install chromium).
+"""
+
+import argparse
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+FOLDER = Path(__file__).parent
+CHINESE, ENGLISH = 0, 1  # places in the list of models
+
+
+@contextmanager
+def served(models: list[Path]) -> Iterator[str]:
+    """Address of a server of the models."""
+    command = [sys.executable, "-m", "rnnlm", "serve", "--port", "0"]
+    for path in models:
+        command += ["-m", str(path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, encoding="utf-8") as server:
+        assert server.stdout is not None
+        found = re.search(r"http://\S+", server.stdout.readline())
+        if found is None:
+            sys.exit("rnnlm serve did not start.")
+        yield found[0]
+        server.terminate()
+
+
+def show_type(page: Any) -> None:
+    """The next words of a Chinese sentence."""
+    page.fill("#type-text", "我 昨天 上学 迟到 了 ， 老师 批评 了")
+
+
+def show_surprise(page: Any) -> None:
+    """A Chinese text, one of whose words nobody expects."""
+    page.fill(
+        "#surprise-text",
+        "小红这次考试比上次进步了很多，王老师在全班同学面前表扬了她。\n我的手机坏了，我打算吃一部新手机。",
+    )
+    page.locator("#surprise-painting [role=option]", has_text=re.compile("^吃$")).hover()
+
+
+def show_neurons(page: Any) -> None:
+    """What the best unit does in an English text."""
+    text = 'The ferry was late again, and Tobin said that "the wind knows only their hats".'
+    page.fill("#neurons-text", text)
+    page.wait_for_selector("#neurons-found button[aria-pressed=true]")
+    page.locator("#neurons-painting [role=option]").nth(4).hover()
+
+
+PICTURES = {
+    "type": (CHINESE, show_type, {"color_scheme": "light", "locale": "en-US"}),
+    "surprise": (CHINESE, show_surprise, {"color_scheme": "dark", "locale": "zh-CN"}),
+    "neurons": (ENGLISH, show_neurons, {"color_scheme": "light", "locale": "en-US"}),
+}
+
+
+def main() -> None:
+    """Take the pictures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "models", type=Path, nargs=2, metavar="MODEL", help="a Chinese one of words, an English one of characters"
+    )
+    models = parser.parse_args().models
+    from playwright.sync_api import sync_playwright
+
+    with served(models) as address, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        for part, (model, show, look) in PICTURES.items():
+            page = browser.new_page(viewport={"width": 880, "height": 560}, **look)
+            page.goto(f"{address}/#{part}")
+            page.wait_for_selector("[role=tab][aria-selected=true]")
+            page.select_option("#model", index=model)
+            show(page)
+            page.wait_for_timeout(1500)  # bars grow to their width
+            page.screenshot(path=FOLDER / f"page-{part}.png", full_page=True)
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()

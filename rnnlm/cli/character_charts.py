@@ -1,0 +1,201 @@
+"""Charts of characters for a terminal or a file: told apart by marks, not by colours, and as wide as is wanted."""
+
+import math
+import shutil
+from collections.abc import Iterable, Sequence
+from itertools import cycle
+from typing import NamedTuple
+
+from rnnlm.cli.tables import display_width
+
+MARKS = "o+*x#@%=&$"
+NARROWEST, WIDEST = 40, 160
+BLOCKS = " ▏▎▍▌▋▊▉█"  # a bar's last character, in eighths
+TAKEN = "\0"  # a column that the label to the left of it covers
+
+
+class Series(NamedTuple):
+    """A line of a chart: what it is, and its points; x rises."""
+
+    name: str
+    x: Sequence[float]
+    y: Sequence[float]
+
+
+def terminal_width() -> int:
+    """Columns to fill: those of the terminal, or $COLUMNS; 80 where stdout is none."""
+    return min(max(shutil.get_terminal_size((80, 24)).columns, NARROWEST), WIDEST)
+
+
+def line_chart(
+    series: Sequence[Series], width: int, height: int, x_name: str, logarithmic: bool = False, from_zero: bool = False
+) -> str:
+    """Lines as marks, each series with its own; where several lie on another they take turns.
+
+    height: rows above the x axis. logarithmic: of the y axis; its numbers must be positive. What each mark means is
+    not part of it.
+
+    >>> print(line_chart([Series("a", [0, 4], [0, 2]), Series("b", [0, 4], [2, 2])], 20, 3, "step"))
+    2 │++++++++++++o+o+
+    1 │    oooooooo
+    0 │oooo
+      └────────────────
+       0     step     4
+    """
+    transform = math.log if logarithmic else float
+    heights = [[transform(y) for y in each.y] for each in series]
+    low = min(min(each) for each in heights if each)
+    high = max(max(each) for each in heights if each)
+    low = min(low, 0.0) if from_zero and not logarithmic else low
+    if not high - low > 1e-12 * max(abs(low), abs(high)):
+        low, high = (low - 0.5, high + 0.5) if logarithmic else (low - abs(low or 1) / 10, high + abs(high or 1) / 10)
+    ticks = _ticks_by_row(low, high, height, logarithmic)
+    label_width = max(map(len, ticks.values()), default=0)
+    columns = max(8, width - label_width - 3)
+    left, right = min(each.x[0] for each in series if len(each.x)), max(each.x[-1] for each in series if len(each.x))
+    cells = _cells(series, heights, (left, right), (low, high), columns, height)
+    lines = [
+        f"{ticks.get(row, ''):>{label_width}} │{''.join(cells[row])}".rstrip(" ") for row in range(height)
+    ]  # fmt: skip
+    below = _between(_number(left), x_name, _number(right), columns)
+    return "\n".join([*lines, " " * label_width + " └" + "─" * columns, " " * (label_width + 2) + below])
+
+
+def marks(count: int) -> list[str]:
+    """A mark for each of so many series; beyond ten they come again."""
+    return [mark for mark, _ in zip(cycle(MARKS), range(count), strict=False)]
+
+
+def _cells(
+    series: Sequence[Series],
+    heights: Sequence[Sequence[float]],
+    across: tuple[float, float],
+    up: tuple[float, float],
+    columns: int,
+    rows: int,
+) -> list[list[str]]:
+    """The marks of all series, [row][column]."""
+    found: dict[tuple[int, int], list[str]] = {}
+    for each, ys, mark in zip(series, heights, marks(len(series)), strict=True):
+        for column, y in _by_column(each.x, ys, across, columns):
+            row = round((up[1] - y) / (up[1] - up[0]) * (rows - 1))
+            found.setdefault((row, column), []).append(mark)
+    cells = [[" "] * columns for _ in range(rows)]
+    for (row, column), here in found.items():
+        cells[row][column] = here[column % len(here)]
+    return cells
+
+
+def _by_column(
+    xs: Sequence[float], ys: Sequence[float], across: tuple[float, float], columns: int
+) -> Iterable[tuple[int, float]]:
+    """The height of a line in each column that it crosses: straight between two points, the mean of many."""
+    if not len(xs):
+        return
+    left, right = across
+    scale = (right - left) / max(1, columns - 1)
+    if scale <= 0:
+        yield 0, ys[-1]
+        return
+    if len(xs) > columns:
+        groups: dict[int, list[float]] = {}
+        for x, y in zip(xs, ys, strict=True):
+            groups.setdefault(round((x - left) / scale), []).append(y)
+        yield from ((column, sum(group) / len(group)) for column, group in groups.items())
+        return
+    first, last = round((xs[0] - left) / scale), round((xs[-1] - left) / scale)
+    place = 0
+    for column in range(first, last + 1):
+        x = min(max(left + column * scale, xs[0]), xs[-1])
+        while place + 2 < len(xs) and xs[place + 1] < x:
+            place += 1
+        following = min(place + 1, len(xs) - 1)
+        gap = xs[following] - xs[place]
+        share = (x - xs[place]) / gap if gap > 0 else 0.0
+        yield column, ys[place] + min(share, 1.0) * (ys[following] - ys[place])
+
+
+def _ticks_by_row(low: float, high: float, rows: int, logarithmic: bool) -> dict[int, str]:
+    """Round numbers for the y axis, by the row in which they lie."""
+    values = _round_logarithms(low, high, rows) if logarithmic else _round_numbers(low, high, max(2, rows // 3))
+    named: dict[int, str] = {}
+    for value in values:
+        height = math.log(value) if logarithmic else value
+        row = round((high - height) / (high - low) * (rows - 1))
+        if 0 <= row < rows and not any(near in named for near in (row - 1, row + 1) if logarithmic):
+            named.setdefault(row, _number(value))
+    if not named:  # a narrow range without a round number in it
+        named = {0: _number(math.exp(high) if logarithmic else high)}
+        named[rows - 1] = _number(math.exp(low) if logarithmic else low)
+    return named
+
+
+def _round_numbers(low: float, high: float, count: int) -> list[float]:
+    """About so many multiples of 1, 2 or 5 times a power of ten."""
+    rough = (high - low) / count
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * 0.999)
+    first = math.ceil(low / step - 1e-9)
+    return [step * place for place in range(first, math.floor(high / step + 1e-9) + 1)]
+
+
+def _round_logarithms(low: float, high: float, rows: int) -> list[float]:
+    """1, 2 and 5 times powers of ten between exp(low) and exp(high); powers alone where there are many."""
+    decades = range(math.floor(low / math.log(10)), math.ceil(high / math.log(10)) + 1)
+    factors = (1, 2, 5) if len(decades) * 3 <= rows * 2 else (1,)
+    return [
+        value for decade in decades for factor in factors if low <= math.log(value := factor * 10.0**decade) <= high
+    ]
+
+
+def _number(value: float) -> str:
+    """A number in few characters."""
+    if value and not 1e-3 <= abs(value) < 1e7:
+        return f"{value:.3g}"
+    return f"{value:,.0f}" if value == round(value) else f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.1f}"
+
+
+def _between(left: str, middle: str, right: str, width: int) -> str:
+    """Three texts at the beginning, in the middle and at the end of a line."""
+    if len(left) + len(middle) + len(right) + 2 > width:
+        return f"{left}{right:>{max(0, width - len(left))}}"
+    inner = width - len(left) - len(right)
+    return f"{left}{middle:^{inner}}{right}"
+
+
+def bar(value: float, highest: float, width: int) -> str:
+    """A bar of at most `width` columns, in steps of an eighth.
+
+    >>> bar(3, 4, 2), bar(0, 4, 2)
+    ('█▌', '')
+    """
+    eighths = round(8 * width * min(max(value / highest, 0.0), 1.0)) if highest > 0 else 0
+    return "█" * (eighths // 8) + BLOCKS[eighths % 8].strip()
+
+
+def scatter_chart(
+    points: Sequence[tuple[float, float]], labels: Sequence[str], width: int, height: int
+) -> tuple[str, int]:
+    """Labels at their places, the first come first, and how many found none; for those a · stands.
+
+    >>> print(scatter_chart([(0, 0), (1, 1), (1, 0)], ["我", "b", "cc"], 9, 2)[0])
+            b
+    我     cc
+    """
+    xs, ys = zip(*points, strict=True)
+    left, low = min(xs), min(ys)
+    across, up = (max(xs) - left) or 1.0, (max(ys) - low) or 1.0
+    cells: list[list[str | None]] = [[None] * width for _ in range(height)]
+    without: list[tuple[int, int]] = []
+    for (x, y), label in zip(points, labels, strict=True):
+        row, column = round((1 - (y - low) / up) * (height - 1)), round((x - left) / across * (width - 1))
+        size = display_width(label)
+        start = min(max(0, column - size // 2), max(0, width - size))
+        if not size or size > width or any(cells[row][max(0, start - 1) : start + size + 1]):
+            without.append((row, column))
+            continue
+        cells[row][start : start + size] = [label, *[TAKEN] * (size - 1)]
+    for row, column in without:
+        cells[row][column] = cells[row][column] or "·"
+    lines = ["".join(" " if cell is None else cell for cell in row).replace(TAKEN, "").rstrip(" ") for row in cells]
+    return "\n".join(lines), len(without)

@@ -1,0 +1,32 @@
+"""rnnlm lab: the article's steps on the user's own words, with live numbers; a file for each family of commands."""
+
+import click
+
+from rnnlm.cli.lab import bptt, gradcheck, gradflow, onehot, pairs, softmax, unroll
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def lab() -> None:
+    """The steps of a recurrent language model with live numbers.
+
+    \b
+    rnnlm lab pairs "我 昨天 上学 迟到 了"
+    rnnlm lab onehot "我 昨天 上学 迟到 了"
+    rnnlm lab softmax 1 2 3 4
+    rnnlm lab gradcheck --cell lstm
+    rnnlm lab unroll "我 昨天 上学 迟到 了" --bidirectional
+    rnnlm lab bptt "我 昨天 上学 迟到 了"
+    rnnlm lab gradflow text.txt --compare cells --plot cells.png
+    """
+
+
+for command in (
+    pairs.pairs,
+    onehot.onehot,
+    softmax.softmax_command,
+    gradcheck.gradcheck,
+    gradflow.gradflow,
+    bptt.bptt,
+    unroll.unroll,
+):
+    lab.add_command(command)

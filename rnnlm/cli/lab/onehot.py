@@ -1,0 +1,140 @@
+"""rnnlm lab onehot: how a word becomes a vector, and what U does with it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from rnnlm.cli.common import json_option, load_model, print_json, read_text_argument, use_threads, warn_of_unknown
+from rnnlm.cli.lab.common import counted, given, level_option, sentences_of, text_argument, tokenizer_of
+from rnnlm.cli.tables import table, token_cell
+
+if TYPE_CHECKING:
+    from rnnlm.lab.one_hot import OneHot, Product
+    from rnnlm.language_model import LanguageModel
+    from rnnlm.nn.numerics import Array
+    from rnnlm.text.vocabulary import Vocabulary
+
+SHOWN_ENTRIES = 16  # vectors and matrices wider than this are abbreviated
+
+
+@click.command(short_help="How a word becomes a vector.")
+@text_argument
+@click.option(
+    "-m",
+    "--model",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=None,
+    show_default="none: the vocabulary of TEXT",
+    help="Checkpoint whose tokens, vocabulary and U to use.",
+)
+@level_option
+@json_option
+@click.pass_context
+def onehot(ctx: click.Context, text: str, model: Path | None, level: str, as_json: bool) -> None:
+    """Show the one-hot vector of every token of TEXT ("-": stdin), and that U times it is a column of U."""
+    use_threads(1)
+    from rnnlm.lab.one_hot import one_hots
+    from rnnlm.lab.sentences import flat, vocabulary_of
+
+    text = read_text_argument(text)
+    if model is None:
+        trained = None
+        tokens = flat(sentences_of(text, tokenizer_of(level)))
+        vocabulary = vocabulary_of(tokens)
+    else:
+        if given(ctx, "level"):
+            raise click.UsageError("--level can not be combined with --model: the checkpoint says what a token is.")
+        trained = load_model(model)
+        tokens, vocabulary = flat(sentences_of(text, trained.tokenizer)), trained.vocabulary
+        warn_of_unknown(trained, text)
+    vectors = one_hots(tokens, vocabulary)
+    if as_json:
+        for each in vectors:
+            print_json({"token": each.token, "id": each.id, "vector": each.vector.tolist()})
+        return
+    if trained is None:
+        _show_vocabulary(vocabulary, tokens)
+    else:
+        click.echo(f"The vocabulary of {model} has {len(vocabulary):,} entries.\n")
+    _show_one_hots(vectors, trained)
+
+
+def _show_vocabulary(vocabulary: Vocabulary, tokens: list[str]) -> None:
+    from rnnlm.text.vocabulary import FIRST
+
+    counts = Counter(tokens)
+    rows: list[tuple[int, str, object]] = [(i, vocabulary.token(i), "reserved") for i in range(FIRST)]
+    for i in range(FIRST, len(vocabulary)):
+        rows.append((i, token_cell(vocabulary.token(i)), counts[vocabulary.token(i)]))
+    click.echo(f"Vocabulary, {len(vocabulary):,} entries:\n")
+    click.echo(table(rows, ["id", "token", "count"], "rlr") + "\n")
+
+
+def _show_one_hots(vectors: list[OneHot], trained: LanguageModel | None) -> None:
+    from rnnlm.lab.one_hot import times_one_hot
+
+    name, U = _first_rows(vectors[0].size, trained)
+    products = [times_one_hot(U, each) for each in vectors]
+    rows = [
+        (token_cell(each.token), each.id, _abbreviated(each), _numbers(product.product))
+        for each, product in zip(vectors, products, strict=True)
+    ]
+    click.echo(table(rows, ["token", "id", "one-hot vector x", "U x"], "lr") + "\n")
+    _show_matrix(name, U)
+    click.echo(_verdict_on_columns(vectors, products))
+
+
+def _first_rows(size: int, trained: LanguageModel | None) -> tuple[str, Array]:
+    """A name and the first rows of the model's U, or of an example's."""
+    import numpy as np
+
+    from rnnlm.lab.one_hot import example_matrix
+
+    if trained is None:
+        U = example_matrix(size, np.random.default_rng(0))
+        return f"random numbers, {len(U)} rows", U
+    params = trained.network.params
+    if trained.network.config.embedding_size:
+        U = params["embedding.weight"].T
+        name = "embedding.weight, transposed: the model's first product"
+    else:
+        U, name = params["rnn.weight_ih_l0"], "rnn.weight_ih_l0"
+    return f"{name}, the first {min(3, len(U))} of {len(U):,} rows", U[:3]
+
+
+def _abbreviated(one_hot: OneHot) -> str:
+    if one_hot.size <= SHOWN_ENTRIES:
+        return " ".join(map(str, one_hot.vector))
+    before, after = one_hot.id, one_hot.size - one_hot.id - 1
+    left = "0 … 0 " if before > 2 else "0 " * before
+    right = " 0 … 0" if after > 2 else " 0" * after
+    return f"{left}1{right} ({one_hot.size:,} entries, 1 at {one_hot.id})"
+
+
+def _numbers(values: Array) -> str:
+    return " ".join(f"{value:5.2f}" for value in values)
+
+
+def _show_matrix(name: str, U: Array) -> None:
+    click.echo(f"U ({name}, {U.shape[1]:,} columns):\n")
+    if U.shape[1] > SHOWN_ENTRIES:
+        click.echo("  too wide to be shown\n")
+        return
+    rows = [[f"{value:.2f}" for value in row] for row in U]
+    click.echo(table(rows, [str(column) for column in range(U.shape[1])], "r" * U.shape[1]) + "\n")
+
+
+def _verdict_on_columns(vectors: list[OneHot], products: list[Product]) -> str:
+    first, product = vectors[0], products[0]
+    equal = sum(each.equal for each in products)
+    return (
+        f"For {token_cell(first.token)} (id {first.id}) U x is {_numbers(product.product).strip()}, "
+        f"and column {first.id} of U is {_numbers(product.column).strip()}.\n"
+        f"{equal:,} of {counted(len(products), 'product')}, each multiplied out over all {first.size:,} entries of x, "
+        "equal the column of U with the token's id:\nall other columns are multiplied by 0. So the program looks the "
+        "column up and never makes the vector."
+    )

@@ -1,0 +1,30 @@
+"""rnnlm lab pairs: what is learnt from a sentence."""
+
+import click
+
+from rnnlm.cli.common import json_option, note, print_json, read_text_argument
+from rnnlm.cli.lab.common import counted, level_option, sentences_of, text_argument, tokenizer_of
+from rnnlm.cli.tables import table, token_cell
+
+
+@click.command(short_help="What is learnt from a sentence: inputs and labels.")
+@text_argument
+@level_option
+@json_option
+def pairs(text: str, level: str, as_json: bool) -> None:
+    """Show the training set that TEXT ("-": stdin) makes: at every token the network should answer the next one.
+
+    Every line is a sentence of its own between <s> and </s>.
+    """
+    from rnnlm.lab.training_pairs import training_pairs
+
+    lines = sentences_of(read_text_argument(text), tokenizer_of(level))
+    found = [pair for tokens in lines for pair in training_pairs(tokens)]
+    if as_json:
+        for pair in found:
+            print_json(pair._asdict())
+        return
+    rows = [(number, token_cell(read), "->", token_cell(label)) for number, (read, label) in enumerate(found, 1)]
+    click.echo(table(rows, ["", "input", "", "label"], "r"))
+    tokens = sum(map(len, lines))
+    note(f"{counted(tokens, 'token')} in {counted(len(lines), 'sentence')}: {counted(len(found), 'pair')}.")

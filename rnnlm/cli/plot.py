@@ -1,0 +1,382 @@
+"""rnnlm plot: learning curves, surprise along a text, the embedding in two dimensions."""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import click
+from click.core import ParameterSource
+
+from rnnlm.cli.character_charts import Series, bar, line_chart, marks, scatter_chart, terminal_width
+from rnnlm.cli.common import Text, json_option, load_model, model_option, note, print_json
+from rnnlm.cli.tables import display_width, shortened, table, token_cell, visible
+from rnnlm.errors import PlotError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from rnnlm.lab.embedding import EmbeddingMap
+    from rnnlm.lab.learning_curves import Curves
+    from rnnlm.lab.surprise import Surprise
+    from rnnlm.language_model import LanguageModel
+
+LOSS_ROWS, OTHER_ROWS = 14, 5
+TOKENS_AS_BARS = 60  # in a terminal; of a longer text, the course
+MOST_TOKENS = 1_000_000
+WINDOW = 1 << 20  # probabilities computed at a time along a stream
+
+
+@click.command()
+@click.argument("history", nargs=-1, type=click.Path(path_type=Path, allow_dash=True))
+@click.option(
+    "--surprise", "text", type=Text(), default=None, metavar="TEXT|FILE", help="How surprising each token is."
+)
+@click.option("--embedding", is_flag=True, help="Tokens in the plane in which their vectors differ most.")
+@model_option
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=None,
+    help="Picture to write, .png, .svg or .pdf; needs matplotlib. Without it a chart of characters is printed.",
+)
+@click.option(
+    "--x",
+    type=click.Choice(["step", "epoch", "seconds"]),
+    default="step",
+    show_default=True,
+    help="Axis of learning curves; only a training with --time counts seconds.",
+)
+@click.option("--perplexity", is_flag=True, help="Losses as perplexity, on a logarithmic axis.")
+@click.option(
+    "--tokens",
+    type=click.IntRange(3, 2000),
+    default=100,
+    show_default=True,
+    help="Most frequent tokens of --embedding.",
+)
+@click.option("--encoding", default=None, show_default="detected", help="Encoding of the text, such as gb18030.")
+@json_option
+@click.pass_context
+def plot(
+    ctx: click.Context,
+    history: tuple[Path, ...],
+    text: str | None,
+    embedding: bool,
+    model_path: Path,
+    output: Path | None,
+    x: str,
+    perplexity: bool,
+    tokens: int,
+    encoding: str | None,
+    as_json: bool,
+) -> None:
+    """Draw learning curves of histories (train --history); or, of a model, surprise along a text, or the embedding.
+
+    \b
+    rnnlm plot run1.jsonl run2.jsonl -o curves.png
+    rnnlm plot --surprise "我 昨天 上学 迟到 了" -o surprise.svg
+    rnnlm plot --embedding -m rnnlm.npz
+
+    HISTORY may be "-" for stdin, and so may the text; what is the name of a file is taken as a file. Surprise is
+    -log2 of the probability that the model gave to a token, in bits.
+    """
+    _check_usage(ctx, history, text, embedding)
+    if output is not None:
+        _check_output(output, [*map(str, history), *([text] if text else []), *([] if history else [str(model_path)])])
+    if text is not None:
+        _plot_surprise(load_model(model_path), text, encoding, output, as_json)
+    elif embedding:
+        _plot_embedding(load_model(model_path), tokens, output, as_json)
+    else:
+        _plot_histories(history, x, perplexity, output, as_json)
+
+
+def _check_usage(ctx: click.Context, history: Sequence[Path], text: str | None, embedding: bool) -> None:
+    if sum((bool(history), text is not None, embedding)) != 1:
+        raise click.UsageError("Give either HISTORY..., or --surprise TEXT, or --embedding.")
+    kind = "histories" if history else "--embedding" if embedding else "--surprise"
+    for option, of in (
+        *(("x", "histories"), ("perplexity", "histories"), ("tokens", "--embedding"), ("encoding", "--surprise")),
+    ):
+        if of != kind and ctx.get_parameter_source(option) == ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"--{option} is for {of}, not for {kind}.")
+
+
+def _check_output(output: Path, read: Sequence[str]) -> None:
+    """Find out at the beginning that a picture can not be made."""
+    from rnnlm.cli.texts import check_not_a_text, check_output
+    from rnnlm.plots import check_picture, load_matplotlib
+
+    check_picture(output)
+    check_not_a_text(output, [name for name in read if _is_file(name)], "--output")
+    check_output(output)
+    try:
+        load_matplotlib()
+    except PlotError as error:
+        raise PlotError(f"{error}. Without --output, a chart of characters needs nothing.") from None
+
+
+def _save(figure: "Figure", output: Path, texts: Sequence[str] = ()) -> None:
+    from rnnlm.plots import require_font_for, save
+
+    if missing := require_font_for(texts):
+        note(f"Warning: {missing}")
+    save(figure, output)
+    note(f"Saved {output}.")
+
+
+def _is_file(name: str) -> bool:
+    try:
+        return os.path.exists(name)
+    except (OSError, ValueError):  # too long for a name, or with a NUL
+        return False
+
+
+# Learning curves
+
+
+def _plot_histories(paths: Sequence[Path], x: str, perplexity: bool, output: Path | None, as_json: bool) -> None:
+    from rnnlm.lab.learning_curves import check_x, draw, read
+
+    histories = []
+    for path in paths:
+        with _opened(path) as (name, file):
+            histories.append(read(name, file))
+    check_x(histories, x)
+    for history in histories:
+        for message in history.notes:
+            note(message)
+    if as_json:
+        for history in histories:
+            print_json({"history": history.name, **_columns(history, perplexity)})
+    if output is not None:
+        _save(draw(histories, x, perplexity), output, [history.name for history in histories])
+    elif not as_json:
+        click.echo(_curves_of_characters(histories, x, perplexity, terminal_width()))
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[str, BinaryIO]]:
+    """Name and bytes of a history."""
+    from rnnlm.text.sources import standard_input
+
+    try:
+        if str(path) == "-":
+            yield "stdin", standard_input()
+        else:
+            with path.open("rb") as file:
+                yield str(path), file
+    except (OSError, ValueError) as error:  # ValueError: a closed stdin, a name with a NUL
+        reason = getattr(error, "strerror", None) or error
+        raise PlotError(f"{path} can not be read: {reason}. A history is made by: rnnlm train --history FILE") from None
+
+
+def _columns(history: "Curves", perplexity: bool) -> dict[str, list[float]]:
+    """The numbers of a history; what is missing becomes null."""
+    import numpy as np
+
+    from rnnlm.lab.learning_curves import LARGEST, LOSSES
+
+    columns = {key: values.tolist() for key, values in history.columns.items()}
+    if perplexity:
+        for key, name in LOSSES.items():
+            columns[f"{name}_perplexity"] = np.exp(np.minimum(history.columns[key], np.log(LARGEST))).tolist()
+    return columns
+
+
+def _curves_of_characters(histories: Sequence["Curves"], x: str, perplexity: bool, width: int) -> str:
+    """A chart for each panel, what the marks mean, and the best of each history."""
+    from rnnlm.lab.learning_curves import LOSSES, PANELS, short_name
+
+    parts = []
+    for title, keys in PANELS:
+        series = []
+        for history in histories:
+            for key in keys:
+                across, up = history.points(x, key, perplexity)
+                kind = f"{LOSSES[key]} " if key in LOSSES else ""
+                if len(up):
+                    name = kind + visible(short_name(history.name)) if len(histories) > 1 else kind
+                    series.append(Series(name.strip(), across.tolist(), up.tolist()))
+        if not series:
+            continue
+        is_loss = title == "loss"
+        name = ("perplexity" if perplexity else "loss (nats per token)") if is_loss else title
+        rows = LOSS_ROWS if is_loss else OTHER_ROWS
+        chart = line_chart(series, width, rows, x, perplexity and is_loss, from_zero=not is_loss)
+        meanings = [f"{mark} {each.name}" for mark, each in zip(marks(len(series)), series, strict=True) if each.name]
+        parts.append("\n".join([name, chart, *_wrapped(meanings, width)]))
+    return "\n\n".join([*parts, _best_table(histories)])
+
+
+def _wrapped(items: Sequence[str], width: int) -> list[str]:
+    """Items side by side, as many as a line takes."""
+    lines: list[str] = []
+    for item in items:
+        if lines and display_width(lines[-1]) + display_width(item) + 4 <= width:
+            lines[-1] += f"    {item}"
+        else:
+            lines.append(f"  {item}")
+    return lines
+
+
+def _best_table(histories: Sequence["Curves"]) -> str:
+    """The smallest loss of each history."""
+    import math
+
+    rows = []
+    for history in histories:
+        if found := history.best():
+            key, step, loss = found
+            kind = key.partition("_")[0]
+            perplexity = f"{math.exp(loss):,.4g}" if loss < 300 else "-"
+            rows.append((visible(history.name), kind, f"{loss:.4f}", perplexity, f"{step:,.0f}"))
+    return table(rows, ["history", "best", "nats per token", "perplexity", "step"], "llrrr")
+
+
+# Surprise
+
+
+def _plot_surprise(model: "LanguageModel", text: str, encoding: str | None, output: Path | None, as_json: bool) -> None:
+    from rnnlm.lab.surprise import draw
+
+    surprise = _surprise(model, _lines_of(text, encoding))
+    if as_json:
+        pairs = zip(surprise.tokens, surprise.bits.tolist(), strict=True)
+        print_json(
+            {
+                "tokens": [{"token": token, "surprise_bits": bits} for token, bits in pairs],
+                "bits_per_token": surprise.mean,
+            }
+        )
+    shown = surprise._replace(tokens=[shortened(visible(token), 40) for token in surprise.tokens])
+    if output is not None:
+        _save(draw(shown), output, shown.tokens)
+    elif not as_json:
+        click.echo(_surprise_of_characters(shown, terminal_width()))
+
+
+def _lines_of(text: str, encoding: str | None) -> list[str]:
+    """Lines of a file, of stdin, or of the text itself."""
+    from rnnlm.cli.score import file_lines
+
+    if text == "-" or _is_file(text):
+        lines = list(file_lines(text, encoding))
+    else:
+        if os.sep in text or text.endswith((".txt", ".gz", ".jsonl")):
+            note(f"There is no file {shortened(visible(text))}; this is taken as the text itself.")
+        lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    if not any(lines):
+        raise PlotError(
+            f"{'The text' if not text else shortened(visible(text))} is empty; expected some words to be surprised by."
+        )
+    return lines
+
+
+def _surprise(model: "LanguageModel", lines: list[str]) -> "Surprise":
+    """The tokens of a text with their surprise: line by line, or in one stream, as the model was trained."""
+    import numpy as np
+
+    from rnnlm.lab.surprise import Surprise
+
+    if model.context == "stream":
+        tokens, nats = _along_a_stream(model, lines)
+    else:
+        tokens, parts = [], [np.zeros(0)]
+        for scored in model.score(lines):
+            tokens += scored.tokens
+            parts.append(scored.log_probabilities)
+            _check_length(len(tokens))
+        nats = np.concatenate(parts)
+    return Surprise(tokens, -nats / np.log(2))
+
+
+def _check_length(tokens: int) -> None:
+    if tokens > MOST_TOKENS:
+        raise PlotError(
+            f"The text has more than {MOST_TOKENS:,} tokens; a picture shows a shorter one, such as: head -n 1000"
+        )
+
+
+def _along_a_stream(model: "LanguageModel", lines: list[str]) -> tuple[list[str], Any]:
+    """Tokens of a text in one piece, and the log probability of each in nats; the state is carried along."""
+    import numpy as np
+
+    text = "\n".join(lines)
+    ids = model.encode(text)
+    if model.reads_lines:
+        parts = [[*model.tokens(line), "</s>"] for line in lines]
+        tokens = [token for part in parts for token in part][:-1]
+    else:
+        tokens = model.tokens(text)
+    _check_length(len(tokens))
+    before = np.concatenate([[0], ids[:-1]])[:, None]  # <s> is 0
+    window, state = max(1, WINDOW // len(model.vocabulary)), model.causal.zero_state(1)
+    nats = np.zeros(len(ids))
+    for start in range(0, len(ids), window):
+        log_probabilities, state = model.causal.log_probabilities(before[start : start + window], state)
+        here = ids[start : start + window]
+        nats[start : start + window] = log_probabilities[np.arange(len(here)), 0, here]
+    return tokens, nats
+
+
+def _surprise_of_characters(surprise: "Surprise", width: int) -> str:
+    """A bar for each token; of a long text the running mean and the most surprising tokens."""
+    highest = max(float(surprise.bits.max()), 1.0)
+    places: Sequence[int] = range(len(surprise.tokens))
+    above = ""
+    if len(places) > TOKENS_AS_BARS:
+        ends, means, window = surprise.running_mean()
+        course = Series("", ends.tolist(), means.tolist())
+        chart = line_chart([course], width, LOSS_ROWS, "token", from_zero=True)
+        above = f"bits, mean of the last {window:,} tokens\n{chart}\n\nThe most surprising tokens\n"
+        places = surprise.highest(20)
+    rows = [(f"{place + 1:,}", surprise.tokens[place], f"{surprise.bits[place]:.2f}") for place in places]
+    lines = table(rows, ["", "token", "bits"], "rlr").split("\n")
+    left = max(map(display_width, lines)) + 2
+    bars = ["", *(bar(float(surprise.bits[place]), highest, max(10, width - left)) for place in places)]
+    drawn = [f"{line}  {each}".rstrip(" ") for line, each in zip(lines, bars, strict=True)]
+    return above + "\n".join([*drawn, "", surprise.summary()])
+
+
+# The embedding
+
+
+def _plot_embedding(model: "LanguageModel", count: int, output: Path | None, as_json: bool) -> None:
+    from rnnlm.lab.embedding import draw, embedding_map
+
+    found = embedding_map(model.network, model.vocabulary, count)
+    if as_json:
+        points = zip(found.tokens, found.counts, found.places.tolist(), strict=True)
+        print_json(
+            {
+                "vectors": found.source,
+                "explained_variance": list(found.explained),
+                "tokens": [{"token": token, "count": number, "x": x, "y": y} for token, number, (x, y) in points],
+            }
+        )
+    shown = found._replace(tokens=[token_cell(token) for token in found.tokens])
+    if output is not None:
+        figure, left_out = draw(shown)
+        _save(figure, output, shown.tokens)
+    elif not as_json:
+        chart, left_out = scatter_chart(found.places.tolist(), shown.tokens, terminal_width(), 30)
+        click.echo(chart)
+        click.echo()
+    if output is not None or not as_json:
+        _tell_about(found, left_out, to_stderr=output is not None)
+
+
+def _tell_about(found: "EmbeddingMap", left_out: int, to_stderr: bool) -> None:
+    """What was drawn."""
+    first, second = (100 * share for share in found.explained)
+    lines = [
+        f"The {len(found.tokens):,} most frequent tokens by {found.source}.",
+        f"Of the variance of these vectors, the axis to the right has {first:.1f} %, the axis up {second:.1f} %.",
+    ]
+    if left_out:
+        lines.append(f"{left_out} of them are points without a label, for which there was no room.")
+    click.echo(" ".join(lines), err=to_stderr)

@@ -1,0 +1,134 @@
+"""Back-propagation through time, step by step: what every step of the unrolled network gives to the gradient of W.
+
+The article's formulas, with E = sum of E_t, the loss of each step:
+
+    delta_t = dE/da_t, a_t the argument of f         dE/dW = sum over t of delta_t s_{t-1}^T
+
+The way back is the network's own, cut into steps. A bias is added to a_t, so its gradient in one step is delta_t.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from rnnlm.lab.unrolled import Step, unroll
+from rnnlm.nn.gradient_check import central_difference
+from rnnlm.nn.network import Network
+from rnnlm.nn.numerics import Array
+
+CHECKED_ENTRIES = 64  # of a larger W so many entries, chosen at random, are compared with the definition
+
+
+class StepBack(NamedTuple):
+    """A step and its way back. Lists have an entry for each layer, lowest first."""
+
+    step: Step
+    target: int  # id of the token that should be answered
+    output: Array  # (V,) o_t, the probabilities of all tokens
+    loss: float  # E_t, a part of E or not
+    nats: float  # -ln of the target's probability, which is E_t where the loss is cross-entropy
+    deltas: list[Array]  # (GH,) each: the gradient by what W s_{t-1} is added to
+    w_gradients: list[Array]  # (GH, H) each
+
+
+class Entry(NamedTuple):
+    """One entry of a layer's W by the definition (expected) and by back-propagation (actual)."""
+
+    layer: int
+    place: tuple[int, int]
+    expected: float
+    actual: float
+
+
+@dataclass(frozen=True)
+class Backpropagation:
+    """All steps, the gradients of W that they add up to, and entries of these compared with the definition."""
+
+    steps: list[StepBack]
+    objective: float  # E
+    w_gradients: list[Array]  # (GH, H) for each layer
+    entries: list[Entry]
+
+    @property
+    def worst(self) -> float:
+        """Largest difference of an entry, relative to the largest entry of its layer's gradient."""
+        scales = [float(np.abs(gradient).max()) or 1.0 for gradient in self.w_gradients]
+        return max(abs(entry.expected - entry.actual) / scales[entry.layer] for entry in self.entries)
+
+    def numerical(self, layer: int) -> Array | None:
+        """The gradient of a layer's W by the definition, if all entries were compared."""
+        found = [entry for entry in self.entries if entry.layer == layer]
+        if len(found) < self.w_gradients[layer].size:
+            return None
+        gradient = np.zeros_like(self.w_gradients[layer])
+        for entry in found:
+            gradient[entry.place] = entry.expected
+        return gradient
+
+
+def backpropagate(
+    network: Network,
+    inputs: Array,
+    targets: Array,
+    rng: np.random.Generator,
+    objective: str = "cross-entropy",
+    last_only: bool = False,
+) -> Backpropagation:
+    """The way back over inputs and targets (T,), from a zero state; in a float64 network.
+
+    last_only: E is the loss of the last step alone, for which the article derives its formulas.
+    rng: chooses the entries to compare where W has more than CHECKED_ENTRIES.
+    """
+    column, zero = inputs[:, None], network.zero_state(1)
+    first = len(inputs) - 1 if last_only else 0
+
+    def loss() -> float:
+        hidden, _, _ = network.hidden(column, zero)
+        return network.output.loss(network.params, hidden[first:, 0], targets[first:], objective, 1.0)[0].objective
+
+    steps = unroll(network, column, zero)
+    back: list[StepBack] = []
+    carried = np.zeros_like(zero)
+    for t in reversed(range(len(steps))):
+        step = _step_back(network, steps[t], int(targets[t]), carried, objective, t >= first)
+        back.append(step[0])
+        carried = step[1]
+    layers = range(network.config.num_layers)
+    totals = [np.sum([step.w_gradients[layer] for step in back], axis=0) for layer in layers]
+    entries = [entry for layer in layers for entry in _compared(network, layer, totals[layer], loss, rng)]
+    return Backpropagation(back[::-1], loss(), totals, entries)
+
+
+def _step_back(
+    network: Network, step: Step, target: int, carried: Array, objective: str, counts: bool
+) -> tuple[StepBack, Array]:
+    """A step's part of the way back, and the gradient by the state that entered it.
+
+    carried: dE by the state that the step hands on. counts: whether the step's own loss is a part of E.
+    """
+    hidden = step.hidden[:, 0]
+    loss, output_backprop = network.output.loss(network.params, hidden, np.array([target]), objective, 1.0)
+    dhidden = output_backprop()[0][:, None] if counts else np.zeros_like(step.hidden)
+    grads, before = step.backprop(dhidden, carried)
+    layers = range(network.config.num_layers)
+    deltas = [grads[f"rnn.bias_hh_l{layer}"] for layer in layers]
+    w_gradients = [grads[f"rnn.weight_hh_l{layer}"] for layer in layers]
+    output = np.exp(network.output.log_probabilities(network.params, hidden)[0])
+    return StepBack(step, target, output, loss.objective, loss.nats, deltas, w_gradients), before
+
+
+def _compared(
+    network: Network, layer: int, gradient: Array, loss: Callable[[], float], rng: np.random.Generator
+) -> list[Entry]:
+    W = network.params[f"rnn.weight_hh_l{layer}"]
+    chosen = range(W.size) if W.size <= CHECKED_ENTRIES else rng.choice(W.size, CHECKED_ENTRIES, replace=False)
+    found = []
+    for flat in chosen:
+        row, column = divmod(int(flat), W.shape[1])
+        direction = np.zeros_like(W)
+        direction[row, column] = 1
+        expected = central_difference(loss, W, direction)
+        found.append(Entry(layer, (row, column), expected, float(gradient[row, column])))
+    return found

@@ -1,0 +1,93 @@
+"""The embedding in two dimensions: the plane in which the vectors of the most frequent tokens differ most."""
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rnnlm.errors import PlotError
+from rnnlm.lab.labels import place_labels
+from rnnlm.nn.network import Network
+from rnnlm.plots import new_figure, plain, use_fonts
+from rnnlm.text.vocabulary import FIRST, Vocabulary
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+class EmbeddingMap(NamedTuple):
+    """Tokens, the most frequent first, and their places (n, 2); `explained` is each axis's share of the variance.
+
+    source: what the vectors are, as in "embedding.weight".
+    """
+
+    source: str
+    tokens: list[str]
+    counts: list[int]
+    places: NDArray[np.float64]
+    explained: tuple[float, float]
+
+
+def principal_components(vectors: NDArray[np.float64]) -> tuple[NDArray[np.float64], tuple[float, float]]:
+    """Places (n, 2) of vectors (n, D) in the plane of their largest variance, and the share of each axis of the whole.
+
+    By the singular values of the centred vectors; the largest entry of each axis is positive, so that a picture is the
+    same every time.
+
+    >>> places, explained = principal_components(np.array([[0.0, 0, 0], [2, 0, 0], [0, 1, 0], [2, 1, 0]]))
+    >>> [round(share, 3) for share in explained]
+    [0.8, 0.2]
+    """
+    centred = vectors - vectors.mean(axis=0)
+    _, values, axes = np.linalg.svd(centred, full_matrices=False)
+    axes, variances = axes[:2], np.zeros(2)
+    axes *= np.sign(axes[np.arange(len(axes)), np.abs(axes).argmax(axis=1)])[:, None]
+    total = float((values**2).sum())
+    variances[: len(axes)] = values[:2] ** 2
+    places = np.zeros((len(vectors), 2))
+    places[:, : len(axes)] = centred @ axes.T
+    shares = variances / total if total > 0 else variances
+    return places, (float(shares[0]), float(shares[1]))
+
+
+def embedding_map(network: Network, vocabulary: Vocabulary, count: int) -> EmbeddingMap:
+    """The `count` most frequent tokens of a network; <s>, </s> and <unk>, which are no text, are left out.
+
+    Raises:
+        PlotError: there are fewer than three tokens, or all vectors are equal.
+    """
+    count = min(count, len(vocabulary.tokens))
+    if count < 3:
+        raise PlotError(
+            f"A plane needs three tokens or more, and there are {count}. Raise --tokens, or use a larger text."
+        )
+    source, vectors = token_vectors(network)
+    places, explained = principal_components(np.asarray(vectors[FIRST : FIRST + count], np.float64))
+    if not any(explained):
+        raise PlotError("All tokens have the same vector; this network has learnt nothing that could be drawn.")
+    return EmbeddingMap(source, vocabulary.tokens[:count], vocabulary.counts[:count], places, explained)
+
+
+def token_vectors(network: Network) -> tuple[str, NDArray[np.float32]]:
+    """A vector for each id (V, ·) and what it is; with one-hot input a token's column of the input's weights."""
+    params = network.params
+    if network.config.embedding_size:
+        return "embedding.weight", params["embedding.weight"]
+    names = [name for name in ("rnn.weight_ih_l0", "rnn.weight_ih_l0_reverse") if name in params]
+    return "columns of " + " and ".join(names), np.concatenate([params[name] for name in names]).T
+
+
+def draw(found: EmbeddingMap) -> "tuple[Figure, int]":
+    """A figure, and the number of tokens whose label found no place; their points are there."""
+    figure, (axes,) = new_figure(size=(8.0, 6.4))
+    sizes = 5 + 25 * np.sqrt(np.array(found.counts) / max(1, *found.counts))
+    axes.scatter(*found.places.T, s=sizes, color="C0", alpha=0.45, linewidths=0)
+    axes.margins(0.06)
+    axes.grid(alpha=0.2)
+    for set_label, place in ((axes.set_xlabel, 0), (axes.set_ylabel, 1)):
+        ordinal = ("first", "second")[place]
+        set_label(f"{ordinal} principal component ({100 * found.explained[place]:.1f} % of the variance)")
+    axes.set_title(f"{len(found.tokens):,} most frequent tokens by {found.source}", fontsize="medium")
+    labels = [plain(token) for token in found.tokens]
+    use_fonts(figure)
+    return figure, place_labels(figure, axes, found.places, labels)

@@ -1,0 +1,143 @@
+"""Pictures of how gradients flow back: one network with its layers and the bound, or several side by side."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from rnnlm.lab.gradient_flow import GradientFlow, LayerFlow
+from rnnlm.nn.numerics import Array
+from rnnlm.plots import new_figure, plain
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Of Okabe and Ito 2008, told apart by the colour-blind; each with a line of its own, for print without colours.
+LINES = [
+    ("#0072B2", "-", "o"),
+    ("#D55E00", "--", "s"),
+    ("#009E73", "-.", "^"),
+    ("#CC79A7", ":", "D"),
+    ("#000000", "-", "v"),
+    ("#E69F00", "--", "P"),
+    ("#56B4E9", "-.", "X"),
+]
+GREY = "#666666"
+MOST_IN_AXES = len(LINES)
+DECADES = 12  # shown below and above the gradient one step back; what is beyond is no longer a curve to compare
+SHARES = {"a tenth": 0.1, "a hundredth": 0.01}
+
+
+def draw(flows: Sequence[GradientFlow]) -> "Figure":
+    """A figure: a network alone with each of its layers, or several, those of one initialisation in one of the axes."""
+    if len(flows) == 1:
+        return _draw_layers(flows[0])
+    groups = _groups(flows)
+    columns = min(3, len(groups))
+    figure, axes = new_figure(columns, -(-len(groups) // columns))
+    for each, (title, members) in zip(axes, groups, strict=False):
+        for line, (name, flow) in zip(LINES, members, strict=False):
+            norms = flow.layers[-1].norms
+            _curve(each, norms[1:] / norms[1], line, name, first=1)
+        each.set_title(title)
+        _finish(each, "share of the gradient one step back", 1.0)
+    for empty in axes[len(groups) :]:
+        empty.set_visible(False)
+    return figure
+
+
+def _groups(flows: Sequence[GradientFlow]) -> list[tuple[str, list[tuple[str, GradientFlow]]]]:
+    """Titles of axes, and the names and networks to draw in each."""
+    if len(flows) <= MOST_IN_AXES:
+        cells = {(flow.config.cell, flow.config.activation) for flow in flows}
+        top = ", top layer" if flows[0].config.num_layers > 1 else ""
+        name = flows[0].name.split(" ")[0] if len(cells) == 1 else "Cells"
+        return [(f"{name} side by side{top}", [(flow.name, flow) for flow in flows])]
+    groups: dict[str, list[tuple[str, GradientFlow]]] = {}
+    for flow in flows:
+        name, _, kind = flow.name.partition(" ")
+        groups.setdefault(kind, []).append((name, flow))
+    return list(groups.items())
+
+
+def _draw_layers(flow: GradientFlow) -> "Figure":
+    figure, (axes,) = new_figure()
+    several = len(flow.layers) > 1
+    top = flow.layers[-1]
+    for place, layer in enumerate(reversed(flow.layers)):
+        line = LINES[place % len(LINES)]
+        name = f"layer {layer.layer}" if several else "mean of the places"
+        first = 0 if layer.norms[0] else 1
+        _curve(axes, layer.norms[first:], line, name, first)
+        if not several:
+            axes.fill_between(
+                np.arange(len(layer.norms)),
+                _positive(layer.lowest),
+                _positive(layer.highest),
+                color=line[0],
+                alpha=0.15,
+                linewidth=0,
+                label="smallest to largest",
+            )
+            _parts(axes, layer)
+    if top.bound is not None:
+        axes.plot(_positive(top.bound), color=GREY, linestyle=(0, (5, 2)), label="bound (|W| max f')^(t-k)")
+    axes.set_title(plain(f"{flow.name}, {flow.config.hidden_size:,} units, mean of {flow.places:,} places"))
+    _finish(axes, "length of the gradient by the state at k", float(top.norms[1]))
+    return figure
+
+
+def _parts(axes: "Axes", layer: LayerFlow) -> None:
+    """The two ways of an LSTM."""
+    if layer.by_c is not None:
+        _curve(axes, layer.by_h, LINES[1], "by h alone", 0)
+        _curve(axes, layer.by_c[1:], LINES[2], "by c alone", 1)
+
+
+def _curve(axes: "Axes", values: Array, line: tuple[str, str, str], name: str, first: int) -> None:
+    colour, style, marker = line
+    distances = np.arange(first, first + len(values))
+    step = max(1, len(values) // 10)
+    axes.plot(
+        distances,
+        _positive(values),
+        color=colour,
+        linestyle=style,
+        marker=marker,
+        markevery=step,
+        markersize=4,
+        label=plain(name),
+    )
+
+
+def _positive(values: Array) -> Array:
+    """Values that a logarithmic axis can show; the others leave a gap."""
+    return np.where((values > 0) & np.isfinite(values), values, np.nan)
+
+
+def _finish(axes: "Axes", unit: str, one_step_back: float) -> None:
+    """A logarithmic axis around the gradient one step back, lines at a tenth and a hundredth of it, a legend."""
+    axes.set_yscale("log")
+    axes.set_xlabel("distance t - k (steps back)")
+    axes.set_ylabel(unit)
+    if 0 < one_step_back < np.inf:
+        low, _ = axes.get_ylim()
+        high = 10 * axes.dataLim.y1
+        axes.set_ylim(
+            max(low, one_step_back * 10.0**-DECADES),
+            max(min(high, one_step_back * 10.0**DECADES), one_step_back * 2),
+        )
+        for name, share in SHARES.items():
+            axes.axhline(share * one_step_back, color=GREY, linewidth=0.6, linestyle=":")
+            axes.annotate(
+                name,
+                (1, share * one_step_back),
+                xycoords=("axes fraction", "data"),
+                xytext=(-2, 2),
+                textcoords="offset points",
+                ha="right",
+                fontsize=7,
+                color=GREY,
+            )
+    axes.legend(fontsize=8, frameon=False, loc="best")

@@ -1,0 +1,231 @@
+"""Learning curves: what `rnnlm train --history` wrote, read back with care, and drawn."""
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rnnlm.errors import PlotError, shown
+from rnnlm.plots import new_figure, plain
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+LOSSES = {"train_nats_per_token": "train", "valid_nats_per_token": "valid"}
+X_KEYS = ("step", "epoch", "seconds")
+KEYS = (*X_KEYS, *LOSSES, "learning_rate", "gradient_norm", "tokens_per_second")
+PANELS = (
+    ("loss", tuple(LOSSES)),
+    ("learning rate", ("learning_rate",)),
+    ("gradient norm", ("gradient_norm",)),
+    ("tokens/s", ("tokens_per_second",)),
+)
+LONGEST_LINE = 1 << 16  # bytes; those that are written have some 200
+MOST_LINES = 1_000_000
+LARGEST = 1e30  # beyond it, differences overflow
+LONGEST_NAME = 40
+HOW = "expected the file of: rnnlm train --history FILE"
+
+
+class Curves(NamedTuple):
+    """The course of one training: a column of n numbers for each of KEYS, nan where one is missing; and what to tell.
+
+    Steps rise: what a training did anew, resumed or after a recovery, has taken the place of what was there.
+    """
+
+    name: str
+    columns: dict[str, NDArray[np.float64]]
+    notes: list[str]
+
+    def points(self, x: str, key: str, perplexity: bool = False) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Where both numbers are there; a loss as perplexity if that is asked for."""
+        across, up = self.columns[x], self.columns[key]
+        if perplexity and key in LOSSES:
+            up = np.exp(np.minimum(up, np.log(LARGEST)))
+        there = np.isfinite(across) & np.isfinite(up)
+        return across[there], up[there]
+
+    def best(self) -> tuple[str, float, float] | None:
+        """Key, step and value of the smallest loss: that on the held-out text, if there is one."""
+        for key in reversed(LOSSES):
+            steps, losses = self.points("step", key)
+            if len(losses):
+                place = int(np.argmin(losses))
+                return key, float(steps[place]), float(losses[place])
+        return None
+
+
+def read(name: str, file: BinaryIO) -> Curves:
+    """The history in a file. Half a line at its end, which a crash may leave, is left out with a note.
+
+    Raises:
+        PlotError: it is something else, empty, or damaged before its last line.
+    """
+    notes: list[str] = []
+    records: list[dict[str, Any]] = []
+    gone_back = 0
+    for record in _records(name, file, notes):
+        before = len(records)
+        while records and _number(records[-1].get("step")) >= _number(record.get("step")):
+            records.pop()
+        gone_back += len(records) < before
+        records.append(record)
+    if gone_back:
+        times = "once" if gone_back == 1 else f"{gone_back} times"
+        notes.append(f"{name}: the steps go back {times}. What was done anew is shown, not what it replaced.")
+    columns = {key: np.array([_number(record.get(key)) for record in records], np.float64) for key in KEYS}
+    foreign = sum(not isinstance(record.get(key), int | float | None) for record in records for key in KEYS)
+    if foreign:
+        notes.append(
+            f"{name}: {foreign:,} value{'s' * (foreign > 1)} that should be numbers are none; they are left out."
+        )
+    if not any(np.isfinite(columns[key]).any() for key in LOSSES):
+        raise PlotError(f"{name} has no losses ({' or '.join(LOSSES)}); {HOW}")
+    return Curves(name, columns, notes)
+
+
+def _records(name: str, file: BinaryIO, notes: list[str]) -> Iterator[dict[str, Any]]:
+    """The objects on the lines of a file."""
+    place, found = 0, 0
+    while line := file.readline(LONGEST_LINE + 1):
+        place += 1
+        if place == 1 and line.startswith(b"PK"):
+            raise PlotError(f"{name} is a checkpoint or another archive, no history; {HOW}")
+        if place > MOST_LINES:
+            raise PlotError(f"{name} has more than {MOST_LINES:,} lines; {HOW}")
+        if not line.strip():
+            continue
+        record = _record(line)
+        if record is None and found and not file.readline(1):
+            notes.append(f"{name}: its last line, number {place:,}, is not complete and left out.")
+            return
+        if record is None:
+            raise PlotError(f"Line {place:,} of {name} is {shown(_beginning(line))}, not an object of JSON; {HOW}")
+        found += 1
+        yield record
+    if not found:
+        raise PlotError(f"{name} is empty; {HOW}. The first line comes with the first evaluation")
+
+
+def _record(line: bytes) -> dict[str, Any] | None:
+    """The object on a line; None if there is none."""
+    try:
+        record = json.loads(line.decode("utf-8-sig")) if len(line) <= LONGEST_LINE else None
+    except (ValueError, RecursionError):
+        return None
+    return record if isinstance(record, dict) else None
+
+
+def _beginning(line: bytes) -> str:
+    return line[:60].decode("utf-8", "replace").strip()
+
+
+def _number(value: Any) -> float:
+    """A number to draw; nan for everything else."""
+    try:
+        number = float(value) if isinstance(value, int | float) and not isinstance(value, bool) else np.nan
+    except OverflowError:
+        return np.nan
+    return number if abs(number) <= LARGEST else np.nan
+
+
+def check_x(histories: Sequence[Curves], x: str) -> None:
+    """Refuse an axis on which nothing has a place.
+
+    Raises:
+        PlotError: a history has no numbers for it, or seconds that were not counted.
+    """
+    for history in histories:
+        there = history.columns[x][np.isfinite(history.columns[x])]
+        if not len(there):
+            raise PlotError(f'{history.name} has no "{x}"; choose another axis with --x.')
+        if x == "seconds" and len(there) > 1 and not there.any():
+            raise PlotError(
+                f"{history.name} counts no seconds, which only a training with --time does. Use --x step or --x epoch."
+            )
+
+
+def short_name(name: str) -> str:
+    """A name for a legend: of a long path its end."""
+    return name if len(name) <= LONGEST_NAME else f"…{name[-LONGEST_NAME + 1 :]}"
+
+
+def draw(histories: Sequence[Curves], x: str, perplexity: bool = False) -> "Figure":
+    """A figure with a panel for each of PANELS of which there are numbers; a colour for each history.
+
+    x: one of X_KEYS. perplexity: exp(loss) on a logarithmic axis.
+    """
+    panels = [
+        (title, keys)
+        for title, keys in PANELS
+        if any(len(history.points(x, key)[0]) for history in histories for key in keys)
+    ]
+    columns = min(2, len(panels))
+    rows = -(-len(panels) // columns)
+    figure, axes = new_figure(columns, rows, (5.2 * columns, 3.0 * rows + 0.6))
+    colours = _colours(len(histories))
+    for each, (title, keys) in zip(axes, panels, strict=False):
+        for history, colour in zip(histories, colours, strict=True):
+            for key in keys:
+                across, up = history.points(x, key, perplexity)
+                style = {"linestyle": "--", "linewidth": 1.1} if LOSSES.get(key) == "train" else {"linewidth": 1.8}
+                marker = "." if len(up) <= 30 else ""
+                each.plot(across, up, color=colour, marker=marker, **style)
+        _finish_panel(each, title, x, perplexity)
+    for each in axes[len(panels) :]:
+        each.remove()
+    _add_legend(figure, histories, colours)
+    return figure
+
+
+def _colours(count: int) -> list[Any]:
+    """Colours that can be told apart, as long as there are not too many."""
+    from matplotlib import colormaps
+
+    if count <= 10:
+        return [f"C{place}" for place in range(count)]
+    return [colormaps["turbo"](place / (count - 1)) for place in range(count)]
+
+
+def _finish_panel(axes: "Axes", title: str, x: str, perplexity: bool) -> None:
+    """Title, units and scale of a panel."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    axes.set_xlabel(x)
+    axes.grid(alpha=0.25)
+    if title != "loss":
+        axes.set_title(title, fontsize="medium")
+        axes.set_ylim(bottom=0)
+        if title == "tokens/s":
+            axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+        return
+    axes.set_title("perplexity" if perplexity else "loss (nats per token)", fontsize="medium")
+    if perplexity:
+        axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter(
+            FuncFormatter(lambda value, _: f"{value:,.4g}" if value < 1e6 else f"{value:.0e}")
+        )
+        axes.yaxis.set_minor_formatter(NullFormatter())
+
+
+def _add_legend(figure: "Figure", histories: Sequence[Curves], colours: Sequence[Any]) -> None:
+    """Which colour is which history, which line is which loss; beside the panels, so that it hides nothing."""
+    from matplotlib.lines import Line2D
+
+    kinds = [key for key in LOSSES if any(np.isfinite(history.columns[key]).any() for history in histories)]
+    neutral = "grey" if len(histories) > 1 else colours[0]
+    styles = {"train_nats_per_token": ("--", 1.1), "valid_nats_per_token": ("-", 1.8)}
+    lines = [Line2D([], [], color=neutral, linestyle=styles[key][0], linewidth=styles[key][1]) for key in kinds]
+    names = [LOSSES[key] for key in kinds]
+    if len(histories) > 1:
+        lines += [Line2D([], [], color=colour, linewidth=1.8) for colour in colours]
+        names += [plain(short_name(history.name)) for history in histories]
+    widest = max(map(len, names))
+    columns = max(1, min(len(names), 100 // (widest + 8)))
+    legend = figure.legend(lines, ["-"] * len(names), loc="outside lower center", ncols=columns, frameon=False)
+    for text, name in zip(legend.get_texts(), names, strict=True):
+        text.set_text(name)  # not given to `legend`, which leaves out names that begin with "_"

@@ -1,0 +1,146 @@
+"""The network unrolled in time: one step after the other, each with its numbers and its own way back.
+
+Every step is `Network.hidden` on a single input, so that what is shown is what the network computes. The numbers of the
+article: steps are counted from 1, s_0 is the initial state, x_1 is <s>.
+"""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from rnnlm.nn.bidirectional import BidirectionalNetwork
+from rnnlm.nn.cells import CELLS
+from rnnlm.nn.network import HiddenBackprop, Network, NetworkConfig
+from rnnlm.nn.numerics import Array
+
+GATES = {"rnn": (), "gru": ("r", "z", "n"), "lstm": ("i", "f", "g", "o")}  # slabs of W, in their order
+
+
+class Step(NamedTuple):
+    """One step. States are (S, L, B, H), with S = 2 (h, c) for the LSTM; hidden (1, B, H) is the top layer's h."""
+
+    inputs: Array  # (1, B) ids
+    before: Array
+    state: Array
+    hidden: Array
+    backprop: HiddenBackprop
+
+
+@dataclass(frozen=True)
+class Output:
+    """What the output at one place is made of: the logit of the right token, its sum, and what it becomes.
+
+    The parts are None where a logit is no such sum, as in the adaptive softmax.
+    """
+
+    step: int  # t of o_t
+    label: int  # id of the token that should be answered
+    forward: float | None  # its row of V, times s
+    backward: float | None  # its row of V', times s'; None also without a backward direction
+    bias: float | None
+    probability: float
+    best: int
+    best_probability: float
+
+
+@dataclass(frozen=True)
+class Unrolled:
+    """A sentence between <s> and </s>, and the steps that read it. `backward` is in the order of the text."""
+
+    ids: Array  # (n + 2,)
+    forward: list[Step]
+    backward: list[Step]
+    outputs: list[Output]
+
+    def first_step(self, direction: str) -> int:
+        """t of the first entry of `forward` (direction "") or `backward` ("_reverse")."""
+        return 3 if direction else 1
+
+
+def in_float64(network: Network) -> Network:
+    """The same network with float64 parameters."""
+    return type(network)(network.config, {name: array.astype(np.float64) for name, array in network.params.items()})
+
+
+def unroll(network: Network, inputs: Array, state: Array, keep: Array | None = None, direction: str = "") -> list[Step]:
+    """The steps on inputs (T, B), from a state (S, L, B, H); keep (T, B, 1) as for `Network`."""
+    steps = []
+    for t in range(len(inputs)):
+        now = inputs[t : t + 1]
+        hidden, after, backprop = network.hidden(now, state, None if keep is None else keep[t : t + 1], None, direction)
+        steps.append(Step(now, state, after, hidden, backprop))
+        state = after
+    return steps
+
+
+def unroll_sentence(network: Network, ids: Array) -> Unrolled:
+    """The states that the network has while it reads a sentence (n + 2,), <s> and </s> included, and its outputs.
+
+    A network of one direction reads x_1 to x_{n+1}, and o_t says what x_{t+1} is. One of two directions says what x_t
+    is from s_{t-1} and s'_{t+1}, so it reads x_1 to x_n forwards and x_{n+2} to x_3 backwards.
+    """
+    zero, column = network.zero_state(1), ids[:, None]
+    if not isinstance(network, BidirectionalNetwork):
+        forward = unroll(network, column[:-1], zero)
+        hidden = np.concatenate([step.hidden for step in forward])[:, 0]
+        return Unrolled(ids, forward, [], _outputs(network, hidden, ids[1:], first=1))
+    forward = unroll(network, column[:-2], zero)
+    backward = unroll(network, column[:1:-1], zero, direction="_reverse")[::-1]
+    hidden = np.concatenate(
+        [np.concatenate([step.hidden for step in way])[:, 0] for way in (forward, backward)], axis=1
+    )
+    return Unrolled(ids, forward, backward, _outputs(network, hidden, ids[1:-1], first=2))
+
+
+def _outputs(network: Network, hidden: Array, labels: Array, first: int) -> list[Output]:
+    """What the outputs of hidden states (n, H or 2H) are made of; the first one is o_first."""
+    probabilities = np.exp(network.output.log_probabilities(network.params, hidden))
+    H, V, bias = network.config.hidden_size, output_matrix(network), network.params.get("output.bias")
+    found = []
+    for place, label in enumerate(labels.tolist()):
+        parts: tuple[Any, Any, Any] = (None, None, None)
+        if V is not None and bias is not None:
+            sums = [
+                float(V[label, side : side + H] @ hidden[place, side : side + H]) for side in range(0, V.shape[1], H)
+            ]
+            parts = (sums[0], sums[1] if len(sums) > 1 else None, float(bias[label]))
+        best = int(probabilities[place].argmax())
+        of_label, of_best = float(probabilities[place, label]), float(probabilities[place, best])
+        found.append(Output(first + place, label, *parts, of_label, best, of_best))
+    return found
+
+
+def output_matrix(network: Network) -> Array | None:
+    """V (V, H), or [V V'] (V, 2H); None for an output layer that is no single matrix."""
+    if network.config.output != "softmax":
+        return None
+    return network.params["embedding.weight" if network.config.tied else "output.weight"]
+
+
+class Sum(NamedTuple):
+    """The argument of f in the first gate's terms: U x_t, W s_{t-1} and the bias, (GH,) each."""
+
+    of_input: Array
+    of_state: Array
+    bias: Array
+
+
+def argument(network: Network, steps: list[Step], number: int, layer: int, direction: str = "") -> Sum:
+    """What a layer (from 0) adds up at a step (from 0, in the order of reading), in the first column."""
+    params, step = network.params, steps[number]
+    U, W, b_U, b_W = (
+        params[f"rnn.{part}_l{layer}{direction}"] for part in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+    )
+    if layer:
+        of_input = U @ step.state[0, layer - 1, 0]
+    elif network.config.embedding_size:
+        of_input = U @ params["embedding.weight"][step.inputs[0, 0]]
+    else:
+        of_input = U[:, step.inputs[0, 0]]
+    return Sum(of_input, W @ step.before[0, layer, 0], b_U + b_W)
+
+
+def slabs(config: NetworkConfig) -> list[str]:
+    """Names of the H x H slabs of W: "" for the basic cell, which has one, else the gates."""
+    return list(GATES[config.cell]) or [""] * CELLS[config.cell].gates

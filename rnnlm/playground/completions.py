@@ -1,0 +1,325 @@
+"""Completions in OpenAI's convention, with top_k and repetition_penalty beside it."""
+
+import itertools
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from rnnlm.inference.generation import SamplingOptions, continuations
+from rnnlm.inference.model import Array
+from rnnlm.language_model import Rendering, Writer
+from rnnlm.playground.fields import AnyOf, Field, Fields, Flag, Integer, ListOf, Number, Only, RequestError, Text
+from rnnlm.playground.served import ServedModel, Work
+from rnnlm.text.vocabulary import BOS, EOS, SPECIALS
+
+LONGEST_PROMPT = 20_000  # characters or tokens
+MOST_PROMPTS, MOST_TEXTS = 64, 128
+PROBABILITIES = 1 << 23  # numbers for one step of all the texts of a prompt
+SEEDS = 1 << 63
+STEP = 64  # tokens of a prompt that are told between two looks at the others' turns
+
+
+def completion_fields(model: Field, size: int) -> Fields:
+    """The fields of a request; `model` is the field that names one, `size` the number of ids of the smallest."""
+    ids = ListOf(Integer(0, size - 1), LONGEST_PROMPT, 1)
+    text = Text(LONGEST_PROMPT)
+    prompt = AnyOf((text, ListOf(text, MOST_PROMPTS, 1), ids, ListOf(ids, MOST_PROMPTS, 1)))
+    neutral = "this server has repetition_penalty in its place"
+    return Fields(
+        {
+            "model": model,
+            "prompt": Field(prompt, "", "One or several texts, or their ids as /tokenize gives them."),
+            "max_tokens": Field(Integer(0, 4096), 16, "New tokens at most."),
+            "temperature": Field(Number(0, 100), 1.0, "0 always takes the most probable."),
+            "top_p": Field(Number(0, 1, above=True), 1.0, "Only the most probable that together reach this."),
+            "n": Field(Integer(1, 16), 1, "Texts for each prompt."),
+            "stop": Field(AnyOf((Text(1000, 1), ListOf(Text(1000, 1), 16))), None, "Texts that end a completion."),
+            "seed": Field(Integer(-SEEDS, SEEDS - 1), None, "The same seed gives the same texts."),
+            "logprobs": Field(Integer(0, 20), None, "Log probabilities (nats) of the tokens and of so many others."),
+            "echo": Field(Flag(), False, "Give the prompt back before its completion."),
+            "stream": Field(Flag(), False, "Send the text as it is made, as server-sent events."),
+            "stream_options": Field(Options(), None, "include_usage: the last event tells the usage."),
+            "top_k": Field(Integer(0, 1 << 31), 0, "Only the k most probable; 0: all."),
+            "repetition_penalty": Field(Number(0, 100, above=True), 1.0, "Above 1: what was there is less likely."),
+            "best_of": Field(Integer(1, 16), None, "n, or nothing: texts are not made to be thrown away."),
+            "suffix": Field(Only(("",), "a text is continued at its end; /api/fill fills blanks"), None),
+            "presence_penalty": Field(Only((0,), neutral), 0),
+            "frequency_penalty": Field(Only((0,), neutral), 0),
+            "logit_bias": Field(Only(({},), "single tokens can not be preferred"), None),
+        },
+        strict=False,
+    )
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a stream tells beside its text."""
+
+    expected: str = "an object with include_usage, true or false"
+
+    def schema(self) -> dict[str, Any]:
+        """As a JSON schema."""
+        return {"type": "object", "properties": {"include_usage": {"type": "boolean"}}}
+
+    def read(self, value: Any, name: str) -> dict[str, Any]:
+        """The options."""
+        if not isinstance(value, dict) or not isinstance(value.get("include_usage", False), bool):
+            raise RequestError(f"{name} is of another kind; expected {self.expected}.")
+        return value
+
+
+@dataclass
+class Entry:
+    """A token of a text with what is told of it: where its text begins and ends, and log probabilities."""
+
+    token: str
+    start: int
+    end: int
+    log_probability: float | None
+    top: dict[str, float] | None
+
+
+@dataclass
+class Choice:
+    """One text in the making."""
+
+    index: int
+    writer: Writer
+    position: int  # where the next token's text begins
+    before: int  # the position at which `text` begins
+    text: str = ""  # what is certain
+    entries: list[Entry] = field(default_factory=list)
+    told: int = 0  # entries that a stream has told
+    tokens: int = 0
+    finish_reason: str | None = None
+
+
+class Completion:
+    """A request for completions: work to be done, pieces for a stream on the way, the whole answer at its end."""
+
+    def __init__(self, served: ServedModel, arguments: dict[str, Any]) -> None:
+        """Check what the fields alone can not tell.
+
+        Raises:
+            RequestError: too much is asked for, or what can not be had together.
+            DirectionError: the model is bidirectional.
+        """
+        self.served, self.model, self.arguments = served, served.model, arguments
+        self.model.causal  # noqa: B018 - refuses a bidirectional model before the answer begins
+        self.prompts = _prompts(arguments["prompt"])
+        n, size = arguments["n"], served.size
+        if arguments["best_of"] not in (None, n):
+            raise RequestError(f"best_of is {arguments['best_of']} and n {n}; expected equal ones, or no best_of.")
+        if n * len(self.prompts) > MOST_TEXTS or n * size > max(PROBABILITIES, size):
+            raise RequestError(
+                f"{len(self.prompts):,} prompts with n {n} are more texts than are made at once with {size:,} tokens; "
+                "ask for fewer."
+            )
+        for ids in (each for each in self.prompts if not isinstance(each, str)):
+            if max(ids) >= size:
+                raise RequestError(f"The prompt holds the id {max(ids):,}; {served.name} has ids below {size:,}.")
+        stop = arguments["stop"]
+        self.stop = [stop] if isinstance(stop, str) else stop or []
+        self.choices: list[Choice] = []
+        self.prompt_tokens = 0
+        self._chunks: list[dict[str, Any]] = []
+        self._head = {
+            "id": f"cmpl-{uuid.uuid4().hex}",
+            "object": "text_completion",
+            "created": int(time.time()),
+            "model": served.name,
+        }
+
+    # --- what is told -------------------------------------------------------------------------------------------
+
+    def take(self) -> list[dict[str, Any]]:
+        """The pieces for a stream that are new."""
+        chunks, self._chunks = self._chunks, []
+        return chunks
+
+    def usage(self) -> dict[str, int]:
+        """Numbers of tokens."""
+        made = sum(choice.tokens for choice in self.choices)
+        return {
+            "prompt_tokens": self.prompt_tokens,
+            "completion_tokens": made,
+            "total_tokens": self.prompt_tokens + made,
+        }
+
+    def result(self) -> dict[str, Any]:
+        """The whole answer."""
+        choices = [
+            {
+                "index": choice.index,
+                "text": choice.text,
+                "logprobs": self._told(choice.entries),
+                "finish_reason": choice.finish_reason,
+            }
+            for choice in self.choices
+        ]
+        return {**self._head, "choices": choices, "usage": self.usage()}
+
+    def last_chunk(self) -> dict[str, Any]:
+        """The piece of a stream that tells the usage."""
+        return {**self._head, "choices": [], "usage": self.usage()}
+
+    def _told(self, entries: list[Entry]) -> dict[str, Any] | None:
+        if self.arguments["logprobs"] is None:
+            return None
+        return {
+            "tokens": [entry.token for entry in entries],
+            "token_logprobs": [entry.log_probability for entry in entries],
+            "top_logprobs": [entry.top for entry in entries],
+            "text_offset": [entry.start for entry in entries],
+        }
+
+    # --- work ---------------------------------------------------------------------------------------------------
+
+    def work(self) -> Work[dict[str, Any]]:
+        """Do it, in steps."""
+        for number, prompt in enumerate(self.prompts):
+            yield from self._complete(prompt, number * self.arguments["n"])
+        return self.result()
+
+    def _complete(self, prompt: str | list[int], index: int) -> Work[None]:
+        served, n, echo = self.served, self.arguments["n"], self.arguments["echo"]
+        ids = served.ids(prompt) if isinstance(prompt, str) else np.array(prompt, dtype=np.int32)
+        text = prompt if isinstance(prompt, str) else self.model.render(ids)
+        self.prompt_tokens += len(ids)
+        entries = (yield from self._of_prompt(prompt, ids)) if echo and self.arguments["logprobs"] is not None else []
+        choices = []
+        for number in range(n):
+            writer = Writer(self.model, text, ids, self.stop)
+            choice = Choice(index + number, writer, len(text), 0 if echo else len(text), entries=[*entries])
+            if echo:
+                self._tell(choice)
+            else:
+                writer.take()
+            choices.append(choice)
+        self.choices += choices
+        if self.arguments["max_tokens"]:
+            yield from self._write(choices, ids)
+        for choice in choices:
+            if choice.finish_reason is None:
+                self._end(choice, "length")
+
+    def _of_prompt(self, prompt: str | list[int], ids: Array) -> Work[list[Entry]]:
+        """What is told of a prompt's tokens; of the first there is no probability, as everywhere."""
+        rendering, entries, position = Rendering(self.model), list[Entry](), 0
+        texts = [piece.text for piece in self.served.pieces(prompt)] if isinstance(prompt, str) else None
+        given = int(ids[:1].tolist() == [BOS])  # <s> is read before every text, so one that is given is not read twice
+        rows = itertools.chain.from_iterable(rows for _, rows in self.served.distributions(ids[given:]))
+        for number, token_id in enumerate(ids.tolist()):
+            row = None if number < given else next(rows)
+            text = rendering.piece(token_id) if texts is None else texts[number]
+            shown = SPECIALS[BOS] if token_id == BOS else text
+            own, top = None, None
+            if number > 0 and row is not None:
+                own, top = self._probabilities(row, token_id, shown, rendering.piece)
+            entries.append(Entry(shown, position, position + len(text), own, top))
+            position += len(text)
+            rendering.add(token_id)
+            if number % STEP == STEP - 1:
+                yield
+        return entries
+
+    def _write(self, choices: list[Choice], ids: Array) -> Work[None]:
+        arguments, model = self.arguments, self.model
+        prefix = self.served.context(ids)
+        log_probabilities, state = yield from self.served.read(ids)
+        options = SamplingOptions(
+            arguments["max_tokens"],
+            arguments["temperature"],
+            arguments["top_k"],
+            arguments["top_p"],
+            arguments["repetition_penalty"],
+        )
+        seed = arguments["seed"]
+        rng = np.random.default_rng(None if seed is None else seed % (2 * SEEDS))
+        for drawn, rows in continuations(
+            model.causal,
+            prefix.tolist(),
+            log_probabilities,
+            state,
+            options,
+            rng,
+            len(choices),
+            model.never_generated(),
+            model.end,
+        ):
+            for choice, token_id, row in zip(choices, drawn, rows, strict=True):
+                if choice.finish_reason is None and token_id is not None:
+                    self._add(choice, token_id, row)
+            yield
+            if all(choice.finish_reason for choice in choices):
+                return
+
+    def _add(self, choice: Choice, token_id: int, row: Array) -> None:
+        """A new token of a text."""
+        writer, ends = choice.writer, token_id == self.model.end
+        text = SPECIALS[EOS] if ends else writer.piece(token_id)
+        own, top = (None, None)
+        if self.arguments["logprobs"] is not None:
+            own, top = self._probabilities(row, token_id, text, writer.piece)
+        written = writer.length
+        writer.add(token_id)
+        choice.tokens += 1
+        start = choice.position
+        choice.position += writer.length - written
+        if self.arguments["logprobs"] is not None:
+            choice.entries.append(Entry(text, start, choice.position, own, top))
+        if writer.ended:
+            self._end(choice, "stop")
+        else:
+            self._tell(choice)
+
+    def _probabilities(
+        self, row: Array, token_id: int, text: str, piece: Callable[[int], str]
+    ) -> tuple[float, dict[str, float]]:
+        """Log probability of a token, and those of the most probable ones by their texts, its own among them."""
+        own, top = float(row[token_id]), dict[str, float]()
+        number = min(self.arguments["logprobs"], len(row))
+        best = np.argpartition(-row, number - 1)[:number] if number else np.zeros(0, dtype=np.int64)
+        for each in best[np.lexsort((best, -row[best]))]:
+            shown = SPECIALS[each] if each in (BOS, self.model.end) else piece(int(each))
+            top.setdefault(text if each == token_id else shown, float(row[each]))
+        top.setdefault(text, own)
+        return own, top
+
+    def _end(self, choice: Choice, reason: str) -> None:
+        choice.writer.finish()
+        choice.finish_reason = reason
+        length = choice.before + len(choice.text) + choice.writer.waiting
+        choice.entries = [entry for entry in choice.entries if entry.start < length or entry.token == SPECIALS[EOS]]
+        self._tell(choice)
+
+    def _tell(self, choice: Choice) -> None:
+        """Add what is certain to the text, and to a stream."""
+        new = choice.writer.take()
+        choice.text += new
+        if not self.arguments["stream"]:
+            return
+        length = choice.before + len(choice.text)
+        entries = choice.entries[choice.told :]
+        if choice.finish_reason is None:
+            entries = list(itertools.takewhile(lambda entry: entry.end <= length, entries))
+        choice.told += len(entries)
+        if new or entries or choice.finish_reason:
+            told = {
+                "index": choice.index,
+                "text": new,
+                "logprobs": self._told(entries),
+                "finish_reason": choice.finish_reason,
+            }
+            self._chunks.append({**self._head, "choices": [told]})
+
+
+def _prompts(prompt: Any) -> list[str | list[int]]:
+    """The prompts of a request: a text or a row of ids is one."""
+    if isinstance(prompt, str) or isinstance(prompt[0], int):
+        return [prompt]
+    return list(prompt)

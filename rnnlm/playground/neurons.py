@@ -1,0 +1,253 @@
+"""What the hidden units do: their activations over a text, and which of them go with a property of the text.
+
+How units are found: the network reads a text, each unit h(t) and each property x(t) of the text is taken at every token
+t, and the Pearson correlation of each pair is computed. For every property the units with the largest |r| are named. A
+network of H units is searched for the largest of H numbers, so by chance alone about sqrt(2 ln(H) / T) is found in T
+tokens; what is not well above that is left out. A short text is made longer by one that the model itself writes.
+Karpathy, Johnson and Li (2015) found such units (quotes, line position, brackets) by eye.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from rnnlm.inference.generation import SamplingOptions, sample
+from rnnlm.inference.model import Array
+from rnnlm.nn.layers import recurrent
+from rnnlm.nn.network import Network
+from rnnlm.playground.fields import RequestError
+from rnnlm.playground.served import Piece, ServedModel, Work
+from rnnlm.text.vocabulary import BOS, EOS
+
+ENOUGH = 1200  # tokens in which units are looked for; a shorter text is continued to this length
+WINDOW = 128  # tokens at a time
+UNITS_EACH, MOST_FOUND = 3, 40
+RAREST = 5  # tokens that have a property, and that lack it, at least
+ABOVE_CHANCE = 1.5
+BOUNDED = ("tanh", "sigmoid")  # activations of the basic cell that stay within -1 to 1
+QUOTES = {"“": "”", "‘": "’", "「": "」", "『": "』", "«": "»", '"': '"'}
+BRACKETS = {"(": ")", "[": "]", "{": "}", "（": "）", "【": "】", "《": "》", "〈": "〉"}
+VOWELS = frozenset("aeiouyäöüéèêàáíóúAEIOUY")
+
+
+# --- activations --------------------------------------------------------------------------------------------------
+
+
+def activations(served: ServedModel, ids: Array) -> Iterator[Array]:
+    """Activations (n, L, U) after each id, in order: a window at a time, or all at once where both sides are read.
+
+    U is H, or 2H for a bidirectional network: the forward units, then the backward ones. What is no input of the
+    network, the end of a sentence, has zeros.
+    """
+    network = served.model.network
+    resets = served.model.context == "sentence" or served.bidirectional
+    inputs = np.concatenate([[BOS], ids])
+    keep = np.ones((len(inputs), 1, 1), dtype=np.float32)
+    ends = np.zeros(len(inputs), dtype=bool)
+    if resets:  # in the place of </s> the next sentence's <s> is read
+        ends = (inputs == EOS) & (np.arange(len(inputs)) > 0)
+        inputs, keep[ends] = np.where(ends, BOS, inputs), 0
+    if served.bidirectional:
+        both = [_both_directions(network, inputs, ends)]
+        parts: Iterator[Array] = iter(both)
+        size = len(inputs)
+    else:
+        parts, size = _windows(network, inputs[:, None], keep), WINDOW
+    for number, part in enumerate(parts):
+        part[ends[number * size : number * size + len(part)]] = 0
+        yield part[1:] if number == 0 else part
+
+
+def _windows(network: Network, inputs: Array, keep: Array) -> Iterator[Array]:
+    state = network.zero_state(1)
+    for start in range(0, len(inputs), WINDOW):
+        part = slice(start, start + WINDOW)
+        outputs, state = layer_outputs(network, inputs[part], state, keep[part])
+        yield outputs[:, :, 0].transpose(1, 0, 2)
+
+
+def _both_directions(network: Network, inputs: Array, ends: Array) -> Array:
+    """Forward and backward activations (n, L, 2H) of sentences; `ends` marks where a new one begins."""
+    found = np.zeros((len(inputs), network.config.num_layers, 2 * network.config.hidden_size), dtype=np.float32)
+    edges = [*np.flatnonzero(ends).tolist(), len(inputs)]
+    start = 0
+    for edge in edges:
+        line = inputs[start + 1 : edge]
+        for direction, ids, half in (("", np.array([BOS, *line]), 0), ("_reverse", np.array([EOS, *line[::-1]]), 1)):
+            outputs, _ = layer_outputs(network, ids[:, None], network.zero_state(1), None, direction)
+            H = network.config.hidden_size
+            own = outputs[:, 1:, 0].transpose(1, 0, 2)  # the first is that of <s> or </s>
+            found[start + 1 : edge, :, half * H : half * H + H] = own[::-1] if half else own
+        start = edge
+    return found
+
+
+def layer_outputs(
+    network: Network, inputs: Array, state: Array, keep: Array | None, direction: str = ""
+) -> tuple[Array, Array]:
+    """Outputs of every layer (L, T, B, H) for inputs (T, B), and the final state."""
+    config, params = network.config, network.params
+    x: Array = params["embedding.weight"][inputs] if config.embedding_size else inputs
+    final, outputs = np.empty_like(state), []
+    keep = None if keep is None else keep.astype(state.dtype)
+    with np.errstate(over="ignore"):
+        for layer in range(config.num_layers):
+            x, final[:, layer], _ = recurrent(
+                params, f"l{layer}{direction}", config.cell, config.activation, x, state[:, layer], keep
+            )
+            outputs.append(x)
+    return np.stack(outputs), final
+
+
+def _all_activations(served: ServedModel, ids: Array) -> Work[Array]:
+    parts = []
+    for part in activations(served, ids):
+        parts.append(part)
+        yield
+    return np.concatenate(parts)
+
+
+# --- properties ---------------------------------------------------------------------------------------------------
+
+
+def _inside(texts: list[str], pairs: dict[str, str]) -> Array:
+    """1 for tokens between an opening mark and its closing one, that one included; a blank line closes all."""
+    found, open_marks, newlines = np.zeros(len(texts)), list[str](), 0
+    for place, text in enumerate(texts):
+        was_open = bool(open_marks)
+        for character in text:
+            newlines = newlines + 1 if character == "\n" else 0
+            if newlines == 2:
+                open_marks.clear()
+            elif open_marks and character == open_marks[-1]:
+                open_marks.pop()
+            elif character in pairs:
+                open_marks.append(pairs[character])
+        found[place] = was_open or bool(open_marks)
+    return found
+
+
+def _since(texts: list[str], restarts: Callable[[str], bool]) -> Array:
+    """Number of tokens since the last one that restarts the count."""
+    found, count = np.zeros(len(texts)), 0
+    for place, text in enumerate(texts):
+        count = 0 if restarts(text) else count + 1
+        found[place] = count
+    return found
+
+
+def _is(texts: list[str], test: Callable[[str], bool]) -> Array:
+    return np.array([float(test(text)) for text in texts])
+
+
+def _before(values: Array) -> Array:
+    """The value at the token before; 0 at the first."""
+    return np.concatenate([[0.0], values[:-1]])
+
+
+def properties(pieces: list[Piece]) -> dict[str, Array]:
+    """Properties of a text at each token (n,), those that vary in it: 1 or 0, or a number."""
+    raw = [piece.text for piece in pieces]  # with the space before a word
+    bare = [text.strip(" \t\u3000") or text for text in raw]
+    spaces = _is(raw, lambda text: text.isspace() and "\n" not in text)
+    lines = _is(raw, lambda text: text.endswith("\n"))
+    found = {
+        "inside_quotes": _inside(raw, QUOTES),
+        "inside_brackets": _inside(raw, BRACKETS),
+        "line_position": _since(raw, lambda text: "\n" in text),
+        "line_end": lines,
+        "word_position": _since(bare, lambda text: not text.isalnum()) if spaces.any() else np.zeros(len(raw)),
+        "after_space": _before(spaces),
+        "capital": _is(bare, lambda text: text[:1].isupper()),
+        "digit": _is(bare, lambda text: any(map(str.isdigit, text))),
+        "punctuation": _is(bare, lambda text: not text.isspace() and not any(map(str.isalnum, text))),
+        "vowel": _is(bare, lambda text: len(text) == 1 and text in VOWELS),
+        "han": _is(bare, lambda text: "\u4e00" <= text[:1] <= "\u9fff"),
+        "token_length": np.array([float(len(text)) for text in bare]),
+    }
+    return {name: values for name, values in found.items() if _varies(values)}
+
+
+def _varies(values: Array) -> bool:
+    _, counts = np.unique(values, return_counts=True)
+    return len(counts) > 1 and len(values) - counts.max() >= RAREST
+
+
+# --- answers ------------------------------------------------------------------------------------------------------
+
+
+def _longer(served: ServedModel, text: str) -> Work[list[Piece]]:
+    """The text's pieces, with a text of the model's own before them if they are few; always the same one."""
+    pieces = served.pieces(text)
+    missing = ENOUGH - len(pieces)
+    if missing <= 0 or served.bidirectional:
+        return pieces
+    model, ids = served.model, list[int]()
+    rng = np.random.default_rng(0)
+    while len(ids) < missing:
+        options = SamplingOptions(missing - len(ids), temperature=0.8)
+        for drawn in sample(model.causal, [BOS], options, rng, 1, model.never_generated(), model.end):
+            ids += [each for each in drawn if each is not None]
+            yield
+        if model.end is None:
+            break
+    written = served.pieces(model.render(ids))
+    return [*written, *pieces]
+
+
+def find(served: ServedModel, text: str) -> Work[dict[str, Any]]:
+    """The units that go best with a property of the text, the best first."""
+    network = served.model.network
+    config = network.config
+    units = config.hidden_size * len(config.directions)
+    pieces = yield from _longer(served, text)
+    answer: dict[str, Any] = {"layers": config.num_layers, "units": units, "found": []}
+    if len(pieces) < 2 * RAREST:
+        return answer
+    ids = np.array([piece.token_id for piece in pieces], dtype=np.int32)
+    hidden = (yield from _all_activations(served, ids)).reshape(len(ids), -1)
+    for name, values in properties(pieces).items():
+        correlations = correlation(hidden, values)
+        best = np.argsort(-np.abs(correlations), kind="stable")[:UNITS_EACH]
+        least = ABOVE_CHANCE * math.sqrt(2 * math.log(hidden.shape[1] + 1) / len(ids))
+        answer["found"] += [
+            {"layer": int(i) // units, "unit": int(i) % units, "property": name, "correlation": float(correlations[i])}
+            for i in best
+            if abs(correlations[i]) >= least
+        ]
+        yield
+    answer["found"].sort(key=lambda each: -abs(each["correlation"]))
+    del answer["found"][MOST_FOUND:]
+    return answer
+
+
+def correlation(hidden: Array, values: Array) -> Array:
+    """Pearson's r of each column of hidden (T, N) with values (T,); 0 for a column that does not vary."""
+    h = hidden - hidden.mean(axis=0, dtype=np.float64)
+    x = values - values.mean()
+    size = np.sqrt((h * h).sum(axis=0) * (x * x).sum())
+    return np.clip(np.divide(x @ h, size, out=np.zeros(h.shape[1]), where=size > 1e-9), -1, 1)
+
+
+def show(served: ServedModel, text: str, layer: int, unit: int) -> Work[dict[str, Any]]:
+    """A unit's activation after each token, -1 to 1; of units without bounds, relative to the largest in the text.
+
+    Raises:
+        RequestError: there is no such layer or unit.
+    """
+    config = served.model.network.config
+    units = config.hidden_size * len(config.directions)
+    if layer >= config.num_layers or unit >= units:
+        raise RequestError(
+            f"There is no unit {unit} in layer {layer}: {served.name} has {config.num_layers} layers of {units} units, "
+            "counted from 0."
+        )
+    pieces = served.pieces(text)
+    ids = np.array([piece.token_id for piece in pieces], dtype=np.int32)
+    values = (yield from _all_activations(served, ids))[:, layer, unit].astype(np.float64)
+    if config.cell == "rnn" and config.activation not in BOUNDED:
+        values /= max(1.0, np.abs(values).max(initial=0))
+    shown = np.clip(values, -1, 1).tolist()
+    return {"tokens": [{"text": piece.text, "activation": each} for piece, each in zip(pieces, shown, strict=True)]}

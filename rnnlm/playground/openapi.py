@@ -1,0 +1,18 @@
+"""The OpenAPI document of what is served."""
+
+from typing import Any
+
+from rnnlm import __version__
+from rnnlm.playground.operations import Models, Operation
+
+
+def document(models: Models, operations: list[Operation]) -> dict[str, Any]:
+    """The document, as JSON."""
+    paths: dict[str, Any] = {}
+    for operation in operations:
+        described: dict[str, Any] = {"summary": operation.says, "responses": {"200": {"description": "The answer."}}}
+        if operation.fields is not None:
+            content = {"application/json": {"schema": operation.fields.schema()}}
+            described["requestBody"] = {"required": True, "content": content}
+        paths.setdefault(operation.path, {})[operation.method.lower()] = described
+    return {"openapi": "3.1.0", "info": {"title": "rnnlm", "version": __version__}, "paths": paths}

@@ -1,0 +1,152 @@
+"""Who may ask: an ASGI layer around the application that checks every request before anything else sees it.
+
+- Host: a page of another site can make its own name mean 127.0.0.1 (DNS rebinding) and then read what is served here;
+  but the browser says in Host by which name it asks. Names that are not ours are refused; numeric addresses can not be
+  rebound.
+- Origin: what another site's page sends here is refused. There is no CORS header, so it could not read it either.
+- Authorization: with a key, everything but the page itself and /healthz needs it.
+"""
+
+import hmac
+import ipaddress
+import json
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from typing import Any
+from urllib.parse import urlsplit
+
+Message = MutableMapping[str, Any]
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+HEADERS = {
+    "content-security-policy": (
+        "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; object-src 'none'"
+    ),
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "no-referrer",
+    "cross-origin-resource-policy": "same-origin",
+    "cross-origin-opener-policy": "same-origin",
+    "permissions-policy": "camera=(), geolocation=(), microphone=()",
+    "cache-control": "no-cache",
+}
+OPEN = ("/", "/healthz")  # and /static/: what a browser gets before it knows a key
+LOCAL = ("localhost", "localhost.localdomain")
+
+
+def encoded(value: Any) -> bytes:
+    """JSON as bytes: numbers that it lacks are null, half a surrogate pair is written as the escape that it is."""
+    text = json.dumps(_finite(value), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return text.encode("utf-8", "backslashreplace")
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and not abs(value) < float("inf") else value
+
+
+def error_body(message: str, kind: str) -> dict[str, Any]:
+    """An error in OpenAI's form."""
+    return {"error": {"message": message, "type": kind, "param": None, "code": None}}
+
+
+class Guard:
+    """The layer. names: host names under which the server may be asked, beside localhost and addresses."""
+
+    def __init__(self, application: Application, names: Iterable[str] = (), api_key: str | None = None) -> None:
+        """Stand before an application."""
+        self._application = application
+        self._names = {name.lower().rstrip(".") for name in (*LOCAL, *names)}
+        self._key = api_key
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a refusal, or let the request through and add the headers to the answer."""
+        if scope["type"] == "lifespan":
+            await self._application(scope, receive, send)
+            return
+        if scope["type"] != "http":
+            await send({"type": "websocket.close", "code": 1008})
+            return
+
+        async def guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                there = {name for name, _ in message["headers"]}
+                ours = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
+                message["headers"] = [*message["headers"], *(each for each in ours if each[0] not in there)]
+            await send(message)
+
+        refusal = self._refusal(scope)
+        if refusal is None:
+            await self._application(scope, receive, guarded)
+            return
+        status, message = refusal
+        kind = (
+            "authentication_error"
+            if status == 401
+            else "permission_error"
+            if status == 403
+            else "invalid_request_error"
+        )
+        body = encoded(error_body(message, kind))
+        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+        if status == 401:
+            headers.append((b"www-authenticate", b"Bearer"))
+        await guarded({"type": "http.response.start", "status": status, "headers": headers})
+        await guarded({"type": "http.response.body", "body": body})
+
+    def _refusal(self, scope: Scope) -> tuple[int, str] | None:
+        """Status and sentence if the request is refused."""
+        hosts, origins = _values(scope, b"host"), _values(scope, b"origin")
+        if len(hosts) != 1 or not self._is_ours(hosts[0]):
+            return 403, (
+                "The Host header names no address of this server: another site may be behind this request. Use "
+                "http://localhost or the address that the server printed, or start it with --allow-host NAME."
+            )
+        if any(not _is_same(origin, hosts[0]) for origin in origins):
+            return 403, "The Origin header is that of another site, which may not ask this server."
+        path = scope["path"]
+        if self._key is None or path in OPEN or path.startswith("/static/"):
+            return None
+        given = _values(scope, b"authorization")
+        scheme, _, token = given[0].partition(" ") if len(given) == 1 else ("", "", "")
+        if scheme.lower() == "bearer" and hmac.compare_digest(token.strip().encode(), self._key.encode()):
+            return None
+        return (
+            401,
+            "This server needs its key: send the header Authorization: Bearer KEY with the --api-key it was given.",
+        )
+
+    def _is_ours(self, host: str) -> bool:
+        """Whether a Host header is a name of ours or an address."""
+        try:
+            parts = urlsplit(f"//{host}")
+            name, _ = parts.hostname, parts.port
+        except ValueError:
+            return False
+        if not name or parts.path or parts.query or parts.fragment or parts.username is not None:
+            return False
+        return name.rstrip(".") in self._names or _is_address(name)
+
+
+def _values(scope: Scope, wanted: bytes) -> list[str]:
+    return [value.decode("latin-1") for name, value in scope["headers"] if name == wanted]
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_same(origin: str, host: str) -> bool:
+    """Whether an Origin header is that of the page that this Host serves, by whatever scheme a proxy was asked."""
+    scheme, separator, place = origin.lower().partition("://")
+    port = {"http": ":80", "https": ":443"}.get(scheme)
+    return bool(separator) and port is not None and place.removesuffix(port) == host.lower().removesuffix(port)

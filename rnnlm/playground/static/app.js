@@ -1,0 +1,144 @@
+// The page of `rnnlm serve`: chooses model, language, theme and part. Each part has a module of its own name.
+
+import { byId, element } from "./dom.js";
+import { fillPart } from "./fill.js";
+import { neuronsPart } from "./neurons.js";
+import { chosen, report, whenBack, writeNotice } from "./page.js";
+import { rankPart } from "./rank.js";
+import { samplePart } from "./sample.js";
+import { ask } from "./server.js";
+import { surprisePart } from "./surprise.js";
+import { typePart } from "./type.js";
+import { chooseLanguage, count, currentLanguage, words, writeWords } from "./words.js";
+
+/* global remembered */
+
+const PARTS = {
+  type: typePart(),
+  surprise: surprisePart(),
+  sample: samplePart(),
+  rank: rankPart(),
+  fill: fillPart(),
+  neurons: neuronsPart(),
+};
+let models = [];
+let current = null; // name of the part that is shown
+
+// --- parts --------------------------------------------------------------------------------------------------------
+
+function available() {
+  const { bidirectional, kind } = chosen.model;
+  return Object.keys(PARTS).filter((name) => {
+    if (name === "neurons") return kind !== "ngram";
+    return name === "fill" || !bidirectional;
+  });
+}
+
+function showPart(name) {
+  if (current && current !== name) PARTS[current].leave?.();
+  current = name;
+  for (const each of Object.keys(PARTS)) {
+    const isIt = each === name;
+    byId(`part-${each}`).hidden = !isIt;
+    byId(`tab-${each}`).setAttribute("aria-selected", isIt);
+    byId(`tab-${each}`).tabIndex = isIt ? 0 : -1;
+  }
+  history.replaceState(null, "", `#${name}`);
+  PARTS[name].show();
+}
+
+function onTabKey(event) {
+  const names = available();
+  const place = names.indexOf(current);
+  const target = { ArrowRight: place + 1, ArrowLeft: place - 1, Home: 0, End: -1 }[event.key];
+  if (target === undefined || event.ctrlKey || event.altKey || event.metaKey) return;
+  event.preventDefault();
+  showPart(names.at(target % names.length));
+  byId(`tab-${current}`).focus();
+}
+
+// --- model --------------------------------------------------------------------------------------------------------
+
+function showModel(model) {
+  chosen.model = model;
+  for (const name of Object.keys(PARTS)) {
+    byId(`tab-${name}`).hidden = !available().includes(name);
+    PARTS[name].reset?.();
+  }
+  writeFacts();
+  const wanted = current ?? location.hash.slice(1);
+  showPart(available().includes(wanted) ? wanted : available()[0]);
+}
+
+function writeFacts() {
+  const { kind, bidirectional, cell, num_layers: layers, hidden_size: hidden, vocabulary, level } = chosen.model;
+  const sort = bidirectional ? "rnn.both" : kind;
+  const values = { cell: String(cell).toUpperCase(), layers, hidden, vocabulary: count(vocabulary), level: words(`model.${level}`) };
+  byId("model-facts").textContent = words(`model.facts.${sort}`, values) ?? "";
+  const missing = bidirectional ? "both" : kind;
+  byId("abilities").textContent = words(`abilities.${missing}`) ?? "";
+  byId("abilities").hidden = !byId("abilities").textContent;
+}
+
+/** Asks for the models until the server answers. */
+async function loadModels() {
+  try {
+    models = (await ask("/v1/models")).data;
+    report(null);
+  } catch (error) {
+    report(error);
+    return;
+  }
+  byId("model").replaceChildren(...models.map(({ id }) => element("option", { value: id }, id)));
+  byId("model").disabled = models.length < 2;
+  showModel(models[0]);
+}
+
+// --- language and theme -------------------------------------------------------------------------------------------
+
+function showLanguage(code) {
+  chooseLanguage(code);
+  document.documentElement.lang = code === "zh" ? "zh-Hans" : code;
+  writeWords(document);
+  const other = byId("language");
+  other.textContent = words("language.other");
+  other.lang = code === "zh" ? "en" : "zh-Hans";
+  other.setAttribute("aria-label", words("language.switch"));
+  writeNotice();
+  if (!chosen.model) return;
+  writeFacts();
+  for (const part of Object.values(PARTS)) part.render();
+}
+
+function isDark() {
+  const { theme } = document.documentElement.dataset;
+  return theme ? theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+}
+
+function writeTheme() {
+  byId("theme").setAttribute("aria-pressed", isDark());
+}
+
+// --- start --------------------------------------------------------------------------------------------------------
+
+byId("language").addEventListener("click", () => {
+  const code = currentLanguage() === "zh" ? "en" : "zh";
+  remembered.set("language", code);
+  showLanguage(code);
+});
+byId("theme").addEventListener("click", () => {
+  const theme = isDark() ? "light" : "dark";
+  document.documentElement.dataset.theme = theme;
+  remembered.set("theme", theme);
+  writeTheme();
+});
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", writeTheme);
+byId("model").addEventListener("change", (event) => showModel(models[event.target.selectedIndex]));
+byId("tabs").addEventListener("keydown", onTabKey);
+for (const name of Object.keys(PARTS)) byId(`tab-${name}`).addEventListener("click", () => showPart(name));
+whenBack(() => (chosen.model ? PARTS[current].show() : loadModels()));
+
+const preferred = navigator.language.toLowerCase().startsWith("zh") ? "zh" : "en";
+showLanguage({ en: "en", zh: "zh" }[remembered.get("language")] ?? preferred);
+writeTheme();
+loadModels();

@@ -1,0 +1,44 @@
+// Ranked candidates as rows with bars.
+
+import { element } from "./dom.js";
+import { percent } from "./words.js";
+
+/**
+ * Shows rows in a list: [{token, share, name, detail}], the token a string or nodes, the name what is spoken for it.
+ * Rows that are there are written anew, so that the one with the focus keeps it. With choose(place) they are buttons.
+ */
+export function showBars(list, rows, choose) {
+  while (list.children.length > rows.length) list.lastElementChild.remove();
+  rows.forEach((row, place) => {
+    const item = list.children[place] ?? list.appendChild(newItem(choose && (() => choose(place))));
+    fill(item.firstElementChild, row, Boolean(choose));
+  });
+}
+
+function newItem(choose) {
+  const bar = element("span", { class: "bar" });
+  const row = element(
+    choose ? "button" : "div",
+    { class: "row", ...(choose ? { type: "button" } : {}) },
+    element("span", { class: "token" }),
+    element("span", { class: "track", "aria-hidden": "true" }, bar),
+    element("span", { class: "percent" }),
+    element("span", { class: "detail" }),
+  );
+  if (choose) {
+    row.addEventListener("mousedown", (event) => event.preventDefault()); // the focus stays in the text
+    row.addEventListener("click", choose);
+  }
+  return element("li", {}, row);
+}
+
+function fill(row, { token, share, name, detail = "", isIt = false }, isButton) {
+  const [shown, track, figure, more] = row.children;
+  shown.replaceChildren(...(Array.isArray(token) ? token : [token]));
+  track.firstElementChild.style.setProperty("--share", share);
+  figure.textContent = percent(share);
+  more.textContent = detail;
+  more.hidden = detail === "";
+  row.classList.toggle("is-it", isIt);
+  if (isButton) row.setAttribute("aria-label", `${name}, ${percent(share)}`);
+}

@@ -1,0 +1,55 @@
+// A sentence with blanks, filled.
+
+import { showBars } from "./bars.js";
+import { byId, element } from "./dom.js";
+import { Question, onControlEnter } from "./page.js";
+import { count, words } from "./words.js";
+
+const FILLINGS = 10;
+const BLANK = /_{4,}/;
+
+export function fillPart() {
+  const field = byId("fill-text");
+  const question = new Question();
+  let answer = null;
+
+  function show(arrived) {
+    answer = arrived;
+    render();
+  }
+
+  function render() {
+    if (!answer) return;
+    const { text, candidates } = answer;
+    byId("fill-state").textContent = BLANK.test(text) ? words("fill.state", { count: count(candidates.length) }) : words("fill.empty");
+    showBars(byId("fill-candidates"), candidates.map((each) => ({ token: sentence(text, each.tokens), share: each.probability })));
+  }
+
+  function reset() {
+    question.cancel();
+    answer = null;
+    byId("fill-state").textContent = "";
+    showBars(byId("fill-candidates"), []);
+  }
+
+  byId("fill-form").addEventListener("submit", (event) => {
+    event.preventDefault();
+    const text = field.value.trim().replaceAll("\n", " ");
+    reset();
+    if (!BLANK.test(text)) return show({ text, candidates: [] });
+    byId("fill-state").textContent = words("working");
+    question.ask("/api/fill", { text, k: FILLINGS }, show, { failed: reset });
+  });
+  byId("fill-blank").addEventListener("click", () => {
+    field.setRangeText("____", field.selectionStart, field.selectionEnd, "end");
+    field.focus();
+  });
+  onControlEnter(field);
+  return { show() {}, render, reset };
+}
+
+/** The sentence with what fills its blanks, which is marked. */
+function sentence(text, tokens) {
+  const parts = text.split(BLANK);
+  return parts.flatMap((part, place) => (place < tokens.length ? [part, element("mark", {}, tokens[place])] : [part]));
+}

@@ -1,0 +1,160 @@
+// One hidden unit's activation painted over the text, and the units that follow something in it.
+
+import { byId, element } from "./dom.js";
+import { Question, chosen, onExample, shareText } from "./page.js";
+import { legend, paint } from "./painting.js";
+import { count, figure, spoken, visible, words } from "./words.js";
+
+const WAIT = 250; // milliseconds: finding the units reads the whole text
+const STEPS = [-1, -0.5, 0, 0.5, 1];
+
+export function neuronsPart() {
+  const field = byId("neurons-text");
+  const [layer, unit] = [byId("neurons-layer"), byId("neurons-unit")];
+  const finding = new Question();
+  const reading = new Question();
+  let found = null;
+  let tokens = [];
+  let touched = false; // the user chose a unit; else the first that was found is shown
+
+  function update() {
+    if (field.value.trim()) {
+      finding.ask("/api/neurons", { text: field.value }, showFound, { after: WAIT });
+    } else {
+      finding.cancel();
+      reading.cancel();
+      found = null;
+      tokens = [];
+      render();
+    }
+  }
+
+  function showFound(answer) {
+    found = answer;
+    renderFound();
+    if (!touched && answer.found.length) choose(answer.found[0]);
+    else read();
+  }
+
+  function choose(each) {
+    layer.value = each.layer;
+    unit.value = each.unit;
+    press();
+    read();
+  }
+
+  function read() {
+    if (!found || !layer.validity.valid || !unit.validity.valid || !field.value.trim()) return;
+    const body = { text: field.value, layer: layer.valueAsNumber, unit: unit.valueAsNumber };
+    reading.ask("/api/activation", body, (answer) => {
+      tokens = answer.tokens;
+      renderPainting();
+    });
+  }
+
+  function renderFound() {
+    byId("neurons-choice").hidden = !found;
+    if (!found) return;
+    layer.max = found.layers - 1;
+    unit.max = found.units - 1;
+    for (const input of [layer, unit]) if (input.valueAsNumber > input.max) input.value = input.max; // of another model
+    const size = found.layers === 1 ? "neurons.size.one" : "neurons.size";
+    byId("neurons-size").textContent = words(size, { layers: count(found.layers), units: count(found.units) });
+    byId("neurons-found-title").textContent = words(found.found.length ? "neurons.found" : "neurons.none");
+    byId("neurons-found").replaceChildren(...[...Map.groupBy(found.found, (each) => each.property).entries()].map(line));
+    press();
+  }
+
+  /** A property with the units that follow it, as buttons. */
+  function line([name, units]) {
+    const buttons = units.map((each) => {
+      const button = element("button", { type: "button", "data-layer": each.layer, "data-unit": each.unit });
+      const key = found.layers === 1 ? "neurons.found.unit" : "neurons.found.layer";
+      button.append(words(key, each), " ", element("span", {}, signed(each.correlation)));
+      button.addEventListener("click", () => {
+        touched = true;
+        choose(each);
+      });
+      return button;
+    });
+    return element("li", {}, element("span", { class: "property" }, property(name)), ...buttons);
+  }
+
+  /** Shows which of the buttons is the unit that is painted. */
+  function press() {
+    for (const button of byId("neurons-found").querySelectorAll("button")) {
+      const isIt = button.dataset.layer === layer.value && button.dataset.unit === unit.value;
+      button.setAttribute("aria-pressed", isIt);
+    }
+  }
+
+  function renderPainting() {
+    const values = tokens.map(({ activation }) => activation);
+    byId("neurons-figures").textContent = values.length
+      ? words("neurons.figures", {
+          layer: layer.value,
+          unit: unit.value,
+          low: signed(values.reduce((low, each) => Math.min(low, each))),
+          high: signed(values.reduce((high, each) => Math.max(high, each))),
+        })
+      : "";
+    const look = {
+      kind: "activation",
+      label: words("neurons.painting"),
+      hint: words("neurons.hint"),
+      legend: legend("activation", STEPS.map(shade), words("neurons.negative"), words("neurons.positive")),
+    };
+    paint(byId("neurons-painting"), tokens.map(painted), look, (place) => details(tokens[place]));
+  }
+
+  function render() {
+    renderFound();
+    renderPainting();
+  }
+
+  function reset() {
+    touched = false;
+  }
+
+  shareText(field, update);
+  for (const input of [layer, unit]) {
+    input.addEventListener("input", () => {
+      touched = true;
+      read();
+      press();
+    });
+  }
+  onExample(byId("neurons-example"), update);
+  return {
+    show() {
+      byId("neurons-example").hidden = chosen.model.bidirectional; // which can not write one
+      update();
+    },
+    render,
+    reset,
+  };
+}
+
+function shade(activation) {
+  return { share: Math.min(1, Math.abs(activation)), tone: activation < 0 ? "negative" : "positive" };
+}
+
+function signed(value) {
+  return `${value <= -0.005 ? "−" : "+"}${figure(Math.abs(value), 2)}`;
+}
+
+function painted({ text, activation }) {
+  const name = words("neurons.token", { token: spoken(text || "\n"), activation: signed(activation) });
+  return { text, name, ...shade(activation) };
+}
+
+function details({ text, activation }) {
+  return [
+    element("p", { class: "subject" }, visible(text.trim() || text || "\n")),
+    element("p", {}, words("neurons.activation", { activation: signed(activation) })),
+  ];
+}
+
+function property(name) {
+  return words(`property.${name}`) ?? name.replaceAll("_", " ");
+}

@@ -1,0 +1,112 @@
+// A text painted token by token. The tokens are a list box: arrow keys, pointer and finger go from one to the next, and
+// what is known of the one that is looked at stands beside the text.
+
+import { element } from "./dom.js";
+import { visible } from "./words.js";
+
+let paintings = 0;
+
+/**
+ * Paints tokens into a container.
+ *
+ * tokens: [{text, share, name, tone, unknown}]; share, 0 to 1, is how strongly it is painted, the name what is spoken.
+ * look: {kind, label, hint, legend} with kind the class of the painting; details(place) gives nodes about a token.
+ */
+export function paint(container, tokens, look, details) {
+  const aside = element("aside", { class: "details", id: `details-${(paintings += 1)}` });
+  aside.append(element("p", { class: "hint" }, look.hint));
+  const list = element("div", { class: "tokens text", role: "listbox", "aria-orientation": "horizontal" });
+  list.setAttribute("aria-label", look.label);
+  const options = tokens.map(option);
+  options[0]?.setAttribute("tabindex", "0");
+  tokens.forEach((token, place) => list.append(...around(token, options[place])));
+
+  function lookAt(place) {
+    list.querySelector("[aria-selected=true]")?.setAttribute("aria-selected", "false");
+    options[place].setAttribute("aria-selected", "true");
+    aside.replaceChildren(...details(place));
+  }
+  function goTo(place) {
+    list.querySelector("[tabindex='0']")?.setAttribute("tabindex", "-1");
+    options[place].setAttribute("tabindex", "0");
+    options[place].focus();
+  }
+  const placeOf = (event) => options.indexOf(event.target.closest("[role=option]"));
+  const react = (action) => (event) => placeOf(event) >= 0 && action(placeOf(event));
+
+  list.addEventListener("pointerover", react(lookAt));
+  list.addEventListener("click", react(goTo));
+  list.addEventListener("focusin", react((place) => {
+    lookAt(place);
+    options[place].setAttribute("aria-describedby", aside.id);
+  }));
+  list.addEventListener("keydown", (event) => {
+    const place = placeOf(event);
+    const target = place < 0 || event.ctrlKey || event.altKey || event.metaKey ? -1 : after(event.key, place, options);
+    if (target < 0) return;
+    event.preventDefault();
+    goTo(target);
+  });
+  const painting = element("div", { class: `painting ${look.kind}` }, list, aside);
+  container.replaceChildren(...(tokens.length ? [look.legend, painting] : []));
+}
+
+function option(token) {
+  const core = token.text.trim();
+  const shown = core || (/^ +$/.test(token.text) ? token.text : visible(token.text || "\n"));
+  const made = element("span", { role: "option", "aria-selected": "false", tabindex: "-1" }, shown);
+  made.setAttribute("aria-label", token.name);
+  made.classList.toggle("white", core === "");
+  made.classList.toggle("unknown", Boolean(token.unknown));
+  if (token.tone) made.classList.add(token.tone);
+  made.style.setProperty("--share", token.share);
+  return made;
+}
+
+/** The option with the white space around the token's text, which is not painted; a line's end ends the line. */
+function around(token, made) {
+  const core = token.text.trim();
+  if (core === "") return [made, token.text.replace(/[^\n]/g, "")];
+  const start = token.text.indexOf(core);
+  return [token.text.slice(0, start), made, token.text.slice(start + core.length)];
+}
+
+/** Where a key leads from a place; -1 if it is none of ours. */
+function after(key, place, options) {
+  const last = options.length - 1;
+  switch (key) {
+    case "ArrowRight": return Math.min(last, place + 1);
+    case "ArrowLeft": return Math.max(0, place - 1);
+    case "Home": return 0;
+    case "End": return last;
+    case "ArrowDown": return inOtherLine(place, 1, options);
+    case "ArrowUp": return inOtherLine(place, -1, options);
+    default: return -1;
+  }
+}
+
+/** The token above or below the one at a place, or the place itself where there is no other line. */
+function inOtherLine(place, step, options) {
+  const { left, top } = options[place].getBoundingClientRect();
+  let best = place;
+  let line = null;
+  for (let other = place + step; other >= 0 && other < options.length; other += step) {
+    const box = options[other].getBoundingClientRect();
+    if (Math.abs(box.top - top) < 2) continue;
+    line ??= box.top;
+    if (Math.abs(box.top - line) >= 2) break;
+    if (best === place || Math.abs(box.left - left) < Math.abs(options[best].getBoundingClientRect().left - left)) best = other;
+  }
+  return best;
+}
+
+/** Steps of the scale with a word at both ends. steps: [{share, tone}]. */
+export function legend(kind, steps, least, most) {
+  const scale = element("span", { class: "scale", "aria-hidden": "true" });
+  for (const { share, tone } of steps) {
+    const step = element("span", { class: `sample-of ${kind} ${tone ?? ""}` });
+    step.style.setProperty("--share", share);
+    scale.append(step);
+  }
+  return element("p", { class: "legend" }, least, scale, most);
+}

@@ -1,0 +1,98 @@
+// Type, and see what comes next.
+
+import { showBars } from "./bars.js";
+import { byId, element } from "./dom.js";
+import { Question, shareText } from "./page.js";
+import { percent, spoken, visible, words } from "./words.js";
+
+const CANDIDATES = 10;
+const SPEAK_AFTER = 1000; // milliseconds without a key, so that a screen reader is not flooded
+
+export function typePart() {
+  const field = byId("type-text");
+  const list = byId("type-candidates");
+  const question = new Question();
+  let answer = null; // for the text before the caret, null while it is asked for
+  let asked = null;
+  let takeFirst = false; // Tab was faster than the answer
+  let released = false; // Escape was pressed: Tab leaves the field
+  let composing = false;
+  let speaking = 0;
+
+  const before = () => field.value.slice(0, field.selectionStart);
+
+  function update() {
+    asked = before();
+    answer = null;
+    takeFirst = false;
+    list.setAttribute("aria-busy", "true");
+    question.ask("/api/predict", { text: asked, k: CANDIDATES }, show, { failed });
+  }
+
+  function show(arrived) {
+    answer = arrived;
+    render();
+    if (takeFirst) take(0);
+  }
+
+  function failed() {
+    takeFirst = false;
+    answer = { candidates: [], unknown: [] };
+    render();
+  }
+
+  function render() {
+    if (!answer) return;
+    list.removeAttribute("aria-busy");
+    showBars(list, answer.candidates.map(row), take);
+    const unknown = answer.unknown.map(visible).join(words("list.comma"));
+    byId("type-unknown").textContent = unknown && words("type.unknown", { list: unknown });
+    clearTimeout(speaking);
+    speaking = setTimeout(speak, SPEAK_AFTER, answer.candidates.slice(0, 3));
+  }
+
+  function row({ token, probability, text }, place) {
+    const shown = text === "\n" ? "\n" : token; // what ends a line is shown as that, whatever it is called
+    const key = place === 0 ? [element("kbd", { "aria-hidden": "true" }, "Tab")] : [];
+    return { token: [visible(shown), ...key], share: probability, name: spoken(shown) };
+  }
+
+  function speak(best) {
+    if (!best.length) return;
+    const heard = best.map(({ token, probability, text }) => `${spoken(text === "\n" ? text : token)} ${percent(probability)}`);
+    byId("type-spoken").textContent = words("type.spoken", { list: heard.join(words("list.comma")) });
+  }
+
+  function take(place) {
+    if (!answer || !answer.candidates[place]) return;
+    insert(field, answer.candidates[place].text);
+  }
+
+  field.addEventListener("keydown", (event) => {
+    if (event.isComposing) return;
+    if (event.key === "Escape") released = true;
+    if (event.key !== "Tab" || event.shiftKey || event.ctrlKey || event.altKey || event.metaKey || released) return;
+    if (answer && !answer.candidates.length) return; // nothing to take: Tab is what it is everywhere
+    event.preventDefault();
+    if (answer) take(0);
+    else takeFirst = true;
+  });
+  field.addEventListener("blur", () => (released = false));
+  field.addEventListener("compositionstart", () => (composing = true));
+  field.addEventListener("compositionend", () => (composing = false));
+  document.addEventListener("selectionchange", () => {
+    if (document.activeElement === field && !composing && asked !== null && before() !== asked) update();
+  });
+  shareText(field, () => {
+    released = false;
+    if (before() !== asked || !answer) update();
+  });
+  return { show: update, render };
+}
+
+/** Inserts at the caret as if it were typed, so that it can be undone. */
+function insert(field, text) {
+  if (document.activeElement === field && document.execCommand("insertText", false, text)) return;
+  field.setRangeText(text, field.selectionStart, field.selectionEnd, "end");
+  field.dispatchEvent(new Event("input", { bubbles: true }));
+}

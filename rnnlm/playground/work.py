@@ -1,0 +1,119 @@
+"""Work in threads beside the event loop: cut into slices that take turns, limited in number and in time."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from rnnlm.playground.fields import RequestError
+from rnnlm.playground.served import Work
+
+SLICE = 0.01  # seconds until another has its turn
+RETRY_AFTER = 1  # seconds
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a server takes upon itself at most."""
+
+    body: int = 1 << 20  # bytes of a request
+    drained: int = 64 << 20  # bytes of a larger one that are read away, so that its sender gets to read the answer
+    body_seconds: float = 15.0
+    seconds: float = 120.0  # for a request, waiting included
+    places: int = 64  # requests that are worked on or wait
+    long_places: int = 32  # of them, those that may take long
+
+
+class FullError(RequestError):
+    """There is no place for another request."""
+
+    def __init__(self) -> None:
+        """Say when to come back."""
+        super().__init__(
+            f"The server is busy with as many requests as it takes; try again in {RETRY_AFTER} s.", 503, "overloaded"
+        )
+
+
+class GoneError(Exception):
+    """Nobody waits for the answer any more."""
+
+
+class Workers:
+    """Threads that work on requests. All methods belong to the event loop's thread."""
+
+    def __init__(self, threads: int, limits: Limits) -> None:
+        """Start with no work."""
+        self.limits = limits
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="rnnlm")
+        # Long work waits here for its next slice, in turn, so that a key stroke waits for a slice and not for all.
+        self._turns = asyncio.Semaphore(threads)
+        self.working = self.working_long = 0
+
+    @contextmanager
+    def place(self, is_long: bool) -> Iterator[None]:
+        """A place for a request.
+
+        Raises:
+            FullError: there is none.
+        """
+        if self.working >= self.limits.places or (is_long and self.working_long >= self.limits.long_places):
+            raise FullError
+        self.working += 1
+        self.working_long += is_long
+        try:
+            yield
+        finally:
+            self.working -= 1
+            self.working_long -= is_long
+
+    async def finish(self, work: Work[Any], is_long: bool, gone: "asyncio.Future[Any]") -> Any:
+        """The result of work.
+
+        Raises:
+            GoneError: `gone` was done first.
+            RequestError: it took too long.
+        """
+        try:
+            async with asyncio.timeout(self.limits.seconds):
+                while True:
+                    done, result = await self.slice(work, is_long)
+                    if done:
+                        return result
+                    if gone.done():
+                        raise GoneError
+        except TimeoutError:
+            raise self.late() from None
+
+    def late(self) -> RequestError:
+        """What is said of work that took too long."""
+        return RequestError(
+            f"This took longer than {self.limits.seconds:g} s and was given up; ask for less, or try again later.",
+            503,
+            "timeout",
+        )
+
+    async def slice(self, work: Work[Any], is_long: bool) -> tuple[bool, Any]:
+        """Go on with work for a moment: whether it is done, and its result."""
+        loop = asyncio.get_running_loop()
+        if not is_long:
+            return await loop.run_in_executor(self._pool, _go_on, work)
+        async with self._turns:
+            return await loop.run_in_executor(self._pool, _go_on, work)
+
+    def close(self) -> None:
+        """Let the threads end."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _go_on(work: Work[Any]) -> tuple[bool, Any]:
+    end = time.perf_counter() + SLICE
+    try:
+        while True:
+            next(work)
+            if time.perf_counter() >= end:
+                return False, None
+    except StopIteration as done:
+        return True, done.value

@@ -1,0 +1,257 @@
+"""Pictures with matplotlib: figures without global state, a font for every script, files that are the same every time.
+
+Whoever draws asks for `new_figure`, draws on its axes, and hands the figure to `save`. Texts of a user or a model go
+through `plain`, since matplotlib reads formulas between dollar signs. A text with a formula can have no Chinese.
+"""
+
+import functools
+import unicodedata
+from collections.abc import Iterable, Iterator
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rnnlm.checkpoint import not_written, replacing
+from rnnlm.errors import PlotError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+FORMATS = ("png", "svg", "pdf")
+PANEL = (6.4, 3.6)  # inches of one of a figure's axes
+DOTS_PER_INCH = 120
+# What would make two files of the same picture differ: the date, the version of the program.
+_METADATA = {"png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
+_SETTINGS = {"svg.hashsalt": "rnnlm", "svg.fonttype": "path", "pdf.fonttype": 3, "text.usetex": False}
+FIRST_FONT = "DejaVu Sans"  # comes with matplotlib
+# Fonts with Chinese, the best known first; they are tried before the others, which may be thousands.
+_PREFERRED = (
+    *("Noto Sans CJK SC", "Noto Sans SC", "Source Han Sans SC", "Source Han Sans CN", "PingFang SC", "Microsoft YaHei"),
+    *("Hiragino Sans GB", "WenQuanYi Micro Hei", "WenQuanYi Zen Hei", "SimHei", "Heiti SC", "Noto Sans CJK JP"),
+    *("Droid Sans Fallback", "Arial Unicode MS", "Noto Sans CJK TC", "Noto Serif CJK SC", "SimSun", "AR PL UMing CN"),
+)
+# Which package of Debian and Ubuntu has a font, by the beginning of a character's name in Unicode.
+_PACKAGES = {
+    ("CJK", "HIRAGANA", "KATAKANA", "HANGUL", "IDEOGRAPHIC", "FULLWIDTH", "HALFWIDTH", "BOPOMOFO"): "fonts-noto-cjk",
+}
+_SYMBOL_PACKAGE, _OTHER_PACKAGE = "fonts-symbola", "fonts-noto-core"
+
+
+def load_matplotlib() -> Any:
+    """The package matplotlib.
+
+    Raises:
+        PlotError: it is not installed.
+    """
+    try:
+        import matplotlib.backends.backend_agg
+        import matplotlib.figure
+    except ImportError as error:
+        raise PlotError(
+            f"A picture needs the package matplotlib, which can not be loaded ({error}). Install it with: pip install "
+            "'rnnlm-cli[plot]'"
+        ) from None
+    return matplotlib
+
+
+def new_figure(columns: int = 1, rows: int = 1, size: tuple[float, float] | None = None) -> "tuple[Figure, list[Axes]]":
+    """An empty figure and its axes, row by row. size: width and height in inches; None is by the number of axes.
+
+    Raises:
+        PlotError: matplotlib is not installed.
+    """
+    matplotlib = load_matplotlib()
+    with matplotlib.rc_context(_SETTINGS):
+        figure = matplotlib.figure.Figure(
+            figsize=size or (PANEL[0] * columns, PANEL[1] * rows), dpi=DOTS_PER_INCH, layout="constrained"
+        )
+        matplotlib.backends.backend_agg.FigureCanvasAgg(figure)  # by which the sizes of texts are measured
+        axes = list(figure.subplots(rows, columns, squeeze=False).flat)
+    for each in axes:
+        each.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def check_picture(path: Path) -> str:
+    """The format that a file's suffix asks for.
+
+    Raises:
+        PlotError: it is none of FORMATS.
+    """
+    kind = path.suffix.lower().removeprefix(".")
+    if kind not in FORMATS:
+        found = f"ends in {path.suffix}" if path.suffix else "has no suffix"
+        raise PlotError(f"{path} {found}; a picture is a file whose name ends in .png, .svg or .pdf.")
+    return kind
+
+
+def save(figure: "Figure", path: Path) -> None:
+    """Write a figure in the format of the file's suffix; the old file stays until the new one is complete.
+
+    Characters that no installed font has are drawn as escapes.
+
+    Raises:
+        PlotError: the suffix is unknown.
+        SavingError: the file can not be written.
+    """
+    path = Path(path)
+    kind = check_picture(path)
+    data = BytesIO()
+    matplotlib = load_matplotlib()
+    with matplotlib.rc_context({**_SETTINGS, "font.family": use_fonts(figure)}):
+        figure.savefig(data, format=kind, metadata=_METADATA[kind])
+    try:
+        with replacing(path) as file:
+            file.write(data.getbuffer())
+    except OSError as error:
+        raise not_written(path, error) from None
+
+
+def use_fonts(figure: "Figure") -> list[str]:
+    """Give the texts of a figure fonts that have their characters; what none has becomes an escape. Returns the fonts.
+
+    `save` does it too. Call it before the size of a text is asked for.
+    """
+    from matplotlib.text import Text
+
+    named = [axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis) if _has_names(axis)]
+    texts = [text for text in figure.findobj(Text) if text.get_text()]
+    characters = {c for text in texts for c in text.get_text()}
+    for axis in named:
+        characters.update(*axis.get_major_formatter().format_ticks(axis.get_majorticklocs()))
+    families, missing = _fonts_for(frozenset(characters))
+    if missing:
+        for axis in named:
+            _escape_names(axis, missing)
+    for text in texts:
+        if missing:
+            text.set_text(_without(text.get_text(), missing))
+        if text.get_fontfamily() in (["sans-serif"], [FIRST_FONT]):
+            text.set_fontfamily(families)
+    return families
+
+
+def _has_names(axis: Any) -> bool:
+    """Whether the ticks of an axis have texts of their own, which are written anew with every drawing."""
+    from matplotlib.ticker import FixedFormatter, FuncFormatter
+
+    return isinstance(axis.get_major_formatter(), FixedFormatter | FuncFormatter)
+
+
+def _escape_names(axis: Any, missing: frozenset[str]) -> None:
+    from matplotlib.ticker import FuncFormatter
+
+    written = axis.get_major_formatter()
+    axis.set_major_formatter(FuncFormatter(lambda value, place: _without(written(value, place), missing)))
+
+
+def _without(text: str, missing: frozenset[str]) -> str:
+    return "".join(_escape(c) if c in missing else c for c in text)
+
+
+def plain(text: str) -> str:
+    r"""A text as matplotlib shows it: no formula, and nothing that can not be seen.
+
+    >>> print(plain("a $5\tnote"))
+    a \$5\tnote
+    """
+    seen = (c if c.isprintable() else _escape(c) for c in text)
+    return "".join(r"\$" if c == "$" else c for c in seen)
+
+
+def require_font_for(texts: Iterable[str]) -> str | None:
+    """A sentence that names what to install, if the texts have characters that no installed font has; else None.
+
+    Raises:
+        PlotError: matplotlib is not installed.
+    """
+    load_matplotlib()
+    _, missing = _fonts_for(frozenset(c for text in texts for c in text if c.isprintable()))
+    if not missing:
+        return None
+    found = sorted(missing)
+    shown = "".join(found[:10]) + ("..." if len(found) > 10 else "")
+    packages = " ".join(sorted({_package(c) for c in found}))
+    are = "is drawn as its number" if len(found) == 1 else "are drawn as their numbers"
+    return (
+        f"No installed font has {shown}: {len(found):,} character{'' if len(found) == 1 else 's'} {are} in Unicode. "
+        f"Install a font that has them; on Debian and Ubuntu: apt install {packages}"
+    )
+
+
+def _escape(character: str) -> str:
+    return character.encode("unicode_escape").decode()
+
+
+def _package(character: str) -> str:
+    name = unicodedata.name(character, "")
+    for beginnings, package in _PACKAGES.items():
+        if name.startswith(beginnings):
+            return package
+    return _SYMBOL_PACKAGE if unicodedata.category(character).startswith("S") else _OTHER_PACKAGE
+
+
+@functools.lru_cache(maxsize=64)
+def _fonts_for(characters: frozenset[str]) -> tuple[list[str], frozenset[str]]:
+    """Families that together have the characters, and the characters that no font has."""
+    missing = {c for c in characters if not c.isspace()}
+    families: list[str] = []
+    for name, path, index in _fonts():
+        found = {c for c in missing if ord(c) in _coverage(path, index)} if missing else set()
+        if found or name == FIRST_FONT:
+            families.append(name)
+        missing -= found
+        if not missing:
+            break
+    return families, frozenset(missing)
+
+
+def _fonts() -> Iterator[tuple[str, str, int]]:
+    """Name, file and index in it of every upright font, those first that are to be used first.
+
+    Fonts that were installed since matplotlib made its list are added to it.
+    """
+    from matplotlib import font_manager
+
+    manager = font_manager.fontManager
+    known = {entry.fname for entry in manager.ttflist}
+    yield from _ordered(manager.ttflist)
+    before = len(manager.ttflist)
+    for path in font_manager.findSystemFonts():
+        if path not in known:
+            try:
+                manager.addfont(path)
+            except (RuntimeError, OSError, ValueError):  # what FreeType can not read
+                continue
+    yield from _ordered(manager.ttflist[before:])
+
+
+def _ordered(entries: list[Any]) -> list[tuple[str, str, int]]:
+    order = {name: place for place, name in enumerate((FIRST_FONT, *_PREFERRED))}
+
+    def rank(entry: Any) -> tuple[int, bool, bool, str, str]:
+        mathematical = entry.name.startswith(("cm", "STIX"))
+        return order.get(entry.name, len(order)), mathematical, "Sans" not in entry.name, entry.name, entry.fname
+
+    usable = [
+        entry
+        for entry in entries
+        if entry.style == "normal"
+        and entry.weight in (400, "normal", "regular", "book", "medium")
+        and entry.size == "scalable"
+        and not entry.name.startswith("Last Resort")  # it has a box for every character
+    ]
+    return [(entry.name, entry.fname, getattr(entry, "index", 0)) for entry in sorted(usable, key=rank)]
+
+
+@functools.lru_cache(maxsize=512)
+def _coverage(path: str, index: int) -> frozenset[int]:
+    """Code points of the characters that a font has."""
+    from matplotlib.ft2font import FT2Font
+
+    try:
+        font = FT2Font(path, face_index=index) if index else FT2Font(path)
+        return frozenset(font.get_charmap()) if font.scalable else frozenset()
+    except (RuntimeError, OSError, ValueError):  # the file is damaged, or gone
+        return frozenset()

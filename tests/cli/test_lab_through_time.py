@@ -1,0 +1,361 @@
+"""rnnlm lab unroll, bptt and gradflow: what they say is what the network does."""
+
+import json
+import sys
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from rnnlm.cli import run as run_command
+from rnnlm.cli.lab import lab
+from rnnlm.cli.lab.gradflow import INITS
+from rnnlm.errors import CorpusError, DirectionError, PlotError, RnnlmError
+from rnnlm.lab.sentences import vocabulary_of
+from rnnlm.language_model import LanguageModel, network_of
+from rnnlm.nn.cells import CELLS
+from rnnlm.nn.initializers import INITIALIZERS
+from rnnlm.nn.network import Network, NetworkConfig
+from rnnlm.nn.numerics import ACTIVATIONS
+from rnnlm.text.tokenizers import tokenizer_class
+
+ARTICLE = "我 昨天 上学 迟到 了 ， 老师 批评 了 我 。"
+TOKENS = ARTICLE.split()
+FAST = ["--hidden-size", 8, "--places", 4, "--windows", 2]
+
+
+def run(*arguments, code=0, stdin=None):
+    result = CliRunner().invoke(lab, [str(each) for each in arguments], input=stdin)
+    assert result.exit_code == code, (result.output, result.exception)
+    return result
+
+
+def objects(result):
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+def saved_model(path, level="word", context="sentence", training=None, **settings):
+    vocabulary = vocabulary_of(TOKENS if level == "word" else ARTICLE)
+    config = NetworkConfig(len(vocabulary), hidden_size=6, **settings)
+    network = Network.initialize(config, np.random.default_rng(0))
+    model = LanguageModel(
+        tokenizer_class(level)(), vocabulary, network_of(config, network.params), context, training or {}
+    )
+    model.save(path)
+    return model
+
+
+@pytest.fixture
+def text(tmp_path):
+    path = tmp_path / "text.txt"
+    path.write_text((ARTICLE + "\n") * 30, encoding="utf-8")
+    return path
+
+
+# --- unroll
+
+
+def test_states_of_one_direction_are_sums_that_f_squashes():
+    found = objects(run("unroll", ARTICLE, "--num-layers", 2, "--json"))
+    states = [each for each in found if "state" in each]
+    assert [each["input"] for each in states if each["layer"] == 2] == ["<s>", *TOKENS]
+    for each in states:
+        total = np.sum([each["of_input"], each["of_state"], each["bias"]], axis=0)
+        np.testing.assert_allclose(np.tanh(total), each["state"])
+    outputs = found[len(states) :]
+    assert [(each["output"], each["label"]) for each in outputs] == list(enumerate([*TOKENS, "</s>"], 1))
+
+
+def test_outputs_of_both_directions_are_made_of_two_states():
+    found = objects(run("unroll", ARTICLE, "--bidirectional", "--json"))
+    by_direction = {
+        way: {each["step"]: each["state"] for each in found if each.get("direction") == way}
+        for way in ("forward", "backward")
+    }
+    outputs = [each for each in found if "output" in each]
+    assert [each["label"] for each in outputs] == TOKENS
+    for each in outputs:
+        assert each["output"] - 1 in by_direction["forward"]
+        assert each["output"] + 1 in by_direction["backward"]
+        assert None not in (each["of_forward"], each["of_backward"], each["bias"])
+        assert 0 < each["probability"] <= each["best_probability"] < 1
+    shown = run("unroll", ARTICLE, "--bidirectional").stdout
+    for symbol in ("U x_t", "W s_(t-1)", "U' x_t", "W' s'_(t+1)", "V' s'_(t+1)"):
+        assert symbol in shown
+    first = by_direction["backward"][3]
+    assert " ".join(f"{value: .3f}" for value in first) in shown
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_every_cell_is_unrolled(cell):
+    shown = run("unroll", ARTICLE, "--cell", cell, "--num-layers", 2, "--bidirectional").stdout
+    assert "s'(2)_t" in shown
+    assert ("c(1)_t" in shown) == (cell == "lstm")
+
+
+def test_a_trained_model_says_what_it_predicts(tmp_path):
+    model = saved_model(tmp_path / "m.npz", embedding_size=3)
+    found = [each for each in objects(run("unroll", ARTICLE, "-m", tmp_path / "m.npz", "--json")) if "output" in each]
+    (scored,) = model.score([ARTICLE])
+    np.testing.assert_allclose(np.log([each["probability"] for each in found]), scored.log_probabilities, rtol=1e-4)
+
+
+def test_a_stream_of_characters_has_no_end(tmp_path):
+    saved_model(tmp_path / "m.npz", "char", "stream")
+    found = objects(run("unroll", "昨天", "-m", tmp_path / "m.npz", "--json"))
+    assert [each["label"] for each in found if "output" in each] == ["昨", "天"]
+
+
+# --- bptt
+
+
+def test_the_gradients_of_all_steps_add_up_to_the_numerical_one():
+    *steps, total = objects(run("bptt", ARTICLE, "--json"))
+    assert [(each["input"], each["label"]) for each in steps] == list(
+        zip(["<s>", *TOKENS], [*TOKENS, "</s>"], strict=True)
+    )
+    before = np.zeros(3)
+    for each in steps:
+        np.testing.assert_allclose(each["w_gradient"][0], np.outer(each["delta"][0], before), atol=1e-15)
+        assert sum(each["output"]) == pytest.approx(1)
+        before = each["state"][0]
+    summed = np.sum([each["w_gradient"] for each in steps], axis=0)
+    np.testing.assert_allclose(summed, total["w_gradient_sum"])
+    np.testing.assert_allclose(summed, total["w_gradient_numerical"], rtol=1e-5, atol=1e-8)
+    assert total["loss"] == pytest.approx(sum(each["loss"] for each in steps))
+
+
+def test_the_table_has_the_numbers():
+    shown = run("bptt", ARTICLE).stdout
+    *steps, total = objects(run("bptt", ARTICLE, "--json"))
+    for each in steps:
+        assert " ".join(f"{value: .3f}" for value in each["state"][0]) in shown
+    for line in total["w_gradient_sum"][0]:
+        assert shown.count("[" + " ".join(f"{value: .3f}" for value in line) + "]") >= 2, "sum and numerical"
+    assert "agree\nat all 9 entries" in shown
+
+
+def test_the_last_loss_alone_reaches_the_first_step_least():
+    *steps, _ = objects(run("bptt", ARTICLE, "--last-only", "--json"))
+    sizes = [np.linalg.norm(each["delta"][0]) for each in steps]
+    assert sizes[0] < 1e-3 * sizes[-1]
+
+
+@pytest.mark.parametrize("arguments", [["--cell", "gru"], ["--cell", "lstm", "--num-layers", 2], ["--loss", "mse"]])
+def test_other_cells_and_losses_agree_too(arguments):
+    assert "agree" in run("bptt", ARTICLE, *arguments).stdout
+
+
+def test_a_wrong_derivative_leaves_with_exit_code_1(monkeypatch):
+    function, _ = ACTIVATIONS["tanh"]
+    monkeypatch.setitem(ACTIVATIONS, "tanh", (function, lambda s, out: np.copyto(out, s) or out))
+    monkeypatch.setattr("rnnlm.nn.cells.COMPILED_ACTIVATIONS", ())
+    result = run("bptt", ARTICLE, code=1)
+    assert isinstance(result.exception, SystemExit)
+    assert "back-propagation is wrong" in result.stdout
+
+
+def test_a_trained_model_goes_back_too(tmp_path):
+    saved_model(tmp_path / "m.npz", cell="lstm")
+    result = run("bptt", ARTICLE, "-m", tmp_path / "m.npz")
+    assert "W is 24 x 6" in result.stdout
+    assert "64 entries chosen at random" in result.stdout
+
+
+@pytest.mark.parametrize("command", ["bptt", "unroll"])
+@pytest.mark.parametrize(("given", "said"), [("我\n了", "2 lines"), ("", "no tokens"), ("a " * 201, "201 tokens")])
+def test_what_is_no_sentence_is_an_expected_failure(command, given, said):
+    result = CliRunner().invoke(lab, [command, given])
+    assert isinstance(result.exception, CorpusError)
+    assert said in str(result.exception)
+
+
+# --- gradflow
+
+
+def test_gradients_by_distance(text):
+    (found,) = objects(run("gradflow", text, *FAST, "--distance", 12, "--json"))
+    assert found["distance_steps"] == list(range(13))
+    assert len(found["gradient_norm"]) == len(found["bound"]) == 13
+    assert all(norm <= bound * (1 + 1e-9) for norm, bound in zip(found["gradient_norm"], found["bound"], strict=True))
+    assert found["bound"][1] == pytest.approx(found["gradient_norm"][0] * found["weight_norm"]["W"])
+    assert len(found["window_gradient_norms"]) == 2
+    shown = run("gradflow", text, *FAST, "--distance", 12).stdout
+    assert f"{found['gradient_norm'][7]:.3g}" in shown
+    assert f"{found['bound'][7]:.3g}" in shown
+    assert "The bound is (|W| max f')^(t-k)" in shown
+
+
+def test_small_and_large_w(text):
+    small, *_, large = objects(run("gradflow", text, *FAST, "--hidden-size", 64, "--compare", "radii", "--json"))
+    assert (small["spectral_radius"]["W"], large["spectral_radius"]["W"]) == pytest.approx((0.5, 3))
+    for each in (small, large):
+        assert each["measured_factor_per_step"] == pytest.approx(each["predicted_factor_per_step"], rel=0.15)
+    assert small["gradient_norm"][-1] < 1e-9 * small["gradient_norm"][1]
+    assert large["gradient_norm"][-1] > 100 * large["gradient_norm"][1]
+
+
+def test_gated_cells_say_that_they_have_no_bound(text):
+    (found,) = objects(run("gradflow", text, *FAST, "--cell", "lstm", "--json"))
+    assert found["bound"] is None
+    assert list(found["spectral_radius"]) == ["i", "f", "g", "o"]
+    assert found["gradient_norm_by_h"][0] == pytest.approx(found["gradient_norm"][0])
+    assert "no bound of the form" in run("gradflow", text, *FAST, "--cell", "gru").stdout
+
+
+@pytest.mark.parametrize(
+    ("compare", "names"),
+    [
+        ("cells", ["tanh", "relu", "sigmoid", "gru", "lstm"]),
+        ("inits", [f"tanh {init}" for init in INITS]),
+        ("all", [f"{cell} {init}" for init in INITS for cell in ("tanh", "relu", "sigmoid", "gru", "lstm")]),
+    ],
+)
+def test_side_by_side(compare, names, text):
+    assert [each["network"] for each in objects(run("gradflow", text, *FAST, "--compare", compare, "--json"))] == names
+    assert "hundredth" in run("gradflow", text, *FAST, "--compare", compare, "--num-layers", 2).stdout
+
+
+def test_a_trained_model_reads_as_it_was_trained(text, tmp_path):
+    training = {"options": {"bptt": 5, "batch_size": 3, "clip": 0.25, "loss": "cross-entropy"}}
+    saved_model(tmp_path / "m.npz", training=training)
+    result = run("gradflow", text, "-m", tmp_path / "m.npz", "--json")
+    (found,) = objects(result)
+    assert found["network"] == "lstm trained"
+    assert found["clip"] == 0.25
+    assert "sentence" in result.stderr
+    assert max(found["distance_steps"]) == 11, "a sentence has 12 tokens with its end"
+    both = objects(run("gradflow", text, "-m", tmp_path / "m.npz", "--compare", "cells", "--json"))
+    assert [each["network"] for each in both][:2] == ["lstm trained", "tanh"]
+    assert both[0] == found
+
+
+@pytest.mark.parametrize(
+    "options", [None, 3, {"bptt": "x", "batch_size": -1, "clip": None}, {"bptt": 1e9, "batch_size": True, "loss": []}]
+)
+def test_what_a_checkpoint_says_of_its_training_is_not_trusted(options, text, tmp_path):
+    saved_model(tmp_path / "m.npz", training={"options": options})
+    (found,) = objects(run("gradflow", text, "-m", tmp_path / "m.npz", "--json"))
+    assert found["clip"] == 1
+
+
+def test_what_clipping_cuts(text):
+    (found,) = objects(run("gradflow", text, *FAST, "--clip", 1e-6, "--json"))
+    assert found["share_of_windows_cut"] == 1
+    assert found["share_of_length_kept"] < 1e-3
+    assert "--clip 1e-06 shortens it in 100%" in run("gradflow", text, *FAST, "--clip", 1e-6).stdout
+    assert "--clip 0 cuts nothing" in run("gradflow", text, *FAST, "--clip", 0).stdout
+    assert "window" not in run("gradflow", text, "--windows", 0).stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--compare", "cells", "--cell", "lstm"], "--cell"),
+        (["--compare", "inits", "--init", "xavier"], "--init"),
+        (["--compare", "radii", "--radius", "2"], "--radius"),
+        (["-m", "none.npz", "--hidden-size", "3"], "--hidden-size"),
+        (["-m", "none.npz", "--radius", "3"], "--compare"),
+        (["--distance", "0"], "--distance"),
+    ],
+)
+def test_what_makes_no_sense_is_wrong_usage(arguments, said, text):
+    assert said in run("gradflow", text, *arguments, code=2).stderr
+
+
+def test_a_distance_that_no_sentence_has_is_one_sentence(text):
+    result = CliRunner().invoke(lab, ["gradflow", str(text), "--context", "sentence", "--distance", "12"])
+    assert isinstance(result.exception, CorpusError)
+    assert "longest sentence has 12 tokens" in str(result.exception)
+
+
+def test_models_of_other_kinds_are_refused(text, tmp_path):
+    saved_model(tmp_path / "both.npz", bidirectional=True)
+    for command in (["gradflow", text], ["bptt", ARTICLE]):
+        result = CliRunner().invoke(lab, [*map(str, command), "-m", str(tmp_path / "both.npz")])
+        assert isinstance(result.exception, DirectionError)
+    assert run_command(["ngram", "train", str(text), "-o", str(tmp_path / "ngram.npz")]) == 0
+    for command in (["gradflow", text], ["bptt", ARTICLE], ["unroll", ARTICLE]):
+        result = CliRunner().invoke(lab, [*map(str, command), "-m", str(tmp_path / "ngram.npz")])
+        assert isinstance(result.exception, RnnlmError)
+
+
+# --- pictures
+
+
+COMMANDS = {
+    "gradflow": lambda text: ["gradflow", text, *FAST, "--num-layers", 2],
+    "gradflow lstm": lambda text: ["gradflow", text, *FAST, "--cell", "lstm"],
+    "gradflow cells": lambda text: ["gradflow", text, *FAST, "--compare", "cells"],
+    "gradflow all": lambda text: ["gradflow", text, *FAST, "--compare", "all"],
+    "gradflow exploding": lambda text: ["gradflow", text, *FAST, "--activation", "identity", "--radius", 1e6],
+    "gradflow gone": lambda text: ["gradflow", text, *FAST, "--init", "identity", "--radius", 1e6],
+    "bptt": lambda _: ["bptt", ARTICLE + " $a$ \\frac{", "--loss", "mse"],
+    "bptt gates": lambda _: ["bptt", "我", "--cell", "lstm", "--hidden-size", 24, "--num-layers", 2],
+    "unroll": lambda _: ["unroll", ARTICLE + " $a$ \\frac{", "--num-layers", 2],
+    "unroll both": lambda _: ["unroll", "我", "--bidirectional", "--hidden-size", 64],
+}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_pictures_are_drawn(name, text, tmp_path):
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed")
+    picture = tmp_path / "picture.png"
+    result = run(*COMMANDS[name](text), "--plot", picture)
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert "Saved" in result.stderr
+    assert "Saved" not in result.stdout
+
+
+def test_a_picture_holds_what_was_computed():
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed")
+    from rnnlm.lab.gradient_flow import fresh_network, gradient_flow, places
+    from rnnlm.lab.gradient_flow_picture import draw
+
+    config = NetworkConfig(9, "rnn", hidden_size=5)
+    ids = np.random.default_rng(0).integers(3, 9, 200).astype(np.int32)
+    flow = gradient_flow("tanh", fresh_network(config, "uniform", 0), places(ids, "stream", 4, 9))
+    (axes,) = draw([flow]).axes
+    curves = {line.get_label(): line.get_ydata() for line in axes.get_lines()}
+    np.testing.assert_array_equal(curves["mean of the places"], flow.layers[0].norms)
+    np.testing.assert_array_equal(curves["bound (|W| max f')^(t-k)"], flow.layers[0].bound)
+
+
+@pytest.mark.parametrize("command", ["bptt", "unroll"])
+def test_a_sentence_too_long_for_a_picture_is_one_sentence(command, tmp_path):
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed")
+    result = CliRunner().invoke(lab, [command, "a " * 50, "--plot", str(tmp_path / "p.png")])
+    assert isinstance(result.exception, PlotError)
+    assert "room for" in str(result.exception)
+
+
+@pytest.mark.parametrize("command", ["gradflow", "bptt", "unroll"])
+def test_a_picture_that_can_not_be_made_is_refused_at_once(command, text, tmp_path, monkeypatch):
+    def fails(*arguments):
+        return CliRunner().invoke(lab, [command, *arguments])
+
+    given = str(text) if command == "gradflow" else ARTICLE
+    assert "ends in .gif" in str(fails(given, "--plot", str(tmp_path / "p.gif")).exception)
+    assert "does not exist" in str(fails(given, "--plot", str(tmp_path / "none" / "p.png")).exception)
+    for name in [name for name in sys.modules if name.partition(".")[0] == "matplotlib"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    result = fails(given, "--plot", str(tmp_path / "p.png"))
+    assert "rnnlm-cli[plot]" in str(result.exception)
+    assert result.stdout == ""
+    assert run(command, given, *(FAST if command == "gradflow" else [])).stdout, "without a picture nothing is missing"
+
+
+# --- all
+
+
+def choices(command, option):
+    (found,) = (each for each in lab.commands[command].params if each.name == option)
+    return set(found.type.choices)
+
+
+def test_the_choices_are_all_there_is():
+    for command in ("gradflow", "bptt", "unroll"):
+        assert choices(command, "cell") == set(CELLS)
+        assert choices(command, "activation") == set(ACTIVATIONS)
+    assert choices("gradflow", "init") == set(INITS) == set(INITIALIZERS)

@@ -1,0 +1,460 @@
+"""rnnlm plot: pictures and charts of characters show the numbers that are there, and say what is missing."""
+
+import builtins
+import json
+import math
+import re
+import subprocess
+import sys
+from importlib.util import find_spec
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rnnlm import LanguageModel
+from rnnlm.cli import run
+from rnnlm.cli.character_charts import MARKS, Series, bar, line_chart, scatter_chart
+from rnnlm.cli.tables import display_width
+from tests.training.event_reader import events, read_scalars
+
+ROOT = Path(__file__).parents[2]
+SENTENCES = ["我 昨天 上学 迟到 了 ， 老师 批评 了 我 。", "他 的 手机 坏 了 ， 打算 买 一部 新 手机 。", "a $5 _b ."]
+SMALL = ["--hidden-size", "6", "--embedding-size", "5", "--bptt", "8", "--batch-size", "4", "--threads", "1"]
+needs_matplotlib = pytest.mark.skipif(not find_spec("matplotlib"), reason="matplotlib is not installed")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A text, models of it and their histories."""
+    folder = tmp_path_factory.mktemp("plot")
+    text = folder / "text.txt"
+    text.write_text("\n".join(SENTENCES * 20) + "\n", encoding="utf-8")
+    for name, options in {
+        "words": ["--epochs", "2"],
+        "onehot": ["--epochs", "1", "--embedding-size", "0", "--cell", "rnn"],
+        "chars": ["--epochs", "1", "--level", "char"],
+        "stream": ["--epochs", "1", "--context", "stream"],
+        "both": ["--epochs", "1", "--bidirectional"],
+    }.items():
+        files = ["-o", str(folder / f"{name}.npz"), "--history", str(folder / f"_{name}.jsonl")]
+        assert run(["train", str(text), *files, *SMALL, *options]) == 0
+    assert run(["ngram", "train", str(text), "-o", str(folder / "ngram.npz")]) == 0
+    return folder
+
+
+@pytest.fixture
+def there(folder, monkeypatch):
+    """The same as the current folder, in a terminal of 80 columns."""
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("COLUMNS", "80")
+    return folder
+
+
+@pytest.fixture
+def without_matplotlib(monkeypatch):
+    real = builtins.__import__
+
+    def missing(name, *arguments, **options):
+        if name.partition(".")[0] == "matplotlib":
+            raise ImportError("No module named 'matplotlib'")
+        return real(name, *arguments, **options)
+
+    monkeypatch.setattr(builtins, "__import__", missing)
+
+
+def answer(capsys, *arguments):
+    capsys.readouterr()
+    assert run(["plot", *arguments]) == 0
+    return capsys.readouterr().out
+
+
+def refusal(capsys, *arguments, code=1):
+    capsys.readouterr()
+    assert run(["plot", *arguments]) == code
+    printed = capsys.readouterr()
+    assert not printed.out
+    return printed.err
+
+
+# --- charts of characters ---------------------------------------------------------------------------------------------
+
+
+def test_a_chart_shows_a_line_where_it_is():
+    xs = [place / 10 for place in range(101)]
+    chart = line_chart([Series("", xs, [x * x for x in xs])], 60, 21, "x", from_zero=True).split("\n")[:21]
+    for row, text in enumerate(chart):
+        for found in re.finditer("o", text):
+            x = (found.start() - text.index("│") - 1) / 53 * 10
+            assert (20 - row) * 5 == pytest.approx(x * x, abs=4)
+    assert sum(text.count("o") for text in chart) == 54  # columns right of "100 │"
+
+
+@pytest.mark.parametrize("width", [40, 80, 160])
+@pytest.mark.parametrize("logarithmic", [False, True])
+@pytest.mark.parametrize(
+    "ys", [[1.0], [2.0, 2.0], [1e-30, 1e30], [3.0, 3.0000001], [5e5, 1e4, 12.0], [1e-5, 2e-5], [4.2, 4.9]]
+)
+def test_a_chart_fits_its_width_and_its_axis_has_numbers(width, logarithmic, ys):
+    series = Series("", [float(10 * place) for place in range(len(ys))], ys)
+    lines = line_chart([series], width, 8, "step", logarithmic).split("\n")
+    assert len(lines) == 10
+    assert max(map(len, lines)) <= width
+    assert any(line.partition("│")[0].strip() for line in lines[:8])
+    assert "o" in "".join(lines)
+    labels = [float(text.replace(",", "")) for line in lines[:8] if (text := line.partition("│")[0].strip())]
+    assert labels == sorted(labels, reverse=True)
+
+
+def test_lines_that_lie_on_another_take_turns():
+    chart = line_chart([Series(name, [0, 1], [0, 1]) for name in "abc"], 60, 10, "x")
+    assert all(chart.count(mark) > 10 for mark in MARKS[:3])
+
+
+def test_a_scatter_chart_has_no_label_over_another():
+    rng = np.random.default_rng(1)
+    labels = [f"字{place}" for place in range(80)]
+    chart, left_out = scatter_chart(rng.normal(size=(80, 2)).tolist(), labels, 60, 20)
+    assert all(display_width(line) <= 60 for line in chart.split("\n"))
+    shown = re.findall(r"字\d+", chart)
+    assert len(shown) == len(set(shown)) == 80 - left_out
+    assert 0 < left_out < 80
+    assert "·" in chart
+
+
+def test_bars_are_as_long_as_their_numbers():
+    assert [len(bar(value, 8, 8)) for value in (0, 1, 2.5, 8, 9)] == [0, 1, 3, 8, 8]
+    assert bar(1, 0, 8) == ""
+
+
+# --- learning curves --------------------------------------------------------------------------------------------------
+
+
+def test_curves_of_characters_show_all_four_panels_and_the_best(there, capsys):
+    printed = answer(capsys, "_words.jsonl")
+    for title in ("loss (nats per token)", "learning rate", "gradient norm", "tokens/s"):
+        assert title in printed
+    rows = [json.loads(line) for line in (there / "_words.jsonl").read_text().splitlines()]
+    best = min(row["valid_nats_per_token"] for row in rows)
+    assert f"{best:.4f}" in printed
+    assert all(display_width(line) <= 80 for line in printed.splitlines())
+    assert "\x1b" not in printed
+
+
+def test_several_histories_are_told_apart(there, capsys):
+    printed = answer(capsys, "_words.jsonl", "_chars.jsonl", "--x", "epoch", "--perplexity")
+    for mark, name in zip(MARKS, ["train _words", "valid _words", "train _chars", "valid _chars"], strict=False):
+        assert f"{mark} {name}.jsonl" in printed
+    assert "perplexity" in printed
+
+
+def test_the_width_is_that_of_the_terminal(there, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "50")
+    assert max(map(display_width, answer(capsys, "_words.jsonl").splitlines()[:-2])) <= 50
+
+
+def test_json_has_the_numbers_of_the_history(there, capsys):
+    (line,) = answer(capsys, "_words.jsonl", "--json", "--perplexity").splitlines()
+    found = json.loads(line)
+    rows = [json.loads(line) for line in (there / "_words.jsonl").read_text().splitlines()]
+    assert found.pop("history") == "_words.jsonl"
+    for key in rows[0]:
+        assert found[key] == [row[key] for row in rows]
+    assert found["valid_perplexity"] == pytest.approx([math.exp(row["valid_nats_per_token"]) for row in rows])
+
+
+@needs_matplotlib
+@pytest.mark.parametrize("kind", ["png", "svg", "pdf"])
+def test_pictures_are_written(kind, there, tmp_path, capsys):
+    path = tmp_path / f"a.{kind}"
+    assert answer(capsys, "_words.jsonl", "_chars.jsonl", "-o", str(path)) == ""
+    assert path.stat().st_size > 5000
+
+
+@needs_matplotlib
+def test_a_picture_has_the_curves_and_the_names_of_the_histories(there):
+    from rnnlm.lab.learning_curves import draw, read
+
+    names = ["_words.jsonl", "_chars.jsonl", "$x$.jsonl"]
+    histories = []
+    for name, path in zip(names, ["_words.jsonl", "_chars.jsonl", "_chars.jsonl"], strict=True):
+        with open(path, "rb") as file:
+            histories.append(read(name, file))
+    figure = draw(histories, "epoch")
+    loss = figure.axes[0]
+    assert len(loss.lines) == 6
+    assert loss.lines[1].get_ydata().tolist() == histories[0].points("epoch", "valid_nats_per_token")[1].tolist()
+    shown = [text.get_text().replace(r"\$", "$") for text in figure.legends[0].get_texts()]
+    assert shown == ["train", "valid", *names]
+    figure.draw_without_rendering()
+    legend = figure.legends[0].get_window_extent()
+    assert not any(axes.get_tightbbox().overlaps(legend) for axes in figure.axes)
+
+
+def test_half_a_line_and_steps_that_go_back_are_said_and_the_rest_is_drawn(there, tmp_path, capsys):
+    lines = (there / "_words.jsonl").read_bytes().splitlines(keepends=True)
+    path = tmp_path / "torn.jsonl"
+    path.write_bytes(b"".join([*lines[:6], *lines[3:5]]) + lines[0][:20])
+    assert run(["plot", str(path), "--json"]) == 0
+    printed = capsys.readouterr()
+    assert len(json.loads(printed.out)["step"]) == 5
+    assert "go back" in printed.err
+    assert "not complete" in printed.err
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("words.npz", "is a checkpoint"),
+        ("text.txt", "not an object of JSON"),
+        ("missing.jsonl", "can not be read"),
+        (".", "can not be read"),
+        ("/dev/null", "is empty"),
+    ],
+)
+def test_what_is_no_history_is_one_sentence(name, words, there, capsys):
+    said = refusal(capsys, name)
+    assert words in said
+    assert said.count("\n") == 1
+    assert "rnnlm train --history FILE" in said
+
+
+def test_seconds_that_were_not_counted_are_no_axis(there, capsys):
+    assert "--x step" in refusal(capsys, "_words.jsonl", "--x", "seconds")
+
+
+def test_a_history_comes_from_stdin(there):
+    with open("_words.jsonl", "rb") as file:
+        done = subprocess.run(
+            [sys.executable, "-m", "rnnlm", "plot", "-", "--json"],
+            stdin=file, capture_output=True, check=True, env={"PYTHONPATH": str(ROOT)},
+        )  # fmt: skip
+    assert json.loads(done.stdout)["history"] == "stdin"
+
+
+# --- surprise ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("model", ["words", "chars", "stream", "onehot", "ngram"])
+def test_surprise_is_the_negative_binary_logarithm_of_the_probability(model, there, capsys):
+    text = "我 昨天 上学 x"
+    found = json.loads(answer(capsys, "--surprise", text, "-m", f"{model}.npz", "--json"))
+    loaded = LanguageModel.load(f"{model}.npz")
+    tokens = [each["token"] for each in found["tokens"]]
+    assert tokens[: len(loaded.tokens(text))] == loaded.tokens(text)
+    (scored,) = loaded.score([text])
+    expected = (-scored.log_probabilities / np.log(2))[: len(tokens)]
+    assert [each["surprise_bits"] for each in found["tokens"]] == pytest.approx(expected.tolist(), rel=1e-4)
+    assert found["bits_per_token"] == pytest.approx(expected.mean(), rel=1e-4)
+
+
+@pytest.mark.parametrize("model", ["chars", "stream"])
+def test_in_a_stream_a_line_remembers_the_one_before(model, there, capsys, monkeypatch):
+    text = "我 昨天\n上学 迟到"
+    both = json.loads(answer(capsys, "--surprise", text, "-m", f"{model}.npz", "--json"))["tokens"]
+    monkeypatch.setattr("rnnlm.cli.plot.WINDOW", 1)  # a token at a time gives the same
+    assert json.loads(answer(capsys, "--surprise", text, "-m", f"{model}.npz", "--json"))["tokens"] == [
+        {"token": each["token"], "surprise_bits": pytest.approx(each["surprise_bits"], rel=1e-4)} for each in both
+    ]
+    alone = json.loads(answer(capsys, "--surprise", "上学 迟到", "-m", f"{model}.npz", "--json"))["tokens"]
+    assert both[-1]["token"] == alone[-1]["token"]
+    assert [each["surprise_bits"] for each in both[-len(alone) :]] != [each["surprise_bits"] for each in alone]
+
+
+def test_a_file_is_read_and_a_missing_one_is_said(there, capsys):
+    printed = answer(capsys, "--surprise", "text.txt", "-m", "words.npz")
+    assert "The most surprising tokens" in printed
+    assert all(display_width(line) <= 80 for line in printed.splitlines())
+    assert run(["plot", "--surprise", "missing.txt", "-m", "words.npz"]) == 0
+    assert "There is no file missing.txt" in capsys.readouterr().err
+
+
+def test_every_token_has_its_bar(there, capsys):
+    printed = answer(capsys, "--surprise", "我 昨天 上学", "-m", "words.npz")
+    assert [line.split()[1] for line in printed.splitlines()[1:5]] == ["我", "昨天", "上学", "</s>"]
+    assert printed.count("█") > 40
+
+
+@needs_matplotlib
+@pytest.mark.parametrize(
+    ("model", "text"), [("words", "我 昨天 $5 $6 _b"), ("words", "text.txt"), ("chars", "text.txt")]
+)
+def test_pictures_of_surprise(model, text, there, tmp_path, capsys):
+    assert answer(capsys, "--surprise", text, "-m", f"{model}.npz", "-o", str(tmp_path / "a.svg")) == ""
+    assert (tmp_path / "a.svg").stat().st_size > 3000
+
+
+@needs_matplotlib
+def test_no_token_in_a_picture_of_surprise_stands_over_another():
+    from rnnlm.lab.surprise import Surprise, draw
+    from rnnlm.plots import use_fonts
+
+    tokens = [*"我昨天上学。", "\U000e1234", "w" * 40, "👩\u200d🔬", "iiii", "</s>", "WWWW", *"MWMWMW", "$", "\x1b"] * 3
+    figure = draw(Surprise(tokens, np.arange(len(tokens)) % 7.0))
+    use_fonts(figure)
+    figure.draw_without_rendering()
+    assert sum(len(axes.get_xticklabels()) for axes in figure.axes) == len(tokens)
+    for axes in figure.axes:
+        boxes = [label.get_window_extent() for label in axes.get_xticklabels()]
+        assert all(one.x1 <= other.x0 for one, other in pairwise(boxes))
+
+
+@pytest.mark.parametrize("text", ["", "\n\n"])
+def test_an_empty_text_is_refused(text, there, capsys):
+    assert "empty" in refusal(capsys, "--surprise", text, "-m", "words.npz")
+
+
+# --- the embedding ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("model", "vectors"), [("words", "embedding.weight"), ("onehot", "columns of rnn.weight_ih_l0"), ("both", None)]
+)
+def test_the_embedding_in_json(model, vectors, there, capsys):
+    found = json.loads(answer(capsys, "--embedding", "-m", f"{model}.npz", "--json", "--tokens", "8"))
+    assert vectors in (None, found["vectors"])
+    assert [each["token"] for each in found["tokens"]] == LanguageModel.load(f"{model}.npz").vocabulary.tokens[:8]
+    assert 0 < sum(found["explained_variance"]) <= 1.0001
+    assert found["explained_variance"][0] >= found["explained_variance"][1]
+
+
+def test_the_embedding_of_characters_says_what_it_is(there, capsys):
+    printed = answer(capsys, "--embedding", "-m", "onehot.npz")
+    assert "columns of rnn.weight_ih_l0" in printed
+    assert "% " in printed or "%." in printed
+    assert "手机" in printed
+
+
+@needs_matplotlib
+def test_a_picture_of_the_embedding(there, tmp_path, capsys):
+    path = tmp_path / "a.svg"
+    assert run(["plot", "--embedding", "-m", "words.npz", "-o", str(path)]) == 0
+    assert "Of the variance" in capsys.readouterr().err
+    assert path.stat().st_size > 5000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--embedding", "-m", "ngram.npz"], "n-gram"),
+        (["--surprise", "我", "-m", "both.npz"], "bidirectional"),
+        (["--embedding", "-m", "missing.npz"], "missing.npz"),
+    ],
+)
+def test_models_that_can_not_be_drawn_are_refused(arguments, words, there, capsys):
+    assert words in refusal(capsys, *arguments)
+
+
+# --- the command line -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["_words.jsonl", "--embedding"],
+        ["--embedding", "--surprise", "a"],
+        ["--embedding", "--x", "epoch"],
+        ["--surprise", "a", "--perplexity"],
+        ["_words.jsonl", "--tokens", "5"],
+        ["_words.jsonl", "--encoding", "gb18030"],
+    ],
+)
+def test_what_does_not_go_together_is_wrong_usage(arguments, there, capsys):
+    refusal(capsys, *arguments, code=2)
+
+
+@needs_matplotlib
+@pytest.mark.parametrize(
+    ("output", "words"),
+    [
+        ("a.jpg", ".svg or .pdf"),
+        ("missing/a.png", "does not exist"),
+        ("-", ".svg or .pdf"),
+        ("_words.svg", "would replace"),
+    ],
+)
+def test_a_picture_that_can_not_be_made_is_one_sentence(output, words, there, capsys):
+    (there / "_words.svg").write_bytes((there / "_words.jsonl").read_bytes())
+    name = "_words.svg" if output == "_words.svg" else "_words.jsonl"
+    assert words in refusal(capsys, name, "-o", output)
+
+
+def test_without_matplotlib_a_picture_is_refused_and_a_chart_is_drawn(there, without_matplotlib, capsys):
+    for arguments in (["_words.jsonl"], ["--surprise", "我", "-m", "words.npz"], ["--embedding", "-m", "words.npz"]):
+        assert "pip install 'rnnlm-cli[plot]'" in refusal(capsys, *arguments, "-o", "a.png")
+        assert answer(capsys, *arguments)
+    assert not (there / "a.png").exists()
+
+
+# --- train --tensorboard ----------------------------------------------------------------------------------------------
+
+
+def test_a_training_writes_events_with_the_numbers_of_its_history_and_goes_on(there, tmp_path, capsys):
+    history, run_folder = tmp_path / "h.jsonl", tmp_path / "runs" / "one"
+    arguments = ["train", "text.txt", "-o", str(tmp_path / "m.npz"), *SMALL]
+    arguments += ["--history", str(history), "--tensorboard", str(run_folder)]
+    assert run([*arguments, "--epochs", "1"]) == 0
+    assert run([*arguments, "--epochs", "2", "--resume"]) == 0
+    rows = {row["step"]: row for row in map(json.loads, history.read_text().splitlines())}
+    paths = sorted(run_folder.iterdir())
+    assert len(paths) == 2
+    found = {step: scalars for path in paths for step, scalars in read_scalars(path) if scalars}
+    assert found.keys() == rows.keys()
+    for step, scalars in found.items():
+        assert scalars["train/nats_per_token"] == pytest.approx(rows[step]["train_nats_per_token"], rel=1e-6)
+        assert scalars["valid/nats_per_token"] == pytest.approx(rows[step]["valid_nats_per_token"], rel=1e-6)
+        assert scalars["training/learning_rate"] == pytest.approx(rows[step]["learning_rate"], rel=1e-6)
+    assert events(paths[1])[1].step == max(step for step, _ in read_scalars(paths[0])) + 1
+
+
+@pytest.mark.parametrize("name", ["/", "text.txt/run"])
+def test_a_folder_for_events_that_can_not_be_is_refused_before_the_training(name, there, tmp_path, capsys):
+    assert run(["train", "text.txt", "-o", str(tmp_path / "m.npz"), *SMALL, "--tensorboard", name]) == 1
+    assert "--tensorboard" in capsys.readouterr().err
+    assert not (tmp_path / "m.npz").exists()
+
+
+# --- what nobody meant ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("model", ["words", "chars"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "/dev/null",
+            "/dev/zero",
+            "words.npz",
+            "none/x",
+            "x\x1b[31m\u202e",
+            "9" * 5000,
+            "____",
+            "a\tb\r\n\nc",
+            "$",
+            "$$ $",
+        ),
+        *("😀 👩\u200d🔬 ก \U000e1234", "\u0301", "<s> </s> <unk>", "\\ \\frac{$"),
+    ],
+)
+def test_every_text_is_drawn_or_refused_in_a_sentence(model, text, there, tmp_path, capsys):
+    for more in ([], ["--json"], ["-o", str(tmp_path / "a.png")] if find_spec("matplotlib") else []):
+        code = run(["plot", "--surprise", text, "-m", f"{model}.npz", *more])
+        printed = capsys.readouterr()
+        assert code == 0 or printed.err.count("\nError: ") + printed.err.startswith("Error: ") == 1
+        assert code == 0 or not printed.out
+
+
+@pytest.mark.parametrize("count", ["3", "2000"])
+def test_any_number_of_tokens_is_drawn(count, there, tmp_path, capsys):
+    for more in ([], ["-o", str(tmp_path / "a.png")] if find_spec("matplotlib") else []):
+        assert run(["plot", "--embedding", "-m", "words.npz", "--tokens", count, *more]) == 0
+
+
+@pytest.mark.parametrize("encoding", ["gb18030", "xx", "", "utf-16"])
+def test_any_encoding_is_taken_or_refused(encoding, there, tmp_path, capsys):
+    (tmp_path / "g.txt").write_text("我 昨天 上学", encoding="gb18030")
+    code = run(["plot", "--surprise", str(tmp_path / "g.txt"), "-m", "words.npz", "--encoding", encoding])
+    printed = capsys.readouterr()
+    assert (code, "昨天" in printed.out) == ((0, True) if encoding == "gb18030" else (1, False))

@@ -1,0 +1,86 @@
+"""What each step gives to the gradient of W: the article's outer products, which add up to the network's gradient."""
+
+import numpy as np
+import pytest
+
+from rnnlm.lab.backpropagation import CHECKED_ENTRIES, backpropagate
+from rnnlm.lab.gradient_flow import fresh_network
+from rnnlm.nn.cells import CELLS
+from rnnlm.nn.network import NetworkConfig
+from rnnlm.nn.numerics import ACTIVATIONS
+from rnnlm.nn.outputs import LOSSES
+
+V = 8
+INPUTS, TARGETS = np.array([0, 3, 5, 4, 7]), np.array([3, 5, 4, 7, 1])
+CONFIGS = [
+    *(NetworkConfig(V, "rnn", activation, hidden_size=3) for activation in ACTIVATIONS),
+    *(NetworkConfig(V, cell, hidden_size=3, num_layers=2, embedding_size=2) for cell in CELLS),
+]
+
+
+def run(config, **settings):
+    network = fresh_network(config, "uniform", 1)
+    rng = np.random.default_rng(2)
+    for array in network.params.values():
+        array += rng.normal(0, 0.3, array.shape)
+    return network, backpropagate(network, INPUTS, TARGETS, np.random.default_rng(0), **settings)
+
+
+@pytest.mark.parametrize("objective", LOSSES)
+@pytest.mark.parametrize("last_only", [False, True])
+@pytest.mark.parametrize("config", CONFIGS)
+def test_the_steps_add_up_to_what_the_definition_gives(config, last_only, objective):
+    _, found = run(config, last_only=last_only, objective=objective)
+    assert found.worst < 1e-7
+    for layer in range(config.num_layers):
+        total = sum(step.w_gradients[layer] for step in found.steps)
+        np.testing.assert_allclose(total, found.w_gradients[layer], atol=1e-14)
+        assert np.abs(total).max() > 1e-6, "a gradient that vanishes shows nothing"
+        places = [entry.place for entry in found.entries if entry.layer == layer]
+        assert len(set(places)) == len(places) == min(total.size, CHECKED_ENTRIES)
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_their_sum_is_the_gradient_of_training(config):
+    network, found = run(config)
+    loss, _, backprop = network.loss(INPUTS[:, None], TARGETS[:, None], network.zero_state(1))
+    grads = backprop()
+    assert found.objective == pytest.approx(loss.objective)
+    assert sum(step.nats for step in found.steps) == pytest.approx(loss.nats)
+    for layer in range(config.num_layers):
+        np.testing.assert_allclose(found.w_gradients[layer], grads[f"rnn.weight_hh_l{layer}"], atol=1e-14)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_every_step_is_the_outer_product_and_the_recursion_of_the_article(activation):
+    """delta_{t-1} = (W^T delta_t) f'(a_{t-1}) where E is the last step's loss alone."""
+    network, found = run(NetworkConfig(V, "rnn", activation, hidden_size=3), last_only=True)
+    W = network.params["rnn.weight_hh_l0"]
+    for t, step in enumerate(found.steps):
+        np.testing.assert_allclose(step.w_gradients[0], np.outer(step.deltas[0], step.step.before[0, 0, 0]))
+        if t:
+            before = found.steps[t - 1]
+            s = before.step.state[0, 0, 0]
+            derivative = ACTIVATIONS[activation][1](s, np.empty_like(s))
+            np.testing.assert_allclose(before.deltas[0], W.T @ step.deltas[0] * derivative)
+
+
+def test_outputs_are_probabilities_and_their_losses():
+    _, found = run(NetworkConfig(V, "rnn", hidden_size=3))
+    for step in found.steps:
+        assert step.output.sum() == pytest.approx(1)
+        assert step.nats == pytest.approx(-np.log(step.output[step.target]))
+
+
+def test_a_wrong_derivative_is_seen(monkeypatch):
+    function, _ = ACTIVATIONS["tanh"]
+    monkeypatch.setitem(ACTIVATIONS, "tanh", (function, lambda s, out: np.copyto(out, s) or out))
+    monkeypatch.setattr("rnnlm.nn.cells.COMPILED_ACTIVATIONS", ())
+    assert run(NetworkConfig(V, "rnn", hidden_size=3))[1].worst > 1e-3
+
+
+def test_the_numerical_gradient_is_whole_or_none():
+    _, small = run(NetworkConfig(V, "rnn", hidden_size=3))
+    np.testing.assert_allclose(small.numerical(0), small.w_gradients[0], rtol=1e-6, atol=1e-9)
+    _, large = run(NetworkConfig(V, "rnn", hidden_size=9))
+    assert large.numerical(0) is None

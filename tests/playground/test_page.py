@@ -1,0 +1,756 @@
+"""The page of `rnnlm serve` in a real browser: one server and one Chromium for all of these tests."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rnnlm.cli import run
+from rnnlm.language_model import LanguageModel, network_of
+from rnnlm.nn.bidirectional import BidirectionalNetwork
+from rnnlm.nn.network import Network, NetworkConfig
+from rnnlm.text.tokenizers import CharTokenizer, WordTokenizer
+from rnnlm.text.vocabulary import Vocabulary
+
+STATIC = Path(__file__).parents[2] / "rnnlm" / "playground" / "static"
+PARTS = ["type", "surprise", "sample", "rank", "fill", "neurons"]
+CORPUS = "我 昨天 上学 迟到 了 。\n你 今天 放学 早 了 。\n他 明天 请假 。\n" * 30
+HOSTILE = "<img/src=x/onerror=window.injected=1>"
+ANSWERED = 10_000  # milliseconds
+
+
+# --- models -------------------------------------------------------------------------------------------------------
+
+
+def save(path: Path, tokenizer, tokens: list[str], favourite: int = 0, **config) -> None:
+    """A model with random weights that rather says one of its tokens."""
+    vocabulary = Vocabulary(tokens, [1] * len(tokens))
+    settings = NetworkConfig(len(vocabulary), hidden_size=12, num_layers=2, embedding_size=6, **config)
+    kind = BidirectionalNetwork if settings.bidirectional else Network
+    params = dict(kind.initialize(settings, np.random.default_rng(1)).params)
+    params["output.bias"][3 + favourite] = 3
+    context = "stream" if isinstance(tokenizer, CharTokenizer) else "sentence"
+    LanguageModel(tokenizer, vocabulary, network_of(settings, params), context).save(path)
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    """Files of models: words learnt by heart, characters, a hostile vocabulary, both directions, an n-gram."""
+    folder = tmp_path_factory.mktemp("models")
+    names = ["words", "characters", HOSTILE.replace("/", " "), "both", "ngram"]
+    paths = [folder / f"{name}.npz" for name in names]
+    corpus = folder / "corpus.txt"
+    corpus.write_text(CORPUS, encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RNNLM_CACHE", str(folder / "cache"))
+        small = [
+            "--hidden-size",
+            "16",
+            "--embedding-size",
+            "8",
+            "--dropout",
+            "0",
+            "--batch-size",
+            "4",
+            "--threads",
+            "1",
+        ]
+        options = ["--epochs", "40", "--lr", "0.03", "--seed", "1"]
+        assert run(["train", str(corpus), "-o", str(paths[0]), *small, *options]) == 0
+        assert run(["ngram", "train", str(corpus), "-o", str(paths[4]), "--order", "2"]) == 0
+    save(paths[1], CharTokenizer(), list("etaoinshrdlu \n.\"'TH"))
+    save(paths[2], WordTokenizer(), [HOSTILE, "</script><script>window.injected=1</script>", "word"])
+    save(paths[3], WordTokenizer(), ["我", "昨天", "上学", "。"], bidirectional=True)
+    return paths
+
+
+# --- server and browser -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def address(models):
+    """Where `rnnlm serve` answers."""
+    command = [sys.executable, "-m", "rnnlm", "serve", "--port", "0"]
+    for path in models:
+        command += ["-m", str(path)]
+    root = Path(__file__).parents[2]
+    with subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, text=True, encoding="utf-8") as server:
+        assert server.stdout is not None
+        found = re.search(r"http://[\w.:]+", server.stdout.readline())
+        if found is None:
+            pytest.fail(f"rnnlm serve ended with {server.wait()} before it said where it listens")
+        yield found[0]
+        server.terminate()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """The system's Chromium."""
+    path = next(filter(None, map(shutil.which, ["chromium", "chromium-browser", "google-chrome"])), None)
+    try:
+        import uvicorn  # noqa: F401 - the server needs it
+        from playwright.sync_api import sync_playwright
+    except ImportError as error:
+        missing = f"{error.name} is not installed: pip install -e '.[test]'"
+    else:
+        missing = "" if path else "no Chromium here; on Debian: apt install chromium"
+    if missing:
+        if os.environ.get("CI") == "true":
+            pytest.fail(missing)
+        pytest.skip(missing)
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])  # CI may run as root
+        yield started
+        started.close()
+
+
+class Visit:
+    """A page that was opened, what it asked for and what it complained about."""
+
+    def __init__(self, browser, address: str, **options):
+        settings = {"locale": "en-US", "viewport": {"width": 1000, "height": 800}, "reduced_motion": "reduce"} | options
+        self.address = address
+        self.context = browser.new_context(**settings)
+        self.context.set_default_timeout(ANSWERED)
+        self.requests: list = []
+        self.complaints: list[str] = []
+        self.context.on("request", self._asked)
+        self.context.on("console", lambda message: self._heard(message.type, message.text))
+        self.context.on("weberror", lambda error: self.complaints.append(str(error.error)))
+        self.page = self.context.new_page()
+
+    def _asked(self, request) -> None:
+        self.requests.append(request)
+
+    def _heard(self, kind: str, text: str) -> None:
+        if kind in ("error", "warning"):
+            self.complaints.append(text)
+
+    def open(self, part: str = "type", model: int = 0):
+        self.page.goto(f"{self.address}/#{part}")
+        self.page.wait_for_selector("[role=tab][aria-selected=true]")
+        if model:
+            self.page.select_option("#model", index=model)
+        return self.page
+
+    def asked(self, path: str) -> list[dict]:
+        """Bodies of the requests to a path."""
+        return [json.loads(each.post_data) for each in self.requests if each.url == self.address + path]
+
+
+@pytest.fixture
+def visit(browser, address):
+    """Opens pages; at the end: nothing left this machine, and nothing was complained about."""
+    opened: list[Visit] = []
+
+    def start(**options) -> Visit:
+        opened.append(Visit(browser, address, **options))
+        return opened[-1]
+
+    yield start
+    for each in opened:
+        each.context.close()
+        assert {
+            request.url.partition("#")[0] for request in each.requests if not request.url.startswith(address + "/")
+        } == set()
+        assert each.complaints == []
+
+
+@pytest.fixture
+def expect(browser):
+    """Playwright's assertions, which wait."""
+    from playwright.sync_api import expect
+
+    expect.set_options(timeout=ANSWERED)
+    return expect
+
+
+def bars(page, name: str = "type") -> list[str]:
+    """Tokens of the bars that are shown, once they are those of the present text."""
+    page.wait_for_selector(f"#{name}-candidates:not([aria-busy]) li")
+    return [text.removesuffix("Tab") for text in page.locator(f"#{name}-candidates .token").all_text_contents()]
+
+
+# --- type ---------------------------------------------------------------------------------------------------------
+
+
+def test_typing_changes_the_bars_and_a_click_takes_one(visit, expect):
+    page = visit().open()
+    first = page.locator("#type-candidates .token").first
+    page.focus("#type-text")
+    page.keyboard.insert_text("我 昨天")
+    expect(first).to_have_text("上学Tab")
+    page.keyboard.insert_text(" 上学")
+    expect(first).to_have_text("迟到Tab")
+    widths = page.locator("#type-candidates .bar").evaluate_all("bars => bars.map(bar => bar.clientWidth)")
+    assert widths[0] > 3 * widths[1]
+    percents = page.locator("#type-candidates .percent").all_text_contents()
+    assert re.fullmatch(r"\d+\s%", percents[0])
+    second = bars(page)[1]
+    page.locator("#type-candidates button").nth(1).click()
+    expect(page.locator("#type-text")).to_have_value(f"我 昨天 上学 {second}")
+    expect(page.locator("#type-text")).to_be_focused()
+    page.keyboard.press("Control+z")  # what was taken can be undone
+    expect(page.locator("#type-text")).to_have_value("我 昨天 上学")
+
+
+def test_tab_takes_the_first_and_escape_lets_it_leave(visit, expect):
+    page = visit().open()
+    field = page.locator("#type-text")
+    field.focus()
+    page.keyboard.insert_text("我 昨天")
+    page.keyboard.press("Tab")  # perhaps before the answer is there
+    expect(field).to_have_value("我 昨天 上学")
+    bars(page)
+    page.keyboard.press("Tab")
+    expect(field).to_have_value("我 昨天 上学 迟到")
+    bars(page)
+    assert "Escape" in page.locator("#" + field.get_attribute("aria-describedby")).inner_text()
+    page.keyboard.press("Escape")
+    page.keyboard.press("Tab")
+    expect(page.locator("#type-candidates button").first).to_be_focused()
+    page.keyboard.press("Enter")  # takes it, and stays there
+    expect(field).to_have_value(re.compile("我 昨天 上学 迟到 .+"))
+    expect(page.locator("#type-candidates button").first).to_be_focused()
+    page.keyboard.press("Shift+Tab")
+    expect(field).to_be_focused()
+    page.keyboard.press("Shift+Tab")
+    expect(page.locator("#tab-type")).to_be_focused()
+
+
+def test_the_text_before_the_caret_counts(visit, expect):
+    page = visit().open()
+    page.focus("#type-text")
+    page.keyboard.insert_text("我 昨天 了 。")
+    bars(page)
+    for _ in range(4):
+        page.keyboard.press("ArrowLeft")
+    expect(page.locator("#type-candidates .token").first).to_have_text("上学Tab")
+    page.keyboard.press("Tab")
+    expect(page.locator("#type-text")).to_have_value("我 昨天 上学 了 。")
+
+
+def test_an_answer_that_comes_late_is_dropped(visit, expect):
+    opened = visit()
+    page = opened.open()
+    bars(page)
+    held = []
+
+    def hold(route):
+        if json.loads(route.request.post_data)["text"] == "他":
+            held.append(route)
+        else:
+            route.continue_()
+
+    page.route("**/api/predict", hold)
+    page.focus("#type-text")
+    page.keyboard.insert_text("他")
+    page.wait_for_timeout(50)
+    page.keyboard.press("Backspace")
+    page.keyboard.insert_text("我 昨天")
+    expect(page.locator("#type-candidates .token").first).to_have_text("上学Tab")
+    assert len(held) == 1
+    late = {"context": "", "unknown": [], "candidates": [{"token": "late", "probability": 1, "text": "late"}]}
+    held[0].fulfill(json=late)
+    page.wait_for_timeout(100)
+    assert "late" not in bars(page)
+
+
+def test_chinese_that_is_being_composed_is_not_asked_about(visit, expect):
+    opened = visit(locale="zh-CN")
+    page = opened.open()
+    bars(page)
+    page.focus("#type-text")
+    keyboard = opened.context.new_cdp_session(page)
+    before = len(opened.asked("/api/predict"))
+    for typed in ("w", "wo", "wo z", "wo zuo", "wo zuo tian"):
+        keyboard.send(
+            "Input.imeSetComposition", {"text": typed, "selectionStart": len(typed), "selectionEnd": len(typed)}
+        )
+    expect(page.locator("#type-text")).to_have_value("wo zuo tian")
+    page.wait_for_timeout(100)
+    assert len(opened.asked("/api/predict")) == before
+    keyboard.send("Input.insertText", {"text": "我 昨天"})
+    expect(page.locator("#type-candidates .token").first).to_have_text("上学Tab")
+    assert {each["text"] for each in opened.asked("/api/predict")[before:]} == {"我 昨天"}
+
+
+def test_unknown_words_are_named(visit, expect):
+    page = visit().open()
+    page.focus("#type-text")
+    page.keyboard.insert_text("我 恐龙")
+    expect(page.locator("#type-unknown")).to_have_text("Unknown to the model: 恐龙")
+
+
+# --- surprise -----------------------------------------------------------------------------------------------------
+
+
+def test_a_text_is_painted_by_surprise_and_each_token_tells_its_alternatives(visit, expect):
+    page = visit().open("surprise")
+    text = "我 昨天 上学 放学 了 。\n恐龙 今天"
+    page.fill("#surprise-text", text)
+    tokens = page.locator("#surprise-painting [role=option]")
+    expect(tokens.first).to_have_text("我")
+    expect(page.locator("#surprise-figures")).to_contain_text(
+        re.compile(r"Perplexity [\d,.]+ · [\d.]+ bits per character")
+    )
+    assert page.locator("#surprise-painting .tokens").inner_text().replace("↵", "").split() == text.split()
+    shares = [
+        float(each) for each in tokens.evaluate_all("all => all.map(each => each.style.getPropertyValue('--share'))")
+    ]
+    assert shares[3] > 2 * shares[2]  # 放学 is not what follows
+    sizes = tokens.evaluate_all("all => all.map(each => getComputedStyle(each).backgroundSize)")
+    assert len(set(sizes)) > 3  # the line's thickness says it too
+    details = page.locator("#surprise-painting .details")
+    tokens.nth(3).hover()
+    expect(details.locator(".subject")).to_have_text("放学")
+    expect(details.locator("li .token").first).to_have_text("迟到")
+    tokens.first.focus()
+    page.keyboard.press("End")
+    page.keyboard.press("ArrowLeft")
+    expect(details.locator(".subject")).to_have_text("恐龙")
+    expect(details).to_contain_text("Unknown to the model")
+    focused = page.locator(":focus")
+    assert re.match(r"恐龙: [\d.]+ bits, rank \d+", focused.get_attribute("aria-label"))
+    expect(page.locator("#" + focused.get_attribute("aria-describedby"))).to_contain_text("Expected here")
+    page.keyboard.press("ArrowUp")
+    expect(details.locator(".subject")).to_have_text("我")
+    tokens.nth(2).click()
+    expect(details.locator(".subject")).to_have_text("上学")
+
+
+def test_parts_share_the_text_and_the_model_can_write_one(visit, expect):
+    page = visit().open("surprise")
+    page.click("#surprise-example")
+    expect(page.locator("#surprise-painting [role=option]").first).to_be_visible()
+    written = page.input_value("#surprise-text")
+    assert written.strip()
+    page.click("#tab-type")
+    assert page.input_value("#type-text") == written
+    page.fill("#type-text", "")
+    page.click("#tab-surprise")
+    expect(page.locator("#surprise-painting")).to_be_empty()
+    expect(page.locator("#surprise-figures")).to_be_hidden()
+
+
+# --- sample -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def slow():
+    """Makes what a page receives trickle in."""
+
+    def slow_down(opened: Visit, bytes_per_second: int) -> None:
+        network = opened.context.new_cdp_session(opened.page)
+        network.send("Network.enable")
+        limits = {"offline": False, "latency": 0, "downloadThroughput": bytes_per_second, "uploadThroughput": -1}
+        network.send("Network.emulateNetworkConditions", limits)
+
+    return slow_down
+
+
+def test_sampling_streams_and_stops(visit, expect, slow):
+    opened = visit()
+    page = opened.open("sample", model=1)
+    slow(opened, 16_000)
+    page.fill("#sample-prompt", "The ")
+    page.evaluate("document.getElementById('length').value = 500")
+    page.click("#sample-start")
+    written = page.locator("#sample-written")
+    expect(written).to_have_text(re.compile(".", re.DOTALL))
+    some = len(written.text_content())
+    page.wait_for_function("some => document.getElementById('sample-written').textContent.length > some", arg=some)
+    expect(page.locator("#sample-state")).to_have_text("Writing …")
+    expect(page.locator("#sample-stop")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("#sample-state")).to_have_text(re.compile("Stopped: .* characters."))
+    expect(page.locator("#sample-start")).to_be_focused()
+    stopped = written.text_content()
+    assert len(stopped) < 500
+    page.wait_for_timeout(300)
+    assert written.text_content() == stopped
+    assert page.locator("#sample-given").text_content() == "The "
+
+
+def test_sliders_are_sent_and_a_text_comes_to_its_end(visit, expect):
+    opened = visit()
+    page = opened.open("sample")
+    page.fill("#sample-prompt", "我 昨天")
+    page.focus("#temperature")
+    page.keyboard.press("Home")
+    page.keyboard.press("ArrowRight")
+    page.focus("#top-k")
+    page.keyboard.press("ArrowRight")
+    page.focus("#top-p")
+    page.keyboard.press("ArrowLeft")
+    page.focus("#length")
+    page.keyboard.press("Home")
+    assert page.locator("output").all_text_contents() == ["0.05", "1", "0.95", "10"]
+    page.focus("#sample-prompt")
+    page.keyboard.press("Control+Enter")
+    expect(page.locator("#sample-state")).to_have_text(re.compile("Finished"))
+    assert page.locator("#sample-output").text_content() == "我 昨天上学迟到了。"
+    (asked,) = opened.asked("/v1/completions")
+    expected = {"prompt": "我 昨天", "temperature": 0.05, "top_k": 1, "top_p": 0.95, "max_tokens": 10, "stream": True}
+    assert expected.items() <= asked.items()
+
+
+# --- rank and fill ------------------------------------------------------------------------------------------------
+
+
+def test_candidates_are_ranked(visit, expect):
+    page = visit().open("rank")
+    page.fill("#rank-lines", "我 昨天 上学 早 了 。\n\n我 昨天 上学 迟到 了 。\n恐龙")
+    page.keyboard.press("Control+Enter")
+    expect(page.locator("#rank-state")).to_have_text("3 candidates ranked")
+    assert bars(page, "rank")[0] == "我 昨天 上学 迟到 了 。"
+    expect(page.locator("#rank-candidates li").last).to_contain_text(
+        "1 unknown" if bars(page, "rank")[2] == "恐龙" else "ln p"
+    )
+    page.fill("#rank-lines", "  ")
+    page.keyboard.press("Control+Enter")
+    expect(page.locator("#rank-state")).to_have_text("Write at least one candidate.")
+    expect(page.locator("#rank-candidates li")).to_have_count(0)
+
+
+def test_blanks_are_filled(visit, expect):
+    page = visit().open("fill")
+    page.fill("#fill-text", "我 昨天  迟到 了 。")
+    page.click("#fill-form button[type=submit]")
+    expect(page.locator("#fill-state")).to_have_text(re.compile("There is no blank"))
+    page.focus("#fill-text")
+    page.keyboard.press("Home")
+    for _ in range(5):
+        page.keyboard.press("ArrowRight")
+    page.click("#fill-blank")
+    assert page.input_value("#fill-text") == "我 昨天 ____ 迟到 了 。"
+    page.keyboard.press("Control+Enter")
+    expect(page.locator("#fill-candidates mark").first).to_have_text("上学")
+    assert bars(page, "fill")[0] == "我 昨天 上学 迟到 了 。"
+
+
+# --- neurons ------------------------------------------------------------------------------------------------------
+
+
+def test_activations_are_painted_and_units_that_were_found_can_be_chosen(visit, expect):
+    page = visit().open("neurons", model=1)
+    page.fill("#neurons-text", 'The "Thin" "short" sun is in "it".\nTen tunes and a "hat".' * 3)
+    tokens = page.locator("#neurons-painting [role=option]")
+    expect(tokens.first).to_have_text("T")
+    chips = page.locator("#neurons-found button")
+    expect(chips.first).to_be_visible()
+    expect(page.locator("#neurons-found button[aria-pressed=true]").first).to_be_visible()
+    page.fill("#neurons-layer", "1")
+    page.fill("#neurons-unit", "7")
+    expect(page.locator("#neurons-figures")).to_have_text(re.compile("^Layer 1, unit 7: from [−+]"))
+    tokens.first.focus()
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#neurons-painting .details .subject")).to_have_text("h")
+    expect(page.locator("#neurons-painting .details")).to_contain_text(re.compile(r"Activation [−+][01]\.\d\d"))
+    signs = tokens.evaluate_all("all => new Set(all.map(each => getComputedStyle(each).backgroundPosition)).size")
+    assert signs == 2  # the line is above or below, so that colour is not the only sign
+    chips.last.click()
+    expect(chips.last).to_have_attribute("aria-pressed", "true")
+    layer, unit = chips.last.get_attribute("data-layer"), chips.last.get_attribute("data-unit")
+    expect(page.locator("#neurons-figures")).to_contain_text(f"Layer {layer}, unit {unit}")
+
+
+# --- models -------------------------------------------------------------------------------------------------------
+
+
+def test_what_a_model_contains_stays_text(visit, expect, models):
+    page = visit().open(model=2)
+    assert page.locator("#model option").nth(2).text_content() == models[2].stem
+    assert bars(page)[0] == HOSTILE
+    page.keyboard.press("Tab")
+    page.locator("#type-candidates button").first.click()
+    expect(page.locator("#type-text")).to_have_value(HOSTILE)
+    page.click("#tab-surprise")
+    page.fill("#surprise-text", f"word {HOSTILE} word")
+    page.locator("#surprise-painting [role=option]").first.hover()
+    expect(page.locator("#surprise-painting .details")).to_contain_text(HOSTILE)
+    page.click("#tab-sample")
+    page.click("#sample-start")
+    expect(page.locator("#sample-state")).to_have_text(re.compile("Finished"))
+    expect(page.locator("#sample-written")).to_contain_text("<img")
+    page.click("#tab-rank")
+    page.fill("#rank-lines", HOSTILE)
+    page.keyboard.press("Control+Enter")
+    expect(page.locator("#rank-candidates .token")).to_have_text(HOSTILE)
+    page.click("#tab-fill")
+    page.fill("#fill-text", "____ word")
+    page.keyboard.press("Control+Enter")
+    expect(page.locator("#fill-candidates")).to_contain_text("<img")
+    page.click("#tab-neurons")
+    page.fill("#neurons-text", f"word {HOSTILE}")
+    expect(page.locator("#neurons-painting")).to_contain_text("<img")
+    assert page.evaluate("document.images.length + document.querySelectorAll('main script').length") == 0
+    assert page.evaluate("window.injected") is None
+
+
+def test_nothing_is_made_of_strings_but_text():
+    for path in STATIC.iterdir():
+        source = path.read_text(encoding="utf-8")
+        for banned in (
+            "innerHTML",
+            "outerHTML",
+            "insertAdjacentHTML",
+            "document.write",
+            "eval(",
+            "new Function",
+            "DOMParser",
+        ):
+            assert banned not in source, f"{path.name}: {banned}"
+        assert not re.search(r"https?://(?!www\.w3\.org/2000/svg)", source), path.name
+    page = (STATIC / "index.html").read_text(encoding="utf-8")
+    assert not re.search(r"\s(style|on\w+)=", page)  # the content security policy forbids both
+    assert not re.search(r"<script(?![^>]*\ssrc=)", page)
+
+
+def test_a_bidirectional_model_shows_what_it_can_do_and_says_so(visit, expect):
+    page = visit().open(model=3)
+    shown = page.locator("[role=tab]:visible").all_text_contents()
+    assert shown == ["Fill", "Neurons"]
+    expect(page.locator("#abilities")).to_contain_text("both directions")
+    page.fill("#fill-text", "我 ____ 上学 。")
+    page.keyboard.press("Control+Enter")
+    expect(page.locator("#fill-candidates li")).to_have_count(4)
+    page.focus("#tab-fill")
+    page.keyboard.press("ArrowLeft")
+    page.fill("#neurons-text", "我 昨天 上学 。")
+    expect(page.locator("#neurons-painting [role=option]")).to_have_count(4)
+    expect(page.locator("#neurons-example")).to_be_hidden()
+    page.select_option("#model", index=4)
+    assert page.locator("[role=tab]:visible").all_text_contents() == ["Type", "Surprise", "Write", "Rank", "Fill"]
+    expect(page.locator("#abilities")).to_contain_text("n-gram")
+    page.select_option("#model", index=0)
+    assert page.locator("[role=tab]:visible").count() == len(PARTS)
+    expect(page.locator("#abilities")).to_be_hidden()
+
+
+# --- everybody ----------------------------------------------------------------------------------------------------
+
+
+def press_until(page, key: str, selector: str, most: int = 25) -> None:
+    """Press a key until an element has the focus."""
+    for _ in range(most):
+        if page.evaluate("selector => document.activeElement.matches(selector)", selector):
+            return
+        page.keyboard.press(key)
+    pytest.fail(f"{key} does not lead to {selector}")
+
+
+def test_the_keyboard_alone_reaches_everything(visit, expect):
+    page = visit().open()
+    for control in ("#model", "#language", "#theme", "#tab-type", "#type-text"):
+        press_until(page, "Tab", control, 2)
+        outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+        assert outline == "solid", control
+    page.keyboard.type("我 昨天")
+    bars(page)
+    page.keyboard.press("Tab")
+    expect(page.locator("#type-text")).to_have_value("我 昨天 上学")
+    press_until(page, "Shift+Tab", "#tab-type")
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#tab-surprise")).to_be_focused()
+    expect(page.locator("#surprise-painting [role=option]")).to_have_count(3)
+    press_until(page, "Tab", "[role=option]")
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#surprise-painting .subject")).to_have_text("昨天")
+    for part, control in (("sample", "#sample-start"), ("rank", "#rank-form button"), ("fill", "#fill-form button")):
+        press_until(page, "Shift+Tab", "[role=tab]")
+        page.keyboard.press("ArrowRight")
+        expect(page.locator(f"#tab-{part}")).to_be_focused()
+        page.keyboard.press("Tab")
+        page.keyboard.type("我 ____ 上学 。")
+        press_until(page, "Tab", control)
+        page.keyboard.press("Enter")
+        expect(page.locator(f"#{part}-state")).to_have_text(re.compile("Finished|ranked|fillings"))
+    press_until(page, "Shift+Tab", "[role=tab]")
+    page.keyboard.press("End")
+    expect(page.locator("#tab-neurons")).to_be_focused()
+    expect(page.locator("#neurons-painting [role=option]")).to_have_count(3)
+    press_until(page, "Tab", "#neurons-unit")
+    before = int(page.input_value("#neurons-unit"))
+    page.keyboard.press("ArrowUp" if before == 0 else "ArrowDown")
+    expect(page.locator("#neurons-figures")).to_contain_text(f"unit {before - 1 if before else 1}:")
+    press_until(page, "Tab", "[role=option]")
+    expect(page.locator("#neurons-painting .subject")).to_have_text("我")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement === document.body || document.activeElement.matches('header *')")
+
+
+CONTRAST = """() => {
+  const canvas = new OffscreenCanvas(1, 1), draw = canvas.getContext("2d", { willReadFrequently: true });
+  const paint = (colours) => {
+    draw.clearRect(0, 0, 1, 1);
+    for (const colour of colours) { draw.fillStyle = colour; draw.fillRect(0, 0, 1, 1); }
+    return [...draw.getImageData(0, 0, 1, 1).data].slice(0, 3).map((v) => v / 255)
+      .map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4));
+  };
+  const luminance = ([r, g, b]) => 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  const found = [];
+  for (const element of document.querySelectorAll("body *")) {
+    const own = [...element.childNodes].filter((n) => n.nodeType === 3).map((n) => n.data).join("");
+    const text = element.matches("input, textarea") ? element.value : own;
+    if (!text.trim() || !element.checkVisibility({ visibilityProperty: true }) || element.disabled) continue;
+    if (element.closest(".hidden, noscript, option")) continue;
+    const behind = [];
+    for (let each = element; each; each = each.parentElement) behind.unshift(getComputedStyle(each).backgroundColor);
+    const back = luminance(paint(behind)), front = luminance(paint([...behind, getComputedStyle(element).color]));
+    const ratio = (Math.max(back, front) + 0.05) / (Math.min(back, front) + 0.05);
+    if (ratio < 4.5) found.push(`${element.tagName} ${element.className} ${text.slice(0, 20)}: ${ratio.toFixed(2)}`);
+  }
+  return found;
+}"""
+
+
+@pytest.mark.parametrize(("theme", "locale"), [("light", "en-US"), ("dark", "zh-CN")])
+def test_every_part_in_both_themes_and_languages_on_a_phone(visit, expect, theme, locale):
+    opened = visit(color_scheme=theme, locale=locale, viewport={"width": 360, "height": 640}, has_touch=True)
+    page = opened.open()
+    background = page.evaluate("getComputedStyle(document.documentElement).backgroundColor")
+    assert (sum(map(int, re.findall(r"\d+", background)[:3])) > 600) == (theme == "light")
+    assert page.evaluate("document.documentElement.lang") == ("zh-Hans" if locale == "zh-CN" else "en")
+    text = "我 昨天 上学 迟到 了 。 " + "恐龙" * 40
+    texts = {"type": text, "rank": f"{text}\n{'x' * 200}", "fill": f"{text} ____"}
+    for part in PARTS:
+        page.tap(f"#tab-{part}")
+        if part in texts:
+            page.fill(f"#part-{part} textarea", texts[part])
+        if submit := page.query_selector(f"#part-{part} button[type=submit]"):
+            submit.tap()
+        result = {"type": "#type-candidates li", "sample": "#sample-output", "surprise": "[role=option]"}
+        shown = page.locator(f"#part-{part}").locator(result.get(part, f"#{part}-candidates li, [role=option]"))
+        expect(shown.first).to_be_visible()
+        if part in ("surprise", "neurons"):
+            shown.first.tap()
+            expect(page.locator(f"#{part}-painting .subject")).to_have_text("我")
+        width = page.evaluate("document.documentElement.scrollWidth")
+        assert width <= 360, part
+        assert page.evaluate(CONTRAST) == [], part
+        expect(page.locator("#notice")).to_be_hidden()
+        words = page.locator(f"#part-{part}").inner_text() + page.locator("header").inner_text()
+        assert ("undefined" in words or "{" in words) is False, part
+        tree = opened.context.new_cdp_session(page).send("Accessibility.getFullAXTree")["nodes"]
+        roles = {
+            "button",
+            "textbox",
+            "combobox",
+            "slider",
+            "spinbutton",
+            "tab",
+            "tabpanel",
+            "listbox",
+            "option",
+            "list",
+        }
+        nameless = [n for n in tree if n.get("role", {}).get("value") in roles and not n.get("name", {}).get("value")]
+        assert [n["role"]["value"] for n in nameless if not n["ignored"]] in ([], ["list"]), part
+
+
+def test_language_and_theme_can_be_switched_and_are_remembered(visit, expect):
+    opened = visit(color_scheme="light")
+    page = opened.open()
+    page.click("#language")
+    expect(page.locator("#tab-surprise")).to_have_text("意外")
+    expect(page.locator("#language")).to_have_text("English")
+    expect(page.locator("#theme")).to_have_attribute("aria-pressed", "false")
+    page.click("#theme")
+    expect(page.locator("#theme")).to_have_attribute("aria-pressed", "true")
+    dark = "rgb(23, 24, 26)"
+    expect(page.locator("html")).to_have_css("background-color", dark)
+    page.reload()
+    expect(page.locator("#tab-surprise")).to_have_text("意外")
+    expect(page.locator("html")).to_have_css("background-color", dark)
+    page.click("#language")
+    expect(page.locator("#tab-surprise")).to_have_text("Surprise")
+
+
+def test_both_languages_have_the_same_words():
+    source = (STATIC / "words.js").read_text(encoding="utf-8")
+    english, chinese = (
+        re.search(rf"const {name} = \{{\n(.*?)\n\}};", source, re.DOTALL)[1] for name in ("ENGLISH", "CHINESE")
+    )
+    key = re.compile(r'^  (?:"([^"]+)"|(\w+)):', re.MULTILINE)
+    sets = [{a or b for a, b in key.findall(each)} for each in (english, chinese)]
+    assert sets[0] == sets[1]
+    assert len(sets[0]) > 100
+    page = (STATIC / "index.html").read_text(encoding="utf-8")
+    named = set(re.findall(r'data-word[\w-]*="([^"]+)"', page))
+    assert named <= sets[0]
+    used = {
+        found
+        for path in STATIC.glob("*.js")
+        for found in re.findall(r'words\("([^"]+)"', path.read_text(encoding="utf-8"))
+    }
+    assert used <= sets[0]
+
+
+# --- trouble ------------------------------------------------------------------------------------------------------
+
+
+def test_trouble_is_told_in_a_sentence_and_passes(visit, expect):
+    opened = visit()
+    page = opened.open()
+    notice = page.locator("#notice")
+    page.route(
+        "**/api/predict", lambda route: route.fulfill(status=503, json={"error": {"message": "full", "type": "x"}})
+    )
+    page.fill("#type-text", "我")
+    expect(notice).to_have_text(re.compile("^The server is busy"))
+    page.unroute("**/api/predict")
+    message = "text has <b>9</b> characters; expected fewer."
+    page.route(
+        "**/api/predict", lambda route: route.fulfill(status=400, json={"error": {"message": message, "type": "x"}})
+    )
+    page.fill("#type-text", "我 昨")
+    expect(notice).to_have_text(message)
+    page.click("#language")
+    expect(notice).to_have_text(f"服务器说：{message}")
+    page.click("#language")
+    page.unroute("**/api/predict")
+    page.route("**/api/predict", lambda route: route.fulfill(status=500, body="?"))
+    page.fill("#type-text", "我 昨天 ")
+    expect(notice).to_have_text(re.compile("status 500"))
+    page.unroute("**/api/predict")
+    page.fill("#type-text", "我 昨天")
+    expect(notice).to_be_hidden()
+    opened.context.set_offline(True)
+    page.fill("#type-text", "我 昨天 上学")
+    expect(notice).to_have_text(re.compile("^The server does not answer"))
+    opened.context.set_offline(False)
+    expect(notice).to_be_hidden()
+    expect(page.locator("#type-candidates .token").first).to_have_text("迟到Tab")
+    assert all("Failed to load resource" in each for each in opened.complaints)  # the browser's own words
+    opened.complaints.clear()
+
+
+def test_a_server_with_a_key_is_asked_with_it(visit, expect):
+    opened = visit()
+    page = opened.page
+
+    def guard(route):
+        if route.request.headers.get("authorization") == "Bearer open sesame":
+            route.continue_()
+        else:
+            route.fulfill(status=401, json={"error": {"message": "no", "type": "authentication_error"}})
+
+    page.route(re.compile("/(v1|api)/"), guard)
+    page.goto(opened.address)
+    expect(page.locator("#notice")).to_contain_text("--api-key")
+    page.fill("#key", "wrong")
+    page.keyboard.press("Enter")
+    expect(page.locator("#notice")).to_contain_text("--api-key")
+    page.fill("#key", "open sesame")
+    page.keyboard.press("Enter")
+    assert bars(page)
+    expect(page.locator("#key-form")).to_be_hidden()
+    assert all("Failed to load resource" in each for each in opened.complaints)
+    opened.complaints.clear()
