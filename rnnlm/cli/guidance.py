@@ -1,6 +1,7 @@
 """What `rnnlm.training.advice` needs to know of a training, from a run that is ready to go."""
 
 import math
+from collections.abc import Container
 
 import numpy as np
 
@@ -12,8 +13,11 @@ from rnnlm.text.vocabulary import UNK
 from rnnlm.training.advice import Facts
 
 
-def facts_of(run: Run, resumed: bool, started_from: bool, init_vocabulary: str) -> Facts:
-    """The facts of a training. started_from: another model's weights; init_vocabulary: what became of its tokens."""
+def facts_of(run: Run, given: Container[str], resumed: bool, started_from: bool) -> Facts:
+    """The facts of a training.
+
+    given: names of the options that the user gave himself; resumed, started_from: it has the weights of a checkpoint.
+    """
     options, network, progress = run.options, run.model.network, run.trainer.progress
     V = len(run.model.vocabulary)
     held_out = run.trainer.valid
@@ -25,6 +29,7 @@ def facts_of(run: Run, resumed: bool, started_from: bool, init_vocabulary: str) 
         level=options.level,
         optimizer=options.optimizer,
         lr=options.lr,
+        lr_is_given="lr" in given,
         usual_lr=OPTIMIZERS[options.optimizer].default_lr,
         clip=options.clip,
         dropout=network.config.dropout,
@@ -37,20 +42,16 @@ def facts_of(run: Run, resumed: bool, started_from: bool, init_vocabulary: str) 
         valid_unknown=float(valid[UNK] / max(1, valid.sum())),
         train_unigram=float(run.counts @ cost / run.counts.sum()),
         valid_unigram=float(valid @ cost / max(1, valid.sum())),
-        recurrent_parameters=_recurrent_parameters(network.config),
-        vocab_size=options.vocab_size,
-        min_count=options.min_count,
-        tied=options.tied,
-        bidirectional=options.bidirectional,
+        recurrent_weights=_recurrent_weights(network.config),
+        vocabulary_is_limited=options.vocab_size is not None or options.min_count > 1,
+        has_network=resumed or started_from,
         resumed=resumed,
-        started_from=started_from,
-        vocabulary_is_fixed=resumed or (started_from and init_vocabulary != "map"),
         best=(best, progress.best_step) if resumed and best is not None else None,
     )
 
 
-def _recurrent_parameters(config: NetworkConfig) -> int:
-    """Parameters of the recurrent layers; of one-hot input, the first layer's are rows of the vocabulary."""
+def _recurrent_weights(config: NetworkConfig) -> int:
+    """Weights of the recurrent layers; of one-hot input, the first layer's are rows of the vocabulary."""
     rows = () if config.embedding_size else ("rnn.weight_ih_l0", "rnn.weight_ih_l0_reverse")
     return sum(math.prod(shape) for n, shape in config.shapes().items() if n.startswith("rnn.") and n not in rows)
 

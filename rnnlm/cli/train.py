@@ -295,7 +295,9 @@ def train(
                     workers=workers,
                 )
                 _introduce(run, threads, resume, workers, tell)
-                advisor = Advisor(facts_of(run, resume, init_from is not None, init_vocabulary))
+                advisor = Advisor(facts_of(run, given, resume, init_from is not None))
+                for line in advisor.opening():
+                    tell(f"Advice      {line}")
                 saver = Saver(run, output, reservation, resume)
                 resumed_at = run.trainer.progress.step if resume else None
                 log_path, events_path = (history, tensorboard) if workers.rank == 0 else (None, None)
@@ -385,16 +387,12 @@ def _train(
         trainer.interrupt()
         return trainer.at_rest and workers.size == 1  # else all of them leave after the same step
 
-    with Display(hidden=workers.rank > 0) as display:
-        for line in advisor.opening():
-            display.line(f"Advice      {line}")
+    with Display(workers.rank > 0, advisor.after) as display:
         interruptions.asked = stop
         try:
             with closing(trainer.run()) as reports:  # not whenever it is collected: a second signal may come then
                 for report in reports:
                     display.show(report)
-                    if line := advisor.after(report):
-                        display.line(f"Advice      {line}")
                     if report.kind != "steps":
                         for log in logs:
                             log.write(report, display.line)
