@@ -239,8 +239,8 @@ def _little_gained(facts: Facts, course: Course) -> str | None:
     remedies = [
         FITTING_RATE if facts.lr_is_given and facts.lr <= RATE_TOO_LOW * facts.usual_lr else "",
         faster_optimizer(facts),
-        longer(facts),
         lower_dropout(facts) if facts.dropout > MOST_DROPOUT else "",
+        longer(facts),
     ]
     return (
         f"Underfitting: the {name} loss, {loss:.3f}, is hardly below the {unigram:.3f} that the token frequencies "
@@ -308,7 +308,7 @@ def narrower(facts: Facts) -> str:
 def wider(facts: Facts) -> str:
     """Twice as many hidden units, where the text is large enough for four times the weights."""
     fits = 4 * facts.recurrent_weights <= GOOD_WEIGHTS_PER_TOKEN * facts.train_tokens
-    return _width(facts, 2 * facts.hidden_size) if fits else ""
+    return _width(facts, max(NARROWEST, 2 * facts.hidden_size)) if fits else ""
 
 
 def _width(facts: Facts, width: int) -> str:
@@ -319,15 +319,15 @@ def _width(facts: Facts, width: int) -> str:
 
 def longer(facts: Facts) -> str:
     """Twice as much training."""
-    return f"--time {2 * facts.seconds:.0f}s" if facts.seconds else f"--epochs {2 * (facts.epochs or 0.0):g}"
+    return f"--time {2 * facts.seconds:g}s" if facts.seconds else f"--epochs {2 * (facts.epochs or 0.0):g}"
 
 
 def shorter(facts: Facts, progress: float | None) -> str:
     """As much training as led to the best; a resumed one has had it already."""
     if facts.resumed or not progress:
         return ""
-    if facts.seconds and facts.seconds * progress >= 1:
-        return f"--time {facts.seconds * progress:.0f}s"
+    if facts.seconds:
+        return f"--time {facts.seconds * progress:.2g}s"
     epochs = math.ceil((facts.epochs or 0.0) * progress)
     return f"--epochs {epochs}" if epochs < (facts.epochs or 0.0) else ""
 
