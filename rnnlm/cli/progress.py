@@ -26,9 +26,12 @@ LARGEST_SCALAR = 3e38  # of an event: four bytes
 class Display:
     """Shows reports on stderr while a training goes on."""
 
-    def __init__(self, hidden: bool = False) -> None:
-        """Start the clock; the bar appears with the first report. hidden: show nothing."""
-        self._hidden = hidden
+    def __init__(self, hidden: bool = False, advise: Callable[[Report], str | None] | None = None) -> None:
+        """Start the clock; the bar appears with the first report. hidden: show nothing.
+
+        advise: tells in a line what a report asks the user to do, if anything.
+        """
+        self._hidden, self._advise = hidden, advise
         self._started = self._last_line = time.monotonic()
         self._first_share: float | None = None
         self._speed = 0.0  # tokens/s, a running average
@@ -67,6 +70,8 @@ class Display:
             self._bar.update(report.progress - self._bar.n)
         elif report.kind == "evaluation" or time.monotonic() - self._last_line >= PLAIN_LINE_SECONDS:
             self.line(f"{100 * report.progress:3.0f}%  {self._status(report)}  {self._left(report)}")
+        if self._advise and (advice := self._advise(report)):
+            self.line(f"Advice      {advice}")
 
     def line(self, text: str) -> None:
         """Write a line that stays."""

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from rnnlm.cli.progress import EventLog, History
     from rnnlm.cli.saving import Saver
     from rnnlm.cli.training_run import Run
+    from rnnlm.training.advice import Advisor
 
 LARGEST_CONFIG = 1 << 20
 SETTLING = 5.0  # seconds in which several workers take two signals for one
@@ -324,10 +325,12 @@ def train(
     from dataclasses import asdict
 
     from rnnlm.checkpoint import Reservation
+    from rnnlm.cli.guidance import facts_of
     from rnnlm.cli.progress import EventLog, History
     from rnnlm.cli.saving import Saver
     from rnnlm.cli.training_options import Options
     from rnnlm.cli.training_run import Sources, prepare
+    from rnnlm.training.advice import Advisor
 
     given = {n: v for n, v in chosen.items() if ctx.get_parameter_source(n) != ParameterSource.DEFAULT}
     saver: Saver | None = None
@@ -353,11 +356,14 @@ def train(
                 _introduce(run, threads, resume, workers, tell)
                 if not resume:
                     tell(f"Equals      {equivalent(ctx, chosen, asdict(run.options))}")
+                advisor = Advisor(facts_of(run, given, resume, init_from is not None))
+                for line in advisor.opening():
+                    tell(f"Advice      {line}")
                 saver = Saver(run, output, reservation, resume)
                 resumed_at = run.trainer.progress.step if resume else None
                 log_path, events_path = (history, tensorboard) if workers.rank == 0 else (None, None)
                 with History(log_path, resumed_at) as log, EventLog(events_path, resumed_at) as events:
-                    _train(run, saver, [log, events], interruptions, workers)
+                    _train(run, saver, [log, events], interruptions, workers, advisor)
             if interruptions.received:
                 tell(f"Interrupted at step {run.trainer.progress.step:,}; {saver.on_disk()}.{saver.how_to_go_on()}")
                 return 128 + interruptions.received
@@ -447,7 +453,12 @@ def _smoothing(run: "Run") -> str:
 
 
 def _train(
-    run: "Run", saver: "Saver", logs: "list[History | EventLog]", interruptions: Interruptions, workers: Workers
+    run: "Run",
+    saver: "Saver",
+    logs: "list[History | EventLog]",
+    interruptions: Interruptions,
+    workers: Workers,
+    advisor: "Advisor",
 ) -> None:
     """Train to the end or to a signal, and save. Several workers do all of it together, step by step."""
     from rnnlm.cli.progress import Display
@@ -458,7 +469,7 @@ def _train(
         trainer.interrupt()
         return trainer.at_rest and workers.size == 1  # else all of them leave after the same step
 
-    with Display(hidden=workers.rank > 0) as display:
+    with Display(workers.rank > 0, advisor.after) as display:
         interruptions.asked = stop
         try:
             with closing(trainer.run()) as reports:  # not whenever it is collected: a second signal may come then

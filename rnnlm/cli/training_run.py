@@ -55,6 +55,7 @@ class Run:
     valid_tokens: int
     coverage: float
     characters: int
+    counts: Array  # (V,) of the tokens in the training text
     notes: list[str] = field(default_factory=list)
 
     def save(self, path: Path) -> None:
@@ -156,6 +157,7 @@ def prepare(
         len(texts.valid) if texts.valid is not None else 0,
         texts.coverage,
         sum(corpus.characters for corpus in texts.corpora),
+        texts.counts,
         [*(note for corpus in texts.corpora for note in corpus.notes), *notes, *changes],
     )
 

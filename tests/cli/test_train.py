@@ -180,7 +180,20 @@ def test_an_interrupted_run_ends_in_the_same_bytes_as_one_that_was_not(corpus, t
 
 def test_sigterm_saves_too(corpus, tmp_path):
     path = tmp_path / "m.npz"
-    command = [sys.executable, "-m", "rnnlm", "train", str(corpus), "-o", str(path), "--time", "60s", "--dropout", "0", *SMALL]
+    command = [
+        sys.executable,
+        "-m",
+        "rnnlm",
+        "train",
+        str(corpus),
+        "-o",
+        str(path),
+        "--time",
+        "60s",
+        "--dropout",
+        "0",
+        *SMALL,
+    ]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     for _ in range(600):
         if path.exists():

@@ -1,0 +1,60 @@
+"""What `rnnlm.training.advice` needs to know of a training, from a run that is ready to go."""
+
+import math
+from collections.abc import Container
+
+import numpy as np
+
+from rnnlm.cli.training_run import MOST_VALIDATED, Run
+from rnnlm.nn.network import NetworkConfig
+from rnnlm.nn.numerics import Array
+from rnnlm.nn.optimizers import OPTIMIZERS
+from rnnlm.text.vocabulary import UNK
+from rnnlm.training.advice import Facts
+
+
+def facts_of(run: Run, given: Container[str], resumed: bool, started_from: bool) -> Facts:
+    """The facts of a training.
+
+    given: names of the options that the user gave himself; resumed, started_from: it has the weights of a checkpoint.
+    """
+    options, network, progress = run.options, run.model.network, run.trainer.progress
+    V = len(run.model.vocabulary)
+    held_out = run.trainer.valid
+    valid = np.zeros(V) if held_out is None else _counts(np.asarray(held_out[0:MOST_VALIDATED]), V)
+    cost = -np.log((run.counts + 1) / (run.counts.sum() + V))  # of each token, by the training text's frequencies
+    best = progress.best_nats_per_token if held_out is not None else None
+    assert options.lr is not None
+    return Facts(
+        level=options.level,
+        optimizer=options.optimizer,
+        lr=options.lr,
+        lr_is_given="lr" in given,
+        usual_lr=OPTIMIZERS[options.optimizer].default_lr,
+        clip=options.clip,
+        dropout=network.config.dropout,
+        hidden_size=network.config.hidden_size,
+        epochs=options.epochs,
+        seconds=options.time,
+        train_tokens=run.train_tokens,
+        valid_tokens=run.valid_tokens,
+        train_unknown=1 - run.coverage,
+        valid_unknown=float(valid[UNK] / max(1, valid.sum())),
+        train_unigram=float(run.counts @ cost / run.counts.sum()),
+        valid_unigram=float(valid @ cost / max(1, valid.sum())),
+        recurrent_weights=_recurrent_weights(network.config),
+        vocabulary_is_limited=options.vocab_size is not None or options.min_count > 1,
+        has_network=resumed or started_from,
+        resumed=resumed,
+        best=(best, progress.best_step) if resumed and best is not None else None,
+    )
+
+
+def _recurrent_weights(config: NetworkConfig) -> int:
+    """Weights of the recurrent layers; of one-hot input, the first layer's are rows of the vocabulary."""
+    rows = () if config.embedding_size else ("rnn.weight_ih_l0", "rnn.weight_ih_l0_reverse")
+    return sum(math.prod(shape) for n, shape in config.shapes().items() if n.startswith("rnn.") and n not in rows)
+
+
+def _counts(ids: Array, V: int) -> Array:
+    return np.bincount(ids, minlength=V)
