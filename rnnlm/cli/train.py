@@ -1,10 +1,7 @@
 """rnnlm train: learn from a text."""
 
-import difflib
 import math
 import signal
-import tomllib
-from collections.abc import Callable
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,11 +11,11 @@ from click.core import ParameterSource
 
 from rnnlm.cli.command_line import equivalent
 from rnnlm.cli.common import DEFAULT_MODEL, NumberRange, note, threads_option, use_threads
+from rnnlm.cli.configuration_file import read_config
 from rnnlm.cli.engines import EngineChoice, engine_options, working_together
 from rnnlm.cli.interruptions import Interrupted, Interruptions
-from rnnlm.cli.tables import shortened
 from rnnlm.cli.texts import check_not_a_text, check_output, reading_bar, text_options
-from rnnlm.errors import SavingError, TrainingError, WorkerLostError, shown
+from rnnlm.errors import SavingError, TrainingError, WorkerLostError
 from rnnlm.training.workers import Workers
 
 if TYPE_CHECKING:
@@ -27,10 +24,8 @@ if TYPE_CHECKING:
     from rnnlm.cli.training_run import Run
     from rnnlm.training.advice import Advisor
 
-LARGEST_CONFIG = 1 << 20
 SETTLING = 5.0  # seconds in which several workers take two signals for one
 GO_ON, SAVE, LEAVE = 0.0, 1.0, 2.0  # what a worker wants after a step; the most of it is done by all
-LONGEST_SAMPLE = 2000  # characters: a text without spaces is a word
 
 
 class Duration(click.ParamType[float]):
@@ -49,45 +44,6 @@ class Duration(click.ParamType[float]):
         if not 0 < seconds < math.inf:
             self.fail(f"{value!r} is not a duration; write 90s, 10m or 1.5h.", param, ctx)
         return seconds
-
-
-def read_config(ctx: click.Context, param: click.Parameter, value: Path | None) -> None:
-    """Take options from a TOML file; the command line and environment variables go before them."""
-    if value is None:
-        return
-    try:
-        with value.open("rb") as file:
-            written = file.read(LARGEST_CONFIG + 1)
-        if len(written) > LARGEST_CONFIG:  # a model, or /dev/zero
-            raise click.UsageError(f"--config {value} is larger than {LARGEST_CONFIG:,} bytes; expected a TOML file.")
-        content = tomllib.loads(written.decode("utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise click.UsageError(f"--config {value} can not be read: {error}.") from None
-    known = {name: p for p in ctx.command.params for name in _names(p) if p.name not in ("config", "help")}
-    settings: dict[str, Any] = {}
-    for key, setting in content.items():
-        if key not in known:
-            near = difflib.get_close_matches(key, known, 1)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
-            raise click.UsageError(f"--config {value} has the unknown key {key!r}.{hint}")
-        settings[str(known[key].name)] = _setting(known[key], setting, f"--config {value}, {key}")
-    ctx.default_map = {**settings, **(ctx.default_map or {})}
-
-
-def _setting(parameter: click.Parameter, value: Any, place: str) -> Any:
-    """A value of a configuration file as it would be written on the command line, so that it is checked alike."""
-    if parameter.nargs == -1 and isinstance(value, list):
-        return [_setting(click.Argument(["one"]), each, place) for each in value]
-    is_flag = isinstance(parameter, click.Option) and parameter.is_flag
-    if is_flag == isinstance(value, bool) and isinstance(value, bool | int | float | str) and "\0" not in str(value):
-        return value if is_flag else str(value)
-    raise click.UsageError(f"{place}: {shown(value)} is not {'true or false' if is_flag else 'a text or a number'}.")
-
-
-def _names(parameter: click.Parameter) -> list[str]:
-    """Spellings of an option in a configuration file: as on the command line, or with underscores."""
-    names = [str(parameter.name), *(name.lstrip("-") for name in parameter.opts)]
-    return list(dict.fromkeys([*names, *(name.replace("-", "_") for name in names)]))
 
 
 @click.command(context_settings={"show_default": True})
@@ -328,6 +284,7 @@ def train(
     from rnnlm.cli.guidance import facts_of
     from rnnlm.cli.progress import EventLog, History
     from rnnlm.cli.saving import Saver
+    from rnnlm.cli.training_messages import conclude, introduce
     from rnnlm.cli.training_options import Options
     from rnnlm.cli.training_run import Sources, prepare
     from rnnlm.training.advice import Advisor
@@ -353,7 +310,7 @@ def train(
                     workers=workers,
                     preset=preset,
                 )
-                _introduce(run, threads, resume, workers, tell)
+                introduce(run, threads, resume, workers, tell)
                 if not resume:
                     tell(f"Equals      {equivalent(ctx, chosen, asdict(run.options))}")
                 advisor = Advisor(facts_of(run, given, resume, init_from is not None))
@@ -368,7 +325,7 @@ def train(
                 tell(f"Interrupted at step {run.trainer.progress.step:,}; {saver.on_disk()}.{saver.how_to_go_on()}")
                 return 128 + interruptions.received
             if workers.rank == 0:
-                _conclude(run, output)  # which a signal does not end: all is saved, and it takes a moment
+                conclude(run, output)  # which a signal does not end: all is saved, and it takes a moment
         except Interrupted as error:
             tell(f"Interrupted; {saver.on_disk() if saver else 'nothing was written'}.")
             return 128 + error.number
@@ -392,64 +349,6 @@ def _check_usage(
         raise click.UsageError("--epochs and --time exclude each other.")
     if ctx.get_parameter_source("activation") != ParameterSource.DEFAULT and chosen["cell"] != "rnn":
         raise click.UsageError(f"--activation is for --cell rnn; {chosen['cell']} has its own.")
-
-
-def _introduce(run: "Run", threads: int, resumed: bool, workers: Workers, tell: Callable[[str], None]) -> None:
-    """Say what will be trained on what."""
-    options, network, model = run.options, run.model.network, run.model
-    for message in run.notes:
-        tell(message)
-    held_out = f"{run.valid_tokens:,} for validation" if run.valid_tokens else "none held out for validation"
-    tell(f"Text        {run.characters:,} characters; {run.train_tokens:,} tokens for training, {held_out}")
-    coverage = f"covering {100 * run.coverage:.2f} % of the training text"
-    tell(f"Vocabulary  {len(model.vocabulary):,} {model.level}s, {coverage}")
-    embedding = f"embedding {options.embedding_size}" if options.embedding_size else "one-hot input"
-    cell = options.cell.upper() + (f" ({options.activation})" if options.cell == "rnn" else "")
-    cutoffs = ", ".join(f"{cutoff:,}" for cutoff in network.config.cutoffs)
-    layer = f", adaptive softmax cut at {cutoffs}" if cutoffs else ", tied output" if options.tied else ""
-    tell(
-        f"Network     {cell} {options.num_layers} x {options.hidden_size}, {embedding}{layer}, dropout "
-        f"{options.dropout:g}{_regularisers(run)}; {network.parameter_count:,} parameters"
-    )
-    span = f"{options.time:g} s" if options.time else f"{options.epochs:g} epochs"
-    shifted = " shifted" if options.shift else ""
-    tell(
-        f"Training    {span}, batches of {options.batch_size} x {options.bptt}{shifted}, {options.optimizer} "
-        f"{options.lr:g} {options.schedule}{_smoothing(run)}; {threads} thread{'s' * (threads > 1)}"
-        f"{' of each of ' + str(workers.size) + ' workers' if workers.size > 1 else ''}, {_kernels(run)}"
-    )
-    if resumed:
-        progress = run.trainer.progress
-        tell(f"Resumed     at step {progress.step:,}, epoch {progress.epoch + 1}")
-
-
-def _kernels(run: "Run") -> str:
-    """What computes."""
-    from rnnlm.nn.kernels import compiled
-
-    if device := getattr(run.trainer.engine, "device", None):
-        return f"PyTorch on {device}"
-    return f"{'compiled' if compiled() else 'NumPy'} kernels"
-
-
-def _regularisers(run: "Run") -> str:
-    """What else keeps the network from learning the text by heart, where it was asked for."""
-    options = run.options
-    rates = {"weights": options.weight_dropout, "tokens": options.embedding_dropout}
-    found = " locked" if options.locked_dropout and options.dropout else ""
-    return found + "".join(f", of {what} {rate:g}" for what, rate in rates.items() if rate)
-
-
-def _smoothing(run: "Run") -> str:
-    """What else is done to the gradients and to the weights that they lead to, where it was asked for."""
-    from rnnlm.nn.optimizers import OPTIMIZERS
-
-    options = run.options
-    usual = OPTIMIZERS[options.optimizer].weight_decay
-    decay = "" if options.weight_decay == usual else f", weight decay {options.weight_decay:g}"
-    average = f", averaged by {options.average_weights:g}" if options.average_weights else ""
-    labels = f", labels smoothed by {options.label_smoothing:g}" if options.label_smoothing else ""
-    return decay + average + labels
 
 
 def _train(
@@ -509,33 +408,3 @@ def _out_of_memory(at_rest: bool, saver: "Saver") -> TrainingError:
         f"The memory is used up; {saver.on_disk()}. Free some and go on with --resume, or train anew with a smaller "
         "--batch-size, --bptt, --hidden-size or --vocab-size."
     )
-
-
-def _conclude(run: "Run", output: Path) -> None:
-    """Say how good it became and let the model speak."""
-    from rnnlm.language_model import network_of
-
-    progress, model, two_sided = run.trainer.progress, run.model, run.options.bidirectional
-    best = progress.best_nats_per_token
-    if best is not None:
-        kind = "valid" if run.valid_tokens else "train"
-        measure = "pseudo-perplexity" if two_sided else "perplexity"
-        note(
-            f"Best {kind} loss {best:.4f} nats per token ({measure} {math.exp(min(best, 700)):.4g}) "
-            f"at step {progress.best_step:,}"
-        )
-    model.predictor = network_of(model.network.config, run.trainer.best())
-    if not two_sided:
-        note("A sample: " + _sample(run))
-    name = "" if str(output) == DEFAULT_MODEL else f" -m {output}"
-    note(f"Saved {output}. Try: rnnlm {'fill' if two_sided else 'predict'}{name} TEXT")
-
-
-def _sample(run: "Run") -> str:
-    import numpy as np
-
-    from rnnlm.inference.generation import SamplingOptions
-
-    options, rng = SamplingOptions(length=60, temperature=0.8), np.random.default_rng(run.options.seed)
-    ids = [step[0] for step in run.model.sample("", options, rng)]
-    return shortened(run.model.render([i for i in ids if i is not None]).strip(), LONGEST_SAMPLE)

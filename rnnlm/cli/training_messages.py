@@ -1,0 +1,96 @@
+"""What `rnnlm train` says of a training before and after it."""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from rnnlm.cli.common import DEFAULT_MODEL, note
+from rnnlm.cli.tables import shortened
+from rnnlm.cli.training_run import Run
+from rnnlm.inference.generation import SamplingOptions
+from rnnlm.language_model import network_of
+from rnnlm.nn.kernels import compiled
+from rnnlm.nn.optimizers import OPTIMIZERS
+from rnnlm.training.workers import Workers
+
+LONGEST_SAMPLE = 2000  # characters: a text without spaces is a word
+
+
+def introduce(run: Run, threads: int, resumed: bool, workers: Workers, tell: Callable[[str], None]) -> None:
+    """Say what will be trained on what."""
+    options, network, model = run.options, run.model.network, run.model
+    for message in run.notes:
+        tell(message)
+    held_out = f"{run.valid_tokens:,} for validation" if run.valid_tokens else "none held out for validation"
+    tell(f"Text        {run.characters:,} characters; {run.train_tokens:,} tokens for training, {held_out}")
+    coverage = f"covering {100 * run.coverage:.2f} % of the training text"
+    tell(f"Vocabulary  {len(model.vocabulary):,} {model.level}s, {coverage}")
+    embedding = f"embedding {options.embedding_size}" if options.embedding_size else "one-hot input"
+    cell = options.cell.upper() + (f" ({options.activation})" if options.cell == "rnn" else "")
+    cutoffs = ", ".join(f"{cutoff:,}" for cutoff in network.config.cutoffs)
+    layer = f", adaptive softmax cut at {cutoffs}" if cutoffs else ", tied output" if options.tied else ""
+    tell(
+        f"Network     {cell} {options.num_layers} x {options.hidden_size}, {embedding}{layer}, dropout "
+        f"{options.dropout:g}{_regularisers(run)}; {network.parameter_count:,} parameters"
+    )
+    span = f"{options.time:g} s" if options.time else f"{options.epochs:g} epochs"
+    shifted = " shifted" if options.shift else ""
+    tell(
+        f"Training    {span}, batches of {options.batch_size} x {options.bptt}{shifted}, {options.optimizer} "
+        f"{options.lr:g} {options.schedule}{_smoothing(run)}; {threads} thread{'s' * (threads > 1)}"
+        f"{' of each of ' + str(workers.size) + ' workers' if workers.size > 1 else ''}, {_kernels(run)}"
+    )
+    if resumed:
+        progress = run.trainer.progress
+        tell(f"Resumed     at step {progress.step:,}, epoch {progress.epoch + 1}")
+
+
+def _kernels(run: Run) -> str:
+    """What computes."""
+    if device := getattr(run.trainer.engine, "device", None):
+        return f"PyTorch on {device}"
+    return f"{'compiled' if compiled() else 'NumPy'} kernels"
+
+
+def _regularisers(run: Run) -> str:
+    """What else keeps the network from learning the text by heart, where it was asked for."""
+    options = run.options
+    rates = {"weights": options.weight_dropout, "tokens": options.embedding_dropout}
+    found = " locked" if options.locked_dropout and options.dropout else ""
+    return found + "".join(f", of {what} {rate:g}" for what, rate in rates.items() if rate)
+
+
+def _smoothing(run: Run) -> str:
+    """What else is done to the gradients and to the weights that they lead to, where it was asked for."""
+    options = run.options
+    usual = OPTIMIZERS[options.optimizer].weight_decay
+    decay = "" if options.weight_decay == usual else f", weight decay {options.weight_decay:g}"
+    average = f", averaged by {options.average_weights:g}" if options.average_weights else ""
+    labels = f", labels smoothed by {options.label_smoothing:g}" if options.label_smoothing else ""
+    return decay + average + labels
+
+
+def conclude(run: Run, output: Path) -> None:
+    """Say how good it became and let the model speak."""
+    progress, model, two_sided = run.trainer.progress, run.model, run.options.bidirectional
+    best = progress.best_nats_per_token
+    if best is not None:
+        kind = "valid" if run.valid_tokens else "train"
+        measure = "pseudo-perplexity" if two_sided else "perplexity"
+        note(
+            f"Best {kind} loss {best:.4f} nats per token ({measure} {math.exp(min(best, 700)):.4g}) "
+            f"at step {progress.best_step:,}"
+        )
+    model.predictor = network_of(model.network.config, run.trainer.best())
+    if not two_sided:
+        note("A sample: " + _sample(run))
+    name = "" if str(output) == DEFAULT_MODEL else f" -m {output}"
+    note(f"Saved {output}. Try: rnnlm {'fill' if two_sided else 'predict'}{name} TEXT")
+
+
+def _sample(run: Run) -> str:
+    options, rng = SamplingOptions(length=60, temperature=0.8), np.random.default_rng(run.options.seed)
+    ids = [step[0] for step in run.model.sample("", options, rng)]
+    return shortened(run.model.render([i for i in ids if i is not None]).strip(), LONGEST_SAMPLE)
