@@ -30,6 +30,7 @@ DROPOUT_PER_DOUBLING = 0.2
 RATES_BY_WIDTH = ("adam", "adamw")
 HIGHEST_RATE = 2.5e-2
 SLOWER = {"rnn": 0.25}  # what a cell bears of that rate
+WEIGHT_DECAY = 0.1
 MOST_TAKEN_OFF = 0.01  # of the weights in a step, whatever the rate
 MANY_TOKENS = 256  # of a vocabulary: more than there are letters in an alphabet
 ADAPTIVE_FROM = 8_000  # tokens of a vocabulary, where the full softmax becomes most of the work
@@ -43,10 +44,9 @@ class Level:
     most_passes: float
     most_dropout: float
     rate_times_width: float
-    weight_decay: float
 
 
-LEVELS = {"char": Level(64, 40.0, 0.5, 3.0, 0.02), "word": Level(32, 15.0, 0.6, 2.0, 0.1)}
+LEVELS = {"char": Level(64, 40.0, 0.5, 3.0), "word": Level(32, 15.0, 0.6, 2.0)}
 
 REFERENCE_WIDTH = 128  # of the network whose speed is measured
 TRAINING_SHARE = 0.9  # of a time; evaluations and saving take the rest
@@ -162,7 +162,7 @@ def weight_decay(chosen: Mapping[str, Any], started_from: bool) -> float:
     """What is taken off the weights, where steps are so long that they grow."""
     if started_from or chosen["optimizer"] not in RATES_BY_WIDTH:
         return OPTIMIZERS[chosen["optimizer"]].weight_decay
-    return min(LEVELS[chosen["level"]].weight_decay, MOST_TAKEN_OFF / chosen["lr"])
+    return min(WEIGHT_DECAY, MOST_TAKEN_OFF / chosen["lr"])
 
 
 # --- work and time ----------------------------------------------------------------------------------------------
