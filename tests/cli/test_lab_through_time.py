@@ -416,10 +416,16 @@ def test_a_picture_replaces_pictures_only(command, text, tmp_path):
         assert isinstance(result.exception, RnnlmError)
         assert str(path) in str(result.exception)
         assert path.read_bytes() == before
-    given = [word if word is not text else tmp_path / "text.svg" for word in given]
-    for name in ("new.png", "new.svg", "new.pdf"):
-        for _ in range(2):
-            run(command, *given, "--plot", tmp_path / name)
+
+
+def test_a_picture_of_every_format_may_be_replaced(tmp_path):
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed")
+    from rnnlm.plots import FORMATS, check_picture, new_figure, save
+
+    for kind in FORMATS:
+        path = tmp_path / f"picture.{kind}"
+        save(new_figure()[0], path)
+        assert check_picture(path) == kind
 
 
 @pytest.mark.parametrize("command", ["gradflow", "bptt", "unroll"])
