@@ -24,6 +24,8 @@ from rnnlm.cli import run
 DOCS = ROOT / "docs"
 LARGEST = 100_000  # bytes of a picture
 CHINESE = ROOT / "corpora" / "chinese.txt"
+ENGLISH = ROOT / "corpora" / "english.txt"
+SENTENCE = "我 昨天 上学 迟到 了"
 SENTENCES = "我 昨天 上学 迟到 了 ， 老师 批评 了 我 。\n我 的 手机 坏 了 ， 我 打算 买 一部 新 手机 。"
 
 
@@ -67,10 +69,28 @@ def embedding(work: Path, picture: Path) -> None:
     rnnlm("plot", "--embedding", "--tokens", 80, "-m", chinese_model(work), "-o", picture)
 
 
+def gradient_flow(_work: Path, picture: Path) -> None:
+    """Fresh networks side by side: how far back an error reaches."""
+    rnnlm("lab", "gradflow", ENGLISH, "--compare", "cells", "--plot", picture)
+
+
+def backpropagation(_work: Path, picture: Path) -> None:
+    """The article's sentence, forwards and back again."""
+    rnnlm("lab", "bptt", SENTENCE, "--plot", picture)
+
+
+def unrolled(_work: Path, picture: Path) -> None:
+    """The article's sentence, read from both sides."""
+    rnnlm("lab", "unroll", SENTENCE, "--bidirectional", "--plot", picture)
+
+
 PICTURES: dict[str, Callable[[Path, Path], None]] = {
     "learning-curves.svg": learning_curves,
     "surprise.png": surprise,
     "embedding.png": embedding,
+    "gradient-flow.svg": gradient_flow,
+    "backpropagation.png": backpropagation,
+    "unrolled.png": unrolled,
 }
 
 

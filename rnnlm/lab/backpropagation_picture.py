@@ -40,7 +40,7 @@ def draw(found: Backpropagation, config: NetworkConfig, inputs: Sequence[str], l
     deltas = np.array([step.deltas[layer] for step in found.steps]).T
     gradients = [step.w_gradients[layer] for step in found.steps]
     width = max(6.4, INCHES_PER_STEP * (T + 1) + 2)
-    figure, axes = new_figure(1, 4, (width, 9))
+    figure, axes = new_figure(1, 4, (width, 8))
     of = f" of layer {config.num_layers}" if layer else ""
     steps = [f"{t}\n{_cut(token)}" for t, token in enumerate(inputs, 1)]
     _heat(figure, axes[0], states, steps, f"state s_t{of}", "unit")
@@ -100,7 +100,7 @@ def _tiles(figure: "Figure", axes: "Axes", matrices: Sequence[Array], title: str
         axes.plot(edges[[0, -1, -1, 0, 0]], np.array([0, 0, rows, rows, 0]) + 0.5, color="#666666", linewidth=0.6)
         norm = float(np.linalg.norm(matrix))
         axes.annotate(
-            f"|.| {_short(norm)}",
+            f"norm {_short(norm)}",
             (t, 0.5),
             xytext=(0, 3),
             textcoords="offset points",

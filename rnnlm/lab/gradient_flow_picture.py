@@ -47,17 +47,19 @@ def draw(flows: Sequence[GradientFlow]) -> "Figure":
 
 
 def _groups(flows: Sequence[GradientFlow]) -> list[tuple[str, list[tuple[str, GradientFlow]]]]:
-    """Titles of axes, and the names and networks to draw in each."""
+    """Titles of axes, and the names and networks to draw in each; a trained network is in all of them."""
     if len(flows) <= MOST_IN_AXES:
         cells = {(flow.config.cell, flow.config.activation) for flow in flows}
         size = f", {flows[0].config.hidden_size:,} units, mean of {flows[0].places:,} places"
         top = ", top layer" if flows[0].config.num_layers > 1 else ""
         name = flows[0].name.split(" ")[0] if len(cells) == 1 else "Cells"
         return [(f"{name} side by side{size}{top}", [(flow.name, flow) for flow in flows])]
+    trained = [(flow.name, flow) for flow in flows if flow.name.endswith(" trained")]
     groups: dict[str, list[tuple[str, GradientFlow]]] = {}
     for flow in flows:
         name, _, kind = flow.name.partition(" ")
-        groups.setdefault(kind, []).append((name, flow))
+        if kind != "trained":
+            groups.setdefault(kind, [*trained]).append((name, flow))
     return list(groups.items())
 
 
@@ -133,11 +135,10 @@ def _finish(axes: "Axes", unit: str, one_step_back: float) -> None:
                 name,
                 (1, share * one_step_back),
                 xycoords=("axes fraction", "data"),
-                xytext=(-2, 2),
+                xytext=(3, 0),  # beside the axes, where no curve is
                 textcoords="offset points",
-                ha="right",
+                va="bottom" if share == max(SHARES.values()) else "top",
                 fontsize=7,
                 color=GREY,
-                bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.5},
             )
     axes.legend(fontsize=8, frameon=False, loc="best")

@@ -375,6 +375,25 @@ def test_a_picture_holds_what_was_computed():
     np.testing.assert_array_equal(curves["bound (|W| max f')^(t-k)"], flow.layers[0].bound)
 
 
+def test_a_trained_network_is_beside_those_of_every_initialisation():
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed")
+    from rnnlm.lab.gradient_flow import fresh_network, gradient_flow, places
+    from rnnlm.lab.gradient_flow_picture import draw
+
+    ids = np.random.default_rng(0).integers(3, 9, 200).astype(np.int32)
+    found = places(ids, "stream", 2, 4)
+    network = fresh_network(NetworkConfig(9, "rnn", hidden_size=3), "uniform", 0)
+    names = [
+        "lstm trained",
+        *(f"{cell} {init}" for init in ("xavier", "normal") for cell in ("tanh", "relu", "gru", "lstm")),
+    ]
+    figure = draw([gradient_flow(name, network, found) for name in names])
+    assert [axes.get_title() for axes in figure.axes] == ["xavier", "normal"]
+    for axes in figure.axes:
+        shown = [text.get_text() for text in axes.get_legend().get_texts()]
+        assert shown == ["lstm trained", "tanh", "relu", "gru", "lstm"]
+
+
 @pytest.mark.parametrize("command", ["bptt", "unroll"])
 def test_a_sentence_too_long_for_a_picture_is_one_sentence(command, tmp_path):
     pytest.importorskip("matplotlib", reason="matplotlib is not installed")
@@ -397,10 +416,16 @@ def test_a_picture_replaces_pictures_only(command, text, tmp_path):
         assert isinstance(result.exception, RnnlmError)
         assert str(path) in str(result.exception)
         assert path.read_bytes() == before
-    given = [word if word is not text else tmp_path / "text.svg" for word in given]
-    for name in ("new.png", "new.svg", "new.pdf"):
-        for _ in range(2):
-            run(command, *given, "--plot", tmp_path / name)
+
+
+def test_a_picture_of_every_format_may_be_replaced(tmp_path):
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed")
+    from rnnlm.plots import FORMATS, check_picture, new_figure, save
+
+    for kind in FORMATS:
+        path = tmp_path / f"picture.{kind}"
+        save(new_figure()[0], path)
+        assert check_picture(path) == kind
 
 
 @pytest.mark.parametrize("command", ["gradflow", "bptt", "unroll"])

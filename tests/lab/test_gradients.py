@@ -69,13 +69,13 @@ def test_the_kinks_of_relu_are_no_false_alarm(monkeypatch):
     config = NetworkConfig(50, "rnn", "relu", hidden_size=16, num_layers=2, embedding_size=6)
     assert gradients.RELU_ARGUMENTS >= 30 * 8 * 16 * 2
 
-    def wrong(seed):
-        rng = np.random.default_rng(seed)
+    def wrong():
+        rng = np.random.default_rng(4)
         return gradient_check(config, random_data(50, 30, 8, rng), rng).wrong
 
-    assert not any(map(wrong, range(3, 6)))
+    assert not wrong()
     monkeypatch.setattr(gradients, "ATTEMPTS", 1)
-    assert any(map(wrong, range(3, 6))), "these seeds meet no kink: the test shows nothing"
+    assert wrong(), "this seed meets no kink: the test shows nothing"
 
 
 def multiply_by_the_state(monkeypatch, activation):
