@@ -50,7 +50,7 @@ CASES = {
     "english tied": Case("english.txt", "--tied --epochs 6", quick=False),
     "english two layers": Case("english.txt", "--num-layers 2 --epochs 8", quick=False),
     "english both sides": Case("english.txt", "--bidirectional --epochs 6", quick=False),
-    "english mse": Case("english.txt", "--loss mse --epochs 6", quick=False),
+    "english mse": Case("english.txt", "--loss mse", quick=False),
     "english constant rate": Case("english.txt", "--schedule constant --epochs 6", quick=False),
     "english 40 KB": Case("english.txt", "--epochs 10", characters=40_000, quick=False),
     "chinese words": Case("chinese.txt", "", quick=False),
