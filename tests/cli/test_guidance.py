@@ -1,0 +1,117 @@
+"""What `rnnlm train` advises, on real texts that are learnt well and deliberately badly."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from rnnlm.cli import run
+
+CORPORA = Path(__file__).parents[2] / "corpora"
+SMALL = ["--hidden-size", "16", "--embedding-size", "8"]
+
+
+@pytest.fixture
+def text(tmp_path: Path) -> Path:
+    """The first 20,000 characters of an English text."""
+    path = tmp_path / "text.txt"
+    path.write_text((CORPORA / "english.txt").read_text(encoding="utf-8")[:20_000], encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def advice(capsys, tmp_path):
+    """A function that trains and returns the lines of advice."""
+
+    def train(text, *options, output="model.npz"):
+        capsys.readouterr()
+        arguments = ["train", str(text), "-o", str(tmp_path / output), "--threads", "1", *options]
+        assert run(arguments) == 0
+        printed = capsys.readouterr()
+        assert printed.out == ""
+        return [line.split(maxsplit=1)[1] for line in printed.err.splitlines() if line.startswith("Advice ")]
+
+    return train
+
+
+@pytest.mark.parametrize(("corpus", "epochs"), [("english.txt", "3"), ("chinese.txt", "2")])
+def test_the_defaults_need_no_advice(advice, corpus, epochs):
+    assert advice(CORPORA / corpus, "--epochs", epochs) == []
+
+
+def test_overfitting(advice, text):
+    options = ["--dropout", "0", "--hidden-size", "64", "--embedding-size", "64", "--schedule", "constant"]
+    lines = advice(text, *options, "--lr", "0.01", "--epochs", "15")
+    assert len(lines) == 2
+    assert "of the held-out tokens are not in the vocabulary" in lines[0]
+    assert lines[1].startswith("Overfitting: since step")
+    assert "--dropout 0.2 (it is 0), --hidden-size 32 (it is 64), --epochs" in lines[1]
+
+
+@pytest.mark.parametrize(("clip", "remedy"), [("1", "leaving --lr out."), ("0", "leaving --lr out or --clip 1.")])
+def test_a_learning_rate_by_which_the_loss_explodes(advice, text, clip, remedy):
+    options = ["--level", "char", "--optimizer", "sgd", "--lr", "500", "--clip", clip, "--epochs", "1", *SMALL]
+    assert advice(text, *options) == [f"The learning rate is too high: the loss exploded 2 times. Try {remedy}"]
+
+
+def test_a_learning_rate_that_is_unusual(advice, text):
+    lines = advice(text, "--level", "char", "--lr", "0.5", "--epochs", "0.2", *SMALL)
+    assert lines == ["--lr 0.5 is 125 times what adam usually needs. Try leaving --lr out."]
+
+
+def test_a_vocabulary_that_is_too_small(advice, text):
+    first = advice(text, "--vocab-size", "100", "--epochs", "1", *SMALL)[0]
+    assert "% of the held-out tokens are not in the vocabulary. Try --level char, a larger vocabulary" in first
+
+
+def test_a_text_that_is_too_small(advice, text):
+    text.write_text(text.read_text(encoding="utf-8")[:4_000], encoding="utf-8")
+    first = advice(text, "--level", "char", "--epochs", "1", *SMALL)[0]
+    assert first.startswith("The training text has 3,600 tokens; with less than 10,000 characters")
+
+
+def test_a_text_that_is_too_small_for_the_network(advice, text):
+    text.write_text(text.read_text(encoding="utf-8")[:11_500], encoding="utf-8")
+    first = advice(text, "--level", "char", "--hidden-size", "512", "--embedding-size", "8", "--epochs", "0.1")[0]
+    assert first.startswith("The network has 103 recurrent weights for each token of the training text;")
+    assert "Try --hidden-size 256 (it is 512) or more text." in first
+
+
+def test_the_rows_of_one_hot_input_are_not_counted(advice, text):
+    options = ["--hidden-size", "128", "--epochs", "0.1", "--embedding-size", "0"]
+    assert not any("recurrent weights" in line for line in advice(text, *options))
+
+
+@pytest.mark.parametrize(("span", "remedy"), [(["--epochs", "2"], "--epochs 4"), (["--time", "1s"], "--time 2s")])
+def test_underfitting(advice, text, span, remedy):
+    lines = advice(text, "--level", "char", "--lr", "1e-5", *span, *SMALL)
+    assert len(lines) == 1
+    assert lines[0].startswith("Underfitting: the valid loss,")
+    assert lines[0].endswith(f"Try leaving --lr out or {remedy}.")
+
+
+def test_without_held_out_text(advice, text):
+    lines = advice(text, "--level", "char", "--valid-fraction", "0", "--lr", "1e-5", "--epochs", "1", *SMALL)
+    assert len(lines) == 1
+    assert lines[0].startswith("Underfitting: the training loss,")
+
+
+def test_a_resumed_training_is_not_told_again(advice, text):
+    text.write_text(text.read_text(encoding="utf-8")[:4_000], encoding="utf-8")
+    assert len(advice(text, "--level", "char", "--lr", "0.5", "--epochs", "2", *SMALL)) >= 2
+    lines = advice(text, "--resume", "--lr", "0.5", "--epochs", "3")
+    assert not any("usually needs" in line or "The training text has" in line for line in lines)
+
+
+def test_the_weights_of_another_model_make_up_for_a_small_text(advice, text):
+    advice(text, "--level", "char", "--epochs", "1", *SMALL, output="large.npz")
+    text.write_text(text.read_text(encoding="utf-8")[:4_000], encoding="utf-8")
+    options = ["--init-from", str(text.with_name("large.npz")), "--init-vocabulary", "keep", "--epochs", "1"]
+    assert not any("The training text has" in line for line in advice(text, *options))
+
+
+def test_advice_is_not_in_the_history(advice, text, tmp_path):
+    history = tmp_path / "history.jsonl"
+    assert advice(text, "--level", "char", "--lr", "0.5", "--epochs", "0.2", *SMALL, "--history", str(history))
+    assert all("step" in json.loads(line) for line in history.read_text(encoding="utf-8").splitlines())
+    assert "Try" not in history.read_text(encoding="utf-8")
