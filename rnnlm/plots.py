@@ -85,7 +85,7 @@ def check_picture(path: Path) -> str:
         found = f"ends in {path.suffix}" if path.suffix else "has no suffix"
         raise PlotError(f"{path} {found}; a picture is a file whose name ends in .png, .svg or .pdf.")
     if not _may_be_replaced(path):
-        raise PlotError(f"The picture would replace {path}, which is no picture. Choose another name, or delete it first.")
+        raise PlotError(f"The picture would replace {path}, which is no picture. Choose another name or delete it.")
     return kind
 
 

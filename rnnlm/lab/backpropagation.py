@@ -14,11 +14,14 @@ from typing import NamedTuple
 import numpy as np
 
 from rnnlm.lab.unrolled import Step, unroll
-from rnnlm.nn.gradient_check import central_difference
+from rnnlm.nn.gradient_check import STEPS, central_difference
 from rnnlm.nn.network import Network
 from rnnlm.nn.numerics import Array
 
 CHECKED_ENTRIES = 64  # of a larger W so many entries, chosen at random, are compared with the definition
+FEWEST_ENTRIES = 4  # of the W of a network so large that every comparison takes seconds
+MULTIPLICATIONS = 1e10  # that all comparisons may take: some seconds
+LOSSES_PER_ENTRY = 4 * len(STEPS)
 
 
 class StepBack(NamedTuple):
@@ -97,7 +100,8 @@ def backpropagate(
         carried = step[1]
     layers = range(network.config.num_layers)
     totals = [np.sum([step.w_gradients[layer] for step in back], axis=0) for layer in layers]
-    entries = [entry for layer in layers for entry in _compared(network, layer, totals[layer], loss, rng)]
+    most = _most_entries(network, len(steps))
+    entries = [entry for layer in layers for entry in _compared(network, layer, totals[layer], loss, rng, most)]
     return Backpropagation(back[::-1], loss(), totals, entries)
 
 
@@ -119,16 +123,22 @@ def _step_back(
     return StepBack(step, target, output, loss.objective, loss.nats, deltas, w_gradients), before
 
 
+def _most_entries(network: Network, steps: int) -> int:
+    """Entries of each layer's W to compare, fewer the longer a loss takes."""
+    looked_up = "embedding.weight" if network.config.embedding_size else "rnn.weight_ih_l0"
+    multiplied = sum(array.size for name, array in network.params.items() if name != looked_up)
+    every = LOSSES_PER_ENTRY * steps * multiplied * network.config.num_layers
+    return max(FEWEST_ENTRIES, min(CHECKED_ENTRIES, int(MULTIPLICATIONS / every)))
+
+
 def _compared(
-    network: Network, layer: int, gradient: Array, loss: Callable[[], float], rng: np.random.Generator
+    network: Network, layer: int, gradient: Array, loss: Callable[[], float], rng: np.random.Generator, most: int
 ) -> list[Entry]:
     W = network.params[f"rnn.weight_hh_l{layer}"]
-    chosen = range(W.size) if W.size <= CHECKED_ENTRIES else rng.choice(W.size, CHECKED_ENTRIES, replace=False)
+    chosen = range(W.size) if W.size <= most else rng.choice(W.size, most, replace=False)
     found = []
     for flat in chosen:
         row, column = divmod(int(flat), W.shape[1])
-        direction = np.zeros_like(W)
-        direction[row, column] = 1
-        expected = central_difference(loss, W, direction)
+        expected = central_difference(loss, W[row, column : column + 1], np.ones(1))
         found.append(Entry(layer, (row, column), expected, float(gradient[row, column])))
     return found

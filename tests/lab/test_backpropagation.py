@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rnnlm.lab.backpropagation import CHECKED_ENTRIES, backpropagate
+from rnnlm.lab.backpropagation import CHECKED_ENTRIES, FEWEST_ENTRIES, backpropagate
 from rnnlm.lab.gradient_flow import fresh_network
 from rnnlm.nn.cells import CELLS
 from rnnlm.nn.network import NetworkConfig
@@ -77,6 +77,13 @@ def test_a_wrong_derivative_is_seen(monkeypatch):
     monkeypatch.setitem(ACTIVATIONS, "tanh", (function, lambda s, out: np.copyto(out, s) or out))
     monkeypatch.setattr("rnnlm.nn.cells.COMPILED_ACTIVATIONS", ())
     assert run(NetworkConfig(V, "rnn", hidden_size=3))[1].worst > 1e-3
+
+
+def test_of_a_large_network_fewer_entries_are_compared(monkeypatch):
+    monkeypatch.setattr("rnnlm.lab.backpropagation.MULTIPLICATIONS", 1e3)
+    _, found = run(NetworkConfig(V, "gru", hidden_size=9, num_layers=2))
+    assert len(found.entries) == 2 * FEWEST_ENTRIES
+    assert found.worst < 1e-7
 
 
 def test_the_numerical_gradient_is_whole_or_none():

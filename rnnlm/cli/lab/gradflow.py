@@ -147,9 +147,11 @@ def gradflow(
     rnnlm lab gradflow text.txt --compare cells --plot cells.png
 
     What is measured is the length of the gradient of the loss at step t by the state at step k, against t - k. The
-    state is h; for lstm it is h and c together, since the error comes back by both. No dropout. Beside it stand, for the basic cell, the bound (|W| max
-    f')^(t-k) and the factor per step that the spectral radius of W predicts; how many steps back a tenth and a hundredth
-    of the gradient one step back survive (in JSON null: all --distance steps); and what --clip cuts.
+    state is h; for lstm it is h and c together, since the error comes back by both. No dropout.
+
+    Beside it stand, for the basic cell, the bound (|W| max f')^(t-k) and the factor per step that the spectral radius
+    of W predicts; how many steps back a tenth and a hundredth of the gradient one step back survive (in JSON null:
+    all that --distance goes); and what --clip cuts.
     """
     settings = Settings(**options)
     _check_usage(ctx, model_path, compare, settings)
