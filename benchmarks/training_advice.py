@@ -59,9 +59,17 @@ CASES = {
     "shakespeare characters": Case("tinyshakespeare.txt", "--level char --time 60s", quick=False),
     "shakespeare words": Case("tinyshakespeare.txt", "--epochs 2", quick=False),
     # bad ones
-    "no dropout": Case("english.txt", "--dropout 0 --epochs 12", ("overfitting",), quick=False),
+    "no dropout": Case(
+        "english.txt",
+        "--dropout 0 --hidden-size 64 --embedding-size 64 --lr 0.01 --schedule constant --epochs 15",
+        ("coverage", "overfitting"),
+        20_000,
+    ),
     "no dropout, characters": Case(
-        "english.txt", "--level char --dropout 0 --epochs 40", ("overfitting",), 20_000, quick=False
+        "english.txt",
+        "--level char --dropout 0 --embedding-size 32 --lr 0.01 --bptt 32 --schedule constant --epochs 12",
+        ("overfitting",),
+        20_000,
     ),
     "no dropout, GRU": Case("english.txt", "--cell gru --dropout 0 --epochs 12", ("overfitting",), quick=False),
     "chinese without dropout": Case("chinese.txt", "--dropout 0 --epochs 8", ("overfitting",), quick=False),

@@ -15,7 +15,7 @@ from rnnlm.training.trainer import Report
 UNKNOWN = 0.1
 # Tokens below which an n-gram model is better than a recurrent one.
 SMALL_TEXT = {"char": 10_000, "word": 2_000}
-# Recurrent weights for each token of the training text. What the defaults choose has up to 33.
+# Recurrent weights for each token of the training text; the defaults choose fewer wherever a text is not small itself.
 WEIGHTS_PER_TOKEN = 100
 GOOD_WEIGHTS_PER_TOKEN = 25
 # Optimizers that scale every step to the rate, so that the rate alone tells whether it is far off, and multiples of
