@@ -23,6 +23,7 @@ from rnnlm.training.numpy_engine import NumpyEngine
 
 DECAYS = dict.fromkeys(("lstm", "lstm, stream", "gru", "rnn", "relu", "sigmoid"), 0.2)  # an optimizer each
 AVERAGED = dict.fromkeys(("gru", "one-hot", "tied", "both directions", "dropped weights, adaptive"), 0.6)
+SMOOTHED = dict.fromkeys(("gru, stream", "one-hot", "tied", "both directions", "dropped weights"), 0.2)
 V, COLUMNS, STEPS = 30, 5, 20  # columns: not a multiple of the workers
 DROPPING = {"weight_dropout": 0.3, "embedding_dropout": 0.2}
 ADAPTIVE = {"output": "adaptive", "cutoffs": (8, 20), "div_value": 2.0}
@@ -105,6 +106,7 @@ def compare(name: str, engine_of, worker=(0, 1), dtype=np.float64) -> dict[str, 
         "objective": objective,
         "weight_decay": DECAYS.get(name),
         "average": AVERAGED.get(name, 0.0),
+        "smoothing": SMOOTHED.get(name, 0.0),
     }
     ours = NumpyEngine(network(options, dtype), optimizer, context, **settings)
     other = engine_of(network(options, dtype), optimizer, context, **settings)
