@@ -190,7 +190,8 @@ class Duration(click.ParamType[float]):
     type=NumberRange(0),
     default=None,
     show_default="adamw: 0.01, else 0",
-    help="Share of the weights, times the learning rate, to take off in each step.",
+    help="Share of the weights, times the learning rate, to take off in each step: of the matrices and of the rows of "
+    "the embedding that a batch reads, not of the biases.",
 )
 @click.option(
     "--average-weights",

@@ -315,7 +315,7 @@ class Network:
         """Summed loss of predicting `targets` (T, B) from `inputs` (T, B), the final state, and the gradients.
 
         The gradients are those of scale * objective; with scale 1 / tokens, of the mean. `initial_state` among them
-        is the gradient by the initial state, which truncated back-propagation drops. rng, shared: see `hidden`.
+        is the gradient by the initial state, which truncated back-propagation drops. rng, shared: see `hidden`;
         smoothing: of the labels, see `outputs.smooth`.
         """
         hidden, final, hidden_backprop = self.hidden(inputs, state, keep, rng, shared=shared)

@@ -8,9 +8,10 @@ the same as with a gradient full of zeros. The others are lazy, as torch.optim.S
 momentum and weight decay wait, while a row is not looked up.
 
 Weight decay is decoupled for all of them (Loshchilov and Hutter 2019): p -= lr decay p before the rule, which neither
-gradients nor averages see. Sources: Sutskever et al. 2013
-(momentum, Nesterov), Duchi et al. 2011 (Adagrad), Tieleman and Hinton 2012 (RMSprop), Kingma and Ba 2014 (Adam),
-Loshchilov and Hutter 2019 (AdamW).
+gradients nor averages see. Biases do not decay: see `decay_of`.
+
+Sources: Sutskever et al. 2013 (momentum, Nesterov), Duchi et al. 2011 (Adagrad), Tieleman and Hinton 2012 (RMSprop),
+Kingma and Ba 2014 (Adam), Loshchilov and Hutter 2019 (AdamW).
 """
 
 from collections.abc import Callable, Mapping
@@ -37,6 +38,11 @@ class Step:
     def kept(self) -> float:
         """Share of the weights that the decay leaves."""
         return 1 - self.lr * self.weight_decay
+
+
+def decay_of(weight_decay: float, dimensions: int) -> float:
+    """The decay of a parameter with so many dimensions: none of biases, as that of <s> has to stay at -10,000."""
+    return weight_decay if dimensions > 1 else 0.0
 
 
 Rule = Callable[[Step, Array, Array, list[Array], Array], None]
@@ -213,15 +219,18 @@ class Optimizer:
     ) -> None:
         """Change `params` in place by one step against `scale` times `grads`; `shares` runs shares of the work."""
         self.steps += 1
-        step = Step(lr, self.steps, self.weight_decay, self.kind.settings)
+        steps = {
+            name: Step(lr, self.steps, decay_of(self.weight_decay, param.ndim), self.kind.settings)
+            for name, param in params.items()
+        }
 
         def work(share: list[Piece]) -> None:
             for name, part in share:
                 gradient = grads[name]
                 if isinstance(gradient, RowGradient):
-                    self._change_rows(step, name, params[name], gradient, part, scale)
+                    self._change_rows(steps[name], name, params[name], gradient, part, scale)
                 else:
-                    self._change(step, name, params[name], gradient, part, scale)
+                    self._change(steps[name], name, params[name], gradient, part, scale)
 
         for _ in shares(work, pieces({name: grads[name] for name in params})):
             pass  # pulls the exceptions out of the threads

@@ -5,6 +5,7 @@ lacks, are a loop of steps. With dropout the layers run one by one, because the 
 made for the whole batch, of which each worker takes its columns, so that the number of workers does not matter.
 """
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -92,11 +93,16 @@ def nothing_dropped(x: Tensor, segments: Segments | None = None) -> Tensor:
 @contextmanager
 def _weights(module: torch.nn.RNNBase, changed: Mapping[int, Tensor]) -> Iterator[None]:
     """A recurrent module with other tensors in some places of its list of weights, which is what its kernels read."""
-    own = module._flat_weights
-    if changed:
-        module._flat_weights = [changed.get(place, weight) for place, weight in enumerate(own)]
-    try:
+    if not changed:
         yield
+        return
+    own = module._flat_weights
+    module._flat_weights = [changed.get(place, weight) for place, weight in enumerate(own)]
+    try:
+        with warnings.catch_warnings():
+            # cuDNN has to gather them, which is meant here.
+            warnings.filterwarnings("ignore", "RNN module weights are not part of single contiguous chunk")
+            yield
     finally:
         module._flat_weights = own
 

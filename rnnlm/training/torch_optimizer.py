@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from rnnlm.nn.optimizers import OPTIMIZERS, Step
+from rnnlm.nn.optimizers import OPTIMIZERS, Step, decay_of
 
 Tensors = list[Tensor]
 Rule = Callable[[Step, Tensors, Tensors, list[Tensors]], None]
@@ -56,8 +56,7 @@ def _divided_step(step: Step, p: Tensors, g: Tensors, s: Tensors) -> None:
 def _adam(step: Step, p: Tensors, g: Tensors, slots: list[Tensors]) -> None:
     beta1, beta2 = step.settings["betas"]
     number = torch.tensor(float(step.number), device=p[0].device)
-    update = torch._fused_adamw_ if step.weight_decay else torch._fused_adam_
-    update(
+    torch._fused_adam_(
         p,
         g,
         *slots,
@@ -66,7 +65,7 @@ def _adam(step: Step, p: Tensors, g: Tensors, slots: list[Tensors]) -> None:
         lr=step.lr,
         beta1=beta1,
         beta2=beta2,
-        weight_decay=step.weight_decay,
+        weight_decay=0.0,
         eps=step.settings["eps"],
         amsgrad=False,
         maximize=False,
@@ -127,8 +126,8 @@ class TorchOptimizer:
             torch._foreach_mul_(gradients, scale)
         parts = [list(each) for each in zip(*whole, strict=True)]
         step = Step(lr, self.steps, self.weight_decay, self.kind.settings)
-        if step.weight_decay and not self.kind.decays:
-            torch._foreach_mul_(parts[0], step.kept)
+        if decaying := [part for part in parts[0] if decay_of(self.weight_decay, part.dim())]:
+            torch._foreach_mul_(decaying, step.kept)
         self.rule(step, parts[0], gradients, parts[1:])
         for tensor, ids, part in scattered:
             tensor.index_copy_(0, ids, part)

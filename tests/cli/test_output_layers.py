@@ -87,6 +87,7 @@ def test_a_large_vocabulary_gets_an_adaptive_softmax_unless_it_is_refused(corpus
         "adaptive": [],
         "full": ["--softmax", "full"],
         "full for mse": ["--loss", "mse"],
+        "full for smoothed labels": ["--label-smoothing", "0.1"],
         "full for tied": ["--tied"],
         "full for few": ["--vocab-size", "19"],
     }

@@ -1,5 +1,7 @@
 """What keeps a network from learning the text by heart, as options of `rnnlm train`."""
 
+import json
+
 import pytest
 
 from rnnlm import checkpoint
@@ -7,6 +9,11 @@ from rnnlm.cli import run
 
 SMALL = ["--hidden-size", "8", "--embedding-size", "6", "--bptt", "8", "--batch-size", "4", "--threads", "1"]
 SENTENCES = ["我 昨天 上学 迟到 了", "老师 批评 了 我", "他 的 手机 坏 了", "我 打算 买 一部 新 手机"]
+
+ADDED = (
+    *("locked_dropout", "weight_dropout", "embedding_dropout", "weight_decay"),
+    *("average_weights", "shift", "label_smoothing"),
+)
 
 
 @pytest.fixture
@@ -22,8 +29,8 @@ def said(corpus, tmp_path, capsys):
 
     def train(*options, code=0, epochs="1"):
         capsys.readouterr()
-        arguments = ["train", corpus, "-o", str(tmp_path / "m.npz"), "--epochs", epochs, *options]
-        assert run([*arguments, *([] if "--resume" in options else SMALL)]) == code
+        arguments = ["train", corpus, "-o", str(tmp_path / "m.npz"), "--epochs", epochs]
+        assert run([*arguments, *([] if "--resume" in options else SMALL), *options]) == code
         return capsys.readouterr().err
 
     return train
@@ -59,13 +66,13 @@ def test_a_checkpoint_from_before_them_goes_on_without(optimizer, said, tmp_path
     header, arrays = checkpoint.load(path)
     for name in ("locked_dropout", "weight_dropout", "embedding_dropout"):
         del header["network"][name]
+    for name in ADDED:
         del header["training"]["options"][name]
-    del header["training"]["options"]["weight_decay"]
     checkpoint.save(path, header, arrays)
     said("--resume", epochs="2")
-    found = options_of(path)
-    assert (found["locked_dropout"], found["weight_dropout"], found["embedding_dropout"]) == (False, 0, 0)
-    assert found["weight_decay"] == {"adam": 0, "adamw": 0.01}[optimizer]
+    assert checkpoint.load(path)[1].keys() == arrays.keys()
+    expected = dict.fromkeys(ADDED, 0) | {"weight_decay": {"adam": 0, "adamw": 0.01}[optimizer]}
+    assert {name: options_of(path)[name] for name in ADDED} == expected
 
 
 def test_averages_stay_what_they_are(said, tmp_path):
@@ -98,15 +105,31 @@ def test_a_decay_that_leaves_nothing_is_refused(said):
     assert "--weight-decay below 2" in said("--weight-decay", "3", "--lr", "0.5", code=1)
 
 
-@pytest.mark.parametrize("options", [["--softmax", "adaptive"], ["--loss", "mse"]])
-def test_labels_are_smoothed_where_all_tokens_are_looked_at(said, tmp_path, options):
+def test_smoothed_labels_are_said_and_recorded_and_stay(said, tmp_path):
     assert "labels smoothed by 0.1;" in said("--label-smoothing", "0.1")
+    assert options_of(tmp_path / "m.npz")["label_smoothing"] == 0.1
     assert "was trained with 0.1" in said("--resume", "--label-smoothing", "0.2", code=1)
-    said("--resume", epochs="2")
-    assert "--label-smoothing" in said("--label-smoothing", "0.1", *options, code=1)
 
 
-def test_reported_losses_are_those_of_the_labels_themselves(said):
-    """Before anything is learnt, smoothing changes what is minimised, not what is measured."""
-    best = [said("--label-smoothing", rate, "--lr", "1e-12").split("Best valid loss ")[1][:6] for rate in ("0", "0.5")]
-    assert best[0] == best[1]
+@pytest.mark.parametrize(
+    ("others", "remedy"),
+    [
+        (["--softmax", "adaptive"], "Use --softmax full, or leave --label-smoothing out."),
+        (["--loss", "mse"], "Leave one of them out."),
+    ],
+)
+def test_smoothed_labels_are_for_the_cross_entropy_of_the_full_softmax(others, remedy, said):
+    assert remedy in said("--label-smoothing", "0.1", *others, code=1)
+
+
+def test_what_is_reported_of_smoothed_labels_is_the_plain_loss(said, tmp_path):
+    """One batch is an epoch: its loss is measured before the parameters first change."""
+
+    def reported(*options):
+        history = tmp_path / "history.jsonl"
+        said("--batch-size", "1", "--bptt", "5000", "--lr", "1e-9", "--history", str(history), *options)
+        first, *_ = map(json.loads, history.read_text(encoding="utf-8").splitlines())
+        history.unlink()
+        return first["train_nats_per_token"], first["valid_nats_per_token"]
+
+    assert reported("--label-smoothing", "0.5") == pytest.approx(reported(), rel=1e-5)

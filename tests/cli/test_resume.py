@@ -98,7 +98,7 @@ def settings():
     yield ["--softmax", "adaptive", "--cell", "lstm", "--dropout", "0.3", "--threads", "2"]
     yield ["--softmax", "adaptive", "--bidirectional", "--threads", "1", "--weight-decay", "0.1"]
     yield ["--average-weights", "0.95", "--optimizer", "sgd", "--threads", "2"]
-    yield ["--shift", "--context", "stream", "--threads", "1"]
+    yield ["--shift", "--context", "stream", "--label-smoothing", "0.1", "--threads", "1"]
     yield ["--average-weights", "0.95", "--valid-fraction", "0", "--embedding-size", "0", "--threads", "1"]
     yield ["--tied", "--embedding-size", "7", "--optimizer", next(optimizers), "--threads", "1"]
     yield ["--embedding-size", "0", "--cell", "rnn", "--optimizer", next(optimizers), "--threads", "1"]

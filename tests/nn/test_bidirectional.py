@@ -178,6 +178,19 @@ def test_backpropagation_through_what_all_columns_drop_gives_the_derivative(embe
     assert max(each.relative_error for each in comparisons) < 1e-6
 
 
+def test_backpropagation_of_smoothed_labels_gives_the_derivative():
+    network = make("lstm")
+    plain, smoothed = network.loss, partial(network.loss, smoothing=0.3)
+    inputs, targets, keep = batch(*COLUMNS)
+    state = network.zero_state(3)
+    losses = [loss(inputs, targets, state, keep)[0] for loss in (plain, smoothed)]
+    assert losses[0].nats == losses[1].nats  # what is reported
+    assert losses[0].objective != losses[1].objective
+    network.loss = smoothed
+    comparisons = check_gradients(network, inputs, targets, state, np.random.default_rng(62), keep, directions=1)
+    assert max(each.relative_error for each in comparisons) < 1e-6
+
+
 @pytest.mark.parametrize("embedding_size", [0, D])
 def test_gradients_lie_in_memory_as_their_parameters(embedding_size):
     network = make(embedding_size=embedding_size)

@@ -279,17 +279,42 @@ def test_a_token_with_a_bias_of_minus_ten_thousand_does_not_exist(name, objectiv
     assert np.abs(grads[bias][1:]).min() > 1e-5
     for rule, kind in OPTIMIZERS.items():
         params = {key: array.copy() for key, array in network.params.items()}
-        optimizer = Optimizer(rule, params)
+        optimizer = Optimizer(rule, params, weight_decay=0.5)
         for _ in range(3):
             optimizer.step(params, grads, kind.default_lr)
-        decayed = (1 - kind.default_lr * kind.weight_decay) ** 3
+        decayed = (1 - kind.default_lr * 0.5) ** 3
         np.testing.assert_allclose(params[weight][0], network.params[weight][0] * decayed, rtol=1e-6)
-        np.testing.assert_allclose(params[bias][0], -1e4 * decayed, rtol=1e-6)
+        assert params[bias][0] == -1e4  # biases do not decay, or it would exist some day
 
 
 @pytest.mark.parametrize("name", [name for name in LAYERS if config(name).output == "softmax"])
-def test_smoothed_labels_are_torchs_with_nothing_for_the_start_symbol(name):
-    """Torch spreads a share over all classes; here the first has none, so torch is given the probabilities."""
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_smoothed_labels_are_torchs_without_the_start_symbol(name, dtype):
+    """Torch spreads a share over all classes; here <s>, which does not exist, has none of it."""
+    rng = np.random.default_rng(5)
+    bias = rng.normal(size=V)
+    bias[0] = -1e4
+    network = Network.initialize(config(name), rng, output_bias=bias, dtype=dtype)
+    layer, params, N, s = network.output, network.params, 9, 0.2
+    matrix = next(key for key in layer.shapes(V, H) if key.endswith(".weight"))
+    hidden, targets = rng.normal(size=(N, H)).astype(dtype), rng.integers(1, V, N)
+    loss, backprop = layer.loss(params, hidden, targets, "cross-entropy", 0.3, s)
+    tensors = [torch.tensor(each, requires_grad=True) for each in (hidden, params[matrix], params["output.bias"])]
+    logits = (tensors[0] @ tensors[1].T + tensors[2])[:, 1:]
+    expected = torch.nn.functional.cross_entropy(logits, torch.tensor(targets) - 1, label_smoothing=s, reduction="sum")
+    tolerance = 1e-12 if dtype == np.float64 else 2e-6
+    assert loss.objective == pytest.approx(float(expected.detach()), rel=tolerance)
+    (0.3 * expected).backward()
+    dhidden, grads = backprop()
+    for found, tensor in zip((dhidden, grads[matrix], grads["output.bias"]), tensors, strict=True):
+        np.testing.assert_allclose(found, tensor.grad.numpy(), rtol=100 * tolerance, atol=tolerance)
+    assert np.abs(grads[matrix][0]).max() < 1e-30
+    assert abs(grads["output.bias"][0]) < 1e-30
+
+
+@pytest.mark.parametrize("name", [name for name in LAYERS if config(name).output == "softmax"])
+def test_smoothed_labels_are_torchs_of_given_probabilities(name):
+    """With any bias of <s>, and what is reported is the plain loss."""
     rng = np.random.default_rng(5)
     network = Network.initialize(config(name), rng, output_bias=rng.normal(size=V), dtype=np.float64)
     layer, params, N, s = network.output, network.params, 9, 0.2

@@ -23,7 +23,7 @@ from rnnlm.training.numpy_engine import NumpyEngine
 
 DECAYS = dict.fromkeys(("lstm", "lstm, stream", "gru", "rnn", "relu", "sigmoid"), 0.2)  # an optimizer each
 AVERAGED = dict.fromkeys(("gru", "one-hot", "tied", "both directions", "dropped weights, adaptive"), 0.6)
-SMOOTHED = dict.fromkeys(("gru, stream", "tied", "both directions, one-hot"), 0.1)
+SMOOTHED = dict.fromkeys(("gru, stream", "one-hot", "tied", "both directions", "dropped weights"), 0.05)
 V, COLUMNS, STEPS = 30, 5, 20  # columns: not a multiple of the workers
 DROPPING = {"weight_dropout": 0.3, "embedding_dropout": 0.2}
 ADAPTIVE = {"output": "adaptive", "cutoffs": (8, 20), "div_value": 2.0}
