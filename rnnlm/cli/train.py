@@ -175,7 +175,7 @@ class Duration(click.ParamType[float]):
     "--lr",
     type=NumberRange(0, min_open=True),
     default=None,
-    show_default="by the optimizer; adam, adamw: 2 or 3 / width",
+    show_default="by the optimizer; adam, adamw: by the width",
     help="Learning rate at its highest.",
 )
 @click.option(

@@ -23,9 +23,7 @@ PATIENT_TOKENS = 5e6
 PATIENT_WIDTH = 256
 PATIENT_WEIGHTS_PER_TOKEN = 10
 FEWEST_PASSES = 3.0
-# The passes beyond which a network without dropout learns the text by heart. Twice as many need so much dropout.
-PASSES_WITHOUT_DROPOUT = 2.0
-DROPOUT_PER_DOUBLING = 0.2
+PASSES_WITHOUT_DROPOUT = 2.0  # beyond them a network learns the text by heart
 # The best rate of Adam falls as the network becomes wider; it was found at widths from 128 to 512.
 RATES_BY_WIDTH = ("adam", "adamw")
 HIGHEST_RATE = 2.5e-2
@@ -42,11 +40,12 @@ class Level:
 
     bptt: int
     most_passes: float
+    dropout_per_doubling: float  # of the passes
     most_dropout: float
     rate_times_width: float
 
 
-LEVELS = {"char": Level(64, 40.0, 0.5, 3.0), "word": Level(32, 15.0, 0.6, 2.0)}
+LEVELS = {"char": Level(64, 40.0, 0.12, 0.5, 4.5), "word": Level(32, 15.0, 0.2, 0.6, 2.0)}
 
 REFERENCE_WIDTH = 128  # of the network whose speed is measured
 TRAINING_SHARE = 0.9  # of a time; evaluations and saving take the rest
@@ -146,7 +145,7 @@ def untimed_passes(text: Circumstances, level: Level) -> float:
 
 def dropout(passes: float, level: Level) -> float:
     """More of it the more often the text is read."""
-    needed = DROPOUT_PER_DOUBLING * math.log2(passes / PASSES_WITHOUT_DROPOUT)
+    needed = level.dropout_per_doubling * math.log2(passes / PASSES_WITHOUT_DROPOUT)
     return round(min(level.most_dropout, max(0.0, needed)), 2)
 
 
