@@ -24,7 +24,7 @@ STEP = 64  # tokens of a prompt that are told between two looks at the others' t
 
 
 def completion_fields(model: Field, size: int) -> Fields:
-    """The fields of a request; `model` is the field that names one, `size` the number of ids of the model with the most."""
+    """The fields of a request. model: the field that names one; size: number of ids of the model with the most."""
     ids = ListOf(Integer(0, size - 1), LONGEST_PROMPT, 1)
     text = Text(LONGEST_PROMPT)
     prompt = AnyOf((text, ListOf(text, MOST_PROMPTS, 1), ids, ListOf(ids, MOST_PROMPTS, 1)))
@@ -121,7 +121,7 @@ class Completion:
             )
         for ids in (each for each in self.prompts if not isinstance(each, str)):
             if max(ids) >= size:
-                raise RequestError(f"The prompt holds the id {max(ids):,}; {served.name} has ids below {size:,}.")
+                raise RequestError(f"There is no id {max(ids):,}; {served.name} has ids below {size:,}.")
         stop = arguments["stop"]
         self.stop = [stop] if isinstance(stop, str) else stop or []
         self.choices: list[Choice] = []
