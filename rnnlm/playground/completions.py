@@ -214,9 +214,11 @@ class Completion:
 
     def _of_prompt(self, prompt: str | list[int], ids: Array) -> Work[list[Entry]]:
         """What is told of a prompt's tokens; of the first there is no probability, as everywhere."""
-        is_text = isinstance(prompt, str)
-        rendering, entries, position = Rendering(self.model, prompt if is_text else ""), list[Entry](), 0
-        texts = [piece.text for piece in self.served.pieces(prompt)] if is_text else None
+        rendering, entries, position = Rendering(self.model), list[Entry](), 0
+        texts = None
+        if isinstance(prompt, str):
+            rendering = Rendering(self.model, like=prompt)
+            texts = [piece.text for piece in self.served.pieces(prompt)]
         given = int(ids[:1].tolist() == [BOS])  # <s> is read before every text, so one that is given is not read twice
         rows = itertools.chain.from_iterable(rows for _, rows in self.served.distributions(ids[given:]))
         for number, token_id in enumerate(ids.tolist()):
