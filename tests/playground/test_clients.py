@@ -138,3 +138,30 @@ def test_schemathesis_is_refused_with_a_sentence_where_it_asks_wrongly(operation
         assert len(json.loads(answer.content)["error"]["message"]) > 10
 
     assert try_all([each for each in operations if each.body], "negative", 10, judge) >= 60
+
+
+# --- lm-evaluation-harness ----------------------------------------------------------------------------------------
+
+
+def test_the_harness_measures_what_the_model_says(address, words, characters):
+    """Its own `local-completions`, unchanged: the tokenizer, the log likelihoods and the texts come over HTTP."""
+    module = pytest.importorskip("lm_eval.models.openai_completions", reason="lm_eval[api] is not installed")
+    from lm_eval.api.instance import Instance
+
+    harness = module.LocalCompletionsAPI(model="words", base_url=f"{address}/v1/completions", max_retries=1)
+
+    def ask(kind: str, *arguments: tuple) -> list:
+        return getattr(harness, kind)([Instance(kind, {}, each, number) for number, each in enumerate(arguments)])
+
+    pairs = [("我 昨天", " 上学 迟到 了"), ("", "老师 批评 了 。"), ("the cat", " Paris")]
+    found = ask("loglikelihood", *pairs)
+    for (context, continuation), (nats, is_greedy) in zip(pairs, found, strict=True):
+        (scored,) = words.score([context + continuation], ranks=True)
+        tokens = slice(len(words.tokens(context)), -1)
+        assert nats == pytest.approx(scored.log_probabilities[tokens].sum(), rel=1e-4)
+        assert is_greedy == all(scored.ranks[tokens] == 1)
+    (rolling,) = ask("loglikelihood_rolling", ("我 昨天 上学 迟到 了 。",))
+    (scored,) = words.score(["我 昨天 上学 迟到 了 。"])
+    assert rolling == pytest.approx(scored.log_probabilities[:-1].sum(), rel=1e-4)
+    (text,) = ask("generate_until", ("我 昨天", {"until": ["\n"], "max_gen_toks": 5, "temperature": 0}))
+    assert len(words.tokens(text)) <= 5
