@@ -55,7 +55,7 @@ def serve(
     allow_host: tuple[str, ...],
     opens: bool,
     threads: int | None,
-) -> None:
+) -> int:
     """Serve models on this machine: a page to play with them, and an HTTP interface.
 
     \b
@@ -86,9 +86,10 @@ def serve(
         note("Press Ctrl-C to stop.")
         if opens:
             click.launch(address)
-        with _unalarmed():
+        with _received() as received:
             server.run(app, listener)
     note("Stopped.")
+    return 128 + received[0] if received else 0
 
 
 def _is_loopback(host: str) -> bool:
@@ -106,13 +107,14 @@ def _address(listener: socket.socket) -> str:
 
 
 @contextmanager
-def _unalarmed() -> Iterator[None]:
-    """The signals that uvicorn ends by are no failure; it sends them once more when it has ended."""
+def _received() -> Iterator[list[int]]:
+    """The signals that ended the server: uvicorn sends them once more when it has, and here they are only noted."""
+    received: list[int] = []
     previous: dict[int, Any] = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     for number in previous:
-        signal.signal(number, lambda number, frame: None)
+        signal.signal(number, lambda number, frame: received.append(number))
     try:
-        yield
+        yield received
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)

@@ -24,7 +24,7 @@ STEP = 64  # tokens of a prompt that are told between two looks at the others' t
 
 
 def completion_fields(model: Field, size: int) -> Fields:
-    """The fields of a request; `model` is the field that names one, `size` the number of ids of the model with the most."""
+    """The fields of a request. model: the field that names one; size: number of ids of the model with the most."""
     ids = ListOf(Integer(0, size - 1), LONGEST_PROMPT, 1)
     text = Text(LONGEST_PROMPT)
     prompt = AnyOf((text, ListOf(text, MOST_PROMPTS, 1), ids, ListOf(ids, MOST_PROMPTS, 1)))
@@ -121,7 +121,7 @@ class Completion:
             )
         for ids in (each for each in self.prompts if not isinstance(each, str)):
             if max(ids) >= size:
-                raise RequestError(f"The prompt holds the id {max(ids):,}; {served.name} has ids below {size:,}.")
+                raise RequestError(f"There is no id {max(ids):,}; {served.name} has ids below {size:,}.")
         stop = arguments["stop"]
         self.stop = [stop] if isinstance(stop, str) else stop or []
         self.choices: list[Choice] = []
@@ -214,9 +214,11 @@ class Completion:
 
     def _of_prompt(self, prompt: str | list[int], ids: Array) -> Work[list[Entry]]:
         """What is told of a prompt's tokens; of the first there is no probability, as everywhere."""
-        is_text = isinstance(prompt, str)
-        rendering, entries, position = Rendering(self.model, prompt if is_text else ""), list[Entry](), 0
-        texts = [piece.text for piece in self.served.pieces(prompt)] if is_text else None
+        rendering, entries, position = Rendering(self.model), list[Entry](), 0
+        texts = None
+        if isinstance(prompt, str):
+            rendering = Rendering(self.model, like=prompt)
+            texts = [piece.text for piece in self.served.pieces(prompt)]
         given = int(ids[:1].tolist() == [BOS])  # <s> is read before every text, so one that is given is not read twice
         rows = itertools.chain.from_iterable(rows for _, rows in self.served.distributions(ids[given:]))
         for number, token_id in enumerate(ids.tolist()):

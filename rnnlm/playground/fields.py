@@ -249,10 +249,12 @@ class Field:
         if self.required:
             return schema
         if "type" in schema:
-            return schema | {"type": [schema["type"], "null"]}
+            schema["type"] = [schema["type"], "null"]
         if "enum" in schema:
-            return schema | {"enum": [*schema["enum"], None]}
-        return schema | {"anyOf": [*schema["anyOf"], {"type": "null"}]}
+            schema["enum"] = [*schema["enum"], None]
+        if "anyOf" in schema:
+            schema["anyOf"] = [*schema["anyOf"], {"type": "null"}]
+        return schema
 
 
 @dataclass(frozen=True)

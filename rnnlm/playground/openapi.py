@@ -5,12 +5,32 @@ from typing import Any
 from rnnlm import __version__
 from rnnlm.playground.operations import Models, Operation
 
+REFUSAL = {
+    "description": "A refusal, and why.",
+    "content": {
+        "application/json": {
+            "schema": {
+                "type": "object",
+                "properties": {
+                    "error": {
+                        "type": "object",
+                        "properties": {"message": {"type": "string"}, "type": {"type": "string"}},
+                        "required": ["message", "type"],
+                    }
+                },
+                "required": ["error"],
+            }
+        }
+    },
+}
+
 
 def document(models: Models, operations: list[Operation]) -> dict[str, Any]:
     """The document, as JSON."""
     paths: dict[str, Any] = {}
     for operation in operations:
-        described: dict[str, Any] = {"summary": operation.says, "responses": {"200": {"description": "The answer."}}}
+        responses = {"200": {"description": "The answer."}, "default": REFUSAL}
+        described: dict[str, Any] = {"summary": operation.says, "responses": responses}
         if operation.fields is not None:
             content = {"application/json": {"schema": operation.fields.schema()}}
             described["requestBody"] = {"required": True, "content": content}

@@ -9,13 +9,14 @@ from typing import Any
 
 from rnnlm.playground import neurons
 from rnnlm.playground.completions import Completion, completion_fields
-from rnnlm.playground.fields import Field, Fields, Flag, Integer, ListOf, RequestError, Text
+from rnnlm.playground.fields import Field, Fields, Flag, Integer, ListOf, RequestError, Schema, Text
 from rnnlm.playground.served import ServedModel, Work
 from rnnlm.text.vocabulary import BOS, EOS, SPECIALS
 
 LONGEST = 20_000  # characters of a text
 LONGEST_FILLED = 1000
 MOST_LINES, LONGEST_LINE = 200, 2000
+LONGEST_NAME = 200
 BLANK = r"^[^\r\n]*____[^\r\n]*$"
 
 
@@ -52,6 +53,30 @@ class Models:
 
 
 @dataclass(frozen=True)
+class ModelName:
+    """The name of a model that is served."""
+
+    models: Models
+
+    @property
+    def expected(self) -> str:
+        """What it is."""
+        return f"one of {', '.join(self.models.all)}"
+
+    def schema(self) -> Schema:
+        """As a JSON schema."""
+        return {"type": "string", "enum": list(self.models.all)}
+
+    def read(self, value: Any, name: str) -> str:
+        """The name."""
+        return self.models.named(Text(LONGEST_NAME).read(value, name)).name
+
+
+def _model_field(models: Models) -> Field:
+    return Field(ModelName(models), None, "One of /v1/models; the first where it is left out.")
+
+
+@dataclass(frozen=True)
 class Operation:
     """A request that gets an answer.
 
@@ -69,7 +94,7 @@ class Operation:
 
 def operations(models: Models) -> list[Operation]:
     """All of them but the page, the document and the completions, which may be streams."""
-    model = Field(Text(200), None, "One of /v1/models; the first where it is left out.")
+    model = _model_field(models)
     text = Field(Text(LONGEST), says="The text so far.")
 
     def ask(function: Callable[..., Work[Any]]) -> Callable[[Models, dict[str, Any]], Work[Any]]:
@@ -126,7 +151,7 @@ def operations(models: Models) -> list[Operation]:
 
 def completions(models: Models) -> Operation:
     """The operation whose answer may be a stream; its answer is a `Completion`."""
-    fields = completion_fields(Field(Text(200), None, "One of /v1/models."), models.largest)
+    fields = completion_fields(_model_field(models), models.largest)
 
     def answer(models: Models, values: dict[str, Any]) -> Completion:
         return Completion(models.named(values.pop("model")), values)

@@ -15,7 +15,7 @@ import numpy as np
 from rnnlm.errors import TokenizerError
 from rnnlm.inference.lines import LOGITS
 from rnnlm.inference.model import Array
-from rnnlm.language_model import LanguageModel, Rendering
+from rnnlm.language_model import LanguageModel, Rendering, ScoredLine
 from rnnlm.nn.bidirectional import BidirectionalNetwork
 from rnnlm.nn.network import Network
 from rnnlm.playground.prefixes import PrefixReader
@@ -28,7 +28,9 @@ REMEMBERED = 64 << 20  # bytes of states of a model
 LINES_REMEMBERED = 1024
 WINDOW = 64  # tokens whose distributions are made at a time
 LONGEST_CHECKED = 256  # characters of a line up to which it is tried how a candidate is read after it
+STEP_CHARACTERS = 2000  # of lines that are scored between two looks at the others' turns
 WIDEST_BEAM, BEAM_LOGITS = 256, 1 << 21
+FILLED_LOGITS = 1 << 28  # for a whole line: a second's work or two, which can not be interrupted
 LARGEST_EXPONENT = 700.0
 
 
@@ -227,8 +229,16 @@ class ServedModel:
 
     def rank(self, candidates: list[str]) -> Work[dict[str, Any]]:
         """Lines ranked by their probability, and each one's share of it."""
-        yield
-        scored = list(self.model.score(line.replace("\n", " ") for line in candidates))
+        scored: list[ScoredLine] = []
+        while len(scored) < len(candidates):
+            lines, characters = list[str](), 0
+            for line in candidates[len(scored) :]:
+                characters += len(line)
+                if lines and characters > STEP_CHARACTERS:
+                    break
+                lines.append(line.replace("\n", " "))
+            scored += self.model.score(lines)  # the score of a line does not depend on those beside it
+            yield
         nats = np.array([each.logprob_nats for each in scored])
         shares = np.exp(nats - nats.max())
         shares /= shares.sum()
@@ -247,9 +257,10 @@ class ServedModel:
         }
 
     def fill(self, text: str, k: int) -> Work[dict[str, Any]]:
-        """What fits into the blanks of a line."""
+        """What fits into the blanks of a line; the beam is narrower where the line is long or the vocabulary large."""
         yield
-        beam = max(8, min(WIDEST_BEAM, BEAM_LOGITS // self.size))
+        tokens = 1 + len(self.model.encode(text))
+        beam = max(8, min(WIDEST_BEAM, BEAM_LOGITS // self.size, FILLED_LOGITS // (self.size * tokens)))
         return {"text": text, "candidates": [each._asdict() for each in self.model.fill(text, k, beam=beam)]}
 
     def tokenize(self, text: str) -> Work[dict[str, Any]]:

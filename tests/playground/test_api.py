@@ -251,11 +251,9 @@ def test_an_ngram_model_has_no_neurons(client):
 @pytest.mark.parametrize(("name", "text"), PAIRS)
 def test_ids_are_those_of_the_model(client, models, name, text):
     ids = client.value("/tokenize", model=name, prompt=text, add_special_tokens=False)["tokens"]
-    line = text.rpartition("\n")[2] if models[name].reads_lines else text
-    assert (
-        ids[len(ids) - len(models[name].tokens(line)) :]
-        == models[name].vocabulary.encode(models[name].tokens(line)).tolist()
-    )
+    model, line = models[name], text.rpartition("\n")[2] if models[name].reads_lines else text
+    expected = model.vocabulary.encode(model.tokens(line)).tolist()
+    assert ids[len(ids) - len(expected) :] == expected
     assert ids == [piece.token_id for piece in ServedModel(name, models[name]).pieces(text)]
 
 

@@ -25,8 +25,9 @@ def test_names_of_this_machine_and_addresses_are_answered(client, host):
 @pytest.mark.parametrize(
     "host",
     [
-        "evil.example", "evil.example:8000", "localhost.evil.example", "localhost@evil.example", "evil.example/localhost",
-        "127.0.0.1.evil.example", "", None, "localhost:99999", "[::1", "user@localhost", "127.1.nip.io",
+        "evil.example", "evil.example:8000", "localhost.evil.example", "localhost@evil.example",
+        "evil.example/localhost", "127.0.0.1.evil.example", "", None,
+        "localhost:99999", "[::1", "user@localhost", "127.1.nip.io",
     ],
 )  # fmt: skip
 def test_a_foreign_host_is_refused(client, host):
@@ -66,9 +67,9 @@ def test_the_own_page_may_ask(client, host, origin):
 
 
 def test_no_other_site_may_read_an_answer(client):
-    answer = client.ask("OPTIONS", "/api/predict", headers={"access-control-request-method": "POST"})
-    assert answer.status == 405
-    for answer in [answer, client.post("/api/predict", text="")]:
+    preflight = client.ask("OPTIONS", "/api/predict", headers={"access-control-request-method": "POST"})
+    assert preflight.status == 405
+    for answer in [preflight, client.post("/api/predict", text="")]:
         assert not [name for name in answer.headers if name.startswith("access-control")]
 
 
@@ -144,19 +145,19 @@ def test_the_page_is_served_as_it_lies_in_the_package(client):
 
 
 def test_what_is_installed_has_the_page():
-    package_data = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"][
-        "package-data"
-    ]
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    patterns = settings["tool"]["setuptools"]["package-data"]["rnnlm"]
     assert len(page_files()) > 3
     for path in (path for path in STATIC.rglob("*") if path.is_file()):
-        assert any(path.relative_to(ROOT / "rnnlm").match(pattern) for pattern in package_data["rnnlm"]), path
+        assert any(path.relative_to(ROOT / "rnnlm").match(pattern) for pattern in patterns), path
 
 
 @pytest.mark.parametrize(
     "path",
     [
-        "/static/", "/static", "/static/../server.py", "/static/..%2fserver.py", "/static/..\\server.py", "/../server.py",
-        "/static//etc/passwd", "//etc/passwd", "/static/./app.js", "/static/app.js/", "/static/app.js\0.txt",
+        "/static/", "/static", "/static/../server.py", "/static/..%2fserver.py", "/static/..\\server.py",
+        "/../server.py", "/static//etc/passwd", "//etc/passwd",
+        "/static/./app.js", "/static/app.js/", "/static/app.js\0.txt",
         "/static/%2e%2e/server.py", "/server.py", "/static/\u2025/server.py", "/rnnlm.npz", "/index.html",
     ],
 )  # fmt: skip

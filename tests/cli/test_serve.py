@@ -1,0 +1,145 @@
+"""rnnlm serve: how it starts, what it refuses, how it ends."""
+
+import http.client
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rnnlm.cli import run
+
+pytest.importorskip("starlette")
+pytest.importorskip("uvicorn")
+
+ROOT = Path(__file__).parents[2]
+LINES = "the cat sat on the mat\nthe dog sat on the cat\n" * 10
+SECONDS = 60
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory) -> Path:
+    """The smallest model there is: an n-gram."""
+    folder = tmp_path_factory.mktemp("serve")
+    (folder / "corpus.txt").write_text(LINES, encoding="utf-8")
+    path = folder / "model.npz"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RNNLM_CACHE", str(folder / "cache"))
+        assert run(["ngram", "train", str(folder / "corpus.txt"), "-o", str(path), "--order", "2"]) == 0
+    return path
+
+
+class Served:
+    """`rnnlm serve` in a process of its own."""
+
+    def __init__(self, *arguments) -> None:
+        command = [sys.executable, "-m", "rnnlm", "serve", "--port", "0", *map(str, arguments)]
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("RNNLM_MODEL")}
+        self.process = subprocess.Popen(
+            command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8"
+        )
+        self.first_line = self.process.stdout.readline()
+        found = re.search(r"http://\[?([\w.:]+?)\]?:(\d+)$", self.first_line)
+        assert found is not None, self.process.communicate()
+        self.host, self.port = found[1], int(found[2])
+
+    def ask(self, method: str, path: str, body=None, headers=None):
+        """Status and value of an answer."""
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=SECONDS)
+        content = None if body is None else json.dumps(body)
+        connection.request(method, path, content, {"content-type": "application/json"} | (headers or {}))
+        answer = connection.getresponse()
+        value = answer.status, json.loads(answer.read())
+        connection.close()
+        return value
+
+    def stop(self, number: int) -> tuple[int, str]:
+        """Exit code and what stderr said."""
+        self.process.send_signal(number)
+        _, errors = self.process.communicate(timeout=SECONDS)
+        return self.process.returncode, errors
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_with_the_exit_code_of_all_commands(model, number):
+    served = Served("-m", model, "-m", model)
+    assert served.first_line == f"Serving model, model-2 on http://127.0.0.1:{served.port}\n"
+    assert served.ask("GET", "/healthz") == (200, {"status": "ok"})
+    idle = socket.create_connection((served.host, served.port))
+    stream = http.client.HTTPConnection(served.host, served.port, timeout=SECONDS)
+    body = {"prompt": "the", "stream": True, "max_tokens": 1}
+    stream.request("POST", "/v1/completions", json.dumps(body), {"content-type": "application/json"})
+    assert stream.getresponse().status == 200  # and is kept alive
+    code, errors = served.stop(number)
+    idle.close()
+    stream.close()
+    assert code == 128 + number
+    assert errors.splitlines() == ["Press Ctrl-C to stop.", "Stopped."]
+
+
+def test_others_are_let_in_only_with_the_key(model):
+    served = Served("-m", model, "--host", "0.0.0.0", "--api-key", "a-long-secret")
+    assert served.host == "127.0.0.1"
+    assert "a-long-secret" not in served.first_line
+    status, refusal = served.ask("GET", "/v1/models")
+    assert (status, refusal["error"]["type"]) == (401, "authentication_error")
+    status, models = served.ask("GET", "/v1/models", headers={"authorization": "Bearer a-long-secret"})
+    assert (status, models["data"][0]["id"]) == (200, "model")
+    assert served.stop(signal.SIGTERM)[0] == 143
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--host", "0.0.0.0"], "give an --api-key"),
+        (["--host", "::"], "give an --api-key"),
+        (["--host", "192.168.0.1"], "give an --api-key"),
+        (["--host", " "], "--host is empty"),
+        (["--api-key", "short"], "at least 8 printable ASCII characters"),
+        (["--api-key", "with a space"], "without spaces"),
+        (["--port", "70000"], "70000 is not in the range"),
+        (["--threads", "0"], "--threads"),
+    ],
+)
+def test_wrong_usage_is_said(capsys, model, arguments, sentence):
+    assert run(["serve", "-m", str(model), *arguments]) == 2
+    assert sentence in " ".join(capsys.readouterr().err.split())
+
+
+def test_what_is_no_model_is_refused(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("RNNLM_MODEL", raising=False)
+    (tmp_path / "text.npz").write_text("no model", encoding="utf-8")
+    for arguments in [[], ["-m", "missing.npz"], ["-m", "text.npz"]]:
+        assert run(["serve", "--port", "0", *arguments]) == 1
+        assert "rnnlm.npz" if not arguments else arguments[1] in capsys.readouterr().err
+
+
+def test_a_port_in_use_is_refused(capsys, model):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        assert run(["serve", "-m", str(model), "--port", port]) == 1
+    error = capsys.readouterr().err
+    assert f"can not listen on 127.0.0.1 port {port}" in error
+    assert "another --port" in error
+
+
+def test_a_host_that_is_none_of_this_machine_is_refused(capsys, model):
+    assert run(["serve", "-m", str(model), "--host", "203.0.113.1", "--api-key", "12345678"]) == 1
+    assert "can not listen on 203.0.113.1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("package", ["starlette", "uvicorn"])
+def test_what_is_not_installed_is_named(capsys, model, monkeypatch, package):
+    for name in [name for name in sys.modules if name.partition(".")[0] == package]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, package, None)
+    assert run(["serve", "-m", str(model), "--port", "0"]) == 1
+    error = capsys.readouterr().err
+    assert "pip install 'rnnlm-cli[serve]'" in error
+    assert "Traceback" not in error
