@@ -47,8 +47,8 @@ LINES = {
     "tinyshakespeare-60m": Line(SHAKESPEARE, "--level char --time 60m"),
     "kjv-140s": Line(KJV, "--level word --time 140s", "torch LSTM 1 x 200, adaptive softmax, 140 s: perplexity 51.7"),
     "kjv-10m": Line(KJV, "--level word --time 10m", "faster-rnnlm GRU 200, 136 s: perplexity 46.0"),
-    "hongloumeng-chars-10m": Line(DREAM, "--level char --time 10m"),
-    "hongloumeng-words-10m": Line(DREAM, "--level word --time 10m"),
+    "hongloumeng-chars-6m": Line(DREAM, "--level char --time 6m"),
+    "hongloumeng-words-6m": Line(DREAM, "--level word --time 6m"),
     "corpora-chinese": Line("corpora/chinese.txt", ""),
     "corpora-english": Line("corpora/english.txt", ""),
 }
