@@ -189,7 +189,7 @@ class Duration(click.ParamType[float]):
     "--weight-decay",
     type=NumberRange(0),
     default=None,
-    show_default="adamw: 0.01, else 0",
+    show_default="adam, adamw: the smaller of 0.1 and 0.01 / --lr; else 0; with --init-from adamw: 0.01, else 0",
     help="Share of the weights, times the learning rate, to take off in each step: of the matrices and of the rows of "
     "the embedding that a batch reads, not of the biases.",
 )

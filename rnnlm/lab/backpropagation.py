@@ -7,6 +7,7 @@ The article's formulas, with E = sum of E_t, the loss of each step:
 The way back is the network's own, cut into steps. A bias is added to a_t, so its gradient in one step is delta_t.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -22,6 +23,7 @@ CHECKED_ENTRIES = 64  # of a larger W so many entries, chosen at random, are com
 FEWEST_ENTRIES = 4  # of the W of a network so large that every comparison takes seconds
 MULTIPLICATIONS = 1e10  # that all comparisons may take: some seconds
 LOSSES_PER_ENTRY = 4 * len(STEPS)
+ROUNDINGS = 16  # units in the last place by which a sum such as E is off, at most
 
 
 class StepBack(NamedTuple):
@@ -47,18 +49,29 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True)
 class Backpropagation:
-    """All steps, the gradients of W that they add up to, and entries of these compared with the definition."""
+    """All steps, the gradients of W that they add up to, and entries of these compared with the definition.
+
+    rounding: what the definition's derivatives may be off by, because E has only so many digits.
+    """
 
     steps: list[StepBack]
     objective: float  # E
     w_gradients: list[Array]  # (GH, H) for each layer
     entries: list[Entry]
+    rounding: float
 
     @property
     def worst(self) -> float:
         """Largest difference of an entry, relative to the largest entry of its layer's gradient."""
-        scales = [float(np.abs(gradient).max()) or 1.0 for gradient in self.w_gradients]
-        return max(abs(entry.expected - entry.actual) / scales[entry.layer] for entry in self.entries)
+        return max(abs(entry.expected - entry.actual) / self._scale(entry.layer) for entry in self.entries)
+
+    def agrees(self, limit: float) -> bool:
+        """Whether no entry differs by more than rounding and `limit` of the largest entry of its layer's gradient."""
+        differences = ((abs(entry.expected - entry.actual), self._scale(entry.layer)) for entry in self.entries)
+        return all(difference <= limit * scale + self.rounding for difference, scale in differences)
+
+    def _scale(self, layer: int) -> float:
+        return float(np.abs(self.w_gradients[layer]).max()) or 1.0
 
     def numerical(self, layer: int) -> Array | None:
         """The gradient of a layer's W by the definition, if all entries were compared."""
@@ -102,7 +115,9 @@ def backpropagate(
     totals = [np.sum([step.w_gradients[layer] for step in back], axis=0) for layer in layers]
     most = _most_entries(network, len(steps))
     entries = [entry for layer in layers for entry in _compared(network, layer, totals[layer], loss, rng, most)]
-    return Backpropagation(back[::-1], loss(), totals, entries)
+    objective_value = loss()
+    rounding = ROUNDINGS * float(np.spacing(objective_value)) / (STEPS[1] * _reach(network))
+    return Backpropagation(back[::-1], objective_value, totals, entries, rounding)
 
 
 def _step_back(
@@ -131,14 +146,19 @@ def _most_entries(network: Network, steps: int) -> int:
     return max(FEWEST_ENTRIES, min(CHECKED_ENTRIES, int(MULTIPLICATIONS / every)))
 
 
+def _reach(network: Network) -> float:
+    """By how much more than STEPS an entry of W is moved: the more units there are, the less each of them does."""
+    return math.sqrt(network.config.hidden_size)
+
+
 def _compared(
     network: Network, layer: int, gradient: Array, loss: Callable[[], float], rng: np.random.Generator, most: int
 ) -> list[Entry]:
     W = network.params[f"rnn.weight_hh_l{layer}"]
     chosen = range(W.size) if W.size <= most else rng.choice(W.size, most, replace=False)
-    found = []
+    found, reach = [], _reach(network)
     for flat in chosen:
         row, column = divmod(int(flat), W.shape[1])
-        expected = central_difference(loss, W[row, column : column + 1], np.ones(1))
+        expected = central_difference(loss, W[row, column : column + 1], np.full(1, reach)) / reach
         found.append(Entry(layer, (row, column), expected, float(gradient[row, column])))
     return found
