@@ -143,12 +143,13 @@ def test_schemathesis_is_refused_with_a_sentence_where_it_asks_wrongly(operation
 # --- lm-evaluation-harness ----------------------------------------------------------------------------------------
 
 
-def test_the_harness_measures_what_the_model_says(address, words, characters):
+def test_the_harness_measures_what_the_model_says(address, words):
     """Its own `local-completions`, unchanged: the tokenizer, the log likelihoods and the texts come over HTTP."""
+    pytest.importorskip("tenacity", reason="lm_eval[api] is not installed")
     module = pytest.importorskip("lm_eval.models.openai_completions", reason="lm_eval[api] is not installed")
     from lm_eval.api.instance import Instance
 
-    harness = module.LocalCompletionsAPI(model="words", base_url=f"{address}/v1/completions", max_retries=1)
+    harness = module.LocalCompletionsAPI(model="words", base_url=f"{address}/v1/completions", tokenizer_backend="remote")
 
     def ask(kind: str, *arguments: tuple) -> list:
         return getattr(harness, kind)([Instance(kind, {}, each, number) for number, each in enumerate(arguments)])
