@@ -149,7 +149,8 @@ def test_the_harness_measures_what_the_model_says(address, words):
     module = pytest.importorskip("lm_eval.models.openai_completions", reason="lm_eval[api] is not installed")
     from lm_eval.api.instance import Instance
 
-    harness = module.LocalCompletionsAPI(model="words", base_url=f"{address}/v1/completions", tokenizer_backend="remote")
+    url = f"{address}/v1/completions"
+    harness = module.LocalCompletionsAPI(model="words", base_url=url, tokenizer_backend="remote")
 
     def ask(kind: str, *arguments: tuple) -> list:
         return getattr(harness, kind)([Instance(kind, {}, each, number) for number, each in enumerate(arguments)])
