@@ -140,7 +140,7 @@ def test_a_number_that_is_accepted_is_one_and_within_its_bounds(name, option, nu
     found = converted(option.type, str(number))
     if found is None:
         return
-    assert found == number
+    assert found == type(found)(number)  # of an integer that no float is, the nearest one
     if isinstance(found, float):
         assert abs(found) <= LARGEST_NUMBER
     if isinstance(option.type, click.IntRange | click.FloatRange):
