@@ -31,5 +31,5 @@ def _written(option: click.Parameter, value: Any) -> list[str]:
     """An option and its value, as words of a shell."""
     if isinstance(option, click.Option) and option.is_flag:
         return (option.opts if value else option.secondary_opts)[-1:]
-    text = f"{value:g}" if isinstance(value, float) else getattr(value, "name", str(value))
+    text = repr(value).removesuffix(".0") if isinstance(value, float) else getattr(value, "name", str(value))
     return [max(option.opts, key=len), shlex.quote(str(text))]

@@ -1,16 +1,16 @@
 """What `rnnlm.training.advice` needs to know of a training, from a run that is ready to go."""
 
-import math
 from collections.abc import Container
+from dataclasses import asdict
 
 import numpy as np
 
 from rnnlm.cli.training_run import MOST_VALIDATED, Run
-from rnnlm.nn.network import NetworkConfig
 from rnnlm.nn.numerics import Array
 from rnnlm.nn.optimizers import OPTIMIZERS
 from rnnlm.text.vocabulary import UNK
 from rnnlm.training.advice import Facts
+from rnnlm.training.configuration import recurrent_weights
 
 
 def facts_of(run: Run, given: Container[str], resumed: bool, started_from: bool) -> Facts:
@@ -42,18 +42,12 @@ def facts_of(run: Run, given: Container[str], resumed: bool, started_from: bool)
         valid_unknown=float(valid[UNK] / max(1, valid.sum())),
         train_unigram=float(run.counts @ cost / run.counts.sum()),
         valid_unigram=float(valid @ cost / max(1, valid.sum())),
-        recurrent_weights=_recurrent_weights(network.config),
+        recurrent_weights=recurrent_weights(asdict(network.config)),
         vocabulary_is_limited=options.vocab_size is not None or options.min_count > 1,
         has_network=resumed or started_from,
         resumed=resumed,
         best=(best, progress.best_step) if resumed and best is not None else None,
     )
-
-
-def _recurrent_weights(config: NetworkConfig) -> int:
-    """Weights of the recurrent layers; of one-hot input, the first layer's are rows of the vocabulary."""
-    rows = () if config.embedding_size else ("rnn.weight_ih_l0", "rnn.weight_ih_l0_reverse")
-    return sum(math.prod(shape) for n, shape in config.shapes().items() if n.startswith("rnn.") and n not in rows)
 
 
 def _counts(ids: Array, V: int) -> Array:

@@ -9,7 +9,7 @@ from contextlib import suppress
 from io import FileIO
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import click
 
@@ -133,7 +133,24 @@ class _PatientFile:
             self._waiting = self._waiting[self._file.write(self._waiting) or 0 :]
 
 
-class History:
+class _Log:
+    """A file of the course of a training that closes itself as a context manager; None writes nothing."""
+
+    _file: _PatientFile | None = None
+
+    def __enter__(self) -> Self:
+        """Use as a context manager."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Close the file."""
+        if self._file is not None:
+            self._file.close()
+
+
+class History(_Log):
     """A file of JSON Lines, one object for each evaluation; see `_PatientFile` for what a full disk does to it."""
 
     def __init__(self, path: Path | None, resumed_at: int | None) -> None:
@@ -145,7 +162,6 @@ class History:
         Raises:
             TrainingError: it can not be written.
         """
-        self._file: _PatientFile | None = None
         if path is not None:
             try:
                 if resumed_at is not None and path.is_file():
@@ -153,17 +169,6 @@ class History:
                 self._file = _PatientFile(path, "w" if resumed_at is None else "a", f"--history {path}")
             except OSError as error:
                 raise TrainingError(f"--history {path} can not be written: {error.strerror}.") from None
-
-    def __enter__(self) -> "History":
-        """Use as a context manager, which closes the file."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        """Close the file."""
-        if self._file is not None:
-            self._file.close()
 
     def write(self, report: Report, warn: Callable[[str], None]) -> None:
         """Append a report; numbers that JSON lacks become null. The first failure is said through `warn`."""
@@ -183,7 +188,7 @@ TAGS = {
 }
 
 
-class EventLog:
+class EventLog(_Log):
     """A folder of events that TensorBoard shows, one for each evaluation, in a file of this run.
 
     A run that is resumed, or trained anew, says with which step it starts: TensorBoard leaves out what older files in
@@ -196,7 +201,6 @@ class EventLog:
         Raises:
             TrainingError: it can not be written.
         """
-        self._file: _PatientFile | None = None
         if folder is None:
             return
         try:
@@ -220,17 +224,6 @@ class EventLog:
                 return _PatientFile(path, "x", f"--tensorboard {folder}")
             except FileExistsError:
                 place += 1
-
-    def __enter__(self) -> "EventLog":
-        """Use as a context manager, which closes the file."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        """Close the file."""
-        if self._file is not None:
-            self._file.close()
 
     def write(self, report: Report, warn: Callable[[str], None]) -> None:
         """Append the numbers of a report that are numbers. The first failure is said through `warn`."""

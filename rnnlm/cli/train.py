@@ -3,6 +3,7 @@
 import math
 import signal
 from contextlib import ExitStack, closing, suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -106,7 +107,7 @@ class Duration(click.ParamType[float]):
     "--dropout",
     type=NumberRange(0, 1, max_open=True),
     default=None,
-    show_default="0 to 0.5, the more passes the more",
+    show_default="0 to 0.6, the more passes the more",
     help="Share of the non-recurrent connections to drop.",
 )
 @click.option(
@@ -279,8 +280,6 @@ def train(
     if tensorboard is not None:
         _check_folder(tensorboard)
     cores = use_threads(threads)
-    from dataclasses import asdict
-
     from rnnlm.checkpoint import Reservation
     from rnnlm.cli.guidance import facts_of
     from rnnlm.cli.progress import EventLog, History

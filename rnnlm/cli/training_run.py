@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -191,13 +191,12 @@ def _filled_in(
     options: Options, texts: _Texts, preset: str | None, started_from: bool, speed: Callable[[Options], float]
 ) -> Options:
     """Options with the open ones chosen to fit the text, the time and the machine."""
-    names = {each.name for each in fields(Options)}
 
     def of_reference(values: Mapping[str, Any]) -> float:
-        return speed(replace(options, **{name: value for name, value in values.items() if name in names}))
+        return speed(Options(**values))
 
     circumstances = Circumstances(len(texts.train), len(texts.vocabulary), of_reference, started_from, preset)
-    return replace(options, **filled_in(asdict(options), circumstances))
+    return Options(**filled_in(asdict(options), circumstances))
 
 
 # --- text -------------------------------------------------------------------------------------------------------

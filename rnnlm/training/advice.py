@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from rnnlm.training import configuration
 from rnnlm.training.trainer import Report
 
 # Share of unknown tokens: at one in ten, every second or third sentence has one.
@@ -17,7 +18,6 @@ UNKNOWN = 0.1
 SMALL_TEXT = {"char": 10_000, "word": 2_000}
 # Recurrent weights for each token of the training text; the defaults choose fewer wherever a text is not small itself.
 WEIGHTS_PER_TOKEN = 100
-GOOD_WEIGHTS_PER_TOKEN = 25
 # Optimizers that scale every step to the rate, so that the rate alone tells whether it is far off, and multiples of
 # their usual rate that are.
 SCALED_OPTIMIZERS = ("adam", "adamw", "rmsprop")
@@ -307,7 +307,7 @@ def narrower(facts: Facts) -> str:
 
 def wider(facts: Facts) -> str:
     """Twice as many hidden units, where the text is large enough for four times the weights."""
-    fits = 4 * facts.recurrent_weights <= GOOD_WEIGHTS_PER_TOKEN * facts.train_tokens
+    fits = 4 * facts.recurrent_weights <= configuration.WEIGHTS_PER_TOKEN * facts.train_tokens
     return _width(facts, max(NARROWEST, 2 * facts.hidden_size)) if fits else ""
 
 

@@ -110,7 +110,7 @@ def batch_size(train_tokens: int, bptt: int) -> int:
 
 def may_leave_tokens_out(chosen: Mapping[str, Any]) -> bool:
     """Whether nothing asks for the probability of every token in every step."""
-    return not chosen["tied"] and chosen["loss"] == "cross-entropy" and not chosen.get("label_smoothing")
+    return not chosen["tied"] and chosen["loss"] == "cross-entropy" and not chosen["label_smoothing"]
 
 
 def hidden_size(chosen: Mapping[str, Any], text: Circumstances, passes: Callable[[int], float]) -> int:
