@@ -23,6 +23,7 @@ from rnnlm.text.corpus import IdSequence, TokenizedCorpus, sequence, tokenize_co
 from rnnlm.text.segmentation import read_user_dictionary
 from rnnlm.text.tokenizers import Tokenizer
 from rnnlm.text.vocabulary import FIRST, UNK, Vocabulary
+from rnnlm.training.allocator import keep_freed_memory
 from rnnlm.training.configuration import Circumstances, filled_in
 from rnnlm.training.engine import Engine
 from rnnlm.training.numpy_engine import NumpyEngine
@@ -136,6 +137,7 @@ def prepare(
     if old is not None and not resume:
         _check_vocabulary(old, texts.vocabulary, init_vocabulary)
     changes = _check_corpus(header, texts, changed_text) if resume else []
+    keep_freed_memory()  # not before the text is read, whose memory is to be given back
     machine = _Machine(threads, engine, workers)
     options = _filled_in(options, texts, preset, bool(init_from), lambda reference: machine.speed(reference, texts))
     check_output_layer(options)  # now that all are known
