@@ -52,7 +52,7 @@ TRAINING_SHARE = 0.9  # of a time; evaluations and saving take the rest
 FORWARD_AND_BACKWARD = 6  # operations with each weight for a token
 ADAPTIVE_ROWS = 1_000  # of the output matrix that the adaptive softmax needs for a token, about
 # What a unit costs in a step beside its matrix products, in operations of those that take as long.
-WORK_OF_UNIT = 5_000
+WORK_OF_UNIT = 2_000
 
 PRESETS = {"tiny": 64, "small": 128, "medium": 256, "large": 512, "best": 1024}  # widths
 PRESET_PASSES = {"tiny": 0.5, "small": 1.0, "medium": 1.0, "large": 1.5, "best": 3.0}  # of those without a preset
