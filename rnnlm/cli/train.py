@@ -11,7 +11,7 @@ import click
 from click.core import ParameterSource
 
 from rnnlm.cli.command_line import equivalent
-from rnnlm.cli.common import DEFAULT_MODEL, NumberRange, note, threads_option, use_threads
+from rnnlm.cli.common import CELL_NAMES, DEFAULT_MODEL, NumberRange, note, threads_option, use_threads
 from rnnlm.cli.configuration_file import read_config
 from rnnlm.cli.engines import EngineChoice, engine_options, working_together
 from rnnlm.cli.interruptions import Interrupted, Interruptions
@@ -72,7 +72,12 @@ class Duration(click.ParamType[float]):
     default=0.1,
     help="Share of CORPUS, its last part, to validate on; 0 trains on everything.",
 )
-@click.option("--cell", type=click.Choice(["rnn", "gru", "lstm"]), default="lstm", help="Kind of recurrent cell.")
+@click.option(
+    "--cell",
+    type=click.Choice(CELL_NAMES),
+    default="lstm",
+    help="Kind of recurrent cell; cifg: LSTM with coupled gates.",
+)
 @click.option(
     "--activation", type=click.Choice(["tanh", "relu", "sigmoid", "identity"]), default="tanh", help="Of the rnn cell."
 )

@@ -16,12 +16,13 @@ import numpy as np
 from rnnlm import __version__
 from rnnlm.errors import ExchangeError
 from rnnlm.exchange.packages import load_package
-from rnnlm.nn.network import Network
+from rnnlm.nn.cells import CELLS
+from rnnlm.nn.network import Network, NetworkConfig
 from rnnlm.nn.numerics import Array
 
-OPERATORS = {"rnn": "RNN", "gru": "GRU", "lstm": "LSTM"}
-GATES = {"rnn": [0], "gru": [1, 0, 2], "lstm": [0, 3, 1, 2]}  # r z n -> z r h; i f g o -> i o f c
-STATES = {"rnn": "h", "gru": "h", "lstm": "hc"}
+OPERATORS = {"rnn": "RNN", "gru": "GRU", "lstm": "LSTM", "cifg": "LSTM"}
+# The slabs of ONNX, z r h and i o f c, by ours; "-f": with the other sign, as sigmoid(-a) = 1 - sigmoid(a).
+GATES = {"rnn": [""], "gru": ["z", "r", "n"], "lstm": ["i", "o", "f", "g"], "cifg": ["-f", "o", "f", "g"]}
 ACTIVATIONS: dict[str, dict[str, list[Any]]] = {
     "tanh": {"activations": ["Tanh"]},
     "relu": {"activations": ["Relu"]},
@@ -30,6 +31,11 @@ ACTIVATIONS: dict[str, dict[str, list[Any]]] = {
 }
 OPERATOR_SET, IR_VERSION = 17, 8  # of 2022: what is needed is older, and old runtimes read it
 MAX_BYTES = 2**31 - 2**20  # of a message of protocol buffers, and room for the graph itself
+
+
+def states_of(config: NetworkConfig) -> list[str]:
+    """Names of what a network hands on."""
+    return ["h", "c"][: CELLS[config.cell].states]
 
 
 class _Graph:
@@ -85,8 +91,8 @@ def encode_onnx(network: Network) -> bytes:
         hidden = _between(graph, network)
         states, places = [], "T-2"
     else:
-        hidden = _forward(graph, network, "ids", list(STATES[config.cell]), "")
-        states, places = list(STATES[config.cell]), "T"
+        hidden = _forward(graph, network, "ids", states_of(config), "")
+        states, places = states_of(config), "T"
     _output(graph, network, hidden)
 
     def floats(name: str, *shape: str | int) -> Any:
@@ -157,18 +163,20 @@ def _input(graph: _Graph, network: Network, ids: str, direction: str) -> tuple[s
 
 def _weights(graph: _Graph, network: Network, layer: str, input_weight: Array | None) -> list[str]:
     """W, R and B of a layer, (1, GH, .), in ONNX's order of the gates."""
-    params, order = network.params, GATES[network.config.cell]
+    params, cell = network.params, network.config.cell
     W = params[f"rnn.weight_ih_{layer}"] if input_weight is None else input_weight
-    biases = [_permuted(params[f"rnn.bias_{side}_{layer}"], order) for side in ("ih", "hh")]
-    arrays = {"W": _permuted(W, order), "R": _permuted(params[f"rnn.weight_hh_{layer}"], order)}
+    biases = [_slabs(params[f"rnn.bias_{side}_{layer}"], cell) for side in ("ih", "hh")]
+    arrays = {"W": _slabs(W, cell), "R": _slabs(params[f"rnn.weight_hh_{layer}"], cell)}
     arrays["B"] = np.concatenate(biases)
     return [graph.constant(f"rnn.{layer}.{letter}", _float32(array)[None]) for letter, array in arrays.items()]
 
 
-def _permuted(array: Array, order: list[int]) -> Array:
-    """The slabs of an array in another order."""
-    slabs = np.split(array, len(order))
-    return np.concatenate([slabs[place] for place in order])
+def _slabs(array: Array, cell: str) -> Array:
+    """The slabs of an array as ONNX stacks them."""
+    names = CELLS[cell].gate_names or ("",)
+    ours = dict(zip(names, np.split(array, len(names)), strict=True))
+    ours |= {f"-{name}": -slab for name, slab in ours.items()}
+    return np.concatenate([ours[name] for name in GATES[cell]])
 
 
 def _output(graph: _Graph, network: Network, hidden: str) -> None:

@@ -18,7 +18,7 @@ from rnnlm.nn.numerics import Array
 from rnnlm.nn.outputs import tail_width
 
 Shape = tuple[int, ...]
-CELL_OF_GATES = {cell.gates: name for name, cell in CELLS.items()}
+CELL_OF_GATES = {CELLS[name].gates: name for name in ("rnn", "gru", "lstm")}  # PyTorch's; another one is described
 LARGEST_LAYER = 1_000
 DEFAULT_DIV_VALUE = 4.0
 
@@ -165,7 +165,7 @@ def _config(shapes: Mapping[str, Shape], names: Mapping[str, str], described: Ne
                 f"{names.get(name, name)} has the shape {shape}; expected {axes} "
                 f"ax{'i' if axes == 1 else 'e'}s, none of them empty."
             )
-    width, cell = _cell(shapes, names)
+    width, cell = _cell(shapes, names, described)
     layers = 1 + max(int(name.partition("_l")[2].removesuffix("_reverse")) for name in shapes if name.startswith("rnn"))
     if layers > LARGEST_LAYER:
         raise ExchangeError(f"Found layer {layers - 1:,}; a network has at most {LARGEST_LAYER:,} layers.")
@@ -200,12 +200,14 @@ def _shape(shapes: Mapping[str, Shape], name: str) -> Shape:
     return shapes[name]
 
 
-def _cell(shapes: Mapping[str, Shape], names: Mapping[str, str]) -> tuple[int, str]:
+def _cell(shapes: Mapping[str, Shape], names: Mapping[str, str], described: NetworkConfig | None) -> tuple[int, str]:
     """Hidden size and cell: weight_hh has H columns and as many times H rows as the cell has gates."""
     rows, H = _shape(shapes, "rnn.weight_hh_l0")
     if rows % H or rows // H not in CELL_OF_GATES:
         possible = ", ".join(f"{(gates * H, H)} for {name}" for gates, name in sorted(CELL_OF_GATES.items()))
         raise ExchangeError(f"{names['rnn.weight_hh_l0']} has the shape {(rows, H)}; expected {possible}.")
+    if described is not None and CELLS[described.cell].gates == rows // H:
+        return H, described.cell
     return H, CELL_OF_GATES[rows // H]
 
 

@@ -14,11 +14,9 @@ from rnnlm.nn.cells import CELLS
 from rnnlm.nn.network import HiddenBackprop, Network, NetworkConfig
 from rnnlm.nn.numerics import Array
 
-GATES = {"rnn": (), "gru": ("r", "z", "n"), "lstm": ("i", "f", "g", "o")}  # slabs of W, in their order
-
 
 class Step(NamedTuple):
-    """One step. States are (S, L, B, H), with S = 2 (h, c) for the LSTM; hidden (1, B, H) is the top layer's h."""
+    """One step. States are (S, L, B, H), with S = 2 (h, c) for LSTMs; hidden (1, B, H) is the top layer's h."""
 
     inputs: Array  # (1, B) ids
     before: Array
@@ -143,4 +141,4 @@ def argument(network: Network, steps: list[Step], number: int, layer: int, direc
 
 def slabs(config: NetworkConfig) -> list[str]:
     """Names of the H x H slabs of W: "" for the basic cell, which has one, else the gates."""
-    return list(GATES[config.cell]) or [""] * CELLS[config.cell].gates
+    return list(CELLS[config.cell].gate_names) or [""] * CELLS[config.cell].gates

@@ -162,6 +162,43 @@ VECTORISED static void lstm_row_backward(Py_ssize_t H, float k, const float *res
     }
 }
 
+VECTORISED static void cifg_row(Py_ssize_t H, float k, float *restrict gates, const float *restrict product,
+                                const float *restrict bias, float *restrict c_previous, float *restrict c,
+                                float *restrict squashed, float *restrict h)
+{
+    FOR_EACH_UNIT
+    {
+        float f = sigmoid(ARGUMENT(j)), g = hyperbolic_tangent(ARGUMENT(H + j)), o = sigmoid(ARGUMENT(2 * H + j));
+        float before = k * c_previous[j];
+        float now = g + f * (before - g);
+        float s = hyperbolic_tangent(now);
+        gates[j] = f;
+        gates[H + j] = g;
+        gates[2 * H + j] = o;
+        c_previous[j] = before;
+        c[j] = now;
+        squashed[j] = s;
+        h[j] = o * s;
+    }
+}
+
+VECTORISED static void cifg_row_backward(Py_ssize_t H, float k, const float *restrict dh,
+                                         const float *restrict carried, const float *restrict gates,
+                                         const float *restrict c_previous, const float *restrict squashed,
+                                         float *restrict dc, float *restrict delta)
+{
+    FOR_EACH_UNIT
+    {
+        float f = gates[j], g = gates[H + j], o = gates[2 * H + j];
+        float s = squashed[j], by_h = dh[j] + k * carried[j];
+        float by_c = k * dc[j] + by_h * o * (1 - s * s);
+        delta[j] = by_c * (c_previous[j] - g) * (f * (1 - f));
+        delta[H + j] = by_c * (1 - f) * (1 - g * g);
+        delta[2 * H + j] = by_h * s * (o * (1 - o));
+        dc[j] = by_c * f;
+    }
+}
+
 VECTORISED static void gru_row(Py_ssize_t H, float k, float *restrict gates, const float *restrict product,
                                const float *restrict bias, const float *restrict previous, float *restrict memory,
                                float *restrict h)
@@ -370,29 +407,44 @@ static PyObject *rnn_step_backward(PyObject *module, PyObject *const *a, Py_ssiz
     DONE;
 }
 
-/* lstm_step(t, gates, product, keep, bias, h, c, squashed) */
-static PyObject *lstm_step(PyObject *module, PyObject *const *a, Py_ssize_t found)
+/* Of the cells with h and c, whose numbers of gates differ: step(t, gates, product, keep, bias, h, c, squashed) */
+typedef void memory_row(Py_ssize_t, float, float *, const float *, const float *, float *, float *, float *, float *);
+
+static PyObject *memory_step(memory_row row, Py_ssize_t G, PyObject *const *a, Py_ssize_t found)
 {
     struct call call = {.count = 0};
     if (begin(&call, a, found, 8, 7) < 0)
         return NULL;
     Py_ssize_t t = call.t, T = call.T, B = call.B, H = call.H;
-    TAKE(gates, a[1], T * B * 4 * H, t * B * 4 * H);
-    TAKE(product, a[2], B * 4 * H, 0);
+    TAKE(gates, a[1], T * B * G * H, t * B * G * H);
+    TAKE(product, a[2], B * G * H, 0);
     TAKE_KEEP(keep, a[3], t);
-    TAKE(bias, a[4], 4 * H, 0);
+    TAKE(bias, a[4], G * H, 0);
     TAKE(h, a[5], (T + 1) * B * H, (t + 1) * B * H);
     TAKE(c, a[6], (T + 1) * B * H, (t + 1) * B * H);
     TAKE(squashed, a[7], T * B * H, t * B * H);
     Py_BEGIN_ALLOW_THREADS;
-    FOR_EACH_ROW lstm_row(H, KEPT(keep), gates + b * 4 * H, product + b * 4 * H, bias, c - B * H + b * H, c + b * H,
-                          squashed + b * H, h + b * H);
+    FOR_EACH_ROW row(H, KEPT(keep), gates + b * G * H, product + b * G * H, bias, c - B * H + b * H, c + b * H,
+                     squashed + b * H, h + b * H);
     Py_END_ALLOW_THREADS;
     DONE;
 }
 
-/* lstm_step_backward(t, dh, carried, keep, gates, c, squashed, dc, delta) */
-static PyObject *lstm_step_backward(PyObject *module, PyObject *const *a, Py_ssize_t found)
+static PyObject *lstm_step(PyObject *module, PyObject *const *a, Py_ssize_t found)
+{
+    return memory_step(lstm_row, 4, a, found);
+}
+
+static PyObject *cifg_step(PyObject *module, PyObject *const *a, Py_ssize_t found)
+{
+    return memory_step(cifg_row, 3, a, found);
+}
+
+/* step_backward(t, dh, carried, keep, gates, c, squashed, dc, delta) */
+typedef void memory_row_backward(Py_ssize_t, float, const float *, const float *, const float *, const float *,
+                                 const float *, float *, float *);
+
+static PyObject *memory_step_backward(memory_row_backward row, Py_ssize_t G, PyObject *const *a, Py_ssize_t found)
 {
     struct call call = {.count = 0};
     if (begin(&call, a, found, 9, 1) < 0)
@@ -401,16 +453,26 @@ static PyObject *lstm_step_backward(PyObject *module, PyObject *const *a, Py_ssi
     TAKE(dh, a[1], T * B * H, t * B * H);
     TAKE(carried, a[2], B * H, 0);
     TAKE_KEEP(keep, a[3], t + 1);
-    TAKE(gates, a[4], T * B * 4 * H, t * B * 4 * H);
+    TAKE(gates, a[4], T * B * G * H, t * B * G * H);
     TAKE(c_previous, a[5], (T + 1) * B * H, t * B * H);
     TAKE(squashed, a[6], T * B * H, t * B * H);
     TAKE(dc, a[7], B * H, 0);
-    TAKE(delta, a[8], T * B * 4 * H, t * B * 4 * H);
+    TAKE(delta, a[8], T * B * G * H, t * B * G * H);
     Py_BEGIN_ALLOW_THREADS;
-    FOR_EACH_ROW lstm_row_backward(H, KEPT(keep), dh + b * H, carried + b * H, gates + b * 4 * H, c_previous + b * H,
-                                   squashed + b * H, dc + b * H, delta + b * 4 * H);
+    FOR_EACH_ROW row(H, KEPT(keep), dh + b * H, carried + b * H, gates + b * G * H, c_previous + b * H,
+                     squashed + b * H, dc + b * H, delta + b * G * H);
     Py_END_ALLOW_THREADS;
     DONE;
+}
+
+static PyObject *lstm_step_backward(PyObject *module, PyObject *const *a, Py_ssize_t found)
+{
+    return memory_step_backward(lstm_row_backward, 4, a, found);
+}
+
+static PyObject *cifg_step_backward(PyObject *module, PyObject *const *a, Py_ssize_t found)
+{
+    return memory_step_backward(cifg_row_backward, 3, a, found);
 }
 
 /* gru_step(t, gates, product, keep, bias, h, memory) */
@@ -533,6 +595,7 @@ static PyObject *adam_update(PyObject *module, PyObject *const *a, Py_ssize_t fo
 
 static PyMethodDef methods[] = {
     METHOD(rnn_step), METHOD(rnn_step_backward), METHOD(lstm_step), METHOD(lstm_step_backward),
+    METHOD(cifg_step), METHOD(cifg_step_backward),
     METHOD(gru_step), METHOD(gru_step_backward), METHOD(exponentials), METHOD(adam_update), {NULL, NULL, 0, NULL},
 };
 

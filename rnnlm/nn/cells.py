@@ -15,7 +15,7 @@ receives
     gates             (T, B, GH)  U x_t, overwritten
     weight            (GH, H)     weight_hh
     bias_ih, bias_hh  (GH,)
-    state             (S, B, H)   initial state: h, and for the LSTM also c
+    state             (S, B, H)   initial state: h, and for LSTMs also c
     keep              (T, B, 1)   0 where a column's state is reset before step t, else 1; None when there is no reset
 
 and returns its outputs (T, B, H), the final state (S, B, H), and what the backward function needs. The error terms are
@@ -24,7 +24,7 @@ the article's delta: delta_t = dE/da_t with a_t the argument of f, and
     delta_{t-1} = (W^T delta_t) * f'(a_{t-1})
 
 A backward function receives dE/dh_t for every step and the gradient by the final state, and returns the gradients by
-the gates' arguments on the input side and on the recurrent side (one array for RNN and LSTM), and by the initial state.
+the gates' arguments on the input side and on the recurrent side (one array but for the GRU), and by the initial state.
 """
 
 from collections.abc import Callable
@@ -33,6 +33,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rnnlm.nn.gates import (
+    cifg_step,
+    cifg_step_backward,
     gru_step,
     gru_step_backward,
     lstm_step,
@@ -68,10 +70,14 @@ class Gradients(NamedTuple):
 
 
 class Cell(NamedTuple):
-    """A recurrent cell: its number of gate and state slabs and its pair of functions."""
+    """A recurrent cell: its number of gate and state slabs, the gates' names in order, and its pair of functions.
+
+    The basic cell has one slab, and no gate.
+    """
 
     gates: int
     states: int
+    gate_names: tuple[str, ...]
     forward: Callable[[Array, Array, Array, Array, Array, Array | None, str], tuple[Array, Array, Trace]]
     backward: Callable[[Array, Array, Trace], Gradients]
 
@@ -128,17 +134,7 @@ def lstm_forward(
 
     i, f, o = sigmoid(...), g = tanh(...); c_t = f c_{t-1} + i g; h_t = o tanh(c_t).
     """
-    step = fastest(lstm_step, gates.dtype)
-    T = len(gates)
-    h, c = _first_state(T, state[0]), _first_state(T, state[1])
-    squashed = np.empty_like(h[1:])  # tanh(c_t)
-    transposed = np.ascontiguousarray(weight.T)
-    bias = bias_ih + bias_hh
-    product = np.empty_like(gates[0])
-    for t in range(T):
-        np.matmul(h[t], transposed, out=product)
-        step(t, gates, product, keep, bias, h, c, squashed)
-    return h[1:], np.stack([h[-1], c[-1]]), Trace(h, weight, keep, (gates, c, squashed))
+    return _memory_forward(lstm_step, gates, weight, bias_ih + bias_hh, state, keep)
 
 
 def lstm_backward(dh: Array, dstate: Array, trace: Trace) -> Gradients:
@@ -147,8 +143,47 @@ def lstm_backward(dh: Array, dstate: Array, trace: Trace) -> Gradients:
     dc_t += dh_t o (1 - tanh(c_t)^2); each gate's delta is its upstream factor times the local derivative:
     i: dc g i(1-i); f: dc c_{t-1} f(1-f); g: dc i (1-g^2); o: dh tanh(c_t) o(1-o); dc_{t-1} = dc f.
     """
+    return _memory_backward(lstm_step_backward, dh, dstate, trace)
+
+
+def cifg_forward(
+    gates: Array, weight: Array, bias_ih: Array, bias_hh: Array, state: Array, keep: Array | None, activation: str
+) -> tuple[Array, Array, Trace]:
+    """LSTM with coupled input and forget gate (Greff et al. 2017): what is forgotten makes room for what is new.
+
+    f, o = sigmoid(...), g = tanh(...); c_t = f c_{t-1} + (1 - f) g; h_t = o tanh(c_t). The LSTM whose input gate has
+    the weights of the forget gate with the other sign, for three quarters of its work.
+    """
+    return _memory_forward(cifg_step, gates, weight, bias_ih + bias_hh, state, keep)
+
+
+def cifg_backward(dh: Array, dstate: Array, trace: Trace) -> Gradients:
+    """Backward pass of the LSTM with coupled gates.
+
+    dc_t and o as in the LSTM; f: dc (c_{t-1} - g) f(1-f); g: dc (1-f) (1-g^2); dc_{t-1} = dc f.
+    """
+    return _memory_backward(cifg_step_backward, dh, dstate, trace)
+
+
+def _memory_forward(
+    step: Function, gates: Array, weight: Array, bias: Array, state: Array, keep: Array | None
+) -> tuple[Array, Array, Trace]:
+    """The time loop of the cells whose state is h and c."""
+    step = fastest(step, gates.dtype)
+    T = len(gates)
+    h, c = _first_state(T, state[0]), _first_state(T, state[1])
+    squashed = np.empty_like(h[1:])  # tanh(c_t)
+    transposed = np.ascontiguousarray(weight.T)
+    product = np.empty_like(gates[0])
+    for t in range(T):
+        np.matmul(h[t], transposed, out=product)
+        step(t, gates, product, keep, bias, h, c, squashed)
+    return h[1:], np.stack([h[-1], c[-1]]), Trace(h, weight, keep, (gates, c, squashed))
+
+
+def _memory_backward(step: Function, dh: Array, dstate: Array, trace: Trace) -> Gradients:
     gates, c, squashed = trace.own
-    step = fastest(lstm_step_backward, dh.dtype)
+    step = fastest(step, dh.dtype)
     delta = np.empty_like(gates)
     carried, dc = dstate[0].copy(), dstate[1].copy()
     for t in reversed(range(len(dh))):
@@ -196,7 +231,8 @@ def gru_backward(dh: Array, dstate: Array, trace: Trace) -> Gradients:
 
 
 CELLS: dict[str, Cell] = {
-    "rnn": Cell(1, 1, rnn_forward, rnn_backward),
-    "gru": Cell(3, 1, gru_forward, gru_backward),
-    "lstm": Cell(4, 2, lstm_forward, lstm_backward),
+    "rnn": Cell(1, 1, (), rnn_forward, rnn_backward),
+    "gru": Cell(3, 1, ("r", "z", "n"), gru_forward, gru_backward),
+    "lstm": Cell(4, 2, ("i", "f", "g", "o"), lstm_forward, lstm_backward),
+    "cifg": Cell(3, 2, ("f", "g", "o"), cifg_forward, cifg_backward),
 }

@@ -106,6 +106,72 @@ def lstm_step_backward(
     np.multiply(dc, f, out=dc)
 
 
+def cifg_step(
+    t: int, gates: Array, product: Array, keep: Array | None, bias: Array, h: Array, c: Array, squashed: Array
+) -> None:
+    """f, o = sigmoid(...), g = tanh(...); c_t = g + f (c_{t-1} - g); h_t = o tanh(c_t).
+
+    squashed (T, B, H) becomes tanh(c_t); c_{t-1} becomes what entered the step.
+    """
+    H = h.shape[2]
+    a, before, now = gates[t], c[t], c[t + 1]
+    f, g, o = a[:, :H], a[:, H : 2 * H], a[:, 2 * H :]
+    if keep is not None:
+        np.multiply(product, keep[t], out=product)
+        np.multiply(before, keep[t], out=before)
+    np.add(a, product, out=a)
+    np.add(a, bias, out=a)
+    sigmoid(f, f)
+    tanh(g, g)
+    sigmoid(o, o)
+    np.subtract(before, g, out=now)  # c_t = g + f (c_{t-1} - g)
+    np.multiply(now, f, out=now)
+    np.add(now, g, out=now)
+    tanh(now, squashed[t])
+    np.multiply(o, squashed[t], out=h[t + 1])  # h_t = o tanh(c_t)
+
+
+def cifg_step_backward(
+    t: int,
+    dh: Array,
+    carried: Array,
+    keep: Array | None,
+    gates: Array,
+    c: Array,
+    squashed: Array,
+    dc: Array,
+    delta: Array,
+) -> None:
+    """dc_t += dh o (1 - tanh(c_t)^2); delta = dc (c_{t-1} - g) f(1-f), dc (1-f) (1-g^2), dh tanh(c_t) o(1-o).
+
+    dc (B, H) comes in as dE/dc_t from the step after and goes out as dE/dc_{t-1}.
+    """
+    H = dh.shape[2]
+    a, d, s = gates[t], delta[t], squashed[t]
+    f, g, o = a[:, :H], a[:, H : 2 * H], a[:, 2 * H :]
+    df, dg, do = d[:, :H], d[:, H : 2 * H], d[:, 2 * H :]
+    _arriving(t, dh, carried, keep)
+    _kept(t, dc, keep)
+    np.square(s, out=dg)  # dc += dh o (1 - tanh(c)^2)
+    np.subtract(1, dg, out=dg)
+    np.multiply(dg, o, out=dg)
+    np.multiply(dg, carried, out=dg)
+    np.add(dc, dg, out=dc)
+    np.subtract(1, o, out=do)
+    np.multiply(do, o, out=do)
+    np.multiply(do, s, out=do)
+    np.multiply(do, carried, out=do)
+    np.multiply(dc, f, out=carried)  # dE/dc_{t-1}; dc less it is dc (1 - f)
+    np.square(g, out=dg)
+    np.subtract(1, dg, out=dg)
+    np.subtract(dc, carried, out=dc)
+    np.multiply(dg, dc, out=dg)
+    np.subtract(c[t], g, out=df)
+    np.multiply(df, dc, out=df)
+    np.multiply(df, f, out=df)
+    np.copyto(dc, carried)
+
+
 def gru_step(t: int, gates: Array, product: Array, keep: Array | None, bias: Array, h: Array, memory: Array) -> None:
     """r, z = sigmoid(...); m = W_n h_{t-1} + b_hn; n = tanh(U_n x_t + b_in + r m); h_t = n + z (h_{t-1} - n).
 

@@ -208,13 +208,13 @@ class Network:
         output_bias: Array | None = None,
         dtype: Any = np.float32,
     ) -> "Network":
-        """New network. Biases are zero but for the LSTM's forget gate, 1 (Gers et al. 2000, Jozefowicz et al. 2015).
+        """New network. Biases are zero but for the forget gate of LSTMs, 1 (Gers et al. 2000, Jozefowicz et al. 2015).
 
         scheme: a name in INITIALIZERS. output_bias (V,): for instance log word frequencies, which spares the first
         steps of training the work of finding them; zero when not given.
         """
         params: dict[str, Array] = {}
-        H = config.hidden_size
+        H, gates = config.hidden_size, CELLS[config.cell].gate_names
         for name, shape in config.shapes().items():
             if len(shape) == 2:
                 # The identity is meant for what carries the state on, not for whatever happens to be square.
@@ -224,8 +224,8 @@ class Network:
                 params[name] = INITIALIZERS[fitting](rng, *shape, width).astype(dtype)
             else:
                 params[name] = np.zeros(shape, dtype)
-            if config.cell == "lstm" and "bias_ih" in name:
-                params[name][H : 2 * H] = 1
+            if "f" in gates and "bias_ih" in name:
+                params[name][gates.index("f") * H :][:H] = 1
         if output_bias is not None:
             biases = config.output_layer.initial_bias(output_bias)
             params |= {name: bias.astype(dtype) for name, bias in biases.items()}

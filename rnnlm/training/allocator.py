@@ -21,4 +21,5 @@ def keep_freed_memory() -> bool:
     if mallopt is None:
         return False
     settings = {MMAP_THRESHOLD: 1 << 30, TRIM_THRESHOLD: (1 << 31) - 1, TOP_PAD: 64 << 20}
-    return all([mallopt(name, size) for name, size in settings.items()])
+    accepted = [mallopt(name, size) for name, size in settings.items()]
+    return all(accepted)

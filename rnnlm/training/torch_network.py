@@ -1,8 +1,9 @@
 """The network of `rnnlm.nn` on PyTorch: the same parameters, the same loss, gradients by autograd.
 
-Recurrent layers are torch.nn.RNN, GRU and LSTM, with their fused kernels; sigmoid and identity, which torch.nn.RNN
-lacks, are a loop of steps. With dropout the layers run one by one, because the masks between them are our own: they are
-made for the whole batch, of which each worker takes its columns, so that the number of workers does not matter.
+Recurrent layers are torch.nn.RNN, GRU and LSTM, with their fused kernels, also for the LSTM with coupled gates; sigmoid
+and identity, which torch.nn.RNN lacks, are a loop of steps. With dropout the layers run one by one, because the masks
+between them are our own: they are made for the whole batch, of which each worker takes its columns, so that the number
+of workers does not matter.
 """
 
 import warnings
@@ -23,7 +24,8 @@ from rnnlm.nn.outputs import AdaptiveSoftmax
 from rnnlm.training.engine import DROPOUT
 from rnnlm.training.torch_segments import Array, Segments
 
-NATIVE = {"rnn": torch.nn.RNN, "gru": torch.nn.GRU, "lstm": torch.nn.LSTM}
+# cuDNN gathers weights that are not its own, which is meant wherever it is silenced.
+GATHERED = "RNN module weights are not part of single contiguous chunk"
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"sigmoid": torch.sigmoid, "identity": lambda x: x}
 
 
@@ -53,6 +55,28 @@ class SteppedRNN(torch.nn.RNN):  # type: ignore[misc]
             finals.append(torch.cat([h, *reversed(ended)]))
         whole = PackedSequence(y, x.batch_sizes) if packed else y.view(len(sizes), -1, self.hidden_size)
         return whole, torch.stack(finals)
+
+
+class CoupledLSTM(torch.nn.GRU):  # type: ignore[misc]
+    """LSTM with coupled gates: torch's, whose input gate is 1 - sigmoid(a) = sigmoid(-a) with a the forget gate's.
+
+    Its parameters have the shapes of a GRU's: the slabs f, g, o.
+    """
+
+    def forward(self, x: Any, state: tuple[Tensor, Tensor]) -> tuple[Any, tuple[Tensor, Tensor]]:
+        """Outputs of a tensor (T, B, D) or a packed sequence, and the final h and c."""
+        weights = [torch.cat([-weight[: self.hidden_size], weight]) for weight in self._flat_weights]
+        options = (True, self.num_layers, 0.0, False, False)  # with biases, without dropout, in one direction
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", GATHERED)
+            if isinstance(x, PackedSequence):
+                y, h, c = torch._VF.lstm(x.data, x.batch_sizes, state, weights, *options)
+                return PackedSequence(y, x.batch_sizes), (h, c)
+            y, h, c = torch._VF.lstm(x, state, weights, *options, False)
+            return y, (h, c)
+
+
+NATIVE = {"rnn": torch.nn.RNN, "gru": torch.nn.GRU, "lstm": torch.nn.LSTM, "cifg": CoupledLSTM}
 
 
 class Dropout:
@@ -100,8 +124,7 @@ def _weights(module: torch.nn.RNNBase, changed: Mapping[int, Tensor]) -> Iterato
     module._flat_weights = [changed.get(place, weight) for place, weight in enumerate(own)]
     try:
         with warnings.catch_warnings():
-            # cuDNN has to gather them, which is meant here.
-            warnings.filterwarnings("ignore", "RNN module weights are not part of single contiguous chunk")
+            warnings.filterwarnings("ignore", GATHERED)
             yield
     finally:
         module._flat_weights = own

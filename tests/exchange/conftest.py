@@ -8,6 +8,7 @@ import pytest
 from rnnlm import LanguageModel
 from rnnlm.language_model import network_of
 from rnnlm.nn.bidirectional import BidirectionalNetwork
+from rnnlm.nn.cells import CELLS
 from rnnlm.nn.network import Network, NetworkConfig
 from rnnlm.text.tokenizers import WordTokenizer
 from rnnlm.text.vocabulary import Vocabulary
@@ -16,7 +17,7 @@ V = 23
 CONFIGS = {
     f"{cell}-{activation}": {"cell": cell, "activation": activation}
     for cell, activation in [("rnn", a) for a in ("tanh", "relu", "sigmoid", "identity")]
-    + [("gru", "tanh"), ("lstm", "tanh")]
+    + [(cell, "tanh") for cell in CELLS if cell != "rnn"]
 }
 FOR_EVERY_CELL = {
     "one-hot": {"embedding_size": 0},
@@ -27,7 +28,7 @@ EVERY = {
     **CONFIGS,
     **{
         f"{cell}-{name}": {"cell": cell, **options}
-        for cell, (name, options) in itertools.product(("rnn", "gru", "lstm"), FOR_EVERY_CELL.items())
+        for cell, (name, options) in itertools.product(CELLS, FOR_EVERY_CELL.items())
     },
     "tied": {"cell": "gru", "embedding_size": 6, "tied": True},
     "adaptive": {"cell": "lstm", "output": "adaptive", "cutoffs": (7, 13), "div_value": 2.0},

@@ -14,6 +14,7 @@ from rnnlm.nn.network import Network, NetworkConfig
 from rnnlm.nn.numerics import ACTIVATIONS
 from rnnlm.text import batches
 from rnnlm.text.vocabulary import BOS, EOS
+from tests.nn.torch_cells import TORCH_CELLS
 
 V, H, D = 8, 4, 3
 KINDS = [(cell, activation) for cell in CELLS for activation in (ACTIVATIONS if cell == "rnn" else ("tanh",))]
@@ -72,7 +73,7 @@ def test_it_is_two_stacks_of_torch_that_meet_at_each_place(cell, layers, embeddi
         x = x @ tensors["embedding.weight"]
 
     def read(x, suffix):
-        stack = getattr(torch.nn, cell.upper())(x.shape[1], H, layers, dtype=torch.float64)
+        stack = TORCH_CELLS[cell](x.shape[1], H, layers, dtype=torch.float64)
         names = [name for name, _ in stack.named_parameters()]
         stack.load_state_dict({name: tensors[f"rnn.{name}{suffix}"] for name in names})
         return stack(x[:, None])[0][:, 0]

@@ -8,6 +8,7 @@ from rnnlm.nn.initializers import INITIALIZERS
 from rnnlm.nn.network import Network, NetworkConfig
 
 H = 6
+FORGET_GATE = {"lstm": 1, "cifg": 0}  # its place among the slabs
 SHAPES = [(H, H), (4 * H, H), (3 * H, 4), (4 * H, 20), (20, H), (20, 4)]  # the last two: output layer, embedding
 
 
@@ -80,8 +81,8 @@ def test_a_new_network_is_initialised_with_the_scheme_and_biases_of_zero(scheme,
             np.testing.assert_array_equal(array, INITIALIZERS[fitting](rng, *array.shape, H).astype(np.float32))
             continue
         expected = np.zeros(array.shape)
-        if cell == "lstm" and "bias_ih" in name:
-            expected[H : 2 * H] = 1  # the forget gate starts open
+        if cell in FORGET_GATE and "bias_ih" in name:
+            expected[FORGET_GATE[cell] * H :][:H] = 1  # it starts open
         np.testing.assert_array_equal(array, expected)
 
 

@@ -16,22 +16,23 @@ T, B = 3, 4
 RESETS = {"no resets": None, "resets": [[1, 0, 1, 1], [0, 1, 1, 0], [1, 1, 0, 1]]}
 STEPS = [
     *((f"rnn_step{way}", name) for name in COMPILED_ACTIVATIONS for way in ("", "_backward")),
-    *((f"{cell}_step{way}", None) for cell in ("lstm", "gru") for way in ("", "_backward")),
+    *((f"{cell}_step{way}", None) for cell in ("lstm", "cifg", "gru") for way in ("", "_backward")),
 ]
 
 
 def arguments(step, activation, H, keep, scale=1.0):
     """Arrays of random numbers in the shapes that a step takes, in its order, and t is 1."""
     rng = np.random.default_rng(1)
-    G = CELLS[step.split("_")[0]].gates
+    cell = step.split("_")[0]
+    G = CELLS[cell].gates
     keep = None if keep is None else np.array(keep, np.float32)[:, :, None]
     shapes = {
+        f"{cell}_step": [(T, B, G * H), (B, G * H), "keep", (G * H,), (T + 1, B, H), (T + 1, B, H), (T, B, H)],
+        f"{cell}_step_backward": [
+            *((T, B, H), (B, H), "keep", (T, B, G * H), (T + 1, B, H), (T, B, H), (B, H), (T, B, G * H)),
+        ],
         "rnn_step": [(T, B, H), (B, H), "keep", (H,), (T + 1, B, H)],
         "rnn_step_backward": [(T, B, H), (B, H), "keep", (T + 1, B, H), (T, B, H)],
-        "lstm_step": [(T, B, 4 * H), (B, 4 * H), "keep", (4 * H,), (T + 1, B, H), (T + 1, B, H), (T, B, H)],
-        "lstm_step_backward": [
-            *((T, B, H), (B, H), "keep", (T, B, 4 * H), (T + 1, B, H), (T, B, H), (B, H), (T, B, 4 * H)),
-        ],
         "gru_step": [(T, B, 3 * H), (B, 3 * H), "keep", (4 * H,), (T + 1, B, H), (T, B, H)],
         "gru_step_backward": [
             *((T, B, H), (B, H), "keep", (T, B, 3 * H), (T + 1, B, H), (T, B, H), (B, H)),
@@ -44,7 +45,7 @@ def arguments(step, activation, H, keep, scale=1.0):
 
 
 # What NumPy may use as scratch, by its place: its content is not compared.
-SCRATCH = {"rnn_step": [1], "lstm_step": [1], "gru_step": [1]}
+SCRATCH = {f"{cell}_step": [1] for cell in CELLS}
 SCRATCH |= {f"{step}_backward": [1] for step in SCRATCH}
 
 

@@ -16,6 +16,7 @@ from rnnlm.nn.network import Network, NetworkConfig
 from rnnlm.nn.numerics import ACTIVATIONS
 from rnnlm.nn.optimizers import OPTIMIZERS, Optimizer
 from rnnlm.nn.outputs import LOSSES
+from tests.nn.torch_cells import TORCH_CELLS
 
 torch.set_num_threads(1)  # for arrays as small as these, starting threads takes longer than the work
 
@@ -56,7 +57,7 @@ class Twin(torch.nn.Module):
         options = {}
         if config.cell == "rnn":  # torch has only two activations; the others are looped over by hand below
             options["nonlinearity"] = "relu" if config.activation == "relu" else "tanh"
-        self.rnn = getattr(torch.nn, config.cell.upper())(width, config.hidden_size, config.num_layers, **options)
+        self.rnn = TORCH_CELLS[config.cell](width, config.hidden_size, config.num_layers, **options)
         self.output = torch.nn.Linear(config.hidden_size, V)
         self.to(torch.float64 if network.params["output.bias"].dtype == np.float64 else torch.float32)
         self.load_state_dict({name: torch.tensor(array) for name, array in network.params.items()})

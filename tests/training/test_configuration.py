@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rnnlm.cli.training_options import Options
+from rnnlm.nn.cells import CELLS
 from rnnlm.nn.network import NetworkConfig
 from rnnlm.nn.optimizers import OPTIMIZERS
 from rnnlm.training import configuration
@@ -83,7 +84,7 @@ def test_more_time_buys_wider_networks_as_long_as_the_text_can_teach_them():
 
 
 @settings(deadline=None, max_examples=100)
-@given(st.integers(2_000, 10**9), st.floats(1, 1e5), st.floats(1e9, 1e13), st.sampled_from(["rnn", "gru", "lstm"]))
+@given(st.integers(2_000, 10**9), st.floats(1, 1e5), st.floats(1e9, 1e13), st.sampled_from(list(CELLS)))
 def test_a_time_is_enough_for_the_network_or_that_is_the_narrowest(train_tokens, seconds, power, cell):
     chosen = choose(train_tokens, power=power, time=seconds, cell=cell)
     if chosen["hidden_size"] > WIDTHS[0]:
@@ -141,7 +142,7 @@ def test_large_vocabularies_get_the_adaptive_softmax_unless_all_probabilities_ar
     assert choose(10**6, large, loss="mse")["softmax"] == "full"
 
 
-@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
+@pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("bidirectional", [False, True])
 def test_weights_are_counted_as_the_network_has_them(cell, bidirectional):
     values = {"cell": cell, "bidirectional": bidirectional, "num_layers": 2, "hidden_size": 24, "embedding_size": 10}

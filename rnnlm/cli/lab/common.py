@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
-from rnnlm.cli.common import Function, Text, note, read_text_argument
+from rnnlm.cli.common import CELL_NAMES, Function, Text, note, read_text_argument
 from rnnlm.cli.tables import token_cell
 from rnnlm.errors import CorpusError, DirectionError
 
@@ -170,7 +170,7 @@ def shown_ids(vocabulary: Vocabulary, ids: Iterable[int]) -> list[str]:
 def network_options(function: Function) -> Function:
     """Add the options of a small network with random weights."""
     options = [
-        click.option("--cell", type=click.Choice(["rnn", "gru", "lstm"]), default="rnn", help="Recurrent cell."),
+        click.option("--cell", type=click.Choice(CELL_NAMES), default="rnn", help="Recurrent cell."),
         click.option(
             "--activation",
             type=click.Choice(["tanh", "relu", "sigmoid", "identity"]),

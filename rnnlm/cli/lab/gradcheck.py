@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rnnlm.cli.common import Text, json_option, note, print_json, read_text_argument, use_threads
+from rnnlm.cli.common import CELL_NAMES, Text, json_option, note, print_json, read_text_argument, use_threads
 from rnnlm.cli.lab.common import counted, given, level_option, sentences_of, tokenizer_of
 from rnnlm.cli.tables import table
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @click.command(short_help="Whether back-propagation is right.", context_settings={"show_default": True})
 @click.argument("text", required=False, type=Text())
-@click.option("--cell", type=click.Choice(["rnn", "gru", "lstm"]), default="rnn", help="Recurrent cell.")
+@click.option("--cell", type=click.Choice(CELL_NAMES), default="rnn", help="Recurrent cell.")
 @click.option(
     "--activation",
     type=click.Choice(["tanh", "relu", "sigmoid", "identity"]),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rnnlm.cli.common import NumberRange, json_option, load_model, note, print_json, use_threads
+from rnnlm.cli.common import CELL_NAMES, NumberRange, json_option, load_model, note, print_json, use_threads
 from rnnlm.cli.lab.common import (
     check_picture,
     counted,
@@ -87,7 +87,7 @@ class Settings:
     help="Fresh networks side by side, beside the model if there is one: tanh, relu, sigmoid, gru and lstm; initial "
     "weights; spectral radii of W from 0.5 to 3; or all cells with all initial weights.",
 )
-@click.option("--cell", type=click.Choice(["rnn", "gru", "lstm"]), default="rnn", help="Recurrent cell.")
+@click.option("--cell", type=click.Choice(CELL_NAMES), default="rnn", help="Recurrent cell.")
 @click.option(
     "--activation",
     type=click.Choice(["tanh", "relu", "sigmoid", "identity"]),
@@ -147,7 +147,7 @@ def gradflow(
     rnnlm lab gradflow text.txt --compare cells --plot cells.png
 
     What is measured is the length of the gradient of the loss at step t by the state at step k, against t - k. The
-    state is h; for lstm it is h and c together, since the error comes back by both. No dropout.
+    state is h; for lstm and cifg it is h and c together, since the error comes back by both. No dropout.
 
     Beside it stand, for the basic cell, the bound (|W| max f')^(t-k) and the factor per step that the spectral radius
     of W predicts; how many steps back a tenth and a hundredth of the gradient one step back survive (in JSON null:

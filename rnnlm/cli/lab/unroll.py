@@ -137,6 +137,7 @@ def _formulas(config: NetworkConfig) -> str:
 def _states(found: Unrolled, network: Network, vocabulary: Vocabulary, layer: int, direction: str) -> str:
     """The steps of one layer in one direction, in the order of the text."""
     from rnnlm.lab.unrolled import argument
+    from rnnlm.nn.cells import CELLS
 
     config, mark = network.config, "'" if direction else ""
     steps = found.backward[::-1] if direction else found.forward
@@ -158,7 +159,7 @@ def _states(found: Unrolled, network: Network, vocabulary: Vocabulary, layer: in
     below = f"s{mark}({layer})_t" if layer else "x_t"
     before = f"s{mark}{of}_(t{'+' if direction else '-'}1)"
     sums = [f"U{mark}{of} {below}", f"W{mark}{of} {before}", f"b{mark}{of}"] if config.cell == "rnn" else []
-    memory = [f"c{mark}{of}_t"] if config.cell == "lstm" else []
+    memory = [f"c{mark}{of}_t"] if CELLS[config.cell].states > 1 else []
     return table(rows, ["t", "x_t", *sums, f"s{mark}{of}_t", *memory], "r")
 
 
