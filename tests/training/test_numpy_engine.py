@@ -180,7 +180,10 @@ def test_weights_beyond_all_bounds_give_no_warning(cell, value):
     for array in engine.network.params.values():
         np.copyto(array, value, where=array > 0)
     result, _ = engine.train_step(batch(), None, 1e30, (1, 2))
-    assert not (np.isfinite(result.gradient_norm) and result.nats / result.tokens < 1000)
+    if cell == "cifg" and np.isfinite(value):  # its forget gate, wide open, lets nothing in: the state stays zero
+        assert np.isfinite(result.gradient_norm)
+    else:
+        assert not (np.isfinite(result.gradient_norm) and result.nats / result.tokens < 1000)
 
 
 @pytest.mark.parametrize("context", CONTEXTS)
