@@ -175,8 +175,7 @@ def _slabs(array: Array, cell: str) -> Array:
     """The slabs of an array as ONNX stacks them."""
     names = CELLS[cell].gate_names or ("",)
     ours = dict(zip(names, np.split(array, len(names)), strict=True))
-    ours |= {f"-{name}": -slab for name, slab in ours.items()}
-    return np.concatenate([ours[name] for name in GATES[cell]])
+    return np.concatenate([-ours[name[1:]] if name.startswith("-") else ours[name] for name in GATES[cell]])
 
 
 def _output(graph: _Graph, network: Network, hidden: str) -> None:

@@ -51,11 +51,7 @@ def lstm_step(
     H = h.shape[2]
     a, before, now = gates[t], c[t], c[t + 1]
     i, f, g, o = a[:, :H], a[:, H : 2 * H], a[:, 2 * H : 3 * H], a[:, 3 * H :]
-    if keep is not None:
-        np.multiply(product, keep[t], out=product)
-        np.multiply(before, keep[t], out=before)
-    np.add(a, product, out=a)
-    np.add(a, bias, out=a)
+    _arguments(t, a, product, keep, bias, before)
     sigmoid(a[:, : 2 * H], a[:, : 2 * H])
     tanh(g, g)
     sigmoid(o, o)
@@ -86,12 +82,7 @@ def lstm_step_backward(
     i, f, g, o = a[:, :H], a[:, H : 2 * H], a[:, 2 * H : 3 * H], a[:, 3 * H :]
     di, df, dg, do = d[:, :H], d[:, H : 2 * H], d[:, 2 * H : 3 * H], d[:, 3 * H :]
     _arriving(t, dh, carried, keep)
-    _kept(t, dc, keep)
-    np.square(s, out=dg)  # dc += dh o (1 - tanh(c)^2)
-    np.subtract(1, dg, out=dg)
-    np.multiply(dg, o, out=dg)
-    np.multiply(dg, carried, out=dg)
-    np.add(dc, dg, out=dc)
+    _reaching_memory(t, carried, keep, o, s, dc, dg)
     np.subtract(1, a, out=d)  # i(1-i), f(1-f), o(1-o) in one sweep, then 1 - g^2 in its slab
     np.multiply(d, a, out=d)
     np.square(g, out=dg)
@@ -116,11 +107,7 @@ def cifg_step(
     H = h.shape[2]
     a, before, now = gates[t], c[t], c[t + 1]
     f, g, o = a[:, :H], a[:, H : 2 * H], a[:, 2 * H :]
-    if keep is not None:
-        np.multiply(product, keep[t], out=product)
-        np.multiply(before, keep[t], out=before)
-    np.add(a, product, out=a)
-    np.add(a, bias, out=a)
+    _arguments(t, a, product, keep, bias, before)
     sigmoid(f, f)
     tanh(g, g)
     sigmoid(o, o)
@@ -151,12 +138,7 @@ def cifg_step_backward(
     f, g, o = a[:, :H], a[:, H : 2 * H], a[:, 2 * H :]
     df, dg, do = d[:, :H], d[:, H : 2 * H], d[:, 2 * H :]
     _arriving(t, dh, carried, keep)
-    _kept(t, dc, keep)
-    np.square(s, out=dg)  # dc += dh o (1 - tanh(c)^2)
-    np.subtract(1, dg, out=dg)
-    np.multiply(dg, o, out=dg)
-    np.multiply(dg, carried, out=dg)
-    np.add(dc, dg, out=dc)
+    _reaching_memory(t, carried, keep, o, s, dc, dg)
     np.subtract(1, o, out=do)
     np.multiply(do, o, out=do)
     np.multiply(do, s, out=do)
@@ -231,6 +213,25 @@ def gru_step_backward(
     np.multiply(dz, carried, out=dz)
     np.copyto(q[:, : 2 * H], drz)
     np.multiply(dn, r, out=q[:, 2 * H :])
+
+
+def _arguments(t: int, a: Array, product: Array, keep: Array | None, bias: Array, before: Array) -> None:
+    """Make of `a` = U x_t the arguments of the gates, and of c_{t-1} what enters the step."""
+    if keep is not None:
+        np.multiply(product, keep[t], out=product)
+        np.multiply(before, keep[t], out=before)
+    np.add(a, product, out=a)
+    np.add(a, bias, out=a)
+
+
+def _reaching_memory(t: int, carried: Array, keep: Array | None, o: Array, s: Array, dc: Array, scratch: Array) -> None:
+    """Make of `dc` all of dE/dc_t, given all of dE/dh_t: dc += dh o (1 - s^2) with s = tanh(c_t)."""
+    _kept(t, dc, keep)
+    np.square(s, out=scratch)
+    np.subtract(1, scratch, out=scratch)
+    np.multiply(scratch, o, out=scratch)
+    np.multiply(scratch, carried, out=scratch)
+    np.add(dc, scratch, out=dc)
 
 
 def _arriving(t: int, dh: Array, carried: Array, keep: Array | None) -> None:
