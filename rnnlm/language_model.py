@@ -27,7 +27,7 @@ from rnnlm.nn.numerics import LARGEST_WEIGHT, are_weights
 from rnnlm.text.corpus import IdSequence, TokenizedCorpus, sequence
 from rnnlm.text.nbest import NbestList
 from rnnlm.text.tokenizers import TOKENIZERS, Tokenizer
-from rnnlm.text.vocabulary import BOS, EOS, FIRST, UNK, Vocabulary
+from rnnlm.text.vocabulary import BOS, EOS, UNK, UNKNOWN, Vocabulary
 
 if TYPE_CHECKING:
     import numpy as np
@@ -251,7 +251,7 @@ class LanguageModel:
 
     @property
     def level(self) -> str:
-        """What a token is: "char" or "word"."""
+        """What a token is: "char", "word" or "token"."""
         return self.tokenizer.name
 
     @property
@@ -274,8 +274,9 @@ class LanguageModel:
         return self.vocabulary.encode(self.tokens(text))
 
     def unknown_tokens(self, text: str) -> list[str]:
-        """The text's tokens that the vocabulary lacks, in order of appearance, each once."""
-        tokens = [token for line in text.split("\n") for token in self.tokens(line)]
+        """The text's tokens that the vocabulary lacks, in order of appearance, each once; not a written <unk>."""
+        written = UNKNOWN if self.tokenizer.reads_marks else ()
+        tokens = [token for line in text.split("\n") for token in self.tokens(line) if token not in written]
         known = self.vocabulary.encode(tokens) != UNK
         return list(dict.fromkeys(token for token, is_known in zip(tokens, known, strict=True) if not is_known))
 
@@ -289,13 +290,14 @@ class LanguageModel:
         return (rendering.add(int(each)) for each in ids if each != BOS)
 
     def never_generated(self) -> list[int]:
-        """Ids that are no text: <s>, <unk>, and </s> where lines do not end with it."""
-        return [BOS, UNK] if self.reads_lines else [BOS, EOS, UNK]
+        """Ids that are no text: <s>, </s> where lines do not end with it, <unk> unless the training text wrote it."""
+        unwritten = [] if self.vocabulary.unknown else [UNK]
+        return [BOS, *unwritten] if self.reads_lines else [BOS, EOS, *unwritten]
 
     # --- what a language model is for ---------------------------------------------------------------------------
 
     def predict(self, text: str, k: int = 10) -> Prediction:
-        """The k most probable next tokens. Probabilities are the model's own; <unk> is left out of the ranking."""
+        """The k most probable next tokens. Probabilities are the model's own; <unk>, if no text, is not ranked."""
         import numpy as np
 
         log_probabilities, _ = read_prefix(self.causal, np.concatenate([[BOS], self.encode(text)]))
@@ -319,12 +321,13 @@ class LanguageModel:
         return self.vocabulary.token(int(token_id))
 
     def best(self, log_probabilities: NDArray[Any], k: int) -> list[int]:
-        """The k most probable ids of a distribution (V,), <s> and <unk> left out, the most probable first."""
+        """The k most probable ids of a distribution (V,), the most probable first; not <s>, nor <unk> if no text."""
         import numpy as np
 
         scores = log_probabilities.copy()
-        scores[[i for i in self.never_generated() if i != EOS]] = -np.inf
-        k = min(k, len(scores) - FIRST + 1)
+        left_out = [i for i in self.never_generated() if i != EOS]
+        scores[left_out] = -np.inf
+        k = min(k, len(scores) - len(left_out))
         best = np.argpartition(-scores, k - 1)[:k]
         return [int(i) for i in best[np.lexsort((best, -scores[best]))]]
 
@@ -385,7 +388,7 @@ class LanguageModel:
         return self._best_fillings(parts, found, k)
 
     def _fillings(self, ids: list[int], beam: int) -> list[tuple[tuple[int, ...], float]]:
-        never = [BOS, EOS, UNK]
+        never = sorted({*self.never_generated(), EOS})
         if isinstance(self.predictor, BidirectionalNetwork):
             blanks = ids.count(BLANK)
             fillings = fill_between(self.predictor, ids, len(self.vocabulary) if blanks == 1 else beam, never)

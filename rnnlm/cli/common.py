@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rnnlm.language_model import LanguageModel
 
 DEFAULT_MODEL = "rnnlm.npz"
+LEVELS = ("auto", "char", "word", "token")  # auto and text.tokenizers.TOKENIZERS
 CELL_NAMES = ("rnn", "gru", "lstm", "cifg")  # nn.cells.CELLS, which is not imported to say what there is
 NORMALIZATION_FORMS: tuple[Literal["NFC", "NFD", "NFKC"], ...] = ("NFC", "NFD", "NFKC")
 NORMALIZED_CHARACTERS = 10_000  # of a text, to find out in which form of Unicode the model knows it

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from rnnlm.cli.common import note
+from rnnlm.cli.common import LEVELS, note
 from rnnlm.cli.export import check_free, is_same_file
 from rnnlm.errors import ExchangeError
 
@@ -33,7 +33,7 @@ from rnnlm.errors import ExchangeError
     help="The activation of a basic recurrent network, which weights do not tell.",
 )
 @click.option(
-    "--level", type=click.Choice(["char", "word"]), default=None, help="What a token is, if VOCABULARY does not say."
+    "--level", type=click.Choice(LEVELS[1:]), default=None, help="What a token is, if VOCABULARY does not say."
 )
 @click.option(
     "--context",

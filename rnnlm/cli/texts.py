@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rnnlm.errors import RnnlmError
+from rnnlm.cli.common import LEVELS
+from rnnlm.errors import RnnlmError, TokenizerError
 
 if TYPE_CHECKING:
     from rnnlm.cli.common import Function
@@ -20,16 +21,17 @@ if TYPE_CHECKING:
 OPTIONS: list[Callable[[Any], Any]] = [
     click.option(
         "--level",
-        type=click.Choice(["auto", "char", "word"]),
+        type=click.Choice(LEVELS),
         default="auto",
         show_default=True,
-        help="What a token is; auto = word.",
+        help="What a token is: a character, a word, or what stands between spaces (token: text that is tokenised "
+        "already, where <unk> is the unknown word); auto = word.",
     ),
     click.option(
         "--context",
         type=click.Choice(["sentence", "stream"]),
         default=None,
-        show_default="word: sentence, char: stream",
+        show_default="char: stream, else sentence",
         help="Every line for itself, or the text in one piece.",
     ),
     click.option(
@@ -65,11 +67,21 @@ def text_options(function: "Function") -> "Function":
 
 
 def make_tokenizer(level: str, segmenter: str, hmm: bool, dictionary: Iterable[Any] | None) -> "Tokenizer":
-    """The tokenizer that the options ask for; `dictionary` is that of `segmentation.read_user_dictionary`."""
+    """The tokenizer that the options ask for; `dictionary` is that of `segmentation.read_user_dictionary`.
+
+    Raises:
+        TokenizerError: options of words are given for another level.
+    """
     from rnnlm.text.tokenizers import WordTokenizer, tokenizer_class
 
     kind = tokenizer_class(level)
-    return WordTokenizer(segmenter, hmm, dictionary) if kind is WordTokenizer else kind()
+    if kind is WordTokenizer:
+        return WordTokenizer(segmenter, hmm, dictionary)
+    given = {"--segmenter": segmenter != "auto", "--hmm": hmm, "--user-dict": dictionary is not None}
+    if any(given.values()):
+        option = next(name for name, is_given in given.items() if is_given)
+        raise TokenizerError(f"{option} is for --level word; with --level {level} it has nothing to do. Leave it out.")
+    return kind()
 
 
 def check_output(output: Path, option: str = "--output") -> None:

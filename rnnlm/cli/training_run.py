@@ -313,7 +313,8 @@ class _Machine:
         assert options.bptt is not None
         assert options.context is not None
         worker = (self.workers.rank, self.workers.size)
-        rare = texts.counts == 1 if options.min_count == 1 else None
+        # A text that writes <unk> itself shows what unknown words are like.
+        rare = texts.counts == 1 if options.min_count == 1 and not texts.vocabulary.unknown else None
         settings: dict[str, Any] = {"rare": rare, "worker": worker}
         if options.bidirectional:
             return SentenceBatches(texts.train, options.batch_size, options.bptt, options.seed, **settings)

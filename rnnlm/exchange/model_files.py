@@ -126,11 +126,13 @@ def _tokenizer(described: vocabulary_file.Described, choices: Choices, path: str
     tokenizer = described.tokenizer
     level = _chosen("level", tokenizer.name if tokenizer else None, choices.level, path)
     if level is None:
-        raise ExchangeError(f"{path} does not say what a token is. Say --level word or --level char.")
+        raise ExchangeError(f"{path} does not say what a token is. Say --level word, --level token or --level char.")
     if level == "char":
         long = next((token for token in described.vocabulary.tokens if len(token) > 1), None)
         if long is not None:
-            raise ExchangeError(f"{path} has the token {shown(long)}, which is not one character. Say --level word.")
+            raise ExchangeError(
+                f"{path} has the token {shown(long)}, which is not one character. Say --level word or token."
+            )
     if tokenizer is None:
         kind = tokenizer_class(level)
         return WordTokenizer(choices.segmenter or "auto") if kind is WordTokenizer else kind()

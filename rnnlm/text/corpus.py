@@ -24,10 +24,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnnlm.errors import CorpusError
+from rnnlm.text import ready_made
 from rnnlm.text.cache import Cache, Description, IdFile, Stamps
 from rnnlm.text.encodings import LABELS, UTF8, decode
 from rnnlm.text.sources import Source, fingerprint, open_sources
-from rnnlm.text.tokenizers import CharTokenizer, Tokenizer
+from rnnlm.text.tokenizers import CharTokenizer, Tokenizer, WordTokenizer
 from rnnlm.text.vocabulary import BOS, EOS, FIRST, UNK, Vocabulary, code_points
 from rnnlm.text.workers import TokenIds, useful_processes
 
@@ -250,7 +251,7 @@ def tokenize_corpus(
                 cache.store(key, file, description)
         if seen != description.digest and stamps == _stamps(sources):
             cache.remember(stamps, description.digest, read_at)
-    notes = cache.notes
+        notes = [*cache.notes, *_advice(sources[0], tokenizer, encoding)]
     if encoding is None:
         notes += [
             f"{source.name} is not UTF-8; it is read as {LABELS[codec]}. If that is wrong, use --encoding."
@@ -258,6 +259,15 @@ def tokenize_corpus(
             if codec in LABELS and codec != UTF8
         ]
     return TokenizedCorpus(cache.ids_path(key), description, lines, notes)
+
+
+def _advice(source: Source, tokenizer: Tokenizer, encoding: str | None) -> list[str]:
+    """Advice on how a text is tokenized, by its beginning."""
+    if not isinstance(tokenizer, WordTokenizer):
+        return []
+    beginning = next(decode(source.blocks(lambda read: None), source.name, encoding), "")
+    found = ready_made.advice(beginning)
+    return [found] if found else []
 
 
 def _stamps(sources: Sequence[Source]) -> Stamps:

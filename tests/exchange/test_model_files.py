@@ -56,7 +56,7 @@ def test_tokens_alone_need_to_be_said_what_they_are(kind, make_network, model_of
     tokens.write_text(json.dumps(["<s>", "</s>", "<unk>", *map(chr, range(97, 117))]))
     with pytest.raises(ExchangeError, match="--activation"):
         import_model(path, tokens)
-    with pytest.raises(ExchangeError, match="--level word or --level char"):
+    with pytest.raises(ExchangeError, match="--level word, --level token or --level char"):
         import_model(path, tokens, Choices("relu"))
     char, _ = import_model(path, tokens, Choices("relu", "char"))
     word, _ = import_model(path, tokens, Choices("relu", "word", "stream", "spaces"))
