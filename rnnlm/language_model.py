@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import math
 import re
 from collections import deque
@@ -195,7 +196,18 @@ class LanguageModel:
         params: other parameters than the network's present ones. training_arrays: what --resume needs.
 
         Raises:
-            CheckpointError: the file can not be written, or the model is a mixture.
+            CheckpointError: the file cannot be written, or the model is a mixture.
+        """
+        header, arrays = self.parts(params)
+        checkpoint.save(path, header, arrays | dict(training_arrays or {}))
+
+    def parts(self, params: Mapping[str, NDArray[Any]] | None = None) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        """Header and parameters of a checkpoint: what `from_parts` takes.
+
+        params: other parameters than the network's present ones.
+
+        Raises:
+            CheckpointError: the model is a mixture.
         """
         if isinstance(self.predictor, Mixture):
             raise CheckpointError("A mixture of models is not saved; keep its models' files and mix them with --mix.")
@@ -208,11 +220,19 @@ class LanguageModel:
         }
         if isinstance(self.predictor, NgramModel):
             header["order"] = self.predictor.order
-            arrays = self.predictor.arrays()
-        else:
-            header["network"] = self.predictor.config.to_header()
-            arrays = dict(self.predictor.params if params is None else params)
-        checkpoint.save(path, header, arrays | dict(training_arrays or {}))
+            return header, self.predictor.arrays()
+        header["network"] = self.predictor.config.to_header()
+        return header, dict(self.predictor.params if params is None else params)
+
+    def check_savable(self) -> None:
+        """Find out before a long work that its result could not be saved, or not be read again.
+
+        Raises:
+            CheckpointError: so it is; VocabularyError, TokenizerError: likewise.
+        """
+        header, arrays = self.parts()
+        checkpoint.check_header(header)
+        self.from_parts(json.loads(json.dumps(header)), arrays)
 
     @property
     def kind(self) -> str:

@@ -106,6 +106,7 @@ def learn(
         "corpus": {"digest": text.digest, "train_tokens": len(ids)},
     }
     model = LanguageModel(tokenizer, vocabulary, predictor, context, training)
+    model.check_savable()
     return model, text.notes, float((ids != UNK).mean())
 
 

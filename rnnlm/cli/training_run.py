@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -65,6 +66,23 @@ class Run:
         self.model.training["state"] = state
         self.model.training["best_nats_per_token"] = self.trainer.progress.best_nats_per_token
         self.model.save(path, self.trainer.best(), arrays)
+
+    def rescue(self, path: Path) -> tuple[Path, Path]:
+        """Write the best parameters and the vocabulary where no checkpoint can be made; returns the two files.
+
+        Raises:
+            SavingError: they cannot be written either.
+        """
+        weights, vocabulary = path.with_suffix(".weights.npz"), path.with_suffix(".vocabulary.json")
+        tokens = [self.model.vocabulary.token(each) for each in range(len(self.model.vocabulary))]
+        try:
+            with checkpoint.replacing(weights) as file:
+                np.savez(file, allow_pickle=False, **self.trainer.best())
+            with checkpoint.replacing(vocabulary) as file:
+                file.write(json.dumps(tokens, ensure_ascii=False).encode("utf-8", "backslashreplace"))
+        except OSError as error:
+            raise checkpoint.not_written(weights, error) from error
+        return weights, vocabulary
 
 
 @dataclass
@@ -144,6 +162,7 @@ def prepare(
     check_decay(options)
     network, notes = build_network(options, texts.vocabulary, texts.counts, old)
     model = LanguageModel(tokenizer, texts.vocabulary, network, context)
+    model.check_savable()
     trainer = _trainer(model, texts, options, machine)
     if resume:
         trainer.load_state(header["training"].get("state", {}), arrays, _parameters(arrays), bool(changes))

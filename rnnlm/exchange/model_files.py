@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from rnnlm.checkpoint import not_written, replacing
-from rnnlm.errors import ExchangeError, shown
+from rnnlm.errors import ExchangeError, RnnlmError, shown
 from rnnlm.exchange import vocabulary_file, weight_files
 from rnnlm.exchange.onnx_graph import encode_onnx
 from rnnlm.exchange.recognition import recognise
@@ -111,8 +111,12 @@ def import_model(
     if context == "stream" and config.bidirectional:
         raise ExchangeError("A bidirectional model needs the end of what it reads. Use --context sentence.")
     training = {"imported": found.kind, "options": _options(config, tokenizer, context)}
-    network = network_of(config, recognised.params)
-    return LanguageModel(tokenizer, described.vocabulary, network, context, training), recognised.notes
+    model = LanguageModel(tokenizer, described.vocabulary, network_of(config, recognised.params), context, training)
+    try:
+        model.check_savable()
+    except RnnlmError as error:
+        raise ExchangeError(f"{weights} and {vocabulary} make no model that could be read again. {error}") from None
+    return model, recognised.notes
 
 
 def _chosen(option: str, described: str | None, chosen: str | None, path: str | PathLike[str]) -> str | None:

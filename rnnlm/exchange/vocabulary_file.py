@@ -25,11 +25,10 @@ from rnnlm.errors import ExchangeError, RnnlmError, shown
 from rnnlm.language_model import CONTEXTS, LanguageModel, tokenizer_from_header
 from rnnlm.nn.network import NetworkConfig
 from rnnlm.text.tokenizers import Tokenizer
-from rnnlm.text.vocabulary import FIRST, SPECIALS, UNK, Vocabulary
+from rnnlm.text.vocabulary import FIRST, MOST_COUNTED, SPECIALS, UNK, Vocabulary
 
 FORMAT, VERSION = "rnnlm vocabulary", 1
 MAX_BYTES = 64 * 2**20  # as for a checkpoint's header, which will hold it
-MAX_COUNT = 1 << 63
 
 
 class Described(NamedTuple):
@@ -129,9 +128,9 @@ def _vocabulary(tokens: Any, counts: Any) -> Vocabulary:
     if (
         not isinstance(counts, list)
         or len(counts) != len(tokens)
-        or not all(type(count) is int and 0 <= count < MAX_COUNT for count in counts)
+        or not all(type(count) is int and 0 <= count <= MOST_COUNTED for count in counts)
     ):
-        raise ExchangeError(f"its counts are not {len(tokens):,} whole numbers, one for each token")
+        raise ExchangeError(f"its counts are not {len(tokens):,} whole numbers up to 2^53, one for each token")
     return Vocabulary(words, counts[FIRST:], counts[UNK])
 
 
