@@ -133,7 +133,7 @@ def run(arguments: list[str]) -> int:
         _forget_output()
         return 0
     except (RnnlmError, MemoryError, OSError, RuntimeError) as error:
-        message = _sentence(error)
+        message = _sentence(error) + _where()
         with contextlib.suppress(BrokenPipeError):
             click.echo(f"Error: {message}", err=True, color=True)  # as in the settings of `cli`
         return 1
@@ -155,6 +155,15 @@ def _sentence(error: Exception) -> str:
     if "can't start new thread" in str(error):
         return "The system starts no more threads: memory or processes are limited. Use --threads 1."
     raise error
+
+
+def _where() -> str:
+    """Say that the current folder is gone, which explains most errors that it causes."""
+    try:
+        os.getcwd()
+    except OSError:
+        return " The current folder has been removed; change to one that exists (cd)."
+    return ""
 
 
 def _forget_output() -> None:

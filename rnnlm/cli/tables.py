@@ -58,6 +58,8 @@ def visible(token: str) -> str:
     if token.isprintable():
         return token
     inside = JOINERS if len(token) > 1 else ""  # there they belong to the spelling
+    if token.startswith("\U0001f3f4"):  # a flag, whose country is written in tags
+        inside += "".join(map(chr, range(0xE0061, 0xE0080)))
     return "".join(c if c.isprintable() or c in inside else escaped(c) for c in token)
 
 

@@ -12,9 +12,12 @@ import sys
 from typing import Any, TextIO, cast
 
 EXACT = "rnnlm-exact"  # how the streams write what is no character
-# Controls but for newline and tab, marks of direction, halves of surrogate pairs. The end of a line on Windows is none.
+# Controls but for newline and tab, marks of direction and of annotation, halves of surrogate pairs, and tags, which
+# hide a text, but for those of a flag such as Scotland's. The end of a line on Windows is none.
 _HARMFUL = re.compile(
-    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]|\r(?!\n)"
+    "(\U0001f3f4[\U000e0061-\U000e007a]{2,8}\U000e007f)|"
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufff9-\ufffb\ud800-\udfff"
+    "\U000e0000-\U000e007f]|\r(?!\n)"
 )
 
 
@@ -24,12 +27,17 @@ def harmless(text: str) -> str:
     >>> print(harmless("\x1b[31mred\x07, \u202eright to left, \udcff"))
     \x1b[31mred\x07, \u202eright to left, \xff
     """
-    return _HARMFUL.sub(lambda found: escaped(found[0]), text)
+    return _HARMFUL.sub(lambda found: found[1] or escaped(found[0]), text)
 
 
 def json_escaped(text: str) -> str:
     """JSON in which nothing does anything to a terminal, and which is equal JSON everywhere."""
-    return _HARMFUL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return _HARMFUL.sub(lambda found: found[1] or _json_escape(found[0]), text)
+
+
+def _json_escape(character: str) -> str:
+    units = character.encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[place : place + 2].hex()}" for place in range(0, len(units), 2))
 
 
 def escaped(character: str) -> str:

@@ -112,10 +112,10 @@ def adopted(options: Options, given: Mapping[str, Any], old: LanguageModel, sour
     fixed = [*TEXT_OPTIONS, *NETWORK_OPTIONS, *(RUN_OPTIONS if resumed else ())]
     for name in fixed:
         if given.get(name, "auto") not in ("auto", before.get(name)):
-            option = "--" + name.replace("_", "-")
             raise CheckpointError(
-                f"{option} {given[name]} contradicts {source}, which was trained with {before.get(name)}. "
-                f"Leave {option} out, or train a new model."
+                f"{typed(name, given[name])} contradicts {source}, which was trained "
+                f"{'without it' if before.get(name) in (None, False) else 'with ' + typed(name, before[name])}. "
+                f"Leave {typed(name)} out, or train a new model."
             )
     kept = before if resumed else {name: before[name] for name in fixed if name in before}
     chosen = {name: value for name, value in given.items() if name not in fixed or value != "auto"}
@@ -123,6 +123,18 @@ def adopted(options: Options, given: Mapping[str, Any], old: LanguageModel, sour
     if {"time", "epochs"} & given.keys() and resumed:
         merged = replace(merged, time=given.get("time"), epochs=given.get("epochs"))
     return merged
+
+
+def typed(name: str, value: Any = None) -> str:
+    """An option as it is typed.
+
+    >>> typed("hidden_size", 256), typed("tied", True), typed("shift", False), typed("tied")
+    ('--hidden-size 256', '--tied', '--no-shift', '--tied')
+    """
+    if value is False:
+        return "--no-" + name.replace("_", "-")
+    option = "--" + name.replace("_", "-")
+    return option if value is None or value is True else f"{option} {value}"
 
 
 def recorded(old: LanguageModel, source: Path) -> dict[str, Any]:

@@ -161,6 +161,8 @@ def prepare(
     check_output_layer(options)  # now that all are known
     check_decay(options)
     network, notes = build_network(options, texts.vocabulary, texts.counts, old)
+    if resume and preset:
+        notes.append(f"--preset {preset} is ignored: a resumed training keeps the sizes that it has.")
     model = LanguageModel(tokenizer, texts.vocabulary, network, context)
     model.check_savable()
     trainer = _trainer(model, texts, options, machine)

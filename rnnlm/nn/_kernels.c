@@ -294,8 +294,11 @@ static void release(struct call *call)
    a view into the middle of a number, or integers of the size of a float, would be read as other numbers. */
 static int holds(const Py_buffer *view, const char *types, Py_ssize_t size)
 {
-    return view->itemsize == size && view->format && view->format[0] && !view->format[1] &&
-           strchr(types, view->format[0]) && (uintptr_t)view->buf % (size_t)size == 0;
+    const char *type = view->format ? view->format : "B";
+    if (*type == (PY_LITTLE_ENDIAN ? '<' : '>')) /* the order of bytes of this machine, named, as in a file's arrays */
+        type++;
+    return view->itemsize == size && type[0] && !type[1] && strchr(types, type[0]) &&
+           (uintptr_t)view->buf % (size_t)size == 0;
 }
 
 /* The numbers of an array of so many float32, from the given one on; NULL, with an error set, if it is another one. */
