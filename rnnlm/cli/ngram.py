@@ -90,11 +90,9 @@ def learn(
     from rnnlm.baselines.ngram import NgramModel
     from rnnlm.language_model import LanguageModel, reads_lines
     from rnnlm.text.corpus import sequence, tokenize_corpus
-    from rnnlm.text.segmentation import read_user_dictionary
     from rnnlm.text.vocabulary import FIRST, UNK, Vocabulary
 
-    dictionary = read_user_dictionary(chosen["user_dict"]) if chosen["user_dict"] else None
-    tokenizer = make_tokenizer(chosen["level"], chosen["segmenter"], chosen["hmm"], dictionary)
+    tokenizer, warnings = make_tokenizer(chosen["level"], chosen["segmenter"], chosen["hmm"], chosen["user_dict"])
     context = chosen["context"] or ("stream" if tokenizer.name == "char" else "sentence")
     lines = reads_lines(tokenizer.name, context)
     text = tokenize_corpus(corpus, tokenizer, lines=lines, encoding=encoding, progress=reading_bar())
@@ -106,7 +104,7 @@ def learn(
         "corpus": {"digest": text.digest, "train_tokens": len(ids)},
     }
     model = LanguageModel(tokenizer, vocabulary, predictor, context, training)
-    return model, text.notes, float((ids != UNK).mean())
+    return model, warnings + text.notes, float((ids != UNK).mean())
 
 
 def save_arpa(model: "LanguageModel", path: Path) -> None:
