@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from rnnlm.language_model import LanguageModel
 
 DEFAULT_OUTPUT = "ngram.npz"
-LARGEST_ORDER = 5  # that of baselines.ngram, which is not imported just for a help text
+LARGEST_ORDER = 6  # that of baselines.ngram, which is not imported just for a help text
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def ngram() -> None:
-    """The n-gram baseline: interpolated modified Kneser-Ney, orders 1 to 5.
+    """The n-gram baseline: interpolated modified Kneser-Ney, orders 1 to 6.
 
     \b
     rnnlm ngram train corpus.txt --order 3 -o ngram.npz
