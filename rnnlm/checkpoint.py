@@ -37,7 +37,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
-from rnnlm import archive
+from rnnlm import archive, foreign
 from rnnlm.errors import CheckpointError, SavingError, shown
 
 FORMAT = "rnnlm"
@@ -500,12 +500,12 @@ def _reading(path: str | os.PathLike[str]) -> Iterator[_Archive]:
     """Open the archive; whatever goes wrong until it is closed is one CheckpointError."""
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):  # before open(), which waits on a named pipe
-            raise CheckpointError("is not a file. Give the .npz file that `rnnlm train` wrote.")
+            raise CheckpointError(foreign.described(path))
         with open(path, "rb") as file:
             if file.read(len(_ZIP_MAGIC)) != _ZIP_MAGIC:
-                raise CheckpointError(
-                    "is not a checkpoint: it does not begin like an .npz file. Give the file that `rnnlm train` wrote."
-                )
+                raise CheckpointError(foreign.described(path))
+            if form := foreign.known_form(path):
+                raise CheckpointError(form)
             length = os.fstat(file.fileno()).st_size
             yield _Archive(file, archive.read_directory(file, length, MAX_MEMBERS))
     except CheckpointError as error:

@@ -13,8 +13,10 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rnnlm import checkpoint
+from rnnlm.baselines.arpa import read_arpa
 from rnnlm.baselines.ngram import NgramModel
 from rnnlm.errors import CheckpointError, DirectionError, FillingError, VocabularyError, shown
+from rnnlm.foreign import is_arpa
 from rnnlm.inference.dynamic import dynamic_nats
 from rnnlm.inference.filling import BLANK, fill_between, fill_forward
 from rnnlm.inference.generation import SamplingOptions, beam_search, sample
@@ -27,7 +29,7 @@ from rnnlm.nn.network import Network, NetworkConfig
 from rnnlm.nn.numerics import LARGEST_WEIGHT, are_weights
 from rnnlm.text.corpus import IdSequence, TokenizedCorpus, sequence
 from rnnlm.text.nbest import NbestList
-from rnnlm.text.tokenizers import TOKENIZERS, Tokenizer
+from rnnlm.text.tokenizers import TOKENIZERS, CharTokenizer, Tokenizer, TokenTokenizer
 from rnnlm.text.vocabulary import BOS, EOS, UNK, UNKNOWN, Vocabulary
 
 if TYPE_CHECKING:
@@ -156,13 +158,31 @@ class LanguageModel:
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> LanguageModel:
-        """Model from a checkpoint; of the file's arrays only the parameters are read.
+        """Model from a checkpoint or an ARPA file; of a checkpoint's arrays only the parameters are read.
 
         Raises:
             CheckpointError: missing, foreign, damaged, or of a newer version.
         """
+        if is_arpa(path):
+            return cls.from_arpa(path)
         header, arrays = checkpoint.load(path, wanted=is_parameter)
         return cls.from_parts(header, arrays)
+
+    @classmethod
+    def from_arpa(cls, path: str | PathLike[str], tokenizer: Tokenizer | None = None) -> LanguageModel:
+        """Model from an ARPA file; without a tokenizer, a token is what stands between spaces.
+
+        Tokens that are white space, as in a file that `rnnlm ngram train` wrote of characters, are characters.
+
+        Raises:
+            CheckpointError: the file can not be read, or breaks the format in a line that the message names.
+        """
+        predictor, tokens = read_arpa(path)
+        vocabulary = Vocabulary(tokens, [0] * len(tokens))
+        training = {"imported": "ARPA", "options": {"context": "sentence", "order": predictor.order}}
+        if tokenizer is None:
+            tokenizer = CharTokenizer() if any(map(str.isspace, tokens)) else TokenTokenizer()
+        return cls(tokenizer, vocabulary, predictor, "sentence", training)
 
     @classmethod
     def from_parts(cls, header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> LanguageModel:

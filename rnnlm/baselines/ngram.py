@@ -1,4 +1,4 @@
-"""Interpolated modified Kneser-Ney n-gram models (Chen and Goodman 1999) of order 1 to 5.
+"""Interpolated modified Kneser-Ney n-gram models (Chen and Goodman 1999) of order 1 to 6.
 
     p(w | h) = max(c(h w) - D(c(h w)), 0) / c(h .) + gamma(h) p(w | h'),     h' = h without its first word
 
@@ -23,9 +23,10 @@ from rnnlm.errors import CheckpointError, TrainingError
 from rnnlm.nn.numerics import Array
 from rnnlm.text.vocabulary import BOS, EOS
 
-LARGEST_ORDER = 5
+LARGEST_ORDER = 6
 LARGEST_BACKOFF = 99 * np.log(10)  # what an ARPA file may have at most
 LOG_ZERO = -99 * np.log(10)  # ARPA's sign for "never": <s> is context only
+LOG_MISSING = -100 * np.log(10)  # KenLM's, for <unk> in an ARPA file that lists none; the least that is stored
 FALLBACK_DISCOUNTS = (0.5, 1.0, 1.5)  # KenLM's, for texts too small or too regular to estimate them from
 
 
@@ -194,7 +195,7 @@ class NgramModel:
                 or keys.dtype != np.int64
                 or any(a.shape != keys.shape or a.dtype != np.float32 for a in (level.log_probability, level.backoff))
                 or not (level.log_probability <= 0).all()
-                or not (level.log_probability >= np.float32(LOG_ZERO)).all()
+                or not (level.log_probability >= np.float32(LOG_MISSING)).all()
                 or not (abs(level.backoff) <= LARGEST_BACKOFF).all()
                 or (k == 1 and len(keys) != V)
                 # Compared, not subtracted: a difference of two keys may overflow.

@@ -31,11 +31,11 @@ def model_option(function: Function) -> Function:
         "-m",
         "--model",
         "model_path",
-        type=click.Path(dir_okay=False, path_type=Path),
+        type=click.Path(path_type=Path),
         envvar="RNNLM_MODEL",
         default=DEFAULT_MODEL,
         show_default="$RNNLM_MODEL, else rnnlm.npz",
-        help="Checkpoint to use.",
+        help="Model to use: a checkpoint (.npz) or an ARPA file.",
     )(function)
 
 
@@ -138,7 +138,7 @@ def mix_option(needs_weights: bool = True) -> Callable[[Function], Function]:
 
 
 def load_model(path: Path) -> "LanguageModel":
-    """Model of a checkpoint file."""
+    """Model of a checkpoint or an ARPA file."""
     from rnnlm.language_model import LanguageModel
 
     return LanguageModel.load(path)

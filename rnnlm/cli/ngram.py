@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from rnnlm.language_model import LanguageModel
 
 DEFAULT_OUTPUT = "ngram.npz"
-LARGEST_ORDER = 5  # that of baselines.ngram, which is not imported just for a help text
+LARGEST_ORDER = 6  # that of baselines.ngram, which is not imported just for a help text
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def ngram() -> None:
-    """The n-gram baseline: interpolated modified Kneser-Ney, orders 1 to 5.
+    """The n-gram baseline: interpolated modified Kneser-Ney, orders 1 to 6.
 
     \b
     rnnlm ngram train corpus.txt --order 3 -o ngram.npz
@@ -90,11 +90,9 @@ def learn(
     from rnnlm.baselines.ngram import NgramModel
     from rnnlm.language_model import LanguageModel, reads_lines
     from rnnlm.text.corpus import sequence, tokenize_corpus
-    from rnnlm.text.segmentation import read_user_dictionary
     from rnnlm.text.vocabulary import FIRST, UNK, Vocabulary
 
-    dictionary = read_user_dictionary(chosen["user_dict"]) if chosen["user_dict"] else None
-    tokenizer = make_tokenizer(chosen["level"], chosen["segmenter"], chosen["hmm"], dictionary)
+    tokenizer, warnings = make_tokenizer(chosen["level"], chosen["segmenter"], chosen["hmm"], chosen["user_dict"])
     context = chosen["context"] or ("stream" if tokenizer.name == "char" else "sentence")
     lines = reads_lines(tokenizer.name, context)
     text = tokenize_corpus(corpus, tokenizer, lines=lines, encoding=encoding, progress=reading_bar())
@@ -107,7 +105,7 @@ def learn(
     }
     model = LanguageModel(tokenizer, vocabulary, predictor, context, training)
     model.check_savable()
-    return model, text.notes, float((ids != UNK).mean())
+    return model, warnings + text.notes, float((ids != UNK).mean())
 
 
 def save_arpa(model: "LanguageModel", path: Path) -> None:

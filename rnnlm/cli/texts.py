@@ -66,22 +66,26 @@ def text_options(function: "Function") -> "Function":
     return function
 
 
-def make_tokenizer(level: str, segmenter: str, hmm: bool, dictionary: Iterable[Any] | None) -> "Tokenizer":
-    """The tokenizer that the options ask for; `dictionary` is that of `segmentation.read_user_dictionary`.
+def make_tokenizer(level: str, segmenter: str, hmm: bool, user_dict: str | None) -> tuple["Tokenizer", list[str]]:
+    """The tokenizer that the options ask for, and warnings about the user's dictionary.
 
     Raises:
-        TokenizerError: options of words are given for another level.
+        TokenizerError: the dictionary can not be read, or options of words are given for another level.
     """
     from rnnlm.text.tokenizers import WordTokenizer, tokenizer_class
+    from rnnlm.text.user_dictionary import read_user_dictionary
 
     kind = tokenizer_class(level)
     if kind is WordTokenizer:
-        return WordTokenizer(segmenter, hmm, dictionary)
-    given = {"--segmenter": segmenter != "auto", "--hmm": hmm, "--user-dict": dictionary is not None}
+        words, warnings = read_user_dictionary(user_dict, hmm) if user_dict else (None, [])
+        if user_dict and segmenter == "spaces":
+            warnings = [f"Warning: --user-dict {user_dict} has no effect: with --segmenter spaces jieba cuts nothing."]
+        return WordTokenizer(segmenter, hmm, words), warnings
+    given = {"--segmenter": segmenter != "auto", "--hmm": hmm, "--user-dict": user_dict is not None}
     if any(given.values()):
         option = next(name for name, is_given in given.items() if is_given)
         raise TokenizerError(f"{option} is for --level word; with --level {level} it has nothing to do. Leave it out.")
-    return kind()
+    return kind(), []
 
 
 def check_output(output: Path, option: str = "--output") -> None:

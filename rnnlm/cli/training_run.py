@@ -21,8 +21,8 @@ from rnnlm.nn.network import Network
 from rnnlm.nn.numerics import Array
 from rnnlm.text.batches import Batches, BatchSource, SentenceBatches
 from rnnlm.text.corpus import IdSequence, TokenizedCorpus, sequence, tokenize_corpus
-from rnnlm.text.segmentation import read_user_dictionary
-from rnnlm.text.tokenizers import Tokenizer
+from rnnlm.text.tokenizers import Tokenizer, WordTokenizer
+from rnnlm.text.user_dictionary import read_user_dictionary
 from rnnlm.text.vocabulary import FIRST, UNK, Vocabulary
 from rnnlm.training.allocator import keep_freed_memory
 from rnnlm.training.configuration import Circumstances, filled_in
@@ -138,7 +138,7 @@ def prepare(
         if resume and old.kind == "rnn" and "state" not in old.training:
             _refuse_to_resume(resume, old)
         options = adopted(options, given, old, source, resumed=resume is not None)
-    tokenizer, context = _text_settings(options, old)
+    tokenizer, context, warnings = _text_settings(options, old)
     if options.bidirectional and context == "stream":
         raise TrainingError(
             "A bidirectional model needs the end of what it reads; --context stream has none. Use --context sentence."
@@ -181,7 +181,7 @@ def prepare(
         texts.coverage,
         sum(corpus.characters for corpus in texts.corpora),
         texts.counts,
-        [*(note for corpus in texts.corpora for note in corpus.notes), *notes, *changes],
+        [*warnings, *(note for corpus in texts.corpora for note in corpus.notes), *notes, *changes],
     )
 
 
@@ -196,18 +196,26 @@ def _refuse_to_resume(source: Path, old: LanguageModel) -> None:
     )
 
 
-def _text_settings(options: Options, old: LanguageModel | None) -> tuple[Tokenizer, str]:
-    dictionary = read_user_dictionary(options.user_dict) if options.user_dict else None
+def _text_settings(options: Options, old: LanguageModel | None) -> tuple[Tokenizer, str, list[str]]:
+    """Tokenizer, context, and warnings about the user's dictionary."""
     if old is not None:
-        if dictionary and list(map(list, dictionary)) != old.tokenizer.settings().get("user_dictionary"):
-            raise TokenizerError(
-                f"--user-dict {options.user_dict} holds other words than the checkpoint was trained with. "
-                "Leave it out: the checkpoint has its own copy."
-            )
-        return old.tokenizer, old.context
-    tokenizer = make_tokenizer(options.level, options.segmenter, options.hmm, dictionary)
+        if options.user_dict:
+            _check_user_words(options.user_dict, old.tokenizer)
+        return old.tokenizer, old.context, []
+    tokenizer, warnings = make_tokenizer(options.level, options.segmenter, options.hmm, options.user_dict)
     stream = tokenizer.name == "char" and not options.bidirectional
-    return tokenizer, options.context or ("stream" if stream else "sentence")
+    return tokenizer, options.context or ("stream" if stream else "sentence"), warnings
+
+
+def _check_user_words(path: str, tokenizer: Tokenizer) -> None:
+    """Refuse a dictionary that is not the checkpoint's, which may hold words that have no effect as well."""
+    given, _ = read_user_dictionary(path)
+    stored = tokenizer.settings().get("user_dictionary") or []
+    if [list(each) for each in given] != [each for each in stored if WordTokenizer.can_keep(each[0])]:
+        raise TokenizerError(
+            f"--user-dict {path} holds other words than the checkpoint was trained with. Leave it out: the checkpoint "
+            "has its own copy."
+        )
 
 
 def _filled_in(

@@ -119,6 +119,24 @@ def import_model(
     return model, recognised.notes
 
 
+def import_arpa(path: str | PathLike[str], choices: Choices | None = None) -> LanguageModel:
+    """The n-gram model of an ARPA file; a token is what stands between spaces, if the choices do not say otherwise.
+
+    Raises:
+        CheckpointError: the file can not be read, or breaks the format in a line that the message names.
+        ExchangeError: it does not fit the choices.
+    """
+    choices = choices or Choices()
+    if choices.activation or choices.context == "stream":
+        option = f"--activation {choices.activation}" if choices.activation else "--context stream"
+        raise ExchangeError(f"{path} is an ARPA file, an n-gram model of sentences: {option} does not go with it.")
+    model = LanguageModel.from_arpa(path)
+    if choices.level or choices.segmenter:
+        described = vocabulary_file.Described(model.vocabulary, None, None, None)
+        model.tokenizer = _tokenizer(described, choices._replace(level=choices.level or "word"), path)
+    return model
+
+
 def _chosen(option: str, described: str | None, chosen: str | None, path: str | PathLike[str]) -> str | None:
     """What the file says or the user; they must not contradict each other."""
     if described is not None and chosen not in (None, described):

@@ -18,6 +18,7 @@ _BLOCK = "(?<![\u4e00-\u9fd5a-zA-Z0-9+#&._%-])[a-zA-Z0-9+#&._%-]*[\u4e00-\u9fd5]
 # that to call it for every block would cost as much as the cutting.
 _MARK = r"""(?:[，、：；？！“”‘’（）《》〈〉「」『』【】〔〕·,:;!?"'()\[\]<>/`*|]|。(?!。)|．(?!．))"""
 _SPAN = f"{_BLOCK}(?:{_MARK}*+{_BLOCK})*+"
+_RARE = "龘"  # begins and ends no word of jieba's dictionary
 LONGEST_MEAN, LONGEST_WORD = 2.5, 8  # characters of Chinese words in text that is taken as separated
 
 # Scripts and punctuation written without spaces: radicals to CJK compatibility, Han, full-width forms.
@@ -180,7 +181,7 @@ class WordTokenizer:
     Args:
         segmenter: "auto", "jieba" or "spaces".
         hmm: let jieba invent words that are not in its dictionary.
-        user_dictionary: words that jieba shall know, see `segmentation.read_user_dictionary`.
+        user_dictionary: words that jieba shall know, see `user_dictionary.read_user_dictionary`.
         rules: number of the rules of what a token is, see `word_rules`.
 
     Raises:
@@ -245,6 +246,21 @@ class WordTokenizer:
             return False
         self._words.jieba = theirs
         return True
+
+    @staticmethod
+    def can_keep(word: str) -> bool:
+        """Whether a word can be a token of some text: as part of what jieba is given, or without Chinese."""
+        if compiled(_BLOCK).fullmatch(f"{_RARE}{word}"):
+            return True
+        return not compiled(_HAN).search(word) and token_pattern().fullmatch(word) is not None
+
+    def keeps(self, word: str) -> bool:
+        """Whether a word, alone or between Chinese words that it can not join, is a token.
+
+        jieba's cut is the most probable one. If the parts of a word are more probable together than the word, they are
+        so in every text.
+        """
+        return word in self.tokenize(word) or word in self.tokenize(f"{_RARE}{word}{_RARE}")
 
     def is_slow(self, sample: str) -> bool:
         """Whether jieba itself, in Python, cuts lines of a text such as this."""
