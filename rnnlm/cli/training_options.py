@@ -112,10 +112,11 @@ def adopted(options: Options, given: Mapping[str, Any], old: LanguageModel, sour
     fixed = [*TEXT_OPTIONS, *NETWORK_OPTIONS, *(RUN_OPTIONS if resumed else ())]
     for name in fixed:
         if given.get(name, "auto") not in ("auto", before.get(name)):
+            trained, option = before.get(name), typed(name, given[name])
+            how = "without it" if trained in (None, False) else f"with {option if trained is True else trained}"
             raise CheckpointError(
-                f"{typed(name, given[name])} contradicts {source}, which was trained "
-                f"{'without it' if before.get(name) in (None, False) else 'with ' + typed(name, before[name])}. "
-                f"Leave {typed(name)} out, or train a new model."
+                f"{option} contradicts {source}, which was trained {how}. Leave {option.partition(' ')[0]} out, or "
+                "train a new model."
             )
     kept = before if resumed else {name: before[name] for name in fixed if name in before}
     chosen = {name: value for name, value in given.items() if name not in fixed or value != "auto"}
@@ -125,16 +126,14 @@ def adopted(options: Options, given: Mapping[str, Any], old: LanguageModel, sour
     return merged
 
 
-def typed(name: str, value: Any = None) -> str:
-    """An option as it is typed.
+def typed(name: str, value: Any) -> str:
+    """Return an option as it is typed.
 
-    >>> typed("hidden_size", 256), typed("tied", True), typed("shift", False), typed("tied")
-    ('--hidden-size 256', '--tied', '--no-shift', '--tied')
+    >>> typed("hidden_size", 256), typed("tied", True), typed("shift", False)
+    ('--hidden-size 256', '--tied', '--no-shift')
     """
-    if value is False:
-        return "--no-" + name.replace("_", "-")
-    option = "--" + name.replace("_", "-")
-    return option if value is None or value is True else f"{option} {value}"
+    option = f"--{'no-' * (value is False)}{name.replace('_', '-')}"
+    return option if type(value) is bool else f"{option} {value}"
 
 
 def recorded(old: LanguageModel, source: Path) -> dict[str, Any]:

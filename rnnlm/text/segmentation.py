@@ -22,6 +22,7 @@ from rnnlm.errors import TokenizerError
 # jieba keeps every beginning of every word: a word of a million characters would take half a terabyte.
 LONGEST_USER_WORD = 64  # characters
 MOST_USER_CHARACTERS = 1 << 22  # in all words together
+MOST_USER_WORDS = 500_000  # a checkpoint's header has room for a million lists
 MOST_FREQUENT = 10**12  # far beyond jieba's own frequencies, which have 6 digits
 TESTED_RJIEBA = "0.2."  # how the versions begin that were compared with jieba
 # A few sentences as jieba 0.42.1 cuts them: names, numbers, mixed scripts, rare characters, and words that overlap.
@@ -106,8 +107,8 @@ class Segmenter:
 
 
 def too_many(words: Sequence[Sequence[Any]]) -> bool:
-    """Whether these are more words than jieba can be given."""
-    return sum(len(word) for word, _ in words) > MOST_USER_CHARACTERS
+    """Whether these are more words than jieba can be given, or a checkpoint can hold."""
+    return len(words) > MOST_USER_WORDS or sum(len(word) for word, _ in words) > MOST_USER_CHARACTERS
 
 
 def is_user_word(entry: Any) -> bool:

@@ -4,7 +4,14 @@ import re
 from os import PathLike
 
 from rnnlm.errors import TokenizerError
-from rnnlm.text.segmentation import LONGEST_USER_WORD, MOST_FREQUENT, MOST_USER_CHARACTERS, UserWord, too_many
+from rnnlm.text.segmentation import (
+    LONGEST_USER_WORD,
+    MOST_FREQUENT,
+    MOST_USER_CHARACTERS,
+    MOST_USER_WORDS,
+    UserWord,
+    too_many,
+)
 from rnnlm.text.tokenizers import WordTokenizer
 
 LARGEST_DICTIONARY = 1 << 28  # bytes; jieba's own has 5 million
@@ -69,7 +76,8 @@ def parse_user_dictionary(content: bytes, name: str, hmm: bool = False) -> tuple
     words = list(entries.values())
     if too_many(words):
         raise TokenizerError(
-            f"{name} has words of more than {MOST_USER_CHARACTERS:,} characters together. Take some of them out."
+            f"{name} has {len(words):,} words; expected at most {MOST_USER_WORDS:,}, and {MOST_USER_CHARACTERS:,} "
+            "characters in all. Take some of them out."
         )
     tokenizer = WordTokenizer(hmm=hmm, user_dictionary=words)
     rare = {number: each for number, each in entries.items() if not tokenizer.keeps(each.word)}

@@ -212,3 +212,12 @@ def test_a_checkpoint_with_words_that_have_no_effect_goes_with_its_dictionary(
     assert LanguageModel.load(model).tokenizer.settings()["user_dictionary"] == [list(each) for each in old]
     again = ["train", str(text), "--resume", "-o", str(model), "--epochs", "2"]
     assert cli.run([*again, "--user-dict", str(path)]) == 0
+
+
+def test_more_words_than_a_checkpoint_can_hold_are_refused(monkeypatch):
+    content = "云计算 5\n人工智能 5\n机器学习 5\n".encode()
+    monkeypatch.setattr("rnnlm.text.segmentation.MOST_USER_WORDS", 3)
+    assert len(parse_user_dictionary(content, "words.txt")[0]) == 3
+    monkeypatch.setattr("rnnlm.text.segmentation.MOST_USER_WORDS", 2)
+    with pytest.raises(TokenizerError, match="3 words"):
+        parse_user_dictionary(content, "words.txt")
