@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from rnnlm import checkpoint
 from rnnlm.baselines.arpa import read_arpa
@@ -153,6 +153,7 @@ class LanguageModel:
         self.tokenizer, self.vocabulary, self.context = tokenizer, vocabulary, context
         self.predictor = predictor
         self.training: dict[str, Any] = dict(training or {})
+        self.notes: list[str] = []  # what the user should know of the files that it comes from
 
     # --- files --------------------------------------------------------------------------------------------------
 
@@ -166,7 +167,7 @@ class LanguageModel:
         if is_arpa(path):
             return cls.from_arpa(path)
         header, arrays = checkpoint.load(path, wanted=is_parameter)
-        return cls.from_parts(header, arrays)
+        return cls.from_parts(header, arrays)._checked(path)
 
     @classmethod
     def from_arpa(cls, path: str | PathLike[str], tokenizer: Tokenizer | None = None) -> LanguageModel:
@@ -182,7 +183,16 @@ class LanguageModel:
         training = {"imported": "ARPA", "options": {"context": "sentence", "order": predictor.order}}
         if tokenizer is None:
             tokenizer = CharTokenizer() if any(map(str.isspace, tokens)) else TokenTokenizer()
-        return cls(tokenizer, vocabulary, predictor, "sentence", training)
+        return cls(tokenizer, vocabulary, predictor, "sentence", training)._checked(path)
+
+    def _checked(self, path: str | PathLike[str]) -> Self:
+        """The model, if its probabilities are some; where an n-gram's are doubtful, that is a note."""
+        if isinstance(self.predictor, NgramModel):
+            try:
+                self.notes += [f"Warning: {path}: {each}" for each in self.predictor.check_rows(self.vocabulary.token)]
+            except CheckpointError as error:
+                raise CheckpointError(f"{path}: {error}, or use another copy.") from None
+        return self
 
     @classmethod
     def from_parts(cls, header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> LanguageModel:

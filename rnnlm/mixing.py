@@ -54,6 +54,7 @@ def component(path: Path, model: LanguageModel) -> SequenceModel:
         RnnlmError: the file can not be read, or the two do not read text in the same way.
     """
     other = load_beside(path, model)
+    model.notes += other.notes
     ours, theirs = _way_of_reading(model), _way_of_reading(other)
     if ours != theirs:
         different = [f"{name} {shown(theirs.get(name))} instead of {shown(ours.get(name))}" for name in ours | theirs
@@ -97,7 +98,9 @@ def mixed(model: LanguageModel, others: Sequence[tuple[Path, float]]) -> Languag
 def mixture(model: LanguageModel, others: Sequence[SequenceModel], weights: Sequence[float]) -> LanguageModel:
     """The model mixed with components whose weights are given."""
     predictor = Mixture([model.causal, *others], [1 - sum(weights), *weights])
-    return LanguageModel(model.tokenizer, model.vocabulary, predictor, model.context)
+    mixed = LanguageModel(model.tokenizer, model.vocabulary, predictor, model.context)
+    mixed.notes = model.notes
+    return mixed
 
 
 def tuned_weights(

@@ -4,7 +4,7 @@ import json
 import os
 import sys
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -137,11 +137,18 @@ def mix_option(needs_weights: bool = True) -> Callable[[Function], Function]:
     )
 
 
-def load_model(path: Path) -> "LanguageModel":
-    """Model of a checkpoint or an ARPA file."""
+def load_model(path: Path, mix: Sequence[tuple[str, float]] = ()) -> "LanguageModel":
+    """Load a model, mixed with the others of --mix, and say what the user should know of their files."""
     from rnnlm.language_model import LanguageModel
 
-    return LanguageModel.load(path)
+    model = LanguageModel.load(path)
+    if mix:
+        from rnnlm.mixing import mixed
+
+        model = mixed(model, mix)
+    for message in model.notes:
+        note(message)
+    return model
 
 
 def use_threads(threads: int | None) -> int:

@@ -97,10 +97,9 @@ def rescore(
     if old_lm_weight and format_name != "srilm":
         raise click.UsageError("--old-lm-weight is for --format srilm; the others have no LM score of their own.")
     from rnnlm.inference.rescoring import Weights
-    from rnnlm.mixing import mixed
     from rnnlm.text import nbest
 
-    model = mixed(load_model(model_path), mix)
+    model = load_model(model_path, mix)
     warnings = _Warnings() if lenient else None
     form = nbest.FORMATS[format_name]
     if oov_penalty is None:

@@ -70,9 +70,8 @@ def score(
     given = ctx.get_parameter_source("base") != ParameterSource.DEFAULT
     _check_layout(layout_name, base if given else "10", tokens, debug, as_json)
     from rnnlm.inference.lines import Totals
-    from rnnlm.mixing import mixed
 
-    model = mixed(load_model(model_path), mix)
+    model = load_model(model_path, mix)
     layout = _layout(model, file or "--text", layout_name, base, tokens, debug, as_json)
     has_ends, totals, waiting = model.line_end is not None, Totals(), ""
     lines = _given_lines(text) if file is None else file_lines(file, encoding)

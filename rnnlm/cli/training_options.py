@@ -113,7 +113,8 @@ def adopted(options: Options, given: Mapping[str, Any], old: LanguageModel, sour
     for name in fixed:
         if given.get(name, "auto") not in ("auto", before.get(name)):
             trained, option = before.get(name), typed(name, given[name])
-            how = "without it" if trained in (None, False) else f"with {typed(name, True) if trained is True else trained}"
+            value = typed(name, True) if trained is True else trained
+            how = "without it" if trained in (None, False) else f"with {value}"
             raise CheckpointError(
                 f"{option} contradicts {source}, which was trained {how}. Leave {option.partition(' ')[0]} out, or "
                 "train a new model."

@@ -226,8 +226,12 @@ class WordTokenizer:
     def settings(self) -> dict[str, Any]:
         """Return segmenter, hmm, the words of the user's dictionary and the number of the rules."""
         dictionary = [list(entry) for entry in self._words.user_words]
-        settings = {"segmenter": self.segmenter, "hmm": self._words.hmm, "user_dictionary": dictionary}
-        return settings if self._rules == 1 else {**settings, "rules": self._rules}
+        return {
+            "segmenter": self.segmenter,
+            "hmm": self._words.hmm,
+            "user_dictionary": dictionary,
+            "rules": self._rules,
+        }
 
     def options(self) -> dict[str, Any]:
         """The settings, and which jieba cut the text if one did so far."""

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rnnlm.baselines.arpa import LONGEST_LINE, read_arpa, write_arpa
-from rnnlm.baselines.ngram import LOG_ZERO, NgramModel
+from rnnlm.baselines.ngram import LARGEST_ORDER, LOG_ZERO, NgramModel
 from rnnlm.errors import CheckpointError
 from rnnlm.language_model import LanguageModel
 from rnnlm.text.corpus import sequence, tokenize_corpus
@@ -370,3 +370,50 @@ def test_kenlm_gives_every_token_the_same_probability_whatever_is_in_the_file(
     for model in (ours, LanguageModel.load(tmp_path / "random.npz")):
         found = [each.log_probabilities / np.log(10) for each in model.score(lines)]
         assert np.concatenate(found) == pytest.approx(np.concatenate(expected), abs=1e-5)
+
+
+# Rows that are no probabilities
+
+
+def arpa(path, unigram, bigram, backoff):
+    """A model of the words a and b, of which `b` stands after `a`, with the numbers as they are given (log10)."""
+    words = "".join(f"{unigram}\t{word}\t{backoff}\n" for word in ("<s>", "</s>", "<unk>", "a", "b"))
+    path.write_text(
+        f"\\data\\\nngram 1=5\nngram 2=1\n\n\\1-grams:\n{words}\n\\2-grams:\n{bigram}\ta b\n\n\\end\\\n",
+        encoding="utf-8",
+    )
+    return path
+
+
+def test_a_model_whose_rows_sum_to_one_is_taken_without_a_word(tmp_path):
+    p = np.log10(0.25)  # of all but <s>
+    assert LanguageModel.load(arpa(tmp_path / "m.arpa", p, p, 0)).notes == []
+
+
+@pytest.mark.parametrize(("unigram", "bigram", "backoff"), [(-0.3, -0.1, 0.9), (-0.3, -0.1, 20), (-0.1, -0.1, 0.2)])
+def test_a_back_off_that_makes_more_than_certain_is_refused(tmp_path, unigram, bigram, backoff):
+    with pytest.raises(CheckpointError, match=r"m\.arpa: .* has the probability .* after .*more than 1"):
+        LanguageModel.load(arpa(tmp_path / "m.arpa", unigram, bigram, backoff))
+
+
+def test_sums_far_from_one_are_said_with_their_context(tmp_path):
+    natural = np.log(0.2)  # where log10 is expected
+    model = LanguageModel.load(arpa(tmp_path / "m.arpa", natural, np.log(0.4), 0))
+    assert len(model.notes) == 1
+    assert "sum to 0.0" in model.notes[0]
+    assert "base 10" in model.notes[0]
+
+
+def test_what_is_above_one_deep_in_a_model_is_refused_where_it_is_met(tmp_path, monkeypatch):
+    monkeypatch.setattr("rnnlm.baselines.ngram.NgramModel.check_rows", lambda model, token: [])
+    model = LanguageModel.load(arpa(tmp_path / "m.arpa", -0.3, -0.1, 0.9))
+    with pytest.raises(CheckpointError, match="more than 1"):
+        list(model.score(["a a"]))
+
+
+def test_our_own_models_sum_to_one(tmp_path):
+    rng = np.random.default_rng(1)
+    for order in range(1, LARGEST_ORDER + 1):
+        ids = np.concatenate([[*rng.integers(UNK, 30, 9), EOS] for _ in range(300)])
+        model = NgramModel.train(ids, 30, order)
+        assert model.check_rows(str) == []
