@@ -11,7 +11,8 @@ from click.core import ParameterSource
 
 from rnnlm.cli.character_charts import Series, bar, line_chart, marks, scatter_chart, terminal_width
 from rnnlm.cli.common import Text, json_option, load_model, model_option, note, print_json
-from rnnlm.cli.tables import display_width, shortened, table, token_cell, visible
+from rnnlm.cli.tables import shortened, table, token_cell, visible
+from rnnlm.cli.wrapping import display_width
 from rnnlm.errors import PlotError
 
 if TYPE_CHECKING:

@@ -1,6 +1,7 @@
 import pytest
 
-from rnnlm.cli.tables import display_width, table
+from rnnlm.cli.tables import table
+from rnnlm.cli.wrapping import display_width
 
 
 @pytest.mark.parametrize(
