@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sys
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
@@ -12,7 +13,7 @@ import click
 
 from rnnlm.cli.tables import table, token_cell
 from rnnlm.cli.terminal import json_escaped, width_of
-from rnnlm.cli.wrapping import wrapped
+from rnnlm.cli.wrapping import WORD, wrapped
 from rnnlm.errors import RnnlmError
 
 if TYPE_CHECKING:
@@ -201,17 +202,21 @@ def note(message: str) -> None:
     click.echo(message, err=True)
 
 
-def say(paragraph: str) -> None:
-    """A paragraph of the answer; in a terminal its lines are filled anew, to the terminal's width."""
-    width = width_of(sys.stdout)
-    click.echo(paragraph if width is None else wrapped(paragraph.replace("\n", " "), width))
+def say(paragraph: str, word: re.Pattern[str] = WORD, err: bool = False) -> None:
+    """A paragraph of the answer; in a terminal its lines are filled anew with words, to the terminal's width."""
+    width = width_of(sys.stderr if err else sys.stdout)
+    click.echo(paragraph if width is None else wrapped(paragraph.replace("\n", " "), width, word), err=err)
 
 
 def show_table(
-    rows: Iterable[Sequence[object]], headers: Sequence[str] = (), align: str = "", err: bool = False
+    rows: Iterable[Sequence[object]],
+    headers: Sequence[str] = (),
+    align: str = "",
+    keys: int = 1,
+    err: bool = False,
 ) -> None:
     """A table that fits the terminal, if it is written to one; see `tables.table`."""
-    click.echo(table(rows, headers, align, width_of(sys.stderr if err else sys.stdout)), err=err)
+    click.echo(table(rows, headers, align, width_of(sys.stderr if err else sys.stdout), keys), err=err)
 
 
 def warn_of_unknown(model: "LanguageModel", text: str) -> None:

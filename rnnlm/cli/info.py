@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rnnlm.cli.common import json_option, model_option, print_json
+from rnnlm.cli.common import json_option, model_option, print_json, say
 from rnnlm.cli.tables import shortened
 
 if TYPE_CHECKING:
@@ -42,8 +42,8 @@ def info(checkpoint: Path | None, model_path: Path, as_json: bool) -> None:
             "training": f"none: imported ({imported}). Start one from this with --init-from; --resume can not go on"
         }
     for key, value in [*facts.items(), *training.items(), *((f"  {k}", v) for k, v in options.items())]:
-        click.echo(f"{key:<22}{_shown(value)}")
-    click.echo(f"{'most frequent':<22}{' '.join(shortened(repr(token)) for token in model.vocabulary.tokens[:10])}")
+        say(f"{key:<22}{_shown(value)}")
+    say(f"{'most frequent':<22}{' '.join(shortened(repr(token)) for token in model.vocabulary.tokens[:10])}")
 
 
 def _network_facts(model: "LanguageModel") -> dict[str, Any]:

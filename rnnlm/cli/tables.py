@@ -11,14 +11,18 @@ JOINERS = "\u200c\u200d"  # inside words of Persian and Indian scripts, and insi
 
 
 def table(
-    rows: Iterable[Sequence[object]], headers: Sequence[str] = (), align: str = "", width: int | None = None
+    rows: Iterable[Sequence[object]],
+    headers: Sequence[str] = (),
+    align: str = "",
+    width: int | None = None,
+    keys: int = 1,
 ) -> str:
     """Rows as lines, columns padded by display width and two spaces apart; no line ends in spaces.
 
     headers: titles of the columns; without them the table starts with the rows. align: a letter per column, "r" for
     right, "l" for left; columns beyond it are left.
     width: columns of the screen that it has to fit. First the cells of left-aligned columns are broken between words;
-    where that is not enough, the columns are shown in several tables, each of which begins with the first column.
+    where that is not enough, the columns are shown in several tables, each of which begins with the first `keys` ones.
 
     >>> print(table([("昨天", 4), ("a", 10)], ["token", "id"], "lr"))
     token  id
@@ -31,7 +35,7 @@ def table(
     """
     lines = [[str(cell) for cell in row] for row in ([headers] if headers else []) + list(rows)]
     columns = [_Column.of(cells, align[place : place + 1]) for place, cells in enumerate(zip(*lines, strict=True))]
-    return "\n\n".join(_side_by_side(_narrowed(block, width)) for block in _blocks(columns, width))
+    return "\n\n".join(_side_by_side(_narrowed(block, width)) for block in _blocks(columns, width, keys))
 
 
 class _Column(NamedTuple):
@@ -50,13 +54,13 @@ class _Column(NamedTuple):
         return cls(cells, align == "r", width, width if align == "r" else max(map(display_width, words), default=0))
 
 
-def _blocks(columns: list[_Column], width: int | None) -> Iterator[list[_Column]]:
-    """The columns in as many parts as have to stand below each other, each with the first column."""
+def _blocks(columns: list[_Column], width: int | None, keys: int) -> Iterator[list[_Column]]:
+    """The columns in as many parts as have to stand below each other, each with the first ones."""
     block: list[_Column] = []
     for column in columns:
-        if width is not None and len(block) > 1 and _total([*block, column], least=True) > width:
+        if width is not None and len(block) > keys and _total([*block, column], least=True) > width:
             yield block
-            block = columns[:1]
+            block = columns[:keys]
         block = [*block, column]
     yield block
 
@@ -80,7 +84,9 @@ def _side_by_side(columns: Sequence[_Column]) -> str:
     """The lines of a table; a row has as many as its tallest cell."""
     lines = []
     for row in zip(*(column.cells for column in columns), strict=True):
-        cells = [wrapped(cell, column.width).split("\n") for cell, column in zip(row, columns, strict=True)]
+        cells = [
+            wrapped(cell, column.width, hanging=False).split("\n") for cell, column in zip(row, columns, strict=True)
+        ]
         for parts in zip_longest(*cells, fillvalue=""):
             padded = (_padded(part, column) for part, column in zip(parts, columns, strict=True))
             lines.append("  ".join(padded).rstrip(" "))

@@ -12,8 +12,13 @@ WORD = re.compile(r"( *)(\[[^\[\]]{1,48}\]\S*|\S+)")
 COMMAND = re.compile(r"\w+ {2,}rnnlm ")
 JOINT = " \\"
 SHELL_WORD = re.compile(r"""( *)((?:--[\w-]+ (?!-))?(?:'[^']*'|"[^"]*"|[^\s'"])+)""")
-# What stands before the text of a line: a first column, or a few words and a colon.
-LABELS = (re.compile(r" *\S+(?: \S+)*? {2,}"), re.compile(r" *[\w'-]+(?: [\w'-]+){0,3}: "), re.compile(" *"))
+# What stands before the text of a line: what leads to it, a first column, or a few words and a colon.
+LABELS = (
+    re.compile(r" *\S+ -> "),
+    re.compile(r" *\S+(?: \S+)*? {2,}"),
+    re.compile(r" *[\w'-]+(?: [\w'-]+){0,3}: "),
+    re.compile(" *"),
+)
 LONGEST_LABEL = 30
 
 
@@ -34,13 +39,12 @@ def _character_width(character: str) -> int:
     return 2 if unicodedata.east_asian_width(character) in ("W", "F") else 1
 
 
-def wrapped(text: str, width: int, word: re.Pattern[str] = WORD) -> str:
+def wrapped(text: str, width: int, word: re.Pattern[str] = WORD, hanging: bool = True) -> str:
     r"""A text whose lines are at most `width` columns wide, broken between words.
 
-    What goes on in a further line is indented to where the text began after its label. A word that no line could hold
-    is left whole, unless it is Chinese or the like, which may be broken between any two characters.
-
-    word: finds (spaces, word).
+    A word that no line could hold is left whole, unless it is Chinese or the like, which may be broken between any two
+    characters. word: finds (spaces, word). hanging: what goes on in a further line is indented to where the text began
+    after its label.
 
     >>> print(wrapped("Advice      The learning rate is too high.", 30))
     Advice      The learning rate
@@ -49,26 +53,34 @@ def wrapped(text: str, width: int, word: re.Pattern[str] = WORD) -> str:
     Equals      rnnlm train \
                 a.txt --epochs 3
     """
-    return "\n".join(part for line in text.split("\n") for part in _broken(line, width, word))
+    return "\n".join(part for line in text.split("\n") for part in _broken(line, width, word, hanging))
 
 
-def _broken(line: str, width: int, word: re.Pattern[str]) -> Iterator[str]:
+def _broken(line: str, width: int, word: re.Pattern[str], hanging: bool) -> Iterator[str]:
     if display_width(line) <= width:
         yield line
         return
     word, joint = (SHELL_WORD, JOINT) if COMMAND.match(line) else (word, "")
-    label = _label(line.expandtabs(), min(width // 2, LONGEST_LABEL))
-    indent = display_width(label)
-    room = width - len(joint) - indent
-    current, used, begun = label, 0, False
-    for space, piece in _pieces(line.expandtabs()[len(label) :], room, word):
+    line, room = line.expandtabs(), width - len(joint)
+    label = _label(line, min(width // 2, LONGEST_LABEL)) if hanging else ""
+    rest = line[len(label) :]
+    # Less than the label where a word that must stay whole, such as a path, needs more.
+    indent = min(display_width(label), room - _longest_whole(rest, room, word))
+    current, used, begun = label, display_width(label), False
+    for space, piece in _pieces(rest, room - indent, word):
         size = display_width(piece)
-        if begun and used + len(space) + size > room:
-            yield current + joint
-            current, used, begun = " " * indent, 0, False
+        if used + len(space) * begun + size > room and (begun or used > indent):
+            yield (current + joint) if begun else current.rstrip(" ")
+            current, used, begun = " " * indent, indent, False
         between = space if begun else ""
         current, used, begun = current + between + piece, used + len(between) + size, True
     yield current
+
+
+def _longest_whole(text: str, room: int, word: re.Pattern[str]) -> int:
+    """Columns of the longest word that fits a line and must not be broken."""
+    sizes = (len(found) for _, found in word.findall(text) if display_width(found) <= len(found))
+    return max((size for size in sizes if size <= room), default=0)
 
 
 def _label(line: str, longest: int) -> str:

@@ -1,18 +1,23 @@
 """What a person sees in a terminal: one bar, messages on lines of their own, no word broken, nothing left behind."""
 
+import json
+import os
 import re
 import shlex
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from rnnlm.cli import run
 from rnnlm.cli.progress import Part, training_bar
 from rnnlm.cli.terminal import Terminal
 from rnnlm.cli.wrapping import display_width, wrapped
-from tests.cli.screen import screen_of
+from tests.cli.screen import ENVIRONMENT, screen_of
+from tests.test_readme import EVERY
 
 CORPORA = Path(__file__).parents[2] / "corpora"
 SMALL = ["--hidden-size", "16", "--embedding-size", "8", "--threads", "1"]
@@ -104,6 +109,114 @@ def test_the_bar_of_reading_leaves_nothing_behind(command, damaged, tmp_path):
     assert screen.rows()[0].startswith("Error: text.txt" if damaged else "Text ")
 
 
+# --- every command ----------------------------------------------------------------------------------------------------
+
+SENTENCE = "我 昨天 上学 迟到 了 ， 老师 批评 了 我 。"
+ENGLISH = "The old man put the lamp on the table and said that the river had been high for a week , and that the boats"
+MANY = "import json, sys; from rnnlm.cli import run; from rnnlm.cli.terminal import set_up_streams; set_up_streams()"
+MANY += "; sys.exit(max(run(each) for each in json.loads(sys.argv[1])))"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Texts in two languages, models of them and their histories."""
+    folder = tmp_path_factory.mktemp("screen")
+    for name, sentence in (("zh", f"{SENTENCE[:-1]}{SENTENCE}"), ("en", ENGLISH)):
+        (folder / f"{name}.txt").write_text((sentence + "\n" + sentence.upper() + " x y\n") * 40, encoding="utf-8")
+        options = ["-o", f"{name}.npz", "--epochs", "2", "--history", f"{name}-a-history.jsonl", *SMALL]
+        program(folder, [["train", f"{name}.txt", *options]])
+    program(folder, [["train", "zh.txt", "-o", "both.npz", "--bidirectional", "--epochs", "1", *SMALL]])
+    program(folder, [["ngram", "train", "zh.txt", "-o", "ngram.npz"]])
+    (folder / "jieba.txt").write_text((SENTENCE.replace(" ", "") + "\n") * 99, encoding="utf-8")
+    program(folder, [["train", "jieba.txt", "-o", "jieba.npz", "--epochs", "1", *SMALL]])
+    (folder / "new.txt").write_text(f"{ENGLISH} unseen words\n{SENTENCE} 没有 见过\n\n", encoding="utf-8")
+    return folder
+
+
+def program(folder, commands):
+    """What several commands print where nothing is a terminal."""
+    environment = os.environ | ENVIRONMENT
+    arguments = [sys.executable, "-c", MANY, json.dumps(commands)]
+    done = subprocess.run(arguments, cwd=folder, env=environment, capture_output=True, check=True, text=True)
+    return done.stdout + done.stderr
+
+
+QUICK = ["--places", "2", "--windows", "2", "--hidden-size", "16"]
+COMMANDS = {
+    "measuring": [
+        ["eval", "-m", "en.npz", "en.txt", "new.txt"],
+        ["eval", "-m", "zh.npz", "zh.txt", "--baseline", "3", "--baseline-corpus", "zh.txt", "--dynamic"],
+        ["eval", "-m", "zh.npz", "zh.txt", "--mix", "ngram.npz", "--tune", "zh.txt", "--baseline", "ngram.npz"],
+        *(["score", "-m", f"{name}.npz", "new.txt", "--tokens"] for name in ("zh", "en", "ngram")),
+        ["score", "-m", "zh.npz", "zh.txt"],
+        ["info", "jieba.npz"],
+        ["info", "ngram.npz"],
+        ["ngram", "train", "zh.txt", "en.txt", "-o", "mixed-ngram-of-both.npz", "--order", "5"],
+    ],
+    "asking": [
+        ["predict", "-m", "zh.npz", f"{SENTENCE} 没有 见过 的 词 和 words that are not there"],
+        ["predict", "-m", "en.npz", ENGLISH, "--each", "-k", "9"],
+        ["fill", "-m", "both.npz", SENTENCE.replace("老师", "____"), "--blank-tokens", "2"],
+        ["plot", "zh-a-history.jsonl", "en-a-history.jsonl"],
+        ["plot", "--surprise", ENGLISH, "-m", "en.npz"],
+        ["plot", "--embedding", "-m", "zh.npz"],
+        ["train", "zh.txt", "-o", "again.npz", "--preset", "tiny", "--epochs", "0.1", "--threads", "1"],
+    ],
+    "the laboratory": [
+        *(
+            ["lab", command, text, *options]
+            for text in (SENTENCE, ENGLISH)
+            for command, *options in (
+                ["pairs"],
+                ["onehot"],
+                ["gradcheck"],
+                ["bptt"],
+                ["bptt", "--num-layers", "2", "--cell", "lstm", "--hidden-size", "2"],
+                ["unroll"],
+                ["unroll", "--bidirectional", "--num-layers", "2", "--hidden-size", "5"],
+                ["unroll", "--cell", "cifg", "--num-layers", "2"],
+            )
+        ),
+        ["lab", "onehot", SENTENCE, "-m", "zh.npz"],
+        ["lab", "unroll", SENTENCE, "-m", "both.npz"],
+        ["lab", "softmax", *map(str, range(-9, 16)), "--temperature", "0.25"],
+        ["lab", "softmax", "1000", "-1000"],
+        *(["lab", "gradflow", "en.txt", "--compare", what, *QUICK] for what in ("cells", "inits", "radii", "all")),
+        ["lab", "gradflow", "zh.txt", "-m", "zh.npz", "--compare", "cells", *QUICK[:-2]],
+        ["lab", "gradflow", "zh.txt", *QUICK, "--num-layers", "2"],
+        ["lab", "gradflow", "zh.txt", *QUICK, "--cell", "lstm"],
+    ],
+}
+
+
+def words_of(text):
+    return set(text.replace("\\\n", "\n").split())
+
+
+def assert_no_word_is_broken(shown, whole):
+    """Every word of a screen is a word of the same text in lines of any length, as it is in a file."""
+    assert words_of("\n".join(shown.rows())) <= whole
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_line_of_every_command_fits_80_columns(name, folder):
+    shown = screen_of([json.dumps(COMMANDS[name])], 80, folder, program=("-c", MANY))
+    assert shown.too_long == []
+    if name == "asking":
+        return  # charts are drawn to fit
+    assert_no_word_is_broken(shown, words_of(program(folder, COMMANDS[name])))
+
+
+def test_every_help_fits_80_columns(tmp_path, monkeypatch, capsys):
+    commands = [[*path, "--help"] for path in [(), *EVERY]]
+    shown = screen_of([json.dumps(commands)], 80, tmp_path, program=("-c", MANY))
+    assert shown.too_long == []
+    monkeypatch.setattr("click.formatting.FORCED_WIDTH", 10_000)
+    for command in commands:
+        assert run(command) == 0
+    assert_no_word_is_broken(shown, words_of(capsys.readouterr().out))
+
+
 # --- the bar alone ----------------------------------------------------------------------------------------------------
 
 PARTS = [
@@ -165,6 +278,7 @@ def test_a_word_that_no_line_holds_is_broken_between_chinese_characters(word, wi
 def test_a_long_path_is_left_whole():
     path = "/a/very/long/path/to/some/text.txt"
     assert wrapped(f"Saved {path}. Try: rnnlm", 20).split("\n") == ["Saved", f"{path}.", "Try: rnnlm"]
+    assert wrapped(f"Reading     {path}", 40).split("\n") == ["Reading", f"      {path}"]
 
 
 @settings(max_examples=50, deadline=None)
