@@ -47,10 +47,11 @@ MOST_TOKENS = 1 << 20  # of a text: more places would not lie better
 MOST_COLUMNS = 8  # networks whose curves stand in a table side by side
 SHOWN_DISTANCES = (0, 1, 2, 3, 4, 5, 7, 10, 15, 20, 30, 40, 50, 70, 100, 150, 200, 300, 500, 700, 1000)
 INITS = ("uniform", "xavier", "orthogonal", "identity", "normal", "article")
-MEANINGS = """\
-predicted: spectral radius of W x root mean square of f', for the basic cell; tenth, hundredth: steps back up to which
-this share of the gradient one step back is left; norm: of the whole gradient, median of the windows; cut: share of
-the windows in which clipping shortens it."""
+MEANINGS = (
+    "predicted: spectral radius of W x root mean square of f', for the basic cell",
+    "1/10, 1/100: steps back up to which a tenth, a hundredth of the gradient one step back is left",
+    "norm: of the whole gradient, median of the windows; cut: share of the windows in which clipping shortens it",
+)
 # What each comparison goes through, so that it can not be given as well.
 GONE_THROUGH = {
     "cells": ("cell", "activation"),
@@ -93,8 +94,8 @@ class Settings:
     "--compare",
     type=click.Choice(list(GONE_THROUGH)),
     default=None,
-    help="Fresh networks side by side, beside the model if there is one: tanh, relu, sigmoid, gru and lstm; initial "
-    "weights; spectral radii of W from 0.5 to 3; or all cells with all initial weights.",
+    help="Fresh networks side by side, beside the model if there is one: all cells, and relu with identity weights; "
+    "initial weights; spectral radii of W from 0.5 to 3; or all cells with all initial weights.",
 )
 @click.option("--cell", type=click.Choice(CELL_NAMES), default="rnn", help="Recurrent cell.")
 @click.option(
@@ -269,6 +270,8 @@ def _networks(
         for init in (settings.init,) if compare == "cells" else INITS:
             for name, cell in FAMILIES.items():
                 yield fresh(name if compare == "cells" else f"{name} {init}", cell, init, settings.radius)
+                if (name, compare) == ("relu", "cells") and init != "identity":
+                    yield fresh("relu identity", cell, "identity", settings.radius)
     elif compare == "inits":
         for init in INITS:
             yield fresh(f"{family(config)} {init}", own_cell, init, settings.radius)
@@ -359,6 +362,8 @@ def _as_object(flow: GradientFlow, layer: LayerFlow) -> dict[str, Any]:
 
 
 def _show(flows: Sequence[GradientFlow]) -> None:
+    from rnnlm.lab.gradient_flow import relu_beside_tanh
+
     if len(flows) == 1:
         (flow,) = flows
         for layer in reversed(flow.layers):
@@ -375,7 +380,10 @@ def _show(flows: Sequence[GradientFlow]) -> None:
         click.echo()
     _show_summary(flows)
     click.echo()
-    say(MEANINGS)
+    for meaning in MEANINGS:
+        say(meaning)
+    if sentence := relu_beside_tanh(flows):
+        say(sentence)
 
 
 def _shown_distances(length: int) -> list[int]:
@@ -474,7 +482,7 @@ def _show_summary(flows: Sequence[GradientFlow]) -> None:
                 row += [_figure(statistics.median(flow.clipping.norms.tolist())), f"{flow.clipping.share_cut:.0%}"]
             rows.append([row[0], layer.layer, *row[1:]] if several else row)
     headers = ["network", *(["layer"] if several else []), "radius", "|W|", "predicted", "measured"]
-    headers += ["tenth", "hundredth", "norm", "cut"]
+    headers += ["1/10", "1/100", "norm", "cut"]
     show_table(rows, headers[: len(rows[0])], "l" + "r" * 20)
 
 
