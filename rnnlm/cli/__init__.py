@@ -16,7 +16,7 @@ import click
 from rnnlm import __version__
 from rnnlm.cli.interruptions import SIGNALS
 from rnnlm.cli.streams import open_closed_streams
-from rnnlm.cli.terminal import set_up_streams
+from rnnlm.cli.terminal import end_status, set_up_streams
 from rnnlm.errors import RnnlmError
 
 # Each command's module is imported when the command is used or its own help is asked for: `rnnlm --help` and
@@ -120,7 +120,10 @@ def _leave(code: int) -> NoReturn:
 def run(arguments: list[str]) -> int:
     """Exit code of one command line."""
     try:
-        result: Any = cli.main(arguments, prog_name="rnnlm", standalone_mode=False)
+        try:
+            result: Any = cli.main(arguments, prog_name="rnnlm", standalone_mode=False)
+        finally:
+            end_status()
         if sys.stdout is not None:
             sys.stdout.flush()
     except click.ClickException as error:

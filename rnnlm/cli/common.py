@@ -2,16 +2,18 @@
 
 import json
 import os
+import re
 import sys
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
 
-from rnnlm.cli.tables import token_cell
-from rnnlm.cli.terminal import json_escaped
+from rnnlm.cli.tables import table, token_cell
+from rnnlm.cli.terminal import json_escaped, width_of
+from rnnlm.cli.wrapping import WORD, wrapped
 from rnnlm.errors import RnnlmError
 
 if TYPE_CHECKING:
@@ -206,6 +208,23 @@ def _standard_input() -> str:
 def note(message: str) -> None:
     """A line about the answer, to stderr."""
     click.echo(message, err=True)
+
+
+def say(paragraph: str, word: re.Pattern[str] = WORD, err: bool = False) -> None:
+    """A paragraph of the answer; in a terminal its lines are filled anew with words, to the terminal's width."""
+    width = width_of(sys.stderr if err else sys.stdout)
+    click.echo(paragraph if width is None else wrapped(paragraph.replace("\n", " "), width, word), err=err)
+
+
+def show_table(
+    rows: Iterable[Sequence[object]],
+    headers: Sequence[str] = (),
+    align: str = "",
+    keys: int = 1,
+    err: bool = False,
+) -> None:
+    """A table that fits the terminal, if it is written to one; see `tables.table`."""
+    click.echo(table(rows, headers, align, width_of(sys.stderr if err else sys.stdout), keys), err=err)
 
 
 def warn_of_unknown(model: "LanguageModel", text: str) -> None:

@@ -12,6 +12,7 @@ from rnnlm.cli.common import (
     note,
     print_json,
     read_text_argument,
+    say,
     warn_of_unknown,
 )
 
@@ -47,6 +48,6 @@ def fill(text: str, model_path: Path, k: int, blank_tokens: int, beam: int, as_j
         print_json({"text": text, "candidates": [candidate._asdict() for candidate in candidates]})
         return
     for candidate in candidates:
-        click.echo(f"{candidate.probability:8.4f}  {'  '.join(candidate.tokens)}    {candidate.text}")
+        say(f"{candidate.probability:8.4f}  {'  '.join(candidate.tokens)}    {candidate.text}")
     if not candidates:
         note("Nothing was found.")

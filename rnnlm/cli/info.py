@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rnnlm.cli.common import json_option, load_model, model_option, print_json
+from rnnlm.cli.common import json_option, load_model, model_option, print_json, say
 from rnnlm.cli.tables import shortened
 
 if TYPE_CHECKING:
@@ -43,9 +43,9 @@ def info(checkpoint: Path | None, model_path: Path, as_json: bool) -> None:
             + ". Start one from this with --init-from; --resume can not go on" * (model.kind == "rnn")
         }
     for key, value in [*facts.items(), *training.items(), *((f"  {k}", v) for k, v in options.items())]:
-        click.echo(f"{key:<22}{_shown(value)}")
+        say(f"{key:<22}{_shown(value)}")
     first = "most frequent" if any(model.vocabulary.counts) else "first words"
-    click.echo(f"{first:<22}{' '.join(shortened(repr(token)) for token in model.vocabulary.tokens[:10])}")
+    say(f"{first:<22}{' '.join(shortened(repr(token)) for token in model.vocabulary.tokens[:10])}")
 
 
 def _network_facts(model: "LanguageModel") -> dict[str, Any]:

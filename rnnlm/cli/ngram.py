@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rnnlm.cli.common import note
-from rnnlm.cli.tables import table
+from rnnlm.cli.common import note, show_table
 from rnnlm.cli.texts import check_not_a_text, check_output, make_tokenizer, reading_bar, text_options
 from rnnlm.errors import RnnlmError
 
@@ -141,7 +140,7 @@ def _report(model: "LanguageModel", coverage: float, seconds: float) -> None:
     rows = [
         (n, f"{ngrams:,}", f"{contexts:,}", possible_contexts(V, n)) for n, (ngrams, contexts) in enumerate(counts, 1)
     ]
-    note(table(rows, ["n", "n-grams", "contexts seen", "contexts possible"], "rrrr"))
+    show_table(rows, ["n", "n-grams", "contexts seen", "contexts possible"], "rrrr", err=True)
 
 
 def possible_contexts(V: int, n: int) -> str:

@@ -69,12 +69,12 @@ def rescore(
     """Rank the candidates of the n-best lists in FILE ("-": stdin).
 
     \b
-    --format  a line                                 lists                     base
-    plain     words                                  blank lines between them  e
-    kaldi     utt-N words                            lines of one utt          e
-    srilm     ascore lscore nwords words             blank lines between them  10
-    mikolov   id words                               lines of one id           10
-    moses     id ||| words ||| features ||| total    lines of one id           e
+    --format  a line                               lists                     base
+    plain     words                                blank lines between them  e
+    kaldi     utt-N words                          lines of one utt          e
+    srilm     ascore lscore nwords words           blank lines between them  10
+    mikolov   id words                             lines of one id           10
+    moses     id ||| words ||| features ||| total  lines of one id           e
 
     \b
     total = incoming + lm-weight * logprob + word-penalty * words

@@ -1,5 +1,6 @@
 """rnnlm score: the log probability of every line."""
 
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,6 +9,7 @@ import click
 from click.core import ParameterSource
 
 from rnnlm.cli.common import Text, json_option, load_model, mix_option, model_option, note
+from rnnlm.cli.terminal import width_of
 from rnnlm.errors import CorpusError
 
 if TYPE_CHECKING:
@@ -85,7 +87,7 @@ def score(
     if layout_name in ("plain", "mikolov"):
         from rnnlm.cli.score_layouts import UNIT_OF_BASE, summary
 
-        note(summary(totals, UNIT_OF_BASE["10" if layout_name == "mikolov" else base]))
+        note(summary(totals, UNIT_OF_BASE["10" if layout_name == "mikolov" else base], width_of(sys.stderr)))
 
 
 def _check_layout(layout_name: str, base: str, tokens: bool, debug: str | None, as_json: bool) -> None:
@@ -115,7 +117,7 @@ def _layout(
         return layouts.srilm(source, int(debug or 1))
     if layout_name == "kenlm":
         return layouts.kenlm(source)
-    return layouts.mikolov() if layout_name == "mikolov" else layouts.plain(unit, tokens)
+    return layouts.mikolov() if layout_name == "mikolov" else layouts.plain(unit, tokens, width_of(sys.stdout))
 
 
 def _given_lines(texts: tuple[str, ...]) -> Iterator[str]:

@@ -4,7 +4,7 @@ The module itself is light; what it needs of the package is imported when it is 
 """
 
 import os
-import sys
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,8 @@ from rnnlm.errors import RnnlmError, TokenizerError
 if TYPE_CHECKING:
     from rnnlm.cli.common import Function
     from rnnlm.text.tokenizers import Tokenizer
+
+BAR_AFTER_SECONDS = 0.5  # a text that is read sooner needs none
 
 OPTIONS: list[Callable[[Any], Any]] = [
     click.option(
@@ -114,18 +116,26 @@ def check_not_a_text(written: Path, texts: Iterable[str], option: str) -> None:
             raise RnnlmError(f"{option} {written} would replace {text}. Choose another file for {option}.")
 
 
-def reading_bar() -> Any:
+def reading_bar() -> "Callable[[int, int], None] | None":
     """A bar for reading and tokenizing, shown in a terminal if it takes a while."""
-    if not sys.stderr.isatty():
+    from rnnlm.cli.terminal import status_terminal
+
+    terminal = status_terminal()
+    if terminal is None:
         return None
     from tqdm import tqdm
 
-    bar = tqdm(file=sys.stderr, unit="B", unit_scale=True, desc="Reading", delay=0.5, leave=False)
+    started = time.monotonic()
 
     def progress(done: int, total: int) -> None:
-        bar.total = total
-        bar.update(done - bar.n)
+        elapsed = time.monotonic() - started
         if done >= total:
-            bar.close()
+            terminal.end_status()
+        elif elapsed >= BAR_AFTER_SECONDS:
+            terminal.show_status(
+                lambda columns: tqdm.format_meter(
+                    done, total, elapsed, ncols=columns, prefix="Reading", unit="B", unit_scale=True
+                )
+            )
 
     return progress
