@@ -29,7 +29,7 @@ from rnnlm.nn.network import Network, NetworkConfig
 from rnnlm.nn.numerics import LARGEST_WEIGHT, are_weights
 from rnnlm.text.corpus import IdSequence, TokenizedCorpus, sequence
 from rnnlm.text.nbest import NbestList
-from rnnlm.text.tokenizers import TOKENIZERS, CharTokenizer, Tokenizer, TokenTokenizer
+from rnnlm.text.tokenizers import TOKENIZERS, CharTokenizer, Tokenizer, TokenTokenizer, spans
 from rnnlm.text.vocabulary import BOS, EOS, UNK, UNKNOWN, Vocabulary
 
 if TYPE_CHECKING:
@@ -516,6 +516,13 @@ class LanguageModel:
             current = waiting.popleft()
             yield current, [first, *itertools.islice(scores, len(current.candidates) - 1)]
         yield from ((each, []) for each in waiting)
+
+    def spans(self, scored: ScoredLine) -> list[tuple[int, int]]:
+        """Where each token of a line stands in its text, start and end; the line's end is at the end of the text."""
+        words, ends = scored.tokens, []
+        if self.line_end is not None:
+            words, ends = words[:-1], [(len(scored.text),) * 2]
+        return spans(self.tokenizer, scored.text, words) + ends
 
     def _line_ids(self, tokens: list[str], end: int | None) -> NDArray[np.int32]:
         """Ids of a line's tokens; the last token is its end if there is one, whatever text may be spelt like it."""

@@ -112,7 +112,7 @@ def _layout(
     unit = layouts.UNIT_OF_BASE[base]
     source = layouts.Source(name, model.line_end is not None, getattr(model.predictor, "order", 0))
     if as_json:
-        return layouts.as_json(unit, tokens)
+        return layouts.as_json(unit, model.spans if tokens else None)
     if layout_name == "srilm":
         return layouts.srilm(source, int(debug or 1))
     if layout_name == "kenlm":

@@ -77,20 +77,35 @@ def _bits(nats: float) -> float:
     return -nats / math.log(2) or 0.0  # no -0.00 for what is certain
 
 
-def as_json(unit: str, with_tokens: bool) -> Layout:
-    """An object a line: text, tokens, oov, logprob_nats (or the unit); `tokens` is their number, or a list of them."""
+def as_json(unit: str, spans: Callable[["ScoredLine"], list[tuple[int, int]]] | None) -> Layout:
+    """An object a line: text, tokens, oov, logprob_nats (or the unit).
+
+    `tokens` is their number; or where `spans` gives their places in the text, a list of them.
+    """
 
     def line(scored: "ScoredLine") -> str:
-        tokens: Any = len(scored.tokens)
-        if with_tokens and scored.ranks is not None:
-            tokens = [
-                {"token": token, f"logprob_{unit}": nats / NATS_IN[unit], "rank": int(rank)}
-                for token, nats, rank in zip(scored.tokens, scored.log_probabilities, scored.ranks, strict=True)
-            ]
+        tokens: Any = len(scored.tokens) if spans is None else _token_objects(scored, spans(scored), unit)
         found = {"text": scored.text, "tokens": tokens, "oov": scored.oov}
         return json_line(found | {f"logprob_{unit}": scored.logprob_nats / NATS_IN[unit]}) + "\n"
 
     return Layout(line, lambda totals: "")
+
+
+def _token_objects(scored: "ScoredLine", spans: list[tuple[int, int]], unit: str) -> list[dict[str, Any]]:
+    assert scored.ranks is not None
+    return [
+        {
+            "token": token,
+            f"logprob_{unit}": nats / NATS_IN[unit],
+            "rank": int(rank),
+            "oov": bool(each == UNK),
+            "start": start,
+            "end": end,
+        }
+        for token, each, nats, rank, (start, end) in zip(
+            scored.tokens, scored.ids, scored.log_probabilities, scored.ranks, spans, strict=True
+        )
+    ]
 
 
 # --- those of other programs: log10, and words without white space ------------------------------------------------

@@ -181,7 +181,23 @@ def test_tokens_sum_to_their_line_in_every_base(model, text, capsys, base, unit,
         assert each[f"logprob_{unit}"] * factor == pytest.approx(line["logprob_nats"], abs=1e-5)
         assert sum(token[f"logprob_{unit}"] for token in each["tokens"]) == pytest.approx(each[f"logprob_{unit}"])
         assert len(each["tokens"]) == line["tokens"]
-        assert all(set(token) == {"token", f"logprob_{unit}", "rank"} for token in each["tokens"])
+        assert sum(token["oov"] for token in each["tokens"]) == each["oov"]
+        keys = {"token", f"logprob_{unit}", "rank", "oov", "start", "end"}
+        assert all(set(token) == keys for token in each["tokens"])
+
+
+def test_tokens_say_where_they_stand_and_whether_they_are_known(kind, model, text, capsys):
+    made = make_model(kind)
+    for each, line in zip(objects(capsys, text, "-m", model, "--tokens"), LINES, strict=True):
+        *tokens, last = each["tokens"] or [None]
+        if made.line_end is None:
+            tokens += [last] if last else []
+        else:
+            assert last["start"] == last["end"] == len(line)
+            assert not last["oov"]
+        assert [line[token["start"] : token["end"]] for token in tokens] == [token["token"] for token in tokens]
+        assert "".join(line.split()) == "".join("".join(token["token"] for token in tokens).split())
+        assert [token["oov"] for token in tokens] == [token["token"] not in made.vocabulary.tokens for token in tokens]
 
 
 def test_ranks_are_those_of_predict(word_model, capsys):
