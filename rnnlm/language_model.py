@@ -28,6 +28,7 @@ from rnnlm.nn.bidirectional import BidirectionalNetwork
 from rnnlm.nn.network import Network, NetworkConfig
 from rnnlm.nn.numerics import LARGEST_WEIGHT, are_weights
 from rnnlm.text.corpus import IdSequence, TokenizedCorpus, sequence
+from rnnlm.text.lines import counted_characters
 from rnnlm.text.nbest import NbestList
 from rnnlm.text.tokenizers import TOKENIZERS, CharTokenizer, Tokenizer, TokenTokenizer, spans
 from rnnlm.text.vocabulary import BOS, EOS, UNK, UNKNOWN, Vocabulary
@@ -516,6 +517,15 @@ class LanguageModel:
             current = waiting.popleft()
             yield current, [first, *itertools.islice(scores, len(current.candidates) - 1)]
         yield from ((each, []) for each in waiting)
+
+    def counted_characters(self, line: str) -> int | None:
+        """Characters of a line that figures count, its end included if that is a token.
+
+        None for a blank line, which is in no figure, unless it is a part of a stream of characters.
+        """
+        if self.reads_lines and not line.strip():
+            return None
+        return counted_characters(line, keeps_spaces=self.level == "char") + (self.line_end is not None)
 
     def spans(self, scored: ScoredLine) -> list[tuple[int, int]]:
         """Where each token of a line stands in its text, start and end; the line's end is at the end of the text."""

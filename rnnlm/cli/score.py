@@ -65,7 +65,8 @@ def score(
     Each line is a sentence for itself, read after <s>; its end, </s>, counts. A model of a stream of characters (train
     --level char) ends a line with the newline, if its training text had one. Unknown words have the probability of
     <unk>, except in the layout of SRILM, which leaves them out; it and kenlm have logarithms to base 10. Sums and
-    perplexities are printed to stderr, or where the layout has them.
+    perplexities are printed to stderr, or where the layout has them. Blank lines are in none of these sums, as in eval;
+    SRILM's layout leaves them out altogether.
     """
     if (file is None) == (not text):
         raise click.UsageError('Give a FILE ("-" for stdin) or --text.')
@@ -78,8 +79,13 @@ def score(
     has_ends, totals, waiting = model.line_end is not None, Totals(), ""
     lines = _given_lines(text) if file is None else file_lines(file, encoding)
     for scored in model.score(lines, ranks=tokens):
-        totals.add(scored.ids, scored.log_probabilities, has_ends, len(scored.text) + has_ends)
-        waiting += layout.line(scored)
+        characters = model.counted_characters(scored.text)
+        if characters is None:
+            totals.blank += 1
+        else:
+            totals.add(scored.ids, scored.log_probabilities, has_ends, characters)
+        if characters is not None or layout.shows_blank:
+            waiting += layout.line(scored)
         if len(waiting) > CHUNK:
             click.echo(waiting, nl=False)
             waiting = ""

@@ -33,10 +33,11 @@ class Source(NamedTuple):
 
 
 class Layout(NamedTuple):
-    """How a line is shown, and what stands below all of them."""
+    """How a line is shown, what stands below all of them, and whether blank lines are shown, which are in no sum."""
 
     line: Callable[["ScoredLine"], str]
     below: Callable[["Totals"], str]
+    shows_blank: bool = True
 
 
 def one_line(text: str) -> str:
@@ -143,7 +144,7 @@ def kenlm(source: Source) -> Layout:
 
 
 def srilm(source: Source, debug: int) -> Layout:
-    """SRILM's `ngram -ppl FILE -debug 1|2`: unknown words are left out of logprob, ppl and ppl1."""
+    """SRILM's `ngram -ppl FILE -debug 1|2`: unknown words are left out of logprob, ppl and ppl1, blank lines of all."""
     from rnnlm.inference.lines import Totals
 
     def line(scored: "ScoredLine") -> str:
@@ -155,7 +156,7 @@ def srilm(source: Source, debug: int) -> Layout:
             shown += "".join(_srilm_word(scored, words, place, source) for place in range(len(words)))
         return f"{shown}{_srilm_sums(own)}\n"
 
-    return Layout(line, lambda totals: f"file {source.name}: {_srilm_sums(totals)}")
+    return Layout(line, lambda totals: f"file {source.name}: {_srilm_sums(totals)}", shows_blank=False)
 
 
 def _srilm_word(scored: "ScoredLine", words: list[str], place: int, source: Source) -> str:
@@ -221,6 +222,8 @@ def summary(totals: "Totals", unit: str, width: int | None) -> str:
         f"{totals.lines:,} lines, {totals.tokens:,} tokens ({totals.ends:,} of them ends of lines), "
         f"{totals.oov:,} unknown (OOV), {totals.characters:,} characters"
     )
+    if totals.blank:
+        head += f"\n{totals.blank:,} more lines are blank and in none of these figures"
     if totals.oov:
         note = "with OOV: an unknown word has the probability of <unk>; without: it is left out of sum and number"
         return f"{head}\n{table(rows, ['', 'with OOV', 'without OOV', ''], 'lrrl', width)}\n{note}"
