@@ -482,11 +482,12 @@ class LanguageModel:
             return 0.0
         return -math.log(max(1, self.vocabulary.counts.count(1)))
 
-    def score(self, lines: Iterable[str], ranks: bool = False) -> Iterator[ScoredLine]:
+    def score(self, lines: Iterable[str | None], ranks: bool = False) -> Iterator[ScoredLine]:
         r"""The log probability of every token of every line, lines without "\n"; each begins anew after <s>.
 
         One result for each line, in order, whatever is in it; an empty line is its end alone. Lines are read a few
-        thousand at a time. Equal lines have equal scores, see `inference.lines.LineScorer`.
+        thousand at a time, or up to a None, which has no result: it says that more would have to be waited for. Equal
+        lines have equal scores, see `inference.lines.LineScorer`.
 
         Raises:
             DirectionError: the model is bidirectional.
@@ -501,12 +502,15 @@ class LanguageModel:
             for text, line, line_ids, score in zip(texts, tokens, ids, scorer(ids), strict=True):
                 yield ScoredLine(text, line, line_ids, *score)
 
-    def score_lists(self, lists: Iterable[NbestList]) -> Iterator[tuple[NbestList, list[ScoredLine]]]:
+    def score_lists(self, lists: Iterable[NbestList | None]) -> Iterator[tuple[NbestList, list[ScoredLine]]]:
         """Lists of candidates with the scores of the candidates; see `score` for how they are made."""
         waiting: deque[NbestList] = deque()
 
-        def texts() -> Iterator[str]:
+        def texts() -> Iterator[str | None]:
             for each in lists:
+                if each is None:
+                    yield None
+                    continue
                 waiting.append(each)
                 yield from (candidate.text for candidate in each.candidates)
 
@@ -675,14 +679,17 @@ def _check_weights(network: Network) -> None:
             )
 
 
-def _blocks(lines: Iterable[str]) -> Iterator[list[str]]:
-    """Lines in blocks that are large enough to be scored together and small enough to be kept in memory."""
+def _blocks(lines: Iterable[str | None]) -> Iterator[list[str]]:
+    """Lines in blocks that are large enough to be scored together and small enough to be kept; None ends one."""
     block: list[str] = []
     characters = 0
     for line in lines:
-        block.append(line)
-        characters += len(line)
-        if len(block) == LINES_AT_A_TIME or characters >= CHARACTERS_AT_A_TIME:
+        if line is not None:
+            block.append(line)
+            characters += len(line)
+            if len(block) < LINES_AT_A_TIME and characters < CHARACTERS_AT_A_TIME:
+                continue
+        if block:
             yield block
             block, characters = [], 0
     if block:

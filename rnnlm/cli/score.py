@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,14 +10,13 @@ import click
 from click.core import ParameterSource
 
 from rnnlm.cli.common import Text, json_option, load_model, mix_option, model_option, note
+from rnnlm.cli.streams import Collected
 from rnnlm.cli.terminal import width_of
 from rnnlm.errors import CorpusError
 
 if TYPE_CHECKING:
     from rnnlm.cli.score_layouts import Layout
     from rnnlm.language_model import LanguageModel
-
-CHUNK = 1 << 14  # characters written at a time
 
 
 @click.command()
@@ -62,6 +62,8 @@ def score(
     rnnlm score --tokens --text "我 昨天 上学 迟到 了"
     rnnlm score - --format mikolov < hypotheses.txt
 
+    A line from a pipe is answered when no more is there yet, so that another program can ask line by line.
+
     Each line is a sentence for itself, read after <s>; its end, </s>, counts. A model of a stream of characters (train
     --level char) ends a line with the newline, if its training text had one. Unknown words have the probability of
     <unk>, except in the layout of SRILM, which leaves them out; it and kenlm have logarithms to base 10. Sums and
@@ -76,8 +78,8 @@ def score(
 
     model = load_model(model_path, mix)
     layout = _layout(model, file or "--text", layout_name, base, tokens, debug, as_json)
-    has_ends, totals, waiting = model.line_end is not None, Totals(), ""
-    lines = _given_lines(text) if file is None else file_lines(file, encoding)
+    has_ends, totals, output = model.line_end is not None, Totals(), Collected(partial(click.echo, nl=False))
+    lines = _given_lines(text) if file is None else file_lines(file, encoding, output.flush)
     for scored in model.score(lines, ranks=tokens):
         characters = model.counted_characters(scored.text)
         if characters is None:
@@ -85,11 +87,9 @@ def score(
         else:
             totals.add(scored.ids, scored.log_probabilities, has_ends, characters)
         if characters is not None or layout.shows_blank:
-            waiting += layout.line(scored)
-        if len(waiting) > CHUNK:
-            click.echo(waiting, nl=False)
-            waiting = ""
-    click.echo(waiting + layout.below(totals), nl=False)
+            output.write(layout.line(scored))
+    output.write(layout.below(totals))
+    output.flush()
     if layout_name in ("plain", "mikolov"):
         from rnnlm.cli.score_layouts import UNIT_OF_BASE, summary
 
@@ -143,15 +143,21 @@ def encoding_note(name: str, encoding: str | None) -> Callable[[str], None]:
     return say
 
 
-def file_lines(path: str, encoding: str | None) -> Iterator[str]:
-    """Lines of a file without their ends."""
+def file_lines(
+    path: str, encoding: str | None, before_waiting: Callable[[], None] = lambda: None
+) -> Iterator[str | None]:
+    """Lines of a file without their ends; None where a pipe has no more yet, see `lines.read_lines`."""
     from rnnlm.text.lines import damage, read_lines
     from rnnlm.text.sources import open_sources
 
-    with open_sources([path]) as sources:
+    with open_sources([path], live=True) as sources:
         for source in sources:
-            lines = read_lines(source, encoding, encoding_note(source.name, encoding))
-            for place, line in enumerate(lines, 1):
+            place = 0
+            for line in read_lines(source, encoding, encoding_note(source.name, encoding), before_waiting):
+                if line is None:
+                    yield None
+                    continue
+                place += 1
                 if (found := damage(line)) is not None:
                     raise CorpusError(
                         f"Line {place} of {source.name}: {found}. Name the text's encoding, such as --encoding "

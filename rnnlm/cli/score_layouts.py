@@ -223,7 +223,7 @@ def summary(totals: "Totals", unit: str, width: int | None) -> str:
         f"{totals.oov:,} unknown (OOV), {totals.characters:,} characters"
     )
     if totals.blank:
-        head += f"\n{totals.blank:,} more lines are blank and in none of these figures"
+        head += f"\nblank lines, in none of these figures: {totals.blank:,}"
     if totals.oov:
         note = "with OOV: an unknown word has the probability of <unk>; without: it is left out of sum and number"
         return f"{head}\n{table(rows, ['', 'with OOV', 'without OOV', ''], 'lrrl', width)}\n{note}"
