@@ -4,12 +4,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from rnnlm.baselines.ngram import NgramModel
+from rnnlm.cli.common import NORMALIZED_CHARACTERS, form_hint, marks_warning
 from rnnlm.errors import CorpusError
 from rnnlm.inference.mixture import Mixture
 from rnnlm.language_model import Evaluation, LanguageModel
 from rnnlm.mixing import component, load_beside, mixture, tuned_weights
 from rnnlm.text.corpus import TokenizedCorpus, sequence, tokenize_corpus
+from rnnlm.text.marks import without_marks
+from rnnlm.text.ready_made import REMEDY
+from rnnlm.text.vocabulary import EOS, FIRST, UNK
+
+IDS_AT_A_TIME = 1 << 20
+BEFORE_UNKNOWN = 20  # tokens that a hint looks at before the first unknown one: an accent stands after its letter
 
 
 @dataclass
@@ -103,6 +112,13 @@ def compare(
     told = len(model.notes)
     text = Text(files, encoding, notes)
     corpus = text.for_model(model)
+    advice = [each for each in notes if REMEDY in each]
+    if warning := marks_warning(model, " ".join(corpus.marks)):
+        notes += [] if advice else [warning]
+    elif corpus.marks:  # the model has learnt them as they stand
+        notes[:] = [each for each in notes if each not in advice]
+    if hint := form_hint(model, _unknown_part(corpus, model)):
+        notes.append(hint)
     if asked.mix:
         held_out = Text(asked.tune, encoding, notes) if asked.tune else None
         mixed = mix(model, asked.mix, held_out, threads)
@@ -124,6 +140,25 @@ def compare(
         found.groups["baselines"] = [baseline_from_file(asked.baseline, model, text, threads)]
     notes += model.notes[told:]  # of the files beside the model
     return found
+
+
+def _unknown_part(corpus: TokenizedCorpus, model: LanguageModel) -> str:
+    """The text from the first line on that has an unknown token, as far as a hint needs it; "" if all are known."""
+    ids = model.sequence(corpus)
+    for start in range(0, len(ids), IDS_AT_A_TIME):
+        unknown = np.flatnonzero(ids[start : start + IDS_AT_A_TIME] == UNK)
+        if len(unknown):
+            first = max(0, start + int(unknown[0]) - BEFORE_UNKNOWN)
+            break
+    else:
+        return ""
+    lines: list[list[str]] = [[]]
+    for each in corpus.ids[first : first + NORMALIZED_CHARACTERS].tolist():
+        if each == EOS:
+            lines.append([])
+        else:
+            lines[-1].append(corpus.tokens[each - FIRST])
+    return without_marks("\n".join(map(model.tokenizer.join, lines)))
 
 
 def stored_bytes(model: LanguageModel) -> int:

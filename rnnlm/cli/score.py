@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
-from rnnlm.cli.common import Text, json_option, load_model, mix_option, model_option, note
+from rnnlm.cli.common import Text, Unknown, json_option, load_model, mix_option, model_option, note
 from rnnlm.cli.streams import Collected
 from rnnlm.cli.terminal import width_of
 from rnnlm.errors import CorpusError
@@ -80,7 +80,9 @@ def score(
     layout = _layout(model, file or "--text", layout_name, base, tokens, debug, as_json)
     has_ends, totals, output = model.line_end is not None, Totals(), Collected(partial(click.echo, nl=False))
     lines = _given_lines(text) if file is None else file_lines(file, encoding, output.flush)
+    unknown = Unknown(model, reads_marks=False)
     for scored in model.score(lines, ranks=tokens):
+        unknown.add(scored)
         characters = model.counted_characters(scored.text)
         if characters is None:
             totals.blank += 1
@@ -90,6 +92,8 @@ def score(
             output.write(layout.line(scored))
     output.write(layout.below(totals))
     output.flush()
+    if hint := unknown.hint():
+        note(hint)
     if layout_name in ("plain", "mikolov"):
         from rnnlm.cli.score_layouts import UNIT_OF_BASE, summary
 

@@ -25,6 +25,7 @@ from rnnlm.errors import CorpusError
 from rnnlm.text import ready_made
 from rnnlm.text.cache import Cache, Description, Entry, IdFile, Stamps
 from rnnlm.text.encodings import LABELS, UTF8, decode
+from rnnlm.text.marks import marks_in
 from rnnlm.text.sources import Source, fingerprint, open_sources
 from rnnlm.text.tokenizers import CharTokenizer, Tokenizer, WordTokenizer
 from rnnlm.text.vocabulary import BOS, EOS, FIRST, UNK, Vocabulary, code_points
@@ -49,16 +50,17 @@ class TokenizedCorpus:
     ids: (N,) provisional ids, read-only, mapped from a file. tokens: the token of id 3, of id 4, and so on.
     characters: of the text with \\n as the end of every line, the last one included where lines end with </s>.
     bytes: of the files. digest: SHA-256 of the files, hex. lines: whether </s> ends every line that is not blank.
-    notes: what was assumed about the files and the user may want to know.
+    notes: what was assumed about the files and the user may want to know. marks: `marks.marks_in` of its beginning.
     """
 
-    def __init__(self, entry: Entry, lines: bool, notes: Sequence[str]) -> None:
+    def __init__(self, entry: Entry, lines: bool, notes: Sequence[str], marks: Sequence[str] = ()) -> None:
         """Take the text of an entry of the cache."""
         description = entry.description
         self.ids: NDArray[Any] = np.frombuffer(entry.ids, dtype=description.dtype)
         self.release = entry.release
         self.tokens, self.characters, self.bytes = description.tokens, description.characters, description.bytes
         self.digest, self.lines, self.notes = description.digest, lines, list(notes)
+        self.marks = list(marks)
         self._counts = np.array(description.counts, dtype=np.int64)
 
     def counts(self, start: int = 0, stop: int | None = None) -> NDArray[np.int64]:
@@ -239,21 +241,21 @@ def tokenize_corpus(
         description = entry.description
         if seen != description.digest and stamps == _stamps(sources):
             cache.remember(stamps, description.digest, read_at)
-        notes = [*cache.notes, *_advice(sources[0], tokenizer, encoding)]
+        beginning = next(decode(sources[0].blocks(lambda read: None), sources[0].name, encoding), "")
+        notes = [*cache.notes, *_advice(beginning, tokenizer)]
     if encoding is None:
         notes += [
             f"{source.name} is not UTF-8; it is read as {LABELS[codec]}. If that is wrong, use --encoding."
             for source, codec in zip(sources, description.encodings, strict=False)
             if codec in LABELS and codec != UTF8
         ]
-    return TokenizedCorpus(entry, lines, notes)
+    return TokenizedCorpus(entry, lines, notes, marks_in(beginning))
 
 
-def _advice(source: Source, tokenizer: Tokenizer, encoding: str | None) -> list[str]:
+def _advice(beginning: str, tokenizer: Tokenizer) -> list[str]:
     """Advice on how a text is tokenized, by its beginning."""
     if not isinstance(tokenizer, WordTokenizer):
         return []
-    beginning = next(decode(source.blocks(lambda read: None), source.name, encoding), "")
     found = ready_made.advice(beginning)
     return [found] if found else []
 
