@@ -92,8 +92,14 @@ def rescore(
     becomes the new one. The others have no place for scores, so with --output scores they print what their users
     expect: plain ln p, kaldi "utt-N cost" with the cost -ln p, mikolov log10 p. Output is UTF-8.
 
-    The lines of an id must stand together. Bad lines (no id, fields missing, no words) end the program, or are passed
-    through in their place with --lenient (with --json they are only reported).
+    <s> and </s> at the ends of a candidate are marks and no words, <unk> between spaces is the unknown word. An empty
+    candidate has the probability of </s> alone.
+
+    The lines of an id must stand together. Bad lines (no id, fields missing) end the program, or are passed through in
+    their place with --lenient (with --json they are only reported).
+
+    From a pipe, a list is answered once it is complete: plain and srilm at the blank line after it, so end each list
+    with one; the others when the next id comes, or the input ends.
     """
     if old_lm_weight and format_name != "srilm":
         raise click.UsageError("--old-lm-weight is for --format srilm; the others have no LM score of their own.")
