@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from rnnlm.cli.common import note
+from rnnlm.cli.common import force_option, note
 from rnnlm.cli.export import check_free, is_same_file
 from rnnlm.errors import ExchangeError
 
@@ -49,7 +49,7 @@ from rnnlm.errors import ExchangeError
     show_default="as VOCABULARY says, else auto",
     help="Chinese words by jieba or by the text's own spaces.",
 )
-@click.option("--force", is_flag=True, help="Replace a file that is there already.")
+@force_option
 def import_(
     weights: Path,
     vocabulary: Path | None,

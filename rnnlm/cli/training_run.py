@@ -11,6 +11,7 @@ import numpy as np
 
 from rnnlm import checkpoint
 from rnnlm.cli.engines import NUMPY, EngineChoice
+from rnnlm.cli.replacement import Replaced
 from rnnlm.cli.texts import make_tokenizer
 from rnnlm.cli.training_network import build_network
 from rnnlm.cli.training_options import Options, adopted, check_decay, check_output_layer
@@ -95,6 +96,8 @@ def prepare(
     engine: EngineChoice | None = None,
     workers: Workers | None = None,
     preset: str | None = None,
+    asked: Mapping[str, Any] | None = None,
+    replaced: Replaced | None = None,
 ) -> Run:
     """Read the texts and build the trainer.
 
@@ -104,6 +107,7 @@ def prepare(
     given: the options that the user gave himself, which must not contradict a checkpoint.
     engine: what computes. workers: the processes that train together, this one among them.
     preset: name of a size, of `configuration.PRESETS`.
+    asked: the options as they were typed, to be recorded. replaced: what has to be of the same text.
 
     Raises:
         RnnlmError: a text, a checkpoint or a combination of options does not do.
@@ -137,19 +141,25 @@ def prepare(
     if old is not None and not resume:
         _check_vocabulary(old, texts.vocabulary, init_vocabulary)
     changes = _check_corpus(header, texts, changed_text) if resume else []
+    if replaced is not None:
+        replaced.check_text(texts.digest)
     keep_freed_memory()  # not before the text is read, whose memory is to be given back
     machine = _Machine(threads, engine, workers)
     options = _filled_in(options, texts, preset, bool(init_from), lambda reference: machine.speed(reference, texts))
     check_output_layer(options)  # now that all are known
     check_decay(options)
+    recorded = {**asdict(options), "user_dict": None}  # the words are in the tokenizer's options; no paths here
+    if replaced is not None:
+        replaced.check_options(recorded)
     network, notes = build_network(options, texts.vocabulary, texts.counts, old)
     model = LanguageModel(tokenizer, texts.vocabulary, network, context)
     trainer = _trainer(model, texts, options, machine)
     if resume:
         trainer.load_state(header["training"].get("state", {}), arrays, _parameters(arrays), bool(changes))
     model.training = {
-        "options": {**asdict(options), "user_dict": None},  # the words are in the tokenizer's options; no paths here
+        "options": recorded,
         "corpus": {"digest": texts.digest, "train_tokens": len(texts.train)},
+        **_asked(asked or {}, header["training"] if resume else None, bool(changes)),
     }
     return Run(
         model,
@@ -263,6 +273,14 @@ def _check_vocabulary(old: LanguageModel, new: Vocabulary, init_vocabulary: str)
             f"{len(old.vocabulary) - FIRST:,} of the model to start from. Say --init-vocabulary keep (the model's; "
             "others become <unk>) or --init-vocabulary map (the text's; shared tokens keep their weights)."
         )
+
+
+def _asked(asked: Mapping[str, Any], before: Mapping[str, Any] | None, text_changed: bool) -> dict[str, Any]:
+    """What is recorded of the command; of a training that is resumed, what is recorded of it `before`."""
+    if before is not None:
+        kept = before.get("asked")
+        asked = (kept if isinstance(kept, dict) else {}) | ({"changed_text": True} if text_changed else {})
+    return {"asked": dict(asked)} if asked else {}
 
 
 def _check_corpus(header: Mapping[str, Any], texts: _Texts, changed_text: bool) -> list[str]:

@@ -134,6 +134,7 @@ def test_an_imported_model_is_no_training_but_can_start_one(kind, model, corpus,
         "1e-9",
         "--epochs",
         "0.1",
+        "--force",
     ]
     assert run(begin) == 0
     nats = [
