@@ -127,7 +127,7 @@ def learn(
     predictor = NgramModel.train(ids, len(vocabulary), order, context)
     training = {
         "options": options,
-        "corpus": {"digest": text.digest, "train_tokens": len(ids)},
+        "corpus": {**text.to_header(), "train_tokens": len(ids)},
     }
     model = LanguageModel(tokenizer, vocabulary, predictor, context, training)
     return model, text.notes, float((ids != UNK).mean())

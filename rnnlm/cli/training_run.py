@@ -158,7 +158,7 @@ def prepare(
         trainer.load_state(header["training"].get("state", {}), arrays, _parameters(arrays), bool(changes))
     model.training = {
         "options": recorded,
-        "corpus": {"digest": texts.digest, "train_tokens": len(texts.train)},
+        "corpus": {**texts.corpora[0].to_header(), "digest": texts.digest, "train_tokens": len(texts.train)},
         **_asked(asked or {}, header["training"] if resume else None, bool(changes)),
     }
     return Run(

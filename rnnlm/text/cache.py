@@ -23,7 +23,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -62,11 +62,12 @@ class Description:
     digest: str
     encodings: list[str]
     tokenizer: dict[str, Any]
+    files: list[str] = field(default_factory=list)  # the digest of each alone; none in an entry of an earlier version
 
     def is_sound(self) -> bool:
         """Whether the values, which come from a file, are of their types and fit together."""
         numbers = (self.length, self.characters, self.bytes)
-        lists = (self.tokens, self.encodings)
+        lists = (self.tokens, self.encodings, self.files)
         return (
             all(type(number) is int and number > 0 for number in numbers)
             and all(type(each) is list and all(type(item) is str for item in each) for each in lists)
