@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from rnnlm import checkpoint
 from rnnlm.cli.engines import NUMPY, EngineChoice
 from rnnlm.cli.replacement import Replaced
 from rnnlm.cli.texts import make_tokenizer
+from rnnlm.cli.training_baselines import measured_baselines
 from rnnlm.cli.training_network import build_network
 from rnnlm.cli.training_options import Options, adopted, check_decay, check_output_layer
 from rnnlm.errors import CheckpointError, CorpusError, TokenizerError, TrainingError, VocabularyError
@@ -143,6 +145,7 @@ def prepare(
     changes = _check_corpus(header, texts, changed_text) if resume else []
     if replaced is not None:
         replaced.check_text(texts.digest)
+    baselines = {} if workers.rank else _baselines(texts, options)
     keep_freed_memory()  # not before the text is read, whose memory is to be given back
     machine = _Machine(threads, engine, workers)
     options = _filled_in(options, texts, preset, bool(init_from), lambda reference: machine.speed(reference, texts))
@@ -159,6 +162,7 @@ def prepare(
     model.training = {
         "options": recorded,
         "corpus": {**texts.corpora[0].to_header(), "digest": texts.digest, "train_tokens": len(texts.train)},
+        **baselines,
         **_asked(asked or {}, header["training"] if resume else None, bool(changes)),
     }
     return Run(
@@ -261,6 +265,21 @@ def _read(
     )
 
 
+def _baselines(texts: _Texts, options: Options) -> dict[str, Any]:
+    """What simple models reach on the held-out part, to be recorded; nothing where none is held out or says as much."""
+    if texts.valid is None or options.bidirectional:
+        return {}
+    assert options.context is not None
+    rare, seconds = _rare(texts, options), options.time or math.inf
+    found = measured_baselines(texts.train, texts.valid, options.level, options.context, texts.counts, rare, seconds)
+    return {"baselines": found}
+
+
+def _rare(texts: _Texts, options: Options) -> Array | None:
+    """The words (V,) that are sometimes read as <unk>, so that it is known what an unknown one is like."""
+    return texts.counts == 1 if options.min_count == 1 else None
+
+
 def _fixed_vocabulary(old: LanguageModel | None, resume: Path | None, init_vocabulary: str) -> Vocabulary | None:
     return old.vocabulary if old is not None and (resume or init_vocabulary == "keep") else None
 
@@ -331,8 +350,7 @@ class _Machine:
         assert options.bptt is not None
         assert options.context is not None
         worker = (self.workers.rank, self.workers.size)
-        rare = texts.counts == 1 if options.min_count == 1 else None
-        settings: dict[str, Any] = {"rare": rare, "worker": worker}
+        settings: dict[str, Any] = {"rare": _rare(texts, options), "worker": worker}
         if options.bidirectional:
             return SentenceBatches(texts.train, options.batch_size, options.bptt, options.seed, **settings)
         settings["shift"] = options.shift
