@@ -1,13 +1,24 @@
-"""A command as it could have been written."""
+"""A command as it was typed, and as it could have been."""
 
+import hashlib
 import shlex
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import click
 from click.core import ParameterSource
 
 OPEN = (None, "auto")  # values that leave the choice to the command
+# Options that decide what is learnt beside those that a checkpoint records by their values.
+BESIDE = ("init_from", "init_vocabulary", "encoding", "user_dict")
+# Options that say where results go and what computes them, not what is learnt.
+UNDECIDING = {
+    *("output", "force", "resume", "changed_text", "history", "tensorboard", "arpa"),
+    *("threads", "engine", "device", "precision", "compiled"),
+}
+FILES = ("init_from", "user_dict")  # compared by their content
+TEXTS = ("corpus", "valid")  # compared by the digest of the texts
 
 
 def equivalent(ctx: click.Context, asked: Mapping[str, Any], chosen: Mapping[str, Any]) -> str:
@@ -33,3 +44,30 @@ def _written(option: click.Parameter, value: Any) -> list[str]:
         return (option.opts if value else option.secondary_opts)[-1:]
     text = repr(value).removesuffix(".0") if isinstance(value, float) else getattr(value, "name", str(value))
     return [max(option.opts, key=len), shlex.quote(str(text))]
+
+
+def asked_for(ctx: click.Context) -> dict[str, Any]:
+    """What a checkpoint records of a training command beside the values of its options, as JSON; defaults are left out.
+
+    With a time the rules go by the machine's speed, so that the same command may lead to other values: then it is all
+    that was typed. Else the values tell the rest.
+    """
+    timed = ctx.params.get("time") is not None
+    asked: dict[str, Any] = {}
+    for parameter in ctx.command.params:
+        name, value = str(parameter.name), ctx.params.get(str(parameter.name))
+        wanted = name not in (*UNDECIDING, *TEXTS) if timed else name in BESIDE
+        if not wanted or value in (None, parameter.default):
+            continue
+        if ctx.get_parameter_source(name) != ParameterSource.DEFAULT:
+            asked[name] = _content(Path(value)) if name in FILES else value
+    return asked
+
+
+def _content(path: Path) -> str:
+    """SHA-256 of a file, in hex; that it can not be read is said where it is used."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return ""

@@ -57,6 +57,11 @@ def threads_option(function: Function) -> Function:
     )(function)
 
 
+def force_option(function: Function) -> Function:
+    """Add --force."""
+    return click.option("--force", is_flag=True, help="Replace files that are there already.")(function)
+
+
 LARGEST_NUMBER = 1e30  # beyond it sums overflow
 
 

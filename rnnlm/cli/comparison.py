@@ -1,11 +1,12 @@
 """What `rnnlm eval` sets beside a model: the parts of a mixture, n-gram baselines, the model as it keeps learning."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from rnnlm import checkpoint
 from rnnlm.baselines.ngram import NgramModel
-from rnnlm.errors import CorpusError
+from rnnlm.errors import CheckpointError, CorpusError
 from rnnlm.inference.mixture import Mixture
 from rnnlm.language_model import Evaluation, LanguageModel
 from rnnlm.mixing import component, load_beside, mixture, tuned_weights
@@ -14,16 +15,21 @@ from rnnlm.text.corpus import TokenizedCorpus, sequence, tokenize_corpus
 
 @dataclass
 class Row:
-    """A model and its figures on the text. bytes: of the arrays that a prediction needs."""
+    """A model and its figures on the text.
+
+    bytes: of the arrays that a prediction needs. knows_text: whether it was trained on this text; None: not known.
+    """
 
     name: str
     evaluation: Evaluation
     bytes: int | None = None
     facts: dict[str, Any] = field(default_factory=dict)
+    knows_text: bool | None = None
 
     def to_json(self) -> dict[str, Any]:
         """For --json."""
-        return {"model": self.name, **self.facts, "bytes": self.bytes, **figures(self.evaluation)}
+        known = {"trained_on_this_text": self.knows_text}
+        return {"model": self.name, **self.facts, "bytes": self.bytes, **figures(self.evaluation), **known}
 
 
 def figures(evaluation: Evaluation) -> dict[str, Any]:
@@ -123,7 +129,42 @@ def compare(
     elif asked.baseline:
         found.groups["baselines"] = [baseline_from_file(asked.baseline, model, text, threads)]
     notes += model.notes[told:]  # of the files beside the model
+    _mark_those_that_know(found, corpus, model, name, asked)
     return found
+
+
+def _mark_those_that_know(
+    found: Comparison, corpus: TokenizedCorpus, model: LanguageModel, name: str, asked: Asked
+) -> None:
+    """Say of every row whether its model was trained on the text."""
+    parts = {name: knows_text(model.training, corpus)}
+    parts |= {path: knows_text(_training_of(path), corpus) for path, _ in asked.mix}
+    found.measured.knows_text = True if True in parts.values() else None if None in parts.values() else False
+    known = {**parts, "dynamic evaluation": parts[name]}
+    if asked.baseline:
+        known[asked.baseline] = knows_text(_training_of(asked.baseline), corpus)
+    for row in found.rows[1:]:
+        row.knows_text = known.get(row.name, row.knows_text)
+
+
+def knows_text(training: Mapping[str, Any], corpus: TokenizedCorpus) -> bool | None:
+    """Whether a model was trained on a text or on a file of it; None where its checkpoint does not say."""
+    recorded = training.get("corpus")
+    recorded = recorded if isinstance(recorded, dict) else {}  # it comes from a file
+    digest, files = str(recorded.get("digest")).partition("+")[0], recorded.get("files")
+    learnt = {digest, *map(str, files if isinstance(files, list) else [])}
+    if learnt & {corpus.digest, *corpus.files}:
+        return True
+    return False if recorded.get("digest") and files else None
+
+
+def _training_of(path: str) -> Mapping[str, Any]:
+    """What a file says of its training: a checkpoint, or an ARPA file, which says nothing."""
+    try:
+        training = checkpoint.read_header(path).get("training")
+    except CheckpointError:
+        return {}
+    return training if isinstance(training, dict) else {}
 
 
 def stored_bytes(model: LanguageModel) -> int:
@@ -146,7 +187,14 @@ def mix(
     if held_out is None:
         weights = [weight or 0.0 for _, weight in parts]
     else:
-        weights = tuned_weights(model, others, held_out.for_model(model), threads)
+        corpus = held_out.for_model(model)
+        weights = tuned_weights(model, others, corpus, threads)
+        trained = [model.training, *(_training_of(path) for path, _ in parts)]
+        if any(knows_text(each, corpus) for each in trained):
+            held_out.notes.append(
+                f"Warning: {' '.join(held_out.paths)} is a text that one of the models was trained on, so its weight "
+                "is too high; give --tune a text that none of them has seen."
+            )
     return mixture(model, others, weights)
 
 
@@ -186,6 +234,7 @@ def baselines(model: LanguageModel, order: int, training_text: Text, text: Text,
         predictor = NgramModel.train(ids, len(model.vocabulary), n, model.context)
         ngram = LanguageModel(model.tokenizer, model.vocabulary, predictor, model.context)
         rows.append(_baseline_row(f"{n}-gram", ngram, text, threads))
+        rows[-1].knows_text = knows_text({"corpus": corpus.to_header()}, text.for_model(model))
     return rows
 
 

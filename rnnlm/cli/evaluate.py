@@ -103,8 +103,10 @@ def evaluate(
     if as_json:
         more = {name: [row.to_json() for row in rows] for name, rows in found.groups.items()}
         size = {"bytes": found.measured.bytes} if more else {}
-        print_json(figures(found.measured.evaluation) | size | more)
+        known = {"trained_on_this_text": found.measured.knows_text}
+        print_json(figures(found.measured.evaluation) | known | size | more)
         return
+    _show_who_knows(found)
     _show(found.measured.evaluation, model)
     if found.groups:
         _show_rows(found, asked.tune)
@@ -151,6 +153,15 @@ def _check_usage(
                 "--baseline-corpus TRAIN, or give the file of a model that `rnnlm ngram train` made."
             )
     return order
+
+
+def _show_who_knows(found: "Comparison") -> None:
+    """Say first of all where a model is measured on the text that it was trained on."""
+    if found.measured.knows_text and "mixture" not in found.groups:
+        click.echo("The model was trained on this text; a new text would be predicted less well.")
+    for row in found.rows[1:]:
+        if row.knows_text and row.name != "dynamic evaluation":
+            click.echo(f"{row.name} was trained on this text; it would predict a new one less well.")
 
 
 def _show(result: "Evaluation", model: "LanguageModel") -> None:

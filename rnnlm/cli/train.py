@@ -10,8 +10,16 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from rnnlm.cli.command_line import equivalent
-from rnnlm.cli.common import CELL_NAMES, DEFAULT_MODEL, NumberRange, note, threads_option, use_threads
+from rnnlm.cli.command_line import asked_for, equivalent
+from rnnlm.cli.common import (
+    CELL_NAMES,
+    DEFAULT_MODEL,
+    NumberRange,
+    force_option,
+    note,
+    threads_option,
+    use_threads,
+)
 from rnnlm.cli.configuration_file import read_config
 from rnnlm.cli.engines import EngineChoice, engine_options, working_together
 from rnnlm.cli.interruptions import Interrupted, Interruptions
@@ -247,6 +255,7 @@ class Duration(click.ParamType[float]):
     metavar="DIR",
     help="Folder for the same, as TensorBoard shows it; a new training takes the place of the one before.",
 )
+@force_option
 @threads_option
 @engine_options
 @click.pass_context
@@ -264,6 +273,7 @@ def train(
     preset: str | None,
     history: Path | None,
     tensorboard: Path | None,
+    force: bool,
     threads: int | None,
     engine: EngineChoice,
     **chosen: Any,
@@ -271,12 +281,13 @@ def train(
     """Train a model on CORPUS: text files, folders of them, .gz, or "-" for stdin.
 
     The best model on the held-out part of the text is kept in the checkpoint. Ctrl-C saves and stops; --resume goes on.
+    A file that is there already is replaced if it is a model that the same command has made of the same text.
 
     \b
     rnnlm train corpus.txt
     rnnlm train corpus.txt --time 10m --level char -o model.npz
     """
-    _check_usage(ctx, resume, changed_text, init_from, chosen)
+    _check_usage(ctx, resume, changed_text, init_from, force, chosen)
     check_output(output)
     texts = [*corpus, *([valid] if valid else [])]
     check_not_a_text(output, texts, "--output")
@@ -288,6 +299,7 @@ def train(
     from rnnlm.checkpoint import Reservation
     from rnnlm.cli.guidance import facts_of
     from rnnlm.cli.progress import EventLog, History
+    from rnnlm.cli.replacement import check_history, check_model
     from rnnlm.cli.saving import Saver
     from rnnlm.cli.training_messages import conclude, introduce
     from rnnlm.cli.training_options import Options
@@ -295,6 +307,7 @@ def train(
     from rnnlm.training.advice import Advisor
 
     given = {n: v for n, v in chosen.items() if ctx.get_parameter_source(n) != ParameterSource.DEFAULT}
+    asked = asked_for(ctx)
     saver: Saver | None = None
     with working_together(engine) as workers, Interruptions(SETTLING if workers.size > 1 else 0.0) as interruptions:
         threads = threads or max(1, cores // workers.local_size)
@@ -302,6 +315,11 @@ def train(
         try:
             with ExitStack() as reserved:
                 reservation = reserved.enter_context(Reservation(output)) if workers.rank == 0 else None
+                replaced = (
+                    None if resume or force else check_model(output, "rnn", given | {"time": chosen["time"]}, asked)
+                )
+                if history is not None and not force:
+                    check_history(history, replaced is not None, resume)
                 run = prepare(
                     Sources(list(corpus), valid, encoding, reading_bar() if workers.rank == 0 else None),
                     Options(**chosen),
@@ -314,6 +332,8 @@ def train(
                     engine=engine,
                     workers=workers,
                     preset=preset,
+                    asked=asked,
+                    replaced=replaced,
                 )
                 introduce(run, threads, resume, workers, tell)
                 if not resume:
@@ -344,10 +364,17 @@ def _check_folder(folder: Path) -> None:
 
 
 def _check_usage(
-    ctx: click.Context, resume: bool, changed_text: bool, init_from: Path | None, chosen: dict[str, Any]
+    ctx: click.Context,
+    resume: bool,
+    changed_text: bool,
+    init_from: Path | None,
+    force: bool,
+    chosen: dict[str, Any],
 ) -> None:
     if changed_text and not resume:
         raise click.UsageError("--changed-text is for --resume; a new training takes any text.")
+    if resume and force:
+        raise click.UsageError("--resume goes on with --output, --force starts anew in its place; choose one.")
     if resume and init_from:
         raise click.UsageError("--resume goes on with --output, --init-from starts anew; choose one.")
     if chosen["epochs"] and chosen["time"]:

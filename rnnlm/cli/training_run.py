@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -12,7 +13,9 @@ import numpy as np
 
 from rnnlm import checkpoint
 from rnnlm.cli.engines import NUMPY, EngineChoice
+from rnnlm.cli.replacement import Replaced
 from rnnlm.cli.texts import make_tokenizer
+from rnnlm.cli.training_baselines import measured_baselines
 from rnnlm.cli.training_network import build_network
 from rnnlm.cli.training_options import Options, adopted, check_decay, check_output_layer
 from rnnlm.errors import CheckpointError, CorpusError, TokenizerError, TrainingError, VocabularyError
@@ -113,6 +116,8 @@ def prepare(
     engine: EngineChoice | None = None,
     workers: Workers | None = None,
     preset: str | None = None,
+    asked: Mapping[str, Any] | None = None,
+    replaced: Replaced | None = None,
 ) -> Run:
     """Read the texts and build the trainer.
 
@@ -122,6 +127,7 @@ def prepare(
     given: the options that the user gave himself, which must not contradict a checkpoint.
     engine: what computes. workers: the processes that train together, this one among them.
     preset: name of a size, of `configuration.PRESETS`.
+    asked: the options as they were typed, to be recorded. replaced: what has to be of the same text.
 
     Raises:
         RnnlmError: a text, a checkpoint or a combination of options does not do.
@@ -155,11 +161,17 @@ def prepare(
     if old is not None and not resume:
         _check_vocabulary(old, texts.vocabulary, init_vocabulary)
     changes = _check_corpus(header, texts, changed_text) if resume else []
+    if replaced is not None:
+        replaced.check_text(texts.digest)
+    baselines = {} if workers.rank else _baselines(texts, options)
     keep_freed_memory()  # not before the text is read, whose memory is to be given back
     machine = _Machine(threads, engine, workers)
     options = _filled_in(options, texts, preset, bool(init_from), lambda reference: machine.speed(reference, texts))
     check_output_layer(options)  # now that all are known
     check_decay(options)
+    recorded = {**asdict(options), "user_dict": None}  # the words are in the tokenizer's options; no paths here
+    if replaced is not None:
+        replaced.check_options(recorded)
     network, notes = build_network(options, texts.vocabulary, texts.counts, old)
     if resume and preset:
         notes.append(f"--preset {preset} is ignored: a resumed training keeps the sizes that it has.")
@@ -169,8 +181,10 @@ def prepare(
     if resume:
         trainer.load_state(header["training"].get("state", {}), arrays, _parameters(arrays), bool(changes))
     model.training = {
-        "options": {**asdict(options), "user_dict": None},  # the words are in the tokenizer's options; no paths here
-        "corpus": {"digest": texts.digest, "train_tokens": len(texts.train)},
+        "options": recorded,
+        "corpus": {**texts.corpora[0].to_header(), "digest": texts.digest, "train_tokens": len(texts.train)},
+        **baselines,
+        **_asked(asked or {}, header["training"] if resume else None, bool(changes)),
     }
     return Run(
         model,
@@ -280,6 +294,24 @@ def _read(
     )
 
 
+def _baselines(texts: _Texts, options: Options) -> dict[str, Any]:
+    """What simple models reach on the held-out part, to be recorded; nothing where none is held out or says as much."""
+    if texts.valid is None or options.bidirectional:
+        return {}
+    assert options.context is not None
+    rare, seconds = _rare(texts, options), options.time or math.inf
+    found = measured_baselines(texts.train, texts.valid, options.level, options.context, texts.counts, rare, seconds)
+    return {"baselines": found}
+
+
+def _rare(texts: _Texts, options: Options) -> Array | None:
+    """The words (V,) that are sometimes read as <unk>, so that it is known what an unknown one is like.
+
+    None where the text shows that itself, by writing <unk> or having words that are left out of the vocabulary.
+    """
+    return texts.counts == 1 if options.min_count == 1 and not texts.vocabulary.unknown else None
+
+
 def _fixed_vocabulary(old: LanguageModel | None, resume: Path | None, init_vocabulary: str) -> Vocabulary | None:
     return old.vocabulary if old is not None and (resume or init_vocabulary == "keep") else None
 
@@ -292,6 +324,14 @@ def _check_vocabulary(old: LanguageModel, new: Vocabulary, init_vocabulary: str)
             f"{len(old.vocabulary) - FIRST:,} of the model to start from. Say --init-vocabulary keep (the model's; "
             "others become <unk>) or --init-vocabulary map (the text's; shared tokens keep their weights)."
         )
+
+
+def _asked(asked: Mapping[str, Any], before: Mapping[str, Any] | None, text_changed: bool) -> dict[str, Any]:
+    """What is recorded of the command; of a training that is resumed, what is recorded of it `before`."""
+    if before is not None:
+        kept = before.get("asked")
+        asked = (kept if isinstance(kept, dict) else {}) | ({"changed_text": True} if text_changed else {})
+    return {"asked": dict(asked)} if asked else {}
 
 
 def _check_corpus(header: Mapping[str, Any], texts: _Texts, changed_text: bool) -> list[str]:
@@ -342,9 +382,7 @@ class _Machine:
         assert options.bptt is not None
         assert options.context is not None
         worker = (self.workers.rank, self.workers.size)
-        # A text that writes <unk> itself shows what unknown words are like.
-        rare = texts.counts == 1 if options.min_count == 1 and not texts.vocabulary.unknown else None
-        settings: dict[str, Any] = {"rare": rare, "worker": worker}
+        settings: dict[str, Any] = {"rare": _rare(texts, options), "worker": worker}
         if options.bidirectional:
             return SentenceBatches(texts.train, options.batch_size, options.bptt, options.seed, **settings)
         settings["shift"] = options.shift

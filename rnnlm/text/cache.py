@@ -68,6 +68,7 @@ class Description:
     digest: str
     encodings: list[str]
     tokenizer: dict[str, Any]
+    files: list[str]  # the digest of each alone
     crc32: int  # of KEY.ids
 
     def checksum(self) -> int:
@@ -77,7 +78,7 @@ class Description:
     def is_sound(self) -> bool:
         """Whether the values, which come from a file, are of their types and fit together."""
         numbers = (self.length, self.characters, self.bytes)
-        lists = (self.tokens, self.encodings)
+        lists = (self.tokens, self.encodings, self.files)
         return (
             all(type(number) is int and number > 0 for number in numbers)
             and all(type(each) is list and all(type(item) is str for item in each) for each in lists)

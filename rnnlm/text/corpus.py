@@ -37,6 +37,7 @@ _CHUNK = 1 << 22
 # and the system maps those around a page too, 64 KiB of them, which is why a small read counts as many ids.
 SCATTERED, MOST_TOUCHED = 1 << 21, 1 << 25
 _UNSEEN_AT_ONCE = 1 << 14
+MOST_FILES = 1000  # whose digests are kept one by one
 _BLANK = re.compile(r"\n[^\S\n]*+(?=\n)")  # a line that is blank, with the end of the one before it
 
 Ids = NDArray[np.int32]
@@ -48,7 +49,8 @@ class TokenizedCorpus:
 
     ids: (N,) provisional ids, read-only, mapped from a file. tokens: the token of id 3, of id 4, and so on.
     characters: of the text with \\n as the end of every line, the last one included where lines end with </s>.
-    bytes: of the files. digest: SHA-256 of the files, hex. lines: whether </s> ends every line that is not blank.
+    bytes: of the files. digest: SHA-256 of the files, hex. files: the digest that each of them alone would have; empty
+    where it is not known. lines: whether </s> ends every line that is not blank.
     notes: what was assumed about the files and the user may want to know.
     """
 
@@ -59,7 +61,12 @@ class TokenizedCorpus:
         self.release = entry.release
         self.tokens, self.characters, self.bytes = description.tokens, description.characters, description.bytes
         self.digest, self.lines, self.notes = description.digest, lines, list(notes)
+        self.files = description.files
         self._counts = np.array(description.counts, dtype=np.int64)
+
+    def to_header(self) -> dict[str, Any]:
+        """What a checkpoint records to know this text again."""
+        return {"digest": self.digest, "files": self.files}
 
     def counts(self, start: int = 0, stop: int | None = None) -> NDArray[np.int64]:
         """How often each id is in ids[start:stop]: (3 + types,)."""
@@ -215,7 +222,7 @@ def tokenize_corpus(
         if seen := cache.seen(stamps):
             key, entry = found(seen)
         if entry is None:  # then the whole text is read in any case
-            digest, size = fingerprint(sources)
+            digest, size, files = fingerprint(sources)
             key, entry = found(digest)
         if entry is None:
             reader = _Reader(sources, size, encoding, progress)
@@ -233,6 +240,7 @@ def tokenize_corpus(
                     digest=digest,
                     encodings=reader.encodings,
                     tokenizer=tokenizer.options(),
+                    files=list(files) if len(files) <= MOST_FILES else [],
                     crc32=file.crc32,
                 )
                 entry = cache.store(key, file, description)

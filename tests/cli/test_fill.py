@@ -85,5 +85,5 @@ def test_training_calls_its_figure_pseudo_perplexity_and_resumes(models, tmp_pat
     assert run([*arguments, "--epochs", "2"]) == 0
     assert "pseudo-perplexity" in capsys.readouterr().err
     assert run([*arguments, "--epochs", "3", "--resume"]) == 0
-    assert run([*arguments, "--context", "stream"]) == 1
+    assert run([*arguments, "--context", "stream", "--force"]) == 1
     assert "--context sentence" in capsys.readouterr().err
