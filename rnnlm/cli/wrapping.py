@@ -63,7 +63,7 @@ def _broken(line: str, width: int, word: str, hanging: bool) -> Iterator[str]:
     # Less than the label where a word that must stay whole, such as a path, needs more.
     indent = min(display_width(label), room - _longest_whole(rest, room, word))
     current, used, begun = label, display_width(label), False
-    for space, piece in _pieces(rest, room - indent, word):
+    for space, piece in re.findall(word, rest) if joint else _pieces(rest, room - indent, word):
         size = display_width(piece)
         if used + len(space) * begun + size > room and (begun or used > indent):
             yield (current + joint) if begun else current.rstrip(" ")
