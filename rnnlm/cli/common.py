@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import sys
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
@@ -215,7 +214,7 @@ def note(message: str) -> None:
     click.echo(message, err=True)
 
 
-def say(paragraph: str, word: re.Pattern[str] = WORD, err: bool = False) -> None:
+def say(paragraph: str, word: str = WORD, err: bool = False) -> None:
     """A paragraph of the answer; in a terminal its lines are filled anew with words, to the terminal's width."""
     width = width_of(sys.stderr if err else sys.stdout)
     click.echo(paragraph if width is None else wrapped(paragraph.replace("\n", " "), width, word), err=err)

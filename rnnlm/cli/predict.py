@@ -1,6 +1,5 @@
 """rnnlm predict: the next token, ranked."""
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +17,7 @@ from rnnlm.cli.common import (
 )
 from rnnlm.cli.tables import token_cell
 
-WITH_FIGURE = re.compile(r"( *)(\S.*?[0-9.]{5}(?!\S))")  # a token stays beside its probability
+WITH_FIGURE = r"( *)(\S.*?[0-9.]{5}(?!\S))"  # a token stays beside its probability
 
 if TYPE_CHECKING:
     from rnnlm.language_model import Prediction
