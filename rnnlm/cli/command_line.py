@@ -17,7 +17,8 @@ UNDECIDING = {
     *("output", "force", "resume", "changed_text", "history", "tensorboard", "arpa"),
     *("threads", "engine", "device", "precision", "compiled"),
 }
-FILES = ("init_from", "user_dict")  # compared by their content
+FILES = ("init_from",)  # compared by their content
+GIVEN = ("user_dict",)  # compared by whether they are given: a list of words is mended and the command typed again
 TEXTS = ("corpus", "valid")  # compared by the digest of the texts
 
 
@@ -60,7 +61,7 @@ def asked_for(ctx: click.Context) -> dict[str, Any]:
         if not wanted or value in (None, parameter.default):
             continue
         if ctx.get_parameter_source(name) != ParameterSource.DEFAULT:
-            asked[name] = _content(Path(value)) if name in FILES else value
+            asked[name] = _content(Path(value)) if name in FILES else name in GIVEN or value
     return asked
 
 
