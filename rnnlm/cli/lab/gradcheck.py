@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rnnlm.cli.common import CELL_NAMES, Text, json_option, note, print_json, read_text_argument, use_threads
+from rnnlm.cli.common import CELL_NAMES, Text, json_option, note, print_json, read_text_argument
 from rnnlm.cli.lab.common import counted, given, level_option, sentences_of, tokenizer_of
 from rnnlm.cli.tables import table
 
@@ -60,7 +60,6 @@ def gradcheck(
     in float64, with random weights. The data are the training pairs of TEXT ("-": stdin), else random. The exit code
     is 1 when a relative error exceeds 1e-6.
     """
-    use_threads(1)
     import numpy as np
 
     from rnnlm.lab.gradients import gradient_check

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rnnlm.cli.common import CELL_NAMES, NumberRange, json_option, load_model, note, print_json, use_threads
+from rnnlm.cli.common import CELL_NAMES, NumberRange, json_option, load_model, note, print_json
 from rnnlm.cli.lab.common import (
     check_picture,
     counted,
@@ -155,7 +155,6 @@ def gradflow(
     """
     settings = Settings(**options)
     _check_usage(ctx, model_path, compare, settings)
-    use_threads(1)
     check_picture(picture, [*file, *([str(model_path)] if model_path else [])])
     from rnnlm.lab.gradient_flow import gradient_flow, places
 

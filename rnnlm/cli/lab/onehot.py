@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rnnlm.cli.common import json_option, load_model, print_json, read_text_argument, use_threads, warn_of_unknown
+from rnnlm.cli.common import json_option, load_model, print_json, read_text_argument, warn_of_unknown
 from rnnlm.cli.lab.common import counted, given, level_option, sentences_of, text_argument, tokenizer_of
 from rnnlm.cli.tables import table, token_cell
 
@@ -36,7 +36,6 @@ SHOWN_ENTRIES = 16  # vectors and matrices wider than this are abbreviated
 @click.pass_context
 def onehot(ctx: click.Context, text: str, model: Path | None, level: str, as_json: bool) -> None:
     """Show the one-hot vector of every token of TEXT ("-": stdin), and that U times it is a column of U."""
-    use_threads(1)
     from rnnlm.lab.one_hot import one_hots
     from rnnlm.lab.sentences import flat, vocabulary_of
 
