@@ -481,16 +481,16 @@ class LanguageModel:
             return 0.0
         return -math.log(max(1, self.vocabulary.counts.count(1)))
 
-    def score(self, lines: Iterable[str], ranks: bool = False) -> Iterator[ScoredLine]:
+    def score(self, lines: Iterable[str], ranks: bool = False, threads: int = 1) -> Iterator[ScoredLine]:
         r"""The log probability of every token of every line, lines without "\n"; each begins anew after <s>.
 
         One result for each line, in order, whatever is in it; an empty line is its end alone. Lines are read a few
-        thousand at a time. Equal lines have equal scores, see `inference.lines.LineScorer`.
+        thousand at a time. Equal lines have equal scores, see `inference.lines.LineScorer`, whatever the `threads`.
 
         Raises:
             DirectionError: the model is bidirectional.
         """
-        scorer, end = LineScorer(self.causal, ranks), self.line_end
+        scorer, end = LineScorer(self.causal, ranks, threads), self.line_end
         for texts in _blocks(lines):
             tokens = [self.tokens(text) for text in texts]
             if end is not None:
@@ -500,7 +500,7 @@ class LanguageModel:
             for text, line, line_ids, score in zip(texts, tokens, ids, scorer(ids), strict=True):
                 yield ScoredLine(text, line, line_ids, *score)
 
-    def score_lists(self, lists: Iterable[NbestList]) -> Iterator[tuple[NbestList, list[ScoredLine]]]:
+    def score_lists(self, lists: Iterable[NbestList], threads: int = 1) -> Iterator[tuple[NbestList, list[ScoredLine]]]:
         """Lists of candidates with the scores of the candidates; see `score` for how they are made."""
         waiting: deque[NbestList] = deque()
 
@@ -509,7 +509,7 @@ class LanguageModel:
                 waiting.append(each)
                 yield from (candidate.text for candidate in each.candidates)
 
-        scores = self.score(texts())
+        scores = self.score(texts(), threads=threads)
         for first in scores:
             while not waiting[0].candidates:
                 yield waiting.popleft(), []

@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 import click
 
 from rnnlm import __version__
+from rnnlm.cli.common import limit_blas
 from rnnlm.cli.interruptions import SIGNALS
 from rnnlm.cli.streams import open_closed_streams
 from rnnlm.cli.terminal import end_status, set_up_streams
@@ -93,6 +94,7 @@ def cli() -> None:
     rnnlm predict "我 昨天 上学"        which word comes next?
     rnnlm sample                      let it write
     """
+    limit_blas(1)
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:

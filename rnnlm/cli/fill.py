@@ -11,6 +11,7 @@ from rnnlm.cli.common import (
     model_option,
     note,
     print_json,
+    product_threads_option,
     read_text_argument,
     say,
     warn_of_unknown,
@@ -31,6 +32,7 @@ from rnnlm.cli.common import (
 @click.option(
     "--beam", type=click.IntRange(1), default=256, show_default=True, help="Candidates that are kept on the way."
 )
+@product_threads_option
 @json_option
 def fill(text: str, model_path: Path, k: int, blank_tokens: int, beam: int, as_json: bool) -> None:
     """Rank what fits into the blanks of TEXT, written ____ (four underscores or more; "-": stdin).

@@ -11,6 +11,7 @@ from rnnlm.cli.common import (
     load_model,
     model_option,
     print_json,
+    product_threads_option,
     read_text_argument,
     say,
     warn_of_unknown,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 @model_option
 @click.option("-k", type=click.IntRange(1), default=10, show_default=True, help="Number of candidates.")
 @click.option("--each", is_flag=True, help="After every token of TEXT; one candidate each unless -k says otherwise.")
+@product_threads_option
 @json_option
 @click.pass_context
 def predict(ctx: click.Context, text: str, model_path: Path, k: int, each: bool, as_json: bool) -> None:

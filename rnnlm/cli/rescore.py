@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from rnnlm.cli.common import Number, json_option, load_model, mix_option, model_option, note, print_json
+from rnnlm.cli.common import (
+    Number,
+    json_option,
+    load_model,
+    mix_option,
+    model_option,
+    note,
+    print_json,
+    threads_option,
+    use_threads,
+)
 from rnnlm.cli.score import encoding_note
 
 if TYPE_CHECKING:
@@ -51,6 +61,7 @@ LINES_WRITTEN = 1024  # at a time
 @click.option("--lenient", is_flag=True, help="Pass lines that are not of the format through untouched.")
 @click.option("--encoding", default=None, show_default="detected", help="Encoding of the file, such as gb18030.")
 @mix_option()
+@threads_option
 @json_option
 def rescore(
     file: str,
@@ -64,6 +75,7 @@ def rescore(
     lenient: bool,
     encoding: str | None,
     mix: list[tuple[str, float]],
+    threads: int | None,
     as_json: bool,
 ) -> None:
     """Rank the candidates of the n-best lists in FILE ("-": stdin).
@@ -105,7 +117,8 @@ def rescore(
     if oov_penalty is None:
         oov_penalty = lm_weight * model.unknown_word_penalty / NATS[form.unit]
     chooser = _Chooser(form, Weights(lm_weight, old_lm_weight, word_penalty, oov_penalty), model.line_end)
-    chosen = map(chooser.choose, model.score_lists(_read(file, format_name, encoding, warnings)))
+    lists = _read(file, format_name, encoding, warnings)
+    chosen = map(chooser.choose, model.score_lists(lists, use_threads(threads)))
     if as_json:
         for each in chosen:
             if each.order:

@@ -13,6 +13,7 @@ from rnnlm.cli.common import (
     model_option,
     note,
     print_json,
+    product_threads_option,
     read_text_argument,
     warn_of_unknown,
 )
@@ -68,6 +69,7 @@ PROBABILITIES = 1 << 23  # and the numbers that this needs, one for each of them
     show_default="a new one each time",
     help="The same seed gives the same texts.",
 )
+@product_threads_option
 @json_option
 def sample(
     model_path: Path,

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
-from rnnlm.cli.common import Text, json_option, load_model, mix_option, model_option, note
+from rnnlm.cli.common import (
+    Text,
+    json_option,
+    load_model,
+    mix_option,
+    model_option,
+    note,
+    threads_option,
+    use_threads,
+)
 from rnnlm.cli.terminal import width_of
 from rnnlm.errors import CorpusError
 
@@ -40,6 +49,7 @@ CHUNK = 1 << 14  # characters written at a time
 )
 @click.option("--encoding", default=None, show_default="detected", help="Encoding of the file, such as gb18030.")
 @mix_option()
+@threads_option
 @json_option
 @click.pass_context
 def score(
@@ -53,6 +63,7 @@ def score(
     debug: str | None,
     encoding: str | None,
     mix: list[tuple[str, float]],
+    threads: int | None,
     as_json: bool,
 ) -> None:
     """Log probability of every line of FILE ("-": stdin): one result for each line, empty ones too, in their order.
@@ -77,7 +88,7 @@ def score(
     layout = _layout(model, file or "--text", layout_name, base, tokens, debug, as_json)
     has_ends, totals, waiting = model.line_end is not None, Totals(), ""
     lines = _given_lines(text) if file is None else file_lines(file, encoding)
-    for scored in model.score(lines, ranks=tokens):
+    for scored in model.score(lines, tokens, use_threads(threads)):
         totals.add(scored.ids, scored.log_probabilities, has_ends, len(scored.text) + has_ends)
         waiting += layout.line(scored)
         if len(waiting) > CHUNK:

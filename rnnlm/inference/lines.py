@@ -9,8 +9,11 @@ the column that it leaves. So all columns are at the same depth, and one step of
     a e </s>          e </s>        from the first line's state after "a"
 """
 
+import itertools
 import math
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -101,9 +104,9 @@ class LineScorer:
     have followed.
     """
 
-    def __init__(self, model: SequenceModel, ranks: bool = False) -> None:
-        """Score with a model; `ranks` says whether ranks are wanted."""
-        self._model, self._ranks = model, ranks
+    def __init__(self, model: SequenceModel, ranks: bool = False, threads: int = 1) -> None:
+        """Score with a model; `ranks` says whether ranks are wanted, `threads` how many compute."""
+        self._model, self._ranks, self._threads = model, ranks, threads
         self._recent: dict[bytes, LineScore] = {}
         self._older: dict[bytes, LineScore] = {}
         self._tokens = 0  # of the recent ones
@@ -114,7 +117,7 @@ class LineScorer:
         found = {key: self._older[key] for key in keys if key in self._older}
         found |= {key: self._recent[key] for key in keys if key in self._recent}
         new = {key: line for key, line in zip(keys, lines, strict=True) if key not in found}
-        found |= zip(new, score_lines(self._model, list(new.values()), self._ranks), strict=True)
+        found |= zip(new, score_lines(self._model, list(new.values()), self._ranks, self._threads), strict=True)
         self._recent |= found
         self._tokens += sum(map(len, new.values()))
         if self._tokens > REMEMBERED:
@@ -122,22 +125,25 @@ class LineScorer:
         return [found[key] for key in keys]
 
 
-def score_lines(model: SequenceModel, lines: Sequence[Array], ranks: bool = False) -> list[LineScore]:
+def score_lines(model: SequenceModel, lines: Sequence[Array], ranks: bool = False, threads: int = 1) -> list[LineScore]:
     """Score lines of ids (n,), in which what ends a line is an id like any other. Equal lines have the same score.
 
     Memory grows with the ids given, not with V times their number: what the model needs is bounded by the constants.
+    The parts that the threads take do not depend on their number, so no score does.
     """
     keys = [np.asarray(line, dtype=">i4").tobytes() for line in lines]
     distinct = sorted(set(keys))  # bytes of big-endian numbers sort as the numbers do
     positions = max(1, min(POSITIONS, LOGITS // model.vocabulary_size)) if ranks else POSITIONS
     columns = min(COLUMNS, positions)
-    scores: dict[bytes, LineScore] = {}
-    for start in range(0, len(distinct), columns):
-        part = distinct[start : start + columns]
-        found = _PrefixTree([np.frombuffer(key, dtype=">i4").astype(np.int32) for key in part]).score(
-            model, positions, ranks
-        )
-        scores |= zip(part, found, strict=True)
+    parts = [distinct[start : start + columns] for start in range(0, len(distinct), columns)]
+
+    def scored(part: list[bytes]) -> list[LineScore]:
+        tree = _PrefixTree([np.frombuffer(key, dtype=">i4").astype(np.int32) for key in part])
+        return tree.score(model, positions, ranks)
+
+    with ThreadPoolExecutor(threads) if min(threads, len(parts)) > 1 else nullcontext() as pool:
+        found = (pool.map if pool else map)(scored, parts)
+        scores = dict(zip(distinct, itertools.chain.from_iterable(found), strict=True))
     return [scores[key] for key in keys]
 
 
