@@ -60,10 +60,10 @@ def score(
     rnnlm score --tokens --text "我 昨天 上学 迟到 了"
     rnnlm score - --format mikolov < hypotheses.txt
 
-    Each line is a sentence for itself, read after <s>; its end, </s>, counts. A model of a stream of characters (train
-    --level char) ends a line with the newline, if its training text had one. Unknown words have the probability of
-    <unk>, except in the layout of SRILM, which leaves them out; it and kenlm have logarithms to base 10. Sums and
-    perplexities are printed to stderr, or where the layout has them.
+    Each line is a sentence for itself, read after <s>; its end, </s>, counts. A model of a stream reads a line after
+    the end of another; one of characters (train --level char) ends it with the newline, if its training text had one.
+    Unknown words have the probability of <unk>, except in the layout of SRILM, which leaves them out; it and kenlm have
+    logarithms to base 10. Sums and perplexities are printed to stderr, or where the layout has them.
     """
     if (file is None) == (not text):
         raise click.UsageError('Give a FILE ("-" for stdin) or --text.')
