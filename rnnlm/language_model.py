@@ -35,7 +35,8 @@ if TYPE_CHECKING:
 
 CONTEXTS = ("sentence", "stream")
 Predictor = Network | NgramModel | Mixture
-BLANK_MARK = re.compile(r"_{4,}")
+# Two or three underscores that touch a letter or digit of an identifier (snake__case, __init__) are text.
+BLANK_MARK = re.compile(r"_{4,}|(?<![A-Za-z0-9_])_{2,3}(?![A-Za-z0-9_])|\uff3f+")
 LINES_AT_A_TIME = 4096  # lines and characters that `score` reads ahead at most
 CHARACTERS_AT_A_TIME = 1 << 18
 
@@ -366,11 +367,16 @@ class LanguageModel:
         return EOS if self.context == "sentence" else None
 
     def without_blanks(self, text: str) -> str:
-        """The text with a space for each blank."""
-        return BLANK_MARK.sub(" ", text)
+        """The text with a line end for each blank, so that what stands around it is read apart."""
+        return BLANK_MARK.sub("\n", text)
+
+    def before_blank(self, text: str) -> str | None:
+        """What stands before a blank at the end of a text; None if there is no blank there."""
+        *before, after = BLANK_MARK.split(text)
+        return None if not before or after.strip() else text[: [*BLANK_MARK.finditer(text)][-1].start()]
 
     def fill(self, text: str, k: int = 10, blank_tokens: int = 1, beam: int = 256) -> list[FilledText]:
-        """The k best fillings of the blanks (____) in a sentence, each blank of up to `blank_tokens` tokens.
+        """The k best fillings of the blanks (see `BLANK_MARK`) in a sentence, each of up to `blank_tokens` tokens.
 
         Probabilities are relative to all fillings that were compared. For one blank of one token and a bidirectional
         model they are that model's own, <unk> and </s> left out.
@@ -383,7 +389,7 @@ class LanguageModel:
         if len(parts) == 1 or "\n" in text:
             raise FillingError(
                 f"The text to fill is {text[:60]!r}; expected one line with at least one blank, written ____ (four "
-                "underscores)."
+                "underscores; two or three are a blank where no letter or digit touches them)."
             )
         contexts = [[int(i) for i in self.encode(part)] for part in parts]
         found: list[tuple[list[list[int]], float]] = []
