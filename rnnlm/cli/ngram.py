@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rnnlm.cli.common import note
+from rnnlm.cli.groups import SuggestingGroup
 from rnnlm.cli.tables import table
 from rnnlm.cli.texts import check_not_a_text, check_output, make_tokenizer, reading_bar, text_options
 from rnnlm.errors import RnnlmError
@@ -21,7 +22,7 @@ DEFAULT_OUTPUT = "ngram.npz"
 LARGEST_ORDER = 5  # that of baselines.ngram, which is not imported just for a help text
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=SuggestingGroup, context_settings={"help_option_names": ["-h", "--help"]})
 def ngram() -> None:
     """The n-gram baseline: interpolated modified Kneser-Ney, orders 1 to 5.
 

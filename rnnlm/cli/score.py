@@ -34,7 +34,11 @@ CHUNK = 1 << 14  # characters written at a time
     help="Layout: our own, or that of SRILM's ngram -ppl, KenLM's query, Mikolov's rnnlm (one log10 a line).",
 )
 @click.option(
-    "--debug", type=click.Choice(["1", "2"]), default=None, show_default="1", help="Of srilm: 2 shows every word."
+    "--debug",
+    type=click.Choice(["0", "1", "2"]),
+    default=None,
+    show_default="1",
+    help="Of srilm: 0 shows the sums alone, 1 every line, 2 every word.",
 )
 @click.option("--encoding", default=None, show_default="detected", help="Encoding of the file, such as gb18030.")
 @mix_option()

@@ -289,6 +289,12 @@ def test_srilms_layout(word_model, text, capsys):
     assert "\tp( sat | <unk> ...) \t= [4gram] " in shown
 
 
+def test_srilms_level_without_lines(word_model, text, capsys):
+    shown = output(capsys, text, "-m", word_model, "--format", "srilm", "--debug", "0")
+    assert shown == "".join(output(capsys, text, "-m", word_model, "--format", "srilm").splitlines(True)[-2:])
+    assert shown.startswith(f"file {text}: {len(LINES)} sentences, ")
+
+
 def test_srilms_first_level_has_no_words(word_model, capsys):
     shown = output(capsys, "--text", "the cat", "-m", word_model, "--format", "srilm").split("\n")
     assert shown[0] == "the cat"
