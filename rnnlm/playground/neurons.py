@@ -43,7 +43,7 @@ def activations(served: ServedModel, ids: Array) -> Iterator[Array]:
     """
     network = served.model.network
     resets = served.model.context == "sentence" or served.bidirectional
-    inputs = np.concatenate([[BOS], ids])
+    inputs = np.concatenate([[served.model.start], ids])
     keep = np.ones((len(inputs), 1, 1), dtype=np.float32)
     ends = np.zeros(len(inputs), dtype=bool)
     if resets:  # in the place of </s> the next sentence's <s> is read
@@ -188,7 +188,7 @@ def _longer(served: ServedModel, text: str) -> Work[list[Piece]]:
     rng = np.random.default_rng(0)
     while len(ids) < missing:
         options = SamplingOptions(missing - len(ids), temperature=0.8)
-        for drawn in sample(model.causal, [BOS], options, rng, 1, model.never_generated(), model.end):
+        for drawn in sample(model.causal, [model.start], options, rng, 1, model.never_generated(), model.end):
             ids += [each for each in drawn if each is not None]
             yield
         if model.end is None:

@@ -98,7 +98,7 @@ class ServedModel:
         if self.model.context == "sentence":
             ends = np.flatnonzero(ids == EOS)
             ids = ids[ends[-1] + 1 :] if len(ends) else ids
-        return np.concatenate([[BOS], ids]).astype(np.int32)
+        return np.concatenate([[self.model.start], ids]).astype(np.int32)
 
     def pieces(self, text: str) -> list[Piece]:
         """The text cut at its tokens; joined, it is the text again. The ids are those of `ids`."""
@@ -165,7 +165,7 @@ class ServedModel:
     def distributions(self, ids: Array) -> Iterator[tuple[int, Array]]:
         """For each window of ids its first place and the log probabilities (n, V) at its places, given those before."""
         causal, size = self.model.causal, max(1, min(WINDOW, LOGITS // self.size))
-        inputs = np.concatenate([[BOS], ids[:-1]])[:, None]
+        inputs = np.concatenate([[self.model.start], ids[:-1]])[:, None]
         keep = np.ones((len(inputs), 1, 1), dtype=np.float32)
         if self.model.context == "sentence":
             keep[1:][inputs[1:] == EOS] = 0
