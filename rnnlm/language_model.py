@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, cast
 
 from rnnlm import checkpoint
 from rnnlm.baselines.arpa import read_arpa
@@ -20,6 +20,7 @@ from rnnlm.foreign import is_arpa
 from rnnlm.inference.dynamic import dynamic_nats
 from rnnlm.inference.filling import BLANK, fill_between, fill_forward
 from rnnlm.inference.generation import SamplingOptions, beam_search, sample
+from rnnlm.inference.line_starts import LONGEST_LINE, AfterLine
 from rnnlm.inference.lines import LOGITS, LineScorer
 from rnnlm.inference.mixture import Mixture
 from rnnlm.inference.model import read_prefix
@@ -154,6 +155,7 @@ class LanguageModel:
         self.tokenizer, self.vocabulary, self.context = tokenizer, vocabulary, context
         self.predictor = predictor
         self.training: dict[str, Any] = dict(training or {})
+        self.line_before: list[int] = []  # ids of a line that is read before others, see `by_line`
         self.notes: list[str] = []  # what the user should know of the files that it comes from
 
     # --- files --------------------------------------------------------------------------------------------------
@@ -208,13 +210,15 @@ class LanguageModel:
             predictor = NgramModel.from_arrays(len(vocabulary), header.get("order"), arrays)
         else:
             raise CheckpointError(f"The checkpoint's kind is {shown(header.get('kind'))}; expected 'rnn' or 'ngram'.")
-        return cls(
+        model = cls(
             tokenizer_from_header(header.get("tokenizer")),
             vocabulary,
             predictor,
             header.get("context", ""),
             _mapping(header.get("training")),
         )
+        model.line_before = line_of_header(header.get("line_before"), len(vocabulary))
+        return model
 
     def save(
         self,
@@ -248,7 +252,7 @@ class LanguageModel:
             "tokenizer": {"name": self.tokenizer.name, "options": self.tokenizer.options()},
             "vocabulary": self.vocabulary.to_header(),
             "training": self.training,
-        }
+        } | ({"line_before": self.line_before} if self.line_before else {})
         if isinstance(self.predictor, NgramModel):
             header["order"] = self.predictor.order
             return header, self.predictor.arrays()
@@ -297,6 +301,19 @@ class LanguageModel:
                 "next word and no perplexity. Train one without --bidirectional for those."
             )
         return self.predictor
+
+    @property
+    def by_line(self) -> Predictor:
+        """The predictor for lines, each for itself: `start` is to be read before each of them.
+
+        In a stream a line stands after another one, so this model has read one already; see `inference.line_starts`.
+
+        Raises:
+            DirectionError: it is bidirectional.
+        """
+        if not self.line_before or self.line_end is None:
+            return self.causal
+        return cast(Predictor, AfterLine(self.causal, [self.line_end, *self.line_before]))
 
     # --- text <-> ids -------------------------------------------------------------------------------------------
 
@@ -349,7 +366,7 @@ class LanguageModel:
 
     def predict(self, text: str, k: int = 10) -> Prediction:
         """The k most probable next tokens. Probabilities are the model's own; <unk>, if no text, is not ranked."""
-        log_probabilities, _ = read_prefix(self.causal, self._prefix(text))
+        log_probabilities, _ = read_prefix(self.by_line, self._prefix(text))
         return Prediction(text, self._ranked(log_probabilities[0], k))
 
     def predict_each(self, text: str, k: int = 1) -> list[Prediction]:
@@ -362,7 +379,7 @@ class LanguageModel:
         ids = self.encode(text)
         tokens = ["<s>", *(map(self._shown, ids) if self.context == "stream" else self.tokens(text))]
         prefix = np.concatenate([[self.start], ids])[:, None]
-        window, state = max(1, LOGITS // len(self.vocabulary)), self.causal.zero_state(1)
+        window, state = max(1, LOGITS // len(self.vocabulary)), self.by_line.zero_state(1)
         ranked: list[list[Candidate]] = []
         for start in range(0, len(prefix), window):
             log_probabilities, state = self.causal.log_probabilities(prefix[start : start + window], state)
@@ -393,11 +410,11 @@ class LanguageModel:
         self, prompt: str, options: SamplingOptions, rng: np.random.Generator, count: int = 1
     ) -> Iterator[list[int | None]]:
         """Continue a prompt `count` times at once; yields, step by step, each text's next id, None if it has ended."""
-        return sample(self.causal, self._prefix(prompt), options, rng, count, self.never_generated(), self.end)
+        return sample(self.by_line, self._prefix(prompt), options, rng, count, self.never_generated(), self.end)
 
     def beam(self, prompt: str, length: int, width: int, count: int = 1) -> list[tuple[list[int], float]]:
         """The `count` most probable continuations that a beam of `width` finds: ids and log probability in nats."""
-        found = beam_search(self.causal, self._prefix(prompt), length, width, self.never_generated(), self.end)
+        found = beam_search(self.by_line, self._prefix(prompt), length, width, self.never_generated(), self.end)
         return found[:count]
 
     def _prefix(self, prompt: str) -> list[int]:
@@ -462,7 +479,7 @@ class LanguageModel:
             fillings = fill_between(self.predictor, ids, len(self.vocabulary) if blanks == 1 else beam, never)
             # Longer fillings multiply more probabilities: compare the geometric mean of a token's.
             return [(tokens, score / blanks) for tokens, score in fillings] if blanks > 1 else fillings
-        return fill_forward(self.predictor, ids, beam, never, self.end, self.start)
+        return fill_forward(self.by_line, ids, beam, never, self.end, self.start)
 
     def _best_fillings(self, parts: list[str], found: list[tuple[list[list[int]], float]], k: int) -> list[FilledText]:
         import numpy as np
@@ -508,7 +525,7 @@ class LanguageModel:
         Raises:
             DirectionError: the model is bidirectional.
         """
-        scorer, end = LineScorer(self.causal, ranks, self.start, threads), self.line_end
+        scorer, end = LineScorer(self.by_line, ranks, self.start, threads), self.line_end
         for texts in _blocks(lines):
             tokens = [self.tokens(text) for text in texts]
             if end is not None:
@@ -708,6 +725,18 @@ def tokenizer_from_header(header: Any) -> Tokenizer:
             f"The checkpoint's tokenizer is {shown(described.get('name'))}; expected one of {', '.join(TOKENIZERS)}."
         )
     return make(_mapping(described.get("options")))
+
+
+def line_of_header(value: Any, V: int) -> list[int]:
+    """Ids of a line from a file; V: number of ids.
+
+    Raises:
+        CheckpointError: they are none.
+    """
+    line = [] if value is None else value
+    if type(line) is list and len(line) <= LONGEST_LINE and all(type(each) is int and BOS < each < V for each in line):
+        return line
+    raise CheckpointError(f"The line that is read before others is {shown(value)}; expected a few ids. It is damaged.")
 
 
 def _mapping(value: Any) -> dict[str, Any]:

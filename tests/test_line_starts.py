@@ -12,11 +12,13 @@ import pytest
 
 from rnnlm.baselines.ngram import NgramModel
 from rnnlm.cli import run
-from rnnlm.errors import TokenizerError
+from rnnlm.errors import CheckpointError, TokenizerError
 from rnnlm.inference.generation import SamplingOptions
+from rnnlm.inference.line_starts import line_before
 from rnnlm.inference.model import read_prefix
 from rnnlm.language_model import LanguageModel
 from rnnlm.mixing import mixed
+from rnnlm.text.corpus import IdSequence
 from rnnlm.text.tokenizers import CharTokenizer, WordTokenizer
 from rnnlm.text.vocabulary import BOS, EOS, UNK, Vocabulary
 
@@ -152,3 +154,74 @@ def test_score_of_a_network_is_near_eval(cell, tmp_path, capsys):
     scored = list(LanguageModel.load(model).score(lines))
     nats = -sum(each.logprob_nats for each in scored) / sum(len(each.ids) for each in scored)
     assert abs(nats - expected) < 0.1
+
+
+# A line that is read before others
+
+
+def sentences(rng: np.random.Generator) -> str:
+    """Lines in which the first character comes again at the end; what a line is does not depend on the one before."""
+    return "".join(f"{c}{'xyz'[rng.integers(3)]}{'uvw'[rng.integers(3)]}{c}.\n" for c in rng.choice([*"abcd"], 3000))
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("stream")
+    (folder / "text.txt").write_text(sentences(np.random.default_rng(1)))
+    options = ["--level", "char", "--hidden-size", "24", "--epochs", "4", "--threads", "1", "-o", str(folder / "m.npz")]
+    assert run(["train", str(folder / "text.txt"), *options]) == 0
+    return folder / "m.npz"
+
+
+def perplexities(path: Path, capsys) -> tuple[float, float]:
+    text = path.with_name("text.txt")
+    assert run(["eval", str(text), "-m", str(path), "--json"]) == 0
+    evaluated = json.loads(capsys.readouterr().out)["perplexity"]
+    lines = LanguageModel.load(path).score(text.read_text().splitlines())
+    nats, tokens = np.sum([(each.logprob_nats, len(each.tokens)) for each in lines], axis=0)
+    return evaluated, float(np.exp(-nats / tokens))
+
+
+def test_lines_score_what_the_stream_does(trained, tmp_path, capsys):
+    model = LanguageModel.load(trained)
+    assert 1 < len(model.line_before) < 10
+    evaluated, scored = perplexities(trained, capsys)
+    assert scored == pytest.approx(evaluated, rel=0.01)
+    model.line_before = []  # the control: without that line it is worse
+    model.save(tmp_path / "m.npz")
+    (tmp_path / "text.txt").write_text(trained.with_name("text.txt").read_text())
+    assert perplexities(tmp_path / "m.npz", capsys)[1] > 1.02 * evaluated
+
+
+def test_all_that_works_by_lines_reads_that_line_first(trained):
+    model = LanguageModel.load(trained)
+    end = model.line_end
+    assert end is not None
+    row = read_prefix(model.causal, [end, *model.line_before, end])[0][0]
+    found = {each.token: each.probability for each in model.predict("", 99).candidates}
+    assert found["a"] == pytest.approx(np.exp(row[model.encode("a")[0]]), rel=1e-5)
+    each, *_ = model.predict_each("ax", 99)
+    assert dict(each.candidates) == {token: pytest.approx(found[token], rel=1e-4) for token in found}
+    line = next(model.score(["a"]))
+    assert line.log_probabilities[0] == pytest.approx(row[model.encode("a")[0]], rel=1e-4)
+    beam = model.beam("", 1, 99, 99)
+    assert {ids[0]: pytest.approx(nats, rel=1e-4) for ids, nats in beam} == {ids[0]: row[ids[0]] for ids, _ in beam}
+    total = sum(each.probability for each in model.predict("axu", 99).candidates)
+    assert total == pytest.approx(1, abs=1e-3)
+
+
+def test_a_line_that_does_not_help_is_not_read():
+    model = ngram("char", "stream", order=2)  # which remembers one token
+    assert model.line_end is not None
+    ids = np.concatenate([[*model.encode(line.replace(" ", "")), model.line_end] for line in LINES])
+    text = IdSequence(ids)
+    assert line_before(model.predictor, text, text, model.line_end) == []
+    assert line_before(model.predictor, IdSequence(ids[:2]), text, model.line_end) == []
+
+
+@pytest.mark.parametrize("wrong", [[0], [3, "a"], [99], "abc", {"a": 1}, [3] * 1000, [True], [-1]])
+def test_a_line_of_a_file_that_is_none_is_refused(wrong, tmp_path):
+    model = ngram("char", "stream")
+    model.line_before = wrong
+    with pytest.raises(CheckpointError, match="line that is read before"):
+        model.check_savable()

@@ -315,7 +315,7 @@ def _along_a_stream(model: "LanguageModel", lines: list[str]) -> tuple[list[str]
         tokens = model.tokens(text)
     _check_length(len(tokens))
     before = np.concatenate([[model.start], ids[:-1]])[:, None]
-    window, state = max(1, WINDOW // len(model.vocabulary)), model.causal.zero_state(1)
+    window, state = max(1, WINDOW // len(model.vocabulary)), model.by_line.zero_state(1)
     nats = np.zeros(len(ids))
     for start in range(0, len(ids), window):
         log_probabilities, state = model.causal.log_probabilities(before[start : start + window], state)

@@ -84,7 +84,8 @@ def test_files_are_named_with_their_folders(pattern, tmp_path, capsys, monkeypat
     assert [arguments[arguments.index(option) + 1] for option in options] == expected
     assert Path(arguments[1]).samefile(name["corpus"])
     before = Path(name["out"]).read_bytes()
-    Path(name["out"]).unlink()
+    for written in ("out", "history"):
+        Path(name[written]).unlink()
     assert run(arguments) == 0
     assert Path(name["out"]).read_bytes() == before
 
