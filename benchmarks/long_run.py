@@ -33,6 +33,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
         corpus = arguments.corpus or str(_made_text(home / "corpus.txt"))
+        # With sizes that are given, a time is used to its end, however often that reads the text.
+        options = options or ["--hidden-size", "256", "--dropout", "0.3"]
         samples = watch(home, corpus, ["--time", arguments.time, *options], arguments.every)
     if arguments.json:
         arguments.json.write_text(json.dumps(samples, indent=1) + "\n")

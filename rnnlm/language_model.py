@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import itertools
+import json
 import math
 import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from rnnlm import checkpoint
+from rnnlm.baselines.arpa import read_arpa
 from rnnlm.baselines.ngram import NgramModel
 from rnnlm.errors import CheckpointError, DirectionError, FillingError, VocabularyError, shown
+from rnnlm.foreign import is_arpa
 from rnnlm.inference.dynamic import dynamic_nats
 from rnnlm.inference.filling import BLANK, fill_between, fill_forward
 from rnnlm.inference.generation import SamplingOptions, beam_search, sample
@@ -26,8 +29,8 @@ from rnnlm.nn.network import Network, NetworkConfig
 from rnnlm.nn.numerics import LARGEST_WEIGHT, are_weights
 from rnnlm.text.corpus import IdSequence, TokenizedCorpus, sequence
 from rnnlm.text.nbest import NbestList
-from rnnlm.text.tokenizers import TOKENIZERS, Tokenizer
-from rnnlm.text.vocabulary import BOS, EOS, FIRST, UNK, Vocabulary
+from rnnlm.text.tokenizers import TOKENIZERS, CharTokenizer, Tokenizer, TokenTokenizer
+from rnnlm.text.vocabulary import BOS, EOS, UNK, UNKNOWN, Vocabulary
 
 if TYPE_CHECKING:
     import numpy as np
@@ -150,18 +153,46 @@ class LanguageModel:
         self.tokenizer, self.vocabulary, self.context = tokenizer, vocabulary, context
         self.predictor = predictor
         self.training: dict[str, Any] = dict(training or {})
+        self.notes: list[str] = []  # what the user should know of the files that it comes from
 
     # --- files --------------------------------------------------------------------------------------------------
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> LanguageModel:
-        """Model from a checkpoint; of the file's arrays only the parameters are read.
+        """Model from a checkpoint or an ARPA file; of a checkpoint's arrays only the parameters are read.
 
         Raises:
             CheckpointError: missing, foreign, damaged, or of a newer version.
         """
+        if is_arpa(path):
+            return cls.from_arpa(path)
         header, arrays = checkpoint.load(path, wanted=is_parameter)
-        return cls.from_parts(header, arrays)
+        return cls.from_parts(header, arrays)._checked(path)
+
+    @classmethod
+    def from_arpa(cls, path: str | PathLike[str], tokenizer: Tokenizer | None = None) -> LanguageModel:
+        """Model from an ARPA file; without a tokenizer, a token is what stands between spaces.
+
+        Tokens that are white space, as in a file that `rnnlm ngram train` wrote of characters, are characters.
+
+        Raises:
+            CheckpointError: the file can not be read, or breaks the format in a line that the message names.
+        """
+        predictor, tokens = read_arpa(path)
+        vocabulary = Vocabulary(tokens, [0] * len(tokens))
+        training = {"imported": "ARPA", "options": {"context": "sentence", "order": predictor.order}}
+        if tokenizer is None:
+            tokenizer = CharTokenizer() if any(map(str.isspace, tokens)) else TokenTokenizer()
+        return cls(tokenizer, vocabulary, predictor, "sentence", training)._checked(path)
+
+    def _checked(self, path: str | PathLike[str]) -> Self:
+        """The model, if its probabilities are some; where an n-gram's are doubtful, that is a note."""
+        if isinstance(self.predictor, NgramModel):
+            try:
+                self.notes += [f"Warning: {path}: {each}" for each in self.predictor.check_rows(self.vocabulary.token)]
+            except CheckpointError as error:
+                raise CheckpointError(f"{path}: {error}, or use another copy.") from None
+        return self
 
     @classmethod
     def from_parts(cls, header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> LanguageModel:
@@ -195,7 +226,18 @@ class LanguageModel:
         params: other parameters than the network's present ones. training_arrays: what --resume needs.
 
         Raises:
-            CheckpointError: the file can not be written, or the model is a mixture.
+            CheckpointError: the file cannot be written, or the model is a mixture.
+        """
+        header, arrays = self.parts(params)
+        checkpoint.save(path, header, arrays | dict(training_arrays or {}))
+
+    def parts(self, params: Mapping[str, NDArray[Any]] | None = None) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        """Header and parameters of a checkpoint: what `from_parts` takes.
+
+        params: other parameters than the network's present ones.
+
+        Raises:
+            CheckpointError: the model is a mixture.
         """
         if isinstance(self.predictor, Mixture):
             raise CheckpointError("A mixture of models is not saved; keep its models' files and mix them with --mix.")
@@ -208,11 +250,19 @@ class LanguageModel:
         }
         if isinstance(self.predictor, NgramModel):
             header["order"] = self.predictor.order
-            arrays = self.predictor.arrays()
-        else:
-            header["network"] = self.predictor.config.to_header()
-            arrays = dict(self.predictor.params if params is None else params)
-        checkpoint.save(path, header, arrays | dict(training_arrays or {}))
+            return header, self.predictor.arrays()
+        header["network"] = self.predictor.config.to_header()
+        return header, dict(self.predictor.params if params is None else params)
+
+    def check_savable(self) -> None:
+        """Find out before a long work that its result could not be saved, or not be read again.
+
+        Raises:
+            CheckpointError: so it is; VocabularyError, TokenizerError: likewise.
+        """
+        header, arrays = self.parts()
+        checkpoint.check_header(header)
+        self.from_parts(json.loads(json.dumps(header)), arrays)
 
     @property
     def kind(self) -> str:
@@ -251,7 +301,7 @@ class LanguageModel:
 
     @property
     def level(self) -> str:
-        """What a token is: "char" or "word"."""
+        """What a token is: "char", "word" or "token"."""
         return self.tokenizer.name
 
     @property
@@ -274,8 +324,9 @@ class LanguageModel:
         return self.vocabulary.encode(self.tokens(text))
 
     def unknown_tokens(self, text: str) -> list[str]:
-        """The text's tokens that the vocabulary lacks, in order of appearance, each once."""
-        tokens = [token for line in text.split("\n") for token in self.tokens(line)]
+        """The text's tokens that the vocabulary lacks, in order of appearance, each once; not a written <unk>."""
+        written = UNKNOWN if self.tokenizer.reads_marks else ()
+        tokens = [token for line in text.split("\n") for token in self.tokens(line) if token not in written]
         known = self.vocabulary.encode(tokens) != UNK
         return list(dict.fromkeys(token for token, is_known in zip(tokens, known, strict=True) if not is_known))
 
@@ -289,13 +340,14 @@ class LanguageModel:
         return (rendering.add(int(each)) for each in ids if each != BOS)
 
     def never_generated(self) -> list[int]:
-        """Ids that are no text: <s>, <unk>, and </s> where lines do not end with it."""
-        return [BOS, UNK] if self.reads_lines else [BOS, EOS, UNK]
+        """Ids that are no text: <s>, </s> where lines do not end with it, <unk> unless the training text wrote it."""
+        unwritten = [] if self.vocabulary.unknown else [UNK]
+        return [BOS, *unwritten] if self.reads_lines else [BOS, EOS, *unwritten]
 
     # --- what a language model is for ---------------------------------------------------------------------------
 
     def predict(self, text: str, k: int = 10) -> Prediction:
-        """The k most probable next tokens. Probabilities are the model's own; <unk> is left out of the ranking."""
+        """The k most probable next tokens. Probabilities are the model's own; <unk>, if no text, is not ranked."""
         import numpy as np
 
         log_probabilities, _ = read_prefix(self.causal, np.concatenate([[BOS], self.encode(text)]))
@@ -319,12 +371,13 @@ class LanguageModel:
         return self.vocabulary.token(int(token_id))
 
     def best(self, log_probabilities: NDArray[Any], k: int) -> list[int]:
-        """The k most probable ids of a distribution (V,), <s> and <unk> left out, the most probable first."""
+        """The k most probable ids of a distribution (V,), the most probable first; not <s>, nor <unk> if no text."""
         import numpy as np
 
         scores = log_probabilities.copy()
-        scores[[i for i in self.never_generated() if i != EOS]] = -np.inf
-        k = min(k, len(scores) - FIRST + 1)
+        left_out = [i for i in self.never_generated() if i != EOS]
+        scores[left_out] = -np.inf
+        k = min(k, len(scores) - len(left_out))
         best = np.argpartition(-scores, k - 1)[:k]
         return [int(i) for i in best[np.lexsort((best, -scores[best]))]]
 
@@ -385,7 +438,7 @@ class LanguageModel:
         return self._best_fillings(parts, found, k)
 
     def _fillings(self, ids: list[int], beam: int) -> list[tuple[tuple[int, ...], float]]:
-        never = [BOS, EOS, UNK]
+        never = sorted({*self.never_generated(), EOS})
         if isinstance(self.predictor, BidirectionalNetwork):
             blanks = ids.count(BLANK)
             fillings = fill_between(self.predictor, ids, len(self.vocabulary) if blanks == 1 else beam, never)

@@ -17,7 +17,7 @@ from rnnlm import __version__
 from rnnlm.cli.common import limit_blas
 from rnnlm.cli.interruptions import SIGNALS
 from rnnlm.cli.streams import open_closed_streams
-from rnnlm.cli.terminal import set_up_streams
+from rnnlm.cli.terminal import end_status, set_up_streams
 from rnnlm.errors import RnnlmError
 
 # Each command's module is imported when the command is used or its own help is asked for: `rnnlm --help` and
@@ -122,7 +122,10 @@ def _leave(code: int) -> NoReturn:
 def run(arguments: list[str]) -> int:
     """Exit code of one command line."""
     try:
-        result: Any = cli.main(arguments, prog_name="rnnlm", standalone_mode=False)
+        try:
+            result: Any = cli.main(arguments, prog_name="rnnlm", standalone_mode=False)
+        finally:
+            end_status()
         if sys.stdout is not None:
             sys.stdout.flush()
     except click.ClickException as error:
@@ -135,7 +138,7 @@ def run(arguments: list[str]) -> int:
         _forget_output()
         return 0
     except (RnnlmError, MemoryError, OSError, RuntimeError) as error:
-        message = _sentence(error)
+        message = _sentence(error) + _where()
         with contextlib.suppress(BrokenPipeError):
             click.echo(f"Error: {message}", err=True, color=True)  # as in the settings of `cli`
         return 1
@@ -157,6 +160,15 @@ def _sentence(error: Exception) -> str:
     if "can't start new thread" in str(error):
         return "The system starts no more threads: memory or processes are limited. Use --threads 1."
     raise error
+
+
+def _where() -> str:
+    """Say that the current folder is gone, which explains most errors that it causes."""
+    try:
+        os.getcwd()
+    except OSError:
+        return " The current folder has been removed; change to one that exists (cd)."
+    return ""
 
 
 def _forget_output() -> None:

@@ -4,20 +4,22 @@ import json
 import os
 import sys
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
 
-from rnnlm.cli.tables import token_cell
-from rnnlm.cli.terminal import json_escaped
+from rnnlm.cli.tables import table, token_cell
+from rnnlm.cli.terminal import json_escaped, width_of
+from rnnlm.cli.wrapping import WORD, wrapped
 from rnnlm.errors import RnnlmError
 
 if TYPE_CHECKING:
     from rnnlm.language_model import LanguageModel
 
 DEFAULT_MODEL = "rnnlm.npz"
+LEVELS = ("auto", "char", "word", "token")  # auto and text.tokenizers.TOKENIZERS
 CELL_NAMES = ("rnn", "gru", "lstm", "cifg")  # nn.cells.CELLS, which is not imported to say what there is
 NORMALIZATION_FORMS: tuple[Literal["NFC", "NFD", "NFKC"], ...] = ("NFC", "NFD", "NFKC")
 NORMALIZED_CHARACTERS = 10_000  # of a text, to find out in which form of Unicode the model knows it
@@ -30,11 +32,11 @@ def model_option(function: Function) -> Function:
         "-m",
         "--model",
         "model_path",
-        type=click.Path(dir_okay=False, path_type=Path),
+        type=click.Path(path_type=Path),
         envvar="RNNLM_MODEL",
         default=DEFAULT_MODEL,
         show_default="$RNNLM_MODEL, else rnnlm.npz",
-        help="Checkpoint to use.",
+        help="Model to use: a checkpoint (.npz) or an ARPA file.",
     )(function)
 
 
@@ -159,13 +161,20 @@ def mix_option(needs_weights: bool = True) -> Callable[[Function], Function]:
     )
 
 
-def load_model(path: Path) -> "LanguageModel":
-    """Model of a checkpoint file."""
+def load_model(path: Path, mix: Sequence[tuple[str, float]] = ()) -> "LanguageModel":
+    """Load a model, mixed with the others of --mix, and say what the user should know of their files."""
     from rnnlm.language_model import LanguageModel
     from rnnlm.training.allocator import keep_freed_memory
 
     keep_freed_memory()  # whoever loads a model computes with it
-    return LanguageModel.load(path)
+    model = LanguageModel.load(path)
+    if mix:
+        from rnnlm.mixing import mixed
+
+        model = mixed(model, mix)
+    for message in model.notes:
+        note(message)
+    return model
 
 
 BLAS_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
@@ -235,6 +244,23 @@ def _standard_input() -> str:
 def note(message: str) -> None:
     """A line about the answer, to stderr."""
     click.echo(message, err=True)
+
+
+def say(paragraph: str, word: str = WORD, err: bool = False) -> None:
+    """A paragraph of the answer; in a terminal its lines are filled anew with words, to the terminal's width."""
+    width = width_of(sys.stderr if err else sys.stdout)
+    click.echo(paragraph if width is None else wrapped(paragraph.replace("\n", " "), width, word), err=err)
+
+
+def show_table(
+    rows: Iterable[Sequence[object]],
+    headers: Sequence[str] = (),
+    align: str = "",
+    keys: int = 1,
+    err: bool = False,
+) -> None:
+    """A table that fits the terminal, if it is written to one; see `tables.table`."""
+    click.echo(table(rows, headers, align, width_of(sys.stderr if err else sys.stdout), keys), err=err)
 
 
 def warn_of_unknown(model: "LanguageModel", text: str) -> None:

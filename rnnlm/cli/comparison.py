@@ -106,6 +106,7 @@ def compare(
         RnnlmError: a file can not be read, or two models do not go together.
     """
     notes: list[str] = []
+    told = len(model.notes)
     text = Text(files, encoding, notes)
     corpus = text.for_model(model)
     if asked.mix:
@@ -127,6 +128,7 @@ def compare(
         found.groups["baselines"] = baselines(model, asked.order, training_text, text, threads)
     elif asked.baseline:
         found.groups["baselines"] = [baseline_from_file(asked.baseline, model, text, threads)]
+    notes += model.notes[told:]  # of the files beside the model
     _mark_those_that_know(found, corpus, model, name, asked)
     return found
 
@@ -239,6 +241,7 @@ def baselines(model: LanguageModel, order: int, training_text: Text, text: Text,
 def baseline_from_file(path: str, model: LanguageModel, text: Text, threads: int) -> Row:
     """Figures of another model, read from its file, with its own tokenizer and vocabulary."""
     other = load_beside(path, model)
+    text.notes += other.notes
     if other.vocabulary.tokens != model.vocabulary.tokens or other.level != model.level:
         text.notes.append(
             f"{path} has another vocabulary than the model: compare bits per character, not perplexities, which depend "

@@ -33,9 +33,9 @@ def export(model_path: Path, to: str, output: Path | None, force: bool) -> None:
     """Write the weights of a model in a format of other programs, and its vocabulary as JSON beside them.
 
     \b
-    rnnlm export --to torch              rnnlm.pt, for torch.load(..., weights_only=True)
+    rnnlm export --to torch          for torch.load(..., weights_only=True)
     rnnlm export --to safetensors
-    rnnlm export --to onnx               needs no PyTorch, here or where it is used
+    rnnlm export --to onnx           needs no PyTorch, here or where it is used
     """
     from rnnlm.exchange.model_files import export as exported
     from rnnlm.exchange.model_files import vocabulary_path

@@ -13,6 +13,7 @@ from rnnlm.cli.common import (
     print_json,
     product_threads_option,
     read_text_argument,
+    say,
     warn_of_unknown,
 )
 
@@ -49,6 +50,6 @@ def fill(text: str, model_path: Path, k: int, blank_tokens: int, beam: int, as_j
         print_json({"text": text, "candidates": [candidate._asdict() for candidate in candidates]})
         return
     for candidate in candidates:
-        click.echo(f"{candidate.probability:8.4f}  {'  '.join(candidate.tokens)}    {candidate.text}")
+        say(f"{candidate.probability:8.4f}  {'  '.join(candidate.tokens)}    {candidate.text}")
     if not candidates:
         note("Nothing was found.")

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rnnlm.cli.command_line import asked_for
-from rnnlm.cli.common import force_option, note
-from rnnlm.cli.tables import table
+from rnnlm.cli.common import force_option, note, show_table
 from rnnlm.cli.texts import check_not_a_text, check_output, make_tokenizer, reading_bar, text_options
 from rnnlm.errors import RnnlmError
 
@@ -20,12 +19,12 @@ if TYPE_CHECKING:
     from rnnlm.language_model import LanguageModel
 
 DEFAULT_OUTPUT = "ngram.npz"
-LARGEST_ORDER = 5  # that of baselines.ngram, which is not imported just for a help text
+LARGEST_ORDER = 6  # that of baselines.ngram, which is not imported just for a help text
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def ngram() -> None:
-    """The n-gram baseline: interpolated modified Kneser-Ney, orders 1 to 5.
+    """The n-gram baseline: interpolated modified Kneser-Ney, orders 1 to 6.
 
     \b
     rnnlm ngram train corpus.txt --order 3 -o ngram.npz
@@ -109,11 +108,9 @@ def learn(
     from rnnlm.baselines.ngram import NgramModel
     from rnnlm.language_model import LanguageModel, reads_lines
     from rnnlm.text.corpus import sequence, tokenize_corpus
-    from rnnlm.text.segmentation import read_user_dictionary
     from rnnlm.text.vocabulary import FIRST, UNK, Vocabulary
 
-    dictionary = read_user_dictionary(chosen["user_dict"]) if chosen["user_dict"] else None
-    tokenizer = make_tokenizer(chosen["level"], chosen["segmenter"], chosen["hmm"], dictionary)
+    tokenizer, warnings = make_tokenizer(chosen["level"], chosen["segmenter"], chosen["hmm"], chosen["user_dict"])
     context = chosen["context"] or ("stream" if tokenizer.name == "char" else "sentence")
     lines = reads_lines(tokenizer.name, context)
     text = tokenize_corpus(corpus, tokenizer, lines=lines, encoding=encoding, progress=reading_bar())
@@ -130,7 +127,8 @@ def learn(
         "corpus": {**text.to_header(), "train_tokens": len(ids)},
     }
     model = LanguageModel(tokenizer, vocabulary, predictor, context, training)
-    return model, text.notes, float((ids != UNK).mean())
+    model.check_savable()
+    return model, warnings + text.notes, float((ids != UNK).mean())
 
 
 def save_arpa(model: "LanguageModel", path: Path) -> None:
@@ -166,7 +164,7 @@ def _report(model: "LanguageModel", coverage: float, seconds: float) -> None:
     rows = [
         (n, f"{ngrams:,}", f"{contexts:,}", possible_contexts(V, n)) for n, (ngrams, contexts) in enumerate(counts, 1)
     ]
-    note(table(rows, ["n", "n-grams", "contexts seen", "contexts possible"], "rrrr"))
+    show_table(rows, ["n", "n-grams", "contexts seen", "contexts possible"], "rrrr", err=True)
 
 
 def possible_contexts(V: int, n: int) -> str:

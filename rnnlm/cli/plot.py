@@ -10,8 +10,9 @@ import click
 from click.core import ParameterSource
 
 from rnnlm.cli.character_charts import Series, bar, line_chart, marks, scatter_chart, terminal_width
-from rnnlm.cli.common import Text, json_option, load_model, model_option, note, print_json
-from rnnlm.cli.tables import display_width, shortened, table, token_cell, visible
+from rnnlm.cli.common import Text, json_option, load_model, model_option, note, print_json, say
+from rnnlm.cli.tables import shortened, table, token_cell, visible
+from rnnlm.cli.wrapping import display_width
 from rnnlm.errors import PlotError
 
 if TYPE_CHECKING:
@@ -209,7 +210,7 @@ def _curves_of_characters(histories: Sequence["Curves"], x: str, perplexity: boo
         chart = line_chart(series, width, rows, x, perplexity and is_loss, from_zero=not is_loss)
         meanings = [f"{mark} {each.name}" for mark, each in zip(marks(len(series)), series, strict=True) if each.name]
         parts.append("\n".join([name, chart, *_wrapped(meanings, width)]))
-    return "\n\n".join([*parts, _best_table(histories)])
+    return "\n\n".join([*parts, _best_table(histories, width)])
 
 
 def _wrapped(items: Sequence[str], width: int) -> list[str]:
@@ -223,7 +224,7 @@ def _wrapped(items: Sequence[str], width: int) -> list[str]:
     return lines
 
 
-def _best_table(histories: Sequence["Curves"]) -> str:
+def _best_table(histories: Sequence["Curves"], width: int) -> str:
     """The smallest loss of each history."""
     import math
 
@@ -234,7 +235,7 @@ def _best_table(histories: Sequence["Curves"]) -> str:
             kind = key.partition("_")[0]
             perplexity = f"{math.exp(loss):,.4g}" if loss < 300 else "-"
             rows.append((visible(history.name), kind, f"{loss:.4f}", perplexity, f"{step:,.0f}"))
-    return table(rows, ["history", "best", "nats per token", "perplexity", "step"], "llrrr")
+    return table(rows, ["history", "best", "nats per token", "perplexity", "step"], "llrrr", width)
 
 
 # Surprise
@@ -379,4 +380,4 @@ def _tell_about(found: "EmbeddingMap", left_out: int, to_stderr: bool) -> None:
     ]
     if left_out:
         lines.append(f"{left_out} of them are points without a label, for which there was no room.")
-    click.echo(" ".join(lines), err=to_stderr)
+    say(" ".join(lines), err=to_stderr)

@@ -13,9 +13,12 @@ from rnnlm.cli.common import (
     print_json,
     product_threads_option,
     read_text_argument,
+    say,
     warn_of_unknown,
 )
 from rnnlm.cli.tables import token_cell
+
+WITH_FIGURE = r"( *)(\S.*?[0-9.]{5}(?!\S))"  # a token stays beside its probability
 
 if TYPE_CHECKING:
     from rnnlm.language_model import Prediction
@@ -34,7 +37,7 @@ def predict(ctx: click.Context, text: str, model_path: Path, k: int, each: bool,
 
     \b
     rnnlm predict "我 昨天 上学"
-    rnnlm predict --each "我 昨天 上学"       after every word the most probable next one
+    rnnlm predict --each "我 昨天 上学"    after every word the most probable one
     """
     text = read_text_argument(text)
     model = load_model(model_path)
@@ -55,7 +58,7 @@ def _show(prediction: "Prediction", each: bool) -> None:
     shown = [(token_cell(token), probability) for token, probability in prediction.candidates]
     if each:
         ranked = "   ".join(f"{token} {probability:.3f}" for token, probability in shown)
-        click.echo(f"{token_cell(prediction.context)} -> {ranked}")
+        say(f"{token_cell(prediction.context)} -> {ranked}", WITH_FIGURE)
         return
     for token, probability in shown:
-        click.echo(f"{probability:8.4f}  {token}")
+        say(f"{probability:8.4f}  {token}")

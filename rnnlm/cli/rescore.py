@@ -81,12 +81,12 @@ def rescore(
     """Rank the candidates of the n-best lists in FILE ("-": stdin).
 
     \b
-    --format  a line                                 lists                     base
-    plain     words                                  blank lines between them  e
-    kaldi     utt-N words                            lines of one utt          e
-    srilm     ascore lscore nwords words             blank lines between them  10
-    mikolov   id words                               lines of one id           10
-    moses     id ||| words ||| features ||| total    lines of one id           e
+    --format  a line                               lists                     base
+    plain     words                                blank lines between them  e
+    kaldi     utt-N words                          lines of one utt          e
+    srilm     ascore lscore nwords words           blank lines between them  10
+    mikolov   id words                             lines of one id           10
+    moses     id ||| words ||| features ||| total  lines of one id           e
 
     \b
     total = incoming + lm-weight * logprob + word-penalty * words
@@ -109,10 +109,9 @@ def rescore(
     if old_lm_weight and format_name != "srilm":
         raise click.UsageError("--old-lm-weight is for --format srilm; the others have no LM score of their own.")
     from rnnlm.inference.rescoring import Weights
-    from rnnlm.mixing import mixed
     from rnnlm.text import nbest
 
-    model = mixed(load_model(model_path), mix)
+    model = load_model(model_path, mix)
     warnings = _Warnings() if lenient else None
     form = nbest.FORMATS[format_name]
     if oov_penalty is None:

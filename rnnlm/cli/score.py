@@ -1,5 +1,6 @@
 """rnnlm score: the log probability of every line."""
 
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ from rnnlm.cli.common import (
     threads_option,
     use_threads,
 )
+from rnnlm.cli.terminal import width_of
 from rnnlm.errors import CorpusError
 
 if TYPE_CHECKING:
@@ -81,9 +83,8 @@ def score(
     given = ctx.get_parameter_source("base") != ParameterSource.DEFAULT
     _check_layout(layout_name, base if given else "10", tokens, debug, as_json)
     from rnnlm.inference.lines import Totals
-    from rnnlm.mixing import mixed
 
-    model = mixed(load_model(model_path), mix)
+    model = load_model(model_path, mix)
     layout = _layout(model, file or "--text", layout_name, base, tokens, debug, as_json)
     has_ends, totals, waiting = model.line_end is not None, Totals(), ""
     lines = _given_lines(text) if file is None else file_lines(file, encoding)
@@ -97,7 +98,7 @@ def score(
     if layout_name in ("plain", "mikolov"):
         from rnnlm.cli.score_layouts import UNIT_OF_BASE, summary
 
-        note(summary(totals, UNIT_OF_BASE["10" if layout_name == "mikolov" else base]))
+        note(summary(totals, UNIT_OF_BASE["10" if layout_name == "mikolov" else base], width_of(sys.stderr)))
 
 
 def _check_layout(layout_name: str, base: str, tokens: bool, debug: str | None, as_json: bool) -> None:
@@ -127,7 +128,7 @@ def _layout(
         return layouts.srilm(source, int(debug or 1))
     if layout_name == "kenlm":
         return layouts.kenlm(source)
-    return layouts.mikolov() if layout_name == "mikolov" else layouts.plain(unit, tokens)
+    return layouts.mikolov() if layout_name == "mikolov" else layouts.plain(unit, tokens, width_of(sys.stdout))
 
 
 def _given_lines(texts: tuple[str, ...]) -> Iterator[str]:

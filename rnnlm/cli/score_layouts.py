@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rnnlm.cli.common import json_line
 from rnnlm.cli.tables import table, token_cell, visible
+from rnnlm.cli.wrapping import wrapped
 
 if TYPE_CHECKING:
     from rnnlm.inference.lines import Totals
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 UNIT_OF_BASE = {"e": "nats", "10": "log10", "2": "bits"}
 NATS_IN = {"nats": 1.0, "log10": math.log(10), "bits": math.log(2)}
 UNK = 2
+TOKENS_INDENT = 14  # of the table under a line
 # What would break a line in two, or do something else to a terminal; a surrogate can not be written at all.
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
@@ -45,17 +47,19 @@ def one_line(text: str) -> str:
 # --- our own ------------------------------------------------------------------------------------------------------
 
 
-def plain(unit: str, with_tokens: bool) -> Layout:
-    """The log probability and the line; under it, if asked, a table of its tokens."""
+def plain(unit: str, with_tokens: bool, width: int | None) -> Layout:
+    """The log probability and the line; under it, if asked, a table of its tokens. width: of the screen, if any."""
 
     def line(scored: "ScoredLine") -> str:
-        shown = f"{scored.logprob_nats / NATS_IN[unit]:12.4f}  {one_line(scored.text)}\n"
-        return shown + (_token_table(scored) if with_tokens else "")
+        shown = f"{scored.logprob_nats / NATS_IN[unit]:12.4f}  {one_line(scored.text)}"
+        return f"{shown if width is None else wrapped(shown, width)}\n" + (
+            _token_table(scored, width) if with_tokens else ""
+        )
 
     return Layout(line, lambda totals: "")
 
 
-def _token_table(scored: "ScoredLine") -> str:
+def _token_table(scored: "ScoredLine", width: int | None) -> str:
     if scored.ranks is None or not len(scored.tokens):
         return ""
     rows = [
@@ -64,8 +68,9 @@ def _token_table(scored: "ScoredLine") -> str:
             scored.tokens, scored.ids, scored.log_probabilities, scored.ranks, strict=True
         )
     ]
-    lines = table(rows, ["token", "probability", "rank", "bits"], "lrrr").split("\n")
-    return "".join(f"{'':14}{row}\n" for row in lines)
+    room = None if width is None else width - TOKENS_INDENT
+    lines = table(rows, ["token", "probability", "rank", "bits"], "lrrr", room).split("\n")
+    return "".join(f"{'':{TOKENS_INDENT}}{row}\n" for row in lines)
 
 
 def _bits(nats: float) -> float:
@@ -175,8 +180,8 @@ def _words(scored: "ScoredLine", source: Source) -> list[str]:
 # --- the summary --------------------------------------------------------------------------------------------------
 
 
-def summary(totals: "Totals", unit: str) -> str:
-    """The sums over all lines and what they mean."""
+def summary(totals: "Totals", unit: str, width: int | None) -> str:
+    """The sums over all lines and what they mean. width: of the screen, if any."""
     per_unit = NATS_IN[unit]
     rows = [
         (f"logprob_{unit}", *(f"{totals.logprob(oov) / per_unit:.4f}" for oov in (True, False)), "the sum over all"),
@@ -203,8 +208,9 @@ def summary(totals: "Totals", unit: str) -> str:
     )
     if totals.oov:
         note = "with OOV: an unknown word has the probability of <unk>; without: it is left out of sum and number"
-        return f"{head}\n{table(rows, ['', 'with OOV', 'without OOV', ''], 'lrrl')}\n{note}"
-    return f"{head}\n{table([(name, value, meaning) for name, value, _, meaning in rows], align='lrl')}"
+        return f"{head}\n{table(rows, ['', 'with OOV', 'without OOV', ''], 'lrrl', width)}\n{note}"
+    known = [(name, value, meaning) for name, value, _, meaning in rows]
+    return f"{head}\n{table(known, align='lrl', width=width)}"
 
 
 def _figure(value: float) -> str:

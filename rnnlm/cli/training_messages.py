@@ -45,7 +45,9 @@ def introduce(run: Run, threads: int, resumed: bool, workers: Workers, tell: Cal
     )
     if resumed:
         progress = run.trainer.progress
-        tell(f"Resumed     at step {progress.step:,}, epoch {progress.epoch + 1}")
+        finished = "finished; to go on, give more --epochs or a longer --time"
+        where = finished if run.trainer.done() else f"epoch {progress.epoch + 1}"
+        tell(f"Resumed     at step {progress.step:,}, {where}")
 
 
 def _kernels(run: Run) -> str:

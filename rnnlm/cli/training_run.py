@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -23,8 +24,8 @@ from rnnlm.nn.network import Network
 from rnnlm.nn.numerics import Array
 from rnnlm.text.batches import Batches, BatchSource, SentenceBatches
 from rnnlm.text.corpus import IdSequence, TokenizedCorpus, sequence, tokenize_corpus
-from rnnlm.text.segmentation import read_user_dictionary
-from rnnlm.text.tokenizers import Tokenizer
+from rnnlm.text.tokenizers import Tokenizer, WordTokenizer
+from rnnlm.text.user_dictionary import read_user_dictionary
 from rnnlm.text.vocabulary import FIRST, UNK, Vocabulary
 from rnnlm.training.allocator import keep_freed_memory
 from rnnlm.training.configuration import Circumstances, filled_in
@@ -68,6 +69,23 @@ class Run:
         self.model.training["state"] = state
         self.model.training["best_nats_per_token"] = self.trainer.progress.best_nats_per_token
         self.model.save(path, self.trainer.best(), arrays)
+
+    def rescue(self, path: Path) -> tuple[Path, Path]:
+        """Write the best parameters and the vocabulary where no checkpoint can be made; returns the two files.
+
+        Raises:
+            SavingError: they cannot be written either.
+        """
+        weights, vocabulary = path.with_suffix(".weights.npz"), path.with_suffix(".vocabulary.json")
+        tokens = [self.model.vocabulary.token(each) for each in range(len(self.model.vocabulary))]
+        try:
+            with checkpoint.replacing(weights) as file:
+                np.savez(file, allow_pickle=False, **self.trainer.best())
+            with checkpoint.replacing(vocabulary) as file:
+                file.write(json.dumps(tokens, ensure_ascii=False).encode("utf-8", "backslashreplace"))
+        except OSError as error:
+            raise checkpoint.not_written(weights, error) from error
+        return weights, vocabulary
 
 
 @dataclass
@@ -126,7 +144,7 @@ def prepare(
         if resume and old.kind == "rnn" and "state" not in old.training:
             _refuse_to_resume(resume, old)
         options = adopted(options, given, old, source, resumed=resume is not None)
-    tokenizer, context = _text_settings(options, old)
+    tokenizer, context, warnings = _text_settings(options, old)
     if options.bidirectional and context == "stream":
         raise TrainingError(
             "A bidirectional model needs the end of what it reads; --context stream has none. Use --context sentence."
@@ -155,7 +173,10 @@ def prepare(
     if replaced is not None:
         replaced.check_options(recorded)
     network, notes = build_network(options, texts.vocabulary, texts.counts, old)
+    if resume and preset:
+        notes.append(f"--preset {preset} is ignored: a resumed training keeps the sizes that it has.")
     model = LanguageModel(tokenizer, texts.vocabulary, network, context)
+    model.check_savable()
     trainer = _trainer(model, texts, options, machine)
     if resume:
         trainer.load_state(header["training"].get("state", {}), arrays, _parameters(arrays), bool(changes))
@@ -174,7 +195,7 @@ def prepare(
         texts.coverage,
         sum(corpus.characters for corpus in texts.corpora),
         texts.counts,
-        [*(note for corpus in texts.corpora for note in corpus.notes), *notes, *changes],
+        [*warnings, *(note for corpus in texts.corpora for note in corpus.notes), *notes, *changes],
     )
 
 
@@ -189,18 +210,26 @@ def _refuse_to_resume(source: Path, old: LanguageModel) -> None:
     )
 
 
-def _text_settings(options: Options, old: LanguageModel | None) -> tuple[Tokenizer, str]:
-    dictionary = read_user_dictionary(options.user_dict) if options.user_dict else None
+def _text_settings(options: Options, old: LanguageModel | None) -> tuple[Tokenizer, str, list[str]]:
+    """Tokenizer, context, and warnings about the user's dictionary."""
     if old is not None:
-        if dictionary and list(map(list, dictionary)) != old.tokenizer.settings().get("user_dictionary"):
-            raise TokenizerError(
-                f"--user-dict {options.user_dict} holds other words than the checkpoint was trained with. "
-                "Leave it out: the checkpoint has its own copy."
-            )
-        return old.tokenizer, old.context
-    tokenizer = make_tokenizer(options.level, options.segmenter, options.hmm, dictionary)
+        if options.user_dict:
+            _check_user_words(options.user_dict, old.tokenizer)
+        return old.tokenizer, old.context, []
+    tokenizer, warnings = make_tokenizer(options.level, options.segmenter, options.hmm, options.user_dict)
     stream = tokenizer.name == "char" and not options.bidirectional
-    return tokenizer, options.context or ("stream" if stream else "sentence")
+    return tokenizer, options.context or ("stream" if stream else "sentence"), warnings
+
+
+def _check_user_words(path: str, tokenizer: Tokenizer) -> None:
+    """Refuse a dictionary that is not the checkpoint's, which may hold words that have no effect as well."""
+    given, _ = read_user_dictionary(path)
+    stored = tokenizer.settings().get("user_dictionary") or []
+    if [list(each) for each in given] != [each for each in stored if WordTokenizer.can_keep(each[0])]:
+        raise TokenizerError(
+            f"--user-dict {path} holds other words than the checkpoint was trained with. Leave it out: the checkpoint "
+            "has its own copy."
+        )
 
 
 def _filled_in(
@@ -271,13 +300,21 @@ def _baselines(texts: _Texts, options: Options) -> dict[str, Any]:
         return {}
     assert options.context is not None
     rare, seconds = _rare(texts, options), options.time or math.inf
-    found = measured_baselines(texts.train, texts.valid, options.level, options.context, texts.counts, rare, seconds)
+    try:
+        found = measured_baselines(
+            texts.train, texts.valid, options.level, options.context, texts.counts, rare, seconds
+        )
+    except MemoryError:  # no reason not to train
+        return {}
     return {"baselines": found}
 
 
 def _rare(texts: _Texts, options: Options) -> Array | None:
-    """The words (V,) that are sometimes read as <unk>, so that it is known what an unknown one is like."""
-    return texts.counts == 1 if options.min_count == 1 else None
+    """The words (V,) that are sometimes read as <unk>, so that it is known what an unknown one is like.
+
+    None where the text shows that itself, by writing <unk> or having words that are left out of the vocabulary.
+    """
+    return texts.counts == 1 if options.min_count == 1 and not texts.vocabulary.unknown else None
 
 
 def _fixed_vocabulary(old: LanguageModel | None, resume: Path | None, init_vocabulary: str) -> Vocabulary | None:

@@ -4,8 +4,8 @@
       "format": "rnnlm vocabulary",
       "version": 1,
       "tokens": ["<s>", "</s>", "<unk>", "我", ...],       in the order of the ids; the first three are reserved
-      "counts": [0, 0, 0, 5, ...],                         in the training text; the reserved ones have 0
-      "level": "word",                                     or "char"
+      "counts": [0, 0, 0, 5, ...],                         in the training text; <s> and </s> have 0
+      "level": "word",                                     or "char", "token"
       "tokenizer": {"name": "word", "options": {...}},     as in a checkpoint
       "context": "sentence",                               or "stream"
       "network": {"cell": "lstm", "activation": "tanh", ...}
@@ -25,11 +25,10 @@ from rnnlm.errors import ExchangeError, RnnlmError, shown
 from rnnlm.language_model import CONTEXTS, LanguageModel, tokenizer_from_header
 from rnnlm.nn.network import NetworkConfig
 from rnnlm.text.tokenizers import Tokenizer
-from rnnlm.text.vocabulary import FIRST, SPECIALS, Vocabulary
+from rnnlm.text.vocabulary import FIRST, MOST_COUNTED, SPECIALS, UNK, Vocabulary
 
 FORMAT, VERSION = "rnnlm vocabulary", 1
 MAX_BYTES = 64 * 2**20  # as for a checkpoint's header, which will hold it
-MAX_COUNT = 1 << 63
 
 
 class Described(NamedTuple):
@@ -52,7 +51,7 @@ def encode(model: LanguageModel) -> bytes:
         "tokenizer": {"name": model.tokenizer.name, "options": model.tokenizer.options()},
         "network": model.network.config.to_header(),
         "tokens": [*SPECIALS, *vocabulary.tokens],
-        "counts": [0] * FIRST + vocabulary.counts,
+        "counts": [0, 0, vocabulary.unknown, *vocabulary.counts],
     }
     return (json.dumps(document, ensure_ascii=False, indent=1) + "\n").encode("utf-8")
 
@@ -129,10 +128,10 @@ def _vocabulary(tokens: Any, counts: Any) -> Vocabulary:
     if (
         not isinstance(counts, list)
         or len(counts) != len(tokens)
-        or not all(type(count) is int and 0 <= count < MAX_COUNT for count in counts)
+        or not all(type(count) is int and 0 <= count <= MOST_COUNTED for count in counts)
     ):
-        raise ExchangeError(f"its counts are not {len(tokens):,} whole numbers, one for each token")
-    return Vocabulary(words, counts[FIRST:])
+        raise ExchangeError(f"its counts are not {len(tokens):,} whole numbers up to 2^53, one for each token")
+    return Vocabulary(words, counts[FIRST:], counts[UNK])
 
 
 def _tokenizer(document: Mapping[str, Any]) -> Tokenizer | None:

@@ -6,6 +6,7 @@ what it claims to hold is compared with its size.
 
 import io
 import os
+import struct
 import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -23,6 +24,8 @@ from rnnlm.nn.numerics import Array
 STATE_DICT_KEYS = ("state_dict", "model_state_dict", "model")
 MAX_ARRAYS = 10_000
 LONGEST_NAME = 200
+MOST_OF_A_MEMBER = 512  # bytes in an archive's directory
+LONGEST_ZIP_END = (1 << 16) + 256  # bytes: its records and a comment
 _ZIP_MAGIC = b"PK\x03\x04"
 _NUMPY_NAME = b"header.npy"
 _FLOATS = {"F16", "F32", "F64"}
@@ -103,6 +106,9 @@ def _check(arrays: Mapping[str, Array]) -> None:
 
 def _check_archive(path: Path, size: int) -> None:
     """Refuse an archive whose members are packed or claim more bytes than it has: PyTorch writes none."""
+    directory = _directory_size(path, size)
+    if directory > MAX_ARRAYS * MOST_OF_A_MEMBER:
+        raise ExchangeError(f"its directory has {directory:,} bytes, too many for {MAX_ARRAYS:,} arrays")
     try:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
@@ -112,6 +118,23 @@ def _check_archive(path: Path, size: int) -> None:
     claimed = sum(member.file_size for member in members)
     if not stored or claimed > size:
         raise ExchangeError(f"its members are packed, or claim {claimed:,} bytes where the file has {size:,}")
+
+
+def _directory_size(path: Path, size: int) -> int:
+    """Bytes of an archive's directory as it says itself: `zipfile` makes a kilobyte of every 46 of them.
+
+    The formats of the records are those of PKWARE's APPNOTE.TXT, 4.3.14 and 4.3.16.
+    """
+    with open(path, "rb") as file:
+        file.seek(max(0, size - LONGEST_ZIP_END))
+        tail = file.read()
+    found = 0
+    for signature, fields in ((b"PK\x05\x06", "<12xL"), (b"PK\x06\x06", "<40xQ")):  # the usual record, the large one
+        place = tail.rfind(signature)
+        if 0 <= place <= len(tail) - struct.calcsize(fields):
+            said = struct.unpack_from(fields, tail, place)[0]
+            found = max(found, 0 if said == 0xFFFFFFFF else said)  # which points to the large record
+    return int(found)
 
 
 def _read_torch(path: Path, size: int) -> dict[str, Array]:

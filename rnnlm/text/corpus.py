@@ -8,7 +8,6 @@ pass. `IdSequence` maps them to a vocabulary's ids as they are read.
 import hashlib
 import itertools
 import json
-import mmap
 import os
 import re
 import sys
@@ -17,21 +16,21 @@ import unicodedata
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from os import PathLike
-from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rnnlm.errors import CorpusError
-from rnnlm.text.cache import Cache, Description, IdFile, Stamps
+from rnnlm.text import ready_made
+from rnnlm.text.cache import Cache, Description, Entry, IdFile, Stamps
 from rnnlm.text.encodings import LABELS, UTF8, decode
 from rnnlm.text.sources import Source, fingerprint, open_sources
-from rnnlm.text.tokenizers import CharTokenizer, Tokenizer
+from rnnlm.text.tokenizers import CharTokenizer, Tokenizer, WordTokenizer
 from rnnlm.text.vocabulary import BOS, EOS, FIRST, UNK, Vocabulary, code_points
 from rnnlm.text.workers import TokenIds, useful_processes
 
-CACHE_VERSION = 2  # to be raised when equal text and settings give other ids than before
+CACHE_VERSION = 3  # to be raised when equal text and settings give other ids than before
 LONGEST_LINE = 1 << 20  # characters; a longer line is read in parts, so that memory stays small
 _CHUNK = 1 << 22
 # Mapped pages count as resident memory until they are given back. The columns of a batch touch pages all over the text,
@@ -55,18 +54,11 @@ class TokenizedCorpus:
     notes: what was assumed about the files and the user may want to know.
     """
 
-    def __init__(self, path: Path, description: Description, lines: bool, notes: Sequence[str]) -> None:
-        """Map the file of an entry of the cache.
-
-        Raises:
-            CorpusError: another process has just removed it.
-        """
-        try:
-            with open(path, "rb") as file:
-                self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        except (OSError, ValueError) as error:
-            raise CorpusError(f"The cache file {path} can not be read: {error}. Try again.") from error
-        self.ids: NDArray[Any] = np.frombuffer(self._map, dtype=description.dtype)
+    def __init__(self, entry: Entry, lines: bool, notes: Sequence[str]) -> None:
+        """Take the text of an entry of the cache."""
+        description = entry.description
+        self.ids: NDArray[Any] = np.frombuffer(entry.ids, dtype=description.dtype)
+        self.release = entry.release
         self.tokens, self.characters, self.bytes = description.tokens, description.characters, description.bytes
         self.digest, self.lines, self.notes = description.digest, lines, list(notes)
         self.files = description.files
@@ -125,11 +117,6 @@ class TokenizedCorpus:
             if len(ends):
                 return max(0, chunk_stop - _CHUNK) + int(ends[-1]) + 1
         return 0
-
-    def release(self) -> None:
-        """Give back the memory of pages that were read; they are read again when needed."""
-        if hasattr(self._map, "madvise") and hasattr(mmap, "MADV_DONTNEED"):  # not on Windows
-            self._map.madvise(mmap.MADV_DONTNEED)
 
 
 class IdSequence:
@@ -226,18 +213,18 @@ def tokenize_corpus(
         stamps = _stamps(sources)
         read_at = time.time_ns()
 
-        def found(digest: str) -> tuple[str, Description | None]:
+        def found(digest: str) -> tuple[str, Entry | None]:
             key = _key(digest, tokenizer, lines, encoding)
-            description = cache.find(key)
-            return key, description if description and tokenizer.adopt(description.tokenizer) else None
+            entry = cache.find(key)
+            return key, entry if entry and tokenizer.adopt(entry.description.tokenizer) else None
 
-        description = None
+        entry = None
         if seen := cache.seen(stamps):
-            key, description = found(seen)
-        if description is None:  # then the whole text is read in any case
+            key, entry = found(seen)
+        if entry is None:  # then the whole text is read in any case
             digest, size, files = fingerprint(sources)
-            key, description = found(digest)
-        if description is None:
+            key, entry = found(digest)
+        if entry is None:
             reader = _Reader(sources, size, encoding, progress)
             with cache.writing() as file:
                 tokens = _write_ids(reader, tokenizer, lines, file, processes)
@@ -254,18 +241,29 @@ def tokenize_corpus(
                     encodings=reader.encodings,
                     tokenizer=tokenizer.options(),
                     files=list(files) if len(files) <= MOST_FILES else [],
+                    crc32=file.crc32,
                 )
-                cache.store(key, file, description)
+                entry = cache.store(key, file, description)
+        description = entry.description
         if seen != description.digest and stamps == _stamps(sources):
             cache.remember(stamps, description.digest, read_at)
-    notes = cache.notes
+        notes = [*cache.notes, *_advice(sources[0], tokenizer, encoding)]
     if encoding is None:
         notes += [
             f"{source.name} is not UTF-8; it is read as {LABELS[codec]}. If that is wrong, use --encoding."
             for source, codec in zip(sources, description.encodings, strict=False)
             if codec in LABELS and codec != UTF8
         ]
-    return TokenizedCorpus(cache.ids_path(key), description, lines, notes)
+    return TokenizedCorpus(entry, lines, notes)
+
+
+def _advice(source: Source, tokenizer: Tokenizer, encoding: str | None) -> list[str]:
+    """Advice on how a text is tokenized, by its beginning."""
+    if not isinstance(tokenizer, WordTokenizer):
+        return []
+    beginning = next(decode(source.blocks(lambda read: None), source.name, encoding), "")
+    found = ready_made.advice(beginning)
+    return [found] if found else []
 
 
 def _stamps(sources: Sequence[Source]) -> Stamps:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from rnnlm.errors import CorpusError
+from rnnlm.foreign import PACKED
 
 STDIN = "-"
 SUFFIXES = (".txt", ".txt.gz")  # what is read of a folder
@@ -23,7 +24,6 @@ BLOCK = 1 << 20
 _GZIP_MAGIC = b"\x1f\x8b"  # no text begins with it, so the name of a file does not matter
 # How files begin that hold a text in a form that is not read here.
 _LONGEST_MAGIC = 10
-_PACKED = {rb"BZh[1-9]1AY&SY": "bzip2", rb"\xfd7zXZ\x00": "xz", rb"\x28\xb5\x2f\xfd": "zstd"}
 _DOCUMENTS = {rb"PK\x03\x04": "a zip archive, as .docx, .epub and .npz files are", rb"%PDF-[12]\.": "a PDF document"}
 
 
@@ -136,7 +136,7 @@ def _refuse_endless(file: BinaryIO, path: str, mode: int) -> None:
 
 
 def _refuse_other_forms(name: str, begin: bytes) -> None:
-    for magic, program in _PACKED.items():
+    for magic, program in PACKED.items():
         if re.match(magic, begin):
             raise CorpusError(
                 f"{name} is compressed by {program}; only gzip is unpacked here. Use: {program} -dk {name}"

@@ -201,3 +201,22 @@ def test_a_missing_package_is_no_fault_of_the_file(tmp_path, make_network, monke
     monkeypatch.setitem(__import__("sys").modules, "safetensors", None)
     with pytest.raises(ExchangeError, match="This needs the package safetensors"):
         weight_files.read(path)
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_a_directory_of_a_million_members_is_refused_before_it_is_read(tmp_path, monkeypatch, large):
+    path = tmp_path / "many.pt"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a/data.pkl", b"")
+        start = archive.fp.tell()
+    entry = path.read_bytes()[start : start + 46 + len("a/data.pkl")]
+    size, place = len(entry) * 1_000_000, start
+    content = path.read_bytes()[:start] + entry * 1_000_000
+    if large:
+        content += struct.pack("<4sQ2H2L4Q", b"PK\x06\x06", 44, 45, 45, 0, 0, 10**6, 10**6, size, place)
+        content += struct.pack("<4sLQL", b"PK\x06\x07", 0, place + size, 1)
+        size = place = 0xFFFFFFFF
+    path.write_bytes(content + struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 0xFFFF, 0xFFFF, size, place, 0))
+    monkeypatch.setattr(weight_files.zipfile, "ZipFile", lambda path: pytest.fail("it was read"))
+    with pytest.raises(ExchangeError, match="directory has 56,000,000 bytes"):
+        weight_files.read(path)

@@ -111,7 +111,7 @@ TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\n")
 
 
 @pytest.mark.parametrize("name", FORMATS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_whatever_comes_in_lenient_reading_loses_and_changes_nothing(name, data):
     bad = TEXT.map(lambda text: text + "\n")
@@ -183,7 +183,7 @@ def lines_of(content, encoding=None):
 OTHER_FORMS = (b"\x1f\x8b", b"PK\x03\x04", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd", b"%PDF-")
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.binary(max_size=60).filter(lambda content: not content.startswith(OTHER_FORMS)))
 def test_utf8_lines_give_back_the_bytes(content):
     lines = lines_of(content, "utf-8")

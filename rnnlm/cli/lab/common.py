@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
-from rnnlm.cli.common import CELL_NAMES, Function, Text, note, read_text_argument
+from rnnlm.cli.common import CELL_NAMES, LEVELS, Function, Text, note, read_text_argument
 from rnnlm.cli.tables import token_cell
 from rnnlm.errors import CorpusError, DirectionError
 
@@ -29,7 +29,7 @@ NETWORK_OPTIONS = ("cell", "activation", "hidden_size", "num_layers", "embedding
 text_argument = click.argument("text", type=Text())
 level_option = click.option(
     "--level",
-    type=click.Choice(["auto", "char", "word"]),
+    type=click.Choice(LEVELS),
     default="auto",
     show_default=True,
     help="What a token is; auto: word.",
