@@ -73,7 +73,7 @@ def asked_for(ctx: click.Context) -> dict[str, Any]:
 
 
 def _content(path: Path) -> str:
-    """SHA-256 of a file, in hex; that it can not be read is said where it is used."""
+    """SHA-256 of a file, in hex; that it cannot be read is said where it is used."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,6 +1,7 @@
 """Whether a command may replace a file: only one that it wrote itself, from the same text, or with --force."""
 
 import gzip
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -182,13 +183,13 @@ def _sort_of_file(path: Path) -> str:
     begin = _begin(path)
     if begin.startswith(b"PK"):
         return "an archive that is no model that this rnnlm reads"
-    if b"\0" not in begin and begin.decode("utf-8", "ignore").encode() in (begin, *(begin[:-n] for n in (1, 2, 3))):
+    if not re.search(rb"[^\t-\r\x1b\x20-\x7e\x80-\xff]", begin):  # of any encoding but UTF-16
         return "a text"
     return "data that are no model of rnnlm"
 
 
 def _begin(path: Path) -> bytes:
-    """The first bytes of a file, unpacked if gzip packed it; none of one that can not be read."""
+    """The first bytes of a file, unpacked if gzip packed it; none of one that cannot be read."""
     if not path.is_file():
         return b""
     try:

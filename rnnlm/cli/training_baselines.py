@@ -12,6 +12,7 @@ from rnnlm.text.vocabulary import UNK
 ORDERS = {"char": 5}  # of the n-gram model; three characters tell little
 USUAL_ORDER = 3
 MOST_COUNTED = 2_000_000  # tokens, in one to three seconds
+FEWEST_COUNTED = 1_000
 COUNTED_PER_SECOND = 50_000  # of a --time, a hundredth of which this takes
 UNKNOWN_STEP = 10  # of the words seen once, every tenth is counted as <unk>: the network reads as many of them so
 
@@ -24,7 +25,7 @@ def measured_baselines(
     rare: (V,) bool, the words that the network sometimes reads as <unk>, so that it knows what an unknown one is like.
     seconds: of the training, infinite if it has no --time; a long text is counted in part, which `tokens` tells.
     """
-    ids = train[: int(min(MOST_COUNTED, COUNTED_PER_SECOND * seconds))]
+    ids = train[: max(FEWEST_COUNTED, int(min(MOST_COUNTED, COUNTED_PER_SECOND * seconds)))]
     if rare is not None:
         ids[rare[ids].nonzero()[0][::UNKNOWN_STEP]] = UNK
     order, nats = ORDERS.get(level, USUAL_ORDER), []

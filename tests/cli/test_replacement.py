@@ -166,6 +166,7 @@ def test_an_unfinished_training_is_refused_even_by_its_own_command(capsys):
 SORTS = {
     "a text": TEXT.encode(),
     "a text without an end": TEXT.encode()[:-3] + "零".encode()[:2],
+    "a text in GB18030": "我 昨天 上学\n".encode("gb18030"),
     "an archive": None,  # of NumPy
     "data": bytes(range(256)),
     "damaged": b"PK\x03\x04 not really",
@@ -193,8 +194,10 @@ def test_an_empty_file_and_a_missing_one_are_replaced():
 
 
 def test_models_of_earlier_versions_and_imported_ones_are_refused(capsys):
-    for path in (Path(__file__).parents[1] / "data").glob("*.npz"):
-        shutil.copy(path, "m.npz")
+    paths = list((Path(__file__).parents[1] / "data").rglob("*.npz"))
+    assert len(paths) > 5
+    for path in paths:
+        shutil.copyfile(path, "m.npz")
         assert "m.npz holds " in refused(capsys, *TRAIN)
 
 

@@ -95,10 +95,11 @@ def test_of_a_long_text_only_a_part_is_counted_and_less_for_a_short_time(monkeyp
     train = NgramModel.train
     monkeypatch.setattr(NgramModel, "train", lambda ids, *more: seen.append(len(ids)) or train(ids, *more))
     monkeypatch.setattr(training_baselines, "MOST_COUNTED", 600)
+    monkeypatch.setattr(training_baselines, "FEWEST_COUNTED", 10)
     monkeypatch.setattr(training_baselines, "COUNTED_PER_SECOND", 50)
-    for seconds, expected in ((math.inf, 600), (7.0, 350), (1e9, 600)):
+    for seconds, expected in ((math.inf, 600), (7.0, 350), (1e-9, 10)):
         assert measured_baselines(ids, ids, "word", "sentence", counts, None, seconds)["tokens"] == expected
-    assert seen == [600, 600, 350, 350, 600, 600]
+    assert seen == [600, 600, 350, 350, 10, 10]
 
 
 def test_unknown_words_cost_the_ngram_no_more_than_rare_ones():
