@@ -25,7 +25,7 @@ from rnnlm.text.segmentation import read_user_dictionary
 from rnnlm.text.tokenizers import Tokenizer
 from rnnlm.text.vocabulary import EOS, FIRST, UNK, Vocabulary
 from rnnlm.training.allocator import keep_freed_memory
-from rnnlm.training.configuration import Circumstances, filled_in
+from rnnlm.training.configuration import TINY_TEXT, Circumstances, filled_in
 from rnnlm.training.engine import Engine
 from rnnlm.training.numpy_engine import NumpyEngine
 from rnnlm.training.speed import tokens_per_second
@@ -237,7 +237,8 @@ def _read(
     if N < 2:
         raise CorpusError(f"{' '.join(sources.corpus)} has {N} tokens; there is nothing to learn. Use a longer text.")
     valid_corpus = tokenized([sources.valid]) if sources.valid else None
-    parts = split(corpus, 0.0 if sources.valid else options.valid_fraction, context, version)
+    fraction = 0.0 if sources.valid else options.valid_fraction
+    parts = split(corpus, fraction, context, version)
     counts = _counts(corpus, parts)
     if vocabulary is None:
         vocabulary = Vocabulary.build(corpus.tokens, counts[FIRST:], options.min_count, options.vocab_size)
@@ -253,7 +254,7 @@ def _read(
     coverage = float(1 - by_id[UNK] / counts.sum())
     corpora = [corpus, valid_corpus] if valid_corpus is not None else [corpus]
     train = sequence(corpus, vocabulary, parts.train)
-    notes = [] if parts.held_out or valid_corpus or not options.valid_fraction else [_nothing_held_out(corpus, options)]
+    notes = [] if parts.held_out or not fraction else [_nothing_held_out(corpus, context, fraction)]
     return _Texts(vocabulary, train, valid, coverage, by_id, corpora, parts.how, notes)
 
 
@@ -266,14 +267,12 @@ def _counts(corpus: TokenizedCorpus, parts: Split) -> Array:
     return counts
 
 
-def _nothing_held_out(corpus: TokenizedCorpus, options: Options) -> str:
+def _nothing_held_out(corpus: TokenizedCorpus, context: str, fraction: float) -> str:
     lines = int(corpus.counts()[EOS])
-    size = f"{lines:,} line{'s' * (lines != 1)}" if lines else f"{len(corpus.ids):,} tokens"
-    return (
-        f"Nothing is held out: a text of {size} has no place where it can be cut so that about "
-        f"{options.valid_fraction:g} of it remains. All of it is learnt, and the last model is kept; --valid names a "
-        "text to validate on."
-    )
+    why = f"a text of {lines:,} line{'s' * (lines != 1)} has no place where about {fraction:g} of it can be cut off"
+    if context == "stream":
+        why = f"{fraction:g} of {len(corpus.ids):,} tokens would be too few"
+    return f"Nothing is held out to validate on: {why}. All is learnt, and the last model is kept. Or use --valid FILE."
 
 
 def _fixed_vocabulary(old: LanguageModel | None, resume: Path | None, init_vocabulary: str) -> Vocabulary | None:
@@ -338,7 +337,8 @@ class _Machine:
         assert options.bptt is not None
         assert options.context is not None
         worker = (self.workers.rank, self.workers.size)
-        rare = texts.counts == 1 if options.min_count == 1 else None
+        known_by_heart = len(texts.train) < TINY_TEXT  # where nearly every word is there once
+        rare = texts.counts == 1 if options.min_count == 1 and not known_by_heart else None
         settings: dict[str, Any] = {"rare": rare, "worker": worker}
         if options.bidirectional:
             return SentenceBatches(texts.train, options.batch_size, options.bptt, options.seed, **settings)

@@ -18,6 +18,7 @@ from rnnlm.text.vocabulary import EOS, FIRST
 VERSION = 2  # of the rules; checkpoints name it, so that a resumed training holds out what it held out before
 BLOCKS = 20  # at most
 LINES_IN_BLOCK = 10  # at least, of those that are held out and of those between them
+LEAST = 10  # tokens of a stream that are worth to be held out
 FAR = 2.5  # the share that is held out is at most so many times larger or smaller than the one that was asked for
 _CHUNK = 1 << 22
 _ENDS, _CLOSES = frozenset("。！？.!?…｡．"), frozenset("”’»›」』】）》\"')]} \u3000")
@@ -58,7 +59,7 @@ def split(corpus: TokenizedCorpus, fraction: float, context: str, version: int =
         return Split([Stretch(0, place)], [Stretch(place, N)], "the last part of the text")
     if context == "stream":
         place = N - round(N * fraction)
-        if not 2 <= place < N:
+        if place < 2 or N - place < LEAST:
             return Split([Stretch(0, N)], [], "")
         return Split([Stretch(0, place)], [Stretch(place, N)], "the last part of the text")
     return _blocks(corpus, fraction) or _last_lines(corpus, fraction) or Split([Stretch(0, N)], [], "")

@@ -54,9 +54,9 @@ def test_a_stream_is_split_between_tokens_at_the_share(tokenized, tokenizer, lin
 
 
 def test_a_stream_of_a_few_tokens_is_learnt_whole(tokenized):
-    corpus = tokenized("abcd", CharTokenizer(), lines=False)
-    for fraction in (0.0, 0.1, 0.9):
-        assert split(corpus, fraction, "stream")[:2] == ([Stretch(0, 4)], [])
+    for text, fraction in [("abcd", 0.0), ("abcd", 0.5), ("a word or two", 0.1), ("a" * 99, 0.09), ("a" * 99, 0.99)]:
+        corpus = tokenized(text, CharTokenizer(), lines=False)
+        assert split(corpus, fraction, "stream")[:2] == ([Stretch(0, len(text))], [])
 
 
 # Sentences
