@@ -26,12 +26,13 @@ from numpy.typing import NDArray
 from rnnlm.errors import CorpusError
 from rnnlm.text.cache import Cache, Description, IdFile, Stamps
 from rnnlm.text.encodings import LABELS, UTF8, decode
+from rnnlm.text.lines import counted_characters
 from rnnlm.text.sources import Source, fingerprint, open_sources
 from rnnlm.text.tokenizers import CharTokenizer, Tokenizer
 from rnnlm.text.vocabulary import BOS, EOS, FIRST, UNK, Vocabulary, code_points
 from rnnlm.text.workers import TokenIds, useful_processes
 
-CACHE_VERSION = 2  # to be raised when equal text and settings give other ids than before
+CACHE_VERSION = 3  # to be raised when equal text and settings give other ids than before
 LONGEST_LINE = 1 << 20  # characters; a longer line is read in parts, so that memory stays small
 _CHUNK = 1 << 22
 # Mapped pages count as resident memory until they are given back. The columns of a batch touch pages all over the text,
@@ -48,7 +49,8 @@ class TokenizedCorpus:
     """A tokenized text.
 
     ids: (N,) provisional ids, read-only, mapped from a file. tokens: the token of id 3, of id 4, and so on.
-    characters: of the text with \\n as the end of every line, the last one included where lines end with </s>.
+    characters: those that figures count: of a stream all; of lines those that are not blank, each with the
+    end of its line, see `lines.counted_characters`.
     bytes: of the files. digest: SHA-256 of the files, hex. lines: whether </s> ends every line that is not blank.
     notes: what was assumed about the files and the user may want to know.
     """
@@ -228,7 +230,7 @@ def tokenize_corpus(
             digest, size = fingerprint(sources)
             key, description = found(digest)
         if description is None:
-            reader = _Reader(sources, size, encoding, progress)
+            reader = _Reader(sources, size, encoding, progress, keeps_spaces=isinstance(tokenizer, CharTokenizer))
             with cache.writing() as file:
                 tokens = _write_ids(reader, tokenizer, lines, file, processes)
                 if _written(stamps) != _written(_stamps(sources)):
@@ -295,34 +297,44 @@ def _write_ids(reader: "_Reader", tokenizer: Tokenizer, lines: bool, file: IdFil
 class _Reader:
     """The text of several files in pieces of about 1 MiB; counts its characters and tells how far it is."""
 
-    def __init__(self, sources: list[Source], size: int, encoding: str | None, progress: Progress | None) -> None:
+    def __init__(
+        self, sources: list[Source], size: int, encoding: str | None, progress: Progress | None, keeps_spaces: bool
+    ) -> None:
         self.encodings: list[str] = []
         self.characters = 0
         self.sources, self.size, self._encoding, self._progress = sources, size, encoding, progress
+        self._keeps_spaces = keeps_spaces
         self._done = 0
         self._open_line = False  # the last character was no newline
 
     def stream(self) -> Iterator[str]:
         """All characters, with a newline between two files if the first does not end with one."""
         for source in self.sources:
-            yield from self._end_line()
-            yield from self._texts(source)
+            for text in itertools.chain(self._end_line(), self._texts(source)):
+                self.characters += len(text)
+                yield text
 
     def lines(self) -> Iterator[str]:
         """Lines that are not blank, each with its newline; a very long one in parts."""
+        in_word = False  # at the end of a part of a line
         for source in self.sources:
-            yield from _without_blank_lines(itertools.chain(self._texts(source), self._end_line()))
+            for text in _without_blank_lines(itertools.chain(self._texts(source), self._end_line())):
+                # Every word counts with the space or the newline after it, and one that is cut counts once.
+                counted = counted_characters(text, self._keeps_spaces)
+                if not self._keeps_spaces:
+                    counted += (counted > 0) - (in_word and not text[0].isspace())
+                    in_word = not text[-1].isspace()
+                self.characters += counted
+                yield text
 
     def _texts(self, source: Source) -> Iterator[str]:
         for text in decode(source.blocks(self._advance), source.name, self._encoding, self.encodings.append):
-            self.characters += len(text)
             self._open_line = text[-1] != "\n"
             yield text
 
     def _end_line(self) -> Iterator[str]:
         if self._open_line:
             self._open_line = False
-            self.characters += 1
             yield "\n"
 
     def _advance(self, read: int) -> None:

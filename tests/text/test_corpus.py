@@ -25,7 +25,7 @@ from rnnlm.text.tokenizers import TOKENIZERS, CharTokenizer, WordTokenizer
 from rnnlm.text.vocabulary import EOS, FIRST, UNK, Vocabulary
 
 LINES = st.lists(
-    st.sampled_from(["a", "b c", "我 昨天", "don't", "", " ", "\u3000", "x" * 20, "y z " * 9, "\u2028", "é"])
+    st.sampled_from(["a", "b  c ", "我 昨天", "don't", "", " ", "\u3000", "x" * 20, "   z", "y z " * 9, "\u2028", "é"])
 )
 EVERY_WAY = [(CharTokenizer(), False), (CharTokenizer(), True), (WordTokenizer(), True)]
 
@@ -46,6 +46,14 @@ def expected_tokens(texts, tokenizer, lines):
         return [*"".join(map(ended, texts[:-1])), *texts[-1]]
     kept = [line for text in texts for line in text.split("\n") if line.strip()]
     return [token for line in kept for token in [*tokenizer.tokenize(line), None]]
+
+
+def expected_characters(texts, tokenizer, lines):
+    """How many of them figures count."""
+    if not lines:
+        return len(expected_tokens(texts, tokenizer, lines))
+    kept = [line for text in texts for line in text.split("\n") if line.strip()]
+    return sum(1 + len(line if isinstance(tokenizer, CharTokenizer) else " ".join(line.split())) for line in kept)
 
 
 @pytest.fixture
@@ -86,7 +94,7 @@ def test_blocks_tables_and_files_change_nothing(texts, way, size, final_newline)
             assert tokens_of(corpus) == expected
             assert corpus.tokens == [token for token in dict.fromkeys(expected) if token is not None]
             assert corpus.bytes == sum(path.stat().st_size for path in paths)
-            assert corpus.characters == len("".join(map(ended, texts)) if lines else expected)
+            assert corpus.characters == expected_characters(texts, tokenizer, lines)
 
 
 @pytest.mark.real_text
@@ -98,7 +106,7 @@ def test_real_texts(data_dir, tokenizer, lines, name):
         tokenizer = CharTokenizer()  # to segment it takes seconds, and is tested elsewhere
     corpus = tokenize_corpus([data_dir / name], tokenizer, lines=lines)
     assert tokens_of(corpus) == expected_tokens([text], tokenizer, lines)
-    assert corpus.characters == len(text)
+    assert corpus.characters == expected_characters([text], tokenizer, lines)
     assert corpus.lines == lines
     assert corpus.notes == []
 
@@ -186,6 +194,31 @@ def test_a_very_long_line_is_read_in_parts_that_change_no_word(write, monkeypatc
     corpus = tokenize_corpus([write(f"one\n{line}\ntwo")], tokenizer, lines=True)
     assert tokens_of(corpus) == ["one", None, *WordTokenizer().tokenize(line), None, "two", None]
     assert tokenizer.longest <= 3000
+
+
+def test_blank_lines_and_runs_of_spaces_are_not_counted(write):
+    lines = ["The ferry came .", "She had gone , he said ."]
+    plain, blank = "".join(f"{line}\n" for line in lines), "\n\n \n".join(["", *lines, ""])
+    wide = "".join(f"  {line}\t\n" for line in lines).replace(" ", "     ")
+    for tokenizer, texts in [(WordTokenizer(), [plain, blank, wide, plain[:-1]]), (CharTokenizer(), [plain, blank])]:
+        found = [tokenize_corpus([write(text)], tokenizer, lines=True).characters for text in texts]
+        assert found == [len(plain)] * len(texts)
+
+
+@pytest.mark.parametrize(
+    "line", ["x" * 300, "a word " * 30, "x" * 99 + "  " + "y" * 99 + " ", " z" * 70, "z" + " " * 99]
+)
+def test_a_line_that_is_read_in_parts_counts_as_one_that_is_not(write, tmp_path, monkeypatch, line):
+    text = f"one\n{line}\n\ntwo"
+    for tokenizer in (WordTokenizer(), CharTokenizer()):
+        whole = tokenize_corpus([write(text)], tokenizer, lines=True, cache_dir=tmp_path / tokenizer.name).characters
+        assert whole == expected_characters([text], tokenizer, True)
+        for size in (7, 25, 40):
+            with monkeypatch.context() as patch:
+                patch.setattr(sources, "BLOCK", size)
+                patch.setattr(corpus_module, "LONGEST_LINE", 25)
+                folder = tmp_path / f"{tokenizer.name}{size}"
+                assert tokenize_corpus([write(text)], tokenizer, lines=True, cache_dir=folder).characters == whole
 
 
 # The cache
