@@ -10,7 +10,8 @@ from rnnlm.errors import CheckpointError, CorpusError
 from rnnlm.inference.mixture import Mixture
 from rnnlm.language_model import Evaluation, LanguageModel
 from rnnlm.mixing import component, load_beside, mixture, tuned_weights
-from rnnlm.text.corpus import TokenizedCorpus, sequence, tokenize_corpus
+from rnnlm.text.corpus import Stretch, TokenizedCorpus, sequence, tokenize_corpus
+from rnnlm.text.held_out import split, split_version
 
 
 @dataclass
@@ -218,17 +219,16 @@ def baselines(model: LanguageModel, order: int, training_text: Text, text: Text,
     has seen more than the other.
     """
     corpus = training_text.for_model(model)
-    recorded, tokens = model.training.get("corpus"), len(corpus.ids)
+    recorded, learnt = model.training.get("corpus"), None
     recorded = recorded if isinstance(recorded, dict) else {}  # it comes from a file
     if str(recorded.get("digest")).partition("+")[0] == corpus.digest:
-        learnt_from = recorded.get("train_tokens")
-        tokens = min(tokens, learnt_from) if type(learnt_from) is int and learnt_from > 0 else tokens
+        learnt = _learnt_part(model, corpus, recorded.get("train_tokens"))
     else:
         text.notes.append(
             f"{' '.join(training_text.paths)} is not the text that the model was trained on: the baseline has learnt "
             "from another text than the model."
         )
-    ids = sequence(corpus, model.vocabulary, 0, tokens)[:]
+    ids = sequence(corpus, model.vocabulary, learnt)[:]
     rows = []
     for n in range(1, order + 1):
         predictor = NgramModel.train(ids, len(model.vocabulary), n, model.context)
@@ -236,6 +236,16 @@ def baselines(model: LanguageModel, order: int, training_text: Text, text: Text,
         rows.append(_baseline_row(f"{n}-gram", ngram, text, threads))
         rows[-1].knows_text = knows_text({"corpus": corpus.to_header()}, text.for_model(model))
     return rows
+
+
+def _learnt_part(model: LanguageModel, corpus: TokenizedCorpus, tokens: Any) -> list[Stretch] | None:
+    """The stretches of its training text that a model has learnt from, `tokens` in all; None where that was all."""
+    options = model.training.get("options")
+    fraction = options.get("valid_fraction") if isinstance(options, dict) else None
+    if tokens == len(corpus.ids) or type(fraction) is not float or not 0 < fraction < 1:
+        return None
+    train = split(corpus, fraction, model.context, split_version(model.training)).train
+    return train if tokens == len(sequence(corpus, model.vocabulary, train)) else None
 
 
 def baseline_from_file(path: str, model: LanguageModel, text: Text, threads: int) -> Row:

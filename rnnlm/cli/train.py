@@ -89,7 +89,7 @@ class Duration(click.ParamType[float]):
     "--valid-fraction",
     type=NumberRange(0, 1, max_open=True),
     default=0.1,
-    help="Share of CORPUS, its last part, to validate on; 0 trains on everything.",
+    help="Share of CORPUS to validate on: blocks of lines from all over it, of a stream its last part; 0: none.",
 )
 @click.option(
     "--cell",

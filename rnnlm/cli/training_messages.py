@@ -26,6 +26,8 @@ def introduce(run: Run, threads: int, resumed: bool, workers: Workers, tell: Cal
         tell(message)
     held_out = f"{run.valid_tokens:,} for validation" if run.valid_tokens else "none held out for validation"
     tell(f"Text        {run.characters:,} characters; {run.train_tokens:,} tokens for training, {held_out}")
+    if run.held_out:
+        tell(f"Held out    {run.held_out}")
     coverage = f"covering {100 * run.coverage:.2f} % of the training text"
     tell(f"Vocabulary  {len(model.vocabulary):,} {model.level}s, {coverage}")
     embedding = f"embedding {options.embedding_size}" if options.embedding_size else "one-hot input"

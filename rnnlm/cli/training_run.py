@@ -25,11 +25,12 @@ from rnnlm.nn.network import Network
 from rnnlm.nn.numerics import Array
 from rnnlm.text.batches import Batches, BatchSource, SentenceBatches
 from rnnlm.text.corpus import IdSequence, TokenizedCorpus, sequence, tokenize_corpus
+from rnnlm.text.held_out import VERSION, Split, measured, split, split_version
 from rnnlm.text.tokenizers import Tokenizer, WordTokenizer
 from rnnlm.text.user_dictionary import read_user_dictionary
-from rnnlm.text.vocabulary import FIRST, UNK, Vocabulary
+from rnnlm.text.vocabulary import EOS, FIRST, UNK, Vocabulary
 from rnnlm.training.allocator import keep_freed_memory
-from rnnlm.training.configuration import Circumstances, filled_in
+from rnnlm.training.configuration import TINY_TEXT, Circumstances, filled_in
 from rnnlm.training.engine import Engine
 from rnnlm.training.numpy_engine import NumpyEngine
 from rnnlm.training.speed import tokens_per_second
@@ -62,6 +63,7 @@ class Run:
     coverage: float
     characters: int
     counts: Array  # (V,) of the tokens in the training text
+    held_out: str = ""  # which part of the text
     notes: list[str] = field(default_factory=list)
 
     def save(self, path: Path) -> None:
@@ -108,6 +110,8 @@ class _Texts:
     coverage: float
     counts: Array  # (V,) in the training part
     corpora: list[TokenizedCorpus]
+    held_out: str = ""  # which part, for people
+    notes: list[str] = field(default_factory=list)
 
     @property
     def digest(self) -> str:
@@ -167,7 +171,9 @@ def prepare(
     options = replace(options, level=tokenizer.name, context=context)
     check_output_layer(options)  # before the text is read, which may take long
     with workers.first_of_machine_first():  # the others find the ids in the cache
-        texts = _read(sources, options, tokenizer, context, threads, _fixed_vocabulary(old, resume, init_vocabulary))
+        version = split_version(header["training"]) if resume else VERSION
+        fixed = _fixed_vocabulary(old, resume, init_vocabulary)
+        texts = _read(sources, options, tokenizer, context, threads, fixed, version)
     if old is not None and not resume:
         _check_vocabulary(old, texts.vocabulary, init_vocabulary)
     changes = _check_corpus(header, texts, changed_text) if resume else []
@@ -192,7 +198,12 @@ def prepare(
         trainer.load_state(header["training"].get("state", {}), arrays, _parameters(arrays), bool(changes))
     model.training = {
         "options": recorded,
-        "corpus": {**texts.corpora[0].to_header(), "digest": texts.digest, "train_tokens": len(texts.train)},
+        "corpus": {
+            **texts.corpora[0].to_header(),
+            "digest": texts.digest,
+            "train_tokens": len(texts.train),
+            "split": version,
+        },
         **baselines,
         **_asked(asked or {}, header["training"] if resume else None, bool(changes)),
     }
@@ -205,7 +216,8 @@ def prepare(
         texts.coverage,
         sum(corpus.characters for corpus in texts.corpora),
         texts.counts,
-        [*warnings, *(note for corpus in texts.corpora for note in corpus.notes), *notes, *changes],
+        texts.held_out,
+        [*warnings, *(note for corpus in texts.corpora for note in corpus.notes), *texts.notes, *notes, *changes],
     )
 
 
@@ -264,6 +276,7 @@ def _read(
     context: str,
     processes: int,
     vocabulary: Vocabulary | None,
+    version: int,
 ) -> _Texts:
     lines = reads_lines(tokenizer.name, context)
 
@@ -278,30 +291,46 @@ def _read(
         )
 
     corpus = tokenized(sources.corpus)
-    corpora, N = [corpus], len(corpus.ids)
-    edge = N
-    if sources.valid:
-        corpora.append(tokenized([sources.valid]))
-    elif options.valid_fraction:
-        edge = corpus.split_index(options.valid_fraction)
-    if edge < 2:
+    N = len(corpus.ids)
+    if N < 2:
         raise CorpusError(f"{' '.join(sources.corpus)} has {N} tokens; there is nothing to learn. Use a longer text.")
-    counts = corpus.counts(0, edge)
+    valid_corpus = tokenized([sources.valid]) if sources.valid else None
+    fraction = 0.0 if sources.valid else options.valid_fraction
+    parts = split(corpus, fraction, context, version)
+    counts = _counts(corpus, parts)
     if vocabulary is None:
         vocabulary = Vocabulary.build(corpus.tokens, counts[FIRST:], options.min_count, options.vocab_size)
     valid = None
-    if sources.valid:
-        valid = sequence(corpora[1], vocabulary, 0, len(corpora[1].ids))
+    if valid_corpus is not None:
+        valid = sequence(valid_corpus, vocabulary)
         if not len(valid):
             raise CorpusError(f"{sources.valid} has no tokens; nothing can be validated on it.")
-    elif edge < N:
-        valid = sequence(corpus, vocabulary, edge, min(N, edge + MOST_VALIDATED))
+    elif parts.held_out:
+        valid = sequence(corpus, vocabulary, measured(corpus, parts.held_out, MOST_VALIDATED))
     mapping = np.concatenate([np.arange(FIRST), vocabulary.encode(corpus.tokens)])
     by_id = np.bincount(mapping, weights=counts, minlength=len(vocabulary))
-    total = counts.sum()
-    return _Texts(
-        vocabulary, sequence(corpus, vocabulary, 0, edge), valid, float(1 - by_id[UNK] / total), by_id, corpora
-    )
+    coverage = float(1 - by_id[UNK] / counts.sum())
+    corpora = [corpus, valid_corpus] if valid_corpus is not None else [corpus]
+    train = sequence(corpus, vocabulary, parts.train)
+    notes = [] if parts.held_out or not fraction else [_nothing_held_out(corpus, context, fraction)]
+    return _Texts(vocabulary, train, valid, coverage, by_id, corpora, parts.how, notes)
+
+
+def _counts(corpus: TokenizedCorpus, parts: Split) -> Array:
+    """How often each provisional id is in the training part; </s> also where a line is cut."""
+    counts = corpus.counts()
+    for stretch in parts.held_out:
+        counts -= corpus.counts(stretch.start, stretch.stop)
+    counts[EOS] += sum(stretch.cut for stretch in parts.train)
+    return counts
+
+
+def _nothing_held_out(corpus: TokenizedCorpus, context: str, fraction: float) -> str:
+    lines = int(corpus.counts()[EOS])
+    why = f"a text of {lines:,} line{'s' * (lines != 1)} has no place where about {fraction:g} of it can be cut off"
+    if context == "stream":
+        why = f"{fraction:g} of {len(corpus.ids):,} tokens would be too few"
+    return f"Nothing is held out to validate on: {why}. All is learnt, and the last model is kept. Or use --valid FILE."
 
 
 def _baselines(texts: _Texts, options: Options) -> dict[str, Any]:
@@ -322,9 +351,11 @@ def _baselines(texts: _Texts, options: Options) -> dict[str, Any]:
 def _rare(texts: _Texts, options: Options) -> Array | None:
     """The words (V,) that are sometimes read as <unk>, so that it is known what an unknown one is like.
 
-    None where the text shows that itself, by writing <unk> or having words that are left out of the vocabulary.
+    None where the text shows that itself, by writing <unk> or having words that are left out of the vocabulary, and of
+    a text so short that nearly every word is there once.
     """
-    return texts.counts == 1 if options.min_count == 1 and not texts.vocabulary.unknown else None
+    shown = options.min_count > 1 or texts.vocabulary.unknown
+    return None if shown or len(texts.train) < TINY_TEXT else texts.counts == 1
 
 
 def _fixed_vocabulary(old: LanguageModel | None, resume: Path | None, init_vocabulary: str) -> Vocabulary | None:

@@ -33,6 +33,18 @@ def read_lines(
     return _split(_texts(source, codec, errors))
 
 
+def counted_characters(line: str, keeps_spaces: bool) -> int:
+    """Characters of a line that figures such as bits per character count, without its newline.
+
+    A tokenizer that drops spaces has read those between words as one each, and none at the ends; so the words of a line
+    have one count however they are spaced. Every newline is such a space too where several lines are given.
+
+    >>> counted_characters(" two   words ", keeps_spaces=False), counted_characters(" two   words ", keeps_spaces=True)
+    (9, 13)
+    """
+    return len(line) if keeps_spaces else len(" ".join(line.split()))
+
+
 def damage(line: str) -> str | None:
     """What is wrong with a line that was read with bytes that can not be decoded; None if there are none."""
     found = SURROGATE.search(line)
