@@ -29,8 +29,9 @@ from rnnlm.nn.bidirectional import BidirectionalNetwork
 from rnnlm.nn.network import Network, NetworkConfig
 from rnnlm.nn.numerics import LARGEST_WEIGHT, are_weights
 from rnnlm.text.corpus import IdSequence, TokenizedCorpus, sequence
+from rnnlm.text.lines import counted_characters
 from rnnlm.text.nbest import NbestList
-from rnnlm.text.tokenizers import TOKENIZERS, CharTokenizer, Tokenizer, TokenTokenizer
+from rnnlm.text.tokenizers import TOKENIZERS, CharTokenizer, Tokenizer, TokenTokenizer, spans
 from rnnlm.text.vocabulary import BOS, EOS, UNK, UNKNOWN, Vocabulary
 
 if TYPE_CHECKING:
@@ -516,11 +517,12 @@ class LanguageModel:
             return 0.0
         return -math.log(max(1, self.vocabulary.counts.count(1)))
 
-    def score(self, lines: Iterable[str], ranks: bool = False, threads: int = 1) -> Iterator[ScoredLine]:
+    def score(self, lines: Iterable[str | None], ranks: bool = False, threads: int = 1) -> Iterator[ScoredLine]:
         r"""The log probability of every token of every line, lines without "\n"; each begins anew after `start`.
 
         One result for each line, in order, whatever is in it; an empty line is its end alone. Lines are read a few
-        thousand at a time. Equal lines have equal scores, see `inference.lines.LineScorer`, whatever the `threads`.
+        thousand at a time, or up to a None, which has no result: it says that more would have to be waited for. Equal
+        lines have equal scores, see `inference.lines.LineScorer`, whatever the `threads`.
 
         Raises:
             DirectionError: the model is bidirectional.
@@ -535,12 +537,17 @@ class LanguageModel:
             for text, line, line_ids, score in zip(texts, tokens, ids, scorer(ids), strict=True):
                 yield ScoredLine(text, line, line_ids, *score)
 
-    def score_lists(self, lists: Iterable[NbestList], threads: int = 1) -> Iterator[tuple[NbestList, list[ScoredLine]]]:
+    def score_lists(
+        self, lists: Iterable[NbestList | None], threads: int = 1
+    ) -> Iterator[tuple[NbestList, list[ScoredLine]]]:
         """Lists of candidates with the scores of the candidates; see `score` for how they are made."""
         waiting: deque[NbestList] = deque()
 
-        def texts() -> Iterator[str]:
+        def texts() -> Iterator[str | None]:
             for each in lists:
+                if each is None:
+                    yield None
+                    continue
                 waiting.append(each)
                 yield from (candidate.text for candidate in each.candidates)
 
@@ -551,6 +558,22 @@ class LanguageModel:
             current = waiting.popleft()
             yield current, [first, *itertools.islice(scores, len(current.candidates) - 1)]
         yield from ((each, []) for each in waiting)
+
+    def counted_characters(self, line: str) -> int | None:
+        """Characters of a line that figures count, its end included if that is a token.
+
+        None for a blank line, which is in no figure, unless it is a part of a stream of characters.
+        """
+        if self.reads_lines and not line.strip():
+            return None
+        return counted_characters(line, keeps_spaces=self.level == "char") + (self.line_end is not None)
+
+    def spans(self, scored: ScoredLine) -> list[tuple[int, int]]:
+        """Where each token of a line stands in its text, start and end; the line's end is at the end of the text."""
+        words, ends = scored.tokens, []
+        if self.line_end is not None:
+            words, ends = words[:-1], [(len(scored.text),) * 2]
+        return spans(self.tokenizer, scored.text, words) + ends
 
     def _line_ids(self, tokens: list[str], end: int | None) -> NDArray[np.int32]:
         """Ids of a line's tokens; the last token is its end if there is one, whatever text may be spelt like it."""
@@ -693,14 +716,17 @@ def _check_weights(network: Network) -> None:
             )
 
 
-def _blocks(lines: Iterable[str]) -> Iterator[list[str]]:
-    """Lines in blocks that are large enough to be scored together and small enough to be kept in memory."""
+def _blocks(lines: Iterable[str | None]) -> Iterator[list[str]]:
+    """Lines in blocks that are large enough to be scored together and small enough to be kept; None ends one."""
     block: list[str] = []
     characters = 0
     for line in lines:
-        block.append(line)
-        characters += len(line)
-        if len(block) == LINES_AT_A_TIME or characters >= CHARACTERS_AT_A_TIME:
+        if line is not None:
+            block.append(line)
+            characters += len(line)
+            if len(block) < LINES_AT_A_TIME and characters < CHARACTERS_AT_A_TIME:
+                continue
+        if block:
             yield block
             block, characters = [], 0
     if block:

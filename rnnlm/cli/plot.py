@@ -265,7 +265,7 @@ def _lines_of(text: str, encoding: str | None) -> list[str]:
     from rnnlm.cli.score import file_lines
 
     if text == "-" or _is_file(text):
-        lines = list(file_lines(text, encoding))
+        lines = [line for line in file_lines(text, encoding) if line is not None]
     else:
         if os.sep in text or text.endswith((".txt", ".gz", ".jsonl")):
             note(f"There is no file {shortened(visible(text))}; this is taken as the text itself.")

@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -20,6 +20,7 @@ from rnnlm.cli.common import (
     use_threads,
 )
 from rnnlm.cli.score import encoding_note
+from rnnlm.cli.streams import Collected
 
 if TYPE_CHECKING:
     from rnnlm.inference.rescoring import Evidence, Weights
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
 FORMATS = ["plain", "kaldi", "srilm", "mikolov", "moses"]
 MOST_WARNINGS = 10
-LINES_WRITTEN = 1024  # at a time
 
 
 @click.command()
@@ -117,14 +117,17 @@ def rescore(
     if oov_penalty is None:
         oov_penalty = lm_weight * model.unknown_word_penalty / NATS[form.unit]
     chooser = _Chooser(form, Weights(lm_weight, old_lm_weight, word_penalty, oov_penalty), model.line_end)
-    lists = _read(file, format_name, encoding, warnings)
+    output_text = Collected(_show)
+    lists = _read(file, format_name, encoding, warnings, output_text.flush)
     chosen = map(chooser.choose, model.score_lists(lists, use_threads(threads)))
     if as_json:
         for each in chosen:
             if each.order:
                 print_json(chooser.as_json(each))
     else:
-        _write(chooser.lines(each, output) for each in chosen)
+        for line in nbest.with_ends(itertools.chain.from_iterable(chooser.lines(each, output) for each in chosen)):
+            output_text.write(line)
+        output_text.flush()
     if warnings is not None:
         warnings.finish()
     if chooser.lists > 1 and chooser.lists == chooser.candidates:
@@ -214,25 +217,19 @@ class _Warnings:
             note(f"Warning: {self._count:,} bad lines in all.")
 
 
-def _read(path: str, format_name: str, encoding: str | None, warnings: _Warnings | None) -> Iterator["NbestList"]:
+def _read(
+    path: str, format_name: str, encoding: str | None, warnings: _Warnings | None, before_waiting: Callable[[], None]
+) -> Iterator["NbestList | None"]:
     from rnnlm.text.lines import read_lines
     from rnnlm.text.nbest import read_lists
     from rnnlm.text.sources import open_sources
 
-    with open_sources([path]) as sources:
+    with open_sources([path], live=True) as sources:
         for source in sources:
-            lines = read_lines(source, encoding, encoding_note(source.name, encoding))
+            lines = read_lines(source, encoding, encoding_note(source.name, encoding), before_waiting)
             yield from read_lists(lines, format_name, source.name, warnings)
 
 
-def _write(lists: Iterable[Iterator[str]]) -> None:
+def _show(text: str) -> None:
     """Print lines, bytes that could not be decoded as they were."""
-    from rnnlm.text.nbest import with_ends
-
-    waiting: list[str] = []
-    for line in with_ends(itertools.chain.from_iterable(lists)):
-        waiting.append(line)
-        if len(waiting) == LINES_WRITTEN:
-            click.echo("".join(waiting).encode("utf-8", "surrogateescape"), nl=False)
-            waiting = []
-    click.echo("".join(waiting).encode("utf-8", "surrogateescape"), nl=False)
+    click.echo(text.encode("utf-8", "surrogateescape"), nl=False)

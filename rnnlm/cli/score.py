@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,14 +19,13 @@ from rnnlm.cli.common import (
     threads_option,
     use_threads,
 )
+from rnnlm.cli.streams import Collected
 from rnnlm.cli.terminal import width_of
 from rnnlm.errors import CorpusError
 
 if TYPE_CHECKING:
     from rnnlm.cli.score_layouts import Layout
     from rnnlm.language_model import LanguageModel
-
-CHUNK = 1 << 14  # characters written at a time
 
 
 @click.command()
@@ -77,10 +77,13 @@ def score(
     rnnlm score --tokens --text "我 昨天 上学 迟到 了"
     rnnlm score - --format mikolov < hypotheses.txt
 
+    A line from a pipe is answered when no more is there yet, so that another program can ask line by line.
+
     Each line is a sentence for itself, read after <s>; its end, </s>, counts. A model of a stream reads a line after
     the end of another; one of characters (train --level char) ends it with the newline, if its training text had one.
     Unknown words have the probability of <unk>, except in the layout of SRILM, which leaves them out; it and kenlm have
-    logarithms to base 10. Sums and perplexities are printed to stderr, or where the layout has them.
+    logarithms to base 10. Sums and perplexities are printed to stderr, or where the layout has them. Blank lines are in
+    none of these sums, as in eval; SRILM's layout leaves them out altogether.
     """
     if (file is None) == (not text):
         raise click.UsageError('Give a FILE ("-" for stdin) or --text.')
@@ -90,15 +93,18 @@ def score(
 
     model = load_model(model_path, mix)
     layout = _layout(model, file or "--text", layout_name, base, tokens, debug, as_json)
-    has_ends, totals, waiting = model.line_end is not None, Totals(), ""
-    lines = _given_lines(text) if file is None else file_lines(file, encoding)
+    has_ends, totals, output = model.line_end is not None, Totals(), Collected(partial(click.echo, nl=False))
+    lines = _given_lines(text) if file is None else file_lines(file, encoding, output.flush)
     for scored in model.score(lines, tokens, use_threads(threads)):
-        totals.add(scored.ids, scored.log_probabilities, has_ends, len(scored.text) + has_ends)
-        waiting += layout.line(scored)
-        if len(waiting) > CHUNK:
-            click.echo(waiting, nl=False)
-            waiting = ""
-    click.echo(waiting + layout.below(totals), nl=False)
+        characters = model.counted_characters(scored.text)
+        if characters is None:
+            totals.blank += 1
+        else:
+            totals.add(scored.ids, scored.log_probabilities, has_ends, characters)
+        if characters is not None or layout.shows_blank:
+            output.write(layout.line(scored))
+    output.write(layout.below(totals))
+    output.flush()
     if layout_name in ("plain", "mikolov"):
         from rnnlm.cli.score_layouts import UNIT_OF_BASE, summary
 
@@ -127,7 +133,7 @@ def _layout(
     unit = layouts.UNIT_OF_BASE[base]
     source = layouts.Source(name, model.line_end is not None, getattr(model.predictor, "order", 0))
     if as_json:
-        return layouts.as_json(unit, tokens)
+        return layouts.as_json(unit, model.spans if tokens else None)
     if layout_name == "srilm":
         return layouts.srilm(source, int(debug or 1))
     if layout_name == "kenlm":
@@ -152,15 +158,21 @@ def encoding_note(name: str, encoding: str | None) -> Callable[[str], None]:
     return say
 
 
-def file_lines(path: str, encoding: str | None) -> Iterator[str]:
-    """Lines of a file without their ends."""
+def file_lines(
+    path: str, encoding: str | None, before_waiting: Callable[[], None] = lambda: None
+) -> Iterator[str | None]:
+    """Lines of a file without their ends; None where a pipe has no more yet, see `lines.read_lines`."""
     from rnnlm.text.lines import damage, read_lines
     from rnnlm.text.sources import open_sources
 
-    with open_sources([path]) as sources:
+    with open_sources([path], live=True) as sources:
         for source in sources:
-            lines = read_lines(source, encoding, encoding_note(source.name, encoding))
-            for place, line in enumerate(lines, 1):
+            place = 0
+            for line in read_lines(source, encoding, encoding_note(source.name, encoding), before_waiting):
+                if line is None:
+                    yield None
+                    continue
+                place += 1
                 if (found := damage(line)) is not None:
                     raise CorpusError(
                         f"Line {place} of {source.name}: {found}. Name the text's encoding, such as --encoding "

@@ -33,10 +33,11 @@ class Source(NamedTuple):
 
 
 class Layout(NamedTuple):
-    """How a line is shown, and what stands below all of them."""
+    """How a line is shown, what stands below all of them, and whether blank lines are shown, which are in no sum."""
 
     line: Callable[["ScoredLine"], str]
     below: Callable[["Totals"], str]
+    shows_blank: bool = True
 
 
 def one_line(text: str) -> str:
@@ -77,20 +78,35 @@ def _bits(nats: float) -> float:
     return -nats / math.log(2) or 0.0  # no -0.00 for what is certain
 
 
-def as_json(unit: str, with_tokens: bool) -> Layout:
-    """An object a line: text, tokens, oov, logprob_nats (or the unit); `tokens` is their number, or a list of them."""
+def as_json(unit: str, spans: Callable[["ScoredLine"], list[tuple[int, int]]] | None) -> Layout:
+    """An object a line: text, tokens, oov, logprob_nats (or the unit).
+
+    `tokens` is their number; or where `spans` gives their places in the text, a list of them.
+    """
 
     def line(scored: "ScoredLine") -> str:
-        tokens: Any = len(scored.tokens)
-        if with_tokens and scored.ranks is not None:
-            tokens = [
-                {"token": token, f"logprob_{unit}": nats / NATS_IN[unit], "rank": int(rank)}
-                for token, nats, rank in zip(scored.tokens, scored.log_probabilities, scored.ranks, strict=True)
-            ]
+        tokens: Any = len(scored.tokens) if spans is None else _token_objects(scored, spans(scored), unit)
         found = {"text": scored.text, "tokens": tokens, "oov": scored.oov}
         return json_line(found | {f"logprob_{unit}": scored.logprob_nats / NATS_IN[unit]}) + "\n"
 
     return Layout(line, lambda totals: "")
+
+
+def _token_objects(scored: "ScoredLine", spans: list[tuple[int, int]], unit: str) -> list[dict[str, Any]]:
+    assert scored.ranks is not None
+    return [
+        {
+            "token": token,
+            f"logprob_{unit}": nats / NATS_IN[unit],
+            "rank": int(rank),
+            "oov": bool(each == UNK),
+            "start": start,
+            "end": end,
+        }
+        for token, each, nats, rank, (start, end) in zip(
+            scored.tokens, scored.ids, scored.log_probabilities, scored.ranks, spans, strict=True
+        )
+    ]
 
 
 # --- those of other programs: log10, and words without white space ------------------------------------------------
@@ -128,7 +144,7 @@ def kenlm(source: Source) -> Layout:
 
 
 def srilm(source: Source, debug: int) -> Layout:
-    """SRILM's `ngram -ppl FILE -debug 0|1|2`: unknown words are left out of logprob, ppl and ppl1."""
+    """SRILM's `ngram -ppl FILE -debug 0|1|2`: unknown words are left out of logprob, ppl, ppl1, blank lines of all."""
     from rnnlm.inference.lines import Totals
 
     def line(scored: "ScoredLine") -> str:
@@ -142,7 +158,7 @@ def srilm(source: Source, debug: int) -> Layout:
             shown += "".join(_srilm_word(scored, words, place, source) for place in range(len(words)))
         return f"{shown}{_srilm_sums(own)}\n"
 
-    return Layout(line, lambda totals: f"file {source.name}: {_srilm_sums(totals)}")
+    return Layout(line, lambda totals: f"file {source.name}: {_srilm_sums(totals)}", shows_blank=False)
 
 
 def _srilm_word(scored: "ScoredLine", words: list[str], place: int, source: Source) -> str:
@@ -208,6 +224,8 @@ def summary(totals: "Totals", unit: str, width: int | None) -> str:
         f"{totals.lines:,} lines, {totals.tokens:,} tokens ({totals.ends:,} of them ends of lines), "
         f"{totals.oov:,} unknown (OOV), {totals.characters:,} characters"
     )
+    if totals.blank:
+        head += f"\nblank lines, in none of these figures: {totals.blank:,}"
     if totals.oov:
         note = "with OOV: an unknown word has the probability of <unk>; without: it is left out of sum and number"
         return f"{head}\n{table(rows, ['', 'with OOV', 'without OOV', ''], 'lrrl', width)}\n{note}"

@@ -45,10 +45,12 @@ class Totals:
 
         ppl = exp(-L / (W - O + S))        ppl1 = exp(-L / (W - O))
 
-    where L leaves out the unknown words. With unknown words, O is 0 and L has them at the probability of <unk>.
+    where L leaves out the unknown words. With unknown words, O is 0 and L has them at the probability of <unk>. blank:
+    lines that are in no sum.
     """
 
     lines: int = 0
+    blank: int = 0
     tokens: int = 0
     ends: int = 0
     oov: int = 0

@@ -19,6 +19,7 @@ from rnnlm.language_model import LanguageModel, Rendering, ScoredLine
 from rnnlm.nn.bidirectional import BidirectionalNetwork
 from rnnlm.nn.network import Network
 from rnnlm.playground.prefixes import PrefixReader
+from rnnlm.text.tokenizers import spans
 from rnnlm.text.vocabulary import BOS, EOS, SPECIALS, UNK
 
 Result = TypeVar("Result")
@@ -109,12 +110,11 @@ class ServedModel:
             if not is_last and not line.strip():
                 waiting += f"{line}\n"
                 continue
-            end = 0
-            for token in model.tokens(line):
-                start, end = end, line.index(token, end) + len(token)
-                found.append((waiting + line[start:end], token, False))
-                waiting = ""
-            waiting += line[end:]
+            place, tokens = 0, model.tokens(line)
+            for token, (_, end) in zip(tokens, spans(model.tokenizer, line, tokens), strict=True):
+                found.append((waiting + line[place:end], token, False))
+                waiting, place = "", end
+            waiting += line[place:]
             if not is_last:
                 found.append((f"{waiting}\n", SPECIALS[EOS], True))
                 waiting = ""

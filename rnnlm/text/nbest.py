@@ -54,8 +54,8 @@ class Candidate(NamedTuple):
 class NbestList:
     """The candidates of one utterance, page or sentence.
 
-    list_id: None for what comes before the first candidate of a file. entries: all its lines as they came: candidates,
-    and strings, lines that are passed through as they are.
+    list_id: None for one without candidates. entries: all its lines as they came: candidates, and strings, lines that
+    are passed through as they are.
     """
 
     list_id: str | None
@@ -186,15 +186,16 @@ FORMATS = {
 
 
 def read_lists(
-    lines: Iterable[str], format_name: str, name: str, warn: Callable[[str], None] | None = None
-) -> Iterator[NbestList]:
+    lines: Iterable[str | None], format_name: str, name: str, warn: Callable[[str], None] | None = None
+) -> Iterator[NbestList | None]:
     r"""Lists of a file, one by one. Lists without ids have their number, from 1.
 
-    Lines that belong to no list, blank ones between lists and bad ones, are strings in the entries of the list before
-    them, or of a list without candidates at the very beginning.
+    A list is given out once it has ended: where blank lines separate lists, after the first of them, else where the
+    next id comes. Lines that belong to no list, blank ones and bad ones, are strings in the entries of the list that
+    they stand in or before; those at the end of the file are in a list without candidates.
 
     Args:
-        lines: As `lines.read_lines` gives them, with their ends; "\r\n" is accepted.
+        lines: As `lines.read_lines` gives them, with their ends; "\r\n" is accepted. None is passed on.
         format_name: One of FORMATS.
         name: What errors call the file.
         warn: Called with what is wrong with a bad line, which is then passed through; None to raise it instead.
@@ -205,9 +206,12 @@ def read_lists(
     form = FORMATS[format_name]
     finished: set[str | None] = set()
     current = NbestList(None)
-    count = 0
-    separated = True
-    for place, line in enumerate(lines, 1):
+    count = place = 0
+    for line in lines:
+        if line is None:
+            yield None
+            continue
+        place += 1
         try:
             candidate = _candidate(line, form, finished)
         except BadLineError as error:
@@ -218,17 +222,18 @@ def read_lists(
             current.entries.append(line)
             continue
         if candidate is None:
-            separated = True
             current.entries.append(line)
-            continue
-        if separated if form.blank_between else candidate.list_id != current.list_id:
-            if current.entries:
+            if current.list_id is not None:
                 yield current
-            if not form.blank_between:
-                finished.add(current.list_id)
+                current = NbestList(None)
+            continue
+        if not form.blank_between and current.list_id not in (None, candidate.list_id):
+            yield current
+            finished.add(current.list_id)
+            current = NbestList(None)
+        if current.list_id is None:
             count += 1
-            current = NbestList(candidate.list_id or str(count))
-        separated = False
+            current.list_id = candidate.list_id or str(count)
         current.entries.append(candidate)
     if current.entries:
         yield current

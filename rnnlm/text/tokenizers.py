@@ -333,6 +333,29 @@ def tokenizer_class(level: str) -> AnyTokenizer:
     return TOKENIZERS[name]
 
 
+def spans(tokenizer: Tokenizer, line: str, tokens: Iterable[str]) -> list[tuple[int, int]]:
+    """Where the tokens of a line stand in it: line[start:end] is the token.
+
+    Nothing but white space stands between tokens, and what `reads_marks` drops at the ends.
+
+    >>> spans(WordTokenizer(), "go,  go", ["go", ",", "go"])
+    [(0, 2), (2, 3), (5, 7)]
+
+    Args:
+        tokenizer: What made the tokens.
+        line: The text.
+        tokens: All tokens of the line, in order.
+    """
+    mark = compiled(r"(?a:\s*<s>(?!\S))").match(line) if tokenizer.reads_marks else None
+    end = mark.end() if mark else 0
+    found = []
+    for token in tokens:
+        start = line.index(token, end)
+        end = start + len(token)
+        found.append((start, end))
+    return found
+
+
 def is_separated(line: str, rules: int = RULES) -> bool:
     """Whether the Chinese words of a line are separated by spaces already.
 

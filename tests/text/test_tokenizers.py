@@ -13,6 +13,7 @@ from rnnlm.text.tokenizers import (
     TokenTokenizer,
     WordTokenizer,
     is_separated,
+    spans,
     tokenizer_class,
 )
 from rnnlm.text.word_rules import token_pattern
@@ -48,6 +49,41 @@ def test_characters_round_trip(text):
     tokens = CharTokenizer().tokenize(text)
     assert all(len(token) == 1 for token in tokens)
     assert CharTokenizer().join(tokens) == text
+
+
+# Where tokens stand
+
+SPACES = " \t\x0b\x0c\r\x1c\x1f\x85\xa0\u2003\u2028\u3000"
+EMOJI = [
+    "👩\u200d👩\u200d👧",
+    "👍🏽",
+    "🇨🇳",
+    "🏴\U000e0067\U000e0062\U000e007f",
+    "e\u0301",
+    "\u0301",
+    "<s>",
+    "</s>",
+    "<unk>",
+]
+
+
+@pytest.mark.parametrize(
+    "tokenizer",
+    [CharTokenizer(), TokenTokenizer(), WordTokenizer(), WordTokenizer("jieba"), WordTokenizer(rules=1)],
+    ids=["char", "token", "word", "jieba", "rules 1"],
+)
+@given(st.one_of(TEXTS, CHINESE.map("".join), st.lists(st.sampled_from([*EMOJI, *SPACES, "s", "我们"])).map("".join)))
+def test_spans_are_the_tokens_in_order_with_only_white_space_between(tokenizer, text):
+    tokens = tokenizer.tokenize(text)
+    found = spans(tokenizer, text, tokens)
+    assert [text[start:end] for start, end in found] == tokens
+    ends, starts = [0, *(end for _, end in found)], [*(start for start, _ in found), len(text)]
+    before, *between = [text[end:start] for end, start in zip(ends, starts, strict=True)]
+    if tokenizer.reads_marks:
+        after = between.pop() if between else ""
+        before, between = before.replace("<s>", "", 1), [*between, after.replace("</s>", "", 1)]
+        before = before if found else before.replace("</s>", "", 1)
+    assert "".join([before, *between]).strip() == ""
 
 
 # What a token is
