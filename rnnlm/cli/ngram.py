@@ -11,6 +11,7 @@ import click
 
 from rnnlm.cli.command_line import asked_for
 from rnnlm.cli.common import force_option, note, show_table
+from rnnlm.cli.groups import SuggestingGroup
 from rnnlm.cli.texts import check_not_a_text, check_output, make_tokenizer, reading_bar, text_options
 from rnnlm.errors import RnnlmError
 
@@ -22,7 +23,7 @@ DEFAULT_OUTPUT = "ngram.npz"
 LARGEST_ORDER = 6  # that of baselines.ngram, which is not imported just for a help text
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=SuggestingGroup, context_settings={"help_option_names": ["-h", "--help"]})
 def ngram() -> None:
     """The n-gram baseline: interpolated modified Kneser-Ney, orders 1 to 6.
 

@@ -314,8 +314,8 @@ def _along_a_stream(model: "LanguageModel", lines: list[str]) -> tuple[list[str]
     else:
         tokens = model.tokens(text)
     _check_length(len(tokens))
-    before = np.concatenate([[0], ids[:-1]])[:, None]  # <s> is 0
-    window, state = max(1, WINDOW // len(model.vocabulary)), model.causal.zero_state(1)
+    before = np.concatenate([[model.start], ids[:-1]])[:, None]
+    window, state = max(1, WINDOW // len(model.vocabulary)), model.by_line.zero_state(1)
     nats = np.zeros(len(ids))
     for start in range(0, len(ids), window):
         log_probabilities, state = model.causal.log_probabilities(before[start : start + window], state)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rnnlm.checkpoint import read_header
-from rnnlm.cli.command_line import BESIDE, FILES, OPEN
+from rnnlm.cli.command_line import BESIDE, FILES, GIVEN, OPEN
 from rnnlm.cli.training_options import BEFORE
 from rnnlm.errors import CheckpointError, shown
 
@@ -159,6 +159,8 @@ def _difference(then: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     def value(name: str, options: Mapping[str, Any]) -> str:
         if options.get(name) is None:
             return "not given"
+        if name in GIVEN:
+            return "given"
         return "another file" if name in FILES else shown(options[name]).removesuffix(".0").strip("'")
 
     names = [name for name in now if then.get(name) != now[name]]

@@ -45,7 +45,11 @@ CHUNK = 1 << 14  # characters written at a time
     help="Layout: our own, or that of SRILM's ngram -ppl, KenLM's query, Mikolov's rnnlm (one log10 a line).",
 )
 @click.option(
-    "--debug", type=click.Choice(["1", "2"]), default=None, show_default="1", help="Of srilm: 2 shows every word."
+    "--debug",
+    type=click.Choice(["0", "1", "2"]),
+    default=None,
+    show_default="1",
+    help="Of srilm: 0 shows the sums alone, 1 every line, 2 every word.",
 )
 @click.option("--encoding", default=None, show_default="detected", help="Encoding of the file, such as gb18030.")
 @mix_option()
@@ -73,10 +77,10 @@ def score(
     rnnlm score --tokens --text "我 昨天 上学 迟到 了"
     rnnlm score - --format mikolov < hypotheses.txt
 
-    Each line is a sentence for itself, read after <s>; its end, </s>, counts. A model of a stream of characters (train
-    --level char) ends a line with the newline, if its training text had one. Unknown words have the probability of
-    <unk>, except in the layout of SRILM, which leaves them out; it and kenlm have logarithms to base 10. Sums and
-    perplexities are printed to stderr, or where the layout has them.
+    Each line is a sentence for itself, read after <s>; its end, </s>, counts. A model of a stream reads a line after
+    the end of another; one of characters (train --level char) ends it with the newline, if its training text had one.
+    Unknown words have the probability of <unk>, except in the layout of SRILM, which leaves them out; it and kenlm have
+    logarithms to base 10. Sums and perplexities are printed to stderr, or where the layout has them.
     """
     if (file is None) == (not text):
         raise click.UsageError('Give a FILE ("-" for stdin) or --text.')

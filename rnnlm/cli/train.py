@@ -1,6 +1,7 @@
 """rnnlm train: learn from a text."""
 
 import math
+import re
 import signal
 from contextlib import ExitStack, closing, suppress
 from dataclasses import asdict
@@ -37,21 +38,31 @@ SETTLING = 5.0  # seconds in which several workers take two signals for one
 GO_ON, SAVE, LEAVE = 0.0, 1.0, 2.0  # what a worker wants after a step; the most of it is done by all
 
 
+NUMBER = r"(\d+\.?\d*|\.\d+)"
+DURATION = re.compile(
+    rf"(?:{NUMBER}\s*(?:hours?|hrs?|h))?\s*(?:{NUMBER}\s*(?:minutes?|mins?|m))?\s*(?:{NUMBER}\s*(?:seconds?|secs?|s))?",
+    re.ASCII | re.IGNORECASE,
+)
+
+
 class Duration(click.ParamType[float]):
-    """Seconds, minutes or hours, as 90s, 10m, 1.5h; a bare number is seconds."""
+    """Hours, minutes and seconds, as 90s, 10m, 5min, 1.5h, 1h30m; a bare number is seconds."""
 
     name = "duration"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Seconds of a duration."""
         text = str(value).strip()
-        unit = {"s": 1, "m": 60, "h": 3600}.get(text[-1:])
         try:
-            seconds = float(text[:-1]) * unit if unit else float(text)
+            if found := DURATION.fullmatch(text):
+                parts = (float(number or 0) for number in found.groups())
+                seconds = sum(unit * part for unit, part in zip((3600, 60, 1), parts, strict=True))
+            else:
+                seconds = float(text)
         except ValueError:
             seconds = math.nan
         if not 0 < seconds < math.inf:
-            self.fail(f"{value!r} is not a duration; write 90s, 10m or 1.5h.", param, ctx)
+            self.fail(f"{value!r} is not a duration; write 90s, 10m, 5min, 1.5h or 1h30m.", param, ctx)
         return seconds
 
 
@@ -178,7 +189,7 @@ class Duration(click.ParamType[float]):
     default=None,
     help="Size by name: a width of 64, 128, 256, 512 or 1,024, or less for a short text, and its passes.",
 )
-@click.option("--time", type=Duration(), default=None, help="Train so long instead: 90s, 10m, 2h.")
+@click.option("--time", type=Duration(), default=None, help="Train so long instead: 90s, 10m, 1h30m.")
 @click.option(
     "--optimizer",
     type=click.Choice(["sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw"]),

@@ -19,7 +19,8 @@ from rnnlm.cli.training_baselines import measured_baselines
 from rnnlm.cli.training_network import build_network
 from rnnlm.cli.training_options import Options, adopted, check_decay, check_output_layer
 from rnnlm.errors import CheckpointError, CorpusError, TokenizerError, TrainingError, VocabularyError
-from rnnlm.language_model import LanguageModel, is_parameter, reads_lines
+from rnnlm.inference.line_starts import line_before
+from rnnlm.language_model import LanguageModel, is_parameter, network_of, reads_lines
 from rnnlm.nn.network import Network
 from rnnlm.nn.numerics import Array
 from rnnlm.text.batches import Batches, BatchSource, SentenceBatches
@@ -68,7 +69,16 @@ class Run:
         state, arrays = self.trainer.state()
         self.model.training["state"] = state
         self.model.training["best_nats_per_token"] = self.trainer.progress.best_nats_per_token
+        self.model.line_before = self._line_before() if self.trainer.done() else []
         self.model.save(path, self.trainer.best(), arrays)
+
+    def _line_before(self) -> list[int]:
+        """What a finished model of a stream reads before a line that stands alone."""
+        model, text = self.model, self.trainer.batches.sequence
+        if model.context == "sentence" or model.line_end is None:
+            return []
+        network = network_of(model.network.config, self.trainer.best())
+        return line_before(network, text, self.trainer.valid or text, model.line_end)
 
     def rescue(self, path: Path) -> tuple[Path, Path]:
         """Write the best parameters and the vocabulary where no checkpoint can be made; returns the two files.

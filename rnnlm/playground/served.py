@@ -48,7 +48,7 @@ class ServedModel:
     def __init__(self, name: str, model: LanguageModel) -> None:
         """Serve a model under a name."""
         self.name, self.model = name, model
-        self.reader = None if self.bidirectional else PrefixReader(model.causal, REMEMBERED)
+        self.reader = None if self.bidirectional else PrefixReader(model.by_line, REMEMBERED)
         self._line_ids = functools.lru_cache(LINES_REMEMBERED)(self._ids_of_line)
         if model.tokenizer.options().get("jieba") is not None:  # loads its dictionary now, not under the first key
             with contextlib.suppress(TokenizerError):  # said when Chinese is asked for
@@ -98,7 +98,7 @@ class ServedModel:
         if self.model.context == "sentence":
             ends = np.flatnonzero(ids == EOS)
             ids = ids[ends[-1] + 1 :] if len(ends) else ids
-        return np.concatenate([[BOS], ids]).astype(np.int32)
+        return np.concatenate([[self.model.start], ids]).astype(np.int32)
 
     def pieces(self, text: str) -> list[Piece]:
         """The text cut at its tokens; joined, it is the text again. The ids are those of `ids`."""
@@ -164,8 +164,8 @@ class ServedModel:
 
     def distributions(self, ids: Array) -> Iterator[tuple[int, Array]]:
         """For each window of ids its first place and the log probabilities (n, V) at its places, given those before."""
-        causal, size = self.model.causal, max(1, min(WINDOW, LOGITS // self.size))
-        inputs = np.concatenate([[BOS], ids[:-1]])[:, None]
+        causal, size = self.model.by_line, max(1, min(WINDOW, LOGITS // self.size))
+        inputs = np.concatenate([[self.model.start], ids[:-1]])[:, None]
         keep = np.ones((len(inputs), 1, 1), dtype=np.float32)
         if self.model.context == "sentence":
             keep[1:][inputs[1:] == EOS] = 0

@@ -70,6 +70,14 @@ def test_the_same_command_replaces_what_it_wrote(command):
         }
 
 
+def test_a_dictionary_that_was_mended_is_the_same_command(capsys):
+    for words, code in (("十月 5 t\n", 0), ("十月 9 t\n", 0), (None, 1)):
+        if words:
+            Path("words.txt").write_text(words, encoding="utf-8")
+        assert run([*NGRAM, *(["--user-dict", "words.txt"] if words else [])]) == code
+    assert "--user-dict: given then, not given now" in capsys.readouterr().err
+
+
 def test_a_time_on_a_faster_machine_is_the_same_command(capsys):
     command = ["train", "text.txt", "-o", "m.npz", "--time", "0.2s", "--threads", "1"]
     assert run(command) == 0

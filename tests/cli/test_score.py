@@ -166,7 +166,7 @@ def test_a_score_is_the_sum_of_the_models_probabilities(kind, model, text, capsy
         assert each["oov"] == (ids == UNK).sum()
         total = 0.0
         if len(ids):
-            inputs = np.concatenate([[BOS], ids[:-1]])[:, None]
+            inputs = np.concatenate([[made.start], ids[:-1]])[:, None]
             total = -made.predictor.nats(inputs, ids[:, None], made.predictor.zero_state(1))[0].sum()
         assert each["logprob_nats"] == pytest.approx(total, abs=1e-5)
 
@@ -214,7 +214,7 @@ def test_a_line_that_spells_the_end_is_not_the_end():
         assert text.min() >= UNK
 
 
-@pytest.mark.parametrize("kind", ["word-sentence", "char-sentence", "char-stream"])
+@pytest.mark.parametrize("kind", ["word-sentence", "char-sentence"])
 def test_eval_of_a_single_line_is_its_score(model, tmp_path, capsys):
     path = tmp_path / "line.txt"
     path.write_text("the cat sat\n")
@@ -287,6 +287,12 @@ def test_srilms_layout(word_model, text, capsys):
             assert 10 ** float(log10) == pytest.approx(float(probability), rel=1e-4)
     assert "\tp( the | <s> ) \t= [2gram] " in shown
     assert "\tp( sat | <unk> ...) \t= [4gram] " in shown
+
+
+def test_srilms_level_without_lines(word_model, text, capsys):
+    shown = output(capsys, text, "-m", word_model, "--format", "srilm", "--debug", "0")
+    assert shown == "".join(output(capsys, text, "-m", word_model, "--format", "srilm").splitlines(True)[-2:])
+    assert shown.startswith(f"file {text}: {len(LINES)} sentences, ")
 
 
 def test_srilms_first_level_has_no_words(word_model, capsys):

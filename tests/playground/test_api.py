@@ -50,7 +50,7 @@ def test_the_models_are_described(client):
 @pytest.mark.parametrize("name", CAUSAL)
 def test_probabilities_sum_to_one(client, models, name):
     model = models[name]
-    row = read_prefix(model.causal, np.array([BOS]))[0][0].astype(np.float64)
+    row = read_prefix(model.causal, np.array([model.start]))[0][0].astype(np.float64)
     candidates = client.value("/api/predict", model=name, text="", k=100)["candidates"]
     total = sum(each["probability"] for each in candidates)
     left_out = np.exp(row[UNK]) + np.exp(row[BOS])
@@ -115,25 +115,31 @@ def test_the_tokens_joined_are_the_text(client, name, text):
     assert "".join(each["text"] for each in tokens) == text
 
 
-@pytest.mark.parametrize("name", CAUSAL)
+@pytest.mark.parametrize("name", ["words", "ngram"])
 def test_surprise_is_what_score_and_eval_say(client, models, name, tmp_path, capsys):
-    lines = (
-        ["我 昨天 上学 迟到 了 。", "the cat", "我 昨天 dog 批评 了"] if name != "characters" else ["the tin", "hat!"]
-    )
+    lines = ["我 昨天 上学 迟到 了 。", "the cat", "我 昨天 dog 批评 了"]
     text = "".join(f"{line}\n" for line in lines)
     model, file = tmp_path / "model.npz", tmp_path / "text.txt"
     models[name].save(model)
     file.write_text(text, encoding="utf-8")
     answer = client.value("/api/surprise", model=name, text=text)
-    if models[name].context == "sentence":
-        scored = command(capsys, "score", file, "-m", model, "--json")
-        nats = sum(each["logprob_nats"] for each in scored)
-        assert sum(each["bits"] for each in answer["tokens"]) == pytest.approx(-nats / math.log(2), rel=1e-4)
-        assert len(answer["tokens"]) == sum(each["tokens"] for each in scored)
+    scored = command(capsys, "score", file, "-m", model, "--json")
+    nats = sum(each["logprob_nats"] for each in scored)
+    assert sum(each["bits"] for each in answer["tokens"]) == pytest.approx(-nats / math.log(2), rel=1e-4)
+    assert len(answer["tokens"]) == sum(each["tokens"] for each in scored)
     (figures,) = command(capsys, "eval", file, "-m", model, "--json")
     for key in ["perplexity", "nats_per_token", "bits_per_char"]:
         assert answer[key] == pytest.approx(figures[key], rel=1e-4)
     assert sum(each["unknown"] for each in answer["tokens"]) == figures["oov"]
+
+
+def test_the_first_line_of_a_stream_is_as_surprising_as_any_line(client, models):
+    (scored,) = models["characters"].score(["the tin"])
+    tokens = client.value("/api/surprise", model="characters", text="the tin\nhat!\n")["tokens"]
+    bits = (-scored.log_probabilities / math.log(2)).tolist()
+    assert [each["bits"] for each in tokens[: len(bits)]] == pytest.approx(bits, rel=1e-4)
+    (alone,) = models["characters"].score(["hat!"])
+    assert tokens[-5]["bits"] != pytest.approx(-alone.log_probabilities[0] / math.log(2), rel=1e-4)  # it remembers
 
 
 def test_ranks_and_alternatives(client):
@@ -228,7 +234,7 @@ def test_neurons_are_ranked(client, name):
 def test_an_activation_is_the_units_output_after_each_token(client, models, name):
     model, text = models[name], "我 昨天 上学 。" if name == "words" else "the tin hat"
     ids, state = model.encode(text), model.causal.zero_state(1)
-    _, state = model.causal.next_log_probabilities(np.array([[BOS]]), state)
+    _, state = model.causal.next_log_probabilities(np.array([[model.start]]), state)
     expected = []
     for each in ids:
         _, state = model.causal.next_log_probabilities(np.array([[each]]), state)
