@@ -156,12 +156,12 @@ def _check_usage(
 
 
 def _show_who_knows(found: "Comparison") -> None:
-    """Say first of all where a model is measured on the text that it was trained on."""
+    """Say first of all which models are measured on the text that they were trained on."""
+    names = [row.name for row in found.rows[1:] if row.knows_text and row.name != "dynamic evaluation"]
     if found.measured.knows_text and "mixture" not in found.groups:
         click.echo("The model was trained on this text; a new text would be predicted less well.")
-    for row in found.rows[1:]:
-        if row.knows_text and row.name != "dynamic evaluation":
-            click.echo(f"{row.name} was trained on this text; it would predict a new one less well.")
+    if names:
+        click.echo(f"{' and '.join(names)} {'were' if len(names) > 1 else 'was'} trained on this text.")
 
 
 def _show(result: "Evaluation", model: "LanguageModel") -> None:
