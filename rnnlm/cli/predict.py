@@ -33,10 +33,13 @@ def predict(ctx: click.Context, text: str, model_path: Path, k: int, each: bool,
     \b
     rnnlm predict "我 昨天 上学"
     rnnlm predict --each "我 昨天 上学"       after every word the most probable next one
+
+    Of a text of several lines, a model that reads each line for itself, as most do, needs the last one alone: a line
+    end at the end asks how a line begins.
     """
     text = read_text_argument(text)
     model = load_model(model_path)
-    warn_of_unknown(model, text)
+    warn_of_unknown(model, text if each else model.unfinished(text))
     if each:
         given = ctx.get_parameter_source("k") != click.core.ParameterSource.DEFAULT
         predictions = model.predict_each(text, k if given else 1)

@@ -218,9 +218,9 @@ class Completion:
         texts = None
         if isinstance(prompt, str):
             rendering = Rendering(self.model, like=prompt)
-            texts = [piece.text for piece in self.served.pieces(prompt)]
+            texts = [piece.text for piece in self.model.cut(prompt)]
         given = int(ids[:1].tolist() == [BOS])  # <s> is read before every text, so one that is given is not read twice
-        rows = itertools.chain.from_iterable(rows for _, rows in self.served.distributions(ids[given:]))
+        rows = itertools.chain.from_iterable(rows for _, rows in self.model.distributions(ids[given:]))
         for number, token_id in enumerate(ids.tolist()):
             row = None if number < given else next(rows)
             text = rendering.piece(token_id) if texts is None else texts[number]
@@ -237,7 +237,7 @@ class Completion:
 
     def _write(self, choices: list[Choice], ids: Array) -> Work[None]:
         arguments, model = self.arguments, self.model
-        prefix = self.served.context(ids)
+        prefix = self.model.prefix(ids)
         log_probabilities, state = yield from self.served.read(ids)
         options = SamplingOptions(
             arguments["max_tokens"],
