@@ -19,7 +19,7 @@ from rnnlm.inference.filling import BLANK, fill_between, fill_forward
 from rnnlm.inference.generation import SamplingOptions, beam_search, sample
 from rnnlm.inference.lines import LOGITS, LineScorer
 from rnnlm.inference.mixture import Mixture
-from rnnlm.inference.model import read_prefix
+from rnnlm.inference.model import read_prefix, state_after
 from rnnlm.inference.scoring import sequence_totals
 from rnnlm.nn.bidirectional import BidirectionalNetwork
 from rnnlm.nn.network import Network, NetworkConfig
@@ -334,12 +334,12 @@ class LanguageModel:
         return text.rpartition("\n")[2] if self.context == "sentence" else text
 
     def prefix(self, ids: NDArray[np.int32]) -> NDArray[np.int32]:
-        """What is read before the prediction of what follows ids: in sentences <s> and the line that has not ended."""
+        """What is read before the prediction of what follows ids: `start`, then in sentences the unfinished line."""
         import numpy as np
 
         if self.context == "sentence" and len(ends := np.flatnonzero(ids == EOS)):
             ids = ids[ends[-1] + 1 :]
-        return np.concatenate([[BOS], ids[1:] if ids[:1].tolist() == [BOS] else ids]).astype(np.int32)
+        return np.concatenate([self.start, ids[1:] if ids[:1].tolist() == [BOS] else ids]).astype(np.int32)
 
     def unknown_tokens(self, text: str) -> list[str]:
         """The text's tokens that the vocabulary lacks, in order of appearance, each once."""
@@ -393,12 +393,13 @@ class LanguageModel:
         import numpy as np
 
         causal, size = self.causal, max(1, min(WINDOW, LOGITS // len(self.vocabulary)))
-        inputs = np.concatenate([[BOS], ids[:-1]])[:, None]
+        *before, last = self.start
+        inputs = np.concatenate([[last], ids[:-1]])[:, None]
         keep = np.ones((len(inputs), 1, 1), dtype=np.float32)
         if self.context == "sentence":  # in the place of </s> the next sentence's <s> is read
             keep[1:][inputs[1:] == EOS] = 0
             inputs[1:][inputs[1:] == EOS] = BOS
-        state = causal.zero_state(1)
+        state = state_after(causal, before)
         for start in range(0, len(ids), size):
             part = slice(start, start + size)
             log_probabilities, state = causal.log_probabilities(inputs[part], state, keep[part])
@@ -436,6 +437,11 @@ class LanguageModel:
 
     def _prefix(self, prompt: str) -> list[int]:
         return [int(i) for i in self.prefix(self.encode(prompt))]
+
+    @property
+    def start(self) -> list[int]:
+        """The ids that are read before a line or a text, which are neither scored nor printed."""
+        return [BOS]
 
     @property
     def end(self) -> int | None:

@@ -289,7 +289,9 @@ def _surprise(model: "LanguageModel", text: str) -> "Surprise | None":
             raise PlotError(
                 f"The text has more than {MOST_TOKENS:,} tokens; a picture shows a shorter one, such as: head -n 1000"
             )
-    nats = token_nats(model.causal, IdSequence(np.array(ids, dtype=np.int32)), model.context)
+    before = model.start[1:]  # the <s> that comes first is read in any case
+    sequence = IdSequence(np.array([*before, *ids], dtype=np.int32))
+    nats = token_nats(model.causal, sequence, model.context)[len(before) :]
     return Surprise(tokens, nats / np.log(2)) if tokens else None
 
 

@@ -107,7 +107,7 @@ def test_several_lines_are_read_in_one_way(everyone, models, name, end, tmp_path
     model, path = models[name], tmp_path / "model.npz"
     lines = LINES[model.level == "word"]
     text = "\n".join(lines) + end
-    context = [BOS]
+    context = [*model.start]
     for line in lines:
         if line or not model.reads_lines:
             ids = model.vocabulary.encode(model.tokens(line)).tolist()
@@ -115,7 +115,7 @@ def test_several_lines_are_read_in_one_way(everyone, models, name, end, tmp_path
     if not end:
         context.pop()
     if model.context == "sentence":
-        context = [BOS] if end else [BOS, *ids]
+        context = [*model.start] if end else [*model.start, *ids]
     row = read_prefix(model.causal, np.array(context))[0][0]
     expected = [model.vocabulary.token(each) for each in model.best(row, 5)]
     answer = everyone.value("/api/predict", model=name, text=text, k=5)
