@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from rnnlm.errors import RnnlmError
+from rnnlm.errors import CheckpointError, DirectionError, FillingError, RnnlmError, TokenizerError
 from rnnlm.playground.fields import RequestError
 from rnnlm.playground.work import RETRY_AFTER
 
@@ -27,9 +27,29 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not abs(value) < float("inf") else value
 
 
-def error_body(message: str, kind: str) -> dict[str, Any]:
-    """An error in OpenAI's form."""
-    return {"error": {"message": message, "type": kind, "param": None, "code": None}}
+# Which mistakes the library's errors are, where a request leads to them.
+CODES: dict[type[RnnlmError], str] = {
+    DirectionError: "bidirectional",
+    FillingError: "no_blank",
+    TokenizerError: "tokenizer",
+    CheckpointError: "no_network",
+}
+
+
+def error_body(error: RnnlmError | MemoryError) -> dict[str, Any]:
+    """An error in OpenAI's form, and beside it the values in its sentence, for sentences in other languages."""
+    known = as_request_error(error)
+    described = {"message": str(known), "type": known.kind, "param": known.param, "code": known.code}
+    return {"error": described | {"details": known.details}}
+
+
+def as_request_error(error: RnnlmError | MemoryError) -> RequestError:
+    """The refusal that an error amounts to."""
+    if isinstance(error, MemoryError):
+        return RequestError("The memory is used up; ask for less.", 503, "overloaded", code="memory")
+    if isinstance(error, RequestError):
+        return error
+    return RequestError(str(error), code=CODES.get(type(error), "refused"))
 
 
 def json_response(body: bytes, status: int = 200, headers: dict[str, str] | None = None) -> Response:
@@ -39,8 +59,8 @@ def json_response(body: bytes, status: int = 200, headers: dict[str, str] | None
     return Response(body, status, headers, "application/json")
 
 
-def refusal(error: RnnlmError) -> Response:
+def refusal(error: RnnlmError | MemoryError) -> Response:
     """What is answered to a request that is refused."""
-    status, kind = (error.status, error.kind) if isinstance(error, RequestError) else (400, "invalid_request_error")
-    headers = {"retry-after": str(RETRY_AFTER)} if status == 503 else None
-    return json_response(encoded(error_body(str(error), kind)), status, headers)
+    known = as_request_error(error)
+    headers = {"retry-after": str(RETRY_AFTER)} if known.status == 503 else {}
+    return json_response(encoded(error_body(known)), known.status, headers | known.headers)

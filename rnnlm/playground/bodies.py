@@ -30,11 +30,21 @@ async def read_json(request: Request, limits: Limits) -> Any:
                 elif size > limits.drained:
                     break
     except TimeoutError:
-        raise RequestError(f"The body was not complete after {limits.body_seconds:g} s.", 408) from None
+        raise RequestError(
+            f"The body was not complete after {limits.body_seconds:g} s.",
+            408,
+            code="too_slow",
+            seconds=limits.body_seconds,
+        ) from None
     if kind != "application/json":
-        raise RequestError(f"The content type is {kind[:60]!r}; expected application/json.", 415)
+        raise RequestError(f"The content type is {kind[:60]!r}; expected application/json.", 415, code="not_json")
     if size > limits.body:
-        raise RequestError(f"The body is larger than {limits.body:,} bytes, which is the most that is read.", 413)
+        raise RequestError(
+            f"The body is larger than {limits.body:,} bytes, which is the most that is read.",
+            413,
+            code="too_large",
+            most=limits.body,
+        )
     return parse(b"".join(parts))
 
 
@@ -47,11 +57,12 @@ def parse(body: bytes) -> Any:
     try:
         return json.loads(body.decode("utf-8"), parse_constant=_no_number)
     except UnicodeDecodeError as error:
-        raise RequestError(f"The body is not UTF-8: byte 0x{body[error.start]:02x} at offset {error.start}.") from None
+        message = f"The body is not UTF-8: byte 0x{body[error.start]:02x} at offset {error.start}."
     except RecursionError:
-        raise RequestError("The body is nested too deeply; expected a flat JSON object.") from None
+        message = "The body is nested too deeply; expected a flat JSON object."
     except ValueError as error:  # whole numbers of thousands of digits, too
-        raise RequestError(f"The body is not JSON: {str(error)[:100]}.") from None
+        message = f"The body is not JSON: {str(error)[:100]}."
+    raise RequestError(message, code="not_json")
 
 
 def _no_number(name: str) -> Any:

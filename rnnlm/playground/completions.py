@@ -12,7 +12,20 @@ import numpy as np
 from rnnlm.inference.generation import SamplingOptions, continuations
 from rnnlm.inference.model import Array
 from rnnlm.language_model import Rendering, Writer
-from rnnlm.playground.fields import AnyOf, Field, Fields, Flag, Integer, ListOf, Number, Only, RequestError, Text
+from rnnlm.playground.fields import (
+    AnyOf,
+    Field,
+    Fields,
+    Flag,
+    Integer,
+    ListOf,
+    Number,
+    Only,
+    RequestError,
+    Text,
+    Unread,
+    refuse,
+)
 from rnnlm.playground.served import ServedModel, Work
 from rnnlm.text.vocabulary import BOS, EOS, SPECIALS
 
@@ -20,6 +33,8 @@ LONGEST_PROMPT = 20_000  # characters or tokens
 MOST_PROMPTS, MOST_TEXTS = 64, 128
 PROBABILITIES = 1 << 23  # numbers for one step of all the texts of a prompt
 SEEDS = 1 << 63
+# Fields of OpenAI's requests that say who asks, or where the request is to be counted or kept.
+UNREAD = ("user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key")
 STEP = 64  # tokens of a prompt that are told between two looks at the others' turns
 
 
@@ -50,8 +65,8 @@ def completion_fields(model: Field, size: int) -> Fields:
             "presence_penalty": Field(Only((0,), neutral), 0),
             "frequency_penalty": Field(Only((0,), neutral), 0),
             "logit_bias": Field(Only(({},), "single tokens can not be preferred"), None),
+            **{name: Field(Unread(), None, "Changes no answer.") for name in UNREAD},
         },
-        strict=False,
     )
 
 
@@ -60,16 +75,22 @@ class Options:
     """What a stream tells beside its text."""
 
     expected: str = "an object with include_usage, true or false"
+    fields = Fields(
+        {
+            "include_usage": Field(Flag(), False),
+            "include_obfuscation": Field(Flag(), False, "Nothing is added that blurs the length of what is sent."),
+        }
+    )
 
     def schema(self) -> dict[str, Any]:
         """As a JSON schema."""
-        return {"type": "object", "properties": {"include_usage": {"type": "boolean"}}}
+        return self.fields.schema()
 
     def read(self, value: Any, name: str) -> dict[str, Any]:
         """The options."""
-        if not isinstance(value, dict) or not isinstance(value.get("include_usage", False), bool):
-            raise RequestError(f"{name} is of another kind; expected {self.expected}.")
-        return value
+        if not isinstance(value, dict):
+            raise refuse(value, name, self.expected)
+        return self.fields.read(value)
 
 
 @dataclass
@@ -113,15 +134,19 @@ class Completion:
         self.prompts = _prompts(arguments["prompt"])
         n, size = arguments["n"], served.size
         if arguments["best_of"] not in (None, n):
-            raise RequestError(f"best_of is {arguments['best_of']} and n {n}; expected equal ones, or no best_of.")
+            raise RequestError(
+                f"best_of is {arguments['best_of']} and n {n}; expected equal ones, or no best_of.",
+                code="wrong_value",
+                param="best_of",
+            )
         if n * len(self.prompts) > MOST_TEXTS or n * size > max(PROBABILITIES, size):
             raise RequestError(
                 f"{len(self.prompts):,} prompts with n {n} are more texts than are made at once with {size:,} tokens; "
-                "ask for fewer."
+                "ask for fewer.",
+                code="too_many_texts",
             )
         for ids in (each for each in self.prompts if not isinstance(each, str)):
-            if max(ids) >= size:
-                raise RequestError(f"There is no id {max(ids):,}; {served.name} has ids below {size:,}.")
+            served.check_ids(ids, "prompt")
         stop = arguments["stop"]
         self.stop = [stop] if isinstance(stop, str) else stop or []
         self.choices: list[Choice] = []

@@ -242,8 +242,11 @@ def show(served: ServedModel, text: str, layer: int, unit: int) -> Work[dict[str
     units = config.hidden_size * len(config.directions)
     if layer >= config.num_layers or unit >= units:
         raise RequestError(
-            f"There is no unit {unit} in layer {layer}: {served.name} has {config.num_layers} layers of {units} units, "
-            "counted from 0."
+            f"There is no unit {unit} in layer {layer}: {served.name} has {config.num_layers} "
+            f"layer{'s' * (config.num_layers != 1)} of {units} unit{'s' * (units != 1)}, counted from 0.",
+            code="no_unit",
+            layers=config.num_layers,
+            units=units,
         )
     pieces = list(served.model.cut(text))
     ids = np.array([piece.token_id for piece in pieces], dtype=np.int32)

@@ -12,8 +12,9 @@ import ipaddress
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
-from rnnlm.playground.answers import encoded, error_body
+from rnnlm.playground.answers import refusal
 from rnnlm.playground.asgi import Application, Message, Receive, Scope, Send
+from rnnlm.playground.fields import RequestError
 
 HEADERS = {
     "content-security-policy": (
@@ -56,28 +57,22 @@ class Guard:
                 message["headers"] = [*message["headers"], *(each for each in ours if each[0] not in there)]
             await send(message)
 
-        refusal = self._refusal(scope)
-        if refusal is None:
-            await self._application(scope, receive, guarded)
-            return
-        status, message = refusal
-        body = encoded(error_body(message, "authentication_error" if status == 401 else "permission_error"))
-        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-        if status == 401:
-            headers.append((b"www-authenticate", b"Bearer"))
-        await guarded({"type": "http.response.start", "status": status, "headers": headers})
-        await guarded({"type": "http.response.body", "body": body})
+        error = self._refused(scope)
+        await (self._application if error is None else refusal(error))(scope, receive, guarded)
 
-    def _refusal(self, scope: Scope) -> tuple[int, str] | None:
-        """Status and sentence if the request is refused."""
+    def _refused(self, scope: Scope) -> RequestError | None:
+        """Why the request is refused, if it is."""
         hosts, origins = _values(scope, b"host"), _values(scope, b"origin")
         if len(hosts) != 1 or not self._is_ours(hosts[0]):
-            return 403, (
+            return _forbidden(
                 "The Host header names no address of this server: another site may be behind this request. Use "
-                "http://localhost or the address that the server printed, or start it with --allow-host NAME."
+                "http://localhost or the address that the server printed, or start it with --allow-host NAME.",
+                "foreign_host",
             )
         if any(not _is_same(origin, hosts[0]) for origin in origins):
-            return 403, "The Origin header is that of another site, which may not ask this server."
+            return _forbidden(
+                "The Origin header is that of another site, which may not ask this server.", "foreign_origin"
+            )
         path = scope["path"]
         if self._key is None or path in OPEN or path.startswith("/static/"):
             return None
@@ -85,9 +80,12 @@ class Guard:
         scheme, _, token = given[0].partition(" ") if len(given) == 1 else ("", "", "")
         if scheme.lower() == "bearer" and hmac.compare_digest(token.strip().encode(), self._key.encode()):
             return None
-        return (
-            401,
+        return RequestError(
             "This server needs its key: send the header Authorization: Bearer KEY with the --api-key it was given.",
+            401,
+            "authentication_error",
+            code="no_key",
+            headers={"www-authenticate": "Bearer"},
         )
 
     def _is_ours(self, host: str) -> bool:
@@ -100,6 +98,10 @@ class Guard:
         if not name or parts.path or parts.query or parts.fragment or parts.username is not None:
             return False
         return name.rstrip(".") in self._names or _is_address(name)
+
+
+def _forbidden(message: str, code: str) -> RequestError:
+    return RequestError(message, 403, "permission_error", code=code)
 
 
 def _values(scope: Scope, wanted: bytes) -> list[str]:

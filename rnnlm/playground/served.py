@@ -19,6 +19,7 @@ from rnnlm.inference.rescoring import Evidence, Weights, ranking
 from rnnlm.language_model import Evaluation, LanguageModel, Piece, Rendering, ScoredLine
 from rnnlm.nn.bidirectional import BidirectionalNetwork
 from rnnlm.nn.network import Network
+from rnnlm.playground.fields import RequestError
 from rnnlm.playground.prefixes import PrefixReader
 from rnnlm.text.vocabulary import EOS, SPECIALS, UNK
 
@@ -68,6 +69,17 @@ class ServedModel:
             "num_layers": config.num_layers if config else None,
             "vocabulary": self.size,
         }
+
+    def check_ids(self, ids: list[int], name: str) -> None:
+        """Refuse ids that only a larger model has.
+
+        Raises:
+            RequestError: one is not below the model's size.
+        """
+        if max(ids, default=0) >= self.size:
+            raise RequestError(
+                f"There is no id {max(ids):,}; {self.name} has ids below {self.size:,}.", code="no_id", param=name
+            )
 
     # --- text <-> ids -------------------------------------------------------------------------------------------
 

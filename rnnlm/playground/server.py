@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, closing
 from typing import TYPE_CHECKING, Any
 
 from rnnlm.errors import RnnlmError
-from rnnlm.playground.answers import encoded, error_body, json_response, refusal
+from rnnlm.playground.answers import encoded, json_response, refusal
 from rnnlm.playground.asgi import Application
 from rnnlm.playground.bodies import read_json
 from rnnlm.playground.completions import Completion
@@ -89,17 +89,19 @@ def application(
 
 
 async def _refuse_route(request: Request, error: Any) -> Response:
-    sentence = {
-        404: "There is nothing here; /openapi.json tells what there is.",
-        405: f"{request.method} is not for this path; allowed: {(error.headers or {}).get('Allow', 'none')}.",
-    }.get(error.status_code, str(error.detail))
-    body = encoded(error_body(sentence, "invalid_request_error"))
-    return json_response(body, error.status_code, dict(error.headers or {}))
+    sentence, code = {
+        404: ("There is nothing here; /openapi.json tells what there is.", "no_path"),
+        405: (
+            f"{request.method} is not for this path; allowed: {(error.headers or {}).get('Allow', 'none')}.",
+            "wrong_method",
+        ),
+    }.get(error.status_code, (str(error.detail), "refused"))
+    return refusal(RequestError(sentence, error.status_code, code=code, headers=error.headers))
 
 
 async def _fail(request: Request, error: Exception) -> Response:
     _log.error("%s %s failed", request.method, request.url.path, exc_info=error)
-    return json_response(encoded(error_body("The server failed; its terminal says how.", "server_error")), 500)
+    return refusal(RequestError("The server failed; its terminal says how.", 500, "server_error", code="failed"))
 
 
 def _sender(file: PageFile) -> Handler:
@@ -128,11 +130,9 @@ def _handler(operation: Operation, models: Models, workers: Workers) -> Handler:
                 answer = answer.work()
             with workers.place(operation.is_long), leaving(request.receive) as gone:
                 return json_response(encoded(await workers.finish(answer, operation.is_long, gone)))
-        except MemoryError:
-            return refusal(RequestError("The memory is used up; ask for less.", 503, "overloaded"))
         except GoneError:
             return json_response(b"", 499)  # nobody reads it
-        except RnnlmError as error:
+        except (RnnlmError, MemoryError) as error:
             return refusal(error)
 
     return handle

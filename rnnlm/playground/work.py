@@ -34,7 +34,10 @@ class FullError(RequestError):
     def __init__(self) -> None:
         """Say when to come back."""
         super().__init__(
-            f"The server is busy with as many requests as it takes; try again in {RETRY_AFTER} s.", 503, "overloaded"
+            f"The server is busy with as many requests as it takes; try again in {RETRY_AFTER} s.",
+            503,
+            "overloaded",
+            code="overloaded",
         )
 
 
@@ -94,6 +97,8 @@ class Workers:
             f"This took longer than {self.limits.seconds:g} s and was given up; ask for less, or try again later.",
             503,
             "timeout",
+            code="timeout",
+            seconds=self.limits.seconds,
         )
 
     async def slice(self, work: Work[Any], is_long: bool) -> tuple[bool, Any]:

@@ -79,6 +79,12 @@ def test_openai_is_told_what_is_wrong(openai):
 
     with pytest.raises(module.BadRequestError, match="max_tokens is 9999"):
         openai.completions.create(model="words", prompt="", max_tokens=9999)
+    with pytest.raises(module.BadRequestError, match="There is no field 'min_p'") as caught:
+        openai.completions.create(model="words", prompt="", user="me", extra_body={"min_p": 0.1})
+    assert (caught.value.code, caught.value.param) == ("unknown_parameter", "min_p")
+    with pytest.raises(module.BadRequestError, match=r"logit_bias is .* not supported"):
+        openai.completions.create(model="words", prompt="", logit_bias={"5": -100})
+    assert openai.completions.create(model="words", prompt="", user="me", extra_body={"metadata": {}}).choices
     with pytest.raises(module.NotFoundError, match="There is no model 'gpt'"):
         openai.completions.create(model="gpt", prompt="")
 
