@@ -10,7 +10,7 @@ const BLANK = /_{4,}/;
 
 export function fillPart() {
   const field = byId("fill-text");
-  const question = new Question();
+  const question = new Question("fill");
   let answer = null;
 
   function show(arrived) {
