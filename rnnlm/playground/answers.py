@@ -2,29 +2,50 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from rnnlm.errors import CheckpointError, DirectionError, FillingError, RnnlmError, TokenizerError
 from rnnlm.playground.fields import RequestError
+from rnnlm.playground.room import Room, json_pieces
+from rnnlm.playground.served import Work
 from rnnlm.playground.work import RETRY_AFTER
 
 if TYPE_CHECKING:
     from starlette.responses import Response
 
 
+BLOCK = 1 << 16  # bytes that are sent at a time
+
+
 def encoded(value: Any) -> bytes:
     """JSON as bytes: numbers that it lacks are null, half a surrogate pair is written as the escape that it is."""
-    text = json.dumps(_finite(value), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    return text.encode("utf-8", "backslashreplace")
+    return _bytes(json_pieces(value))
 
 
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _finite(each) for key, each in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(each) for each in value]
-    return None if isinstance(value, float) and not abs(value) < float("inf") else value
+def _bytes(pieces: Iterable[str]) -> bytes:
+    return "".join(pieces).encode("utf-8", "backslashreplace")
+
+
+def encoding(work: Work[Any]) -> Work[list[bytes]]:
+    """Do work, and make its result JSON in blocks of bytes.
+
+    Raises:
+        RequestError: it is larger than an answer may be.
+    """
+    value = yield from work
+    blocks, waiting, characters, room = list[bytes](), list[str](), 0, Room()
+    for piece in json_pieces(value):
+        waiting.append(piece)
+        characters += len(piece)
+        if characters >= BLOCK:
+            blocks.append(_bytes(waiting))
+            room.take(len(blocks[-1]))
+            waiting, characters = [], 0
+            yield
+    blocks.append(_bytes(waiting))
+    room.take(len(blocks[-1]))
+    return blocks
 
 
 # Which mistakes the library's errors are, where a request leads to them.

@@ -7,18 +7,21 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from rnnlm.playground.fields import RequestError, refuse
-from rnnlm.playground.work import Limits
+from rnnlm.playground.work import GoneError, Limits
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
 
-async def read_json(request: Request, limits: Limits) -> Any:
-    """The JSON value of a request.
+async def read_body(request: Request, limits: Limits) -> bytes:
+    """The body of a request, JSON by what it says of itself.
 
     Raises:
-        RequestError: it is none, too large, or comes too slowly.
+        RequestError: it is of another kind, too large, or comes too slowly.
+        GoneError: its sender has left.
     """
+    from starlette.requests import ClientDisconnect
+
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     parts, size = [], 0
     try:
@@ -29,6 +32,8 @@ async def read_json(request: Request, limits: Limits) -> Any:
                     parts.append(part)
                 elif size > limits.drained:
                     break
+    except ClientDisconnect:
+        raise GoneError from None
     except TimeoutError:
         raise RequestError(
             f"The body was not complete after {limits.body_seconds:g} s.",
@@ -45,7 +50,7 @@ async def read_json(request: Request, limits: Limits) -> Any:
             code="too_large",
             most=limits.body,
         )
-    return parse(b"".join(parts))
+    return b"".join(parts)
 
 
 def parse(body: bytes) -> Any:

@@ -26,7 +26,8 @@ from rnnlm.playground.fields import (
     Unread,
     refuse,
 )
-from rnnlm.playground.served import ServedModel, Work
+from rnnlm.playground.room import Json, Room
+from rnnlm.playground.served import STEP, ServedModel, Work
 from rnnlm.text.vocabulary import BOS, EOS, SPECIALS
 
 LONGEST_PROMPT = 20_000  # characters or tokens
@@ -35,7 +36,7 @@ PROBABILITIES = 1 << 23  # numbers for one step of all the texts of a prompt
 SEEDS = 1 << 63
 # Fields of OpenAI's requests that say who asks, or where the request is to be counted or kept.
 UNREAD = ("user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key")
-STEP = 64  # tokens of a prompt that are told between two looks at the others' turns
+LEAST, LEAST_EACH = 12, 8  # bytes of a token that is told, and of each probability beside its own
 
 
 def completion_fields(model: Field, size: int) -> Fields:
@@ -101,7 +102,12 @@ class Entry:
     start: int
     end: int
     log_probability: float | None
-    top: dict[str, float] | None
+    top: Json | None
+
+    @property
+    def size(self) -> int:
+        """About how many bytes it is told in."""
+        return LEAST + 2 * len(self.token) + len(self.top or "")
 
 
 @dataclass
@@ -149,6 +155,12 @@ class Completion:
             served.check_ids(ids, "prompt")
         stop = arguments["stop"]
         self.stop = [stop] if isinstance(stop, str) else stop or []
+        self._room = Room()
+        if (
+            arguments["echo"] and arguments["logprobs"] is not None
+        ):  # what is certain is counted before anything is done
+            told = n * sum(len(each) for each in self.prompts if not isinstance(each, str))
+            Room().take(told * (LEAST + LEAST_EACH * min(size, arguments["logprobs"])))
         self.choices: list[Choice] = []
         self.prompt_tokens = 0
         self._chunks: list[dict[str, Any]] = []
@@ -218,18 +230,19 @@ class Completion:
     def _complete(self, prompt: str | list[int], index: int) -> Work[None]:
         served, n, echo = self.served, self.arguments["n"], self.arguments["echo"]
         ids = served.ids(prompt) if isinstance(prompt, str) else np.array(prompt, dtype=np.int32)
-        text = prompt if isinstance(prompt, str) else self.model.render(ids)
+        text = prompt if isinstance(prompt, str) else (yield from served.render(prompt))
         self.prompt_tokens += len(ids)
+        self._room.take(n * len(text) if echo else 0)
         entries = (yield from self._of_prompt(prompt, ids)) if echo and self.arguments["logprobs"] is not None else []
         choices = []
         for number in range(n):
             writer = Writer(self.model, text, ids, self.stop)
             choice = Choice(index + number, writer, len(text), 0 if echo else len(text), entries=[*entries])
-            if echo:
-                self._tell(choice)
-            else:
-                writer.take()
             choices.append(choice)
+            if not echo:
+                writer.take()
+            while echo and self._tell(choice):
+                yield
         self.choices += choices
         if self.arguments["max_tokens"]:
             yield from self._write(choices, ids)
@@ -254,6 +267,7 @@ class Completion:
             if number > 0 and row is not None:
                 own, top = self._probabilities(row, token_id, shown, rendering.piece)
             entries.append(Entry(shown, position, position + len(text), own, top))
+            self._room.take(self.arguments["n"] * entries[-1].size)
             position += len(text)
             rendering.add(token_id)
             if number % STEP == STEP - 1:
@@ -303,16 +317,16 @@ class Completion:
         choice.tokens += 1
         start = choice.position
         choice.position += writer.length - written
+        self._room.take(writer.length - written)
         if self.arguments["logprobs"] is not None:
             choice.entries.append(Entry(text, start, choice.position, own, top))
+            self._room.take(choice.entries[-1].size)
         if writer.ended:
             self._end(choice, "stop")
         else:
             self._tell(choice)
 
-    def _probabilities(
-        self, row: Array, token_id: int, text: str, piece: Callable[[int], str]
-    ) -> tuple[float, dict[str, float]]:
+    def _probabilities(self, row: Array, token_id: int, text: str, piece: Callable[[int], str]) -> tuple[float, Json]:
         """Log probability of a token, and those of the most probable ones by their texts, its own among them."""
         own, top = float(row[token_id]), dict[str, float]()
         number = min(self.arguments["logprobs"], len(row))
@@ -321,34 +335,37 @@ class Completion:
             shown = SPECIALS[each] if each in (BOS, self.model.end) else piece(int(each))
             top.setdefault(text if each == token_id else shown, float(row[each]))
         top.setdefault(text, own)
-        return own, top
+        return own, Json.of(top)
 
     def _end(self, choice: Choice, reason: str) -> None:
         choice.writer.finish()
         choice.finish_reason = reason
         length = choice.before + len(choice.text) + choice.writer.waiting
         choice.entries = [entry for entry in choice.entries if entry.start < length or entry.token == SPECIALS[EOS]]
-        self._tell(choice)
+        while self._tell(choice):
+            pass
 
-    def _tell(self, choice: Choice) -> None:
-        """Add what is certain to the text, and to a stream."""
+    def _tell(self, choice: Choice) -> bool:
+        """Add what is certain to the text, and to a stream with a few tokens at most; whether there are more."""
         new = choice.writer.take()
         choice.text += new
         if not self.arguments["stream"]:
-            return
+            return False
         length = choice.before + len(choice.text)
-        entries = choice.entries[choice.told :]
+        entries = choice.entries[choice.told : choice.told + STEP]
         if choice.finish_reason is None:
             entries = list(itertools.takewhile(lambda entry: entry.end <= length, entries))
         choice.told += len(entries)
+        more = len(entries) == STEP and choice.told < len(choice.entries)
         if new or entries or choice.finish_reason:
             told = {
                 "index": choice.index,
                 "text": new,
                 "logprobs": self._told(entries),
-                "finish_reason": choice.finish_reason,
+                "finish_reason": None if more else choice.finish_reason,
             }
             self._chunks.append({**self._head, "choices": [told]})
+        return more
 
 
 def _prompts(prompt: Any) -> list[str | list[int]]:

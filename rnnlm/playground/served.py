@@ -8,7 +8,7 @@ import contextlib
 import functools
 import itertools
 import math
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from typing import Any, TypeVar
 
 import numpy as np
@@ -21,6 +21,7 @@ from rnnlm.nn.bidirectional import BidirectionalNetwork
 from rnnlm.nn.network import Network
 from rnnlm.playground.fields import RequestError
 from rnnlm.playground.prefixes import PrefixReader
+from rnnlm.playground.room import Json, Room
 from rnnlm.text.vocabulary import EOS, SPECIALS, UNK
 
 Result = TypeVar("Result")
@@ -30,6 +31,7 @@ REMEMBERED = 64 << 20  # bytes of states of a model
 LINES_REMEMBERED = 1024
 LONGEST_CHECKED = 256  # characters of a line up to which it is tried how a candidate is read after it
 STEP_CHARACTERS = 2000  # of lines that are scored between two looks at the others' turns
+STEP = 64  # tokens that are told between two looks at the others' turns
 WIDEST_BEAM, BEAM_LOGITS = 256, 1 << 21
 FILLED_LOGITS = 1 << 28  # for a whole line: a second's work or two, which can not be interrupted
 
@@ -150,12 +152,13 @@ class ServedModel:
 
         The figures are those of `rnnlm score` and `rnnlm eval`.
         """
-        pieces, tokens = list(self.model.cut(text, ended=True)), list[dict[str, Any]]()
+        pieces, tokens, room = list(self.model.cut(text, ended=True)), list[Json](), Room()
         ids = np.array([piece.token_id for piece in pieces], dtype=np.int32)
         own = np.zeros(len(ids))
         for start, rows in self.model.distributions(ids):
             for place, row in enumerate(rows, start):
-                tokens.append(self._surprise(pieces[place], row, k))
+                tokens.append(Json.of(self._surprise(pieces[place], row, k)))
+                room.take(len(tokens[-1]))
                 own[place] = row[ids[place]]
             yield
         unknown = ids == UNK
@@ -227,8 +230,18 @@ class ServedModel:
 
     def detokenize(self, ids: list[int]) -> Work[dict[str, Any]]:
         """Text of ids."""
+        return {"prompt": (yield from self.render(ids))}
+
+    def render(self, ids: Iterable[int]) -> Work[str]:
+        """Text of ids, of the length of an answer at most."""
+        pieces, room = list[str](), Room()
+        for piece in self.model.pieces(ids):
+            room.take(len(piece))
+            pieces.append(piece)
+            if len(pieces) % STEP == 0:
+                yield
         yield
-        return {"prompt": self.model.render(ids)}
+        return "".join(pieces)
 
 
 def probability(log_probability: Any) -> float:

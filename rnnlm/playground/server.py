@@ -12,16 +12,17 @@ from typing import TYPE_CHECKING, Any
 from rnnlm.errors import RnnlmError
 from rnnlm.playground.answers import encoded, json_response, refusal
 from rnnlm.playground.asgi import Application
-from rnnlm.playground.bodies import read_json
+from rnnlm.playground.bodies import parse, read_body
 from rnnlm.playground.completions import Completion
 from rnnlm.playground.events import EventStream
-from rnnlm.playground.fields import RequestError
+from rnnlm.playground.fields import Fields, RequestError
 from rnnlm.playground.openapi import document
 from rnnlm.playground.operations import Models, Operation, completions, operations
 from rnnlm.playground.page import PageFile, page_files
 from rnnlm.playground.security import Guard
 from rnnlm.playground.served import ServedModel
-from rnnlm.playground.work import GoneError, Limits, Workers, leaving
+from rnnlm.playground.whole import WholeAnswer
+from rnnlm.playground.work import GoneError, Limits, Workers
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -34,7 +35,9 @@ GRACE = 5  # seconds that accepted requests have when the server is stopped
 SWITCH = 0.001  # seconds until another thread goes on: a key stroke shall not wait for the usual 5 ms each time
 _log = logging.getLogger("rnnlm.playground")
 
-Handler = Callable[["Request"], Awaitable["Response | EventStream"]]
+SMALL = 1 << 14  # bytes of a request that is read at once
+
+Handler = Callable[["Request"], Awaitable["Response | EventStream | WholeAnswer"]]
 
 
 class ServeError(RnnlmError):
@@ -115,21 +118,26 @@ def _sender(file: PageFile) -> Handler:
     return send_file
 
 
+def read_fields(fields: Fields, body: bytes) -> dict[str, Any]:
+    """The values of a request's body."""
+    return fields.read(parse(body))
+
+
 def _handler(operation: Operation, models: Models, workers: Workers) -> Handler:
     """What answers the requests of an operation."""
 
-    async def handle(request: Request) -> Response | EventStream:
+    async def handle(request: Request) -> Response | EventStream | WholeAnswer:
         if operation.fields is None:
             return json_response(encoded(operation.answer(models, {})))
         try:
-            values = operation.fields.read(await read_json(request, workers.limits))
+            body = await read_body(request, workers.limits)
+            values = await workers.soon(read_fields, operation.fields, body, at_once=len(body) <= SMALL)
             answer = operation.answer(models, values)
             if isinstance(answer, Completion):
                 if values["stream"]:
                     return EventStream(answer, workers)
                 answer = answer.work()
-            with workers.place(operation.is_long), leaving(request.receive) as gone:
-                return json_response(encoded(await workers.finish(answer, operation.is_long, gone)))
+            return WholeAnswer(answer, operation.is_long, workers)
         except GoneError:
             return json_response(b"", 499)  # nobody reads it
         except (RnnlmError, MemoryError) as error:

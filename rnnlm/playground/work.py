@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from typing import Any
 
 from rnnlm.playground.asgi import Receive
 from rnnlm.playground.fields import RequestError
-from rnnlm.playground.served import Work
+from rnnlm.playground.served import Result, Work
 
 SLICE = 0.01  # seconds until another has its turn
 RETRY_AFTER = 1  # seconds
@@ -23,7 +23,8 @@ class Limits:
     body: int = 1 << 20  # bytes of a request
     drained: int = 64 << 20  # bytes of a larger one that are read away, so that its sender gets to read the answer
     body_seconds: float = 15.0
-    seconds: float = 120.0  # for a request, waiting included
+    send_seconds: float = 10.0  # until the client has read what was sent
+    seconds: float = 120.0  # for a request, waiting and sending included
     places: int = 64  # requests that are worked on or wait
     long_places: int = 32  # of them, those that may take long
 
@@ -90,6 +91,12 @@ class Workers:
                         raise GoneError
         except TimeoutError:
             raise self.late() from None
+
+    async def soon(self, function: Callable[..., Result], *arguments: Any, at_once: bool) -> Result:
+        """The result of a function that takes a moment, or a moment too long to be called at once."""
+        if at_once:
+            return function(*arguments)
+        return await asyncio.get_running_loop().run_in_executor(self._pool, function, *arguments)
 
     def late(self) -> RequestError:
         """What is said of work that took too long."""
