@@ -1,4 +1,4 @@
-"""Who may ask: an ASGI layer around the application that checks every request before anything else sees it.
+"""Who may ask, and how long one may take to listen: an ASGI layer around the application that sees all requests first.
 
 - Host: a page of another site can make its own name mean 127.0.0.1 (DNS rebinding) and then read what is served here;
   but the browser says in Host by which name it asks. Names that are not ours are refused; numeric addresses can not be
@@ -7,8 +7,10 @@
 - Authorization: with a key, everything but the page itself and /healthz needs it.
 """
 
+import asyncio
 import hmac
 import ipaddress
+import math
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
@@ -35,11 +37,17 @@ LOCAL = ("localhost", "localhost.localdomain")
 class Guard:
     """The layer. names: host names under which the server may be asked, beside localhost and addresses."""
 
-    def __init__(self, application: Application, names: Iterable[str] = (), api_key: str | None = None) -> None:
-        """Stand before an application."""
+    def __init__(
+        self,
+        application: Application,
+        names: Iterable[str] = (),
+        api_key: str | None = None,
+        send_seconds: float = math.inf,
+    ) -> None:
+        """Stand before an application. send_seconds: within which a client has to read what is sent."""
         self._application = application
         self._names = {name.lower().rstrip(".") for name in (*LOCAL, *names)}
-        self._key = api_key
+        self._key, self._send_seconds = api_key, send_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a refusal, or let the request through and add the headers to the answer."""
@@ -50,12 +58,21 @@ class Guard:
             await send({"type": "websocket.close", "code": 1008})
             return
 
+        stalled = False
+
         async def guarded(message: Message) -> None:
+            nonlocal stalled
             if message["type"] == "http.response.start":
                 there = {name for name, _ in message["headers"]}
                 ours = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
                 message["headers"] = [*message["headers"], *(each for each in ours if each[0] not in there)]
-            await send(message)
+            if stalled:  # as if the client had left
+                return
+            try:
+                async with asyncio.timeout(self._send_seconds):
+                    await send(message)
+            except TimeoutError:
+                stalled = True
 
         error = self._refused(scope)
         await (self._application if error is None else refusal(error))(scope, receive, guarded)
@@ -72,6 +89,10 @@ class Guard:
         if any(not _is_same(origin, hosts[0]) for origin in origins):
             return _forbidden(
                 "The Origin header is that of another site, which may not ask this server.", "foreign_origin"
+            )
+        if any("websocket" in value.lower() for value in _values(scope, b"upgrade")):
+            return RequestError(
+                "There are no WebSockets here; a stream is sent as server-sent events.", code="no_upgrade"
             )
         path = scope["path"]
         if self._key is None or path in OPEN or path.startswith("/static/"):

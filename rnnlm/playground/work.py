@@ -25,6 +25,9 @@ class Limits:
     body_seconds: float = 15.0
     send_seconds: float = 10.0  # until the client has read what was sent
     seconds: float = 120.0  # for a request, waiting and sending included
+    head_seconds: float = 10.0  # until the head of a request is complete
+    keep_alive: int = 15  # seconds for which an idle connection is kept
+    connections: int = 512  # at most, and less where this process may open few files
     places: int = 64  # requests that are worked on or wait
     long_places: int = 32  # of them, those that may take long
 

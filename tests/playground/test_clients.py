@@ -12,11 +12,11 @@ from rnnlm.playground.work import Limits
 @pytest.fixture(scope="module")
 def address(serve, words, characters):
     """Where a server of two models listens."""
-    uvicorn = pytest.importorskip("uvicorn")
-    from rnnlm.playground.server import listen
+    pytest.importorskip("uvicorn")
+    from rnnlm.playground.server import listen, web_server
 
-    app = serve({"words": words, "characters": characters}, limits=Limits(body_seconds=2)).app
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, ws="none"))
+    limits = Limits(body_seconds=2)
+    server = web_server(serve({"words": words, "characters": characters}, limits=limits).app, limits)
     with listen("127.0.0.1", 0) as listener:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()

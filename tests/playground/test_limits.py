@@ -171,6 +171,19 @@ def test_a_body_that_does_not_come_is_not_waited_for(serve, words):
     assert "not complete" in answer.message
 
 
+def test_what_is_not_read_is_waited_for_a_while_only(serve, words):
+    """Whatever is being sent: its beginning, its end, a refusal."""
+    client = serve({"words": words}, limits=Limits(send_seconds=0.01, places=1, long_places=1))
+    for path, body in [
+        ("/v1/completions", {"prompt": "我", "stream": True}), ("/v1/completions", {"prompt": "我"}),
+        ("/api/predict", {"text": "我"}), ("/api/predict", {"text": 1}), ("/nothing", {}),
+    ]:  # fmt: skip
+        for number in range(3):
+            sent = client.ask("POST", path, body, reads=number)
+            assert sent.status == (200 if number else 0) or path == "/nothing" or body.get("text") == 1
+        assert client.post("/api/predict", text="").status == 200
+
+
 # --- the size of an answer ----------------------------------------------------------------------------------------
 
 TOLD = {"echo": True, "logprobs": 5, "max_tokens": 0}
