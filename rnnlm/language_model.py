@@ -32,7 +32,7 @@ from rnnlm.text.corpus import IdSequence, TokenizedCorpus, sequence
 from rnnlm.text.lines import counted_characters
 from rnnlm.text.nbest import NbestList
 from rnnlm.text.tokenizers import TOKENIZERS, CharTokenizer, Tokenizer, TokenTokenizer, spans
-from rnnlm.text.vocabulary import BOS, EOS, UNK, UNKNOWN, Vocabulary
+from rnnlm.text.vocabulary import BOS, EOS, SPECIALS, UNK, UNKNOWN, Vocabulary
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,6 +44,7 @@ Predictor = Network | NgramModel | Mixture
 BLANK_MARK = re.compile(r"_{4,}|(?<![A-Za-z0-9_])_{2,3}(?![A-Za-z0-9_])|\uff3f+")
 LINES_AT_A_TIME = 4096  # lines and characters that `score` reads ahead at most
 CHARACTERS_AT_A_TIME = 1 << 18
+WINDOW = 64  # tokens whose distributions are made at a time
 
 
 class Candidate(NamedTuple):
@@ -51,6 +52,14 @@ class Candidate(NamedTuple):
 
     token: str
     probability: float
+
+
+class Piece(NamedTuple):
+    """A token of a text: the part of the text that it is, with the whitespace before it, the token and its id."""
+
+    text: str
+    token: str
+    token_id: int
 
 
 class FilledText(NamedTuple):
@@ -332,15 +341,73 @@ class LanguageModel:
         """Tokens of a text."""
         return self.tokenizer.tokenize(text)
 
-    def encode(self, text: str) -> NDArray[np.int32]:
-        """Ids of a text's tokens, unknown ones as <unk>; in a stream of words a line's end is </s>."""
-        if self.context == "stream" and self.reads_lines:
-            import numpy as np
+    def encode(self, text: str, line_ids: Callable[[str], NDArray[np.int32]] | None = None) -> NDArray[np.int32]:
+        """Ids of a text as the model was trained on it: lines end with </s>, blank ones are left out.
 
-            lines = [self.vocabulary.encode(self.tokens(line)) for line in text.split("\n")]
-            end = np.array([EOS], dtype=np.int32)
-            return np.concatenate([part for line in lines for part in (line, end)][:-1])
-        return self.vocabulary.encode(self.tokens(text))
+        What follows the last newline is a line that has not ended. In a stream of characters the newline is a token
+        like any other. line_ids: gives the ids of a line's tokens, for a caller that remembers them.
+        """
+        import numpy as np
+
+        line_ids = line_ids or self.line_ids
+        if not self.reads_lines:
+            return line_ids(text)
+        *lines, last = text.split("\n")
+        parts = [part for line in lines if line.strip() for part in (line_ids(line), [EOS])]
+        return np.concatenate([*parts, line_ids(last)]).astype(np.int32)
+
+    def line_ids(self, line: str) -> NDArray[np.int32]:
+        """Ids of a line's tokens, unknown ones as <unk>, without its end."""
+        return self.vocabulary.encode(self.tokens(line))
+
+    def cut(self, text: str, ended: bool = False) -> Iterator[Piece]:
+        """Cut a text at its tokens; the pieces joined are the text again, their ids those of `encode`.
+
+        ended: whether the last line's end is given, too, where the text lacks it; such a piece has no text.
+        """
+        parts = text.split("\n") if self.reads_lines else [text]
+        before = ""  # blank lines, and the whitespace before a token
+        held: Piece | None = None  # the last of all takes what stands after it
+        for number, line in enumerate(parts, 1):
+            end = "\n" if number < len(parts) else "" if ended and self.reads_lines else None
+            if end is not None and not line.strip():
+                before += line + end
+                continue
+            place, tokens = 0, self.tokens(line)
+            ids = self.vocabulary.encode(tokens).tolist()
+            for token, token_id, (_, stop) in zip(tokens, ids, spans(self.tokenizer, line, tokens), strict=True):
+                if held is not None:
+                    yield held
+                held, before, place = Piece(before + line[place:stop], token, token_id), "", stop
+            before += line[place:]
+            if end is not None:
+                if held is not None:
+                    yield held
+                held, before = Piece(before + end, SPECIALS[EOS], EOS), ""
+        if held is not None:
+            yield held._replace(text=held.text + before)
+            if ended and not self.reads_lines and self.line_end is not None and held.token != "\n":
+                yield Piece("", "\n", self.line_end)
+
+    def characters(self, text: str) -> int:
+        """Number of characters that figures are divided by: lines with their ends, blank ones left out.
+
+        In a stream of characters all of them count, and the end of the last line, too.
+        """
+        lines = text.removesuffix("\n").split("\n") if text else []
+        return sum(self.counted_characters(line) or 0 for line in lines)
+
+    def unfinished(self, text: str) -> str:
+        """The part of a text on which it depends what follows: in sentences, the line that has not ended."""
+        return text.rpartition("\n")[2] if self.context == "sentence" else text
+
+    def prefix(self, ids: NDArray[np.int32]) -> NDArray[np.int32]:
+        """What is read before the prediction of what follows ids: `start`, then in sentences the unfinished line."""
+        import numpy as np
+
+        if self.context == "sentence" and len(ends := np.flatnonzero(ids == EOS)):
+            ids = ids[ends[-1] + 1 :]
+        return np.concatenate([[self.start], ids[1:] if ids[:1].tolist() == [BOS] else ids]).astype(np.int32)
 
     def unknown_tokens(self, text: str) -> list[str]:
         """The text's tokens that the vocabulary lacks, in order of appearance, each once; not a written <unk>."""
@@ -366,26 +433,69 @@ class LanguageModel:
     # --- what a language model is for ---------------------------------------------------------------------------
 
     def predict(self, text: str, k: int = 10) -> Prediction:
-        """The k most probable next tokens. Probabilities are the model's own; <unk>, if no text, is not ranked."""
-        log_probabilities, _ = read_prefix(self.by_line, self._prefix(text))
+        """The k most probable next tokens. Probabilities are the model's own; <unk>, if no text, is not ranked.
+
+        A model of sentences reads each line for itself: what follows depends on the last line alone.
+        """
+        log_probabilities, _ = read_prefix(self.by_line, self.prefix(self.encode(self.unfinished(text))))
         return Prediction(text, self._ranked(log_probabilities[0], k))
 
     def predict_each(self, text: str, k: int = 1) -> list[Prediction]:
         """The k most probable next tokens at the start and after every token of the text, as in the article's figure.
 
-        The context of the first is <s>, whatever id `start` is.
+        The context of the first is <s>, whatever id `start` is. Where the model reads each line for itself, the next
+        line's <s> stands in the place of </s>.
         """
         import numpy as np
 
-        ids = self.encode(text)
-        tokens = ["<s>", *(map(self._shown, ids) if self.context == "stream" else self.tokens(text))]
-        prefix = np.concatenate([[self.start], ids])[:, None]
-        window, state = max(1, LOGITS // len(self.vocabulary)), self.by_line.zero_state(1)
-        ranked: list[list[Candidate]] = []
-        for start in range(0, len(prefix), window):
-            log_probabilities, state = self.causal.log_probabilities(prefix[start : start + window], state)
-            ranked += (self._ranked(row[0], k) for row in log_probabilities)
-        return [Prediction(token, candidates) for token, candidates in zip(tokens, ranked, strict=True)]
+        pieces = list(self.cut(text))
+        starts = {EOS} if self.context == "sentence" else set()
+        tokens = [SPECIALS[BOS] if piece.token_id in starts else piece.token for piece in pieces]
+        ids = np.array([*(piece.token_id for piece in pieces), UNK], dtype=np.int32)  # the last is only waited for
+        ranked = [self._ranked(row, k) for _, rows in self.distributions(ids) for row in rows]
+        return [Prediction(token, each) for token, each in zip([SPECIALS[BOS], *tokens], ranked, strict=True)]
+
+    def distributions(self, ids: NDArray[np.int32]) -> Iterator[tuple[int, NDArray[Any]]]:
+        """For each window of a text's ids its first place and the log probabilities (n, V), given all before each.
+
+        Raises:
+            DirectionError: the model is bidirectional.
+        """
+        reader, size = self.by_line, max(1, min(WINDOW, LOGITS // len(self.vocabulary)))
+        state = reader.zero_state(1)
+        for start, _, inputs, keep in self._windows(ids, size):
+            log_probabilities, state = reader.log_probabilities(inputs, state, keep)
+            yield start, log_probabilities[:, 0]
+
+    def nats(self, ids: NDArray[np.int32]) -> NDArray[Any]:
+        """Negative log probability (n,) of each of a text's ids, given all before it.
+
+        Raises:
+            DirectionError: the model is bidirectional.
+        """
+        import numpy as np
+
+        reader, found = self.by_line, [np.zeros((0, 1))]
+        state = reader.zero_state(1)
+        for _, targets, inputs, keep in self._windows(ids, WINDOW):
+            nats, state = reader.nats(inputs, targets, state, keep)
+            found.append(nats)
+        return np.concatenate(found)[:, 0]
+
+    def _windows(
+        self, ids: NDArray[np.int32], size: int
+    ) -> Iterator[tuple[int, NDArray[Any], NDArray[Any], NDArray[Any]]]:
+        """First place, targets, inputs (n, 1) and keep (n, 1, 1) of every window of a text's ids."""
+        import numpy as np
+
+        inputs = np.concatenate([[self.start], ids[:-1]])[: len(ids), None].astype(np.int32)
+        keep = np.ones((len(inputs), 1, 1), dtype=np.float32)
+        if self.context == "sentence":  # in the place of </s> the next sentence's <s> is read
+            keep[1:][inputs[1:] == EOS] = 0
+            inputs[1:][inputs[1:] == EOS] = BOS
+        for start in range(0, len(ids), size):
+            part = slice(start, start + size)
+            yield start, ids[part, None], inputs[part], keep[part]
 
     def _shown(self, token_id: int) -> str:
         return self.vocabulary.token(int(token_id))
@@ -419,7 +529,7 @@ class LanguageModel:
         return found[:count]
 
     def _prefix(self, prompt: str) -> list[int]:
-        return [self.start, *(int(i) for i in self.encode(prompt))]
+        return [int(i) for i in self.prefix(self.encode(prompt))]
 
     @property
     def start(self) -> int:

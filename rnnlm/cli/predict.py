@@ -41,13 +41,16 @@ def predict(ctx: click.Context, text: tuple[str, ...], model_path: Path, k: int,
     \b
     rnnlm predict 我 昨天 上学
     rnnlm predict --each "我 昨天 上学"    after every word the most probable one
+
+    Of a text of several lines, a model that reads each line for itself, as most do, needs the last one alone: a line
+    end at the end asks how a line begins.
     """
     asked = read_text_argument(" ".join(text))
     model = load_model(model_path)
     if (before := model.before_blank(asked)) is not None:
         note("A blank at the end asks what comes next, which is answered here; rnnlm fill compares whole sentences.")
         asked = before
-    warn_of_unknown(model, asked)
+    warn_of_unknown(model, asked if each else model.unfinished(asked))
     if each:
         given = ctx.get_parameter_source("k") != click.core.ParameterSource.DEFAULT
         predictions = model.predict_each(asked, k if given else 1)

@@ -48,7 +48,12 @@ class Models:
             return self.first
         if name not in self.all:
             raise RequestError(
-                f"There is no model {name[:60]!r}; served are {', '.join(self.all)}.", 404, "not_found_error"
+                f"There is no model {name[:60]!r}; served are {', '.join(self.all)}.",
+                404,
+                "not_found_error",
+                code="model_not_found",
+                param="model",
+                model=name[:60],
             )
         return self.all[name]
 
@@ -117,11 +122,11 @@ def operations(models: Models) -> list[Operation]:
         Operation("GET", "/tokenizer_info", "The names of the special tokens, for harnesses.", _tokenizer_info),
         Operation(
             "POST", "/tokenize", "Ids of a text.", ask(_tokenize),
-            Fields({"model": model, "prompt": Field(Text(LONGEST)), "add_special_tokens": special}, strict=False),
+            Fields({"model": model, "prompt": Field(Text(LONGEST)), "add_special_tokens": special}),
         ),
         Operation(
             "POST", "/detokenize", "Text of ids.", ask(_detokenize),
-            Fields({"model": model, "tokens": Field(ListOf(Integer(0, models.largest - 1), LONGEST))}, strict=False),
+            Fields({"model": model, "tokens": Field(ListOf(Integer(0, models.largest - 1), LONGEST))}),
         ),
         Operation(
             "POST", "/api/predict", "What may come next, ranked.", ask(ServedModel.predict),
@@ -184,6 +189,5 @@ def _tokenize(served: ServedModel, prompt: str, add_special_tokens: bool | None)
 
 
 def _detokenize(served: ServedModel, tokens: list[int]) -> Work[dict[str, Any]]:
-    if max(tokens, default=0) >= served.size:
-        raise RequestError(f"There is no id {max(tokens):,}; {served.name} has ids below {served.size:,}.")
+    served.check_ids(tokens, "tokens")
     return served.detokenize(tokens)

@@ -10,7 +10,7 @@ const BLANK = /_{4,}|(?<![A-Za-z0-9_])_{2,3}(?![A-Za-z0-9_])|\uff3f+/; // BLANK_
 
 export function fillPart() {
   const field = byId("fill-text");
-  const question = new Question();
+  const question = new Question("fill");
   let answer = null;
 
   function show(arrived) {
