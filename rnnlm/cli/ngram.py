@@ -85,7 +85,7 @@ def learn(
 ) -> tuple["LanguageModel", list[str], float]:
     """The model, notes on the text, and the share of its tokens that the vocabulary covers.
 
-    chosen: level, context, segmenter, hmm, user_dict, min_count, vocab_size.
+    chosen: level, context, segmenter, hmm, user_dict, column, min_count, vocab_size.
     """
     from rnnlm.baselines.ngram import NgramModel
     from rnnlm.language_model import LanguageModel, reads_lines
@@ -97,7 +97,8 @@ def learn(
     tokenizer = make_tokenizer(chosen["level"], chosen["segmenter"], chosen["hmm"], dictionary)
     context = chosen["context"] or ("stream" if tokenizer.name == "char" else "sentence")
     lines = reads_lines(tokenizer.name, context)
-    text = tokenize_corpus(corpus, tokenizer, lines=lines, encoding=encoding, progress=reading_bar())
+    column = chosen["column"]
+    text = tokenize_corpus(corpus, tokenizer, lines=lines, encoding=encoding, column=column, progress=reading_bar())
     vocabulary = Vocabulary.build(text.tokens, text.counts()[FIRST:], chosen["min_count"], chosen["vocab_size"])
     ids = sequence(text, vocabulary)[:]
     predictor = NgramModel.train(ids, len(vocabulary), order, context)

@@ -256,6 +256,7 @@ def train(
     corpus: tuple[str, ...],
     output: Path,
     encoding: str | None,
+    column: str | None,
     valid: str | None,
     resume: bool,
     changed_text: bool,
@@ -303,7 +304,7 @@ def train(
             with ExitStack() as reserved:
                 reservation = reserved.enter_context(Reservation(output)) if workers.rank == 0 else None
                 run = prepare(
-                    Sources(list(corpus), valid, encoding, reading_bar() if workers.rank == 0 else None),
+                    Sources(list(corpus), valid, encoding, column, reading_bar() if workers.rank == 0 else None),
                     Options(**chosen),
                     threads,
                     resume=output if resume else None,

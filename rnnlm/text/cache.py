@@ -32,6 +32,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnnlm.errors import CorpusError
+from rnnlm.text.forms import is_form
 from rnnlm.text.sources import Stamp
 from rnnlm.text.vocabulary import FIRST
 
@@ -61,6 +62,7 @@ class Description:
     bytes: int
     digest: str
     encodings: list[str]
+    forms: list[dict[str, Any]]  # of the files, see `forms.Form`
     tokenizer: dict[str, Any]
 
     def is_sound(self) -> bool:
@@ -76,6 +78,8 @@ class Description:
             and sum(self.counts) == self.length
             and type(self.digest) is str
             and type(self.tokenizer) is dict
+            and type(self.forms) is list
+            and all(is_form(form) for form in self.forms)
             and self.dtype in [size.name for size in SIZES]
         )
 

@@ -18,11 +18,13 @@ from typing import BinaryIO, NamedTuple
 from rnnlm.errors import CorpusError
 
 STDIN = "-"
-SUFFIXES = (".txt", ".txt.gz")  # what is read of a folder
+SUFFIXES = (".txt", ".txt.gz")  # what is read of a folder, in small letters or capitals
+_NAMED_LEFT_OUT = 5
 BLOCK = 1 << 20
 _GZIP_MAGIC = b"\x1f\x8b"  # no text begins with it, so the name of a file does not matter
 # How files begin that hold a text in a form that is not read here.
-_LONGEST_MAGIC = 10
+_LONGEST_MAGIC = 40
+_MODEL = re.compile(rb"PK\x03\x04.{26}header\.npy", re.DOTALL)  # the first member of a checkpoint
 _PACKED = {rb"BZh[1-9]1AY&SY": "bzip2", rb"\xfd7zXZ\x00": "xz", rb"\x28\xb5\x2f\xfd": "zstd"}
 _DOCUMENTS = {rb"PK\x03\x04": "a zip archive, as .docx, .epub and .npz files are", rb"%PDF-[12]\.": "a PDF document"}
 
@@ -86,8 +88,12 @@ class Source(NamedTuple):
 
 
 @contextmanager
-def open_sources(paths: Sequence[str | PathLike[str]]) -> Iterator[list[Source]]:
+def open_sources(
+    paths: Sequence[str | PathLike[str]], report: Callable[[str], None] = lambda note: None
+) -> Iterator[list[Source]]:
     """Files that paths name: a folder stands for its *.txt and *.txt.gz, at any depth, sorted; "-" for standard input.
+
+    report: called with a sentence on what is left out of a folder.
 
     Raises:
         CorpusError: a path is missing or unreadable, a folder has no text, nothing is given.
@@ -97,16 +103,16 @@ def open_sources(paths: Sequence[str | PathLike[str]]) -> Iterator[list[Source]]
     if [os.fspath(path) for path in paths].count(STDIN) > 1:
         raise CorpusError("Standard input (-) is given twice, but can be read only once.")
     with ExitStack() as stack:
-        yield [source for path in paths for source in _sources(os.fspath(path), stack)]
+        yield [source for path in paths for source in _sources(os.fspath(path), stack, report)]
 
 
-def _sources(path: str, stack: ExitStack) -> list[Source]:
+def _sources(path: str, stack: ExitStack, report: Callable[[str], None]) -> list[Source]:
     if path == STDIN:
         return [Source("standard input", _spooled(standard_input(), "Standard input", stack))]
     try:
         mode = os.stat(path).st_mode
         if stat.S_ISDIR(mode):
-            return [Source(name, None) for name in _texts_in(path)]
+            return [Source(name, None) for name in _texts_in(path, report)]
         if not stat.S_ISREG(mode):  # a pipe, such as the shell's <(command)
             with open(path, "rb") as file:
                 _refuse_endless(file, path, mode)
@@ -136,6 +142,11 @@ def _refuse_endless(file: BinaryIO, path: str, mode: int) -> None:
 
 
 def _refuse_other_forms(name: str, begin: bytes) -> None:
+    if _MODEL.match(begin):
+        raise CorpusError(
+            f"{name} is a model of rnnlm; expected a text. To measure it, use: rnnlm eval TEXT -m {name}. To go on "
+            f"with it, use: rnnlm train TEXT -o {name} --resume, or --init-from {name} with another file as -o."
+        )
     for magic, program in _PACKED.items():
         if re.match(magic, begin):
             raise CorpusError(
@@ -158,7 +169,7 @@ def _spooled(file: BinaryIO, path: str, stack: ExitStack) -> BinaryIO:
     return copy
 
 
-def _texts_in(folder: str) -> list[str]:
+def _texts_in(folder: str, report: Callable[[str], None]) -> list[str]:
     def refuse(error: OSError) -> None:
         raise error
 
@@ -166,11 +177,25 @@ def _texts_in(folder: str) -> list[str]:
         os.path.join(parent, name)
         for parent, folders, files in os.walk(folder, onerror=refuse)
         for name in files
-        if name.endswith(SUFFIXES) and not name.startswith(".") and not _is_special(os.path.join(parent, name))
+        if not name.startswith(".") and not _is_special(os.path.join(parent, name))
     ]
-    if not names:
-        raise CorpusError(f"{folder} has no *.txt or *.txt.gz file; expected a folder with texts.")
-    return sorted(names, key=lambda name: Path(name).parts)
+    names.sort(key=lambda name: Path(name).parts)
+    texts = [name for name in names if name.lower().endswith(SUFFIXES)]
+    others = [os.path.relpath(name, folder) for name in names if not name.lower().endswith(SUFFIXES)]
+    if not texts:
+        found = f", but {_listed(others)}" if others else ""
+        raise CorpusError(
+            f"{folder} has no *.txt or *.txt.gz file{found}; expected a folder with texts, or the names of files."
+        )
+    if others:
+        what = "1 file that is" if len(others) == 1 else f"{len(others):,} files that are"
+        report(f"{folder}: left out {what} no .txt: {_listed(others)}.")
+    return texts
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = len(names) - _NAMED_LEFT_OUT
+    return ", ".join(names[:_NAMED_LEFT_OUT]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def _is_special(path: str) -> bool:
