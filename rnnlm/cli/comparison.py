@@ -51,9 +51,9 @@ def figures(evaluation: Evaluation) -> dict[str, Any]:
 class Text:
     """Files to be read by a model's own tokenizer."""
 
-    def __init__(self, paths: Sequence[str], encoding: str | None, notes: list[str]) -> None:
+    def __init__(self, paths: Sequence[str], encoding: str | None, notes: list[str], column: str | None = None) -> None:
         """Name the files; `notes` takes up what is to be said about them."""
-        self.paths, self.encoding, self.notes = list(paths), encoding, notes
+        self.paths, self.encoding, self.notes, self.column = list(paths), encoding, notes, column
         self._read: dict[str, TokenizedCorpus] = {}
 
     def for_model(self, model: LanguageModel) -> TokenizedCorpus:
@@ -66,7 +66,9 @@ class Text:
         if key not in self._read:
             if self._read and "-" in self.paths:
                 raise CorpusError("Standard input can not be read by two tokenizers; give the text as a file.")
-            corpus = tokenize_corpus(self.paths, model.tokenizer, lines=model.reads_lines, encoding=self.encoding)
+            corpus = tokenize_corpus(
+                self.paths, model.tokenizer, lines=model.reads_lines, encoding=self.encoding, column=self.column
+            )
             self.notes += [note for note in corpus.notes if note not in self.notes]
             self._read[key] = corpus
         return self._read[key]
@@ -99,7 +101,13 @@ class Comparison:
 
 
 def compare(
-    model: LanguageModel, name: str, files: Sequence[str], encoding: str | None, asked: Asked, threads: int
+    model: LanguageModel,
+    name: str,
+    files: Sequence[str],
+    encoding: str | None,
+    asked: Asked,
+    threads: int,
+    column: str | None = None,
 ) -> Comparison:
     """Measure the model on files, and what was asked for beside it.
 
@@ -108,10 +116,10 @@ def compare(
     """
     notes: list[str] = []
     told = len(model.notes)
-    text = Text(files, encoding, notes)
+    text = Text(files, encoding, notes, column)
     corpus = text.for_model(model)
     if asked.mix:
-        held_out = Text(asked.tune, encoding, notes) if asked.tune else None
+        held_out = Text(asked.tune, encoding, notes, column) if asked.tune else None
         mixed = mix(model, asked.mix, held_out, threads)
         found = Comparison(Row("mixture", mixed.evaluate(corpus, threads)), notes=notes)
         names = [name, *(path for path, _ in asked.mix)]
@@ -125,7 +133,7 @@ def compare(
         )
         found.groups["dynamic"] = [row]
     if asked.order:
-        training_text = Text(asked.baseline_corpus, encoding, notes)
+        training_text = Text(asked.baseline_corpus, encoding, notes, column)
         found.groups["baselines"] = baselines(model, asked.order, training_text, text, threads)
     elif asked.baseline:
         found.groups["baselines"] = [baseline_from_file(asked.baseline, model, text, threads)]

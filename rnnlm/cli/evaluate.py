@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 @click.argument("file", nargs=-1, required=True)
 @model_option
 @click.option("--encoding", default=None, show_default="detected", help="Encoding of the texts, such as gb18030.")
+@click.option("--column", default=None, help="What to read of CSV, TSV and JSONL texts: a column, by name or number.")
 @mix_option(needs_weights=False)
 @click.option("--tune", multiple=True, metavar="HELD_OUT", help="Find the weights of --mix that suit this text best.")
 @click.option(
@@ -57,6 +58,7 @@ def evaluate(
     file: tuple[str, ...],
     model_path: Path,
     encoding: str | None,
+    column: str | None,
     mix: list[tuple[str, float | None]],
     tune: tuple[str, ...],
     baseline: str | None,
@@ -97,7 +99,7 @@ def evaluate(
         threads = _on_torch(model, engine, threads)
     learning = (dynamic_lr, dynamic_window) if dynamic else None
     asked = Asked(mix, tune, order, None if order else baseline, baseline_corpus, learning)
-    found = compare(model, str(model_path), file, encoding, asked, threads)
+    found = compare(model, str(model_path), file, encoding, asked, threads, column)
     for message in found.notes:
         note(message)
     if as_json:

@@ -104,7 +104,8 @@ def learn(
 ) -> tuple["LanguageModel", list[str], float]:
     """The model, notes on the text, and the share of its tokens that the vocabulary covers.
 
-    chosen: level, context, segmenter, hmm, user_dict, min_count, vocab_size. replaced: what has to be of the same text.
+    chosen: level, context, segmenter, hmm, user_dict, column, min_count, vocab_size. replaced: what has to be of the
+    same text.
     """
     from rnnlm.baselines.ngram import NgramModel
     from rnnlm.language_model import LanguageModel, reads_lines
@@ -114,7 +115,8 @@ def learn(
     tokenizer, warnings = make_tokenizer(chosen["level"], chosen["segmenter"], chosen["hmm"], chosen["user_dict"])
     context = chosen["context"] or ("stream" if tokenizer.name == "char" else "sentence")
     lines = reads_lines(tokenizer.name, context)
-    text = tokenize_corpus(corpus, tokenizer, lines=lines, encoding=encoding, progress=reading_bar())
+    column = chosen["column"]
+    text = tokenize_corpus(corpus, tokenizer, lines=lines, encoding=encoding, column=column, progress=reading_bar())
     options = {**chosen, "level": tokenizer.name, "context": context, "order": order}
     options.pop("user_dict")  # its words are in the tokenizer's options; no paths here
     if replaced is not None:

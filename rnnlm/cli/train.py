@@ -276,6 +276,7 @@ def train(
     corpus: tuple[str, ...],
     output: Path,
     encoding: str | None,
+    column: str | None,
     valid: str | None,
     resume: bool,
     changed_text: bool,
@@ -332,7 +333,7 @@ def train(
                 if history is not None and not force:
                     check_history(history, replaced is not None, resume)
                 run = prepare(
-                    Sources(list(corpus), valid, encoding, reading_bar() if workers.rank == 0 else None),
+                    Sources(list(corpus), valid, encoding, column, reading_bar() if workers.rank == 0 else None),
                     Options(**chosen),
                     threads,
                     resume=output if resume else None,

@@ -48,6 +48,7 @@ class Sources:
     corpus: list[str]
     valid: str | None = None
     encoding: str | None = None
+    column: str | None = None
     progress: Callable[[int, int], None] | None = None
 
 
@@ -286,6 +287,7 @@ def _read(
             tokenizer,
             lines=lines,
             encoding=sources.encoding,
+            column=sources.column,
             progress=sources.progress,
             processes=processes,
         )
@@ -388,8 +390,8 @@ def _check_corpus(header: Mapping[str, Any], texts: _Texts, changed_text: bool) 
     if not changed_text:
         raise CorpusError(
             "The text is not the one that this checkpoint was trained on (its content has changed). Resume with the "
-            "same files in the same order, say --changed-text to go on with this one, or start a new model from these "
-            "weights with --init-from."
+            "same files in the same order and the same --column, say --changed-text to go on with this one, or start a "
+            "new model from these weights with --init-from."
         )
     measured = " The best model is measured again on the present held-out text." if texts.valid is not None else ""
     return [

@@ -37,6 +37,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnnlm.errors import CorpusError
+from rnnlm.text.forms import is_form
 from rnnlm.text.sources import Stamp
 from rnnlm.text.vocabulary import FIRST
 
@@ -67,6 +68,7 @@ class Description:
     bytes: int
     digest: str
     encodings: list[str]
+    forms: list[dict[str, Any]]  # of the files, see `forms.Form`
     tokenizer: dict[str, Any]
     files: list[str]  # the digest of each alone
     crc32: int  # of KEY.ids
@@ -91,6 +93,8 @@ class Description:
             and sum(self.counts) == self.length
             and type(self.digest) is str
             and type(self.tokenizer) is dict
+            and type(self.forms) is list
+            and all(is_form(form) for form in self.forms)
             and self.dtype in [size.name for size in SIZES]
         )
 

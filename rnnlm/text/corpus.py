@@ -25,6 +25,7 @@ from rnnlm.errors import CorpusError
 from rnnlm.text import ready_made
 from rnnlm.text.cache import Cache, Description, Entry, IdFile, Stamps
 from rnnlm.text.encodings import LABELS, UTF8, decode
+from rnnlm.text.forms import SAMPLE, Form, note_on, recognised, text_of
 from rnnlm.text.lines import counted_characters
 from rnnlm.text.sources import Source, fingerprint, open_sources
 from rnnlm.text.tokenizers import CharTokenizer, Tokenizer, WordTokenizer
@@ -37,6 +38,7 @@ _CHUNK = 1 << 22
 # Mapped pages count as resident memory until they are given back. The columns of a batch touch pages all over the text,
 # and the system maps those around a page too, 64 KiB of them, which is why a small read counts as many ids.
 SCATTERED, MOST_TOUCHED = 1 << 21, 1 << 25
+MOST_NOTES = 5  # on files that are no plain text
 _UNSEEN_AT_ONCE = 1 << 14
 MOST_FILES = 1000  # whose digests are kept one by one
 _BLANK = re.compile(r"\n[^\S\n]*+(?=\n)")  # a line that is blank, with the end of the one before it
@@ -184,6 +186,7 @@ def tokenize_corpus(
     *,
     lines: bool,
     encoding: str | None = None,
+    column: str | None = None,
     cache_dir: str | PathLike[str] | None = None,
     progress: Progress | None = None,
     processes: int = 1,
@@ -196,6 +199,8 @@ def tokenize_corpus(
         lines: True: every line that is not blank gives its tokens and </s>. False: a stream of characters with \\n as
             one of them; a file that does not end with it is followed by one if another file comes.
         encoding: Of all files; None to find it out for each. See `encodings.decode`.
+        column: What to read of tables (CSV, TSV, JSONL): a name of the first row, a key, or a number from 1 on. None:
+            tables are read as they are, and `notes` says so. See `forms`.
         cache_dir: Folder of the cache; None for that of the environment, see `cache.Cache`.
         progress: Called with bytes done and bytes in all while a text is tokenized.
         processes: Most processes to cut words in; where a text is too small for it to pay, that is done in this one. A
@@ -208,12 +213,13 @@ def tokenize_corpus(
     if not lines and not isinstance(tokenizer, CharTokenizer):
         raise ValueError(f"lines=False is for characters, not for tokens of level {tokenizer.name!r}")
     cache = Cache(cache_dir)
-    with open_sources(paths) as sources:
+    left_out: list[str] = []
+    with open_sources(paths, report=left_out.append) as sources:
         stamps = _stamps(sources)
         read_at = time.time_ns()
 
         def found(digest: str) -> tuple[str, Entry | None]:
-            key = _key(digest, tokenizer, lines, encoding)
+            key = _key(digest, tokenizer, lines, encoding, column)
             entry = cache.find(key)
             return key, entry if entry and tokenizer.adopt(entry.description.tokenizer) else None
 
@@ -224,7 +230,7 @@ def tokenize_corpus(
             digest, size, files = fingerprint(sources)
             key, entry = found(digest)
         if entry is None:
-            reader = _Reader(sources, size, encoding, progress, keeps_spaces=isinstance(tokenizer, CharTokenizer))
+            reader = _Reader(sources, size, encoding, column, progress, isinstance(tokenizer, CharTokenizer))
             with cache.writing() as file:
                 tokens = _write_ids(reader, tokenizer, lines, file, processes)
                 if _written(stamps) != _written(_stamps(sources)):
@@ -238,6 +244,7 @@ def tokenize_corpus(
                     bytes=size,
                     digest=digest,
                     encodings=reader.encodings,
+                    forms=[form.to_json() for form in reader.forms],
                     tokenizer=tokenizer.options(),
                     files=list(files) if len(files) <= MOST_FILES else [],
                     crc32=file.crc32,
@@ -246,13 +253,18 @@ def tokenize_corpus(
         description = entry.description
         if seen != description.digest and stamps == _stamps(sources):
             cache.remember(stamps, description.digest, read_at)
-        notes = [*cache.notes, *_advice(sources[0], tokenizer, encoding)]
+        notes = [*cache.notes, *left_out, *_advice(sources[0], tokenizer, encoding)]
+    forms = [Form(**form) for form in description.forms]
     if encoding is None:
         notes += [
             f"{source.name} is not UTF-8; it is read as {LABELS[codec]}. If that is wrong, use --encoding."
             for source, codec in zip(sources, description.encodings, strict=False)
             if codec in LABELS and codec != UTF8
         ]
+    notes += _notes_on_forms(sources, forms, column)
+    if not all(form.is_read_as_it_is for form in forms):  # then it is another text than the files as they are
+        read = json.dumps([description.digest, column, [form.kind for form in forms]])
+        description.digest = hashlib.sha256(read.encode()).hexdigest()
     return TokenizedCorpus(entry, lines, notes)
 
 
@@ -265,6 +277,14 @@ def _advice(source: Source, tokenizer: Tokenizer, encoding: str | None) -> list[
     return [found] if found else []
 
 
+def _notes_on_forms(sources: Sequence[Source], forms: Sequence[Form], column: str | None) -> list[str]:
+    """What is to be said of files that are no plain text; of many only the first ones."""
+    found = [note_on(form, source.name, column) for source, form in zip(sources, forms, strict=False)]
+    notes = [note for note in found if note is not None]
+    more = len(notes) - MOST_NOTES
+    return notes if more <= 0 else [*notes[:MOST_NOTES], f"{more:,} more files are read in such ways."]
+
+
 def _stamps(sources: Sequence[Source]) -> Stamps:
     return [(os.path.abspath(source.name), source.stamp()) for source in sources]
 
@@ -274,14 +294,14 @@ def _written(stamps: Stamps) -> list[tuple[int, int] | None]:
     return [stamp and (stamp.size, stamp.written) for _, stamp in stamps]
 
 
-def _key(digest: str, tokenizer: Tokenizer, lines: bool, encoding: str | None) -> str:
+def _key(digest: str, tokenizer: Tokenizer, lines: bool, encoding: str | None, column: str | None) -> str:
     """Name of an entry: whatever the ids depend on goes in.
 
     So does the machine's order of bytes, since machines may share a home folder, and Python's version of Unicode, which
     says what a letter is.
     """
     machine = [CACHE_VERSION, sys.byteorder, unicodedata.unidata_version]
-    parts = [*machine, digest, tokenizer.name, tokenizer.settings(), lines, encoding]
+    parts = [*machine, digest, tokenizer.name, tokenizer.settings(), lines, encoding, column]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
@@ -304,9 +324,17 @@ class _Reader:
     """The text of several files in pieces of about 1 MiB; counts its characters and tells how far it is."""
 
     def __init__(
-        self, sources: list[Source], size: int, encoding: str | None, progress: Progress | None, keeps_spaces: bool
+        self,
+        sources: list[Source],
+        size: int,
+        encoding: str | None,
+        column: str | None,
+        progress: Progress | None,
+        keeps_spaces: bool,
     ) -> None:
         self.encodings: list[str] = []
+        self.forms: list[Form] = []
+        self._column = column
         self.characters = 0
         self.sources, self.size, self._encoding, self._progress = sources, size, encoding, progress
         self._keeps_spaces = keeps_spaces
@@ -334,7 +362,16 @@ class _Reader:
                 yield text
 
     def _texts(self, source: Source) -> Iterator[str]:
-        for text in decode(source.blocks(self._advance), source.name, self._encoding, self.encodings.append):
+        texts = decode(source.blocks(self._advance), source.name, self._encoding, self.encodings.append)
+        begin, size = list[str](), 0
+        for text in texts:
+            begin.append(text)
+            size += len(text)
+            if size > SAMPLE:
+                break
+        form = recognised("".join(begin)[:SAMPLE], size <= SAMPLE, self._column)
+        self.forms.append(form)
+        for text in text_of(form, itertools.chain(begin, texts), source.name, self._column):
             self._open_line = text[-1] != "\n"
             yield text
 
