@@ -30,6 +30,7 @@ from rnnlm.nn.network import Network, NetworkConfig
 from rnnlm.nn.numerics import LARGEST_WEIGHT, are_weights
 from rnnlm.text.corpus import IdSequence, TokenizedCorpus, sequence
 from rnnlm.text.lines import counted_characters
+from rnnlm.text.marks import hypothesis_tokens
 from rnnlm.text.nbest import NbestList
 from rnnlm.text.tokenizers import TOKENIZERS, CharTokenizer, Tokenizer, TokenTokenizer, spans
 from rnnlm.text.vocabulary import BOS, EOS, SPECIALS, UNK, UNKNOWN, Vocabulary
@@ -627,19 +628,24 @@ class LanguageModel:
             return 0.0
         return -math.log(max(1, self.vocabulary.counts.count(1)))
 
-    def score(self, lines: Iterable[str | None], ranks: bool = False, threads: int = 1) -> Iterator[ScoredLine]:
+    def score(
+        self, lines: Iterable[str | None], ranks: bool = False, hypotheses: bool = False, threads: int = 1
+    ) -> Iterator[ScoredLine]:
         r"""The log probability of every token of every line, lines without "\n"; each begins anew after `start`.
 
         One result for each line, in order, whatever is in it; an empty line is its end alone. Lines are read a few
         thousand at a time, or up to a None, which has no result: it says that more would have to be waited for. Equal
         lines have equal scores, see `inference.lines.LineScorer`, whatever the `threads`.
 
+        hypotheses: the lines are those of n-best lists, in which <s> and </s> at the ends and <unk> are marks, see
+        `text.marks`.
+
         Raises:
             DirectionError: the model is bidirectional.
         """
         scorer, end = LineScorer(self.by_line, ranks, self.start, threads), self.line_end
         for texts in _blocks(lines):
-            tokens = [self.tokens(text) for text in texts]
+            tokens = [hypothesis_tokens(self.tokenizer, text) if hypotheses else self.tokens(text) for text in texts]
             if end is not None:
                 for each in tokens:
                     each.append(self.vocabulary.token(end))
@@ -661,7 +667,7 @@ class LanguageModel:
                 waiting.append(each)
                 yield from (candidate.text for candidate in each.candidates)
 
-        scores = self.score(texts(), threads=threads)
+        scores = self.score(texts(), hypotheses=True, threads=threads)
         for first in scores:
             while not waiting[0].candidates:
                 yield waiting.popleft(), []

@@ -16,7 +16,7 @@ from rnnlm.cli.wrapping import WORD, wrapped
 from rnnlm.errors import RnnlmError
 
 if TYPE_CHECKING:
-    from rnnlm.language_model import LanguageModel
+    from rnnlm.language_model import LanguageModel, ScoredLine
 
 DEFAULT_MODEL = "rnnlm.npz"
 LEVELS = ("auto", "char", "word", "token")  # auto and text.tokenizers.TOKENIZERS
@@ -264,19 +264,77 @@ def show_table(
 
 
 def warn_of_unknown(model: "LanguageModel", text: str) -> None:
-    """Name the tokens that the model has never seen."""
+    """Name the tokens that the model has never seen, and the marks that it does not read as such."""
+    from rnnlm.text.marks import without_marks
+
+    if warning := marks_warning(model, text):
+        note(warning)
+        text = without_marks(text)
     unknown = model.unknown_tokens(text)
     if unknown:
         shown = " ".join(token_cell(token) for token in unknown[:10]) + (" ..." if len(unknown) > 10 else "")
         note(f"Warning: not in the vocabulary, read as <unk>: {shown}")
-        if form := _better_form(model, text[:NORMALIZED_CHARACTERS]):
-            note(f"More of the text is known in the Unicode normalization form {form}; convert it to that first.")
+        if hint := form_hint(model, text):
+            note(hint)
 
 
-def _better_form(model: "LanguageModel", text: str) -> str | None:
-    """The form in which fewer tokens are unknown, if there is one: accents may be apart, letters of full width."""
-    unknown = len(model.unknown_tokens(text))
-    for form in NORMALIZATION_FORMS:
-        if len(model.unknown_tokens(unicodedata.normalize(form, text))) < unknown:
-            return form
-    return None
+def marks_warning(model: "LanguageModel", text: str) -> str | None:
+    """A sentence on <s>, </s> and <unk> between the words of a text, if the model reads them as text that it lacks."""
+    from rnnlm.text.marks import marks_in
+
+    if model.tokenizer.reads_marks:
+        return None
+    marks = [mark for mark in marks_in(text) if model.unknown_tokens(mark)]
+    if not marks:
+        return None
+    read = "; ".join(f"{mark} as {' '.join(model.tokens(mark))}" for mark in marks)
+    return (
+        f"Warning: this model reads {read}: as text that it does not know, not as marks. Take them out, or train with "
+        "--level token, for which <s> and </s> are the ends of a sentence and <unk> is the unknown word."
+    )
+
+
+def form_hint(model: "LanguageModel", text: str) -> str | None:
+    """A sentence on the form in which more of the beginning of a text is known, if there is one."""
+    text = text[:NORMALIZED_CHARACTERS]
+    forms: dict[str, str] = {"": text}
+    for form in NORMALIZATION_FORMS:  # accents may be apart, letters of full width
+        forms[f"the Unicode normalization form {form}"] = unicodedata.normalize(form, text)
+    forms |= {"lower case": text.lower(), "upper case": text.upper()}
+    unknown = {form: len(model.unknown_tokens(each)) for form, each in forms.items()}
+    best = min(unknown, key=unknown.__getitem__)
+    # By another case names become unknown and other words known: a small gain may be chance.
+    if best.endswith("case") and unknown[best] > unknown[""] / 2:
+        best = min(list(forms)[:-2], key=unknown.__getitem__)
+    return f"More of the text is known in {best}; convert it to that first." if best else None
+
+
+class Unknown:
+    """Counts what a model does not know of the lines that it scores, and keeps the first of them for a hint."""
+
+    def __init__(self, model: "LanguageModel", reads_marks: bool) -> None:
+        """Begin; `reads_marks` says whether <s>, </s> and <unk> are marks in these lines whatever the model is."""
+        self._model, self._warn_of_marks = model, not reads_marks
+        self._sample: list[str] = []
+        self._room = NORMALIZED_CHARACTERS
+        self.words = self.unknown = 0  # not counting <unk> that the text itself writes
+
+    def add(self, scored: "ScoredLine") -> None:
+        """Take a line; warn of marks in it if they are the first ones."""
+        from rnnlm.text.vocabulary import UNKNOWN
+
+        self.words += len(scored.tokens) - (self._model.line_end is not None)
+        if oov := scored.oov:
+            self.unknown += oov - (sum(token in UNKNOWN for token in scored.tokens) if "<" in scored.text else 0)
+            if self._room > 0:
+                self._sample.append(scored.text)
+                self._room -= len(scored.text)
+        if self._warn_of_marks and "<" in scored.text and (warning := marks_warning(self._model, scored.text)):
+            self._warn_of_marks = False
+            note(warning)
+
+    def hint(self) -> str | None:
+        """What `form_hint` says of the lines with unknown tokens."""
+        from rnnlm.text.marks import without_marks
+
+        return form_hint(self._model, without_marks("\n".join(self._sample))) if self._sample else None

@@ -4,14 +4,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from rnnlm import checkpoint
 from rnnlm.baselines.ngram import NgramModel
+from rnnlm.cli.common import NORMALIZED_CHARACTERS, form_hint, marks_warning
 from rnnlm.errors import CheckpointError, CorpusError
 from rnnlm.inference.mixture import Mixture
 from rnnlm.language_model import Evaluation, LanguageModel
 from rnnlm.mixing import component, load_beside, mixture, tuned_weights
 from rnnlm.text.corpus import Stretch, TokenizedCorpus, sequence, tokenize_corpus
 from rnnlm.text.held_out import split, split_version
+from rnnlm.text.marks import without_marks
+from rnnlm.text.ready_made import REMEDY
+from rnnlm.text.vocabulary import EOS, FIRST, UNK
+
+IDS_AT_A_TIME = 1 << 20
+BEFORE_UNKNOWN = 20  # tokens that a hint looks at before the first unknown one: an accent stands after its letter
 
 
 @dataclass
@@ -118,6 +127,13 @@ def compare(
     told = len(model.notes)
     text = Text(files, encoding, notes, column)
     corpus = text.for_model(model)
+    advice = [each for each in notes if REMEDY in each]
+    if warning := marks_warning(model, " ".join(corpus.marks)):
+        notes += [] if advice else [warning]
+    elif corpus.marks:  # the model has learnt them as they stand
+        notes[:] = [each for each in notes if each not in advice]
+    if hint := form_hint(model, _unknown_part(corpus, model)):
+        notes.append(hint)
     if asked.mix:
         held_out = Text(asked.tune, encoding, notes, column) if asked.tune else None
         mixed = mix(model, asked.mix, held_out, threads)
@@ -174,6 +190,25 @@ def _training_of(path: str) -> Mapping[str, Any]:
     except CheckpointError:
         return {}
     return training if isinstance(training, dict) else {}
+
+
+def _unknown_part(corpus: TokenizedCorpus, model: LanguageModel) -> str:
+    """The text from the first line on that has an unknown token, as far as a hint needs it; "" if all are known."""
+    ids = model.sequence(corpus)
+    for start in range(0, len(ids), IDS_AT_A_TIME):
+        unknown = np.flatnonzero(ids[start : start + IDS_AT_A_TIME] == UNK)
+        if len(unknown):
+            first = max(0, start + int(unknown[0]) - BEFORE_UNKNOWN)
+            break
+    else:
+        return ""
+    lines: list[list[str]] = [[]]
+    for each in corpus.ids[first : first + NORMALIZED_CHARACTERS].tolist():
+        if each == EOS:
+            lines.append([])
+        else:
+            lines[-1].append(corpus.tokens[each - FIRST])
+    return without_marks("\n".join(map(model.tokenizer.join, lines)))
 
 
 def stored_bytes(model: LanguageModel) -> int:

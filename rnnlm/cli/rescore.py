@@ -10,6 +10,7 @@ import click
 
 from rnnlm.cli.common import (
     Number,
+    Unknown,
     json_option,
     load_model,
     mix_option,
@@ -24,11 +25,12 @@ from rnnlm.cli.streams import Collected
 
 if TYPE_CHECKING:
     from rnnlm.inference.rescoring import Evidence, Weights
-    from rnnlm.language_model import ScoredLine
+    from rnnlm.language_model import LanguageModel, ScoredLine
     from rnnlm.text.nbest import Candidate, Format, NbestList
 
 FORMATS = ["plain", "kaldi", "srilm", "mikolov", "moses"]
 MOST_WARNINGS = 10
+MUCH_UNKNOWN = 1 / 3  # share of the tokens
 
 
 @click.command()
@@ -116,7 +118,7 @@ def rescore(
     form = nbest.FORMATS[format_name]
     if oov_penalty is None:
         oov_penalty = lm_weight * model.unknown_word_penalty / NATS[form.unit]
-    chooser = _Chooser(form, Weights(lm_weight, old_lm_weight, word_penalty, oov_penalty), model.line_end)
+    chooser = _Chooser(form, Weights(lm_weight, old_lm_weight, word_penalty, oov_penalty), model)
     output_text = Collected(_show)
     lists = _read(file, format_name, encoding, warnings, output_text.flush)
     chosen = map(chooser.choose, model.score_lists(lists, use_threads(threads)))
@@ -134,6 +136,14 @@ def rescore(
         by_blanks = format_name in ("plain", "srilm")
         why = "a blank line ends a list" if by_blanks else "lines of one list have one id, and it comes first"
         note(f"Warning: every list has a single candidate, so nothing was chosen; {why}.")
+    _warn_of_unknown(chooser.unknown)
+
+
+def _warn_of_unknown(unknown: Unknown) -> None:
+    if unknown.unknown > MUCH_UNKNOWN * unknown.words:
+        note(f"Warning: {unknown.unknown:,} of the {unknown.words:,} tokens of these lists are unknown to the model.")
+    if hint := unknown.hint():
+        note(hint)
 
 
 NATS = {"nats": 1.0, "log10": math.log(10)}  # in a unit of a format's scores
@@ -151,9 +161,10 @@ class _Chosen(NamedTuple):
 class _Chooser:
     """Ranks lists of one format."""
 
-    def __init__(self, form: "Format", weights: "Weights", line_end: int | None) -> None:
-        """Prepare; `line_end` is None where a line's end is no token."""
-        self._form, self._weights, self._ends = form, weights, line_end is not None
+    def __init__(self, form: "Format", weights: "Weights", model: "LanguageModel") -> None:
+        """Prepare for the scores of a model."""
+        self._form, self._weights, self._ends = form, weights, model.line_end is not None
+        self.unknown = Unknown(model, reads_marks=True)
         self._nats = NATS[form.unit]
         self.lists = self.candidates = 0
 
@@ -162,6 +173,8 @@ class _Chooser:
         from rnnlm.inference.rescoring import ranking
 
         candidates, scored = scored_list
+        for line in scored:
+            self.unknown.add(line)
         evidence = [self._evidence(*each) for each in zip(candidates.candidates, scored, strict=True)]
         totals = [self._weights.total(each) for each in evidence]
         self.lists += bool(totals)

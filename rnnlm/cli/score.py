@@ -11,6 +11,7 @@ from click.core import ParameterSource
 
 from rnnlm.cli.common import (
     Text,
+    Unknown,
     json_option,
     load_model,
     mix_option,
@@ -95,7 +96,9 @@ def score(
     layout = _layout(model, file or "--text", layout_name, base, tokens, debug, as_json)
     has_ends, totals, output = model.line_end is not None, Totals(), Collected(partial(click.echo, nl=False))
     lines = _given_lines(text) if file is None else file_lines(file, encoding, output.flush)
-    for scored in model.score(lines, tokens, use_threads(threads)):
+    unknown = Unknown(model, reads_marks=False)
+    for scored in model.score(lines, tokens, threads=use_threads(threads)):
+        unknown.add(scored)
         characters = model.counted_characters(scored.text)
         if characters is None:
             totals.blank += 1
@@ -105,6 +108,8 @@ def score(
             output.write(layout.line(scored))
     output.write(layout.below(totals))
     output.flush()
+    if hint := unknown.hint():
+        note(hint)
     if layout_name in ("plain", "mikolov"):
         from rnnlm.cli.score_layouts import UNIT_OF_BASE, summary
 

@@ -27,6 +27,7 @@ from rnnlm.text.cache import Cache, Description, Entry, IdFile, Stamps
 from rnnlm.text.encodings import LABELS, UTF8, decode
 from rnnlm.text.forms import SAMPLE, Form, note_on, recognised, text_of
 from rnnlm.text.lines import counted_characters
+from rnnlm.text.marks import marks_in
 from rnnlm.text.sources import Source, fingerprint, open_sources
 from rnnlm.text.tokenizers import CharTokenizer, Tokenizer, WordTokenizer
 from rnnlm.text.vocabulary import BOS, EOS, FIRST, UNK, Vocabulary, code_points
@@ -54,11 +55,11 @@ class TokenizedCorpus:
     characters: those that figures count: of a stream all; of lines those that are not blank, each with the
     end of its line, see `lines.counted_characters`. bytes: of the files. digest: SHA-256 of the files, hex. files: the
     digest that each of them alone would have; empty where it is not known. lines: whether </s> ends every line that is
-    not blank.
-    notes: what was assumed about the files and the user may want to know.
+    not blank. notes: what was assumed about the files and the user may want to know. marks: `marks.marks_in` of its
+    beginning.
     """
 
-    def __init__(self, entry: Entry, lines: bool, notes: Sequence[str]) -> None:
+    def __init__(self, entry: Entry, lines: bool, notes: Sequence[str], marks: Sequence[str] = ()) -> None:
         """Take the text of an entry of the cache."""
         description = entry.description
         self.ids: NDArray[Any] = np.frombuffer(entry.ids, dtype=description.dtype)
@@ -66,6 +67,7 @@ class TokenizedCorpus:
         self.tokens, self.characters, self.bytes = description.tokens, description.characters, description.bytes
         self.digest, self.lines, self.notes = description.digest, lines, list(notes)
         self.files = description.files
+        self.marks = list(marks)
         self._counts = np.array(description.counts, dtype=np.int64)
 
     def to_header(self) -> dict[str, Any]:
@@ -253,7 +255,8 @@ def tokenize_corpus(
         description = entry.description
         if seen != description.digest and stamps == _stamps(sources):
             cache.remember(stamps, description.digest, read_at)
-        notes = [*cache.notes, *left_out, *_advice(sources[0], tokenizer, encoding)]
+        beginning = next(decode(sources[0].blocks(lambda read: None), sources[0].name, encoding), "")
+        notes = [*cache.notes, *left_out, *_advice(beginning, tokenizer)]
     forms = [Form(**form) for form in description.forms]
     if encoding is None:
         notes += [
@@ -265,14 +268,13 @@ def tokenize_corpus(
     if not all(form.is_read_as_it_is for form in forms):  # then it is another text than the files as they are
         read = json.dumps([description.digest, column, [form.kind for form in forms]])
         description.digest = hashlib.sha256(read.encode()).hexdigest()
-    return TokenizedCorpus(entry, lines, notes)
+    return TokenizedCorpus(entry, lines, notes, marks_in(beginning))
 
 
-def _advice(source: Source, tokenizer: Tokenizer, encoding: str | None) -> list[str]:
+def _advice(beginning: str, tokenizer: Tokenizer) -> list[str]:
     """Advice on how a text is tokenized, by its beginning."""
     if not isinstance(tokenizer, WordTokenizer):
         return []
-    beginning = next(decode(source.blocks(lambda read: None), source.name, encoding), "")
     found = ready_made.advice(beginning)
     return [found] if found else []
 

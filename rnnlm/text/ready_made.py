@@ -2,10 +2,11 @@
 
 import re
 
-# What such programs write and people do not: the unknown word; WikiText's and Moses's "@-@"; pieces of words by BPE
-# ("ferr@@ y", "low</w>", "Ġthe"), SentencePiece ("▁the") and WordPiece ("##ing").
-_SIGN = re.compile(r"<unk>|<UNK>|@[-,.]@|\S+@@|\S+</w>|Ġ\S+|▁\S*|##\w+")
+# What such programs write and people do not: the unknown word and the ends of a sentence; WikiText's and Moses's "@-@";
+# pieces of words by BPE ("ferr@@ y", "low</w>", "Ġthe"), SentencePiece ("▁the") and WordPiece ("##ing").
+_SIGN = re.compile(r"<unk>|<UNK>|</?s>|@[-,.]@|\S+@@|\S+</w>|Ġ\S+|▁\S*|##\w+")
 MOST_READ = 1 << 16  # characters
+REMEDY = "--level token"
 LEAST, LEAST_SHARE = 5, 0.002  # signs, and signs for each chunk between spaces, that are no accident
 
 
@@ -17,6 +18,6 @@ def advice(text: str) -> str | None:
         return None
     shown = " ".join(list(dict.fromkeys(signs))[:3])
     return (
-        f"The text looks tokenised already: {shown} ... stand in it. Level word cuts such tokens; with --level token "
-        "whatever stands between spaces is a token, and <unk> is the unknown word."
+        f"The text looks tokenised already: {shown} ... stand in it. Level word cuts such tokens; with {REMEDY} "
+        "whatever stands between spaces is a token, <unk> is the unknown word, and <s> </s> are the ends of a sentence."
     )

@@ -5,6 +5,8 @@ import json
 import math
 import re
 import sys
+import unicodedata
+from functools import partial
 
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ from rnnlm.cli import run
 from rnnlm.language_model import LanguageModel, network_of
 from rnnlm.nn.bidirectional import BidirectionalNetwork
 from rnnlm.nn.network import Network, NetworkConfig
-from rnnlm.text.tokenizers import CharTokenizer, WordTokenizer
+from rnnlm.text.tokenizers import CharTokenizer, TokenTokenizer, WordTokenizer
 from rnnlm.text.vocabulary import BOS, EOS, UNK, Vocabulary
 
 WORDS = ["我", "昨天", "上学", "迟到", "了", "。", "the", "cat", "sat", "</s>"]
@@ -414,3 +416,72 @@ def test_a_bidirectional_model_says_why_it_has_no_scores(tmp_path, capsys):
 def test_log10_may_be_asked_of_layouts_that_have_it(word_model, text, capsys):
     with_base = output(capsys, text, "-m", word_model, "--format", "kenlm", "--base", "10")
     assert with_base == output(capsys, text, "-m", word_model, "--format", "kenlm")
+
+
+# --- what is said about the text ------------------------------------------------------------------------------------
+
+
+def said(capsys, *arguments: str) -> list[str]:
+    """Lines on stderr that warn or advise."""
+    capsys.readouterr()
+    assert run(list(arguments)) == 0
+    return [line for line in capsys.readouterr().err.splitlines() if re.search("Warning|More of|already", line)]
+
+
+COMMANDS = ["score", "eval", "predict"]
+
+
+def asked(command: str, text: str, tmp_path) -> list[str]:
+    """Arguments of a command that reads a text."""
+    if command == "predict":
+        return [command, text]
+    (tmp_path / "asked.txt").write_text(text * 2, encoding="utf-8")
+    return [command, str(tmp_path / "asked.txt")]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("kind", ["word-sentence", "word-stream", "char-sentence", "ngram"])
+def test_marks_that_a_model_reads_as_text_are_named_once(command, kind, model, tmp_path, capsys):
+    (warning,) = said(capsys, *asked(command, "<s> the cat </s>\n<unk> sat\n", tmp_path), "-m", model)
+    assert "<s> as < s >" in warning or command == "eval"
+    assert "--level token" in warning
+    assert said(capsys, *asked(command, "the cat <s>sat\n", tmp_path), "-m", model)[:1] != [warning]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("tokens", [["<", ">", "/", "s", "unk", "the"], ["the", "cat"]])
+def test_marks_that_a_model_knows_as_text_or_reads_as_marks_are_right(command, tokens, tmp_path, capsys):
+    vocabulary = Vocabulary(tokens, [1] * len(tokens))
+    network = Network.initialize(NetworkConfig(len(vocabulary), "gru", "tanh", 4), np.random.default_rng(0))
+    tokenizer = WordTokenizer() if "<" in tokens else TokenTokenizer()
+    LanguageModel(tokenizer, vocabulary, network, "sentence").save(tmp_path / "model.npz")
+    text = "<s> the <unk> the </s>\n"
+    assert said(capsys, *asked(command, text, tmp_path), "-m", str(tmp_path / "model.npz")) == []
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize(
+    ("known", "given", "hint"),
+    [
+        ("NFC", "NFD", "form NFC"),
+        ("NFD", "NFC", "form NFD"),
+        ("lower", "upper", "lower case"),
+        ("upper", "lower", "upper case"),
+        ("lower", "lower", None),
+    ],
+)
+@pytest.mark.parametrize("level", ["char", "word", "token"])
+def test_the_form_in_which_more_is_known_is_named_once(command, known, given, hint, level, tmp_path, capsys):
+    change = {"lower": str.lower, "upper": str.upper} | {
+        form: partial(unicodedata.normalize, form) for form in ("NFC", "NFD")
+    }
+    text = "hôm qua tôi đến trường muộn thầy giáo phê bình\n"
+    tokenizer = {"char": CharTokenizer, "word": WordTokenizer, "token": TokenTokenizer}[level]()
+    tokens = list(dict.fromkeys(tokenizer.tokenize(change[known](text).strip())))
+    vocabulary = Vocabulary(tokens, [1] * len(tokens))
+    network = Network.initialize(NetworkConfig(len(vocabulary), "gru", "tanh", 4), np.random.default_rng(0))
+    LanguageModel(tokenizer, vocabulary, network, "sentence").save(tmp_path / "model.npz")
+    found = said(capsys, *asked(command, change[given](text), tmp_path), "-m", str(tmp_path / "model.npz"))
+    hints = [line for line in found if "More of" in line]
+    assert len(hints) == (hint is not None)
+    assert hint is None or hint in hints[0]
