@@ -433,8 +433,8 @@ COMMANDS = ["score", "eval", "predict"]
 
 def asked(command: str, text: str, tmp_path) -> list[str]:
     """Arguments of a command that reads a text."""
-    if command == "predict":
-        return [command, text]
+    if command == "predict":  # which reads the last line alone
+        return [command, text.strip().replace("\n", " ")]
     (tmp_path / "asked.txt").write_text(text * 2, encoding="utf-8")
     return [command, str(tmp_path / "asked.txt")]
 
