@@ -42,7 +42,7 @@ def split_version(training: Mapping[str, Any]) -> int:
     """The rules by which a checkpoint's text was split, as its header says; the first ones if it does not."""
     recorded = training.get("corpus")
     version = recorded.get("split") if isinstance(recorded, Mapping) else None
-    return 1 if version is None else VERSION
+    return 1 if version in (None, 1) else VERSION
 
 
 def split(corpus: TokenizedCorpus, fraction: float, context: str, version: int = VERSION) -> Split:

@@ -79,6 +79,36 @@ def test_what_is_held_out_is_said_and_recorded(train, tmp_path):
     assert checkpoint.read_header(tmp_path / "model.npz")["training"]["corpus"]["split"] == 2
 
 
+def test_a_checkpoint_that_names_no_rules_goes_on_with_the_last_tenth(train, tmp_path):
+    """As those of earlier versions do."""
+    text, small = "a b c d\n" * 1000, ["--hidden-size", "8"]
+    train(text, "--epochs", "0.1", *small)
+    header, arrays = checkpoint.load(tmp_path / "model.npz")
+    del header["training"]["corpus"]["split"]
+    checkpoint.save(tmp_path / "model.npz", header, arrays)
+    for epochs in ("0.2", "0.3"):  # the second time too
+        printed = train(text, "--epochs", epochs, "--resume")
+        assert "Held out    the last part of the text" in printed
+        assert "4,500 tokens for training, 500 for validation" in printed
+
+
+def test_another_seed_holds_out_the_same_lines(train, tmp_path):
+    """Which is held out depends on the text and the share alone."""
+    found = set()
+    for seed in ("1", "2"):
+        train(
+            "".join(f"x{number} a b\n" for number in range(400)),
+            "--epochs",
+            "0.1",
+            "--hidden-size",
+            "8",
+            "--seed",
+            seed,
+        )
+        found.add(tuple(checkpoint.read_header(tmp_path / "model.npz")["vocabulary"]["tokens"]))
+    assert len(found) == 1
+
+
 def test_the_n_grams_of_eval_learn_from_what_the_model_learnt_from(train, ask, tmp_path):
     """Words that are only in the held-out blocks are known to neither."""
     text = "".join(f"x{number} a b\n" for number in range(400))

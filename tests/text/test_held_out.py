@@ -202,4 +202,5 @@ def test_the_first_rule(lengths, fraction, chunk):
 
 def test_a_checkpoint_says_by_which_rules_it_was_split():
     assert split_version({}) == split_version({"corpus": {"digest": "0"}}) == split_version({"corpus": None}) == 1
+    assert split_version({"corpus": {"split": 1}}) == 1
     assert split_version({"corpus": {"split": 2}}) == held_out.VERSION
