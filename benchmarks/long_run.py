@@ -44,7 +44,19 @@ def main() -> None:
 def watch(home: Path, corpus: str, options: list[str], every: float) -> list[dict[str, float]]:
     """Samples of one training: seconds, resident bytes, bytes of checkpoint and history, temporary files."""
     model, history = home / "model.npz", home / "history.jsonl"
-    command = [sys.executable, "-m", "rnnlm", "train", corpus, "-o", str(model), "--history", str(history), *options]
+    command = [
+        sys.executable,
+        "-m",
+        "rnnlm",
+        "train",
+        corpus,
+        "-o",
+        str(model),
+        "--force",
+        "--history",
+        str(history),
+        *options,
+    ]
     samples: list[dict[str, float]] = []
     print(" minute  resident MiB  checkpoint MiB  history KiB  temporary files", flush=True)
     with (home / "log.txt").open("w") as log, subprocess.Popen(command, stderr=log) as process:

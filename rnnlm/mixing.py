@@ -99,7 +99,7 @@ def mixture(model: LanguageModel, others: Sequence[SequenceModel], weights: Sequ
     """The model mixed with components whose weights are given."""
     predictor = Mixture([model.causal, *others], [1 - sum(weights), *weights])
     mixed = LanguageModel(model.tokenizer, model.vocabulary, predictor, model.context)
-    mixed.notes = model.notes
+    mixed.notes, mixed.line_before = model.notes, model.line_before
     return mixed
 
 

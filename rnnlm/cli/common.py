@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import sys
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
@@ -55,6 +54,29 @@ def threads_option(function: Function) -> Function:
         show_default="all cores",
         help="Threads to compute with.",
     )(function)
+
+
+def product_threads_option(function: Function) -> Function:
+    """Add --threads to a command that reads a text step by step, so that only matrix products can be shared out."""
+
+    def use(ctx: click.Context, param: click.Parameter, value: int | None) -> None:
+        if value is not None:
+            limit_blas(value, replace=True)
+
+    return click.option(
+        "--threads",
+        type=click.IntRange(1, 1024),
+        default=None,
+        show_default="1",
+        expose_value=False,
+        callback=use,
+        help="Threads to compute a matrix product with.",
+    )(function)
+
+
+def force_option(function: Function) -> Function:
+    """Add --force."""
+    return click.option("--force", is_flag=True, help="Replace files that are there already.")(function)
 
 
 LARGEST_NUMBER = 1e30  # beyond it sums overflow
@@ -142,7 +164,9 @@ def mix_option(needs_weights: bool = True) -> Callable[[Function], Function]:
 def load_model(path: Path, mix: Sequence[tuple[str, float]] = ()) -> "LanguageModel":
     """Load a model, mixed with the others of --mix, and say what the user should know of their files."""
     from rnnlm.language_model import LanguageModel
+    from rnnlm.training.allocator import keep_freed_memory
 
+    keep_freed_memory()  # whoever loads a model computes with it
     model = LanguageModel.load(path)
     if mix:
         from rnnlm.mixing import mixed
@@ -153,16 +177,28 @@ def load_model(path: Path, mix: Sequence[tuple[str, float]] = ()) -> "LanguageMo
     return model
 
 
-def use_threads(threads: int | None) -> int:
-    """Number of threads to use, all cores by default; call before NumPy is imported.
+BLAS_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
-    Our threads each work on their own columns of a batch, so BLAS gets one thread inside each.
+
+def limit_blas(threads: int, replace: bool = False) -> None:
+    """Let BLAS compute with so many threads; called before NumPy is imported, which then keeps to it.
+
+    The command line begins with one. Our own threads, where a command has them, each work on their own columns of a
+    batch, and the products of one prefix are too small to be shared out. BLAS waits for its threads by spinning: with
+    two, the same scores cost more than twice the work, and several times the time where something else is running.
+
+    replace: whether variables that the user has set are changed.
     """
+    if "numpy" not in sys.modules:
+        for variable in BLAS_VARIABLES:
+            if replace or variable not in os.environ:
+                os.environ[variable] = str(threads)
+
+
+def use_threads(threads: int | None) -> int:
+    """Number of our own threads to use, all cores by default."""
     if threads is None:
         threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if "numpy" not in sys.modules:
-        for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"):
-            os.environ.setdefault(variable, "1")
     return threads
 
 
@@ -210,7 +246,7 @@ def note(message: str) -> None:
     click.echo(message, err=True)
 
 
-def say(paragraph: str, word: re.Pattern[str] = WORD, err: bool = False) -> None:
+def say(paragraph: str, word: str = WORD, err: bool = False) -> None:
     """A paragraph of the answer; in a terminal its lines are filled anew with words, to the terminal's width."""
     width = width_of(sys.stderr if err else sys.stdout)
     click.echo(paragraph if width is None else wrapped(paragraph.replace("\n", " "), width, word), err=err)

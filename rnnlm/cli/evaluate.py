@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 @click.argument("file", nargs=-1, required=True)
 @model_option
 @click.option("--encoding", default=None, show_default="detected", help="Encoding of the texts, such as gb18030.")
+@click.option("--column", default=None, help="What to read of CSV, TSV and JSONL texts: a column, by name or number.")
 @mix_option(needs_weights=False)
 @click.option("--tune", multiple=True, metavar="HELD_OUT", help="Find the weights of --mix that suit this text best.")
 @click.option(
@@ -57,6 +58,7 @@ def evaluate(
     file: tuple[str, ...],
     model_path: Path,
     encoding: str | None,
+    column: str | None,
     mix: list[tuple[str, float | None]],
     tune: tuple[str, ...],
     baseline: str | None,
@@ -97,14 +99,16 @@ def evaluate(
         threads = _on_torch(model, engine, threads)
     learning = (dynamic_lr, dynamic_window) if dynamic else None
     asked = Asked(mix, tune, order, None if order else baseline, baseline_corpus, learning)
-    found = compare(model, str(model_path), file, encoding, asked, threads)
+    found = compare(model, str(model_path), file, encoding, asked, threads, column)
     for message in found.notes:
         note(message)
     if as_json:
         more = {name: [row.to_json() for row in rows] for name, rows in found.groups.items()}
         size = {"bytes": found.measured.bytes} if more else {}
-        print_json(figures(found.measured.evaluation) | size | more)
+        known = {"trained_on_this_text": found.measured.knows_text}
+        print_json(figures(found.measured.evaluation) | known | size | more)
         return
+    _show_who_knows(found)
     _show(found.measured.evaluation, model)
     if found.groups:
         _show_rows(found, asked.tune)
@@ -151,6 +155,15 @@ def _check_usage(
                 "--baseline-corpus TRAIN, or give the file of a model that `rnnlm ngram train` made."
             )
     return order
+
+
+def _show_who_knows(found: "Comparison") -> None:
+    """Say first of all which models are measured on the text that they were trained on."""
+    names = [row.name for row in found.rows[1:] if row.knows_text and row.name != "dynamic evaluation"]
+    if found.measured.knows_text and "mixture" not in found.groups:
+        click.echo("The model was trained on this text; a new text would be predicted less well.")
+    if names:
+        click.echo(f"{' and '.join(names)} {'were' if len(names) > 1 else 'was'} trained on this text.")
 
 
 def _show(result: "Evaluation", model: "LanguageModel") -> None:

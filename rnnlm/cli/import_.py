@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rnnlm.cli.common import LEVELS, note
+from rnnlm.cli.common import LEVELS, force_option, note
 from rnnlm.cli.export import check_free, is_same_file
 from rnnlm.errors import ExchangeError
 
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     show_default="as VOCABULARY says, else auto",
     help="Chinese words by jieba or by the text's own spaces.",
 )
-@click.option("--force", is_flag=True, help="Replace a file that is there already.")
+@force_option
 def import_(
     weights: Path,
     vocabulary: Path | None,

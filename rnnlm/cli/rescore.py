@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from rnnlm.cli.common import Number, Unknown, json_option, load_model, mix_option, model_option, note, print_json
+from rnnlm.cli.common import (
+    Number,
+    Unknown,
+    json_option,
+    load_model,
+    mix_option,
+    model_option,
+    note,
+    print_json,
+    threads_option,
+    use_threads,
+)
 from rnnlm.cli.score import encoding_note
 from rnnlm.cli.streams import Collected
 
@@ -52,6 +63,7 @@ MUCH_UNKNOWN = 1 / 3  # share of the tokens
 @click.option("--lenient", is_flag=True, help="Pass lines that are not of the format through untouched.")
 @click.option("--encoding", default=None, show_default="detected", help="Encoding of the file, such as gb18030.")
 @mix_option()
+@threads_option
 @json_option
 def rescore(
     file: str,
@@ -65,6 +77,7 @@ def rescore(
     lenient: bool,
     encoding: str | None,
     mix: list[tuple[str, float]],
+    threads: int | None,
     as_json: bool,
 ) -> None:
     """Rank the candidates of the n-best lists in FILE ("-": stdin).
@@ -114,7 +127,7 @@ def rescore(
     chooser = _Chooser(form, Weights(lm_weight, old_lm_weight, word_penalty, oov_penalty), model)
     output_text = Collected(_show)
     lists = _read(file, format_name, encoding, warnings, output_text.flush)
-    chosen = map(chooser.choose, model.score_lists(lists))
+    chosen = map(chooser.choose, model.score_lists(lists, use_threads(threads)))
     if as_json:
         for each in chosen:
             if each.order:

@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
-from rnnlm.cli.common import Text, Unknown, json_option, load_model, mix_option, model_option, note
+from rnnlm.cli.common import (
+    Text,
+    Unknown,
+    json_option,
+    load_model,
+    mix_option,
+    model_option,
+    note,
+    threads_option,
+    use_threads,
+)
 from rnnlm.cli.streams import Collected
 from rnnlm.cli.terminal import width_of
 from rnnlm.errors import CorpusError
@@ -36,10 +46,15 @@ if TYPE_CHECKING:
     help="Layout: our own, or that of SRILM's ngram -ppl, KenLM's query, Mikolov's rnnlm (one log10 a line).",
 )
 @click.option(
-    "--debug", type=click.Choice(["1", "2"]), default=None, show_default="1", help="Of srilm: 2 shows every word."
+    "--debug",
+    type=click.Choice(["0", "1", "2"]),
+    default=None,
+    show_default="1",
+    help="Of srilm: 0 shows the sums alone, 1 every line, 2 every word.",
 )
 @click.option("--encoding", default=None, show_default="detected", help="Encoding of the file, such as gb18030.")
 @mix_option()
+@threads_option
 @json_option
 @click.pass_context
 def score(
@@ -53,6 +68,7 @@ def score(
     debug: str | None,
     encoding: str | None,
     mix: list[tuple[str, float]],
+    threads: int | None,
     as_json: bool,
 ) -> None:
     """Log probability of every line of FILE ("-": stdin): one result for each line, empty ones too, in their order.
@@ -64,11 +80,11 @@ def score(
 
     A line from a pipe is answered when no more is there yet, so that another program can ask line by line.
 
-    Each line is a sentence for itself, read after <s>; its end, </s>, counts. A model of a stream of characters (train
-    --level char) ends a line with the newline, if its training text had one. Unknown words have the probability of
-    <unk>, except in the layout of SRILM, which leaves them out; it and kenlm have logarithms to base 10. Sums and
-    perplexities are printed to stderr, or where the layout has them. Blank lines are in none of these sums, as in eval;
-    SRILM's layout leaves them out altogether.
+    Each line is a sentence for itself, read after <s>; its end, </s>, counts. A model of a stream reads a line after
+    the end of another; one of characters (train --level char) ends it with the newline, if its training text had one.
+    Unknown words have the probability of <unk>, except in the layout of SRILM, which leaves them out; it and kenlm have
+    logarithms to base 10. Sums and perplexities are printed to stderr, or where the layout has them. Blank lines are in
+    none of these sums, as in eval; SRILM's layout leaves them out altogether.
     """
     if (file is None) == (not text):
         raise click.UsageError('Give a FILE ("-" for stdin) or --text.')
@@ -81,7 +97,7 @@ def score(
     has_ends, totals, output = model.line_end is not None, Totals(), Collected(partial(click.echo, nl=False))
     lines = _given_lines(text) if file is None else file_lines(file, encoding, output.flush)
     unknown = Unknown(model, reads_marks=False)
-    for scored in model.score(lines, ranks=tokens):
+    for scored in model.score(lines, tokens, threads=use_threads(threads)):
         unknown.add(scored)
         characters = model.counted_characters(scored.text)
         if characters is None:

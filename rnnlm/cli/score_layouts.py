@@ -144,10 +144,12 @@ def kenlm(source: Source) -> Layout:
 
 
 def srilm(source: Source, debug: int) -> Layout:
-    """SRILM's `ngram -ppl FILE -debug 1|2`: unknown words are left out of logprob, ppl and ppl1, blank lines of all."""
+    """SRILM's `ngram -ppl FILE -debug 0|1|2`: unknown words are left out of logprob, ppl, ppl1, blank lines of all."""
     from rnnlm.inference.lines import Totals
 
     def line(scored: "ScoredLine") -> str:
+        if debug == 0:
+            return ""
         words = _words(scored, source)
         own = Totals()
         own.add(scored.ids, scored.log_probabilities, source.has_ends, len(scored.text))

@@ -1,5 +1,6 @@
 """Plain tables whose columns stay straight when a cell holds Chinese."""
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import zip_longest
 from typing import NamedTuple
@@ -50,7 +51,7 @@ class _Column(NamedTuple):
     def of(cls, cells: Sequence[str], align: str) -> "_Column":
         """A column as wide as its widest cell."""
         width = max(map(display_width, cells))
-        words = (word for cell in cells for _, word in WORD.findall(cell))
+        words = (word for cell in cells for _, word in re.findall(WORD, cell))
         return cls(cells, align == "r", width, width if align == "r" else max(map(display_width, words), default=0))
 
 

@@ -11,7 +11,6 @@ import contextlib
 import math
 import os
 import re
-import shutil
 import sys
 import time
 from collections.abc import Callable
@@ -92,6 +91,8 @@ class Terminal:
         with contextlib.suppress(AttributeError, OSError, ValueError):  # it is closed, or not a terminal
             if columns := os.get_terminal_size(self._stream.fileno()).columns:
                 return columns
+        import shutil  # rarely needed, and slow to load
+
         return shutil.get_terminal_size().columns
 
     def write(self, text: str) -> int:

@@ -49,6 +49,11 @@ OPTIONS: list[Callable[[Any], Any]] = [
     ),
     click.option("--encoding", default=None, show_default="detected", help="Encoding of the text, such as gb18030."),
     click.option(
+        "--column",
+        default=None,
+        help="What to read of CSV, TSV and JSONL files: a column by its name or, from 1 on, its number; a key.",
+    ),
+    click.option(
         "--min-count",
         type=click.IntRange(1),
         default=1,

@@ -5,20 +5,16 @@ import unicodedata
 from collections.abc import Iterator
 from itertools import pairwise
 
+# Patterns are compiled when they are first used: most commands break no line.
 # A word is what stands between spaces; a short vector in brackets is one.
-WORD = re.compile(r"( *)(\[[^\[\]]{1,48}\]\S*|\S+)")
+WORD = r"( *)(\[[^\[\]]{1,48}\]\S*|\S+)"
 # A line such as "Equals      rnnlm train ..." is broken as a shell reads it: with the joint, between words that may be
 # quoted, and an option stays with its value. So it can be pasted.
-COMMAND = re.compile(r"\w+ {2,}rnnlm ")
+COMMAND = r"\w+ {2,}rnnlm "
 JOINT = " \\"
-SHELL_WORD = re.compile(r"""( *)((?:--[\w-]+ (?!-))?(?:'[^']*'|"[^"]*"|[^\s'"])+)""")
+SHELL_WORD = r"""( *)((?:--[\w-]+ (?!-))?(?:'[^']*'|"[^"]*"|[^\s'"])+)"""
 # What stands before the text of a line: what leads to it, a first column, or a few words and a colon.
-LABELS = (
-    re.compile(r" *\S+ -> "),
-    re.compile(r" *\S+(?: \S+)*? {2,}"),
-    re.compile(r" *[\w'-]+(?: [\w'-]+){0,3}: "),
-    re.compile(" *"),
-)
+LABELS = (r" *\S+ -> ", r" *\S+(?: \S+)*? {2,}", r" *[\w'-]+(?: [\w'-]+){0,3}: ", " *")
 LONGEST_LABEL = 30
 
 
@@ -39,7 +35,7 @@ def _character_width(character: str) -> int:
     return 2 if unicodedata.east_asian_width(character) in ("W", "F") else 1
 
 
-def wrapped(text: str, width: int, word: re.Pattern[str] = WORD, hanging: bool = True) -> str:
+def wrapped(text: str, width: int, word: str = WORD, hanging: bool = True) -> str:
     r"""A text whose lines are at most `width` columns wide, broken between words.
 
     A word that no line could hold is left whole, unless it is Chinese or the like, which may be broken between any two
@@ -56,18 +52,18 @@ def wrapped(text: str, width: int, word: re.Pattern[str] = WORD, hanging: bool =
     return "\n".join(part for line in text.split("\n") for part in _broken(line, width, word, hanging))
 
 
-def _broken(line: str, width: int, word: re.Pattern[str], hanging: bool) -> Iterator[str]:
+def _broken(line: str, width: int, word: str, hanging: bool) -> Iterator[str]:
     if display_width(line) <= width:
         yield line
         return
-    word, joint = (SHELL_WORD, JOINT) if COMMAND.match(line) else (word, "")
+    word, joint = (SHELL_WORD, JOINT) if re.match(COMMAND, line) else (word, "")
     line, room = line.expandtabs(), width - len(joint)
     label = _label(line, min(width // 2, LONGEST_LABEL)) if hanging else ""
     rest = line[len(label) :]
     # Less than the label where a word that must stay whole, such as a path, needs more.
     indent = min(display_width(label), room - _longest_whole(rest, room, word))
     current, used, begun = label, display_width(label), False
-    for space, piece in _pieces(rest, room - indent, word):
+    for space, piece in re.findall(word, rest) if joint else _pieces(rest, room - indent, word):
         size = display_width(piece)
         if used + len(space) * begun + size > room and (begun or used > indent):
             yield (current + joint) if begun else current.rstrip(" ")
@@ -77,20 +73,20 @@ def _broken(line: str, width: int, word: re.Pattern[str], hanging: bool) -> Iter
     yield current
 
 
-def _longest_whole(text: str, room: int, word: re.Pattern[str]) -> int:
+def _longest_whole(text: str, room: int, word: str) -> int:
     """Columns of the longest word that fits a line and must not be broken."""
-    sizes = (len(found) for _, found in word.findall(text) if display_width(found) <= len(found))
+    sizes = (len(found) for _, found in re.findall(word, text) if display_width(found) <= len(found))
     return max((size for size in sizes if size <= room), default=0)
 
 
 def _label(line: str, longest: int) -> str:
-    matches = (found[0] for label in LABELS if (found := label.match(line)))
+    matches = (found[0] for label in LABELS if (found := re.match(label, line)))
     return next((label for label in matches if display_width(label) <= longest), "")
 
 
-def _pieces(text: str, room: int, word: re.Pattern[str]) -> Iterator[tuple[str, str]]:
+def _pieces(text: str, room: int, word: str) -> Iterator[tuple[str, str]]:
     """Spaces and the word after them; of a word that no line can hold, the parts into which it may be broken."""
-    for space, found in word.findall(text):
+    for space, found in re.findall(word, text):
         if display_width(found) <= room:
             yield space, found
             continue

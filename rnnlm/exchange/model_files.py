@@ -112,6 +112,7 @@ def import_model(
         raise ExchangeError("A bidirectional model needs the end of what it reads. Use --context sentence.")
     training = {"imported": found.kind, "options": _options(config, tokenizer, context)}
     model = LanguageModel(tokenizer, described.vocabulary, network_of(config, recognised.params), context, training)
+    model.line_before = described.line_before
     try:
         model.check_savable()
     except RnnlmError as error:
@@ -132,7 +133,7 @@ def import_arpa(path: str | PathLike[str], choices: Choices | None = None) -> La
         raise ExchangeError(f"{path} is an ARPA file, an n-gram model of sentences: {option} does not go with it.")
     model = LanguageModel.from_arpa(path)
     if choices.level or choices.segmenter:
-        described = vocabulary_file.Described(model.vocabulary, None, None, None)
+        described = vocabulary_file.Described(model.vocabulary, None, None, None, [])
         model.tokenizer = _tokenizer(described, choices._replace(level=choices.level or "word"), path)
     return model
 

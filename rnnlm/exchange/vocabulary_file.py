@@ -8,6 +8,7 @@
       "level": "word",                                     or "char", "token"
       "tokenizer": {"name": "word", "options": {...}},     as in a checkpoint
       "context": "sentence",                               or "stream"
+      "line_before": [],                                   ids of a line that a model of a stream reads before a line
       "network": {"cell": "lstm", "activation": "tanh", ...}
     }
 
@@ -22,7 +23,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 from rnnlm.errors import ExchangeError, RnnlmError, shown
-from rnnlm.language_model import CONTEXTS, LanguageModel, tokenizer_from_header
+from rnnlm.language_model import CONTEXTS, LanguageModel, line_of_header, tokenizer_from_header
 from rnnlm.nn.network import NetworkConfig
 from rnnlm.text.tokenizers import Tokenizer
 from rnnlm.text.vocabulary import FIRST, MOST_COUNTED, SPECIALS, UNK, Vocabulary
@@ -38,6 +39,7 @@ class Described(NamedTuple):
     tokenizer: Tokenizer | None
     context: str | None
     network: NetworkConfig | None
+    line_before: list[int]
 
 
 def encode(model: LanguageModel) -> bytes:
@@ -48,6 +50,7 @@ def encode(model: LanguageModel) -> bytes:
         "version": VERSION,
         "level": model.level,
         "context": model.context,
+        "line_before": model.line_before,
         "tokenizer": {"name": model.tokenizer.name, "options": model.tokenizer.options()},
         "network": model.network.config.to_header(),
         "tokens": [*SPECIALS, *vocabulary.tokens],
@@ -65,15 +68,17 @@ def read(path: str | os.PathLike[str]) -> Described:
     document = _json(Path(path))
     try:
         if isinstance(document, list):
-            return Described(_vocabulary(document, None), None, None, None)
+            return Described(_vocabulary(document, None), None, None, None, [])
         if not isinstance(document, dict) or "tokens" not in document:
             raise ExchangeError('it has no "tokens"; expected a list of them, or an object in which it stands')
         _check_version(document)
+        vocabulary = _vocabulary(document["tokens"], document.get("counts"))
         return Described(
-            _vocabulary(document["tokens"], document.get("counts")),
+            vocabulary,
             _tokenizer(document),
             _context(document.get("context")),
             None if document.get("network") is None else NetworkConfig.from_header(document["network"]),
+            line_of_header(document.get("line_before"), len(vocabulary)),
         )
     except RnnlmError as error:
         reason = str(error).rstrip(".")

@@ -6,6 +6,7 @@ what it claims to hold is compared with its size.
 
 import io
 import os
+import re
 import struct
 import warnings
 import zipfile
@@ -28,6 +29,8 @@ MOST_OF_A_MEMBER = 512  # bytes in an archive's directory
 LONGEST_ZIP_END = (1 << 16) + 256  # bytes: its records and a comment
 _ZIP_MAGIC = b"PK\x03\x04"
 _NUMPY_NAME = b"header.npy"
+_OBJECT = re.compile(r"GLOBAL ([\w.]+)")  # what PyTorch says of an object that it does not load
+_COLOURS = re.compile(r"\x1b\[[\d;]*m")
 _FLOATS = {"F16", "F32", "F64"}
 
 
@@ -146,6 +149,11 @@ def _read_torch(path: Path, size: int) -> dict[str, Array]:
             # compare what a tensor claims with what is there.
             loaded = torch.load(str(path), map_location="cpu", weights_only=True, mmap=True)
     except Exception as error:  # what unpickling raises on bytes that nobody meant has no end
+        if found := _OBJECT.search(str(error)):
+            raise ExchangeError(
+                f"it holds more than tensors: a {shown(found[1])}, an object whose code is not run. Save "
+                "model.state_dict(), not the model: torch.save(model.state_dict(), FILE)"
+            ) from None
         raise ExchangeError(
             f"it is damaged, or holds more than tensors, which is not loaded ({type(error).__name__}: "
             f"{_reason(error)}). Save model.state_dict(), not the model"
@@ -201,5 +209,5 @@ def _read_safetensors(path: Path) -> dict[str, Array]:
 
 def _reason(error: Exception) -> str:
     """The beginning of what another package says, which may quote the file, on one line."""
-    said = " ".join(str(error).split())[:120]
+    said = _COLOURS.sub("", " ".join(str(error).rpartition("WeightsUnpickler error: ")[2].split()))[:120]
     return "".join(character if character.isprintable() else "?" for character in said)

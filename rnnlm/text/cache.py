@@ -37,6 +37,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnnlm.errors import CorpusError
+from rnnlm.text.forms import is_form
 from rnnlm.text.sources import Stamp
 from rnnlm.text.vocabulary import FIRST
 
@@ -67,7 +68,9 @@ class Description:
     bytes: int
     digest: str
     encodings: list[str]
+    forms: list[dict[str, Any]]  # of the files, see `forms.Form`
     tokenizer: dict[str, Any]
+    files: list[str]  # the digest of each alone
     crc32: int  # of KEY.ids
 
     def checksum(self) -> int:
@@ -77,7 +80,7 @@ class Description:
     def is_sound(self) -> bool:
         """Whether the values, which come from a file, are of their types and fit together."""
         numbers = (self.length, self.characters, self.bytes)
-        lists = (self.tokens, self.encodings)
+        lists = (self.tokens, self.encodings, self.files)
         return (
             all(type(number) is int and number > 0 for number in numbers)
             and all(type(each) is list and all(type(item) is str for item in each) for each in lists)
@@ -90,6 +93,8 @@ class Description:
             and sum(self.counts) == self.length
             and type(self.digest) is str
             and type(self.tokenizer) is dict
+            and type(self.forms) is list
+            and all(is_form(form) for form in self.forms)
             and self.dtype in [size.name for size in SIZES]
         )
 

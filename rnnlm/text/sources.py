@@ -21,14 +21,16 @@ from rnnlm.errors import CorpusError
 from rnnlm.foreign import PACKED
 
 STDIN = "-"
-SUFFIXES = (".txt", ".txt.gz")  # what is read of a folder
+SUFFIXES = (".txt", ".txt.gz")  # what is read of a folder, in small letters or capitals
+_NAMED_LEFT_OUT = 5
 BLOCK = 1 << 20
 # Where so many bytes have come without a pause, the next are waited for so many seconds before it is called one: a
 # program that writes a file to a pipe needs a moment to fill it again.
 MANY, PATIENCE = 1 << 14, 0.02
 _GZIP_MAGIC = b"\x1f\x8b"  # no text begins with it, so the name of a file does not matter
 # How files begin that hold a text in a form that is not read here.
-_LONGEST_MAGIC = 10
+_LONGEST_MAGIC = 40
+_MODEL = re.compile(rb"PK\x03\x04.{26}header\.npy", re.DOTALL)  # the first member of a checkpoint
 _DOCUMENTS = {rb"PK\x03\x04": "a zip archive, as .docx, .epub and .npz files are", rb"%PDF-[12]\.": "a PDF document"}
 
 
@@ -145,10 +147,13 @@ def _is_ready(file: BinaryIO, seconds: float | None) -> bool:
 
 
 @contextmanager
-def open_sources(paths: Sequence[str | PathLike[str]], live: bool = False) -> Iterator[list[Source]]:
+def open_sources(
+    paths: Sequence[str | PathLike[str]], live: bool = False, report: Callable[[str], None] = lambda note: None
+) -> Iterator[list[Source]]:
     """Files that paths name: a folder stands for its *.txt and *.txt.gz, at any depth, sorted; "-" for standard input.
 
-    What can be read only once, standard input and pipes, is copied to a temporary file first, or a live source.
+    What can be read only once, standard input and pipes, is copied to a temporary file first, or a live source. report:
+    called with a sentence on what is left out of a folder.
 
     Raises:
         CorpusError: a path is missing or unreadable, a folder has no text, nothing is given.
@@ -158,16 +163,16 @@ def open_sources(paths: Sequence[str | PathLike[str]], live: bool = False) -> It
     if [os.fspath(path) for path in paths].count(STDIN) > 1:
         raise CorpusError("Standard input (-) is given twice, but can be read only once.")
     with ExitStack() as stack:
-        yield [source for path in paths for source in _sources(os.fspath(path), stack, live)]
+        yield [source for path in paths for source in _sources(os.fspath(path), stack, live, report)]
 
 
-def _sources(path: str, stack: ExitStack, live: bool) -> list[Source]:
+def _sources(path: str, stack: ExitStack, live: bool, report: Callable[[str], None]) -> list[Source]:
     if path == STDIN:
         return [_read_once(standard_input(), "standard input", stack, live)]
     try:
         mode = os.stat(path).st_mode
         if stat.S_ISDIR(mode):
-            return [Source(name, None) for name in _texts_in(path)]
+            return [Source(name, None) for name in _texts_in(path, report)]
         if not stat.S_ISREG(mode):  # a pipe, such as the shell's <(command)
             file = stack.enter_context(open(path, "rb"))  # noqa: SIM115 (the stack closes it)
             _refuse_endless(file, path, mode)
@@ -197,6 +202,11 @@ def _refuse_endless(file: BinaryIO, path: str, mode: int) -> None:
 
 
 def _refuse_other_forms(name: str, begin: bytes) -> None:
+    if _MODEL.match(begin):
+        raise CorpusError(
+            f"{name} is a model of rnnlm; expected a text. To measure it, use: rnnlm eval TEXT -m {name}. To go on "
+            f"with it, use: rnnlm train TEXT -o {name} --resume, or --init-from {name} with another file as -o."
+        )
     for magic, program in PACKED.items():
         if re.match(magic, begin):
             raise CorpusError(
@@ -224,7 +234,7 @@ def _spooled(file: BinaryIO, path: str, stack: ExitStack, begin: bytes = b"") ->
     return copy
 
 
-def _texts_in(folder: str) -> list[str]:
+def _texts_in(folder: str, report: Callable[[str], None]) -> list[str]:
     def refuse(error: OSError) -> None:
         raise error
 
@@ -232,11 +242,25 @@ def _texts_in(folder: str) -> list[str]:
         os.path.join(parent, name)
         for parent, folders, files in os.walk(folder, onerror=refuse)
         for name in files
-        if name.endswith(SUFFIXES) and not name.startswith(".") and not _is_special(os.path.join(parent, name))
+        if not name.startswith(".") and not _is_special(os.path.join(parent, name))
     ]
-    if not names:
-        raise CorpusError(f"{folder} has no *.txt or *.txt.gz file; expected a folder with texts.")
-    return sorted(names, key=lambda name: Path(name).parts)
+    names.sort(key=lambda name: Path(name).parts)
+    texts = [name for name in names if name.lower().endswith(SUFFIXES)]
+    others = [os.path.relpath(name, folder) for name in names if not name.lower().endswith(SUFFIXES)]
+    if not texts:
+        found = f", but {_listed(others)}" if others else ""
+        raise CorpusError(
+            f"{folder} has no *.txt or *.txt.gz file{found}; expected a folder with texts, or the names of files."
+        )
+    if others:
+        what = "1 file that is" if len(others) == 1 else f"{len(others):,} files that are"
+        report(f"{folder}: left out {what} no .txt: {_listed(others)}.")
+    return texts
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = len(names) - _NAMED_LEFT_OUT
+    return ", ".join(names[:_NAMED_LEFT_OUT]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def _is_special(path: str) -> bool:
@@ -244,14 +268,15 @@ def _is_special(path: str) -> bool:
     return os.path.exists(path) and not os.path.isfile(path)
 
 
-def fingerprint(sources: Sequence[Source]) -> tuple[str, int]:
-    """SHA-256 of the files, in hex, and the sum of their sizes in bytes."""
-    whole, size = hashlib.sha256(), 0
+def fingerprint(sources: Sequence[Source]) -> tuple[str, int, tuple[str, ...]]:
+    """SHA-256 of the files, in hex; the sum of their sizes in bytes; and the fingerprint of each of them alone."""
+    whole, size, files = hashlib.sha256(), 0, []
     for source in sources:
         with source.open() as file:
             each = hashlib.sha256()  # of each file for itself, so that it matters where one ends
             while block := file.read(BLOCK):
                 each.update(block)
             whole.update(each.digest())
+            files.append(hashlib.sha256(each.digest()).hexdigest())
             size += file.tell()
-    return whole.hexdigest(), size
+    return whole.hexdigest(), size, tuple(files)

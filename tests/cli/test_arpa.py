@@ -79,7 +79,7 @@ def assert_close(found: object, expected: object) -> None:
     elif isinstance(expected, dict):
         assert isinstance(found, dict)
         assert found.keys() == expected.keys()
-        for key in expected.keys() - {"model"}:
+        for key in expected.keys() - {"model", "trained_on_this_text"}:  # of which an ARPA file knows nothing
             assert_close(found[key], expected[key])
     elif isinstance(expected, list):
         assert isinstance(found, list)

@@ -36,7 +36,7 @@ def objects(result):
 
 
 def saved_model(path, level="word", context="sentence", training=None, **settings):
-    vocabulary = vocabulary_of(TOKENS if level == "word" else ARTICLE)
+    vocabulary = vocabulary_of(TOKENS if level == "word" else f"{ARTICLE}\n")
     config = NetworkConfig(len(vocabulary), hidden_size=6, **settings)
     network = Network.initialize(config, np.random.default_rng(0))
     model = LanguageModel(
@@ -102,9 +102,11 @@ def test_a_trained_model_says_what_it_predicts(tmp_path):
 
 
 def test_a_stream_of_characters_has_no_end(tmp_path):
-    saved_model(tmp_path / "m.npz", "char", "stream")
-    found = objects(run("unroll", "昨天", "-m", tmp_path / "m.npz", "--json"))
-    assert [each["label"] for each in found if "output" in each] == ["昨", "天"]
+    model = saved_model(tmp_path / "m.npz", "char", "stream")
+    found = [each for each in objects(run("unroll", "昨天", "-m", tmp_path / "m.npz", "--json")) if "output" in each]
+    assert [each["label"] for each in found] == ["昨", "天"]
+    (scored,) = model.score(["昨天"])
+    np.testing.assert_allclose(np.log([each["probability"] for each in found]), scored.log_probabilities[:2], rtol=1e-4)
 
 
 # --- bptt

@@ -182,7 +182,7 @@ def test_every_value_of_a_configuration_file_ends_well(option, folder, monkeypat
 def test_a_configuration_file_gives_what_the_command_line_gives(folder, monkeypatch, capsys):
     monkeypatch.chdir(folder)
     (folder / "options.toml").write_text('lr = 0.5\nhidden-size = 4\ntied = false\ncell = "gru"\ntime = 1\n')
-    assert run(["train", "text.txt", "-o", "out.npz", "--config", "options.toml", "--time", "0.05"]) == 0
+    assert run(["train", "text.txt", "-o", "out.npz", "--config", "options.toml", "--time", "0.05", "--force"]) == 0
     said = capsys.readouterr().err
     assert "GRU 1 x 4" in said
     assert "adam 0.5" in said

@@ -30,7 +30,7 @@ def said(corpus, tmp_path, capsys):
     def train(*options, code=0, epochs="1"):
         capsys.readouterr()
         arguments = ["train", corpus, "-o", str(tmp_path / "m.npz"), "--epochs", epochs]
-        assert run([*arguments, *([] if "--resume" in options else SMALL), *options]) == code
+        assert run([*arguments, *([] if "--resume" in options else [*SMALL, "--force"]), *options]) == code
         return capsys.readouterr().err
 
     return train

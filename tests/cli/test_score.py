@@ -168,7 +168,7 @@ def test_a_score_is_the_sum_of_the_models_probabilities(kind, model, text, capsy
         assert each["oov"] == (ids == UNK).sum()
         total = 0.0
         if len(ids):
-            inputs = np.concatenate([[BOS], ids[:-1]])[:, None]
+            inputs = np.concatenate([[made.start], ids[:-1]])[:, None]
             total = -made.predictor.nats(inputs, ids[:, None], made.predictor.zero_state(1))[0].sum()
         assert each["logprob_nats"] == pytest.approx(total, abs=1e-5)
 
@@ -264,7 +264,7 @@ def test_characters_are_those_that_tokens_can_hold(word_model, tmp_path, capsys)
     assert f"{sum(map(len, words)) + len(words)} characters" in shown[0][0]
 
 
-@pytest.mark.parametrize("kind", ["word-sentence", "char-sentence", "char-stream"])
+@pytest.mark.parametrize("kind", ["word-sentence", "char-sentence"])
 def test_eval_of_a_single_line_is_its_score(model, tmp_path, capsys):
     path = tmp_path / "line.txt"
     path.write_text("the cat sat\n")
@@ -336,6 +336,12 @@ def test_srilms_layout(word_model, text, capsys):
             assert 10 ** float(log10) == pytest.approx(float(probability), rel=1e-4)
     assert "\tp( the | <s> ) \t= [2gram] " in shown
     assert "\tp( sat | <unk> ...) \t= [4gram] " in shown
+
+
+def test_srilms_level_without_lines(word_model, text, capsys):
+    shown = output(capsys, text, "-m", word_model, "--format", "srilm", "--debug", "0")
+    assert shown == "".join(output(capsys, text, "-m", word_model, "--format", "srilm").splitlines(True)[-2:])
+    assert shown.startswith(f"file {text}: {sum(bool(line.split()) for line in LINES)} sentences, ")
 
 
 def test_srilms_first_level_has_no_words(word_model, capsys):
@@ -427,8 +433,8 @@ COMMANDS = ["score", "eval", "predict"]
 
 def asked(command: str, text: str, tmp_path) -> list[str]:
     """Arguments of a command that reads a text."""
-    if command == "predict":
-        return [command, text]
+    if command == "predict":  # which reads the last line alone
+        return [command, text.strip().replace("\n", " ")]
     (tmp_path / "asked.txt").write_text(text * 2, encoding="utf-8")
     return [command, str(tmp_path / "asked.txt")]
 

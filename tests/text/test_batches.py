@@ -359,3 +359,17 @@ def test_whole_sentences_have_rare_words_replaced_as_inputs_and_as_targets():
     assert 0.3 < changed[plain.inputs > UNK].mean() < 0.7
     np.testing.assert_array_equal(replaced.targets == UNK, replaced.inputs == UNK)
     np.testing.assert_array_equal(replaced.keep, plain.keep)
+
+
+def test_a_long_sentence_is_read_in_parts_that_hold_all_of_it(monkeypatch):
+    monkeypatch.setattr(batches_module, "LONGEST_SENTENCE", 8)
+    ids = np.array([*range(10, 40), EOS, 50, EOS, *range(60, 67), EOS], dtype=np.int32)
+    batches, found = SentenceBatches(ids, 2, 1, seed=1), []
+    for batch in epoch_of(batches, 0):
+        for column in batch.inputs.T.tolist():
+            for place in [i for i, token in enumerate(column) if token == BOS]:
+                found.append(column[place + 1 : column.index(EOS, place)])
+    assert sorted(found) == [
+        *([*range(10, 17)], [*range(17, 25)], [*range(25, 32)], [*range(32, 40)]),
+        *([50], [*range(60, 67)]),
+    ]

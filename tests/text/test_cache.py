@@ -17,7 +17,7 @@ from rnnlm.text.cache import TEMPORARY_PREFIX, Cache, Description, IdFile, defau
 
 def described(**changes):
     values = {"length": 3, "dtype": "uint8", "tokens": ["a"], "counts": [0, 0, 0, 3], "characters": 5, "bytes": 5}
-    values |= {"digest": "0", "crc32": zlib.crc32(bytes([3, 3, 3]))}
+    values |= {"digest": "0", "forms": [], "files": ["0"], "crc32": zlib.crc32(bytes([3, 3, 3]))}
     return Description(**(values | {"encodings": ["utf-8"], "tokenizer": {}} | changes))
 
 
@@ -236,7 +236,7 @@ from rnnlm.text.cache import Cache, Description
 cache = Cache()
 with cache.writing() as file:
     file.write(np.array([3]), 1)
-    cache.store("key", file, Description(1, "uint8", ["a"], [0, 0, 0, 1], 1, 1, "", ["utf-8"], {}, file.crc32))
+    cache.store("key", file, Description(1, "uint8", ["a"], [0, 0, 0, 1], 1, 1, "", ["utf-8"], [], {}, [], file.crc32))
 print(cache.folder, cache.ids_path("key").exists(), *cache.notes, sep="\\n")
 """
     done = subprocess.run(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rnnlm.cli.common import json_option, load_model, note, print_json, say, show_table, use_threads
+from rnnlm.cli.common import json_option, load_model, note, print_json, say, show_table
 from rnnlm.cli.lab.common import (
     NETWORK_OPTIONS,
     SHOWN,
@@ -80,7 +80,6 @@ def bptt(
     """
     if model_path is not None:
         refuse_with_model(ctx, *NETWORK_OPTIONS, "level")
-    use_threads(1)
     check_picture(picture, [str(model_path)] if model_path else [])
     import numpy as np
 

@@ -16,7 +16,6 @@ from rnnlm.cli.common import (
     read_text_argument,
     say,
     show_table,
-    use_threads,
 )
 from rnnlm.cli.lab.common import counted, given, level_option, sentences_of, tokenizer_of
 
@@ -69,7 +68,6 @@ def gradcheck(
     in float64, with random weights. The data are the training pairs of TEXT ("-": stdin), else random. The exit code
     is 1 when a relative error exceeds 1e-6.
     """
-    use_threads(1)
     import numpy as np
 
     from rnnlm.lab.gradients import gradient_check

@@ -21,7 +21,6 @@ from rnnlm.cli.common import (
     print_json,
     say,
     show_table,
-    use_threads,
 )
 from rnnlm.cli.lab.common import (
     check_picture,
@@ -165,7 +164,6 @@ def gradflow(
     """
     settings = Settings(**options)
     _check_usage(ctx, model_path, compare, settings)
-    use_threads(1)
     check_picture(picture, [*file, *([str(model_path)] if model_path else [])])
     from rnnlm.lab.gradient_flow import gradient_flow, places
 

@@ -15,7 +15,6 @@ from rnnlm.cli.common import (
     read_text_argument,
     say,
     show_table,
-    use_threads,
     warn_of_unknown,
 )
 from rnnlm.cli.lab.common import counted, given, level_option, sentences_of, text_argument, tokenizer_of
@@ -45,7 +44,6 @@ SHOWN_ENTRIES = 16  # vectors and matrices wider than this are abbreviated
 @click.pass_context
 def onehot(ctx: click.Context, text: str, model: Path | None, level: str, as_json: bool) -> None:
     """Show the one-hot vector of every token of TEXT ("-": stdin), and that U times it is a column of U."""
-    use_threads(1)
     from rnnlm.lab.one_hot import one_hots
     from rnnlm.lab.sentences import flat, vocabulary_of
 
