@@ -6,6 +6,7 @@ The module itself is light; what it needs of the package is imported when it is 
 import os
 import time
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -118,7 +119,17 @@ def check_not_a_text(written: Path, texts: Iterable[str], option: str) -> None:
             continue
         both_there = written.exists() and os.path.exists(text)
         if os.path.samefile(written, text) if both_there else os.path.realpath(written) == os.path.realpath(text):
+            if both_there and option == "--output":
+                _refuse_model(text)
             raise RnnlmError(f"{option} {written} would replace {text}. Choose another file for {option}.")
+
+
+def _refuse_model(path: str) -> None:
+    """Say of a model that is given as a text what it is for, rather than that it would be replaced."""
+    from rnnlm.text.sources import Source
+
+    with closing(Source(path, None).blocks(lambda read: None)) as blocks:
+        next(blocks, None)
 
 
 def reading_bar() -> "Callable[[int, int], None] | None":

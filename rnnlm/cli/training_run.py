@@ -38,6 +38,7 @@ from rnnlm.training.trainer import Trainer, TrainingConfig
 from rnnlm.training.workers import Workers
 
 MOST_VALIDATED = 200_000  # tokens of the held-out part: more would tell little more, and cost the training its time
+LONG_LINE = 500  # tokens; where lines are longer on average, the text may well have none
 MEASURING_SHARE = 0.005  # of a time, in which the speed of the machine is measured
 
 
@@ -330,9 +331,12 @@ def _counts(corpus: TokenizedCorpus, parts: Split) -> Array:
 def _nothing_held_out(corpus: TokenizedCorpus, context: str, fraction: float) -> str:
     lines = int(corpus.counts()[EOS])
     why = f"a text of {lines:,} line{'s' * (lines != 1)} has no place where about {fraction:g} of it can be cut off"
+    remedy = "--valid FILE"
     if context == "stream":
         why = f"{fraction:g} of {len(corpus.ids):,} tokens would be too few"
-    return f"Nothing is held out to validate on: {why}. All is learnt, and the last model is kept. Or use --valid FILE."
+    elif len(corpus.ids) > LONG_LINE * lines:
+        remedy += ", or --context stream for text without lines"
+    return f"Nothing is held out to validate on: {why}. All is learnt, and the last model is kept. Or use {remedy}."
 
 
 def _baselines(texts: _Texts, options: Options) -> dict[str, Any]:

@@ -31,7 +31,8 @@ class Form:
 
     columns: of a table, the cells of its first row or its keys. delimiter, quoted: between its cells; whether some are
     in quotation marks. certain: False for what may be a table and may be text with commas. column: the one that is
-    read; None where the file is read as it is. missing: how many rows have no text in it, counted when all are read.
+    read; None where the file is read as it is. missing, uneven: how many rows have no text in it, and how many have
+    other numbers of cells than the first one; counted when all are read.
     """
 
     kind: str = PLAIN
@@ -41,6 +42,7 @@ class Form:
     certain: bool = True
     column: str | None = None
     missing: int = 0
+    uneven: int = 0
 
     @property
     def is_read_as_it_is(self) -> bool:
@@ -60,7 +62,9 @@ def is_form(value: Any) -> bool:
         return False
     texts = [form.kind, form.delimiter, *([] if form.column is None else [form.column])]
     return (
-        type(form.columns) is list and all(type(t) is str for t in texts + form.columns) and type(form.missing) is int
+        type(form.columns) is list
+        and all(type(text) is str for text in texts + form.columns)
+        and type(form.missing) is type(form.uneven) is int
     )
 
 
@@ -76,18 +80,25 @@ def note_on(form: Form, name: str, column: str | None) -> str | None:
     if form.kind in _SAID:
         return f"{name} {_SAID[form.kind]}"
     if form.column is not None:
-        one = form.missing == 1
-        left_out = f"; {form.missing:,} row{'s have' * (not one)}{' has' * one} no text there" if form.missing else ""
-        return f"{name} is {TABLES[form.kind]}: its column {form.column} is read{left_out}."
+        counts = {"no text there": form.missing, "more or fewer cells than the first": form.uneven}
+        found = [
+            f"{number:,} row{'s have' if number > 1 else ' has'} {what}" for what, number in counts.items() if number
+        ]
+        return "; ".join([f"{name} is {TABLES[form.kind]}: its column {form.column} is read", *found]) + "."
     named = _NAMED.search(name)
     if form.kind in TABLES and (form.certain or named):
+        number = "" if form.kind == JSONL else ", by name or, from 1 on, number"
         return (
             f"{name} is {TABLES[form.kind]} and is read as it is, with all its columns: {_listed(form.columns)}. "
-            "Name the one to read with --column, or give its number."
+            f"Choose one with --column{number}."
         )
     if column is not None:
         return f"{name} is no table, so it has no column {column}; it is read as it is."
-    return f"{name} is read as plain text: it holds nothing of what its name says." if named else None
+    if named is None:
+        return None
+    ragged = named[1].lower() in ("csv", "tsv")
+    why = "its rows have different numbers of columns; --column reads one" if ragged else "it is not what its name says"
+    return f"{name} is read as plain text: {why}."
 
 
 def _listed(columns: Sequence[str]) -> str:
@@ -187,7 +198,7 @@ def _table(lines: Sequence[str], column: str | None) -> Form | None:
         if not rows or len(rows[0]) < 2:
             continue
         found = Form(kind, [cell.strip() for cell in rows[0]], delimiter, quoted)
-        if column is not None and column in found.columns:
+        if column is not None and (column in found.columns or _reaches(rows, column)):
             return found
         if len(rows) > 1 and all(len(row) == len(rows[0]) for row in rows):
             # Paragraphs may begin with a tab.
@@ -197,6 +208,12 @@ def _table(lines: Sequence[str], column: str | None) -> Form | None:
             found.certain = False
             possible = possible or found
     return possible
+
+
+def _reaches(rows: Sequence[Sequence[str]], column: str) -> bool:
+    """Whether a column is a number up to which most rows have cells."""
+    number = int(column) if column.isdecimal() and len(column) < 10 else 0
+    return number > 0 and sum(len(row) >= number for row in rows) >= 0.9 * len(rows) and len(rows[0]) >= number
 
 
 def _rows(lines: Sequence[str], delimiter: str, quoted: bool) -> list[list[str]]:
@@ -388,6 +405,7 @@ def _cells(form: Form, lines: Iterable[str], name: str, column: str) -> Iterator
     try:
         filled = (row for row in rows if row)
         for row in itertools.islice(filled, 0 if numbered else 1, None):
+            form.uneven += len(row) != len(form.columns)
             yield row[place] if place < len(row) else None
     except csv.Error as error:
         raise CorpusError(f"Line {rows.line_num} of {name} cannot be read as {TABLES[form.kind]}: {error}.") from None

@@ -11,7 +11,7 @@ import stat
 import sys
 import tempfile
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from os import PathLike
 from pathlib import Path
@@ -83,7 +83,7 @@ class Source(NamedTuple):
             status = os.fstat(file.fileno())
         return Stamp(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_dev)
 
-    def blocks(self, advance: Callable[[int], None]) -> Iterator[bytes]:
+    def blocks(self, advance: Callable[[int], None]) -> Generator[bytes, None, None]:
         """The content in blocks of 1 MiB, unpacked if gzip packed it; `advance` is told what was read of the file."""
         with self.open() as file:
             begin = file.read(_LONGEST_MAGIC)

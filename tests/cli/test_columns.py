@@ -53,3 +53,12 @@ def test_without_it_one_line_names_the_option(tables, name, capsys):
 def test_a_wrong_column_is_one_sentence(tables, capsys):
     assert run(["train", "t.csv", "--column", "texts", *SMALL]) == 1
     assert "expected one of id, text, label" in capsys.readouterr().err
+
+
+def test_a_model_as_a_text_is_called_a_model_even_where_it_would_be_replaced(tables, capsys):
+    assert run(["train", "plain.txt", *SMALL]) == 0
+    for command in (["train"], ["ngram", "train"]):
+        for output in ([], ["-o", "rnnlm.npz"], ["-o", "other.npz"]):
+            capsys.readouterr()
+            assert run([*command, "rnnlm.npz", *output]) == 1
+            assert "is a model of rnnlm" in capsys.readouterr().err

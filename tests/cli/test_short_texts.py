@@ -73,6 +73,12 @@ def test_a_long_line_of_sentences_is_cut_after_one_of_them(train):
     assert "in a line cut there" in printed
 
 
+def test_a_long_text_without_lines_and_sentences_is_pointed_to_streams(train):
+    small = ["--epochs", "0.1", "--hidden-size", "8"]
+    assert "--context stream" in train("word " * 1000, *small)
+    assert "--context stream" not in train("word " * 100, *small)
+
+
 def test_what_is_held_out_is_said_and_recorded(train, tmp_path):
     printed = train("a b c d\n" * 1000, "--epochs", "0.1", "--hidden-size", "8")
     assert "Held out    10 blocks spread over the text" in printed

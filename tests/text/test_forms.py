@@ -116,6 +116,8 @@ def test_markup_is_left_out_and_that_is_said(read, content, expected, said):
         (TSV, "text", '"Yes, she said\nNo\n', "TSV"),
         ("one\tpos\ntwo\tneg\n", "1", "one\ntwo\n", "TSV"),
         (JSONL, "text", "one\ntwo\n迟到\n", "2 rows have no text"),
+        ("id,text\n1,Hello, you\n2,Bye, then\n", "text", "Hello\nBye\n", "2 rows have more or fewer"),
+        ("1,Hello, you\n2,Bye\n", "2", "Hello\nBye\n", "1 row has more or fewer"),
         ("a line\nof text\n", "text", "a line\nof text\n", "no table"),
         (SRT, "text", SAID, "subtitles"),
     ],
