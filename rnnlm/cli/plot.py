@@ -10,8 +10,9 @@ import click
 from click.core import ParameterSource
 
 from rnnlm.cli.character_charts import Series, bar, line_chart, marks, scatter_chart, terminal_width
-from rnnlm.cli.common import Text, json_option, load_model, model_option, note, print_json
-from rnnlm.cli.tables import display_width, shortened, table, token_cell, visible
+from rnnlm.cli.common import Text, json_option, load_model, model_option, note, print_json, say
+from rnnlm.cli.tables import shortened, table, token_cell, visible
+from rnnlm.cli.wrapping import display_width
 from rnnlm.errors import PlotError
 
 if TYPE_CHECKING:
@@ -208,7 +209,7 @@ def _curves_of_characters(histories: Sequence["Curves"], x: str, perplexity: boo
         chart = line_chart(series, width, rows, x, perplexity and is_loss, from_zero=not is_loss)
         meanings = [f"{mark} {each.name}" for mark, each in zip(marks(len(series)), series, strict=True) if each.name]
         parts.append("\n".join([name, chart, *_wrapped(meanings, width)]))
-    return "\n\n".join([*parts, _best_table(histories)])
+    return "\n\n".join([*parts, _best_table(histories, width)])
 
 
 def _wrapped(items: Sequence[str], width: int) -> list[str]:
@@ -222,7 +223,7 @@ def _wrapped(items: Sequence[str], width: int) -> list[str]:
     return lines
 
 
-def _best_table(histories: Sequence["Curves"]) -> str:
+def _best_table(histories: Sequence["Curves"], width: int) -> str:
     """The smallest loss of each history."""
     import math
 
@@ -233,7 +234,7 @@ def _best_table(histories: Sequence["Curves"]) -> str:
             kind = key.partition("_")[0]
             perplexity = f"{math.exp(loss):,.4g}" if loss < 300 else "-"
             rows.append((visible(history.name), kind, f"{loss:.4f}", perplexity, f"{step:,.0f}"))
-    return table(rows, ["history", "best", "nats per token", "perplexity", "step"], "llrrr")
+    return table(rows, ["history", "best", "nats per token", "perplexity", "step"], "llrrr", width)
 
 
 # Surprise
@@ -267,7 +268,7 @@ def _text_of(text: str, encoding: str | None) -> str:
     from rnnlm.cli.score import file_lines
 
     if text == "-" or _is_file(text):
-        return "".join(f"{line}\n" for line in file_lines(text, encoding))
+        return "".join(f"{line}\n" for line in file_lines(text, encoding) if line is not None)
     if os.sep in text or text.endswith((".txt", ".gz", ".jsonl")):
         note(f"There is no file {shortened(visible(text))}; this is taken as the text itself.")
     return text.replace("\r\n", "\n").replace("\r", "\n")
@@ -277,9 +278,7 @@ def _surprise(model: "LanguageModel", text: str) -> "Surprise | None":
     """The tokens of a text, the end of its last line included, with their surprise; None where there are none."""
     import numpy as np
 
-    from rnnlm.inference.scoring import token_nats
     from rnnlm.lab.surprise import Surprise
-    from rnnlm.text.corpus import IdSequence
 
     tokens, ids = list[str](), list[int]()
     for piece in model.cut(text, ended=True):
@@ -289,10 +288,7 @@ def _surprise(model: "LanguageModel", text: str) -> "Surprise | None":
             raise PlotError(
                 f"The text has more than {MOST_TOKENS:,} tokens; a picture shows a shorter one, such as: head -n 1000"
             )
-    before = model.start[1:]  # the <s> that comes first is read in any case
-    sequence = IdSequence(np.array([*before, *ids], dtype=np.int32))
-    nats = token_nats(model.causal, sequence, model.context)[len(before) :]
-    return Surprise(tokens, nats / np.log(2)) if tokens else None
+    return Surprise(tokens, model.nats(np.array(ids, dtype=np.int32)) / np.log(2)) if tokens else None
 
 
 def _surprise_of_characters(surprise: "Surprise", width: int) -> str:
@@ -351,4 +347,4 @@ def _tell_about(found: "EmbeddingMap", left_out: int, to_stderr: bool) -> None:
     ]
     if left_out:
         lines.append(f"{left_out} of them are points without a label, for which there was no room.")
-    click.echo(" ".join(lines), err=to_stderr)
+    say(" ".join(lines), err=to_stderr)

@@ -47,10 +47,3 @@ def read_prefix(model: SequenceModel, prefix: Sequence[int] | Array) -> tuple[Ar
     for start in range(0, len(ids), WINDOW):
         log_probabilities, state = model.next_log_probabilities(ids[start : start + WINDOW], state)
     return log_probabilities, state
-
-
-def state_after(model: SequenceModel, prefix: Sequence[int] | Array, batch_size: int = 1) -> Array:
-    """State of every column after a row of ids; the zero state where there are none."""
-    if not len(prefix):
-        return model.zero_state(batch_size)
-    return np.repeat(read_prefix(model, prefix)[1], batch_size, axis=-2)

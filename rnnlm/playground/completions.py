@@ -288,7 +288,7 @@ class Completion:
         seed = arguments["seed"]
         rng = np.random.default_rng(None if seed is None else seed % (2 * SEEDS))
         for drawn, rows in continuations(
-            model.causal,
+            model.by_line,
             prefix.tolist(),
             log_probabilities,
             state,

@@ -44,7 +44,7 @@ def activations(served: ServedModel, ids: Array) -> Iterator[Array]:
     """
     network = served.model.network
     resets = served.model.context == "sentence" or served.bidirectional
-    inputs = np.concatenate([[BOS], ids])
+    inputs = np.concatenate([[served.model.start], ids])
     keep = np.ones((len(inputs), 1, 1), dtype=np.float32)
     ends = np.zeros(len(inputs), dtype=bool)
     if resets:  # in the place of </s> the next sentence's <s> is read
@@ -55,14 +55,13 @@ def activations(served: ServedModel, ids: Array) -> Iterator[Array]:
         parts: Iterator[Array] = iter(both)
         size = len(inputs)
     else:
-        parts, size = _windows(network, inputs[:, None], keep), WINDOW
+        parts, size = _windows(network, inputs[:, None], keep, served.model.by_line.zero_state(1)), WINDOW
     for number, part in enumerate(parts):
         part[ends[number * size : number * size + len(part)]] = 0
         yield part[1:] if number == 0 else part
 
 
-def _windows(network: Network, inputs: Array, keep: Array) -> Iterator[Array]:
-    state = network.zero_state(1)
+def _windows(network: Network, inputs: Array, keep: Array, state: Array) -> Iterator[Array]:
     for start in range(0, len(inputs), WINDOW):
         part = slice(start, start + WINDOW)
         outputs, state = layer_outputs(network, inputs[part], state, keep[part])
@@ -189,7 +188,7 @@ def _longer(served: ServedModel, text: str) -> Work[list[Piece]]:
     rng = np.random.default_rng(0)
     while len(ids) < missing:
         options = SamplingOptions(missing - len(ids), temperature=0.8)
-        for drawn in sample(model.causal, [BOS], options, rng, 1, model.never_generated(), model.end):
+        for drawn in sample(model.by_line, [model.start], options, rng, 1, model.never_generated(), model.end):
             ids += [each for each in drawn if each is not None]
             yield
         if model.end is None:

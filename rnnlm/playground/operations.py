@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from rnnlm.language_model import BLANK_MARK
 from rnnlm.playground import neurons
 from rnnlm.playground.completions import Completion, completion_fields
 from rnnlm.playground.fields import Field, Fields, Flag, Integer, ListOf, RequestError, Schema, Text
@@ -17,7 +18,7 @@ LONGEST = 20_000  # characters of a text
 LONGEST_FILLED = 1000
 MOST_LINES, LONGEST_LINE = 200, 2000
 LONGEST_NAME = 200
-BLANK = r"^[^\r\n]*____[^\r\n]*$"
+BLANK = rf"^[^\r\n]*({BLANK_MARK.pattern})[^\r\n]*$"
 
 
 class Models:
@@ -113,7 +114,7 @@ def operations(models: Models) -> list[Operation]:
 
     layer, unit = Field(Integer(0, 1 << 31)), Field(Integer(0, 1 << 31))
     lines = Field(ListOf(Text(LONGEST_LINE), MOST_LINES, 1), says="The lines to compare.")
-    blank = Field(Text(LONGEST_FILLED, 4, BLANK), says="One line with a blank, written ____.")
+    blank = Field(Text(LONGEST_FILLED, 1, BLANK), says="One line with a blank, written ____.")
     special = Field(Flag(), None, "Nothing is ever added.")
     return [
         Operation("GET", "/healthz", "Whether the server is there.", lambda models, values: {"status": "ok"}),

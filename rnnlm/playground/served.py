@@ -42,7 +42,7 @@ class ServedModel:
     def __init__(self, name: str, model: LanguageModel) -> None:
         """Serve a model under a name."""
         self.name, self.model = name, model
-        self.reader = None if self.bidirectional else PrefixReader(model.causal, REMEMBERED)
+        self.reader = None if self.bidirectional else PrefixReader(model.by_line, REMEMBERED)
         self._line_ids = functools.lru_cache(LINES_REMEMBERED)(model.line_ids)
         if model.tokenizer.options().get("jieba") is not None:  # loads its dictionary now, not under the first key
             with contextlib.suppress(TokenizerError):  # said when Chinese is asked for

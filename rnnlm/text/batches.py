@@ -15,6 +15,7 @@ from rnnlm.text.vocabulary import BOS, EOS, UNK
 Ids = NDArray[np.int32]
 LARGE = 1 << 24  # tokens; with the usual 5 to 20 in a sentence, their places fill some 100 MB
 RUNS = 1 << 16  # about how many runs of sentences of a larger text are shuffled
+LONGEST_SENTENCE, LENGTHS = 256, 8  # of a sentence that a two-sided network learns whole: in tokens, in columns
 _LOOK = 64  # tokens in which the end of a sentence is looked for at once
 _PLACES = 64  # of a text, which are read together: the memory that holds them is mapped for each; see text.corpus
 ORDER, RARE, SHIFT = 1, 2, 5  # streams of randomness, one for each purpose; 3 and 4 are the engines'
@@ -180,7 +181,9 @@ class SentenceBatches:
     """Batches of whole sentences in a new order every epoch, for a network that reads from both sides.
 
     A column holds as many sentences as fit into about `length` places, one after the other, each between <s> and </s>;
-    what is left of it is filled with </s>.
+    what is left of it is filled with </s>. A sentence longer than LONGEST_SENTENCE and LENGTHS times `length` is learnt
+    in equal parts, or all other columns of its batch would be filled up to its end; without `shuffle`, to be measured,
+    it is read whole.
     """
 
     def __init__(
@@ -194,28 +197,38 @@ class SentenceBatches:
         rare_rate: float = 0.1,
         worker: tuple[int, int] = (0, 1),
     ) -> None:
-        """Find the sentences. rare, rare_rate, worker: as for `Batches`."""
+        """Find the sentences. shuffle: for training. rare, rare_rate, worker: as for `Batches`."""
         self.worker = worker
         self.sequence, self.length, self.seed, self.shuffle = sequence, length, seed, shuffle
         self.rare, self.rare_rate = rare, rare_rate
         starts = _sentence_starts(sequence)
         self._starts, self._lengths = starts[:-1], np.diff(starts)
+        longest = max(LONGEST_SENTENCE, LENGTHS * length)
+        has_long_ones = int(self._lengths.max()) > longest
+        self._cut = np.zeros(len(self._lengths), dtype=bool)
+        if shuffle and has_long_ones:
+            self._starts, self._lengths, self._cut = _parts(self._starts, self._lengths, longest)
         self._columns: tuple[int, list[list[int]]] = (-1, [])
-        places = int((self._lengths + 1).sum())
-        longest = max(length, int(self._lengths.max()) + 1)
-        # There are at least places / longest columns, and every batch needs one.
-        self.per_epoch = max(1, min(-(-places // (batch_size * length)), places // longest))
+        self._edges: list[int] | None = None
+        if not shuffle and has_long_ones:
+            self._edges = self._even_batches(batch_size)
+            self.per_epoch = len(self._edges) - 1
+        else:
+            places = int((self._lengths + 1).sum())
+            needed = max(length, int(self._lengths.max()) + 1)
+            # There are at least places / needed columns, and every batch needs one.
+            self.per_epoch = max(1, min(-(-places // (batch_size * length)), places // needed))
 
     def batch(self, epoch: int, number: int) -> Batch:
         """Batch `number` of an epoch; see `BatchSource`."""
         if self._columns[0] != epoch:
             self._columns = (epoch, self._packed(epoch))
         columns = self._columns[1]
-        edges = np.linspace(0, len(columns), self.per_epoch + 1).round().astype(int)
+        edges = self._edges or np.linspace(0, len(columns), self.per_epoch + 1).round().astype(int).tolist()
         chosen = columns[edges[number] : edges[number + 1]]
         own = _own(len(chosen), self.worker)
         share = (own.start, len(chosen))
-        longest = max(int(self._lengths[sentences].sum()) + len(sentences) for sentences in chosen)
+        longest = max(self._places(sentences) for sentences in chosen)
         inputs = np.full((longest, own.stop - own.start), EOS, dtype=np.int32)
         for column, sentences in enumerate(chosen[own]):
             text = self._text(sentences)
@@ -224,6 +237,21 @@ class SentenceBatches:
         targets = np.where((inputs == BOS) | (inputs == EOS), np.int32(NOT_PREDICTED), inputs)
         keep = np.stack([inputs != BOS, inputs != EOS], axis=2).astype(np.float32)
         return Batch(inputs, targets, keep, True, share)
+
+    def _places(self, sentences: list[int]) -> int:
+        return int(self._lengths[sentences].sum()) + len(sentences)
+
+    def _even_batches(self, batch_size: int) -> list[int]:
+        """Edges of batches in which at most about half of all places are filled up, however long a sentence is."""
+        edges, longest, places, columns = [0], 0, 0, self._packed(0)
+        for column, sentences in enumerate(columns):
+            own = self._places(sentences)
+            wider = column - edges[-1] + 1
+            if wider > batch_size or (wider > 1 and wider * max(longest, own) > 2 * (places + own)):
+                edges.append(column)
+                longest = places = 0
+            longest, places = max(longest, own), places + own
+        return [*edges, len(columns)]
 
     def _packed(self, epoch: int) -> list[list[int]]:
         """The sentences of each column; a column is filled before the next is begun."""
@@ -246,8 +274,23 @@ class SentenceBatches:
         parts = []
         for sentence in sentences:
             start = self._starts[sentence]
-            parts += [np.array([BOS]), self.sequence.take(np.arange(start, start + self._lengths[sentence]))]
+            ids = self.sequence.take(np.arange(start, start + self._lengths[sentence]))
+            if self._cut[sentence]:
+                ids[-1] = EOS
+            parts += [np.array([BOS]), ids]
         return np.concatenate(parts).astype(np.int32)
+
+
+def _parts(
+    starts: NDArray[np.int64], lengths: NDArray[np.int64], longest: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
+    """Sentences, the long ones in equal parts: where each starts, its length with </s>, whether that is put in."""
+    parts = np.maximum(1, -(-lengths // longest))
+    sentence = np.repeat(np.arange(len(lengths)), parts)
+    part = np.arange(len(sentence)) - np.repeat(np.cumsum(parts) - parts, parts)
+    words, parts = lengths[sentence] - 1, parts[sentence]
+    first, last = words * part // parts, words * (part + 1) // parts
+    return starts[sentence] + first, last - first + 1, part < parts - 1
 
 
 def _run_starts(sequence: Sequence) -> NDArray[np.int64]:

@@ -8,7 +8,6 @@ pass. `IdSequence` maps them to a vocabulary's ids as they are read.
 import hashlib
 import itertools
 import json
-import mmap
 import os
 import re
 import sys
@@ -17,27 +16,32 @@ import unicodedata
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from os import PathLike
-from pathlib import Path
-from typing import Any, overload
+from typing import Any, NamedTuple, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rnnlm.errors import CorpusError
-from rnnlm.text.cache import Cache, Description, IdFile, Stamps
+from rnnlm.text import ready_made
+from rnnlm.text.cache import Cache, Description, Entry, IdFile, Stamps
 from rnnlm.text.encodings import LABELS, UTF8, decode
+from rnnlm.text.forms import SAMPLE, Form, note_on, recognised, text_of
+from rnnlm.text.lines import counted_characters
+from rnnlm.text.marks import marks_in
 from rnnlm.text.sources import Source, fingerprint, open_sources
-from rnnlm.text.tokenizers import CharTokenizer, Tokenizer
+from rnnlm.text.tokenizers import CharTokenizer, Tokenizer, WordTokenizer
 from rnnlm.text.vocabulary import BOS, EOS, FIRST, UNK, Vocabulary, code_points
 from rnnlm.text.workers import TokenIds, useful_processes
 
-CACHE_VERSION = 2  # to be raised when equal text and settings give other ids than before
+CACHE_VERSION = 3  # to be raised when equal text and settings give other ids than before
 LONGEST_LINE = 1 << 20  # characters; a longer line is read in parts, so that memory stays small
 _CHUNK = 1 << 22
 # Mapped pages count as resident memory until they are given back. The columns of a batch touch pages all over the text,
 # and the system maps those around a page too, 64 KiB of them, which is why a small read counts as many ids.
 SCATTERED, MOST_TOUCHED = 1 << 21, 1 << 25
+MOST_NOTES = 5  # on files that are no plain text
 _UNSEEN_AT_ONCE = 1 << 14
+MOST_FILES = 1000  # whose digests are kept one by one
 _BLANK = re.compile(r"\n[^\S\n]*+(?=\n)")  # a line that is blank, with the end of the one before it
 
 Ids = NDArray[np.int32]
@@ -48,26 +52,27 @@ class TokenizedCorpus:
     """A tokenized text.
 
     ids: (N,) provisional ids, read-only, mapped from a file. tokens: the token of id 3, of id 4, and so on.
-    characters: of the text with \\n as the end of every line, the last one included where lines end with </s>.
-    bytes: of the files. digest: SHA-256 of the files, hex. lines: whether </s> ends every line that is not blank.
-    notes: what was assumed about the files and the user may want to know.
+    characters: those that figures count: of a stream all; of lines those that are not blank, each with the
+    end of its line, see `lines.counted_characters`. bytes: of the files. digest: SHA-256 of the files, hex. files: the
+    digest that each of them alone would have; empty where it is not known. lines: whether </s> ends every line that is
+    not blank. notes: what was assumed about the files and the user may want to know. marks: `marks.marks_in` of its
+    beginning.
     """
 
-    def __init__(self, path: Path, description: Description, lines: bool, notes: Sequence[str]) -> None:
-        """Map the file of an entry of the cache.
-
-        Raises:
-            CorpusError: another process has just removed it.
-        """
-        try:
-            with open(path, "rb") as file:
-                self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        except (OSError, ValueError) as error:
-            raise CorpusError(f"The cache file {path} can not be read: {error}. Try again.") from error
-        self.ids: NDArray[Any] = np.frombuffer(self._map, dtype=description.dtype)
+    def __init__(self, entry: Entry, lines: bool, notes: Sequence[str], marks: Sequence[str] = ()) -> None:
+        """Take the text of an entry of the cache."""
+        description = entry.description
+        self.ids: NDArray[Any] = np.frombuffer(entry.ids, dtype=description.dtype)
+        self.release = entry.release
         self.tokens, self.characters, self.bytes = description.tokens, description.characters, description.bytes
         self.digest, self.lines, self.notes = description.digest, lines, list(notes)
+        self.files = description.files
+        self.marks = list(marks)
         self._counts = np.array(description.counts, dtype=np.int64)
+
+    def to_header(self) -> dict[str, Any]:
+        """What a checkpoint records to know this text again."""
+        return {"digest": self.digest, "files": self.files}
 
     def counts(self, start: int = 0, stop: int | None = None) -> NDArray[np.int64]:
         """How often each id is in ids[start:stop]: (3 + types,)."""
@@ -89,53 +94,26 @@ class TokenizedCorpus:
             yield self.ids[place : min(place + _CHUNK, stop)]
             self.release()
 
-    def split_index(self, fraction: float) -> int:
-        """Where the last `fraction` of the tokens begins; with lines, at the first start of a line from there on.
 
-        Raises:
-            CorpusError: one of the two parts would be empty.
-        """
-        N = len(self.ids)
-        place = N - round(N * fraction)
-        if self.lines and 0 < place < N:
-            place = self._line_start(place)
-        if not 0 < place < N:
-            number, unit = (int(self.counts()[EOS]), "line") if self.lines else (N, "character")
-            raise CorpusError(
-                f"A text of {number:,} {unit}{'s' * (number != 1)} can not be split so that {fraction:g} of it is held "
-                "out. Use a longer text, or another --valid-fraction."
-            )
-        return place
+class Stretch(NamedTuple):
+    """Positions start to stop of a text. cut: its last line goes on behind it, and is given </s> there."""
 
-    def _line_start(self, place: int) -> int:
-        """The first start of a line from a place on; in the last line, its own start."""
-        for chunk_start in range(place - 1, len(self.ids) - 1, _CHUNK):
-            ends = np.flatnonzero(self.ids[chunk_start : min(chunk_start + _CHUNK, len(self.ids) - 1)] == EOS)
-            if len(ends):
-                return chunk_start + int(ends[0]) + 1
-        for chunk_stop in range(place - 1, 0, -_CHUNK):
-            ends = np.flatnonzero(self.ids[max(0, chunk_stop - _CHUNK) : chunk_stop] == EOS)
-            if len(ends):
-                return max(0, chunk_stop - _CHUNK) + int(ends[-1]) + 1
-        return 0
-
-    def release(self) -> None:
-        """Give back the memory of pages that were read; they are read again when needed."""
-        if hasattr(self._map, "madvise") and hasattr(mmap, "MADV_DONTNEED"):  # not on Windows
-            self._map.madvise(mmap.MADV_DONTNEED)
+    start: int
+    stop: int
+    cut: bool = False
 
 
 class IdSequence:
-    """Ids of a stretch of text under a vocabulary, looked up as they are read.
+    """Ids of stretches of a text, one after the other, under a vocabulary, looked up as they are read.
 
-    >>> IdSequence(np.array([5, 3, 4, 3]), mapping=np.array([0, 1, 2, 7, 2, 9]), start=1).take(np.array([0, 2]))
-    array([7, 7], dtype=int32)
+    >>> ids, mapping = np.array([5, 3, 4, 3]), np.array([0, 1, 2, 7, 2, 9])
+    >>> IdSequence(ids, mapping, [Stretch(0, 1, cut=True), Stretch(2, 4)]).take(np.array([0, 1, 2, 3]))
+    array([9, 1, 2, 7], dtype=int32)
 
     Args:
         ids: (N,) ids in memory or mapped from a file.
         mapping: The id of a vocabulary for each of them; None if they are that already.
-        start: First position.
-        stop: Position after the last; None for the end.
+        stretches: What to read of them, none of it empty; None for all.
         release: Called to give back the memory of mapped ids.
     """
 
@@ -143,24 +121,36 @@ class IdSequence:
         self,
         ids: NDArray[Any],
         mapping: NDArray[Any] | None = None,
-        start: int = 0,
-        stop: int | None = None,
+        stretches: Sequence[Stretch] | None = None,
         release: Callable[[], None] = lambda: None,
     ) -> None:
-        self._ids = ids[start:stop]
+        self._ids = ids
         self._mapping = None if mapping is None else np.asarray(mapping, dtype=np.int32)
         self.release = release
         self._touched = 0
+        stretches = [Stretch(0, len(ids))] if stretches is None else list(stretches)
+        starts, stops, cut = np.array(stretches, dtype=np.int64).reshape(-1, 3).T
+        self._stops = np.cumsum(stops - starts + cut)  # position after each stretch
+        # Position p of the sequence is p + shift of the text, but the end that a stretch is given has no place there.
+        self._shifts = stops + cut - self._stops
+        self._ends = self._stops[cut > 0] - 1
+        self._length = int(self._stops[-1]) if stretches else 0
+        self._whole = (
+            ids[stretches[0].start : stretches[0].stop] if len(stretches) == 1 and not len(self._ends) else None
+        )
 
     def __len__(self) -> int:
-        return len(self._ids)
+        return self._length
 
     @overload
     def __getitem__(self, place: int) -> int: ...
     @overload
     def __getitem__(self, place: slice) -> Ids: ...
     def __getitem__(self, place: int | slice) -> int | Ids:
-        found = self._mapped(self._ids[place])
+        if self._whole is not None:
+            found = self._mapped(self._whole[place])
+        else:
+            found = self._taken(np.asarray(range(self._length)[place], dtype=np.int64))
         return found if isinstance(place, slice) else int(found)
 
     def take(self, positions: NDArray[np.int64]) -> Ids:
@@ -169,17 +159,24 @@ class IdSequence:
         if self._touched > MOST_TOUCHED:
             self.release()
             self._touched = 0
-        return self._mapped(self._ids[positions])
+        return self._mapped(self._whole[positions]) if self._whole is not None else self._taken(positions)
+
+    def _taken(self, positions: NDArray[np.int64]) -> Ids:
+        places = positions + self._shifts[np.searchsorted(self._stops, positions, side="right")]
+        if not len(self._ends):
+            return self._mapped(self._ids[places])
+        found = self._mapped(self._ids[np.minimum(places, len(self._ids) - 1)])
+        return np.where(np.isin(positions, self._ends), np.int32(EOS), found)
 
     def _mapped(self, ids: NDArray[Any]) -> Ids:
         mapped: Ids = ids.astype(np.int32) if self._mapping is None else self._mapping[ids]
         return mapped
 
 
-def sequence(corpus: TokenizedCorpus, vocabulary: Vocabulary, start: int = 0, stop: int | None = None) -> IdSequence:
-    """Positions `start` to `stop` of a text as ids of a vocabulary; unknown tokens are <unk>."""
+def sequence(corpus: TokenizedCorpus, vocabulary: Vocabulary, stretches: Sequence[Stretch] | None = None) -> IdSequence:
+    """Stretches of a text, or all of it, as ids of a vocabulary; unknown tokens are <unk>."""
     mapping = np.concatenate([np.array([BOS, EOS, UNK], dtype=np.int32), vocabulary.encode(corpus.tokens)])
-    return IdSequence(corpus.ids, mapping, start, stop, corpus.release)
+    return IdSequence(corpus.ids, mapping, stretches, corpus.release)
 
 
 # --- tokenizing ---------------------------------------------------------------------------------------------------
@@ -191,6 +188,7 @@ def tokenize_corpus(
     *,
     lines: bool,
     encoding: str | None = None,
+    column: str | None = None,
     cache_dir: str | PathLike[str] | None = None,
     progress: Progress | None = None,
     processes: int = 1,
@@ -203,6 +201,8 @@ def tokenize_corpus(
         lines: True: every line that is not blank gives its tokens and </s>. False: a stream of characters with \\n as
             one of them; a file that does not end with it is followed by one if another file comes.
         encoding: Of all files; None to find it out for each. See `encodings.decode`.
+        column: What to read of tables (CSV, TSV, JSONL): a name of the first row, a key, or a number from 1 on. None:
+            tables are read as they are, and `notes` says so. See `forms`.
         cache_dir: Folder of the cache; None for that of the environment, see `cache.Cache`.
         progress: Called with bytes done and bytes in all while a text is tokenized.
         processes: Most processes to cut words in; where a text is too small for it to pay, that is done in this one. A
@@ -215,23 +215,24 @@ def tokenize_corpus(
     if not lines and not isinstance(tokenizer, CharTokenizer):
         raise ValueError(f"lines=False is for characters, not for tokens of level {tokenizer.name!r}")
     cache = Cache(cache_dir)
-    with open_sources(paths) as sources:
+    left_out: list[str] = []
+    with open_sources(paths, report=left_out.append) as sources:
         stamps = _stamps(sources)
         read_at = time.time_ns()
 
-        def found(digest: str) -> tuple[str, Description | None]:
-            key = _key(digest, tokenizer, lines, encoding)
-            description = cache.find(key)
-            return key, description if description and tokenizer.adopt(description.tokenizer) else None
+        def found(digest: str) -> tuple[str, Entry | None]:
+            key = _key(digest, tokenizer, lines, encoding, column)
+            entry = cache.find(key)
+            return key, entry if entry and tokenizer.adopt(entry.description.tokenizer) else None
 
-        description = None
+        entry = None
         if seen := cache.seen(stamps):
-            key, description = found(seen)
-        if description is None:  # then the whole text is read in any case
-            digest, size = fingerprint(sources)
-            key, description = found(digest)
-        if description is None:
-            reader = _Reader(sources, size, encoding, progress)
+            key, entry = found(seen)
+        if entry is None:  # then the whole text is read in any case
+            digest, size, files = fingerprint(sources)
+            key, entry = found(digest)
+        if entry is None:
+            reader = _Reader(sources, size, encoding, column, progress, isinstance(tokenizer, CharTokenizer))
             with cache.writing() as file:
                 tokens = _write_ids(reader, tokenizer, lines, file, processes)
                 if _written(stamps) != _written(_stamps(sources)):
@@ -245,19 +246,45 @@ def tokenize_corpus(
                     bytes=size,
                     digest=digest,
                     encodings=reader.encodings,
+                    forms=[form.to_json() for form in reader.forms],
                     tokenizer=tokenizer.options(),
+                    files=list(files) if len(files) <= MOST_FILES else [],
+                    crc32=file.crc32,
                 )
-                cache.store(key, file, description)
+                entry = cache.store(key, file, description)
+        description = entry.description
         if seen != description.digest and stamps == _stamps(sources):
             cache.remember(stamps, description.digest, read_at)
-    notes = cache.notes
+        beginning = next(decode(sources[0].blocks(lambda read: None), sources[0].name, encoding), "")
+        notes = [*cache.notes, *left_out, *_advice(beginning, tokenizer)]
+    forms = [Form(**form) for form in description.forms]
     if encoding is None:
         notes += [
             f"{source.name} is not UTF-8; it is read as {LABELS[codec]}. If that is wrong, use --encoding."
             for source, codec in zip(sources, description.encodings, strict=False)
             if codec in LABELS and codec != UTF8
         ]
-    return TokenizedCorpus(cache.ids_path(key), description, lines, notes)
+    notes += _notes_on_forms(sources, forms, column)
+    if not all(form.is_read_as_it_is for form in forms):  # then it is another text than the files as they are
+        read = json.dumps([description.digest, column, [form.kind for form in forms]])
+        description.digest = hashlib.sha256(read.encode()).hexdigest()
+    return TokenizedCorpus(entry, lines, notes, marks_in(beginning))
+
+
+def _advice(beginning: str, tokenizer: Tokenizer) -> list[str]:
+    """Advice on how a text is tokenized, by its beginning."""
+    if not isinstance(tokenizer, WordTokenizer):
+        return []
+    found = ready_made.advice(beginning)
+    return [found] if found else []
+
+
+def _notes_on_forms(sources: Sequence[Source], forms: Sequence[Form], column: str | None) -> list[str]:
+    """What is to be said of files that are no plain text; of many only the first ones."""
+    found = [note_on(form, source.name, column) for source, form in zip(sources, forms, strict=False)]
+    notes = [note for note in found if note is not None]
+    more = len(notes) - MOST_NOTES
+    return notes if more <= 0 else [*notes[:MOST_NOTES], f"{more:,} more files are read in such ways."]
 
 
 def _stamps(sources: Sequence[Source]) -> Stamps:
@@ -269,14 +296,14 @@ def _written(stamps: Stamps) -> list[tuple[int, int] | None]:
     return [stamp and (stamp.size, stamp.written) for _, stamp in stamps]
 
 
-def _key(digest: str, tokenizer: Tokenizer, lines: bool, encoding: str | None) -> str:
+def _key(digest: str, tokenizer: Tokenizer, lines: bool, encoding: str | None, column: str | None) -> str:
     """Name of an entry: whatever the ids depend on goes in.
 
     So does the machine's order of bytes, since machines may share a home folder, and Python's version of Unicode, which
     says what a letter is.
     """
     machine = [CACHE_VERSION, sys.byteorder, unicodedata.unidata_version]
-    parts = [*machine, digest, tokenizer.name, tokenizer.settings(), lines, encoding]
+    parts = [*machine, digest, tokenizer.name, tokenizer.settings(), lines, encoding, column]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
@@ -298,34 +325,61 @@ def _write_ids(reader: "_Reader", tokenizer: Tokenizer, lines: bool, file: IdFil
 class _Reader:
     """The text of several files in pieces of about 1 MiB; counts its characters and tells how far it is."""
 
-    def __init__(self, sources: list[Source], size: int, encoding: str | None, progress: Progress | None) -> None:
+    def __init__(
+        self,
+        sources: list[Source],
+        size: int,
+        encoding: str | None,
+        column: str | None,
+        progress: Progress | None,
+        keeps_spaces: bool,
+    ) -> None:
         self.encodings: list[str] = []
+        self.forms: list[Form] = []
+        self._column = column
         self.characters = 0
         self.sources, self.size, self._encoding, self._progress = sources, size, encoding, progress
+        self._keeps_spaces = keeps_spaces
         self._done = 0
         self._open_line = False  # the last character was no newline
 
     def stream(self) -> Iterator[str]:
         """All characters, with a newline between two files if the first does not end with one."""
         for source in self.sources:
-            yield from self._end_line()
-            yield from self._texts(source)
+            for text in itertools.chain(self._end_line(), self._texts(source)):
+                self.characters += len(text)
+                yield text
 
     def lines(self) -> Iterator[str]:
         """Lines that are not blank, each with its newline; a very long one in parts."""
+        in_word = False  # at the end of a part of a line
         for source in self.sources:
-            yield from _without_blank_lines(itertools.chain(self._texts(source), self._end_line()))
+            for text in _without_blank_lines(itertools.chain(self._texts(source), self._end_line())):
+                # Every word counts with the space or the newline after it, and one that is cut counts once.
+                counted = counted_characters(text, self._keeps_spaces)
+                if not self._keeps_spaces:
+                    counted += (counted > 0) - (in_word and not text[0].isspace())
+                    in_word = not text[-1].isspace()
+                self.characters += counted
+                yield text
 
     def _texts(self, source: Source) -> Iterator[str]:
-        for text in decode(source.blocks(self._advance), source.name, self._encoding, self.encodings.append):
-            self.characters += len(text)
+        texts = decode(source.blocks(self._advance), source.name, self._encoding, self.encodings.append)
+        begin, size = list[str](), 0
+        for text in texts:
+            begin.append(text)
+            size += len(text)
+            if size > SAMPLE:
+                break
+        form = recognised("".join(begin)[:SAMPLE], size <= SAMPLE, self._column)
+        self.forms.append(form)
+        for text in text_of(form, itertools.chain(begin, texts), source.name, self._column):
             self._open_line = text[-1] != "\n"
             yield text
 
     def _end_line(self) -> Iterator[str]:
         if self._open_line:
             self._open_line = False
-            self.characters += 1
             yield "\n"
 
     def _advance(self, read: int) -> None:

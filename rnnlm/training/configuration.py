@@ -6,7 +6,7 @@ width changes the passes that a time buys, and with them the dropout. All of it 
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -45,7 +45,12 @@ class Level:
     rate_times_width: float
 
 
-LEVELS = {"char": Level(64, 40.0, 0.12, 0.5, 4.5), "word": Level(32, 15.0, 0.2, 0.6, 2.0)}
+# A text of so few tokens is learnt by heart, since it can teach nothing else: in so many steps, without dropout.
+TINY_TEXT = 200
+STEPS_BY_HEART = 300
+
+_WORDS = Level(32, 15.0, 0.2, 0.6, 2.0)
+LEVELS = {"char": Level(64, 40.0, 0.12, 0.5, 4.5), "word": _WORDS, "token": _WORDS}
 
 REFERENCE_WIDTH = 128  # of the network whose speed is measured
 TRAINING_SHARE = 0.9  # of a time; evaluations and saving take the rest
@@ -81,9 +86,9 @@ def filled_in(options: Mapping[str, Any], circumstances: Circumstances) -> dict[
         if chosen[name] is None:
             chosen[name] = rule()
 
-    level = LEVELS[chosen["level"]]
-    fit("bptt", lambda: level.bptt)
+    fit("bptt", lambda: LEVELS[chosen["level"]].bptt)
     fit("batch_size", lambda: batch_size(text.train_tokens, chosen["bptt"]))
+    level = level_of(chosen, text.train_tokens)
     if chosen["softmax"] == "auto":
         large = text.vocabulary_size >= ADAPTIVE_FROM
         chosen["softmax"] = "adaptive" if large and may_leave_tokens_out(chosen) else "full"
@@ -103,8 +108,20 @@ def filled_in(options: Mapping[str, Any], circumstances: Circumstances) -> dict[
 # --- the rules --------------------------------------------------------------------------------------------------
 
 
+def level_of(chosen: Mapping[str, Any], train_tokens: int) -> Level:
+    """What differs between characters and words; of a tiny text, which is learnt by heart, more passes, no dropout."""
+    level = LEVELS[chosen["level"]]
+    if train_tokens >= TINY_TEXT:
+        return level
+    steps_of_pass = -(-train_tokens // (chosen["batch_size"] * chosen["bptt"]))
+    passes = max(level.most_passes, math.ceil(STEPS_BY_HEART / max(1, steps_of_pass)))
+    return replace(level, most_passes=float(passes), most_dropout=0.0)
+
+
 def batch_size(train_tokens: int, bptt: int) -> int:
-    """Columns: a small text gets few, so that a pass has a hundred steps or more."""
+    """Columns: a small text gets few, so that a pass has a hundred steps or more; a tiny one is hardly cut at all."""
+    if train_tokens < TINY_TEXT:
+        return max(1, train_tokens // (2 * bptt))
     return max(1, min(32, max(8, train_tokens // (100 * bptt)), train_tokens // 2))
 
 
@@ -176,7 +193,9 @@ class _Passes:
     def __call__(self, width: int) -> float:
         """Passes of a network of this width."""
         if self._chosen["time"] is None:
-            return float(self._chosen["epochs"] or untimed_passes(self._text, LEVELS[self._chosen["level"]]))
+            return float(
+                self._chosen["epochs"] or untimed_passes(self._text, level_of(self._chosen, self._text.train_tokens))
+            )
         V = self._text.vocabulary_size
         speed = self._work_per_second / work(sized(self._chosen, width, V), V)
         return float(TRAINING_SHARE * self._chosen["time"] * speed / max(1, self._text.train_tokens))

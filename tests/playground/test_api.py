@@ -67,7 +67,7 @@ def test_the_models_are_described(client):
 @pytest.mark.parametrize("name", CAUSAL)
 def test_probabilities_sum_to_one(client, models, name):
     model = models[name]
-    row = read_prefix(model.causal, np.array([BOS]))[0][0].astype(np.float64)
+    row = read_prefix(model.causal, np.array([model.start]))[0][0].astype(np.float64)
     candidates = client.value("/api/predict", model=name, text="", k=100)["candidates"]
     total = sum(each["probability"] for each in candidates)
     left_out = np.exp(row[UNK]) + np.exp(row[BOS])
@@ -107,7 +107,7 @@ def test_several_lines_are_read_in_one_way(everyone, models, name, end, tmp_path
     model, path = models[name], tmp_path / "model.npz"
     lines = LINES[model.level == "word"]
     text = "\n".join(lines) + end
-    context = [*model.start]
+    context = [model.start]
     for line in lines:
         if line or not model.reads_lines:
             ids = model.vocabulary.encode(model.tokens(line)).tolist()
@@ -115,7 +115,7 @@ def test_several_lines_are_read_in_one_way(everyone, models, name, end, tmp_path
     if not end:
         context.pop()
     if model.context == "sentence":
-        context = [*model.start] if end else [*model.start, *ids]
+        context = [model.start] if end else [model.start, *ids]
     row = read_prefix(model.causal, np.array(context))[0][0]
     expected = [model.vocabulary.token(each) for each in model.best(row, 5)]
     answer = everyone.value("/api/predict", model=name, text=text, k=5)
@@ -208,7 +208,7 @@ def test_surprise_is_what_score_eval_and_plot_say(everyone, models, name, lines,
         assert f"{len(tokens)} tokens" in said
         ppl = re.search(r"^ppl +([\d.]+)", said, re.MULTILINE)
         assert float(ppl[1]) == pytest.approx(answer["perplexity"], rel=1e-4)
-    if model.context != "stream" or model.level == "char":  # eval knows no stream of words
+    if model.context == "sentence":  # eval reads a stream from its very start, not after a line
         (figures,) = command(capsys, "eval", file, "-m", path, "--json")
         keys = ["perplexity", "perplexity_excluding_oov", "nats_per_token", "bits_per_char", "logprob_nats"]
         assert [answer[key] for key in keys] == pytest.approx([figures[key] for key in keys], rel=1e-4)
@@ -224,6 +224,15 @@ def test_blank_lines_surprise_nobody_where_lines_are_read(everyone, models, name
         plain, spaced = (everyone.value("/api/surprise", model=name, text=each) for each in [text, more])
         assert [each["bits"] for each in spaced["tokens"]] == [each["bits"] for each in plain["tokens"]]
         assert spaced["bits_per_char"] == plain["bits_per_char"]
+
+
+def test_the_first_line_of_a_stream_is_as_surprising_as_any_line(client, models):
+    (scored,) = models["characters"].score(["the tin"])
+    tokens = client.value("/api/surprise", model="characters", text="the tin\nhat!\n")["tokens"]
+    bits = (-scored.log_probabilities / math.log(2)).tolist()
+    assert [each["bits"] for each in tokens[: len(bits)]] == pytest.approx(bits, rel=1e-4)
+    (alone,) = models["characters"].score(["hat!"])
+    assert tokens[-5]["bits"] != pytest.approx(-alone.log_probabilities[0] / math.log(2), rel=1e-4)  # it remembers
 
 
 def test_ranks_and_alternatives(client):
@@ -341,7 +350,7 @@ def test_neurons_are_ranked(client, name):
 def test_an_activation_is_the_units_output_after_each_token(client, models, name):
     model, text = models[name], "我 昨天 上学 。" if name == "words" else "the tin hat"
     ids, state = model.encode(text), model.causal.zero_state(1)
-    _, state = model.causal.next_log_probabilities(np.array([[BOS]]), state)
+    _, state = model.causal.next_log_probabilities(np.array([[model.start]]), state)
     expected = []
     for each in ids:
         _, state = model.causal.next_log_probabilities(np.array([[each]]), state)

@@ -246,7 +246,7 @@ def test_a_harness_sees_whether_a_token_was_the_likeliest(client, models, name):
     asked = {"temperature": 0, "max_tokens": 1, "logprobs": 1, "seed": 1234, "echo": True}
     told = only(client.value(PATH, model=name, prompt=[[BOS, *ids]], **asked))["logprobs"]
     assert len(told["token_logprobs"]) == len(ids) + 2
-    inputs = np.array([BOS, *ids])[:, None]
+    inputs = np.array([model.start, *ids])[:, None]
     rows = model.causal.log_probabilities(inputs, model.causal.zero_state(1))[0][:, 0]
     for row, token_id, own, top in zip(rows, ids, told["token_logprobs"][1:], told["top_logprobs"][1:], strict=False):
         assert own == pytest.approx(float(row[token_id]), rel=1e-4)

@@ -19,13 +19,13 @@ from rnnlm.errors import CorpusError, TokenizerError
 from rnnlm.text import cache as cache_module
 from rnnlm.text import corpus as corpus_module
 from rnnlm.text import sources
-from rnnlm.text.corpus import IdSequence, sequence, tokenize_corpus
+from rnnlm.text.corpus import IdSequence, Stretch, sequence, tokenize_corpus
 from rnnlm.text.segmentation import installed_jieba
 from rnnlm.text.tokenizers import TOKENIZERS, CharTokenizer, WordTokenizer
 from rnnlm.text.vocabulary import EOS, FIRST, UNK, Vocabulary
 
 LINES = st.lists(
-    st.sampled_from(["a", "b c", "我 昨天", "don't", "", " ", "\u3000", "x" * 20, "y z " * 9, "\u2028", "é"])
+    st.sampled_from(["a", "b  c ", "我 昨天", "don't", "", " ", "\u3000", "x" * 20, "   z", "y z " * 9, "\u2028", "é"])
 )
 EVERY_WAY = [(CharTokenizer(), False), (CharTokenizer(), True), (WordTokenizer(), True)]
 
@@ -46,6 +46,14 @@ def expected_tokens(texts, tokenizer, lines):
         return [*"".join(map(ended, texts[:-1])), *texts[-1]]
     kept = [line for text in texts for line in text.split("\n") if line.strip()]
     return [token for line in kept for token in [*tokenizer.tokenize(line), None]]
+
+
+def expected_characters(texts, tokenizer, lines):
+    """How many of them figures count."""
+    if not lines:
+        return len(expected_tokens(texts, tokenizer, lines))
+    kept = [line for text in texts for line in text.split("\n") if line.strip()]
+    return sum(1 + len(line if isinstance(tokenizer, CharTokenizer) else " ".join(line.split())) for line in kept)
 
 
 @pytest.fixture
@@ -86,7 +94,7 @@ def test_blocks_tables_and_files_change_nothing(texts, way, size, final_newline)
             assert tokens_of(corpus) == expected
             assert corpus.tokens == [token for token in dict.fromkeys(expected) if token is not None]
             assert corpus.bytes == sum(path.stat().st_size for path in paths)
-            assert corpus.characters == len("".join(map(ended, texts)) if lines else expected)
+            assert corpus.characters == expected_characters(texts, tokenizer, lines)
 
 
 @pytest.mark.real_text
@@ -98,7 +106,7 @@ def test_real_texts(data_dir, tokenizer, lines, name):
         tokenizer = CharTokenizer()  # to segment it takes seconds, and is tested elsewhere
     corpus = tokenize_corpus([data_dir / name], tokenizer, lines=lines)
     assert tokens_of(corpus) == expected_tokens([text], tokenizer, lines)
-    assert corpus.characters == len(text)
+    assert corpus.characters == expected_characters([text], tokenizer, lines)
     assert corpus.lines == lines
     assert corpus.notes == []
 
@@ -186,6 +194,31 @@ def test_a_very_long_line_is_read_in_parts_that_change_no_word(write, monkeypatc
     corpus = tokenize_corpus([write(f"one\n{line}\ntwo")], tokenizer, lines=True)
     assert tokens_of(corpus) == ["one", None, *WordTokenizer().tokenize(line), None, "two", None]
     assert tokenizer.longest <= 3000
+
+
+def test_blank_lines_and_runs_of_spaces_are_not_counted(write):
+    lines = ["The ferry came .", "She had gone , he said ."]
+    plain, blank = "".join(f"{line}\n" for line in lines), "\n\n \n".join(["", *lines, ""])
+    wide = "".join(f"  {line}\t\n" for line in lines).replace(" ", "     ")
+    for tokenizer, texts in [(WordTokenizer(), [plain, blank, wide, plain[:-1]]), (CharTokenizer(), [plain, blank])]:
+        found = [tokenize_corpus([write(text)], tokenizer, lines=True).characters for text in texts]
+        assert found == [len(plain)] * len(texts)
+
+
+@pytest.mark.parametrize(
+    "line", ["x" * 300, "a word " * 30, "x" * 99 + "  " + "y" * 99 + " ", " z" * 70, "z" + " " * 99]
+)
+def test_a_line_that_is_read_in_parts_counts_as_one_that_is_not(write, tmp_path, monkeypatch, line):
+    text = f"one\n{line}\n\ntwo"
+    for tokenizer in (WordTokenizer(), CharTokenizer()):
+        whole = tokenize_corpus([write(text)], tokenizer, lines=True, cache_dir=tmp_path / tokenizer.name).characters
+        assert whole == expected_characters([text], tokenizer, True)
+        for size in (7, 25, 40):
+            with monkeypatch.context() as patch:
+                patch.setattr(sources, "BLOCK", size)
+                patch.setattr(corpus_module, "LONGEST_LINE", 25)
+                folder = tmp_path / f"{tokenizer.name}{size}"
+                assert tokenize_corpus([write(text)], tokenizer, lines=True, cache_dir=folder).characters == whole
 
 
 # The cache
@@ -420,44 +453,13 @@ def test_ids_are_read_only(corpus):
         corpus.ids[0] = 1
 
 
-@given(st.lists(st.integers(1, 6), min_size=2, max_size=8), st.floats(0.001, 0.999), st.integers(1, 9))
-def test_a_split_is_at_the_start_of_a_line(lengths, fraction, chunk):
-    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(corpus_module, "_CHUNK", chunk)
-        path = Path(folder, "text.txt")
-        path.write_text("".join("w " * length + "\n" for length in lengths))
-        corpus = tokenize_corpus([path], WordTokenizer(), lines=True, cache_dir=folder)
-        N = len(corpus.ids)
-        starts = (np.flatnonzero(corpus.ids[:-1] == EOS) + 1).tolist()
-        place = N - round(N * fraction)
-        if place in (0, N):
-            with pytest.raises(CorpusError, match=f"{len(lengths)} lines"):
-                corpus.split_index(fraction)
-        else:
-            assert corpus.split_index(fraction) == next((start for start in starts if start >= place), starts[-1])
-
-
-def test_a_text_of_one_line_can_not_be_split(write):
-    corpus = tokenize_corpus([write("a b c d e f g\n")], WordTokenizer(), lines=True)
-    with pytest.raises(CorpusError, match=r"1 line .*--valid-fraction"):
-        corpus.split_index(0.5)
-
-
-def test_a_stream_is_split_anywhere(write):
-    corpus = tokenize_corpus([write("abcdefghij")], CharTokenizer(), lines=False)
-    assert corpus.split_index(0.1) == 9
-    for fraction in (0.0, 0.01, 0.99, 1.0):
-        with pytest.raises(CorpusError, match="10 characters"):
-            corpus.split_index(fraction)
-
-
 @pytest.mark.parametrize("name", TOKENIZERS)
 def test_ids_under_a_vocabulary(write, name):
     tokenizer = TOKENIZERS[name]()
     corpus = tokenize_corpus([write("a b\nb c\nb a\n")], tokenizer, lines=True)
     counts = corpus.counts()[FIRST:]
     vocabulary = Vocabulary.build(corpus.tokens, counts, max_size=FIRST + 2)
-    ids = sequence(corpus, vocabulary, 1, len(corpus.ids) - 1)
+    ids = sequence(corpus, vocabulary, [Stretch(1, len(corpus.ids) - 1)])
     expected = [EOS if t is None else vocabulary.encode([t])[0] for t in tokens_of(corpus)][1:-1]
     assert UNK in expected
     assert len(ids) == len(expected)
@@ -479,3 +481,21 @@ def test_ids_in_memory():
     assert ids[:].dtype == np.int32
     assert ids.take(np.array([2, 0])).tolist() == [4, 3]
     ids.release()
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(1, 5), st.booleans()), min_size=1, max_size=5))
+def test_stretches_are_read_one_after_the_other(gaps_and_lengths):
+    stretches, place = [], 0
+    for gap, length, cut in gaps_and_lengths:
+        stretches.append(Stretch(place + gap, place + gap + length, cut))
+        place += gap + length
+    text = np.arange(FIRST, FIRST + place, dtype=np.uint16)
+    mapping = np.concatenate([np.arange(FIRST), np.arange(place) + 1000])
+    expected = [i for start, stop, cut in stretches for i in [*mapping[text[start:stop]].tolist(), *[EOS] * cut]]
+    ids = IdSequence(text, mapping, stretches)
+    assert len(ids) == len(expected)
+    assert ids[:].tolist() == expected
+    assert ids[1:-1].tolist() == expected[1:-1]
+    assert [ids[i] for i in range(-len(ids), len(ids))] == expected * 2
+    positions = np.arange(len(expected))[::-1, None].repeat(2, axis=1)
+    assert ids.take(positions).tolist() == np.array(expected)[positions].tolist()

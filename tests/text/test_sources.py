@@ -2,8 +2,10 @@ import gzip
 import hashlib
 import io
 import os
+import shutil
 import sys
 import threading
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -143,3 +145,33 @@ def test_nothing_or_standard_input_twice():
         contents()
     with pytest.raises(CorpusError, match="given twice"):
         contents("-", "-")
+
+
+def test_a_folder_is_read_whatever_the_case_of_names_and_what_is_left_out_is_named(tmp_path):
+    for name in ["a.txt", "B.TXT", "sub/c.Txt.Gz", "notes.md", "sub/d.pdf", ".hidden", "e.csv"]:
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(name.encode())
+    notes = []
+    with open_sources([tmp_path, tmp_path / "notes.md"], report=notes.append) as found:
+        names = [os.path.relpath(source.name, tmp_path) for source in found]
+    assert names == ["B.TXT", "a.txt", os.path.join("sub", "c.Txt.Gz"), "notes.md"]
+    left_out = ", ".join(["e.csv", "notes.md", os.path.join("sub", "d.pdf")])
+    assert notes == [f"{tmp_path}: left out 3 files that are no .txt: {left_out}."]
+    for number in range(10):
+        (tmp_path / f"f{number}.c").touch()
+    with open_sources([tmp_path], report=notes.append):
+        assert notes[1].endswith("e.csv, f0.c, f1.c, f2.c, f3.c and 8 more.")
+
+
+def test_a_folder_without_texts_names_what_it_has(tmp_path):
+    (tmp_path / "a.docx").touch()
+    with pytest.raises(CorpusError, match=r"has no \*\.txt or \*\.txt\.gz file, but a\.docx; expected"):
+        contents(tmp_path)
+
+
+def test_a_model_is_no_text_and_what_it_is_for_is_said(tmp_path):
+    model = Path(__file__).parents[1] / "data" / "format1" / "ngram.npz"
+    for path in (model, shutil.copy(model, tmp_path / "renamed.txt")):
+        with pytest.raises(CorpusError, match=r"is a model of rnnlm; expected a text.* eval .* --resume.* --init-from"):
+            contents(path)

@@ -287,4 +287,19 @@ def test_numbers_beyond_all_bounds_do_no_harm():
 
 def test_a_kind_is_tried_here():
     """A new rule is to be added to the tests above."""
-    assert {*RULES_BEFORE, *RULES_WHILE} == {"coverage", "small text", "learning rate", "overfitting", "underfitting"}
+    assert {*RULES_BEFORE, *RULES_WHILE} == {
+        *("coverage", "small text", "learning rate", "unlike", "overfitting", "underfitting")
+    }
+
+
+def test_a_held_out_part_that_is_unlike_the_rest_is_said_to_be_so_instead_of_overfitting():
+    for facts in (replace(GOOD, unlikeness=1.12), replace(GOOD, level="word", unlikeness=1.3)):
+        assert "unlike" in the_one(Advisor(facts).opening())
+        advisor = Advisor(facts)
+        advisor.opening()
+        assert [line for each in reports(OVERFITTED) if (line := advisor.after(each))] == []
+        resumed = Advisor(replace(facts, resumed=True))
+        assert resumed.opening() == []
+        assert [line for each in reports(OVERFITTED) if (line := resumed.after(each))] == []
+    for facts in (replace(GOOD, unlikeness=1.05), replace(GOOD, level="word", unlikeness=1.2)):
+        assert Advisor(facts).opening() == []

@@ -158,3 +158,15 @@ def test_presets_differ_in_width_and_passes_but_do_not_exceed_the_text():
     assert choose(20_000, preset="best")["hidden_size"] < PRESETS["best"]
     assert choose(20_000, preset="best", hidden_size=700)["hidden_size"] == 700
     assert choose(3_000_000, preset="small", power=LAPTOP, time=600.0)["hidden_size"] == PRESETS["small"]
+
+
+@pytest.mark.parametrize("level", configuration.LEVELS)
+@pytest.mark.parametrize("options", [{}, {"time": 60.0, "power": LAPTOP}, {"preset": "tiny"}])
+def test_a_tiny_text_is_learnt_by_heart(level, options):
+    for tokens in (2, 12, configuration.TINY_TEXT - 1):
+        chosen = choose(tokens, level=level, **options)
+        assert chosen["dropout"] == 0
+        steps = chosen["epochs"] * math.ceil(tokens // chosen["batch_size"] / chosen["bptt"])
+        assert configuration.STEPS_BY_HEART <= steps <= 2 * configuration.STEPS_BY_HEART + 100
+        assert tokens // chosen["batch_size"] >= min(tokens, chosen["bptt"])  # hardly cut into columns
+    assert choose(configuration.TINY_TEXT, level=level, **options)["dropout"] > 0

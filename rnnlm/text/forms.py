@@ -1,0 +1,429 @@
+"""Files that hold a text in another form: subtitles, web pages, tables. They are recognised by what is in them.
+
+The markup of subtitles and of HTML is left out. Of a table a column is read, or, if none is named, the user is told
+that the table is read as it is.
+"""
+
+import csv
+import itertools
+import json
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from html import unescape
+from html.parser import HTMLParser
+from typing import Any
+
+from rnnlm.errors import CorpusError
+
+SAMPLE = 1 << 16  # characters at the beginning of a file by which it is recognised
+LONGEST_PART = 1 << 26  # characters of a line, a cell or a tag: the memory that one may take
+_PIECE = 1 << 18
+_ROWS = 200  # of the sample that are looked at
+PLAIN, SUBTITLES, HTML, TAGS, CSV, TSV, JSONL = "plain", "subtitles", "html", "tags", "csv", "tsv", "jsonl"
+TABLES = {CSV: "CSV", TSV: "TSV", JSONL: "JSONL"}
+_NAMED = re.compile(r"\.(srt|vtt|html?|xhtml|csv|tsv|jsonl|ndjson)(?:\.gz)?$", re.IGNORECASE)
+
+
+@dataclass
+class Form:
+    """In which form a file holds its text.
+
+    columns: of a table, the cells of its first row or its keys. delimiter, quoted: between its cells; whether some are
+    in quotation marks. certain: False for what may be a table and may be text with commas. column: the one that is
+    read; None where the file is read as it is. missing: how many rows have no text in it, counted when all are read.
+    """
+
+    kind: str = PLAIN
+    columns: list[str] = field(default_factory=list)
+    delimiter: str = ","
+    quoted: bool = True
+    certain: bool = True
+    column: str | None = None
+    missing: int = 0
+
+    @property
+    def is_read_as_it_is(self) -> bool:
+        """Whether what is learnt is what is in the file."""
+        return self.kind not in (SUBTITLES, HTML) and self.column is None
+
+    def to_json(self) -> dict[str, Any]:
+        """For the cache."""
+        return asdict(self)
+
+
+def is_form(value: Any) -> bool:
+    """Whether a value, which comes from a file, describes a form."""
+    try:
+        form = Form(**value)
+    except TypeError:
+        return False
+    texts = [form.kind, form.delimiter, *([] if form.column is None else [form.column])]
+    return (
+        type(form.columns) is list and all(type(t) is str for t in texts + form.columns) and type(form.missing) is int
+    )
+
+
+_SAID = {
+    SUBTITLES: "holds subtitles: their numbers, times and tags are left out.",
+    HTML: "is HTML: its text is read, and tags, scripts and styles are left out.",
+    TAGS: "holds tags of HTML among its text; they are read as text. Save the text alone to leave them out.",
+}
+
+
+def note_on(form: Form, name: str, column: str | None) -> str | None:
+    """What the user should know of how a file was read; column: the one that was asked for."""
+    if form.kind in _SAID:
+        return f"{name} {_SAID[form.kind]}"
+    if form.column is not None:
+        one = form.missing == 1
+        left_out = f"; {form.missing:,} row{'s have' * (not one)}{' has' * one} no text there" if form.missing else ""
+        return f"{name} is {TABLES[form.kind]}: its column {form.column} is read{left_out}."
+    named = _NAMED.search(name)
+    if form.kind in TABLES and (form.certain or named):
+        return (
+            f"{name} is {TABLES[form.kind]} and is read as it is, with all its columns: {_listed(form.columns)}. "
+            "Name the one to read with --column, or give its number."
+        )
+    if column is not None:
+        return f"{name} is no table, so it has no column {column}; it is read as it is."
+    return f"{name} is read as plain text: it holds nothing of what its name says." if named else None
+
+
+def _listed(columns: Sequence[str]) -> str:
+    shown = [f"{column[:30]}..." if len(column) > 30 else column for column in columns[:10]]
+    return ", ".join([*shown, *["..."] * (len(columns) > 10)])
+
+
+# --- recognition ------------------------------------------------------------------------------------------------
+
+
+def recognised(sample: str, whole: bool, column: str | None = None) -> Form:
+    """The form of a file that begins with a sample; whole: that is all of it. column: the one that shall be read."""
+    lines = sample.split("\n")
+    if not whole:
+        lines.pop()  # it may be cut
+    filled = [line for line in lines if line.strip()]
+    if _are_subtitles(sample, filled):
+        return Form(SUBTITLES)
+    if _is_html(sample, filled):
+        return Form(HTML)
+    table = _json_lines(sample, filled, column) or _table(filled, column)
+    if table is not None:
+        return table
+    tags = len(_TAG.findall(sample))
+    return Form(TAGS if tags >= max(8, len(filled) / 20) else PLAIN)
+
+
+_CLOCK = r"(?:\d{1,3}:)?\d{1,2}:\d{2}[.,]\d{1,3}"
+_TIMES = re.compile(rf"\s*{_CLOCK}\s*-->\s*{_CLOCK}(?:\s.*)?$")
+
+
+def _are_subtitles(sample: str, lines: Sequence[str]) -> bool:
+    """Whether a time line stands where the first one does in .srt and .vtt, or many of them are there."""
+    if re.match(r"\s*WEBVTT(?:\s|$)", sample):
+        return any(map(_TIMES.match, lines))
+    times = [place for place, line in enumerate(lines) if _TIMES.match(line)]
+    if not times:
+        return False
+    begins = times[0] == 0 or (times[0] == 1 and lines[0].strip().isdecimal())
+    return begins or (len(times) >= 3 and len(times) >= len(lines) / 10)
+
+
+_NAMES = "div|br|span|li|ul|ol|table|tr|td|th|h[1-6]|em|strong|img|font|center|blockquote|script|style|html|body|head"
+_ATTRIBUTES = r"""(?:\s+[\w:-]+(?:\s*=\s*(?:"[^"<>]*"|'[^'<>]*'|[^\s"'<>]+))?)*+\s*/?"""
+# A name of one letter may be a variable between two signs, so only its end is a tag.
+_TAG = re.compile(rf"</?(?:{_NAMES}){_ATTRIBUTES}>|</[abipu]>|<p>|<[ap](?=\s+[\w-]+=){_ATTRIBUTES}>", re.IGNORECASE)
+_BEGIN = re.compile(
+    r"(?:\s|<\?xml[^<>]*>|(?><!--.*?-->))*+(?:<!doctype\s+html\b|<(?:html|head|body|meta|title)(?=[\s>]))",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
+def _is_html(sample: str, lines: Sequence[str]) -> bool:
+    """Whether a page begins, or a part of one: tags from the first character on, and in half of the lines."""
+    if _BEGIN.match(sample):
+        return True
+    if not _TAG.match(sample.lstrip()):
+        return False
+    return sum(_TAG.search(line) is not None for line in lines) >= max(1, len(lines) / 2) and "</" in sample
+
+
+def _json_lines(sample: str, lines: Sequence[str], column: str | None) -> Form | None:
+    if not lines:  # the first one is longer than the sample
+        keys = re.findall(r'"([^"\\]+)"\s*:', sample) if re.match(r'\s*\{\s*"[^"\\]+"\s*:', sample) else []
+        return Form(JSONL, list(dict.fromkeys(keys))[:10]) if keys else None
+    columns: dict[str, None] = {}
+    for line in lines[:_ROWS]:
+        row = _object(line)
+        if row is None:
+            return Form(JSONL, list(columns)) if column in columns else None
+        columns |= dict.fromkeys(row)
+    return Form(JSONL, list(columns)) if columns else None
+
+
+def _object(line: str) -> dict[str, Any] | None:
+    """The JSON object of a line, if it is one."""
+    if not line.lstrip().startswith("{"):
+        return None
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+_NAME = re.compile(r"[A-Za-z_#][\w.:/()#-]*(?: [\w.:/()#-]+){0,2}")
+_NUMBER = re.compile(r"[-+]?\d[\d.,:/ -]*%?")
+_DELIMITERS = {"\t": TSV, ",": CSV, ";": CSV}
+
+
+def _table(lines: Sequence[str], column: str | None) -> Form | None:
+    """A table whose rows have as many cells as the first one; of a named column, also one with other rows."""
+    possible: Form | None = None
+    for delimiter, kind in _DELIMITERS.items():
+        quoted = delimiter != "\t" or _is_quoted(lines)
+        rows = _rows(lines, delimiter, quoted)
+        if not rows or len(rows[0]) < 2:
+            continue
+        found = Form(kind, [cell.strip() for cell in rows[0]], delimiter, quoted)
+        if column is not None and column in found.columns:
+            return found
+        if len(rows) > 1 and all(len(row) == len(rows[0]) for row in rows):
+            # Paragraphs may begin with a tab.
+            in_columns = delimiter == "\t" and any(row[0].strip() for row in rows)
+            if in_columns or _is_plainly_a_table(rows, lines, delimiter):
+                return found
+            found.certain = False
+            possible = possible or found
+    return possible
+
+
+def _rows(lines: Sequence[str], delimiter: str, quoted: bool) -> list[list[str]]:
+    try:
+        rows = list(itertools.islice(_reader(lines, delimiter, quoted), _ROWS))
+    except csv.Error:
+        return []
+    # A cell in quotation marks may have lines beyond the sample.
+    return rows[:-1] if quoted and 2 < len(rows) < _ROWS and len(rows[-1]) < len(rows[0]) else rows
+
+
+def _reader(lines: Iterable[str], delimiter: str, quoted: bool) -> Any:
+    csv.field_size_limit(LONGEST_PART)
+    ended = (f"{line}\n" for line in lines)
+    if quoted:
+        return csv.reader(ended, delimiter=delimiter)
+    return csv.reader(ended, delimiter=delimiter, quoting=csv.QUOTE_NONE)
+
+
+def _is_quoted(lines: Iterable[str]) -> bool:
+    """Whether cells between tabs that begin with a quotation mark end with one too."""
+    cells = [cell for line in lines for cell in line.split("\t") if cell.startswith('"')]
+    return bool(cells) and all(len(cell) > 1 and cell.endswith('"') for cell in cells)
+
+
+def _is_plainly_a_table(rows: Sequence[Sequence[str]], lines: Sequence[str], delimiter: str) -> bool:
+    """Whether it is no text with as many commas in every line: prose and verse have spaces after them, and no names."""
+    if len(rows) < 3:
+        return False
+    header, others = rows[0], rows[1:]
+    has_names = all(_NAME.fullmatch(cell.strip()) for cell in header) and len(set(header)) == len(header)
+    numbers = any(all(_NUMBER.fullmatch(row[place].strip()) for row in others) for place in range(len(header)))
+    if has_names and numbers:
+        return True
+    if any(cell[:1].isspace() for row in rows for cell in row):
+        return False
+    mark = re.escape(delimiter)
+    quotes = re.compile(rf'(?:^|{mark})"(?:[^"]|"")*"(?={mark}|$)')
+    return has_names or numbers or any(map(quotes.search, lines))
+
+
+# --- what is read -----------------------------------------------------------------------------------------------
+
+
+def text_of(form: Form, texts: Iterable[str], name: str, column: str | None) -> Iterator[str]:
+    """The text of a file, from its pieces, in pieces that are not empty; `form` takes up the column that is read.
+
+    Raises:
+        CorpusError: a table has not the column, or not as text; a part of the file is too long.
+    """
+    if form.kind == SUBTITLES:
+        return _joined(_subtitles(_lines(texts, name)))
+    if form.kind == HTML:
+        return _page(texts, name)
+    if column is not None and form.kind in TABLES:
+        cells = _json_cells if form.kind == JSONL else _cells
+        return _joined(_texts_of(cells(form, _lines(texts, name), name, column), form, name, column))
+    return iter(texts)
+
+
+def _lines(texts: Iterable[str], name: str) -> Iterator[str]:
+    """The lines of a text without their ends."""
+    rest = ""
+    for text in texts:
+        *whole, rest = (rest + text).split("\n")
+        yield from whole
+        if len(rest) > LONGEST_PART:
+            raise _too_long(name, "line")
+    if rest:
+        yield rest
+
+
+def _too_long(name: str, what: str) -> CorpusError:
+    return CorpusError(f"{name} has a {what} of more than {LONGEST_PART:,} characters. Save its text as plain text.")
+
+
+def _joined(lines: Iterable[str]) -> Iterator[str]:
+    """Lines without those that are blank, each ended, in larger pieces."""
+    waiting, size = list[str](), 0
+    for line in lines:
+        if line.strip():
+            waiting.append(f"{line}\n")
+            size += len(line)
+        if size > _PIECE:
+            yield "".join(waiting)
+            waiting, size = [], 0
+    if waiting:
+        yield "".join(waiting)
+
+
+_MARKUP = re.compile(
+    r"</?(?:[ibuscv]|font|lang|ruby|rt|span|br|em|strong)(?=[\s.>/])[^<>]*>|<[\d:.]+>|\{\\[^{}]*\}", re.IGNORECASE
+)
+_ENTITY = re.compile(r"&(?:#\d+|#[xX][0-9a-fA-F]+|\w+);")
+
+
+_BLOCK = re.compile(r"(?:NOTE|STYLE|REGION)(?:\s|$)")
+
+
+def _subtitles(lines: Iterable[str]) -> Iterator[str]:
+    """What is said: no headers, notes and styles of WebVTT, numbers and names of cues, times, tags."""
+    held, held_begins = "", False  # the last line, which may be the number or the name of a cue whose times come next
+    begins, skipping = True, False  # whether a blank line came before
+    for place, line in enumerate(lines):
+        bare = line.strip()
+        if skipping or (place == 0 and bare.startswith("WEBVTT")) or (begins and _BLOCK.match(bare)):
+            skipping = bool(bare)
+        elif _TIMES.match(line):
+            if not (held_begins or held.isdecimal()):
+                yield _said(held)
+            held, begins = "", False
+        else:
+            yield _said(held)
+            held, held_begins, begins = bare, begins, not bare
+    yield _said(held)
+
+
+def _said(line: str) -> str:
+    return _ENTITY.sub(lambda found: unescape(found[0]), _MARKUP.sub("", line)).strip()
+
+
+class _Page(HTMLParser):
+    """Collects the text of a page: a line for each block, spaces as a browser shows them."""
+
+    UNSEEN = frozenset(("script", "style"))
+    INLINE = re.compile(
+        "a|abbr|b|bdi|bdo|big|cite|code|del|dfn|em|font|i|img|ins|kbd|label|mark|q|s|samp|small|span|strike|strong|su[bp]"
+        "|tt|u|var|wbr"
+    )
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self._text: list[str] = []
+        self._unseen = self._verbatim = 0
+
+    def handle_starttag(self, tag: str, attrs: Any) -> None:
+        """A block begins a line."""
+        self._unseen += tag in self.UNSEEN
+        self._verbatim += tag == "pre"
+        self._mark(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        """And ends one."""
+        self._unseen = max(0, self._unseen - (tag in self.UNSEEN))
+        self._verbatim = max(0, self._verbatim - (tag == "pre"))
+        self._mark(tag)
+
+    def handle_startendtag(self, tag: str, attrs: Any) -> None:
+        """An empty element."""
+        self._mark(tag)
+
+    def _mark(self, tag: str) -> None:
+        if tag in ("td", "th"):
+            self._text.append(" ")
+        elif not self.INLINE.fullmatch(tag):
+            self._text.append("\n")
+
+    def handle_data(self, data: str) -> None:
+        """Text between tags."""
+        if not self._unseen:
+            self._text.append(data if self._verbatim else re.sub(r"\s+", " ", data))
+
+    def lines(self, end: bool = False) -> list[str]:
+        """The lines that are complete."""
+        *whole, rest = "".join(self._text).split("\n")
+        self._text = [] if end else [rest]
+        return [re.sub("  +", " ", line).strip() for line in (*whole, *[rest] * end)]
+
+
+def _page(texts: Iterable[str], name: str) -> Iterator[str]:
+    page = _Page()
+    for text in texts:
+        page.feed(text)
+        if len(page.rawdata) > LONGEST_PART:
+            raise _too_long(name, "tag, comment or script")
+        yield from _joined(map(_clean, page.lines()))
+    page.close()
+    yield from _joined(map(_clean, page.lines(end=True)))
+
+
+def _cells(form: Form, lines: Iterable[str], name: str, column: str) -> Iterator[Any]:
+    """The cells of a column of a table, named in its first row, or by its number from 1 on."""
+    rows = _reader(lines, form.delimiter, form.quoted)
+    place = form.columns.index(column) if column in form.columns else None
+    numbered = place is None and column.isdecimal() and 1 <= int(column[:9]) <= len(form.columns)
+    if place is None and not numbered:
+        raise _no_column(form, name, column)
+    place = int(column) - 1 if place is None else place
+    try:
+        filled = (row for row in rows if row)
+        for row in itertools.islice(filled, 0 if numbered else 1, None):
+            yield row[place] if place < len(row) else None
+    except csv.Error as error:
+        raise CorpusError(f"Line {rows.line_num} of {name} cannot be read as {TABLES[form.kind]}: {error}.") from None
+
+
+def _json_cells(form: Form, lines: Iterable[str], name: str, column: str) -> Iterator[Any]:
+    """The values of a key."""
+    found = False
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        row = _object(line)
+        if row is None:
+            raise CorpusError(f"Line {number} of {name} is no JSON object; expected one in every line.")
+        found = found or column in row
+        yield row.get(column)
+    if not found:
+        raise _no_column(form, name, column)
+
+
+def _no_column(form: Form, name: str, column: str) -> CorpusError:
+    number = "" if form.kind == JSONL else ", or a number from 1 on where the first row holds no names"
+    return CorpusError(f"{name} has no column {column}; expected one of {_listed(form.columns)}{number}.")
+
+
+def _texts_of(cells: Iterable[Any], form: Form, name: str, column: str) -> Iterator[str]:
+    form.column = column
+    for cell in cells:
+        if cell is None or (isinstance(cell, str) and not cell.strip()):
+            form.missing += 1
+        elif isinstance(cell, str):
+            yield _clean(cell)
+        else:
+            raise CorpusError(f"Column {column} of {name} holds {type(cell).__name__} values; expected text.")
+
+
+def _clean(text: str) -> str:
+    """A text with the ends of its lines as \\n, without what no text has and escapes can spell."""
+    return re.sub("[\0\ud800-\udfff]", "\ufffd", text.replace("\r\n", "\n").replace("\r", "\n"))

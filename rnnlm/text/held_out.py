@@ -1,0 +1,274 @@
+"""Which parts of a text are held out to validate on: a pure function of the text and the share that is asked for.
+
+A stream is cut once, and its last part is held out. Sentences are held out in blocks spread over the whole text, for
+the last tenth of a sorted list, or of the files of several authors, is not like the rest. A block holds many lines, so
+that few of them stand beside a line that is trained on and may be much like them.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rnnlm.errors import CorpusError
+from rnnlm.text.batches import Sequence as Ids
+from rnnlm.text.corpus import Stretch, TokenizedCorpus
+from rnnlm.text.vocabulary import EOS, FIRST
+
+VERSION = 2  # of the rules; checkpoints name it, so that a resumed training holds out what it held out before
+BLOCKS = 20  # at most
+LINES_IN_BLOCK = 10  # at least, of those that are held out and of those between them
+LEAST = 10  # tokens of a stream that are worth to be held out
+LEAST_COMPARED, MOST_COMPARED, MOST_LEARNT = 500, 200_000, 1_000_000  # tokens that tell how like the rest a part is
+_COMPARED_AT_ONCE, _SINGLE = 1000, 5.0
+FAR = 2.5  # the share that is held out is at most so many times larger or smaller than the one that was asked for
+_CHUNK = 1 << 22
+_ENDS, _CLOSES = frozenset("。！？.!?…｡．"), frozenset("”’»›」』】）》\"')]} \u3000")
+_OTHER, _END, _CLOSE, _JOINED = 0, 1, 2, 3  # what a token is for the end of a sentence
+
+Places = NDArray[np.int64]
+
+
+class Split(NamedTuple):
+    """The parts of a text. how: where the held-out part is, for people; empty if there is none."""
+
+    train: list[Stretch]
+    held_out: list[Stretch]
+    how: str
+
+
+def split_version(training: Mapping[str, Any]) -> int:
+    """The rules by which a checkpoint's text was split, as its header says; the first ones if it does not."""
+    recorded = training.get("corpus")
+    version = recorded.get("split") if isinstance(recorded, Mapping) else None
+    return 1 if version in (None, 1) else VERSION
+
+
+def split(corpus: TokenizedCorpus, fraction: float, context: str, version: int = VERSION) -> Split:
+    """Hold out about `fraction` of the tokens, or nothing where that cannot be done.
+
+    context: "stream" is cut between any two tokens; "sentence" where lines end, or, where that would hold out far more
+    or less than was asked for, after the end of a sentence within a line. version: of the rules, see VERSION.
+
+    Raises:
+        CorpusError: by the rules of version 1, one of the two parts would be empty.
+    """
+    N = len(corpus.ids)
+    if not fraction:
+        return Split([Stretch(0, N)], [], "")
+    if version == 1:
+        place = _first_rule(corpus, fraction)
+        return Split([Stretch(0, place)], [Stretch(place, N)], "the last part of the text")
+    if context == "stream":
+        place = N - round(N * fraction)
+        if place < 2 or N - place < LEAST:
+            return Split([Stretch(0, N)], [], "")
+        return Split([Stretch(0, place)], [Stretch(place, N)], "the last part of the text")
+    return _blocks(corpus, fraction) or _last_lines(corpus, fraction) or Split([Stretch(0, N)], [], "")
+
+
+def measured(corpus: TokenizedCorpus, held_out: Sequence[Stretch], most: int) -> list[Stretch]:
+    """The first tokens of every stretch, up to the end of a line if there is one; about `most` in all."""
+    each = most // max(1, len(held_out))
+    found = []
+    for stretch in held_out:
+        stop = stretch.start + each
+        if stop >= stretch.stop:
+            found.append(stretch)
+        elif len(held_out) == 1:
+            found.append(Stretch(stretch.start, stop))
+        else:
+            line = _nearest(stop, stretch.start + 1, stop + 1, lambda *window: _line_starts(corpus, *window))
+            found.append(Stretch(stretch.start, line or stop, cut=line is None))
+    return found
+
+
+# --- sentences --------------------------------------------------------------------------------------------------
+
+
+def _blocks(corpus: TokenizedCorpus, fraction: float) -> Split | None:
+    """The end of each of several equal parts of the text; None where its lines are too few or too unequal."""
+    N, lines = len(corpus.ids), int(corpus.counts()[EOS])
+    number = min(BLOCKS, int(min(lines * fraction, lines * (1 - fraction)) // LINES_IN_BLOCK))
+    if number < 2:
+        return None
+    size = N * fraction / number
+    reach = round(min(size, N / number - size) / 2)
+
+    def line_start(place: int) -> int | None:
+        low, high = max(1, place - reach), min(N, place + reach)
+        return _nearest(place, low, high + 1, lambda *window: _line_starts(corpus, *window))
+
+    blocks = []
+    for part in range(1, number + 1):
+        stop = N * part // number
+        first, last = line_start(round(stop - size)), N if part == number else line_start(stop)
+        if first is not None and last is not None and first < last:
+            blocks.append(Stretch(first, last))
+    if len(blocks) < number / 2 or not _is_near(sum(block.stop - block.start for block in blocks), N, fraction):
+        return None
+    return Split(list(_between(blocks, N)), blocks, f"{len(blocks)} blocks spread over the text")
+
+
+def _between(blocks: Sequence[Stretch], N: int) -> Iterator[Stretch]:
+    """What blocks in their order leave of N tokens."""
+    place = 0
+    for block in [*blocks, Stretch(N, N)]:
+        if place < block.start:
+            yield Stretch(place, block.start)
+        place = block.stop
+
+
+def _last_lines(corpus: TokenizedCorpus, fraction: float) -> Split | None:
+    """The last part, from the line or else the sentence on that begins nearest to the share; None if all are far."""
+    N = len(corpus.ids)
+    place = N - round(N * fraction)
+    largest, least = min(FAR * fraction, (1 + fraction) / 2), fraction / FAR
+    low, high = max(1, N - int(N * largest)), min(N - 1, N - int(np.ceil(N * least)))
+    line = _nearest(place, low, high + 1, lambda *window: _line_starts(corpus, *window))
+    if line is not None:
+        return Split([Stretch(0, line)], [Stretch(line, N)], "the last lines of the text")
+    kinds = _kinds(corpus.tokens)
+    sentence = _nearest(place, low, high + 1, lambda *window: _sentence_starts(corpus, kinds, *window))
+    if sentence is None:
+        return None
+    return Split(
+        [Stretch(0, sentence, cut=True)], [Stretch(sentence, N)], "the last sentences of the text, in a line cut there"
+    )
+
+
+def _is_near(held_out: int, N: int, fraction: float) -> bool:
+    return fraction / FAR <= held_out / N <= min(FAR * fraction, (1 + fraction) / 2)
+
+
+# --- places where a text can be cut -----------------------------------------------------------------------------
+
+
+def _nearest(place: int, low: int, high: int, cuts: Callable[[int, int], Places]) -> int | None:
+    """Of the places from low to high (not included) that `cuts` finds in a window, the one nearest to a place."""
+    width = 1 << 10
+    while low < high:
+        start, stop = max(low, min(place - width, high)), min(high, max(place + width, low))
+        windows = [(first, min(first + _CHUNK, stop)) for first in range(start, stop, _CHUNK)]
+        found = np.concatenate([cuts(*window) for window in windows] or [np.zeros(0, dtype=np.int64)])
+        if len(found):
+            return int(found[np.abs(found - place).argmin()])
+        if (start, stop) == (low, high):
+            break
+        width *= 16
+    return None
+
+
+def _line_starts(corpus: TokenizedCorpus, start: int, stop: int) -> Places:
+    """Places of a window, from 1 on, before which a line ends."""
+    found = np.flatnonzero(corpus.ids[start - 1 : stop - 1] == EOS) + start
+    corpus.release()
+    return found
+
+
+def _kinds(tokens: Sequence[str]) -> NDArray[np.uint8]:
+    """What every provisional id is for the end of a sentence: _OTHER, _END, _CLOSE or _JOINED.
+
+    Of characters, a letter or digit right after a mark goes on with it, as in 3.5: it is _JOINED.
+    """
+    closing, characters = "".join(_CLOSES), all(len(token) == 1 for token in tokens)
+    found = [_OTHER] * FIRST
+    for token in tokens:
+        bare = token.rstrip(closing)
+        joined = characters and token.isascii() and token.isalnum()
+        found.append(_CLOSE if not bare else _END if bare[-1] in _ENDS else _JOINED if joined else _OTHER)
+    return np.array(found, dtype=np.uint8)
+
+
+def _sentence_starts(corpus: TokenizedCorpus, kinds: NDArray[np.uint8], start: int, stop: int) -> Places:
+    """Places of a window, from 1 on, before which a sentence ends, with up to two marks that close it, and no line."""
+    first = max(0, start - 3)
+    ids = corpus.ids[first:stop]
+    kind = np.concatenate([np.zeros(3, dtype=np.uint8), kinds[ids]])
+    here, before, second, third = kind[3:], kind[2:-1], kind[1:-2], kind[:-3]
+    closed = (before == _CLOSE) & ((second == _END) | ((second == _CLOSE) & (third == _END)))
+    begins = ((here == _OTHER) & (ids != EOS)) | (here == _JOINED)
+    ended = ((before == _END) & (here == _OTHER)) | closed
+    found = np.flatnonzero(begins & ended) + first
+    corpus.release()
+    return found[found >= start]
+
+
+# --- how like the rest it is ------------------------------------------------------------------------------------
+
+
+def unlikeness(train: Ids, held_out: Ids) -> float:
+    """How many times harder a held-out part is to predict than parts spread over the training text.
+
+    By the pairs of neighbouring tokens in the rest of the training text; 1.0 where one of the two is too small to tell.
+    """
+    tokens = min(len(held_out), MOST_COMPARED, len(train) // 10)
+    if tokens < LEAST_COMPARED:
+        return 1.0
+    # Of a large text chunks from all over it.
+    chunks = min(len(train), MOST_LEARNT) // _COMPARED_AT_ONCE
+    starts = np.linspace(0, len(train) - _COMPARED_AT_ONCE, chunks).astype(np.int64)
+    ids = np.concatenate([_taken(train, start, _COMPARED_AT_ONCE) for start in starts.tolist()])
+    tokens = min(tokens, len(ids) // 10)
+    block = tokens // BLOCKS
+    ends = np.arange(1, BLOCKS + 1) * len(ids) // BLOCKS
+    spread = (ends[:, None] - np.arange(block, 0, -1)).ravel()
+    pairs = _Pairs(np.delete(ids, spread))
+    return pairs.nats(_taken(held_out, 0, tokens)) / pairs.nats(ids[spread])
+
+
+def _taken(ids: Ids, start: int, length: int) -> Places:
+    return ids.take(np.arange(start, start + length, dtype=np.int64)).astype(np.int64)
+
+
+class _Pairs:
+    """A bigram model: counts, and single tokens with a weight of _SINGLE."""
+
+    def __init__(self, ids: Places) -> None:
+        self._V = int(ids.max()) + 2  # the last one stands for all that are not among them
+        counts = np.bincount(ids, minlength=self._V)
+        self._single = (counts + 1) / (counts.sum() + self._V)
+        self._contexts = np.bincount(ids[:-1], minlength=self._V)
+        self._codes, self._counts = np.unique(ids[:-1] * self._V + ids[1:], return_counts=True)
+
+    def nats(self, ids: Places) -> float:
+        """Mean -ln p of each token but the first, given the one before it."""
+        ids = np.minimum(ids, self._V - 1)
+        codes = ids[:-1] * self._V + ids[1:]
+        places = np.minimum(np.searchsorted(self._codes, codes), len(self._codes) - 1)
+        found = np.where(self._codes[places] == codes, self._counts[places], 0)
+        p = (found + _SINGLE * self._single[ids[1:]]) / (self._contexts[ids[:-1]] + _SINGLE)
+        return float(-np.log(p).mean())
+
+
+# --- version 1 --------------------------------------------------------------------------------------------------
+
+
+def _first_rule(corpus: TokenizedCorpus, fraction: float) -> int:
+    """Where the last `fraction` of the tokens begins; with lines, at the first start of a line from there on."""
+    N = len(corpus.ids)
+    place = N - round(N * fraction)
+    if corpus.lines and 0 < place < N:
+        place = _first_line_start(corpus, place)
+    if not 0 < place < N:
+        number, unit = (int(corpus.counts()[EOS]), "line") if corpus.lines else (N, "character")
+        raise CorpusError(
+            f"A text of {number:,} {unit}{'s' * (number != 1)} cannot be split so that {fraction:g} of it is held "
+            "out. Use a longer text, or another --valid-fraction."
+        )
+    return place
+
+
+def _first_line_start(corpus: TokenizedCorpus, place: int) -> int:
+    """The first start of a line from a place on; in the last line, its own start."""
+    ids = corpus.ids
+    for chunk_start in range(place - 1, len(ids) - 1, _CHUNK):
+        ends = np.flatnonzero(ids[chunk_start : min(chunk_start + _CHUNK, len(ids) - 1)] == EOS)
+        if len(ends):
+            return chunk_start + int(ends[0]) + 1
+    for chunk_stop in range(place - 1, 0, -_CHUNK):
+        ends = np.flatnonzero(ids[max(0, chunk_stop - _CHUNK) : chunk_stop] == EOS)
+        if len(ends):
+            return max(0, chunk_stop - _CHUNK) + int(ends[-1]) + 1
+    return 0

@@ -1,0 +1,55 @@
+"""--column, and what is said of files that are no plain text."""
+
+import json
+
+import pytest
+
+from rnnlm.cli import run
+
+ROWS = [("1", "a b c", "pos"), ("2", "b c a", "neg"), ("3", "c a b", "pos")] * 30
+SMALL = ["--epochs", "0.2", "--hidden-size", "8", "--threads", "1"]
+
+
+@pytest.fixture
+def tables(tmp_path, monkeypatch):
+    """The same rows in three forms, and their text."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "t.csv").write_text("id,text,label\n" + "".join(",".join(row) + "\n" for row in ROWS))
+    (tmp_path / "t.tsv").write_text("".join("\t".join(row) + "\n" for row in ROWS))
+    keys = ("id", "text", "label")
+    (tmp_path / "t.jsonl").write_text("".join(json.dumps(dict(zip(keys, row, strict=True))) + "\n" for row in ROWS))
+    (tmp_path / "plain.txt").write_text("".join(row[1] + "\n" for row in ROWS))
+
+
+@pytest.mark.parametrize(("name", "column"), [("t.csv", "text"), ("t.tsv", "2"), ("t.jsonl", "text")])
+def test_train_ngram_and_eval_read_a_column(tables, name, column, capsys):
+    assert run(["train", name, "--column", column, *SMALL]) == 0
+    printed = capsys.readouterr().err
+    assert "Vocabulary  6 words" in printed  # with the special ones
+    assert f"column {column} is read" in printed
+    assert run(["ngram", "train", name, "--column", column]) == 0
+    assert "Vocabulary  6 words" in capsys.readouterr().err
+    figures = []
+    for arguments in ([name, "--column", column], ["plain.txt"]):
+        assert run(["eval", *arguments, "--json", "-m", "ngram.npz"]) == 0
+        figures.append(json.loads(capsys.readouterr().out))
+    assert figures[0] == figures[1]
+    assert run(["train", name, "--column", column, "--resume", "--epochs", "0.4"]) == 0
+    capsys.readouterr()
+    assert run(["train", name, "--resume", "--epochs", "0.6"]) == 1
+    assert "--column" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.tsv", "t.jsonl"])
+def test_without_it_one_line_names_the_option(tables, name, capsys):
+    assert run(["train", name, *SMALL]) == 0
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if "--column" in line]
+    assert name in line
+    assert ("text" if name != "t.tsv" else "a b c") in line
+    assert run(["eval", name]) == 0
+    assert "--column" in capsys.readouterr().err
+
+
+def test_a_wrong_column_is_one_sentence(tables, capsys):
+    assert run(["train", "t.csv", "--column", "texts", *SMALL]) == 1
+    assert "expected one of id, text, label" in capsys.readouterr().err

@@ -1,0 +1,206 @@
+import random
+import tempfile
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rnnlm.errors import CorpusError
+from rnnlm.text import held_out
+from rnnlm.text.corpus import Stretch, sequence, tokenize_corpus
+from rnnlm.text.held_out import BLOCKS, FAR, LINES_IN_BLOCK, measured, split, split_version, unlikeness
+from rnnlm.text.tokenizers import CharTokenizer, WordTokenizer
+from rnnlm.text.vocabulary import EOS, FIRST, Vocabulary
+
+CORPORA = Path(__file__).parents[2] / "corpora"
+
+
+@pytest.fixture
+def tokenized(tmp_path):
+    def tokenized(text, tokenizer=None, lines=True):
+        path = tmp_path / "text.txt"
+        path.write_text(text, encoding="utf-8")
+        return tokenize_corpus([path], tokenizer or WordTokenizer(), lines=lines)
+
+    return tokenized
+
+
+def starts_of_lines(corpus):
+    return {0, *(np.flatnonzero(corpus.ids == EOS) + 1).tolist()}
+
+
+def words(corpus, stretches):
+    """What the stretches hold, as a model reads it."""
+    vocabulary = Vocabulary.build(corpus.tokens, corpus.counts()[FIRST:])
+    ids = sequence(corpus, vocabulary, stretches)[:]
+    return " ".join("/" if i == EOS else vocabulary.token(i) for i in ids.tolist())
+
+
+def share(corpus, found):
+    return sum(stop - start for start, stop, _ in found.held_out) / len(corpus.ids)
+
+
+# Streams
+
+
+@pytest.mark.parametrize(("tokenizer", "lines"), [(CharTokenizer(), False), (WordTokenizer(), True)])
+def test_a_stream_is_split_between_tokens_at_the_share(tokenized, tokenizer, lines):
+    corpus = tokenized("one two three four five six seven eight nine ten " * 50, tokenizer, lines)
+    N = len(corpus.ids)
+    for fraction in (0.1, 0.25, 0.5, 0.9):
+        found = split(corpus, fraction, "stream")
+        assert found.train == [Stretch(0, N - round(N * fraction))]
+        assert found.held_out == [Stretch(N - round(N * fraction), N)]
+
+
+def test_a_stream_of_a_few_tokens_is_learnt_whole(tokenized):
+    for text, fraction in [("abcd", 0.0), ("abcd", 0.5), ("a word or two", 0.1), ("a" * 99, 0.09), ("a" * 99, 0.99)]:
+        corpus = tokenized(text, CharTokenizer(), lines=False)
+        assert split(corpus, fraction, "stream")[:2] == ([Stretch(0, len(text))], [])
+
+
+# Sentences
+
+
+@given(st.lists(st.integers(1, 12), min_size=1, max_size=400), st.sampled_from([0.05, 0.1, 0.3, 0.5, 0.8]))
+def test_sentences_are_split_where_lines_end_and_about_at_the_share(lengths, fraction):
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "text.txt")
+        path.write_text("".join("w " * length + "\n" for length in lengths))
+        corpus = tokenize_corpus([path], WordTokenizer(), lines=True, cache_dir=folder)
+        N, found = len(corpus.ids), split(corpus, fraction, "sentence")
+        assert found == split(corpus, fraction, "sentence")
+        # Together they are the text, nothing twice.
+        parts = sorted([*found.train, *found.held_out])
+        assert (parts[0].start, parts[-1].stop) == (0, N)
+        assert all(first.stop == second.start for first, second in pairwise(parts))
+        assert all(start < stop and not cut for start, stop, cut in parts)
+        assert {start for start, _, _ in parts} <= starts_of_lines(corpus)
+        if found.held_out:
+            assert fraction / FAR <= share(corpus, found) <= min(FAR * fraction, (1 + fraction) / 2)
+        else:  # no line starts near the share
+            far = [start for start in starts_of_lines(corpus) if 0 < start < N]
+            wanted = [N * fraction / FAR, N * min(FAR * fraction, (1 + fraction) / 2)]
+            assert not [start for start in far if wanted[0] <= N - start <= wanted[1] - 1]
+
+
+def test_blocks_are_spread_over_the_text_and_hold_many_lines(tokenized):
+    corpus = tokenized("".join(f"line {number} of them\n" for number in range(3000)))
+    found = split(corpus, 0.1, "sentence")
+    assert len(found.held_out) == BLOCKS
+    assert f"{BLOCKS} blocks" in found.how
+    assert share(corpus, found) == pytest.approx(0.1, abs=0.005)
+    lines = [np.count_nonzero(corpus.ids[start:stop] == EOS) for start, stop, _ in found.held_out]
+    assert min(lines) >= LINES_IN_BLOCK
+    centres = np.array([(start + stop) / 2 / len(corpus.ids) for start, stop, _ in found.held_out])
+    assert np.diff(centres) == pytest.approx(1 / BLOCKS, abs=0.01)
+    assert len(split(tokenized("a b\n" * 250), 0.1, "sentence").held_out) == 2
+    assert len(split(tokenized("a b\n" * 150), 0.1, "sentence").held_out) == 1
+
+
+def test_lines_of_very_unequal_length(tokenized):
+    corpus = tokenized("a b\n" * 1000 + "w " * 30_000 + "\n" + "a b\n" * 1000)
+    found = split(corpus, 0.1, "sentence")
+    assert 0.1 / FAR <= share(corpus, found) <= 0.1 * FAR
+
+
+@pytest.mark.parametrize("chunk", [7, 1 << 22])
+def test_a_long_line_is_cut_after_a_sentence(tokenized, monkeypatch, chunk):
+    monkeypatch.setattr(held_out, "_CHUNK", chunk)
+    for sentence, tokenizer in [
+        ("I came , “ late ” . ", WordTokenizer()),
+        ("He asked “ why ? ” ", WordTokenizer()),
+        ("她问：“你迟到了吗？”", WordTokenizer()),
+        ("It is 3.5 m. He left. ", CharTokenizer()),
+    ]:
+        corpus = tokenized(sentence * 40 + "\n", tokenizer)
+        found = split(corpus, 0.1, "sentence")
+        assert share(corpus, found) == pytest.approx(0.1, abs=0.03)
+        (train,), (held,) = found.train, found.held_out
+        assert train.cut
+        assert not held.cut
+        learnt, kept = words(corpus, [train]), words(corpus, [held])
+        assert learnt[-1] == kept[-1] == "/"  # the sentence before the cut is one that ends
+        begin = words(corpus, [Stretch(0, 8)])
+        assert kept.startswith(begin[:8]) or kept.startswith("H e")
+
+
+def test_what_cannot_be_cut_is_learnt_whole(tokenized):
+    for text in (
+        "word",
+        "one\ntwo\n",
+        "我 昨天 上学 迟到 了 ， 老师 批评 了 我 。\n",
+        "w " * 17_000,
+        "a b c\n\n\n",
+        "3.5 " * 9,
+    ):
+        corpus = tokenized(text)
+        assert split(corpus, 0.1, "sentence") == ([Stretch(0, len(corpus.ids))], [], "")
+    assert len(split(tokenized("one\ntwo\n"), 0.5, "sentence").held_out) == 1
+
+
+def test_only_a_part_of_a_large_held_out_text_is_measured(tokenized):
+    corpus = tokenized("".join(f"line {number} of them\n" for number in range(3000)))
+    blocks = split(corpus, 0.5, "sentence").held_out
+    assert measured(corpus, blocks, 10**6) == blocks
+    fewer = measured(corpus, blocks, 2000)
+    assert [each.start for each in fewer] == [each.start for each in blocks]
+    assert {each.stop for each in fewer} <= starts_of_lines(corpus)
+    assert 1500 < sum(each.stop - each.start for each in fewer) <= 2000
+    assert measured(corpus, [Stretch(5, 5000)], 7) == [Stretch(5, 12)]
+
+
+# How like the rest the end of a stream is
+
+
+def end_of(tokenized, text, tokenizer=None):
+    """How unlike the last tenth of a text is."""
+    corpus = tokenized(text, tokenizer or CharTokenizer(), tokenizer is not None)
+    vocabulary = Vocabulary.build(corpus.tokens, corpus.counts()[FIRST:])
+    found = split(corpus, 0.1, "stream")
+    return unlikeness(*(sequence(corpus, vocabulary, part) for part in (found.train, found.held_out)))
+
+
+def test_the_end_of_one_text_is_like_the_rest_and_that_of_two_is_not(tokenized, monkeypatch):
+    english, chinese = ((CORPORA / name).read_text(encoding="utf-8") for name in ("english.txt", "chinese.txt"))
+    names = [f"{a}{b}{c}\n" for a in "BCDFGHJKLMNPRSTVWZ" for b in ("are", "ino", "eta", "oma") for c in "aeiou" * 9]
+    shuffled = random.Random(1).sample(names, len(names))
+    for most in (1_000_000, 20_000):  # as if the text were large
+        monkeypatch.setattr(held_out, "MOST_LEARNT", most)
+        for text in (english, chinese, "".join(shuffled)):
+            assert end_of(tokenized, text) == pytest.approx(1, abs=0.06)
+        assert end_of(tokenized, "".join(sorted(names))) > 1.2
+        assert end_of(tokenized, english + chinese[: len(english) // 9]) > 1.5
+    for text in (english, chinese):
+        assert end_of(tokenized, text, WordTokenizer()) < 1.2
+    assert end_of(tokenized, "too short to tell") == 1
+
+
+# The rules of the first versions, which their checkpoints are resumed by
+
+
+@given(st.lists(st.integers(1, 6), min_size=2, max_size=8), st.floats(0.001, 0.999), st.integers(1, 9))
+def test_the_first_rule(lengths, fraction, chunk):
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(held_out, "_CHUNK", chunk)
+        path = Path(folder, "text.txt")
+        path.write_text("".join("w " * length + "\n" for length in lengths))
+        corpus = tokenize_corpus([path], WordTokenizer(), lines=True, cache_dir=folder)
+        N = len(corpus.ids)
+        starts = (np.flatnonzero(corpus.ids[:-1] == EOS) + 1).tolist()
+        place = N - round(N * fraction)
+        if place in (0, N):
+            with pytest.raises(CorpusError, match=f"{len(lengths)} lines"):
+                split(corpus, fraction, "sentence", 1)
+        else:
+            edge = next((start for start in starts if start >= place), starts[-1])
+            assert split(corpus, fraction, "sentence", 1)[:2] == ([Stretch(0, edge)], [Stretch(edge, N)])
+
+
+def test_a_checkpoint_says_by_which_rules_it_was_split():
+    assert split_version({}) == split_version({"corpus": {"digest": "0"}}) == split_version({"corpus": None}) == 1
+    assert split_version({"corpus": {"split": 1}}) == 1
+    assert split_version({"corpus": {"split": 2}}) == held_out.VERSION
