@@ -94,7 +94,7 @@ class Options:
         return self.fields.read(value)
 
 
-@dataclass
+@dataclass(slots=True)  # of which there are many, and the garbage collector looks at each
 class Entry:
     """A token of a text with what is told of it: where its text begins and ends, and log probabilities."""
 

@@ -152,12 +152,18 @@ class ServedModel:
 
         The figures are those of `rnnlm score` and `rnnlm eval`.
         """
-        pieces, tokens, room = list(self.model.cut(text, ended=True)), list[Json](), Room()
-        ids = np.array([piece.token_id for piece in pieces], dtype=np.int32)
+        texts, names, found = list[str](), list[str](), list[int]()
+        for piece in self.model.cut(text, ended=True):
+            texts.append(piece.text)
+            names.append(piece.token)
+            found.append(piece.token_id)
+            if len(found) % STEP == 0:
+                yield
+        ids, tokens, room = np.array(found, dtype=np.int32), list[Json](), Room()
         own = np.zeros(len(ids))
         for start, rows in self.model.distributions(ids):
             for place, row in enumerate(rows, start):
-                tokens.append(Json.of(self._surprise(pieces[place], row, k)))
+                tokens.append(Json.of(self._surprise(Piece(texts[place], names[place], found[place]), row, k)))
                 room.take(len(tokens[-1]))
                 own[place] = row[ids[place]]
             yield

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import socket
 import sys
@@ -189,11 +190,14 @@ def run(app: Application, listener: socket.socket, limits: Limits | None = None)
     server = web_server(app, limits or Limits())
     before = sys.getswitchinterval()
     sys.setswitchinterval(SWITCH)
+    gc.collect()
+    gc.freeze()  # models and modules stay; to look through them at every collection would stop all others for 0.1 s
     try:
         with closing(listener):
             server.run(sockets=[listener])
     finally:
         sys.setswitchinterval(before)
+        gc.unfreeze()
 
 
 def web_server(app: Application, limits: Limits) -> uvicorn.Server:

@@ -55,7 +55,7 @@ class Workers:
     def __init__(self, threads: int, limits: Limits) -> None:
         """Start with no work."""
         self.limits = limits
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="rnnlm")
+        self._pool = ThreadPoolExecutor(threads + 1, thread_name_prefix="rnnlm")
         # Long work waits here for its next slice, in turn, so that a key stroke waits for a slice and not for all.
         self._turns = asyncio.Semaphore(threads)
         self.working = self.working_long = 0
