@@ -49,6 +49,7 @@ YOUNG = 3 * 10**9  # nanoseconds: more than the coarsest time that file systems 
 FORGOTTEN_AFTER = 100 * 24 * 3600  # seconds
 SIZES = (np.dtype(np.uint8), np.dtype(np.uint16), np.dtype(np.uint32))  # of an id in a file
 COUNTED_IN_PAIRS = 1 << 18  # ids, from where on that is faster
+ATTEMPTS = 3  # at an entry that does not look sound
 LARGEST_DESCRIPTION = 1 << 30  # bytes: that of ten million tokens has a quarter
 _BLOCK = 1 << 20
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
@@ -144,19 +145,21 @@ class Cache:
     def find(self, key: str) -> Entry | None:
         """Return a sound entry; None if there is none, so that it is made anew. That it is damaged is a note."""
         path = self._description_path(key)
-        content = _read(path)
-        if content is None:
-            return None
-        description = _described(content)
-        entry = None if description is None else _mapped(self.ids_path(key), description)
-        if entry is None or not entry.is_whole():
-            damage = f"The cache of this text in {self.folder} was damaged; it is made anew."
-            if damage not in self.notes and path.exists():  # else another process is replacing or removing the entry
-                self.notes.append(damage)
-            return None
-        with contextlib.suppress(OSError):  # a cache that others filled may be read-only
-            os.utime(path)  # the time of the last use, for `_evict`
-        return entry
+        for _ in range(ATTEMPTS):  # another process may be replacing or removing the entry
+            content = _read(path)
+            if content is None:
+                return None
+            description = _described(content)
+            entry = None if description is None else _mapped(self.ids_path(key), description)
+            if entry is not None and entry.is_whole():
+                with contextlib.suppress(OSError):  # a cache that others filled may be read-only
+                    os.utime(path)  # the time of the last use, for `_evict`
+                return entry
+        damage = f"The cache of this text in {self.folder} was damaged; it is made anew."
+        # Without its ids an entry is no longer one: another process removed them while this description was written.
+        if damage not in self.notes and os.path.lexists(self.ids_path(key)):
+            self.notes.append(damage)
+        return None
 
     @contextlib.contextmanager
     def writing(self) -> Iterator["IdFile"]:
