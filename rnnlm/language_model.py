@@ -7,10 +7,9 @@ import json
 import math
 import re
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from os import PathLike
-from typing import TYPE_CHECKING, Any, NamedTuple, Self, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from rnnlm import checkpoint
 from rnnlm.baselines.arpa import read_arpa
@@ -28,6 +27,8 @@ from rnnlm.inference.scoring import sequence_totals
 from rnnlm.nn.bidirectional import BidirectionalNetwork
 from rnnlm.nn.network import Network, NetworkConfig
 from rnnlm.nn.numerics import LARGEST_WEIGHT, are_weights
+from rnnlm.rendering import Rendering
+from rnnlm.results import Candidate, Evaluation, FilledText, Piece, Prediction, ScoredLine
 from rnnlm.text.corpus import IdSequence, TokenizedCorpus, sequence
 from rnnlm.text.lines import counted_characters
 from rnnlm.text.marks import hypothesis_tokens
@@ -46,95 +47,6 @@ BLANK_MARK = re.compile(r"_{4,}|(?<![A-Za-z0-9_])_{2,3}(?![A-Za-z0-9_])|\uff3f+"
 LINES_AT_A_TIME = 4096  # lines and characters that `score` reads ahead at most
 CHARACTERS_AT_A_TIME = 1 << 18
 WINDOW = 64  # tokens whose distributions are made at a time
-
-
-class Candidate(NamedTuple):
-    """A possible next token."""
-
-    token: str
-    probability: float
-
-
-class Piece(NamedTuple):
-    """A token of a text: the part of the text that it is, with the whitespace before it, the token and its id."""
-
-    text: str
-    token: str
-    token_id: int
-
-
-class FilledText(NamedTuple):
-    """A filling: what stands in each blank, its share of the probability of all that were compared, the whole text."""
-
-    tokens: list[str]
-    probability: float
-    text: str
-
-
-class Prediction(NamedTuple):
-    """What may follow a context; the candidates are ranked."""
-
-    context: str
-    candidates: list[Candidate]
-
-
-class ScoredLine(NamedTuple):
-    """A line with the log probabilities of its tokens; what ends it is a token of it, <s> is not.
-
-    ids, log_probabilities (nats) and ranks (1: the most probable of all; None if not asked for) are (n,).
-    """
-
-    text: str
-    tokens: list[str]
-    ids: NDArray[np.int32]
-    log_probabilities: NDArray[np.float64]
-    ranks: NDArray[np.int64] | None
-
-    @property
-    def logprob_nats(self) -> float:
-        """ln p of the line: the sum over its tokens, unknown ones at the probability of <unk>."""
-        return float(self.log_probabilities.sum())
-
-    @property
-    def oov(self) -> int:
-        """Number of unknown tokens."""
-        return int((self.ids == UNK).sum())
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """Figures of a text under a model. Sums are over all tokens, </s> included, <s> never."""
-
-    tokens: int
-    oov: int
-    characters: int
-    logprob_nats: float
-    oov_logprob_nats: float
-
-    @property
-    def nats_per_token(self) -> float:
-        """Cross-entropy: -log p of the text in nats, divided by its tokens."""
-        return -self.logprob_nats / self.tokens
-
-    @property
-    def perplexity(self) -> float:
-        """exp(nats per token), unknown words counted at the probability of <unk>."""
-        return _exp(self.nats_per_token)
-
-    @property
-    def perplexity_excluding_oov(self) -> float:
-        """The same over the known tokens only; unknown ones still serve as context."""
-        known = self.tokens - self.oov
-        return _exp(-(self.logprob_nats - self.oov_logprob_nats) / known) if known else math.nan
-
-    @property
-    def bits_per_char(self) -> float:
-        """-log2 p of the text divided by its characters: comparable between any two tokenizations of a text."""
-        return -self.logprob_nats / math.log(2) / self.characters
-
-
-def _exp(nats: float) -> float:
-    return math.exp(nats) if nats < 700 else math.inf
 
 
 class LanguageModel:
@@ -728,93 +640,6 @@ class LanguageModel:
         if not len(corpus.ids):
             raise VocabularyError("The text has no tokens; nothing can be evaluated.")
         return sequence(corpus, self.vocabulary)
-
-
-class Rendering:
-    """A text of a model's ids that grows at its end.
-
-    like: a text; if the words of its last line (that is not blank) are separated by spaces, those here are, too.
-    """
-
-    def __init__(self, model: LanguageModel, like: str = "") -> None:
-        """Nothing was written yet."""
-        self._model, self._like = model, like.rstrip().rpartition("\n")[2]
-        self._spacing = model.tokenizer.spacing(self._like)
-
-    def piece(self, token_id: int) -> str:
-        """The text that an id would add; </s> is a line's end, <s> is nothing."""
-        if token_id in (BOS, EOS):
-            return "" if token_id == BOS else "\n"
-        return self._spacing.piece(self._model.vocabulary.token(token_id))
-
-    def add(self, token_id: int) -> str:
-        """The text that an id adds."""
-        if token_id == BOS:
-            return ""
-        if token_id == EOS:
-            self._spacing = self._model.tokenizer.spacing(self._like)
-            return "\n"
-        return self._spacing.add(self._model.vocabulary.token(token_id))
-
-
-class Writer:
-    """One text in the making: ids in, text out, cut at the first stop string. What was taken out is not kept."""
-
-    def __init__(self, model: LanguageModel, prompt: str, ids: Iterable[Any], stop: Sequence[str]) -> None:
-        """Begin with the prompt as it was typed; what follows is spaced as the prompt is."""
-        self._end, self._stop = model.end, stop
-        self.rendering = Rendering(model, prompt)
-        for each in ids:
-            self.rendering.add(int(each))
-        self._spaced = prompt[-1:].isspace()  # and needs no other space
-        self._ready = [prompt]
-        self._held = ""  # what may be the beginning of a stop string
-        self.length = 0  # of what was written after the prompt, cut or not
-        self.ended = False
-
-    def piece(self, token: int) -> str:
-        """The text that an id would add."""
-        piece = self.rendering.piece(token)
-        return piece.removeprefix(" ") if self._spaced and len(piece) > 1 else piece
-
-    def add(self, token: int | None) -> None:
-        """Add an id; None or an end does nothing more."""
-        if self.ended:
-            return
-        if token is None or token == self._end:
-            self.finish()
-            return
-        piece = self.piece(token)
-        self.rendering.add(token)
-        self._held += piece
-        self.length += len(piece)
-        self._spaced = False
-        places = [place for place in (self._held.find(stop) for stop in self._stop) if place >= 0]
-        if places:
-            self._held = self._held[: min(places)]
-            self.finish()
-            return
-        beginnings = (n for stop in self._stop for n in range(len(stop)) if self._held.endswith(stop[:n]))
-        certain = len(self._held) - max(beginnings, default=0)
-        self._ready.append(self._held[:certain])
-        self._held = self._held[certain:]
-
-    def finish(self) -> None:
-        """End the text: what was held back is no beginning of a stop string."""
-        if not self.ended:
-            self._ready.append(self._held)
-            self.ended = True
-
-    @property
-    def waiting(self) -> int:
-        """Number of characters that are certain and were not taken yet."""
-        return sum(map(len, self._ready))
-
-    def take(self) -> str:
-        """What is certain and was not taken yet."""
-        text = "".join(self._ready)
-        self._ready.clear()
-        return text
 
 
 def network_of(config: NetworkConfig, params: Mapping[str, NDArray[Any]]) -> Network:

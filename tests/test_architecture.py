@@ -25,6 +25,7 @@ LAYERS = (
     ("__init__",),
     ("mixing", "exchange"),
     ("playground", "lab", "language_model", "training"),
+    ("rendering", "results"),
     ("inference", "baselines", "plots"),
     ("nn", "text", "checkpoint"),
     ("archive", "foreign"),

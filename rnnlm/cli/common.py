@@ -16,7 +16,8 @@ from rnnlm.cli.wrapping import WORD, wrapped
 from rnnlm.errors import RnnlmError
 
 if TYPE_CHECKING:
-    from rnnlm.language_model import LanguageModel, ScoredLine
+    from rnnlm.language_model import LanguageModel
+    from rnnlm.results import ScoredLine
 
 DEFAULT_MODEL = "rnnlm.npz"
 LEVELS = ("auto", "char", "word", "token")  # auto and text.tokenizers.TOKENIZERS

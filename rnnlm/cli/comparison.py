@@ -11,8 +11,9 @@ from rnnlm.baselines.ngram import NgramModel
 from rnnlm.cli.common import NORMALIZED_CHARACTERS, form_hint, marks_warning
 from rnnlm.errors import CheckpointError, CorpusError
 from rnnlm.inference.mixture import Mixture
-from rnnlm.language_model import Evaluation, LanguageModel
+from rnnlm.language_model import LanguageModel
 from rnnlm.mixing import component, load_beside, mixture, tuned_weights
+from rnnlm.results import Evaluation
 from rnnlm.text.corpus import Stretch, TokenizedCorpus, sequence, tokenize_corpus
 from rnnlm.text.held_out import split, split_version
 from rnnlm.text.marks import without_marks

@@ -25,7 +25,8 @@ from rnnlm.cli.ngram import LARGEST_ORDER, possible_contexts
 
 if TYPE_CHECKING:
     from rnnlm.cli.comparison import Comparison, Row
-    from rnnlm.language_model import Evaluation, LanguageModel
+    from rnnlm.language_model import LanguageModel
+    from rnnlm.results import Evaluation
 
 
 @click.command("eval")

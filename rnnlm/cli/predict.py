@@ -22,7 +22,7 @@ from rnnlm.cli.tables import token_cell
 WITH_FIGURE = r"( *)(\S.*?[0-9.]{5}(?!\S))"  # a token stays beside its probability
 
 if TYPE_CHECKING:
-    from rnnlm.language_model import Prediction
+    from rnnlm.results import Prediction
 
 
 @click.command()

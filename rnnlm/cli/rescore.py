@@ -25,7 +25,8 @@ from rnnlm.cli.streams import Collected
 
 if TYPE_CHECKING:
     from rnnlm.inference.rescoring import Evidence, Weights
-    from rnnlm.language_model import LanguageModel, ScoredLine
+    from rnnlm.language_model import LanguageModel
+    from rnnlm.results import ScoredLine
     from rnnlm.text.nbest import Candidate, Format, NbestList
 
 FORMATS = ["plain", "kaldi", "srilm", "mikolov", "moses"]

@@ -22,7 +22,8 @@ from rnnlm.cli.stop_texts import typed, warn_of_impossible
 
 if TYPE_CHECKING:
     from rnnlm.inference.generation import SamplingOptions
-    from rnnlm.language_model import LanguageModel, Writer
+    from rnnlm.language_model import LanguageModel
+    from rnnlm.rendering import Writer
 
 LONG = 32  # tokens: before that a beam may have all texts in it that there are
 AT_ONCE = 256  # texts that are made side by side at most,
@@ -124,7 +125,7 @@ def sample(
 def _search(
     model: "LanguageModel", prompt: str, length: int, beam: int, count: int, stop: tuple[str, ...], as_json: bool
 ) -> None:
-    from rnnlm.language_model import Writer
+    from rnnlm.rendering import Writer
 
     V = len(model.vocabulary)
     beams = beam if length > LONG else min(beam, V ** (length - 1))
@@ -150,7 +151,7 @@ def _draw(
 ) -> None:
     import numpy as np
 
-    from rnnlm.language_model import Writer
+    from rnnlm.rendering import Writer
 
     ids = model.encode(prompt)
     rng = np.random.default_rng(seed)

@@ -11,7 +11,7 @@ from rnnlm.cli.wrapping import wrapped
 
 if TYPE_CHECKING:
     from rnnlm.inference.lines import Totals
-    from rnnlm.language_model import ScoredLine
+    from rnnlm.results import ScoredLine
 
 UNIT_OF_BASE = {"e": "nats", "10": "log10", "2": "bits"}
 NATS_IN = {"nats": 1.0, "log10": math.log(10), "bits": math.log(2)}

@@ -11,7 +11,6 @@ import numpy as np
 
 from rnnlm.inference.generation import SamplingOptions, continuations
 from rnnlm.inference.model import Array
-from rnnlm.language_model import Rendering, Writer
 from rnnlm.playground.fields import (
     AnyOf,
     Field,
@@ -28,6 +27,7 @@ from rnnlm.playground.fields import (
 )
 from rnnlm.playground.room import Json, Room
 from rnnlm.playground.served import STEP, ServedModel, Work
+from rnnlm.rendering import Rendering, Writer
 from rnnlm.text.vocabulary import BOS, EOS, SPECIALS
 
 LONGEST_PROMPT = 20_000  # characters or tokens

@@ -15,11 +15,11 @@ import numpy as np
 
 from rnnlm.inference.generation import SamplingOptions, sample
 from rnnlm.inference.model import Array
-from rnnlm.language_model import Piece
 from rnnlm.nn.layers import recurrent
 from rnnlm.nn.network import Network
 from rnnlm.playground.fields import RequestError
 from rnnlm.playground.served import ServedModel, Work
+from rnnlm.results import Piece
 from rnnlm.text.vocabulary import BOS, EOS
 
 ENOUGH = 1200  # tokens in which units are looked for; a shorter text is continued to this length

@@ -16,12 +16,14 @@ import numpy as np
 from rnnlm.errors import TokenizerError
 from rnnlm.inference.model import Array
 from rnnlm.inference.rescoring import Evidence, Weights, ranking
-from rnnlm.language_model import Evaluation, LanguageModel, Piece, Rendering, ScoredLine
+from rnnlm.language_model import LanguageModel
 from rnnlm.nn.bidirectional import BidirectionalNetwork
 from rnnlm.nn.network import Network
 from rnnlm.playground.fields import RequestError
 from rnnlm.playground.prefixes import PrefixReader
 from rnnlm.playground.room import Json, Room
+from rnnlm.rendering import Rendering
+from rnnlm.results import Evaluation, Piece, ScoredLine
 from rnnlm.text.vocabulary import EOS, SPECIALS, UNK
 
 Result = TypeVar("Result")

@@ -9,8 +9,9 @@ import pytest
 
 from rnnlm.cli import run
 from rnnlm.inference.model import read_prefix
-from rnnlm.language_model import LanguageModel, Piece
+from rnnlm.language_model import LanguageModel
 from rnnlm.playground.neurons import correlation, properties
+from rnnlm.results import Piece
 from rnnlm.text.vocabulary import BOS, EOS, UNK
 
 CAUSAL = ["words", "characters", "ngram"]

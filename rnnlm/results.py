@@ -1,0 +1,102 @@
+"""What a model answers: candidates, scored lines, figures of a text."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from rnnlm.text.vocabulary import UNK
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+class Candidate(NamedTuple):
+    """A possible next token."""
+
+    token: str
+    probability: float
+
+
+class Piece(NamedTuple):
+    """A token of a text: the part of the text that it is, with the whitespace before it, the token and its id."""
+
+    text: str
+    token: str
+    token_id: int
+
+
+class FilledText(NamedTuple):
+    """A filling: what stands in each blank, its share of the probability of all that were compared, the whole text."""
+
+    tokens: list[str]
+    probability: float
+    text: str
+
+
+class Prediction(NamedTuple):
+    """What may follow a context; the candidates are ranked."""
+
+    context: str
+    candidates: list[Candidate]
+
+
+class ScoredLine(NamedTuple):
+    """A line with the log probabilities of its tokens; what ends it is a token of it, <s> is not.
+
+    ids, log_probabilities (nats) and ranks (1: the most probable of all; None if not asked for) are (n,).
+    """
+
+    text: str
+    tokens: list[str]
+    ids: NDArray[np.int32]
+    log_probabilities: NDArray[np.float64]
+    ranks: NDArray[np.int64] | None
+
+    @property
+    def logprob_nats(self) -> float:
+        """ln p of the line: the sum over its tokens, unknown ones at the probability of <unk>."""
+        return float(self.log_probabilities.sum())
+
+    @property
+    def oov(self) -> int:
+        """Number of unknown tokens."""
+        return int((self.ids == UNK).sum())
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Figures of a text under a model. Sums are over all tokens, </s> included, <s> never."""
+
+    tokens: int
+    oov: int
+    characters: int
+    logprob_nats: float
+    oov_logprob_nats: float
+
+    @property
+    def nats_per_token(self) -> float:
+        """Cross-entropy: -log p of the text in nats, divided by its tokens."""
+        return -self.logprob_nats / self.tokens
+
+    @property
+    def perplexity(self) -> float:
+        """exp(nats per token), unknown words counted at the probability of <unk>."""
+        return _exp(self.nats_per_token)
+
+    @property
+    def perplexity_excluding_oov(self) -> float:
+        """The same over the known tokens only; unknown ones still serve as context."""
+        known = self.tokens - self.oov
+        return _exp(-(self.logprob_nats - self.oov_logprob_nats) / known) if known else math.nan
+
+    @property
+    def bits_per_char(self) -> float:
+        """-log2 p of the text divided by its characters: comparable between any two tokenizations of a text."""
+        return -self.logprob_nats / math.log(2) / self.characters
+
+
+def _exp(nats: float) -> float:
+    return math.exp(nats) if nats < 700 else math.inf
