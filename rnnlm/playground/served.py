@@ -196,12 +196,12 @@ class ServedModel:
 
     def rank(self, candidates: list[str]) -> Work[dict[str, Any]]:
         """Lines ranked as `rnnlm rescore` does, unknown words at their penalty, and each one's share of the whole."""
-        lines = [line.replace("\n", " ") for line in candidates]
+        lines = [line.replace("\n", " ").strip() for line in candidates]
         waiting, scored = list(dict.fromkeys(lines)), dict[str, ScoredLine]()
         while waiting:
             characters = itertools.accumulate(map(len, waiting))
             number = max(1, sum(each <= STEP_CHARACTERS for each in characters))
-            scored |= zip(waiting[:number], self.model.score(waiting[:number]), strict=True)
+            scored |= zip(waiting[:number], self.model.score(waiting[:number], hypotheses=True), strict=True)
             del waiting[:number]
             yield
         weights = Weights(oov_penalty=self.model.unknown_word_penalty)

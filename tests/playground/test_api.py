@@ -267,16 +267,19 @@ def test_ranking_is_that_of_rescore(client, models, name, length, tmp_path, caps
     words = ["我", "昨天", "dog", "the", "cat", "bird", "上学"] if name != "characters" else list("etaoXYZ")
     rng = np.random.default_rng(length)
     lines = [" ".join(rng.choice(words, size=1 + 8 * number)) for number in range(length)]
-    candidates = [*lines, lines[0]]  # equal ones stay in their order
+    marked = [f"<s> {lines[1]} </s>", f"{lines[2]} <unk>", f"  {lines[3]}  "]
+    candidates = [*lines, lines[0], *marked]  # equal ones stay in their order
     path, file = tmp_path / "model.npz", tmp_path / "list.txt"
     models[name].save(path)
     file.write_text("".join(f"{line}\n" for line in candidates), encoding="utf-8")
     (expected,) = command(capsys, "rescore", file, "-m", path, "--json")
     ranked = client.value("/api/rank", model=name, candidates=candidates)["candidates"]
-    assert [each["text"] for each in ranked] == [each["text"] for each in expected["candidates"]]
+    assert [each["text"].strip() for each in ranked] == [each["text"] for each in expected["candidates"]]
+    assert sorted(each["text"] for each in ranked) == sorted(candidates)
     for key in ["logprob_nats", "total_nats"]:
         assert [each[key] for each in ranked] == pytest.approx([each[key] for each in expected["candidates"]], rel=1e-5)
-    scored = {each.text: each for each in models[name].score(candidates)}
+    stripped = [each.strip() for each in candidates]
+    scored = dict(zip(candidates, models[name].score(stripped, hypotheses=True), strict=True))
     for each in ranked:
         assert (each["tokens"], each["oov"]) == (len(scored[each["text"]].tokens), scored[each["text"]].oov)
     assert sum(each["share"] for each in ranked) == pytest.approx(1)
