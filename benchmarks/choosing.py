@@ -174,7 +174,8 @@ def trained(corpus: Path) -> LanguageModel:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.npz"
         subprocess.run(
-            [sys.executable, "-m", "rnnlm", "train", str(corpus), "-o", str(path), "--time", "75s"], check=True
+            [sys.executable, "-m", "rnnlm", "train", str(corpus), "-o", str(path), "--force", "--time", "75s"],
+            check=True,
         )
         return LanguageModel.load(path)
 

@@ -70,7 +70,7 @@ VARIATIONS: dict[str, list[Change]] = {
 
 def train(text: Path, options: list[str], model: Path) -> tuple[float, Choice] | None:
     """Valid loss, and all options as they were chosen; None if the options were refused."""
-    command = [sys.executable, "-m", "rnnlm", "train", str(text), "-o", str(model), *options]
+    command = [sys.executable, "-m", "rnnlm", "train", str(text), "-o", str(model), "--force", *options]
     said = subprocess.run(command, check=False, capture_output=True, text=True, encoding="utf-8").stderr
     loss, equal = re.search(r"Best valid loss ([\d.]+)", said), re.search(r"^Equals +(.*)$", said, re.MULTILINE)
     if not loss or not equal:

@@ -746,7 +746,7 @@ class Judge:
             return asked
         resumed = ["train", "text.txt", "-o", name, "--resume", *few, "2.2"]
         started = ["train", pick(rng, ["text.txt", "short.txt"]), "-o", "new.npz", "--init-from", name, *few, "0.2"]
-        started += ["--init-vocabulary", keep]
+        started += ["--init-vocabulary", keep, "--force"]
         return [*asked, *[resumed, started] * file.trainings]
 
     def _run(self, command: list[str]) -> str:

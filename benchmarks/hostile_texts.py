@@ -119,7 +119,7 @@ def _outcomes(path: Path) -> Iterator[tuple[str, int, Outcome]]:
     for level in ("word", "char"):
         model = path.with_name(f"{level}.npz")
         options = ["--level", level, "--epochs", "1e-9", "--valid-fraction", "0"]
-        yield f"train {level}", size, _run(["train", str(path), "-o", str(model), *options], path.parent)
+        yield f"train {level}", size, _run(["train", str(path), "-o", str(model), "--force", *options], path.parent)
         if model.exists():
             yield f"eval {level}", whole, _run(["eval", str(beginning), "-m", str(model)], path.parent)
             yield f"score {level}", whole, _run(["score", str(beginning), "-m", str(model)], path.parent)

@@ -33,6 +33,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
         corpus = arguments.corpus or str(_made_text(home / "corpus.txt"))
+        # With sizes that are given, a time is used to its end, however often that reads the text.
+        options = options or ["--hidden-size", "256", "--dropout", "0.3"]
         samples = watch(home, corpus, ["--time", arguments.time, *options], arguments.every)
     if arguments.json:
         arguments.json.write_text(json.dumps(samples, indent=1) + "\n")
@@ -42,7 +44,19 @@ def main() -> None:
 def watch(home: Path, corpus: str, options: list[str], every: float) -> list[dict[str, float]]:
     """Samples of one training: seconds, resident bytes, bytes of checkpoint and history, temporary files."""
     model, history = home / "model.npz", home / "history.jsonl"
-    command = [sys.executable, "-m", "rnnlm", "train", corpus, "-o", str(model), "--history", str(history), *options]
+    command = [
+        sys.executable,
+        "-m",
+        "rnnlm",
+        "train",
+        corpus,
+        "-o",
+        str(model),
+        "--force",
+        "--history",
+        str(history),
+        *options,
+    ]
     samples: list[dict[str, float]] = []
     print(" minute  resident MiB  checkpoint MiB  history KiB  temporary files", flush=True)
     with (home / "log.txt").open("w") as log, subprocess.Popen(command, stderr=log) as process:

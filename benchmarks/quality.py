@@ -101,7 +101,7 @@ def measured(model: Path, files: dict[str, Path]) -> dict[str, Any]:
 def trained(line: Line, files: Parts, seed: int, folder: Path) -> dict[str, Any]:
     """Train with a seed and measure."""
     model = folder / f"{seed}.npz"
-    command = ["train", files.corpus, *files.validation, *line.options.split(), "--seed", seed, "-o", model]
+    command = ["train", files.corpus, *files.validation, *line.options.split(), "--seed", seed, "-o", model, "--force"]
     said = rnnlm(*command).stderr
     facts = json.loads(rnnlm("info", model, "--json").stdout)
     network = re.search(r"^Network +(.*); ([\d,]+) parameters", said, re.MULTILINE)
@@ -123,7 +123,7 @@ def trained(line: Line, files: Parts, seed: int, folder: Path) -> dict[str, Any]
 def baseline(files: Parts, level: str, folder: Path) -> dict[str, Any]:
     """Measures of an n-gram that has learnt the same part of the text."""
     model = folder / "ngram.npz"
-    rnnlm("ngram", "train", files.learnt, "--order", ORDER, "--level", level, "-o", model)
+    rnnlm("ngram", "train", files.learnt, "--order", ORDER, "--level", level, "-o", model, "--force")
     return measured(model, files.measured)
 
 

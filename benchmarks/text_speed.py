@@ -177,7 +177,7 @@ def large(home: Path, data: Path | None, megabytes: int, level: str, options: li
     print(f"  {'':12}{'first step after':>18}{'peak memory':>16}{'of a worker':>16}")
     for name in ("first run", "second run"):
         model = home / "model.npz"
-        arguments = ["train", str(text), "--level", level, "-o", str(model), "--time", "10s", *options]
+        arguments = ["train", str(text), "--level", level, "-o", str(model), "--force", "--time", "10s", *options]
         path = os.pathsep.join([str(Path(__file__).parent.parent), os.environ.get("PYTHONPATH", "")])
         environment = os.environ | {"RNNLM_CACHE": str(home / "cache"), "PYTHONPATH": path}
         errors = (home / "errors.txt").open("w+")

@@ -101,7 +101,18 @@ def advice(case: Case, folder: Path, seed: int) -> list[str]:
     source = Path(case.text)
     text = folder / source.name
     text.write_text(source.read_text(encoding="utf-8")[: case.characters], encoding="utf-8")
-    command = [sys.executable, "-m", "rnnlm", "train", str(text), "-o", str(folder / "model.npz"), "--seed", str(seed)]
+    command = [
+        sys.executable,
+        "-m",
+        "rnnlm",
+        "train",
+        str(text),
+        "-o",
+        str(folder / "model.npz"),
+        "--force",
+        "--seed",
+        str(seed),
+    ]
     done = subprocess.run([*command, *case.options.split()], capture_output=True, encoding="utf-8", check=False)
     if done.returncode:
         return [done.stderr.strip().splitlines()[-1]]

@@ -37,7 +37,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
-from rnnlm import archive
+from rnnlm import archive, foreign
 from rnnlm.errors import CheckpointError, SavingError, shown
 
 FORMAT = "rnnlm"
@@ -98,9 +98,9 @@ def save(path: str | os.PathLike[str], header: Mapping[str, Any], arrays: Mappin
 
     Raises:
         SavingError: The file can not be written now. The old file is unharmed.
-        CheckpointError: The header is larger than 64 MiB, or an array holds a value that is not
-            finite (`load` would refuse it). The old file is unharmed.
-        ValueError: A name, a dtype or the header can not be stored: a mistake of the caller.
+        CheckpointError: The header is too large (see `check_header`), or an array holds a value that
+            is not finite (`load` would refuse it). The old file is unharmed.
+        ValueError: A name or a dtype cannot be stored: a mistake of the caller.
     """
     if len(arrays) >= MAX_MEMBERS:
         raise ValueError(f"{len(arrays)} arrays, a checkpoint holds fewer than {MAX_MEMBERS}")
@@ -112,17 +112,21 @@ def save(path: str | os.PathLike[str], header: Mapping[str, Any], arrays: Mappin
                 "diverged. Train with a lower --lr or a smaller --clip."
             )
     encoded = _encode_header(header, members)
-    if len(encoded) > MAX_HEADER_BYTES:
-        raise CheckpointError(
-            f"{path} is not written: its header has {len(encoded)} bytes and the limit is "
-            f"{MAX_HEADER_BYTES}. Use a smaller --vocab-size or a larger --min-count."
-        )
     members = {"header": np.frombuffer(encoded, np.uint8), **members}
     try:
         with replacing(path) as file:
             _write_archive(file, members)
     except OSError as error:
         raise not_written(path, error) from error
+
+
+def check_header(header: Mapping[str, Any]) -> None:
+    """Find out before hours of training that a header could not be saved.
+
+    Raises:
+        CheckpointError: It is larger than 64 MiB or holds more than a million lists and objects.
+    """
+    _encode_header(header, {})
 
 
 def load(
@@ -197,7 +201,15 @@ def _encode_header(header: Mapping[str, Any], members: Mapping[str, np.ndarray])
     }
     document["checksum"] = _checksum(document)
     encoded = _canonical(document)
-    _check_extent(encoded, document)
+    try:
+        if len(encoded) > MAX_HEADER_BYTES:
+            raise ValueError(f"it has {len(encoded):,} bytes, more than {MAX_HEADER_BYTES:,}")
+        _check_extent(encoded, document)
+    except ValueError as error:
+        raise CheckpointError(
+            f"The model cannot be saved, because its vocabulary and user dictionary are too large for a file's header: "
+            f"{error}. Use a smaller --vocab-size, a larger --min-count or a smaller --user-dict."
+        ) from None
     return encoded
 
 
@@ -488,12 +500,12 @@ def _reading(path: str | os.PathLike[str]) -> Iterator[_Archive]:
     """Open the archive; whatever goes wrong until it is closed is one CheckpointError."""
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):  # before open(), which waits on a named pipe
-            raise CheckpointError("is not a file. Give the .npz file that `rnnlm train` wrote.")
+            raise CheckpointError(foreign.described(path))
         with open(path, "rb") as file:
             if file.read(len(_ZIP_MAGIC)) != _ZIP_MAGIC:
-                raise CheckpointError(
-                    "is not a checkpoint: it does not begin like an .npz file. Give the file that `rnnlm train` wrote."
-                )
+                raise CheckpointError(foreign.described(path))
+            if form := foreign.known_form(path):
+                raise CheckpointError(form)
             length = os.fstat(file.fileno()).st_size
             yield _Archive(file, archive.read_directory(file, length, MAX_MEMBERS))
     except CheckpointError as error:

@@ -56,7 +56,14 @@ class WorkerLostError(TrainingError):
     """A process that trained together with this one is gone."""
 
 
-_SHORT = reprlib.Repr()
+class _Short(reprlib.Repr):
+    """Python refuses to write an integer of more than 4,300 digits."""
+
+    def repr_int(self, x: int, level: int) -> str:
+        return super().repr_int(x, level) if x.bit_length() < 4096 else f"an integer of {x.bit_length():,} bits"
+
+
+_SHORT = _Short()
 _SHORT.maxstring = _SHORT.maxother = 60
 _SHORT.maxlevel = 3
 

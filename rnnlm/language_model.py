@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import itertools
+import json
 import math
 import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, cast
 
 from rnnlm import checkpoint
+from rnnlm.baselines.arpa import read_arpa
 from rnnlm.baselines.ngram import NgramModel
 from rnnlm.errors import CheckpointError, DirectionError, FillingError, VocabularyError, shown
+from rnnlm.foreign import is_arpa
 from rnnlm.inference.dynamic import dynamic_nats
 from rnnlm.inference.filling import BLANK, fill_between, fill_forward
 from rnnlm.inference.generation import SamplingOptions, beam_search, sample
+from rnnlm.inference.line_starts import LONGEST_LINE, AfterLine
 from rnnlm.inference.lines import LOGITS, LineScorer
 from rnnlm.inference.mixture import Mixture
 from rnnlm.inference.model import read_prefix
@@ -25,9 +29,11 @@ from rnnlm.nn.bidirectional import BidirectionalNetwork
 from rnnlm.nn.network import Network, NetworkConfig
 from rnnlm.nn.numerics import LARGEST_WEIGHT, are_weights
 from rnnlm.text.corpus import IdSequence, TokenizedCorpus, sequence
+from rnnlm.text.lines import counted_characters
+from rnnlm.text.marks import hypothesis_tokens
 from rnnlm.text.nbest import NbestList
-from rnnlm.text.tokenizers import TOKENIZERS, Tokenizer
-from rnnlm.text.vocabulary import BOS, EOS, FIRST, UNK, Vocabulary
+from rnnlm.text.tokenizers import TOKENIZERS, CharTokenizer, Tokenizer, TokenTokenizer, spans
+from rnnlm.text.vocabulary import BOS, EOS, SPECIALS, UNK, UNKNOWN, Vocabulary
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,9 +41,11 @@ if TYPE_CHECKING:
 
 CONTEXTS = ("sentence", "stream")
 Predictor = Network | NgramModel | Mixture
-BLANK_MARK = re.compile(r"_{4,}")
+# Two or three underscores that touch a letter or digit of an identifier (snake__case, __init__) are text.
+BLANK_MARK = re.compile(r"_{4,}|(?<![A-Za-z0-9_])_{2,3}(?![A-Za-z0-9_])|\uff3f+")
 LINES_AT_A_TIME = 4096  # lines and characters that `score` reads ahead at most
 CHARACTERS_AT_A_TIME = 1 << 18
+WINDOW = 64  # tokens whose distributions are made at a time
 
 
 class Candidate(NamedTuple):
@@ -45,6 +53,14 @@ class Candidate(NamedTuple):
 
     token: str
     probability: float
+
+
+class Piece(NamedTuple):
+    """A token of a text: the part of the text that it is, with the whitespace before it, the token and its id."""
+
+    text: str
+    token: str
+    token_id: int
 
 
 class FilledText(NamedTuple):
@@ -150,18 +166,47 @@ class LanguageModel:
         self.tokenizer, self.vocabulary, self.context = tokenizer, vocabulary, context
         self.predictor = predictor
         self.training: dict[str, Any] = dict(training or {})
+        self.line_before: list[int] = []  # ids of a line that is read before others, see `by_line`
+        self.notes: list[str] = []  # what the user should know of the files that it comes from
 
     # --- files --------------------------------------------------------------------------------------------------
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> LanguageModel:
-        """Model from a checkpoint; of the file's arrays only the parameters are read.
+        """Model from a checkpoint or an ARPA file; of a checkpoint's arrays only the parameters are read.
 
         Raises:
             CheckpointError: missing, foreign, damaged, or of a newer version.
         """
+        if is_arpa(path):
+            return cls.from_arpa(path)
         header, arrays = checkpoint.load(path, wanted=is_parameter)
-        return cls.from_parts(header, arrays)
+        return cls.from_parts(header, arrays)._checked(path)
+
+    @classmethod
+    def from_arpa(cls, path: str | PathLike[str], tokenizer: Tokenizer | None = None) -> LanguageModel:
+        """Model from an ARPA file; without a tokenizer, a token is what stands between spaces.
+
+        Tokens that are white space, as in a file that `rnnlm ngram train` wrote of characters, are characters.
+
+        Raises:
+            CheckpointError: the file can not be read, or breaks the format in a line that the message names.
+        """
+        predictor, tokens = read_arpa(path)
+        vocabulary = Vocabulary(tokens, [0] * len(tokens))
+        training = {"imported": "ARPA", "options": {"context": "sentence", "order": predictor.order}}
+        if tokenizer is None:
+            tokenizer = CharTokenizer() if any(map(str.isspace, tokens)) else TokenTokenizer()
+        return cls(tokenizer, vocabulary, predictor, "sentence", training)._checked(path)
+
+    def _checked(self, path: str | PathLike[str]) -> Self:
+        """The model, if its probabilities are some; where an n-gram's are doubtful, that is a note."""
+        if isinstance(self.predictor, NgramModel):
+            try:
+                self.notes += [f"Warning: {path}: {each}" for each in self.predictor.check_rows(self.vocabulary.token)]
+            except CheckpointError as error:
+                raise CheckpointError(f"{path}: {error}, or use another copy.") from None
+        return self
 
     @classmethod
     def from_parts(cls, header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> LanguageModel:
@@ -176,13 +221,15 @@ class LanguageModel:
             predictor = NgramModel.from_arrays(len(vocabulary), header.get("order"), arrays)
         else:
             raise CheckpointError(f"The checkpoint's kind is {shown(header.get('kind'))}; expected 'rnn' or 'ngram'.")
-        return cls(
+        model = cls(
             tokenizer_from_header(header.get("tokenizer")),
             vocabulary,
             predictor,
             header.get("context", ""),
             _mapping(header.get("training")),
         )
+        model.line_before = line_of_header(header.get("line_before"), len(vocabulary))
+        return model
 
     def save(
         self,
@@ -195,7 +242,18 @@ class LanguageModel:
         params: other parameters than the network's present ones. training_arrays: what --resume needs.
 
         Raises:
-            CheckpointError: the file can not be written, or the model is a mixture.
+            CheckpointError: the file cannot be written, or the model is a mixture.
+        """
+        header, arrays = self.parts(params)
+        checkpoint.save(path, header, arrays | dict(training_arrays or {}))
+
+    def parts(self, params: Mapping[str, NDArray[Any]] | None = None) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        """Header and parameters of a checkpoint: what `from_parts` takes.
+
+        params: other parameters than the network's present ones.
+
+        Raises:
+            CheckpointError: the model is a mixture.
         """
         if isinstance(self.predictor, Mixture):
             raise CheckpointError("A mixture of models is not saved; keep its models' files and mix them with --mix.")
@@ -205,14 +263,22 @@ class LanguageModel:
             "tokenizer": {"name": self.tokenizer.name, "options": self.tokenizer.options()},
             "vocabulary": self.vocabulary.to_header(),
             "training": self.training,
-        }
+        } | ({"line_before": self.line_before} if self.line_before else {})
         if isinstance(self.predictor, NgramModel):
             header["order"] = self.predictor.order
-            arrays = self.predictor.arrays()
-        else:
-            header["network"] = self.predictor.config.to_header()
-            arrays = dict(self.predictor.params if params is None else params)
-        checkpoint.save(path, header, arrays | dict(training_arrays or {}))
+            return header, self.predictor.arrays()
+        header["network"] = self.predictor.config.to_header()
+        return header, dict(self.predictor.params if params is None else params)
+
+    def check_savable(self) -> None:
+        """Find out before a long work that its result could not be saved, or not be read again.
+
+        Raises:
+            CheckpointError: so it is; VocabularyError, TokenizerError: likewise.
+        """
+        header, arrays = self.parts()
+        checkpoint.check_header(header)
+        self.from_parts(json.loads(json.dumps(header)), arrays)
 
     @property
     def kind(self) -> str:
@@ -247,11 +313,24 @@ class LanguageModel:
             )
         return self.predictor
 
+    @property
+    def by_line(self) -> Predictor:
+        """The predictor for lines, each for itself: `start` is to be read before each of them.
+
+        In a stream a line stands after another one, so this model has read one already; see `inference.line_starts`.
+
+        Raises:
+            DirectionError: it is bidirectional.
+        """
+        if not self.line_before or self.line_end is None:
+            return self.causal
+        return cast(Predictor, AfterLine(self.causal, [self.line_end, *self.line_before]))
+
     # --- text <-> ids -------------------------------------------------------------------------------------------
 
     @property
     def level(self) -> str:
-        """What a token is: "char" or "word"."""
+        """What a token is: "char", "word" or "token"."""
         return self.tokenizer.name
 
     @property
@@ -263,19 +342,78 @@ class LanguageModel:
         """Tokens of a text."""
         return self.tokenizer.tokenize(text)
 
-    def encode(self, text: str) -> NDArray[np.int32]:
-        """Ids of a text's tokens, unknown ones as <unk>; in a stream of words a line's end is </s>."""
-        if self.context == "stream" and self.reads_lines:
-            import numpy as np
+    def encode(self, text: str, line_ids: Callable[[str], NDArray[np.int32]] | None = None) -> NDArray[np.int32]:
+        """Ids of a text as the model was trained on it: lines end with </s>, blank ones are left out.
 
-            lines = [self.vocabulary.encode(self.tokens(line)) for line in text.split("\n")]
-            end = np.array([EOS], dtype=np.int32)
-            return np.concatenate([part for line in lines for part in (line, end)][:-1])
-        return self.vocabulary.encode(self.tokens(text))
+        What follows the last newline is a line that has not ended. In a stream of characters the newline is a token
+        like any other. line_ids: gives the ids of a line's tokens, for a caller that remembers them.
+        """
+        import numpy as np
+
+        line_ids = line_ids or self.line_ids
+        if not self.reads_lines:
+            return line_ids(text)
+        *lines, last = text.split("\n")
+        parts = [part for line in lines if line.strip() for part in (line_ids(line), [EOS])]
+        return np.concatenate([*parts, line_ids(last)]).astype(np.int32)
+
+    def line_ids(self, line: str) -> NDArray[np.int32]:
+        """Ids of a line's tokens, unknown ones as <unk>, without its end."""
+        return self.vocabulary.encode(self.tokens(line))
+
+    def cut(self, text: str, ended: bool = False) -> Iterator[Piece]:
+        """Cut a text at its tokens; the pieces joined are the text again, their ids those of `encode`.
+
+        ended: whether the last line's end is given, too, where the text lacks it; such a piece has no text.
+        """
+        parts = text.split("\n") if self.reads_lines else [text]
+        before = ""  # blank lines, and the whitespace before a token
+        held: Piece | None = None  # the last of all takes what stands after it
+        for number, line in enumerate(parts, 1):
+            end = "\n" if number < len(parts) else "" if ended and self.reads_lines else None
+            if end is not None and not line.strip():
+                before += line + end
+                continue
+            place, tokens = 0, self.tokens(line)
+            ids = self.vocabulary.encode(tokens).tolist()
+            for token, token_id, (_, stop) in zip(tokens, ids, spans(self.tokenizer, line, tokens), strict=True):
+                if held is not None:
+                    yield held
+                held, before, place = Piece(before + line[place:stop], token, token_id), "", stop
+            before += line[place:]
+            if end is not None:
+                if held is not None:
+                    yield held
+                held, before = Piece(before + end, SPECIALS[EOS], EOS), ""
+        if held is not None:
+            yield held._replace(text=held.text + before)
+            if ended and not self.reads_lines and self.line_end is not None and held.token != "\n":
+                yield Piece("", "\n", self.line_end)
+
+    def characters(self, text: str) -> int:
+        """Number of characters that figures are divided by: lines with their ends, blank ones left out.
+
+        In a stream of characters all of them count, and the end of the last line, too.
+        """
+        lines = text.removesuffix("\n").split("\n") if text else []
+        return sum(self.counted_characters(line) or 0 for line in lines)
+
+    def unfinished(self, text: str) -> str:
+        """The part of a text on which it depends what follows: in sentences, the line that has not ended."""
+        return text.rpartition("\n")[2] if self.context == "sentence" else text
+
+    def prefix(self, ids: NDArray[np.int32]) -> NDArray[np.int32]:
+        """What is read before the prediction of what follows ids: `start`, then in sentences the unfinished line."""
+        import numpy as np
+
+        if self.context == "sentence" and len(ends := np.flatnonzero(ids == EOS)):
+            ids = ids[ends[-1] + 1 :]
+        return np.concatenate([[self.start], ids[1:] if ids[:1].tolist() == [BOS] else ids]).astype(np.int32)
 
     def unknown_tokens(self, text: str) -> list[str]:
-        """The text's tokens that the vocabulary lacks, in order of appearance, each once."""
-        tokens = [token for line in text.split("\n") for token in self.tokens(line)]
+        """The text's tokens that the vocabulary lacks, in order of appearance, each once; not a written <unk>."""
+        written = UNKNOWN if self.tokenizer.reads_marks else ()
+        tokens = [token for line in text.split("\n") for token in self.tokens(line) if token not in written]
         known = self.vocabulary.encode(tokens) != UNK
         return list(dict.fromkeys(token for token, is_known in zip(tokens, known, strict=True) if not is_known))
 
@@ -289,42 +427,88 @@ class LanguageModel:
         return (rendering.add(int(each)) for each in ids if each != BOS)
 
     def never_generated(self) -> list[int]:
-        """Ids that are no text: <s>, <unk>, and </s> where lines do not end with it."""
-        return [BOS, UNK] if self.reads_lines else [BOS, EOS, UNK]
+        """Ids that are no text: <s>, </s> where lines do not end with it, <unk> unless the training text wrote it."""
+        unwritten = [] if self.vocabulary.unknown else [UNK]
+        return [BOS, *unwritten] if self.reads_lines else [BOS, EOS, *unwritten]
 
     # --- what a language model is for ---------------------------------------------------------------------------
 
     def predict(self, text: str, k: int = 10) -> Prediction:
-        """The k most probable next tokens. Probabilities are the model's own; <unk> is left out of the ranking."""
-        import numpy as np
+        """The k most probable next tokens. Probabilities are the model's own; <unk>, if no text, is not ranked.
 
-        log_probabilities, _ = read_prefix(self.causal, np.concatenate([[BOS], self.encode(text)]))
+        A model of sentences reads each line for itself: what follows depends on the last line alone.
+        """
+        log_probabilities, _ = read_prefix(self.by_line, self.prefix(self.encode(self.unfinished(text))))
         return Prediction(text, self._ranked(log_probabilities[0], k))
 
     def predict_each(self, text: str, k: int = 1) -> list[Prediction]:
-        """The k most probable next tokens after <s> and after every token of the text, as in the article's figure."""
+        """The k most probable next tokens at the start and after every token of the text, as in the article's figure.
+
+        The context of the first is <s>, whatever id `start` is. Where the model reads each line for itself, the next
+        line's <s> stands in the place of </s>.
+        """
         import numpy as np
 
-        ids = self.encode(text)
-        tokens = ["<s>", *(map(self._shown, ids) if self.context == "stream" else self.tokens(text))]
-        prefix = np.concatenate([[BOS], ids])[:, None]
-        window, state = max(1, LOGITS // len(self.vocabulary)), self.causal.zero_state(1)
-        ranked: list[list[Candidate]] = []
-        for start in range(0, len(prefix), window):
-            log_probabilities, state = self.causal.log_probabilities(prefix[start : start + window], state)
-            ranked += (self._ranked(row[0], k) for row in log_probabilities)
-        return [Prediction(token, candidates) for token, candidates in zip(tokens, ranked, strict=True)]
+        pieces = list(self.cut(text))
+        starts = {EOS} if self.context == "sentence" else set()
+        tokens = [SPECIALS[BOS] if piece.token_id in starts else piece.token for piece in pieces]
+        ids = np.array([*(piece.token_id for piece in pieces), UNK], dtype=np.int32)  # the last is only waited for
+        ranked = [self._ranked(row, k) for _, rows in self.distributions(ids) for row in rows]
+        return [Prediction(token, each) for token, each in zip([SPECIALS[BOS], *tokens], ranked, strict=True)]
+
+    def distributions(self, ids: NDArray[np.int32]) -> Iterator[tuple[int, NDArray[Any]]]:
+        """For each window of a text's ids its first place and the log probabilities (n, V), given all before each.
+
+        Raises:
+            DirectionError: the model is bidirectional.
+        """
+        reader, size = self.by_line, max(1, min(WINDOW, LOGITS // len(self.vocabulary)))
+        state = reader.zero_state(1)
+        for start, _, inputs, keep in self._windows(ids, size):
+            log_probabilities, state = reader.log_probabilities(inputs, state, keep)
+            yield start, log_probabilities[:, 0]
+
+    def nats(self, ids: NDArray[np.int32]) -> NDArray[Any]:
+        """Negative log probability (n,) of each of a text's ids, given all before it.
+
+        Raises:
+            DirectionError: the model is bidirectional.
+        """
+        import numpy as np
+
+        reader, found = self.by_line, [np.zeros((0, 1))]
+        state = reader.zero_state(1)
+        for _, targets, inputs, keep in self._windows(ids, WINDOW):
+            nats, state = reader.nats(inputs, targets, state, keep)
+            found.append(nats)
+        return np.concatenate(found)[:, 0]
+
+    def _windows(
+        self, ids: NDArray[np.int32], size: int
+    ) -> Iterator[tuple[int, NDArray[Any], NDArray[Any], NDArray[Any]]]:
+        """First place, targets, inputs (n, 1) and keep (n, 1, 1) of every window of a text's ids."""
+        import numpy as np
+
+        inputs = np.concatenate([[self.start], ids[:-1]])[: len(ids), None].astype(np.int32)
+        keep = np.ones((len(inputs), 1, 1), dtype=np.float32)
+        if self.context == "sentence":  # in the place of </s> the next sentence's <s> is read
+            keep[1:][inputs[1:] == EOS] = 0
+            inputs[1:][inputs[1:] == EOS] = BOS
+        for start in range(0, len(ids), size):
+            part = slice(start, start + size)
+            yield start, ids[part, None], inputs[part], keep[part]
 
     def _shown(self, token_id: int) -> str:
         return self.vocabulary.token(int(token_id))
 
     def best(self, log_probabilities: NDArray[Any], k: int) -> list[int]:
-        """The k most probable ids of a distribution (V,), <s> and <unk> left out, the most probable first."""
+        """The k most probable ids of a distribution (V,), the most probable first; not <s>, nor <unk> if no text."""
         import numpy as np
 
         scores = log_probabilities.copy()
-        scores[[i for i in self.never_generated() if i != EOS]] = -np.inf
-        k = min(k, len(scores) - FIRST + 1)
+        left_out = [i for i in self.never_generated() if i != EOS]
+        scores[left_out] = -np.inf
+        k = min(k, len(scores) - len(left_out))
         best = np.argpartition(-scores, k - 1)[:k]
         return [int(i) for i in best[np.lexsort((best, -scores[best]))]]
 
@@ -338,15 +522,26 @@ class LanguageModel:
         self, prompt: str, options: SamplingOptions, rng: np.random.Generator, count: int = 1
     ) -> Iterator[list[int | None]]:
         """Continue a prompt `count` times at once; yields, step by step, each text's next id, None if it has ended."""
-        return sample(self.causal, self._prefix(prompt), options, rng, count, self.never_generated(), self.end)
+        return sample(self.by_line, self._prefix(prompt), options, rng, count, self.never_generated(), self.end)
 
     def beam(self, prompt: str, length: int, width: int, count: int = 1) -> list[tuple[list[int], float]]:
         """The `count` most probable continuations that a beam of `width` finds: ids and log probability in nats."""
-        found = beam_search(self.causal, self._prefix(prompt), length, width, self.never_generated(), self.end)
+        found = beam_search(self.by_line, self._prefix(prompt), length, width, self.never_generated(), self.end)
         return found[:count]
 
     def _prefix(self, prompt: str) -> list[int]:
-        return [BOS, *(int(i) for i in self.encode(prompt))]
+        return [int(i) for i in self.prefix(self.encode(prompt))]
+
+    @property
+    def start(self) -> int:
+        """The id that is read before a line or a text, and is neither scored nor printed.
+
+        <s>, or in a stream the end of a line: there <s> stands only where a column of the training text began, which
+        may be anywhere, while a line is read after the end of another. (Reading <s> before that end as well was no
+        better with any model that was tried, and up to 5 % worse in perplexity.)
+        """
+        end = self.line_end
+        return BOS if self.context == "sentence" or end is None else end
 
     @property
     def end(self) -> int | None:
@@ -354,11 +549,16 @@ class LanguageModel:
         return EOS if self.context == "sentence" else None
 
     def without_blanks(self, text: str) -> str:
-        """The text with a space for each blank."""
-        return BLANK_MARK.sub(" ", text)
+        """The text with a line end for each blank, so that what stands around it is read apart."""
+        return BLANK_MARK.sub("\n", text)
+
+    def before_blank(self, text: str) -> str | None:
+        """What stands before a blank at the end of a text; None if there is no blank there."""
+        *before, after = BLANK_MARK.split(text)
+        return None if not before or after.strip() else text[: [*BLANK_MARK.finditer(text)][-1].start()]
 
     def fill(self, text: str, k: int = 10, blank_tokens: int = 1, beam: int = 256) -> list[FilledText]:
-        """The k best fillings of the blanks (____) in a sentence, each blank of up to `blank_tokens` tokens.
+        """The k best fillings of the blanks (see `BLANK_MARK`) in a sentence, each of up to `blank_tokens` tokens.
 
         Probabilities are relative to all fillings that were compared. For one blank of one token and a bidirectional
         model they are that model's own, <unk> and </s> left out.
@@ -371,7 +571,7 @@ class LanguageModel:
         if len(parts) == 1 or "\n" in text:
             raise FillingError(
                 f"The text to fill is {text[:60]!r}; expected one line with at least one blank, written ____ (four "
-                "underscores)."
+                "underscores; two or three are a blank where no letter or digit touches them)."
             )
         contexts = [[int(i) for i in self.encode(part)] for part in parts]
         found: list[tuple[list[list[int]], float]] = []
@@ -385,13 +585,13 @@ class LanguageModel:
         return self._best_fillings(parts, found, k)
 
     def _fillings(self, ids: list[int], beam: int) -> list[tuple[tuple[int, ...], float]]:
-        never = [BOS, EOS, UNK]
+        never = sorted({*self.never_generated(), EOS})
         if isinstance(self.predictor, BidirectionalNetwork):
             blanks = ids.count(BLANK)
             fillings = fill_between(self.predictor, ids, len(self.vocabulary) if blanks == 1 else beam, never)
             # Longer fillings multiply more probabilities: compare the geometric mean of a token's.
             return [(tokens, score / blanks) for tokens, score in fillings] if blanks > 1 else fillings
-        return fill_forward(self.predictor, ids, beam, never, self.end)
+        return fill_forward(self.by_line, ids, beam, never, self.end, self.start)
 
     def _best_fillings(self, parts: list[str], found: list[tuple[list[list[int]], float]], k: int) -> list[FilledText]:
         import numpy as np
@@ -428,18 +628,24 @@ class LanguageModel:
             return 0.0
         return -math.log(max(1, self.vocabulary.counts.count(1)))
 
-    def score(self, lines: Iterable[str], ranks: bool = False) -> Iterator[ScoredLine]:
-        r"""The log probability of every token of every line, lines without "\n"; each begins anew after <s>.
+    def score(
+        self, lines: Iterable[str | None], ranks: bool = False, hypotheses: bool = False, threads: int = 1
+    ) -> Iterator[ScoredLine]:
+        r"""The log probability of every token of every line, lines without "\n"; each begins anew after `start`.
 
         One result for each line, in order, whatever is in it; an empty line is its end alone. Lines are read a few
-        thousand at a time. Equal lines have equal scores, see `inference.lines.LineScorer`.
+        thousand at a time, or up to a None, which has no result: it says that more would have to be waited for. Equal
+        lines have equal scores, see `inference.lines.LineScorer`, whatever the `threads`.
+
+        hypotheses: the lines are those of n-best lists, in which <s> and </s> at the ends and <unk> are marks, see
+        `text.marks`.
 
         Raises:
             DirectionError: the model is bidirectional.
         """
-        scorer, end = LineScorer(self.causal, ranks), self.line_end
+        scorer, end = LineScorer(self.by_line, ranks, self.start, threads), self.line_end
         for texts in _blocks(lines):
-            tokens = [self.tokens(text) for text in texts]
+            tokens = [hypothesis_tokens(self.tokenizer, text) if hypotheses else self.tokens(text) for text in texts]
             if end is not None:
                 for each in tokens:
                     each.append(self.vocabulary.token(end))
@@ -447,22 +653,43 @@ class LanguageModel:
             for text, line, line_ids, score in zip(texts, tokens, ids, scorer(ids), strict=True):
                 yield ScoredLine(text, line, line_ids, *score)
 
-    def score_lists(self, lists: Iterable[NbestList]) -> Iterator[tuple[NbestList, list[ScoredLine]]]:
+    def score_lists(
+        self, lists: Iterable[NbestList | None], threads: int = 1
+    ) -> Iterator[tuple[NbestList, list[ScoredLine]]]:
         """Lists of candidates with the scores of the candidates; see `score` for how they are made."""
         waiting: deque[NbestList] = deque()
 
-        def texts() -> Iterator[str]:
+        def texts() -> Iterator[str | None]:
             for each in lists:
+                if each is None:
+                    yield None
+                    continue
                 waiting.append(each)
                 yield from (candidate.text for candidate in each.candidates)
 
-        scores = self.score(texts())
+        scores = self.score(texts(), hypotheses=True, threads=threads)
         for first in scores:
             while not waiting[0].candidates:
                 yield waiting.popleft(), []
             current = waiting.popleft()
             yield current, [first, *itertools.islice(scores, len(current.candidates) - 1)]
         yield from ((each, []) for each in waiting)
+
+    def counted_characters(self, line: str) -> int | None:
+        """Characters of a line that figures count, its end included if that is a token.
+
+        None for a blank line, which is in no figure, unless it is a part of a stream of characters.
+        """
+        if self.reads_lines and not line.strip():
+            return None
+        return counted_characters(line, keeps_spaces=self.level == "char") + (self.line_end is not None)
+
+    def spans(self, scored: ScoredLine) -> list[tuple[int, int]]:
+        """Where each token of a line stands in its text, start and end; the line's end is at the end of the text."""
+        words, ends = scored.tokens, []
+        if self.line_end is not None:
+            words, ends = words[:-1], [(len(scored.text),) * 2]
+        return spans(self.tokenizer, scored.text, words) + ends
 
     def _line_ids(self, tokens: list[str], end: int | None) -> NDArray[np.int32]:
         """Ids of a line's tokens; the last token is its end if there is one, whatever text may be spelt like it."""
@@ -605,14 +832,17 @@ def _check_weights(network: Network) -> None:
             )
 
 
-def _blocks(lines: Iterable[str]) -> Iterator[list[str]]:
-    """Lines in blocks that are large enough to be scored together and small enough to be kept in memory."""
+def _blocks(lines: Iterable[str | None]) -> Iterator[list[str]]:
+    """Lines in blocks that are large enough to be scored together and small enough to be kept; None ends one."""
     block: list[str] = []
     characters = 0
     for line in lines:
-        block.append(line)
-        characters += len(line)
-        if len(block) == LINES_AT_A_TIME or characters >= CHARACTERS_AT_A_TIME:
+        if line is not None:
+            block.append(line)
+            characters += len(line)
+            if len(block) < LINES_AT_A_TIME and characters < CHARACTERS_AT_A_TIME:
+                continue
+        if block:
             yield block
             block, characters = [], 0
     if block:
@@ -637,6 +867,18 @@ def tokenizer_from_header(header: Any) -> Tokenizer:
             f"The checkpoint's tokenizer is {shown(described.get('name'))}; expected one of {', '.join(TOKENIZERS)}."
         )
     return make(_mapping(described.get("options")))
+
+
+def line_of_header(value: Any, V: int) -> list[int]:
+    """Ids of a line from a file; V: number of ids.
+
+    Raises:
+        CheckpointError: they are none.
+    """
+    line = [] if value is None else value
+    if type(line) is list and len(line) <= LONGEST_LINE and all(type(each) is int and BOS < each < V for each in line):
+        return line
+    raise CheckpointError(f"The line that is read before others is {shown(value)}; expected a few ids. It is damaged.")
 
 
 def _mapping(value: Any) -> dict[str, Any]:

@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from rnnlm.baselines.arpa import read_arpa
 from rnnlm.errors import TokenizerError, VocabularyError, shown
+from rnnlm.foreign import is_arpa
 from rnnlm.inference.mixture import Mixture, Translated, best_weights
 from rnnlm.inference.model import SequenceModel
 from rnnlm.inference.scoring import token_nats
 from rnnlm.language_model import LanguageModel
 from rnnlm.text.corpus import TokenizedCorpus
-from rnnlm.text.vocabulary import FIRST, UNK, Vocabulary
+from rnnlm.text.vocabulary import FIRST, UNK
 
 SMALLEST_COVERAGE = 0.5  # a second model that knows fewer of the text's tokens was trained on another sort of token
 Path = str | PathLike[str]
@@ -27,33 +27,24 @@ def load_beside(path: Path, model: LanguageModel) -> LanguageModel:
         TokenizerError: an ARPA file of characters beside a model of words or the other way round, or of sentences (as
             all are) beside a model of streams.
     """
-    if _is_checkpoint(path):
+    if not is_arpa(path):
         return LanguageModel.load(path)
     if model.context != "sentence":
         raise TokenizerError(
             f"{path} is an ARPA file, which describes sentences, but the model reads its text as one stream. Use a "
             "model that was trained with --context sentence."
         )
-    ngram, tokens = read_arpa(path)
+    other = LanguageModel.from_arpa(path, model.tokenizer)
+    tokens = other.vocabulary.tokens
     if _has_words(tokens) != _has_words(model.vocabulary.tokens):
         found, expected = ("words", "characters") if _has_words(tokens) else ("characters", "words")
         raise TokenizerError(f"{path} is a model of {found}; expected {expected}, as the model reads its text.")
-    return LanguageModel(model.tokenizer, Vocabulary(tokens, [0] * len(tokens)), ngram, model.context)
+    return other
 
 
 def _has_words(tokens: Sequence[str]) -> bool:
     """Whether some tokens are longer than a character; a name in angle brackets, such as <space>, may stand for one."""
     return any(len(token) > 1 and not (token[0] == "<" and token[-1] == ">") for token in tokens)
-
-
-def _is_checkpoint(path: Path) -> bool:
-    if str(path).endswith(".npz"):
-        return True
-    try:
-        with open(path, "rb") as file:
-            return file.read(2) == b"PK"
-    except OSError:
-        return not str(path).endswith((".arpa", ".arpa.gz", ".lm", ".lm.gz"))  # decides who says that it is missing
 
 
 def component(path: Path, model: LanguageModel) -> SequenceModel:
@@ -63,6 +54,7 @@ def component(path: Path, model: LanguageModel) -> SequenceModel:
         RnnlmError: the file can not be read, or the two do not read text in the same way.
     """
     other = load_beside(path, model)
+    model.notes += other.notes
     ours, theirs = _way_of_reading(model), _way_of_reading(other)
     if ours != theirs:
         different = [f"{name} {shown(theirs.get(name))} instead of {shown(ours.get(name))}" for name in ours | theirs
@@ -106,7 +98,9 @@ def mixed(model: LanguageModel, others: Sequence[tuple[Path, float]]) -> Languag
 def mixture(model: LanguageModel, others: Sequence[SequenceModel], weights: Sequence[float]) -> LanguageModel:
     """The model mixed with components whose weights are given."""
     predictor = Mixture([model.causal, *others], [1 - sum(weights), *weights])
-    return LanguageModel(model.tokenizer, model.vocabulary, predictor, model.context)
+    mixed = LanguageModel(model.tokenizer, model.vocabulary, predictor, model.context)
+    mixed.notes, mixed.line_before = model.notes, model.line_before
+    return mixed
 
 
 def tuned_weights(

@@ -8,6 +8,10 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # read when NumPy is first i
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("rnnlm", deadline=None)  # how long something takes is no pass or fail
+settings.load_profile("rnnlm")
 
 # Tests send signals to themselves and to what they start, and a shell lets its background jobs ignore this one.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:

@@ -27,7 +27,7 @@ LAYERS = (
     ("playground", "lab", "language_model", "training"),
     ("inference", "baselines", "plots"),
     ("nn", "text", "checkpoint"),
-    ("archive",),
+    ("archive", "foreign"),
     ("errors",),
 )
 # The exceptions: (who, whom) in one row.

@@ -11,7 +11,7 @@ import zipfile
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -82,7 +82,6 @@ json_values = st.recursive(
 )
 
 
-@settings(deadline=None)
 @given(
     header=st.dictionaries(st.text("klm我", max_size=3), json_values),
     arrays=st.dictionaries(st.from_regex(r"[a-z_0-9]{1,5}(\.[a-z]{1,3})?", fullmatch=True),

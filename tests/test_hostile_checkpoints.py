@@ -16,7 +16,8 @@ from rnnlm.baselines.arpa import read_arpa
 from rnnlm.cli.training_options import NETWORK_OPTIONS, SOUND, TEXT_OPTIONS, Options
 from rnnlm.errors import CheckpointError, RnnlmError
 from rnnlm.language_model import LanguageModel
-from rnnlm.text.segmentation import LONGEST_USER_WORD, MOST_USER_CHARACTERS, parse_user_dictionary
+from rnnlm.text.segmentation import LONGEST_USER_WORD, MOST_USER_CHARACTERS
+from rnnlm.text.user_dictionary import parse_user_dictionary
 
 ROOT = Path(__file__).parent.parent
 

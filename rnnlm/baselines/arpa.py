@@ -24,12 +24,14 @@ from typing import BinaryIO, NoReturn
 
 import numpy as np
 
-from rnnlm.baselines.ngram import LARGEST_ORDER, LOG_ZERO, Level, NgramModel
+from rnnlm.baselines.ngram import LARGEST_ORDER, LOG_MISSING, LOG_ZERO, Level, NgramModel
 from rnnlm.errors import CheckpointError
+from rnnlm.foreign import GZIP, known_form
 from rnnlm.nn.numerics import Array
 from rnnlm.text.vocabulary import FIRST, SPECIALS, UNK
 
 File = BinaryIO | gzip.GzipFile
+BOM = b"\xef\xbb\xbf"
 LN10 = np.log(10)
 ESCAPED = b"# rnnlm escapes: \\u0020; stands for a space, and so on\n"
 LONGEST_LINE = 1 << 20  # bytes
@@ -104,15 +106,17 @@ def read_arpa(path: str | PathLike[str]) -> tuple[NgramModel, list[str]]:
     """Model and tokens (of id 3, of id 4, ...) of an ARPA file, plain or compressed by gzip.
 
     As KenLM does, it refuses a file without <s> or </s> and an n-gram whose context is not listed. A file without
-    <unk> gives it the probability 10^-99.
+    <unk> gives it the probability 10^-100.
 
     Raises:
         CheckpointError: the file can not be read, or breaks the format in a line that the message names.
     """
+    if form := known_form(path):
+        raise CheckpointError(f"{path} {form}")
     try:
         with contextlib.ExitStack() as stack:
             file: File = stack.enter_context(open(path, "rb"))
-            if file.read(2) == b"\x1f\x8b":
+            if file.read(len(GZIP)) == GZIP:
                 file.seek(0)
                 file = stack.enter_context(gzip.open(file))
             else:
@@ -181,7 +185,7 @@ def _read(lines: _Lines) -> tuple[NgramModel, list[str]]:
 def _read_counts(lines: _Lines) -> tuple[list[int], bool]:
     r"""Number of n-grams of each order, and whether tokens have escapes; reads on to the line \1-grams:."""
     escapes = False
-    while (line := lines.next()) != b"\\data\\":
+    while (line := lines.next().removeprefix(BOM)) != b"\\data\\":
         escapes |= line == ESCAPED.strip()
         if b"\0" in line or lines.number > 1000:
             lines.fail("no line \\data\\ so far; expected an n-gram model in an ARPA file")
@@ -272,8 +276,8 @@ def _add_word(lines: _Lines, word: bytes, ids: dict[bytes, int], seen: set[int])
 
 
 def _unigrams(entries: _Entries, V: int) -> Level:
-    """Level 1, one entry for each id; <unk> is never where the file has none."""
-    log_probability, backoff = np.full(V, LOG_ZERO, dtype=np.float32), np.zeros(V, dtype=np.float32)
+    """Level 1, one entry for each id, those of <unk> where the file has none, too."""
+    log_probability, backoff = np.full(V, LOG_MISSING, dtype=np.float32), np.zeros(V, dtype=np.float32)
     words = entries.words()[:, 0]
     log_probability[words], backoff[words] = entries.nats()
     return Level(np.arange(V, dtype=np.int64), log_probability, backoff)

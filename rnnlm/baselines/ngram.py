@@ -1,4 +1,4 @@
-"""Interpolated modified Kneser-Ney n-gram models (Chen and Goodman 1999) of order 1 to 5.
+"""Interpolated modified Kneser-Ney n-gram models (Chen and Goodman 1999) of order 1 to 6.
 
     p(w | h) = max(c(h w) - D(c(h w)), 0) / c(h .) + gamma(h) p(w | h'),     h' = h without its first word
 
@@ -13,7 +13,7 @@ one entry for each word, so its index is the word's id. Looking up a word after 
 all positions of a text at once.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,9 +23,13 @@ from rnnlm.errors import CheckpointError, TrainingError
 from rnnlm.nn.numerics import Array
 from rnnlm.text.vocabulary import BOS, EOS
 
-LARGEST_ORDER = 5
+LARGEST_ORDER = 6
 LARGEST_BACKOFF = 99 * np.log(10)  # what an ARPA file may have at most
 LOG_ZERO = -99 * np.log(10)  # ARPA's sign for "never": <s> is context only
+LOG_MISSING = -100 * np.log(10)  # KenLM's, for <unk> in an ARPA file that lists none; the least that is stored
+ROUNDING = 1e-3  # nats: what a file with four digits may leave above ln 1
+CHECKED = 1 << 18  # probabilities that are looked at before a model of a file is used
+DOUBTFUL = 0.6  # distance of a sum of probabilities from 1 that is told; files that were cut by hand sum to less
 FALLBACK_DISCOUNTS = (0.5, 1.0, 1.5)  # KenLM's, for texts too small or too regular to estimate them from
 
 
@@ -129,6 +133,11 @@ class NgramModel:
             found = self.levels[k].find(context, words, self.vocabulary_size)
             backed_off = result + _picked(self.levels[k - 1].backoff, context)
             result = np.where(found >= 0, _picked(self.levels[k].log_probability, found), backed_off)
+        if result.max(initial=0) > ROUNDING:
+            raise CheckpointError(
+                f"The n-gram model gives a token the probability {np.exp(result.max()):.3g}, more than 1: its back-off "
+                "weights are not those of its probabilities. Estimate it again, or ask for another copy of its file."
+            )
         return result
 
     def nats(self, inputs: Array, targets: Array, state: Array, keep: Array | None = None) -> tuple[Array, Array]:
@@ -162,6 +171,47 @@ class NgramModel:
             row[level.keys[first:last] - index * self.vocabulary_size] = level.log_probability[first:last]
         return row
 
+    def check_rows(self, token: Callable[[int], str]) -> list[str]:
+        """Sum the probabilities after a few contexts: those with the largest back-off weights, and others.
+
+        Returns a warning if a sum is far from 1, as in a file whose logarithms have another base. token: gives the
+        token of an id.
+
+        Raises:
+            CheckpointError: a probability is greater than 1, as after a change of sign.
+        """
+        most = max(2, CHECKED // (self.vocabulary_size * self.order))
+        contexts = np.concatenate([self.zero_state(1), *(self._some_contexts(k, most) for k in range(1, self.order))])
+        rows = np.array([self._row(context) for context in contexts])
+        rows[:, BOS] = -np.inf  # which nobody asks for, whatever a file says
+        sums = np.exp(np.minimum(rows, 700)).sum(axis=1)
+        above = rows.max(axis=1)
+        impossible = above.max() > ROUNDING
+        worst = int(above.argmax() if impossible else np.abs(np.log(np.maximum(sums, 1e-300))).argmax())
+        order = int(np.flatnonzero(contexts[worst] >= 0).max(initial=-1)) + 1
+        words = self.words(order, contexts[worst, order - 1 : order])[0] if order else ()
+        after = "after " + " ".join(map(token, words)) if order else "without a context"
+        if impossible:
+            raise CheckpointError(
+                f"{token(int(rows[worst].argmax()))} has the probability {np.exp(above[worst]):.3g} {after}, more than "
+                "1. The back-off weights or signs of this n-gram model are wrong; estimate it again"
+            )
+        if abs(sums[worst] - 1) <= DOUBTFUL:
+            return []
+        return [
+            f"the probabilities of the n-gram model sum to {sums[worst]:.3g} {after}, not to 1, so that its perplexity "
+            "compares with no other. Are its logarithms to base 10, and its back-off weights those of its n-grams?"
+        ]
+
+    def _some_contexts(self, k: int, most: int) -> Array:
+        """States (n, order) after some n-grams of order k."""
+        backoff = self.levels[k - 1].backoff
+        heavy = np.argpartition(-backoff, min(most, len(backoff)) // 2)[: most // 2] if len(backoff) else ()
+        even = np.arange(0, len(backoff), max(1, 2 * len(backoff) // most))
+        words = self.words(k, np.union1d(heavy, even).astype(np.int64))
+        words = words[words[:, -1] != EOS]  # after which nothing comes
+        return self._contexts(words.T, self.zero_state(len(words)))[-1]
+
     # --- storage --------------------------------------------------------------------------------------------------
 
     def arrays(self) -> dict[str, Array]:
@@ -194,7 +244,7 @@ class NgramModel:
                 or keys.dtype != np.int64
                 or any(a.shape != keys.shape or a.dtype != np.float32 for a in (level.log_probability, level.backoff))
                 or not (level.log_probability <= 0).all()
-                or not (level.log_probability >= np.float32(LOG_ZERO)).all()
+                or not (level.log_probability >= np.float32(LOG_MISSING)).all()
                 or not (abs(level.backoff) <= LARGEST_BACKOFF).all()
                 or (k == 1 and len(keys) != V)
                 # Compared, not subtracted: a difference of two keys may overflow.

@@ -7,6 +7,7 @@ import atexit
 import contextlib
 import importlib
 import os
+import re
 import signal
 import sys
 from typing import Any, NoReturn
@@ -14,9 +15,11 @@ from typing import Any, NoReturn
 import click
 
 from rnnlm import __version__
+from rnnlm.cli.common import limit_blas
+from rnnlm.cli.groups import SuggestingGroup
 from rnnlm.cli.interruptions import SIGNALS
 from rnnlm.cli.streams import open_closed_streams
-from rnnlm.cli.terminal import set_up_streams
+from rnnlm.cli.terminal import end_status, set_up_streams
 from rnnlm.errors import RnnlmError
 
 # Each command's module is imported when the command is used or its own help is asked for: `rnnlm --help` and
@@ -47,7 +50,7 @@ class ReaderGoneError(Exception):
     """Nobody reads the output any more."""
 
 
-class LazyGroup(click.Group):
+class LazyGroup(SuggestingGroup):
     """A group that knows its commands' names and one-line helps without importing them."""
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -93,6 +96,7 @@ def cli() -> None:
     rnnlm predict "我 昨天 上学"        which word comes next?
     rnnlm sample                      let it write
     """
+    limit_blas(1)
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
@@ -120,10 +124,16 @@ def _leave(code: int) -> NoReturn:
 def run(arguments: list[str]) -> int:
     """Exit code of one command line."""
     try:
-        result: Any = cli.main(arguments, prog_name="rnnlm", standalone_mode=False)
+        try:
+            result: Any = cli.main(arguments, prog_name="rnnlm", standalone_mode=False)
+        finally:
+            end_status()
         if sys.stdout is not None:
             sys.stdout.flush()
     except click.ClickException as error:
+        if isinstance(error, click.MissingParameter):
+            example = _example(error.ctx)
+            error = click.MissingParameter(example, error.ctx, error.param, error.param_hint, error.param_type)
         error.show()
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
@@ -133,11 +143,19 @@ def run(arguments: list[str]) -> int:
         _forget_output()
         return 0
     except (RnnlmError, MemoryError, OSError, RuntimeError) as error:
-        message = _sentence(error)
+        message = _sentence(error) + _where()
         with contextlib.suppress(BrokenPipeError):
             click.echo(f"Error: {message}", err=True, color=True)  # as in the settings of `cli`
         return 1
     return result if isinstance(result, int) else 0
+
+
+def _example(ctx: click.Context | None) -> str:
+    """How the help of a command, or of its group, says that it is called."""
+    helps = [each.command.help or "" for each in (ctx, ctx and ctx.parent) if each]
+    calls = [line.strip() for text in helps for line in text.splitlines()]
+    found = next((line for line in calls if ctx and line.startswith(f"{ctx.command_path} ")), "")
+    return f"For example: {re.split(' {3,}', found)[0]}" if found else ""
 
 
 def _sentence(error: Exception) -> str:
@@ -155,6 +173,15 @@ def _sentence(error: Exception) -> str:
     if "can't start new thread" in str(error):
         return "The system starts no more threads: memory or processes are limited. Use --threads 1."
     raise error
+
+
+def _where() -> str:
+    """Say that the current folder is gone, which explains most errors that it causes."""
+    try:
+        os.getcwd()
+    except OSError:
+        return " The current folder has been removed; change to one that exists (cd)."
+    return ""
 
 
 def _forget_output() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from itertools import cycle
 from typing import NamedTuple
 
-from rnnlm.cli.tables import display_width
+from rnnlm.cli.wrapping import display_width
 
 MARKS = "o+*x#@%=&$"
 NARROWEST, WIDEST = 40, 160

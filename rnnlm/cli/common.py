@@ -4,20 +4,22 @@ import json
 import os
 import sys
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
 
-from rnnlm.cli.tables import token_cell
-from rnnlm.cli.terminal import json_escaped
+from rnnlm.cli.tables import table, token_cell
+from rnnlm.cli.terminal import json_escaped, width_of
+from rnnlm.cli.wrapping import WORD, wrapped
 from rnnlm.errors import RnnlmError
 
 if TYPE_CHECKING:
-    from rnnlm.language_model import LanguageModel
+    from rnnlm.language_model import LanguageModel, ScoredLine
 
 DEFAULT_MODEL = "rnnlm.npz"
+LEVELS = ("auto", "char", "word", "token")  # auto and text.tokenizers.TOKENIZERS
 CELL_NAMES = ("rnn", "gru", "lstm", "cifg")  # nn.cells.CELLS, which is not imported to say what there is
 NORMALIZATION_FORMS: tuple[Literal["NFC", "NFD", "NFKC"], ...] = ("NFC", "NFD", "NFKC")
 NORMALIZED_CHARACTERS = 10_000  # of a text, to find out in which form of Unicode the model knows it
@@ -30,11 +32,11 @@ def model_option(function: Function) -> Function:
         "-m",
         "--model",
         "model_path",
-        type=click.Path(dir_okay=False, path_type=Path),
+        type=click.Path(path_type=Path),
         envvar="RNNLM_MODEL",
         default=DEFAULT_MODEL,
         show_default="$RNNLM_MODEL, else rnnlm.npz",
-        help="Checkpoint to use.",
+        help="Model to use: a checkpoint (.npz) or an ARPA file.",
     )(function)
 
 
@@ -52,6 +54,29 @@ def threads_option(function: Function) -> Function:
         show_default="all cores",
         help="Threads to compute with.",
     )(function)
+
+
+def product_threads_option(function: Function) -> Function:
+    """Add --threads to a command that reads a text step by step, so that only matrix products can be shared out."""
+
+    def use(ctx: click.Context, param: click.Parameter, value: int | None) -> None:
+        if value is not None:
+            limit_blas(value, replace=True)
+
+    return click.option(
+        "--threads",
+        type=click.IntRange(1, 1024),
+        default=None,
+        show_default="1",
+        expose_value=False,
+        callback=use,
+        help="Threads to compute a matrix product with.",
+    )(function)
+
+
+def force_option(function: Function) -> Function:
+    """Add --force."""
+    return click.option("--force", is_flag=True, help="Replace files that are there already.")(function)
 
 
 LARGEST_NUMBER = 1e30  # beyond it sums overflow
@@ -136,23 +161,44 @@ def mix_option(needs_weights: bool = True) -> Callable[[Function], Function]:
     )
 
 
-def load_model(path: Path) -> "LanguageModel":
-    """Model of a checkpoint file."""
+def load_model(path: Path, mix: Sequence[tuple[str, float]] = ()) -> "LanguageModel":
+    """Load a model, mixed with the others of --mix, and say what the user should know of their files."""
     from rnnlm.language_model import LanguageModel
+    from rnnlm.training.allocator import keep_freed_memory
 
-    return LanguageModel.load(path)
+    keep_freed_memory()  # whoever loads a model computes with it
+    model = LanguageModel.load(path)
+    if mix:
+        from rnnlm.mixing import mixed
+
+        model = mixed(model, mix)
+    for message in model.notes:
+        note(message)
+    return model
+
+
+BLAS_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+
+
+def limit_blas(threads: int, replace: bool = False) -> None:
+    """Let BLAS compute with so many threads; called before NumPy is imported, which then keeps to it.
+
+    The command line begins with one. Our own threads, where a command has them, each work on their own columns of a
+    batch, and the products of one prefix are too small to be shared out. BLAS waits for its threads by spinning: with
+    two, the same scores cost more than twice the work, and several times the time where something else is running.
+
+    replace: whether variables that the user has set are changed.
+    """
+    if "numpy" not in sys.modules:
+        for variable in BLAS_VARIABLES:
+            if replace or variable not in os.environ:
+                os.environ[variable] = str(threads)
 
 
 def use_threads(threads: int | None) -> int:
-    """Number of threads to use, all cores by default; call before NumPy is imported.
-
-    Our threads each work on their own columns of a batch, so BLAS gets one thread inside each.
-    """
+    """Number of our own threads to use, all cores by default."""
     if threads is None:
         threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if "numpy" not in sys.modules:
-        for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"):
-            os.environ.setdefault(variable, "1")
     return threads
 
 
@@ -200,20 +246,95 @@ def note(message: str) -> None:
     click.echo(message, err=True)
 
 
+def say(paragraph: str, word: str = WORD, err: bool = False) -> None:
+    """A paragraph of the answer; in a terminal its lines are filled anew with words, to the terminal's width."""
+    width = width_of(sys.stderr if err else sys.stdout)
+    click.echo(paragraph if width is None else wrapped(paragraph.replace("\n", " "), width, word), err=err)
+
+
+def show_table(
+    rows: Iterable[Sequence[object]],
+    headers: Sequence[str] = (),
+    align: str = "",
+    keys: int = 1,
+    err: bool = False,
+) -> None:
+    """A table that fits the terminal, if it is written to one; see `tables.table`."""
+    click.echo(table(rows, headers, align, width_of(sys.stderr if err else sys.stdout), keys), err=err)
+
+
 def warn_of_unknown(model: "LanguageModel", text: str) -> None:
-    """Name the tokens that the model has never seen."""
+    """Name the tokens that the model has never seen, and the marks that it does not read as such."""
+    from rnnlm.text.marks import without_marks
+
+    if warning := marks_warning(model, text):
+        note(warning)
+        text = without_marks(text)
     unknown = model.unknown_tokens(text)
     if unknown:
         shown = " ".join(token_cell(token) for token in unknown[:10]) + (" ..." if len(unknown) > 10 else "")
         note(f"Warning: not in the vocabulary, read as <unk>: {shown}")
-        if form := _better_form(model, text[:NORMALIZED_CHARACTERS]):
-            note(f"More of the text is known in the Unicode normalization form {form}; convert it to that first.")
+        if hint := form_hint(model, text):
+            note(hint)
 
 
-def _better_form(model: "LanguageModel", text: str) -> str | None:
-    """The form in which fewer tokens are unknown, if there is one: accents may be apart, letters of full width."""
-    unknown = len(model.unknown_tokens(text))
-    for form in NORMALIZATION_FORMS:
-        if len(model.unknown_tokens(unicodedata.normalize(form, text))) < unknown:
-            return form
-    return None
+def marks_warning(model: "LanguageModel", text: str) -> str | None:
+    """A sentence on <s>, </s> and <unk> between the words of a text, if the model reads them as text that it lacks."""
+    from rnnlm.text.marks import marks_in
+
+    if model.tokenizer.reads_marks:
+        return None
+    marks = [mark for mark in marks_in(text) if model.unknown_tokens(mark)]
+    if not marks:
+        return None
+    read = "; ".join(f"{mark} as {' '.join(model.tokens(mark))}" for mark in marks)
+    return (
+        f"Warning: this model reads {read}: as text that it does not know, not as marks. Take them out, or train with "
+        "--level token, for which <s> and </s> are the ends of a sentence and <unk> is the unknown word."
+    )
+
+
+def form_hint(model: "LanguageModel", text: str) -> str | None:
+    """A sentence on the form in which more of the beginning of a text is known, if there is one."""
+    text = text[:NORMALIZED_CHARACTERS]
+    forms: dict[str, str] = {"": text}
+    for form in NORMALIZATION_FORMS:  # accents may be apart, letters of full width
+        forms[f"the Unicode normalization form {form}"] = unicodedata.normalize(form, text)
+    forms |= {"lower case": text.lower(), "upper case": text.upper()}
+    unknown = {form: len(model.unknown_tokens(each)) for form, each in forms.items()}
+    best = min(unknown, key=unknown.__getitem__)
+    # By another case names become unknown and other words known: a small gain may be chance.
+    if best.endswith("case") and unknown[best] > unknown[""] / 2:
+        best = min(list(forms)[:-2], key=unknown.__getitem__)
+    return f"More of the text is known in {best}; convert it to that first." if best else None
+
+
+class Unknown:
+    """Counts what a model does not know of the lines that it scores, and keeps the first of them for a hint."""
+
+    def __init__(self, model: "LanguageModel", reads_marks: bool) -> None:
+        """Begin; `reads_marks` says whether <s>, </s> and <unk> are marks in these lines whatever the model is."""
+        self._model, self._warn_of_marks = model, not reads_marks
+        self._sample: list[str] = []
+        self._room = NORMALIZED_CHARACTERS
+        self.words = self.unknown = 0  # not counting <unk> that the text itself writes
+
+    def add(self, scored: "ScoredLine") -> None:
+        """Take a line; warn of marks in it if they are the first ones."""
+        from rnnlm.text.vocabulary import UNKNOWN
+
+        self.words += len(scored.tokens) - (self._model.line_end is not None)
+        if oov := scored.oov:
+            self.unknown += oov - (sum(token in UNKNOWN for token in scored.tokens) if "<" in scored.text else 0)
+            if self._room > 0:
+                self._sample.append(scored.text)
+                self._room -= len(scored.text)
+        if self._warn_of_marks and "<" in scored.text and (warning := marks_warning(self._model, scored.text)):
+            self._warn_of_marks = False
+            note(warning)
+
+    def hint(self) -> str | None:
+        """What `form_hint` says of the lines with unknown tokens."""
+        from rnnlm.text.marks import without_marks
+
+        return form_hint(self._model, without_marks("\n".join(self._sample))) if self._sample else None

@@ -1,30 +1,45 @@
 """What `rnnlm eval` sets beside a model: the parts of a mixture, n-gram baselines, the model as it keeps learning."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
+from rnnlm import checkpoint
 from rnnlm.baselines.ngram import NgramModel
-from rnnlm.errors import CorpusError
+from rnnlm.cli.common import NORMALIZED_CHARACTERS, form_hint, marks_warning
+from rnnlm.errors import CheckpointError, CorpusError
 from rnnlm.inference.mixture import Mixture
 from rnnlm.language_model import Evaluation, LanguageModel
 from rnnlm.mixing import component, load_beside, mixture, tuned_weights
 from rnnlm.text.corpus import Stretch, TokenizedCorpus, sequence, tokenize_corpus
 from rnnlm.text.held_out import split, split_version
+from rnnlm.text.marks import without_marks
+from rnnlm.text.ready_made import REMEDY
+from rnnlm.text.vocabulary import EOS, FIRST, UNK
+
+IDS_AT_A_TIME = 1 << 20
+BEFORE_UNKNOWN = 20  # tokens that a hint looks at before the first unknown one: an accent stands after its letter
 
 
 @dataclass
 class Row:
-    """A model and its figures on the text. bytes: of the arrays that a prediction needs."""
+    """A model and its figures on the text.
+
+    bytes: of the arrays that a prediction needs. knows_text: whether it was trained on this text; None: not known.
+    """
 
     name: str
     evaluation: Evaluation
     bytes: int | None = None
     facts: dict[str, Any] = field(default_factory=dict)
+    knows_text: bool | None = None
 
     def to_json(self) -> dict[str, Any]:
         """For --json."""
-        return {"model": self.name, **self.facts, "bytes": self.bytes, **figures(self.evaluation)}
+        known = {"trained_on_this_text": self.knows_text}
+        return {"model": self.name, **self.facts, "bytes": self.bytes, **figures(self.evaluation), **known}
 
 
 def figures(evaluation: Evaluation) -> dict[str, Any]:
@@ -109,8 +124,16 @@ def compare(
         RnnlmError: a file can not be read, or two models do not go together.
     """
     notes: list[str] = []
+    told = len(model.notes)
     text = Text(files, encoding, notes, column)
     corpus = text.for_model(model)
+    advice = [each for each in notes if REMEDY in each]
+    if warning := marks_warning(model, " ".join(corpus.marks)):
+        notes += [] if advice else [warning]
+    elif corpus.marks:  # the model has learnt them as they stand
+        notes[:] = [each for each in notes if each not in advice]
+    if hint := form_hint(model, _unknown_part(corpus, model)):
+        notes.append(hint)
     if asked.mix:
         held_out = Text(asked.tune, encoding, notes, column) if asked.tune else None
         mixed = mix(model, asked.mix, held_out, threads)
@@ -130,7 +153,62 @@ def compare(
         found.groups["baselines"] = baselines(model, asked.order, training_text, text, threads)
     elif asked.baseline:
         found.groups["baselines"] = [baseline_from_file(asked.baseline, model, text, threads)]
+    notes += model.notes[told:]  # of the files beside the model
+    _mark_those_that_know(found, corpus, model, name, asked)
     return found
+
+
+def _mark_those_that_know(
+    found: Comparison, corpus: TokenizedCorpus, model: LanguageModel, name: str, asked: Asked
+) -> None:
+    """Say of every row whether its model was trained on the text."""
+    parts = {name: knows_text(model.training, corpus)}
+    parts |= {path: knows_text(_training_of(path), corpus) for path, _ in asked.mix}
+    found.measured.knows_text = True if True in parts.values() else None if None in parts.values() else False
+    known = {**parts, "dynamic evaluation": parts[name]}
+    if asked.baseline:
+        known[asked.baseline] = knows_text(_training_of(asked.baseline), corpus)
+    for row in found.rows[1:]:
+        row.knows_text = known.get(row.name, row.knows_text)
+
+
+def knows_text(training: Mapping[str, Any], corpus: TokenizedCorpus) -> bool | None:
+    """Whether a model was trained on a text or on a file of it; None where its checkpoint does not say."""
+    recorded = training.get("corpus")
+    recorded = recorded if isinstance(recorded, dict) else {}  # it comes from a file
+    digest, files = str(recorded.get("digest")).partition("+")[0], recorded.get("files")
+    learnt = {digest, *map(str, files if isinstance(files, list) else [])}
+    if learnt & {corpus.digest, *corpus.files}:
+        return True
+    return False if recorded.get("digest") and files else None
+
+
+def _training_of(path: str) -> Mapping[str, Any]:
+    """What a file says of its training: a checkpoint, or an ARPA file, which says nothing."""
+    try:
+        training = checkpoint.read_header(path).get("training")
+    except CheckpointError:
+        return {}
+    return training if isinstance(training, dict) else {}
+
+
+def _unknown_part(corpus: TokenizedCorpus, model: LanguageModel) -> str:
+    """The text from the first line on that has an unknown token, as far as a hint needs it; "" if all are known."""
+    ids = model.sequence(corpus)
+    for start in range(0, len(ids), IDS_AT_A_TIME):
+        unknown = np.flatnonzero(ids[start : start + IDS_AT_A_TIME] == UNK)
+        if len(unknown):
+            first = max(0, start + int(unknown[0]) - BEFORE_UNKNOWN)
+            break
+    else:
+        return ""
+    lines: list[list[str]] = [[]]
+    for each in corpus.ids[first : first + NORMALIZED_CHARACTERS].tolist():
+        if each == EOS:
+            lines.append([])
+        else:
+            lines[-1].append(corpus.tokens[each - FIRST])
+    return without_marks("\n".join(map(model.tokenizer.join, lines)))
 
 
 def stored_bytes(model: LanguageModel) -> int:
@@ -153,7 +231,14 @@ def mix(
     if held_out is None:
         weights = [weight or 0.0 for _, weight in parts]
     else:
-        weights = tuned_weights(model, others, held_out.for_model(model), threads)
+        corpus = held_out.for_model(model)
+        weights = tuned_weights(model, others, corpus, threads)
+        trained = [model.training, *(_training_of(path) for path, _ in parts)]
+        if any(knows_text(each, corpus) for each in trained):
+            held_out.notes.append(
+                f"Warning: {' '.join(held_out.paths)} is a text that one of the models was trained on, so its weight "
+                "is too high; give --tune a text that none of them has seen."
+            )
     return mixture(model, others, weights)
 
 
@@ -192,6 +277,7 @@ def baselines(model: LanguageModel, order: int, training_text: Text, text: Text,
         predictor = NgramModel.train(ids, len(model.vocabulary), n, model.context)
         ngram = LanguageModel(model.tokenizer, model.vocabulary, predictor, model.context)
         rows.append(_baseline_row(f"{n}-gram", ngram, text, threads))
+        rows[-1].knows_text = knows_text({"corpus": corpus.to_header()}, text.for_model(model))
     return rows
 
 
@@ -208,6 +294,7 @@ def _learnt_part(model: LanguageModel, corpus: TokenizedCorpus, tokens: Any) -> 
 def baseline_from_file(path: str, model: LanguageModel, text: Text, threads: int) -> Row:
     """Figures of another model, read from its file, with its own tokenizer and vocabulary."""
     other = load_beside(path, model)
+    text.notes += other.notes
     if other.vocabulary.tokens != model.vocabulary.tokens or other.level != model.level:
         text.notes.append(
             f"{path} has another vocabulary than the model: compare bits per character, not perplexities, which depend "

@@ -15,12 +15,13 @@ from rnnlm.cli.common import (
     model_option,
     note,
     print_json,
+    say,
+    show_table,
     threads_option,
     use_threads,
 )
 from rnnlm.cli.engines import TORCH, EngineChoice, engine_options, require
 from rnnlm.cli.ngram import LARGEST_ORDER, possible_contexts
-from rnnlm.cli.tables import table
 
 if TYPE_CHECKING:
     from rnnlm.cli.comparison import Comparison, Row
@@ -74,13 +75,17 @@ def evaluate(
     \b
     nats per token    -ln p(text) / tokens; </s> is counted, <s> is not
     perplexity        exp(nats per token)
-    bits per char     -log2 p(text) / characters, line ends included: the one figure that compares character and
-                      word models, whatever their vocabularies
+    bits per char     -log2 p(text) / characters, line ends included: the one
+                      figure that compares character and word models, whatever
+                      their vocabularies
 
     \b
-    rnnlm eval test.txt --baseline 3 --baseline-corpus train.txt    beside 1-, 2- and 3-grams of the same text
-    rnnlm eval test.txt --mix ngram.npz:0.3                         0.7 of the model, 0.3 of another
-    rnnlm eval test.txt --mix ngram.npz --tune valid.txt            the best weights for valid.txt, on test.txt
+    # beside 1-, 2- and 3-grams of the same text
+    rnnlm eval test.txt --baseline 3 --baseline-corpus train.txt
+    # 0.7 of the model, 0.3 of another
+    rnnlm eval test.txt --mix ngram.npz:0.3
+    # the best weights for valid.txt, on test.txt
+    rnnlm eval test.txt --mix ngram.npz --tune valid.txt
     """
     order = _check_usage(ctx, mix, tune, baseline, baseline_corpus, dynamic)
     threads = use_threads(threads)
@@ -100,8 +105,10 @@ def evaluate(
     if as_json:
         more = {name: [row.to_json() for row in rows] for name, rows in found.groups.items()}
         size = {"bytes": found.measured.bytes} if more else {}
-        print_json(figures(found.measured.evaluation) | size | more)
+        known = {"trained_on_this_text": found.measured.knows_text}
+        print_json(figures(found.measured.evaluation) | known | size | more)
         return
+    _show_who_knows(found)
     _show(found.measured.evaluation, model)
     if found.groups:
         _show_rows(found, asked.tune)
@@ -150,14 +157,23 @@ def _check_usage(
     return order
 
 
+def _show_who_knows(found: "Comparison") -> None:
+    """Say first of all which models are measured on the text that they were trained on."""
+    names = [row.name for row in found.rows[1:] if row.knows_text and row.name != "dynamic evaluation"]
+    if found.measured.knows_text and "mixture" not in found.groups:
+        click.echo("The model was trained on this text; a new text would be predicted less well.")
+    if names:
+        click.echo(f"{' and '.join(names)} {'were' if len(names) > 1 else 'was'} trained on this text.")
+
+
 def _show(result: "Evaluation", model: "LanguageModel") -> None:
     unit = "with </s> at each line's end" if model.reads_lines else "line ends included"
-    click.echo(f"tokens                    {result.tokens:,} ({unit}), {result.oov:,} of them unknown")
-    click.echo(f"characters                {result.characters:,}")
-    click.echo(f"nats per token            {result.nats_per_token:.4f}   (-ln p(text) / tokens)")
-    click.echo(f"perplexity                {result.perplexity:.4g}   (exp of it; unknown words counted as <unk>)")
-    click.echo(f"perplexity excluding OOV  {result.perplexity_excluding_oov:.4g}   (unknown words left out of the sum)")
-    click.echo(f"bits per character        {result.bits_per_char:.4f}   (-log2 p(text) / characters)")
+    say(f"tokens                    {result.tokens:,} ({unit}), {result.oov:,} of them unknown")
+    say(f"characters                {result.characters:,}")
+    say(f"nats per token            {result.nats_per_token:.4f}   (-ln p(text) / tokens)")
+    say(f"perplexity                {result.perplexity:.4g}   (exp of it; unknown words counted as <unk>)")
+    say(f"perplexity excluding OOV  {result.perplexity_excluding_oov:.4g}   (unknown words left out of the sum)")
+    say(f"bits per character        {result.bits_per_char:.4f}   (-log2 p(text) / characters)")
 
 
 def _show_rows(found: "Comparison", tuned_on: Sequence[str]) -> None:
@@ -173,21 +189,21 @@ def _show_rows(found: "Comparison", tuned_on: Sequence[str]) -> None:
     cells = {title: [cell(row) for row in found.rows] for title, cell in columns.items()}
     shown = {title: column for title, column in cells.items() if any(column)}
     click.echo()
-    click.echo(table(zip(*shown.values(), strict=True), list(shown), "l" + "r" * len(shown)))
+    show_table(zip(*shown.values(), strict=True), list(shown), "l" + "r" * len(shown))
     click.echo()
     if "mixture" in found.groups:
         source = f"found by EM on {' '.join(tuned_on)}" if tuned_on else "as given"
-        click.echo(f"mixture: sum of weight x probability, weights {source}")
+        say(f"mixture: sum of weight x probability, weights {source}")
     if "dynamic" in found.groups:
         facts = found.groups["dynamic"][0].facts
-        click.echo(
+        say(
             f"dynamic evaluation: a copy of the network that learns from every {facts['window']} tokens after it was "
             f"measured on them (SGD, lr {facts['lr']:g}); not comparable with a model that only reads"
         )
     if "contexts" in shown:
-        click.echo("contexts: different ones of n - 1 words that the n-gram model stores / that are possible")
+        say("contexts: different ones of n - 1 words that the n-gram model stores / that are possible")
     if "size" in shown:
-        click.echo("size: of the arrays that a prediction needs; a file for --resume holds more")
+        say("size: of the arrays that a prediction needs; a file for --resume holds more")
 
 
 def _megabytes(size: int | None) -> str:

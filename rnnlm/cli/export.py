@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from rnnlm.cli.common import load_model, model_option, note
+from rnnlm.cli.common import force_option, load_model, model_option, note
 from rnnlm.cli.texts import check_output
 from rnnlm.errors import ExchangeError, RnnlmError
 
@@ -28,14 +28,14 @@ EXTENSIONS = {"torch": ".pt", "safetensors": ".safetensors", "onnx": ".onnx"}
     show_default="the model's name with .pt, .safetensors or .onnx",
     help="File to write; the vocabulary goes beside it, into NAME.vocabulary.json.",
 )
-@click.option("--force", is_flag=True, help="Replace files that are there already.")
+@force_option
 def export(model_path: Path, to: str, output: Path | None, force: bool) -> None:
     """Write the weights of a model in a format of other programs, and its vocabulary as JSON beside them.
 
     \b
-    rnnlm export --to torch              rnnlm.pt, for torch.load(..., weights_only=True)
+    rnnlm export --to torch          for torch.load(..., weights_only=True)
     rnnlm export --to safetensors
-    rnnlm export --to onnx               needs no PyTorch, here or where it is used
+    rnnlm export --to onnx           needs no PyTorch, here or where it is used
     """
     from rnnlm.exchange.model_files import export as exported
     from rnnlm.exchange.model_files import vocabulary_path

@@ -11,13 +11,15 @@ from rnnlm.cli.common import (
     model_option,
     note,
     print_json,
+    product_threads_option,
     read_text_argument,
+    say,
     warn_of_unknown,
 )
 
 
 @click.command()
-@click.argument("text", type=Text())
+@click.argument("text", type=Text(), nargs=-1, required=True)
 @model_option
 @click.option("-k", type=click.IntRange(1), default=10, show_default=True, help="Number of candidates.")
 @click.option(
@@ -30,23 +32,27 @@ from rnnlm.cli.common import (
 @click.option(
     "--beam", type=click.IntRange(1), default=256, show_default=True, help="Candidates that are kept on the way."
 )
+@product_threads_option
 @json_option
-def fill(text: str, model_path: Path, k: int, blank_tokens: int, beam: int, as_json: bool) -> None:
-    """Rank what fits into the blanks of TEXT, written ____ (four underscores or more; "-": stdin).
+def fill(text: tuple[str, ...], model_path: Path, k: int, blank_tokens: int, beam: int, as_json: bool) -> None:
+    """Rank what fits into the blanks of TEXT ("-": stdin), written ____.
+
+    Several words are one text with spaces between.
 
     \b
     rnnlm fill "我 的 手机 坏 了 ， 我 打算 ____ 一部 新 手机"
 
-    A bidirectional model (rnnlm train --bidirectional) was made for this. Any other compares whole sentences.
+    Four underscores or more are a blank, two or three where no letter or digit touches them, and full-width ones. A
+    bidirectional model (rnnlm train --bidirectional) was made for this. Any other compares whole sentences.
     """
-    text = read_text_argument(text)
+    asked = read_text_argument(" ".join(text))
     model = load_model(model_path)
-    warn_of_unknown(model, model.without_blanks(text))
-    candidates = model.fill(text, k, blank_tokens, beam)
+    warn_of_unknown(model, model.without_blanks(asked))
+    candidates = model.fill(asked, k, blank_tokens, beam)
     if as_json:
-        print_json({"text": text, "candidates": [candidate._asdict() for candidate in candidates]})
+        print_json({"text": asked, "candidates": [candidate._asdict() for candidate in candidates]})
         return
     for candidate in candidates:
-        click.echo(f"{candidate.probability:8.4f}  {'  '.join(candidate.tokens)}    {candidate.text}")
+        say(f"{candidate.probability:8.4f}  {'  '.join(candidate.tokens)}    {candidate.text}")
     if not candidates:
         note("Nothing was found.")

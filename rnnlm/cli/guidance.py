@@ -26,6 +26,7 @@ def facts_of(run: Run, given: Container[str], resumed: bool, started_from: bool)
     cost = -np.log((run.counts + 1) / (run.counts.sum() + V))  # of each token, by the training text's frequencies
     best = progress.best_nats_per_token if held_out is not None else None
     assert options.lr is not None
+    written = run.model.vocabulary.unknown / run.counts.sum()  # as <unk>: what the text itself calls unknown
     return Facts(
         level=options.level,
         optimizer=options.optimizer,
@@ -39,8 +40,8 @@ def facts_of(run: Run, given: Container[str], resumed: bool, started_from: bool)
         seconds=options.time,
         train_tokens=run.train_tokens,
         valid_tokens=run.valid_tokens,
-        train_unknown=1 - run.coverage,
-        valid_unknown=float(valid[UNK] / max(1, valid.sum())),
+        train_unknown=max(0.0, 1 - run.coverage - written),
+        valid_unknown=max(0.0, float(valid[UNK] / max(1, valid.sum())) - written),
         train_unigram=float(run.counts @ cost / run.counts.sum()),
         valid_unigram=float(valid @ cost / max(1, valid.sum())),
         recurrent_weights=recurrent_weights(asdict(network.config)),

@@ -1,15 +1,19 @@
 """rnnlm import: a model from the files of other programs."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from rnnlm.cli.common import note
+from rnnlm.cli.common import LEVELS, force_option, note
 from rnnlm.cli.export import check_free, is_same_file
 from rnnlm.errors import ExchangeError
 
+if TYPE_CHECKING:
+    from rnnlm.language_model import LanguageModel
 
-@click.command(name="import", short_help="Make a model of weights from another program.")
+
+@click.command(name="import", short_help="Make a model of weights or an ARPA file from another program.")
 @click.argument("weights", type=click.Path(dir_okay=False, path_type=Path))
 @click.option(
     "--vocabulary",
@@ -33,7 +37,7 @@ from rnnlm.errors import ExchangeError
     help="The activation of a basic recurrent network, which weights do not tell.",
 )
 @click.option(
-    "--level", type=click.Choice(["char", "word"]), default=None, help="What a token is, if VOCABULARY does not say."
+    "--level", type=click.Choice(LEVELS[1:]), default=None, help="What a token is, if VOCABULARY does not say."
 )
 @click.option(
     "--context",
@@ -49,7 +53,7 @@ from rnnlm.errors import ExchangeError
     show_default="as VOCABULARY says, else auto",
     help="Chinese words by jieba or by the text's own spaces.",
 )
-@click.option("--force", is_flag=True, help="Replace a file that is there already.")
+@force_option
 def import_(
     weights: Path,
     vocabulary: Path | None,
@@ -60,19 +64,27 @@ def import_(
     segmenter: str | None,
     force: bool,
 ) -> None:
-    """Make a model of WEIGHTS, a PyTorch state_dict or a safetensors file, and of a vocabulary.
+    """Make a model of WEIGHTS, a PyTorch state_dict or a safetensors file, and of a vocabulary; or of an ARPA file.
 
-    Cell, sizes, layers and output layer are found from names and shapes. No code in the files is run.
+    Cell, sizes, layers and output layer are found from names and shapes. No code in the files is run. An ARPA file
+    becomes a checkpoint that loads faster; its tokens are what stands between spaces.
 
     \b
     rnnlm import rnnlm.pt -o again.npz
     rnnlm import lstm.safetensors --vocabulary tokens.json --level word
+    rnnlm import model.arpa.gz -o model.npz
     """
     from rnnlm.checkpoint import Reservation
-    from rnnlm.exchange.model_files import Choices, import_model, vocabulary_path
+    from rnnlm.exchange.model_files import Choices, import_arpa, import_model, vocabulary_path
+    from rnnlm.foreign import form_without_weights, is_arpa
 
+    if form := form_without_weights(weights):
+        raise ExchangeError(f"{weights} {form}")
+    arpa = is_arpa(weights)
+    if arpa and vocabulary:
+        raise ExchangeError(f"{weights} is an ARPA file, which lists its words itself. Leave --vocabulary out.")
     vocabulary = vocabulary or vocabulary_path(weights)
-    output = output or weights.parent / f"{weights.stem}.npz"
+    output = output or weights.parent / f"{Path(weights.name.removesuffix('.gz')).stem}.npz"
     if str(output) == "-":
         raise click.BadParameter("a checkpoint is a file; give its name.", param_hint="--output")
     for source in (weights, vocabulary):
@@ -80,18 +92,35 @@ def import_(
             raise ExchangeError(f"--output {output} is a file to import, and would be replaced. Choose another name.")
     check_free(output, force)
     with Reservation(output):
-        model, notes = import_model(weights, vocabulary, Choices(activation, level, context, segmenter))
+        choices, notes = Choices(activation, level, context, segmenter), list[str]()
+        if arpa:
+            model = import_arpa(weights, choices)
+        else:
+            model, notes = import_model(weights, vocabulary, choices)
         model.save(output)
     for message in notes:
         note(message)
+    note(f"Vocabulary  {len(model.vocabulary):,} {model.level}s, context {model.context}")
+    note(_ngrams(model) if arpa else _network(model))
+    does = "fill" if not arpa and model.network.config.bidirectional else "predict"
+    note(f"Saved {output}. Try: rnnlm {does} -m {output} TEXT")
+
+
+def _ngrams(model: "LanguageModel") -> str:
+    from rnnlm.baselines.ngram import NgramModel
+
+    assert isinstance(model.predictor, NgramModel)
+    counts = ", ".join(f"{count:,}" for count in model.predictor.ngram_counts())
+    return f"Model       n-grams of order {model.predictor.order}: {counts}"
+
+
+def _network(model: "LanguageModel") -> str:
     config = model.network.config
     cell = config.cell.upper() + (f" ({config.activation})" if config.cell == "rnn" else "")
     embedding = f"embedding {config.embedding_size}" if config.embedding_size else "one-hot input"
     kind = "bidirectional " * config.bidirectional
     layer = ", adaptive softmax" if config.output == "adaptive" else ", tied output" if config.tied else ""
-    note(f"Vocabulary  {len(model.vocabulary):,} {model.level}s, context {model.context}")
-    note(
+    return (
         f"Network     {kind}{cell} {config.num_layers} x {config.hidden_size}, {embedding}{layer}; "
         f"{model.network.parameter_count:,} parameters"
     )
-    note(f"Saved {output}. Try: rnnlm {'fill' if config.bidirectional else 'predict'} -m {output} TEXT")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rnnlm.cli.common import json_option, model_option, print_json
+from rnnlm.cli.common import json_option, load_model, model_option, print_json, say
 from rnnlm.cli.tables import shortened
 
 if TYPE_CHECKING:
@@ -13,17 +13,17 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("checkpoint", required=False, type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("checkpoint", required=False, type=click.Path(path_type=Path))
 @model_option
 @json_option
 def info(checkpoint: Path | None, model_path: Path, as_json: bool) -> None:
-    """Show what is in a checkpoint: tokenizer, vocabulary, network, training."""
-    from rnnlm.language_model import LanguageModel
+    """Show what is in a checkpoint or an ARPA file: tokenizer, vocabulary, network, training."""
+    from rnnlm.foreign import is_arpa
 
     path = checkpoint or model_path
-    model = LanguageModel.load(path)
+    model = load_model(path)
     facts: dict[str, Any] = {
-        "format": "rnnlm 1",
+        "format": "ARPA" if is_arpa(path) else "rnnlm 1",
         "kind": model.kind,
         "bytes": path.stat().st_size,
         "level": model.level,
@@ -39,11 +39,13 @@ def info(checkpoint: Path | None, model_path: Path, as_json: bool) -> None:
     options = _object(training.pop("options"))
     if imported := training.get("imported"):
         training = {
-            "training": f"none: imported ({imported}). Start one from this with --init-from; --resume can not go on"
+            "training": f"none: imported ({imported})"
+            + ". Start one from this with --init-from; --resume can not go on" * (model.kind == "rnn")
         }
     for key, value in [*facts.items(), *training.items(), *((f"  {k}", v) for k, v in options.items())]:
-        click.echo(f"{key:<22}{_shown(value)}")
-    click.echo(f"{'most frequent':<22}{' '.join(shortened(repr(token)) for token in model.vocabulary.tokens[:10])}")
+        say(f"{key:<22}{_shown(value)}")
+    first = "most frequent" if any(model.vocabulary.counts) else "first words"
+    say(f"{first:<22}{' '.join(shortened(repr(token)) for token in model.vocabulary.tokens[:10])}")
 
 
 def _network_facts(model: "LanguageModel") -> dict[str, Any]:
@@ -66,7 +68,7 @@ def _network_facts(model: "LanguageModel") -> dict[str, Any]:
             "finished": state.get("finished"),
             "best_nats_per_token": training.get("best_nats_per_token"),
             "options": training.get("options"),
-            **({"imported": training["imported"]} if "imported" in training else {}),
+            **_imported(model),
         },
     }
 
@@ -85,8 +87,13 @@ def _ngram_facts(model: "LanguageModel") -> dict[str, Any]:
         "training": {
             "tokens": corpus.get("train_tokens"),
             "options": model.training.get("options"),
+            **_imported(model),
         },
     }
+
+
+def _imported(model: "LanguageModel") -> dict[str, Any]:
+    return {key: model.training[key] for key in ("imported",) if key in model.training}
 
 
 def _object(value: Any) -> dict[str, Any]:

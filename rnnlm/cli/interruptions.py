@@ -10,10 +10,10 @@ from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any
 
-# What a terminal, a batch system and a shut-down send; SIGHUP when the terminal is closed, SIGBREAK on Windows.
-SIGNALS = tuple(
-    number for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if (number := getattr(signal, name, None))
-)
+# What a terminal and a shut-down send; SIGHUP when the terminal is closed, SIGBREAK on Windows; and by which batch
+# systems say that the time is nearly up (Slurm's --signal=USR1, the limit of processor time, an alarm).
+_NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK", "SIGUSR1", "SIGUSR2", "SIGXCPU", "SIGALRM")
+SIGNALS = tuple(number for name in _NAMES if (number := getattr(signal, name, None)))
 GRACE = 0.5  # seconds that the second signal leaves for removing a file that is half written
 
 

@@ -9,21 +9,23 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rnnlm.cli.common import note
-from rnnlm.cli.tables import table
+from rnnlm.cli.command_line import asked_for
+from rnnlm.cli.common import force_option, note, show_table
+from rnnlm.cli.groups import SuggestingGroup
 from rnnlm.cli.texts import check_not_a_text, check_output, make_tokenizer, reading_bar, text_options
 from rnnlm.errors import RnnlmError
 
 if TYPE_CHECKING:
+    from rnnlm.cli.replacement import Replaced
     from rnnlm.language_model import LanguageModel
 
 DEFAULT_OUTPUT = "ngram.npz"
-LARGEST_ORDER = 5  # that of baselines.ngram, which is not imported just for a help text
+LARGEST_ORDER = 6  # that of baselines.ngram, which is not imported just for a help text
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=SuggestingGroup, context_settings={"help_option_names": ["-h", "--help"]})
 def ngram() -> None:
-    """The n-gram baseline: interpolated modified Kneser-Ney, orders 1 to 5.
+    """The n-gram baseline: interpolated modified Kneser-Ney, orders 1 to 6.
 
     \b
     rnnlm ngram train corpus.txt --order 3 -o ngram.npz
@@ -49,12 +51,23 @@ def ngram() -> None:
     help='Also write an ARPA file, which KenLM and SRILM read; compressed if it ends in .gz, "-" for stdout.',
 )
 @text_options
+@force_option
+@click.pass_context
 def train(
-    corpus: tuple[str, ...], output: Path, order: int, arpa: Path | None, encoding: str | None, **chosen: Any
+    ctx: click.Context,
+    /,
+    corpus: tuple[str, ...],
+    output: Path,
+    order: int,
+    arpa: Path | None,
+    encoding: str | None,
+    force: bool,
+    **chosen: Any,
 ) -> None:
     """Train an n-gram model on all of CORPUS: text files, folders of them, .gz, or "-" for stdin.
 
-    The checkpoint works wherever one of a network does: eval, score, rescore, predict, sample.
+    The checkpoint works wherever one of a network does: eval, score, rescore, predict, sample. A file that is there
+    already is replaced if it is a model that the same command has made of the same text.
     """
     check_output(output, "--output")
     check_not_a_text(output, corpus, "--output")
@@ -62,10 +75,16 @@ def train(
         check_output(arpa, "--arpa")
         check_not_a_text(arpa, [*corpus, str(output)], "--arpa")
     from rnnlm.checkpoint import Reservation
+    from rnnlm.cli.replacement import check_arpa, check_model
 
-    started = time.monotonic()
+    started, asked = time.monotonic(), asked_for(ctx)
     with Reservation(output):
-        model, notes, coverage = learn(list(corpus), order, encoding, chosen)
+        replaced = None if force else check_model(output, "ngram", {**chosen, "order": order}, asked)
+        if arpa is not None and not force:
+            check_arpa(arpa, replaced is not None)
+        model, notes, coverage = learn(list(corpus), order, encoding, chosen, replaced)
+        if asked:
+            model.training["asked"] = asked
         for message in notes:
             note(message)
         if arpa is not None and model.context != "sentence":
@@ -81,33 +100,38 @@ def train(
 
 
 def learn(
-    corpus: list[str], order: int, encoding: str | None, chosen: dict[str, Any]
+    corpus: list[str], order: int, encoding: str | None, chosen: dict[str, Any], replaced: "Replaced | None" = None
 ) -> tuple["LanguageModel", list[str], float]:
     """The model, notes on the text, and the share of its tokens that the vocabulary covers.
 
-    chosen: level, context, segmenter, hmm, user_dict, column, min_count, vocab_size.
+    chosen: level, context, segmenter, hmm, user_dict, column, min_count, vocab_size. replaced: what has to be of the
+    same text.
     """
     from rnnlm.baselines.ngram import NgramModel
     from rnnlm.language_model import LanguageModel, reads_lines
     from rnnlm.text.corpus import sequence, tokenize_corpus
-    from rnnlm.text.segmentation import read_user_dictionary
     from rnnlm.text.vocabulary import FIRST, UNK, Vocabulary
 
-    dictionary = read_user_dictionary(chosen["user_dict"]) if chosen["user_dict"] else None
-    tokenizer = make_tokenizer(chosen["level"], chosen["segmenter"], chosen["hmm"], dictionary)
+    tokenizer, warnings = make_tokenizer(chosen["level"], chosen["segmenter"], chosen["hmm"], chosen["user_dict"])
     context = chosen["context"] or ("stream" if tokenizer.name == "char" else "sentence")
     lines = reads_lines(tokenizer.name, context)
     column = chosen["column"]
     text = tokenize_corpus(corpus, tokenizer, lines=lines, encoding=encoding, column=column, progress=reading_bar())
+    options = {**chosen, "level": tokenizer.name, "context": context, "order": order}
+    options.pop("user_dict")  # its words are in the tokenizer's options; no paths here
+    if replaced is not None:
+        replaced.check_text(text.digest)
+        replaced.check_options(options)
     vocabulary = Vocabulary.build(text.tokens, text.counts()[FIRST:], chosen["min_count"], chosen["vocab_size"])
     ids = sequence(text, vocabulary)[:]
     predictor = NgramModel.train(ids, len(vocabulary), order, context)
     training = {
-        "options": {"level": tokenizer.name, "context": context, "order": order, "min_count": chosen["min_count"]},
-        "corpus": {"digest": text.digest, "train_tokens": len(ids)},
+        "options": options,
+        "corpus": {**text.to_header(), "train_tokens": len(ids)},
     }
     model = LanguageModel(tokenizer, vocabulary, predictor, context, training)
-    return model, text.notes, float((ids != UNK).mean())
+    model.check_savable()
+    return model, warnings + text.notes, float((ids != UNK).mean())
 
 
 def save_arpa(model: "LanguageModel", path: Path) -> None:
@@ -143,7 +167,7 @@ def _report(model: "LanguageModel", coverage: float, seconds: float) -> None:
     rows = [
         (n, f"{ngrams:,}", f"{contexts:,}", possible_contexts(V, n)) for n, (ngrams, contexts) in enumerate(counts, 1)
     ]
-    note(table(rows, ["n", "n-grams", "contexts seen", "contexts possible"], "rrrr"))
+    show_table(rows, ["n", "n-grams", "contexts seen", "contexts possible"], "rrrr", err=True)
 
 
 def possible_contexts(V: int, n: int) -> str:

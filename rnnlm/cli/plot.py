@@ -4,14 +4,15 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import click
 from click.core import ParameterSource
 
 from rnnlm.cli.character_charts import Series, bar, line_chart, marks, scatter_chart, terminal_width
-from rnnlm.cli.common import Text, json_option, load_model, model_option, note, print_json
-from rnnlm.cli.tables import display_width, shortened, table, token_cell, visible
+from rnnlm.cli.common import Text, json_option, load_model, model_option, note, print_json, say
+from rnnlm.cli.tables import shortened, table, token_cell, visible
+from rnnlm.cli.wrapping import display_width
 from rnnlm.errors import PlotError
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 LOSS_ROWS, OTHER_ROWS = 14, 5
 TOKENS_AS_BARS = 60  # in a terminal; of a longer text, the course
 MOST_TOKENS = 1_000_000
-WINDOW = 1 << 20  # probabilities computed at a time along a stream
 
 
 @click.command()
@@ -209,7 +209,7 @@ def _curves_of_characters(histories: Sequence["Curves"], x: str, perplexity: boo
         chart = line_chart(series, width, rows, x, perplexity and is_loss, from_zero=not is_loss)
         meanings = [f"{mark} {each.name}" for mark, each in zip(marks(len(series)), series, strict=True) if each.name]
         parts.append("\n".join([name, chart, *_wrapped(meanings, width)]))
-    return "\n\n".join([*parts, _best_table(histories)])
+    return "\n\n".join([*parts, _best_table(histories, width)])
 
 
 def _wrapped(items: Sequence[str], width: int) -> list[str]:
@@ -223,7 +223,7 @@ def _wrapped(items: Sequence[str], width: int) -> list[str]:
     return lines
 
 
-def _best_table(histories: Sequence["Curves"]) -> str:
+def _best_table(histories: Sequence["Curves"], width: int) -> str:
     """The smallest loss of each history."""
     import math
 
@@ -234,7 +234,7 @@ def _best_table(histories: Sequence["Curves"]) -> str:
             kind = key.partition("_")[0]
             perplexity = f"{math.exp(loss):,.4g}" if loss < 300 else "-"
             rows.append((visible(history.name), kind, f"{loss:.4f}", perplexity, f"{step:,.0f}"))
-    return table(rows, ["history", "best", "nats per token", "perplexity", "step"], "llrrr")
+    return table(rows, ["history", "best", "nats per token", "perplexity", "step"], "llrrr", width)
 
 
 # Surprise
@@ -243,7 +243,11 @@ def _best_table(histories: Sequence["Curves"]) -> str:
 def _plot_surprise(model: "LanguageModel", text: str, encoding: str | None, output: Path | None, as_json: bool) -> None:
     from rnnlm.lab.surprise import draw
 
-    surprise = _surprise(model, _lines_of(text, encoding))
+    surprise = _surprise(model, _text_of(text, encoding))
+    if surprise is None:
+        raise PlotError(
+            f"{'The text' if not text else shortened(visible(text))} is empty; expected some words to be surprised by."
+        )
     if as_json:
         pairs = zip(surprise.tokens, surprise.bits.tolist(), strict=True)
         print_json(
@@ -259,68 +263,32 @@ def _plot_surprise(model: "LanguageModel", text: str, encoding: str | None, outp
         click.echo(_surprise_of_characters(shown, terminal_width()))
 
 
-def _lines_of(text: str, encoding: str | None) -> list[str]:
-    """Lines of a file, of stdin, or of the text itself."""
+def _text_of(text: str, encoding: str | None) -> str:
+    """The text of a file, of stdin, or the text itself."""
     from rnnlm.cli.score import file_lines
 
     if text == "-" or _is_file(text):
-        lines = list(file_lines(text, encoding))
-    else:
-        if os.sep in text or text.endswith((".txt", ".gz", ".jsonl")):
-            note(f"There is no file {shortened(visible(text))}; this is taken as the text itself.")
-        lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    if not any(lines):
-        raise PlotError(
-            f"{'The text' if not text else shortened(visible(text))} is empty; expected some words to be surprised by."
-        )
-    return lines
+        return "".join(f"{line}\n" for line in file_lines(text, encoding) if line is not None)
+    if os.sep in text or text.endswith((".txt", ".gz", ".jsonl")):
+        note(f"There is no file {shortened(visible(text))}; this is taken as the text itself.")
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def _surprise(model: "LanguageModel", lines: list[str]) -> "Surprise":
-    """The tokens of a text with their surprise: line by line, or in one stream, as the model was trained."""
+def _surprise(model: "LanguageModel", text: str) -> "Surprise | None":
+    """The tokens of a text, the end of its last line included, with their surprise; None where there are none."""
     import numpy as np
 
     from rnnlm.lab.surprise import Surprise
 
-    if model.context == "stream":
-        tokens, nats = _along_a_stream(model, lines)
-    else:
-        tokens, parts = [], [np.zeros(0)]
-        for scored in model.score(lines):
-            tokens += scored.tokens
-            parts.append(scored.log_probabilities)
-            _check_length(len(tokens))
-        nats = np.concatenate(parts)
-    return Surprise(tokens, -nats / np.log(2))
-
-
-def _check_length(tokens: int) -> None:
-    if tokens > MOST_TOKENS:
-        raise PlotError(
-            f"The text has more than {MOST_TOKENS:,} tokens; a picture shows a shorter one, such as: head -n 1000"
-        )
-
-
-def _along_a_stream(model: "LanguageModel", lines: list[str]) -> tuple[list[str], Any]:
-    """Tokens of a text in one piece, and the log probability of each in nats; the state is carried along."""
-    import numpy as np
-
-    text = "\n".join(lines)
-    ids = model.encode(text)
-    if model.reads_lines:
-        parts = [[*model.tokens(line), "</s>"] for line in lines]
-        tokens = [token for part in parts for token in part][:-1]
-    else:
-        tokens = model.tokens(text)
-    _check_length(len(tokens))
-    before = np.concatenate([[0], ids[:-1]])[:, None]  # <s> is 0
-    window, state = max(1, WINDOW // len(model.vocabulary)), model.causal.zero_state(1)
-    nats = np.zeros(len(ids))
-    for start in range(0, len(ids), window):
-        log_probabilities, state = model.causal.log_probabilities(before[start : start + window], state)
-        here = ids[start : start + window]
-        nats[start : start + window] = log_probabilities[np.arange(len(here)), 0, here]
-    return tokens, nats
+    tokens, ids = list[str](), list[int]()
+    for piece in model.cut(text, ended=True):
+        tokens.append(piece.token)
+        ids.append(piece.token_id)
+        if len(ids) > MOST_TOKENS:
+            raise PlotError(
+                f"The text has more than {MOST_TOKENS:,} tokens; a picture shows a shorter one, such as: head -n 1000"
+            )
+    return Surprise(tokens, model.nats(np.array(ids, dtype=np.int32)) / np.log(2)) if tokens else None
 
 
 def _surprise_of_characters(surprise: "Surprise", width: int) -> str:
@@ -379,4 +347,4 @@ def _tell_about(found: "EmbeddingMap", left_out: int, to_stderr: bool) -> None:
     ]
     if left_out:
         lines.append(f"{left_out} of them are points without a label, for which there was no room.")
-    click.echo(" ".join(lines), err=to_stderr)
+    say(" ".join(lines), err=to_stderr)

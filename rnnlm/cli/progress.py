@@ -2,25 +2,54 @@
 
 import json
 import math
-import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from io import FileIO
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import NamedTuple, Self
 
-import click
-
+from rnnlm.cli.common import note
+from rnnlm.cli.terminal import status_terminal
+from rnnlm.cli.wrapping import display_width
 from rnnlm.errors import TrainingError
 from rnnlm.training.event_file import scalars_record, start_record, version_record
 from rnnlm.training.trainer import Report
 
 PLAIN_LINE_SECONDS = 5.0
-# The least important stands last, where a narrow terminal cuts it off.
-BAR_FORMAT = "{percentage:3.0f}%|{bar:10}| {remaining} left  {desc}"
+SHORTEST_BAR, LONGEST_BAR = 4, 10
 LARGEST_SCALAR = 3e38  # of an event: four bytes
+
+
+class Part(NamedTuple):
+    """A part of a status. rank: 1 for what matters most. more: what is said with it where there is room."""
+
+    rank: int
+    text: str = ""
+    more: str = ""
+
+
+def training_bar(share: float, parts: Sequence[Part], columns: int) -> str:
+    """A bar and beside it the parts of a status; what matters least is left out until a line of `columns` holds it."""
+    by_rank = sorted(range(len(parts)), key=lambda place: -parts[place].rank)
+    room, shown = columns - len("100%|| ") - SHORTEST_BAR, list(parts)
+    for keeps_text in (True, False):
+        for place in by_rank:
+            if display_width(_status(shown)) > room:
+                shown[place] = Part(parts[place].rank, parts[place].text if keeps_text else "")
+    status = _status(shown)
+    length = min(LONGEST_BAR, columns - len("100%|| ") - display_width(status))
+    filled = round(share * length)
+    return f"{100 * share:3.0f}%|{'█' * filled}{' ' * (length - filled)}| {status}"[:columns]
+
+
+def _status(parts: Sequence[Part]) -> str:
+    return "  ".join(part.text + part.more for part in parts if part.text)
+
+
+def _perplexity(nats: float) -> str:
+    return f" (perplexity {math.exp(nats):.4g})" if nats < 300 else ""
 
 
 class Display:
@@ -35,12 +64,8 @@ class Display:
         self._started = self._last_line = time.monotonic()
         self._first_share: float | None = None
         self._speed = 0.0  # tokens/s, a running average
-        self._bar: Any = None
-        self._valid = ""
-        if sys.stderr.isatty() and not hidden:
-            from tqdm import tqdm
-
-            self._bar = tqdm(total=1.0, file=sys.stderr, bar_format=BAR_FORMAT, mininterval=0.2, dynamic_ncols=True)
+        self._terminal = None if hidden else status_terminal()
+        self._valid: float | None = None
 
     def __enter__(self) -> "Display":
         """Use as a context manager, so that the bar is closed whatever happens."""
@@ -50,40 +75,44 @@ class Display:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Close the bar."""
-        if self._bar is not None:
-            self._bar.close()
+        if self._terminal is not None:
+            self._terminal.end_status(keep=True)
 
     def show(self, report: Report) -> None:
         """Show where the training is."""
         if report.tokens_per_second:
             self._speed += (report.tokens_per_second - self._speed) * (0.05 if self._speed else 1.0)
         if self._first_share is None:
-            self._first_share = report.progress
-            if self._bar is not None:  # what a resumed training did before took none of this run's time
-                self._bar.initial = self._bar.n = report.progress
+            self._first_share = report.progress  # what a resumed training did before took none of this run's time
         if report.kind == "evaluation" and report.valid_nats_per_token is not None:
-            self._valid = f"  valid {_loss(report.valid_nats_per_token)}"
+            self._valid = report.valid_nats_per_token
         if report.kind == "recovery":
             self.line(report.message)
-        if self._bar is not None:
-            self._bar.set_description_str(self._status(report), refresh=False)
-            self._bar.update(report.progress - self._bar.n)
+        parts = self._parts(report)
+        if self._terminal is not None:
+            self._terminal.show_status(lambda columns: training_bar(report.progress, parts, columns))
         elif report.kind == "evaluation" or time.monotonic() - self._last_line >= PLAIN_LINE_SECONDS:
-            self.line(f"{100 * report.progress:3.0f}%  {self._status(report)}  {self._left(report)}")
+            left, *others = parts
+            self.line(f"{100 * report.progress:3.0f}%  {_status([*others, left])}")
         if self._advise and (advice := self._advise(report)):
             self.line(f"Advice      {advice}")
 
     def line(self, text: str) -> None:
         """Write a line that stays."""
         self._last_line = time.monotonic()
-        if self._bar is not None:
-            self._bar.write(text, file=sys.stderr)
-        elif not self._hidden:
-            click.echo(text, err=True)
+        if not self._hidden:
+            note(text)
 
-    def _status(self, report: Report) -> str:
-        train = f"epoch {report.epoch:.2f}  loss {_loss(report.train_nats_per_token)}"
-        return f"{train}{self._valid}  {self._speed:,.0f} tokens/s"
+    def _parts(self, report: Report) -> list[Part]:
+        """What is told of a report, in the order in which it is shown."""
+        train, valid = report.train_nats_per_token, self._valid
+        return [
+            Part(1, self._left(report)),
+            Part(4, f"epoch {report.epoch:.2f}"),
+            Part(3, f"loss {train:.3f}", _perplexity(train)),
+            Part(2, *(() if valid is None else (f"valid {valid:.3f}", _perplexity(valid)))),
+            Part(5, f"{self._speed:,.0f} tokens/s"),
+        ]
 
     def _left(self, report: Report) -> str:
         done = report.progress - (self._first_share or 0.0)
@@ -91,10 +120,6 @@ class Display:
             return ""
         seconds = round((time.monotonic() - self._started) / done * (1 - report.progress))
         return f"{seconds // 60}:{seconds % 60:02d} left"
-
-
-def _loss(nats: float) -> str:
-    return f"{nats:.3f} (perplexity {math.exp(nats):.4g})" if nats < 300 else f"{nats:.3f}"
 
 
 class _PatientFile:
@@ -212,7 +237,7 @@ class EventLog(_Log):
             ) from None
         now = time.time()
         start = version_record(now) + start_record(now, 0 if resumed_at is None else resumed_at + 1)
-        self._file.append(start, lambda message: click.echo(message, err=True))
+        self._file.append(start, note)
 
     @staticmethod
     def _opened(folder: Path) -> _PatientFile:

@@ -2,23 +2,35 @@
 
 import itertools
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from rnnlm.cli.common import Number, json_option, load_model, mix_option, model_option, note, print_json
+from rnnlm.cli.common import (
+    Number,
+    Unknown,
+    json_option,
+    load_model,
+    mix_option,
+    model_option,
+    note,
+    print_json,
+    threads_option,
+    use_threads,
+)
 from rnnlm.cli.score import encoding_note
+from rnnlm.cli.streams import Collected
 
 if TYPE_CHECKING:
     from rnnlm.inference.rescoring import Evidence, Weights
-    from rnnlm.language_model import ScoredLine
+    from rnnlm.language_model import LanguageModel, ScoredLine
     from rnnlm.text.nbest import Candidate, Format, NbestList
 
 FORMATS = ["plain", "kaldi", "srilm", "mikolov", "moses"]
 MOST_WARNINGS = 10
-LINES_WRITTEN = 1024  # at a time
+MUCH_UNKNOWN = 1 / 3  # share of the tokens
 
 
 @click.command()
@@ -51,6 +63,7 @@ LINES_WRITTEN = 1024  # at a time
 @click.option("--lenient", is_flag=True, help="Pass lines that are not of the format through untouched.")
 @click.option("--encoding", default=None, show_default="detected", help="Encoding of the file, such as gb18030.")
 @mix_option()
+@threads_option
 @json_option
 def rescore(
     file: str,
@@ -64,17 +77,18 @@ def rescore(
     lenient: bool,
     encoding: str | None,
     mix: list[tuple[str, float]],
+    threads: int | None,
     as_json: bool,
 ) -> None:
     """Rank the candidates of the n-best lists in FILE ("-": stdin).
 
     \b
-    --format  a line                                 lists                     base
-    plain     words                                  blank lines between them  e
-    kaldi     utt-N words                            lines of one utt          e
-    srilm     ascore lscore nwords words             blank lines between them  10
-    mikolov   id words                               lines of one id           10
-    moses     id ||| words ||| features ||| total    lines of one id           e
+    --format  a line                               lists                     base
+    plain     words                                blank lines between them  e
+    kaldi     utt-N words                          lines of one utt          e
+    srilm     ascore lscore nwords words           blank lines between them  10
+    mikolov   id words                             lines of one id           10
+    moses     id ||| words ||| features ||| total  lines of one id           e
 
     \b
     total = incoming + lm-weight * logprob + word-penalty * words
@@ -91,34 +105,51 @@ def rescore(
     becomes the new one. The others have no place for scores, so with --output scores they print what their users
     expect: plain ln p, kaldi "utt-N cost" with the cost -ln p, mikolov log10 p. Output is UTF-8.
 
-    The lines of an id must stand together. Bad lines (no id, fields missing, no words) end the program, or are passed
-    through in their place with --lenient (with --json they are only reported).
+    <s> and </s> at the ends of a candidate are marks and no words, <unk> between spaces is the unknown word. An empty
+    candidate has the probability of </s> alone.
+
+    The lines of an id must stand together. Bad lines (no id, fields missing) end the program, or are passed through in
+    their place with --lenient (with --json they are only reported).
+
+    From a pipe, a list is answered once it is complete: plain and srilm at the blank line after it, so end each list
+    with one; the others when the next id comes, or the input ends.
     """
     if old_lm_weight and format_name != "srilm":
         raise click.UsageError("--old-lm-weight is for --format srilm; the others have no LM score of their own.")
     from rnnlm.inference.rescoring import Weights
-    from rnnlm.mixing import mixed
     from rnnlm.text import nbest
 
-    model = mixed(load_model(model_path), mix)
+    model = load_model(model_path, mix)
     warnings = _Warnings() if lenient else None
     form = nbest.FORMATS[format_name]
     if oov_penalty is None:
         oov_penalty = lm_weight * model.unknown_word_penalty / NATS[form.unit]
-    chooser = _Chooser(form, Weights(lm_weight, old_lm_weight, word_penalty, oov_penalty), model.line_end)
-    chosen = map(chooser.choose, model.score_lists(_read(file, format_name, encoding, warnings)))
+    chooser = _Chooser(form, Weights(lm_weight, old_lm_weight, word_penalty, oov_penalty), model)
+    output_text = Collected(_show)
+    lists = _read(file, format_name, encoding, warnings, output_text.flush)
+    chosen = map(chooser.choose, model.score_lists(lists, use_threads(threads)))
     if as_json:
         for each in chosen:
             if each.order:
                 print_json(chooser.as_json(each))
     else:
-        _write(chooser.lines(each, output) for each in chosen)
+        for line in nbest.with_ends(itertools.chain.from_iterable(chooser.lines(each, output) for each in chosen)):
+            output_text.write(line)
+        output_text.flush()
     if warnings is not None:
         warnings.finish()
     if chooser.lists > 1 and chooser.lists == chooser.candidates:
         by_blanks = format_name in ("plain", "srilm")
         why = "a blank line ends a list" if by_blanks else "lines of one list have one id, and it comes first"
         note(f"Warning: every list has a single candidate, so nothing was chosen; {why}.")
+    _warn_of_unknown(chooser.unknown)
+
+
+def _warn_of_unknown(unknown: Unknown) -> None:
+    if unknown.unknown > MUCH_UNKNOWN * unknown.words:
+        note(f"Warning: {unknown.unknown:,} of the {unknown.words:,} tokens of these lists are unknown to the model.")
+    if hint := unknown.hint():
+        note(hint)
 
 
 NATS = {"nats": 1.0, "log10": math.log(10)}  # in a unit of a format's scores
@@ -136,9 +167,10 @@ class _Chosen(NamedTuple):
 class _Chooser:
     """Ranks lists of one format."""
 
-    def __init__(self, form: "Format", weights: "Weights", line_end: int | None) -> None:
-        """Prepare; `line_end` is None where a line's end is no token."""
-        self._form, self._weights, self._ends = form, weights, line_end is not None
+    def __init__(self, form: "Format", weights: "Weights", model: "LanguageModel") -> None:
+        """Prepare for the scores of a model."""
+        self._form, self._weights, self._ends = form, weights, model.line_end is not None
+        self.unknown = Unknown(model, reads_marks=True)
         self._nats = NATS[form.unit]
         self.lists = self.candidates = 0
 
@@ -147,6 +179,8 @@ class _Chooser:
         from rnnlm.inference.rescoring import ranking
 
         candidates, scored = scored_list
+        for line in scored:
+            self.unknown.add(line)
         evidence = [self._evidence(*each) for each in zip(candidates.candidates, scored, strict=True)]
         totals = [self._weights.total(each) for each in evidence]
         self.lists += bool(totals)
@@ -202,25 +236,19 @@ class _Warnings:
             note(f"Warning: {self._count:,} bad lines in all.")
 
 
-def _read(path: str, format_name: str, encoding: str | None, warnings: _Warnings | None) -> Iterator["NbestList"]:
+def _read(
+    path: str, format_name: str, encoding: str | None, warnings: _Warnings | None, before_waiting: Callable[[], None]
+) -> Iterator["NbestList | None"]:
     from rnnlm.text.lines import read_lines
     from rnnlm.text.nbest import read_lists
     from rnnlm.text.sources import open_sources
 
-    with open_sources([path]) as sources:
+    with open_sources([path], live=True) as sources:
         for source in sources:
-            lines = read_lines(source, encoding, encoding_note(source.name, encoding))
+            lines = read_lines(source, encoding, encoding_note(source.name, encoding), before_waiting)
             yield from read_lists(lines, format_name, source.name, warnings)
 
 
-def _write(lists: Iterable[Iterator[str]]) -> None:
+def _show(text: str) -> None:
     """Print lines, bytes that could not be decoded as they were."""
-    from rnnlm.text.nbest import with_ends
-
-    waiting: list[str] = []
-    for line in with_ends(itertools.chain.from_iterable(lists)):
-        waiting.append(line)
-        if len(waiting) == LINES_WRITTEN:
-            click.echo("".join(waiting).encode("utf-8", "surrogateescape"), nl=False)
-            waiting = []
-    click.echo("".join(waiting).encode("utf-8", "surrogateescape"), nl=False)
+    click.echo(text.encode("utf-8", "surrogateescape"), nl=False)

@@ -13,10 +13,12 @@ from rnnlm.cli.common import (
     model_option,
     note,
     print_json,
+    product_threads_option,
     read_text_argument,
     warn_of_unknown,
 )
 from rnnlm.cli.memory import require_memory
+from rnnlm.cli.stop_texts import typed, warn_of_impossible
 
 if TYPE_CHECKING:
     from rnnlm.inference.generation import SamplingOptions
@@ -28,8 +30,9 @@ PROBABILITIES = 1 << 23  # and the numbers that this needs, one for each of them
 
 
 @click.command()
+@click.argument("words", type=Text(), nargs=-1, metavar="[PROMPT]...")
 @model_option
-@click.option("--prompt", type=Text(), default="", help='Text to continue ("-": stdin).')
+@click.option("--prompt", type=Text(), default="", help='The same as PROMPT: text to continue ("-": stdin).')
 @click.option("--length", type=click.IntRange(1), default=200, show_default=True, help="New tokens at most.")
 @click.option("--count", type=click.IntRange(1), default=1, show_default=True, help="Number of texts.")
 @click.option(
@@ -59,7 +62,11 @@ PROBABILITIES = 1 << 23  # and the numbers that this needs, one for each of them
     help="Instead of drawing, search the most probable texts with a beam of this width.",
 )
 @click.option(
-    "--stop", type=Text(), multiple=True, help="End a text where it contains this; may be given several times."
+    "--stop",
+    type=Text(),
+    multiple=True,
+    callback=typed,
+    help=r"End a text where it contains this; may be given several times. \n is a line end, \t a tab, \\ a backslash.",
 )
 @click.option(
     "--seed",
@@ -68,8 +75,12 @@ PROBABILITIES = 1 << 23  # and the numbers that this needs, one for each of them
     show_default="a new one each time",
     help="The same seed gives the same texts.",
 )
+@product_threads_option
 @json_option
+@click.pass_context
 def sample(
+    ctx: click.Context,
+    words: tuple[str, ...],
     model_path: Path,
     prompt: str,
     length: int,
@@ -83,7 +94,11 @@ def sample(
     seed: int | None,
     as_json: bool,
 ) -> None:
-    """Write text, printed as it is made. With a prompt, continue it; without, begin anew.
+    """Write text, printed as it is made. With a PROMPT, continue it; without, begin a new line.
+
+    \b
+    rnnlm sample
+    rnnlm sample 我 昨天 --count 3
 
     Several texts (--count) are made at once and printed one after the other; the prompt is part of what is printed.
     """
@@ -91,9 +106,12 @@ def sample(
         raise click.UsageError("--stop is empty; expected a text to stop at.")
     if beam and count > beam:
         raise click.UsageError(f"--count {count} needs a --beam of at least {count}, not {beam}.")
-    prompt = read_text_argument(prompt)
+    if words and ctx.get_parameter_source("prompt") == click.core.ParameterSource.COMMANDLINE:
+        raise click.UsageError("--prompt and PROMPT are the same; give one of them.")
+    prompt = read_text_argument(" ".join(words) if words else prompt)
     model = load_model(model_path)
     warn_of_unknown(model, prompt)
+    warn_of_impossible(model, stop)
     if beam:
         _search(model, prompt, length, beam, count, stop, as_json)
         return

@@ -8,7 +8,7 @@ from rnnlm.checkpoint import Reservation
 from rnnlm.cli.interruptions import Interruptions
 from rnnlm.cli.progress import Display
 from rnnlm.cli.training_run import Run
-from rnnlm.errors import SavingError
+from rnnlm.errors import CheckpointError, SavingError
 
 SAVE_SECONDS = 600.0  # at least so often, besides every evaluation
 RETRY_SECONDS = 60.0  # the same while saving fails
@@ -56,7 +56,7 @@ class Saver:
         """Save, or say that it will be tried again."""
         try:
             self.save()
-        except SavingError as error:
+        except CheckpointError as error:
             if not self._failed:
                 display.line(f"Warning: {error} The training goes on and this is tried again; {self.on_disk()}.")
             self._failed = True
@@ -69,7 +69,8 @@ class Saver:
         """Save the end of the training; try for a minute, unless somebody wants to leave.
 
         Raises:
-            SavingError: it can not be saved.
+            SavingError: it cannot be saved.
+            CheckpointError: what was learnt makes no checkpoint; its weights are saved alone.
         """
         if self._run.trainer.progress.step == self._began and not self._run.trainer.progress.finished:
             return  # interrupted before anything was learnt: an older file is worth more
@@ -86,6 +87,12 @@ class Saver:
                     display.line(f"Warning: {error} Trying again for {sum(LAST_RETRIES):.0f} s.")
                 told = True
                 _wait(pause, interruptions)
+            except CheckpointError as error:
+                weights, vocabulary = self._run.rescue(self._path)
+                raise CheckpointError(
+                    f"{error} So the weights alone are saved in {weights.name}, for numpy.load, and the tokens in the "
+                    f"order of their ids in {vocabulary.name}, beside {self._output}."
+                ) from None
 
     def rescue(self) -> bool:
         """Save what the workers have learnt together after one of them is gone; if it was the first, another can.

@@ -1,20 +1,32 @@
 """rnnlm score: the log probability of every line."""
 
+import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 from click.core import ParameterSource
 
-from rnnlm.cli.common import Text, json_option, load_model, mix_option, model_option, note
+from rnnlm.cli.common import (
+    Text,
+    Unknown,
+    json_option,
+    load_model,
+    mix_option,
+    model_option,
+    note,
+    threads_option,
+    use_threads,
+)
+from rnnlm.cli.streams import Collected
+from rnnlm.cli.terminal import width_of
 from rnnlm.errors import CorpusError
 
 if TYPE_CHECKING:
     from rnnlm.cli.score_layouts import Layout
     from rnnlm.language_model import LanguageModel
-
-CHUNK = 1 << 14  # characters written at a time
 
 
 @click.command()
@@ -34,10 +46,15 @@ CHUNK = 1 << 14  # characters written at a time
     help="Layout: our own, or that of SRILM's ngram -ppl, KenLM's query, Mikolov's rnnlm (one log10 a line).",
 )
 @click.option(
-    "--debug", type=click.Choice(["1", "2"]), default=None, show_default="1", help="Of srilm: 2 shows every word."
+    "--debug",
+    type=click.Choice(["0", "1", "2"]),
+    default=None,
+    show_default="1",
+    help="Of srilm: 0 shows the sums alone, 1 every line, 2 every word.",
 )
 @click.option("--encoding", default=None, show_default="detected", help="Encoding of the file, such as gb18030.")
 @mix_option()
+@threads_option
 @json_option
 @click.pass_context
 def score(
@@ -51,6 +68,7 @@ def score(
     debug: str | None,
     encoding: str | None,
     mix: list[tuple[str, float]],
+    threads: int | None,
     as_json: bool,
 ) -> None:
     """Log probability of every line of FILE ("-": stdin): one result for each line, empty ones too, in their order.
@@ -60,33 +78,42 @@ def score(
     rnnlm score --tokens --text "我 昨天 上学 迟到 了"
     rnnlm score - --format mikolov < hypotheses.txt
 
-    Each line is a sentence for itself, read after <s>; its end, </s>, counts. A model of a stream of characters (train
-    --level char) ends a line with the newline, if its training text had one. Unknown words have the probability of
-    <unk>, except in the layout of SRILM, which leaves them out; it and kenlm have logarithms to base 10. Sums and
-    perplexities are printed to stderr, or where the layout has them.
+    A line from a pipe is answered when no more is there yet, so that another program can ask line by line.
+
+    Each line is a sentence for itself, read after <s>; its end, </s>, counts. A model of a stream reads a line after
+    the end of another; one of characters (train --level char) ends it with the newline, if its training text had one.
+    Unknown words have the probability of <unk>, except in the layout of SRILM, which leaves them out; it and kenlm have
+    logarithms to base 10. Sums and perplexities are printed to stderr, or where the layout has them. Blank lines are in
+    none of these sums, as in eval; SRILM's layout leaves them out altogether.
     """
     if (file is None) == (not text):
         raise click.UsageError('Give a FILE ("-" for stdin) or --text.')
     given = ctx.get_parameter_source("base") != ParameterSource.DEFAULT
     _check_layout(layout_name, base if given else "10", tokens, debug, as_json)
     from rnnlm.inference.lines import Totals
-    from rnnlm.mixing import mixed
 
-    model = mixed(load_model(model_path), mix)
+    model = load_model(model_path, mix)
     layout = _layout(model, file or "--text", layout_name, base, tokens, debug, as_json)
-    has_ends, totals, waiting = model.line_end is not None, Totals(), ""
-    lines = _given_lines(text) if file is None else file_lines(file, encoding)
-    for scored in model.score(lines, ranks=tokens):
-        totals.add(scored.ids, scored.log_probabilities, has_ends, len(scored.text) + has_ends)
-        waiting += layout.line(scored)
-        if len(waiting) > CHUNK:
-            click.echo(waiting, nl=False)
-            waiting = ""
-    click.echo(waiting + layout.below(totals), nl=False)
+    has_ends, totals, output = model.line_end is not None, Totals(), Collected(partial(click.echo, nl=False))
+    lines = _given_lines(text) if file is None else file_lines(file, encoding, output.flush)
+    unknown = Unknown(model, reads_marks=False)
+    for scored in model.score(lines, tokens, threads=use_threads(threads)):
+        unknown.add(scored)
+        characters = model.counted_characters(scored.text)
+        if characters is None:
+            totals.blank += 1
+        else:
+            totals.add(scored.ids, scored.log_probabilities, has_ends, characters)
+        if characters is not None or layout.shows_blank:
+            output.write(layout.line(scored))
+    output.write(layout.below(totals))
+    output.flush()
+    if hint := unknown.hint():
+        note(hint)
     if layout_name in ("plain", "mikolov"):
         from rnnlm.cli.score_layouts import UNIT_OF_BASE, summary
 
-        note(summary(totals, UNIT_OF_BASE["10" if layout_name == "mikolov" else base]))
+        note(summary(totals, UNIT_OF_BASE["10" if layout_name == "mikolov" else base], width_of(sys.stderr)))
 
 
 def _check_layout(layout_name: str, base: str, tokens: bool, debug: str | None, as_json: bool) -> None:
@@ -111,12 +138,12 @@ def _layout(
     unit = layouts.UNIT_OF_BASE[base]
     source = layouts.Source(name, model.line_end is not None, getattr(model.predictor, "order", 0))
     if as_json:
-        return layouts.as_json(unit, tokens)
+        return layouts.as_json(unit, model.spans if tokens else None)
     if layout_name == "srilm":
         return layouts.srilm(source, int(debug or 1))
     if layout_name == "kenlm":
         return layouts.kenlm(source)
-    return layouts.mikolov() if layout_name == "mikolov" else layouts.plain(unit, tokens)
+    return layouts.mikolov() if layout_name == "mikolov" else layouts.plain(unit, tokens, width_of(sys.stdout))
 
 
 def _given_lines(texts: tuple[str, ...]) -> Iterator[str]:
@@ -136,15 +163,21 @@ def encoding_note(name: str, encoding: str | None) -> Callable[[str], None]:
     return say
 
 
-def file_lines(path: str, encoding: str | None) -> Iterator[str]:
-    """Lines of a file without their ends."""
+def file_lines(
+    path: str, encoding: str | None, before_waiting: Callable[[], None] = lambda: None
+) -> Iterator[str | None]:
+    """Lines of a file without their ends; None where a pipe has no more yet, see `lines.read_lines`."""
     from rnnlm.text.lines import damage, read_lines
     from rnnlm.text.sources import open_sources
 
-    with open_sources([path]) as sources:
+    with open_sources([path], live=True) as sources:
         for source in sources:
-            lines = read_lines(source, encoding, encoding_note(source.name, encoding))
-            for place, line in enumerate(lines, 1):
+            place = 0
+            for line in read_lines(source, encoding, encoding_note(source.name, encoding), before_waiting):
+                if line is None:
+                    yield None
+                    continue
+                place += 1
                 if (found := damage(line)) is not None:
                     raise CorpusError(
                         f"Line {place} of {source.name}: {found}. Name the text's encoding, such as --encoding "

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rnnlm.cli.common import json_line
 from rnnlm.cli.tables import table, token_cell, visible
+from rnnlm.cli.wrapping import wrapped
 
 if TYPE_CHECKING:
     from rnnlm.inference.lines import Totals
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 UNIT_OF_BASE = {"e": "nats", "10": "log10", "2": "bits"}
 NATS_IN = {"nats": 1.0, "log10": math.log(10), "bits": math.log(2)}
 UNK = 2
+TOKENS_INDENT = 14  # of the table under a line
 # What would break a line in two, or do something else to a terminal; a surrogate can not be written at all.
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
@@ -31,10 +33,11 @@ class Source(NamedTuple):
 
 
 class Layout(NamedTuple):
-    """How a line is shown, and what stands below all of them."""
+    """How a line is shown, what stands below all of them, and whether blank lines are shown, which are in no sum."""
 
     line: Callable[["ScoredLine"], str]
     below: Callable[["Totals"], str]
+    shows_blank: bool = True
 
 
 def one_line(text: str) -> str:
@@ -45,17 +48,19 @@ def one_line(text: str) -> str:
 # --- our own ------------------------------------------------------------------------------------------------------
 
 
-def plain(unit: str, with_tokens: bool) -> Layout:
-    """The log probability and the line; under it, if asked, a table of its tokens."""
+def plain(unit: str, with_tokens: bool, width: int | None) -> Layout:
+    """The log probability and the line; under it, if asked, a table of its tokens. width: of the screen, if any."""
 
     def line(scored: "ScoredLine") -> str:
-        shown = f"{scored.logprob_nats / NATS_IN[unit]:12.4f}  {one_line(scored.text)}\n"
-        return shown + (_token_table(scored) if with_tokens else "")
+        shown = f"{scored.logprob_nats / NATS_IN[unit]:12.4f}  {one_line(scored.text)}"
+        return f"{shown if width is None else wrapped(shown, width)}\n" + (
+            _token_table(scored, width) if with_tokens else ""
+        )
 
     return Layout(line, lambda totals: "")
 
 
-def _token_table(scored: "ScoredLine") -> str:
+def _token_table(scored: "ScoredLine", width: int | None) -> str:
     if scored.ranks is None or not len(scored.tokens):
         return ""
     rows = [
@@ -64,28 +69,44 @@ def _token_table(scored: "ScoredLine") -> str:
             scored.tokens, scored.ids, scored.log_probabilities, scored.ranks, strict=True
         )
     ]
-    lines = table(rows, ["token", "probability", "rank", "bits"], "lrrr").split("\n")
-    return "".join(f"{'':14}{row}\n" for row in lines)
+    room = None if width is None else width - TOKENS_INDENT
+    lines = table(rows, ["token", "probability", "rank", "bits"], "lrrr", room).split("\n")
+    return "".join(f"{'':{TOKENS_INDENT}}{row}\n" for row in lines)
 
 
 def _bits(nats: float) -> float:
     return -nats / math.log(2) or 0.0  # no -0.00 for what is certain
 
 
-def as_json(unit: str, with_tokens: bool) -> Layout:
-    """An object a line: text, tokens, oov, logprob_nats (or the unit); `tokens` is their number, or a list of them."""
+def as_json(unit: str, spans: Callable[["ScoredLine"], list[tuple[int, int]]] | None) -> Layout:
+    """An object a line: text, tokens, oov, logprob_nats (or the unit).
+
+    `tokens` is their number; or where `spans` gives their places in the text, a list of them.
+    """
 
     def line(scored: "ScoredLine") -> str:
-        tokens: Any = len(scored.tokens)
-        if with_tokens and scored.ranks is not None:
-            tokens = [
-                {"token": token, f"logprob_{unit}": nats / NATS_IN[unit], "rank": int(rank)}
-                for token, nats, rank in zip(scored.tokens, scored.log_probabilities, scored.ranks, strict=True)
-            ]
+        tokens: Any = len(scored.tokens) if spans is None else _token_objects(scored, spans(scored), unit)
         found = {"text": scored.text, "tokens": tokens, "oov": scored.oov}
         return json_line(found | {f"logprob_{unit}": scored.logprob_nats / NATS_IN[unit]}) + "\n"
 
     return Layout(line, lambda totals: "")
+
+
+def _token_objects(scored: "ScoredLine", spans: list[tuple[int, int]], unit: str) -> list[dict[str, Any]]:
+    assert scored.ranks is not None
+    return [
+        {
+            "token": token,
+            f"logprob_{unit}": nats / NATS_IN[unit],
+            "rank": int(rank),
+            "oov": bool(each == UNK),
+            "start": start,
+            "end": end,
+        }
+        for token, each, nats, rank, (start, end) in zip(
+            scored.tokens, scored.ids, scored.log_probabilities, scored.ranks, spans, strict=True
+        )
+    ]
 
 
 # --- those of other programs: log10, and words without white space ------------------------------------------------
@@ -123,10 +144,12 @@ def kenlm(source: Source) -> Layout:
 
 
 def srilm(source: Source, debug: int) -> Layout:
-    """SRILM's `ngram -ppl FILE -debug 1|2`: unknown words are left out of logprob, ppl and ppl1."""
+    """SRILM's `ngram -ppl FILE -debug 0|1|2`: unknown words are left out of logprob, ppl, ppl1, blank lines of all."""
     from rnnlm.inference.lines import Totals
 
     def line(scored: "ScoredLine") -> str:
+        if debug == 0:
+            return ""
         words = _words(scored, source)
         own = Totals()
         own.add(scored.ids, scored.log_probabilities, source.has_ends, len(scored.text))
@@ -135,7 +158,7 @@ def srilm(source: Source, debug: int) -> Layout:
             shown += "".join(_srilm_word(scored, words, place, source) for place in range(len(words)))
         return f"{shown}{_srilm_sums(own)}\n"
 
-    return Layout(line, lambda totals: f"file {source.name}: {_srilm_sums(totals)}")
+    return Layout(line, lambda totals: f"file {source.name}: {_srilm_sums(totals)}", shows_blank=False)
 
 
 def _srilm_word(scored: "ScoredLine", words: list[str], place: int, source: Source) -> str:
@@ -175,8 +198,8 @@ def _words(scored: "ScoredLine", source: Source) -> list[str]:
 # --- the summary --------------------------------------------------------------------------------------------------
 
 
-def summary(totals: "Totals", unit: str) -> str:
-    """The sums over all lines and what they mean."""
+def summary(totals: "Totals", unit: str, width: int | None) -> str:
+    """The sums over all lines and what they mean. width: of the screen, if any."""
     per_unit = NATS_IN[unit]
     rows = [
         (f"logprob_{unit}", *(f"{totals.logprob(oov) / per_unit:.4f}" for oov in (True, False)), "the sum over all"),
@@ -201,10 +224,13 @@ def summary(totals: "Totals", unit: str) -> str:
         f"{totals.lines:,} lines, {totals.tokens:,} tokens ({totals.ends:,} of them ends of lines), "
         f"{totals.oov:,} unknown (OOV), {totals.characters:,} characters"
     )
+    if totals.blank:
+        head += f"\nblank lines, in none of these figures: {totals.blank:,}"
     if totals.oov:
         note = "with OOV: an unknown word has the probability of <unk>; without: it is left out of sum and number"
-        return f"{head}\n{table(rows, ['', 'with OOV', 'without OOV', ''], 'lrrl')}\n{note}"
-    return f"{head}\n{table([(name, value, meaning) for name, value, _, meaning in rows], align='lrl')}"
+        return f"{head}\n{table(rows, ['', 'with OOV', 'without OOV', ''], 'lrrl', width)}\n{note}"
+    known = [(name, value, meaning) for name, value, _, meaning in rows]
+    return f"{head}\n{table(known, align='lrl', width=width)}"
 
 
 def _figure(value: float) -> str:

@@ -31,11 +31,11 @@ def _key(ctx: click.Context, param: click.Parameter, value: str | None) -> str |
     "-m",
     "--model",
     "model_paths",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=click.Path(path_type=Path),
     envvar="RNNLM_MODEL",
     multiple=True,
     show_default="$RNNLM_MODEL, else rnnlm.npz",
-    help="Checkpoint to serve; may be given several times.",
+    help="Checkpoint or ARPA file to serve; may be given several times.",
 )
 @click.option(
     "--host", default="127.0.0.1", show_default=True, help="Address to listen on; another one needs --api-key."

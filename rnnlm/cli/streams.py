@@ -3,8 +3,11 @@
 import io
 import os
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
+
+CHUNK = 1 << 14  # characters written at a time
 
 
 class Unfailing(io.TextIOWrapper):
@@ -41,3 +44,25 @@ def open_closed_streams() -> None:
     stderr: Any = os.fdopen(2, "w", encoding="utf-8", closefd=False) if sys.stderr is None else sys.stderr
     with suppress(AttributeError, ValueError):  # a notebook's has no bytes below it
         sys.stderr = Unfailing(stderr.detach(), encoding="utf-8", errors="backslashreplace", line_buffering=True)
+
+
+class Collected:
+    """Text that is written when much of it has come together, or at a flush."""
+
+    def __init__(self, show: Callable[[str], None]) -> None:
+        """Write with `show`."""
+        self._show = show
+        self._waiting: list[str] = []
+        self._length = 0
+
+    def write(self, text: str) -> None:
+        """Take a text."""
+        self._waiting.append(text)
+        self._length += len(text)
+        if self._length > CHUNK:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what was taken."""
+        self._show("".join(self._waiting))
+        self._waiting, self._length = [], 0

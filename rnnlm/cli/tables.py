@@ -1,50 +1,102 @@
 """Plain tables whose columns stay straight when a cell holds Chinese."""
 
-import unicodedata
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import zip_longest
+from typing import NamedTuple
 
 from rnnlm.cli.terminal import escaped
+from rnnlm.cli.wrapping import WORD, display_width, wrapped
 
 JOINERS = "\u200c\u200d"  # inside words of Persian and Indian scripts, and inside emoji
 
 
-def display_width(text: str) -> int:
-    """Columns that a text takes in a terminal: 2 for a wide character, 0 for a combining one, else 1.
-
-    >>> display_width("昨天"), display_width("día"), display_width("e\\u0301")
-    (4, 3, 1)
-    """
-    if text.isascii() and text.isprintable():
-        return len(text)
-    return sum(_character_width(character) for character in text)
-
-
-def _character_width(character: str) -> int:
-    if unicodedata.category(character) in ("Mn", "Me", "Cf", "Cc"):
-        return 0
-    return 2 if unicodedata.east_asian_width(character) in ("W", "F") else 1
-
-
-def table(rows: Iterable[Sequence[object]], headers: Sequence[str] = (), align: str = "") -> str:
+def table(
+    rows: Iterable[Sequence[object]],
+    headers: Sequence[str] = (),
+    align: str = "",
+    width: int | None = None,
+    keys: int = 1,
+) -> str:
     """Rows as lines, columns padded by display width and two spaces apart; no line ends in spaces.
 
     headers: titles of the columns; without them the table starts with the rows. align: a letter per column, "r" for
     right, "l" for left; columns beyond it are left.
+    width: columns of the screen that it has to fit. First the cells of left-aligned columns are broken between words;
+    where that is not enough, the columns are shown in several tables, each of which begins with the first `keys` ones.
 
     >>> print(table([("昨天", 4), ("a", 10)], ["token", "id"], "lr"))
     token  id
     昨天    4
     a      10
+    >>> print(table([("t", 1.25, "made of words"), ("u", 0.5, "")], align="lr", width=16))
+    t  1.25  made of
+             words
+    u   0.5
     """
     lines = [[str(cell) for cell in row] for row in ([headers] if headers else []) + list(rows)]
-    widths = [max(map(display_width, column)) for column in zip(*lines, strict=True)]
-    return "\n".join("  ".join(_padded(line, widths, align)).rstrip(" ") for line in lines)
+    columns = [_Column.of(cells, align[place : place + 1]) for place, cells in enumerate(zip(*lines, strict=True))]
+    return "\n\n".join(_side_by_side(_narrowed(block, width)) for block in _blocks(columns, width, keys))
 
 
-def _padded(line: Sequence[str], widths: Sequence[int], align: str) -> Iterable[str]:
-    for column, (cell, width) in enumerate(zip(line, widths, strict=True)):
-        space = " " * (width - display_width(cell))
-        yield space + cell if align[column : column + 1] == "r" else cell + space
+class _Column(NamedTuple):
+    """A column: its cells, whether they are right-aligned, how wide it is and how narrow it may become."""
+
+    cells: Sequence[str]
+    right: bool
+    width: int
+    least: int
+
+    @classmethod
+    def of(cls, cells: Sequence[str], align: str) -> "_Column":
+        """A column as wide as its widest cell."""
+        width = max(map(display_width, cells))
+        words = (word for cell in cells for _, word in re.findall(WORD, cell))
+        return cls(cells, align == "r", width, width if align == "r" else max(map(display_width, words), default=0))
+
+
+def _blocks(columns: list[_Column], width: int | None, keys: int) -> Iterator[list[_Column]]:
+    """The columns in as many parts as have to stand below each other, each with the first ones."""
+    block: list[_Column] = []
+    for column in columns:
+        if width is not None and len(block) > keys and _total([*block, column], least=True) > width:
+            yield block
+            block = columns[:keys]
+        block = [*block, column]
+    yield block
+
+
+def _total(columns: Sequence[_Column], least: bool = False) -> int:
+    return sum(column.least if least else column.width for column in columns) + 2 * (len(columns) - 1)
+
+
+def _narrowed(columns: list[_Column], width: int | None) -> list[_Column]:
+    """The columns, the widest ones narrower until they fit or no one can give way."""
+    columns = list(columns)
+    while width is not None and _total(columns) > width:
+        widest = max(columns, key=lambda column: column.width if column.width > column.least else 0)
+        if widest.width == widest.least:
+            break
+        columns[columns.index(widest)] = widest._replace(width=widest.width - 1)
+    return columns
+
+
+def _side_by_side(columns: Sequence[_Column]) -> str:
+    """The lines of a table; a row has as many as its tallest cell."""
+    lines = []
+    for row in zip(*(column.cells for column in columns), strict=True):
+        cells = [
+            wrapped(cell, column.width, hanging=False).split("\n") for cell, column in zip(row, columns, strict=True)
+        ]
+        for parts in zip_longest(*cells, fillvalue=""):
+            padded = (_padded(part, column) for part, column in zip(parts, columns, strict=True))
+            lines.append("  ".join(padded).rstrip(" "))
+    return "\n".join(lines)
+
+
+def _padded(part: str, column: _Column) -> str:
+    space = " " * (column.width - display_width(part))
+    return space + part if column.right else part + space
 
 
 def visible(token: str) -> str:
@@ -58,6 +110,8 @@ def visible(token: str) -> str:
     if token.isprintable():
         return token
     inside = JOINERS if len(token) > 1 else ""  # there they belong to the spelling
+    if token.startswith("\U0001f3f4"):  # a flag, whose country is written in tags
+        inside += "".join(map(chr, range(0xE0061, 0xE0080)))
     return "".join(c if c.isprintable() or c in inside else escaped(c) for c in token)
 
 

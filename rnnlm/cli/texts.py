@@ -4,7 +4,7 @@ The module itself is light; what it needs of the package is imported when it is 
 """
 
 import os
-import sys
+import time
 from collections.abc import Callable, Iterable
 from contextlib import closing
 from pathlib import Path
@@ -12,25 +12,29 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rnnlm.errors import RnnlmError
+from rnnlm.cli.common import LEVELS
+from rnnlm.errors import RnnlmError, TokenizerError
 
 if TYPE_CHECKING:
     from rnnlm.cli.common import Function
     from rnnlm.text.tokenizers import Tokenizer
 
+BAR_AFTER_SECONDS = 0.5  # a text that is read sooner needs none
+
 OPTIONS: list[Callable[[Any], Any]] = [
     click.option(
         "--level",
-        type=click.Choice(["auto", "char", "word"]),
+        type=click.Choice(LEVELS),
         default="auto",
         show_default=True,
-        help="What a token is; auto = word.",
+        help="What a token is: a character, a word, or what stands between spaces (token: text that is tokenised "
+        "already, where <unk> is the unknown word); auto = word.",
     ),
     click.option(
         "--context",
         type=click.Choice(["sentence", "stream"]),
         default=None,
-        show_default="word: sentence, char: stream",
+        show_default="char: stream, else sentence",
         help="Every line for itself, or the text in one piece.",
     ),
     click.option(
@@ -70,12 +74,26 @@ def text_options(function: "Function") -> "Function":
     return function
 
 
-def make_tokenizer(level: str, segmenter: str, hmm: bool, dictionary: Iterable[Any] | None) -> "Tokenizer":
-    """The tokenizer that the options ask for; `dictionary` is that of `segmentation.read_user_dictionary`."""
+def make_tokenizer(level: str, segmenter: str, hmm: bool, user_dict: str | None) -> tuple["Tokenizer", list[str]]:
+    """The tokenizer that the options ask for, and warnings about the user's dictionary.
+
+    Raises:
+        TokenizerError: the dictionary can not be read, or options of words are given for another level.
+    """
     from rnnlm.text.tokenizers import WordTokenizer, tokenizer_class
+    from rnnlm.text.user_dictionary import read_user_dictionary
 
     kind = tokenizer_class(level)
-    return WordTokenizer(segmenter, hmm, dictionary) if kind is WordTokenizer else kind()
+    if kind is WordTokenizer:
+        words, warnings = read_user_dictionary(user_dict, hmm) if user_dict else (None, [])
+        if user_dict and segmenter == "spaces":
+            warnings = [f"Warning: --user-dict {user_dict} has no effect: with --segmenter spaces jieba cuts nothing."]
+        return WordTokenizer(segmenter, hmm, words), warnings
+    given = {"--segmenter": segmenter != "auto", "--hmm": hmm, "--user-dict": user_dict is not None}
+    if any(given.values()):
+        option = next(name for name, is_given in given.items() if is_given)
+        raise TokenizerError(f"{option} is for --level word; with --level {level} it has nothing to do. Leave it out.")
+    return kind(), []
 
 
 def check_output(output: Path, option: str = "--output") -> None:
@@ -114,18 +132,26 @@ def _refuse_model(path: str) -> None:
         next(blocks, None)
 
 
-def reading_bar() -> Any:
+def reading_bar() -> "Callable[[int, int], None] | None":
     """A bar for reading and tokenizing, shown in a terminal if it takes a while."""
-    if not sys.stderr.isatty():
+    from rnnlm.cli.terminal import status_terminal
+
+    terminal = status_terminal()
+    if terminal is None:
         return None
     from tqdm import tqdm
 
-    bar = tqdm(file=sys.stderr, unit="B", unit_scale=True, desc="Reading", delay=0.5, leave=False)
+    started = time.monotonic()
 
     def progress(done: int, total: int) -> None:
-        bar.total = total
-        bar.update(done - bar.n)
+        elapsed = time.monotonic() - started
         if done >= total:
-            bar.close()
+            terminal.end_status()
+        elif elapsed >= BAR_AFTER_SECONDS:
+            terminal.show_status(
+                lambda columns: tqdm.format_meter(
+                    done, total, elapsed, ncols=columns, prefix="Reading", unit="B", unit_scale=True
+                )
+            )
 
     return progress

@@ -1,6 +1,7 @@
 """rnnlm train: learn from a text."""
 
 import math
+import re
 import signal
 from contextlib import ExitStack, closing, suppress
 from dataclasses import asdict
@@ -10,8 +11,16 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from rnnlm.cli.command_line import equivalent
-from rnnlm.cli.common import CELL_NAMES, DEFAULT_MODEL, NumberRange, note, threads_option, use_threads
+from rnnlm.cli.command_line import asked_for, equivalent
+from rnnlm.cli.common import (
+    CELL_NAMES,
+    DEFAULT_MODEL,
+    NumberRange,
+    force_option,
+    note,
+    threads_option,
+    use_threads,
+)
 from rnnlm.cli.configuration_file import read_config
 from rnnlm.cli.engines import EngineChoice, engine_options, working_together
 from rnnlm.cli.interruptions import Interrupted, Interruptions
@@ -29,21 +38,31 @@ SETTLING = 5.0  # seconds in which several workers take two signals for one
 GO_ON, SAVE, LEAVE = 0.0, 1.0, 2.0  # what a worker wants after a step; the most of it is done by all
 
 
+NUMBER = r"(\d+\.?\d*|\.\d+)"
+DURATION = re.compile(
+    rf"(?:{NUMBER}\s*(?:hours?|hrs?|h))?\s*(?:{NUMBER}\s*(?:minutes?|mins?|m))?\s*(?:{NUMBER}\s*(?:seconds?|secs?|s))?",
+    re.ASCII | re.IGNORECASE,
+)
+
+
 class Duration(click.ParamType[float]):
-    """Seconds, minutes or hours, as 90s, 10m, 1.5h; a bare number is seconds."""
+    """Hours, minutes and seconds, as 90s, 10m, 5min, 1.5h, 1h30m; a bare number is seconds."""
 
     name = "duration"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Seconds of a duration."""
         text = str(value).strip()
-        unit = {"s": 1, "m": 60, "h": 3600}.get(text[-1:])
         try:
-            seconds = float(text[:-1]) * unit if unit else float(text)
+            if found := DURATION.fullmatch(text):
+                parts = (float(number or 0) for number in found.groups())
+                seconds = sum(unit * part for unit, part in zip((3600, 60, 1), parts, strict=True))
+            else:
+                seconds = float(text)
         except ValueError:
             seconds = math.nan
         if not 0 < seconds < math.inf:
-            self.fail(f"{value!r} is not a duration; write 90s, 10m or 1.5h.", param, ctx)
+            self.fail(f"{value!r} is not a duration; write 90s, 10m, 5min, 1.5h or 1h30m.", param, ctx)
         return seconds
 
 
@@ -170,7 +189,7 @@ class Duration(click.ParamType[float]):
     default=None,
     help="Size by name: a width of 64, 128, 256, 512 or 1,024, or less for a short text, and its passes.",
 )
-@click.option("--time", type=Duration(), default=None, help="Train so long instead: 90s, 10m, 2h.")
+@click.option("--time", type=Duration(), default=None, help="Train so long instead: 90s, 10m, 1h30m.")
 @click.option(
     "--optimizer",
     type=click.Choice(["sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw"]),
@@ -247,6 +266,7 @@ class Duration(click.ParamType[float]):
     metavar="DIR",
     help="Folder for the same, as TensorBoard shows it; a new training takes the place of the one before.",
 )
+@force_option
 @threads_option
 @engine_options
 @click.pass_context
@@ -265,6 +285,7 @@ def train(
     preset: str | None,
     history: Path | None,
     tensorboard: Path | None,
+    force: bool,
     threads: int | None,
     engine: EngineChoice,
     **chosen: Any,
@@ -272,12 +293,13 @@ def train(
     """Train a model on CORPUS: text files, folders of them, .gz, or "-" for stdin.
 
     The best model on the held-out part of the text is kept in the checkpoint. Ctrl-C saves and stops; --resume goes on.
+    A file that is there already is replaced if it is a model that the same command has made of the same text.
 
     \b
     rnnlm train corpus.txt
     rnnlm train corpus.txt --time 10m --level char -o model.npz
     """
-    _check_usage(ctx, resume, changed_text, init_from, chosen)
+    _check_usage(ctx, resume, changed_text, init_from, force, chosen)
     check_output(output)
     texts = [*corpus, *([valid] if valid else [])]
     check_not_a_text(output, texts, "--output")
@@ -289,6 +311,7 @@ def train(
     from rnnlm.checkpoint import Reservation
     from rnnlm.cli.guidance import facts_of
     from rnnlm.cli.progress import EventLog, History
+    from rnnlm.cli.replacement import check_history, check_model
     from rnnlm.cli.saving import Saver
     from rnnlm.cli.training_messages import conclude, introduce
     from rnnlm.cli.training_options import Options
@@ -296,6 +319,7 @@ def train(
     from rnnlm.training.advice import Advisor
 
     given = {n: v for n, v in chosen.items() if ctx.get_parameter_source(n) != ParameterSource.DEFAULT}
+    asked = asked_for(ctx)
     saver: Saver | None = None
     with working_together(engine) as workers, Interruptions(SETTLING if workers.size > 1 else 0.0) as interruptions:
         threads = threads or max(1, cores // workers.local_size)
@@ -303,6 +327,11 @@ def train(
         try:
             with ExitStack() as reserved:
                 reservation = reserved.enter_context(Reservation(output)) if workers.rank == 0 else None
+                replaced = (
+                    None if resume or force else check_model(output, "rnn", given | {"time": chosen["time"]}, asked)
+                )
+                if history is not None and not force:
+                    check_history(history, replaced is not None, resume)
                 run = prepare(
                     Sources(list(corpus), valid, encoding, column, reading_bar() if workers.rank == 0 else None),
                     Options(**chosen),
@@ -315,6 +344,8 @@ def train(
                     engine=engine,
                     workers=workers,
                     preset=preset,
+                    asked=asked,
+                    replaced=replaced,
                 )
                 introduce(run, threads, resume, workers, tell)
                 if not resume:
@@ -345,10 +376,17 @@ def _check_folder(folder: Path) -> None:
 
 
 def _check_usage(
-    ctx: click.Context, resume: bool, changed_text: bool, init_from: Path | None, chosen: dict[str, Any]
+    ctx: click.Context,
+    resume: bool,
+    changed_text: bool,
+    init_from: Path | None,
+    force: bool,
+    chosen: dict[str, Any],
 ) -> None:
     if changed_text and not resume:
         raise click.UsageError("--changed-text is for --resume; a new training takes any text.")
+    if resume and force:
+        raise click.UsageError("--resume goes on with --output, --force starts anew in its place; choose one.")
     if resume and init_from:
         raise click.UsageError("--resume goes on with --output, --init-from starts anew; choose one.")
     if chosen["epochs"] and chosen["time"]:

@@ -8,6 +8,7 @@ import numpy as np
 
 from rnnlm.cli.common import DEFAULT_MODEL, note
 from rnnlm.cli.tables import shortened
+from rnnlm.cli.training_baselines import comparison
 from rnnlm.cli.training_run import Run
 from rnnlm.inference.generation import SamplingOptions
 from rnnlm.language_model import network_of
@@ -46,7 +47,9 @@ def introduce(run: Run, threads: int, resumed: bool, workers: Workers, tell: Cal
     )
     if resumed:
         progress = run.trainer.progress
-        tell(f"Resumed     at step {progress.step:,}, epoch {progress.epoch + 1}")
+        finished = "finished; to go on, give more --epochs or a longer --time"
+        where = finished if run.trainer.done() else f"epoch {progress.epoch + 1}"
+        tell(f"Resumed     at step {progress.step:,}, {where}")
 
 
 def _kernels(run: Run) -> str:
@@ -77,7 +80,7 @@ def _smoothing(run: Run) -> str:
 def conclude(run: Run, output: Path) -> None:
     """Say how good it became and let the model speak."""
     progress, model, two_sided = run.trainer.progress, run.model, run.options.bidirectional
-    best = progress.best_nats_per_token
+    best, name = progress.best_nats_per_token, "" if str(output) == DEFAULT_MODEL else f" -m {output}"
     if best is not None:
         kind = "valid" if run.valid_tokens else "train"
         measure = "pseudo-perplexity" if two_sided else "perplexity"
@@ -85,10 +88,12 @@ def conclude(run: Run, output: Path) -> None:
             f"Best {kind} loss {best:.4f} nats per token ({measure} {math.exp(min(best, 700)):.4g}) "
             f"at step {progress.best_step:,}"
         )
+    if best is not None and (baselines := model.training.get("baselines")):
+        for line in comparison(best, baselines, model.level, run.train_tokens, name):
+            note(line)
     model.predictor = network_of(model.network.config, run.trainer.best())
     if not two_sided:
         note("A sample: " + _sample(run))
-    name = "" if str(output) == DEFAULT_MODEL else f" -m {output}"
     note(f"Saved {output}. Try: rnnlm {'fill' if two_sided else 'predict'}{name} TEXT")
 
 

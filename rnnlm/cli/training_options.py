@@ -112,10 +112,12 @@ def adopted(options: Options, given: Mapping[str, Any], old: LanguageModel, sour
     fixed = [*TEXT_OPTIONS, *NETWORK_OPTIONS, *(RUN_OPTIONS if resumed else ())]
     for name in fixed:
         if given.get(name, "auto") not in ("auto", before.get(name)):
-            option = "--" + name.replace("_", "-")
+            trained, option = before.get(name), typed(name, given[name])
+            value = typed(name, True) if trained is True else trained
+            how = "without it" if trained in (None, False) else f"with {value}"
             raise CheckpointError(
-                f"{option} {given[name]} contradicts {source}, which was trained with {before.get(name)}. "
-                f"Leave {option} out, or train a new model."
+                f"{option} contradicts {source}, which was trained {how}. Leave {option.partition(' ')[0]} out, or "
+                "train a new model."
             )
     kept = before if resumed else {name: before[name] for name in fixed if name in before}
     chosen = {name: value for name, value in given.items() if name not in fixed or value != "auto"}
@@ -123,6 +125,16 @@ def adopted(options: Options, given: Mapping[str, Any], old: LanguageModel, sour
     if {"time", "epochs"} & given.keys() and resumed:
         merged = replace(merged, time=given.get("time"), epochs=given.get("epochs"))
     return merged
+
+
+def typed(name: str, value: Any) -> str:
+    """Return an option as it is typed.
+
+    >>> typed("hidden_size", 256), typed("tied", True), typed("shift", False)
+    ('--hidden-size 256', '--tied', '--no-shift')
+    """
+    option = f"--{'no-' * (value is False)}{name.replace('_', '-')}"
+    return option if type(value) is bool else f"{option} {value}"
 
 
 def recorded(old: LanguageModel, source: Path) -> dict[str, Any]:

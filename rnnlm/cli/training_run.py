@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -11,18 +13,21 @@ import numpy as np
 
 from rnnlm import checkpoint
 from rnnlm.cli.engines import NUMPY, EngineChoice
+from rnnlm.cli.replacement import Replaced
 from rnnlm.cli.texts import make_tokenizer
+from rnnlm.cli.training_baselines import measured_baselines
 from rnnlm.cli.training_network import build_network
 from rnnlm.cli.training_options import Options, adopted, check_decay, check_output_layer
 from rnnlm.errors import CheckpointError, CorpusError, TokenizerError, TrainingError, VocabularyError
-from rnnlm.language_model import LanguageModel, is_parameter, reads_lines
+from rnnlm.inference.line_starts import line_before
+from rnnlm.language_model import LanguageModel, is_parameter, network_of, reads_lines
 from rnnlm.nn.network import Network
 from rnnlm.nn.numerics import Array
 from rnnlm.text.batches import Batches, BatchSource, SentenceBatches
 from rnnlm.text.corpus import IdSequence, TokenizedCorpus, sequence, tokenize_corpus
 from rnnlm.text.held_out import VERSION, Split, measured, split, split_version
-from rnnlm.text.segmentation import read_user_dictionary
-from rnnlm.text.tokenizers import Tokenizer
+from rnnlm.text.tokenizers import Tokenizer, WordTokenizer
+from rnnlm.text.user_dictionary import read_user_dictionary
 from rnnlm.text.vocabulary import EOS, FIRST, UNK, Vocabulary
 from rnnlm.training.allocator import keep_freed_memory
 from rnnlm.training.configuration import TINY_TEXT, Circumstances, filled_in
@@ -68,7 +73,33 @@ class Run:
         state, arrays = self.trainer.state()
         self.model.training["state"] = state
         self.model.training["best_nats_per_token"] = self.trainer.progress.best_nats_per_token
+        self.model.line_before = self._line_before() if self.trainer.done() else []
         self.model.save(path, self.trainer.best(), arrays)
+
+    def _line_before(self) -> list[int]:
+        """What a finished model of a stream reads before a line that stands alone."""
+        model, text = self.model, self.trainer.batches.sequence
+        if model.context == "sentence" or model.line_end is None:
+            return []
+        network = network_of(model.network.config, self.trainer.best())
+        return line_before(network, text, self.trainer.valid or text, model.line_end)
+
+    def rescue(self, path: Path) -> tuple[Path, Path]:
+        """Write the best parameters and the vocabulary where no checkpoint can be made; returns the two files.
+
+        Raises:
+            SavingError: they cannot be written either.
+        """
+        weights, vocabulary = path.with_suffix(".weights.npz"), path.with_suffix(".vocabulary.json")
+        tokens = [self.model.vocabulary.token(each) for each in range(len(self.model.vocabulary))]
+        try:
+            with checkpoint.replacing(weights) as file:
+                np.savez(file, allow_pickle=False, **self.trainer.best())
+            with checkpoint.replacing(vocabulary) as file:
+                file.write(json.dumps(tokens, ensure_ascii=False).encode("utf-8", "backslashreplace"))
+        except OSError as error:
+            raise checkpoint.not_written(weights, error) from error
+        return weights, vocabulary
 
 
 @dataclass
@@ -101,6 +132,8 @@ def prepare(
     engine: EngineChoice | None = None,
     workers: Workers | None = None,
     preset: str | None = None,
+    asked: Mapping[str, Any] | None = None,
+    replaced: Replaced | None = None,
 ) -> Run:
     """Read the texts and build the trainer.
 
@@ -110,6 +143,7 @@ def prepare(
     given: the options that the user gave himself, which must not contradict a checkpoint.
     engine: what computes. workers: the processes that train together, this one among them.
     preset: name of a size, of `configuration.PRESETS`.
+    asked: the options as they were typed, to be recorded. replaced: what has to be of the same text.
 
     Raises:
         RnnlmError: a text, a checkpoint or a combination of options does not do.
@@ -126,7 +160,7 @@ def prepare(
         if resume and old.kind == "rnn" and "state" not in old.training:
             _refuse_to_resume(resume, old)
         options = adopted(options, given, old, source, resumed=resume is not None)
-    tokenizer, context = _text_settings(options, old)
+    tokenizer, context, warnings = _text_settings(options, old)
     if options.bidirectional and context == "stream":
         raise TrainingError(
             "A bidirectional model needs the end of what it reads; --context stream has none. Use --context sentence."
@@ -145,19 +179,35 @@ def prepare(
     if old is not None and not resume:
         _check_vocabulary(old, texts.vocabulary, init_vocabulary)
     changes = _check_corpus(header, texts, changed_text) if resume else []
+    if replaced is not None:
+        replaced.check_text(texts.digest)
+    baselines = {} if workers.rank else _baselines(texts, options)
     keep_freed_memory()  # not before the text is read, whose memory is to be given back
     machine = _Machine(threads, engine, workers)
     options = _filled_in(options, texts, preset, bool(init_from), lambda reference: machine.speed(reference, texts))
     check_output_layer(options)  # now that all are known
     check_decay(options)
+    recorded = {**asdict(options), "user_dict": None}  # the words are in the tokenizer's options; no paths here
+    if replaced is not None:
+        replaced.check_options(recorded)
     network, notes = build_network(options, texts.vocabulary, texts.counts, old)
+    if resume and preset:
+        notes.append(f"--preset {preset} is ignored: a resumed training keeps the sizes that it has.")
     model = LanguageModel(tokenizer, texts.vocabulary, network, context)
+    model.check_savable()
     trainer = _trainer(model, texts, options, machine)
     if resume:
         trainer.load_state(header["training"].get("state", {}), arrays, _parameters(arrays), bool(changes))
     model.training = {
-        "options": {**asdict(options), "user_dict": None},  # the words are in the tokenizer's options; no paths here
-        "corpus": {"digest": texts.digest, "train_tokens": len(texts.train), "split": version},
+        "options": recorded,
+        "corpus": {
+            **texts.corpora[0].to_header(),
+            "digest": texts.digest,
+            "train_tokens": len(texts.train),
+            "split": version,
+        },
+        **baselines,
+        **_asked(asked or {}, header["training"] if resume else None, bool(changes)),
     }
     return Run(
         model,
@@ -169,7 +219,7 @@ def prepare(
         sum(corpus.characters for corpus in texts.corpora),
         texts.counts,
         texts.held_out,
-        [*(note for corpus in texts.corpora for note in corpus.notes), *texts.notes, *notes, *changes],
+        [*warnings, *(note for corpus in texts.corpora for note in corpus.notes), *texts.notes, *notes, *changes],
     )
 
 
@@ -184,18 +234,26 @@ def _refuse_to_resume(source: Path, old: LanguageModel) -> None:
     )
 
 
-def _text_settings(options: Options, old: LanguageModel | None) -> tuple[Tokenizer, str]:
-    dictionary = read_user_dictionary(options.user_dict) if options.user_dict else None
+def _text_settings(options: Options, old: LanguageModel | None) -> tuple[Tokenizer, str, list[str]]:
+    """Tokenizer, context, and warnings about the user's dictionary."""
     if old is not None:
-        if dictionary and list(map(list, dictionary)) != old.tokenizer.settings().get("user_dictionary"):
-            raise TokenizerError(
-                f"--user-dict {options.user_dict} holds other words than the checkpoint was trained with. "
-                "Leave it out: the checkpoint has its own copy."
-            )
-        return old.tokenizer, old.context
-    tokenizer = make_tokenizer(options.level, options.segmenter, options.hmm, dictionary)
+        if options.user_dict:
+            _check_user_words(options.user_dict, old.tokenizer)
+        return old.tokenizer, old.context, []
+    tokenizer, warnings = make_tokenizer(options.level, options.segmenter, options.hmm, options.user_dict)
     stream = tokenizer.name == "char" and not options.bidirectional
-    return tokenizer, options.context or ("stream" if stream else "sentence")
+    return tokenizer, options.context or ("stream" if stream else "sentence"), warnings
+
+
+def _check_user_words(path: str, tokenizer: Tokenizer) -> None:
+    """Refuse a dictionary that is not the checkpoint's, which may hold words that have no effect as well."""
+    given, _ = read_user_dictionary(path)
+    stored = tokenizer.settings().get("user_dictionary") or []
+    if [list(each) for each in given] != [each for each in stored if WordTokenizer.can_keep(each[0])]:
+        raise TokenizerError(
+            f"--user-dict {path} holds other words than the checkpoint was trained with. Leave it out: the checkpoint "
+            "has its own copy."
+        )
 
 
 def _filled_in(
@@ -281,6 +339,31 @@ def _nothing_held_out(corpus: TokenizedCorpus, context: str, fraction: float) ->
     return f"Nothing is held out to validate on: {why}. All is learnt, and the last model is kept. Or use {remedy}."
 
 
+def _baselines(texts: _Texts, options: Options) -> dict[str, Any]:
+    """What simple models reach on the held-out part, to be recorded; nothing where none is held out or says as much."""
+    if texts.valid is None or options.bidirectional:
+        return {}
+    assert options.context is not None
+    rare, seconds = _rare(texts, options), options.time or math.inf
+    try:
+        found = measured_baselines(
+            texts.train, texts.valid, options.level, options.context, texts.counts, rare, seconds
+        )
+    except MemoryError:  # no reason not to train
+        return {}
+    return {"baselines": found}
+
+
+def _rare(texts: _Texts, options: Options) -> Array | None:
+    """The words (V,) that are sometimes read as <unk>, so that it is known what an unknown one is like.
+
+    None where the text shows that itself, by writing <unk> or having words that are left out of the vocabulary, and of
+    a text so short that nearly every word is there once.
+    """
+    shown = options.min_count > 1 or texts.vocabulary.unknown
+    return None if shown or len(texts.train) < TINY_TEXT else texts.counts == 1
+
+
 def _fixed_vocabulary(old: LanguageModel | None, resume: Path | None, init_vocabulary: str) -> Vocabulary | None:
     return old.vocabulary if old is not None and (resume or init_vocabulary == "keep") else None
 
@@ -293,6 +376,14 @@ def _check_vocabulary(old: LanguageModel, new: Vocabulary, init_vocabulary: str)
             f"{len(old.vocabulary) - FIRST:,} of the model to start from. Say --init-vocabulary keep (the model's; "
             "others become <unk>) or --init-vocabulary map (the text's; shared tokens keep their weights)."
         )
+
+
+def _asked(asked: Mapping[str, Any], before: Mapping[str, Any] | None, text_changed: bool) -> dict[str, Any]:
+    """What is recorded of the command; of a training that is resumed, what is recorded of it `before`."""
+    if before is not None:
+        kept = before.get("asked")
+        asked = (kept if isinstance(kept, dict) else {}) | ({"changed_text": True} if text_changed else {})
+    return {"asked": dict(asked)} if asked else {}
 
 
 def _check_corpus(header: Mapping[str, Any], texts: _Texts, changed_text: bool) -> list[str]:
@@ -343,9 +434,7 @@ class _Machine:
         assert options.bptt is not None
         assert options.context is not None
         worker = (self.workers.rank, self.workers.size)
-        known_by_heart = len(texts.train) < TINY_TEXT  # where nearly every word is there once
-        rare = texts.counts == 1 if options.min_count == 1 and not known_by_heart else None
-        settings: dict[str, Any] = {"rare": rare, "worker": worker}
+        settings: dict[str, Any] = {"rare": _rare(texts, options), "worker": worker}
         if options.bidirectional:
             return SentenceBatches(texts.train, options.batch_size, options.bptt, options.seed, **settings)
         settings["shift"] = options.shift

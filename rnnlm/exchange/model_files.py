@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from rnnlm.checkpoint import not_written, replacing
-from rnnlm.errors import ExchangeError, shown
+from rnnlm.errors import ExchangeError, RnnlmError, shown
 from rnnlm.exchange import vocabulary_file, weight_files
 from rnnlm.exchange.onnx_graph import encode_onnx
 from rnnlm.exchange.recognition import recognise
@@ -111,8 +111,31 @@ def import_model(
     if context == "stream" and config.bidirectional:
         raise ExchangeError("A bidirectional model needs the end of what it reads. Use --context sentence.")
     training = {"imported": found.kind, "options": _options(config, tokenizer, context)}
-    network = network_of(config, recognised.params)
-    return LanguageModel(tokenizer, described.vocabulary, network, context, training), recognised.notes
+    model = LanguageModel(tokenizer, described.vocabulary, network_of(config, recognised.params), context, training)
+    model.line_before = described.line_before
+    try:
+        model.check_savable()
+    except RnnlmError as error:
+        raise ExchangeError(f"{weights} and {vocabulary} make no model that could be read again. {error}") from None
+    return model, recognised.notes
+
+
+def import_arpa(path: str | PathLike[str], choices: Choices | None = None) -> LanguageModel:
+    """The n-gram model of an ARPA file; a token is what stands between spaces, if the choices do not say otherwise.
+
+    Raises:
+        CheckpointError: the file can not be read, or breaks the format in a line that the message names.
+        ExchangeError: it does not fit the choices.
+    """
+    choices = choices or Choices()
+    if choices.activation or choices.context == "stream":
+        option = f"--activation {choices.activation}" if choices.activation else "--context stream"
+        raise ExchangeError(f"{path} is an ARPA file, an n-gram model of sentences: {option} does not go with it.")
+    model = LanguageModel.from_arpa(path)
+    if choices.level or choices.segmenter:
+        described = vocabulary_file.Described(model.vocabulary, None, None, None, [])
+        model.tokenizer = _tokenizer(described, choices._replace(level=choices.level or "word"), path)
+    return model
 
 
 def _chosen(option: str, described: str | None, chosen: str | None, path: str | PathLike[str]) -> str | None:
@@ -126,11 +149,13 @@ def _tokenizer(described: vocabulary_file.Described, choices: Choices, path: str
     tokenizer = described.tokenizer
     level = _chosen("level", tokenizer.name if tokenizer else None, choices.level, path)
     if level is None:
-        raise ExchangeError(f"{path} does not say what a token is. Say --level word or --level char.")
+        raise ExchangeError(f"{path} does not say what a token is. Say --level word, --level token or --level char.")
     if level == "char":
         long = next((token for token in described.vocabulary.tokens if len(token) > 1), None)
         if long is not None:
-            raise ExchangeError(f"{path} has the token {shown(long)}, which is not one character. Say --level word.")
+            raise ExchangeError(
+                f"{path} has the token {shown(long)}, which is not one character. Say --level word or token."
+            )
     if tokenizer is None:
         kind = tokenizer_class(level)
         return WordTokenizer(choices.segmenter or "auto") if kind is WordTokenizer else kind()

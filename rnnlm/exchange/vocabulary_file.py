@@ -4,10 +4,11 @@
       "format": "rnnlm vocabulary",
       "version": 1,
       "tokens": ["<s>", "</s>", "<unk>", "我", ...],       in the order of the ids; the first three are reserved
-      "counts": [0, 0, 0, 5, ...],                         in the training text; the reserved ones have 0
-      "level": "word",                                     or "char"
+      "counts": [0, 0, 0, 5, ...],                         in the training text; <s> and </s> have 0
+      "level": "word",                                     or "char", "token"
       "tokenizer": {"name": "word", "options": {...}},     as in a checkpoint
       "context": "sentence",                               or "stream"
+      "line_before": [],                                   ids of a line that a model of a stream reads before a line
       "network": {"cell": "lstm", "activation": "tanh", ...}
     }
 
@@ -22,14 +23,13 @@ from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 from rnnlm.errors import ExchangeError, RnnlmError, shown
-from rnnlm.language_model import CONTEXTS, LanguageModel, tokenizer_from_header
+from rnnlm.language_model import CONTEXTS, LanguageModel, line_of_header, tokenizer_from_header
 from rnnlm.nn.network import NetworkConfig
 from rnnlm.text.tokenizers import Tokenizer
-from rnnlm.text.vocabulary import FIRST, SPECIALS, Vocabulary
+from rnnlm.text.vocabulary import FIRST, MOST_COUNTED, SPECIALS, UNK, Vocabulary
 
 FORMAT, VERSION = "rnnlm vocabulary", 1
 MAX_BYTES = 64 * 2**20  # as for a checkpoint's header, which will hold it
-MAX_COUNT = 1 << 63
 
 
 class Described(NamedTuple):
@@ -39,6 +39,7 @@ class Described(NamedTuple):
     tokenizer: Tokenizer | None
     context: str | None
     network: NetworkConfig | None
+    line_before: list[int]
 
 
 def encode(model: LanguageModel) -> bytes:
@@ -49,10 +50,11 @@ def encode(model: LanguageModel) -> bytes:
         "version": VERSION,
         "level": model.level,
         "context": model.context,
+        "line_before": model.line_before,
         "tokenizer": {"name": model.tokenizer.name, "options": model.tokenizer.options()},
         "network": model.network.config.to_header(),
         "tokens": [*SPECIALS, *vocabulary.tokens],
-        "counts": [0] * FIRST + vocabulary.counts,
+        "counts": [0, 0, vocabulary.unknown, *vocabulary.counts],
     }
     return (json.dumps(document, ensure_ascii=False, indent=1) + "\n").encode("utf-8")
 
@@ -66,15 +68,17 @@ def read(path: str | os.PathLike[str]) -> Described:
     document = _json(Path(path))
     try:
         if isinstance(document, list):
-            return Described(_vocabulary(document, None), None, None, None)
+            return Described(_vocabulary(document, None), None, None, None, [])
         if not isinstance(document, dict) or "tokens" not in document:
             raise ExchangeError('it has no "tokens"; expected a list of them, or an object in which it stands')
         _check_version(document)
+        vocabulary = _vocabulary(document["tokens"], document.get("counts"))
         return Described(
-            _vocabulary(document["tokens"], document.get("counts")),
+            vocabulary,
             _tokenizer(document),
             _context(document.get("context")),
             None if document.get("network") is None else NetworkConfig.from_header(document["network"]),
+            line_of_header(document.get("line_before"), len(vocabulary)),
         )
     except RnnlmError as error:
         reason = str(error).rstrip(".")
@@ -129,10 +133,10 @@ def _vocabulary(tokens: Any, counts: Any) -> Vocabulary:
     if (
         not isinstance(counts, list)
         or len(counts) != len(tokens)
-        or not all(type(count) is int and 0 <= count < MAX_COUNT for count in counts)
+        or not all(type(count) is int and 0 <= count <= MOST_COUNTED for count in counts)
     ):
-        raise ExchangeError(f"its counts are not {len(tokens):,} whole numbers, one for each token")
-    return Vocabulary(words, counts[FIRST:])
+        raise ExchangeError(f"its counts are not {len(tokens):,} whole numbers up to 2^53, one for each token")
+    return Vocabulary(words, counts[FIRST:], counts[UNK])
 
 
 def _tokenizer(document: Mapping[str, Any]) -> Tokenizer | None:

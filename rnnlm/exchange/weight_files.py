@@ -6,6 +6,8 @@ what it claims to hold is compared with its size.
 
 import io
 import os
+import re
+import struct
 import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -23,8 +25,12 @@ from rnnlm.nn.numerics import Array
 STATE_DICT_KEYS = ("state_dict", "model_state_dict", "model")
 MAX_ARRAYS = 10_000
 LONGEST_NAME = 200
+MOST_OF_A_MEMBER = 512  # bytes in an archive's directory
+LONGEST_ZIP_END = (1 << 16) + 256  # bytes: its records and a comment
 _ZIP_MAGIC = b"PK\x03\x04"
 _NUMPY_NAME = b"header.npy"
+_OBJECT = re.compile(r"GLOBAL ([\w.]+)")  # what PyTorch says of an object that it does not load
+_COLOURS = re.compile(r"\x1b\[[\d;]*m")
 _FLOATS = {"F16", "F32", "F64"}
 
 
@@ -103,6 +109,9 @@ def _check(arrays: Mapping[str, Array]) -> None:
 
 def _check_archive(path: Path, size: int) -> None:
     """Refuse an archive whose members are packed or claim more bytes than it has: PyTorch writes none."""
+    directory = _directory_size(path, size)
+    if directory > MAX_ARRAYS * MOST_OF_A_MEMBER:
+        raise ExchangeError(f"its directory has {directory:,} bytes, too many for {MAX_ARRAYS:,} arrays")
     try:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
@@ -114,6 +123,23 @@ def _check_archive(path: Path, size: int) -> None:
         raise ExchangeError(f"its members are packed, or claim {claimed:,} bytes where the file has {size:,}")
 
 
+def _directory_size(path: Path, size: int) -> int:
+    """Bytes of an archive's directory as it says itself: `zipfile` makes a kilobyte of every 46 of them.
+
+    The formats of the records are those of PKWARE's APPNOTE.TXT, 4.3.14 and 4.3.16.
+    """
+    with open(path, "rb") as file:
+        file.seek(max(0, size - LONGEST_ZIP_END))
+        tail = file.read()
+    found = 0
+    for signature, fields in ((b"PK\x05\x06", "<12xL"), (b"PK\x06\x06", "<40xQ")):  # the usual record, the large one
+        place = tail.rfind(signature)
+        if 0 <= place <= len(tail) - struct.calcsize(fields):
+            said = struct.unpack_from(fields, tail, place)[0]
+            found = max(found, 0 if said == 0xFFFFFFFF else said)  # which points to the large record
+    return int(found)
+
+
 def _read_torch(path: Path, size: int) -> dict[str, Array]:
     torch = load_package("torch")
     try:
@@ -123,6 +149,11 @@ def _read_torch(path: Path, size: int) -> dict[str, Array]:
             # compare what a tensor claims with what is there.
             loaded = torch.load(str(path), map_location="cpu", weights_only=True, mmap=True)
     except Exception as error:  # what unpickling raises on bytes that nobody meant has no end
+        if found := _OBJECT.search(str(error)):
+            raise ExchangeError(
+                f"it holds more than tensors: a {shown(found[1])}, an object whose code is not run. Save "
+                "model.state_dict(), not the model: torch.save(model.state_dict(), FILE)"
+            ) from None
         raise ExchangeError(
             f"it is damaged, or holds more than tensors, which is not loaded ({type(error).__name__}: "
             f"{_reason(error)}). Save model.state_dict(), not the model"
@@ -178,5 +209,5 @@ def _read_safetensors(path: Path) -> dict[str, Array]:
 
 def _reason(error: Exception) -> str:
     """The beginning of what another package says, which may quote the file, on one line."""
-    said = " ".join(str(error).split())[:120]
+    said = _COLOURS.sub("", " ".join(str(error).rpartition("WeightsUnpickler error: ")[2].split()))[:120]
     return "".join(character if character.isprintable() else "?" for character in said)

@@ -41,16 +41,22 @@ def pseudo_nats(network: MeasuringModel, sequence: IdSequence, worker: tuple[int
 
 
 def fill_forward(
-    model: SequenceModel, ids: Sequence[int], width: int, never: Sequence[int], end: int | None = EOS
+    model: SequenceModel,
+    ids: Sequence[int],
+    width: int,
+    never: Sequence[int],
+    end: int | None = EOS,
+    start: int = BOS,
 ) -> list[Filling]:
     """Fillings of the BLANKs in a sentence's ids by a one-directional model, best first, with log p of the sentence.
 
     A beam search from left to right: after each blank the `width` most probable beginnings are kept, and all of them
-    read what follows. With a width of V^blanks nothing is left out. `end` is read after the sentence (None: nothing).
+    read what follows. With a width of V^blanks nothing is left out. `start` is read before the
+    sentence, `end` after it (None: nothing).
     """
     fillings: list[tuple[int, ...]] = [()]
     scores = np.zeros(1)
-    log_probabilities, state = model.next_log_probabilities(np.array([[BOS]]), model.zero_state(1))
+    log_probabilities, state = model.next_log_probabilities(np.array([[start]]), model.zero_state(1))
     steps = [*ids] if end is None else [*ids, end]
     for place, wanted in enumerate(steps):
         if wanted == BLANK:

@@ -74,6 +74,8 @@ def sample(
 ) -> Iterator[list[int | None]]:
     """Continue a prefix in `count` ways at once; the prefix is read only once.
 
+    Its first id is what every text is read after, such as <s>, to which no repetition penalty applies.
+
     Yields, step by step, the next id of each text: `end` when it ends there, None after that. A text's draws do not
     depend on when the others end.
     """
@@ -100,7 +102,7 @@ def continuations(
     log_probabilities = np.repeat(log_probabilities, count, axis=0)
     state = np.repeat(state, count, axis=-2)
     seen = np.zeros(log_probabilities.shape, dtype=bool)
-    seen[:, list(prefix)] = True
+    seen[:, list(prefix[1:])] = True
     ended = np.zeros(count, dtype=bool)
     for _ in range(options.length):
         probabilities = next_distribution(log_probabilities, options, seen, never)

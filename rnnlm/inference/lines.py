@@ -1,4 +1,4 @@
-"""Log probabilities of the tokens of many independent lines, each read from <s> and a zero state.
+"""Log probabilities of the tokens of many independent lines, each read from a zero state after an id such as <s>.
 
 The lines form a prefix tree: what several of them begin with is computed once. A line has a column of its own in the
 batch from the place where it leaves the line before it (in sorted order); there it takes over a copy of the state of
@@ -9,8 +9,11 @@ the column that it leaves. So all columns are at the same depth, and one step of
     a e </s>          e </s>        from the first line's state after "a"
 """
 
+import itertools
 import math
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -42,10 +45,12 @@ class Totals:
 
         ppl = exp(-L / (W - O + S))        ppl1 = exp(-L / (W - O))
 
-    where L leaves out the unknown words. With unknown words, O is 0 and L has them at the probability of <unk>.
+    where L leaves out the unknown words. With unknown words, O is 0 and L has them at the probability of <unk>. blank:
+    lines that are in no sum.
     """
 
     lines: int = 0
+    blank: int = 0
     tokens: int = 0
     ends: int = 0
     oov: int = 0
@@ -101,9 +106,12 @@ class LineScorer:
     have followed.
     """
 
-    def __init__(self, model: SequenceModel, ranks: bool = False) -> None:
-        """Score with a model; `ranks` says whether ranks are wanted."""
-        self._model, self._ranks = model, ranks
+    def __init__(self, model: SequenceModel, ranks: bool = False, start: int = BOS, threads: int = 1) -> None:
+        """Score with a model.
+
+        ranks: whether ranks are wanted. start: the id that is read before every line. threads: how many compute.
+        """
+        self._model, self._ranks, self._start, self._threads = model, ranks, start, threads
         self._recent: dict[bytes, LineScore] = {}
         self._older: dict[bytes, LineScore] = {}
         self._tokens = 0  # of the recent ones
@@ -114,7 +122,8 @@ class LineScorer:
         found = {key: self._older[key] for key in keys if key in self._older}
         found |= {key: self._recent[key] for key in keys if key in self._recent}
         new = {key: line for key, line in zip(keys, lines, strict=True) if key not in found}
-        found |= zip(new, score_lines(self._model, list(new.values()), self._ranks), strict=True)
+        scored = score_lines(self._model, list(new.values()), self._ranks, self._start, self._threads)
+        found |= zip(new, scored, strict=True)
         self._recent |= found
         self._tokens += sum(map(len, new.values()))
         if self._tokens > REMEMBERED:
@@ -122,22 +131,28 @@ class LineScorer:
         return [found[key] for key in keys]
 
 
-def score_lines(model: SequenceModel, lines: Sequence[Array], ranks: bool = False) -> list[LineScore]:
+def score_lines(
+    model: SequenceModel, lines: Sequence[Array], ranks: bool = False, start: int = BOS, threads: int = 1
+) -> list[LineScore]:
     """Score lines of ids (n,), in which what ends a line is an id like any other. Equal lines have the same score.
 
-    Memory grows with the ids given, not with V times their number: what the model needs is bounded by the constants.
+    `start` is read before each line and is not scored. Memory grows with the ids given, not with V times their number:
+    what the model needs is bounded by the constants. The parts that the threads take do not depend on their number, so
+    no score does.
     """
     keys = [np.asarray(line, dtype=">i4").tobytes() for line in lines]
     distinct = sorted(set(keys))  # bytes of big-endian numbers sort as the numbers do
     positions = max(1, min(POSITIONS, LOGITS // model.vocabulary_size)) if ranks else POSITIONS
     columns = min(COLUMNS, positions)
-    scores: dict[bytes, LineScore] = {}
-    for start in range(0, len(distinct), columns):
-        part = distinct[start : start + columns]
-        found = _PrefixTree([np.frombuffer(key, dtype=">i4").astype(np.int32) for key in part]).score(
-            model, positions, ranks
-        )
-        scores |= zip(part, found, strict=True)
+    parts = [distinct[first : first + columns] for first in range(0, len(distinct), columns)]
+
+    def scored(part: list[bytes]) -> list[LineScore]:
+        tree = _PrefixTree([np.frombuffer(key, dtype=">i4").astype(np.int32) for key in part], start)
+        return tree.score(model, positions, ranks)
+
+    with ThreadPoolExecutor(threads) if min(threads, len(parts)) > 1 else nullcontext() as pool:
+        found = (pool.map if pool else map)(scored, parts)
+        scores = dict(zip(distinct, itertools.chain.from_iterable(found), strict=True))
     return [scores[key] for key in keys]
 
 
@@ -145,10 +160,12 @@ class _PrefixTree:
     """Distinct lines in sorted order.
 
     ids: all of them in a row; line i is ids[starts[i] : starts[i] + lengths[i]]. shared[i]: how many of its first ids
-    are those of line i - 1. parents[i]: the line in whose column the last of them is read, -1 for none.
+    are those of line i - 1. parents[i]: the line in whose column the last of them is read, -1 for none. start: the id
+    that each of them is read after.
     """
 
-    def __init__(self, lines: list[Array]) -> None:
+    def __init__(self, lines: list[Array], start: int) -> None:
+        self.start = start
         self.ids = np.concatenate([*lines, np.zeros(1, dtype=np.int32)])  # never empty, for the gathers below
         self.lengths = np.array([len(line) for line in lines])
         self.starts = np.cumsum(self.lengths) - self.lengths
@@ -190,7 +207,7 @@ class _PrefixTree:
         """
         steps = np.arange(depth, end)[:, None]
         here = self.starts[columns] + np.minimum(steps, self.lengths[columns] - 1)
-        return here, steps < self.lengths[columns], np.where(steps == 0, BOS, self.ids[here - 1])
+        return here, steps < self.lengths[columns], np.where(steps == 0, self.start, self.ids[here - 1])
 
     def _next_columns(self, columns: Array, depth: int) -> tuple[Array, Array]:
         """The lines that have a column from `depth` on, and the present column whose state each begins with."""

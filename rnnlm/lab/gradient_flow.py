@@ -13,7 +13,7 @@ A layer's state counts as handed on to its own next step; that the layer above h
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -284,14 +284,37 @@ def gradient_norms(network: Network, batches: Batches, count: int, objective: st
 
 # --- networks to compare ----------------------------------------------------------------------------------------
 
-FAMILIES = {
-    "tanh": ("rnn", "tanh"),
-    "relu": ("rnn", "relu"),
-    "sigmoid": ("rnn", "sigmoid"),
-    "gru": ("gru", "tanh"),
-    "lstm": ("lstm", "tanh"),
+# Cell and activation by name: the basic cell with each activation that bends, and every other cell.
+FAMILIES = {activation: ("rnn", activation) for activation in ("tanh", "relu", "sigmoid")} | {
+    cell: (cell, "tanh") for cell in CELLS if cell != "rnn"
 }
 RADII = (0.5, 0.9, 1.0, 1.1, 1.5, 3.0)
+
+
+def relu_beside_tanh(flows: Sequence[GradientFlow]) -> str | None:
+    """A sentence that says why relu keeps less of the gradient than tanh; None where it does not, or is not there.
+
+    With zero-mean weights the argument of f is as often below 0 as above. So f' of relu is 0 in half of the units, and
+    a step back keeps the square root of the other half of the error's length. tanh with small arguments keeps nearly
+    all of it. W times the quotient of the two, about 1.4, makes up for it; so does the identity (Le, Jaitly and Hinton
+    2015), by which a unit that is on stays on.
+    """
+    tops = {flow.name: flow.layers[-1] for flow in flows}
+    relu, tanh = (tops.get(f"{name} uniform", tops.get(name)) for name in ("relu", "tanh"))
+    if relu is None or tanh is None or relu.rms_derivative is None or tanh.rms_derivative is None:
+        return None
+    if (relu.measured_factor or 0.0) >= (tanh.measured_factor or 0.0):
+        return None
+    weights = " with uniform weights" if "relu uniform" in tops else ""
+    off, kept, by_tanh = 1 - relu.rms_derivative**2, relu.rms_derivative, tanh.rms_derivative
+    sentence = (
+        f"relu keeps less than tanh{weights} because {off:.0%} of its units are off, where f' is 0: a step back keeps "
+        f"{kept:.2f} of the length, with tanh {by_tanh:.2f} (root mean square of f')"
+    )
+    identity = tops.get("relu identity")
+    if identity is None or identity.rms_derivative is None:
+        return f"{sentence}."
+    return f"{sentence}; with the identity as W {1 - identity.rms_derivative**2:.0%} are off."
 
 
 def fresh_network(config: NetworkConfig, init: str, seed: int, radius: float | None = None) -> Network:

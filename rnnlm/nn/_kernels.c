@@ -290,15 +290,27 @@ static void release(struct call *call)
         PyBuffer_Release(&call->views[--call->count]);
 }
 
+/* Whether the items of a view have one of the types (as the module struct names them), their size and their alignment:
+   a view into the middle of a number, or integers of the size of a float, would be read as other numbers. */
+static int holds(const Py_buffer *view, const char *types, Py_ssize_t size)
+{
+    const char *type = view->format ? view->format : "B";
+    if (*type == (PY_LITTLE_ENDIAN ? '<' : '>')) /* the order of bytes of this machine, named, as in a file's arrays */
+        type++;
+    return view->itemsize == size && type[0] && !type[1] && strchr(types, type[0]) &&
+           (uintptr_t)view->buf % (size_t)size == 0;
+}
+
 /* The numbers of an array of so many float32, from the given one on; NULL, with an error set, if it is another one. */
 static float *numbers(struct call *call, PyObject *array, Py_ssize_t size, Py_ssize_t from)
 {
     Py_buffer *view = &call->views[call->count];
-    if (PyObject_GetBuffer(array, view, PyBUF_CONTIG) < 0)
+    if (PyObject_GetBuffer(array, view, PyBUF_CONTIG | PyBUF_FORMAT) < 0)
         return NULL;
     call->count++;
-    if (view->itemsize != sizeof(float) || view->len != size * (Py_ssize_t)sizeof(float)) {
-        PyErr_Format(PyExc_ValueError, "expected an array of %zd float32, found %zd bytes", size, view->len);
+    if (!holds(view, "f", sizeof(float)) || view->len != size * (Py_ssize_t)sizeof(float)) {
+        PyErr_Format(PyExc_ValueError, "expected an aligned array of %zd float32, found %zd bytes of type %s", size,
+                     view->len, view->format);
         return NULL;
     }
     return (float *)view->buf + from;
@@ -530,10 +542,10 @@ static PyObject *exponentials(PyObject *module, PyObject *const *a, Py_ssize_t f
         PyErr_Format(PyExc_TypeError, "expected 5 arguments, found %zd", found);
         return NULL;
     }
-    if (PyObject_GetBuffer(a[0], view, PyBUF_CONTIG) < 0)
+    if (PyObject_GetBuffer(a[0], view, PyBUF_CONTIG | PyBUF_FORMAT) < 0)
         return NULL;
     call.count = 1;
-    if (view->ndim != 2 || view->itemsize != sizeof(float)) {
+    if (view->ndim != 2 || !holds(view, "f", sizeof(float))) {
         PyErr_SetString(PyExc_ValueError, "expected logits (n, V) of float32");
         goto failed;
     }
@@ -544,11 +556,11 @@ static PyObject *exponentials(PyObject *module, PyObject *const *a, Py_ssize_t f
     TAKE(totals, a[3], n, 0);
     TAKE(of_targets, a[4], n, 0);
     view = &call.views[call.count];
-    if (PyObject_GetBuffer(a[2], view, PyBUF_CONTIG_RO) < 0)
+    if (PyObject_GetBuffer(a[2], view, PyBUF_CONTIG_RO | PyBUF_FORMAT) < 0)
         goto failed;
     call.count++;
     const int64_t *targets = view->buf;
-    int possible = view->itemsize == sizeof(int64_t) && view->len == n * (Py_ssize_t)sizeof(int64_t);
+    int possible = holds(view, "lq", sizeof(int64_t)) && view->len == n * (Py_ssize_t)sizeof(int64_t);
     for (Py_ssize_t row = 0; possible && row < n; row++)
         possible = targets[row] >= 0 && targets[row] < V;
     if (!possible) {

@@ -7,18 +7,21 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from rnnlm.playground.fields import RequestError, refuse
-from rnnlm.playground.work import Limits
+from rnnlm.playground.work import GoneError, Limits
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
 
-async def read_json(request: Request, limits: Limits) -> Any:
-    """The JSON value of a request.
+async def read_body(request: Request, limits: Limits) -> bytes:
+    """The body of a request, JSON by what it says of itself.
 
     Raises:
-        RequestError: it is none, too large, or comes too slowly.
+        RequestError: it is of another kind, too large, or comes too slowly.
+        GoneError: its sender has left.
     """
+    from starlette.requests import ClientDisconnect
+
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     parts, size = [], 0
     try:
@@ -29,13 +32,25 @@ async def read_json(request: Request, limits: Limits) -> Any:
                     parts.append(part)
                 elif size > limits.drained:
                     break
+    except ClientDisconnect:
+        raise GoneError from None
     except TimeoutError:
-        raise RequestError(f"The body was not complete after {limits.body_seconds:g} s.", 408) from None
+        raise RequestError(
+            f"The body was not complete after {limits.body_seconds:g} s.",
+            408,
+            code="too_slow",
+            seconds=limits.body_seconds,
+        ) from None
     if kind != "application/json":
-        raise RequestError(f"The content type is {kind[:60]!r}; expected application/json.", 415)
+        raise RequestError(f"The content type is {kind[:60]!r}; expected application/json.", 415, code="not_json")
     if size > limits.body:
-        raise RequestError(f"The body is larger than {limits.body:,} bytes, which is the most that is read.", 413)
-    return parse(b"".join(parts))
+        raise RequestError(
+            f"The body is larger than {limits.body:,} bytes, which is the most that is read.",
+            413,
+            code="too_large",
+            most=limits.body,
+        )
+    return b"".join(parts)
 
 
 def parse(body: bytes) -> Any:
@@ -47,11 +62,12 @@ def parse(body: bytes) -> Any:
     try:
         return json.loads(body.decode("utf-8"), parse_constant=_no_number)
     except UnicodeDecodeError as error:
-        raise RequestError(f"The body is not UTF-8: byte 0x{body[error.start]:02x} at offset {error.start}.") from None
+        message = f"The body is not UTF-8: byte 0x{body[error.start]:02x} at offset {error.start}."
     except RecursionError:
-        raise RequestError("The body is nested too deeply; expected a flat JSON object.") from None
+        message = "The body is nested too deeply; expected a flat JSON object."
     except ValueError as error:  # whole numbers of thousands of digits, too
-        raise RequestError(f"The body is not JSON: {str(error)[:100]}.") from None
+        message = f"The body is not JSON: {str(error)[:100]}."
+    raise RequestError(message, code="not_json")
 
 
 def _no_number(name: str) -> Any:

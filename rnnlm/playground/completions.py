@@ -12,15 +12,31 @@ import numpy as np
 from rnnlm.inference.generation import SamplingOptions, continuations
 from rnnlm.inference.model import Array
 from rnnlm.language_model import Rendering, Writer
-from rnnlm.playground.fields import AnyOf, Field, Fields, Flag, Integer, ListOf, Number, Only, RequestError, Text
-from rnnlm.playground.served import ServedModel, Work
+from rnnlm.playground.fields import (
+    AnyOf,
+    Field,
+    Fields,
+    Flag,
+    Integer,
+    ListOf,
+    Number,
+    Only,
+    RequestError,
+    Text,
+    Unread,
+    refuse,
+)
+from rnnlm.playground.room import Json, Room
+from rnnlm.playground.served import STEP, ServedModel, Work
 from rnnlm.text.vocabulary import BOS, EOS, SPECIALS
 
 LONGEST_PROMPT = 20_000  # characters or tokens
 MOST_PROMPTS, MOST_TEXTS = 64, 128
 PROBABILITIES = 1 << 23  # numbers for one step of all the texts of a prompt
 SEEDS = 1 << 63
-STEP = 64  # tokens of a prompt that are told between two looks at the others' turns
+# Fields of OpenAI's requests that say who asks, or where the request is to be counted or kept.
+UNREAD = ("user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key")
+LEAST, LEAST_EACH = 12, 8  # bytes of a token that is told, and of each probability beside its own
 
 
 def completion_fields(model: Field, size: int) -> Fields:
@@ -50,8 +66,8 @@ def completion_fields(model: Field, size: int) -> Fields:
             "presence_penalty": Field(Only((0,), neutral), 0),
             "frequency_penalty": Field(Only((0,), neutral), 0),
             "logit_bias": Field(Only(({},), "single tokens can not be preferred"), None),
+            **{name: Field(Unread(), None, "Changes no answer.") for name in UNREAD},
         },
-        strict=False,
     )
 
 
@@ -60,16 +76,22 @@ class Options:
     """What a stream tells beside its text."""
 
     expected: str = "an object with include_usage, true or false"
+    fields = Fields(
+        {
+            "include_usage": Field(Flag(), False),
+            "include_obfuscation": Field(Flag(), False, "Nothing is added that blurs the length of what is sent."),
+        }
+    )
 
     def schema(self) -> dict[str, Any]:
         """As a JSON schema."""
-        return {"type": "object", "properties": {"include_usage": {"type": "boolean"}}}
+        return self.fields.schema()
 
     def read(self, value: Any, name: str) -> dict[str, Any]:
         """The options."""
-        if not isinstance(value, dict) or not isinstance(value.get("include_usage", False), bool):
-            raise RequestError(f"{name} is of another kind; expected {self.expected}.")
-        return value
+        if not isinstance(value, dict):
+            raise refuse(value, name, self.expected)
+        return self.fields.read(value)
 
 
 @dataclass
@@ -80,7 +102,12 @@ class Entry:
     start: int
     end: int
     log_probability: float | None
-    top: dict[str, float] | None
+    top: Json | None
+
+    @property
+    def size(self) -> int:
+        """About how many bytes it is told in."""
+        return LEAST + 2 * len(self.token) + len(self.top or "")
 
 
 @dataclass
@@ -113,17 +140,27 @@ class Completion:
         self.prompts = _prompts(arguments["prompt"])
         n, size = arguments["n"], served.size
         if arguments["best_of"] not in (None, n):
-            raise RequestError(f"best_of is {arguments['best_of']} and n {n}; expected equal ones, or no best_of.")
+            raise RequestError(
+                f"best_of is {arguments['best_of']} and n {n}; expected equal ones, or no best_of.",
+                code="wrong_value",
+                param="best_of",
+            )
         if n * len(self.prompts) > MOST_TEXTS or n * size > max(PROBABILITIES, size):
             raise RequestError(
                 f"{len(self.prompts):,} prompts with n {n} are more texts than are made at once with {size:,} tokens; "
-                "ask for fewer."
+                "ask for fewer.",
+                code="too_many_texts",
             )
         for ids in (each for each in self.prompts if not isinstance(each, str)):
-            if max(ids) >= size:
-                raise RequestError(f"There is no id {max(ids):,}; {served.name} has ids below {size:,}.")
+            served.check_ids(ids, "prompt")
         stop = arguments["stop"]
         self.stop = [stop] if isinstance(stop, str) else stop or []
+        self._room = Room()
+        if (
+            arguments["echo"] and arguments["logprobs"] is not None
+        ):  # what is certain is counted before anything is done
+            told = n * sum(len(each) for each in self.prompts if not isinstance(each, str))
+            Room().take(told * (LEAST + LEAST_EACH * min(size, arguments["logprobs"])))
         self.choices: list[Choice] = []
         self.prompt_tokens = 0
         self._chunks: list[dict[str, Any]] = []
@@ -193,18 +230,19 @@ class Completion:
     def _complete(self, prompt: str | list[int], index: int) -> Work[None]:
         served, n, echo = self.served, self.arguments["n"], self.arguments["echo"]
         ids = served.ids(prompt) if isinstance(prompt, str) else np.array(prompt, dtype=np.int32)
-        text = prompt if isinstance(prompt, str) else self.model.render(ids)
+        text = prompt if isinstance(prompt, str) else (yield from served.render(prompt))
         self.prompt_tokens += len(ids)
+        self._room.take(n * len(text) if echo else 0)
         entries = (yield from self._of_prompt(prompt, ids)) if echo and self.arguments["logprobs"] is not None else []
         choices = []
         for number in range(n):
             writer = Writer(self.model, text, ids, self.stop)
             choice = Choice(index + number, writer, len(text), 0 if echo else len(text), entries=[*entries])
-            if echo:
-                self._tell(choice)
-            else:
-                writer.take()
             choices.append(choice)
+            if not echo:
+                writer.take()
+            while echo and self._tell(choice):
+                yield
         self.choices += choices
         if self.arguments["max_tokens"]:
             yield from self._write(choices, ids)
@@ -218,9 +256,9 @@ class Completion:
         texts = None
         if isinstance(prompt, str):
             rendering = Rendering(self.model, like=prompt)
-            texts = [piece.text for piece in self.served.pieces(prompt)]
+            texts = [piece.text for piece in self.model.cut(prompt)]
         given = int(ids[:1].tolist() == [BOS])  # <s> is read before every text, so one that is given is not read twice
-        rows = itertools.chain.from_iterable(rows for _, rows in self.served.distributions(ids[given:]))
+        rows = itertools.chain.from_iterable(rows for _, rows in self.model.distributions(ids[given:]))
         for number, token_id in enumerate(ids.tolist()):
             row = None if number < given else next(rows)
             text = rendering.piece(token_id) if texts is None else texts[number]
@@ -229,6 +267,7 @@ class Completion:
             if number > 0 and row is not None:
                 own, top = self._probabilities(row, token_id, shown, rendering.piece)
             entries.append(Entry(shown, position, position + len(text), own, top))
+            self._room.take(self.arguments["n"] * entries[-1].size)
             position += len(text)
             rendering.add(token_id)
             if number % STEP == STEP - 1:
@@ -237,7 +276,7 @@ class Completion:
 
     def _write(self, choices: list[Choice], ids: Array) -> Work[None]:
         arguments, model = self.arguments, self.model
-        prefix = self.served.context(ids)
+        prefix = self.model.prefix(ids)
         log_probabilities, state = yield from self.served.read(ids)
         options = SamplingOptions(
             arguments["max_tokens"],
@@ -249,7 +288,7 @@ class Completion:
         seed = arguments["seed"]
         rng = np.random.default_rng(None if seed is None else seed % (2 * SEEDS))
         for drawn, rows in continuations(
-            model.causal,
+            model.by_line,
             prefix.tolist(),
             log_probabilities,
             state,
@@ -278,16 +317,16 @@ class Completion:
         choice.tokens += 1
         start = choice.position
         choice.position += writer.length - written
+        self._room.take(writer.length - written)
         if self.arguments["logprobs"] is not None:
             choice.entries.append(Entry(text, start, choice.position, own, top))
+            self._room.take(choice.entries[-1].size)
         if writer.ended:
             self._end(choice, "stop")
         else:
             self._tell(choice)
 
-    def _probabilities(
-        self, row: Array, token_id: int, text: str, piece: Callable[[int], str]
-    ) -> tuple[float, dict[str, float]]:
+    def _probabilities(self, row: Array, token_id: int, text: str, piece: Callable[[int], str]) -> tuple[float, Json]:
         """Log probability of a token, and those of the most probable ones by their texts, its own among them."""
         own, top = float(row[token_id]), dict[str, float]()
         number = min(self.arguments["logprobs"], len(row))
@@ -296,34 +335,37 @@ class Completion:
             shown = SPECIALS[each] if each in (BOS, self.model.end) else piece(int(each))
             top.setdefault(text if each == token_id else shown, float(row[each]))
         top.setdefault(text, own)
-        return own, top
+        return own, Json.of(top)
 
     def _end(self, choice: Choice, reason: str) -> None:
         choice.writer.finish()
         choice.finish_reason = reason
         length = choice.before + len(choice.text) + choice.writer.waiting
         choice.entries = [entry for entry in choice.entries if entry.start < length or entry.token == SPECIALS[EOS]]
-        self._tell(choice)
+        while self._tell(choice):
+            pass
 
-    def _tell(self, choice: Choice) -> None:
-        """Add what is certain to the text, and to a stream."""
+    def _tell(self, choice: Choice) -> bool:
+        """Add what is certain to the text, and to a stream with a few tokens at most; whether there are more."""
         new = choice.writer.take()
         choice.text += new
         if not self.arguments["stream"]:
-            return
+            return False
         length = choice.before + len(choice.text)
-        entries = choice.entries[choice.told :]
+        entries = choice.entries[choice.told : choice.told + STEP]
         if choice.finish_reason is None:
             entries = list(itertools.takewhile(lambda entry: entry.end <= length, entries))
         choice.told += len(entries)
+        more = len(entries) == STEP and choice.told < len(choice.entries)
         if new or entries or choice.finish_reason:
             told = {
                 "index": choice.index,
                 "text": new,
                 "logprobs": self._told(entries),
-                "finish_reason": choice.finish_reason,
+                "finish_reason": None if more else choice.finish_reason,
             }
             self._chunks.append({**self._head, "choices": [told]})
+        return more
 
 
 def _prompts(prompt: Any) -> list[str | list[int]]:

@@ -44,9 +44,9 @@ class EventStream:
                 if done:
                     await send({"type": "http.response.body", "body": b"data: [DONE]\n\n", "more_body": True})
         except TimeoutError:
-            await _send_event(send, error_body(str(self._workers.late()), "timeout"))
+            await _send_event(send, error_body(self._workers.late()))
         except (RnnlmError, MemoryError) as error:
-            await _send_event(send, error_body(str(error) or "The memory is used up.", "server_error"))
+            await _send_event(send, error_body(error))
 
 
 async def _send_event(send: Send, value: Any) -> None:

@@ -8,17 +8,32 @@ from rnnlm.errors import RnnlmError, shown
 from rnnlm.text.encodings import SURROGATE
 
 Schema = dict[str, Any]
-EXACT = 1 << 53  # whole numbers up to this are exact in JSON everywhere
+MOST_NAMED, LONGEST_NAMED = 5, 60  # unknown fields that a message names, and characters of one
 _REQUIRED = object()
 
 
 class RequestError(RnnlmError):
-    """A request that is refused: the HTTP status, and what kind of mistake it is in OpenAI's words."""
+    """A request that is refused: the HTTP status, and what kind of mistake it is in OpenAI's words.
 
-    def __init__(self, message: str, status: int = 400, kind: str = "invalid_request_error") -> None:
+    code and details: which mistake it is and the values in its sentence, for a page that has sentences of its own.
+    param: the field that it is about. headers: of the answer.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        status: int = 400,
+        kind: str = "invalid_request_error",
+        *,
+        code: str,
+        param: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        **details: Any,
+    ) -> None:
         """Say why."""
         super().__init__(message)
-        self.status, self.kind = status, kind
+        self.status, self.kind, self.code, self.param, self.details = status, kind, code, param, details
+        self.headers = dict(headers or {})
 
 
 class Kind(Protocol):
@@ -41,7 +56,7 @@ class Kind(Protocol):
 
 def refuse(value: Any, name: str, expected: str) -> RequestError:
     """The error that says what a field holds and what was expected."""
-    return RequestError(f"{name} is {_json_like(value)}; expected {expected}.")
+    return RequestError(f"{name} is {_json_like(value)}; expected {expected}.", code="wrong_value", param=name)
 
 
 def _json_like(value: Any) -> str:
@@ -75,9 +90,20 @@ class Text:
         if not isinstance(value, str):
             raise refuse(value, name, self.expected)
         if not self.least <= len(value) <= self.most:
-            raise RequestError(f"{name} has {len(value):,} characters; expected {self.expected}.")
+            raise RequestError(
+                f"{name} has {len(value):,} character{'s' * (len(value) != 1)}; expected {self.expected}.",
+                code="too_long" if len(value) > self.most else "too_short",
+                param=name,
+                count=len(value),
+                most=self.most,
+                least=self.least,
+            )
         if (found := SURROGATE.search(value)) is not None:
-            raise RequestError(f"{name} holds U+{ord(found[0]):04X}, half a surrogate pair, which is no character.")
+            raise RequestError(
+                f"{name} holds U+{ord(found[0]):04X}, half a surrogate pair, which is no character.",
+                code="half_character",
+                param=name,
+            )
         return value.replace("\r\n", "\n").replace("\r", "\n")
 
 
@@ -169,7 +195,14 @@ class ListOf:
         if not isinstance(value, list):
             raise refuse(value, name, self.expected)
         if not self.least <= len(value) <= self.most:
-            raise RequestError(f"{name} has {len(value):,} values; expected {self.least:,} to {self.most:,}.")
+            raise RequestError(
+                f"{name} has {len(value):,} value{'s' * (len(value) != 1)}; expected {self.least:,} to {self.most:,}.",
+                code="too_many" if len(value) > self.most else "too_few",
+                param=name,
+                count=len(value),
+                most=self.most,
+                least=self.least,
+            )
         return [self.kind.read(each, f"{name}[{place}]") for place, each in enumerate(value)]
 
 
@@ -226,7 +259,11 @@ class Only:
     def read(self, value: Any, name: str) -> Any:
         """The value."""
         if not any(value == each and isinstance(value, bool) == isinstance(each, bool) for each in self.values):
-            raise refuse(value, name, self.expected)
+            raise RequestError(
+                f"{name} is {_json_like(value)}, which is not supported; expected {self.expected}.",
+                code="unsupported",
+                param=name,
+            )
         return value
 
 
@@ -258,11 +295,25 @@ class Field:
 
 
 @dataclass(frozen=True)
+class Unread:
+    """A value that changes no answer, such as who asks: it is taken whatever it is."""
+
+    expected: str = "anything"
+
+    def schema(self) -> Schema:
+        """As a JSON schema."""
+        return {}
+
+    def read(self, value: Any, name: str) -> Any:
+        """The value."""
+        return value
+
+
+@dataclass(frozen=True)
 class Fields:
-    """The fields of a request. strict: others are refused, so that a slip of the pen is noticed."""
+    """The fields of a request. Others are refused: what is asked for in them would not be done."""
 
     fields: Mapping[str, Field]
-    strict: bool = True
 
     def schema(self) -> Schema:
         """As a JSON schema."""
@@ -270,7 +321,7 @@ class Fields:
             "type": "object",
             "properties": {name: field.schema() for name, field in self.fields.items()},
             "required": [name for name, field in self.fields.items() if field.required],
-            "additionalProperties": not self.strict,
+            "additionalProperties": False,
         }
 
     def read(self, body: Any) -> dict[str, Any]:
@@ -281,16 +332,28 @@ class Fields:
         """
         if not isinstance(body, dict):
             raise refuse(body, "The request's body", "a JSON object")
-        if self.strict and (unknown := body.keys() - self.fields.keys()):
-            known = ", ".join(self.fields)
-            raise RequestError(f"There is no field {shown(sorted(unknown)[0])}; the fields here are {known}.")
+        if unknown := [name for name in body if name not in self.fields]:
+            raise self._unknown(unknown)
         values = {}
         for name, field in self.fields.items():
             value = body.get(name)
             if value is None and not (field.required and name in body):
                 if field.required:
-                    raise RequestError(f"The field {name} is missing; expected {field.kind.expected}.")
+                    raise RequestError(
+                        f"The field {name} is missing; expected {field.kind.expected}.",
+                        code="missing_parameter",
+                        param=name,
+                    )
                 values[name] = field.default
             else:
                 values[name] = field.kind.read(value, name)
         return values
+
+    def _unknown(self, names: list[str]) -> RequestError:
+        more = f" and {len(names) - MOST_NAMED:,} more" if len(names) > MOST_NAMED else ""
+        named = ", nor ".join(map(shown, names[:MOST_NAMED])) + more
+        return RequestError(
+            f"There is no field {named}; the fields here are {', '.join(self.fields)}.",
+            code="unknown_parameter",
+            param=names[0][:LONGEST_NAMED],
+        )

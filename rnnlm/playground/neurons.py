@@ -15,10 +15,11 @@ import numpy as np
 
 from rnnlm.inference.generation import SamplingOptions, sample
 from rnnlm.inference.model import Array
+from rnnlm.language_model import Piece
 from rnnlm.nn.layers import recurrent
 from rnnlm.nn.network import Network
 from rnnlm.playground.fields import RequestError
-from rnnlm.playground.served import Piece, ServedModel, Work
+from rnnlm.playground.served import ServedModel, Work
 from rnnlm.text.vocabulary import BOS, EOS
 
 ENOUGH = 1200  # tokens in which units are looked for; a shorter text is continued to this length
@@ -43,7 +44,7 @@ def activations(served: ServedModel, ids: Array) -> Iterator[Array]:
     """
     network = served.model.network
     resets = served.model.context == "sentence" or served.bidirectional
-    inputs = np.concatenate([[BOS], ids])
+    inputs = np.concatenate([[served.model.start], ids])
     keep = np.ones((len(inputs), 1, 1), dtype=np.float32)
     ends = np.zeros(len(inputs), dtype=bool)
     if resets:  # in the place of </s> the next sentence's <s> is read
@@ -54,14 +55,13 @@ def activations(served: ServedModel, ids: Array) -> Iterator[Array]:
         parts: Iterator[Array] = iter(both)
         size = len(inputs)
     else:
-        parts, size = _windows(network, inputs[:, None], keep), WINDOW
+        parts, size = _windows(network, inputs[:, None], keep, served.model.by_line.zero_state(1)), WINDOW
     for number, part in enumerate(parts):
         part[ends[number * size : number * size + len(part)]] = 0
         yield part[1:] if number == 0 else part
 
 
-def _windows(network: Network, inputs: Array, keep: Array) -> Iterator[Array]:
-    state = network.zero_state(1)
+def _windows(network: Network, inputs: Array, keep: Array, state: Array) -> Iterator[Array]:
     for start in range(0, len(inputs), WINDOW):
         part = slice(start, start + WINDOW)
         outputs, state = layer_outputs(network, inputs[part], state, keep[part])
@@ -180,7 +180,7 @@ def _varies(values: Array) -> bool:
 
 def _longer(served: ServedModel, text: str) -> Work[list[Piece]]:
     """The text's pieces, with a text of the model's own before them if they are few; always the same one."""
-    pieces = served.pieces(text)
+    pieces = list(served.model.cut(text))
     missing = ENOUGH - len(pieces)
     if missing <= 0 or served.bidirectional:
         return pieces
@@ -188,12 +188,12 @@ def _longer(served: ServedModel, text: str) -> Work[list[Piece]]:
     rng = np.random.default_rng(0)
     while len(ids) < missing:
         options = SamplingOptions(missing - len(ids), temperature=0.8)
-        for drawn in sample(model.causal, [BOS], options, rng, 1, model.never_generated(), model.end):
+        for drawn in sample(model.by_line, [model.start], options, rng, 1, model.never_generated(), model.end):
             ids += [each for each in drawn if each is not None]
             yield
         if model.end is None:
             break
-    written = served.pieces(model.render(ids))
+    written = model.cut(model.render(ids))
     return [*written, *pieces]
 
 
@@ -241,10 +241,13 @@ def show(served: ServedModel, text: str, layer: int, unit: int) -> Work[dict[str
     units = config.hidden_size * len(config.directions)
     if layer >= config.num_layers or unit >= units:
         raise RequestError(
-            f"There is no unit {unit} in layer {layer}: {served.name} has {config.num_layers} layers of {units} units, "
-            "counted from 0."
+            f"There is no unit {unit} in layer {layer}: {served.name} has {config.num_layers} "
+            f"layer{'s' * (config.num_layers != 1)} of {units} unit{'s' * (units != 1)}, counted from 0.",
+            code="no_unit",
+            layers=config.num_layers,
+            units=units,
         )
-    pieces = served.pieces(text)
+    pieces = list(served.model.cut(text))
     ids = np.array([piece.token_id for piece in pieces], dtype=np.int32)
     values = (yield from _all_activations(served, ids))[:, layer, unit].astype(np.float64)
     if config.cell == "rnn" and config.activation not in BOUNDED:

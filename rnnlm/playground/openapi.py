@@ -14,8 +14,14 @@ REFUSAL = {
                 "properties": {
                     "error": {
                         "type": "object",
-                        "properties": {"message": {"type": "string"}, "type": {"type": "string"}},
-                        "required": ["message", "type"],
+                        "properties": {
+                            "message": {"type": "string"},
+                            "type": {"type": "string"},
+                            "param": {"type": ["string", "null"], "description": "The field that it is about."},
+                            "code": {"type": "string", "description": "Which mistake it is."},
+                            "details": {"type": "object", "description": "The values in the message."},
+                        },
+                        "required": ["message", "type", "param", "code"],
                     }
                 },
                 "required": ["error"],

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from rnnlm.language_model import BLANK_MARK
 from rnnlm.playground import neurons
 from rnnlm.playground.completions import Completion, completion_fields
 from rnnlm.playground.fields import Field, Fields, Flag, Integer, ListOf, RequestError, Schema, Text
@@ -17,7 +18,7 @@ LONGEST = 20_000  # characters of a text
 LONGEST_FILLED = 1000
 MOST_LINES, LONGEST_LINE = 200, 2000
 LONGEST_NAME = 200
-BLANK = r"^[^\r\n]*____[^\r\n]*$"
+BLANK = rf"^[^\r\n]*({BLANK_MARK.pattern})[^\r\n]*$"
 
 
 class Models:
@@ -47,7 +48,12 @@ class Models:
             return self.first
         if name not in self.all:
             raise RequestError(
-                f"There is no model {name[:60]!r}; served are {', '.join(self.all)}.", 404, "not_found_error"
+                f"There is no model {name[:60]!r}; served are {', '.join(self.all)}.",
+                404,
+                "not_found_error",
+                code="model_not_found",
+                param="model",
+                model=name[:60],
             )
         return self.all[name]
 
@@ -108,7 +114,7 @@ def operations(models: Models) -> list[Operation]:
 
     layer, unit = Field(Integer(0, 1 << 31)), Field(Integer(0, 1 << 31))
     lines = Field(ListOf(Text(LONGEST_LINE), MOST_LINES, 1), says="The lines to compare.")
-    blank = Field(Text(LONGEST_FILLED, 4, BLANK), says="One line with a blank, written ____.")
+    blank = Field(Text(LONGEST_FILLED, 1, BLANK), says="One line with a blank, written ____.")
     special = Field(Flag(), None, "Nothing is ever added.")
     return [
         Operation("GET", "/healthz", "Whether the server is there.", lambda models, values: {"status": "ok"}),
@@ -116,11 +122,11 @@ def operations(models: Models) -> list[Operation]:
         Operation("GET", "/tokenizer_info", "The names of the special tokens, for harnesses.", _tokenizer_info),
         Operation(
             "POST", "/tokenize", "Ids of a text.", ask(_tokenize),
-            Fields({"model": model, "prompt": Field(Text(LONGEST)), "add_special_tokens": special}, strict=False),
+            Fields({"model": model, "prompt": Field(Text(LONGEST)), "add_special_tokens": special}),
         ),
         Operation(
             "POST", "/detokenize", "Text of ids.", ask(_detokenize),
-            Fields({"model": model, "tokens": Field(ListOf(Integer(0, models.largest - 1), LONGEST))}, strict=False),
+            Fields({"model": model, "tokens": Field(ListOf(Integer(0, models.largest - 1), LONGEST))}),
         ),
         Operation(
             "POST", "/api/predict", "What may come next, ranked.", ask(ServedModel.predict),
@@ -183,6 +189,5 @@ def _tokenize(served: ServedModel, prompt: str, add_special_tokens: bool | None)
 
 
 def _detokenize(served: ServedModel, tokens: list[int]) -> Work[dict[str, Any]]:
-    if max(tokens, default=0) >= served.size:
-        raise RequestError(f"There is no id {max(tokens):,}; {served.name} has ids below {served.size:,}.")
+    served.check_ids(tokens, "tokens")
     return served.detokenize(tokens)

@@ -1,4 +1,4 @@
-"""Who may ask: an ASGI layer around the application that checks every request before anything else sees it.
+"""Who may ask, and how long one may take to listen: an ASGI layer around the application that sees all requests first.
 
 - Host: a page of another site can make its own name mean 127.0.0.1 (DNS rebinding) and then read what is served here;
   but the browser says in Host by which name it asks. Names that are not ours are refused; numeric addresses can not be
@@ -7,13 +7,16 @@
 - Authorization: with a key, everything but the page itself and /healthz needs it.
 """
 
+import asyncio
 import hmac
 import ipaddress
+import math
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
-from rnnlm.playground.answers import encoded, error_body
+from rnnlm.playground.answers import refusal
 from rnnlm.playground.asgi import Application, Message, Receive, Scope, Send
+from rnnlm.playground.fields import RequestError
 
 HEADERS = {
     "content-security-policy": (
@@ -34,11 +37,17 @@ LOCAL = ("localhost", "localhost.localdomain")
 class Guard:
     """The layer. names: host names under which the server may be asked, beside localhost and addresses."""
 
-    def __init__(self, application: Application, names: Iterable[str] = (), api_key: str | None = None) -> None:
-        """Stand before an application."""
+    def __init__(
+        self,
+        application: Application,
+        names: Iterable[str] = (),
+        api_key: str | None = None,
+        send_seconds: float = math.inf,
+    ) -> None:
+        """Stand before an application. send_seconds: within which a client has to read what is sent."""
         self._application = application
         self._names = {name.lower().rstrip(".") for name in (*LOCAL, *names)}
-        self._key = api_key
+        self._key, self._send_seconds = api_key, send_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a refusal, or let the request through and add the headers to the answer."""
@@ -49,35 +58,42 @@ class Guard:
             await send({"type": "websocket.close", "code": 1008})
             return
 
+        stalled = False
+
         async def guarded(message: Message) -> None:
+            nonlocal stalled
             if message["type"] == "http.response.start":
                 there = {name for name, _ in message["headers"]}
                 ours = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
                 message["headers"] = [*message["headers"], *(each for each in ours if each[0] not in there)]
-            await send(message)
+            if stalled:  # as if the client had left
+                return
+            try:
+                async with asyncio.timeout(self._send_seconds):
+                    await send(message)
+            except TimeoutError:
+                stalled = True
 
-        refusal = self._refusal(scope)
-        if refusal is None:
-            await self._application(scope, receive, guarded)
-            return
-        status, message = refusal
-        body = encoded(error_body(message, "authentication_error" if status == 401 else "permission_error"))
-        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-        if status == 401:
-            headers.append((b"www-authenticate", b"Bearer"))
-        await guarded({"type": "http.response.start", "status": status, "headers": headers})
-        await guarded({"type": "http.response.body", "body": body})
+        error = self._refused(scope)
+        await (self._application if error is None else refusal(error))(scope, receive, guarded)
 
-    def _refusal(self, scope: Scope) -> tuple[int, str] | None:
-        """Status and sentence if the request is refused."""
+    def _refused(self, scope: Scope) -> RequestError | None:
+        """Why the request is refused, if it is."""
         hosts, origins = _values(scope, b"host"), _values(scope, b"origin")
         if len(hosts) != 1 or not self._is_ours(hosts[0]):
-            return 403, (
+            return _forbidden(
                 "The Host header names no address of this server: another site may be behind this request. Use "
-                "http://localhost or the address that the server printed, or start it with --allow-host NAME."
+                "http://localhost or the address that the server printed, or start it with --allow-host NAME.",
+                "foreign_host",
             )
         if any(not _is_same(origin, hosts[0]) for origin in origins):
-            return 403, "The Origin header is that of another site, which may not ask this server."
+            return _forbidden(
+                "The Origin header is that of another site, which may not ask this server.", "foreign_origin"
+            )
+        if any("websocket" in value.lower() for value in _values(scope, b"upgrade")):
+            return RequestError(
+                "There are no WebSockets here; a stream is sent as server-sent events.", code="no_upgrade"
+            )
         path = scope["path"]
         if self._key is None or path in OPEN or path.startswith("/static/"):
             return None
@@ -85,9 +101,12 @@ class Guard:
         scheme, _, token = given[0].partition(" ") if len(given) == 1 else ("", "", "")
         if scheme.lower() == "bearer" and hmac.compare_digest(token.strip().encode(), self._key.encode()):
             return None
-        return (
-            401,
+        return RequestError(
             "This server needs its key: send the header Authorization: Bearer KEY with the --api-key it was given.",
+            401,
+            "authentication_error",
+            code="no_key",
+            headers={"www-authenticate": "Bearer"},
         )
 
     def _is_ours(self, host: str) -> bool:
@@ -100,6 +119,10 @@ class Guard:
         if not name or parts.path or parts.query or parts.fragment or parts.username is not None:
             return False
         return name.rstrip(".") in self._names or _is_address(name)
+
+
+def _forbidden(message: str, code: str) -> RequestError:
+    return RequestError(message, 403, "permission_error", code=code)
 
 
 def _values(scope: Scope, wanted: bytes) -> list[str]:

@@ -6,40 +6,34 @@ nobody waits for any more.
 
 import contextlib
 import functools
+import itertools
 import math
-from collections.abc import Generator, Iterator
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Generator, Iterable
+from typing import Any, TypeVar
 
 import numpy as np
 
 from rnnlm.errors import TokenizerError
-from rnnlm.inference.lines import LOGITS
 from rnnlm.inference.model import Array
-from rnnlm.language_model import LanguageModel, Rendering, ScoredLine
+from rnnlm.inference.rescoring import Evidence, Weights, ranking
+from rnnlm.language_model import Evaluation, LanguageModel, Piece, Rendering, ScoredLine
 from rnnlm.nn.bidirectional import BidirectionalNetwork
 from rnnlm.nn.network import Network
+from rnnlm.playground.fields import RequestError
 from rnnlm.playground.prefixes import PrefixReader
-from rnnlm.text.vocabulary import BOS, EOS, SPECIALS, UNK
+from rnnlm.playground.room import Json, Room
+from rnnlm.text.vocabulary import EOS, SPECIALS, UNK
 
 Result = TypeVar("Result")
 Work = Generator[None, None, Result]
 
 REMEMBERED = 64 << 20  # bytes of states of a model
 LINES_REMEMBERED = 1024
-WINDOW = 64  # tokens whose distributions are made at a time
 LONGEST_CHECKED = 256  # characters of a line up to which it is tried how a candidate is read after it
 STEP_CHARACTERS = 2000  # of lines that are scored between two looks at the others' turns
+STEP = 64  # tokens that are told between two looks at the others' turns
 WIDEST_BEAM, BEAM_LOGITS = 256, 1 << 21
 FILLED_LOGITS = 1 << 28  # for a whole line: a second's work or two, which can not be interrupted
-LARGEST_EXPONENT = 700.0
-
-
-class Piece(NamedTuple):
-    """A token of a text: the part of the text that it is, with the whitespace before it, the token and its id."""
-
-    text: str
-    token: str
-    token_id: int
 
 
 class ServedModel:
@@ -48,8 +42,8 @@ class ServedModel:
     def __init__(self, name: str, model: LanguageModel) -> None:
         """Serve a model under a name."""
         self.name, self.model = name, model
-        self.reader = None if self.bidirectional else PrefixReader(model.causal, REMEMBERED)
-        self._line_ids = functools.lru_cache(LINES_REMEMBERED)(self._ids_of_line)
+        self.reader = None if self.bidirectional else PrefixReader(model.by_line, REMEMBERED)
+        self._line_ids = functools.lru_cache(LINES_REMEMBERED)(model.line_ids)
         if model.tokenizer.options().get("jieba") is not None:  # loads its dictionary now, not under the first key
             with contextlib.suppress(TokenizerError):  # said when Chinese is asked for
                 model.tokens("我昨天上学")
@@ -78,52 +72,22 @@ class ServedModel:
             "vocabulary": self.size,
         }
 
+    def check_ids(self, ids: list[int], name: str) -> None:
+        """Refuse ids that only a larger model has.
+
+        Raises:
+            RequestError: one is not below the model's size.
+        """
+        if max(ids, default=0) >= self.size:
+            raise RequestError(
+                f"There is no id {max(ids):,}; {self.name} has ids below {self.size:,}.", code="no_id", param=name
+            )
+
     # --- text <-> ids -------------------------------------------------------------------------------------------
 
-    def _ids_of_line(self, line: str) -> Array:
-        return self.model.vocabulary.encode(self.model.tokens(line))
-
     def ids(self, text: str) -> Array:
-        """Ids of a text as the model was trained on it: lines end with </s>, blank ones are left out."""
-        if not self.model.reads_lines:
-            return self.model.vocabulary.encode(text)
-        *lines, last = text.split("\n")
-        parts = [part for line in lines if line.strip() for part in (self._line_ids(line), [EOS])]
-        return np.concatenate([*parts, self._line_ids(last)]).astype(np.int32)
-
-    def context(self, ids: Array) -> Array:
-        """What the model reads before it predicts what follows ids: in sentences, the line that they end in."""
-        if len(ids) and ids[0] == BOS:
-            ids = ids[1:]
-        if self.model.context == "sentence":
-            ends = np.flatnonzero(ids == EOS)
-            ids = ids[ends[-1] + 1 :] if len(ends) else ids
-        return np.concatenate([[BOS], ids]).astype(np.int32)
-
-    def pieces(self, text: str) -> list[Piece]:
-        """The text cut at its tokens; joined, it is the text again. The ids are those of `ids`."""
-        model, found, waiting = self.model, list[tuple[str, str, bool]](), ""
-        lines = text.split("\n") if model.reads_lines else [text]
-        for number, line in enumerate(lines, 1):
-            is_last = number == len(lines)
-            if not is_last and not line.strip():
-                waiting += f"{line}\n"
-                continue
-            end = 0
-            for token in model.tokens(line):
-                start, end = end, line.index(token, end) + len(token)
-                found.append((waiting + line[start:end], token, False))
-                waiting = ""
-            waiting += line[end:]
-            if not is_last:
-                found.append((f"{waiting}\n", SPECIALS[EOS], True))
-                waiting = ""
-        if waiting and found:
-            found[-1] = (found[-1][0] + waiting, *found[-1][1:])
-        ids = model.vocabulary.encode([token for _, token, _ in found])
-        return [
-            Piece(part, token, EOS if ends else int(each)) for (part, token, ends), each in zip(found, ids, strict=True)
-        ]
+        """Ids of a text as the model reads it."""
+        return self.model.encode(text, self._line_ids)
 
     def candidate_texts(self, text: str, ids: list[int]) -> list[str]:
         """What has to be appended to a text so that each id is its next token."""
@@ -160,30 +124,16 @@ class ServedModel:
         if self.reader is None:
             self.model.causal  # noqa: B018 - it says why not
             raise AssertionError
-        return self.reader.read(self.context(ids))
-
-    def distributions(self, ids: Array) -> Iterator[tuple[int, Array]]:
-        """For each window of ids its first place and the log probabilities (n, V) at its places, given those before."""
-        causal, size = self.model.causal, max(1, min(WINDOW, LOGITS // self.size))
-        inputs = np.concatenate([[BOS], ids[:-1]])[:, None]
-        keep = np.ones((len(inputs), 1, 1), dtype=np.float32)
-        if self.model.context == "sentence":
-            keep[1:][inputs[1:] == EOS] = 0
-            inputs[1:][inputs[1:] == EOS] = BOS
-        state = causal.zero_state(1)
-        for start in range(0, len(ids), size):
-            part = slice(start, start + size)
-            log_probabilities, state = causal.log_probabilities(inputs[part], state, keep[part])
-            yield start, log_probabilities[:, 0]
+        return self.reader.read(self.model.prefix(ids))
 
     # --- answers ------------------------------------------------------------------------------------------------
 
     def predict(self, text: str, k: int) -> Work[dict[str, Any]]:
         """The k most probable next tokens."""
         model = self.model
-        log_probabilities, _ = yield from self.read(self.ids(text))
+        read = model.unfinished(text)
+        log_probabilities, _ = yield from self.read(self.ids(read))
         ids = model.best(log_probabilities[0], k)
-        read = text.rpartition("\n")[2] if model.context == "sentence" else text
         return {
             "context": text,
             "unknown": model.unknown_tokens(read),
@@ -198,20 +148,29 @@ class ServedModel:
         }
 
     def surprise(self, text: str, k: int) -> Work[dict[str, Any]]:
-        """How surprised the model is by every token of a text, and k alternatives to each."""
-        pieces, tokens, total = self.pieces(text), list[dict[str, Any]](), 0.0
+        """How surprised the model is by every token of a text, the end of its last line included; k alternatives each.
+
+        The figures are those of `rnnlm score` and `rnnlm eval`.
+        """
+        pieces, tokens, room = list(self.model.cut(text, ended=True)), list[Json](), Room()
         ids = np.array([piece.token_id for piece in pieces], dtype=np.int32)
-        for start, rows in self.distributions(ids):
-            for piece, row in zip(pieces[start:], rows, strict=False):
-                tokens.append(self._surprise(piece, row, k))
-                total += float(row[piece.token_id])
+        own = np.zeros(len(ids))
+        for start, rows in self.model.distributions(ids):
+            for place, row in enumerate(rows, start):
+                tokens.append(Json.of(self._surprise(pieces[place], row, k)))
+                room.take(len(tokens[-1]))
+                own[place] = row[ids[place]]
             yield
-        mean = -total / len(tokens) if tokens else math.nan
+        unknown = ids == UNK
+        figures = Evaluation(
+            len(ids), int(unknown.sum()), self.model.characters(text), float(own.sum()), float(own[unknown].sum())
+        )
+        keys = ("perplexity", "perplexity_excluding_oov", "bits_per_char", "nats_per_token")
         return {
             "tokens": tokens,
-            "perplexity": math.exp(mean) if mean < LARGEST_EXPONENT else math.nan,
-            "bits_per_char": -total / math.log(2) / len(text) if text else math.nan,
-            "nats_per_token": mean,
+            "oov": figures.oov,
+            "logprob_nats": figures.logprob_nats,
+            **{key: getattr(figures, key) if tokens else None for key in keys},
         }
 
     def _surprise(self, piece: Piece, row: Array, k: int) -> dict[str, Any]:
@@ -228,31 +187,31 @@ class ServedModel:
         }
 
     def rank(self, candidates: list[str]) -> Work[dict[str, Any]]:
-        """Lines ranked by their probability, and each one's share of it."""
-        scored: list[ScoredLine] = []
-        while len(scored) < len(candidates):
-            lines, characters = list[str](), 0
-            for line in candidates[len(scored) :]:
-                characters += len(line)
-                if lines and characters > STEP_CHARACTERS:
-                    break
-                lines.append(line.replace("\n", " "))
-            scored += self.model.score(lines)  # the score of a line does not depend on those beside it
+        """Lines ranked as `rnnlm rescore` does, unknown words at their penalty, and each one's share of the whole."""
+        lines = [line.replace("\n", " ") for line in candidates]
+        waiting, scored = list(dict.fromkeys(lines)), dict[str, ScoredLine]()
+        while waiting:
+            characters = itertools.accumulate(map(len, waiting))
+            number = max(1, sum(each <= STEP_CHARACTERS for each in characters))
+            scored |= zip(waiting[:number], self.model.score(waiting[:number]), strict=True)
+            del waiting[:number]
             yield
-        nats = np.array([each.logprob_nats for each in scored])
-        shares = np.exp(nats - nats.max())
+        weights = Weights(oov_penalty=self.model.unknown_word_penalty)
+        found = [scored[line] for line in lines]
+        totals = [weights.total(Evidence(0, 0, each.logprob_nats, len(each.tokens), each.oov)) for each in found]
+        shares = np.exp(np.array(totals) - max(totals))
         shares /= shares.sum()
-        order = np.argsort(-nats, kind="stable")
         return {
             "candidates": [
                 {
                     "text": candidates[place],
-                    "logprob_nats": float(nats[place]),
-                    "tokens": len(scored[place].tokens),
-                    "oov": scored[place].oov,
+                    "logprob_nats": found[place].logprob_nats,
+                    "total_nats": totals[place],
+                    "tokens": len(found[place].tokens),
+                    "oov": found[place].oov,
                     "share": float(shares[place]),
                 }
-                for place in order
+                for place in ranking(totals)
             ]
         }
 
@@ -271,8 +230,18 @@ class ServedModel:
 
     def detokenize(self, ids: list[int]) -> Work[dict[str, Any]]:
         """Text of ids."""
+        return {"prompt": (yield from self.render(ids))}
+
+    def render(self, ids: Iterable[int]) -> Work[str]:
+        """Text of ids, of the length of an answer at most."""
+        pieces, room = list[str](), Room()
+        for piece in self.model.pieces(ids):
+            room.take(len(piece))
+            pieces.append(piece)
+            if len(pieces) % STEP == 0:
+                yield
         yield
-        return {"prompt": self.model.render(ids)}
+        return "".join(pieces)
 
 
 def probability(log_probability: Any) -> float:

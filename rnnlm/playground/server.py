@@ -10,31 +10,37 @@ from contextlib import asynccontextmanager, closing
 from typing import TYPE_CHECKING, Any
 
 from rnnlm.errors import RnnlmError
-from rnnlm.playground.answers import encoded, error_body, json_response, refusal
+from rnnlm.playground.answers import encoded, json_response, refusal
 from rnnlm.playground.asgi import Application
-from rnnlm.playground.bodies import read_json
+from rnnlm.playground.bodies import parse, read_body
 from rnnlm.playground.completions import Completion
+from rnnlm.playground.connections import Connection, Sparing, most_connections
 from rnnlm.playground.events import EventStream
-from rnnlm.playground.fields import RequestError
+from rnnlm.playground.fields import Fields, RequestError
 from rnnlm.playground.openapi import document
 from rnnlm.playground.operations import Models, Operation, completions, operations
 from rnnlm.playground.page import PageFile, page_files
 from rnnlm.playground.security import Guard
 from rnnlm.playground.served import ServedModel
-from rnnlm.playground.work import GoneError, Limits, Workers, leaving
+from rnnlm.playground.whole import WholeAnswer
+from rnnlm.playground.work import GoneError, Limits, Workers
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    import uvicorn
     from starlette.requests import Request
     from starlette.responses import Response
 
-BACKLOG = 1024
+BACKLOG, ACCEPTED = 1024, 16  # connections that wait for us, and those that are accepted at a time
+LOGGERS = ("asyncio", "uvicorn.error", "rnnlm.playground")
 GRACE = 5  # seconds that accepted requests have when the server is stopped
 SWITCH = 0.001  # seconds until another thread goes on: a key stroke shall not wait for the usual 5 ms each time
-_log = logging.getLogger("rnnlm.playground")
+_log, _sparing = logging.getLogger("rnnlm.playground"), Sparing()
 
-Handler = Callable[["Request"], Awaitable["Response | EventStream"]]
+SMALL = 1 << 14  # bytes of a request that is read at once
+
+Handler = Callable[["Request"], Awaitable["Response | EventStream | WholeAnswer"]]
 
 
 class ServeError(RnnlmError):
@@ -62,7 +68,8 @@ def application(
             f"The server needs Starlette, which can not be loaded ({error}). Install it with: pip install "
             "'rnnlm-cli[serve]'"
         ) from None
-    served, workers = Models(models), Workers(threads, limits or Limits())
+    limits = limits or Limits()
+    served, workers = Models(models), Workers(threads, limits)
     table = [*operations(served), completions(served)]
     description = encoded(document(served, table))
 
@@ -85,21 +92,23 @@ def application(
         exception_handlers={HTTPException: _refuse_route, Exception: _fail},
     )
     app.router.redirect_slashes = False  # a redirect would be made of the request's Host
-    return Guard(app, names, api_key)
+    return Guard(app, names, api_key, limits.send_seconds)
 
 
 async def _refuse_route(request: Request, error: Any) -> Response:
-    sentence = {
-        404: "There is nothing here; /openapi.json tells what there is.",
-        405: f"{request.method} is not for this path; allowed: {(error.headers or {}).get('Allow', 'none')}.",
-    }.get(error.status_code, str(error.detail))
-    body = encoded(error_body(sentence, "invalid_request_error"))
-    return json_response(body, error.status_code, dict(error.headers or {}))
+    sentence, code = {
+        404: ("There is nothing here; /openapi.json tells what there is.", "no_path"),
+        405: (
+            f"{request.method} is not for this path; allowed: {(error.headers or {}).get('Allow', 'none')}.",
+            "wrong_method",
+        ),
+    }.get(error.status_code, (str(error.detail), "refused"))
+    return refusal(RequestError(sentence, error.status_code, code=code, headers=error.headers))
 
 
 async def _fail(request: Request, error: Exception) -> Response:
     _log.error("%s %s failed", request.method, request.url.path, exc_info=error)
-    return json_response(encoded(error_body("The server failed; its terminal says how.", "server_error")), 500)
+    return refusal(RequestError("The server failed; its terminal says how.", 500, "server_error", code="failed"))
 
 
 def _sender(file: PageFile) -> Handler:
@@ -113,26 +122,29 @@ def _sender(file: PageFile) -> Handler:
     return send_file
 
 
+def read_fields(fields: Fields, body: bytes) -> dict[str, Any]:
+    """The values of a request's body."""
+    return fields.read(parse(body))
+
+
 def _handler(operation: Operation, models: Models, workers: Workers) -> Handler:
     """What answers the requests of an operation."""
 
-    async def handle(request: Request) -> Response | EventStream:
+    async def handle(request: Request) -> Response | EventStream | WholeAnswer:
         if operation.fields is None:
             return json_response(encoded(operation.answer(models, {})))
         try:
-            values = operation.fields.read(await read_json(request, workers.limits))
+            body = await read_body(request, workers.limits)
+            values = await workers.soon(read_fields, operation.fields, body, at_once=len(body) <= SMALL)
             answer = operation.answer(models, values)
             if isinstance(answer, Completion):
                 if values["stream"]:
                     return EventStream(answer, workers)
                 answer = answer.work()
-            with workers.place(operation.is_long), leaving(request.receive) as gone:
-                return json_response(encoded(await workers.finish(answer, operation.is_long, gone)))
-        except MemoryError:
-            return refusal(RequestError("The memory is used up; ask for less.", 503, "overloaded"))
+            return WholeAnswer(answer, operation.is_long, workers)
         except GoneError:
             return json_response(b"", 499)  # nobody reads it
-        except RnnlmError as error:
+        except (RnnlmError, MemoryError) as error:
             return refusal(error)
 
     return handle
@@ -168,34 +180,57 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def run(app: Application, listener: socket.socket) -> None:
+def run(app: Application, listener: socket.socket, limits: Limits | None = None) -> None:
     """Serve until a signal ends it; requests that were accepted are answered first, if that is soon.
+
+    Raises:
+        ServeError: uvicorn is not installed.
+    """
+    server = web_server(app, limits or Limits())
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(SWITCH)
+    try:
+        with closing(listener):
+            server.run(sockets=[listener])
+    finally:
+        sys.setswitchinterval(before)
+
+
+def web_server(app: Application, limits: Limits) -> uvicorn.Server:
+    """The web server, whose connections keep within limits.
 
     Raises:
         ServeError: uvicorn is not installed.
     """
     try:
         import uvicorn
+        from uvicorn.protocols.http.h11_impl import H11Protocol
     except ImportError as error:
         raise ServeError(
             f"The server needs uvicorn, which can not be loaded ({error}). Install it with: pip install "
             "'rnnlm-cli[serve]'"
         ) from None
+
+    class Server(uvicorn.Server):  # type: ignore[misc]
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            for each in sockets or []:
+                each.listen(BACKLOG)  # the system queues so many, of which few are accepted at a time
+
+    most = most_connections(limits)
     config = uvicorn.Config(
         app,
+        http=type("LimitedConnection", (Connection, H11Protocol), {"limits": limits, "most": most}),
+        log_config=None,  # else it sets up the logging of the whole process
         log_level="warning",
         access_log=False,
         server_header=False,
         proxy_headers=False,
         ws="none",
-        backlog=BACKLOG,
-        timeout_keep_alive=15,
+        backlog=min(ACCEPTED, most),
+        timeout_keep_alive=limits.keep_alive,
         timeout_graceful_shutdown=GRACE,
     )
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(SWITCH)
-    try:
-        with closing(listener):
-            uvicorn.Server(config).run(sockets=[listener])
-    finally:
-        sys.setswitchinterval(before)
+    for name in LOGGERS:
+        logging.getLogger(name).addFilter(_sparing)
+    return Server(config)

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from typing import Any
 
 from rnnlm.playground.asgi import Receive
 from rnnlm.playground.fields import RequestError
-from rnnlm.playground.served import Work
+from rnnlm.playground.served import Result, Work
 
 SLICE = 0.01  # seconds until another has its turn
 RETRY_AFTER = 1  # seconds
@@ -23,7 +23,11 @@ class Limits:
     body: int = 1 << 20  # bytes of a request
     drained: int = 64 << 20  # bytes of a larger one that are read away, so that its sender gets to read the answer
     body_seconds: float = 15.0
-    seconds: float = 120.0  # for a request, waiting included
+    send_seconds: float = 10.0  # until the client has read what was sent
+    seconds: float = 120.0  # for a request, waiting and sending included
+    head_seconds: float = 10.0  # until the head of a request is complete
+    keep_alive: int = 15  # seconds for which an idle connection is kept
+    connections: int = 512  # at most, and less where this process may open few files
     places: int = 64  # requests that are worked on or wait
     long_places: int = 32  # of them, those that may take long
 
@@ -34,7 +38,10 @@ class FullError(RequestError):
     def __init__(self) -> None:
         """Say when to come back."""
         super().__init__(
-            f"The server is busy with as many requests as it takes; try again in {RETRY_AFTER} s.", 503, "overloaded"
+            f"The server is busy with as many requests as it takes; try again in {RETRY_AFTER} s.",
+            503,
+            "overloaded",
+            code="overloaded",
         )
 
 
@@ -88,12 +95,20 @@ class Workers:
         except TimeoutError:
             raise self.late() from None
 
+    async def soon(self, function: Callable[..., Result], *arguments: Any, at_once: bool) -> Result:
+        """The result of a function that takes a moment, or a moment too long to be called at once."""
+        if at_once:
+            return function(*arguments)
+        return await asyncio.get_running_loop().run_in_executor(self._pool, function, *arguments)
+
     def late(self) -> RequestError:
         """What is said of work that took too long."""
         return RequestError(
             f"This took longer than {self.limits.seconds:g} s and was given up; ask for less, or try again later.",
             503,
             "timeout",
+            code="timeout",
+            seconds=self.limits.seconds,
         )
 
     async def slice(self, work: Work[Any], is_long: bool) -> tuple[bool, Any]:

@@ -1,7 +1,9 @@
 """Files with the ids of tokenized texts, kept between runs under the hash of what they were made from.
 
 An entry is two files: KEY.ids, the ids as the machine stores integers, and KEY.json, which describes them. The
-description is written last, so an entry is there as a whole or not at all.
+description is written last, so an entry is there as a whole or not at all. Both have a checksum, which is compared
+whenever they are read (4 GB of ids in a second): what a failing disk, another program or a hand has changed is noticed,
+said, and made anew.
 
 To hash a large text takes longer than all else that a second run does before it learns. So NAME.seen remembers the hash
 of large texts that were read, and their stamps: path, size, times of writing and of the last change, inode and device
@@ -16,12 +18,15 @@ import contextlib
 import functools
 import hashlib
 import json
+import mmap
 import os
 import re
 import secrets
 import shutil
+import stat
 import tempfile
 import time
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from os import PathLike
@@ -44,6 +49,7 @@ YOUNG = 3 * 10**9  # nanoseconds: more than the coarsest time that file systems 
 FORGOTTEN_AFTER = 100 * 24 * 3600  # seconds
 SIZES = (np.dtype(np.uint8), np.dtype(np.uint16), np.dtype(np.uint32))  # of an id in a file
 COUNTED_IN_PAIRS = 1 << 18  # ids, from where on that is faster
+LARGEST_DESCRIPTION = 1 << 30  # bytes: that of ten million tokens has a quarter
 _BLOCK = 1 << 20
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
@@ -64,17 +70,26 @@ class Description:
     encodings: list[str]
     forms: list[dict[str, Any]]  # of the files, see `forms.Form`
     tokenizer: dict[str, Any]
+    files: list[str]  # the digest of each alone
+    crc32: int  # of KEY.ids
+
+    def checksum(self) -> int:
+        """Return a checksum of all values."""
+        return zlib.crc32(json.dumps(vars(self)).encode())
 
     def is_sound(self) -> bool:
         """Whether the values, which come from a file, are of their types and fit together."""
         numbers = (self.length, self.characters, self.bytes)
-        lists = (self.tokens, self.encodings)
+        lists = (self.tokens, self.encodings, self.files)
         return (
             all(type(number) is int and number > 0 for number in numbers)
             and all(type(each) is list and all(type(item) is str for item in each) for each in lists)
             and type(self.counts) is list
             and len(self.counts) == FIRST + len(self.tokens)
+            and all(self.tokens)
+            and len(set(self.tokens)) == len(self.tokens)
             and all(type(count) is int and count >= 0 for count in self.counts)
+            and type(self.crc32) is int
             and sum(self.counts) == self.length
             and type(self.digest) is str
             and type(self.tokenizer) is dict
@@ -82,6 +97,28 @@ class Description:
             and all(is_form(form) for form in self.forms)
             and self.dtype in [size.name for size in SIZES]
         )
+
+
+@dataclass
+class Entry:
+    """A tokenized text: what is known of it, and its ids, mapped. They stay when another process removes the file."""
+
+    description: Description
+    ids: mmap.mmap
+
+    def release(self) -> None:
+        """Give back the memory of pages that were read; they are read again when needed."""
+        if hasattr(self.ids, "madvise") and hasattr(mmap, "MADV_DONTNEED"):  # not on Windows
+            self.ids.madvise(mmap.MADV_DONTNEED)
+
+    def is_whole(self) -> bool:
+        """Whether the ids are those that were written."""
+        found = 0
+        with memoryview(self.ids) as content:
+            for place in range(0, len(content), _BLOCK):
+                found = zlib.crc32(content[place : place + _BLOCK], found)
+        self.release()
+        return found == self.description.crc32
 
 
 class Cache:
@@ -104,19 +141,22 @@ class Cache:
     def _description_path(self, key: str) -> Path:
         return self.folder / f"{key}.json"
 
-    def find(self, key: str) -> Description | None:
-        """The description of a sound entry; None if there is none, so that it is made anew."""
+    def find(self, key: str) -> Entry | None:
+        """Return a sound entry; None if there is none, so that it is made anew. That it is damaged is a note."""
         path = self._description_path(key)
-        try:
-            description = Description(**json.loads(path.read_bytes()))
-            size = self.ids_path(key).stat().st_size
-            if not description.is_sound() or size != description.length * np.dtype(description.dtype).itemsize:
-                return None
-        except (OSError, ValueError, TypeError, RecursionError):
+        content = _read(path)
+        if content is None:
+            return None
+        description = _described(content)
+        entry = None if description is None else _mapped(self.ids_path(key), description)
+        if entry is None or not entry.is_whole():
+            damage = f"The cache of this text in {self.folder} was damaged; it is made anew."
+            if damage not in self.notes and path.exists():  # else another process is replacing or removing the entry
+                self.notes.append(damage)
             return None
         with contextlib.suppress(OSError):  # a cache that others filled may be read-only
             os.utime(path)  # the time of the last use, for `_evict`
-        return description
+        return entry
 
     @contextlib.contextmanager
     def writing(self) -> Iterator["IdFile"]:
@@ -131,13 +171,17 @@ class Cache:
                 "RNNLM_CACHE to another folder."
             ) from error
 
-    def store(self, key: str, file: "IdFile", description: Description) -> None:
+    def store(self, key: str, file: "IdFile", description: Description) -> Entry:
         """Make the written ids an entry, in the place of one that does not serve; then drop old entries."""
         self._description_path(key).unlink(missing_ok=True)  # it must never stand beside other ids than its own
         file.finish()
+        entry = _mapped(file.path, description)  # before another process can remove it
+        if entry is None:
+            raise OSError(0, "what was written is not there")
         os.replace(file.path, self.ids_path(key))
-        self._write(self._description_path(key), vars(description))
+        self._write(self._description_path(key), {**vars(description), "checksum": description.checksum()})
         self._evict(key)
+        return entry
 
     def seen(self, stamps: Stamps) -> str | None:
         """Digest of a text that was read before and is unchanged; None if that is not known."""
@@ -145,9 +189,9 @@ class Cache:
             return None
         path = self._seen_path(stamps)
         try:
-            found = json.loads(path.read_bytes())
+            found = json.loads(_read(path) or b"")
             digest, recorded = found["digest"], found["stamps"]
-        except (OSError, ValueError, TypeError, LookupError, RecursionError):
+        except (ValueError, TypeError, LookupError, RecursionError):
             return None
         # JSON knows lists only.
         if recorded != json.loads(json.dumps(stamps)) or type(digest) is not str:
@@ -219,7 +263,8 @@ class Cache:
 class IdFile:
     """Ids written one after the other, 8 bits each while that is enough, then 16, then 32.
 
-    length: how many there are. counts: how often each is there, those of the specials and of all tokens so far.
+    length: how many there are. counts: how often each is there, those of the specials and of all tokens so far. crc32:
+    checksum of the file's bytes.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -228,7 +273,7 @@ class IdFile:
         self.path = _temporary(folder)
         self._file: BinaryIO = open(self.path, "xb")  # noqa: SIM115 (closed at exit)
         self.dtype: np.dtype[Any] = SIZES[0]
-        self.length = 0
+        self.length = self.crc32 = 0
         self.counts = np.zeros(0, dtype=np.int64)
 
     def __enter__(self) -> "IdFile":
@@ -253,6 +298,7 @@ class IdFile:
             self._widen(needed)
         narrow = np.ascontiguousarray(ids, dtype=self.dtype)
         self._file.write(narrow.data)
+        self.crc32 = zlib.crc32(narrow.data, self.crc32)
         self.length += len(ids)
         counts = _counted(narrow, FIRST + types)
         counts[: len(self.counts)] += self.counts
@@ -261,15 +307,59 @@ class IdFile:
     def _widen(self, dtype: np.dtype[Any]) -> None:
         self._file.close()
         wide = _temporary(self._folder)
+        self.crc32 = 0
         try:
             with open(self.path, "rb") as old, open(wide, "xb") as new:
                 while block := old.read(_BLOCK):
-                    new.write(np.frombuffer(block, dtype=self.dtype).astype(dtype).data)
+                    ids = np.frombuffer(block, dtype=self.dtype).astype(dtype)
+                    new.write(ids.data)
+                    self.crc32 = zlib.crc32(ids.data, self.crc32)
             os.replace(wide, self.path)
         finally:
             wide.unlink(missing_ok=True)
         self._file = open(self.path, "ab")  # noqa: SIM115 (closed at exit)
         self.dtype = dtype
+
+
+def _read(path: Path) -> bytes | None:
+    """Content of a regular file of sane size, b"" of anything else that has the name; None if nothing has it."""
+    try:
+        with open(path, "rb", opener=_opened_at_once) as file:
+            status = os.fstat(file.fileno())
+            return file.read() if stat.S_ISREG(status.st_mode) and status.st_size <= LARGEST_DESCRIPTION else b""
+    except FileNotFoundError:
+        return None
+    except OSError:
+        return b""
+
+
+def _described(content: bytes) -> Description | None:
+    """The description that a file holds; None if it was changed since it was written."""
+    try:
+        values = json.loads(content)
+        checksum = values.pop("checksum")
+        description = Description(**values)
+        return description if checksum == description.checksum() and description.is_sound() else None
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
+        return None
+
+
+def _mapped(path: Path, description: Description) -> Entry | None:
+    """Map a file of ids; None if it is no regular file of the size that the description tells."""
+    size = description.length * np.dtype(description.dtype).itemsize
+    try:
+        with open(path, "rb", opener=_opened_at_once) as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode) or status.st_size != size:
+                return None
+            return Entry(description, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+    except (OSError, ValueError):
+        return None
+
+
+def _opened_at_once(path: str, flags: int) -> int:
+    """Open a file without waiting: a pipe would wait for somebody to write."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def _counted(ids: NDArray[Any], size: int) -> NDArray[np.int64]:

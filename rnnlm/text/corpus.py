@@ -8,7 +8,6 @@ pass. `IdSequence` maps them to a vocabulary's ids as they are read.
 import hashlib
 import itertools
 import json
-import mmap
 import os
 import re
 import sys
@@ -17,19 +16,20 @@ import unicodedata
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from os import PathLike
-from pathlib import Path
 from typing import Any, NamedTuple, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rnnlm.errors import CorpusError
-from rnnlm.text.cache import Cache, Description, IdFile, Stamps
+from rnnlm.text import ready_made
+from rnnlm.text.cache import Cache, Description, Entry, IdFile, Stamps
 from rnnlm.text.encodings import LABELS, UTF8, decode
 from rnnlm.text.forms import SAMPLE, Form, note_on, recognised, text_of
 from rnnlm.text.lines import counted_characters
+from rnnlm.text.marks import marks_in
 from rnnlm.text.sources import Source, fingerprint, open_sources
-from rnnlm.text.tokenizers import CharTokenizer, Tokenizer
+from rnnlm.text.tokenizers import CharTokenizer, Tokenizer, WordTokenizer
 from rnnlm.text.vocabulary import BOS, EOS, FIRST, UNK, Vocabulary, code_points
 from rnnlm.text.workers import TokenIds, useful_processes
 
@@ -41,6 +41,7 @@ _CHUNK = 1 << 22
 SCATTERED, MOST_TOUCHED = 1 << 21, 1 << 25
 MOST_NOTES = 5  # on files that are no plain text
 _UNSEEN_AT_ONCE = 1 << 14
+MOST_FILES = 1000  # whose digests are kept one by one
 _BLANK = re.compile(r"\n[^\S\n]*+(?=\n)")  # a line that is blank, with the end of the one before it
 
 Ids = NDArray[np.int32]
@@ -52,26 +53,26 @@ class TokenizedCorpus:
 
     ids: (N,) provisional ids, read-only, mapped from a file. tokens: the token of id 3, of id 4, and so on.
     characters: those that figures count: of a stream all; of lines those that are not blank, each with the
-    end of its line, see `lines.counted_characters`.
-    bytes: of the files. digest: SHA-256 of the files, hex. lines: whether </s> ends every line that is not blank.
-    notes: what was assumed about the files and the user may want to know.
+    end of its line, see `lines.counted_characters`. bytes: of the files. digest: SHA-256 of the files, hex. files: the
+    digest that each of them alone would have; empty where it is not known. lines: whether </s> ends every line that is
+    not blank. notes: what was assumed about the files and the user may want to know. marks: `marks.marks_in` of its
+    beginning.
     """
 
-    def __init__(self, path: Path, description: Description, lines: bool, notes: Sequence[str]) -> None:
-        """Map the file of an entry of the cache.
-
-        Raises:
-            CorpusError: another process has just removed it.
-        """
-        try:
-            with open(path, "rb") as file:
-                self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        except (OSError, ValueError) as error:
-            raise CorpusError(f"The cache file {path} can not be read: {error}. Try again.") from error
-        self.ids: NDArray[Any] = np.frombuffer(self._map, dtype=description.dtype)
+    def __init__(self, entry: Entry, lines: bool, notes: Sequence[str], marks: Sequence[str] = ()) -> None:
+        """Take the text of an entry of the cache."""
+        description = entry.description
+        self.ids: NDArray[Any] = np.frombuffer(entry.ids, dtype=description.dtype)
+        self.release = entry.release
         self.tokens, self.characters, self.bytes = description.tokens, description.characters, description.bytes
         self.digest, self.lines, self.notes = description.digest, lines, list(notes)
+        self.files = description.files
+        self.marks = list(marks)
         self._counts = np.array(description.counts, dtype=np.int64)
+
+    def to_header(self) -> dict[str, Any]:
+        """What a checkpoint records to know this text again."""
+        return {"digest": self.digest, "files": self.files}
 
     def counts(self, start: int = 0, stop: int | None = None) -> NDArray[np.int64]:
         """How often each id is in ids[start:stop]: (3 + types,)."""
@@ -92,11 +93,6 @@ class TokenizedCorpus:
         for place in range(start, stop, _CHUNK):
             yield self.ids[place : min(place + _CHUNK, stop)]
             self.release()
-
-    def release(self) -> None:
-        """Give back the memory of pages that were read; they are read again when needed."""
-        if hasattr(self._map, "madvise") and hasattr(mmap, "MADV_DONTNEED"):  # not on Windows
-            self._map.madvise(mmap.MADV_DONTNEED)
 
 
 class Stretch(NamedTuple):
@@ -220,22 +216,22 @@ def tokenize_corpus(
         raise ValueError(f"lines=False is for characters, not for tokens of level {tokenizer.name!r}")
     cache = Cache(cache_dir)
     left_out: list[str] = []
-    with open_sources(paths, left_out.append) as sources:
+    with open_sources(paths, report=left_out.append) as sources:
         stamps = _stamps(sources)
         read_at = time.time_ns()
 
-        def found(digest: str) -> tuple[str, Description | None]:
+        def found(digest: str) -> tuple[str, Entry | None]:
             key = _key(digest, tokenizer, lines, encoding, column)
-            description = cache.find(key)
-            return key, description if description and tokenizer.adopt(description.tokenizer) else None
+            entry = cache.find(key)
+            return key, entry if entry and tokenizer.adopt(entry.description.tokenizer) else None
 
-        description = None
+        entry = None
         if seen := cache.seen(stamps):
-            key, description = found(seen)
-        if description is None:  # then the whole text is read in any case
-            digest, size = fingerprint(sources)
-            key, description = found(digest)
-        if description is None:
+            key, entry = found(seen)
+        if entry is None:  # then the whole text is read in any case
+            digest, size, files = fingerprint(sources)
+            key, entry = found(digest)
+        if entry is None:
             reader = _Reader(sources, size, encoding, column, progress, isinstance(tokenizer, CharTokenizer))
             with cache.writing() as file:
                 tokens = _write_ids(reader, tokenizer, lines, file, processes)
@@ -252,12 +248,16 @@ def tokenize_corpus(
                     encodings=reader.encodings,
                     forms=[form.to_json() for form in reader.forms],
                     tokenizer=tokenizer.options(),
+                    files=list(files) if len(files) <= MOST_FILES else [],
+                    crc32=file.crc32,
                 )
-                cache.store(key, file, description)
+                entry = cache.store(key, file, description)
+        description = entry.description
         if seen != description.digest and stamps == _stamps(sources):
             cache.remember(stamps, description.digest, read_at)
+        beginning = next(decode(sources[0].blocks(lambda read: None), sources[0].name, encoding), "")
+        notes = [*cache.notes, *left_out, *_advice(beginning, tokenizer)]
     forms = [Form(**form) for form in description.forms]
-    notes = cache.notes + left_out
     if encoding is None:
         notes += [
             f"{source.name} is not UTF-8; it is read as {LABELS[codec]}. If that is wrong, use --encoding."
@@ -268,7 +268,15 @@ def tokenize_corpus(
     if not all(form.is_read_as_it_is for form in forms):  # then it is another text than the files as they are
         read = json.dumps([description.digest, column, [form.kind for form in forms]])
         description.digest = hashlib.sha256(read.encode()).hexdigest()
-    return TokenizedCorpus(cache.ids_path(key), description, lines, notes)
+    return TokenizedCorpus(entry, lines, notes, marks_in(beginning))
+
+
+def _advice(beginning: str, tokenizer: Tokenizer) -> list[str]:
+    """Advice on how a text is tokenized, by its beginning."""
+    if not isinstance(tokenizer, WordTokenizer):
+        return []
+    found = ready_made.advice(beginning)
+    return [found] if found else []
 
 
 def _notes_on_forms(sources: Sequence[Source], forms: Sequence[Form], column: str | None) -> list[str]:

@@ -47,7 +47,7 @@ def decode(
         CorpusError: the codec is unknown, a byte can not be decoded, or the file is binary.
     """
     newlines = io.IncrementalNewlineDecoder(None, translate=True)
-    texts = itertools.chain(_decode_bytes(iter(blocks), name, encoding, report or (lambda codec: None)), [None])
+    texts = itertools.chain(decode_bytes(iter(blocks), name, encoding, report), [None])
     at_start = True
     for text in texts:
         # None is the end: what the newline decoder holds back is a last \r.
@@ -64,27 +64,41 @@ def decode(
             yield piece
 
 
-def _decode_bytes(
-    blocks: Iterator[bytes], name: str, encoding: str | None, report: Callable[[str], None]
-) -> Iterator[str]:
+def decode_bytes(
+    blocks: Iterator[bytes | None],
+    name: str,
+    encoding: str | None = None,
+    report: Callable[[str], None] | None = None,
+    lenient: bool = False,
+) -> Iterator[str | None]:
+    """Text of the blocks, as it stands in them; the arguments are those of `decode`.
+
+    None among the blocks says that nothing more is there yet; it is passed on.
+
+    lenient: a byte that can not be decoded becomes a surrogate, except in UTF-16 and UTF-32: their units are no bytes,
+    so that a part of one has no place in a text.
+    """
     read = 0
     if encoding is None:
         # What is plain ASCII needs no decision: a file is judged where something else begins.
         for block in blocks:
-            following = b""
-            if not _is_plain(block):
-                following = next(blocks, b"")
-                blocks = itertools.chain([block, following], blocks)
-                encoding = detect(block + following, at_start=read == 0)
+            if block is not None and not _is_plain(block):
+                sample, pauses = _sample(block, blocks)
+                blocks = itertools.chain([sample, None] if pauses else [sample], blocks)
+                encoding = detect(sample, at_start=read == 0)
                 if encoding is None:
                     raise CorpusError(f"{name} is a binary file, it holds NUL bytes; expected text.")
                 break
-            read += len(block)
-            yield block.decode("ascii")
+            read += 0 if block is None else len(block)
+            yield None if block is None else block.decode("ascii")
     codec = UTF8 if encoding is None else encoding
-    report(codec)
-    decoder = _decoder(codec)
+    if report is not None:
+        report(codec)
+    decoder = _decoder(codec, lenient)
     for block, final in itertools.chain(((block, False) for block in blocks), [(b"", True)]):
+        if block is None:
+            yield None
+            continue
         read += len(block)
         try:
             text = decoder.decode(block, final)
@@ -97,14 +111,32 @@ def _decode_bytes(
         yield text
 
 
+def _sample(block: bytes, blocks: Iterator[bytes | None]) -> tuple[bytes, bool]:
+    """A block with as much of what follows as a judgement needs, and whether the input pauses after it.
+
+    That is a further block, and at least SAMPLE_BYTES; where the input pauses, the rest of the line.
+    """
+    first = re.search(rb"[\0\x80-\xff]", block)
+    start = first.start() if first else 0
+    for following in blocks:
+        if following is not None:
+            block += following
+            if len(block) - start >= SAMPLE_BYTES:
+                break
+        elif block.find(b"\n", start) >= 0:
+            return block, True
+    return block, False
+
+
 def _is_plain(block: bytes) -> bool:
     return block.isascii() and b"\0" not in block
 
 
-def _decoder(encoding: str) -> codecs.IncrementalDecoder:
+def _decoder(encoding: str, lenient: bool) -> codecs.IncrementalDecoder:
     try:
-        " ".encode(encoding)  # unlike the line below, this refuses codecs that are not for text
-        return codecs.getincrementaldecoder(encoding)("strict")
+        " ".encode(encoding)  # unlike the lines below, this refuses codecs that are not for text
+        of_bytes = not codecs.lookup(encoding).name.startswith(("utf-16", "utf-32"))
+        return codecs.getincrementaldecoder(encoding)("surrogateescape" if lenient and of_bytes else "strict")
     except (LookupError, ValueError):
         raise CorpusError(
             f"There is no encoding {encoding!r}; expected a name such as utf-8, gb18030, big5, utf-16 or cp1252."

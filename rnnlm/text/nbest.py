@@ -12,10 +12,14 @@ RNNLM0 in Moses's third field, whose total in the fourth is brought up to date. 
 they are. `score_line` is what a program that combines scores itself reads: Kaldi's "utt-N cost", Mikolov's one log10 a
 line, for plain lists one log probability in nats; for SRILM and Moses the line with the score in its place.
 
+A candidate may be empty: its score is that of </s> alone. <s> and </s> at its ends are marks and no words, <unk> is the
+unknown word (see `marks`).
+
 The lines of a list stand together: an id that comes back after another one is an error, since lists are read and
 answered one by one and a file may be larger than memory.
 """
 
+import json
 import math
 import re
 from collections.abc import Callable, Container, Iterable, Iterator
@@ -23,6 +27,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from rnnlm.errors import CorpusError
+from rnnlm.errors import shown as quoted
 from rnnlm.text.lines import damage
 
 NATS, LOG10 = "nats", "log10"
@@ -33,6 +38,12 @@ _KALDI_ID = re.compile(r"(\S+)-[0-9]+")
 _MOSES_LINE = re.compile(r"\s*\S*\s*\|\|\|\s")
 _SRILM_SCORES = re.compile(r"(\s*\S+\s+)\S+")
 _MARK = "\ufeff"  # of the byte order, at the beginning of a file
+
+
+_CONVERT = (
+    "lists are plain text: write one candidate a line and a blank line between lists, or where there are scores "
+    '"ascore lscore nwords words" for --format srilm or "id ||| words ||| features ||| total" for --format moses'
+)
 
 
 class BadLineError(CorpusError):
@@ -54,8 +65,8 @@ class Candidate(NamedTuple):
 class NbestList:
     """The candidates of one utterance, page or sentence.
 
-    list_id: None for what comes before the first candidate of a file. entries: all its lines as they came: candidates,
-    and strings, lines that are passed through as they are.
+    list_id: None for one without candidates. entries: all its lines as they came: candidates, and strings, lines that
+    are passed through as they are.
     """
 
     list_id: str | None
@@ -72,18 +83,13 @@ class Format(NamedTuple):
 
     unit: str
     blank_between: bool
+    has_scores: bool
     parse: Callable[[str], Candidate]
     rescored: Callable[[Candidate, float, float], str]  # LM score and total, in the unit
     score_line: Callable[[Candidate, float, float], str]
 
 
 # --- the formats --------------------------------------------------------------------------------------------------
-
-
-def _words(text: str, what: str) -> str:
-    if not text.strip():
-        raise BadLineError(f"has no words after {what}; an empty candidate can not be scored")
-    return text.strip()
 
 
 def _number(text: str, name: str) -> float:
@@ -108,13 +114,13 @@ def _parse_kaldi(line: str) -> Candidate:
     matched = _KALDI_ID.fullmatch(name)
     if matched is None:
         raise BadLineError(f"begins with {name!r}; a Kaldi list has an id and the candidate's number there, as utt1-3")
-    return Candidate(line, matched[1], _words("".join(text), "the id"))
+    return Candidate(line, matched[1], "".join(text))
 
 
 def _parse_mikolov(line: str) -> Candidate:
     _refuse_moses(line)
     name, *text = line.strip().split(maxsplit=1)
-    return Candidate(line, name, _words("".join(text), "the id"))
+    return Candidate(line, name, "".join(text))
 
 
 def _parse_srilm(line: str) -> Candidate:
@@ -128,7 +134,7 @@ def _parse_srilm(line: str) -> Candidate:
         raise BadLineError(f"has {len(fields)} fields; an SRILM list has ascore lscore nwords words")
     if not _WHOLE.fullmatch(fields[2]):
         raise BadLineError(f"has {fields[2]!r} where the number of words, a whole number, is expected")
-    return Candidate(line, None, _words("".join(fields[3:]), "its three numbers"), *numbers)
+    return Candidate(line, None, "".join(fields[3:]), *numbers)
 
 
 def _parse_moses(line: str) -> Candidate:
@@ -139,8 +145,7 @@ def _parse_moses(line: str) -> Candidate:
         )
     if not fields[0].strip():
         raise BadLineError("has no id before the first |||")
-    text = _words(fields[1], "the id")
-    return Candidate(line, fields[0].strip(), text, _number(fields[3].strip(), "the total score"))
+    return Candidate(line, fields[0].strip(), fields[1].strip(), _number(fields[3].strip(), "the total score"))
 
 
 def _unchanged(candidate: Candidate, score: float, total: float) -> str:
@@ -174,11 +179,11 @@ def _kaldi_cost(candidate: Candidate, score: float, total: float) -> str:
 
 
 FORMATS = {
-    "plain": Format(NATS, True, _parse_plain, _unchanged, _score_only),
-    "kaldi": Format(NATS, False, _parse_kaldi, _unchanged, _kaldi_cost),
-    "srilm": Format(LOG10, True, _parse_srilm, _rescored_srilm, _rescored_srilm),
-    "mikolov": Format(LOG10, False, _parse_mikolov, _unchanged, _score_only),
-    "moses": Format(NATS, False, _parse_moses, _rescored_moses, _rescored_moses),
+    "plain": Format(NATS, True, False, _parse_plain, _unchanged, _score_only),
+    "kaldi": Format(NATS, False, False, _parse_kaldi, _unchanged, _kaldi_cost),
+    "srilm": Format(LOG10, True, True, _parse_srilm, _rescored_srilm, _rescored_srilm),
+    "mikolov": Format(LOG10, False, False, _parse_mikolov, _unchanged, _score_only),
+    "moses": Format(NATS, False, True, _parse_moses, _rescored_moses, _rescored_moses),
 }
 
 
@@ -186,15 +191,16 @@ FORMATS = {
 
 
 def read_lists(
-    lines: Iterable[str], format_name: str, name: str, warn: Callable[[str], None] | None = None
-) -> Iterator[NbestList]:
+    lines: Iterable[str | None], format_name: str, name: str, warn: Callable[[str], None] | None = None
+) -> Iterator[NbestList | None]:
     r"""Lists of a file, one by one. Lists without ids have their number, from 1.
 
-    Lines that belong to no list, blank ones between lists and bad ones, are strings in the entries of the list before
-    them, or of a list without candidates at the very beginning.
+    A list is given out once it has ended: where blank lines separate lists, after the first of them, else where the
+    next id comes. Lines that belong to no list, blank ones and bad ones, are strings in the entries of the list that
+    they stand in or before; those at the end of the file are in a list without candidates.
 
     Args:
-        lines: As `lines.read_lines` gives them, with their ends; "\r\n" is accepted.
+        lines: As `lines.read_lines` gives them, with their ends; "\r\n" is accepted. None is passed on.
         format_name: One of FORMATS.
         name: What errors call the file.
         warn: Called with what is wrong with a bad line, which is then passed through; None to raise it instead.
@@ -205,9 +211,12 @@ def read_lists(
     form = FORMATS[format_name]
     finished: set[str | None] = set()
     current = NbestList(None)
-    count = 0
-    separated = True
-    for place, line in enumerate(lines, 1):
+    count = place = 0
+    for line in lines:
+        if line is None:
+            yield None
+            continue
+        place += 1
         try:
             candidate = _candidate(line, form, finished)
         except BadLineError as error:
@@ -218,17 +227,18 @@ def read_lists(
             current.entries.append(line)
             continue
         if candidate is None:
-            separated = True
             current.entries.append(line)
-            continue
-        if separated if form.blank_between else candidate.list_id != current.list_id:
-            if current.entries:
+            if current.list_id is not None:
                 yield current
-            if not form.blank_between:
-                finished.add(current.list_id)
+                current = NbestList(None)
+            continue
+        if not form.blank_between and current.list_id not in (None, candidate.list_id):
+            yield current
+            finished.add(current.list_id)
+            current = NbestList(None)
+        if current.list_id is None:
             count += 1
-            current = NbestList(candidate.list_id or str(count))
-        separated = False
+            current.list_id = candidate.list_id or str(count)
         current.entries.append(candidate)
     if current.entries:
         yield current
@@ -243,13 +253,55 @@ def _candidate(line: str, form: Format, finished: Container[str | None]) -> Cand
         if form.blank_between:
             return None
         raise BadLineError("is blank; every line of this format has an id and words")
-    candidate = form.parse(line)
+    candidate = _parsed(line, form)
     if candidate.list_id in finished:
         raise BadLineError(
             f"has the id {candidate.list_id!r}, whose list ended before; the lines of a list stand together, so sort "
             "the file by id"
         )
     return candidate
+
+
+def _parsed(line: str, form: Format) -> Candidate:
+    """The candidate of a line; the lines of lists in forms that are not read here are named as such."""
+    if _is_json(line):
+        raise BadLineError(f"is JSON, {quoted(line.strip())}; {_CONVERT}")
+    try:
+        candidate = form.parse(line)
+        looks_like_row = not form.has_scores and _is_table_row(candidate.text)
+    except BadLineError:
+        looks_like_row = _is_table_row(line)
+        if not looks_like_row:
+            raise
+    if looks_like_row:
+        raise BadLineError(
+            f"has a tab between a text and a number, {quoted(line.strip())}; {_CONVERT}. If the number is part of the "
+            "text, put a space there"
+        )
+    return candidate
+
+
+def _is_json(line: str) -> bool:
+    """Whether a line is an object or a list of JSON with texts in it, or a member of an object."""
+    text = line.strip().rstrip(",")
+    if not text.startswith(("{", "[", '"')) or '"' not in text:
+        return False
+    for json_text in (text, f"{{{text}}}"):
+        try:
+            value = json.loads(json_text)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(value, dict) or (
+            isinstance(value, list) and any(type(each) in (str, list, dict) for each in value)
+        ):
+            return True
+    return False
+
+
+def _is_table_row(text: str) -> bool:
+    """Whether tabs part a number at the beginning or the end from a text."""
+    numbers = [_NUMBER.fullmatch(each.strip()) is not None for each in text.split("\t")]
+    return (numbers[0] or numbers[-1]) and not all(numbers)
 
 
 # --- writing ------------------------------------------------------------------------------------------------------

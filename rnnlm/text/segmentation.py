@@ -14,7 +14,6 @@ import logging
 import re
 import warnings
 from collections.abc import Callable, Sequence
-from os import PathLike
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,8 +22,8 @@ from rnnlm.errors import TokenizerError
 # jieba keeps every beginning of every word: a word of a million characters would take half a terabyte.
 LONGEST_USER_WORD = 64  # characters
 MOST_USER_CHARACTERS = 1 << 22  # in all words together
+MOST_USER_WORDS = 500_000  # a checkpoint's header has room for a million lists
 MOST_FREQUENT = 10**12  # far beyond jieba's own frequencies, which have 6 digits
-LARGEST_DICTIONARY = 1 << 28  # bytes; jieba's own has 5 million
 TESTED_RJIEBA = "0.2."  # how the versions begin that were compared with jieba
 # A few sentences as jieba 0.42.1 cuts them: names, numbers, mixed scripts, rare characters, and words that overlap.
 _AS_JIEBA_CUTS = """
@@ -38,7 +37,6 @@ C++ 和 c# 是 什么 关系
 GPT - 4 模型 的 3 . 14 % 与 A & B 公司 # 1
 㐀 中 〇 国 龘 靐 的 字
 """.strip().split("\n")
-_ENTRY = re.compile(r"(?P<word>\S+)(\s+(?P<frequency>[1-9][0-9]{0,11}))?(\s+[a-z]+)?")
 
 
 class UserWord(NamedTuple):
@@ -108,64 +106,9 @@ class Segmenter:
         )
 
 
-def read_user_dictionary(path: str | PathLike[str]) -> list[UserWord]:
-    """Words of a dictionary file in jieba's format: UTF-8, on each line `word [frequency] [tag]`.
-
-    Raises:
-        TokenizerError: the file can not be read, is not UTF-8, or a line is something else.
-    """
-    try:
-        with open(path, "rb") as file:
-            content = file.read(LARGEST_DICTIONARY + 1)
-    except OSError as error:
-        raise TokenizerError(f"The user dictionary {path} can not be read: {error.strerror}.") from error
-    if len(content) > LARGEST_DICTIONARY:  # a model, or /dev/zero
-        raise TokenizerError(
-            f"The user dictionary {path} is larger than {LARGEST_DICTIONARY >> 20} MiB; expected words."
-        )
-    return parse_user_dictionary(content, str(path))
-
-
-def parse_user_dictionary(content: bytes, name: str) -> list[UserWord]:
-    """Words of a dictionary's content; `name` is what errors call it.
-
-    The fields are separated by any whitespace, a tag is letters a-z. # has no special meaning, since C# is a word.
-
-    >>> parse_user_dictionary("云计算 5 n\\n人工智能\\n".encode(), "words.txt")
-    [UserWord(word='云计算', frequency=5), UserWord(word='人工智能', frequency=None)]
-
-    Raises:
-        TokenizerError: naming the line that is none of this.
-    """
-    words = []
-    for number, line in enumerate(content.removeprefix(b"\xef\xbb\xbf").split(b"\n"), 1):
-        try:
-            entry = line.decode("utf-8").strip()
-        except UnicodeDecodeError:
-            raise TokenizerError(f"{name}, line {number} is not UTF-8. Convert the user dictionary to UTF-8.") from None
-        if entry:
-            match = _ENTRY.fullmatch(entry)
-            if match is None:
-                raise TokenizerError(
-                    f"{name}, line {number} is {entry[:60]!r}; expected a word, then perhaps its frequency (a whole "
-                    "number from 1), then perhaps a tag (letters a-z)."
-                )
-            if len(match["word"]) > LONGEST_USER_WORD:
-                raise TokenizerError(
-                    f"{name}, line {number} has a word of {len(match['word'])} characters; a word has at most "
-                    f"{LONGEST_USER_WORD}. Shorten it or take it out."
-                )
-            words.append(UserWord(match["word"], int(match["frequency"]) if match["frequency"] else None))
-    if too_many(words):
-        raise TokenizerError(
-            f"{name} has words of more than {MOST_USER_CHARACTERS:,} characters together. Take some of them out."
-        )
-    return words
-
-
 def too_many(words: Sequence[Sequence[Any]]) -> bool:
-    """Whether these are more words than jieba can be given."""
-    return sum(len(word) for word, _ in words) > MOST_USER_CHARACTERS
+    """Whether these are more words than jieba can be given, or a checkpoint can hold."""
+    return len(words) > MOST_USER_WORDS or sum(len(word) for word, _ in words) > MOST_USER_CHARACTERS
 
 
 def is_user_word(entry: Any) -> bool:

@@ -2,8 +2,10 @@
 
 import gzip
 import hashlib
+import itertools
 import os
 import re
+import select
 import shutil
 import stat
 import sys
@@ -16,16 +18,19 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from rnnlm.errors import CorpusError
+from rnnlm.foreign import PACKED
 
 STDIN = "-"
 SUFFIXES = (".txt", ".txt.gz")  # what is read of a folder, in small letters or capitals
 _NAMED_LEFT_OUT = 5
 BLOCK = 1 << 20
+# Where so many bytes have come without a pause, the next are waited for so many seconds before it is called one: a
+# program that writes a file to a pipe needs a moment to fill it again.
+MANY, PATIENCE = 1 << 14, 0.02
 _GZIP_MAGIC = b"\x1f\x8b"  # no text begins with it, so the name of a file does not matter
 # How files begin that hold a text in a form that is not read here.
 _LONGEST_MAGIC = 40
 _MODEL = re.compile(rb"PK\x03\x04.{26}header\.npy", re.DOTALL)  # the first member of a checkpoint
-_PACKED = {rb"BZh[1-9]1AY&SY": "bzip2", rb"\xfd7zXZ\x00": "xz", rb"\x28\xb5\x2f\xfd": "zstd"}
 _DOCUMENTS = {rb"PK\x03\x04": "a zip archive, as .docx, .epub and .npz files are", rb"%PDF-[12]\.": "a PDF document"}
 
 
@@ -44,25 +49,31 @@ class Stamp(NamedTuple):
 
 
 class Source(NamedTuple):
-    """One file; `file` is open if it can not be opened twice, as standard input can not."""
+    """One file.
+
+    `file` is open if it can not be opened twice, as standard input can not. A live one is read as it comes, once, and
+    only by `arriving`.
+    """
 
     name: str
     file: BinaryIO | None
+    live: bool = False
 
     @contextmanager
     def open(self) -> Iterator[BinaryIO]:
         """The file at its beginning; what goes wrong while it is read is a CorpusError."""
         try:
             if self.file is not None:
-                self.file.seek(0)
+                if not self.live:
+                    self.file.seek(0)
                 yield self.file
             else:
                 with open(self.name, "rb") as file:
                     yield file
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             raise CorpusError(f"{self.name} is damaged: {error}. Compress it again or give the plain text.") from error
-        except OSError as error:
-            raise CorpusError(f"{self.name} can not be read: {error.strerror or error}.") from error
+        except (OSError, ValueError) as error:  # ValueError: it was closed
+            raise CorpusError(f"{self.name} can not be read: {getattr(error, 'strerror', None) or error}.") from error
 
     def stamp(self) -> Stamp | None:
         """What changes when the file is written to or replaced; None if nobody else can do that."""
@@ -86,14 +97,63 @@ class Source(NamedTuple):
                 advance(file.tell() - place)
                 place = file.tell()
 
+    def arriving(self, before_waiting: Callable[[], None]) -> Iterator[bytes | None]:
+        """The content in blocks, unpacked if gzip packed it; of a live source, as it comes.
+
+        Where nothing more of that is there yet, None is given out, and `before_waiting` is called when the next block
+        is asked for.
+        """
+        if not self.live:
+            yield from self.blocks(lambda read: None)
+            return
+        with self.open() as file, ExitStack() as stack:
+            begin, blocks = b"", _as_they_come(file)
+            for block in blocks:
+                begin += block or b""
+                if len(begin) >= _LONGEST_MAGIC or b"\n" in begin:
+                    break
+            _refuse_other_forms(self.name, begin)
+            if begin.startswith(_GZIP_MAGIC):
+                copy = _spooled(file, self.name, stack, begin)
+                yield from Source(self.name, copy).blocks(lambda read: None)
+                return
+            for block in itertools.chain([begin], blocks):
+                yield block
+                if block is None:
+                    before_waiting()
+
+
+def _as_they_come(file: BinaryIO) -> Iterator[bytes | None]:
+    """Blocks that are there, and None where there is none yet."""
+    came = 0  # since the last pause
+    while True:
+        if not _is_ready(file, PATIENCE if came >= MANY else 0):
+            yield None
+            _is_ready(file, None)
+            came = 0
+        block = file.read1(BLOCK)  # type: ignore[attr-defined]
+        if not block:
+            return
+        came += len(block)
+        yield block
+
+
+def _is_ready(file: BinaryIO, seconds: float | None) -> bool:
+    """Whether something can be read within so many seconds (None: whenever); False where that is not known."""
+    try:
+        return bool(select.select([file], [], [], seconds)[0])
+    except (OSError, ValueError):  # a file in memory, or Windows, which can only tell of sockets
+        return False
+
 
 @contextmanager
 def open_sources(
-    paths: Sequence[str | PathLike[str]], report: Callable[[str], None] = lambda note: None
+    paths: Sequence[str | PathLike[str]], live: bool = False, report: Callable[[str], None] = lambda note: None
 ) -> Iterator[list[Source]]:
     """Files that paths name: a folder stands for its *.txt and *.txt.gz, at any depth, sorted; "-" for standard input.
 
-    report: called with a sentence on what is left out of a folder.
+    What can be read only once, standard input and pipes, is copied to a temporary file first, or a live source. report:
+    called with a sentence on what is left out of a folder.
 
     Raises:
         CorpusError: a path is missing or unreadable, a folder has no text, nothing is given.
@@ -103,20 +163,20 @@ def open_sources(
     if [os.fspath(path) for path in paths].count(STDIN) > 1:
         raise CorpusError("Standard input (-) is given twice, but can be read only once.")
     with ExitStack() as stack:
-        yield [source for path in paths for source in _sources(os.fspath(path), stack, report)]
+        yield [source for path in paths for source in _sources(os.fspath(path), stack, live, report)]
 
 
-def _sources(path: str, stack: ExitStack, report: Callable[[str], None]) -> list[Source]:
+def _sources(path: str, stack: ExitStack, live: bool, report: Callable[[str], None]) -> list[Source]:
     if path == STDIN:
-        return [Source("standard input", _spooled(standard_input(), "Standard input", stack))]
+        return [_read_once(standard_input(), "standard input", stack, live)]
     try:
         mode = os.stat(path).st_mode
         if stat.S_ISDIR(mode):
             return [Source(name, None) for name in _texts_in(path, report)]
         if not stat.S_ISREG(mode):  # a pipe, such as the shell's <(command)
-            with open(path, "rb") as file:
-                _refuse_endless(file, path, mode)
-                return [Source(path, _spooled(file, path, stack))]
+            file = stack.enter_context(open(path, "rb"))  # noqa: SIM115 (the stack closes it)
+            _refuse_endless(file, path, mode)
+            return [_read_once(file, path, stack, live)]
     except (FileNotFoundError, NotADirectoryError):
         raise CorpusError(f"{path} does not exist; expected a text file or a folder with *.txt files.") from None
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
@@ -147,7 +207,7 @@ def _refuse_other_forms(name: str, begin: bytes) -> None:
             f"{name} is a model of rnnlm; expected a text. To measure it, use: rnnlm eval TEXT -m {name}. To go on "
             f"with it, use: rnnlm train TEXT -o {name} --resume, or --init-from {name} with another file as -o."
         )
-    for magic, program in _PACKED.items():
+    for magic, program in PACKED.items():
         if re.match(magic, begin):
             raise CorpusError(
                 f"{name} is compressed by {program}; only gzip is unpacked here. Use: {program} -dk {name}"
@@ -157,10 +217,15 @@ def _refuse_other_forms(name: str, begin: bytes) -> None:
             raise CorpusError(f"{name} is {form}; expected plain text. Save the text itself as a .txt file.")
 
 
-def _spooled(file: BinaryIO, path: str, stack: ExitStack) -> BinaryIO:
-    """A copy on disk of what can be read only once."""
+def _read_once(file: BinaryIO, name: str, stack: ExitStack, live: bool) -> Source:
+    return Source(name, file, live) if live else Source(name, _spooled(file, name, stack))
+
+
+def _spooled(file: BinaryIO, path: str, stack: ExitStack, begin: bytes = b"") -> BinaryIO:
+    """A copy on disk of what can be read only once; `begin` was read of it already."""
     try:
         copy: BinaryIO = stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 (the stack closes it)
+        copy.write(begin)
         shutil.copyfileobj(file, copy, BLOCK)
     except (OSError, ValueError) as error:  # ValueError: it was closed
         raise CorpusError(
@@ -203,14 +268,15 @@ def _is_special(path: str) -> bool:
     return os.path.exists(path) and not os.path.isfile(path)
 
 
-def fingerprint(sources: Sequence[Source]) -> tuple[str, int]:
-    """SHA-256 of the files, in hex, and the sum of their sizes in bytes."""
-    whole, size = hashlib.sha256(), 0
+def fingerprint(sources: Sequence[Source]) -> tuple[str, int, tuple[str, ...]]:
+    """SHA-256 of the files, in hex; the sum of their sizes in bytes; and the fingerprint of each of them alone."""
+    whole, size, files = hashlib.sha256(), 0, []
     for source in sources:
         with source.open() as file:
             each = hashlib.sha256()  # of each file for itself, so that it matters where one ends
             while block := file.read(BLOCK):
                 each.update(block)
             whole.update(each.digest())
+            files.append(hashlib.sha256(each.digest()).hexdigest())
             size += file.tell()
-    return whole.hexdigest(), size
+    return whole.hexdigest(), size, tuple(files)

@@ -1,61 +1,15 @@
-"""Text <-> tokens: characters, or words in any language, Chinese among them."""
+"""Text <-> tokens: characters, words in any language, or tokens that a text has made already."""
 
-import functools
 import itertools
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Protocol, Self
 
 from rnnlm.errors import TokenizerError, shown
 from rnnlm.text.segmentation import Jieba, Segmenter, UserWord, installed_jieba, is_jieba, is_user_word, too_many
+from rnnlm.text.vocabulary import SPECIALS
+from rnnlm.text.word_rules import RULES, chunk_tokens, compiled, is_rules, rejoined, token_pattern
 
 SEGMENTERS = ("auto", "jieba", "spaces")
-
-# What continues a word beside \w, which lacks combining marks: first and last code points of the categories M* of
-# Unicode 14. Two ranges are one where only \w or unassigned code points lie between them.
-_MARKS = """
-0300-036F 0483-0489 0591-05BD 05BF 05C1-05C2 05C4-05C5 05C7 0610-061A 064B-065F 0670 06D6-06DC 06DF-06E8 06EA-06ED
-0711-07F3 07FD 0816-082D 0859-085B 0898-08E1 08E3-0963 0981-09E3 09FE-0A75 0A81-0AE3 0AFA-0B63 0B82-0BD7 0C00-0C63
-0C81-0C83 0CBC-0D4D 0D57-0D63 0D81-0DF3 0E31-0E3A 0E47-0E4E 0EB1-0ECD 0F18-0F19 0F35 0F37 0F39 0F3E-0F84 0F86-0FBC
-0FC6 102B-103E 1056-109D 135D-135F 1712-1734 1752-17D3 17DD 180B-180D 180F-193B 1A17-1A1B 1A55-1A7F 1AB0-1B44
-1B6B-1B73 1B80-1BF3 1C24-1C37 1CD0-1CD2 1CD4-1DFF 20D0-20F0 2CEF-2CF1 2D7F-2DFF 302A-302F 3099-309A A66F-A672
-A674-A67D A69E-A6F1 A802-A827 A82C A880-A8C5 A8E0-A8F1 A8FF-A92D A947-A953 A980-A9C0 A9E5-AA4D AA7B-AAC1 AAEB-AAEF
-AAF5-AAF6 ABE3-ABEA ABEC-ABED FB1E FE00-FE0F FE20-FE2F 101FD-1037A 10A01-10A3F 10AE5-10AE6 10D24-10EAC 10F46-10F50
-10F82-10F85 11000-11046 11070-110BA 110C2 11100-11134 11145-11173 11180-111C0 111C9-111CC 111CE-111CF 1122C-11237
-1123E 112DF-11446 1145E-114C3 115AF-115C0 115DC-11640 116AB-116B7 1171D-1172B 1182C-1183A 11930-11943 119D1-119E0
-119E4-11A3E 11A47-11A99 11C2F-11C3F 11C92-11EF6 16AF0-16AF4 16B30-16B36 16F4F-16F92 16FE4-16FF1 1BC9D-1BC9E
-1CF00-1CF46 1D165-1D169 1D16D-1D172 1D17B-1D182 1D185-1D18B 1D1AA-1D1AD 1D242-1D244 1DA00-1DA36 1DA3B-1DA6C 1DA75
-1DA84 1DA9B-1E136 1E2AE-1E2EF 1E8D0-1E94A E0100-E01EF
-"""
-
-
-def _character_class(ranges: str) -> str:
-    return "".join("-".join(chr(int(end, 16)) for end in each.split("-")) for each in ranges.split())
-
-
-_JOINERS = "\u200c\u200d"  # inside words of Persian and Indian scripts, and inside emoji
-_WORD = rf"[\w{_character_class(_MARKS)}{_JOINERS}]+"
-_CONNECTOR = r"(?:['’‐‑-]|(?<=\d)[.,](?=\d))"
-_RUNS = r"\.+|…+|。+|．+|-+|–+|—+|―+"
-_SYMBOL = r"\S[\u0300-\u036f\u200d\u20d0-\u20ff\ufe00-\ufe0f]*"
-
-
-_TOKEN = rf"{_WORD}(?:{_CONNECTOR}{_WORD})*|{_RUNS}|{_SYMBOL}"
-
-# Patterns of wide ranges take longer to compile than Python takes to start: each is compiled when it is first needed.
-_compiled = functools.cache(re.compile)
-
-
-def token_pattern() -> re.Pattern[str]:
-    """A token of text that is not cut by jieba.
-
-    Tried in this order: letters, digits, marks and _, which an apostrophe or a hyphen may connect, and . or , between
-    digits; a run of one sort of dot or dash; any other character that is not whitespace, with what modifies it. What a
-    token is never depends on the text before it, and on no more after it than a connector and a letter: `_reads_back`
-    relies on that.
-    """
-    return _compiled(_TOKEN)
-
 
 # The ranges are those of jieba's re_han_default, so that it cuts a block as it would cut it within the whole text.
 _HAN = "[\u4e00-\u9fd5]"
@@ -64,29 +18,15 @@ _BLOCK = "(?<![\u4e00-\u9fd5a-zA-Z0-9+#&._%-])[a-zA-Z0-9+#&._%-]*[\u4e00-\u9fd5]
 # that to call it for every block would cost as much as the cutting.
 _MARK = r"""(?:[，、：；？！“”‘’（）《》〈〉「」『』【】〔〕·,:;!?"'()\[\]<>/`*|]|。(?!。)|．(?!．))"""
 _SPAN = f"{_BLOCK}(?:{_MARK}*+{_BLOCK})*+"
+_RARE = "龘"  # begins and ends no word of jieba's dictionary
 LONGEST_MEAN, LONGEST_WORD = 2.5, 8  # characters of Chinese words in text that is taken as separated
 
 # Scripts and punctuation written without spaces: radicals to CJK compatibility, Han, full-width forms.
 _WIDE = "[\u2e80-\u33ff\u3400-\u9fff\uf900-\ufaff\ufe30-\ufe4f\uff00-\uff9f\uffe0-\uffe6\U00020000-\U0003ffff]"
+_EMOJI = "[\u2600-\u27bf\U0001f000-\U0001faff]"
 _OPENING = frozenset("([{“‘«‹„‚¿¡$£€")
 _CLOSING = frozenset(".,!?;:)]}%”’»›…")
 _STRAIGHT_QUOTES = frozenset("\"'")
-
-
-class _Chunks(dict[str, tuple[str, ...]]):
-    """The tokens of what stands between spaces: most of a text was there before, and a look-up is fast."""
-
-    def __missing__(self, chunk: str) -> tuple[str, ...]:
-        tokens = tuple(token_pattern().findall(chunk))
-        if len(self) >= MOST_CHUNKS:
-            self.clear()
-        if len(chunk) <= LONGEST_CHUNK:
-            self[chunk] = tokens
-        return tokens
-
-
-MOST_CHUNKS, LONGEST_CHUNK = 1 << 16, 32  # together about 15 MB
-_tokens_of_chunk = _Chunks().__getitem__
 
 
 class Spacing(Protocol):
@@ -100,9 +40,14 @@ class Spacing(Protocol):
 
 
 class Tokenizer(Protocol):
-    """What the rest of the package asks of a tokenizer."""
+    """What the rest of the package asks of a tokenizer.
+
+    name: the level. reads_marks: whether <unk> in a text is the unknown token, and <s> and </s> at the ends of a line
+    are its marks and no tokens; else they are text.
+    """
 
     name: str
+    reads_marks: bool
 
     def tokenize(self, text: str) -> list[str]:
         """Tokens of a text; none is empty."""
@@ -132,7 +77,32 @@ class Tokenizer(Protocol):
         """
 
 
-class CharTokenizer:
+class _WithoutOptions:
+    """A tokenizer that is the same for all texts."""
+
+    reads_marks = False
+
+    @classmethod
+    def from_options(cls, options: Mapping[str, Any]) -> Self:
+        """Make the tokenizer; it has no options."""
+        del options
+        return cls()
+
+    def settings(self) -> dict[str, Any]:
+        """Return no settings."""
+        return {}
+
+    def options(self) -> dict[str, Any]:
+        """Return no options."""
+        return {}
+
+    def adopt(self, options: Mapping[str, Any]) -> bool:
+        """Return True: all tokenizers of this class are equal."""
+        del options
+        return True
+
+
+class CharTokenizer(_WithoutOptions):
     """Every code point is a token, whitespace too.
 
     >>> CharTokenizer().tokenize("我 go")
@@ -140,12 +110,6 @@ class CharTokenizer:
     """
 
     name = "char"
-
-    @classmethod
-    def from_options(cls, options: Mapping[str, Any]) -> "CharTokenizer":
-        """The tokenizer; it has no options."""
-        del options
-        return cls()
 
     def tokenize(self, text: str) -> list[str]:
         """Code points of a text."""
@@ -160,21 +124,42 @@ class CharTokenizer:
         return iter(tokens)
 
     def spacing(self, like: str = "") -> Spacing:
-        """None."""
-        return _NoSpacing()
+        """Return the spacing of characters: none."""
+        return _Spacing("")
 
-    def settings(self) -> dict[str, Any]:
-        """Nothing."""
-        return {}
 
-    def options(self) -> dict[str, Any]:
-        """Nothing."""
-        return {}
+class TokenTokenizer(_WithoutOptions):
+    """What stands between spaces is a token, whatever it is, as SRILM, KenLM, Kaldi and PyTorch's examples read text.
 
-    def adopt(self, options: Mapping[str, Any]) -> bool:
-        """True: all tokenizers of characters are equal."""
-        del options
-        return True
+    So are read the Penn Treebank, WikiText, BPE and SentencePiece pieces, phones, tags, SMILES, music. Spaces are those
+    of ASCII, tabs among them: other white space may be part of a token. <s> at the beginning of a line and </s> at its
+    end are its marks, and no tokens; <unk> and <UNK> are the unknown token.
+
+    >>> TokenTokenizer().tokenize("<s> mr. <unk> sold u.s. N shares </s>")
+    ['mr.', '<unk>', 'sold', 'u.s.', 'N', 'shares']
+    """
+
+    name = "token"
+    reads_marks = True
+
+    def tokenize(self, text: str) -> list[str]:
+        """Tokens of a line."""
+        tokens = text.split() if text.isascii() else compiled(r"[^ \t\n\r\v\f]+").findall(text)
+        begin, end, _ = SPECIALS
+        first, last = int(tokens[:1] == [begin]), len(tokens) - (tokens[-1:] == [end])
+        return tokens[first:last]
+
+    def join(self, tokens: Iterable[str]) -> str:
+        """Tokens with one space between them: the inverse of `tokenize` for a line without marks."""
+        return " ".join(tokens)
+
+    def pieces(self, tokens: Iterable[str]) -> Iterator[str]:
+        """Each token, with a space before it but for the first."""
+        return map(_Spacing(" ").add, tokens)
+
+    def spacing(self, like: str = "") -> Spacing:
+        """Return the spacing of tokens: a space between all."""
+        return _Spacing(" ")
 
 
 class WordTokenizer:
@@ -196,23 +181,26 @@ class WordTokenizer:
     Args:
         segmenter: "auto", "jieba" or "spaces".
         hmm: let jieba invent words that are not in its dictionary.
-        user_dictionary: words that jieba shall know, see `segmentation.read_user_dictionary`.
+        user_dictionary: words that jieba shall know, see `user_dictionary.read_user_dictionary`.
+        rules: number of the rules of what a token is, see `word_rules`.
 
     Raises:
         TokenizerError: there is no such segmenter.
     """
 
     name = "word"
+    reads_marks = False
 
     def __init__(
         self,
         segmenter: str = "auto",
         hmm: bool = False,
         user_dictionary: Iterable[tuple[str, int | None]] | None = None,
+        rules: int = RULES,
     ) -> None:
         if segmenter not in SEGMENTERS:
             raise TokenizerError(f"There is no segmenter {shown(segmenter)}; expected one of {', '.join(SEGMENTERS)}.")
-        self.segmenter = segmenter
+        self.segmenter, self._rules = segmenter, rules
         self._words = Segmenter(hmm, [UserWord(*entry) for entry in user_dictionary or ()])
 
     @classmethod
@@ -225,19 +213,25 @@ class WordTokenizer:
             TokenizerError: the options are malformed.
         """
         segmenter, hmm, words, jieba = (options.get(key) for key in ("segmenter", "hmm", "user_dictionary", "jieba"))
+        rules = options.get("rules", 1)  # which had no number
         sound = type(hmm) is bool and type(words) is list and all(map(is_user_word, words)) and not too_many(words)
-        if not sound or not (jieba is None or is_jieba(jieba)):
+        if not sound or not is_rules(rules) or not (jieba is None or is_jieba(jieba)):
             raise TokenizerError(
                 "The checkpoint's tokenizer options are damaged; use another copy of it or train again."
             )
-        tokenizer = cls(str(segmenter), bool(hmm), words)
+        tokenizer = cls(str(segmenter), bool(hmm), words, rules)
         tokenizer._words.jieba = None if jieba is None else Jieba(**jieba)
         return tokenizer
 
     def settings(self) -> dict[str, Any]:
-        """Segmenter, hmm and the words of the user's dictionary."""
+        """Return segmenter, hmm, the words of the user's dictionary and the number of the rules."""
         dictionary = [list(entry) for entry in self._words.user_words]
-        return {"segmenter": self.segmenter, "hmm": self._words.hmm, "user_dictionary": dictionary}
+        return {
+            "segmenter": self.segmenter,
+            "hmm": self._words.hmm,
+            "user_dictionary": dictionary,
+            "rules": self._rules,
+        }
 
     def options(self) -> dict[str, Any]:
         """The settings, and which jieba cut the text if one did so far."""
@@ -257,14 +251,29 @@ class WordTokenizer:
         self._words.jieba = theirs
         return True
 
+    @staticmethod
+    def can_keep(word: str) -> bool:
+        """Whether a word can be a token of some text: as part of what jieba is given, or without Chinese."""
+        if compiled(_BLOCK).fullmatch(f"{_RARE}{word}"):
+            return True
+        return not compiled(_HAN).search(word) and token_pattern().fullmatch(word) is not None
+
+    def keeps(self, word: str) -> bool:
+        """Whether a word, alone or between Chinese words that it can not join, is a token.
+
+        jieba's cut is the most probable one. If the parts of a word are more probable together than the word, they are
+        so in every text.
+        """
+        return word in self.tokenize(word) or word in self.tokenize(f"{_RARE}{word}{_RARE}")
+
     def is_slow(self, sample: str) -> bool:
         """Whether jieba itself, in Python, cuts lines of a text such as this."""
         return any(map(self._is_cut, sample.split("\n"))) and self._words.is_slow()
 
     def _is_cut(self, line: str) -> bool:
-        if self.segmenter == "spaces" or not _compiled(_HAN).search(line):
+        if self.segmenter == "spaces" or not compiled(_HAN).search(line):
             return False
-        return self.segmenter == "jieba" or not is_separated(line)
+        return self.segmenter == "jieba" or not is_separated(line, self._rules)
 
     def tokenize(self, text: str) -> list[str]:
         """Tokens of one line.
@@ -273,13 +282,16 @@ class WordTokenizer:
             TokenizerError: Chinese is to be cut and the jieba that it takes is not installed.
         """
         if not self._is_cut(text):
-            return list(itertools.chain.from_iterable(map(_tokens_of_chunk, text.split())))
-        tokens, end = [], 0
-        for block in _compiled(_SPAN if self._words.fast else _BLOCK).finditer(text):
-            tokens += token_pattern().findall(text, end, block.start())
+            return list(itertools.chain.from_iterable(map(chunk_tokens(self._rules).__getitem__, text.split())))
+        find = token_pattern(self._rules).findall
+        tokens: list[str] = []
+        end = 0
+        for block in compiled(_SPAN if self._words.fast else _BLOCK).finditer(text):
+            tokens += find(text, end, block.start())
             tokens += self._words.cut(block[0])
             end = block.end()
-        return tokens + token_pattern().findall(text, end)
+        tokens += find(text, end)
+        return tokens if self._rules == 1 else rejoined(text, tokens)
 
     def join(self, tokens: Iterable[str]) -> str:
         """Text of tokens: Chinese without spaces, other languages with the usual ones.
@@ -291,22 +303,23 @@ class WordTokenizer:
         >>> WordTokenizer().join(["老师", "说", "：", "“", "good", "morning", "”"])
         '老师说：“good morning”'
         """
-        return "".join(_spaced(tokens))
+        return "".join(self.pieces(tokens))
 
     def pieces(self, tokens: Iterable[str]) -> Iterator[str]:
-        """Each token, with a space before it where one belongs."""
-        return _spaced(tokens)
+        """Each token, with a space before it where one belongs; what follows it is not looked at."""
+        return map(_WordSpacing(self._rules).add, tokens)
 
     def spacing(self, like: str = "") -> Spacing:
-        """That of `join`, or that of a line whose words are separated."""
-        return _WordSpacing(is_separated(like))
+        """Return the spacing of `join`, or that of a line whose words are separated."""
+        return _Spacing(" ") if is_separated(like, self._rules) else _WordSpacing(self._rules)
 
 
-TOKENIZERS: dict[str, type[CharTokenizer] | type[WordTokenizer]] = {"char": CharTokenizer, "word": WordTokenizer}
+AnyTokenizer = type[CharTokenizer] | type[WordTokenizer] | type[TokenTokenizer]
+TOKENIZERS: dict[str, AnyTokenizer] = {each.name: each for each in (CharTokenizer, WordTokenizer, TokenTokenizer)}
 
 
-def tokenizer_class(level: str) -> type[CharTokenizer] | type[WordTokenizer]:
-    """Tokenizer of a level: "char", "word", or "auto", which is words.
+def tokenizer_class(level: str) -> AnyTokenizer:
+    """Tokenizer of a level: "char", "word", "token", or "auto", which is words.
 
     >>> tokenizer_class("auto").name
     'word'
@@ -320,7 +333,30 @@ def tokenizer_class(level: str) -> type[CharTokenizer] | type[WordTokenizer]:
     return TOKENIZERS[name]
 
 
-def is_separated(line: str) -> bool:
+def spans(tokenizer: Tokenizer, line: str, tokens: Iterable[str]) -> list[tuple[int, int]]:
+    """Where the tokens of a line stand in it: line[start:end] is the token.
+
+    Nothing but white space stands between tokens, and what `reads_marks` drops at the ends.
+
+    >>> spans(WordTokenizer(), "go,  go", ["go", ",", "go"])
+    [(0, 2), (2, 3), (5, 7)]
+
+    Args:
+        tokenizer: What made the tokens.
+        line: The text.
+        tokens: All tokens of the line, in order.
+    """
+    mark = compiled(r"(?a:\s*<s>(?!\S))").match(line) if tokenizer.reads_marks else None
+    end = mark.end() if mark else 0
+    found = []
+    for token in tokens:
+        start = line.index(token, end)
+        end = start + len(token)
+        found.append((start, end))
+    return found
+
+
+def is_separated(line: str, rules: int = RULES) -> bool:
     """Whether the Chinese words of a line are separated by spaces already.
 
     So they are if what stands between spaces is Chinese in more than one place, or Chinese beside something else, has
@@ -330,36 +366,38 @@ def is_separated(line: str) -> bool:
     (True, False, False)
     """
     chunks = line.split()
-    words = [chunk for chunk in chunks if _compiled(_HAN).search(chunk)]
+    words = [chunk for chunk in chunks if compiled(_HAN).search(chunk)]
     if len(chunks) < 2 or not words:
         return False
     lengths = [len(word) for word in words]
     if max(lengths) > LONGEST_WORD or sum(lengths) > LONGEST_MEAN * len(lengths):
         return False
-    return all(token_pattern().fullmatch(word) for word in words)
+    return all(token_pattern(rules).fullmatch(word) for word in words)
 
 
-def _spaced(tokens: Iterable[str]) -> Iterator[str]:
-    """Each token, with a space before it where one belongs; what follows it is not looked at."""
-    return map(_WordSpacing().add, tokens)
+class _Spacing:
+    """A spacing that is the same everywhere: the separator before every token but the first."""
 
-
-class _NoSpacing:
-    """The spacing of characters: none."""
+    def __init__(self, separator: str) -> None:
+        self._separator, self._begun = separator, False
 
     def piece(self, token: str) -> str:
-        """The token."""
-        return token
+        """Return the text that a token would add."""
+        return self._separator + token if self._begun else token
 
-    add = piece
+    def add(self, token: str) -> str:
+        """Return the text that a token adds."""
+        piece = self.piece(token)
+        self._begun = True
+        return piece
 
 
 class _WordSpacing:
-    """The spacing of words: none in Chinese, the usual one in other languages; `separated`: a space between all."""
+    """The spacing of words: none in Chinese or between equal emoji, the usual one in other languages."""
 
-    def __init__(self, separated: bool = False) -> None:
+    def __init__(self, rules: int) -> None:
         """Nothing was written yet."""
-        self._separated = separated
+        self._pattern = token_pattern(rules)
         self._piece: list[str] = []  # the last tokens since a space: two are as far as a reading can depend on
         self._open_quotes: set[str] = set()
         self._holds_next = self._wide = False
@@ -376,9 +414,9 @@ class _WordSpacing:
         self._piece = [*self._piece[-1:], token] if glued else [token]
         if straight:
             self._open_quotes ^= {token}
-        self._holds_next = token in _OPENING or (straight and not closes)
+        self._holds_next = token[-1:] in _OPENING or (straight and not closes)
         # A mark that is at home in several scripts, such as “ or —, is Chinese after Chinese.
-        self._wide = _compiled(_WIDE).match(token[-1:]) is not None or (self._wide and not token[:1].isalnum())
+        self._wide = compiled(_WIDE).match(token[-1:]) is not None or (self._wide and not token[:1].isalnum())
         return written
 
     def _closes(self, token: str) -> bool:
@@ -387,13 +425,11 @@ class _WordSpacing:
         return token in _CLOSING or token.startswith(("..", "……"))
 
     def _is_glued(self, token: str) -> bool:
-        if self._separated:
-            return False
-        touches = self._holds_next or self._closes(token) or self._wide or _compiled(_WIDE).match(token) is not None
-        return touches and _reads_back(self._piece, token)
+        touches = self._holds_next or self._closes(token) or self._wide or compiled(_WIDE).match(token) is not None
+        repeated = self._piece[-1:] == [token] and compiled(_EMOJI).match(token) is not None
+        return (touches or repeated) and self._reads_back(token)
 
-
-def _reads_back(piece: Sequence[str], token: str) -> bool:
-    """Whether a token written right after a piece of text leaves the reading of both as it is."""
-    text = "".join([*piece, token])
-    return _compiled(_HAN).search(text) is not None or token_pattern().findall(text) == [*piece, token]
+    def _reads_back(self, token: str) -> bool:
+        """Whether a token written right after the last ones leaves the reading of all as it is."""
+        text = "".join([*self._piece, token])
+        return compiled(_HAN).search(text) is not None or self._pattern.findall(text) == [*self._piece, token]

@@ -11,6 +11,7 @@ from rnnlm.errors import VocabularyError
 BOS, EOS, UNK = 0, 1, 2
 SPECIALS = ("<s>", "</s>", "<unk>")
 FIRST = len(SPECIALS)  # id of the first token of text
+UNKNOWN = ("<unk>", "<UNK>")  # how a text of ready-made tokens writes the unknown one
 MOST_COUNTED = 1 << 53  # times that a token of a checkpoint can have been there: as large as a float is exact
 
 
@@ -31,7 +32,8 @@ def code_points(text: str) -> NDArray[Any]:
 class Vocabulary:
     """The known tokens, ids from 3 on, with their counts in the training text.
 
-    A text that spells "</s>" has an ordinary token there, which is never id 1.
+    A text that spells "</s>" has an ordinary token there, which is never id 1. A token <unk> or <UNK> has id 2;
+    `unknown` is how often the training text has it, and if it does, <unk> is text that a model may write.
 
     >>> vocabulary = Vocabulary(["我", "昨天"], [5, 2])
     >>> vocabulary.encode(["昨天", "我", "</s>"])
@@ -43,8 +45,8 @@ class Vocabulary:
         VocabularyError: there is no token, one of them is twice there, or a count is missing.
     """
 
-    def __init__(self, tokens: Sequence[str], counts: Sequence[int]) -> None:
-        self.tokens, self.counts = list(tokens), [int(count) for count in counts]
+    def __init__(self, tokens: Sequence[str], counts: Sequence[int], unknown: int = 0) -> None:
+        self.tokens, self.counts, self.unknown = list(tokens), [int(count) for count in counts], int(unknown)
         self._ids = {token: FIRST + place for place, token in enumerate(self.tokens)}
         self._code_points: NDArray[np.int32] | None = None
         if not self.tokens or len(self.tokens) != len(self.counts) or len(self._ids) != len(self.tokens):
@@ -68,6 +70,9 @@ class Vocabulary:
         Raises:
             VocabularyError: no token is left.
         """
+        written = [place for place, token in enumerate(tokens) if token in UNKNOWN]
+        unknown, counts = counts[written].sum(), counts.copy()
+        counts[written] = 0
         order = np.argsort(-counts, kind="stable")
         order = order[counts[order] >= max(1, min_count)]
         if max_size is not None:
@@ -80,7 +85,7 @@ class Vocabulary:
                 f"No token is left with --min-count {min_count}{size}; the most frequent of {len(tokens):,} is there "
                 f"{int(counts.max(initial=0)):,} times. Use a smaller --min-count or a larger --vocab-size."
             )
-        return cls([tokens[place] for place in order], counts[order].tolist())
+        return cls([tokens[place] for place in order], counts[order].tolist(), unknown)
 
     def __len__(self) -> int:
         """Number of ids, the three specials included: V."""
@@ -90,7 +95,7 @@ class Vocabulary:
         """Whether the same tokens have the same ids and counts."""
         if not isinstance(other, Vocabulary):
             return NotImplemented
-        return self.tokens == other.tokens and self.counts == other.counts
+        return (self.tokens, self.counts, self.unknown) == (other.tokens, other.counts, other.unknown)
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -122,8 +127,8 @@ class Vocabulary:
         return sum(self.counts) / max(1, int(counts.sum()))
 
     def to_header(self) -> dict[str, Any]:
-        """JSON form for a checkpoint: tokens and counts, in the order of the ids."""
-        return {"tokens": self.tokens, "counts": self.counts}
+        """JSON form for a checkpoint: tokens and counts, in the order of the ids, and `unknown` if it is not 0."""
+        return {"tokens": self.tokens, "counts": self.counts} | ({"unknown": self.unknown} if self.unknown else {})
 
     @classmethod
     def from_header(cls, header: Any) -> "Vocabulary":
@@ -136,8 +141,9 @@ class Vocabulary:
         counts = header.get("counts") if isinstance(header, dict) else None
         if not isinstance(tokens, list) or not all(isinstance(token, str) and token for token in tokens):
             raise VocabularyError("The checkpoint's vocabulary has no list of tokens; it is damaged.")
+        unknown = header.get("unknown", 0)
         if not isinstance(counts, list) or not all(
-            type(count) is int and 0 <= count <= MOST_COUNTED for count in counts
+            type(count) is int and 0 <= count <= MOST_COUNTED for count in [*counts, unknown]
         ):
             raise VocabularyError("The checkpoint's vocabulary has no list of counts, whole numbers; it is damaged.")
-        return cls(tokens, counts)
+        return cls(tokens, counts, unknown)

@@ -18,7 +18,7 @@ UNKNOWN = 0.1
 # characters, of words. Within one book it is 0.97 to 1.02 and 0.97 to 1.22; for another author's it was 1.11 to 1.8.
 UNLIKE_CHARACTERS, UNLIKE_WORDS = 1.08, 1.25
 # Tokens below which an n-gram model is better than a recurrent one.
-SMALL_TEXT = {"char": 10_000, "word": 2_000}
+SMALL_TEXT = {"char": 10_000, "word": 2_000, "token": 2_000}
 # Recurrent weights for each token of the training text; the defaults choose fewer wherever a text is not small itself.
 WEIGHTS_PER_TOKEN = 100
 # Optimizers that scale every step to the rate, so that the rate alone tells whether it is far off, and multiples of
@@ -153,7 +153,7 @@ def low_coverage(facts: Facts) -> str | None:
         return None
     where = "held-out" if facts.valid_unknown >= facts.train_unknown else "training"
     remedies = [
-        "--level char" if facts.level == "word" and not facts.has_network else "",
+        "--level char" if facts.level != "char" and not facts.has_network else "",
         "a larger vocabulary (--vocab-size, --min-count)" if facts.vocabulary_is_limited else "",
         "more text",
     ]
@@ -166,7 +166,7 @@ def small_text(facts: Facts) -> str | None:
         return None
     tokens, smallest = facts.train_tokens, SMALL_TEXT[facts.level]
     if tokens < smallest:
-        kind = {"char": "characters", "word": "words"}[facts.level]
+        kind = {"char": "characters", "word": "words", "token": "tokens"}[facts.level]
         return (
             f"The training text has {tokens:,} tokens; with less than {smallest:,} {kind} a recurrent network learns "
             f"little. {_try(['more text', 'an n-gram model (rnnlm ngram train)'])}"

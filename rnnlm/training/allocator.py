@@ -1,4 +1,4 @@
-"""How the C library keeps the memory that a training frees in every step, to take it again in the next."""
+"""How the C library keeps the memory that a computation frees in every step, to take it again in the next."""
 
 import ctypes
 import sys
@@ -12,8 +12,8 @@ def keep_freed_memory() -> bool:
 
     Left to itself, glibc gives large arrays back to the system as soon as they are freed. A training step frees some
     dozens of them, and the next one gets them back page by page, each of which the system fills with zeros first: a
-    sixth to a third of the step. This is a setting of the whole process, so the command line makes it, for its
-    trainings alone, and the library leaves it to whoever uses it.
+    sixth to a third of the step, and a tenth to a quarter of scoring. This is a setting of the whole process, so the
+    command line makes it, and the library leaves it to whoever uses it.
     """
     if sys.platform != "linux":
         return False

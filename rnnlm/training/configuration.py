@@ -49,7 +49,8 @@ class Level:
 TINY_TEXT = 200
 STEPS_BY_HEART = 300
 
-LEVELS = {"char": Level(64, 40.0, 0.12, 0.5, 4.5), "word": Level(32, 15.0, 0.2, 0.6, 2.0)}
+_WORDS = Level(32, 15.0, 0.2, 0.6, 2.0)
+LEVELS = {"char": Level(64, 40.0, 0.12, 0.5, 4.5), "word": _WORDS, "token": _WORDS}
 
 REFERENCE_WIDTH = 128  # of the network whose speed is measured
 TRAINING_SHARE = 0.9  # of a time; evaluations and saving take the rest

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rnnlm.baselines.arpa import LONGEST_LINE, read_arpa, write_arpa
-from rnnlm.baselines.ngram import LOG_ZERO, NgramModel
+from rnnlm.baselines.ngram import LARGEST_ORDER, LOG_ZERO, NgramModel
 from rnnlm.errors import CheckpointError
+from rnnlm.language_model import LanguageModel
 from rnnlm.text.corpus import sequence, tokenize_corpus
 from rnnlm.text.tokenizers import WordTokenizer
 from rnnlm.text.vocabulary import BOS, EOS, FIRST, SPECIALS, UNK, Vocabulary
@@ -48,7 +49,7 @@ def assert_same(model: NgramModel, other: NgramModel) -> None:
 # --- round trips --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("order", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("order", [1, 2, 3, 4, 5, 6])
 @pytest.mark.parametrize("lines", [LINES, LINES[:1], [["a"]], [["a"] * 9]])
 def test_what_was_written_is_read_bit_by_bit(lines: list[list[str]], order: int, tmp_path: Path):
     model, tokens = trained(lines, order)
@@ -124,10 +125,30 @@ what follows is not read
 """
 
 
-@pytest.mark.parametrize("end", ["\n", "\r\n"])
-def test_a_file_of_another_program_means_what_the_format_says(tmp_path: Path, end: str):
+# What writers of the format differ in.
+SPELLINGS = {
+    "as it is": lambda text: text,
+    "CRLF": lambda text: text.replace("\n", "\r\n"),
+    "a byte order mark": lambda text: "\ufeff" + text,
+    "a byte order mark before \\data\\": lambda text: "\ufeff" + text[text.index("\\data\\") :],
+    "SRILM's counts": lambda text: text.replace("ngram 1=6", "ngram 1= 6").replace("ngram 3=2", "ngram  3 =2 "),
+    "spaces for tabs": lambda text: text.replace("\t", "  "),
+    "tabs for spaces in n-grams": lambda text: text.replace("a b", "a\tb"),
+    "white space at the ends of lines": lambda text: text.replace("\n", " \t\n"),
+    "no blank lines": lambda text: text.replace("\n\n", "\n"),
+    "<UNK>": lambda text: text.replace("<unk>", "<UNK>"),
+    "-99 for zero": lambda text: text.replace("-inf", "-99"),
+    "weights of nothing": lambda text: text.replace("-0.2 a b\n", "-0.2 a b 0\n"),
+    "an order without n-grams": lambda text: text.replace("ngram 3=2", "ngram 3=2\nngram 4=0").replace(
+        "\\end\\", "\\4-grams:\n\n\\end\\"
+    ),
+}
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_a_file_of_another_program_means_what_the_format_says(tmp_path: Path, spelling: str):
     """Log10 probabilities by hand: the longest listed n-gram, or a shorter one and the back-off weights."""
-    model, tokens = read(FOREIGN.replace("\n", end).encode(), tmp_path)
+    model, tokens = read(SPELLINGS[spelling](FOREIGN).encode(), tmp_path)
     assert tokens == ["b", "a", "c"]
     b, a, c = 3, 4, 5
     expected = {
@@ -195,7 +216,7 @@ BROKEN = {
     "binary": ("PK\0\0\n" * 5, 1, r"\\data\\"),
     "much text": ("In the beginning\n" * 2000, 1001, r"\\data\\"),
     "no counts": ("\\data\\\n\n\\1-grams:\n", 3, "order 0"),
-    "order six": ("\\data\\\n" + "".join(f"ngram {k}=1\n" for k in range(1, 7)) + "\\1-grams:\n", 8, "order 6"),
+    "order seven": ("\\data\\\n" + "".join(f"ngram {k}=1\n" for k in range(1, 8)) + "\\1-grams:\n", 9, "order 7"),
     "counts out of order": (FOREIGN.replace("ngram 1=6", "ngram 2=6"), 4, "ngram 1="),
     "a count that is none": (FOREIGN.replace("ngram 1=6", "ngram 1=six"), 4, "'ngram 1=six'"),
     "a count as large as the world": (FOREIGN.replace("1=6", "1=999999999999999"), 15, "999,999,999,999,999 1-grams"),
@@ -266,7 +287,7 @@ def test_no_damage_gives_a_traceback(tmp_path_factory: pytest.TempPathFactory, d
 
 
 @pytest.mark.real_text
-@pytest.mark.parametrize("order", [2, 3, 5])
+@pytest.mark.parametrize("order", [2, 3, 6])
 def test_kenlm_gives_every_token_of_a_real_text_the_same_probability(data_dir: Path, tmp_path: Path, order: int):
     kenlm = pytest.importorskip("kenlm")
     tokenizer = WordTokenizer()
@@ -306,3 +327,93 @@ def test_kenlm_reads_escaped_tokens(tmp_path: Path):
     assert -nats[:, 0] / np.log(10) == pytest.approx(scores, abs=1e-5)
     assert not any(oov for _, _, oov in theirs.full_scores("\\u003c;unk>"))
     assert set(SPECIALS) & set(tokens) == {"<unk>"}
+
+
+def random_arpa(rng: np.random.Generator, order: int, unknown: bool) -> str:
+    """An ARPA file with weights above one too; all contexts are listed, not all of their ends."""
+    words = ["<s>", "</s>", *"abcde", *(["<unk>"] if unknown else [])]
+    levels = [[(word,) for word in words]]
+    for _ in range(order - 1):
+        longer = [(*each, word) for each in levels[-1] if each[-1] != "</s>" for word in words if word != "<s>"]
+        rng.shuffle(longer)
+        known = set(levels[-1])
+        whole = [each for each in longer if each[1:] in known][:40]
+        levels.append([*whole, *[each for each in longer if each[1:] not in known][:2]])  # KenLM has room for few
+    lines = ["\\data\\", *(f"ngram {k}={len(level)}" for k, level in enumerate(levels, 1))]
+    for k, level in enumerate(levels, 1):
+        lines += ["", f"\\{k}-grams:"]
+        for each in level:
+            probability = -99 if each == ("<s>",) else -rng.uniform(0.6, 3)
+            backoff = f"\t{rng.uniform(-1, 0.1):.6f}" if k < order and each[-1] != "</s>" else ""
+            lines.append(f"{probability:.6f}\t{' '.join(each)}{backoff}")
+    return "\n".join([*lines, "", "\\end\\", ""])
+
+
+@pytest.mark.parametrize("unknown", [True, False])
+@pytest.mark.parametrize("order", [2, 3, 4, 5, 6])
+def test_kenlm_gives_every_token_the_same_probability_whatever_is_in_the_file(
+    tmp_path: Path, order: int, unknown: bool
+):
+    """For the model as it is read, and as a checkpoint brings it back."""
+    kenlm = pytest.importorskip("kenlm")
+    rng = np.random.default_rng([order, unknown])
+    path = tmp_path / "random.arpa"
+    path.write_text(random_arpa(rng, order, unknown))
+    config = kenlm.Config()
+    config.show_progress = False
+    config.arpa_complain = kenlm.ARPALoadComplain.NONE
+    theirs = kenlm.Model(str(path), config)
+    ours = LanguageModel.load(path)
+    ours.save(tmp_path / "random.npz")
+    lines = [" ".join(rng.choice([*"abcdex"], rng.integers(0, 12))) for _ in range(200)]
+    expected = [[log10 for log10, _, _ in theirs.full_scores(line)] for line in lines]
+    for model in (ours, LanguageModel.load(tmp_path / "random.npz")):
+        found = [each.log_probabilities / np.log(10) for each in model.score(lines)]
+        assert np.concatenate(found) == pytest.approx(np.concatenate(expected), abs=1e-5)
+
+
+# Rows that are no probabilities
+
+
+def arpa(path, unigram, bigram, backoff):
+    """A model of the words a and b, of which `b` stands after `a`, with the numbers as they are given (log10)."""
+    words = "".join(f"{unigram}\t{word}\t{backoff}\n" for word in ("<s>", "</s>", "<unk>", "a", "b"))
+    path.write_text(
+        f"\\data\\\nngram 1=5\nngram 2=1\n\n\\1-grams:\n{words}\n\\2-grams:\n{bigram}\ta b\n\n\\end\\\n",
+        encoding="utf-8",
+    )
+    return path
+
+
+def test_a_model_whose_rows_sum_to_one_is_taken_without_a_word(tmp_path):
+    p = np.log10(0.25)  # of all but <s>
+    assert LanguageModel.load(arpa(tmp_path / "m.arpa", p, p, 0)).notes == []
+
+
+@pytest.mark.parametrize(("unigram", "bigram", "backoff"), [(-0.3, -0.1, 0.9), (-0.3, -0.1, 20), (-0.1, -0.1, 0.2)])
+def test_a_back_off_that_makes_more_than_certain_is_refused(tmp_path, unigram, bigram, backoff):
+    with pytest.raises(CheckpointError, match=r"m\.arpa: .* has the probability .* after .*more than 1"):
+        LanguageModel.load(arpa(tmp_path / "m.arpa", unigram, bigram, backoff))
+
+
+def test_sums_far_from_one_are_said_with_their_context(tmp_path):
+    natural = np.log(0.2)  # where log10 is expected
+    model = LanguageModel.load(arpa(tmp_path / "m.arpa", natural, np.log(0.4), 0))
+    assert len(model.notes) == 1
+    assert "sum to 0.0" in model.notes[0]
+    assert "base 10" in model.notes[0]
+
+
+def test_what_is_above_one_deep_in_a_model_is_refused_where_it_is_met(tmp_path, monkeypatch):
+    monkeypatch.setattr("rnnlm.baselines.ngram.NgramModel.check_rows", lambda model, token: [])
+    model = LanguageModel.load(arpa(tmp_path / "m.arpa", -0.3, -0.1, 0.9))
+    with pytest.raises(CheckpointError, match="more than 1"):
+        list(model.score(["a a"]))
+
+
+def test_our_own_models_sum_to_one(tmp_path):
+    rng = np.random.default_rng(1)
+    for order in range(1, LARGEST_ORDER + 1):
+        ids = np.concatenate([[*rng.integers(UNK, 30, 9), EOS] for _ in range(300)])
+        model = NgramModel.train(ids, 30, order)
+        assert model.check_rows(str) == []

@@ -12,7 +12,7 @@ from rnnlm.errors import CheckpointError, TrainingError
 from rnnlm.text.vocabulary import BOS, EOS, UNK
 
 V = 7  # <s> </s> <unk> and four words
-ORDERS = [1, 2, 3, 4, 5]
+ORDERS = [1, 2, 3, 4, 5, 6]
 TEXTS = {
     "empty lines": [[], [], []],
     "one word": [[3]],
@@ -137,7 +137,7 @@ def test_whole_rows_are_the_single_probabilities(order: int):
 def test_a_longer_context_makes_the_text_it_was_seen_in_more_likely(order: int):
     ids = ids_of(TEXTS["random"])
     perplexities = []
-    for each in (order, order + 1) if order < 5 else (1, 5):
+    for each in (order, order + 1) if order < 6 else (1, 6):
         model = NgramModel.train(ids, V, each)
         inputs = np.where(np.concatenate([[EOS], ids[:-1]]) == EOS, BOS, np.concatenate([[EOS], ids[:-1]]))
         perplexities.append(model.nats(inputs[:, None], ids[:, None], model.zero_state(1))[0].mean())
@@ -207,9 +207,9 @@ def test_a_stream_goes_on_after_the_end_of_a_line():
 # --- odd input ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("order", [0, 6, -1])
+@pytest.mark.parametrize("order", [0, 7, -1])
 def test_other_orders_are_refused(order: int):
-    with pytest.raises(TrainingError, match="1 to 5"):
+    with pytest.raises(TrainingError, match="1 to 6"):
         NgramModel.train(np.array([3, EOS]), V, order)
 
 
@@ -270,7 +270,7 @@ def test_arrays_that_do_not_fit_together_are_refused(change: str):
         NgramModel.from_arrays(V, 3, arrays)
 
 
-@pytest.mark.parametrize("order", [0, 6, "3", None, 2.0, True, [3]])
+@pytest.mark.parametrize("order", [0, 7, "3", None, 2.0, True, [3]])
 def test_orders_of_other_types_are_refused(order: object):
     with pytest.raises(CheckpointError, match="damaged"):
         NgramModel.from_arrays(V, order, NgramModel.train(ids_of(TEXTS["random"]), V, 3).arrays())

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +55,47 @@ def test_it_trains_the_same_model(corpus, tmp_path, capsys, options):
     assert arrays.keys() == arrays_of_second.keys()
     for name, array in arrays.items():
         np.testing.assert_array_equal(array, arrays_of_second[name])
+
+
+NAMES = ["sub folder/%s", "-%s", "it's %s", "文/%s"]
+
+
+@pytest.mark.parametrize("pattern", NAMES)
+def test_files_are_named_with_their_folders(pattern, tmp_path, capsys, monkeypatch):
+    """What is printed trains the same model from the same files, whatever they are called."""
+    monkeypatch.chdir(tmp_path)
+    name = {each: pattern % each for each in ("corpus", "valid", "dict", "base", "out", "toml", "history", "events")}
+    for path in name.values():
+        Path(path).parent.mkdir(exist_ok=True)
+    for text in ("corpus", "valid"):
+        Path(name[text]).write_text(TEXT)
+    Path(name["dict"]).write_text("clocks\n")
+    words = ["--user-dict", name["dict"], "--valid", name["valid"]]
+    size = ["--threads", "1", "--hidden-size", "4", "--epochs", "1"]
+    assert run(["train", "--output", name["base"], *words, *size, "--", name["corpus"]]) == 0
+    Path(name["toml"]).write_text("lr = 0.003\n")
+    files = ["--init-from", name["base"], "--history", name["history"], "--tensorboard", name["events"]]
+    more = ["--config", name["toml"], "--init-vocabulary", "keep"]
+    capsys.readouterr()
+    assert run(["train", "-o", name["out"], *words, *files, *more, *size, "--", name["corpus"]]) == 0
+    arguments = printed(capsys)
+    expected = [name["out"], name["dict"], name["valid"], name["base"], name["history"], name["events"], "0.003"]
+    options = ["--output", "--user-dict", "--valid", "--init-from", "--history", "--tensorboard", "--lr"]
+    assert [arguments[arguments.index(option) + 1] for option in options] == expected
+    assert Path(arguments[1]).samefile(name["corpus"])
+    before = Path(name["out"]).read_bytes()
+    for written in ("out", "history"):
+        Path(name[written]).unlink()
+    assert run(arguments) == 0
+    assert Path(name["out"]).read_bytes() == before
+
+
+@pytest.mark.skipif(not find_spec("torch"), reason="needs PyTorch")
+def test_the_options_of_pytorch_are_written_out(corpus, tmp_path, capsys):
+    engine = ["--engine", "torch", "--device", "cpu", "--precision", "float32"]
+    files = [str(corpus), "-o", str(tmp_path / "m.npz")]
+    assert run(["train", *files, "--threads", "1", "--epochs", "0.1", *engine]) == 0
+    assert " ".join(engine) in " ".join(printed(capsys))
 
 
 def test_a_time_is_written_out_with_what_fits_it(corpus, tmp_path, capsys):

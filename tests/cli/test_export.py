@@ -108,7 +108,10 @@ def test_the_best_parameters_go_and_come_back(kind, model, answer):
         ["score", str(text), "--json"],
         ["fill", "我 ____ 上学", "--json"],
     ):
-        assert answer(*question, "-m", "again.npz") == answer(*question, "-m", "rnnlm.npz")
+        again = answer(*question, "-m", "again.npz").replace(
+            '"trained_on_this_text": null', '"trained_on_this_text": false'
+        )
+        assert again == answer(*question, "-m", "rnnlm.npz")  # an imported model does not know its text
 
 
 def test_an_imported_model_is_no_training_but_can_start_one(kind, model, corpus, answer, refusal):
@@ -134,6 +137,7 @@ def test_an_imported_model_is_no_training_but_can_start_one(kind, model, corpus,
         "1e-9",
         "--epochs",
         "0.1",
+        "--force",
     ]
     assert run(begin) == 0
     nats = [

@@ -60,6 +60,63 @@ def test_a_table_for_people(models, capsys):
     assert 0 < float(lines[0].split()[0]) <= 1
 
 
+@pytest.mark.parametrize("blank", ["__", "___", "____", "_______", "＿", "＿＿", "＿＿＿＿"])
+def test_a_blank_is_written_in_several_ways(blank, models, capsys):
+    text = f"我 的 东西 坏 了 ， 我 打算 {blank} 一部 手机 。"
+    best = answers(capsys, text, "-m", models["forward"])["candidates"][0]
+    assert best["text"] == text.replace(blank, "买")
+    joined = answers(capsys, text.replace(" ", ""), "-m", models["forward"])["candidates"][0]
+    assert joined["tokens"] == ["买"]
+
+
+@pytest.mark.parametrize("text", ["snake_case", "snake__case", "__init__", "a _ b", "_", "self.__dict__ 我", "x__ 1"])
+def test_underscores_of_a_text_are_no_blank(text, models, capsys):
+    assert run(["fill", text, "-m", models["forward"]]) == 1
+    assert "____" in capsys.readouterr().err
+    assert run(["predict", text, "-m", models["forward"]]) == 0
+    assert "blank" not in capsys.readouterr().err
+    (best, *_) = answers(capsys, f"{text} ____", "-m", models["forward"])["candidates"]
+    assert best["text"].startswith(f"{text} ")
+    assert len(best["tokens"]) == 1
+
+
+def test_several_words_are_one_text(models, capsys):
+    text = "我 的 东西 坏 了 ， 我 打算 ____ 一部 手机 。"
+    first, *rest = text.split()
+    assert answers(capsys, first, "-k", "3", *rest, "-m", models["forward"]) == answers(
+        capsys, text, "-m", models["forward"], "-k", "3"
+    )
+
+
+@pytest.mark.parametrize("space", [False, True])
+def test_only_what_stands_around_a_blank_may_be_unknown(space, models, tmp_path, capsys):
+    corpus, model = tmp_path / "corpus.txt", str(tmp_path / "m.npz")
+    corpus.write_text("我的手机坏了\n" * 30, encoding="utf-8")
+    assert run(["train", str(corpus), "--level", "char", "-o", model, *SMALL, "--epochs", "1", "--threads", "1"]) == 0
+    for text in ("我的__坏了____", "＿的手机＿＿了", "____"):
+        capsys.readouterr()
+        assert run(["fill", text.replace("的", " " * space + "的"), "-m", model]) == 0
+        warned = space and "的" in text
+        assert capsys.readouterr().err == "Warning: not in the vocabulary, read as <unk>: ␣\n" * warned
+
+
+@pytest.mark.parametrize("text", ["我 的 手机 ____", "我 的 手机____", "我 的 手机 ＿＿", "我 的 手机 __  "])
+def test_a_blank_at_the_end_asks_what_comes_next(text, models, capsys):
+    def predicted(asked: str) -> tuple[list, str]:
+        capsys.readouterr()
+        assert run(["predict", asked, "-m", models["forward"], "--json"]) == 0
+        printed = capsys.readouterr()
+        return json.loads(printed.out)["candidates"], printed.err
+
+    candidates, said = predicted("我 的 手机")
+    assert said == ""
+    with_blank, said = predicted(text)
+    assert with_blank == candidates
+    assert "blank at the end" in said
+    assert said.count("\n") == 1
+    assert answers(capsys, text, "-m", models["forward"])["candidates"]  # fill compares whole sentences, as ever
+
+
 @pytest.mark.parametrize("text", ["我 的 手机", "", "我 ____ 了\n我 ____ 了"])
 def test_a_text_without_a_blank_or_of_two_lines_is_refused(text, models, capsys):
     capsys.readouterr()
@@ -85,5 +142,5 @@ def test_training_calls_its_figure_pseudo_perplexity_and_resumes(models, tmp_pat
     assert run([*arguments, "--epochs", "2"]) == 0
     assert "pseudo-perplexity" in capsys.readouterr().err
     assert run([*arguments, "--epochs", "3", "--resume"]) == 0
-    assert run([*arguments, "--context", "stream"]) == 1
+    assert run([*arguments, "--context", "stream", "--force"]) == 1
     assert "--context sentence" in capsys.readouterr().err

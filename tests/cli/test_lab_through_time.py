@@ -21,6 +21,7 @@ from rnnlm.text.tokenizers import tokenizer_class
 
 ARTICLE = "我 昨天 上学 迟到 了 ， 老师 批评 了 我 。"
 TOKENS = ARTICLE.split()
+GATED = [cell for cell in CELLS if cell != "rnn"]
 FAST = ["--hidden-size", 8, "--places", 4, "--windows", 2, "--batch-size", 4]
 
 
@@ -35,7 +36,7 @@ def objects(result):
 
 
 def saved_model(path, level="word", context="sentence", training=None, **settings):
-    vocabulary = vocabulary_of(TOKENS if level == "word" else ARTICLE)
+    vocabulary = vocabulary_of(TOKENS if level == "word" else f"{ARTICLE}\n")
     config = NetworkConfig(len(vocabulary), hidden_size=6, **settings)
     network = Network.initialize(config, np.random.default_rng(0))
     model = LanguageModel(
@@ -101,9 +102,11 @@ def test_a_trained_model_says_what_it_predicts(tmp_path):
 
 
 def test_a_stream_of_characters_has_no_end(tmp_path):
-    saved_model(tmp_path / "m.npz", "char", "stream")
-    found = objects(run("unroll", "昨天", "-m", tmp_path / "m.npz", "--json"))
-    assert [each["label"] for each in found if "output" in each] == ["昨", "天"]
+    model = saved_model(tmp_path / "m.npz", "char", "stream")
+    found = [each for each in objects(run("unroll", "昨天", "-m", tmp_path / "m.npz", "--json")) if "output" in each]
+    assert [each["label"] for each in found] == ["昨", "天"]
+    (scored,) = model.score(["昨天"])
+    np.testing.assert_allclose(np.log([each["probability"] for each in found]), scored.log_probabilities[:2], rtol=1e-4)
 
 
 # --- bptt
@@ -206,9 +209,9 @@ def test_gated_cells_say_that_they_have_no_bound(text):
 @pytest.mark.parametrize(
     ("compare", "names"),
     [
-        ("cells", ["tanh", "relu", "sigmoid", "gru", "lstm"]),
+        ("cells", ["tanh", "relu", "relu identity", "sigmoid", *GATED]),
         ("inits", [f"tanh {init}" for init in INITS]),
-        ("all", [f"{cell} {init}" for init in INITS for cell in ("tanh", "relu", "sigmoid", "gru", "lstm")]),
+        ("all", [f"{cell} {init}" for init in INITS for cell in ("tanh", "relu", "sigmoid", *GATED)]),
     ],
 )
 def test_side_by_side(compare, names, text):

@@ -182,10 +182,37 @@ def test_every_value_of_a_configuration_file_ends_well(option, folder, monkeypat
 def test_a_configuration_file_gives_what_the_command_line_gives(folder, monkeypatch, capsys):
     monkeypatch.chdir(folder)
     (folder / "options.toml").write_text('lr = 0.5\nhidden-size = 4\ntied = false\ncell = "gru"\ntime = 1\n')
-    assert run(["train", "text.txt", "-o", "out.npz", "--config", "options.toml", "--time", "0.05"]) == 0
+    assert run(["train", "text.txt", "-o", "out.npz", "--config", "options.toml", "--time", "0.05", "--force"]) == 0
     said = capsys.readouterr().err
     assert "GRU 1 x 4" in said
     assert "adam 0.5" in said
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "lr = " + "[" * 10_000,
+        "lr = " + "{a = " * 10_000,
+        "lr = " + "9" * 4301,
+        "lr = 0x" + "f" * 20_000,
+        "a." * 30_000 + "b = 1",
+        '"a".' * 15_000 + "b = 1",
+        "lr = {" + "a." * 30_000 + "b = 1}",
+        "k" * 60_000 + " = 1",
+        "'" + "k" * 3000 + "' = 1",
+        "lr = 1\nlr = 2",
+        "\xff",
+        "[lr]\na = 1",
+    ],
+    ids=range(12),
+)
+def test_a_hostile_configuration_file_is_a_short_sentence(content, folder, capsys):
+    (folder / "options.toml").write_bytes(content.encode("latin-1"))
+    assert run(["train", str(folder / "text.txt"), "--config", str(folder / "options.toml")]) == 2
+    said = capsys.readouterr().err
+    assert "Traceback" not in said
+    assert "--config" in said
+    assert len(said) < 2000
 
 
 def test_a_configuration_file_without_end_is_refused(folder, capsys):

@@ -166,9 +166,9 @@ def test_what_can_not_be_is_refused_in_a_sentence(options, words, corpus, tmp_pa
 
 def test_another_layer_than_the_checkpoints_is_refused(corpus, tmp_path, refusal):
     path = train(corpus, tmp_path / "m.npz", "--softmax", "adaptive")
-    for more in (["--resume"], ["--init-from", path]):
+    for more in (["--resume"], ["--init-from", path, "--force"]):
         assert "--softmax full contradicts" in refusal("train", str(corpus), "-o", path, *more, "--softmax", "full")
-    said = refusal("train", str(corpus), "-o", path, "--init-from", path, "--loss", "mse")
+    said = refusal("train", str(corpus), "-o", path, "--init-from", path, "--loss", "mse", "--force")
     assert "--loss mse" in said
 
 

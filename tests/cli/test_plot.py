@@ -253,7 +253,7 @@ def test_surprise_is_the_negative_binary_logarithm_of_the_probability(model, the
 def test_in_a_stream_a_line_remembers_the_one_before(model, there, capsys, monkeypatch):
     text = "我 昨天\n上学 迟到"
     both = json.loads(answer(capsys, "--surprise", text, "-m", f"{model}.npz", "--json"))["tokens"]
-    monkeypatch.setattr("rnnlm.cli.plot.WINDOW", 1)  # a token at a time gives the same
+    monkeypatch.setattr("rnnlm.inference.scoring.WINDOW", 1)  # a token at a time gives the same
     assert json.loads(answer(capsys, "--surprise", text, "-m", f"{model}.npz", "--json"))["tokens"] == [
         {"token": each["token"], "surprise_bits": pytest.approx(each["surprise_bits"], rel=1e-4)} for each in both
     ]

@@ -30,7 +30,7 @@ def said(corpus, tmp_path, capsys):
     def train(*options, code=0, epochs="1"):
         capsys.readouterr()
         arguments = ["train", corpus, "-o", str(tmp_path / "m.npz"), "--epochs", epochs]
-        assert run([*arguments, *([] if "--resume" in options else SMALL), *options]) == code
+        assert run([*arguments, *([] if "--resume" in options else [*SMALL, "--force"]), *options]) == code
         return capsys.readouterr().err
 
     return train
@@ -98,7 +98,8 @@ def test_a_shift_is_for_streams(said, tmp_path):
     assert "--context stream" in said("--shift", code=1)
     assert "8 shifted," in said("--shift", "--context", "stream")
     assert options_of(tmp_path / "m.npz")["shift"] is True
-    assert "was trained with True" in said("--resume", "--no-shift", code=1)
+    assert "--no-shift contradicts" in (refused := said("--resume", "--no-shift", code=1))
+    assert "was trained with --shift. Leave --no-shift out" in refused
 
 
 def test_a_decay_that_leaves_nothing_is_refused(said):

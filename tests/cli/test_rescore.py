@@ -136,7 +136,7 @@ BAD = {
     "plain": b"0 ||| a ||| b ||| 1\n",
     "kaldi": b"no-id the cat\n",
     "srilm": b"-1 the cat\n",
-    "mikolov": b"7\r\n",
+    "mikolov": b'{"text": "the cat"}\r\n',
     "moses": b"9 ||| the cat\n",
 }
 
@@ -232,3 +232,71 @@ def test_an_unknown_word_is_one_of_as_many_as_were_seen_once(model, tmp_path, ca
         for penalty in ((), ("--oov-penalty", str(loaded.unknown_word_penalty)))
     }
     assert len({json.dumps(each) for each in found.values()}) == 1
+
+
+def test_marks_are_no_words_and_the_unknown_word_is_one(name, model, tmp_path, capfdbinary):
+    bare = ["the cat sat", "cat dog the", "昨天 dog"]
+    marked = ["<s> the cat sat </s>", "<s> <s> cat <unk> the </s> </s>", "昨天 <UNK> </s>"]
+    scores = []
+    for texts in (bare, marked):
+        (tmp_path / "list").write_text("".join(line_of(name, n, text) for n, text in enumerate(texts)), "utf-8")
+        found = json.loads(output(capfdbinary, str(tmp_path / "list"), "-m", model, "--format", name, "--json"))
+        assert sorted(candidate["text"] for candidate in found["candidates"]) == sorted(texts)
+        by_text = {candidate.pop("text"): candidate for candidate in found["candidates"]}
+        scores.append([by_text[text] for text in texts])
+    assert scores[0] == scores[1]
+
+
+def line_of(name: str, n: int, text: str) -> str:
+    """A line of the only list of a file; the scores that come in say nothing."""
+    return {
+        "plain": f"{text}\n",
+        "kaldi": f"u-{n} {text}\n",
+        "srilm": f"-1 -2 3 {text}\n",
+        "mikolov": f"7 {text}\n",
+        "moses": f"7 ||| {text} ||| LM0= -9.5 ||| -1\n",
+    }[name]
+
+
+@pytest.mark.parametrize("options", [[], ["--lenient"]])
+def test_an_empty_candidate_is_scored_and_ranked(name, options, made, model, tmp_path, capfdbinary):
+    empty = "<s> </s>" if name == "plain" else ""  # a blank line ends a list
+    texts = ["the cat sat", empty, "我"]
+    content = "".join(line_of(name, n, text) for n, text in enumerate(texts))
+    (tmp_path / "list").write_text(content, "utf-8")
+    arguments = [str(tmp_path / "list"), "-m", model, "--format", name, "--oov-penalty", "0", *options]
+    found = json.loads(output(capfdbinary, *arguments, "--json"))
+    expected = {
+        text: scored.logprob_nats for text, scored in zip(texts, made.score(["the cat sat", "", "我"]), strict=True)
+    }
+    unit, nats = ("log10", math.log(10)) if name in ("srilm", "mikolov") else ("nats", 1)
+    assert {each["text"]: each[f"logprob_{unit}"] for each in found["candidates"]} == pytest.approx(
+        {text: score / nats for text, score in expected.items()}, abs=1e-5
+    )
+    assert [each["text"] for each in found["candidates"]] == sorted(texts, key=lambda text: -expected[text])
+    for kind in ("ranked", "scores"):
+        assert output(capfdbinary, *arguments, "--output", kind).count(b"\n") == len(texts)
+    assert capfdbinary.readouterr().err == b""
+
+
+def said(capfdbinary, *arguments: str) -> list[str]:
+    """Warnings and hints of a command."""
+    capfdbinary.readouterr()
+    assert run(["rescore", *arguments]) == 0
+    return [line for line in capfdbinary.readouterr().err.decode().splitlines() if "single candidate" not in line]
+
+
+def test_what_a_third_of_the_tokens_is_unknown_of_is_said_once_and_what_helps(model, tmp_path, capfdbinary):
+    path = tmp_path / "lists"
+    for content, share, hint in [
+        ("the cat sat\nthe dog sat\n" * 30, None, None),
+        ("the cat\ncat <unk> <unk> <unk>\n" * 30, None, None),  # the list itself says that it does not know them
+        ("The Cat SAT\nthe CAT\n" * 30, "120 of the 150 tokens", "lower case"),
+        ("ｔｈｅ ｃａｔ\n" * 2, "4 of the 4 tokens", "NFKC"),
+        ("a b c\n" * 2, "6 of the 6 tokens", None),
+    ]:
+        path.write_text(content, "utf-8")
+        found = said(capfdbinary, str(path), "-m", model)
+        assert len(found) == (share is not None) + (hint is not None)
+        assert share is None or share in found[0]
+        assert hint is None or hint in found[-1]

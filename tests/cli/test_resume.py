@@ -196,3 +196,27 @@ def test_a_resumed_time_budget_has_the_time_that_was_left(corpus, tmp_path, stop
     assert run(["train", str(corpus), "-o", str(path), "--resume"]) == 0
     assert progress(path)["finished"]
     assert progress(path)["seconds"] == pytest.approx(1.5, abs=0.5)
+
+
+def test_what_a_resumed_training_ignores_or_refuses_is_said_as_it_is_typed(corpus, tmp_path, capsys):
+    model = ["-o", str(tmp_path / "m.npz"), "--threads", "1"]
+    assert run(["train", str(corpus), *SMALL, *model]) == 0
+    capsys.readouterr()
+    assert run(["train", str(corpus), *model, "--resume", "--preset", "small"]) == 0
+    said = capsys.readouterr().err
+    assert "finished; to go on, give more --epochs" in said
+    assert "--preset small is ignored" in said
+    for options in (["--tied"], ["--vocab-size", "50"], ["--hidden-size", "9"], ["--no-shift", "--seed", "3"]):
+        assert run(["train", str(corpus), *model, "--resume", *options]) == 1
+        said = capsys.readouterr().err
+        assert options[-2 if len(options) > 1 else -1] in said
+        assert not {"None", "True", "False"} & set(said.replace(".", " ").split())
+
+
+def test_a_removed_folder_is_named(tmp_path, monkeypatch, capsys):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert run(["train", "text.txt"]) == 1
+    assert "current folder has been removed" in capsys.readouterr().err
+    monkeypatch.chdir(tmp_path)

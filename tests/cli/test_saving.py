@@ -1,12 +1,17 @@
 """A training that can not be saved for a while goes on, tries again, and says what is on disk."""
 
+import json
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
+from rnnlm import checkpoint, cli
 from rnnlm.cli import saving
 from rnnlm.cli.saving import Saver
-from rnnlm.errors import SavingError
+from rnnlm.cli.training_options import Options
+from rnnlm.cli.training_run import Sources, prepare
+from rnnlm.errors import CheckpointError, SavingError
 
 
 class Run:
@@ -30,6 +35,44 @@ FULL = SavingError("m.npz can not be written: No space left on device.")
 def display():
     lines = []
     return SimpleNamespace(line=lines.append, lines=lines)
+
+
+def test_where_no_checkpoint_can_be_made_the_weights_are_saved_alone(tmp_path, display, monkeypatch):
+    text = tmp_path / "text.txt"
+    text.write_text("我 昨天 上学 迟到 了\n" * 50, encoding="utf-8")
+    encoded = checkpoint._encode_header
+
+    def too_large(header, members):
+        if members:
+            raise CheckpointError("The model cannot be saved.")
+        return encoded(header, members)
+
+    monkeypatch.setattr(checkpoint, "_encode_header", too_large)
+    run = prepare(Sources([str(text)]), Options(epochs=0.1, hidden_size=4), 1)
+    for _ in run.trainer.run():
+        pass
+    saver = Saver(run, tmp_path / "m.npz", SimpleNamespace(renew=lambda: None), False)
+    with pytest.raises(CheckpointError, match=r"m\.weights\.npz.*m\.vocabulary\.json"):
+        saver.finish(display, SimpleNamespace(received=0))
+    with np.load(tmp_path / "m.weights.npz", allow_pickle=False) as weights:
+        assert {name: array.tobytes() for name, array in weights.items()} == {
+            name: array.tobytes() for name, array in run.trainer.best().items()
+        }
+    tokens = json.loads((tmp_path / "m.vocabulary.json").read_text("utf-8"))
+    assert tokens == ["<s>", "</s>", "<unk>", *run.model.vocabulary.tokens]
+
+
+@pytest.mark.parametrize("command", [["train"], ["ngram", "train"]])
+def test_what_could_not_be_saved_is_refused_before_the_work(tmp_path, monkeypatch, capsys, command):
+    text, words = tmp_path / "text.txt", tmp_path / "words.txt"
+    text.write_text("我昨天上学迟到了\n" * 50, encoding="utf-8")
+    words.write_text("".join(f"{chr(0x4E00 + i)}学 5\n" for i in range(200)), encoding="utf-8")
+    monkeypatch.setattr(checkpoint, "MAX_HEADER_CONTAINERS", 150)
+    assert cli.run([*command, str(text), "--user-dict", str(words), "-o", str(tmp_path / "m.npz")]) == 1
+    error = capsys.readouterr().err
+    assert "--user-dict" in error
+    assert "epoch" not in error
+    assert not list(tmp_path.glob("*.npz"))
 
 
 def make(run, tmp_path, resumed=False):

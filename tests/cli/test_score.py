@@ -5,6 +5,8 @@ import json
 import math
 import re
 import sys
+import unicodedata
+from functools import partial
 
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ from rnnlm.cli import run
 from rnnlm.language_model import LanguageModel, network_of
 from rnnlm.nn.bidirectional import BidirectionalNetwork
 from rnnlm.nn.network import Network, NetworkConfig
-from rnnlm.text.tokenizers import CharTokenizer, WordTokenizer
+from rnnlm.text.tokenizers import CharTokenizer, TokenTokenizer, WordTokenizer
 from rnnlm.text.vocabulary import BOS, EOS, UNK, Vocabulary
 
 WORDS = ["我", "昨天", "上学", "迟到", "了", "。", "the", "cat", "sat", "</s>"]
@@ -28,6 +30,7 @@ LINES = [
     "</s> <s>",
     "\u3000\x0b\x85\u2028",
 ]
+NOT_BLANK = [line for line in LINES if line.strip()]
 KINDS = ["word-sentence", "word-stream", "char-sentence", "char-stream", "char-stream-no-newline", "ngram"]
 
 
@@ -122,7 +125,6 @@ def test_the_number_of_results_is_that_of_the_newlines(word_model, tmp_path, cap
     for arguments in ([], ["--json"], ["--format", "mikolov"]):
         assert output(capsys, str(path), "-m", word_model, *arguments).count("\n") == count
     assert output(capsys, str(path), "-m", word_model, "--format", "kenlm").count("\n") == count + 4
-    assert output(capsys, str(path), "-m", word_model, "--format", "srilm").count(" sentences,") == count + 1
 
 
 def test_many_lines_are_more_than_one_block(word_model, tmp_path, capsys):
@@ -166,7 +168,7 @@ def test_a_score_is_the_sum_of_the_models_probabilities(kind, model, text, capsy
         assert each["oov"] == (ids == UNK).sum()
         total = 0.0
         if len(ids):
-            inputs = np.concatenate([[BOS], ids[:-1]])[:, None]
+            inputs = np.concatenate([[made.start], ids[:-1]])[:, None]
             total = -made.predictor.nats(inputs, ids[:, None], made.predictor.zero_state(1))[0].sum()
         assert each["logprob_nats"] == pytest.approx(total, abs=1e-5)
 
@@ -181,7 +183,23 @@ def test_tokens_sum_to_their_line_in_every_base(model, text, capsys, base, unit,
         assert each[f"logprob_{unit}"] * factor == pytest.approx(line["logprob_nats"], abs=1e-5)
         assert sum(token[f"logprob_{unit}"] for token in each["tokens"]) == pytest.approx(each[f"logprob_{unit}"])
         assert len(each["tokens"]) == line["tokens"]
-        assert all(set(token) == {"token", f"logprob_{unit}", "rank"} for token in each["tokens"])
+        assert sum(token["oov"] for token in each["tokens"]) == each["oov"]
+        keys = {"token", f"logprob_{unit}", "rank", "oov", "start", "end"}
+        assert all(set(token) == keys for token in each["tokens"])
+
+
+def test_tokens_say_where_they_stand_and_whether_they_are_known(kind, model, text, capsys):
+    made = make_model(kind)
+    for each, line in zip(objects(capsys, text, "-m", model, "--tokens"), LINES, strict=True):
+        *tokens, last = each["tokens"] or [None]
+        if made.line_end is None:
+            tokens += [last] if last else []
+        else:
+            assert last["start"] == last["end"] == len(line)
+            assert not last["oov"]
+        assert [line[token["start"] : token["end"]] for token in tokens] == [token["token"] for token in tokens]
+        assert "".join(line.split()) == "".join("".join(token["token"] for token in tokens).split())
+        assert [token["oov"] for token in tokens] == [token["token"] not in made.vocabulary.tokens for token in tokens]
 
 
 def test_ranks_are_those_of_predict(word_model, capsys):
@@ -214,7 +232,39 @@ def test_a_line_that_spells_the_end_is_not_the_end():
         assert text.min() >= UNK
 
 
-@pytest.mark.parametrize("kind", ["word-sentence", "char-sentence", "char-stream"])
+@pytest.mark.parametrize("kind", [each for each in KINDS if each != "char-stream-no-newline"])
+def test_eval_score_and_srilm_count_the_same_lines(kind, model, tmp_path, capsys):
+    path = tmp_path / "blank.txt"
+    lines = ["the cat", "", " \t", "\u3000", "我 昨天  上学", "", "", " sat ", *[""] * 20]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    assert run(["eval", str(path), "-m", model, "--json"]) == 0
+    evaluated = json.loads(capsys.readouterr().out)
+    assert run(["score", str(path), "-m", model, "--format", "srilm"]) == 0
+    srilm = [int(number) for number in re.findall(r"(\d+) (?:sent|words|OOVs)", capsys.readouterr().out)]
+    sentences = len(lines) if kind == "char-stream" else 3
+    assert srilm[-3] == sum(srilm[:-3:3]) == sentences
+    assert srilm[-3] + srilm[-2] == evaluated["tokens"]
+    assert srilm[-1] == evaluated["oov"]
+    assert run(["score", str(path), "-m", model]) == 0
+    printed = capsys.readouterr()
+    assert printed.out.count("\n") == len(lines)
+    assert f"{sentences} lines, {evaluated['tokens']} tokens" in printed.err
+    assert ("blank lines, in none of these figures: 25" in printed.err) == (kind != "char-stream")
+
+
+def test_characters_are_those_that_tokens_can_hold(word_model, tmp_path, capsys):
+    words = ["the cat", "我 昨天 上学", "sat"]
+    wide = [f"  {line.replace(' ', '   ')}\t" for line in words]
+    shown = []
+    for name, lines in (("narrow", words), ("wide", wide), ("blank", [f"{line}\n\n" for line in words])):
+        (tmp_path / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
+        assert run(["score", str(tmp_path / name), "-m", word_model]) == 0
+        shown.append([row for row in capsys.readouterr().err.split("\n") if "blank" not in row])
+    assert shown[0] == shown[1] == shown[2]
+    assert f"{sum(map(len, words)) + len(words)} characters" in shown[0][0]
+
+
+@pytest.mark.parametrize("kind", ["word-sentence", "char-sentence"])
 def test_eval_of_a_single_line_is_its_score(model, tmp_path, capsys):
     path = tmp_path / "line.txt"
     path.write_text("the cat sat\n")
@@ -226,19 +276,19 @@ def test_eval_of_a_single_line_is_its_score(model, tmp_path, capsys):
 
 
 def test_the_summary_goes_to_stderr_and_has_the_sums(word_model, text, capsys):
-    found = objects(capsys, text, "-m", word_model)
+    found = [each for each in objects(capsys, text, "-m", word_model) if each["text"].strip()]
     assert run(["score", text, "-m", word_model]) == 0
     summary = capsys.readouterr().err
     total = sum(each["logprob_nats"] for each in found)
     tokens, oov = sum(each["tokens"] for each in found), sum(each["oov"] for each in found)
-    characters = sum(len(line) + 1 for line in LINES)
+    characters = sum(len(" ".join(line.split())) + 1 for line in NOT_BLANK)
     assert f"{tokens} tokens" in summary
     assert f"{oov} unknown" in summary
     assert f"{characters} characters" in summary
     rows = {line.split("  ")[0]: re.findall(r"-?\d+\.\d+", line) for line in summary.splitlines()}
     assert float(rows["logprob_nats"][0]) == pytest.approx(total, abs=1e-3)
     assert float(rows["ppl"][0]) == pytest.approx(math.exp(-total / tokens), rel=1e-3)
-    assert float(rows["ppl1"][0]) == pytest.approx(math.exp(-total / (tokens - len(LINES))), rel=1e-3)
+    assert float(rows["ppl1"][0]) == pytest.approx(math.exp(-total / (tokens - len(NOT_BLANK))), rel=1e-3)
     assert float(rows["bits per char"][0]) == pytest.approx(-total / math.log(2) / characters, rel=1e-3)
 
 
@@ -260,19 +310,18 @@ def test_a_mixture_scores_between_its_models(word_model, tmp_path, capsys):
 
 def test_srilms_layout(word_model, text, capsys):
     found = objects(capsys, text, "-m", word_model, "--base", "10", "--tokens")
+    found = [each for each in found if each["text"].strip()]
     shown = output(capsys, text, "-m", word_model, "--format", "srilm", "--debug", "2")
-    *sentences, whole = shown.split("\n\n")
-    if len(sentences) < len(LINES):  # the blank line that an empty sentence is joins the one before
-        sentences = re.split(r"(?<=\d|d)\n\n", shown)[:-1]
-    assert shown.count("1 sentences,") == len(LINES)
+    whole = shown.split("\n\n")[-1]
+    assert shown.count("1 sentences,") == len(NOT_BLANK)
     logprob = sum(token["logprob_log10"] for each in found for token in each["tokens"])
     unknown = sum(token["logprob_log10"] for each in found for token in each["tokens"] if token["token"] not in WORDS)
     words = sum(len(each["tokens"]) - 1 for each in found)
     oov = sum(each["oov"] for each in found)
-    assert f"file {text}: {len(LINES)} sentences, {words} words, {oov} OOVs\n" in whole
+    assert f"file {text}: {len(NOT_BLANK)} sentences, {words} words, {oov} OOVs\n" in whole
     figures = [float(number) for number in re.findall(r"= (\S+)", whole)]
     known = logprob - unknown
-    expected = [known, 10 ** (-known / (words - oov + len(LINES))), 10 ** (-known / (words - oov))]
+    expected = [known, 10 ** (-known / (words - oov + len(NOT_BLANK))), 10 ** (-known / (words - oov))]
     assert figures == pytest.approx(expected, rel=1e-5)
     pattern = re.compile(r"^\tp\( (\S+) \| (\S+) (?:\.\.\.)?\) \t= \[(\d+gram|OOV)\] (\S+) \[ (\S+) \]$", re.M)
     entries = pattern.findall(shown)
@@ -287,6 +336,12 @@ def test_srilms_layout(word_model, text, capsys):
             assert 10 ** float(log10) == pytest.approx(float(probability), rel=1e-4)
     assert "\tp( the | <s> ) \t= [2gram] " in shown
     assert "\tp( sat | <unk> ...) \t= [4gram] " in shown
+
+
+def test_srilms_level_without_lines(word_model, text, capsys):
+    shown = output(capsys, text, "-m", word_model, "--format", "srilm", "--debug", "0")
+    assert shown == "".join(output(capsys, text, "-m", word_model, "--format", "srilm").splitlines(True)[-2:])
+    assert shown.startswith(f"file {text}: {sum(bool(line.split()) for line in LINES)} sentences, ")
 
 
 def test_srilms_first_level_has_no_words(word_model, capsys):
@@ -313,6 +368,7 @@ def test_kenlms_layout(model, kind, text, capsys):
         assert sum(entry[2] == "0" for entry in entries) == each["oov"]
         limit = 2 if kind == "ngram" else 1000
         assert [int(entry[3]) for entry in entries] == [min(place + 2, limit) for place in range(len(entries))]
+    found = [each for each in found if kind.startswith("char-stream") or each["text"].strip()]
     count, unknown = sum(len(each["tokens"]) for each in found), sum(each["oov"] for each in found)
     assert (oovs, tokens) == (f"OOVs:\t{unknown}", f"Tokens:\t{count}")
     total = sum(each["logprob_log10"] for each in found)
@@ -360,3 +416,72 @@ def test_a_bidirectional_model_says_why_it_has_no_scores(tmp_path, capsys):
 def test_log10_may_be_asked_of_layouts_that_have_it(word_model, text, capsys):
     with_base = output(capsys, text, "-m", word_model, "--format", "kenlm", "--base", "10")
     assert with_base == output(capsys, text, "-m", word_model, "--format", "kenlm")
+
+
+# --- what is said about the text ------------------------------------------------------------------------------------
+
+
+def said(capsys, *arguments: str) -> list[str]:
+    """Lines on stderr that warn or advise."""
+    capsys.readouterr()
+    assert run(list(arguments)) == 0
+    return [line for line in capsys.readouterr().err.splitlines() if re.search("Warning|More of|already", line)]
+
+
+COMMANDS = ["score", "eval", "predict"]
+
+
+def asked(command: str, text: str, tmp_path) -> list[str]:
+    """Arguments of a command that reads a text."""
+    if command == "predict":  # which reads the last line alone
+        return [command, text.strip().replace("\n", " ")]
+    (tmp_path / "asked.txt").write_text(text * 2, encoding="utf-8")
+    return [command, str(tmp_path / "asked.txt")]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("kind", ["word-sentence", "word-stream", "char-sentence", "ngram"])
+def test_marks_that_a_model_reads_as_text_are_named_once(command, kind, model, tmp_path, capsys):
+    (warning,) = said(capsys, *asked(command, "<s> the cat </s>\n<unk> sat\n", tmp_path), "-m", model)
+    assert "<s> as < s >" in warning or command == "eval"
+    assert "--level token" in warning
+    assert said(capsys, *asked(command, "the cat <s>sat\n", tmp_path), "-m", model)[:1] != [warning]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("tokens", [["<", ">", "/", "s", "unk", "the"], ["the", "cat"]])
+def test_marks_that_a_model_knows_as_text_or_reads_as_marks_are_right(command, tokens, tmp_path, capsys):
+    vocabulary = Vocabulary(tokens, [1] * len(tokens))
+    network = Network.initialize(NetworkConfig(len(vocabulary), "gru", "tanh", 4), np.random.default_rng(0))
+    tokenizer = WordTokenizer() if "<" in tokens else TokenTokenizer()
+    LanguageModel(tokenizer, vocabulary, network, "sentence").save(tmp_path / "model.npz")
+    text = "<s> the <unk> the </s>\n"
+    assert said(capsys, *asked(command, text, tmp_path), "-m", str(tmp_path / "model.npz")) == []
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize(
+    ("known", "given", "hint"),
+    [
+        ("NFC", "NFD", "form NFC"),
+        ("NFD", "NFC", "form NFD"),
+        ("lower", "upper", "lower case"),
+        ("upper", "lower", "upper case"),
+        ("lower", "lower", None),
+    ],
+)
+@pytest.mark.parametrize("level", ["char", "word", "token"])
+def test_the_form_in_which_more_is_known_is_named_once(command, known, given, hint, level, tmp_path, capsys):
+    change = {"lower": str.lower, "upper": str.upper} | {
+        form: partial(unicodedata.normalize, form) for form in ("NFC", "NFD")
+    }
+    text = "hôm qua tôi đến trường muộn thầy giáo phê bình\n"
+    tokenizer = {"char": CharTokenizer, "word": WordTokenizer, "token": TokenTokenizer}[level]()
+    tokens = list(dict.fromkeys(tokenizer.tokenize(change[known](text).strip())))
+    vocabulary = Vocabulary(tokens, [1] * len(tokens))
+    network = Network.initialize(NetworkConfig(len(vocabulary), "gru", "tanh", 4), np.random.default_rng(0))
+    LanguageModel(tokenizer, vocabulary, network, "sentence").save(tmp_path / "model.npz")
+    found = said(capsys, *asked(command, change[given](text), tmp_path), "-m", str(tmp_path / "model.npz"))
+    hints = [line for line in found if "More of" in line]
+    assert len(hints) == (hint is not None)
+    assert hint is None or hint in hints[0]

@@ -228,7 +228,7 @@ def test_init_from_refuses_another_vocabulary_unless_told(corpus, model, tmp_pat
     keeps, _ = checkpoint.load(path)
     old, _ = checkpoint.load(model)
     assert keeps["vocabulary"]["tokens"] == old["vocabulary"]["tokens"]
-    assert run([*arguments, "--init-vocabulary", "map", "--lr", "1e-12"]) == 0
+    assert run([*arguments, "--init-vocabulary", "map", "--lr", "1e-12", "--force"]) == 0
     maps, new = checkpoint.load(path)
     assert "开心" in maps["vocabulary"]["tokens"]
     _, parameters = checkpoint.load(model)

@@ -2,7 +2,8 @@
 
 FOLDER/recorded.json names for every file the command that makes it and the questions to ask of it. They are run here,
 in the folder, and the answers are written beside them. Later versions of rnnlm must give the same answers from the same
-files, so a folder is never recorded twice: a new format gets a new one.
+files, so a folder is never recorded twice: a new format gets a new one. An answer changes only where it was wrong:
+`predict` and `score` of streams, which once began lines after <s>.
 """
 
 import json

@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from rnnlm import LanguageModel
+from rnnlm import LanguageModel, cli
 from rnnlm.baselines.ngram import NgramModel
 from rnnlm.cli.export import EXTENSIONS
 from rnnlm.errors import ExchangeError, SavingError
@@ -56,7 +56,7 @@ def test_tokens_alone_need_to_be_said_what_they_are(kind, make_network, model_of
     tokens.write_text(json.dumps(["<s>", "</s>", "<unk>", *map(chr, range(97, 117))]))
     with pytest.raises(ExchangeError, match="--activation"):
         import_model(path, tokens)
-    with pytest.raises(ExchangeError, match="--level word or --level char"):
+    with pytest.raises(ExchangeError, match="--level word, --level token or --level char"):
         import_model(path, tokens, Choices("relu"))
     char, _ = import_model(path, tokens, Choices("relu", "char"))
     word, _ = import_model(path, tokens, Choices("relu", "word", "stream", "spaces"))
@@ -125,3 +125,22 @@ def test_a_file_that_can_not_be_written_leaves_the_old_ones(make_network, model_
 
 def test_the_command_line_knows_the_same_formats():
     assert {to: format_.extension for to, format_ in FORMATS.items()} == EXTENSIONS
+
+
+@pytest.mark.parametrize("wrong", ["weights", "counts"])
+def test_nothing_is_imported_that_could_not_be_read_again(make_network, model_of, tmp_path, wrong):
+    pytest.importorskip("safetensors")
+    model = model_of(make_network())
+    if wrong == "weights":
+        model.network.params["output.bias"][3] = 2e10
+    path = tmp_path / "m.safetensors"
+    export(model, "safetensors").save(path)
+    if wrong == "counts":
+        document = json.loads(vocabulary_path(path).read_text("utf-8"))
+        document["counts"][5] = 2**62
+        vocabulary_path(path).write_text(json.dumps(document), encoding="utf-8")
+    good = tmp_path / "good.npz"
+    model_of(make_network()).save(good)
+    before = good.read_bytes()
+    assert cli.run(["import", str(path), "-o", str(good), "--force"]) == 1
+    assert good.read_bytes() == before

@@ -95,6 +95,15 @@ def header(text, data=b""):
     return struct.pack("<Q", len(text)) + text.encode() + data
 
 
+def zipped_pickle(content):
+    """A PyTorch archive with other instructions in it."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(saved({"a": torch.ones(2)}))) as old, zipfile.ZipFile(buffer, "w") as new:
+        for info in old.infolist():
+            new.writestr(info.filename, content if info.filename.endswith("data.pkl") else old.read(info))
+    return buffer.getvalue()
+
+
 def shortened(content, member, size):
     """A PyTorch archive with less in a member than its tensors claim."""
     buffer = io.BytesIO()
@@ -112,7 +121,9 @@ HOSTILE = {
     "text": (b"some words, quite a few of them\n", "begins like neither"),
     "bare pickle": (pickle.dumps({"a": 1}), "begins like neither"),
     "code": (saved({"a": Evil()}), "more than tensors"),
-    "module": (saved(torch.nn.Linear(2, 2)), "state_dict"),
+    "module": (saved(torch.nn.Linear(2, 2)), "more than tensors: a .*Linear.*state_dict"),
+    "module in a dict": (saved({"model": torch.nn.LSTM(2, 2)}), "more than tensors: a 'torch.nn.modules.rnn.LSTM'"),
+    "instruction": (zipped_pickle(b"\x80\x02\x93\x1b[31m"), "damaged"),
     "number": (saved(5), "holds a int"),
     "no tensors": (saved({"a": 5}), "holds a dict"),
     "nothing": (saved({}), "holds a dict"),
@@ -154,7 +165,8 @@ def test_a_hostile_or_foreign_file_is_refused_in_a_sentence(name, reading, tmp_p
     with pytest.raises(ExchangeError, match=words) as caught:
         reading(content)
     assert len(str(caught.value)) < 600
-    assert "\n" not in str(caught.value)
+    assert str(caught.value).isprintable()
+    assert "[1m" not in str(caught.value)  # what is left of a colour that is not printable
     assert not (tmp_path / "executed").exists()
 
 
@@ -200,4 +212,23 @@ def test_a_missing_package_is_no_fault_of_the_file(tmp_path, make_network, monke
     path.write_bytes(encode_safetensors(make_network()))
     monkeypatch.setitem(__import__("sys").modules, "safetensors", None)
     with pytest.raises(ExchangeError, match="This needs the package safetensors"):
+        weight_files.read(path)
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_a_directory_of_a_million_members_is_refused_before_it_is_read(tmp_path, monkeypatch, large):
+    path = tmp_path / "many.pt"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a/data.pkl", b"")
+        start = archive.fp.tell()
+    entry = path.read_bytes()[start : start + 46 + len("a/data.pkl")]
+    size, place = len(entry) * 1_000_000, start
+    content = path.read_bytes()[:start] + entry * 1_000_000
+    if large:
+        content += struct.pack("<4sQ2H2L4Q", b"PK\x06\x06", 44, 45, 45, 0, 0, 10**6, 10**6, size, place)
+        content += struct.pack("<4sLQL", b"PK\x06\x07", 0, place + size, 1)
+        size = place = 0xFFFFFFFF
+    path.write_bytes(content + struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 0xFFFF, 0xFFFF, size, place, 0))
+    monkeypatch.setattr(weight_files.zipfile, "ZipFile", lambda path: pytest.fail("it was read"))
+    with pytest.raises(ExchangeError, match="directory has 56,000,000 bytes"):
         weight_files.read(path)

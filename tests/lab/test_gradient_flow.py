@@ -10,12 +10,14 @@ from rnnlm.lab.gradient_flow import (
     FAMILIES,
     LARGEST_DERIVATIVE,
     Clipping,
+    GradientFlow,
     error_terms,
     fresh_network,
     gradient_flow,
     gradient_norms,
     least_memory,
     places,
+    relu_beside_tanh,
     spectral_radius,
     states_before,
 )
@@ -171,6 +173,42 @@ def test_the_curve_of_the_lstm_lies_above_those_of_the_basic_cells(init, above_f
     for name in ("tanh", "relu", "sigmoid"):
         assert (shares["lstm"][above_from:] > shares[name][above_from:]).all()
         assert lstm is None or lstm > by_family[name].survives(0.1)
+
+
+def test_every_cell_is_in_the_families():
+    assert {cell for cell, _ in FAMILIES.values()} == set(CELLS)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_why_relu_keeps_less_than_tanh(seed):
+    """Half of its units are off. With W larger by what that costs it keeps as much; with the identity more."""
+    relu, tanh = (NetworkConfig(V, "rnn", activation, hidden_size=96) for activation in ("relu", "tanh"))
+    (worse,), (better,) = flow(relu, "uniform", seed=seed), flow(tanh, "uniform", seed=seed)
+    assert worse.rms_derivative**2 == pytest.approx(0.5, abs=0.06)
+    assert worse.measured_factor == pytest.approx(0.5**0.5 * better.measured_factor, rel=0.1)
+    scaled = worse.radii[""] * better.rms_derivative / worse.rms_derivative
+    (equal,) = flow(relu, "uniform", scaled, seed=seed)
+    assert equal.measured_factor == pytest.approx(better.measured_factor, rel=0.1)
+    (identity,) = flow(relu, "identity", seed=seed)
+    assert identity.rms_derivative**2 > 0.8
+    assert identity.measured_factor > 0.95
+
+
+def test_relu_is_explained_by_what_was_measured():
+    def flows(*networks):
+        return [
+            GradientFlow(name, config, flow(config, init, radius, distance=20), 1)
+            for name, config, init, radius in networks
+        ]
+
+    relu, tanh = (NetworkConfig(V, "rnn", activation, hidden_size=96) for activation in ("relu", "tanh"))
+    both = [("tanh", tanh, "uniform", None), ("relu", relu, "uniform", None)]
+    found = flows(*both)
+    off = 1 - found[1].layers[0].rms_derivative ** 2
+    assert relu_beside_tanh(found).startswith(f"relu keeps less than tanh because {off:.0%} of its units are off")
+    assert "identity" in relu_beside_tanh(flows(*both, ("relu identity", relu, "identity", None)))
+    assert relu_beside_tanh(flows(both[0], ("relu", relu, "uniform", 2.0))) is None, "it keeps more"
+    assert relu_beside_tanh(found[:1]) is None
 
 
 def test_the_spectral_radius_is_that_of_the_largest_eigenvalue_alone():

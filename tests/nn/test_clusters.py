@@ -48,7 +48,7 @@ def test_no_other_cutoffs_cost_less(V, hidden_size, rows, costs):
     assert cost(found, *arguments) == pytest.approx(min(cost(choice, *arguments) for choice in every))
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.integers(4, 3000), st.integers(1, 600), st.integers(1, 5000), st.floats(1, 8), st.integers(0, 2**32))
 def test_a_network_can_have_every_choice(V, hidden_size, rows, div_value, seed):
     rng = np.random.default_rng(seed)

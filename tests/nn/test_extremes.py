@@ -46,7 +46,7 @@ def test_every_output_layer_is_tried():
 
 @pytest.mark.parametrize("layer", LAYERS)
 @pytest.mark.parametrize("kind", KINDS)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(scales=SCALES, seed=st.integers(0, 99))
 def test_probabilities_are_numbers_and_sum_to_one(kind, layer, scales, seed):
     network = network_of(kind, layer, scales, seed)
@@ -61,7 +61,7 @@ def test_probabilities_are_numbers_and_sum_to_one(kind, layer, scales, seed):
 
 @pytest.mark.parametrize("layer", ["softmax", "adaptive"])
 @pytest.mark.parametrize("kind", KINDS)
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(scales=SCALES, seed=st.integers(0, 99))
 def test_from_both_sides_too(kind, layer, scales, seed):
     network = network_of(kind, layer, scales, seed, bidirectional=True)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rnnlm.nn.gradients import CHUNK, RowGradient, clipped_scale, dense, pieces, summed
@@ -21,7 +21,6 @@ def expected_sum(ids, rows):
     return expected
 
 
-@settings(deadline=None)
 @given(IDS, st.integers(1, 5), st.booleans())
 def test_rows_add_up_by_their_id(ids, width, transposed):
     rows = rows_of(ids, width)
@@ -32,7 +31,6 @@ def test_rows_add_up_by_their_id(ids, width, transposed):
     np.testing.assert_allclose(found.T if transposed else found, expected_sum(ids, rows), atol=1e-14)
 
 
-@settings(deadline=None)
 @given(IDS, IDS)
 def test_the_sum_of_two_is_the_gradient_of_both(first, second):
     one, two = rows_of(first, 3), rows_of(second, 3, 2)

@@ -140,6 +140,30 @@ def test_compiled_exponentials_are_those_in_numpy(V, with_bias, scale):
         np.testing.assert_allclose(theirs, ours, rtol=1e-5)
 
 
+SWAPPED = ">f4" if sys.byteorder == "little" else "<f4"
+
+
+@needs_kernels
+def test_views_into_the_middle_of_a_number_and_integers_of_its_size_are_refused():
+    good = arguments("lstm_step", None, 5, RESETS["resets"])
+    for place, array in enumerate(good):
+        unaligned = np.frombuffer(b"\0" + array.tobytes() + b"\0" * 3, np.uint8)[1:-3].copy()
+        unaligned = np.concatenate([[0], unaligned]).astype(np.uint8)[1:].view(np.float32).reshape(array.shape)
+        for bad in (unaligned, array.view(np.int32), array.view(np.uint32), array.view(SWAPPED)):
+            with pytest.raises(ValueError, match="float32"):
+                compiled.lstm_step(1, *good[:place], bad, *good[place + 1 :])
+    compiled.lstm_step(1, *(array.view("<f4" if sys.byteorder == "little" else ">f4") for array in good))
+    row, logits = np.zeros(1, np.float32), np.zeros((1, 5), np.float32)
+    for bad in (np.array([1.0]), np.array([1], np.uint64), np.array([1], ">i8")):
+        with pytest.raises(ValueError, match="int64"):
+            compiled.exponentials(logits, None, bad, row, row.copy())
+    with pytest.raises(ValueError, match="float32"):
+        compiled.exponentials(logits.view(np.int32), None, np.array([1]), row, row.copy())
+    one, whole = np.zeros(4, np.float32), np.zeros(4, np.int32)
+    with pytest.raises(ValueError, match="float32"):
+        compiled.adam_update(whole, one, one, one, one, 0.9, 0.999, 1e-2, 1.7, 1e-8, 1.0)
+
+
 @needs_kernels
 def test_an_id_beyond_the_vocabulary_is_refused():
     row = np.zeros(1, np.float32)

@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rnnlm.errors import CheckpointError
@@ -446,19 +446,16 @@ def test_a_config_comes_back_from_its_header(cell, dropout):
     assert NetworkConfig.from_header(json.loads(json.dumps(config.to_header()))) == config
 
 
-@settings(deadline=None)
 @given(JSON)
 def test_a_header_that_is_anything_is_refused(header):
     assert config_or_error(header) is None
 
 
-@settings(deadline=None)
 @given(st.sampled_from(sorted(HEADER)), JSON)
 def test_a_header_with_one_field_that_is_anything(name, value):
     config_or_error({**HEADER, name: value})
 
 
-@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from([*HEADER, "extra"]), JSON))
 def test_a_header_with_wrong_fields_is_refused(changes):
     if changes.keys() != HEADER.keys():

@@ -76,11 +76,13 @@ class Answer(NamedTuple):
         return [json.loads(line.removeprefix("data: ")) for line in lines[:-2]]
 
 
-async def request(app, method: str, path: str, body=None, headers=None, leaves=False, arrives=True) -> Answer:
+async def request(
+    app, method: str, path: str, body=None, headers=None, leaves=False, arrives=True, reads=None
+) -> Answer:
     """Ask an ASGI application.
 
     body: a value that becomes JSON, or bytes as they are. leaves: whether the client does so as soon as it has asked.
-    arrives: whether the body does.
+    arrives: whether the body does. reads: how many of the server's messages; all of them if None.
     """
     content = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
     wanted = {"host": "localhost:8000"} | (JSON if method == "POST" else {}) | (headers or {})
@@ -101,10 +103,14 @@ async def request(app, method: str, path: str, body=None, headers=None, leaves=F
         return {"type": "http.disconnect"}
 
     async def send(message):
+        if len(sent) == reads:
+            await asyncio.Event().wait()
         sent.append(message)
 
     with contextlib.suppress(ZeroDivisionError):  # Starlette hands a failure on when it has answered
         await app(scope, receive, send)
+    if not sent:
+        return Answer(0, {}, b"")
     found = {name.decode(): value.decode("latin-1") for name, value in sent[0]["headers"]}
     return Answer(sent[0]["status"], found, b"".join(message.get("body", b"") for message in sent[1:]))
 
@@ -115,7 +121,7 @@ class Client:
     def __init__(self, app) -> None:
         self.app = app
 
-    def ask(self, method: str, path: str, body=None, headers=None, **how: bool) -> Answer:
+    def ask(self, method: str, path: str, body=None, headers=None, **how) -> Answer:
         return asyncio.run(request(self.app, method, path, body, headers, **how))
 
     def post(self, path: str, **body) -> Answer:

@@ -2,17 +2,19 @@
 
 import json
 import math
+import re
 
 import numpy as np
 import pytest
 
 from rnnlm.cli import run
 from rnnlm.inference.model import read_prefix
+from rnnlm.language_model import LanguageModel, Piece
 from rnnlm.playground.neurons import correlation, properties
-from rnnlm.playground.served import Piece, ServedModel
-from rnnlm.text.vocabulary import BOS, UNK
+from rnnlm.text.vocabulary import BOS, EOS, UNK
 
 CAUSAL = ["words", "characters", "ngram"]
+ALL = [*CAUSAL, "stream of words", "lines of characters"]
 TEXTS = {
     "words": ["", "我", "我 昨天", "我昨天上学", "我 昨天 上学 迟到 了 。\n\n老师", "the cat in Paris ", "the cat,"],
     "characters": ["", "the\ntin ", '"Tis not', "a question of quizzes"],
@@ -23,7 +25,22 @@ PAIRS = [(name, text) for name, texts in TEXTS.items() for text in texts]
 
 @pytest.fixture(scope="module")
 def models(words, characters, ngram):
-    return {"words": words, "characters": characters, "ngram": ngram}
+    """Models of every way to read a text."""
+    return {
+        "words": words,
+        "characters": characters,
+        "ngram": ngram,
+        "stream of words": LanguageModel(words.tokenizer, words.vocabulary, words.predictor, "stream"),
+        "lines of characters": LanguageModel(
+            characters.tokenizer, characters.vocabulary, characters.predictor, "sentence"
+        ),
+    }
+
+
+@pytest.fixture(scope="module")
+def everyone(serve, models):
+    """A client of all of them."""
+    return serve(models)
 
 
 def command(capsys, *arguments: str) -> list:
@@ -50,7 +67,7 @@ def test_the_models_are_described(client):
 @pytest.mark.parametrize("name", CAUSAL)
 def test_probabilities_sum_to_one(client, models, name):
     model = models[name]
-    row = read_prefix(model.causal, np.array([BOS]))[0][0].astype(np.float64)
+    row = read_prefix(model.causal, np.array([model.start]))[0][0].astype(np.float64)
     candidates = client.value("/api/predict", model=name, text="", k=100)["candidates"]
     total = sum(each["probability"] for each in candidates)
     left_out = np.exp(row[UNK]) + np.exp(row[BOS])
@@ -60,9 +77,7 @@ def test_probabilities_sum_to_one(client, models, name):
 
 @pytest.mark.parametrize(("name", "text"), PAIRS)
 def test_predictions_are_the_models_own(client, models, name, text):
-    model = models[name]
-    line = text.rpartition("\n")[2] if model.context == "sentence" else text
-    expected = model.predict(line, k=5).candidates
+    expected = models[name].predict(text, k=5).candidates
     answer = client.value("/api/predict", model=name, text=text, k=5)
     assert answer["context"] == text
     assert [each["token"] for each in answer["candidates"]] == [each.token for each in expected]
@@ -80,6 +95,57 @@ def test_a_candidate_that_is_taken_is_read_as_itself(client, models, name, text)
             assert each["text"] == "\n"
         else:
             assert model.tokens(line + each["text"]) == [*model.tokens(line), each["token"]]
+
+
+LINES = {True: ["我 昨天", "老师 批评", "", "dog 我"], False: ["the tin", "hat", "", "is\ton"]}
+
+
+@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("end", ["", "\n"])
+def test_several_lines_are_read_in_one_way(everyone, models, name, end, tmp_path, capsys):
+    """Each for itself in sentences, all of them in a stream, blank ones left out: page, library, command line."""
+    model, path = models[name], tmp_path / "model.npz"
+    lines = LINES[model.level == "word"]
+    text = "\n".join(lines) + end
+    context = [model.start]
+    for line in lines:
+        if line or not model.reads_lines:
+            ids = model.vocabulary.encode(model.tokens(line)).tolist()
+            context += [*ids, EOS if model.reads_lines else int(model.vocabulary.encode("\n")[0])]
+    if not end:
+        context.pop()
+    if model.context == "sentence":
+        context = [model.start] if end else [model.start, *ids]
+    row = read_prefix(model.causal, np.array(context))[0][0]
+    expected = [model.vocabulary.token(each) for each in model.best(row, 5)]
+    answer = everyone.value("/api/predict", model=name, text=text, k=5)
+    assert [each["token"] for each in answer["candidates"]] == expected
+    assert [each.token for each in model.predict(text, 5).candidates] == expected
+    assert [each.token for each in model.predict_each(text, 5)[-1].candidates] == expected
+    model.save(path)
+    (printed,) = command(capsys, "predict", text, "-m", path, "-k", 5, "--json")
+    assert [each["token"] for each in printed["candidates"]] == expected
+    named = [] if model.context == "sentence" and end else [each for each in ("dog", "\t") if each in text]
+    assert answer["unknown"] == named
+    assert run(["predict", text, "-m", str(path)]) == 0
+    assert ("not in the vocabulary" in capsys.readouterr().err) == bool(named)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_each_is_the_prediction_after_each_token(models, name):
+    model = models[name]
+    text = "\n".join(LINES[model.level == "word"])
+    found = model.predict_each(text, 3)
+    pieces = list(model.cut(text))
+    for place, (token, candidates) in enumerate(found):
+        before = "".join(piece.text for piece in pieces[:place])
+        if place and pieces[place - 1].token_id == EOS:
+            assert token == ("<s>" if model.context == "sentence" else "</s>")
+        else:
+            assert token == (pieces[place - 1].token if place else "<s>")
+        expected = model.predict(before, 3).candidates
+        assert [each.token for each in candidates] == [each.token for each in expected]
+        assert [each.probability for each in candidates] == pytest.approx([e.probability for e in expected], rel=1e-4)
 
 
 def test_a_candidate_is_spaced_like_the_text(client):
@@ -115,25 +181,58 @@ def test_the_tokens_joined_are_the_text(client, name, text):
     assert "".join(each["text"] for each in tokens) == text
 
 
-@pytest.mark.parametrize("name", CAUSAL)
-def test_surprise_is_what_score_and_eval_say(client, models, name, tmp_path, capsys):
-    lines = (
-        ["我 昨天 上学 迟到 了 。", "the cat", "我 昨天 dog 批评 了"] if name != "characters" else ["the tin", "hat!"]
-    )
-    text = "".join(f"{line}\n" for line in lines)
-    model, file = tmp_path / "model.npz", tmp_path / "text.txt"
-    models[name].save(model)
-    file.write_text(text, encoding="utf-8")
-    answer = client.value("/api/surprise", model=name, text=text)
-    if models[name].context == "sentence":
-        scored = command(capsys, "score", file, "-m", model, "--json")
-        nats = sum(each["logprob_nats"] for each in scored)
-        assert sum(each["bits"] for each in answer["tokens"]) == pytest.approx(-nats / math.log(2), rel=1e-4)
-        assert len(answer["tokens"]) == sum(each["tokens"] for each in scored)
-    (figures,) = command(capsys, "eval", file, "-m", model, "--json")
-    for key in ["perplexity", "nats_per_token", "bits_per_char"]:
-        assert answer[key] == pytest.approx(figures[key], rel=1e-4)
-    assert sum(each["unknown"] for each in answer["tokens"]) == figures["oov"]
+@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("lines", [1, 2, 3])
+@pytest.mark.parametrize("end", ["", "\n"])
+def test_surprise_is_what_score_eval_and_plot_say(everyone, models, name, lines, end, tmp_path, capsys):
+    words = ["我 昨天 dog 批评 了", "the cat", "我 昨天 上学 迟到 了 。"]
+    model, path, file = models[name], tmp_path / "model.npz", tmp_path / "text.txt"
+    text = "\n".join((words if model.level == "word" else ["the tin z", "hat!", "is on"])[:lines]) + end
+    model.save(path)
+    file.write_text(text if end else f"{text}\n", encoding="utf-8")
+    answer = everyone.value("/api/surprise", model=name, text=text)
+    bits = [each["bits"] for each in answer["tokens"]]
+    for given in [file, text]:
+        (plotted,) = command(capsys, "plot", "--surprise", given, "-m", path, "--json")
+        assert [each["token"] for each in plotted["tokens"]] == [each["token"] for each in answer["tokens"]]
+        assert [each["surprise_bits"] for each in plotted["tokens"]] == pytest.approx(bits, rel=1e-4)
+    if model.context == "sentence" or lines == 1:
+        scored = command(capsys, "score", file, "-m", path, "--json", "--tokens")
+        tokens = [token for line in scored for token in line["tokens"]]
+        assert [token["token"] for token in tokens] == [each["token"] for each in answer["tokens"]]
+        assert [token["rank"] for token in tokens] == [each["rank"] for each in answer["tokens"]]
+        assert [-token["logprob_nats"] / math.log(2) for token in tokens] == pytest.approx(bits, rel=1e-4)
+        assert sum(line["oov"] for line in scored) == answer["oov"]
+        assert run(["score", str(file), "-m", str(path)]) == 0
+        said = capsys.readouterr().err
+        assert f"{len(tokens)} tokens" in said
+        ppl = re.search(r"^ppl +([\d.]+)", said, re.MULTILINE)
+        assert float(ppl[1]) == pytest.approx(answer["perplexity"], rel=1e-4)
+    if model.context == "sentence":  # eval reads a stream from its very start, not after a line
+        (figures,) = command(capsys, "eval", file, "-m", path, "--json")
+        keys = ["perplexity", "perplexity_excluding_oov", "nats_per_token", "bits_per_char", "logprob_nats"]
+        assert [answer[key] for key in keys] == pytest.approx([figures[key] for key in keys], rel=1e-4)
+        assert (len(bits), answer["oov"]) == (figures["tokens"], figures["oov"])
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_blank_lines_surprise_nobody_where_lines_are_read(everyone, models, name):
+    if models[name].reads_lines:
+        text, more = (
+            ("我 昨天\nthe cat", "\n\n我 昨天\n \nthe cat\n\n") if "words" in name else ("a\nb", "\na\n\nb\n\n")
+        )
+        plain, spaced = (everyone.value("/api/surprise", model=name, text=each) for each in [text, more])
+        assert [each["bits"] for each in spaced["tokens"]] == [each["bits"] for each in plain["tokens"]]
+        assert spaced["bits_per_char"] == plain["bits_per_char"]
+
+
+def test_the_first_line_of_a_stream_is_as_surprising_as_any_line(client, models):
+    (scored,) = models["characters"].score(["the tin"])
+    tokens = client.value("/api/surprise", model="characters", text="the tin\nhat!\n")["tokens"]
+    bits = (-scored.log_probabilities / math.log(2)).tolist()
+    assert [each["bits"] for each in tokens[: len(bits)]] == pytest.approx(bits, rel=1e-4)
+    (alone,) = models["characters"].score(["hat!"])
+    assert tokens[-5]["bits"] != pytest.approx(-alone.log_probabilities[0] / math.log(2), rel=1e-4)  # it remembers
 
 
 def test_ranks_and_alternatives(client):
@@ -151,26 +250,49 @@ def test_ranks_and_alternatives(client):
 
 def test_nothing_has_no_perplexity(client):
     answer = client.value("/api/surprise", text="")
-    assert answer == {"tokens": [], "perplexity": None, "bits_per_char": None, "nats_per_token": None}
+    assert (answer["tokens"], answer["oov"]) == ([], 0)
+    assert {answer[key] for key in ["perplexity", "perplexity_excluding_oov", "bits_per_char", "nats_per_token"]} == {
+        None
+    }
 
 
 # --- rank and fill ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", CAUSAL)
-def test_ranking_is_by_score(client, models, name):
-    candidates = ["我 昨天 上学", "the cat", "", "了 了 了 dog"]
+@pytest.mark.parametrize("length", [4, 40])
+def test_ranking_is_that_of_rescore(client, models, name, length, tmp_path, capsys):
+    """The same order and totals; with 40 lines they are scored in several steps."""
+    words = ["我", "昨天", "dog", "the", "cat", "bird", "上学"] if name != "characters" else list("etaoXYZ")
+    rng = np.random.default_rng(length)
+    lines = [" ".join(rng.choice(words, size=1 + 8 * number)) for number in range(length)]
+    candidates = [*lines, lines[0]]  # equal ones stay in their order
+    path, file = tmp_path / "model.npz", tmp_path / "list.txt"
+    models[name].save(path)
+    file.write_text("".join(f"{line}\n" for line in candidates), encoding="utf-8")
+    (expected,) = command(capsys, "rescore", file, "-m", path, "--json")
     ranked = client.value("/api/rank", model=name, candidates=candidates)["candidates"]
-    expected = {each.text: each for each in models[name].score(candidates)}
-    assert sorted(each["text"] for each in ranked) == sorted(candidates)
+    assert [each["text"] for each in ranked] == [each["text"] for each in expected["candidates"]]
+    for key in ["logprob_nats", "total_nats"]:
+        assert [each[key] for each in ranked] == pytest.approx([each[key] for each in expected["candidates"]], rel=1e-5)
+    scored = {each.text: each for each in models[name].score(candidates)}
     for each in ranked:
-        assert each["logprob_nats"] == expected[each["text"]].logprob_nats
-        assert each["tokens"] == len(expected[each["text"]].tokens)
-        assert each["oov"] == expected[each["text"]].oov
-    nats = [each["logprob_nats"] for each in ranked]
-    assert nats == sorted(nats, reverse=True)
+        assert (each["tokens"], each["oov"]) == (len(scored[each["text"]].tokens), scored[each["text"]].oov)
     assert sum(each["share"] for each in ranked) == pytest.approx(1)
-    assert ranked[1]["share"] / ranked[0]["share"] == pytest.approx(math.exp(nats[1] - nats[0]))
+    first, second = ranked[:2]
+    assert second["share"] / first["share"] == pytest.approx(math.exp(second["total_nats"] - first["total_nats"]))
+
+
+def test_an_unknown_word_costs_what_rescore_says(serve, words):
+    rare = LanguageModel(words.tokenizer, words.vocabulary, words.predictor, "sentence")
+    assert rare.unknown_word_penalty < -2
+    ranked = serve({"words": rare}).value("/api/rank", candidates=["我 dog bird", "", "我"])["candidates"]
+    assert [each["total_nats"] - each["logprob_nats"] for each in ranked] == pytest.approx(
+        [each["oov"] * rare.unknown_word_penalty for each in ranked]
+    )
+    (empty,) = [each for each in ranked if not each["text"]]
+    (scored,) = rare.score([""])
+    assert empty["total_nats"] == pytest.approx(scored.logprob_nats)
 
 
 @pytest.mark.parametrize("name", [*CAUSAL, "both"])
@@ -228,7 +350,7 @@ def test_neurons_are_ranked(client, name):
 def test_an_activation_is_the_units_output_after_each_token(client, models, name):
     model, text = models[name], "我 昨天 上学 。" if name == "words" else "the tin hat"
     ids, state = model.encode(text), model.causal.zero_state(1)
-    _, state = model.causal.next_log_probabilities(np.array([[BOS]]), state)
+    _, state = model.causal.next_log_probabilities(np.array([[model.start]]), state)
     expected = []
     for each in ids:
         _, state = model.causal.next_log_probabilities(np.array([[each]]), state)
@@ -254,7 +376,7 @@ def test_ids_are_those_of_the_model(client, models, name, text):
     model, line = models[name], text.rpartition("\n")[2] if models[name].reads_lines else text
     expected = model.vocabulary.encode(model.tokens(line)).tolist()
     assert ids[len(ids) - len(expected) :] == expected
-    assert ids == [piece.token_id for piece in ServedModel(name, models[name]).pieces(text)]
+    assert ids == model.encode(text).tolist() == [piece.token_id for piece in model.cut(text)]
 
 
 def test_ids_become_text_again(client):

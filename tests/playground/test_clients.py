@@ -12,11 +12,11 @@ from rnnlm.playground.work import Limits
 @pytest.fixture(scope="module")
 def address(serve, words, characters):
     """Where a server of two models listens."""
-    uvicorn = pytest.importorskip("uvicorn")
-    from rnnlm.playground.server import listen
+    pytest.importorskip("uvicorn")
+    from rnnlm.playground.server import listen, web_server
 
-    app = serve({"words": words, "characters": characters}, limits=Limits(body_seconds=2)).app
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, ws="none"))
+    limits = Limits(body_seconds=2)
+    server = web_server(serve({"words": words, "characters": characters}, limits=limits).app, limits)
     with listen("127.0.0.1", 0) as listener:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
@@ -79,6 +79,12 @@ def test_openai_is_told_what_is_wrong(openai):
 
     with pytest.raises(module.BadRequestError, match="max_tokens is 9999"):
         openai.completions.create(model="words", prompt="", max_tokens=9999)
+    with pytest.raises(module.BadRequestError, match="There is no field 'min_p'") as caught:
+        openai.completions.create(model="words", prompt="", user="me", extra_body={"min_p": 0.1})
+    assert (caught.value.code, caught.value.param) == ("unknown_parameter", "min_p")
+    with pytest.raises(module.BadRequestError, match=r"logit_bias is .* not supported"):
+        openai.completions.create(model="words", prompt="", logit_bias={"5": -100})
+    assert openai.completions.create(model="words", prompt="", user="me", extra_body={"metadata": {}}).choices
     with pytest.raises(module.NotFoundError, match="There is no model 'gpt'"):
         openai.completions.create(model="gpt", prompt="")
 

@@ -133,6 +133,82 @@ def test_a_stream_joined_is_the_answer(client, name, more):
             assert [each for part in parts for each in part["logprobs"][key]] == choice["logprobs"][key]
 
 
+# --- fields -------------------------------------------------------------------------------------------------------
+
+UNSAID = {  # fields of OpenAI's schema, at values that change no answer
+    "user": "me", "metadata": {"run": "7"}, "store": False, "service_tier": "auto", "safety_identifier": "x",
+    "prompt_cache_key": "y", "best_of": 1, "suffix": None, "logit_bias": {}, "presence_penalty": 0,
+    "frequency_penalty": 0.0, "stream_options": {"include_usage": True, "include_obfuscation": False}, "stop": None,
+}  # fmt: skip
+
+
+def test_what_changes_nothing_may_be_said(client):
+    asked = {"prompt": "我", "seed": 1}
+    plain, said = (client.value(PATH, **asked, **more) for more in [{}, UNSAID])
+    assert said["choices"] == plain["choices"]
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"suffix": "end"}, {"presence_penalty": 0.5}, {"frequency_penalty": -1}, {"logit_bias": {"5": 100}},
+        {"best_of": 3},
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("stream", [False, True])
+def test_what_would_change_the_answer_is_refused(client, more, stream):
+    answer = client.post(PATH, prompt="我", stream=stream, **more)
+    (name,) = more
+    assert answer.status == 400
+    assert answer.value["error"]["param"] == name
+    assert answer.message.startswith(f"{name} is ")
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        (PATH, {"prompt": "我"}),
+        (PATH, {"prompt": "我", "stream": True}),
+        ("/tokenize", {"prompt": "我"}),
+        ("/detokenize", {"tokens": [3]}),
+        ("/api/predict", {"text": "我"}),
+        ("/api/surprise", {"text": "我"}),
+        ("/api/rank", {"candidates": ["我"]}),
+        ("/api/fill", {"text": "我 ____"}),
+        ("/api/neurons", {"text": "我"}),
+        ("/api/activation", {"text": "我", "layer": 0, "unit": 0}),
+    ],
+)
+def test_fields_that_nobody_reads_are_refused_by_name(client, path, body):
+    assert client.post(path, **body).status == 200
+    answer = client.post(path, **body, max_token=5, **{"min_p": 0.1, "x" * 500: 1})
+    assert answer.status == 400
+    assert "'max_token', nor 'min_p', nor 'xxx" in answer.message
+    assert len(answer.message) < 600
+    error = answer.value["error"]
+    assert (error["type"], error["code"], error["param"]) == (
+        "invalid_request_error", "unknown_parameter", "max_token",
+    )  # fmt: skip
+    many = client.post(path, **body, **{f"f{number}": 1 for number in range(50)})
+    assert "'f4' and 45 more" in many.message
+
+
+def test_unknown_options_of_a_stream_are_refused_by_name(client):
+    answer = client.post(PATH, prompt="我", stream=True, stream_options={"usage": True})
+    assert (answer.status, answer.value["error"]["param"]) == (400, "usage")
+
+
+def test_the_document_says_that_there_are_no_other_fields(client):
+    document = client.ask("GET", "/openapi.json").value
+    bodies = [each["post"]["requestBody"] for each in document["paths"].values() if "post" in each]
+    schemas = [each["content"]["application/json"]["schema"] for each in bodies]
+    assert len(schemas) == 9
+    assert {each["additionalProperties"] for each in schemas} == {False}
+    assert document["paths"][PATH]["post"]["requestBody"]["content"]["application/json"]["schema"][
+        "properties"
+    ].keys() >= (UNSAID.keys())
+
+
 # --- log probabilities --------------------------------------------------------------------------------------------
 
 
@@ -146,7 +222,7 @@ def test_the_logprobs_of_a_prompt_are_its_score(client, models, name):
     assert told["text_offset"] == [len("".join(told["tokens"][:n])) for n in range(len(told["tokens"]))]
     assert told["token_logprobs"][0] is told["top_logprobs"][0] is None
     bits = [each["bits"] for each in client.value("/api/surprise", model=name, text=text)["tokens"]]
-    assert [-each / math.log(2) for each in told["token_logprobs"][1:]] == pytest.approx(bits[1:], rel=1e-5)
+    assert [-each / math.log(2) for each in told["token_logprobs"][1:]] == pytest.approx(bits[1:-1], rel=1e-5)
 
 
 def test_ids_are_a_prompt_as_the_text_is(client):
@@ -170,7 +246,7 @@ def test_a_harness_sees_whether_a_token_was_the_likeliest(client, models, name):
     asked = {"temperature": 0, "max_tokens": 1, "logprobs": 1, "seed": 1234, "echo": True}
     told = only(client.value(PATH, model=name, prompt=[[BOS, *ids]], **asked))["logprobs"]
     assert len(told["token_logprobs"]) == len(ids) + 2
-    inputs = np.array([BOS, *ids])[:, None]
+    inputs = np.array([model.start, *ids])[:, None]
     rows = model.causal.log_probabilities(inputs, model.causal.zero_state(1))[0][:, 0]
     for row, token_id, own, top in zip(rows, ids, told["token_logprobs"][1:], told["top_logprobs"][1:], strict=False):
         assert own == pytest.approx(float(row[token_id]), rel=1e-4)

@@ -1,8 +1,16 @@
 """What the server does not take upon itself, and that it is free again afterwards."""
 
+import json
+import threading
+
+import numpy as np
 import pytest
 
+from rnnlm.language_model import LanguageModel
+from rnnlm.playground.answers import BLOCK, encoded, encoding
+from rnnlm.playground.room import Json, json_pieces
 from rnnlm.playground.work import Limits
+from rnnlm.text.vocabulary import Vocabulary
 
 LONG = {"model": "characters", "prompt": "th", "max_tokens": 500}
 
@@ -161,3 +169,145 @@ def test_a_body_that_does_not_come_is_not_waited_for(serve, words):
     answer = client.ask("POST", "/api/predict", {"text": ""}, arrives=False)
     assert answer.status == 408
     assert "not complete" in answer.message
+
+
+def test_what_is_not_read_is_waited_for_a_while_only(serve, words):
+    """Whatever is being sent: its beginning, its end, a refusal."""
+    client = serve({"words": words}, limits=Limits(send_seconds=0.01, places=1, long_places=1))
+    for path, body in [
+        ("/v1/completions", {"prompt": "我", "stream": True}), ("/v1/completions", {"prompt": "我"}),
+        ("/api/predict", {"text": "我"}), ("/api/predict", {"text": 1}), ("/nothing", {}),
+    ]:  # fmt: skip
+        for number in range(3):
+            sent = client.ask("POST", path, body, reads=number)
+            assert sent.status == (200 if number else 0) or path == "/nothing" or body.get("text") == 1
+        assert client.post("/api/predict", text="").status == 200
+
+
+# --- the size of an answer ----------------------------------------------------------------------------------------
+
+TOLD = {"echo": True, "logprobs": 5, "max_tokens": 0}
+LARGE = [
+    ("/v1/completions", {"prompt": [3] * 500, **TOLD}),
+    ("/v1/completions", {"prompt": "我 昨天 " * 250, **TOLD}),
+    ("/v1/completions", {"prompt": "我 昨天 上学 迟到 " * 100, "echo": True, "n": 16, "max_tokens": 0}),
+    ("/v1/completions", {"prompt": "the", "model": "characters", "n": 16, "max_tokens": 1000}),
+    ("/v1/completions", {"prompt": "the", "model": "characters", "logprobs": 20, "max_tokens": 50}),
+    ("/api/surprise", {"text": "我 昨天 " * 50}),
+    ("/detokenize", {"tokens": [3] * 9000}),
+    ("/api/activation", {"text": "我 昨天 " * 300, "layer": 0, "unit": 0}),
+    ("/api/rank", {"candidates": ["我 昨天 " * 200] * 10}),
+]
+
+
+@pytest.mark.parametrize(("path", "body"), LARGE)
+def test_an_answer_that_would_be_too_large_is_refused(client, monkeypatch, path, body):
+    assert client.post(path, **body).status == 200
+    monkeypatch.setattr("rnnlm.playground.room.MOST_BYTES", 8192)
+    answer = client.post(path, **body)
+    assert answer.status == 400
+    assert "larger than 8,192 bytes" in answer.message
+    assert answer.value["error"]["code"] == "answer_too_large"
+    assert len(client.post("/api/predict", text="我").body) < 8192
+    if path == "/v1/completions":
+        body = client.post(path, **body, stream=True).body
+        assert b"answer_too_large" in body
+        assert b"[DONE]" not in body
+        assert len(body) < 250 * 8192  # with what stands around each piece
+
+
+def test_what_is_sure_to_be_too_large_is_refused_before_anything_is_done(client, monkeypatch):
+    monkeypatch.setattr(LanguageModel, "distributions", lambda *_: pytest.fail("it was begun"))
+    asked = {"prompt": [[5] * 20_000] * 8, "n": 16, "echo": True, "logprobs": 20, "max_tokens": 0}
+    for stream in [False, True]:
+        answer = client.post("/v1/completions", **asked, stream=stream)
+        assert answer.status == 400
+        assert answer.value["error"]["code"] == "answer_too_large"
+
+
+@pytest.mark.parametrize("path", ["/v1/completions", "/api/surprise", "/api/predict", "/detokenize", "/api/fill"])
+def test_a_token_of_a_megabyte_makes_no_answer_of_many(serve, words, monkeypatch, path):
+    monkeypatch.setattr("rnnlm.playground.room.MOST_BYTES", 1 << 20)
+    tokens = ["a", "b" * (1 << 20), *(f"c{number}" for number in range(len(words.vocabulary) - 5))]
+    model = LanguageModel(words.tokenizer, Vocabulary(tokens, [1] * len(tokens)), words.predictor, "sentence")
+    client = serve({"long": model})
+    body = {
+        "/v1/completions": {"prompt": "a", "max_tokens": 400, "temperature": 50, "n": 16, "seed": 1},
+        "/api/surprise": {"text": "a c1 c2", "k": 20},
+        "/api/predict": {"text": "a", "k": 100},
+        "/detokenize": {"tokens": [4] * 20_000},
+        "/api/fill": {"text": "a ____ a", "k": 100},
+    }[path]
+    answer = client.post(path, **body)
+    assert answer.status == 400
+    assert answer.value["error"]["code"] == "answer_too_large"
+
+
+def test_a_stream_tells_a_long_prompt_in_many_pieces(client):
+    asked = {"prompt": "the tin hat is on the stone " * 50, "model": "characters", "n": 2, **TOLD}
+    whole = client.value("/v1/completions", **asked)["choices"]
+    events = client.post("/v1/completions", **asked, stream=True).events
+    assert max(len(json.dumps(event)) for event in events) < 40_000
+    for choice in whole:
+        parts = [each for event in events for each in event["choices"] if each["index"] == choice["index"]]
+        assert "".join(part["text"] for part in parts) == choice["text"]
+        assert [part["finish_reason"] for part in parts] == [None] * (len(parts) - 1) + ["length"]
+        for key in choice["logprobs"]:
+            assert [each for part in parts for each in part["logprobs"][key]] == choice["logprobs"][key]
+
+
+def test_answers_become_json_beside_the_event_loop(client, monkeypatch):
+    where = []
+
+    def recorded(value):
+        where.append(threading.current_thread().name)
+        return json_pieces(value)
+
+    monkeypatch.setattr("rnnlm.playground.answers.json_pieces", recorded)
+    client.value("/api/surprise", text="我 昨天")
+    client.value("/v1/completions", prompt="我", max_tokens=5)
+    assert len(where) == 2
+    assert all(name.startswith("rnnlm") for name in where)
+
+
+def any_value(rng, depth=0):
+    kind = rng.integers(9 if depth < 4 else 6)
+    if kind == 7:
+        return [any_value(rng, depth + 1) for _ in range(rng.integers(5))]
+    if kind == 8:
+        return {f'k{number}"': any_value(rng, depth + 1) for number in range(rng.integers(5))}
+    values = [
+        None,
+        True,
+        '我\n\\"',
+        int(rng.integers(1 << 40)),
+        float(rng.normal()),
+        "",
+        rng.normal(size=1500).tolist(),
+    ]
+    return values[kind]
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_json_in_pieces_is_json(seed):
+    value = any_value(np.random.default_rng(seed))
+    assert json.loads(encoded(value)) == value
+
+    def work():
+        yield
+        return [Json.of(value)] * 40
+
+    steps = encoding(work())
+    while True:
+        try:
+            next(steps)
+        except StopIteration as done:
+            blocks = done.value
+            break
+    assert json.loads(b"".join(blocks)) == [value] * 40
+    assert sum(len(block) >= BLOCK for block in blocks) >= len(blocks) - 1
+
+
+def test_what_json_lacks_is_null_and_half_a_character_is_an_escape():
+    assert encoded({"a": [float("nan"), float("-inf"), 1.5], "b": float("inf")}) == b'{"a":[null,null,1.5],"b":null}'
+    assert encoded(["\ud800"]) == b'["\\ud800"]'

@@ -313,6 +313,8 @@ def test_a_text_is_painted_by_surprise_and_each_token_tells_its_alternatives(vis
     expect(details.locator("li .token").first).to_have_text("迟到")
     tokens.first.focus()
     page.keyboard.press("End")
+    expect(details.locator(".subject")).to_have_text("↵")  # the end of the line is a token, too
+    page.keyboard.press("ArrowLeft")
     page.keyboard.press("ArrowLeft")
     expect(details.locator(".subject")).to_have_text("恐龙")
     expect(details).to_contain_text("Unknown to the model")
@@ -323,6 +325,30 @@ def test_a_text_is_painted_by_surprise_and_each_token_tells_its_alternatives(vis
     expect(details.locator(".subject")).to_have_text("我")
     tokens.nth(2).click()
     expect(details.locator(".subject")).to_have_text("上学")
+
+
+def test_the_figures_are_those_of_score(visit, expect, models, capsys):
+    """Perplexity, tokens with the line's end, and the unknown ones among them."""
+    opened = visit()
+    page = opened.open("surprise")
+    for text, said in [
+        ("我 昨天 上学", "4 tokens"), ("我 昨天\n他 恐龙", "6 tokens, 1 unknown"), ("我\n", "2 tokens"),
+    ]:  # fmt: skip
+        assert run(["score", "--text", text, "-m", str(models[0])]) == 0
+        summary = capsys.readouterr().err
+        tokens, oov = re.search(r"([\d,]+) tokens .* ([\d,]+) unknown", summary).groups()
+        perplexity, bits = (
+            float(re.search(rf"^{key} +([\d.]+)", summary, re.M)[1]) for key in ["ppl", "bits per char"]
+        )
+        page.fill("#surprise-text", text)
+        expect(page.locator("#surprise-figures")).to_have_text(
+            f"Perplexity {perplexity:,.1f} · {bits:.2f} bits per character · {said}"
+        )
+        assert said == f"{tokens} tokens" + (f", {oov} unknown" if oov != "0" else "")
+        expect(page.locator("#surprise-painting [role=option]")).to_have_count(int(tokens))
+    page.select_option("#model", index=1)
+    page.fill("#surprise-text", "\n")
+    expect(page.locator("#surprise-figures")).to_be_hidden()
 
 
 def test_parts_share_the_text_and_the_model_can_write_one(visit, expect):
@@ -419,6 +445,53 @@ def test_candidates_are_ranked(visit, expect):
     expect(page.locator("#rank-candidates li")).to_have_count(0)
 
 
+def test_the_ranking_is_that_of_rescore(visit, expect, models, tmp_path, capsys):
+    lines = ["我 恐龙", "我 昨天 上学 早 了 。", "恐龙 恐龙", "我 昨天 上学 迟到 了 。", "他 明天"]
+    file = tmp_path / "list.txt"
+    file.write_text("\n".join(lines), encoding="utf-8")
+    page = visit().open("rank")
+    for number in (0, 4):
+        page.select_option("#model", index=number)
+        assert run(["rescore", str(file), "-m", str(models[number]), "--json"]) == 0
+        ranked = json.loads(capsys.readouterr().out)["candidates"]
+        page.fill("#rank-lines", "\n".join(lines))
+        page.keyboard.press("Control+Enter")
+        expect(page.locator("#rank-state")).to_have_text("5 candidates ranked")
+        assert bars(page, "rank") == [each["text"] for each in ranked]
+        details = page.locator("#rank-candidates .detail").all_text_contents()
+        for each, detail in zip(ranked, details, strict=True):
+            assert detail.startswith(f"ln p = −{-each['logprob_nats']:.2f} · ")
+            assert ("unknown" in detail) == ("恐龙" in each["text"])
+
+
+def test_one_is_not_spoken_of_as_many(visit, expect):
+    opened = visit()
+    page = opened.open("rank")
+    page.fill("#rank-lines", "")
+    page.select_option("#model", index=0)
+    candidate = {"text": "a", "share": 1, "logprob_nats": -1, "total_nats": -1, "tokens": 1, "oov": 0}
+    token = {"text": "a", "token": "a", "bits": 1, "probability": 0.5, "rank": 1, "unknown": False, "alternatives": []}
+    answers = {
+        "rank": {"candidates": [candidate]},
+        "fill": {"text": "____ a", "candidates": [{"tokens": ["b"], "probability": 1, "text": "b a"}]},
+        "surprise": {"tokens": [token], "perplexity": 2, "bits_per_char": 1, "oov": 0},
+    }
+    page.route("**/api/*", lambda route: route.fulfill(json=answers[route.request.url.rpartition("/")[2]]))
+    page.fill("#rank-lines", "a")
+    page.keyboard.press("Control+Enter")
+    expect(page.locator("#rank-state")).to_have_text("1 candidate ranked")
+    expect(page.locator("#rank-candidates .detail")).to_have_text("ln p = −1.00 · 1 token")
+    page.click("#tab-fill")
+    page.fill("#fill-text", "____ a")
+    page.keyboard.press("Control+Enter")
+    expect(page.locator("#fill-state")).to_have_text("1 filling")
+    page.click("#tab-surprise")
+    page.fill("#surprise-text", "a")
+    expect(page.locator("#surprise-figures")).to_have_text("Perplexity 2.0 · 1.00 bits per character · 1 token")
+    page.click("#language")
+    expect(page.locator("#surprise-figures")).to_have_text("困惑度 2.0 · 每字符 1.00 比特 · 1 个词元")
+
+
 def test_blanks_are_filled(visit, expect):
     page = visit().open("fill")
     page.fill("#fill-text", "我 昨天  迟到 了 。")
@@ -459,6 +532,41 @@ def test_activations_are_painted_and_units_that_were_found_can_be_chosen(visit, 
     expect(chips.last).to_have_attribute("aria-pressed", "true")
     layer, unit = chips.last.get_attribute("data-layer"), chips.last.get_attribute("data-unit")
     expect(page.locator("#neurons-figures")).to_contain_text(f"Layer {layer}, unit {unit}")
+
+
+@pytest.mark.parametrize(
+    ("locale", "sentence"),
+    [
+        ("en-US", "There is no such unit: layers are numbered 0 to 1, units 0 to 11."),
+        ("zh-CN", "没有这个单元：层的编号从 0 到 1，单元的编号从 0 到 11。"),
+    ],
+)
+def test_a_unit_that_is_not_there_is_said_beside_its_number(visit, expect, locale, sentence):
+    page = visit(locale=locale).open("neurons", model=1)
+    page.fill("#neurons-text", "The thin hat is in the hut. " * 3)
+    tokens = page.locator("#neurons-painting [role=option]")
+    wrong = page.locator("#neurons-wrong")
+    expect(tokens.first).to_be_visible()
+    expect(wrong).to_be_hidden()
+    for field, number in [("unit", "12"), ("unit", "-1"), ("unit", "1.5"), ("unit", ""), ("layer", "2")]:
+        page.fill(f"#neurons-{field}", number)
+        expect(wrong).to_have_text(sentence)
+        expect(page.locator(f"#neurons-{field}")).to_have_attribute("aria-invalid", "true")
+        expect(tokens).to_have_count(0)
+        expect(page.locator("#neurons-figures")).to_be_hidden()
+        expect(page.locator("#notice")).to_be_hidden()
+        page.fill("#neurons-text", f"The thin hat {field} {number}" * 3)  # what was typed stays, and is wrong still
+        page.wait_for_timeout(400)
+        expect(wrong).to_have_text(sentence)
+        assert page.input_value(f"#neurons-{field}") == number
+        page.fill(f"#neurons-{field}", "1")
+        expect(wrong).to_be_hidden()
+        expect(page.locator(f"#neurons-{field}")).to_have_attribute("aria-invalid", "false")
+        expect(tokens.first).to_be_visible()
+    page.fill("#neurons-layer", "7")
+    page.select_option("#model", index=0)  # another model, other units
+    expect(wrong).to_be_hidden()
+    expect(tokens.first).to_be_visible()
 
 
 # --- models -------------------------------------------------------------------------------------------------------
@@ -559,7 +667,7 @@ def test_the_keyboard_alone_reaches_everything(visit, expect):
     press_until(page, "Shift+Tab", "#tab-type")
     page.keyboard.press("ArrowRight")
     expect(page.locator("#tab-surprise")).to_be_focused()
-    expect(page.locator("#surprise-painting [role=option]")).to_have_count(3)
+    expect(page.locator("#surprise-painting [role=option]")).to_have_count(4)
     press_until(page, "Tab", "[role=option]")
     page.keyboard.press("ArrowRight")
     expect(page.locator("#surprise-painting .subject")).to_have_text("昨天")
@@ -706,14 +814,15 @@ def test_trouble_is_told_in_a_sentence_and_passes(visit, expect):
     page.fill("#type-text", "我")
     expect(notice).to_have_text(re.compile("^The server is busy"))
     page.unroute("**/api/predict")
-    message = "text has <b>9</b> characters; expected fewer."
+    message = "a <b>sentence</b> of the server."
     page.route(
-        "**/api/predict", lambda route: route.fulfill(status=400, json={"error": {"message": message, "type": "x"}})
+        "**/api/predict",
+        lambda route: route.fulfill(status=400, json={"error": {"message": message, "type": "x", "code": "y"}}),
     )
     page.fill("#type-text", "我 昨")
     expect(notice).to_have_text(message)
     page.click("#language")
-    expect(notice).to_have_text(f"服务器说：{message}")
+    expect(notice).to_have_text("服务器拒绝了这个请求（状态 400，代码 y）。")
     page.click("#language")
     page.unroute("**/api/predict")
     page.route("**/api/predict", lambda route: route.fulfill(status=500, body="?"))
@@ -729,6 +838,148 @@ def test_trouble_is_told_in_a_sentence_and_passes(visit, expect):
     expect(notice).to_be_hidden()
     expect(page.locator("#type-candidates .token").first).to_have_text("迟到Tab")
     assert all("Failed to load resource" in each for each in opened.complaints)  # the browser's own words
+    opened.complaints.clear()
+
+
+def test_trouble_is_told_where_it_belongs(visit, expect):
+    opened = visit()
+    page = opened.open("rank")
+    notice = page.locator("#notice")
+    page.fill("#rank-lines", "我\n" * 201)
+    page.click("#rank-form button")
+    expect(notice).to_have_text("There are 201 candidates; at most 200 are ranked at a time.")
+    page.click("#tab-fill")
+    expect(notice).to_be_hidden()
+    page.click("#tab-type")
+    bars(page)
+    expect(notice).to_be_hidden()
+    page.click("#tab-rank")
+    expect(notice).to_contain_text("201 candidates")
+    page.fill("#rank-lines", "我\n他")
+    page.click("#rank-form button")
+    expect(page.locator("#rank-state")).to_have_text("2 candidates ranked")
+    expect(notice).to_be_hidden()
+    page.fill("#rank-lines", "我" * 2001)
+    page.click("#rank-form button")
+    expect(notice).to_have_text("Candidate 1 has 2,001 characters; at most 2,000 are read.")
+    page.select_option("#model", index=1)
+    expect(notice).to_be_hidden()
+    page.click("#tab-surprise")
+    page.fill("#surprise-text", "a" * 20_001)
+    expect(notice).to_have_text("The text has 20,001 characters; at most 20,000 are read.")
+    page.fill("#surprise-text", "")
+    expect(notice).to_be_hidden()
+    opened.complaints.clear()
+
+
+# Three words of English in a row, at least one of them in small letters alone.
+ENGLISH = re.compile(r"[A-Za-z]{2,}[,;:]? [a-z]{2,}[,;:]? [A-Za-z]{2,}")
+
+
+def english_on(page) -> str | None:
+    """English that is seen on a page."""
+    found = ENGLISH.search(page.locator("body").inner_text())
+    return found and found[0]
+
+
+def codes() -> list[str]:
+    """The codes of refusals that stand in the server's source, and one that does not."""
+    from rnnlm.playground.answers import CODES
+
+    source = "".join(path.read_text(encoding="utf-8") for path in STATIC.parent.glob("*.py"))
+    pairs = re.findall(r'code="(\w+)"(?: if .* else "(\w+)")?', source)
+    others = {"foreign_host", "foreign_origin", "no_path", "wrong_method", "unheard"}
+    return sorted({each for pair in pairs for each in pair if each} | set(CODES.values()) | others)
+
+
+def test_no_refusal_speaks_english_on_the_chinese_page(visit, expect):
+    opened = visit(locale="zh-CN")
+    page = opened.open()
+    bars(page)
+    answer = {}
+    page.route("**/api/predict", lambda route: route.fulfill(**answer))
+    page.evaluate("window.setTimeout = (action, wait, ...more) => queueMicrotask(() => action(...more))")  # no pauses
+    seen = set()
+    details = {"count": 5, "most": 4, "least": 1, "seconds": 3, "layers": 1, "units": 2, "model": "m"}
+    sentence = "The server says this in plain English."
+    assert len(codes()) > 20
+    cases = [(status, code) for status in (400, 503) for code in codes()]
+    cases += [(status, code) for status in (401, 403, 404, 405, 408, 413, 415, 500) for code in ("unheard", None)]
+    for number, (status, code) in enumerate(cases):
+        error = {"message": sentence, "type": "x", "param": "text", "code": code, "details": details}
+        answer |= {"status": status, "json": {"error": error}}
+        with page.expect_response("**/api/predict"):
+            page.fill("#type-text", f"我 {number}")
+        page.wait_for_function("document.getElementById('notice').textContent !== ''")
+        said = page.locator("#notice").text_content()
+        seen.add(said)
+        assert re.search("[\u4e00-\u9fff]{4}", said), (status, code, said)
+        assert not re.search(r"[{}]|undefined|NaN|null", said), (status, code, said)
+        assert english_on(page) is None, (status, code)
+    assert len(seen) > 15
+    opened.complaints.clear()
+
+
+STREAMED = {"message": "This took too long and was given up.", "type": "x", "param": None, "code": "timeout"}
+
+
+@pytest.mark.parametrize("language", ["zh-CN", "en-US"])
+def test_what_really_goes_wrong_is_said_in_the_language_of_the_page(visit, expect, language):
+    opened = visit(locale=language)
+    page = opened.open()
+    notice = page.locator("#notice")
+
+    def check(english: str, chinese: str) -> None:
+        expect(notice).to_have_text(chinese if language == "zh-CN" else english)
+        if language == "zh-CN":
+            assert english_on(page) is None
+
+    def try_part(part: str, field: str, text: str) -> None:
+        page.click(f"#tab-{part}")
+        page.fill(f"#{field}", text)
+        if submit := page.query_selector(f"#part-{part} button[type=submit]"):
+            submit.click()
+
+    long = ("The text has 20,001 characters; at most 20,000 are read.", "文字有 20,001 个字符，最多可读 20,000 个。")
+    for part, field in [("type", "type-text"), ("surprise", "surprise-text"), ("neurons", "neurons-text")]:
+        try_part(part, field, "a" * 20_001)
+        check(*long)
+        page.fill(f"#{field}", "")
+    try_part("sample", "sample-prompt", "a" * 20_001)
+    check(*long)
+    try_part("rank", "rank-lines", "a\n" * 201)
+    check("There are 201 candidates; at most 200 are ranked at a time.", "有 201 个候选，一次最多可排 200 个。")
+    try_part("rank", "rank-lines", "a\n" + "a" * 2001)
+    check(
+        "Candidate 2 has 2,001 characters; at most 2,000 are read.", "第 2 个候选有 2,001 个字符，最多可读 2,000 个。"
+    )
+    try_part("fill", "fill-text", "____" + "a" * 997)
+    check("The text has 1,001 characters; at most 1,000 are read.", "文字有 1,001 个字符，最多可读 1,000 个。")
+    try_part("type", "type-text", "a" * (1 << 20))
+    check("The text is too large to be sent. Give a shorter one.", "文字太大，无法发送，请缩短。")
+    half = "e => { e.value = 'a' + String.fromCharCode(0xd800); e.dispatchEvent(new Event('input')); }"
+    page.locator("#type-text").evaluate(half)
+    check(
+        "The text has half a character in it. Delete what looks like �, and write it again.",
+        "文字里有半个字符。请删去显示为 � 的地方，重新输入。",
+    )
+
+    def ask_another(route) -> None:
+        route.continue_(post_data=json.dumps(json.loads(route.request.post_data) | {"model": "old model"}))
+
+    page.route("**/api/predict", ask_another)
+    page.fill("#type-text", "我")
+    check(
+        "The server no longer has the model old model. Load this page again.",
+        "服务器上已经没有模型 old model，请重新载入此页面。",
+    )
+    error = STREAMED | {"details": {"seconds": 120}}
+    page.route("**/v1/completions", lambda route: route.fulfill(body=f"data: {json.dumps({'error': error})}\n\n"))
+    try_part("sample", "sample-prompt", "我")
+    check(
+        "This took longer than 120 s and was given up. Ask for less, or try again later.",
+        "超过 120 秒还没有算完，已放弃。请减少内容，或稍后再试。",
+    )
     opened.complaints.clear()
 
 

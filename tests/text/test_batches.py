@@ -5,7 +5,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rnnlm.errors import CorpusError
@@ -44,7 +44,6 @@ def columns(batches, epoch, part="targets"):
 LAYOUTS = (st.integers(1, 6), st.integers(1, 12), st.integers(0, 40))
 
 
-@settings(deadline=None)
 @given(*LAYOUTS, st.integers(0, 3))
 def test_stream_columns_are_the_text_in_order(batch_size, bptt, extra, epoch):
     ids = text(2 * batch_size + extra)
@@ -53,7 +52,6 @@ def test_stream_columns_are_the_text_in_order(batch_size, bptt, extra, epoch):
     np.testing.assert_array_equal(columns(batches, epoch), ids[: length * batch_size].reshape(batch_size, length).T)
 
 
-@settings(deadline=None)
 @given(*LAYOUTS, st.integers(0, 3))
 def test_shifted_columns_are_the_text_from_another_place_on_as_a_ring(batch_size, bptt, extra, epoch):
     ids = text(2 * batch_size + extra)
@@ -85,7 +83,6 @@ def test_every_epoch_is_shifted_by_another_number_that_seed_and_epoch_tell():
     assert [columns(again, epoch)[0, 0] for epoch in reversed(range(20))] == begins[1][::-1]
 
 
-@settings(deadline=None)
 @given(*LAYOUTS)
 def test_stream_inputs_are_the_targets_one_step_later(batch_size, bptt, extra):
     ids = text(2 * batch_size + extra)
@@ -100,7 +97,6 @@ def test_stream_inputs_are_the_targets_one_step_later(batch_size, bptt, extra):
         assert len(batch.inputs) <= bptt
 
 
-@settings(deadline=None)
 @given(*LAYOUTS, st.integers(0, 3))
 def test_every_batch_but_the_last_has_bptt_steps(batch_size, bptt, extra, epoch):
     ids = text(2 * batch_size + extra)
@@ -128,7 +124,6 @@ def test_an_epoch_has_every_sentence_exactly_once(batch_size, epoch):
     assert read != parts
 
 
-@settings(deadline=None)
 @given(st.lists(st.lists(st.integers(3, 9), max_size=5), min_size=4, max_size=20), *LAYOUTS[:2], st.integers(0, 3))
 def test_a_sentence_epoch_has_every_token_as_often_as_the_text(lists, batch_size, bptt, epoch):
     ids = joined([[*each, EOS] for each in lists] * 3)
@@ -310,7 +305,6 @@ def sentences_of(batches, epoch):
     return read
 
 
-@settings(deadline=None)
 @given(*PACKINGS)
 def test_an_epoch_of_whole_sentences_has_each_exactly_once(batch_size, length, count, epoch):
     parts = sentences(count)
@@ -319,7 +313,6 @@ def test_an_epoch_of_whole_sentences_has_each_exactly_once(batch_size, length, c
     assert sentences_of(SentenceBatches(joined(parts), batch_size, length, seed=1, shuffle=False), epoch) == parts
 
 
-@settings(deadline=None)
 @given(*PACKINGS)
 def test_whole_sentences_are_predicted_but_for_their_ends(batch_size, length, count, epoch):
     for batch in epoch_of(SentenceBatches(joined(sentences(count)), batch_size, length, seed=1), epoch):
@@ -333,7 +326,6 @@ def test_whole_sentences_are_predicted_but_for_their_ends(batch_size, length, co
         np.testing.assert_array_equal(batch.keep[:, :, 1] == 0, batch.inputs == EOS)  # read from the right
 
 
-@settings(deadline=None)
 @given(*PACKINGS)
 def test_a_column_is_longer_than_asked_only_for_one_long_sentence(batch_size, length, count, epoch):
     for batch in epoch_of(SentenceBatches(joined(sentences(count)), batch_size, length, seed=1), epoch):

@@ -2,6 +2,7 @@ import json
 import os
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,8 @@ from rnnlm.text.cache import TEMPORARY_PREFIX, Cache, Description, IdFile, defau
 
 def described(**changes):
     values = {"length": 3, "dtype": "uint8", "tokens": ["a"], "counts": [0, 0, 0, 3], "characters": 5, "bytes": 5}
-    values["digest"] = "0"
-    return Description(**(values | {"encodings": ["utf-8"], "forms": [], "tokenizer": {}} | changes))
+    values |= {"digest": "0", "forms": [], "files": ["0"], "crc32": zlib.crc32(bytes([3, 3, 3]))}
+    return Description(**(values | {"encodings": ["utf-8"], "tokenizer": {}} | changes))
 
 
 def filled(folder, key="key", ids=(3, 3, 3), **changes):
@@ -25,8 +26,13 @@ def filled(folder, key="key", ids=(3, 3, 3), **changes):
     cache = Cache(folder)
     with cache.writing() as file:
         file.write(np.array(ids), types=1)
-        cache.store(key, file, described(length=len(ids), counts=file.counts.tolist(), **changes))
+        cache.store(key, file, described(length=len(ids), counts=file.counts.tolist(), crc32=file.crc32, **changes))
     return cache
+
+
+def written(description):
+    """What a file holds of a description, whose checksum is right whatever it says."""
+    return json.dumps({**vars(description), "checksum": description.checksum()}).encode()
 
 
 def names(folder):
@@ -36,8 +42,8 @@ def names(folder):
 def test_an_entry_is_found_again(tmp_path):
     cache = filled(tmp_path)
     assert names(tmp_path) == ["key.ids", "key.json"]
-    assert cache.find("key") == described()
-    assert np.fromfile(cache.ids_path("key"), dtype=np.uint8).tolist() == [3, 3, 3]
+    assert cache.find("key").description == described()
+    assert cache.find("key").ids[:] == bytes([3, 3, 3])
     assert cache.find("other") is None
     assert cache.notes == []
 
@@ -55,6 +61,7 @@ def test_ids_of_any_size_are_written_in_order(tmp_path_factory, chunks):
         assert file.dtype == (np.uint8 if highest < 2**8 else np.uint16 if highest < 2**16 else np.uint32)
         assert np.fromfile(file.path, dtype=file.dtype).tolist() == total
         assert file.length == len(total)
+        assert file.crc32 == zlib.crc32(file.path.read_bytes())
         assert file.counts.tolist() == ([total.count(i) for i in range(highest + 1)] if chunks else [])
         folder = file.path.parent
     assert names(folder) == []
@@ -93,29 +100,100 @@ def test_a_full_disk_is_an_error_and_leaves_nothing(tmp_path, monkeypatch):
         b"null",
         b"[" * 100_000,
         json.dumps(vars(described()) | {"more": 1}).encode(),
-        json.dumps(vars(described(length=4))).encode(),
-        json.dumps(vars(described(length=True))).encode(),
-        json.dumps(vars(described(length="3"))).encode(),
-        json.dumps(vars(described(dtype="uint32"))).encode(),
-        json.dumps(vars(described(dtype="object"))).encode(),
-        json.dumps(vars(described(dtype=["uint16"]))).encode(),
-        json.dumps(vars(described(tokens=[1]))).encode(),
-        json.dumps(vars(described(tokens="a"))).encode(),
-        json.dumps(vars(described(counts=[0, 0, 0]))).encode(),
-        json.dumps(vars(described(counts=[0, 0, 0, "3"]))).encode(),
-        json.dumps(vars(described(counts=[0, 1, 0, 3]))).encode(),
-        json.dumps(vars(described(counts=[0, -1, 1, 3]))).encode(),
-        json.dumps(vars(described(counts=None))).encode(),
-        json.dumps(vars(described(encodings=None))).encode(),
-        json.dumps(vars(described(tokenizer=[]))).encode(),
-        json.dumps(vars(described(digest=0))).encode(),
-        json.dumps(vars(described(characters=-1))).encode(),
+        written(described(length=4)),
+        written(described(length=True)),
+        written(described(length="3")),
+        written(described(dtype="uint32")),
+        written(described(dtype="object")),
+        written(described(dtype=["uint16"])),
+        written(described(tokens=[1])),
+        written(described(tokens="a")),
+        written(described(counts=[0, 0, 0])),
+        written(described(counts=[0, 0, 0, "3"])),
+        written(described(counts=[0, 1, 0, 3])),
+        written(described(counts=[0, -1, 1, 3])),
+        written(described(counts=None)),
+        written(described(encodings=None)),
+        written(described(tokenizer=[])),
+        written(described(digest=0)),
+        written(described(characters=-1)),
+        written(described(tokens=[""])),
+        written(described(tokens=["a", "a"], counts=[0, 0, 0, 3, 0])),
+        written(described(crc32=0)),
+        written(described(crc32="0")),
+        json.dumps(vars(described())).encode(),
+        written(described()).replace(b'"a"', b'"b"'),
+        b" " * 5_000_000,
     ],
 )
 def test_a_damaged_description_is_no_entry(tmp_path, content):
     cache = filled(tmp_path)
     (tmp_path / "key.json").write_bytes(content)
     assert cache.find("key") is None
+    assert len(cache.notes) == 1
+    assert "damaged" in cache.notes[0]
+
+
+def test_a_sound_description_as_it_was_written_is_an_entry(tmp_path):
+    cache = filled(tmp_path)
+    assert (tmp_path / "key.json").read_bytes() == written(described())
+    (tmp_path / "key.json").write_bytes(written(described()))
+    assert cache.find("key") is not None
+
+
+@given(st.data())
+def test_no_changed_byte_is_believed(tmp_path_factory, data):
+    folder = tmp_path_factory.mktemp("cache")
+    cache = filled(folder, ids=[3] * 5000)
+    path = folder / data.draw(st.sampled_from(["key.ids", "key.json"]))
+    content = bytearray(path.read_bytes())
+    for place in data.draw(st.lists(st.integers(0, len(content) - 1), min_size=1, max_size=4, unique=True)):
+        content[place] ^= data.draw(st.integers(1, 255))
+    path.write_bytes(content)
+    found = cache.find("key")  # equal JSON may be spelt otherwise
+    assert found is None or (path.suffix == ".json" and found.description.tokens == ["a"])
+
+
+@pytest.mark.parametrize("kind", ["fifo", "link to /dev/zero", "folder", "link to nothing"])
+@pytest.mark.parametrize("end", ["ids", "json"])
+@pytest.mark.skipif(os.name != "posix", reason="there are no such files here")
+def test_only_regular_files_are_read(tmp_path, kind, end):
+    cache = filled(tmp_path)
+    path = tmp_path / f"key.{end}"
+    path.unlink()
+    if kind == "fifo":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    else:
+        path.symlink_to("/dev/zero" if kind == "link to /dev/zero" else "nowhere")
+    assert cache.find("key") is None
+    if kind != "folder":
+        assert filled(tmp_path).find("key") is not None  # it is replaced
+
+
+def test_an_entry_that_another_process_removes_can_still_be_read(tmp_path):
+    cache = filled(tmp_path)
+    entry = cache.find("key")
+    for path in tmp_path.iterdir():
+        path.unlink()
+    assert entry.ids[:] == bytes([3, 3, 3])
+    assert cache.find("key") is None
+    assert cache.notes == []
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a mapped file cannot be removed here")
+def test_what_is_stored_is_there_though_another_process_removes_it_at_once(tmp_path, monkeypatch):
+    def removing(cache, newest):
+        for path in list(tmp_path.iterdir()):
+            path.unlink()
+
+    monkeypatch.setattr(Cache, "_evict", removing)
+    cache = Cache(tmp_path)
+    with cache.writing() as file:
+        file.write(np.array([3, 3, 3]), types=1)
+        entry = cache.store("key", file, described())
+    assert entry.ids[:] == bytes([3, 3, 3])
 
 
 def test_half_an_entry_is_none(tmp_path):
@@ -158,7 +236,7 @@ from rnnlm.text.cache import Cache, Description
 cache = Cache()
 with cache.writing() as file:
     file.write(np.array([3]), 1)
-    cache.store("key", file, Description(1, "uint8", ["a"], [0, 0, 0, 1], 1, 1, "", ["utf-8"], [], {}))
+    cache.store("key", file, Description(1, "uint8", ["a"], [0, 0, 0, 1], 1, 1, "", ["utf-8"], [], {}, [], file.crc32))
 print(cache.folder, cache.ids_path("key").exists(), *cache.notes, sep="\\n")
 """
     done = subprocess.run(

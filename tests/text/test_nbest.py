@@ -20,6 +20,15 @@ GOOD = {
 }
 
 
+JSON_LINES = [
+    '{"text": "the cat", "score": -3.25}\n',
+    '  {"text": "the cat"},\n',
+    '["the cat", -3.25],\n',
+    '[{"text": "the cat"}]\r\n',
+    '    "text": "the cat",\n',
+]
+
+
 def lists_of(lines, name, warn=None):
     return list(read_lists(lines, name, "file", warn))
 
@@ -46,15 +55,12 @@ def test_scores_and_words_that_come_in():
     ("name", "line", "words"),
     [
         ("kaldi", "utt a b\n", "begins with 'utt'"),
-        ("kaldi", "utt-1\n", "no words"),
         ("kaldi", "\n", "blank"),
         ("kaldi", "\u3000\n", "blank"),
         ("kaldi", "0 ||| a ||| x ||| 1\n", "--format moses"),
-        ("mikolov", "1\n", "no words"),
         ("mikolov", "\r\n", "blank"),
         ("srilm", "-1 -2\n", "2 fields"),
         ("srilm", "-1 -2 x a\n", "'x'"),
-        ("srilm", "-1 -2 2\n", "no words"),
         ("srilm", "-1 nan 2 a b\n", "'nan'"),
         ("srilm", "-1 1_0 2 a b\n", "'1_0'"),
         ("srilm", "-1 1e999 2 a b\n", "'1e999'"),
@@ -63,11 +69,15 @@ def test_scores_and_words_that_come_in():
         ("moses", "0 ||| a ||| x\n", "3 fields"),
         ("moses", "a b\n", "1 fields"),
         ("moses", " ||| a ||| x ||| 1\n", "no id"),
-        ("moses", "0 ||| ||| x ||| 1\n", "no words"),
         ("moses", "0 ||| a ||| x ||| one\n", "'one'"),
         ("moses", "0 ||| a ||| x ||| \n", "''"),
         ("plain", "0 ||| a ||| x ||| 1\n", "--format moses"),
         *((name, "a\udcff\n", "0xff") for name in FORMATS),
+        *((name, line, "is JSON") for name in FORMATS for line in JSON_LINES),
+        *((name, "the cat\t-3.25\n", "has a tab between") for name in ("plain", "kaldi", "srilm", "mikolov")),
+        ("plain", "-3.25\tthe cat\r\n", "has a tab between"),
+        ("plain", "the cat\t-3.25\t1\n", "--format moses"),
+        ("kaldi", "utt-7 the cat\t-3.25\n", "--format srilm"),
     ],
 )
 def test_a_bad_line_is_named_and_passed_through_if_asked(name, line, words):
@@ -97,12 +107,50 @@ def test_an_id_that_comes_back_is_refused(name):
     assert len(warnings) == 1
 
 
+@pytest.mark.parametrize(
+    ("name", "line", "text"),
+    [
+        ("kaldi", "utt-1", ""),
+        ("kaldi", "utt-1 \t", ""),
+        ("mikolov", "1", ""),
+        ("srilm", "-1 -2 0", ""),
+        ("srilm", "-1\t-2\t0\t", ""),
+        ("moses", "0 ||| ||| x ||| 1", ""),
+        ("moses", "0 |||  ||| x ||| 1", ""),
+        # Numbers, brackets and quotes are words where they are no table and no JSON.
+        ("kaldi", "utt-1\t5", "5"),
+        ("mikolov", "1\tthe cat", "the cat"),
+        ("plain", "[1] {2} 3", "[1] {2} 3"),
+        ("plain", "1\t2\t3", "1\t2\t3"),
+        ("plain", '"no"', '"no"'),
+        ("plain", '{"the cat', '{"the cat'),
+        ("plain", '"he said": nothing', '"he said": nothing'),
+        ("plain", '[[[[[["' * 1000, '[[[[[["' * 1000),
+    ],
+)
+@pytest.mark.parametrize("end", ["\n", "\r\n", ""])
+def test_lines_that_are_candidates_nevertheless(name, line, text, end):
+    (found,) = lists_of([line + end], name)
+    assert [candidate.text for candidate in found.candidates] == [text]
+
+
 def test_lists_are_given_out_as_they_end():
-    def lines():
-        yield from GOOD["kaldi"]
+    def lines(name):
+        yield from GOOD[name]
         raise AssertionError("the first list should have been given out before this is read")
 
-    assert next(read_lists(lines(), "kaldi", "file")).list_id == "u-1"
+    for name in FORMATS:
+        assert next(read_lists(lines(name), name, "file")).list_id
+
+
+def test_a_blank_line_ends_a_list_at_once_and_a_pause_is_passed_on():
+    lines = iter(["a\n", None, "b\n", "\n", None, "\n", "bad\udcff\n", "c\n"])
+    found = read_lists(lines, "plain", "file", lambda message: None)
+    assert next(found) is None
+    assert [candidate.text for candidate in next(found).candidates] == ["a", "b"]
+    assert next(lines) is None
+    (last,) = found
+    assert [entry if isinstance(entry, str) else entry.text for entry in last.entries] == ["\n", "bad\udcff\n", "c"]
 
 
 # --- writing --------------------------------------------------------------------------------------------------------
@@ -111,7 +159,7 @@ TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\n")
 
 
 @pytest.mark.parametrize("name", FORMATS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_whatever_comes_in_lenient_reading_loses_and_changes_nothing(name, data):
     bad = TEXT.map(lambda text: text + "\n")
@@ -183,7 +231,7 @@ def lines_of(content, encoding=None):
 OTHER_FORMS = (b"\x1f\x8b", b"PK\x03\x04", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd", b"%PDF-")
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.binary(max_size=60).filter(lambda content: not content.startswith(OTHER_FORMS)))
 def test_utf8_lines_give_back_the_bytes(content):
     lines = lines_of(content, "utf-8")

@@ -153,14 +153,14 @@ def test_a_folder_is_read_whatever_the_case_of_names_and_what_is_left_out_is_nam
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(name.encode())
     notes = []
-    with open_sources([tmp_path, tmp_path / "notes.md"], notes.append) as found:
+    with open_sources([tmp_path, tmp_path / "notes.md"], report=notes.append) as found:
         names = [os.path.relpath(source.name, tmp_path) for source in found]
     assert names == ["B.TXT", "a.txt", os.path.join("sub", "c.Txt.Gz"), "notes.md"]
     left_out = ", ".join(["e.csv", "notes.md", os.path.join("sub", "d.pdf")])
     assert notes == [f"{tmp_path}: left out 3 files that are no .txt: {left_out}."]
     for number in range(10):
         (tmp_path / f"f{number}.c").touch()
-    with open_sources([tmp_path], notes.append):
+    with open_sources([tmp_path], report=notes.append):
         assert notes[1].endswith("e.csv, f0.c, f1.c, f2.c, f3.c and 8 more.")
 
 

@@ -10,11 +10,13 @@ from rnnlm.text import tokenizers
 from rnnlm.text.tokenizers import (
     TOKENIZERS,
     CharTokenizer,
+    TokenTokenizer,
     WordTokenizer,
     is_separated,
-    token_pattern,
+    spans,
     tokenizer_class,
 )
+from rnnlm.text.word_rules import token_pattern
 
 HAN = re.compile("[\u4e00-\u9fd5]")
 
@@ -49,6 +51,41 @@ def test_characters_round_trip(text):
     assert CharTokenizer().join(tokens) == text
 
 
+# Where tokens stand
+
+SPACES = " \t\x0b\x0c\r\x1c\x1f\x85\xa0\u2003\u2028\u3000"
+EMOJI = [
+    "👩\u200d👩\u200d👧",
+    "👍🏽",
+    "🇨🇳",
+    "🏴\U000e0067\U000e0062\U000e007f",
+    "e\u0301",
+    "\u0301",
+    "<s>",
+    "</s>",
+    "<unk>",
+]
+
+
+@pytest.mark.parametrize(
+    "tokenizer",
+    [CharTokenizer(), TokenTokenizer(), WordTokenizer(), WordTokenizer("jieba"), WordTokenizer(rules=1)],
+    ids=["char", "token", "word", "jieba", "rules 1"],
+)
+@given(st.one_of(TEXTS, CHINESE.map("".join), st.lists(st.sampled_from([*EMOJI, *SPACES, "s", "我们"])).map("".join)))
+def test_spans_are_the_tokens_in_order_with_only_white_space_between(tokenizer, text):
+    tokens = tokenizer.tokenize(text)
+    found = spans(tokenizer, text, tokens)
+    assert [text[start:end] for start, end in found] == tokens
+    ends, starts = [0, *(end for _, end in found)], [*(start for start, _ in found), len(text)]
+    before, *between = [text[end:start] for end, start in zip(ends, starts, strict=True)]
+    if tokenizer.reads_marks:
+        after = between.pop() if between else ""
+        before, between = before.replace("<s>", "", 1), [*between, after.replace("</s>", "", 1)]
+        before = before if found else before.replace("</s>", "", 1)
+    assert "".join([before, *between]).strip() == ""
+
+
 # What a token is
 
 
@@ -63,7 +100,12 @@ def test_characters_round_trip(text):
         ("'tis the dogs' 'bone'", "' tis the dogs ' ' bone '"),
         ("rock-'n'-roll -x y-", "rock - ' n ' - roll - x y -"),
         ("well... so -- yes--no —— 好…… .…", "well ... so -- yes -- no —— 好 …… . …"),
-        ("!!! (a[b]{c})", "! ! ! ( a [ b ] { c } )"),
+        ("!!! (a [b]{c})", "! ! ! ( a [ b ] { c } )"),
+        ("10:30 12:18:11 9:05pm 3:1 a:1 1:a :30", "10:30 12:18:11 9:05pm 3:1 a : 1 1 : a : 30"),
+        ("range(10) f(x)[0] a[0] f() (g)", "range( 10 ) f( x ) [ 0 ] a[ 0 ] f( ) ( g )"),
+        ("👍🏽👍 👨\u200d👩\u200d👧\u200d👦 🤷\u200d♀\ufe0f", "👍🏽 👍 👨\u200d👩\u200d👧\u200d👦 🤷\u200d♀\ufe0f"),
+        ("🇨🇳🇯🇵🇬 x🏴\U000e0067\U000e0062\U000e007f", "🇨🇳 🇯🇵 🇬 x 🏴\U000e0067\U000e0062\U000e007f"),
+        ("1\ufe0f\u20e3 #\ufe0f\u20e3 👩\u200dx", "1\ufe0f\u20e3 #\ufe0f\u20e3 👩\u200d x"),
         ("snake_case ____ $5 50% C++", "snake_case ____ $ 5 50 % C + +"),
         ("नमस्ते दुनिया။ မြန်မာ", "नमस्ते दुनिया ။ မြန်မာ"),
         ("cafe\u0301 می\u200cخواهم", "cafe\u0301 می\u200cخواهم"),
@@ -92,6 +134,8 @@ def test_words_hold_all_marks_and_no_punctuation():
         is_word = token_pattern().fullmatch(f"a{character}") is not None
         if category[0] == "M":
             assert is_word, hex(ord(character))
+        elif character in "([":
+            assert is_word  # as in range(10)
         elif category[0] in "PSZ":
             assert is_word == (character == "_" or bool(re.match(r"\w", character))), hex(ord(character))
 
@@ -145,7 +189,7 @@ def test_segmenters():
 
 def test_mixed_text(words):
     text = "他在GPT-4出来以后说：“It's well-known.” Zoë 用户——不懂……"
-    expected = "他 在 GPT - 4 出来 以后 说 ： “ It's well-known . ” Zoë 用户 —— 不 懂 ……"
+    expected = "他 在 GPT-4 出来 以后 说 ： “ It's well-known . ” Zoë 用户 —— 不 懂 ……"
     assert words.tokenize(text) == expected.split()
 
 
@@ -178,6 +222,11 @@ def test_more_tokens_only_add_to_the_end_of_the_joined_text(tokens):
         "他说：“好……”《红楼梦》——书",
         '因借"通灵"之说，撰此《石头记》一书也．',
         "今天GPT来了",
+        "see you at 10:30 or 12:18:11, for 9:05pm is too late",
+        "for i in range(10): print(i, a[i])",
+        "我10:30起床，用Wi-Fi和GPT-4算range(10)约等于3.14或1,000",
+        "see you 👨\u200d👩\u200d👧\u200d👦 👍🏽👍🏽 🇨🇳 🇯🇵 🤷\u200d♀\ufe0f!",
+        "好👍🏽👍🏽，走🇨🇳",
         "안녕 세계!",
     ],
 )
@@ -190,6 +239,64 @@ def test_joined_separated_words(words):
         words.join(["我", "昨天", "上学", "迟到", "了", "，", "老师", "批评", "了"]) == "我昨天上学迟到了，老师批评了"
     )
     assert words.join(["do", "n't", "<unk>", "3", ".", "14"]) == "do n't <unk> 3. 14"
+
+
+# What jieba parts within a Latin word or a number
+
+LATIN = "GPT-4 3.14 1,000 10:30 f(x) a[0] ( [ . : , - x 1 T恤 don't"
+LATIN_IN_CHINESE = st.lists(st.sampled_from([" ", *LATIN.split(), *"我，昨天上学。"]), max_size=12)
+
+
+@given(LATIN_IN_CHINESE.map("".join), st.sampled_from(["jieba", "auto"]))
+def test_latin_words_and_numbers_in_chinese_are_what_they_are_elsewhere(text, segmenter):
+    tokens = WordTokenizer(segmenter).tokenize(text)
+    assert "".join(tokens) == "".join(text.split())
+    for token in tokens:
+        if not HAN.search(token):
+            assert token_pattern().fullmatch(token)
+
+
+def test_both_ways_of_jieba_put_together_the_same(monkeypatch):
+    text = "我10:30（约）用GPT-4算f(x)，得3.14；“Wi-Fi”好(不好)"
+    fast = WordTokenizer("jieba").tokenize(text)
+    monkeypatch.setattr("rnnlm.text.segmentation._load_rjieba", lambda: None)
+    slow = WordTokenizer("jieba").tokenize(text)
+    assert fast == slow
+    assert {"10:30", "GPT-4", "f(", "3.14", "Wi-Fi"} <= set(fast)
+    assert "好(" not in fast
+
+
+# The rules of a checkpoint
+
+
+def test_a_tokenizer_of_an_older_version_goes_on_as_it_was():
+    text = "range(10) at 10:30 👍🏽 🇨🇳 我用GPT-4算3.14"
+    older = WordTokenizer.from_options({"segmenter": "auto", "hmm": False, "user_dictionary": [], "jieba": None})
+    expected = "range ( 10 ) at 10 : 30 👍 🏽 🇨 🇳 我用 GPT - 4 算 3 . 14".replace("我用", "我 用")
+    assert older.tokenize(text) == expected.split()
+    assert older.options()["rules"] == 1
+    assert older.settings() != WordTokenizer().settings()  # so that the cache does not mix them up
+
+
+# Ready-made tokens
+
+TOKEN = st.text(st.characters(codec="utf-8", exclude_characters=" \t\n\r\v\f"), min_size=1)
+
+
+@given(st.lists(TOKEN).filter(lambda tokens: tokens[:1] != ["<s>"] and tokens[-1:] != ["</s>"]))
+def test_a_line_of_single_spaces_comes_back_whole(tokens):
+    line = " ".join(tokens)
+    made = TokenTokenizer()
+    assert made.tokenize(line) == tokens
+    assert made.join(made.tokenize(line)) == line
+    assert "".join(made.pieces(tokens)) == line
+    assert made.tokenize(f"  {line.replace(' ', '  ')}\t") == tokens
+
+
+def test_marks_at_the_ends_of_a_line_are_no_tokens():
+    made = TokenTokenizer()
+    assert made.tokenize("<s> a <s> </s> b </s>") == ["a", "<s>", "</s>", "b"]
+    assert made.tokenize("<s> </s>") == made.tokenize("</s>") == made.tokenize("") == []
 
 
 @pytest.mark.real_text
@@ -214,7 +321,7 @@ def test_options_restore_the_tokenizer(name):
     assert restored.tokenize(text) == tokenizer.tokenize(text)
 
 
-GOOD = {"segmenter": "auto", "hmm": False, "user_dictionary": [["云", 1], ["计", None]], "jieba": None}
+GOOD = {"segmenter": "auto", "hmm": False, "user_dictionary": [["云", 1], ["计", None]], "rules": 1, "jieba": None}
 JIEBA = {"version": "0.42.1", "dictionary_sha256": "0" * 64}
 
 
@@ -243,6 +350,9 @@ def test_the_options_of_the_next_test_are_wrong_in_one_thing_only():
         {"jieba": JIEBA | {"version": "0.42.1; rm -rf ~"}},
         {"jieba": JIEBA | {"dictionary_sha256": "\x1b[2J"}},
         {"jieba": JIEBA | {"more": ""}},
+        {"rules": 3},
+        {"rules": 1.0},
+        {"rules": None},
     ],
 )
 def test_damaged_options_are_refused(wrong):
@@ -254,7 +364,8 @@ def test_damaged_options_are_refused(wrong):
 def test_levels():
     assert tokenizer_class("auto") is tokenizer_class("word") is WordTokenizer
     assert tokenizer_class("char") is CharTokenizer
-    with pytest.raises(TokenizerError, match=r"'syllable'.*auto, char, word"):
+    assert tokenizer_class("token") is TokenTokenizer
+    with pytest.raises(TokenizerError, match=r"'syllable'.*auto, char, word, token"):
         tokenizer_class("syllable")
     with pytest.raises(TokenizerError, match=r"'other'.*auto, jieba, spaces"):
         WordTokenizer("other")

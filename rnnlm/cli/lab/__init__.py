@@ -2,10 +2,11 @@
 
 import click
 
+from rnnlm.cli.groups import SuggestingGroup
 from rnnlm.cli.lab import bptt, gradcheck, gradflow, onehot, pairs, softmax, unroll
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=SuggestingGroup, context_settings={"help_option_names": ["-h", "--help"]})
 def lab() -> None:
     """The steps of a recurrent language model with live numbers.
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rnnlm.cli.common import json_option, load_model, note, print_json, use_threads
+from rnnlm.cli.common import json_option, load_model, note, print_json, say, show_table
 from rnnlm.cli.lab.common import (
     NETWORK_OPTIONS,
     SHOWN,
@@ -26,7 +26,6 @@ from rnnlm.cli.lab.common import (
     trained_network,
     vector,
 )
-from rnnlm.cli.tables import table
 
 if TYPE_CHECKING:
     from rnnlm.lab.backpropagation import Backpropagation
@@ -68,8 +67,9 @@ def bptt(
     """Unroll the network over the sentence TEXT ("-": stdin) and go back through it, with real numbers.
 
     \b
-    s_t = f(U x_t + W s_{t-1} + b)      o_t = softmax(V s_t + b_V)      E = sum of E_t, -ln o_t of the right token
-    delta_t = dE / d(argument of f at t)            dE/dW = sum over t of delta_t s_{t-1}^T
+    s_t = f(U x_t + W s_{t-1} + b)        delta_t = dE / d(argument of f at t)
+    o_t = softmax(V s_t + b_V)            dE/dW = sum over t of delta_t s_{t-1}^T
+    E = sum of E_t, -ln o_t of the right token
 
     \b
     rnnlm lab bptt "我 昨天 上学 迟到 了"
@@ -80,7 +80,6 @@ def bptt(
     """
     if model_path is not None:
         refuse_with_model(ctx, *NETWORK_OPTIONS, "level")
-    use_threads(1)
     check_picture(picture, [str(model_path)] if model_path else [])
     import numpy as np
 
@@ -106,7 +105,7 @@ def bptt(
             print_json(each)
     else:
         _show(found, network, vocabulary)
-    click.echo(_verdict(found), err=as_json)
+    say(_verdict(found), err=as_json)
     if picture is not None:
         from rnnlm.lab.backpropagation_picture import draw
 
@@ -137,9 +136,10 @@ def _layer(symbol: str, layer: int, layers: int) -> str:
 def _show(found: Backpropagation, network: Network, vocabulary: Vocabulary) -> None:
     config, layers = network.config, network.config.num_layers
     if config.cell == "rnn":
-        click.echo(f"s_t = {config.activation}(U x_t + W s_(t-1) + b)      o_t = softmax(V s_t + b_V)\n")
+        say(f"s_t = {config.activation}(U x_t + W s_(t-1) + b)      o_t = softmax(V s_t + b_V)")
     else:
-        click.echo(f"s_t = {config.cell}(x_t, s_(t-1))      o_t = softmax(V s_t + b_V)      W, delta_t: all gates\n")
+        say(f"s_t = {config.cell}(x_t, s_(t-1))      o_t = softmax(V s_t + b_V)      W, delta_t: all gates")
+    click.echo()
     for layer in reversed(range(layers)):
         _show_matrix(_layer("W", layer, layers), network.params[f"rnn.weight_hh_l{layer}"])
         _show_steps(found, vocabulary, layer, layers)
@@ -152,7 +152,8 @@ def _show_matrix(name: str, matrix: Array) -> None:
         click.echo(f"{name} is {matrix.shape[0]:,} x {matrix.shape[1]:,}.\n")
         return
     rows = [[f"{name} =" if not place else "", vector(row)] for place, row in enumerate(matrix)]
-    click.echo(table(rows) + "\n")
+    show_table(rows)
+    click.echo()
 
 
 def _show_steps(found: Backpropagation, vocabulary: Vocabulary, layer: int, layers: int) -> None:
@@ -171,7 +172,8 @@ def _show_steps(found: Backpropagation, vocabulary: Vocabulary, layer: int, laye
         for t, step in enumerate(found.steps, 1)
     ]
     s, delta = _layer("s_t", layer, layers), _layer("delta_t", layer, layers)
-    click.echo(table(rows, ["t", "x_t", s, "label", "o_t of it", "E_t", delta], "rllllrl") + "\n")
+    show_table(rows, ["t", "x_t", s, "label", "o_t of it", "E_t", delta], "rllllrl", keys=2)
+    click.echo()
 
 
 def _show_gradients(found: Backpropagation, layer: int, layers: int) -> None:
@@ -189,7 +191,8 @@ def _show_gradients(found: Backpropagation, layer: int, layers: int) -> None:
     name = _layer("W", layer, layers)
     small = total.shape[1] <= SHOWN and len(total) <= SHOWN
     title = f"delta_t s_(t-1)^T, row by row: the gradient of {name} from step t" if small else ""
-    click.echo(table(rows, ["t", f"|dE/d{name}|", title], "rrl") + "\n")
+    show_table(rows, ["t", f"|dE/d{name}|", title], "rrl")
+    click.echo()
 
 
 def _rows(matrix: Array) -> str:

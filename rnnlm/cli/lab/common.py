@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
-from rnnlm.cli.common import CELL_NAMES, Function, Text, note, read_text_argument
+from rnnlm.cli.common import CELL_NAMES, LEVELS, Function, Text, note, read_text_argument
 from rnnlm.cli.tables import token_cell
 from rnnlm.errors import CorpusError, DirectionError
 
@@ -29,7 +29,7 @@ NETWORK_OPTIONS = ("cell", "activation", "hidden_size", "num_layers", "embedding
 text_argument = click.argument("text", type=Text())
 level_option = click.option(
     "--level",
-    type=click.Choice(["auto", "char", "word"]),
+    type=click.Choice(LEVELS),
     default="auto",
     show_default=True,
     help="What a token is; auto: word.",
@@ -142,7 +142,7 @@ def trained_network(model: LanguageModel, command: str) -> Network:
 def one_sentence(text: str, level: str, model: LanguageModel | None) -> tuple[Array, Vocabulary]:
     """Ids of the one line of TEXT, from <s> to </s>, and the vocabulary: the model's, or that of TEXT itself.
 
-    A model that does not end lines with </s> gets none.
+    A model that does not end lines with </s> gets none, and one of a stream the id it reads before a line for <s>.
 
     Raises:
         CorpusError: there are no tokens, several lines, or too many tokens.
@@ -159,7 +159,8 @@ def one_sentence(text: str, level: str, model: LanguageModel | None) -> tuple[Ar
         raise CorpusError(f"TEXT has {len(lines[0]):,} tokens; at most {MOST_STEPS} are shown. Give a shorter one.")
     vocabulary = vocabulary_of(flat(lines)) if model is None else model.vocabulary
     ends = [EOS] if model is None or model.reads_lines else []
-    return np.concatenate([[BOS], vocabulary.encode(lines[0]), ends]).astype(np.int64), vocabulary
+    start = BOS if model is None else model.start
+    return np.concatenate([[start], vocabulary.encode(lines[0]), ends]).astype(np.int64), vocabulary
 
 
 def shown_ids(vocabulary: Vocabulary, ids: Iterable[int]) -> list[str]:

@@ -7,9 +7,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rnnlm.cli.common import CELL_NAMES, Text, json_option, note, print_json, read_text_argument, use_threads
+from rnnlm.cli.common import (
+    CELL_NAMES,
+    Text,
+    json_option,
+    note,
+    print_json,
+    read_text_argument,
+    say,
+    show_table,
+)
 from rnnlm.cli.lab.common import counted, given, level_option, sentences_of, tokenizer_of
-from rnnlm.cli.tables import table
 
 if TYPE_CHECKING:
     import numpy as np
@@ -60,7 +68,6 @@ def gradcheck(
     in float64, with random weights. The data are the training pairs of TEXT ("-": stdin), else random. The exit code
     is 1 when a relative error exceeds 1e-6.
     """
-    use_threads(1)
     import numpy as np
 
     from rnnlm.lab.gradients import gradient_check
@@ -79,10 +86,11 @@ def gradcheck(
         for gradient in check.gradients:
             print_json(dataclasses.asdict(gradient))
     else:
-        click.echo(_gradient_table(check) + "\n")
+        _show_gradients(check)
+        click.echo()
     T, B = data.inputs.shape
     note(f"{counted(T, 'step')}, {counted(B, 'column')}, {size:,} tokens in the vocabulary; {_definition(check)}")
-    click.echo(_verdict_on_gradients(check), err=as_json)
+    say(_verdict_on_gradients(check), err=as_json)
     ctx.exit(1 if check.wrong else 0)
 
 
@@ -115,7 +123,7 @@ def _text_data(text: str, level: str) -> tuple[Data, int]:
     return text_data(lines, vocabulary), len(vocabulary)
 
 
-def _gradient_table(check: GradientCheck) -> str:
+def _show_gradients(check: GradientCheck) -> None:
     rows = [
         (
             gradient.symbol,
@@ -127,7 +135,7 @@ def _gradient_table(check: GradientCheck) -> str:
         )
         for gradient in check.gradients
     ]
-    return table(rows, ["", "parameter", "at", "expected", "actual", "relative error"], "lllrrl")
+    show_table(rows, ["", "parameter", "at", "expected", "actual", "relative error"], "lllrrl")
 
 
 def _place(gradient: CheckedGradient) -> str:

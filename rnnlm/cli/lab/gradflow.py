@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rnnlm.cli.common import CELL_NAMES, NumberRange, json_option, load_model, note, print_json, use_threads
+from rnnlm.cli.common import (
+    CELL_NAMES,
+    NumberRange,
+    json_option,
+    load_model,
+    note,
+    print_json,
+    say,
+    show_table,
+)
 from rnnlm.cli.lab.common import (
     check_picture,
     counted,
@@ -25,7 +34,6 @@ from rnnlm.cli.lab.common import (
     tokenizer_of,
     trained_network,
 )
-from rnnlm.cli.tables import table
 
 if TYPE_CHECKING:
     from rnnlm.lab.gradient_flow import Clipping, GradientFlow, LayerFlow, Places
@@ -38,10 +46,11 @@ MOST_TOKENS = 1 << 20  # of a text: more places would not lie better
 MOST_COLUMNS = 8  # networks whose curves stand in a table side by side
 SHOWN_DISTANCES = (0, 1, 2, 3, 4, 5, 7, 10, 15, 20, 30, 40, 50, 70, 100, 150, 200, 300, 500, 700, 1000)
 INITS = ("uniform", "xavier", "orthogonal", "identity", "normal", "article")
-MEANINGS = """
-predicted: spectral radius of W x root mean square of f', for the basic cell; tenth, hundredth: steps back up to which
-this share of the gradient one step back is left; norm: of the whole gradient, median of the windows; cut: share of
-the windows in which clipping shortens it."""
+MEANINGS = (
+    "predicted: spectral radius of W x root mean square of f', for the basic cell",
+    "1/10, 1/100: steps back up to which a tenth, a hundredth of the gradient one step back is left",
+    "norm: of the whole gradient, median of the windows; cut: share of the windows in which clipping shortens it",
+)
 # What each comparison goes through, so that it can not be given as well.
 GONE_THROUGH = {
     "cells": ("cell", "activation"),
@@ -84,8 +93,8 @@ class Settings:
     "--compare",
     type=click.Choice(list(GONE_THROUGH)),
     default=None,
-    help="Fresh networks side by side, beside the model if there is one: tanh, relu, sigmoid, gru and lstm; initial "
-    "weights; spectral radii of W from 0.5 to 3; or all cells with all initial weights.",
+    help="Fresh networks side by side, beside the model if there is one: all cells, and relu with identity weights; "
+    "initial weights; spectral radii of W from 0.5 to 3; or all cells with all initial weights.",
 )
 @click.option("--cell", type=click.Choice(CELL_NAMES), default="rnn", help="Recurrent cell.")
 @click.option(
@@ -143,7 +152,7 @@ def gradflow(
 
     \b
     rnnlm lab gradflow text.txt -m rnnlm.npz
-    rnnlm lab gradflow text.txt --radius 1.5                        W large: it explodes
+    rnnlm lab gradflow text.txt --radius 1.5                 W large: it explodes
     rnnlm lab gradflow text.txt --compare cells --plot cells.png
 
     What is measured is the length of the gradient of the loss at step t by the state at step k, against t - k. The
@@ -155,7 +164,6 @@ def gradflow(
     """
     settings = Settings(**options)
     _check_usage(ctx, model_path, compare, settings)
-    use_threads(1)
     check_picture(picture, [*file, *([str(model_path)] if model_path else [])])
     from rnnlm.lab.gradient_flow import gradient_flow, places
 
@@ -260,6 +268,8 @@ def _networks(
         for init in (settings.init,) if compare == "cells" else INITS:
             for name, cell in FAMILIES.items():
                 yield fresh(name if compare == "cells" else f"{name} {init}", cell, init, settings.radius)
+                if (name, compare) == ("relu", "cells") and init != "identity":
+                    yield fresh("relu identity", cell, "identity", settings.radius)
     elif compare == "inits":
         for init in INITS:
             yield fresh(f"{family(config)} {init}", own_cell, init, settings.radius)
@@ -350,20 +360,28 @@ def _as_object(flow: GradientFlow, layer: LayerFlow) -> dict[str, Any]:
 
 
 def _show(flows: Sequence[GradientFlow]) -> None:
+    from rnnlm.lab.gradient_flow import relu_beside_tanh
+
     if len(flows) == 1:
         (flow,) = flows
         for layer in reversed(flow.layers):
             _show_layer(flow, layer)
         if flow.clipping is not None:
-            click.echo(_sentence_on_clipping(flow.clipping))
+            say(_sentence_on_clipping(flow.clipping))
         return
     if len(flows) <= MOST_COLUMNS:
-        click.echo("Share of the gradient one step back (of the top layer) that is left t - k steps back:\n")
+        say("Share of the gradient one step back (of the top layer) that is left t - k steps back:")
+        click.echo()
         shown = _shown_distances(len(flows[0].layers[-1].norms))[1:]
         rows = [[d, *(_figure(flow.layers[-1].shares[d]) for flow in flows)] for d in shown]
-        click.echo(table(rows, ["t - k", *(flow.name for flow in flows)], "r" * 20) + "\n")
-    click.echo(_summary(flows))
-    click.echo(MEANINGS)
+        show_table(rows, ["t - k", *(flow.name for flow in flows)], "r" * 20)
+        click.echo()
+    _show_summary(flows)
+    click.echo()
+    for meaning in MEANINGS:
+        say(meaning)
+    if sentence := relu_beside_tanh(flows):
+        say(sentence)
 
 
 def _shown_distances(length: int) -> list[int]:
@@ -374,7 +392,8 @@ def _shown_distances(length: int) -> list[int]:
 def _show_layer(flow: GradientFlow, layer: LayerFlow) -> None:
     """The curve of a layer as a table, and what W says of it."""
     of = f", layer {layer.layer} of {len(flow.layers)}" if len(flow.layers) > 1 else ""
-    click.echo(f"Length of the gradient of the loss at step t by the state at step k ({flow.name}{of}):\n")
+    say(f"Length of the gradient of the loss at step t by the state at step k ({flow.name}{of}):")
+    click.echo()
     columns: dict[str, Array] = {"gradient": layer.norms, "of one step back": layer.shares}
     if layer.by_c is not None:
         columns |= {"by h": layer.by_h, "by c": layer.by_c}
@@ -384,8 +403,11 @@ def _show_layer(flow: GradientFlow, layer: LayerFlow) -> None:
     if not layer.norms[0]:  # below the top layer no output reads the state directly
         shown = shown[1:]
     rows = [[d, *(_figure(column[d]) for column in columns.values())] for d in shown]
-    click.echo(table(rows, ["t - k", *columns], "r" * 20) + "\n")
-    click.echo("\n".join(_sentences_on_weights(flow.config, layer)) + "\n")
+    show_table(rows, ["t - k", *columns], "r" * 20)
+    click.echo()
+    for sentence in _sentences_on_weights(flow.config, layer):
+        say(sentence)
+    click.echo()
 
 
 def _sentences_on_weights(config: NetworkConfig, layer: LayerFlow) -> list[str]:
@@ -440,7 +462,7 @@ def _sentence_on_clipping(clipping: Clipping) -> str:
     )
 
 
-def _summary(flows: Sequence[GradientFlow]) -> str:
+def _show_summary(flows: Sequence[GradientFlow]) -> None:
     several = any(len(flow.layers) > 1 for flow in flows)
     rows = []
     for flow in flows:
@@ -458,8 +480,8 @@ def _summary(flows: Sequence[GradientFlow]) -> str:
                 row += [_figure(statistics.median(flow.clipping.norms.tolist())), f"{flow.clipping.share_cut:.0%}"]
             rows.append([row[0], layer.layer, *row[1:]] if several else row)
     headers = ["network", *(["layer"] if several else []), "radius", "|W|", "predicted", "measured"]
-    headers += ["tenth", "hundredth", "norm", "cut"]
-    return table(rows, headers[: len(rows[0])], "l" + "r" * 20)
+    headers += ["1/10", "1/100", "norm", "cut"]
+    show_table(rows, headers[: len(rows[0])], "l" + "r" * 20)
 
 
 def _range(values: Iterable[float | None]) -> str:

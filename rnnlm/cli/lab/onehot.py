@@ -8,9 +8,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rnnlm.cli.common import json_option, load_model, print_json, read_text_argument, use_threads, warn_of_unknown
+from rnnlm.cli.common import (
+    json_option,
+    load_model,
+    print_json,
+    read_text_argument,
+    say,
+    show_table,
+    warn_of_unknown,
+)
 from rnnlm.cli.lab.common import counted, given, level_option, sentences_of, text_argument, tokenizer_of
-from rnnlm.cli.tables import table, token_cell
+from rnnlm.cli.tables import token_cell
 
 if TYPE_CHECKING:
     from rnnlm.lab.one_hot import OneHot, Product
@@ -36,7 +44,6 @@ SHOWN_ENTRIES = 16  # vectors and matrices wider than this are abbreviated
 @click.pass_context
 def onehot(ctx: click.Context, text: str, model: Path | None, level: str, as_json: bool) -> None:
     """Show the one-hot vector of every token of TEXT ("-": stdin), and that U times it is a column of U."""
-    use_threads(1)
     from rnnlm.lab.one_hot import one_hots
     from rnnlm.lab.sentences import flat, vocabulary_of
 
@@ -59,7 +66,8 @@ def onehot(ctx: click.Context, text: str, model: Path | None, level: str, as_jso
     if trained is None:
         _show_vocabulary(vocabulary, tokens)
     else:
-        click.echo(f"The vocabulary of {model} has {len(vocabulary):,} entries.\n")
+        say(f"The vocabulary of {model} has {len(vocabulary):,} entries.")
+        click.echo()
     _show_one_hots(vectors, trained)
 
 
@@ -71,7 +79,8 @@ def _show_vocabulary(vocabulary: Vocabulary, tokens: list[str]) -> None:
     for i in range(FIRST, len(vocabulary)):
         rows.append((i, token_cell(vocabulary.token(i)), counts[vocabulary.token(i)]))
     click.echo(f"Vocabulary, {len(vocabulary):,} entries:\n")
-    click.echo(table(rows, ["id", "token", "count"], "rlr") + "\n")
+    show_table(rows, ["id", "token", "count"], "rlr")
+    click.echo()
 
 
 def _show_one_hots(vectors: list[OneHot], trained: LanguageModel | None) -> None:
@@ -83,9 +92,11 @@ def _show_one_hots(vectors: list[OneHot], trained: LanguageModel | None) -> None
         (token_cell(each.token), each.id, _abbreviated(each), _numbers(product.product))
         for each, product in zip(vectors, products, strict=True)
     ]
-    click.echo(table(rows, ["token", "id", "one-hot vector x", "U x"], "lr") + "\n")
+    show_table(rows, ["token", "id", "one-hot vector x", "U x"], "lr")
+    click.echo()
     _show_matrix(name, U)
-    click.echo(_verdict_on_columns(vectors, products))
+    for paragraph in _verdict_on_columns(vectors, products):
+        say(paragraph)
 
 
 def _first_rows(size: int, trained: LanguageModel | None) -> tuple[str, Array]:
@@ -120,21 +131,23 @@ def _numbers(values: Array) -> str:
 
 
 def _show_matrix(name: str, U: Array) -> None:
-    click.echo(f"U ({name}, {U.shape[1]:,} columns):\n")
+    say(f"U ({name}, {U.shape[1]:,} columns):")
+    click.echo()
     if U.shape[1] > SHOWN_ENTRIES:
         click.echo("  too wide to be shown\n")
         return
     rows = [[f"{value:.2f}" for value in row] for row in U]
-    click.echo(table(rows, [str(column) for column in range(U.shape[1])], "r" * U.shape[1]) + "\n")
+    show_table(rows, [str(column) for column in range(U.shape[1])], "r" * U.shape[1], keys=0)
+    click.echo()
 
 
-def _verdict_on_columns(vectors: list[OneHot], products: list[Product]) -> str:
+def _verdict_on_columns(vectors: list[OneHot], products: list[Product]) -> tuple[str, str]:
     first, product = vectors[0], products[0]
     equal = sum(each.equal for each in products)
     return (
         f"For {token_cell(first.token)} (id {first.id}) U x is {_numbers(product.product).strip()}, "
-        f"and column {first.id} of U is {_numbers(product.column).strip()}.\n"
+        f"and column {first.id} of U is {_numbers(product.column).strip()}.",
         f"{equal:,} of {counted(len(products), 'product')}, each multiplied out over all {first.size:,} entries of x, "
         "equal the column of U with the token's id:\nall other columns are multiplied by 0. So the program looks the "
-        "column up and never makes the vector."
+        "column up and never makes the vector.",
     )

@@ -2,9 +2,9 @@
 
 import click
 
-from rnnlm.cli.common import json_option, note, print_json, read_text_argument
+from rnnlm.cli.common import json_option, note, print_json, read_text_argument, show_table
 from rnnlm.cli.lab.common import counted, level_option, sentences_of, text_argument, tokenizer_of
-from rnnlm.cli.tables import table, token_cell
+from rnnlm.cli.tables import token_cell
 
 
 @click.command(short_help="What is learnt from a sentence: inputs and labels.")
@@ -25,6 +25,6 @@ def pairs(text: str, level: str, as_json: bool) -> None:
             print_json(pair._asdict())
         return
     rows = [(number, token_cell(read), "->", token_cell(label)) for number, (read, label) in enumerate(found, 1)]
-    click.echo(table(rows, ["", "input", "", "label"], "r"))
+    show_table(rows, ["", "input", "", "label"], "r")
     tokens = sum(map(len, lines))
     note(f"{counted(tokens, 'token')} in {counted(len(lines), 'sentence')}: {counted(len(found), 'pair')}.")

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rnnlm.cli.common import Number, json_option, print_json, read_text_argument
-from rnnlm.cli.tables import table, token_cell
+from rnnlm.cli.common import Number, json_option, print_json, read_text_argument, say, show_table
+from rnnlm.cli.tables import token_cell
 
 if TYPE_CHECKING:
     from rnnlm.lab.softmax import Softmax
@@ -74,15 +74,17 @@ def _show_softmax(steps: Softmax) -> None:
     columns = zip(steps.inputs, steps.exponentials, steps.shifted, steps.probabilities, strict=True)
     rows = [(f"{x:g}", _power(e), _power(s), f"{p:.6f}") for x, e, s, p in columns]
     rows.append(("sum", _power(steps.total), _power(steps.shifted_total), f"{math.fsum(steps.probabilities):.6f}"))
-    click.echo(table(rows, ["x", power, shifted, "probability"], "rrrr") + "\n")
+    show_table(rows, ["x", power, shifted, "probability"], "rrrr")
+    click.echo()
     inputs = ", ".join(f"{x:g}{T}" for x in steps.inputs)
-    click.echo(f"softmax({inputs}) = {' '.join(f'{p:.2f}' for p in steps.probabilities)}\n")
-    click.echo(
+    say(f"softmax({inputs}) = {' '.join(f'{p:.2f}' for p in steps.probabilities)}")
+    click.echo()
+    say(
         f"probability = {power} / sum of all {power}: each is positive, and together they are sum / sum = 1.\n"
         "Subtracting the largest x first changes nothing, for the factor e^-max cancels; but then no power exceeds 1."
     )
     if steps.overflows:
-        click.echo(f"Here it is needed: the sum of {power} is no number that a computer can divide by.")
+        say(f"Here it is needed: the sum of {power} is no number that a computer can divide by.")
 
 
 def _power(value: float) -> str:

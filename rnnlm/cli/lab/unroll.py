@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rnnlm.cli.common import json_option, load_model, note, print_json, use_threads
+from rnnlm.cli.common import json_option, load_model, note, print_json, say, show_table
 from rnnlm.cli.lab.common import (
     NETWORK_OPTIONS,
     check_picture,
@@ -24,7 +24,6 @@ from rnnlm.cli.lab.common import (
     text_argument,
     vector,
 )
-from rnnlm.cli.tables import table
 
 if TYPE_CHECKING:
     from rnnlm.lab.unrolled import Unrolled
@@ -62,9 +61,11 @@ def unroll(
     """Unroll the network over the sentence TEXT ("-": stdin): its states, and what each output is made of.
 
     \b
-    one direction     s_t = f(U x_t + W s_{t-1} + b)       o_t = softmax(V s_t + b_V) says what x_{t+1} is
-    both directions   s'_t = f(U' x_t + W' s'_{t+1} + b')  o_t = softmax(V s_{t-1} + V' s'_{t+1} + b_V) says what
-                      x_t is, which neither of the two states has seen
+    one direction     s_t  = f(U x_t + W s_{t-1} + b)
+                      o_t  = softmax(V s_t + b_V) says what x_{t+1} is
+    both directions   s'_t = f(U' x_t + W' s'_{t+1} + b')
+                      o_t  = softmax(V s_{t-1} + V' s'_{t+1} + b_V) says what x_t
+                      is, which neither of the two states has seen
 
     \b
     rnnlm lab unroll "我 昨天 上学 迟到 了" --bidirectional
@@ -74,7 +75,6 @@ def unroll(
     """
     if model_path is not None:
         refuse_with_model(ctx, *NETWORK_OPTIONS, "bidirectional", "level", "seed")
-    use_threads(1)
     check_picture(picture, [str(model_path)] if model_path else [])
     from rnnlm.lab.unrolled import in_float64, unroll_sentence
 
@@ -113,14 +113,17 @@ def _random_network(settings: tuple[int, str, str, int, int, int], bidirectional
 
 def _show(found: Unrolled, network: Network, vocabulary: Vocabulary) -> None:
     config = network.config
-    click.echo(_formulas(config) + "\n")
+    for formula in _formulas(config):
+        say(formula)
+    click.echo()
     for direction in config.directions:
         for layer in range(config.num_layers):
-            click.echo(_states(found, network, vocabulary, layer, direction) + "\n")
-    click.echo(_outputs(found, vocabulary, config.bidirectional))
+            _show_states(found, network, vocabulary, layer, direction)
+            click.echo()
+    _show_outputs(found, vocabulary, config.bidirectional)
 
 
-def _formulas(config: NetworkConfig) -> str:
+def _formulas(config: NetworkConfig) -> list[str]:
     if config.cell == "rnn":
         lines = [f"s_t  = {config.activation}(U x_t + W s_(t-1) + b)"]
         reverse = f"s'_t = {config.activation}(U' x_t + W' s'_(t+1) + b')"
@@ -130,11 +133,11 @@ def _formulas(config: NetworkConfig) -> str:
     if config.num_layers > 1:
         lines[0] += f"; from layer 2 on, x_t is the state of the layer below (layers: {config.num_layers})"
     if config.bidirectional:
-        return "\n".join([*lines, reverse, "o_t  = softmax(V s_(t-1) + V' s'_(t+1) + b_V), what x_t is"])
-    return "\n".join([*lines, "o_t  = softmax(V s_t + b_V), what x_(t+1) is"])
+        return [*lines, reverse, "o_t  = softmax(V s_(t-1) + V' s'_(t+1) + b_V), what x_t is"]
+    return [*lines, "o_t  = softmax(V s_t + b_V), what x_(t+1) is"]
 
 
-def _states(found: Unrolled, network: Network, vocabulary: Vocabulary, layer: int, direction: str) -> str:
+def _show_states(found: Unrolled, network: Network, vocabulary: Vocabulary, layer: int, direction: str) -> None:
     """The steps of one layer in one direction, in the order of the text."""
     from rnnlm.lab.unrolled import argument
     from rnnlm.nn.cells import CELLS
@@ -160,10 +163,10 @@ def _states(found: Unrolled, network: Network, vocabulary: Vocabulary, layer: in
     before = f"s{mark}{of}_(t{'+' if direction else '-'}1)"
     sums = [f"U{mark}{of} {below}", f"W{mark}{of} {before}", f"b{mark}{of}"] if config.cell == "rnn" else []
     memory = [f"c{mark}{of}_t"] if CELLS[config.cell].states > 1 else []
-    return table(rows, ["t", "x_t", *sums, f"s{mark}{of}_t", *memory], "r")
+    show_table(rows, ["t", "x_t", *sums, f"s{mark}{of}_t", *memory], "r", keys=2)
 
 
-def _outputs(found: Unrolled, vocabulary: Vocabulary, both: bool) -> str:
+def _show_outputs(found: Unrolled, vocabulary: Vocabulary, both: bool) -> None:
     """What each output is made of: the row of the right token, summed up, and the most probable token."""
     rows = []
     for output in found.outputs:
@@ -177,7 +180,7 @@ def _outputs(found: Unrolled, vocabulary: Vocabulary, both: bool) -> str:
     if found.outputs[0].forward is not None:
         sums = ["V s_(t-1)", "V' s'_(t+1)", "b_V", "sum"] if both else ["V s_t", "b_V", "sum"]
     headers = ["t", "label", *sums, "o_t of it", "best", "o_t of it"]
-    return table(rows, headers, "rl" + "r" * len(sums) + "rlr")
+    show_table(rows, headers, "rl" + "r" * len(sums) + "rlr", keys=2)
 
 
 def _objects(found: Unrolled, network: Network, vocabulary: Vocabulary) -> list[dict[str, Any]]:

@@ -3,7 +3,7 @@
 import { byId, element } from "./dom.js";
 import { fillPart } from "./fill.js";
 import { neuronsPart } from "./neurons.js";
-import { chosen, report, whenBack, writeNotice } from "./page.js";
+import { answered, chosen, forget, report, showTroubleOf, whenBack, writeNotice } from "./page.js";
 import { rankPart } from "./rank.js";
 import { samplePart } from "./sample.js";
 import { ask } from "./server.js";
@@ -44,6 +44,7 @@ function showPart(name) {
     byId(`tab-${each}`).tabIndex = isIt ? 0 : -1;
   }
   history.replaceState(null, "", `#${name}`);
+  showTroubleOf(name);
   PARTS[name].show();
 }
 
@@ -61,6 +62,7 @@ function onTabKey(event) {
 
 function showModel(model) {
   chosen.model = model;
+  forget();
   for (const name of Object.keys(PARTS)) {
     byId(`tab-${name}`).hidden = !available().includes(name);
     PARTS[name].reset?.();
@@ -84,9 +86,9 @@ function writeFacts() {
 async function loadModels() {
   try {
     models = (await ask("/v1/models")).data;
-    report(null);
+    answered("");
   } catch (error) {
-    report(error);
+    report(error, "");
     return;
   }
   byId("model").replaceChildren(...models.map(({ id }) => element("option", { value: id }, id)));

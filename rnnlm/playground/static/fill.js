@@ -6,11 +6,11 @@ import { Question, onControlEnter } from "./page.js";
 import { count, words } from "./words.js";
 
 const FILLINGS = 10;
-const BLANK = /_{4,}/;
+const BLANK = /_{4,}|(?<![A-Za-z0-9_])_{2,3}(?![A-Za-z0-9_])|\uff3f+/; // BLANK_MARK of language_model.py
 
 export function fillPart() {
   const field = byId("fill-text");
-  const question = new Question();
+  const question = new Question("fill");
   let answer = null;
 
   function show(arrived) {

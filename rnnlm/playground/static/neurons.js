@@ -11,10 +11,10 @@ const STEPS = [-1, -0.5, 0, 0.5, 1];
 export function neuronsPart() {
   const field = byId("neurons-text");
   const [layer, unit] = [byId("neurons-layer"), byId("neurons-unit")];
-  const finding = new Question();
-  const reading = new Question();
+  const finding = new Question("neurons");
+  const reading = new Question("neurons");
   let found = null;
-  let tokens = [];
+  let painted = null; // {layer, unit, tokens}: the unit that is painted, which need not be the one that is typed
   let touched = false; // the user chose a unit; else the first that was found is shown
 
   function update() {
@@ -24,7 +24,7 @@ export function neuronsPart() {
       finding.cancel();
       reading.cancel();
       found = null;
-      tokens = [];
+      painted = null;
       render();
     }
   }
@@ -44,12 +44,32 @@ export function neuronsPart() {
   }
 
   function read() {
-    if (!found || !layer.validity.valid || !unit.validity.valid || !field.value.trim()) return;
-    const body = { text: field.value, layer: layer.valueAsNumber, unit: unit.valueAsNumber };
-    reading.ask("/api/activation", body, (answer) => {
-      tokens = answer.tokens;
+    if (!found || !field.value.trim()) return;
+    renderWrong();
+    if (isWrong()) {
+      reading.cancel();
+      painted = null;
+      renderPainting();
+      return;
+    }
+    const chosenUnit = { layer: layer.valueAsNumber, unit: unit.valueAsNumber };
+    reading.ask("/api/activation", { text: field.value, ...chosenUnit }, ({ tokens }) => {
+      painted = { ...chosenUnit, tokens };
       renderPainting();
     });
+  }
+
+  /** Whether a number that is typed is that of no layer or unit. */
+  function isWrong() {
+    return [layer, unit].some((input) => !(input.value !== "" && input.validity.valid));
+  }
+
+  /** Says beside the numbers that there is no such unit, and marks the number that is wrong. */
+  function renderWrong() {
+    for (const input of [layer, unit]) input.setAttribute("aria-invalid", !(input.value !== "" && input.validity.valid));
+    const key = found?.layers === 1 ? "neurons.wrong.one" : "neurons.wrong";
+    const most = found && { layer: count(found.layers - 1), unit: count(found.units - 1) };
+    byId("neurons-wrong").textContent = found && isWrong() ? words(key, most) : "";
   }
 
   function renderFound() {
@@ -57,7 +77,7 @@ export function neuronsPart() {
     if (!found) return;
     layer.max = found.layers - 1;
     unit.max = found.units - 1;
-    for (const input of [layer, unit]) if (input.valueAsNumber > input.max) input.value = input.max; // of another model
+    renderWrong();
     const size = found.layers === 1 ? "neurons.size.one" : "neurons.size";
     byId("neurons-size").textContent = words(size, { layers: count(found.layers), units: count(found.units) });
     byId("neurons-found-title").textContent = words(found.found.length ? "neurons.found" : "neurons.none");
@@ -89,11 +109,12 @@ export function neuronsPart() {
   }
 
   function renderPainting() {
+    const tokens = painted?.tokens ?? [];
     const values = tokens.map(({ activation }) => activation);
     byId("neurons-figures").textContent = values.length
       ? words("neurons.figures", {
-          layer: layer.value,
-          unit: unit.value,
+          layer: painted.layer,
+          unit: painted.unit,
           low: signed(values.reduce((low, each) => Math.min(low, each))),
           high: signed(values.reduce((high, each) => Math.max(high, each))),
         })
@@ -104,7 +125,7 @@ export function neuronsPart() {
       hint: words("neurons.hint"),
       legend: legend("activation", STEPS.map(shade), words("neurons.negative"), words("neurons.positive")),
     };
-    paint(byId("neurons-painting"), tokens.map(painted), look, (place) => details(tokens[place]));
+    paint(byId("neurons-painting"), tokens.map(option), look, (place) => details(tokens[place]));
   }
 
   function render() {
@@ -114,6 +135,7 @@ export function neuronsPart() {
 
   function reset() {
     touched = false;
+    layer.value = unit.value = 0;
   }
 
   shareText(field, update);
@@ -124,7 +146,7 @@ export function neuronsPart() {
       press();
     });
   }
-  onExample(byId("neurons-example"), update);
+  onExample(byId("neurons-example"), "neurons", update);
   return {
     show() {
       byId("neurons-example").hidden = chosen.model.bidirectional; // which can not write one
@@ -143,7 +165,7 @@ function signed(value) {
   return `${value <= -0.005 ? "−" : "+"}${figure(Math.abs(value), 2)}`;
 }
 
-function painted({ text, activation }) {
+function option({ text, activation }) {
   const name = words("neurons.token", { token: spoken(text || "\n"), activation: signed(activation) });
   return { text, name, ...shade(activation) };
 }

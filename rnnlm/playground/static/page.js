@@ -2,14 +2,16 @@
 
 import { byId } from "./dom.js";
 import { Latest, ServerError, ask, useKey } from "./server.js";
-import { words } from "./words.js";
+import { count, words } from "./words.js";
 
 const LOOK_AGAIN = 1500; // milliseconds
 
 /** The model's entry in the list of /v1/models. */
 export const chosen = { model: null };
 
-const trouble = { error: null, key: "" };
+const EVERYWHERE = ["gone", "key"]; // kinds of trouble that no part can do anything without
+const troubles = new Map(); // errors by the part that they belong to; "" for what concerns all of them
+let shown = ""; // name of the part that is shown
 let goOn = () => {};
 
 /** What to do when the server is back. */
@@ -17,27 +19,54 @@ export function whenBack(action) {
   goOn = action;
 }
 
-/** Shows a sentence about an error; null takes it away. Where the server is gone, waits until it is back. */
-export function report(error) {
-  const wasGone = trouble.key === "error.gone";
-  trouble.error = error;
-  trouble.key = error ? `error.${error instanceof ServerError ? error.kind : "broken"}` : "";
-  if (error && !(error instanceof ServerError)) console.error(error);
+/** Tells of an error where its part is shown. Where the server is gone, waits until it is back. */
+export function report(error, part) {
+  if (!(error instanceof ServerError)) console.error(error);
+  const wasGone = troubles.get("")?.kind === "gone";
+  troubles.set(EVERYWHERE.includes(error.kind) ? "" : part, error);
   writeNotice();
-  byId("key-form").hidden = trouble.key !== "error.key";
-  if (trouble.key === "error.gone" && !wasGone) waitForServer();
+  if (error.kind === "gone" && !wasGone) waitForServer();
+}
+
+/** Takes away what was told of a part, and what concerned all of them: the server has answered. */
+export function answered(part) {
+  troubles.delete("");
+  forget(part);
+}
+
+/** Takes away what was told of a part; of all of them without one. */
+export function forget(part) {
+  if (part === undefined) troubles.clear();
+  else troubles.delete(part);
+  writeNotice();
+}
+
+/** Tells of the trouble of the part that is shown now. */
+export function showTroubleOf(part) {
+  shown = part;
+  writeNotice();
 }
 
 export function writeNotice() {
-  const { error, key } = trouble;
-  const sentence = key ? words(key, { message: error.message, status: error.status }) : "";
+  const error = troubles.get("") ?? troubles.get(shown);
+  const sentence = error ? sentenceOf(error) : "";
   if (byId("notice").textContent !== sentence) byId("notice").textContent = sentence;
+  byId("key-form").hidden = error?.kind !== "key";
+}
+
+/** What an error is, in the language of the page: what the server says is in English. */
+function sentenceOf({ kind, message, code, param, details, status }) {
+  const values = { message, code: code || "–", status, place: count(1 + Number(param?.match(/\[(\d+)\]$/)?.[1])) };
+  for (const [name, value] of Object.entries(details ?? {})) values[name] = typeof value === "number" ? count(value) : value;
+  const one = param?.endsWith("]") ? ".one" : ""; // it is about one of several lines
+  if (kind !== "server") return words(`error.${kind ?? "broken"}`, values);
+  return words(`error.${code}${one}`, values) ?? words(`error.${code}`, values) ?? words("error.server", values);
 }
 
 byId("key-form").addEventListener("submit", (event) => {
   event.preventDefault();
   useKey(byId("key").value.trim());
-  report(null);
+  forget("");
   goOn();
 });
 
@@ -51,13 +80,19 @@ async function waitForServer() {
       // not yet
     }
   }
-  report(null);
+  forget("");
   goOn();
 }
 
 /** A question of a part, to be asked again and again: only the latest answer is shown, and errors are told. */
 export class Question {
   #latest = new Latest();
+  #part;
+
+  /** part: name of the part that asks. */
+  constructor(part) {
+    this.#part = part;
+  }
 
   /** Asks the chosen model, and calls show(answer) unless something newer is asked meanwhile; failed() after an error. */
   async ask(path, body, show, { after = 0, failed = () => {} } = {}) {
@@ -72,16 +107,17 @@ export class Question {
         return work(signal);
       });
       if (answer === undefined) return;
-      report(null);
+      answered(this.#part);
       show(answer);
     } catch (error) {
       failed();
-      report(error);
+      report(error, this.#part);
     }
   }
 
   cancel() {
     this.#latest.cancel();
+    forget(this.#part);
   }
 }
 
@@ -109,9 +145,9 @@ export function setSharedText(text) {
   for (const field of sharing) field.value = text;
 }
 
-/** A button that lets the model write an example into the shared text. */
-export function onExample(button, changed) {
-  const question = new Question();
+/** A button of a part that lets the model write an example into the shared text. */
+export function onExample(button, part, changed) {
+  const question = new Question(part);
   button.addEventListener("click", () => {
     question.ask("/v1/completions", { prompt: "", max_tokens: 120, temperature: 0.7 }, ({ choices }) => {
       setSharedText(choices[0].text.trim());

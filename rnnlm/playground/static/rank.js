@@ -7,7 +7,7 @@ import { count, figure, words } from "./words.js";
 
 export function rankPart() {
   const field = byId("rank-lines");
-  const question = new Question();
+  const question = new Question("rank");
   let ranked = null;
 
   function show(answer) {
@@ -40,8 +40,8 @@ export function rankPart() {
   return { show() {}, render, reset };
 }
 
-function row({ text, share, logprob_nats: nats, tokens, oov }) {
-  const key = oov ? "rank.detail.unknown" : "rank.detail";
-  const detail = words(key, { nats: figure(nats, 2), tokens: count(tokens), oov: count(oov) });
+function row({ text, share, logprob_nats: nats, total_nats: total, tokens, oov }) {
+  const key = total === nats ? (oov ? "rank.detail.unknown" : "rank.detail") : "rank.detail.total";
+  const detail = words(key, { nats: figure(nats, 2), total: figure(total, 2), tokens: count(tokens), oov: count(oov) });
   return { token: text, share, detail };
 }

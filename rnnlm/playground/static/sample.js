@@ -15,7 +15,7 @@ const SLIDERS = {
 export function samplePart() {
   const prompt = byId("sample-prompt");
   const [start, stop] = [byId("sample-start"), byId("sample-stop")];
-  const question = new Question();
+  const question = new Question("sample");
   let state = null; // {key, count}: what is said beside the buttons
 
   async function write() {

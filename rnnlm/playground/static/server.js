@@ -5,12 +5,14 @@ import { pause } from "./dom.js";
 const LONGEST_ANSWER = 60_000; // milliseconds
 const ATTEMPTS_WHEN_BUSY = 3;
 
-/** A question that got no answer. kind: gone, busy, key, strange, broken or server; the last has the server's sentence. */
+/**
+ * A question that got no answer. kind: gone, slow, busy, key, strange, broken or server. The last has what the server
+ * says: its sentence, in English, the code of the mistake, the field that it is about, and the values in the sentence.
+ */
 export class ServerError extends Error {
-  constructor(kind, message = "", status = 0) {
+  constructor(kind, { message = "", code = "", param = "", details = {} } = {}, status = 0) {
     super(message);
-    this.kind = kind;
-    this.status = status;
+    Object.assign(this, { kind, code, param, details, status });
   }
 }
 
@@ -29,7 +31,7 @@ export async function ask(path, body, signal) {
     return await response.json();
   } catch {
     signal?.throwIfAborted();
-    throw new ServerError("broken");
+    throw new ServerError(limit.aborted ? "slow" : "broken");
   }
 }
 
@@ -49,7 +51,7 @@ export async function* stream(path, body, signal) {
       if (data === "[DONE]") return;
       if (data === "") continue; // a comment that keeps the connection open
       const answer = JSON.parse(data);
-      if (answer.error) throw new ServerError("server", answer.error.message);
+      if (answer.error) throw new ServerError("server", answer.error);
       yield answer;
     }
   }
@@ -73,8 +75,8 @@ async function respond(path, body, signal, stopped) {
   for (let attempt = 1; ; attempt++) {
     const response = await send(path, body, signal, stopped);
     if (response.ok) return response;
-    if (response.status !== 503) throw await refusal(response);
-    if (attempt === ATTEMPTS_WHEN_BUSY) throw new ServerError("busy", "", 503);
+    const error = await refusal(response);
+    if (error.kind !== "busy" || attempt === ATTEMPTS_WHEN_BUSY) throw error;
     await pause(300 * attempt, stopped);
   }
 }
@@ -86,15 +88,17 @@ async function send(path, body, signal, stopped) {
     return await fetch(path, { ...(body === undefined ? { headers } : post), signal });
   } catch {
     stopped?.throwIfAborted();
-    throw new ServerError("gone");
+    throw new ServerError(signal?.aborted ? "slow" : "gone");
   }
 }
 
 async function refusal(response) {
-  if (response.status === 401) return new ServerError("key", "", 401);
+  const { status } = response;
   const answer = await response.json().catch(() => null);
-  const message = answer?.error?.message;
-  return new ServerError(typeof message === "string" ? "server" : "strange", message, response.status);
+  const error = answer?.error ?? {};
+  if (status === 401) return new ServerError("key", error, status);
+  if (status === 503 && !["timeout", "memory"].includes(error.code)) return new ServerError("busy", error, status);
+  return new ServerError(typeof error.message === "string" ? "server" : "strange", error, status);
 }
 
 /** One question at a time: a newer one takes the place of the older, whose answer is dropped if it still comes. */

@@ -12,7 +12,7 @@ const DEEPEST = 12; // bits; what surprises more is painted the same
 
 export function surprisePart() {
   const field = byId("surprise-text");
-  const question = new Question();
+  const question = new Question("surprise");
   let answer = null;
 
   function update() {
@@ -31,11 +31,12 @@ export function surprisePart() {
 
   function render() {
     const tokens = answer?.tokens ?? [];
-    byId("surprise-figures").textContent = answer
-      ? words("surprise.figures", {
+    byId("surprise-figures").textContent = tokens.length
+      ? words(answer.oov ? "surprise.figures.unknown" : "surprise.figures", {
           perplexity: figure(answer.perplexity, 1),
           bits: figure(answer.bits_per_char, 2),
           count: count(tokens.length),
+          oov: count(answer.oov),
         })
       : "";
     const look = {
@@ -48,7 +49,7 @@ export function surprisePart() {
   }
 
   shareText(field, update);
-  onExample(byId("surprise-example"), update);
+  onExample(byId("surprise-example"), "surprise", update);
   return { show: update, render };
 }
 

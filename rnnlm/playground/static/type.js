@@ -11,7 +11,7 @@ const SPEAK_AFTER = 1000; // milliseconds without a key, so that a screen reader
 export function typePart() {
   const field = byId("type-text");
   const list = byId("type-candidates");
-  const question = new Question();
+  const question = new Question("type");
   let answer = null; // for the text before the caret, null while it is asked for
   let asked = null;
   let takeFirst = false; // Tab was faster than the answer

@@ -1,4 +1,4 @@
-// Every word of the interface, in English and Chinese. {name} is replaced by a value.
+// Every word of the interface, in English and Chinese. {name} is replaced by a value, {name|one|more} by one or the other.
 
 const ENGLISH = {
   "language.name": "English",
@@ -7,8 +7,9 @@ const ENGLISH = {
   model: "Model",
   "model.word": "words",
   "model.char": "characters",
-  "model.facts.rnn": "{cell}, {layers} × {hidden} units, {vocabulary} {level}",
-  "model.facts.rnn.both": "{cell} in both directions, {layers} × {hidden} units, {vocabulary} {level}",
+  "model.token": "tokens",
+  "model.facts.rnn": "{cell}, {layers} × {hidden} {hidden|unit|units}, {vocabulary} {level}",
+  "model.facts.rnn.both": "{cell} in both directions, {layers} × {hidden} {hidden|unit|units}, {vocabulary} {level}",
   "model.facts.ngram": "n-gram, {vocabulary} {level}",
   dark: "Dark",
   parts: "Parts of the playground",
@@ -42,7 +43,9 @@ const ENGLISH = {
   "surprise.lead": "The less the model expected a token, the deeper its colour and the thicker its line.",
   "surprise.label": "Text to measure",
   "surprise.placeholder": "Write or paste a text …",
-  "surprise.figures": "Perplexity {perplexity} · {bits} bits per character · {count} tokens",
+  "surprise.figures": "Perplexity {perplexity} · {bits} bits per character · {count} {count|token|tokens}",
+  "surprise.figures.unknown":
+    "Perplexity {perplexity} · {bits} bits per character · {count} {count|token|tokens}, {oov} unknown",
   "surprise.painting": "The text, token by token; the arrow keys go from one to the next",
   "surprise.token": "{token}: {bits} bits, rank {rank}",
   "surprise.bits": "{bits} bits of surprise",
@@ -69,17 +72,19 @@ const ENGLISH = {
   "sample.stop": "Stop",
   "sample.output": "What the model wrote",
   "sample.writing": "Writing …",
-  "sample.done": "Finished: {count} characters.",
-  "sample.stopped": "Stopped: {count} characters.",
+  "sample.done": "Finished: {count} {count|character|characters}.",
+  "sample.stopped": "Stopped: {count} {count|character|characters}.",
 
   "rank.lead": "Which of these would the model rather say? One candidate a line.",
   "rank.label": "Candidates, one a line",
   "rank.placeholder": "One candidate a line …",
   "rank.start": "Rank",
   "rank.candidates": "The candidates, the most probable first",
-  "rank.detail": "ln p = {nats} · {tokens} tokens",
-  "rank.detail.unknown": "ln p = {nats} · {tokens} tokens, {oov} unknown",
-  "rank.state": "{count} candidates ranked",
+  "rank.detail": "ln p = {nats} · {tokens} {tokens|token|tokens}",
+  "rank.detail.unknown": "ln p = {nats} · {tokens} {tokens|token|tokens}, {oov} unknown",
+  "rank.detail.total":
+    "ln p = {nats} · {tokens} {tokens|token|tokens}, {oov} unknown; with the penalty for unknown words {total}",
+  "rank.state": "{count} {count|candidate|candidates} ranked",
   "rank.empty": "Write at least one candidate.",
 
   "fill.lead": "What is missing? Write ____ for it.",
@@ -88,7 +93,7 @@ const ENGLISH = {
   "fill.start": "Fill",
   "fill.blank": "Insert ____",
   "fill.candidates": "What may stand there, the most probable first",
-  "fill.state": "{count} fillings",
+  "fill.state": "{count} {count|filling|fillings}",
   "fill.empty": "There is no blank in the sentence. Write ____ where something is missing.",
 
   "neurons.lead": "What one hidden unit does while the model reads.",
@@ -96,8 +101,10 @@ const ENGLISH = {
   "neurons.placeholder": "Write or paste a text …",
   "neurons.layer": "Layer",
   "neurons.unit": "Unit",
-  "neurons.size": "{layers} layers of {units} units",
-  "neurons.size.one": "1 layer of {units} units",
+  "neurons.size": "{layers} layers of {units} {units|unit|units}",
+  "neurons.size.one": "1 layer of {units} {units|unit|units}",
+  "neurons.wrong": "There is no such unit: layers are numbered 0 to {layer}, units 0 to {unit}.",
+  "neurons.wrong.one": "There is no such unit: the only layer is 0, its units are numbered 0 to {unit}.",
   "neurons.found": "Units that follow something in the text, with their correlation (a short text is lengthened by the model first):",
   "neurons.none": "No unit follows a property of the text clearly. A longer text shows more.",
   "neurons.found.unit": "unit {unit}",
@@ -128,7 +135,26 @@ const ENGLISH = {
   "error.gone": "The server does not answer. Is rnnlm serve still running? This page goes on as soon as it is back.",
   "error.key": "This server asks for the key that it was started with (--api-key).",
   "error.busy": "The server is busy. Try again in a moment.",
+  "error.slow": "The answer took longer than a minute and was given up. Ask for less, or try again later.",
   "error.server": "{message}",
+  "error.too_long": "The text has {count} characters; at most {most} are read.",
+  "error.too_long.one": "Candidate {place} has {count} characters; at most {most} are read.",
+  "error.too_many": "There are {count} candidates; at most {most} are ranked at a time.",
+  "error.too_large": "The text is too large to be sent. Give a shorter one.",
+  "error.too_slow": "The text did not arrive at the server within {seconds} s. Try again.",
+  "error.answer_too_large": "The answer would be too large to be sent. Ask for less.",
+  "error.half_character": "The text has half a character in it. Delete what looks like �, and write it again.",
+  "error.timeout": "This took longer than {seconds} s and was given up. Ask for less, or try again later.",
+  "error.memory": "The server's memory is used up. Ask for less.",
+  "error.model_not_found": "The server no longer has the model {model}. Load this page again.",
+  "error.no_unit": "There is no such unit: the model has {layers} {layers|layer|layers} of {units} {units|unit|units}.",
+  "error.no_blank": "There is no blank in the sentence. Write ____ where something is missing.",
+  "error.no_network": "{message}",
+  "error.bidirectional": "This model reads in both directions, so it has no next word.",
+  "error.tokenizer": "{message}",
+  "error.foreign_host": "{message}",
+  "error.foreign_origin": "{message}",
+  "error.failed": "{message}",
   "error.strange": "The server answered with status {status} and no explanation.",
   "error.broken": "The answer broke off before its end. Try again.",
 };
@@ -140,6 +166,7 @@ const CHINESE = {
   model: "模型",
   "model.word": "个词",
   "model.char": "个字符",
+  "model.token": "个词元",
   "model.facts.rnn": "{cell}，{layers} × {hidden} 个单元，{vocabulary} {level}",
   "model.facts.rnn.both": "双向 {cell}，{layers} × {hidden} 个单元，{vocabulary} {level}",
   "model.facts.ngram": "n 元模型，{vocabulary} {level}",
@@ -175,6 +202,7 @@ const CHINESE = {
   "surprise.label": "要衡量的文字",
   "surprise.placeholder": "输入或粘贴一段文字……",
   "surprise.figures": "困惑度 {perplexity} · 每字符 {bits} 比特 · {count} 个词元",
+  "surprise.figures.unknown": "困惑度 {perplexity} · 每字符 {bits} 比特 · {count} 个词元，其中 {oov} 个不认识",
   "surprise.painting": "逐个词元显示的文字，用方向键移动",
   "surprise.token": "{token}：{bits} 比特，第 {rank} 位",
   "surprise.bits": "意外程度 {bits} 比特",
@@ -211,6 +239,7 @@ const CHINESE = {
   "rank.candidates": "候选，概率最高的在前",
   "rank.detail": "ln p = {nats} · {tokens} 个词元",
   "rank.detail.unknown": "ln p = {nats} · {tokens} 个词元，其中 {oov} 个不认识",
+  "rank.detail.total": "ln p = {nats} · {tokens} 个词元，其中 {oov} 个不认识；计入生词罚分后为 {total}",
   "rank.state": "已为 {count} 个候选排序",
   "rank.empty": "请至少写一个候选。",
 
@@ -230,6 +259,8 @@ const CHINESE = {
   "neurons.unit": "单元",
   "neurons.size": "{layers} 层，每层 {units} 个单元",
   "neurons.size.one": "1 层，{units} 个单元",
+  "neurons.wrong": "没有这个单元：层的编号从 0 到 {layer}，单元的编号从 0 到 {unit}。",
+  "neurons.wrong.one": "没有这个单元：只有第 0 层，单元的编号从 0 到 {unit}。",
   "neurons.found": "与文字的某种特征相关的单元及相关系数（文字太短时，先由模型续写）：",
   "neurons.none": "没有单元与这段文字的特征明显相关。文字长一些会看到更多。",
   "neurons.found.unit": "单元 {unit}",
@@ -260,7 +291,26 @@ const CHINESE = {
   "error.gone": "服务器没有响应。rnnlm serve 还在运行吗？它恢复后，页面会自动继续。",
   "error.key": "此服务器需要启动时给定的密钥（--api-key）。",
   "error.busy": "服务器正忙，请稍后再试。",
-  "error.server": "服务器说：{message}",
+  "error.slow": "等了一分钟还没有回答，已放弃。请减少内容，或稍后再试。",
+  "error.server": "服务器拒绝了这个请求（状态 {status}，代码 {code}）。",
+  "error.too_long": "文字有 {count} 个字符，最多可读 {most} 个。",
+  "error.too_long.one": "第 {place} 个候选有 {count} 个字符，最多可读 {most} 个。",
+  "error.too_many": "有 {count} 个候选，一次最多可排 {most} 个。",
+  "error.too_large": "文字太大，无法发送，请缩短。",
+  "error.too_slow": "文字没有在 {seconds} 秒内传到服务器，请再试一次。",
+  "error.answer_too_large": "回答太大，无法发送。请减少内容。",
+  "error.half_character": "文字里有半个字符。请删去显示为 � 的地方，重新输入。",
+  "error.timeout": "超过 {seconds} 秒还没有算完，已放弃。请减少内容，或稍后再试。",
+  "error.memory": "服务器的内存已用完，请减少内容。",
+  "error.model_not_found": "服务器上已经没有模型 {model}，请重新载入此页面。",
+  "error.no_unit": "没有这个单元：模型有 {layers} 层，每层 {units} 个单元。",
+  "error.no_blank": "句子里没有空缺。请在缺少内容的地方写 ____。",
+  "error.no_network": "这个模型没有神经网络，无法这样使用。",
+  "error.bidirectional": "这是双向模型，没有“下一个词”。",
+  "error.tokenizer": "服务器上的分词程序与模型不符，无法切分这段文字。请在词与词之间加空格，或按模型的要求安装 jieba。",
+  "error.foreign_host": "服务器不接受这个地址。请用它启动时显示的地址打开此页面，或在启动时加上 --allow-host。",
+  "error.foreign_origin": "服务器不接受来自其他网站的请求。",
+  "error.failed": "服务器出错了，原因见运行它的终端。",
   "error.strange": "服务器返回了状态 {status}，没有说明原因。",
   "error.broken": "回答中途断开了，请再试一次。",
 };
@@ -276,9 +326,11 @@ export function chooseLanguage(code) {
   language = code;
 }
 
-/** The words for a key in the present language, with {name} replaced; undefined where there are none. */
+/** The words for a key in the present language, with {name} and {name|one|more} replaced; undefined without any. */
 export function words(key, values = {}) {
-  return LANGUAGES[language][key]?.replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);
+  return LANGUAGES[language][key]?.replace(/\{(\w+)(?:\|(\w+)\|(\w+))?\}/g, (whole, name, one, more) =>
+    one ? (String(values[name]) === "1" ? one : more) : (values[name] ?? whole),
+  );
 }
 
 /** Gives all elements that name their words (data-word...) the words of the present language. */

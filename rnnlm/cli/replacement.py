@@ -1,0 +1,203 @@
+"""Whether a command may replace a file: only one that it wrote itself, from the same text, or with --force."""
+
+import gzip
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rnnlm.checkpoint import read_header
+from rnnlm.cli.command_line import BESIDE, FILES, GIVEN, OPEN
+from rnnlm.cli.training_options import BEFORE
+from rnnlm.errors import CheckpointError, shown
+
+BEGIN = 4096  # bytes of a file that show what it is
+MOST_SHOWN = 3  # options that differ
+
+
+class Replaced:
+    """The model that a training will replace. What its header does not tell is looked at as it becomes known."""
+
+    def __init__(self, path: Path, header: Mapping[str, Any], is_timed: bool) -> None:
+        """Keep the header of the file. is_timed: what the rules chose may differ, as the machine's speed does."""
+        self._path, self._header, self._is_timed = path, header, is_timed
+
+    def check_text(self, digest: str) -> None:
+        """Refuse to go on if the model has learnt from another text.
+
+        Raises:
+            CheckpointError: it has.
+        """
+        if _object(_object(self._header.get("training")).get("corpus")).get("digest") != digest:
+            raise _refusal(self._path, f"{_description(self._header)} of another text", _can_go_on(self._header))
+
+    def check_options(self, options: Mapping[str, Any]) -> None:
+        """Refuse to go on if the model was trained with other options, now that the open ones are chosen.
+
+        Raises:
+            CheckpointError: it was.
+        """
+        if not self._is_timed and (found := _difference(_options(self._header), options)):
+            raise _other_command(self._path, self._header, found)
+
+
+def check_model(path: Path, kind: str, options: Mapping[str, Any], asked: Mapping[str, Any]) -> Replaced | None:
+    """Refuse to replace a file that is no model of this command; None where nothing is there to be replaced.
+
+    kind: "rnn" or "ngram". options: those that are known, time among them; None or "auto": still to be chosen. asked:
+    what is recorded beside them, see `command_line.asked_for`.
+
+    Raises:
+        CheckpointError: the file is something else, a training that has not ended, or the model of another command.
+    """
+    if not path.is_file() or not path.stat().st_size:
+        return None
+    try:
+        header = read_header(path)
+    except CheckpointError:
+        raise _refusal(path, _sort_of_file(path)) from None
+    training, found = _object(header.get("training")), _description(header)
+    if header.get("kind") != kind or _is_unfinished(header) or not isinstance(training.get("options"), dict):
+        raise _refusal(path, found, kind == "rnn" and _can_go_on(header))
+    chosen = {n: v for n, v in options.items() if n == "time" or (n != "user_dict" and v not in OPEN)}
+    before, is_timed = _object(training.get("asked")), chosen.get("time") is not None
+    if is_timed and not before:  # an earlier version did not record it; the options tell whether they are the same
+        asked, is_timed = {name: asked[name] for name in BESIDE if name in asked}, False
+    now = {**dict.fromkeys(before), **asked}
+    if difference := _difference(_options(header), chosen) or _difference(before, now):
+        raise _other_command(path, header, difference)
+    return Replaced(path, header, is_timed)
+
+
+def check_history(path: Path, follows: bool, resumed: bool = False) -> None:
+    """Refuse to replace a file by the history of a training, or, if it is resumed, to append it to one that is none.
+
+    follows: the model of the same command is replaced, so that a history is taken to be of that one.
+
+    Raises:
+        CheckpointError: the file is no history, or that of another training.
+    """
+    is_history = _begin(path).startswith(b'{"step": ')
+    if path.is_file() and path.stat().st_size and not (is_history and (follows or resumed)):
+        found = "the history of another training" if is_history else _sort_of_file(path)
+        raise _refusal(path, found, option="--history", by_force=not resumed)
+
+
+def check_arpa(path: Path, follows: bool) -> None:
+    """Refuse to replace a file by an ARPA file, as `check_history` does; "-" is stdout.
+
+    Raises:
+        CheckpointError: the file is no ARPA file, or that of another model.
+    """
+    is_arpa = b"\\data\\" in _begin(path)
+    if str(path) != "-" and path.is_file() and path.stat().st_size and not (is_arpa and follows):
+        found = "another model as an ARPA file" if is_arpa else _sort_of_file(path)
+        raise _refusal(path, found, option="--arpa")
+
+
+def _refusal(
+    path: Path, found: str, can_go_on: bool = False, option: str = "-o", by_force: bool = True
+) -> CheckpointError:
+    """What is there, and the ways on."""
+    ways = ["go on with it with --resume"] * can_go_on + [f"choose another name with {option}"]
+    ways += ["replace it with --force"] * by_force
+    sentence = ", or ".join([", ".join(ways[:-1]), ways[-1]]) if len(ways) > 1 else ways[0]
+    return CheckpointError(f"{path} holds {found}. {sentence[0].upper()}{sentence[1:]}.")
+
+
+# --- what a file is ---------------------------------------------------------------------------------------------------
+
+
+def _object(value: Any) -> dict[str, Any]:
+    """What a checkpoint says of itself, for which nobody vouches."""
+    return value if isinstance(value, dict) else {}
+
+
+def _progress(header: Mapping[str, Any]) -> dict[str, Any]:
+    return _object(_object(_object(header.get("training")).get("state")).get("progress"))
+
+
+def _can_go_on(header: Mapping[str, Any]) -> bool:
+    return bool(_progress(header))
+
+
+def _is_unfinished(header: Mapping[str, Any]) -> bool:
+    return _can_go_on(header) and _progress(header).get("finished") is not True
+
+
+def _description(header: Mapping[str, Any]) -> str:
+    """A model in a few words: its sort, its size, and how far it was trained."""
+    if header.get("kind") == "ngram":
+        return f"an n-gram model of order {shown(header.get('order'))}"
+    network, training = _object(header.get("network")), _object(header.get("training"))
+    cell, layers, width = (network.get(name) for name in ("cell", "num_layers", "hidden_size"))
+    size = f"{shown(cell).strip(chr(39)).upper()} {shown(layers)} x {shown(width)}"
+    if "imported" in training:
+        return f"an imported model ({size})"
+    if not _can_go_on(header):
+        return f"a model ({size})"
+    step = _progress(header).get("step")
+    if not _is_unfinished(header):
+        return f"a finished training ({size}, {shown(step)} steps)"
+    return f"an unfinished training ({size}, step {shown(step)}{_of_about(training)})"
+
+
+def _of_about(training: Mapping[str, Any]) -> str:
+    """How long a training was to be."""
+    options, state = _object(training.get("options")), _object(training.get("state"))
+    epochs, per_epoch, seconds = options.get("epochs"), state.get("batches_per_epoch"), options.get("time")
+    if seconds is not None:
+        return f", {shown(seconds).removesuffix('.0')} s asked for"
+    if isinstance(epochs, int | float) and isinstance(per_epoch, int) and 0 < epochs * per_epoch < 1e18:
+        return f" of about {max(1, round(epochs * per_epoch))}"
+    return ""
+
+
+def _difference(then: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """The first options of `now` that have another value than then; None is one that was not given."""
+
+    def value(name: str, options: Mapping[str, Any]) -> str:
+        if options.get(name) is None:
+            return "not given"
+        if name in GIVEN:
+            return "given"
+        return "another file" if name in FILES else shown(options[name]).removesuffix(".0").strip("'")
+
+    names = [name for name in now if then.get(name) != now[name]]
+    parts = [f"--{name.replace('_', '-')}: {value(name, then)} then, {value(name, now)} now" for name in names]
+    return "; ".join(parts[:MOST_SHOWN]) + "; ..." * (len(names) > MOST_SHOWN)
+
+
+def _other_command(path: Path, header: Mapping[str, Any], difference: str) -> CheckpointError:
+    return _refusal(path, f"{_description(header)} by another command ({difference})", _can_go_on(header))
+
+
+def _options(header: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that a model was trained with; those that its version did not have yet as they were then."""
+    recorded = _object(_object(header.get("training")).get("options"))
+    return BEFORE | recorded if header.get("kind") == "rnn" else recorded
+
+
+def _sort_of_file(path: Path) -> str:
+    """What a file that is no model of this rnnlm holds, by its first bytes."""
+    begin = _begin(path)
+    if begin.startswith(b"PK"):
+        return "an archive that is no model that this rnnlm reads"
+    if not re.search(rb"[^\t-\r\x1b\x20-\x7e\x80-\xff]", begin):  # of any encoding but UTF-16
+        return "a text"
+    return "data that are no model of rnnlm"
+
+
+def _begin(path: Path) -> bytes:
+    """The first bytes of a file, unpacked if gzip packed it; none of one that cannot be read."""
+    if not path.is_file():
+        return b""
+    try:
+        with path.open("rb") as file:
+            begin = file.read(BEGIN)
+        if begin.startswith(b"\x1f\x8b"):
+            with gzip.open(path) as packed:
+                begin = packed.read(BEGIN)
+    except (OSError, EOFError):
+        return b""
+    return begin

@@ -1,0 +1,73 @@
+"""The texts at which `rnnlm sample` ends: how they are typed, and which of them can not come."""
+
+import re
+import shlex
+import unicodedata
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import click
+
+from rnnlm.cli.common import NORMALIZATION_FORMS, note
+from rnnlm.cli.tables import shortened, visible
+
+if TYPE_CHECKING:
+    from rnnlm.language_model import LanguageModel
+
+ESCAPES = {"n": "\n", "t": "\t", "\\": "\\"}
+
+
+def typed(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]) -> tuple[str, ...]:
+    r"""The texts with a line end for \n, a tab for \t and a backslash for \\, which a shell leaves as they are."""
+    del ctx, param
+    return tuple(re.sub(r"\\([nt\\])", lambda found: ESCAPES[found[1]], text) for text in texts)
+
+
+def warn_of_impossible(model: "LanguageModel", stops: tuple[str, ...]) -> None:
+    """Name the texts that no text of the model contains, and what to type instead."""
+    known = {*"".join(model.vocabulary.tokens), " "}
+    for stop in stops:
+        if can_write(model, stop):
+            continue
+        lacking = "".join(dict.fromkeys(each for each in stop if each not in known))
+        why = f"the model knows no token with {visible(lacking)}" if lacking else "no tokens of the model make it up"
+        instead = next((form for form in _other_forms(stop) if form and can_write(model, form)), None)
+        advice = f"Type --stop {shlex.quote(visible(instead))}" if instead else "Type it as the training text has it"
+        note(f"Warning: no text will stop at {shortened(visible(stop))}: {why}. {advice}; --length ends a text, too.")
+
+
+def _other_forms(text: str) -> Iterator[str]:
+    yield from (text.strip(), " ".join(text.split()), text.lower(), text.capitalize(), text.upper())
+    yield from (unicodedata.normalize(form, text) for form in NORMALIZATION_FORMS)
+
+
+def can_write(model: "LanguageModel", text: str) -> bool:
+    """Whether what a model writes can contain a text: tokens, the end of a first one and the beginning of a last one.
+
+    Where sentences end a text, so does a line end at the end of this one. Some texts of words that never come are
+    taken for possible, since a word is written with a space before it or without.
+    """
+    if model.context == "sentence":
+        text = text.removesuffix("\n")
+    tokens = {*model.vocabulary.tokens}
+    if model.level != "char":  # between whose tokens there may be one space, and in a stream line ends
+        tokens |= {" ", "\n"} if model.context == "stream" else {" "}
+    if any(text in token for token in tokens):
+        return True
+
+    def parts(place: int) -> bool:
+        """Whether one token may end and the next begin at a place of the text."""
+        around = text[place - 1 : place + 1]
+        if model.level == "char" or len(around) < 2:
+            return True
+        return around != "  " and not (around.isalnum() and " " in model.tokenizer.join(around))
+
+    longest = max(map(len, tokens))
+    first = range(1, min(longest, len(text)) + 1)
+    places = {0, *(end for end in first if parts(end) and any(each.endswith(text[:end]) for each in tokens))}
+    for place in range(len(text)):
+        if place in places:
+            ends = range(place + 1, min(place + longest, len(text)) + 1)
+            places |= {end for end in ends if text[place:end] in tokens and parts(end)}
+    rests = [text[place:] for place in places if len(text) - place <= longest]
+    return any(each.startswith(rest) for rest in rests for each in tokens)

@@ -1,0 +1,106 @@
+"""Breaks lines between words, by the columns that characters take in a terminal."""
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from itertools import pairwise
+
+# Patterns are compiled when they are first used: most commands break no line.
+# A word is what stands between spaces; a short vector in brackets is one.
+WORD = r"( *)(\[[^\[\]]{1,48}\]\S*|\S+)"
+# A line such as "Equals      rnnlm train ..." is broken as a shell reads it: with the joint, between words that may be
+# quoted, and an option stays with its value. So it can be pasted.
+COMMAND = r"\w+ {2,}rnnlm "
+JOINT = " \\"
+SHELL_WORD = r"""( *)((?:--[\w-]+ (?!-))?(?:'[^']*'|"[^"]*"|[^\s'"])+)"""
+# What stands before the text of a line: what leads to it, a first column, or a few words and a colon.
+LABELS = (r" *\S+ -> ", r" *\S+(?: \S+)*? {2,}", r" *[\w'-]+(?: [\w'-]+){0,3}: ", " *")
+LONGEST_LABEL = 30
+
+
+def display_width(text: str) -> int:
+    """Columns that a text takes in a terminal: 2 for a wide character, 0 for a combining one, else 1.
+
+    >>> display_width("昨天"), display_width("día"), display_width("e\\u0301")
+    (4, 3, 1)
+    """
+    if text.isascii() and text.isprintable():
+        return len(text)
+    return sum(map(_character_width, text))
+
+
+def _character_width(character: str) -> int:
+    if unicodedata.category(character) in ("Mn", "Me", "Cf", "Cc"):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in ("W", "F") else 1
+
+
+def wrapped(text: str, width: int, word: str = WORD, hanging: bool = True) -> str:
+    r"""A text whose lines are at most `width` columns wide, broken between words.
+
+    A word that no line could hold is left whole, unless it is Chinese or the like, which may be broken between any two
+    characters. word: finds (spaces, word). hanging: what goes on in a further line is indented to where the text began
+    after its label.
+
+    >>> print(wrapped("Advice      The learning rate is too high.", 30))
+    Advice      The learning rate
+                is too high.
+    >>> print(wrapped("Equals      rnnlm train a.txt --epochs 3", 30))
+    Equals      rnnlm train \
+                a.txt --epochs 3
+    """
+    return "\n".join(part for line in text.split("\n") for part in _broken(line, width, word, hanging))
+
+
+def _broken(line: str, width: int, word: str, hanging: bool) -> Iterator[str]:
+    if display_width(line) <= width:
+        yield line
+        return
+    word, joint = (SHELL_WORD, JOINT) if re.match(COMMAND, line) else (word, "")
+    line, room = line.expandtabs(), width - len(joint)
+    label = _label(line, min(width // 2, LONGEST_LABEL)) if hanging else ""
+    rest = line[len(label) :]
+    # Less than the label where a word that must stay whole, such as a path, needs more.
+    indent = min(display_width(label), room - _longest_whole(rest, room, word))
+    current, used, begun = label, display_width(label), False
+    for space, piece in re.findall(word, rest) if joint else _pieces(rest, room - indent, word):
+        size = display_width(piece)
+        if used + len(space) * begun + size > room and (begun or used > indent):
+            yield (current + joint) if begun else current.rstrip(" ")
+            current, used, begun = " " * indent, indent, False
+        between = space if begun else ""
+        current, used, begun = current + between + piece, used + len(between) + size, True
+    yield current
+
+
+def _longest_whole(text: str, room: int, word: str) -> int:
+    """Columns of the longest word that fits a line and must not be broken."""
+    sizes = (len(found) for _, found in re.findall(word, text) if display_width(found) <= len(found))
+    return max((size for size in sizes if size <= room), default=0)
+
+
+def _label(line: str, longest: int) -> str:
+    matches = (found[0] for label in LABELS if (found := re.match(label, line)))
+    return next((label for label in matches if display_width(label) <= longest), "")
+
+
+def _pieces(text: str, room: int, word: str) -> Iterator[tuple[str, str]]:
+    """Spaces and the word after them; of a word that no line can hold, the parts into which it may be broken."""
+    for space, found in re.findall(word, text):
+        if display_width(found) <= room:
+            yield space, found
+            continue
+        start = 0
+        for place, (before, after) in enumerate(pairwise(found), 1):
+            if _may_break(before, after):
+                yield space if not start else "", found[start:place]
+                start = place
+        yield space if not start else "", found[start:]
+
+
+def _may_break(before: str, after: str) -> bool:
+    """Whether a line may end between two characters: beside a wide one, but not before punctuation that closes."""
+    wide = 2 in (_character_width(before), _character_width(after))
+    opens = unicodedata.category(before) in ("Ps", "Pi")
+    closes = unicodedata.category(after) in ("Pe", "Pf", "Po", "Pd") or not _character_width(after)
+    return wide and not opens and not closes

@@ -1,0 +1,89 @@
+"""What a person sees of a command: its output in a pseudo-terminal, as a terminal emulator shows it."""
+
+import fcntl
+import os
+import pty
+import struct
+import subprocess
+import sys
+import termios
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pyte
+
+ROWS = 1000  # so many that nothing scrolls away
+ENVIRONMENT = {"TERM": "xterm-256color", "PYTHONPATH": str(Path(__file__).parents[2])}
+
+
+class Screen(pyte.Screen):
+    """A screen that remembers the lines that it had to break."""
+
+    def __init__(self, columns: int) -> None:
+        self.too_long: list[str] = []
+        self._drawing = False
+        super().__init__(columns, ROWS)
+
+    def draw(self, data: str) -> None:
+        self._drawing = True
+        super().draw(data)
+        self._drawing = False
+
+    def linefeed(self) -> None:
+        if self._drawing:
+            self.too_long.append(self.rows()[-1])
+        super().linefeed()
+
+    def rows(self) -> list[str]:
+        """The rows down to the cursor's without the spaces at their ends."""
+        return ["".join(row[x].data for x in range(self.columns)).rstrip() for row in self._down_to_cursor()]
+
+    def _down_to_cursor(self) -> list[pyte.screens.StaticDefaultDict]:
+        return [self.buffer[y] for y in range(self.cursor.y + 1)]
+
+
+def screen_of(
+    arguments: Sequence[str],
+    columns: int = 80,
+    cwd: Path | None = None,
+    watch: Callable[[Screen, Callable[[int], None]], None] | None = None,
+    program: Sequence[str] = ("-m", "rnnlm"),
+    code: int = 0,
+) -> Screen:
+    """The screen after a command, all of whose standard streams are a terminal.
+
+    watch: is given the screen after everything that comes, and a function that gives the window other columns.
+    """
+    ours, theirs = pty.openpty()
+    screen = Screen(columns)
+    stream = pyte.ByteStream(screen)
+
+    def resize(to: int) -> None:
+        screen.resize(columns=to)
+        fcntl.ioctl(ours, termios.TIOCSWINSZ, struct.pack("HHHH", 30, to, 0, 0))
+
+    resize(columns)
+    environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+    with subprocess.Popen(
+        [sys.executable, *program, *arguments],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        cwd=cwd,
+        env=environment | ENVIRONMENT,
+        start_new_session=True,
+    ) as process:
+        os.close(theirs)
+        while True:
+            try:
+                data = os.read(ours, 65536)
+            except OSError:  # how Linux says that the other side is closed
+                data = b""
+            if not data:
+                break
+            stream.feed(data)
+            if watch is not None:
+                watch(screen, resize)
+    os.close(ours)
+    assert process.returncode == code, "\n".join(screen.rows())
+    return screen

@@ -1,0 +1,99 @@
+"""`rnnlm eval` says where a model is measured on a text that it was trained on."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from rnnlm import checkpoint
+from rnnlm.cli import run
+
+TEXT = "It was a bright cold day in April, and the clocks were striking thirteen.\n" * 20
+SMALL = ["--hidden-size", "8", "--embedding-size", "4", "--threads", "1", "--epochs", "0.5"]
+SENTENCE = "The model was trained on this text"
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Texts a, b, c; m.npz was trained on a and b, n.npz (n-grams) on c, v.npz on c and validated on a."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RNNLM_MODEL", "m.npz")
+    for name, word in (("a", "April"), ("b", "May"), ("c", "June")):
+        Path(f"{name}.txt").write_text(TEXT.replace("April", word))
+    assert run(["train", "a.txt", "b.txt", "-o", "m.npz", *SMALL]) == 0
+    assert run(["train", "c.txt", "--valid", "a.txt", "-o", "v.npz", *SMALL]) == 0
+    assert run(["ngram", "train", "c.txt", "-o", "n.npz"]) == 0
+    return tmp_path
+
+
+def answers(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[str, dict]:
+    """The first line of the answer, and the answer as JSON."""
+    capsys.readouterr()
+    assert run(["eval", *arguments]) == 0
+    first = capsys.readouterr().out.splitlines()[0]
+    assert run(["eval", *arguments, "--json"]) == 0
+    return first, json.loads(capsys.readouterr().out)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "known"),
+    [
+        (["a.txt", "b.txt"], True),
+        (["a.txt"], True),
+        (["b.txt"], True),
+        (["c.txt", "b.txt"], True),
+        (["c.txt"], False),
+        (["a.txt", "-m", "v.npz"], False),  # it was only validated on it
+        (["c.txt", "-m", "v.npz"], True),
+        (["c.txt", "-m", "n.npz"], True),
+        (["a.txt", "-m", "n.npz"], False),
+    ],
+)
+def test_the_first_line_and_json_say_it(arguments, known, capsys):
+    first, answer = answers(capsys, *arguments)
+    assert first.startswith(SENTENCE) is known
+    assert answer["trained_on_this_text"] is known
+    assert len(first) <= 80
+
+
+def test_another_name_of_the_file_and_the_cache_make_no_difference(capsys):
+    Path("again.txt").write_bytes(Path("a.txt").read_bytes())
+    assert answers(capsys, "again.txt")[1]["trained_on_this_text"] is True
+
+
+def test_where_the_checkpoint_does_not_say_it_is_null(capsys):
+    header, arrays = checkpoint.load("m.npz")
+    del header["training"]["corpus"]["files"]  # as an earlier version wrote it
+    checkpoint.save("m.npz", header, arrays)
+    assert answers(capsys, "a.txt", "b.txt")[1]["trained_on_this_text"] is True
+    first, answer = answers(capsys, "a.txt")
+    assert answer["trained_on_this_text"] is None
+    assert first.startswith("tokens")
+
+
+def test_baselines_and_parts_of_mixtures_are_named(capsys):
+    first, answer = answers(capsys, "c.txt", "--baseline", "n.npz")
+    assert first.startswith("n.npz was trained on this text")
+    assert answer["trained_on_this_text"] is False
+    assert [row["trained_on_this_text"] for row in answer["baselines"]] == [True]
+    first, answer = answers(capsys, "c.txt", "--mix", "n.npz:0.5")
+    assert first.startswith("n.npz was trained on this text")
+    assert answer["trained_on_this_text"] is True
+    assert [row["trained_on_this_text"] for row in answer["mixture"]] == [False, True]
+    first, answer = answers(capsys, "a.txt", "--baseline", "2", "--baseline-corpus", "a.txt")
+    assert first.startswith(SENTENCE)
+    assert [row["trained_on_this_text"] for row in answer["baselines"]] == [True, True]
+
+
+def test_weights_found_on_a_training_text_are_warned_about(capsys):
+    for text, warned in (("c.txt", True), ("d.txt", False)):
+        Path("d.txt").write_text(TEXT.replace("April", "July"))
+        capsys.readouterr()
+        assert run(["eval", "d.txt", "--mix", "n.npz", "--tune", text]) == 0
+        assert ("give --tune a text that none of them has seen" in capsys.readouterr().err) is warned
+
+
+def test_an_arpa_file_says_nothing(capsys):
+    assert run(["ngram", "train", "c.txt", "-o", "x.npz", "--arpa", "x.arpa"]) == 0
+    _, answer = answers(capsys, "c.txt", "--baseline", "x.arpa")
+    assert [row["trained_on_this_text"] for row in answer["baselines"]] == [None]

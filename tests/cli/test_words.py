@@ -1,0 +1,148 @@
+"""The words of a command line: several of a prompt, those that are mistyped, those that are left out, durations."""
+
+import json
+
+import click
+import pytest
+
+from rnnlm.cli import run
+from rnnlm.cli.train import Duration
+
+TEXT = "我 昨天 上学 迟到 了\n老师 批评 了 我\n" * 8
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("words")
+    (folder / "text.txt").write_text(TEXT, encoding="utf-8")
+    arguments = ["--hidden-size", "8", "--epochs", "2", "--threads", "1", "-o", str(folder / "m.npz")]
+    assert run(["train", str(folder / "text.txt"), *arguments]) == 0
+    return str(folder / "m.npz")
+
+
+def said(capsys, *arguments: str, code: int = 2) -> str:
+    capsys.readouterr()
+    assert run([*arguments]) == code
+    printed = capsys.readouterr()
+    assert not printed.out
+    return printed.err
+
+
+def answer(capsys, *arguments: str) -> str:
+    capsys.readouterr()
+    assert run([*arguments]) == 0
+    printed = capsys.readouterr()
+    assert not printed.err
+    return printed.out
+
+
+# --- several words ------------------------------------------------------------------------------------------------
+
+
+def test_a_text_to_predict_may_be_several_words(model, capsys):
+    expected = answer(capsys, "predict", "我 昨天 上学", "-m", model, "-k", "3", "--json")
+    assert json.loads(expected)["context"] == "我 昨天 上学"
+    assert answer(capsys, "predict", "我", "昨天", "上学", "-m", model, "-k", "3", "--json") == expected
+    assert answer(capsys, "predict", "我", "-k", "3", "昨天", "-m", model, "上学", "--json") == expected
+
+
+def test_a_prompt_may_be_an_argument_or_several(model, capsys):
+    more = ["-m", model, "--seed", "1", "--length", "5"]
+    expected = answer(capsys, "sample", "--prompt", "我 昨天", *more)
+    assert expected.startswith("我 昨天")
+    assert answer(capsys, "sample", "我 昨天", *more) == expected
+    assert answer(capsys, "sample", "我", *more, "昨天") == expected
+    assert answer(capsys, "sample", *more) != expected
+
+
+def test_a_prompt_of_the_environment_gives_way_to_an_argument(model, capsys, monkeypatch):
+    monkeypatch.setenv("RNNLM_SAMPLE_PROMPT", "老师")
+    more = ["-m", model, "--seed", "1", "--length", "2"]
+    assert answer(capsys, "sample", *more).startswith("老师")
+    assert answer(capsys, "sample", "我", *more).startswith("我")
+
+
+def test_two_prompts_are_one_too_many(model, capsys):
+    assert "give one of them" in said(capsys, "sample", "我", "--prompt", "我", "-m", model)
+
+
+# --- mistyped and left out ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("trian", "train"),
+        ("Train", "train"),
+        ("evaluate", "eval"),
+        ("smaple", "sample"),
+        ("ngram trian", "train"),
+        ("lab gradfow", "gradflow"),
+        ("lab bppt", "bptt"),
+        ("train --epoch 3 x.txt", "--epochs"),
+        ("sample --promt x", "--prompt"),
+        ("lab unroll x --hidden-sizes 3", "--hidden-size"),
+    ],
+)
+def test_what_is_mistyped_has_a_suggestion(typed, meant, capsys):
+    *_, last = said(capsys, *typed.split()).splitlines()
+    assert "Did you mean" in last
+    assert meant in last.partition("Did you mean")[2]
+
+
+@pytest.mark.parametrize("group", [[], ["ngram"], ["lab"]])
+def test_what_is_like_nothing_has_none(group, capsys):
+    *_, last = said(capsys, *group, "qqqqqq").splitlines()
+    assert last == "Error: No such command 'qqqqqq'."
+
+
+@pytest.mark.parametrize("command", ["train", "predict", "fill", "ngram train", "import", "lab pairs", "lab gradflow"])
+def test_a_command_without_its_argument_shows_how_it_is_called(command, capsys):
+    *_, last = said(capsys, *command.split()).splitlines()
+    assert last.startswith("Error: Missing argument ")
+    assert f"For example: rnnlm {command} " in last
+    assert "   " not in last
+
+
+def test_rnnlm_alone_shows_what_there_is(capsys):
+    shown = said(capsys)
+    assert "rnnlm train corpus.txt" in shown
+    assert "Commands:" in shown
+
+
+# --- durations ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("typed", "seconds"),
+    [
+        ("90", 90),
+        ("0.5", 0.5),
+        ("90s", 90),
+        ("90 sec", 90),
+        ("1 second", 1),
+        ("10m", 600),
+        ("5min", 300),
+        ("5 Minutes", 300),
+        ("1.5h", 5400),
+        (".5h", 1800),
+        ("2 hours", 7200),
+        ("1hr", 3600),
+        ("1h30m", 5400),
+        ("1h 30min", 5400),
+        ("1h30s", 3630),
+        ("2m 30s", 150),
+        ("1H30M15S", 5415),
+    ],
+)
+def test_a_duration_is_read_as_it_is_spoken(typed, seconds):
+    assert Duration().convert(typed, None, None) == seconds
+
+
+@pytest.mark.parametrize(
+    "typed", ["", "0s", "0h0m", "-5m", "1:30", "1h30", "30m1h", "5m5m", "m", "soon", "5 mins ago", "1d", "nan", "infh"]
+)
+def test_what_is_no_duration_is_refused_with_what_to_write(typed):
+    with pytest.raises(click.UsageError, match="is not a duration; write 90s, 10m, 5min,") as caught:
+        Duration().convert(typed, None, None)
+    assert repr(typed) in caught.value.format_message()
