@@ -22,6 +22,7 @@ def train(tmp_path, capsys):
         (tmp_path / "text.txt").write_text(text, encoding="utf-8")
         capsys.readouterr()
         arguments = ["train", str(tmp_path / "text.txt"), "-o", str(tmp_path / "model.npz"), "--threads", "1"]
+        arguments += [] if "--resume" in options else ["--force"]
         assert run([*arguments, *options]) == 0
         return capsys.readouterr().err
 
