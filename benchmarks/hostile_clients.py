@@ -9,8 +9,8 @@
 - malformed   broken chunks and heads, and texts of 20,000 characters to be coloured
 
 Every key of an honest client has to be answered. Once a minute: the keys' latency in it, those lost, resident memory,
-the size of the log. The server, with an LSTM of 128 units over the characters of corpora/english.txt, is a process of its
-own; this program shares the cores with it.
+the size of the log. The server, with an LSTM of 128 units over the characters of corpora/english.txt, is a process of
+its own; this program shares the cores with it.
 
 Usage: python benchmarks/hostile_clients.py [--seconds 600] [--port 8933] [--json FILE]
 """
