@@ -14,7 +14,7 @@ from rnnlm.errors import RnnlmError
 if TYPE_CHECKING:
     from rnnlm.language_model import LanguageModel
 
-__version__ = "0.4.0"
+__version__ = "0.5.0"
 __all__ = ["LanguageModel", "RnnlmError", "__version__"]
 
 
