@@ -131,7 +131,8 @@ def import_model(
     if not choices.context and not described.context and context == "sentence" and BOS in arrangement.silent:
         notes.append("Every line is read for itself. If the text was learnt in one piece, say --context stream.")
     if found.ignored:
-        notes.append(f"Not read, since no network has it: {', '.join(map(shown, sorted(found.ignored)[:4]))}.")
+        more = f" and {len(found.ignored) - 4:,} more" if len(found.ignored) > 4 else ""
+        notes.append(f"Not read, since no network has it: {', '.join(map(shown, sorted(found.ignored)[:4]))}{more}.")
     return model, [*notes, *recognised.notes, *arrangement.notes]
 
 

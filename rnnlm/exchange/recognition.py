@@ -31,7 +31,6 @@ _RECURRENT = re.compile(
     r"(?:_l(?P<layer>0|[1-9]\d{0,3})(?P<direction>_reverse)?)?(?P<raw>_raw)?"
 )
 _WRAPPED = re.compile(r"(?<![^.])module\.")  # of a prefix: DataParallel's, or AWD-LSTM's around what it drops
-_READS_HIDDEN = re.compile(r"output\.(?:head\.|tail\.\d+\.0\.)?weight")
 _NUMBERED = re.compile(r"(.*?)_?(\d*)")
 _ADAPTIVE = re.compile(r"(?P<prefix>.*?)(?P<part>head\.(?:weight|bias)|tail\.\d{1,3}\.[01]\.weight)")
 _PLAIN = re.compile(r"(?P<module>.+)\.(?P<part>weight|bias)")
@@ -231,6 +230,11 @@ def _widen(found: dict[str, Array], widths: list[int], names: Mapping[str, str])
 
     The network computes the same: such a unit is zero at every step, or the sigmoid's 1/2, and nothing reads it.
     """
+    if "output.head.weight" in found and widths[-1] < max(widths):
+        raise ExchangeError(
+            f"Found layers of the widths {', '.join(map(str, widths))} under an adaptive softmax; expected none to be "
+            "wider than the last."
+        )
     H, gates = max(widths), len(found["rnn.bias_hh_l0"]) // max(1, widths[0])
     for layer, width in enumerate(widths):
         below = widths[layer - 1] if layer else found["rnn.weight_ih_l0"].shape[1]
@@ -247,9 +251,9 @@ def _widen(found: dict[str, Array], widths: list[int], names: Mapping[str, str])
             added = [(0, 0), (0, H - width), *((0, then - now) for now, then in of_part)]
             padded = np.pad(array.reshape(gates, width, *array.shape[1:]), added)
             found[name] = padded.reshape(gates * H, *padded.shape[2:])
-    for name in [each for each in found if _READS_HIDDEN.fullmatch(each)]:
-        if found[name].ndim == 2 and found[name].shape[1] == widths[-1]:
-            found[name] = np.pad(found[name], [(0, 0), (0, H - widths[-1])])
+    output = found.get("output.weight")
+    if output is not None and output.shape[1:] == (widths[-1],):
+        found["output.weight"] = np.pad(output, [(0, 0), (0, H - widths[-1])])
     return f"Layers of the widths {', '.join(map(str, widths))} are filled up to {H} with units that are always zero."
 
 

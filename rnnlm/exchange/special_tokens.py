@@ -21,6 +21,7 @@ from rnnlm.text.vocabulary import BOS, EOS, FIRST, SPECIALS, UNK, UNKNOWN
 OPTIONS = ("--bos", "--eos", "--unk")
 # Nats that an added row is below another one, or below the mean of all, neither of which is above the largest.
 BELOW = 60.0
+LONGEST_MARK = 40  # characters
 MEAN = -1  # the source of a row that stands for no token of the file
 # What other programs write between signs: <eos>, [SEP], <sos/eos>, <|endoftext|>, ...
 _BETWEEN_SIGNS = re.compile(r"[<\[({_|$#].*[>\])}_|$#]")
@@ -96,19 +97,19 @@ def _check_found(tokens: Sequence[str], found: Sequence[int | None], without_lin
         like = [token for place, token in enumerate(tokens) if place not in found and _is_alike(token, special)]
         if special == EOS and "\n" in tokens:
             like.append("\\n")
-        if (like and not (special == EOS and without_lines)) or (special == EOS and not without_lines):
+        if (not without_lines) if special == EOS else like:
             missing.append(SPECIALS[special])
             say.append(f"{OPTIONS[special]} {shlex.quote(like[0]) if like else 'TOKEN'}")
     if missing:
         raise ExchangeError(
-            f"it has no {' and no '.join(missing)} among its {len(tokens):,} tokens. Say which of them does that work: "
-            f"{' '.join(say)}. They begin with {', '.join(map(shown, tokens[:3]))}"
+            f"it has no {' and no '.join(missing)} among its {len(tokens):,} tokens. Name what stands for it: "
+            f"{' '.join(say)}. The first tokens are {', '.join(map(shown, tokens[:3]))}"
         )
 
 
 def is_mark(token: str) -> bool:
     """Whether a token is written as what is no text: <pad>, [MASK], __eou__."""
-    return len(token) > 2 and _BETWEEN_SIGNS.fullmatch(token) is not None
+    return 2 < len(token) <= LONGEST_MARK and token.isprintable() and _BETWEEN_SIGNS.fullmatch(token) is not None
 
 
 def _is_alike(token: str, special: int) -> bool:

@@ -44,7 +44,11 @@ def test_a_stream_of_characters_keeps_its_newline_and_begins_after_one():
 @pytest.mark.parametrize(
     ("tokens", "named", "words"),
     [
-        (["a", "b", "<eos>", "<unk>"], (), "no </s> among its 4 tokens.*: --eos '<eos>'. They begin with 'a', 'b'"),
+        (
+            ["a", "b", "<eos>", "<unk>"],
+            (),
+            "no </s> among its 4 tokens.*: --eos '<eos>'. The first tokens are 'a', 'b'",
+        ),
         (["a", "<eos>", "[UNK]"], (), r"no </s> and no <unk> among.*--eos '<eos>' --unk '\[UNK\]'"),
         (["<sos/eos>", "a"], (), "no <s> and no </s> among.*--bos '<sos/eos>' --eos '<sos/eos>'"),
         (["<|endoftext|>", "a"], (), "--eos '<|endoftext|>'"),
@@ -58,6 +62,14 @@ def test_a_stream_of_characters_keeps_its_newline_and_begins_after_one():
 def test_a_token_that_has_to_be_named_is_asked_for_with_its_option(tokens, named, words):
     with pytest.raises(ExchangeError, match=re.sub(r"\|", r"\\|", words)):
         order(tokens, *named)
+
+
+def test_a_suggestion_is_short_and_printable():
+    for token in ("<e\x1bos>", f"<{'-' * 500}eos>"):
+        with pytest.raises(ExchangeError, match=r"--eos TOKEN\.") as caught:
+            order(["a", token])
+        assert str(caught.value).isprintable()
+        assert len(str(caught.value)) < 300
 
 
 @pytest.mark.parametrize("rows", [[4, 4, 2], [1, 4, MEAN], [MEAN, 3, MEAN], [0, 3, 4]])
