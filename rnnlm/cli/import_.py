@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     type=click.Path(dir_okay=False, path_type=Path),
     default=None,
     show_default="NAME.vocabulary.json beside WEIGHTS",
-    help="JSON: the file that export writes, or a list of all tokens in the order of their ids.",
+    help="The file that export writes, or all tokens: a list in the order of their ids or {token: id} as JSON, lines "
+    "of a token and its id, or of a token alone.",
 )
 @click.option(
     "-o",
@@ -53,6 +54,9 @@ if TYPE_CHECKING:
     show_default="as VOCABULARY says, else auto",
     help="Chinese words by jieba or by the text's own spaces.",
 )
+@click.option("--bos", metavar="TOKEN", default=None, show_default="<s>, else EOS", help="Read before a line.")
+@click.option("--eos", metavar="TOKEN", default=None, show_default="</s>", help="What ends a line.")
+@click.option("--unk", metavar="TOKEN", default=None, show_default="<unk>", help="What an unknown token is.")
 @force_option
 def import_(
     weights: Path,
@@ -62,16 +66,21 @@ def import_(
     level: str | None,
     context: str | None,
     segmenter: str | None,
+    bos: str | None,
+    eos: str | None,
+    unk: str | None,
     force: bool,
 ) -> None:
     """Make a model of WEIGHTS, a PyTorch state_dict or a safetensors file, and of a vocabulary; or of an ARPA file.
 
-    Cell, sizes, layers and output layer are found from names and shapes. No code in the files is run. An ARPA file
-    becomes a checkpoint that loads faster; its tokens are what stands between spaces.
+    Cell, sizes, layers and output layer are found from names and shapes. Where the vocabulary has other names than
+    <s>, </s> and <unk>, --bos, --eos and --unk say them. No code in the files is run. An ARPA file becomes a
+    checkpoint that loads faster; its tokens are what stands between spaces.
 
     \b
     rnnlm import rnnlm.pt -o again.npz
     rnnlm import lstm.safetensors --vocabulary tokens.json --level word
+    rnnlm import lm.pt --vocabulary tokens.txt --level token --eos '<eos>'
     rnnlm import model.arpa.gz -o model.npz
     """
     from rnnlm.checkpoint import Reservation
@@ -92,7 +101,7 @@ def import_(
             raise ExchangeError(f"--output {output} is a file to import, and would be replaced. Choose another name.")
     check_free(output, force)
     with Reservation(output):
-        choices, notes = Choices(activation, level, context, segmenter), list[str]()
+        choices, notes = Choices(activation, level, context, segmenter, bos, eos, unk), list[str]()
         if arpa:
             model = import_arpa(weights, choices)
         else:

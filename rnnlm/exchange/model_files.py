@@ -1,5 +1,6 @@
 """Models to files for other programs and back: weights in one file, the vocabulary beside them."""
 
+import re
 from collections.abc import Callable
 from os import PathLike
 from pathlib import Path
@@ -7,13 +8,13 @@ from typing import Any, NamedTuple
 
 from rnnlm.checkpoint import not_written, replacing
 from rnnlm.errors import ExchangeError, RnnlmError, shown
-from rnnlm.exchange import vocabulary_file, weight_files
+from rnnlm.exchange import special_tokens, vocabulary_file, weight_files
 from rnnlm.exchange.onnx_graph import encode_onnx
 from rnnlm.exchange.recognition import recognise
-from rnnlm.language_model import LanguageModel, network_of
+from rnnlm.language_model import LanguageModel, network_of, reads_lines
 from rnnlm.nn.network import Network, NetworkConfig
 from rnnlm.text.tokenizers import Tokenizer, WordTokenizer, tokenizer_class
-from rnnlm.text.vocabulary import FIRST
+from rnnlm.text.vocabulary import BOS, FIRST, SPECIALS, UNK, Vocabulary
 
 
 class Format(NamedTuple):
@@ -82,6 +83,9 @@ class Choices(NamedTuple):
     level: str | None = None
     context: str | None = None
     segmenter: str | None = None
+    bos: str | None = None  # the file's tokens that are <s>, </s> and <unk>
+    eos: str | None = None
+    unk: str | None = None
 
 
 def import_model(
@@ -100,24 +104,56 @@ def import_model(
     except ExchangeError as error:
         raise ExchangeError(f"{weights}: {error}") from None
     config = recognised.config
-    size = len(described.vocabulary)
-    if size != config.vocabulary_size:
-        raise ExchangeError(
-            f"{vocabulary} has {size:,} tokens, {FIRST} of them reserved; the weights in {weights} are for "
-            f"{config.vocabulary_size:,}. Give the vocabulary that they were trained with."
-        )
-    tokenizer = _tokenizer(described, choices, vocabulary)
+    tokens, notes = _fitting(described, config, vocabulary, weights)
+    tokenizer = _tokenizer(described.tokenizer, choices, vocabulary)
     context = _chosen("context", described.context, choices.context, vocabulary) or _usual_context(tokenizer, config)
+    named = (choices.bos, choices.eos, choices.unk)
+    if described.network is not None and any(named):
+        raise ExchangeError(f"{vocabulary} was written by rnnlm. Leave {', '.join(special_tokens.OPTIONS)} out.")
+    try:
+        arrangement = special_tokens.arrange(tokens, named, not reads_lines(tokenizer.name, context))
+        config, params = special_tokens.rearranged(config, recognised.params, arrangement)
+    except ExchangeError as error:
+        raise ExchangeError(f"{vocabulary}: {str(error).rstrip('.')}.") from None
+    words = [tokens[row] for row in arrangement.rows[FIRST:]]
+    _check_characters(words, tokenizer, vocabulary)
+    counts = [described.counts[row] if row >= 0 else 0 for row in arrangement.rows]
     if context == "stream" and config.bidirectional:
         raise ExchangeError("A bidirectional model needs the end of what it reads. Use --context sentence.")
     training = {"imported": found.kind, "options": _options(config, tokenizer, context)}
-    model = LanguageModel(tokenizer, described.vocabulary, network_of(config, recognised.params), context, training)
+    known = Vocabulary(words, counts[FIRST:], counts[UNK])
+    model = LanguageModel(tokenizer, known, network_of(config, params), context, training)
     model.line_before = described.line_before
     try:
         model.check_savable()
     except RnnlmError as error:
         raise ExchangeError(f"{weights} and {vocabulary} make no model that could be read again. {error}") from None
-    return model, recognised.notes
+    if not choices.context and not described.context and context == "sentence" and BOS in arrangement.silent:
+        notes.append("Every line is read for itself. If the text was learnt in one piece, say --context stream.")
+    if found.ignored:
+        more = f" and {len(found.ignored) - 4:,} more" if len(found.ignored) > 4 else ""
+        notes.append(f"Not read, since no network has it: {', '.join(map(shown, sorted(found.ignored)[:4]))}{more}.")
+    return model, [*notes, *recognised.notes, *arrangement.notes]
+
+
+def _fitting(
+    described: vocabulary_file.Described, config: NetworkConfig, vocabulary: str | PathLike[str], weights: Any
+) -> tuple[list[str], list[str]]:
+    """The tokens that the weights have rows for; and notes.
+
+    What Kaldi and icefall write behind them, #0, #1, ..., tells words of a lexicon apart that sound alike.
+    """
+    tokens, size = described.tokens, config.vocabulary_size
+    rest = tokens[size:]
+    if rest and all(re.fullmatch(r"#[0-9]+", token) for token in rest):
+        return tokens[:size], [f"The symbols of a lexicon, {rest[0]} to {rest[-1]}, are left out."]
+    if len(tokens) != size:
+        reserved = f", {FIRST} of them reserved" if tuple(tokens[:FIRST]) == SPECIALS else ""
+        raise ExchangeError(
+            f"{vocabulary} has {len(tokens):,} tokens{reserved}; the weights in {weights} are for {size:,}. Give the "
+            "vocabulary that they were trained with."
+        )
+    return tokens, []
 
 
 def import_arpa(path: str | PathLike[str], choices: Choices | None = None) -> LanguageModel:
@@ -128,13 +164,16 @@ def import_arpa(path: str | PathLike[str], choices: Choices | None = None) -> La
         ExchangeError: it does not fit the choices.
     """
     choices = choices or Choices()
-    if choices.activation or choices.context == "stream":
-        option = f"--activation {choices.activation}" if choices.activation else "--context stream"
+    for option in ("activation", "bos", "eos", "unk", "context"):
+        value = getattr(choices, option)
+        if value is None or (option, value) == ("context", "sentence"):
+            continue
+        option = f"--{option} {value}"
         raise ExchangeError(f"{path} is an ARPA file, an n-gram model of sentences: {option} does not go with it.")
     model = LanguageModel.from_arpa(path)
     if choices.level or choices.segmenter:
-        described = vocabulary_file.Described(model.vocabulary, None, None, None, [])
-        model.tokenizer = _tokenizer(described, choices._replace(level=choices.level or "word"), path)
+        model.tokenizer = _tokenizer(None, choices._replace(level=choices.level or "word"), path)
+        _check_characters(model.vocabulary.tokens, model.tokenizer, path)
     return model
 
 
@@ -145,22 +184,24 @@ def _chosen(option: str, described: str | None, chosen: str | None, path: str | 
     return described or chosen
 
 
-def _tokenizer(described: vocabulary_file.Described, choices: Choices, path: str | PathLike[str]) -> Tokenizer:
-    tokenizer = described.tokenizer
+def _tokenizer(tokenizer: Tokenizer | None, choices: Choices, path: str | PathLike[str]) -> Tokenizer:
     level = _chosen("level", tokenizer.name if tokenizer else None, choices.level, path)
     if level is None:
         raise ExchangeError(f"{path} does not say what a token is. Say --level word, --level token or --level char.")
-    if level == "char":
-        long = next((token for token in described.vocabulary.tokens if len(token) > 1), None)
-        if long is not None:
-            raise ExchangeError(
-                f"{path} has the token {shown(long)}, which is not one character. Say --level word or token."
-            )
     if tokenizer is None:
         kind = tokenizer_class(level)
         return WordTokenizer(choices.segmenter or "auto") if kind is WordTokenizer else kind()
     _chosen("segmenter", tokenizer.settings().get("segmenter", "none"), choices.segmenter, path)
     return tokenizer
+
+
+def _check_characters(tokens: list[str], tokenizer: Tokenizer, path: str | PathLike[str]) -> None:
+    """Refuse words as characters; marks such as <pad>, which no text has, keep what probability they have."""
+    long = (token for token in tokens if len(token) > 1 and not special_tokens.is_mark(token))
+    if tokenizer.name == "char" and (token := next(long, None)) is not None:
+        raise ExchangeError(
+            f"{path} has the token {shown(token)}, which is not one character. Say --level word or token."
+        )
 
 
 def _usual_context(tokenizer: Tokenizer, config: NetworkConfig) -> str:

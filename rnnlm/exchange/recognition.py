@@ -2,10 +2,13 @@
 
 What stands before a name is free (`module.rnn.weight_ih_l0`), and so are the names of the embedding and of the output
 layer: of two matrices, that with a bias is the output. What no name or shape tells is the basic cell's activation.
+
+Layers may be modules of their own whose names differ in a number (`lstm1.`, `lstm2.`, `rnns.0.module.`), and cells
+(`weight_ih` for `weight_ih_l0`). `weight_hh_l0_raw` is what AWD-LSTM (Merity et al. 2017) drops entries of in training.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
 from typing import NamedTuple
 
@@ -19,10 +22,16 @@ from rnnlm.nn.outputs import tail_width
 
 Shape = tuple[int, ...]
 CELL_OF_GATES = {CELLS[name].gates: name for name in ("rnn", "gru", "lstm")}  # PyTorch's; another one is described
+PARTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 LARGEST_LAYER = 1_000
 DEFAULT_DIV_VALUE = 4.0
 
-_RECURRENT = re.compile(r"(?P<prefix>(?:.*\.)?)(?P<part>(?:weight|bias)_(?:ih|hh)_l(?:0|[1-9]\d{0,3})(?:_reverse)?)")
+_RECURRENT = re.compile(
+    r"(?P<prefix>(?:.*\.)?)(?P<part>(?:weight|bias)_(?:ih|hh))"
+    r"(?:_l(?P<layer>0|[1-9]\d{0,3})(?P<direction>_reverse)?)?(?P<raw>_raw)?"
+)
+_WRAPPED = re.compile(r"(?<![^.])module\.")  # of a prefix: DataParallel's, or AWD-LSTM's around what it drops
+_NUMBERED = re.compile(r"(.*?)_?(\d*)")
 _ADAPTIVE = re.compile(r"(?P<prefix>.*?)(?P<part>head\.(?:weight|bias)|tail\.\d{1,3}\.[01]\.weight)")
 _PLAIN = re.compile(r"(?P<module>.+)\.(?P<part>weight|bias)")
 
@@ -48,11 +57,15 @@ def recognise(
     Raises:
         ExchangeError: a name is missing or unknown, a shape does not fit the others, or not the description.
     """
-    names = _renamed(arrays)
+    names, notes = _renamed(arrays)
     found = {name: arrays[theirs] for name, theirs in names.items()}
-    notes = [f"{theirs} is taken as {name}." for name, theirs in names.items() if _is_renamed_module(name, theirs)]
+    notes += [f"{theirs} is taken as {name}." for name, theirs in names.items() if _is_renamed_module(name, theirs)]
     notes += _add_missing_biases(found)
     tied = _untie(found, described)
+    if widths := _different_widths(found):
+        if tied:
+            found["output.weight"], tied = found["embedding.weight"], False
+        notes.append(_widen(found, widths, names))
     shapes = {name: array.shape for name, array in found.items()}
     config = replace(_config(shapes, names, described), tied=tied)
     config = _described(config, described, activation)
@@ -70,26 +83,64 @@ def recognise(
 # --- names ------------------------------------------------------------------------------------------------------
 
 
-def _renamed(arrays: Mapping[str, Array]) -> dict[str, str]:
-    """rnnlm's name of every array -> its name in the file."""
-    names, rest, prefixes = {}, [], set()
-    for theirs in arrays:
-        if match := _RECURRENT.fullmatch(theirs):
-            names[f"rnn.{match['part']}"] = theirs
-            prefixes.add(match["prefix"])
-        else:
-            rest.append(theirs)
-    if len(prefixes) != 1:
-        what = f"layers under the names {', '.join(sorted(prefixes)[:4])}" if prefixes else f"only {_some(rest)}"
-        raise ExchangeError(f"Found {what}; expected those of one recurrent network: weight_ih_l0, weight_hh_l0, ...")
+def _renamed(arrays: Mapping[str, Array]) -> tuple[dict[str, str], list[str]]:
+    """rnnlm's name of every array -> its name in the file; and notes."""
+    rest = [theirs for theirs in arrays if not _RECURRENT.fullmatch(theirs)]
+    names, notes = _recurrent(arrays, rest)
     adaptive = {theirs: match for theirs in rest if (match := _ADAPTIVE.fullmatch(theirs))}
     if any(".tail." in f".{theirs}" for theirs in adaptive):
         if len({match["prefix"] for match in adaptive.values()}) != 1:
             raise ExchangeError(f"Found two adaptive output layers among {_some(adaptive)}; expected one.")
         names |= {f"output.{match['part']}": theirs for theirs, match in adaptive.items()}
         rest = [theirs for theirs in rest if theirs not in adaptive]
-        return names | _modules(rest, {"embedding"})
-    return names | _modules(rest, {"embedding", "output"})
+        return names | _modules(_without_copies(rest, arrays), {"embedding"}), notes
+    return names | _modules(_without_copies(rest, arrays), {"embedding", "output"}), notes
+
+
+def _recurrent(theirs: Iterable[str], rest: list[str]) -> tuple[dict[str, str], list[str]]:
+    """The same for the recurrent layers: those of numbered modules are laid one above the other."""
+    modules: dict[str, dict[tuple[str, int, str], str]] = {}
+    found = [match for name in theirs if (match := _RECURRENT.fullmatch(name))]
+    for match in sorted(found, key=lambda match: match["raw"] is None):
+        module = modules.setdefault(_WRAPPED.sub("", match["prefix"]), {})
+        other = module.setdefault((match["part"], int(match["layer"] or 0), match["direction"] or ""), match[0])
+        if other != match[0] and not other.endswith("_raw"):
+            raise ExchangeError(f"Found both {other} and {match[0]}; expected the layers of one network.")
+    names, below = {}, 0
+    ordered = _ordered(list(modules), rest)
+    for prefix in ordered:
+        for (part, layer, direction), name in modules[prefix].items():
+            names[f"rnn.{part}_l{below + layer}{direction}"] = name
+        below += 1 + max(layer for _, layer, _ in modules[prefix])
+    notes = [f"{', '.join(ordered)} are taken as layers, each reading the one before."] if len(ordered) > 1 else []
+    if raw := [match[0] for match in found if match["raw"]]:
+        notes.append(f"{_some(raw)} taken as weights without dropout.")
+    return names, notes
+
+
+def _ordered(prefixes: list[str], rest: list[str]) -> list[str]:
+    """Names of recurrent modules, from the first layer to the last: they differ in a number."""
+    split = [prefix.split(".") for prefix in prefixes]
+    if split and len({len(parts) for parts in split}) == 1:
+        differing = [place for place, parts in enumerate(zip(*split, strict=True)) if len(set(parts)) > 1]
+        if not differing:
+            return prefixes
+        numbered = [_NUMBERED.fullmatch(parts[differing[0]]) for parts in split]
+        stems = {match[1] for match in numbered if match}
+        numbers = [int(match[2] or -1) for match in numbered if match]
+        if len(differing) == 1 and len(stems) == 1 and len(set(numbers)) == len(numbers):
+            return [prefix for _, prefix in sorted(zip(numbers, prefixes, strict=True))]
+    what = f"layers under the names {', '.join(sorted(prefixes)[:4])}" if prefixes else f"only {_some(rest)}"
+    raise ExchangeError(
+        f"Found {what}; expected those of one recurrent network: weight_ih_l0, weight_hh_l0, ... of one module, or of "
+        "modules whose names differ in a number (lstm1, lstm2)."
+    )
+
+
+def _without_copies(names: list[str], arrays: Mapping[str, Array]) -> list[str]:
+    """The names without those of a second embedding that is the same, as AWD-LSTM's dropout has one."""
+    plain = [name for name in names if name.endswith(".weight") and f"{name.removesuffix('weight')}bias" not in names]
+    return [name for name in names if name not in plain[1:] or not _are_equal(arrays[name], arrays[plain[0]])]
 
 
 def _modules(rest: list[str], wanted: set[str]) -> dict[str, str]:
@@ -146,11 +197,64 @@ def _untie(found: dict[str, Array], described: NetworkConfig | None) -> bool:
     if "output.weight" not in found:
         return True
     embedding, output = found["embedding.weight"], found["output.weight"]
-    equal = embedding.dtype == output.dtype and embedding.shape == output.shape and np.array_equal(embedding, output)
-    if not equal or any("_reverse" in name for name in found) or (described is not None and not described.tied):
+    if (
+        not _are_equal(embedding, output)
+        or any("_reverse" in name for name in found)
+        or (described is not None and not described.tied)
+    ):
         return False
     del found["output.weight"]
     return True
+
+
+def _are_equal(a: Array, b: Array) -> bool:
+    return a.dtype == b.dtype and a.shape == b.shape and np.array_equal(a, b)
+
+
+# --- layers of different widths ---------------------------------------------------------------------------------
+
+
+def _different_widths(found: Mapping[str, Array]) -> list[int]:
+    """Hidden sizes of the layers, if all is there and they differ; else none, and shapes are judged as they are."""
+    recurrent = {name: array for name, array in found.items() if name.startswith("rnn.")}
+    layers = sum(name.startswith("rnn.weight_hh") for name in recurrent)
+    wanted = {f"rnn.{part}_l{layer}" for part in PARTS for layer in range(layers)}
+    if recurrent.keys() != wanted or any(array.ndim != 1 + ("weight" in name) for name, array in recurrent.items()):
+        return []
+    widths = [found[f"rnn.weight_hh_l{layer}"].shape[1] for layer in range(layers)]
+    return widths if len(set(widths)) > 1 else []
+
+
+def _widen(found: dict[str, Array], widths: list[int], names: Mapping[str, str]) -> str:
+    """Give narrower layers more units, none of whose weights, biases and readers are anything but zero; a note.
+
+    The network computes the same: such a unit is zero at every step, or the sigmoid's 1/2, and nothing reads it.
+    """
+    if "output.head.weight" in found and widths[-1] < max(widths):
+        raise ExchangeError(
+            f"Found layers of the widths {', '.join(map(str, widths))} under an adaptive softmax; expected none to be "
+            "wider than the last."
+        )
+    H, gates = max(widths), len(found["rnn.bias_hh_l0"]) // max(1, widths[0])
+    for layer, width in enumerate(widths):
+        below = widths[layer - 1] if layer else found["rnn.weight_ih_l0"].shape[1]
+        columns = {"weight_ih": (below, H if layer else below), "weight_hh": (width, H)}
+        for part in PARTS:
+            name = f"rnn.{part}_l{layer}"
+            array, of_part = found[name], [columns[part]] if part in columns else []
+            expected = (gates * width, *(now for now, _ in of_part))
+            if array.shape != expected or not array.size:
+                raise ExchangeError(
+                    f"{names.get(name, name)} has the shape {array.shape}; expected {expected}, since its layer has "
+                    f"the width {width}, and what it reads {below}."
+                )
+            added = [(0, 0), (0, H - width), *((0, then - now) for now, then in of_part)]
+            padded = np.pad(array.reshape(gates, width, *array.shape[1:]), added)
+            found[name] = padded.reshape(gates * H, *padded.shape[2:])
+    output = found.get("output.weight")
+    if output is not None and output.shape[1:] == (widths[-1],):
+        found["output.weight"] = np.pad(output, [(0, 0), (0, H - widths[-1])])
+    return f"Layers of the widths {', '.join(map(str, widths))} are filled up to {H} with units that are always zero."
 
 
 # --- sizes ------------------------------------------------------------------------------------------------------

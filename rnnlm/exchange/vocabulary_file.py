@@ -1,4 +1,6 @@
-"""The JSON file beside exported weights: what the ids mean, and what weights do not tell of a model.
+"""The file beside weights: what the ids mean, and what weights do not tell of a model.
+
+Export writes JSON:
 
     {
       "format": "rnnlm vocabulary",
@@ -12,13 +14,17 @@
       "network": {"cell": "lstm", "activation": "tanh", ...}
     }
 
-To import, `tokens` is enough, or a JSON list of them in the place of the object; what else is missing has to be said.
-A token of text may be spelt "</s>": it has an id from 3 on, and is not the reserved one.
+To import, `tokens` is enough; what else is missing has to be said. A token of text may be spelt "</s>": it has an id
+from 3 on, and is not the reserved one. Other programs write, and import reads, too:
+
+- JSON: a list of the tokens, {token: id}, {id: token}, or an object in which one of these stands under any name;
+- text: a token and its id on every line, in one order or the other, or a token alone, whose id is the line's number.
 """
 
 import json
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
@@ -26,16 +32,20 @@ from rnnlm.errors import ExchangeError, RnnlmError, shown
 from rnnlm.language_model import CONTEXTS, LanguageModel, line_of_header, tokenizer_from_header
 from rnnlm.nn.network import NetworkConfig
 from rnnlm.text.tokenizers import Tokenizer
-from rnnlm.text.vocabulary import FIRST, MOST_COUNTED, SPECIALS, UNK, Vocabulary
+from rnnlm.text.vocabulary import FIRST, MOST_COUNTED, SPECIALS
 
 FORMAT, VERSION = "rnnlm vocabulary", 1
 MAX_BYTES = 64 * 2**20  # as for a checkpoint's header, which will hold it
+_TOKEN = re.compile(r"[ \t]*[^ \t]+[ \t]*|[ \t]")
+_TOKEN_NUMBER = re.compile(r"([^ \t]+|[ \t])[ \t]+(-?[0-9][0-9.eE+-]{,30})[ \t]*")
+_NUMBER_TOKEN = re.compile(r"([0-9]{1,10})[ \t]+?([^ \t]+|[ \t])")
 
 
 class Described(NamedTuple):
-    """What a vocabulary file says; None where it says nothing."""
+    """What a vocabulary file says; None where it says nothing. Tokens and their counts are in the order of the ids."""
 
-    vocabulary: Vocabulary
+    tokens: list[str]
+    counts: list[int]
     tokenizer: Tokenizer | None
     context: str | None
     network: NetworkConfig | None
@@ -63,42 +73,135 @@ def read(path: str | os.PathLike[str]) -> Described:
     """What a vocabulary file says.
 
     Raises:
-        ExchangeError: it is missing, is not JSON, or says what can not be.
+        ExchangeError: it is missing, has none of the forms above, or says what can not be.
     """
-    document = _json(Path(path))
+    path = Path(path)
+    document = _document(path)
     try:
-        if isinstance(document, list):
-            return Described(_vocabulary(document, None), None, None, None, [])
+        tokens = _plain_tokens(document)
+        if tokens is None and isinstance(document, dict) and "tokens" not in document:
+            tokens = _tokens_inside(document)
+        if tokens is not None:
+            return Described(_checked(tokens), [0] * len(tokens), None, None, None, [])
         if not isinstance(document, dict) or "tokens" not in document:
-            raise ExchangeError('it has no "tokens"; expected a list of them, or an object in which it stands')
+            raise ExchangeError(
+                'it has no "tokens"; expected a list of them, {token: id}, or an object in which one of these stands'
+            )
         _check_version(document)
-        vocabulary = _vocabulary(document["tokens"], document.get("counts"))
+        tokens = _checked(document["tokens"])
         return Described(
-            vocabulary,
+            tokens,
+            _counts(document.get("counts"), len(tokens)),
             _tokenizer(document),
             _context(document.get("context")),
             None if document.get("network") is None else NetworkConfig.from_header(document["network"]),
-            line_of_header(document.get("line_before"), len(vocabulary)),
+            line_of_header(document.get("line_before"), len(tokens)),
         )
     except RnnlmError as error:
         reason = str(error).rstrip(".")
         raise ExchangeError(f"{path} is not the vocabulary of a model: {reason}.") from None
 
 
-def _json(path: Path) -> Any:
+def _document(path: Path) -> Any:
+    """The content of a file: of JSON its value, of other text its lines as tokens."""
     try:
         if not path.is_file():
             raise ExchangeError(
-                f"{path} is not there, or is no file; expected the vocabulary of the weights, as JSON. Name it with "
-                "--vocabulary."
+                f"{path} is not there, or is no file; expected the vocabulary of the weights, as JSON or as lines of "
+                "text. Name it with --vocabulary."
             )
         if path.stat().st_size > MAX_BYTES:
             raise ExchangeError(f"{path} has {path.stat().st_size:,} bytes; a vocabulary has at most {MAX_BYTES:,}.")
-        return json.loads(path.read_bytes().decode("utf-8-sig"), parse_constant=_no_constant)
+        text = path.read_bytes().decode("utf-8-sig")
     except OSError as error:
         raise ExchangeError(f"{path} can not be read: {error.strerror or error}.") from None
+    except UnicodeDecodeError as error:
+        raise ExchangeError(
+            f"{path} is not JSON in UTF-8, and no list of words: {error}. Write the tokens in the order of their ids "
+            "with json.dump(tokens, file)."
+        ) from None
+    try:
+        return json.loads(text, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
-        raise ExchangeError(f"{path} is not JSON in UTF-8: {error}. Expected the vocabulary of a model.") from None
+        if path.suffix == ".json":
+            raise ExchangeError(f"{path} is not JSON in UTF-8: {error}. Expected the vocabulary of a model.") from None
+    try:
+        return _tokens_of_lines(text)
+    except ExchangeError as error:
+        raise ExchangeError(f"{path} is not JSON, and no list of words: {error}.") from None
+
+
+def _tokens_of_lines(text: str) -> list[str]:
+    """Tokens, in the order of their ids, of lines with a token and its id, the same in turn, or a token alone.
+
+    Negative and broken numbers beside the tokens are no ids but scores, as SentencePiece writes them: then, and where
+    a token stands alone, the line's number is the id.
+    """
+    lines = text.replace("\r\n", "\n").rstrip("\n").split("\n")
+    for pattern, token, number in ((_TOKEN_NUMBER, 1, 2), (_NUMBER_TOKEN, 2, 1)):
+        matches = [match for match in map(pattern.fullmatch, lines) if match]
+        if len(matches) < len(lines):
+            continue
+        if not all(match[number].isdecimal() for match in matches):
+            return [match[token] for match in matches]
+        pairs = [(match[token], int(match[number])) for match in matches]
+        if pattern is _NUMBER_TOKEN or _are_ids(pairs) or not all(map(_NUMBER_TOKEN.fullmatch, lines)):
+            return _in_order(pairs)
+    for place, line in enumerate(lines, 1):
+        if not _TOKEN.fullmatch(line):
+            raise ExchangeError(
+                f"line {place:,} is {shown(line)}; expected on every line one token, or a token and its id"
+            )
+    return [line.strip(" \t") or line for line in lines]
+
+
+def _plain_tokens(document: Any) -> list[Any] | None:
+    """Tokens, in the order of their ids, of a JSON value that is nothing but them."""
+    if isinstance(document, list):
+        return document
+    if not isinstance(document, dict) or not document:
+        return None
+    if all(type(token_id) is int for token_id in document.values()):
+        return _in_order(list(document.items()))
+    if all(key.isdecimal() and key.isascii() and len(key) < 10 for key in document):
+        return _in_order([(token, int(key)) for key, token in document.items()])
+    return None
+
+
+def _tokens_inside(document: Mapping[str, Any]) -> list[Any] | None:
+    """Tokens of an object that has them under some name; of several lists the longest, in all its forms."""
+    found, refusals = [], []
+    for part in document.values():
+        try:
+            tokens = _plain_tokens(part)
+        except ExchangeError as error:  # counts are numbers, too
+            refusals.append(error)
+            continue
+        if tokens and all(isinstance(token, str) for token in tokens):
+            found.append(tokens)
+    longest = [tokens for tokens in found if len(tokens) == max(map(len, found))]
+    if any(tokens != longest[0] for tokens in longest):
+        raise ExchangeError("it has several lists of tokens, which differ; expected one, called tokens")
+    if refusals and not found:
+        raise refusals[0]
+    return longest[0] if longest else None
+
+
+def _are_ids(pairs: Iterable[tuple[Any, int]]) -> bool:
+    ids = sorted(token_id for _, token_id in pairs)
+    return ids == list(range(len(ids)))
+
+
+def _in_order(pairs: list[tuple[Any, int]]) -> list[Any]:
+    """The tokens of (token, id), in the order of the ids, of which each must be there once."""
+    if not _are_ids(pairs):
+        token, token_id = max(pairs, key=lambda pair: pair[1])
+        raise ExchangeError(
+            f"the ids of its {len(pairs):,} tokens are not the numbers from 0 to {len(pairs) - 1:,}, each of them "
+            f"once; the largest is {token_id:,}, of {shown(token)}. If they are counts, leave them out, and write the "
+            "tokens in the order of their ids, one a line"
+        )
+    return [token for token, _ in sorted(pairs, key=lambda pair: pair[1])]
 
 
 def _no_constant(name: str) -> NoReturn:
@@ -113,30 +216,31 @@ def _check_version(document: Mapping[str, Any]) -> None:
         raise ExchangeError(f"its version is {shown(version)}, this rnnlm reads {VERSION}. Use a newer rnnlm")
 
 
-def _vocabulary(tokens: Any, counts: Any) -> Vocabulary:
+def _checked(tokens: Any) -> list[str]:
     if not isinstance(tokens, list) or not all(isinstance(token, str) and token for token in tokens):
         raise ExchangeError("its tokens are not a list of strings of at least one character")
-    if tuple(tokens[:FIRST]) != SPECIALS:
-        raise ExchangeError(
-            f"its first tokens are {', '.join(map(shown, tokens[:FIRST]))}; expected the reserved ones, "
-            f"{', '.join(SPECIALS)}, as ids 0, 1 and 2"
-        )
-    words = tokens[FIRST:]
+    if not set(tokens[:FIRST]) - set(SPECIALS) and len(tokens) <= FIRST:
+        raise ExchangeError(f"its tokens are {shown(tokens)}; expected at least one token of text")
+    reserved = FIRST if tuple(tokens[:FIRST]) == SPECIALS else 0  # which a text may spell, too
     seen: set[str] = set()
-    for token_id, token in enumerate(words, FIRST):
+    for token_id, token in enumerate(tokens[reserved:], reserved):
         if token in seen:
             raise ExchangeError(f"the token {shown(token)} is there twice, the second time as id {token_id:,}")
         if any("\ud800" <= character <= "\udfff" for character in token):
             raise ExchangeError(f"the token of id {token_id:,} holds half of a surrogate pair, which is no text")
         seen.add(token)
-    counts = [0] * len(tokens) if counts is None else counts
+    return tokens
+
+
+def _counts(counts: Any, size: int) -> list[int]:
+    counts = [0] * size if counts is None else counts
     if (
         not isinstance(counts, list)
-        or len(counts) != len(tokens)
+        or len(counts) != size
         or not all(type(count) is int and 0 <= count <= MOST_COUNTED for count in counts)
     ):
-        raise ExchangeError(f"its counts are not {len(tokens):,} whole numbers up to 2^53, one for each token")
-    return Vocabulary(words, counts[FIRST:], counts[UNK])
+        raise ExchangeError(f"its counts are not {size:,} whole numbers up to 2^53, one for each token")
+    return counts
 
 
 def _tokenizer(document: Mapping[str, Any]) -> Tokenizer | None:

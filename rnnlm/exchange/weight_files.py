@@ -31,14 +31,18 @@ _ZIP_MAGIC = b"PK\x03\x04"
 _NUMPY_NAME = b"header.npy"
 _OBJECT = re.compile(r"GLOBAL ([\w.]+)")  # what PyTorch says of an object that it does not load
 _COLOURS = re.compile(r"\x1b\[[\d;]*m")
-_FLOATS = {"F16", "F32", "F64"}
+_OLD_TORCH = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # the pickled magic number of torch.save before 1.6
+_FLOATS = {"F16": "<f2", "F32": "<f4", "F64": "<f8", "BF16": "<u2"}  # BF16 is the upper half of a float32
+_IGNORED = re.compile(r"I8|I16|I32|I64|U8|U16|U32|U64|BOOL")
+_PARAMETER = re.compile(r"(?:weight|bias)[^.]*$")
 
 
 class Weights(NamedTuple):
-    """Named arrays of floats as they stand in a file, and the sort of file."""
+    """Named arrays of floats as they stand in a file, the sort of file, and the names of what else it has."""
 
     kind: str  # "torch" or "safetensors"
     arrays: dict[str, Array]
+    ignored: list[str]  # buffers of whole numbers, and what is no tensor
 
 
 def encode_torch(network: Network) -> bytes:
@@ -84,9 +88,14 @@ def read(path: str | os.PathLike[str]) -> Weights:
     try:
         if start.startswith(_ZIP_MAGIC):
             _check_archive(path, size)
-            weights = Weights("torch", _read_torch(path, size))
+            weights = Weights("torch", *_read_torch(path, size))
+        elif start.startswith(_OLD_TORCH):
+            raise ExchangeError(
+                "it was written by PyTorch before 1.6, or in that format. Write it anew: "
+                "torch.save(torch.load(FILE, weights_only=True), NEW)"
+            )
         elif start[8:9] == b"{":
-            weights = Weights("safetensors", _read_safetensors(path))
+            weights = Weights("safetensors", *_read_safetensors(path))
         else:
             raise ExchangeError("it begins like neither. For PyTorch use torch.save(model.state_dict(), FILE)")
         _check(weights.arrays)
@@ -117,6 +126,11 @@ def _check_archive(path: Path, size: int) -> None:
             members = archive.infolist()
     except Exception as error:  # zipfile has many ways to say that it is damaged
         raise ExchangeError(f"it is damaged ({_reason(error)})") from None
+    if any(member.filename.endswith("/constants.pkl") for member in members):
+        raise ExchangeError(
+            "it is a TorchScript archive, which holds code. Write its parameters: "
+            "torch.save(torch.jit.load(FILE).state_dict(), NEW)"
+        )
     stored = all(member.compress_type == zipfile.ZIP_STORED for member in members)
     claimed = sum(member.file_size for member in members)
     if not stored or claimed > size:
@@ -140,7 +154,7 @@ def _directory_size(path: Path, size: int) -> int:
     return int(found)
 
 
-def _read_torch(path: Path, size: int) -> dict[str, Array]:
+def _read_torch(path: Path, size: int) -> tuple[dict[str, Array], list[str]]:
     torch = load_package("torch")
     try:
         with warnings.catch_warnings():
@@ -158,10 +172,14 @@ def _read_torch(path: Path, size: int) -> dict[str, Array]:
             f"it is damaged, or holds more than tensors, which is not loaded ({type(error).__name__}: "
             f"{_reason(error)}). Save model.state_dict(), not the model"
         ) from None
-    tensors = _state_dict(loaded, torch.Tensor)
-    for name, tensor in tensors.items():
-        wanted = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
-        if tensor.layout != torch.strided or tensor.device.type != "cpu" or tensor.dtype not in wanted:
+    tensors, ignored = _state_dict(loaded, torch.Tensor)
+    wanted = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+    for name, tensor in list(tensors.items()):
+        whole = not (tensor.dtype.is_floating_point or tensor.dtype.is_complex)
+        if whole and not _PARAMETER.search(name) and len(tensors) > 1:
+            ignored.append(name)
+            del tensors[name]
+        elif tensor.layout != torch.strided or tensor.device.type != "cpu" or tensor.dtype not in wanted:
             raise ExchangeError(f"{shown(name)} is a tensor of {tensor.dtype}, {tensor.layout}; expected plain floats")
     # A view can claim any size. Twice the file is allowed for, since a tied matrix has two names.
     claimed = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
@@ -170,41 +188,56 @@ def _read_torch(path: Path, size: int) -> dict[str, Array]:
     return {
         name: np.array((tensor.float() if tensor.dtype == torch.bfloat16 else tensor).detach().numpy())
         for name, tensor in tensors.items()
-    }
+    }, ignored
 
 
-def _state_dict(loaded: Any, tensor_type: type) -> dict[str, Any]:
-    """Names and tensors of what was loaded, or of its part that is a state_dict."""
-    inner = [loaded.get(key) for key in STATE_DICT_KEYS] if isinstance(loaded, dict) else []
-    for found in (loaded, *inner):
-        if isinstance(found, dict) and 0 < len(found) < MAX_ARRAYS:
-            names = all(isinstance(name, str) for name in found)
-            if names and all(isinstance(tensor, tensor_type) for tensor in found.values()):
-                return dict(found)
-    raise ExchangeError(
-        f"it holds a {type(loaded).__name__}, expected names and tensors. Use torch.save(model.state_dict(), FILE)"
-    )
+def _state_dict(loaded: Any, tensor_type: type) -> tuple[dict[str, Any], list[str]]:
+    """Names and tensors of what was loaded, and the names of what is left out.
+
+    They are its part that is called as a state_dict is, or what is a tensor in it, or all parts that are state_dicts,
+    one for each module, under their keys.
+    """
+
+    def is_state_dict(found: Any) -> bool:
+        names = isinstance(found, dict) and all(isinstance(name, str) for name in found)
+        return names and 0 < len(found) < MAX_ARRAYS and all(isinstance(each, tensor_type) for each in found.values())
+
+    items = dict(loaded) if isinstance(loaded, dict) and all(isinstance(name, str) for name in loaded) else {}
+    for key in STATE_DICT_KEYS:
+        if is_state_dict(items.get(key)):
+            return dict(items[key]), []
+    tensors = {name: each for name, each in items.items() if isinstance(each, tensor_type)}
+    parts = {name: each for name, each in items.items() if is_state_dict(each)}
+    if not tensors:
+        tensors = {f"{key}.{name}": tensor for key, part in parts.items() for name, tensor in part.items()}
+        items = {name: each for name, each in items.items() if name not in parts}
+    if not 0 < len(tensors) < MAX_ARRAYS:
+        raise ExchangeError(
+            f"it holds a {type(loaded).__name__}, expected names and tensors. Use torch.save(model.state_dict(), FILE)"
+        )
+    return tensors, [name for name in items if name not in tensors]
 
 
-def _read_safetensors(path: Path) -> dict[str, Array]:
-    safe_open = load_package("safetensors").safe_open
+def _read_safetensors(path: Path) -> tuple[dict[str, Array], list[str]]:
+    # It compares the sizes in the header with each other and with that of the file before it gives out bytes.
+    deserialize = load_package("safetensors").deserialize
     try:
-        # It has compared the sizes in the header with each other and with that of the file before it gives out arrays.
-        with safe_open(path, framework="numpy") as file:
-            names = list(file.keys())
-            for name in names[:MAX_ARRAYS]:
-                kind = file.get_slice(name).get_dtype()
-                if kind not in _FLOATS:
-                    raise ExchangeError(
-                        f"{shown(name)} is of the type {kind}; expected one of {', '.join(sorted(_FLOATS))}"
-                    )
-            if not 0 < len(names) < MAX_ARRAYS:
-                raise ExchangeError(f"it has {len(names):,} arrays; expected 1 to {MAX_ARRAYS - 1:,}")
-            return {name: np.array(file.get_tensor(name)) for name in names}
-    except ExchangeError:
-        raise
-    except Exception as error:  # SafetensorError, and what the conversion to arrays may raise
+        found = deserialize(path.read_bytes())
+    except Exception as error:  # SafetensorError
         raise ExchangeError(f"it is damaged ({_reason(error)})") from None
+    if not 0 < len(found) < MAX_ARRAYS:
+        raise ExchangeError(f"it has {len(found):,} arrays; expected 1 to {MAX_ARRAYS - 1:,}")
+    arrays, ignored = {}, []
+    for name, tensor in found:
+        kind = tensor["dtype"]
+        if kind in _FLOATS:
+            array = np.frombuffer(tensor["data"], _FLOATS[kind]).reshape(tensor["shape"])
+            arrays[name] = (array.astype("<u4") << 16).view("<f4") if kind == "BF16" else array
+        elif _IGNORED.fullmatch(kind) and not _PARAMETER.search(name) and len(found) > 1:
+            ignored.append(name)
+        else:
+            raise ExchangeError(f"{shown(name)} is of the type {kind}; expected one of {', '.join(sorted(_FLOATS))}")
+    return arrays, ignored
 
 
 def _reason(error: Exception) -> str:

@@ -179,6 +179,93 @@ def test_an_activation_has_to_be_said_once(make_network):
         recognise(arrays_of(lstm), activation="tanh")
 
 
+def stacked(network, *prefixes, cells=False):
+    """The arrays of a network with every layer in a module of its own."""
+    found = {}
+    for name, array in arrays_of(network).items():
+        part, _, layer = name.removeprefix("rnn.").partition("_l")
+        found[f"{prefixes[int(layer)]}{part}{'' if cells else '_l0'}" if layer else name] = array
+    return found
+
+
+@pytest.mark.parametrize("cells", [False, True])
+@pytest.mark.parametrize(
+    "prefixes",
+    [
+        ("lstm1.", "lstm2.", "lstm3."),
+        ("rnns.0.module.", "rnns.1.module.", "rnns.2.module."),
+        ("lstm.", "lstm2.", "lstm3."),
+        ("model.layers.8.rnn.", "model.layers.10.rnn.", "model.layers.12.rnn."),
+        ("0.", "2.", "4."),
+    ],
+)
+def test_modules_whose_names_differ_in_a_number_are_layers(prefixes, cells, make_network):
+    network = make_network(num_layers=3, embedding_size=6)
+    arrays = stacked(network, *prefixes, cells=cells)
+    found = recognise(dict(reversed(arrays.items())))
+    assert found.config.num_layers == 3
+    for name, array in network.params.items():
+        np.testing.assert_array_equal(found.params[name], array)
+    (note,) = found.notes
+    assert note.startswith(", ".join(prefix.replace("module.", "") for prefix in prefixes))
+
+
+def test_a_module_of_two_layers_is_under_one_of_one(make_network):
+    network = make_network(num_layers=3, embedding_size=6)
+    arrays = arrays_of(
+        network, lambda name: name.replace("rnn.", "rnn1." if name[-1] != "2" else "rnn2.").replace("_l2", "_l0")
+    )
+    found = recognise(arrays)
+    for name, array in network.params.items():
+        np.testing.assert_array_equal(found.params[name], array)
+
+
+@pytest.mark.parametrize(
+    "prefixes", [("forward.", "backward."), ("a1.b1.", "a2.b2."), ("rnn.", "deep.rnn2."), ("rnn1.", "rnn01.")]
+)
+def test_modules_whose_order_nothing_tells_are_named(prefixes, make_network):
+    with pytest.raises(ExchangeError, match=re.escape(f"layers under the names {', '.join(sorted(prefixes))}")):
+        recognise(stacked(make_network(num_layers=2), *prefixes))
+
+
+def test_layers_that_do_not_fit_each_other_are_named(make_network):
+    arrays = stacked(make_network(num_layers=2, hidden_size=6), "rnn1.", "rnn2.")
+    narrow = stacked(make_network(num_layers=2, hidden_size=5), "rnn1.", "rnn2.")
+    mixed = arrays | {name: array for name, array in narrow.items() if name.startswith("rnn2.")}
+    with pytest.raises(ExchangeError, match=re.escape("rnn2.weight_ih_l0 has the shape (20, 5); expected (20, 6)")):
+        recognise(mixed)
+    other = stacked(make_network(cell="gru", num_layers=2, hidden_size=7), "rnn1.", "rnn2.")
+    mixed = arrays | {name: array for name, array in other.items() if name.startswith("rnn2.")}
+    with pytest.raises(ExchangeError, match=r"rnn2\.weight_ih_l0 has the shape \(21, 7\); expected \(28, 6\)"):
+        recognise(mixed)
+
+
+def test_a_narrow_layer_under_an_adaptive_softmax_is_refused(make_network):
+    network = make_network(num_layers=2, hidden_size=6, output="adaptive", cutoffs=(7,))
+    wide = make_network(num_layers=2, hidden_size=8, output="adaptive", cutoffs=(7,))
+    arrays = arrays_of(network) | {name: wide.params[name] for name in wide.params if name.endswith("_l0")}
+    arrays["rnn.weight_ih_l1"] = np.zeros((24, 8), np.float32)
+    with pytest.raises(ExchangeError, match=r"layers of the widths 8, 6 .* adaptive softmax"):
+        recognise(arrays)
+
+
+def test_what_weight_dropout_keeps_is_taken_and_its_copy_is_not(make_network):
+    network = make_network()
+    arrays = arrays_of(network, lambda name: name.replace("hh_l0", "hh_l0_raw") if "weight_hh" in name else name)
+    arrays["rnn.weight_hh_l0"] = np.zeros_like(arrays["rnn.weight_hh_l0_raw"])
+    for each in (arrays, dict(reversed(arrays.items()))):
+        found = recognise(each)
+        np.testing.assert_array_equal(found.params["rnn.weight_hh_l0"], network.params["rnn.weight_hh_l0"])
+        assert found.notes == ["rnn.weight_hh_l0_raw taken as weights without dropout."]
+
+
+def test_a_name_that_is_there_as_a_cell_and_as_a_layer_is_refused(make_network):
+    arrays = arrays_of(make_network())
+    arrays["rnn.weight_hh"] = arrays["rnn.weight_hh_l0"]
+    with pytest.raises(ExchangeError, match=r"Found both rnn\.weight_hh_l0 and rnn\.weight_hh"):
+        recognise(arrays)
+
+
 @pytest.mark.parametrize(
     ("options", "field"),
     [({"cell": "gru"}, "cell"), ({"hidden_size": 7}, "hidden_size"), ({"num_layers": 2}, "num_layers")],

@@ -1,4 +1,5 @@
 import json
+import pickle
 
 import pytest
 
@@ -23,8 +24,9 @@ def reading(tmp_path):
 def test_what_is_written_is_read(make_network, model_of, reading):
     model = model_of(make_network(cell="gru", num_layers=2))
     found = reading(encode(model))
-    assert found.vocabulary == model.vocabulary
-    assert "</s>" in found.vocabulary.tokens  # a word of the text, beside the reserved one
+    assert found.tokens == ["<s>", "</s>", "<unk>", *model.vocabulary.tokens]
+    assert found.counts == [0, 0, 0, *model.vocabulary.counts]
+    assert "</s>" in found.tokens[3:]  # a word of the text, beside the reserved one
     assert found.tokenizer.options() == model.tokenizer.options()
     assert found.context == "sentence"
     assert found.network == model.network.config
@@ -45,8 +47,8 @@ def test_the_keys_are_those_that_are_documented(make_network, model_of):
 @pytest.mark.parametrize("document", [TOKENS, {"tokens": TOKENS}, {"tokens": TOKENS, "made_by": "another program"}])
 def test_tokens_are_enough(document, reading):
     found = reading(document)
-    assert found.vocabulary.tokens == ["a", "b"]
-    assert found.vocabulary.counts == [0, 0]
+    assert found.tokens == TOKENS
+    assert found.counts == [0] * 5
     assert (found.tokenizer, found.context, found.network) == (None, None, None)
 
 
@@ -56,7 +58,7 @@ def test_a_level_alone_is_a_tokenizer(reading):
 
 
 def test_a_byte_order_mark_does_no_harm(reading):
-    assert reading(b"\xef\xbb\xbf" + json.dumps(TOKENS).encode()).vocabulary.tokens == ["a", "b"]
+    assert reading(b"\xef\xbb\xbf" + json.dumps(TOKENS).encode()).tokens == TOKENS
 
 
 @pytest.mark.parametrize(
@@ -73,8 +75,14 @@ def test_a_byte_order_mark_does_no_harm(reading):
         ({"tokens": {"a": 1}}, "not a list of strings"),
         ([*TOKENS, 7], "not a list of strings"),
         ([*TOKENS, ""], "at least one character"),
-        (["a", "b"], "the reserved ones, <s>, </s>, <unk>"),
-        ([], "the reserved ones"),
+        ([], "at least one token"),
+        (["a", "b", "a"], "'a' is there twice, the second time as id 2"),
+        ({"a": 0, "b": 2}, "numbers from 0 to 1, each of them once; the largest is 2, of 'b'"),
+        ({"a": 1, "b": 1}, "each of them once"),
+        ({"a": 12, "b": 7, "c": 1}, "the largest is 12, of 'a'. If they are counts"),
+        ({"idx2word": ["a", "b"], "itos": ["b", "a"]}, "several lists of tokens"),
+        ({"frequency": {"a": 12, "b": 7}}, "the largest is 12"),
+        ({"0": "a", "2": "b"}, "the largest is 2"),
         ([*TOKENS, "b"], "'b' is there twice, the second time as id 5"),
         ([*TOKENS, "\ud800"], "id 5 holds half of a surrogate pair"),
         (TOKENS[:3], "at least one token"),
@@ -110,3 +118,77 @@ def test_a_missing_file_or_a_folder_is_refused(tmp_path):
     for path in (tmp_path / "none.json", tmp_path):
         with pytest.raises(ExchangeError, match="--vocabulary"):
             read(path)
+
+
+WORDS = ["the", "<eos>", "3", "▁mat", "M:4/4", "#"]
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {word: i for i, word in enumerate(WORDS)},
+        dict(reversed([(word, i) for i, word in enumerate(WORDS)])),
+        {str(i): word for i, word in enumerate(WORDS)},
+        {"idx2word": WORDS, "word2idx": {word: i for i, word in enumerate(WORDS)}, "special": ["<eos>"]},
+        {"stoi": {word: i for i, word in enumerate(WORDS)}, "freqs": {"the": 12, "3": 7}, "epochs": 4},
+        {"tokens": WORDS, "format": FORMAT},
+    ],
+)
+def test_tokens_are_found_in_the_json_of_other_programs(document, reading):
+    assert reading(document).tokens == WORDS
+
+
+@pytest.fixture
+def reading_lines(tmp_path):
+    def of(*lines, end="\n"):
+        path = tmp_path / "words.txt"
+        path.write_bytes(end.join([*lines, ""]).encode())
+        return read(path).tokens
+
+    return of
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_word_and_its_id_on_every_line(reading_lines, end):
+    for separator in (" ", "\t", "   "):
+        lines = [f"{word}{separator}{i}" for i, word in enumerate(WORDS)]
+        assert reading_lines(*lines, end=end) == WORDS
+        assert reading_lines(*lines[::-1], end=end) == WORDS
+        assert reading_lines(*(f"{i}{separator}{word}" for i, word in enumerate(WORDS)), end=end) == WORDS
+    assert reading_lines(*WORDS, end=end) == WORDS
+    assert reading_lines(*WORDS, "", "", end=end) == WORDS
+
+
+def test_white_space_and_numbers_can_be_tokens(reading_lines):
+    assert reading_lines("a", " ", "\u3000", "b") == ["a", " ", "\u3000", "b"]
+    assert reading_lines("a 0", "  1", "\u3000 2") == ["a", " ", "\u3000"]
+    assert reading_lines("7 0", "3 1") == ["7", "3"]
+    assert reading_lines("0 7", "1 3") == ["7", "3"]
+    assert reading_lines("7", "[PAD]", "5") == ["7", "[PAD]", "5"]
+
+
+def test_scores_are_no_ids(reading_lines):
+    assert reading_lines("<unk>\t0", "<s>\t0", "▁the\t-3.25", "s\t-1e-05") == ["<unk>", "<s>", "▁the", "s"]
+    assert reading_lines("<unk>\t0", "▁t\t-0", "he\t-1") == ["<unk>", "▁t", "he"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        (["the cat sat", "on the mat"], "no list of words: line 1 is 'the cat sat'; expected on every line one token"),
+        (["a", "", "b"], "line 2 is ''"),
+        (["the 500", "cat 20"], "the largest is 500, of 'the'. If they are counts, leave them out"),
+        (["a 1", "b 2"], "numbers from 0 to 1"),
+        (["a 0 17", "b 1 3"], "line 1 is 'a 0 17'"),
+    ],
+)
+def test_lines_that_are_no_vocabulary_are_named(lines, words, reading_lines):
+    with pytest.raises(ExchangeError, match=words) as caught:
+        reading_lines(*lines)
+    assert "words.txt" in str(caught.value)
+
+
+def test_a_pickled_vocabulary_is_refused_with_the_remedy(tmp_path):
+    (tmp_path / "vocabulary.pkl").write_bytes(pickle.dumps({"the": 0, "cat": 1}, protocol=4))
+    with pytest.raises(ExchangeError, match=r"json.dump\(tokens, file\)"):
+        read(tmp_path / "vocabulary.pkl")

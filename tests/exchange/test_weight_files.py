@@ -77,6 +77,23 @@ def test_other_floats_are_read(dtype, reading):
     np.testing.assert_array_equal(reading(saved({"a": parameter})).arrays["a"], [[0.5, -2.0]])
 
 
+def test_bfloat16_of_safetensors_is_the_upper_half_of_a_float(reading):
+    values = [0.5, -2.0, 3.140625, 1e-38, 0.0]
+    content = pytest.importorskip("safetensors.torch").save({"a": torch.tensor([values], dtype=torch.bfloat16)})
+    array = reading(content).arrays["a"]
+    assert array.dtype == np.float32
+    np.testing.assert_array_equal(array, torch.tensor([values]).bfloat16().float().numpy())
+
+
+@pytest.mark.parametrize("dtype", [torch.int64, torch.uint8, torch.bool, torch.int16])
+def test_buffers_of_whole_numbers_are_left_out_and_named(dtype, reading):
+    tensors = {"a": torch.ones(2), "b.position_ids": torch.ones(3, dtype=dtype)}
+    for content in (saved(tensors), pytest.importorskip("safetensors.torch").save(tensors)):
+        found = reading(content)
+        assert list(found.arrays) == ["a"]
+        assert found.ignored == ["b.position_ids"]
+
+
 class Evil:
     def __reduce__(self):
         return (open, ("executed", "w"))

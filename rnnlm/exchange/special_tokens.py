@@ -1,0 +1,157 @@
+"""Where a foreign vocabulary has <s>, </s> and <unk>, and its rows in rnnlm's order, which begins with these three.
+
+Many programs have one symbol for the end of a line and the start of the next, and models of characters have no unknown
+one. A row that is missing is added: its embedding is the row it stands for, or the mean of all, and its probability is
+less than e^-60 at every step, so that all others keep theirs.
+"""
+
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+
+from rnnlm.errors import ExchangeError, shown
+from rnnlm.nn.network import NetworkConfig
+from rnnlm.nn.numerics import Array
+from rnnlm.text.vocabulary import BOS, EOS, FIRST, SPECIALS, UNK, UNKNOWN
+
+OPTIONS = ("--bos", "--eos", "--unk")
+# Nats that an added row is below another one, or below the mean of all, neither of which is above the largest.
+BELOW = 60.0
+LONGEST_MARK = 40  # characters
+MEAN = -1  # the source of a row that stands for no token of the file
+# What other programs write between signs: <eos>, [SEP], <sos/eos>, <|endoftext|>, ...
+_BETWEEN_SIGNS = re.compile(r"[<\[({_|$#].*[>\])}_|$#]")
+_SIGNS = re.compile(r"[\W_]")
+_ALIKE = (
+    re.compile(r"bos|sos|soseos|start|startofsentence|startoftext|begin|go|cls"),
+    re.compile(r"s|eos|soseos|end|endofsentence|endoftext|eol|sep|stop"),
+    re.compile(r"unk|unknown|oov"),
+)
+
+
+class Arrangement(NamedTuple):
+    """rows: for every new id the old one or MEAN; silent: new ids that are not to be predicted; notes on it."""
+
+    rows: list[int]
+    silent: set[int]
+    notes: list[str]
+
+
+def arrange(tokens: Sequence[str], named: Sequence[str | None], without_lines: bool) -> Arrangement:
+    """The order in which a file's tokens have rnnlm's ids.
+
+    Args:
+        tokens: All tokens of the file, in the order of their ids.
+        named: What the user calls <s>, </s> and <unk>; None where nothing is said.
+        without_lines: The model is of a stream of characters, in which newlines are tokens and </s> is none.
+
+    Raises:
+        ExchangeError: a token that is named is missing, or one has to be named.
+    """
+    if tuple(tokens[:FIRST]) == SPECIALS and not any(named):
+        return Arrangement(list(range(len(tokens))), set(), [])
+    places = {token: place for place, token in reversed(list(enumerate(tokens)))}
+    newline = places.get("\n") if without_lines else None  # one of the characters, and what is read before a line
+    found = [_place(places, special, named[special]) for special in range(FIRST)]
+    if newline is not None:
+        found = [None if place == newline else place for place in found]
+    _check_found(tokens, found, without_lines)
+    bos, eos, unk = found
+    silent = {special for special in range(FIRST) if found[special] is None}
+    if bos is None or bos == eos:
+        silent, bos = silent | {BOS}, newline if eos is None else eos
+    sources = [MEAN if place is None else place for place in (bos, eos, unk)]
+    rows = sources + [place for place in range(len(tokens)) if place not in found]
+    notes = []
+    if bos is not None and bos == eos:
+        notes.append(f"{shown(tokens[bos])} ends a line, and is read before its first token, too.")
+    if unk is None:
+        notes.append(f"No token stands for unknown ones: one without probability is added. {OPTIONS[UNK]} names one.")
+    return Arrangement(rows, silent, notes)
+
+
+def _place(places: Mapping[str, int], special: int, named: str | None) -> int | None:
+    """The id of a special token in the file: of the token that is named, or of one that is spelt as rnnlm's."""
+    if named is None:
+        spelt = UNKNOWN if special == UNK else (SPECIALS[special],)
+        return next((places[token] for token in spelt if token in places), None)
+    place = places.get(named, places.get(named.replace("\\n", "\n")))
+    if place is None:
+        raise ExchangeError(f"it has no token {shown(named)}, which {OPTIONS[special]} names")
+    return place
+
+
+def _check_found(tokens: Sequence[str], found: Sequence[int | None], without_lines: bool) -> None:
+    """Refuse to guess: which token ends a line must be known, and what looks like a special token must be named."""
+    unk = found[UNK]
+    if unk is not None and unk in (found[BOS], found[EOS]):
+        raise ExchangeError(f"{shown(tokens[unk])} is {SPECIALS[UNK]} and another symbol; expected two tokens")
+    missing, say = [], []
+    for special in range(FIRST):
+        if found[special] is not None:
+            continue
+        like = [token for place, token in enumerate(tokens) if place not in found and _is_alike(token, special)]
+        if special == EOS and "\n" in tokens:
+            like.append("\\n")
+        if (not without_lines) if special == EOS else like:
+            missing.append(SPECIALS[special])
+            say.append(f"{OPTIONS[special]} {shlex.quote(like[0]) if like else 'TOKEN'}")
+    if missing:
+        raise ExchangeError(
+            f"it has no {' and no '.join(missing)} among its {len(tokens):,} tokens. Name what stands for it: "
+            f"{' '.join(say)}. The first tokens are {', '.join(map(shown, tokens[:3]))}"
+        )
+
+
+def is_mark(token: str) -> bool:
+    """Whether a token is written as what is no text: <pad>, [MASK], __eou__."""
+    return 2 < len(token) <= LONGEST_MARK and token.isprintable() and _BETWEEN_SIGNS.fullmatch(token) is not None
+
+
+def _is_alike(token: str, special: int) -> bool:
+    return bool(is_mark(token) and _ALIKE[special].fullmatch(_SIGNS.sub("", token.lower())))
+
+
+def rearranged(
+    config: NetworkConfig, params: Mapping[str, Array], arrangement: Arrangement
+) -> tuple[NetworkConfig, dict[str, Array]]:
+    """The network with the rows of its tokens in another order, and with those that are added.
+
+    Raises:
+        ExchangeError: a special token is in a tail of an adaptive softmax.
+    """
+    rows, silent = arrangement.rows, sorted(arrangement.silent)
+    if rows == list(range(config.vocabulary_size)):
+        return config, dict(params)
+    added = len(rows) - config.vocabulary_size
+    new = replace(config, vocabulary_size=len(rows), cutoffs=tuple(cutoff + added for cutoff in config.cutoffs))
+    of_tokens, biases = ["embedding.weight", "output.weight", "output.bias"], "output.bias"
+    orders = dict.fromkeys(of_tokens, rows)
+    if config.output == "adaptive":
+        edge = config.cutoffs[0]
+        if max(rows[:FIRST]) >= edge:
+            raise ExchangeError(
+                f"The special tokens have the ids {', '.join(map(str, rows[:FIRST]))}; expected ids below {edge}, the "
+                "first cutoff of the adaptive softmax. Train with these tokens among the most frequent ones."
+            )
+        head = rows[: new.cutoffs[0]] + list(range(edge, len(params["output.head.weight"])))
+        orders |= {"output.head.weight": head, "output.head.bias": head}
+        biases = "output.head.bias"
+    moved = dict(params)
+    for name, array in params.items():
+        if name in orders:
+            moved[name] = _taken(array, orders[name])
+        elif not config.embedding_size and name.startswith("rnn.weight_ih_l0"):
+            moved[name] = _taken(array.T, rows).T
+    moved[biases][silent] -= BELOW
+    return new, moved
+
+
+def _taken(table: Array, rows: Sequence[int]) -> Array:
+    """Rows of a table, MEAN being that of all."""
+    mean = table.mean(axis=0, keepdims=True, dtype=np.float64).astype(table.dtype)
+    return np.concatenate([table, mean])[rows]

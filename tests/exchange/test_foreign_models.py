@@ -1,0 +1,441 @@
+"""Models that other programs have trained, in their layouts: imported, they give the perplexity that those compute."""
+
+import json
+import math
+import string
+from collections import OrderedDict
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rnnlm import cli
+
+torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+from torch import nn  # noqa: E402
+
+LINES = """\
+the cat sat on the mat .
+the dog sat on the <unk> .
+a cat saw the dog , and the dog saw a cat .
+mr. <unk> don't see N cats on a mat
+the mat sat .
+""".splitlines()
+TEST = ["the dog saw the mat .", "a <unk> cat sat on mr. dog , and the cat", "the the . N"]
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch, capsys):
+    """Run a command in an empty folder; gives its output, or what it says in refusing."""
+    monkeypatch.chdir(tmp_path)
+    torch.manual_seed(1)
+
+    def run(*arguments, code=0):
+        capsys.readouterr()
+        assert cli.run([*arguments]) == code
+        captured = capsys.readouterr()
+        return captured.err if code or arguments[0] == "import" else captured.out
+
+    return run
+
+
+@pytest.fixture
+def perplexity(run):
+    """The perplexity of a text under theirs.npz, as `rnnlm eval` prints it."""
+
+    def of(text):
+        Path("test.txt").write_text(text, encoding="utf-8")
+        return json.loads(run("eval", "test.txt", "-m", "theirs.npz", "--threads", "1", "--json"))["perplexity"]
+
+    return of
+
+
+def trained(model, batches, steps=20):
+    """The model after some steps of Adam on (inputs, targets), (T,) each, every one from a zero state."""
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.02)
+    for step in range(steps):
+        inputs, targets = batches[step % len(batches)]
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(model(inputs), targets).backward()
+        optimizer.step()
+    return model.eval()
+
+
+def perplexity_of(model, batches):
+    """exp of the mean over all targets of all batches, each read from a zero state."""
+    with torch.no_grad():
+        nats = [
+            nn.functional.cross_entropy(model(inputs), targets, reduction="sum").item() for inputs, targets in batches
+        ]
+    return math.exp(sum(nats) / sum(len(targets) for _, targets in batches))
+
+
+def shifted(ids, first):
+    """What a stream of ids reads, `first` before it, and what it predicts."""
+    return torch.tensor([first, *ids[:-1]]), torch.tensor(ids)
+
+
+def close(value):
+    return pytest.approx(value, rel=1e-5)
+
+
+# --- pytorch/examples, word_language_model ----------------------------------------------------------------------
+
+
+class RNNModel(nn.Module):
+    """Names as in word_language_model/model.py."""
+
+    def __init__(self, kind, V, D=8, H=8, layers=2, tie=False):
+        super().__init__()
+        self.encoder = nn.Embedding(V, D)
+        nonlinearity = {"RNN_TANH": "tanh", "RNN_RELU": "relu"}.get(kind)
+        self.rnn = nn.RNN(D, H, layers, nonlinearity) if nonlinearity else getattr(nn, kind)(D, H, layers)
+        self.decoder = nn.Linear(H, V)
+        if tie:
+            self.decoder.weight = self.encoder.weight
+
+    def forward(self, ids):
+        return self.decoder(self.rnn(self.encoder(ids)[:, None])[0][:, 0])
+
+
+def dictionary(lines):
+    """Words in order of appearance, <eos> after every line, as in word_language_model/data.py."""
+    words = list(dict.fromkeys(word for line in lines for word in [*line.split(), "<eos>"]))
+    return words, {word: i for i, word in enumerate(words)}
+
+
+def stream(lines, ids):
+    return shifted([ids[word] for line in lines for word in [*line.split(), "<eos>"]], ids["<eos>"])
+
+
+@pytest.mark.parametrize("kind", ["LSTM", "GRU", "RNN_TANH", "RNN_RELU"])
+@pytest.mark.parametrize("tie", [False, True])
+def test_a_word_language_model_of_pytorch_examples(kind, tie, run, perplexity):
+    words, ids = dictionary(LINES)
+    model = trained(RNNModel(kind, len(words), tie=tie), [stream(LINES, ids)])
+    torch.save(model.state_dict(), "theirs.pt")
+    Path("words.json").write_text(json.dumps(words), encoding="utf-8")
+    activation = ["--activation", kind[4:].lower()] * kind.startswith("RNN")
+    load = ["import", "theirs.pt", "--vocabulary", "words.json", "--level", "token", *activation]
+    assert "--eos '<eos>'" in run(*load, code=1)
+    said = run(*load, "--eos", "<eos>", "--context", "stream")
+    assert "'<eos>' ends a line, and is read before its first token, too." in said
+    assert "learnt in one piece" not in said
+    assert perplexity("\n".join(TEST) + "\n") == close(perplexity_of(model, [stream(TEST, ids)]))
+
+
+def test_words_by_the_rules_of_words(run, perplexity):
+    words, ids = dictionary(LINES)
+    model = trained(RNNModel("LSTM", len(words)), [stream(LINES, ids)])
+    torch.save(model.state_dict(), "theirs.pt")
+    Path("words.json").write_text(json.dumps(ids), encoding="utf-8")
+    run("import", "theirs.pt", "--vocabulary", "words.json", "--level", "word", "--eos", "<eos>", "--context", "stream")
+    text = ["the dog saw the mat .", "a cat don't see"]
+    assert perplexity("\n".join(text)) == close(perplexity_of(model, [stream(text, ids)]))
+
+
+# --- char-rnn.pytorch -------------------------------------------------------------------------------------------
+
+
+class CharRNN(nn.Module):
+    """Names as in char-rnn.pytorch/model.py; its characters are string.printable, and no others."""
+
+    def __init__(self, V, H=12):
+        super().__init__()
+        self.encoder = nn.Embedding(V, H)
+        self.rnn = nn.GRU(H, H, 2)
+        self.decoder = nn.Linear(H, V)
+
+    forward = RNNModel.forward
+
+
+def test_a_model_of_characters_without_any_special_token(run, perplexity):
+    characters = string.printable
+
+    def of(text):
+        return shifted([characters.index(character) for character in text], characters.index("\n"))
+
+    model = trained(CharRNN(len(characters)), [of("\n".join(LINES))])
+    torch.save({"epoch": 7, "model": model.state_dict()}, "theirs.pt")
+    Path("characters.json").write_text(json.dumps(list(characters)), encoding="utf-8")
+    said = run("import", "theirs.pt", "--vocabulary", "characters.json", "--level", "char")
+    assert "No token stands for unknown ones" in said
+    assert perplexity("a cat\nsat on\n") == close(perplexity_of(model, [of("a cat\nsat on\n")]))
+    sample = run("sample", "-m", "theirs.npz", "--length", "40", "--seed", "1")
+    assert sample
+    assert set(sample) <= set(characters)
+
+
+def test_lines_of_characters_that_end_with_a_newline(run, perplexity):
+    characters = ["<pad>", *sorted(set("\n".join(LINES)))]
+    newline = characters.index("\n")
+
+    def of(line):
+        return shifted([characters.index(character) for character in f"{line}\n"], newline)
+
+    model = trained(CharRNN(len(characters)), [of(line) for line in LINES])
+    torch.save(model.state_dict(), "theirs.pt")
+    Path("characters.json").write_text(json.dumps(characters), encoding="utf-8")
+    load = ["import", "theirs.pt", "--vocabulary", "characters.json", "--level", "char", "--context", "sentence"]
+    assert r"--eos '\n'" in run(*load, code=1)
+    run(*load, "--eos", r"\n")
+    lines = ["the cat", "a dog ."]
+    assert perplexity("\n".join(lines)) == close(perplexity_of(model, [of(line) for line in lines]))
+
+
+# --- icefall ----------------------------------------------------------------------------------------------------
+
+
+class RnnLmModel(nn.Module):
+    """Names as in icefall/rnn_lm/model.py: a sentence is read from <sos/eos>, and ends with it."""
+
+    def __init__(self, V, D=10, H=10, layers=2):
+        super().__init__()
+        self.input_embedding = nn.Embedding(V, D)
+        self.rnn = nn.LSTM(D, H, layers)
+        self.output_linear = nn.Linear(H, V)
+
+    def forward(self, ids):
+        return self.output_linear(self.rnn(self.input_embedding(ids)[:, None])[0][:, 0])
+
+
+@pytest.mark.parametrize("disambiguation", [[], ["#0", "#1"]])
+def test_a_language_model_of_icefall(disambiguation, run, perplexity):
+    pieces = ["<blk>", "<sos/eos>", "<unk>", *dict.fromkeys(" ".join(LINES).replace("<unk>", "").split())]
+    ids = {piece: i for i, piece in enumerate(pieces)}
+
+    def of(line):
+        return shifted([*(ids[piece] for piece in line.split()), 1], 1)
+
+    model = trained(RnnLmModel(len(pieces)), [of(line) for line in LINES])
+    torch.save({"model": model.state_dict(), "best_train_loss": 1.5, "optimizer": None}, "theirs.pt")
+    lines = [f"{piece} {i}\n" for i, piece in enumerate(pieces + disambiguation)]
+    Path("tokens.txt").write_text("".join(lines), encoding="utf-8")
+    load = ["import", "theirs.pt", "--vocabulary", "tokens.txt", "--level", "token"]
+    assert "--eos '<sos/eos>'" in run(*load, code=1)
+    said = run(*load, "--eos", "<sos/eos>", "--bos", "<sos/eos>")
+    assert "If the text was learnt in one piece, say --context stream." in said
+    assert ("#0 to #1, are left out" in said) == bool(disambiguation)
+    assert perplexity("\n".join(TEST)) == close(perplexity_of(model, [of(line) for line in TEST]))
+    Path("line.txt").write_text(TEST[1], encoding="utf-8")
+    scored = json.loads(run("score", "line.txt", "-m", "theirs.npz", "--json"))
+    nats = math.log(perplexity_of(model, [of(TEST[1])])) * len(of(TEST[1])[0])
+    assert scored["logprob_nats"] == close(-nats)
+
+
+# --- layers that are modules of their own -----------------------------------------------------------------------
+
+
+class Stack(nn.Module):
+    """Recurrent modules one above the other, as many programs keep them."""
+
+    def __init__(self, V, kind, widths, names, tie=False):
+        super().__init__()
+        self.encoder = nn.Embedding(V, widths[0])
+        self.names = names
+        for name, below, width in zip(names, widths, widths[1:], strict=False):
+            self.add_module(name, getattr(nn, kind)(below, width))
+        self.decoder = nn.Linear(widths[-1], V)
+        if tie:
+            self.decoder.weight = self.encoder.weight
+
+    def forward(self, ids):
+        x = self.encoder(ids)[:, None]
+        for name in self.names:
+            layer = getattr(self, name)
+            x = self.steps(layer, x) if type(layer).__name__.endswith("Cell") else layer(x)[0]
+        return self.decoder(x[:, 0])
+
+    @staticmethod
+    def steps(cell, x):
+        state, outputs = None, []
+        for each in x:
+            state = cell(each, state)
+            outputs.append(state[0] if isinstance(state, tuple) else state)
+        return torch.stack(outputs)
+
+
+@pytest.mark.parametrize(
+    ("names", "widths"),
+    [(["lstm1", "lstm2"], [6, 8, 8]), (["rnn", "rnn_2"], [6, 5, 8]), (["layer9", "layer10"], [7, 9, 4])],
+)
+@pytest.mark.parametrize("kind", ["LSTM", "LSTMCell", "GRU", "GRUCell", "RNN", "RNNCell"])
+def test_modules_and_cells_one_above_the_other(names, kind, widths, run, perplexity):
+    words, ids = dictionary(LINES)
+    model = trained(Stack(len(words), kind, widths, names), [stream(LINES, ids)], 10)
+    torch.save(model.state_dict(), "theirs.pt")
+    Path("words.txt").write_text("\n".join(words), encoding="utf-8")
+    activation = ["--activation", "tanh"] * kind.startswith("RNN")
+    load = ["import", "theirs.pt", "--vocabulary", "words.txt", "--level", "token", "--context", "stream"]
+    said = run(*load, "--eos", "<eos>", *activation)
+    assert f"{names[0]}., {names[1]}. are taken as layers" in said
+    assert ("filled up" in said) == (widths[1] != widths[2])
+    assert perplexity("\n".join(TEST)) == close(perplexity_of(model, [stream(TEST, ids)]))
+
+
+def awd(state):
+    """A state_dict as Merity's WeightDrop leaves it: the weights stand under another name."""
+    return OrderedDict((name.replace("weight_hh_l0", "weight_hh_l0_raw"), each) for name, each in state.items())
+
+
+def awd_with_masked_copies(state):
+    """Newer ones keep what the last batch of the training was computed with, too."""
+    copies = {name: torch.zeros_like(each) for name, each in state.items() if "weight_hh" in name}
+    return OrderedDict({**awd(state), **copies})
+
+
+def fastai(state):
+    """Names of fastai's AWD_LSTM: the raw weights outside the module, the embedding twice."""
+    renamed = {
+        (name.replace("module.weight_hh_l0", "weight_hh_l0_raw") if "weight_hh" in name else name): each
+        for name, each in state.items()
+    }
+    found = OrderedDict((f"{int('decoder' in name)}.{name}", each) for name, each in renamed.items())
+    found["0.encoder_dp.emb.weight"] = state["encoder.weight"].clone()
+    return found
+
+
+@pytest.mark.parametrize("layout", [awd, awd_with_masked_copies, fastai])
+@pytest.mark.parametrize(("widths", "tie"), [([8, 8, 8, 8], False), ([8, 8, 8, 8], True), ([6, 9, 9, 6], True)])
+def test_an_awd_lstm(layout, widths, tie, run, perplexity):
+    words, ids = dictionary(LINES)
+    names = ["rnns_0", "rnns_1", "rnns_2"]
+    model = trained(Stack(len(words), "LSTM", widths, names, tie), [stream(LINES, ids)], 10)
+    wrapped = {"rnns_": "rnns.", ".weight_": ".module.weight_", ".bias_": ".module.bias_"}
+    state = model.state_dict()
+    for mine, theirs in wrapped.items():
+        state = OrderedDict((name.replace(mine, theirs), each) for name, each in state.items())
+    torch.save(layout(state), "theirs.pt")
+    Path("words.json").write_text(json.dumps(ids), encoding="utf-8")
+    load = ["import", "theirs.pt", "--vocabulary", "words.json", "--level", "token", "--context", "stream"]
+    assert "_raw" in run(*load, "--eos", "<eos>")
+    assert perplexity("\n".join(TEST)) == close(perplexity_of(model, [stream(TEST, ids)]))
+
+
+# --- other outputs and types ------------------------------------------------------------------------------------
+
+
+def test_an_adaptive_softmax_with_words_in_the_order_of_frequency(run, perplexity):
+    words, ids = dictionary(LINES)
+    order = sorted(words, key=" ".join([f"{line} <eos>" for line in LINES]).split().count, reverse=True)
+    ids = {word: i for i, word in enumerate(order)}
+
+    class Model(RNNModel):
+        def forward(self, ids):
+            return self.decoder.log_prob(self.rnn(self.encoder(ids)[:, None])[0][:, 0])
+
+    model = Model("LSTM", len(order), layers=1)
+    model.decoder = nn.AdaptiveLogSoftmaxWithLoss(8, len(order), [10, 14], div_value=2.0)
+    trained(model, [stream(LINES, ids)])
+    torch.save(model.state_dict(), "theirs.pt")
+    Path("words.json").write_text(json.dumps(ids), encoding="utf-8")
+    load = ["import", "theirs.pt", "--vocabulary", "words.json", "--level", "token", "--context", "stream"]
+    run(*load, "--eos", "<eos>")
+    assert perplexity("\n".join(TEST)) == close(perplexity_of(model, [stream(TEST, ids)]))
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
+def test_safetensors_of_other_floats_with_buffers_of_whole_numbers(dtype, run, perplexity):
+    save_file = pytest.importorskip("safetensors.torch", reason="safetensors is not installed").save_file
+    words, ids = dictionary(LINES)
+    model = trained(RNNModel("LSTM", len(words)), [stream(LINES, ids)]).to(dtype)
+    state = {**model.state_dict(), "position_ids": torch.arange(4), "mask": torch.ones(2, dtype=torch.bool)}
+    save_file(state, "theirs.safetensors")
+    torch.save(state, "theirs.pt")
+    Path("words.json").write_text(json.dumps(words), encoding="utf-8")
+    for name in ("theirs.safetensors", "theirs.pt"):
+        load = ["import", name, "--vocabulary", "words.json", "--level", "token", "--context", "stream", "--force"]
+        assert "Not read, since no network has it: 'mask', 'position_ids'." in run(*load, "--eos", "<eos>")
+        expected = perplexity_of(model.to(torch.float64), [stream(TEST, ids)])
+        assert perplexity("\n".join(TEST)) == close(expected)
+
+
+def test_a_model_of_words_with_no_unknown_one(run, perplexity):
+    lines = [line.replace("<unk>", "cat") for line in LINES]
+    words, ids = dictionary(lines)
+    model = trained(RNNModel("GRU", len(words), tie=True), [stream(lines, ids)])
+    torch.save(model.state_dict(), "theirs.pt")
+    Path("words.txt").write_text("\n".join(words), encoding="utf-8")
+    said = run(
+        "import", "theirs.pt", "--vocabulary", "words.txt", "--level", "token", "--eos", "<eos>", "--context", "stream"
+    )
+    assert "No token stands for unknown ones" in said
+    text = [line.replace("<unk>", "cat") for line in TEST]
+    assert perplexity("\n".join(text)) == close(perplexity_of(model, [stream(text, ids)]))
+    assert perplexity("the elephant sat .\n") > 1e4  # counted, and far from any known word
+
+
+def test_one_hot_input_has_its_columns_moved(run, perplexity):
+    words, ids = dictionary(LINES)
+
+    class OneHot(RNNModel):
+        def forward(self, ids):
+            return self.decoder(self.rnn(nn.functional.one_hot(ids, len(words)).float()[:, None])[0][:, 0])
+
+    model = OneHot("GRU", len(words), D=len(words), layers=1)
+    del model.encoder
+    trained(model, [stream(LINES, ids)])
+    torch.save(model.state_dict(), "theirs.pt")
+    Path("words.json").write_text(json.dumps(words), encoding="utf-8")
+    load = ["import", "theirs.pt", "--vocabulary", "words.json", "--level", "token", "--context", "stream"]
+    run(*load, "--eos", "<eos>")
+    assert perplexity("\n".join(TEST)) == close(perplexity_of(model, [stream(TEST, ids)]))
+
+
+# --- what is refused --------------------------------------------------------------------------------------------
+
+
+def test_other_layouts_of_a_file_are_refused_with_the_call_that_changes_them(run):
+    words, _ = dictionary(LINES)
+    model = RNNModel("LSTM", len(words))
+    Path("words.json").write_text(json.dumps(words), encoding="utf-8")
+    load = ["import", "theirs.pt", "--vocabulary", "words.json", "--level", "token", "--eos", "<eos>"]
+    torch.save(model.state_dict(), "theirs.pt", _use_new_zipfile_serialization=False)
+    assert "torch.save(torch.load(FILE, weights_only=True), NEW)" in run(*load, code=1)
+    torch.save(torch.load("theirs.pt", weights_only=True), "theirs.pt")  # what it says
+    run(*load)
+    Path("theirs.npz").unlink()
+    torch.save(model, "theirs.pt")
+    assert "torch.save(model.state_dict(), FILE)" in run(*load, code=1)
+    with pytest.warns():  # TorchScript is deprecated, and there
+        torch.jit.trace(model, torch.zeros(3, dtype=torch.int64)).save("theirs.pt")
+    assert "torch.save(torch.jit.load(FILE).state_dict(), NEW)" in run(*load, code=1)
+
+
+def test_state_dicts_of_single_modules_make_one(run, perplexity):
+    words, ids = dictionary(LINES)
+    model = trained(RNNModel("LSTM", len(words)), [stream(LINES, ids)])
+    torch.save({name: part.state_dict() for name, part in model.named_children()} | {"epoch": 3}, "theirs.pt")
+    Path("words.json").write_text(json.dumps({"idx2word": words, "word2idx": ids}), encoding="utf-8")
+    load = ["import", "theirs.pt", "--vocabulary", "words.json", "--level", "token", "--context", "stream"]
+    assert "'epoch'" in run(*load, "--eos", "<eos>")
+    assert perplexity("\n".join(TEST)) == close(perplexity_of(model, [stream(TEST, ids)]))
+
+
+def test_what_rnnlm_wrote_needs_no_names_for_its_special_tokens(run):
+    Path("corpus.txt").write_text("\n".join(LINES * 9) + "\n", encoding="utf-8")
+    run("train", "corpus.txt", "--preset", "tiny", "--epochs", "0.2", "--threads", "1", "--level", "token")
+    run("export", "--to", "torch")
+    assert "was written by rnnlm" in run("import", "rnnlm.pt", "-o", "again.npz", "--eos", ".", code=1)
+    run("ngram", "train", "corpus.txt", "--arpa", "m.arpa", "--order", "2")
+    assert "--unk <unk> does not go with it" in run("import", "m.arpa", "--unk", "<unk>", code=1)
+
+
+def test_two_networks_in_one_file_are_named(run):
+    words, _ = dictionary(LINES)
+    state = RNNModel("LSTM", len(words)).state_dict()
+    torch.save({"live": state, "average": {name: each.clone() for name, each in state.items()}}, "theirs.pt")
+    Path("words.json").write_text(json.dumps(words), encoding="utf-8")
+    said = run("import", "theirs.pt", "--vocabulary", "words.json", "--level", "token", "--eos", "<eos>", code=1)
+    assert "layers under the names average.rnn., live.rnn." in said
+
+
+def test_whole_numbers_in_the_place_of_weights_are_no_buffer(run):
+    words, _ = dictionary(LINES)
+    state = RNNModel("LSTM", len(words)).state_dict()
+    state["rnn.weight_hh_l0"] = torch.zeros_like(state["rnn.weight_hh_l0"], dtype=torch.int8)
+    torch.save(state, "theirs.pt")
+    Path("words.json").write_text(json.dumps(words), encoding="utf-8")
+    said = run("import", "theirs.pt", "--vocabulary", "words.json", "--level", "token", "--eos", "<eos>", code=1)
+    assert "'rnn.weight_hh_l0' is a tensor of torch.int8" in said
+    assert np.all([path.suffix != ".npz" for path in Path().iterdir()])
