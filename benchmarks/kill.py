@@ -407,7 +407,7 @@ def read_only(scene: Scene) -> None:
         return lambda _: scene.folder.chmod(mode)
 
     words = "Permission denied|No file can be written"
-    _starved(scene, allow(0o500), allow(0o700), words, leftovers=1, without=OVERRIDING)  # one that can not be removed
+    _starved(scene, allow(0o500), allow(0o700), words, leftovers=1, without=OVERRIDING)  # one that cannot be removed
 
 
 def memory(scene: Scene) -> None:

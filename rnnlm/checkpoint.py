@@ -97,7 +97,7 @@ def save(path: str | os.PathLike[str], header: Mapping[str, Any], arrays: Mappin
         arrays: Name -> array of booleans, integers or floats of at most 64 bits.
 
     Raises:
-        SavingError: The file can not be written now. The old file is unharmed.
+        SavingError: The file cannot be written now. The old file is unharmed.
         CheckpointError: The header is too large (see `check_header`), or an array holds a value that
             is not finite (`load` would refuse it). The old file is unharmed.
         ValueError: A name or a dtype cannot be stored: a mistake of the caller.
@@ -176,7 +176,7 @@ def read_header(path: str | os.PathLike[str]) -> dict[str, Any]:
 def _plain(name: str, array: np.ndarray) -> np.ndarray:
     """The array in C order and little-endian, or ValueError if the format has no place for it."""
     if not archive.is_name(name) or name == "header":
-        raise ValueError(f"{name!r} can not be the name of an array in a checkpoint")
+        raise ValueError(f"{name!r} cannot be the name of an array in a checkpoint")
     little = array.dtype.newbyteorder("<")
     if little.str not in DTYPES or array.ndim > MAX_DIMENSIONS:
         raise ValueError(f"{name}: no checkpoint holds {array.dtype} with {array.ndim} axes")
@@ -247,7 +247,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     Where `path` is a symbolic link, the file behind it is replaced.
 
     Raises:
-        OSError: The new file can not be written or put in its place.
+        OSError: The new file cannot be written or put in its place.
     """
     target = Path(os.path.realpath(path))
     if target.exists() and not target.is_file():  # never put a file in the place of /dev/null
@@ -272,7 +272,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
             with contextlib.suppress(OSError):  # the reason for being here is the one to tell
                 temporary.unlink()
             raise
-        # The rename itself must reach the disk. Some network file systems can not promise it; the
+        # The rename itself must reach the disk. Some network file systems cannot promise it; the
         # new file is in place all the same, so that is no failure.
         if _POSIX:
             with contextlib.suppress(OSError):
@@ -290,14 +290,14 @@ def _is_ours(file: BinaryIO, path: Path) -> bool:
 
 
 def not_written(path: str | os.PathLike[str], error: OSError) -> SavingError:
-    """The error for a file that can not be written now."""
+    """The error for a file that cannot be written now."""
     remedy = {
         errno.ENOSPC: "Make room on the disk",
         errno.EDQUOT: "Make room within your quota",
         errno.EFBIG: "Raise the limit on the size of files (ulimit -f)",
     }.get(error.errno or 0, "Check that the folder exists, that you may write in it and that the disk has room")
     reason = error.strerror or str(error)
-    return SavingError(f"{path} can not be written: {reason}. {remedy}, or choose another file with -o.")
+    return SavingError(f"{path} cannot be written: {reason}. {remedy}, or choose another file with -o.")
 
 
 def _prefix(target: Path) -> str:
@@ -514,7 +514,7 @@ def _reading(path: str | os.PathLike[str]) -> Iterator[_Archive]:
         raise CheckpointError(f"{path} does not exist. Make a model with: rnnlm train corpus.txt -o {path}") from error
     except PermissionError as error:
         raise CheckpointError(
-            f"{path} can not be read: {error.strerror}. Ask its owner for permission to read it."
+            f"{path} cannot be read: {error.strerror}. Ask its owner for permission to read it."
         ) from error
     except MemoryError as error:
         raise CheckpointError(

@@ -13,7 +13,7 @@ class RnnlmError(Exception):
 
 
 class CorpusError(RnnlmError):
-    """A text can not be read, decoded or is too short for what was asked."""
+    """A text cannot be read, decoded or is too short for what was asked."""
 
 
 class TokenizerError(RnnlmError):
@@ -29,15 +29,15 @@ class CheckpointError(RnnlmError):
 
 
 class SavingError(CheckpointError):
-    """A checkpoint can not be written now: the disk is full, the folder is gone, another run writes it."""
+    """A checkpoint cannot be written now: the disk is full, the folder is gone, another run writes it."""
 
 
 class ExchangeError(RnnlmError):
-    """A model can not be exported, or a file to import is no model."""
+    """A model cannot be exported, or a file to import is no model."""
 
 
 class PlotError(RnnlmError):
-    """A picture can not be drawn: a package is missing, the file's format is unknown, there is nothing to draw."""
+    """A picture cannot be drawn: a package is missing, the file's format is unknown, there is nothing to draw."""
 
 
 class FillingError(RnnlmError):
@@ -49,7 +49,7 @@ class DirectionError(RnnlmError):
 
 
 class TrainingError(RnnlmError):
-    """Training can not start or can not go on."""
+    """Training cannot start or cannot go on."""
 
 
 class WorkerLostError(TrainingError):

@@ -30,7 +30,7 @@ _OTHERS = (
     (
         rb"mmap lm http://kheafield\.com/code",
         "is a binary file of KenLM, which only KenLM can read",
-        "Give the ARPA file that it was built from, as lmplz wrote it; KenLM can not turn it back into one",
+        "Give the ARPA file that it was built from, as lmplz wrote it; KenLM cannot turn it back into one",
     ),
     (
         rb"SRILM_BINARY_NGRAM",
@@ -70,7 +70,7 @@ _OTHERS = (
 
 
 def beginning(path: str | os.PathLike[str]) -> bytes:
-    """The first bytes of a file, unpacked if gzip packed it; empty if it is no plain file or can not be read."""
+    """The first bytes of a file, unpacked if gzip packed it; empty if it is no plain file or cannot be read."""
     if not os.path.isfile(path):  # before open(), which waits on a named pipe
         return b""
     try:

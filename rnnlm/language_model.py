@@ -102,7 +102,7 @@ class LanguageModel:
         Tokens that are white space, as in a file that `rnnlm ngram train` wrote of characters, are characters.
 
         Raises:
-            CheckpointError: the file can not be read, or breaks the format in a line that the message names.
+            CheckpointError: the file cannot be read, or breaks the format in a line that the message names.
         """
         predictor, tokens = read_arpa(path)
         vocabulary = Vocabulary(tokens, [0] * len(tokens))
@@ -464,6 +464,10 @@ class LanguageModel:
         """The text with a line end for each blank, so that what stands around it is read apart."""
         return BLANK_MARK.sub("\n", text)
 
+    def has_blank(self, text: str) -> bool:
+        """Whether there is a blank in a text, see `BLANK_MARK`."""
+        return BLANK_MARK.search(text) is not None
+
     def before_blank(self, text: str) -> str | None:
         """What stands before a blank at the end of a text; None if there is no blank there."""
         *before, after = BLANK_MARK.split(text)
@@ -594,7 +598,8 @@ class LanguageModel:
         """
         if self.reads_lines and not line.strip():
             return None
-        return counted_characters(line, keeps_spaces=self.level == "char") + (self.line_end is not None)
+        counted = counted_characters(line, self.level == "char", self.tokenizer.reads_marks)
+        return counted + (self.line_end is not None)
 
     def spans(self, scored: ScoredLine) -> list[tuple[int, int]]:
         """Where each token of a line stands in its text, start and end; the line's end is at the end of the text."""

@@ -51,7 +51,7 @@ def component(path: Path, model: LanguageModel) -> SequenceModel:
     """A second model that can be mixed with `model`: over the same ids, see `inference.mixture.Translated`.
 
     Raises:
-        RnnlmError: the file can not be read, or the two do not read text in the same way.
+        RnnlmError: the file cannot be read, or the two do not read text in the same way.
     """
     other = load_beside(path, model)
     model.notes += other.notes
@@ -88,7 +88,7 @@ def mixed(model: LanguageModel, others: Sequence[tuple[Path, float]]) -> Languag
     """The model mixed with others, given by their files and weights; the model has the rest of the weight.
 
     Raises:
-        RnnlmError: a file can not be read, or does not go with the model.
+        RnnlmError: a file cannot be read, or does not go with the model.
     """
     if not others:
         return model

@@ -50,7 +50,7 @@ def load_matplotlib() -> Any:
         import matplotlib.figure
     except ImportError as error:
         raise PlotError(
-            f"A picture needs the package matplotlib, which can not be loaded ({error}). Install it with: pip install "
+            f"A picture needs the package matplotlib, which cannot be loaded ({error}). Install it with: pip install "
             "'rnnlm-cli[plot]'"
         ) from None
     return matplotlib
@@ -96,7 +96,7 @@ def _may_be_replaced(path: Path) -> bool:
     try:
         with path.open("rb") as file:
             begin = file.read(64).removeprefix(b"\xef\xbb\xbf").lstrip()
-    except OSError:  # what can not be read can not be written either, or is replaced by intent
+    except OSError:  # what cannot be read cannot be written either, or is replaced by intent
         return True
     return not begin or begin.startswith(_BEGINNINGS)
 
@@ -108,7 +108,7 @@ def save(figure: "Figure", path: Path) -> None:
 
     Raises:
         PlotError: the suffix is unknown.
-        SavingError: the file can not be written.
+        SavingError: the file cannot be written.
     """
     path = Path(path)
     kind = check_picture(path)
@@ -166,7 +166,7 @@ def _without(text: str, missing: frozenset[str]) -> str:
 
 
 def plain(text: str) -> str:
-    r"""A text as matplotlib shows it: no formula, and nothing that can not be seen.
+    r"""A text as matplotlib shows it: no formula, and nothing that cannot be seen.
 
     >>> print(plain("a $5\tnote"))
     a \$5\tnote
@@ -237,7 +237,7 @@ def _fonts() -> Iterator[tuple[str, str, int]]:
         if path not in known:
             try:
                 manager.addfont(path)
-            except (RuntimeError, OSError, ValueError):  # what FreeType can not read
+            except (RuntimeError, OSError, ValueError):  # what FreeType cannot read
                 continue
     yield from _ordered(manager.ttflist[before:])
 

@@ -1,7 +1,7 @@
 """The house keeps its order: who imports whom, who may print, what is loaded when.
 
 The rules are data below; the checker reads the source with `ast` and runs nothing of it. Each rule
-is tried on a small package that breaks it, so that a rule which finds nothing can not hide.
+is tried on a small package that breaks it, so that a rule which finds nothing cannot hide.
 """
 
 import ast

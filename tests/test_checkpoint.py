@@ -147,10 +147,10 @@ def test_header_alone_tells_the_shapes(path):
 @pytest.mark.parametrize(
     ("reason", "header", "arrays"),
     [
-        ("can not be the name", {}, {"a/b": np.zeros(1)}),
-        ("can not be the name", {}, {"..": np.zeros(1)}),
-        ("can not be the name", {}, {"": np.zeros(1)}),
-        ("can not be the name", {}, {"header": np.zeros(1)}),
+        ("cannot be the name", {}, {"a/b": np.zeros(1)}),
+        ("cannot be the name", {}, {"..": np.zeros(1)}),
+        ("cannot be the name", {}, {"": np.zeros(1)}),
+        ("cannot be the name", {}, {"header": np.zeros(1)}),
         ("no checkpoint holds object", {}, {"objects": np.array([None])}),
         ("no checkpoint holds <U1", {}, {"strings": np.array(["我"])}),
         ("no checkpoint holds complex128", {}, {"complex": np.zeros(1, complex)}),
@@ -197,7 +197,7 @@ def test_no_room_on_the_disk_leaves_the_old_file_alone(path, room):
     old_limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (room, old_limits[1]))
     try:
-        with pytest.raises(CheckpointError, match=r"can not be written.*File too large"):
+        with pytest.raises(CheckpointError, match=r"cannot be written.*File too large"):
             checkpoint.save(path, {}, {"new": np.ones(2000)})
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, old_limits)
@@ -242,7 +242,7 @@ def test_a_link_stays_a_link(tmp_path, exists):
 def test_targets_that_can_not_be_written_are_one_sentence(tmp_path):
     (tmp_path / "text").write_text("")
     for target in [tmp_path, tmp_path / "missing" / "model.npz", tmp_path / "text" / "model.npz"]:
-        with pytest.raises(CheckpointError, match=r"can not be written.*Check that the folder"):
+        with pytest.raises(CheckpointError, match=r"cannot be written.*Check that the folder"):
             checkpoint.save(target, {}, {})
     assert [entry.name for entry in tmp_path.iterdir()] == ["text"]
 
@@ -260,10 +260,10 @@ def test_a_device_is_not_replaced_by_a_file(tmp_path):
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read and write everything")
 def test_missing_permissions_are_one_sentence(path):
     path.chmod(0)
-    with pytest.raises(CheckpointError, match="can not be read: Permission denied"):
+    with pytest.raises(CheckpointError, match="cannot be read: Permission denied"):
         checkpoint.load(path)
     path.parent.chmod(0o500)
-    with pytest.raises(CheckpointError, match="can not be written: Permission denied"):
+    with pytest.raises(CheckpointError, match="cannot be written: Permission denied"):
         checkpoint.save(path, {}, {})
     path.parent.chmod(0o700)
 

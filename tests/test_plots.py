@@ -124,7 +124,7 @@ def test_a_picture_that_can_not_be_written_leaves_the_old_one(tmp_path, monkeypa
         plots.save(figure_with("b"), path)
     assert path.read_bytes() == before
     assert [each.name for each in tmp_path.iterdir()] == ["a.PNG"]
-    with pytest.raises(SavingError, match="can not be written"):
+    with pytest.raises(SavingError, match="cannot be written"):
         plots.save(figure_with("a"), tmp_path / "missing" / "a.png")
 
 

@@ -130,7 +130,7 @@ def test_no_memory_leaves_the_old_file_alone(path, monkeypatch):
 def test_a_folder_that_is_gone_is_one_sentence(path):
     path.unlink()
     path.parent.rmdir()
-    with pytest.raises(CheckpointError, match="can not be written: No such file"):
+    with pytest.raises(CheckpointError, match="cannot be written: No such file"):
         checkpoint.save(path, *NEW)
     assert not path.parent.exists()
 

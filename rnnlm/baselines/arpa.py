@@ -109,7 +109,7 @@ def read_arpa(path: str | PathLike[str]) -> tuple[NgramModel, list[str]]:
     <unk> gives it the probability 10^-100.
 
     Raises:
-        CheckpointError: the file can not be read, or breaks the format in a line that the message names.
+        CheckpointError: the file cannot be read, or breaks the format in a line that the message names.
     """
     if form := known_form(path):
         raise CheckpointError(f"{path} {form}")
@@ -127,7 +127,7 @@ def read_arpa(path: str | PathLike[str]) -> tuple[NgramModel, list[str]]:
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise CheckpointError(f"{path} is damaged: {error}. Compress it again or give the plain file.") from error
     except OSError as error:
-        raise CheckpointError(f"{path} can not be read: {error.strerror or error}.") from error
+        raise CheckpointError(f"{path} cannot be read: {error.strerror or error}.") from error
 
 
 class _Lines:

@@ -169,7 +169,7 @@ def _sentence(error: Exception) -> str:
     ):  # what files are read and written says so itself; this is a full disk under the output
         _forget_output()
         name = "The output" if error.filename is None else str(error.filename)
-        return f"{name} can not be read or written: {error.strerror or error}."
+        return f"{name} cannot be read or written: {error.strerror or error}."
     if "can't start new thread" in str(error):
         return "The system starts no more threads: memory or processes are limited. Use --threads 1."
     raise error

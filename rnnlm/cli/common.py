@@ -221,6 +221,11 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not abs(value) < float("inf") else value
 
 
+def joined(words: Sequence[str], model: "LanguageModel") -> str:
+    """Join the words of a command line: by spaces, unless a model of characters has learnt from a text without any."""
+    return ("" if model.level == "char" and " " not in model.vocabulary.tokens else " ").join(words)
+
+
 def read_text_argument(text: str) -> str:
     r"""The argument itself, or all of stdin for "-" without its last line end. \r\n and \r are \n, as in a corpus."""
     if text == "-":
@@ -239,7 +244,7 @@ def _standard_input() -> str:
             f"{error.start}. Convert it first, for instance with iconv."
         ) from None
     except (OSError, ValueError) as error:  # ValueError: it was closed
-        raise RnnlmError(f"Standard input can not be read: {getattr(error, 'strerror', None) or error}.") from None
+        raise RnnlmError(f"Standard input cannot be read: {getattr(error, 'strerror', None) or error}.") from None
 
 
 def note(message: str) -> None:

@@ -75,7 +75,7 @@ class Text:
         key = f"{model.reads_lines} {model.level} {model.tokenizer.settings()}"
         if key not in self._read:
             if self._read and "-" in self.paths:
-                raise CorpusError("Standard input can not be read by two tokenizers; give the text as a file.")
+                raise CorpusError("Standard input cannot be read by two tokenizers; give the text as a file.")
             corpus = tokenize_corpus(
                 self.paths, model.tokenizer, lines=model.reads_lines, encoding=self.encoding, column=self.column
             )
@@ -122,7 +122,7 @@ def compare(
     """Measure the model on files, and what was asked for beside it.
 
     Raises:
-        RnnlmError: a file can not be read, or two models do not go together.
+        RnnlmError: a file cannot be read, or two models do not go together.
     """
     notes: list[str] = []
     told = len(model.notes)

@@ -64,7 +64,7 @@ def is_same_file(path: Path, other: Path) -> bool:
 
 
 def check_free(output: Path, force: bool) -> None:
-    """Refuse to replace a file, unless that is wanted, and what can not be written."""
+    """Refuse to replace a file, unless that is wanted, and what cannot be written."""
     check_output(output)
     if output.exists() and not force:
         raise ExchangeError(f"{output} is there already. Choose another name with -o, or replace it with --force.")

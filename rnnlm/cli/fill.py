@@ -6,6 +6,7 @@ import click
 
 from rnnlm.cli.common import (
     Text,
+    joined,
     json_option,
     load_model,
     model_option,
@@ -45,8 +46,8 @@ def fill(text: tuple[str, ...], model_path: Path, k: int, blank_tokens: int, bea
     Four underscores or more are a blank, two or three where no letter or digit touches them, and full-width ones. A
     bidirectional model (rnnlm train --bidirectional) was made for this. Any other compares whole sentences.
     """
-    asked = read_text_argument(" ".join(text))
     model = load_model(model_path)
+    asked = read_text_argument(joined(text, model))
     warn_of_unknown(model, model.without_blanks(asked))
     candidates = model.fill(asked, k, blank_tokens, beam)
     if as_json:

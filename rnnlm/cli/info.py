@@ -40,7 +40,7 @@ def info(checkpoint: Path | None, model_path: Path, as_json: bool) -> None:
     if imported := training.get("imported"):
         training = {
             "training": f"none: imported ({imported})"
-            + ". Start one from this with --init-from; --resume can not go on" * (model.kind == "rnn")
+            + ". Start one from this with --init-from; --resume cannot go on" * (model.kind == "rnn")
         }
     for key, value in [*facts.items(), *training.items(), *((f"  {k}", v) for k, v in options.items())]:
         say(f"{key:<22}{_shown(value)}")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rnnlm.cli.command_line import asked_for
-from rnnlm.cli.common import force_option, note, show_table
+from rnnlm.cli.common import force_option, note, show_table, threads_option, use_threads
 from rnnlm.cli.groups import SuggestingGroup
 from rnnlm.cli.texts import check_not_a_text, check_output, make_tokenizer, reading_bar, text_options
 from rnnlm.errors import RnnlmError
@@ -51,6 +51,7 @@ def ngram() -> None:
     help='Also write an ARPA file, which KenLM and SRILM read; compressed if it ends in .gz, "-" for stdout.',
 )
 @text_options
+@threads_option
 @force_option
 @click.pass_context
 def train(
@@ -61,6 +62,7 @@ def train(
     order: int,
     arpa: Path | None,
     encoding: str | None,
+    threads: int | None,
     force: bool,
     **chosen: Any,
 ) -> None:
@@ -81,8 +83,8 @@ def train(
     with Reservation(output):
         replaced = None if force else check_model(output, "ngram", {**chosen, "order": order}, asked)
         if arpa is not None and not force:
-            check_arpa(arpa, replaced is not None)
-        model, notes, coverage = learn(list(corpus), order, encoding, chosen, replaced)
+            check_arpa(arpa, replaced)
+        model, notes, coverage = learn(list(corpus), order, encoding, chosen, replaced, use_threads(threads))
         if asked:
             model.training["asked"] = asked
         for message in notes:
@@ -100,12 +102,17 @@ def train(
 
 
 def learn(
-    corpus: list[str], order: int, encoding: str | None, chosen: dict[str, Any], replaced: "Replaced | None" = None
+    corpus: list[str],
+    order: int,
+    encoding: str | None,
+    chosen: dict[str, Any],
+    replaced: "Replaced | None" = None,
+    processes: int = 1,
 ) -> tuple["LanguageModel", list[str], float]:
     """The model, notes on the text, and the share of its tokens that the vocabulary covers.
 
     chosen: level, context, segmenter, hmm, user_dict, column, min_count, vocab_size. replaced: what has to be of the
-    same text.
+    same text. processes: most of them to cut words in.
     """
     from rnnlm.baselines.ngram import NgramModel
     from rnnlm.language_model import LanguageModel, reads_lines
@@ -116,7 +123,15 @@ def learn(
     context = chosen["context"] or ("stream" if tokenizer.name == "char" else "sentence")
     lines = reads_lines(tokenizer.name, context)
     column = chosen["column"]
-    text = tokenize_corpus(corpus, tokenizer, lines=lines, encoding=encoding, column=column, progress=reading_bar())
+    text = tokenize_corpus(
+        corpus,
+        tokenizer,
+        lines=lines,
+        encoding=encoding,
+        column=column,
+        progress=reading_bar(),
+        processes=processes,
+    )
     options = {**chosen, "level": tokenizer.name, "context": context, "order": order}
     options.pop("user_dict")  # its words are in the tokenizer's options; no paths here
     if replaced is not None:
@@ -151,7 +166,7 @@ def save_arpa(model: "LanguageModel", path: Path) -> None:
             with packed as stream:
                 write_arpa(model.predictor, tokens, stream)
     except OSError as error:
-        raise RnnlmError(f"--arpa {path} can not be written: {error.strerror or error}.") from error
+        raise RnnlmError(f"--arpa {path} cannot be written: {error.strerror or error}.") from error
 
 
 def _report(model: "LanguageModel", coverage: float, seconds: float) -> None:

@@ -10,7 +10,16 @@ import click
 from click.core import ParameterSource
 
 from rnnlm.cli.character_charts import Series, bar, line_chart, marks, scatter_chart, terminal_width
-from rnnlm.cli.common import Text, json_option, load_model, model_option, note, print_json, say
+from rnnlm.cli.common import (
+    Text,
+    json_option,
+    load_model,
+    model_option,
+    note,
+    print_json,
+    product_threads_option,
+    say,
+)
 from rnnlm.cli.tables import shortened, table, token_cell, visible
 from rnnlm.cli.wrapping import display_width
 from rnnlm.errors import PlotError
@@ -58,6 +67,7 @@ MOST_TOKENS = 1_000_000
     help="Most frequent tokens of --embedding.",
 )
 @click.option("--encoding", default=None, show_default="detected", help="Encoding of the text, such as gb18030.")
+@product_threads_option
 @json_option
 @click.pass_context
 def plot(
@@ -106,7 +116,7 @@ def _check_usage(ctx: click.Context, history: Sequence[Path], text: str | None, 
 
 
 def _check_output(output: Path, read: Sequence[str]) -> None:
-    """Find out at the beginning that a picture can not be made."""
+    """Find out at the beginning that a picture cannot be made."""
     from rnnlm.cli.texts import check_not_a_text, check_output
     from rnnlm.plots import check_picture, load_matplotlib
 
@@ -171,7 +181,7 @@ def _opened(path: Path) -> Iterator[tuple[str, BinaryIO]]:
                 yield str(path), file
     except (OSError, ValueError) as error:  # ValueError: a closed stdin, a name with a NUL
         reason = getattr(error, "strerror", None) or error
-        raise PlotError(f"{path} can not be read: {reason}. A history is made by: rnnlm train --history FILE") from None
+        raise PlotError(f"{path} cannot be read: {reason}. A history is made by: rnnlm train --history FILE") from None
 
 
 def _columns(history: "Curves", perplexity: bool) -> dict[str, list[float]]:

@@ -7,6 +7,7 @@ import click
 
 from rnnlm.cli.common import (
     Text,
+    joined,
     json_option,
     load_model,
     model_option,
@@ -45,11 +46,13 @@ def predict(ctx: click.Context, text: tuple[str, ...], model_path: Path, k: int,
     Of a text of several lines, a model that reads each line for itself, as most do, needs the last one alone: a line
     end at the end asks how a line begins.
     """
-    asked = read_text_argument(" ".join(text))
     model = load_model(model_path)
+    asked = read_text_argument(joined(text, model))
     if (before := model.before_blank(asked)) is not None:
         note("A blank at the end asks what comes next, which is answered here; rnnlm fill compares whole sentences.")
         asked = before
+    elif model.has_blank(asked):
+        note("There is a blank within the text, which is read as it stands. To fill it, use: rnnlm fill TEXT")
     warn_of_unknown(model, asked if each else model.unfinished(asked))
     if each:
         given = ctx.get_parameter_source("k") != click.core.ParameterSource.DEFAULT

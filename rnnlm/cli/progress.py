@@ -143,7 +143,7 @@ class _PatientFile:
             self._failed = False
         except OSError as error:
             if not self._failed:
-                warn(f"Warning: {self._told_as} can not be written: {error.strerror}. This is tried again.")
+                warn(f"Warning: {self._told_as} cannot be written: {error.strerror}. This is tried again.")
             self._failed = True
 
     def close(self) -> None:
@@ -185,7 +185,7 @@ class History(_Log):
         before, if it was killed, wrote of later steps is made anew, so it is cut off, and so is half a line.
 
         Raises:
-            TrainingError: it can not be written.
+            TrainingError: it cannot be written.
         """
         if path is not None:
             try:
@@ -193,7 +193,7 @@ class History(_Log):
                     _cut_off(path, resumed_at)
                 self._file = _PatientFile(path, "w" if resumed_at is None else "a", f"--history {path}")
             except OSError as error:
-                raise TrainingError(f"--history {path} can not be written: {error.strerror}.") from None
+                raise TrainingError(f"--history {path} cannot be written: {error.strerror}.") from None
 
     def write(self, report: Report, warn: Callable[[str], None]) -> None:
         """Append a report; numbers that JSON lacks become null. The first failure is said through `warn`."""
@@ -224,7 +224,7 @@ class EventLog(_Log):
         """Make the folder and the file; None writes nothing. resumed_at: as for `History`.
 
         Raises:
-            TrainingError: it can not be written.
+            TrainingError: it cannot be written.
         """
         if folder is None:
             return
@@ -233,7 +233,7 @@ class EventLog(_Log):
             self._file = self._opened(folder)
         except OSError as error:
             raise TrainingError(
-                f"--tensorboard {folder} can not be written: {error.strerror}. Give a folder that may be written in."
+                f"--tensorboard {folder} cannot be written: {error.strerror}. Give a folder that may be written in."
             ) from None
         now = time.time()
         start = version_record(now) + start_record(now, 0 if resumed_at is None else resumed_at + 1)

@@ -1,8 +1,10 @@
 """Whether a command may replace a file: only one that it wrote itself, from the same text, or with --force."""
 
 import gzip
+import json
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ from rnnlm.checkpoint import read_header
 from rnnlm.cli.command_line import BESIDE, FILES, GIVEN, OPEN
 from rnnlm.cli.training_options import BEFORE
 from rnnlm.errors import CheckpointError, shown
+from rnnlm.text.vocabulary import SPECIALS
 
 BEGIN = 4096  # bytes of a file that show what it is
 MOST_SHOWN = 3  # options that differ
@@ -30,6 +33,26 @@ class Replaced:
         """
         if _object(_object(self._header.get("training")).get("corpus")).get("digest") != digest:
             raise _refusal(self._path, f"{_description(self._header)} of another text", _can_go_on(self._header))
+
+    def wrote_history(self, path: Path) -> bool:
+        """Whether a file is the history of this model: it ends with its last step and has its best loss."""
+        try:
+            reports = [json.loads(line) for line in path.read_bytes().splitlines()]
+            last, losses = reports[-1]["step"], [report["valid_nats_per_token"] for report in reports]
+        except (ValueError, LookupError, TypeError):
+            return False
+        best = _object(self._header.get("training")).get("best_nats_per_token")
+        return bool(last == _progress(self._header).get("step") and (best in losses or set(losses) == {None}))
+
+    def wrote_arpa(self, path: Path) -> bool:
+        """Whether a file is this model as an ARPA file: as many n-grams of every order, the same words at the start."""
+        begin, arrays = _begin(path), _object(self._header.get("arrays"))
+        counts = [int(number) for number in re.findall(rb"ngram \d+=(\d{1,15})\n", begin)]
+        words = re.findall(rb"^-[\d.e+-]+\t(\S+)\t-?\d[\d.e+-]*\n", begin.partition(b"\n\n\\2-grams")[0], re.MULTILINE)
+        known = [*SPECIALS, *_object(self._header.get("vocabulary")).get("tokens", [])]
+        return counts == [arrays[f"ngram.{k}.keys"]["shape"][0] for k in range(1, len(arrays) // 3 + 1)] and (
+            b"# rnnlm escapes" in begin or words == [word.encode() for word in known[: len(words)]]
+        )
 
     def check_options(self, options: Mapping[str, Any]) -> None:
         """Refuse to go on if the model was trained with other options, now that the open ones are chosen.
@@ -69,28 +92,30 @@ def check_model(path: Path, kind: str, options: Mapping[str, Any], asked: Mappin
     return Replaced(path, header, is_timed)
 
 
-def check_history(path: Path, follows: bool, resumed: bool = False) -> None:
+def check_history(path: Path, replaced: Replaced | None, resumed: bool = False) -> None:
     """Refuse to replace a file by the history of a training, or, if it is resumed, to append it to one that is none.
 
-    follows: the model of the same command is replaced, so that a history is taken to be of that one.
+    replaced: the model that is replaced, whose history may be replaced too.
 
     Raises:
         CheckpointError: the file is no history, or that of another training.
     """
     is_history = _begin(path).startswith(b'{"step": ')
-    if path.is_file() and path.stat().st_size and not (is_history and (follows or resumed)):
+    known = resumed or (replaced is not None and is_history and replaced.wrote_history(path))
+    if path.is_file() and path.stat().st_size and not (is_history and known):
         found = "the history of another training" if is_history else _sort_of_file(path)
         raise _refusal(path, found, option="--history", by_force=not resumed)
 
 
-def check_arpa(path: Path, follows: bool) -> None:
+def check_arpa(path: Path, replaced: Replaced | None) -> None:
     """Refuse to replace a file by an ARPA file, as `check_history` does; "-" is stdout.
 
     Raises:
         CheckpointError: the file is no ARPA file, or that of another model.
     """
     is_arpa = b"\\data\\" in _begin(path)
-    if str(path) != "-" and path.is_file() and path.stat().st_size and not (is_arpa and follows):
+    known = is_arpa and replaced is not None and replaced.wrote_arpa(path)
+    if str(path) != "-" and path.is_file() and path.stat().st_size and not known:
         found = "another model as an ARPA file" if is_arpa else _sort_of_file(path)
         raise _refusal(path, found, option="--arpa")
 
@@ -179,8 +204,10 @@ def _options(header: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _sort_of_file(path: Path) -> str:
-    """What a file that is no model of this rnnlm holds, by its first bytes."""
+    """What a file holds: a model, or what its first bytes show."""
     begin = _begin(path)
+    with suppress(CheckpointError):
+        return _description(read_header(path))
     if begin.startswith(b"PK"):
         return "an archive that is no model that this rnnlm reads"
     if not re.search(rb"[^\t-\r\x1b\x20-\x7e\x80-\xff]", begin):  # of any encoding but UTF-16

@@ -8,6 +8,7 @@ import click
 from rnnlm.cli.common import (
     NumberRange,
     Text,
+    joined,
     json_option,
     load_model,
     model_option,
@@ -109,8 +110,8 @@ def sample(
         raise click.UsageError(f"--count {count} needs a --beam of at least {count}, not {beam}.")
     if words and ctx.get_parameter_source("prompt") == click.core.ParameterSource.COMMANDLINE:
         raise click.UsageError("--prompt and PROMPT are the same; give one of them.")
-    prompt = read_text_argument(" ".join(words) if words else prompt)
     model = load_model(model_path)
+    prompt = read_text_argument(joined(words, model) if words else prompt)
     warn_of_unknown(model, prompt)
     warn_of_impossible(model, stop)
     if beam:

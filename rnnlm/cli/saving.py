@@ -12,7 +12,7 @@ from rnnlm.errors import CheckpointError, SavingError
 
 SAVE_SECONDS = 600.0  # at least so often, besides every evaluation
 RETRY_SECONDS = 60.0  # the same while saving fails
-LAST_RETRIES = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)  # seconds to wait at the end of a training that can not be saved
+LAST_RETRIES = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)  # seconds to wait at the end of a training that cannot be saved
 
 
 class Saver:
@@ -38,7 +38,7 @@ class Saver:
         """Save.
 
         Raises:
-            SavingError: the file can not be written now.
+            SavingError: the file cannot be written now.
         """
         try:
             if self._reservation is None:
@@ -47,7 +47,7 @@ class Saver:
                 self._reservation.renew()
                 self._run.save(self._path)
         except MemoryError:
-            raise SavingError(f"{self._output} can not be written: there is no memory left to do it.") from None
+            raise SavingError(f"{self._output} cannot be written: there is no memory left to do it.") from None
         finally:
             self._tried = time.monotonic()
         self._saved = self._run.trainer.progress.step

@@ -17,7 +17,7 @@ UNIT_OF_BASE = {"e": "nats", "10": "log10", "2": "bits"}
 NATS_IN = {"nats": 1.0, "log10": math.log(10), "bits": math.log(2)}
 UNK = 2
 TOKENS_INDENT = 14  # of the table under a line
-# What would break a line in two, or do something else to a terminal; a surrogate can not be written at all.
+# What would break a line in two, or do something else to a terminal; a surrogate cannot be written at all.
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
@@ -221,8 +221,8 @@ def summary(totals: "Totals", unit: str, width: int | None) -> str:
         ),
     ]
     head = (
-        f"{totals.lines:,} lines, {totals.tokens:,} tokens ({totals.ends:,} of them ends of lines), "
-        f"{totals.oov:,} unknown (OOV), {totals.characters:,} characters"
+        f"{_counted(totals.lines, 'line')}, {_counted(totals.tokens, 'token')} ({totals.ends:,} of them ends of "
+        f"lines), {totals.oov:,} unknown (OOV), {_counted(totals.characters, 'character')}"
     )
     if totals.blank:
         head += f"\nblank lines, in none of these figures: {totals.blank:,}"
@@ -231,6 +231,10 @@ def summary(totals: "Totals", unit: str, width: int | None) -> str:
         return f"{head}\n{table(rows, ['', 'with OOV', 'without OOV', ''], 'lrrl', width)}\n{note}"
     known = [(name, value, meaning) for name, value, _, meaning in rows]
     return f"{head}\n{table(known, align='lrl', width=width)}"
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number:,} {what}{'s' * (number != 1)}"
 
 
 def _figure(value: float) -> str:

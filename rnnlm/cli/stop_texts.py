@@ -1,4 +1,4 @@
-"""The texts at which `rnnlm sample` ends: how they are typed, and which of them can not come."""
+"""The texts at which `rnnlm sample` ends: how they are typed, and which of them cannot come."""
 
 import re
 import shlex

@@ -100,7 +100,7 @@ def _padded(part: str, column: _Column) -> str:
 
 
 def visible(token: str) -> str:
-    r"""A token as it can be shown in a line: white space and what can not be seen as their escapes.
+    r"""A token as it can be shown in a line: white space and what cannot be seen as their escapes.
 
     >>> print(visible("a\tb"), visible("\u200d"), len(visible("👩\u200d🔬")))
     a\tb \u200d 3

@@ -32,7 +32,7 @@ _HARMFUL = re.compile(
 
 
 def harmless(text: str) -> str:
-    r"""A text that does nothing to a terminal but to be shown; of what can not be decoded, the byte is shown.
+    r"""A text that does nothing to a terminal but to be shown; of what cannot be decoded, the byte is shown.
 
     >>> print(harmless("\x1b[31mred\x07, \u202eright to left, \udcff"))
     \x1b[31mred\x07, \u202eright to left, \xff
@@ -165,7 +165,7 @@ def set_up_streams() -> None:
     """Make the standard streams UTF-8, whatever LANG or the code page is; exact, or guarded if they are a terminal."""
     for name in ("stdin", "stdout", "stderr"):
         stream: Any = getattr(sys, name)
-        with contextlib.suppress(AttributeError, ValueError):  # a closed one is None; a notebook's can not be changed
+        with contextlib.suppress(AttributeError, ValueError):  # a closed one is None; a notebook's cannot be changed
             stream.reconfigure(encoding="utf-8", errors="strict" if name == "stdin" else EXACT)
         if name != "stdin":
             setattr(sys, name, guarded(stream, wraps=name == "stderr"))

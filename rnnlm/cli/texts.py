@@ -78,7 +78,7 @@ def make_tokenizer(level: str, segmenter: str, hmm: bool, user_dict: str | None)
     """The tokenizer that the options ask for, and warnings about the user's dictionary.
 
     Raises:
-        TokenizerError: the dictionary can not be read, or options of words are given for another level.
+        TokenizerError: the dictionary cannot be read, or options of words are given for another level.
     """
     from rnnlm.text.tokenizers import WordTokenizer, tokenizer_class
     from rnnlm.text.user_dictionary import read_user_dictionary

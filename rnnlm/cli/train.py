@@ -331,7 +331,7 @@ def train(
                     None if resume or force else check_model(output, "rnn", given | {"time": chosen["time"]}, asked)
                 )
                 if history is not None and not force:
-                    check_history(history, replaced is not None, resume)
+                    check_history(history, replaced, resume)
                 run = prepare(
                     Sources(list(corpus), valid, encoding, column, reading_bar() if workers.rank == 0 else None),
                     Options(**chosen),

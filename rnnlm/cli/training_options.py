@@ -158,7 +158,7 @@ def recorded(old: LanguageModel, source: Path) -> dict[str, Any]:
     found = old.training.get("options")
     names = {each.name for each in fields(Options)}
     if not isinstance(found, dict) or not names - BEFORE.keys() <= found.keys() <= names:
-        raise CheckpointError(f"{source} does not say how it was trained; it can not be resumed or started from.")
+        raise CheckpointError(f"{source} does not say how it was trained; it cannot be resumed or started from.")
     found = BEFORE | found
     for name, is_sound in SOUND.items():
         if not is_sound(found[name]):
@@ -172,7 +172,7 @@ def recorded(old: LanguageModel, source: Path) -> dict[str, Any]:
 
 
 def check_output_layer(options: Options) -> None:
-    """Refuse what the output layer can not do."""
+    """Refuse what the output layer cannot do."""
     if options.softmax == "adaptive" and options.loss != "cross-entropy":
         raise TrainingError(
             f"--loss {options.loss} needs the probability of every token in every step, which the adaptive softmax "

@@ -51,7 +51,7 @@ class Export(NamedTuple):
         """Write both files; each is at every moment the old one or the whole new one.
 
         Raises:
-            SavingError: one of them can not be written.
+            SavingError: one of them cannot be written.
         """
         beside = vocabulary_path(path)
         try:
@@ -160,7 +160,7 @@ def import_arpa(path: str | PathLike[str], choices: Choices | None = None) -> La
     """The n-gram model of an ARPA file; a token is what stands between spaces, if the choices do not say otherwise.
 
     Raises:
-        CheckpointError: the file can not be read, or breaks the format in a line that the message names.
+        CheckpointError: the file cannot be read, or breaks the format in a line that the message names.
         ExchangeError: it does not fit the choices.
     """
     choices = choices or Choices()

@@ -19,6 +19,6 @@ def load_package(module: str) -> Any:
     except ImportError as error:
         package = module.partition(".")[0]
         raise ExchangeError(
-            f"This needs the package {package}, which can not be loaded ({error}). Install it with: pip install "
+            f"This needs the package {package}, which cannot be loaded ({error}). Install it with: pip install "
             f"'rnnlm-cli[{EXTRAS[package]}]'"
         ) from None

@@ -73,7 +73,7 @@ def read(path: str | os.PathLike[str]) -> Described:
     """What a vocabulary file says.
 
     Raises:
-        ExchangeError: it is missing, has none of the forms above, or says what can not be.
+        ExchangeError: it is missing, has none of the forms above, or says what cannot be.
     """
     path = Path(path)
     document = _document(path)
@@ -114,7 +114,7 @@ def _document(path: Path) -> Any:
             raise ExchangeError(f"{path} has {path.stat().st_size:,} bytes; a vocabulary has at most {MAX_BYTES:,}.")
         text = path.read_bytes().decode("utf-8-sig")
     except OSError as error:
-        raise ExchangeError(f"{path} can not be read: {error.strerror or error}.") from None
+        raise ExchangeError(f"{path} cannot be read: {error.strerror or error}.") from None
     except UnicodeDecodeError as error:
         raise ExchangeError(
             f"{path} is not JSON in UTF-8, and no list of words: {error}. Write the tokens in the order of their ids "

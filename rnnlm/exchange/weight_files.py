@@ -82,7 +82,7 @@ def read(path: str | os.PathLike[str]) -> Weights:
         with open(path, "rb") as file:
             start = file.read(64)
     except OSError as error:
-        raise ExchangeError(f"{path} can not be read: {error.strerror or error}.") from None
+        raise ExchangeError(f"{path} cannot be read: {error.strerror or error}.") from None
     if start.startswith(_ZIP_MAGIC) and _NUMPY_NAME in start:
         raise ExchangeError(f"{path} is a checkpoint of rnnlm already; use it with -m {path}.")
     try:
@@ -111,7 +111,7 @@ def _check(arrays: Mapping[str, Array]) -> None:
     """Names that can be shown, numbers that can be computed with."""
     for name, array in arrays.items():
         if not name.isprintable() or len(name) > LONGEST_NAME:
-            raise ExchangeError(f"{shown(name)} can not be the name of a parameter")
+            raise ExchangeError(f"{shown(name)} cannot be the name of a parameter")
         if not np.isfinite(array).all():
             raise ExchangeError(f"{name} holds values that are not finite; no model has such weights")
 

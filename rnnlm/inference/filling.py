@@ -27,7 +27,7 @@ def pseudo_nats(network: MeasuringModel, sequence: IdSequence, worker: tuple[int
 
     worker: which of how many workers this is; it reads its batches, and what all of them find is to be summed.
 
-    exp of the mean is the pseudo-perplexity: it sees both sides, so it can not be compared with a perplexity.
+    exp of the mean is the pseudo-perplexity: it sees both sides, so it cannot be compared with a perplexity.
     """
     batches = SentenceBatches(sequence, PLACES // 64, 64, seed=0, shuffle=False)
     total, words = 0.0, 0

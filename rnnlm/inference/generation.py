@@ -148,7 +148,7 @@ def beam_search(
                 grown.append(candidate)
                 parents.append(parent)
         complete = sorted(complete, key=lambda found: -found[1])[:width]
-        # Scores only fall: what is still growing can not overtake a full list of better complete ones.
+        # Scores only fall: what is still growing cannot overtake a full list of better complete ones.
         if not grown or (len(complete) == width and complete[-1][1] >= grown[0][1]):
             return complete
         beams = grown

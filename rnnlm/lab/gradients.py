@@ -1,6 +1,6 @@
 """The article's gradient check, of everything that has a gradient: U, W, V, the biases and the initial state.
 
-The article checks W with the identity for f, which can not see a wrong f'. Here the weights and biases are random and
+The article checks W with the identity for f, which cannot see a wrong f'. Here the weights and biases are random and
 so is the initial state, so that no term of a gradient is hidden behind a zero.
 """
 

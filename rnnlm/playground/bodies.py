@@ -57,7 +57,7 @@ def parse(body: bytes) -> Any:
     """The value of a JSON text.
 
     Raises:
-        RequestError: it is not JSON, or nested so deeply that it can not be read.
+        RequestError: it is not JSON, or nested so deeply that it cannot be read.
     """
     try:
         return json.loads(body.decode("utf-8"), parse_constant=_no_number)

@@ -65,7 +65,7 @@ def completion_fields(model: Field, size: int) -> Fields:
             "suffix": Field(Only(("",), "a text is continued at its end; /api/fill fills blanks"), None),
             "presence_penalty": Field(Only((0,), neutral), 0),
             "frequency_penalty": Field(Only((0,), neutral), 0),
-            "logit_bias": Field(Only(({},), "single tokens can not be preferred"), None),
+            "logit_bias": Field(Only(({},), "single tokens cannot be preferred"), None),
             **{name: Field(Unread(), None, "Changes no answer.") for name in UNREAD},
         },
     )
@@ -129,10 +129,10 @@ class Completion:
     """A request for completions: work to be done, pieces for a stream on the way, the whole answer at its end."""
 
     def __init__(self, served: ServedModel, arguments: dict[str, Any]) -> None:
-        """Check what the fields alone can not tell.
+        """Check what the fields alone cannot tell.
 
         Raises:
-            RequestError: too much is asked for, or what can not be had together.
+            RequestError: too much is asked for, or what cannot be had together.
             DirectionError: the model is bidirectional.
         """
         self.served, self.model, self.arguments = served, served.model, arguments

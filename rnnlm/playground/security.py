@@ -1,7 +1,7 @@
 """Who may ask, and how long one may take to listen: an ASGI layer around the application that sees all requests first.
 
 - Host: a page of another site can make its own name mean 127.0.0.1 (DNS rebinding) and then read what is served here;
-  but the browser says in Host by which name it asks. Names that are not ours are refused; numeric addresses can not be
+  but the browser says in Host by which name it asks. Names that are not ours are refused; numeric addresses cannot be
   rebound.
 - Origin: what another site's page sends here is refused. There is no CORS header, so it could not read it either.
 - Authorization: with a key, everything but the page itself and /healthz needs it.

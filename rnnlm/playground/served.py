@@ -35,7 +35,7 @@ LONGEST_CHECKED = 256  # characters of a line up to which it is tried how a cand
 STEP_CHARACTERS = 2000  # of lines that are scored between two looks at the others' turns
 STEP = 64  # tokens that are told between two looks at the others' turns
 WIDEST_BEAM, BEAM_LOGITS = 256, 1 << 21
-FILLED_LOGITS = 1 << 28  # for a whole line: a second's work or two, which can not be interrupted
+FILLED_LOGITS = 1 << 28  # for a whole line: a second's work or two, which cannot be interrupted
 
 
 class ServedModel:

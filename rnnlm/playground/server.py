@@ -45,7 +45,7 @@ Handler = Callable[["Request"], Awaitable["Response | EventStream | WholeAnswer"
 
 
 class ServeError(RnnlmError):
-    """The server can not be started."""
+    """The server cannot be started."""
 
 
 def application(
@@ -66,7 +66,7 @@ def application(
         from starlette.routing import Route
     except ImportError as error:
         raise ServeError(
-            f"The server needs Starlette, which can not be loaded ({error}). Install it with: pip install "
+            f"The server needs Starlette, which cannot be loaded ({error}). Install it with: pip install "
             "'rnnlm-cli[serve]'"
         ) from None
     limits = limits or Limits()
@@ -158,7 +158,7 @@ def listen(host: str, port: int) -> socket.socket:
     """A socket that listens; port 0 is a free one.
 
     Raises:
-        ServeError: it can not be had.
+        ServeError: it cannot be had.
     """
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
@@ -175,7 +175,7 @@ def listen(host: str, port: int) -> socket.socket:
     except (OSError, UnicodeError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or error
         raise ServeError(
-            f"The server can not listen on {host} port {port}: {reason}. Choose another --port (0: any that is free) "
+            f"The server cannot listen on {host} port {port}: {reason}. Choose another --port (0: any that is free) "
             "or --host."
         ) from None
     return listener
@@ -211,7 +211,7 @@ def web_server(app: Application, limits: Limits) -> uvicorn.Server:
         from uvicorn.protocols.http.h11_impl import H11Protocol
     except ImportError as error:
         raise ServeError(
-            f"The server needs uvicorn, which can not be loaded ({error}). Install it with: pip install "
+            f"The server needs uvicorn, which cannot be loaded ({error}). Install it with: pip install "
             "'rnnlm-cli[serve]'"
         ) from None
 

@@ -78,7 +78,7 @@ class Batches:
     </s>, starts at <s> with a zero state; sentences are shuffled and laid end to end. Of a text of more than LARGE
     tokens it is runs of consecutive sentences that are shuffled, so that memory does not grow with it.
     rare: (V,) bool, ids that are replaced by <unk> at `rare_rate`: a word seen once teaches what an unknown word looks
-    like (after Dyer et al. 2015), which a text without unknown words can not teach.
+    like (after Dyer et al. 2015), which a text without unknown words cannot teach.
     worker: which of how many workers is to get its columns of every batch; only they are read.
     shift: of a stream, begin every epoch at another place of the text, which is read as a ring: then columns and
     batches have their edges at other places every time.

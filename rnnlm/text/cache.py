@@ -170,7 +170,7 @@ class Cache:
                 yield file
         except OSError as error:
             raise CorpusError(
-                f"The cache in {self.folder} can not be written: {error.strerror or error}. Make room there, or set "
+                f"The cache in {self.folder} cannot be written: {error.strerror or error}. Make room there, or set "
                 "RNNLM_CACHE to another folder."
             ) from error
 
@@ -230,14 +230,14 @@ class Cache:
             temporary.unlink(missing_ok=True)
 
     def _make_writable(self) -> None:
-        """Create the folder, or take a temporary one where that can not be."""
+        """Create the folder, or take a temporary one where that cannot be."""
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # texts may be private
             with tempfile.TemporaryFile(dir=self.folder):
                 pass
         except OSError as error:
             reason = error.strerror
-            self.notes.append(f"The cache in {self.folder} can not be written ({reason}); the ids are not kept.")
+            self.notes.append(f"The cache in {self.folder} cannot be written ({reason}); the ids are not kept.")
             self.folder = _folder_until_exit()
 
     def _evict(self, newest: str) -> None:

@@ -33,7 +33,7 @@ from rnnlm.text.tokenizers import CharTokenizer, Tokenizer, WordTokenizer
 from rnnlm.text.vocabulary import BOS, EOS, FIRST, UNK, Vocabulary, code_points
 from rnnlm.text.workers import TokenIds, useful_processes
 
-CACHE_VERSION = 3  # to be raised when equal text and settings give other ids than before
+CACHE_VERSION = 4  # to be raised when equal text and settings give other ids than before
 LONGEST_LINE = 1 << 20  # characters; a longer line is read in parts, so that memory stays small
 _CHUNK = 1 << 22
 # Mapped pages count as resident memory until they are given back. The columns of a batch touch pages all over the text,
@@ -209,8 +209,8 @@ def tokenize_corpus(
             script that asks for more than one must begin its own work under `if __name__ == "__main__"`.
 
     Raises:
-        CorpusError: a file can not be found, read or decoded, is binary, changes while it is read, or there is no text.
-        TokenizerError: the tokenizer can not work.
+        CorpusError: a file cannot be found, read or decoded, is binary, changes while it is read, or there is no text.
+        TokenizerError: the tokenizer cannot work.
     """
     if not lines and not isinstance(tokenizer, CharTokenizer):
         raise ValueError(f"lines=False is for characters, not for tokens of level {tokenizer.name!r}")
@@ -232,7 +232,7 @@ def tokenize_corpus(
             digest, size, files = fingerprint(sources)
             key, entry = found(digest)
         if entry is None:
-            reader = _Reader(sources, size, encoding, column, progress, isinstance(tokenizer, CharTokenizer))
+            reader = _Reader(sources, size, encoding, column, progress, tokenizer)
             with cache.writing() as file:
                 tokens = _write_ids(reader, tokenizer, lines, file, processes)
                 if _written(stamps) != _written(_stamps(sources)):
@@ -332,14 +332,14 @@ class _Reader:
         encoding: str | None,
         column: str | None,
         progress: Progress | None,
-        keeps_spaces: bool,
+        tokenizer: Tokenizer,
     ) -> None:
         self.encodings: list[str] = []
         self.forms: list[Form] = []
         self._column = column
         self.characters = 0
         self.sources, self.size, self._encoding, self._progress = sources, size, encoding, progress
-        self._keeps_spaces = keeps_spaces
+        self._keeps_spaces, self._reads_marks = isinstance(tokenizer, CharTokenizer), tokenizer.reads_marks
         self._done = 0
         self._open_line = False  # the last character was no newline
 
@@ -356,7 +356,7 @@ class _Reader:
         for source in self.sources:
             for text in _without_blank_lines(itertools.chain(self._texts(source), self._end_line())):
                 # Every word counts with the space or the newline after it, and one that is cut counts once.
-                counted = counted_characters(text, self._keeps_spaces)
+                counted = counted_characters(text, self._keeps_spaces, self._reads_marks)
                 if not self._keeps_spaces:
                     counted += (counted > 0) - (in_word and not text[0].isspace())
                     in_word = not text[-1].isspace()

@@ -44,7 +44,7 @@ def decode(
         report: Called with the codec, once it is known.
 
     Raises:
-        CorpusError: the codec is unknown, a byte can not be decoded, or the file is binary.
+        CorpusError: the codec is unknown, a byte cannot be decoded, or the file is binary.
     """
     newlines = io.IncrementalNewlineDecoder(None, translate=True)
     texts = itertools.chain(decode_bytes(iter(blocks), name, encoding, report), [None])
@@ -75,7 +75,7 @@ def decode_bytes(
 
     None among the blocks says that nothing more is there yet; it is passed on.
 
-    lenient: a byte that can not be decoded becomes a surrogate, except in UTF-16 and UTF-32: their units are no bytes,
+    lenient: a byte that cannot be decoded becomes a surrogate, except in UTF-16 and UTF-32: their units are no bytes,
     so that a part of one has no place in a text.
     """
     read = 0
@@ -107,7 +107,7 @@ def decode_bytes(
             offset = read - len(error.object) + error.start
             raise _undecodable(name, codec, error.object[error.start], offset) from None
         except UnicodeError as error:
-            raise CorpusError(f"{name} can not be read as {codec}: {error}. Name another --encoding.") from None
+            raise CorpusError(f"{name} cannot be read as {codec}: {error}. Name another --encoding.") from None
         yield text
 
 
@@ -146,7 +146,7 @@ def _decoder(encoding: str, lenient: bool) -> codecs.IncrementalDecoder:
 def _undecodable(name: str, encoding: str, byte: int, offset: int) -> CorpusError:
     label = LABELS.get(encoding, encoding)
     return CorpusError(
-        f"{name} is not {label}: byte 0x{byte:02x} at offset {offset} can not be decoded. "
+        f"{name} is not {label}: byte 0x{byte:02x} at offset {offset} cannot be decoded. "
         "Name the text's encoding, such as --encoding gb18030, big5, utf-16-le or cp1252, or mend the text there."
     )
 

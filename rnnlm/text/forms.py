@@ -96,9 +96,12 @@ def note_on(form: Form, name: str, column: str | None) -> str | None:
         return f"{name} is no table, so it has no column {column}; it is read as it is."
     if named is None:
         return None
-    ragged = named[1].lower() in ("csv", "tsv")
-    why = "its rows have different numbers of columns; --column reads one" if ragged else "it is not what its name says"
-    return f"{name} is read as plain text: {why}."
+    why = {
+        "csv": "its rows have one column, or not all as many; --column NAME reads one",
+        "html": "it is not a page as a whole. Tags in it, if there are any, are read as text",
+    }
+    kind = {"tsv": "csv", "htm": "html", "xhtml": "html"}.get(named[1].lower(), named[1].lower())
+    return f"{name} is read as plain text: {why.get(kind, 'it is not what its name says')}."
 
 
 def _listed(columns: Sequence[str]) -> str:
@@ -151,11 +154,14 @@ _BEGIN = re.compile(
 )
 
 
+_COMMENTS = re.compile(r"(?:\s|(?><!--.*?-->))*+", re.DOTALL)
+
+
 def _is_html(sample: str, lines: Sequence[str]) -> bool:
     """Whether a page begins, or a part of one: tags from the first character on, and in half of the lines."""
     if _BEGIN.match(sample):
         return True
-    if not _TAG.match(sample.lstrip()):
+    if not _TAG.match(_COMMENTS.sub("", sample, count=1)):
         return False
     return sum(_TAG.search(line) is not None for line in lines) >= max(1, len(lines) / 2) and "</" in sample
 
@@ -207,6 +213,9 @@ def _table(lines: Sequence[str], column: str | None) -> Form | None:
                 return found
             found.certain = False
             possible = possible or found
+    alone = lines[0].strip().strip('"') if lines else ""
+    if possible is None and column is not None and column == alone:  # a table of one column
+        return Form(CSV, [alone])
     return possible
 
 

@@ -79,7 +79,7 @@ class NbestList:
 
 
 class Format(NamedTuple):
-    """A format: how a line is read (`BadLineError` without a line number if it can not be) and written."""
+    """A format: how a line is read (`BadLineError` without a line number if it cannot be) and written."""
 
     unit: str
     blank_between: bool
@@ -166,7 +166,7 @@ def _rescored_moses(candidate: Candidate, score: float, total: float) -> str:
 
 
 def shown(score: float) -> str:
-    """A score in a file: enough digits to tell candidates apart, never an exponent that a script can not read."""
+    """A score in a file: enough digits to tell candidates apart, never an exponent that a script cannot read."""
     return f"{score:.6f}"
 
 

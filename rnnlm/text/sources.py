@@ -51,7 +51,7 @@ class Stamp(NamedTuple):
 class Source(NamedTuple):
     """One file.
 
-    `file` is open if it can not be opened twice, as standard input can not. A live one is read as it comes, once, and
+    `file` is open if it cannot be opened twice, as standard input cannot. A live one is read as it comes, once, and
     only by `arriving`.
     """
 
@@ -73,7 +73,7 @@ class Source(NamedTuple):
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             raise CorpusError(f"{self.name} is damaged: {error}. Compress it again or give the plain text.") from error
         except (OSError, ValueError) as error:  # ValueError: it was closed
-            raise CorpusError(f"{self.name} can not be read: {getattr(error, 'strerror', None) or error}.") from error
+            raise CorpusError(f"{self.name} cannot be read: {getattr(error, 'strerror', None) or error}.") from error
 
     def stamp(self) -> Stamp | None:
         """What changes when the file is written to or replaced; None if nobody else can do that."""
@@ -180,7 +180,7 @@ def _sources(path: str, stack: ExitStack, live: bool, report: Callable[[str], No
     except (FileNotFoundError, NotADirectoryError):
         raise CorpusError(f"{path} does not exist; expected a text file or a folder with *.txt files.") from None
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        raise CorpusError(f"{path} can not be read: {getattr(error, 'strerror', None) or error}.") from error
+        raise CorpusError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}.") from error
     return [Source(path, None)]
 
 
@@ -229,7 +229,7 @@ def _spooled(file: BinaryIO, path: str, stack: ExitStack, begin: bytes = b"") ->
         shutil.copyfileobj(file, copy, BLOCK)
     except (OSError, ValueError) as error:  # ValueError: it was closed
         raise CorpusError(
-            f"{path} can not be copied to a temporary file: {getattr(error, 'strerror', None) or error}."
+            f"{path} cannot be copied to a temporary file: {getattr(error, 'strerror', None) or error}."
         ) from error
     return copy
 

@@ -144,7 +144,7 @@ class TokenTokenizer(_WithoutOptions):
 
     def tokenize(self, text: str) -> list[str]:
         """Tokens of a line."""
-        tokens = text.split() if text.isascii() else compiled(r"[^ \t\n\r\v\f]+").findall(text)
+        tokens = compiled(r"[^ \t\n\r\v\f]+").findall(text)
         begin, end, _ = SPECIALS
         first, last = int(tokens[:1] == [begin]), len(tokens) - (tokens[-1:] == [end])
         return tokens[first:last]
@@ -259,7 +259,7 @@ class WordTokenizer:
         return not compiled(_HAN).search(word) and token_pattern().fullmatch(word) is not None
 
     def keeps(self, word: str) -> bool:
-        """Whether a word, alone or between Chinese words that it can not join, is a token.
+        """Whether a word, alone or between Chinese words that it cannot join, is a token.
 
         jieba's cut is the most probable one. If the parts of a word are more probable together than the word, they are
         so in every text.

@@ -35,13 +35,13 @@ def read_user_dictionary(path: str | PathLike[str], hmm: bool = False) -> tuple[
     hmm: whether jieba guesses words, see `WordTokenizer`.
 
     Raises:
-        TokenizerError: the file can not be read, is not UTF-8, or a line is something else.
+        TokenizerError: the file cannot be read, is not UTF-8, or a line is something else.
     """
     try:
         with open(path, "rb") as file:
             content = file.read(LARGEST_DICTIONARY + 1)
     except OSError as error:
-        raise TokenizerError(f"The user dictionary {path} can not be read: {error.strerror}.") from error
+        raise TokenizerError(f"The user dictionary {path} cannot be read: {error.strerror}.") from error
     if len(content) > LARGEST_DICTIONARY:  # a model, or /dev/zero
         raise TokenizerError(
             f"The user dictionary {path} is larger than {LARGEST_DICTIONARY >> 20} MiB; expected words."

@@ -44,12 +44,13 @@ _CONNECTOR = rf"(?:{_HYPHENS}|(?<=\d)[.,:](?=\d))"
 _CALL = r"(?:(?<=[A-Za-z0-9_])[(\[])?"
 # Emoji (Unicode's UTS #51): a symbol, its modifiers (variation, skin tone, tags), what joiners add. Flags are pairs.
 _MODIFIERS = "[\u0300-\u036f\u20d0-\u20ff\ufe00-\ufe0f\U0001f3fb-\U0001f3ff\U000e0020-\U000e007f]*"
+_KEYCAP = "[0-9#*]\ufe0f?\u20e3"
 _FLAG = "[\U0001f1e6-\U0001f1ff]{2}"
 _SYMBOL = rf"{_FLAG}|[^\s\w]{_MODIFIERS}(?:\u200d[^\s\w]{_MODIFIERS})*\u200d*"
 
 _PATTERNS = {
     1: rf"{_WORD}(?:{_FIRST_CONNECTOR}{_WORD})*|{_RUNS}|{_FIRST_SYMBOL}",
-    2: rf"{_WORD}(?:{_CONNECTOR}{_WORD})*{_CALL}|{_RUNS}|{_SYMBOL}",
+    2: rf"{_KEYCAP}|{_WORD}(?:{_CONNECTOR}{_WORD})*{_CALL}|{_RUNS}|{_SYMBOL}",
 }
 # Where jieba cuts within what the second rules keep whole: at a connector between letters or digits, before a bracket.
 _JOINTS = rf"(?<=[A-Za-z0-9]){_HYPHENS}(?=[A-Za-z0-9])|(?<=[0-9])[.,:](?=[0-9])|(?<=[A-Za-z0-9_])[(\[]"

@@ -70,7 +70,7 @@ class TokenIds(dict[str, int]):
         """Ids of the pieces of a text, which may come out cut otherwise.
 
         Raises:
-            CorpusError: a process can not be started or ends before its time.
+            CorpusError: a process cannot be started or ends before its time.
         """
         if processes == 1:
             yield from map(self, texts)
@@ -139,7 +139,7 @@ def _started(tokenizer: Tokenizer, number: int) -> Iterator[_Workers]:
                     there.close()
         except OSError as error:
             raise CorpusError(
-                f"A process to cut words in can not be started: {error.strerror or error}. Use --threads 1."
+                f"A process to cut words in cannot be started: {error.strerror or error}. Use --threads 1."
             ) from error
         yield workers
     finally:

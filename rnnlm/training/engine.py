@@ -33,7 +33,7 @@ class Engine(Protocol):
     """Holds parameters and optimizer; runs training steps and evaluations.
 
     computing: True while a training step has not changed anything yet, so that it can be given up (see
-    `Trainer.at_rest`). An engine that can not tell leaves it False.
+    `Trainer.at_rest`). An engine that cannot tell leaves it False.
     """
 
     computing: bool

@@ -92,7 +92,7 @@ class Progress:
 
 
 class _Watched:
-    """A held-out sequence that can not be read any more once the training is interrupted, whichever thread reads."""
+    """A held-out sequence that cannot be read any more once the training is interrupted, whichever thread reads."""
 
     def __init__(self, sequence: Any, interrupted: Callable[[], bool]) -> None:
         self._sequence, self._interrupted = sequence, interrupted

@@ -261,7 +261,7 @@ def test_words_that_are_not_utf8_are_refused(tmp_path: Path):
 def test_files_that_are_missing_or_damaged_are_refused(tmp_path: Path):
     with pytest.raises(CheckpointError, match="does not exist"):
         read_arpa(tmp_path / "none.arpa")
-    with pytest.raises(CheckpointError, match="can not be read"):
+    with pytest.raises(CheckpointError, match="cannot be read"):
         read_arpa(tmp_path)
     packed = gzip.compress(written(*trained(LINES, 2)))
     for damaged in (packed[:-30], packed[:30] + b"\xff" * 20 + packed[50:], packed[:12]):

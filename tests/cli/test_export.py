@@ -1,4 +1,4 @@
-"""rnnlm export and rnnlm import: a model goes to other programs and comes back, and what can not be is refused."""
+"""rnnlm export and rnnlm import: a model goes to other programs and comes back, and what cannot be is refused."""
 
 import json
 from pathlib import Path

@@ -124,7 +124,7 @@ def test_every_argument_ends_well(name, folder, monkeypatch, capsys):
 
 
 def converted(kind, text):
-    """What a type makes of a text; None if it says why it can not."""
+    """What a type makes of a text; None if it says why it cannot."""
     try:
         return kind.convert(text, None, None)
     except click.UsageError as error:

@@ -1,4 +1,4 @@
-"""Every command works on a model with an adaptive softmax or a tied matrix, and what can not be is refused."""
+"""Every command works on a model with an adaptive softmax or a tied matrix, and what cannot be is refused."""
 
 import json
 from pathlib import Path

@@ -208,8 +208,8 @@ def test_half_a_line_and_steps_that_go_back_are_said_and_the_rest_is_drawn(there
     [
         ("words.npz", "is a checkpoint"),
         ("text.txt", "not an object of JSON"),
-        ("missing.jsonl", "can not be read"),
-        (".", "can not be read"),
+        ("missing.jsonl", "cannot be read"),
+        (".", "cannot be read"),
         ("/dev/null", "is empty"),
     ],
 )

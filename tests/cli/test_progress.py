@@ -93,7 +93,7 @@ def test_what_is_no_history_is_not_cut_off(tmp_path, content):
 
 
 def test_where_it_can_not_be_written_the_training_does_not_begin(tmp_path):
-    with pytest.raises(TrainingError, match=r"--history .*missing.*can not be written"):
+    with pytest.raises(TrainingError, match=r"--history .*missing.*cannot be written"):
         History(tmp_path / "missing" / "h.jsonl", None)
 
 
@@ -169,7 +169,7 @@ def test_events_have_no_numbers_that_are_none(tmp_path):
 
 def test_a_folder_that_can_not_be_made_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(TrainingError, match=r"--tensorboard .*can not be written"):
+    with pytest.raises(TrainingError, match=r"--tensorboard .*cannot be written"):
         EventLog(tmp_path / "file" / "run", None)
 
 

@@ -242,3 +242,25 @@ def test_only_the_arpa_file_of_the_same_model_is_replaced(capsys):
     assert run([*NGRAM, "--arpa", "m.arpa", "--force"]) == 0
     other = ["ngram", "train", "other.txt", "-o", "n.npz", "--arpa", "m.arpa"]
     assert "m.arpa holds another model as an ARPA file" in refused(capsys, *other)
+
+
+def test_the_history_of_another_training_is_kept_though_the_model_may_be_replaced(capsys):
+    assert run(["train", "other.txt", "--epochs", "2", *SMALL, "-o", "b.npz", "--history", "b.jsonl"]) == 0
+    before = Path("b.jsonl").read_bytes()
+    assert run(TRAIN) == 0
+    capsys.readouterr()
+    assert run([*TRAIN, "--history", "b.jsonl"]) == 1
+    assert "the history of another training" in capsys.readouterr().err
+    assert Path("b.jsonl").read_bytes() == before
+
+
+def test_the_arpa_file_of_another_model_is_kept_though_the_model_may_be_replaced(capsys):
+    assert run(["ngram", "train", "other.txt", "-o", "b.npz", "--arpa", "b.arpa"]) == 0
+    before = Path("b.arpa").read_bytes()
+    assert run(NGRAM) == 0
+    capsys.readouterr()
+    assert run([*NGRAM, "--arpa", "b.arpa"]) == 1
+    assert "another model as an ARPA file" in capsys.readouterr().err
+    assert Path("b.arpa").read_bytes() == before
+    assert run([*TRAIN, "--history", "b.npz"]) == 1
+    assert "holds an n-gram model of order 3" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""A training that can not be saved for a while goes on, tries again, and says what is on disk."""
+"""A training that cannot be saved for a while goes on, tries again, and says what is on disk."""
 
 import json
 from types import SimpleNamespace
@@ -28,7 +28,7 @@ class Run:
         self.saved.append(self.trainer.progress.step)
 
 
-FULL = SavingError("m.npz can not be written: No space left on device.")
+FULL = SavingError("m.npz cannot be written: No space left on device.")
 
 
 @pytest.fixture

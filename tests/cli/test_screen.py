@@ -61,7 +61,7 @@ def test_a_training_has_one_bar_and_every_message_a_line_of_its_own(columns, tex
     assert last.startswith("100%|")
     assert rows.index(last) > rows.index(next(row for row in rows if row.startswith("Advice ")))
     assert rows[rows.index(last) + 1].startswith("Best valid loss")
-    assert any(row.startswith("Warning: --history /dev/full can not") for row in rows)
+    assert any(row.startswith("Warning: --history /dev/full cannot") for row in rows)
     assert "the loss exploded" in " ".join(" ".join(rows).split())
     assert "" not in rows[:-1]
     assert not any("\\r" in row or "[K" in row or "[J" in row for row in rows if "red" not in row)

@@ -125,13 +125,13 @@ def test_a_port_in_use_is_refused(capsys, model):
         port = str(taken.getsockname()[1])
         assert run(["serve", "-m", str(model), "--port", port]) == 1
     error = capsys.readouterr().err
-    assert f"can not listen on 127.0.0.1 port {port}" in error
+    assert f"cannot listen on 127.0.0.1 port {port}" in error
     assert "another --port" in error
 
 
 def test_a_host_that_is_none_of_this_machine_is_refused(capsys, model):
     assert run(["serve", "-m", str(model), "--host", "203.0.113.1", "--api-key", "12345678"]) == 1
-    assert "can not listen on 203.0.113.1" in capsys.readouterr().err
+    assert "cannot listen on 203.0.113.1" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("package", ["starlette", "uvicorn"])

@@ -81,7 +81,7 @@ def test_a_full_disk_under_the_output_is_one_sentence(name, folder):
         process = start(folder, PRINTING[name], stdout=full, stderr=subprocess.PIPE)
     said = process.communicate()[1].decode()
     assert process.returncode == 1
-    assert said.splitlines()[-1].startswith("Error: The output can not be")
+    assert said.splitlines()[-1].startswith("Error: The output cannot be")
     assert "No space left" in said
     assert "Traceback" not in said
 

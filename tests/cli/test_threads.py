@@ -11,7 +11,21 @@ import pytest
 from rnnlm.cli import cli, run
 from rnnlm.cli.common import BLAS_VARIABLES
 
-COMPUTING = ("train", "predict", "sample", "score", "rescore", "fill", "eval", "serve")
+COMPUTING = (
+    "ngram train",
+    "plot",
+    "lab gradflow",
+    "lab bptt",
+    "lab onehot",
+    "train",
+    "predict",
+    "sample",
+    "score",
+    "rescore",
+    "fill",
+    "eval",
+    "serve",
+)
 SENTENCES = ["我 昨天 上学 迟到 了", "他 今天 上学 迟到 了", "我 的 手机 坏 了", "弟弟 的 书包 坏 了"]
 # Runs a command line and tells, on the last line, what BLAS was told before NumPy came and how many threads there are.
 PROGRAM = """
@@ -53,7 +67,9 @@ def told(folder: Path, *arguments: str, **environment: str) -> tuple[dict[str, s
 
 @pytest.mark.parametrize("name", COMPUTING)
 def test_every_command_that_computes_has_the_option(name):
-    command = cli.get_command(None, name)
+    command = cli.get_command(None, name.split()[0])
+    for part in name.split()[1:]:
+        command = command.get_command(None, part)
     assert ["--threads"] in [parameter.opts for parameter in command.params]
 
 

@@ -138,3 +138,17 @@ def test_options_of_words_are_refused_for_other_levels(run, tmp_path, option):
     for level in ("token", "char"):
         done = run("ngram", "train", path, "--level", level, *option, "-o", tmp_path / "m.npz", code=1)
         assert option[0] in done.err
+
+
+def test_marks_at_the_ends_of_a_line_are_in_no_figure(run, tmp_path):
+    lines = ["a b c", "b <unk> c", "c </s> a"]
+    files = {"plain": lines, "marked": [f" <s> {line} </s> " for line in lines]}
+    figures = {}
+    for name, text in files.items():
+        (tmp_path / name).write_text("".join(f"{line}\n" for line in text), encoding="utf-8")
+        if name == "plain":
+            run("ngram", "train", tmp_path / name, "--level", "token", "--order", 2, "-o", tmp_path / "m.npz")
+        evaluated = json.loads(run("eval", "-m", tmp_path / "m.npz", tmp_path / name, "--json").out)
+        scored = run("score", "-m", tmp_path / "m.npz", tmp_path / name).err
+        figures[name] = evaluated["bits_per_char"], evaluated["characters"], scored
+    assert figures["plain"] == figures["marked"]

@@ -146,3 +146,27 @@ def test_what_is_no_duration_is_refused_with_what_to_write(typed):
     with pytest.raises(click.UsageError, match="is not a duration; write 90s, 10m, 5min,") as caught:
         Duration().convert(typed, None, None)
     assert repr(typed) in caught.value.format_message()
+
+
+def test_words_are_one_text_without_spaces_where_a_model_of_characters_knows_none(tmp_path, capsys):
+    text = tmp_path / "text.txt"
+    text.write_text("我昨天上学迟到了\n" * 30, encoding="utf-8")
+    model = str(tmp_path / "m.npz")
+    assert run(["ngram", "train", str(text), "--level", "char", "-o", model]) == 0
+    capsys.readouterr()
+    for words in (["我", "昨天", "上学"], ["我昨天上学"]):
+        assert run(["predict", "-m", model, "-k", "1", "--json", *words]) == 0
+        printed = capsys.readouterr()
+        assert printed.err == ""
+        assert '"token": "迟"' in printed.out
+    assert run(["sample", "-m", model, "--temperature", "0", "我", "昨天", "--length", "3"]) == 0
+    assert capsys.readouterr().out.startswith("我昨天上学迟")
+
+
+def test_predict_names_fill_for_a_blank_within_the_text(tmp_path, capsys):
+    text = tmp_path / "text.txt"
+    text.write_text("we saw the ferry today\n" * 30, encoding="utf-8")
+    assert run(["ngram", "train", str(text), "-o", str(tmp_path / "m.npz")]) == 0
+    capsys.readouterr()
+    assert run(["predict", "-m", str(tmp_path / "m.npz"), "we saw the ____ today"]) == 0
+    assert "rnnlm fill" in capsys.readouterr().err

@@ -113,7 +113,7 @@ def test_a_file_that_can_not_be_written_leaves_the_old_ones(make_network, model_
     path = tmp_path / "m.pt"
     files.save(path)
     before = {each.name: each.read_bytes() for each in tmp_path.iterdir()}
-    with pytest.raises(SavingError, match="can not be written"):
+    with pytest.raises(SavingError, match="cannot be written"):
         files.save(tmp_path / "none" / "m.pt")
     path.unlink()
     path.mkdir()

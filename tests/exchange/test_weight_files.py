@@ -132,8 +132,8 @@ def shortened(content, member, size):
 
 HOSTILE = {
     "less than claimed": (shortened(saved({"a": torch.ones(4000), "b": torch.ones(9)}), "data/0", 16), "damaged"),
-    "escapes": (saved({"\x1b[2J": torch.ones(2)}), "can not be the name"),
-    "long name": (saved({"a" * 10_000: torch.ones(2)}), "can not be the name"),
+    "escapes": (saved({"\x1b[2J": torch.ones(2)}), "cannot be the name"),
+    "long name": (saved({"a" * 10_000: torch.ones(2)}), "cannot be the name"),
     "empty": (b"", "begins like neither"),
     "text": (b"some words, quite a few of them\n", "begins like neither"),
     "bare pickle": (pickle.dumps({"a": 1}), "begins like neither"),

@@ -304,7 +304,7 @@ def test_the_last_step_alone_equals_the_last_of_all_steps():
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_a_forward_pass_between_forward_and_backward_changes_nothing(cell):
-    """Sampling in the middle of training can not corrupt it."""
+    """Sampling in the middle of training cannot corrupt it."""
     network = make(cell, dropout=0.3)
     inputs, targets, state = example(network)
     undisturbed = network.loss(inputs, targets, state, rng=np.random.default_rng(1))[2]()

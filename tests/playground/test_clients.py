@@ -131,7 +131,7 @@ def try_all(operations, mode: str, examples: int, judge) -> int:
 
 def test_schemathesis_is_answered_where_it_asks_rightly(operations):
     def judge(case, answer):
-        # Which ids and units there are depends on the model, and best_of on n; the document can not say that.
+        # Which ids and units there are depends on the model, and best_of on n; the document cannot say that.
         untold = answer.status_code == 400 and re.search("There is no (id|unit)|best_of is|ask for fewer", answer.text)
         assert answer.status_code == 200 or untold, (case.path, case.body, answer.text)
 

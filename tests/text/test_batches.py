@@ -17,7 +17,7 @@ CONTEXTS = ["stream", "sentence"]
 
 
 def text(length, seed=1):
-    """Ids without any </s>, all different: a mistaken place can not hide."""
+    """Ids without any </s>, all different: a mistaken place cannot hide."""
     return 3 + np.random.default_rng(seed).permutation(length).astype(np.int32)
 
 

@@ -145,7 +145,7 @@ def test_a_damaged_byte_does_not_hide_the_encoding():
         content = (text * 3).encode(codec)
         place = content.index(b"\n") + 1
         damaged = content[:place] + b"\xff" + content[place:]
-        with pytest.raises(CorpusError, match=rf"x\.txt is not {label}: byte 0xff at offset {place} can not"):
+        with pytest.raises(CorpusError, match=rf"x\.txt is not {label}: byte 0xff at offset {place} cannot"):
             decoded(damaged)
 
 

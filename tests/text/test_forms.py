@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from rnnlm.errors import CorpusError
 from rnnlm.text import forms, sources
 from rnnlm.text.corpus import tokenize_corpus
-from rnnlm.text.forms import recognised
+from rnnlm.text.forms import PLAIN, recognised, text_of
 from rnnlm.text.tokenizers import CharTokenizer, WordTokenizer
 
 ROOT = Path(__file__).parents[2]
@@ -249,3 +249,16 @@ def test_what_never_ends_is_refused_and_not_kept_in_memory(read, monkeypatch, be
     monkeypatch.setattr(forms, "LONGEST_PART", 1000)
     with pytest.raises(CorpusError, match="more than 1,000 characters"):
         read(begin + "x" * 3000)
+
+
+def test_a_table_of_one_column_is_read_by_its_name():
+    sample = 'text\n"The cat, sat"\n"She said ""no"""\n'
+    form = recognised(sample, True, "text")
+    assert "".join(text_of(form, [sample], "t.csv", "text")) == 'The cat, sat\nShe said "no"\n'
+    assert recognised(sample, True, "other").kind == PLAIN
+
+
+def test_a_part_of_a_page_may_begin_with_a_comment():
+    sample = "<!-- saved from x -->\n<div>\n<p>Hello <b>you</b> there</p>\n<p>Second</p>\n</div>\n"
+    form = recognised(sample, True)
+    assert "".join(text_of(form, [sample], "w.html", None)).split() == ["Hello", "you", "there", "Second"]

@@ -104,7 +104,7 @@ def test_what_is_no_text(tmp_path):
         "damaged.gz": "is damaged",
         "false.gz": "is damaged",
         "flipped.gz": "is damaged",
-        "a\0b": "can not be read",
+        "a\0b": "cannot be read",
     }.items():
         with pytest.raises(CorpusError, match=reason):
             contents(tmp_path / name)

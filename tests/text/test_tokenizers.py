@@ -2,7 +2,7 @@ import re
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rnnlm.errors import TokenizerError
@@ -105,6 +105,7 @@ def test_spans_are_the_tokens_in_order_with_only_white_space_between(tokenizer, 
         ("range(10) f(x)[0] a[0] f() (g)", "range( 10 ) f( x ) [ 0 ] a[ 0 ] f( ) ( g )"),
         ("👍🏽👍 👨\u200d👩\u200d👧\u200d👦 🤷\u200d♀\ufe0f", "👍🏽 👍 👨\u200d👩\u200d👧\u200d👦 🤷\u200d♀\ufe0f"),
         ("🇨🇳🇯🇵🇬 x🏴\U000e0067\U000e0062\U000e007f", "🇨🇳 🇯🇵 🇬 x 🏴\U000e0067\U000e0062\U000e007f"),
+        ("1\ufe0f\u20e32\ufe0f\u20e3 11", "1\ufe0f\u20e3 2\ufe0f\u20e3 11"),
         ("1\ufe0f\u20e3 #\ufe0f\u20e3 👩\u200dx", "1\ufe0f\u20e3 #\ufe0f\u20e3 👩\u200d x"),
         ("snake_case ____ $5 50% C++", "snake_case ____ $ 5 50 % C + +"),
         ("नमस्ते दुनिया။ မြန်မာ", "नमस्ते दुनिया ။ မြန်မာ"),
@@ -283,6 +284,7 @@ def test_a_tokenizer_of_an_older_version_goes_on_as_it_was():
 TOKEN = st.text(st.characters(codec="utf-8", exclude_characters=" \t\n\r\v\f"), min_size=1)
 
 
+@example(["\x1f"])
 @given(st.lists(TOKEN).filter(lambda tokens: tokens[:1] != ["<s>"] and tokens[-1:] != ["</s>"]))
 def test_a_line_of_single_spaces_comes_back_whole(tokens):
     line = " ".join(tokens)

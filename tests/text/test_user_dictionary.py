@@ -140,7 +140,7 @@ def test_other_lines_are_refused(line: str):
 
 
 def test_files_that_are_no_user_dictionary(tmp_path: Path):
-    with pytest.raises(TokenizerError, match="can not be read: No such file"):
+    with pytest.raises(TokenizerError, match="cannot be read: No such file"):
         read_user_dictionary(tmp_path / "none.txt")
     (tmp_path / "gbk.txt").write_bytes("好 1\n云计算 5".encode("gbk"))
     with pytest.raises(TokenizerError, match=r"gbk\.txt, line 1 is not UTF-8"):

@@ -140,7 +140,7 @@ def test_a_process_that_can_not_be_started_is_an_error_with_a_remedy(text, pay, 
         raise BlockingIOError(11, "Resource temporarily unavailable")
 
     monkeypatch.setattr(multiprocessing.context.SpawnProcess, "start", refused)
-    with pytest.raises(CorpusError, match=r"can not be started: Resource.*--threads 1"):
+    with pytest.raises(CorpusError, match=r"cannot be started: Resource.*--threads 1"):
         tokenize_corpus([text], WordTokenizer(), lines=True, processes=2)
 
 

@@ -29,7 +29,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 def faults(how: str) -> int:
     found = subprocess.run([sys.executable, "-c", FAULTS, how], check=False, capture_output=True, text=True)
     if found.returncode == 3:
-        pytest.skip("this C library can not be told")
+        pytest.skip("this C library cannot be told")
     assert found.returncode == 0, found.stderr
     return int(found.stdout)
 

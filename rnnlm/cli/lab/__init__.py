@@ -2,6 +2,7 @@
 
 import click
 
+from rnnlm.cli.common import product_threads_option
 from rnnlm.cli.groups import SuggestingGroup
 from rnnlm.cli.lab import bptt, gradcheck, gradflow, onehot, pairs, softmax, unroll
 
@@ -30,4 +31,4 @@ for command in (
     bptt.bptt,
     unroll.unroll,
 ):
-    lab.add_command(command)
+    lab.add_command(product_threads_option(command))

@@ -92,7 +92,7 @@ def plot_option(function: Function) -> Function:
 
 
 def check_picture(picture: Path | None, read: Iterable[str] = ()) -> None:
-    """Find out at the beginning that a picture can not be made, or would replace one of the files that are read."""
+    """Find out at the beginning that a picture cannot be made, or would replace one of the files that are read."""
     if picture is None:
         return
     from rnnlm.cli.texts import check_not_a_text, check_output
@@ -120,7 +120,7 @@ def refuse_with_model(ctx: click.Context, *parameters: str) -> None:
     for parameter in parameters:
         if given(ctx, parameter):
             raise click.UsageError(
-                f"--{parameter.replace('_', '-')} can not be combined with --model: the checkpoint says what it is."
+                f"--{parameter.replace('_', '-')} cannot be combined with --model: the checkpoint says what it is."
             )
 
 

@@ -101,7 +101,7 @@ def _refuse_too_many_kinks(config: NetworkConfig, inputs: int) -> None:
     if has_kinks(config) and arguments > RELU_ARGUMENTS:
         raise click.UsageError(
             f"relu would be applied {arguments:,} times (steps x columns x hidden size x layers). At most "
-            f"{RELU_ARGUMENTS:,} will do, or too many are so close to 0 that the definition can not be computed there."
+            f"{RELU_ARGUMENTS:,} will do, or too many are so close to 0 that the definition cannot be computed there."
         )
 
 

@@ -51,7 +51,7 @@ MEANINGS = (
     "1/10, 1/100: steps back up to which a tenth, a hundredth of the gradient one step back is left",
     "norm: of the whole gradient, median of the windows; cut: share of the windows in which clipping shortens it",
 )
-# What each comparison goes through, so that it can not be given as well.
+# What each comparison goes through, so that it cannot be given as well.
 GONE_THROUGH = {
     "cells": ("cell", "activation"),
     "inits": ("init",),

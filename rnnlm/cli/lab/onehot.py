@@ -54,7 +54,7 @@ def onehot(ctx: click.Context, text: str, model: Path | None, level: str, as_jso
         vocabulary = vocabulary_of(tokens)
     else:
         if given(ctx, "level"):
-            raise click.UsageError("--level can not be combined with --model: the checkpoint says what a token is.")
+            raise click.UsageError("--level cannot be combined with --model: the checkpoint says what a token is.")
         trained = load_model(model)
         tokens, vocabulary = flat(sentences_of(text, trained.tokenizer)), trained.vocabulary
         warn_of_unknown(trained, text)

@@ -149,7 +149,7 @@ export function neuronsPart() {
   onExample(byId("neurons-example"), "neurons", update);
   return {
     show() {
-      byId("neurons-example").hidden = chosen.model.bidirectional; // which can not write one
+      byId("neurons-example").hidden = chosen.model.bidirectional; // which cannot write one
       update();
     },
     render,
