@@ -135,7 +135,7 @@ def learn(
     options = {**chosen, "level": tokenizer.name, "context": context, "order": order}
     options.pop("user_dict")  # its words are in the tokenizer's options; no paths here
     if replaced is not None:
-        replaced.check_text(text.digest)
+        replaced.check_text(text.digest, text.files)
         replaced.check_options(options)
     vocabulary = Vocabulary.build(text.tokens, text.counts()[FIRST:], chosen["min_count"], chosen["vocab_size"])
     ids = sequence(text, vocabulary)[:]

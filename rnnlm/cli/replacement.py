@@ -3,7 +3,7 @@
 import gzip
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -25,13 +25,14 @@ class Replaced:
         """Keep the header of the file. is_timed: what the rules chose may differ, as the machine's speed does."""
         self._path, self._header, self._is_timed = path, header, is_timed
 
-    def check_text(self, digest: str) -> None:
+    def check_text(self, digest: str, files: Sequence[str] = ()) -> None:
         """Refuse to go on if the model has learnt from another text.
 
         Raises:
             CheckpointError: it has.
         """
-        if _object(_object(self._header.get("training")).get("corpus")).get("digest") != digest:
+        corpus = _object(_object(self._header.get("training")).get("corpus"))
+        if corpus.get("digest") != digest and not (files and corpus.get("files") == list(files)):
             raise _refusal(self._path, f"{_description(self._header)} of another text", _can_go_on(self._header))
 
     def wrote_history(self, path: Path) -> bool:

@@ -180,7 +180,7 @@ def prepare(
         _check_vocabulary(old, texts.vocabulary, init_vocabulary)
     changes = _check_corpus(header, texts, changed_text) if resume else []
     if replaced is not None:
-        replaced.check_text(texts.digest)
+        replaced.check_text(texts.digest, [] if sources.valid else texts.corpora[0].files)
     baselines = {} if workers.rank else _baselines(texts, options)
     keep_freed_memory()  # not before the text is read, whose memory is to be given back
     machine = _Machine(threads, engine, workers)

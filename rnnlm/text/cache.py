@@ -71,7 +71,7 @@ class Description:
     encodings: list[str]
     forms: list[dict[str, Any]]  # of the files, see `forms.Form`
     tokenizer: dict[str, Any]
-    files: list[str]  # the digest of each alone
+    files: list[str]  # a digest of the text of each
     crc32: int  # of KEY.ids
 
     def checksum(self) -> int:

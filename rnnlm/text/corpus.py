@@ -33,7 +33,7 @@ from rnnlm.text.tokenizers import CharTokenizer, Tokenizer, WordTokenizer
 from rnnlm.text.vocabulary import BOS, EOS, FIRST, UNK, Vocabulary, code_points
 from rnnlm.text.workers import TokenIds, useful_processes
 
-CACHE_VERSION = 4  # to be raised when equal text and settings give other ids than before
+CACHE_VERSION = 5  # to be raised when equal text and settings give other ids than before
 LONGEST_LINE = 1 << 20  # characters; a longer line is read in parts, so that memory stays small
 _CHUNK = 1 << 22
 # Mapped pages count as resident memory until they are given back. The columns of a batch touch pages all over the text,
@@ -52,11 +52,11 @@ class TokenizedCorpus:
     """A tokenized text.
 
     ids: (N,) provisional ids, read-only, mapped from a file. tokens: the token of id 3, of id 4, and so on.
-    characters: those that figures count: of a stream all; of lines those that are not blank, each with the
-    end of its line, see `lines.counted_characters`. bytes: of the files. digest: SHA-256 of the files, hex. files: the
-    digest that each of them alone would have; empty where it is not known. lines: whether </s> ends every line that is
-    not blank. notes: what was assumed about the files and the user may want to know. marks: `marks.marks_in` of its
-    beginning.
+    characters: those that figures count: of a stream all; of lines those that are not blank, each with the end of its
+    line, see `lines.counted_characters`. bytes: of the files. digest: SHA-256 of the files, hex. files: a digest of the
+    text of each, the same however it is encoded and packed; empty where they are too many. lines: whether </s> ends
+    every line that is not blank. notes: what was assumed about the files and the user may want to know. marks:
+    `marks.marks_in` of its beginning.
     """
 
     def __init__(self, entry: Entry, lines: bool, notes: Sequence[str], marks: Sequence[str] = ()) -> None:
@@ -229,7 +229,7 @@ def tokenize_corpus(
         if seen := cache.seen(stamps):
             key, entry = found(seen)
         if entry is None:  # then the whole text is read in any case
-            digest, size, files = fingerprint(sources)
+            digest, size = fingerprint(sources)
             key, entry = found(digest)
         if entry is None:
             reader = _Reader(sources, size, encoding, column, progress, tokenizer)
@@ -248,7 +248,7 @@ def tokenize_corpus(
                     encodings=reader.encodings,
                     forms=[form.to_json() for form in reader.forms],
                     tokenizer=tokenizer.options(),
-                    files=list(files) if len(files) <= MOST_FILES else [],
+                    files=reader.files if len(reader.files) <= MOST_FILES else [],
                     crc32=file.crc32,
                 )
                 entry = cache.store(key, file, description)
@@ -336,6 +336,7 @@ class _Reader:
     ) -> None:
         self.encodings: list[str] = []
         self.forms: list[Form] = []
+        self.files: list[str] = []  # a digest of the text of each, whatever its encoding, packing and line ends
         self._column = column
         self.characters = 0
         self.sources, self.size, self._encoding, self._progress = sources, size, encoding, progress
@@ -373,9 +374,15 @@ class _Reader:
                 break
         form = recognised("".join(begin)[:SAMPLE], size <= SAMPLE, self._column)
         self.forms.append(form)
+        digest, ends = hashlib.sha256(), 0  # the newlines that it ends with do not count
         for text in text_of(form, itertools.chain(begin, texts), source.name, self._column):
             self._open_line = text[-1] != "\n"
+            if body := text.rstrip("\n"):
+                digest.update(b"\n" * ends + body.encode("utf-8", "surrogatepass"))
+                ends = 0
+            ends += len(text) - len(body)
             yield text
+        self.files.append(digest.hexdigest())
 
     def _end_line(self) -> Iterator[str]:
         if self._open_line:

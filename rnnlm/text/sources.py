@@ -268,15 +268,14 @@ def _is_special(path: str) -> bool:
     return os.path.exists(path) and not os.path.isfile(path)
 
 
-def fingerprint(sources: Sequence[Source]) -> tuple[str, int, tuple[str, ...]]:
-    """SHA-256 of the files, in hex; the sum of their sizes in bytes; and the fingerprint of each of them alone."""
-    whole, size, files = hashlib.sha256(), 0, []
+def fingerprint(sources: Sequence[Source]) -> tuple[str, int]:
+    """SHA-256 of the files, in hex, and the sum of their sizes in bytes."""
+    whole, size = hashlib.sha256(), 0
     for source in sources:
         with source.open() as file:
             each = hashlib.sha256()  # of each file for itself, so that it matters where one ends
             while block := file.read(BLOCK):
                 each.update(block)
             whole.update(each.digest())
-            files.append(hashlib.sha256(each.digest()).hexdigest())
             size += file.tell()
-    return whole.hexdigest(), size, tuple(files)
+    return whole.hexdigest(), size

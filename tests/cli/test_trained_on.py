@@ -1,5 +1,6 @@
 """`rnnlm eval` says where a model is measured on a text that it was trained on."""
 
+import gzip
 import json
 from pathlib import Path
 
@@ -97,3 +98,26 @@ def test_an_arpa_file_says_nothing(capsys):
     assert run(["ngram", "train", "c.txt", "-o", "x.npz", "--arpa", "x.arpa"]) == 0
     _, answer = answers(capsys, "c.txt", "--baseline", "x.arpa")
     assert [row["trained_on_this_text"] for row in answer["baselines"]] == [None]
+
+
+@pytest.mark.parametrize("change", ["gzip", "crlf", "bom", "utf-16", "no last newline"])
+def test_the_same_text_in_another_wrapping_is_recognised(change, tmp_path, capsys):
+    text = "".join(f"we saw ferry {number} today\n" for number in range(60))
+    changed = {
+        "gzip": gzip.compress(text.encode()),
+        "crlf": text.replace("\n", "\r\n").encode(),
+        "bom": b"\xef\xbb\xbf" + text.encode(),
+        "utf-16": text.encode("utf-16"),
+        "no last newline": text.rstrip("\n").encode(),
+    }
+    (tmp_path / "a.txt").write_text(text, encoding="utf-8")
+    (tmp_path / "b.txt").write_bytes(changed[change])
+    for learnt, asked in (("a", "b"), ("b", "a")):
+        model = str(tmp_path / f"{learnt}.npz")
+        assert run(["ngram", "train", str(tmp_path / f"{learnt}.txt"), "-o", model]) == 0
+        capsys.readouterr()
+        assert run(["eval", "-m", model, str(tmp_path / f"{asked}.txt"), "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["trained_on_this_text"] is True
+    (tmp_path / "c.txt").write_text(text.replace("today", "now"), encoding="utf-8")
+    assert run(["eval", "-m", model, str(tmp_path / "c.txt"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["trained_on_this_text"] is False
