@@ -181,7 +181,7 @@ class Duration(click.ParamType[float]):
     type=NumberRange(0, min_open=True),
     default=None,
     show_default="3 to 40 by the text's size",
-    help="Passes over the text.",
+    help="Passes over the text; beside --time at most so many.",
 )
 @click.option(
     "--preset",
@@ -389,8 +389,6 @@ def _check_usage(
         raise click.UsageError("--resume goes on with --output, --force starts anew in its place; choose one.")
     if resume and init_from:
         raise click.UsageError("--resume goes on with --output, --init-from starts anew; choose one.")
-    if chosen["epochs"] and chosen["time"]:
-        raise click.UsageError("--epochs and --time exclude each other.")
     if ctx.get_parameter_source("activation") != ParameterSource.DEFAULT and chosen["cell"] != "rnn":
         raise click.UsageError(f"--activation is for --cell rnn; {chosen['cell']} has its own.")
 

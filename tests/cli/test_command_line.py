@@ -112,3 +112,15 @@ def test_a_resumed_training_has_nothing_to_choose(corpus, tmp_path, capsys):
     capsys.readouterr()
     assert run(["train", str(corpus), "-o", str(path), "--threads", "1", "--resume", "--epochs", "2"]) == 0
     assert "Equals" not in capsys.readouterr().err
+
+
+def test_the_choices_of_a_time_that_is_more_than_the_text_needs_are_a_command(tmp_path, capsys):
+    (tmp_path / "text.txt").write_text(TEXT)
+    command = ["train", str(tmp_path / "text.txt"), "-o", str(tmp_path / "m.npz"), "--time", "30s", "--threads", "1"]
+    assert run(command) == 0
+    arguments = printed(capsys)
+    assert {"--epochs", "--time"} <= set(arguments)
+    assert run([*arguments, "--force"]) == 0
+    options = checkpoint.read_header(tmp_path / "m.npz")["training"]["options"]
+    assert options["epochs"] == float(arguments[arguments.index("--epochs") + 1])
+    assert options["time"] == 30
