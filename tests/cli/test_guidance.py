@@ -82,7 +82,7 @@ def test_the_rows_of_one_hot_input_are_not_counted(advice, text):
     assert not any("recurrent weights" in line for line in advice(text, *options))
 
 
-@pytest.mark.parametrize(("span", "remedy"), [(["--epochs", "2"], "--epochs 4"), (["--time", "1s"], "--time 2s")])
+@pytest.mark.parametrize(("span", "remedy"), [(["--epochs", "2"], "--epochs 4"), (["--time", "3s"], "--time 6s")])
 def test_underfitting(advice, text, span, remedy):
     lines = advice(text, "--level", "char", "--lr", "1e-5", *span, *SMALL)
     assert len(lines) == 1
