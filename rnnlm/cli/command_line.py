@@ -1,6 +1,5 @@
 """A command as it was typed, and as it could have been."""
 
-import hashlib
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
@@ -74,6 +73,8 @@ def asked_for(ctx: click.Context) -> dict[str, Any]:
 
 def _content(path: Path) -> str:
     """SHA-256 of a file, in hex; that it cannot be read is said where it is used."""
+    import hashlib  # which takes as long to load as all else here
+
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

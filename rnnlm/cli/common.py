@@ -1,7 +1,6 @@
 """What several commands share: the model option, JSON lines, reading a text argument."""
 
 import json
-import os
 import sys
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
 
+from rnnlm.cli.blas import limit_blas
 from rnnlm.cli.tables import table, token_cell
 from rnnlm.cli.terminal import json_escaped, width_of
 from rnnlm.cli.wrapping import WORD, wrapped
@@ -176,31 +176,6 @@ def load_model(path: Path, mix: Sequence[tuple[str, float]] = ()) -> "LanguageMo
     for message in model.notes:
         note(message)
     return model
-
-
-BLAS_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
-
-
-def limit_blas(threads: int, replace: bool = False) -> None:
-    """Let BLAS compute with so many threads; called before NumPy is imported, which then keeps to it.
-
-    The command line begins with one. Our own threads, where a command has them, each work on their own columns of a
-    batch, and the products of one prefix are too small to be shared out. BLAS waits for its threads by spinning: with
-    two, the same scores cost more than twice the work, and several times the time where something else is running.
-
-    replace: whether variables that the user has set are changed.
-    """
-    if "numpy" not in sys.modules:
-        for variable in BLAS_VARIABLES:
-            if replace or variable not in os.environ:
-                os.environ[variable] = str(threads)
-
-
-def use_threads(threads: int | None) -> int:
-    """Number of our own threads to use, all cores by default."""
-    if threads is None:
-        threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return threads
 
 
 def print_json(value: Any) -> None:

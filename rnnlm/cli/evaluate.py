@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
+from rnnlm.cli.blas import use_threads
 from rnnlm.cli.common import (
     NumberRange,
     json_option,
@@ -18,7 +19,6 @@ from rnnlm.cli.common import (
     say,
     show_table,
     threads_option,
-    use_threads,
 )
 from rnnlm.cli.engines import TORCH, EngineChoice, engine_options, require
 from rnnlm.cli.ngram import LARGEST_ORDER, possible_contexts

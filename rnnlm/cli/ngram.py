@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from rnnlm.cli.blas import use_threads
 from rnnlm.cli.command_line import asked_for
-from rnnlm.cli.common import force_option, note, show_table, threads_option, use_threads
+from rnnlm.cli.common import force_option, note, show_table, threads_option
 from rnnlm.cli.groups import SuggestingGroup
 from rnnlm.cli.texts import check_not_a_text, check_output, make_tokenizer, reading_bar, text_options
 from rnnlm.errors import RnnlmError

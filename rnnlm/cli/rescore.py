@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
+from rnnlm.cli.blas import use_threads
 from rnnlm.cli.common import (
     Number,
     Unknown,
@@ -18,7 +19,6 @@ from rnnlm.cli.common import (
     note,
     print_json,
     threads_option,
-    use_threads,
 )
 from rnnlm.cli.score import encoding_note
 from rnnlm.cli.streams import Collected

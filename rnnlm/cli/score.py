@@ -9,17 +9,8 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
-from rnnlm.cli.common import (
-    Text,
-    Unknown,
-    json_option,
-    load_model,
-    mix_option,
-    model_option,
-    note,
-    threads_option,
-    use_threads,
-)
+from rnnlm.cli.blas import use_threads
+from rnnlm.cli.common import Text, Unknown, json_option, load_model, mix_option, model_option, note, threads_option
 from rnnlm.cli.streams import Collected
 from rnnlm.cli.terminal import width_of
 from rnnlm.errors import CorpusError

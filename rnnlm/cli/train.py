@@ -11,16 +11,9 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from rnnlm.cli.blas import use_threads
 from rnnlm.cli.command_line import asked_for, equivalent
-from rnnlm.cli.common import (
-    CELL_NAMES,
-    DEFAULT_MODEL,
-    NumberRange,
-    force_option,
-    note,
-    threads_option,
-    use_threads,
-)
+from rnnlm.cli.common import CELL_NAMES, DEFAULT_MODEL, NumberRange, force_option, note, threads_option
 from rnnlm.cli.configuration_file import read_config
 from rnnlm.cli.engines import EngineChoice, engine_options, working_together
 from rnnlm.cli.interruptions import Interrupted, Interruptions

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from rnnlm.cli import cli, run
-from rnnlm.cli.common import BLAS_VARIABLES
+from rnnlm.cli.blas import BLAS_VARIABLES
 
 COMPUTING = (
     "ngram train",
@@ -31,7 +31,7 @@ SENTENCES = ["我 昨天 上学 迟到 了", "他 今天 上学 迟到 了", "�
 PROGRAM = """
 import json, os, sys
 from rnnlm.cli import run
-from rnnlm.cli.common import BLAS_VARIABLES
+from rnnlm.cli.blas import BLAS_VARIABLES
 assert "numpy" not in sys.modules
 code = run(sys.argv[1:])
 assert "numpy" in sys.modules
