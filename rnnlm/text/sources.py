@@ -245,8 +245,9 @@ def _texts_in(folder: str, report: Callable[[str], None]) -> list[str]:
         if not name.startswith(".") and not _is_special(os.path.join(parent, name))
     ]
     names.sort(key=lambda name: Path(name).parts)
-    texts = [name for name in names if name.lower().endswith(SUFFIXES)]
-    others = [os.path.relpath(name, folder) for name in names if not name.lower().endswith(SUFFIXES)]
+    texts = [name for name in names if name.lower().endswith(SUFFIXES) and os.path.exists(name)]
+    known = set(texts)
+    others = [os.path.relpath(name, folder) for name in names if name not in known]
     if not texts:
         found = f", but {_listed(others)}" if others else ""
         raise CorpusError(
@@ -254,8 +255,12 @@ def _texts_in(folder: str, report: Callable[[str], None]) -> list[str]:
         )
     if others:
         what = "1 file that is" if len(others) == 1 else f"{len(others):,} files that are"
-        report(f"{folder}: left out {what} no .txt: {_listed(others)}.")
+        report(f"{folder}: left out {what} no .txt{_dangling(folder, others)}: {_listed(others)}.")
     return texts
+
+
+def _dangling(folder: str, names: Sequence[str]) -> str:
+    return "" if all(os.path.exists(os.path.join(folder, name)) for name in names) else ", or a link to nothing"
 
 
 def _listed(names: Sequence[str]) -> str:

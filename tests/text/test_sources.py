@@ -175,3 +175,13 @@ def test_a_model_is_no_text_and_what_it_is_for_is_said(tmp_path):
     for path in (model, shutil.copy(model, tmp_path / "renamed.txt")):
         with pytest.raises(CorpusError, match=r"is a model of rnnlm; expected a text.* eval .* --resume.* --init-from"):
             contents(path)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="there are no such links here")
+def test_a_link_to_nothing_is_left_out_of_a_folder(tmp_path):
+    (tmp_path / "a.txt").write_text("a\n")
+    (tmp_path / "gone.txt").symlink_to("nowhere.txt")
+    notes = []
+    with open_sources([tmp_path], report=notes.append) as found:
+        assert [source.name for source in found] == [str(tmp_path / "a.txt")]
+    assert notes == [f"{tmp_path}: left out 1 file that is no .txt, or a link to nothing: gone.txt."]
