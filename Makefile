@@ -25,7 +25,7 @@ help:
 
 demo: $(VENV)/core.stamp
 	@echo '# Learn from $(DEMO_CORPUS):'
-	$(BIN)/rnnlm train $(DEMO_CORPUS) -o demo.npz $(DEMO_OPTIONS)
+	$(BIN)/rnnlm train $(DEMO_CORPUS) -o demo.npz $(DEMO_OPTIONS) --force
 	@echo '# Which word comes next?'
 	$(BIN)/rnnlm predict -m demo.npz "我 昨天 上学 迟到 了 ， 老师 批评 了"
 	@echo '# The same question after every word:'

@@ -259,8 +259,9 @@ def _little_gained(facts: Facts, course: Course) -> str | None:
         lower_dropout(facts) if facts.dropout > MOST_DROPOUT else "",
         longer(facts),
     ]
+    how = "hardly below" if loss < unigram else "not below"
     return (
-        f"Underfitting: the {name} loss, {loss:.3f}, is hardly below the {unigram:.3f} that the token frequencies "
+        f"Underfitting: the {name} loss, {loss:.3f}, is {how} the {unigram:.3f} that the token frequencies "
         f"alone give. {_try(remedies)}"
     )
 

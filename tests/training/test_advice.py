@@ -227,6 +227,12 @@ def test_a_training_that_learnt_no_more_than_frequencies():
     assert "Try leaving --lr out or --epochs 20." in line
 
 
+def test_a_loss_above_that_of_frequencies_is_not_called_below():
+    course = [(3.1, 3.3), (3.1, 3.2), (3.1, 3.1)]
+    line = the_one(told(replace(GOOD, lr=1e-5, lr_is_given=True, optimizer="adam"), course))
+    assert "the valid loss, 3.100, is not below the 3.000 that the token frequencies alone give" in line
+
+
 def test_without_held_out_text_the_training_loss_tells():
     line = the_one(told(replace(GOOD, valid_tokens=0, optimizer="sgd"), [(3.0, None), (2.99, None)]))
     assert line.startswith("Underfitting: the training loss, 2.990,")
