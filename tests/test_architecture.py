@@ -29,7 +29,7 @@ LAYERS = (
     ("inference", "baselines", "plots"),
     ("nn", "text", "checkpoint"),
     ("archive", "foreign"),
-    ("errors",),
+    ("errors", "json_values"),
 )
 # The exceptions: (who, whom) in one row.
 SIDEWAYS = {("playground", "language_model")}  # the server serves a LanguageModel

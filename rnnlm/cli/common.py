@@ -14,6 +14,7 @@ from rnnlm.cli.tables import table, token_cell
 from rnnlm.cli.terminal import json_escaped, width_of
 from rnnlm.cli.wrapping import WORD, wrapped
 from rnnlm.errors import RnnlmError
+from rnnlm.json_values import json_value
 
 if TYPE_CHECKING:
     from rnnlm.language_model import LanguageModel
@@ -185,15 +186,7 @@ def print_json(value: Any) -> None:
 
 def json_line(value: Any) -> str:
     """JSON on one line; what would do something to a terminal is written as an escape, which means the same."""
-    return json_escaped(json.dumps(_finite(value), ensure_ascii=False))
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _finite(each) for key, each in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(each) for each in value]
-    return None if isinstance(value, float) and not abs(value) < float("inf") else value
+    return json_escaped(json.dumps(json_value(value), ensure_ascii=False))
 
 
 def joined(words: Sequence[str], model: "LanguageModel") -> str:

@@ -14,6 +14,7 @@ from rnnlm.cli.common import note
 from rnnlm.cli.terminal import status_terminal
 from rnnlm.cli.wrapping import display_width
 from rnnlm.errors import TrainingError
+from rnnlm.json_values import json_value
 from rnnlm.training.event_file import scalars_record, start_record, version_record
 from rnnlm.training.trainer import Report
 
@@ -199,11 +200,7 @@ class History(_Log):
         """Append a report; numbers that JSON lacks become null. The first failure is said through `warn`."""
         if self._file is None:
             return
-        finite = {
-            key: None if isinstance(value, float) and not math.isfinite(value) else value
-            for key, value in report.history().items()
-        }
-        self._file.append((json.dumps(finite) + "\n").encode(), warn)
+        self._file.append((json.dumps(json_value(report.history())) + "\n").encode(), warn)
 
 
 TAGS = {

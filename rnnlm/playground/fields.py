@@ -65,6 +65,21 @@ def _json_like(value: Any) -> str:
     return shown(value)
 
 
+def _check_size(
+    kind: "Text | ListOf", value: str | list[Any], name: str, unit: str, expected: str, codes: tuple[str, str]
+) -> None:
+    """Refuse a value with fewer than `least` or more than `most` units; `codes` are those of the two refusals."""
+    if not kind.least <= len(value) <= kind.most:
+        raise RequestError(
+            f"{name} has {len(value):,} {unit}{'s' * (len(value) != 1)}; expected {expected}.",
+            code=codes[len(value) > kind.most],
+            param=name,
+            count=len(value),
+            most=kind.most,
+            least=kind.least,
+        )
+
+
 @dataclass(frozen=True)
 class Text:
     """A text of at most `most` characters, without halves of surrogate pairs; line ends become newlines."""
@@ -89,15 +104,7 @@ class Text:
         """The text."""
         if not isinstance(value, str):
             raise refuse(value, name, self.expected)
-        if not self.least <= len(value) <= self.most:
-            raise RequestError(
-                f"{name} has {len(value):,} character{'s' * (len(value) != 1)}; expected {self.expected}.",
-                code="too_long" if len(value) > self.most else "too_short",
-                param=name,
-                count=len(value),
-                most=self.most,
-                least=self.least,
-            )
+        _check_size(self, value, name, "character", self.expected, ("too_short", "too_long"))
         if (found := SURROGATE.search(value)) is not None:
             raise RequestError(
                 f"{name} holds U+{ord(found[0]):04X}, half a surrogate pair, which is no character.",
@@ -194,15 +201,7 @@ class ListOf:
         """The values."""
         if not isinstance(value, list):
             raise refuse(value, name, self.expected)
-        if not self.least <= len(value) <= self.most:
-            raise RequestError(
-                f"{name} has {len(value):,} value{'s' * (len(value) != 1)}; expected {self.least:,} to {self.most:,}.",
-                code="too_many" if len(value) > self.most else "too_few",
-                param=name,
-                count=len(value),
-                most=self.most,
-                least=self.least,
-            )
+        _check_size(self, value, name, "value", f"{self.least:,} to {self.most:,}", ("too_few", "too_many"))
         return [self.kind.read(each, f"{name}[{place}]") for place, each in enumerate(value)]
 
 

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from rnnlm.json_values import json_value
 from rnnlm.playground.fields import RequestError
 
 MOST_BYTES = 8 << 20
@@ -44,15 +45,7 @@ class Json(str):
         try:
             return cls(json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")))
         except ValueError:
-            return cls(json.dumps(_finite(value), ensure_ascii=False, separators=(",", ":")))
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _finite(each) for key, each in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(each) for each in value]
-    return None if isinstance(value, float) and not abs(value) < float("inf") else value
+            return cls(json.dumps(json_value(value), ensure_ascii=False, separators=(",", ":")))
 
 
 def json_pieces(value: Any) -> Iterator[str]:

@@ -7,7 +7,7 @@ import struct
 import subprocess
 import sys
 import termios
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pyte
@@ -42,6 +42,18 @@ class Screen(pyte.Screen):
         return [self.buffer[y] for y in range(self.cursor.y + 1)]
 
 
+def written_to(terminal: int) -> Iterator[bytes]:
+    """What is written to a pseudo-terminal, as it comes, until the other side is closed."""
+    while True:
+        try:
+            data = os.read(terminal, 65536)
+        except OSError:  # how Linux says that the other side is closed
+            return
+        if not data:
+            return
+        yield data
+
+
 def screen_of(
     arguments: Sequence[str],
     columns: int = 80,
@@ -74,13 +86,7 @@ def screen_of(
         start_new_session=True,
     ) as process:
         os.close(theirs)
-        while True:
-            try:
-                data = os.read(ours, 65536)
-            except OSError:  # how Linux says that the other side is closed
-                data = b""
-            if not data:
-                break
+        for data in written_to(ours):
             stream.feed(data)
             if watch is not None:
                 watch(screen, resize)

@@ -17,6 +17,7 @@ from rnnlm.cli import run
 from rnnlm.cli.common import json_line
 from rnnlm.cli.tables import token_cell, visible
 from rnnlm.cli.terminal import EXACT, Terminal, guarded, harmless
+from tests.cli.screen import written_to
 
 HOSTILE = "a \x1b[31mred\x1b[0m \x1b]0;title\x07 \u202eevil\u202c \u2066x\u2069 \x9b31m \x7f\x85y"
 HARMFUL = re.compile(
@@ -168,18 +169,10 @@ def in_terminal(arguments):
         except BaseException:
             code = 99
         os._exit(code)
-    parts = []
-    while True:
-        try:
-            part = os.read(ours, 65536)
-        except OSError:  # how Linux says that the other side is closed
-            part = b""
-        if not part:
-            break
-        parts.append(part)
+    output = b"".join(written_to(ours))
     os.close(ours)
     _, status = os.waitpid(pid, 0)
-    return os.waitstatus_to_exitcode(status), b"".join(parts).decode().replace("\r\n", "\n")
+    return os.waitstatus_to_exitcode(status), output.decode().replace("\r\n", "\n")
 
 
 @pytest.mark.parametrize(("code", "arguments"), COMMANDS, ids=lambda value: ascii(value)[:60])
