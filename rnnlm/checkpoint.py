@@ -170,6 +170,17 @@ def read_header(path: str | os.PathLike[str]) -> dict[str, Any]:
     return header
 
 
+def section(header: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    """The object that stands in a header under a name, and in that under the next; {} where there is none.
+
+    Nobody vouches for what a file says of its training.
+    """
+    found: Any = header
+    for name in names:
+        found = found.get(name) if isinstance(found, Mapping) else None
+    return dict(found) if isinstance(found, Mapping) else {}
+
+
 # Writing
 
 

@@ -175,8 +175,7 @@ def _mark_those_that_know(
 
 def knows_text(training: Mapping[str, Any], corpus: TokenizedCorpus) -> bool | None:
     """Whether a model was trained on a text or on a file of it; None where its checkpoint does not say."""
-    recorded = training.get("corpus")
-    recorded = recorded if isinstance(recorded, dict) else {}  # it comes from a file
+    recorded = checkpoint.section(training, "corpus")
     digest, files = str(recorded.get("digest")).partition("+")[0], recorded.get("files")
     learnt = {digest, *map(str, files if isinstance(files, list) else [])}
     if learnt & {corpus.digest, *corpus.files}:
@@ -187,10 +186,9 @@ def knows_text(training: Mapping[str, Any], corpus: TokenizedCorpus) -> bool | N
 def _training_of(path: str) -> Mapping[str, Any]:
     """What a file says of its training: a checkpoint, or an ARPA file, which says nothing."""
     try:
-        training = checkpoint.read_header(path).get("training")
+        return checkpoint.section(checkpoint.read_header(path), "training")
     except CheckpointError:
         return {}
-    return training if isinstance(training, dict) else {}
 
 
 def _unknown_part(corpus: TokenizedCorpus, model: LanguageModel) -> str:
@@ -263,8 +261,7 @@ def baselines(model: LanguageModel, order: int, training_text: Text, text: Text,
     has seen more than the other.
     """
     corpus = training_text.for_model(model)
-    recorded, learnt = model.training.get("corpus"), None
-    recorded = recorded if isinstance(recorded, dict) else {}  # it comes from a file
+    recorded, learnt = checkpoint.section(model.training, "corpus"), None
     if str(recorded.get("digest")).partition("+")[0] == corpus.digest:
         learnt = _learnt_part(model, corpus, recorded.get("train_tokens"))
     else:
@@ -284,8 +281,7 @@ def baselines(model: LanguageModel, order: int, training_text: Text, text: Text,
 
 def _learnt_part(model: LanguageModel, corpus: TokenizedCorpus, tokens: Any) -> list[Stretch] | None:
     """The stretches of its training text that a model has learnt from, `tokens` in all; None where that was all."""
-    options = model.training.get("options")
-    fraction = options.get("valid_fraction") if isinstance(options, dict) else None
+    fraction = checkpoint.section(model.training, "options").get("valid_fraction")
     if tokens == len(corpus.ids) or type(fraction) is not float or not 0 < fraction < 1:
         return None
     train = split(corpus, fraction, model.context, split_version(model.training)).train

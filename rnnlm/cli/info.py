@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 @json_option
 def info(checkpoint: Path | None, model_path: Path, as_json: bool) -> None:
     """Show what is in a checkpoint or an ARPA file: tokenizer, vocabulary, network, training."""
+    from rnnlm.checkpoint import section
     from rnnlm.foreign import is_arpa
 
     path = checkpoint or model_path
@@ -36,7 +37,8 @@ def info(checkpoint: Path | None, model_path: Path, as_json: bool) -> None:
         print_json(facts)
         return
     training = facts.pop("training")
-    options = _object(training.pop("options"))
+    options = section(training, "options")
+    del training["options"]
     if imported := training.get("imported"):
         training = {
             "training": f"none: imported ({imported})"
@@ -49,8 +51,10 @@ def info(checkpoint: Path | None, model_path: Path, as_json: bool) -> None:
 
 
 def _network_facts(model: "LanguageModel") -> dict[str, Any]:
+    from rnnlm.checkpoint import section
+
     config, training = model.network.config, model.training
-    state = _object(_object(training.get("state")).get("progress"))
+    state = section(training, "state", "progress")
     return {
         "cell": config.cell,
         "activation": config.activation,
@@ -75,9 +79,10 @@ def _network_facts(model: "LanguageModel") -> dict[str, Any]:
 
 def _ngram_facts(model: "LanguageModel") -> dict[str, Any]:
     from rnnlm.baselines.ngram import NgramModel
+    from rnnlm.checkpoint import section
 
     assert isinstance(model.predictor, NgramModel)
-    corpus = _object(model.training.get("corpus"))
+    corpus = section(model.training, "corpus")
     return {
         "cell": None,
         "order": model.predictor.order,
@@ -94,11 +99,6 @@ def _ngram_facts(model: "LanguageModel") -> dict[str, Any]:
 
 def _imported(model: "LanguageModel") -> dict[str, Any]:
     return {key: model.training[key] for key in ("imported",) if key in model.training}
-
-
-def _object(value: Any) -> dict[str, Any]:
-    """What a checkpoint says about its training, for which nobody vouches."""
-    return value if isinstance(value, dict) else {}
 
 
 def _shown(value: Any) -> str:

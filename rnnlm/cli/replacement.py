@@ -1,6 +1,5 @@
 """Whether a command may replace a file: only one that it wrote itself, from the same text, or with --force."""
 
-import gzip
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -8,10 +7,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from rnnlm.checkpoint import read_header
+from rnnlm.checkpoint import read_header, section
 from rnnlm.cli.command_line import BESIDE, FILES, GIVEN, OPEN
 from rnnlm.cli.training_options import BEFORE
 from rnnlm.errors import CheckpointError, shown
+from rnnlm.foreign import beginning
 from rnnlm.text.vocabulary import SPECIALS
 
 BEGIN = 4096  # bytes of a file that show what it is
@@ -31,7 +31,7 @@ class Replaced:
         Raises:
             CheckpointError: it has.
         """
-        corpus = _object(_object(self._header.get("training")).get("corpus"))
+        corpus = section(self._header, "training", "corpus")
         if corpus.get("digest") != digest and not (files and corpus.get("files") == list(files)):
             raise _refusal(self._path, f"{_description(self._header)} of another text", _can_go_on(self._header))
 
@@ -42,15 +42,15 @@ class Replaced:
             last, losses = reports[-1]["step"], [report["valid_nats_per_token"] for report in reports]
         except (ValueError, LookupError, TypeError):
             return False
-        best = _object(self._header.get("training")).get("best_nats_per_token")
+        best = section(self._header, "training").get("best_nats_per_token")
         return bool(last == _progress(self._header).get("step") and (best in losses or set(losses) == {None}))
 
     def wrote_arpa(self, path: Path) -> bool:
         """Whether a file is this model as an ARPA file: as many n-grams of every order, the same words at the start."""
-        begin, arrays = _begin(path), _object(self._header.get("arrays"))
+        begin, arrays = _begin(path), section(self._header, "arrays")
         counts = [int(number) for number in re.findall(rb"ngram \d+=(\d{1,15})\n", begin)]
         words = re.findall(rb"^-[\d.e+-]+\t(\S+)\t-?\d[\d.e+-]*\n", begin.partition(b"\n\n\\2-grams")[0], re.MULTILINE)
-        known = [*SPECIALS, *_object(self._header.get("vocabulary")).get("tokens", [])]
+        known = [*SPECIALS, *section(self._header, "vocabulary").get("tokens", [])]
         return counts == [arrays[f"ngram.{k}.keys"]["shape"][0] for k in range(1, len(arrays) // 3 + 1)] and (
             b"# rnnlm escapes" in begin or words == [word.encode() for word in known[: len(words)]]
         )
@@ -80,11 +80,11 @@ def check_model(path: Path, kind: str, options: Mapping[str, Any], asked: Mappin
         header = read_header(path)
     except CheckpointError:
         raise _refusal(path, _sort_of_file(path)) from None
-    training, found = _object(header.get("training")), _description(header)
+    training, found = section(header, "training"), _description(header)
     if header.get("kind") != kind or _is_unfinished(header) or not isinstance(training.get("options"), dict):
         raise _refusal(path, found, kind == "rnn" and _can_go_on(header))
     chosen = {n: v for n, v in options.items() if n == "time" or (n != "user_dict" and v not in OPEN)}
-    before, is_timed = _object(training.get("asked")), chosen.get("time") is not None
+    before, is_timed = section(training, "asked"), chosen.get("time") is not None
     if is_timed and not before:  # an earlier version did not record it; the options tell whether they are the same
         asked, is_timed = {name: asked[name] for name in BESIDE if name in asked}, False
     now = {**dict.fromkeys(before), **asked}
@@ -134,13 +134,8 @@ def _refusal(
 # --- what a file is ---------------------------------------------------------------------------------------------------
 
 
-def _object(value: Any) -> dict[str, Any]:
-    """What a checkpoint says of itself, for which nobody vouches."""
-    return value if isinstance(value, dict) else {}
-
-
 def _progress(header: Mapping[str, Any]) -> dict[str, Any]:
-    return _object(_object(_object(header.get("training")).get("state")).get("progress"))
+    return section(header, "training", "state", "progress")
 
 
 def _can_go_on(header: Mapping[str, Any]) -> bool:
@@ -155,7 +150,7 @@ def _description(header: Mapping[str, Any]) -> str:
     """A model in a few words: its sort, its size, and how far it was trained."""
     if header.get("kind") == "ngram":
         return f"an n-gram model of order {shown(header.get('order'))}"
-    network, training = _object(header.get("network")), _object(header.get("training"))
+    network, training = section(header, "network"), section(header, "training")
     cell, layers, width = (network.get(name) for name in ("cell", "num_layers", "hidden_size"))
     size = f"{shown(cell).strip(chr(39)).upper()} {shown(layers)} x {shown(width)}"
     if "imported" in training:
@@ -170,7 +165,7 @@ def _description(header: Mapping[str, Any]) -> str:
 
 def _of_about(training: Mapping[str, Any]) -> str:
     """How long a training was to be."""
-    options, state = _object(training.get("options")), _object(training.get("state"))
+    options, state = section(training, "options"), section(training, "state")
     epochs, per_epoch, seconds = options.get("epochs"), state.get("batches_per_epoch"), options.get("time")
     if seconds is not None:
         return f", {shown(seconds).removesuffix('.0')} s asked for"
@@ -200,7 +195,7 @@ def _other_command(path: Path, header: Mapping[str, Any], difference: str) -> Ch
 
 def _options(header: Mapping[str, Any]) -> dict[str, Any]:
     """The options that a model was trained with; those that its version did not have yet as they were then."""
-    recorded = _object(_object(header.get("training")).get("options"))
+    recorded = section(header, "training", "options")
     return BEFORE | recorded if header.get("kind") == "rnn" else recorded
 
 
@@ -217,15 +212,4 @@ def _sort_of_file(path: Path) -> str:
 
 
 def _begin(path: Path) -> bytes:
-    """The first bytes of a file, unpacked if gzip packed it; none of one that cannot be read."""
-    if not path.is_file():
-        return b""
-    try:
-        with path.open("rb") as file:
-            begin = file.read(BEGIN)
-        if begin.startswith(b"\x1f\x8b"):
-            with gzip.open(path) as packed:
-                begin = packed.read(BEGIN)
-    except (OSError, EOFError):
-        return b""
-    return begin
+    return beginning(path)[:BEGIN]

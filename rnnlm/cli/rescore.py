@@ -1,7 +1,6 @@
 """rnnlm rescore: choose among the candidates of a recogniser."""
 
 import itertools
-import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -21,6 +20,7 @@ from rnnlm.cli.common import (
     threads_option,
 )
 from rnnlm.cli.score import encoding_note
+from rnnlm.cli.score_layouts import NATS_IN
 from rnnlm.cli.streams import Collected
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def rescore(
     warnings = _Warnings() if lenient else None
     form = nbest.FORMATS[format_name]
     if oov_penalty is None:
-        oov_penalty = lm_weight * model.unknown_word_penalty / NATS[form.unit]
+        oov_penalty = lm_weight * model.unknown_word_penalty / NATS_IN[form.unit]
     chooser = _Chooser(form, Weights(lm_weight, old_lm_weight, word_penalty, oov_penalty), model)
     output_text = Collected(_show)
     lists = _read(file, format_name, encoding, warnings, output_text.flush)
@@ -153,9 +153,6 @@ def _warn_of_unknown(unknown: Unknown) -> None:
         note(hint)
 
 
-NATS = {"nats": 1.0, "log10": math.log(10)}  # in a unit of a format's scores
-
-
 class _Chosen(NamedTuple):
     """A list with all that is known of its candidates; order: their places from the best to the worst."""
 
@@ -172,7 +169,7 @@ class _Chooser:
         """Prepare for the scores of a model."""
         self._form, self._weights, self._ends = form, weights, model.line_end is not None
         self.unknown = Unknown(model, reads_marks=True)
-        self._nats = NATS[form.unit]
+        self._nats = NATS_IN[form.unit]
         self.lists = self.candidates = 0
 
     def choose(self, scored_list: tuple["NbestList", list["ScoredLine"]]) -> _Chosen:

@@ -146,10 +146,10 @@ def encoding_note(name: str, encoding: str | None) -> Callable[[str], None]:
     """What says in which encoding a file is read, if that was guessed and is not UTF-8."""
 
     def say(codec: str) -> None:
-        from rnnlm.text.encodings import LABELS, UTF8
+        from rnnlm.text.encodings import note_on_encoding
 
-        if encoding is None and codec != UTF8:
-            note(f"{name} is not UTF-8; it is read as {LABELS[codec]}. If that is wrong, use --encoding.")
+        if encoding is None and (said := note_on_encoding(codec, name)) is not None:
+            note(said)
 
     return say
 

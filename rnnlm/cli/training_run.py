@@ -381,15 +381,13 @@ def _check_vocabulary(old: LanguageModel, new: Vocabulary, init_vocabulary: str)
 def _asked(asked: Mapping[str, Any], before: Mapping[str, Any] | None, text_changed: bool) -> dict[str, Any]:
     """What is recorded of the command; of a training that is resumed, what is recorded of it `before`."""
     if before is not None:
-        kept = before.get("asked")
-        asked = (kept if isinstance(kept, dict) else {}) | ({"changed_text": True} if text_changed else {})
+        asked = checkpoint.section(before, "asked") | ({"changed_text": True} if text_changed else {})
     return {"asked": dict(asked)} if asked else {}
 
 
 def _check_corpus(header: Mapping[str, Any], texts: _Texts, changed_text: bool) -> list[str]:
     """What is to be told where the texts are not those of the checkpoint; refused unless `changed_text` allows it."""
-    recorded = header["training"].get("corpus")
-    if isinstance(recorded, dict) and recorded.get("digest") == texts.digest:
+    if checkpoint.section(header, "training", "corpus").get("digest") == texts.digest:
         return []
     if not changed_text:
         raise CorpusError(

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from rnnlm.errors import CorpusError
 from rnnlm.text import ready_made
 from rnnlm.text.cache import Cache, Description, Entry, IdFile, Stamps
-from rnnlm.text.encodings import LABELS, UTF8, decode
+from rnnlm.text.encodings import LABELS, decode, note_on_encoding
 from rnnlm.text.forms import SAMPLE, Form, note_on, recognised, text_of
 from rnnlm.text.lines import counted_characters
 from rnnlm.text.marks import marks_in
@@ -260,9 +260,9 @@ def tokenize_corpus(
     forms = [Form(**form) for form in description.forms]
     if encoding is None:
         notes += [
-            f"{source.name} is not UTF-8; it is read as {LABELS[codec]}. If that is wrong, use --encoding."
+            said
             for source, codec in zip(sources, description.encodings, strict=False)
-            if codec in LABELS and codec != UTF8
+            if codec in LABELS and (said := note_on_encoding(codec, source.name)) is not None
         ]
     notes += _notes_on_forms(sources, forms, column)
     if not all(form.is_read_as_it_is for form in forms):  # then it is another text than the files as they are

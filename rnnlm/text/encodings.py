@@ -31,6 +31,13 @@ SURROGATE = re.compile("[\ud800-\udfff]")
 _CONTROLS = re.compile("[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")  # ESC is none: it colours logs
 
 
+def note_on_encoding(codec: str, name: str) -> str | None:
+    """What the user should know of a file whose codec was found out; None for UTF-8."""
+    if codec == UTF8:
+        return None
+    return f"{name} is not UTF-8; it is read as {LABELS[codec]}. If that is wrong, use --encoding."
+
+
 def decode(
     blocks: Iterable[bytes], name: str, encoding: str | None = None, report: Callable[[str], None] | None = None
 ) -> Iterator[str]:

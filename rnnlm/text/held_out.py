@@ -6,6 +6,7 @@ that few of them stand beside a line that is trained on and may be much like the
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -79,7 +80,7 @@ def measured(corpus: TokenizedCorpus, held_out: Sequence[Stretch], most: int) ->
         elif len(held_out) == 1:
             found.append(Stretch(stretch.start, stop))
         else:
-            line = _nearest(stop, stretch.start + 1, stop + 1, lambda *window: _line_starts(corpus, *window))
+            line = _nearest(stop, stretch.start + 1, stop + 1, partial(_line_starts, corpus))
             found.append(Stretch(stretch.start, line or stop, cut=line is None))
     return found
 
@@ -98,7 +99,7 @@ def _blocks(corpus: TokenizedCorpus, fraction: float) -> Split | None:
 
     def line_start(place: int) -> int | None:
         low, high = max(1, place - reach), min(N, place + reach)
-        return _nearest(place, low, high + 1, lambda *window: _line_starts(corpus, *window))
+        return _nearest(place, low, high + 1, partial(_line_starts, corpus))
 
     blocks = []
     for part in range(1, number + 1):
@@ -126,11 +127,11 @@ def _last_lines(corpus: TokenizedCorpus, fraction: float) -> Split | None:
     place = N - round(N * fraction)
     largest, least = min(FAR * fraction, (1 + fraction) / 2), fraction / FAR
     low, high = max(1, N - int(N * largest)), min(N - 1, N - int(np.ceil(N * least)))
-    line = _nearest(place, low, high + 1, lambda *window: _line_starts(corpus, *window))
+    line = _nearest(place, low, high + 1, partial(_line_starts, corpus))
     if line is not None:
         return Split([Stretch(0, line)], [Stretch(line, N)], "the last lines of the text")
     kinds = _kinds(corpus.tokens)
-    sentence = _nearest(place, low, high + 1, lambda *window: _sentence_starts(corpus, kinds, *window))
+    sentence = _nearest(place, low, high + 1, partial(_sentence_starts, corpus, kinds))
     if sentence is None:
         return None
     return Split(

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from rnnlm.errors import CorpusError
-from rnnlm.foreign import PACKED
+from rnnlm.foreign import GZIP, PACKED
 
 STDIN = "-"
 SUFFIXES = (".txt", ".txt.gz")  # what is read of a folder, in small letters or capitals
@@ -27,7 +27,6 @@ BLOCK = 1 << 20
 # Where so many bytes have come without a pause, the next are waited for so many seconds before it is called one: a
 # program that writes a file to a pipe needs a moment to fill it again.
 MANY, PATIENCE = 1 << 14, 0.02
-_GZIP_MAGIC = b"\x1f\x8b"  # no text begins with it, so the name of a file does not matter
 # How files begin that hold a text in a form that is not read here.
 _LONGEST_MAGIC = 40
 _MODEL = re.compile(rb"PK\x03\x04.{26}header\.npy", re.DOTALL)  # the first member of a checkpoint
@@ -88,7 +87,7 @@ class Source(NamedTuple):
         with self.open() as file:
             begin = file.read(_LONGEST_MAGIC)
             _refuse_other_forms(self.name, begin)
-            packed = begin.startswith(_GZIP_MAGIC)
+            packed = begin.startswith(GZIP)  # as no text does, so the name of a file does not matter
             file.seek(0)
             reader = gzip.GzipFile(fileobj=file) if packed else file
             place = 0
@@ -113,7 +112,7 @@ class Source(NamedTuple):
                 if len(begin) >= _LONGEST_MAGIC or b"\n" in begin:
                     break
             _refuse_other_forms(self.name, begin)
-            if begin.startswith(_GZIP_MAGIC):
+            if begin.startswith(GZIP):
                 copy = _spooled(file, self.name, stack, begin)
                 yield from Source(self.name, copy).blocks(lambda read: None)
                 return
