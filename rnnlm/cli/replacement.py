@@ -206,7 +206,7 @@ def _sort_of_file(path: Path) -> str:
         return _description(read_header(path))
     if begin.startswith(b"PK"):
         return "an archive that is no model that this rnnlm reads"
-    if not re.search(rb"[^\t-\r\x1b\x20-\x7e\x80-\xff]", begin):  # of any encoding but UTF-16
+    if begin and not re.search(rb"[^\t-\r\x1b\x20-\x7e\x80-\xff]", begin):  # of any encoding but UTF-16
         return "a text"
     return "data that are no model of rnnlm"
 

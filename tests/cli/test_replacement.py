@@ -169,6 +169,7 @@ SORTS = {
     "a text in GB18030": "我 昨天 上学\n".encode("gb18030"),
     "an archive": None,  # of NumPy
     "data": bytes(range(256)),
+    "damaged data": b"\x1f\x8b\x08\0\0\0\0\0\0\x03" + b"\xff" * 200,  # as gzip begins
     "damaged": b"PK\x03\x04 not really",
 }
 
@@ -181,7 +182,9 @@ def test_files_of_another_kind_are_never_replaced(sort, command, capsys):
     else:
         Path("m.npz").write_bytes(content)
     message = refused(capsys, *command)
-    expected = {"an archive": "an archive", "damaged": "an archive", "data": "data"}.get(sort, "a text")
+    expected = {"an archive": "an archive", "damaged": "an archive", "data": "data", "damaged data": "data"}.get(
+        sort, "a text"
+    )
     assert f"m.npz holds {expected}" in message
     assert "--force" in message
     assert run([*command, "--force"]) == 0
