@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,10 +55,13 @@ class Workers:
     def __init__(self, threads: int, limits: Limits) -> None:
         """Start with no work."""
         self.limits = limits
+        self._threads = threads
         self._pool = ThreadPoolExecutor(threads + 1, thread_name_prefix="rnnlm")
-        # Long work waits here for its next slice, in turn, so that a key stroke waits for a slice and not for all.
+        # Work waits here for its next slice, in turn: a key stroke waits for slices of long work and not for all of it.
+        # More threads at once would only slow each other down, since most of what they do is Python.
         self._turns = asyncio.Semaphore(threads)
-        self.working = self.working_long = 0
+        self._long_turn = asyncio.Lock()  # beside key strokes, long work has one thread
+        self.working = self.working_long = self._slices_of_long = 0
 
     @contextmanager
     def place(self, is_long: bool) -> Iterator[None]:
@@ -115,9 +118,16 @@ class Workers:
         """Go on with work for a moment: whether it is done, and its result."""
         loop = asyncio.get_running_loop()
         if not is_long:
-            return await loop.run_in_executor(self._pool, _go_on, work)
-        async with self._turns:
-            return await loop.run_in_executor(self._pool, _go_on, work)
+            # Long work that took all threads before the key stroke came may be in a step that cannot be cut.
+            blocked = self._slices_of_long >= self._threads
+            async with nullcontext() if blocked else self._turns:
+                return await loop.run_in_executor(self._pool, _go_on, work)
+        async with self._long_turn if self.working > self.working_long else nullcontext(), self._turns:
+            self._slices_of_long += 1
+            try:
+                return await loop.run_in_executor(self._pool, _go_on, work)
+            finally:
+                self._slices_of_long -= 1
 
     def close(self) -> None:
         """Let the threads end."""
