@@ -443,8 +443,11 @@ class Reservation:
 def _opened_lock(path: Path) -> BinaryIO:
     try:
         return open(path, "a+b", buffering=0)
-    except PermissionError:
-        return open(path, "rb", buffering=0)  # left by another user; to lock it, reading is enough
+    except PermissionError as denied:
+        try:
+            return open(path, "rb", buffering=0)  # left by another user; to lock it, reading is enough
+        except FileNotFoundError:
+            raise denied from None  # the folder is read-only; that there is no file is not what is wrong
 
 
 def _is_at(file: BinaryIO, path: Path) -> bool:

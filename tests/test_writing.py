@@ -186,6 +186,17 @@ with replacing(sys.argv[1]) as file:
 """
 
 
+def test_in_a_folder_that_is_read_only_the_reason_is_the_permission(tmp_path, monkeypatch):
+    def as_where_nothing_can_be_made(path, mode, **options):  # root, who runs some tests, is not stopped
+        if "a" in mode:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+
+    monkeypatch.setattr(checkpoint, "open", as_where_nothing_can_be_made, raising=False)
+    with pytest.raises(SavingError, match="Permission denied"):
+        Reservation(tmp_path / "model.npz")
+
+
 def test_what_a_killed_run_left_is_no_obstacle_and_is_removed(tmp_path):
     path = tmp_path / "model.npz"
     with subprocess.Popen([sys.executable, "-c", HOLDING, str(path)], stdout=subprocess.PIPE) as process:
