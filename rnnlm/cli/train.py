@@ -151,6 +151,13 @@ class Duration(click.ParamType[float]):
     help="Initial weights; article: +-1e-4.",
 )
 @click.option(
+    "--long-memory",
+    type=NumberRange(0, 1),
+    default=None,
+    show_default="0.25; words of a small vocabulary: 1",
+    help="Share of the units whose gates keep what they hold for up to 64 steps when training begins.",
+)
+@click.option(
     "--bptt",
     type=click.IntRange(1),
     default=None,

@@ -28,6 +28,7 @@ def build_network(
         return network_of(replace(old.network.config, **_of_training(options)), old.network.params), []
     assert options.hidden_size is not None
     assert options.embedding_size is not None
+    assert options.long_memory is not None
     config = NetworkConfig(
         vocabulary_size=len(vocabulary),
         cell=options.cell,
@@ -49,7 +50,7 @@ def build_network(
     _refuse_beyond_memory(config, options, int(counts.sum()))
     rng = np.random.default_rng([options.seed, INIT])
     kind = BidirectionalNetwork if options.bidirectional else Network
-    network = kind.initialize(config, rng, options.init, unigram_bias(counts))
+    network = kind.initialize(config, rng, options.init, unigram_bias(counts), long_memory=options.long_memory)
     return (network, []) if old is None else _mapped(network, vocabulary, old)
 
 

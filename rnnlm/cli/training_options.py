@@ -37,6 +37,7 @@ class Options:
     weight_dropout: float = 0.0
     embedding_dropout: float = 0.0
     init: str = "uniform"
+    long_memory: float | None = None
     bptt: int | None = None
     shift: bool = False
     batch_size: int | None = None
@@ -66,7 +67,7 @@ NETWORK_OPTIONS = (
 BEFORE = {
     **{"softmax": "full", "tied": False},
     **{"locked_dropout": False, "weight_dropout": 0.0, "embedding_dropout": 0.0, "weight_decay": None},
-    **{"average_weights": 0.0, "shift": False, "label_smoothing": 0.0},
+    **{"long_memory": 0.0, "average_weights": 0.0, "shift": False, "label_smoothing": 0.0},
 }
 LARGEST = 1e18  # of any number that a checkpoint says
 
@@ -95,6 +96,7 @@ SOUND: dict[str, Callable[[Any], bool]] = {
     "clip": _number,
     **dict.fromkeys(("average_weights", "label_smoothing"), lambda value: _number(value) and value < 1),
     "weight_decay": lambda value: value is None or _number(value),
+    "long_memory": lambda value: _number(value) and value <= 1,
     "init": lambda value: type(value) is str and value in INITIALIZERS,
     "optimizer": lambda value: type(value) is str and value in OPTIMIZERS,
     "schedule": lambda value: type(value) is str and value in SCHEDULES,
@@ -102,7 +104,7 @@ SOUND: dict[str, Callable[[Any], bool]] = {
 }
 RUN_OPTIONS = (
     *("min_count", "vocab_size", "init", "bptt", "batch_size", "optimizer", "loss", "valid_fraction", "seed"),
-    *("average_weights", "shift", "label_smoothing"),
+    *("long_memory", "average_weights", "shift", "label_smoothing"),
 )
 
 

@@ -27,7 +27,8 @@ A backward function receives dE/dh_t for every step and the gradient by the fina
 the gates' arguments on the input side and on the recurrent side (one array but for the GRU), and by the initial state.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -72,7 +73,8 @@ class Gradients(NamedTuple):
 class Cell(NamedTuple):
     """A recurrent cell: its number of gate and state slabs, the gates' names in order, and its pair of functions.
 
-    The basic cell has one slab, and no gate.
+    The basic cell has one slab, and no gate. memory_gates: the gates that decide how long a unit remembers, with 1
+    where an open gate keeps the state and -1 where it lets new input in.
     """
 
     gates: int
@@ -80,6 +82,7 @@ class Cell(NamedTuple):
     gate_names: tuple[str, ...]
     forward: Callable[[Array, Array, Array, Array, Array, Array | None, str], tuple[Array, Array, Trace]]
     backward: Callable[[Array, Array, Trace], Gradients]
+    memory_gates: Mapping[str, int] = MappingProxyType({})
 
 
 def _first_state(T: int, state: Array) -> Array:
@@ -232,7 +235,7 @@ def gru_backward(dh: Array, dstate: Array, trace: Trace) -> Gradients:
 
 CELLS: dict[str, Cell] = {
     "rnn": Cell(1, 1, (), rnn_forward, rnn_backward),
-    "gru": Cell(3, 1, ("r", "z", "n"), gru_forward, gru_backward),
-    "lstm": Cell(4, 2, ("i", "f", "g", "o"), lstm_forward, lstm_backward),
-    "cifg": Cell(3, 2, ("f", "g", "o"), cifg_forward, cifg_backward),
+    "gru": Cell(3, 1, ("r", "z", "n"), gru_forward, gru_backward, {"z": 1}),
+    "lstm": Cell(4, 2, ("i", "f", "g", "o"), lstm_forward, lstm_backward, {"f": 1, "i": -1}),
+    "cifg": Cell(3, 2, ("f", "g", "o"), cifg_forward, cifg_backward, {"f": 1}),
 }

@@ -6,6 +6,8 @@ import numpy as np
 
 from rnnlm.nn.numerics import Array
 
+LONGEST_MEMORY = 64  # steps
+
 Initializer = Callable[[np.random.Generator, int, int, int], Array]
 
 
@@ -47,6 +49,16 @@ def normal(rng: np.random.Generator, rows: int, columns: int, hidden: int) -> Ar
 def article(rng: np.random.Generator, rows: int, columns: int, hidden: int) -> Array:
     """Uniform in +-1e-4, as in the article's code."""
     return rng.uniform(-1e-4, 1e-4, (rows, columns))
+
+
+def memory_bias(units: int) -> Array:
+    """Gate biases (units,) with which units keep their state for 2 to LONGEST_MEMORY steps (Tallec and Ollivier 2018).
+
+    A gate that keeps sigmoid(b) = 1 - 1 / t of the state in each step remembers for about t steps: b = log(t - 1). The
+    times t are spread evenly over the units.
+    """
+    times: Array = 2 + (LONGEST_MEMORY - 2) * (np.arange(units) + 0.5) / max(1, units)
+    return np.log(times - 1)
 
 
 INITIALIZERS: dict[str, Initializer] = {

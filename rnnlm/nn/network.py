@@ -11,7 +11,7 @@ from numpy.typing import DTypeLike
 from rnnlm.errors import CheckpointError, shown
 from rnnlm.nn.cells import CELLS
 from rnnlm.nn.gradients import Grads
-from rnnlm.nn.initializers import INITIALIZERS
+from rnnlm.nn.initializers import INITIALIZERS, memory_bias
 from rnnlm.nn.layers import NOTHING_DROPPED, SharedMasks, dropout, dropout_mask, lookup, recurrent, scaled_tokens
 from rnnlm.nn.numerics import ACTIVATIONS, Array
 from rnnlm.nn.outputs import OUTPUTS, Loss, Output, tail_width
@@ -207,11 +207,13 @@ class Network:
         scheme: str = "uniform",
         output_bias: Array | None = None,
         dtype: Any = np.float32,
+        long_memory: float = 0.0,
     ) -> "Network":
         """New network. Biases are zero but for the forget gate of LSTMs, 1 (Gers et al. 2000, Jozefowicz et al. 2015).
 
         scheme: a name in INITIALIZERS. output_bias (V,): for instance log word frequencies, which spares the first
-        steps of training the work of finding them; zero when not given.
+        steps of training the work of finding them; zero when not given. long_memory: share of the units of each layer
+        whose gates begin with `initializers.memory_bias`; the basic cell has no gates.
         """
         params: dict[str, Array] = {}
         H, gates = config.hidden_size, CELLS[config.cell].gate_names
@@ -226,6 +228,10 @@ class Network:
                 params[name] = np.zeros(shape, dtype)
             if "f" in gates and "bias_ih" in name:
                 params[name][gates.index("f") * H :][:H] = 1
+            if "bias_ih" in name:
+                bias = memory_bias(round(long_memory * H))
+                for gate, sign in CELLS[config.cell].memory_gates.items():
+                    params[name][gates.index(gate) * H :][: len(bias)] = sign * bias
         if output_bias is not None:
             biases = config.output_layer.initial_bias(output_bias)
             params |= {name: bias.astype(dtype) for name, bias in biases.items()}

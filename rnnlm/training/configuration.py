@@ -43,14 +43,18 @@ class Level:
     dropout_per_doubling: float  # of the passes
     most_dropout: float
     rate_times_width: float
+    long_memory: float  # share of the units, see nn.initializers.memory_bias
 
 
 # A text of so few tokens is learnt by heart, since it can teach nothing else: in so many steps, without dropout.
 TINY_TEXT = 200
 STEPS_BY_HEART = 300
 
-_WORDS = Level(32, 15.0, 0.2, 0.6, 2.0)
-LEVELS = {"char": Level(64, 40.0, 0.12, 0.5, 4.5), "word": _WORDS, "token": _WORDS}
+_WORDS = Level(32, 15.0, 0.2, 0.6, 2.0, 0.25)
+LEVELS = {"char": Level(64, 40.0, 0.12, 0.5, 4.5, 0.25), "word": _WORDS, "token": _WORDS}
+# Words of which there are few are all seen often. What is left to learn then is which of them goes with which, over any
+# distance: it takes passes, and back-propagation through whole sentences.
+FEW_WORDS = Level(64, 40.0, 0.07, 0.3, 2.0, 1.0)
 
 REFERENCE_WIDTH = 128  # of the network whose speed is measured
 TRAINING_SHARE = 0.9  # of a time; evaluations and saving take the rest
@@ -86,9 +90,10 @@ def filled_in(options: Mapping[str, Any], circumstances: Circumstances) -> dict[
         if chosen[name] is None:
             chosen[name] = rule()
 
-    fit("bptt", lambda: LEVELS[chosen["level"]].bptt)
+    fit("bptt", lambda: level_of(chosen, text).bptt)
     fit("batch_size", lambda: batch_size(text.train_tokens, chosen["bptt"]))
-    level = level_of(chosen, text.train_tokens)
+    level = level_of(chosen, text)
+    fit("long_memory", lambda: level.long_memory if CELLS[chosen["cell"]].memory_gates else 0.0)
     if chosen["softmax"] == "auto":
         large = text.vocabulary_size >= ADAPTIVE_FROM
         chosen["softmax"] = "adaptive" if large and may_leave_tokens_out(chosen) else "full"
@@ -108,12 +113,13 @@ def filled_in(options: Mapping[str, Any], circumstances: Circumstances) -> dict[
 # --- the rules --------------------------------------------------------------------------------------------------
 
 
-def level_of(chosen: Mapping[str, Any], train_tokens: int) -> Level:
+def level_of(chosen: Mapping[str, Any], text: Circumstances) -> Level:
     """What differs between characters and words; of a tiny text, which is learnt by heart, more passes, no dropout."""
-    level = LEVELS[chosen["level"]]
-    if train_tokens >= TINY_TEXT:
+    few = chosen["level"] != "char" and text.vocabulary_size < MANY_TOKENS
+    level = FEW_WORDS if few else LEVELS[chosen["level"]]
+    if text.train_tokens >= TINY_TEXT or not chosen["bptt"]:
         return level
-    steps_of_pass = -(-train_tokens // (chosen["batch_size"] * chosen["bptt"]))
+    steps_of_pass = -(-text.train_tokens // (chosen["batch_size"] * chosen["bptt"]))
     passes = max(level.most_passes, math.ceil(STEPS_BY_HEART / max(1, steps_of_pass)))
     return replace(level, most_passes=float(passes), most_dropout=0.0)
 
@@ -193,9 +199,7 @@ class _Passes:
     def __call__(self, width: int) -> float:
         """Passes of a network of this width."""
         if self._chosen["time"] is None:
-            return float(
-                self._chosen["epochs"] or untimed_passes(self._text, level_of(self._chosen, self._text.train_tokens))
-            )
+            return float(self._chosen["epochs"] or untimed_passes(self._text, level_of(self._chosen, self._text)))
         V = self._text.vocabulary_size
         speed = self._work_per_second / work(sized(self._chosen, width, V), V)
         return float(TRAINING_SHARE * self._chosen["time"] * speed / max(1, self._text.train_tokens))

@@ -93,3 +93,29 @@ def test_an_untrained_network_with_an_output_bias_gives_that_distribution():
     )
     log_probabilities, _ = network.log_probabilities(np.array([[3]]), network.zero_state(1))
     np.testing.assert_allclose(np.exp(log_probabilities[0, 0]), frequencies, atol=1e-4)
+
+
+@pytest.mark.parametrize("cell", [name for name, cell in CELLS.items() if cell.memory_gates])
+def test_a_unit_with_long_memory_keeps_what_it_holds_for_its_time(cell):
+    config = NetworkConfig(vocabulary_size=5, cell=cell, hidden_size=12, num_layers=2, embedding_size=4)
+    network = Network.initialize(config, np.random.default_rng(1), dtype=np.float64, long_memory=0.5)
+    for name, array in network.params.items():
+        if ".weight" in name:
+            array[...] = 0  # nothing comes in, so that what is left is what is kept
+    state = network.zero_state(1)
+    state[...] = 1
+    _, final = network.log_probabilities(np.ones((10, 1), dtype=int), state)
+    kept = final[-1, :, 0] ** (1 / 10)  # of c where there is one, else of h, in one step
+    times = 2 + 62 * (np.arange(6) + 0.5) / 6
+    np.testing.assert_allclose(kept[:, :6], np.tile(1 - 1 / times, (2, 1)))
+    usual = {"gru": 1 / 2}.get(cell, 1 / (1 + np.exp(-1)))
+    np.testing.assert_allclose(kept[:, 6:], usual)
+
+
+def test_without_long_memory_and_without_gates_networks_begin_as_they_did():
+    for cell in CELLS:
+        config = NetworkConfig(vocabulary_size=5, cell=cell, hidden_size=12)
+        shares = (0.0, 0.04) if CELLS[cell].memory_gates else (0.0, 1.0)
+        first, second = (Network.initialize(config, np.random.default_rng(1), long_memory=share) for share in shares)
+        for name, array in first.params.items():
+            np.testing.assert_array_equal(array, second.params[name])

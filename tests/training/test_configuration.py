@@ -170,3 +170,13 @@ def test_a_tiny_text_is_learnt_by_heart(level, options):
         assert configuration.STEPS_BY_HEART <= steps <= 2 * configuration.STEPS_BY_HEART + 100
         assert tokens // chosen["batch_size"] >= min(tokens, chosen["bptt"])  # hardly cut into columns
     assert choose(configuration.TINY_TEXT, level=level, **options)["dropout"] > 0
+
+
+@pytest.mark.parametrize("level", ["word", "token"])
+def test_few_words_get_passes_and_memory_and_many_words_dropout(level):
+    few, many = (choose(25_000, size, level=level, context="sentence") for size in (255, 4000))
+    assert few["long_memory"] == 1.0 > many["long_memory"] > 0
+    assert few["epochs"] > 2 * many["epochs"]
+    assert few["dropout"] < many["dropout"]
+    assert few["bptt"] == 2 * many["bptt"]
+    assert choose(25_000, 255, level=level, cell="rnn")["long_memory"] == 0.0  # it has no gates
