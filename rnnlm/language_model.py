@@ -16,6 +16,7 @@ from rnnlm.baselines.arpa import read_arpa
 from rnnlm.baselines.ngram import NgramModel
 from rnnlm.errors import CheckpointError, DirectionError, FillingError, VocabularyError, shown
 from rnnlm.foreign import is_arpa
+from rnnlm.inference.attribution import Replacement, replacements
 from rnnlm.inference.dynamic import dynamic_nats
 from rnnlm.inference.filling import BLANK, fill_between, fill_forward
 from rnnlm.inference.generation import SamplingOptions, beam_search, sample
@@ -28,13 +29,22 @@ from rnnlm.nn.bidirectional import BidirectionalNetwork
 from rnnlm.nn.network import Network, NetworkConfig
 from rnnlm.nn.numerics import LARGEST_WEIGHT, are_weights
 from rnnlm.rendering import Rendering
-from rnnlm.results import Candidate, Evaluation, FilledText, Piece, Prediction, ScoredLine
+from rnnlm.results import (
+    Candidate,
+    Evaluation,
+    Explanation,
+    FilledText,
+    Influence,
+    Piece,
+    Prediction,
+    ScoredLine,
+)
 from rnnlm.text.corpus import IdSequence, TokenizedCorpus, sequence
 from rnnlm.text.lines import counted_characters
 from rnnlm.text.marks import hypothesis_tokens
 from rnnlm.text.nbest import NbestList
 from rnnlm.text.tokenizers import TOKENIZERS, CharTokenizer, Tokenizer, TokenTokenizer, spans
-from rnnlm.text.vocabulary import BOS, EOS, SPECIALS, UNK, UNKNOWN, Vocabulary
+from rnnlm.text.vocabulary import BOS, EOS, FIRST, SPECIALS, UNK, UNKNOWN, Vocabulary
 
 if TYPE_CHECKING:
     import numpy as np
@@ -367,6 +377,40 @@ class LanguageModel:
         ids = np.array([*(piece.token_id for piece in pieces), UNK], dtype=np.int32)  # the last is only waited for
         ranked = [self._ranked(row, k) for _, rows in self.distributions(ids) for row in rows]
         return [Prediction(token, each) for token, each in zip([SPECIALS[BOS], *tokens], ranked, strict=True)]
+
+    def why(self, text: str) -> Explanation:
+        """How much each token of the text speaks for the most probable next one; see `inference.attribution`.
+
+        The last 64 tokens are examined: those on which the prediction depends, as in `predict`.
+
+        Raises:
+            DirectionError: the model is bidirectional.
+            VocabularyError: there is a single token, so none can be replaced by another.
+        """
+        if len(self.vocabulary) == FIRST + 1:
+            raise VocabularyError(
+                "The vocabulary has one token; expected at least two, so that one can stand in another's place. Train "
+                "on a text of more tokens."
+            )
+        reader, asked = self.by_line, self.unfinished(text)
+        prefix, tokens = self.prefix(self.encode(asked)), [piece.token for piece in self.cut(asked)]
+        log_probabilities, _ = read_prefix(reader, prefix)
+        answer = self.best(log_probabilities[0], 1)[0]
+        nats = float(log_probabilities[0, answer])
+        found = list(replacements(reader, prefix))
+        left_out = len(tokens) - len(found)
+        words = [
+            self._influence(token, each, answer, nats) for token, each in zip(tokens[left_out:], found, strict=True)
+        ]
+        return Explanation(self._shown(answer), words, left_out)
+
+    def _influence(self, token: str, replacement: Replacement, answer: int, log_probability: float) -> Influence:
+        """How much a token speaks for an answer that has this log probability in nats where the token stands."""
+        changes = (log_probability - replacement.log_probabilities[:, answer].astype(float)) / math.log(2)
+        strongest = int(abs(changes).argmax())
+        then = self._ranked(replacement.log_probabilities[strongest], 1)[0]
+        substitute = self._shown(replacement.substitutes[strongest])
+        return Influence(token, float(changes.mean()), substitute, then.token, then.probability)
 
     def distributions(self, ids: NDArray[np.int32]) -> Iterator[tuple[int, NDArray[Any]]]:
         """For each window of a text's ids its first place and the log probabilities (n, V), given all before each.

@@ -43,6 +43,32 @@ class Prediction(NamedTuple):
     candidates: list[Candidate]
 
 
+class Influence(NamedTuple):
+    """How much a token of a text speaks for a prediction.
+
+    bits: log2 p(prediction) minus what it is with another token in this one's place, the mean over several others;
+    below 0 the token speaks against it. substitute: the other token that changes it most. answer, probability: the
+    most probable next token with that substitute.
+    """
+
+    token: str
+    bits: float
+    substitute: str
+    answer: str
+    probability: float
+
+
+class Explanation(NamedTuple):
+    """The most probable next token, and how much each of a text's last tokens speaks for it.
+
+    left_out: number of tokens before those, which were not examined.
+    """
+
+    token: str
+    words: list[Influence]
+    left_out: int
+
+
 class ScoredLine(NamedTuple):
     """A line with the log probabilities of its tokens; what ends it is a token of it, <s> is not.
 

@@ -1,10 +1,13 @@
 """rnnlm predict: the next token, ranked."""
 
+import math
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from rnnlm.cli.character_charts import bar, terminal_width
 from rnnlm.cli.common import (
     Text,
     joined,
@@ -16,14 +19,18 @@ from rnnlm.cli.common import (
     product_threads_option,
     read_text_argument,
     say,
+    show_table,
     warn_of_unknown,
 )
-from rnnlm.cli.tables import token_cell
+from rnnlm.cli.tables import shortened, token_cell, visible
+from rnnlm.cli.wrapping import display_width
 
 WITH_FIGURE = r"( *)(\S.*?[0-9.]{5}(?!\S))"  # a token stays beside its probability
+NARROWEST_BAR, WIDEST_BAR = 8, 24
+LONGEST_TOKEN = 16  # characters of a token in the table of --why, which may have three of them in a row
 
 if TYPE_CHECKING:
-    from rnnlm.results import Prediction
+    from rnnlm.results import Explanation, Prediction
 
 
 @click.command()
@@ -31,10 +38,13 @@ if TYPE_CHECKING:
 @model_option
 @click.option("-k", type=click.IntRange(1), default=10, show_default=True, help="Number of candidates.")
 @click.option("--each", is_flag=True, help="After every token of TEXT; one candidate each unless -k says otherwise.")
+@click.option("--why", is_flag=True, help="How much each token of TEXT speaks for the first candidate, in bits.")
 @product_threads_option
 @json_option
 @click.pass_context
-def predict(ctx: click.Context, text: tuple[str, ...], model_path: Path, k: int, each: bool, as_json: bool) -> None:
+def predict(
+    ctx: click.Context, text: tuple[str, ...], model_path: Path, k: int, each: bool, why: bool, as_json: bool
+) -> None:
     """Show the most probable next tokens after TEXT ("-": stdin), with their probabilities.
 
     Several words are one text with spaces between. A blank (____) at the end asks the same as without it.
@@ -42,10 +52,16 @@ def predict(ctx: click.Context, text: tuple[str, ...], model_path: Path, k: int,
     \b
     rnnlm predict 我 昨天 上学
     rnnlm predict --each "我 昨天 上学"    after every word the most probable one
+    rnnlm predict --why "我 昨天 上学"     which words the answer depends on
+
+    --why puts other tokens in the place of each of the last 64: the 20 that the model finds most probable there. At one
+    bit the first candidate is twice as probable with the token as with the others, in the geometric mean.
 
     Of a text of several lines, a model that reads each line for itself, as most do, needs the last one alone: a line
     end at the end asks how a line begins.
     """
+    if each and why:
+        raise click.UsageError("--why explains the answer after the whole TEXT, not one after --each token; use one.")
     model = load_model(model_path)
     asked = read_text_argument(joined(text, model))
     if (before := model.before_blank(asked)) is not None:
@@ -59,11 +75,21 @@ def predict(ctx: click.Context, text: tuple[str, ...], model_path: Path, k: int,
         predictions = model.predict_each(asked, k if given else 1)
     else:
         predictions = [model.predict(asked, k)]
+    explanation = model.why(asked) if why else None
     for prediction in predictions:
         if as_json:
-            print_json({"context": prediction.context, "candidates": [c._asdict() for c in prediction.candidates]})
+            print_json(_json(prediction, explanation))
         else:
             _show(prediction, each)
+    if explanation is not None:
+        _explain(explanation, as_json)
+
+
+def _json(prediction: "Prediction", explanation: "Explanation | None") -> dict[str, Any]:
+    answer: dict[str, Any] = {"context": prediction.context, "candidates": [c._asdict() for c in prediction.candidates]}
+    if explanation is not None:
+        answer["why"] = {"token": explanation.token, "words": [word._asdict() for word in explanation.words]}
+    return answer
 
 
 def _show(prediction: "Prediction", each: bool) -> None:
@@ -74,3 +100,40 @@ def _show(prediction: "Prediction", each: bool) -> None:
         return
     for token, probability in shown:
         say(f"{probability:8.4f}  {token}")
+
+
+def _explain(explanation: "Explanation", as_json: bool) -> None:
+    """Say what was examined, and show it as a table unless it is JSON already."""
+    words = explanation.words
+    if explanation.left_out:
+        note(f"Of {explanation.left_out + len(words):,} tokens the last {len(words)} were examined for --why.")
+    elif not words:
+        note("There is no token before the answer, so that --why has nothing to examine.")
+    if as_json or not words:
+        return
+    click.echo()
+    say(f"Bits for {token_cell(explanation.token)}, the mean over other tokens in each one's place (░: against it)")
+    rows = [
+        (
+            _short(word.token),
+            f"{round(word.bits, 2) + 0.0:+.2f}",  # + 0.0: no -0.00
+            f"with {_short(word.substitute)}: {_short(word.answer)} {word.probability:.2f}",
+        )
+        for word in words
+    ]
+    left = max(map(display_width, (token for token, _, _ in rows))), max(len(bits) for _, bits, _ in rows)
+    room = terminal_width() - max(5, left[0]) - left[1] - max(map(display_width, (row[2] for row in rows))) - 6
+    bars = _bars([word.bits for word in words], min(max(room, NARROWEST_BAR), WIDEST_BAR))
+    shown = [(token, bits, drawn, strongest) for (token, bits, strongest), drawn in zip(rows, bars, strict=True)]
+    show_table(shown, ["token", "bits", "", "strongest change"], "lr")
+
+
+def _short(token: str) -> str:
+    return shortened(visible(token), LONGEST_TOKEN)
+
+
+def _bars(bits: Sequence[float], width: int) -> list[str]:
+    """A bar for each number, of another mark below 0; a full one is the largest of them, at least one bit."""
+    highest = max([1.0, *(abs(each) for each in bits if math.isfinite(each))])
+    drawn = [bar(min(abs(each), highest), highest, width) for each in bits]
+    return ["░" * len(line) if each < 0 else line for each, line in zip(bits, drawn, strict=True)]

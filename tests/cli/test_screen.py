@@ -156,6 +156,9 @@ COMMANDS = {
     "asking": [
         ["predict", "-m", "zh.npz", f"{SENTENCE} 没有 见过 的 词 和 words that are not there"],
         ["predict", "-m", "en.npz", ENGLISH, "--each", "-k", "9"],
+        ["predict", "-m", "zh.npz", SENTENCE, "--why"],
+        ["predict", "-m", "zh.npz", f"{SENTENCE[:-2]} {'没有见过的词' * 9}", "--why"],
+        ["predict", "-m", "en.npz", f"{ENGLISH} {'unseen' * 30}", "--why"],
         ["fill", "-m", "both.npz", SENTENCE.replace("老师", "____"), "--blank-tokens", "2"],
         ["plot", "zh-a-history.jsonl", "en-a-history.jsonl"],
         ["plot", "--surprise", ENGLISH, "-m", "en.npz"],

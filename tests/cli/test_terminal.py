@@ -125,6 +125,7 @@ COMMANDS = [
     (0, ["train", TEXT, "-o", "\x1b.npz", "--hidden-size", "6", "--epochs", "1", "--history", "\x1b.jsonl"]),
     (0, ["predict", *MODEL, "-k", "99", HOSTILE + " \x1bnew"]),
     (0, ["predict", *MODEL, "--each", HOSTILE]),
+    (0, ["predict", *MODEL, "--why", HOSTILE]),
     (0, ["predict", *MODEL, "--json", HOSTILE]),
     (0, ["sample", *MODEL, "--count", "9", "--temperature", "9", "--seed", "1", "--prompt", HOSTILE]),
     (0, ["score", *MODEL, "--tokens", TEXT]),
