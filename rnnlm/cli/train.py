@@ -161,7 +161,7 @@ class Duration(click.ParamType[float]):
     "--bptt",
     type=click.IntRange(1),
     default=None,
-    show_default="char: 64, word: 32",
+    show_default="64; words of a text of 100,000 tokens or more: 32",
     help="Steps to propagate back through time.",
 )
 @click.option(
@@ -173,7 +173,7 @@ class Duration(click.ParamType[float]):
     "--batch-size",
     type=click.IntRange(1),
     default=None,
-    show_default="8 to 32 by the text's size",
+    show_default="4 to 32 by the text's size",
     help="Columns read at once.",
 )
 @click.option(

@@ -44,6 +44,8 @@ class Level:
     most_dropout: float
     rate_times_width: float
     long_memory: float  # share of the units, see nn.initializers.memory_bias
+    columns: tuple[int, int] = (8, 32)  # fewest and most
+    steps_of_pass: int = 100  # or more
 
 
 # A text of so few tokens is learnt by heart, since it can teach nothing else: in so many steps, without dropout.
@@ -51,6 +53,9 @@ TINY_TEXT = 200
 STEPS_BY_HEART = 300
 
 _WORDS = Level(32, 15.0, 0.2, 0.6, 2.0, 0.25)
+# Sentences that are cut between two steps of BPTT do not teach what goes with what across the cut.
+SMALL_TEXT = 100_000  # tokens, of which a full batch of whole sentences would leave too few steps
+SMALL_WORDS = replace(_WORDS, bptt=64, columns=(4, 16), steps_of_pass=60)
 LEVELS = {"char": Level(64, 40.0, 0.12, 0.5, 4.5, 0.25), "word": _WORDS, "token": _WORDS}
 # Words of which there are few are all seen often. What is left to learn then is which of them goes with which, over any
 # distance: it takes passes, and back-propagation through whole sentences.
@@ -91,7 +96,7 @@ def filled_in(options: Mapping[str, Any], circumstances: Circumstances) -> dict[
             chosen[name] = rule()
 
     fit("bptt", lambda: level_of(chosen, text).bptt)
-    fit("batch_size", lambda: batch_size(text.train_tokens, chosen["bptt"]))
+    fit("batch_size", lambda: batch_size(text.train_tokens, chosen["bptt"], level_of(chosen, text)))
     level = level_of(chosen, text)
     fit("long_memory", lambda: level.long_memory if CELLS[chosen["cell"]].memory_gates else 0.0)
     if chosen["softmax"] == "auto":
@@ -115,20 +120,24 @@ def filled_in(options: Mapping[str, Any], circumstances: Circumstances) -> dict[
 
 def level_of(chosen: Mapping[str, Any], text: Circumstances) -> Level:
     """What differs between characters and words; of a tiny text, which is learnt by heart, more passes, no dropout."""
-    few = chosen["level"] != "char" and text.vocabulary_size < MANY_TOKENS
-    level = FEW_WORDS if few else LEVELS[chosen["level"]]
-    if text.train_tokens >= TINY_TEXT or not chosen["bptt"]:
+    level = LEVELS[chosen["level"]]
+    if level is _WORDS and text.vocabulary_size < MANY_TOKENS:
+        level = FEW_WORDS
+    elif level is _WORDS and text.train_tokens < SMALL_TEXT:
+        level = SMALL_WORDS
+    if text.train_tokens >= TINY_TEXT or not (chosen["bptt"] and chosen["batch_size"]):
         return level
     steps_of_pass = -(-text.train_tokens // (chosen["batch_size"] * chosen["bptt"]))
     passes = max(level.most_passes, math.ceil(STEPS_BY_HEART / max(1, steps_of_pass)))
     return replace(level, most_passes=float(passes), most_dropout=0.0)
 
 
-def batch_size(train_tokens: int, bptt: int) -> int:
-    """Columns: a small text gets few, so that a pass has a hundred steps or more; a tiny one is hardly cut at all."""
+def batch_size(train_tokens: int, bptt: int, level: Level) -> int:
+    """Columns: a small text gets few, so that a pass has many steps; a tiny one is hardly cut at all."""
     if train_tokens < TINY_TEXT:
         return max(1, train_tokens // (2 * bptt))
-    return max(1, min(32, max(8, train_tokens // (100 * bptt)), train_tokens // 2))
+    fewest, most = level.columns
+    return max(1, min(most, max(fewest, train_tokens // (level.steps_of_pass * bptt)), train_tokens // 2))
 
 
 def may_leave_tokens_out(chosen: Mapping[str, Any]) -> bool:
