@@ -45,7 +45,6 @@ class Level:
     rate_times_width: float
     long_memory: float  # share of the units, see nn.initializers.memory_bias
     columns: tuple[int, int] = (8, 32)  # fewest and most
-    steps_of_pass: int = 100  # or more
 
 
 # A text of so few tokens is learnt by heart, since it can teach nothing else: in so many steps, without dropout.
@@ -53,9 +52,10 @@ TINY_TEXT = 200
 STEPS_BY_HEART = 300
 
 _WORDS = Level(32, 15.0, 0.2, 0.6, 2.0, 0.25)
-# Sentences that are cut between two steps of BPTT do not teach what goes with what across the cut.
-SMALL_TEXT = 100_000  # tokens, of which a full batch of whole sentences would leave too few steps
-SMALL_WORDS = replace(_WORDS, bptt=64, columns=(4, 16), steps_of_pass=60)
+# Sentences that are cut between two steps of BPTT do not teach what goes with what across the cut. Larger texts have so
+# many columns that twice as many steps would be a batch too large.
+SMALL_TEXT = 100_000  # tokens
+SMALL_WORDS = replace(_WORDS, bptt=64, columns=(4, 16))
 LEVELS = {"char": Level(64, 40.0, 0.12, 0.5, 4.5, 0.25), "word": _WORDS, "token": _WORDS}
 # Words of which there are few are all seen often. What is left to learn then is which of them goes with which, over any
 # distance: it takes passes, and back-propagation through whole sentences.
@@ -133,11 +133,11 @@ def level_of(chosen: Mapping[str, Any], text: Circumstances) -> Level:
 
 
 def batch_size(train_tokens: int, bptt: int, level: Level) -> int:
-    """Columns: a small text gets few, so that a pass has many steps; a tiny one is hardly cut at all."""
+    """Columns: a small text gets few, so that a pass has a hundred steps or more; a tiny one is hardly cut at all."""
     if train_tokens < TINY_TEXT:
         return max(1, train_tokens // (2 * bptt))
     fewest, most = level.columns
-    return max(1, min(most, max(fewest, train_tokens // (level.steps_of_pass * bptt)), train_tokens // 2))
+    return max(1, min(most, max(fewest, train_tokens // (100 * bptt)), train_tokens // 2))
 
 
 def may_leave_tokens_out(chosen: Mapping[str, Any]) -> bool:
