@@ -59,7 +59,7 @@ SMALL_WORDS = replace(_WORDS, bptt=64, columns=(4, 16))
 LEVELS = {"char": Level(64, 40.0, 0.12, 0.5, 4.5, 0.25), "word": _WORDS, "token": _WORDS}
 # Words of which there are few are all seen often. What is left to learn then is which of them goes with which, over any
 # distance: it takes passes, and back-propagation through whole sentences.
-FEW_WORDS = Level(64, 40.0, 0.07, 0.3, 2.0, 1.0)
+FEW_WORDS = Level(64, 40.0, 0.07, 0.3, 2.0, 1.0, (4, 32))
 
 REFERENCE_WIDTH = 128  # of the network whose speed is measured
 TRAINING_SHARE = 0.9  # of a time; evaluations and saving take the rest

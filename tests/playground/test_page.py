@@ -61,7 +61,7 @@ def models(tmp_path_factory):
             "--threads",
             "1",
         ]
-        options = ["--epochs", "40", "--lr", "0.03", "--seed", "1"]
+        options = ["--epochs", "40", "--lr", "0.03", "--bptt", "32", "--seed", "1"]
         assert run(["train", str(corpus), "-o", str(paths[0]), *small, *options]) == 0
         assert run(["ngram", "train", str(corpus), "-o", str(paths[4]), "--order", "2"]) == 0
     save(paths[1], CharTokenizer(), list("etaoinshrdlu \n.\"'TH"))
