@@ -121,13 +121,13 @@ def main() -> None:
     names = ["near", "english", "far"]
     parser.add_argument("texts", nargs="*", help=f"of {', '.join(names)}")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
-    own, _, options = " ".join(sys.argv[1:]).partition(" -- ")
-    arguments = parser.parse_args(own.split())
+    place = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
+    arguments, options = parser.parse_args(sys.argv[1:place]), sys.argv[place + 1 :]
     print("| text | perplexity | right | 5-gram's | right |\n| --- | ---: | ---: | ---: | ---: |", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         for name in arguments.texts or names[not os.environ.get("RNNLM_DATA") :]:
             for seed in arguments.seeds:
-                print(row(name, seed, options.split(), Path(folder)), flush=True)
+                print(row(name, seed, options, Path(folder)), flush=True)
 
 
 if __name__ == "__main__":
