@@ -118,14 +118,14 @@ def row(name: str, seed: int, options: list[str], folder: Path) -> str:
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    names = ["near", "english", "far"]
-    parser.add_argument("texts", nargs="*", help=f"of {', '.join(names)}")
+    usual = ["near"] * ("RNNLM_DATA" in os.environ) + ["english", "far"]
+    parser.add_argument("texts", nargs="*", default=usual, help="of near, english and far")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     place = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
     arguments, options = parser.parse_args(sys.argv[1:place]), sys.argv[place + 1 :]
     print("| text | perplexity | right | 5-gram's | right |\n| --- | ---: | ---: | ---: | ---: |", flush=True)
     with tempfile.TemporaryDirectory() as folder:
-        for name in arguments.texts or names[not os.environ.get("RNNLM_DATA") :]:
+        for name in arguments.texts:
             for seed in arguments.seeds:
                 print(row(name, seed, options, Path(folder)), flush=True)
 

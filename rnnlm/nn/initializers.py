@@ -57,7 +57,7 @@ def memory_bias(units: int) -> Array:
     A gate that keeps sigmoid(b) = 1 - 1 / t of the state in each step remembers for about t steps: b = log(t - 1). The
     times t are spread evenly over the units.
     """
-    times: Array = 2 + (LONGEST_MEMORY - 2) * (np.arange(units) + 0.5) / max(1, units)
+    times: Array = 2 + (LONGEST_MEMORY - 2) * (np.arange(units) + 0.5) / units
     return np.log(times - 1)
 
 

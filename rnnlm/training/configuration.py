@@ -52,14 +52,22 @@ TINY_TEXT = 200
 STEPS_BY_HEART = 300
 
 _WORDS = Level(32, 15.0, 0.2, 0.6, 2.0, 0.25)
+LEVELS = {"char": Level(64, 40.0, 0.12, 0.5, 4.5, 0.25), "word": _WORDS, "token": _WORDS}
 # Sentences that are cut between two steps of BPTT do not teach what goes with what across the cut. Larger texts have so
 # many columns that twice as many steps would be a batch too large.
 SMALL_TEXT = 100_000  # tokens
 SMALL_WORDS = replace(_WORDS, bptt=64, columns=(4, 16))
-LEVELS = {"char": Level(64, 40.0, 0.12, 0.5, 4.5, 0.25), "word": _WORDS, "token": _WORDS}
 # Words of which there are few are all seen often. What is left to learn then is which of them goes with which, over any
 # distance: it takes passes, and back-propagation through whole sentences.
-FEW_WORDS = Level(64, 40.0, 0.07, 0.3, 2.0, 1.0, (4, 32))
+FEW_WORDS = replace(
+    _WORDS,
+    bptt=64,
+    most_passes=40.0,
+    dropout_per_doubling=0.07,
+    most_dropout=0.3,
+    long_memory=1.0,
+    columns=(4, 32),
+)
 
 REFERENCE_WIDTH = 128  # of the network whose speed is measured
 TRAINING_SHARE = 0.9  # of a time; evaluations and saving take the rest
@@ -95,14 +103,16 @@ def filled_in(options: Mapping[str, Any], circumstances: Circumstances) -> dict[
         if chosen[name] is None:
             chosen[name] = rule()
 
-    fit("bptt", lambda: level_of(chosen, text).bptt)
-    fit("batch_size", lambda: batch_size(text.train_tokens, chosen["bptt"], level_of(chosen, text)))
-    level = level_of(chosen, text)
+    level = level_of(chosen["level"], text)
+    fit("bptt", lambda: level.bptt)
+    fit("batch_size", lambda: batch_size(text.train_tokens, chosen["bptt"], level))
+    if text.train_tokens < TINY_TEXT:
+        level = by_heart(level, text.train_tokens, chosen["batch_size"] * chosen["bptt"])
     fit("long_memory", lambda: level.long_memory if CELLS[chosen["cell"]].memory_gates else 0.0)
     if chosen["softmax"] == "auto":
         large = text.vocabulary_size >= ADAPTIVE_FROM
         chosen["softmax"] = "adaptive" if large and may_leave_tokens_out(chosen) else "full"
-    passes = _Passes(chosen, text)
+    passes = _Passes(chosen, text, level)
     fit("hidden_size", lambda: hidden_size(chosen, text, passes))
     fit("embedding_size", lambda: embedding_size(chosen, text.vocabulary_size))
     if chosen["time"] is None:
@@ -110,7 +120,7 @@ def filled_in(options: Mapping[str, Any], circumstances: Circumstances) -> dict[
     elif options["hidden_size"] is None or options["dropout"] is None:  # else it is as the user wants it
         fit("epochs", lambda: level.most_passes if passes(chosen["hidden_size"]) > level.most_passes else None)
     fit("dropout", lambda: dropout(chosen["epochs"] or passes(chosen["hidden_size"]), level))
-    fit("lr", lambda: learning_rate(chosen, text.started_from))
+    fit("lr", lambda: learning_rate(chosen, level, text.started_from))
     fit("weight_decay", lambda: weight_decay(chosen, text.started_from))
     return chosen
 
@@ -118,16 +128,19 @@ def filled_in(options: Mapping[str, Any], circumstances: Circumstances) -> dict[
 # --- the rules --------------------------------------------------------------------------------------------------
 
 
-def level_of(chosen: Mapping[str, Any], text: Circumstances) -> Level:
-    """What differs between characters and words; of a tiny text, which is learnt by heart, more passes, no dropout."""
-    level = LEVELS[chosen["level"]]
+def level_of(name: str, text: Circumstances) -> Level:
+    """What differs between characters and words, of which a text may have few different ones, or few in all."""
+    level = LEVELS[name]
     if level is _WORDS and text.vocabulary_size < MANY_TOKENS:
-        level = FEW_WORDS
-    elif level is _WORDS and text.train_tokens < SMALL_TEXT:
-        level = SMALL_WORDS
-    if text.train_tokens >= TINY_TEXT or not (chosen["bptt"] and chosen["batch_size"]):
-        return level
-    steps_of_pass = -(-text.train_tokens // (chosen["batch_size"] * chosen["bptt"]))
+        return FEW_WORDS
+    if level is _WORDS and text.train_tokens < SMALL_TEXT:
+        return SMALL_WORDS
+    return level
+
+
+def by_heart(level: Level, train_tokens: int, tokens_of_step: int) -> Level:
+    """A level for a tiny text, which is learnt by heart: more passes, no dropout."""
+    steps_of_pass = -(-train_tokens // tokens_of_step)
     passes = max(level.most_passes, math.ceil(STEPS_BY_HEART / max(1, steps_of_pass)))
     return replace(level, most_passes=float(passes), most_dropout=0.0)
 
@@ -181,11 +194,11 @@ def dropout(passes: float, level: Level) -> float:
     return round(min(level.most_dropout, max(0.0, needed)), 2)
 
 
-def learning_rate(chosen: Mapping[str, Any], started_from: bool) -> float:
+def learning_rate(chosen: Mapping[str, Any], level: Level, started_from: bool) -> float:
     """The highest rate: lower for wide networks, where the optimizer makes all steps alike."""
     if started_from or chosen["optimizer"] not in RATES_BY_WIDTH:
         return OPTIMIZERS[chosen["optimizer"]].default_lr
-    by_width = LEVELS[chosen["level"]].rate_times_width / chosen["hidden_size"] / math.sqrt(chosen["num_layers"])
+    by_width = level.rate_times_width / chosen["hidden_size"] / math.sqrt(chosen["num_layers"])
     return float(f"{min(HIGHEST_RATE, by_width) * SLOWER.get(chosen['cell'], 1.0):.2g}")
 
 
@@ -202,13 +215,13 @@ def weight_decay(chosen: Mapping[str, Any], started_from: bool) -> float:
 class _Passes:
     """How often a training reads the text, by the width of its network. The speed is measured at most once."""
 
-    def __init__(self, chosen: Mapping[str, Any], text: Circumstances) -> None:
-        self._chosen, self._text = chosen, text
+    def __init__(self, chosen: Mapping[str, Any], text: Circumstances, level: Level) -> None:
+        self._chosen, self._text, self._level = chosen, text, level
 
     def __call__(self, width: int) -> float:
         """Passes of a network of this width."""
         if self._chosen["time"] is None:
-            return float(self._chosen["epochs"] or untimed_passes(self._text, level_of(self._chosen, self._text)))
+            return float(self._chosen["epochs"] or untimed_passes(self._text, self._level))
         V = self._text.vocabulary_size
         speed = self._work_per_second / work(sized(self._chosen, width, V), V)
         return float(TRAINING_SHARE * self._chosen["time"] * speed / max(1, self._text.train_tokens))
