@@ -12,12 +12,10 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any, Self, cast
 
 from rnnlm import checkpoint
-from rnnlm.baselines.arpa import read_arpa
 from rnnlm.baselines.ngram import NgramModel
 from rnnlm.errors import CheckpointError, DirectionError, FillingError, VocabularyError, shown
 from rnnlm.foreign import is_arpa
 from rnnlm.inference.attribution import Replacement, replacements
-from rnnlm.inference.dynamic import dynamic_nats
 from rnnlm.inference.filling import BLANK, fill_between, fill_forward
 from rnnlm.inference.generation import SamplingOptions, beam_search, sample
 from rnnlm.inference.line_starts import LONGEST_LINE, AfterLine
@@ -39,7 +37,6 @@ from rnnlm.results import (
     Prediction,
     ScoredLine,
 )
-from rnnlm.text.corpus import IdSequence, TokenizedCorpus, sequence
 from rnnlm.text.lines import counted_characters
 from rnnlm.text.marks import hypothesis_tokens
 from rnnlm.text.nbest import NbestList
@@ -49,6 +46,8 @@ from rnnlm.text.vocabulary import BOS, EOS, FIRST, SPECIALS, UNK, UNKNOWN, Vocab
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from rnnlm.text.corpus import IdSequence, TokenizedCorpus
 
 CONTEXTS = ("sentence", "stream")
 Predictor = Network | NgramModel | Mixture
@@ -114,6 +113,8 @@ class LanguageModel:
         Raises:
             CheckpointError: the file cannot be read, or breaks the format in a line that the message names.
         """
+        from rnnlm.baselines.arpa import read_arpa
+
         predictor, tokens = read_arpa(path)
         vocabulary = Vocabulary(tokens, [0] * len(tokens))
         training = {"imported": "ARPA", "options": {"context": "sentence", "order": predictor.order}}
@@ -672,6 +673,8 @@ class LanguageModel:
             CheckpointError: the model is no network.
             DirectionError: it is bidirectional.
         """
+        from rnnlm.inference.dynamic import dynamic_nats
+
         network = self.causal if isinstance(self.causal, Network) else self.network  # each says why not
         ids = self.sequence(corpus)
         nats = dynamic_nats(network, ids, self.context, lr, window)
@@ -688,6 +691,8 @@ class LanguageModel:
         """
         if not len(corpus.ids):
             raise VocabularyError("The text has no tokens; nothing can be evaluated.")
+        from rnnlm.text.corpus import sequence  # here: most commands read no corpus, and start sooner without it
+
         return sequence(corpus, self.vocabulary)
 
 

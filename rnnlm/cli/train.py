@@ -125,7 +125,14 @@ class Duration(click.ParamType[float]):
     type=NumberRange(0, 1, max_open=True),
     default=None,
     show_default="0 to 0.6, the more passes the more",
-    help="Share of the non-recurrent connections to drop.",
+    help="Share of the hidden units to drop, between layers and before the output.",
+)
+@click.option(
+    "--input-dropout",
+    type=NumberRange(0, 1, max_open=True),
+    default=None,
+    show_default="half of --dropout",
+    help="Share of the embedding's entries to drop.",
 )
 @click.option(
     "--locked-dropout/--no-locked-dropout",
@@ -154,7 +161,7 @@ class Duration(click.ParamType[float]):
     "--long-memory",
     type=NumberRange(0, 1),
     default=None,
-    show_default="0.25; words of a small vocabulary: 1",
+    show_default="0.25; words of a small text: 0.5, of a small vocabulary: 1",
     help="Share of the units whose gates keep what they hold for up to 64 steps when training begins.",
 )
 @click.option(

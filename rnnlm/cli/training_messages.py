@@ -62,8 +62,12 @@ def _kernels(run: Run) -> str:
 def _regularisers(run: Run) -> str:
     """What else keeps the network from learning the text by heart, where it was asked for."""
     options = run.options
-    rates = {"weights": options.weight_dropout, "tokens": options.embedding_dropout}
-    found = " locked" if options.locked_dropout and options.dropout else ""
+    rates = {
+        "the input": options.input_dropout,
+        "weights": options.weight_dropout,
+        "tokens": options.embedding_dropout,
+    }
+    found = " locked" if options.locked_dropout and (options.dropout or options.input_dropout) else ""
     return found + "".join(f", of {what} {rate:g}" for what, rate in rates.items() if rate)
 
 

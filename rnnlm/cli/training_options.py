@@ -33,6 +33,7 @@ class Options:
     softmax: str = "auto"
     tied: bool = False
     dropout: float | None = None
+    input_dropout: float | None = None
     locked_dropout: bool = False
     weight_dropout: float = 0.0
     embedding_dropout: float = 0.0
@@ -89,7 +90,9 @@ SOUND: dict[str, Callable[[Any], bool]] = {
     "vocab_size": lambda value: value is None or _whole(value, 1),
     "dropout": lambda value: _number(value) and value < 1,
     **dict.fromkeys(("locked_dropout", "shift"), lambda value: type(value) is bool),
-    **dict.fromkeys(("weight_dropout", "embedding_dropout"), lambda value: _number(value) and value < 1),
+    **dict.fromkeys(
+        ("input_dropout", "weight_dropout", "embedding_dropout"), lambda value: _number(value) and value < 1
+    ),
     **dict.fromkeys(("epochs", "time"), lambda value: value is None or (_number(value) and value > 0)),
     "lr": lambda value: _number(value) and value > 0,
     **dict.fromkeys(("warm_up", "valid_fraction"), lambda value: _number(value) and value <= 1),
@@ -159,9 +162,9 @@ def recorded(old: LanguageModel, source: Path) -> dict[str, Any]:
         return evident
     found = old.training.get("options")
     names = {each.name for each in fields(Options)}
-    if not isinstance(found, dict) or not names - BEFORE.keys() <= found.keys() <= names:
+    if not isinstance(found, dict) or not names - BEFORE.keys() - {"input_dropout"} <= found.keys() <= names:
         raise CheckpointError(f"{source} does not say how it was trained; it cannot be resumed or started from.")
-    found = BEFORE | found
+    found = BEFORE | {"input_dropout": found["dropout"]} | found
     for name, is_sound in SOUND.items():
         if not is_sound(found[name]):
             raise CheckpointError(
@@ -204,6 +207,15 @@ def check_output_layer(options: Options) -> None:
             f"--tied uses the embedding as the output's matrix, so both must be of one width; --embedding-size is "
             f"{options.embedding_size} and --hidden-size {options.hidden_size}. Add --embedding-size "
             f"{options.hidden_size}."
+        )
+
+
+def check_input(options: Options) -> None:
+    """Refuse what one-hot input has not."""
+    if options.input_dropout and options.embedding_size == 0:
+        raise TrainingError(
+            "--input-dropout drops entries of the embedding, and one-hot input has none. Leave it out, or use "
+            "--embedding-dropout, which drops whole tokens."
         )
 
 

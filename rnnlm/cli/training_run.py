@@ -17,7 +17,7 @@ from rnnlm.cli.replacement import Replaced
 from rnnlm.cli.texts import make_tokenizer
 from rnnlm.cli.training_baselines import measured_baselines
 from rnnlm.cli.training_network import build_network
-from rnnlm.cli.training_options import Options, adopted, check_decay, check_output_layer
+from rnnlm.cli.training_options import Options, adopted, check_decay, check_input, check_output_layer
 from rnnlm.errors import CheckpointError, CorpusError, TokenizerError, TrainingError, VocabularyError
 from rnnlm.inference.line_starts import line_before
 from rnnlm.language_model import LanguageModel, is_parameter, network_of, reads_lines
@@ -171,6 +171,7 @@ def prepare(
             "every epoch. Leave --shift out, or use --context stream."
         )
     options = replace(options, level=tokenizer.name, context=context)
+    check_input(options)
     check_output_layer(options)  # before the text is read, which may take long
     with workers.first_of_machine_first():  # the others find the ids in the cache
         version = split_version(header["training"]) if resume else VERSION
@@ -441,7 +442,9 @@ class _Machine:
     def speed(self, options: Options, texts: _Texts) -> float:
         """Tokens per second that a network is trained with."""
         assert options.time is not None
-        network, _ = build_network(replace(options, dropout=0.0), texts.vocabulary, texts.counts, None)
+        network, _ = build_network(
+            replace(options, dropout=0.0, input_dropout=0.0), texts.vocabulary, texts.counts, None
+        )
         engine, batches = self.engine(network, options), self.batches(texts, options)
         return tokens_per_second(engine, batches, MEASURING_SHARE * options.time, self.workers)
 

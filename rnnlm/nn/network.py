@@ -25,12 +25,14 @@ ADDED_FIELDS = (
     "locked_dropout",
     "weight_dropout",
     "embedding_dropout",
-)  # missing in older checkpoints, where they have their defaults
+    "input_dropout",
+)  # missing in older checkpoints, where they have their defaults, but for input_dropout
 OF_TRAINING = (
     "dropout",
     "locked_dropout",
     "weight_dropout",
     "embedding_dropout",
+    "input_dropout",
 )  # what neither parameters nor predictions depend on
 
 
@@ -39,6 +41,7 @@ class NetworkConfig:
     """What a network is made of. `embedding_size` 0 means one-hot input; `activation` is for the basic cell only.
 
     output: a name in OUTPUTS, whose fields `cutoffs`, `div_value` (adaptive) and `tied` (full softmax) are.
+    dropout: of the hidden states, between layers and before the output. input_dropout: of the embedding's entries.
     locked_dropout: one mask for all steps of a batch. weight_dropout: of the recurrent matrices' entries;
     embedding_dropout: of tokens, whose rows of the input table are left out of a batch.
     """
@@ -58,6 +61,7 @@ class NetworkConfig:
     locked_dropout: bool = False
     weight_dropout: float = 0.0
     embedding_dropout: float = 0.0
+    input_dropout: float = 0.0
 
     @property
     def output_layer(self) -> Output:
@@ -102,6 +106,11 @@ class NetworkConfig:
         """JSON form for the checkpoint."""
         return asdict(self) | {"cutoffs": list(self.cutoffs)}
 
+    @property
+    def drops_units(self) -> bool:
+        """Whether training needs a stream of dropout masks, beside those of `shared_masks`."""
+        return bool(self.dropout or self.input_dropout)
+
     @classmethod
     def from_header(cls, header: Any) -> "NetworkConfig":
         """Config from its JSON form.
@@ -111,7 +120,8 @@ class NetworkConfig:
         """
         default = cls(vocabulary_size=4).to_header()
         if isinstance(header, dict):
-            header = {name: default[name] for name in ADDED_FIELDS} | header
+            before = {name: default[name] for name in ADDED_FIELDS} | {"input_dropout": header.get("dropout")}
+            header = before | header
         wanted = {name: type(value) for name, value in default.items()}
         if not isinstance(header, dict) or set(header) != set(wanted):
             raise CheckpointError(
@@ -135,11 +145,14 @@ class NetworkConfig:
             any(getattr(config, field) not in family for field, family in families.items())
             or not all(0 < size < 1 << 31 for size in sizes)
             or config.num_layers > 1000
-            or not all(0 <= rate < 1 for rate in (config.dropout, config.weight_dropout, config.embedding_dropout))
+            or not all(0 <= rate < 1 for rate in config._rates())
             or not config._output_fits()
         ):
             raise CheckpointError(f"The checkpoint's network description is out of range: {shown(header)}.")
         return config
+
+    def _rates(self) -> tuple[float, ...]:
+        return self.dropout, self.input_dropout, self.weight_dropout, self.embedding_dropout
 
     def _output_fits(self) -> bool:
         """Whether the output layer's settings are possible with these sizes."""
@@ -280,7 +293,7 @@ class Network:
         if config.embedding_size:
             x, embedding_backprop = lookup(params["embedding.weight"], inputs)
             x, token_backprop = scaled_tokens(x, inputs, shared.tokens)
-            x, input_dropout_backprop = dropout(x, config.dropout, rng, config.locked_dropout)
+            x, input_dropout_backprop = dropout(x, config.input_dropout, rng, config.locked_dropout)
         final = np.empty_like(state)
         keep = None if keep is None else keep.astype(state.dtype)
         with np.errstate(over="ignore"):  # exp may overflow to inf inside a sigmoid, where 1 / inf = 0 is meant

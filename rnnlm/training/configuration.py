@@ -24,6 +24,7 @@ PATIENT_WIDTH = 256
 PATIENT_WEIGHTS_PER_TOKEN = 10
 FEWEST_PASSES = 3.0
 PASSES_WITHOUT_DROPOUT = 2.0  # beyond them a network learns the text by heart
+INPUT_SHARE = 0.5  # dropout of the input in that of the hidden units: what is not read cannot be remembered
 # The best rate of Adam falls as the network becomes wider; it was found at widths from 128 to 512.
 RATES_BY_WIDTH = ("adam", "adamw")
 HIGHEST_RATE = 2.5e-2
@@ -54,9 +55,10 @@ STEPS_BY_HEART = 300
 _WORDS = Level(32, 15.0, 0.2, 0.6, 2.0, 0.25)
 LEVELS = {"char": Level(64, 40.0, 0.12, 0.5, 4.5, 0.25), "word": _WORDS, "token": _WORDS}
 # Sentences that are cut between two steps of BPTT do not teach what goes with what across the cut. Larger texts have so
-# many columns that twice as many steps would be a batch too large.
+# many columns that twice as many steps would be a batch too large. Few columns and more passes are more steps, which a
+# small text needs before it is known which words decide others far away.
 SMALL_TEXT = 100_000  # tokens
-SMALL_WORDS = replace(_WORDS, bptt=64, columns=(4, 16))
+SMALL_WORDS = replace(_WORDS, bptt=64, most_passes=25.0, long_memory=0.5, columns=(4, 8))
 # Words of which there are few are all seen often. What is left to learn then is which of them goes with which, over any
 # distance: it takes passes, and back-propagation through whole sentences.
 FEW_WORDS = replace(
@@ -120,6 +122,7 @@ def filled_in(options: Mapping[str, Any], circumstances: Circumstances) -> dict[
     elif options["hidden_size"] is None or options["dropout"] is None:  # else it is as the user wants it
         fit("epochs", lambda: level.most_passes if passes(chosen["hidden_size"]) > level.most_passes else None)
     fit("dropout", lambda: dropout(chosen["epochs"] or passes(chosen["hidden_size"]), level))
+    fit("input_dropout", lambda: round(INPUT_SHARE * chosen["dropout"], 3) if chosen["embedding_size"] else 0.0)
     fit("lr", lambda: learning_rate(chosen, level, text.started_from))
     fit("weight_decay", lambda: weight_decay(chosen, text.started_from))
     return chosen

@@ -102,7 +102,7 @@ class NumpyEngine:
         self, batch: Batch, state: Array, key: tuple[int, ...], scale: float, shared: SharedMasks, columns: slice
     ) -> tuple[Loss, Array, Grads]:
         rng = None
-        if self.network.config.dropout:
+        if self.network.config.drops_units:
             rng = np.random.default_rng([*key, DROPOUT, columns.start])
         loss, final, backprop = self.network.loss(
             np.ascontiguousarray(batch.inputs[:, columns]),

@@ -162,9 +162,9 @@ class TorchEngine:
             return Summed(nothing, nothing), state
         inputs, targets, two_sided = batch.inputs, batch.targets, self.network.config.bidirectional
         drop: Any = nothing_dropped
-        if rate := self.network.config.dropout:
+        if self.network.config.drops_units:
             places = (len(inputs) - 2 * two_sided, columns, own)
-            drop = Dropout(rate, key, places, self.network.device, self.network.config.locked_dropout)
+            drop = Dropout(key, places, self.network.device, self.network.config.locked_dropout)
         shared = self.network.config.shared_masks([*key, SHARED], self.network.array_dtype)
         with self.model.precision():
             hidden, final = self.network.hidden(inputs, state, batch.keep, drop, shared)

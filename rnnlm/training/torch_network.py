@@ -87,7 +87,6 @@ class Dropout:
 
     def __init__(
         self,
-        rate: float,
         key: tuple[int, ...],
         places: tuple[int, int, slice],
         device: torch.device,
@@ -95,21 +94,23 @@ class Dropout:
     ) -> None:
         """places: T, the columns of the whole batch, and those of this worker."""
         seed = int(np.random.SeedSequence([*key, DROPOUT]).generate_state(1, np.uint64)[0] >> np.uint64(1))
-        self.keep, self.places, self.device, self.locked = 1 - rate, places, device, locked
+        self.places, self.device, self.locked = places, device, locked
         self.generator = torch.Generator(device).manual_seed(seed)
 
-    def __call__(self, x: Tensor, segments: Segments | None = None) -> Tensor:
-        """Drop of x (T B, D), which is in the order of the segments if they are given."""
+    def __call__(self, x: Tensor, rate: float, segments: Segments | None = None) -> Tensor:
+        """Drop a share of x (T B, D), which is in the order of the segments if they are given."""
+        if not rate:
+            return x
         T, columns, own = self.places
         shape = (1 if self.locked else T, columns, x.shape[1])
-        mask = torch.empty(shape, device=self.device).bernoulli_(self.keep, generator=self.generator)
-        mask = mask[:, own].flatten(0, 1).div_(self.keep).to(x.dtype)
+        mask = torch.empty(shape, device=self.device).bernoulli_(1 - rate, generator=self.generator)
+        mask = mask[:, own].flatten(0, 1).div_(1 - rate).to(x.dtype)
         if segments is not None:
             return x * mask.index_select(0, segments.order % len(mask))
         return (x.reshape(-1, *mask.shape) * mask).view(x.shape)
 
 
-def nothing_dropped(x: Tensor, segments: Segments | None = None) -> Tensor:
+def nothing_dropped(x: Tensor, rate: float, segments: Segments | None = None) -> Tensor:
     """What stands in for `Dropout` where nothing is dropped."""
     return x
 
@@ -289,7 +290,7 @@ class TorchNetwork:
         if shared.tokens is not None:
             x = x * torch.from_numpy(shared.tokens[ids.reshape(-1, 1)]).to(self.device)
         if self.config.embedding_size:
-            x = drop(x)
+            x = drop(x, self.config.input_dropout)
         if segments is not None:
             x = x.index_select(0, segments.order)
             state = state.index_select(2, segments.columns) * segments.carried
@@ -304,7 +305,7 @@ class TorchNetwork:
             }
             with _weights(module, weights):
                 steps, after = module(steps, before if len(before) > 1 else before[0])
-            x = drop(steps.flatten(0, 1) if segments is None else steps.data, segments)
+            x = drop(steps.flatten(0, 1) if segments is None else steps.data, self.config.dropout, segments)
             finals.append(torch.stack(after) if len(before) > 1 else after[None])
         final = torch.cat(finals, dim=1)
         if segments is None:

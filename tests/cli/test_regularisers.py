@@ -41,12 +41,23 @@ def options_of(path):
 
 
 def test_what_is_on_is_said_and_recorded(said, tmp_path):
-    asked = ["--dropout", "0.1", "--locked-dropout", "--weight-dropout", "0.2", "--embedding-dropout", "0.3"]
+    asked = [
+        "--dropout",
+        "0.1",
+        "--input-dropout",
+        "0.05",
+        "--locked-dropout",
+        "--weight-dropout",
+        "0.2",
+        "--embedding-dropout",
+        "0.3",
+    ]
     text = said(*asked, "--weight-decay", "0.4")
-    assert "dropout 0.1 locked, of weights 0.2, of tokens 0.3;" in text
+    assert "dropout 0.1 locked, of the input 0.05, of weights 0.2, of tokens 0.3;" in text
     assert "weight decay 0.4;" in text
     header = checkpoint.read_header(tmp_path / "m.npz")
-    expected = {"dropout": 0.1, "locked_dropout": True, "weight_dropout": 0.2, "embedding_dropout": 0.3}
+    expected = {"dropout": 0.1, "input_dropout": 0.05, "locked_dropout": True, "weight_dropout": 0.2}
+    expected["embedding_dropout"] = 0.3
     assert header["network"].items() >= expected.items()
     assert header["training"]["options"].items() >= (expected | {"weight_decay": 0.4}).items()
 
@@ -62,10 +73,11 @@ def test_they_may_change_when_a_training_goes_on(said, tmp_path):
 @pytest.mark.parametrize("optimizer", ["adam", "adamw"])
 def test_a_checkpoint_from_before_them_goes_on_without(optimizer, said, tmp_path):
     path = tmp_path / "m.npz"
-    said("--optimizer", optimizer)
+    said("--optimizer", optimizer, "--dropout", "0.4")
     header, arrays = checkpoint.load(path)
     for name in ("locked_dropout", "weight_dropout", "embedding_dropout"):
         del header["network"][name]
+    del header["network"]["input_dropout"], header["training"]["options"]["input_dropout"]  # it was that of all
     for name in ADDED:
         del header["training"]["options"][name]
     checkpoint.save(path, header, arrays)
@@ -73,6 +85,11 @@ def test_a_checkpoint_from_before_them_goes_on_without(optimizer, said, tmp_path
     assert checkpoint.load(path)[1].keys() == arrays.keys()
     expected = dict.fromkeys(ADDED, 0) | {"weight_decay": {"adam": 0, "adamw": 0.01}[optimizer]}
     assert {name: options_of(path)[name] for name in ADDED} == expected
+    assert options_of(path)["input_dropout"] == checkpoint.read_header(path)["network"]["input_dropout"] == 0.4
+
+
+def test_one_hot_input_has_no_entries_to_drop(said):
+    assert "one-hot input has none" in said("--embedding-size", "0", "--input-dropout", "0.1", code=1)
 
 
 def test_averages_stay_what_they_are(said, tmp_path):

@@ -60,6 +60,7 @@ def test_backpropagation_gives_the_derivative(cell, activation, layers, T):
 DROPPING = [
     {"dropout": 0.4},
     {"dropout": 0.4, "locked_dropout": True},
+    {"dropout": 0.4, "input_dropout": 0.2},
     {"weight_dropout": 0.4},
     {"embedding_dropout": 0.4},
     {"dropout": 0.3, "locked_dropout": True, "weight_dropout": 0.3, "embedding_dropout": 0.3},

@@ -479,6 +479,7 @@ BAD_VALUES = {
     "locked_dropout": (0, 1, None, "no"),
     "weight_dropout": (-0.1, 1.0, 1, float("nan"), "0.5", None, False),
     "embedding_dropout": (-0.1, 1.0, 1, float("inf"), "0.5", None, True),
+    "input_dropout": (-0.1, 1.0, 1, float("nan"), "0.5", None, True),
 }
 
 

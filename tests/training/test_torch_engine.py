@@ -104,6 +104,7 @@ def test_dropout_is_a_function_of_the_key_and_drops():
     assert losses(dropout=0.3) == losses(dropout=0.3)
     assert losses(dropout=0.3) != losses()
     assert losses(dropout=0.3, locked_dropout=True) not in (losses(dropout=0.3), losses())
+    assert losses(input_dropout=0.3) not in (losses(dropout=0.3), losses())
     assert losses(weight_dropout=0.3) not in (losses(embedding_dropout=0.3), losses())
     first, second = engine(dropout=0.5), engine(dropout=0.5)
     batch = cases.Batches(cases.text(), 5, 9, "sentence", seed=1).batch(0, 0)
@@ -116,9 +117,9 @@ class NumpysDropout:
     def __init__(self, config, T, columns, seed):
         self.config, self.shape, self.rng = config, (1 if config.locked_dropout else T, columns), seed
 
-    def __call__(self, x, segments=None):
+    def __call__(self, x, rate, segments=None):
         T, B = self.shape
-        mask = dropout_mask((T, B, x.shape[1]), self.config.dropout, self.rng, np.float64)
+        mask = dropout_mask((T, B, x.shape[1]), rate, self.rng, np.float64)
         mask = torch.tensor(mask).expand(len(x) // B, B, -1).reshape(x.shape)
         return x * (mask if segments is None else mask.index_select(0, segments.order))
 
@@ -126,7 +127,7 @@ class NumpysDropout:
 @pytest.mark.parametrize("locked", [False, True])
 @pytest.mark.parametrize("options", [{}, {"embedding_size": 0}, {"bidirectional": True}], ids=str)
 def test_with_the_masks_of_numpy_the_losses_are_those_of_numpy(options, locked):
-    ours = cases.network(options, dropout=0.4, locked_dropout=locked)
+    ours = cases.network(options, dropout=0.4, input_dropout=0.2, locked_dropout=locked)
     theirs = TorchEngine(ours, "adam", "sentence").network
     two_sided = ours.config.bidirectional
     kind = cases.SentenceBatches if two_sided else cases.Batches
@@ -151,7 +152,7 @@ def test_locked_dropout_drops_the_same_units_in_every_step(packed):
     keep = np.random.default_rng(8).random((T, 3)) >= 0.3
     segments = Segments.of(keep, CPU) if packed else None
     x = torch.ones((3 * T, 40), dtype=torch.float64)
-    mask = Dropout(0.5, (1, 2), (T, columns, own), CPU, locked=True)(x, segments)
+    mask = Dropout((1, 2), (T, columns, own), CPU, locked=True)(x, 0.5, segments)
     mask = (mask if segments is None else mask.index_select(0, segments.inverse)).view(T, 3, 40)
     assert (mask == mask[:1]).all()
     assert len({column.numpy().tobytes() for column in mask[0]}) == 3
@@ -159,7 +160,7 @@ def test_locked_dropout_drops_the_same_units_in_every_step(packed):
 
 
 def test_evaluation_drops_nothing():
-    dropping = engine(dropout=0.5, weight_dropout=0.5, embedding_dropout=0.5)
+    dropping = engine(dropout=0.5, input_dropout=0.5, weight_dropout=0.5, embedding_dropout=0.5)
     assert dropping.evaluate(cases.text()) == engine().evaluate(cases.text())
 
 
