@@ -9,8 +9,13 @@ PIP        := $(BIN)/python -m pip install -q --disable-pip-version-check
 BENCHMARKS := training_speed.py 'adaptive_softmax.py steps' inference_speed.py rescoring.py text_speed.py startup.py
 
 DEMO_CORPUS  ?= corpora/chinese.txt
-DEMO_OPTIONS ?= --time 75s
+DEMO_OPTIONS ?= --time 85s
 PYTEST_OPTIONS ?=
+
+ask = @for who in 我 他 妹妹; do \
+	    echo "$$who 昨天 上学 迟到 了 ， 老师 批评 了"; \
+	    $(BIN)/rnnlm predict -m $(1) -k 3 "$$who 昨天 上学 迟到 了 ， 老师 批评 了" || exit; \
+	done
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -26,8 +31,11 @@ help:
 demo: $(VENV)/core.stamp
 	@echo '# Learn from $(DEMO_CORPUS):'
 	$(BIN)/rnnlm train $(DEMO_CORPUS) -o demo.npz $(DEMO_OPTIONS) --force
-	@echo '# Which word comes next?'
-	$(BIN)/rnnlm predict -m demo.npz "我 昨天 上学 迟到 了 ， 老师 批评 了"
+	@echo '# Whom did the teacher criticise? The first word decides it, eight words back:'
+	$(call ask,demo.npz)
+	@echo '# Ask a bigram of the same text, which sees the last word alone:'
+	@$(BIN)/rnnlm ngram train $(DEMO_CORPUS) --order 2 -o demo-bigram.npz --force 2>/dev/null
+	$(call ask,demo-bigram.npz)
 	@echo '# The same question after every word:'
 	$(BIN)/rnnlm predict -m demo.npz --each "我 昨天 上学"
 	@echo '# Five sentences of its own:'
@@ -45,7 +53,7 @@ bench: $(VENV)/test.stamp
 	@set -e; for program in $(BENCHMARKS); do echo "# $$program"; $(BIN)/python benchmarks/$$program; done
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis demo.npz
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis demo.npz demo-bigram.npz
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamp comes after everything that can fail, so that a broken start is tried again.

@@ -2,6 +2,7 @@
 
     python benchmarks/agreement.py                          english and far with three seeds, and near from $RNNLM_DATA
     python benchmarks/agreement.py far --seeds 1 -- --dropout 0.4 --epochs 40
+    python benchmarks/agreement.py far --write FOLDER       train.txt, valid.txt and pairs.tsv, for other programs
 
 Every text has 2,400 different sentences whose object is always the subject: near (agreement_zh.txt of $RNNLM_DATA, 7
 to 11 words between), english and far (15 to 20 words between), which are made here. The last tenth is held out. A
@@ -91,17 +92,33 @@ def accuracy(model: rnnlm.LanguageModel, lines: list[str]) -> float:
     return sum(token == each[-2] for token, each in zip(chosen, words, strict=True)) / len(words)
 
 
-def row(name: str, seed: int, options: list[str], folder: Path) -> str:
-    """Train on a text and measure, in a line of the table."""
+def parts(name: str, folder: Path) -> tuple[Path, Path, list[str]]:
+    """The files of a text's parts, and the sentences of the second one."""
     lines = lines_of(name)
     train, held_out = lines[: len(lines) * 9 // 10], lines[len(lines) * 9 // 10 :]
-    paths = {part: folder / f"{part}.txt" for part in ("train", "valid")}
-    for path, part in zip(paths.values(), (train, held_out), strict=True):
+    paths = folder / "train.txt", folder / "valid.txt"
+    for path, part in zip(paths, (train, held_out), strict=True):
         path.write_text("\n".join(part) + "\n", encoding="utf-8")
-    text, valid = map(str, paths.values())
+    return *paths, held_out
+
+
+def pairs(lines: list[str]) -> list[str]:
+    """Lines with a tab between each sentence and the same with a wrong pronoun, each other one in turn."""
+    objects = PRONOUNS if lines[0].split()[-2] in PRONOUNS else list(OBJECTS.values())
+    found = []
+    for number, line in enumerate(lines):
+        words = line.split()
+        wrong = [each for each in objects if each != words[-2]][number % (len(objects) - 1)]
+        found.append(f"{line}\t{' '.join([*words[:-2], wrong, words[-1]])}")
+    return found
+
+
+def row(name: str, seed: int, options: list[str], folder: Path) -> str:
+    """Train on a text and measure, in a line of the table."""
+    text, valid, held_out = parts(name, folder)
     commands = {
-        "network": ["train", text, "--valid", valid, "--seed", str(seed), *options],
-        "5-gram": ["ngram", "train", text, "--order", "5"],
+        "network": ["train", str(text), "--valid", str(valid), "--seed", str(seed), *options],
+        "5-gram": ["ngram", "train", str(text), "--order", "5"],
     }
     found = []
     for kind, command in commands.items():
@@ -121,8 +138,13 @@ def main() -> None:
     usual = ["near"] * ("RNNLM_DATA" in os.environ) + ["english", "far"]
     parser.add_argument("texts", nargs="*", default=usual, help="of near, english and far")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--write", type=Path, metavar="FOLDER", help="write the first text's files instead")
     place = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
     arguments, options = parser.parse_args(sys.argv[1:place]), sys.argv[place + 1 :]
+    if arguments.write:
+        held_out = parts(arguments.texts[0], arguments.write)[2]
+        (arguments.write / "pairs.tsv").write_text("\n".join(pairs(held_out)) + "\n", encoding="utf-8")
+        return
     print("| text | perplexity | right | 5-gram's | right |\n| --- | ---: | ---: | ---: | ---: |", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         for name in arguments.texts:

@@ -3,14 +3,18 @@
     python benchmarks/configuration_study.py corpora/english.txt
     python benchmarks/configuration_study.py TEXT --level char --epochs 2 --only rate width
     python benchmarks/configuration_study.py TEXT --bytes 20000 --seeds 1 2 3
+    python benchmarks/configuration_study.py corpora/chinese.txt --pairs zh --only dropout passes memory
 
 Trains TEXT (or its first --bytes) with what `rnnlm train` chooses by itself, then with one thing changed at a time: a
 grid around the choice. Passes are given or chosen, not times, so that whatever else the machine does changes no figure.
 The loss is that of the model that is kept, on the held-out tenth, as `rnnlm train` reports it; a change below 0 % is a
-better model than the rules make. What was changed is on its line.
+better model than the rules make. What was changed is on its line. With --pairs stands beside it, as a second objective,
+the share of minimal pairs in which the model is right: `rnnlm lab memory` with that language or file. The files of the
+texts of agreement.py, with their pairs, are written by its --write.
 """
 
 import argparse
+import json
 import re
 import shlex
 import statistics
@@ -47,10 +51,14 @@ def fixed(*options: str) -> Change:
 VARIATIONS: dict[str, list[Change]] = {
     "rate": [scaled("lr", 0.25), scaled("lr", 0.5), scaled("lr", 2)],
     "width": [times("hidden-size", factor) for factor in (0.5, 0.75, 1.5, 2)],
-    "dropout": [more_dropout(-0.2), more_dropout(-0.1), more_dropout(0.1), more_dropout(0.2)],
+    "dropout": [
+        *(more_dropout(difference) for difference in (-0.2, -0.1, 0.1, 0.2)),
+        *(scaled("input-dropout", factor) for factor in (0, 2)),
+    ],
     "passes": [scaled("epochs", 0.5), scaled("epochs", 0.7), scaled("epochs", 1.5)],
     "decay": [fixed("--weight-decay", "0"), fixed("--weight-decay", "0.005"), fixed("--weight-decay", "0.1")],
     "batch": [times("batch-size", 0.5), times("batch-size", 2)],
+    "memory": [*(fixed("--long-memory", share) for share in ("0", "0.25", "0.5", "1")), fixed("--bptt", "32")],
     "cell": [fixed("--cell", "gru"), fixed("--num-layers", "2")],
     "masks": [
         fixed("--locked-dropout"),
@@ -80,6 +88,15 @@ def train(text: Path, options: list[str], model: Path) -> tuple[float, Choice] |
     return float(loss[1]), {word[2:]: after for word, after in zip(words, [*words[1:], ""], strict=True)}
 
 
+def right(model: Path, pairs: str) -> float:
+    """Share of the pairs of a language or a file in which a model is right, those of less than 8 words left out."""
+    which = "--language" if pairs in ("zh", "en") else "--pairs"
+    command = [sys.executable, "-m", "rnnlm", "lab", "memory", "-m", str(model), which, pairs, "--json"]
+    rows = subprocess.run(command, check=True, capture_output=True, text=True, encoding="utf-8").stdout.splitlines()
+    found = {row["group"]: row["accuracy"] for row in map(json.loads, rows)}
+    return float(found.get("distance 8 and more", found["all"]))
+
+
 def changes(choice: Choice, only: list[str]) -> Iterator[list[str]]:
     """Options to try in turn."""
     for name, variations in VARIATIONS.items():
@@ -95,6 +112,7 @@ def main() -> None:
     parser.add_argument("--bytes", type=int, help="take so much of the text")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1])
     parser.add_argument("--only", nargs="+", choices=VARIATIONS, default=[])
+    parser.add_argument("--pairs", help="zh, en or a file: measure agreement too")
     arguments, options = parser.parse_known_args()
     with tempfile.TemporaryDirectory() as name:
         text, model = Path(name) / arguments.text.name, Path(name) / "model.npz"
@@ -103,20 +121,25 @@ def main() -> None:
         if first is None:
             sys.exit(1)
         choice, chosen_loss, best = first[1], 0.0, float("inf")
-        print(f"{'loss':>8}  {'range':>15}  {'change':>8}")
+        print(HEADER + (f"{'right':>8}" if arguments.pairs else ""))
         for change in [[], *changes(choice, arguments.only)]:
-            runs = [train(text, [*options, *change, "--seed", str(seed)], model) for seed in arguments.seeds]
-            losses = [run[0] for run in runs if run is not None]
+            losses, shares = [], []
+            for seed in arguments.seeds:
+                if run := train(text, [*options, *change, "--seed", str(seed)], model):
+                    losses.append(run[0])
+                    shares += [right(model, arguments.pairs)] if arguments.pairs else []
             if not losses:
                 continue
             loss = statistics.mean(losses)
             chosen_loss, best = chosen_loss or loss, min(best, loss)
             label = " ".join(change) or " ".join(f"--{key} {choice[key]}" for key in SHOWN)
             extent = f"{min(losses):.4f}-{max(losses):.4f}"
-            print(f"{loss:8.4f}  {extent:>15}  {100 * (loss / chosen_loss - 1):+7.2f} %  {label}", flush=True)
+            share = f"{statistics.mean(shares):8.1%}" if shares else ""
+            print(f"{loss:8.4f}  {extent:>15}  {100 * (loss / chosen_loss - 1):+7.2f} %{share}  {label}", flush=True)
         print(f"The choice is {100 * (chosen_loss / best - 1):.2f} % above the best of these.")
 
 
+HEADER = f"{'loss':>8}  {'range':>15}  {'change':>8}"
 SHOWN = ("hidden-size", "embedding-size", "dropout", "epochs", "batch-size", "lr", "weight-decay")
 
 if __name__ == "__main__":

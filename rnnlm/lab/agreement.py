@@ -64,8 +64,8 @@ class _Filling(NamedTuple):
 
     def pair(self, grammar: Grammar, right: int, wrong: int) -> Pair:
         distance = self.words.index("{O}") - self.words.index("{S}")
-        sentences = (self.sentence(grammar, right, decided) for decided in (right, wrong))
-        return Pair(*sentences, distance, self.kind)
+        good, bad = (self.sentence(grammar, right, decided) for decided in (right, wrong))
+        return Pair(good, bad, distance, self.kind)
 
 
 def sentences(grammar: Grammar, number: int, seed: int = 1) -> list[Words]:
@@ -85,7 +85,7 @@ def pairs(grammar: Grammar, number: int, seed: int = 1) -> list[Pair]:
 
     The wrong one has the form of another thing: of the one in between where there is one. Where there is none, each
     pair is followed by its twin, in which right and wrong have changed places, so that a model that does not see the
-    deciding word is right in exactly half of them.
+    deciding word is right in exactly half of them. There may be one pair more than `number`: no twin is cut off.
     """
     found: dict[Pair, None] = {}
     for filling, rng in _fillings(replace(grammar, weights={}), seed):
@@ -100,7 +100,7 @@ def pairs(grammar: Grammar, number: int, seed: int = 1) -> list[Pair]:
             found[filling.pair(grammar, first, filling.between)] = None
         if len(found) >= number:
             break
-    return list(found)[:number]
+    return list(found)
 
 
 def written(words: Sequence[str], space: str) -> str:
@@ -121,7 +121,7 @@ def _fillings(grammar: Grammar, seed: int) -> Iterator[tuple[_Filling, np.random
             between = int(rng.integers(len(forms))) if "{P}" in text or "{Q}" in text else None
             slots = {"P": forms[between][0], "Q": forms[between][1]} if between is not None else {}
             for name, fillers in grammar.fillers.items():
-                slots[name] = fillers[rng.integers(len(fillers))]
+                slots[name] = fillers[int(rng.integers(len(fillers)))]
             words = tuple(text.format(S="{S}", O="{O}", **slots).split(" "))
             if not any(each <= set(words) for each in grammar.excluded):
                 yield _Filling(kind, words, between), rng

@@ -64,7 +64,7 @@ SMALL_WORDS = replace(_WORDS, bptt=64, most_passes=25.0, long_memory=0.5, column
 FEW_WORDS = replace(
     _WORDS,
     bptt=64,
-    most_passes=40.0,
+    most_passes=60.0,
     dropout_per_doubling=0.07,
     most_dropout=0.3,
     long_memory=1.0,

@@ -32,6 +32,7 @@ BASES = {
     "lab gradcheck": [],
     "lab gradflow": ["text.txt", "--places", "2"],
     "lab bptt": ["我 昨天"],
+    "lab memory": ["-m", "rnnlm.npz"],
     "lab unroll": ["我 昨天"],
     "plot": ["history.jsonl"],
 }

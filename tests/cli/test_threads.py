@@ -16,6 +16,7 @@ COMPUTING = (
     "plot",
     "lab gradflow",
     "lab bptt",
+    "lab memory",
     "lab onehot",
     "train",
     "predict",

@@ -4,7 +4,7 @@ import click
 
 from rnnlm.cli.common import product_threads_option
 from rnnlm.cli.groups import SuggestingGroup
-from rnnlm.cli.lab import bptt, gradcheck, gradflow, onehot, pairs, softmax, unroll
+from rnnlm.cli.lab import bptt, gradcheck, gradflow, memory, onehot, pairs, softmax, unroll
 
 
 @click.group(cls=SuggestingGroup, context_settings={"help_option_names": ["-h", "--help"]})
@@ -19,6 +19,7 @@ def lab() -> None:
     rnnlm lab unroll "我 昨天 上学 迟到 了" --bidirectional
     rnnlm lab bptt "我 昨天 上学 迟到 了"
     rnnlm lab gradflow text.txt --compare cells --plot cells.png
+    rnnlm lab memory --plot memory.png
     """
 
 
@@ -30,5 +31,6 @@ for command in (
     gradflow.gradflow,
     bptt.bptt,
     unroll.unroll,
+    memory.memory,
 ):
     lab.add_command(product_threads_option(command))

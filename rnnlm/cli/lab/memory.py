@@ -1,0 +1,296 @@
+"""rnnlm lab memory: how many words back a model remembers what decides a word."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from rnnlm.cli.common import json_option, load_model, note, print_json, say, show_table
+from rnnlm.cli.lab.common import check_picture, counted, given, plot_option, refuse_with_model, save_picture
+from rnnlm.cli.tables import token_cell
+
+if TYPE_CHECKING:
+    from rnnlm.lab.agreement import Pair, Words
+    from rnnlm.lab.memory import MinimalPair, Row
+    from rnnlm.language_model import LanguageModel
+    from rnnlm.nn.numerics import Array
+
+LANGUAGES = {"zh": "Chinese", "en": "English"}
+DEFAULT_LANGUAGE = "zh"
+EPOCHS = 12  # those of lab.memory, which is not imported just for a help text
+MOST_NAMED = 5  # unknown words
+EXAMPLE_DISTANCE = 7
+
+
+@dataclass(frozen=True)
+class Question:
+    """What the models are asked: pairs, the rows of the table and of the picture, and the title of the first column.
+
+    example: a right and a wrong sentence, None for a user's own pairs. about: what is asked, and what chance is.
+    """
+
+    pairs: Sequence[MinimalPair]
+    rows: Sequence[Row]
+    drawn: Sequence[Row]
+    title: str
+    example: tuple[str, str] | None
+    about: Sequence[str]
+
+
+@click.command(
+    short_help="How many words back a model remembers what decides a word.", context_settings={"show_default": True}
+)
+@click.option(
+    "-m",
+    "--model",
+    "model_paths",
+    type=click.Path(dir_okay=False, path_type=Path),
+    multiple=True,
+    show_default="none: n-grams and networks are trained",
+    help="Model to ask; repeatable, side by side.",
+)
+@click.option(
+    "--pairs",
+    "pairs_file",
+    type=click.Path(dir_okay=False, allow_dash=True),
+    default=None,
+    show_default="those of a grammar",
+    help='Your own pairs to ask --model about ("-": stdin), one a line: a right and a wrong sentence with a tab in '
+    "between, and perhaps the name of a group after another tab; or JSON objects as in BLiMP.",
+)
+@click.option("--encoding", default=None, show_default="detected", help="Encoding of --pairs, such as gb18030.")
+@click.option(
+    "--language",
+    type=click.Choice(list(LANGUAGES)),
+    default=None,
+    show_default="zh; with --model, the one of which it knows more words",
+    help="Language of the grammar's sentences.",
+)
+@click.option("--epochs", type=click.IntRange(1), default=EPOCHS, help="Passes of the networks over the sentences.")
+@click.option("--seed", type=click.IntRange(0), default=1, help="Random seed of the sentences and the networks.")
+@plot_option
+@json_option
+@click.pass_context
+def memory(
+    ctx: click.Context,
+    model_paths: tuple[Path, ...],
+    pairs_file: str | None,
+    encoding: str | None,
+    language: str | None,
+    epochs: int,
+    seed: int,
+    picture: Path | None,
+    as_json: bool,
+) -> None:
+    """Show how many words back a model remembers what decides a word.
+
+    \b
+    rnnlm lab memory
+    rnnlm lab memory --language en --plot memory.png
+    rnnlm lab memory -m rnnlm.npz -m 5gram.npz
+    rnnlm lab memory -m rnnlm.npz --pairs pairs.tsv
+
+    A model is asked which of two sentences is more probable that differ in one word. Another word before it decides
+    which is right: "I lost my bag", not "I lost your bag".
+
+    Without --model, n-grams, a basic RNN, a GRU and an LSTM learn 4,000 sentences of a small grammar in some 10 seconds
+    and are asked about others. An n-gram guesses where the deciding word is n or more words back. GRU and LSTM learn
+    the task at every distance. The basic RNN learns it later: not in these passes, but with --epochs 40.
+
+    With --model, the pairs are of the grammar that made a part of this project's texts (corpora/). Their sentences are
+    not in these texts.
+
+    Accuracy is the share of pairs in which the right sentence has the greater probability; a pair whose sentences are
+    equally probable counts as half. In JSON, distance is the mean of a row's pairs, null where it is not known.
+    """
+    _check_usage(ctx, model_paths, pairs_file)
+    read = [*map(str, model_paths), *([pairs_file] if pairs_file is not None else [])]
+    check_picture(picture, read)
+    models: Iterable[tuple[str, LanguageModel]]
+    if model_paths:
+        models = list(zip(_names(model_paths), map(load_model, model_paths), strict=True))
+        if pairs_file is not None:
+            question = _own_question(pairs_file, encoding)
+        else:
+            question = _written_question(language, models[0])
+    else:
+        question = _distance_question(language or DEFAULT_LANGUAGE)
+        models = _trained(language or DEFAULT_LANGUAGE, epochs, seed)
+    answers = [(name, _answers(name, model, question.pairs)) for name, model in models]
+    if as_json:
+        for each in _objects(question, answers):
+            print_json(each)
+    else:
+        _show(question, answers)
+    if picture is not None:
+        from rnnlm.lab.memory_picture import draw
+
+        texts = [name for name, _ in answers] + [row.name for row in question.drawn]
+        save_picture(draw(question.drawn, answers), picture, texts)
+
+
+def _check_usage(ctx: click.Context, model_paths: Sequence[Path], pairs_file: str | None) -> None:
+    """Refuse options that have nothing to do beside each other."""
+    if model_paths:
+        refuse_with_model(ctx, "epochs", "seed")
+    elif pairs_file is not None:
+        raise click.UsageError("--pairs needs --model: what is trained here knows the words of its grammar alone.")
+    if pairs_file is not None and given(ctx, "language"):
+        raise click.UsageError("--language is that of the grammar's pairs; leave it out with --pairs.")
+    if pairs_file is None and given(ctx, "encoding"):
+        raise click.UsageError("--encoding is that of --pairs, which is not given.")
+
+
+def _names(paths: Sequence[Path]) -> list[str]:
+    """Names of the files, with their folders where two would be the same."""
+    names = [path.name for path in paths]
+    return names if len(set(names)) == len(names) else [str(path) for path in paths]
+
+
+# --- what is asked
+
+
+def _distance_question(language: str) -> Question:
+    """Held-out pairs of a grammar whose words decide from 2 to 20 words back."""
+    from rnnlm.lab.agreement import pairs
+    from rnnlm.lab.agreement_words import DISTANCES
+    from rnnlm.lab.memory import PAIRS, by_distance, spaced_pairs
+
+    found = pairs(DISTANCES[language], PAIRS)
+    asked = spaced_pairs(found)
+    rows, (example, asks) = by_distance(asked), _example(found, " ".join)
+    chance = (
+        "Chance is 50%: each pair has a twin in which right and wrong have changed places, so that a model which does "
+        "not see the deciding word is right in exactly half of them."
+    )
+    return Question(asked, rows, rows, "distance", example, (asks, chance))
+
+
+def _written_question(language: str | None, first: tuple[str, LanguageModel]) -> Question:
+    """Held-out pairs of the grammar of the texts in corpora/, of the language that the first model knows better."""
+    from rnnlm.lab.agreement import pairs, written
+    from rnnlm.lab.agreement_words import GRAMMARS
+    from rnnlm.lab.memory import WRITTEN_PAIRS, by_band, by_group, written_pairs
+
+    found = {name: pairs(grammar, WRITTEN_PAIRS) for name, grammar in GRAMMARS.items()}
+    asked = {name: written_pairs(each, GRAMMARS[name]) for name, each in found.items()}
+    if language is None:
+        name, model = first
+        unknown = {key: len(model.unknown_tokens("\n".join(_texts(each)))) for key, each in asked.items()}
+        language = min(unknown, key=unknown.__getitem__)
+        note(f"The pairs are {LANGUAGES[language]}, as {name} seems to be; --language says otherwise.")
+    here, space = asked[language], GRAMMARS[language].space
+    example, asks = _example(found[language], lambda words: written(words, space))
+    chance = (
+        "Chance is 50%: a model that does not see the deciding word is right in exactly half of the pairs that have a "
+        "twin, in which right and wrong have changed places, and in about half of those in which another person "
+        "stands in between. A model that goes by that person is always wrong there."
+    )
+    return Question(here, by_group(here), by_band(here), "agreement", example, (asks, chance))
+
+
+def _own_question(path: str, encoding: str | None) -> Question:
+    """The pairs of a file."""
+    from rnnlm.cli.score import file_lines
+    from rnnlm.lab.memory import by_group, read_pairs
+
+    lines = (line for line in file_lines(path, encoding) if line is not None)
+    asked = read_pairs(lines, "standard input" if path == "-" else path)
+    rows = by_group(asked)
+    about = (
+        "Is the first sentence of a pair more probable than the second? Chance is 50%, of a model that guesses; one "
+        "that prefers short sentences or frequent words may be far from it."
+    )
+    return Question(asked, rows, rows[:-1] or rows, "group", None, (about,))
+
+
+def _example(found: Sequence[Pair], text: Callable[[Words], str]) -> tuple[tuple[str, str], str]:
+    """One of the pairs as texts, and a sentence that says what is asked and which of its words decides which."""
+    pair = min(found, key=lambda each: abs(each.distance - EXAMPLE_DISTANCE))
+    decided = next(place for place, words in enumerate(zip(pair.good, pair.bad, strict=True)) if len(set(words)) > 1)
+    deciding = pair.good[decided - pair.distance]
+    asks = (
+        f'Is the right sentence of a pair more probable than the wrong one? Here "{deciding}" decides that '
+        f'"{pair.good[decided]}" is right and "{pair.bad[decided]}" wrong, {counted(pair.distance, "word")} later.'
+    )
+    return (text(pair.good), text(pair.bad)), asks
+
+
+def _texts(pairs: Sequence[MinimalPair]) -> list[str]:
+    """All right sentences, then all wrong ones."""
+    return [pair.good for pair in pairs] + [pair.bad for pair in pairs]
+
+
+# --- the answers
+
+
+def _trained(language: str, epochs: int, seed: int) -> Iterator[tuple[str, LanguageModel]]:
+    """Names and models, each as soon as it has learnt the sentences of a grammar."""
+    from rnnlm.lab.agreement import sentences
+    from rnnlm.lab.agreement_words import DISTANCES
+    from rnnlm.lab.memory import SENTENCES, learners
+    from rnnlm.lab.sentences import flat, vocabulary_of
+    from rnnlm.language_model import LanguageModel
+    from rnnlm.text.tokenizers import TokenTokenizer
+
+    texts = sentences(DISTANCES[language], SENTENCES, seed)
+    vocabulary = vocabulary_of(flat(texts))
+    passes = "1 pass" if epochs == 1 else f"{epochs:,} passes"
+    note(f"{len(texts):,} sentences of {len(vocabulary.tokens):,} different words; networks read them in {passes}.")
+    for name, learn in learners(texts, vocabulary, epochs, seed).items():
+        note(f"Training: {name}.")
+        yield name, LanguageModel(TokenTokenizer(), vocabulary, learn(), "sentence")
+
+
+def _answers(name: str, model: LanguageModel, pairs: Sequence[MinimalPair]) -> Array:
+    """(n,) what `chosen_right` says of a model's probabilities; a note tells of words that it does not know."""
+    import numpy as np
+
+    from rnnlm.lab.memory import chosen_right
+
+    scored = list(model.score(_texts(pairs)))
+    good, bad = np.split(np.array([each.logprob_nats for each in scored]), 2)
+    unknown = sum(a.oov + b.oov > 0 for a, b in zip(scored[: len(pairs)], scored[len(pairs) :], strict=True))
+    if unknown:
+        words = model.unknown_tokens("\n".join(_texts(pairs)))
+        shown = " ".join(map(token_cell, words[:MOST_NAMED])) + (" ..." if len(words) > MOST_NAMED else "")
+        note(
+            f"Warning: {unknown:,} of the {counted(len(pairs), 'pair')} have words that {name} does not know and reads "
+            f"as <unk>; its accuracy there says little. These words are: {shown}"
+        )
+    return chosen_right(good, bad)
+
+
+def _objects(question: Question, answers: Sequence[tuple[str, Array]]) -> Iterator[dict[str, Any]]:
+    for name, right in answers:
+        for row in question.rows:
+            yield {
+                "model": name,
+                "group": row.name,
+                "distance": row.distance,
+                "pairs": len(row.places),
+                "accuracy": row.accuracy(right),
+            }
+
+
+def _show(question: Question, answers: Sequence[tuple[str, Array]]) -> None:
+    """The share of right choices of each model, and what was asked."""
+    rows = [
+        [_label(row, question.title), f"{len(row.places):,}", *(f"{row.accuracy(right):.1%}" for _, right in answers)]
+        for row in question.rows
+    ]
+    align = "r" if question.title == "distance" else "l"
+    show_table(rows, [question.title, "pairs", *(token_cell(name) for name, _ in answers)], align + "r" * 20, keys=2)
+    click.echo()
+    if question.example is not None:
+        show_table(zip(("right", "wrong"), question.example, strict=True))
+    for sentence in question.about:
+        say(sentence)
+
+
+def _label(row: Row, title: str) -> str:
+    return f"{row.distance:g}" if title == "distance" else token_cell(row.name)

@@ -1,0 +1,249 @@
+"""How many words back a model remembers: which of two sentences it finds more probable that differ in a decided word.
+
+The pairs of sentences are those of `agreement`, which no model that is trained here has read, or a user's own.
+"""
+
+import json
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from rnnlm.baselines.ngram import NgramModel
+from rnnlm.errors import CorpusError, shown
+from rnnlm.lab.agreement import Grammar, Pair, Words, written
+from rnnlm.nn.gradients import clipped_scale, summed
+from rnnlm.nn.network import Network, NetworkConfig
+from rnnlm.nn.numerics import Array
+from rnnlm.nn.optimizers import Optimizer
+from rnnlm.text.batches import Batches
+from rnnlm.text.corpus import IdSequence
+from rnnlm.text.lines import damage
+from rnnlm.text.nbest import BadLineError
+from rnnlm.text.vocabulary import EOS, Vocabulary
+
+# What is trained here. Of the learning rates tried, these are the best: of GRU and LSTM with EPOCHS passes over the
+# sentences, of the basic cell with 40. With EPOCHS passes a larger rate makes it learn the task in few runs only.
+SENTENCES = 4000
+ORDERS = (2, 3, 4, 5)  # of the n-grams
+NETWORK = NetworkConfig(vocabulary_size=4, hidden_size=64, embedding_size=32)
+LEARNING_RATES = {"rnn": 4e-3, "gru": 1e-2, "lstm": 2e-2}  # of Adam for each cell
+BATCH_SIZE, BPTT = 8, 64
+EPOCHS = 12
+CLIP = 1.0
+WARM_UP = 0.02  # share of the training over which the rate rises from zero
+
+# What is asked of the models that are trained here, and of others.
+PAIRS, WRITTEN_PAIRS = 4000, 600
+KINDS = {  # how the kinds of agreement are called
+    "person": "pronoun",
+    "owner": "possessive",
+    "thing": "measure word",
+    "mark": "closing mark",
+    "number": "verb's number",
+    "tense": "verb's tense",
+}
+BANDS = {1: "1-7", 8: "8-11", 12: "12-15", 16: "16-19", 20: "20+"}  # first distance of each, and its name
+FAR = 8  # from here on no n-gram of a usual order sees the word that decides
+
+GOOD, BAD, GROUP = "sentence_good", "sentence_bad", "UID"  # keys of BLiMP (Warstadt et al. 2020)
+
+
+class MinimalPair(NamedTuple):
+    """Two texts of which the first is right.
+
+    group: the name of the pairs that it is counted with, None for no group. distance: how many words the one that
+    decides stands before the decided one, None where that is not known.
+    """
+
+    good: str
+    bad: str
+    group: str | None = None
+    distance: int | None = None
+
+
+class Row(NamedTuple):
+    """Places (n,) of the pairs whose accuracy is told together, and their mean distance, None where it is not known."""
+
+    name: str
+    distance: float | None
+    places: Array
+
+    def accuracy(self, right: Array) -> float:
+        """Share of these pairs in which a model is right; right: what `chosen_right` says of all pairs."""
+        return float(right[self.places].mean())
+
+
+def chosen_right(good: Array, bad: Array) -> Array:
+    """(n,) 1 where the log probability of the right sentence is the greater one, 0.5 where both are equal, else 0."""
+    return np.where(good == bad, 0.5, good > bad)
+
+
+# --- training -----------------------------------------------------------------------------------------------------
+
+
+def learners(
+    sentences: Sequence[Words], vocabulary: Vocabulary, epochs: int, seed: int
+) -> dict[str, Callable[[], NgramModel | Network]]:
+    """Functions that train a model each, by the models' names: n-grams and networks, all on the same sentences."""
+    ids = np.concatenate([[*vocabulary.encode(words), EOS] for words in sentences]).astype(np.int32)
+    V = len(vocabulary)
+    ngrams = {f"{order}-gram": partial(NgramModel.train, ids, V, order) for order in ORDERS}
+    networks = {cell.upper(): partial(trained_network, cell, ids, V, epochs, seed) for cell in LEARNING_RATES}
+    return {**ngrams, **networks}
+
+
+def trained_network(cell: str, ids: Array, V: int, epochs: int, seed: int) -> Network:
+    """A network that has read sentences, ids (N,) with </s> after each, `epochs` times in ever new orders.
+
+    The gates of GRU and LSTM begin with units that remember 2 to 64 steps; the basic cell has no gates.
+    """
+    config = replace(NETWORK, vocabulary_size=V, cell=cell)
+    rng = np.random.default_rng([seed, 0])
+    network = Network.initialize(config, rng, long_memory=0.0 if cell == "rnn" else 1.0)
+    optimizer = Optimizer("adam", network.params)
+    batches = Batches(IdSequence(ids), BATCH_SIZE, BPTT, "sentence", seed)
+
+    steps = epochs * batches.per_epoch
+    for step in range(steps):
+        batch = batches.batch(*divmod(step, batches.per_epoch))
+        if batch.starts_epoch:
+            state = network.zero_state(BATCH_SIZE)
+        _, state, backprop = network.loss(batch.inputs, batch.targets, state, batch.keep, scale=1 / batch.tokens)
+        grads = backprop()
+        del grads["initial_state"]  # truncated: what came before this batch is not asked again
+        grads, norm = summed([grads])
+        lr = LEARNING_RATES[cell] * _factor(step / steps)
+        optimizer.step(network.params, grads, lr, clipped_scale(norm, CLIP))
+    return network
+
+
+def _factor(progress: float) -> float:
+    """Factor of the learning rate after a share of all steps: a short rise from 0 to 1, and half a cosine back to 0."""
+    return min(1.0, progress / WARM_UP) * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+# --- pairs --------------------------------------------------------------------------------------------------------
+
+
+def spaced_pairs(found: Sequence[Pair]) -> list[MinimalPair]:
+    """Pairs as the models that are trained here read them: with a space between words."""
+    return [MinimalPair(" ".join(each.good), " ".join(each.bad), KINDS[each.kind], each.distance) for each in found]
+
+
+def written_pairs(found: Sequence[Pair], grammar: Grammar) -> list[MinimalPair]:
+    """Pairs as texts are written, grouped and sorted by the kind of agreement and the distance."""
+    kinds = list(KINDS)
+    return [
+        MinimalPair(
+            written(each.good, grammar.space),
+            written(each.bad, grammar.space),
+            f"{KINDS[each.kind]}, distance {BANDS[_band(each.distance)]}",
+            each.distance,
+        )
+        for each in sorted(found, key=lambda each: (kinds.index(each.kind), each.distance))
+    ]
+
+
+def _band(distance: int) -> int:
+    """The first distance of the band that has this one."""
+    return max(first for first in BANDS if first <= distance)
+
+
+def read_pairs(lines: Iterable[str], name: str) -> list[MinimalPair]:
+    """Pairs of a text, one a line: two sentences with a tab between them and perhaps a group, or an object as in BLiMP.
+
+    name: of the text, for messages.
+
+    Raises:
+        CorpusError: a line is neither, or all lines are blank.
+    """
+    found = []
+    for number, line in enumerate(lines, 1):
+        try:
+            if line.strip():
+                found.append(_pair_of_object(line) if line.lstrip().startswith("{") else _pair_of_fields(line))
+        except BadLineError as error:
+            raise CorpusError(
+                f"Line {number} of {name} {error}; expected a right and a wrong sentence with a tab between them, and "
+                f"perhaps a group after another tab; or a JSON object with {GOOD} and {BAD}."
+            ) from None
+    if not found:
+        raise CorpusError(f"{name} has no pairs of sentences; expected one on each line.")
+    return found
+
+
+def _pair_of_fields(line: str) -> MinimalPair:
+    fields = [field.strip() for field in line.split("\t")]
+    if not 2 <= len(fields) <= 3:
+        tabs = f"{len(fields) - 1} tabs" if len(fields) > 1 else "no tab"
+        raise BadLineError(f"has {tabs}: {shown(line)}")
+    return _checked(MinimalPair(fields[0], fields[1], "".join(fields[2:]) or None))
+
+
+def _pair_of_object(line: str) -> MinimalPair:
+    try:
+        found: Any = json.loads(line)
+    except (ValueError, RecursionError):
+        raise BadLineError(f"begins like a JSON object and is none: {shown(line)}") from None
+    for key in (GOOD, BAD):
+        if not isinstance(found.get(key), str):
+            raise BadLineError(f"has {shown(found[key])} as {key}" if key in found else f"is an object without {key}")
+    group = found.get(GROUP)
+    return _checked(MinimalPair(found[GOOD].strip(), found[BAD].strip(), None if group is None else str(group)))
+
+
+def _checked(pair: MinimalPair) -> MinimalPair:
+    """The pair, if it is two sentences that differ.
+
+    Raises:
+        BadLineError: it is not.
+    """
+    for sentence in (pair.good, pair.bad):
+        if not sentence:
+            raise BadLineError("has an empty sentence")
+        if "\n" in sentence or "\r" in sentence:
+            raise BadLineError(f"has a line end in a sentence: {shown(sentence)}")
+        if wrong := damage(sentence):
+            raise BadLineError(f"has a sentence that is no text ({wrong})")
+    if pair.good == pair.bad:
+        raise BadLineError(f"has the same sentence twice: {shown(pair.good)}")
+    return pair
+
+
+# --- rows of a table ----------------------------------------------------------------------------------------------
+
+
+def by_distance(found: Sequence[MinimalPair]) -> list[Row]:
+    """A row for each distance."""
+    distances = _distances(found)
+    rows = [(int(each), np.flatnonzero(distances == each)) for each in np.unique(distances)]
+    return [Row(f"distance {distance}", distance, places) for distance, places in rows]
+
+
+def by_band(found: Sequence[MinimalPair]) -> list[Row]:
+    """A row for each of BANDS that has pairs, whatever their groups."""
+    distances = _distances(found)
+    bands = np.array([_band(each) for each in distances])
+    rows = [(BANDS[band], np.flatnonzero(bands == band)) for band in np.unique(bands)]
+    return [Row(f"distance {name}", float(distances[places].mean()), places) for name, places in rows]
+
+
+def by_group(found: Sequence[MinimalPair]) -> list[Row]:
+    """A row for each group, one for what is FAR, where that is known, and one for all."""
+    groups = np.array([each.group or "" for each in found])
+    rows = {name: np.flatnonzero(groups == name) for name in dict.fromkeys(groups.tolist()) if name}
+    known = all(each.distance is not None for each in found)
+    if known:
+        rows[f"distance {FAR} and more"] = np.flatnonzero(_distances(found) >= FAR)
+    rows["all"] = np.arange(len(found))
+    return [
+        Row(name, float(_distances(found)[places].mean()) if known else None, places) for name, places in rows.items()
+    ]
+
+
+def _distances(found: Sequence[MinimalPair]) -> Array:
+    return np.array([np.nan if each.distance is None else each.distance for each in found])

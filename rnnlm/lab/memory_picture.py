@@ -1,0 +1,67 @@
+"""A picture of how far back models remember: accuracy against distance, or for each group of pairs."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rnnlm.lab.gradient_flow_picture import GREY, LINES
+from rnnlm.lab.memory import Row
+from rnnlm.nn.numerics import Array
+from rnnlm.plots import PANEL, new_figure, plain
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+CHANCE = 0.5
+MOST_UPRIGHT = 4  # names of groups that have room beside each other
+WIDTH_OF_NAME = 0.3  # inches of one that stands on its end
+
+
+def draw(rows: Sequence[Row], models: Sequence[tuple[str, Array]]) -> "Figure":
+    """A figure with a line for each model, or points where the distances of the rows are not known.
+
+    models: names, and what `chosen_right` says of all pairs.
+    """
+    distances = [row.distance for row in rows if row.distance is not None]
+    known = len(distances) == len(rows)
+    figure, (axes,) = new_figure(size=(max(PANEL[0], 2 + WIDTH_OF_NAME * len(rows)), PANEL[1] + (0 if known else 1)))
+    axes.axhline(CHANCE, color=GREY, linewidth=1, linestyle=":")
+    axes.annotate(
+        "chance", (1, CHANCE), xycoords=("axes fraction", "data"), xytext=(3, 0), textcoords="offset points",
+        va="center", fontsize=7, color=GREY,
+    )  # fmt: skip
+    for place, (name, right) in enumerate(models):
+        colour, style, marker = LINES[place % len(LINES)]
+        size = 1 + 2 * (len(models) - 1 - place) / len(models)  # so that lines show where others lie on them
+        axes.plot(
+            distances if known else range(len(rows)),
+            [row.accuracy(right) for row in rows],
+            color=colour,
+            linestyle=style if known else "",
+            linewidth=size,
+            marker=marker,
+            markersize=3 * size + 1,
+            label=plain(name),
+        )
+    if known:
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.set_xlabel("distance of the word that decides (words back)")
+    else:
+        _name_groups(axes, rows)
+    _finish(axes)
+    return figure
+
+
+def _name_groups(axes: "Axes", rows: Sequence[Row]) -> None:
+    names = [plain(row.name) for row in rows]
+    axes.set_xticks(range(len(rows)), names, rotation=0 if len(rows) <= MOST_UPRIGHT else 90, fontsize=8)
+    axes.set_xlim(-0.5, len(rows) - 0.5)
+
+
+def _finish(axes: "Axes") -> None:
+    """Shares in per cent, from 0 on where a model is worse than chance; a legend beside the axes, where no line is."""
+    lowest = axes.dataLim.y0
+    axes.set_ylim(0.4 if lowest >= 0.42 else min(0, lowest) - 0.03, 1.03)
+    axes.yaxis.set_major_formatter(lambda value, place: f"{value:.0%}")
+    axes.set_ylabel("pairs in which the right word is chosen")
+    axes.legend(fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(1.12, 1))
