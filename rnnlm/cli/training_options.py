@@ -160,11 +160,13 @@ def recorded(old: LanguageModel, source: Path) -> dict[str, Any]:
     }
     if "imported" in old.training:
         return evident
-    found = old.training.get("options")
+    options = old.training.get("options")
+    found = options if isinstance(options, dict) else {}
+    before = BEFORE | {"input_dropout": found.get("dropout")}  # when one rate was for the input and the hidden units
     names = {each.name for each in fields(Options)}
-    if not isinstance(found, dict) or not names - BEFORE.keys() - {"input_dropout"} <= found.keys() <= names:
+    if not names - before.keys() <= found.keys() <= names:
         raise CheckpointError(f"{source} does not say how it was trained; it cannot be resumed or started from.")
-    found = BEFORE | {"input_dropout": found["dropout"]} | found
+    found = before | found
     for name, is_sound in SOUND.items():
         if not is_sound(found[name]):
             raise CheckpointError(

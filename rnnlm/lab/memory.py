@@ -236,13 +236,12 @@ def by_group(found: Sequence[MinimalPair]) -> list[Row]:
     """A row for each group, one for what is FAR, where that is known, and one for all."""
     groups = np.array([each.group or "" for each in found])
     rows = {name: np.flatnonzero(groups == name) for name in dict.fromkeys(groups.tolist()) if name}
-    known = all(each.distance is not None for each in found)
+    distances = _distances(found)
+    known = not np.isnan(distances).any()
     if known:
-        rows[f"distance {FAR} and more"] = np.flatnonzero(_distances(found) >= FAR)
+        rows[f"distance {FAR} and more"] = np.flatnonzero(distances >= FAR)
     rows["all"] = np.arange(len(found))
-    return [
-        Row(name, float(_distances(found)[places].mean()) if known else None, places) for name, places in rows.items()
-    ]
+    return [Row(name, float(distances[places].mean()) if known else None, places) for name, places in rows.items()]
 
 
 def _distances(found: Sequence[MinimalPair]) -> Array:

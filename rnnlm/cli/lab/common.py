@@ -67,14 +67,15 @@ def counted(number: int, name: str) -> str:
     return f"{number:,} {name}{'' if number == 1 else 's'}"
 
 
-def model_option(help_text: str, without: str) -> Callable[[Function], Function]:
-    """Add -m/--model, which may be left out; `without` says what is used then."""
+def model_option(help_text: str, without: str, several: bool = False) -> Callable[[Function], Function]:
+    """Add -m/--model, which may be left out; `without` says what happens then. Several paths are `model_paths`."""
     return click.option(
         "-m",
         "--model",
-        "model_path",
+        "model_paths" if several else "model_path",
         type=click.Path(dir_okay=False, path_type=Path),
         default=None,
+        multiple=several,
         show_default=f"none: {without}",
         help=help_text,
     )

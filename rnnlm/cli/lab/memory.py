@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rnnlm.cli.common import json_option, load_model, note, print_json, say, show_table
-from rnnlm.cli.lab.common import check_picture, counted, given, plot_option, refuse_with_model, save_picture
+from rnnlm.cli.lab.common import (
+    check_picture,
+    counted,
+    given,
+    model_option,
+    plot_option,
+    refuse_with_model,
+    save_picture,
+)
 from rnnlm.cli.tables import token_cell
 
 if TYPE_CHECKING:
@@ -44,15 +52,7 @@ class Question:
 @click.command(
     short_help="How many words back a model remembers what decides a word.", context_settings={"show_default": True}
 )
-@click.option(
-    "-m",
-    "--model",
-    "model_paths",
-    type=click.Path(dir_okay=False, path_type=Path),
-    multiple=True,
-    show_default="none: n-grams and networks are trained",
-    help="Model to ask; repeatable, side by side.",
-)
+@model_option("Model to ask; repeatable, side by side.", "n-grams and networks are trained", several=True)
 @click.option(
     "--pairs",
     "pairs_file",
@@ -176,7 +176,8 @@ def _written_question(language: str | None, first: tuple[str, LanguageModel]) ->
     from rnnlm.lab.agreement_words import GRAMMARS
     from rnnlm.lab.memory import WRITTEN_PAIRS, by_band, by_group, written_pairs
 
-    found = {name: pairs(grammar, WRITTEN_PAIRS) for name, grammar in GRAMMARS.items()}
+    languages = GRAMMARS if language is None else (language,)
+    found = {name: pairs(GRAMMARS[name], WRITTEN_PAIRS) for name in languages}
     asked = {name: written_pairs(each, GRAMMARS[name]) for name, each in found.items()}
     if language is None:
         name, model = first

@@ -17,7 +17,7 @@ from rnnlm.cli.common import (
     show_table,
     warn_of_unknown,
 )
-from rnnlm.cli.lab.common import counted, given, level_option, sentences_of, text_argument, tokenizer_of
+from rnnlm.cli.lab.common import counted, given, level_option, model_option, sentences_of, text_argument, tokenizer_of
 from rnnlm.cli.tables import token_cell
 
 if TYPE_CHECKING:
@@ -31,31 +31,24 @@ SHOWN_ENTRIES = 16  # vectors and matrices wider than this are abbreviated
 
 @click.command(short_help="How a word becomes a vector.")
 @text_argument
-@click.option(
-    "-m",
-    "--model",
-    type=click.Path(dir_okay=False, path_type=Path),
-    default=None,
-    show_default="none: the vocabulary of TEXT",
-    help="Checkpoint whose tokens, vocabulary and U to use.",
-)
+@model_option("Checkpoint whose tokens, vocabulary and U to use.", "the vocabulary of TEXT")
 @level_option
 @json_option
 @click.pass_context
-def onehot(ctx: click.Context, text: str, model: Path | None, level: str, as_json: bool) -> None:
+def onehot(ctx: click.Context, text: str, model_path: Path | None, level: str, as_json: bool) -> None:
     """Show the one-hot vector of every token of TEXT ("-": stdin), and that U times it is a column of U."""
     from rnnlm.lab.one_hot import one_hots
     from rnnlm.lab.sentences import flat, vocabulary_of
 
     text = read_text_argument(text)
-    if model is None:
+    if model_path is None:
         trained = None
         tokens = flat(sentences_of(text, tokenizer_of(level)))
         vocabulary = vocabulary_of(tokens)
     else:
         if given(ctx, "level"):
             raise click.UsageError("--level cannot be combined with --model: the checkpoint says what a token is.")
-        trained = load_model(model)
+        trained = load_model(model_path)
         tokens, vocabulary = flat(sentences_of(text, trained.tokenizer)), trained.vocabulary
         warn_of_unknown(trained, text)
     vectors = one_hots(tokens, vocabulary)
@@ -66,7 +59,7 @@ def onehot(ctx: click.Context, text: str, model: Path | None, level: str, as_jso
     if trained is None:
         _show_vocabulary(vocabulary, tokens)
     else:
-        say(f"The vocabulary of {model} has {len(vocabulary):,} entries.")
+        say(f"The vocabulary of {model_path} has {len(vocabulary):,} entries.")
         click.echo()
     _show_one_hots(vectors, trained)
 
