@@ -142,6 +142,7 @@ def main() -> None:
     place = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
     arguments, options = parser.parse_args(sys.argv[1:place]), sys.argv[place + 1 :]
     if arguments.write:
+        arguments.write.mkdir(parents=True, exist_ok=True)
         held_out = parts(arguments.texts[0], arguments.write)[2]
         (arguments.write / "pairs.tsv").write_text("\n".join(pairs(held_out)) + "\n", encoding="utf-8")
         return

@@ -27,7 +27,6 @@ PASSES_WITHOUT_DROPOUT = 2.0  # beyond them a network learns the text by heart
 INPUT_SHARE = 0.5  # dropout of the input in that of the hidden units: what is not read cannot be remembered
 # The best rate of Adam falls as the network becomes wider; it was found at widths from 128 to 512.
 RATES_BY_WIDTH = ("adam", "adamw")
-HIGHEST_RATE = 2.5e-2
 SLOWER = {"rnn": 0.25}  # what a cell bears of that rate
 WEIGHT_DECAY = 0.1
 MOST_TAKEN_OFF = 0.01  # of the weights in a step, whatever the rate
@@ -46,6 +45,7 @@ class Level:
     rate_times_width: float
     long_memory: float  # share of the units, see nn.initializers.memory_bias
     columns: tuple[int, int] = (8, 32)  # fewest and most
+    highest_rate: float = 2.5e-2
 
 
 # A text of so few tokens is learnt by heart, since it can teach nothing else: in so many steps, without dropout.
@@ -58,7 +58,20 @@ LEVELS = {"char": Level(64, 40.0, 0.12, 0.5, 4.5, 0.25), "word": _WORDS, "token"
 # many columns that twice as many steps would be a batch too large. Few columns and more passes are more steps, which a
 # small text needs before it is known which words decide others far away.
 SMALL_TEXT = 100_000  # tokens
-SMALL_WORDS = replace(_WORDS, bptt=64, most_passes=25.0, long_memory=0.5, columns=(4, 8))
+SMALL_WORDS = replace(_WORDS, bptt=64, most_passes=25.0, long_memory=0.5, columns=(2, 8))
+# A text of some thousand words is over before a network has moved far from where it began: shorter steps are more of
+# them, and each may be longer.
+BRIEF_TEXT = 12_000  # tokens
+BRIEF_WORDS = replace(
+    SMALL_WORDS,
+    bptt=32,
+    columns=(4, 8),
+    most_passes=18.0,
+    most_dropout=0.65,
+    long_memory=0.25,
+    rate_times_width=3.0,
+    highest_rate=6e-2,
+)
 # Words of which there are few are all seen often. What is left to learn then is which of them goes with which, over any
 # distance: it takes passes, and back-propagation through whole sentences.
 FEW_WORDS = replace(
@@ -137,7 +150,7 @@ def level_of(name: str, text: Circumstances) -> Level:
     if level is _WORDS and text.vocabulary_size < MANY_TOKENS:
         return FEW_WORDS
     if level is _WORDS and text.train_tokens < SMALL_TEXT:
-        return SMALL_WORDS
+        return BRIEF_WORDS if TINY_TEXT <= text.train_tokens < BRIEF_TEXT else SMALL_WORDS
     return level
 
 
@@ -202,7 +215,7 @@ def learning_rate(chosen: Mapping[str, Any], level: Level, started_from: bool) -
     if started_from or chosen["optimizer"] not in RATES_BY_WIDTH:
         return OPTIMIZERS[chosen["optimizer"]].default_lr
     by_width = level.rate_times_width / chosen["hidden_size"] / math.sqrt(chosen["num_layers"])
-    return float(f"{min(HIGHEST_RATE, by_width) * SLOWER.get(chosen['cell'], 1.0):.2g}")
+    return float(f"{min(level.highest_rate, by_width) * SLOWER.get(chosen['cell'], 1.0):.2g}")
 
 
 def weight_decay(chosen: Mapping[str, Any], started_from: bool) -> float:

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rnnlm.cli.training_options import Options
 from rnnlm.nn.cells import CELLS
 from rnnlm.nn.network import NetworkConfig
 from rnnlm.nn.optimizers import OPTIMIZERS
 from rnnlm.training import configuration
 from rnnlm.training.configuration import PRESETS, WIDTHS, Circumstances, filled_in, recurrent_weights, work
+from rnnlm.training.options import Options
 
 CHARS = configuration.LEVELS["char"]
 LAPTOP = 1.5e11  # operations per second
@@ -92,7 +92,7 @@ def test_a_time_is_enough_for_the_network_or_that_is_the_narrowest(train_tokens,
         assert read >= configuration.TOKENS_PER_WEIGHT * recurrent_weights(chosen) * (1 - 1e-9)
         assert recurrent_weights(chosen) <= configuration.WEIGHTS_PER_TOKEN * train_tokens
     assert 0 <= chosen["dropout"] <= CHARS.most_dropout
-    assert 0 < chosen["lr"] <= configuration.HIGHEST_RATE
+    assert 0 < chosen["lr"] <= CHARS.highest_rate
 
 
 def test_a_text_read_more_often_gets_more_dropout():
@@ -113,7 +113,7 @@ def test_a_time_that_is_too_long_for_a_text_ends_with_the_passes():
 def test_wide_and_deep_networks_get_lower_rates():
     rates = [choose(300_000, hidden_size=width)["lr"] for width in (32, 128, 256, 512, 1024)]
     assert rates == sorted(rates, reverse=True)
-    assert rates[0] == configuration.HIGHEST_RATE
+    assert rates[0] == CHARS.highest_rate
     assert choose(300_000, hidden_size=512, num_layers=4)["lr"] < rates[3]
     assert choose(300_000, hidden_size=256, cell="rnn")["lr"] < rates[2]
 
