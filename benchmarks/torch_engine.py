@@ -23,11 +23,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from rnnlm.cli.engines import TORCH, EngineChoice, working_together
+import rnnlm
 from rnnlm.nn.network import Network, NetworkConfig
 from rnnlm.text.batches import Batch
 from rnnlm.training.torch_engine import TorchEngine, TorchSettings
 from rnnlm.training.torch_network import NATIVE
+from rnnlm.training.trainer import Report
 
 PLAIN_CELLS = ("rnn", "gru", "lstm")  # those that torch.nn has
 CONFIGS = [  # V, H, L, B, T, as in training_speed.py
@@ -173,27 +174,35 @@ def table(arguments: argparse.Namespace) -> None:
 
 def time_to_target(arguments: argparse.Namespace) -> None:
     """Train on a text until the held-out loss is at the target."""
-    from rnnlm.cli.training_options import Options
-    from rnnlm.cli.training_run import Sources, prepare
-
-    choice = EngineChoice(TORCH, arguments.device, arguments.precision, arguments.compile)
+    rank, size = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     options = json.loads(arguments.options) | {"level": "char", "epochs": arguments.epochs}
-    with working_together(choice) as workers:
-        run = prepare(Sources([arguments.text]), Options(**options), arguments.threads, engine=choice, workers=workers)
-        started, reached = time.perf_counter(), None
-        for report in run.trainer.run():
-            if report.valid_nats_per_token is None:
-                continue
-            elapsed, loss = time.perf_counter() - started, report.valid_nats_per_token
-            if workers.rank == 0:
-                print(f"{elapsed:8.1f} s  step {report.step:7,}  valid {loss:.4f}", flush=True)
-            if loss <= arguments.target:
-                reached = elapsed
-                break
-        if workers.rank == 0:
-            where = f"{workers.size} workers on {run.trainer.engine.device.type}"
-            verdict = f"after {reached:.1f} s" if reached else f"not within {arguments.epochs:g} epochs"
-            print(f"{arguments.target} nats per character {verdict}; {where}")
+    started: list[float] = []
+    reached: list[float] = []
+
+    def watch(report: Report) -> bool:
+        if not started:
+            started.append(time.perf_counter())  # the first step has been made
+        if report.valid_nats_per_token is None:
+            return True
+        elapsed, loss = time.perf_counter() - started[0], report.valid_nats_per_token
+        if rank == 0:
+            print(f"{elapsed:8.1f} s  step {report.step:7,}  valid {loss:.4f}", flush=True)
+        reached.extend([elapsed] if loss <= arguments.target else [])
+        return not reached
+
+    rnnlm.train(
+        arguments.text,
+        engine="torch",
+        device=arguments.device,
+        precision=arguments.precision,
+        compiled=arguments.compile,
+        threads=arguments.threads,
+        progress=watch,
+        **options,
+    )
+    if rank == 0:
+        verdict = f"after {reached[0]:.1f} s" if reached else f"not within {arguments.epochs:g} epochs"
+        print(f"{arguments.target} nats per character {verdict}; {size} workers on {arguments.device}")
 
 
 def main() -> None:

@@ -1,8 +1,10 @@
 """rnnlm: train a recurrent language model on your text, in NumPy, and ask it things.
 
-    from rnnlm import LanguageModel
-    model = LanguageModel.load("rnnlm.npz")
-    model.predict("我 昨天 上学")
+    import rnnlm
+    model = rnnlm.train("corpus.txt")
+    model.predict("我 昨天 上学", k=5).candidates
+    model.save("rnnlm.npz")
+    model = rnnlm.load("rnnlm.npz")
 
 Shape letters, used everywhere: T time steps, B batch columns, V vocabulary, D embedding, H hidden, L layers.
 """
@@ -12,16 +14,25 @@ from typing import TYPE_CHECKING, Any
 from rnnlm.errors import RnnlmError
 
 if TYPE_CHECKING:
+    from rnnlm.api import load, train, train_ngram
     from rnnlm.language_model import LanguageModel
 
 __version__ = "0.5.0"
-__all__ = ["LanguageModel", "RnnlmError", "__version__"]
+__all__ = ["LanguageModel", "RnnlmError", "__version__", "load", "train", "train_ngram"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import LanguageModel, and NumPy with it, when it is first asked for: the command line starts faster."""
+    """Import what is asked for, and NumPy with it, when it is first asked for: the command line starts faster."""
     if name == "LanguageModel":
         from rnnlm.language_model import LanguageModel
 
         return LanguageModel
+    if name in __all__:
+        from rnnlm import api
+
+        return getattr(api, name)
     raise AttributeError(f"module 'rnnlm' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -9,7 +9,7 @@ import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from os import PathLike
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, Self, cast, overload
 
 from rnnlm import checkpoint
 from rnnlm.baselines.ngram import NgramModel
@@ -26,7 +26,7 @@ from rnnlm.inference.scoring import sequence_totals
 from rnnlm.nn.bidirectional import BidirectionalNetwork
 from rnnlm.nn.network import Network, NetworkConfig
 from rnnlm.nn.numerics import LARGEST_WEIGHT, are_weights
-from rnnlm.rendering import Rendering
+from rnnlm.rendering import Rendering, Writer
 from rnnlm.results import (
     Candidate,
     Evaluation,
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from rnnlm.scorer import Scorer
     from rnnlm.text.corpus import IdSequence, TokenizedCorpus
 
 CONTEXTS = ("sentence", "stream")
@@ -61,7 +62,7 @@ WINDOW = 64  # tokens whose distributions are made at a time
 class LanguageModel:
     """A tokenizer, a vocabulary and a network that belong together, and how they were trained.
 
-    >>> model = LanguageModel.load("rnnlm.npz")  # doctest: +SKIP
+    >>> model = rnnlm.load("rnnlm.npz")  # doctest: +SKIP
     >>> model.predict("我 昨天 上学", k=3).candidates  # doctest: +SKIP
     [Candidate(token='迟到', probability=0.41), ...]
     """
@@ -89,6 +90,24 @@ class LanguageModel:
         self.training: dict[str, Any] = dict(training or {})
         self.line_before: list[int] = []  # ids of a line that is read before others, see `by_line`
         self.notes: list[str] = []  # what the user should know of the files that it comes from
+        self.history: list[dict[str, Any]] = []  # the training's evaluations, as --history writes them
+        self.training_arrays: dict[str, NDArray[Any]] = {}  # what --resume needs beside `training`
+
+    def __repr__(self) -> str:
+        """What predicts, over what vocabulary, and how well it did on the held-out text."""
+        best = self.training.get("best_nats_per_token")
+        measured = f", perplexity {math.exp(min(best, 700)):.4g} held out" if isinstance(best, float) else ""
+        vocabulary = f"{len(self.vocabulary):,} {self.level}s"
+        return f"<LanguageModel: {self._predictor_in_words()}, {vocabulary}, {self.context}{measured}>"
+
+    def _predictor_in_words(self) -> str:
+        if isinstance(self.predictor, NgramModel):
+            return f"{self.predictor.order}-gram"
+        if isinstance(self.predictor, Mixture):
+            return f"mixture of {len(self.predictor.models)}"
+        config = self.predictor.config
+        sides = "bidirectional " * config.bidirectional
+        return f"{sides}{config.cell.upper()} {config.num_layers} x {config.hidden_size}"
 
     # --- files --------------------------------------------------------------------------------------------------
 
@@ -162,13 +181,17 @@ class LanguageModel:
     ) -> None:
         """Write the checkpoint in one piece: the old file stays until the new one is complete.
 
-        params: other parameters than the network's present ones. training_arrays: what --resume needs.
+        params: other parameters than the network's present ones. training_arrays: what --resume needs; if it is not
+        given, what `rnnlm.train` has left in `self.training_arrays`.
 
         Raises:
             CheckpointError: the file cannot be written, or the model is a mixture.
         """
         header, arrays = self.parts(params)
-        checkpoint.save(path, header, arrays | dict(training_arrays or {}))
+        more = dict(self.training_arrays if training_arrays is None else training_arrays)
+        if not more:  # no training can go on from its state without them
+            header["training"] = {name: value for name, value in self.training.items() if name != "state"}
+        checkpoint.save(path, header, arrays | more)
 
     def parts(self, params: Mapping[str, NDArray[Any]] | None = None) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         """Header and parameters of a checkpoint: what `from_parts` takes.
@@ -356,13 +379,27 @@ class LanguageModel:
 
     # --- what a language model is for ---------------------------------------------------------------------------
 
-    def predict(self, text: str, k: int = 10) -> Prediction:
-        """The k most probable next tokens. Probabilities are the model's own; <unk>, if no text, is not ranked.
+    def predict(self, text: str, k: int = 10, *, prefix: str = "", allowed: Iterable[str] | None = None) -> Prediction:
+        """Rank the k most probable next tokens. Probabilities are the model's own; <unk>, if no text, is not ranked.
 
         A model of sentences reads each line for itself: what follows depends on the last line alone.
+
+        prefix: rank only tokens that begin with it. allowed: rank only these; those that the vocabulary lacks are left
+        out. Their probabilities stay those among all tokens.
+
+        Raises:
+            DirectionError: the model is bidirectional.
         """
         log_probabilities, _ = read_prefix(self.by_line, self.prefix(self.encode(self.unfinished(text))))
-        return Prediction(text, self._ranked(log_probabilities[0], k))
+        if not prefix and allowed is None:
+            return Prediction(text, self._ranked(log_probabilities[0], k))
+        among = None if allowed is None else {int(each) for each in self.vocabulary.encode(list(allowed))}
+        ids = [
+            each
+            for each in self.best(log_probabilities[0], len(self.vocabulary))
+            if (among is None or each in among) and self._shown(each).startswith(prefix)
+        ]
+        return Prediction(text, self._candidates(log_probabilities[0], ids[:k]))
 
     def predict_each(self, text: str, k: int = 1) -> list[Prediction]:
         """The k most probable next tokens at the start and after every token of the text, as in the article's figure.
@@ -470,10 +507,66 @@ class LanguageModel:
         return [int(i) for i in best[np.lexsort((best, -scores[best]))]]
 
     def _ranked(self, log_probabilities: NDArray[Any], k: int) -> list[Candidate]:
+        return self._candidates(log_probabilities, self.best(log_probabilities, k))
+
+    def _candidates(self, log_probabilities: NDArray[Any], ids: Iterable[int]) -> list[Candidate]:
+        return [Candidate(self._shown(each), math.exp(log_probabilities[each])) for each in ids]
+
+    def generate(
+        self,
+        prompt: str = "",
+        length: int = 200,
+        *,
+        temperature: float = 1.0,
+        top_k: int = 0,
+        top_p: float = 1.0,
+        repetition_penalty: float = 1.0,
+        stop: Iterable[str] = (),
+        seed: int | None = None,
+    ) -> Iterator[str]:
+        """Write what may follow a prompt, in pieces of text as they are made; the prompt is not among them.
+
+        Args:
+            prompt: What the text begins with.
+            length: Most tokens to write; a sentence may end before.
+            temperature: Divides the log probabilities; 0 always takes the most probable token.
+            top_k: Draw only from the k most probable tokens; 0: from all.
+            top_p: Draw only from the most probable tokens that together reach this probability.
+            repetition_penalty: Multiplies the log probability of tokens that were there already.
+            stop: The text ends before the first of these strings.
+            seed: Random seed; None draws another text each time.
+
+        Raises:
+            DirectionError: the model is bidirectional.
+        """
         import numpy as np
 
-        best = self.best(log_probabilities, k)
-        return [Candidate(self._shown(i), float(np.exp(log_probabilities[i]))) for i in best]
+        options = SamplingOptions(length, temperature, top_k, top_p, repetition_penalty)
+        writer = Writer(self, prompt, self.encode(prompt), list(stop))
+        writer.take()  # the prompt
+        steps = self.sample(prompt, options, np.random.default_rng(seed))
+        return self._written(writer, steps)
+
+    def _written(self, writer: Writer, steps: Iterator[list[int | None]]) -> Iterator[str]:
+        for drawn in steps:
+            writer.add(drawn[0])
+            if piece := writer.take():
+                yield piece
+            if writer.ended:
+                return
+        writer.finish()
+        if piece := writer.take():
+            yield piece
+
+    def scorer(self) -> Scorer:
+        """Return what gives a decoder the scores of its hypotheses, token by token.
+
+        Raises:
+            DirectionError: the model is bidirectional.
+        """
+        from rnnlm.scorer import Scorer
+
+        return Scorer(self)
 
     def sample(
         self, prompt: str, options: SamplingOptions, rng: np.random.Generator, count: int = 1
@@ -589,14 +682,25 @@ class LanguageModel:
             return 0.0
         return -math.log(max(1, self.vocabulary.counts.count(1)))
 
+    @overload  # a str is an iterable of str as well; the first one that fits counts
+    def score(  # type: ignore[overload-overlap]
+        self, lines: str, ranks: bool = False, hypotheses: bool = False, threads: int = 1
+    ) -> ScoredLine: ...
+
+    @overload
     def score(
         self, lines: Iterable[str | None], ranks: bool = False, hypotheses: bool = False, threads: int = 1
-    ) -> Iterator[ScoredLine]:
-        r"""The log probability of every token of every line, lines without "\n"; each begins anew after `start`.
+    ) -> Iterator[ScoredLine]: ...
 
-        One result for each line, in order, whatever is in it; an empty line is its end alone. Lines are read a few
-        thousand at a time, or up to a None, which has no result: it says that more would have to be waited for. Equal
-        lines have equal scores, see `inference.lines.LineScorer`, whatever the `threads`.
+    def score(
+        self, lines: str | Iterable[str | None], ranks: bool = False, hypotheses: bool = False, threads: int = 1
+    ) -> ScoredLine | Iterator[ScoredLine]:
+        r"""Score a line, or many: the log probability of every token; each line begins anew after `start`.
+
+        A str is one line and has one result. Lines, without "\n", have one result each, in order, whatever is in it; an
+        empty line is its end alone. They are read a few thousand at a time, or up to a None, which has no result: it
+        says that more would have to be waited for. Equal lines have equal scores, see `inference.lines.LineScorer`,
+        whatever the `threads`.
 
         hypotheses: the lines are those of n-best lists, in which <s> and </s> at the ends and <unk> are marks, see
         `text.marks`.
@@ -604,6 +708,11 @@ class LanguageModel:
         Raises:
             DirectionError: the model is bidirectional.
         """
+        if isinstance(lines, str):
+            return next(self._scores([lines], ranks, hypotheses, threads))
+        return self._scores(lines, ranks, hypotheses, threads)
+
+    def _scores(self, lines: Iterable[str | None], ranks: bool, hypotheses: bool, threads: int) -> Iterator[ScoredLine]:
         scorer, end = LineScorer(self.by_line, ranks, self.start, threads), self.line_end
         for texts in _blocks(lines):
             tokens = [hypothesis_tokens(self.tokenizer, text) if hypotheses else self.tokens(text) for text in texts]
@@ -660,11 +769,28 @@ class LanguageModel:
             ids[-1] = end
         return ids
 
-    def evaluate(self, corpus: TokenizedCorpus, threads: int = 1) -> Evaluation:
-        """Log likelihood of a tokenized text; see `inference.scoring.sequence_nats` for how it is read."""
+    def evaluate(self, text: str | PathLike[str] | Iterable[str] | TokenizedCorpus, threads: int = 1) -> Evaluation:
+        """Measure the model on a text: a file, lines, or a tokenized corpus.
+
+        See `inference.scoring.sequence_nats` for how it is read.
+
+        Raises:
+            CorpusError: the file cannot be read, or there is no text.
+            DirectionError: the model is bidirectional.
+        """
+        from rnnlm.text.corpus import TokenizedCorpus
+
+        corpus = text if isinstance(text, TokenizedCorpus) else self._tokenized(text)
         ids = self.sequence(corpus)
         (nats, tokens), (oov_nats, oov) = sequence_totals(self.causal, ids, self.context, (UNK,), threads)
         return Evaluation(tokens, oov, corpus.characters, -nats, -oov_nats)
+
+    def _tokenized(self, text: str | PathLike[str] | Iterable[str]) -> TokenizedCorpus:
+        from rnnlm.text.corpus import tokenize_corpus
+        from rnnlm.text.sources import lines_as_source
+
+        file = text if isinstance(text, str | PathLike) else lines_as_source(text)
+        return tokenize_corpus([file], self.tokenizer, lines=self.reads_lines)
 
     def evaluate_dynamically(self, corpus: TokenizedCorpus, lr: float, window: int) -> Evaluation:
         """The same for a network that keeps learning while it reads; see `inference.dynamic`. This model is left as is.

@@ -1,6 +1,5 @@
 """A thousand files of `benchmarks/fuzz_checkpoints.py`, and the lies that once were believed."""
 
-import dataclasses
 import gzip
 import importlib.util
 import json
@@ -13,7 +12,6 @@ import pytest
 
 from rnnlm import checkpoint, cli
 from rnnlm.baselines.arpa import read_arpa
-from rnnlm.cli.training_options import NETWORK_OPTIONS, SOUND, TEXT_OPTIONS, Options
 from rnnlm.errors import CheckpointError, RnnlmError
 from rnnlm.language_model import LanguageModel
 from rnnlm.text.segmentation import LONGEST_USER_WORD, MOST_USER_CHARACTERS
@@ -184,12 +182,6 @@ def test_weights_whose_products_are_no_numbers(fuzz, models, tmp_path, capsys):
     path.write_bytes(fuzz.forged(header, arrays))
     assert cli.run(["score", "--text", "the old cat", "-m", str(path), "--json"]) == 1
     assert "weights beyond 1e+10" in capsys.readouterr().err
-
-
-def test_every_option_of_a_training_is_checked():
-    names = {each.name for each in dataclasses.fields(Options)}
-    assert names == {*SOUND, *TEXT_OPTIONS, *NETWORK_OPTIONS}
-    assert not SOUND.keys() & {*TEXT_OPTIONS, *NETWORK_OPTIONS}
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,9 @@
 
 import json
 import sys
-import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -21,10 +20,6 @@ if TYPE_CHECKING:
     from rnnlm.results import ScoredLine
 
 DEFAULT_MODEL = "rnnlm.npz"
-LEVELS = ("auto", "char", "word", "token")  # auto and text.tokenizers.TOKENIZERS
-CELL_NAMES = ("rnn", "gru", "lstm", "cifg")  # nn.cells.CELLS, which is not imported to say what there is
-NORMALIZATION_FORMS: tuple[Literal["NFC", "NFD", "NFKC"], ...] = ("NFC", "NFD", "NFKC")
-NORMALIZED_CHARACTERS = 10_000  # of a text, to find out in which form of Unicode the model knows it
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
@@ -239,6 +234,7 @@ def show_table(
 
 def warn_of_unknown(model: "LanguageModel", text: str) -> None:
     """Name the tokens that the model has never seen, and the marks that it does not read as such."""
+    from rnnlm.hints import form_hint, marks_warning
     from rnnlm.text.marks import without_marks
 
     if warning := marks_warning(model, text):
@@ -252,42 +248,13 @@ def warn_of_unknown(model: "LanguageModel", text: str) -> None:
             note(hint)
 
 
-def marks_warning(model: "LanguageModel", text: str) -> str | None:
-    """A sentence on <s>, </s> and <unk> between the words of a text, if the model reads them as text that it lacks."""
-    from rnnlm.text.marks import marks_in
-
-    if model.tokenizer.reads_marks:
-        return None
-    marks = [mark for mark in marks_in(text) if model.unknown_tokens(mark)]
-    if not marks:
-        return None
-    read = "; ".join(f"{mark} as {' '.join(model.tokens(mark))}" for mark in marks)
-    return (
-        f"Warning: this model reads {read}: as text that it does not know, not as marks. Take them out, or train with "
-        "--level token, for which <s> and </s> are the ends of a sentence and <unk> is the unknown word."
-    )
-
-
-def form_hint(model: "LanguageModel", text: str) -> str | None:
-    """A sentence on the form in which more of the beginning of a text is known, if there is one."""
-    text = text[:NORMALIZED_CHARACTERS]
-    forms: dict[str, str] = {"": text}
-    for form in NORMALIZATION_FORMS:  # accents may be apart, letters of full width
-        forms[f"the Unicode normalization form {form}"] = unicodedata.normalize(form, text)
-    forms |= {"lower case": text.lower(), "upper case": text.upper()}
-    unknown = {form: len(model.unknown_tokens(each)) for form, each in forms.items()}
-    best = min(unknown, key=unknown.__getitem__)
-    # By another case names become unknown and other words known: a small gain may be chance.
-    if best.endswith("case") and unknown[best] > unknown[""] / 2:
-        best = min(list(forms)[:-2], key=unknown.__getitem__)
-    return f"More of the text is known in {best}; convert it to that first." if best else None
-
-
 class Unknown:
     """Counts what a model does not know of the lines that it scores, and keeps the first of them for a hint."""
 
     def __init__(self, model: "LanguageModel", reads_marks: bool) -> None:
         """Begin; `reads_marks` says whether <s>, </s> and <unk> are marks in these lines whatever the model is."""
+        from rnnlm.hints import NORMALIZED_CHARACTERS
+
         self._model, self._warn_of_marks = model, not reads_marks
         self._sample: list[str] = []
         self._room = NORMALIZED_CHARACTERS
@@ -295,6 +262,7 @@ class Unknown:
 
     def add(self, scored: "ScoredLine") -> None:
         """Take a line; warn of marks in it if they are the first ones."""
+        from rnnlm.hints import marks_warning
         from rnnlm.text.vocabulary import UNKNOWN
 
         self.words += len(scored.tokens) - (self._model.line_end is not None)
@@ -309,6 +277,7 @@ class Unknown:
 
     def hint(self) -> str | None:
         """What `form_hint` says of the lines with unknown tokens."""
+        from rnnlm.hints import form_hint
         from rnnlm.text.marks import without_marks
 
         return form_hint(self._model, without_marks("\n".join(self._sample))) if self._sample else None

@@ -1,38 +1,18 @@
 """The options that choose an engine, and what several processes of it need of the command line."""
 
-import importlib.util
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import click
 from click.core import ParameterSource
 
-from rnnlm.errors import RnnlmError, TrainingError, WorkerLostError
+from rnnlm.errors import RnnlmError, WorkerLostError
+from rnnlm.names import ENGINES, PRECISIONS
+from rnnlm.training.machine import NUMPY, TORCH, EngineChoice
 from rnnlm.training.workers import Workers, started_by_torchrun
 
-if TYPE_CHECKING:
-    from rnnlm.training.torch_engine import TorchSettings
-
-NUMPY, TORCH = "numpy", "torch"
 Function = TypeVar("Function", bound=Callable[..., Any])
-
-
-@dataclass(frozen=True)
-class EngineChoice:
-    """What is to compute; all but the name is for PyTorch."""
-
-    name: str = NUMPY
-    device: str = "auto"
-    precision: str = "float32"
-    compiled: bool = False
-
-    def torch_settings(self, threads: int) -> "TorchSettings":
-        """For `TorchEngine` and `TorchModel`; imports PyTorch."""
-        from rnnlm.training.torch_engine import TorchSettings
-
-        return TorchSettings(self.device, self.precision, self.compiled, threads)
 
 
 def engine_options(function: Function) -> Function:
@@ -40,7 +20,7 @@ def engine_options(function: Function) -> Function:
     options = [
         click.option(
             "--engine",
-            type=click.Choice([NUMPY, TORCH]),
+            type=click.Choice(ENGINES),
             default=None,
             show_default="numpy; under torchrun torch",
             callback=_choice,
@@ -49,7 +29,7 @@ def engine_options(function: Function) -> Function:
         click.option("--device", default="auto", is_eager=True, help="Of torch: auto, cpu, cuda, cuda:1 or mps."),
         click.option(
             "--precision",
-            type=click.Choice(["float32", "tf32", "bf16"]),
+            type=click.Choice(PRECISIONS),
             default="float32",
             is_eager=True,
             help="Of torch: of matrix products.",
@@ -78,8 +58,7 @@ def working_together(choice: EngineChoice) -> Iterator[Workers]:
     Raises:
         TrainingError: PyTorch is missing, or several processes were started for an engine that works in one.
     """
-    require(choice)
-    workers = _met(choice)
+    workers = choice.meet()
     try:
         yield workers
     except RnnlmError as error:
@@ -88,28 +67,3 @@ def working_together(choice: EngineChoice) -> Iterator[Workers]:
         raise
     finally:
         workers.leave()
-
-
-def require(choice: EngineChoice) -> None:
-    """Refuse PyTorch where it is not installed.
-
-    Raises:
-        TrainingError: with the remedy.
-    """
-    if choice.name == TORCH and importlib.util.find_spec("torch") is None:
-        raise TrainingError("--engine torch needs PyTorch, which is not installed: pip install 'rnnlm-cli[torch]'.")
-
-
-def _met(choice: EngineChoice) -> Workers:
-    """This process and those that torchrun has started beside it."""
-    workers = started_by_torchrun()
-    if workers <= 1:
-        return Workers()
-    if choice.name != TORCH:
-        raise TrainingError(
-            f"torchrun has started {workers} processes, but the NumPy engine works in one. Say --engine torch, or "
-            "start rnnlm without torchrun."
-        )
-    from rnnlm.training.distributed import ProcessGroup
-
-    return ProcessGroup(choice.device)

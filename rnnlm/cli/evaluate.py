@@ -20,11 +20,12 @@ from rnnlm.cli.common import (
     show_table,
     threads_option,
 )
-from rnnlm.cli.engines import TORCH, EngineChoice, engine_options, require
+from rnnlm.cli.engines import engine_options
 from rnnlm.cli.ngram import LARGEST_ORDER, possible_contexts
+from rnnlm.training.machine import TORCH, EngineChoice
 
 if TYPE_CHECKING:
-    from rnnlm.cli.comparison import Comparison, Row
+    from rnnlm.comparison import Comparison, Row
     from rnnlm.language_model import LanguageModel
     from rnnlm.results import Evaluation
 
@@ -90,13 +91,13 @@ def evaluate(
     """
     order = _check_usage(ctx, mix, tune, baseline, baseline_corpus, dynamic)
     threads = use_threads(threads)
-    from rnnlm.cli.comparison import Asked, compare, figures
+    from rnnlm.comparison import Asked, compare, figures
 
     model = load_model(model_path)
     if engine.name == TORCH:
         if mix or dynamic:
             raise click.UsageError("--engine torch measures a network alone; leave out --mix and --dynamic.")
-        require(engine)
+        engine.require()
         threads = _on_torch(model, engine, threads)
     learning = (dynamic_lr, dynamic_window) if dynamic else None
     asked = Asked(mix, tune, order, None if order else baseline, baseline_corpus, learning)

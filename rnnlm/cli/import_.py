@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rnnlm.cli.common import LEVELS, force_option, note
+from rnnlm.cli.common import force_option, note
 from rnnlm.cli.export import check_free, is_same_file
 from rnnlm.errors import ExchangeError
+from rnnlm.names import ACTIVATIONS, LEVELS
 
 if TYPE_CHECKING:
     from rnnlm.language_model import LanguageModel
@@ -33,13 +34,11 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--activation",
-    type=click.Choice(["tanh", "relu", "sigmoid", "identity"]),
+    type=click.Choice(ACTIVATIONS),
     default=None,
     help="The activation of a basic recurrent network, which weights do not tell.",
 )
-@click.option(
-    "--level", type=click.Choice(LEVELS[1:]), default=None, help="What a token is, if VOCABULARY does not say."
-)
+@click.option("--level", type=click.Choice(LEVELS), default=None, help="What a token is, if VOCABULARY does not say.")
 @click.option(
     "--context",
     type=click.Choice(["sentence", "stream"]),

@@ -13,12 +13,14 @@ from rnnlm.cli.blas import use_threads
 from rnnlm.cli.command_line import asked_for
 from rnnlm.cli.common import force_option, note, show_table, threads_option
 from rnnlm.cli.groups import SuggestingGroup
-from rnnlm.cli.texts import check_not_a_text, check_output, make_tokenizer, reading_bar, text_options
+from rnnlm.cli.texts import check_not_a_text, check_output, reading_bar, text_options
 from rnnlm.errors import RnnlmError
 
 if TYPE_CHECKING:
-    from rnnlm.cli.replacement import Replaced
+    from collections.abc import Mapping
+
     from rnnlm.language_model import LanguageModel
+    from rnnlm.text.corpus import TokenizedCorpus
 
 DEFAULT_OUTPUT = "ngram.npz"
 LARGEST_ORDER = 6  # that of baselines.ngram, which is not imported just for a help text
@@ -79,16 +81,27 @@ def train(
         check_not_a_text(arpa, [*corpus, str(output)], "--arpa")
     from rnnlm.checkpoint import Reservation
     from rnnlm.cli.replacement import check_arpa, check_model
+    from rnnlm.training.dataset import Sources
+    from rnnlm.training.ngram import train_ngram
+    from rnnlm.training.options import Options
 
     started, asked = time.monotonic(), asked_for(ctx)
     with Reservation(output):
         replaced = None if force else check_model(output, "ngram", {**chosen, "order": order}, asked)
         if arpa is not None and not force:
             check_arpa(arpa, replaced)
-        model, notes, coverage = learn(list(corpus), order, encoding, chosen, replaced, use_threads(threads))
+
+        def check(text: "TokenizedCorpus", options: "Mapping[str, Any]") -> None:
+            if replaced is not None:
+                replaced.check_text(text.digest, text.files)
+                replaced.check_options(options)
+
+        sources = Sources(corpus, None, encoding, chosen.pop("column"), reading_bar())
+        trained = train_ngram(sources, Options(**chosen), order, use_threads(threads), check)
+        model = trained.model
         if asked:
             model.training["asked"] = asked
-        for message in notes:
+        for message in trained.notes:
             note(message)
         if arpa is not None and model.context != "sentence":
             raise RnnlmError(
@@ -98,56 +111,8 @@ def train(
         model.save(output)
         if arpa is not None:
             save_arpa(model, arpa)
-    _report(model, coverage, time.monotonic() - started)
+    _report(model, trained.coverage, time.monotonic() - started)
     note(f"Saved {output}. Try: rnnlm eval TEXT -m {output}")
-
-
-def learn(
-    corpus: list[str],
-    order: int,
-    encoding: str | None,
-    chosen: dict[str, Any],
-    replaced: "Replaced | None" = None,
-    processes: int = 1,
-) -> tuple["LanguageModel", list[str], float]:
-    """The model, notes on the text, and the share of its tokens that the vocabulary covers.
-
-    chosen: level, context, segmenter, hmm, user_dict, column, min_count, vocab_size. replaced: what has to be of the
-    same text. processes: most of them to cut words in.
-    """
-    from rnnlm.baselines.ngram import NgramModel
-    from rnnlm.language_model import LanguageModel, reads_lines
-    from rnnlm.text.corpus import sequence, tokenize_corpus
-    from rnnlm.text.vocabulary import FIRST, UNK, Vocabulary
-
-    tokenizer, warnings = make_tokenizer(chosen["level"], chosen["segmenter"], chosen["hmm"], chosen["user_dict"])
-    context = chosen["context"] or ("stream" if tokenizer.name == "char" else "sentence")
-    lines = reads_lines(tokenizer.name, context)
-    column = chosen["column"]
-    text = tokenize_corpus(
-        corpus,
-        tokenizer,
-        lines=lines,
-        encoding=encoding,
-        column=column,
-        progress=reading_bar(),
-        processes=processes,
-    )
-    options = {**chosen, "level": tokenizer.name, "context": context, "order": order}
-    options.pop("user_dict")  # its words are in the tokenizer's options; no paths here
-    if replaced is not None:
-        replaced.check_text(text.digest, text.files)
-        replaced.check_options(options)
-    vocabulary = Vocabulary.build(text.tokens, text.counts()[FIRST:], chosen["min_count"], chosen["vocab_size"])
-    ids = sequence(text, vocabulary)[:]
-    predictor = NgramModel.train(ids, len(vocabulary), order, context)
-    training = {
-        "options": options,
-        "corpus": {**text.to_header(), "train_tokens": len(ids)},
-    }
-    model = LanguageModel(tokenizer, vocabulary, predictor, context, training)
-    model.check_savable()
-    return model, warnings + text.notes, float((ids != UNK).mean())
 
 
 def save_arpa(model: "LanguageModel", path: Path) -> None:

@@ -9,10 +9,11 @@ from typing import Any
 
 from rnnlm.checkpoint import read_header, section
 from rnnlm.cli.command_line import BESIDE, FILES, GIVEN, OPEN
-from rnnlm.cli.training_options import BEFORE
 from rnnlm.errors import CheckpointError, shown
 from rnnlm.foreign import beginning
 from rnnlm.text.vocabulary import SPECIALS
+from rnnlm.training.dataset import Dataset
+from rnnlm.training.options import Recipe, before_options
 
 BEGIN = 4096  # bytes of a file that show what it is
 MOST_SHOWN = 3  # options that differ
@@ -34,6 +35,22 @@ class Replaced:
         corpus = section(self._header, "training", "corpus")
         if corpus.get("digest") != digest and not (files and corpus.get("files") == list(files)):
             raise _refusal(self._path, f"{_description(self._header)} of another text", _can_go_on(self._header))
+
+    def check_dataset(self, dataset: Dataset) -> None:
+        """Refuse to go on if the network has learnt from another text.
+
+        Raises:
+            CheckpointError: it has.
+        """
+        self.check_text(dataset.digest, dataset.corpora[0].files if len(dataset.corpora) == 1 else ())
+
+    def check_recipe(self, recipe: Recipe) -> None:
+        """Refuse to go on if the network was trained by another recipe.
+
+        Raises:
+            CheckpointError: it was.
+        """
+        self.check_options(recipe.to_header())
 
     def wrote_history(self, path: Path) -> bool:
         """Whether a file is the history of this model: it ends with its last step and has its best loss."""
@@ -196,7 +213,7 @@ def _other_command(path: Path, header: Mapping[str, Any], difference: str) -> Ch
 def _options(header: Mapping[str, Any]) -> dict[str, Any]:
     """The options that a model was trained with; those that its version did not have yet as they were then."""
     recorded = section(header, "training", "options")
-    return BEFORE | recorded if header.get("kind") == "rnn" else recorded
+    return before_options(recorded) if header.get("kind") == "rnn" else recorded
 
 
 def _sort_of_file(path: Path) -> str:

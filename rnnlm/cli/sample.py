@@ -18,8 +18,8 @@ from rnnlm.cli.common import (
     read_text_argument,
     warn_of_unknown,
 )
-from rnnlm.cli.memory import require_memory
 from rnnlm.cli.stop_texts import typed, warn_of_impossible
+from rnnlm.free_memory import require_memory
 
 if TYPE_CHECKING:
     from rnnlm.inference.generation import SamplingOptions

@@ -7,8 +7,8 @@ from pathlib import Path
 from rnnlm.checkpoint import Reservation
 from rnnlm.cli.interruptions import Interruptions
 from rnnlm.cli.progress import Display
-from rnnlm.cli.training_run import Run
 from rnnlm.errors import CheckpointError, SavingError
+from rnnlm.training.session import Session
 
 SAVE_SECONDS = 600.0  # at least so often, besides every evaluation
 RETRY_SECONDS = 60.0  # the same while saving fails
@@ -18,14 +18,14 @@ LAST_RETRIES = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)  # seconds to wait at the end of
 class Saver:
     """Saves a training now and then. A disk that is full for a while costs nothing but a warning."""
 
-    def __init__(self, run: Run, output: Path, reservation: Reservation | None, resumed: bool) -> None:
+    def __init__(self, session: Session, output: Path, reservation: Reservation | None, resumed: bool) -> None:
         """Nothing is saved yet; a resumed training is on disk already.
 
         reservation: None of a worker that leaves the writing to the first one.
         """
-        self._run, self._output, self._reservation = run, output, reservation
+        self._session, self._output, self._reservation = session, output, reservation
         self._path = output.absolute()  # the current folder may be removed and made anew
-        self._began = run.trainer.progress.step
+        self._began = session.trainer.progress.step
         self._saved = self._began if resumed else None
         self._failed = False
         self._tried = time.monotonic()
@@ -42,15 +42,15 @@ class Saver:
         """
         try:
             if self._reservation is None:
-                self._run.trainer.state()  # which may lead back to an earlier step: then all workers have to go there
+                self._session.trainer.state()  # which may lead back to an earlier step, for all workers
             else:
                 self._reservation.renew()
-                self._run.save(self._path)
+                self._session.save(self._path)
         except MemoryError:
             raise SavingError(f"{self._output} cannot be written: there is no memory left to do it.") from None
         finally:
             self._tried = time.monotonic()
-        self._saved = self._run.trainer.progress.step
+        self._saved = self._session.trainer.progress.step
 
     def try_to_save(self, display: Display) -> None:
         """Save, or say that it will be tried again."""
@@ -72,7 +72,7 @@ class Saver:
             SavingError: it cannot be saved.
             CheckpointError: what was learnt makes no checkpoint; its weights are saved alone.
         """
-        if self._run.trainer.progress.step == self._began and not self._run.trainer.progress.finished:
+        if self._session.trainer.progress.step == self._began and not self._session.trainer.progress.finished:
             return  # interrupted before anything was learnt: an older file is worth more
         pauses, told = iter(LAST_RETRIES), False
         while True:
@@ -88,7 +88,7 @@ class Saver:
                 told = True
                 _wait(pause, interruptions)
             except CheckpointError as error:
-                weights, vocabulary = self._run.rescue(self._path)
+                weights, vocabulary = self._session.rescue(self._path)
                 raise CheckpointError(
                     f"{error} So the weights alone are saved in {weights.name}, for numpy.load, and the tokens in the "
                     f"order of their ids in {vocabulary.name}, beside {self._output}."
@@ -99,7 +99,7 @@ class Saver:
 
         Returns whether this worker is the one that has something to tell about it.
         """
-        if self._run.trainer.progress.step > self._began:
+        if self._session.trainer.progress.step > self._began:
             with suppress(SavingError):  # the first one is still there, and does it
                 self._reservation = self._reservation or Reservation(self._output)
                 self.save()

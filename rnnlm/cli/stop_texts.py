@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rnnlm.cli.common import NORMALIZATION_FORMS, note
+from rnnlm.cli.common import note
 from rnnlm.cli.tables import shortened, visible
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ def warn_of_impossible(model: "LanguageModel", stops: tuple[str, ...]) -> None:
 
 
 def _other_forms(text: str) -> Iterator[str]:
+    from rnnlm.hints import NORMALIZATION_FORMS
+
     yield from (text.strip(), " ".join(text.split()), text.lower(), text.capitalize(), text.upper())
     yield from (unicodedata.normalize(form, text) for form in NORMALIZATION_FORMS)
 

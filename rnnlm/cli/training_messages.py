@@ -3,32 +3,32 @@
 import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from rnnlm.cli.common import DEFAULT_MODEL, note
 from rnnlm.cli.tables import shortened
-from rnnlm.cli.training_baselines import comparison
-from rnnlm.cli.training_run import Run
 from rnnlm.inference.generation import SamplingOptions
 from rnnlm.language_model import network_of
 from rnnlm.nn.kernels import compiled
 from rnnlm.nn.optimizers import OPTIMIZERS
+from rnnlm.training.session import Session
 from rnnlm.training.workers import Workers
 
 LONGEST_SAMPLE = 2000  # characters: a text without spaces is a word
 
 
-def introduce(run: Run, threads: int, resumed: bool, workers: Workers, tell: Callable[[str], None]) -> None:
+def introduce(session: Session, threads: int, resumed: bool, workers: Workers, tell: Callable[[str], None]) -> None:
     """Say what will be trained on what."""
-    options, network, model = run.options, run.model.network, run.model
-    for message in run.notes:
+    options, network, model, dataset = session.recipe, session.model.network, session.model, session.dataset
+    for message in session.notes:
         tell(message)
-    held_out = f"{run.valid_tokens:,} for validation" if run.valid_tokens else "none held out for validation"
-    tell(f"Text        {run.characters:,} characters; {run.train_tokens:,} tokens for training, {held_out}")
-    if run.held_out:
-        tell(f"Held out    {run.held_out}")
-    coverage = f"covering {100 * run.coverage:.2f} % of the training text"
+    held_out = f"{session.valid_tokens:,} for validation" if session.valid_tokens else "none held out for validation"
+    tell(f"Text        {dataset.characters:,} characters; {len(dataset.train):,} tokens for training, {held_out}")
+    if dataset.held_out:
+        tell(f"Held out    {dataset.held_out}")
+    coverage = f"covering {100 * dataset.coverage:.2f} % of the training text"
     tell(f"Vocabulary  {len(model.vocabulary):,} {model.level}s, {coverage}")
     embedding = f"embedding {options.embedding_size}" if options.embedding_size else "one-hot input"
     cell = options.cell.upper() + (f" ({options.activation})" if options.cell == "rnn" else "")
@@ -36,32 +36,32 @@ def introduce(run: Run, threads: int, resumed: bool, workers: Workers, tell: Cal
     layer = f", adaptive softmax cut at {cutoffs}" if cutoffs else ", tied output" if options.tied else ""
     tell(
         f"Network     {cell} {options.num_layers} x {options.hidden_size}, {embedding}{layer}, dropout "
-        f"{options.dropout:g}{_regularisers(run)}; {network.parameter_count:,} parameters"
+        f"{options.dropout:g}{_regularisers(session)}; {network.parameter_count:,} parameters"
     )
     span = f"{options.time:g} s" if options.time else f"{options.epochs:g} epochs"
     shifted = " shifted" if options.shift else ""
     tell(
         f"Training    {span}, batches of {options.batch_size} x {options.bptt}{shifted}, {options.optimizer} "
-        f"{options.lr:g} {options.schedule}{_smoothing(run)}; {threads} thread{'s' * (threads > 1)}"
-        f"{' of each of ' + str(workers.size) + ' workers' if workers.size > 1 else ''}, {_kernels(run)}"
+        f"{options.lr:g} {options.schedule}{_smoothing(session)}; {threads} thread{'s' * (threads > 1)}"
+        f"{' of each of ' + str(workers.size) + ' workers' if workers.size > 1 else ''}, {_kernels(session)}"
     )
     if resumed:
-        progress = run.trainer.progress
+        progress = session.trainer.progress
         finished = "finished; to go on, give more --epochs or a longer --time"
-        where = finished if run.trainer.done() else f"epoch {progress.epoch + 1}"
+        where = finished if session.trainer.done() else f"epoch {progress.epoch + 1}"
         tell(f"Resumed     at step {progress.step:,}, {where}")
 
 
-def _kernels(run: Run) -> str:
+def _kernels(session: Session) -> str:
     """What computes."""
-    if device := getattr(run.trainer.engine, "device", None):
+    if device := getattr(session.trainer.engine, "device", None):
         return f"PyTorch on {device}"
     return f"{'compiled' if compiled() else 'NumPy'} kernels"
 
 
-def _regularisers(run: Run) -> str:
+def _regularisers(session: Session) -> str:
     """What else keeps the network from learning the text by heart, where it was asked for."""
-    options = run.options
+    options = session.recipe
     rates = {
         "the input": options.input_dropout,
         "weights": options.weight_dropout,
@@ -71,9 +71,9 @@ def _regularisers(run: Run) -> str:
     return found + "".join(f", of {what} {rate:g}" for what, rate in rates.items() if rate)
 
 
-def _smoothing(run: Run) -> str:
+def _smoothing(session: Session) -> str:
     """What else is done to the gradients and to the weights that they lead to, where it was asked for."""
-    options = run.options
+    options = session.recipe
     usual = OPTIMIZERS[options.optimizer].weight_decay
     decay = "" if options.weight_decay == usual else f", weight decay {options.weight_decay:g}"
     average = f", averaged by {options.average_weights:g}" if options.average_weights else ""
@@ -81,27 +81,47 @@ def _smoothing(run: Run) -> str:
     return decay + average + labels
 
 
-def conclude(run: Run, output: Path) -> None:
+def conclude(session: Session, output: Path) -> None:
     """Say how good it became and let the model speak."""
-    progress, model, two_sided = run.trainer.progress, run.model, run.options.bidirectional
+    progress, model, two_sided = session.trainer.progress, session.model, session.recipe.bidirectional
     best, name = progress.best_nats_per_token, "" if str(output) == DEFAULT_MODEL else f" -m {output}"
     if best is not None:
-        kind = "valid" if run.valid_tokens else "train"
+        kind = "valid" if session.valid_tokens else "train"
         measure = "pseudo-perplexity" if two_sided else "perplexity"
         note(
             f"Best {kind} loss {best:.4f} nats per token ({measure} {math.exp(min(best, 700)):.4g}) "
             f"at step {progress.best_step:,}"
         )
     if best is not None and (baselines := model.training.get("baselines")):
-        for line in comparison(best, baselines, model.level, run.train_tokens, name):
+        for line in comparison(best, baselines, model.level, len(session.dataset.train), name):
             note(line)
-    model.predictor = network_of(model.network.config, run.trainer.best())
+    model.predictor = network_of(model.network.config, session.trainer.best())
     if not two_sided:
-        note("A sample: " + _sample(run))
+        note("A sample: " + _sample(session))
     note(f"Saved {output}. Try: rnnlm {'fill' if two_sided else 'predict'}{name} TEXT")
 
 
-def _sample(run: Run) -> str:
-    options, rng = SamplingOptions(length=60, temperature=0.8), np.random.default_rng(run.options.seed)
-    ids = [step[0] for step in run.model.sample("", options, rng)]
-    return shortened(run.model.render([i for i in ids if i is not None]).strip(), LONGEST_SAMPLE)
+def _sample(session: Session) -> str:
+    options, rng = SamplingOptions(length=60, temperature=0.8), np.random.default_rng(session.recipe.seed)
+    ids = [step[0] for step in session.model.sample("", options, rng)]
+    return shortened(session.model.render([i for i in ids if i is not None]).strip(), LONGEST_SAMPLE)
+
+
+def comparison(best: float, found: dict[str, Any], level: str, train_tokens: int, model: str) -> list[str]:
+    """A model beside what `measured_baselines` found, in lines.
+
+    best: nats per token of the model. model: the option that names it, or nothing.
+    """
+    ngram, order = found["ngram_nats_per_token"], found["order"]
+    shown = [f"{math.exp(min(nats, 700)):.4g}" for nats in (best, ngram, found["unigram_nats_per_token"])]
+    unit = "character" if level == "char" else level
+    lines = [f"Held-out perplexity: model {shown[0]}, {order}-gram {shown[1]}, {unit} frequencies {shown[2]}."]
+    if found["tokens"] < train_tokens:
+        lines.append(f"The {order}-gram has counted {found['tokens']:,} of the {train_tokens:,} tokens.")
+    if ngram < best:
+        lines += [
+            f"The {order}-gram of the same text is better. Train longer or on more text, or mix both:",
+            f"  rnnlm ngram train CORPUS --level {level} --order {order} -o ngram.npz",
+            f"  rnnlm eval TEXT{model} --mix ngram.npz --tune HELD_OUT",
+        ]
+    return lines

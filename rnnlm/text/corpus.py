@@ -183,7 +183,7 @@ def sequence(corpus: TokenizedCorpus, vocabulary: Vocabulary, stretches: Sequenc
 
 
 def tokenize_corpus(
-    paths: Sequence[str | PathLike[str]],
+    paths: Sequence[str | PathLike[str] | Source],
     tokenizer: Tokenizer,
     *,
     lines: bool,
@@ -196,7 +196,7 @@ def tokenize_corpus(
     """Tokenize files, or find them tokenized in the cache by their content.
 
     Args:
-        paths: Files, folders, "-" for standard input; gzip is unpacked. See `sources.open_sources`.
+        paths: Files, folders, "-" for standard input, open sources; gzip is unpacked. See `sources.open_sources`.
         tokenizer: Applied line by line. If it is found in the cache which jieba cut the text, it takes that over.
         lines: True: every line that is not blank gives its tokens and </s>. False: a stream of characters with \\n as
             one of them; a file that does not end with it is followed by one if another file comes.

@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import io
 import itertools
 import os
 import re
@@ -11,7 +12,7 @@ import stat
 import sys
 import tempfile
 import zlib
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from os import PathLike
 from pathlib import Path
@@ -145,27 +146,37 @@ def _is_ready(file: BinaryIO, seconds: float | None) -> bool:
         return False
 
 
+def lines_as_source(lines: Iterable[str], name: str = "text") -> Source:
+    """Return lines in memory as a file."""
+    return Source(name, io.BytesIO("".join(f"{line}\n" for line in lines).encode()))
+
+
 @contextmanager
 def open_sources(
-    paths: Sequence[str | PathLike[str]], live: bool = False, report: Callable[[str], None] = lambda note: None
+    paths: Sequence[str | PathLike[str] | Source], live: bool = False, report: Callable[[str], None] = lambda note: None
 ) -> Iterator[list[Source]]:
     """Files that paths name: a folder stands for its *.txt and *.txt.gz, at any depth, sorted; "-" for standard input.
 
-    What can be read only once, standard input and pipes, is copied to a temporary file first, or a live source. report:
-    called with a sentence on what is left out of a folder.
+    What can be read only once, standard input and pipes, is copied to a temporary file first, or a live source. A
+    source stands for itself. report: called with a sentence on what is left out of a folder.
 
     Raises:
         CorpusError: a path is missing or unreadable, a folder has no text, nothing is given.
     """
     if not paths:
         raise CorpusError("No text is given; expected files, folders, or - for standard input.")
-    if [os.fspath(path) for path in paths].count(STDIN) > 1:
+    if [os.fspath(path) for path in paths if not isinstance(path, Source)].count(STDIN) > 1:
         raise CorpusError("Standard input (-) is given twice, but can be read only once.")
     with ExitStack() as stack:
-        yield [source for path in paths for source in _sources(os.fspath(path), stack, live, report)]
+        yield [source for path in paths for source in _sources(path, stack, live, report)]
 
 
-def _sources(path: str, stack: ExitStack, live: bool, report: Callable[[str], None]) -> list[Source]:
+def _sources(
+    given: str | PathLike[str] | Source, stack: ExitStack, live: bool, report: Callable[[str], None]
+) -> list[Source]:
+    if isinstance(given, Source):
+        return [given]
+    path = os.fspath(given)
     if path == STDIN:
         return [_read_once(standard_input(), "standard input", stack, live)]
     try:

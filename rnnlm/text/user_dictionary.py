@@ -12,7 +12,7 @@ from rnnlm.text.segmentation import (
     UserWord,
     too_many,
 )
-from rnnlm.text.tokenizers import WordTokenizer
+from rnnlm.text.tokenizers import Tokenizer, WordTokenizer, tokenizer_class
 
 LARGEST_DICTIONARY = 1 << 28  # bytes; jieba's own has 5 million
 LONGEST_ENTRY = 1000  # characters of a line
@@ -47,6 +47,25 @@ def read_user_dictionary(path: str | PathLike[str], hmm: bool = False) -> tuple[
             f"The user dictionary {path} is larger than {LARGEST_DICTIONARY >> 20} MiB; expected words."
         )
     return parse_user_dictionary(content, str(path), hmm)
+
+
+def make_tokenizer(level: str, segmenter: str, hmm: bool, user_dict: str | None) -> tuple[Tokenizer, list[str]]:
+    """The tokenizer that the options ask for, and warnings about the user's dictionary.
+
+    Raises:
+        TokenizerError: the dictionary cannot be read, or options of words are given for another level.
+    """
+    kind = tokenizer_class(level)
+    if kind is WordTokenizer:
+        words, warnings = read_user_dictionary(user_dict, hmm) if user_dict else (None, [])
+        if user_dict and segmenter == "spaces":
+            warnings = [f"Warning: --user-dict {user_dict} has no effect: with --segmenter spaces jieba cuts nothing."]
+        return WordTokenizer(segmenter, hmm, words), warnings
+    given = {"--segmenter": segmenter != "auto", "--hmm": hmm, "--user-dict": user_dict is not None}
+    if any(given.values()):
+        option = next(name for name, is_given in given.items() if is_given)
+        raise TokenizerError(f"{option} is for --level word; with --level {level} it has nothing to do. Leave it out.")
+    return kind(), []
 
 
 def parse_user_dictionary(content: bytes, name: str, hmm: bool = False) -> tuple[list[UserWord], list[str]]:

@@ -286,7 +286,7 @@ def test_models_of_other_kinds_are_refused(text, tmp_path):
 @pytest.mark.parametrize("command", ["gradflow", "bptt"])
 def test_what_the_memory_does_not_hold_is_refused_at_once(command, text, tmp_path, monkeypatch):
     saved_model(tmp_path / "m.npz")
-    monkeypatch.setattr("rnnlm.cli.memory.free_bytes", lambda: 1000)
+    monkeypatch.setattr("rnnlm.free_memory.free_bytes", lambda: 1000)
     for model in (["-m", str(tmp_path / "m.npz")], []):
         result = CliRunner().invoke(lab, [command, str(text) if command == "gradflow" else ARTICLE, *model])
         if command == "gradflow" or model:

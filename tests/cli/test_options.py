@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from rnnlm.cli import cli, run
 from rnnlm.cli.common import LARGEST_NUMBER, MixPart, Text
-from rnnlm.cli.train import Duration
+from rnnlm.cli.declared import Duration
 
 BASES = {
     "train": ["text.txt", "-o", "out.npz", "--hidden-size", "4", "--embedding-size", "3", "--epochs", "0.1"],

@@ -9,9 +9,11 @@ import pytest
 from rnnlm import checkpoint, cli
 from rnnlm.cli import saving
 from rnnlm.cli.saving import Saver
-from rnnlm.cli.training_options import Options
-from rnnlm.cli.training_run import Sources, prepare
 from rnnlm.errors import CheckpointError, SavingError
+from rnnlm.training.dataset import Sources
+from rnnlm.training.machine import Machine
+from rnnlm.training.options import Options
+from rnnlm.training.session import Request, Session
 
 
 class Run:
@@ -48,7 +50,7 @@ def test_where_no_checkpoint_can_be_made_the_weights_are_saved_alone(tmp_path, d
         return encoded(header, members)
 
     monkeypatch.setattr(checkpoint, "_encode_header", too_large)
-    run = prepare(Sources([str(text)]), Options(epochs=0.1, hidden_size=4), 1)
+    run = Session.prepare(Request(Sources([str(text)]), Options(epochs=0.1, hidden_size=4)), Machine())
     for _ in run.trainer.run():
         pass
     saver = Saver(run, tmp_path / "m.npz", SimpleNamespace(renew=lambda: None), False)

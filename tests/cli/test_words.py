@@ -6,7 +6,7 @@ import click
 import pytest
 
 from rnnlm.cli import run
-from rnnlm.cli.train import Duration
+from rnnlm.cli.declared import Duration
 
 TEXT = "我 昨天 上学 迟到 了\n老师 批评 了 我\n" * 8
 

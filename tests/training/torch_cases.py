@@ -164,7 +164,7 @@ def main(results: str, *command_lines: str) -> None:
         "of the first": workers.of_the_first(workers.rank),
     }
     # Processes of torchrun meet once: a second rendezvous in the same ones may find what the first one has left.
-    engines._met = lambda choice: workers
+    engines.EngineChoice.meet = lambda choice: workers
     leave, workers.leave = workers.leave, lambda: None
     found["codes"] = [run(json.loads(line)) for line in command_lines]
     leave()

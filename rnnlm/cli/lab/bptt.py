@@ -123,7 +123,7 @@ def _check_loss(config: NetworkConfig, loss: str) -> None:
 
 def _require_memory(network: Network, steps: int) -> None:
     """Each step has a gradient of W of its own."""
-    from rnnlm.cli.memory import require_memory
+    from rnnlm.free_memory import require_memory
 
     size = sum(array.nbytes for name, array in network.params.items() if name.startswith("rnn.weight_hh"))
     require_memory(steps * size, f"The gradients of W of {steps:,} steps", "Use a shorter sentence or a smaller model.")

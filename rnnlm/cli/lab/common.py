@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
-from rnnlm.cli.common import CELL_NAMES, LEVELS, Function, Text, note, read_text_argument
+from rnnlm.cli.common import Function, Text, note, read_text_argument
 from rnnlm.cli.tables import token_cell
 from rnnlm.errors import CorpusError, DirectionError
+from rnnlm.names import ACTIVATIONS, CELLS, LEVELS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -29,7 +30,7 @@ NETWORK_OPTIONS = ("cell", "activation", "hidden_size", "num_layers", "embedding
 text_argument = click.argument("text", type=Text())
 level_option = click.option(
     "--level",
-    type=click.Choice(LEVELS),
+    type=click.Choice(("auto", *LEVELS)),
     default="auto",
     show_default=True,
     help="What a token is; auto: word.",
@@ -172,10 +173,10 @@ def shown_ids(vocabulary: Vocabulary, ids: Iterable[int]) -> list[str]:
 def network_options(function: Function) -> Function:
     """Add the options of a small network with random weights."""
     options = [
-        click.option("--cell", type=click.Choice(CELL_NAMES), default="rnn", help="Recurrent cell."),
+        click.option("--cell", type=click.Choice(CELLS), default="rnn", help="Recurrent cell."),
         click.option(
             "--activation",
-            type=click.Choice(["tanh", "relu", "sigmoid", "identity"]),
+            type=click.Choice(ACTIVATIONS),
             default="tanh",
             help="The function f of the basic cell (rnn).",
         ),

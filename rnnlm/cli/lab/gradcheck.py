@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import click
 
 from rnnlm.cli.common import (
-    CELL_NAMES,
     Text,
     json_option,
     note,
@@ -18,6 +17,7 @@ from rnnlm.cli.common import (
     show_table,
 )
 from rnnlm.cli.lab.common import counted, given, level_option, sentences_of, tokenizer_of
+from rnnlm.names import ACTIVATIONS, CELLS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 
 @click.command(short_help="Whether back-propagation is right.", context_settings={"show_default": True})
 @click.argument("text", required=False, type=Text())
-@click.option("--cell", type=click.Choice(CELL_NAMES), default="rnn", help="Recurrent cell.")
+@click.option("--cell", type=click.Choice(CELLS), default="rnn", help="Recurrent cell.")
 @click.option(
     "--activation",
-    type=click.Choice(["tanh", "relu", "sigmoid", "identity"]),
+    type=click.Choice(ACTIVATIONS),
     default="tanh",
     help="The function f of the basic cell (rnn); the other cells have their own.",
 )

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rnnlm.cli.common import (
-    CELL_NAMES,
     NumberRange,
     json_option,
     load_model,
@@ -34,6 +33,7 @@ from rnnlm.cli.lab.common import (
     tokenizer_of,
     trained_network,
 )
+from rnnlm.names import ACTIVATIONS, CELLS
 
 if TYPE_CHECKING:
     from rnnlm.lab.gradient_flow import Clipping, GradientFlow, LayerFlow, Places
@@ -96,10 +96,10 @@ class Settings:
     help="Fresh networks side by side, beside the model if there is one: all cells, and relu with identity weights; "
     "initial weights; spectral radii of W from 0.5 to 3; or all cells with all initial weights.",
 )
-@click.option("--cell", type=click.Choice(CELL_NAMES), default="rnn", help="Recurrent cell.")
+@click.option("--cell", type=click.Choice(CELLS), default="rnn", help="Recurrent cell.")
 @click.option(
     "--activation",
-    type=click.Choice(["tanh", "relu", "sigmoid", "identity"]),
+    type=click.Choice(ACTIVATIONS),
     default="tanh",
     help="The function f of the basic cell (rnn).",
 )
@@ -281,7 +281,7 @@ def _networks(
 
 
 def _require_memory(config: NetworkConfig, found: Places) -> None:
-    from rnnlm.cli.memory import require_memory
+    from rnnlm.free_memory import require_memory
     from rnnlm.lab.gradient_flow import least_memory
 
     what = (

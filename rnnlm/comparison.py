@@ -8,8 +8,8 @@ import numpy as np
 
 from rnnlm import checkpoint
 from rnnlm.baselines.ngram import NgramModel
-from rnnlm.cli.common import NORMALIZED_CHARACTERS, form_hint, marks_warning
 from rnnlm.errors import CheckpointError, CorpusError
+from rnnlm.hints import NORMALIZED_CHARACTERS, form_hint, marks_warning
 from rnnlm.inference.mixture import Mixture
 from rnnlm.language_model import LanguageModel
 from rnnlm.mixing import component, load_beside, mixture, tuned_weights

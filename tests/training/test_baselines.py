@@ -3,17 +3,20 @@
 import math
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from rnnlm import checkpoint
 from rnnlm.baselines.ngram import NgramModel
-from rnnlm.cli import run, training_baselines
-from rnnlm.cli.training_baselines import comparison, measured_baselines
+from rnnlm.cli import run
+from rnnlm.cli.training_messages import comparison
 from rnnlm.language_model import LanguageModel
 from rnnlm.text.corpus import IdSequence
 from rnnlm.text.vocabulary import EOS, UNK
+from rnnlm.training import baselines
+from rnnlm.training.baselines import measured_baselines
 
 SMALL = ["--hidden-size", "8", "--embedding-size", "4", "--threads", "1", "--epochs", "1"]
 LINE = r"^Held-out perplexity: model (\S+), (\d)-gram (\S+), (\w+) frequencies (\S+)\.$"
@@ -94,16 +97,22 @@ def test_nothing_is_said_where_nothing_can_be_compared(options, corpus, capsys):
     assert "baselines" not in checkpoint.read_header(corpus.with_name("m.npz"))["training"]
 
 
+def dataset_of(train, valid, V, rare=None):
+    """What the baselines read of a dataset."""
+    reading = SimpleNamespace(tokenizer=SimpleNamespace(name="word"), context="sentence")
+    return SimpleNamespace(train=train, valid=valid, rare=rare, vocabulary=range(V), reading=reading)
+
+
 def test_of_a_long_text_only_a_part_is_counted_and_less_for_a_short_time(monkeypatch):
-    counts, seen = np.array([0.0, 100, 0, 500, 400]), []
-    ids = IdSequence(np.tile(np.array([3, 4, 3, 4, EOS], dtype=np.int32), 200))
+    ids, seen = IdSequence(np.tile(np.array([3, 4, 3, 4, EOS], dtype=np.int32), 200)), []
+    dataset = dataset_of(ids, ids, 5)
     train = NgramModel.train
     monkeypatch.setattr(NgramModel, "train", lambda ids, *more: seen.append(len(ids)) or train(ids, *more))
-    monkeypatch.setattr(training_baselines, "MOST_COUNTED", 600)
-    monkeypatch.setattr(training_baselines, "FEWEST_COUNTED", 10)
-    monkeypatch.setattr(training_baselines, "COUNTED_PER_SECOND", 50)
+    monkeypatch.setattr(baselines, "MOST_COUNTED", 600)
+    monkeypatch.setattr(baselines, "FEWEST_COUNTED", 10)
+    monkeypatch.setattr(baselines, "COUNTED_PER_SECOND", 50)
     for seconds, expected in ((math.inf, 600), (7.0, 350), (1e-9, 10)):
-        assert measured_baselines(ids, ids, "word", "sentence", counts, None, seconds)["tokens"] == expected
+        assert measured_baselines(dataset, seconds)["tokens"] == expected
     assert seen == [600, 600, 350, 350, 10, 10]
 
 
@@ -113,11 +122,10 @@ def test_unknown_words_cost_the_ngram_no_more_than_rare_ones():
     words = np.concatenate([np.full(600, 3), np.arange(4, V)])
     ids = rng.permutation(words).astype(np.int32)
     ids[9::10] = EOS
-    counts = np.bincount(ids, minlength=V)
     held_out = IdSequence(np.array([3, UNK, EOS] * 50, dtype=np.int32))
     plain, fair = (
-        measured_baselines(IdSequence(ids), held_out, "word", "sentence", counts, rare, math.inf)
-        for rare in (None, counts == 1)
+        measured_baselines(dataset_of(IdSequence(ids), held_out, V, rare), math.inf)
+        for rare in (None, np.bincount(ids, minlength=V) == 1)
     )
     assert fair["ngram_nats_per_token"] < plain["ngram_nats_per_token"] - 0.5
     assert fair["unigram_nats_per_token"] < plain["unigram_nats_per_token"] - 0.5

@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from rnnlm.cli.memory import require_memory
-from rnnlm.cli.training_options import Options
+from rnnlm.free_memory import require_memory
 from rnnlm.language_model import LanguageModel, network_of
 from rnnlm.nn.bidirectional import BidirectionalNetwork
 from rnnlm.nn.cells import CELLS
@@ -16,64 +15,61 @@ from rnnlm.nn.network import OF_TRAINING, Network, NetworkConfig
 from rnnlm.nn.numerics import Array
 from rnnlm.nn.optimizers import OPTIMIZERS
 from rnnlm.text.vocabulary import BOS, FIRST, Vocabulary
+from rnnlm.training.dataset import Dataset
+from rnnlm.training.options import Recipe
 
 INIT = 0  # stream of randomness for initial weights, beside those of text.batches and numpy_engine
 
 
-def build_network(
-    options: Options, vocabulary: Vocabulary, counts: Array, old: LanguageModel | None
-) -> tuple[Network, list[str]]:
-    """The network to train, and what is worth telling about it. counts: (V,) of the tokens in the training text."""
+def build_network(recipe: Recipe, dataset: Dataset, old: LanguageModel | None) -> tuple[Network, list[str]]:
+    """Return the network to train, and what is worth telling about it.
+
+    old: a model whose weights to begin with.
+    """
+    vocabulary, counts = dataset.vocabulary, dataset.counts
     if old is not None and old.vocabulary.tokens == vocabulary.tokens:
-        return network_of(replace(old.network.config, **_of_training(options)), old.network.params), []
-    assert options.hidden_size is not None
-    assert options.embedding_size is not None
-    assert options.long_memory is not None
+        return network_of(replace(old.network.config, **_of_training(recipe)), old.network.params), []
     config = NetworkConfig(
         vocabulary_size=len(vocabulary),
-        cell=options.cell,
-        activation=options.activation,
-        hidden_size=options.hidden_size,
-        num_layers=options.num_layers,
-        embedding_size=options.embedding_size,
-        bidirectional=options.bidirectional,
-        tied=options.tied,
+        cell=recipe.cell,
+        activation=recipe.activation,
+        hidden_size=recipe.hidden_size,
+        num_layers=recipe.num_layers,
+        embedding_size=recipe.embedding_size,
+        bidirectional=recipe.bidirectional,
+        tied=recipe.tied,
         div_value=NetworkConfig.div_value if old is None else old.network.config.div_value,
-        **_of_training(options),
+        **_of_training(recipe),
     )
-    if options.softmax == "adaptive":
-        assert options.batch_size is not None
-        assert options.bptt is not None
+    if recipe.softmax == "adaptive":
         width = config.hidden_size * len(config.directions)
-        cutoffs = choose_cutoffs(counts, width, options.batch_size * options.bptt, config.div_value)
+        cutoffs = choose_cutoffs(counts, width, recipe.batch_size * recipe.bptt, config.div_value)
         config = replace(config, output="adaptive", cutoffs=cutoffs)
-    _refuse_beyond_memory(config, options, int(counts.sum()))
-    rng = np.random.default_rng([options.seed, INIT])
-    kind = BidirectionalNetwork if options.bidirectional else Network
-    network = kind.initialize(config, rng, options.init, unigram_bias(counts), long_memory=options.long_memory)
+    _refuse_beyond_memory(config, recipe, int(counts.sum()))
+    rng = np.random.default_rng([recipe.seed, INIT])
+    kind = BidirectionalNetwork if recipe.bidirectional else Network
+    network = kind.initialize(config, rng, recipe.init, unigram_bias(counts), long_memory=recipe.long_memory)
     return (network, []) if old is None else _mapped(network, vocabulary, old)
 
 
-def _of_training(options: Options) -> dict[str, Any]:
+def _of_training(recipe: Recipe) -> dict[str, Any]:
     """The fields of a network's description that only its training reads."""
-    return {name: getattr(options, name) for name in OF_TRAINING}
+    return {name: getattr(recipe, name) for name in OF_TRAINING}
 
 
-def _refuse_beyond_memory(config: NetworkConfig, options: Options, train_tokens: int) -> None:
+def _refuse_beyond_memory(config: NetworkConfig, recipe: Recipe, train_tokens: int) -> None:
     """Refuse a training that is too large for the machine.
 
     Each parameter is there as it is, as it was at its best, and with what the optimizer remembers of it;
     back-propagation needs the gates of every step.
     """
-    assert options.batch_size is not None
-    assert options.bptt is not None
     parameters = sum(math.prod(shape) for shape in config.shapes().values())
-    copies = 2 + len(OPTIMIZERS[options.optimizer].slots) + bool(options.average_weights)
-    batch = min(options.batch_size * options.bptt, train_tokens)
+    copies = 2 + len(OPTIMIZERS[recipe.optimizer].slots) + bool(recipe.average_weights)
+    batch = min(recipe.batch_size * recipe.bptt, train_tokens)
     gates = batch * config.num_layers * CELLS[config.cell].gates * config.hidden_size
     require_memory(
         (parameters * copies + gates) * np.dtype(np.float32).itemsize,
-        f"A network of {parameters:,} parameters with batches of {options.batch_size:,} x {options.bptt:,} tokens",
+        f"A network of {parameters:,} parameters with batches of {recipe.batch_size:,} x {recipe.bptt:,} tokens",
         "Use a smaller --hidden-size, --num-layers, --vocab-size or --batch-size.",
     )
 

@@ -4,7 +4,8 @@ import sys
 
 import pytest
 
-from rnnlm.cli import memory, run
+from rnnlm import free_memory as memory
+from rnnlm.cli import run
 from rnnlm.errors import RnnlmError
 
 

@@ -1,0 +1,18 @@
+"""The names of the families: what an option may say. Imports nothing, so that the command line starts without NumPy.
+
+What is behind a name is in the family's registry, such as `nn.cells.CELLS`; a test compares both.
+"""
+
+LEVELS = ("char", "word", "token")
+CONTEXTS = ("sentence", "stream")
+SEGMENTERS = ("auto", "jieba", "spaces")
+CELLS = ("rnn", "gru", "lstm", "cifg")
+ACTIVATIONS = ("tanh", "relu", "sigmoid", "identity")
+SOFTMAXES = ("full", "adaptive")
+INITIALIZERS = ("uniform", "xavier", "orthogonal", "identity", "normal", "article")
+OPTIMIZERS = ("sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw")
+SCHEDULES = ("constant", "step", "cosine", "linear", "plateau")
+LOSSES = ("cross-entropy", "mse")
+PRESETS = ("tiny", "small", "medium", "large", "best")
+ENGINES = ("numpy", "torch")
+PRECISIONS = ("float32", "tf32", "bf16")

@@ -1,0 +1,279 @@
+"""A text as a training sees it: ids of what is learnt from and of what is held out, and the vocabulary of both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rnnlm.errors import CorpusError, TrainingError
+from rnnlm.language_model import reads_lines
+from rnnlm.nn.numerics import Array
+from rnnlm.text.corpus import IdSequence, TokenizedCorpus, sequence, tokenize_corpus
+from rnnlm.text.held_out import VERSION, Split, measured, split
+from rnnlm.text.sources import Source
+from rnnlm.text.user_dictionary import make_tokenizer
+from rnnlm.text.vocabulary import EOS, FIRST, UNK, Vocabulary
+from rnnlm.training.configuration import TINY_TEXT
+
+if TYPE_CHECKING:
+    from rnnlm.text.tokenizers import Tokenizer
+    from rnnlm.training.options import Options
+    from rnnlm.training.origin import Origin
+
+MOST_VALIDATED = 200_000  # tokens of the held-out part: more would tell little more, and cost the training its time
+LONG_LINE = 500  # tokens; where lines are longer on average, the text may well have none
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where a text comes from.
+
+    Attributes:
+        corpus: Files, folders, "-" for standard input.
+        valid: A file to validate on, instead of a part of the corpus.
+        encoding: Of the files; None: found out for each.
+        column: What to read of tables.
+        progress: Called with bytes done and bytes in all while a text is tokenized.
+    """
+
+    corpus: Sequence[str | Source]
+    valid: str | Source | None = None
+    encoding: str | None = None
+    column: str | None = None
+    progress: Callable[[int, int], None] | None = None
+
+    @property
+    def names(self) -> str:
+        """The corpus in a message."""
+        return " ".join(each.name if isinstance(each, Source) else str(each) for each in self.corpus)
+
+    @property
+    def standard_input(self) -> bool:
+        """Whether a part of it is standard input, which can be read once."""
+        return "-" in (*self.corpus, self.valid)
+
+    def tokenize(
+        self, files: Sequence[str | Source], tokenizer: Tokenizer, context: str, processes: int
+    ) -> TokenizedCorpus:
+        """Return some of the files as ids."""
+        return tokenize_corpus(
+            files,
+            tokenizer,
+            lines=reads_lines(tokenizer.name, context),
+            encoding=self.encoding,
+            column=self.column,
+            progress=self.progress,
+            processes=processes,
+        )
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a text is read: the tokenizer, and whether its lines stand for themselves.
+
+    Attributes:
+        context: "sentence" or "stream".
+        warnings: About the user's dictionary.
+    """
+
+    tokenizer: Tokenizer
+    context: str
+    warnings: Sequence[str] = ()
+
+    @classmethod
+    def of(cls, options: Options, origin: Origin | None = None) -> Reading:
+        """Return what the options ask for, or what the checkpoint was trained with that a training begins with.
+
+        Raises:
+            TokenizerError: the options of words are given for another level, or the dictionary cannot be read.
+        """
+        if origin is not None:
+            if options.user_dict:
+                origin.check_user_words(options.user_dict)
+            return cls(origin.model.tokenizer, origin.model.context)
+        tokenizer, warnings = make_tokenizer(options.level, options.segmenter, options.hmm, options.user_dict)
+        stream = tokenizer.name == "char" and not options.bidirectional
+        return cls(tokenizer, options.context or ("stream" if stream else "sentence"), warnings)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A text that was read.
+
+    Attributes:
+        train, valid: Ids, for each position one; valid is None where nothing is held out.
+        coverage: Share of the training text's tokens that the vocabulary has.
+        counts: (V,) of the tokens in the training text.
+        corpora: The text and, if it was given, the one to validate on.
+        held_out: Which part of the text valid is, for people; empty if it is not a part of it.
+        split_version: Of the rules by which a part was held out.
+        shows_unknown: Whether the text itself shows what an unknown word is like.
+        notes: What the user should know of it.
+    """
+
+    reading: Reading
+    vocabulary: Vocabulary
+    train: IdSequence
+    valid: IdSequence | None
+    coverage: float
+    counts: Array
+    corpora: list[TokenizedCorpus]
+    held_out: str
+    split_version: int
+    shows_unknown: bool
+    notes: list[str] = field(default_factory=list)
+
+    @classmethod
+    def read(
+        cls,
+        sources: Sources,
+        options: Options,
+        reading: Reading,
+        processes: int = 1,
+        vocabulary: Vocabulary | None = None,
+        version: int = VERSION,
+    ) -> Dataset:
+        """Tokenize a text, hold out a part of it, and build the vocabulary from the rest.
+
+        Args:
+            sources: The text.
+            options: min_count, vocab_size and valid_fraction count.
+            reading: Tokenizer and context.
+            processes: Most processes to cut words in.
+            vocabulary: One that is fixed already.
+            version: Of the rules by which a part is held out.
+
+        Raises:
+            CorpusError: the text cannot be read, or there is nothing to learn or to validate on.
+        """
+        corpus = sources.tokenize(sources.corpus, reading.tokenizer, reading.context, processes)
+        N = len(corpus.ids)
+        if N < 2:
+            raise CorpusError(f"{sources.names} has {N} tokens; there is nothing to learn. Use a longer text.")
+        corpora = [corpus]
+        if sources.valid:
+            corpora += [sources.tokenize([sources.valid], reading.tokenizer, reading.context, processes)]
+        fraction = 0.0 if sources.valid else options.valid_fraction
+        parts = split(corpus, fraction, reading.context, version)
+        counts = _counts(corpus, parts)
+        if vocabulary is None:
+            vocabulary = Vocabulary.build(corpus.tokens, counts[FIRST:], options.min_count, options.vocab_size)
+        mapping = np.concatenate([np.arange(FIRST), vocabulary.encode(corpus.tokens)])
+        by_id = np.bincount(mapping, weights=counts, minlength=len(vocabulary))
+        notes = [*reading.warnings, *(note for each in corpora for note in each.notes)]
+        if fraction and not parts.held_out:
+            notes.append(_nothing_held_out(corpus, reading.context, fraction))
+        return cls(
+            reading=reading,
+            vocabulary=vocabulary,
+            train=sequence(corpus, vocabulary, parts.train),
+            valid=_validation(sources, corpora, parts, vocabulary),
+            coverage=float(1 - by_id[UNK] / counts.sum()),
+            counts=by_id,
+            corpora=corpora,
+            held_out=parts.how,
+            split_version=version,
+            shows_unknown=options.min_count > 1 or bool(vocabulary.unknown),
+            notes=notes,
+        )
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the content of the texts."""
+        return "+".join(corpus.digest for corpus in self.corpora)
+
+    @property
+    def characters(self) -> int:
+        """Number of characters of the texts."""
+        return sum(corpus.characters for corpus in self.corpora)
+
+    @property
+    def rare(self) -> Array | None:
+        """The words (V,) that are sometimes read as <unk>, so that it is known what an unknown one is like.
+
+        None where the text shows that itself, by writing <unk> or having words that are left out of the vocabulary, and
+        of a text so short that nearly every word is there once.
+        """
+        return None if self.shows_unknown or len(self.train) < TINY_TEXT else self.counts == 1
+
+    def to_header(self) -> dict[str, Any]:
+        """What a checkpoint records of the text."""
+        return {
+            **self.corpora[0].to_header(),
+            "digest": self.digest,
+            "train_tokens": len(self.train),
+            "split": self.split_version,
+        }
+
+    def changes(self, origin: Origin) -> list[str]:
+        """What to tell where a training is resumed on another text.
+
+        Raises:
+            CorpusError: that was not allowed.
+        """
+        if origin.has_text(self.digest):
+            return []
+        if not origin.changed_text:
+            raise CorpusError(
+                "The text is not the one that this checkpoint was trained on (its content has changed). Resume with "
+                "the same files in the same order and the same --column, say --changed-text to go on with this one, or "
+                "start a new model from these weights with --init-from."
+            )
+        best = " The best model is measured again on the present held-out text." if self.valid is not None else ""
+        return [
+            "The text is not the one that this checkpoint was trained on. The training goes on at the same share of "
+            f"its epoch with the vocabulary that it has; tokens that are new are read as <unk>.{best}"
+        ]
+
+
+def check_reading(options: Options, context: str) -> None:
+    """Refuse options that do not go with the context, before the text is read.
+
+    Raises:
+        TrainingError: so it is.
+    """
+    if options.bidirectional and context == "stream":
+        raise TrainingError(
+            "A bidirectional model needs the end of what it reads; --context stream has none. Use --context sentence."
+        )
+    if options.shift and context == "sentence":
+        raise TrainingError(
+            "--shift is for a text that is read as one stream; here it is read sentence by sentence, in a new order "
+            "every epoch. Leave --shift out, or use --context stream."
+        )
+
+
+def _validation(
+    sources: Sources, corpora: list[TokenizedCorpus], parts: Split, vocabulary: Vocabulary
+) -> IdSequence | None:
+    if len(corpora) > 1:
+        valid = sequence(corpora[1], vocabulary)
+        if not len(valid):
+            raise CorpusError(f"{sources.valid} has no tokens; nothing can be validated on it.")
+        return valid
+    if not parts.held_out:
+        return None
+    return sequence(corpora[0], vocabulary, measured(corpora[0], parts.held_out, MOST_VALIDATED))
+
+
+def _counts(corpus: TokenizedCorpus, parts: Split) -> Array:
+    """How often each provisional id is in the training part; </s> also where a line is cut."""
+    counts = corpus.counts()
+    for stretch in parts.held_out:
+        counts -= corpus.counts(stretch.start, stretch.stop)
+    counts[EOS] += sum(stretch.cut for stretch in parts.train)
+    return counts
+
+
+def _nothing_held_out(corpus: TokenizedCorpus, context: str, fraction: float) -> str:
+    lines = int(corpus.counts()[EOS])
+    why = f"a text of {lines:,} line{'s' * (lines != 1)} has no place where about {fraction:g} of it can be cut off"
+    remedy = "--valid FILE"
+    if context == "stream":
+        why = f"{fraction:g} of {len(corpus.ids):,} tokens would be too few"
+    elif len(corpus.ids) > LONG_LINE * lines:
+        remedy += ", or --context stream for text without lines"
+    return f"Nothing is held out to validate on: {why}. All is learnt, and the last model is kept. Or use {remedy}."

@@ -1,0 +1,396 @@
+"""The options of a training, each declared once: default, help, range, choices, and what a checkpoint fixes.
+
+The options of `rnnlm train`, the keyword arguments of `rnnlm.train`, the checks of their values and of what a
+checkpoint says of them follow from this file. It imports nothing heavy: the command line reads it at its start.
+"""
+
+import difflib
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Self
+
+from rnnlm import names
+from rnnlm.errors import TrainingError, shown
+
+ALWAYS = object()  # in the place of what was done before there was an option: there always was
+LARGEST = 1e18  # of any number that a checkpoint says
+_NUMBER = r"(\d+\.?\d*|\.\d+)"
+_DURATION = re.compile(
+    rf"(?:{_NUMBER}\s*(?:hours?|hrs?|h))?\s*(?:{_NUMBER}\s*(?:minutes?|mins?|m))?"
+    rf"\s*(?:{_NUMBER}\s*(?:seconds?|secs?|s))?",
+    re.ASCII | re.IGNORECASE,
+)
+
+
+def seconds_of(duration: str | float) -> float:
+    """Seconds of a duration such as 90s, 10m, 5min, 1.5h or 1h30m; a bare number is seconds.
+
+    >>> seconds_of("1h30m"), seconds_of("90"), seconds_of(2)
+    (5400.0, 90.0, 2.0)
+
+    Raises:
+        ValueError: it is none.
+    """
+    text = str(duration).strip()
+    if found := _DURATION.fullmatch(text):
+        parts = (float(number or 0) for number in found.groups())
+        seconds = sum(unit * part for unit, part in zip((3600, 60, 1), parts, strict=True))
+    else:
+        seconds = float(text)
+    if not 0 < seconds < math.inf:
+        raise ValueError(text)
+    return seconds
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """What is known of an option beside its default.
+
+    Attributes:
+        kind: int, float, bool, str (a name or a path), or `seconds_of`.
+        help: A sentence for `--help` and for the docstring of `rnnlm.train`.
+        choices: The values of a name.
+        least, most: Bounds of a number; open ones are not values themselves.
+        fitting: What is chosen where the option is left open, in words.
+        fixed: Whether a checkpoint fixes it: "text" and "network" for every training that takes its weights, "run" for
+            one that is resumed, "" for none.
+        is_text: Whether it says how a text is read, for n-gram models, too.
+        may_be_none: Whether None is a value and not only a choice that is left open.
+        negatable: Whether the command line has --no-NAME beside --NAME.
+        before: What a checkpoint was trained with whose version lacked the option.
+    """
+
+    kind: Any
+    help: str
+    choices: tuple[str, ...] = ()
+    least: float = -math.inf
+    most: float = math.inf
+    least_open: bool = False
+    most_open: bool = False
+    fitting: str | None = None
+    fixed: str = ""
+    is_text: bool = False
+    may_be_none: bool = False
+    negatable: bool = False
+    before: Any = ALWAYS
+
+    def admits(self, value: Any) -> bool:
+        """Whether a value that is not None is possible."""
+        if self.choices:
+            return type(value) is str and value in self.choices
+        if self.kind in (bool, str):
+            return type(value) is self.kind
+        if type(value) is not int and (type(value) is not float or self.kind is int):
+            return False
+        above = value > self.least if self.least_open else value >= self.least
+        below = value < self.most if self.most_open else value <= self.most
+        return above and below and abs(value) < LARGEST
+
+    def expected(self) -> str:
+        """What is possible, in words."""
+        if self.choices:
+            return "one of " + ", ".join(self.choices)
+        if self.kind in (bool, str):
+            return {bool: "True or False", str: "a name of a file"}[self.kind]
+        what = {int: "a whole number", float: "a number"}.get(self.kind, "seconds or a duration such as '10m'")
+        low = f"{'more than' if self.least_open else 'at least'} {self.least:g}" if self.least > -math.inf else ""
+        high = f"{'less than' if self.most_open else 'at most'} {self.most:g}" if self.most < math.inf else ""
+        return " ".join([what, *(["of", " and ".join(filter(None, (low, high)))] if low or high else [])])
+
+
+def _option(default: Any, kind: Any, help: str, **more: Any) -> Any:
+    return field(default=default, metadata={"declaration": Declaration(kind, help, **more)})
+
+
+def _name(default: str | None, choices: tuple[str, ...], help: str, **more: Any) -> Any:
+    return _option(default, str, help, choices=choices, **more)
+
+
+def _share(default: float | None, help: str, **more: Any) -> Any:
+    """Return a number from 0 to 1, without 1."""
+    return _option(default, float, help, **{"least": 0, "most": 1, "most_open": True} | more)
+
+
+@dataclass(frozen=True)
+class Options:
+    """What can be chosen for a training; None means: choose what fits the text."""
+
+    level: str = _name(
+        "auto",
+        ("auto", *names.LEVELS),
+        "What a token is: a character, a word, or what stands between spaces (token: text that is tokenised already, "
+        "where <unk> is the unknown word); auto = word.",
+        fixed="text",
+        is_text=True,
+    )
+    context: str | None = _name(
+        None,
+        names.CONTEXTS,
+        "Every line for itself, or the text in one piece.",
+        fitting="char: stream, else sentence",
+        fixed="text",
+        is_text=True,
+    )
+    segmenter: str = _name(
+        "auto",
+        names.SEGMENTERS,
+        "Chinese words by jieba or by the text's own spaces; auto looks at each line.",
+        fixed="text",
+        is_text=True,
+    )
+    hmm: bool = _option(
+        False, bool, "Let jieba guess words that are not in its dictionary.", fixed="text", is_text=True
+    )
+    user_dict: str | None = _option(None, str, "More words for jieba, one a line.", is_text=True, may_be_none=True)
+    min_count: int = _option(
+        1, int, "Tokens seen less often become <unk>.", least=1, most=LARGEST, fixed="run", is_text=True
+    )
+    vocab_size: int | None = _option(
+        None, int, "Keep the most frequent.", least=4, fitting="all", fixed="run", is_text=True, may_be_none=True
+    )
+    valid_fraction: float = _share(
+        0.1,
+        "Share of CORPUS to validate on: blocks of lines from all over it, of a stream its last part; 0: none.",
+        fixed="run",
+    )
+    cell: str = _name("lstm", names.CELLS, "Kind of recurrent cell; cifg: LSTM with coupled gates.", fixed="network")
+    activation: str = _name("tanh", names.ACTIVATIONS, "Of the rnn cell.", fixed="network")
+    hidden_size: int | None = _option(
+        None,
+        int,
+        "Units in a layer.",
+        least=1,
+        most=65536,
+        fitting="what fits the text and the time",
+        fixed="network",
+    )
+    num_layers: int = _option(1, int, "Recurrent layers.", least=1, most=100, fixed="network")
+    embedding_size: int | None = _option(
+        None,
+        int,
+        "0: one-hot input.",
+        least=0,
+        most=65536,
+        fitting="64, or half of --hidden-size for a large vocabulary",
+        fixed="network",
+    )
+    bidirectional: bool = _option(
+        False, bool, "Learn to fill blanks from both sides, instead of predicting what comes next.", fixed="network"
+    )
+    softmax: str = _name(
+        "auto",
+        ("auto", *names.SOFTMAXES),
+        "Output layer. adaptive: rare words in clusters, for large vocabularies; auto: adaptive from 8,000 tokens on.",
+        fixed="network",
+        before="full",
+    )
+    tied: bool = _option(
+        False,
+        bool,
+        "One matrix for embedding and output; needs equal sizes, a full softmax.",
+        fixed="network",
+        before=False,
+    )
+    dropout: float | None = _share(
+        None,
+        "Share of the hidden units to drop, between layers and before the output.",
+        fitting="0 to 0.65, the more passes the more",
+    )
+    input_dropout: float | None = _share(
+        None, "Share of the embedding's entries to drop.", fitting="half of --dropout", before="dropout"
+    )
+    locked_dropout: bool = _option(
+        False, bool, "Drop the same units in all steps of a batch.", negatable=True, before=False
+    )
+    weight_dropout: float = _share(
+        0.0,
+        "Share of the entries of the recurrent matrices to drop, the same in all steps of a batch.",
+        before=0.0,
+    )
+    embedding_dropout: float = _share(
+        0.0, "Share of the tokens of the vocabulary whose input to drop from a batch.", before=0.0
+    )
+    init: str = _name("uniform", names.INITIALIZERS, "Initial weights; article: +-1e-4.", fixed="run")
+    long_memory: float | None = _share(
+        None,
+        "Share of the units whose gates keep what they hold for up to 64 steps when training begins.",
+        most_open=False,
+        fitting="0.25; words of a small text: 0.5, of a small vocabulary: 1",
+        fixed="run",
+        before=0.0,
+    )
+    bptt: int | None = _option(
+        None,
+        int,
+        "Steps to propagate back through time.",
+        least=1,
+        most=LARGEST,
+        fitting="64; words of fewer than 12,000 or of 100,000 tokens and more: 32",
+        fixed="run",
+    )
+    shift: bool = _option(
+        False,
+        bool,
+        "Begin every epoch at another place of the text, so that BPTT ends at others; with --context stream.",
+        negatable=True,
+        fixed="run",
+        before=False,
+    )
+    batch_size: int | None = _option(
+        None,
+        int,
+        "Columns read at once.",
+        least=1,
+        most=LARGEST,
+        fitting="2 to 32 by the text's size",
+        fixed="run",
+    )
+    epochs: float | None = _option(
+        None,
+        float,
+        "Passes over the text; beside --time at most so many.",
+        least=0,
+        least_open=True,
+        fitting="3 to 60 by the text's size",
+        may_be_none=True,
+    )
+    time: float | None = _option(
+        None,
+        seconds_of,
+        "Train so long instead: 90s, 10m, 1h30m.",
+        least=0,
+        least_open=True,
+        may_be_none=True,
+    )
+    optimizer: str = _name("adam", names.OPTIMIZERS, "How gradients change the weights.", fixed="run")
+    lr: float | None = _option(
+        None,
+        float,
+        "Learning rate at its highest.",
+        least=0,
+        least_open=True,
+        fitting="by the optimizer; adam, adamw: by the width",
+    )
+    schedule: str = _name("cosine", names.SCHEDULES, "Learning-rate schedule.")
+    warm_up: float = _option(
+        0.02, float, "Share of the training over which the learning rate rises from zero.", least=0, most=1
+    )
+    weight_decay: float | None = _option(
+        None,
+        float,
+        "Share of the weights, times the learning rate, to take off in each step: of the matrices and of the rows of "
+        "the embedding that a batch reads, not of the biases.",
+        least=0,
+        fitting="adam, adamw: the smaller of 0.1 and 0.01 / --lr; else 0; with --init-from adamw: 0.01, else 0",
+        may_be_none=True,
+        before=None,
+    )
+    average_weights: float = _share(
+        0.0,
+        "Keep and evaluate a moving average of the weights with this decay, such as 0.999; 0: the weights themselves.",
+        fixed="run",
+        before=0.0,
+    )
+    clip: float = _option(1.0, float, "Largest gradient norm; 0: no limit.", least=0)
+    loss: str = _name("cross-entropy", names.LOSSES, "What is minimised.", fixed="run")
+    label_smoothing: float = _share(
+        0.0,
+        "Share of each target that is spread over the whole vocabulary; with the full softmax.",
+        fixed="run",
+        before=0.0,
+    )
+    patience: int = _option(
+        0, int, "Stop after so many evaluations without improvement; 0: never.", least=0, most=LARGEST
+    )
+    seed: int = _option(1, int, "Random seed.", least=0, most=LARGEST, fixed="run")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe(Options):
+    """Options of which none is open. The training ends after `epochs` or `time`; one of them is given, or both."""
+
+    context: str
+    hidden_size: int
+    embedding_size: int
+    dropout: float
+    input_dropout: float
+    long_memory: float
+    bptt: int
+    batch_size: int
+    lr: float
+    weight_decay: float
+
+    @classmethod
+    def of(cls, options: Options) -> Self:
+        """Return options that are complete as a recipe."""
+        return cls(**asdict(options))
+
+    def to_header(self) -> dict[str, Any]:
+        """What a checkpoint records: no paths, and the words of the dictionary are in the tokenizer's options."""
+        return {**asdict(self), "user_dict": None}
+
+
+DECLARATIONS: dict[str, Declaration] = {each.name: each.metadata["declaration"] for each in fields(Options)}
+DEFAULTS: dict[str, Any] = {each.name: each.default for each in fields(Options)}
+TEXT_OPTIONS = tuple(name for name, each in DECLARATIONS.items() if each.fixed == "text")
+NETWORK_OPTIONS = tuple(name for name, each in DECLARATIONS.items() if each.fixed == "network")
+RUN_OPTIONS = tuple(name for name, each in DECLARATIONS.items() if each.fixed == "run")
+FOR_EVERY_MODEL = tuple(name for name, each in DECLARATIONS.items() if each.is_text)  # n-gram models among them
+
+
+def before_options(recorded: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of a checkpoint and, where its version did not have one yet, what it was trained with.
+
+    >>> before_options({"dropout": 0.4})["input_dropout"]
+    0.4
+    """
+    before = {name: each.before for name, each in DECLARATIONS.items() if each.before is not ALWAYS}
+    before["input_dropout"] = recorded.get("dropout")  # when one rate was for the input and the hidden units
+    return before | dict(recorded)
+
+
+def options_of(given: Mapping[str, Any]) -> Options:
+    """Return options by name, checked; what is not given keeps its default.
+
+    Raises:
+        TrainingError: there is no such option, or it cannot have that value.
+    """
+    values: dict[str, Any] = {}
+    for name, value in given.items():
+        if name not in DECLARATIONS:
+            near = difflib.get_close_matches(name, DECLARATIONS, 1)
+            hint = f" Did you mean {near[0]}?" if near else ""
+            raise TrainingError(f"There is no option {name}.{hint}")
+        values[name] = _checked(name, value)
+    return Options(**values)
+
+
+def _checked(name: str, value: Any) -> Any:
+    declaration = DECLARATIONS[name]
+    if value is None and DEFAULTS[name] is None:
+        return None
+    found = value.item() if hasattr(value, "item") else value  # a number of NumPy
+    if declaration.kind is str and not declaration.choices and hasattr(found, "__fspath__"):
+        found = found.__fspath__()
+    if declaration.kind is float and type(found) is int:
+        found = float(found)
+    if declaration.kind is seconds_of and type(found) in (str, int, float):
+        try:
+            found = seconds_of(found)
+        except ValueError:
+            found = None
+    if found is None or not declaration.admits(found):
+        raise TrainingError(f"{name} is {shown(value)}; expected {declaration.expected()}.")
+    return found
+
+
+def typed(name: str, value: Any) -> str:
+    """Return an option as it is typed.
+
+    >>> typed("hidden_size", 256), typed("tied", True), typed("shift", False)
+    ('--hidden-size 256', '--tied', '--no-shift')
+    """
+    option = f"--{'no-' * (value is False)}{name.replace('_', '-')}"
+    return option if type(value) is bool else f"{option} {value}"

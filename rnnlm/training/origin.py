@@ -1,0 +1,175 @@
+"""The checkpoint that a training resumes or takes its weights from, and what it fixes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from rnnlm import checkpoint
+from rnnlm.errors import CheckpointError, TokenizerError, VocabularyError, shown
+from rnnlm.language_model import LanguageModel, is_parameter
+from rnnlm.nn.numerics import Array
+from rnnlm.nn.optimizers import OPTIMIZERS
+from rnnlm.text.held_out import split_version
+from rnnlm.text.tokenizers import WordTokenizer
+from rnnlm.text.user_dictionary import read_user_dictionary
+from rnnlm.text.vocabulary import FIRST, Vocabulary
+from rnnlm.training.options import (
+    DECLARATIONS,
+    NETWORK_OPTIONS,
+    RUN_OPTIONS,
+    TEXT_OPTIONS,
+    Options,
+    before_options,
+    typed,
+)
+
+NOT_ASKED = {*TEXT_OPTIONS, *NETWORK_OPTIONS}  # of what a checkpoint records: its tokenizer and network say it
+
+
+@dataclass(frozen=True)
+class Origin:
+    """A checkpoint and what is wanted of it.
+
+    Attributes:
+        resumed: Whether its training goes on; else only its weights are taken.
+        vocabulary: What to do if the text's vocabulary is not the model's: "refuse", "keep" the model's, or "map" its
+            rows to the text's.
+        changed_text: Whether a training that is resumed may go on with another text.
+    """
+
+    path: Path
+    model: LanguageModel
+    header: Mapping[str, Any]
+    arrays: Mapping[str, Array]
+    resumed: bool
+    vocabulary: str = "refuse"
+    changed_text: bool = False
+
+    @classmethod
+    def read(cls, path: Path, resumed: bool, vocabulary: str = "refuse", changed_text: bool = False) -> Origin:
+        """Read a checkpoint.
+
+        Raises:
+            CheckpointError: it cannot be read, or has no training to go on with.
+        """
+        header, arrays = checkpoint.load(path)
+        model = LanguageModel.from_parts(header, _parameters(arrays))
+        if resumed and model.kind == "rnn" and "state" not in model.training:
+            how = "was imported" if "imported" in model.training else "was saved without one"
+            raise CheckpointError(
+                f"{path} has no state of a training to go on with: it {how}. Start a new training from its weights "
+                f"with --init-from {path} and another file as --output."
+            )
+        return cls(path, model, header, arrays, resumed, vocabulary, changed_text)
+
+    @property
+    def parameters(self) -> dict[str, Array]:
+        """The network's parameters as they were when the training was saved."""
+        return _parameters(self.arrays)
+
+    @property
+    def split_version(self) -> int:
+        """Version of the rules by which the training held out a part of its text."""
+        return split_version(self.header["training"])
+
+    @property
+    def fixed_vocabulary(self) -> Vocabulary | None:
+        """The vocabulary that the text is read with, if it is the model's."""
+        return self.model.vocabulary if self.resumed or self.vocabulary == "keep" else None
+
+    def adopted(self, options: Options, given: Mapping[str, Any]) -> Options:
+        """Options with the values that the checkpoint fixes.
+
+        given: those that the user gave.
+
+        Raises:
+            CheckpointError: one of those has another value in the checkpoint.
+        """
+        before = recorded(self.model, self.path)
+        fixed = [*TEXT_OPTIONS, *NETWORK_OPTIONS, *(RUN_OPTIONS if self.resumed else ())]
+        for name in fixed:
+            if given.get(name, "auto") not in ("auto", before.get(name)):
+                self._refuse(name, given[name], before.get(name))
+        kept = before if self.resumed else {name: before[name] for name in fixed if name in before}
+        chosen = {name: value for name, value in given.items() if name not in fixed or value != "auto"}
+        merged = replace(options, **{**kept, **chosen})
+        if {"time", "epochs"} & given.keys() and self.resumed:
+            merged = replace(merged, time=given.get("time"), epochs=given.get("epochs"))
+        return merged
+
+    def _refuse(self, name: str, given: Any, trained: Any) -> None:
+        option, value = typed(name, given), typed(name, True) if trained is True else trained
+        how = "without it" if trained in (None, False) else f"with {value}"
+        raise CheckpointError(
+            f"{option} contradicts {self.path}, which was trained {how}. Leave {option.partition(' ')[0]} out, or "
+            "train a new model."
+        )
+
+    def check_user_words(self, path: str) -> None:
+        """Refuse a dictionary that is not the checkpoint's, which may hold words that have no effect as well."""
+        given, _ = read_user_dictionary(path)
+        stored = self.model.tokenizer.settings().get("user_dictionary") or []
+        if [list(each) for each in given] != [each for each in stored if WordTokenizer.can_keep(each[0])]:
+            raise TokenizerError(
+                f"--user-dict {path} holds other words than the checkpoint was trained with. Leave it out: the "
+                "checkpoint has its own copy."
+            )
+
+    def check_vocabulary(self, new: Vocabulary) -> None:
+        """Refuse a text whose vocabulary is another one, unless it was said what to do then."""
+        old = self.model.vocabulary
+        if not self.resumed and self.vocabulary == "refuse" and old.tokens != new.tokens:
+            shared = len(set(old.tokens) & set(new.tokens))
+            raise VocabularyError(
+                f"The text's vocabulary has {len(new) - FIRST:,} tokens, of which {shared:,} are among the "
+                f"{len(old) - FIRST:,} of the model to start from. Say --init-vocabulary keep (the model's; "
+                "others become <unk>) or --init-vocabulary map (the text's; shared tokens keep their weights)."
+            )
+
+    def has_text(self, digest: str) -> bool:
+        """Whether it was trained on this text."""
+        return checkpoint.section(self.header, "training", "corpus").get("digest") == digest
+
+
+def recorded(model: LanguageModel, path: Path) -> dict[str, Any]:
+    """The options of the training that a checkpoint comes from, which may be a stranger's.
+
+    Of an imported model, which comes from none, they are those that the network and the tokenizer have.
+
+    Raises:
+        CheckpointError: it does not say, or an option is none that a training can have.
+    """
+    config, settings = model.network.config, model.tokenizer.settings()
+    evident: dict[str, Any] = {
+        **{name: getattr(config, name) for name in NETWORK_OPTIONS if name != "softmax"},
+        "softmax": "adaptive" if config.output == "adaptive" else "full",
+        "level": model.level,
+        "context": model.context,
+        **{name: settings[name] for name in ("segmenter", "hmm") if name in settings},
+    }
+    if "imported" in model.training:
+        return evident
+    options = model.training.get("options")
+    found = before_options(options if isinstance(options, dict) else {})
+    if found.keys() != DECLARATIONS.keys():
+        raise CheckpointError(f"{path} does not say how it was trained; it cannot be resumed or started from.")
+    for name, declaration in DECLARATIONS.items():
+        is_sound = declaration.may_be_none if found[name] is None else declaration.admits(found[name])
+        if name == "user_dict":
+            is_sound = found[name] is None  # its words are in the tokenizer's options
+        if name not in NOT_ASKED and not is_sound:
+            raise CheckpointError(
+                f"{path} says that it was trained with {shown(found[name])} as {name}, which is impossible. It cannot "
+                "be resumed or started from; train again."
+            )
+    if found["weight_decay"] is None:  # as an optimizer did before it was an option
+        found["weight_decay"] = OPTIMIZERS[str(found["optimizer"])].weight_decay
+    kept = [name for name in DECLARATIONS if name not in NOT_ASKED or name in ("segmenter", "hmm")]
+    return {name: found[name] for name in kept} | evident
+
+
+def _parameters(arrays: Mapping[str, Array]) -> dict[str, Array]:
+    return {name: array for name, array in arrays.items() if is_parameter(name)}

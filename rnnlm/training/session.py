@@ -1,0 +1,221 @@
+"""A training from beginning to end: a text, a recipe and a machine become a model."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from rnnlm import checkpoint
+from rnnlm.errors import CorpusError
+from rnnlm.inference.line_starts import line_before
+from rnnlm.language_model import LanguageModel, network_of
+from rnnlm.text.held_out import VERSION
+from rnnlm.training.allocator import keep_freed_memory
+from rnnlm.training.baselines import measured_baselines
+from rnnlm.training.dataset import Dataset, Reading, Sources, check_reading
+from rnnlm.training.machine import Machine
+from rnnlm.training.new_network import build_network
+from rnnlm.training.options import Options, Recipe
+from rnnlm.training.origin import Origin
+from rnnlm.training.resolve import check_input, check_output_layer, resolve
+from rnnlm.training.trainer import Report, Trainer, TrainingConfig
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a user asks for.
+
+    Attributes:
+        sources: The text.
+        options: Of the training.
+        given: Those of them that the user gave, which must not contradict a checkpoint.
+        origin: A checkpoint to resume or to start from.
+        preset: Name of a size.
+        asked: What is to be recorded of the command beside the options.
+    """
+
+    sources: Sources
+    options: Options = field(default_factory=Options)
+    given: Mapping[str, Any] = field(default_factory=dict)
+    origin: Origin | None = None
+    preset: str | None = None
+    asked: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Checks(Protocol):
+    """A caller's own reasons to refuse a training, asked as soon as each of them can be known."""
+
+    def check_dataset(self, dataset: Dataset) -> None:
+        """Raise an error if the text will not do."""
+
+    def check_recipe(self, recipe: Recipe) -> None:
+        """Raise an error if the recipe will not do."""
+
+
+@dataclass
+class Session:
+    """A training that is ready to run, and what is worth telling about it."""
+
+    dataset: Dataset
+    recipe: Recipe
+    model: LanguageModel
+    trainer: Trainer
+    notes: list[str] = field(default_factory=list)
+
+    @classmethod
+    def prepare(
+        cls,
+        request: Request,
+        machine: Machine,
+        checks: Checks | None = None,
+    ) -> Session:
+        """Read the text, choose what is open, and build the network and its trainer.
+
+        Raises:
+            RnnlmError: a text, a checkpoint or a combination of options does not do.
+        """
+        origin, options = request.origin, request.options
+        if origin is not None:
+            options = origin.adopted(options, request.given)
+        dataset, options = _read(request, options, machine)
+        changes = dataset.changes(origin) if origin is not None and origin.resumed else []
+        if checks is not None:
+            checks.check_dataset(dataset)
+        baselines = {} if machine.workers.rank else _baselines(dataset, options)
+        keep_freed_memory()  # not before the text is read, whose memory is to be given back
+        new_weights = origin is None or origin.resumed
+        recipe = resolve(options, dataset, machine, not new_weights, request.preset)
+        if checks is not None:
+            checks.check_recipe(recipe)
+        network, notes = build_network(recipe, dataset, origin.model if origin else None)
+        if request.preset and origin is not None and origin.resumed:
+            notes.append(f"--preset {request.preset} is ignored: a resumed training keeps the sizes that it has.")
+        model = LanguageModel(dataset.reading.tokenizer, dataset.vocabulary, network, recipe.context)
+        model.check_savable()
+        trainer = _trainer(model, dataset, recipe, machine)
+        if origin is not None and origin.resumed:
+            trainer.load_state(
+                origin.header["training"].get("state", {}), origin.arrays, origin.parameters, bool(changes)
+            )
+        model.training = {
+            "options": recipe.to_header(),
+            "corpus": dataset.to_header(),
+            **baselines,
+            **_asked(request, bool(changes)),
+        }
+        return cls(dataset, recipe, model, trainer, [*dataset.notes, *notes, *changes])
+
+    @property
+    def valid_tokens(self) -> int:
+        """Number of tokens that are validated on."""
+        return 0 if self.dataset.valid is None else len(self.dataset.valid)
+
+    def run(self) -> Generator[Report, None, None]:
+        """Train to the end. Stop asking for reports at any time."""
+        return self.trainer.run()
+
+    def finish(self) -> LanguageModel:
+        """Return the model with the best parameters so far, as `save` writes it."""
+        self.model.training_arrays = self._record_state()
+        self.model.predictor = network_of(self.model.network.config, self.trainer.best())
+        return self.model
+
+    def save(self, path: Path) -> None:
+        """Write the best parameters and all that --resume needs."""
+        arrays = self._record_state()
+        self.model.save(path, self.trainer.best(), arrays)
+
+    def _record_state(self) -> dict[str, Any]:
+        """Put into the model what it says of its training; returns the arrays that belong to it."""
+        state, arrays = self.trainer.state()
+        self.model.training["state"] = state
+        self.model.training["best_nats_per_token"] = self.trainer.progress.best_nats_per_token
+        self.model.line_before = self._line_before() if self.trainer.done() else []
+        return arrays
+
+    def _line_before(self) -> list[int]:
+        """What a finished model of a stream reads before a line that stands alone."""
+        model, text = self.model, self.dataset.train
+        if model.context == "sentence" or model.line_end is None:
+            return []
+        network = network_of(model.network.config, self.trainer.best())
+        return line_before(network, text, self.dataset.valid or text, model.line_end)
+
+    def rescue(self, path: Path) -> tuple[Path, Path]:
+        """Write the best parameters and the vocabulary where no checkpoint can be made; returns the two files.
+
+        Raises:
+            SavingError: they cannot be written either.
+        """
+        weights, vocabulary = path.with_suffix(".weights.npz"), path.with_suffix(".vocabulary.json")
+        tokens = [self.model.vocabulary.token(each) for each in range(len(self.model.vocabulary))]
+        try:
+            with checkpoint.replacing(weights) as file:
+                np.savez(file, allow_pickle=False, **self.trainer.best())
+            with checkpoint.replacing(vocabulary) as file:
+                file.write(json.dumps(tokens, ensure_ascii=False).encode("utf-8", "backslashreplace"))
+        except OSError as error:
+            raise checkpoint.not_written(weights, error) from error
+        return weights, vocabulary
+
+
+def _read(request: Request, options: Options, machine: Machine) -> tuple[Dataset, Options]:
+    """The text, and the options with what is known of how it is read."""
+    origin, workers = request.origin, machine.workers
+    if workers.size > 1 and request.sources.standard_input:
+        raise CorpusError("Standard input can be read by one process only; give several workers the text as a file.")
+    reading = Reading.of(options, origin)
+    options = replace(options, level=reading.tokenizer.name, context=reading.context)
+    check_reading(options, reading.context)
+    check_input(options)
+    check_output_layer(options)
+    with workers.first_of_machine_first():  # the others find the ids in the cache
+        version = origin.split_version if origin is not None and origin.resumed else VERSION
+        vocabulary = origin.fixed_vocabulary if origin is not None else None
+        dataset = Dataset.read(request.sources, options, reading, machine.threads, vocabulary, version)
+    if origin is not None:
+        origin.check_vocabulary(dataset.vocabulary)
+    return dataset, options
+
+
+def _baselines(dataset: Dataset, options: Options) -> dict[str, Any]:
+    """What simple models reach on the held-out part, to be recorded; nothing where none is held out or says as much."""
+    if dataset.valid is None or options.bidirectional:
+        return {}
+    try:
+        return {"baselines": measured_baselines(dataset, options.time or math.inf)}
+    except MemoryError:  # no reason not to train
+        return {}
+
+
+def _asked(request: Request, text_changed: bool) -> dict[str, Any]:
+    """What is recorded of the command; of a training that is resumed, what was recorded of it before."""
+    asked, origin = dict(request.asked), request.origin
+    if origin is not None and origin.resumed:
+        asked = checkpoint.section(origin.header, "training", "asked")
+        asked = asked | ({"changed_text": True} if text_changed else {})
+    return {"asked": asked} if asked else {}
+
+
+def _trainer(model: LanguageModel, dataset: Dataset, recipe: Recipe, machine: Machine) -> Trainer:
+    engine, clock = machine.engine(model.network, recipe), None
+    if machine.workers.size > 1 and recipe.time:
+        from rnnlm.training.distributed import SharedClock
+
+        clock = SharedClock(machine.workers)
+    config = TrainingConfig(
+        epochs=recipe.epochs or 0.0,
+        seconds=recipe.time or 0.0,
+        lr=recipe.lr,
+        schedule=recipe.schedule,
+        warm_up=recipe.warm_up,
+        patience=recipe.patience,
+        seed=recipe.seed,
+    )
+    return Trainer(engine, machine.batches(dataset, recipe), dataset.valid, config, len(dataset.vocabulary), clock)

@@ -1,0 +1,295 @@
+"""The Python API does what the command line does: same texts, same options, same numbers."""
+
+import inspect
+import itertools
+import json
+import math
+
+import numpy as np
+import pytest
+
+import rnnlm
+from rnnlm import checkpoint, names
+from rnnlm.api import as_parameters
+from rnnlm.cli import run
+from rnnlm.inference.generation import SamplingOptions
+from rnnlm.nn.cells import CELLS
+from rnnlm.nn.initializers import INITIALIZERS
+from rnnlm.nn.numerics import ACTIVATIONS
+from rnnlm.nn.optimizers import OPTIMIZERS
+from rnnlm.nn.outputs import LOSSES
+from rnnlm.text.tokenizers import SEGMENTERS, TOKENIZERS
+from rnnlm.training import configuration
+from rnnlm.training.options import DECLARATIONS
+from rnnlm.training.schedules import SCHEDULES
+
+LINES = [
+    "我 昨天 上学 迟到 了 ， 老师 批评 了 我 。",
+    "他 昨天 上学 迟到 了 ， 老师 批评 了 他 。",
+    "the cat sat on the mat .",
+] * 40
+SMALL = {"hidden_size": 8, "epochs": 2, "lr": 0.05, "threads": 1, "progress": False}
+
+
+@pytest.fixture(scope="module")
+def model():
+    return rnnlm.train(text=LINES, **SMALL)
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    path = tmp_path / "corpus.txt"
+    path.write_text("".join(line + "\n" for line in LINES), encoding="utf-8")
+    return path
+
+
+def same(one, other):
+    return one.keys() == other.keys() and all(np.array_equal(one[name], other[name]) for name in one)
+
+
+# --- training ---------------------------------------------------------------------------------------------------------
+
+
+def test_it_trains_what_the_command_line_trains(corpus, tmp_path):
+    command = [
+        "train",
+        str(corpus),
+        "-o",
+        str(tmp_path / "m.npz"),
+        "--hidden-size",
+        "8",
+        "--epochs",
+        "2",
+        "--lr",
+        "0.05",
+    ]
+    history = tmp_path / "h.jsonl"
+    assert run([*command, "--threads", "1", "--history", str(history)]) == 0
+    by_command = rnnlm.load(tmp_path / "m.npz")
+    model = rnnlm.train(corpus, **SMALL)
+    assert same(model.network.params, by_command.network.params)
+    for key in ("options", "corpus", "baselines", "best_nats_per_token"):
+        assert model.training[key] == by_command.training[key]
+    timeless = [{**each, "tokens_per_second": 0} for each in model.history]
+    assert timeless == [{**json.loads(line), "tokens_per_second": 0} for line in history.read_text().splitlines()]
+
+
+def test_lines_in_memory_are_the_file_that_has_them(corpus):
+    from_file, from_lines = rnnlm.train(corpus, **SMALL), rnnlm.train(text=iter(LINES), **SMALL)
+    assert same(from_file.network.params, from_lines.network.params)
+    assert from_file.training["corpus"]["digest"] == from_lines.training["corpus"]["digest"]
+
+
+def test_a_training_that_was_ended_early_goes_on_as_if_it_had_not_been(corpus, tmp_path, model):
+    seen = []
+    early = rnnlm.train(corpus, **SMALL | {"progress": lambda report: seen.append(report) or len(seen) < 7})
+    early.save(tmp_path / "early.npz")
+    assert not same(early.network.params, model.network.params)
+    resumed = rnnlm.train(corpus, resume=tmp_path / "early.npz", **SMALL)
+    assert same(resumed.network.params, model.network.params)
+    assert run(["train", str(corpus), "-o", str(tmp_path / "early.npz"), "--resume", "--threads", "1"]) == 0
+    assert same(rnnlm.load(tmp_path / "early.npz").network.params, model.network.params)
+
+
+def test_an_interrupted_training_returns_what_it_has():
+    def interrupt(report):
+        if report.step == 3:
+            raise KeyboardInterrupt
+
+    model = rnnlm.train(text=LINES, **SMALL | {"progress": interrupt})
+    assert model.training["state"]["progress"]["step"] == 3
+    assert math.isfinite(model.evaluate(LINES).perplexity)
+
+
+def test_a_model_that_was_read_and_written_again_is_the_same_and_says_that_no_training_goes_on(tmp_path, corpus, model):
+    model.save(tmp_path / "a.npz")
+    rnnlm.load(tmp_path / "a.npz").save(tmp_path / "b.npz")
+    assert same(rnnlm.load(tmp_path / "b.npz").network.params, model.network.params)
+    with pytest.raises(rnnlm.RnnlmError, match="saved without one"):
+        rnnlm.train(corpus, resume=tmp_path / "b.npz", progress=False)
+
+
+def test_it_starts_from_the_weights_of_another_model(tmp_path, model):
+    model.save(tmp_path / "m.npz")
+    started = rnnlm.train(text=LINES, init_from=tmp_path / "m.npz", progress=False, epochs=0.01, lr=1e-9)
+    for name, array in started.network.params.items():
+        assert array == pytest.approx(model.network.params[name], abs=1e-6)
+
+
+def test_a_bar_shows_the_loss(capsys):
+    rnnlm.train(text=LINES, **SMALL | {"progress": True})
+    assert "100%" in (shown := capsys.readouterr().err)
+    assert "valid " in shown
+
+
+def test_an_ngram_model_is_that_of_the_command_line(corpus, tmp_path):
+    assert run(["ngram", "train", str(corpus), "--order", "2", "-o", str(tmp_path / "n.npz")]) == 0
+    by_command, model = rnnlm.load(tmp_path / "n.npz"), rnnlm.train_ngram(corpus, order=2)
+    assert same(model.predictor.arrays(), by_command.predictor.arrays())
+    assert model.training == by_command.training
+    assert checkpoint.read_header(tmp_path / "n.npz")["order"] == model.predictor.order == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"hiden_size": 3}, "no option hiden_size. Did you mean hidden_size"),
+        ({"cell": "x"}, "cell is 'x'; expected one of rnn, gru, lstm, cifg"),
+        ({"epochs": 0}, "epochs is 0; expected a number of more than 0"),
+        ({"dropout": 1.0}, "dropout is 1.0; expected a number of at least 0 and less than 1"),
+        ({"tied": 1}, "tied is 1; expected True or False"),
+        ({"time": "soon"}, "time is 'soon'; expected seconds or a duration such as '10m'"),
+        ({"hidden_size": True}, "hidden_size is True; expected a whole number"),
+        ({"loss": "mse", "softmax": "adaptive"}, "Use softmax='full', or loss='cross-entropy'"),
+        ({"shift": True}, "Leave shift out, or use context='stream'"),
+        ({"preset": "huge"}, "preset is 'huge'; expected one of tiny"),
+        ({"resume": "a.npz", "init_from": "b.npz"}, "give one of them"),
+        ({"corpus": "missing.txt"}, "exactly one"),
+    ],
+)
+def test_an_error_names_the_parameter(options, message):
+    with pytest.raises(rnnlm.RnnlmError) as error:
+        rnnlm.train(text=LINES, **options)
+    assert message in str(error.value)
+
+
+def test_numbers_of_numpy_and_durations_are_taken():
+    model = rnnlm.train(text=LINES, **SMALL | {"hidden_size": np.int64(4), "epochs": np.float32(1)}, time="1h")
+    assert model.training["options"] | {"hidden_size": 4, "epochs": 1.0, "time": 3600.0} == model.training["options"]
+
+
+def test_what_is_not_a_text_is_refused():
+    for text in ({"text": "one string"}, {}):
+        with pytest.raises(rnnlm.RnnlmError, match=r"expected lines|exactly one"):
+            rnnlm.train(**text)
+
+
+# --- what is declared -------------------------------------------------------------------------------------------------
+
+
+def test_the_names_are_those_of_the_families():
+    families = {
+        names.LEVELS: TOKENIZERS,
+        names.SEGMENTERS: SEGMENTERS,
+        names.CELLS: CELLS,
+        names.ACTIVATIONS: ACTIVATIONS,
+        names.INITIALIZERS: INITIALIZERS,
+        names.OPTIMIZERS: OPTIMIZERS,
+        names.SCHEDULES: SCHEDULES,
+        names.LOSSES: LOSSES,
+        names.PRESETS: configuration.PRESETS,
+    }
+    for declared, family in families.items():
+        assert sorted(declared) == sorted(family)
+
+
+def test_signature_and_docstring_have_every_option_of_the_command_line():
+    parameters = inspect.signature(rnnlm.train).parameters
+    for name, declaration in DECLARATIONS.items():
+        assert name in parameters
+        assert f"{name}: {as_parameters(declaration.help)}" in rnnlm.train.__doc__
+    assert "options" not in parameters
+    assert {"order", "min_count"} <= inspect.signature(rnnlm.train_ngram).parameters.keys()
+    assert "hidden_size" not in inspect.signature(rnnlm.train_ngram).parameters
+
+
+def test_the_package_shows_what_it_offers():
+    assert dir(rnnlm) == sorted(rnnlm.__all__)
+    assert all(getattr(rnnlm, name) for name in dir(rnnlm))
+    with pytest.raises(AttributeError):
+        rnnlm.tarin  # noqa: B018
+
+
+# --- what a model answers ---------------------------------------------------------------------------------------------
+
+
+def test_a_model_says_what_it_is(model):
+    assert repr(model).startswith("<LanguageModel: LSTM 1 x 8, 19 words, sentence, perplexity ")
+    assert repr(rnnlm.train_ngram(text=LINES)) == "<LanguageModel: 3-gram, 19 words, sentence>"
+
+
+def test_candidates_may_be_restricted_and_keep_their_probabilities(model):
+    every = dict(model.predict("我 昨天", k=100).candidates)
+    begin = model.predict("我 昨天", k=100, prefix="t").candidates
+    assert dict(begin) == {token: p for token, p in every.items() if token.startswith("t")}
+    allowed = model.predict("我 昨天", k=2, allowed=["他", "我", "nobody", "cat"]).candidates
+    assert dict(allowed).items() <= every.items()
+    assert [each.token for each in allowed] == sorted(["他", "我", "cat"], key=every.__getitem__, reverse=True)[:2]
+
+
+def test_generated_text_is_that_of_sample():
+    model = rnnlm.train(text=LINES, level="char", **SMALL)
+    pieces = list(model.generate("the", 30, temperature=0.5, seed=3))
+    options, rng = SamplingOptions(30, 0.5), np.random.default_rng(3)
+    ids = [step[0] for step in model.sample("the", options, rng)]
+    whole = "".join(pieces)
+    assert (len(pieces), whole) == (30, model.render(ids))
+    assert "".join(model.generate("the", 30, temperature=0.5, seed=4)) != whole
+    stop = whole[10:12]
+    assert "".join(model.generate("the", 30, temperature=0.5, seed=3, stop=[stop])) == whole[: whole.index(stop)]
+
+
+def test_one_line_has_one_score(model):
+    lines = LINES[:3]
+    assert [model.score(line).logprob_nats for line in lines] == pytest.approx(
+        [each.logprob_nats for each in model.score(lines)]
+    )
+
+
+def test_a_text_is_measured_alike_from_a_file_and_from_memory(model, corpus):
+    by_lines = model.evaluate(LINES)
+    assert by_lines == model.evaluate(corpus) == model.evaluate(str(corpus))
+    scored = sum(each.logprob_nats for each in model.score(LINES))
+    assert by_lines.logprob_nats == pytest.approx(scored, rel=1e-5)
+
+
+@pytest.mark.parametrize("level", ["word", "char"])
+def test_the_steps_of_a_scorer_make_the_score_of_a_line(level):
+    model = rnnlm.train(text=LINES, level=level, **SMALL)
+    scorer = model.scorer()
+    for line in LINES[:3]:
+        state, total = scorer.start(), 0.0
+        for token in [*model.tokens(line), "</s>"]:
+            assert np.exp(state.log_probs).sum() == pytest.approx(1, abs=1e-4)
+            total += state.log_probs[scorer.ids([token])[0]]
+            _, state = scorer.step(state, token)
+        assert total == pytest.approx(model.score(line).logprob_nats, rel=1e-4)
+
+
+def test_a_scorer_reads_many_hypotheses_as_it_reads_one(model):
+    scorer = model.scorer()
+    start = scorer.start()
+    tokens = ["我", "他", "the", "nobody knows"]
+    together = scorer.steps([start] * len(tokens), tokens)
+    for token, state in zip(tokens, together, strict=True):
+        log_probs, alone = scorer.step(start, token)
+        assert log_probs == pytest.approx(state.log_probs, abs=1e-5)
+        assert alone.memory == pytest.approx(state.memory, abs=1e-6)
+        some, _ = scorer.step(start, token, candidates=["昨天", "cat"])
+        assert some == pytest.approx(log_probs[scorer.ids(["昨天", "cat"])])
+    mixed = scorer.steps([together[1], together[0]], ["昨天", "昨天"])
+    assert mixed[0].log_probs == pytest.approx(scorer.step(together[1], "昨天")[0], abs=1e-5)
+    assert scorer.steps([], []) == []
+
+
+def test_a_scorer_says_what_it_cannot_read(model):
+    scorer = model.scorer()
+    with pytest.raises(ValueError, match="1 states and 2 tokens"):
+        scorer.steps([scorer.start()], ["我", "他"])
+    with pytest.raises(ValueError, match="id 999 is outside"):
+        scorer.step(scorer.start(), 999)
+    two_sided = rnnlm.train(text=LINES, bidirectional=True, **SMALL)
+    with pytest.raises(rnnlm.RnnlmError, match="bidirectional"):
+        two_sided.scorer()
+
+
+def test_probabilities_of_all_strings_of_three_tokens_sum_to_one():
+    model = rnnlm.train(text=["a b", "b a b", "a"] * 20, **SMALL)
+    scorer, total = model.scorer(), 0.0
+    for ids in itertools.product(range(1, len(model.vocabulary)), repeat=3):
+        state, log_prob = scorer.start(), 0.0
+        for each in ids:
+            log_prob += state.log_probs[each]
+            _, state = scorer.step(state, each)
+        total += math.exp(log_prob)
+    assert total == pytest.approx(1, abs=1e-4)
