@@ -212,10 +212,7 @@ def _unknown_part(corpus: TokenizedCorpus, model: LanguageModel) -> str:
 
 def stored_bytes(model: LanguageModel) -> int:
     """Size of the arrays that a prediction needs; a checkpoint for --resume holds more, the optimizer's state."""
-    predictor = model.predictor
-    if isinstance(predictor, Mixture):
-        raise ValueError("a mixture is in several files")
-    arrays = predictor.arrays() if isinstance(predictor, NgramModel) else predictor.params
+    _, arrays = model.predictor.to_file()
     return sum(array.nbytes for array in arrays.values())
 
 
@@ -302,11 +299,11 @@ def baseline_from_file(path: str, model: LanguageModel, text: Text, threads: int
 
 def _baseline_row(name: str, model: LanguageModel, text: Text, threads: int) -> Row:
     facts: dict[str, Any] = {}
-    if isinstance(model.predictor, NgramModel):
+    if model.kind == "ngram":
         facts = {
-            "order": model.predictor.order,
+            "order": model.ngram.order,
             "vocabulary": len(model.vocabulary),
-            "ngrams": model.predictor.ngram_counts(),
-            "contexts": model.predictor.context_counts(),
+            "ngrams": model.ngram.ngram_counts(),
+            "contexts": model.ngram.context_counts(),
         }
     return Row(name, model.evaluate(text.for_model(model), threads), stored_bytes(model), facts)

@@ -5,43 +5,36 @@ from __future__ import annotations
 import itertools
 import json
 import math
-import re
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Self, cast, overload
 
 from rnnlm import checkpoint
 from rnnlm.baselines.ngram import NgramModel
-from rnnlm.errors import CheckpointError, DirectionError, FillingError, VocabularyError, shown
+from rnnlm.blanks import filled
+from rnnlm.codec import Codec
+from rnnlm.errors import CheckpointError, DirectionError, VocabularyError, shown
 from rnnlm.foreign import is_arpa
 from rnnlm.inference.attribution import Replacement, replacements
-from rnnlm.inference.filling import BLANK, fill_between, fill_forward
+from rnnlm.inference.filling import BLANK, Filling, fill_between, fill_forward
 from rnnlm.inference.generation import SamplingOptions, beam_search, sample
-from rnnlm.inference.line_starts import LONGEST_LINE, AfterLine
+from rnnlm.inference.line_starts import AfterLine
 from rnnlm.inference.lines import LOGITS, LineScorer
 from rnnlm.inference.mixture import Mixture
 from rnnlm.inference.model import read_prefix
 from rnnlm.inference.scoring import sequence_totals
+from rnnlm.model_header import is_parameter, line_of_header, mapping, predictor_of, tokenizer_from_header
+from rnnlm.names import CONTEXTS
 from rnnlm.nn.bidirectional import BidirectionalNetwork
-from rnnlm.nn.network import Network, NetworkConfig
-from rnnlm.nn.numerics import LARGEST_WEIGHT, are_weights
-from rnnlm.rendering import Rendering, Writer
-from rnnlm.results import (
-    Candidate,
-    Evaluation,
-    Explanation,
-    FilledText,
-    Influence,
-    Piece,
-    Prediction,
-    ScoredLine,
-)
-from rnnlm.text.lines import counted_characters
+from rnnlm.nn.network import Network
+from rnnlm.rendering import Writer
+from rnnlm.results import Candidate, Evaluation, Explanation, FilledText, Influence, Prediction, ScoredLine
 from rnnlm.text.marks import hypothesis_tokens
 from rnnlm.text.nbest import NbestList
-from rnnlm.text.tokenizers import TOKENIZERS, CharTokenizer, Tokenizer, TokenTokenizer, spans
-from rnnlm.text.vocabulary import BOS, EOS, FIRST, SPECIALS, UNK, UNKNOWN, Vocabulary
+from rnnlm.text.reading import windows
+from rnnlm.text.tokenizers import CharTokenizer, Tokenizer, TokenTokenizer
+from rnnlm.text.vocabulary import BOS, EOS, FIRST, SPECIALS, UNK, Vocabulary
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,16 +43,14 @@ if TYPE_CHECKING:
     from rnnlm.scorer import Scorer
     from rnnlm.text.corpus import IdSequence, TokenizedCorpus
 
-CONTEXTS = ("sentence", "stream")
-Predictor = Network | NgramModel | Mixture
-# Two or three underscores that touch a letter or digit of an identifier (snake__case, __init__) are text.
-BLANK_MARK = re.compile(r"_{4,}|(?<![A-Za-z0-9_])_{2,3}(?![A-Za-z0-9_])|\uff3f+")
+CausalPredictor = Network | NgramModel | Mixture
+Predictor = CausalPredictor | BidirectionalNetwork
 LINES_AT_A_TIME = 4096  # lines and characters that `score` reads ahead at most
 CHARACTERS_AT_A_TIME = 1 << 18
 WINDOW = 64  # tokens whose distributions are made at a time
 
 
-class LanguageModel:
+class LanguageModel(Codec):
     """A tokenizer, a vocabulary and a network that belong together, and how they were trained.
 
     >>> model = rnnlm.load("rnnlm.npz")  # doctest: +SKIP
@@ -85,7 +76,7 @@ class LanguageModel:
             raise CheckpointError(
                 f"The checkpoint's context is {shown(context)}; expected one of {', '.join(CONTEXTS)}."
             )
-        self.tokenizer, self.vocabulary, self.context = tokenizer, vocabulary, context
+        super().__init__(tokenizer, vocabulary, context)
         self.predictor = predictor
         self.training: dict[str, Any] = dict(training or {})
         self.line_before: list[int] = []  # ids of a line that is read before others, see `by_line`
@@ -98,16 +89,7 @@ class LanguageModel:
         best = self.training.get("best_nats_per_token")
         measured = f", perplexity {math.exp(min(best, 700)):.4g} held out" if isinstance(best, float) else ""
         vocabulary = f"{len(self.vocabulary):,} {self.level}s"
-        return f"<LanguageModel: {self._predictor_in_words()}, {vocabulary}, {self.context}{measured}>"
-
-    def _predictor_in_words(self) -> str:
-        if isinstance(self.predictor, NgramModel):
-            return f"{self.predictor.order}-gram"
-        if isinstance(self.predictor, Mixture):
-            return f"mixture of {len(self.predictor.models)}"
-        config = self.predictor.config
-        sides = "bidirectional " * config.bidirectional
-        return f"{sides}{config.cell.upper()} {config.num_layers} x {config.hidden_size}"
+        return f"<LanguageModel: {self.predictor.describe()}, {vocabulary}, {self.context}{measured}>"
 
     # --- files --------------------------------------------------------------------------------------------------
 
@@ -153,22 +135,14 @@ class LanguageModel:
     @classmethod
     def from_parts(cls, header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> LanguageModel:
         """Model from a checkpoint's header and parameters."""
-        predictor: Predictor
         vocabulary = Vocabulary.from_header(header.get("vocabulary"))
-        if header.get("kind") == "rnn":
-            _check_types(arrays)
-            predictor = network_of(NetworkConfig.from_header(header.get("network")), arrays)
-            _check_weights(predictor)
-        elif header.get("kind") == "ngram":
-            predictor = NgramModel.from_arrays(len(vocabulary), header.get("order"), arrays)
-        else:
-            raise CheckpointError(f"The checkpoint's kind is {shown(header.get('kind'))}; expected 'rnn' or 'ngram'.")
+        predictor = predictor_of(header, len(vocabulary), arrays)
         model = cls(
             tokenizer_from_header(header.get("tokenizer")),
             vocabulary,
             predictor,
             header.get("context", ""),
-            _mapping(header.get("training")),
+            mapping(header.get("training")),
         )
         model.line_before = line_of_header(header.get("line_before"), len(vocabulary))
         return model
@@ -201,8 +175,6 @@ class LanguageModel:
         Raises:
             CheckpointError: the model is a mixture.
         """
-        if isinstance(self.predictor, Mixture):
-            raise CheckpointError("A mixture of models is not saved; keep its models' files and mix them with --mix.")
         header: dict[str, Any] = {
             "kind": self.kind,
             "context": self.context,
@@ -210,11 +182,8 @@ class LanguageModel:
             "vocabulary": self.vocabulary.to_header(),
             "training": self.training,
         } | ({"line_before": self.line_before} if self.line_before else {})
-        if isinstance(self.predictor, NgramModel):
-            header["order"] = self.predictor.order
-            return header, self.predictor.arrays()
-        header["network"] = self.predictor.config.to_header()
-        return header, dict(self.predictor.params if params is None else params)
+        described, arrays = self.predictor.to_file()
+        return header | described, dict(arrays if params is None else params)
 
     def check_savable(self) -> None:
         """Find out before a long work that its result could not be saved, or not be read again.
@@ -229,25 +198,34 @@ class LanguageModel:
     @property
     def kind(self) -> str:
         """What predicts: "rnn", "ngram" or "mixture"."""
-        if isinstance(self.predictor, Mixture):
-            return "mixture"
-        return "ngram" if isinstance(self.predictor, NgramModel) else "rnn"
+        return self.predictor.kind
 
     @property
     def network(self) -> Network:
-        """The recurrent network.
+        """The recurrent network; a bidirectional one is a `BidirectionalNetwork`.
 
         Raises:
             CheckpointError: the model is an n-gram model or a mixture.
         """
-        if isinstance(self.predictor, NgramModel | Mixture):
-            what = "an n-gram model" if isinstance(self.predictor, NgramModel) else "a mixture of models"
-            raise CheckpointError(f"This is {what}; what was asked for needs a recurrent network.")
-        return self.predictor
+        if self.kind != "rnn":
+            raise CheckpointError(
+                f"What was asked for needs a recurrent network; this model is a {self.predictor.describe()}."
+            )
+        return cast(Network, self.predictor)
 
     @property
-    def causal(self) -> Predictor:
-        """The predictor, if it gives the next token's probability from those before it.
+    def ngram(self) -> NgramModel:
+        """The n-gram model.
+
+        Raises:
+            CheckpointError: the model is a network or a mixture.
+        """
+        if not isinstance(self.predictor, NgramModel):
+            raise CheckpointError(f"What was asked for needs an n-gram model; this is {self.predictor.describe()}.")
+        return self.predictor
+
+    def require_causal(self) -> CausalPredictor:
+        """Return the predictor, if it gives the next token's probability from those before it.
 
         Raises:
             DirectionError: it is bidirectional.
@@ -260,7 +238,7 @@ class LanguageModel:
         return self.predictor
 
     @property
-    def by_line(self) -> Predictor:
+    def by_line(self) -> CausalPredictor:
         """The predictor for lines, each for itself: `start` is to be read before each of them.
 
         In a stream a line stands after another one, so this model has read one already; see `inference.line_starts`.
@@ -269,113 +247,8 @@ class LanguageModel:
             DirectionError: it is bidirectional.
         """
         if not self.line_before or self.line_end is None:
-            return self.causal
-        return cast(Predictor, AfterLine(self.causal, [self.line_end, *self.line_before]))
-
-    # --- text <-> ids -------------------------------------------------------------------------------------------
-
-    @property
-    def level(self) -> str:
-        """What a token is: "char", "word" or "token"."""
-        return self.tokenizer.name
-
-    @property
-    def reads_lines(self) -> bool:
-        """Whether a line's end is </s>; else the newline is a token like any other."""
-        return reads_lines(self.level, self.context)
-
-    def tokens(self, text: str) -> list[str]:
-        """Tokens of a text."""
-        return self.tokenizer.tokenize(text)
-
-    def encode(self, text: str, line_ids: Callable[[str], NDArray[np.int32]] | None = None) -> NDArray[np.int32]:
-        """Ids of a text as the model was trained on it: lines end with </s>, blank ones are left out.
-
-        What follows the last newline is a line that has not ended. In a stream of characters the newline is a token
-        like any other. line_ids: gives the ids of a line's tokens, for a caller that remembers them.
-        """
-        import numpy as np
-
-        line_ids = line_ids or self.line_ids
-        if not self.reads_lines:
-            return line_ids(text)
-        *lines, last = text.split("\n")
-        parts = [part for line in lines if line.strip() for part in (line_ids(line), [EOS])]
-        return np.concatenate([*parts, line_ids(last)]).astype(np.int32)
-
-    def line_ids(self, line: str) -> NDArray[np.int32]:
-        """Ids of a line's tokens, unknown ones as <unk>, without its end."""
-        return self.vocabulary.encode(self.tokens(line))
-
-    def cut(self, text: str, ended: bool = False) -> Iterator[Piece]:
-        """Cut a text at its tokens; the pieces joined are the text again, their ids those of `encode`.
-
-        ended: whether the last line's end is given, too, where the text lacks it; such a piece has no text.
-        """
-        parts = text.split("\n") if self.reads_lines else [text]
-        before = ""  # blank lines, and the whitespace before a token
-        held: Piece | None = None  # the last of all takes what stands after it
-        for number, line in enumerate(parts, 1):
-            end = "\n" if number < len(parts) else "" if ended and self.reads_lines else None
-            if end is not None and not line.strip():
-                before += line + end
-                continue
-            place, tokens = 0, self.tokens(line)
-            ids = self.vocabulary.encode(tokens).tolist()
-            for token, token_id, (_, stop) in zip(tokens, ids, spans(self.tokenizer, line, tokens), strict=True):
-                if held is not None:
-                    yield held
-                held, before, place = Piece(before + line[place:stop], token, token_id), "", stop
-            before += line[place:]
-            if end is not None:
-                if held is not None:
-                    yield held
-                held, before = Piece(before + end, SPECIALS[EOS], EOS), ""
-        if held is not None:
-            yield held._replace(text=held.text + before)
-            if ended and not self.reads_lines and self.line_end is not None and held.token != "\n":
-                yield Piece("", "\n", self.line_end)
-
-    def characters(self, text: str) -> int:
-        """Number of characters that figures are divided by: lines with their ends, blank ones left out.
-
-        In a stream of characters all of them count, and the end of the last line, too.
-        """
-        lines = text.removesuffix("\n").split("\n") if text else []
-        return sum(self.counted_characters(line) or 0 for line in lines)
-
-    def unfinished(self, text: str) -> str:
-        """The part of a text on which it depends what follows: in sentences, the line that has not ended."""
-        return text.rpartition("\n")[2] if self.context == "sentence" else text
-
-    def prefix(self, ids: NDArray[np.int32]) -> NDArray[np.int32]:
-        """What is read before the prediction of what follows ids: `start`, then in sentences the unfinished line."""
-        import numpy as np
-
-        if self.context == "sentence" and len(ends := np.flatnonzero(ids == EOS)):
-            ids = ids[ends[-1] + 1 :]
-        return np.concatenate([[self.start], ids[1:] if ids[:1].tolist() == [BOS] else ids]).astype(np.int32)
-
-    def unknown_tokens(self, text: str) -> list[str]:
-        """The text's tokens that the vocabulary lacks, in order of appearance, each once; not a written <unk>."""
-        written = UNKNOWN if self.tokenizer.reads_marks else ()
-        tokens = [token for line in text.split("\n") for token in self.tokens(line) if token not in written]
-        known = self.vocabulary.encode(tokens) != UNK
-        return list(dict.fromkeys(token for token, is_known in zip(tokens, known, strict=True) if not is_known))
-
-    def render(self, ids: Iterable[Any]) -> str:
-        """Text of ids; </s> is a line's end."""
-        return "".join(self.pieces(ids))
-
-    def pieces(self, ids: Iterable[Any]) -> Iterator[str]:
-        """The text that each id but <s> adds, given out before the next is asked for; together, what they render as."""
-        rendering = Rendering(self)
-        return (rendering.add(int(each)) for each in ids if each != BOS)
-
-    def never_generated(self) -> list[int]:
-        """Ids that are no text: <s>, </s> where lines do not end with it, <unk> unless the training text wrote it."""
-        unwritten = [] if self.vocabulary.unknown else [UNK]
-        return [BOS, *unwritten] if self.reads_lines else [BOS, EOS, *unwritten]
+            return self.require_causal()
+        return cast(CausalPredictor, AfterLine(self.require_causal(), [self.line_end, *self.line_before]))
 
     # --- what a language model is for ---------------------------------------------------------------------------
 
@@ -397,7 +270,7 @@ class LanguageModel:
         ids = [
             each
             for each in self.best(log_probabilities[0], len(self.vocabulary))
-            if (among is None or each in among) and self._shown(each).startswith(prefix)
+            if (among is None or each in among) and self.vocabulary.token(each).startswith(prefix)
         ]
         return Prediction(text, self._candidates(log_probabilities[0], ids[:k]))
 
@@ -440,14 +313,14 @@ class LanguageModel:
         words = [
             self._influence(token, each, answer, nats) for token, each in zip(tokens[left_out:], found, strict=True)
         ]
-        return Explanation(self._shown(answer), words, left_out)
+        return Explanation(self.vocabulary.token(answer), words, left_out)
 
     def _influence(self, token: str, replacement: Replacement, answer: int, log_probability: float) -> Influence:
         """How much a token speaks for an answer that has this log probability in nats where the token stands."""
         changes = (log_probability - replacement.log_probabilities[:, answer].astype(float)) / math.log(2)
         strongest = int(abs(changes).argmax())
         then = self._ranked(replacement.log_probabilities[strongest], 1)[0]
-        substitute = self._shown(replacement.substitutes[strongest])
+        substitute = self.vocabulary.token(replacement.substitutes[strongest])
         return Influence(token, float(changes.mean()), substitute, then.token, then.probability)
 
     def distributions(self, ids: NDArray[np.int32]) -> Iterator[tuple[int, NDArray[Any]]]:
@@ -458,7 +331,7 @@ class LanguageModel:
         """
         reader, size = self.by_line, max(1, min(WINDOW, LOGITS // len(self.vocabulary)))
         state = reader.zero_state(1)
-        for start, _, inputs, keep in self._windows(ids, size):
+        for start, inputs, _, keep in windows(ids, self.context, size, self.start):
             log_probabilities, state = reader.log_probabilities(inputs, state, keep)
             yield start, log_probabilities[:, 0]
 
@@ -472,28 +345,10 @@ class LanguageModel:
 
         reader, found = self.by_line, [np.zeros((0, 1))]
         state = reader.zero_state(1)
-        for _, targets, inputs, keep in self._windows(ids, WINDOW):
+        for _, inputs, targets, keep in windows(ids, self.context, WINDOW, self.start):
             nats, state = reader.nats(inputs, targets, state, keep)
             found.append(nats)
         return np.concatenate(found)[:, 0]
-
-    def _windows(
-        self, ids: NDArray[np.int32], size: int
-    ) -> Iterator[tuple[int, NDArray[Any], NDArray[Any], NDArray[Any]]]:
-        """First place, targets, inputs (n, 1) and keep (n, 1, 1) of every window of a text's ids."""
-        import numpy as np
-
-        inputs = np.concatenate([[self.start], ids[:-1]])[: len(ids), None].astype(np.int32)
-        keep = np.ones((len(inputs), 1, 1), dtype=np.float32)
-        if self.context == "sentence":  # in the place of </s> the next sentence's <s> is read
-            keep[1:][inputs[1:] == EOS] = 0
-            inputs[1:][inputs[1:] == EOS] = BOS
-        for start in range(0, len(ids), size):
-            part = slice(start, start + size)
-            yield start, ids[part, None], inputs[part], keep[part]
-
-    def _shown(self, token_id: int) -> str:
-        return self.vocabulary.token(int(token_id))
 
     def best(self, log_probabilities: NDArray[Any], k: int) -> list[int]:
         """The k most probable ids of a distribution (V,), the most probable first; not <s>, nor <unk> if no text."""
@@ -510,7 +365,7 @@ class LanguageModel:
         return self._candidates(log_probabilities, self.best(log_probabilities, k))
 
     def _candidates(self, log_probabilities: NDArray[Any], ids: Iterable[int]) -> list[Candidate]:
-        return [Candidate(self._shown(each), math.exp(log_probabilities[each])) for each in ids]
+        return [Candidate(self.vocabulary.token(each), math.exp(log_probabilities[each])) for each in ids]
 
     def generate(
         self,
@@ -582,37 +437,8 @@ class LanguageModel:
     def _prefix(self, prompt: str) -> list[int]:
         return [int(i) for i in self.prefix(self.encode(prompt))]
 
-    @property
-    def start(self) -> int:
-        """The id that is read before a line or a text, and is neither scored nor printed.
-
-        <s>, or in a stream the end of a line: there <s> stands only where a column of the training text began, which
-        may be anywhere, while a line is read after the end of another. (Reading <s> before that end as well was no
-        better with any model that was tried, and up to 5 % worse in perplexity.)
-        """
-        end = self.line_end
-        return BOS if self.context == "sentence" or end is None else end
-
-    @property
-    def end(self) -> int | None:
-        """The id that ends a generated text: </s> where a text is a sentence."""
-        return EOS if self.context == "sentence" else None
-
-    def without_blanks(self, text: str) -> str:
-        """The text with a line end for each blank, so that what stands around it is read apart."""
-        return BLANK_MARK.sub("\n", text)
-
-    def has_blank(self, text: str) -> bool:
-        """Whether there is a blank in a text, see `BLANK_MARK`."""
-        return BLANK_MARK.search(text) is not None
-
-    def before_blank(self, text: str) -> str | None:
-        """What stands before a blank at the end of a text; None if there is no blank there."""
-        *before, after = BLANK_MARK.split(text)
-        return None if not before or after.strip() else text[: [*BLANK_MARK.finditer(text)][-1].start()]
-
     def fill(self, text: str, k: int = 10, blank_tokens: int = 1, beam: int = 256) -> list[FilledText]:
-        """The k best fillings of the blanks (see `BLANK_MARK`) in a sentence, each of up to `blank_tokens` tokens.
+        """Fill the blanks (see `blanks.BLANK_MARK`) in a sentence: the k best, each of up to `blank_tokens` tokens.
 
         Probabilities are relative to all fillings that were compared. For one blank of one token and a bidirectional
         model they are that model's own, <unk> and </s> left out.
@@ -620,25 +446,9 @@ class LanguageModel:
         Raises:
             FillingError: the text has no blank, or more than one line.
         """
-        text = text.strip()
-        parts = BLANK_MARK.split(text)
-        if len(parts) == 1 or "\n" in text:
-            raise FillingError(
-                f"The text to fill is {text[:60]!r}; expected one line with at least one blank, written ____ (four "
-                "underscores; two or three are a blank where no letter or digit touches them)."
-            )
-        contexts = [[int(i) for i in self.encode(part)] for part in parts]
-        found: list[tuple[list[list[int]], float]] = []
-        for lengths in itertools.product(range(1, blank_tokens + 1), repeat=len(parts) - 1):
-            ids = [*contexts[0]]
-            for length, context in zip(lengths, contexts[1:], strict=True):
-                ids += [BLANK] * length + context
-            for tokens, score in self._fillings(ids, beam):
-                pieces = iter(tokens)
-                found.append(([list(itertools.islice(pieces, length)) for length in lengths], score))
-        return self._best_fillings(parts, found, k)
+        return filled(self, lambda ids: self._fillings(ids, beam), text, k, blank_tokens)
 
-    def _fillings(self, ids: list[int], beam: int) -> list[tuple[tuple[int, ...], float]]:
+    def _fillings(self, ids: list[int], beam: int) -> list[Filling]:
         never = sorted({*self.never_generated(), EOS})
         if isinstance(self.predictor, BidirectionalNetwork):
             blanks = ids.count(BLANK)
@@ -646,30 +456,6 @@ class LanguageModel:
             # Longer fillings multiply more probabilities: compare the geometric mean of a token's.
             return [(tokens, score / blanks) for tokens, score in fillings] if blanks > 1 else fillings
         return fill_forward(self.by_line, ids, beam, never, self.end, self.start)
-
-    def _best_fillings(self, parts: list[str], found: list[tuple[list[list[int]], float]], k: int) -> list[FilledText]:
-        import numpy as np
-
-        found.sort(key=lambda each: -each[1])
-        scores = np.array([score for _, score in found])
-        shares = np.exp(scores - scores.max()) if len(found) else scores
-        shares /= shares.sum()
-        filled = []
-        for (blanks, _), share in zip(found[:k], shares, strict=False):
-            shown = [self.render(blank) for blank in blanks]
-            pieces = [parts[0]]
-            for piece, part in zip(shown, parts[1:], strict=True):
-                pieces += [piece, part]
-            filled.append(FilledText(shown, float(share), "".join(pieces)))
-        return filled
-
-    @property
-    def line_end(self) -> int | None:
-        """The id that ends a line: </s>, or in a stream of characters the newline; None if it never saw one."""
-        if self.reads_lines:
-            return EOS
-        newline = int(self.vocabulary.encode("\n")[0])
-        return None if newline == UNK else newline
 
     @property
     def unknown_word_penalty(self) -> float:
@@ -719,7 +505,7 @@ class LanguageModel:
             if end is not None:
                 for each in tokens:
                     each.append(self.vocabulary.token(end))
-            ids = [self._line_ids(each, end) for each in tokens]
+            ids = [self.ids_of_line(each, end) for each in tokens]
             for text, line, line_ids, score in zip(texts, tokens, ids, scorer(ids), strict=True):
                 yield ScoredLine(text, line, line_ids, *score)
 
@@ -745,30 +531,6 @@ class LanguageModel:
             yield current, [first, *itertools.islice(scores, len(current.candidates) - 1)]
         yield from ((each, []) for each in waiting)
 
-    def counted_characters(self, line: str) -> int | None:
-        """Characters of a line that figures count, its end included if that is a token.
-
-        None for a blank line, which is in no figure, unless it is a part of a stream of characters.
-        """
-        if self.reads_lines and not line.strip():
-            return None
-        counted = counted_characters(line, self.level == "char", self.tokenizer.reads_marks)
-        return counted + (self.line_end is not None)
-
-    def spans(self, scored: ScoredLine) -> list[tuple[int, int]]:
-        """Where each token of a line stands in its text, start and end; the line's end is at the end of the text."""
-        words, ends = scored.tokens, []
-        if self.line_end is not None:
-            words, ends = words[:-1], [(len(scored.text),) * 2]
-        return spans(self.tokenizer, scored.text, words) + ends
-
-    def _line_ids(self, tokens: list[str], end: int | None) -> NDArray[np.int32]:
-        """Ids of a line's tokens; the last token is its end if there is one, whatever text may be spelt like it."""
-        ids = self.vocabulary.encode(tokens)
-        if end is not None:
-            ids[-1] = end
-        return ids
-
     def evaluate(self, text: str | PathLike[str] | Iterable[str] | TokenizedCorpus, threads: int = 1) -> Evaluation:
         """Measure the model on a text: a file, lines, or a tokenized corpus.
 
@@ -782,7 +544,7 @@ class LanguageModel:
 
         corpus = text if isinstance(text, TokenizedCorpus) else self._tokenized(text)
         ids = self.sequence(corpus)
-        (nats, tokens), (oov_nats, oov) = sequence_totals(self.causal, ids, self.context, (UNK,), threads)
+        (nats, tokens), (oov_nats, oov) = sequence_totals(self.require_causal(), ids, self.context, (UNK,), threads)
         return Evaluation(tokens, oov, corpus.characters, -nats, -oov_nats)
 
     def _tokenized(self, text: str | PathLike[str] | Iterable[str]) -> TokenizedCorpus:
@@ -801,7 +563,8 @@ class LanguageModel:
         """
         from rnnlm.inference.dynamic import dynamic_nats
 
-        network = self.causal if isinstance(self.causal, Network) else self.network  # each says why not
+        self.require_causal()
+        network = self.network
         ids = self.sequence(corpus)
         nats = dynamic_nats(network, ids, self.context, lr, window)
         unknown = ids[:] == UNK
@@ -822,21 +585,6 @@ class LanguageModel:
         return sequence(corpus, self.vocabulary)
 
 
-def network_of(config: NetworkConfig, params: Mapping[str, NDArray[Any]]) -> Network:
-    """The network that a configuration describes: of one direction or two."""
-    return (BidirectionalNetwork if config.bidirectional else Network)(config, params)
-
-
-def _check_weights(network: Network) -> None:
-    """Refuse weights whose products are no numbers any more, so that all probabilities are."""
-    for name, array in network.params.items():
-        if not are_weights(array):
-            raise CheckpointError(
-                f"The checkpoint's {name} holds weights beyond {LARGEST_WEIGHT:g}: it is damaged, or its training "
-                "exploded. Train again with a smaller --lr."
-            )
-
-
 def _blocks(lines: Iterable[str | None]) -> Iterator[list[str]]:
     """Lines in blocks that are large enough to be scored together and small enough to be kept; None ends one."""
     block: list[str] = []
@@ -852,57 +600,3 @@ def _blocks(lines: Iterable[str | None]) -> Iterator[list[str]]:
             block, characters = [], 0
     if block:
         yield block
-
-
-def reads_lines(level: str, context: str) -> bool:
-    """Whether a text is read line by line with </s> at the ends: everything but a stream of characters."""
-    return not (level == "char" and context == "stream")
-
-
-def tokenizer_from_header(header: Any) -> Tokenizer:
-    """Tokenizer from its JSON form in a checkpoint.
-
-    Raises:
-        CheckpointError: the form is not one that a tokenizer wrote.
-    """
-    described = _mapping(header)
-    make: Callable[[Any], Tokenizer] | None = getattr(TOKENIZERS.get(str(described.get("name"))), "from_options", None)
-    if make is None:
-        raise CheckpointError(
-            f"The checkpoint's tokenizer is {shown(described.get('name'))}; expected one of {', '.join(TOKENIZERS)}."
-        )
-    return make(_mapping(described.get("options")))
-
-
-def line_of_header(value: Any, V: int) -> list[int]:
-    """Ids of a line from a file; V: number of ids.
-
-    Raises:
-        CheckpointError: they are none.
-    """
-    line = [] if value is None else value
-    if type(line) is list and len(line) <= LONGEST_LINE and all(type(each) is int and BOS < each < V for each in line):
-        return line
-    raise CheckpointError(f"The line that is read before others is {shown(value)}; expected a few ids. It is damaged.")
-
-
-def _mapping(value: Any) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise CheckpointError(
-            f"The checkpoint's header holds {shown(value)} where an object was expected; it is damaged."
-        )
-    return value
-
-
-def _check_types(params: Mapping[str, NDArray[Any]]) -> None:
-    """Refuse parameters that are not all of one sort of number to compute with."""
-    found = sorted({array.dtype.name for array in params.values()})
-    if found not in (["float32"], ["float64"]):
-        raise CheckpointError(
-            f"The checkpoint's parameters are {' and '.join(found) or 'missing'}; expected float32. It was edited."
-        )
-
-
-def is_parameter(name: str) -> bool:
-    """Whether an array of a checkpoint is part of the model, and not of the training that --resume goes on with."""
-    return name.startswith(("embedding.", "rnn.", "output.", "ngram."))

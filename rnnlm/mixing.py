@@ -64,7 +64,7 @@ def component(path: Path, model: LanguageModel) -> SequenceModel:
             "tokens can be mixed."
         )
     if other.vocabulary.tokens == model.vocabulary.tokens:
-        return other.causal
+        return other.require_causal()
     ids = np.concatenate([np.arange(FIRST), other.vocabulary.encode(model.vocabulary.tokens)])
     counts = (
         np.array(model.vocabulary.counts, dtype=np.float64)
@@ -77,7 +77,7 @@ def component(path: Path, model: LanguageModel) -> SequenceModel:
             f"{path} knows {100 * coverage:.1f} % of the tokens that the model was trained on; at least "
             f"{100 * SMALLEST_COVERAGE:.0f} % are expected of a model of the same language and the same sort of tokens."
         )
-    return Translated(other.causal, ids)
+    return Translated(other.require_causal(), ids)
 
 
 def _way_of_reading(model: LanguageModel) -> dict[str, Any]:
@@ -97,7 +97,7 @@ def mixed(model: LanguageModel, others: Sequence[tuple[Path, float]]) -> Languag
 
 def mixture(model: LanguageModel, others: Sequence[SequenceModel], weights: Sequence[float]) -> LanguageModel:
     """The model mixed with components whose weights are given."""
-    predictor = Mixture([model.causal, *others], [1 - sum(weights), *weights])
+    predictor = Mixture([model.require_causal(), *others], [1 - sum(weights), *weights])
     mixed = LanguageModel(model.tokenizer, model.vocabulary, predictor, model.context)
     mixed.notes, mixed.line_before = model.notes, model.line_before
     return mixed
@@ -108,5 +108,5 @@ def tuned_weights(
 ) -> list[float]:
     """Weights of the components beside the model that suit a held-out text best."""
     ids = model.sequence(corpus)
-    nats = [token_nats(each, ids, model.context, threads) for each in (model.causal, *others)]
+    nats = [token_nats(each, ids, model.context, threads) for each in (model.require_causal(), *others)]
     return best_weights(nats)[1:]

@@ -197,7 +197,7 @@ def test_all_that_works_by_lines_reads_that_line_first(trained):
     model = LanguageModel.load(trained)
     end = model.line_end
     assert end is not None
-    row = read_prefix(model.causal, [end, *model.line_before, end])[0][0]
+    row = read_prefix(model.require_causal(), [end, *model.line_before, end])[0][0]
     found = {each.token: each.probability for each in model.predict("", 99).candidates}
     assert found["a"] == pytest.approx(np.exp(row[model.encode("a")[0]]), rel=1e-5)
     each, *_ = model.predict_each("ax", 99)

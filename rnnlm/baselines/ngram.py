@@ -61,9 +61,19 @@ class NgramModel:
     A state (B, order) holds, for each column, the index of the last k words among the stored n-grams of order k, or -1.
     """
 
+    kind = "ngram"
+
     def __init__(self, V: int, levels: list[Level]) -> None:
         """Wrap the levels of order 1, 2, ..."""
         self.vocabulary_size, self.levels = V, levels
+
+    def describe(self) -> str:
+        """What it is, in a few words."""
+        return f"{self.order}-gram"
+
+    def to_file(self) -> tuple[dict[str, Any], dict[str, Array]]:
+        """Return what a checkpoint says of it, and its arrays."""
+        return {"order": self.order}, self.arrays()
 
     @property
     def order(self) -> int:

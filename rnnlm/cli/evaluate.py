@@ -118,7 +118,7 @@ def evaluate(
 
 def _on_torch(model: "LanguageModel", engine: EngineChoice, threads: int) -> int:
     """Let PyTorch compute what the model predicts, with its own threads; returns how many of ours remain."""
-    assert model.causal is not None  # a bidirectional model says that it cannot be measured
+    model.require_causal()  # a bidirectional model says that it cannot be measured
     from rnnlm.training.torch_engine import TorchModel
 
     model.predictor = TorchModel(model.network, engine.torch_settings(threads))  # type: ignore[assignment]

@@ -46,9 +46,11 @@ def fill(text: tuple[str, ...], model_path: Path, k: int, blank_tokens: int, bea
     Four underscores or more are a blank, two or three where no letter or digit touches them, and full-width ones. A
     bidirectional model (rnnlm train --bidirectional) was made for this. Any other compares whole sentences.
     """
+    from rnnlm.blanks import without_blanks
+
     model = load_model(model_path)
     asked = read_text_argument(joined(text, model))
-    warn_of_unknown(model, model.without_blanks(asked))
+    warn_of_unknown(model, without_blanks(asked))
     candidates = model.fill(asked, k, blank_tokens, beam)
     if as_json:
         print_json({"text": asked, "candidates": [candidate._asdict() for candidate in candidates]})

@@ -115,11 +115,9 @@ def import_(
 
 
 def _ngrams(model: "LanguageModel") -> str:
-    from rnnlm.baselines.ngram import NgramModel
 
-    assert isinstance(model.predictor, NgramModel)
-    counts = ", ".join(f"{count:,}" for count in model.predictor.ngram_counts())
-    return f"Model       n-grams of order {model.predictor.order}: {counts}"
+    counts = ", ".join(f"{count:,}" for count in model.ngram.ngram_counts())
+    return f"Model       n-grams of order {model.ngram.order}: {counts}"
 
 
 def _network(model: "LanguageModel") -> str:

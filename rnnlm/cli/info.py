@@ -78,17 +78,15 @@ def _network_facts(model: "LanguageModel") -> dict[str, Any]:
 
 
 def _ngram_facts(model: "LanguageModel") -> dict[str, Any]:
-    from rnnlm.baselines.ngram import NgramModel
     from rnnlm.checkpoint import section
 
-    assert isinstance(model.predictor, NgramModel)
     corpus = section(model.training, "corpus")
     return {
         "cell": None,
-        "order": model.predictor.order,
-        "ngrams": model.predictor.ngram_counts(),
-        "contexts": model.predictor.context_counts(),
-        "parameters": sum(array.size for array in model.predictor.arrays().values()),
+        "order": model.ngram.order,
+        "ngrams": model.ngram.ngram_counts(),
+        "contexts": model.ngram.context_counts(),
+        "parameters": sum(array.size for array in model.ngram.arrays().values()),
         "training": {
             "tokens": corpus.get("train_tokens"),
             "options": model.training.get("options"),

@@ -118,33 +118,28 @@ def train(
 def save_arpa(model: "LanguageModel", path: Path) -> None:
     """Write the n-gram model as an ARPA file: the old file stays until the new one is complete."""
     from rnnlm.baselines.arpa import write_arpa
-    from rnnlm.baselines.ngram import NgramModel
     from rnnlm.checkpoint import Reservation, replacing
 
-    assert isinstance(model.predictor, NgramModel)
     tokens = model.vocabulary.tokens
     if str(path) == "-":
-        write_arpa(model.predictor, tokens, sys.stdout.buffer)
+        write_arpa(model.ngram, tokens, sys.stdout.buffer)
         return
     try:
         with Reservation(path), replacing(path) as file:
             packed = gzip.GzipFile("", "wb", 6, file, mtime=0) if path.suffix == ".gz" else nullcontext(file)
             with packed as stream:
-                write_arpa(model.predictor, tokens, stream)
+                write_arpa(model.ngram, tokens, stream)
     except OSError as error:
         raise RnnlmError(f"--arpa {path} cannot be written: {error.strerror or error}.") from error
 
 
 def _report(model: "LanguageModel", coverage: float, seconds: float) -> None:
     """Say what was learnt, and how little of what is possible was seen."""
-    from rnnlm.baselines.ngram import NgramModel
-
-    assert isinstance(model.predictor, NgramModel)
     V, tokens = len(model.vocabulary), model.training["corpus"]["train_tokens"]
     note(f"Text        {tokens:,} tokens")
     note(f"Vocabulary  {V:,} {model.level}s, covering {100 * coverage:.2f} % of the text")
-    note(f"Model       order {model.predictor.order}, trained in {seconds:.1f} s")
-    counts = zip(model.predictor.ngram_counts(), model.predictor.context_counts(), strict=True)
+    note(f"Model       order {model.ngram.order}, trained in {seconds:.1f} s")
+    counts = zip(model.ngram.ngram_counts(), model.ngram.context_counts(), strict=True)
     rows = [
         (n, f"{ngrams:,}", f"{contexts:,}", possible_contexts(V, n)) for n, (ngrams, contexts) in enumerate(counts, 1)
     ]

@@ -62,12 +62,14 @@ def predict(
     """
     if each and why:
         raise click.UsageError("--why explains the answer after the whole TEXT, not one after --each token; use one.")
+    from rnnlm.blanks import before_blank, has_blank
+
     model = load_model(model_path)
     asked = read_text_argument(joined(text, model))
-    if (before := model.before_blank(asked)) is not None:
+    if (before := before_blank(asked)) is not None:
         note("A blank at the end asks what comes next, which is answered here; rnnlm fill compares whole sentences.")
         asked = before
-    elif model.has_blank(asked):
+    elif has_blank(asked):
         note("There is a blank within the text, which is read as it stands. To fill it, use: rnnlm fill TEXT")
     warn_of_unknown(model, asked if each else model.unfinished(asked))
     if each:

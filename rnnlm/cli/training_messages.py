@@ -10,7 +10,7 @@ import numpy as np
 from rnnlm.cli.common import DEFAULT_MODEL, note
 from rnnlm.cli.tables import shortened
 from rnnlm.inference.generation import SamplingOptions
-from rnnlm.language_model import network_of
+from rnnlm.model_header import network_of
 from rnnlm.nn.kernels import compiled
 from rnnlm.nn.optimizers import OPTIMIZERS
 from rnnlm.training.session import Session

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from rnnlm.checkpoint import not_written, replacing
+from rnnlm.codec import reads_lines
 from rnnlm.errors import ExchangeError, RnnlmError, shown
 from rnnlm.exchange import special_tokens, vocabulary_file, weight_files
 from rnnlm.exchange.onnx_graph import encode_onnx
 from rnnlm.exchange.recognition import recognise
-from rnnlm.language_model import LanguageModel, network_of, reads_lines
+from rnnlm.language_model import LanguageModel
+from rnnlm.model_header import network_of
 from rnnlm.nn.network import Network, NetworkConfig
 from rnnlm.text.tokenizers import Tokenizer, WordTokenizer, tokenizer_class
 from rnnlm.text.vocabulary import BOS, FIRST, SPECIALS, UNK, Vocabulary
@@ -68,7 +70,7 @@ def export(model: LanguageModel, to: str) -> Export:
     Raises:
         ExchangeError: it is no network, a package that is needed is missing, or the format has no room for it.
     """
-    if not isinstance(model.predictor, Network):
+    if model.kind != "rnn":
         raise ExchangeError(
             f"The model is of the kind {model.kind}; expected a recurrent network. For other programs an n-gram "
             "model is written by rnnlm ngram train --arpa."

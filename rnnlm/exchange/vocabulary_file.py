@@ -29,7 +29,9 @@ from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 from rnnlm.errors import ExchangeError, RnnlmError, shown
-from rnnlm.language_model import CONTEXTS, LanguageModel, line_of_header, tokenizer_from_header
+from rnnlm.language_model import LanguageModel
+from rnnlm.model_header import line_of_header, tokenizer_from_header
+from rnnlm.names import CONTEXTS
 from rnnlm.nn.network import NetworkConfig
 from rnnlm.text.tokenizers import Tokenizer
 from rnnlm.text.vocabulary import FIRST, MOST_COUNTED, SPECIALS

@@ -13,7 +13,7 @@ from rnnlm.inference.generation import largest
 from rnnlm.inference.model import Array, MeasuringModel, SequenceModel
 from rnnlm.nn.bidirectional import BidirectionalNetwork
 from rnnlm.text.batches import SentenceBatches
-from rnnlm.text.batches import Sequence as IdSequence
+from rnnlm.text.reading import Ids
 from rnnlm.text.vocabulary import BOS, EOS, UNK
 
 BLANK = -1  # stands for one missing token in the ids of a sentence
@@ -22,7 +22,7 @@ PLACES = 1 << 11  # ids in a batch of a bidirectional evaluation
 Filling = tuple[tuple[int, ...], float]  # tokens of the blanks from left to right, log score
 
 
-def pseudo_nats(network: MeasuringModel, sequence: IdSequence, worker: tuple[int, int] = (0, 1)) -> tuple[float, int]:
+def pseudo_nats(network: MeasuringModel, sequence: Ids, worker: tuple[int, int] = (0, 1)) -> tuple[float, int]:
     """Summed -log p(word | all other words of its sentence), and the number of words; </s> is not predicted.
 
     worker: which of how many workers this is; it reads its batches, and what all of them find is to be summed.

@@ -5,14 +5,14 @@ and a network that never met a line end from a zero state does not know what it 
 first one, where that helps: it does for texts of one sentence a line, and not where lines depend on those before them.
 """
 
-from collections.abc import Sequence as Row
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from rnnlm.inference.lines import score_lines
 from rnnlm.inference.model import Array, SequenceModel, read_prefix
-from rnnlm.inference.scoring import Sequence
+from rnnlm.text.reading import Ids
 from rnnlm.text.vocabulary import UNK
 
 LOOKED_AT = 1 << 16  # ids of a text, in which lines are looked for
@@ -23,7 +23,7 @@ GAIN = 0.01  # share of the nats that a line before must save
 class AfterLine:
     """A model whose first state is the one after some ids; all else is the model's own."""
 
-    def __init__(self, model: SequenceModel, ids: Row[int]) -> None:
+    def __init__(self, model: SequenceModel, ids: Sequence[int]) -> None:
         """Read the ids, at least one."""
         self._model = model
         _, self._state = read_prefix(model, ids)
@@ -36,7 +36,7 @@ class AfterLine:
         return getattr(self._model, name)
 
 
-def line_before(model: SequenceModel, text: Sequence, held_out: Sequence, end: int) -> list[int]:
+def line_before(model: SequenceModel, text: Ids, held_out: Ids, end: int) -> list[int]:
     """Ids of a line of a text after which lines of a held-out one are more probable than after a line end alone.
 
     The empty list if that saves less than a hundredth of the nats per token, or the text has no usual line. end: the id
@@ -54,7 +54,7 @@ def line_before(model: SequenceModel, text: Sequence, held_out: Sequence, end: i
     return chosen if after < (1 - GAIN) * alone else []
 
 
-def _lines(text: Sequence, end: int) -> list[Array]:
+def _lines(text: Ids, end: int) -> list[Array]:
     """Whole lines of the beginning of a text, without their ends; what the text begins with may be a part of one."""
     ids = text.take(np.arange(min(LOOKED_AT, len(text)), dtype=np.int64))
     return [line[1:] for line in np.split(ids, np.flatnonzero(ids == end))[1:-1]]

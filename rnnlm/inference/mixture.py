@@ -1,9 +1,11 @@
 """Linear interpolation of models: p(w | h) = sum of weight_i p_i(w | h), and the weights that suit a text best."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
+from rnnlm.errors import CheckpointError
 from rnnlm.inference.model import Array, SequenceModel
 from rnnlm.text.vocabulary import UNK
 
@@ -15,6 +17,8 @@ class Mixture:
     It is float64, which holds both a network's floats and an n-gram model's whole numbers exactly.
     """
 
+    kind = "mixture"
+
     def __init__(self, models: Sequence[SequenceModel], weights: Sequence[float]) -> None:
         """Mix models; the weights are not negative and sum to one."""
         sizes = {model.vocabulary_size for model in models}
@@ -22,6 +26,18 @@ class Mixture:
             raise ValueError(f"{len(models)} models over vocabularies of {sizes} with the weights {list(weights)}")
         self.models, self.weights = list(models), [float(weight) for weight in weights]
         self._V = sizes.pop()
+
+    def describe(self) -> str:
+        """What it is, in a few words."""
+        return f"mixture of {len(self.models)} models"
+
+    def to_file(self) -> tuple[dict[str, Any], dict[str, Array]]:
+        """Refuse: it is in several files.
+
+        Raises:
+            CheckpointError: always.
+        """
+        raise CheckpointError("A mixture of models is not saved; keep its models' files and mix them with --mix.")
 
     @property
     def vocabulary_size(self) -> int:

@@ -2,28 +2,18 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from rnnlm.inference.model import Array, MeasuringModel
-from rnnlm.text.vocabulary import BOS, EOS
+from rnnlm.text.reading import Ids, inputs_before
+from rnnlm.text.vocabulary import EOS
 
 COLUMNS = 64
 WINDOW = 64  # steps at a time
 WARM_UP = 512  # tokens that a column of a stream reads before its own first one, to find its state
 SMALLEST_COLUMN = 8 * WARM_UP  # so that the warm-up costs at most an eighth
-
-
-class Sequence(Protocol):
-    """A long row of ids."""
-
-    def __len__(self) -> int:
-        """Number of ids."""
-
-    def take(self, positions: NDArray[np.int64]) -> Array:
-        """Ids at the given positions."""
 
 
 class _Columns:
@@ -32,8 +22,8 @@ class _Columns:
     first: where each column starts to read; own: where its own tokens start (the rest is warm-up); end: where it stops.
     """
 
-    def __init__(self, sequence: Sequence, first: Array, own: Array, end: Array, resets: bool) -> None:
-        self.sequence, self.first, self.own, self.end, self.resets = sequence, first, own, end, resets
+    def __init__(self, sequence: Ids, first: Array, own: Array, end: Array, context: str) -> None:
+        self.sequence, self.first, self.own, self.end, self.context = sequence, first, own, end, context
 
     def windows(self) -> Iterator[tuple[Array, Array, Array | None, Array]]:
         """Inputs, targets, keep and which targets count, (T, B) each."""
@@ -44,27 +34,22 @@ class _Columns:
             counted = (positions >= self.own) & (positions < self.end)
             last = len(self.sequence) - 1
             targets = self.sequence.take(np.minimum(positions, last))
-            inputs = self.sequence.take(np.clip(positions - 1, 0, last))
-            inputs[positions == 0] = BOS
-            keep = None
-            if self.resets:
-                inputs[inputs == EOS] = BOS
-                keep = (inputs != BOS).astype(np.float32)[:, :, None]
+            inputs, keep = inputs_before(self.sequence, np.minimum(positions, last + 1), self.context)
             yield inputs, targets, keep, counted
 
 
-def _lay_out(sequence: Sequence, context: str, columns: int) -> _Columns:
+def _lay_out(sequence: Ids, context: str, columns: int) -> _Columns:
     """Cut a sequence into columns: at sentence ends, where that is exact, else with a warm-up before each part."""
     N = len(sequence)
     if context == "sentence":
         edges = _sentence_edges(sequence, min(columns, max(1, N // WINDOW)))
-        return _Columns(sequence, edges[:-1], edges[:-1], edges[1:], resets=True)
+        return _Columns(sequence, edges[:-1], edges[:-1], edges[1:], context)
     columns = max(1, min(columns, N // SMALLEST_COLUMN))
     edges = np.arange(columns + 1, dtype=np.int64) * N // columns
-    return _Columns(sequence, np.maximum(edges[:-1] - WARM_UP, 0), edges[:-1], edges[1:], resets=False)
+    return _Columns(sequence, np.maximum(edges[:-1] - WARM_UP, 0), edges[:-1], edges[1:], context)
 
 
-def _sentence_edges(sequence: Sequence, columns: int) -> Array:
+def _sentence_edges(sequence: Ids, columns: int) -> Array:
     """Places that cut the sequence into about equal parts, each moved on to the next start of a sentence."""
     N = len(sequence)
     edges = [0]
@@ -85,7 +70,7 @@ def _pieces(columns: _Columns, parts: int) -> list[_Columns]:
     """The columns shared out to `parts` workers."""
     splits = [np.array_split(a, min(parts, len(columns.first))) for a in (columns.first, columns.own, columns.end)]
     return [
-        _Columns(columns.sequence, first, own, end, columns.resets) for first, own, end in zip(*splits, strict=True)
+        _Columns(columns.sequence, first, own, end, columns.context) for first, own, end in zip(*splits, strict=True)
     ]
 
 
@@ -97,7 +82,7 @@ def _column_nats(model: MeasuringModel, columns: _Columns) -> Iterator[tuple[Arr
         yield targets, nats, counted
 
 
-def token_nats(model: MeasuringModel, sequence: Sequence, context: str, threads: int = 1) -> Array:
+def token_nats(model: MeasuringModel, sequence: Ids, context: str, threads: int = 1) -> Array:
     """Negative log probability in nats of every token (N,), in the text's order; see `sequence_nats`."""
 
     def work(columns: _Columns) -> Array:
@@ -113,7 +98,7 @@ def token_nats(model: MeasuringModel, sequence: Sequence, context: str, threads:
 
 
 def sequence_nats(
-    model: MeasuringModel, sequence: Sequence, context: str, threads: int = 1, worker: tuple[int, int] = (0, 1)
+    model: MeasuringModel, sequence: Ids, context: str, threads: int = 1, worker: tuple[int, int] = (0, 1)
 ) -> tuple[float, int]:
     """Summed negative log likelihood in nats, and the number of tokens (all of them; </s> too).
 
@@ -127,7 +112,7 @@ def sequence_nats(
 
 def sequence_totals(
     model: MeasuringModel,
-    sequence: Sequence,
+    sequence: Ids,
     context: str,
     ids: tuple[int, ...],
     threads: int = 1,

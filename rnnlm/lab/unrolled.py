@@ -5,14 +5,15 @@ article: steps are counted from 1, s_0 is the initial state, x_1 is <s>.
 """
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from rnnlm.nn.bidirectional import BidirectionalNetwork
 from rnnlm.nn.cells import CELLS
-from rnnlm.nn.network import HiddenBackprop, Network, NetworkConfig
+from rnnlm.nn.network import HiddenBackprop, LayerStack, NetworkConfig
 from rnnlm.nn.numerics import Array
+
+Stack = TypeVar("Stack", bound=LayerStack)
 
 
 class Step(NamedTuple):
@@ -56,12 +57,14 @@ class Unrolled:
         return 3 if direction else 1
 
 
-def in_float64(network: Network) -> Network:
+def in_float64(network: Stack) -> Stack:
     """The same network with float64 parameters."""
     return type(network)(network.config, {name: array.astype(np.float64) for name, array in network.params.items()})
 
 
-def unroll(network: Network, inputs: Array, state: Array, keep: Array | None = None, direction: str = "") -> list[Step]:
+def unroll(
+    network: LayerStack, inputs: Array, state: Array, keep: Array | None = None, direction: str = ""
+) -> list[Step]:
     """The steps on inputs (T, B), from a state (S, L, B, H); keep (T, B, 1) as for `Network`."""
     steps = []
     for t in range(len(inputs)):
@@ -72,14 +75,14 @@ def unroll(network: Network, inputs: Array, state: Array, keep: Array | None = N
     return steps
 
 
-def unroll_sentence(network: Network, ids: Array) -> Unrolled:
+def unroll_sentence(network: LayerStack, ids: Array) -> Unrolled:
     """The states that the network has while it reads a sentence (n + 2,), <s> and </s> included, and its outputs.
 
     A network of one direction reads x_1 to x_{n+1}, and o_t says what x_{t+1} is. One of two directions says what x_t
     is from s_{t-1} and s'_{t+1}, so it reads x_1 to x_n forwards and x_{n+2} to x_3 backwards.
     """
     zero, column = network.zero_state(1), ids[:, None]
-    if not isinstance(network, BidirectionalNetwork):
+    if not network.config.bidirectional:
         forward = unroll(network, column[:-1], zero)
         hidden = np.concatenate([step.hidden for step in forward])[:, 0]
         return Unrolled(ids, forward, [], _outputs(network, hidden, ids[1:], first=1))
@@ -91,7 +94,7 @@ def unroll_sentence(network: Network, ids: Array) -> Unrolled:
     return Unrolled(ids, forward, backward, _outputs(network, hidden, ids[1:-1], first=2))
 
 
-def _outputs(network: Network, hidden: Array, labels: Array, first: int) -> list[Output]:
+def _outputs(network: LayerStack, hidden: Array, labels: Array, first: int) -> list[Output]:
     """What the outputs of hidden states (n, H or 2H) are made of; the first one is o_first."""
     probabilities = np.exp(network.output.log_probabilities(network.params, hidden))
     H, V, bias = network.config.hidden_size, output_matrix(network), network.params.get("output.bias")
@@ -109,7 +112,7 @@ def _outputs(network: Network, hidden: Array, labels: Array, first: int) -> list
     return found
 
 
-def output_matrix(network: Network) -> Array | None:
+def output_matrix(network: LayerStack) -> Array | None:
     """V (V, H), or [V V'] (V, 2H); None for an output layer that is no single matrix."""
     if network.config.output != "softmax":
         return None
@@ -124,7 +127,7 @@ class Sum(NamedTuple):
     bias: Array
 
 
-def argument(network: Network, steps: list[Step], number: int, layer: int, direction: str = "") -> Sum:
+def argument(network: LayerStack, steps: list[Step], number: int, layer: int, direction: str = "") -> Sum:
     """What a layer (from 0) adds up at a step (from 0, in the order of reading), in the first column."""
     params, step = network.params, steps[number]
     U, W, b_U, b_W = (

@@ -14,14 +14,14 @@ import numpy as np
 
 from rnnlm.nn.gradients import Grads
 from rnnlm.nn.layers import NOTHING_DROPPED, SharedMasks
-from rnnlm.nn.network import Network
+from rnnlm.nn.network import LayerStack, Network
 from rnnlm.nn.numerics import Array
 from rnnlm.nn.outputs import Loss
 
 NOT_PREDICTED = -1  # a target that does not count: <s>, </s> and padding
 
 
-class BidirectionalNetwork(Network):
+class BidirectionalNetwork(LayerStack):
     """A network on whole sequences (T, B), <s> and </s> included.
 
     `keep` is (T, B, 2): 0 in the first place where the forward state starts anew, in the second where the backward one
@@ -96,3 +96,6 @@ class BidirectionalNetwork(Network):
         hidden, _ = self.between(sequence, keep)
         chosen = hidden[places - 1, np.arange(sequence.shape[1])]
         return self.output.log_probabilities(self.params, chosen)
+
+
+AnyNetwork = Network | BidirectionalNetwork

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from itertools import pairwise
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -187,12 +187,14 @@ class HiddenBackprop(Protocol):
         """Gradients by the parameters and by the initial state, of those by the outputs and by the final state."""
 
 
-class Network:
-    """A language model on ids: parameters under PyTorch's names, and pure functions of them.
+class LayerStack:
+    """Embedding, recurrent layers and output: parameters under PyTorch's names, and pure functions of them.
 
     ids are (T, B), time first; states are (S, L, B, H) with S = 1 (h) or 2 (h, c) and are values that go in and
     come out. `keep` (T, B, 1) is 0 where a column starts anew (its state is set to zero before that step), else 1.
     """
+
+    kind = "rnn"
 
     def __init__(self, config: NetworkConfig, params: Mapping[str, Array]) -> None:
         """Wrap existing parameters.
@@ -221,7 +223,7 @@ class Network:
         output_bias: Array | None = None,
         dtype: Any = np.float32,
         long_memory: float = 0.0,
-    ) -> "Network":
+    ) -> Self:
         """New network. Biases are zero but for the forget gate of LSTMs, 1 (Gers et al. 2000, Jozefowicz et al. 2015).
 
         scheme: a name in INITIALIZERS. output_bias (V,): for instance log word frequencies, which spares the first
@@ -260,6 +262,16 @@ class Network:
     def vocabulary_size(self) -> int:
         """V, the three special ids included."""
         return self.config.vocabulary_size
+
+    def describe(self) -> str:
+        """What it is, in a few words."""
+        config = self.config
+        sides = "bidirectional " * config.bidirectional
+        return f"{sides}{config.cell.upper()} {config.num_layers} x {config.hidden_size}"
+
+    def to_file(self) -> tuple[dict[str, Any], dict[str, Array]]:
+        """Return what a checkpoint says of it, and its arrays."""
+        return {"network": self.config.to_header()}, self.params
 
     @property
     def parameter_count(self) -> int:
@@ -318,6 +330,10 @@ class Network:
             return grads, dstate
 
         return x, final, backprop
+
+
+class Network(LayerStack):
+    """A language model on ids: the next one's probabilities, given those before it."""
 
     def loss(
         self,

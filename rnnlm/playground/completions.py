@@ -136,7 +136,7 @@ class Completion:
             DirectionError: the model is bidirectional.
         """
         self.served, self.model, self.arguments = served, served.model, arguments
-        self.model.causal  # noqa: B018 - refuses a bidirectional model before the answer begins
+        self.model.require_causal()  # refuses a bidirectional model before the answer begins
         self.prompts = _prompts(arguments["prompt"])
         n, size = arguments["n"], served.size
         if arguments["best_of"] not in (None, n):

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from rnnlm.language_model import BLANK_MARK
+from rnnlm.blanks import BLANK_MARK
 from rnnlm.playground import neurons
 from rnnlm.playground.completions import Completion, completion_fields
 from rnnlm.playground.fields import Field, Fields, Flag, Integer, ListOf, RequestError, Schema, Text

@@ -17,8 +17,6 @@ from rnnlm.errors import TokenizerError
 from rnnlm.inference.model import Array
 from rnnlm.inference.rescoring import Evidence, Weights, ranking
 from rnnlm.language_model import LanguageModel
-from rnnlm.nn.bidirectional import BidirectionalNetwork
-from rnnlm.nn.network import Network
 from rnnlm.playground.fields import RequestError
 from rnnlm.playground.prefixes import PrefixReader
 from rnnlm.playground.room import Json, Room
@@ -53,7 +51,7 @@ class ServedModel:
     @property
     def bidirectional(self) -> bool:
         """Whether it reads a text from both sides."""
-        return isinstance(self.model.predictor, BidirectionalNetwork)
+        return self.model.kind == "rnn" and self.model.network.config.bidirectional
 
     @property
     def size(self) -> int:
@@ -62,7 +60,7 @@ class ServedModel:
 
     def described(self) -> dict[str, Any]:
         """What kind of model it is."""
-        config = self.model.predictor.config if isinstance(self.model.predictor, Network) else None
+        config = self.model.network.config if self.model.kind == "rnn" else None
         return {
             "level": self.model.level,
             "context": self.model.context,
@@ -124,7 +122,7 @@ class ServedModel:
             DirectionError: the model is bidirectional.
         """
         if self.reader is None:
-            self.model.causal  # noqa: B018 - it says why not
+            self.model.require_causal()  # it says why not
             raise AssertionError
         return self.reader.read(self.model.prefix(ids))
 

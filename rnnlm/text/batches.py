@@ -1,4 +1,4 @@
-"""Ids cut into training batches: a pure function of (seed, epoch, number), so that a resumed run needs only a place.
+"""Array cut into training batches: a pure function of (seed, epoch, number), so that a resumed run needs only a place.
 
 A batch has T steps and B columns. Column b reads its own stretch of the text from left to right, one batch after the
 other, so that the state at the end of a batch is the state at the start of the next.
@@ -10,25 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnnlm.errors import CorpusError
+from rnnlm.text.reading import Ids, restart
 from rnnlm.text.vocabulary import BOS, EOS, UNK
 
-Ids = NDArray[np.int32]
+Array = NDArray[np.int32]
 LARGE = 1 << 24  # tokens; with the usual 5 to 20 in a sentence, their places fill some 100 MB
 RUNS = 1 << 16  # about how many runs of sentences of a larger text are shuffled
 LONGEST_SENTENCE, LENGTHS = 256, 8  # of a sentence that a two-sided network learns whole: in tokens, in columns
 _LOOK = 64  # tokens in which the end of a sentence is looked for at once
 _PLACES = 64  # of a text, which are read together: the memory that holds them is mapped for each; see text.corpus
 ORDER, RARE, SHIFT = 1, 2, 5  # streams of randomness, one for each purpose; 3 and 4 are the engines'
-
-
-class Sequence(Protocol):
-    """A long row of ids, in memory or mapped from a file."""
-
-    def __len__(self) -> int:
-        """Number of ids."""
-
-    def take(self, positions: NDArray[np.int64]) -> Ids:
-        """Ids at the given positions, in the shape of `positions`."""
 
 
 NOT_PREDICTED = -1  # a target that does not count
@@ -41,8 +32,8 @@ class Batch(NamedTuple):
     NOT_PREDICTED, and keep (T, B, 2) with a second place for the backward direction.
     """
 
-    inputs: Ids
-    targets: Ids
+    inputs: Array
+    targets: Array
     keep: NDArray[np.float32] | None
     starts_epoch: bool  # the carried state is zero here
     share: tuple[int, int] | None = (
@@ -58,7 +49,7 @@ class Batch(NamedTuple):
 class BatchSource(Protocol):
     """Batches of a sequence as a function of their place; there are `per_epoch` in every epoch."""
 
-    sequence: Sequence
+    sequence: Ids
     per_epoch: int
 
     def batch(self, epoch: int, number: int) -> Batch:
@@ -86,7 +77,7 @@ class Batches:
 
     def __init__(
         self,
-        sequence: Sequence,
+        sequence: Ids,
         batch_size: int,
         bptt: int,
         context: str,
@@ -136,13 +127,9 @@ class Batches:
         ids = _with_unknown(self.sequence.take(positions), self.rare, self.rare_rate, place, self.share)
         inputs, targets = ids[:-1].copy(), ids[1:]
         inputs[0, first] = BOS
-        if self.context == "stream":
-            if number == 0:
-                inputs[0] = BOS  # nothing is known at the start of a column, and the state is zero: say so
-            return Batch(inputs, targets, None, number == 0, self.share)
-        inputs[inputs == EOS] = BOS
-        keep = (inputs != BOS).astype(np.float32)[:, :, None]
-        return Batch(inputs, targets, keep, number == 0, self.share)
+        if self.context == "stream" and number == 0:
+            inputs[0] = BOS  # nothing is known at the start of a column, and the state is zero: say so
+        return Batch(inputs, targets, restart(inputs, self.context), number == 0, self.share)
 
     def _begin(self, epoch: int) -> int:
         """The place of the text at which an epoch begins."""
@@ -162,9 +149,9 @@ class Batches:
 
 
 def _with_unknown(
-    ids: Ids, rare: NDArray[np.bool_] | None, rate: float, place: tuple[int, ...], share: tuple[int, int]
-) -> Ids:
-    """Ids with `rare` ones turned into <unk> at a rate; which, is a function of `place`: seed, epoch and batch.
+    ids: Array, rare: NDArray[np.bool_] | None, rate: float, place: tuple[int, ...], share: tuple[int, int]
+) -> Array:
+    """Array with `rare` ones turned into <unk> at a rate; which, is a function of `place`: seed, epoch and batch.
 
     share: as in `Batch`. However a batch is shared out, the same places become unknown.
     """
@@ -188,7 +175,7 @@ class SentenceBatches:
 
     def __init__(
         self,
-        sequence: Sequence,
+        sequence: Ids,
         batch_size: int,
         length: int,
         seed: int,
@@ -270,7 +257,7 @@ class SentenceBatches:
             room -= need
         return columns
 
-    def _text(self, sentences: list[int]) -> Ids:
+    def _text(self, sentences: list[int]) -> Array:
         parts = []
         for sentence in sentences:
             start = self._starts[sentence]
@@ -293,7 +280,7 @@ def _parts(
     return starts[sentence] + first, last - first + 1, part < parts - 1
 
 
-def _run_starts(sequence: Sequence) -> NDArray[np.int64]:
+def _run_starts(sequence: Ids) -> NDArray[np.int64]:
     """Positions of starts of sentences that cut a text into runs of about equal length, then the end of the text.
 
     They are the first ones after equally distant positions, so that only a part of the text is read.
@@ -313,7 +300,7 @@ def _run_starts(sequence: Sequence) -> NDArray[np.int64]:
     return np.unique(np.concatenate(starts))
 
 
-def _sentence_starts(sequence: Sequence) -> NDArray[np.int64]:
+def _sentence_starts(sequence: Ids) -> NDArray[np.int64]:
     """Positions at which a sentence starts, with the end of the text as the last one."""
     chunk = 1 << 20
     ends = [np.zeros(1, dtype=np.int64)]

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnnlm.errors import CorpusError
-from rnnlm.text.batches import Sequence as Ids
 from rnnlm.text.corpus import Stretch, TokenizedCorpus
+from rnnlm.text.reading import Ids
 from rnnlm.text.vocabulary import EOS, FIRST
 
 VERSION = 2  # of the rules; checkpoints name it, so that a resumed training holds out what it held out before

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rnnlm.codec import reads_lines
 from rnnlm.errors import CorpusError, TrainingError
-from rnnlm.language_model import reads_lines
 from rnnlm.nn.numerics import Array
 from rnnlm.text.corpus import IdSequence, TokenizedCorpus, sequence, tokenize_corpus
 from rnnlm.text.held_out import VERSION, Split, measured, split

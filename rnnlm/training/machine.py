@@ -11,7 +11,7 @@ from rnnlm.training.options import Options, Recipe
 from rnnlm.training.workers import Workers, started_by_torchrun
 
 if TYPE_CHECKING:
-    from rnnlm.nn.network import Network
+    from rnnlm.nn.bidirectional import AnyNetwork
     from rnnlm.text.batches import BatchSource
     from rnnlm.training.dataset import Dataset
     from rnnlm.training.engine import Engine
@@ -79,7 +79,7 @@ class Machine:
     choice: EngineChoice = EngineChoice()
     workers: Workers = field(default_factory=Workers)
 
-    def engine(self, network: Network, recipe: Recipe) -> Engine:
+    def engine(self, network: AnyNetwork, recipe: Recipe) -> Engine:
         """Return an engine that trains a network."""
         settings: dict[str, Any] = {
             "clip": recipe.clip,

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from rnnlm.free_memory import require_memory
-from rnnlm.language_model import LanguageModel, network_of
-from rnnlm.nn.bidirectional import BidirectionalNetwork
+from rnnlm.language_model import LanguageModel
+from rnnlm.model_header import network_of
+from rnnlm.nn.bidirectional import AnyNetwork, BidirectionalNetwork
 from rnnlm.nn.cells import CELLS
 from rnnlm.nn.clusters import choose_cutoffs
 from rnnlm.nn.network import OF_TRAINING, Network, NetworkConfig
@@ -21,7 +22,7 @@ from rnnlm.training.options import Recipe
 INIT = 0  # stream of randomness for initial weights, beside those of text.batches and numpy_engine
 
 
-def build_network(recipe: Recipe, dataset: Dataset, old: LanguageModel | None) -> tuple[Network, list[str]]:
+def build_network(recipe: Recipe, dataset: Dataset, old: LanguageModel | None) -> tuple[AnyNetwork, list[str]]:
     """Return the network to train, and what is worth telling about it.
 
     old: a model whose weights to begin with.
@@ -84,7 +85,7 @@ def unigram_bias(counts: Array) -> Array:
     return bias
 
 
-def _mapped(network: Network, vocabulary: Vocabulary, old: LanguageModel) -> tuple[Network, list[str]]:
+def _mapped(network: AnyNetwork, vocabulary: Vocabulary, old: LanguageModel) -> tuple[AnyNetwork, list[str]]:
     """The new network with the old one's weights, rows of shared tokens carried over by their text."""
     rows = np.concatenate([np.arange(FIRST), old.vocabulary.encode(vocabulary.tokens)])
     known = np.concatenate([np.ones(FIRST, bool), rows[FIRST:] >= FIRST])

@@ -11,10 +11,9 @@ import numpy as np
 from rnnlm.errors import CheckpointError
 from rnnlm.inference.filling import pseudo_nats
 from rnnlm.inference.scoring import sequence_nats
-from rnnlm.nn.bidirectional import BidirectionalNetwork
+from rnnlm.nn.bidirectional import AnyNetwork
 from rnnlm.nn.gradients import Grads, Piece, alone, clipped_scale, summed
 from rnnlm.nn.layers import SharedMasks
-from rnnlm.nn.network import Network
 from rnnlm.nn.optimizers import AVERAGE, Optimizer, average_decay, move_averages
 from rnnlm.nn.outputs import Loss
 from rnnlm.text.batches import Batch
@@ -35,7 +34,7 @@ class NumpyEngine:
 
     def __init__(
         self,
-        network: Network,
+        network: AnyNetwork,
         optimizer: str,
         context: str,
         clip: float = 1.0,
@@ -130,7 +129,7 @@ class NumpyEngine:
     def evaluate(self, sequence: Any, averaged: bool = True) -> tuple[float, int]:
         """Summed nats and tokens of a held-out sequence; see `Engine`."""
         network = self._measured if averaged else self.network
-        if isinstance(network, BidirectionalNetwork):
+        if network.config.bidirectional:
             return pseudo_nats(network, sequence)
         return sequence_nats(network, sequence, self.context, threads=self.threads)
 

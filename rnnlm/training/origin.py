@@ -9,7 +9,8 @@ from typing import Any
 
 from rnnlm import checkpoint
 from rnnlm.errors import CheckpointError, TokenizerError, VocabularyError, shown
-from rnnlm.language_model import LanguageModel, is_parameter
+from rnnlm.language_model import LanguageModel
+from rnnlm.model_header import is_parameter
 from rnnlm.nn.numerics import Array
 from rnnlm.nn.optimizers import OPTIMIZERS
 from rnnlm.text.held_out import split_version

@@ -14,7 +14,9 @@ import numpy as np
 from rnnlm import checkpoint
 from rnnlm.errors import CorpusError
 from rnnlm.inference.line_starts import line_before
-from rnnlm.language_model import LanguageModel, network_of
+from rnnlm.language_model import LanguageModel
+from rnnlm.model_header import network_of
+from rnnlm.nn.network import Network
 from rnnlm.text.held_out import VERSION
 from rnnlm.training.allocator import keep_freed_memory
 from rnnlm.training.baselines import measured_baselines
@@ -144,7 +146,7 @@ class Session:
         model, text = self.model, self.dataset.train
         if model.context == "sentence" or model.line_end is None:
             return []
-        network = network_of(model.network.config, self.trainer.best())
+        network = Network(model.network.config, self.trainer.best())
         return line_before(network, text, self.dataset.valid or text, model.line_end)
 
     def rescue(self, path: Path) -> tuple[Path, Path]:

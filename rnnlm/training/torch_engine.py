@@ -16,8 +16,8 @@ from torch import Tensor
 from rnnlm.errors import CheckpointError
 from rnnlm.inference.filling import pseudo_nats
 from rnnlm.inference.scoring import sequence_nats
+from rnnlm.nn.bidirectional import AnyNetwork
 from rnnlm.nn.gradients import clipped_scale
-from rnnlm.nn.network import Network
 from rnnlm.nn.optimizers import AVERAGE, average_decay
 from rnnlm.text.batches import NOT_PREDICTED, Batch
 from rnnlm.training.devices import device_of
@@ -57,7 +57,7 @@ class TorchEngine:
 
     def __init__(
         self,
-        network: Network,
+        network: AnyNetwork,
         optimizer: str,
         context: str,
         clip: float = 1.0,
@@ -258,7 +258,7 @@ class TorchEngine:
 class TorchModel:
     """A network as a `MeasuringModel` with PyTorch; for evaluation."""
 
-    def __init__(self, network: Network, settings: TorchSettings, workers: Workers | None = None) -> None:
+    def __init__(self, network: AnyNetwork, settings: TorchSettings, workers: Workers | None = None) -> None:
         """Copy a network to its device.
 
         Raises:

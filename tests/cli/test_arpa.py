@@ -224,7 +224,7 @@ def test_probabilities_after_any_context_sum_to_one(folder: Path, name: str):
     for length in range(7):
         for line in LINES:
             context = " ".join(line.split()[:length])
-            rows, _ = model.causal.next_log_probabilities(
-                np.concatenate([[0], model.encode(context)])[:, None], model.causal.zero_state(1)
+            rows, _ = model.require_causal().next_log_probabilities(
+                np.concatenate([[0], model.encode(context)])[:, None], model.require_causal().zero_state(1)
             )
             assert math.fsum(np.exp(rows[0])) == pytest.approx(1, abs=1e-6)

@@ -12,7 +12,8 @@ from rnnlm.cli.lab import lab
 from rnnlm.cli.lab.gradflow import INITS
 from rnnlm.errors import CorpusError, DirectionError, PlotError, RnnlmError
 from rnnlm.lab.sentences import vocabulary_of
-from rnnlm.language_model import LanguageModel, network_of
+from rnnlm.language_model import LanguageModel
+from rnnlm.model_header import network_of
 from rnnlm.nn.cells import CELLS
 from rnnlm.nn.initializers import INITIALIZERS
 from rnnlm.nn.network import Network, NetworkConfig

@@ -238,9 +238,9 @@ def test_another_vocabulary_is_mixed_by_its_words(folder, capsys):
     both = mixed(main, [(folder / "other.npz", 0.5)])
     other = LanguageModel.load(folder / "other.npz")
     assert both.vocabulary is main.vocabulary
-    row, _ = both.causal.next_log_probabilities(np.array([[0]]), both.causal.zero_state(1))
-    own, _ = main.causal.next_log_probabilities(np.array([[0]]), main.causal.zero_state(1))
-    theirs, _ = other.causal.next_log_probabilities(np.array([[0]]), other.causal.zero_state(1))
+    row, _ = both.require_causal().next_log_probabilities(np.array([[0]]), both.require_causal().zero_state(1))
+    own, _ = main.require_causal().next_log_probabilities(np.array([[0]]), main.require_causal().zero_state(1))
+    theirs, _ = other.require_causal().next_log_probabilities(np.array([[0]]), other.require_causal().zero_state(1))
     assert 0.9 < np.exp(row).sum() <= 1 + 1e-6
     for word in ("我", "弟弟", "。"):
         expected = 0.5 * np.exp(own[0, main.vocabulary.encode([word])]) + 0.5 * np.exp(

@@ -115,7 +115,7 @@ def test_the_unknown_token_is_written_only_if_the_text_writes_it(run, tmp_path):
     assert unknown.unknown_tokens("a <unk> <UNK> d") == ["d"]
     ids = unknown.encode("a <unk> c <UNK>")
     assert [int(each) for each in ids].count(UNK) == 2
-    nats, tokens = sequence_nats(unknown.causal, ids, "sentence")
+    nats, tokens = sequence_nats(unknown.require_causal(), ids, "sentence")
     assert tokens == 4
     assert np.isfinite(nats)
 

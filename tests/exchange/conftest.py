@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rnnlm import LanguageModel
-from rnnlm.language_model import network_of
+from rnnlm.model_header import network_of
 from rnnlm.nn.bidirectional import BidirectionalNetwork
 from rnnlm.nn.cells import CELLS
 from rnnlm.nn.network import Network, NetworkConfig

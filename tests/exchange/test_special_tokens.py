@@ -5,7 +5,7 @@ import pytest
 
 from rnnlm.errors import ExchangeError
 from rnnlm.exchange.special_tokens import MEAN, Arrangement, arrange, rearranged
-from rnnlm.language_model import network_of
+from rnnlm.model_header import network_of
 
 NOTHING = (None, None, None)
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from rnnlm.errors import PlotError
 from rnnlm.lab.embedding import embedding_map, principal_components, token_vectors
-from rnnlm.language_model import network_of
+from rnnlm.model_header import network_of
 from rnnlm.nn.network import NetworkConfig
 from rnnlm.text.vocabulary import Vocabulary
 

@@ -68,7 +68,7 @@ def test_the_models_are_described(client):
 @pytest.mark.parametrize("name", CAUSAL)
 def test_probabilities_sum_to_one(client, models, name):
     model = models[name]
-    row = read_prefix(model.causal, np.array([model.start]))[0][0].astype(np.float64)
+    row = read_prefix(model.require_causal(), np.array([model.start]))[0][0].astype(np.float64)
     candidates = client.value("/api/predict", model=name, text="", k=100)["candidates"]
     total = sum(each["probability"] for each in candidates)
     left_out = np.exp(row[UNK]) + np.exp(row[BOS])
@@ -117,7 +117,7 @@ def test_several_lines_are_read_in_one_way(everyone, models, name, end, tmp_path
         context.pop()
     if model.context == "sentence":
         context = [model.start] if end else [model.start, *ids]
-    row = read_prefix(model.causal, np.array(context))[0][0]
+    row = read_prefix(model.require_causal(), np.array(context))[0][0]
     expected = [model.vocabulary.token(each) for each in model.best(row, 5)]
     answer = everyone.value("/api/predict", model=name, text=text, k=5)
     assert [each["token"] for each in answer["candidates"]] == expected
@@ -353,11 +353,11 @@ def test_neurons_are_ranked(client, name):
 @pytest.mark.parametrize("name", ["words", "characters"])
 def test_an_activation_is_the_units_output_after_each_token(client, models, name):
     model, text = models[name], "我 昨天 上学 。" if name == "words" else "the tin hat"
-    ids, state = model.encode(text), model.causal.zero_state(1)
-    _, state = model.causal.next_log_probabilities(np.array([[model.start]]), state)
+    ids, state = model.encode(text), model.require_causal().zero_state(1)
+    _, state = model.require_causal().next_log_probabilities(np.array([[model.start]]), state)
     expected = []
     for each in ids:
-        _, state = model.causal.next_log_probabilities(np.array([[each]]), state)
+        _, state = model.require_causal().next_log_probabilities(np.array([[each]]), state)
         expected.append(float(state[0, 1, 0, 7]))
     answer = client.value("/api/activation", model=name, text=text, layer=1, unit=7)
     assert [each["activation"] for each in answer["tokens"]] == pytest.approx(expected, abs=1e-5)

@@ -247,7 +247,7 @@ def test_a_harness_sees_whether_a_token_was_the_likeliest(client, models, name):
     told = only(client.value(PATH, model=name, prompt=[[BOS, *ids]], **asked))["logprobs"]
     assert len(told["token_logprobs"]) == len(ids) + 2
     inputs = np.array([model.start, *ids])[:, None]
-    rows = model.causal.log_probabilities(inputs, model.causal.zero_state(1))[0][:, 0]
+    rows = model.require_causal().log_probabilities(inputs, model.require_causal().zero_state(1))[0][:, 0]
     for row, token_id, own, top in zip(rows, ids, told["token_logprobs"][1:], told["top_logprobs"][1:], strict=False):
         assert own == pytest.approx(float(row[token_id]), rel=1e-4)
         assert max(top.values()) == pytest.approx(float(row.max()), rel=1e-4)

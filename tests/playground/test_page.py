@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from rnnlm.cli import run
-from rnnlm.language_model import LanguageModel, network_of
+from rnnlm.language_model import LanguageModel
+from rnnlm.model_header import network_of
 from rnnlm.nn.bidirectional import BidirectionalNetwork
 from rnnlm.nn.network import Network, NetworkConfig
 from rnnlm.text.tokenizers import CharTokenizer, WordTokenizer

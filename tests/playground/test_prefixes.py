@@ -18,7 +18,7 @@ def read(reader: PrefixReader, ids) -> tuple:
 
 @pytest.mark.parametrize("name", ["words", "characters", "ngram"])
 def test_what_was_remembered_is_what_is_read_anew(request, name):
-    model = request.getfixturevalue(name).causal
+    model = request.getfixturevalue(name).require_causal()
     ids = np.random.default_rng(2).integers(3, 16, size=3 * BLOCK + 5)
     reader = PrefixReader(model, 1 << 20)
     lengths = [*range(1, len(ids) + 1), *np.random.default_rng(3).integers(1, len(ids), size=20)]
@@ -32,7 +32,7 @@ def test_what_was_remembered_is_what_is_read_anew(request, name):
 
 
 def test_a_text_that_goes_on_is_not_read_again(words, monkeypatch):
-    model, steps = words.causal, []
+    model, steps = words.require_causal(), []
     original = model.next_log_probabilities
     reader = PrefixReader(model, 1 << 20)
     ids = np.random.default_rng(2).integers(3, 16, size=100)
@@ -49,7 +49,7 @@ def test_a_text_that_goes_on_is_not_read_again(words, monkeypatch):
 
 
 def test_the_memory_is_limited(words):
-    model = words.causal
+    model = words.require_causal()
     limit = 20 * (model.zero_state(1).nbytes + OVERHEAD)
     reader, rng = PrefixReader(model, limit), np.random.default_rng(4)
     for _ in range(30):

@@ -220,7 +220,7 @@ def _as_trained(ctx: click.Context, settings: Settings, model: LanguageModel) ->
 def _read(file: Sequence[str], settings: Settings, model: LanguageModel | None) -> tuple[Array, Vocabulary]:
     """Ids of the text, of a very long one the first, and the vocabulary: the model's, or the text's own."""
     from rnnlm.cli.texts import reading_bar
-    from rnnlm.language_model import reads_lines
+    from rnnlm.codec import reads_lines
     from rnnlm.text.corpus import sequence, tokenize_corpus
     from rnnlm.text.vocabulary import FIRST, Vocabulary
 

@@ -27,7 +27,7 @@ from rnnlm.cli.lab.common import (
 
 if TYPE_CHECKING:
     from rnnlm.lab.unrolled import Unrolled
-    from rnnlm.nn.network import Network, NetworkConfig
+    from rnnlm.nn.network import LayerStack, NetworkConfig
     from rnnlm.text.vocabulary import Vocabulary
 
 
@@ -79,7 +79,7 @@ def unroll(
     from rnnlm.lab.unrolled import in_float64, unroll_sentence
 
     model = None if model_path is None else load_model(model_path)
-    network = None if model is None else in_float64(model.network)
+    network: LayerStack | None = None if model is None else in_float64(model.network)
     ids, vocabulary = one_sentence(text, level, model)
     if network is None:
         if cell != "rnn" and given(ctx, "activation"):
@@ -100,18 +100,18 @@ def unroll(
         save_picture(draw(found, network.config, tokens), picture, tokens)
 
 
-def _random_network(settings: tuple[int, str, str, int, int, int], bidirectional: bool, seed: int) -> Network:
+def _random_network(settings: tuple[int, str, str, int, int, int], bidirectional: bool, seed: int) -> LayerStack:
     import numpy as np
 
     from rnnlm.lab.gradients import random_network
-    from rnnlm.language_model import network_of
+    from rnnlm.model_header import network_of
     from rnnlm.nn.network import NetworkConfig
 
     config = NetworkConfig(*settings, bidirectional=bidirectional)
     return network_of(config, random_network(config, np.random.default_rng(seed)).params)
 
 
-def _show(found: Unrolled, network: Network, vocabulary: Vocabulary) -> None:
+def _show(found: Unrolled, network: LayerStack, vocabulary: Vocabulary) -> None:
     config = network.config
     for formula in _formulas(config):
         say(formula)
@@ -137,7 +137,7 @@ def _formulas(config: NetworkConfig) -> list[str]:
     return [*lines, "o_t  = softmax(V s_t + b_V), what x_(t+1) is"]
 
 
-def _show_states(found: Unrolled, network: Network, vocabulary: Vocabulary, layer: int, direction: str) -> None:
+def _show_states(found: Unrolled, network: LayerStack, vocabulary: Vocabulary, layer: int, direction: str) -> None:
     """The steps of one layer in one direction, in the order of the text."""
     from rnnlm.lab.unrolled import argument
     from rnnlm.nn.cells import CELLS
@@ -183,7 +183,7 @@ def _show_outputs(found: Unrolled, vocabulary: Vocabulary, both: bool) -> None:
     show_table(rows, headers, "rl" + "r" * len(sums) + "rlr", keys=2)
 
 
-def _objects(found: Unrolled, network: Network, vocabulary: Vocabulary) -> list[dict[str, Any]]:
+def _objects(found: Unrolled, network: LayerStack, vocabulary: Vocabulary) -> list[dict[str, Any]]:
     """An object for each state, then one for each output."""
     from rnnlm.lab.unrolled import argument
 
