@@ -41,16 +41,13 @@ class Saver:
             SavingError: the file cannot be written now.
         """
         try:
-            if self._reservation is None:
-                self._session.trainer.state()  # which may lead back to an earlier step, for all workers
-            else:
+            if self._reservation is not None:  # else the first worker writes
                 self._reservation.renew()
-                self._session.save(self._path)
+                self._saved = self._session.save(self._path)
         except MemoryError:
             raise SavingError(f"{self._output} cannot be written: there is no memory left to do it.") from None
         finally:
             self._tried = time.monotonic()
-        self._saved = self._session.trainer.progress.step
 
     def try_to_save(self, display: Display) -> None:
         """Save, or say that it will be tried again."""

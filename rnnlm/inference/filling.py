@@ -11,6 +11,7 @@ import numpy as np
 
 from rnnlm.inference.generation import largest
 from rnnlm.inference.model import Array, MeasuringModel, SequenceModel
+from rnnlm.inference.scoring import Stop, never
 from rnnlm.nn.bidirectional import BidirectionalNetwork
 from rnnlm.text.batches import SentenceBatches
 from rnnlm.text.reading import Ids
@@ -22,10 +23,13 @@ PLACES = 1 << 11  # ids in a batch of a bidirectional evaluation
 Filling = tuple[tuple[int, ...], float]  # tokens of the blanks from left to right, log score
 
 
-def pseudo_nats(network: MeasuringModel, sequence: Ids, worker: tuple[int, int] = (0, 1)) -> tuple[float, int]:
+def pseudo_nats(
+    network: MeasuringModel, sequence: Ids, worker: tuple[int, int] = (0, 1), stop: Stop = never
+) -> tuple[float, int]:
     """Summed -log p(word | all other words of its sentence), and the number of words; </s> is not predicted.
 
-    worker: which of how many workers this is; it reads its batches, and what all of them find is to be summed.
+    worker: which of how many workers this is; it reads its batches, and what all of them find is to be summed. stop:
+    asked before every batch; what was found until it says True is a part, good for nothing.
 
     exp of the mean is the pseudo-perplexity: it sees both sides, so it cannot be compared with a perplexity.
     """
@@ -33,6 +37,8 @@ def pseudo_nats(network: MeasuringModel, sequence: Ids, worker: tuple[int, int] 
     total, words = 0.0, 0
     first, workers = worker
     for number in range(first, batches.per_epoch, workers):
+        if stop():
+            break
         batch = batches.batch(0, number)
         nats, _ = network.nats(batch.inputs, batch.targets, network.zero_state(batch.inputs.shape[1]), batch.keep)
         total += float(nats.sum(dtype=np.float64))

@@ -1,6 +1,6 @@
 """Log likelihood of ids. A long text is read in parallel columns: exact for sentences, very nearly so for a stream."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -14,6 +14,7 @@ COLUMNS = 64
 WINDOW = 64  # steps at a time
 WARM_UP = 512  # tokens that a column of a stream reads before its own first one, to find its state
 SMALLEST_COLUMN = 8 * WARM_UP  # so that the warm-up costs at most an eighth
+Stop = Callable[[], bool]  # whether to give up what is being measured
 
 
 class _Columns:
@@ -74,10 +75,17 @@ def _pieces(columns: _Columns, parts: int) -> list[_Columns]:
     ]
 
 
-def _column_nats(model: MeasuringModel, columns: _Columns) -> Iterator[tuple[Array, Array, Array]]:
-    """Window by window: targets, nats and which of them count."""
+def never() -> bool:
+    """Do not stop."""
+    return False
+
+
+def _column_nats(model: MeasuringModel, columns: _Columns, stop: Stop = never) -> Iterator[tuple[Array, Array, Array]]:
+    """Window by window, until it is to stop: targets, nats and which of them count."""
     state: Any = model.zero_state(len(columns.first))
     for inputs, targets, keep, counted in columns.windows():
+        if stop():
+            return
         nats, state = model.nats(inputs, targets, state, keep)
         yield targets, nats, counted
 
@@ -98,15 +106,21 @@ def token_nats(model: MeasuringModel, sequence: Ids, context: str, threads: int 
 
 
 def sequence_nats(
-    model: MeasuringModel, sequence: Ids, context: str, threads: int = 1, worker: tuple[int, int] = (0, 1)
+    model: MeasuringModel,
+    sequence: Ids,
+    context: str,
+    threads: int = 1,
+    worker: tuple[int, int] = (0, 1),
+    stop: Stop = never,
 ) -> tuple[float, int]:
     """Summed negative log likelihood in nats, and the number of tokens (all of them; </s> too).
 
     context "sentence": every sentence starts at <s> with a zero state. "stream": the state is carried through; a text
     of 8,192 tokens or more is read in up to 64 columns, each of which first reads the 512 tokens before its part.
-    worker: which of how many workers this is; it reads its columns, and what all of them find is to be summed.
+    worker: which of how many workers this is; it reads its columns, and what all of them find is to be summed. stop:
+    asked before every window, by all threads; what was found until it says True is a part, good for nothing.
     """
-    totals = sequence_totals(model, sequence, context, ids=(), threads=threads, worker=worker)
+    totals = sequence_totals(model, sequence, context, (), threads, worker, stop)
     return totals[0][0], totals[0][1]
 
 
@@ -117,6 +131,7 @@ def sequence_totals(
     ids: tuple[int, ...],
     threads: int = 1,
     worker: tuple[int, int] = (0, 1),
+    stop: Stop = never,
 ) -> list[tuple[float, int]]:
     """Summed nats and number of tokens: of everything first, then of each of `ids` (such as <unk>) alone."""
     if len(sequence) == 0:
@@ -125,7 +140,7 @@ def sequence_totals(
     @np.errstate(over="ignore", invalid="ignore")  # a network that has exploded: the total says it
     def work(columns: _Columns) -> Array:
         totals = np.zeros((1 + len(ids), 2))
-        for targets, nats, counted in _column_nats(model, columns):
+        for targets, nats, counted in _column_nats(model, columns, stop):
             for row, wanted in enumerate([counted, *(counted & (targets == each) for each in ids)]):
                 totals[row] += nats[wanted].sum(dtype=np.float64), wanted.sum()
         return totals

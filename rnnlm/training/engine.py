@@ -5,6 +5,7 @@ from typing import Any, NamedTuple, Protocol
 
 from numpy.typing import NDArray
 
+from rnnlm.inference.scoring import Stop, never
 from rnnlm.text.batches import Batch
 
 Array = NDArray[Any]
@@ -20,13 +21,6 @@ class StepResult(NamedTuple):
     objective: float
     tokens: int
     gradient_norm: float
-
-
-class EvaluationInterruptedError(Exception):
-    """An evaluation is given up: raised by the held-out sequence where it is read, and passed on by the engine.
-
-    An engine of several processes raises it in all of them.
-    """
 
 
 class Engine(Protocol):
@@ -45,10 +39,11 @@ class Engine(Protocol):
         key: what the step's randomness (dropout) is a function of.
         """
 
-    def evaluate(self, sequence: Any, averaged: bool = True) -> tuple[float, int]:
+    def evaluate(self, sequence: Any, averaged: bool = True, stop: Stop = never) -> tuple[float, int] | None:
         """Summed negative log likelihood in nats of a held-out sequence, and its number of tokens.
 
-        It is that of the averaged parameters if the engine keeps them, unless not `averaged`.
+        It is that of the averaged parameters if the engine keeps them, unless not `averaged`. stop: asked again and
+        again; once it says True, in one of several processes, the answer is None, in all of them.
         """
 
     def params(self) -> dict[str, Array]:

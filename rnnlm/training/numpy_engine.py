@@ -10,7 +10,7 @@ import numpy as np
 
 from rnnlm.errors import CheckpointError
 from rnnlm.inference.filling import pseudo_nats
-from rnnlm.inference.scoring import sequence_nats
+from rnnlm.inference.scoring import Stop, never, sequence_nats
 from rnnlm.nn.bidirectional import AnyNetwork
 from rnnlm.nn.gradients import Grads, Piece, alone, clipped_scale, summed
 from rnnlm.nn.layers import SharedMasks
@@ -126,12 +126,14 @@ class NumpyEngine:
         return self._pool.map(SILENT(work), [found[start:stop] for start, stop in pairwise(edges)])
 
     @SILENT
-    def evaluate(self, sequence: Any, averaged: bool = True) -> tuple[float, int]:
+    def evaluate(self, sequence: Any, averaged: bool = True, stop: Stop = never) -> tuple[float, int] | None:
         """Summed nats and tokens of a held-out sequence; see `Engine`."""
         network = self._measured if averaged else self.network
         if network.config.bidirectional:
-            return pseudo_nats(network, sequence)
-        return sequence_nats(network, sequence, self.context, threads=self.threads)
+            found = pseudo_nats(network, sequence, stop=stop)
+        else:
+            found = sequence_nats(network, sequence, self.context, self.threads, stop=stop)
+        return None if stop() else found
 
     def params(self) -> dict[str, Array]:
         """Copies of the parameters."""

@@ -25,8 +25,9 @@ from rnnlm.training.machine import Machine
 from rnnlm.training.new_network import build_network
 from rnnlm.training.options import Options, Recipe
 from rnnlm.training.origin import Origin
+from rnnlm.training.plan import TrainingConfig
 from rnnlm.training.resolve import check_input, check_output_layer, resolve
-from rnnlm.training.trainer import Report, Trainer, TrainingConfig
+from rnnlm.training.trainer import Report, Trainer
 
 
 @dataclass(frozen=True)
@@ -128,10 +129,11 @@ class Session:
         self.model.predictor = network_of(self.model.network.config, self.trainer.best())
         return self.model
 
-    def save(self, path: Path) -> None:
-        """Write the best parameters and all that --resume needs."""
+    def save(self, path: Path) -> int:
+        """Write the best parameters and all that --resume needs; returns the step from which it would go on."""
         arrays = self._record_state()
         self.model.save(path, self.trainer.best(), arrays)
+        return int(self.model.training["state"]["progress"]["step"])
 
     def _record_state(self) -> dict[str, Any]:
         """Put into the model what it says of its training; returns the arrays that belong to it."""

@@ -15,14 +15,14 @@ from torch import Tensor
 
 from rnnlm.errors import CheckpointError
 from rnnlm.inference.filling import pseudo_nats
-from rnnlm.inference.scoring import sequence_nats
+from rnnlm.inference.scoring import Stop, never, sequence_nats
 from rnnlm.nn.bidirectional import AnyNetwork
 from rnnlm.nn.gradients import clipped_scale
 from rnnlm.nn.optimizers import AVERAGE, average_decay
 from rnnlm.text.batches import NOT_PREDICTED, Batch
 from rnnlm.training.devices import device_of
 from rnnlm.training.distributed import ProcessGroup
-from rnnlm.training.engine import SHARED, Array, EvaluationInterruptedError, StepResult
+from rnnlm.training.engine import SHARED, Array, StepResult
 from rnnlm.training.torch_network import Dropout, Summed, TorchNetwork, nothing_dropped, to_array, to_tensor
 from rnnlm.training.torch_optimizer import Rows, TorchOptimizer, move_averages
 from rnnlm.training.workers import Workers
@@ -192,30 +192,23 @@ class TorchEngine:
 
     # --- all the rest -------------------------------------------------------------------------------------------
 
-    def evaluate(self, sequence: Any, averaged: bool = True) -> tuple[float, int]:
+    def evaluate(self, sequence: Any, averaged: bool = True, stop: Stop = never) -> tuple[float, int] | None:
         """Summed nats and tokens of a held-out sequence, each worker reading its share; see `Engine`.
 
         Raises:
-            EvaluationInterruptedError: one of the workers was interrupted.
-            WorkerLostError: one of them is gone.
+            WorkerLostError: one of the workers is gone.
         """
-        model = self._measured if averaged else self.model
-        worker, given_up = (self.workers.rank, self.workers.size), False
-        nats, tokens = 0.0, 0
-        try:
-            if self.network.config.bidirectional:
-                nats, tokens = pseudo_nats(model, sequence, worker)
-            else:
-                nats, tokens = sequence_nats(model, sequence, self.context, worker=worker)
-        except EvaluationInterruptedError:
-            given_up = True
-        if isinstance(self.workers, ProcessGroup):
+        model, worker = self._measured if averaged else self.model, (self.workers.rank, self.workers.size)
+        if self.network.config.bidirectional:
+            nats, tokens = pseudo_nats(model, sequence, worker, stop)
+        else:
+            nats, tokens = sequence_nats(model, sequence, self.context, worker=worker, stop=stop)
+        given_up = stop()
+        if isinstance(self.workers, ProcessGroup):  # if one gives up, all do
             totals = torch.tensor([nats, tokens, given_up], dtype=torch.float64)
             self.workers.add(totals, on_host=True)
             nats, tokens, given_up = totals[0].item(), round(totals[1].item()), totals[2].item() > 0
-        if given_up:
-            raise EvaluationInterruptedError
-        return nats, tokens
+        return None if given_up else (nats, tokens)
 
     def params(self) -> dict[str, Array]:
         """Copies of the parameters."""

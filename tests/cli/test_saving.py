@@ -28,6 +28,7 @@ class Run:
         if trouble is not None:
             raise trouble
         self.saved.append(self.trainer.progress.step)
+        return self.saved[-1]
 
 
 FULL = SavingError("m.npz cannot be written: No space left on device.")

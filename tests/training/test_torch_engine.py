@@ -19,7 +19,6 @@ from rnnlm.nn.layers import dropout_mask
 from rnnlm.nn.numerics import ACTIVATIONS
 from rnnlm.nn.optimizers import OPTIMIZERS
 from rnnlm.nn.outputs import LOSSES, OUTPUTS
-from rnnlm.training.engine import EvaluationInterruptedError
 from rnnlm.training.torch_engine import TorchEngine, TorchSettings
 from rnnlm.training.torch_network import Dropout
 from rnnlm.training.torch_optimizer import RULES
@@ -203,16 +202,11 @@ def test_a_device_that_is_not_there_is_refused():
         engine(TorchSettings("cuda:7"))
 
 
-def test_an_interrupted_evaluation_says_so():
-    class Sequence:
-        def __len__(self):
-            return 100
-
-        def take(self, positions):
-            raise EvaluationInterruptedError
-
-    with pytest.raises(EvaluationInterruptedError):
-        engine().evaluate(Sequence())
+def test_an_interrupted_evaluation_has_no_answer():
+    text = np.tile(np.array([3, 4, 1], dtype=np.int32), 100)
+    asked = iter([False, False, True, True, True])
+    assert engine().evaluate(text, stop=lambda: next(asked)) is None
+    assert engine().evaluate(text, stop=lambda: False)[1] == 300
 
 
 # --- several processes, and from one engine to the other -----------------------------------------------------------

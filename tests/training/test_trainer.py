@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from rnnlm.errors import CheckpointError, TrainingError
+from rnnlm.inference.scoring import never
 from rnnlm.nn.cells import CELLS
 from rnnlm.nn.network import Network, NetworkConfig
 from rnnlm.nn.numerics import ACTIVATIONS
@@ -18,8 +19,9 @@ from rnnlm.text.vocabulary import EOS
 from rnnlm.training import numpy_engine
 from rnnlm.training.engine import StepResult
 from rnnlm.training.numpy_engine import NumpyEngine
+from rnnlm.training.plan import Progress, TrainingConfig
 from rnnlm.training.schedules import SCHEDULES, factor
-from rnnlm.training.trainer import MOST_RECOVERIES, Progress, Trainer, TrainingConfig
+from rnnlm.training.trainer import MOST_RECOVERIES, Trainer
 
 V = 8
 SENTENCES = ([3, 4, 5, EOS], [6, 4, 7, EOS], [3, 7, 7, 5, 5, EOS], [6, 3, EOS])
@@ -176,7 +178,7 @@ class Scripted(Wrapped):
         super().__init__(engine)
         self.values, self.evaluated = list(values), []
 
-    def evaluate(self, sequence):
+    def evaluate(self, sequence, averaged=True, stop=never):
         self.evaluated.append(self.engine.params())
         return self.values[len(self.evaluated) - 1] * len(sequence), len(sequence)
 
@@ -487,9 +489,9 @@ class Timed(Wrapped):
         self.now += self.seconds(key[1])
         return self.engine.train_step(batch, state, lr, key)
 
-    def evaluate(self, sequence):
+    def evaluate(self, sequence, averaged=True, stop=never):
         self.now += 0.5
-        return self.engine.evaluate(sequence)
+        return self.engine.evaluate(sequence, averaged, stop)
 
 
 def make_timed(seconds=lambda step: 1.0, seed=53, **config):
@@ -569,10 +571,10 @@ def test_slow_evaluations_take_a_tenth_of_the_time_at_most():
     class Slow(Wrapped):
         spent = 0
 
-        def evaluate(self, sequence):
+        def evaluate(self, sequence, averaged=True, stop=never):
             clock.now += 20
             self.spent += 20
-            return self.engine.evaluate(sequence)
+            return self.engine.evaluate(sequence, averaged, stop)
 
     trainer = make(Slow(make_engine()), clock=clock, seconds=1000)
     begin = clock.now
@@ -740,8 +742,8 @@ def test_progress_is_json_and_complete():
 def test_evaluations_read_at_most_a_third_of_what_is_trained(length):
     trainer = make(valid=text(length, 54))
     steps = [report.step for report in trainer.run() if report.kind == "evaluation"]
-    assert steps[-1] == trainer.total_steps
-    tokens = trainer.total_steps * len(TRAIN) // PER_EPOCH
+    assert steps[-1] == trainer.plan.total_steps
+    tokens = trainer.plan.total_steps * len(TRAIN) // PER_EPOCH
     assert (len(steps) - 1) * length <= tokens / 3
 
 
@@ -755,12 +757,12 @@ class Interrupting(Wrapped):
         super().__init__(engine)
         self.left, self.trainer = number, None
 
-    def evaluate(self, sequence):
+    def evaluate(self, sequence, averaged=True, stop=never):
         self.left -= 1
         if not self.left:
             assert self.trainer.at_rest
             self.trainer.interrupt()
-        return self.engine.evaluate(sequence)
+        return self.engine.evaluate(sequence, averaged, stop)
 
 
 @pytest.mark.parametrize("context", CONTEXTS)

@@ -1,6 +1,7 @@
 """Numerical trouble in training: explosions, nan, rates beyond reason. It ends well or in a sentence."""
 
 import math
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -17,7 +18,8 @@ from rnnlm.nn.optimizers import OPTIMIZERS
 from rnnlm.text.batches import Batches
 from rnnlm.text.vocabulary import EOS
 from rnnlm.training.numpy_engine import NumpyEngine
-from rnnlm.training.trainer import MOST_RECOVERIES, Trainer, TrainingConfig
+from rnnlm.training.plan import TrainingConfig
+from rnnlm.training.trainer import MOST_RECOVERIES, Trainer
 
 V = 8
 IDS = np.array([3, 4, 5, EOS, 6, 4, 7, EOS, 3, 7, 7, 5, 5, EOS] * 12, dtype=np.int32)
@@ -86,9 +88,38 @@ def test_a_bad_number_in_the_optimizer_is_found_before_it_is_saved(value, step):
 
     trainer = make(trouble)
     for _ in trainer.run():
+        before = asdict(trainer.progress)
         header, arrays = trainer.state()  # as if every step were saved
-        assert all(np.isfinite(array).all() for array in arrays.values())
+        assert all(np.isfinite(array).all() for array in (*arrays.values(), *trainer.best().values()))
         assert header["progress"]["recoveries"] <= 1
+        assert asdict(trainer.progress) == before  # to be asked changes nothing
+
+
+def test_what_is_saved_of_a_bad_step_is_where_the_training_goes_back_to():
+    def trouble(engine, now):
+        if now == 5:
+            engine.network.params["output.weight"][0, 0] = math.nan
+
+    trainer = make(trouble)
+    reports = trainer.run()
+    while trainer.progress.step < 5:
+        next(reports)
+    header, arrays = trainer.state()
+    assert (next(reports).kind, trainer.progress.recoveries) == ("recovery", 1)
+    after, its_arrays = trainer.state()
+    assert header["progress"] == after["progress"]
+    assert all(np.array_equal(array, its_arrays[name]) for name, array in arrays.items())
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+@pytest.mark.parametrize("step", [1, 5, 24])
+def test_the_trainer_recovers_from_a_bad_number_in_the_optimizer(value, step):
+    def trouble(engine, now):
+        if now == step:
+            engine.optimizer.slots["square.output.weight"][0, 0] = value
+
+    trainer = make(trouble)
+    list(trainer.run())
     assert trainer.progress.recoveries == 1
     assert all_sound(trainer)
 
