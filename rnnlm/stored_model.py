@@ -1,0 +1,211 @@
+"""A model as a file holds it: tokenizer, vocabulary, predictor, and how it was trained."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from os import PathLike
+from typing import TYPE_CHECKING, Any, Self, cast
+
+from rnnlm import checkpoint
+from rnnlm.baselines.ngram import NgramModel
+from rnnlm.codec import Codec
+from rnnlm.errors import CheckpointError, DirectionError, shown
+from rnnlm.foreign import is_arpa
+from rnnlm.inference.mixture import Mixture
+from rnnlm.model_header import is_parameter, line_of_header, mapping, predictor_of, tokenizer_from_header
+from rnnlm.names import CONTEXTS
+from rnnlm.nn.bidirectional import BidirectionalNetwork
+from rnnlm.nn.network import Network
+from rnnlm.text.tokenizers import CharTokenizer, Tokenizer, TokenTokenizer
+from rnnlm.text.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+CausalPredictor = Network | NgramModel | Mixture
+Predictor = CausalPredictor | BidirectionalNetwork
+
+
+class StoredModel(Codec):
+    """A tokenizer, a vocabulary and a predictor that belong together, read from a file or to be written to one."""
+
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        vocabulary: Vocabulary,
+        predictor: Predictor,
+        context: str,
+        training: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Join the parts; `context` is "sentence" or "stream", `training` how the predictor came about (JSON)."""
+        if predictor.vocabulary_size != len(vocabulary):
+            raise CheckpointError(
+                f"The model has {predictor.vocabulary_size:,} outputs, the vocabulary {len(vocabulary):,} tokens. "
+                "The checkpoint is damaged or was edited."
+            )
+        if context not in CONTEXTS:
+            raise CheckpointError(
+                f"The checkpoint's context is {shown(context)}; expected one of {', '.join(CONTEXTS)}."
+            )
+        super().__init__(tokenizer, vocabulary, context)
+        self.predictor = predictor
+        self.training: dict[str, Any] = dict(training or {})
+        self.line_before: list[int] = []  # ids of a line that is read before others, see `by_line`
+        self.notes: list[str] = []  # what the user should know of the files that it comes from
+        self.history: list[dict[str, Any]] = []  # the training's evaluations, as --history writes them
+        self.training_arrays: dict[str, NDArray[Any]] = {}  # what --resume needs beside `training`
+
+    def __repr__(self) -> str:
+        """What predicts, over what vocabulary, and how well it did on the held-out text."""
+        best = self.training.get("best_nats_per_token")
+        measured = f", perplexity {math.exp(min(best, 700)):.4g} held out" if isinstance(best, float) else ""
+        vocabulary = f"{len(self.vocabulary):,} {self.level}s"
+        return f"<{type(self).__name__}: {self.predictor.describe()}, {vocabulary}, {self.context}{measured}>"
+
+    # --- files --------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def load(cls, path: str | PathLike[str]) -> Self:
+        """Model from a checkpoint or an ARPA file; of a checkpoint's arrays only the parameters are read.
+
+        Raises:
+            CheckpointError: missing, foreign, damaged, or of a newer version.
+        """
+        if is_arpa(path):
+            return cls.from_arpa(path)
+        header, arrays = checkpoint.load(path, wanted=is_parameter)
+        return cls.from_parts(header, arrays)._checked(path)
+
+    @classmethod
+    def from_arpa(cls, path: str | PathLike[str], tokenizer: Tokenizer | None = None) -> Self:
+        """Model from an ARPA file; without a tokenizer, a token is what stands between spaces.
+
+        Tokens that are white space, as in a file that `rnnlm ngram train` wrote of characters, are characters.
+
+        Raises:
+            CheckpointError: the file cannot be read, or breaks the format in a line that the message names.
+        """
+        from rnnlm.baselines.arpa import read_arpa
+
+        predictor, tokens = read_arpa(path)
+        vocabulary = Vocabulary(tokens, [0] * len(tokens))
+        training = {"imported": "ARPA", "options": {"context": "sentence", "order": predictor.order}}
+        if tokenizer is None:
+            tokenizer = CharTokenizer() if any(map(str.isspace, tokens)) else TokenTokenizer()
+        return cls(tokenizer, vocabulary, predictor, "sentence", training)._checked(path)
+
+    def _checked(self, path: str | PathLike[str]) -> Self:
+        """The model, if its probabilities are some; where an n-gram's are doubtful, that is a note."""
+        if isinstance(self.predictor, NgramModel):
+            try:
+                self.notes += [f"Warning: {path}: {each}" for each in self.predictor.check_rows(self.vocabulary.token)]
+            except CheckpointError as error:
+                raise CheckpointError(f"{path}: {error}, or use another copy.") from None
+        return self
+
+    @classmethod
+    def from_parts(cls, header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
+        """Model from a checkpoint's header and parameters."""
+        vocabulary = Vocabulary.from_header(header.get("vocabulary"))
+        predictor = predictor_of(header, len(vocabulary), arrays)
+        model = cls(
+            tokenizer_from_header(header.get("tokenizer")),
+            vocabulary,
+            predictor,
+            header.get("context", ""),
+            mapping(header.get("training")),
+        )
+        model.line_before = line_of_header(header.get("line_before"), len(vocabulary))
+        return model
+
+    def save(
+        self,
+        path: str | PathLike[str],
+        params: Mapping[str, NDArray[Any]] | None = None,
+        training_arrays: Mapping[str, NDArray[Any]] | None = None,
+    ) -> None:
+        """Write the checkpoint in one piece: the old file stays until the new one is complete.
+
+        params: other parameters than the network's present ones. training_arrays: what --resume needs; if it is not
+        given, what `rnnlm.train` has left in `self.training_arrays`.
+
+        Raises:
+            CheckpointError: the file cannot be written, or the model is a mixture.
+        """
+        header, arrays = self.parts(params)
+        more = dict(self.training_arrays if training_arrays is None else training_arrays)
+        if not more:  # no training can go on from its state without them
+            header["training"] = {name: value for name, value in self.training.items() if name != "state"}
+        checkpoint.save(path, header, arrays | more)
+
+    def parts(self, params: Mapping[str, NDArray[Any]] | None = None) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        """Header and parameters of a checkpoint: what `from_parts` takes.
+
+        params: other parameters than the network's present ones.
+
+        Raises:
+            CheckpointError: the model is a mixture.
+        """
+        header: dict[str, Any] = {
+            "kind": self.kind,
+            "context": self.context,
+            "tokenizer": {"name": self.tokenizer.name, "options": self.tokenizer.options()},
+            "vocabulary": self.vocabulary.to_header(),
+            "training": self.training,
+        } | ({"line_before": self.line_before} if self.line_before else {})
+        described, arrays = self.predictor.to_file()
+        return header | described, dict(arrays if params is None else params)
+
+    def check_savable(self) -> None:
+        """Find out before a long work that its result could not be saved, or not be read again.
+
+        Raises:
+            CheckpointError: so it is; VocabularyError, TokenizerError: likewise.
+        """
+        header, arrays = self.parts()
+        checkpoint.check_header(header)
+        self.from_parts(json.loads(json.dumps(header)), arrays)
+
+    @property
+    def kind(self) -> str:
+        """What predicts: "rnn", "ngram" or "mixture"."""
+        return self.predictor.kind
+
+    @property
+    def network(self) -> Network:
+        """The recurrent network; a bidirectional one is a `BidirectionalNetwork`.
+
+        Raises:
+            CheckpointError: the model is an n-gram model or a mixture.
+        """
+        if self.kind != "rnn":
+            raise CheckpointError(
+                f"What was asked for needs a recurrent network; this model is a {self.predictor.describe()}."
+            )
+        return cast(Network, self.predictor)
+
+    @property
+    def ngram(self) -> NgramModel:
+        """The n-gram model.
+
+        Raises:
+            CheckpointError: the model is a network or a mixture.
+        """
+        if not isinstance(self.predictor, NgramModel):
+            raise CheckpointError(f"What was asked for needs an n-gram model; this is {self.predictor.describe()}.")
+        return self.predictor
+
+    def require_causal(self) -> CausalPredictor:
+        """Return the predictor, if it gives the next token's probability from those before it.
+
+        Raises:
+            DirectionError: it is bidirectional.
+        """
+        if isinstance(self.predictor, BidirectionalNetwork):
+            raise DirectionError(
+                "This model is bidirectional: it needs both sides of a word. It fills blanks (rnnlm fill) but has no "
+                "next word and no perplexity. Train one without --bidirectional for those."
+            )
+        return self.predictor
