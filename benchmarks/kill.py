@@ -74,10 +74,10 @@ class Fault:
 
     @contextmanager
     def installed(self) -> Iterator["Fault"]:
-        """Stand between `rnnlm.checkpoint` and the system."""
-        from rnnlm import checkpoint
+        """Stand between `rnnlm.storage.atomic` and the system."""
+        from rnnlm.storage import atomic
 
-        fault, module = self, vars(checkpoint)
+        fault, module = self, vars(atomic)
 
         class Raw(io.FileIO):
             def write(self, data: Any) -> int:
@@ -190,7 +190,7 @@ class Scene:
 
     def check(self, leftovers: int) -> None:
         """The file must be whole and no older than it was; and how many files that are no models may be beside it."""
-        from rnnlm import checkpoint
+        from rnnlm.storage import format as checkpoint
 
         others = sorted(path.name for path in self.folder.iterdir() if path != self.model)
         if len([name for name in others if not name.endswith("lock")]) > leftovers or len(others) > 2 * leftovers:

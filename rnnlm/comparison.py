@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from rnnlm import checkpoint
 from rnnlm.baselines.ngram import NgramModel
 from rnnlm.errors import CheckpointError, CorpusError
 from rnnlm.hints import NORMALIZED_CHARACTERS, form_hint, marks_warning
@@ -14,6 +13,7 @@ from rnnlm.inference.mixture import Mixture
 from rnnlm.language_model import LanguageModel
 from rnnlm.mixing import component, load_beside, mixture, tuned_weights
 from rnnlm.results import Evaluation
+from rnnlm.storage.format import read_header, section
 from rnnlm.text.corpus import Stretch, TokenizedCorpus, sequence, tokenize_corpus
 from rnnlm.text.held_out import split, split_version
 from rnnlm.text.marks import without_marks
@@ -175,7 +175,7 @@ def _mark_those_that_know(
 
 def knows_text(training: Mapping[str, Any], corpus: TokenizedCorpus) -> bool | None:
     """Whether a model was trained on a text or on a file of it; None where its checkpoint does not say."""
-    recorded = checkpoint.section(training, "corpus")
+    recorded = section(training, "corpus")
     digest, files = str(recorded.get("digest")).partition("+")[0], recorded.get("files")
     learnt = {digest, *map(str, files if isinstance(files, list) else [])}
     if learnt & {corpus.digest, *corpus.files}:
@@ -186,7 +186,7 @@ def knows_text(training: Mapping[str, Any], corpus: TokenizedCorpus) -> bool | N
 def _training_of(path: str) -> Mapping[str, Any]:
     """What a file says of its training: a checkpoint, or an ARPA file, which says nothing."""
     try:
-        return checkpoint.section(checkpoint.read_header(path), "training")
+        return section(read_header(path), "training")
     except CheckpointError:
         return {}
 
@@ -258,7 +258,7 @@ def baselines(model: LanguageModel, order: int, training_text: Text, text: Text,
     has seen more than the other.
     """
     corpus = training_text.for_model(model)
-    recorded, learnt = checkpoint.section(model.training, "corpus"), None
+    recorded, learnt = section(model.training, "corpus"), None
     if str(recorded.get("digest")).partition("+")[0] == corpus.digest:
         learnt = _learnt_part(model, corpus, recorded.get("train_tokens"))
     else:
@@ -278,7 +278,7 @@ def baselines(model: LanguageModel, order: int, training_text: Text, text: Text,
 
 def _learnt_part(model: LanguageModel, corpus: TokenizedCorpus, tokens: Any) -> list[Stretch] | None:
     """The stretches of its training text that a model has learnt from, `tokens` in all; None where that was all."""
-    fraction = checkpoint.section(model.training, "options").get("valid_fraction")
+    fraction = section(model.training, "options").get("valid_fraction")
     if tokens == len(corpus.ids) or type(fraction) is not float or not 0 < fraction < 1:
         return None
     train = split(corpus, fraction, model.context, split_version(model.training)).train

@@ -11,8 +11,8 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rnnlm.checkpoint import not_written, replacing
 from rnnlm.errors import PlotError
+from rnnlm.storage.atomic import not_written, replacing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

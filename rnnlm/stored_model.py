@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Self, cast
 
-from rnnlm import checkpoint
 from rnnlm.baselines.ngram import NgramModel
 from rnnlm.codec import Codec
 from rnnlm.errors import CheckpointError, DirectionError, shown
@@ -18,6 +17,7 @@ from rnnlm.model_header import is_parameter, line_of_header, mapping, predictor_
 from rnnlm.names import CONTEXTS
 from rnnlm.nn.bidirectional import BidirectionalNetwork
 from rnnlm.nn.network import Network
+from rnnlm.storage import format as checkpoint
 from rnnlm.text.tokenizers import CharTokenizer, Tokenizer, TokenTokenizer
 from rnnlm.text.vocabulary import Vocabulary
 

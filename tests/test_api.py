@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import rnnlm
-from rnnlm import checkpoint, names
+from rnnlm import names
 from rnnlm.api import as_parameters
 from rnnlm.cli import run
 from rnnlm.inference.generation import SamplingOptions
@@ -18,6 +18,7 @@ from rnnlm.nn.initializers import INITIALIZERS
 from rnnlm.nn.numerics import ACTIVATIONS
 from rnnlm.nn.optimizers import OPTIMIZERS
 from rnnlm.nn.outputs import LOSSES
+from rnnlm.storage import format as checkpoint
 from rnnlm.text.tokenizers import SEGMENTERS, TOKENIZERS
 from rnnlm.training import configuration
 from rnnlm.training.options import DECLARATIONS

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from rnnlm import checkpoint, cli
+from rnnlm import cli
 from rnnlm.language_model import LanguageModel
+from rnnlm.storage import format as checkpoint
 
 FOLDERS = sorted(path.parent for path in (Path(__file__).parent / "data").glob("*/recorded.json"))
 FILES = [

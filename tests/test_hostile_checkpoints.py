@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rnnlm import checkpoint, cli
+from rnnlm import cli
 from rnnlm.baselines.arpa import read_arpa
 from rnnlm.errors import CheckpointError, RnnlmError
 from rnnlm.language_model import LanguageModel
+from rnnlm.storage import format as checkpoint
 from rnnlm.text.segmentation import LONGEST_USER_WORD, MOST_USER_CHARACTERS
 from rnnlm.text.user_dictionary import parse_user_dictionary
 

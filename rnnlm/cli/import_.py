@@ -82,9 +82,9 @@ def import_(
     rnnlm import lm.pt --vocabulary tokens.txt --level token --eos '<eos>'
     rnnlm import model.arpa.gz -o model.npz
     """
-    from rnnlm.checkpoint import Reservation
     from rnnlm.exchange.model_files import Choices, import_arpa, import_model, vocabulary_path
     from rnnlm.foreign import form_without_weights, is_arpa
+    from rnnlm.storage.lock import Reservation
 
     if form := form_without_weights(weights):
         raise ExchangeError(f"{weights} {form}")

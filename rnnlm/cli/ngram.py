@@ -79,8 +79,8 @@ def train(
     if arpa is not None:
         check_output(arpa, "--arpa")
         check_not_a_text(arpa, [*corpus, str(output)], "--arpa")
-    from rnnlm.checkpoint import Reservation
     from rnnlm.cli.replacement import check_arpa, check_model
+    from rnnlm.storage.lock import Reservation
     from rnnlm.training.dataset import Sources
     from rnnlm.training.ngram import train_ngram
     from rnnlm.training.options import Options
@@ -118,7 +118,8 @@ def train(
 def save_arpa(model: "LanguageModel", path: Path) -> None:
     """Write the n-gram model as an ARPA file: the old file stays until the new one is complete."""
     from rnnlm.baselines.arpa import write_arpa
-    from rnnlm.checkpoint import Reservation, replacing
+    from rnnlm.storage.atomic import replacing
+    from rnnlm.storage.lock import Reservation
 
     tokens = model.vocabulary.tokens
     if str(path) == "-":

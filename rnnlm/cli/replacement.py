@@ -7,10 +7,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from rnnlm.checkpoint import read_header, section
 from rnnlm.cli.command_line import BESIDE, FILES, GIVEN, OPEN
 from rnnlm.errors import CheckpointError, shown
 from rnnlm.foreign import beginning
+from rnnlm.storage.format import read_header, section
 from rnnlm.text.vocabulary import SPECIALS
 from rnnlm.training.dataset import Dataset
 from rnnlm.training.options import Recipe, before_options

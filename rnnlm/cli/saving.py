@@ -4,10 +4,10 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from rnnlm.checkpoint import Reservation
 from rnnlm.cli.interruptions import Interruptions
 from rnnlm.cli.progress import Display
 from rnnlm.errors import CheckpointError, SavingError
+from rnnlm.storage.lock import Reservation
 from rnnlm.training.session import Session
 
 SAVE_SECONDS = 600.0  # at least so often, besides every evaluation

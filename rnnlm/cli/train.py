@@ -137,11 +137,11 @@ def train(
     if tensorboard is not None:
         _check_folder(tensorboard)
     cores = use_threads(threads)
-    from rnnlm.checkpoint import Reservation
     from rnnlm.cli.progress import EventLog, History
     from rnnlm.cli.replacement import check_history, check_model
     from rnnlm.cli.saving import Saver
     from rnnlm.cli.training_messages import conclude, introduce
+    from rnnlm.storage.lock import Reservation
     from rnnlm.training.dataset import Sources
     from rnnlm.training.origin import Origin
     from rnnlm.training.session import Request, Session

@@ -6,7 +6,6 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from rnnlm.checkpoint import not_written, replacing
 from rnnlm.codec import reads_lines
 from rnnlm.errors import ExchangeError, RnnlmError, shown
 from rnnlm.exchange import special_tokens, vocabulary_file, weight_files
@@ -15,6 +14,7 @@ from rnnlm.exchange.recognition import recognise
 from rnnlm.language_model import LanguageModel
 from rnnlm.model_header import network_of
 from rnnlm.nn.network import Network, NetworkConfig
+from rnnlm.storage.atomic import not_written, replacing
 from rnnlm.text.tokenizers import Tokenizer, WordTokenizer, tokenizer_class
 from rnnlm.text.vocabulary import BOS, FIRST, SPECIALS, UNK, Vocabulary
 

@@ -21,7 +21,6 @@ import json
 import mmap
 import os
 import re
-import secrets
 import shutil
 import stat
 import tempfile
@@ -31,19 +30,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rnnlm.errors import CorpusError
+from rnnlm.storage.atomic import remove_abandoned, replacing, temporary
 from rnnlm.text.forms import is_form
 from rnnlm.text.sources import Stamp
 from rnnlm.text.vocabulary import FIRST
 
 DEFAULT_LIMIT = "20G"
-TEMPORARY_PREFIX = ".unfinished-"
-ABANDONED_AFTER = 24 * 3600  # seconds: an unfinished file this old belongs to a run that was killed
 REMEMBERED_FROM = 1 << 26  # bytes; a smaller text is hashed in a tenth of a second
 YOUNG = 3 * 10**9  # nanoseconds: more than the coarsest time that file systems keep, the 2 s of FAT
 FORGOTTEN_AFTER = 100 * 24 * 3600  # seconds
@@ -177,11 +175,11 @@ class Cache:
     def store(self, key: str, file: "IdFile", description: Description) -> Entry:
         """Make the written ids an entry, in the place of one that does not serve; then drop old entries."""
         self._description_path(key).unlink(missing_ok=True)  # it must never stand beside other ids than its own
-        file.finish()
+        file.flush()
         entry = _mapped(file.path, description)  # before another process can remove it
         if entry is None:
             raise OSError(0, "what was written is not there")
-        os.replace(file.path, self.ids_path(key))
+        file.replace(self.ids_path(key))
         self._write(self._description_path(key), {**vars(description), "checksum": description.checksum()})
         self._evict(key)
         return entry
@@ -222,12 +220,8 @@ class Cache:
 
     def _write(self, path: Path, content: Any) -> None:
         """Write JSON to a file, as a whole or not at all."""
-        temporary = _temporary(self.folder)
-        try:
-            temporary.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8", errors="surrogatepass")
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with replacing(path) as file:
+            file.write(json.dumps(content, ensure_ascii=False).encode("utf-8", "surrogatepass"))
 
     def _make_writable(self) -> None:
         """Create the folder, or take a temporary one where that cannot be."""
@@ -242,13 +236,12 @@ class Cache:
 
     def _evict(self, newest: str) -> None:
         """Remove the least recently used entries while all together are over the limit, and what killed runs left."""
+        remove_abandoned(self.folder)
         entries = []
         with contextlib.suppress(OSError):  # another process may be at the same work
             for path in self.folder.iterdir():
                 status = path.stat()
-                age = time.time() - status.st_mtime
-                unfinished = path.name.startswith(TEMPORARY_PREFIX)
-                if (unfinished and age > ABANDONED_AFTER) or (path.suffix == ".seen" and age > FORGOTTEN_AFTER):
+                if path.suffix == ".seen" and time.time() - status.st_mtime > FORGOTTEN_AFTER:
                     path.unlink()
                 elif path.suffix == ".ids":
                     used = self._description_path(path.stem)
@@ -272,9 +265,8 @@ class IdFile:
 
     def __init__(self, folder: Path) -> None:
         """Create the file, under a name that no entry has."""
-        self._folder = folder
-        self.path = _temporary(folder)
-        self._file: BinaryIO = open(self.path, "xb")  # noqa: SIM115 (closed at exit)
+        self._until_exit = contextlib.ExitStack()
+        self._new = self._until_exit.enter_context(temporary(folder))
         self.dtype: np.dtype[Any] = SIZES[0]
         self.length = self.crc32 = 0
         self.counts = np.zeros(0, dtype=np.int64)
@@ -283,16 +275,20 @@ class IdFile:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        try:
-            self._file.close()
-        finally:
-            self.path.unlink(missing_ok=True)
+        self._until_exit.close()
 
-    def finish(self) -> None:
-        """Bring all that was written to the disk: a loss of power must not leave a file of zeros in a sound entry."""
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self._file.close()
+    @property
+    def path(self) -> Path:
+        """Where the file is until it replaces another one."""
+        return self._new.path
+
+    def flush(self) -> None:
+        """Let all that was written be seen by whoever opens the file."""
+        self._new.file.flush()
+
+    def replace(self, target: Path) -> None:
+        """Put the file in the place of another one of the folder. It is on the disk before it is there."""
+        self._new.replace(target)
 
     def write(self, ids: NDArray[Any], types: int) -> None:
         """Append ids; `types` is how many different ones there are so far beside the specials."""
@@ -300,7 +296,7 @@ class IdFile:
         if needed.itemsize > self.dtype.itemsize:
             self._widen(needed)
         narrow = np.ascontiguousarray(ids, dtype=self.dtype)
-        self._file.write(narrow.data)
+        self._new.file.write(narrow.data)
         self.crc32 = zlib.crc32(narrow.data, self.crc32)
         self.length += len(ids)
         counts = _counted(narrow, FIRST + types)
@@ -308,20 +304,17 @@ class IdFile:
         self.counts = counts
 
     def _widen(self, dtype: np.dtype[Any]) -> None:
-        self._file.close()
-        wide = _temporary(self._folder)
+        self.flush()
         self.crc32 = 0
-        try:
-            with open(self.path, "rb") as old, open(wide, "xb") as new:
+        with contextlib.ExitStack() as stack:
+            wide = stack.enter_context(temporary(self.path.parent))
+            with open(self.path, "rb") as old:
                 while block := old.read(_BLOCK):
                     ids = np.frombuffer(block, dtype=self.dtype).astype(dtype)
-                    new.write(ids.data)
+                    wide.file.write(ids.data)
                     self.crc32 = zlib.crc32(ids.data, self.crc32)
-            os.replace(wide, self.path)
-        finally:
-            wide.unlink(missing_ok=True)
-        self._file = open(self.path, "ab")  # noqa: SIM115 (closed at exit)
-        self.dtype = dtype
+            self._until_exit.close()
+            self._until_exit, self._new, self.dtype = stack.pop_all(), wide, dtype
 
 
 def _read(path: Path) -> bytes | None:
@@ -392,10 +385,6 @@ def _folder_until_exit() -> Path:
     folder = tempfile.mkdtemp(prefix="rnnlm-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return Path(folder)
-
-
-def _temporary(folder: Path) -> Path:
-    return folder / f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}"
 
 
 def _bytes(size: str) -> int:

@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from rnnlm import checkpoint
 from rnnlm.errors import CheckpointError, TokenizerError, VocabularyError, shown
 from rnnlm.language_model import LanguageModel
 from rnnlm.model_header import is_parameter
 from rnnlm.nn.numerics import Array
 from rnnlm.nn.optimizers import OPTIMIZERS
+from rnnlm.storage.format import load, section
 from rnnlm.text.held_out import split_version
 from rnnlm.text.tokenizers import WordTokenizer
 from rnnlm.text.user_dictionary import read_user_dictionary
@@ -56,7 +56,7 @@ class Origin:
         Raises:
             CheckpointError: it cannot be read, or has no training to go on with.
         """
-        header, arrays = checkpoint.load(path)
+        header, arrays = load(path)
         model = LanguageModel.from_parts(header, _parameters(arrays))
         if resumed and model.kind == "rnn" and "state" not in model.training:
             how = "was imported" if "imported" in model.training else "was saved without one"
@@ -132,7 +132,7 @@ class Origin:
 
     def has_text(self, digest: str) -> bool:
         """Whether it was trained on this text."""
-        return checkpoint.section(self.header, "training", "corpus").get("digest") == digest
+        return section(self.header, "training", "corpus").get("digest") == digest
 
 
 def recorded(model: LanguageModel, path: Path) -> dict[str, Any]:

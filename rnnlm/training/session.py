@@ -11,12 +11,13 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from rnnlm import checkpoint
 from rnnlm.errors import CorpusError
 from rnnlm.inference.line_starts import line_before
 from rnnlm.language_model import LanguageModel
 from rnnlm.model_header import network_of
 from rnnlm.nn.network import Network
+from rnnlm.storage.atomic import not_written, replacing
+from rnnlm.storage.format import section
 from rnnlm.text.held_out import VERSION
 from rnnlm.training.allocator import keep_freed_memory
 from rnnlm.training.baselines import measured_baselines
@@ -160,12 +161,12 @@ class Session:
         weights, vocabulary = path.with_suffix(".weights.npz"), path.with_suffix(".vocabulary.json")
         tokens = [self.model.vocabulary.token(each) for each in range(len(self.model.vocabulary))]
         try:
-            with checkpoint.replacing(weights) as file:
+            with replacing(weights) as file:
                 np.savez(file, allow_pickle=False, **self.trainer.best())
-            with checkpoint.replacing(vocabulary) as file:
+            with replacing(vocabulary) as file:
                 file.write(json.dumps(tokens, ensure_ascii=False).encode("utf-8", "backslashreplace"))
         except OSError as error:
-            raise checkpoint.not_written(weights, error) from error
+            raise not_written(weights, error) from error
         return weights, vocabulary
 
 
@@ -202,7 +203,7 @@ def _asked(request: Request, text_changed: bool) -> dict[str, Any]:
     """What is recorded of the command; of a training that is resumed, what was recorded of it before."""
     asked, origin = dict(request.asked), request.origin
     if origin is not None and origin.resumed:
-        asked = checkpoint.section(origin.header, "training", "asked")
+        asked = section(origin.header, "training", "asked")
         asked = asked | ({"changed_text": True} if text_changed else {})
     return {"asked": asked} if asked else {}
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rnnlm import checkpoint
 from rnnlm.cli import run
+from rnnlm.storage import format as checkpoint
 
 TEXT = "It was a bright cold day in April, and the clocks were striking thirteen.\n" * 20
 

@@ -11,8 +11,9 @@ import time
 import pytest
 
 from benchmarks import kill
-from rnnlm import checkpoint
 from rnnlm.cli import run
+from rnnlm.storage import format as checkpoint
+from rnnlm.storage.lock import Reservation
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the attacks need Linux")
 
@@ -93,7 +94,7 @@ def test_a_stopped_process_uses_up_no_time(scene, tmp_path):
 @pytest.mark.parametrize("command", [["train"], ["ngram", "train"]])
 def test_every_command_that_trains_reserves_its_file(command, scene, tmp_path, capsys):
     path = tmp_path / "m.npz"
-    with checkpoint.Reservation(path):
+    with Reservation(path):
         assert run([*command, str(scene.corpus), "-o", str(path)]) == 1
     assert f"process {os.getpid()} " in capsys.readouterr().err
     assert not path.exists()

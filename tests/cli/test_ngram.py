@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rnnlm import checkpoint
 from rnnlm.baselines.arpa import read_arpa
 from rnnlm.baselines.ngram import NgramModel
 from rnnlm.cli import run
 from rnnlm.cli.ngram import LARGEST_ORDER
 from rnnlm.language_model import LanguageModel
 from rnnlm.mixing import mixed
+from rnnlm.storage import format as checkpoint
 
 SENTENCES = [
     "我 昨天 上学 迟到 了 ， 老师 批评 了 我 。",

@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rnnlm import LanguageModel, checkpoint
+from rnnlm import LanguageModel
 from rnnlm.cli import run
+from rnnlm.storage import format as checkpoint
 from rnnlm.training import configuration
 
 SENTENCES = [

@@ -6,10 +6,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from rnnlm import checkpoint, cli
+from rnnlm import cli
 from rnnlm.cli import saving
 from rnnlm.cli.saving import Saver
 from rnnlm.errors import CheckpointError, SavingError
+from rnnlm.storage import format as checkpoint
 from rnnlm.training.dataset import Sources
 from rnnlm.training.machine import Machine
 from rnnlm.training.options import Options

@@ -6,8 +6,8 @@ import random
 import numpy as np
 import pytest
 
-from rnnlm import checkpoint
 from rnnlm.cli import run
+from rnnlm.storage import format as checkpoint
 from rnnlm.text.batches import NOT_PREDICTED, SentenceBatches
 from rnnlm.text.corpus import IdSequence
 from rnnlm.text.vocabulary import EOS

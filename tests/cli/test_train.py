@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rnnlm import checkpoint
 from rnnlm.cli import run
 from rnnlm.language_model import LanguageModel
+from rnnlm.storage import format as checkpoint
 
 SENTENCES = [
     "我 昨天 上学 迟到 了 ， 老师 批评 了 我 。",

@@ -8,11 +8,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from rnnlm import checkpoint
 from rnnlm.baselines.ngram import NgramModel
 from rnnlm.cli import run
 from rnnlm.cli.training_messages import comparison
 from rnnlm.language_model import LanguageModel
+from rnnlm.storage import format as checkpoint
 from rnnlm.text.corpus import IdSequence
 from rnnlm.text.vocabulary import EOS, UNK
 from rnnlm.training import baselines

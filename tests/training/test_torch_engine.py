@@ -11,7 +11,6 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the engine on PyTorch needs it: pip install 'rnnlm-cli[torch]'")
 
-from rnnlm import checkpoint
 from rnnlm.cli import run
 from rnnlm.errors import CheckpointError, TrainingError
 from rnnlm.nn.cells import CELLS
@@ -19,6 +18,7 @@ from rnnlm.nn.layers import dropout_mask
 from rnnlm.nn.numerics import ACTIVATIONS
 from rnnlm.nn.optimizers import OPTIMIZERS
 from rnnlm.nn.outputs import LOSSES, OUTPUTS
+from rnnlm.storage import format as checkpoint
 from rnnlm.training.torch_engine import TorchEngine, TorchSettings
 from rnnlm.training.torch_network import Dropout
 from rnnlm.training.torch_optimizer import RULES

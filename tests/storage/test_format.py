@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from rnnlm import checkpoint
 from rnnlm.errors import CheckpointError, SavingError
+from rnnlm.storage import format as checkpoint
 
 HEADER = {"level": "word", "tokens": ["我", "昨天", "，", "\x00", ""], "seed": 2**100, "lr": 0.1}
 ARRAYS = {

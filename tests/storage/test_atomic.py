@@ -1,19 +1,18 @@
-"""A checkpoint is written whole or not at all, whatever happens at whatever operation, and by one run at a time."""
+"""A checkpoint is written whole or not at all, whatever happens at whatever operation."""
 
 import errno
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from benchmarks.kill import HOWS, Fault
-from rnnlm import checkpoint
-from rnnlm.checkpoint import Reservation, replacing
 from rnnlm.errors import CheckpointError, SavingError
+from rnnlm.storage import format as checkpoint
+from rnnlm.storage.atomic import replacing
 
 OLD, NEW = ({"n": 1}, {"a": np.arange(3000)}), ({"n": 2}, {"a": np.arange(5000)})
 
@@ -45,7 +44,8 @@ KILLED = """
 import os, sys
 import numpy as np
 from benchmarks.kill import Fault
-from rnnlm import checkpoint
+from rnnlm.storage import format as checkpoint
+from rnnlm.storage.lock import Reservation
 path, operations = sys.argv[1], int(sys.argv[2])
 for how in sys.argv[3:]:
     for first in range(1, operations + 1):
@@ -57,7 +57,7 @@ for how in sys.argv[3:]:
         status = os.waitpid(child, 0)[1]
         left = [name for name in os.listdir(os.path.dirname(path)) if name != os.path.basename(path)]
         number = checkpoint.load(path)[0]["n"]
-        with checkpoint.Reservation(path):
+        with Reservation(path):
             after = [name for name in os.listdir(os.path.dirname(path)) if name.startswith(".rnnlm")]
         print(how.replace(" ", "-"), first, os.WTERMSIG(status), number, len(left), len(after))
 """
@@ -69,7 +69,7 @@ def test_killed_at_every_operation_it_leaves_the_old_file_or_the_new_one(path):
     assert {"open", "write", "fsync", "rename"} == set(expected)
     assert expected.count("write") > 5
     command = [sys.executable, "-c", KILLED, str(path), str(len(expected)), *HOWS]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
     rows = [line.split() for line in done.stdout.splitlines()]
     assert len(rows) == len(HOWS) * len(expected)
@@ -152,124 +152,3 @@ def test_until_the_block_ends_everybody_reads_the_old_file(tmp_path):
         file.flush()
         assert path.read_bytes() == b"old"
     assert path.read_bytes() == b"new"
-
-
-# One writer at a time
-
-
-def test_the_second_is_refused_while_the_first_is_alive_and_told_who_that_is(tmp_path):
-    path = tmp_path / "model.npz"
-    with Reservation(path):
-        for name in (path, tmp_path / "." / "model.npz", tmp_path / ".." / tmp_path.name / "model.npz"):
-            with pytest.raises(SavingError, match=rf"another run \(process {os.getpid()} on .*-o"):
-                Reservation(name)
-        Reservation(tmp_path / "other.npz").release()
-    assert list(tmp_path.iterdir()) == []
-    Reservation(path).release()
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_link_to_a_file_is_that_file(tmp_path):
-    (tmp_path / "link.npz").symlink_to(tmp_path / "model.npz")
-    with Reservation(tmp_path / "model.npz"), pytest.raises(SavingError, match="another run"):
-        Reservation(tmp_path / "link.npz")
-
-
-HOLDING = """
-import sys, time
-from rnnlm.checkpoint import Reservation, replacing
-reservation = Reservation(sys.argv[1])
-with replacing(sys.argv[1]) as file:
-    file.write(b"x" * 100000)
-    print("ready", flush=True)
-    time.sleep(600)
-"""
-
-
-def test_in_a_folder_that_is_read_only_the_reason_is_the_permission(tmp_path, monkeypatch):
-    def as_where_nothing_can_be_made(path, mode, **options):  # root, who runs some tests, is not stopped
-        if "a" in mode:
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
-
-    monkeypatch.setattr(checkpoint, "open", as_where_nothing_can_be_made, raising=False)
-    with pytest.raises(SavingError, match="Permission denied"):
-        Reservation(tmp_path / "model.npz")
-
-
-def test_what_a_killed_run_left_is_no_obstacle_and_is_removed(tmp_path):
-    path = tmp_path / "model.npz"
-    with subprocess.Popen([sys.executable, "-c", HOLDING, str(path)], stdout=subprocess.PIPE) as process:
-        try:
-            assert process.stdout.readline() == b"ready\n"
-            with pytest.raises(SavingError, match=f"process {process.pid} "):
-                Reservation(path)
-            assert len(beside(path)) == 2  # the lock, and what is being written: nobody removes that
-        finally:
-            process.kill()
-    assert len(beside(path)) == 2
-    with Reservation(path):
-        assert len(beside(path)) == 1
-    assert beside(path) == []
-
-
-def test_what_belongs_to_other_files_is_left_alone(tmp_path):
-    foreign = tmp_path / ".rnnlm-0123456789ab-0123456789abcdef"
-    foreign.write_bytes(b"")
-    with Reservation(tmp_path / "model.npz"):
-        pass
-    assert foreign.exists()
-
-
-def test_in_a_folder_that_was_made_anew_it_is_reserved_once_more(tmp_path):
-    folder = tmp_path / "models"
-    folder.mkdir()
-    path = folder / "model.npz"
-    with Reservation(path) as reservation:
-        lock = next(folder.iterdir())
-        lock.unlink()
-        folder.rmdir()
-        with pytest.raises(SavingError, match="No such file"):
-            reservation.renew()
-        folder.mkdir()
-        reservation.renew()
-        with pytest.raises(SavingError, match="another run"):
-            Reservation(path)
-    assert list(folder.iterdir()) == []
-
-
-def test_who_took_the_file_in_the_meantime_keeps_it(tmp_path):
-    folder = tmp_path / "models"
-    folder.mkdir()
-    path = folder / "model.npz"
-    with Reservation(path) as first:
-        next(folder.iterdir()).unlink()
-        with Reservation(path), pytest.raises(SavingError, match="another run"):
-            first.renew()
-        first.renew()
-    assert list(folder.iterdir()) == []
-
-
-def test_where_there_are_no_locks_nothing_is_refused_and_old_leftovers_go(tmp_path, monkeypatch):
-    monkeypatch.setattr(checkpoint, "_try_to_lock", lambda file: None)
-    path = tmp_path / "model.npz"
-    prefix = checkpoint._prefix(path)
-    old, new = (tmp_path / f"{prefix}{name}" for name in ("0" * 16, "1" * 16))
-    old.write_bytes(b"")
-    new.write_bytes(b"")
-    long_ago = time.time() - checkpoint._ABANDONED_AFTER - 60
-    os.utime(old, (long_ago, long_ago))
-    with Reservation(path), Reservation(path):
-        assert not old.exists()
-        assert new.exists()  # perhaps somebody is writing it
-        checkpoint.save(path, *NEW)
-    assert number_in(path) == 2
-
-
-@pytest.mark.parametrize("length", [1, 200, 255 - 4])
-def test_names_of_any_length_can_be_reserved_and_written(tmp_path, length):
-    path = tmp_path / ("m" * length + ".npz")
-    with Reservation(path):
-        checkpoint.save(path, *NEW)
-    assert beside(path) == []
-    assert number_in(path) == 2

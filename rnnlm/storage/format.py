@@ -15,34 +15,28 @@ checksums find accidents; they keep nobody from writing a file of his own, so no
 """
 
 import contextlib
-import errno
 import hashlib
 import json
 import math
 import os
 import re
-import secrets
-import socket
 import stat
 import struct
-import sys
-import time
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from io import BytesIO
-from pathlib import Path
-from types import TracebackType
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
-from rnnlm import archive, foreign
-from rnnlm.errors import CheckpointError, SavingError, shown
+from rnnlm import foreign
+from rnnlm.errors import CheckpointError, shown
+from rnnlm.storage import archive
+from rnnlm.storage.atomic import not_written, replacing
 
 FORMAT = "rnnlm"
 FORMAT_VERSION = 1
-TEMPORARY_PREFIX = ".rnnlm-"  # a file with this prefix belongs to a process that writes, or was killed while it did
 
 MAX_HEADER_BYTES = 64 * 2**20
 MAX_HEADER_DEPTH = 32  # of lists and objects in each other: whoever walks through a header recurses no deeper
@@ -63,13 +57,6 @@ _NPY_PREFIX = struct.Struct("<8sH")
 _NPY_MAX_DICT = 512
 _NPY_DICT = re.compile(rb"\{'descr': '([<|][a-z][0-9])', 'fortran_order': False, 'shape': (\([0-9, ]*\)), \} *\n")
 _CHUNK = 1 << 20
-
-_POSIX = os.name == "posix"
-# What the system says of a file that another process has locked.
-_LOCKED = (errno.EWOULDBLOCK, errno.EAGAIN) if _POSIX else (errno.EACCES, errno.EDEADLK)
-_LOCKED_BYTE = 1 << 30
-_ATTEMPTS = 100
-_ABANDONED_AFTER = 24 * 3600  # seconds, where no lock tells whether a file is still being written
 
 # What archive, json and struct raise on bytes that nobody meant: the tail is long, so it is caught
 # here once and becomes one sentence.
@@ -251,79 +238,6 @@ def _raw(array: np.ndarray) -> memoryview:
     return array.reshape(-1).view(np.uint8).data  # memoryview.cast refuses empty arrays
 
 
-@contextlib.contextmanager
-def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
-    """A new file that takes the place of `path` if the block ends well; if it does not, nothing has happened.
-
-    Where `path` is a symbolic link, the file behind it is replaced.
-
-    Raises:
-        OSError: The new file cannot be written or put in its place.
-    """
-    target = Path(os.path.realpath(path))
-    if target.exists() and not target.is_file():  # never put a file in the place of /dev/null
-        raise OSError("it is there and is not a file")
-    for _ in range(_ATTEMPTS):
-        # Beside the target, since a rename works within one file system only. Mode "x" creates it
-        # with the permissions of any new file, follows no link, and the name is known before it
-        # exists: an interrupt at any moment leaves nothing behind.
-        temporary = target.with_name(f"{_prefix(target)}{secrets.token_hex(8)}")
-        try:
-            with open(temporary, "xb") as file:
-                if _POSIX and not _is_ours(file, temporary):
-                    continue
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
-                if _POSIX:
-                    os.replace(temporary, target)
-            if not _POSIX:  # Windows renames no open file
-                os.replace(temporary, target)
-        except BaseException:
-            with contextlib.suppress(OSError):  # the reason for being here is the one to tell
-                temporary.unlink()
-            raise
-        # The rename itself must reach the disk. Some network file systems cannot promise it; the
-        # new file is in place all the same, so that is no failure.
-        if _POSIX:
-            with contextlib.suppress(OSError):
-                _fsync_directory(target.parent)
-        return
-    raise OSError("other runs remove what is written")
-
-
-def _is_ours(file: BinaryIO, path: Path) -> bool:
-    """Lock a new file, so that `_remove_abandoned` sees that somebody is writing it.
-
-    False: it was in the moment before that another run took it for one that was abandoned.
-    """
-    return _try_to_lock(file) is not False and _is_at(file, path)
-
-
-def not_written(path: str | os.PathLike[str], error: OSError) -> SavingError:
-    """The error for a file that cannot be written now."""
-    remedy = {
-        errno.ENOSPC: "Make room on the disk",
-        errno.EDQUOT: "Make room within your quota",
-        errno.EFBIG: "Raise the limit on the size of files (ulimit -f)",
-    }.get(error.errno or 0, "Check that the folder exists, that you may write in it and that the disk has room")
-    reason = error.strerror or str(error)
-    return SavingError(f"{path} cannot be written: {reason}. {remedy}, or choose another file with -o.")
-
-
-def _prefix(target: Path) -> str:
-    """How the names of all begin that is written on the way to this file. A name of any length has one."""
-    return f"{TEMPORARY_PREFIX}{hashlib.sha256(os.fsencode(target.name)).hexdigest()[:12]}-"
-
-
-def _fsync_directory(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def _write_archive(file: BinaryIO, members: Mapping[str, np.ndarray]) -> None:
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         for name, array in members.items():
@@ -344,159 +258,6 @@ def _npy_header(array: np.ndarray) -> bytes:
     }
     np.lib.format.write_array_header_1_0(stream, description)
     return stream.getvalue()
-
-
-# One writer at a time
-
-
-class Reservation:
-    """The right to be the only run that writes a file, for as long as this process lives.
-
-    It is an advisory lock of the operating system on an empty file beside the target, which the
-    system takes away with the process, however that ends. A file that a killed process left is no
-    obstacle: the next run locks it and removes it at its end. Where the file system has no locks,
-    nothing is reserved and nothing refused.
-    """
-
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        """Reserve `path`, and remove what killed runs left on the way to it.
-
-        Raises:
-            SavingError: Another run has reserved it, or no file can be made in its folder.
-        """
-        self._path = path
-        self._target = Path(os.path.realpath(path))
-        self._lock_path = self._target.with_name(f"{_prefix(self._target)}lock")
-        self._file: BinaryIO | None = None
-        self.renew()
-        _remove_abandoned(self._target)
-
-    def renew(self) -> None:
-        """Reserve once more if the lock is not in its place any longer: the folder was removed and made anew.
-
-        Raises:
-            SavingError: As for a new reservation.
-        """
-        if self._file is not None and _is_at(self._file, self._lock_path):
-            return
-        self._close()
-        try:
-            for _ in range(_ATTEMPTS):
-                self._file = _opened_lock(self._lock_path)
-                if _try_to_lock(self._file) is False:
-                    raise SavingError(self._refusal(self._file))
-                if _is_at(self._file, self._lock_path):
-                    self._sign(self._file)
-                    return
-                self._close()  # its owner removed it in the moment before we locked it
-            raise OSError("its lock file changes all the time")
-        except OSError as error:
-            self._close()
-            raise not_written(self._path, error) from error
-        except BaseException:
-            self._close()
-            raise
-
-    def release(self) -> None:
-        """Give the file free, and remove the lock file."""
-        if self._file is not None and _is_at(self._file, self._lock_path):
-            if not _POSIX:  # Windows removes no open file
-                self._close()
-            with contextlib.suppress(OSError):
-                self._lock_path.unlink()
-        self._close()
-
-    def __enter__(self) -> "Reservation":
-        """Use as a context manager, which releases at its end."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        """Release."""
-        self.release()
-
-    def _close(self) -> None:
-        if self._file is not None:
-            self._file.close()
-            self._file = None
-
-    def _refusal(self, file: BinaryIO) -> str:
-        owner = ""
-        with contextlib.suppress(OSError):
-            file.seek(0)
-            owner = file.read(200).decode("utf-8", "replace").strip()
-        return (
-            f"{self._path} is being written by another run{f' ({owner})' if owner else ''}. Wait until it has ended, "
-            "stop it, or choose another file with -o."
-        )
-
-    @staticmethod
-    def _sign(file: BinaryIO) -> None:
-        """Say in the lock file who has it. A full disk, or a file that is only readable, is no obstacle."""
-        with contextlib.suppress(OSError):
-            file.truncate(0)
-            file.write(f"process {os.getpid()} on {socket.gethostname()}\n".encode())
-            file.flush()
-
-
-def _opened_lock(path: Path) -> BinaryIO:
-    try:
-        return open(path, "a+b", buffering=0)
-    except PermissionError as denied:
-        try:
-            return open(path, "rb", buffering=0)  # left by another user; to lock it, reading is enough
-        except FileNotFoundError:
-            raise denied from None  # the folder is read-only; that there is no file is not what is wrong
-
-
-def _is_at(file: BinaryIO, path: Path) -> bool:
-    """Whether an open file is the one that has this name now."""
-    try:
-        return os.path.samestat(os.fstat(file.fileno()), os.stat(path))
-    except OSError:
-        return False
-
-
-def _try_to_lock(file: BinaryIO) -> bool | None:
-    """Lock an open file until it is closed. False: another process has it. None: there are no locks here."""
-    try:
-        if sys.platform == "win32":
-            import msvcrt
-
-            file.seek(_LOCKED_BYTE)  # Windows lets nobody read what is locked, so this is far behind the content
-            try:
-                msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-            finally:
-                file.seek(0)
-        else:
-            import fcntl
-
-            fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except ImportError:
-        return None
-    except OSError as error:
-        return False if error.errno in _LOCKED else None
-    return True
-
-
-def _remove_abandoned(target: Path) -> None:
-    """Remove files that killed processes left on the way to `target`, never one that is being written."""
-    with contextlib.suppress(OSError), os.scandir(target.parent) as entries:
-        for entry in entries:
-            if entry.name.startswith(_prefix(target)) and not entry.name.endswith("lock"):
-                with contextlib.suppress(OSError):
-                    _remove_if_abandoned(Path(entry.path))
-
-
-def _remove_if_abandoned(path: Path) -> None:
-    if not _POSIX:
-        path.unlink()  # fails while somebody has it open
-        return
-    with open(path, "rb") as file:
-        locked = _try_to_lock(file)
-        if locked or (locked is None and time.time() - os.fstat(file.fileno()).st_mtime > _ABANDONED_AFTER):
-            path.unlink()
 
 
 # Reading

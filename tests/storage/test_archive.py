@@ -8,7 +8,7 @@ import zipfile
 
 import pytest
 
-from rnnlm import archive
+from rnnlm.storage import archive
 
 # Members `header` and `a` of ten bytes each, as `np.savez` of these versions has them written.
 RECORDED = {
