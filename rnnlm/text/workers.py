@@ -1,25 +1,27 @@
 """Tokens -> provisional ids, in this process or in several: what comes out is the same.
 
-Every process gets pieces of the text, cut at ends of lines, and gives back their tokens with ids of their own, which
-are translated in the order of the text. The processes are started afresh (spawn), for a copy of a process that has
-threads may hang; and they end with this one, however that ends, because then the pipe to them does.
+Every process gets pieces of the text, cut at ends of lines, and gives back their tokens with ids of its own, which are
+translated in the order of the text. The processes are started afresh (spawn), for a copy of a process that has threads
+may hang. They end with this one, however that ends, because then a pipe to them does.
 """
 
 import itertools
 import multiprocessing
+import os
 import signal
 import threading
-from collections.abc import Generator, Iterable, Iterator
-from contextlib import contextmanager
-from multiprocessing.connection import Connection, wait
-from multiprocessing.process import BaseProcess
-from types import FrameType
-from typing import Any, NamedTuple
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager, suppress
+from multiprocessing.connection import Connection
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rnnlm.errors import CorpusError, RnnlmError
+from rnnlm.errors import CorpusError
 from rnnlm.text.tokenizers import Tokenizer, WordTokenizer, tokenizer_class
 from rnnlm.text.vocabulary import EOS, FIRST
 
@@ -30,8 +32,6 @@ MOST_PROCESSES = 16  # each has its own dictionary, about 150 MB
 PIECE = 1 << 17  # characters given to a process at once
 MOST_KNOWN = 1 << 17  # tokens that a process remembers
 AHEAD = 4  # pieces for each process that may be done before the one that is waited for
-_SIGNALS = [number for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if (number := getattr(signal, name, None))]
-_KEPT_FROM_WORKERS = [number for name in ("SIGINT", "SIGHUP") if (number := getattr(signal, name, None))]
 
 
 class TokenIds(dict[str, int]):
@@ -75,15 +75,16 @@ class TokenIds(dict[str, int]):
         if processes == 1:
             yield from map(self, texts)
             return
-        with _started(self._tokenizer, processes) as workers:
-            tables = dict.fromkeys(workers, np.array([0, EOS, 0], dtype=np.uint32))
-            for worker, answer in _in_order(_pieces(texts), workers):
+        with _pool(self._tokenizer, processes) as send:
+            tables: dict[int, NDArray[Any]] = {}
+            for answer in _in_order(send, _pieces(texts), AHEAD * processes):
                 if answer.options is not None and not self._tokenizer.adopt(answer.options):
                     raise CorpusError("jieba was changed while it was in use. Try again.")
                 # What a process has met before was in an earlier piece, so that it is known here too, and what is new
                 # comes in the order of the text.
                 new = np.fromiter(map(self.__getitem__, answer.new), dtype=np.uint32, count=len(answer.new))
-                tables[worker] = table = np.concatenate([tables[worker][: FIRST + answer.known], new])
+                known = tables.get(answer.process, np.array([0, EOS, 0], dtype=np.uint32))[: FIRST + answer.known]
+                tables[answer.process] = table = np.concatenate([known, new])
                 yield table[answer.ids]
 
 
@@ -113,151 +114,112 @@ def _pieces(texts: Iterable[str]) -> Iterator[str]:
 class _Answer(NamedTuple):
     """Ids of a piece, as the process gives them out; the tokens that it did not know before; changed options."""
 
+    process: int
     known: int  # how many tokens it knew
     new: list[str]
     ids: NDArray[np.uint32]
     options: dict[str, Any] | None
 
 
-_Workers = dict[Connection, BaseProcess]
-
-
 @contextmanager
-def _started(tokenizer: Tokenizer, number: int) -> Iterator[_Workers]:
-    """Processes that tokenize what they are sent, and no longer than they are needed."""
-    context = multiprocessing.get_context("spawn")
-    workers: _Workers = {}
-    try:
-        try:
-            with _signals_put_off():
-                for _ in range(number):
-                    here, there = context.Pipe()
-                    arguments = (there, tokenizer.name, tokenizer.options(), MOST_KNOWN)
-                    process: BaseProcess = context.Process(target=_serve, args=arguments, daemon=True)
-                    workers[here] = process
-                    process.start()
-                    there.close()
-        except OSError as error:
-            raise CorpusError(
-                f"A process to cut words in cannot be started: {error.strerror or error}. Use --threads 1."
-            ) from error
-        yield workers
-    finally:
-        for connection, process in workers.items():
-            connection.close()
-            if process.pid is not None:
-                process.terminate()
-                process.join()
+def _pool(tokenizer: Tokenizer, processes: int) -> Iterator[Callable[[str], Future[_Answer]]]:
+    """Start processes that tokenize, and give what sends a piece to one of them.
 
-
-@contextmanager
-def _signals_put_off() -> Iterator[None]:
-    """Keep Ctrl-C from processes that are started now, from their first instruction on: it is this one that ends them.
-
-    For this process the signals are only put off, since one that is half started would say that it fails.
+    An error or an interrupt in the block ends them amid their work.
     """
-    handlers: dict[int, Any] = {}
-    received: list[int] = []
-    starting = True
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        if starting:
-            received.append(number)
-        else:
-            handlers[number](number, frame)
-
-    if threading.current_thread() is threading.main_thread():  # the only one in which a handler runs
-        handlers = {number: handler for number in _SIGNALS if callable(handler := signal.getsignal(number))}
-        for number in handlers:
-            signal.signal(number, handle)
+    context = multiprocessing.get_context("spawn")
+    end, here = context.Pipe(duplex=False)
+    arguments = (end, tokenizer.name, tokenizer.options(), MOST_KNOWN)
     try:
-        with _blocked(_KEPT_FROM_WORKERS):
-            yield
-    finally:
-        starting = False  # so that nothing is lost where one of the handlers ends the next loop
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-        for number in received:
-            handlers[number](number, None)
+        with _starting():
+            pool = ProcessPoolExecutor(processes, context, _begin, arguments)
+        # The pool starts a process when there is something for it to do. A signal in the midst of that would leave a
+        # process that says that it fails. Python handles signals in the main thread only, so another one does it.
+        with pool, ThreadPoolExecutor(1, initializer=_block_signals) as starter:
 
+            def send(piece: str) -> Future[_Answer]:
+                with _starting():
+                    return starter.submit(pool.submit, _tokenize, piece).result()
 
-@contextmanager
-def _blocked(signals: list[int]) -> Iterator[None]:
-    """Block signals in this thread, and in processes that are started from it for good."""
-    if not hasattr(signal, "pthread_sigmask"):  # Windows; see `_serve`
-        yield
-        return
-    from multiprocessing import resource_tracker
-
-    resource_tracker.ensure_running()  # its start would unblock them
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _in_order(pieces: Iterator[str], workers: _Workers) -> Iterator[tuple[Connection, _Answer]]:
-    """The answers to pieces in the order of these, each with the process that gave it."""
-    idle, busy, done = list(workers), dict[Connection, int](), dict[int, tuple[Connection, _Answer]]()
-    sent = given = 0
-    more = True
-    while more or busy or done:
-        while more and idle and sent - given < AHEAD * len(workers):
-            piece = next(pieces, None)
-            if piece is None:
-                more = False
-                break
-            connection = idle.pop()
-            with _noticing_an_end(workers[connection]):
-                connection.send(piece)
-            busy[connection] = sent
-            sent += 1
-        if given in done:
-            yield done.pop(given)
-            given += 1
-            continue
-        ready = wait(list(busy))
-        for connection in [each for each in busy if each in ready]:
-            with _noticing_an_end(workers[connection]):
-                answer = connection.recv()
-            if isinstance(answer, BaseException):
-                raise answer
-            done[busy.pop(connection)] = connection, answer
-            idle.append(connection)
-
-
-@contextmanager
-def _noticing_an_end(process: BaseProcess) -> Iterator[None]:
-    try:
-        yield
-    except (EOFError, OSError):
-        process.join(1)
-        code = process.exitcode
-        how = f"was ended by signal {-code}" if code is not None and code < 0 else f"ended with exit code {code}"
-        raise CorpusError(
-            f"A process that cuts words {how}; perhaps the memory was used up. Use --threads 1, which starts none."
-        ) from None
-
-
-def _serve(connection: Connection, level: str, options: dict[str, Any], most_known: int) -> None:
-    """Tokenize what comes through a pipe until its other end is closed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # where it could not be blocked
-    tokenizer = tokenizer_class(level).from_options(options)
-    ids = TokenIds(tokenizer)
-    try:
-        while True:
-            piece = connection.recv()
             try:
-                if len(ids) > most_known:
-                    ids.clear()
-                known, before = len(ids), options
-                found = ids(piece)
-                new = list(itertools.islice(reversed(ids), len(ids) - known))[::-1]
-                options = tokenizer.options()
-                answer: Any = _Answer(known, new, found, None if options == before else options)
-            except (RnnlmError, MemoryError) as error:
-                answer = error
-            connection.send(answer)
-    except (EOFError, OSError):
-        pass
+                yield send
+            except BaseException:
+                here.close()
+                raise
+    except BrokenProcessPool:
+        raise CorpusError(
+            "A process that cuts words ended before its time; perhaps the memory was used up. Use --threads 1, which "
+            "starts none."
+        ) from None
+    finally:
+        here.close()
+        end.close()
+
+
+@contextmanager
+def _starting() -> Iterator[None]:
+    try:
+        yield
+    except (OSError, NotImplementedError) as error:  # the latter where there are no semaphores
+        reason = getattr(error, "strerror", None) or error
+        raise CorpusError(f"A process to cut words in cannot be started: {reason}. Use --threads 1.") from error
+
+
+def _block_signals() -> None:
+    """Keep Ctrl-C from this thread and from the processes that it starts: it is the main thread that ends them."""
+    if hasattr(signal, "pthread_sigmask"):  # not on Windows; see `_begin`
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT, signal.SIGHUP])
+
+
+def _in_order(send: Callable[[str], Future[_Answer]], pieces: Iterable[str], most: int) -> Iterator[_Answer]:
+    """The answers to pieces in the order of these; at most so many pieces are sent before the oldest is answered."""
+    waiting: deque[Future[_Answer]] = deque()
+    for piece in pieces:
+        waiting.append(send(piece))
+        if len(waiting) == most:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
+
+
+# In a process of the pool
+
+
+class _Worker:
+    """What a process knows from one piece to the next."""
+
+    current: ClassVar["_Worker"]
+
+    def __init__(self, level: str, options: dict[str, Any], most_known: int) -> None:
+        self._tokenizer = tokenizer_class(level).from_options(options)
+        self._options, self._most_known = options, most_known
+        self._ids = TokenIds(self._tokenizer)
+
+    def tokenize(self, piece: str) -> _Answer:
+        """Ids of a piece, and what is new in it."""
+        ids = self._ids
+        if len(ids) > self._most_known:
+            ids.clear()
+        known, before = len(ids), self._options
+        found = ids(piece)
+        new = list(itertools.islice(reversed(ids), len(ids) - known))[::-1]
+        self._options = self._tokenizer.options()
+        return _Answer(os.getpid(), known, new, found, None if self._options == before else self._options)
+
+
+def _begin(end: Connection, level: str, options: dict[str, Any], most_known: int) -> None:
+    """Make a process ready for pieces, once."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # where it could not be blocked
+    threading.Thread(target=_end_with, args=(end,), daemon=True).start()
+    _Worker.current = _Worker(level, options, most_known)
+
+
+def _end_with(end: Connection) -> None:
+    """End this process as soon as the other end of a pipe is closed, as the system does when its owner ends."""
+    with suppress(EOFError, OSError):
+        end.recv()
+    signal.raise_signal(signal.SIGTERM)
+
+
+def _tokenize(piece: str) -> _Answer:
+    return _Worker.current.tokenize(piece)

@@ -101,7 +101,7 @@ def test_a_process_that_dies_is_told(text, pay):
         for child in multiprocessing.active_children()[:1]:
             os.kill(child.pid, signal.SIGTERM)
 
-    with pytest.raises(CorpusError, match=r"ended (by signal|with exit code).*--threads 1"):
+    with pytest.raises(CorpusError, match=r"ended before its time.*--threads 1"):
         # The progress is told when the file is read, which is before all is tokenized.
         list(_with_a_victim(TokenIds(WordTokenizer()), kill))
     assert multiprocessing.active_children() == []
@@ -149,8 +149,9 @@ def test_a_process_that_can_not_be_started_is_an_error_with_a_remedy(text, pay, 
 
 def descendants(pid):
     """Processes under a process, by Linux's own list."""
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [int(child) for child in children] + [each for child in children for each in descendants(child)]
+    lists = Path(f"/proc/{pid}/task").glob("*/children")  # of what each of its threads has started
+    children = [int(child) for each in lists for child in each.read_text().split()]
+    return children + [each for child in children for each in descendants(child)]
 
 
 def is_alive(pid):
@@ -190,7 +191,9 @@ def test_a_signal_ends_all_processes(tmp_path, number, to_all, code):
     finally:
         process.kill()
     assert process.returncode == code
-    assert errors == ("" if number == signal.SIGKILL else "Interrupted; nothing was written.\n")
+    # Of a process that could not clean up, Python's own tracker of resources says that it did so.
+    told = [line for line in errors.splitlines() if number != signal.SIGKILL or "resource_tracker" not in line]
+    assert told == ([] if number == signal.SIGKILL else ["Interrupted; nothing was written."])
     for _ in range(1000):
         if not any(map(is_alive, found)):
             break
