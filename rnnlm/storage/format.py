@@ -40,9 +40,7 @@ FORMAT_VERSION = 1
 
 MAX_HEADER_BYTES = 64 * 2**20
 MAX_HEADER_DEPTH = 32  # of lists and objects in each other: whoever walks through a header recurses no deeper
-MAX_HEADER_CONTAINERS = (
-    1 << 20
-)  # lists and objects, which take 20 times as much memory as the bytes they are written in
+MAX_HEADER_CONTAINERS = 1 << 20  # lists and objects: each takes 20 times as much memory as the bytes that spell it
 MAX_MEMBERS = 10_000
 MAX_DIMENSIONS = 4
 
