@@ -53,7 +53,7 @@ from rnnlm.baselines.arpa import read_arpa
 from rnnlm.errors import RnnlmError
 from rnnlm.language_model import LanguageModel
 from rnnlm.nn.network import NetworkConfig
-from rnnlm.storage import format as checkpoint
+from rnnlm.storage import checkpoint
 
 SECONDS_A_FILE = 60
 GROWTH = 128 << 20  # bytes: threads reserve 64 MB of addresses each

@@ -190,7 +190,7 @@ class Scene:
 
     def check(self, leftovers: int) -> None:
         """The file must be whole and no older than it was; and how many files that are no models may be beside it."""
-        from rnnlm.storage import format as checkpoint
+        from rnnlm.storage import checkpoint
 
         others = sorted(path.name for path in self.folder.iterdir() if path != self.model)
         if len([name for name in others if not name.endswith("lock")]) > leftovers or len(others) > 2 * leftovers:

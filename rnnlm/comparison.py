@@ -13,7 +13,7 @@ from rnnlm.inference.mixture import Mixture
 from rnnlm.language_model import LanguageModel
 from rnnlm.mixing import component, load_beside, mixture, tuned_weights
 from rnnlm.results import Evaluation
-from rnnlm.storage.format import read_header, section
+from rnnlm.storage.checkpoint import read_header, section
 from rnnlm.text.corpus import Stretch, TokenizedCorpus, sequence, tokenize_corpus
 from rnnlm.text.held_out import split, split_version
 from rnnlm.text.marks import without_marks

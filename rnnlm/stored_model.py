@@ -17,7 +17,7 @@ from rnnlm.model_header import is_parameter, line_of_header, mapping, predictor_
 from rnnlm.names import CONTEXTS
 from rnnlm.nn.bidirectional import BidirectionalNetwork
 from rnnlm.nn.network import Network
-from rnnlm.storage import format as checkpoint
+from rnnlm.storage import checkpoint
 from rnnlm.text.tokenizers import CharTokenizer, Tokenizer, TokenTokenizer
 from rnnlm.text.vocabulary import Vocabulary
 

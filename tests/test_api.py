@@ -18,7 +18,7 @@ from rnnlm.nn.initializers import INITIALIZERS
 from rnnlm.nn.numerics import ACTIVATIONS
 from rnnlm.nn.optimizers import OPTIMIZERS
 from rnnlm.nn.outputs import LOSSES
-from rnnlm.storage import format as checkpoint
+from rnnlm.storage import checkpoint
 from rnnlm.text.tokenizers import SEGMENTERS, TOKENIZERS
 from rnnlm.training import configuration
 from rnnlm.training.options import DECLARATIONS

@@ -14,7 +14,7 @@ import pytest
 
 from rnnlm import cli
 from rnnlm.language_model import LanguageModel
-from rnnlm.storage import format as checkpoint
+from rnnlm.storage import checkpoint
 
 FOLDERS = sorted(path.parent for path in (Path(__file__).parent / "data").glob("*/recorded.json"))
 FILES = [

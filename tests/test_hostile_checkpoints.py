@@ -14,7 +14,7 @@ from rnnlm import cli
 from rnnlm.baselines.arpa import read_arpa
 from rnnlm.errors import CheckpointError, RnnlmError
 from rnnlm.language_model import LanguageModel
-from rnnlm.storage import format as checkpoint
+from rnnlm.storage import checkpoint
 from rnnlm.text.segmentation import LONGEST_USER_WORD, MOST_USER_CHARACTERS
 from rnnlm.text.user_dictionary import parse_user_dictionary
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def info(checkpoint: Path | None, model_path: Path, as_json: bool) -> None:
     """Show what is in a checkpoint or an ARPA file: tokenizer, vocabulary, network, training."""
     from rnnlm.foreign import is_arpa
-    from rnnlm.storage.format import section
+    from rnnlm.storage.checkpoint import section
 
     path = checkpoint or model_path
     model = load_model(path)
@@ -51,7 +51,7 @@ def info(checkpoint: Path | None, model_path: Path, as_json: bool) -> None:
 
 
 def _network_facts(model: "LanguageModel") -> dict[str, Any]:
-    from rnnlm.storage.format import section
+    from rnnlm.storage.checkpoint import section
 
     config, training = model.network.config, model.training
     state = section(training, "state", "progress")
@@ -78,7 +78,7 @@ def _network_facts(model: "LanguageModel") -> dict[str, Any]:
 
 
 def _ngram_facts(model: "LanguageModel") -> dict[str, Any]:
-    from rnnlm.storage.format import section
+    from rnnlm.storage.checkpoint import section
 
     corpus = section(model.training, "corpus")
     return {

@@ -10,7 +10,7 @@ from typing import Any
 from rnnlm.cli.command_line import BESIDE, FILES, GIVEN, OPEN
 from rnnlm.errors import CheckpointError, shown
 from rnnlm.foreign import beginning
-from rnnlm.storage.format import read_header, section
+from rnnlm.storage.checkpoint import read_header, section
 from rnnlm.text.vocabulary import SPECIALS
 from rnnlm.training.dataset import Dataset
 from rnnlm.training.options import Recipe, before_options

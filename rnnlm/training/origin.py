@@ -12,7 +12,7 @@ from rnnlm.language_model import LanguageModel
 from rnnlm.model_header import is_parameter
 from rnnlm.nn.numerics import Array
 from rnnlm.nn.optimizers import OPTIMIZERS
-from rnnlm.storage.format import load, section
+from rnnlm.storage.checkpoint import load, section
 from rnnlm.text.held_out import split_version
 from rnnlm.text.tokenizers import WordTokenizer
 from rnnlm.text.user_dictionary import read_user_dictionary

@@ -17,7 +17,7 @@ from rnnlm.language_model import LanguageModel
 from rnnlm.model_header import network_of
 from rnnlm.nn.network import Network
 from rnnlm.storage.atomic import not_written, replacing
-from rnnlm.storage.format import section
+from rnnlm.storage.checkpoint import section
 from rnnlm.text.held_out import VERSION
 from rnnlm.training.allocator import keep_freed_memory
 from rnnlm.training.baselines import measured_baselines

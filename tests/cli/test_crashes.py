@@ -12,7 +12,7 @@ import pytest
 
 from benchmarks import kill
 from rnnlm.cli import run
-from rnnlm.storage import format as checkpoint
+from rnnlm.storage import checkpoint
 from rnnlm.storage.lock import Reservation
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the attacks need Linux")

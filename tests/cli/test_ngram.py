@@ -14,7 +14,7 @@ from rnnlm.cli import run
 from rnnlm.cli.ngram import LARGEST_ORDER
 from rnnlm.language_model import LanguageModel
 from rnnlm.mixing import mixed
-from rnnlm.storage import format as checkpoint
+from rnnlm.storage import checkpoint
 
 SENTENCES = [
     "我 昨天 上学 迟到 了 ， 老师 批评 了 我 。",

@@ -8,7 +8,7 @@ import pytest
 
 from rnnlm import LanguageModel
 from rnnlm.cli import run
-from rnnlm.storage import format as checkpoint
+from rnnlm.storage import checkpoint
 from rnnlm.training import configuration
 
 SENTENCES = [

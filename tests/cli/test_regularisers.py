@@ -5,7 +5,7 @@ import json
 import pytest
 
 from rnnlm.cli import run
-from rnnlm.storage import format as checkpoint
+from rnnlm.storage import checkpoint
 
 SMALL = ["--hidden-size", "8", "--embedding-size", "6", "--bptt", "8", "--batch-size", "4", "--threads", "1"]
 SENTENCES = ["我 昨天 上学 迟到 了", "老师 批评 了 我", "他 的 手机 坏 了", "我 打算 买 一部 新 手机"]

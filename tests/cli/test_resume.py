@@ -10,7 +10,7 @@ import pytest
 from rnnlm.cli import run
 from rnnlm.nn.cells import CELLS
 from rnnlm.nn.optimizers import OPTIMIZERS
-from rnnlm.storage import format as checkpoint
+from rnnlm.storage import checkpoint
 from rnnlm.training import numpy_engine
 from rnnlm.training.schedules import SCHEDULES
 from rnnlm.training.trainer import Trainer

@@ -10,7 +10,7 @@ from rnnlm import cli
 from rnnlm.cli import saving
 from rnnlm.cli.saving import Saver
 from rnnlm.errors import CheckpointError, SavingError
-from rnnlm.storage import format as checkpoint
+from rnnlm.storage import checkpoint
 from rnnlm.training.dataset import Sources
 from rnnlm.training.machine import Machine
 from rnnlm.training.options import Options

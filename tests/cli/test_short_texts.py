@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from rnnlm.cli import run
-from rnnlm.storage import format as checkpoint
+from rnnlm.storage import checkpoint
 from rnnlm.text.batches import NOT_PREDICTED, SentenceBatches
 from rnnlm.text.corpus import IdSequence
 from rnnlm.text.vocabulary import EOS

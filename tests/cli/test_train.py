@@ -12,7 +12,7 @@ import pytest
 
 from rnnlm.cli import run
 from rnnlm.language_model import LanguageModel
-from rnnlm.storage import format as checkpoint
+from rnnlm.storage import checkpoint
 
 SENTENCES = [
     "我 昨天 上学 迟到 了 ， 老师 批评 了 我 。",

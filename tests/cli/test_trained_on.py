@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from rnnlm.cli import run
-from rnnlm.storage import format as checkpoint
+from rnnlm.storage import checkpoint
 
 TEXT = "It was a bright cold day in April, and the clocks were striking thirteen.\n" * 20
 SMALL = ["--hidden-size", "8", "--embedding-size", "4", "--threads", "1", "--epochs", "0.5"]

@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks.kill import HOWS, Fault
 from rnnlm.errors import CheckpointError, SavingError
-from rnnlm.storage import format as checkpoint
+from rnnlm.storage import checkpoint
 from rnnlm.storage.atomic import replacing
 
 OLD, NEW = ({"n": 1}, {"a": np.arange(3000)}), ({"n": 2}, {"a": np.arange(5000)})
@@ -44,7 +44,7 @@ KILLED = """
 import os, sys
 import numpy as np
 from benchmarks.kill import Fault
-from rnnlm.storage import format as checkpoint
+from rnnlm.storage import checkpoint
 from rnnlm.storage.lock import Reservation
 path, operations = sys.argv[1], int(sys.argv[2])
 for how in sys.argv[3:]:

@@ -18,7 +18,7 @@ from rnnlm.nn.layers import dropout_mask
 from rnnlm.nn.numerics import ACTIVATIONS
 from rnnlm.nn.optimizers import OPTIMIZERS
 from rnnlm.nn.outputs import LOSSES, OUTPUTS
-from rnnlm.storage import format as checkpoint
+from rnnlm.storage import checkpoint
 from rnnlm.training.torch_engine import TorchEngine, TorchSettings
 from rnnlm.training.torch_network import Dropout
 from rnnlm.training.torch_optimizer import RULES

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from rnnlm.errors import CheckpointError, SavingError
-from rnnlm.storage import format as checkpoint
+from rnnlm.storage import checkpoint
 
 HEADER = {"level": "word", "tokens": ["我", "昨天", "，", "\x00", ""], "seed": 2**100, "lr": 0.1}
 ARRAYS = {
