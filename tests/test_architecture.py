@@ -36,7 +36,7 @@ LAYERS = (
     ("inference", "baselines", "plots"),
     ("nn", "text"),
     ("storage",),
-    ("foreign", "free_memory"),
+    ("foreign", "free_memory", "schema"),
     ("errors", "json_values", "names"),
 )
 # Packages that are slow to start or optional: imported inside the function that needs them.

@@ -6,8 +6,9 @@ import asyncio
 import json
 from typing import TYPE_CHECKING, Any
 
-from rnnlm.playground.fields import RequestError, refuse
-from rnnlm.playground.work import GoneError, Limits
+from rnnlm.playground.refusals import GoneError, RequestError
+from rnnlm.playground.work import Limits
+from rnnlm.schema import wrong
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -35,21 +36,13 @@ async def read_body(request: Request, limits: Limits) -> bytes:
     except ClientDisconnect:
         raise GoneError from None
     except TimeoutError:
-        raise RequestError(
-            f"The body was not complete after {limits.body_seconds:g} s.",
-            408,
-            code="too_slow",
-            seconds=limits.body_seconds,
-        ) from None
+        message = f"The body was not complete after {limits.body_seconds:g} s."
+        raise RequestError(message, 408, code="too_slow", seconds=limits.body_seconds) from None
     if kind != "application/json":
         raise RequestError(f"The content type is {kind[:60]!r}; expected application/json.", 415, code="not_json")
     if size > limits.body:
-        raise RequestError(
-            f"The body is larger than {limits.body:,} bytes, which is the most that is read.",
-            413,
-            code="too_large",
-            most=limits.body,
-        )
+        message = f"The body is larger than {limits.body:,} bytes, which is the most that is read."
+        raise RequestError(message, 413, code="too_large", most=limits.body)
     return b"".join(parts)
 
 
@@ -71,4 +64,4 @@ def parse(body: bytes) -> Any:
 
 
 def _no_number(name: str) -> Any:
-    raise refuse(name, "A number", "a number that JSON has")
+    raise wrong(name, "A number", "a number that JSON has")

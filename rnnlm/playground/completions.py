@@ -11,23 +11,11 @@ import numpy as np
 
 from rnnlm.inference.generation import SamplingOptions, continuations
 from rnnlm.inference.model import Array
-from rnnlm.playground.fields import (
-    AnyOf,
-    Field,
-    Fields,
-    Flag,
-    Integer,
-    ListOf,
-    Number,
-    Only,
-    RequestError,
-    Text,
-    Unread,
-    refuse,
-)
+from rnnlm.playground.refusals import RequestError
 from rnnlm.playground.room import Json, Room
 from rnnlm.playground.served import STEP, ServedModel, Work
 from rnnlm.rendering import Rendering, Writer
+from rnnlm.schema import ANYTHING, FLAG, Field, any_of, integer, list_of, number, object_of, only, text
 from rnnlm.text.vocabulary import BOS, EOS, SPECIALS
 
 LONGEST_PROMPT = 20_000  # characters or tokens
@@ -39,59 +27,38 @@ UNREAD = ("user", "metadata", "store", "service_tier", "safety_identifier", "pro
 LEAST, LEAST_EACH = 12, 8  # bytes of a token that is told, and of each probability beside its own
 
 
-def completion_fields(model: Field, size: int) -> Fields:
-    """The fields of a request. model: the field that names one; size: number of ids of the model with the most."""
-    ids = ListOf(Integer(0, size - 1), LONGEST_PROMPT, 1)
-    text = Text(LONGEST_PROMPT)
-    prompt = AnyOf((text, ListOf(text, MOST_PROMPTS, 1), ids, ListOf(ids, MOST_PROMPTS, 1)))
-    neutral = "this server has repetition_penalty in its place"
-    return Fields(
-        {
-            "model": model,
-            "prompt": Field(prompt, "", "One or several texts, or their ids as /tokenize gives them."),
-            "max_tokens": Field(Integer(0, 4096), 16, "New tokens at most."),
-            "temperature": Field(Number(0, 100), 1.0, "0 always takes the most probable."),
-            "top_p": Field(Number(0, 1, above=True), 1.0, "Only the most probable that together reach this."),
-            "n": Field(Integer(1, 16), 1, "Texts for each prompt."),
-            "stop": Field(AnyOf((Text(1000, 1), ListOf(Text(1000, 1), 16))), None, "Texts that end a completion."),
-            "seed": Field(Integer(-SEEDS, SEEDS - 1), None, "The same seed gives the same texts."),
-            "logprobs": Field(Integer(0, 20), None, "Log probabilities (nats) of the tokens and of so many others."),
-            "echo": Field(Flag(), False, "Give the prompt back before its completion."),
-            "stream": Field(Flag(), False, "Send the text as it is made, as server-sent events."),
-            "stream_options": Field(Options(), None, "include_usage: the last event tells the usage."),
-            "top_k": Field(Integer(0, 1 << 31), 0, "Only the k most probable; 0: all."),
-            "repetition_penalty": Field(Number(0, 100, above=True), 1.0, "Above 1: what was there is less likely."),
-            "best_of": Field(Integer(1, 16), None, "n, or nothing: texts are not made to be thrown away."),
-            "suffix": Field(Only(("",), "a text is continued at its end; /api/fill fills blanks"), None),
-            "presence_penalty": Field(Only((0,), neutral), 0),
-            "frequency_penalty": Field(Only((0,), neutral), 0),
-            "logit_bias": Field(Only(({},), "single tokens cannot be preferred"), None),
-            **{name: Field(Unread(), None, "Changes no answer.") for name in UNREAD},
-        },
-    )
-
-
-@dataclass(frozen=True)
-class Options:
-    """What a stream tells beside its text."""
-
-    expected: str = "an object with include_usage, true or false"
-    fields = Fields(
-        {
-            "include_usage": Field(Flag(), False),
-            "include_obfuscation": Field(Flag(), False, "Nothing is added that blurs the length of what is sent."),
-        }
-    )
-
-    def schema(self) -> dict[str, Any]:
-        """As a JSON schema."""
-        return self.fields.schema()
-
-    def read(self, value: Any, name: str) -> dict[str, Any]:
-        """The options."""
-        if not isinstance(value, dict):
-            raise refuse(value, name, self.expected)
-        return self.fields.read(value)
+def completion_fields(size: int) -> dict[str, Field]:
+    """The fields of a request beside the model. size: number of ids of the model with the most."""
+    one, ids, stop = text(LONGEST_PROMPT), list_of(integer(0, size - 1), LONGEST_PROMPT, 1), text(1000, 1)
+    prompt = any_of(one, list_of(one, MOST_PROMPTS, 1), ids, list_of(ids, MOST_PROMPTS, 1))
+    neutral = only((0,), "this server has repetition_penalty in its place")
+    suffix = only(("",), "a text is continued at its end; /api/fill fills blanks")
+    options = {
+        "include_usage": Field(FLAG, False),
+        "include_obfuscation": Field(FLAG, False, "Nothing is added that blurs the length of what is sent."),
+    }
+    stream_options = object_of(options, "an object with include_usage, true or false")
+    return {
+        "prompt": Field(prompt, "", "One or several texts, or their ids as /tokenize gives them."),
+        "max_tokens": Field(integer(0, 4096), 16, "New tokens at most."),
+        "temperature": Field(number(0, 100), 1.0, "0 always takes the most probable."),
+        "top_p": Field(number(0, 1, above=True), 1.0, "Only the most probable that together reach this."),
+        "n": Field(integer(1, 16), 1, "Texts for each prompt."),
+        "stop": Field(any_of(stop, list_of(stop, 16)), None, "Texts that end a completion."),
+        "seed": Field(integer(-SEEDS, SEEDS - 1), None, "The same seed gives the same texts."),
+        "logprobs": Field(integer(0, 20), None, "Log probabilities (nats) of the tokens and of so many others."),
+        "echo": Field(FLAG, False, "Give the prompt back before its completion."),
+        "stream": Field(FLAG, False, "Send the text as it is made, as server-sent events."),
+        "stream_options": Field(stream_options, None, "include_usage: the last event tells the usage."),
+        "top_k": Field(integer(0, 1 << 31), 0, "Only the k most probable; 0: all."),
+        "repetition_penalty": Field(number(0, 100, above=True), 1.0, "Above 1: what was there is less likely."),
+        "best_of": Field(integer(1, 16), None, "n, or nothing: texts are not made to be thrown away."),
+        "suffix": Field(suffix, None),
+        "presence_penalty": Field(neutral, 0),
+        "frequency_penalty": Field(neutral, 0),
+        "logit_bias": Field(only(({},), "single tokens cannot be preferred"), None),
+        **{name: Field(ANYTHING, None, "Changes no answer.") for name in UNREAD},
+    }
 
 
 @dataclass(slots=True)  # of which there are many, and the garbage collector looks at each
@@ -128,8 +95,8 @@ class Choice:
 class Completion:
     """A request for completions: work to be done, pieces for a stream on the way, the whole answer at its end."""
 
-    def __init__(self, served: ServedModel, arguments: dict[str, Any]) -> None:
-        """Check what the fields alone cannot tell.
+    def __init__(self, served: ServedModel, **arguments: Any) -> None:
+        """Check what the fields of the request, the arguments, cannot tell alone.
 
         Raises:
             RequestError: too much is asked for, or what cannot be had together.
@@ -137,30 +104,25 @@ class Completion:
         """
         self.served, self.model, self.arguments = served, served.model, arguments
         self.model.require_causal()  # refuses a bidirectional model before the answer begins
-        self.prompts = _prompts(arguments["prompt"])
+        prompt, stop, self.logprobs = arguments["prompt"], arguments["stop"], arguments["logprobs"]
+        self.prompts = prompt if isinstance(prompt, list) and not isinstance(prompt[0], int) else [prompt]
         n, size = arguments["n"], served.size
         if arguments["best_of"] not in (None, n):
-            raise RequestError(
-                f"best_of is {arguments['best_of']} and n {n}; expected equal ones, or no best_of.",
-                code="wrong_value",
-                param="best_of",
-            )
+            message = f"best_of is {arguments['best_of']} and n {n}; expected equal ones, or no best_of."
+            raise RequestError(message, code="wrong_value", param="best_of")
         if n * len(self.prompts) > MOST_TEXTS or n * size > max(PROBABILITIES, size):
             raise RequestError(
                 f"{len(self.prompts):,} prompts with n {n} are more texts than are made at once with {size:,} tokens; "
                 "ask for fewer.",
                 code="too_many_texts",
             )
-        for ids in (each for each in self.prompts if not isinstance(each, str)):
+        rows = [each for each in self.prompts if not isinstance(each, str)]
+        for ids in rows:
             served.check_ids(ids, "prompt")
-        stop = arguments["stop"]
         self.stop = [stop] if isinstance(stop, str) else stop or []
         self._room = Room()
-        if (
-            arguments["echo"] and arguments["logprobs"] is not None
-        ):  # what is certain is counted before anything is done
-            told = n * sum(len(each) for each in self.prompts if not isinstance(each, str))
-            Room().take(told * (LEAST + LEAST_EACH * min(size, arguments["logprobs"])))
+        if arguments["echo"] and self.logprobs is not None:  # what is certain is counted before anything is done
+            Room().take(n * sum(map(len, rows)) * (LEAST + LEAST_EACH * min(size, self.logprobs)))
         self.choices: list[Choice] = []
         self.prompt_tokens = 0
         self._chunks: list[dict[str, Any]] = []
@@ -178,54 +140,33 @@ class Completion:
         chunks, self._chunks = self._chunks, []
         return chunks
 
-    def usage(self) -> dict[str, int]:
+    def _usage(self) -> dict[str, int]:
         """Numbers of tokens."""
-        made = sum(choice.tokens for choice in self.choices)
-        return {
-            "prompt_tokens": self.prompt_tokens,
-            "completion_tokens": made,
-            "total_tokens": self.prompt_tokens + made,
-        }
+        read, made = self.prompt_tokens, sum(choice.tokens for choice in self.choices)
+        return {"prompt_tokens": read, "completion_tokens": made, "total_tokens": read + made}
 
-    def result(self) -> dict[str, Any]:
-        """The whole answer."""
-        choices = [
-            {
-                "index": choice.index,
-                "text": choice.text,
-                "logprobs": self._told(choice.entries),
-                "finish_reason": choice.finish_reason,
+    def _choice(self, index: int, text: str, entries: list[Entry], finish_reason: str | None) -> dict[str, Any]:
+        """A choice, or what is new of it, as it stands in an answer."""
+        logprobs = None
+        if self.logprobs is not None:
+            logprobs = {
+                "tokens": [entry.token for entry in entries],
+                "token_logprobs": [entry.log_probability for entry in entries],
+                "top_logprobs": [entry.top for entry in entries],
+                "text_offset": [entry.start for entry in entries],
             }
-            for choice in self.choices
-        ]
-        return {**self._head, "choices": choices, "usage": self.usage()}
-
-    @property
-    def tells_usage(self) -> bool:
-        """Whether a stream ends with the numbers of tokens."""
-        return bool((self.arguments["stream_options"] or {}).get("include_usage"))
-
-    def last_chunk(self) -> dict[str, Any]:
-        """The piece of a stream that tells the usage."""
-        return {**self._head, "choices": [], "usage": self.usage()}
-
-    def _told(self, entries: list[Entry]) -> dict[str, Any] | None:
-        if self.arguments["logprobs"] is None:
-            return None
-        return {
-            "tokens": [entry.token for entry in entries],
-            "token_logprobs": [entry.log_probability for entry in entries],
-            "top_logprobs": [entry.top for entry in entries],
-            "text_offset": [entry.start for entry in entries],
-        }
+        return {"index": index, "text": text, "logprobs": logprobs, "finish_reason": finish_reason}
 
     # --- work ---------------------------------------------------------------------------------------------------
 
     def work(self) -> Work[dict[str, Any]]:
-        """Do it, in steps."""
-        for number, prompt in enumerate(self.prompts):
-            yield from self._complete(prompt, number * self.arguments["n"])
-        return self.result()
+        """Do it, in steps; the result is the whole answer."""
+        for place, prompt in enumerate(self.prompts):
+            yield from self._complete(prompt, place * self.arguments["n"])
+        if (self.arguments["stream_options"] or {}).get("include_usage"):
+            self._chunks.append({**self._head, "choices": [], "usage": self._usage()})
+        choices = [self._choice(each.index, each.text, each.entries, each.finish_reason) for each in self.choices]
+        return {**self._head, "choices": choices, "usage": self._usage()}
 
     def _complete(self, prompt: str | list[int], index: int) -> Work[None]:
         served, n, echo = self.served, self.arguments["n"], self.arguments["echo"]
@@ -233,11 +174,11 @@ class Completion:
         text = prompt if isinstance(prompt, str) else (yield from served.render(prompt))
         self.prompt_tokens += len(ids)
         self._room.take(n * len(text) if echo else 0)
-        entries = (yield from self._of_prompt(prompt, ids)) if echo and self.arguments["logprobs"] is not None else []
+        entries = (yield from self._of_prompt(prompt, ids)) if echo and self.logprobs is not None else []
         choices = []
-        for number in range(n):
+        for place in range(index, index + n):
             writer = Writer(self.model, text, ids, self.stop)
-            choice = Choice(index + number, writer, len(text), 0 if echo else len(text), entries=[*entries])
+            choice = Choice(place, writer, len(text), 0 if echo else len(text), entries=[*entries])
             choices.append(choice)
             if not echo:
                 writer.take()
@@ -252,51 +193,35 @@ class Completion:
 
     def _of_prompt(self, prompt: str | list[int], ids: Array) -> Work[list[Entry]]:
         """What is told of a prompt's tokens; of the first there is no probability, as everywhere."""
-        rendering, entries, position = Rendering(self.model), list[Entry](), 0
-        texts = None
-        if isinstance(prompt, str):
-            rendering = Rendering(self.model, like=prompt)
-            texts = [piece.text for piece in self.model.cut(prompt)]
+        texts = [piece.text for piece in self.model.cut(prompt)] if isinstance(prompt, str) else None
+        rendering = Rendering(self.model, like=prompt if isinstance(prompt, str) else "")
+        entries, position = list[Entry](), 0
         given = int(ids[:1].tolist() == [BOS])  # <s> is read before every text, so one that is given is not read twice
         rows = itertools.chain.from_iterable(rows for _, rows in self.model.distributions(ids[given:]))
-        for number, token_id in enumerate(ids.tolist()):
-            row = None if number < given else next(rows)
-            text = rendering.piece(token_id) if texts is None else texts[number]
+        for place, token_id in enumerate(ids.tolist()):
+            row = None if place < given else next(rows)
+            text = rendering.piece(token_id) if texts is None else texts[place]
             shown = SPECIALS[BOS] if token_id == BOS else text
             own, top = None, None
-            if number > 0 and row is not None:
+            if place > 0 and row is not None:
                 own, top = self._probabilities(row, token_id, shown, rendering.piece)
             entries.append(Entry(shown, position, position + len(text), own, top))
             self._room.take(self.arguments["n"] * entries[-1].size)
             position += len(text)
             rendering.add(token_id)
-            if number % STEP == STEP - 1:
+            if place % STEP == STEP - 1:
                 yield
         return entries
 
     def _write(self, choices: list[Choice], ids: Array) -> Work[None]:
-        arguments, model = self.arguments, self.model
-        prefix = self.model.prefix(ids)
+        arguments, model, seed = self.arguments, self.model, self.arguments["seed"]
         log_probabilities, state = yield from self.served.read(ids)
-        options = SamplingOptions(
-            arguments["max_tokens"],
-            arguments["temperature"],
-            arguments["top_k"],
-            arguments["top_p"],
-            arguments["repetition_penalty"],
-        )
-        seed = arguments["seed"]
+        names = ("max_tokens", "temperature", "top_k", "top_p", "repetition_penalty")
+        options = SamplingOptions(*(arguments[name] for name in names))
         rng = np.random.default_rng(None if seed is None else seed % (2 * SEEDS))
+        prefix, never, end = model.prefix(ids).tolist(), model.never_generated(), model.end
         for drawn, rows in continuations(
-            model.by_line,
-            prefix.tolist(),
-            log_probabilities,
-            state,
-            options,
-            rng,
-            len(choices),
-            model.never_generated(),
-            model.end,
+            model.by_line, prefix, log_probabilities, state, options, rng, len(choices), never, end
         ):
             for choice, token_id, row in zip(choices, drawn, rows, strict=True):
                 if choice.finish_reason is None and token_id is not None:
@@ -309,18 +234,18 @@ class Completion:
         """A new token of a text."""
         writer, ends = choice.writer, token_id == self.model.end
         text = SPECIALS[EOS] if ends else writer.piece(token_id)
-        own, top = (None, None)
-        if self.arguments["logprobs"] is not None:
-            own, top = self._probabilities(row, token_id, text, writer.piece)
+        entry = None
+        if self.logprobs is not None:  # before the writer goes on: how a token is written depends on what is before it
+            entry = Entry(text, choice.position, 0, *self._probabilities(row, token_id, text, writer.piece))
         written = writer.length
         writer.add(token_id)
         choice.tokens += 1
-        start = choice.position
         choice.position += writer.length - written
         self._room.take(writer.length - written)
-        if self.arguments["logprobs"] is not None:
-            choice.entries.append(Entry(text, start, choice.position, own, top))
-            self._room.take(choice.entries[-1].size)
+        if entry is not None:
+            entry.end = choice.position
+            choice.entries.append(entry)
+            self._room.take(entry.size)
         if writer.ended:
             self._end(choice, "stop")
         else:
@@ -329,8 +254,8 @@ class Completion:
     def _probabilities(self, row: Array, token_id: int, text: str, piece: Callable[[int], str]) -> tuple[float, Json]:
         """Log probability of a token, and those of the most probable ones by their texts, its own among them."""
         own, top = float(row[token_id]), dict[str, float]()
-        number = min(self.arguments["logprobs"], len(row))
-        best = np.argpartition(-row, number - 1)[:number] if number else np.zeros(0, dtype=np.int64)
+        k = min(self.logprobs, len(row))
+        best = np.argpartition(-row, k - 1)[:k] if k else np.zeros(0, dtype=np.int64)
         for each in best[np.lexsort((best, -row[best]))]:
             shown = SPECIALS[each] if each in (BOS, self.model.end) else piece(int(each))
             top.setdefault(text if each == token_id else shown, float(row[each]))
@@ -358,18 +283,6 @@ class Completion:
         choice.told += len(entries)
         more = len(entries) == STEP and choice.told < len(choice.entries)
         if new or entries or choice.finish_reason:
-            told = {
-                "index": choice.index,
-                "text": new,
-                "logprobs": self._told(entries),
-                "finish_reason": None if more else choice.finish_reason,
-            }
+            told = self._choice(choice.index, new, entries, None if more else choice.finish_reason)
             self._chunks.append({**self._head, "choices": [told]})
         return more
-
-
-def _prompts(prompt: Any) -> list[str | list[int]]:
-    """The prompts of a request: a text or a row of ids is one."""
-    if isinstance(prompt, str) or isinstance(prompt[0], int):
-        return [prompt]
-    return list(prompt)

@@ -15,9 +15,9 @@ from http import HTTPStatus
 from typing import Any
 
 from rnnlm.playground.answers import refusal
-from rnnlm.playground.fields import RequestError
+from rnnlm.playground.refusals import FullError, RequestError
 from rnnlm.playground.security import HEADERS
-from rnnlm.playground.work import FullError, Limits
+from rnnlm.playground.work import Limits
 
 SPARE_FILES = 64  # that are open beside the connections: models, sockets, what Python needs
 FEWEST = 8

@@ -8,7 +8,7 @@ Karpathy, Johnson and Li (2015) found such units (quotes, line position, bracket
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from rnnlm.inference.generation import SamplingOptions, sample
 from rnnlm.inference.model import Array
 from rnnlm.nn.layers import recurrent
 from rnnlm.nn.network import Network
-from rnnlm.playground.fields import RequestError
+from rnnlm.playground.refusals import RequestError
 from rnnlm.playground.served import ServedModel, Work
 from rnnlm.results import Piece
 from rnnlm.text.vocabulary import BOS, EOS
@@ -36,36 +36,30 @@ VOWELS = frozenset("aeiouyäöüéèêàáíóúAEIOUY")
 # --- activations --------------------------------------------------------------------------------------------------
 
 
-def activations(served: ServedModel, ids: Array) -> Iterator[Array]:
-    """Activations (n, L, U) after each id, in order: a window at a time, or all at once where both sides are read.
+def activations(served: ServedModel, ids: Array) -> Work[Array]:
+    """Activations (n, L, U) after each of n ids, computed a window at a time, or at once where both sides are read.
 
     U is H, or 2H for a bidirectional network: the forward units, then the backward ones. What is no input of the
     network, the end of a sentence, has zeros.
     """
     network = served.model.network
-    resets = served.model.context == "sentence" or served.bidirectional
     inputs = np.concatenate([[served.model.start], ids])
     keep = np.ones((len(inputs), 1, 1), dtype=np.float32)
     ends = np.zeros(len(inputs), dtype=bool)
-    if resets:  # in the place of </s> the next sentence's <s> is read
+    if served.model.context == "sentence" or served.bidirectional:  # in the place of </s> the next <s> is read
         ends = (inputs == EOS) & (np.arange(len(inputs)) > 0)
         inputs, keep[ends] = np.where(ends, BOS, inputs), 0
     if served.bidirectional:
-        both = [_both_directions(network, inputs, ends)]
-        parts: Iterator[Array] = iter(both)
-        size = len(inputs)
-    else:
-        parts, size = _windows(network, inputs[:, None], keep, served.model.by_line.zero_state(1)), WINDOW
-    for number, part in enumerate(parts):
-        part[ends[number * size : number * size + len(part)]] = 0
-        yield part[1:] if number == 0 else part
-
-
-def _windows(network: Network, inputs: Array, keep: Array, state: Array) -> Iterator[Array]:
+        yield
+        return _both_directions(network, inputs, ends)[1:]
+    state, windows = served.model.by_line.zero_state(1), []
     for start in range(0, len(inputs), WINDOW):
         part = slice(start, start + WINDOW)
-        outputs, state = layer_outputs(network, inputs[part], state, keep[part])
-        yield outputs[:, :, 0].transpose(1, 0, 2)
+        outputs, state = layer_outputs(network, inputs[part, None], state, keep[part])
+        outputs[:, ends[part]] = 0
+        windows.append(outputs[:, :, 0].transpose(1, 0, 2))
+        yield
+    return np.concatenate(windows)[1:]  # the first is that of the start
 
 
 def _both_directions(network: Network, inputs: Array, ends: Array) -> Array:
@@ -99,14 +93,6 @@ def layer_outputs(
             )
             outputs.append(x)
     return np.stack(outputs), final
-
-
-def _all_activations(served: ServedModel, ids: Array) -> Work[Array]:
-    parts = []
-    for part in activations(served, ids):
-        parts.append(part)
-        yield
-    return np.concatenate(parts)
 
 
 # --- properties ---------------------------------------------------------------------------------------------------
@@ -184,8 +170,7 @@ def _longer(served: ServedModel, text: str) -> Work[list[Piece]]:
     missing = ENOUGH - len(pieces)
     if missing <= 0 or served.bidirectional:
         return pieces
-    model, ids = served.model, list[int]()
-    rng = np.random.default_rng(0)
+    model, ids, rng = served.model, list[int](), np.random.default_rng(0)
     while len(ids) < missing:
         options = SamplingOptions(missing - len(ids), temperature=0.8)
         for drawn in sample(model.by_line, [model.start], options, rng, 1, model.never_generated(), model.end):
@@ -193,8 +178,7 @@ def _longer(served: ServedModel, text: str) -> Work[list[Piece]]:
             yield
         if model.end is None:
             break
-    written = model.cut(model.render(ids))
-    return [*written, *pieces]
+    return [*model.cut(model.render(ids)), *pieces]
 
 
 def find(served: ServedModel, text: str) -> Work[dict[str, Any]]:
@@ -207,7 +191,7 @@ def find(served: ServedModel, text: str) -> Work[dict[str, Any]]:
     if len(pieces) < 2 * RAREST:
         return answer
     ids = np.array([piece.token_id for piece in pieces], dtype=np.int32)
-    hidden = (yield from _all_activations(served, ids)).reshape(len(ids), -1)
+    hidden = (yield from activations(served, ids)).reshape(len(ids), -1)
     for name, values in properties(pieces).items():
         correlations = correlation(hidden, values)
         best = np.argsort(-np.abs(correlations), kind="stable")[:UNITS_EACH]
@@ -249,7 +233,7 @@ def show(served: ServedModel, text: str, layer: int, unit: int) -> Work[dict[str
         )
     pieces = list(served.model.cut(text))
     ids = np.array([piece.token_id for piece in pieces], dtype=np.int32)
-    values = (yield from _all_activations(served, ids))[:, layer, unit].astype(np.float64)
+    values = (yield from activations(served, ids))[:, layer, unit].astype(np.float64)
     if config.cell == "rnn" and config.activation not in BOUNDED:
         values /= max(1.0, np.abs(values).max(initial=0))
     shown = np.clip(values, -1, 1).tolist()

@@ -3,42 +3,35 @@
 from typing import Any
 
 from rnnlm import __version__
-from rnnlm.playground.operations import Models, Operation
+from rnnlm.playground.operations import Operation
 
-REFUSAL = {
-    "description": "A refusal, and why.",
-    "content": {
-        "application/json": {
-            "schema": {
-                "type": "object",
-                "properties": {
-                    "error": {
-                        "type": "object",
-                        "properties": {
-                            "message": {"type": "string"},
-                            "type": {"type": "string"},
-                            "param": {"type": ["string", "null"], "description": "The field that it is about."},
-                            "code": {"type": "string", "description": "Which mistake it is."},
-                            "details": {"type": "object", "description": "The values in the message."},
-                        },
-                        "required": ["message", "type", "param", "code"],
-                    }
-                },
-                "required": ["error"],
-            }
-        }
-    },
+_TEXT = {"type": "string"}
+_ERROR = {
+    "message": _TEXT,
+    "type": _TEXT,
+    "param": {"type": ["string", "null"], "description": "The field that it is about."},
+    "code": _TEXT | {"description": "Which mistake it is."},
+    "details": {"type": "object", "description": "The values in the message."},
 }
 
 
-def document(models: Models, operations: list[Operation]) -> dict[str, Any]:
+def document(operations: list[Operation]) -> dict[str, Any]:
     """The document, as JSON."""
+    error = _object_of(_ERROR, ["message", "type", "param", "code"])
+    refused = {"description": "A refusal, and why.", "content": _json(_object_of({"error": error}, ["error"]))}
     paths: dict[str, Any] = {}
     for operation in operations:
-        responses = {"200": {"description": "The answer."}, "default": REFUSAL}
+        responses = {"200": {"description": "The answer."}, "default": refused}
         described: dict[str, Any] = {"summary": operation.says, "responses": responses}
         if operation.fields is not None:
-            content = {"application/json": {"schema": operation.fields.schema()}}
-            described["requestBody"] = {"required": True, "content": content}
+            described["requestBody"] = {"required": True, "content": _json(operation.fields.schema)}
         paths.setdefault(operation.path, {})[operation.method.lower()] = described
     return {"openapi": "3.1.0", "info": {"title": "rnnlm", "version": __version__}, "paths": paths}
+
+
+def _object_of(properties: dict[str, Any], required: list[str]) -> dict[str, Any]:
+    return {"type": "object", "properties": properties, "required": required}
+
+
+def _json(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"application/json": {"schema": schema}}

@@ -3,15 +3,16 @@
 The routes of the server and the OpenAPI document are both made of it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from rnnlm.blanks import BLANK_MARK
 from rnnlm.playground import neurons
 from rnnlm.playground.completions import Completion, completion_fields
-from rnnlm.playground.fields import Field, Fields, Flag, Integer, ListOf, RequestError, Schema, Text
-from rnnlm.playground.served import ServedModel, Work
+from rnnlm.playground.refusals import RequestError
+from rnnlm.playground.served import ServedModel
+from rnnlm.schema import FLAG, Field, Kind, integer, list_of, object_of, text
 from rnnlm.text.vocabulary import BOS, EOS, SPECIALS
 
 LONGEST = 20_000  # characters of a text
@@ -19,175 +20,96 @@ LONGEST_FILLED = 1000
 MOST_LINES, LONGEST_LINE = 200, 2000
 LONGEST_NAME = 200
 BLANK = rf"^[^\r\n]*({BLANK_MARK.pattern})[^\r\n]*$"
-
-
-class Models:
-    """The models that are served; the first is meant where none is named."""
-
-    def __init__(self, models: list[ServedModel]) -> None:
-        """Serve at least one."""
-        self.all = {model.name: model for model in models}
-
-    @property
-    def first(self) -> ServedModel:
-        """The model that is meant where none is named."""
-        return next(iter(self.all.values()))
-
-    @property
-    def largest(self) -> int:
-        """Number of ids of the model that has the most; each model refuses those that it lacks."""
-        return max(model.size for model in self.all.values())
-
-    def named(self, name: str | None) -> ServedModel:
-        """The model of a name.
-
-        Raises:
-            RequestError: there is none.
-        """
-        if name is None:
-            return self.first
-        if name not in self.all:
-            raise RequestError(
-                f"There is no model {name[:60]!r}; served are {', '.join(self.all)}.",
-                404,
-                "not_found_error",
-                code="model_not_found",
-                param="model",
-                model=name[:60],
-            )
-        return self.all[name]
-
-
-@dataclass(frozen=True)
-class ModelName:
-    """The name of a model that is served."""
-
-    models: Models
-
-    @property
-    def expected(self) -> str:
-        """What it is."""
-        return f"one of {', '.join(self.models.all)}"
-
-    def schema(self) -> Schema:
-        """As a JSON schema."""
-        return {"type": "string", "enum": list(self.models.all)}
-
-    def read(self, value: Any, name: str) -> str:
-        """The name."""
-        return self.models.named(Text(LONGEST_NAME).read(value, name)).name
-
-
-def _model_field(models: Models) -> Field:
-    return Field(ModelName(models), None, "One of /v1/models; the first where it is left out.")
+Models = Mapping[str, ServedModel]  # by their names; the first is meant where none is named
 
 
 @dataclass(frozen=True)
 class Operation:
     """A request that gets an answer.
 
-    answer: called with the models and the fields' values; a GET's is at hand, a POST's is work. is_long: whether it
-    may take more than a moment.
+    answer: of a GET called without arguments, and the answer is at hand; of a POST with the model and the fields'
+    values, and it is work, or a `Completion` to be streamed. is_long: whether that may take more than a moment.
     """
 
     method: str
     path: str
     says: str
-    answer: Callable[[Models, dict[str, Any]], Any]
-    fields: Fields | None = None
+    answer: Callable[..., Any]
+    fields: Kind | None = None
     is_long: bool = False
 
 
 def operations(models: Models) -> list[Operation]:
-    """All of them but the page, the document and the completions, which may be streams."""
-    model = _model_field(models)
-    text = Field(Text(LONGEST), says="The text so far.")
+    """All of them but the page and the document."""
+    size = max(model.size for model in models.values())  # each model refuses the ids that it lacks
+    first = next(iter(models.values()))
+    model = Field(model_name(models), first, "One of /v1/models; the first where it is left out.")
 
-    def ask(function: Callable[..., Work[Any]]) -> Callable[[Models, dict[str, Any]], Work[Any]]:
-        def answer(models: Models, values: dict[str, Any]) -> Work[Any]:
-            return function(models.named(values.pop("model")), **values)
+    def post(path: str, says: str, answer: Callable[..., Any], is_long: bool = False, **fields: Field) -> Operation:
+        return Operation("POST", path, says, answer, object_of({"model": model} | fields), is_long)
 
-        return answer
-
-    def k(default: int) -> Field:
-        return Field(Integer(1, 100), default, "Number of candidates.")
-
-    layer, unit = Field(Integer(0, 1 << 31)), Field(Integer(0, 1 << 31))
-    lines = Field(ListOf(Text(LONGEST_LINE), MOST_LINES, 1), says="The lines to compare.")
-    blank = Field(Text(LONGEST_FILLED, 1, BLANK), says="One line with a blank, written ____.")
-    special = Field(Flag(), None, "Nothing is ever added.")
+    so_far, prompt = Field(text(LONGEST), says="The text so far."), Field(text(LONGEST))
+    k, place = Field(integer(1, 100), 10, "Number of candidates."), Field(integer(0, 1 << 31))
+    alternatives = Field(integer(1, 20), 5, "Number of alternatives.")
+    lines = Field(list_of(text(LONGEST_LINE), MOST_LINES, 1), says="The lines to compare.")
+    blank = Field(text(LONGEST_FILLED, 1, BLANK), says="One line with a blank, written ____.")
+    special, tokens = Field(FLAG, None, "Nothing is ever added."), Field(list_of(integer(0, size - 1), LONGEST))
+    surprise, rank, fill = ServedModel.surprise, ServedModel.rank, ServedModel.fill
+    listed, info = _listed(models), _tokenizer_info(first)
     return [
-        Operation("GET", "/healthz", "Whether the server is there.", lambda models, values: {"status": "ok"}),
-        Operation("GET", "/v1/models", "The models.", _list),
-        Operation("GET", "/tokenizer_info", "The names of the special tokens, for harnesses.", _tokenizer_info),
-        Operation(
-            "POST", "/tokenize", "Ids of a text.", ask(_tokenize),
-            Fields({"model": model, "prompt": Field(Text(LONGEST)), "add_special_tokens": special}),
+        Operation("GET", "/healthz", "Whether the server is there.", lambda: {"status": "ok"}),
+        Operation("GET", "/v1/models", "The models.", lambda: listed),
+        Operation("GET", "/tokenizer_info", "The names of the special tokens, for harnesses.", lambda: info),
+        post("/tokenize", "Ids of a text.", ServedModel.tokenize, prompt=prompt, add_special_tokens=special),
+        post("/detokenize", "Text of ids.", ServedModel.detokenize, tokens=tokens),
+        post("/api/predict", "What may come next, ranked.", ServedModel.predict, text=so_far, k=k),
+        post("/api/surprise", "Surprise at every token of a text.", surprise, True, text=so_far, k=alternatives),
+        post("/api/rank", "Lines, ranked by their probability.", rank, True, candidates=lines),
+        post("/api/fill", "What fits into the blanks of a line.", fill, True, text=blank, k=k),
+        post("/api/neurons", "Hidden units that go with a property of the text.", neurons.find, True, text=so_far),
+        post(
+            "/api/activation", "Activation of a hidden unit over a text.", neurons.show, True,
+            text=so_far, layer=place, unit=place,
         ),
-        Operation(
-            "POST", "/detokenize", "Text of ids.", ask(_detokenize),
-            Fields({"model": model, "tokens": Field(ListOf(Integer(0, models.largest - 1), LONGEST))}),
-        ),
-        Operation(
-            "POST", "/api/predict", "What may come next, ranked.", ask(ServedModel.predict),
-            Fields({"model": model, "text": text, "k": k(10)}),
-        ),
-        Operation(
-            "POST", "/api/surprise", "Surprise at every token of a text.", ask(ServedModel.surprise),
-            Fields({"model": model, "text": text, "k": Field(Integer(1, 20), 5, "Number of alternatives.")}), True,
-        ),
-        Operation(
-            "POST", "/api/rank", "Lines, ranked by their probability.", ask(ServedModel.rank),
-            Fields({"model": model, "candidates": lines}), True,
-        ),
-        Operation(
-            "POST", "/api/fill", "What fits into the blanks of a line.", ask(ServedModel.fill),
-            Fields({"model": model, "text": blank, "k": k(10)}), True,
-        ),
-        Operation(
-            "POST", "/api/neurons", "Hidden units that go with a property of the text.", ask(neurons.find),
-            Fields({"model": model, "text": text}), True,
-        ),
-        Operation(
-            "POST", "/api/activation", "Activation of a hidden unit over a text.", ask(neurons.show),
-            Fields({"model": model, "text": text, "layer": layer, "unit": unit}), True,
-        ),
+        post("/v1/completions", "Continue a text, as OpenAI does.", _complete, True, **completion_fields(size)),
     ]  # fmt: skip
 
 
-def completions(models: Models) -> Operation:
-    """The operation whose answer may be a stream; its answer is a `Completion`."""
-    fields = completion_fields(_model_field(models), models.largest)
+def model_name(models: Models) -> Kind:
+    """The name of a model that is served, which stands for the model."""
+    named = text(LONGEST_NAME)
 
-    def answer(models: Models, values: dict[str, Any]) -> Completion:
-        return Completion(models.named(values.pop("model")), values)
+    def read(value: Any, name: str) -> ServedModel:
+        """Return the model.
 
-    return Operation("POST", "/v1/completions", "Continue a text, as OpenAI does.", answer, fields, True)
+        Raises:
+            RequestError: there is none of the name.
+        """
+        if (found := named.read(value, name)) not in models:
+            message = f"There is no model {found[:60]!r}; served are {', '.join(models)}."
+            details = {"param": "model", "model": found[:60]}
+            raise RequestError(message, 404, "not_found_error", code="model_not_found", **details)
+        return models[found]
+
+    return Kind(f"one of {', '.join(models)}", {"type": "string", "enum": list(models)}, read)
 
 
-def _list(models: Models, values: dict[str, Any]) -> dict[str, Any]:
-    data = [
-        {"id": name, "object": "model", "created": 0, "owned_by": "rnnlm", **model.described()}
-        for name, model in models.all.items()
-    ]
-    return {"object": "list", "data": data}
+def _complete(served: ServedModel, **arguments: Any) -> Any:
+    completion = Completion(served, **arguments)
+    return completion if arguments["stream"] else completion.work()
 
 
-def _tokenizer_info(models: Models, values: dict[str, Any]) -> dict[str, Any]:
+def _listed(models: Models) -> dict[str, Any]:
+    known = {"object": "model", "created": 0, "owned_by": "rnnlm"}
+    return {"object": "list", "data": [{"id": name, **known, **model.described()} for name, model in models.items()]}
+
+
+def _tokenizer_info(first: ServedModel) -> dict[str, Any]:
     return {
-        "tokenizer_class": f"rnnlm-{models.first.model.level}",
-        "vocab_size": models.first.size,
+        "tokenizer_class": f"rnnlm-{first.model.level}",
+        "vocab_size": first.size,
         "bos_token": SPECIALS[BOS],
         "eos_token": SPECIALS[EOS],
         "pad_token": None,
         "chat_template": None,
     }
-
-
-def _tokenize(served: ServedModel, prompt: str, add_special_tokens: bool | None) -> Work[dict[str, Any]]:
-    return served.tokenize(prompt)
-
-
-def _detokenize(served: ServedModel, tokens: list[int]) -> Work[dict[str, Any]]:
-    served.check_ids(tokens, "tokens")
-    return served.detokenize(tokens)

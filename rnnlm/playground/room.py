@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from rnnlm.json_values import json_value
-from rnnlm.playground.fields import RequestError
+from rnnlm.playground.refusals import RequestError
 
 MOST_BYTES = 8 << 20
 AT_ONCE = 512  # plain values that become JSON at a time, in less than a millisecond
@@ -26,12 +26,9 @@ class Room:
         """
         self._left -= size
         if self._left < 0:
-            raise RequestError(
-                f"The answer would be larger than {self._most:,} bytes, which is the most that is sent. Ask for fewer "
-                "texts, tokens or probabilities.",
-                code="answer_too_large",
-                most=self._most,
-            )
+            message = f"The answer would be larger than {self._most:,} bytes, which is the most that is sent."
+            advice = "Ask for fewer texts, tokens or probabilities."
+            raise RequestError(f"{message} {advice}", code="answer_too_large", most=self._most)
 
 
 class Json(str):

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from rnnlm.playground.answers import refusal
 from rnnlm.playground.asgi import Application, Message, Receive, Scope, Send
-from rnnlm.playground.fields import RequestError
+from rnnlm.playground.refusals import RequestError
 
 HEADERS = {
     "content-security-policy": (

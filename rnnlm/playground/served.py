@@ -17,8 +17,8 @@ from rnnlm.errors import TokenizerError
 from rnnlm.inference.model import Array
 from rnnlm.inference.rescoring import Evidence, Weights, ranking
 from rnnlm.language_model import LanguageModel
-from rnnlm.playground.fields import RequestError
 from rnnlm.playground.prefixes import PrefixReader
+from rnnlm.playground.refusals import RequestError
 from rnnlm.playground.room import Json, Room
 from rnnlm.rendering import Rendering
 from rnnlm.results import Evaluation, Piece, ScoredLine
@@ -42,7 +42,6 @@ class ServedModel:
     def __init__(self, name: str, model: LanguageModel) -> None:
         """Serve a model under a name."""
         self.name, self.model = name, model
-        self.reader = None if self.bidirectional else PrefixReader(model.by_line, REMEMBERED)
         self._line_ids = functools.lru_cache(LINES_REMEMBERED)(model.line_ids)
         if model.tokenizer.options().get("jieba") is not None:  # loads its dictionary now, not under the first key
             with contextlib.suppress(TokenizerError):  # said when Chinese is asked for
@@ -52,6 +51,15 @@ class ServedModel:
     def bidirectional(self) -> bool:
         """Whether it reads a text from both sides."""
         return self.model.kind == "rnn" and self.model.network.config.bidirectional
+
+    @functools.cached_property
+    def reader(self) -> PrefixReader:
+        """What reads texts and remembers them.
+
+        Raises:
+            DirectionError: the model is bidirectional.
+        """
+        return PrefixReader(self.model.by_line, REMEMBERED)
 
     @property
     def size(self) -> int:
@@ -66,9 +74,7 @@ class ServedModel:
             "context": self.model.context,
             "kind": self.model.kind,
             "bidirectional": self.bidirectional,
-            "cell": config.cell if config else None,
-            "hidden_size": config.hidden_size if config else None,
-            "num_layers": config.num_layers if config else None,
+            **{name: getattr(config, name, None) for name in ("cell", "hidden_size", "num_layers")},
             "vocabulary": self.size,
         }
 
@@ -79,9 +85,8 @@ class ServedModel:
             RequestError: one is not below the model's size.
         """
         if max(ids, default=0) >= self.size:
-            raise RequestError(
-                f"There is no id {max(ids):,}; {self.name} has ids below {self.size:,}.", code="no_id", param=name
-            )
+            message = f"There is no id {max(ids):,}; {self.name} has ids below {self.size:,}."
+            raise RequestError(message, code="no_id", param=name)
 
     # --- text <-> ids -------------------------------------------------------------------------------------------
 
@@ -121,9 +126,6 @@ class ServedModel:
         Raises:
             DirectionError: the model is bidirectional.
         """
-        if self.reader is None:
-            self.model.require_causal()  # it says why not
-            raise AssertionError
         return self.reader.read(self.model.prefix(ids))
 
     # --- answers ------------------------------------------------------------------------------------------------
@@ -134,36 +136,30 @@ class ServedModel:
         read = model.unfinished(text)
         log_probabilities, _ = yield from self.read(self.ids(read))
         ids = model.best(log_probabilities[0], k)
-        return {
-            "context": text,
-            "unknown": model.unknown_tokens(read),
-            "candidates": [
-                {
-                    "token": model.vocabulary.token(each),
-                    "probability": probability(log_probabilities[0, each]),
-                    "text": more,
-                }
-                for each, more in zip(ids, self.candidate_texts(text, ids), strict=True)
-            ],
-        }
+        candidates = [
+            {**self._candidate(each, log_probabilities[0]), "text": more}
+            for each, more in zip(ids, self.candidate_texts(text, ids), strict=True)
+        ]
+        return {"context": text, "unknown": model.unknown_tokens(read), "candidates": candidates}
+
+    def _candidate(self, token_id: int, row: Array) -> dict[str, Any]:
+        return {"token": self.model.vocabulary.token(token_id), "probability": probability(row[token_id])}
 
     def surprise(self, text: str, k: int) -> Work[dict[str, Any]]:
         """How surprised the model is by every token of a text, the end of its last line included; k alternatives each.
 
         The figures are those of `rnnlm score` and `rnnlm eval`.
         """
-        texts, names, found = list[str](), list[str](), list[int]()
+        pieces, tokens, room = list[Piece](), list[Json](), Room()
         for piece in self.model.cut(text, ended=True):
-            texts.append(piece.text)
-            names.append(piece.token)
-            found.append(piece.token_id)
-            if len(found) % STEP == 0:
+            pieces.append(piece)
+            if len(pieces) % STEP == 0:
                 yield
-        ids, tokens, room = np.array(found, dtype=np.int32), list[Json](), Room()
+        ids = np.array([piece.token_id for piece in pieces], dtype=np.int32)
         own = np.zeros(len(ids))
         for start, rows in self.model.distributions(ids):
             for place, row in enumerate(rows, start):
-                tokens.append(Json.of(self._surprise(Piece(texts[place], names[place], found[place]), row, k)))
+                tokens.append(Json.of(self._surprise(pieces[place], row, k)))
                 room.take(len(tokens[-1]))
                 own[place] = row[ids[place]]
             yield
@@ -181,7 +177,6 @@ class ServedModel:
 
     def _surprise(self, piece: Piece, row: Array, k: int) -> dict[str, Any]:
         own = row[piece.token_id]
-        token = self.model.vocabulary.token
         return {
             "text": piece.text,
             "token": piece.token,
@@ -189,7 +184,7 @@ class ServedModel:
             "bits": -float(own) / math.log(2),
             "rank": 1 + int((row > own).sum()),
             "unknown": piece.token_id == UNK,
-            "alternatives": [{"token": token(i), "probability": probability(row[i])} for i in self.model.best(row, k)],
+            "alternatives": [self._candidate(each, row) for each in self.model.best(row, k)],
         }
 
     def rank(self, candidates: list[str]) -> Work[dict[str, Any]]:
@@ -207,19 +202,18 @@ class ServedModel:
         totals = [weights.total(Evidence(0, 0, each.logprob_nats, len(each.tokens), each.oov)) for each in found]
         shares = np.exp(np.array(totals) - max(totals))
         shares /= shares.sum()
-        return {
-            "candidates": [
-                {
-                    "text": candidates[place],
-                    "logprob_nats": found[place].logprob_nats,
-                    "total_nats": totals[place],
-                    "tokens": len(found[place].tokens),
-                    "oov": found[place].oov,
-                    "share": float(shares[place]),
-                }
-                for place in ranking(totals)
-            ]
-        }
+        ranked = [
+            {
+                "text": candidates[place],
+                "logprob_nats": found[place].logprob_nats,
+                "total_nats": totals[place],
+                "tokens": len(found[place].tokens),
+                "oov": found[place].oov,
+                "share": float(shares[place]),
+            }
+            for place in ranking(totals)
+        ]
+        return {"candidates": ranked}
 
     def fill(self, text: str, k: int) -> Work[dict[str, Any]]:
         """What fits into the blanks of a line; the beam is narrower where the line is long or the vocabulary large."""
@@ -228,15 +222,19 @@ class ServedModel:
         beam = max(8, min(WIDEST_BEAM, BEAM_LOGITS // self.size, FILLED_LOGITS // (self.size * tokens)))
         return {"text": text, "candidates": [each._asdict() for each in self.model.fill(text, k, beam=beam)]}
 
-    def tokenize(self, text: str) -> Work[dict[str, Any]]:
-        """Ids of a text. The names <s> and </s>, if they are all of it, are those ids, as harnesses ask for them."""
+    def tokenize(self, prompt: str, add_special_tokens: bool | None) -> Work[dict[str, Any]]:
+        """Ids of a text. The names <s> and </s>, if they are all of it, are those ids, as harnesses ask for them.
+
+        add_special_tokens: harnesses say it; no model here adds any.
+        """
         yield
-        ids = [SPECIALS.index(text)] if text in SPECIALS[:UNK] else self.ids(text).tolist()
+        ids = [SPECIALS.index(prompt)] if prompt in SPECIALS[:UNK] else self.ids(prompt).tolist()
         return {"tokens": ids, "count": len(ids)}
 
-    def detokenize(self, ids: list[int]) -> Work[dict[str, Any]]:
+    def detokenize(self, tokens: list[int]) -> Work[dict[str, Any]]:
         """Text of ids."""
-        return {"prompt": (yield from self.render(ids))}
+        self.check_ids(tokens, "tokens")
+        return {"prompt": (yield from self.render(tokens))}
 
     def render(self, ids: Iterable[int]) -> Work[str]:
         """Text of ids, of the length of an answer at most."""

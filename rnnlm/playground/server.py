@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import logging
 import socket
@@ -11,20 +12,18 @@ from contextlib import asynccontextmanager, closing
 from typing import TYPE_CHECKING, Any
 
 from rnnlm.errors import RnnlmError
-from rnnlm.playground.answers import encoded, json_response, refusal
+from rnnlm.playground.answers import encoded, event_stream, json_response, refusal, whole_answer
 from rnnlm.playground.asgi import Application
 from rnnlm.playground.bodies import parse, read_body
 from rnnlm.playground.completions import Completion
 from rnnlm.playground.connections import Connection, Sparing, most_connections
-from rnnlm.playground.events import EventStream
-from rnnlm.playground.fields import Fields, RequestError
 from rnnlm.playground.openapi import document
-from rnnlm.playground.operations import Models, Operation, completions, operations
+from rnnlm.playground.operations import Operation, operations
 from rnnlm.playground.page import PageFile, page_files
+from rnnlm.playground.refusals import GoneError, RequestError
 from rnnlm.playground.security import Guard
 from rnnlm.playground.served import ServedModel
-from rnnlm.playground.whole import WholeAnswer
-from rnnlm.playground.work import GoneError, Limits, Workers
+from rnnlm.playground.work import Limits, Workers
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -40,8 +39,9 @@ SWITCH = 0.001  # seconds until another thread goes on: a key stroke shall not w
 _log, _sparing = logging.getLogger("rnnlm.playground"), Sparing()
 
 SMALL = 1 << 14  # bytes of a request that is read at once
+BODY = "The request's body"
 
-Handler = Callable[["Request"], Awaitable["Response | EventStream | WholeAnswer"]]
+Handler = Callable[["Request"], Awaitable["Response | Application"]]
 
 
 class ServeError(RnnlmError):
@@ -65,14 +65,10 @@ def application(
         from starlette.exceptions import HTTPException
         from starlette.routing import Route
     except ImportError as error:
-        raise ServeError(
-            f"The server needs Starlette, which cannot be loaded ({error}). Install it with: pip install "
-            "'rnnlm-cli[serve]'"
-        ) from None
+        raise _missing("Starlette", error) from None
     limits = limits or Limits()
-    served, workers = Models(models), Workers(threads, limits)
-    table = [*operations(served), completions(served)]
-    description = encoded(document(served, table))
+    table, workers = operations({model.name: model for model in models}), Workers(threads, limits)
+    description = encoded(document(table))
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -83,7 +79,7 @@ def application(
         return json_response(description)
 
     routes = [
-        *(Route(each.path, _handler(each, served, workers), methods=[each.method]) for each in table),
+        *(Route(each.path, _handler(each, workers), methods=[each.method]) for each in table),
         Route("/openapi.json", describe, methods=["GET"]),
         *(Route(file.path, _sender(file), methods=["GET"]) for file in page_files()),
     ]
@@ -96,13 +92,16 @@ def application(
     return Guard(app, names, api_key, limits.send_seconds)
 
 
+def _missing(package: str, error: ImportError) -> ServeError:
+    what = f"The server needs {package}, which cannot be loaded ({error})."
+    return ServeError(f"{what} Install it with: pip install 'rnnlm-cli[serve]'")
+
+
 async def _refuse_route(request: Request, error: Any) -> Response:
+    allowed = (error.headers or {}).get("Allow", "none")
     sentence, code = {
         404: ("There is nothing here; /openapi.json tells what there is.", "no_path"),
-        405: (
-            f"{request.method} is not for this path; allowed: {(error.headers or {}).get('Allow', 'none')}.",
-            "wrong_method",
-        ),
+        405: (f"{request.method} is not for this path; allowed: {allowed}.", "wrong_method"),
     }.get(error.status_code, (str(error.detail), "refused"))
     return refusal(RequestError(sentence, error.status_code, code=code, headers=error.headers))
 
@@ -123,26 +122,24 @@ def _sender(file: PageFile) -> Handler:
     return send_file
 
 
-def read_fields(fields: Fields, body: bytes) -> dict[str, Any]:
-    """The values of a request's body."""
-    return fields.read(parse(body))
-
-
-def _handler(operation: Operation, models: Models, workers: Workers) -> Handler:
+def _handler(operation: Operation, workers: Workers) -> Handler:
     """What answers the requests of an operation."""
 
-    async def handle(request: Request) -> Response | EventStream | WholeAnswer:
+    async def handle(request: Request) -> Response | Application:
         if operation.fields is None:
-            return json_response(encoded(operation.answer(models, {})))
+            return json_response(encoded(operation.answer()))
+        read = operation.fields.read
         try:
             body = await read_body(request, workers.limits)
-            values = await workers.soon(read_fields, operation.fields, body, at_once=len(body) <= SMALL)
-            answer = operation.answer(models, values)
+            if len(body) <= SMALL:
+                values = read(parse(body), BODY)
+            else:
+                loop = asyncio.get_running_loop()
+                values = await loop.run_in_executor(workers.pool, lambda: read(parse(body), BODY))
+            answer = operation.answer(values.pop("model"), **values)
             if isinstance(answer, Completion):
-                if values["stream"]:
-                    return EventStream(answer, workers)
-                answer = answer.work()
-            return WholeAnswer(answer, operation.is_long, workers)
+                return event_stream(answer, workers)
+            return whole_answer(answer, operation.is_long, workers)
         except GoneError:
             return json_response(b"", 499)  # nobody reads it
         except (RnnlmError, MemoryError) as error:
@@ -210,10 +207,7 @@ def web_server(app: Application, limits: Limits) -> uvicorn.Server:
         import uvicorn
         from uvicorn.protocols.http.h11_impl import H11Protocol
     except ImportError as error:
-        raise ServeError(
-            f"The server needs uvicorn, which cannot be loaded ({error}). Install it with: pip install "
-            "'rnnlm-cli[serve]'"
-        ) from None
+        raise _missing("uvicorn", error) from None
 
     class Server(uvicorn.Server):  # type: ignore[misc]
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:

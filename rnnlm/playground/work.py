@@ -2,18 +2,17 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 from rnnlm.playground.asgi import Receive
-from rnnlm.playground.fields import RequestError
-from rnnlm.playground.served import Result, Work
+from rnnlm.playground.refusals import FullError, GoneError, RequestError
+from rnnlm.playground.served import Work
 
 SLICE = 0.01  # seconds until another has its turn
-RETRY_AFTER = 1  # seconds
 
 
 @dataclass(frozen=True)
@@ -32,23 +31,6 @@ class Limits:
     long_places: int = 32  # of them, those that may take long
 
 
-class FullError(RequestError):
-    """There is no place for another request."""
-
-    def __init__(self) -> None:
-        """Say when to come back."""
-        super().__init__(
-            f"The server is busy with as many requests as it takes; try again in {RETRY_AFTER} s.",
-            503,
-            "overloaded",
-            code="overloaded",
-        )
-
-
-class GoneError(Exception):
-    """Nobody waits for the answer any more."""
-
-
 class Workers:
     """Threads that work on requests. All methods belong to the event loop's thread."""
 
@@ -56,7 +38,7 @@ class Workers:
         """Start with no work."""
         self.limits = limits
         self._threads = threads
-        self._pool = ThreadPoolExecutor(threads + 1, thread_name_prefix="rnnlm")
+        self.pool = ThreadPoolExecutor(threads + 1, thread_name_prefix="rnnlm")
         # Work waits here for its next slice, in turn: a key stroke waits for slices of long work and not for all of it.
         # More threads at once would only slow each other down, since most of what they do is Python.
         self._turns = asyncio.Semaphore(threads)
@@ -98,21 +80,11 @@ class Workers:
         except TimeoutError:
             raise self.late() from None
 
-    async def soon(self, function: Callable[..., Result], *arguments: Any, at_once: bool) -> Result:
-        """The result of a function that takes a moment, or a moment too long to be called at once."""
-        if at_once:
-            return function(*arguments)
-        return await asyncio.get_running_loop().run_in_executor(self._pool, function, *arguments)
-
     def late(self) -> RequestError:
         """What is said of work that took too long."""
-        return RequestError(
-            f"This took longer than {self.limits.seconds:g} s and was given up; ask for less, or try again later.",
-            503,
-            "timeout",
-            code="timeout",
-            seconds=self.limits.seconds,
-        )
+        seconds = self.limits.seconds
+        message = f"This took longer than {seconds:g} s and was given up; ask for less, or try again later."
+        return RequestError(message, 503, "timeout", code="timeout", seconds=seconds)
 
     async def slice(self, work: Work[Any], is_long: bool) -> tuple[bool, Any]:
         """Go on with work for a moment: whether it is done, and its result."""
@@ -121,17 +93,17 @@ class Workers:
             # Long work that took all threads before the key stroke came may be in a step that cannot be cut.
             blocked = self._slices_of_long >= self._threads
             async with nullcontext() if blocked else self._turns:
-                return await loop.run_in_executor(self._pool, _go_on, work)
+                return await loop.run_in_executor(self.pool, _go_on, work)
         async with self._long_turn if self.working > self.working_long else nullcontext(), self._turns:
             self._slices_of_long += 1
             try:
-                return await loop.run_in_executor(self._pool, _go_on, work)
+                return await loop.run_in_executor(self.pool, _go_on, work)
             finally:
                 self._slices_of_long -= 1
 
     def close(self) -> None:
         """Let the threads end."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self.pool.shutdown(wait=False, cancel_futures=True)
 
 
 @contextmanager

@@ -891,7 +891,8 @@ def codes() -> list[str]:
     """The codes of refusals that stand in the server's source, and one that does not."""
     from rnnlm.playground.answers import CODES
 
-    source = "".join(path.read_text(encoding="utf-8") for path in STATIC.parent.glob("*.py"))
+    files = [*STATIC.parent.glob("*.py"), STATIC.parent.parent / "schema.py"]
+    source = "".join(path.read_text(encoding="utf-8") for path in files)
     pairs = re.findall(r'code="(\w+)"(?: if .* else "(\w+)")?', source)
     others = {"foreign_host", "foreign_origin", "no_path", "wrong_method", "unheard"}
     return sorted({each for pair in pairs for each in pair if each} | set(CODES.values()) | others)
