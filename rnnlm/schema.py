@@ -5,7 +5,7 @@ a JSON schema, and reads a value or refuses it.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -103,20 +103,18 @@ def integer(low: int, high: int, exact: bool = False) -> Kind:
 
 
 def number(low: float, high: float, above: bool = False, below: bool = False) -> Kind:
-    """A number within bounds, the lower one excluded if `above`, the upper one if `below`."""
+    """A number within bounds; the lower one is excluded if `above`, else the upper one if `below`."""
 
     def admits(value: Any) -> bool:
         inside = type(value) in (int, float) and low <= value <= high
         return inside and not (above and value == low) and not (below and value == high)
 
-    bounds = (
-        f"{f'above {low:g} and' if above else f'from {low:g}'} {'to below' if below else 'up to' if above else 'to'}"
-    )
+    bounds = f"above {low:g} and up to {high:g}" if above else f"from {low:g} to {'below ' * below}{high:g}"
     schema = {"exclusiveMinimum" if above else "minimum": low, "exclusiveMaximum" if below else "maximum": high}
-    return _plain(f"a number {bounds} {high:g}", {"type": "number"} | schema, admits, float)
+    return _plain(f"a number {bounds}", {"type": "number"} | schema, admits, float)
 
 
-def choice(values: Mapping[str, Any]) -> Kind:
+def choice(values: Collection[str]) -> Kind:
     """One of the names of a family."""
     expected, schema = f"one of {', '.join(values)}", {"type": "string", "enum": list(values)}
     return _plain(expected, schema, lambda value: isinstance(value, str) and value in values, str)

@@ -132,7 +132,7 @@ def test_more_clusters_than_memory(said):
     def clusters(header, arrays):
         header["network"] |= {"cutoffs": list(range(3, 100_000)), "div_value": 1.0, "vocabulary_size": 2**31 - 1}
 
-    assert "at most 100 ids" in said("adaptive", clusters)
+    assert "cutoffs has 99,997 values; expected 0 to 100" in said("adaptive", clusters)
 
 
 def test_long_values_are_not_repeated(said):

@@ -15,8 +15,10 @@ from rnnlm.nn.initializers import INITIALIZERS, memory_bias
 from rnnlm.nn.layers import NOTHING_DROPPED, SharedMasks, dropout, dropout_mask, lookup, recurrent, scaled_tokens
 from rnnlm.nn.numerics import ACTIVATIONS, Array
 from rnnlm.nn.outputs import OUTPUTS, Loss, Output, tail_width
+from rnnlm.schema import FLAG, Field, WrongValueError, choice, integer, list_of, number, object_of
 
 SPECIALS = 3  # ids that stand for no word: <s>, </s>, <unk>
+LARGEST = (1 << 31) - 1  # of any size in a description
 MOST_CUTOFFS = 100  # of an adaptive softmax that can be read: each needs two matrices of its own
 ADDED_FIELDS = (
     "cutoffs",
@@ -118,46 +120,24 @@ class NetworkConfig:
         Raises:
             CheckpointError: a field is missing, unknown, of another type or out of range.
         """
-        default = cls(vocabulary_size=4).to_header()
         if isinstance(header, dict):
+            default = cls(vocabulary_size=SPECIALS + 1).to_header()
             before = {name: default[name] for name in ADDED_FIELDS} | {"input_dropout": header.get("dropout")}
             header = before | header
-        wanted = {name: type(value) for name, value in default.items()}
-        if not isinstance(header, dict) or set(header) != set(wanted):
+        try:
+            values = HEADER.read(header, "it")
+        except WrongValueError as error:
             raise CheckpointError(
-                f"The checkpoint's network description {_wrong_fields(header, wanted)}. It is damaged or was written "
-                "by another program, or by a later version of this one."
-            )
-        for name, kind in wanted.items():
-            if type(header[name]) not in ((int, float) if kind is float else (kind,)):
-                raise CheckpointError(
-                    f"The checkpoint's network field {name!r} is {shown(header[name])}; expected {kind.__name__}."
-                )
-        cutoffs = header["cutoffs"]
-        if len(cutoffs) > MOST_CUTOFFS or not all(type(cutoff) is int for cutoff in cutoffs):
-            raise CheckpointError(
-                f"The checkpoint's network field 'cutoffs' is {shown(cutoffs)}; expected at most {MOST_CUTOFFS} ids."
-            )
-        config = cls(**header | {"cutoffs": tuple(header["cutoffs"])})
-        families: dict[str, Mapping[str, Any]] = {"cell": CELLS, "activation": ACTIVATIONS, "output": OUTPUTS}
-        sizes = (config.vocabulary_size - 3, config.hidden_size, config.num_layers, config.embedding_size + 1)
-        if (
-            any(getattr(config, field) not in family for field, family in families.items())
-            or not all(0 < size < 1 << 31 for size in sizes)
-            or config.num_layers > 1000
-            or not all(0 <= rate < 1 for rate in config._rates())
-            or not config._output_fits()
-        ):
+                f"The checkpoint's network description cannot be read: {error} It is damaged or was written by another "
+                "program, or by a later version of this one."
+            ) from None
+        config = cls(**values | {"cutoffs": tuple(values["cutoffs"])})
+        if not config._output_fits():
             raise CheckpointError(f"The checkpoint's network description is out of range: {shown(header)}.")
         return config
 
-    def _rates(self) -> tuple[float, ...]:
-        return self.dropout, self.input_dropout, self.weight_dropout, self.embedding_dropout
-
     def _output_fits(self) -> bool:
         """Whether the output layer's settings are possible with these sizes."""
-        if not 1 <= self.div_value < 1 << 31:
-            return False
         if self.output == "adaptive":
             edges = [SPECIALS - 1, *self.cutoffs, self.vocabulary_size]
             width = self.hidden_size * len(self.directions)
@@ -171,13 +151,28 @@ class NetworkConfig:
         return not self.cutoffs and (possible or not self.tied)
 
 
-def _wrong_fields(header: Any, wanted: Mapping[str, type]) -> str:
-    """What is wrong with the names of a description's fields."""
-    if not isinstance(header, dict):
-        return f"is {shown(header)}; expected fields such as 'cell'"
-    missing, extra = sorted(wanted.keys() - header.keys()), sorted(map(str, header.keys() - wanted.keys()))
-    found = [f"lacks {shown(missing)}"] * bool(missing) + [f"has the unknown {shown(extra)}"] * bool(extra)
-    return " and ".join(found)
+_SIZE, _RATE, _FLAG = Field(integer(1, LARGEST, exact=True)), Field(number(0, 1, below=True)), Field(FLAG)
+HEADER = object_of(
+    {
+        "vocabulary_size": Field(integer(SPECIALS + 1, LARGEST, exact=True)),
+        "cell": Field(choice(CELLS)),
+        "activation": Field(choice(ACTIVATIONS)),
+        "hidden_size": _SIZE,
+        "num_layers": Field(integer(1, 1000, exact=True)),
+        "embedding_size": Field(integer(0, LARGEST, exact=True)),
+        "dropout": _RATE,
+        "output": Field(choice(OUTPUTS)),
+        "bidirectional": _FLAG,
+        "cutoffs": Field(list_of(integer(0, LARGEST, exact=True), MOST_CUTOFFS)),
+        "div_value": Field(number(1, LARGEST)),
+        "tied": _FLAG,
+        "locked_dropout": _FLAG,
+        "weight_dropout": _RATE,
+        "embedding_dropout": _RATE,
+        "input_dropout": _RATE,
+    },
+    "fields such as 'cell'",
+)  # what `NetworkConfig.to_header` gives
 
 
 class HiddenBackprop(Protocol):
