@@ -127,12 +127,13 @@ ANYTHING = Kind("anything", {}, lambda value, name: value)
 
 def list_of(kind: Kind, most: int, least: int = 0) -> Kind:
     """A list of values of one kind."""
-    expected = f"a list of {least:,} to {most:,} values, each {kind.expected}"
+    size = f"{most:,}" if least == most else f"{least:,} to {most:,}"
+    expected = f"a list of {size} values, each {kind.expected}"
 
     def read(value: Any, name: str) -> list[Any]:
         if not isinstance(value, list):
             raise wrong(value, name, expected)
-        _check_size(value, name, "value", least, most, f"{least:,} to {most:,}")
+        _check_size(value, name, "value", least, most, size)
         return [kind.read(each, f"{name}[{place}]") for place, each in enumerate(value)]
 
     return Kind(expected, {"type": "array", "items": kind.schema, "minItems": least, "maxItems": most}, read)

@@ -33,6 +33,7 @@ from rnnlm.language_model import LanguageModel
 from rnnlm.model_header import line_of_header, tokenizer_from_header
 from rnnlm.names import CONTEXTS
 from rnnlm.nn.network import NetworkConfig
+from rnnlm.schema import choice, integer, list_of
 from rnnlm.text.tokenizers import Tokenizer
 from rnnlm.text.vocabulary import FIRST, MOST_COUNTED, SPECIALS
 
@@ -91,11 +92,13 @@ def read(path: str | os.PathLike[str]) -> Described:
             )
         _check_version(document)
         tokens = _checked(document["tokens"])
+        counts, context = document.get("counts"), document.get("context")
+        kind = list_of(integer(0, MOST_COUNTED, exact=True), len(tokens), len(tokens))
         return Described(
             tokens,
-            _counts(document.get("counts"), len(tokens)),
+            [0] * len(tokens) if counts is None else kind.read(counts, "counts"),
             _tokenizer(document),
-            _context(document.get("context")),
+            None if context is None else choice(CONTEXTS).read(context, "context"),
             None if document.get("network") is None else NetworkConfig.from_header(document["network"]),
             line_of_header(document.get("line_before"), len(tokens)),
         )
@@ -234,17 +237,6 @@ def _checked(tokens: Any) -> list[str]:
     return tokens
 
 
-def _counts(counts: Any, size: int) -> list[int]:
-    counts = [0] * size if counts is None else counts
-    if (
-        not isinstance(counts, list)
-        or len(counts) != size
-        or not all(type(count) is int and 0 <= count <= MOST_COUNTED for count in counts)
-    ):
-        raise ExchangeError(f"its counts are not {size:,} whole numbers up to 2^53, one for each token")
-    return counts
-
-
 def _tokenizer(document: Mapping[str, Any]) -> Tokenizer | None:
     level, described = document.get("level"), document.get("tokenizer")
     if described is None:
@@ -259,9 +251,3 @@ def _tokenizer(document: Mapping[str, Any]) -> Tokenizer | None:
     if level not in (None, tokenizer.name):
         raise ExchangeError(f"its level is {shown(level)}, that of its tokenizer is {tokenizer.name!r}")
     return tokenizer
-
-
-def _context(context: Any) -> str | None:
-    if context is not None and context not in CONTEXTS:
-        raise ExchangeError(f"its context is {shown(context)}; expected one of {', '.join(CONTEXTS)}")
-    return context

@@ -16,9 +16,16 @@ class RequestError(RnnlmError):
     """
 
     def __init__(
-        self, message: str, status: int = 400, kind: str = "invalid_request_error", *, code: str,
-        param: str | None = None, headers: Mapping[str, str] | None = None, **details: Any,
-    ) -> None:  # fmt: skip
+        self,
+        message: str,
+        status: int = 400,
+        kind: str = "invalid_request_error",
+        *,
+        code: str,
+        param: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        **details: Any,
+    ) -> None:
         """Say why."""
         super().__init__(message)
         self.status, self.kind, self.code, self.param, self.details = status, kind, code, param, details
