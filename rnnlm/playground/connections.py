@@ -64,7 +64,8 @@ class Connection(asyncio.Protocol):
             if self._head is None:
                 self._wait_for_head()
             return
-        self._stop_waiting()
+        _cancel(self._head)
+        self._head = None
         if not self.cycle.more_body:
             self.idle_since = None
 
@@ -88,11 +89,6 @@ class Connection(asyncio.Protocol):
     def _wait_for_head(self) -> None:
         self._head = asyncio.get_running_loop().call_later(self.limits.head_seconds, self.transport.close)
 
-    def _stop_waiting(self) -> None:
-        if self._head is not None:
-            self._head.cancel()
-            self._head = None
-
     # --- answers that nobody reads ------------------------------------------------------------------------------
 
     def pause_writing(self) -> None:
@@ -103,18 +99,13 @@ class Connection(asyncio.Protocol):
     def resume_writing(self) -> None:
         """Go on: it was read."""
         super().resume_writing()
-        self._forget_stall()
+        _cancel(self._stalled)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait for nothing more."""
-        self._stop_waiting()
-        self._forget_stall()
+        _cancel(self._head)
+        _cancel(self._stalled)
         super().connection_lost(exc)
-
-    def _forget_stall(self) -> None:
-        if self._stalled is not None:
-            self._stalled.cancel()
-            self._stalled = None
 
     # --- number -------------------------------------------------------------------------------------------------
 
@@ -153,6 +144,11 @@ class Connection(asyncio.Protocol):
 
     def _unsupported_upgrade_warning(self) -> None:
         """Log nothing: the request is answered as if it had not asked for another protocol, or refused by `Guard`."""
+
+
+def _cancel(timer: asyncio.TimerHandle | None) -> None:
+    if timer is not None:
+        timer.cancel()
 
 
 def most_connections(limits: Limits) -> int:

@@ -87,8 +87,7 @@ def model_name(models: Models) -> Kind:
         """
         if (found := named.read(value, name)) not in models:
             message = f"There is no model {found[:60]!r}; served are {', '.join(models)}."
-            details = {"param": "model", "model": found[:60]}
-            raise RequestError(message, 404, "not_found_error", code="model_not_found", **details)
+            raise RequestError(message, 404, "not_found_error", code="model_not_found", param=name, model=found[:60])
         return models[found]
 
     return Kind(f"one of {', '.join(models)}", {"type": "string", "enum": list(models)}, read)

@@ -87,13 +87,11 @@ class Guard:
                 "foreign_host",
             )
         if any(not _is_same(origin, hosts[0]) for origin in origins):
-            return _forbidden(
-                "The Origin header is that of another site, which may not ask this server.", "foreign_origin"
-            )
+            message = "The Origin header is that of another site, which may not ask this server."
+            return _forbidden(message, "foreign_origin")
         if any("websocket" in value.lower() for value in _values(scope, b"upgrade")):
-            return RequestError(
-                "There are no WebSockets here; a stream is sent as server-sent events.", code="no_upgrade"
-            )
+            message = "There are no WebSockets here; a stream is sent as server-sent events."
+            return RequestError(message, code="no_upgrade")
         path = scope["path"]
         if self._key is None or path in OPEN or path.startswith("/static/"):
             return None
