@@ -181,9 +181,7 @@ class StoredModel(Codec):
             CheckpointError: the model is an n-gram model or a mixture.
         """
         if self.kind != "rnn":
-            raise CheckpointError(
-                f"What was asked for needs a recurrent network; this model is a {self.predictor.describe()}."
-            )
+            raise CheckpointError(f"This is {self.predictor.noun}; what was asked for needs a recurrent network.")
         return cast(Network, self.predictor)
 
     @property
@@ -194,7 +192,7 @@ class StoredModel(Codec):
             CheckpointError: the model is a network or a mixture.
         """
         if not isinstance(self.predictor, NgramModel):
-            raise CheckpointError(f"What was asked for needs an n-gram model; this is {self.predictor.describe()}.")
+            raise CheckpointError(f"This is {self.predictor.noun}; what was asked for needs an n-gram model.")
         return self.predictor
 
     def require_causal(self) -> CausalPredictor:

@@ -61,7 +61,7 @@ class NgramModel:
     A state (B, order) holds, for each column, the index of the last k words among the stored n-grams of order k, or -1.
     """
 
-    kind = "ngram"
+    kind, noun = "ngram", "an n-gram model"
 
     def __init__(self, V: int, levels: list[Level]) -> None:
         """Wrap the levels of order 1, 2, ..."""

@@ -17,7 +17,7 @@ class Mixture:
     It is float64, which holds both a network's floats and an n-gram model's whole numbers exactly.
     """
 
-    kind = "mixture"
+    kind, noun = "mixture", "a mixture of models"
 
     def __init__(self, models: Sequence[SequenceModel], weights: Sequence[float]) -> None:
         """Mix models; the weights are not negative and sum to one."""

@@ -189,7 +189,7 @@ class LayerStack:
     come out. `keep` (T, B, 1) is 0 where a column starts anew (its state is set to zero before that step), else 1.
     """
 
-    kind = "rnn"
+    kind, noun = "rnn", "a recurrent network"
 
     def __init__(self, config: NetworkConfig, params: Mapping[str, Array]) -> None:
         """Wrap existing parameters.
