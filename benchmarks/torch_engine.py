@@ -24,13 +24,14 @@ import numpy as np
 import torch
 
 import rnnlm
+from rnnlm.nn.cells import CELLS
 from rnnlm.nn.network import Network, NetworkConfig
 from rnnlm.text.batches import Batch
+from rnnlm.training.torch_cells import MODULES
 from rnnlm.training.torch_engine import TorchEngine, TorchSettings
-from rnnlm.training.torch_network import NATIVE
 from rnnlm.training.trainer import Report
 
-PLAIN_CELLS = ("rnn", "gru", "lstm")  # those that torch.nn has
+PLAIN_CELLS = [name for name, cell in CELLS.items() if cell.torch]
 CONFIGS = [  # V, H, L, B, T, as in training_speed.py
     (65, 128, 2, 50, 50),
     (65, 512, 2, 50, 50),
@@ -70,7 +71,7 @@ def plain_step(
     """The same step in torch.nn: forward, loss, backward, clipping, SGD. With resets: a loop over the steps."""
     V, H, L, _, _ = config
     embedding, output = torch.nn.Embedding(V, H), torch.nn.Linear(H, V)
-    rnn = NATIVE[cell](H, H, L)
+    rnn = MODULES[cell](H, H, L)
     model = torch.nn.ModuleList([embedding, rnn, output]).to(device)
     parameters = list(model.parameters())
     optimizer = torch.optim.SGD(parameters, lr=0.1)

@@ -36,7 +36,7 @@ from rnnlm.training.allocator import keep_freed_memory
 from rnnlm.training.numpy_engine import NumpyEngine
 
 KERNELS = {"compiled": "", "numpy": "numpy"}  # contestants of this package, and their $RNNLM_KERNELS
-TORCH_CELLS = {"rnn": torch.nn.RNN, "gru": torch.nn.GRU, "lstm": torch.nn.LSTM}
+TORCH_CELLS = {name: getattr(torch.nn, cell.torch) for name, cell in CELLS.items() if cell.torch}
 CONFIGS = [  # V, H, L, B, T
     (65, 128, 2, 50, 50),
     (65, 512, 2, 50, 50),

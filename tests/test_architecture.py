@@ -43,10 +43,10 @@ LAYERS = (
 LAZY = {
     "jieba", "rjieba", "torch", "matplotlib", "starlette", "uvicorn", "onnx", "safetensors", "tqdm",
 }  # fmt: skip
+PARTS_ON_TORCH = ("cells", "engine", "network", "optimizer", "segments")
 # What is about PyTorch alone: it may import torch at its top, and is itself imported where it is asked for.
 ABOUT_TORCH = {
-    f"rnnlm.training.{name}"
-    for name in ("torch_engine", "torch_network", "torch_segments", "torch_optimizer", "distributed", "devices")
+    f"rnnlm.training.{name}" for name in ("devices", "distributed", *(f"torch_{part}" for part in PARTS_ON_TORCH))
 }
 CLI_ONLY = {"click": ("cli",), "tqdm": ("cli", "api")}
 # The standard library's `random` is one global generator too.

@@ -17,12 +17,10 @@ from rnnlm import __version__
 from rnnlm.errors import ExchangeError
 from rnnlm.exchange.packages import load_package
 from rnnlm.nn.cells import CELLS
+from rnnlm.nn.cells.loop import Cell
 from rnnlm.nn.network import Network, NetworkConfig
 from rnnlm.nn.numerics import Array
 
-OPERATORS = {"rnn": "RNN", "gru": "GRU", "lstm": "LSTM", "cifg": "LSTM"}
-# The slabs of ONNX, z r h and i o f c, by ours; "-f": with the other sign, as sigmoid(-a) = 1 - sigmoid(a).
-GATES = {"rnn": [""], "gru": ["z", "r", "n"], "lstm": ["i", "o", "f", "g"], "cifg": ["-f", "o", "f", "g"]}
 ACTIVATIONS: dict[str, dict[str, list[Any]]] = {
     "tanh": {"activations": ["Tanh"]},
     "relu": {"activations": ["Relu"]},
@@ -119,6 +117,7 @@ def _forward(graph: _Graph, network: Network, ids: str, states: list[str], direc
     """Outputs of the top layer (T, B, H) of a stack of layers; the final states are outputs `next_...`."""
     config = network.config
     x, input_weight = _input(graph, network, ids, direction)
+    operator = CELLS[config.cell].onnx
     layers = range(config.num_layers)
     initial = {name: [f"{name}_{layer}" for layer in layers] for name in states}
     final = {name: [f"next_{name}_{layer}" for layer in layers] for name in states}
@@ -128,12 +127,12 @@ def _forward(graph: _Graph, network: Network, ids: str, states: list[str], direc
         weights = _weights(graph, network, f"l{layer}{direction}", None if layer else input_weight)
         results = [f"layer_{layer}{direction}", *(final[name][layer] for name in states)]
         y = graph.node(
-            OPERATORS[config.cell],
+            operator.name,
             [x, *weights, "", *(initial[name][layer] for name in states)],
             *results,
             hidden_size=config.hidden_size,
             direction="reverse" if direction else "forward",
-            **({"linear_before_reset": 1} if config.cell == "gru" else {}),
+            **operator.attributes,
             **(ACTIVATIONS[config.activation] if config.cell == "rnn" else {}),
         )
         x = graph.node("Squeeze", [y, graph.constant("one", np.array([1], np.int64))])  # (T, 1 direction, B, H)
@@ -163,7 +162,7 @@ def _input(graph: _Graph, network: Network, ids: str, direction: str) -> tuple[s
 
 def _weights(graph: _Graph, network: Network, layer: str, input_weight: Array | None) -> list[str]:
     """W, R and B of a layer, (1, GH, .), in ONNX's order of the gates."""
-    params, cell = network.params, network.config.cell
+    params, cell = network.params, CELLS[network.config.cell]
     W = params[f"rnn.weight_ih_{layer}"] if input_weight is None else input_weight
     biases = [_slabs(params[f"rnn.bias_{side}_{layer}"], cell) for side in ("ih", "hh")]
     arrays = {"W": _slabs(W, cell), "R": _slabs(params[f"rnn.weight_hh_{layer}"], cell)}
@@ -171,11 +170,11 @@ def _weights(graph: _Graph, network: Network, layer: str, input_weight: Array | 
     return [graph.constant(f"rnn.{layer}.{letter}", _float32(array)[None]) for letter, array in arrays.items()]
 
 
-def _slabs(array: Array, cell: str) -> Array:
+def _slabs(array: Array, cell: Cell) -> Array:
     """The slabs of an array as ONNX stacks them."""
-    names = CELLS[cell].gate_names or ("",)
+    names = cell.gate_names or ("",)
     ours = dict(zip(names, np.split(array, len(names)), strict=True))
-    return np.concatenate([-ours[name[1:]] if name.startswith("-") else ours[name] for name in GATES[cell]])
+    return np.concatenate([-ours[name[1:]] if name.startswith("-") else ours[name] for name in cell.onnx.gates])
 
 
 def _output(graph: _Graph, network: Network, hidden: str) -> None:

@@ -21,7 +21,7 @@ from rnnlm.nn.numerics import Array
 from rnnlm.nn.outputs import tail_width
 
 Shape = tuple[int, ...]
-CELL_OF_GATES = {CELLS[name].gates: name for name in ("rnn", "gru", "lstm")}  # PyTorch's; another one is described
+CELL_OF_GATES = {cell.gates: name for name, cell in CELLS.items() if cell.torch}  # another one must be described
 PARTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 LARGEST_LAYER = 1_000
 DEFAULT_DIV_VALUE = 4.0

@@ -1,4 +1,4 @@
-/* Fused elementwise work: the compiled twins, for float32, of functions in gates.py, numerics.py and optimizers.py.
+/* Fused elementwise work: the compiled twins, for float32, of functions in nn/cells, numerics.py and optimizers.py.
 
    Those say what the arrays are and stay the reference; tests/nn/test_kernels.py compares the two. A step of a cell in
    NumPy is a dozen calls, each of which sweeps over its arrays; here it is one loop, which reads and writes every number
@@ -84,7 +84,7 @@ static inline float hyperbolic_tangent(float x)
 
 /* --- loops over a batch ------------------------------------------------------------------------------------------ */
 
-/* Arguments are those of gates.py; `keep` holds one number for each row, or is NULL. */
+/* Arguments are those of nn/cells; `keep` holds one number for each row, or is NULL. */
 
 #define LARGEST_STATE 1e12f /* as in numerics.py */
 

@@ -27,7 +27,6 @@ PASSES_WITHOUT_DROPOUT = 2.0  # beyond them a network learns the text by heart
 INPUT_SHARE = 0.5  # dropout of the input in that of the hidden units: what is not read cannot be remembered
 # The best rate of Adam falls as the network becomes wider; it was found at widths from 128 to 512.
 RATES_BY_WIDTH = ("adam", "adamw")
-SLOWER = {"rnn": 0.25}  # what a cell bears of that rate
 WEIGHT_DECAY = 0.1
 MOST_TAKEN_OFF = 0.01  # of the weights in a step, whatever the rate
 MANY_TOKENS = 256  # of a vocabulary: more than there are letters in an alphabet
@@ -215,7 +214,7 @@ def learning_rate(chosen: Mapping[str, Any], level: Level, started_from: bool) -
     if started_from or chosen["optimizer"] not in RATES_BY_WIDTH:
         return OPTIMIZERS[chosen["optimizer"]].default_lr
     by_width = level.rate_times_width / chosen["hidden_size"] / math.sqrt(chosen["num_layers"])
-    return float(f"{min(level.highest_rate, by_width) * SLOWER.get(chosen['cell'], 1.0):.2g}")
+    return float(f"{min(level.highest_rate, by_width) * CELLS[chosen['cell']].learning_rate_factor:.2g}")
 
 
 def weight_decay(chosen: Mapping[str, Any], started_from: bool) -> float:

@@ -1,13 +1,12 @@
 """The network of `rnnlm.nn` on PyTorch: the same parameters, the same loss, gradients by autograd.
 
-Recurrent layers are torch.nn.RNN, GRU and LSTM, with their fused kernels, also for the LSTM with coupled gates; sigmoid
-and identity, which torch.nn.RNN lacks, are a loop of steps. With dropout the layers run one by one, because the masks
-between them are our own: they are made for the whole batch, of which each worker takes its columns, so that the number
-of workers does not matter.
+Recurrent layers are modules of torch.nn, with their fused kernels, or of `torch_cells`. With dropout they run one by
+one, because the masks between them are our own: they are made for the whole batch, of which each worker takes its
+columns, so that the number of workers does not matter.
 """
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -22,61 +21,8 @@ from rnnlm.nn.layers import NOTHING_DROPPED, SharedMasks
 from rnnlm.nn.network import NetworkConfig
 from rnnlm.nn.outputs import AdaptiveSoftmax
 from rnnlm.training.engine import DROPOUT
+from rnnlm.training.torch_cells import GATHERED, recurrent_module
 from rnnlm.training.torch_segments import Array, Segments
-
-# cuDNN gathers weights that are not its own, which is meant wherever it is silenced.
-GATHERED = "RNN module weights are not part of single contiguous chunk"
-ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"sigmoid": torch.sigmoid, "identity": lambda x: x}
-
-
-class SteppedRNN(torch.nn.RNN):  # type: ignore[misc]
-    """torch.nn.RNN with an activation that it lacks: a loop in Python."""
-
-    def __init__(self, *sizes: int, activation: str, **options: Any) -> None:
-        """As torch.nn.RNN; activation: a name in ACTIVATIONS."""
-        super().__init__(*sizes, **options)
-        self.activation = ACTIVATIONS[activation]
-
-    def forward(self, x: Any, state: Tensor) -> tuple[Any, Tensor]:
-        """h_t = f(U x_t + W h_{t-1} + b) of a tensor (T, B, D) or a packed sequence, in all layers."""
-        packed = isinstance(x, PackedSequence)
-        sizes = x.batch_sizes.tolist() if packed else [x.shape[1]] * x.shape[0]
-        y = x.data if packed else x.flatten(0, 1)
-        finals = []
-        for layer in range(self.num_layers):
-            weight_ih, weight_hh, bias_ih, bias_hh = self._flat_weights[4 * layer : 4 * layer + 4]
-            h, outputs, ended = state[layer], [], []
-            # Not bias_ih + bias_hh: autograd would give both one and the same tensor as gradient.
-            for gates in (F.linear(y, weight_ih, bias_ih) + bias_hh).split(sizes):
-                ended.append(h[len(gates) :])
-                h = self.activation(gates + h[: len(gates)] @ weight_hh.t())
-                outputs.append(h)
-            y = torch.cat(outputs)
-            finals.append(torch.cat([h, *reversed(ended)]))
-        whole = PackedSequence(y, x.batch_sizes) if packed else y.view(len(sizes), -1, self.hidden_size)
-        return whole, torch.stack(finals)
-
-
-class CoupledLSTM(torch.nn.GRU):  # type: ignore[misc]
-    """LSTM with coupled gates: torch's, whose input gate is 1 - sigmoid(a) = sigmoid(-a) with a the forget gate's.
-
-    Its parameters have the shapes of a GRU's: the slabs f, g, o.
-    """
-
-    def forward(self, x: Any, state: tuple[Tensor, Tensor]) -> tuple[Any, tuple[Tensor, Tensor]]:
-        """Outputs of a tensor (T, B, D) or a packed sequence, and the final h and c."""
-        weights = [torch.cat([-weight[: self.hidden_size], weight]) for weight in self._flat_weights]
-        options = (True, self.num_layers, 0.0, False, False)  # with biases, without dropout, in one direction
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", GATHERED)
-            if isinstance(x, PackedSequence):
-                y, h, c = torch._VF.lstm(x.data, x.batch_sizes, state, weights, *options)
-                return PackedSequence(y, x.batch_sizes), (h, c)
-            y, h, c = torch._VF.lstm(x, state, weights, *options, False)
-            return y, (h, c)
-
-
-NATIVE = {"rnn": torch.nn.RNN, "gru": torch.nn.GRU, "lstm": torch.nn.LSTM, "cifg": CoupledLSTM}
 
 
 class Dropout:
@@ -211,13 +157,7 @@ class TorchNetwork:
         for layers in [slice(layer, layer + 1) for layer in range(L)] if config.dropout else [slice(0, L)]:
             width = H if layers.start else config.embedding_size or one_hot
             sizes, options = (width, H, layers.stop - layers.start), {"device": self.device, "dtype": self.dtype}
-            module: torch.nn.RNNBase
-            if config.cell == "rnn" and config.activation in ACTIVATIONS:
-                module = SteppedRNN(*sizes, activation=config.activation, **options)
-            elif config.cell == "rnn":
-                module = torch.nn.RNN(*sizes, nonlinearity=config.activation, **options)
-            else:
-                module = NATIVE[config.cell](*sizes, **options)
+            module = recurrent_module(config.cell, config.activation, *sizes, **options)
             for part, weight in module.named_parameters():
                 kind, _, layer = part.rpartition("_l")
                 name = f"rnn.{kind}_l{layers.start + int(layer)}{direction}"

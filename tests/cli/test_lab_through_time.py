@@ -153,7 +153,7 @@ def test_other_cells_and_losses_agree_too(arguments):
 def test_a_wrong_derivative_leaves_with_exit_code_1(monkeypatch):
     function, _ = ACTIVATIONS["tanh"]
     monkeypatch.setitem(ACTIVATIONS, "tanh", (function, lambda s, out: np.copyto(out, s) or out))
-    monkeypatch.setattr("rnnlm.nn.cells.COMPILED_ACTIVATIONS", ())
+    monkeypatch.setattr("rnnlm.nn.cells.rnn.COMPILED_ACTIVATIONS", ())
     result = run("bptt", ARTICLE, code=1)
     assert isinstance(result.exception, SystemExit)
     assert "back-propagation is wrong" in result.stdout

@@ -1,13 +1,16 @@
 """The compiled twins do what the functions in NumPy do: same numbers, same arrays touched, nothing hidden."""
 
+import importlib
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 
-from rnnlm.nn import gates, kernels, numerics, optimizers
-from rnnlm.nn.cells import CELLS, COMPILED_ACTIVATIONS
+from rnnlm.nn import kernels, numerics, optimizers
+from rnnlm.nn.cells import CELLS
+from rnnlm.nn.cells.lstm import lstm_step
+from rnnlm.nn.cells.rnn import COMPILED_ACTIVATIONS, rnn_step
 
 compiled = kernels.compiled()
 needs_kernels = pytest.mark.skipif(compiled is None, reason="rnnlm was installed without a C compiler")
@@ -18,6 +21,11 @@ STEPS = [
     *((f"rnn_step{way}", name) for name in COMPILED_ACTIVATIONS for way in ("", "_backward")),
     *((f"{cell}_step{way}", None) for cell in ("lstm", "cifg", "gru") for way in ("", "_backward")),
 ]
+
+
+def in_numpy(step):
+    """The function of a cell's module that has a compiled twin."""
+    return getattr(importlib.import_module(f"rnnlm.nn.cells.{step.split('_')[0]}"), step)
 
 
 def arguments(step, activation, H, keep, scale=1.0):
@@ -59,7 +67,7 @@ def test_the_compiled_step_is_that_in_numpy(step, activation, H, resets, scale):
         plain = arguments(step, activation, H, RESETS[resets], scale)
         fused = [each.copy() if isinstance(each, np.ndarray) else each for each in plain]
         with np.errstate(over="ignore"):
-            getattr(gates, step)(t, *plain)
+            in_numpy(step)(t, *plain)
         getattr(compiled, step)(t, *fused)
         skipped = [place + (activation is not None) for place in SCRATCH[step]]
         for place, (ours, theirs) in enumerate(zip(plain, fused, strict=True)):
@@ -73,7 +81,7 @@ def test_a_state_ends_where_it_ends_in_numpy(name):
     x = np.array([-1e30, -2e12, -1e12, -5, 0, 5, 1e12, 2e12, 1e30], np.float32)
     nothing, (plain, fused) = np.zeros((1, len(x)), np.float32), np.zeros((2, 2, 1, len(x)), np.float32)
     with np.errstate(over="ignore"):
-        gates.rnn_step(0, name, x[None, None].copy(), nothing.copy(), None, nothing[0], plain)
+        rnn_step(0, name, x[None, None].copy(), nothing.copy(), None, nothing[0], plain)
     compiled.rnn_step(0, name, x[None, None].copy(), nothing, None, nothing[0], fused)
     np.testing.assert_allclose(fused, plain, rtol=1e-6, atol=1e-30)
 
@@ -192,15 +200,15 @@ def test_compiled_adam_is_that_in_numpy(decay):
 
 
 def test_double_precision_and_functions_without_a_twin_are_numpys(monkeypatch):
-    assert kernels.fastest(gates.lstm_step, np.float64) is gates.lstm_step
+    assert kernels.fastest(lstm_step, np.float64) is lstm_step
     assert kernels.fastest(numerics.tanh, np.float32) is numerics.tanh
     monkeypatch.setenv("RNNLM_KERNELS", "numpy")
-    assert kernels.fastest(gates.lstm_step, np.float32) is gates.lstm_step
+    assert kernels.fastest(lstm_step, np.float32) is lstm_step
 
 
 def test_without_the_compiled_module_everything_works():
     program = "import sys; sys.modules['rnnlm.nn._kernels'] = None\n" + (
-        "import numpy as np\nfrom rnnlm.nn import gates, kernels\nassert kernels.compiled() is None\n"
-        "assert kernels.fastest(gates.gru_step, np.float32) is gates.gru_step"
+        "import numpy as np\nfrom rnnlm.nn import kernels\nfrom rnnlm.nn.cells.gru import gru_step\n"
+        "assert kernels.compiled() is None\nassert kernels.fastest(gru_step, np.float32) is gru_step"
     )
     subprocess.run([sys.executable, "-c", program], check=True)

@@ -1,0 +1,80 @@
+"""Recurrent layers that torch.nn lacks: cells of our own, and activations of the basic one.
+
+Each is made and called as torch.nn.LSTM is, on a tensor (T, B, D) or a packed sequence, and has parameters under the
+names of `nn.cells`.
+"""
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence
+
+from rnnlm.nn.cells import CELLS
+
+# cuDNN gathers weights that are not its own, which is meant wherever it is silenced.
+GATHERED = "RNN module weights are not part of single contiguous chunk"
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"sigmoid": torch.sigmoid, "identity": lambda x: x}
+
+
+def recurrent_module(cell: str, activation: str, *sizes: int, **options: Any) -> torch.nn.RNNBase:
+    """Layers of a cell, (D, H, layers) in size, as a module; activation: of the basic cell."""
+    if cell == "rnn":
+        if activation in ACTIVATIONS:
+            return SteppedRNN(*sizes, activation=activation, **options)
+        return torch.nn.RNN(*sizes, nonlinearity=activation, **options)
+    return MODULES[cell](*sizes, **options)
+
+
+class SteppedRNN(torch.nn.RNN):  # type: ignore[misc]
+    """torch.nn.RNN with an activation that it lacks: a loop in Python."""
+
+    def __init__(self, *sizes: int, activation: str, **options: Any) -> None:
+        """As torch.nn.RNN; activation: a name in ACTIVATIONS."""
+        super().__init__(*sizes, **options)
+        self.activation = ACTIVATIONS[activation]
+
+    def forward(self, x: Any, state: Tensor) -> tuple[Any, Tensor]:
+        """h_t = f(U x_t + W h_{t-1} + b) of a tensor (T, B, D) or a packed sequence, in all layers."""
+        packed = isinstance(x, PackedSequence)
+        sizes = x.batch_sizes.tolist() if packed else [x.shape[1]] * x.shape[0]
+        y = x.data if packed else x.flatten(0, 1)
+        finals = []
+        for layer in range(self.num_layers):
+            weight_ih, weight_hh, bias_ih, bias_hh = self._flat_weights[4 * layer : 4 * layer + 4]
+            h, outputs, ended = state[layer], [], []
+            # Not bias_ih + bias_hh: autograd would give both one and the same tensor as gradient.
+            for gates in (F.linear(y, weight_ih, bias_ih) + bias_hh).split(sizes):
+                ended.append(h[len(gates) :])
+                h = self.activation(gates + h[: len(gates)] @ weight_hh.t())
+                outputs.append(h)
+            y = torch.cat(outputs)
+            finals.append(torch.cat([h, *reversed(ended)]))
+        whole = PackedSequence(y, x.batch_sizes) if packed else y.view(len(sizes), -1, self.hidden_size)
+        return whole, torch.stack(finals)
+
+
+class CoupledLSTM(torch.nn.GRU):  # type: ignore[misc]
+    """The LSTM with coupled gates: torch's, whose input gate is 1 - sigmoid(a) = sigmoid(-a) with a the forget gate's.
+
+    Its parameters have the shapes of a GRU's: the slabs f, g, o.
+    """
+
+    def forward(self, x: Any, state: tuple[Tensor, Tensor]) -> tuple[Any, tuple[Tensor, Tensor]]:
+        """Outputs of a tensor (T, B, D) or a packed sequence, and the final h and c."""
+        weights = [torch.cat([-weight[: self.hidden_size], weight]) for weight in self._flat_weights]
+        options = (True, self.num_layers, 0.0, False, False)  # with biases, without dropout, in one direction
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", GATHERED)
+            if isinstance(x, PackedSequence):
+                y, h, c = torch._VF.lstm(x.data, x.batch_sizes, state, weights, *options)
+                return PackedSequence(y, x.batch_sizes), (h, c)
+            y, h, c = torch._VF.lstm(x, state, weights, *options, False)
+            return y, (h, c)
+
+
+OWN = {"cifg": CoupledLSTM}
+MODULES = {name: getattr(torch.nn, cell.torch) if cell.torch else OWN[name] for name, cell in CELLS.items()}
