@@ -164,9 +164,10 @@ def _weights(graph: _Graph, network: Network, layer: str, input_weight: Array | 
     """W, R and B of a layer, (1, GH, .), in ONNX's order of the gates."""
     params, cell = network.params, CELLS[network.config.cell]
     W = params[f"rnn.weight_ih_{layer}"] if input_weight is None else input_weight
-    biases = [_slabs(params[f"rnn.bias_{side}_{layer}"], cell) for side in ("ih", "hh")]
-    arrays = {"W": _slabs(W, cell), "R": _slabs(params[f"rnn.weight_hh_{layer}"], cell)}
-    arrays["B"] = np.concatenate(biases)
+    bias = params[f"rnn.bias_ih_{layer}"]
+    R = params.get(f"rnn.weight_hh_{layer}", np.zeros((len(bias), network.config.hidden_size)))
+    biases = [_slabs(each, cell) for each in (bias, params.get(f"rnn.bias_hh_{layer}", np.zeros_like(bias)))]
+    arrays = {"W": _slabs(W, cell), "R": _slabs(R, cell), "B": np.concatenate(biases)}
     return [graph.constant(f"rnn.{layer}.{letter}", _float32(array)[None]) for letter, array in arrays.items()]
 
 
@@ -174,7 +175,8 @@ def _slabs(array: Array, cell: Cell) -> Array:
     """The slabs of an array as ONNX stacks them."""
     names = cell.gate_names or ("",)
     ours = dict(zip(names, np.split(array, len(names)), strict=True))
-    return np.concatenate([-ours[name[1:]] if name.startswith("-") else ours[name] for name in cell.onnx.gates])
+    ours |= {f"-{name}": -slab for name, slab in ours.items()} | {"0": np.zeros_like(ours[names[0]])}
+    return np.concatenate([ours[name] for name in cell.onnx.gates])
 
 
 def _output(graph: _Graph, network: Network, hidden: str) -> None:

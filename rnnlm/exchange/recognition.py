@@ -305,7 +305,12 @@ def _shape(shapes: Mapping[str, Shape], name: str) -> Shape:
 
 
 def _cell(shapes: Mapping[str, Shape], names: Mapping[str, str], described: NetworkConfig | None) -> tuple[int, str]:
-    """Hidden size and cell: weight_hh has H columns and as many times H rows as the cell has gates."""
+    """Hidden size and cell: weight_hh has H columns and as many times H rows as the cell has gates.
+
+    A cell without weight_hh must be described.
+    """
+    if described is not None and not CELLS[described.cell].recurrent:
+        return described.hidden_size, described.cell
     rows, H = _shape(shapes, "rnn.weight_hh_l0")
     if rows % H or rows // H not in CELL_OF_GATES:
         possible = ", ".join(f"{(gates * H, H)} for {name}" for gates, name in sorted(CELL_OF_GATES.items()))

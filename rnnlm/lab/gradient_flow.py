@@ -118,10 +118,10 @@ class LayerFlow:
 
     norms, lowest, highest: (D + 1,) mean, smallest and largest over the places; below the top layer the first is 0.
     by_h, by_c: (D + 1,) the same mean for the parts of an LSTM's state, by_c None for other cells.
-    radii, weight_norms: spectral radius and largest singular value of each gate's W ("" for the basic cell); a radius
-    is None where W is too large. rms_derivative: root mean square of f', None for gated cells.
-    bound: (D + 1,) the article's, None where there is none: for gated cells, and below the top layer, whose states
-    reach the loss on many ways.
+    radii, weight_norms: spectral radius and largest singular value of each gate's W ("" for the basic cell), empty for
+    a cell without W; a radius is None where W is too large. rms_derivative: root mean square of f', None for gated
+    cells. bound: (D + 1,) the article's, None where there is none: for gated cells, and below the top layer, whose
+    states reach the loss on many ways.
     """
 
     layer: int  # from 1
@@ -226,8 +226,8 @@ def _lengths(vectors: Array) -> Array:
 
 def _layer(network: Network, layer: int, steps: list[Step], norms: Array) -> LayerFlow:
     """One layer's figures; norms (D + 1, S, B)."""
-    config, W = network.config, network.params[f"rnn.weight_hh_l{layer}"]
-    gates = dict(zip(slabs(config), np.split(W, CELLS[config.cell].gates), strict=True))
+    config, W = network.config, network.params.get(f"rnn.weight_hh_l{layer}")
+    gates = {} if W is None else dict(zip(slabs(config), np.split(W, CELLS[config.cell].gates), strict=True))
     whole = np.hypot(norms[:, 0], norms[:, -1]) if norms.shape[1] > 1 else norms[:, 0]
     mean, weight_norms = whole.mean(axis=1), {gate: float(np.linalg.norm(slab, 2)) for gate, slab in gates.items()}
     rms = bound = None

@@ -120,7 +120,7 @@ def output_matrix(network: LayerStack) -> Array | None:
 
 
 class Sum(NamedTuple):
-    """The argument of f in the first gate's terms: U x_t, W s_{t-1} and the bias, (GH,) each."""
+    """The argument of f in the first gate's terms: U x_t, W s_{t-1} and the bias, (GH,) each; without W, it is 0."""
 
     of_input: Array
     of_state: Array
@@ -130,16 +130,17 @@ class Sum(NamedTuple):
 def argument(network: LayerStack, steps: list[Step], number: int, layer: int, direction: str = "") -> Sum:
     """What a layer (from 0) adds up at a step (from 0, in the order of reading), in the first column."""
     params, step = network.params, steps[number]
-    U, W, b_U, b_W = (
-        params[f"rnn.{part}_l{layer}{direction}"] for part in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-    )
+    own = {part: params[f"rnn.{part}_l{layer}{direction}"] for part in CELLS[network.config.cell].parts}
+    U, b_U = own["weight_ih"], own["bias_ih"]
     if layer:
         of_input = U @ step.state[0, layer - 1, 0]
     elif network.config.embedding_size:
         of_input = U @ params["embedding.weight"][step.inputs[0, 0]]
     else:
         of_input = U[:, step.inputs[0, 0]]
-    return Sum(of_input, W @ step.before[0, layer, 0], b_U + b_W)
+    if "weight_hh" not in own:
+        return Sum(of_input, np.zeros_like(b_U), b_U)
+    return Sum(of_input, own["weight_hh"] @ step.before[0, layer, 0], b_U + own["bias_hh"])
 
 
 def slabs(config: NetworkConfig) -> list[str]:

@@ -83,12 +83,13 @@ def recurrent(
     """One recurrent layer in one direction over T steps.
 
     x: (T, B, D) floats, or (T, B) ids, which stand for one-hot vectors. state (S, B, H). keep: see `cells`. shared:
-    what is dropped of weight_hh (Wan et al. 2013), the same in all steps, and of one-hot vectors.
+    what is dropped of weight_hh (Wan et al. 2013), the same in all steps, and of one-hot vectors. A cell that is not
+    `recurrent` has no weight_hh and no bias_hh.
     Returns the outputs (T, B, H), the final state (S, B, H) and backprop(dy, dstate) -> (dx or None, dstate0, grads).
     """
     names = {part: f"rnn.{part}_{suffix}" for part in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")}
-    weight_ih, weight_hh = params[names["weight_ih"]], params[names["weight_hh"]]
-    bias_ih, bias_hh = params[names["bias_ih"]], params[names["bias_hh"]]
+    weight_ih, bias_ih = params[names["weight_ih"]], params[names["bias_ih"]]
+    weight_hh, bias_hh = params.get(names["weight_hh"]), params.get(names["bias_hh"])
     mask = shared.weights.get(names["weight_hh"])
     if mask is not None:
         weight_hh = weight_hh * mask
@@ -103,12 +104,13 @@ def recurrent(
     def backprop(dy: Array, dstate: Array | None = None) -> tuple[Array | None, Array, Grads]:
         deltas = CELLS[cell].backward(dy, np.zeros_like(final) if dstate is None else dstate, trace)
         by_input = deltas.input_gates.reshape(T * B, -1)
-        by_hidden = deltas.hidden_gates.reshape(T * B, -1)
-        grads = {
-            names["weight_hh"]: by_hidden.T @ trace.previous().reshape(T * B, -1),
-            names["bias_ih"]: by_input.sum(axis=0),
-            names["bias_hh"]: by_hidden.sum(axis=0),
-        }
+        grads: Grads = {}  # the norm is summed in this order
+        if deltas.hidden_gates is not None:
+            by_hidden = deltas.hidden_gates.reshape(T * B, -1)
+            grads[names["weight_hh"]] = by_hidden.T @ trace.previous().reshape(T * B, -1)
+        grads[names["bias_ih"]] = by_input.sum(axis=0)
+        if deltas.hidden_gates is not None:
+            grads[names["bias_hh"]] = by_hidden.sum(axis=0)
         if mask is not None:
             np.multiply(grads[names["weight_hh"]], mask, out=grads[names["weight_hh"]])
         if x.ndim == 2:

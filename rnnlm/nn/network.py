@@ -79,17 +79,15 @@ class NetworkConfig:
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Name and shape of every parameter, PyTorch's."""
-        H, G = self.hidden_size, CELLS[self.cell].gates
+        H, cell = self.hidden_size, CELLS[self.cell]
         shapes: dict[str, tuple[int, ...]] = {}
         if self.embedding_size:
             shapes["embedding.weight"] = (self.vocabulary_size, self.embedding_size)
         for layer in range(self.num_layers):
-            width = H if layer else self.embedding_size or self.vocabulary_size
+            columns = {"weight_ih": (H if layer else self.embedding_size or self.vocabulary_size,), "weight_hh": (H,)}
             for direction in self.directions:
-                shapes[f"rnn.weight_ih_l{layer}{direction}"] = (G * H, width)
-                shapes[f"rnn.weight_hh_l{layer}{direction}"] = (G * H, H)
-                shapes[f"rnn.bias_ih_l{layer}{direction}"] = (G * H,)
-                shapes[f"rnn.bias_hh_l{layer}{direction}"] = (G * H,)
+                for part in cell.parts:
+                    shapes[f"rnn.{part}_l{layer}{direction}"] = (cell.gates * H, *columns.get(part, ()))
         return shapes | self.output_layer.shapes(self.vocabulary_size, H * len(self.directions))
 
     def shared_masks(self, seed: Sequence[int], dtype: DTypeLike) -> SharedMasks:
@@ -277,7 +275,7 @@ class LayerStack:
         """Zero state for B columns, (S, L, B, H)."""
         config = self.config
         shape = (CELLS[config.cell].states, config.num_layers, batch_size, config.hidden_size)
-        return np.zeros(shape, dtype=self.params["rnn.bias_hh_l0"].dtype)
+        return np.zeros(shape, dtype=self.params["rnn.bias_ih_l0"].dtype)
 
     def hidden(
         self,

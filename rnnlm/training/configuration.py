@@ -258,8 +258,9 @@ def sized(chosen: Mapping[str, Any], width: int, vocabulary_size: int) -> dict[s
 def recurrent_weights(chosen: Mapping[str, Any]) -> int:
     """Weights of the recurrent layers; rows of one-hot input, of which a step reads one, are not counted."""
     H, directions = chosen["hidden_size"], _directions(chosen)
-    below = chosen["embedding_size"] + (chosen["num_layers"] - 1) * H
-    return int(CELLS[chosen["cell"]].gates * H * directions * (below + chosen["num_layers"] * H))
+    cell, layers = CELLS[chosen["cell"]], chosen["num_layers"]
+    columns = chosen["embedding_size"] + (layers - 1) * H + (layers * H if cell.recurrent else 0)
+    return int(cell.gates * H * directions * columns)
 
 
 def work(chosen: Mapping[str, Any], vocabulary_size: int) -> float:

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from rnnlm.errors import TrainingError
+from rnnlm.nn.cells import CELLS
 from rnnlm.training.configuration import Circumstances, filled_in
 from rnnlm.training.dataset import Dataset
 from rnnlm.training.machine import Machine
@@ -80,6 +81,15 @@ def check_input(options: Options) -> None:
         raise TrainingError(
             "--input-dropout drops entries of the embedding, and one-hot input has none. Leave it out, or use "
             "--embedding-dropout, which drops whole tokens."
+        )
+
+
+def check_cell(options: Options) -> None:
+    """Refuse what the cell has not."""
+    if options.weight_dropout and not CELLS[options.cell].recurrent:
+        raise TrainingError(
+            f"--weight-dropout drops entries of the recurrent matrix, which the cell {options.cell} does not have. "
+            "Leave it out."
         )
 
 

@@ -27,7 +27,7 @@ from rnnlm.training.new_network import build_network
 from rnnlm.training.options import Options, Recipe
 from rnnlm.training.origin import Origin
 from rnnlm.training.plan import TrainingConfig
-from rnnlm.training.resolve import check_input, check_output_layer, resolve
+from rnnlm.training.resolve import check_cell, check_input, check_output_layer, resolve
 from rnnlm.training.trainer import Report, Trainer
 
 
@@ -178,6 +178,7 @@ def _read(request: Request, options: Options, machine: Machine) -> tuple[Dataset
     reading = Reading.of(options, origin)
     options = replace(options, level=reading.tokenizer.name, context=reading.context)
     check_reading(options, reading.context)
+    check_cell(options)
     check_input(options)
     check_output_layer(options)
     with workers.first_of_machine_first():  # the others find the ids in the cache

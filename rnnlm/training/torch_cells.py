@@ -20,7 +20,7 @@ GATHERED = "RNN module weights are not part of single contiguous chunk"
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"sigmoid": torch.sigmoid, "identity": lambda x: x}
 
 
-def recurrent_module(cell: str, activation: str, *sizes: int, **options: Any) -> torch.nn.RNNBase:
+def recurrent_module(cell: str, activation: str, *sizes: int, **options: Any) -> torch.nn.Module:
     """Layers of a cell, (D, H, layers) in size, as a module; activation: of the basic cell."""
     if cell == "rnn":
         if activation in ACTIVATIONS:

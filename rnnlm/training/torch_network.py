@@ -62,7 +62,7 @@ def nothing_dropped(x: Tensor, rate: float, segments: Segments | None = None) ->
 
 
 @contextmanager
-def _weights(module: torch.nn.RNNBase, changed: Mapping[int, Tensor]) -> Iterator[None]:
+def _weights(module: torch.nn.Module, changed: Mapping[int, Tensor]) -> Iterator[None]:
     """A recurrent module with other tensors in some places of its list of weights, which is what its kernels read."""
     if not changed:
         yield
@@ -129,8 +129,8 @@ class TorchNetwork:
     ) -> None:
         """Copy the parameters; compiled: torch.compile what is around the recurrent layers."""
         self.config, self.device = config, device
-        self.array_dtype = params["rnn.bias_hh_l0"].dtype
-        self.dtype = torch.from_numpy(params["rnn.bias_hh_l0"]).dtype
+        self.array_dtype = params["rnn.bias_ih_l0"].dtype
+        self.dtype = torch.from_numpy(params["rnn.bias_ih_l0"]).dtype
         self.params: dict[str, Tensor] = {}
         self.tables: dict[str, Table] = {}
         for name in config.shapes():
@@ -148,7 +148,7 @@ class TorchNetwork:
             return name == "embedding.weight" and not self.config.tied
         return name.startswith("rnn.weight_ih_l0")
 
-    def _stack(self, direction: str) -> list[tuple[torch.nn.RNNBase, slice]]:
+    def _stack(self, direction: str) -> list[tuple[torch.nn.Module, slice]]:
         """Recurrent modules from the bottom to the top, and which layers each is."""
         config = self.config
         L, H = config.num_layers, config.hidden_size
@@ -252,7 +252,7 @@ class TorchNetwork:
             return x, final
         return x.index_select(0, segments.inverse), final.index_select(2, segments.last)
 
-    def _recurrent_matrices(self, module: torch.nn.RNNBase, layers: slice, direction: str) -> Iterator[tuple[int, str]]:
+    def _recurrent_matrices(self, module: torch.nn.Module, layers: slice, direction: str) -> Iterator[tuple[int, str]]:
         """Place and name of each weight_hh of a module."""
         for place, part in enumerate(module._flat_weights_names):
             kind, _, layer = part.rpartition("_l")

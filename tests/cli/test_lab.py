@@ -210,7 +210,8 @@ def test_softmax_of_an_empty_stdin_is_a_usage_error():
 def test_gradients_of_the_network_pass(arguments):
     result = run("gradcheck", *arguments)
     assert "agree" in result.stdout
-    assert "rnn.weight_hh_l0" in result.stdout
+    cell = arguments[1] if arguments[0] == "--cell" else "rnn"
+    assert all(f"rnn.{part}_l0" in result.stdout for part in CELLS[cell].parts)
 
 
 def test_one_object_per_comparison():

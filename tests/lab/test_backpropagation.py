@@ -14,7 +14,7 @@ V = 8
 INPUTS, TARGETS = np.array([0, 3, 5, 4, 7]), np.array([3, 5, 4, 7, 1])
 CONFIGS = [
     *(NetworkConfig(V, "rnn", activation, hidden_size=3) for activation in ACTIVATIONS),
-    *(NetworkConfig(V, cell, hidden_size=3, num_layers=2, embedding_size=2) for cell in CELLS),
+    *(NetworkConfig(V, cell, hidden_size=3, num_layers=2, embedding_size=2) for cell in CELLS if CELLS[cell].recurrent),
 ]
 
 

@@ -219,7 +219,7 @@ def test_the_spectral_radius_is_that_of_the_largest_eigenvalue_alone():
 @pytest.mark.parametrize("cell", CELLS)
 def test_every_slab_gets_the_radius(cell):
     (layer,) = flow(NetworkConfig(V, cell, hidden_size=6), radius=0.8, distance=2)
-    assert list(layer.radii.values()) == pytest.approx([0.8] * CELLS[cell].gates)
+    assert list(layer.radii.values()) == pytest.approx([0.8] * CELLS[cell].gates * CELLS[cell].recurrent)
 
 
 def test_how_far_a_share_survives():

@@ -74,7 +74,8 @@ def test_backpropagation_through_dropout_gives_the_derivative(cell, activation, 
     arguments = example(cell, activation, 2, 5, embedding_size, resets=True, **options)
     network, inputs, targets, state, _, keep = arguments
     undropped = Network.loss(network, inputs, targets, state, keep)[0]
-    assert network.loss(inputs, targets, state, keep)[0].nats != undropped.nats
+    drops = CELLS[cell].recurrent or options.keys() != {"weight_dropout"}
+    assert (network.loss(inputs, targets, state, keep)[0].nats != undropped.nats) == drops
     assert worst(check_gradients(*arguments, directions=1)).relative_error < 1e-6
 
 

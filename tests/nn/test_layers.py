@@ -14,12 +14,8 @@ KINDS = [(cell, activation) for cell in CELLS for activation in (ACTIVATIONS if 
 def example(cell, T=T, resets=False):
     rng = np.random.default_rng(11)
     gates, states = CELLS[cell].gates, CELLS[cell].states
-    shapes = {
-        "weight_ih": (gates * H, D),
-        "weight_hh": (gates * H, H),
-        "bias_ih": (gates * H,),
-        "bias_hh": (gates * H,),
-    }
+    columns = {"weight_ih": (D,), "weight_hh": (H,)}
+    shapes = {part: (gates * H, *columns.get(part, ())) for part in CELLS[cell].parts}
     params = {f"rnn.{name}_l0": rng.normal(0, 0.6, shape) for name, shape in shapes.items()}
     x, state = rng.normal(size=(T, B, D)), rng.normal(0, 0.5, (states, B, H))
     keep = (rng.random((T, B, 1)) < 0.6).astype(np.float64) if resets else None

@@ -86,6 +86,7 @@ def bptt(
     from rnnlm.lab.backpropagation import backpropagate
     from rnnlm.lab.gradients import has_kinks, random_network
     from rnnlm.lab.unrolled import in_float64
+    from rnnlm.nn.cells import CELLS
     from rnnlm.nn.network import NetworkConfig
 
     model = None if model_path is None else load_model(model_path)
@@ -98,6 +99,8 @@ def bptt(
         sizes = (hidden_size, num_layers, embedding_size)
         network = random_network(NetworkConfig(len(vocabulary), cell, activation, *sizes), rng)
     _check_loss(network.config, loss)
+    if not CELLS[network.config.cell].recurrent:
+        raise click.UsageError(f"The cell {network.config.cell} has no W, whose gradients these are.")
     _require_memory(network, len(ids) - 1)
     found = backpropagate(network, ids[:-1], ids[1:], rng, loss, last_only)
     if as_json:

@@ -169,6 +169,7 @@ def gradflow(
 
     model = None if model_path is None else load_model(model_path)
     settings = settings if model is None else _as_trained(ctx, settings, model)
+    _check_w(compare, settings)
     ids, vocabulary = _read(file, settings, model)
     found = places(ids, settings.context, settings.places, settings.distance)
     flows = []
@@ -202,6 +203,16 @@ def _check_usage(ctx: click.Context, model_path: Path | None, compare: str | Non
                     raise click.UsageError(f"--{parameter} is for fresh networks; with --model they need --compare.")
     if settings.cell != "rnn" and given(ctx, "activation"):
         note(f"--activation {settings.activation} is not used: the cell {settings.cell} has sigmoid and tanh built in.")
+
+
+def _check_w(compare: str | None, settings: Settings) -> None:
+    """Refuse to scale what the cell does not have."""
+    from rnnlm.nn import cells
+
+    scaled = settings.radius is not None and compare in (None, "inits")
+    if (scaled or compare == "radii") and not cells.CELLS[settings.cell].recurrent:
+        option = "--radius" if scaled else "--compare radii"
+        raise click.UsageError(f"{option} scales W, which the cell {settings.cell} does not have. Leave it out.")
 
 
 def _as_trained(ctx: click.Context, settings: Settings, model: LanguageModel) -> Settings:
@@ -426,6 +437,11 @@ def _sentences_on_weights(config: NetworkConfig, layer: LayerFlow) -> list[str]:
             lines.append(f"The bound is (|W| max f')^(t-k), {_figure(layer.weight_norms[''] * largest)} per step.")
         else:
             lines.append("The bound (|W| max f')^(t-k) is the top layer's: lower states reach the loss on many ways.")
+    elif not layer.radii:
+        lines = [
+            f"The cell {config.cell} has no W: every unit's error goes back by itself, times what the step keeps.",
+            f"Factor per step back: measured {measured}.",
+        ]
     else:
         gates = [f"{gate} {_figure(layer.radii[gate])} ({_figure(layer.weight_norms[gate])})" for gate in layer.radii]
         lines = [

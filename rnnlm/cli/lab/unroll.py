@@ -124,12 +124,15 @@ def _show(found: Unrolled, network: LayerStack, vocabulary: Vocabulary) -> None:
 
 
 def _formulas(config: NetworkConfig) -> list[str]:
+    from rnnlm.nn.cells import CELLS
+
     if config.cell == "rnn":
         lines = [f"s_t  = {config.activation}(U x_t + W s_(t-1) + b)"]
         reverse = f"s'_t = {config.activation}(U' x_t + W' s'_(t+1) + b')"
     else:
-        lines = [f"s_t  = {config.cell}(x_t, s_(t-1)) with U, W"]
-        reverse = f"s'_t = {config.cell}(x_t, s'_(t+1)) with U', W'"
+        w = CELLS[config.cell].recurrent
+        lines = [f"s_t  = {config.cell}(x_t, s_(t-1)) with U{', W' * w}"]
+        reverse = f"s'_t = {config.cell}(x_t, s'_(t+1)) with U'" + ", W'" * w
     if config.num_layers > 1:
         lines[0] += f"; from layer 2 on, x_t is the state of the layer below (layers: {config.num_layers})"
     if config.bidirectional:

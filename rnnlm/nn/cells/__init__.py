@@ -24,15 +24,16 @@ What does not wait for the step before is done in `nn.layers.recurrent`, once fo
 steps before the loop, the weight gradients after it. A forward function receives
 
     gates             (T, B, GH)  U x_t, overwritten
-    weight            (GH, H)     weight_hh
-    bias_ih, bias_hh  (GH,)
+    weight            (GH, H)     weight_hh; None for a cell whose description says that it has no recurrent matrix
+    bias_ih, bias_hh  (GH,)       bias_hh is None for such a cell
     state             (S, B, H)   initial state: h, and for LSTMs also c
     keep              (T, B, 1)   0 where a column's state is reset before step t, else 1; None when there is no reset
     activation                    a name in ACTIVATIONS, which the basic cell alone heeds
 
 and returns its outputs (T, B, H), the final state (S, B, H), and what the backward function needs. That one receives
 dE/dh_t for every step and the gradient by the final state, and returns the gradients by the gates' arguments on the
-input side and on the recurrent side (one array but for the GRU), and by the initial state.
+input side and on the recurrent side (one array but for the GRU, None without recurrent matrix), and by the initial
+state.
 
 To add a cell:
 

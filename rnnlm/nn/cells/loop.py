@@ -37,7 +37,7 @@ class Trace(NamedTuple):
     """What a forward pass leaves behind for its backward pass."""
 
     h: Array  # (T + 1, B, H) states, slot 0 is the initial one
-    weight: Array  # (GH, H)
+    weight: Any  # (GH, H), None for a cell without recurrent matrix
     keep: Array | None  # (T, B, 1)
     own: tuple[Any, ...]  # the cell's own slabs
 
@@ -50,7 +50,7 @@ class Gradients(NamedTuple):
     """What a backward pass returns."""
 
     input_gates: Array  # (T, B, GH)
-    hidden_gates: Array  # (T, B, GH)
+    hidden_gates: Array | None  # (T, B, GH), None for a cell without recurrent matrix
     state: Array  # (S, B, H)
 
 
@@ -58,7 +58,7 @@ class OnnxOperator(NamedTuple):
     """How a cell is said in ONNX.
 
     gates: the operator's slabs in its order, by the cell's names of them; "-f" is f with the other sign, as
-    sigmoid(-a) = 1 - sigmoid(a). attributes: what else the operator is told.
+    sigmoid(-a) = 1 - sigmoid(a), and "0" a slab of zeros. attributes: what else the operator is told.
     """
 
     name: str
@@ -66,10 +66,15 @@ class OnnxOperator(NamedTuple):
     attributes: Mapping[str, Any] = NOTHING
 
 
+# gates, weight_hh, bias_ih, bias_hh (None where the cell has none), state, keep, activation
+Forward = Callable[[Array, Any, Array, Any, Array, Array | None, str], tuple[Array, Array, Trace]]
+
+
 class Cell(NamedTuple):
     """A recurrent cell: its pair of functions, and what other parts of the package ask about it.
 
     gate_names: in the order of the slabs; the basic cell has one slab and no gate.
+    recurrent: whether it has weight_hh and bias_hh. Without them, its gates are functions of the input alone.
     states: how many slabs its state has, 1 (h) or 2 (h and c).
     memory_gates: the gates that decide how long a unit remembers, with 1 where an open gate keeps the state and -1
     where it lets new input in.
@@ -79,10 +84,11 @@ class Cell(NamedTuple):
     the best.
     """
 
-    forward: Callable[[Array, Array, Array, Array, Array, Array | None, str], tuple[Array, Array, Trace]]
+    forward: Forward
     backward: Callable[[Array, Array, Trace], Gradients]
     onnx: OnnxOperator
     gate_names: tuple[str, ...] = ()
+    recurrent: bool = True
     states: int = 1
     memory_gates: Mapping[str, int] = NOTHING
     torch: str | None = None
@@ -93,6 +99,11 @@ class Cell(NamedTuple):
     def gates(self) -> int:
         """G, the number of slabs that weights and biases have."""
         return len(self.gate_names) or 1
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """What its parameters in a layer are called."""
+        return ("weight_ih", "weight_hh", "bias_ih", "bias_hh") if self.recurrent else ("weight_ih", "bias_ih")
 
 
 # --- the loop -----------------------------------------------------------------------------------------------------
