@@ -6,7 +6,7 @@ What is behind a name is in the family's registry, such as `nn.cells.CELLS`; a t
 LEVELS = ("char", "word", "token")
 CONTEXTS = ("sentence", "stream")
 SEGMENTERS = ("auto", "jieba", "spaces")
-CELLS = ("rnn", "gru", "lstm", "cifg")
+CELLS = ("rnn", "gru", "lstm", "cifg", "mingru")
 ACTIVATIONS = ("tanh", "relu", "sigmoid", "identity")
 SOFTMAXES = ("full", "adaptive")
 INITIALIZERS = ("uniform", "xavier", "orthogonal", "identity", "normal", "article")

@@ -142,6 +142,10 @@ def test_an_ngram_model_is_that_of_the_command_line(corpus, tmp_path):
         ({"time": "soon"}, "time is 'soon'; expected seconds or a duration such as '10m'"),
         ({"hidden_size": True}, "hidden_size is True; expected a whole number"),
         ({"loss": "mse", "softmax": "adaptive"}, "Use softmax='full', or loss='cross-entropy'"),
+        (
+            {"cell": "mingru", "weight_dropout": 0.1},
+            "weight_dropout drops entries of the recurrent matrix, which the cell",
+        ),
         ({"shift": True}, "Leave shift out, or use context='stream'"),
         ({"preset": "huge"}, "preset is 'huge'; expected one of tiny"),
         ({"resume": "a.npz", "init_from": "b.npz"}, "give one of them"),

@@ -155,7 +155,12 @@ class Options:
         "Share of CORPUS to validate on: blocks of lines from all over it, of a stream its last part; 0: none.",
         fixed="run",
     )
-    cell: str = _name("lstm", names.CELLS, "Kind of recurrent cell; cifg: LSTM with coupled gates.", fixed="network")
+    cell: str = _name(
+        "lstm",
+        names.CELLS,
+        "Kind of recurrent cell; cifg: LSTM with coupled gates; mingru: GRU without a recurrent matrix.",
+        fixed="network",
+    )
     activation: str = _name("tanh", names.ACTIVATIONS, "Of the rnn cell.", fixed="network")
     hidden_size: int | None = _option(
         None,

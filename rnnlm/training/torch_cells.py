@@ -76,5 +76,37 @@ class CoupledLSTM(torch.nn.GRU):  # type: ignore[misc]
             return y, (h, c)
 
 
-OWN = {"cifg": CoupledLSTM}
+class MinimalGRU(torch.nn.Module):  # type: ignore[misc]
+    """h_t = (1 - z) h_{t-1} + z g with z and g of the input alone; see `nn.cells.mingru`."""
+
+    def __init__(self, width: int, hidden_size: int, num_layers: int, **options: Any) -> None:
+        """As torch.nn.GRU, without weight_hh and bias_hh."""
+        super().__init__()
+        self.num_layers = num_layers
+        self._flat_weights_names: tuple[str, ...] = ()  # no recurrent matrix, of which entries could be dropped
+        for layer in range(num_layers):
+            columns = hidden_size if layer else width
+            for name, shape in (("weight", (2 * hidden_size, columns)), ("bias", (2 * hidden_size,))):
+                setattr(self, f"{name}_ih_l{layer}", torch.nn.Parameter(torch.zeros(shape, **options)))
+
+    def forward(self, x: Any, state: Tensor) -> tuple[Any, Tensor]:
+        """Outputs of a tensor (T, B, D) or a packed sequence, and the final h."""
+        packed = isinstance(x, PackedSequence)
+        sizes = x.batch_sizes.tolist() if packed else [x.shape[1]] * x.shape[0]
+        y = x.data if packed else x.flatten(0, 1)
+        finals = []
+        for layer in range(self.num_layers):
+            z, g = F.linear(y, getattr(self, f"weight_ih_l{layer}"), getattr(self, f"bias_ih_l{layer}")).chunk(2, dim=1)
+            z, h, outputs, ended = z.sigmoid(), state[layer], [], []
+            for kept, taken in zip((1 - z).split(sizes), (z * g.tanh()).split(sizes), strict=True):
+                ended.append(h[len(kept) :])
+                h = kept * h[: len(kept)] + taken
+                outputs.append(h)
+            y = torch.cat(outputs)
+            finals.append(torch.cat([h, *reversed(ended)]))
+        whole = PackedSequence(y, x.batch_sizes) if packed else y.view(len(sizes), -1, y.shape[1])
+        return whole, torch.stack(finals)
+
+
+OWN = {"cifg": CoupledLSTM, "mingru": MinimalGRU}
 MODULES = {name: getattr(torch.nn, cell.torch) if cell.torch else OWN[name] for name, cell in CELLS.items()}

@@ -339,6 +339,19 @@ def test_the_keys_of_json_stay(command, cell, text):
         assert set(last) == set(LAST_KEYS[command])
 
 
+@pytest.mark.parametrize("cell", [name for name, cell in CELLS.items() if not cell.recurrent])
+def test_without_w_the_error_goes_back_by_itself(cell, text):
+    assert "has no W" in run("bptt", ARTICLE, "--cell", cell, code=2).stderr
+    for more in (["--radius", 1], ["--compare", "radii"]):
+        refused = run("gradflow", text, *FAST, "--cell", cell, *more, code=2).stderr
+        assert f"{' '.join(map(str, more[: 1 + (more[0] == '--compare')]))} scales W" in refused
+    assert f"The cell {cell} has no W" in run("gradflow", text, *FAST, "--cell", cell).stdout
+    (found,) = objects(run("gradflow", text, *FAST, "--cell", cell, "--json"))
+    assert found["spectral_radius"] == found["weight_norm"] == {}
+    assert found["gradient_norm"][1] > found["gradient_norm"][5] > 0
+    assert f"s_t  = {cell}(x_t, s_(t-1)) with U" in run("unroll", ARTICLE, "--cell", cell).stdout.splitlines()
+
+
 # --- pictures
 
 

@@ -108,7 +108,7 @@ def test_a_unit_with_long_memory_keeps_what_it_holds_for_its_time(cell):
     kept = final[-1, :, 0] ** (1 / 10)  # of c where there is one, else of h, in one step
     times = 2 + 62 * (np.arange(6) + 0.5) / 6
     np.testing.assert_allclose(kept[:, :6], np.tile(1 - 1 / times, (2, 1)))
-    usual = {"gru": 1 / 2}.get(cell, 1 / (1 + np.exp(-1)))
+    usual = {"gru": 1 / 2, "mingru": 1 / 2}.get(cell, 1 / (1 + np.exp(-1)))
     np.testing.assert_allclose(kept[:, 6:], usual)
 
 

@@ -23,4 +23,35 @@ class CoupledLSTM(torch.nn.GRU):
         return x, tuple(torch.stack(each) for each in zip(*finals, strict=True))
 
 
-TORCH_CELLS = {"rnn": torch.nn.RNN, "gru": torch.nn.GRU, "lstm": torch.nn.LSTM, "cifg": CoupledLSTM}
+class MinimalGRU(torch.nn.Module):
+    """h_t = (1 - z) h_{t-1} + z g: nothing of h_{t-1} is in z and g."""
+
+    def __init__(self, width, hidden_size, num_layers, **options):
+        super().__init__()
+        self.num_layers = num_layers
+        for layer in range(num_layers):
+            linear = torch.nn.Linear(hidden_size if layer else width, 2 * hidden_size, **options)
+            self.register_parameter(f"weight_ih_l{layer}", linear.weight)
+            self.register_parameter(f"bias_ih_l{layer}", linear.bias)
+
+    def forward(self, x, state=None):
+        finals = []
+        for layer in range(self.num_layers):
+            h, outputs = 0 if state is None else state[layer], []
+            for step in x:
+                a = step @ getattr(self, f"weight_ih_l{layer}").T + getattr(self, f"bias_ih_l{layer}")
+                z, g = a.chunk(2, dim=1)
+                h = (1 - z.sigmoid()) * h + z.sigmoid() * g.tanh()
+                outputs.append(h)
+            x = torch.stack(outputs)
+            finals.append(h)
+        return x, torch.stack(finals)
+
+
+TORCH_CELLS = {
+    "rnn": torch.nn.RNN,
+    "gru": torch.nn.GRU,
+    "lstm": torch.nn.LSTM,
+    "cifg": CoupledLSTM,
+    "mingru": MinimalGRU,
+}

@@ -36,6 +36,8 @@ CASES = {
     "cifg": ({"cell": "cifg"}, "adam", "sentence", "cross-entropy"),
     "cifg, stream": ({"cell": "cifg", "embedding_size": 0}, "adamw", "stream", "cross-entropy"),
     "dropped weights, cifg": (DROPPING | {"cell": "cifg"}, "sgd", "stream", "cross-entropy"),
+    "mingru": ({"cell": "mingru"}, "adam", "sentence", "cross-entropy"),
+    "mingru, stream": ({"cell": "mingru", "embedding_size": 0}, "sgd", "stream", "cross-entropy"),
     "rnn": ({"cell": "rnn"}, "nesterov", "sentence", "cross-entropy"),
     "relu": ({"cell": "rnn", "activation": "relu"}, "adagrad", "sentence", "cross-entropy"),
     "sigmoid": ({"cell": "rnn", "activation": "sigmoid"}, "rmsprop", "sentence", "cross-entropy"),

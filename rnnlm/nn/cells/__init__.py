@@ -50,6 +50,7 @@ from rnnlm.nn.cells.cifg import CIFG
 from rnnlm.nn.cells.gru import GRU
 from rnnlm.nn.cells.loop import Cell
 from rnnlm.nn.cells.lstm import LSTM
+from rnnlm.nn.cells.mingru import MINGRU
 from rnnlm.nn.cells.rnn import RNN
 
-CELLS: dict[str, Cell] = {"rnn": RNN, "gru": GRU, "lstm": LSTM, "cifg": CIFG}
+CELLS: dict[str, Cell] = {"rnn": RNN, "gru": GRU, "lstm": LSTM, "cifg": CIFG, "mingru": MINGRU}
