@@ -19,7 +19,7 @@ from rnnlm.nn.numerics import ACTIVATIONS
 from rnnlm.nn.optimizers import OPTIMIZERS
 from rnnlm.nn.outputs import LOSSES
 from rnnlm.storage import checkpoint
-from rnnlm.text.tokenizers import SEGMENTERS, TOKENIZERS
+from rnnlm.text.tokenizers import TOKENIZERS
 from rnnlm.training import configuration
 from rnnlm.training.options import DECLARATIONS
 from rnnlm.training.schedules import SCHEDULES
@@ -175,7 +175,6 @@ def test_what_is_not_a_text_is_refused():
 def test_the_names_are_those_of_the_families():
     families = {
         names.LEVELS: TOKENIZERS,
-        names.SEGMENTERS: SEGMENTERS,
         names.CELLS: CELLS,
         names.ACTIVATIONS: ACTIVATIONS,
         names.INITIALIZERS: INITIALIZERS,

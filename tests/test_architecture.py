@@ -14,6 +14,8 @@ from typing import NamedTuple
 
 import pytest
 
+from rnnlm import names
+
 PACKAGE = Path(__file__).parent.parent / "rnnlm"
 
 # A unit is a module or a subpackage right under rnnlm. It imports itself and the rows below its
@@ -59,6 +61,10 @@ PRINTS_OR_EXITS = {
     "print", "exit", "quit", "SystemExit", "sys.exit", "sys.stdout", "sys.stderr",
     "os._exit", "os.abort",
 }  # fmt: skip
+# What an option may say stands in names.py alone, and what is behind a name in the family's registry. Of cells no other
+# table either: what is asked about one is in its description.
+FAMILIES = {family: set(members) for family, members in vars(names).items() if family.isupper()}
+TABLES_OF_CELLS = {"rnnlm.nn.cells", "rnnlm.training.torch_cells"}
 
 
 class Import(NamedTuple):
@@ -128,7 +134,8 @@ def violations(folder: Path) -> list[str]:
     modules = read_package(folder)
     found = [*wrong_directions(modules), *cycles(modules)]
     for module in modules.values():
-        found += [f"{module.name}:{line}: {what}" for line, what in wrong_in(module)]
+        listed = [] if module.name == "rnnlm.names" else lists_of_names(module)
+        found += [f"{module.name}:{line}: {what}" for line, what in (*wrong_in(module), *listed)]
     return found
 
 
@@ -184,6 +191,19 @@ def wrong_in(module: Module) -> Iterator[tuple[int, str]]:
             for alias in node.names:
                 if alias.name not in NUMPY_GENERATORS:
                     yield node.lineno, f"numpy.random.{alias.name} is global randomness"
+
+
+def lists_of_names(module: Module) -> Iterator[tuple[int, str]]:
+    """Where a module lists a whole family of names, or several cells."""
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Tuple | ast.List | ast.Set | ast.Dict):
+            entries = node.keys if isinstance(node, ast.Dict) else node.elts
+            found = {entry.value for entry in entries if isinstance(entry, ast.Constant)}
+            for family, members in FAMILIES.items():
+                if members <= found and not isinstance(node, ast.Dict):
+                    yield node.lineno, f"lists {family}, which names.py does"
+            if len(found & FAMILIES["CELLS"]) > 1 and module.name not in TABLES_OF_CELLS:
+                yield node.lineno, "is a table of cells, whose descriptions are in nn/cells"
 
 
 def dotted(node: ast.AST) -> str:
@@ -262,6 +282,9 @@ def test_an_orderly_package_breaks_no_rule(tmp_path):
         ("nn/layers.py", "numpy.random.rand(2)", "numpy.random.rand is global randomness"),
         ("nn/layers.py", "from numpy.random import rand", "numpy.random.rand is global randomness"),
         ("nn/layers.py", "import random", "imports random, randomness arrives as a Generator"),
+        # names of a family stand once
+        ("cli/a.py", "x = ['mse', 'cross-entropy']", "a:1: lists LOSSES, which names.py does"),
+        ("training/b.py", "RATES = {'lstm': 1, 'gru': 2}", "b:1: is a table of cells"),
         # heavy packages are loaded where they are needed
         *((place, f"import {name}.part", f"imports {name} when it is loaded")
           for name in sorted(LAZY) for place in ["cli/a.py", "text/a.py"]),

@@ -8,7 +8,7 @@ import click
 from rnnlm.cli.common import force_option, note
 from rnnlm.cli.export import check_free, is_same_file
 from rnnlm.errors import ExchangeError
-from rnnlm.names import ACTIVATIONS, LEVELS
+from rnnlm.names import ACTIVATIONS, CONTEXTS, LEVELS, SEGMENTERS
 
 if TYPE_CHECKING:
     from rnnlm.language_model import LanguageModel
@@ -41,14 +41,14 @@ if TYPE_CHECKING:
 @click.option("--level", type=click.Choice(LEVELS), default=None, help="What a token is, if VOCABULARY does not say.")
 @click.option(
     "--context",
-    type=click.Choice(["sentence", "stream"]),
+    type=click.Choice(CONTEXTS),
     default=None,
     show_default="as VOCABULARY says, else word: sentence, char: stream",
     help="What the network was trained on: every line for itself, or the text in one piece.",
 )
 @click.option(
     "--segmenter",
-    type=click.Choice(["auto", "jieba", "spaces"]),
+    type=click.Choice(SEGMENTERS),
     default=None,
     show_default="as VOCABULARY says, else auto",
     help="Chinese words by jieba or by the text's own spaces.",

@@ -5,11 +5,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Protocol, Self
 
 from rnnlm.errors import TokenizerError, shown
+from rnnlm.names import SEGMENTERS
 from rnnlm.text.segmentation import Jieba, Segmenter, UserWord, installed_jieba, is_jieba, is_user_word, too_many
 from rnnlm.text.vocabulary import SPECIALS
 from rnnlm.text.word_rules import RULES, chunk_tokens, compiled, is_rules, rejoined, token_pattern
-
-SEGMENTERS = ("auto", "jieba", "spaces")
 
 # The ranges are those of jieba's re_han_default, so that it cuts a block as it would cut it within the whole text.
 _HAN = "[\u4e00-\u9fd5]"

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from rnnlm.errors import TrainingError
+from rnnlm.names import ENGINES
 from rnnlm.training.options import Options, Recipe
 from rnnlm.training.workers import Workers, started_by_torchrun
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from rnnlm.training.engine import Engine
     from rnnlm.training.torch_engine import TorchSettings
 
-NUMPY, TORCH = "numpy", "torch"
+NUMPY, TORCH = ENGINES
 MEASURING_SHARE = 0.005  # of a time, in which the speed of the machine is measured
 
 

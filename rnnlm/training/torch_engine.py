@@ -27,12 +27,10 @@ from rnnlm.training.torch_network import Dropout, Summed, TorchNetwork, nothing_
 from rnnlm.training.torch_optimizer import Rows, TorchOptimizer, move_averages
 from rnnlm.training.workers import Workers
 
-PRECISIONS = ("float32", "tf32", "bf16")
-
 
 @dataclass(frozen=True)
 class TorchSettings:
-    """Where and how to compute. device: auto, cpu, cuda, cuda:1, mps; precision: one of PRECISIONS."""
+    """Where and how to compute. device: auto, cpu, cuda, cuda:1, mps; precision: one of names.PRECISIONS."""
 
     device: str = "auto"
     precision: str = "float32"

@@ -26,6 +26,7 @@ from rnnlm.cli.lab.common import (
     trained_network,
     vector,
 )
+from rnnlm.names import LOSSES
 
 if TYPE_CHECKING:
     from rnnlm.lab.backpropagation import Backpropagation
@@ -42,7 +43,7 @@ MOST_ENTRIES = 4096  # of a matrix that is written as JSON
 @model_option("Trained model to look at.", "a small network with random weights")
 @network_options
 @click.option("--last-only", is_flag=True, help="E is the loss of the last step alone, as the article derives it.")
-@click.option("--loss", type=click.Choice(["cross-entropy", "mse"]), default="cross-entropy", help="The loss E.")
+@click.option("--loss", type=click.Choice(LOSSES), default="cross-entropy", help="The loss E.")
 @level_option
 @click.option("--seed", type=click.IntRange(0), default=0, help="Of the random weights.")
 @plot_option

@@ -17,7 +17,7 @@ from rnnlm.cli.common import (
     show_table,
 )
 from rnnlm.cli.lab.common import counted, given, level_option, sentences_of, tokenizer_of
-from rnnlm.names import ACTIVATIONS, CELLS
+from rnnlm.names import ACTIVATIONS, CELLS, LOSSES
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 @click.option("--embedding-size", type=click.IntRange(0, 512), default=0, help="Entries of an embedding; 0: one-hot.")
 @click.option("--steps", type=click.IntRange(1, 1000), default=5, help="Time steps of random data, T.")
 @click.option("--batch-size", type=click.IntRange(1, 100), default=2, help="Columns of random data, B.")
-@click.option("--loss", type=click.Choice(["cross-entropy", "mse"]), default="cross-entropy", help="The loss E.")
+@click.option("--loss", type=click.Choice(LOSSES), default="cross-entropy", help="The loss E.")
 @click.option("--entries", type=click.IntRange(0, 1000), default=3, help="Entries of each parameter to compare.")
 @level_option
 @click.option("--seed", type=click.IntRange(0), default=0, help="Of the random weights, data and entries.")

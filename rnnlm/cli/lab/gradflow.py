@@ -33,7 +33,7 @@ from rnnlm.cli.lab.common import (
     tokenizer_of,
     trained_network,
 )
-from rnnlm.names import ACTIVATIONS, CELLS
+from rnnlm.names import ACTIVATIONS, CELLS, CONTEXTS, INITIALIZERS
 
 if TYPE_CHECKING:
     from rnnlm.lab.gradient_flow import Clipping, GradientFlow, LayerFlow, Places
@@ -45,7 +45,6 @@ if TYPE_CHECKING:
 MOST_TOKENS = 1 << 20  # of a text: more places would not lie better
 MOST_COLUMNS = 8  # networks whose curves stand in a table side by side
 SHOWN_DISTANCES = (0, 1, 2, 3, 4, 5, 7, 10, 15, 20, 30, 40, 50, 70, 100, 150, 200, 300, 500, 700, 1000)
-INITS = ("uniform", "xavier", "orthogonal", "identity", "normal", "article")
 MEANINGS = (
     "predicted: spectral radius of W x root mean square of f', for the basic cell",
     "1/10, 1/100: steps back up to which a tenth, a hundredth of the gradient one step back is left",
@@ -103,7 +102,7 @@ class Settings:
     default="tanh",
     help="The function f of the basic cell (rnn).",
 )
-@click.option("--init", type=click.Choice(INITS), default="uniform", help="Initial weights of a fresh network.")
+@click.option("--init", type=click.Choice(INITIALIZERS), default="uniform", help="Initial weights of a fresh network.")
 @click.option(
     "--radius",
     type=NumberRange(0, 1e6, min_open=True),
@@ -117,7 +116,7 @@ class Settings:
 @level_option
 @click.option(
     "--context",
-    type=click.Choice(["sentence", "stream"]),
+    type=click.Choice(CONTEXTS),
     default="stream",
     help="Every line for itself, or the text in one piece, which has longer distances. A model knows its own.",
 )
@@ -276,13 +275,13 @@ def _networks(
 
     own_cell = (config.cell, config.activation)
     if compare in ("cells", "all"):
-        for init in (settings.init,) if compare == "cells" else INITS:
+        for init in (settings.init,) if compare == "cells" else INITIALIZERS:
             for name, cell in FAMILIES.items():
                 yield fresh(name if compare == "cells" else f"{name} {init}", cell, init, settings.radius)
                 if (name, compare) == ("relu", "cells") and init != "identity":
                     yield fresh("relu identity", cell, "identity", settings.radius)
     elif compare == "inits":
-        for init in INITS:
+        for init in INITIALIZERS:
             yield fresh(f"{family(config)} {init}", own_cell, init, settings.radius)
     elif compare == "radii":
         for radius in RADII:
