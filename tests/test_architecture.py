@@ -224,7 +224,7 @@ ORDERLY = {
     "__main__.py": "import sys\nfrom rnnlm.cli import main\nsys.exit(main())\n",
     "errors.py": "class RnnlmError(Exception): ...\n",
     "storage/checkpoint.py": "from ..errors import RnnlmError\n",
-    "language_model.py": "from rnnlm import __version__\nfrom rnnlm.storage import checkpoint\nfrom rnnlm.text import t\n",
+    "language_model.py": "from rnnlm import __version__\nfrom rnnlm.storage import checkpoint\nfrom .text import t\n",
     "cli/__init__.py": "import sys\nimport click\nfrom rnnlm import LanguageModel\nprint(1)\n",
     "cli/train.py": "def bar():\n    from tqdm import tqdm\n",
     "nn/__init__.py": "from rnnlm.nn.cells import x\n",

@@ -260,7 +260,8 @@ class TorchModel:
         torch.set_num_threads(settings.threads)
         tf32 = settings.precision == "tf32"
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
-        self.params = network.params  # as they were, for who asks how large it is
+        self.kind, self.noun = network.kind, network.noun
+        self.describe, self.to_file = network.describe, network.to_file  # as it was before it was copied
         self.network = TorchNetwork(network.config, network.params, self.device, settings.compiled)
 
     @property
