@@ -10,26 +10,32 @@ Nothing heavy is imported before a function is called.
 from __future__ import annotations
 
 import inspect
+import operator
 import os
 import re
+import signal
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rnnlm.errors import RnnlmError, TrainingError
-from rnnlm.names import PRESETS
+from rnnlm.errors import RnnlmError, TrainingError, shown
+from rnnlm.names import ENGINES, PRECISIONS, PRESETS
 from rnnlm.training.options import DECLARATIONS, DEFAULTS, FOR_EVERY_MODEL, options_of
 
 if TYPE_CHECKING:
     from rnnlm.language_model import LanguageModel
     from rnnlm.training.dataset import Sources
+    from rnnlm.training.machine import EngineChoice
+    from rnnlm.training.origin import Origin
     from rnnlm.training.session import Session
-    from rnnlm.training.trainer import Report
+    from rnnlm.training.trainer import Report, Trainer
 
 Text = str | PathLike[str] | Sequence[str | PathLike[str]]
 Progress = bool | Callable[["Report"], object]
+MOST_THREADS = 1024
 
 
 def load(path: str | PathLike[str]) -> LanguageModel:
@@ -40,7 +46,8 @@ def load(path: str | PathLike[str]) -> LanguageModel:
     """
     from rnnlm.language_model import LanguageModel
 
-    return LanguageModel.load(path)
+    with _parameter_names():
+        return LanguageModel.load(os.fspath(path))
 
 
 def train(
@@ -65,12 +72,12 @@ def train(
 ) -> LanguageModel:
     """Train a recurrent network on a text and return the best model on its held-out part.
 
-    Its `history` has the evaluations. Interrupting the training (Ctrl-C, the stop button of a notebook) ends it early
-    and returns the best model so far.
+    Its `history` has the evaluations of this call. Interrupting the training (Ctrl-C, the stop button of a notebook)
+    ends it early and returns the best model so far; a second time it raises KeyboardInterrupt.
 
     Args:
         corpus: A file, a folder of them, or several; .gz is unpacked.
-        text: Lines, instead of a corpus.
+        text: Lines, instead of a corpus, with or without their line ends.
         valid: A file or lines to validate on, instead of a part of the text.
         encoding: Of the files; found out if it is not given.
         column: What to read of CSV, TSV and JSONL files.
@@ -92,24 +99,20 @@ def train(
         RnnlmError: a text, a checkpoint or a combination of options does not do.
     """
     from rnnlm.training.machine import EngineChoice, Machine
-    from rnnlm.training.origin import Origin
     from rnnlm.training.session import Request, Session
 
     with _parameter_names():
         chosen = options_of(options)
-        given = {name: getattr(chosen, name) for name in options}
-        if preset is not None and preset not in PRESETS:
-            raise TrainingError(f"preset is {preset!r}; expected one of {', '.join(PRESETS)}.")
-        if resume is not None and init_from is not None:
-            raise TrainingError("resume goes on with a training, init_from starts a new one; give one of them.")
-        source = resume or init_from
-        origin = None
-        if source is not None:
-            origin = Origin.read(Path(source), resume is not None, init_vocabulary, changed_text)
+        given = {name: getattr(chosen, name) for name, value in options.items() if value is not None}
         choice = EngineChoice(engine, device, precision, compiled)
+        _check_words(preset, choice, progress, init_vocabulary)
+        threads = None if threads is None else _whole("threads", threads, 1, MOST_THREADS)
+        origin = _origin(resume, init_from, init_vocabulary, changed_text)
+        if origin is None and "activation" in given and chosen.cell != "rnn":
+            raise TrainingError(f"activation is for cell='rnn'; {chosen.cell} has its own.")
+        request = Request(_sources(corpus, text, valid, encoding, column), chosen, given, origin, preset)
         workers = choice.meet()
         machine = Machine(threads or max(1, _cores() // workers.local_size), choice, workers)
-        request = Request(_sources(corpus, text, valid, encoding, column), chosen, given, origin, preset)
         try:
             return _run(Session.prepare(request, machine), False if progress is True and workers.rank else progress)
         finally:
@@ -130,7 +133,7 @@ def train_ngram(
     Args:
         corpus: A file, a folder of them, or several; .gz is unpacked.
         order: The n of n-gram, 1 to 6.
-        text: Lines, instead of a corpus.
+        text: Lines, instead of a corpus, with or without their line ends.
         encoding: Of the files; found out if it is not given.
         column: What to read of CSV, TSV and JSONL files.
         **options: How the text is read.
@@ -144,30 +147,62 @@ def train_ngram(
     with _parameter_names():
         if unfit := [name for name in options if name in DECLARATIONS and name not in FOR_EVERY_MODEL]:
             raise TrainingError(f"{unfit[0]} is for networks; an n-gram model has none.")
-        if type(order) is not int or not 1 <= order <= LARGEST_ORDER:
-            raise TrainingError(f"order is {order!r}; expected a whole number from 1 to {LARGEST_ORDER}.")
+        order = _whole("order", order, 1, LARGEST_ORDER)
         trained = train_on(_sources(corpus, text, None, encoding, column), options_of(options), order)
-    trained.model.notes += trained.notes
+    trained.model.notes += map(as_parameters, trained.notes)
     return trained.model
 
 
 def _run(session: Session, progress: Progress) -> LanguageModel:
     """Train to the end, or until it is interrupted."""
-    model, history = session.model, []
-    model.notes += session.notes
-    with _shown(session, progress) as show, closing(session.run()) as reports:
-        try:
-            for report in reports:
-                if report.kind != "steps":
-                    history.append(report.history())
-                if show(report) is False:
-                    break
-        except KeyboardInterrupt:
-            if not session.trainer.progress.step:
-                raise
-    session.finish()
+    import numpy as np
+
+    model, history, trainer = session.model, list[dict[str, Any]](), session.trainer
+    model.notes += map(as_parameters, session.notes)
+    if trainer.done():
+        model.notes.append("This training was finished; to go on with it, give more epochs or a longer time.")
+    with _interruptible(trainer) as interrupts:
+        with _shown(session, progress) as show, closing(session.run()) as reports:
+            try:
+                for report in reports:
+                    if report.kind != "steps":
+                        history.append(report.history())
+                    answer = show(report)
+                    if interrupts() or (isinstance(answer, bool | np.bool_) and not answer):
+                        break
+            except KeyboardInterrupt:
+                if not trainer.progress.step or interrupts() > 1:
+                    raise
+        session.finish()
     model.history = history
     return model
+
+
+@contextmanager
+def _interruptible(trainer: Trainer) -> Iterator[Callable[[], int]]:
+    """Let the first interrupt end a training where nothing is half done, and the second one whatever is going on.
+
+    A KeyboardInterrupt within the optimizer's step would leave parameters of two steps. Where another handler is
+    installed, or in a thread, which no signal reaches, nothing is done. Yields what tells how many there were.
+    """
+    count = 0
+
+    def handle(number: int, frame: object) -> None:
+        nonlocal count
+        count += 1
+        trainer.interrupt()
+        if count > 1 or trainer.at_rest:
+            raise KeyboardInterrupt
+
+    before = signal.getsignal(signal.SIGINT)
+    mine = before is signal.default_int_handler and threading.current_thread() is threading.main_thread()
+    if mine:
+        signal.signal(signal.SIGINT, handle)
+    try:
+        yield lambda: count
+    finally:
+        if mine:
+            signal.signal(signal.SIGINT, before)
 
 
 @contextmanager
@@ -180,6 +215,8 @@ def _shown(session: Session, progress: Progress) -> Iterator[Callable[[Report], 
 
     with tqdm(total=100, unit="%", bar_format="{l_bar}{bar}| [{elapsed}<{remaining}{postfix}]") as bar:
         valid = ""
+        for note in session.model.notes:
+            bar.write(note)
 
         def show(report: Report) -> None:
             nonlocal valid
@@ -191,6 +228,22 @@ def _shown(session: Session, progress: Progress) -> Iterator[Callable[[Report], 
                 bar.write(report.message)
 
         yield show
+
+
+def _origin(
+    resume: str | PathLike[str] | None,
+    init_from: str | PathLike[str] | None,
+    init_vocabulary: str,
+    changed_text: bool,
+) -> Origin | None:
+    from rnnlm.training.origin import Origin
+
+    if resume is not None and init_from is not None:
+        raise TrainingError("resume goes on with a training, init_from starts a new one; give one of them.")
+    if changed_text and resume is None:
+        raise TrainingError("changed_text is for resume; a new training takes any text.")
+    source = resume if init_from is None else init_from
+    return None if source is None else Origin.read(Path(source), resume is not None, init_vocabulary, changed_text)
 
 
 def _sources(
@@ -205,21 +258,71 @@ def _sources(
 
     if (corpus is None) == (text is None):
         raise TrainingError("Give the text as corpus=FILE, or as text=[lines]; exactly one of them.")
-    if isinstance(text, str):
-        raise TrainingError("text is a string; expected lines, such as text.splitlines(), or corpus=FILE.")
+    held_out: Any = None
+    if isinstance(valid, str | PathLike):
+        held_out = os.fspath(valid)
+    elif valid is not None:
+        held_out = lines_as_source(_lines(valid, "valid"), "valid")
+    if encoding is not None and (text is not None or not isinstance(held_out, str | None)):
+        raise TrainingError("encoding is that of files; lines are text already. Leave it out.")
     files: list[Any]
     if text is not None:
-        files = [lines_as_source(text, "text")]
+        files = [lines_as_source(_lines(text, "text"), "text")]
     else:
-        files = [os.fspath(each) for each in ([corpus] if isinstance(corpus, str | PathLike) else corpus or ())]
-    held_out: Any = valid
-    if valid is not None:
-        held_out = os.fspath(valid) if isinstance(valid, str | PathLike) else lines_as_source(valid, "valid")
+        try:
+            files = [os.fspath(each) for each in ([corpus] if isinstance(corpus, str | PathLike) else corpus or ())]
+        except TypeError:
+            raise TrainingError(f"corpus is {shown(corpus)}; expected a path, or several.") from None
     return Sources(files, held_out, encoding, column)
+
+
+def _lines(lines: Iterable[str], name: str) -> Iterator[str]:
+    """Yield lines without their ends, if that is what they are."""
+    if isinstance(lines, str | bytes) or not isinstance(lines, Iterable):
+        raise TrainingError(f"{name} is {shown(lines)}; expected lines, such as those of str.splitlines().")
+    for number, line in enumerate(lines):
+        if not isinstance(line, str):
+            raise TrainingError(f"{name} has {shown(line)} as line {number}; expected a str.")
+        try:
+            line.encode()
+        except UnicodeEncodeError as error:
+            raise TrainingError(
+                f"{name} has {shown(line[error.start])} in line {number}, half of a surrogate pair, which is no "
+                "character. Decode the text again, with errors='replace' for instance."
+            ) from None
+        yield line.removesuffix("\n")
 
 
 def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _check_words(preset: str | None, choice: EngineChoice, progress: Any, init_vocabulary: str) -> None:
+    """Refuse what is none of the values that a parameter has."""
+    families = {
+        "preset": (preset or PRESETS[0], PRESETS),
+        "engine": (choice.name, ENGINES),
+        "precision": (choice.precision, PRECISIONS),
+        "init_vocabulary": (init_vocabulary, ("refuse", "keep", "map")),
+    }
+    for name, (value, choices) in families.items():
+        if value not in choices:
+            raise TrainingError(f"{name} is {shown(value)}; expected one of {', '.join(choices)}.")
+    if choice.name == "numpy" and (choice.device, choice.precision, choice.compiled) != ("auto", "float32", False):
+        raise TrainingError("device, precision and compiled are for engine='torch'; NumPy has the CPU and float32.")
+    if not isinstance(progress, bool | None) and not callable(progress):
+        raise TrainingError(f"progress is {shown(progress)}; expected True, False or a function.")
+
+
+def _whole(name: str, value: Any, least: int, most: int) -> int:
+    """Return a whole number, NumPy's too, that is in bounds."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = least - 1
+    if isinstance(value, bool) or not least <= number <= most:
+        raise TrainingError(f"{name} is {shown(value)}; expected a whole number from {least} to {most}.")
+    return number
 
 
 # --- messages that name parameters, and a signature that names every option ---------------------------------------
@@ -243,6 +346,8 @@ def as_parameters(message: str) -> str:
     """
 
     def replaced(found: re.Match[str]) -> str:
+        if found[1] is None:
+            return found[0]
         name, value = found[1].replace("-", "_"), found[2] or ""
         if name.startswith("no_") and name.removeprefix("no_") in DECLARATIONS:
             return f"{name.removeprefix('no_')}=False{value}"
@@ -251,7 +356,8 @@ def as_parameters(message: str) -> str:
             return f"{name}={word!r}"
         return f"{name}={word}" if re.fullmatch(r"\d+(\.\d+)?(e-?\d+)?", word) else name + value
 
-    return re.sub(r"(?<![\w-])--([a-z]+(?:-[a-z]+)*)( [\w.-]*[\w])?", replaced, message)
+    command = r"\brnnlm [a-z].*?(?=, |; |\. |\.?$)"  # is one for a shell, and stays as it is
+    return re.sub(rf"{command}|(?<![\w-])--([a-z]+(?:-[a-z]+)*)( [\w.-]*[\w])?", replaced, message)
 
 
 def _describe(function: Callable[..., Any], names: Iterable[str]) -> None:

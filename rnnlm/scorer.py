@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from collections.abc import Iterable, Sequence
+from operator import index
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, SupportsIndex
 
 import numpy as np
 
@@ -18,7 +19,7 @@ class State(NamedTuple):
     """A hypothesis as far as it was read.
 
     Attributes:
-        log_probs: (V,) Log probability in nats of every token that may come next.
+        log_probs: (V,) Log probability in nats of every token that may come next; read-only.
         memory: What the model knows of the tokens so far.
     """
 
@@ -68,7 +69,7 @@ class Scorer:
         return self._read([self._start], self._reader.zero_state(1))[0]
 
     def step(
-        self, state: State, token: str | int, candidates: Sequence[str | int] | None = None
+        self, state: State, token: str | SupportsIndex, candidates: Iterable[str | SupportsIndex] | None = None
     ) -> tuple[NDArray[Any], State]:
         """Read one token.
 
@@ -79,7 +80,7 @@ class Scorer:
         after = self.steps([state], [token])[0]
         return after.log_probs if candidates is None else after.log_probs[self.ids(candidates)], after
 
-    def steps(self, states: Sequence[State], tokens: Sequence[str | int]) -> list[State]:
+    def steps(self, states: Sequence[State], tokens: Sequence[str | SupportsIndex]) -> list[State]:
         """Read one token after each of several states, in one batch.
 
         Raises:
@@ -91,13 +92,16 @@ class Scorer:
             return []
         return self._read(self.ids(tokens), np.concatenate([state.memory for state in states], axis=-2))
 
-    def ids(self, tokens: Sequence[str | int]) -> NDArray[np.int32]:
+    def ids(self, tokens: Iterable[str | SupportsIndex]) -> NDArray[np.int32]:
         """Return ids (n,) of tokens.
 
         Raises:
-            ValueError: an id is outside the vocabulary.
+            ValueError: an id is outside the vocabulary, or a str stands where several tokens were expected.
+            TypeError: a token is neither a str nor a whole number.
         """
-        found = [token if isinstance(token, int) else self._id(token) for token in tokens]
+        if isinstance(tokens, str):
+            raise ValueError(f"{tokens!r} is one str; expected a list of tokens")
+        found = [self._id(token) if isinstance(token, str) else index(token) for token in tokens]
         wrong = [each for each in found if not 0 <= each < len(self._vocabulary)]
         if wrong:
             raise ValueError(f"id {wrong[0]} is outside the vocabulary; expected 0 to {len(self._vocabulary) - 1}")
@@ -110,4 +114,5 @@ class Scorer:
 
     def _read(self, ids: Sequence[int] | NDArray[np.int32], memory: Array) -> list[State]:
         log_probs, memory = self._reader.next_log_probabilities(np.asarray(ids, dtype=np.int32)[None], memory)
+        log_probs.setflags(write=False)  # a decoder that adds its own scores in place would spoil the state
         return [State(row, memory[..., [place], :]) for place, row in enumerate(log_probs)]

@@ -4,6 +4,7 @@ import inspect
 import itertools
 import json
 import math
+import signal
 
 import numpy as np
 import pytest
@@ -16,11 +17,12 @@ from rnnlm.inference.generation import SamplingOptions
 from rnnlm.nn.cells import CELLS
 from rnnlm.nn.initializers import INITIALIZERS
 from rnnlm.nn.numerics import ACTIVATIONS
-from rnnlm.nn.optimizers import OPTIMIZERS
+from rnnlm.nn.optimizers import OPTIMIZERS, Optimizer
 from rnnlm.nn.outputs import LOSSES
 from rnnlm.storage import checkpoint
 from rnnlm.text.tokenizers import TOKENIZERS
 from rnnlm.training import configuration
+from rnnlm.training.numpy_engine import NumpyEngine
 from rnnlm.training.options import DECLARATIONS
 from rnnlm.training.schedules import SCHEDULES
 
@@ -102,6 +104,60 @@ def test_an_interrupted_training_returns_what_it_has():
     assert math.isfinite(model.evaluate(LINES).perplexity)
 
 
+@pytest.mark.parametrize(
+    ("kind", "name"), [(Optimizer, "step"), (NumpyEngine, "train_step"), (NumpyEngine, "evaluate")]
+)
+def test_ctrl_c_leaves_nothing_half_done(kind, name, corpus, tmp_path, monkeypatch, model):
+    """Whatever is going on when the signal comes, the training goes on as if it had not been interrupted."""
+    whole, calls = getattr(kind, name), []
+
+    def interrupted(self, *args, **options):
+        result = whole(self, *args, **options)
+        calls.append(name)
+        if len(calls) == 2:
+            signal.raise_signal(signal.SIGINT)
+        return result
+
+    with monkeypatch.context() as patched:
+        patched.setattr(kind, name, interrupted)
+        early = rnnlm.train(corpus, **SMALL)
+    assert 0 < early.training["state"]["progress"]["step"] < model.training["state"]["progress"]["step"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    early.save(tmp_path / "early.npz")
+    assert same(rnnlm.train(corpus, resume=tmp_path / "early.npz", **SMALL).network.params, model.network.params)
+
+
+def test_a_second_ctrl_c_ends_the_call():
+    def interrupt(report):
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+        raise AssertionError("not reached")
+
+    with pytest.raises(KeyboardInterrupt):
+        rnnlm.train(text=LINES, **SMALL | {"progress": interrupt})
+
+
+def test_an_error_of_the_function_that_is_called_passes_through():
+    with pytest.raises(ZeroDivisionError):
+        rnnlm.train(text=LINES, **SMALL | {"progress": lambda report: 1 / 0})
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_false_of_numpy_ends_a_training_too():
+    model = rnnlm.train(text=LINES, **SMALL | {"progress": lambda report: np.float32(report.step) < 2})
+    assert model.training["state"]["progress"]["step"] == 2
+
+
+def test_a_finished_training_that_is_resumed_is_as_it_was(tmp_path, model):
+    model.save(tmp_path / "m.npz")
+    again = rnnlm.train(text=LINES, resume=tmp_path / "m.npz", **SMALL | {"hidden_size": None})
+    assert same(again.network.params, model.network.params)
+    assert again.history == []
+    assert "give more epochs" in again.notes[-1]
+    more = rnnlm.train(text=LINES, resume=tmp_path / "m.npz", progress=False, epochs=3, threads=1)
+    assert more.history[-1]["epoch"] == 3
+
+
 def test_a_model_that_was_read_and_written_again_is_the_same_and_says_that_no_training_goes_on(tmp_path, corpus, model):
     model.save(tmp_path / "a.npz")
     rnnlm.load(tmp_path / "a.npz").save(tmp_path / "b.npz")
@@ -150,6 +206,20 @@ def test_an_ngram_model_is_that_of_the_command_line(corpus, tmp_path):
         ({"preset": "huge"}, "preset is 'huge'; expected one of tiny"),
         ({"resume": "a.npz", "init_from": "b.npz"}, "give one of them"),
         ({"corpus": "missing.txt"}, "exactly one"),
+        ({"engine": "jax"}, "engine is 'jax'; expected one of numpy, torch"),
+        ({"precision": "bf16"}, "are for engine='torch'"),
+        ({"precision": "half", "engine": "torch"}, "precision is 'half'; expected one of float32"),
+        ({"init_vocabulary": "new"}, "init_vocabulary is 'new'; expected one of refuse"),
+        ({"changed_text": True}, "changed_text is for resume"),
+        ({"activation": "relu"}, "activation is for cell='rnn'; lstm has its own"),
+        ({"threads": 0}, "threads is 0; expected a whole number from 1"),
+        ({"threads": 1.5}, "threads is 1.5; expected a whole number"),
+        ({"threads": True}, "threads is True; expected a whole number"),
+        ({"progress": 1}, "progress is 1; expected True, False or a function"),
+        ({"encoding": "gb18030"}, "encoding is that of files"),
+        ({"valid": 3}, "valid is 3; expected lines"),
+        ({"valid": [3]}, "valid has 3 as line 0; expected a str"),
+        ({"valid": []}, "no text in valid"),
     ],
 )
 def test_an_error_names_the_parameter(options, message):
@@ -163,10 +233,55 @@ def test_numbers_of_numpy_and_durations_are_taken():
     assert model.training["options"] | {"hidden_size": 4, "epochs": 1.0, "time": 3600.0} == model.training["options"]
 
 
-def test_what_is_not_a_text_is_refused():
-    for text in ({"text": "one string"}, {}):
-        with pytest.raises(rnnlm.RnnlmError, match=r"expected lines|exactly one"):
-            rnnlm.train(**text)
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ({}, "exactly one"),
+        ({"text": "one string"}, "expected lines"),
+        ({"text": b"bytes"}, "expected lines"),
+        ({"text": 3}, "expected lines"),
+        ({"text": ["a b", b"bytes"]}, "text has b'bytes' as line 1"),
+        ({"text": ["a \ud800 b"]}, "surrogate"),
+        ({"text": []}, "no text in text"),
+        ({"text": ["", " "]}, "no text in text"),
+        ({"corpus": []}, "No text is given"),
+        ({"corpus": 3}, "corpus is 3; expected a path"),
+        ({"corpus": ["a.txt", None]}, "expected a path"),
+        ({"corpus": LINES[:2]}, "does not exist"),
+    ],
+)
+@pytest.mark.parametrize("train", [rnnlm.train, rnnlm.train_ngram])
+def test_what_is_not_a_text_is_refused(train, text, message):
+    with pytest.raises(rnnlm.RnnlmError, match=message):
+        train(**text)
+
+
+def test_lines_may_have_their_ends(corpus):
+    def counts(text):
+        return rnnlm.train_ngram(text=text, level="char").vocabulary.counts
+
+    with open(corpus, encoding="utf-8") as file:
+        from_file = counts(file)
+    assert from_file == counts(LINES) == counts(["\n".join(LINES)])
+
+
+def test_a_generator_that_fails_is_not_a_text_that_ended():
+    def lines():
+        yield from LINES
+        raise OSError("the network is gone")
+
+    with pytest.raises(OSError, match="the network"):
+        rnnlm.train(text=lines(), **SMALL)
+
+
+def test_a_command_in_a_message_stays_one():
+    command = "rnnlm train TEXT -o m.npz --resume"
+    assert as_parameters(f"Use: {command}, or --init-from m.npz.") == f"Use: {command}, or init_from m.npz."
+
+
+def test_a_number_is_no_path():
+    with pytest.raises(TypeError):
+        rnnlm.load(0)
 
 
 # --- what is declared -------------------------------------------------------------------------------------------------
@@ -276,12 +391,35 @@ def test_a_scorer_reads_many_hypotheses_as_it_reads_one(model):
     assert scorer.steps([], []) == []
 
 
+def test_an_id_is_the_token_that_it_stands_for_whatever_its_type(model):
+    scorer = model.scorer()
+    start = scorer.start()
+    expected, _ = scorer.step(start, "昨天")
+    (token_id,) = scorer.ids(["昨天"])
+    assert token_id > 2
+    for same_id in (int(token_id), token_id, np.int64(token_id), np.array(token_id)):
+        assert np.array_equal(scorer.step(start, same_id)[0], expected)
+    assert np.array_equal(scorer.step(start, "昨天", candidates=expected.argsort())[0], np.sort(expected))
+
+
+def test_what_a_decoder_does_with_scores_does_not_change_them(model):
+    log_probs, _ = model.scorer().step(model.scorer().start(), "我")
+    with pytest.raises(ValueError, match="read-only"):
+        log_probs += 1
+
+
 def test_a_scorer_says_what_it_cannot_read(model):
     scorer = model.scorer()
     with pytest.raises(ValueError, match="1 states and 2 tokens"):
         scorer.steps([scorer.start()], ["我", "他"])
-    with pytest.raises(ValueError, match="id 999 is outside"):
-        scorer.step(scorer.start(), 999)
+    for wrong in (999, -1, 10**30):
+        with pytest.raises(ValueError, match=f"id {wrong} is outside"):
+            scorer.step(scorer.start(), wrong)
+    for wrong in (1.0, None, b"the"):
+        with pytest.raises(TypeError):
+            scorer.step(scorer.start(), wrong)
+    with pytest.raises(ValueError, match="expected a list of tokens"):
+        scorer.step(scorer.start(), "我", candidates="昨天")
     two_sided = rnnlm.train(text=LINES, bidirectional=True, **SMALL)
     with pytest.raises(rnnlm.RnnlmError, match="bidirectional"):
         two_sided.scorer()
