@@ -10,23 +10,13 @@ import click
 from click.core import ParameterSource
 
 from rnnlm.cli.character_charts import Series, bar, line_chart, marks, scatter_chart, terminal_width
-from rnnlm.cli.common import (
-    Text,
-    json_option,
-    load_model,
-    model_option,
-    note,
-    print_json,
-    product_threads_option,
-    say,
-)
+from rnnlm.cli.common import Text, json_option, load_model, model_option, note, print_json, product_threads_option, say
+from rnnlm.cli.pictures import check_picture, save_picture
 from rnnlm.cli.tables import shortened, table, token_cell, visible
 from rnnlm.cli.wrapping import display_width
 from rnnlm.errors import PlotError
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from rnnlm.lab.embedding import EmbeddingMap
     from rnnlm.lab.learning_curves import Curves
     from rnnlm.lab.surprise import Surprise
@@ -34,7 +24,6 @@ if TYPE_CHECKING:
 
 LOSS_ROWS, OTHER_ROWS = 14, 5
 TOKENS_AS_BARS = 60  # in a terminal; of a longer text, the course
-MOST_TOKENS = 1_000_000
 
 
 @click.command()
@@ -95,7 +84,9 @@ def plot(
     """
     _check_usage(ctx, history, text, embedding)
     if output is not None:
-        _check_output(output, [*map(str, history), *([text] if text else []), *([] if history else [str(model_path)])])
+        read = [*map(str, history), *([text] if text else []), *([] if history else [str(model_path)])]
+        instead = ". Without --output, a chart of characters needs nothing."
+        check_picture(output, filter(_is_file, read), "--output", instead)
     if text is not None:
         _plot_surprise(load_model(model_path), text, encoding, output, as_json)
     elif embedding:
@@ -108,34 +99,10 @@ def _check_usage(ctx: click.Context, history: Sequence[Path], text: str | None, 
     if sum((bool(history), text is not None, embedding)) != 1:
         raise click.UsageError("Give either HISTORY..., or --surprise TEXT, or --embedding.")
     kind = "histories" if history else "--embedding" if embedding else "--surprise"
-    for option, of in (
-        *(("x", "histories"), ("perplexity", "histories"), ("tokens", "--embedding"), ("encoding", "--surprise")),
-    ):
+    parts = {"x": "histories", "perplexity": "histories", "tokens": "--embedding", "encoding": "--surprise"}
+    for option, of in parts.items():
         if of != kind and ctx.get_parameter_source(option) == ParameterSource.COMMANDLINE:
             raise click.UsageError(f"--{option} is for {of}, not for {kind}.")
-
-
-def _check_output(output: Path, read: Sequence[str]) -> None:
-    """Find out at the beginning that a picture cannot be made."""
-    from rnnlm.cli.texts import check_not_a_text, check_output
-    from rnnlm.plots import check_picture, load_matplotlib
-
-    check_picture(output)
-    check_not_a_text(output, [name for name in read if _is_file(name)], "--output")
-    check_output(output)
-    try:
-        load_matplotlib()
-    except PlotError as error:
-        raise PlotError(f"{error}. Without --output, a chart of characters needs nothing.") from None
-
-
-def _save(figure: "Figure", output: Path, texts: Sequence[str] = ()) -> None:
-    from rnnlm.plots import require_font_for, save
-
-    if missing := require_font_for(texts):
-        note(f"Warning: {missing}")
-    save(figure, output)
-    note(f"Saved {output}.")
 
 
 def _is_file(name: str) -> bool:
@@ -149,7 +116,8 @@ def _is_file(name: str) -> bool:
 
 
 def _plot_histories(paths: Sequence[Path], x: str, perplexity: bool, output: Path | None, as_json: bool) -> None:
-    from rnnlm.lab.learning_curves import check_x, draw, read
+    from rnnlm.lab.learning_curves import check_x, read
+    from rnnlm.plots.learning_curves import draw
 
     histories = []
     for path in paths:
@@ -161,9 +129,10 @@ def _plot_histories(paths: Sequence[Path], x: str, perplexity: bool, output: Pat
             note(message)
     if as_json:
         for history in histories:
-            print_json({"history": history.name, **_columns(history, perplexity)})
+            columns = history.columns | (history.perplexities() if perplexity else {})
+            print_json({"history": history.name, **{key: values.tolist() for key, values in columns.items()}})
     if output is not None:
-        _save(draw(histories, x, perplexity), output, [history.name for history in histories])
+        save_picture(draw(histories, x, perplexity), output, [history.name for history in histories])
     elif not as_json:
         click.echo(_curves_of_characters(histories, x, perplexity, terminal_width()))
 
@@ -182,19 +151,6 @@ def _opened(path: Path) -> Iterator[tuple[str, BinaryIO]]:
     except (OSError, ValueError) as error:  # ValueError: a closed stdin, a name with a NUL
         reason = getattr(error, "strerror", None) or error
         raise PlotError(f"{path} cannot be read: {reason}. A history is made by: rnnlm train --history FILE") from None
-
-
-def _columns(history: "Curves", perplexity: bool) -> dict[str, list[float]]:
-    """The numbers of a history; what is missing becomes null."""
-    import numpy as np
-
-    from rnnlm.lab.learning_curves import LARGEST, LOSSES
-
-    columns = {key: values.tolist() for key, values in history.columns.items()}
-    if perplexity:
-        for key, name in LOSSES.items():
-            columns[f"{name}_perplexity"] = np.exp(np.minimum(history.columns[key], np.log(LARGEST))).tolist()
-    return columns
 
 
 def _curves_of_characters(histories: Sequence["Curves"], x: str, perplexity: bool, width: int) -> str:
@@ -251,9 +207,10 @@ def _best_table(histories: Sequence["Curves"], width: int) -> str:
 
 
 def _plot_surprise(model: "LanguageModel", text: str, encoding: str | None, output: Path | None, as_json: bool) -> None:
-    from rnnlm.lab.surprise import draw
+    from rnnlm.lab.surprise import surprise_of
+    from rnnlm.plots.surprise import draw
 
-    surprise = _surprise(model, _text_of(text, encoding))
+    surprise = surprise_of(model, _text_of(text, encoding))
     if surprise is None:
         raise PlotError(
             f"{'The text' if not text else shortened(visible(text))} is empty; expected some words to be surprised by."
@@ -268,7 +225,7 @@ def _plot_surprise(model: "LanguageModel", text: str, encoding: str | None, outp
         )
     shown = surprise._replace(tokens=[shortened(visible(token), 40) for token in surprise.tokens])
     if output is not None:
-        _save(draw(shown), output, shown.tokens)
+        save_picture(draw(shown), output, shown.tokens)
     elif not as_json:
         click.echo(_surprise_of_characters(shown, terminal_width()))
 
@@ -282,23 +239,6 @@ def _text_of(text: str, encoding: str | None) -> str:
     if os.sep in text or text.endswith((".txt", ".gz", ".jsonl")):
         note(f"There is no file {shortened(visible(text))}; this is taken as the text itself.")
     return text.replace("\r\n", "\n").replace("\r", "\n")
-
-
-def _surprise(model: "LanguageModel", text: str) -> "Surprise | None":
-    """The tokens of a text, the end of its last line included, with their surprise; None where there are none."""
-    import numpy as np
-
-    from rnnlm.lab.surprise import Surprise
-
-    tokens, ids = list[str](), list[int]()
-    for piece in model.cut(text, ended=True):
-        tokens.append(piece.token)
-        ids.append(piece.token_id)
-        if len(ids) > MOST_TOKENS:
-            raise PlotError(
-                f"The text has more than {MOST_TOKENS:,} tokens; a picture shows a shorter one, such as: head -n 1000"
-            )
-    return Surprise(tokens, model.nats(np.array(ids, dtype=np.int32)) / np.log(2)) if tokens else None
 
 
 def _surprise_of_characters(surprise: "Surprise", width: int) -> str:
@@ -324,7 +264,8 @@ def _surprise_of_characters(surprise: "Surprise", width: int) -> str:
 
 
 def _plot_embedding(model: "LanguageModel", count: int, output: Path | None, as_json: bool) -> None:
-    from rnnlm.lab.embedding import draw, embedding_map
+    from rnnlm.lab.embedding import embedding_map
+    from rnnlm.plots.embedding import draw
 
     found = embedding_map(model.network, model.vocabulary, count)
     if as_json:
@@ -339,7 +280,7 @@ def _plot_embedding(model: "LanguageModel", count: int, output: Path | None, as_
     shown = found._replace(tokens=[token_cell(token) for token in found.tokens])
     if output is not None:
         figure, left_out = draw(shown)
-        _save(figure, output, shown.tokens)
+        save_picture(figure, output, shown.tokens)
     elif not as_json:
         chart, left_out = scatter_chart(found.places.tolist(), shown.tokens, terminal_width(), 30)
         click.echo(chart)

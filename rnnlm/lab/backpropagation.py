@@ -16,7 +16,7 @@ import numpy as np
 
 from rnnlm.lab.unrolled import Step, unroll
 from rnnlm.nn.gradient_check import STEPS, central_difference
-from rnnlm.nn.network import Network
+from rnnlm.nn.network import LayerStack
 from rnnlm.nn.numerics import Array
 
 CHECKED_ENTRIES = 64  # of a larger W so many entries, chosen at random, are compared with the definition
@@ -85,7 +85,7 @@ class Backpropagation:
 
 
 def backpropagate(
-    network: Network,
+    network: LayerStack,
     inputs: Array,
     targets: Array,
     rng: np.random.Generator,
@@ -121,7 +121,7 @@ def backpropagate(
 
 
 def _step_back(
-    network: Network, step: Step, target: int, carried: Array, objective: str, counts: bool
+    network: LayerStack, step: Step, target: int, carried: Array, objective: str, counts: bool
 ) -> tuple[StepBack, Array]:
     """A step's part of the way back, and the gradient by the state that entered it.
 
@@ -138,7 +138,7 @@ def _step_back(
     return StepBack(step, target, output, loss.objective, loss.nats, deltas, w_gradients), before
 
 
-def _most_entries(network: Network, steps: int) -> int:
+def _most_entries(network: LayerStack, steps: int) -> int:
     """Entries of each layer's W to compare, fewer the longer a loss takes."""
     looked_up = "embedding.weight" if network.config.embedding_size else "rnn.weight_ih_l0"
     multiplied = sum(array.size for name, array in network.params.items() if name != looked_up)
@@ -146,13 +146,13 @@ def _most_entries(network: Network, steps: int) -> int:
     return max(FEWEST_ENTRIES, min(CHECKED_ENTRIES, int(MULTIPLICATIONS / every)))
 
 
-def _reach(network: Network) -> float:
+def _reach(network: LayerStack) -> float:
     """By how much more than STEPS an entry of W is moved: the more units there are, the less each of them does."""
     return math.sqrt(network.config.hidden_size)
 
 
 def _compared(
-    network: Network, layer: int, gradient: Array, loss: Callable[[], float], rng: np.random.Generator, most: int
+    network: LayerStack, layer: int, gradient: Array, loss: Callable[[], float], rng: np.random.Generator, most: int
 ) -> list[Entry]:
     W = network.params[f"rnn.weight_hh_l{layer}"]
     chosen = range(W.size) if W.size <= most else rng.choice(W.size, most, replace=False)

@@ -1,18 +1,13 @@
 """The embedding in two dimensions: the plane in which the vectors of the most frequent tokens differ most."""
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rnnlm.errors import PlotError
-from rnnlm.lab.labels import place_labels
 from rnnlm.nn.network import Network
-from rnnlm.plots import new_figure, plain, use_fonts
 from rnnlm.text.vocabulary import FIRST, Vocabulary
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 
 class EmbeddingMap(NamedTuple):
@@ -75,19 +70,3 @@ def token_vectors(network: Network) -> tuple[str, NDArray[np.float32]]:
         return "embedding.weight", params["embedding.weight"]
     names = [name for name in ("rnn.weight_ih_l0", "rnn.weight_ih_l0_reverse") if name in params]
     return "columns of " + " and ".join(names), np.concatenate([params[name] for name in names]).T
-
-
-def draw(found: EmbeddingMap) -> "tuple[Figure, int]":
-    """A figure, and the number of tokens whose label found no place; their points are there."""
-    figure, (axes,) = new_figure(size=(8.0, 6.4))
-    sizes = 5 + 25 * np.sqrt(np.array(found.counts) / max(1, *found.counts))
-    axes.scatter(*found.places.T, s=sizes, color="C0", alpha=0.45, linewidths=0)
-    axes.margins(0.06)
-    axes.grid(alpha=0.2)
-    for set_label, place in ((axes.set_xlabel, 0), (axes.set_ylabel, 1)):
-        ordinal = ("first", "second")[place]
-        set_label(f"{ordinal} principal component ({100 * found.explained[place]:.1f} % of the variance)")
-    axes.set_title(f"{len(found.tokens):,} most frequent tokens by {found.source}", fontsize="medium")
-    labels = [plain(token) for token in found.tokens]
-    use_fonts(figure)
-    return figure, place_labels(figure, axes, found.places, labels)

@@ -4,7 +4,6 @@ The pairs of sentences are those of `agreement`, which no model that is trained 
 """
 
 import json
-import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -16,15 +15,15 @@ from rnnlm.baselines.ngram import NgramModel
 from rnnlm.errors import CorpusError, shown
 from rnnlm.lab.agreement import Grammar, Pair, Words, written
 from rnnlm.nn.cells import CELLS
-from rnnlm.nn.gradients import clipped_scale, summed
 from rnnlm.nn.network import Network, NetworkConfig
 from rnnlm.nn.numerics import Array
-from rnnlm.nn.optimizers import Optimizer
 from rnnlm.text.batches import Batches
 from rnnlm.text.corpus import IdSequence
 from rnnlm.text.lines import damage
 from rnnlm.text.nbest import BadLineError
 from rnnlm.text.vocabulary import EOS, Vocabulary
+from rnnlm.training.numpy_engine import NumpyEngine
+from rnnlm.training.schedules import WARM_UP, factor
 
 # What is trained here. Of the learning rates tried, those that the cells have are the best: of GRU and LSTM with EPOCHS
 # passes over the sentences, of the basic cell with 40. With EPOCHS passes a larger one makes it learn the task in few
@@ -38,7 +37,6 @@ LEARNING_RATES = {
 BATCH_SIZE, BPTT = 8, 64
 EPOCHS = 12
 CLIP = 1.0
-WARM_UP = 0.02  # share of the training over which the rate rises from zero
 
 # What is asked of the models that are trained here, and of others.
 PAIRS, WRITTEN_PAIRS = 4000, 600
@@ -108,26 +106,15 @@ def trained_network(cell: str, ids: Array, V: int, epochs: int, seed: int) -> Ne
     config = replace(NETWORK, vocabulary_size=V, cell=cell)
     rng = np.random.default_rng([seed, 0])
     network = Network.initialize(config, rng, long_memory=1.0)
-    optimizer = Optimizer("adam", network.params)
+    engine = NumpyEngine(network, "adam", "sentence", CLIP)
     batches = Batches(IdSequence(ids), BATCH_SIZE, BPTT, "sentence", seed)
 
-    steps = epochs * batches.per_epoch
+    steps, state = epochs * batches.per_epoch, None
     for step in range(steps):
         batch = batches.batch(*divmod(step, batches.per_epoch))
-        if batch.starts_epoch:
-            state = network.zero_state(BATCH_SIZE)
-        _, state, backprop = network.loss(batch.inputs, batch.targets, state, batch.keep, scale=1 / batch.tokens)
-        grads = backprop()
-        del grads["initial_state"]  # truncated: what came before this batch is not asked again
-        grads, norm = summed([grads])
-        lr = LEARNING_RATES[cell] * _factor(step / steps)
-        optimizer.step(network.params, grads, lr, clipped_scale(norm, CLIP))
+        lr = LEARNING_RATES[cell] * factor("cosine", step / steps, WARM_UP)
+        _, state = engine.train_step(batch, None if batch.starts_epoch else state, lr, (seed, step))
     return network
-
-
-def _factor(progress: float) -> float:
-    """Factor of the learning rate after a share of all steps: a short rise from 0 to 1, and half a cosine back to 0."""
-    return min(1.0, progress / WARM_UP) * 0.5 * (1 + math.cos(math.pi * progress))
 
 
 # --- pairs --------------------------------------------------------------------------------------------------------

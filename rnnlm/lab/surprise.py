@@ -1,27 +1,14 @@
 """Surprise along a text: -log2 of the probability that the model had given to each token when it came."""
 
-from collections.abc import Sequence, Set
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rnnlm.lab.labels import place_labels
-from rnnlm.plots import new_figure, plain, use_fonts
+from rnnlm.errors import PlotError
+from rnnlm.language_model import LanguageModel
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-ROW = 9.4  # inches of a row of tokens at most,
-NARROWEST_ROW = 4.7  # at least, which has room for the title,
-GAP = 0.1  # between two tokens
-BAR = 0.15  # and of a bar
-TOKEN_SIZE = 10.0
-MOST_ROWS = 10
-MOST_IN_ROWS = 1000  # tokens, of which more do not fit
-MOST_POINTS = 5000
-LABELLED = 12
-LONGEST_LABEL = 16
+MOST_TOKENS = 1_000_000
 
 
 class Surprise(NamedTuple):
@@ -53,78 +40,18 @@ class Surprise(NamedTuple):
         return f"{len(self.tokens):,} token{s}, {self.mean:.2f} bits per token (perplexity {perplexity})"
 
 
-def draw(surprise: Surprise) -> "Figure":
-    """A figure: the tokens in rows with bars above them; of a long text, the course of the running mean."""
-    if len(surprise.tokens) <= MOST_IN_ROWS:
-        widths = _widths(surprise.tokens)
-        line_ends = {place for place, token in enumerate(surprise.tokens) if token == "</s>"}
-        for ends in (line_ends, set[int]()):  # each sentence in a row of its own, or one after the other
-            rows = _rows(widths, ends)
-            if len(rows) <= MOST_ROWS:
-                return _draw_rows(surprise, widths, rows)
-    return _draw_course(surprise)
+def surprise_of(model: LanguageModel, text: str) -> Surprise | None:
+    """The tokens of a text, the end of its last line included, with their surprise; None where there are none.
 
-
-def _widths(tokens: Sequence[str]) -> NDArray[np.float64]:
-    """Inches that each token takes."""
-    figure, _ = new_figure()
-    texts = {token: figure.text(0, 0, plain(token), fontsize=TOKEN_SIZE) for token in set(tokens)}
-    use_fonts(figure)
-    return np.array([max(BAR, texts[token].get_window_extent().width / figure.dpi) + GAP for token in tokens])
-
-
-def _rows(widths: NDArray[np.float64], ends: Set[int]) -> list[list[int]]:
-    """Places of tokens, in rows that are not too wide; after those in `ends` a new one begins."""
-    rows: list[list[int]] = [[]]
-    used = 0.0
-    for place, width in enumerate(widths):
-        if rows[-1] and (used + width > ROW or rows[-1][-1] in ends):
-            rows.append([])
-            used = 0.0
-        rows[-1].append(place)
-        used += width
-    return rows
-
-
-def _draw_rows(surprise: Surprise, widths: NDArray[np.float64], rows: list[list[int]]) -> "Figure":
-    from matplotlib import colormaps
-
-    widest = max(NARROWEST_ROW, *(float(widths[row].sum()) for row in rows))
-    figure, axes = new_figure(1, len(rows), (widest + 0.6, 1.15 * len(rows) + 0.5))
-    highest = max(float(surprise.bits.max()), 1.0)
-    shades = colormaps["YlOrRd"](0.25 + 0.7 * np.clip(surprise.bits / highest, 0, 1))
-    for each, row in zip(axes, rows, strict=True):
-        middles = np.cumsum(widths[row]) - widths[row] / 2
-        each.bar(middles, surprise.bits[row], width=BAR, color=shades[row])
-        each.set_xlim(0, widest)
-        each.set_ylim(0, 1.08 * highest)
-        each.set_xticks(middles, [plain(surprise.tokens[place]) for place in row], fontsize=TOKEN_SIZE)
-        each.tick_params(axis="x", length=0)
-        each.set_ylabel("bits")
-    axes[0].set_title(surprise.summary(), fontsize="medium", loc="left")
-    return figure
-
-
-def _draw_course(surprise: Surprise) -> "Figure":
-    figure, (axes,) = new_figure(size=(10.0, 4.2))
-    n = len(surprise.bits)
-    ends, means, window = surprise.running_mean()
-    if n <= MOST_POINTS:
-        axes.plot(np.arange(1, n + 1), surprise.bits, ".", markersize=3, color="C0", alpha=0.3)
-    else:  # a picture has fewer dots than that across
-        chosen = np.linspace(0, len(ends) - 1, MOST_POINTS).astype(int)
-        ends, means = ends[chosen], means[chosen]
-    axes.plot(ends, means, color="C3", linewidth=1.6)
-    axes.set_xlim(0, n + 1)
-    peaks = surprise.highest(LABELLED) if n <= MOST_POINTS else []
-    axes.set_ylim(0, 1.1 * float(surprise.bits.max() if peaks else means.max()))
-    axes.set_xlabel("token")
-    axes.set_ylabel("bits")
-    axes.grid(alpha=0.2)
-    axes.set_title(f"{surprise.summary()}; line: mean of the last {window:,}", fontsize="medium", loc="left")
-    if peaks:
-        points = np.array([(place + 1, surprise.bits[place]) for place in peaks], np.float64)
-        labels = [plain(surprise.tokens[place][:LONGEST_LABEL]) for place in peaks]
-        use_fonts(figure)
-        place_labels(figure, axes, points, labels)
-    return figure
+    Raises:
+        PlotError: there are more than MOST_TOKENS.
+    """
+    tokens, ids = list[str](), list[int]()
+    for piece in model.cut(text, ended=True):
+        tokens.append(piece.token)
+        ids.append(piece.token_id)
+        if len(ids) > MOST_TOKENS:
+            raise PlotError(
+                f"The text has more than {MOST_TOKENS:,} tokens; a picture shows a shorter one, such as: head -n 1000"
+            )
+    return Surprise(tokens, model.nats(np.array(ids, dtype=np.int32)) / np.log(2)) if tokens else None

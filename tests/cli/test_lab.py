@@ -1,4 +1,3 @@
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -6,27 +5,18 @@ from pathlib import Path
 import click
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
 from rnnlm.cli.lab import lab
 from rnnlm.cli.tables import display_width
 from rnnlm.errors import CorpusError
 from rnnlm.nn.cells import CELLS
+from rnnlm.nn.initializers import INITIALIZERS
 from rnnlm.nn.numerics import ACTIVATIONS
 from rnnlm.nn.outputs import LOSSES
+from tests.cli.lab_commands import failure, objects, run
 
 ARTICLE = "我 昨天 上学 迟到 了 ， 老师 批评 了 我 。"
 TOKENS = ARTICLE.split()
-
-
-def run(*arguments, code=0, stdin=None):
-    result = CliRunner().invoke(lab, [str(each) for each in arguments], input=stdin)
-    assert result.exit_code == code, (result.output, result.exception)
-    return result
-
-
-def objects(result):
-    return [json.loads(line) for line in result.stdout.splitlines()]
 
 
 # --- pairs
@@ -67,9 +57,7 @@ def test_json_is_utf8_and_nothing_else_is_on_stdout():
 @pytest.mark.parametrize("command", ["pairs", "onehot", "gradcheck"])
 @pytest.mark.parametrize("text", ["", " \n "])
 def test_a_text_without_tokens_is_an_expected_failure(command, text):
-    result = CliRunner().invoke(lab, [command, text])
-    assert isinstance(result.exception, CorpusError)
-    assert "no tokens" in str(result.exception)
+    assert "no tokens" in failure(CorpusError, command, text)
 
 
 @pytest.mark.parametrize("command", ["pairs", "onehot", "gradcheck"])
@@ -272,15 +260,14 @@ def test_a_relu_network_too_large_for_the_definition_is_refused():
 # --- all
 
 
-def choices(command, option):
-    [found] = [p for p in lab.commands[command].params if p.name == option]
-    return set(found.type.choices)
+CHOICES = {"cell": CELLS, "activation": ACTIVATIONS, "loss": LOSSES, "init": INITIALIZERS}
 
 
-def test_the_choices_are_all_there_is():
-    assert choices("gradcheck", "cell") == set(CELLS)
-    assert choices("gradcheck", "activation") == set(ACTIVATIONS)
-    assert choices("gradcheck", "loss") == set(LOSSES)
+@pytest.mark.parametrize("command", lab.commands)
+def test_the_choices_are_all_there_is(command):
+    for parameter in lab.commands[command].params:
+        if parameter.name in CHOICES:
+            assert set(parameter.type.choices) == set(CHOICES[parameter.name])
 
 
 @pytest.mark.parametrize("command", lab.commands)

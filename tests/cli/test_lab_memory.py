@@ -1,18 +1,20 @@
 """rnnlm lab memory: figures of the models that it trains and of those it is given, and what it says of wrong input."""
 
 import json
+from functools import partial
 from importlib.util import find_spec
 
 import pytest
-from click.testing import CliRunner
 
 from rnnlm.cli import run as run_command
-from rnnlm.cli.lab import lab, memory
+from rnnlm.cli.lab import memory
 from rnnlm.cli.tables import display_width
 from rnnlm.errors import CheckpointError, CorpusError, DirectionError, RnnlmError
 from rnnlm.lab.agreement import sentences, written
 from rnnlm.lab.agreement_words import DISTANCES, GRAMMARS
 from rnnlm.lab.memory import EPOCHS
+from tests.cli import lab_commands
+from tests.cli.lab_commands import failure, objects
 from tests.cli.screen import screen_of
 
 MODELS = ["2-gram", "3-gram", "4-gram", "5-gram", "RNN", "GRU", "LSTM"]
@@ -20,22 +22,7 @@ KEYS = ["model", "group", "distance", "pairs", "accuracy"]
 PAIRS = "she fell .\ther fell .\tcase\n\nhe lost his bag .\the lost her bag .\n"
 
 
-def run(*arguments, code=0, stdin=None):
-    result = CliRunner().invoke(lab, ["memory", *map(str, arguments)], input=stdin)
-    assert result.exit_code == code, (result.output, result.exception)
-    return result
-
-
-def failure(kind, *arguments, stdin=None):
-    """The sentence of an expected failure, after which nothing is on stdout."""
-    result = CliRunner().invoke(lab, ["memory", *map(str, arguments)], input=stdin)
-    assert isinstance(result.exception, kind), (result.output, result.exception)
-    assert result.stdout == ""
-    return str(result.exception)
-
-
-def objects(result):
-    return [json.loads(line) for line in result.stdout.splitlines()]
+run = partial(lab_commands.run, "memory")
 
 
 @pytest.fixture(scope="module")
@@ -103,24 +90,6 @@ def test_a_picture_is_drawn(folder, trained):
         assert picture.read_bytes().startswith(b"\x89PNG")
 
 
-def test_a_picture_holds_what_was_measured():
-    pytest.importorskip("matplotlib", reason="matplotlib is not installed")
-    import numpy as np
-
-    from rnnlm.lab.memory import Row
-    from rnnlm.lab.memory_picture import draw
-
-    right = np.array([1.0, 0.0, 0.5, 0.5])
-    rows = [Row("near", 2, np.array([0])), Row("far", 9, np.array([0, 1, 2, 3]))]
-    (axes,) = draw(rows, [("a $model", right)]).axes
-    chance, line = axes.get_lines()
-    assert set(chance.get_ydata()) == {0.5}
-    assert (list(line.get_xdata()), list(line.get_ydata())) == ([2, 9], [1, 0.5])
-    (axes,) = draw([row._replace(distance=None) for row in rows], [("a", right)]).axes
-    assert [label.get_text() for label in axes.get_xticklabels()] == ["near", "far"]
-    assert axes.get_lines()[1].get_linestyle() == "None"
-
-
 # --- models of one's own
 
 
@@ -163,8 +132,8 @@ def test_names_of_models_tell_them_apart(folder, tmp_path):
 
 
 def test_a_two_sided_model_is_refused_in_one_sentence(folder):
-    assert "bidirectional" in failure(DirectionError, "-m", folder / "both.npz")
-    assert "does not exist" in failure(CheckpointError, "-m", folder / "none.npz")
+    assert "bidirectional" in failure(DirectionError, "memory", "-m", folder / "both.npz")
+    assert "does not exist" in failure(CheckpointError, "memory", "-m", folder / "none.npz")
 
 
 # --- pairs of one's own
@@ -197,7 +166,9 @@ def test_pairs_in_other_encodings(folder, tmp_path):
         (found,) = objects(run("-m", folder / "zh.npz", "--pairs", path, "--json", *options))
         assert found["pairs"] == 2
     path.write_bytes(b"a\tb\n\xff\xff\xff\tc\n" * 50)
-    assert "--encoding" in failure(CorpusError, "-m", folder / "zh.npz", "--pairs", path, "--encoding", "utf-8")
+    assert "--encoding" in failure(
+        CorpusError, "memory", "-m", folder / "zh.npz", "--pairs", path, "--encoding", "utf-8"
+    )
 
 
 def test_unknown_words_are_told(folder):
@@ -217,11 +188,11 @@ def test_unknown_words_are_told(folder):
     ],
 )
 def test_what_is_no_pair_is_one_sentence(folder, text, said):
-    assert said in failure(CorpusError, "-m", folder / "en.npz", "--pairs", "-", stdin=text)
+    assert said in failure(CorpusError, "memory", "-m", folder / "en.npz", "--pairs", "-", stdin=text)
 
 
 def test_a_file_that_is_not_there_is_one_sentence(folder, tmp_path):
-    assert "does not exist" in failure(CorpusError, "-m", folder / "en.npz", "--pairs", tmp_path / "none.tsv")
+    assert "does not exist" in failure(CorpusError, "memory", "-m", folder / "en.npz", "--pairs", tmp_path / "none.tsv")
     assert "directory" in run("-m", folder / "en.npz", "--pairs", tmp_path, code=2).stderr
 
 
@@ -250,7 +221,7 @@ def test_a_picture_replaces_neither_a_model_nor_pairs(folder, tmp_path):
     pairs.write_bytes((folder / "pairs.tsv").read_bytes())
     for picture in (model, pairs):
         before = picture.read_bytes()
-        assert str(picture) in failure(RnnlmError, "-m", model, "--pairs", pairs, "--plot", picture)
+        assert str(picture) in failure(RnnlmError, "memory", "-m", model, "--pairs", pairs, "--plot", picture)
         assert picture.read_bytes() == before
 
 

@@ -1,6 +1,5 @@
 """rnnlm lab unroll, bptt and gradflow: what they say is what the network does."""
 
-import json
 import sys
 
 import numpy as np
@@ -13,26 +12,17 @@ from rnnlm.errors import CorpusError, DirectionError, PlotError, RnnlmError
 from rnnlm.lab.sentences import vocabulary_of
 from rnnlm.language_model import LanguageModel
 from rnnlm.model_header import network_of
+from rnnlm.names import INITIALIZERS
 from rnnlm.nn.cells import CELLS
-from rnnlm.nn.initializers import INITIALIZERS
 from rnnlm.nn.network import Network, NetworkConfig
 from rnnlm.nn.numerics import ACTIVATIONS
 from rnnlm.text.tokenizers import tokenizer_class
+from tests.cli.lab_commands import failure, objects, run
 
 ARTICLE = "我 昨天 上学 迟到 了 ， 老师 批评 了 我 。"
 TOKENS = ARTICLE.split()
 GATED = [cell for cell in CELLS if cell != "rnn"]
 FAST = ["--hidden-size", 8, "--places", 4, "--windows", 2, "--batch-size", 4]
-
-
-def run(*arguments, code=0, stdin=None):
-    result = CliRunner().invoke(lab, [str(each) for each in arguments], input=stdin)
-    assert result.exit_code == code, (result.output, result.exception)
-    return result
-
-
-def objects(result):
-    return [json.loads(line) for line in result.stdout.splitlines()]
 
 
 def saved_model(path, level="word", context="sentence", training=None, **settings):
@@ -168,9 +158,7 @@ def test_a_trained_model_goes_back_too(tmp_path):
 @pytest.mark.parametrize("command", ["bptt", "unroll"])
 @pytest.mark.parametrize(("given", "said"), [("我\n了", "2 lines"), ("", "no tokens"), ("a " * 201, "201 tokens")])
 def test_what_is_no_sentence_is_an_expected_failure(command, given, said):
-    result = CliRunner().invoke(lab, [command, given])
-    assert isinstance(result.exception, CorpusError)
-    assert said in str(result.exception)
+    assert said in failure(CorpusError, command, given)
 
 
 # --- gradflow
@@ -267,32 +255,27 @@ def test_what_makes_no_sense_is_wrong_usage(arguments, said, text):
 
 
 def test_a_distance_that_no_sentence_has_is_one_sentence(text):
-    result = CliRunner().invoke(lab, ["gradflow", str(text), "--context", "sentence", "--distance", "12"])
-    assert isinstance(result.exception, CorpusError)
-    assert "longest sentence has 12 tokens" in str(result.exception)
+    said = failure(CorpusError, "gradflow", text, "--context", "sentence", "--distance", "12")
+    assert "longest sentence has 12 tokens" in said
 
 
 def test_models_of_other_kinds_are_refused(text, tmp_path):
     saved_model(tmp_path / "both.npz", bidirectional=True)
     for command in (["gradflow", text], ["bptt", ARTICLE]):
-        result = CliRunner().invoke(lab, [*map(str, command), "-m", str(tmp_path / "both.npz")])
-        assert isinstance(result.exception, DirectionError)
+        failure(DirectionError, *command, "-m", tmp_path / "both.npz")
     assert run_command(["ngram", "train", str(text), "-o", str(tmp_path / "ngram.npz")]) == 0
     for command in (["gradflow", text], ["bptt", ARTICLE], ["unroll", ARTICLE]):
-        result = CliRunner().invoke(lab, [*map(str, command), "-m", str(tmp_path / "ngram.npz")])
-        assert isinstance(result.exception, RnnlmError)
+        failure(RnnlmError, *command, "-m", tmp_path / "ngram.npz")
 
 
 @pytest.mark.parametrize("command", ["gradflow", "bptt"])
 def test_what_the_memory_does_not_hold_is_refused_at_once(command, text, tmp_path, monkeypatch):
     saved_model(tmp_path / "m.npz")
     monkeypatch.setattr("rnnlm.free_memory.free_bytes", lambda: 1000)
-    for model in (["-m", str(tmp_path / "m.npz")], []):
-        result = CliRunner().invoke(lab, [command, str(text) if command == "gradflow" else ARTICLE, *model])
+    for model in (["-m", tmp_path / "m.npz"], []):
         if command == "gradflow" or model:
-            assert isinstance(result.exception, RnnlmError)
-            assert "of memory" in str(result.exception)
-            assert result.stdout == ""
+            said = failure(RnnlmError, command, text if command == "gradflow" else ARTICLE, *model)
+            assert "of memory" in said
 
 
 @pytest.mark.parametrize("activation", ["tanh", "identity"])
@@ -378,39 +361,6 @@ def test_pictures_are_drawn(name, text, tmp_path):
     assert "Saved" not in result.stdout
 
 
-def test_a_picture_holds_what_was_computed():
-    pytest.importorskip("matplotlib", reason="matplotlib is not installed")
-    from rnnlm.lab.gradient_flow import fresh_network, gradient_flow, places
-    from rnnlm.lab.gradient_flow_picture import draw
-
-    config = NetworkConfig(9, "rnn", hidden_size=5)
-    ids = np.random.default_rng(0).integers(3, 9, 200).astype(np.int32)
-    flow = gradient_flow("tanh", fresh_network(config, "uniform", 0), places(ids, "stream", 4, 9))
-    (axes,) = draw([flow]).axes
-    curves = {line.get_label(): line.get_ydata() for line in axes.get_lines()}
-    np.testing.assert_array_equal(curves["mean of the places"], flow.layers[0].norms)
-    np.testing.assert_array_equal(curves["bound (|W| max f')^(t-k)"], flow.layers[0].bound)
-
-
-def test_a_trained_network_is_beside_those_of_every_initialisation():
-    pytest.importorskip("matplotlib", reason="matplotlib is not installed")
-    from rnnlm.lab.gradient_flow import fresh_network, gradient_flow, places
-    from rnnlm.lab.gradient_flow_picture import draw
-
-    ids = np.random.default_rng(0).integers(3, 9, 200).astype(np.int32)
-    found = places(ids, "stream", 2, 4)
-    network = fresh_network(NetworkConfig(9, "rnn", hidden_size=3), "uniform", 0)
-    names = [
-        "lstm trained",
-        *(f"{cell} {init}" for init in ("xavier", "normal") for cell in ("tanh", "relu", "gru", "lstm")),
-    ]
-    figure = draw([gradient_flow(name, network, found) for name in names])
-    assert [axes.get_title() for axes in figure.axes] == ["xavier", "normal"]
-    for axes in figure.axes:
-        shown = [text.get_text() for text in axes.get_legend().get_texts()]
-        assert shown == ["lstm trained", "tanh", "relu", "gru", "lstm"]
-
-
 @pytest.mark.parametrize("command", ["bptt", "unroll"])
 def test_a_sentence_too_long_for_a_picture_is_one_sentence(command, tmp_path):
     pytest.importorskip("matplotlib", reason="matplotlib is not installed")
@@ -429,49 +379,17 @@ def test_a_picture_replaces_pictures_only(command, text, tmp_path):
         (tmp_path / "m.npz" if name == "model.png" else text).rename(path)
         before = path.read_bytes()
         words = [str(path) if word is text and name == "text.svg" else str(word) for word in given]
-        result = CliRunner().invoke(lab, [command, *words, "--plot", str(path)])
-        assert isinstance(result.exception, RnnlmError)
-        assert str(path) in str(result.exception)
+        assert str(path) in failure(RnnlmError, command, *words, "--plot", path)
         assert path.read_bytes() == before
-
-
-def test_a_picture_of_every_format_may_be_replaced(tmp_path):
-    pytest.importorskip("matplotlib", reason="matplotlib is not installed")
-    from rnnlm.plots import FORMATS, check_picture, new_figure, save
-
-    for kind in FORMATS:
-        path = tmp_path / f"picture.{kind}"
-        save(new_figure()[0], path)
-        assert check_picture(path) == kind
 
 
 @pytest.mark.parametrize("command", ["gradflow", "bptt", "unroll"])
 def test_a_picture_that_can_not_be_made_is_refused_at_once(command, text, tmp_path, monkeypatch):
-    def fails(*arguments):
-        return CliRunner().invoke(lab, [command, *arguments])
-
-    given = str(text) if command == "gradflow" else ARTICLE
-    assert "ends in .gif" in str(fails(given, "--plot", str(tmp_path / "p.gif")).exception)
-    assert "does not exist" in str(fails(given, "--plot", str(tmp_path / "none" / "p.png")).exception)
+    given = text if command == "gradflow" else ARTICLE
+    assert "ends in .gif" in failure(PlotError, command, given, "--plot", tmp_path / "p.gif")
+    assert "does not exist" in failure(RnnlmError, command, given, "--plot", tmp_path / "none" / "p.png")
     for name in [name for name in sys.modules if name.partition(".")[0] == "matplotlib"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    result = fails(given, "--plot", str(tmp_path / "p.png"))
-    assert "rnnlm-cli[plot]" in str(result.exception)
-    assert result.stdout == ""
+    assert "rnnlm-cli[plot]" in failure(PlotError, command, given, "--plot", tmp_path / "p.png")
     assert run(command, given, *(FAST if command == "gradflow" else [])).stdout, "without a picture nothing is missing"
-
-
-# --- all
-
-
-def choices(command, option):
-    (found,) = (each for each in lab.commands[command].params if each.name == option)
-    return set(found.type.choices)
-
-
-def test_the_choices_are_all_there_is():
-    for command in ("gradflow", "bptt", "unroll"):
-        assert choices(command, "cell") == set(CELLS)
-        assert choices(command, "activation") == set(ACTIVATIONS)
-    assert choices("gradflow", "init") == set(INITIALIZERS)

@@ -4,21 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from rnnlm.cli.common import json_option, load_model, note, print_json, say, show_table
-from rnnlm.cli.lab.common import (
-    check_picture,
-    counted,
-    given,
-    model_option,
-    plot_option,
-    refuse_with_model,
-    save_picture,
-)
+from rnnlm.cli.common import json_option, load_model, note, say, show_table
+from rnnlm.cli.lab.presentation import counted, present
+from rnnlm.cli.lab.subjects import check_plot, given, model_option, plot_option, refuse_with_model
 from rnnlm.cli.tables import token_cell
 
 if TYPE_CHECKING:
@@ -77,14 +71,14 @@ class Question:
 @click.pass_context
 def memory(
     ctx: click.Context,
+    /,
     model_paths: tuple[Path, ...],
     pairs_file: str | None,
     encoding: str | None,
     language: str | None,
     epochs: int,
     seed: int,
-    picture: Path | None,
-    as_json: bool,
+    **options: Any,
 ) -> None:
     """Show how many words back a model remembers what decides a word.
 
@@ -108,8 +102,9 @@ def memory(
     equally probable counts as half. In JSON, distance is the mean of a row's pairs, null where it is not known.
     """
     _check_usage(ctx, model_paths, pairs_file)
-    read = [*map(str, model_paths), *([pairs_file] if pairs_file is not None else [])]
-    check_picture(picture, read)
+    check_plot(ctx, *model_paths, pairs_file)
+    from rnnlm.plots.memory import draw
+
     models: Iterable[tuple[str, LanguageModel]]
     if model_paths:
         models = list(zip(_names(model_paths), map(load_model, model_paths), strict=True))
@@ -121,16 +116,9 @@ def memory(
         question = _distance_question(language or DEFAULT_LANGUAGE)
         models = _trained(language or DEFAULT_LANGUAGE, epochs, seed)
     answers = [(name, _answers(name, model, question.pairs)) for name, model in models]
-    if as_json:
-        for each in _objects(question, answers):
-            print_json(each)
-    else:
-        _show(question, answers)
-    if picture is not None:
-        from rnnlm.lab.memory_picture import draw
-
-        texts = [name for name, _ in answers] + [row.name for row in question.drawn]
-        save_picture(draw(question.drawn, answers), picture, texts)
+    texts = [name for name, _ in answers] + [row.name for row in question.drawn]
+    show, picture = partial(_show, question, answers), partial(draw, question.drawn, answers)
+    present(_objects(question, answers), show, picture, texts)
 
 
 def _check_usage(ctx: click.Context, model_paths: Sequence[Path], pairs_file: str | None) -> None:

@@ -8,16 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rnnlm.cli.common import (
-    json_option,
-    load_model,
-    print_json,
-    read_text_argument,
-    say,
-    show_table,
-    warn_of_unknown,
-)
-from rnnlm.cli.lab.common import counted, given, level_option, model_option, sentences_of, text_argument, tokenizer_of
+from rnnlm.cli.common import json_option, load_model, read_text_argument, say, show_table, warn_of_unknown
+from rnnlm.cli.lab.presentation import counted, present
+from rnnlm.cli.lab.subjects import given, level_option, model_option, sentences_of, text_argument, tokenizer_of
 from rnnlm.cli.tables import token_cell
 
 if TYPE_CHECKING:
@@ -52,16 +45,16 @@ def onehot(ctx: click.Context, text: str, model_path: Path | None, level: str, a
         tokens, vocabulary = flat(sentences_of(text, trained.tokenizer)), trained.vocabulary
         warn_of_unknown(trained, text)
     vectors = one_hots(tokens, vocabulary)
-    if as_json:
-        for each in vectors:
-            print_json({"token": each.token, "id": each.id, "vector": each.vector.tolist()})
-        return
-    if trained is None:
-        _show_vocabulary(vocabulary, tokens)
-    else:
-        say(f"The vocabulary of {model_path} has {len(vocabulary):,} entries.")
-        click.echo()
-    _show_one_hots(vectors, trained)
+
+    def show() -> None:
+        if trained is None:
+            _show_vocabulary(vocabulary, tokens)
+        else:
+            say(f"The vocabulary of {model_path} has {len(vocabulary):,} entries.")
+            click.echo()
+        _show_one_hots(vectors, trained)
+
+    present(({"token": each.token, "id": each.id, "vector": each.vector.tolist()} for each in vectors), show)
 
 
 def _show_vocabulary(vocabulary: Vocabulary, tokens: list[str]) -> None:

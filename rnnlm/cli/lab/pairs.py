@@ -2,8 +2,9 @@
 
 import click
 
-from rnnlm.cli.common import json_option, note, print_json, read_text_argument, show_table
-from rnnlm.cli.lab.common import counted, level_option, sentences_of, text_argument, tokenizer_of
+from rnnlm.cli.common import json_option, note, read_text_argument, show_table
+from rnnlm.cli.lab.presentation import counted, present
+from rnnlm.cli.lab.subjects import level_option, sentences_of, text_argument, tokenizer_of
 from rnnlm.cli.tables import token_cell
 
 
@@ -20,11 +21,11 @@ def pairs(text: str, level: str, as_json: bool) -> None:
 
     lines = sentences_of(read_text_argument(text), tokenizer_of(level))
     found = [pair for tokens in lines for pair in training_pairs(tokens)]
-    if as_json:
-        for pair in found:
-            print_json(pair._asdict())
-        return
-    rows = [(number, token_cell(read), "->", token_cell(label)) for number, (read, label) in enumerate(found, 1)]
-    show_table(rows, ["", "input", "", "label"], "r")
-    tokens = sum(map(len, lines))
-    note(f"{counted(tokens, 'token')} in {counted(len(lines), 'sentence')}: {counted(len(found), 'pair')}.")
+
+    def show() -> None:
+        rows = [(number, token_cell(read), "->", token_cell(label)) for number, (read, label) in enumerate(found, 1)]
+        show_table(rows, ["", "input", "", "label"], "r")
+        tokens = counted(sum(map(len, lines)), "token")
+        note(f"{tokens} in {counted(len(lines), 'sentence')}: {counted(len(found), 'pair')}.")
+
+    present((pair._asdict() for pair in found), show)

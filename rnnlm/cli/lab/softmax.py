@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
 
-from rnnlm.cli.common import Number, json_option, print_json, read_text_argument, say, show_table
+from rnnlm.cli.common import Number, json_option, read_text_argument, say, show_table
+from rnnlm.cli.lab.presentation import present
 from rnnlm.cli.tables import token_cell
 
 if TYPE_CHECKING:
@@ -43,10 +45,7 @@ def softmax_command(numbers: tuple[str, ...], temperature: float, as_json: bool)
     if not inputs:
         raise click.UsageError("There are no numbers on standard input.")
     steps = softmax(inputs, temperature)
-    if as_json:
-        print_json({"inputs": steps.inputs, "probabilities": steps.probabilities})
-    else:
-        _show_softmax(steps)
+    present([{"inputs": steps.inputs, "probabilities": steps.probabilities}], partial(_show_softmax, steps))
 
 
 def _words(arguments: tuple[str, ...]) -> list[str]:

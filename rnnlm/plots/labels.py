@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from rnnlm.plots import use_fonts
+from rnnlm.plots.figures import use_fonts
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

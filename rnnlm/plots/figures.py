@@ -34,7 +34,7 @@ _PREFERRED = (
 )
 # Which package of Debian and Ubuntu has a font, by the beginning of a character's name in Unicode.
 _PACKAGES = {
-    ("CJK", "HIRAGANA", "KATAKANA", "HANGUL", "IDEOGRAPHIC", "FULLWIDTH", "HALFWIDTH", "BOPOMOFO"): "fonts-noto-cjk",
+    ("CJK", "HIRAGANA", "KATAKANA", "HANGUL", "IDEOGRAPHIC", "FULLWIDTH", "HALFWIDTH", "BOPOMOFO"): "fonts-noto-cjk"
 }
 _SYMBOL_PACKAGE, _OTHER_PACKAGE = "fonts-symbola", "fonts-noto-core"
 

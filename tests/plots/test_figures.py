@@ -8,14 +8,14 @@ import pytest
 
 pytest.importorskip("matplotlib", reason="matplotlib is not installed")
 
-from rnnlm import plots
 from rnnlm.errors import PlotError, SavingError
-from rnnlm.lab.labels import place_labels
+from rnnlm.plots import figures
+from rnnlm.plots.labels import place_labels
 
 CHINESE = "我昨天上学迟到了"
 MAGIC = {"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}
 needs_chinese = pytest.mark.skipif(
-    plots.require_font_for([CHINESE]) is not None, reason="no installed font has Chinese (Debian: fonts-noto-cjk)"
+    figures.require_font_for([CHINESE]) is not None, reason="no installed font has Chinese (Debian: fonts-noto-cjk)"
 )
 
 
@@ -26,20 +26,20 @@ def pixels(path):
 
 
 def figure_with(text):
-    figure, (axes,) = plots.new_figure(size=(3, 2))
+    figure, (axes,) = figures.new_figure(size=(3, 2))
     axes.set_title(text)
     return figure
 
 
-@pytest.mark.parametrize("kind", plots.FORMATS)
+@pytest.mark.parametrize("kind", figures.FORMATS)
 def test_a_picture_is_the_same_every_time(kind, tmp_path):
     files = []
     for name in "ab":
-        figure, axes = plots.new_figure(2, size=(6, 2))
+        figure, axes = figures.new_figure(2, size=(6, 2))
         axes[0].plot([1, 2], [1e-3, 1e3])
         axes[0].set_yscale("log")
         axes[1].set_title(f"{CHINESE} $5")
-        plots.save(figure, tmp_path / f"{name}.{kind}")
+        figures.save(figure, tmp_path / f"{name}.{kind}")
         files.append((tmp_path / f"{name}.{kind}").read_bytes())
     assert files[0] == files[1]
     assert files[0].startswith(MAGIC[kind])
@@ -50,7 +50,7 @@ def test_different_chinese_characters_are_different_pictures(tmp_path):
     """Which boxes for missing characters would not be."""
     seen = []
     for character in "我昨天":
-        plots.save(figure_with(character), tmp_path / "a.png")
+        figures.save(figure_with(character), tmp_path / "a.png")
         seen.append(pixels(tmp_path / "a.png"))
     assert not np.array_equal(seen[0], seen[1])
     assert not np.array_equal(seen[1], seen[2])
@@ -58,13 +58,13 @@ def test_different_chinese_characters_are_different_pictures(tmp_path):
 
 @needs_chinese
 def test_chinese_stands_in_every_text_of_a_figure(tmp_path, caplog):
-    figure, (axes,) = plots.new_figure()
+    figure, (axes,) = figures.new_figure()
     axes.plot([1, 2, 3], [1, 2, 3])
     axes.set(xlabel="步", ylabel="损失", title="学习曲线")
     axes.set_xticks([1, 2, 3], list("我你他"))
     axes.annotate("昨天", (2, 2))
     figure.legend(axes.lines, ["验证"])
-    plots.save(figure, tmp_path / "a.svg")  # a missing glyph is a warning, which here is an error
+    figures.save(figure, tmp_path / "a.svg")  # a missing glyph is a warning, which here is an error
     assert "does not have a glyph" not in caplog.text
 
 
@@ -72,34 +72,34 @@ def test_what_no_font_has_is_drawn_as_its_number_and_said(tmp_path):
     unassigned = "\U000e1234"
     figure = figure_with(f"a{unassigned}b")
     figure.axes[0].set_xticks([0, 1], ["a", unassigned])
-    plots.save(figure, tmp_path / "a.png")
+    figures.save(figure, tmp_path / "a.png")
     assert [label.get_text() for label in figure.axes[0].get_xticklabels()] == ["a", r"\U000e1234"]
     assert figure.axes[0].get_title() == r"a\U000e1234b"
-    assert plots.require_font_for(["plain", "ASCII"]) is None
-    assert plots.require_font_for([]) is None
-    assert plots.require_font_for(["a\n\x1b b"]) is None  # which `plain` takes care of
+    assert figures.require_font_for(["plain", "ASCII"]) is None
+    assert figures.require_font_for([]) is None
+    assert figures.require_font_for(["a\n\x1b b"]) is None  # which `plain` takes care of
 
 
 def test_the_package_that_brings_a_font_is_named(monkeypatch):
-    monkeypatch.setattr(plots, "_fonts", lambda: iter([]))
-    plots._fonts_for.cache_clear()
+    monkeypatch.setattr(figures, "_fonts", lambda: iter([]))
+    figures._fonts_for.cache_clear()
     try:
-        assert "apt install fonts-noto-cjk" in plots.require_font_for(["我", "昨天"])
-        assert "我" in plots.require_font_for(["我"])
-        assert "1 character is" in plots.require_font_for(["我"])
-        assert "fonts-noto-core" in plots.require_font_for(["ก"])
-        assert "fonts-symbola" in plots.require_font_for(["😀"])
+        assert "apt install fonts-noto-cjk" in figures.require_font_for(["我", "昨天"])
+        assert "我" in figures.require_font_for(["我"])
+        assert "1 character is" in figures.require_font_for(["我"])
+        assert "fonts-noto-core" in figures.require_font_for(["ก"])
+        assert "fonts-symbola" in figures.require_font_for(["😀"])
     finally:
-        plots._fonts_for.cache_clear()
+        figures._fonts_for.cache_clear()
 
 
 @pytest.mark.parametrize(
     "text", ["$", "$5 and $6", r"\$ $\frac$", "^_{}", "a\nb\tc\x1b[31m", "_hidden", r"$\nonsense{$"]
 )
 def test_a_text_is_no_formula(text, tmp_path):
-    figure = figure_with(plots.plain(text))
-    plots.save(figure, tmp_path / "a.svg")
-    shown, is_formula = figure.axes[0].title._preprocess_math(plots.plain(text))
+    figure = figure_with(figures.plain(text))
+    figures.save(figure, tmp_path / "a.svg")
+    shown, is_formula = figure.axes[0].title._preprocess_math(figures.plain(text))
     assert not is_formula
     assert shown == "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
@@ -107,13 +107,20 @@ def test_a_text_is_no_formula(text, tmp_path):
 @pytest.mark.parametrize("name", ["a.jpg", "a", "a.png.gz", ".png", "-"])
 def test_an_unknown_suffix_is_refused(name, tmp_path):
     with pytest.raises(PlotError, match=r"\.png, \.svg or \.pdf"):
-        plots.save(figure_with("a"), tmp_path / name)
+        figures.save(figure_with("a"), tmp_path / name)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_picture_of_every_format_may_be_replaced(tmp_path):
+    for kind in figures.FORMATS:
+        path = tmp_path / f"picture.{kind}"
+        figures.save(figures.new_figure()[0], path)
+        assert figures.check_picture(path) == kind
 
 
 def test_a_picture_that_can_not_be_written_leaves_the_old_one(tmp_path, monkeypatch):
     path = tmp_path / "a.PNG"
-    plots.save(figure_with("a"), path)
+    figures.save(figure_with("a"), path)
     before = path.read_bytes()
 
     def full(*arguments):
@@ -121,11 +128,11 @@ def test_a_picture_that_can_not_be_written_leaves_the_old_one(tmp_path, monkeypa
 
     monkeypatch.setattr("os.fsync", full)
     with pytest.raises(SavingError, match="No space left"):
-        plots.save(figure_with("b"), path)
+        figures.save(figure_with("b"), path)
     assert path.read_bytes() == before
     assert [each.name for each in tmp_path.iterdir()] == ["a.PNG"]
     with pytest.raises(SavingError, match="cannot be written"):
-        plots.save(figure_with("a"), tmp_path / "missing" / "a.png")
+        figures.save(figure_with("a"), tmp_path / "missing" / "a.png")
 
 
 def test_without_matplotlib_the_remedy_is_said(monkeypatch):
@@ -137,7 +144,7 @@ def test_without_matplotlib_the_remedy_is_said(monkeypatch):
         return real(name, *arguments, **options)
 
     monkeypatch.setattr(builtins, "__import__", missing)
-    for call in (plots.new_figure, lambda: plots.require_font_for(["我"])):
+    for call in (figures.new_figure, lambda: figures.require_font_for(["我"])):
         with pytest.raises(PlotError, match=r"pip install 'rnnlm-cli\[plot\]'"):
             call()
 
@@ -146,7 +153,7 @@ def test_nothing_global_is_changed(tmp_path):
     import matplotlib
 
     before = dict(matplotlib.rcParams)
-    plots.save(figure_with(CHINESE), tmp_path / "a.svg")
+    figures.save(figure_with(CHINESE), tmp_path / "a.svg")
     assert dict(matplotlib.rcParams) == before
     from matplotlib import pyplot
 
@@ -154,7 +161,7 @@ def test_nothing_global_is_changed(tmp_path):
 
 
 def test_no_label_stands_over_another_or_over_a_point(tmp_path):
-    figure, (axes,) = plots.new_figure(size=(4, 3))
+    figure, (axes,) = figures.new_figure(size=(4, 3))
     rng = np.random.default_rng(1)
     points = rng.normal(size=(120, 2))
     axes.scatter(*points.T, s=1)

@@ -7,24 +7,13 @@ import numpy as np
 
 from rnnlm.lab.gradient_flow import GradientFlow, LayerFlow
 from rnnlm.nn.numerics import Array
-from rnnlm.plots import new_figure, plain
+from rnnlm.plots.figures import new_figure, plain
+from rnnlm.plots.lines import GREY, LINES, draw_level
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Of Okabe and Ito 2008, told apart by the colour-blind; each with a line of its own, for print without colours.
-LINES = [
-    ("#0072B2", "-", "o"),
-    ("#D55E00", "--", "s"),
-    ("#009E73", "-.", "^"),
-    ("#CC79A7", ":", "D"),
-    ("#000000", "-", "v"),
-    ("#E69F00", "--", "P"),
-    ("#56B4E9", "-.", "X"),
-    ("#999999", ":", "*"),
-]
-GREY = "#666666"
 MOST_IN_AXES = len(LINES)
 DECADES = 12  # shown below and above the gradient one step back; what is beyond is no longer a curve to compare
 SHARES = {"a tenth": 0.1, "a hundredth": 0.01}
@@ -131,15 +120,6 @@ def _finish(axes: "Axes", unit: str, one_step_back: float) -> None:
     axes.set_ylim(min(low, middle) / 2, max(high, middle) * 10)
     if there:
         for name, share in SHARES.items():
-            axes.axhline(share * one_step_back, color=GREY, linewidth=0.6, linestyle=":")
-            axes.annotate(
-                name,
-                (1, share * one_step_back),
-                xycoords=("axes fraction", "data"),
-                xytext=(3, 0),  # beside the axes, where no curve is
-                textcoords="offset points",
-                va="bottom" if share == max(SHARES.values()) else "top",
-                fontsize=7,
-                color=GREY,
-            )
+            above = share == max(SHARES.values())
+            draw_level(axes, share * one_step_back, name, linewidth=0.6, va="bottom" if above else "top")
     axes.legend(fontsize=8, frameon=False, loc="best")

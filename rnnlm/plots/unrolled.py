@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rnnlm.errors import PlotError
-from rnnlm.lab.unrolled import Step, Unrolled
+from rnnlm.lab.unrolled import Unrolled
 from rnnlm.nn.network import NetworkConfig
 from rnnlm.nn.numerics import Array
-from rnnlm.plots import new_figure, plain
+from rnnlm.plots.figures import new_figure, plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -115,7 +115,6 @@ def _arrow(axes: "Axes", start: tuple[float, float], end: tuple[float, float], c
 def _outputs(axes: "Axes", found: Unrolled, tokens: Sequence[str], config: NetworkConfig) -> None:
     """What each output says of its token, with arrows from the states that it is made of."""
     top = config.num_layers * len(config.directions) * ROW
-    ways: list[tuple[str, list[Step], int]] = [("", found.forward, -1), ("_reverse", found.backward, 1)]
     for output in found.outputs:
         label = tokens[output.step - 1 if config.bidirectional else output.step]
         shown = label if len(label) <= LONGEST_TOKEN else label[:LONGEST_TOKEN] + "…"
@@ -129,9 +128,10 @@ def _outputs(axes: "Axes", found: Unrolled, tokens: Sequence[str], config: Netwo
             color=OUTPUT,
         )
         axes.text(output.step, top + 0.3, f"$o_{{{output.step}}}$", ha="center", va="top", fontsize=9, color=OUTPUT)
-        for direction, _, side in ways[: len(config.directions)]:
-            row = config.num_layers * (2 if direction else 1) - 1
-            start = (row * ROW + BOX[1] / 2, BACKWARD if direction else FORWARD)
-            from_step = output.step + side if config.bidirectional else output.step
-            lean = -0.2 * side if config.bidirectional else 0.0
-            _arrow(axes, (from_step + lean, start[0]), (output.step + side * 0.16 * bool(lean), top), start[1])
+        for direction in config.directions:
+            side, colour = (1, BACKWARD) if direction else (-1, FORWARD)
+            start = (config.num_layers * (2 if direction else 1) - 1) * ROW + BOX[1] / 2
+            if config.bidirectional:
+                _arrow(axes, (output.step + 0.8 * side, start), (output.step + 0.16 * side, top), colour)
+            else:
+                _arrow(axes, (output.step, start), (output.step, top), colour)

@@ -10,7 +10,7 @@ from rnnlm.lab.backpropagation import Backpropagation
 from rnnlm.lab.unrolled import slabs
 from rnnlm.nn.network import NetworkConfig
 from rnnlm.nn.numerics import Array
-from rnnlm.plots import new_figure, plain
+from rnnlm.plots.figures import new_figure, plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

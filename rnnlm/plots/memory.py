@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from rnnlm.lab.gradient_flow_picture import GREY, LINES
 from rnnlm.lab.memory import Row
 from rnnlm.nn.numerics import Array
-from rnnlm.plots import PANEL, new_figure, plain
+from rnnlm.plots.figures import PANEL, new_figure, plain
+from rnnlm.plots.lines import LINES, draw_level
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,11 +25,7 @@ def draw(rows: Sequence[Row], models: Sequence[tuple[str, Array]]) -> "Figure":
     distances = [row.distance for row in rows if row.distance is not None]
     known = len(distances) == len(rows)
     figure, (axes,) = new_figure(size=(max(PANEL[0], 2 + WIDTH_OF_NAME * len(rows)), PANEL[1] + (0 if known else 1)))
-    axes.axhline(CHANCE, color=GREY, linewidth=1, linestyle=":")
-    axes.annotate(
-        "chance", (1, CHANCE), xycoords=("axes fraction", "data"), xytext=(3, 0), textcoords="offset points",
-        va="center", fontsize=7, color=GREY,
-    )  # fmt: skip
+    draw_level(axes, CHANCE, "chance", linewidth=1, va="center")
     for place, (name, right) in enumerate(models):
         colour, style, marker = LINES[place % len(LINES)]
         size = 1 + 2 * (len(models) - 1 - place) / len(models)  # so that lines show where others lie on them

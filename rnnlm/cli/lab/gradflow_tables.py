@@ -1,0 +1,207 @@
+"""What rnnlm lab gradflow says of the networks that it followed back."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from rnnlm.cli.common import say, show_table
+from rnnlm.cli.lab.presentation import counted
+
+if TYPE_CHECKING:
+    from rnnlm.lab.gradient_flow import Clipping, GradientFlow, LayerFlow
+    from rnnlm.nn.network import NetworkConfig
+    from rnnlm.nn.numerics import Array
+
+MOST_COLUMNS = 8  # networks whose curves stand in a table side by side
+SHOWN_DISTANCES = (0, 1, 2, 3, 4, 5, 7, 10, 15, 20, 30, 40, 50, 70, 100, 150, 200, 300, 500, 700, 1000)
+MEANINGS = (
+    "predicted: spectral radius of W x root mean square of f', for the basic cell",
+    "1/10, 1/100: steps back up to which a tenth, a hundredth of the gradient one step back is left",
+    "norm: of the whole gradient, median of the windows; cut: share of the windows in which clipping shortens it",
+)
+
+
+def as_object(flow: GradientFlow, layer: LayerFlow) -> dict[str, Any]:
+    """What --json says of a layer of a network."""
+    from rnnlm.lab.gradient_flow import LARGEST_DERIVATIVE
+
+    config, basic = flow.config, flow.config.cell == "rnn"
+    found: dict[str, Any] = {
+        "network": flow.name,
+        "cell": config.cell,
+        "activation": config.activation if basic else None,
+        "layer": layer.layer,
+        "hidden_size": config.hidden_size,
+        "places": flow.places,
+        "distance_steps": list(range(len(layer.norms))),
+        "gradient_norm": layer.norms.tolist(),
+        "gradient_norm_lowest": layer.lowest.tolist(),
+        "gradient_norm_highest": layer.highest.tolist(),
+        "bound": None if layer.bound is None else layer.bound.tolist(),
+        "spectral_radius": {gate or "W": radius for gate, radius in layer.radii.items()},
+        "weight_norm": {gate or "W": norm for gate, norm in layer.weight_norms.items()},
+        "largest_derivative": LARGEST_DERIVATIVE[config.activation] if basic else None,
+        "rms_derivative": layer.rms_derivative,
+        "predicted_factor_per_step": layer.predicted_factor,
+        "measured_factor_per_step": layer.measured_factor,
+        "tenth_survives_steps": layer.survives(0.1),
+        "hundredth_survives_steps": layer.survives(0.01),
+    }
+    if layer.by_c is not None:
+        found |= {"gradient_norm_by_h": layer.by_h.tolist(), "gradient_norm_by_c": layer.by_c.tolist()}
+    if flow.clipping is not None:
+        found |= {
+            "windows": len(flow.clipping.norms),
+            "window_gradient_norms": flow.clipping.norms.tolist(),
+            "clip": flow.clipping.limit,
+            "share_of_windows_cut": flow.clipping.share_cut,
+            "share_of_length_kept": flow.clipping.kept,
+        }
+    return found
+
+
+def show(flows: Sequence[GradientFlow]) -> None:
+    """Print a network with each of its layers, or several side by side."""
+    from rnnlm.lab.gradient_flow import relu_beside_tanh
+
+    if len(flows) == 1:
+        (flow,) = flows
+        for layer in reversed(flow.layers):
+            _show_layer(flow, layer)
+        if flow.clipping is not None:
+            say(_sentence_on_clipping(flow.clipping))
+        return
+    if len(flows) <= MOST_COLUMNS:
+        say("Share of the gradient one step back (of the top layer) that is left t - k steps back:")
+        click.echo()
+        shown = _shown_distances(len(flows[0].layers[-1].norms))[1:]
+        rows = [[d, *(_figure(flow.layers[-1].shares[d]) for flow in flows)] for d in shown]
+        show_table(rows, ["t - k", *(flow.name for flow in flows)], "r" * 20)
+        click.echo()
+    _show_summary(flows)
+    click.echo()
+    for meaning in MEANINGS:
+        say(meaning)
+    if sentence := relu_beside_tanh(flows):
+        say(sentence)
+
+
+def _shown_distances(length: int) -> list[int]:
+    shown = [distance for distance in SHOWN_DISTANCES if distance < length]
+    return shown if shown[-1] == length - 1 else [*shown, length - 1]
+
+
+def _show_layer(flow: GradientFlow, layer: LayerFlow) -> None:
+    """The curve of a layer as a table, and what W says of it."""
+    of = f", layer {layer.layer} of {len(flow.layers)}" if len(flow.layers) > 1 else ""
+    say(f"Length of the gradient of the loss at step t by the state at step k ({flow.name}{of}):")
+    click.echo()
+    columns: dict[str, Array] = {"gradient": layer.norms, "of one step back": layer.shares}
+    if layer.by_c is not None:
+        columns |= {"by h": layer.by_h, "by c": layer.by_c}
+    if layer.bound is not None:
+        columns["bound"] = layer.bound
+    shown = _shown_distances(len(layer.norms))
+    if not layer.norms[0]:  # below the top layer no output reads the state directly
+        shown = shown[1:]
+    rows = [[d, *(_figure(column[d]) for column in columns.values())] for d in shown]
+    show_table(rows, ["t - k", *columns], "r" * 20)
+    click.echo()
+    for sentence in _sentences_on_weights(flow.config, layer):
+        say(sentence)
+    click.echo()
+
+
+def _sentences_on_weights(config: NetworkConfig, layer: LayerFlow) -> list[str]:
+    from rnnlm.lab.gradient_flow import LARGEST_DERIVATIVE
+
+    measured = _figure(layer.measured_factor)
+    if config.cell == "rnn":
+        largest = LARGEST_DERIVATIVE[config.activation]
+        lines = [
+            f"W has the spectral radius {_figure(layer.radii[''])} and the norm |W| {_figure(layer.weight_norms[''])}; "
+            f"f' is at most {largest:g}, its root mean square {_figure(layer.rms_derivative)}.",
+            f"Factor per step back: measured {measured}; predicted {_figure(layer.predicted_factor)} (spectral radius "
+            "x root mean square of f').",
+        ]
+        if layer.bound is not None:
+            lines.append(f"The bound is (|W| max f')^(t-k), {_figure(layer.weight_norms[''] * largest)} per step.")
+        else:
+            lines.append("The bound (|W| max f')^(t-k) is the top layer's: lower states reach the loss on many ways.")
+    elif not layer.radii:
+        lines = [
+            f"The cell {config.cell} has no W: every unit's error goes back by itself, times what the step keeps.",
+            f"Factor per step back: measured {measured}.",
+        ]
+    else:
+        gates = [f"{gate} {_figure(layer.radii[gate])} ({_figure(layer.weight_norms[gate])})" for gate in layer.radii]
+        lines = [
+            f"Spectral radius of each gate's W (and its norm): {', '.join(gates)}.",
+            f"Factor per step back: measured {measured}.",
+            f"There is no bound of the form (|W| max f')^(t-k) for {config.cell}: what its gates let through is not "
+            "multiplied by W.",
+        ]
+    if not layer.norms[1]:
+        return [*lines, "Nothing survives: the gradient one step back is 0."]
+    tenth, hundredth = (_steps(layer, share).replace(">", "more than ") for share in (0.1, 0.01))
+    return [
+        *lines,
+        f"Steps back that a tenth of the gradient one step back survives: {tenth}; a hundredth: {hundredth}.",
+    ]
+
+
+def _steps(layer: LayerFlow, share: float) -> str:
+    steps = layer.survives(share)
+    return f">{len(layer.norms) - 1}" if steps is None else str(steps)
+
+
+def _sentence_on_clipping(clipping: Clipping) -> str:
+    n, norms = len(clipping.norms), clipping.norms.tolist()
+    start = (
+        f"The whole gradient of {counted(n, 'window')} has the norm {_figure(statistics.median(norms))} (median), "
+        f"{_figure(max(norms))} (largest); "
+    )
+    if not clipping.limit:
+        return start + "--clip 0 cuts nothing."
+    return start + (
+        f"--clip {clipping.limit:g} shortens it in {clipping.share_cut:.0%} of them and leaves {clipping.kept:.0%} of "
+        "all their lengths."
+    )
+
+
+def _show_summary(flows: Sequence[GradientFlow]) -> None:
+    several = any(len(flow.layers) > 1 for flow in flows)
+    rows = []
+    for flow in flows:
+        for layer in reversed(flow.layers):
+            weights = [_range(layer.radii.values()), _range(layer.weight_norms.values())]
+            factors = [_figure(layer.predicted_factor), _figure(layer.measured_factor)]
+            row = [flow.name, *([layer.layer] if several else []), *weights, *factors]
+            row += [_steps(layer, share) for share in (0.1, 0.01)]
+            if flow.clipping is not None:
+                row += [_figure(statistics.median(flow.clipping.norms.tolist())), f"{flow.clipping.share_cut:.0%}"]
+            rows.append(row)
+    headers = ["network", *(["layer"] if several else []), "radius", "|W|", "predicted", "measured"]
+    headers += ["1/10", "1/100", "norm", "cut"]
+    show_table(rows, headers[: len(rows[0])], "l" + "r" * 20)
+
+
+def _range(values: Iterable[float | None]) -> str:
+    """The smallest and the largest of the gates' figures."""
+    found = sorted(value for value in values if value is not None)
+    if not found:
+        return "-"
+    low, high = _figure(found[0]), _figure(found[-1])
+    return low if low == high else f"{low}-{high}"
+
+
+def _figure(value: Any) -> str:
+    """A number with three digits that count."""
+    if value is None or math.isnan(value):
+        return "-"
+    return "overflow" if value == math.inf else f"{value:.3g}"

@@ -1,0 +1,70 @@
+"""A result of the laboratory as a table, as lines of JSON, and as a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from rnnlm.cli.common import note, print_json, say
+from rnnlm.cli.pictures import save_picture
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from rnnlm.nn.numerics import Array
+
+SHOWN = 4  # entries of a vector in a table; a longer one is cut
+
+
+def present(
+    objects: Iterable[Mapping[str, Any]],
+    show: Callable[[], None],
+    draw: Callable[[], Figure] | None = None,
+    texts: Sequence[str] = (),
+    notes: Iterable[str] = (),
+    verdict: str = "",
+) -> None:
+    """Print a result as --json and --plot of the running command ask.
+
+    objects: what --json prints, one a line. show: prints the tables instead. draw, texts: make the picture of --plot,
+    and what is written in it. notes: lines about the result, to stderr. verdict: its last paragraph, with --json on
+    stderr.
+    """
+    options = click.get_current_context().params
+    if options["as_json"]:
+        for each in objects:
+            print_json(each)
+    else:
+        show()
+    for line in notes:
+        note(line)
+    if verdict:
+        say(verdict, err=options["as_json"])
+    if draw is not None and options["picture"] is not None:
+        save_picture(draw(), options["picture"], texts)
+
+
+def counted(number: int, name: str) -> str:
+    """A number of things, such as "1 token" or "1,200 tokens"."""
+    return f"{number:,} {name}{'' if number == 1 else 's'}"
+
+
+def vector(values: Array) -> str:
+    """The first entries of a vector in brackets.
+
+    >>> vector([0.5, -1, 0, 0, 0])
+    '[ 0.500 -1.000  0.000  0.000 …]'
+    """
+    shown = " ".join(number(float(value)) for value in values[:SHOWN])
+    return f"[{shown}{' …' if len(values) > SHOWN else ''}]"
+
+
+def number(value: float) -> str:
+    """A number with three digits after the point, or as a power of ten where these would say little.
+
+    >>> number(0.25), number(-0.00012), number(0.0)
+    (' 0.250', '-1.2e-04', ' 0.000')
+    """
+    return f"{value: .3f}" if value == 0 or 1e-3 <= abs(value) < 1e4 else f"{value: .1e}"

@@ -1,0 +1,258 @@
+"""What the commands of the laboratory look at, texts and networks, and the options that say which."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import click
+from click.core import ParameterSource
+
+from rnnlm.cli.common import Function, Text, json_option, load_model, note, read_text_argument
+from rnnlm.cli.pictures import check_picture
+from rnnlm.cli.tables import token_cell
+from rnnlm.errors import CorpusError, DirectionError
+from rnnlm.names import ACTIVATIONS, CELLS, LEVELS, LOSSES
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from rnnlm.language_model import LanguageModel
+    from rnnlm.nn.network import LayerStack, Network, NetworkConfig
+    from rnnlm.nn.numerics import Array
+    from rnnlm.text.tokenizers import Tokenizer
+    from rnnlm.text.vocabulary import Vocabulary
+
+MOST_STEPS = 200  # of a sentence that is shown step by step
+NETWORK_OPTIONS = ("cell", "activation", "hidden_size", "num_layers", "embedding_size")
+
+
+# --- options
+
+
+def together(*options: Callable[[Function], Function]) -> Callable[[Function], Function]:
+    """Add several options, which --help lists in this order."""
+
+    def add(function: Function) -> Function:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return add
+
+
+text_argument = click.argument("text", type=Text())
+level_option = click.option(
+    "--level",
+    type=click.Choice(("auto", *LEVELS)),
+    default="auto",
+    show_default=True,
+    help="What a token is; auto: word.",
+)
+plot_option = click.option(
+    "--plot",
+    "picture",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=None,
+    help="Picture to draw too, .png, .svg or .pdf; needs matplotlib.",
+)
+
+
+def model_option(help_text: str, without: str, several: bool = False) -> Callable[[Function], Function]:
+    """Add -m/--model, which may be left out; `without` says what happens then. Several paths are `model_paths`."""
+    return click.option(
+        "-m",
+        "--model",
+        "model_paths" if several else "model_path",
+        type=click.Path(dir_okay=False, path_type=Path),
+        default=None,
+        multiple=several,
+        show_default=f"none: {without}",
+        help=help_text,
+    )
+
+
+loss_option = click.option("--loss", type=click.Choice(LOSSES), default=LOSSES[0], help="The loss E.")
+cell_option = click.option("--cell", type=click.Choice(CELLS), default="rnn", help="Recurrent cell.")
+
+
+def activation_option(more: str = "") -> Callable[[Function], Function]:
+    """Add --activation; more: the end of its help."""
+    help_text = f"The function f of the basic cell (rnn){more}."
+    return click.option("--activation", type=click.Choice(ACTIVATIONS), default="tanh", help=help_text)
+
+
+def size_options(
+    default: int, most: int, layers: int, least: int = 1, state: str = "the state s"
+) -> Callable[[Function], Function]:
+    """Add the sizes of a network with random weights; default, least, most: of --hidden-size, layers: at most."""
+    return together(
+        click.option(
+            "--hidden-size", type=click.IntRange(least, most), default=default, help=f"Entries of {state}, H."
+        ),
+        click.option("--num-layers", type=click.IntRange(1, layers), default=1, help="Recurrent layers, L."),
+        click.option(
+            "--embedding-size", type=click.IntRange(0, most), default=0, help="Entries of an embedding; 0: one-hot."
+        ),
+    )
+
+
+def sentence_options(*own: Callable[[Function], Function]) -> Callable[[Function], Function]:
+    """Add all that `sentence_and_network` reads, with a command's own options among them."""
+    return together(
+        text_argument,
+        model_option("Trained model to look at.", "a small network with random weights"),
+        *(cell_option, activation_option(), size_options(default=3, most=64, layers=8)),
+        *own,
+        level_option,
+        click.option("--seed", type=click.IntRange(0), default=0, help="Of the random weights."),
+        plot_option,
+        json_option,
+    )
+
+
+# --- what was given
+
+
+def given(ctx: click.Context, parameter: str) -> bool:
+    """Whether an option stands on the command line."""
+    return ctx.get_parameter_source(parameter) == ParameterSource.COMMANDLINE
+
+
+def refuse_with_model(ctx: click.Context, *parameters: str) -> None:
+    """Refuse options that a checkpoint decides."""
+    for parameter in parameters:
+        if given(ctx, parameter):
+            raise click.UsageError(
+                f"--{parameter.replace('_', '-')} cannot be combined with --model: the checkpoint says what it is."
+            )
+
+
+def note_unused_activation(ctx: click.Context) -> None:
+    """Tell who gave --activation to a cell that has no use for it."""
+    cell, activation = ctx.params["cell"], ctx.params["activation"]
+    if cell != "rnn" and given(ctx, "activation"):
+        note(f"--activation {activation} is not used: the cell {cell} has sigmoid and tanh built in.")
+
+
+def check_plot(ctx: click.Context, *read: object) -> None:
+    """Find out at the beginning that the picture of --plot cannot be made, or would replace what is read."""
+    if ctx.params["picture"] is not None:
+        check_picture(ctx.params["picture"], [str(path) for path in read if path is not None], "--plot")
+
+
+def network_config(ctx: click.Context, vocabulary_size: int) -> NetworkConfig:
+    """The network that NETWORK_OPTIONS and --bidirectional ask for."""
+    from rnnlm.nn.network import NetworkConfig
+
+    sizes = {name: ctx.params[name] for name in NETWORK_OPTIONS}
+    return NetworkConfig(vocabulary_size, **sizes, bidirectional=ctx.params.get("bidirectional", False))
+
+
+# --- texts
+
+
+def tokenizer_of(level: str) -> Tokenizer:
+    """The tokenizer that --level asks for."""
+    from rnnlm.text.tokenizers import tokenizer_class
+
+    return tokenizer_class(level)()
+
+
+def sentences_of(text: str, tokenizer: Tokenizer) -> list[list[str]]:
+    """Tokens of every line of TEXT.
+
+    Raises:
+        CorpusError: there are none.
+    """
+    from rnnlm.lab.sentences import sentences
+
+    found = sentences(text, tokenizer)
+    if not found:
+        raise CorpusError("TEXT has no tokens. Give at least one word.")
+    return found
+
+
+def shown_ids(vocabulary: Vocabulary, ids: Iterable[int]) -> list[str]:
+    """The tokens of ids as they are shown."""
+    return [token_cell(vocabulary.token(int(i))) for i in ids]
+
+
+# --- networks
+
+
+class Reading(NamedTuple):
+    """A float64 network, the ids (n + 2,) of the sentence that it reads, and random numbers to go on with."""
+
+    network: LayerStack
+    ids: Array
+    vocabulary: Vocabulary
+    rng: np.random.Generator
+
+
+def sentence_and_network(ctx: click.Context, one_way: bool) -> Reading:
+    """The sentence TEXT, and the network of --model or one with random weights.
+
+    one_way: whether a bidirectional network is refused.
+
+    Raises:
+        RnnlmError: the model or the sentence will not do.
+    """
+    import numpy as np
+
+    from rnnlm.lab.gradients import random_network
+    from rnnlm.lab.unrolled import in_float64
+    from rnnlm.model_header import network_of
+
+    path: Path | None = ctx.params["model_path"]
+    model = None if path is None else load_model(path)
+    network: LayerStack | None = (
+        None if model is None else in_float64(trained_network(model, ctx) if one_way else model.network)
+    )
+    ids, vocabulary = _one_sentence(ctx.params["text"], ctx.params["level"], model)
+    rng = np.random.default_rng(ctx.params["seed"])
+    if network is None:
+        note_unused_activation(ctx)
+        config = network_config(ctx, len(vocabulary))
+        network = network_of(config, random_network(config, rng).params)
+    return Reading(network, ids, vocabulary, rng)
+
+
+def trained_network(model: LanguageModel, ctx: click.Context) -> Network:
+    """The recurrent network of a model that predicts what comes next.
+
+    Raises:
+        RnnlmError: it is an n-gram model, or bidirectional.
+    """
+    network = model.network
+    if network.config.bidirectional:
+        raise DirectionError(
+            f"This model is bidirectional; rnnlm lab {ctx.info_name} follows a network of one direction. Use a model "
+            "that was trained without --bidirectional; rnnlm lab unroll shows both."
+        )
+    return network
+
+
+def _one_sentence(text: str, level: str, model: LanguageModel | None) -> tuple[Array, Vocabulary]:
+    """Ids of the one line of TEXT, from <s> to </s>, and the vocabulary: the model's, or that of TEXT itself.
+
+    A model that does not end lines with </s> gets none, and one of a stream the id it reads before a line for <s>.
+
+    Raises:
+        CorpusError: there are no tokens, several lines, or too many tokens.
+    """
+    import numpy as np
+
+    from rnnlm.lab.sentences import flat, vocabulary_of
+    from rnnlm.text.vocabulary import BOS, EOS
+
+    lines = sentences_of(read_text_argument(text), tokenizer_of(level) if model is None else model.tokenizer)
+    if len(lines) > 1:
+        raise CorpusError(f"TEXT has {len(lines):,} lines; expected one sentence, which is shown step by step.")
+    if len(lines[0]) > MOST_STEPS:
+        raise CorpusError(f"TEXT has {len(lines[0]):,} tokens; at most {MOST_STEPS} are shown. Give a shorter one.")
+    vocabulary = vocabulary_of(flat(lines)) if model is None else model.vocabulary
+    ends = [EOS] if model is None or model.reads_lines else []
+    start = BOS if model is None else model.start
+    return np.concatenate([[start], vocabulary.encode(lines[0]), ends]).astype(np.int64), vocabulary
