@@ -5,7 +5,7 @@ PYTHON     ?= python3
 VENV       := .venv
 BIN        := $(VENV)/bin
 PIP        := $(BIN)/python -m pip install -q --disable-pip-version-check
-# Tables of speed; the other programs in benchmarks/ attack, or train for long, and say in their first lines how.
+# Tables of speed; the other programs in benchmarks/ train for long and say in their first lines how.
 BENCHMARKS := training_speed.py 'adaptive_softmax.py steps' inference_speed.py rescoring.py text_speed.py startup.py
 
 DEMO_CORPUS  ?= corpora/chinese.txt

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+collect_ignore = ["stress"]  # programs that a person starts; tests use parts of them
+
 settings.register_profile("rnnlm", deadline=None)  # how long something takes is no pass or fail
 settings.load_profile("rnnlm")
 

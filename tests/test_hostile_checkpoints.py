@@ -1,11 +1,8 @@
-"""A thousand files of `benchmarks/fuzz_checkpoints.py`, and the lies that once were believed."""
+"""A thousand files of `tests/stress/fuzz_checkpoints.py`, and the lies that once were believed."""
 
 import gzip
-import importlib.util
 import json
-import sys
 import warnings
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,22 +14,11 @@ from rnnlm.language_model import LanguageModel
 from rnnlm.storage import checkpoint
 from rnnlm.text.segmentation import LONGEST_USER_WORD, MOST_USER_CHARACTERS
 from rnnlm.text.user_dictionary import parse_user_dictionary
-
-ROOT = Path(__file__).parent.parent
-
-
-@pytest.fixture(scope="module")
-def fuzz():
-    """The program, which is no part of the package."""
-    spec = importlib.util.spec_from_file_location("fuzz_checkpoints", ROOT / "benchmarks" / "fuzz_checkpoints.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # where `dataclass` looks for it
-    spec.loader.exec_module(module)
-    return module
+from tests.stress import fuzz_checkpoints as fuzz
 
 
 @pytest.fixture(scope="module")
-def folder(fuzz, tmp_path_factory):
+def folder(tmp_path_factory):
     """Small models of every kind."""
     made = tmp_path_factory.mktemp("models").resolve()
     with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
@@ -43,11 +29,11 @@ def folder(fuzz, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def models(fuzz, folder):
+def models(folder):
     return {model.name: model for model in fuzz.read_models(folder)[0]}
 
 
-def test_a_thousand_hostile_files(fuzz, folder, models):
+def test_a_thousand_hostile_files(folder, models):
     arpa = (folder / "model.arpa").read_bytes()
     judge = fuzz.Judge(folder, list(models.values()), memory=False)  # other tests need it in this process
     outcomes = {}
@@ -62,7 +48,7 @@ def test_a_thousand_hostile_files(fuzz, folder, models):
     assert {name for _, name in outcomes} >= fuzz.ATTACKS.keys() - {"headers of megabytes, of a gigabyte"}
 
 
-def test_the_judge_finds_what_is_wrong(fuzz, folder, models, monkeypatch):
+def test_the_judge_finds_what_is_wrong(folder, models, monkeypatch):
     model = models["stream"]
     judge = fuzz.Judge(folder, list(models.values()), memory=False)
     header, arrays = fuzz.plain(model)
@@ -84,7 +70,7 @@ def test_the_judge_finds_what_is_wrong(fuzz, folder, models, monkeypatch):
 
 
 @pytest.fixture
-def said(fuzz, models, tmp_path):
+def said(models, tmp_path):
     """A function that gives the sentence with which a changed model is refused."""
 
     def refuse(name, change):
@@ -165,7 +151,7 @@ def test_a_word_of_which_jieba_would_keep_every_beginning(said):
     [("state", []), ("state", {"progress": 3}), ("options", "x"), ("options", [1]), ("corpus", 7), ("corpus", [])],
 )
 @pytest.mark.parametrize("name", ["stream", "ngram"])
-def test_info_of_a_strange_training(fuzz, models, tmp_path, capsys, name, part, value):
+def test_info_of_a_strange_training(models, tmp_path, capsys, name, part, value):
     header, arrays = fuzz.plain(models[name])
     header["training"][part] = value
     path = tmp_path / "strange.npz"
@@ -175,7 +161,7 @@ def test_info_of_a_strange_training(fuzz, models, tmp_path, capsys, name, part, 
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["kind"] in ("rnn", "ngram")
 
 
-def test_weights_whose_products_are_no_numbers(fuzz, models, tmp_path, capsys):
+def test_weights_whose_products_are_no_numbers(models, tmp_path, capsys):
     header, arrays = fuzz.plain(models["one-hot"])
     arrays["rnn.weight_ih_l0"] = np.full_like(arrays["rnn.weight_ih_l0"], 3e38)  # so are the states, by ReLU
     arrays["output.weight"] = np.full_like(arrays["output.weight"], 3e38) * np.float32([1, -1, 1, -1])  # inf - inf
@@ -193,7 +179,7 @@ def test_weights_whose_products_are_no_numbers(fuzz, models, tmp_path, capsys):
      ("user_dict", "/etc/passwd"), ("loss", "x"), ("init", 0)],
 )  # fmt: skip
 @pytest.mark.parametrize("way", ["--resume", "--init-from"])
-def test_impossible_options_of_a_training(fuzz, folder, models, tmp_path, capsys, name, value, way):
+def test_impossible_options_of_a_training(folder, models, tmp_path, capsys, name, value, way):
     header, arrays = fuzz.plain(models["stream"])
     header["training"]["options"][name] = value
     path = tmp_path / "hostile.npz"
@@ -203,7 +189,7 @@ def test_impossible_options_of_a_training(fuzz, folder, models, tmp_path, capsys
     assert f"as {name}, which is impossible" in capsys.readouterr().err
 
 
-def test_what_a_training_says_of_its_network_is_not_asked(fuzz, folder, models, tmp_path):
+def test_what_a_training_says_of_its_network_is_not_asked(folder, models, tmp_path):
     """The network has its own description, which was checked against its arrays."""
     header, arrays = fuzz.plain(models["stream"])
     lies = {"cell": "gru", "hidden_size": 99, "level": "word", "context": None, "tied": "x"}

@@ -1,4 +1,4 @@
-"""Trainings that are killed, stopped and starved, a few rounds of each attack; `benchmarks/kill.py` has many more."""
+"""Trainings that are killed, stopped and starved, a few rounds of each attack; `tests/stress/kill.py` has many more."""
 
 import errno
 import json
@@ -10,10 +10,10 @@ import time
 
 import pytest
 
-from benchmarks import kill
 from rnnlm.cli import run
 from rnnlm.storage import checkpoint
 from rnnlm.storage.lock import Reservation
+from tests.stress import kill
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the attacks need Linux")
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.kill import HOWS, Fault
 from rnnlm.errors import CheckpointError, SavingError
 from rnnlm.storage import checkpoint
 from rnnlm.storage.atomic import replacing
+from tests.stress.kill import HOWS, Fault
 
 OLD, NEW = ({"n": 1}, {"a": np.arange(3000)}), ({"n": 2}, {"a": np.arange(5000)})
 
@@ -43,7 +43,7 @@ def number_in(path):
 KILLED = """
 import os, sys
 import numpy as np
-from benchmarks.kill import Fault
+from tests.stress.kill import Fault
 from rnnlm.storage import checkpoint
 from rnnlm.storage.lock import Reservation
 path, operations = sys.argv[1], int(sys.argv[2])

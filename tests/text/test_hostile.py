@@ -1,4 +1,4 @@
-"""Texts that nobody writes, from bytes to the trained model. The large ones are in benchmarks/hostile_texts.py."""
+"""Texts that nobody writes, from bytes to the trained model. The large ones are in tests/stress/hostile_texts.py."""
 
 import json
 import random

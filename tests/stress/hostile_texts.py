@@ -1,8 +1,8 @@
 """Texts that nobody writes: what becomes of them, how long it takes and how much memory it needs.
 
-    python benchmarks/hostile_texts.py                  all of them at full size, about a quarter of an hour
-    python benchmarks/hostile_texts.py --scale 0.01     a hundredth of the size
-    python benchmarks/hostile_texts.py empty one-line   those texts only
+    python tests/stress/hostile_texts.py                  all of them at full size, about a quarter of an hour
+    python tests/stress/hostile_texts.py --scale 0.01     a hundredth of the size
+    python tests/stress/hostile_texts.py empty one-line   those texts only
 
 Every text is trained on for one step, by words and by characters (`train --epochs 1e-9 --valid-fraction 0`). The model
 then measures, scores and continues the first 16 KiB of the text. Each command is a process of its own, and so is its

@@ -1,7 +1,7 @@
 """Attack every way of reading a model with files that lie, and count what happens.
 
-    python benchmarks/fuzz_checkpoints.py --files 100000 --seed 1
-    python benchmarks/fuzz_checkpoints.py --seed 1 --only 4711      one file again, with all that is said about it
+    python tests/stress/fuzz_checkpoints.py --files 100000 --seed 1
+    python tests/stress/fuzz_checkpoints.py --seed 1 --only 4711      one file again, with all that is said about it
 
 Small models of every kind are trained first. Then each file is one of them with a lie in it, which depends on the seed
 and the file's number alone. Random changes are caught by the checksums and reach nothing behind them, so most attacks

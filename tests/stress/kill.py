@@ -1,7 +1,7 @@
 """Trainings that are killed, stopped and starved: is a model ever lost?
 
-    python benchmarks/kill.py                          200 rounds of every attack, about an hour
-    python benchmarks/kill.py --rounds 20 kill fault   20 rounds of two of them
+    python tests/stress/kill.py                          200 rounds of every attack, about an hour
+    python tests/stress/kill.py --rounds 20 kill fault   20 rounds of two of them
 
 Each round runs `rnnlm train` on a tiny network, saving after every step, and attacks it at a random moment. After it
 the file on disk must load, evaluate and hold a step that is not before the one it held; or there is none, as before.
@@ -134,7 +134,7 @@ class Scene:
         self.folder.mkdir()
         self.model = self.folder / "model.npz"
         self.corpus = _made_text(home / "corpus.txt", seed)
-        root = str(Path(__file__).resolve().parents[1])  # all of them run the package that this file belongs to
+        root = str(Path(__file__).resolve().parents[2])  # all of them run the package that this file belongs to
         self.environment = {**os.environ, "RNNLM_CACHE": str(home / "cache"), "PYTHONPATH": root}
         whole = home / "whole.npz"
         command = [sys.executable, "-m", "rnnlm", "train", str(self.corpus), "-o", str(whole), *self.options]

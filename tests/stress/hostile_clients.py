@@ -12,7 +12,7 @@ Every key of an honest client has to be answered. Once a minute: the keys' laten
 the size of the log. The server, with an LSTM of 128 units over the characters of corpora/english.txt, is a process of
 its own; this program shares the cores with it.
 
-Usage: python benchmarks/hostile_clients.py [--seconds 600] [--port 8933] [--json FILE]
+Usage: python tests/stress/hostile_clients.py [--seconds 600] [--port 8933] [--json FILE]
 """
 
 import argparse
@@ -34,7 +34,7 @@ from rnnlm.nn.network import Network, NetworkConfig
 from rnnlm.text.tokenizers import CharTokenizer
 from rnnlm.text.vocabulary import Vocabulary
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "corpora" / "english.txt").read_text(encoding="utf-8")
 HONEST, HOSTILE = 20, 50
 PAUSE = 0.1  # seconds between two keys of an honest client

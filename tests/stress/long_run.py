@@ -1,7 +1,7 @@
 """A long training, watched from outside: does memory grow, do the files stay bounded?
 
-    python benchmarks/long_run.py                       two hours on a text that is made for it
-    python benchmarks/long_run.py --corpus my.txt --time 20m --threads 1        and any other option of rnnlm train
+    python tests/stress/long_run.py                       two hours on a text that is made for it
+    python tests/stress/long_run.py --corpus my.txt --time 20m --threads 1        and any other option of rnnlm train
 
 Prints resident memory and the sizes of checkpoint and history once a minute, and at the end by how much memory grew
 from the second quarter of the run (the first is the start: caches fill, the first evaluation runs) to the last.
