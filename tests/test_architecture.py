@@ -67,6 +67,23 @@ PRINTS_OR_EXITS = {
 FAMILIES = {family: set(members) for family, members in vars(names).items() if family.isupper()}
 TABLES_OF_CELLS = {"rnnlm.nn.cells", "rnnlm.training.torch_cells"}
 
+MOST_LINES = 450  # of a file
+MOST_LINES_OF_A_FUNCTION = 60
+# What is longer, to be shortened. Whoever shortens it takes it out; nothing is added.
+TOO_LONG = {
+    "rnnlm.api: train",
+    "rnnlm.checkpoint",
+    "rnnlm.cli.lab.bptt: bptt",
+    "rnnlm.cli.lab.gradflow",
+    "rnnlm.cli.rescore: rescore",
+    "rnnlm.cli.train: train",
+    "rnnlm.language_model",
+    "rnnlm.text.corpus",
+    "rnnlm.text.corpus: tokenize_corpus",
+    "rnnlm.text.forms",
+    "rnnlm.training.trainer",
+}
+
 
 class Import(NamedTuple):
     target: str  # the module's full name
@@ -77,6 +94,7 @@ class Import(NamedTuple):
 class Module(NamedTuple):
     name: str  # rnnlm.nn.cells
     unit: str  # nn
+    lines: int
     tree: ast.Module
     imports: list[Import]
 
@@ -89,11 +107,12 @@ def read_package(folder: Path) -> dict[str, Module]:
         paths[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
     modules = {}
     for name, path in paths.items():
-        tree = ast.parse(path.read_text(encoding="utf-8"))
+        source = path.read_text(encoding="utf-8")
+        tree = ast.parse(source)
         package = name if path.name == "__init__.py" else name.rpartition(".")[0]
         unit = name.split(".")[1] if "." in name else "__init__"
         imports = list(read_imports(tree, package, set(paths)))
-        modules[name] = Module(name, unit, tree, imports)
+        modules[name] = Module(name, unit, source.count("\n"), tree, imports)
     return modules
 
 
@@ -133,7 +152,7 @@ def nodes_at_top(node: ast.AST) -> Iterator[ast.AST]:
 def violations(folder: Path) -> list[str]:
     """Everything in the package that breaks a rule, one line each."""
     modules = read_package(folder)
-    found = [*wrong_directions(modules), *cycles(modules)]
+    found = [*wrong_directions(modules), *cycles(modules), *commands_of_commands(modules)]
     for module in modules.values():
         listed = [] if module.name == "rnnlm.names" else lists_of_names(module)
         found += [f"{module.name}:{line}: {what}" for line, what in (*wrong_in(module), *listed)]
@@ -167,6 +186,32 @@ def cycles(modules: dict[str, Module]) -> Iterator[str]:
 
     for name in modules:
         yield from visit(name, ())
+
+
+def commands_of_commands(modules: dict[str, Module]) -> Iterator[str]:
+    """Commands that import a command; a group's package imports those that are in it."""
+    commands = {name for name, module in modules.items() if module.unit == "cli" and has_command(module.tree)}
+    for name in commands:
+        for target, line, _ in modules[name].imports:
+            if target in commands - {name} and not target.startswith(f"{name}."):
+                yield f"{name}:{line}: imports {target}, another command"
+
+
+def has_command(tree: ast.Module) -> bool:
+    decorators = [mark for node in tree.body if isinstance(node, ast.FunctionDef) for mark in node.decorator_list]
+    names = [dotted(mark.func) for mark in decorators if isinstance(mark, ast.Call)]
+    return any(name.endswith((".command", ".group")) for name in names)
+
+
+def too_long(modules: dict[str, Module]) -> Iterator[str]:
+    """Files, and functions with their decorators left out, that are longer than a reader keeps in mind."""
+    for module in modules.values():
+        if module.lines > MOST_LINES:
+            yield module.name
+        for node in ast.walk(module.tree):
+            is_function = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+            if is_function and node.end_lineno - node.lineno >= MOST_LINES_OF_A_FUNCTION:
+                yield f"{module.name}: {node.name}"
 
 
 def wrong_in(module: Module) -> Iterator[tuple[int, str]]:
@@ -220,6 +265,25 @@ def test_the_house_is_in_order():
     assert violations(PACKAGE) == []
 
 
+def test_files_and_functions_are_short():
+    """But for those of TOO_LONG, which are all still too long."""
+    assert set(too_long(read_package(PACKAGE))) == TOO_LONG
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("pass\n" * 450, []),
+        ("pass\n" * 451, ["rnnlm.a"]),
+        ("@d\ndef f():\n" + "    pass\n" * 59, []),
+        ("def f():\n" + "    pass\n" * 60, ["rnnlm.a: f"]),
+        ("class A:\n    async def f():\n" + "        pass\n" * 60, ["rnnlm.a: f"]),
+    ],
+)
+def test_what_is_too_long_is_found(tmp_path, source, expected):
+    assert list(too_long(read_package(build(tmp_path, {"a.py": source})))) == expected
+
+
 ORDERLY = {
     "__init__.py": "def __getattr__(name):\n    from rnnlm.language_model import LanguageModel\n",
     "__main__.py": "import sys\nfrom rnnlm.cli import main\nsys.exit(main())\n",
@@ -227,7 +291,10 @@ ORDERLY = {
     "storage/checkpoint.py": "from ..errors import RnnlmError\n",
     "language_model.py": "from rnnlm import __version__\nfrom rnnlm.storage import checkpoint\nfrom .text import t\n",
     "cli/__init__.py": "import sys\nimport click\nfrom rnnlm import LanguageModel\nprint(1)\n",
-    "cli/train.py": "def bar():\n    from tqdm import tqdm\n",
+    "cli/train.py": "import click\nfrom rnnlm.cli.texts import bar\n@click.command()\ndef train(): ...\n",
+    "cli/texts.py": "def bar():\n    from tqdm import tqdm\n",
+    "cli/lab/__init__.py": "from rnnlm.cli.lab import memory\n@click.group()\ndef lab(): ...\n",
+    "cli/lab/memory.py": "@click.command('memory', short_help='')\ndef memory(): ...\n",
     "nn/__init__.py": "from rnnlm.nn.cells import x\n",
     "nn/cells.py": "import numpy as np\nrng = np.random.default_rng(0)\nfrom . import layers\n",
     "nn/layers.py": "from numpy.random import Generator\n",
@@ -267,6 +334,10 @@ def test_an_orderly_package_breaks_no_rule(tmp_path):
         ("__init__.py", "from rnnlm.cli import main", "rnnlm:1: imports rnnlm.cli, which is not"),
         ("utils.py", "", "rnnlm.utils: has no place in LAYERS"),
         ("nn/cells.py", "import rnnlm.utils", "imports rnnlm.utils, which is not below it"),
+        ("api.py", "def f():\n    from rnnlm.cli.texts import bar", "imports rnnlm.cli.texts, which is not"),
+        # what two commands share is in neither
+        ("cli/lab/memory.py", "@lab.command()\ndef f():\n    from rnnlm.cli.train import x", "another command"),
+        ("cli/eval.py", "from . import train\n@click.command()\ndef e(): ...", "cli.eval:1: imports rnnlm.cli.train"),
         # no cycles
         ("nn/layers.py", "from rnnlm.nn.cells import x", "cycle: rnnlm.nn.cells -> rnnlm.nn.layers"),
         ("nn/layers.py", "def f():\n    from . import cells", "cycle: rnnlm.nn.cells -> "),

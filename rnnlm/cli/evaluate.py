@@ -21,7 +21,7 @@ from rnnlm.cli.common import (
     threads_option,
 )
 from rnnlm.cli.engines import engine_options
-from rnnlm.cli.ngram import LARGEST_ORDER, possible_contexts
+from rnnlm.cli.ngram_orders import LARGEST_ORDER, possible_contexts
 from rnnlm.training.machine import TORCH, EngineChoice
 
 if TYPE_CHECKING:

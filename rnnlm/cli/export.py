@@ -1,13 +1,12 @@
 """rnnlm export: a model for other programs."""
 
-import os
 from pathlib import Path
 
 import click
 
 from rnnlm.cli.common import force_option, load_model, model_option, note
-from rnnlm.cli.texts import check_output
-from rnnlm.errors import ExchangeError, RnnlmError
+from rnnlm.cli.outputs import check_free, check_output, is_same_file
+from rnnlm.errors import RnnlmError
 
 EXTENSIONS = {"torch": ".pt", "safetensors": ".safetensors", "onnx": ".onnx"}
 
@@ -56,15 +55,3 @@ def export(model_path: Path, to: str, output: Path | None, force: bool) -> None:
     note(
         f"Saved {output}: {model.network.parameter_count:,} parameters; and {beside}: {len(model.vocabulary):,} tokens."
     )
-
-
-def is_same_file(path: Path, other: Path) -> bool:
-    """Whether two paths, which need not exist, are of one file."""
-    return os.path.realpath(path) == os.path.realpath(other)
-
-
-def check_free(output: Path, force: bool) -> None:
-    """Refuse to replace a file, unless that is wanted, and what cannot be written."""
-    check_output(output)
-    if output.exists() and not force:
-        raise ExchangeError(f"{output} is there already. Choose another name with -o, or replace it with --force.")

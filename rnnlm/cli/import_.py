@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from rnnlm.cli.common import force_option, note
-from rnnlm.cli.export import check_free, is_same_file
+from rnnlm.cli.outputs import check_free, is_same_file
 from rnnlm.errors import ExchangeError
 from rnnlm.names import ACTIVATIONS, CONTEXTS, LEVELS, SEGMENTERS
 

@@ -13,7 +13,9 @@ from rnnlm.cli.blas import use_threads
 from rnnlm.cli.command_line import asked_for
 from rnnlm.cli.common import force_option, note, show_table, threads_option
 from rnnlm.cli.groups import SuggestingGroup
-from rnnlm.cli.texts import check_not_a_text, check_output, reading_bar, text_options
+from rnnlm.cli.ngram_orders import LARGEST_ORDER, possible_contexts
+from rnnlm.cli.outputs import check_not_a_text, check_output
+from rnnlm.cli.texts import reading_bar, text_options
 from rnnlm.errors import RnnlmError
 
 if TYPE_CHECKING:
@@ -23,7 +25,6 @@ if TYPE_CHECKING:
     from rnnlm.text.corpus import TokenizedCorpus
 
 DEFAULT_OUTPUT = "ngram.npz"
-LARGEST_ORDER = 6  # that of baselines.ngram, which is not imported just for a help text
 
 
 @click.group(cls=SuggestingGroup, context_settings={"help_option_names": ["-h", "--help"]})
@@ -145,9 +146,3 @@ def _report(model: "LanguageModel", coverage: float, seconds: float) -> None:
         (n, f"{ngrams:,}", f"{contexts:,}", possible_contexts(V, n)) for n, (ngrams, contexts) in enumerate(counts, 1)
     ]
     show_table(rows, ["n", "n-grams", "contexts seen", "contexts possible"], "rrrr", err=True)
-
-
-def possible_contexts(V: int, n: int) -> str:
-    """Number of contexts of n - 1 words over a vocabulary of V, which is what an n-gram model would have to see."""
-    number = V ** (n - 1)
-    return f"{number:,}" if number < 10**7 else f"{number:.1e}"

@@ -232,7 +232,7 @@ def _plot_surprise(model: "LanguageModel", text: str, encoding: str | None, outp
 
 def _text_of(text: str, encoding: str | None) -> str:
     """The text of a file, of stdin, or the text itself."""
-    from rnnlm.cli.score import file_lines
+    from rnnlm.cli.lines import file_lines
 
     if text == "-" or _is_file(text):
         return "".join(f"{line}\n" for line in file_lines(text, encoding) if line is not None)

@@ -19,7 +19,7 @@ from rnnlm.cli.common import (
     print_json,
     threads_option,
 )
-from rnnlm.cli.score import encoding_note
+from rnnlm.cli.lines import encoding_note
 from rnnlm.cli.score_layouts import NATS_IN
 from rnnlm.cli.streams import Collected
 

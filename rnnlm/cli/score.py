@@ -1,7 +1,7 @@
 """rnnlm score: the log probability of every line."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,9 +11,9 @@ from click.core import ParameterSource
 
 from rnnlm.cli.blas import use_threads
 from rnnlm.cli.common import Text, Unknown, json_option, load_model, mix_option, model_option, note, threads_option
+from rnnlm.cli.lines import file_lines
 from rnnlm.cli.streams import Collected
 from rnnlm.cli.terminal import width_of
-from rnnlm.errors import CorpusError
 
 if TYPE_CHECKING:
     from rnnlm.cli.score_layouts import Layout
@@ -140,39 +140,3 @@ def _layout(
 def _given_lines(texts: tuple[str, ...]) -> Iterator[str]:
     for text in texts:
         yield from text.removesuffix("\n").split("\n")
-
-
-def encoding_note(name: str, encoding: str | None) -> Callable[[str], None]:
-    """What says in which encoding a file is read, if that was guessed and is not UTF-8."""
-
-    def say(codec: str) -> None:
-        from rnnlm.text.encodings import note_on_encoding
-
-        if encoding is None and (said := note_on_encoding(codec, name)) is not None:
-            note(said)
-
-    return say
-
-
-def file_lines(
-    path: str, encoding: str | None, before_waiting: Callable[[], None] = lambda: None
-) -> Iterator[str | None]:
-    """Lines of a file without their ends; None where a pipe has no more yet, see `lines.read_lines`."""
-    from rnnlm.text.lines import damage, read_lines
-    from rnnlm.text.sources import open_sources
-
-    with open_sources([path], live=True) as sources:
-        for source in sources:
-            place = 0
-            for line in read_lines(source, encoding, encoding_note(source.name, encoding), before_waiting):
-                if line is None:
-                    yield None
-                    continue
-                place += 1
-                if (found := damage(line)) is not None:
-                    raise CorpusError(
-                        f"Line {place} of {source.name}: {found}. Name the text's encoding, such as --encoding "
-                        "gb18030, big5 or cp1252, or mend the text there."
-                    )
-                text = line.removeprefix("\ufeff") if place == 1 else line
-                yield text.removesuffix("\n").removesuffix("\r")

@@ -17,7 +17,8 @@ from rnnlm.cli.configuration_file import read_config
 from rnnlm.cli.declared import declared_options
 from rnnlm.cli.engines import engine_options, working_together
 from rnnlm.cli.interruptions import Interrupted, Interruptions
-from rnnlm.cli.texts import check_not_a_text, check_output, reading_bar, text_options
+from rnnlm.cli.outputs import check_not_a_text, check_output
+from rnnlm.cli.texts import reading_bar, text_options
 from rnnlm.errors import SavingError, TrainingError, WorkerLostError
 from rnnlm.names import PRESETS
 from rnnlm.training.machine import EngineChoice, Machine

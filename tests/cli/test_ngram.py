@@ -11,7 +11,7 @@ import pytest
 from rnnlm.baselines.arpa import read_arpa
 from rnnlm.baselines.ngram import NgramModel
 from rnnlm.cli import run
-from rnnlm.cli.ngram import LARGEST_ORDER
+from rnnlm.cli.ngram_orders import LARGEST_ORDER
 from rnnlm.language_model import LanguageModel
 from rnnlm.mixing import mixed
 from rnnlm.storage import checkpoint

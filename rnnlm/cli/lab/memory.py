@@ -184,7 +184,7 @@ def _written_question(language: str | None, first: tuple[str, LanguageModel]) ->
 
 def _own_question(path: str, encoding: str | None) -> Question:
     """The pairs of a file."""
-    from rnnlm.cli.score import file_lines
+    from rnnlm.cli.lines import file_lines
     from rnnlm.lab.memory import by_group, read_pairs
 
     lines = (line for line in file_lines(path, encoding) if line is not None)
