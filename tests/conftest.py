@@ -1,14 +1,19 @@
 """Fixtures for all tests. BLAS gets one thread, as the command line gives it: rnnlm shares out the columns itself."""
 
+import json
 import os
 import signal
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # read when NumPy is first imported
 
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import settings
+
+from rnnlm.cli import run
+from tests.sentences import SENTENCES
 
 collect_ignore = ["stress"]  # programs that a person starts; tests use parts of them
 
@@ -38,3 +43,53 @@ def data_dir():
             pytest.fail(reason)
         pytest.skip(reason)
     return folder
+
+
+class Printed(NamedTuple):
+    """What a command has printed."""
+
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """The one object of --json."""
+        return json.loads(self.out)
+
+    @property
+    def objects(self) -> list[Any]:
+        """The objects of --json, one a line."""
+        return [json.loads(line) for line in self.out.split("\n")[:-1]]
+
+    @property
+    def last(self) -> str:
+        """The last line on stderr, where a failure is told."""
+        return self.err.strip().splitlines()[-1]
+
+
+@pytest.fixture
+def rnnlm(capsys):
+    """Run a command line in this process, which must end with `code`: rnnlm("info", path, "--json").json.
+
+    One that fails must say why on stderr alone, and not by a traceback.
+    """
+
+    def run_it(*arguments: object, code: int = 0) -> Printed:
+        capsys.readouterr()
+        assert run([str(each) for each in arguments]) == code
+        printed = Printed(*capsys.readouterr())
+        if code:
+            assert printed.out == ""
+            assert "Traceback" not in printed.err
+            assert printed.err.strip()
+        return printed
+
+    return run_it
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Path:
+    """A text of a few words that repeats, long enough for a few batches."""
+    path = tmp_path / "corpus.txt"
+    path.write_text("\n".join(SENTENCES * 20) + "\n", encoding="utf-8")
+    return path

@@ -58,65 +58,54 @@ FILES = {
 }  # fmt: skip
 
 
-def refusal(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
-    capsys.readouterr()
-    assert cli.run(list(map(str, arguments))) == 1
-    printed = capsys.readouterr()
-    assert printed.out == ""
-    assert "Traceback" not in printed.err
-    return printed.err
-
-
 @pytest.mark.parametrize("name", FILES)
-def test_it_is_named_wherever_a_model_is_asked_for(
-    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
-):
+def test_it_is_named_wherever_a_model_is_asked_for(folder: Path, tmp_path: Path, name: str, rnnlm):
     content, what, remedy = FILES[name]
     path = tmp_path / name
     path.write_bytes(content)
     model = ["-m", folder / "m.npz"]
     said = [
-        refusal(capsys, "score", "-m", path, "--text", "the town"),
-        refusal(capsys, "info", path),
-        refusal(capsys, "score", *model, "--mix", f"{path}:0.5", "--text", "the town"),
-        refusal(capsys, "eval", folder / "text.txt", *model, "--baseline", path),
-        refusal(capsys, "train", folder / "text.txt", "--init-from", path, "-o", tmp_path / "new.npz"),
+        rnnlm("score", "-m", path, "--text", "the town", code=1).err,
+        rnnlm("info", path, code=1).err,
+        rnnlm("score", *model, "--mix", f"{path}:0.5", "--text", "the town", code=1).err,
+        rnnlm("eval", folder / "text.txt", *model, "--baseline", path, code=1).err,
+        rnnlm("train", folder / "text.txt", "--init-from", path, "-o", tmp_path / "new.npz", code=1).err,
     ]
     if "binary" in what or "IRSTLM" in what:
-        said.append(refusal(capsys, "import", path, "-o", tmp_path / "new.npz"))
+        said.append(rnnlm("import", path, "-o", tmp_path / "new.npz", code=1).err)
     for each in said:
         assert str(path) in each
         assert what in each
         assert remedy in each
 
 
-def test_a_folder_is_told_with_the_model_in_it(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    said = refusal(capsys, "score", "-m", folder, "--text", "the town")
+def test_a_folder_is_told_with_the_model_in_it(folder: Path, tmp_path: Path, rnnlm):
+    said = rnnlm("score", "-m", folder, "--text", "the town", code=1).err
     assert "a folder" in said
     assert str(folder / "m.arpa") in said
-    assert "there is none" in refusal(capsys, "info", tmp_path)
+    assert "there is none" in rnnlm("info", tmp_path, code=1).err
 
 
-def test_weights_of_other_programs_are_to_be_imported(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_weights_of_other_programs_are_to_be_imported(tmp_path: Path, rnnlm):
     torch = pytest.importorskip("torch")
     safetensors = pytest.importorskip("safetensors.numpy")
     torch.save({"a": torch.zeros(3)}, tmp_path / "whole.pt")
     (tmp_path / "m.safetensors").write_bytes(safetensors.save({"a": np.zeros(3)}))
     for name, what in (("whole.pt", "PyTorch"), ("m.safetensors", "safetensors")):
-        said = refusal(capsys, "score", "-m", tmp_path / name, "--text", "the town")
+        said = rnnlm("score", "-m", tmp_path / name, "--text", "the town", code=1).err
         assert what in said
         assert f"rnnlm import {tmp_path / name}" in said
 
 
-def test_exports_of_our_own_are_recognised(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_exports_of_our_own_are_recognised(folder: Path, tmp_path: Path, rnnlm):
     pytest.importorskip("onnx")
     small = ["--preset", "tiny", "--epochs", "1", "--threads", "1"]
-    assert cli.run(["train", str(folder / "text.txt"), *small, "-o", str(tmp_path / "n.npz")]) == 0
+    rnnlm("train", folder / "text.txt", *small, "-o", tmp_path / "n.npz")
     for to, what in (("onnx", "ONNX"), ("torch", "PyTorch"), ("safetensors", "safetensors")):
         output = tmp_path / f"n.{to}"
-        assert cli.run(["export", "-m", str(tmp_path / "n.npz"), "--to", to, "-o", str(output)]) == 0
-        assert what in refusal(capsys, "score", "-m", output, "--text", "the town")
-    assert "weights beside" in refusal(capsys, "score", "-m", tmp_path / "n.vocabulary.json", "--text", "a")
+        rnnlm("export", "-m", tmp_path / "n.npz", "--to", to, "-o", output)
+        assert what in rnnlm("score", "-m", output, "--text", "the town", code=1).err
+    assert "weights beside" in rnnlm("score", "-m", tmp_path / "n.vocabulary.json", "--text", "a", code=1).err
 
 
 def test_models_of_our_own_are_not_foreign(folder: Path, data_models: list[Path]):
@@ -141,11 +130,11 @@ def test_a_checkpoint_is_known_by_its_content_whatever_its_name(folder: Path, tm
         assert LanguageModel.load(tmp_path / name).kind == "ngram"
 
 
-def test_missing_files_are_told_as_missing(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_missing_files_are_told_as_missing(tmp_path: Path, rnnlm):
     for name in ("none.npz", "none.arpa", "none", "none.lm.gz"):
-        assert f"{name} does not exist" in refusal(capsys, "score", "-m", tmp_path / name, "--text", "a")
+        assert f"{name} does not exist" in rnnlm("score", "-m", tmp_path / name, "--text", "a", code=1).err
 
 
-def test_json_that_is_no_vocabulary_is_a_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_json_that_is_no_vocabulary_is_a_text(tmp_path: Path, rnnlm):
     (tmp_path / "history.jsonl").write_text(json.dumps({"step": 1}) + "\n")
-    assert "a text" in refusal(capsys, "score", "-m", tmp_path / "history.jsonl", "--text", "a")
+    assert "a text" in rnnlm("score", "-m", tmp_path / "history.jsonl", "--text", "a", code=1).err

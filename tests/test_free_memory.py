@@ -5,7 +5,6 @@ import sys
 import pytest
 
 from rnnlm import free_memory as memory
-from rnnlm.cli import run
 from rnnlm.errors import RnnlmError
 
 
@@ -62,10 +61,9 @@ def test_what_needs_more_than_is_free_is_refused_with_the_remedy(monkeypatch):
     memory.require_memory(1e30, "This", "Use less.")
 
 
-def test_a_network_beyond_all_memory_is_one_sentence_before_the_training(tmp_path, capsys):
+def test_a_network_beyond_all_memory_is_one_sentence_before_the_training(tmp_path, rnnlm):
     corpus = tmp_path / "corpus.txt"
     corpus.write_text("我 昨天 上学\n" * 50, encoding="utf-8")
     arguments = ["train", str(corpus), "-o", str(tmp_path / "m.npz"), "--hidden-size", "65536", "--num-layers", "100"]
-    assert run(arguments) == 1
-    assert "of memory" in capsys.readouterr().err
+    assert "of memory" in rnnlm(*arguments, code=1).err
     assert [each.name for each in tmp_path.iterdir() if each.name != "cache"] == ["corpus.txt"]

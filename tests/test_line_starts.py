@@ -4,7 +4,6 @@ In the text of the n-gram tests lines begin with a and b alike. Its very first l
 lines began as the text did would know of b only.
 """
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -108,14 +107,13 @@ def test_a_blank_at_the_start_is_filled_as_lines_start(stream):
 
 
 @pytest.mark.parametrize("level", ["word", "char"])
-def test_lines_of_a_bigram_score_what_the_text_does(level, tmp_path, capsys):
+def test_lines_of_a_bigram_score_what_the_text_does(level, tmp_path, rnnlm):
     """A bigram remembers one token, so a line has the same probability wherever it stands but at the very start."""
     model = ngram(level, "stream")
     lines = [line if level == "word" else line.replace(" ", "") for line in LINES]
     (tmp_path / "text.txt").write_text("".join(f"{line}\n" for line in lines))
     model.save(tmp_path / "m.npz")
-    assert run(["eval", str(tmp_path / "text.txt"), "-m", str(tmp_path / "m.npz"), "--json"]) == 0
-    evaluated = json.loads(capsys.readouterr().out)
+    evaluated = rnnlm("eval", tmp_path / "text.txt", "-m", tmp_path / "m.npz", "--json").json
     scored = list(model.score(lines))
     of_first = {each: read_prefix(model.predictor, [each])[0][0][scored[0].ids[0]] for each in (BOS, model.start)}
     total = sum(each.logprob_nats for each in scored) - of_first[model.start] + of_first[BOS]
@@ -140,17 +138,15 @@ def test_a_mixture_of_streams_starts_like_each_of_them(tmp_path):
 
 
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
-def test_score_of_a_network_is_near_eval(cell, tmp_path, capsys):
+def test_score_of_a_network_is_near_eval(cell, tmp_path, rnnlm):
     """Lines that do not depend on each other: what came before a line tells nothing, and score comes near eval."""
     corpus = Path(__file__).parents[1] / "corpora" / "chinese.txt"
     lines = corpus.read_text(encoding="utf-8").splitlines()[:1000]
     text, model = tmp_path / "text.txt", str(tmp_path / "m.npz")
     text.write_text("\n".join(lines) + "\n", encoding="utf-8")
     size = ["--cell", cell, "--preset", "tiny", "--epochs", "4", "--threads", "1"]
-    assert run(["train", str(text), "--level", "char", *size, "-o", model]) == 0
-    capsys.readouterr()
-    assert run(["eval", str(text), "-m", model, "--json"]) == 0
-    expected = json.loads(capsys.readouterr().out)["nats_per_token"]
+    rnnlm("train", text, "--level", "char", *size, "-o", model)
+    expected = rnnlm("eval", text, "-m", model, "--json").json["nats_per_token"]
     scored = list(LanguageModel.load(model).score(lines))
     nats = -sum(each.logprob_nats for each in scored) / sum(len(each.ids) for each in scored)
     assert abs(nats - expected) < 0.1
@@ -173,24 +169,23 @@ def trained(tmp_path_factory) -> Path:
     return folder / "m.npz"
 
 
-def perplexities(path: Path, capsys) -> tuple[float, float]:
+def perplexities(path: Path, rnnlm) -> tuple[float, float]:
     text = path.with_name("text.txt")
-    assert run(["eval", str(text), "-m", str(path), "--json"]) == 0
-    evaluated = json.loads(capsys.readouterr().out)["perplexity"]
+    evaluated = rnnlm("eval", text, "-m", path, "--json").json["perplexity"]
     lines = LanguageModel.load(path).score(text.read_text().splitlines())
     nats, tokens = np.sum([(each.logprob_nats, len(each.tokens)) for each in lines], axis=0)
     return evaluated, float(np.exp(-nats / tokens))
 
 
-def test_lines_score_what_the_stream_does(trained, tmp_path, capsys):
+def test_lines_score_what_the_stream_does(trained, tmp_path, rnnlm):
     model = LanguageModel.load(trained)
     assert 1 < len(model.line_before) < 10
-    evaluated, scored = perplexities(trained, capsys)
+    evaluated, scored = perplexities(trained, rnnlm)
     assert scored == pytest.approx(evaluated, rel=0.01)
     model.line_before = []  # the control: without that line it is worse
     model.save(tmp_path / "m.npz")
     (tmp_path / "text.txt").write_text(trained.with_name("text.txt").read_text())
-    assert perplexities(tmp_path / "m.npz", capsys)[1] > 1.02 * evaluated
+    assert perplexities(tmp_path / "m.npz", rnnlm)[1] > 1.02 * evaluated
 
 
 def test_all_that_works_by_lines_reads_that_line_first(trained):

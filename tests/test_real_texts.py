@@ -1,21 +1,15 @@
 """Real texts through the whole of it: English and Chinese, characters and words, held-out files."""
 
-import json
-
 import numpy as np
 import pytest
-
-from rnnlm.cli import run
 
 pytestmark = pytest.mark.real_text
 SMALL = ["--hidden-size", "64", "--embedding-size", "32", "--threads", "2"]
 
 
-def train_and_evaluate(capsys, corpus, held_out, model, *options: str) -> dict:
-    assert run(["train", str(corpus), "-o", str(model), *SMALL, *options]) == 0
-    capsys.readouterr()
-    assert run(["eval", str(held_out), "-m", str(model), "--json"]) == 0
-    return json.loads(capsys.readouterr().out)
+def train_and_evaluate(rnnlm, corpus, held_out, model, *options: str) -> dict:
+    rnnlm("train", corpus, "-o", model, *SMALL, *options)
+    return rnnlm("eval", held_out, "-m", model, "--json").json
 
 
 def tail(path, folder, share: float):
@@ -33,11 +27,11 @@ def entropy_of_characters(path) -> float:
     return float(-(p * np.log(p)).sum())
 
 
-def test_characters_of_english_beat_their_frequencies_by_far(data_dir, tmp_path, capsys):
+def test_characters_of_english_beat_their_frequencies_by_far(data_dir, tmp_path, rnnlm):
     corpus = data_dir / "tinyshakespeare.txt"
     held_out = tail(corpus, tmp_path, 0.1)
     result = train_and_evaluate(
-        capsys, corpus, held_out, tmp_path / "m.npz", "--level", "char", "--epochs", "0.4", "--lr", "0.01"
+        rnnlm, corpus, held_out, tmp_path / "m.npz", "--level", "char", "--epochs", "0.4", "--lr", "0.01"
     )
     assert result["tokens"] == result["characters"] == len(held_out.read_text(encoding="utf-8"))
     assert result["oov"] == 0
@@ -46,23 +40,22 @@ def test_characters_of_english_beat_their_frequencies_by_far(data_dir, tmp_path,
 
 
 @pytest.mark.parametrize(("level", "part"), [("char", 8), ("word", 24)])
-def test_a_chinese_novel_by_characters_and_by_words_of_jieba(level, part, data_dir, tmp_path, capsys):
+def test_a_chinese_novel_by_characters_and_by_words_of_jieba(level, part, data_dir, tmp_path, rnnlm):
     corpus = tmp_path / "part.txt"
     text = (data_dir / "hongloumeng.txt").read_text(encoding="utf-8")
     lines = text[: len(text) // part].splitlines()
     corpus.write_text("\n".join(lines) + "\n", encoding="utf-8")
     result = train_and_evaluate(
-        capsys, corpus, corpus, tmp_path / "m.npz", "--level", level, "--epochs", "1.5", "--lr", "0.01"
+        rnnlm, corpus, corpus, tmp_path / "m.npz", "--level", level, "--epochs", "1.5", "--lr", "0.01"
     )
     kept = lines if level == "char" else [" ".join(line.split()) for line in lines if line.strip()]
     assert result["characters"] == sum(len(line) + 1 for line in kept)
     assert 0 < result["bits_per_char"] < 0.95 * entropy_of_characters(corpus) / np.log(2)
-    assert run(["sample", "-m", str(tmp_path / "m.npz"), "--length", "30", "--seed", "1"]) == 0
-    sampled = capsys.readouterr().out
+    sampled = rnnlm("sample", "-m", tmp_path / "m.npz", "--length", "30", "--seed", "1").out
     assert not any(a.isspace() and b.isspace() for a, b in zip(sampled.strip(), sampled.strip()[1:], strict=False))
 
 
-def test_the_bible_by_words_with_a_validation_file(data_dir, tmp_path, capsys):
+def test_the_bible_by_words_with_a_validation_file(data_dir, tmp_path, rnnlm):
     folder = data_dir / "kjv"
     part = tmp_path / "train.txt"
     lines = (folder / "train.txt").read_text(encoding="utf-8").splitlines(keepends=True)
@@ -73,12 +66,11 @@ def test_the_bible_by_words_with_a_validation_file(data_dir, tmp_path, capsys):
         text = "".join((folder / f"{name}.txt").read_text(encoding="utf-8").splitlines(keepends=True)[:200])
         held_out[name].write_text(text, encoding="utf-8")
     result = train_and_evaluate(
-        capsys, part, held_out["test"], tmp_path / "m.npz", "--valid", str(held_out["valid"]), "--epochs", "1"
+        rnnlm, part, held_out["test"], tmp_path / "m.npz", "--valid", str(held_out["valid"]), "--epochs", "1"
     )
     assert result["tokens"] == len(text.split()) + len([line for line in text.splitlines() if line.strip()])
     assert result["oov"] > 0
     assert result["perplexity_excluding_oov"] < 600  # a unigram model has 327 at best, an untrained network 5,000
-    assert run(["info", str(tmp_path / "m.npz"), "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["vocabulary"] == 3 + len(
+    assert rnnlm("info", tmp_path / "m.npz", "--json").json["vocabulary"] == 3 + len(
         {w for line in lines[::12] for w in line.split()}
     )

@@ -30,20 +30,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def output(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
-    capsys.readouterr()
-    assert cli.run(list(map(str, arguments))) == 0
-    return capsys.readouterr().out
-
-
-def refusal(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
-    capsys.readouterr()
-    assert cli.run(list(map(str, arguments))) == 1
-    printed = capsys.readouterr()
-    assert printed.out == ""
-    return printed.err
-
-
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize(
     "arguments",
@@ -59,11 +45,11 @@ def refusal(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
     ids=lambda arguments: " ".join(arguments[:2]) if isinstance(arguments, list) else None,
 )
 def test_every_command_answers_as_for_the_checkpoint_of_the_same_model(
-    folder: Path, capsys: pytest.CaptureFixture[str], name: str, arguments: list[str]
+    folder: Path, name: str, arguments: list[str], rnnlm
 ):
     given = [each.format(folder) for each in arguments]
-    expected = output(capsys, *given, "-m", folder / "m.npz")
-    found = output(capsys, *given, "-m", folder / name)
+    expected = rnnlm(*given, "-m", folder / "m.npz").out
+    found = rnnlm(*given, "-m", folder / name).out
     assert expected.strip()
     if "--json" not in given:
         assert found == expected
@@ -89,11 +75,10 @@ def assert_close(found: object, expected: object) -> None:
         assert found == expected
 
 
-def test_rescore_ranks_with_an_arpa_file(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_rescore_ranks_with_an_arpa_file(folder: Path, tmp_path: Path, rnnlm):
     (tmp_path / "list.txt").write_text("town the of Sandry\nthe town of Sandry\n", encoding="utf-8")
     answers = [
-        output(capsys, "rescore", tmp_path / "list.txt", "-m", folder / name)
-        for name in ("m.npz", "m.arpa", "imported.npz")
+        rnnlm("rescore", tmp_path / "list.txt", "-m", folder / name).out for name in ("m.npz", "m.arpa", "imported.npz")
     ]
     assert answers[0].strip()
     assert len(set(answers)) == 1
@@ -110,56 +95,56 @@ def test_what_stands_between_spaces_is_a_token(folder: Path, name: str):
 
 
 @pytest.mark.parametrize("name", ["m.arpa", "m.arpa.gz", "imported.npz"])
-def test_kenlm_scores_the_lines_alike(folder: Path, capsys: pytest.CaptureFixture[str], name: str):
+def test_kenlm_scores_the_lines_alike(folder: Path, name: str, rnnlm):
     kenlm = pytest.importorskip("kenlm")
     config = kenlm.Config()
     config.show_progress = False
     theirs = kenlm.Model(str(folder / "m.arpa"), config)
     text = folder / "new.txt"
     lines = text.read_text(encoding="utf-8").splitlines()
-    answers = output(capsys, "score", text, "-m", folder / name, "--base", "10", "--json").splitlines()
+    answers = rnnlm("score", text, "-m", folder / name, "--base", "10", "--json").out.splitlines()
     for line, answer in zip(lines, map(json.loads, answers), strict=True):
         assert answer["logprob_log10"] == pytest.approx(
             theirs.score(line.removeprefix("<s> ").removesuffix(" </s>")), abs=1e-5
         )
 
 
-def test_info_says_what_the_file_is(folder: Path, capsys: pytest.CaptureFixture[str]):
-    facts = json.loads(output(capsys, "info", folder / "m.arpa", "--json"))
+def test_info_says_what_the_file_is(folder: Path, rnnlm):
+    facts = rnnlm("info", folder / "m.arpa", "--json").json
     assert (facts["format"], facts["kind"], facts["order"], facts["level"]) == ("ARPA", "ngram", 6, "token")
     assert facts["bytes"] == (folder / "m.arpa").stat().st_size
-    imported = json.loads(output(capsys, "info", folder / "imported.npz", "--json"))
+    imported = rnnlm("info", folder / "imported.npz", "--json").json
     assert (imported["format"], imported["training"]["imported"]) == ("rnnlm 1", "ARPA")
     assert imported["ngrams"] == facts["ngrams"]
     for name in ("m.arpa", "imported.npz"):
-        assert "imported (ARPA)" in output(capsys, "info", folder / name)
+        assert "imported (ARPA)" in rnnlm("info", folder / name).out
 
 
-def test_arpa_files_mix_and_stand_beside_each_other(folder: Path, capsys: pytest.CaptureFixture[str]):
-    alone = json.loads(output(capsys, "eval", folder / "new.txt", "-m", folder / "m.npz", "--json"))
+def test_arpa_files_mix_and_stand_beside_each_other(folder: Path, rnnlm):
+    alone = rnnlm("eval", folder / "new.txt", "-m", folder / "m.npz", "--json").json
     for main in ("m.arpa", "m.npz", "imported.npz"):
         for other in ("m.arpa.gz", "imported.npz"):
             beside = ["--mix", f"{folder / other}:0.3", "--baseline", folder / other]
-            found = json.loads(output(capsys, "eval", folder / "new.txt", "-m", folder / main, *beside, "--json"))
+            found = rnnlm("eval", folder / "new.txt", "-m", folder / main, *beside, "--json").json
             assert found["logprob_nats"] == pytest.approx(alone["logprob_nats"], rel=1e-6)
             assert found["baselines"][0]["logprob_nats"] == pytest.approx(alone["logprob_nats"], rel=1e-6)
 
 
-def test_characters_between_spaces_are_tokens(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_characters_between_spaces_are_tokens(tmp_path: Path, rnnlm):
     (tmp_path / "c.txt").write_text("我 昨 天 上 学\n" * 9, encoding="utf-8")
     train = ["ngram", "train", tmp_path / "c.txt", "--level", "token", "-o", tmp_path / "c.npz"]
-    output(capsys, *train, "--arpa", tmp_path / "c.arpa")
-    assert "天" in output(capsys, "predict", "-m", tmp_path / "c.arpa", "我 昨", "-k", "1")
-    assert output(capsys, "sample", "-m", tmp_path / "c.arpa", "--beam", "2").splitlines()[0] == "我 昨 天 上 学"
+    rnnlm(*train, "--arpa", tmp_path / "c.arpa")
+    assert "天" in rnnlm("predict", "-m", tmp_path / "c.arpa", "我 昨", "-k", "1").out
+    assert rnnlm("sample", "-m", tmp_path / "c.arpa", "--beam", "2").out.splitlines()[0] == "我 昨 天 上 学"
 
 
-def test_our_own_file_of_characters_reads_characters(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_our_own_file_of_characters_reads_characters(tmp_path: Path, rnnlm):
     """Its tokens hold a space, so that spaces do not separate them."""
     (tmp_path / "c.txt").write_text("a bc\nbc a\n" * 9, encoding="utf-8")
     train = ["ngram", "train", tmp_path / "c.txt", "--level", "char", "--context", "sentence", "-o", tmp_path / "c.npz"]
-    output(capsys, *train, "--arpa", tmp_path / "c.arpa")
-    expected = json.loads(output(capsys, "score", "-m", tmp_path / "c.npz", "--json", "--text", "a bc"))
-    found = json.loads(output(capsys, "score", "-m", tmp_path / "c.arpa", "--json", "--text", "a bc"))
+    rnnlm(*train, "--arpa", tmp_path / "c.arpa")
+    expected = rnnlm("score", "-m", tmp_path / "c.npz", "--json", "--text", "a bc").json
+    found = rnnlm("score", "-m", tmp_path / "c.arpa", "--json", "--text", "a bc").json
     assert found["logprob_nats"] == pytest.approx(expected["logprob_nats"], rel=1e-6)
     assert (found["oov"], found["tokens"]) == (0, 5)
 
@@ -167,11 +152,11 @@ def test_our_own_file_of_characters_reads_characters(tmp_path: Path, capsys: pyt
 # --- import -------------------------------------------------------------------------------------------------------
 
 
-def test_import_names_the_file_after_the_model(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_import_names_the_file_after_the_model(folder: Path, tmp_path: Path, rnnlm):
     for name in ("m.arpa", "m.arpa.gz"):
         path = tmp_path / name
         path.write_bytes((folder / name).read_bytes())
-        output(capsys, "import", path, "--force")
+        rnnlm("import", path, "--force")
         assert sorted(each.name for each in tmp_path.iterdir()) == [name, "m.npz"]
         (tmp_path / "m.npz").unlink()
         path.unlink()
@@ -180,10 +165,8 @@ def test_import_names_the_file_after_the_model(folder: Path, tmp_path: Path, cap
 @pytest.mark.parametrize(
     ("level", "tokens"), [("word", ["x", "-", "y", "昨天", "上学"]), ("token", ["x", "-y", "昨天上学"])]
 )
-def test_a_model_of_words_can_read_text_as_words(
-    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], level: str, tokens: list[str]
-):
-    output(capsys, "import", folder / "m.arpa", "-o", tmp_path / "w.npz", "--level", level)
+def test_a_model_of_words_can_read_text_as_words(folder: Path, tmp_path: Path, level: str, tokens: list[str], rnnlm):
+    rnnlm("import", folder / "m.arpa", "-o", tmp_path / "w.npz", "--level", level)
     assert LanguageModel.load(tmp_path / "w.npz").tokens("x -y 昨天上学") == tokens
 
 
@@ -197,23 +180,23 @@ def test_a_model_of_words_can_read_text_as_words(
     ],
 )
 def test_what_does_not_go_with_an_arpa_file_is_refused(
-    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str], sentence: str
+    folder: Path, tmp_path: Path, options: list[str], sentence: str, rnnlm
 ):
-    assert sentence in refusal(capsys, "import", folder / "m.arpa", "-o", tmp_path / "m.npz", *options)
+    assert sentence in rnnlm("import", folder / "m.arpa", "-o", tmp_path / "m.npz", *options, code=1).err
     assert not (tmp_path / "m.npz").exists()
 
 
-def test_no_training_starts_from_an_arpa_file(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    said = refusal(capsys, "train", folder / "text.txt", "--init-from", folder / "m.arpa", "-o", tmp_path / "m.npz")
+def test_no_training_starts_from_an_arpa_file(folder: Path, tmp_path: Path, rnnlm):
+    said = rnnlm("train", folder / "text.txt", "--init-from", folder / "m.arpa", "-o", tmp_path / "m.npz", code=1).err
     assert "ARPA file" in said
 
 
 # --- order 6 ------------------------------------------------------------------------------------------------------
 
 
-def test_models_up_to_order_six_stand_beside_a_model(folder: Path, capsys: pytest.CaptureFixture[str]):
+def test_models_up_to_order_six_stand_beside_a_model(folder: Path, rnnlm):
     arguments = ["eval", folder / "new.txt", "-m", folder / "m.npz", "--baseline", "6"]
-    found = json.loads(output(capsys, *arguments, "--baseline-corpus", folder / "text.txt", "--json"))
+    found = rnnlm(*arguments, "--baseline-corpus", folder / "text.txt", "--json").json
     assert [row["order"] for row in found["baselines"]] == [1, 2, 3, 4, 5, 6]
     assert found["baselines"][5]["logprob_nats"] == pytest.approx(found["logprob_nats"], rel=1e-6)
 

@@ -4,8 +4,6 @@ import json
 
 import pytest
 
-from rnnlm.cli import run
-
 ROWS = [("1", "a b c", "pos"), ("2", "b c a", "neg"), ("3", "c a b", "pos")] * 30
 SMALL = ["--epochs", "0.2", "--hidden-size", "8", "--threads", "1"]
 
@@ -22,44 +20,34 @@ def tables(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(("name", "column"), [("t.csv", "text"), ("t.tsv", "2"), ("t.jsonl", "text")])
-def test_train_ngram_and_eval_read_a_column(tables, name, column, capsys):
-    assert run(["train", name, "--column", column, *SMALL]) == 0
-    printed = capsys.readouterr().err
+def test_train_ngram_and_eval_read_a_column(tables, name, column, rnnlm):
+    printed = rnnlm("train", name, "--column", column, *SMALL).err
     assert "Vocabulary  6 words" in printed  # with the special ones
     assert f"column {column} is read" in printed
-    assert run(["ngram", "train", name, "--column", column]) == 0
-    assert "Vocabulary  6 words" in capsys.readouterr().err
+    assert "Vocabulary  6 words" in rnnlm("ngram", "train", name, "--column", column).err
     figures = []
     for arguments in ([name, "--column", column], ["plain.txt"]):
-        assert run(["eval", *arguments, "--json", "-m", "ngram.npz"]) == 0
-        figures.append(json.loads(capsys.readouterr().out))
+        figures.append(rnnlm("eval", *arguments, "--json", "-m", "ngram.npz").json)
     keys = ("tokens", "oov", "characters", "logprob_nats")
     assert [figures[0][key] for key in keys] == [figures[1][key] for key in keys]
-    assert run(["train", name, "--column", column, "--resume", "--epochs", "0.4"]) == 0
-    capsys.readouterr()
-    assert run(["train", name, "--resume", "--epochs", "0.6"]) == 1
-    assert "--column" in capsys.readouterr().err
+    rnnlm("train", name, "--column", column, "--resume", "--epochs", "0.4")
+    assert "--column" in rnnlm("train", name, "--resume", "--epochs", "0.6", code=1).err
 
 
 @pytest.mark.parametrize("name", ["t.csv", "t.tsv", "t.jsonl"])
-def test_without_it_one_line_names_the_option(tables, name, capsys):
-    assert run(["train", name, *SMALL]) == 0
-    (line,) = [line for line in capsys.readouterr().err.splitlines() if "--column" in line]
+def test_without_it_one_line_names_the_option(tables, name, rnnlm):
+    (line,) = [line for line in rnnlm("train", name, *SMALL).err.splitlines() if "--column" in line]
     assert name in line
     assert ("text" if name != "t.tsv" else "a b c") in line
-    assert run(["eval", name]) == 0
-    assert "--column" in capsys.readouterr().err
+    assert "--column" in rnnlm("eval", name).err
 
 
-def test_a_wrong_column_is_one_sentence(tables, capsys):
-    assert run(["train", "t.csv", "--column", "texts", *SMALL]) == 1
-    assert "expected one of id, text, label" in capsys.readouterr().err
+def test_a_wrong_column_is_one_sentence(tables, rnnlm):
+    assert "expected one of id, text, label" in rnnlm("train", "t.csv", "--column", "texts", *SMALL, code=1).err
 
 
-def test_a_model_as_a_text_is_called_a_model_even_where_it_would_be_replaced(tables, capsys):
-    assert run(["train", "plain.txt", *SMALL]) == 0
+def test_a_model_as_a_text_is_called_a_model_even_where_it_would_be_replaced(tables, rnnlm):
+    rnnlm("train", "plain.txt", *SMALL)
     for command in (["train"], ["ngram", "train"]):
         for output in ([], ["-o", "rnnlm.npz"], ["-o", "other.npz"]):
-            capsys.readouterr()
-            assert run([*command, "rnnlm.npz", *output]) == 1
-            assert "is a model of rnnlm" in capsys.readouterr().err
+            assert "is a model of rnnlm" in rnnlm(*command, "rnnlm.npz", *output, code=1).err

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rnnlm.cli import run
 from rnnlm.storage import checkpoint
 
 TEXT = "It was a bright cold day in April, and the clocks were striking thirteen.\n" * 20
@@ -21,8 +20,9 @@ def corpus(tmp_path: Path) -> Path:
     return path
 
 
-def printed(capsys) -> list[str]:
-    found = re.findall(r"^Equals +rnnlm (.*)$", capsys.readouterr().err, re.MULTILINE)
+def equivalent(printed) -> list[str]:
+    """The command that a training says it equals."""
+    found = re.findall(r"^Equals +rnnlm (.*)$", printed.err, re.MULTILINE)
     assert len(found) == 1
     return shlex.split(found[0])
 
@@ -37,16 +37,14 @@ def printed(capsys) -> list[str]:
         ["--lr", "0.30000001"],  # whose decay, 0.01 / lr, has more digits than are usually shown
     ],
 )
-def test_it_trains_the_same_model(corpus, tmp_path, capsys, options):
+def test_it_trains_the_same_model(corpus, tmp_path, options, rnnlm):
     first, second = tmp_path / "first.npz", tmp_path / "second.npz"
-    assert run(["train", str(corpus), "-o", str(first), "--threads", "1", "--epochs", "1", *options]) == 0
-    arguments = printed(capsys)
+    arguments = equivalent(rnnlm("train", corpus, "-o", first, "--threads", "1", "--epochs", "1", *options))
     assert arguments[:2] == ["train", str(corpus)]
     for name in ("--level", "--hidden-size", "--embedding-size", "--dropout", "--lr", "--bptt", "--batch-size"):
         assert name in arguments
     arguments[arguments.index("--output") + 1] = str(second)
-    assert run(arguments) == 0
-    again = printed(capsys)
+    again = equivalent(rnnlm(*arguments))
     again[again.index("--output") + 1] = str(second)
     assert sorted(again) == sorted(arguments)  # nothing was left open
     header, arrays = checkpoint.load(first)
@@ -61,7 +59,7 @@ NAMES = ["sub folder/%s", "-%s", "it's %s", "文/%s"]
 
 
 @pytest.mark.parametrize("pattern", NAMES)
-def test_files_are_named_with_their_folders(pattern, tmp_path, capsys, monkeypatch):
+def test_files_are_named_with_their_folders(pattern, tmp_path, monkeypatch, rnnlm):
     """What is printed trains the same model from the same files, whatever they are called."""
     monkeypatch.chdir(tmp_path)
     name = {each: pattern % each for each in ("corpus", "valid", "dict", "base", "out", "toml", "history", "events")}
@@ -72,13 +70,11 @@ def test_files_are_named_with_their_folders(pattern, tmp_path, capsys, monkeypat
     Path(name["dict"]).write_text("clocks\n")
     words = ["--user-dict", name["dict"], "--valid", name["valid"]]
     size = ["--threads", "1", "--hidden-size", "4", "--epochs", "1"]
-    assert run(["train", "--output", name["base"], *words, *size, "--", name["corpus"]]) == 0
+    rnnlm("train", "--output", name["base"], *words, *size, "--", name["corpus"])
     Path(name["toml"]).write_text("lr = 0.003\n")
     files = ["--init-from", name["base"], "--history", name["history"], "--tensorboard", name["events"]]
     more = ["--config", name["toml"], "--init-vocabulary", "keep"]
-    capsys.readouterr()
-    assert run(["train", "-o", name["out"], *words, *files, *more, *size, "--", name["corpus"]]) == 0
-    arguments = printed(capsys)
+    arguments = equivalent(rnnlm("train", "-o", name["out"], *words, *files, *more, *size, "--", name["corpus"]))
     expected = [name["out"], name["dict"], name["valid"], name["base"], name["history"], name["events"], "0.003"]
     options = ["--output", "--user-dict", "--valid", "--init-from", "--history", "--tensorboard", "--lr"]
     assert [arguments[arguments.index(option) + 1] for option in options] == expected
@@ -86,41 +82,37 @@ def test_files_are_named_with_their_folders(pattern, tmp_path, capsys, monkeypat
     before = Path(name["out"]).read_bytes()
     for written in ("out", "history"):
         Path(name[written]).unlink()
-    assert run(arguments) == 0
+    rnnlm(*arguments)
     assert Path(name["out"]).read_bytes() == before
 
 
 @pytest.mark.skipif(not find_spec("torch"), reason="needs PyTorch")
-def test_the_options_of_pytorch_are_written_out(corpus, tmp_path, capsys):
+def test_the_options_of_pytorch_are_written_out(corpus, tmp_path, rnnlm):
     engine = ["--engine", "torch", "--device", "cpu", "--precision", "float32"]
     files = [str(corpus), "-o", str(tmp_path / "m.npz")]
-    assert run(["train", *files, "--threads", "1", "--epochs", "0.1", *engine]) == 0
-    assert " ".join(engine) in " ".join(printed(capsys))
+    found = equivalent(rnnlm("train", *files, "--threads", "1", "--epochs", "0.1", *engine))
+    assert " ".join(engine) in " ".join(found)
 
 
-def test_a_time_is_written_out_with_what_fits_it(corpus, tmp_path, capsys):
+def test_a_time_is_written_out_with_what_fits_it(corpus, tmp_path, rnnlm):
     path = tmp_path / "m.npz"
-    assert run(["train", str(corpus), "-o", str(path), "--threads", "1", "--time", "0.5s"]) == 0
-    arguments = printed(capsys)
+    arguments = equivalent(rnnlm("train", corpus, "-o", path, "--threads", "1", "--time", "0.5s"))
     assert arguments[arguments.index("--time") + 1] == "0.5"
     assert "--hidden-size" in arguments
 
 
-def test_a_resumed_training_has_nothing_to_choose(corpus, tmp_path, capsys):
+def test_a_resumed_training_has_nothing_to_choose(corpus, tmp_path, rnnlm):
     path = tmp_path / "m.npz"
-    assert run(["train", str(corpus), "-o", str(path), "--threads", "1", "--epochs", "1"]) == 0
-    capsys.readouterr()
-    assert run(["train", str(corpus), "-o", str(path), "--threads", "1", "--resume", "--epochs", "2"]) == 0
-    assert "Equals" not in capsys.readouterr().err
+    rnnlm("train", corpus, "-o", path, "--threads", "1", "--epochs", "1")
+    assert "Equals" not in rnnlm("train", corpus, "-o", path, "--threads", "1", "--resume", "--epochs", "2").err
 
 
-def test_the_choices_of_a_time_that_is_more_than_the_text_needs_are_a_command(tmp_path, capsys):
+def test_the_choices_of_a_time_that_is_more_than_the_text_needs_are_a_command(tmp_path, rnnlm):
     (tmp_path / "text.txt").write_text(TEXT)
     command = ["train", str(tmp_path / "text.txt"), "-o", str(tmp_path / "m.npz"), "--time", "30s", "--threads", "1"]
-    assert run(command) == 0
-    arguments = printed(capsys)
+    arguments = equivalent(rnnlm(*command))
     assert {"--epochs", "--time"} <= set(arguments)
-    assert run([*arguments, "--force"]) == 0
+    rnnlm(*arguments, "--force")
     options = checkpoint.read_header(tmp_path / "m.npz")["training"]["options"]
     assert options["epochs"] == float(arguments[arguments.index("--epochs") + 1])
     assert options["time"] == 30

@@ -10,7 +10,6 @@ import time
 
 import pytest
 
-from rnnlm.cli import run
 from rnnlm.storage import checkpoint
 from rnnlm.storage.lock import Reservation
 from tests.stress import kill
@@ -92,11 +91,11 @@ def test_a_stopped_process_uses_up_no_time(scene, tmp_path):
 
 
 @pytest.mark.parametrize("command", [["train"], ["ngram", "train"]])
-def test_every_command_that_trains_reserves_its_file(command, scene, tmp_path, capsys):
+def test_every_command_that_trains_reserves_its_file(command, scene, tmp_path, rnnlm):
     path = tmp_path / "m.npz"
     with Reservation(path):
-        assert run([*command, str(scene.corpus), "-o", str(path)]) == 1
-    assert f"process {os.getpid()} " in capsys.readouterr().err
+        said = rnnlm(*command, scene.corpus, "-o", path, code=1).err
+    assert f"process {os.getpid()} " in said
     assert not path.exists()
 
 
@@ -113,11 +112,10 @@ def test_every_command_that_trains_reserves_its_file(command, scene, tmp_path, c
     ],
     ids=" ".join,
 )
-def test_no_result_takes_the_place_of_a_text_or_of_another_result(options, tmp_path, monkeypatch, capsys):
+def test_no_result_takes_the_place_of_a_text_or_of_another_result(options, tmp_path, monkeypatch, rnnlm):
     monkeypatch.chdir(tmp_path)
     texts = {name: f"{name} 我 昨天 上学\n" * 20 for name in ("TEXT", "VALID")}
     for name, text in texts.items():
         (tmp_path / name).write_text(text, encoding="utf-8")
-    assert run(options) == 1
-    assert "would replace" in capsys.readouterr().err
+    assert "would replace" in rnnlm(*options, code=1).err
     assert {each.name: each.read_text(encoding="utf-8") for each in tmp_path.iterdir()} == texts

@@ -8,8 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from rnnlm.cli import run
-
 # Ends every attempt to import PyTorch, or to find it, as if it were not installed.
 WITHOUT_TORCH = """
 import sys
@@ -69,35 +67,38 @@ def test_without_pytorch_all_works_but_the_engine_on_it(corpus, tmp_path):
 
 
 @pytest.mark.parametrize("option", [["--device", "cpu"], ["--precision", "bf16"], ["--compile"]])
-def test_what_only_pytorch_knows_is_refused_without_it(corpus, tmp_path, capsys, option):
-    assert run(train(corpus, str(tmp_path / "m"), *option)) == 2
-    assert f"{option[0]} is for --engine torch" in capsys.readouterr().err
+def test_what_only_pytorch_knows_is_refused_without_it(corpus, tmp_path, option, rnnlm):
+    assert f"{option[0]} is for --engine torch" in rnnlm(*train(corpus, str(tmp_path / "m"), *option), code=2).err
 
 
-def test_several_processes_are_refused_by_the_numpy_engine(corpus, tmp_path, capsys, monkeypatch):
+def test_several_processes_are_refused_by_the_numpy_engine(corpus, tmp_path, monkeypatch, rnnlm):
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
     monkeypatch.setenv("WORLD_SIZE", "3")
-    assert run(train(corpus, str(tmp_path / "m"), "--engine", "numpy")) == 1
-    assert "torchrun has started 3 processes, but the NumPy engine works in one" in capsys.readouterr().err
+    assert (
+        "torchrun has started 3 processes, but the NumPy engine works in one"
+        in rnnlm(*train(corpus, str(tmp_path / "m"), "--engine", "numpy"), code=1).err
+    )
 
 
-def test_a_mixture_is_not_measured_on_pytorch(corpus, tmp_path, capsys):
+def test_a_mixture_is_not_measured_on_pytorch(corpus, tmp_path, rnnlm):
     pytest.importorskip("torch", reason="the engine on PyTorch needs it")
     path = str(tmp_path / "model.npz")
-    assert run(train(corpus, path)) == 0
-    assert run(["eval", corpus, "-m", path, "--engine", "torch", "--dynamic"]) == 2
-    assert "leave out --mix and --dynamic" in capsys.readouterr().err
+    rnnlm(*train(corpus, path))
+    assert (
+        "leave out --mix and --dynamic"
+        in rnnlm("eval", corpus, "-m", path, "--engine", "torch", "--dynamic", code=2).err
+    )
 
 
-def test_training_and_evaluation_on_pytorch_give_the_figures_of_numpy(corpus, tmp_path, capsys):
+def test_training_and_evaluation_on_pytorch_give_the_figures_of_numpy(corpus, tmp_path, rnnlm):
     pytest.importorskip("torch", reason="the engine on PyTorch needs it")
     figures = []
     for engine in ("numpy", "torch"):
         path = str(tmp_path / f"{engine}.npz")
-        assert run(train(corpus, path, "--dropout", "0", "--engine", engine)) == 0
-        assert ("PyTorch on cpu" in capsys.readouterr().err) == (engine == "torch")
+        assert ("PyTorch on cpu" in rnnlm(*train(corpus, path, "--dropout", "0", "--engine", engine)).err) == (
+            engine == "torch"
+        )
         for measuring in ("numpy", "torch"):
-            assert run(["eval", corpus, "-m", path, "--json", "--engine", measuring]) == 0
-            figures.append(json.loads(capsys.readouterr().out))
+            figures.append(rnnlm("eval", corpus, "-m", path, "--json", "--engine", measuring).json)
     for other in figures[1:]:
         assert other == pytest.approx(figures[0], rel=1e-4)

@@ -26,17 +26,11 @@ def models(tmp_path_factory):
     return {name: str(folder / f"{name}.npz") for name in ("forward", "both")} | {"corpus": str(corpus)}
 
 
-def answers(capsys, *arguments: str) -> dict:
-    capsys.readouterr()
-    assert run(["fill", *arguments, "--json"]) == 0
-    return json.loads(capsys.readouterr().out)
-
-
 @pytest.mark.parametrize("direction", ["forward", "both"])
 @pytest.mark.parametrize(("noun", "verb"), [("一部 手机", "买"), ("一个 书包", "换"), ("一台 电脑", "修")])
-def test_what_stands_after_the_blank_decides(direction, noun, verb, models, capsys):
+def test_what_stands_after_the_blank_decides(direction, noun, verb, models, rnnlm):
     text = f"我 的 东西 坏 了 ， 我 打算 ____ {noun} 。"
-    answer = answers(capsys, text, "-m", models[direction])
+    answer = rnnlm("fill", text, "-m", models[direction], "--json").json
     best = answer["candidates"][0]
     assert answer["text"] == text
     assert best["tokens"] == [verb]
@@ -45,67 +39,63 @@ def test_what_stands_after_the_blank_decides(direction, noun, verb, models, caps
 
 
 @pytest.mark.parametrize("direction", ["forward", "both"])
-def test_several_blanks_and_blanks_of_several_tokens(direction, models, capsys):
+def test_several_blanks_and_blanks_of_several_tokens(direction, models, rnnlm):
     text = "我 的 ____ 坏 了 ， 我 打算 ____ 手机 。"
-    answer = answers(capsys, text, "-m", models[direction], "--blank-tokens", "2", "-k", "3")
+    answer = rnnlm("fill", text, "-m", models[direction], "--blank-tokens", "2", "-k", "3", "--json").json
     assert answer["candidates"][0]["tokens"][1] == "买一部"
     assert len({tuple(candidate["tokens"]) for candidate in answer["candidates"]}) == 3
 
 
-def test_a_table_for_people(models, capsys):
-    capsys.readouterr()
-    assert run(["fill", "我 的 ____ 坏 了", "-m", models["both"], "-k", "2"]) == 0
-    lines = capsys.readouterr().out.splitlines()
+def test_a_table_for_people(models, rnnlm):
+    lines = rnnlm("fill", "我 的 ____ 坏 了", "-m", models["both"], "-k", "2").out.splitlines()
     assert len(lines) == 2
     assert 0 < float(lines[0].split()[0]) <= 1
 
 
 @pytest.mark.parametrize("blank", ["__", "___", "____", "_______", "＿", "＿＿", "＿＿＿＿"])
-def test_a_blank_is_written_in_several_ways(blank, models, capsys):
+def test_a_blank_is_written_in_several_ways(blank, models, rnnlm):
     text = f"我 的 东西 坏 了 ， 我 打算 {blank} 一部 手机 。"
-    best = answers(capsys, text, "-m", models["forward"])["candidates"][0]
+    best = rnnlm("fill", text, "-m", models["forward"], "--json").json["candidates"][0]
     assert best["text"] == text.replace(blank, "买")
-    joined = answers(capsys, text.replace(" ", ""), "-m", models["forward"])["candidates"][0]
+    joined = rnnlm("fill", text.replace(" ", ""), "-m", models["forward"], "--json").json["candidates"][0]
     assert joined["tokens"] == ["买"]
 
 
 @pytest.mark.parametrize("text", ["snake_case", "snake__case", "__init__", "a _ b", "_", "self.__dict__ 我", "x__ 1"])
-def test_underscores_of_a_text_are_no_blank(text, models, capsys):
-    assert run(["fill", text, "-m", models["forward"]]) == 1
-    assert "____" in capsys.readouterr().err
-    assert run(["predict", text, "-m", models["forward"]]) == 0
-    assert "blank" not in capsys.readouterr().err
-    (best, *_) = answers(capsys, f"{text} ____", "-m", models["forward"])["candidates"]
+def test_underscores_of_a_text_are_no_blank(text, models, rnnlm):
+    assert "____" in rnnlm("fill", text, "-m", models["forward"], code=1).err
+    assert "blank" not in rnnlm("predict", text, "-m", models["forward"]).err
+    (best, *_) = rnnlm("fill", f"{text} ____", "-m", models["forward"], "--json").json["candidates"]
     assert best["text"].startswith(f"{text} ")
     assert len(best["tokens"]) == 1
 
 
-def test_several_words_are_one_text(models, capsys):
+def test_several_words_are_one_text(models, rnnlm):
     text = "我 的 东西 坏 了 ， 我 打算 ____ 一部 手机 。"
     first, *rest = text.split()
-    assert answers(capsys, first, "-k", "3", *rest, "-m", models["forward"]) == answers(
-        capsys, text, "-m", models["forward"], "-k", "3"
+    assert (
+        rnnlm("fill", first, "-k", "3", *rest, "-m", models["forward"], "--json").json
+        == rnnlm("fill", text, "-m", models["forward"], "-k", "3", "--json").json
     )
 
 
 @pytest.mark.parametrize("space", [False, True])
-def test_only_what_stands_around_a_blank_may_be_unknown(space, models, tmp_path, capsys):
+def test_only_what_stands_around_a_blank_may_be_unknown(space, models, tmp_path, rnnlm):
     corpus, model = tmp_path / "corpus.txt", str(tmp_path / "m.npz")
     corpus.write_text("我的手机坏了\n" * 30, encoding="utf-8")
-    assert run(["train", str(corpus), "--level", "char", "-o", model, *SMALL, "--epochs", "1", "--threads", "1"]) == 0
+    rnnlm("train", corpus, "--level", "char", "-o", model, *SMALL, "--epochs", "1", "--threads", "1")
     for text in ("我的__坏了____", "＿的手机＿＿了", "____"):
-        capsys.readouterr()
-        assert run(["fill", text.replace("的", " " * space + "的"), "-m", model]) == 0
         warned = space and "的" in text
-        assert capsys.readouterr().err == "Warning: not in the vocabulary, read as <unk>: ␣\n" * warned
+        assert (
+            rnnlm("fill", text.replace("的", " " * space + "的"), "-m", model).err
+            == "Warning: not in the vocabulary, read as <unk>: ␣\n" * warned
+        )
 
 
 @pytest.mark.parametrize("text", ["我 的 手机 ____", "我 的 手机____", "我 的 手机 ＿＿", "我 的 手机 __  "])
-def test_a_blank_at_the_end_asks_what_comes_next(text, models, capsys):
+def test_a_blank_at_the_end_asks_what_comes_next(text, models, rnnlm):
     def predicted(asked: str) -> tuple[list, str]:
-        capsys.readouterr()
-        assert run(["predict", asked, "-m", models["forward"], "--json"]) == 0
-        printed = capsys.readouterr()
+        printed = rnnlm("predict", asked, "-m", models["forward"], "--json")
         return json.loads(printed.out)["candidates"], printed.err
 
     candidates, said = predicted("我 的 手机")
@@ -114,33 +104,29 @@ def test_a_blank_at_the_end_asks_what_comes_next(text, models, capsys):
     assert with_blank == candidates
     assert "blank at the end" in said
     assert said.count("\n") == 1
-    assert answers(capsys, text, "-m", models["forward"])["candidates"]  # fill compares whole sentences, as ever
+    assert rnnlm("fill", text, "-m", models["forward"], "--json").json[
+        "candidates"
+    ]  # fill compares whole sentences, as ever
 
 
 @pytest.mark.parametrize("text", ["我 的 手机", "", "我 ____ 了\n我 ____ 了"])
-def test_a_text_without_a_blank_or_of_two_lines_is_refused(text, models, capsys):
-    capsys.readouterr()
-    assert run(["fill", text, "-m", models["both"]]) == 1
-    printed = capsys.readouterr()
+def test_a_text_without_a_blank_or_of_two_lines_is_refused(text, models, rnnlm):
+    printed = rnnlm("fill", text, "-m", models["both"], code=1)
     assert printed.out == ""
     assert "____" in printed.err
 
 
 @pytest.mark.parametrize("command", [["predict", "我"], ["sample"], ["eval", "CORPUS"], ["score", "CORPUS"]])
-def test_a_two_sided_model_refuses_what_has_no_meaning_for_it(command, models, capsys):
+def test_a_two_sided_model_refuses_what_has_no_meaning_for_it(command, models, rnnlm):
     arguments = [models["corpus"] if part == "CORPUS" else part for part in command]
-    capsys.readouterr()
-    assert run([*arguments, "-m", models["both"]]) == 1
-    printed = capsys.readouterr()
+    printed = rnnlm(*arguments, "-m", models["both"], code=1)
     assert printed.out == ""
     assert "bidirectional" in printed.err
 
 
-def test_training_calls_its_figure_pseudo_perplexity_and_resumes(models, tmp_path, capsys):
+def test_training_calls_its_figure_pseudo_perplexity_and_resumes(models, tmp_path, rnnlm):
     path = str(tmp_path / "m.npz")
     arguments = ["train", models["corpus"], "-o", path, "--bidirectional", *SMALL, "--threads", "1"]
-    assert run([*arguments, "--epochs", "2"]) == 0
-    assert "pseudo-perplexity" in capsys.readouterr().err
-    assert run([*arguments, "--epochs", "3", "--resume"]) == 0
-    assert run([*arguments, "--context", "stream", "--force"]) == 1
-    assert "--context sentence" in capsys.readouterr().err
+    assert "pseudo-perplexity" in rnnlm(*arguments, "--epochs", "2").err
+    rnnlm(*arguments, "--epochs", "3", "--resume")
+    assert "--context sentence" in rnnlm(*arguments, "--context", "stream", "--force", code=1).err

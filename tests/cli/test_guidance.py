@@ -5,8 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from rnnlm.cli import run
-
 CORPORA = Path(__file__).parents[2] / "corpora"
 SMALL = ["--hidden-size", "16", "--embedding-size", "8"]
 
@@ -21,14 +19,12 @@ def text(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def advice(capsys, tmp_path):
+def advice(tmp_path, rnnlm):
     """A function that trains and returns the lines of advice."""
 
     def train(text, *options, output="model.npz"):
-        capsys.readouterr()
         arguments = ["train", str(text), "-o", str(tmp_path / output), "--threads", "1", *options]
-        assert run(arguments) == 0
-        printed = capsys.readouterr()
+        printed = rnnlm(*arguments)
         assert printed.out == ""
         return [line.split(maxsplit=1)[1] for line in printed.err.splitlines() if line.startswith("Advice ")]
 

@@ -15,15 +15,9 @@ from rnnlm.cli.ngram_orders import LARGEST_ORDER
 from rnnlm.language_model import LanguageModel
 from rnnlm.mixing import mixed
 from rnnlm.storage import checkpoint
+from tests.sentences import SENTENCES, SMALL
 
-SENTENCES = [
-    "我 昨天 上学 迟到 了 ， 老师 批评 了 我 。",
-    "他 今天 上学 迟到 了 ， 妈妈 批评 了 他 。",
-    "我 的 手机 坏 了 ， 我 打算 买 一部 新 手机 。",
-    "弟弟 的 书包 坏 了 ， 他 打算 换 一个 新 书包 。",
-]
 HELD_OUT = ["我 昨天 迟到 了 。", "弟弟 的 手机 坏 了 ， 妈妈 打算 换 一部 新 手机 。", "他 昨天 唱歌 。"]
-SMALL = ["--hidden-size", "12", "--embedding-size", "6", "--bptt", "8", "--batch-size", "4", "--threads", "1"]
 
 
 @pytest.fixture(scope="module")
@@ -46,35 +40,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def output(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
-    """What a command that succeeds prints to stdout."""
-    capsys.readouterr()
-    assert run(list(map(str, arguments))) == 0
-    return capsys.readouterr().out
-
-
-def failure(capsys: pytest.CaptureFixture[str], code: int, *arguments: object) -> str:
-    """What a command that fails with `code` says; nothing goes to stdout and there is no traceback."""
-    capsys.readouterr()
-    assert run(list(map(str, arguments))) == code
-    printed = capsys.readouterr()
-    assert printed.out == ""
-    assert "Traceback" not in printed.err
-    assert printed.err.strip()
-    return printed.err
-
-
-def evaluation(capsys: pytest.CaptureFixture[str], *arguments: object) -> dict:
-    return json.loads(output(capsys, "eval", *arguments, "--json"))
-
-
 # --- ngram train --------------------------------------------------------------------------------------------------
 
 
-def test_training_says_what_it_does_and_leaves_a_model(folder, tmp_path, capsys):
+def test_training_says_what_it_does_and_leaves_a_model(folder, tmp_path, rnnlm):
     path = tmp_path / "n.npz"
-    assert run(["ngram", "train", str(folder / "train.txt"), "--order", "2", "-o", str(path)]) == 0
-    printed = capsys.readouterr()
+    printed = rnnlm("ngram", "train", folder / "train.txt", "--order", "2", "-o", path)
     assert printed.out == ""
     for word in ("tokens", "100.00 %", "order 2", "contexts seen", str(path)):
         assert word in printed.err
@@ -89,18 +60,19 @@ def test_the_help_and_the_model_know_the_same_largest_order():
     assert ngram.LARGEST_ORDER == LARGEST_ORDER
 
 
-def test_rare_words_become_unknown(folder, tmp_path, capsys):
+def test_rare_words_become_unknown(folder, tmp_path, rnnlm):
     path = tmp_path / "n.npz"
-    assert run(["ngram", "train", str(folder / "other.txt"), "--min-count", "2", "-o", str(path)]) == 0
-    assert "covering 100.00 %" not in capsys.readouterr().err
+    assert "covering 100.00 %" not in rnnlm("ngram", "train", folder / "other.txt", "--min-count", "2", "-o", path).err
     assert LanguageModel.load(path).unknown_tokens("我 唱歌") == ["唱歌"]
 
 
-def test_a_stream_of_characters_is_its_own_context(folder, capsys):
+def test_a_stream_of_characters_is_its_own_context(folder, rnnlm):
     model = LanguageModel.load(folder / "char.npz")
     assert (model.level, model.context) == ("char", "stream")
-    assert evaluation(capsys, folder / "test.txt", "-m", folder / "char.npz")["perplexity"] < len(model.vocabulary)
-    assert "这" not in output(capsys, "sample", "-m", folder / "char.npz", "--length", 20, "--seed", 1)
+    assert rnnlm("eval", folder / "test.txt", "-m", folder / "char.npz", "--json").json["perplexity"] < len(
+        model.vocabulary
+    )
+    assert "这" not in rnnlm("sample", "-m", folder / "char.npz", "--length", 20, "--seed", 1).out
 
 
 @pytest.mark.parametrize("name", ["n.arpa", "n.arpa.gz", "-"])
@@ -119,10 +91,10 @@ def test_arpa_holds_the_same_model(folder, tmp_path, capfdbinary, name):
     assert sorted(path.name for path in tmp_path.iterdir() if path.name.startswith(".")) == []
 
 
-def test_arpa_of_characters_needs_sentences(folder, tmp_path, capsys):
+def test_arpa_of_characters_needs_sentences(folder, tmp_path, rnnlm):
     arguments = ["ngram", "train", folder / "train.txt", "--level", "char", "--arpa", tmp_path / "a", "-o"]
-    assert "--context sentence" in failure(capsys, 1, *arguments, tmp_path / "n.npz")
-    output(capsys, *arguments, tmp_path / "n.npz", "--context", "sentence")
+    assert "--context sentence" in rnnlm(*arguments, tmp_path / "n.npz", code=1).err
+    rnnlm(*arguments, tmp_path / "n.npz", "--context", "sentence")
     assert " " in read_arpa(tmp_path / "a")[1]
 
 
@@ -137,47 +109,45 @@ def test_arpa_of_characters_needs_sentences(folder, tmp_path, capsys):
         (1, ["{}/train.txt", "--user-dict", "{}/none.txt"], "none.txt"),
     ],
 )
-def test_what_can_not_be_trained_is_said_in_a_sentence(
-    folder, tmp_path, monkeypatch, capsys, code, arguments, sentence
-):
+def test_what_can_not_be_trained_is_said_in_a_sentence(folder, tmp_path, monkeypatch, code, arguments, sentence, rnnlm):
     monkeypatch.chdir(tmp_path)
-    assert sentence in failure(capsys, code, "ngram", "train", *(each.format(folder) for each in arguments))
+    assert sentence in rnnlm("ngram", "train", *(each.format(folder) for each in arguments), code=code).err
     assert list(tmp_path.glob("*.npz")) == []
 
 
 # --- the other commands work on it --------------------------------------------------------------------------------
 
 
-def test_predict_ranks_what_followed(folder, capsys):
-    answer = json.loads(output(capsys, "predict", "我 昨天 上学", "-m", folder / "3.npz", "--json", "-k", 50))
+def test_predict_ranks_what_followed(folder, rnnlm):
+    answer = rnnlm("predict", "我 昨天 上学", "-m", folder / "3.npz", "--json", "-k", 50).json
     candidates = answer["candidates"]
     assert candidates[0]["token"] == "迟到"
     assert 0.9 < sum(each["probability"] for each in candidates) <= 1
     assert candidates == sorted(candidates, key=lambda each: -each["probability"])
-    each = output(capsys, "predict", "我 昨天 上学", "-m", folder / "3.npz", "--each").splitlines()
+    each = rnnlm("predict", "我 昨天 上学", "-m", folder / "3.npz", "--each").out.splitlines()
     assert [line.split(" ")[0] for line in each] == ["<s>", "我", "昨天", "上学"]
 
 
-def test_sample_writes_what_was_learnt(folder, capsys):
+def test_sample_writes_what_was_learnt(folder, rnnlm):
     arguments = ["sample", "-m", folder / "3.npz", "--seed", 3, "--temperature", 0.1]
-    text = output(capsys, *arguments, "--prompt", "弟弟 的 书包")
+    text = rnnlm(*arguments, "--prompt", "弟弟 的 书包").out
     assert text.replace(" ", "").startswith("弟弟的书包坏了")
-    assert text == output(capsys, *arguments, "--prompt", "弟弟 的 书包")
-    beams = output(capsys, "sample", "-m", folder / "3.npz", "--beam", 5, "--count", 3).splitlines()
+    assert text == rnnlm(*arguments, "--prompt", "弟弟 的 书包").out
+    beams = rnnlm("sample", "-m", folder / "3.npz", "--beam", 5, "--count", 3).out.splitlines()
     assert len(set(beams)) == 3
 
 
-def test_info_tells_order_and_sizes(folder, capsys):
-    facts = json.loads(output(capsys, "info", folder / "3.npz", "--json"))
+def test_info_tells_order_and_sizes(folder, rnnlm):
+    facts = rnnlm("info", folder / "3.npz", "--json").json
     model = LanguageModel.load(folder / "3.npz")
     assert (facts["kind"], facts["order"], facts["level"], facts["context"]) == ("ngram", 3, "word", "sentence")
     assert facts["ngrams"] == model.predictor.ngram_counts()
     assert facts["vocabulary"] == facts["ngrams"][0] == len(model.vocabulary)
-    assert "ngrams" in output(capsys, "info", folder / "3.npz")
-    assert json.loads(output(capsys, "info", folder / "rnn.npz", "--json"))["kind"] == "rnn"
+    assert "ngrams" in rnnlm("info", folder / "3.npz").out
+    assert rnnlm("info", folder / "rnn.npz", "--json").json["kind"] == "rnn"
 
 
-def test_eval_agrees_with_the_probabilities_of_predict(folder, capsys):
+def test_eval_agrees_with_the_probabilities_of_predict(folder, rnnlm):
     """-ln p of a sentence, token by token, from another command."""
     model = LanguageModel.load(folder / "3.npz")
     words, nats = HELD_OUT[0].split(), 0.0
@@ -186,53 +156,53 @@ def test_eval_agrees_with_the_probabilities_of_predict(folder, capsys):
         nats -= math.log(dict(ranked.candidates)[word])
     text = folder / "sentence.txt"
     text.write_text(HELD_OUT[0] + "\n", encoding="utf-8")
-    found = evaluation(capsys, text, "-m", folder / "3.npz")
+    found = rnnlm("eval", text, "-m", folder / "3.npz", "--json").json
     assert (found["tokens"], found["oov"]) == (len(words) + 1, 0)
     assert -found["logprob_nats"] == pytest.approx(nats, rel=1e-6)
 
 
-def test_a_network_does_not_start_from_an_ngram_model(folder, capsys):
+def test_a_network_does_not_start_from_an_ngram_model(folder, rnnlm):
     arguments = [folder / "train.txt", "--init-from", folder / "3.npz", "-o", folder / "never.npz"]
-    failure(capsys, 1, "train", *arguments)
+    rnnlm("train", *arguments, code=1)
 
 
 # --- eval: mixtures -----------------------------------------------------------------------------------------------
 
 
-def test_a_mixture_is_between_its_parts_or_better(folder, capsys):
-    found = evaluation(capsys, folder / "test.txt", "-m", folder / "rnn.npz", "--mix", f"{folder}/3.npz:0.3")
+def test_a_mixture_is_between_its_parts_or_better(folder, rnnlm):
+    found = rnnlm("eval", folder / "test.txt", "-m", folder / "rnn.npz", "--mix", f"{folder}/3.npz:0.3", "--json").json
     parts = found["mixture"]
     assert [part["weight"] for part in parts] == [pytest.approx(0.7), 0.3]
     for part, name in zip(parts, ("rnn.npz", "3.npz"), strict=True):
-        alone = evaluation(capsys, folder / "test.txt", "-m", folder / name)
+        alone = rnnlm("eval", folder / "test.txt", "-m", folder / name, "--json").json
         if name == "rnn.npz":
             assert part["logprob_nats"] == pytest.approx(alone["logprob_nats"], rel=1e-5)
     assert found["logprob_nats"] >= sum(part["weight"] * part["logprob_nats"] for part in parts)  # Jensen
 
 
-def test_an_arpa_file_mixes_like_its_checkpoint(folder, capsys):
+def test_an_arpa_file_mixes_like_its_checkpoint(folder, rnnlm):
     model = ["-m", folder / "rnn.npz", folder / "test.txt"]
-    by_checkpoint = evaluation(capsys, *model, "--mix", f"{folder}/3.npz:0.4", "--mix", f"{folder}/2.npz:0.2")
-    by_arpa = evaluation(capsys, *model, "--mix", f"{folder}/3.arpa:0.4", "--mix", f"{folder}/2.arpa:0.2")
+    by_checkpoint = rnnlm("eval", *model, "--mix", f"{folder}/3.npz:0.4", "--mix", f"{folder}/2.npz:0.2", "--json").json
+    by_arpa = rnnlm("eval", *model, "--mix", f"{folder}/3.arpa:0.4", "--mix", f"{folder}/2.arpa:0.2", "--json").json
     assert by_arpa["logprob_nats"] == pytest.approx(by_checkpoint["logprob_nats"], rel=1e-6)
 
 
-def test_tune_finds_the_weight_that_suits_the_held_out_text(folder, capsys):
+def test_tune_finds_the_weight_that_suits_the_held_out_text(folder, rnnlm):
     """No weight of a grid is better on the text that it was tuned on."""
     model, valid = ["-m", folder / "rnn.npz"], folder / "valid.txt"
-    tuned = evaluation(capsys, valid, *model, "--mix", folder / "2.npz", "--tune", valid)
+    tuned = rnnlm("eval", valid, *model, "--mix", folder / "2.npz", "--tune", valid, "--json").json
     for weight in np.linspace(0.02, 0.98, 25):
-        fixed = evaluation(capsys, valid, *model, "--mix", f"{folder}/2.npz:{weight}")
+        fixed = rnnlm("eval", valid, *model, "--mix", f"{folder}/2.npz:{weight}", "--json").json
         assert tuned["logprob_nats"] >= fixed["logprob_nats"] - 1e-5
-    elsewhere = evaluation(capsys, folder / "test.txt", *model, "--mix", folder / "2.npz", "--tune", valid)
+    elsewhere = rnnlm("eval", folder / "test.txt", *model, "--mix", folder / "2.npz", "--tune", valid, "--json").json
     weights = [part["weight"] for part in elsewhere["mixture"]]
     assert weights == pytest.approx([part["weight"] for part in tuned["mixture"]])
-    shown = output(capsys, "eval", folder / "test.txt", *model, "--mix", folder / "2.npz", "--tune", valid)
+    shown = rnnlm("eval", folder / "test.txt", *model, "--mix", folder / "2.npz", "--tune", valid).out
     assert f"{weights[1]:.4f}" in shown
     assert "found by EM" in shown
 
 
-def test_another_vocabulary_is_mixed_by_its_words(folder, capsys):
+def test_another_vocabulary_is_mixed_by_its_words(folder):
     """The probabilities sum to one or less, and words that only the second model lacks share its <unk>."""
     main = LanguageModel.load(folder / "rnn.npz")
     both = mixed(main, [(folder / "other.npz", 0.5)])
@@ -287,29 +257,29 @@ def test_a_mixture_predicts_and_samples_but_is_not_saved(folder, tmp_path):
         (1, ["--baseline", "2", "--baseline-corpus", "{}/none.txt"], "none.txt does not exist"),
     ],
 )
-def test_what_eval_can_not_do_is_said_in_a_sentence(folder, capsys, code, arguments, sentence):
+def test_what_eval_can_not_do_is_said_in_a_sentence(folder, code, arguments, sentence, rnnlm):
     given = [each.format(folder) for each in arguments]
-    assert sentence in failure(capsys, code, "eval", folder / "test.txt", "-m", folder / "rnn.npz", *given)
+    assert sentence in rnnlm("eval", folder / "test.txt", "-m", folder / "rnn.npz", *given, code=code).err
 
 
-def test_an_arpa_file_of_other_tokens_is_refused(folder, tmp_path, capsys):
+def test_an_arpa_file_of_other_tokens_is_refused(folder, tmp_path, rnnlm):
     characters = ["--level", "char", "--context", "sentence", "-o", tmp_path / "c.npz", "--arpa", tmp_path / "c.arpa"]
-    output(capsys, "ngram", "train", folder / "train.txt", *characters)
+    rnnlm("ngram", "train", folder / "train.txt", *characters)
     main = ["eval", folder / "test.txt", "-m"]
-    assert "model of characters" in failure(capsys, 1, *main, folder / "rnn.npz", "--mix", f"{tmp_path}/c.arpa:0.5")
+    assert "model of characters" in rnnlm(*main, folder / "rnn.npz", "--mix", f"{tmp_path}/c.arpa:0.5", code=1).err
     foreign = tmp_path / "foreign.txt"
     foreign.write_text("In the beginning\n" * 3, encoding="utf-8")
-    output(capsys, "ngram", "train", foreign, "-o", tmp_path / "f.npz")
-    assert "% of the tokens" in failure(capsys, 1, *main, folder / "rnn.npz", "--mix", f"{tmp_path}/f.npz:0.5")
-    assert "one stream" in failure(capsys, 1, *main, folder / "char.npz", "--mix", f"{tmp_path}/c.arpa:0.5")
+    rnnlm("ngram", "train", foreign, "-o", tmp_path / "f.npz")
+    assert "% of the tokens" in rnnlm(*main, folder / "rnn.npz", "--mix", f"{tmp_path}/f.npz:0.5", code=1).err
+    assert "one stream" in rnnlm(*main, folder / "char.npz", "--mix", f"{tmp_path}/c.arpa:0.5", code=1).err
 
 
 # --- eval: baselines ----------------------------------------------------------------------------------------------
 
 
-def test_baselines_stand_beside_the_model(folder, capsys):
+def test_baselines_stand_beside_the_model(folder, rnnlm):
     arguments = [folder / "test.txt", "-m", folder / "rnn.npz", "--baseline", 3]
-    found = evaluation(capsys, *arguments, "--baseline-corpus", folder / "train.txt")
+    found = rnnlm("eval", *arguments, "--baseline-corpus", folder / "train.txt", "--json").json
     rows = found["baselines"]
     assert [row["order"] for row in rows] == [1, 2, 3]
     assert all(row["tokens"] == found["tokens"] and row["oov"] == found["oov"] for row in rows)
@@ -317,13 +287,13 @@ def test_baselines_stand_beside_the_model(folder, capsys):
     assert [row["bytes"] for row in rows] == sorted(row["bytes"] for row in rows)
     network = LanguageModel.load(folder / "rnn.npz").network
     assert found["bytes"] == 4 * network.parameter_count
-    shown = output(capsys, "eval", *arguments, "--baseline-corpus", folder / "train.txt")
+    shown = rnnlm("eval", *arguments, "--baseline-corpus", folder / "train.txt").out
     for row in rows:
         assert f"{row['order']}-gram" in shown
         assert f"{row['perplexity']:.4g}" in shown
 
 
-def test_a_baseline_learns_from_what_the_model_learnt_from_and_no_more(folder, capsys):
+def test_a_baseline_learns_from_what_the_model_learnt_from_and_no_more(folder, rnnlm):
     """Without the last tenth, which the network was validated on; a given file that is another text is told."""
     model = LanguageModel.load(folder / "rnn.npz")
     tokens = model.training["corpus"]["train_tokens"]
@@ -331,22 +301,20 @@ def test_a_baseline_learns_from_what_the_model_learnt_from_and_no_more(folder, c
     ids = np.concatenate([[*model.encode(line), 1] for line in lines])
     assert 0 < tokens < len(ids)
     arguments = [folder / "test.txt", "-m", folder / "rnn.npz", "--baseline", "2", "--baseline-corpus"]
-    found = evaluation(capsys, *arguments, folder / "train.txt")["baselines"][1]
-    assert capsys.readouterr().err == ""
+    printed = rnnlm("eval", *arguments, folder / "train.txt", "--json")
+    found = printed.json["baselines"][1]
+    assert printed.err == ""
     expected = NgramModel.train(ids[:tokens], len(model.vocabulary), 2)
     assert found["ngrams"] == expected.ngram_counts()
-    assert run(list(map(str, ["eval", *arguments, folder / "other.txt"]))) == 0
-    assert "another text" in capsys.readouterr().err
+    assert "another text" in rnnlm("eval", *arguments, folder / "other.txt").err
 
 
 @pytest.mark.parametrize("name", ["2.npz", "2.arpa", "char.npz"])
-def test_a_file_can_be_the_baseline(folder, capsys, name):
-    capsys.readouterr()
+def test_a_file_can_be_the_baseline(folder, name, rnnlm):
     arguments = ["eval", folder / "test.txt", "-m", folder / "3.npz", "--baseline", folder / name, "--json"]
-    assert run(list(map(str, arguments))) == 0
-    printed = capsys.readouterr()
+    printed = rnnlm(*arguments)
     (row,) = json.loads(printed.out)["baselines"]
-    alone = evaluation(capsys, folder / "test.txt", "-m", folder / name.replace("arpa", "npz"))
+    alone = rnnlm("eval", folder / "test.txt", "-m", folder / name.replace("arpa", "npz"), "--json").json
     assert row["logprob_nats"] == pytest.approx(alone["logprob_nats"], rel=1e-6)
     assert ("bits per character" in printed.err) == (name == "char.npz")
 
@@ -354,20 +322,20 @@ def test_a_file_can_be_the_baseline(folder, capsys, name):
 # --- eval: dynamic evaluation -------------------------------------------------------------------------------------
 
 
-def test_dynamic_evaluation_is_labelled_and_leaves_the_file(folder, tmp_path, capsys):
+def test_dynamic_evaluation_is_labelled_and_leaves_the_file(folder, tmp_path, rnnlm):
     text = tmp_path / "repetitive.txt"
     text.write_text("老师 批评 了 手机 。\n" * 40, encoding="utf-8")
     before = (folder / "rnn.npz").read_bytes()
     arguments = [text, "-m", folder / "rnn.npz", "--dynamic", "--dynamic-lr", 1]
-    found = evaluation(capsys, *arguments)
-    plain = evaluation(capsys, text, "-m", folder / "rnn.npz")
+    found = rnnlm("eval", *arguments, "--json").json
+    plain = rnnlm("eval", text, "-m", folder / "rnn.npz", "--json").json
     assert all(found[key] == value for key, value in plain.items())  # the figures of the model stay what they are
     (row,) = found["dynamic"]
     assert row["perplexity"] < 0.7 * found["perplexity"]
     assert (row["lr"], row["window"], row["tokens"]) == (1, 20, found["tokens"])
-    assert "learns" in output(capsys, "eval", *arguments)
+    assert "learns" in rnnlm("eval", *arguments).out
     assert (folder / "rnn.npz").read_bytes() == before
 
 
-def test_dynamic_evaluation_is_for_networks(folder, capsys):
-    assert "n-gram" in failure(capsys, 1, "eval", folder / "test.txt", "-m", folder / "3.npz", "--dynamic")
+def test_dynamic_evaluation_is_for_networks(folder, rnnlm):
+    assert "n-gram" in rnnlm("eval", folder / "test.txt", "-m", folder / "3.npz", "--dynamic", code=1).err

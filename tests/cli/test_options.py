@@ -180,11 +180,10 @@ def test_every_value_of_a_configuration_file_ends_well(option, folder, monkeypat
         assert_ends_well(["train", *base_here, "--config", "options.toml"], capsys)
 
 
-def test_a_configuration_file_gives_what_the_command_line_gives(folder, monkeypatch, capsys):
+def test_a_configuration_file_gives_what_the_command_line_gives(folder, monkeypatch, rnnlm):
     monkeypatch.chdir(folder)
     (folder / "options.toml").write_text('lr = 0.5\nhidden-size = 4\ntied = false\ncell = "gru"\ntime = 1\n')
-    assert run(["train", "text.txt", "-o", "out.npz", "--config", "options.toml", "--time", "0.05", "--force"]) == 0
-    said = capsys.readouterr().err
+    said = rnnlm("train", "text.txt", "-o", "out.npz", "--config", "options.toml", "--time", "0.05", "--force").err
     assert "GRU 1 x 4" in said
     assert "adam 0.5" in said
 
@@ -207,18 +206,16 @@ def test_a_configuration_file_gives_what_the_command_line_gives(folder, monkeypa
     ],
     ids=range(12),
 )
-def test_a_hostile_configuration_file_is_a_short_sentence(content, folder, capsys):
+def test_a_hostile_configuration_file_is_a_short_sentence(content, folder, rnnlm):
     (folder / "options.toml").write_bytes(content.encode("latin-1"))
-    assert run(["train", str(folder / "text.txt"), "--config", str(folder / "options.toml")]) == 2
-    said = capsys.readouterr().err
+    said = rnnlm("train", folder / "text.txt", "--config", folder / "options.toml", code=2).err
     assert "Traceback" not in said
     assert "--config" in said
     assert len(said) < 2000
 
 
-def test_a_configuration_file_without_end_is_refused(folder, capsys):
-    assert run(["train", "text.txt", "--config", "/dev/zero"]) == 2
-    assert "larger than" in capsys.readouterr().err
+def test_a_configuration_file_without_end_is_refused(folder, rnnlm):
+    assert "larger than" in rnnlm("train", "text.txt", "--config", "/dev/zero", code=2).err
 
 
 @pytest.mark.parametrize(
@@ -231,10 +228,9 @@ def test_a_configuration_file_without_end_is_refused(folder, capsys):
         ["ngram", "train", "other.txt", "text.txt", "--arpa", "text.txt"],
     ],
 )
-def test_a_text_is_never_replaced_by_what_is_learnt_from_it(arguments, folder, monkeypatch, capsys):
+def test_a_text_is_never_replaced_by_what_is_learnt_from_it(arguments, folder, monkeypatch, rnnlm):
     monkeypatch.chdir(folder)
     before = (folder / "text.txt").read_bytes()
     (folder / "other.txt").write_bytes(before)
-    assert run(arguments) == 1
-    assert "would replace" in capsys.readouterr().err
+    assert "would replace" in rnnlm(*arguments, code=1).err
     assert (folder / "text.txt").read_bytes() == before

@@ -85,18 +85,12 @@ def talk():
                 stream.close()
 
 
-def outcome(capsys, *arguments: str) -> str:
-    capsys.readouterr()
-    assert run(list(arguments)) == 0
-    return capsys.readouterr().out
-
-
 @pytest.mark.parametrize("layout", ["plain", "mikolov", "kenlm", "json"])
-def test_a_line_is_answered_before_the_next_one_comes(layout, model, talk, tmp_path, capsys):
+def test_a_line_is_answered_before_the_next_one_comes(layout, model, talk, tmp_path, rnnlm):
     options = ["--json"] if layout == "json" else ["--format", layout]
     lines = ["the cat sat", "", "我 昨天", "the cat sat"]
     (tmp_path / "lines").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    expected = outcome(capsys, "score", str(tmp_path / "lines"), "-m", model, *options).splitlines()
+    expected = rnnlm("score", tmp_path / "lines", "-m", model, *options).out.splitlines()
     talking = talk("score", "-", "-m", model, *options)
     for line, answer in zip(lines, expected, strict=False):
         talking.say(f"{line}\n")

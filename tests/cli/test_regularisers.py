@@ -4,7 +4,6 @@ import json
 
 import pytest
 
-from rnnlm.cli import run
 from rnnlm.storage import checkpoint
 
 SMALL = ["--hidden-size", "8", "--embedding-size", "6", "--bptt", "8", "--batch-size", "4", "--threads", "1"]
@@ -24,14 +23,12 @@ def corpus(tmp_path):
 
 
 @pytest.fixture
-def said(corpus, tmp_path, capsys):
+def said(corpus, tmp_path, rnnlm):
     """What a training says that ends with a code; its model is m.npz."""
 
     def train(*options, code=0, epochs="1"):
-        capsys.readouterr()
         arguments = ["train", corpus, "-o", str(tmp_path / "m.npz"), "--epochs", epochs]
-        assert run([*arguments, *([] if "--resume" in options else [*SMALL, "--force"]), *options]) == code
-        return capsys.readouterr().err
+        return rnnlm(*arguments, *([] if "--resume" in options else [*SMALL, "--force"]), *options, code=code).err
 
     return train
 
@@ -42,15 +39,8 @@ def options_of(path):
 
 def test_what_is_on_is_said_and_recorded(said, tmp_path):
     asked = [
-        "--dropout",
-        "0.1",
-        "--input-dropout",
-        "0.05",
-        "--locked-dropout",
-        "--weight-dropout",
-        "0.2",
-        "--embedding-dropout",
-        "0.3",
+        *("--dropout", "0.1", "--input-dropout", "0.05", "--locked-dropout", "--weight-dropout"),
+        *("0.2", "--embedding-dropout", "0.3"),
     ]
     text = said(*asked, "--weight-decay", "0.4")
     assert "dropout 0.1 locked, of the input 0.05, of weights 0.2, of tokens 0.3;" in text

@@ -16,22 +16,8 @@ from rnnlm.training.schedules import SCHEDULES
 from rnnlm.training.trainer import Trainer
 
 WORDS = [
-    "我",
-    "你",
-    "他",
-    "昨天",
-    "今天",
-    "明天",
-    "上学",
-    "回家",
-    "迟到",
-    "高兴",
-    "老师",
-    "妈妈",
-    "批评",
-    "了",
-    "。",
-    "，",
+    *("我", "你", "他", "昨天", "今天", "明天", "上学", "回家", "迟到", "高兴", "老师", "妈妈"),
+    *("批评", "了", "。", "，"),
 ]
 SMALL = ["--hidden-size", "7", "--embedding-size", "5", "--bptt", "6", "--batch-size", "6", "--epochs", "2"]
 STEPS = 2 * 27  # about; the stops are drawn from them
@@ -138,32 +124,29 @@ def test_after_an_explosion_too(more, train, tmp_path, monkeypatch):
     assert progress(tmp_path / "whole.npz")["recoveries"] == 1
 
 
-def test_another_thread_count_goes_on_as_well(train, corpus, tmp_path, stopping):
+def test_another_thread_count_goes_on_as_well(train, corpus, tmp_path, stopping, rnnlm):
     stopping(20)
     path = tmp_path / "m.npz"
-    assert run(["train", str(corpus), "-o", str(path), *SMALL, "--threads", "2"]) == 130
+    rnnlm("train", corpus, "-o", path, *SMALL, "--threads", "2", code=130)
     stopping(None)
-    assert run(["train", str(corpus), "-o", str(path), "--resume", "--threads", "1"]) == 0
+    rnnlm("train", corpus, "-o", path, "--resume", "--threads", "1")
 
 
 def progress(path):
     return checkpoint.read_header(path)["training"]["state"]["progress"]
 
 
-def test_a_changed_text_is_refused_unless_it_is_told(corpus, tmp_path, stopping, capsys):
+def test_a_changed_text_is_refused_unless_it_is_told(corpus, tmp_path, stopping, rnnlm):
     path, history = tmp_path / "m.npz", tmp_path / "history.jsonl"
     stopping(40)
-    assert run(["train", str(corpus), "-o", str(path), *SMALL, "--threads", "1"]) == 130
+    rnnlm("train", corpus, "-o", path, *SMALL, "--threads", "1", code=130)
     stopping(None)
     before, at = path.read_bytes(), progress(path)
     corpus.write_text(corpus.read_text(encoding="utf-8") * 2 + "火箭 飞 。\n", encoding="utf-8")
-    capsys.readouterr()
     arguments = ["train", str(corpus), "-o", str(path), "--resume", "--threads", "1"]
-    assert run(arguments) == 1
-    assert "--changed-text" in capsys.readouterr().err
+    assert "--changed-text" in rnnlm(*arguments, code=1).err
     assert path.read_bytes() == before
-    assert run([*arguments, "--changed-text", "--history", str(history)]) == 0
-    said = capsys.readouterr().err
+    said = rnnlm(*arguments, "--changed-text", "--history", history).err
     assert "is not the one that this checkpoint was trained on" in said
     assert "<unk>" in said
     rows = [json.loads(line) for line in history.read_text().splitlines()]
@@ -173,50 +156,45 @@ def test_a_changed_text_is_refused_unless_it_is_told(corpus, tmp_path, stopping,
     assert progress(path)["epoch"] == 2
     assert progress(path)["step"] > 2 * 27 + 10  # the epochs are longer now
     assert "火箭" not in checkpoint.read_header(path)["vocabulary"]["tokens"]
-    assert run(arguments) == 0  # from now on it is the text
+    rnnlm(*arguments)  # from now on it is the text
 
 
-def test_changed_text_without_resume_is_wrong_usage(corpus, tmp_path, capsys):
-    assert run(["train", str(corpus), "-o", str(tmp_path / "m.npz"), "--changed-text"]) == 2
-    assert "--resume" in capsys.readouterr().err
+def test_changed_text_without_resume_is_wrong_usage(corpus, tmp_path, rnnlm):
+    assert "--resume" in rnnlm("train", corpus, "-o", tmp_path / "m.npz", "--changed-text", code=2).err
 
 
-def test_a_resumed_time_budget_has_the_time_that_was_left(corpus, tmp_path, stopping, capsys):
+def test_a_resumed_time_budget_has_the_time_that_was_left(corpus, tmp_path, stopping, rnnlm):
     path = tmp_path / "m.npz"
     stopping(30)
     arguments = ["train", str(corpus), "-o", str(path), *SMALL[:-2], "--threads", "1", "--dropout", "0"]
-    assert run([*arguments, "--time", "1.5s"]) == 130
+    rnnlm(*arguments, "--time", "1.5s", code=130)
     used = progress(path)["seconds"]
     assert 0 < used < 1.5
     stopping(31)
-    assert run(["train", str(corpus), "-o", str(path), "--resume"]) == 130
+    rnnlm("train", corpus, "-o", path, "--resume", code=130)
     assert progress(path)["step"] == 31
     assert used < progress(path)["seconds"] < 1.5
     stopping(None)
-    assert run(["train", str(corpus), "-o", str(path), "--resume"]) == 0
+    rnnlm("train", corpus, "-o", path, "--resume")
     assert progress(path)["finished"]
     assert progress(path)["seconds"] == pytest.approx(1.5, abs=0.5)
 
 
-def test_what_a_resumed_training_ignores_or_refuses_is_said_as_it_is_typed(corpus, tmp_path, capsys):
+def test_what_a_resumed_training_ignores_or_refuses_is_said_as_it_is_typed(corpus, tmp_path, rnnlm):
     model = ["-o", str(tmp_path / "m.npz"), "--threads", "1"]
-    assert run(["train", str(corpus), *SMALL, *model]) == 0
-    capsys.readouterr()
-    assert run(["train", str(corpus), *model, "--resume", "--preset", "small"]) == 0
-    said = capsys.readouterr().err
+    rnnlm("train", corpus, *SMALL, *model)
+    said = rnnlm("train", corpus, *model, "--resume", "--preset", "small").err
     assert "finished; to go on, give more --epochs" in said
     assert "--preset small is ignored" in said
     for options in (["--tied"], ["--vocab-size", "50"], ["--hidden-size", "9"], ["--no-shift", "--seed", "3"]):
-        assert run(["train", str(corpus), *model, "--resume", *options]) == 1
-        said = capsys.readouterr().err
+        said = rnnlm("train", corpus, *model, "--resume", *options, code=1).err
         assert options[-2 if len(options) > 1 else -1] in said
         assert not {"None", "True", "False"} & set(said.replace(".", " ").split())
 
 
-def test_a_removed_folder_is_named(tmp_path, monkeypatch, capsys):
+def test_a_removed_folder_is_named(tmp_path, monkeypatch, rnnlm):
     (tmp_path / "gone").mkdir()
     monkeypatch.chdir(tmp_path / "gone")
     (tmp_path / "gone").rmdir()
-    assert run(["train", "text.txt"]) == 1
-    assert "current folder has been removed" in capsys.readouterr().err
+    assert "current folder has been removed" in rnnlm("train", "text.txt", code=1).err
     monkeypatch.chdir(tmp_path)

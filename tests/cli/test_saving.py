@@ -6,7 +6,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from rnnlm import cli
 from rnnlm.cli import saving
 from rnnlm.cli.saving import Saver
 from rnnlm.errors import CheckpointError, SavingError
@@ -67,13 +66,12 @@ def test_where_no_checkpoint_can_be_made_the_weights_are_saved_alone(tmp_path, d
 
 
 @pytest.mark.parametrize("command", [["train"], ["ngram", "train"]])
-def test_what_could_not_be_saved_is_refused_before_the_work(tmp_path, monkeypatch, capsys, command):
+def test_what_could_not_be_saved_is_refused_before_the_work(tmp_path, monkeypatch, command, rnnlm):
     text, words = tmp_path / "text.txt", tmp_path / "words.txt"
     text.write_text("我昨天上学迟到了\n" * 50, encoding="utf-8")
     words.write_text("".join(f"{chr(0x4E00 + i)}学 5\n" for i in range(200)), encoding="utf-8")
     monkeypatch.setattr(checkpoint, "MAX_HEADER_CONTAINERS", 150)
-    assert cli.run([*command, str(text), "--user-dict", str(words), "-o", str(tmp_path / "m.npz")]) == 1
-    error = capsys.readouterr().err
+    error = rnnlm(*command, text, "--user-dict", words, "-o", tmp_path / "m.npz", code=1).err
     assert "--user-dict" in error
     assert "epoch" not in error
     assert not list(tmp_path.glob("*.npz"))

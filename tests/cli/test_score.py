@@ -1,7 +1,6 @@
 """`rnnlm score` as a user runs it: one result a line, sums that fit, the layouts of other programs."""
 
 import io
-import json
 import math
 import re
 import sys
@@ -12,7 +11,6 @@ import numpy as np
 import pytest
 
 from rnnlm.baselines.ngram import NgramModel
-from rnnlm.cli import run
 from rnnlm.language_model import LanguageModel
 from rnnlm.model_header import network_of
 from rnnlm.nn.bidirectional import BidirectionalNetwork
@@ -79,32 +77,13 @@ def text(tmp_path):
     return str(path)
 
 
-def output(capsys, *arguments: str) -> str:
-    capsys.readouterr()
-    assert run(["score", *arguments]) == 0
-    return capsys.readouterr().out
-
-
-def failure(capsys, code: int, *arguments: str) -> str:
-    capsys.readouterr()
-    assert run(["score", *arguments]) == code
-    printed = capsys.readouterr()
-    assert printed.out == ""
-    assert "Traceback" not in printed.err
-    return printed.err
-
-
-def objects(capsys, *arguments: str) -> list[dict]:
-    return [json.loads(line) for line in output(capsys, *arguments, "--json").split("\n")[:-1]]
-
-
 # --- one result a line ----------------------------------------------------------------------------------------------
 
 
-def test_every_line_has_one_result_in_its_place(model, text, capsys):
-    plain = output(capsys, text, "-m", model).split("\n")
-    numbers = output(capsys, text, "-m", model, "--format", "mikolov").split("\n")
-    found = objects(capsys, text, "-m", model)
+def test_every_line_has_one_result_in_its_place(model, text, rnnlm):
+    plain = rnnlm("score", text, "-m", model).out.split("\n")
+    numbers = rnnlm("score", text, "-m", model, "--format", "mikolov").out.split("\n")
+    found = rnnlm("score", text, "-m", model, "--json").objects
     assert len(plain) == len(numbers) == len(LINES) + 1
     assert plain[-1] == numbers[-1] == ""
     assert [each["text"] for each in found] == LINES
@@ -120,19 +99,19 @@ def test_every_line_has_one_result_in_its_place(model, text, capsys):
     ("content", "count"),
     [("", 0), ("\n", 1), ("a", 1), ("a\n", 1), ("a\n\n\n", 3), ("\r\n\r\n", 2), ("a\rb\r\n", 1), ("\ufeffa\n", 1)],
 )
-def test_the_number_of_results_is_that_of_the_newlines(word_model, tmp_path, capsys, content, count):
+def test_the_number_of_results_is_that_of_the_newlines(word_model, tmp_path, content, count, rnnlm):
     path = tmp_path / "lines.txt"
     path.write_bytes(content.encode())
     for arguments in ([], ["--json"], ["--format", "mikolov"]):
-        assert output(capsys, str(path), "-m", word_model, *arguments).count("\n") == count
-    assert output(capsys, str(path), "-m", word_model, "--format", "kenlm").count("\n") == count + 4
+        assert rnnlm("score", path, "-m", word_model, *arguments).out.count("\n") == count
+    assert rnnlm("score", path, "-m", word_model, "--format", "kenlm").out.count("\n") == count + 4
 
 
-def test_many_lines_are_more_than_one_block(word_model, tmp_path, capsys):
+def test_many_lines_are_more_than_one_block(word_model, tmp_path, rnnlm):
     path = tmp_path / "many.txt"
     lines = [" ".join(WORDS[i] for i in np.random.default_rng(seed).integers(0, 9, seed % 6)) for seed in range(5000)]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    found = objects(capsys, str(path), "-m", word_model)
+    found = rnnlm("score", path, "-m", word_model, "--json").objects
     assert [each["text"] for each in found] == lines
     scores: dict[str, set[float]] = {}
     for each in found:
@@ -140,28 +119,31 @@ def test_many_lines_are_more_than_one_block(word_model, tmp_path, capsys):
     assert {len(each) for each in scores.values()} == {1}
 
 
-def test_texts_can_be_given_as_they_are_or_on_stdin(word_model, capsys, monkeypatch):
-    given = output(capsys, "--text", "the cat", "--text", "我 昨天\nsat", "-m", word_model)
+def test_texts_can_be_given_as_they_are_or_on_stdin(word_model, monkeypatch, rnnlm):
+    given = rnnlm("score", "--text", "the cat", "--text", "我 昨天\nsat", "-m", word_model).out
     stdin = io.TextIOWrapper(io.BytesIO("the cat\n我 昨天\nsat\n".encode()))
     monkeypatch.setattr(sys, "stdin", stdin)
-    assert output(capsys, "-", "-m", word_model) == given
+    assert rnnlm("score", "-", "-m", word_model).out == given
     assert given.count("\n") == 3
 
 
-def test_other_encodings_are_read(word_model, tmp_path, capsys):
-    expected = [each["logprob_nats"] for each in objects(capsys, "--text", LINES[0], "--text", "x", "-m", word_model)]
+def test_other_encodings_are_read(word_model, tmp_path, rnnlm):
+    expected = [
+        each["logprob_nats"]
+        for each in rnnlm("score", "--text", LINES[0], "--text", "x", "-m", word_model, "--json").objects
+    ]
     for encoding in ("gb18030", "utf-16", "utf-8-sig"):
         path = tmp_path / encoding
         path.write_bytes(f"{LINES[0]}\r\nx\r\n".encode(encoding))
-        assert [each["logprob_nats"] for each in objects(capsys, str(path), "-m", word_model)] == expected
+        assert [each["logprob_nats"] for each in rnnlm("score", path, "-m", word_model, "--json").objects] == expected
 
 
 # --- what the numbers are -------------------------------------------------------------------------------------------
 
 
-def test_a_score_is_the_sum_of_the_models_probabilities(kind, model, text, capsys):
+def test_a_score_is_the_sum_of_the_models_probabilities(kind, model, text, rnnlm):
     made = make_model(kind)
-    for each in objects(capsys, text, "-m", model):
+    for each in rnnlm("score", text, "-m", model, "--json").objects:
         ids = made.encode(each["text"].replace("\n", ""))
         if made.line_end is not None:
             ids = np.append(ids, made.line_end)
@@ -177,9 +159,11 @@ def test_a_score_is_the_sum_of_the_models_probabilities(kind, model, text, capsy
 @pytest.mark.parametrize(
     ("base", "unit", "factor"), [("e", "nats", 1), ("10", "log10", math.log(10)), ("2", "bits", math.log(2))]
 )
-def test_tokens_sum_to_their_line_in_every_base(model, text, capsys, base, unit, factor):
-    nats = objects(capsys, text, "-m", model)
-    for each, line in zip(objects(capsys, text, "-m", model, "--base", base, "--tokens"), nats, strict=True):
+def test_tokens_sum_to_their_line_in_every_base(model, text, base, unit, factor, rnnlm):
+    nats = rnnlm("score", text, "-m", model, "--json").objects
+    for each, line in zip(
+        rnnlm("score", text, "-m", model, "--base", base, "--tokens", "--json").objects, nats, strict=True
+    ):
         assert set(each) == {"text", "tokens", "oov", f"logprob_{unit}"}
         assert each[f"logprob_{unit}"] * factor == pytest.approx(line["logprob_nats"], abs=1e-5)
         assert sum(token[f"logprob_{unit}"] for token in each["tokens"]) == pytest.approx(each[f"logprob_{unit}"])
@@ -189,9 +173,9 @@ def test_tokens_sum_to_their_line_in_every_base(model, text, capsys, base, unit,
         assert all(set(token) == keys for token in each["tokens"])
 
 
-def test_tokens_say_where_they_stand_and_whether_they_are_known(kind, model, text, capsys):
+def test_tokens_say_where_they_stand_and_whether_they_are_known(kind, model, text, rnnlm):
     made = make_model(kind)
-    for each, line in zip(objects(capsys, text, "-m", model, "--tokens"), LINES, strict=True):
+    for each, line in zip(rnnlm("score", text, "-m", model, "--tokens", "--json").objects, LINES, strict=True):
         *tokens, last = each["tokens"] or [None]
         if made.line_end is None:
             tokens += [last] if last else []
@@ -203,9 +187,9 @@ def test_tokens_say_where_they_stand_and_whether_they_are_known(kind, model, tex
         assert [token["oov"] for token in tokens] == [token["token"] not in made.vocabulary.tokens for token in tokens]
 
 
-def test_ranks_are_those_of_predict(word_model, capsys):
+def test_ranks_are_those_of_predict(word_model, rnnlm):
     made = make_model("word-sentence")
-    (found,) = objects(capsys, "--text", "the cat sat", "-m", word_model, "--tokens")
+    (found,) = rnnlm("score", "--text", "the cat sat", "-m", word_model, "--tokens", "--json").objects
     for place, token in enumerate(found["tokens"]):
         rows, _ = made.predictor.next_log_probabilities(
             np.concatenate([[BOS], made.encode("the cat sat")[:place]])[:, None], made.predictor.zero_state(1)
@@ -215,8 +199,8 @@ def test_ranks_are_those_of_predict(word_model, capsys):
         assert order[token["rank"] - 1] == target
 
 
-def test_the_table_of_tokens_shows_probability_rank_and_bits(word_model, capsys):
-    shown = output(capsys, "--text", "the dog", "-m", word_model, "--tokens").splitlines()
+def test_the_table_of_tokens_shows_probability_rank_and_bits(word_model, rnnlm):
+    shown = rnnlm("score", "--text", "the dog", "-m", word_model, "--tokens").out.splitlines()
     assert shown[1].split() == ["token", "probability", "rank", "bits"]
     assert [row.split()[0] for row in shown[2:]] == ["the", "dog", "</s>"]
     for row in shown[2:]:
@@ -234,52 +218,53 @@ def test_a_line_that_spells_the_end_is_not_the_end():
 
 
 @pytest.mark.parametrize("kind", [each for each in KINDS if each != "char-stream-no-newline"])
-def test_eval_score_and_srilm_count_the_same_lines(kind, model, tmp_path, capsys):
+def test_eval_score_and_srilm_count_the_same_lines(kind, model, tmp_path, rnnlm):
     path = tmp_path / "blank.txt"
     lines = ["the cat", "", " \t", "\u3000", "我 昨天  上学", "", "", " sat ", *[""] * 20]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    assert run(["eval", str(path), "-m", model, "--json"]) == 0
-    evaluated = json.loads(capsys.readouterr().out)
-    assert run(["score", str(path), "-m", model, "--format", "srilm"]) == 0
-    srilm = [int(number) for number in re.findall(r"(\d+) (?:sent|words|OOVs)", capsys.readouterr().out)]
+    evaluated = rnnlm("eval", path, "-m", model, "--json").json
+    srilm = [
+        int(number)
+        for number in re.findall(
+            r"(\d+) (?:sent|words|OOVs)", rnnlm("score", path, "-m", model, "--format", "srilm").out
+        )
+    ]
     sentences = len(lines) if kind == "char-stream" else 3
     assert srilm[-3] == sum(srilm[:-3:3]) == sentences
     assert srilm[-3] + srilm[-2] == evaluated["tokens"]
     assert srilm[-1] == evaluated["oov"]
-    assert run(["score", str(path), "-m", model]) == 0
-    printed = capsys.readouterr()
+    printed = rnnlm("score", path, "-m", model)
     assert printed.out.count("\n") == len(lines)
     assert f"{sentences} lines, {evaluated['tokens']} tokens" in printed.err
     assert ("blank lines, in none of these figures: 25" in printed.err) == (kind != "char-stream")
 
 
-def test_characters_are_those_that_tokens_can_hold(word_model, tmp_path, capsys):
+def test_characters_are_those_that_tokens_can_hold(word_model, tmp_path, rnnlm):
     words = ["the cat", "我 昨天 上学", "sat"]
     wide = [f"  {line.replace(' ', '   ')}\t" for line in words]
     shown = []
     for name, lines in (("narrow", words), ("wide", wide), ("blank", [f"{line}\n\n" for line in words])):
         (tmp_path / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
-        assert run(["score", str(tmp_path / name), "-m", word_model]) == 0
-        shown.append([row for row in capsys.readouterr().err.split("\n") if "blank" not in row])
+        shown.append(
+            [row for row in rnnlm("score", tmp_path / name, "-m", word_model).err.split("\n") if "blank" not in row]
+        )
     assert shown[0] == shown[1] == shown[2]
     assert f"{sum(map(len, words)) + len(words)} characters" in shown[0][0]
 
 
 @pytest.mark.parametrize("kind", ["word-sentence", "char-sentence"])
-def test_eval_of_a_single_line_is_its_score(model, tmp_path, capsys):
+def test_eval_of_a_single_line_is_its_score(model, tmp_path, rnnlm):
     path = tmp_path / "line.txt"
     path.write_text("the cat sat\n")
-    assert run(["eval", str(path), "-m", model, "--json"]) == 0
-    evaluated = json.loads(capsys.readouterr().out)
-    (found,) = objects(capsys, str(path), "-m", model)
+    evaluated = rnnlm("eval", path, "-m", model, "--json").json
+    (found,) = rnnlm("score", path, "-m", model, "--json").objects
     assert evaluated["logprob_nats"] == pytest.approx(found["logprob_nats"], abs=1e-5)
     assert evaluated["tokens"] == found["tokens"]
 
 
-def test_the_summary_goes_to_stderr_and_has_the_sums(word_model, text, capsys):
-    found = [each for each in objects(capsys, text, "-m", word_model) if each["text"].strip()]
-    assert run(["score", text, "-m", word_model]) == 0
-    summary = capsys.readouterr().err
+def test_the_summary_goes_to_stderr_and_has_the_sums(word_model, text, rnnlm):
+    found = [each for each in rnnlm("score", text, "-m", word_model, "--json").objects if each["text"].strip()]
+    summary = rnnlm("score", text, "-m", word_model).err
     total = sum(each["logprob_nats"] for each in found)
     tokens, oov = sum(each["tokens"] for each in found), sum(each["oov"] for each in found)
     characters = sum(len(" ".join(line.split())) + 1 for line in NOT_BLANK)
@@ -293,14 +278,14 @@ def test_the_summary_goes_to_stderr_and_has_the_sums(word_model, text, capsys):
     assert float(rows["bits per char"][0]) == pytest.approx(-total / math.log(2) / characters, rel=1e-3)
 
 
-def test_a_mixture_scores_between_its_models(word_model, tmp_path, capsys):
+def test_a_mixture_scores_between_its_models(word_model, tmp_path, rnnlm):
     other = tmp_path / "ngram.npz"
     make_model("ngram").save(other)
     scores = [
-        objects(capsys, "--text", "the cat sat", "-m", word_model, "--tokens", *arguments)[0]["tokens"]
+        rnnlm("score", "--text", "the cat sat", "-m", word_model, "--tokens", *arguments, "--json").objects[0]["tokens"]
         for arguments in ([], ["--mix", f"{other}:0.3"])
     ]
-    (ngram,) = objects(capsys, "--text", "the cat sat", "-m", str(other), "--tokens")
+    (ngram,) = rnnlm("score", "--text", "the cat sat", "-m", other, "--tokens", "--json").objects
     for first, mixed, second in zip(*scores, ngram["tokens"], strict=True):
         expected = 0.7 * math.exp(first["logprob_nats"]) + 0.3 * math.exp(second["logprob_nats"])
         assert math.exp(mixed["logprob_nats"]) == pytest.approx(expected, rel=1e-5)
@@ -309,10 +294,10 @@ def test_a_mixture_scores_between_its_models(word_model, tmp_path, capsys):
 # --- layouts of other programs --------------------------------------------------------------------------------------
 
 
-def test_srilms_layout(word_model, text, capsys):
-    found = objects(capsys, text, "-m", word_model, "--base", "10", "--tokens")
+def test_srilms_layout(word_model, text, rnnlm):
+    found = rnnlm("score", text, "-m", word_model, "--base", "10", "--tokens", "--json").objects
     found = [each for each in found if each["text"].strip()]
-    shown = output(capsys, text, "-m", word_model, "--format", "srilm", "--debug", "2")
+    shown = rnnlm("score", text, "-m", word_model, "--format", "srilm", "--debug", "2").out
     whole = shown.split("\n\n")[-1]
     assert shown.count("1 sentences,") == len(NOT_BLANK)
     logprob = sum(token["logprob_log10"] for each in found for token in each["tokens"])
@@ -339,14 +324,14 @@ def test_srilms_layout(word_model, text, capsys):
     assert "\tp( sat | <unk> ...) \t= [4gram] " in shown
 
 
-def test_srilms_level_without_lines(word_model, text, capsys):
-    shown = output(capsys, text, "-m", word_model, "--format", "srilm", "--debug", "0")
-    assert shown == "".join(output(capsys, text, "-m", word_model, "--format", "srilm").splitlines(True)[-2:])
+def test_srilms_level_without_lines(word_model, text, rnnlm):
+    shown = rnnlm("score", text, "-m", word_model, "--format", "srilm", "--debug", "0").out
+    assert shown == "".join(rnnlm("score", text, "-m", word_model, "--format", "srilm").out.splitlines(True)[-2:])
     assert shown.startswith(f"file {text}: {sum(bool(line.split()) for line in LINES)} sentences, ")
 
 
-def test_srilms_first_level_has_no_words(word_model, capsys):
-    shown = output(capsys, "--text", "the cat", "-m", word_model, "--format", "srilm").split("\n")
+def test_srilms_first_level_has_no_words(word_model, rnnlm):
+    shown = rnnlm("score", "--text", "the cat", "-m", word_model, "--format", "srilm").out.split("\n")
     assert shown[0] == "the cat"
     assert shown[1] == "1 sentences, 2 words, 0 OOVs"
     assert shown[2].startswith("0 zeroprobs, logprob= -")
@@ -354,9 +339,11 @@ def test_srilms_first_level_has_no_words(word_model, capsys):
     assert shown[4] == "file --text: 1 sentences, 2 words, 0 OOVs"
 
 
-def test_kenlms_layout(model, kind, text, capsys):
-    found = objects(capsys, text, "-m", model, "--base", "10", "--tokens")
-    *lines, including, excluding, oovs, tokens, _ = output(capsys, text, "-m", model, "--format", "kenlm").split("\n")
+def test_kenlms_layout(model, kind, text, rnnlm):
+    found = rnnlm("score", text, "-m", model, "--base", "10", "--tokens", "--json").objects
+    *lines, including, excluding, oovs, tokens, _ = rnnlm("score", text, "-m", model, "--format", "kenlm").out.split(
+        "\n"
+    )
     assert len(lines) == len(LINES)
     for line, each in zip(lines, found, strict=True):
         *words, total = line.split("\t")
@@ -393,40 +380,38 @@ def test_kenlms_layout(model, kind, text, capsys):
         ["FILE", "--mix", "other.npz"],
     ],
 )
-def test_options_that_do_not_go_together(word_model, text, capsys, arguments):
-    assert failure(capsys, 2, *[text if each == "FILE" else each for each in arguments], "-m", word_model)
+def test_options_that_do_not_go_together(word_model, text, arguments, rnnlm):
+    assert rnnlm("score", *[text if each == "FILE" else each for each in arguments], "-m", word_model, code=2).err
 
 
-def test_bad_files(word_model, tmp_path, capsys):
-    assert "does not exist" in failure(capsys, 1, str(tmp_path / "none"), "-m", word_model)
+def test_bad_files(word_model, tmp_path, rnnlm):
+    assert "does not exist" in rnnlm("score", tmp_path / "none", "-m", word_model, code=1).err
     bad = tmp_path / "bad"
     bad.write_bytes("我\n昨天\n".encode() + b"ab\xff\n")
-    assert f"Line 3 of {bad}: byte 0xff" in failure(capsys, 1, str(bad), "-m", word_model)
-    assert "--text" in failure(capsys, 2, "--text", "a\udcff", "-m", word_model)
-    assert "no encoding" in failure(capsys, 1, str(bad), "--encoding", "klingon", "-m", word_model)
+    assert f"Line 3 of {bad}: byte 0xff" in rnnlm("score", bad, "-m", word_model, code=1).err
+    assert "--text" in rnnlm("score", "--text", "a\udcff", "-m", word_model, code=2).err
+    assert "no encoding" in rnnlm("score", bad, "--encoding", "klingon", "-m", word_model, code=1).err
 
 
-def test_a_bidirectional_model_says_why_it_has_no_scores(tmp_path, capsys):
+def test_a_bidirectional_model_says_why_it_has_no_scores(tmp_path, rnnlm):
     vocabulary = Vocabulary(WORDS, [1] * len(WORDS))
     config = NetworkConfig(len(vocabulary), "gru", "tanh", 4, bidirectional=True)
     network = network_of(config, BidirectionalNetwork.initialize(config, np.random.default_rng(0)).params)
     LanguageModel(WordTokenizer(), vocabulary, network, "sentence").save(tmp_path / "both.npz")
-    assert "bidirectional" in failure(capsys, 1, "--text", "the cat", "-m", str(tmp_path / "both.npz"))
+    assert "bidirectional" in rnnlm("score", "--text", "the cat", "-m", tmp_path / "both.npz", code=1).err
 
 
-def test_log10_may_be_asked_of_layouts_that_have_it(word_model, text, capsys):
-    with_base = output(capsys, text, "-m", word_model, "--format", "kenlm", "--base", "10")
-    assert with_base == output(capsys, text, "-m", word_model, "--format", "kenlm")
+def test_log10_may_be_asked_of_layouts_that_have_it(word_model, text, rnnlm):
+    with_base = rnnlm("score", text, "-m", word_model, "--format", "kenlm", "--base", "10").out
+    assert with_base == rnnlm("score", text, "-m", word_model, "--format", "kenlm").out
 
 
 # --- what is said about the text ------------------------------------------------------------------------------------
 
 
-def said(capsys, *arguments: str) -> list[str]:
+def said(rnnlm, *arguments: str) -> list[str]:
     """Lines on stderr that warn or advise."""
-    capsys.readouterr()
-    assert run(list(arguments)) == 0
-    return [line for line in capsys.readouterr().err.splitlines() if re.search("Warning|More of|already", line)]
+    return [line for line in rnnlm(*arguments).err.splitlines() if re.search("Warning|More of|already", line)]
 
 
 COMMANDS = ["score", "eval", "predict"]
@@ -442,22 +427,22 @@ def asked(command: str, text: str, tmp_path) -> list[str]:
 
 @pytest.mark.parametrize("command", COMMANDS)
 @pytest.mark.parametrize("kind", ["word-sentence", "word-stream", "char-sentence", "ngram"])
-def test_marks_that_a_model_reads_as_text_are_named_once(command, kind, model, tmp_path, capsys):
-    (warning,) = said(capsys, *asked(command, "<s> the cat </s>\n<unk> sat\n", tmp_path), "-m", model)
+def test_marks_that_a_model_reads_as_text_are_named_once(command, kind, model, tmp_path, rnnlm):
+    (warning,) = said(rnnlm, *asked(command, "<s> the cat </s>\n<unk> sat\n", tmp_path), "-m", model)
     assert "<s> as < s >" in warning or command == "eval"
     assert "--level token" in warning
-    assert said(capsys, *asked(command, "the cat <s>sat\n", tmp_path), "-m", model)[:1] != [warning]
+    assert said(rnnlm, *asked(command, "the cat <s>sat\n", tmp_path), "-m", model)[:1] != [warning]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 @pytest.mark.parametrize("tokens", [["<", ">", "/", "s", "unk", "the"], ["the", "cat"]])
-def test_marks_that_a_model_knows_as_text_or_reads_as_marks_are_right(command, tokens, tmp_path, capsys):
+def test_marks_that_a_model_knows_as_text_or_reads_as_marks_are_right(command, tokens, tmp_path, rnnlm):
     vocabulary = Vocabulary(tokens, [1] * len(tokens))
     network = Network.initialize(NetworkConfig(len(vocabulary), "gru", "tanh", 4), np.random.default_rng(0))
     tokenizer = WordTokenizer() if "<" in tokens else TokenTokenizer()
     LanguageModel(tokenizer, vocabulary, network, "sentence").save(tmp_path / "model.npz")
     text = "<s> the <unk> the </s>\n"
-    assert said(capsys, *asked(command, text, tmp_path), "-m", str(tmp_path / "model.npz")) == []
+    assert said(rnnlm, *asked(command, text, tmp_path), "-m", str(tmp_path / "model.npz")) == []
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -472,7 +457,7 @@ def test_marks_that_a_model_knows_as_text_or_reads_as_marks_are_right(command, t
     ],
 )
 @pytest.mark.parametrize("level", ["char", "word", "token"])
-def test_the_form_in_which_more_is_known_is_named_once(command, known, given, hint, level, tmp_path, capsys):
+def test_the_form_in_which_more_is_known_is_named_once(command, known, given, hint, level, tmp_path, rnnlm):
     change = {"lower": str.lower, "upper": str.upper} | {
         form: partial(unicodedata.normalize, form) for form in ("NFC", "NFD")
     }
@@ -482,7 +467,7 @@ def test_the_form_in_which_more_is_known_is_named_once(command, known, given, hi
     vocabulary = Vocabulary(tokens, [1] * len(tokens))
     network = Network.initialize(NetworkConfig(len(vocabulary), "gru", "tanh", 4), np.random.default_rng(0))
     LanguageModel(tokenizer, vocabulary, network, "sentence").save(tmp_path / "model.npz")
-    found = said(capsys, *asked(command, change[given](text), tmp_path), "-m", str(tmp_path / "model.npz"))
+    found = said(rnnlm, *asked(command, change[given](text), tmp_path), "-m", str(tmp_path / "model.npz"))
     hints = [line for line in found if "More of" in line]
     assert len(hints) == (hint is not None)
     assert hint is None or hint in hints[0]

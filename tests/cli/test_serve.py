@@ -106,32 +106,31 @@ def test_others_are_let_in_only_with_the_key(model):
         (["--threads", "0"], "--threads"),
     ],
 )
-def test_wrong_usage_is_said(capsys, model, arguments, sentence):
-    assert run(["serve", "-m", str(model), *arguments]) == 2
-    assert sentence in " ".join(capsys.readouterr().err.split())
+def test_wrong_usage_is_said(model, arguments, sentence, rnnlm):
+    assert sentence in " ".join(rnnlm("serve", "-m", model, *arguments, code=2).err.split())
 
 
-def test_what_is_no_model_is_refused(capsys, tmp_path, monkeypatch):
+def test_what_is_no_model_is_refused(tmp_path, monkeypatch, rnnlm):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("RNNLM_MODEL", raising=False)
     (tmp_path / "text.npz").write_text("no model", encoding="utf-8")
     for arguments in [[], ["-m", "missing.npz"], ["-m", "text.npz"]]:
-        assert run(["serve", "--port", "0", *arguments]) == 1
-        assert "rnnlm.npz" if not arguments else arguments[1] in capsys.readouterr().err
+        assert "rnnlm.npz" if not arguments else arguments[1] in rnnlm("serve", "--port", "0", *arguments, code=1).err
 
 
-def test_a_port_in_use_is_refused(capsys, model):
+def test_a_port_in_use_is_refused(rnnlm, model):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        assert run(["serve", "-m", str(model), "--port", port]) == 1
-    error = capsys.readouterr().err
+        error = rnnlm("serve", "-m", model, "--port", port, code=1).err
     assert f"cannot listen on 127.0.0.1 port {port}" in error
     assert "another --port" in error
 
 
-def test_a_host_that_is_none_of_this_machine_is_refused(capsys, model):
-    assert run(["serve", "-m", str(model), "--host", "203.0.113.1", "--api-key", "12345678"]) == 1
-    assert "cannot listen on 203.0.113.1" in capsys.readouterr().err
+def test_a_host_that_is_none_of_this_machine_is_refused(model, rnnlm):
+    assert (
+        "cannot listen on 203.0.113.1"
+        in rnnlm("serve", "-m", model, "--host", "203.0.113.1", "--api-key", "12345678", code=1).err
+    )
 
 
 @pytest.mark.parametrize("package", ["starlette", "uvicorn"])

@@ -1,12 +1,10 @@
 """`rnnlm train` on texts of one line, of a few lines, and of lines that are very long."""
 
-import json
 import random
 
 import numpy as np
 import pytest
 
-from rnnlm.cli import run
 from rnnlm.storage import checkpoint
 from rnnlm.text.batches import NOT_PREDICTED, SentenceBatches
 from rnnlm.text.corpus import IdSequence
@@ -16,24 +14,21 @@ SENTENCE = "我 昨天 上学 迟到 了 ， 老师 批评 了 我 。"
 
 
 @pytest.fixture
-def train(tmp_path, capsys):
+def train(tmp_path, rnnlm):
     def train(text, *options):
         """What is said of a training; the files are text.txt and model.npz."""
         (tmp_path / "text.txt").write_text(text, encoding="utf-8")
-        capsys.readouterr()
         arguments = ["train", str(tmp_path / "text.txt"), "-o", str(tmp_path / "model.npz"), "--threads", "1"]
         arguments += [] if "--resume" in options else ["--force"]
-        assert run([*arguments, *options]) == 0
-        return capsys.readouterr().err
+        return rnnlm(*arguments, *options).err
 
     return train
 
 
 @pytest.fixture
-def ask(tmp_path, capsys):
+def ask(tmp_path, rnnlm):
     def ask(*arguments):
-        assert run([*arguments, "-m", str(tmp_path / "model.npz"), "--json"]) == 0
-        return json.loads(capsys.readouterr().out)
+        return rnnlm(*arguments, "-m", tmp_path / "model.npz", "--json").json
 
     return ask
 

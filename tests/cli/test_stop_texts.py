@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from rnnlm.baselines.ngram import NgramModel
-from rnnlm.cli import run
 from rnnlm.cli.stop_texts import can_write
 from rnnlm.language_model import LanguageModel
 from rnnlm.text.tokenizers import CharTokenizer, WordTokenizer
@@ -21,23 +20,20 @@ def model(level: str, context: str, tokens: list[str]) -> LanguageModel:
     return LanguageModel(tokenizer, vocabulary, NgramModel.train(ids, len(vocabulary), 1, context), context)
 
 
-def sampled(capsys, tmp_path, made: LanguageModel, *arguments: str) -> tuple[str, str]:
+def sampled(rnnlm, tmp_path, made: LanguageModel, *arguments: str) -> tuple[str, str]:
     made.save(tmp_path / "m.npz")
-    capsys.readouterr()
-    assert run(["sample", "-m", str(tmp_path / "m.npz"), "--seed", "1", *arguments]) == 0
-    printed = capsys.readouterr()
-    return printed.out, printed.err
+    return rnnlm("sample", "-m", tmp_path / "m.npz", "--seed", "1", *arguments)
 
 
 @pytest.mark.parametrize(
     ("typed", "meant"),
     [(r"\n", "\n"), (r"\t", "\t"), (r"\\", "\\"), (r"a\nb", "a\nb"), (r"\\n", "\\n"), (r"\e", r"\e")],
 )
-def test_a_stop_is_read_as_it_is_typed_in_a_shell(typed, meant, tmp_path, capsys):
+def test_a_stop_is_read_as_it_is_typed_in_a_shell(typed, meant, tmp_path, rnnlm):
     made = model("char", "stream", [*"abne\n\t\\"])
     arguments = ["--length", "3000", "--temperature", "1"]
-    whole, _ = sampled(capsys, tmp_path, made, *arguments)
-    stopped, said = sampled(capsys, tmp_path, made, *arguments, "--stop", typed)
+    whole, _ = sampled(rnnlm, tmp_path, made, *arguments)
+    stopped, said = sampled(rnnlm, tmp_path, made, *arguments, "--stop", typed)
     assert stopped == whole[: whole.index(meant)] + "\n"
     assert said == ""
 
@@ -64,9 +60,9 @@ WORDS = ["the", "cat", "sat", ".", "我", "昨天", "上学", "。", "don't"]
         ("word", "sentence", "我 昨天"),
     ],
 )
-def test_nothing_is_said_of_a_stop_that_may_come(level, context, stop, tmp_path, capsys):
+def test_nothing_is_said_of_a_stop_that_may_come(level, context, stop, tmp_path, rnnlm):
     made = model(level, context, WORDS if level == "word" else [*"ab", *(["\n"] if context == "stream" else [])])
-    assert sampled(capsys, tmp_path, made, "--length", "3", "--stop", stop)[1] == ""
+    assert sampled(rnnlm, tmp_path, made, "--length", "3", "--stop", stop)[1] == ""
 
 
 @pytest.mark.parametrize(
@@ -85,9 +81,9 @@ def test_nothing_is_said_of_a_stop_that_may_come(level, context, stop, tmp_path,
         ("word", "sentence", "昨上", "no tokens of the model make it up."),
     ],
 )
-def test_a_stop_that_never_comes_is_named_with_what_to_type(level, context, stop, said, tmp_path, capsys):
+def test_a_stop_that_never_comes_is_named_with_what_to_type(level, context, stop, said, tmp_path, rnnlm):
     made = model(level, context, WORDS if level == "word" else [*"ab", *(["\n"] if context == "stream" else [])])
-    _, printed = sampled(capsys, tmp_path, made, "--length", "3", "--stop", stop)
+    _, printed = sampled(rnnlm, tmp_path, made, "--length", "3", "--stop", stop)
     assert printed.count("Warning: no text will stop at") == 1
     assert said in printed
 

@@ -87,7 +87,7 @@ def test_a_full_disk_under_the_output_is_one_sentence(name, folder):
 
 
 @pytest.mark.parametrize("stderr", ["closed", "a pipe that nobody reads"])
-def test_a_training_does_not_end_of_what_it_says(stderr, folder, tmp_path):
+def test_a_training_does_not_end_of_what_it_says(stderr, folder, tmp_path, rnnlm):
     arguments = ["train", "corpus.txt", "-o", str(tmp_path / "m.npz"), "--epochs", "2", *SMALL]
     if stderr == "closed":
         command = ["sh", "-c", 'exec "$0" -m rnnlm "$@" 2>&-', sys.executable, *arguments]
@@ -100,7 +100,7 @@ def test_a_training_does_not_end_of_what_it_says(stderr, folder, tmp_path):
         os.close(writing)
         code = process.wait()
     assert code == 0
-    assert run(["info", str(tmp_path / "m.npz")]) == 0
+    rnnlm("info", tmp_path / "m.npz")
 
 
 def test_a_closed_stdout_is_an_error_and_no_traceback(folder):

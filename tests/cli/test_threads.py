@@ -102,15 +102,13 @@ def test_what_the_user_has_set_is_kept_unless_he_says_threads(folder):
 
 
 @pytest.mark.parametrize("command", [["score", "lines.txt", "--json"], ["rescore", "lines.txt", "--output", "scores"]])
-def test_the_number_of_threads_changes_no_digit(command, folder, monkeypatch, capsys):
+def test_the_number_of_threads_changes_no_digit(command, folder, monkeypatch, rnnlm):
     monkeypatch.chdir(folder)
     monkeypatch.setattr("rnnlm.inference.lines.COLUMNS", 7)  # so that there are parts to be shared out
     lines = [" ".join(words.split()[place:]) for words in SENTENCES for place in range(5)] * 2
     (folder / "lines.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
     said = []
     for threads in ("1", "2", "5"):
-        capsys.readouterr()
-        assert run([*command, "--threads", threads]) == 0
-        said.append(capsys.readouterr().out)
+        said.append(rnnlm(*command, "--threads", threads).out)
     assert said[0]
     assert said[0] == said[1] == said[2]

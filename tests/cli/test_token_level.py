@@ -1,12 +1,10 @@
 """Text whose tokens another program has made, read with --level token by all commands."""
 
-import json
 import math
 
 import numpy as np
 import pytest
 
-from rnnlm import cli
 from rnnlm.inference.scoring import sequence_nats
 from rnnlm.language_model import LanguageModel
 from rnnlm.text.vocabulary import UNK
@@ -21,18 +19,6 @@ LINES = [
 ]
 
 
-@pytest.fixture
-def run(capsys):
-    """Run a command that ends with a code; gives what it printed: out and err."""
-
-    def run(*arguments, code=0):
-        capsys.readouterr()
-        assert cli.run([str(each) for each in arguments]) == code
-        return capsys.readouterr()
-
-    return run
-
-
 @pytest.fixture(params=LINES)
 def line(request):
     return request.param
@@ -45,47 +31,47 @@ def text(tmp_path, line):
     return path
 
 
-def test_every_token_is_one_and_the_line_is_written_again(run, text, line, tmp_path):
+def test_every_token_is_one_and_the_line_is_written_again(rnnlm, text, line, tmp_path):
     bigram = tmp_path / "bigram.npz"
-    run("ngram", "train", text, "--level", "token", "--order", 2, "-o", bigram)
-    scored = json.loads(run("score", "-m", bigram, "--tokens", "--json", "--text", line).out)
+    rnnlm("ngram", "train", text, "--level", "token", "--order", 2, "-o", bigram)
+    scored = rnnlm("score", "-m", bigram, "--tokens", "--json", "--text", line).json
     assert [token["token"] for token in scored["tokens"]] == [*line.split(), "</s>"]
     assert scored["oov"] == line.split().count("<unk>")
-    assert run("sample", "-m", bigram, "--temperature", 0).out == f"{line}\n"
+    assert rnnlm("sample", "-m", bigram, "--temperature", 0).out == f"{line}\n"
     first, second, *_ = line.split()
-    candidates = json.loads(run("predict", "-m", bigram, "--json", "-k", 1, first).out)["candidates"]
+    candidates = rnnlm("predict", "-m", bigram, "--json", "-k", 1, first).json["candidates"]
     assert candidates[0]["token"] == second
 
 
-def test_an_arpa_file_has_the_tokens_as_they_are(run, text, line, tmp_path):
+def test_an_arpa_file_has_the_tokens_as_they_are(rnnlm, text, line, tmp_path):
     arpa = tmp_path / "bigram.arpa"
-    run("ngram", "train", text, "--level", "token", "--order", 2, "-o", tmp_path / "bigram.npz", "--arpa", arpa)
+    rnnlm("ngram", "train", text, "--level", "token", "--order", 2, "-o", tmp_path / "bigram.npz", "--arpa", arpa)
     content = arpa.read_text("utf-8")
     assert "rnnlm escapes" not in content
     unigrams = content.split("\\1-grams:\n")[1].split("\n\n")[0].split("\n")
     assert {entry.split("\t")[1] for entry in unigrams} == {*line.split(), "<s>", "</s>", "<unk>"}
 
 
-def test_a_network_learns_such_a_text_and_counts_it_as_it_is(run, text, line, tmp_path):
+def test_a_network_learns_such_a_text_and_counts_it_as_it_is(rnnlm, text, line, tmp_path):
     model = tmp_path / "model.npz"
-    done = run("train", text, "--level", "token", "--preset", "tiny", "--epochs", 6, "--threads", 1, "-o", model)
+    done = rnnlm("train", text, "--level", "token", "--preset", "tiny", "--epochs", 6, "--threads", 1, "-o", model)
     assert "not in the vocabulary" not in done.err
-    found = json.loads(run("eval", "-m", model, text, "--json").out)
+    found = rnnlm("eval", "-m", model, text, "--json").json
     assert found["tokens"] == 300 * (len(line.split()) + 1)
     assert found["oov"] == 300 * line.split().count("<unk>")
     assert found["perplexity"] < 1.5
-    assert run("sample", "-m", model, "--temperature", 0).out == f"{line}\n"
-    assert run("info", "-m", model).out.count("token")
+    assert rnnlm("sample", "-m", model, "--temperature", 0).out == f"{line}\n"
+    assert rnnlm("info", "-m", model).out.count("token")
 
 
-def test_the_layout_of_the_penn_treebank_is_counted_as_its_words_and_line_ends(run, tmp_path):
+def test_the_layout_of_the_penn_treebank_is_counted_as_its_words_and_line_ends(rnnlm, tmp_path):
     rng = np.random.default_rng(0)
     words = ["<unk>", "N", "mr.", "'s", "n't", "$", "u.s.", "a&p", "<unk>", "\\*"]
     lines = [" ".join(rng.choice(words, rng.integers(1, 40))) for _ in range(3761)]
     path = tmp_path / "ptb.txt"
     path.write_text("".join(f" {line} \n" for line in lines), encoding="utf-8")
-    run("ngram", "train", path, "--level", "token", "--order", 1, "-o", tmp_path / "ptb.npz")
-    found = json.loads(run("eval", "-m", tmp_path / "ptb.npz", path, "--json").out)
+    rnnlm("ngram", "train", path, "--level", "token", "--order", 1, "-o", tmp_path / "ptb.npz")
+    found = rnnlm("eval", "-m", tmp_path / "ptb.npz", path, "--json").json
     assert found["tokens"] == sum(len(line.split()) + 1 for line in lines)
     assert found["oov"] == sum(line.split().count("<unk>") for line in lines)
     frequencies = {word: sum(line.split().count(word) for line in lines) for word in words} | {"</s>": len(lines)}
@@ -93,22 +79,22 @@ def test_the_layout_of_the_penn_treebank_is_counted_as_its_words_and_line_ends(r
     assert found["nats_per_token"] == pytest.approx(entropy, rel=1e-2)  # an interpolated unigram
 
 
-def test_marks_at_the_ends_of_a_line_change_nothing(run, tmp_path):
+def test_marks_at_the_ends_of_a_line_change_nothing(rnnlm, tmp_path):
     plain, marked = tmp_path / "plain.txt", tmp_path / "marked.txt"
     plain.write_text("a b c\nb <unk> c\n" * 50, encoding="utf-8")
     marked.write_text("<s> a b c </s>\n<s> b <UNK> c </s>\n" * 50, encoding="utf-8")
     for path in (plain, marked):
-        run("ngram", "train", path, "--level", "token", "-o", path.with_suffix(".npz"))
+        rnnlm("ngram", "train", path, "--level", "token", "-o", path.with_suffix(".npz"))
     models = [LanguageModel.load(path.with_suffix(".npz")) for path in (plain, marked)]
     assert models[0].vocabulary == models[1].vocabulary
     for name, array in models[0].predictor.arrays().items():
         np.testing.assert_array_equal(array, models[1].predictor.arrays()[name])
 
 
-def test_the_unknown_token_is_written_only_if_the_text_writes_it(run, tmp_path):
+def test_the_unknown_token_is_written_only_if_the_text_writes_it(rnnlm, tmp_path):
     for name, text in (("with", "a <unk> c\n"), ("without", "a b c\n")):
         (tmp_path / name).write_text(text * 50, encoding="utf-8")
-        run("ngram", "train", tmp_path / name, "--level", "token", "-o", tmp_path / f"{name}.npz")
+        rnnlm("ngram", "train", tmp_path / name, "--level", "token", "-o", tmp_path / f"{name}.npz")
     known, unknown = (LanguageModel.load(tmp_path / f"{name}.npz") for name in ("without", "with"))
     assert unknown.predict("a", 1).candidates[0].token == "<unk>"
     assert "<unk>" not in {each.token for each in known.predict("a", 100).candidates}
@@ -120,35 +106,35 @@ def test_the_unknown_token_is_written_only_if_the_text_writes_it(run, tmp_path):
     assert np.isfinite(nats)
 
 
-def test_a_text_of_this_kind_read_as_words_gets_advice(run, tmp_path):
+def test_a_text_of_this_kind_read_as_words_gets_advice(rnnlm, tmp_path):
     path = tmp_path / "text.txt"
     path.write_text("mr. <unk> sold u.s. N shares\n" * 100, encoding="utf-8")
     for command in ("train", "ngram train"):
         options = [] if command == "ngram train" else ["--preset", "tiny", "--epochs", 0.1, "--threads", 1]
-        done = run(*command.split(), path, *options, "-o", tmp_path / f"{len(options)}.npz")
+        done = rnnlm(*command.split(), path, *options, "-o", tmp_path / f"{len(options)}.npz")
         assert done.err.count("--level token") == 1
-        done = run(*command.split(), path, *options, "--level", "token", "-o", tmp_path / f"{len(options)}t.npz")
+        done = rnnlm(*command.split(), path, *options, "--level", "token", "-o", tmp_path / f"{len(options)}t.npz")
         assert "looks tokenised" not in done.err
 
 
 @pytest.mark.parametrize("option", [["--segmenter", "jieba"], ["--hmm"]])
-def test_options_of_words_are_refused_for_other_levels(run, tmp_path, option):
+def test_options_of_words_are_refused_for_other_levels(rnnlm, tmp_path, option):
     path = tmp_path / "text.txt"
     path.write_text("a b\n" * 100, encoding="utf-8")
     for level in ("token", "char"):
-        done = run("ngram", "train", path, "--level", level, *option, "-o", tmp_path / "m.npz", code=1)
+        done = rnnlm("ngram", "train", path, "--level", level, *option, "-o", tmp_path / "m.npz", code=1)
         assert option[0] in done.err
 
 
-def test_marks_at_the_ends_of_a_line_are_in_no_figure(run, tmp_path):
+def test_marks_at_the_ends_of_a_line_are_in_no_figure(rnnlm, tmp_path):
     lines = ["a b c", "b <unk> c", "c </s> a"]
     files = {"plain": lines, "marked": [f" <s> {line} </s> " for line in lines]}
     figures = {}
     for name, text in files.items():
         (tmp_path / name).write_text("".join(f"{line}\n" for line in text), encoding="utf-8")
         if name == "plain":
-            run("ngram", "train", tmp_path / name, "--level", "token", "--order", 2, "-o", tmp_path / "m.npz")
-        evaluated = json.loads(run("eval", "-m", tmp_path / "m.npz", tmp_path / name, "--json").out)
-        scored = run("score", "-m", tmp_path / "m.npz", tmp_path / name).err
+            rnnlm("ngram", "train", tmp_path / name, "--level", "token", "--order", 2, "-o", tmp_path / "m.npz")
+        evaluated = rnnlm("eval", "-m", tmp_path / "m.npz", tmp_path / name, "--json").json
+        scored = rnnlm("score", "-m", tmp_path / "m.npz", tmp_path / name).err
         figures[name] = evaluated["bits_per_char"], evaluated["characters"], scored
     assert figures["plain"] == figures["marked"]

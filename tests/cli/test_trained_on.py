@@ -1,12 +1,10 @@
 """`rnnlm eval` says where a model is measured on a text that it was trained on."""
 
 import gzip
-import json
 from pathlib import Path
 
 import pytest
 
-from rnnlm.cli import run
 from rnnlm.storage import checkpoint
 
 TEXT = "It was a bright cold day in April, and the clocks were striking thirteen.\n" * 20
@@ -15,25 +13,21 @@ SENTENCE = "The model was trained on this text"
 
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rnnlm) -> Path:
     """Texts a, b, c; m.npz was trained on a and b, n.npz (n-grams) on c, v.npz on c and validated on a."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("RNNLM_MODEL", "m.npz")
     for name, word in (("a", "April"), ("b", "May"), ("c", "June")):
         Path(f"{name}.txt").write_text(TEXT.replace("April", word))
-    assert run(["train", "a.txt", "b.txt", "-o", "m.npz", *SMALL]) == 0
-    assert run(["train", "c.txt", "--valid", "a.txt", "-o", "v.npz", *SMALL]) == 0
-    assert run(["ngram", "train", "c.txt", "-o", "n.npz"]) == 0
+    rnnlm("train", "a.txt", "b.txt", "-o", "m.npz", *SMALL)
+    rnnlm("train", "c.txt", "--valid", "a.txt", "-o", "v.npz", *SMALL)
+    rnnlm("ngram", "train", "c.txt", "-o", "n.npz")
     return tmp_path
 
 
-def answers(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[str, dict]:
+def answers(rnnlm, *arguments: str) -> tuple[str, dict]:
     """The first line of the answer, and the answer as JSON."""
-    capsys.readouterr()
-    assert run(["eval", *arguments]) == 0
-    first = capsys.readouterr().out.splitlines()[0]
-    assert run(["eval", *arguments, "--json"]) == 0
-    return first, json.loads(capsys.readouterr().out)
+    return rnnlm("eval", *arguments).out.splitlines()[0], rnnlm("eval", *arguments, "--json").json
 
 
 @pytest.mark.parametrize(
@@ -50,58 +44,59 @@ def answers(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[str, d
         (["a.txt", "-m", "n.npz"], False),
     ],
 )
-def test_the_first_line_and_json_say_it(arguments, known, capsys):
-    first, answer = answers(capsys, *arguments)
+def test_the_first_line_and_json_say_it(arguments, known, rnnlm):
+    first, answer = answers(rnnlm, *arguments)
     assert first.startswith(SENTENCE) is known
     assert answer["trained_on_this_text"] is known
     assert len(first) <= 80
 
 
-def test_another_name_of_the_file_and_the_cache_make_no_difference(capsys):
+def test_another_name_of_the_file_and_the_cache_make_no_difference(rnnlm):
     Path("again.txt").write_bytes(Path("a.txt").read_bytes())
-    assert answers(capsys, "again.txt")[1]["trained_on_this_text"] is True
+    assert answers(rnnlm, "again.txt")[1]["trained_on_this_text"] is True
 
 
-def test_where_the_checkpoint_does_not_say_it_is_null(capsys):
+def test_where_the_checkpoint_does_not_say_it_is_null(rnnlm):
     header, arrays = checkpoint.load("m.npz")
     del header["training"]["corpus"]["files"]  # as an earlier version wrote it
     checkpoint.save("m.npz", header, arrays)
-    assert answers(capsys, "a.txt", "b.txt")[1]["trained_on_this_text"] is True
-    first, answer = answers(capsys, "a.txt")
+    assert answers(rnnlm, "a.txt", "b.txt")[1]["trained_on_this_text"] is True
+    first, answer = answers(rnnlm, "a.txt")
     assert answer["trained_on_this_text"] is None
     assert first.startswith("tokens")
 
 
-def test_baselines_and_parts_of_mixtures_are_named(capsys):
-    first, answer = answers(capsys, "c.txt", "--baseline", "n.npz")
+def test_baselines_and_parts_of_mixtures_are_named(rnnlm):
+    first, answer = answers(rnnlm, "c.txt", "--baseline", "n.npz")
     assert first.startswith("n.npz was trained on this text")
     assert answer["trained_on_this_text"] is False
     assert [row["trained_on_this_text"] for row in answer["baselines"]] == [True]
-    first, answer = answers(capsys, "c.txt", "--mix", "n.npz:0.5")
+    first, answer = answers(rnnlm, "c.txt", "--mix", "n.npz:0.5")
     assert first.startswith("n.npz was trained on this text")
     assert answer["trained_on_this_text"] is True
     assert [row["trained_on_this_text"] for row in answer["mixture"]] == [False, True]
-    first, answer = answers(capsys, "a.txt", "--baseline", "2", "--baseline-corpus", "a.txt")
+    first, answer = answers(rnnlm, "a.txt", "--baseline", "2", "--baseline-corpus", "a.txt")
     assert first.startswith(SENTENCE)
     assert [row["trained_on_this_text"] for row in answer["baselines"]] == [True, True]
 
 
-def test_weights_found_on_a_training_text_are_warned_about(capsys):
+def test_weights_found_on_a_training_text_are_warned_about(rnnlm):
     for text, warned in (("c.txt", True), ("d.txt", False)):
         Path("d.txt").write_text(TEXT.replace("April", "July"))
-        capsys.readouterr()
-        assert run(["eval", "d.txt", "--mix", "n.npz", "--tune", text]) == 0
-        assert ("give --tune a text that none of them has seen" in capsys.readouterr().err) is warned
+        assert (
+            "give --tune a text that none of them has seen"
+            in rnnlm("eval", "d.txt", "--mix", "n.npz", "--tune", text).err
+        ) is warned
 
 
-def test_an_arpa_file_says_nothing(capsys):
-    assert run(["ngram", "train", "c.txt", "-o", "x.npz", "--arpa", "x.arpa"]) == 0
-    _, answer = answers(capsys, "c.txt", "--baseline", "x.arpa")
+def test_an_arpa_file_says_nothing(rnnlm):
+    rnnlm("ngram", "train", "c.txt", "-o", "x.npz", "--arpa", "x.arpa")
+    _, answer = answers(rnnlm, "c.txt", "--baseline", "x.arpa")
     assert [row["trained_on_this_text"] for row in answer["baselines"]] == [None]
 
 
 @pytest.mark.parametrize("change", ["gzip", "crlf", "bom", "utf-16", "no last newline"])
-def test_the_same_text_in_another_wrapping_is_recognised(change, tmp_path, capsys):
+def test_the_same_text_in_another_wrapping_is_recognised(change, tmp_path, rnnlm):
     text = "".join(f"we saw ferry {number} today\n" for number in range(60))
     changed = {
         "gzip": gzip.compress(text.encode()),
@@ -114,10 +109,7 @@ def test_the_same_text_in_another_wrapping_is_recognised(change, tmp_path, capsy
     (tmp_path / "b.txt").write_bytes(changed[change])
     for learnt, asked in (("a", "b"), ("b", "a")):
         model = str(tmp_path / f"{learnt}.npz")
-        assert run(["ngram", "train", str(tmp_path / f"{learnt}.txt"), "-o", model]) == 0
-        capsys.readouterr()
-        assert run(["eval", "-m", model, str(tmp_path / f"{asked}.txt"), "--json"]) == 0
-        assert json.loads(capsys.readouterr().out)["trained_on_this_text"] is True
+        rnnlm("ngram", "train", tmp_path / f"{learnt}.txt", "-o", model)
+        assert rnnlm("eval", "-m", model, tmp_path / f"{asked}.txt", "--json").json["trained_on_this_text"] is True
     (tmp_path / "c.txt").write_text(text.replace("today", "now"), encoding="utf-8")
-    assert run(["eval", "-m", model, str(tmp_path / "c.txt"), "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["trained_on_this_text"] is False
+    assert rnnlm("eval", "-m", model, tmp_path / "c.txt", "--json").json["trained_on_this_text"] is False

@@ -1,7 +1,6 @@
 """rnnlm predict --why: who decides is shown, in a table and as JSON."""
 
 import itertools
-import json
 import random
 
 import pytest
@@ -27,19 +26,9 @@ def folder(tmp_path_factory):
     return folder
 
 
-def printed(capsys, *arguments, code=0):
-    capsys.readouterr()
-    assert run([str(each) for each in arguments]) == code
-    return capsys.readouterr()
-
-
-def why(capsys, *arguments):
-    return json.loads(printed(capsys, "predict", "--why", "--json", *arguments).out)["why"]
-
-
 @pytest.mark.parametrize("who", SUBJECTS)
-def test_the_subject_that_decides_has_the_most_bits(who, folder, capsys):
-    found = why(capsys, f"{who} 昨天 迟到 ， 批评 了", "-m", folder / "lstm.npz")
+def test_the_subject_that_decides_has_the_most_bits(who, folder, rnnlm):
+    found = rnnlm("predict", "--why", "--json", f"{who} 昨天 迟到 ， 批评 了", "-m", folder / "lstm.npz").json["why"]
     assert found["token"] == who
     words = found["words"]
     assert max(words, key=lambda word: word["bits"])["token"] == who
@@ -47,20 +36,22 @@ def test_the_subject_that_decides_has_the_most_bits(who, folder, capsys):
     assert words[0]["answer"] != who
 
 
-def test_a_bigram_knows_the_last_word_alone(folder, capsys):
-    words = why(capsys, "我 昨天 迟到 ， 批评 了", "-m", folder / "bigram.npz")["words"]
+def test_a_bigram_knows_the_last_word_alone(folder, rnnlm):
+    words = rnnlm("predict", "--why", "--json", "我 昨天 迟到 ， 批评 了", "-m", folder / "bigram.npz").json["why"][
+        "words"
+    ]
     assert [word["bits"] for word in words[:-1]] == [0] * 5
     assert words[-1]["bits"] != 0
 
 
-def test_the_table_shows_what_the_json_has(folder, capsys):
+def test_the_table_shows_what_the_json_has(folder, rnnlm):
     arguments = ["我 昨天 迟到 ， 批评 了", "-m", folder / "lstm.npz", "-k", "3"]
-    candidates, table = printed(capsys, "predict", "--why", *arguments).out.split("\n\n")
-    assert f"{candidates}\n" == printed(capsys, "predict", *arguments).out
+    candidates, table = rnnlm("predict", "--why", *arguments).out.split("\n\n")
+    assert f"{candidates}\n" == rnnlm("predict", *arguments).out
     first, header, *rows = table.splitlines()
     assert first.startswith("Bits for 我")
     assert header.split()[:2] == ["token", "bits"]
-    words = why(capsys, *arguments)["words"]
+    words = rnnlm("predict", "--why", "--json", *arguments).json["why"]["words"]
     assert len(rows) == len(words)
     for row, word in zip(rows, words, strict=True):
         token, bits, *_ = row.split()
@@ -72,19 +63,19 @@ def test_the_table_shows_what_the_json_has(folder, capsys):
     assert marks.index(max(marks)) == 0
 
 
-def test_json_has_the_key_only_where_it_is_asked_for(folder, capsys):
-    plain = json.loads(printed(capsys, "predict", "我", "--json", "-m", folder / "lstm.npz").out)
+def test_json_has_the_key_only_where_it_is_asked_for(folder, rnnlm):
+    plain = rnnlm("predict", "我", "--json", "-m", folder / "lstm.npz").json
     assert "why" not in plain
-    asked = json.loads(printed(capsys, "predict", "--why", "我", "--json", "-m", folder / "lstm.npz").out)
+    asked = rnnlm("predict", "--why", "我", "--json", "-m", folder / "lstm.npz").json
     assert asked.pop("why")["words"][0].keys() == {"token", "bits", "substitute", "answer", "probability"}
     assert asked == plain
 
 
-def test_what_was_not_examined_is_said(folder, capsys):
-    told = printed(capsys, "predict", "--why", "我 " * 70, "-m", folder / "bigram.npz")
+def test_what_was_not_examined_is_said(folder, rnnlm):
+    told = rnnlm("predict", "--why", "我 " * 70, "-m", folder / "bigram.npz")
     assert told.err == "Of 70 tokens the last 64 were examined for --why.\n"
     assert len(told.out.split("\n\n")[1].splitlines()) == 2 + 64
-    told = printed(capsys, "predict", "--why", "", "-m", folder / "bigram.npz")
+    told = rnnlm("predict", "--why", "", "-m", folder / "bigram.npz")
     assert "nothing to examine" in told.err
     assert "Bits" not in told.out
-    assert "--each" in printed(capsys, "predict", "--why", "--each", "我", "-m", folder / "bigram.npz", code=2).err
+    assert "--each" in rnnlm("predict", "--why", "--each", "我", "-m", folder / "bigram.npz", code=2).err

@@ -20,18 +20,8 @@ def model(tmp_path_factory):
     return str(folder / "m.npz")
 
 
-def said(capsys, *arguments: str, code: int = 2) -> str:
-    capsys.readouterr()
-    assert run([*arguments]) == code
-    printed = capsys.readouterr()
-    assert not printed.out
-    return printed.err
-
-
-def answer(capsys, *arguments: str) -> str:
-    capsys.readouterr()
-    assert run([*arguments]) == 0
-    printed = capsys.readouterr()
+def answer(rnnlm, *arguments: str) -> str:
+    printed = rnnlm(*arguments)
     assert not printed.err
     return printed.out
 
@@ -39,31 +29,31 @@ def answer(capsys, *arguments: str) -> str:
 # --- several words ------------------------------------------------------------------------------------------------
 
 
-def test_a_text_to_predict_may_be_several_words(model, capsys):
-    expected = answer(capsys, "predict", "我 昨天 上学", "-m", model, "-k", "3", "--json")
+def test_a_text_to_predict_may_be_several_words(model, rnnlm):
+    expected = answer(rnnlm, "predict", "我 昨天 上学", "-m", model, "-k", "3", "--json")
     assert json.loads(expected)["context"] == "我 昨天 上学"
-    assert answer(capsys, "predict", "我", "昨天", "上学", "-m", model, "-k", "3", "--json") == expected
-    assert answer(capsys, "predict", "我", "-k", "3", "昨天", "-m", model, "上学", "--json") == expected
+    assert answer(rnnlm, "predict", "我", "昨天", "上学", "-m", model, "-k", "3", "--json") == expected
+    assert answer(rnnlm, "predict", "我", "-k", "3", "昨天", "-m", model, "上学", "--json") == expected
 
 
-def test_a_prompt_may_be_an_argument_or_several(model, capsys):
+def test_a_prompt_may_be_an_argument_or_several(model, rnnlm):
     more = ["-m", model, "--seed", "1", "--length", "5"]
-    expected = answer(capsys, "sample", "--prompt", "我 昨天", *more)
+    expected = answer(rnnlm, "sample", "--prompt", "我 昨天", *more)
     assert expected.startswith("我 昨天")
-    assert answer(capsys, "sample", "我 昨天", *more) == expected
-    assert answer(capsys, "sample", "我", *more, "昨天") == expected
-    assert answer(capsys, "sample", *more) != expected
+    assert answer(rnnlm, "sample", "我 昨天", *more) == expected
+    assert answer(rnnlm, "sample", "我", *more, "昨天") == expected
+    assert answer(rnnlm, "sample", *more) != expected
 
 
-def test_a_prompt_of_the_environment_gives_way_to_an_argument(model, capsys, monkeypatch):
+def test_a_prompt_of_the_environment_gives_way_to_an_argument(model, rnnlm, monkeypatch):
     monkeypatch.setenv("RNNLM_SAMPLE_PROMPT", "老师")
     more = ["-m", model, "--seed", "1", "--length", "2"]
-    assert answer(capsys, "sample", *more).startswith("老师")
-    assert answer(capsys, "sample", "我", *more).startswith("我")
+    assert answer(rnnlm, "sample", *more).startswith("老师")
+    assert answer(rnnlm, "sample", "我", *more).startswith("我")
 
 
-def test_two_prompts_are_one_too_many(model, capsys):
-    assert "give one of them" in said(capsys, "sample", "我", "--prompt", "我", "-m", model)
+def test_two_prompts_are_one_too_many(model, rnnlm):
+    assert "give one of them" in rnnlm("sample", "我", "--prompt", "我", "-m", model, code=2).err
 
 
 # --- mistyped and left out ----------------------------------------------------------------------------------------
@@ -84,28 +74,28 @@ def test_two_prompts_are_one_too_many(model, capsys):
         ("lab unroll x --hidden-sizes 3", "--hidden-size"),
     ],
 )
-def test_what_is_mistyped_has_a_suggestion(typed, meant, capsys):
-    *_, last = said(capsys, *typed.split()).splitlines()
+def test_what_is_mistyped_has_a_suggestion(typed, meant, rnnlm):
+    *_, last = rnnlm(*typed.split(), code=2).err.splitlines()
     assert "Did you mean" in last
     assert meant in last.partition("Did you mean")[2]
 
 
 @pytest.mark.parametrize("group", [[], ["ngram"], ["lab"]])
-def test_what_is_like_nothing_has_none(group, capsys):
-    *_, last = said(capsys, *group, "qqqqqq").splitlines()
+def test_what_is_like_nothing_has_none(group, rnnlm):
+    *_, last = rnnlm(*group, "qqqqqq", code=2).err.splitlines()
     assert last == "Error: No such command 'qqqqqq'."
 
 
 @pytest.mark.parametrize("command", ["train", "predict", "fill", "ngram train", "import", "lab pairs", "lab gradflow"])
-def test_a_command_without_its_argument_shows_how_it_is_called(command, capsys):
-    *_, last = said(capsys, *command.split()).splitlines()
+def test_a_command_without_its_argument_shows_how_it_is_called(command, rnnlm):
+    *_, last = rnnlm(*command.split(), code=2).err.splitlines()
     assert last.startswith("Error: Missing argument ")
     assert f"For example: rnnlm {command} " in last
     assert "   " not in last
 
 
-def test_rnnlm_alone_shows_what_there_is(capsys):
-    shown = said(capsys)
+def test_rnnlm_alone_shows_what_there_is(rnnlm):
+    shown = rnnlm(code=2).err
     assert "rnnlm train corpus.txt" in shown
     assert "Commands:" in shown
 
@@ -116,23 +106,9 @@ def test_rnnlm_alone_shows_what_there_is(capsys):
 @pytest.mark.parametrize(
     ("typed", "seconds"),
     [
-        ("90", 90),
-        ("0.5", 0.5),
-        ("90s", 90),
-        ("90 sec", 90),
-        ("1 second", 1),
-        ("10m", 600),
-        ("5min", 300),
-        ("5 Minutes", 300),
-        ("1.5h", 5400),
-        (".5h", 1800),
-        ("2 hours", 7200),
-        ("1hr", 3600),
-        ("1h30m", 5400),
-        ("1h 30min", 5400),
-        ("1h30s", 3630),
-        ("2m 30s", 150),
-        ("1H30M15S", 5415),
+        *[("90", 90), ("0.5", 0.5), ("90s", 90), ("90 sec", 90), ("1 second", 1), ("10m", 600), ("5min", 300)],
+        *[("5 Minutes", 300), ("1.5h", 5400), (".5h", 1800), ("2 hours", 7200), ("1hr", 3600), ("1h30m", 5400)],
+        *[("1h 30min", 5400), ("1h30s", 3630), ("2m 30s", 150), ("1H30M15S", 5415)],
     ],
 )
 def test_a_duration_is_read_as_it_is_spoken(typed, seconds):
@@ -148,25 +124,22 @@ def test_what_is_no_duration_is_refused_with_what_to_write(typed):
     assert repr(typed) in caught.value.format_message()
 
 
-def test_words_are_one_text_without_spaces_where_a_model_of_characters_knows_none(tmp_path, capsys):
+def test_words_are_one_text_without_spaces_where_a_model_of_characters_knows_none(tmp_path, rnnlm):
     text = tmp_path / "text.txt"
     text.write_text("我昨天上学迟到了\n" * 30, encoding="utf-8")
     model = str(tmp_path / "m.npz")
-    assert run(["ngram", "train", str(text), "--level", "char", "-o", model]) == 0
-    capsys.readouterr()
+    rnnlm("ngram", "train", text, "--level", "char", "-o", model)
     for words in (["我", "昨天", "上学"], ["我昨天上学"]):
-        assert run(["predict", "-m", model, "-k", "1", "--json", *words]) == 0
-        printed = capsys.readouterr()
+        printed = rnnlm("predict", "-m", model, "-k", "1", "--json", *words)
         assert printed.err == ""
         assert '"token": "迟"' in printed.out
-    assert run(["sample", "-m", model, "--temperature", "0", "我", "昨天", "--length", "3"]) == 0
-    assert capsys.readouterr().out.startswith("我昨天上学迟")
+    assert rnnlm("sample", "-m", model, "--temperature", "0", "我", "昨天", "--length", "3").out.startswith(
+        "我昨天上学迟"
+    )
 
 
-def test_predict_names_fill_for_a_blank_within_the_text(tmp_path, capsys):
+def test_predict_names_fill_for_a_blank_within_the_text(tmp_path, rnnlm):
     text = tmp_path / "text.txt"
     text.write_text("we saw the ferry today\n" * 30, encoding="utf-8")
-    assert run(["ngram", "train", str(text), "-o", str(tmp_path / "m.npz")]) == 0
-    capsys.readouterr()
-    assert run(["predict", "-m", str(tmp_path / "m.npz"), "we saw the ____ today"]) == 0
-    assert "rnnlm fill" in capsys.readouterr().err
+    rnnlm("ngram", "train", text, "-o", tmp_path / "m.npz")
+    assert "rnnlm fill" in rnnlm("predict", "-m", tmp_path / "m.npz", "we saw the ____ today").err

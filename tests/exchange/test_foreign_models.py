@@ -9,8 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rnnlm import cli
-
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 from torch import nn  # noqa: E402
 
@@ -25,15 +23,13 @@ TEST = ["the dog saw the mat .", "a <unk> cat sat on mr. dog , and the cat", "th
 
 
 @pytest.fixture
-def run(tmp_path, monkeypatch, capsys):
+def run(tmp_path, monkeypatch, rnnlm):
     """Run a command in an empty folder; gives its output, or what it says in refusing."""
     monkeypatch.chdir(tmp_path)
     torch.manual_seed(1)
 
     def run(*arguments, code=0):
-        capsys.readouterr()
-        assert cli.run([*arguments]) == code
-        captured = capsys.readouterr()
+        captured = rnnlm(*arguments, code=code)
         return captured.err if code or arguments[0] == "import" else captured.out
 
     return run

@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from rnnlm import LanguageModel, cli
+from rnnlm import LanguageModel
 from rnnlm.baselines.ngram import NgramModel
 from rnnlm.cli.export import EXTENSIONS
 from rnnlm.errors import ExchangeError, SavingError
@@ -128,7 +128,7 @@ def test_the_command_line_knows_the_same_formats():
 
 
 @pytest.mark.parametrize("wrong", ["weights", "counts"])
-def test_nothing_is_imported_that_could_not_be_read_again(make_network, model_of, tmp_path, wrong):
+def test_nothing_is_imported_that_could_not_be_read_again(make_network, model_of, tmp_path, wrong, rnnlm):
     pytest.importorskip("safetensors")
     model = model_of(make_network())
     if wrong == "weights":
@@ -142,5 +142,5 @@ def test_nothing_is_imported_that_could_not_be_read_again(make_network, model_of
     good = tmp_path / "good.npz"
     model_of(make_network()).save(good)
     before = good.read_bytes()
-    assert cli.run(["import", str(path), "-o", str(good), "--force"]) == 1
+    rnnlm("import", path, "-o", good, "--force", code=1)
     assert good.read_bytes() == before

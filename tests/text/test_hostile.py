@@ -137,7 +137,7 @@ def test_a_sample_that_spells_the_end_goes_on(tmp_path, monkeypatch, capfd):
     assert tokens == ["<", "/", "s", ">", "</s>"]
 
 
-def test_every_character_there_is(tmp_path, monkeypatch):
+def test_every_character_there_is(tmp_path, monkeypatch, rnnlm):
     """All but NUL, the halves of surrogate pairs and what ends a line, some of them twice, in a model and back."""
     monkeypatch.chdir(tmp_path)
     characters = [
@@ -147,7 +147,7 @@ def test_every_character_there_is(tmp_path, monkeypatch):
     ]
     (tmp_path / "text.txt").write_text("".join(characters) * 2, encoding="utf-8")
     arguments = ["--level", "char", "--valid-fraction", "0", "--softmax", "adaptive"]
-    assert run(["train", "text.txt", *arguments, *SMALL]) == 0
+    rnnlm("train", "text.txt", *arguments, *SMALL)
     model = LanguageModel.load("rnnlm.npz")
     assert sorted(model.vocabulary.tokens) == sorted(characters)
     text = "".join(characters[::9])

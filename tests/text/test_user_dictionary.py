@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rnnlm import cli
 from rnnlm.errors import TokenizerError
 from rnnlm.language_model import LanguageModel
 from rnnlm.text import user_dictionary
@@ -169,15 +168,14 @@ SMALL = ["--preset", "tiny", "--epochs", "1", "--threads", "1"]
 @pytest.mark.parametrize("command", [["ngram", "train", "--order", "1"], ["train", *SMALL]])
 @pytest.mark.parametrize("line", ["银河号渡轮 300 n", "银河号渡轮 3 NZ", "银河号渡轮,300,n", "银河号渡轮\t300"])
 def test_the_file_is_used_and_what_has_no_effect_is_named_once(
-    text: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], command: list[str], line: str
+    text: Path, tmp_path: Path, command: list[str], line: str, rnnlm
 ):
     (tmp_path / "u.dict").write_text(f"{line}\nEdge Trust认证 2000\n《云咖啡馆》 300\n", encoding="utf-8")
     model, held_out = tmp_path / "m.npz", tmp_path / "valid.txt"
     held_out.write_text(f"{CHINESE}\n", encoding="utf-8")
     valid = ["--valid", str(held_out)] if command[0] == "train" else []
     arguments = [*command, str(text), *valid, "--user-dict", str(tmp_path / "u.dict"), "-o", str(model)]
-    assert cli.run(arguments) == 0
-    said = capsys.readouterr().err
+    said = rnnlm(*arguments).err
     assert said.count("can never match") == 1
     assert "line 2 ('Edge Trust认证 2000')" in said
     assert "line 3 ('《云咖啡馆》 300')" in said
@@ -186,21 +184,20 @@ def test_the_file_is_used_and_what_has_no_effect_is_named_once(
     assert [word for word, _ in loaded.tokenizer.settings()["user_dictionary"]] == ["银河号渡轮"]
     if command[0] == "train":  # the same file goes with the checkpoint, another one does not
         again = ["train", str(text), *valid, "--resume", "-o", str(model), "--epochs", "2"]
-        assert cli.run([*again, "--user-dict", str(tmp_path / "u.dict")]) == 0
+        rnnlm(*again, "--user-dict", tmp_path / "u.dict")
         (tmp_path / "u.dict").write_text("咖啡馆 3\n", encoding="utf-8")
-        assert cli.run([*again, "--user-dict", str(tmp_path / "u.dict")]) == 1
+        rnnlm(*again, "--user-dict", tmp_path / "u.dict", code=1)
 
 
-def test_a_dictionary_that_no_jieba_reads_is_told(text: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_a_dictionary_that_no_jieba_reads_is_told(text: Path, tmp_path: Path, rnnlm):
     (tmp_path / "u.dict").write_text("银河号渡轮\n", encoding="utf-8")
     arguments = ["ngram", "train", str(text), "--user-dict", str(tmp_path / "u.dict"), "-o", str(tmp_path / "m.npz")]
-    assert cli.run([*arguments, "--segmenter", "spaces"]) == 0
-    assert "has no effect" in capsys.readouterr().err
-    assert cli.run([*arguments, "--level", "char"]) == 1
+    assert "has no effect" in rnnlm(*arguments, "--segmenter", "spaces").err
+    rnnlm(*arguments, "--level", "char", code=1)
 
 
 def test_a_checkpoint_with_words_that_have_no_effect_goes_with_its_dictionary(
-    text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rnnlm
 ):
     """As earlier versions wrote them."""
     path, model = tmp_path / "u.dict", tmp_path / "m.npz"
@@ -208,10 +205,10 @@ def test_a_checkpoint_with_words_that_have_no_effect_goes_with_its_dictionary(
     old = [("《云咖啡馆》", 300), ("银河号渡轮", 3)]
     with monkeypatch.context() as patch:
         patch.setattr(user_dictionary, "read_user_dictionary", lambda path, hmm: (old, []))
-        assert cli.run(["train", str(text), "--user-dict", str(path), "-o", str(model), *SMALL]) == 0
+        rnnlm("train", text, "--user-dict", path, "-o", model, *SMALL)
     assert LanguageModel.load(model).tokenizer.settings()["user_dictionary"] == [list(each) for each in old]
     again = ["train", str(text), "--resume", "-o", str(model), "--epochs", "2"]
-    assert cli.run([*again, "--user-dict", str(path)]) == 0
+    rnnlm(*again, "--user-dict", path)
 
 
 def test_more_words_than_a_checkpoint_can_hold_are_refused(monkeypatch):

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from rnnlm.baselines.ngram import NgramModel
-from rnnlm.cli import run
 from rnnlm.cli.training_messages import comparison
 from rnnlm.language_model import LanguageModel
 from rnnlm.storage import checkpoint
@@ -32,21 +31,19 @@ def corpus(tmp_path: Path) -> Path:
     return path
 
 
-def trained(corpus: Path, capsys: pytest.CaptureFixture[str], *options: str) -> str:
-    capsys.readouterr()
-    assert run(["train", str(corpus), "-o", str(corpus.with_name("m.npz")), *SMALL, *options]) == 0
-    printed = capsys.readouterr()
+def trained(corpus: Path, rnnlm, *options: str) -> str:
+    printed = rnnlm("train", corpus, "-o", corpus.with_name("m.npz"), *SMALL, *options)
     assert printed.out == ""
     return printed.err
 
 
 @pytest.mark.parametrize(("level", "order", "unit"), [("word", 3, "word"), ("char", 5, "character")])
-def test_the_figures_are_those_of_the_held_out_part(level, order, unit, corpus, capsys):
+def test_the_figures_are_those_of_the_held_out_part(level, order, unit, corpus, rnnlm):
     *lines, _ = corpus.read_text().split("\n")
     held_out = corpus.with_name("held-out.txt")
     corpus.write_text("".join(f"{line}\n" for line in lines[:270]))
     held_out.write_text("".join(f"{line}\n" for line in lines[270:]))
-    said = trained(corpus, capsys, "--level", level, "--valid", str(held_out))
+    said = trained(corpus, rnnlm, "--level", level, "--valid", str(held_out))
     found = re.search(LINE, said, re.MULTILINE)
     assert found, said
     assert (int(found[2]), found[4]) == (order, unit)
@@ -73,13 +70,13 @@ def test_the_figures_are_those_of_the_held_out_part(level, order, unit, corpus, 
     assert float(found[1]) == pytest.approx(math.exp(model.training["best_nats_per_token"]), rel=1e-3)
 
 
-def test_where_the_ngram_is_better_it_says_what_to_do(corpus, capsys):
-    said = trained(corpus, capsys, "--lr", "1e-9")  # a network that has learnt nothing
+def test_where_the_ngram_is_better_it_says_what_to_do(corpus, rnnlm):
+    said = trained(corpus, rnnlm, "--lr", "1e-9")  # a network that has learnt nothing
     assert "The 3-gram of the same text is better." in said
     commands = [line.split() for line in said.splitlines() if line.startswith("  rnnlm ")]
     places = {"CORPUS": str(corpus), "TEXT": str(corpus), "HELD_OUT": str(corpus), "ngram.npz": f"{corpus}.npz"}
     for command in commands:  # they work as they are printed
-        assert run([places.get(word, word) for word in command[1:]]) == 0
+        rnnlm(*(places.get(word, word) for word in command[1:]))
     assert len(commands) == 2
 
 
@@ -92,8 +89,8 @@ def test_the_advice_depends_on_who_is_better(ngram, better):
 
 
 @pytest.mark.parametrize("options", [["--valid-fraction", "0"], ["--bidirectional"]])
-def test_nothing_is_said_where_nothing_can_be_compared(options, corpus, capsys):
-    assert "Held-out perplexity" not in trained(corpus, capsys, *options)
+def test_nothing_is_said_where_nothing_can_be_compared(options, corpus, rnnlm):
+    assert "Held-out perplexity" not in trained(corpus, rnnlm, *options)
     assert "baselines" not in checkpoint.read_header(corpus.with_name("m.npz"))["training"]
 
 

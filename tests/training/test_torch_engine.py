@@ -11,7 +11,6 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the engine on PyTorch needs it: pip install 'rnnlm-cli[torch]'")
 
-from rnnlm.cli import run
 from rnnlm.errors import CheckpointError, TrainingError
 from rnnlm.nn.cells import CELLS
 from rnnlm.nn.layers import dropout_mask
@@ -243,10 +242,10 @@ def training(path):
     return checkpoint.read_header(path)["training"]["state"]["progress"]
 
 
-def test_two_processes_are_one_and_a_training_hops_between_the_engines(corpus, tmp_path):
+def test_two_processes_are_one_and_a_training_hops_between_the_engines(corpus, tmp_path, rnnlm):
     hopping, straight = str(tmp_path / "hopping.npz"), str(tmp_path / "straight.npz")
     begin = ["train", corpus, "-o", hopping, *OPTIONS, "--epochs", "2"]
-    assert run(begin) == 0
+    rnnlm(*begin)
     others = [
         ["train", corpus, "-o", hopping, "--resume", "--epochs", "4", "--threads", "1"],
         ["train", corpus, "-o", str(tmp_path / "timed.npz"), *SIZES, "--threads", "1", "--time", "1s"],
@@ -272,8 +271,8 @@ def test_two_processes_are_one_and_a_training_hops_between_the_engines(corpus, t
         check(differences)
     np.testing.assert_allclose(found["dropout"], cases.dropout_run(TorchEngine), rtol=1e-10)
     assert training(tmp_path / "timed.npz")["finished"]
-    assert run(["train", corpus, "-o", hopping, "--resume", "--epochs", "6", "--threads", "1"]) == 0
-    assert run(["train", corpus, "-o", straight, *OPTIONS, "--epochs", "6"]) == 0
+    rnnlm("train", corpus, "-o", hopping, "--resume", "--epochs", "6", "--threads", "1")
+    rnnlm("train", corpus, "-o", straight, *OPTIONS, "--epochs", "6")
     assert training(hopping)["step"] == training(straight)["step"] > 300
     assert training(hopping)["best_nats_per_token"] == pytest.approx(
         training(straight)["best_nats_per_token"], rel=1e-4
@@ -291,15 +290,15 @@ def test_four_processes_are_one(tmp_path):
 
 
 @pytest.mark.parametrize("lost", [0, 1])
-def test_a_lost_worker_ends_in_a_sentence_and_a_checkpoint_to_go_on_from(corpus, tmp_path, lost):
+def test_a_lost_worker_ends_in_a_sentence_and_a_checkpoint_to_go_on_from(corpus, tmp_path, lost, rnnlm):
     path, undisturbed = str(tmp_path / "model.npz"), str(tmp_path / "undisturbed.npz")
     arguments = ["train", corpus, "-o", path, *OPTIONS, "--epochs", "3"]
     said = torchrun(2, str(lost), "37", json.dumps(arguments), code=1)
     assert "Error: One of the 2 workers is gone" in said
     assert f"{path} holds step 37. Go on with --resume." in said
     assert training(path)["step"] == 37
-    assert run(["train", corpus, "-o", path, "--resume", "--threads", "1"]) == 0
-    assert run(["train", corpus, "-o", undisturbed, *OPTIONS, "--epochs", "3"]) == 0
+    rnnlm("train", corpus, "-o", path, "--resume", "--threads", "1")
+    rnnlm("train", corpus, "-o", undisturbed, *OPTIONS, "--epochs", "3")
     assert training(path)["step"] == training(undisturbed)["step"]
     assert training(path)["best_nats_per_token"] == pytest.approx(
         training(undisturbed)["best_nats_per_token"], abs=1e-3
