@@ -12,20 +12,8 @@ from rnnlm.cli import cli, run
 from rnnlm.cli.blas import BLAS_VARIABLES
 
 COMPUTING = (
-    "ngram train",
-    "plot",
-    "lab gradflow",
-    "lab bptt",
-    "lab memory",
-    "lab onehot",
-    "train",
-    "predict",
-    "sample",
-    "score",
-    "rescore",
-    "fill",
-    "eval",
-    "serve",
+    *("ngram train", "plot", "lab gradflow", "lab bptt", "lab memory", "lab onehot"),
+    *("train", "predict", "sample", "score", "rescore", "fill", "eval", "serve"),
 )
 SENTENCES = ["我 昨天 上学 迟到 了", "他 今天 上学 迟到 了", "我 的 手机 坏 了", "弟弟 的 书包 坏 了"]
 # Runs a command line and tells, on the last line, what BLAS was told before NumPy came and how many threads there are.
