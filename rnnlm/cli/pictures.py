@@ -21,7 +21,7 @@ def check_picture(picture: Path, read: Iterable[str], option: str, instead: str 
     Raises:
         RnnlmError: the suffix, the place or the file that is there will not do, or matplotlib is missing.
     """
-    from rnnlm.cli.texts import check_not_a_text, check_output
+    from rnnlm.cli.outputs import check_not_a_text, check_output
     from rnnlm.plots.figures import check_picture, load_matplotlib
 
     check_picture(picture)
