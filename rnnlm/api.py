@@ -21,6 +21,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rnnlm.blas import one_blas_thread, use_threads
 from rnnlm.errors import RnnlmError, TrainingError, shown
 from rnnlm.names import ENGINES, PRECISIONS, PRESETS
 from rnnlm.training.options import DECLARATIONS, DEFAULTS, FOR_EVERY_MODEL, options_of
@@ -112,9 +113,10 @@ def train(
             raise TrainingError(f"activation is for cell='rnn'; {chosen.cell} has its own.")
         request = Request(_sources(corpus, text, valid, encoding, column), chosen, given, origin, preset)
         workers = choice.meet()
-        machine = Machine(threads or max(1, _cores() // workers.local_size), choice, workers)
+        machine = Machine(threads or max(1, use_threads(None) // workers.local_size), choice, workers)
         try:
-            return _run(Session.prepare(request, machine), False if progress is True and workers.rank else progress)
+            with one_blas_thread():
+                return _run(Session.prepare(request, machine), False if progress is True and workers.rank else progress)
         finally:
             workers.leave()
 
@@ -262,39 +264,18 @@ def _sources(
     if isinstance(valid, str | PathLike):
         held_out = os.fspath(valid)
     elif valid is not None:
-        held_out = lines_as_source(_lines(valid, "valid"), "valid")
+        held_out = lines_as_source(valid, "valid")
     if encoding is not None and (text is not None or not isinstance(held_out, str | None)):
         raise TrainingError("encoding is that of files; lines are text already. Leave it out.")
     files: list[Any]
     if text is not None:
-        files = [lines_as_source(_lines(text, "text"), "text")]
+        files = [lines_as_source(text, "text")]
     else:
         try:
             files = [os.fspath(each) for each in ([corpus] if isinstance(corpus, str | PathLike) else corpus or ())]
         except TypeError:
             raise TrainingError(f"corpus is {shown(corpus)}; expected a path, or several.") from None
     return Sources(files, held_out, encoding, column)
-
-
-def _lines(lines: Iterable[str], name: str) -> Iterator[str]:
-    """Yield lines without their ends, if that is what they are."""
-    if isinstance(lines, str | bytes) or not isinstance(lines, Iterable):
-        raise TrainingError(f"{name} is {shown(lines)}; expected lines, such as those of str.splitlines().")
-    for number, line in enumerate(lines):
-        if not isinstance(line, str):
-            raise TrainingError(f"{name} has {shown(line)} as line {number}; expected a str.")
-        try:
-            line.encode()
-        except UnicodeEncodeError as error:
-            raise TrainingError(
-                f"{name} has {shown(line[error.start])} in line {number}, half of a surrogate pair, which is no "
-                "character. Decode the text again, with errors='replace' for instance."
-            ) from None
-        yield line.removesuffix("\n")
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _check_words(preset: str | None, choice: EngineChoice, progress: Any, init_vocabulary: str) -> None:

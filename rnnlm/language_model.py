@@ -10,7 +10,8 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any, cast, overload
 
 from rnnlm.blanks import filled
-from rnnlm.errors import VocabularyError
+from rnnlm.blas import one_blas_thread
+from rnnlm.errors import RnnlmError, VocabularyError, shown
 from rnnlm.inference.attribution import Replacement, replacements
 from rnnlm.inference.filling import BLANK, Filling, fill_between, fill_forward
 from rnnlm.inference.generation import SamplingOptions, beam_search, sample
@@ -62,6 +63,7 @@ class LanguageModel(StoredModel):
 
     # --- what a language model is for ---------------------------------------------------------------------------
 
+    @one_blas_thread()
     def predict(self, text: str, k: int = 10, *, prefix: str = "", allowed: Iterable[str] | None = None) -> Prediction:
         """Rank the k most probable next tokens. Probabilities are the model's own; <unk>, if no text, is not ranked.
 
@@ -73,6 +75,9 @@ class LanguageModel(StoredModel):
         Raises:
             DirectionError: the model is bidirectional.
         """
+        _check_counts(k=k)
+        if isinstance(allowed, str):
+            raise RnnlmError(f"allowed is {shown(allowed)}; expected several tokens, such as [{allowed!r}].")
         log_probabilities, _ = read_prefix(self.by_line, self.prefix(self.encode(self.unfinished(text))))
         if not prefix and allowed is None:
             return Prediction(text, self._ranked(log_probabilities[0], k))
@@ -84,6 +89,7 @@ class LanguageModel(StoredModel):
         ]
         return Prediction(text, self._candidates(log_probabilities[0], ids[:k]))
 
+    @one_blas_thread()
     def predict_each(self, text: str, k: int = 1) -> list[Prediction]:
         """The k most probable next tokens at the start and after every token of the text, as in the article's figure.
 
@@ -99,6 +105,7 @@ class LanguageModel(StoredModel):
         ranked = [self._ranked(row, k) for _, rows in self.distributions(ids) for row in rows]
         return [Prediction(token, each) for token, each in zip([SPECIALS[BOS], *tokens], ranked, strict=True)]
 
+    @one_blas_thread()
     def why(self, text: str) -> Explanation:
         """How much each token of the text speaks for the most probable next one; see `inference.attribution`.
 
@@ -145,6 +152,7 @@ class LanguageModel(StoredModel):
             log_probabilities, state = reader.log_probabilities(inputs, state, keep)
             yield start, log_probabilities[:, 0]
 
+    @one_blas_thread()
     def nats(self, ids: NDArray[np.int32]) -> NDArray[Any]:
         """Negative log probability (n,) of each of a text's ids, given all before it.
 
@@ -206,6 +214,8 @@ class LanguageModel(StoredModel):
         """
         import numpy as np
 
+        if isinstance(stop, str):
+            stop = [stop]
         options = SamplingOptions(length, temperature, top_k, top_p, repetition_penalty)
         writer = Writer(self, prompt, self.encode(prompt), list(stop))
         writer.take()  # the prompt
@@ -239,6 +249,7 @@ class LanguageModel(StoredModel):
         """Continue a prompt `count` times at once; yields, step by step, each text's next id, None if it has ended."""
         return sample(self.by_line, self._prefix(prompt), options, rng, count, self.never_generated(), self.end)
 
+    @one_blas_thread()
     def beam(self, prompt: str, length: int, width: int, count: int = 1) -> list[tuple[list[int], float]]:
         """The `count` most probable continuations that a beam of `width` finds: ids and log probability in nats."""
         found = beam_search(self.by_line, self._prefix(prompt), length, width, self.never_generated(), self.end)
@@ -247,6 +258,7 @@ class LanguageModel(StoredModel):
     def _prefix(self, prompt: str) -> list[int]:
         return [int(i) for i in self.prefix(self.encode(prompt))]
 
+    @one_blas_thread()
     def fill(self, text: str, k: int = 10, blank_tokens: int = 1, beam: int = 256) -> list[FilledText]:
         """Fill the blanks (see `blanks.BLANK_MARK`) in a sentence: the k best, each of up to `blank_tokens` tokens.
 
@@ -256,6 +268,7 @@ class LanguageModel(StoredModel):
         Raises:
             FillingError: the text has no blank, or more than one line.
         """
+        _check_counts(k=k, blank_tokens=blank_tokens, beam=beam)
         return filled(self, lambda ids: self._fillings(ids, beam), text, k, blank_tokens)
 
     def _fillings(self, ids: list[int], beam: int) -> list[Filling]:
@@ -305,6 +318,8 @@ class LanguageModel(StoredModel):
             DirectionError: the model is bidirectional.
         """
         if isinstance(lines, str):
+            if "\n" in lines:
+                raise RnnlmError("score takes a str as one line, and this one has several; give text.splitlines().")
             return next(self._scores([lines], ranks, hypotheses, threads))
         return self._scores(lines, ranks, hypotheses, threads)
 
@@ -341,6 +356,7 @@ class LanguageModel(StoredModel):
             yield current, [first, *itertools.islice(scores, len(current.candidates) - 1)]
         yield from ((each, []) for each in waiting)
 
+    @one_blas_thread()
     def evaluate(self, text: str | PathLike[str] | Iterable[str] | TokenizedCorpus, threads: int = 1) -> Evaluation:
         """Measure the model on a text: a file, lines, or a tokenized corpus.
 
@@ -364,6 +380,7 @@ class LanguageModel(StoredModel):
         file = text if isinstance(text, str | PathLike) else lines_as_source(text)
         return tokenize_corpus([file], self.tokenizer, lines=self.reads_lines)
 
+    @one_blas_thread()
     def evaluate_dynamically(self, corpus: TokenizedCorpus, lr: float, window: int) -> Evaluation:
         """The same for a network that keeps learning while it reads; see `inference.dynamic`. This model is left as is.
 
@@ -393,6 +410,17 @@ class LanguageModel(StoredModel):
         from rnnlm.text.corpus import sequence  # here: most commands read no corpus, and start sooner without it
 
         return sequence(corpus, self.vocabulary)
+
+
+def _check_counts(**numbers: Any) -> None:
+    """Refuse numbers of things that are not at least one.
+
+    Raises:
+        RnnlmError: naming the argument.
+    """
+    for name, number in numbers.items():
+        if not isinstance(number, int) or number < 1:
+            raise RnnlmError(f"{name} is {shown(number)}; expected a whole number from 1 on.")
 
 
 def _blocks(lines: Iterable[str | None]) -> Iterator[list[str]]:

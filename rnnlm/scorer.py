@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, SupportsIndex
 
 import numpy as np
 
+from rnnlm.blas import one_blas_thread
 from rnnlm.inference.model import Array, SequenceModel
 from rnnlm.text.vocabulary import EOS, UNK, Vocabulary
 
@@ -64,6 +65,7 @@ class Scorer:
         self._reader: SequenceModel = model.by_line
         self._vocabulary, self._start, self._end = model.vocabulary, model.start, model.line_end
 
+    @one_blas_thread()
     def start(self) -> State:
         """Return the state before the first token."""
         return self._read([self._start], self._reader.zero_state(1))[0]
@@ -80,6 +82,7 @@ class Scorer:
         after = self.steps([state], [token])[0]
         return after.log_probs if candidates is None else after.log_probs[self.ids(candidates)], after
 
+    @one_blas_thread()
     def steps(self, states: Sequence[State], tokens: Sequence[str | SupportsIndex]) -> list[State]:
         """Read one token after each of several states, in one batch.
 

@@ -435,3 +435,48 @@ def test_probabilities_of_all_strings_of_three_tokens_sum_to_one():
             _, state = scorer.step(state, each)
         total += math.exp(log_prob)
     assert total == pytest.approx(1, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("ask", "message"),
+    [
+        (lambda model: model.predict("我", k=0), "k is 0; expected a whole number from 1 on"),
+        (lambda model: model.predict("我", allowed="他们"), "allowed is '他们'; expected several tokens"),
+        (lambda model: model.fill("我 ____", beam=0), "beam is 0"),
+        (lambda model: model.fill("我 ____", k=-1), "k is -1"),
+        (lambda model: model.generate("我", top_p=0.0), "top_p is 0.0; expected a number above 0 and at most 1"),
+        (
+            lambda model: model.generate("我", temperature=-1.0),
+            "temperature is -1.0; expected a finite number from 0 on",
+        ),
+        (lambda model: model.generate("我", repetition_penalty=math.nan), "repetition_penalty is nan"),
+        (lambda model: model.score("a\nb"), "several; give text.splitlines()"),
+        (lambda model: model.evaluate(["a", 3]), "text has 3 as line 1; expected a str"),
+        (lambda model: model.evaluate([chr(0xD800)]), "half of a surrogate pair"),
+    ],
+)
+def test_a_model_says_what_it_cannot_do(model, ask, message):
+    with pytest.raises(rnnlm.RnnlmError) as error:
+        ask(model)
+    assert message in str(error.value)
+
+
+def test_blas_has_one_thread_while_a_network_is_trained_and_then_its_own(monkeypatch):
+    from rnnlm import blas
+
+    if (functions := blas._functions()) is None:
+        pytest.skip("NumPy has no OpenBLAS of its own")
+    get, put = functions
+    for variable in blas.BLAS_VARIABLES:
+        monkeypatch.delenv(variable, raising=False)
+    before, seen = get(), []
+    put(2)
+    try:
+        model = rnnlm.train(text=LINES, **SMALL | {"progress": lambda report: seen.append(get())})
+        model.predict("我")
+        assert (set(seen), get()) == ({1}, 2)
+        monkeypatch.setenv("OPENBLAS_NUM_THREADS", "2")  # somebody has chosen
+        rnnlm.train(text=LINES, **SMALL | {"progress": lambda report: seen.append(get())})
+        assert (seen[-1], get()) == (2, 2)
+    finally:
+        put(before)

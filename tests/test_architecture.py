@@ -39,7 +39,7 @@ LAYERS = (
     ("inference", "baselines"),
     ("nn", "text"),
     ("storage",),
-    ("foreign", "free_memory", "schema"),
+    ("foreign", "blas", "free_memory", "schema"),
     ("errors", "json_values", "names"),
 )
 # Packages that are slow to start or optional: imported inside the function that needs them.

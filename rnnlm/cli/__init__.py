@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 import click
 
 from rnnlm import __version__
-from rnnlm.cli.blas import limit_blas
+from rnnlm.blas import limit_blas
 from rnnlm.cli.groups import SuggestingGroup
 from rnnlm.cli.interruptions import SIGNALS
 from rnnlm.cli.streams import open_closed_streams

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from rnnlm.cli.blas import limit_blas
+from rnnlm.blas import limit_blas
 from rnnlm.cli.tables import table, token_cell
 from rnnlm.cli.terminal import json_escaped, width_of
 from rnnlm.cli.wrapping import WORD, wrapped

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rnnlm.cli.blas import use_threads
+from rnnlm.blas import use_threads
 from rnnlm.cli.command_line import asked_for
 from rnnlm.cli.common import force_option, note, show_table, threads_option
 from rnnlm.cli.groups import SuggestingGroup

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from rnnlm.cli.blas import use_threads
+from rnnlm.blas import use_threads
 from rnnlm.cli.common import (
     Number,
     Unknown,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
-from rnnlm.cli.blas import use_threads
+from rnnlm.blas import use_threads
 from rnnlm.cli.common import Text, Unknown, json_option, load_model, mix_option, model_option, note, threads_option
 from rnnlm.cli.lines import file_lines
 from rnnlm.cli.streams import Collected

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from rnnlm.cli.blas import use_threads
+from rnnlm.blas import use_threads
 from rnnlm.cli.common import DEFAULT_MODEL, load_model, note, threads_option
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")

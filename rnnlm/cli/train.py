@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from rnnlm.cli.blas import use_threads
+from rnnlm.blas import use_threads
 from rnnlm.cli.command_line import asked_for, equivalent
 from rnnlm.cli.common import DEFAULT_MODEL, force_option, note, threads_option
 from rnnlm.cli.configuration_file import read_config

@@ -1,10 +1,12 @@
 """Generation of ids: by drawing from the distribution as it is shaped by a few options, or by beam search."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from rnnlm.errors import RnnlmError, shown
 from rnnlm.inference.model import Array, SequenceModel, read_prefix
 
 
@@ -23,6 +25,24 @@ class SamplingOptions:
     top_k: int = 0
     top_p: float = 1.0
     repetition_penalty: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Refuse what gives no distribution.
+
+        Raises:
+            RnnlmError: naming the option, what was found and what was expected.
+        """
+        whole, number = "a whole number from 0 on", "a finite number"
+        checks = {
+            "length": (self.length >= 0, whole),
+            "temperature": (0 <= self.temperature < math.inf, f"{number} from 0 on"),
+            "top_k": (self.top_k >= 0, whole),
+            "top_p": (0 < self.top_p <= 1, "a number above 0 and at most 1"),
+            "repetition_penalty": (0 < self.repetition_penalty < math.inf, f"{number} above 0"),
+        }
+        for name, (fits, expected) in checks.items():
+            if not fits:
+                raise RnnlmError(f"{name} is {shown(getattr(self, name))}; expected {expected}.")
 
 
 def next_distribution(log_probabilities: Array, options: SamplingOptions, seen: Array, never: Sequence[int]) -> Array:

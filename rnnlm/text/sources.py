@@ -18,7 +18,7 @@ from os import PathLike
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from rnnlm.errors import CorpusError
+from rnnlm.errors import CorpusError, shown
 from rnnlm.foreign import GZIP, PACKED
 
 STDIN = "-"
@@ -147,8 +147,28 @@ def _is_ready(file: BinaryIO, seconds: float | None) -> bool:
 
 
 def lines_as_source(lines: Iterable[str], name: str = "text") -> Source:
-    """Return lines in memory as a file."""
-    return Source(name, io.BytesIO("".join(f"{line}\n" for line in lines).encode()))
+    """Return lines in memory, with or without their ends, as a file.
+
+    Raises:
+        CorpusError: they are not lines of text. name: what to call them in the message.
+    """
+    return Source(name, io.BytesIO("".join(f"{line}\n" for line in _lines(lines, name)).encode()))
+
+
+def _lines(lines: Iterable[str], name: str) -> Iterator[str]:
+    if isinstance(lines, str | bytes) or not isinstance(lines, Iterable):
+        raise CorpusError(f"{name} is {shown(lines)}; expected lines, such as those of str.splitlines().")
+    for number, line in enumerate(lines):
+        if not isinstance(line, str):
+            raise CorpusError(f"{name} has {shown(line)} as line {number}; expected a str.")
+        try:
+            line.encode()
+        except UnicodeEncodeError as error:
+            raise CorpusError(
+                f"{name} has {shown(line[error.start])} in line {number}, half of a surrogate pair, which is no "
+                "character. Decode the text again, with errors='replace' for instance."
+            ) from None
+        yield line.removesuffix("\n")
 
 
 @contextmanager

@@ -376,7 +376,7 @@ def _checked(name: str, value: Any) -> Any:
     declaration = DECLARATIONS[name]
     if value is None and DEFAULTS[name] is None:
         return None
-    found = value.item() if hasattr(value, "item") else value  # a number of NumPy
+    found = value.item() if getattr(value, "ndim", None) == 0 else value  # a number of NumPy
     if declaration.kind is str and not declaration.choices and hasattr(found, "__fspath__"):
         found = found.__fspath__()
     if declaration.kind is float and type(found) is int:

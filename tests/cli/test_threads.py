@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from rnnlm.blas import BLAS_VARIABLES
 from rnnlm.cli import cli, run
-from rnnlm.cli.blas import BLAS_VARIABLES
 
 COMPUTING = (
     *("ngram train", "plot", "lab gradflow", "lab bptt", "lab memory", "lab onehot"),
@@ -20,7 +20,7 @@ SENTENCES = ["我 昨天 上学 迟到 了", "他 今天 上学 迟到 了", "�
 PROGRAM = """
 import json, os, sys
 from rnnlm.cli import run
-from rnnlm.cli.blas import BLAS_VARIABLES
+from rnnlm.blas import BLAS_VARIABLES
 assert "numpy" not in sys.modules
 code = run(sys.argv[1:])
 assert "numpy" in sys.modules
