@@ -18,13 +18,13 @@ from rnnlm.inference.generation import SamplingOptions, beam_search, sample
 from rnnlm.inference.line_starts import AfterLine
 from rnnlm.inference.lines import LOGITS, LineScorer
 from rnnlm.inference.model import read_prefix
+from rnnlm.inference.nbest import NbestList
 from rnnlm.inference.scoring import sequence_totals
 from rnnlm.nn.bidirectional import BidirectionalNetwork
 from rnnlm.rendering import Writer
 from rnnlm.results import Candidate, Evaluation, Explanation, FilledText, Influence, Prediction, ScoredLine
 from rnnlm.stored_model import CausalPredictor, StoredModel
 from rnnlm.text.marks import hypothesis_tokens
-from rnnlm.text.nbest import NbestList
 from rnnlm.text.reading import windows
 from rnnlm.text.vocabulary import BOS, EOS, FIRST, SPECIALS, UNK
 

@@ -11,11 +11,11 @@ from types import TracebackType
 from typing import NamedTuple, Self
 
 from rnnlm.cli.common import note
+from rnnlm.cli.event_file import scalars_record, start_record, version_record
 from rnnlm.cli.terminal import status_terminal
 from rnnlm.cli.wrapping import display_width
 from rnnlm.errors import TrainingError
 from rnnlm.json_values import json_value
-from rnnlm.training.event_file import scalars_record, start_record, version_record
 from rnnlm.training.trainer import Report
 
 PLAIN_LINE_SECONDS = 5.0

@@ -24,10 +24,10 @@ from rnnlm.cli.score_layouts import NATS_IN
 from rnnlm.cli.streams import Collected
 
 if TYPE_CHECKING:
+    from rnnlm.inference.nbest import Candidate, Format, NbestList
     from rnnlm.inference.rescoring import Evidence, Weights
     from rnnlm.language_model import LanguageModel
     from rnnlm.results import ScoredLine
-    from rnnlm.text.nbest import Candidate, Format, NbestList
 
 FORMATS = ["plain", "kaldi", "srilm", "mikolov", "moses"]
 MOST_WARNINGS = 10
@@ -117,8 +117,8 @@ def rescore(
     """
     if old_lm_weight and format_name != "srilm":
         raise click.UsageError("--old-lm-weight is for --format srilm; the others have no LM score of their own.")
+    from rnnlm.inference import nbest
     from rnnlm.inference.rescoring import Weights
-    from rnnlm.text import nbest
 
     model = load_model(model_path, mix)
     warnings = _Warnings() if lenient else None
@@ -194,7 +194,7 @@ class _Chooser:
 
     def lines(self, chosen: _Chosen, output: str) -> Iterator[str]:
         """What is printed of a list in its own format."""
-        from rnnlm.text import nbest
+        from rnnlm.inference import nbest
 
         arrange = {"ranked": nbest.ranked_lines, "best": nbest.best_lines, "scores": nbest.scored_lines}[output]
         write = self._form.score_line if output == "scores" else self._form.rescored
@@ -237,8 +237,8 @@ class _Warnings:
 def _read(
     path: str, format_name: str, encoding: str | None, warnings: _Warnings | None, before_waiting: Callable[[], None]
 ) -> Iterator["NbestList | None"]:
+    from rnnlm.inference.nbest import read_lists
     from rnnlm.text.lines import read_lines
-    from rnnlm.text.nbest import read_lists
     from rnnlm.text.sources import open_sources
 
     with open_sources([path], live=True) as sources:

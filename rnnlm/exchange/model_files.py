@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 from rnnlm.codec import reads_lines
 from rnnlm.errors import ExchangeError, RnnlmError, shown
 from rnnlm.exchange import special_tokens, vocabulary_file, weight_files
+from rnnlm.exchange.network_from_weights import recognise
 from rnnlm.exchange.onnx_graph import encode_onnx
-from rnnlm.exchange.recognition import recognise
 from rnnlm.language_model import LanguageModel
 from rnnlm.model_header import network_of
 from rnnlm.nn.network import Network, NetworkConfig

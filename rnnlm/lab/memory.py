@@ -13,6 +13,7 @@ import numpy as np
 
 from rnnlm.baselines.ngram import NgramModel
 from rnnlm.errors import CorpusError, shown
+from rnnlm.inference.nbest import BadLineError
 from rnnlm.lab.agreement import Grammar, Pair, Words, written
 from rnnlm.nn.cells import CELLS
 from rnnlm.nn.network import Network, NetworkConfig
@@ -20,7 +21,6 @@ from rnnlm.nn.numerics import Array
 from rnnlm.text.batches import Batches
 from rnnlm.text.corpus import IdSequence
 from rnnlm.text.lines import damage
-from rnnlm.text.nbest import BadLineError
 from rnnlm.text.vocabulary import EOS, Vocabulary
 from rnnlm.training.numpy_engine import NumpyEngine
 from rnnlm.training.schedules import WARM_UP, factor

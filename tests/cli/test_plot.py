@@ -15,7 +15,7 @@ from rnnlm import LanguageModel
 from rnnlm.cli import run
 from rnnlm.cli.character_charts import MARKS
 from rnnlm.cli.tables import display_width
-from tests.training.event_reader import events, read_scalars
+from tests.cli.event_reader import events, read_scalars
 
 ROOT = Path(__file__).parents[2]
 SENTENCES = ["我 昨天 上学 迟到 了 ， 老师 批评 了 我 。", "他 的 手机 坏 了 ， 打算 买 一部 新 手机 。", "a $5 _b ."]

@@ -10,7 +10,7 @@ import pytest
 from rnnlm.cli.progress import EventLog, History
 from rnnlm.errors import TrainingError
 from rnnlm.training.trainer import Report
-from tests.training.event_reader import events, read_scalars
+from tests.cli.event_reader import events, read_scalars
 
 
 def report(step, **values):

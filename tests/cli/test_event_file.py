@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rnnlm.training.event_file import crc32c, scalars_record, start_record, version_record
-from tests.training.event_reader import checksum, events, read_scalars
+from rnnlm.cli.event_file import crc32c, scalars_record, start_record, version_record
+from tests.cli.event_reader import checksum, events, read_scalars
 
 SCALARS = st.dictionaries(st.text(st.characters(exclude_categories=["Cs"]), min_size=1), st.floats(width=32))
 

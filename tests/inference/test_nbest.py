@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rnnlm.errors import CorpusError
+from rnnlm.inference.nbest import FORMATS, BadLineError, best_lines, ranked_lines, read_lists, scored_lines, with_ends
 from rnnlm.text.lines import damage, read_lines
-from rnnlm.text.nbest import FORMATS, BadLineError, best_lines, ranked_lines, read_lists, scored_lines, with_ends
 from rnnlm.text.sources import Source
 
 GOOD = {

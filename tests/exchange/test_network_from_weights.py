@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from rnnlm.errors import ExchangeError
-from rnnlm.exchange.recognition import recognise
+from rnnlm.exchange.network_from_weights import recognise
 from rnnlm.nn.cells import CELLS
 from rnnlm.nn.outputs import tail_width
 
