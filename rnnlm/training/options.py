@@ -4,7 +4,6 @@ The options of `rnnlm train`, the keyword arguments of `rnnlm.train`, the checks
 checkpoint says of them follow from this file. It imports nothing heavy: the command line reads it at its start.
 """
 
-import difflib
 import math
 import re
 from collections.abc import Mapping
@@ -17,10 +16,9 @@ from rnnlm.errors import TrainingError, shown
 ALWAYS = object()  # in the place of what was done before there was an option: there always was
 LARGEST = 1e18  # of any number that a checkpoint says
 _NUMBER = r"(\d+\.?\d*|\.\d+)"
-_DURATION = re.compile(
+_DURATION = (
     rf"(?:{_NUMBER}\s*(?:hours?|hrs?|h))?\s*(?:{_NUMBER}\s*(?:minutes?|mins?|m))?"
-    rf"\s*(?:{_NUMBER}\s*(?:seconds?|secs?|s))?",
-    re.ASCII | re.IGNORECASE,
+    rf"\s*(?:{_NUMBER}\s*(?:seconds?|secs?|s))?"
 )
 
 
@@ -34,7 +32,7 @@ def seconds_of(duration: str | float) -> float:
         ValueError: it is none.
     """
     text = str(duration).strip()
-    if found := _DURATION.fullmatch(text):
+    if found := re.fullmatch(_DURATION, text, re.ASCII | re.IGNORECASE):
         parts = (float(number or 0) for number in found.groups())
         seconds = sum(unit * part for unit, part in zip((3600, 60, 1), parts, strict=True))
     else:
@@ -113,7 +111,7 @@ def _share(default: float | None, help: str, **more: Any) -> Any:
     return _option(default, float, help, **{"least": 0, "most": 1, "most_open": True} | more)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # each method of so many fields costs the command line its time at start
 class Options:
     """What can be chosen for a training; None means: choose what fits the text."""
 
@@ -312,7 +310,7 @@ class Options:
     seed: int = _option(1, int, "Random seed.", least=0, most=LARGEST, fixed="run")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class Recipe(Options):
     """Options of which none is open. The training ends after `epochs` or `time`; one of them is given, or both."""
 
@@ -365,6 +363,8 @@ def options_of(given: Mapping[str, Any]) -> Options:
     values: dict[str, Any] = {}
     for name, value in given.items():
         if name not in DECLARATIONS:
+            import difflib  # which is seldom needed
+
             near = difflib.get_close_matches(name, DECLARATIONS, 1)
             hint = f" Did you mean {near[0]}?" if near else ""
             raise TrainingError(f"There is no option {name}.{hint}")
