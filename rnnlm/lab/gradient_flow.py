@@ -26,6 +26,7 @@ from rnnlm.nn.gradients import summed
 from rnnlm.nn.network import Network, NetworkConfig
 from rnnlm.nn.numerics import ACTIVATIONS, Array
 from rnnlm.text.batches import Batches
+from rnnlm.text.reading import restart
 from rnnlm.text.vocabulary import BOS, EOS
 
 DEFAULT_DISTANCE = 50
@@ -79,10 +80,7 @@ def places(ids: Array, context: str, count: int, distance: int | None = None) ->
     # In sentences, what is before the text's begin is <s> again, which starts anew.
     steps = np.maximum(chosen + np.arange(1 - distance - warm_up, 1)[:, None], 0)
     inputs = np.where(steps == 0, BOS, ids[np.maximum(steps - 1, 0)])
-    if context == "stream":
-        return Places(inputs, ids[chosen], None, distance)
-    inputs[inputs == EOS] = BOS
-    return Places(inputs, ids[chosen], (inputs != BOS).astype(np.float64)[:, :, None], distance)
+    return Places(inputs, ids[chosen], restart(inputs, context), distance)
 
 
 def states_before(network: Network, found: Places) -> tuple[list[Step], Array]:

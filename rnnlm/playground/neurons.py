@@ -20,6 +20,7 @@ from rnnlm.nn.network import Network
 from rnnlm.playground.refusals import RequestError
 from rnnlm.playground.served import ServedModel, Work
 from rnnlm.results import Piece
+from rnnlm.text.reading import restart
 from rnnlm.text.vocabulary import BOS, EOS
 
 ENOUGH = 1200  # tokens in which units are looked for; a shorter text is continued to this length
@@ -43,19 +44,17 @@ def activations(served: ServedModel, ids: Array) -> Work[Array]:
     network, the end of a sentence, has zeros.
     """
     network = served.model.network
+    context = "sentence" if served.bidirectional else served.model.context
     inputs = np.concatenate([[served.model.start], ids])
-    keep = np.ones((len(inputs), 1, 1), dtype=np.float32)
-    ends = np.zeros(len(inputs), dtype=bool)
-    if served.model.context == "sentence" or served.bidirectional:  # in the place of </s> the next <s> is read
-        ends = (inputs == EOS) & (np.arange(len(inputs)) > 0)
-        inputs, keep[ends] = np.where(ends, BOS, inputs), 0
+    ends = (inputs == EOS) & (context == "sentence")
+    keep = restart(inputs[:, None], context)
     if served.bidirectional:
         yield
         return _both_directions(network, inputs, ends)[1:]
     state, windows = served.model.by_line.zero_state(1), []
     for start in range(0, len(inputs), WINDOW):
         part = slice(start, start + WINDOW)
-        outputs, state = layer_outputs(network, inputs[part, None], state, keep[part])
+        outputs, state = layer_outputs(network, inputs[part, None], state, None if keep is None else keep[part])
         outputs[:, ends[part]] = 0
         windows.append(outputs[:, :, 0].transpose(1, 0, 2))
         yield
