@@ -14,8 +14,9 @@ from rnnlm.language_model import LanguageModel
 from rnnlm.mixing import component, load_beside, mixture, tuned_weights
 from rnnlm.results import Evaluation
 from rnnlm.storage.checkpoint import read_header, section
-from rnnlm.text.corpus import Stretch, TokenizedCorpus, sequence, tokenize_corpus
+from rnnlm.text.corpus import TokenizedCorpus, sequence, tokenize_corpus
 from rnnlm.text.held_out import split, split_version
+from rnnlm.text.id_sequence import Stretch
 from rnnlm.text.marks import without_marks
 from rnnlm.text.ready_made import REMEDY
 from rnnlm.text.vocabulary import EOS, FIRST, UNK

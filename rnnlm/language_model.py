@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from rnnlm.scorer import Scorer
-    from rnnlm.text.corpus import IdSequence, TokenizedCorpus
+    from rnnlm.text.corpus import TokenizedCorpus
+    from rnnlm.text.id_sequence import IdSequence
 
 LINES_AT_A_TIME = 4096  # lines and characters that `score` reads ahead at most
 CHARACTERS_AT_A_TIME = 1 << 18

@@ -17,7 +17,7 @@ from rnnlm.inference.line_starts import line_before
 from rnnlm.inference.model import read_prefix
 from rnnlm.language_model import LanguageModel
 from rnnlm.mixing import mixed
-from rnnlm.text.corpus import IdSequence
+from rnnlm.text.id_sequence import IdSequence
 from rnnlm.text.tokenizers import CharTokenizer, WordTokenizer
 from rnnlm.text.vocabulary import BOS, EOS, UNK, Vocabulary
 

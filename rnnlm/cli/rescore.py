@@ -139,6 +139,11 @@ def rescore(
         output_text.flush()
     if warnings is not None:
         warnings.finish()
+    _warn(chooser, format_name)
+
+
+def _warn(chooser: "_Chooser", format_name: str) -> None:
+    """Say what may be wrong with the lists."""
     if chooser.lists > 1 and chooser.lists == chooser.candidates:
         by_blanks = format_name in ("plain", "srilm")
         why = "a blank line ends a list" if by_blanks else "lines of one list have one id, and it comes first"

@@ -1,8 +1,8 @@
 """rnnlm train: learn from a text."""
 
 import signal
-from collections.abc import Callable
-from contextlib import ExitStack, closing, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -138,52 +138,77 @@ def train(
     if tensorboard is not None:
         _check_folder(tensorboard)
     cores = use_threads(threads)
-    from rnnlm.cli.progress import EventLog, History
-    from rnnlm.cli.replacement import check_history, check_model
+    with working_together(engine) as workers, Interruptions(SETTLING if workers.size > 1 else 0.0) as interruptions:
+        machine = Machine(threads or max(1, cores // workers.local_size), engine, workers)
+        return _learn(ctx, chosen, machine, interruptions)
+
+
+def _learn(ctx: click.Context, chosen: dict[str, Any], machine: Machine, interruptions: Interruptions) -> int:
+    """Prepare, train and save; returns the exit code."""
     from rnnlm.cli.saving import Saver
-    from rnnlm.cli.training_messages import conclude, introduce
+    from rnnlm.cli.training_messages import conclude
     from rnnlm.storage.lock import Reservation
+
+    output, resume, workers = ctx.params["output"], ctx.params["resume"], machine.workers
+    tell = note if workers.rank == 0 else lambda message: None
+    saver: Saver | None = None
+    try:
+        with ExitStack() as reserved:
+            reservation = reserved.enter_context(Reservation(output)) if workers.rank == 0 else None
+            session, advisor = _prepare(ctx, chosen, machine, tell)
+            saver = Saver(session, output, reservation, resume)
+            with _logs(ctx, session, workers) as logs:
+                _train(session, saver, logs, interruptions, workers, advisor)
+        if interruptions.received:
+            tell(f"Interrupted at step {session.trainer.progress.step:,}; {saver.on_disk()}.{saver.how_to_go_on()}")
+            return 128 + interruptions.received
+        if workers.rank == 0:
+            conclude(session, output)  # which a signal does not end: all is saved, and it takes a moment
+    except Interrupted as error:
+        tell(f"Interrupted; {saver.on_disk() if saver else 'nothing was written'}.")
+        return 128 + error.number
+    return 0
+
+
+def _prepare(
+    ctx: click.Context, chosen: dict[str, Any], machine: Machine, tell: Callable[[str], None]
+) -> "tuple[Session, Advisor]":
+    """Make a session of the command line, unless a file would be lost by it, and introduce it."""
+    from rnnlm.cli.replacement import check_history, check_model
+    from rnnlm.cli.training_messages import introduce
     from rnnlm.training.dataset import Sources
     from rnnlm.training.origin import Origin
     from rnnlm.training.session import Request, Session
 
+    typed, asked = ctx.params, asked_for(ctx)
+    output, resume, force, history = typed["output"], typed["resume"], typed["force"], typed["history"]
     given = {n: v for n, v in chosen.items() if ctx.get_parameter_source(n) != ParameterSource.DEFAULT}
-    asked = asked_for(ctx)
-    saver: Saver | None = None
-    with working_together(engine) as workers, Interruptions(SETTLING if workers.size > 1 else 0.0) as interruptions:
-        threads = threads or max(1, cores // workers.local_size)
-        tell = note if workers.rank == 0 else lambda message: None
-        try:
-            with ExitStack() as reserved:
-                reservation = reserved.enter_context(Reservation(output)) if workers.rank == 0 else None
-                replaced = (
-                    None if resume or force else check_model(output, "rnn", given | {"time": chosen["time"]}, asked)
-                )
-                if history is not None and not force:
-                    check_history(history, replaced, resume)
-                sources = Sources(corpus, valid, encoding, column, reading_bar() if workers.rank == 0 else None)
-                source = output if resume else init_from
-                origin = Origin.read(source, resume, init_vocabulary, changed_text) if source else None
-                request = Request(sources, Options(**chosen), given, origin, preset, asked)
-                session = Session.prepare(request, Machine(threads, engine, workers), replaced)
-                introduce(session, threads, resume, workers, tell)
-                if not resume:
-                    tell(f"Equals      {equivalent(ctx, chosen, asdict(session.recipe))}")
-                advisor = _advisor(request, session, tell)
-                saver = Saver(session, output, reservation, resume)
-                resumed_at = session.trainer.progress.step if resume else None
-                log_path, events_path = (history, tensorboard) if workers.rank == 0 else (None, None)
-                with History(log_path, resumed_at) as log, EventLog(events_path, resumed_at) as events:
-                    _train(session, saver, [log, events], interruptions, workers, advisor)
-            if interruptions.received:
-                tell(f"Interrupted at step {session.trainer.progress.step:,}; {saver.on_disk()}.{saver.how_to_go_on()}")
-                return 128 + interruptions.received
-            if workers.rank == 0:
-                conclude(session, output)  # which a signal does not end: all is saved, and it takes a moment
-        except Interrupted as error:
-            tell(f"Interrupted; {saver.on_disk() if saver else 'nothing was written'}.")
-            return 128 + error.number
-    return 0
+    replaced = None
+    if not (resume or force):
+        replaced = check_model(output, "rnn", given | {"time": chosen["time"]}, asked)
+    if history is not None and not force:
+        check_history(history, replaced, resume)
+    bar = reading_bar() if machine.workers.rank == 0 else None
+    sources = Sources(typed["corpus"], typed["valid"], typed["encoding"], typed["column"], bar)
+    source = output if resume else typed["init_from"]
+    origin = Origin.read(source, resume, typed["init_vocabulary"], typed["changed_text"]) if source else None
+    request = Request(sources, Options(**chosen), given, origin, typed["preset"], asked)
+    session = Session.prepare(request, machine, replaced)
+    introduce(session, machine.threads, resume, machine.workers, tell)
+    if not resume:
+        tell(f"Equals      {equivalent(ctx, chosen, asdict(session.recipe))}")
+    return session, _advisor(request, session, tell)
+
+
+@contextmanager
+def _logs(ctx: click.Context, session: "Session", workers: Workers) -> "Iterator[list[History | EventLog]]":
+    """The files of the course of a training, which the first worker writes."""
+    from rnnlm.cli.progress import EventLog, History
+
+    resumed_at = session.trainer.progress.step if ctx.params["resume"] else None
+    paths = [ctx.params["history"], ctx.params["tensorboard"]] if workers.rank == 0 else [None, None]
+    with History(paths[0], resumed_at) as log, EventLog(paths[1], resumed_at) as events:
+        yield [log, events]
 
 
 def _advisor(request: "Request", session: "Session", tell: Callable[[str], None]) -> "Advisor":

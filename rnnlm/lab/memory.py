@@ -19,7 +19,7 @@ from rnnlm.nn.cells import CELLS
 from rnnlm.nn.network import Network, NetworkConfig
 from rnnlm.nn.numerics import Array
 from rnnlm.text.batches import Batches
-from rnnlm.text.corpus import IdSequence
+from rnnlm.text.id_sequence import IdSequence
 from rnnlm.text.lines import damage
 from rnnlm.text.vocabulary import EOS, Vocabulary
 from rnnlm.training.numpy_engine import NumpyEngine

@@ -16,7 +16,7 @@ import unicodedata
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from os import PathLike
-from typing import Any, NamedTuple, overload
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,7 @@ from rnnlm.text import ready_made
 from rnnlm.text.cache import Cache, Description, Entry, IdFile, Stamps
 from rnnlm.text.encodings import LABELS, decode, note_on_encoding
 from rnnlm.text.forms import SAMPLE, Form, note_on, recognised, text_of
+from rnnlm.text.id_sequence import IdSequence, Stretch
 from rnnlm.text.lines import counted_characters
 from rnnlm.text.marks import marks_in
 from rnnlm.text.sources import Source, fingerprint, open_sources
@@ -36,15 +37,11 @@ from rnnlm.text.workers import TokenIds, useful_processes
 CACHE_VERSION = 5  # to be raised when equal text and settings give other ids than before
 LONGEST_LINE = 1 << 20  # characters; a longer line is read in parts, so that memory stays small
 _CHUNK = 1 << 22
-# Mapped pages count as resident memory until they are given back. The columns of a batch touch pages all over the text,
-# and the system maps those around a page too, 64 KiB of them, which is why a small read counts as many ids.
-SCATTERED, MOST_TOUCHED = 1 << 21, 1 << 25
 MOST_NOTES = 5  # on files that are no plain text
 _UNSEEN_AT_ONCE = 1 << 14
 MOST_FILES = 1000  # whose digests are kept one by one
 _BLANK = re.compile(r"\n[^\S\n]*+(?=\n)")  # a line that is blank, with the end of the one before it
 
-Ids = NDArray[np.int32]
 Progress = Callable[[int, int], None]
 
 
@@ -95,84 +92,6 @@ class TokenizedCorpus:
             self.release()
 
 
-class Stretch(NamedTuple):
-    """Positions start to stop of a text. cut: its last line goes on behind it, and is given </s> there."""
-
-    start: int
-    stop: int
-    cut: bool = False
-
-
-class IdSequence:
-    """Ids of stretches of a text, one after the other, under a vocabulary, looked up as they are read.
-
-    >>> ids, mapping = np.array([5, 3, 4, 3]), np.array([0, 1, 2, 7, 2, 9])
-    >>> IdSequence(ids, mapping, [Stretch(0, 1, cut=True), Stretch(2, 4)]).take(np.array([0, 1, 2, 3]))
-    array([9, 1, 2, 7], dtype=int32)
-
-    Args:
-        ids: (N,) ids in memory or mapped from a file.
-        mapping: The id of a vocabulary for each of them; None if they are that already.
-        stretches: What to read of them, none of it empty; None for all.
-        release: Called to give back the memory of mapped ids.
-    """
-
-    def __init__(
-        self,
-        ids: NDArray[Any],
-        mapping: NDArray[Any] | None = None,
-        stretches: Sequence[Stretch] | None = None,
-        release: Callable[[], None] = lambda: None,
-    ) -> None:
-        self._ids = ids
-        self._mapping = None if mapping is None else np.asarray(mapping, dtype=np.int32)
-        self.release = release
-        self._touched = 0
-        stretches = [Stretch(0, len(ids))] if stretches is None else list(stretches)
-        starts, stops, cut = np.array(stretches, dtype=np.int64).reshape(-1, 3).T
-        self._stops = np.cumsum(stops - starts + cut)  # position after each stretch
-        # Position p of the sequence is p + shift of the text, but the end that a stretch is given has no place there.
-        self._shifts = stops + cut - self._stops
-        self._ends = self._stops[cut > 0] - 1
-        self._length = int(self._stops[-1]) if stretches else 0
-        self._whole = (
-            ids[stretches[0].start : stretches[0].stop] if len(stretches) == 1 and not len(self._ends) else None
-        )
-
-    def __len__(self) -> int:
-        return self._length
-
-    @overload
-    def __getitem__(self, place: int) -> int: ...
-    @overload
-    def __getitem__(self, place: slice) -> Ids: ...
-    def __getitem__(self, place: int | slice) -> int | Ids:
-        if self._whole is not None:
-            found = self._mapped(self._whole[place])
-        else:
-            found = self._taken(np.asarray(range(self._length)[place], dtype=np.int64))
-        return found if isinstance(place, slice) else int(found)
-
-    def take(self, positions: NDArray[np.int64]) -> Ids:
-        """Ids at positions from 0 to len - 1, in the shape of `positions`."""
-        self._touched += max(positions.size, SCATTERED)
-        if self._touched > MOST_TOUCHED:
-            self.release()
-            self._touched = 0
-        return self._mapped(self._whole[positions]) if self._whole is not None else self._taken(positions)
-
-    def _taken(self, positions: NDArray[np.int64]) -> Ids:
-        places = positions + self._shifts[np.searchsorted(self._stops, positions, side="right")]
-        if not len(self._ends):
-            return self._mapped(self._ids[places])
-        found = self._mapped(self._ids[np.minimum(places, len(self._ids) - 1)])
-        return np.where(np.isin(positions, self._ends), np.int32(EOS), found)
-
-    def _mapped(self, ids: NDArray[Any]) -> Ids:
-        mapped: Ids = ids.astype(np.int32) if self._mapping is None else self._mapping[ids]
-        return mapped
-
-
 def sequence(corpus: TokenizedCorpus, vocabulary: Vocabulary, stretches: Sequence[Stretch] | None = None) -> IdSequence:
     """Stretches of a text, or all of it, as ids of a vocabulary; unknown tokens are <unk>."""
     mapping = np.concatenate([np.array([BOS, EOS, UNK], dtype=np.int32), vocabulary.encode(corpus.tokens)])
@@ -214,49 +133,13 @@ def tokenize_corpus(
     """
     if not lines and not isinstance(tokenizer, CharTokenizer):
         raise ValueError(f"lines=False is for characters, not for tokens of level {tokenizer.name!r}")
-    cache = Cache(cache_dir)
+    cache, asked = Cache(cache_dir), _Asked(tokenizer, lines, encoding, column, progress, processes)
     left_out: list[str] = []
     with open_sources(paths, report=left_out.append) as sources:
-        stamps = _stamps(sources)
-        read_at = time.time_ns()
-
-        def found(digest: str) -> tuple[str, Entry | None]:
-            key = _key(digest, tokenizer, lines, encoding, column)
-            entry = cache.find(key)
-            return key, entry if entry and tokenizer.adopt(entry.description.tokenizer) else None
-
-        entry = None
-        if seen := cache.seen(stamps):
-            key, entry = found(seen)
-        if entry is None:  # then the whole text is read in any case
-            digest, size = fingerprint(sources)
-            key, entry = found(digest)
-        if entry is None:
-            reader = _Reader(sources, size, encoding, column, progress, tokenizer)
-            with cache.writing() as file:
-                tokens = _write_ids(reader, tokenizer, lines, file, processes)
-                if _written(stamps) != _written(_stamps(sources)):
-                    raise CorpusError("The text was changed while it was read. Try again when it is complete.")
-                description = Description(
-                    length=file.length,
-                    dtype=file.dtype.name,
-                    tokens=tokens,
-                    counts=file.counts.tolist(),
-                    characters=reader.characters,
-                    bytes=size,
-                    digest=digest,
-                    encodings=reader.encodings,
-                    forms=[form.to_json() for form in reader.forms],
-                    tokenizer=tokenizer.options(),
-                    files=reader.files if len(reader.files) <= MOST_FILES else [],
-                    crc32=file.crc32,
-                )
-                entry = cache.store(key, file, description)
-        description = entry.description
-        if seen != description.digest and stamps == _stamps(sources):
-            cache.remember(stamps, description.digest, read_at)
+        entry = _entry(cache, asked, sources)
         beginning = next(decode(sources[0].blocks(lambda read: None), sources[0].name, encoding), "")
         notes = [*cache.notes, *left_out, *_advice(beginning, tokenizer)]
+    description = entry.description
     forms = [Form(**form) for form in description.forms]
     if encoding is None:
         notes += [
@@ -269,6 +152,69 @@ def tokenize_corpus(
         read = json.dumps([description.digest, column, [form.kind for form in forms]])
         description.digest = hashlib.sha256(read.encode()).hexdigest()
     return TokenizedCorpus(entry, lines, notes, marks_in(beginning))
+
+
+class _Asked(NamedTuple):
+    """What `tokenize_corpus` was asked for."""
+
+    tokenizer: Tokenizer
+    lines: bool
+    encoding: str | None
+    column: str | None
+    progress: Progress | None
+    processes: int
+
+    def find(self, cache: Cache, digest: str) -> Entry | None:
+        """The entry of a text in the cache; the tokenizer takes over which jieba cut it."""
+        entry = cache.find(self.key(digest))
+        return entry if entry and self.tokenizer.adopt(entry.description.tokenizer) else None
+
+    def key(self, digest: str) -> str:
+        """Name of an entry: whatever the ids depend on goes in.
+
+        So does the machine's order of bytes, since machines may share a home folder, and Python's version of Unicode,
+        which says what a letter is.
+        """
+        machine = [CACHE_VERSION, sys.byteorder, unicodedata.unidata_version]
+        how = [self.tokenizer.name, self.tokenizer.settings(), self.lines, self.encoding, self.column]
+        return hashlib.sha256(json.dumps([*machine, digest, *how]).encode()).hexdigest()
+
+
+def _entry(cache: Cache, asked: _Asked, sources: list[Source]) -> Entry:
+    """The text as it is in the cache, or as it comes there now."""
+    stamps, read_at = _stamps(sources), time.time_ns()
+    seen = cache.seen(stamps)
+    entry = asked.find(cache, seen) if seen else None
+    if entry is None:  # then the whole text is read in any case
+        digest, size = fingerprint(sources)
+        entry = asked.find(cache, digest) or _new_entry(cache, asked, sources, stamps, digest, size)
+    if seen != entry.description.digest and stamps == _stamps(sources):
+        cache.remember(stamps, entry.description.digest, read_at)
+    return entry
+
+
+def _new_entry(cache: Cache, asked: _Asked, sources: list[Source], stamps: Stamps, digest: str, size: int) -> Entry:
+    """Tokenize a text into the cache; stamps: those before it was looked for there."""
+    reader = _Reader(sources, size, asked.encoding, asked.column, asked.progress, asked.tokenizer)
+    with cache.writing() as file:
+        tokens = _write_ids(reader, asked.tokenizer, asked.lines, file, asked.processes)
+        if _written(stamps) != _written(_stamps(sources)):
+            raise CorpusError("The text was changed while it was read. Try again when it is complete.")
+        description = Description(
+            length=file.length,
+            dtype=file.dtype.name,
+            tokens=tokens,
+            counts=file.counts.tolist(),
+            characters=reader.characters,
+            bytes=size,
+            digest=digest,
+            encodings=reader.encodings,
+            forms=[form.to_json() for form in reader.forms],
+            tokenizer=asked.tokenizer.options(),
+            files=reader.files if len(reader.files) <= MOST_FILES else [],
+            crc32=file.crc32,
+        )
+        return cache.store(asked.key(digest), file, description)
 
 
 def _advice(beginning: str, tokenizer: Tokenizer) -> list[str]:
@@ -294,17 +240,6 @@ def _stamps(sources: Sequence[Source]) -> Stamps:
 def _written(stamps: Stamps) -> list[tuple[int, int] | None]:
     """The part of stamps that changes with the content alone."""
     return [stamp and (stamp.size, stamp.written) for _, stamp in stamps]
-
-
-def _key(digest: str, tokenizer: Tokenizer, lines: bool, encoding: str | None, column: str | None) -> str:
-    """Name of an entry: whatever the ids depend on goes in.
-
-    So does the machine's order of bytes, since machines may share a home folder, and Python's version of Unicode, which
-    says what a letter is.
-    """
-    machine = [CACHE_VERSION, sys.byteorder, unicodedata.unidata_version]
-    parts = [*machine, digest, tokenizer.name, tokenizer.settings(), lines, encoding, column]
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
 def _write_ids(reader: "_Reader", tokenizer: Tokenizer, lines: bool, file: IdFile, processes: int) -> list[str]:

@@ -11,10 +11,10 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from html import unescape
-from html.parser import HTMLParser
 from typing import Any
 
 from rnnlm.errors import CorpusError
+from rnnlm.text.html_page import Page
 
 SAMPLE = 1 << 16  # characters at the beginning of a file by which it is recognised
 LONGEST_PART = 1 << 26  # characters of a line, a cell or a tag: the memory that one may take
@@ -344,56 +344,8 @@ def _said(line: str) -> str:
     return _ENTITY.sub(lambda found: unescape(found[0]), _MARKUP.sub("", line)).strip()
 
 
-class _Page(HTMLParser):
-    """Collects the text of a page: a line for each block, spaces as a browser shows them."""
-
-    UNSEEN = frozenset(("script", "style"))
-    INLINE = re.compile(
-        "a|abbr|b|bdi|bdo|big|cite|code|del|dfn|em|font|i|img|ins|kbd|label|mark|q|s|samp|small|span|strike|strong|su[bp]"
-        "|tt|u|var|wbr"
-    )
-
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self._text: list[str] = []
-        self._unseen = self._verbatim = 0
-
-    def handle_starttag(self, tag: str, attrs: Any) -> None:
-        """A block begins a line."""
-        self._unseen += tag in self.UNSEEN
-        self._verbatim += tag == "pre"
-        self._mark(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        """And ends one."""
-        self._unseen = max(0, self._unseen - (tag in self.UNSEEN))
-        self._verbatim = max(0, self._verbatim - (tag == "pre"))
-        self._mark(tag)
-
-    def handle_startendtag(self, tag: str, attrs: Any) -> None:
-        """An empty element."""
-        self._mark(tag)
-
-    def _mark(self, tag: str) -> None:
-        if tag in ("td", "th"):
-            self._text.append(" ")
-        elif not self.INLINE.fullmatch(tag):
-            self._text.append("\n")
-
-    def handle_data(self, data: str) -> None:
-        """Text between tags."""
-        if not self._unseen:
-            self._text.append(data if self._verbatim else re.sub(r"\s+", " ", data))
-
-    def lines(self, end: bool = False) -> list[str]:
-        """The lines that are complete."""
-        *whole, rest = "".join(self._text).split("\n")
-        self._text = [] if end else [rest]
-        return [re.sub("  +", " ", line).strip() for line in (*whole, *[rest] * end)]
-
-
 def _page(texts: Iterable[str], name: str) -> Iterator[str]:
-    page = _Page()
+    page = Page()
     for text in texts:
         page.feed(text)
         if len(page.rawdata) > LONGEST_PART:

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnnlm.errors import CorpusError
-from rnnlm.text.corpus import Stretch, TokenizedCorpus
+from rnnlm.text.corpus import TokenizedCorpus
+from rnnlm.text.id_sequence import Stretch
 from rnnlm.text.reading import Ids
 from rnnlm.text.vocabulary import EOS, FIRST
 

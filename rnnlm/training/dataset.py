@@ -11,8 +11,9 @@ import numpy as np
 from rnnlm.codec import reads_lines
 from rnnlm.errors import CorpusError, TrainingError
 from rnnlm.nn.numerics import Array
-from rnnlm.text.corpus import IdSequence, TokenizedCorpus, sequence, tokenize_corpus
+from rnnlm.text.corpus import TokenizedCorpus, sequence, tokenize_corpus
 from rnnlm.text.held_out import VERSION, Split, measured, split
+from rnnlm.text.id_sequence import IdSequence
 from rnnlm.text.sources import Source
 from rnnlm.text.user_dictionary import make_tokenizer
 from rnnlm.text.vocabulary import EOS, FIRST, UNK, Vocabulary

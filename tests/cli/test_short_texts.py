@@ -7,7 +7,7 @@ import pytest
 
 from rnnlm.storage import checkpoint
 from rnnlm.text.batches import NOT_PREDICTED, SentenceBatches
-from rnnlm.text.corpus import IdSequence
+from rnnlm.text.id_sequence import IdSequence
 from rnnlm.text.vocabulary import EOS
 
 SENTENCE = "我 昨天 上学 迟到 了 ， 老师 批评 了 我 。"

@@ -10,7 +10,7 @@ from rnnlm.inference.filling import BLANK, fill_between, fill_forward, pseudo_na
 from rnnlm.nn.bidirectional import BidirectionalNetwork
 from rnnlm.nn.cells import CELLS
 from rnnlm.nn.network import Network, NetworkConfig
-from rnnlm.text.corpus import IdSequence
+from rnnlm.text.id_sequence import IdSequence
 from rnnlm.text.vocabulary import BOS, EOS, UNK
 
 V = 8

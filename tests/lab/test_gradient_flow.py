@@ -26,7 +26,7 @@ from rnnlm.nn.gradient_check import central_difference
 from rnnlm.nn.network import Network, NetworkConfig
 from rnnlm.nn.numerics import ACTIVATIONS
 from rnnlm.text.batches import Batches
-from rnnlm.text.corpus import IdSequence
+from rnnlm.text.id_sequence import IdSequence
 from rnnlm.text.vocabulary import BOS, EOS
 
 V = 12

@@ -19,7 +19,8 @@ from rnnlm.errors import CorpusError, TokenizerError
 from rnnlm.text import cache as cache_module
 from rnnlm.text import corpus as corpus_module
 from rnnlm.text import sources
-from rnnlm.text.corpus import IdSequence, Stretch, sequence, tokenize_corpus
+from rnnlm.text.corpus import sequence, tokenize_corpus
+from rnnlm.text.id_sequence import IdSequence, Stretch
 from rnnlm.text.segmentation import installed_jieba
 from rnnlm.text.tokenizers import TOKENIZERS, CharTokenizer, WordTokenizer
 from rnnlm.text.vocabulary import EOS, FIRST, UNK, Vocabulary

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from rnnlm.errors import CorpusError
 from rnnlm.text import held_out
-from rnnlm.text.corpus import Stretch, sequence, tokenize_corpus
+from rnnlm.text.corpus import sequence, tokenize_corpus
 from rnnlm.text.held_out import BLOCKS, FAR, LINES_IN_BLOCK, measured, split, split_version, unlikeness
+from rnnlm.text.id_sequence import Stretch
 from rnnlm.text.tokenizers import CharTokenizer, WordTokenizer
 from rnnlm.text.vocabulary import EOS, FIRST, Vocabulary
 

@@ -12,7 +12,7 @@ from rnnlm.baselines.ngram import NgramModel
 from rnnlm.cli.training_messages import comparison
 from rnnlm.language_model import LanguageModel
 from rnnlm.storage import checkpoint
-from rnnlm.text.corpus import IdSequence
+from rnnlm.text.id_sequence import IdSequence
 from rnnlm.text.vocabulary import EOS, UNK
 from rnnlm.training import baselines
 from rnnlm.training.baselines import measured_baselines

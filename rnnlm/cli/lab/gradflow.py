@@ -255,7 +255,7 @@ def _clipping(network: Network, ids: Array, settings: SimpleNamespace) -> Clippi
     from rnnlm.lab.gradient_flow import Clipping, gradient_norms
     from rnnlm.nn.network import Network
     from rnnlm.text.batches import Batches
-    from rnnlm.text.corpus import IdSequence
+    from rnnlm.text.id_sequence import IdSequence
 
     if not settings.windows or len(ids) < 2:
         return None
