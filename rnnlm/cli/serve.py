@@ -82,13 +82,14 @@ def serve(
     with listener:
         models = [ServedModel(name, load_model(path)) for name, path in zip(names, paths, strict=True)]
         app = server.application(models, threads, names=[host, socket.gethostname(), *allow_host], api_key=api_key)
+        web_server = server.web_server(app)
         address = _address(listener)
         click.echo(f"Serving {', '.join(names)} on {address}")
         note("Press Ctrl-C to stop.")
         if opens:
             click.launch(address)
         with _received() as received:
-            server.run(app, listener)
+            server.run(web_server, listener)
     note("Stopped.")
     return 128 + received[0] if received else 0
 

@@ -178,13 +178,8 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def run(app: Application, listener: socket.socket, limits: Limits | None = None) -> None:
-    """Serve until a signal ends it; requests that were accepted are answered first, if that is soon.
-
-    Raises:
-        ServeError: uvicorn is not installed.
-    """
-    server = web_server(app, limits or Limits())
+def run(server: uvicorn.Server, listener: socket.socket) -> None:
+    """Serve until a signal ends it; requests that were accepted are answered first, if that is soon."""
     before = sys.getswitchinterval()
     sys.setswitchinterval(SWITCH)
     gc.collect()
@@ -197,7 +192,7 @@ def run(app: Application, listener: socket.socket, limits: Limits | None = None)
         gc.unfreeze()
 
 
-def web_server(app: Application, limits: Limits) -> uvicorn.Server:
+def web_server(app: Application, limits: Limits | None = None) -> uvicorn.Server:
     """The web server, whose connections keep within limits.
 
     Raises:
@@ -215,6 +210,7 @@ def web_server(app: Application, limits: Limits) -> uvicorn.Server:
             for each in sockets or []:
                 each.listen(BACKLOG)  # the system queues so many, of which few are accepted at a time
 
+    limits = limits or Limits()
     most = most_connections(limits)
     config = uvicorn.Config(
         app,
