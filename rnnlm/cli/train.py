@@ -216,8 +216,8 @@ def _advisor(request: "Request", session: "Session", tell: Callable[[str], None]
     from rnnlm.training.advice import Advisor
     from rnnlm.training.facts import facts_of
 
-    resumed = request.origin is not None and request.origin.resumed
-    advisor = Advisor(facts_of(session, request.given, resumed, request.origin is not None and not resumed))
+    resumed, has_origin = request.resumed is not None, request.origin is not None
+    advisor = Advisor(facts_of(session, request.given, resumed, has_origin and not resumed))
     for line in advisor.opening():
         tell(f"Advice      {line}")
     return advisor

@@ -10,7 +10,6 @@ import numpy as np
 from rnnlm.cli.common import DEFAULT_MODEL, note
 from rnnlm.cli.tables import shortened
 from rnnlm.inference.generation import SamplingOptions
-from rnnlm.model_header import network_of
 from rnnlm.nn.kernels import compiled
 from rnnlm.nn.optimizers import OPTIMIZERS
 from rnnlm.training.session import Session
@@ -95,7 +94,7 @@ def conclude(session: Session, output: Path) -> None:
     if best is not None and (baselines := model.training.get("baselines")):
         for line in comparison(best, baselines, model.level, len(session.dataset.train), name):
             note(line)
-    model.predictor = network_of(model.network.config, session.trainer.best())
+    session.take_best()
     if not two_sided:
         note("A sample: " + _sample(session))
     note(f"Saved {output}. Try: rnnlm {'fill' if two_sided else 'predict'}{name} TEXT")

@@ -58,6 +58,7 @@ class Declaration:
         may_be_none: Whether None is a value and not only a choice that is left open.
         negatable: Whether the command line has --no-NAME beside --NAME.
         before: What a checkpoint was trained with whose version lacked the option.
+        before_like: The option whose value it had then, instead.
     """
 
     kind: Any
@@ -73,6 +74,7 @@ class Declaration:
     may_be_none: bool = False
     negatable: bool = False
     before: Any = ALWAYS
+    before_like: str = ""
 
     def admits(self, value: Any) -> bool:
         """Whether a value that is not None is possible."""
@@ -202,7 +204,7 @@ class Options:
         fitting="0 to 0.65, the more passes the more",
     )
     input_dropout: float | None = _share(
-        None, "Share of the embedding's entries to drop.", fitting="half of --dropout", before="dropout"
+        None, "Share of the embedding's entries to drop.", fitting="half of --dropout", before_like="dropout"
     )
     locked_dropout: bool = _option(
         False, bool, "Drop the same units in all steps of a batch.", negatable=True, before=False
@@ -350,8 +352,8 @@ def before_options(recorded: Mapping[str, Any]) -> dict[str, Any]:
     0.4
     """
     before = {name: each.before for name, each in DECLARATIONS.items() if each.before is not ALWAYS}
-    before["input_dropout"] = recorded.get("dropout")  # when one rate was for the input and the hidden units
-    return before | dict(recorded)
+    alike = {name: recorded.get(each.before_like) for name, each in DECLARATIONS.items() if each.before_like}
+    return before | alike | dict(recorded)
 
 
 def options_of(given: Mapping[str, Any]) -> Options:

@@ -51,6 +51,11 @@ class Request:
     preset: str | None = None
     asked: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def resumed(self) -> Origin | None:
+        """The checkpoint whose training goes on, if it does."""
+        return self.origin if self.origin is not None and self.origin.resumed else None
+
 
 class Checks(Protocol):
     """A caller's own reasons to refuse a training, asked as soon as each of them can be known."""
@@ -84,29 +89,28 @@ class Session:
         Raises:
             RnnlmError: a text, a checkpoint or a combination of options does not do.
         """
-        origin, options = request.origin, request.options
+        origin, resumed, options = request.origin, request.resumed, request.options
         if origin is not None:
             options = origin.adopted(options, request.given)
         dataset, options = _read(request, options, machine)
-        changes = dataset.changes(origin) if origin is not None and origin.resumed else []
+        changes = dataset.changes(resumed) if resumed else []
         if checks is not None:
             checks.check_dataset(dataset)
         baselines = {} if machine.workers.rank else _baselines(dataset, options)
         keep_freed_memory()  # not before the text is read, whose memory is to be given back
-        new_weights = origin is None or origin.resumed
-        recipe = resolve(options, dataset, machine, not new_weights, request.preset)
+        started_from = origin is not None and not resumed
+        recipe = resolve(options, dataset, machine, started_from, request.preset)
         if checks is not None:
             checks.check_recipe(recipe)
         network, notes = build_network(recipe, dataset, origin.model if origin else None)
-        if request.preset and origin is not None and origin.resumed:
+        if request.preset and resumed:
             notes.append(f"--preset {request.preset} is ignored: a resumed training keeps the sizes that it has.")
         model = LanguageModel(dataset.reading.tokenizer, dataset.vocabulary, network, recipe.context)
         model.check_savable()
         trainer = _trainer(model, dataset, recipe, machine)
-        if origin is not None and origin.resumed:
-            trainer.load_state(
-                origin.header["training"].get("state", {}), origin.arrays, origin.parameters, bool(changes)
-            )
+        if resumed:
+            state = resumed.header["training"].get("state", {})
+            trainer.load_state(state, resumed.arrays, resumed.parameters, bool(changes))
         model.training = {
             "options": recipe.to_header(),
             "corpus": dataset.to_header(),
@@ -127,6 +131,10 @@ class Session:
     def finish(self) -> LanguageModel:
         """Return the model with the best parameters so far, as `save` writes it."""
         self.model.training_arrays = self._record_state()
+        return self.take_best()
+
+    def take_best(self) -> LanguageModel:
+        """Return the model with the best parameters so far, and say nothing of how its training could go on."""
         self.model.predictor = network_of(self.model.network.config, self.trainer.best())
         return self.model
 
@@ -182,7 +190,7 @@ def _read(request: Request, options: Options, machine: Machine) -> tuple[Dataset
     check_input(options)
     check_output_layer(options)
     with workers.first_of_machine_first():  # the others find the ids in the cache
-        version = origin.split_version if origin is not None and origin.resumed else VERSION
+        version = request.resumed.split_version if request.resumed else VERSION
         vocabulary = origin.fixed_vocabulary if origin is not None else None
         dataset = Dataset.read(request.sources, options, reading, machine.threads, vocabulary, version)
     if origin is not None:
@@ -202,9 +210,9 @@ def _baselines(dataset: Dataset, options: Options) -> dict[str, Any]:
 
 def _asked(request: Request, text_changed: bool) -> dict[str, Any]:
     """What is recorded of the command; of a training that is resumed, what was recorded of it before."""
-    asked, origin = dict(request.asked), request.origin
-    if origin is not None and origin.resumed:
-        asked = section(origin.header, "training", "asked")
+    asked = dict(request.asked)
+    if request.resumed:
+        asked = section(request.resumed.header, "training", "asked")
         asked = asked | ({"changed_text": True} if text_changed else {})
     return {"asked": asked} if asked else {}
 

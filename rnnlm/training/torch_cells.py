@@ -29,32 +29,54 @@ def recurrent_module(cell: str, activation: str, *sizes: int, **options: Any) ->
     return MODULES[cell](*sizes, **options)
 
 
-class SteppedRNN(torch.nn.RNN):  # type: ignore[misc]
-    """torch.nn.RNN with an activation that it lacks: a loop in Python."""
+class Stepped:
+    """Layers whose steps are a loop in Python."""
+
+    num_layers: int
+
+    def prepared(self, layer: int, y: Tensor) -> Tensor:
+        """What all steps of a layer have of their input at once, (n, GH) of the inputs (n, D)."""
+        raise NotImplementedError
+
+    def step(self, layer: int, gates: Tensor, h: Tensor) -> Tensor:
+        """h_t (B, H) of what was prepared for a step, and of h_{t-1}."""
+        raise NotImplementedError
+
+    def forward(self, x: Any, state: Tensor) -> tuple[Any, Tensor]:
+        """Outputs of a tensor (T, B, D) or a packed sequence, and the final h of every layer."""
+        packed = isinstance(x, PackedSequence)
+        sizes = x.batch_sizes.tolist() if packed else [x.shape[1]] * x.shape[0]
+        y = x.data if packed else x.flatten(0, 1)
+        finals = []
+        for layer in range(self.num_layers):
+            h, outputs, ended = state[layer], [], []
+            for gates in self.prepared(layer, y).split(sizes):
+                ended.append(h[len(gates) :])
+                h = self.step(layer, gates, h[: len(gates)])
+                outputs.append(h)
+            y = torch.cat(outputs)
+            finals.append(torch.cat([h, *reversed(ended)]))
+        whole = PackedSequence(y, x.batch_sizes) if packed else y.view(len(sizes), -1, y.shape[1])
+        return whole, torch.stack(finals)
+
+
+class SteppedRNN(Stepped, torch.nn.RNN):  # type: ignore[misc]
+    """torch.nn.RNN with an activation that it lacks: h_t = f(U x_t + W h_{t-1} + b)."""
 
     def __init__(self, *sizes: int, activation: str, **options: Any) -> None:
         """As torch.nn.RNN; activation: a name in ACTIVATIONS."""
         super().__init__(*sizes, **options)
         self.activation = ACTIVATIONS[activation]
 
-    def forward(self, x: Any, state: Tensor) -> tuple[Any, Tensor]:
-        """h_t = f(U x_t + W h_{t-1} + b) of a tensor (T, B, D) or a packed sequence, in all layers."""
-        packed = isinstance(x, PackedSequence)
-        sizes = x.batch_sizes.tolist() if packed else [x.shape[1]] * x.shape[0]
-        y = x.data if packed else x.flatten(0, 1)
-        finals = []
-        for layer in range(self.num_layers):
-            weight_ih, weight_hh, bias_ih, bias_hh = self._flat_weights[4 * layer : 4 * layer + 4]
-            h, outputs, ended = state[layer], [], []
-            # Not bias_ih + bias_hh: autograd would give both one and the same tensor as gradient.
-            for gates in (F.linear(y, weight_ih, bias_ih) + bias_hh).split(sizes):
-                ended.append(h[len(gates) :])
-                h = self.activation(gates + h[: len(gates)] @ weight_hh.t())
-                outputs.append(h)
-            y = torch.cat(outputs)
-            finals.append(torch.cat([h, *reversed(ended)]))
-        whole = PackedSequence(y, x.batch_sizes) if packed else y.view(len(sizes), -1, self.hidden_size)
-        return whole, torch.stack(finals)
+    def prepared(self, layer: int, y: Tensor) -> Tensor:
+        """U x_t + b."""
+        weight_ih, _, bias_ih, bias_hh = self._flat_weights[4 * layer : 4 * layer + 4]
+        # Not bias_ih + bias_hh: autograd would give both one and the same tensor as gradient.
+        return F.linear(y, weight_ih, bias_ih) + bias_hh
+
+    def step(self, layer: int, gates: Tensor, h: Tensor) -> Tensor:
+        """f of it and of W h_{t-1}."""
+        return self.activation(gates + h @ self._flat_weights[4 * layer + 1].t())
 
 
 class CoupledLSTM(torch.nn.GRU):  # type: ignore[misc]
@@ -76,7 +98,7 @@ class CoupledLSTM(torch.nn.GRU):  # type: ignore[misc]
             return y, (h, c)
 
 
-class MinimalGRU(torch.nn.Module):  # type: ignore[misc]
+class MinimalGRU(Stepped, torch.nn.Module):  # type: ignore[misc]
     """h_t = (1 - z) h_{t-1} + z g with z and g of the input alone; see `nn.cells.mingru`."""
 
     def __init__(self, width: int, hidden_size: int, num_layers: int, **options: Any) -> None:
@@ -89,23 +111,16 @@ class MinimalGRU(torch.nn.Module):  # type: ignore[misc]
             for name, shape in (("weight", (2 * hidden_size, columns)), ("bias", (2 * hidden_size,))):
                 setattr(self, f"{name}_ih_l{layer}", torch.nn.Parameter(torch.zeros(shape, **options)))
 
-    def forward(self, x: Any, state: Tensor) -> tuple[Any, Tensor]:
-        """Outputs of a tensor (T, B, D) or a packed sequence, and the final h."""
-        packed = isinstance(x, PackedSequence)
-        sizes = x.batch_sizes.tolist() if packed else [x.shape[1]] * x.shape[0]
-        y = x.data if packed else x.flatten(0, 1)
-        finals = []
-        for layer in range(self.num_layers):
-            z, g = F.linear(y, getattr(self, f"weight_ih_l{layer}"), getattr(self, f"bias_ih_l{layer}")).chunk(2, dim=1)
-            z, h, outputs, ended = z.sigmoid(), state[layer], [], []
-            for kept, taken in zip((1 - z).split(sizes), (z * g.tanh()).split(sizes), strict=True):
-                ended.append(h[len(kept) :])
-                h = kept * h[: len(kept)] + taken
-                outputs.append(h)
-            y = torch.cat(outputs)
-            finals.append(torch.cat([h, *reversed(ended)]))
-        whole = PackedSequence(y, x.batch_sizes) if packed else y.view(len(sizes), -1, y.shape[1])
-        return whole, torch.stack(finals)
+    def prepared(self, layer: int, y: Tensor) -> Tensor:
+        """1 - z and z g, side by side."""
+        z, g = F.linear(y, getattr(self, f"weight_ih_l{layer}"), getattr(self, f"bias_ih_l{layer}")).chunk(2, dim=1)
+        z = z.sigmoid()
+        return torch.cat([1 - z, z * g.tanh()], dim=1)
+
+    def step(self, layer: int, gates: Tensor, h: Tensor) -> Tensor:
+        """What is kept of h_{t-1}, and what is taken in."""
+        kept, taken = gates.chunk(2, dim=1)
+        return kept * h + taken
 
 
 OWN = {"cifg": CoupledLSTM, "mingru": MinimalGRU}
