@@ -4,16 +4,18 @@ import contextlib
 import ctypes
 import os
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
 BLAS_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
-
 SETTERS = (
     *("scipy_openblas_set_num_threads64_", "scipy_openblas_set_num_threads"),
     *("openblas_set_num_threads64_", "openblas_set_num_threads"),
 )
+_FOUND: list[int] = []  # numbers of threads that those found who are inside `one_blas_thread`, the first one's first
+_LOCK = threading.Lock()
 
 
 def limit_blas(threads: int, replace: bool = False) -> None:
@@ -43,12 +45,16 @@ def one_blas_thread() -> Iterator[None]:
         yield
         return
     get, put = functions
-    before = get()
-    put(1)
+    with _LOCK:
+        _FOUND.append(get())
+        put(1)
     try:
         yield
     finally:
-        put(before)
+        with _LOCK:  # the last thread to leave gives back what the first one found
+            found = _FOUND.pop()
+            if not _FOUND:
+                put(found)
 
 
 @cache

@@ -480,3 +480,24 @@ def test_blas_has_one_thread_while_a_network_is_trained_and_then_its_own(monkeyp
         assert (seen[-1], get()) == (2, 2)
     finally:
         put(before)
+
+
+def test_blas_gets_its_threads_back_when_the_last_of_several_has_left(monkeypatch):
+    from rnnlm import blas
+
+    if (functions := blas._functions()) is None:
+        pytest.skip("NumPy has no OpenBLAS of its own")
+    get, put = functions
+    for variable in blas.BLAS_VARIABLES:
+        monkeypatch.delenv(variable, raising=False)
+    before, one, other = get(), blas.one_blas_thread(), blas.one_blas_thread()
+    put(2)
+    try:
+        one.__enter__()
+        other.__enter__()
+        one.__exit__(None, None, None)  # who came first leaves first, as threads may
+        assert get() == 1
+        other.__exit__(None, None, None)
+        assert get() == 2
+    finally:
+        put(before)
