@@ -1,5 +1,6 @@
 """Fixtures for all tests. BLAS gets one thread, as the command line gives it: rnnlm shares out the columns itself."""
 
+import builtins
 import json
 import os
 import signal
@@ -93,3 +94,16 @@ def corpus(tmp_path: Path) -> Path:
     path = tmp_path / "corpus.txt"
     path.write_text("\n".join(SENTENCES * 20) + "\n", encoding="utf-8")
     return path
+
+
+@pytest.fixture
+def without_matplotlib(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if matplotlib were not installed."""
+    real = builtins.__import__
+
+    def missing(name, *arguments, **options):
+        if name.partition(".")[0] == "matplotlib":
+            raise ImportError("No module named 'matplotlib'")
+        return real(name, *arguments, **options)
+
+    monkeypatch.setattr(builtins, "__import__", missing)

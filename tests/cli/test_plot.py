@@ -1,6 +1,5 @@
 """rnnlm plot: pictures and charts of characters show the numbers that are there, and say what is missing."""
 
-import builtins
 import json
 import math
 import subprocess
@@ -48,18 +47,6 @@ def there(folder, monkeypatch):
     monkeypatch.chdir(folder)
     monkeypatch.setenv("COLUMNS", "80")
     return folder
-
-
-@pytest.fixture
-def without_matplotlib(monkeypatch):
-    real = builtins.__import__
-
-    def missing(name, *arguments, **options):
-        if name.partition(".")[0] == "matplotlib":
-            raise ImportError("No module named 'matplotlib'")
-        return real(name, *arguments, **options)
-
-    monkeypatch.setattr(builtins, "__import__", missing)
 
 
 def answer(capsys, *arguments):

@@ -1,6 +1,5 @@
 """Pictures: the same bytes every time, a font for every character, no formula where there is none, whole files."""
 
-import builtins
 import io
 
 import numpy as np
@@ -135,15 +134,7 @@ def test_a_picture_that_can_not_be_written_leaves_the_old_one(tmp_path, monkeypa
         figures.save(figure_with("a"), tmp_path / "missing" / "a.png")
 
 
-def test_without_matplotlib_the_remedy_is_said(monkeypatch):
-    real = builtins.__import__
-
-    def missing(name, *arguments, **options):
-        if name.partition(".")[0] == "matplotlib":
-            raise ImportError("No module named 'matplotlib'")
-        return real(name, *arguments, **options)
-
-    monkeypatch.setattr(builtins, "__import__", missing)
+def test_without_matplotlib_the_remedy_is_said(without_matplotlib):
     for call in (figures.new_figure, lambda: figures.require_font_for(["我"])):
         with pytest.raises(PlotError, match=r"pip install 'rnnlm-cli\[plot\]'"):
             call()
