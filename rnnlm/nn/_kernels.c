@@ -1,8 +1,11 @@
-/* Fused elementwise work: the compiled twins, for float32, of functions in nn/cells, numerics.py and optimizers.py.
+/* Compiled twins, for float32, of functions in nn/cells, numerics.py and optimizers.py.
 
-   Those say what the arrays are and stay the reference; tests/nn/test_kernels.py compares the two. A step of a cell in
-   NumPy is a dozen calls, each of which sweeps over its arrays; here it is one loop, which reads and writes every number
-   once. Nothing is allocated, and Python's lock is released while a loop runs. */
+   Those say what the arrays are and stay the reference; tests/nn/test_kernels.py compares the two. A cell's twin takes
+   all steps of a window: W is packed once, and for some rows and units at a time the product W h_{t-1} is made and used
+   while it is in the cache. Python's lock is released while a loop runs.
+
+   The loops are in _kernels_loops.h, compiled for several targets. `choose` takes one; at first it is the best that this
+   processor has. */
 
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
@@ -10,284 +13,122 @@
 #include <stdint.h>
 #include <string.h>
 
-/* The loops are compiled for several processors, and the best version for this one is taken when the module is loaded.
-   Elsewhere they are compiled for what the compiler takes for the least machine. */
-#if defined(__GNUC__) && __GNUC__ >= 12 && !defined(__clang__) && defined(__x86_64__) && defined(__linux__)
-#define VECTORISED __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
-#else
-#define VECTORISED
+#ifndef __GNUC__
+#error "needs GCC or Clang, for their vectors; without this module NumPy does the work"
 #endif
-
-#if defined(_MSC_VER)
-#define restrict __restrict
-#endif
-
-/* --- functions of one number ------------------------------------------------------------------------------------- */
-
-static inline float from_bits(uint32_t bits)
-{
-    float value;
-    memcpy(&value, &bits, sizeof value);
-    return value;
-}
-
-static inline uint32_t to_bits(float value)
-{
-    uint32_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    return bits;
-}
-
-/* For |x| < 88, e^x = 2^n e^r with n = round(x / ln 2), so that |r| < 0.35. Returns e^r - 1, by its series, of which the
-   first term that is left out is below 6e-9 of it; *power becomes 2^n. NaN stays NaN. */
-static inline float reduced(float x, float *power)
-{
-    const float round = 12582912.0f; /* 1.5 * 2^23: what is added to it is rounded to an integer */
-    float shifted = x * 1.44269504f + round;
-    float n = shifted - round;
-    float r = x - n * 0.693359375f + n * 2.12194440e-4f; /* ln 2 in two parts, the first of which has few bits */
-    float series = 1.0f / 5040;
-    series = series * r + 1.0f / 720;
-    series = series * r + 1.0f / 120;
-    series = series * r + 1.0f / 24;
-    series = series * r + 1.0f / 6;
-    series = series * r + 0.5f;
-    series = series * r + 1.0f;
-    *power = from_bits((to_bits(shifted) + 127) << 23);
-    return series * r;
-}
-
-/* The comparisons are written so that NaN passes. */
-static inline float limited(float x, float least, float most)
-{
-    x = x < least ? least : x;
-    return x > most ? most : x;
-}
-
-/* Between these limits neither e^x nor its reciprocal leaves the normal numbers. */
-static inline float exponential(float x)
-{
-    float power, less_one = reduced(limited(x, -87.0f, 88.0f), &power);
-    return power * (less_one + 1.0f);
-}
-
-static inline float sigmoid(float x) { return 1.0f / (1.0f + exponential(-x)); }
-
-/* tanh(x) = (e^2x - 1) / (e^2x + 1); beyond 10 it is 1 in single precision. e^2x - 1 is made without the cancellation
-   of e^2x with 1, so that small results are as exact as large ones. */
-static inline float hyperbolic_tangent(float x)
-{
-    float power, less_one = reduced(2.0f * limited(x, -10.0f, 10.0f), &power);
-    float e = power * less_one + (power - 1.0f);
-    return e / (e + 2.0f);
-}
-
-/* --- loops over a batch ------------------------------------------------------------------------------------------ */
-
-/* Arguments are those of nn/cells; `keep` holds one number for each row, or is NULL. */
+#define INLINE static inline __attribute__((always_inline))
 
 #define LARGEST_STATE 1e12f /* as in numerics.py */
 
+/* A matrix (K, N) is packed into panels of PANEL columns, (K, PANEL) each, the last one filled up with zeros. A tile of
+   a product has up to MOST_ROWS rows and TILE_WIDTH columns. */
+#define PANEL 16
+#define TILE_WIDTH (4 * PANEL)
+#define MOST_ROWS 6
+#define ALIGNMENT 64
+#define FEWEST_ROWS 8 /* for fewer rows in all steps together, packing does not pay */
+
+enum cell { RNN, LSTM, CIFG, GRU };
 enum activation { TANH, SIGMOID, RELU, IDENTITY, UNKNOWN };
 static const char *const ACTIVATIONS[] = {"tanh", "sigmoid", "relu", "identity"};
 
-#define FOR_EACH_ROW for (Py_ssize_t b = 0; b < B; b++)
-#define FOR_EACH_UNIT _Pragma("omp simd") for (Py_ssize_t j = 0; j < H; j++)
+/* What the steps of a cell read and write, under the names of nn/cells. NULL is what the cell does not have, `keep`
+   where there is no reset, and `packed` where W is used as it is. */
+struct window {
+    Py_ssize_t T, B, G, H;
+    enum activation activation;
+    const float *weight, *packed, *keep, *bias, *dh;
+    float *gates, *h, *c, *tanh_c, *memory, *carried, *dc, *direct, *delta, *recurrent;
+};
 
-#define ARGUMENT(j) (gates[j] + k * product[j] + bias[j])
+struct target {
+    Py_ssize_t panels; /* in one of its tiles */
+    void (*forward)(const struct window *, enum cell), (*backward)(const struct window *, enum cell);
+    float (*softmax_error)(Py_ssize_t, float *, const float *, Py_ssize_t, float);
+    void (*adam)(Py_ssize_t, float *, const float *, float *, float *, double, double, float, float, float, float);
+};
 
-VECTORISED static void rnn_row(enum activation f, Py_ssize_t H, float k, const float *restrict gates,
-                               const float *restrict product, const float *restrict bias, float *restrict h)
+/* --- targets ----------------------------------------------------------------------------------------------------- */
+
+#define PASTED(name, target) name##_##target
+#define OF_TARGET(name, target) PASTED(name, target)
+#define T_(name) OF_TARGET(name, TARGET)
+
+#ifdef __x86_64__
+#ifdef __clang__
+#pragma clang attribute push(__attribute__((target("avx512f,avx512dq,avx512bw,avx512vl,avx2,fma"))), apply_to = function)
+#else
+#pragma GCC push_options
+#pragma GCC target("avx512f,avx512dq,avx512bw,avx512vl,avx2,fma,prefer-vector-width=512")
+#endif
+#define TARGET avx512
+#define WIDTH 16
+#define PANELS 4
+#include "_kernels_loops.h"
+
+#ifdef __clang__
+#pragma clang attribute pop
+#pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
+#else
+#pragma GCC pop_options
+#pragma GCC push_options
+#pragma GCC target("avx2,fma")
+#endif
+#define TARGET avx2
+#define WIDTH 8
+#define PANELS 1
+#include "_kernels_loops.h"
+
+#ifdef __clang__
+#pragma clang attribute pop
+#else
+#pragma GCC pop_options
+#endif
+#endif
+
+#define TARGET portable
+#define WIDTH 4
+#define PANELS 1
+#include "_kernels_loops.h"
+
+static const char *const TARGETS[] = {"avx512", "avx2", "portable"}; /* best first */
+static const struct target *chosen;
+
+/* The target of this name; NULL if this processor lacks it, or nobody knows it. */
+static const struct target *target_of(const char *name)
 {
-    if (f == TANH)
-        FOR_EACH_UNIT h[j] = hyperbolic_tangent(ARGUMENT(j));
-    else if (f == SIGMOID)
-        FOR_EACH_UNIT h[j] = sigmoid(ARGUMENT(j));
-    else if (f == RELU)
-        FOR_EACH_UNIT h[j] = limited(ARGUMENT(j), 0, LARGEST_STATE);
-    else
-        FOR_EACH_UNIT h[j] = limited(ARGUMENT(j), -LARGEST_STATE, LARGEST_STATE);
-}
-
-VECTORISED static void rnn_row_backward(enum activation f, Py_ssize_t H, float k, const float *restrict dh,
-                                        const float *restrict carried, const float *restrict h, float *restrict delta)
-{
-    if (f == TANH)
-        FOR_EACH_UNIT delta[j] = (dh[j] + k * carried[j]) * (1 - h[j] * h[j]);
-    else if (f == SIGMOID)
-        FOR_EACH_UNIT delta[j] = (dh[j] + k * carried[j]) * (h[j] * (1 - h[j]));
-    else if (f == RELU)
-        FOR_EACH_UNIT delta[j] = h[j] > 0 ? dh[j] + k * carried[j] : 0;
-    else
-        FOR_EACH_UNIT delta[j] = dh[j] + k * carried[j];
-}
-
-VECTORISED static void lstm_row(Py_ssize_t H, float k, float *restrict gates, const float *restrict product,
-                                const float *restrict bias, float *restrict c_previous, float *restrict c,
-                                float *restrict squashed, float *restrict h)
-{
-    FOR_EACH_UNIT
-    {
-        float i = sigmoid(ARGUMENT(j)), f = sigmoid(ARGUMENT(H + j));
-        float g = hyperbolic_tangent(ARGUMENT(2 * H + j)), o = sigmoid(ARGUMENT(3 * H + j));
-        float before = k * c_previous[j];
-        float now = f * before + i * g;
-        float s = hyperbolic_tangent(now);
-        gates[j] = i;
-        gates[H + j] = f;
-        gates[2 * H + j] = g;
-        gates[3 * H + j] = o;
-        c_previous[j] = before;
-        c[j] = now;
-        squashed[j] = s;
-        h[j] = o * s;
-    }
-}
-
-VECTORISED static void lstm_row_backward(Py_ssize_t H, float k, const float *restrict dh,
-                                         const float *restrict carried, const float *restrict gates,
-                                         const float *restrict c_previous, const float *restrict squashed,
-                                         float *restrict dc, float *restrict delta)
-{
-    FOR_EACH_UNIT
-    {
-        float i = gates[j], f = gates[H + j], g = gates[2 * H + j], o = gates[3 * H + j];
-        float s = squashed[j], by_h = dh[j] + k * carried[j];
-        float by_c = k * dc[j] + by_h * o * (1 - s * s);
-        delta[j] = by_c * g * (i * (1 - i));
-        delta[H + j] = by_c * c_previous[j] * (f * (1 - f));
-        delta[2 * H + j] = by_c * i * (1 - g * g);
-        delta[3 * H + j] = by_h * s * (o * (1 - o));
-        dc[j] = by_c * f;
-    }
-}
-
-VECTORISED static void cifg_row(Py_ssize_t H, float k, float *restrict gates, const float *restrict product,
-                                const float *restrict bias, float *restrict c_previous, float *restrict c,
-                                float *restrict squashed, float *restrict h)
-{
-    FOR_EACH_UNIT
-    {
-        float f = sigmoid(ARGUMENT(j)), g = hyperbolic_tangent(ARGUMENT(H + j)), o = sigmoid(ARGUMENT(2 * H + j));
-        float before = k * c_previous[j];
-        float now = g + f * (before - g);
-        float s = hyperbolic_tangent(now);
-        gates[j] = f;
-        gates[H + j] = g;
-        gates[2 * H + j] = o;
-        c_previous[j] = before;
-        c[j] = now;
-        squashed[j] = s;
-        h[j] = o * s;
-    }
-}
-
-VECTORISED static void cifg_row_backward(Py_ssize_t H, float k, const float *restrict dh,
-                                         const float *restrict carried, const float *restrict gates,
-                                         const float *restrict c_previous, const float *restrict squashed,
-                                         float *restrict dc, float *restrict delta)
-{
-    FOR_EACH_UNIT
-    {
-        float f = gates[j], g = gates[H + j], o = gates[2 * H + j];
-        float s = squashed[j], by_h = dh[j] + k * carried[j];
-        float by_c = k * dc[j] + by_h * o * (1 - s * s);
-        delta[j] = by_c * (c_previous[j] - g) * (f * (1 - f));
-        delta[H + j] = by_c * (1 - f) * (1 - g * g);
-        delta[2 * H + j] = by_h * s * (o * (1 - o));
-        dc[j] = by_c * f;
-    }
-}
-
-VECTORISED static void gru_row(Py_ssize_t H, float k, float *restrict gates, const float *restrict product,
-                               const float *restrict bias, const float *restrict previous, float *restrict memory,
-                               float *restrict h)
-{
-    FOR_EACH_UNIT
-    {
-        float r = sigmoid(ARGUMENT(j)), z = sigmoid(ARGUMENT(H + j));
-        float m = k * product[2 * H + j] + bias[3 * H + j];
-        float n = hyperbolic_tangent(gates[2 * H + j] + bias[2 * H + j] + r * m);
-        gates[j] = r;
-        gates[H + j] = z;
-        gates[2 * H + j] = n;
-        memory[j] = m;
-        h[j] = n + z * (k * previous[j] - n);
-    }
-}
-
-VECTORISED static void gru_row_backward(Py_ssize_t H, float k, float k_next, const float *restrict dh,
-                                        const float *restrict carried, const float *restrict gates,
-                                        const float *restrict previous, const float *restrict memory,
-                                        float *restrict direct, float *restrict delta, float *restrict recurrent)
-{
-    FOR_EACH_UNIT
-    {
-        float r = gates[j], z = gates[H + j], n = gates[2 * H + j];
-        float by_h = dh[j] + k_next * (carried[j] + direct[j]);
-        float by_n = by_h * (1 - z) * (1 - n * n);
-        float by_z = by_h * (k * previous[j] - n) * (z * (1 - z));
-        float by_r = by_n * memory[j] * (r * (1 - r));
-        delta[j] = by_r;
-        delta[H + j] = by_z;
-        delta[2 * H + j] = by_n;
-        recurrent[j] = by_r;
-        recurrent[H + j] = by_z;
-        recurrent[2 * H + j] = by_n * r;
-        direct[j] = by_h * z;
-    }
-}
-
-/* Arguments are those of numerics.exponentials. */
-VECTORISED static float exponentials_row(Py_ssize_t V, float *restrict logits, const float *restrict bias,
-                                         Py_ssize_t target, float *restrict of_target)
-{
-    float largest = -INFINITY, total = 0;
-    if (bias)
-        _Pragma("omp simd") for (Py_ssize_t j = 0; j < V; j++) logits[j] += bias[j];
-    _Pragma("omp simd reduction(max : largest)") for (Py_ssize_t j = 0; j < V; j++)
-        largest = logits[j] > largest ? logits[j] : largest;
-    *of_target = logits[target] - largest;
-    _Pragma("omp simd reduction(+ : total)") for (Py_ssize_t j = 0; j < V; j++)
-    {
-        float x = logits[j] - largest;
-        float e = exponential(x < -80.0f ? -80.0f : x);
-        logits[j] = e;
-        total += e;
-    }
-    return total;
-}
-
-/* Arguments are those of optimizers.adam_update. */
-VECTORISED static void adam_piece(Py_ssize_t size, float *restrict p, const float *restrict g, float *restrict m,
-                                  float *restrict v, double beta1, double beta2, float rate, float correction,
-                                  float epsilon, float decay)
-{
-    float kept1 = (float)beta1, kept2 = (float)beta2, rest1 = (float)(1 - beta1), rest2 = (float)(1 - beta2);
-    _Pragma("omp simd") for (Py_ssize_t j = 0; j < size; j++)
-    {
-        float mean = kept1 * m[j] + rest1 * g[j], square = kept2 * v[j] + rest2 * (g[j] * g[j]);
-        m[j] = mean;
-        v[j] = square;
-        p[j] = decay * p[j] - rate * (mean / (correction * sqrtf(square) + epsilon));
-    }
+#ifdef __x86_64__
+    __builtin_cpu_init();
+    int avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    if (avx2 && strcmp(name, "avx2") == 0)
+        return &target_avx2;
+    if (avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+        __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") && strcmp(name, "avx512") == 0)
+        return &target_avx512;
+#endif
+    return strcmp(name, "portable") == 0 ? &target_portable : NULL;
 }
 
 /* --- arguments from Python --------------------------------------------------------------------------------------- */
 
 #define MOST_ARRAYS 10
 
-/* The arrays of a call and their common sizes. */
+/* The arrays of a call, and memory of its own. */
 struct call {
     Py_buffer views[MOST_ARRAYS];
     int count;
-    Py_ssize_t t, T, B, H;
+    void *memory;
 };
 
-static void release(struct call *call)
+/* Give everything back; returns None, or NULL where an error is set. */
+static PyObject *end(struct call *call, int done)
 {
     while (call->count)
         PyBuffer_Release(&call->views[--call->count]);
+    PyMem_RawFree(call->memory);
+    if (!done)
+        return NULL;
+    Py_RETURN_NONE;
 }
 
 /* Whether the items of a view have one of the types (as the module struct names them), their size and their alignment:
@@ -301,263 +142,255 @@ static int holds(const Py_buffer *view, const char *types, Py_ssize_t size)
            (uintptr_t)view->buf % (size_t)size == 0;
 }
 
-/* The numbers of an array of so many float32, from the given one on; NULL, with an error set, if it is another one. */
-static float *numbers(struct call *call, PyObject *array, Py_ssize_t size, Py_ssize_t from)
+/* The numbers of an array of so many float32; NULL, with an error set, if it is another one. */
+static void *numbers(struct call *call, PyObject *array, Py_ssize_t size, int flags)
 {
     Py_buffer *view = &call->views[call->count];
-    if (PyObject_GetBuffer(array, view, PyBUF_CONTIG | PyBUF_FORMAT) < 0)
+    if (PyObject_GetBuffer(array, view, flags | PyBUF_FORMAT) < 0)
         return NULL;
     call->count++;
-    if (!holds(view, "f", sizeof(float)) || view->len != size * (Py_ssize_t)sizeof(float)) {
-        PyErr_Format(PyExc_ValueError, "expected an aligned array of %zd float32, found %zd bytes of type %s", size,
-                     view->len, view->format);
-        return NULL;
-    }
-    return (float *)view->buf + from;
+    if (holds(view, "f", sizeof(float)) && view->len == size * (Py_ssize_t)sizeof(float))
+        return view->buf;
+    PyErr_Format(PyExc_ValueError, "expected an aligned array of %zd float32, found %zd bytes of type %s", size,
+                 view->len, view->format);
+    return NULL;
 }
 
-/* Start a call: the step t is its first argument, T, B and H are those of the argument `slab`, an array (T, B, H). */
-static int begin(struct call *call, PyObject *const *arguments, Py_ssize_t found, Py_ssize_t expected, int slab)
+/* Whether an array failed to be what it has to be, to read it or to write it. */
+#define READ(array, size, field) (!((field) = numbers(&call, array, size, PyBUF_CONTIG_RO)))
+#define WRITTEN(array, size, field) (!((field) = numbers(&call, array, size, PyBUF_CONTIG)))
+#define READ_OR_NONE(array, size, field) (array != Py_None && READ(array, size, field))
+
+static int counted(Py_ssize_t found, Py_ssize_t expected)
+{
+    if (found == expected)
+        return 0;
+    PyErr_Format(PyExc_TypeError, "expected %zd arguments, found %zd", expected, found);
+    return -1;
+}
+
+/* Find T, B and H in an array (T, B, G H). */
+static int sizes_of(PyObject *slab, Py_ssize_t G, struct window *w)
 {
     Py_buffer view;
-    if (found != expected) {
-        PyErr_Format(PyExc_TypeError, "expected %zd arguments, found %zd", expected, found);
+    if (PyObject_GetBuffer(slab, &view, PyBUF_CONTIG_RO) < 0)
         return -1;
-    }
-    if (PyObject_GetBuffer(arguments[slab], &view, PyBUF_CONTIG) < 0)
-        return -1;
-    int rows = view.ndim == 3;
-    if (rows) {
-        call->T = view.shape[0];
-        call->B = view.shape[1];
-        call->H = view.shape[2];
-    }
+    int fits = view.ndim == 3 && view.shape[2] % G == 0;
+    if (fits)
+        w->T = view.shape[0], w->B = view.shape[1], w->G = G, w->H = view.shape[2] / G;
     PyBuffer_Release(&view);
-    call->t = PyLong_AsSsize_t(arguments[0]);
-    if (PyErr_Occurred())
-        return -1;
-    if (!rows || call->t < 0 || call->t >= call->T) {
-        PyErr_SetString(PyExc_ValueError, "expected an array of three dimensions and a step within its first one");
-        return -1;
-    }
-    return 0;
-}
-
-/* The array `keep` (T, B, 1), which may be None; *row becomes its row t, or NULL where there is none. */
-static int keep_rows(struct call *call, PyObject *keep, Py_ssize_t t, const float **row)
-{
-    *row = NULL;
-    if (keep == Py_None || t >= call->T)
+    if (fits)
         return 0;
-    return (*row = numbers(call, keep, call->T * call->B, t * call->B)) ? 0 : -1;
+    PyErr_Format(PyExc_ValueError, "expected an array of three dimensions, the last one a multiple of %zd", G);
+    return -1;
 }
 
-static enum activation activation_of(PyObject *name)
+static int activation_of(PyObject *name, struct window *w)
 {
-    for (int i = 0; i < UNKNOWN; i++)
-        if (PyUnicode_Check(name) && PyUnicode_CompareWithASCIIString(name, ACTIVATIONS[i]) == 0)
-            return (enum activation)i;
+    for (w->activation = 0; w->activation < UNKNOWN; w->activation++)
+        if (PyUnicode_Check(name) && PyUnicode_CompareWithASCIIString(name, ACTIVATIONS[w->activation]) == 0)
+            return 0;
     PyErr_Format(PyExc_ValueError, "%R is no activation that is compiled", name);
-    return UNKNOWN;
+    return -1;
 }
 
-#define TAKE(name, argument, size, from)                                                                               \
-    float *name = numbers(&call, argument, size, from);                                                                \
-    if (!name)                                                                                                         \
-    goto failed
-#define TAKE_KEEP(name, argument, step)                                                                                \
-    const float *name;                                                                                                 \
-    if (keep_rows(&call, argument, step, &name) < 0)                                                                   \
-    goto failed
-#define KEPT(keep) (keep ? keep[b] : 1.0f)
-#define DONE                                                                                                           \
-    release(&call);                                                                                                    \
-    Py_RETURN_NONE;                                                                                                    \
-    failed:                                                                                                            \
-    release(&call);                                                                                                    \
-    return NULL
+/* --- windows ----------------------------------------------------------------------------------------------------- */
 
-/* rnn_step(t, activation, gates, product, keep, bias, h) */
-static PyObject *rnn_step(PyObject *module, PyObject *const *a, Py_ssize_t found)
+/* Copy n columns of K rows, which may be n rows of K columns (`transposed`), into a panel whose rows lie `step` apart. */
+INLINE void fill(float *to, Py_ssize_t step, const float *from, Py_ssize_t width, Py_ssize_t K, const Py_ssize_t n,
+                 const int transposed)
 {
-    struct call call = {.count = 0};
-    if (begin(&call, a, found, 7, 2) < 0)
+    for (Py_ssize_t k = 0; k < K; k++, to += step) {
+        if (transposed)
+            for (Py_ssize_t j = 0; j < n; j++)
+                to[j] = from[j * width + k];
+        else
+            memcpy(to, from + k * width, (size_t)n * sizeof(float));
+        if (n < PANEL)
+            memset(to + n, 0, (size_t)(PANEL - n) * sizeof(float));
+    }
+}
+
+/* Pack a matrix of `slabs` times H columns and K rows, W or its transpose. Panels are in the order in which the loops
+   take them: those of all slabs for PANEL units, then those of the next units. What one tile reads lies together: the
+   rows of `group` panels side by side. */
+static void pack(const struct window *w, Py_ssize_t slabs, Py_ssize_t K, int transposed, Py_ssize_t group, float *packed)
+{
+    const Py_ssize_t H = w->H, panels = slabs * ((H + PANEL - 1) / PANEL);
+    for (Py_ssize_t first = 0; first < panels; first += group) {
+        Py_ssize_t count = panels - first < group ? panels - first : group, step = count * PANEL;
+        for (Py_ssize_t panel = first; panel < first + count; panel++) {
+            Py_ssize_t u = panel / slabs * PANEL, n = H - u < PANEL ? H - u : PANEL;
+            float *to = packed + (panel - first) * PANEL;
+            if (transposed && n == PANEL)
+                fill(to, step, w->weight + (panel % slabs * H + u) * H, H, K, PANEL, 1);
+            else if (transposed)
+                fill(to, step, w->weight + (panel % slabs * H + u) * H, H, K, n, 1);
+            else if (n == PANEL)
+                fill(to, step, w->weight + u, H, K, PANEL, 0);
+            else
+                fill(to, step, w->weight + u, H, K, n, 0);
+        }
+        packed += K * step;
+    }
+}
+
+/* Pack W into memory of the call; NULL, with an error set, if there is none. */
+static float *packed_weight(struct call *call, const struct window *w, Py_ssize_t slabs, Py_ssize_t K, int transposed)
+{
+    Py_ssize_t columns = slabs * ((w->H + PANEL - 1) / PANEL * PANEL);
+    call->memory = PyMem_RawMalloc((size_t)(columns * K) * sizeof(float) + ALIGNMENT);
+    if (!call->memory) {
+        PyErr_NoMemory();
         return NULL;
-    Py_ssize_t t = call.t, T = call.T, B = call.B, H = call.H;
-    enum activation f = activation_of(a[1]);
-    if (f == UNKNOWN)
-        return NULL;
-    TAKE(gates, a[2], T * B * H, t * B * H);
-    TAKE(product, a[3], B * H, 0);
-    TAKE_KEEP(keep, a[4], t);
-    TAKE(bias, a[5], H, 0);
-    TAKE(h, a[6], (T + 1) * B * H, (t + 1) * B * H);
+    }
+    float *packed = (float *)(((uintptr_t)call->memory / ALIGNMENT + 1) * ALIGNMENT);
+    Py_ssize_t together = slabs > 1 ? slabs : TILE_WIDTH / PANEL; /* panels that are in one tile */
     Py_BEGIN_ALLOW_THREADS;
-    FOR_EACH_ROW rnn_row(f, H, KEPT(keep), gates + b * H, product + b * H, bias, h + b * H);
+    pack(w, slabs, K, transposed, together < chosen->panels ? together : chosen->panels, packed);
     Py_END_ALLOW_THREADS;
-    DONE;
+    return packed;
 }
 
-/* rnn_step_backward(t, activation, dh, carried, keep, h, delta) */
-static PyObject *rnn_step_backward(PyObject *module, PyObject *const *a, Py_ssize_t found)
+static PyObject *run(struct call *call, struct window *w, enum cell cell)
 {
-    struct call call = {.count = 0};
-    if (begin(&call, a, found, 7, 2) < 0)
-        return NULL;
-    Py_ssize_t t = call.t, T = call.T, B = call.B, H = call.H;
-    enum activation f = activation_of(a[1]);
-    if (f == UNKNOWN)
-        return NULL;
-    TAKE(dh, a[2], T * B * H, t * B * H);
-    TAKE(carried, a[3], B * H, 0);
-    TAKE_KEEP(keep, a[4], t + 1);
-    TAKE(h, a[5], (T + 1) * B * H, (t + 1) * B * H);
-    TAKE(delta, a[6], T * B * H, t * B * H);
+    if (w->T * w->B >= FEWEST_ROWS && !(w->packed = packed_weight(call, w, w->G, w->H, 1)))
+        return end(call, 0);
     Py_BEGIN_ALLOW_THREADS;
-    FOR_EACH_ROW rnn_row_backward(f, H, KEPT(keep), dh + b * H, carried + b * H, h + b * H, delta + b * H);
+    chosen->forward(w, cell);
     Py_END_ALLOW_THREADS;
-    DONE;
+    return end(call, 1);
 }
 
-/* Of the cells with h and c, whose numbers of gates differ: step(t, gates, product, keep, bias, h, c, squashed) */
-typedef void memory_row(Py_ssize_t, float, float *, const float *, const float *, float *, float *, float *, float *);
-
-static PyObject *memory_step(memory_row row, Py_ssize_t G, PyObject *const *a, Py_ssize_t found)
+static PyObject *run_back(struct call *call, struct window *w, enum cell cell)
 {
-    struct call call = {.count = 0};
-    if (begin(&call, a, found, 8, 7) < 0)
-        return NULL;
-    Py_ssize_t t = call.t, T = call.T, B = call.B, H = call.H;
-    TAKE(gates, a[1], T * B * G * H, t * B * G * H);
-    TAKE(product, a[2], B * G * H, 0);
-    TAKE_KEEP(keep, a[3], t);
-    TAKE(bias, a[4], G * H, 0);
-    TAKE(h, a[5], (T + 1) * B * H, (t + 1) * B * H);
-    TAKE(c, a[6], (T + 1) * B * H, (t + 1) * B * H);
-    TAKE(squashed, a[7], T * B * H, t * B * H);
+    if (!(w->packed = packed_weight(call, w, 1, w->G * w->H, 0)))
+        return end(call, 0);
     Py_BEGIN_ALLOW_THREADS;
-    FOR_EACH_ROW row(H, KEPT(keep), gates + b * G * H, product + b * G * H, bias, c - B * H + b * H, c + b * H,
-                     squashed + b * H, h + b * H);
+    chosen->backward(w, cell);
     Py_END_ALLOW_THREADS;
-    DONE;
+    return end(call, 1);
 }
 
-static PyObject *lstm_step(PyObject *module, PyObject *const *a, Py_ssize_t found)
+/* What begins a twin of `run` or `run_back` in nn/cells/loop.py: sizes from an array (T, B, G H). */
+#define BEGIN(arguments, slab, number)                                                                                  \
+    struct call call = {.count = 0};                                                                                   \
+    struct window w = {.T = 0};                                                                                        \
+    if (counted(found, arguments) < 0 || sizes_of(slab, number, &w) < 0)                                                \
+        return NULL;                                                                                                   \
+    const Py_ssize_t T = w.T, B = w.B, H = w.H, G = number, step = B * H, steps = T * step
+
+/* rnn_steps(weight, gates, keep, bias, h, activation) */
+static PyObject *rnn_steps(PyObject *module, PyObject *const *a, Py_ssize_t found)
 {
-    return memory_step(lstm_row, 4, a, found);
+    BEGIN(6, a[1], 1);
+    if (activation_of(a[5], &w) < 0 || READ(a[0], G * H * H, w.weight) || READ(a[1], steps, w.gates) ||
+        READ_OR_NONE(a[2], T * B, w.keep) || READ(a[3], H, w.bias) || WRITTEN(a[4], steps + step, w.h))
+        return end(&call, 0);
+    return run(&call, &w, RNN);
 }
 
-static PyObject *cifg_step(PyObject *module, PyObject *const *a, Py_ssize_t found)
+/* rnn_steps_backward(weight, dh, carried, keep, h, delta, activation) */
+static PyObject *rnn_steps_backward(PyObject *module, PyObject *const *a, Py_ssize_t found)
 {
-    return memory_step(cifg_row, 3, a, found);
+    BEGIN(7, a[1], 1);
+    if (activation_of(a[6], &w) < 0 || READ(a[0], G * H * H, w.weight) || READ(a[1], steps, w.dh) ||
+        WRITTEN(a[2], step, w.carried) || READ_OR_NONE(a[3], T * B, w.keep) || READ(a[4], steps + step, w.h) ||
+        WRITTEN(a[5], steps, w.delta))
+        return end(&call, 0);
+    return run_back(&call, &w, RNN);
 }
 
-/* step_backward(t, dh, carried, keep, gates, c, squashed, dc, delta) */
-typedef void memory_row_backward(Py_ssize_t, float, const float *, const float *, const float *, const float *,
-                                 const float *, float *, float *);
-
-static PyObject *memory_step_backward(memory_row_backward row, Py_ssize_t G, PyObject *const *a, Py_ssize_t found)
+/* Of the cells with h and c, whose numbers of gates differ: steps(weight, gates, keep, bias, h, c, tanh_c) */
+static PyObject *memory_steps(Py_ssize_t slabs, enum cell cell, PyObject *const *a, Py_ssize_t found)
 {
-    struct call call = {.count = 0};
-    if (begin(&call, a, found, 9, 1) < 0)
-        return NULL;
-    Py_ssize_t t = call.t, T = call.T, B = call.B, H = call.H;
-    TAKE(dh, a[1], T * B * H, t * B * H);
-    TAKE(carried, a[2], B * H, 0);
-    TAKE_KEEP(keep, a[3], t + 1);
-    TAKE(gates, a[4], T * B * G * H, t * B * G * H);
-    TAKE(c_previous, a[5], (T + 1) * B * H, t * B * H);
-    TAKE(squashed, a[6], T * B * H, t * B * H);
-    TAKE(dc, a[7], B * H, 0);
-    TAKE(delta, a[8], T * B * G * H, t * B * G * H);
-    Py_BEGIN_ALLOW_THREADS;
-    FOR_EACH_ROW row(H, KEPT(keep), dh + b * H, carried + b * H, gates + b * G * H, c_previous + b * H,
-                     squashed + b * H, dc + b * H, delta + b * G * H);
-    Py_END_ALLOW_THREADS;
-    DONE;
+    BEGIN(7, a[1], slabs);
+    if (READ(a[0], G * H * H, w.weight) || WRITTEN(a[1], G * steps, w.gates) || READ_OR_NONE(a[2], T * B, w.keep) ||
+        READ(a[3], G * H, w.bias) || WRITTEN(a[4], steps + step, w.h) || WRITTEN(a[5], steps + step, w.c) ||
+        WRITTEN(a[6], steps, w.tanh_c))
+        return end(&call, 0);
+    return run(&call, &w, cell);
 }
 
-static PyObject *lstm_step_backward(PyObject *module, PyObject *const *a, Py_ssize_t found)
+static PyObject *lstm_steps(PyObject *module, PyObject *const *a, Py_ssize_t found)
 {
-    return memory_step_backward(lstm_row_backward, 4, a, found);
+    return memory_steps(4, LSTM, a, found);
 }
 
-static PyObject *cifg_step_backward(PyObject *module, PyObject *const *a, Py_ssize_t found)
+static PyObject *cifg_steps(PyObject *module, PyObject *const *a, Py_ssize_t found)
 {
-    return memory_step_backward(cifg_row_backward, 3, a, found);
+    return memory_steps(3, CIFG, a, found);
 }
 
-/* gru_step(t, gates, product, keep, bias, h, memory) */
-static PyObject *gru_step(PyObject *module, PyObject *const *a, Py_ssize_t found)
+/* steps_backward(weight, dh, carried, keep, gates, c, tanh_c, dc, delta) */
+static PyObject *memory_steps_backward(Py_ssize_t slabs, enum cell cell, PyObject *const *a, Py_ssize_t found)
 {
-    struct call call = {.count = 0};
-    if (begin(&call, a, found, 7, 6) < 0)
-        return NULL;
-    Py_ssize_t t = call.t, T = call.T, B = call.B, H = call.H;
-    TAKE(gates, a[1], T * B * 3 * H, t * B * 3 * H);
-    TAKE(product, a[2], B * 3 * H, 0);
-    TAKE_KEEP(keep, a[3], t);
-    TAKE(bias, a[4], 4 * H, 0);
-    TAKE(h, a[5], (T + 1) * B * H, (t + 1) * B * H);
-    TAKE(memory, a[6], T * B * H, t * B * H);
-    Py_BEGIN_ALLOW_THREADS;
-    FOR_EACH_ROW gru_row(H, KEPT(keep), gates + b * 3 * H, product + b * 3 * H, bias, h - B * H + b * H, memory + b * H,
-                         h + b * H);
-    Py_END_ALLOW_THREADS;
-    DONE;
+    BEGIN(9, a[4], slabs);
+    if (READ(a[0], G * H * H, w.weight) || READ(a[1], steps, w.dh) || WRITTEN(a[2], step, w.carried) ||
+        READ_OR_NONE(a[3], T * B, w.keep) || READ(a[4], G * steps, w.gates) || READ(a[5], steps + step, w.c) ||
+        READ(a[6], steps, w.tanh_c) || WRITTEN(a[7], step, w.dc) || WRITTEN(a[8], G * steps, w.delta))
+        return end(&call, 0);
+    return run_back(&call, &w, cell);
 }
 
-/* gru_step_backward(t, dh, carried, keep, gates, h, memory, direct, delta, recurrent) */
-static PyObject *gru_step_backward(PyObject *module, PyObject *const *a, Py_ssize_t found)
+static PyObject *lstm_steps_backward(PyObject *module, PyObject *const *a, Py_ssize_t found)
 {
-    struct call call = {.count = 0};
-    if (begin(&call, a, found, 10, 1) < 0)
-        return NULL;
-    Py_ssize_t t = call.t, T = call.T, B = call.B, H = call.H;
-    TAKE(dh, a[1], T * B * H, t * B * H);
-    TAKE(carried, a[2], B * H, 0);
-    TAKE_KEEP(keep, a[3], t);
-    TAKE_KEEP(keep_next, a[3], t + 1);
-    TAKE(gates, a[4], T * B * 3 * H, t * B * 3 * H);
-    TAKE(previous, a[5], (T + 1) * B * H, t * B * H);
-    TAKE(memory, a[6], T * B * H, t * B * H);
-    TAKE(direct, a[7], B * H, 0);
-    TAKE(delta, a[8], T * B * 3 * H, t * B * 3 * H);
-    TAKE(recurrent, a[9], T * B * 3 * H, t * B * 3 * H);
-    Py_BEGIN_ALLOW_THREADS;
-    FOR_EACH_ROW gru_row_backward(H, KEPT(keep), KEPT(keep_next), dh + b * H, carried + b * H, gates + b * 3 * H,
-                                  previous + b * H, memory + b * H, direct + b * H, delta + b * 3 * H,
-                                  recurrent + b * 3 * H);
-    Py_END_ALLOW_THREADS;
-    DONE;
+    return memory_steps_backward(4, LSTM, a, found);
 }
 
-/* exponentials(logits, bias, targets, totals, of_targets) */
-static PyObject *exponentials(PyObject *module, PyObject *const *a, Py_ssize_t found)
+static PyObject *cifg_steps_backward(PyObject *module, PyObject *const *a, Py_ssize_t found)
+{
+    return memory_steps_backward(3, CIFG, a, found);
+}
+
+/* gru_steps(weight, gates, keep, bias, h, memory) */
+static PyObject *gru_steps(PyObject *module, PyObject *const *a, Py_ssize_t found)
+{
+    BEGIN(6, a[1], 3);
+    if (READ(a[0], G * H * H, w.weight) || WRITTEN(a[1], G * steps, w.gates) || READ_OR_NONE(a[2], T * B, w.keep) ||
+        READ(a[3], 4 * H, w.bias) || WRITTEN(a[4], steps + step, w.h) || WRITTEN(a[5], steps, w.memory))
+        return end(&call, 0);
+    return run(&call, &w, GRU);
+}
+
+/* gru_steps_backward(weight, dh, carried, keep, gates, h, memory, direct, delta, recurrent) */
+static PyObject *gru_steps_backward(PyObject *module, PyObject *const *a, Py_ssize_t found)
+{
+    BEGIN(10, a[4], 3);
+    if (READ(a[0], G * H * H, w.weight) || READ(a[1], steps, w.dh) || WRITTEN(a[2], step, w.carried) ||
+        READ_OR_NONE(a[3], T * B, w.keep) || READ(a[4], G * steps, w.gates) || READ(a[5], steps + step, w.h) ||
+        READ(a[6], steps, w.memory) || WRITTEN(a[7], step, w.direct) || WRITTEN(a[8], G * steps, w.delta) ||
+        WRITTEN(a[9], G * steps, w.recurrent))
+        return end(&call, 0);
+    return run_back(&call, &w, GRU);
+}
+
+/* --- other sweeps ------------------------------------------------------------------------------------------------ */
+
+/* softmax_error(logits, bias, targets, scale, nats) */
+static PyObject *softmax_error(PyObject *module, PyObject *const *a, Py_ssize_t found)
 {
     struct call call = {.count = 0};
     Py_buffer *view = call.views;
-    Py_ssize_t n, V;
-    if (found != 5) {
-        PyErr_Format(PyExc_TypeError, "expected 5 arguments, found %zd", found);
+    float *logits, *nats;
+    const float *bias = NULL;
+    if (counted(found, 5) < 0)
         return NULL;
-    }
-    if (PyObject_GetBuffer(a[0], view, PyBUF_CONTIG | PyBUF_FORMAT) < 0)
+    float scale = (float)PyFloat_AsDouble(a[3]);
+    if (PyErr_Occurred() || PyObject_GetBuffer(a[0], view, PyBUF_CONTIG | PyBUF_FORMAT) < 0)
         return NULL;
     call.count = 1;
     if (view->ndim != 2 || !holds(view, "f", sizeof(float))) {
         PyErr_SetString(PyExc_ValueError, "expected logits (n, V) of float32");
-        goto failed;
+        return end(&call, 0);
     }
-    n = view->shape[0], V = view->shape[1];
-    float *logits = view->buf, *bias = NULL;
-    if (a[1] != Py_None && !(bias = numbers(&call, a[1], V, 0)))
-        goto failed;
-    TAKE(totals, a[3], n, 0);
-    TAKE(of_targets, a[4], n, 0);
+    Py_ssize_t n = view->shape[0], V = view->shape[1];
+    logits = view->buf;
+    if (READ_OR_NONE(a[1], V, bias) || WRITTEN(a[4], n, nats))
+        return end(&call, 0);
     view = &call.views[call.count];
     if (PyObject_GetBuffer(a[2], view, PyBUF_CONTIG_RO | PyBUF_FORMAT) < 0)
-        goto failed;
+        return end(&call, 0);
     call.count++;
     const int64_t *targets = view->buf;
     int possible = holds(view, "lq", sizeof(int64_t)) && view->len == n * (Py_ssize_t)sizeof(int64_t);
@@ -565,13 +398,13 @@ static PyObject *exponentials(PyObject *module, PyObject *const *a, Py_ssize_t f
         possible = targets[row] >= 0 && targets[row] < V;
     if (!possible) {
         PyErr_SetString(PyExc_ValueError, "expected a target in int64 for each row, each below V");
-        goto failed;
+        return end(&call, 0);
     }
     Py_BEGIN_ALLOW_THREADS;
     for (Py_ssize_t row = 0; row < n; row++)
-        totals[row] = exponentials_row(V, logits + row * V, bias, (Py_ssize_t)targets[row], of_targets + row);
+        nats[row] = chosen->softmax_error(V, logits + row * V, bias, (Py_ssize_t)targets[row], scale);
     Py_END_ALLOW_THREADS;
-    DONE;
+    return end(&call, 1);
 }
 
 /* adam_update(p, g, m, v, scratch, beta1, beta2, rate, correction, epsilon, decay) */
@@ -579,41 +412,58 @@ static PyObject *adam_update(PyObject *module, PyObject *const *a, Py_ssize_t fo
 {
     struct call call = {.count = 0};
     double settings[6];
-    if (found != 11) {
-        PyErr_Format(PyExc_TypeError, "expected 11 arguments, found %zd", found);
+    float *p, *m, *v;
+    const float *g;
+    if (counted(found, 11) < 0)
         return NULL;
-    }
     for (int i = 0; i < 6; i++)
         settings[i] = PyFloat_AsDouble(a[5 + i]);
     if (PyErr_Occurred())
         return NULL;
     Py_ssize_t size = PyObject_Length(a[0]);
-    if (size < 0)
-        return NULL;
-    TAKE(p, a[0], size, 0);
-    TAKE(g, a[1], size, 0);
-    TAKE(m, a[2], size, 0);
-    TAKE(v, a[3], size, 0);
+    if (size < 0 || WRITTEN(a[0], size, p) || READ(a[1], size, g) || WRITTEN(a[2], size, m) || WRITTEN(a[3], size, v))
+        return end(&call, 0);
     Py_BEGIN_ALLOW_THREADS;
-    adam_piece(size, p, g, m, v, settings[0], settings[1], (float)settings[2], (float)settings[3], (float)settings[4],
-               (float)settings[5]);
+    chosen->adam(size, p, g, m, v, settings[0], settings[1], (float)settings[2], (float)settings[3],
+                 (float)settings[4], (float)settings[5]);
     Py_END_ALLOW_THREADS;
-    DONE;
+    return end(&call, 1);
 }
 
 /* --- module ------------------------------------------------------------------------------------------------------ */
 
-#define METHOD(name) {#name, (PyCFunction)(void (*)(void))name, METH_FASTCALL, "See the function of this name in rnnlm.nn."}
+/* choose(name): whether this processor has the target, which all functions then use. */
+static PyObject *choose(PyObject *module, PyObject *name)
+{
+    const char *text = PyUnicode_AsUTF8(name);
+    if (!text)
+        return NULL;
+    const struct target *target = target_of(text);
+    if (target)
+        chosen = target;
+    return PyBool_FromLong(target != NULL);
+}
+
+#define METHOD(name) {#name, (PyCFunction)(void (*)(void))name, METH_FASTCALL, "See _kernels.pyi."}
 
 static PyMethodDef methods[] = {
-    METHOD(rnn_step), METHOD(rnn_step_backward), METHOD(lstm_step), METHOD(lstm_step_backward),
-    METHOD(cifg_step), METHOD(cifg_step_backward),
-    METHOD(gru_step), METHOD(gru_step_backward), METHOD(exponentials), METHOD(adam_update), {NULL, NULL, 0, NULL},
+    METHOD(rnn_steps), METHOD(rnn_steps_backward), METHOD(lstm_steps), METHOD(lstm_steps_backward),
+    METHOD(cifg_steps), METHOD(cifg_steps_backward), METHOD(gru_steps), METHOD(gru_steps_backward),
+    METHOD(softmax_error), METHOD(adam_update), {"choose", choose, METH_O, "See _kernels.pyi."}, {NULL, NULL, 0, NULL},
 };
+
+static int execute(PyObject *module)
+{
+    for (size_t i = 0; i < sizeof TARGETS / sizeof *TARGETS && !chosen; i++)
+        chosen = target_of(TARGETS[i]);
+    return 0;
+}
+
+static PyModuleDef_Slot slots[] = {{Py_mod_exec, execute}, {0, NULL}};
 
 static struct PyModuleDef definition = {
     PyModuleDef_HEAD_INIT, .m_name = "_kernels", .m_doc = "Compiled twins of functions in rnnlm.nn.", .m_size = 0,
-    .m_methods = methods,
+    .m_methods = methods, .m_slots = slots,
 };
 
 PyMODINIT_FUNC PyInit__kernels(void) { return PyModuleDef_Init(&definition); }

@@ -1,11 +1,23 @@
 # The compiled twins of functions in these modules, which say what the arrays are.
-from rnnlm.nn.cells.cifg import cifg_step as cifg_step
-from rnnlm.nn.cells.cifg import cifg_step_backward as cifg_step_backward
-from rnnlm.nn.cells.gru import gru_step as gru_step
-from rnnlm.nn.cells.gru import gru_step_backward as gru_step_backward
-from rnnlm.nn.cells.lstm import lstm_step as lstm_step
-from rnnlm.nn.cells.lstm import lstm_step_backward as lstm_step_backward
-from rnnlm.nn.cells.rnn import rnn_step as rnn_step
-from rnnlm.nn.cells.rnn import rnn_step_backward as rnn_step_backward
-from rnnlm.nn.numerics import exponentials as exponentials
+from typing import Any
+
+from rnnlm.nn.numerics import Array
+from rnnlm.nn.numerics import softmax_error as softmax_error
 from rnnlm.nn.optimizers import adam_update as adam_update
+
+def choose(target: str) -> bool:
+    """Use the form of all functions for a target; False if this processor lacks it, or nobody knows it."""
+
+# All steps of a window: see `run` and `run_back` in nn/cells/loop.py, and the function of one step in each cell's file.
+def rnn_steps(weight: Array, gates: Array, keep: Array | None, bias: Array, h: Array, activation: str) -> None: ...
+def lstm_steps(
+    weight: Array, gates: Array, keep: Array | None, bias: Array, h: Array, c: Array, tanh_c: Array
+) -> None: ...
+def cifg_steps(
+    weight: Array, gates: Array, keep: Array | None, bias: Array, h: Array, c: Array, tanh_c: Array
+) -> None: ...
+def gru_steps(weight: Array, gates: Array, keep: Array | None, bias: Array, h: Array, memory: Array) -> None: ...
+def rnn_steps_backward(weight: Array, dh: Array, carried: Array, *arguments: Any) -> None: ...
+def lstm_steps_backward(weight: Array, dh: Array, carried: Array, *arguments: Any) -> None: ...
+def cifg_steps_backward(weight: Array, dh: Array, carried: Array, *arguments: Any) -> None: ...
+def gru_steps_backward(weight: Array, dh: Array, carried: Array, *arguments: Any) -> None: ...

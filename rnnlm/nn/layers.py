@@ -110,7 +110,8 @@ def recurrent(
             grads[names["weight_hh"]] = by_hidden.T @ trace.previous().reshape(T * B, -1)
         grads[names["bias_ih"]] = by_input.sum(axis=0)
         if deltas.hidden_gates is not None:
-            grads[names["bias_hh"]] = by_hidden.sum(axis=0)
+            same = deltas.hidden_gates is deltas.input_gates
+            grads[names["bias_hh"]] = grads[names["bias_ih"]].copy() if same else by_hidden.sum(axis=0)
         if mask is not None:
             np.multiply(grads[names["weight_hh"]], mask, out=grads[names["weight_hh"]])
         if x.ndim == 2:

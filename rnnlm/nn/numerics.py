@@ -108,16 +108,22 @@ def softmax(logits: Array) -> Array:
     return np.divide(logits, logits.sum(axis=-1, keepdims=True), out=logits)
 
 
-def exponentials(logits: Array, bias: Array | None, targets: Array, totals: Array, of_targets: Array) -> None:
-    """Turn logits (n, V), plus a bias (V,), into exp(logit - largest) in place.
+def softmax_error(logits: Array, bias: Array | None, targets: Array, scale: float, nats: Array) -> None:
+    """Turn logits (n, V), plus a bias (V,), into scale (p - y) in place, where p is their softmax and y the target.
 
-    totals (n,) become their sums, of_targets (n,) the differences logit - largest of the targets (n,), int64: with them
-    -log p(target) = log(total) - difference is exact however small p is. Has a compiled twin.
+    That is `scale` times the gradient of the cross entropy by the logits. nats (n,) become -log p(target), exact
+    however small p is. targets (n,) are int64. With a scale of 0 only `nats` are asked for, and the logits become
+    anything. Has a compiled twin.
     """
+    places = np.arange(len(targets)), targets
     if bias is not None:
         np.add(logits, bias, out=logits)
     np.subtract(logits, logits.max(axis=1, keepdims=True), out=logits)
-    of_targets[:] = logits[np.arange(len(targets)), targets]
+    of_targets = logits[places]
     np.maximum(logits, SMALLEST_EXPONENT, out=logits)
     np.exp(logits, out=logits)
-    logits.sum(axis=1, out=totals)
+    totals = logits.sum(axis=1)
+    np.subtract(np.log(totals), of_targets, out=nats)  # log p is of_target - log(total)
+    if scale:
+        np.multiply(logits, scale / totals[:, None], out=logits)
+        logits[places] -= scale

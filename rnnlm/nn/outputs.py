@@ -12,7 +12,7 @@ import numpy as np
 
 from rnnlm.errors import TrainingError
 from rnnlm.nn.kernels import fastest
-from rnnlm.nn.numerics import Array, exponentials, log_softmax
+from rnnlm.nn.numerics import Array, log_softmax, softmax_error
 
 # Logits are made for so many numbers at a time (32 MB of float32): N rows of a large vocabulary would not fit.
 BLOCK = 1 << 23
@@ -68,28 +68,27 @@ class Output(Protocol):
 # --- losses on a softmax ----------------------------------------------------------------------------------------
 
 
-def cross_entropy(exponentials: Array, totals: Array, targets: Array, nats: Array, scale: float) -> float:
-    """Sum of -log p(target), where p = exponentials / totals, (n, V) and (n, 1).
+def cross_entropy(logits: Array, bias: Array | None, targets: Array, scale: float, nats: Array) -> float:
+    """Sum of -log p(target), with p = softmax(logits + bias).
 
-    `exponentials` becomes scale times the gradient by the logits, p - y.
+    logits (n, V) become scale times the gradient by them, p - y; nats (n,) become -log p(target).
     """
-    np.multiply(exponentials, scale / totals, out=exponentials)
-    exponentials[np.arange(len(targets)), targets] -= scale
+    fastest(softmax_error, logits.dtype)(logits, bias, targets, scale, nats)
     return float(nats.sum(dtype=np.float64))
 
 
-def squared_error(exponentials: Array, totals: Array, targets: Array, nats: Array, scale: float) -> float:
-    """Sum of |p - y|^2 / 2, where p = exponentials / totals, (n, V) and (n, 1).
+def squared_error(logits: Array, bias: Array | None, targets: Array, scale: float, nats: Array) -> float:
+    """Sum of |p - y|^2 / 2, with p = softmax(logits + bias).
 
-    `exponentials` becomes scale times the gradient by the logits, p (d - d.p) with d = p - y.
+    logits (n, V) become scale times the gradient by them, p (d - d.p) with d = p - y; nats (n,) become -log p(target).
     """
-    probabilities = np.divide(exponentials, totals, out=exponentials)
-    error = probabilities.copy()
-    error[np.arange(len(targets)), targets] -= 1
-    objective = 0.5 * float(np.square(error).sum(dtype=np.float64))
-    error -= (error * probabilities).sum(axis=1, keepdims=True)
-    np.multiply(probabilities, error, out=probabilities)
+    fastest(softmax_error, logits.dtype)(logits, bias, targets, 1.0, nats)
+    objective = 0.5 * float(np.square(logits).sum(dtype=np.float64))
+    probabilities = logits.copy()
+    probabilities[np.arange(len(targets)), targets] += 1
+    logits -= (logits * probabilities).sum(axis=1, keepdims=True)
     np.multiply(probabilities, scale, out=probabilities)
+    np.multiply(logits, probabilities, out=logits)
     return objective
 
 
@@ -102,18 +101,10 @@ def smooth(gradient: Array, targets: Array, smoothing: float, scale: float) -> N
     gradient[:, 1:] -= scale * smoothing / (gradient.shape[1] - 1)
 
 
-LOSSES: dict[str, Callable[[Array, Array, Array, Array, float], float]] = {
+LOSSES: dict[str, Callable[[Array, Array | None, Array, float, Array], float]] = {
     "cross-entropy": cross_entropy,
     "mse": squared_error,
 }
-
-
-def _exponentials(logits: Array, bias: Array | None, targets: Array) -> tuple[Array, Array]:
-    """Turn logits (n, V) without their bias into exp(logit - largest); return their sums (n, 1) and -log p(target)."""
-    totals = np.empty(len(logits), dtype=logits.dtype)
-    of_targets = np.empty_like(totals)
-    fastest(exponentials, logits.dtype)(logits, bias, targets, totals, of_targets)
-    return totals[:, None], np.subtract(np.log(totals), of_targets)
 
 
 class _Gradients(NamedTuple):
@@ -151,8 +142,8 @@ def _softmax_loss(
             chunk, chunk_targets = block[part], targets[rows][part]
             if smoothing:
                 total += smoothing * _excess(chunk, bias, chunk_targets)
-            totals, chunk_nats = _exponentials(chunk, bias, chunk_targets)
-            total += LOSSES[objective](chunk, totals, chunk_targets, chunk_nats, scale)
+            chunk_nats = np.empty(len(chunk), dtype=chunk.dtype)
+            total += LOSSES[objective](chunk, bias, chunk_targets, scale, chunk_nats)
             if smoothing:
                 smooth(chunk, chunk_targets, smoothing, scale)
             nats += float(chunk_nats.sum(dtype=np.float64))
@@ -186,8 +177,7 @@ def _softmax_nats(hidden: Array, weight: Array, bias: Array | None, targets: Arr
     for rows in _slices(len(hidden), BLOCK // len(weight)):
         block = hidden[rows] @ weight.T
         for part in _slices(len(block), CHUNK // len(weight)):
-            chunk, chunk_targets = block[part], targets[rows][part]
-            nats[rows][part] = _exponentials(chunk, bias, chunk_targets)[1]
+            fastest(softmax_error, block.dtype)(block[part], bias, targets[rows][part], 0.0, nats[rows][part])
     return nats
 
 

@@ -1,151 +1,234 @@
 """The compiled twins do what the functions in NumPy do: same numbers, same arrays touched, nothing hidden."""
 
-import importlib
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
+from rnnlm.errors import RnnlmError
 from rnnlm.nn import kernels, numerics, optimizers
 from rnnlm.nn.cells import CELLS
 from rnnlm.nn.cells.lstm import lstm_step
-from rnnlm.nn.cells.rnn import COMPILED_ACTIVATIONS, rnn_step
+from rnnlm.nn.numerics import ACTIVATIONS
 
 compiled = kernels.compiled()
 needs_kernels = pytest.mark.skipif(compiled is None, reason="rnnlm was installed without a C compiler")
+HERE = [target for target in kernels.TARGETS if compiled and compiled.choose(target)]  # what this processor has
+on_every_target = pytest.mark.parametrize("target", HERE or ["none"])
 
 T, B = 3, 4
-RESETS = {"no resets": None, "resets": [[1, 0, 1, 1], [0, 1, 1, 0], [1, 1, 0, 1]]}
-STEPS = [
-    *((f"rnn_step{way}", name) for name in COMPILED_ACTIVATIONS for way in ("", "_backward")),
-    *((f"{cell}_step{way}", None) for cell in ("lstm", "cifg", "gru") for way in ("", "_backward")),
-]
+WITH_TWINS = [name for name in CELLS if hasattr(compiled, f"{name}_steps")]
 
 
-def in_numpy(step):
-    """The function of a cell's module that has a compiled twin."""
-    return getattr(importlib.import_module(f"rnnlm.nn.cells.{step.split('_')[0]}"), step)
-
-
-def arguments(step, activation, H, keep, scale=1.0):
-    """Arrays of random numbers in the shapes that a step takes, in its order, and t is 1."""
+def window(cell, T, B, H, resets, scale=1.0):
+    """Random arguments of a cell's forward function, and gradients by its results."""
     rng = np.random.default_rng(1)
-    cell = step.split("_")[0]
-    G = CELLS[cell].gates
-    keep = None if keep is None else np.array(keep, np.float32)[:, :, None]
-    shapes = {
-        f"{cell}_step": [(T, B, G * H), (B, G * H), "keep", (G * H,), (T + 1, B, H), (T + 1, B, H), (T, B, H)],
-        f"{cell}_step_backward": [
-            *((T, B, H), (B, H), "keep", (T, B, G * H), (T + 1, B, H), (T, B, H), (B, H), (T, B, G * H)),
-        ],
-        "rnn_step": [(T, B, H), (B, H), "keep", (H,), (T + 1, B, H)],
-        "rnn_step_backward": [(T, B, H), (B, H), "keep", (T + 1, B, H), (T, B, H)],
-        "gru_step": [(T, B, 3 * H), (B, 3 * H), "keep", (4 * H,), (T + 1, B, H), (T, B, H)],
-        "gru_step_backward": [
-            *((T, B, H), (B, H), "keep", (T, B, 3 * H), (T + 1, B, H), (T, B, H), (B, H)),
-            *((T, B, 3 * H), (T, B, 3 * H)),
-        ],
-    }[step]
-    assert G in (1, 3, 4)
-    arrays = [keep if shape == "keep" else rng.normal(0, scale, shape).astype(np.float32) for shape in shapes]
-    return ([] if activation is None else [activation]) + arrays
+    rows, S = CELLS[cell].gates * H, CELLS[cell].states
+
+    def normal(*shape):
+        return rng.normal(0, scale, shape).astype(np.float32)
+
+    keep = (rng.random((T, B, 1)) < 0.7).astype(np.float32) if resets else None
+    weight = normal(rows, H) / np.float32(scale * H**0.5)  # neither grows nor dies out
+    arguments = normal(T, B, rows), weight, normal(rows), normal(rows), normal(S, B, H), keep
+    return arguments, (normal(T, B, H), normal(S, B, H))
 
 
-# What NumPy may use as scratch, by its place: its content is not compared.
-SCRATCH = {f"{cell}_step": [1] for cell in CELLS}
-SCRATCH |= {f"{step}_backward": [1] for step in SCRATCH}
+def passed(cell, arguments, gradients, activation="tanh"):
+    """All that a forward and a backward pass return or leave behind, by name."""
+    copies = [each if each is None else each.copy() for each in arguments]
+    with np.errstate(over="ignore", invalid="ignore"):
+        y, final, trace = CELLS[cell].forward(*copies, activation)
+        found = CELLS[cell].backward(*(each.copy() for each in gradients), trace)
+    slabs = {f"own {i}": each for i, each in enumerate(trace.own) if isinstance(each, np.ndarray)}
+    return {"y": y, "final": final, "h": trace.h} | slabs | found._asdict()
 
 
-@needs_kernels
-@pytest.mark.parametrize("scale", [1.0, 30.0])
-@pytest.mark.parametrize("resets", RESETS)
-@pytest.mark.parametrize("H", [1, 7, 8, 50])
-@pytest.mark.parametrize(("step", "activation"), STEPS)
-def test_the_compiled_step_is_that_in_numpy(step, activation, H, resets, scale):
-    for t in (0, 1, T - 1):
-        plain = arguments(step, activation, H, RESETS[resets], scale)
-        fused = [each.copy() if isinstance(each, np.ndarray) else each for each in plain]
-        with np.errstate(over="ignore"):
-            in_numpy(step)(t, *plain)
-        getattr(compiled, step)(t, *fused)
-        skipped = [place + (activation is not None) for place in SCRATCH[step]]
-        for place, (ours, theirs) in enumerate(zip(plain, fused, strict=True)):
-            if isinstance(ours, np.ndarray) and place not in skipped:
-                np.testing.assert_allclose(theirs, ours, rtol=1e-5, atol=3e-6 * scale**2, err_msg=f"argument {place}")
+def assert_equal_to_numpy(monkeypatch, target, cell, arguments, gradients, activation="tanh", scale=1.0):
+    monkeypatch.setenv("RNNLM_KERNELS", "numpy")
+    expected = passed(cell, arguments, gradients, activation)
+    monkeypatch.setenv("RNNLM_KERNELS", target)
+    found = passed(cell, arguments, gradients, activation)
+    for name, array in expected.items():
+        size = max(scale, float(np.abs(array).max()))
+        np.testing.assert_allclose(found[name], array, rtol=1e-5, atol=5e-6 * size, err_msg=name)
 
 
 @needs_kernels
-@pytest.mark.parametrize("name", COMPILED_ACTIVATIONS)
-def test_a_state_ends_where_it_ends_in_numpy(name):
+def test_the_cells_with_a_recurrent_matrix_have_twins():
+    assert [name for name, cell in CELLS.items() if cell.recurrent] == WITH_TWINS
+    for name in WITH_TWINS:
+        assert hasattr(compiled, f"{name}_steps_backward")
+
+
+@needs_kernels
+@on_every_target
+@pytest.mark.parametrize("cell", WITH_TWINS)
+@given(
+    T=st.integers(1, 5),
+    B=st.integers(1, 70),
+    H=st.integers(1, 130),
+    resets=st.booleans(),
+    scale=st.sampled_from([1, 8]),
+)
+@example(T=1, B=1, H=1, resets=False, scale=1)
+@example(T=1, B=7, H=65, resets=True, scale=1)  # so few rows that the matrix is not packed
+@example(T=1, B=8, H=65, resets=True, scale=1)
+@example(T=5, B=13, H=130, resets=True, scale=1)
+@example(T=2, B=6, H=64, resets=False, scale=30)
+def test_a_compiled_window_is_that_in_numpy(target, cell, T, B, H, resets, scale):
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        assert_equal_to_numpy(monkeypatch, target, cell, *window(cell, T, B, H, resets, scale), scale=scale)
+
+
+@needs_kernels
+@on_every_target
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_every_activation_is_compiled(monkeypatch, target, activation):
+    assert_equal_to_numpy(monkeypatch, target, "rnn", *window("rnn", 4, 9, 37, True), activation)
+
+
+@needs_kernels
+@on_every_target
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_a_state_ends_where_it_ends_in_numpy(monkeypatch, target, name):
     x = np.array([-1e30, -2e12, -1e12, -5, 0, 5, 1e12, 2e12, 1e30], np.float32)
-    nothing, (plain, fused) = np.zeros((1, len(x)), np.float32), np.zeros((2, 2, 1, len(x)), np.float32)
-    with np.errstate(over="ignore"):
-        rnn_step(0, name, x[None, None].copy(), nothing.copy(), None, nothing[0], plain)
-    compiled.rnn_step(0, name, x[None, None].copy(), nothing, None, nothing[0], fused)
-    np.testing.assert_allclose(fused, plain, rtol=1e-6, atol=1e-30)
+    found = []
+    for kind in ("numpy", target):
+        monkeypatch.setenv("RNNLM_KERNELS", kind)
+        with np.errstate(over="ignore"):
+            found.append(states_of(x, name))
+    np.testing.assert_allclose(found[1], found[0], rtol=1e-6, atol=1e-30)
+
+
+def states_of(x, activation):
+    """f(x) by the basic cell, whose matrix is zero."""
+    nothing = np.zeros(len(x), np.float32)
+    y, _, _ = CELLS["rnn"].forward(
+        x[None, None].copy(),
+        np.zeros((len(x), len(x)), np.float32),
+        nothing,
+        nothing,
+        nothing[None, None],
+        None,
+        activation,
+    )
+    return y[0, 0]
 
 
 @needs_kernels
+@on_every_target
 @pytest.mark.parametrize("name", ["tanh", "sigmoid"])
-def test_the_compiled_functions_are_exact_to_single_precision(name):
-    x = np.concatenate(
-        [np.linspace(-100, 100, 200_001), np.logspace(-30, 0), [-np.inf, np.inf, 0.0, -1e30, 1e30]]
-    ).astype(np.float32)
-    h = np.zeros((2, 1, len(x)), np.float32)
-    nothing = np.zeros((1, len(x)), np.float32)
-    compiled.rnn_step(0, name, x[None, None].copy(), nothing, None, nothing[0], h)
+def test_the_compiled_functions_are_exact_to_single_precision(monkeypatch, target, name):
+    monkeypatch.setenv("RNNLM_KERNELS", target)
+    numbers = [np.linspace(-100, 100, 200_000), np.logspace(-30, 0), [-np.inf, np.inf, 0.0, -1e30, 1e30]]
+    x = np.concatenate([*numbers, np.zeros(-sum(map(len, numbers)) % 128)]).astype(np.float32)
+    # 128 units in each of many rows, none of which hears of another
+    zero = np.zeros((1, len(x) // 128, 128), np.float32)
+    y, _, _ = CELLS["rnn"].forward(
+        x.reshape(zero.shape).copy(), np.zeros((128, 128), np.float32), zero[0, 0], zero[0, 0], zero, None, name
+    )
     exact = {"tanh": np.tanh, "sigmoid": lambda x: 1 / (1 + np.exp(-x))}[name]
     with np.errstate(over="ignore"):
         expected = exact(x.astype(np.float64))
-    np.testing.assert_allclose(h[1, 0], expected, rtol=0, atol=2e-7)
+    np.testing.assert_allclose(y.reshape(-1), expected, rtol=0, atol=2e-7)
     near = np.abs(x) < 60
-    np.testing.assert_allclose(h[1, 0][near], expected[near], rtol=5e-7)
+    np.testing.assert_allclose(y.reshape(-1)[near], expected[near], rtol=5e-7)
 
 
 @needs_kernels
-@pytest.mark.parametrize(("step", "activation"), [each for each in STEPS if not each[0].endswith("backward")])
-def test_what_is_no_number_is_not_hidden(step, activation):
-    arrays = arguments(step, activation, 5, None)
-    arrays[1 if activation else 0][1, 2, 3] = np.nan  # among the gates
-    getattr(compiled, step)(1, *arrays)
-    h = arrays[5 if activation else 4]
-    assert np.isnan(h[2, 2, 3])
-    assert np.isnan(h).sum() == 1
+@on_every_target
+@pytest.mark.parametrize("cell", WITH_TWINS)
+@pytest.mark.parametrize("columns", [2, 20])  # unpacked and packed
+def test_what_is_no_number_is_not_hidden(monkeypatch, target, cell, columns):
+    monkeypatch.setenv("RNNLM_KERNELS", target)
+    (gates, *others), _ = window(cell, 1, columns, 5, False)
+    gates[0, 1, 3] = np.nan
+    y, _, _ = CELLS[cell].forward(gates, *others, "tanh")
+    assert np.isnan(y[0, 1, 3])
+    assert np.isnan(y).sum() == 1
+
+
+@needs_kernels
+@on_every_target
+def test_a_column_is_computed_alike_beside_any_others(monkeypatch, target):
+    """In which block of rows a column is does not change a bit of its results."""
+    monkeypatch.setenv("RNNLM_KERNELS", target)
+    (gates, *parameters, state, keep), gradients = window("lstm", 5, 13, 50, True)
+    whole = passed("lstm", (gates, *parameters, state, keep), gradients)
+    some = slice(4, 12)
+    part = passed(
+        "lstm",
+        (gates[:, some], *parameters, state[:, some], keep[:, some]),
+        [gradients[0][:, some], gradients[1][:, some]],
+    )
+    assert part["y"].tobytes() == np.ascontiguousarray(whole["y"][:, some]).tobytes()
+    assert part["input_gates"].tobytes() == np.ascontiguousarray(whole["input_gates"][:, some]).tobytes()
+
+
+def lstm_arguments(H=5):
+    """Arguments of lstm_steps: weight, gates, keep, bias, h, c, tanh_c."""
+    (gates, weight, bias, _, _, keep), _ = window("lstm", T, B, H, True)
+    h, c = np.zeros((2, T + 1, B, H), np.float32)
+    return [weight, gates, keep, bias, h, c, np.zeros((T, B, H), np.float32)]
 
 
 @needs_kernels
 def test_other_arrays_than_expected_are_refused():
-    good = arguments("lstm_step", None, 5, RESETS["resets"])
+    good = lstm_arguments()
     for place, array in enumerate(good):
         others = [array.astype(np.float64), array[..., :-1].copy(), np.asfortranarray(array), "abc"]
         for bad in others[:2] if array.ndim == 1 or array.shape[-1] == 1 else others:
             with pytest.raises((ValueError, TypeError, BufferError)):
-                compiled.lstm_step(1, *good[:place], bad, *good[place + 1 :])
-    for t in (-1, T, "1", 1 << 80):
-        with pytest.raises((ValueError, TypeError, OverflowError)):
-            compiled.lstm_step(t, *good)
+                compiled.lstm_steps(*good[:place], bad, *good[place + 1 :])
     with pytest.raises(TypeError):
-        compiled.lstm_step(1, *good[:-1])
+        compiled.lstm_steps(*good[:-1])
     with pytest.raises(ValueError, match="no activation"):
-        compiled.rnn_step(1, "softplus", *arguments("rnn_step", None, 5, None))
+        compiled.rnn_steps(*good[:5], "softplus")
+
+
+@needs_kernels
+def test_what_is_read_may_be_read_only_and_what_is_written_may_not():
+    good = lstm_arguments()
+    for place, array in enumerate(good):
+        locked = array.copy()
+        locked.flags.writeable = False
+        if place in (0, 2, 3):  # weight, keep, bias
+            compiled.lstm_steps(*good[:place], locked, *good[place + 1 :])
+        else:
+            with pytest.raises((ValueError, BufferError)):
+                compiled.lstm_steps(*good[:place], locked, *good[place + 1 :])
+
+
+@needs_kernels
+def test_a_form_that_this_machine_has_not_is_refused(monkeypatch):
+    monkeypatch.setenv("RNNLM_KERNELS", "avx1024")
+    with pytest.raises(RnnlmError, match=r"RNNLM_KERNELS is 'avx1024'.* Expected avx512, avx2, portable or numpy"):
+        kernels.compiled()
+    assert not compiled.choose("avx1024")
 
 
 @needs_kernels
 @pytest.mark.parametrize("scale", [1.0, 100.0])
 @pytest.mark.parametrize("with_bias", [True, False])
 @pytest.mark.parametrize("V", [1, 5, 16, 1003])
-def test_compiled_exponentials_are_those_in_numpy(V, with_bias, scale):
+@pytest.mark.parametrize("factor", [0.0, 0.125])
+def test_the_compiled_softmax_is_that_in_numpy(V, with_bias, scale, factor):
     rng = np.random.default_rng(1)
     logits, bias = (rng.normal(0, scale, shape).astype(np.float32) for shape in ((4, V), (V,)))
     targets = rng.integers(0, V, 4)
     results = []
-    for function in (numerics.exponentials, compiled.exponentials):
-        found = logits.copy(), np.empty(4, np.float32), np.empty(4, np.float32)
-        function(found[0], bias if with_bias else None, targets, *found[1:])
+    for function in (numerics.softmax_error, compiled.softmax_error):
+        found = logits.copy(), np.empty(4, np.float32)
+        function(found[0], bias if with_bias else None, targets, factor, found[1])
         results.append(found)
-    for ours, theirs in zip(*results, strict=True):
-        np.testing.assert_allclose(theirs, ours, rtol=1e-5)
+    (ours, our_nats), (theirs, their_nats) = results
+    np.testing.assert_allclose(their_nats, our_nats, rtol=1e-5, atol=1e-6)
+    if factor:
+        np.testing.assert_allclose(theirs, ours, rtol=1e-5, atol=1e-7)
 
 
 SWAPPED = ">f4" if sys.byteorder == "little" else "<f4"
@@ -153,20 +236,20 @@ SWAPPED = ">f4" if sys.byteorder == "little" else "<f4"
 
 @needs_kernels
 def test_views_into_the_middle_of_a_number_and_integers_of_its_size_are_refused():
-    good = arguments("lstm_step", None, 5, RESETS["resets"])
+    good = lstm_arguments()
     for place, array in enumerate(good):
         unaligned = np.frombuffer(b"\0" + array.tobytes() + b"\0" * 3, np.uint8)[1:-3].copy()
         unaligned = np.concatenate([[0], unaligned]).astype(np.uint8)[1:].view(np.float32).reshape(array.shape)
         for bad in (unaligned, array.view(np.int32), array.view(np.uint32), array.view(SWAPPED)):
             with pytest.raises(ValueError, match="float32"):
-                compiled.lstm_step(1, *good[:place], bad, *good[place + 1 :])
-    compiled.lstm_step(1, *(array.view("<f4" if sys.byteorder == "little" else ">f4") for array in good))
+                compiled.lstm_steps(*good[:place], bad, *good[place + 1 :])
+    compiled.lstm_steps(*(array.view("<f4" if sys.byteorder == "little" else ">f4") for array in good))
     row, logits = np.zeros(1, np.float32), np.zeros((1, 5), np.float32)
     for bad in (np.array([1.0]), np.array([1], np.uint64), np.array([1], ">i8")):
         with pytest.raises(ValueError, match="int64"):
-            compiled.exponentials(logits, None, bad, row, row.copy())
+            compiled.softmax_error(logits, None, bad, 1.0, row)
     with pytest.raises(ValueError, match="float32"):
-        compiled.exponentials(logits.view(np.int32), None, np.array([1]), row, row.copy())
+        compiled.softmax_error(logits.view(np.int32), None, np.array([1]), 1.0, row)
     one, whole = np.zeros(4, np.float32), np.zeros(4, np.int32)
     with pytest.raises(ValueError, match="float32"):
         compiled.adam_update(whole, one, one, one, one, 0.9, 0.999, 1e-2, 1.7, 1e-8, 1.0)
@@ -177,9 +260,9 @@ def test_an_id_beyond_the_vocabulary_is_refused():
     row = np.zeros(1, np.float32)
     for target in (-1, 5, 1 << 40):
         with pytest.raises(ValueError, match="below V"):
-            compiled.exponentials(np.zeros((1, 5), np.float32), None, np.array([target]), row, row.copy())
+            compiled.softmax_error(np.zeros((1, 5), np.float32), None, np.array([target]), 1.0, row)
     with pytest.raises(ValueError, match="int64"):
-        compiled.exponentials(np.zeros((1, 5), np.float32), None, np.array([1], np.int32), row, row.copy())
+        compiled.softmax_error(np.zeros((1, 5), np.float32), None, np.array([1], np.int32), 1.0, row)
 
 
 @needs_kernels
@@ -200,15 +283,18 @@ def test_compiled_adam_is_that_in_numpy(decay):
 
 
 def test_double_precision_and_functions_without_a_twin_are_numpys(monkeypatch):
-    assert kernels.fastest(lstm_step, np.float64) is lstm_step
+    assert kernels.compiled_steps(lstm_step, np.zeros((4, 1))) is None
+    assert kernels.fastest(numerics.softmax_error, np.float64) is numerics.softmax_error
     assert kernels.fastest(numerics.tanh, np.float32) is numerics.tanh
     monkeypatch.setenv("RNNLM_KERNELS", "numpy")
-    assert kernels.fastest(lstm_step, np.float32) is lstm_step
+    assert kernels.compiled_steps(lstm_step, np.zeros((4, 1), np.float32)) is None
+    assert kernels.fastest(numerics.softmax_error, np.float32) is numerics.softmax_error
 
 
 def test_without_the_compiled_module_everything_works():
     program = "import sys; sys.modules['rnnlm.nn._kernels'] = None\n" + (
         "import numpy as np\nfrom rnnlm.nn import kernels\nfrom rnnlm.nn.cells.gru import gru_step\n"
-        "assert kernels.compiled() is None\nassert kernels.fastest(gru_step, np.float32) is gru_step"
+        "assert kernels.compiled() is None\n"
+        "assert kernels.compiled_steps(gru_step, np.zeros((3, 1), np.float32)) is None"
     )
     subprocess.run([sys.executable, "-c", program], check=True)

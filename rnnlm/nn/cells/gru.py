@@ -3,7 +3,6 @@
 import numpy as np
 
 from rnnlm.nn.cells.loop import Cell, Gradients, OnnxOperator, Trace, arriving, entering, first_state, run, run_back
-from rnnlm.nn.kernels import fastest
 from rnnlm.nn.numerics import Array, sigmoid, tanh
 
 
@@ -84,7 +83,7 @@ def gru_forward(
     H, h = state.shape[2], first_state(len(gates), state[0])
     memory = np.empty_like(h[1:])  # m_t
     bias = np.concatenate([(bias_ih + bias_hh)[: 2 * H], bias_ih[2 * H :], bias_hh[2 * H :]])
-    run(fastest(gru_step, gates.dtype), h, weight, gates, keep, bias, h, memory)
+    run(gru_step, h, weight, gates, keep, bias, h, memory)
     return h[1:], h[-1:].copy(), Trace(h, weight, keep, (gates, memory))
 
 
@@ -98,8 +97,20 @@ def gru_backward(dh: Array, dstate: Array, trace: Trace) -> Gradients:
     delta, recurrent = np.empty_like(gates), np.empty_like(gates)
     carried = dstate[0].copy()
     direct = np.zeros_like(carried)  # dh z, which goes past the product
-    step = fastest(gru_step_backward, dh.dtype)
-    run_back(step, dh, carried, trace.weight, recurrent, trace.keep, gates, trace.h, memory, direct, delta, recurrent)
+    run_back(
+        gru_step_backward,
+        dh,
+        carried,
+        trace.weight,
+        recurrent,
+        trace.keep,
+        gates,
+        trace.h,
+        memory,
+        direct,
+        delta,
+        recurrent,
+    )
     np.add(carried, direct, out=carried)
     return Gradients(delta, recurrent, entering(carried[None], trace.keep))
 

@@ -2,8 +2,8 @@
 
 The loop holds only what must wait for the step before: the product W h_{t-1}, and the elementwise work of a step. That
 work is a pair of functions of each cell, `..._step` and `..._step_backward`, in few and large in-place ufunc calls.
-Each may have a compiled twin (see `nn.kernels`). They allocate nothing but a few numbers, and take whole slabs and the
-step t:
+Of the loop over all steps, product and all, a cell may have a compiled twin (see `nn.kernels`). The functions allocate
+nothing but a few numbers, and take whole slabs and the step t:
 
     gates     (T, B, GH)     U x_t, overwritten with the values of the gates (the basic cell leaves it alone)
     product   (B, GH)        W h_{t-1}, may be overwritten
@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rnnlm.nn.kernels import fastest
+from rnnlm.nn.kernels import compiled_steps
 from rnnlm.nn.numerics import Array
 
 Step = Callable[..., None]
@@ -110,7 +110,14 @@ class Cell(NamedTuple):
 
 
 def run(step: Step, h: Array, weight: Array, gates: Array, *arguments: Any) -> None:
-    """Take all steps forward, each after its product: step(t, gates, product, *arguments)."""
+    """Take all steps forward, each after its product: step(t, gates, product, *arguments).
+
+    The compiled twin of all of it has the name of the step with an s: lstm_steps(weight, gates, *arguments).
+    """
+    steps = compiled_steps(step, weight)
+    if steps:
+        steps(weight, gates, *arguments)
+        return
     transposed = np.ascontiguousarray(weight.T)  # h W^T runs a third faster on a contiguous operand
     product = np.empty_like(gates[0])
     for t in range(len(gates)):
@@ -121,8 +128,13 @@ def run(step: Step, h: Array, weight: Array, gates: Array, *arguments: Any) -> N
 def run_back(step: Step, dh: Array, carried: Array, weight: Array, delta: Array, *arguments: Any) -> None:
     """Take all steps back: step(t, dh, carried, *arguments) fills delta[t], which W^T carries to the step before.
 
-    carried (B, H) comes in as the gradient by the final h, and goes out as that by what entered step 0.
+    carried (B, H) comes in as the gradient by the final h, and goes out as that by what entered step 0. The compiled
+    twin: lstm_steps_backward(weight, dh, carried, *arguments).
     """
+    steps = compiled_steps(step, weight)
+    if steps:
+        steps(weight, dh, carried, *arguments)
+        return
     for t in reversed(range(len(dh))):
         step(t, dh, carried, *arguments)
         np.matmul(delta[t], weight, out=carried)
@@ -162,7 +174,7 @@ def memory_forward(
     T = len(gates)
     h, c = first_state(T, state[0]), first_state(T, state[1])
     tanh_c = np.empty_like(h[1:])
-    run(fastest(step, gates.dtype), h, weight, gates, keep, bias, h, c, tanh_c)
+    run(step, h, weight, gates, keep, bias, h, c, tanh_c)
     return h[1:], np.stack([h[-1], c[-1]]), Trace(h, weight, keep, (gates, c, tanh_c))
 
 
@@ -171,7 +183,7 @@ def memory_backward(step: Step, dh: Array, dstate: Array, trace: Trace) -> Gradi
     gates, c, tanh_c = trace.own
     delta = np.empty_like(gates)
     carried, dc = dstate[0].copy(), dstate[1].copy()
-    run_back(fastest(step, dh.dtype), dh, carried, trace.weight, delta, trace.keep, gates, c, tanh_c, dc, delta)
+    run_back(step, dh, carried, trace.weight, delta, trace.keep, gates, c, tanh_c, dc, delta)
     return Gradients(delta, delta, entering(np.stack([carried, dc]), trace.keep))
 
 

@@ -1,14 +1,11 @@
 """The basic recurrent network of the article: h_t = f(U x_t + W h_{t-1} + b)."""
 
-from typing import Any
-
 import numpy as np
 
 from rnnlm.nn.cells.loop import (
     Cell,
     Gradients,
     OnnxOperator,
-    Step,
     Trace,
     arriving,
     entering,
@@ -16,13 +13,10 @@ from rnnlm.nn.cells.loop import (
     run,
     run_back,
 )
-from rnnlm.nn.kernels import fastest
 from rnnlm.nn.numerics import ACTIVATIONS, Array
 
-COMPILED_ACTIVATIONS = tuple(ACTIVATIONS)  # all so far: one that `_kernels.c` lacks has to be left out here
 
-
-def rnn_step(t: int, activation: str, gates: Array, product: Array, keep: Array | None, bias: Array, h: Array) -> None:
+def rnn_step(t: int, gates: Array, product: Array, keep: Array | None, bias: Array, h: Array, activation: str) -> None:
     """h_t = f(U x_t + W h_{t-1} + b)."""
     if keep is not None:
         np.multiply(product, keep[t], out=product)
@@ -32,7 +26,7 @@ def rnn_step(t: int, activation: str, gates: Array, product: Array, keep: Array 
 
 
 def rnn_step_backward(
-    t: int, activation: str, dh: Array, carried: Array, keep: Array | None, h: Array, delta: Array
+    t: int, dh: Array, carried: Array, keep: Array | None, h: Array, delta: Array, activation: str
 ) -> None:
     """delta_t = dE/dh_t f'(a_t)."""
     arriving(t, dh, carried, keep)
@@ -40,27 +34,20 @@ def rnn_step_backward(
     np.multiply(delta[t], carried, out=delta[t])
 
 
-def _with_activation(step: Step, dtype: Any, activation: str) -> Step:
-    """The fastest form of a step, which is told its activation: not every one is compiled."""
-    chosen = fastest(step, dtype) if activation in COMPILED_ACTIVATIONS else step
-    return lambda t, *arguments: chosen(t, activation, *arguments)
-
-
 def rnn_forward(
     gates: Array, weight: Array, bias_ih: Array, bias_hh: Array, state: Array, keep: Array | None, activation: str
 ) -> tuple[Array, Array, Trace]:
     """Basic recurrent network: h_t = f(U x_t + b_ih + W h_{t-1} + b_hh)."""
     h = first_state(len(gates), state[0])
-    run(_with_activation(rnn_step, gates.dtype, activation), h, weight, gates, keep, bias_ih + bias_hh, h)
+    run(rnn_step, h, weight, gates, keep, bias_ih + bias_hh, h, activation)
     return h[1:], h[-1:].copy(), Trace(h, weight, keep, (activation,))
 
 
 def rnn_backward(dh: Array, dstate: Array, trace: Trace) -> Gradients:
     """Backward pass of the basic network: delta_t = dE/dh_t * f'(a_t), dE/dh_{t-1} += W^T delta_t."""
     (activation,) = trace.own
-    step = _with_activation(rnn_step_backward, dh.dtype, activation)
     delta, carried = np.empty_like(dh), dstate[0].copy()
-    run_back(step, dh, carried, trace.weight, delta, trace.keep, trace.h, delta)
+    run_back(rnn_step_backward, dh, carried, trace.weight, delta, trace.keep, trace.h, delta, activation)
     return Gradients(delta, delta, entering(carried[None], trace.keep))
 
 
