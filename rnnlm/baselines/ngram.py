@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from rnnlm.errors import CheckpointError, TrainingError
+from rnnlm.nn.kernels import fastest
 from rnnlm.nn.numerics import Array
 from rnnlm.text.vocabulary import BOS, EOS
 
@@ -43,11 +44,22 @@ class Level:
 
     def find(self, context: Array, words: Array, V: int) -> Array:
         """Index of each word after its context (an index of the order below, -1 for none); -1 where not stored."""
-        if not len(self.keys):
-            return np.full(np.shape(words), -1)
-        wanted = context.astype(np.int64) * V + words
-        index = np.minimum(np.searchsorted(self.keys, wanted), len(self.keys) - 1)
-        return np.where((context >= 0) & (self.keys[index] == wanted), index, -1)
+        wanted = np.where(context < 0, -1, context * V + words).reshape(-1)  # no key is below zero
+        found = np.empty(len(wanted), dtype=np.int64)
+        fastest(places_of)(self.keys, wanted, found)
+        return found.reshape(np.shape(words))
+
+
+def places_of(keys: Array, wanted: Array, places: Array) -> None:
+    """Write where each of the wanted (n,) is among the sorted keys (M,) to `places`, -1 where it is not; all int64.
+
+    Has a compiled twin, several times as fast.
+    """
+    if not len(keys):
+        places.fill(-1)
+        return
+    places[:] = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+    places[keys[places] != wanted] = -1
 
 
 def _picked(values: Array, index: Array) -> Array:
@@ -135,25 +147,45 @@ class NgramModel:
             contexts[1:, :, k] = found if keep is None else np.where(keep[:, :, 0] > 0, found, -1)
         return contexts
 
-    def _log_probability(self, contexts: Array, words: Array) -> Array:
-        """Ln p(word | context) for contexts (..., order): the longest stored n-gram, after backing off to it."""
-        result = self.levels[0].log_probability[words].astype(np.float64)
+    def _contexts_and_targets(
+        self, inputs: Array, targets: Array, state: Array, keep: Array | None
+    ) -> tuple[Array, Array]:
+        """Return `_contexts`, and the index of each target after the last k - 1 words, (T, B, order).
+
+        Most targets are the next input, so what was found of them is not looked up again.
+        """
+        contexts = np.empty((len(inputs) + 1, *targets.shape[1:], self.order), dtype=np.int64)
+        found = np.empty((*targets.shape, self.order), dtype=np.int64)
+        contexts[0], contexts[1:, :, 0], found[:, :, 0] = state, inputs, targets
+        anew = np.ones(inputs.shape, dtype=bool)
+        anew[1:] = inputs[1:] != targets[:-1]
         for k in range(1, self.order):
-            context = contexts[..., k - 1]
-            found = self.levels[k].find(context, words, self.vocabulary_size)
-            backed_off = result + _picked(self.levels[k - 1].backoff, context)
-            result = np.where(found >= 0, _picked(self.levels[k].log_probability, found), backed_off)
+            find, before, now = self.levels[k].find, contexts[:, :, k - 1], contexts[1:, :, k]
+            found[:, :, k] = find(before[1:], targets, self.vocabulary_size)
+            now[1:] = found[:-1, :, k]
+            now[anew] = find(before[:-1][anew], inputs[anew], self.vocabulary_size)
+            if keep is not None:
+                now[keep[:, :, 0] == 0] = -1
+        return contexts, found
+
+    def nats(self, inputs: Array, targets: Array, state: Array, keep: Array | None = None) -> tuple[Array, Array]:
+        """Negative log probability of each target (T, B), and the state after the last input.
+
+        That is the probability of the longest stored n-gram, after backing off to it.
+        """
+        contexts, found = self._contexts_and_targets(inputs, targets, state, keep)
+        result = self.levels[0].log_probability[targets].astype(np.float64)
+        for k in range(1, self.order):
+            backed_off = result + _picked(self.levels[k - 1].backoff, contexts[1:, :, k - 1])
+            result = np.where(
+                found[:, :, k] >= 0, _picked(self.levels[k].log_probability, found[:, :, k]), backed_off
+            )
         if result.max(initial=0) > ROUNDING:
             raise CheckpointError(
                 f"The n-gram model gives a token the probability {np.exp(result.max()):.3g}, more than 1: its back-off "
                 "weights are not those of its probabilities. Estimate it again, or ask for another copy of its file."
             )
-        return result
-
-    def nats(self, inputs: Array, targets: Array, state: Array, keep: Array | None = None) -> tuple[Array, Array]:
-        """Negative log probability of each target (T, B), and the state after the last input."""
-        contexts = self._contexts(inputs, state, keep)
-        return -self._log_probability(contexts[1:], targets), contexts[-1]
+        return -result, contexts[-1]
 
     def log_probabilities(self, inputs: Array, state: Array, keep: Array | None = None) -> tuple[Array, Array]:
         """Log probability of every id after each input (T, B, V), and the state after the last."""

@@ -22,10 +22,11 @@ import numpy as np
 from rnnlm.inference.model import Array, SequenceModel
 from rnnlm.text.vocabulary import BOS, UNK
 
-COLUMNS = 1024  # lines read side by side at most
+COLUMNS = 512  # lines read side by side at most
 WINDOW = 32  # steps at a time where no line leaves another one
-POSITIONS = 4096  # steps x columns at a time
+POSITIONS = 2048  # steps x columns at a time: what a layer makes of them stays in the cache
 LOGITS = 1 << 22  # numbers at a time where ranks are asked for: 16 MB of float32
+COMPARED = 64  # ids of lines that are compared one place after the other
 REMEMBERED = 1 << 20  # tokens at least, of lines whose scores are kept for when the same line comes again
 
 
@@ -169,7 +170,7 @@ class _PrefixTree:
         self.ids = np.concatenate([*lines, np.zeros(1, dtype=np.int32)])  # never empty, for the gathers below
         self.lengths = np.array([len(line) for line in lines])
         self.starts = np.cumsum(self.lengths) - self.lengths
-        self.shared = np.array([0, *map(_common, lines, lines[1:])])
+        self.shared = self._shared()
         self.parents = np.full(len(lines), -1)
         open_columns: list[int] = []  # each leaves the one before it, deeper and deeper
         for line, shared in enumerate(self.shared):
@@ -177,6 +178,21 @@ class _PrefixTree:
                 open_columns.pop()
             self.parents[line] = open_columns[-1] if open_columns else -1
             open_columns.append(line)
+
+    def _shared(self) -> Array:
+        """How many ids each line has in common with the one before it at its beginning."""
+        shared, limits = np.zeros((2, len(self.lengths)), dtype=np.int64)
+        limits[1:] = np.minimum(self.lengths[1:], self.lengths[:-1])
+        alike = np.flatnonzero(limits)
+        for depth in range(COMPARED):  # all lines at once, for most soon differ
+            alike = alike[self.ids[self.starts[alike] + depth] == self.ids[self.starts[alike - 1] + depth]]
+            shared[alike] += 1
+            alike = alike[limits[alike] > depth + 1]
+        for line in alike:
+            own, before = (self.ids[start:][: limits[line]] for start in (self.starts[line], self.starts[line - 1]))
+            different = np.flatnonzero(own != before)
+            shared[line] = different[0] if len(different) else limits[line]
+        return shared
 
     def score(self, model: SequenceModel, positions: int, ranks: bool) -> list[LineScore]:
         """Scores of the lines; `positions` is how many steps x columns the model may be given at a time."""
@@ -228,13 +244,6 @@ class _PrefixTree:
             own = slice(start, start + length)
             scores.append(LineScore(-nats[own], places[own] if ranks else None))
         return scores
-
-
-def _common(first: Array, second: Array) -> int:
-    """How many ids two lines have in common at their beginning."""
-    length = min(len(first), len(second))
-    different = np.flatnonzero(first[:length] != second[:length])
-    return int(different[0]) if len(different) else length
 
 
 def _read(

@@ -26,6 +26,7 @@
 #define TILE_WIDTH (4 * PANEL)
 #define MOST_ROWS 6
 #define ALIGNMENT 64
+#define SEARCHES 32
 #define FEWEST_ROWS 8 /* for fewer rows in all steps together, packing does not pay */
 
 enum cell { RNN, LSTM, CIFG, GRU };
@@ -45,6 +46,8 @@ struct target {
     Py_ssize_t panels; /* in one of its tiles */
     void (*forward)(const struct window *, enum cell), (*backward)(const struct window *, enum cell);
     float (*softmax_error)(Py_ssize_t, float *, const float *, Py_ssize_t, float);
+    void (*log_softmax)(Py_ssize_t, float *);
+    void (*places_of)(Py_ssize_t, const int64_t *, Py_ssize_t, const int64_t *, int64_t *);
     void (*adam)(Py_ssize_t, float *, const float *, float *, float *, double, double, float, float, float, float);
 };
 
@@ -142,23 +145,26 @@ static int holds(const Py_buffer *view, const char *types, Py_ssize_t size)
            (uintptr_t)view->buf % (size_t)size == 0;
 }
 
-/* The numbers of an array of so many float32; NULL, with an error set, if it is another one. */
-static void *numbers(struct call *call, PyObject *array, Py_ssize_t size, int flags)
+enum kind { FLOAT32, INT64 };
+
+/* The numbers of an array of so many of a kind; NULL, with an error set, if it is another one. */
+static void *numbers(struct call *call, PyObject *array, Py_ssize_t size, int flags, enum kind kind)
 {
     Py_buffer *view = &call->views[call->count];
     if (PyObject_GetBuffer(array, view, flags | PyBUF_FORMAT) < 0)
         return NULL;
     call->count++;
-    if (holds(view, "f", sizeof(float)) && view->len == size * (Py_ssize_t)sizeof(float))
+    Py_ssize_t bytes = kind == INT64 ? sizeof(int64_t) : sizeof(float);
+    if (holds(view, kind == INT64 ? "lq" : "f", bytes) && view->len == size * bytes)
         return view->buf;
-    PyErr_Format(PyExc_ValueError, "expected an aligned array of %zd float32, found %zd bytes of type %s", size,
-                 view->len, view->format);
+    PyErr_Format(PyExc_ValueError, "expected an aligned array of %zd %s, found %zd bytes of type %s", size,
+                 kind == INT64 ? "int64" : "float32", view->len, view->format);
     return NULL;
 }
 
 /* Whether an array failed to be what it has to be, to read it or to write it. */
-#define READ(array, size, field) (!((field) = numbers(&call, array, size, PyBUF_CONTIG_RO)))
-#define WRITTEN(array, size, field) (!((field) = numbers(&call, array, size, PyBUF_CONTIG)))
+#define READ(array, size, field) (!((field) = numbers(&call, array, size, PyBUF_CONTIG_RO, FLOAT32)))
+#define WRITTEN(array, size, field) (!((field) = numbers(&call, array, size, PyBUF_CONTIG, FLOAT32)))
 #define READ_OR_NONE(array, size, field) (array != Py_None && READ(array, size, field))
 
 static int counted(Py_ssize_t found, Py_ssize_t expected)
@@ -386,23 +392,39 @@ static PyObject *softmax_error(PyObject *module, PyObject *const *a, Py_ssize_t 
     }
     Py_ssize_t n = view->shape[0], V = view->shape[1];
     logits = view->buf;
-    if (READ_OR_NONE(a[1], V, bias) || WRITTEN(a[4], n, nats))
+    const int64_t *targets;
+    if (READ_OR_NONE(a[1], V, bias) || WRITTEN(a[4], n, nats) ||
+        !(targets = numbers(&call, a[2], n, PyBUF_CONTIG_RO, INT64)))
         return end(&call, 0);
-    view = &call.views[call.count];
-    if (PyObject_GetBuffer(a[2], view, PyBUF_CONTIG_RO | PyBUF_FORMAT) < 0)
-        return end(&call, 0);
-    call.count++;
-    const int64_t *targets = view->buf;
-    int possible = holds(view, "lq", sizeof(int64_t)) && view->len == n * (Py_ssize_t)sizeof(int64_t);
+    int possible = 1;
     for (Py_ssize_t row = 0; possible && row < n; row++)
         possible = targets[row] >= 0 && targets[row] < V;
     if (!possible) {
-        PyErr_SetString(PyExc_ValueError, "expected a target in int64 for each row, each below V");
+        PyErr_SetString(PyExc_ValueError, "expected targets from 0 on, each below V");
         return end(&call, 0);
     }
     Py_BEGIN_ALLOW_THREADS;
     for (Py_ssize_t row = 0; row < n; row++)
         nats[row] = chosen->softmax_error(V, logits + row * V, bias, (Py_ssize_t)targets[row], scale);
+    Py_END_ALLOW_THREADS;
+    return end(&call, 1);
+}
+
+/* log_softmax(logits) */
+static PyObject *log_softmax(PyObject *module, PyObject *logits)
+{
+    struct call call = {.count = 0};
+    Py_buffer *view = call.views;
+    if (PyObject_GetBuffer(logits, view, PyBUF_STRIDED | PyBUF_FORMAT) < 0)
+        return NULL;
+    call.count = 1;
+    if (view->ndim != 2 || !holds(view, "f", sizeof(float)) || (view->shape[1] > 1 && view->strides[1] != sizeof(float))) {
+        PyErr_SetString(PyExc_ValueError, "expected logits (n, V) of float32, row by row");
+        return end(&call, 0);
+    }
+    Py_BEGIN_ALLOW_THREADS;
+    for (Py_ssize_t row = 0; row < view->shape[0]; row++)
+        chosen->log_softmax(view->shape[1], (float *)((char *)view->buf + row * view->strides[0]));
     Py_END_ALLOW_THREADS;
     return end(&call, 1);
 }
@@ -430,6 +452,25 @@ static PyObject *adam_update(PyObject *module, PyObject *const *a, Py_ssize_t fo
     return end(&call, 1);
 }
 
+/* places_of(keys, wanted, places) */
+static PyObject *places_of(PyObject *module, PyObject *const *a, Py_ssize_t found)
+{
+    struct call call = {.count = 0};
+    const int64_t *keys, *wanted;
+    int64_t *places;
+    if (counted(found, 3) < 0)
+        return NULL;
+    Py_ssize_t M = PyObject_Length(a[0]), n = PyObject_Length(a[1]);
+    if (M < 0 || n < 0 || !(keys = numbers(&call, a[0], M, PyBUF_CONTIG_RO, INT64)) ||
+        !(wanted = numbers(&call, a[1], n, PyBUF_CONTIG_RO, INT64)) ||
+        !(places = numbers(&call, a[2], n, PyBUF_CONTIG, INT64)))
+        return end(&call, 0);
+    Py_BEGIN_ALLOW_THREADS;
+    chosen->places_of(M, keys, n, wanted, places);
+    Py_END_ALLOW_THREADS;
+    return end(&call, 1);
+}
+
 /* --- module ------------------------------------------------------------------------------------------------------ */
 
 /* choose(name): whether this processor has the target, which all functions then use. */
@@ -449,7 +490,8 @@ static PyObject *choose(PyObject *module, PyObject *name)
 static PyMethodDef methods[] = {
     METHOD(rnn_steps), METHOD(rnn_steps_backward), METHOD(lstm_steps), METHOD(lstm_steps_backward),
     METHOD(cifg_steps), METHOD(cifg_steps_backward), METHOD(gru_steps), METHOD(gru_steps_backward),
-    METHOD(softmax_error), METHOD(adam_update), {"choose", choose, METH_O, "See _kernels.pyi."}, {NULL, NULL, 0, NULL},
+    METHOD(softmax_error), METHOD(adam_update), METHOD(places_of),
+    {"log_softmax", log_softmax, METH_O, "See _kernels.pyi."}, {"choose", choose, METH_O, "See _kernels.pyi."}, {NULL, NULL, 0, NULL},
 };
 
 static int execute(PyObject *module)

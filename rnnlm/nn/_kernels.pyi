@@ -1,7 +1,9 @@
 # The compiled twins of functions in these modules, which say what the arrays are.
 from typing import Any
 
+from rnnlm.baselines.ngram import places_of as places_of
 from rnnlm.nn.numerics import Array
+from rnnlm.nn.numerics import log_softmax as log_softmax
 from rnnlm.nn.numerics import softmax_error as softmax_error
 from rnnlm.nn.optimizers import adam_update as adam_update
 

@@ -106,17 +106,33 @@ static void T_(product)(int rows, int panels, Py_ssize_t K, const float *a, Py_s
 #undef CASE
 }
 
-/* out (rows, n) = a (rows, K) times n rows of a matrix as it is: for so few rows that packing it would not pay. */
-static void T_(dots)(int rows, Py_ssize_t n, Py_ssize_t K, const float *a, Py_ssize_t width, const float *matrix,
-                     float *out)
+/* out (rows, n) = a (rows, K) times the transpose of a matrix (n, K) as it is: for so few rows that packing it would not
+   pay. Its rows are taken four at a time, so that one sum need not wait for the other. */
+static void T_(dots)(int rows, Py_ssize_t n, Py_ssize_t K, const float *restrict a, const float *restrict matrix,
+                     float *restrict out)
 {
-    for (int r = 0; r < rows; r++)
-        for (Py_ssize_t j = 0; j < n; j++) {
-            float sum = 0;
-            _Pragma("omp simd reduction(+ : sum)") for (Py_ssize_t k = 0; k < K; k++)
-                sum += a[r * width + k] * matrix[j * K + k];
-            out[r * TILE_WIDTH + j] = sum;
+    for (Py_ssize_t j = 0; j < n; j += 4) {
+        const float *restrict m = matrix + j * K;
+        for (int r = 0; r < rows; r++) {
+            const float *restrict x = a + r * K;
+            float *restrict y = out + r * TILE_WIDTH + j, s0 = 0, s1 = 0, s2 = 0, s3 = 0;
+            if (n - j >= 4) {
+                _Pragma("omp simd reduction(+ : s0, s1, s2, s3)") for (Py_ssize_t k = 0; k < K; k++)
+                {
+                    s0 += x[k] * m[k];
+                    s1 += x[k] * m[K + k];
+                    s2 += x[k] * m[2 * K + k];
+                    s3 += x[k] * m[3 * K + k];
+                }
+                y[0] = s0, y[1] = s1, y[2] = s2, y[3] = s3;
+            } else
+                for (Py_ssize_t i = 0; i < n - j; i++) {
+                    float sum = 0;
+                    _Pragma("omp simd reduction(+ : sum)") for (Py_ssize_t k = 0; k < K; k++) sum += x[k] * m[i * K + k];
+                    y[i] = sum;
+                }
         }
+    }
 }
 
 /* --- cells: the formulas of nn/cells, for n units from u on, of one row b of step t ------------------------------- */
@@ -323,7 +339,7 @@ static void T_(forward)(const struct window *w, enum cell cell)
                     T_(product)(rows, panels, H, h, H, w->packed + u * G * H, product);
                 else
                     for (Py_ssize_t g = 0; g < G; g++)
-                        T_(dots)(rows, n, H, h, H, w->weight + (g * H + u) * H, product + g * PANEL);
+                        T_(dots)(rows, n, H, h, w->weight + (g * H + u) * H, product + g * PANEL);
                 T_(forward_units)[cell](w, t, b, rows, u, n, product);
             }
         }
@@ -383,6 +399,22 @@ static float T_(softmax_error)(Py_ssize_t V, float *restrict logits, const float
     return logf(total) - of_target;
 }
 
+/* Turn a row of logits into log probabilities. */
+static void T_(log_softmax)(Py_ssize_t V, float *restrict logits)
+{
+    float largest = -INFINITY, total = 0;
+    _Pragma("omp simd reduction(max : largest)") for (Py_ssize_t j = 0; j < V; j++)
+        largest = logits[j] > largest ? logits[j] : largest;
+    _Pragma("omp simd reduction(+ : total)") for (Py_ssize_t j = 0; j < V; j++)
+    {
+        float x = logits[j] - largest;
+        logits[j] = x;
+        total += T_(exponential)(x < -80.0f ? -80.0f : x);
+    }
+    float log_total = logf(total);
+    _Pragma("omp simd") for (Py_ssize_t j = 0; j < V; j++) logits[j] -= log_total;
+}
+
 /* Arguments are those of optimizers.adam_update. */
 static void T_(adam)(Py_ssize_t size, float *restrict p, const float *restrict g, float *restrict m, float *restrict v,
                      double beta1, double beta2, float rate, float correction, float epsilon, float decay)
@@ -397,9 +429,27 @@ static void T_(adam)(Py_ssize_t size, float *restrict p, const float *restrict g
     }
 }
 
+/* Arguments are those of ngram.places_of. Many searches go on side by side, so that their cache misses overlap. */
+static void T_(places_of)(Py_ssize_t M, const int64_t *restrict keys, Py_ssize_t n, const int64_t *restrict wanted,
+                          int64_t *restrict places)
+{
+    for (Py_ssize_t from = 0; from < n; from += SEARCHES) {
+        const int64_t *first[SEARCHES];
+        int count = n - from < SEARCHES ? (int)(n - from) : SEARCHES;
+        for (int i = 0; i < count; i++)
+            first[i] = keys;
+        Py_ssize_t left = M;
+        for (; left > 1; left -= left / 2)
+            for (int i = 0; i < count; i++)
+                first[i] += first[i][left / 2 - 1] < wanted[from + i] ? left / 2 : 0;
+        for (int i = 0; i < count; i++)
+            places[from + i] = left && *first[i] == wanted[from + i] ? first[i] - keys : -1;
+    }
+}
+
 static const struct target T_(target) = {
     .panels = PANELS, .forward = T_(forward), .backward = T_(backward), .softmax_error = T_(softmax_error),
-    .adam = T_(adam),
+    .log_softmax = T_(log_softmax), .adam = T_(adam), .places_of = T_(places_of),
 };
 
 #undef UNITS

@@ -12,6 +12,7 @@ import os
 import platform
 import sys
 from collections.abc import Callable
+from functools import lru_cache
 from types import ModuleType
 from typing import Any, TypeVar
 
@@ -34,7 +35,11 @@ def compiled() -> ModuleType | None:
     Raises:
         RnnlmError: $RNNLM_KERNELS is something else that this machine has not.
     """
-    wanted = os.environ.get(VARIABLE, "")
+    return _chosen(os.environ.get(VARIABLE, ""))
+
+
+@lru_cache(maxsize=1)  # what was chosen last is still chosen
+def _chosen(wanted: str) -> ModuleType | None:
     if wanted == "numpy":
         return None
     try:
@@ -49,8 +54,11 @@ def compiled() -> ModuleType | None:
     return _kernels
 
 
-def fastest(function: Function, dtype: Any) -> Function:
-    """The compiled twin of a function for a kind of numbers; the function itself where it has none."""
+def fastest(function: Function, dtype: Any = np.float32) -> Function:
+    """The compiled twin of a function; the function itself where it has none.
+
+    dtype: kind of its numbers, if it takes more than one. All twins but those on whole numbers are for float32.
+    """
     module = compiled() if dtype == np.float32 else None
     twin: Function = getattr(module, function.__name__, function)
     return twin

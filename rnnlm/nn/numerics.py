@@ -88,12 +88,12 @@ ACTIVATIONS: dict[str, tuple[Callable[[Array, Array], Array], Callable[[Array, A
 }
 
 
-def log_softmax(logits: Array) -> Array:
-    """Log of the softmax over the last axis, in place: z - max - log(sum(exp(z - max)))."""
+def log_softmax(logits: Array) -> None:
+    """Log of the softmax over the last axis, in place: z - max - log(sum(exp(z - max))). Has a twin for (n, V)."""
     np.subtract(logits, logits.max(axis=-1, keepdims=True), out=logits)
     exponents = np.maximum(logits, SMALLEST_EXPONENT)
     np.exp(exponents, out=exponents)
-    return np.subtract(logits, np.log(exponents.sum(axis=-1, keepdims=True)), out=logits)
+    np.subtract(logits, np.log(exponents.sum(axis=-1, keepdims=True)), out=logits)
 
 
 def softmax(logits: Array) -> Array:

@@ -233,7 +233,8 @@ class Softmax:
         """See `Output.log_probabilities`."""
         logits = hidden @ params[self._weight].T
         logits += params["output.bias"]
-        return log_softmax(logits)
+        fastest(log_softmax, logits.dtype)(logits)
+        return logits
 
     def take_over(self, params: dict[str, Array], other: Any, other_params: Mapping[str, Array], ids: Array) -> Array:
         """See `Output.take_over`."""
@@ -342,13 +343,14 @@ class AdaptiveSoftmax:
         tails = self._tails(params)
         head = hidden @ params["output.head.weight"].T
         head += params["output.head.bias"]
-        log_softmax(head)
+        normalise = fastest(log_softmax, head.dtype)
+        normalise(head)
         result = np.empty((len(hidden), tails[-1].stop), dtype=hidden.dtype)
         result[:, : self.cutoffs[0]] = head[:, : self.cutoffs[0]]
         for tail in tails:
             of_tail = result[:, tail.start : tail.stop]
             np.matmul(hidden @ params[tail.projection].T, params[tail.weight].T, out=of_tail)
-            log_softmax(of_tail)
+            normalise(of_tail)
             of_tail += head[:, tail.entry, None]
         return result
 

@@ -54,7 +54,7 @@ def assert_equal_to_numpy(monkeypatch, target, cell, arguments, gradients, activ
     found = passed(cell, arguments, gradients, activation)
     for name, array in expected.items():
         size = max(scale, float(np.abs(array).max()))
-        np.testing.assert_allclose(found[name], array, rtol=1e-5, atol=5e-6 * size, err_msg=name)
+        np.testing.assert_allclose(found[name], array, rtol=1e-5, atol=5e-6 * scale * size, err_msg=name)
 
 
 @needs_kernels

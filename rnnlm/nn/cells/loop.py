@@ -175,7 +175,9 @@ def memory_forward(
     h, c = first_state(T, state[0]), first_state(T, state[1])
     tanh_c = np.empty_like(h[1:])
     run(step, h, weight, gates, keep, bias, h, c, tanh_c)
-    return h[1:], np.stack([h[-1], c[-1]]), Trace(h, weight, keep, (gates, c, tanh_c))
+    final = np.empty((2, *h.shape[1:]), dtype=h.dtype)
+    final[0], final[1] = h[-1], c[-1]
+    return h[1:], final, Trace(h, weight, keep, (gates, c, tanh_c))
 
 
 def memory_backward(step: Step, dh: Array, dstate: Array, trace: Trace) -> Gradients:
