@@ -4,12 +4,16 @@ Both sides see the same ids and take turns, a few steps each, so that whatever e
 figure to look at is the median of the ratios.
 
     python benchmarks/training_speed.py                          compiled kernels, if they were built, and NumPy alone
+    ONEDNN_MAX_CPU_ISA=AVX2 OPENBLAS_CORETYPE=Haswell python benchmarks/training_speed.py --kernels avx2
+                                                                as on a processor without AVX-512, for both sides
     OPENBLAS_NUM_THREADS=2 python benchmarks/training_speed.py --threads 1      threads of BLAS instead of our own
 
 Freed memory is kept by the process, as in `rnnlm train`; both sides gain by it.
 
 The share of the ceiling is that of the multiplications in the step's matrix products, per second, in those of the best
-product that NumPy makes with all threads: what no form of the step could exceed.
+product that NumPy makes with all threads. The multiplications counted are those of the textbook's step. The product of
+an embedding with the first layer is made once for each different token, so with a small vocabulary the share may exceed
+all of it.
 """
 
 import os
@@ -35,7 +39,7 @@ from rnnlm.text.batches import Batch
 from rnnlm.training.allocator import keep_freed_memory
 from rnnlm.training.numpy_engine import NumpyEngine
 
-KERNELS = {"compiled": "", "numpy": "numpy"}  # contestants of this package, and their $RNNLM_KERNELS
+KERNELS = {"compiled": "", "numpy": "numpy"}  # contestants of this package, and their $RNNLM_KERNELS if not their name
 TORCH_CELLS = {name: getattr(torch.nn, cell.torch) for name, cell in CELLS.items() if cell.torch}
 CONFIGS = [  # V, H, L, B, T
     (65, 128, 2, 50, 50),
@@ -118,8 +122,8 @@ def compare(cell: str, config: tuple[int, ...], arguments: argparse.Namespace) -
     V, _, _, B, T = config
     ids = np.random.default_rng(0).integers(3, V, (T + 1, B)).astype(np.int32)
     contestants = {"torch": torch_step(cell, config, ids)}
-    for name, kernels in KERNELS.items():
-        contestants[name] = rnnlm_step(cell, config, ids, kernels, arguments.threads)
+    for name in arguments.kernels:
+        contestants[name] = rnnlm_step(cell, config, ids, KERNELS.get(name, name), arguments.threads)
     steps = max(1, round(0.4 / max(seconds(step, 2) for step in contestants.values())))
     times: dict[str, list[float]] = {name: [] for name in contestants}
     for _ in range(arguments.rounds):
@@ -130,9 +134,10 @@ def compare(cell: str, config: tuple[int, ...], arguments: argparse.Namespace) -
         "V,H,L,B,T": config,
         "tokens_per_second": {name: B * T / statistics.median(each) for name, each in times.items()},
         "times_as_fast_as_torch": {
-            name: statistics.median(b / a for a, b in zip(times[name], times["torch"], strict=True)) for name in KERNELS
+            name: statistics.median(b / a for a, b in zip(times[name], times["torch"], strict=True))
+            for name in arguments.kernels
         },
-        "share_of_ceiling": flops(cell, config) / statistics.median(times[next(iter(KERNELS))]) / arguments.ceiling,
+        "share_of_ceiling": flops(cell, config) / statistics.median(times[arguments.kernels[0]]) / arguments.ceiling,
     }
 
 
@@ -141,6 +146,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=THREADS, help="columns of the batch are split among them")
+    parser.add_argument("--kernels", nargs="+", default=[*KERNELS], choices=[*KERNELS, "avx512", "avx2", "portable"])
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     torch.set_num_threads(THREADS)
@@ -151,11 +157,10 @@ def main() -> None:
         f"{arguments.threads} threads and {blas} of BLAS in each, NumPy {np.__version__}, "
         f"PyTorch {torch.__version__}; matrix products at {arguments.ceiling / 1e9:.0f} GFLOP/s"
     )
-    print(f"{'':31}{'tokens/s':>30}{'times torch':>18}{'share of':>10}")
-    print(
-        f"{'cell':5}{'V, H, L, B, T':>26}{'torch':>10}{'compiled':>10}{'NumPy':>10}{'compiled':>10}{'NumPy':>8}"
-        f"{'ceiling':>10}"
-    )
+    names = arguments.kernels
+    print(f"{'':31}{'tokens/s':>{10 + 10 * len(names)}}{'times torch':>{10 * len(names)}}{'share of':>10}")
+    headings = ["torch", *names, *names, "ceiling"]
+    print(f"{'cell':5}{'V, H, L, B, T':>26}" + "".join(f"{heading:>10}" for heading in headings))
     rows = []
     for config in CONFIGS:
         for cell in TORCH_CELLS:
@@ -164,11 +169,12 @@ def main() -> None:
             speeds, ratios = row["tokens_per_second"], row["times_as_fast_as_torch"]
             print(
                 f"{cell:5}{', '.join(map(str, config)):>26}"
-                + "".join(f"{speeds[name]:10,.0f}" for name in ("torch", *KERNELS))
-                + f"{ratios['compiled']:10.2f}{ratios['numpy']:8.2f}{row['share_of_ceiling']:10.0%}",
+                + "".join(f"{speeds[name]:10,.0f}" for name in ("torch", *names))
+                + "".join(f"{ratios[name]:10.2f}" for name in names)
+                + f"{row['share_of_ceiling']:10.0%}",
                 flush=True,
             )
-    for name in KERNELS:
+    for name in names:
         ratios = [row["times_as_fast_as_torch"][name] for row in rows]
         print(f"{name}: geometric mean {statistics.geometric_mean(ratios):.2f}, least {min(ratios):.2f}")
     if arguments.json:

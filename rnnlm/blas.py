@@ -5,7 +5,7 @@ import ctypes
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -14,8 +14,6 @@ SETTERS = (
     *("scipy_openblas_set_num_threads64_", "scipy_openblas_set_num_threads"),
     *("openblas_set_num_threads64_", "openblas_set_num_threads"),
 )
-CORE_VARIABLE, CORE = "OPENBLAS_CORETYPE", "SkylakeX"  # the kernels of OpenBLAS for AVX-512
-ZEN_5 = 26  # family of processors
 _FOUND: list[int] = []  # numbers of threads that those found who are inside `one_blas_thread`, the first one's first
 _LOCK = threading.Lock()
 
@@ -26,7 +24,6 @@ def limit_blas(threads: int, replace: bool = False) -> None:
     The command line begins with one. Our own threads, where a command has them, each work on their own columns of a
     batch, and the products of one prefix are too small to be shared out. BLAS waits for its threads by spinning: with
     two, the same scores cost more than twice the work, and several times the time where something else is running.
-    A processor that OpenBLAS takes for an older one gets the kernels that it can run.
 
     replace: whether variables that the user has set are changed.
     """
@@ -34,27 +31,6 @@ def limit_blas(threads: int, replace: bool = False) -> None:
         for variable in BLAS_VARIABLES:
             if replace or variable not in os.environ:
                 os.environ[variable] = str(threads)
-        if CORE_VARIABLE not in os.environ and _is_misread(_processor()):
-            os.environ[CORE_VARIABLE] = CORE
-
-
-def _processor() -> dict[str, str]:
-    """What Linux says of the first processor; nothing elsewhere."""
-    with contextlib.suppress(OSError), open("/proc/cpuinfo", encoding="ascii", errors="replace") as file:
-        lines = file.read(1 << 13).partition("\n\n")[0].splitlines()
-        return {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-    return {}
-
-
-def _is_misread(processor: Mapping[str, str]) -> bool:
-    """Whether OpenBLAS 0.3.31 takes a processor for one without AVX-512 and computes at half its speed.
-
-    It does not know AMD's Zen 5 and what came after (OpenBLAS issue 6029).
-    """
-    flags = set(processor.get("flags", "").split())
-    family = processor.get("cpu family", "")
-    newer = processor.get("vendor_id") == "AuthenticAMD" and family.isdecimal() and int(family) >= ZEN_5
-    return newer and {"avx512f", "avx512cd", "avx512bw", "avx512dq", "avx512vl"} <= flags
 
 
 @contextlib.contextmanager

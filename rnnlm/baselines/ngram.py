@@ -177,9 +177,7 @@ class NgramModel:
         result = self.levels[0].log_probability[targets].astype(np.float64)
         for k in range(1, self.order):
             backed_off = result + _picked(self.levels[k - 1].backoff, contexts[1:, :, k - 1])
-            result = np.where(
-                found[:, :, k] >= 0, _picked(self.levels[k].log_probability, found[:, :, k]), backed_off
-            )
+            result = np.where(found[:, :, k] >= 0, _picked(self.levels[k].log_probability, found[:, :, k]), backed_off)
         if result.max(initial=0) > ROUNDING:
             raise CheckpointError(
                 f"The n-gram model gives a token the probability {np.exp(result.max()):.3g}, more than 1: its back-off "

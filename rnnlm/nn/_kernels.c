@@ -46,6 +46,7 @@ struct target {
     Py_ssize_t panels; /* in one of its tiles */
     void (*forward)(const struct window *, enum cell), (*backward)(const struct window *, enum cell);
     float (*softmax_error)(Py_ssize_t, float *, const float *, Py_ssize_t, float);
+    void (*add_rows)(Py_ssize_t, Py_ssize_t, const float *, const int64_t *, float *);
     void (*log_softmax)(Py_ssize_t, float *);
     void (*places_of)(Py_ssize_t, const int64_t *, Py_ssize_t, const int64_t *, int64_t *);
     void (*adam)(Py_ssize_t, float *, const float *, float *, float *, double, double, float, float, float, float);
@@ -373,6 +374,17 @@ static PyObject *gru_steps_backward(PyObject *module, PyObject *const *a, Py_ssi
 
 /* --- other sweeps ------------------------------------------------------------------------------------------------ */
 
+/* Whether whole numbers are from 0 on and below a limit; an error is set if not. */
+static int all_below(Py_ssize_t limit, const int64_t *numbers, Py_ssize_t n)
+{
+    for (Py_ssize_t i = 0; i < n; i++)
+        if (numbers[i] < 0 || numbers[i] >= limit) {
+            PyErr_Format(PyExc_ValueError, "expected places from 0 on, each below %zd", limit);
+            return 0;
+        }
+    return 1;
+}
+
 /* softmax_error(logits, bias, targets, scale, nats) */
 static PyObject *softmax_error(PyObject *module, PyObject *const *a, Py_ssize_t found)
 {
@@ -396,13 +408,8 @@ static PyObject *softmax_error(PyObject *module, PyObject *const *a, Py_ssize_t 
     if (READ_OR_NONE(a[1], V, bias) || WRITTEN(a[4], n, nats) ||
         !(targets = numbers(&call, a[2], n, PyBUF_CONTIG_RO, INT64)))
         return end(&call, 0);
-    int possible = 1;
-    for (Py_ssize_t row = 0; possible && row < n; row++)
-        possible = targets[row] >= 0 && targets[row] < V;
-    if (!possible) {
-        PyErr_SetString(PyExc_ValueError, "expected targets from 0 on, each below V");
+    if (!all_below(V, targets, n))
         return end(&call, 0);
-    }
     Py_BEGIN_ALLOW_THREADS;
     for (Py_ssize_t row = 0; row < n; row++)
         nats[row] = chosen->softmax_error(V, logits + row * V, bias, (Py_ssize_t)targets[row], scale);
@@ -452,6 +459,31 @@ static PyObject *adam_update(PyObject *module, PyObject *const *a, Py_ssize_t fo
     return end(&call, 1);
 }
 
+/* add_rows(rows, places, sums) */
+static PyObject *add_rows(PyObject *module, PyObject *const *a, Py_ssize_t found)
+{
+    struct call call = {.count = 0};
+    Py_buffer *view = call.views;
+    const float *rows;
+    const int64_t *places;
+    if (counted(found, 3) < 0 || PyObject_GetBuffer(a[2], view, PyBUF_CONTIG | PyBUF_FORMAT) < 0)
+        return NULL;
+    call.count = 1;
+    if (view->ndim != 2 || !holds(view, "f", sizeof(float))) {
+        PyErr_SetString(PyExc_ValueError, "expected sums (U, D) of float32");
+        return end(&call, 0);
+    }
+    Py_ssize_t U = view->shape[0], D = view->shape[1], N = PyObject_Length(a[1]);
+    float *sums = view->buf;
+    if (N < 0 || READ(a[0], N * D, rows) || !(places = numbers(&call, a[1], N, PyBUF_CONTIG_RO, INT64)) ||
+        !all_below(U, places, N))
+        return end(&call, 0);
+    Py_BEGIN_ALLOW_THREADS;
+    chosen->add_rows(N, D, rows, places, sums);
+    Py_END_ALLOW_THREADS;
+    return end(&call, 1);
+}
+
 /* places_of(keys, wanted, places) */
 static PyObject *places_of(PyObject *module, PyObject *const *a, Py_ssize_t found)
 {
@@ -490,7 +522,7 @@ static PyObject *choose(PyObject *module, PyObject *name)
 static PyMethodDef methods[] = {
     METHOD(rnn_steps), METHOD(rnn_steps_backward), METHOD(lstm_steps), METHOD(lstm_steps_backward),
     METHOD(cifg_steps), METHOD(cifg_steps_backward), METHOD(gru_steps), METHOD(gru_steps_backward),
-    METHOD(softmax_error), METHOD(adam_update), METHOD(places_of),
+    METHOD(softmax_error), METHOD(adam_update), METHOD(add_rows), METHOD(places_of),
     {"log_softmax", log_softmax, METH_O, "See _kernels.pyi."}, {"choose", choose, METH_O, "See _kernels.pyi."}, {NULL, NULL, 0, NULL},
 };
 

@@ -2,6 +2,7 @@
 from typing import Any
 
 from rnnlm.baselines.ngram import places_of as places_of
+from rnnlm.nn.gradients import add_rows as add_rows
 from rnnlm.nn.numerics import Array
 from rnnlm.nn.numerics import log_softmax as log_softmax
 from rnnlm.nn.numerics import softmax_error as softmax_error

@@ -429,6 +429,16 @@ static void T_(adam)(Py_ssize_t size, float *restrict p, const float *restrict g
     }
 }
 
+/* Arguments are those of gradients.add_rows. */
+static void T_(add_rows)(Py_ssize_t N, Py_ssize_t D, const float *restrict rows, const int64_t *restrict places,
+                         float *restrict sums)
+{
+    for (Py_ssize_t row = 0; row < N; row++, rows += D) {
+        float *restrict sum = sums + places[row] * D;
+        _Pragma("omp simd") for (Py_ssize_t j = 0; j < D; j++) sum[j] += rows[j];
+    }
+}
+
 /* Arguments are those of ngram.places_of. Many searches go on side by side, so that their cache misses overlap. */
 static void T_(places_of)(Py_ssize_t M, const int64_t *restrict keys, Py_ssize_t n, const int64_t *restrict wanted,
                           int64_t *restrict places)
@@ -450,6 +460,7 @@ static void T_(places_of)(Py_ssize_t M, const int64_t *restrict keys, Py_ssize_t
 static const struct target T_(target) = {
     .panels = PANELS, .forward = T_(forward), .backward = T_(backward), .softmax_error = T_(softmax_error),
     .log_softmax = T_(log_softmax), .adam = T_(adam), .places_of = T_(places_of),
+    .add_rows = T_(add_rows),
 };
 
 #undef UNITS

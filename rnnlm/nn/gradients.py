@@ -12,7 +12,19 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike
 
+from rnnlm.nn.kernels import fastest
 from rnnlm.nn.numerics import Array
+
+
+def add_rows(rows: Array, places: Array, sums: Array) -> None:
+    """Add each of the rows (N, D) to sums (U, D) at its place (N,), int64. Has a compiled twin.
+
+    Here rows of one place are brought together first, which is faster than numpy.add.at.
+    """
+    order = np.argsort(places, kind="stable")
+    ordered = places[order]
+    starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
+    sums[ordered[starts]] += np.add.reduceat(rows[order], starts, axis=0)
 
 
 @dataclass(frozen=True)
@@ -31,10 +43,10 @@ class RowGradient:
     @classmethod
     def summed(cls, ids: Array, rows: Array, length: int, transposed: bool = False) -> "RowGradient":
         """Add up the rows (N, D) that share an id (N,)."""
-        order = np.argsort(ids, kind="stable")
-        ordered = ids[order]
-        starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
-        return cls(ordered[starts], np.add.reduceat(rows[order], starts, axis=0), length, transposed)
+        found, places = np.unique(ids, return_inverse=True)
+        sums = np.zeros((len(found), rows.shape[1]), dtype=rows.dtype)
+        fastest(add_rows, rows.dtype)(rows, places, sums)
+        return cls(found, sums, length, transposed)
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from rnnlm.nn.cells import CELLS
-from rnnlm.nn.gradients import Grads, RowGradient
+from rnnlm.nn.gradients import Grads, RowGradient, add_rows
+from rnnlm.nn.kernels import fastest
 from rnnlm.nn.numerics import Array
 
 Params = Mapping[str, Array]
@@ -33,6 +34,27 @@ def dropout_mask(shape: tuple[int, ...], rate: float, rng: np.random.Generator, 
     mask = (rng.random(shape, dtype=np.float32) >= rate).astype(dtype)
     mask /= 1 - rate
     return mask
+
+
+def distinct_rows(
+    table: Array, ids: Array, scales: Array | None
+) -> tuple[Array, Array, Callable[[Array], RowGradient]]:
+    """Rows of a table (V, D) that are looked up for ids (T, B), each once, times the scale of its token (V,).
+
+    Returns the rows (U, D), which of them each of the ids has (T, B), and the callback from the gradient by the rows to
+    that by the table.
+    """
+    if ids.size == 1:  # as in every step of a sample; `unique` would take as long as the product
+        found, places = ids.reshape(-1), np.zeros(1, dtype=np.int64)
+    else:
+        found, places = np.unique(ids, return_inverse=True)
+    factors = None if scales is None else scales[found, None]
+
+    def backprop(drows: Array) -> RowGradient:
+        return RowGradient(found, drows if factors is None else drows * factors, len(table))
+
+    rows = table[found]
+    return rows if factors is None else rows * factors, places.reshape(ids.shape), backprop
 
 
 @dataclass(frozen=True)
@@ -79,12 +101,14 @@ def recurrent(
     state: Array,
     keep: Array | None,
     shared: SharedMasks = NOTHING_DROPPED,
+    places: Array | None = None,
 ) -> tuple[Array, Array, Callable[[Array, Array | None], tuple[Array | None, Array, Grads]]]:
     """One recurrent layer in one direction over T steps.
 
-    x: (T, B, D) floats, or (T, B) ids, which stand for one-hot vectors. state (S, B, H). keep: see `cells`. shared:
-    what is dropped of weight_hh (Wan et al. 2013), the same in all steps, and of one-hot vectors. A cell that is not
-    `recurrent` has no weight_hh and no bias_hh.
+    x: (T, B, D) floats, or (T, B) ids, which stand for one-hot vectors. With `places` (T, B), x (U, D) holds the
+    different inputs, and places says which of them each step has: U x is computed once for each.
+    state (S, B, H). keep: see `cells`. shared: what is dropped of weight_hh (Wan et al. 2013), the same in all steps,
+    and of one-hot vectors. A cell that is not `recurrent` has no weight_hh and no bias_hh.
     Returns the outputs (T, B, H), the final state (S, B, H) and backprop(dy, dstate) -> (dx or None, dstate0, grads).
     """
     names = {part: f"rnn.{part}_{suffix}" for part in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")}
@@ -93,31 +117,35 @@ def recurrent(
     mask = shared.weights.get(names["weight_hh"])
     if mask is not None:
         weight_hh = weight_hh * mask
-    T, B = x.shape[:2]
-    if x.ndim == 2:  # one-hot: U x is a column of U; stored column by column, so this copies contiguous memory
+    if places is not None:
+        gates = (x @ weight_ih.T)[places]
+    elif x.ndim == 2:  # one-hot: U x is a column of U; stored column by column, so this copies contiguous memory
         gates, lookup_backprop = lookup(weight_ih, x, transposed=True)
         gates, token_backprop = scaled_tokens(gates, x, shared.tokens)
     else:
-        gates = (x.reshape(T * B, -1) @ weight_ih.T).reshape(T, B, -1)
+        gates = (x.reshape(-1, x.shape[2]) @ weight_ih.T).reshape(*x.shape[:2], -1)
     y, final, trace = CELLS[cell].forward(gates, weight_hh, bias_ih, bias_hh, state, keep, activation)
 
     def backprop(dy: Array, dstate: Array | None = None) -> tuple[Array | None, Array, Grads]:
         deltas = CELLS[cell].backward(dy, np.zeros_like(final) if dstate is None else dstate, trace)
-        by_input = deltas.input_gates.reshape(T * B, -1)
+        by_input = deltas.input_gates.reshape(-1, deltas.input_gates.shape[2])
         grads: Grads = {}  # the norm is summed in this order
         if deltas.hidden_gates is not None:
-            by_hidden = deltas.hidden_gates.reshape(T * B, -1)
-            grads[names["weight_hh"]] = by_hidden.T @ trace.previous().reshape(T * B, -1)
+            by_hidden = deltas.hidden_gates.reshape(by_input.shape)
+            grads[names["weight_hh"]] = by_hidden.T @ trace.previous().reshape(len(by_hidden), -1)
         grads[names["bias_ih"]] = by_input.sum(axis=0)
         if deltas.hidden_gates is not None:
             same = deltas.hidden_gates is deltas.input_gates
             grads[names["bias_hh"]] = grads[names["bias_ih"]].copy() if same else by_hidden.sum(axis=0)
         if mask is not None:
             np.multiply(grads[names["weight_hh"]], mask, out=grads[names["weight_hh"]])
-        if x.ndim == 2:
+        if x.ndim == 2 and places is None:
             grads[names["weight_ih"]] = lookup_backprop(token_backprop(deltas.input_gates))
             return None, deltas.state, grads
-        grads[names["weight_ih"]] = by_input.T @ x.reshape(T * B, -1)
+        if places is not None:
+            rows, by_input = by_input, np.zeros((len(x), by_input.shape[1]), dtype=by_input.dtype)
+            fastest(add_rows, rows.dtype)(rows, places.reshape(-1), by_input)
+        grads[names["weight_ih"]] = by_input.T @ x.reshape(len(by_input), -1)
         return (by_input @ weight_ih).reshape(x.shape), deltas.state, grads
 
     return y, final, backprop

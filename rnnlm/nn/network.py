@@ -12,7 +12,16 @@ from rnnlm.errors import CheckpointError, shown
 from rnnlm.nn.cells import CELLS
 from rnnlm.nn.gradients import Grads
 from rnnlm.nn.initializers import INITIALIZERS, memory_bias
-from rnnlm.nn.layers import NOTHING_DROPPED, SharedMasks, dropout, dropout_mask, lookup, recurrent, scaled_tokens
+from rnnlm.nn.layers import (
+    NOTHING_DROPPED,
+    SharedMasks,
+    distinct_rows,
+    dropout,
+    dropout_mask,
+    lookup,
+    recurrent,
+    scaled_tokens,
+)
 from rnnlm.nn.numerics import ACTIVATIONS, Array
 from rnnlm.nn.outputs import OUTPUTS, Loss, Output, tail_width
 from rnnlm.schema import FLAG, Field, WrongValueError, choice, integer, list_of, number, object_of
@@ -293,18 +302,22 @@ class LayerStack:
         embedding, `shared` is dropped.
         """
         config, params = self.config, self.params
-        x: Any = inputs
+        x, places, embedding_backprop = self._embedded(inputs, rng, shared)
         callbacks = []
-        if config.embedding_size:
-            x, embedding_backprop = lookup(params["embedding.weight"], inputs)
-            x, token_backprop = scaled_tokens(x, inputs, shared.tokens)
-            x, input_dropout_backprop = dropout(x, config.input_dropout, rng, config.locked_dropout)
         final = np.empty_like(state)
         keep = None if keep is None else keep.astype(state.dtype)
         with np.errstate(over="ignore"):  # exp may overflow to inf inside a sigmoid, where 1 / inf = 0 is meant
             for layer in range(config.num_layers):
                 x, final[:, layer], layer_backprop = recurrent(
-                    params, f"l{layer}{direction}", config.cell, config.activation, x, state[:, layer], keep, shared
+                    params,
+                    f"l{layer}{direction}",
+                    config.cell,
+                    config.activation,
+                    x,
+                    state[:, layer],
+                    keep,
+                    shared,
+                    None if layer else places,
                 )
                 x, dropout_backprop = dropout(x, config.dropout, rng, config.locked_dropout)
                 callbacks.append((layer_backprop, dropout_backprop))
@@ -318,11 +331,28 @@ class LayerStack:
                 last = None if dfinal is None else dfinal[:, layer]
                 dx, dstate[:, layer], layer_grads = layer_backprop(dropout_backprop(dx), last)
                 grads |= layer_grads
-            if config.embedding_size:
-                grads["embedding.weight"] = embedding_backprop(token_backprop(input_dropout_backprop(dx)))
-            return grads, dstate
+            return grads | embedding_backprop(dx), dstate
 
         return x, final, backprop
+
+    def _embedded(
+        self, inputs: Array, rng: np.random.Generator | None, shared: SharedMasks
+    ) -> tuple[Array, Array | None, Callable[[Any], Grads]]:
+        """Input of the first layer, as `recurrent` takes it: x and places; and backprop(dx) -> grads.
+
+        Without an embedding, these are the ids. What is dropped of each step alike is dropped of each token once.
+        """
+        config = self.config
+        if not config.embedding_size:
+            return inputs, None, lambda dx: {}
+        table = self.params["embedding.weight"]
+        if rng is None or not config.input_dropout:
+            rows, places, backprop = distinct_rows(table, inputs, shared.tokens)
+            return rows, places, lambda drows: {"embedding.weight": backprop(drows)}
+        x, lookup_backprop = lookup(table, inputs)
+        x, token_backprop = scaled_tokens(x, inputs, shared.tokens)
+        x, dropout_backprop = dropout(x, config.input_dropout, rng, config.locked_dropout)
+        return x, None, lambda dx: {"embedding.weight": lookup_backprop(token_backprop(dropout_backprop(dx)))}
 
 
 class Network(LayerStack):
