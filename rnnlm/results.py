@@ -89,7 +89,7 @@ class ScoredLine(NamedTuple):
     @property
     def oov(self) -> int:
         """Number of unknown tokens."""
-        return int((self.ids == UNK).sum())
+        return self.ids.tolist().count(UNK)
 
 
 @dataclass(frozen=True)

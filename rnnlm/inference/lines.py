@@ -22,8 +22,9 @@ import numpy as np
 from rnnlm.inference.model import Array, SequenceModel
 from rnnlm.text.vocabulary import BOS, UNK
 
-COLUMNS = 512  # lines read side by side at most
+COLUMNS = 1024  # lines read side by side at most
 WINDOW = 32  # steps at a time where no line leaves another one
+PARTS = 4  # of more lines than one part has, a multiple of so many, all as large: for two threads, or four
 POSITIONS = 2048  # steps x columns at a time: what a layer makes of them stays in the cache
 LOGITS = 1 << 22  # numbers at a time where ranks are asked for: 16 MB of float32
 COMPARED = 64  # ids of lines that are compared one place after the other
@@ -145,7 +146,9 @@ def score_lines(
     distinct = sorted(set(keys))  # bytes of big-endian numbers sort as the numbers do
     positions = max(1, min(POSITIONS, LOGITS // model.vocabulary_size)) if ranks else POSITIONS
     columns = min(COLUMNS, positions)
-    parts = [distinct[first : first + columns] for first in range(0, len(distinct), columns)]
+    number = -(-len(distinct) // (PARTS * columns)) * PARTS if len(distinct) > columns else 1
+    edges = [len(distinct) * part // number for part in range(number + 1)]
+    parts = [distinct[first:last] for first, last in itertools.pairwise(edges)]
 
     def scored(part: list[bytes]) -> list[LineScore]:
         tree = _PrefixTree([np.frombuffer(key, dtype=">i4").astype(np.int32) for key in part], start)
@@ -168,7 +171,7 @@ class _PrefixTree:
     def __init__(self, lines: list[Array], start: int) -> None:
         self.start = start
         self.ids = np.concatenate([*lines, np.zeros(1, dtype=np.int32)])  # never empty, for the gathers below
-        self.lengths = np.array([len(line) for line in lines])
+        self.lengths = np.array([len(line) for line in lines], dtype=np.int64)
         self.starts = np.cumsum(self.lengths) - self.lengths
         self.shared = self._shared()
         self.parents = np.full(len(lines), -1)

@@ -300,6 +300,8 @@ def _is_json(line: str) -> bool:
 
 def _is_table_row(text: str) -> bool:
     """Whether tabs part a number at the beginning or the end from a text."""
+    if "\t" not in text:
+        return False
     numbers = [_NUMBER.fullmatch(each.strip()) is not None for each in text.split("\t")]
     return (numbers[0] or numbers[-1]) and not all(numbers)
 

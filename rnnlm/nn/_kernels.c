@@ -203,18 +203,45 @@ static int activation_of(PyObject *name, struct window *w)
 
 /* --- windows ----------------------------------------------------------------------------------------------------- */
 
-/* Copy n columns of K rows, which may be n rows of K columns (`transposed`), into a panel whose rows lie `step` apart. */
-INLINE void fill(float *to, Py_ssize_t step, const float *from, Py_ssize_t width, Py_ssize_t K, const Py_ssize_t n,
-                 const int transposed)
+typedef float four __attribute__((vector_size(16), aligned(4)));
+
+#if defined(__has_builtin) && __has_builtin(__builtin_shufflevector)
+#define SHUFFLED(a, b, i, j, k, l) __builtin_shufflevector(a, b, i, j, k, l)
+#else
+typedef int32_t four_places __attribute__((vector_size(16)));
+#define SHUFFLED(a, b, i, j, k, l) __builtin_shuffle(a, b, (four_places){i, j, k, l})
+#endif
+
+/* Write four columns of four rows as four rows. */
+INLINE void transpose_square(float *to, Py_ssize_t step, const float *from, Py_ssize_t width)
 {
-    for (Py_ssize_t k = 0; k < K; k++, to += step) {
+    four a = *(const four *)from, b = *(const four *)(from + width);
+    four c = *(const four *)(from + 2 * width), d = *(const four *)(from + 3 * width);
+    four ab = SHUFFLED(a, b, 0, 4, 1, 5), cd = SHUFFLED(c, d, 0, 4, 1, 5);
+    *(four *)to = SHUFFLED(ab, cd, 0, 1, 4, 5);
+    *(four *)(to + step) = SHUFFLED(ab, cd, 2, 3, 6, 7);
+    ab = SHUFFLED(a, b, 2, 6, 3, 7), cd = SHUFFLED(c, d, 2, 6, 3, 7);
+    *(four *)(to + 2 * step) = SHUFFLED(ab, cd, 0, 1, 4, 5);
+    *(four *)(to + 3 * step) = SHUFFLED(ab, cd, 2, 3, 6, 7);
+}
+
+/* Copy n columns of K rows, which may be n rows of K columns (`transposed`), into a panel whose rows lie `step` apart. */
+static void fill(float *to, Py_ssize_t step, const float *from, Py_ssize_t width, Py_ssize_t K, Py_ssize_t n,
+                 int transposed)
+{
+    Py_ssize_t k = 0;
+    if (transposed && n == PANEL)
+        for (; k + 4 <= K; k += 4)
+            for (int j = 0; j < PANEL; j += 4)
+                transpose_square(to + k * step + j, step, from + j * width + k, width);
+    for (; k < K; k++) {
         if (transposed)
             for (Py_ssize_t j = 0; j < n; j++)
-                to[j] = from[j * width + k];
+                to[k * step + j] = from[j * width + k];
         else
-            memcpy(to, from + k * width, (size_t)n * sizeof(float));
+            memcpy(to + k * step, from + k * width, (size_t)n * sizeof(float));
         if (n < PANEL)
-            memset(to + n, 0, (size_t)(PANEL - n) * sizeof(float));
+            memset(to + k * step + n, 0, (size_t)(PANEL - n) * sizeof(float));
     }
 }
 
@@ -229,14 +256,7 @@ static void pack(const struct window *w, Py_ssize_t slabs, Py_ssize_t K, int tra
         for (Py_ssize_t panel = first; panel < first + count; panel++) {
             Py_ssize_t u = panel / slabs * PANEL, n = H - u < PANEL ? H - u : PANEL;
             float *to = packed + (panel - first) * PANEL;
-            if (transposed && n == PANEL)
-                fill(to, step, w->weight + (panel % slabs * H + u) * H, H, K, PANEL, 1);
-            else if (transposed)
-                fill(to, step, w->weight + (panel % slabs * H + u) * H, H, K, n, 1);
-            else if (n == PANEL)
-                fill(to, step, w->weight + u, H, K, PANEL, 0);
-            else
-                fill(to, step, w->weight + u, H, K, n, 0);
+            fill(to, step, w->weight + (transposed ? (panel % slabs * H + u) * H : u), H, K, n, transposed);
         }
         packed += K * step;
     }
