@@ -5,6 +5,7 @@ PYTHON     ?= python3
 VENV       := .venv
 BIN        := $(VENV)/bin
 PIP        := $(BIN)/python -m pip install -q --disable-pip-version-check
+KERNELS    := rnnlm/nn/_kernels.c rnnlm/nn/_kernels_loops.h
 # Tables of speed; the other programs in benchmarks/ train for long and say in their first lines how.
 BENCHMARKS := training_speed.py 'adaptive_softmax.py steps' inference_speed.py rescoring.py text_speed.py startup.py
 
@@ -19,14 +20,15 @@ ask = @for who in 我 他 妹妹; do \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint bench clean
+.PHONY: help demo test lint sanitize bench clean
 
 help:
-	@echo 'make demo    train a small model in under two minutes, then predict and sample'
-	@echo 'make test    run the tests'
-	@echo 'make lint    check format, style and types'
-	@echo 'make bench   print tables of speed'
-	@echo 'make clean   remove .venv, caches and the demo model'
+	@echo 'make demo       train a small model in under two minutes, then predict and sample'
+	@echo 'make test       run the tests'
+	@echo 'make lint       check format, style and types'
+	@echo 'make sanitize   test the compiled kernels with the sanitizers of GCC'
+	@echo 'make bench      print tables of speed'
+	@echo 'make clean      remove .venv, caches and the demo model'
 
 demo: $(VENV)/core.stamp
 	@echo '# Learn from $(DEMO_CORPUS):'
@@ -49,6 +51,15 @@ lint: $(VENV)/lint.stamp
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
+# A copy of the package with kernels that look at every access to memory, tested beside the real one.
+SANITIZED := build/sanitized
+sanitize: $(VENV)/test.stamp
+	rm -rf $(SANITIZED) && mkdir -p $(SANITIZED) && cp -r rnnlm tests pyproject.toml README.md LICENSE $(SANITIZED)
+	cd $(SANITIZED) && CC=gcc CFLAGS='-g1 -fsanitize=address,undefined -fno-sanitize-recover=all' \
+	    $(abspath $(BIN))/python -c 'from setuptools import setup; setup()' -q build_ext --inplace --force
+	cd $(SANITIZED) && LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" \
+	    ASAN_OPTIONS=detect_leaks=0 PYTHONPATH=. $(abspath $(BIN))/python -m pytest -q -p no:cacheprovider tests/nn/test_kernels.py
+
 bench: $(VENV)/test.stamp
 	@set -e; for program in $(BENCHMARKS); do echo "# $$program"; $(BIN)/python benchmarks/$$program; done
 
@@ -68,12 +79,12 @@ $(VENV)/venv.stamp:
 	@$(PYTHON) -m venv --clear $(VENV)
 	@touch $@
 
-$(VENV)/core.stamp: pyproject.toml rnnlm/nn/_kernels.c $(VENV)/venv.stamp
+$(VENV)/core.stamp: pyproject.toml $(KERNELS) $(VENV)/venv.stamp
 	@echo '# Installing rnnlm'
 	@$(PIP) -e .
 	@touch $@
 
-$(VENV)/test.stamp $(VENV)/lint.stamp: $(VENV)/%.stamp: pyproject.toml rnnlm/nn/_kernels.c $(VENV)/venv.stamp
+$(VENV)/test.stamp $(VENV)/lint.stamp: $(VENV)/%.stamp: pyproject.toml $(KERNELS) $(VENV)/venv.stamp
 	@echo '# Installing rnnlm and its $* tools'
 	@$(PIP) -e '.[$*]'
 	@touch $@

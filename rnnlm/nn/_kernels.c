@@ -49,6 +49,8 @@ struct target {
     void (*add_rows)(Py_ssize_t, Py_ssize_t, const float *, const int64_t *, float *);
     void (*log_softmax)(Py_ssize_t, float *);
     void (*places_of)(Py_ssize_t, const int64_t *, Py_ssize_t, const int64_t *, int64_t *);
+    void (*sgd)(Py_ssize_t, float *, const float *, float);
+    void (*momentum)(Py_ssize_t, float *, const float *, float *, float, float, int);
     void (*adam)(Py_ssize_t, float *, const float *, float *, float *, double, double, float, float, float, float);
 };
 
@@ -456,6 +458,43 @@ static PyObject *log_softmax(PyObject *module, PyObject *logits)
     return end(&call, 1);
 }
 
+/* sgd_update(p, g, scratch, lr) */
+static PyObject *sgd_update(PyObject *module, PyObject *const *a, Py_ssize_t found)
+{
+    struct call call = {.count = 0};
+    float *p;
+    const float *g;
+    if (counted(found, 4) < 0)
+        return NULL;
+    double lr = PyFloat_AsDouble(a[3]);
+    Py_ssize_t size = PyErr_Occurred() ? -1 : PyObject_Length(a[0]);
+    if (size < 0 || WRITTEN(a[0], size, p) || READ(a[1], size, g))
+        return end(&call, 0);
+    Py_BEGIN_ALLOW_THREADS;
+    chosen->sgd(size, p, g, (float)lr);
+    Py_END_ALLOW_THREADS;
+    return end(&call, 1);
+}
+
+/* momentum_update(p, g, v, scratch, mu, lr, ahead) */
+static PyObject *momentum_update(PyObject *module, PyObject *const *a, Py_ssize_t found)
+{
+    struct call call = {.count = 0};
+    float *p, *v;
+    const float *g;
+    if (counted(found, 7) < 0)
+        return NULL;
+    double mu = PyFloat_AsDouble(a[4]), lr = PyFloat_AsDouble(a[5]);
+    int ahead = PyObject_IsTrue(a[6]);
+    Py_ssize_t size = PyErr_Occurred() ? -1 : PyObject_Length(a[0]);
+    if (size < 0 || WRITTEN(a[0], size, p) || READ(a[1], size, g) || WRITTEN(a[2], size, v))
+        return end(&call, 0);
+    Py_BEGIN_ALLOW_THREADS;
+    chosen->momentum(size, p, g, v, (float)mu, (float)lr, ahead);
+    Py_END_ALLOW_THREADS;
+    return end(&call, 1);
+}
+
 /* adam_update(p, g, m, v, scratch, beta1, beta2, rate, correction, epsilon, decay) */
 static PyObject *adam_update(PyObject *module, PyObject *const *a, Py_ssize_t found)
 {
@@ -542,7 +581,7 @@ static PyObject *choose(PyObject *module, PyObject *name)
 static PyMethodDef methods[] = {
     METHOD(rnn_steps), METHOD(rnn_steps_backward), METHOD(lstm_steps), METHOD(lstm_steps_backward),
     METHOD(cifg_steps), METHOD(cifg_steps_backward), METHOD(gru_steps), METHOD(gru_steps_backward),
-    METHOD(softmax_error), METHOD(adam_update), METHOD(add_rows), METHOD(places_of),
+    METHOD(softmax_error), METHOD(sgd_update), METHOD(momentum_update), METHOD(adam_update), METHOD(add_rows), METHOD(places_of),
     {"log_softmax", log_softmax, METH_O, "See _kernels.pyi."}, {"choose", choose, METH_O, "See _kernels.pyi."}, {NULL, NULL, 0, NULL},
 };
 

@@ -7,6 +7,8 @@ from rnnlm.nn.numerics import Array
 from rnnlm.nn.numerics import log_softmax as log_softmax
 from rnnlm.nn.numerics import softmax_error as softmax_error
 from rnnlm.nn.optimizers import adam_update as adam_update
+from rnnlm.nn.optimizers import momentum_update as momentum_update
+from rnnlm.nn.optimizers import sgd_update as sgd_update
 
 def choose(target: str) -> bool:
     """Use the form of all functions for a target; False if this processor lacks it, or nobody knows it."""

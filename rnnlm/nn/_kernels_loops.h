@@ -415,6 +415,25 @@ static void T_(log_softmax)(Py_ssize_t V, float *restrict logits)
     _Pragma("omp simd") for (Py_ssize_t j = 0; j < V; j++) logits[j] -= log_total;
 }
 
+/* Arguments are those of optimizers.sgd_update. */
+static void T_(sgd)(Py_ssize_t size, float *restrict p, const float *restrict g, float lr)
+{
+    _Pragma("omp simd") for (Py_ssize_t j = 0; j < size; j++) p[j] -= lr * g[j];
+}
+
+/* Arguments are those of optimizers.momentum_update. */
+static void T_(momentum)(Py_ssize_t size, float *restrict p, const float *restrict g, float *restrict v, float mu, float lr,
+                         int ahead)
+{
+    float of_g = ahead ? lr : 0, of_v = ahead ? lr * mu : lr;
+    _Pragma("omp simd") for (Py_ssize_t j = 0; j < size; j++)
+    {
+        float velocity = mu * v[j] + g[j];
+        v[j] = velocity;
+        p[j] -= of_g * g[j] + of_v * velocity;
+    }
+}
+
 /* Arguments are those of optimizers.adam_update. */
 static void T_(adam)(Py_ssize_t size, float *restrict p, const float *restrict g, float *restrict m, float *restrict v,
                      double beta1, double beta2, float rate, float correction, float epsilon, float decay)
@@ -459,7 +478,7 @@ static void T_(places_of)(Py_ssize_t M, const int64_t *restrict keys, Py_ssize_t
 
 static const struct target T_(target) = {
     .panels = PANELS, .forward = T_(forward), .backward = T_(backward), .softmax_error = T_(softmax_error),
-    .log_softmax = T_(log_softmax), .adam = T_(adam), .places_of = T_(places_of),
+    .log_softmax = T_(log_softmax), .sgd = T_(sgd), .momentum = T_(momentum), .adam = T_(adam), .places_of = T_(places_of),
     .add_rows = T_(add_rows),
 };
 

@@ -54,6 +54,11 @@ def _chosen(wanted: str) -> ModuleType | None:
     return _kernels
 
 
+def forget() -> None:
+    """Choose anew when twins are asked for next, after something else has called `_kernels.choose`."""
+    _chosen.cache_clear()
+
+
 def fastest(function: Function, dtype: Any = np.float32) -> Function:
     """The compiled twin of a function; the function itself where it has none.
 

@@ -50,27 +50,38 @@ Rule = Callable[[Step, Array, Array, list[Array], Array], None]
 
 def sgd(step: Step, p: Array, g: Array, slots: list[Array], scratch: Array) -> None:
     """p -= lr g, the article's rule."""
-    np.multiply(g, step.lr, out=scratch)
+    fastest(sgd_update, p.dtype)(p, g, scratch, step.lr)
+
+
+def sgd_update(p: Array, g: Array, scratch: Array, lr: float) -> None:
+    """p -= lr g. Has a compiled twin, which leaves `scratch` alone."""
+    np.multiply(g, lr, out=scratch)
     np.subtract(p, scratch, out=p)
 
 
 def momentum(step: Step, p: Array, g: Array, slots: list[Array], scratch: Array) -> None:
     """v = mu v + g; p -= lr v."""
-    (v,) = slots
-    np.multiply(v, step.settings["momentum"], out=v)
-    np.add(v, g, out=v)
-    np.multiply(v, step.lr, out=scratch)
-    np.subtract(p, scratch, out=p)
+    fastest(momentum_update, p.dtype)(p, g, *slots, scratch, step.settings["momentum"], step.lr, False)
 
 
 def nesterov(step: Step, p: Array, g: Array, slots: list[Array], scratch: Array) -> None:
     """v = mu v + g; p -= lr (g + mu v)."""
-    (v,) = slots
-    np.multiply(v, step.settings["momentum"], out=v)
+    fastest(momentum_update, p.dtype)(p, g, *slots, scratch, step.settings["momentum"], step.lr, True)
+
+
+def momentum_update(p: Array, g: Array, v: Array, scratch: Array, mu: float, lr: float, ahead: bool) -> None:
+    """v = mu v + g; p -= lr v, or lr (g + mu v) if it looks ahead.
+
+    Has a compiled twin, which leaves `scratch` alone.
+    """
+    np.multiply(v, mu, out=v)
     np.add(v, g, out=v)
-    np.multiply(v, step.settings["momentum"], out=scratch)
-    np.add(scratch, g, out=scratch)
-    np.multiply(scratch, step.lr, out=scratch)
+    if ahead:
+        np.multiply(v, mu, out=scratch)
+        np.add(scratch, g, out=scratch)
+        np.multiply(scratch, lr, out=scratch)
+    else:
+        np.multiply(v, lr, out=scratch)
     np.subtract(p, scratch, out=p)
 
 

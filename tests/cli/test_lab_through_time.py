@@ -142,7 +142,7 @@ def test_other_cells_and_losses_agree_too(arguments):
 def test_a_wrong_derivative_leaves_with_exit_code_1(monkeypatch):
     function, _ = ACTIVATIONS["tanh"]
     monkeypatch.setitem(ACTIVATIONS, "tanh", (function, lambda s, out: np.copyto(out, s) or out))
-    monkeypatch.setattr("rnnlm.nn.cells.rnn.COMPILED_ACTIVATIONS", ())
+    monkeypatch.setenv("RNNLM_KERNELS", "numpy")
     result = run("bptt", ARTICLE, code=1)
     assert isinstance(result.exception, SystemExit)
     assert "back-propagation is wrong" in result.stdout

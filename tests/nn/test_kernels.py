@@ -8,8 +8,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from rnnlm.baselines.ngram import places_of
 from rnnlm.errors import RnnlmError
-from rnnlm.nn import kernels, numerics, optimizers
+from rnnlm.nn import gradients, kernels, numerics, optimizers
 from rnnlm.nn.cells import CELLS
 from rnnlm.nn.cells.lstm import lstm_step
 from rnnlm.nn.numerics import ACTIVATIONS
@@ -17,6 +18,15 @@ from rnnlm.nn.numerics import ACTIVATIONS
 compiled = kernels.compiled()
 needs_kernels = pytest.mark.skipif(compiled is None, reason="rnnlm was installed without a C compiler")
 HERE = [target for target in kernels.TARGETS if compiled and compiled.choose(target)]  # what this processor has
+kernels.forget()
+
+
+@pytest.fixture(autouse=True)
+def best_for_the_next_test():
+    yield
+    kernels.forget()
+
+
 on_every_target = pytest.mark.parametrize("target", HERE or ["none"])
 
 T, B = 3, 4
@@ -280,6 +290,78 @@ def test_compiled_adam_is_that_in_numpy(decay):
         results.append((p, m, v))
     for ours, theirs in zip(*results, strict=True):
         np.testing.assert_allclose(theirs, ours, rtol=2e-6, atol=1e-7)
+
+
+@needs_kernels
+@pytest.mark.parametrize("rule", ["sgd_update", "momentum_update", "momentum_update, ahead"])
+def test_compiled_descent_is_that_in_numpy(rule):
+    name, ahead = rule.split(",")[0], "ahead" in rule
+    rng = np.random.default_rng(1)
+    start = [rng.normal(size=77).astype(np.float32) for _ in range(2)]
+    gradients = [rng.normal(0, 10.0**power, 77).astype(np.float32) for power in (0, -3, 3, -20)]
+    results = []
+    for module in (optimizers, compiled):
+        p, v = (array.copy() for array in start)
+        for g in gradients:
+            slots = [] if name == "sgd_update" else [v]
+            settings = [0.1] if name == "sgd_update" else [0.9, 0.1, ahead]
+            getattr(module, name)(p, g, *slots, np.empty_like(p), *settings)
+        results.append((p, v))
+    for ours, theirs in zip(*results, strict=True):
+        np.testing.assert_allclose(theirs, ours, rtol=2e-6, atol=1e-5)
+
+
+@needs_kernels
+@on_every_target
+def test_compiled_sums_of_rows_are_those_in_numpy(target):
+    assert compiled.choose(target)
+    rng = np.random.default_rng(1)
+    rows, places = rng.normal(size=(50, 37)).astype(np.float32), rng.integers(0, 9, 50)
+    ours, theirs = np.ones((2, 9, 37), np.float32)
+    gradients.add_rows(rows, places, ours)
+    compiled.add_rows(rows, places, theirs)
+    np.testing.assert_allclose(theirs, ours, rtol=1e-5, atol=1e-5)
+    for bad in (places - 1, places + 1):
+        with pytest.raises(ValueError, match="below 9"):
+            compiled.add_rows(rows, bad, theirs)
+    for arguments in (
+        (rows[:-1].copy(), places, theirs),
+        (rows, places.astype(np.int32), theirs),
+        (rows, places, rows[0]),
+    ):
+        with pytest.raises(ValueError, match="expected"):
+            compiled.add_rows(*arguments)
+
+
+@needs_kernels
+@on_every_target
+@given(
+    keys=st.lists(st.integers(0, 2**62), unique=True, max_size=100),
+    wanted=st.lists(st.integers(-(2**62), 2**62), max_size=100),
+)
+def test_compiled_searches_find_what_numpy_finds(target, keys, wanted):
+    assert compiled.choose(target)
+    keys, wanted = np.sort(np.array(keys, np.int64)), np.array([*wanted, *keys[::2]], np.int64)
+    ours, theirs = np.empty((2, len(wanted)), np.int64)
+    places_of(keys, wanted, ours)
+    compiled.places_of(keys, wanted, theirs)
+    np.testing.assert_array_equal(theirs, ours)
+
+
+@needs_kernels
+@on_every_target
+@pytest.mark.parametrize("V", [1, 5, 16, 1003])
+def test_the_compiled_log_softmax_is_that_in_numpy(target, V):
+    assert compiled.choose(target)
+    logits = np.random.default_rng(1).normal(0, 30, (4, V + 3)).astype(np.float32)
+    ours, theirs = logits.copy()[:, 1 : V + 1], logits.copy()[:, 1 : V + 1]
+    numerics.log_softmax(ours)
+    compiled.log_softmax(theirs)
+    np.testing.assert_allclose(theirs, ours, rtol=2e-6, atol=1e-5)
+    assert np.exp(theirs, dtype=np.float64).sum(axis=1) == pytest.approx(1, abs=1e-5)
+    for bad in (logits.astype(np.float64), logits[0], logits.T, np.asfortranarray(logits)):
+        with pytest.raises(ValueError, match="expected"):
+            compiled.log_softmax(bad)
 
 
 def test_double_precision_and_functions_without_a_twin_are_numpys(monkeypatch):
