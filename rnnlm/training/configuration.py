@@ -57,7 +57,7 @@ LEVELS = {"char": Level(64, 40.0, 0.12, 0.5, 4.5, 0.25), "word": _WORDS, "token"
 # many columns that twice as many steps would be a batch too large. Few columns and more passes are more steps, which a
 # small text needs before it is known which words decide others far away.
 SMALL_TEXT = 100_000  # tokens
-SMALL_WORDS = replace(_WORDS, bptt=64, most_passes=25.0, long_memory=0.5, columns=(2, 8))
+SMALL_WORDS = replace(_WORDS, bptt=64, most_passes=25.0, long_memory=0.5, columns=(2, 4))
 # A text of some thousand words is over before a network has moved far from where it began: shorter steps are more of
 # them, and each may be longer.
 BRIEF_TEXT = 12_000  # tokens

@@ -19,7 +19,7 @@ from rnnlm.nn.outputs import Loss
 from rnnlm.text.batches import Batch
 from rnnlm.training.engine import DROPOUT, SHARED, Array, StepResult
 
-MIN_COLUMNS = 4  # fewer columns a thread, and its matrix products are too thin to gain
+MIN_COLUMNS = 2  # fewer columns a thread, and each reads the weights for hardly any work
 # An explosion is seen by its loss and its norm; a warning beside the trainer's report would only confuse.
 SILENT = np.errstate(over="ignore", invalid="ignore")
 
