@@ -43,7 +43,8 @@ To add a cell:
 3. Write it out step by step in `tests/nn/torch_cells.py`. The tests run over CELLS: gradients, chunked equals whole,
    precision, resume, both engines, files for other programs.
 
-A compiled twin of a step, in `_kernels.c`, is optional: a function of the same name and arguments.
+A compiled twin of all its steps is optional: two functions for some units of a row in `_kernels_loops.h`, and in
+`_kernels.c` what checks the arrays (see `run` and `run_back` in `loop`).
 """
 
 from rnnlm.nn.cells.cifg import CIFG

@@ -1,0 +1,134 @@
+"""Inference beside others, in turns: one step of one text in ONNX Runtime, lines in torch, n-grams without peers.
+
+    python benchmarks/inference_peers.py [--rounds 9] [--json FILE]
+
+The network has the sizes that `rnnlm train` chooses for the King James Bible; its weights are new ones, for their
+values do not matter here. One step: the log probabilities of all tokens after one more, of one text, in one thread,
+against ONNX Runtime on the graph that `rnnlm export --to onnx` writes. Lines: sums of log probabilities of 3,000 lines
+of 2 to 60 tokens, against torch.nn on batches of 128 lines that were sorted by length, with as many threads as cores
+each. n-grams: the same lines with a 5-gram of as many others, as one text and as lines, in one thread.
+"""
+
+import os
+
+THREADS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # rnnlm's own threads each take some lines
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import torch
+
+from rnnlm.baselines.ngram import NgramModel
+from rnnlm.exchange.onnx_graph import encode_onnx
+from rnnlm.inference.lines import score_lines
+from rnnlm.inference.scoring import sequence_nats
+from rnnlm.nn.network import Network, NetworkConfig
+from rnnlm.text.vocabulary import BOS, EOS, FIRST
+from rnnlm.training.allocator import keep_freed_memory
+
+CONFIG = NetworkConfig(12_246, "lstm", "tanh", 256, 1, 128, output="adaptive", cutoffs=(304, 1691))
+LINES, BATCH, STEPS, ORDER = 3_000, 128, 300, 5
+
+
+def drawn(rng: np.random.Generator) -> list[np.ndarray]:
+    """Lines of tokens as often as Zipf's law has them, each ending in </s>."""
+    frequencies = 1 / np.arange(1, CONFIG.vocabulary_size - FIRST + 1)
+    lengths = rng.integers(2, 61, LINES)
+    ids = rng.choice(len(frequencies), lengths.sum(), p=frequencies / frequencies.sum()) + FIRST
+    edges = [0, *np.cumsum(lengths)]
+    return [np.append(ids[start : end - 1], EOS).astype(np.int32) for start, end in pairwise(edges)]
+
+
+def seconds(work: Callable[[], object], times: int = 1) -> float:
+    """Time of one of several goes."""
+    started = time.perf_counter()
+    for _ in range(times):
+        work()
+    return (time.perf_counter() - started) / times
+
+
+def one_step(network: Network) -> dict[str, Callable[[], object]]:
+    """The two ways to read one more token of one text."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    session = onnxruntime.InferenceSession(encode_onnx(network), options)
+    ids, state = np.array([[FIRST]]), network.zero_state(1)
+    inputs = {"ids": ids, **{each.name: state[i] for i, each in enumerate(session.get_inputs()[1:])}}
+    theirs, ours = session.run(None, inputs)[0].reshape(-1), network.next_log_probabilities(ids, state)[0][0]
+    np.testing.assert_allclose(ours[BOS + 1 :], theirs[BOS + 1 :], atol=1e-4)
+    return {"rnnlm": lambda: network.next_log_probabilities(ids, state), "peer": lambda: session.run(None, inputs)}
+
+
+def lines_in_torch(network: Network) -> Callable[[list[np.ndarray]], float]:
+    """What torch.nn does with lines."""
+    weights = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in network.params.items()}
+    embedding = torch.nn.Embedding.from_pretrained(weights["embedding.weight"])
+    rnn = torch.nn.LSTM(CONFIG.embedding_size, CONFIG.hidden_size)
+    rnn.load_state_dict({name.removeprefix("rnn."): each for name, each in weights.items() if name.startswith("rnn.")})
+    output = torch.nn.AdaptiveLogSoftmaxWithLoss(
+        CONFIG.hidden_size, CONFIG.vocabulary_size, CONFIG.cutoffs, CONFIG.div_value, head_bias=True
+    )
+    output.load_state_dict({n.removeprefix("output."): each for n, each in weights.items() if n.startswith("output.")})
+
+    def total(lines: list[np.ndarray]) -> float:
+        ordered, found = sorted(lines, key=len), 0.0
+        with torch.inference_mode():
+            for start in range(0, len(ordered), BATCH):
+                batch = [torch.from_numpy(line).long() for line in ordered[start : start + BATCH]]
+                targets = torch.nn.utils.rnn.pad_sequence(batch, padding_value=-1)
+                inputs = torch.cat([torch.full_like(targets[:1], BOS), targets[:-1].clamp(min=0)])
+                counted = targets >= 0
+                hidden, _ = rnn(embedding(inputs))
+                found += float(output(hidden[counted], targets[counted]).output.sum())
+        return found
+
+    return total
+
+
+def main() -> None:
+    """Print what each takes, and the ratios."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    torch.set_num_threads(THREADS)
+    keep_freed_memory()
+    rng = np.random.default_rng(1)
+    network = Network.initialize(CONFIG, rng)
+    lines, others = drawn(rng), drawn(rng)
+    text = np.concatenate(lines)
+    tokens = len(text)
+    ngram = NgramModel.train(np.concatenate(others), CONFIG.vocabulary_size, ORDER)
+    step, in_torch = one_step(network), lines_in_torch(network)
+    ours = sum(score.log_probabilities.sum() for score in score_lines(network, lines, threads=THREADS))
+    np.testing.assert_allclose(ours, in_torch(lines), rtol=1e-4)
+    works = {
+        "step": (step["rnnlm"], STEPS),
+        "step, ONNX Runtime": (step["peer"], STEPS),
+        "lines": (lambda: score_lines(network, lines, threads=THREADS), 1),
+        "lines, torch": (lambda: in_torch(lines), 1),
+        "5-gram, one text": (lambda: sequence_nats(ngram, text, "sentence"), 3),
+        "5-gram, lines": (lambda: score_lines(ngram, lines), 3),
+    }
+    rounds = [{name: seconds(*work) for name, work in works.items()} for _ in range(arguments.rounds)]
+    found = {name: statistics.median(each[name] for each in rounds) for name in works}
+    for name, each in found.items():
+        print(f"{name:20}" + (f"{each * 1e3:12.3f} ms" if "step" in name else f"{tokens / each:12,.0f} tokens/s"))
+    of_step = statistics.median(each["step"] / each["step, ONNX Runtime"] for each in rounds)
+    of_lines = statistics.median(each["lines, torch"] / each["lines"] for each in rounds)
+    print(f"a step takes {of_step:.2f} times ONNX Runtime's; lines are scored {of_lines:.2f} times as fast as in torch")
+    if arguments.json:
+        figures = {"seconds": found, "tokens": tokens, "step_to_onnxruntime": of_step, "lines_to_torch": of_lines}
+        arguments.json.write_text(json.dumps(figures, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
