@@ -4,8 +4,8 @@
    all steps of a window: W is packed once, and for some rows and units at a time the product W h_{t-1} is made and used
    while it is in the cache. Python's lock is released while a loop runs.
 
-   The loops are in _kernels_loops.h, compiled for several targets. `choose` takes one; at first it is the best that this
-   processor has. */
+   The loops are in _kernels_loops.h, compiled for several targets. `choose` takes one; at first it is the best that
+   this processor has. */
 
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
@@ -62,7 +62,8 @@ struct target {
 
 #ifdef __x86_64__
 #ifdef __clang__
-#pragma clang attribute push(__attribute__((target("avx512f,avx512dq,avx512bw,avx512vl,avx2,fma"))), apply_to = function)
+#pragma clang attribute push(__attribute__((target("avx512f,avx512dq,avx512bw,avx512vl,avx2,fma"))),             \
+                             apply_to = function)
 #else
 #pragma GCC push_options
 #pragma GCC target("avx512f,avx512dq,avx512bw,avx512vl,avx2,fma,prefer-vector-width=512")
@@ -227,7 +228,8 @@ INLINE void transpose_square(float *to, Py_ssize_t step, const float *from, Py_s
     *(four *)(to + 3 * step) = SHUFFLED(ab, cd, 2, 3, 6, 7);
 }
 
-/* Copy n columns of K rows, which may be n rows of K columns (`transposed`), into a panel whose rows lie `step` apart. */
+/* Copy n columns of K rows, which may be n rows of K columns (`transposed`), into a panel whose rows lie `step` floats
+   apart. */
 static void fill(float *to, Py_ssize_t step, const float *from, Py_ssize_t width, Py_ssize_t K, Py_ssize_t n,
                  int transposed)
 {
@@ -250,7 +252,8 @@ static void fill(float *to, Py_ssize_t step, const float *from, Py_ssize_t width
 /* Pack a matrix of `slabs` times H columns and K rows, W or its transpose. Panels are in the order in which the loops
    take them: those of all slabs for PANEL units, then those of the next units. What one tile reads lies together: the
    rows of `group` panels side by side. */
-static void pack(const struct window *w, Py_ssize_t slabs, Py_ssize_t K, int transposed, Py_ssize_t group, float *packed)
+static void pack(const struct window *w, Py_ssize_t slabs, Py_ssize_t K, int transposed, Py_ssize_t group,
+                 float *packed)
 {
     const Py_ssize_t H = w->H, panels = slabs * ((H + PANEL - 1) / PANEL);
     for (Py_ssize_t first = 0; first < panels; first += group) {
@@ -264,8 +267,9 @@ static void pack(const struct window *w, Py_ssize_t slabs, Py_ssize_t K, int tra
     }
 }
 
-/* Pack W into memory of the call; NULL, with an error set, if there is none. */
-static float *packed_weight(struct call *call, const struct window *w, Py_ssize_t slabs, Py_ssize_t K, int transposed)
+/* Pack W for a target into memory of the call; NULL, with an error set, if there is none. */
+static float *packed_weight(struct call *call, const struct target *target, const struct window *w, Py_ssize_t slabs,
+                            Py_ssize_t K, int transposed)
 {
     Py_ssize_t columns = slabs * ((w->H + PANEL - 1) / PANEL * PANEL);
     call->memory = PyMem_RawMalloc((size_t)(columns * K) * sizeof(float) + ALIGNMENT);
@@ -276,36 +280,38 @@ static float *packed_weight(struct call *call, const struct window *w, Py_ssize_
     float *packed = (float *)(((uintptr_t)call->memory / ALIGNMENT + 1) * ALIGNMENT);
     Py_ssize_t together = slabs > 1 ? slabs : TILE_WIDTH / PANEL; /* panels that are in one tile */
     Py_BEGIN_ALLOW_THREADS;
-    pack(w, slabs, K, transposed, together < chosen->panels ? together : chosen->panels, packed);
+    pack(w, slabs, K, transposed, together < target->panels ? together : target->panels, packed);
     Py_END_ALLOW_THREADS;
     return packed;
 }
 
 static PyObject *run(struct call *call, struct window *w, enum cell cell)
 {
-    if (w->T * w->B >= FEWEST_ROWS && !(w->packed = packed_weight(call, w, w->G, w->H, 1)))
+    const struct target *target = chosen; /* for all of it, whoever chooses another one meanwhile */
+    if (w->T * w->B >= FEWEST_ROWS && !(w->packed = packed_weight(call, target, w, w->G, w->H, 1)))
         return end(call, 0);
     Py_BEGIN_ALLOW_THREADS;
-    chosen->forward(w, cell);
+    target->forward(w, cell);
     Py_END_ALLOW_THREADS;
     return end(call, 1);
 }
 
 static PyObject *run_back(struct call *call, struct window *w, enum cell cell)
 {
-    if (!(w->packed = packed_weight(call, w, 1, w->G * w->H, 0)))
+    const struct target *target = chosen;
+    if (!(w->packed = packed_weight(call, target, w, 1, w->G * w->H, 0)))
         return end(call, 0);
     Py_BEGIN_ALLOW_THREADS;
-    chosen->backward(w, cell);
+    target->backward(w, cell);
     Py_END_ALLOW_THREADS;
     return end(call, 1);
 }
 
 /* What begins a twin of `run` or `run_back` in nn/cells/loop.py: sizes from an array (T, B, G H). */
-#define BEGIN(arguments, slab, number)                                                                                  \
+#define BEGIN(arguments, slab, number)                                                                                 \
     struct call call = {.count = 0};                                                                                   \
     struct window w = {.T = 0};                                                                                        \
-    if (counted(found, arguments) < 0 || sizes_of(slab, number, &w) < 0)                                                \
+    if (counted(found, arguments) < 0 || sizes_of(slab, number, &w) < 0)                                               \
         return NULL;                                                                                                   \
     const Py_ssize_t T = w.T, B = w.B, H = w.H, G = number, step = B * H, steps = T * step
 
@@ -447,7 +453,8 @@ static PyObject *log_softmax(PyObject *module, PyObject *logits)
     if (PyObject_GetBuffer(logits, view, PyBUF_STRIDED | PyBUF_FORMAT) < 0)
         return NULL;
     call.count = 1;
-    if (view->ndim != 2 || !holds(view, "f", sizeof(float)) || (view->shape[1] > 1 && view->strides[1] != sizeof(float))) {
+    if (view->ndim != 2 || !holds(view, "f", sizeof(float)) ||
+        (view->shape[1] > 1 && view->strides[1] != sizeof(float))) {
         PyErr_SetString(PyExc_ValueError, "expected logits (n, V) of float32, row by row");
         return end(&call, 0);
     }
@@ -578,11 +585,14 @@ static PyObject *choose(PyObject *module, PyObject *name)
 
 #define METHOD(name) {#name, (PyCFunction)(void (*)(void))name, METH_FASTCALL, "See _kernels.pyi."}
 
+#define METHOD_ON_ONE(name) {#name, name, METH_O, "See _kernels.pyi."}
+
 static PyMethodDef methods[] = {
     METHOD(rnn_steps), METHOD(rnn_steps_backward), METHOD(lstm_steps), METHOD(lstm_steps_backward),
     METHOD(cifg_steps), METHOD(cifg_steps_backward), METHOD(gru_steps), METHOD(gru_steps_backward),
-    METHOD(softmax_error), METHOD(sgd_update), METHOD(momentum_update), METHOD(adam_update), METHOD(add_rows), METHOD(places_of),
-    {"log_softmax", log_softmax, METH_O, "See _kernels.pyi."}, {"choose", choose, METH_O, "See _kernels.pyi."}, {NULL, NULL, 0, NULL},
+    METHOD(softmax_error), METHOD_ON_ONE(log_softmax), METHOD(add_rows), METHOD(places_of),
+    METHOD(sgd_update), METHOD(momentum_update), METHOD(adam_update), METHOD_ON_ONE(choose),
+    {NULL, NULL, 0, NULL},
 };
 
 static int execute(PyObject *module)

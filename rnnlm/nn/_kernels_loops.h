@@ -7,8 +7,8 @@ typedef float T_(vector) __attribute__((vector_size(4 * WIDTH), aligned(4)));
 
 /* --- functions of one number ------------------------------------------------------------------------------------- */
 
-/* For |x| < 88, e^x = 2^n e^r with n = round(x / ln 2), so that |r| < 0.35. Returns e^r - 1, by its series, of which the
-   first term that is left out is below 6e-9 of it; *power becomes 2^n. NaN stays NaN. */
+/* For |x| < 88, e^x = 2^n e^r with n = round(x / ln 2), so that |r| < 0.35. Returns e^r - 1, by its series, of which
+   the first term that is left out is below 6e-9 of it; *power becomes 2^n. NaN stays NaN. */
 INLINE float T_(reduced)(float x, float *power)
 {
     const float round = 12582912.0f; /* 1.5 * 2^23: what is added to it is rounded to an integer */
@@ -56,8 +56,8 @@ INLINE float T_(tanh)(float x)
 
 /* --- matrix products --------------------------------------------------------------------------------------------- */
 
-/* out (rows, panels * PANEL) = a (rows, K) times panels that were packed together. rows and panels are constants wherever
-   this is inlined, and all sums are in registers. */
+/* out (rows, panels * PANEL) = a (rows, K) times panels that were packed together. rows and panels are constants
+   wherever this is inlined, and all sums are in registers. */
 INLINE void T_(tile)(const int rows, const int panels, Py_ssize_t K, const float *a, Py_ssize_t width,
                      const float *packed, float *out)
 {
@@ -78,18 +78,18 @@ INLINE void T_(tile)(const int rows, const int panels, Py_ssize_t K, const float
             *(T_(vector) *)(out + r * TILE_WIDTH + v * WIDTH) = sums[r][v];
 }
 
-/* The same for any rows up to MOST_ROWS and any panels up to TILE_PANELS. */
+/* The same for any rows up to MOST_ROWS, and for all panels of a tile. */
 static void T_(product)(int rows, int panels, Py_ssize_t K, const float *a, Py_ssize_t width, const float *packed,
                         float *out)
 {
 #define CASE(panels)                                                                                                   \
     switch (rows) {                                                                                                    \
-    case 1: T_(tile)(1, panels, K, a, width, packed, out); break;                                              \
-    case 2: T_(tile)(2, panels, K, a, width, packed, out); break;                                              \
-    case 3: T_(tile)(3, panels, K, a, width, packed, out); break;                                              \
-    case 4: T_(tile)(4, panels, K, a, width, packed, out); break;                                              \
-    case 5: T_(tile)(5, panels, K, a, width, packed, out); break;                                              \
-    default: T_(tile)(6, panels, K, a, width, packed, out);                                                    \
+    case 1: T_(tile)(1, panels, K, a, width, packed, out); break;                                                      \
+    case 2: T_(tile)(2, panels, K, a, width, packed, out); break;                                                      \
+    case 3: T_(tile)(3, panels, K, a, width, packed, out); break;                                                      \
+    case 4: T_(tile)(4, panels, K, a, width, packed, out); break;                                                      \
+    case 5: T_(tile)(5, panels, K, a, width, packed, out); break;                                                      \
+    default: T_(tile)(6, panels, K, a, width, packed, out);                                                            \
     }
     for (; panels > PANELS; panels -= PANELS, packed += PANELS * K * PANEL, out += PANELS * PANEL)
         CASE(PANELS)
@@ -106,8 +106,8 @@ static void T_(product)(int rows, int panels, Py_ssize_t K, const float *a, Py_s
 #undef CASE
 }
 
-/* out (rows, n) = a (rows, K) times the transpose of a matrix (n, K) as it is: for so few rows that packing it would not
-   pay. Its rows are taken four at a time, so that one sum need not wait for the other. */
+/* out (rows, n) = a (rows, K) times the transpose of a matrix (n, K) as it is: for so few rows that packing it would
+   not pay. Its rows are taken four at a time, so that one sum need not wait for the other. */
 static void T_(dots)(int rows, Py_ssize_t n, Py_ssize_t K, const float *restrict a, const float *restrict matrix,
                      float *restrict out)
 {
@@ -128,7 +128,8 @@ static void T_(dots)(int rows, Py_ssize_t n, Py_ssize_t K, const float *restrict
             } else
                 for (Py_ssize_t i = 0; i < n - j; i++) {
                     float sum = 0;
-                    _Pragma("omp simd reduction(+ : sum)") for (Py_ssize_t k = 0; k < K; k++) sum += x[k] * m[i * K + k];
+                    _Pragma("omp simd reduction(+ : sum)") for (Py_ssize_t k = 0; k < K; k++)
+                        sum += x[k] * m[i * K + k];
                     y[i] = sum;
                 }
         }
@@ -201,8 +202,8 @@ UNITS(lstm)
 UNITS(lstm_backward)
 {
     const Py_ssize_t H = w->H;
-    const float *restrict dh = AT(w->dh, t, 1), *restrict gates = AT(w->gates, t, 4), *restrict c_previous = AT(w->c, t, 1);
-    const float *restrict tanh_c = AT(w->tanh_c, t, 1), k = KEEP(t + 1);
+    const float *restrict dh = AT(w->dh, t, 1), *restrict gates = AT(w->gates, t, 4), k = KEEP(t + 1);
+    const float *restrict c_previous = AT(w->c, t, 1), *restrict tanh_c = AT(w->tanh_c, t, 1);
     float *restrict dc = AT(w->dc, 0, 1), *restrict delta = AT(w->delta, t, 4);
     FOR_EACH_UNIT
     {
@@ -242,8 +243,8 @@ UNITS(cifg)
 UNITS(cifg_backward)
 {
     const Py_ssize_t H = w->H;
-    const float *restrict dh = AT(w->dh, t, 1), *restrict gates = AT(w->gates, t, 3), *restrict c_previous = AT(w->c, t, 1);
-    const float *restrict tanh_c = AT(w->tanh_c, t, 1), k = KEEP(t + 1);
+    const float *restrict dh = AT(w->dh, t, 1), *restrict gates = AT(w->gates, t, 3), k = KEEP(t + 1);
+    const float *restrict c_previous = AT(w->c, t, 1), *restrict tanh_c = AT(w->tanh_c, t, 1);
     float *restrict dc = AT(w->dc, 0, 1), *restrict delta = AT(w->delta, t, 3);
     FOR_EACH_UNIT
     {
@@ -261,7 +262,8 @@ UNITS(gru)
 {
     const Py_ssize_t H = w->H;
     const float *restrict bias = w->bias + u, *restrict previous = AT(w->h, t, 1), k = KEEP(t);
-    float *restrict gates = AT(w->gates, t, 3), *restrict memory = AT(w->memory, t, 1), *restrict h = AT(w->h, t + 1, 1);
+    float *restrict gates = AT(w->gates, t, 3), *restrict memory = AT(w->memory, t, 1);
+    float *restrict h = AT(w->h, t + 1, 1);
     FOR_EACH_UNIT
     {
         float r = T_(sigmoid)(ARGUMENT(0)), z = T_(sigmoid)(ARGUMENT(1));
@@ -278,8 +280,8 @@ UNITS(gru)
 UNITS(gru_backward)
 {
     const Py_ssize_t H = w->H;
-    const float *restrict dh = AT(w->dh, t, 1), *restrict gates = AT(w->gates, t, 3), *restrict previous = AT(w->h, t, 1);
-    const float *restrict memory = AT(w->memory, t, 1), k = KEEP(t), k_next = KEEP(t + 1);
+    const float *restrict dh = AT(w->dh, t, 1), *restrict gates = AT(w->gates, t, 3), k = KEEP(t), k_next = KEEP(t + 1);
+    const float *restrict previous = AT(w->h, t, 1), *restrict memory = AT(w->memory, t, 1);
     float *restrict direct = AT(w->direct, 0, 1), *restrict delta = AT(w->delta, t, 3);
     float *restrict recurrent = AT(w->recurrent, t, 3);
     FOR_EACH_UNIT
@@ -317,7 +319,8 @@ ROWS_OF(cifg) ROWS_OF(cifg_backward) ROWS_OF(gru) ROWS_OF(gru_backward)
 
 typedef void T_(units)(const struct window *, Py_ssize_t, Py_ssize_t, int, Py_ssize_t, Py_ssize_t, const float *);
 static T_(units) *const T_(forward_units)[] = {T_(rnn), T_(lstm), T_(cifg), T_(gru)};
-static T_(units) *const T_(backward_units)[] = {T_(rnn_backward), T_(lstm_backward), T_(cifg_backward), T_(gru_backward)};
+static T_(units) *const T_(backward_units)[] = {T_(rnn_backward), T_(lstm_backward), T_(cifg_backward),
+                                                T_(gru_backward)};
 
 /* --- windows ----------------------------------------------------------------------------------------------------- */
 
@@ -422,8 +425,8 @@ static void T_(sgd)(Py_ssize_t size, float *restrict p, const float *restrict g,
 }
 
 /* Arguments are those of optimizers.momentum_update. */
-static void T_(momentum)(Py_ssize_t size, float *restrict p, const float *restrict g, float *restrict v, float mu, float lr,
-                         int ahead)
+static void T_(momentum)(Py_ssize_t size, float *restrict p, const float *restrict g, float *restrict v, float mu,
+                         float lr, int ahead)
 {
     float of_g = ahead ? lr : 0, of_v = ahead ? lr * mu : lr;
     _Pragma("omp simd") for (Py_ssize_t j = 0; j < size; j++)
@@ -478,8 +481,8 @@ static void T_(places_of)(Py_ssize_t M, const int64_t *restrict keys, Py_ssize_t
 
 static const struct target T_(target) = {
     .panels = PANELS, .forward = T_(forward), .backward = T_(backward), .softmax_error = T_(softmax_error),
-    .log_softmax = T_(log_softmax), .sgd = T_(sgd), .momentum = T_(momentum), .adam = T_(adam), .places_of = T_(places_of),
-    .add_rows = T_(add_rows),
+    .log_softmax = T_(log_softmax), .add_rows = T_(add_rows), .places_of = T_(places_of),
+    .sgd = T_(sgd), .momentum = T_(momentum), .adam = T_(adam),
 };
 
 #undef UNITS

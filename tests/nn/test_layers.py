@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rnnlm.nn.cells import CELLS
-from rnnlm.nn.layers import dropout, lookup, recurrent
+from rnnlm.nn.layers import distinct_rows, dropout, lookup, recurrent, scaled_tokens
 from rnnlm.nn.numerics import ACTIVATIONS
 
 T, B, D, H = 6, 3, 5, 4
@@ -94,6 +94,34 @@ def test_ids_stand_for_one_hot_vectors(cell):
     assert dx is None
     for name, gradient in backprop_onehot(dy, None)[2].items():
         np.testing.assert_allclose(grads[name], gradient, rtol=1e-10, atol=1e-14)
+
+
+@pytest.mark.parametrize("resets", [False, True])
+@pytest.mark.parametrize("cell", CELLS)
+def test_different_inputs_and_their_places_are_the_inputs_of_all_steps(cell, resets):
+    params, _, state, keep, rng = example(cell, resets=resets)
+    table, ids, scales = rng.normal(size=(9, D)), rng.integers(0, 7, (T, B)), rng.uniform(1, 2, 9)
+    dy, dfinal = rng.normal(size=(T, B, H)), rng.normal(size=state.shape)
+    rows, places, rows_backprop = distinct_rows(table, ids, scales)
+    assert len(rows) == len(np.unique(ids))
+    y, final, backprop = recurrent(params, "l0", cell, "tanh", rows, state, keep, places=places)
+    x, lookup_backprop = lookup(table, ids)
+    x, scales_backprop = scaled_tokens(x, ids, scales)
+    y_of_steps, final_of_steps, backprop_of_steps = recurrent(params, "l0", cell, "tanh", x, state, keep)
+    np.testing.assert_allclose(y, y_of_steps, rtol=1e-12)
+    np.testing.assert_allclose(final, final_of_steps, rtol=1e-12)
+    (drows, dstate, grads), (dx, dstate_of_steps, expected) = backprop(dy, dfinal), backprop_of_steps(dy, dfinal)
+    np.testing.assert_allclose(dstate, dstate_of_steps, rtol=1e-10, atol=1e-14)
+    by_table = lookup_backprop(scales_backprop(dx)).dense()
+    np.testing.assert_allclose(rows_backprop(drows).dense(), by_table, rtol=1e-10, atol=1e-13)
+    for name, gradient in expected.items():
+        np.testing.assert_allclose(grads[name], gradient, rtol=1e-10, atol=1e-13)
+
+
+def test_a_single_id_is_looked_up_too():
+    rows, places, backprop = distinct_rows(np.arange(8.0).reshape(4, 2), np.array([[2]]), None)
+    np.testing.assert_array_equal(rows[places], [[[4, 5]]])
+    np.testing.assert_array_equal(backprop(np.ones((1, 2))).dense(), np.eye(4)[:, [2, 2]])
 
 
 @pytest.mark.parametrize("cell", CELLS)
