@@ -33,7 +33,7 @@ def compiled() -> ModuleType | None:
     """The module of the compiled twins; None where it was not built, or $RNNLM_KERNELS is "numpy".
 
     Raises:
-        RnnlmError: $RNNLM_KERNELS is something else that this machine has not.
+        RnnlmError: $RNNLM_KERNELS is unknown, or not supported by this processor.
     """
     return _chosen(os.environ.get(VARIABLE, ""))
 
@@ -48,7 +48,7 @@ def _chosen(wanted: str) -> ModuleType | None:
         return None
     if not any(map(_kernels.choose, [wanted] if wanted else TARGETS)):
         raise RnnlmError(
-            f"${VARIABLE} is {wanted!r}, which this processor does not have, or nobody knows. Expected "
+            f"${VARIABLE} is {wanted!r}, which is unknown or not supported by this processor. Expected "
             f"{', '.join(TARGETS)} or numpy, or nothing for the best of them."
         )
     return _kernels
