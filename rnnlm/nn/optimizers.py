@@ -61,12 +61,14 @@ def sgd_update(p: Array, g: Array, scratch: Array, lr: float) -> None:
 
 def momentum(step: Step, p: Array, g: Array, slots: list[Array], scratch: Array) -> None:
     """v = mu v + g; p -= lr v."""
-    fastest(momentum_update, p.dtype)(p, g, *slots, scratch, step.settings["momentum"], step.lr, False)
+    (v,) = slots
+    fastest(momentum_update, p.dtype)(p, g, v, scratch, step.settings["momentum"], step.lr, False)
 
 
 def nesterov(step: Step, p: Array, g: Array, slots: list[Array], scratch: Array) -> None:
     """v = mu v + g; p -= lr (g + mu v)."""
-    fastest(momentum_update, p.dtype)(p, g, *slots, scratch, step.settings["momentum"], step.lr, True)
+    (v,) = slots
+    fastest(momentum_update, p.dtype)(p, g, v, scratch, step.settings["momentum"], step.lr, True)
 
 
 def momentum_update(p: Array, g: Array, v: Array, scratch: Array, mu: float, lr: float, ahead: bool) -> None:
