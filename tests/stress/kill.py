@@ -148,7 +148,7 @@ class Scene:
     def start(self, *fault: str, without: str = "", **options: Any) -> subprocess.Popen[str]:
         """Begin a training, or go on with it; without: capabilities that are taken from root."""
         arguments = ["train", str(self.corpus), "-o", str(self.model)]
-        arguments += ["--resume"] if self.model.exists() else [*self.options]
+        arguments += ["--resume", "--threads", "1"] if self.model.exists() else [*self.options]
         command = [sys.executable, __file__, "--train", *(fault or ("0", "kill before", "0")), "--", *arguments]
         if without and os.geteuid() == 0:
             command = ["setpriv", f"--bounding-set={without}", *command]
