@@ -4,8 +4,7 @@
    all steps of a window: W is packed once, and for some rows and units at a time the product W h_{t-1} is made and used
    while it is in the cache. Python's lock is released while a loop runs.
 
-   The loops are in _kernels_loops.h, compiled for several targets. `choose` takes one; at first it is the best that
-   this processor has. */
+   The loops are in _kernels_loops.h, compiled for several targets, of which `choose` takes one. */
 
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
@@ -98,8 +97,7 @@ struct target {
 #define PANELS 1
 #include "_kernels_loops.h"
 
-static const char *const TARGETS[] = {"avx512", "avx2", "portable"}; /* best first */
-static const struct target *chosen;
+static const struct target *chosen = &target_portable;
 
 /* The target of this name; NULL if this processor lacks it, or nobody knows it. */
 static const struct target *target_of(const char *name)
@@ -170,6 +168,20 @@ static void *numbers(struct call *call, PyObject *array, Py_ssize_t size, int fl
 #define READ(array, size, field) (!((field) = numbers(&call, array, size, PyBUF_CONTIG_RO, FLOAT32)))
 #define WRITTEN(array, size, field) (!((field) = numbers(&call, array, size, PyBUF_CONTIG, FLOAT32)))
 #define READ_OR_NONE(array, size, field) (array != Py_None && READ(array, size, field))
+
+/* The view of an array (n, V) of float32 whose rows are whole; NULL, with an error set, if it is another one. */
+static const Py_buffer *rows_of(struct call *call, PyObject *array, int flags)
+{
+    Py_buffer *view = &call->views[call->count];
+    if (PyObject_GetBuffer(array, view, flags | PyBUF_FORMAT) < 0)
+        return NULL;
+    call->count++;
+    if (view->ndim == 2 && holds(view, "f", sizeof(float)) &&
+        (view->shape[1] <= 1 || !view->strides || view->strides[1] == sizeof(float)))
+        return view;
+    PyErr_SetString(PyExc_ValueError, "expected an array of two dimensions of float32, row by row");
+    return NULL;
+}
 
 static int counted(Py_ssize_t found, Py_ssize_t expected)
 {
@@ -417,26 +429,19 @@ static int all_below(Py_ssize_t limit, const int64_t *numbers, Py_ssize_t n)
 static PyObject *softmax_error(PyObject *module, PyObject *const *a, Py_ssize_t found)
 {
     struct call call = {.count = 0};
-    Py_buffer *view = call.views;
-    float *logits, *nats;
+    const Py_buffer *view;
+    float *nats;
     const float *bias = NULL;
+    const int64_t *targets;
     if (counted(found, 5) < 0)
         return NULL;
     float scale = (float)PyFloat_AsDouble(a[3]);
-    if (PyErr_Occurred() || PyObject_GetBuffer(a[0], view, PyBUF_CONTIG | PyBUF_FORMAT) < 0)
-        return NULL;
-    call.count = 1;
-    if (view->ndim != 2 || !holds(view, "f", sizeof(float))) {
-        PyErr_SetString(PyExc_ValueError, "expected logits (n, V) of float32");
+    if (PyErr_Occurred() || !(view = rows_of(&call, a[0], PyBUF_CONTIG)))
         return end(&call, 0);
-    }
     Py_ssize_t n = view->shape[0], V = view->shape[1];
-    logits = view->buf;
-    const int64_t *targets;
+    float *logits = view->buf;
     if (READ_OR_NONE(a[1], V, bias) || WRITTEN(a[4], n, nats) ||
-        !(targets = numbers(&call, a[2], n, PyBUF_CONTIG_RO, INT64)))
-        return end(&call, 0);
-    if (!all_below(V, targets, n))
+        !(targets = numbers(&call, a[2], n, PyBUF_CONTIG_RO, INT64)) || !all_below(V, targets, n))
         return end(&call, 0);
     Py_BEGIN_ALLOW_THREADS;
     for (Py_ssize_t row = 0; row < n; row++)
@@ -449,15 +454,9 @@ static PyObject *softmax_error(PyObject *module, PyObject *const *a, Py_ssize_t 
 static PyObject *log_softmax(PyObject *module, PyObject *logits)
 {
     struct call call = {.count = 0};
-    Py_buffer *view = call.views;
-    if (PyObject_GetBuffer(logits, view, PyBUF_STRIDED | PyBUF_FORMAT) < 0)
-        return NULL;
-    call.count = 1;
-    if (view->ndim != 2 || !holds(view, "f", sizeof(float)) ||
-        (view->shape[1] > 1 && view->strides[1] != sizeof(float))) {
-        PyErr_SetString(PyExc_ValueError, "expected logits (n, V) of float32, row by row");
+    const Py_buffer *view = rows_of(&call, logits, PyBUF_STRIDED);
+    if (!view)
         return end(&call, 0);
-    }
     Py_BEGIN_ALLOW_THREADS;
     for (Py_ssize_t row = 0; row < view->shape[0]; row++)
         chosen->log_softmax(view->shape[1], (float *)((char *)view->buf + row * view->strides[0]));
@@ -529,16 +528,11 @@ static PyObject *adam_update(PyObject *module, PyObject *const *a, Py_ssize_t fo
 static PyObject *add_rows(PyObject *module, PyObject *const *a, Py_ssize_t found)
 {
     struct call call = {.count = 0};
-    Py_buffer *view = call.views;
+    const Py_buffer *view;
     const float *rows;
     const int64_t *places;
-    if (counted(found, 3) < 0 || PyObject_GetBuffer(a[2], view, PyBUF_CONTIG | PyBUF_FORMAT) < 0)
-        return NULL;
-    call.count = 1;
-    if (view->ndim != 2 || !holds(view, "f", sizeof(float))) {
-        PyErr_SetString(PyExc_ValueError, "expected sums (U, D) of float32");
+    if (counted(found, 3) < 0 || !(view = rows_of(&call, a[2], PyBUF_CONTIG)))
         return end(&call, 0);
-    }
     Py_ssize_t U = view->shape[0], D = view->shape[1], N = PyObject_Length(a[1]);
     float *sums = view->buf;
     if (N < 0 || READ(a[0], N * D, rows) || !(places = numbers(&call, a[1], N, PyBUF_CONTIG_RO, INT64)) ||
@@ -595,18 +589,9 @@ static PyMethodDef methods[] = {
     {NULL, NULL, 0, NULL},
 };
 
-static int execute(PyObject *module)
-{
-    for (size_t i = 0; i < sizeof TARGETS / sizeof *TARGETS && !chosen; i++)
-        chosen = target_of(TARGETS[i]);
-    return 0;
-}
-
-static PyModuleDef_Slot slots[] = {{Py_mod_exec, execute}, {0, NULL}};
-
 static struct PyModuleDef definition = {
     PyModuleDef_HEAD_INIT, .m_name = "_kernels", .m_doc = "Compiled twins of functions in rnnlm.nn.", .m_size = 0,
-    .m_methods = methods, .m_slots = slots,
+    .m_methods = methods,
 };
 
 PyMODINIT_FUNC PyInit__kernels(void) { return PyModuleDef_Init(&definition); }
