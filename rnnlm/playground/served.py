@@ -190,12 +190,16 @@ class ServedModel:
     def rank(self, candidates: list[str]) -> Work[dict[str, Any]]:
         """Lines ranked as `rnnlm rescore` does, unknown words at their penalty, and each one's share of the whole."""
         lines = [line.replace("\n", " ").strip() for line in candidates]
-        waiting, scored = list(dict.fromkeys(lines)), dict[str, ScoredLine]()
+        waiting, blocks, scored = list(dict.fromkeys(lines)), list[list[str]](), dict[str, ScoredLine]()
         while waiting:
             characters = itertools.accumulate(map(len, waiting))
             number = max(1, sum(each <= STEP_CHARACTERS for each in characters))
-            scored |= zip(waiting[:number], self.model.score(waiting[:number], hypotheses=True), strict=True)
+            blocks.append(waiting[:number])
             del waiting[:number]
+        # In one go, as `rnnlm rescore`: lines that differ in their marks alone then have the same score in all blocks.
+        scores = self.model.score(itertools.chain.from_iterable([*each, None] for each in blocks), hypotheses=True)
+        for block in blocks:
+            scored |= zip(block, itertools.islice(scores, len(block)), strict=True)
             yield
         weights = Weights(oov_penalty=self.model.unknown_word_penalty)
         found = [scored[line] for line in lines]
