@@ -1,8 +1,7 @@
 /* Compiled twins, for float32, of functions in nn/cells, numerics.py and optimizers.py.
 
    Those say what the arrays are and stay the reference; tests/nn/test_kernels.py compares the two. A cell's twin takes
-   all steps of a window: W is packed once, and for some rows and units at a time the product W h_{t-1} is made and used
-   while it is in the cache. Python's lock is released while a loop runs.
+   all steps of a window, for which W is packed once. Python's lock is released while a loop runs.
 
    The loops are in _kernels_loops.h, compiled for several targets, of which `choose` takes one. */
 
@@ -24,6 +23,8 @@
 #define PANEL 16
 #define TILE_WIDTH (4 * PANEL)
 #define MOST_ROWS 6
+#define UNITS_OF_TILE(G) ((G) > 1 ? PANEL : TILE_WIDTH) /* units of which a tile has all G gates */
+#define STEP_OF_TILES(H, G) (((H) + UNITS_OF_TILE(G) - 1) / UNITS_OF_TILE(G) * TILE_WIDTH) /* tiles for all units */
 #define ALIGNMENT 64
 #define SEARCHES 32
 #define FEWEST_ROWS 8 /* for fewer rows in all steps together, packing does not pay */
@@ -33,12 +34,12 @@ enum activation { TANH, SIGMOID, RELU, IDENTITY, UNKNOWN };
 static const char *const ACTIVATIONS[] = {"tanh", "sigmoid", "relu", "identity"};
 
 /* What the steps of a cell read and write, under the names of nn/cells. NULL is what the cell does not have, `keep`
-   where there is no reset, and `packed` where W is used as it is. */
+   where there is no reset, and `packed` where W is used as it is. `tiles` takes the product of a step. */
 struct window {
     Py_ssize_t T, B, G, H;
     enum activation activation;
     const float *weight, *packed, *keep, *bias, *dh;
-    float *gates, *h, *c, *tanh_c, *memory, *carried, *dc, *direct, *delta, *recurrent;
+    float *gates, *h, *c, *tanh_c, *memory, *carried, *dc, *direct, *delta, *recurrent, *tiles;
 };
 
 struct target {
@@ -52,6 +53,28 @@ struct target {
     void (*momentum)(Py_ssize_t, float *, const float *, float *, float, float, int);
     void (*adam)(Py_ssize_t, float *, const float *, float *, float *, double, double, float, float, float, float);
 };
+
+/* Ask for n numbers of some rows of a slab (T, B, width), from number j of row b of step t on; NULL has none. */
+INLINE void prefetch(const struct window *w, const float *slab, Py_ssize_t width, Py_ssize_t t, Py_ssize_t b, int rows,
+                     Py_ssize_t j, Py_ssize_t n)
+{
+    if (slab)
+        for (const float *row = slab + (t * w->B + b) * width + j; rows--; row += width)
+            for (Py_ssize_t i = 0; i < n; i += ALIGNMENT / (Py_ssize_t)sizeof(float))
+                __builtin_prefetch(row + i);
+}
+
+/* Ask for what the backward step of these units reads or writes. */
+static void prefetch_backward(const struct window *w, Py_ssize_t t, Py_ssize_t b, int rows, Py_ssize_t u, Py_ssize_t n)
+{
+    const float *of_gates[] = {w->gates, w->delta, w->recurrent}, *of_states[] = {w->dh, w->c, w->tanh_c, w->memory};
+    for (int i = 0; i < 3; i++)
+        for (Py_ssize_t g = 0; g < w->G; g++)
+            prefetch(w, of_gates[i], w->G * w->H, t, b, rows, g * w->H + u, n);
+    for (int i = 0; i < 4; i++)
+        prefetch(w, of_states[i], w->H, t, b, rows, u, n);
+    prefetch(w, w->h, w->H, w->memory ? t : t + 1, b, rows, u, n);
+}
 
 /* --- targets ----------------------------------------------------------------------------------------------------- */
 
@@ -261,48 +284,50 @@ static void fill(float *to, Py_ssize_t step, const float *from, Py_ssize_t width
     }
 }
 
-/* Pack a matrix of `slabs` times H columns and K rows, W or its transpose. Panels are in the order in which the loops
-   take them: those of all slabs for PANEL units, then those of the next units. What one tile reads lies together: the
-   rows of `group` panels side by side. */
-static void pack(const struct window *w, Py_ssize_t slabs, Py_ssize_t K, int transposed, Py_ssize_t group,
-                 float *packed)
+/* Pack a matrix of `slabs` times H columns and K rows, W or its transpose, for a target; returns where it was packed.
+   Panels are in the order in which the loops take them: those of all slabs for PANEL units, then those of the next
+   units. What one tile reads lies together: the rows of `group` panels side by side. */
+static const float *pack(const struct target *target, const struct window *w, Py_ssize_t slabs, Py_ssize_t K,
+                         int transposed, float *packed)
 {
     const Py_ssize_t H = w->H, panels = slabs * ((H + PANEL - 1) / PANEL);
+    const Py_ssize_t in_tile = slabs > 1 ? slabs : TILE_WIDTH / PANEL;
+    const Py_ssize_t group = in_tile < target->panels ? in_tile : target->panels;
     for (Py_ssize_t first = 0; first < panels; first += group) {
         Py_ssize_t count = panels - first < group ? panels - first : group, step = count * PANEL;
-        for (Py_ssize_t panel = first; panel < first + count; panel++) {
+        float *to = packed + first * PANEL * K;
+        for (Py_ssize_t panel = first; panel < first + count; panel++, to += PANEL) {
             Py_ssize_t u = panel / slabs * PANEL, n = H - u < PANEL ? H - u : PANEL;
-            float *to = packed + (panel - first) * PANEL;
             fill(to, step, w->weight + (transposed ? (panel % slabs * H + u) * H : u), H, K, n, transposed);
         }
-        packed += K * step;
     }
+    return packed;
 }
 
-/* Pack W for a target into memory of the call; NULL, with an error set, if there is none. */
-static float *packed_weight(struct call *call, const struct target *target, const struct window *w, Py_ssize_t slabs,
-                            Py_ssize_t K, int transposed)
+/* Take memory for so many floats, from where cache lines begin; NULL, with an error set, if there is none. */
+static float *memory_of(struct call *call, Py_ssize_t size)
 {
-    Py_ssize_t columns = slabs * ((w->H + PANEL - 1) / PANEL * PANEL);
-    call->memory = PyMem_RawMalloc((size_t)(columns * K) * sizeof(float) + ALIGNMENT);
-    if (!call->memory) {
+    call->memory = PyMem_RawMalloc((size_t)size * sizeof(float) + ALIGNMENT);
+    if (!call->memory)
         PyErr_NoMemory();
-        return NULL;
-    }
-    float *packed = (float *)(((uintptr_t)call->memory / ALIGNMENT + 1) * ALIGNMENT);
-    Py_ssize_t together = slabs > 1 ? slabs : TILE_WIDTH / PANEL; /* panels that are in one tile */
-    Py_BEGIN_ALLOW_THREADS;
-    pack(w, slabs, K, transposed, together < target->panels ? together : target->panels, packed);
-    Py_END_ALLOW_THREADS;
-    return packed;
+    return call->memory ? (float *)(((uintptr_t)call->memory / ALIGNMENT + 1) * ALIGNMENT) : NULL;
+}
+
+/* Floats of W, or its transpose, when it is packed; the tiles are of `slabs` gates. */
+static Py_ssize_t packed_size(const struct window *w, Py_ssize_t slabs, Py_ssize_t K)
+{
+    return slabs * ((w->H + PANEL - 1) / PANEL * PANEL) * K;
 }
 
 static PyObject *run(struct call *call, struct window *w, enum cell cell)
 {
     const struct target *target = chosen; /* for all of it, whoever chooses another one meanwhile */
-    if (w->T * w->B >= FEWEST_ROWS && !(w->packed = packed_weight(call, target, w, w->G, w->H, 1)))
+    Py_ssize_t of_tiles = w->B * STEP_OF_TILES(w->H, w->G), packs = w->T * w->B >= FEWEST_ROWS;
+    if (!(w->tiles = memory_of(call, of_tiles + packs * packed_size(w, w->G, w->H))))
         return end(call, 0);
     Py_BEGIN_ALLOW_THREADS;
+    if (packs)
+        w->packed = pack(target, w, w->G, w->H, 1, w->tiles + of_tiles);
     target->forward(w, cell);
     Py_END_ALLOW_THREADS;
     return end(call, 1);
@@ -311,9 +336,11 @@ static PyObject *run(struct call *call, struct window *w, enum cell cell)
 static PyObject *run_back(struct call *call, struct window *w, enum cell cell)
 {
     const struct target *target = chosen;
-    if (!(w->packed = packed_weight(call, target, w, 1, w->G * w->H, 0)))
+    float *memory = memory_of(call, packed_size(w, 1, w->G * w->H));
+    if (!memory)
         return end(call, 0);
     Py_BEGIN_ALLOW_THREADS;
+    w->packed = pack(target, w, 1, w->G * w->H, 0, memory);
     target->backward(w, cell);
     Py_END_ALLOW_THREADS;
     return end(call, 1);

@@ -56,10 +56,10 @@ INLINE float T_(tanh)(float x)
 
 /* --- matrix products --------------------------------------------------------------------------------------------- */
 
-/* out (rows, panels * PANEL) = a (rows, K) times panels that were packed together. rows and panels are constants
-   wherever this is inlined, and all sums are in registers. */
+/* out (rows, panels * PANEL), whose rows lie `step` floats apart, = a (rows, K) times panels that were packed together.
+   rows and panels are constants wherever this is inlined, and all sums are in registers. */
 INLINE void T_(tile)(const int rows, const int panels, Py_ssize_t K, const float *a, Py_ssize_t width,
-                     const float *packed, float *out)
+                     const float *packed, float *out, Py_ssize_t step)
 {
     T_(vector) sums[MOST_ROWS][PANELS * VECTORS];
     for (int r = 0; r < rows; r++)
@@ -75,21 +75,21 @@ INLINE void T_(tile)(const int rows, const int panels, Py_ssize_t K, const float
     }
     for (int r = 0; r < rows; r++)
         for (int v = 0; v < panels * VECTORS; v++)
-            *(T_(vector) *)(out + r * TILE_WIDTH + v * WIDTH) = sums[r][v];
+            *(T_(vector) *)(out + r * step + v * WIDTH) = sums[r][v];
 }
 
 /* The same for any rows up to MOST_ROWS, and for all panels of a tile. */
 static void T_(product)(int rows, int panels, Py_ssize_t K, const float *a, Py_ssize_t width, const float *packed,
-                        float *out)
+                        float *out, Py_ssize_t step)
 {
 #define CASE(panels)                                                                                                   \
     switch (rows) {                                                                                                    \
-    case 1: T_(tile)(1, panels, K, a, width, packed, out); break;                                                      \
-    case 2: T_(tile)(2, panels, K, a, width, packed, out); break;                                                      \
-    case 3: T_(tile)(3, panels, K, a, width, packed, out); break;                                                      \
-    case 4: T_(tile)(4, panels, K, a, width, packed, out); break;                                                      \
-    case 5: T_(tile)(5, panels, K, a, width, packed, out); break;                                                      \
-    default: T_(tile)(6, panels, K, a, width, packed, out);                                                            \
+    case 1: T_(tile)(1, panels, K, a, width, packed, out, step); break;                                                    \
+    case 2: T_(tile)(2, panels, K, a, width, packed, out, step); break;                                                    \
+    case 3: T_(tile)(3, panels, K, a, width, packed, out, step); break;                                                    \
+    case 4: T_(tile)(4, panels, K, a, width, packed, out, step); break;                                                    \
+    case 5: T_(tile)(5, panels, K, a, width, packed, out, step); break;                                                    \
+    default: T_(tile)(6, panels, K, a, width, packed, out, step);                                                            \
     }
     for (; panels > PANELS; panels -= PANELS, packed += PANELS * K * PANEL, out += PANELS * PANEL)
         CASE(PANELS)
@@ -109,13 +109,13 @@ static void T_(product)(int rows, int panels, Py_ssize_t K, const float *a, Py_s
 /* out (rows, n) = a (rows, K) times the transpose of a matrix (n, K) as it is: for so few rows that packing it would
    not pay. Its rows are taken four at a time, so that one sum need not wait for the other. */
 static void T_(dots)(int rows, Py_ssize_t n, Py_ssize_t K, const float *restrict a, const float *restrict matrix,
-                     float *restrict out)
+                     float *restrict out, Py_ssize_t step)
 {
     for (Py_ssize_t j = 0; j < n; j += 4) {
         const float *restrict m = matrix + j * K;
         for (int r = 0; r < rows; r++) {
             const float *restrict x = a + r * K;
-            float *restrict y = out + r * TILE_WIDTH + j, s0 = 0, s1 = 0, s2 = 0, s3 = 0;
+            float *restrict y = out + r * step + j, s0 = 0, s1 = 0, s2 = 0, s3 = 0;
             if (n - j >= 4) {
                 _Pragma("omp simd reduction(+ : s0, s1, s2, s3)") for (Py_ssize_t k = 0; k < K; k++)
                 {
@@ -324,32 +324,38 @@ static T_(units) *const T_(backward_units)[] = {T_(rnn_backward), T_(lstm_backwa
 
 /* --- windows ----------------------------------------------------------------------------------------------------- */
 
-/* All steps of a window: for some rows and some units at a time, the product and then what is done with it, while it is
-   in the cache. W h_{t-1} needs all of h_{t-1} and gives any part of the arguments. */
+/* All steps of a window. In each the product W h_{t-1} is made first, for some rows and some units at a time, and then
+   used row by row: so the slabs are read in their order, which the processor foresees. */
 static void T_(forward)(const struct window *w, enum cell cell)
 {
-    Py_ssize_t H = w->H, B = w->B, G = w->G;
-    Py_ssize_t units = G > 1 ? PANEL : TILE_WIDTH, blocks = (B + MOST_ROWS - 1) / MOST_ROWS;
-    float product[MOST_ROWS * TILE_WIDTH];
-    for (Py_ssize_t t = 0; t < w->T; t++)
-        for (Py_ssize_t u = 0; u < H; u += units) {
+    Py_ssize_t H = w->H, B = w->B, G = w->G, units = UNITS_OF_TILE(G), step = STEP_OF_TILES(H, G);
+    Py_ssize_t blocks = (B + MOST_ROWS - 1) / MOST_ROWS;
+    for (Py_ssize_t t = 0; t < w->T; t++) {
+        float *tile = w->tiles;
+        for (Py_ssize_t u = 0; u < H; u += units, tile += TILE_WIDTH) {
             Py_ssize_t n = H - u < units ? H - u : units;
             for (Py_ssize_t block = 0; block < blocks; block++) {
                 Py_ssize_t b = B * block / blocks;
                 int rows = (int)(B * (block + 1) / blocks - b), panels = (int)(G * ((n + PANEL - 1) / PANEL));
                 const float *h = w->h + (t * B + b) * H;
+                float *out = tile + b * step;
                 if (w->packed)
-                    T_(product)(rows, panels, H, h, H, w->packed + u * G * H, product);
+                    T_(product)(rows, panels, H, h, H, w->packed + u * G * H, out, step);
                 else
                     for (Py_ssize_t g = 0; g < G; g++)
-                        T_(dots)(rows, n, H, h, w->weight + (g * H + u) * H, product + g * PANEL);
-                T_(forward_units)[cell](w, t, b, rows, u, n, product);
+                        T_(dots)(rows, n, H, h, w->weight + (g * H + u) * H, out + g * PANEL, step);
             }
         }
+        tile = w->tiles;
+        for (Py_ssize_t b = 0; b < B; b++)
+            for (Py_ssize_t u = 0; u < H; u += units, tile += TILE_WIDTH)
+                T_(forward_units)[cell](w, t, b, 1, u, H - u < units ? H - u : units, tile);
+    }
 }
 
-/* All steps back. The product of delta_{t+1} with W needs all of it and gives any part of dE/dh_t. In the end `carried`
-   is the gradient by what entered step 0. */
+/* All steps back. The product of delta_{t+1} with W needs all of it and gives any part of dE/dh_t, which is used while
+   it is in the cache; what is used with it is fetched meanwhile. In the end `carried` is the gradient by what entered
+   step 0. */
 static void T_(backward)(const struct window *w, enum cell cell)
 {
     Py_ssize_t H = w->H, B = w->B, K = w->G * H, blocks = (B + MOST_ROWS - 1) / MOST_ROWS;
@@ -361,11 +367,14 @@ static void T_(backward)(const struct window *w, enum cell cell)
             for (Py_ssize_t block = 0; block < blocks; block++) {
                 Py_ssize_t b = B * block / blocks;
                 int rows = (int)(B * (block + 1) / blocks - b), panels = (int)((n + PANEL - 1) / PANEL);
+                if (t >= 0)
+                    prefetch_backward(w, t, b, rows, u, n);
                 if (t == w->T - 1)
                     for (int r = 0; r < rows; r++)
                         memcpy(product + r * TILE_WIDTH, w->carried + (b + r) * H + u, (size_t)n * sizeof(float));
                 else
-                    T_(product)(rows, panels, K, deltas + ((t + 1) * B + b) * K, K, w->packed + u * K, product);
+                    T_(product)(rows, panels, K, deltas + ((t + 1) * B + b) * K, K, w->packed + u * K, product,
+                                TILE_WIDTH);
                 if (t >= 0)
                     T_(backward_units)[cell](w, t, b, rows, u, n, product);
                 else
