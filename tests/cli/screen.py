@@ -3,6 +3,7 @@
 import fcntl
 import os
 import pty
+import select
 import struct
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 import pyte
 
 ROWS = 1000  # so many that nothing scrolls away
+QUIET_SECONDS = 0.03  # less than between two drawings of a bar
 ENVIRONMENT = {"TERM": "xterm-256color", "PYTHONPATH": str(Path(__file__).parents[2])}
 
 
@@ -42,9 +44,12 @@ class Screen(pyte.Screen):
         return [self.buffer[y] for y in range(self.cursor.y + 1)]
 
 
-def written_to(terminal: int) -> Iterator[bytes]:
-    """What is written to a pseudo-terminal, as it comes, until the other side is closed."""
-    while True:
+def written_to(terminal: int, patience: float | None = None) -> Iterator[bytes]:
+    """What is written to a pseudo-terminal, as it comes, until the other side is closed.
+
+    patience: it also ends when nothing has come for so many seconds.
+    """
+    while select.select([terminal], [], [], patience)[0]:
         try:
             data = os.read(terminal, 65536)
         except OSError:  # how Linux says that the other side is closed
@@ -64,13 +69,16 @@ def screen_of(
 ) -> Screen:
     """The screen after a command, all of whose standard streams are a terminal.
 
-    watch: is given the screen after everything that comes, and a function that gives the window other columns.
+    watch: is given the screen after everything that comes, and a function that gives the window other columns. They
+    change when nothing is on its way: what a program has written for the old columns would be broken by the new ones.
     """
     ours, theirs = pty.openpty()
     screen = Screen(columns)
     stream = pyte.ByteStream(screen)
 
     def resize(to: int) -> None:
+        for data in written_to(ours, QUIET_SECONDS):
+            stream.feed(data)
         screen.resize(columns=to)
         fcntl.ioctl(ours, termios.TIOCSWINSZ, struct.pack("HHHH", 30, to, 0, 0))
 
