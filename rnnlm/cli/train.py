@@ -213,12 +213,10 @@ def _logs(ctx: click.Context, session: "Session", workers: Workers) -> "Iterator
 
 def _advisor(request: "Request", session: "Session", tell: Callable[[str], None]) -> "Advisor":
     """Say what is to be advised before a training begins, and return who advises while it runs."""
-    from rnnlm.training.advice import Advisor
-    from rnnlm.training.facts import facts_of
+    from rnnlm.training.advice import Advisor, facts_of
 
-    resumed, has_origin = request.resumed is not None, request.origin is not None
-    advisor = Advisor(facts_of(session, request.given, resumed, has_origin and not resumed))
-    for line in advisor.opening():
+    advisor = Advisor(facts_of(session, has_network=request.origin is not None))
+    for line in [] if request.resumed else advisor.opening():  # a resumed training was told when it began
         tell(f"Advice      {line}")
     return advisor
 

@@ -15,15 +15,12 @@ from numpy.typing import NDArray
 from rnnlm.errors import CorpusError
 from rnnlm.text.corpus import TokenizedCorpus
 from rnnlm.text.id_sequence import Stretch
-from rnnlm.text.reading import Ids
 from rnnlm.text.vocabulary import EOS, FIRST
 
 VERSION = 2  # of the rules; checkpoints name it, so that a resumed training holds out what it held out before
 BLOCKS = 20  # at most
 LINES_IN_BLOCK = 10  # at least, of those that are held out and of those between them
 LEAST = 10  # tokens of a stream that are worth to be held out
-LEAST_COMPARED, MOST_COMPARED, MOST_LEARNT = 500, 200_000, 1_000_000  # tokens that tell how like the rest a part is
-_COMPARED_AT_ONCE, _SINGLE = 1000, 5.0
 FAR = 2.5  # the share that is held out is at most so many times larger or smaller than the one that was asked for
 _CHUNK = 1 << 22
 _ENDS, _CLOSES = frozenset("。！？.!?…｡．"), frozenset("”’»›」』】）》\"')]} \u3000")
@@ -195,53 +192,6 @@ def _sentence_starts(corpus: TokenizedCorpus, kinds: NDArray[np.uint8], start: i
     found = np.flatnonzero(begins & ended) + first
     corpus.release()
     return found[found >= start]
-
-
-# --- how like the rest it is ------------------------------------------------------------------------------------
-
-
-def unlikeness(train: Ids, held_out: Ids) -> float:
-    """How many times harder a held-out part is to predict than parts spread over the training text.
-
-    By the pairs of neighbouring tokens in the rest of the training text; 1.0 where one of the two is too small to tell.
-    """
-    tokens = min(len(held_out), MOST_COMPARED, len(train) // 10)
-    if tokens < LEAST_COMPARED:
-        return 1.0
-    # Of a large text chunks from all over it.
-    chunks = min(len(train), MOST_LEARNT) // _COMPARED_AT_ONCE
-    starts = np.linspace(0, len(train) - _COMPARED_AT_ONCE, chunks).astype(np.int64)
-    ids = np.concatenate([_taken(train, start, _COMPARED_AT_ONCE) for start in starts.tolist()])
-    tokens = min(tokens, len(ids) // 10)
-    block = tokens // BLOCKS
-    ends = np.arange(1, BLOCKS + 1) * len(ids) // BLOCKS
-    spread = (ends[:, None] - np.arange(block, 0, -1)).ravel()
-    pairs = _Pairs(np.delete(ids, spread))
-    return pairs.nats(_taken(held_out, 0, tokens)) / pairs.nats(ids[spread])
-
-
-def _taken(ids: Ids, start: int, length: int) -> Places:
-    return ids.take(np.arange(start, start + length, dtype=np.int64)).astype(np.int64)
-
-
-class _Pairs:
-    """A bigram model: counts, and single tokens with a weight of _SINGLE."""
-
-    def __init__(self, ids: Places) -> None:
-        self._V = int(ids.max()) + 2  # the last one stands for all that are not among them
-        counts = np.bincount(ids, minlength=self._V)
-        self._single = (counts + 1) / (counts.sum() + self._V)
-        self._contexts = np.bincount(ids[:-1], minlength=self._V)
-        self._codes, self._counts = np.unique(ids[:-1] * self._V + ids[1:], return_counts=True)
-
-    def nats(self, ids: Places) -> float:
-        """Mean -ln p of each token but the first, given the one before it."""
-        ids = np.minimum(ids, self._V - 1)
-        codes = ids[:-1] * self._V + ids[1:]
-        places = np.minimum(np.searchsorted(self._codes, codes), len(self._codes) - 1)
-        found = np.where(self._codes[places] == codes, self._counts[places], 0)
-        p = (found + _SINGLE * self._single[ids[1:]]) / (self._contexts[ids[:-1]] + _SINGLE)
-        return float(-np.log(p).mean())
 
 
 # --- version 1 --------------------------------------------------------------------------------------------------

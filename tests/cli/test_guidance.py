@@ -43,23 +43,19 @@ def test_overfitting(advice, text):
     assert len(lines) == 2
     assert "of the held-out tokens are not in the vocabulary" in lines[0]
     assert lines[1].startswith("Overfitting: since step")
-    assert "--dropout 0.2 (it is 0), --hidden-size 32 (it is 64), --epochs" in lines[1]
+    assert lines[1].endswith("Try a higher --dropout, a smaller --hidden-size or more text.")
 
 
-@pytest.mark.parametrize(("clip", "remedy"), [("1", "leaving --lr out."), ("0", "leaving --lr out or --clip 1.")])
+@pytest.mark.parametrize(("clip", "remedy"), [("1", ""), ("0", " or --clip 1")])
 def test_a_learning_rate_by_which_the_loss_explodes(advice, text, clip, remedy):
     options = ["--level", "char", "--optimizer", "sgd", "--lr", "500", "--clip", clip, "--epochs", "1", *SMALL]
-    assert advice(text, *options) == [f"The learning rate is too high: the loss exploded 2 times. Try {remedy}"]
-
-
-def test_a_learning_rate_that_is_unusual(advice, text):
-    lines = advice(text, "--level", "char", "--lr", "0.5", "--epochs", "0.2", *SMALL)
-    assert lines == ["--lr 0.5 is 125 times what adam usually needs. Try leaving --lr out."]
+    found = "The learning rate is too high: the loss exploded 2 times."
+    assert advice(text, *options) == [f"{found} Try --lr 1 (it is 500){remedy}."]
 
 
 def test_a_vocabulary_that_is_too_small(advice, text):
     first = advice(text, "--vocab-size", "100", "--epochs", "1", *SMALL)[0]
-    assert "% of the held-out tokens are not in the vocabulary. Try --level char, a larger vocabulary" in first
+    assert "% of the held-out tokens are not in the vocabulary. Try --level char or a larger vocabulary" in first
 
 
 def test_a_text_that_is_too_small(advice, text):
@@ -68,37 +64,29 @@ def test_a_text_that_is_too_small(advice, text):
     assert first.startswith("The training text has 3,600 tokens; with less than 10,000 characters")
 
 
-def test_a_text_that_is_too_small_for_the_network(advice, text):
-    text.write_text(text.read_text(encoding="utf-8")[:11_500], encoding="utf-8")
-    first = advice(text, "--level", "char", "--hidden-size", "512", "--embedding-size", "8", "--epochs", "0.1")[0]
-    assert first.startswith("The network has 103 recurrent weights for each token of the training text;")
-    assert "Try --hidden-size 256 (it is 512) or more text." in first
-
-
-def test_the_rows_of_one_hot_input_are_not_counted(advice, text):
-    options = ["--hidden-size", "128", "--epochs", "0.1", "--embedding-size", "0"]
-    assert not any("recurrent weights" in line for line in advice(text, *options))
-
-
-@pytest.mark.parametrize(("span", "remedy"), [(["--epochs", "2"], "--epochs 4"), (["--time", "3s"], "--time 6s")])
-def test_underfitting(advice, text, span, remedy):
-    lines = advice(text, "--level", "char", "--lr", "1e-5", *span, *SMALL)
-    assert len(lines) == 1
-    assert lines[0].startswith("Underfitting: the valid loss,")
-    assert lines[0].endswith(f"Try leaving --lr out or {remedy}.")
+def test_underfitting(advice, text):
+    (line,) = advice(text, "--level", "char", "--lr", "1e-5", "--epochs", "2", *SMALL)
+    assert line.startswith("Underfitting: the valid loss,")
+    assert line.endswith("Try --lr 0.025 (it is 1e-05) or a longer training.")
 
 
 def test_without_held_out_text(advice, text):
-    lines = advice(text, "--level", "char", "--valid-fraction", "0", "--lr", "1e-5", "--epochs", "1", *SMALL)
-    assert len(lines) == 1
-    assert lines[0].startswith("Underfitting: the training loss,")
+    (line,) = advice(text, "--level", "char", "--valid-fraction", "0", "--lr", "1e-5", "--epochs", "1", *SMALL)
+    assert line.startswith("Underfitting: the training loss,")
+
+
+def test_overfitting_or_an_end_that_is_unlike_the_rest(advice, text):
+    chinese = (CORPORA / "chinese.txt").read_text(encoding="utf-8")
+    text.write_text(text.read_text(encoding="utf-8") + chinese[:2_000], encoding="utf-8")
+    options = ["--vocab-size", "60", "--valid-fraction", "0.08", "--dropout", "0", "--epochs", "8"]
+    lines = advice(text, "--level", "char", *options, *SMALL)
+    assert any("if the held-out end of the text is unlike the rest" in line for line in lines), lines
 
 
 def test_a_resumed_training_is_not_told_again(advice, text):
     text.write_text(text.read_text(encoding="utf-8")[:4_000], encoding="utf-8")
-    assert len(advice(text, "--level", "char", "--lr", "0.5", "--epochs", "2", *SMALL)) >= 2
-    lines = advice(text, "--resume", "--lr", "0.5", "--epochs", "3")
-    assert not any("usually needs" in line or "The training text has" in line for line in lines)
+    assert any("The training text has" in line for line in advice(text, "--level", "char", "--epochs", "2", *SMALL))
+    assert not any("The training text has" in line for line in advice(text, "--resume", "--epochs", "3"))
 
 
 def test_the_weights_of_another_model_make_up_for_a_small_text(advice, text):
@@ -110,6 +98,6 @@ def test_the_weights_of_another_model_make_up_for_a_small_text(advice, text):
 
 def test_advice_is_not_in_the_history(advice, text, tmp_path):
     history = tmp_path / "history.jsonl"
-    assert advice(text, "--level", "char", "--lr", "0.5", "--epochs", "0.2", *SMALL, "--history", str(history))
+    assert advice(text, "--level", "char", "--lr", "1e-5", "--epochs", "1", *SMALL, "--history", str(history))
     assert all("step" in json.loads(line) for line in history.read_text(encoding="utf-8").splitlines())
     assert "Try" not in history.read_text(encoding="utf-8")

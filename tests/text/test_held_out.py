@@ -1,4 +1,3 @@
-import random
 import tempfile
 from itertools import pairwise
 from pathlib import Path
@@ -11,12 +10,10 @@ from hypothesis import strategies as st
 from rnnlm.errors import CorpusError
 from rnnlm.text import held_out
 from rnnlm.text.corpus import sequence, tokenize_corpus
-from rnnlm.text.held_out import BLOCKS, FAR, LINES_IN_BLOCK, measured, split, split_version, unlikeness
+from rnnlm.text.held_out import BLOCKS, FAR, LINES_IN_BLOCK, measured, split, split_version
 from rnnlm.text.id_sequence import Stretch
 from rnnlm.text.tokenizers import CharTokenizer, WordTokenizer
 from rnnlm.text.vocabulary import EOS, FIRST, Vocabulary
-
-CORPORA = Path(__file__).parents[2] / "corpora"
 
 
 @pytest.fixture
@@ -152,32 +149,6 @@ def test_only_a_part_of_a_large_held_out_text_is_measured(tokenized):
     assert {each.stop for each in fewer} <= starts_of_lines(corpus)
     assert 1500 < sum(each.stop - each.start for each in fewer) <= 2000
     assert measured(corpus, [Stretch(5, 5000)], 7) == [Stretch(5, 12)]
-
-
-# How like the rest the end of a stream is
-
-
-def end_of(tokenized, text, tokenizer=None):
-    """How unlike the last tenth of a text is."""
-    corpus = tokenized(text, tokenizer or CharTokenizer(), tokenizer is not None)
-    vocabulary = Vocabulary.build(corpus.tokens, corpus.counts()[FIRST:])
-    found = split(corpus, 0.1, "stream")
-    return unlikeness(*(sequence(corpus, vocabulary, part) for part in (found.train, found.held_out)))
-
-
-def test_the_end_of_one_text_is_like_the_rest_and_that_of_two_is_not(tokenized, monkeypatch):
-    english, chinese = ((CORPORA / name).read_text(encoding="utf-8") for name in ("english.txt", "chinese.txt"))
-    names = [f"{a}{b}{c}\n" for a in "BCDFGHJKLMNPRSTVWZ" for b in ("are", "ino", "eta", "oma") for c in "aeiou" * 9]
-    shuffled = random.Random(1).sample(names, len(names))
-    for most in (1_000_000, 20_000):  # as if the text were large
-        monkeypatch.setattr(held_out, "MOST_LEARNT", most)
-        for text in (english, chinese, "".join(shuffled)):
-            assert end_of(tokenized, text) == pytest.approx(1, abs=0.06)
-        assert end_of(tokenized, "".join(sorted(names))) > 1.2
-        assert end_of(tokenized, english + chinese[: len(english) // 9]) > 1.5
-    for text in (english, chinese):
-        assert end_of(tokenized, text, WordTokenizer()) < 1.2
-    assert end_of(tokenized, "too short to tell") == 1
 
 
 # The rules of the first versions, which their checkpoints are resumed by
