@@ -24,7 +24,6 @@ PATIENT_WIDTH = 256
 PATIENT_WEIGHTS_PER_TOKEN = 10
 FEWEST_PASSES = 3.0
 PASSES_WITHOUT_DROPOUT = 2.0  # beyond them a network learns the text by heart
-INPUT_SHARE = 0.5  # dropout of the input in that of the hidden units: what is not read cannot be remembered
 # The best rate of Adam falls as the network becomes wider; it was found at widths from 128 to 512.
 RATES_BY_WIDTH = ("adam", "adamw")
 WEIGHT_DECAY = 0.1
@@ -45,6 +44,7 @@ class Level:
     long_memory: float  # share of the units, see nn.initializers.memory_bias
     columns: tuple[int, int] = (8, 32)  # fewest and most
     highest_rate: float = 2.5e-2
+    input_share: float = 0.5  # dropout of the input in that of the hidden units: what is not read is not remembered
 
 
 # A text of so few tokens is learnt by heart, since it can teach nothing else: in so many steps, without dropout.
@@ -71,6 +71,9 @@ BRIEF_WORDS = replace(
     rate_times_width=3.0,
     highest_rate=6e-2,
 )
+# Where words hardly come again, a network soon knows the few neighbours of each by heart: it is to read fewer of them.
+RARE_OCCURRENCES = 6  # of a word, on average
+BRIEF_RARE_WORDS = replace(BRIEF_WORDS, input_share=0.875)
 # Words of which there are few are all seen often. What is left to learn then is which of them goes with which, over any
 # distance: it takes passes, and back-propagation through whole sentences.
 FEW_WORDS = replace(
@@ -134,7 +137,7 @@ def filled_in(options: Mapping[str, Any], circumstances: Circumstances) -> dict[
     elif options["hidden_size"] is None or options["dropout"] is None:  # else it is as the user wants it
         fit("epochs", lambda: level.most_passes if passes(chosen["hidden_size"]) > level.most_passes else None)
     fit("dropout", lambda: dropout(chosen["epochs"] or passes(chosen["hidden_size"]), level))
-    fit("input_dropout", lambda: round(INPUT_SHARE * chosen["dropout"], 3) if chosen["embedding_size"] else 0.0)
+    fit("input_dropout", lambda: round(level.input_share * chosen["dropout"], 3) if chosen["embedding_size"] else 0.0)
     fit("lr", lambda: learning_rate(chosen, level, text.started_from))
     fit("weight_decay", lambda: weight_decay(chosen, text.started_from))
     return chosen
@@ -149,7 +152,9 @@ def level_of(name: str, text: Circumstances) -> Level:
     if level is _WORDS and text.vocabulary_size < MANY_TOKENS:
         return FEW_WORDS
     if level is _WORDS and text.train_tokens < SMALL_TEXT:
-        return BRIEF_WORDS if TINY_TEXT <= text.train_tokens < BRIEF_TEXT else SMALL_WORDS
+        if not TINY_TEXT <= text.train_tokens < BRIEF_TEXT:
+            return SMALL_WORDS
+        return BRIEF_RARE_WORDS if text.train_tokens < RARE_OCCURRENCES * text.vocabulary_size else BRIEF_WORDS
     return level
 
 
