@@ -7,8 +7,9 @@
 Texts are looked for in --data, by default $RNNLM_DATA: tinyshakespeare.txt, hongloumeng.txt, kjv/train.txt,
 valid.txt and test.txt; those of the project are in corpora/. Where a text has no part of its own to measure on, that is
 its last tenth, which `rnnlm train` holds out by itself. A line is made by the commands that a user would type;
-`rnnlm eval` measures, and an n-gram of order 5 trained on the same part of the text is measured beside it. Times are
-those of a machine that does nothing else.
+`rnnlm eval` measures the model and, where an n-gram is mixed with it, its network alone; an n-gram of order 5 trained
+on the same part of the text is measured beside it. The weights of the mixture, six numbers at most, are found on the
+part "valid"; who wants a figure without them looks at "test". Times are those of a machine that does nothing else.
 """
 
 import argparse
@@ -127,9 +128,14 @@ def baseline(files: Parts, level: str, folder: Path) -> dict[str, Any]:
     return measured(model, files.measured)
 
 
-def spread(runs: list[dict[str, Any]], part: str, key: str) -> str:
+def network_alone(run: dict[str, Any], part: str) -> dict[str, Any]:
+    """Figures of a run's network, which may be all that the model is."""
+    found: dict[str, Any] = run[part]["parts"][0] if "parts" in run[part] else run[part]
+    return found
+
+
+def spread(values: list[float], key: str) -> str:
     """Mean and range of a figure over the seeds."""
-    values = [run[part][key] for run in runs]
     digits = 1 if key == "perplexity" else 3
     mean = f"{statistics.mean(values):.{digits}f}"
     return mean if len(values) == 1 else f"{mean} ({min(values):.{digits}f}-{max(values):.{digits}f})"
@@ -138,14 +144,17 @@ def spread(runs: list[dict[str, Any]], part: str, key: str) -> str:
 def table_row(name: str, line: Line, runs: list[dict[str, Any]], ngram: dict[str, Any]) -> str:
     """A line of the table in Markdown."""
     key = "nats_per_token" if runs[0]["level"] == "char" else "perplexity"
-    figures = "; ".join(f"{part} {spread(runs, part, key)}" for part in ngram)
+    figures = "; ".join(f"{part} {spread([run[part][key] for run in runs], key)}" for part in ngram)
+    alone = "; ".join(f"{part} {spread([network_alone(run, part)[key] for run in runs], key)}" for part in ngram)
     last = list(ngram)[-1]
-    bits, gram_bits = spread(runs, last, "bits_per_char"), f"{ngram[last]['bits_per_char']:.3f}"
+    bits = spread([run[last]["bits_per_char"] for run in runs], "bits_per_char")
+    gram_bits = f"{ngram[last]['bits_per_char']:.3f}"
     network = f"{runs[0]['network'].split(',')[0]}, {runs[0]['parameters'] / 1e6:.2f} M"
     unit = "nats" if key == "nats_per_token" else "perplexity"
     gram = f"{ngram[last][key]:.4g}"
     options = line.options or "no option"
-    return f"| {name} | `{options}` | {network} | {figures} {unit} | {bits} | {gram}; {gram_bits} | {line.peers} |"
+    cells = [name, f"`{options}`", network, f"{figures} {unit}", alone, bits, f"{gram}; {gram_bits}", line.peers]
+    return f"| {' | '.join(cells)} |"
 
 
 def main() -> None:
@@ -173,8 +182,8 @@ def main() -> None:
         ngram = baseline(files, runs[0]["level"], folder)
     best = min(run[next(iter(files.measured))]["nats_per_token"] for run in runs)
     assert math.isfinite(best)
-    print("| line | options | network | held out | bits per character | 5-gram | peers |")
-    print("| --- | --- | --- | ---: | ---: | ---: | --- |")
+    print("| line | options | network | held out | network alone | bits per character | 5-gram | peers |")
+    print("| --- | --- | --- | ---: | ---: | ---: | ---: | --- |")
     print(table_row(arguments.line, line, runs, ngram))
     if arguments.json:
         result = {"line": arguments.line, "options": line.options, "runs": runs, "ngram": ngram}

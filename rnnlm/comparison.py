@@ -7,11 +7,14 @@ from typing import Any
 import numpy as np
 
 from rnnlm.baselines.ngram import NgramModel
+from rnnlm.blas import one_blas_thread
 from rnnlm.errors import CheckpointError, CorpusError
 from rnnlm.hints import NORMALIZED_CHARACTERS, form_hint, marks_warning
 from rnnlm.inference.mixture import Mixture
+from rnnlm.inference.scoring import token_nats
 from rnnlm.language_model import LanguageModel
 from rnnlm.mixing import component, load_beside, mixture, tuned_weights
+from rnnlm.network_with_ngram import NetworkWithNgram
 from rnnlm.results import Evaluation
 from rnnlm.storage.checkpoint import read_header, section
 from rnnlm.text.corpus import TokenizedCorpus, sequence, tokenize_corpus
@@ -142,6 +145,11 @@ def compare(
         found = Comparison(Row("mixture", mixed.evaluate(corpus, threads)), notes=notes)
         names = [name, *(path for path, _ in asked.mix)]
         found.groups["mixture"] = parts_of_mixture(mixed, names, corpus, threads)
+    elif isinstance(model.predictor, NetworkWithNgram):
+        both, *each = both_and_each(model, model.predictor, corpus, threads)
+        found = Comparison(Row(name, both, stored_bytes(model)), notes=notes)
+        names = [f"{part.describe()} alone" for part in (model.network, model.ngram)]
+        found.groups["parts"] = [Row(*part) for part in zip(names, each, strict=True)]
     else:
         found = Comparison(Row(name, model.evaluate(corpus, threads), stored_bytes(model)), notes=notes)
     if asked.dynamic:
@@ -168,6 +176,7 @@ def _mark_those_that_know(
     parts |= {path: knows_text(_training_of(path), corpus) for path, _ in asked.mix}
     found.measured.knows_text = True if True in parts.values() else None if None in parts.values() else False
     known = {**parts, "dynamic evaluation": parts[name]}
+    known |= {row.name: parts[name] for row in found.groups.get("parts", [])}
     if asked.baseline:
         known[asked.baseline] = knows_text(_training_of(asked.baseline), corpus)
     for row in found.rows[1:]:
@@ -215,6 +224,18 @@ def stored_bytes(model: LanguageModel) -> int:
     """Size of the arrays that a prediction needs; a checkpoint for --resume holds more, the optimizer's state."""
     _, arrays = model.predictor.to_file()
     return sum(array.nbytes for array in arrays.values())
+
+
+@one_blas_thread()
+def both_and_each(
+    model: LanguageModel, predictor: NetworkWithNgram, corpus: TokenizedCorpus, threads: int
+) -> list[Evaluation]:
+    """Figures of a network mixed with its n-gram model, of the network, and of the n-gram model."""
+    ids = model.sequence(corpus)
+    alone = token_nats(predictor.network, ids, model.context, threads)
+    both, beside = predictor.along(alone, ids, model.context, threads)
+    unknown = ids[:] == UNK
+    return [Evaluation.of(each, unknown, corpus.characters) for each in (both, alone, beside)]
 
 
 # --- mixtures -----------------------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from rnnlm.inference.lines import LOGITS, LineScorer
 from rnnlm.inference.model import read_prefix
 from rnnlm.inference.nbest import NbestList
 from rnnlm.inference.scoring import sequence_totals
+from rnnlm.network_with_ngram import NetworkWithNgram
 from rnnlm.nn.bidirectional import BidirectionalNetwork
 from rnnlm.rendering import Writer
 from rnnlm.results import Candidate, Evaluation, Explanation, FilledText, Influence, Prediction, ScoredLine
@@ -395,10 +396,9 @@ class LanguageModel(StoredModel):
         network = self.network
         ids = self.sequence(corpus)
         nats = dynamic_nats(network, ids, self.context, lr, window)
-        unknown = ids[:] == UNK
-        return Evaluation(
-            len(ids), int(unknown.sum()), corpus.characters, -float(nats.sum()), -float(nats[unknown].sum())
-        )
+        if isinstance(self.predictor, NetworkWithNgram):
+            nats, _ = self.predictor.along(nats, ids, self.context)
+        return Evaluation.of(nats, ids[:] == UNK, corpus.characters)
 
     def sequence(self, corpus: TokenizedCorpus) -> IdSequence:
         """A tokenized text as ids of this model.

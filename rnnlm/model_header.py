@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rnnlm.baselines.ngram import NgramModel
 from rnnlm.errors import CheckpointError, shown
 from rnnlm.inference.line_starts import LONGEST_LINE
+from rnnlm.network_with_ngram import MIXED, NetworkWithNgram
 from rnnlm.nn.bidirectional import AnyNetwork, BidirectionalNetwork
 from rnnlm.nn.network import Network, NetworkConfig
 from rnnlm.nn.numerics import LARGEST_WEIGHT, are_weights
@@ -18,21 +19,38 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def predictor_of(header: Mapping[str, Any], V: int, arrays: Mapping[str, NDArray[Any]]) -> AnyNetwork | NgramModel:
-    """Return the network or n-gram model of a checkpoint. V: size of its vocabulary.
+def predictor_of(
+    header: Mapping[str, Any], V: int, arrays: Mapping[str, NDArray[Any]]
+) -> AnyNetwork | NgramModel | NetworkWithNgram:
+    """Return the network, n-gram model or both of a checkpoint. V: size of its vocabulary.
 
     Raises:
         CheckpointError: the header and the arrays do not make one.
     """
     kind = header.get("kind")
     if kind == "rnn":
-        _check_types(arrays)
-        network = network_of(NetworkConfig.from_header(header.get("network")), arrays)
+        params = {name: array for name, array in arrays.items() if not name.startswith(MIXED)}
+        _check_types(params)
+        network = network_of(NetworkConfig.from_header(header.get("network")), params)
         _check_weights(network)
-        return network
+        return _with_ngram(network, header["mixed_ngram"], V, arrays) if "mixed_ngram" in header else network
     if kind == "ngram":
         return NgramModel.from_arrays(V, header.get("order"), arrays)
     raise CheckpointError(f"The checkpoint's kind is {shown(kind)}; expected 'rnn' or 'ngram'.")
+
+
+def _with_ngram(network: AnyNetwork, described: Any, V: int, arrays: Mapping[str, NDArray[Any]]) -> NetworkWithNgram:
+    """The network with the n-gram model that is mixed with it."""
+    of_ngram = {name.removeprefix(MIXED): each for name, each in arrays.items() if name.startswith(MIXED)}
+    ngram = NgramModel.from_arrays(V, mapping(described).get("order"), {f"ngram.{n}": a for n, a in of_ngram.items()})
+    weights = described.get("weights")
+    sound = type(weights) is list and all(type(each) in (int, float) and 0 <= each <= 1 for each in weights)
+    if not sound or len(weights) != ngram.order or isinstance(network, BidirectionalNetwork):
+        raise CheckpointError(
+            f"The checkpoint's weights of its {ngram.order}-gram model are {shown(weights)}; expected {ngram.order} "
+            "numbers from 0 to 1, beside a network of one direction. It is damaged or was edited."
+        )
+    return NetworkWithNgram(network, ngram, weights)
 
 
 def network_of(config: NetworkConfig, params: Mapping[str, NDArray[Any]]) -> AnyNetwork:
@@ -97,4 +115,4 @@ def _check_types(params: Mapping[str, NDArray[Any]]) -> None:
 
 def is_parameter(name: str) -> bool:
     """Whether an array of a checkpoint is part of the model, and not of the training that --resume goes on with."""
-    return name.startswith(("embedding.", "rnn.", "output.", "ngram."))
+    return name.startswith(("embedding.", "rnn.", "output.", "ngram.", MIXED))

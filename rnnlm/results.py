@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rnnlm.text.vocabulary import UNK
 
@@ -101,6 +101,11 @@ class Evaluation:
     characters: int
     logprob_nats: float
     oov_logprob_nats: float
+
+    @classmethod
+    def of(cls, nats: NDArray[Any], unknown: NDArray[Any], characters: int) -> Evaluation:
+        """Figures of a text's tokens, given the nats (N,) of each and which of them (N,) are unknown."""
+        return cls(len(nats), int(unknown.sum()), characters, -float(nats.sum()), -float(nats[unknown].sum()))
 
     @property
     def nats_per_token(self) -> float:

@@ -15,9 +15,11 @@ from rnnlm.foreign import is_arpa
 from rnnlm.inference.mixture import Mixture
 from rnnlm.model_header import is_parameter, line_of_header, mapping, predictor_of, tokenizer_from_header
 from rnnlm.names import CONTEXTS
+from rnnlm.network_with_ngram import NetworkWithNgram
 from rnnlm.nn.bidirectional import BidirectionalNetwork
 from rnnlm.nn.network import Network
 from rnnlm.storage import checkpoint
+from rnnlm.storage.checkpoint import section
 from rnnlm.text.tokenizers import CharTokenizer, Tokenizer, TokenTokenizer
 from rnnlm.text.vocabulary import Vocabulary
 
@@ -59,7 +61,7 @@ class StoredModel(Codec):
 
     def __repr__(self) -> str:
         """What predicts, over what vocabulary, and how well it did on the held-out text."""
-        best = self.training.get("best_nats_per_token")
+        best = section(self.training, "mixture").get("nats_per_token", self.training.get("best_nats_per_token"))
         measured = f", perplexity {math.exp(min(best, 700)):.4g} held out" if isinstance(best, float) else ""
         vocabulary = f"{len(self.vocabulary):,} {self.level}s"
         return f"<{type(self).__name__}: {self.predictor.describe()}, {vocabulary}, {self.context}{measured}>"
@@ -123,27 +125,24 @@ class StoredModel(Codec):
     def save(
         self,
         path: str | PathLike[str],
-        params: Mapping[str, NDArray[Any]] | None = None,
         training_arrays: Mapping[str, NDArray[Any]] | None = None,
     ) -> None:
         """Write the checkpoint in one piece: the old file stays until the new one is complete.
 
-        params: other parameters than the network's present ones. training_arrays: what --resume needs; if it is not
-        given, what `rnnlm.train` has left in `self.training_arrays`.
+        training_arrays: what --resume needs; if it is not given, what `rnnlm.train` has left in
+        `self.training_arrays`.
 
         Raises:
             CheckpointError: the file cannot be written, or the model is a mixture.
         """
-        header, arrays = self.parts(params)
+        header, arrays = self.parts()
         more = dict(self.training_arrays if training_arrays is None else training_arrays)
         if not more:  # no training can go on from its state without them
             header["training"] = {name: value for name, value in self.training.items() if name != "state"}
         checkpoint.save(path, header, arrays | more)
 
-    def parts(self, params: Mapping[str, NDArray[Any]] | None = None) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    def parts(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         """Header and parameters of a checkpoint: what `from_parts` takes.
-
-        params: other parameters than the network's present ones.
 
         Raises:
             CheckpointError: the model is a mixture.
@@ -156,7 +155,7 @@ class StoredModel(Codec):
             "training": self.training,
         } | ({"line_before": self.line_before} if self.line_before else {})
         described, arrays = self.predictor.to_file()
-        return header | described, dict(arrays if params is None else params)
+        return header | described, dict(arrays)
 
     def check_savable(self) -> None:
         """Find out before a long work that its result could not be saved, or not be read again.
@@ -175,22 +174,26 @@ class StoredModel(Codec):
 
     @property
     def network(self) -> Network:
-        """The recurrent network; a bidirectional one is a `BidirectionalNetwork`.
+        """The recurrent network, without an n-gram model that is mixed with it; or a `BidirectionalNetwork`.
 
         Raises:
             CheckpointError: the model is an n-gram model or a mixture.
         """
+        if isinstance(self.predictor, NetworkWithNgram):
+            return self.predictor.network
         if self.kind != "rnn":
             raise CheckpointError(f"This is {self.predictor.noun}; what was asked for needs a recurrent network.")
         return cast(Network, self.predictor)
 
     @property
     def ngram(self) -> NgramModel:
-        """The n-gram model.
+        """The n-gram model, be it all or mixed with a network.
 
         Raises:
-            CheckpointError: the model is a network or a mixture.
+            CheckpointError: there is none.
         """
+        if isinstance(self.predictor, NetworkWithNgram):
+            return self.predictor.ngram
         if not isinstance(self.predictor, NgramModel):
             raise CheckpointError(f"This is {self.predictor.noun}; what was asked for needs an n-gram model.")
         return self.predictor

@@ -323,7 +323,7 @@ def test_the_package_shows_what_it_offers():
 
 
 def test_a_model_says_what_it_is(model):
-    assert repr(model).startswith("<LanguageModel: LSTM 1 x 8, 19 words, sentence, perplexity ")
+    assert repr(model).startswith("<LanguageModel: LSTM 1 x 8 with a 5-gram, 19 words, sentence, perplexity ")
     assert repr(rnnlm.train_ngram(text=LINES)) == "<LanguageModel: 3-gram, 19 words, sentence>"
 
 
@@ -337,7 +337,7 @@ def test_candidates_may_be_restricted_and_keep_their_probabilities(model):
 
 
 def test_generated_text_is_that_of_sample():
-    model = rnnlm.train(text=LINES, level="char", **SMALL)
+    model = rnnlm.train(text=LINES, level="char", ngram=0, **SMALL)
     pieces = list(model.generate("the", 30, temperature=0.5, seed=3))
     options, rng = SamplingOptions(30, 0.5), np.random.default_rng(3)
     ids = [step[0] for step in model.sample("the", options, rng)]

@@ -36,6 +36,7 @@ LAYERS = (
     ("codec",),
     ("rendering",),
     ("results",),
+    ("network_with_ngram",),
     ("inference", "baselines"),
     ("nn", "text"),
     ("storage",),

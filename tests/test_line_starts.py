@@ -144,7 +144,7 @@ def test_score_of_a_network_is_near_eval(cell, tmp_path, rnnlm):
     lines = corpus.read_text(encoding="utf-8").splitlines()[:1000]
     text, model = tmp_path / "text.txt", str(tmp_path / "m.npz")
     text.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    size = ["--cell", cell, "--preset", "tiny", "--epochs", "4", "--threads", "1"]
+    size = ["--cell", cell, "--preset", "tiny", "--epochs", "4", "--threads", "1", "--ngram", "0"]
     rnnlm("train", text, "--level", "char", *size, "-o", model)
     expected = rnnlm("eval", text, "-m", model, "--json").json["nats_per_token"]
     scored = list(LanguageModel.load(model).score(lines))
@@ -164,7 +164,8 @@ def sentences(rng: np.random.Generator) -> str:
 def trained(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("stream")
     (folder / "text.txt").write_text(sentences(np.random.default_rng(1)))
-    options = ["--level", "char", "--hidden-size", "24", "--epochs", "4", "--threads", "1", "-o", str(folder / "m.npz")]
+    options = ["--level", "char", "--hidden-size", "24", "--epochs", "4", "--threads", "1", "--ngram", "0"]
+    options += ["-o", str(folder / "m.npz")]
     assert run(["train", str(folder / "text.txt"), *options]) == 0
     return folder / "m.npz"
 

@@ -14,7 +14,7 @@ all positions of a text at once.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,7 @@ from rnnlm.nn.numerics import Array
 from rnnlm.text.vocabulary import BOS, EOS
 
 LARGEST_ORDER = 6
+UNCUT = 2  # orders that no cut-off is for
 LARGEST_BACKOFF = 99 * np.log(10)  # what an ARPA file may have at most
 LOG_ZERO = -99 * np.log(10)  # ARPA's sign for "never": <s> is context only
 LOG_MISSING = -100 * np.log(10)  # KenLM's, for <unk> in an ARPA file that lists none; the least that is stored
@@ -111,10 +112,12 @@ class NgramModel:
     # --- training -------------------------------------------------------------------------------------------------
 
     @classmethod
-    def train(cls, ids: Array, V: int, order: int, context: str = "sentence") -> "NgramModel":
+    def train(cls, ids: Array, V: int, order: int, context: str = "sentence", most: int | None = None) -> "NgramModel":
         """Estimate from ids (N,), in which </s> ends a line, over a vocabulary of V.
 
         context "sentence": every line starts at <s>. "stream": only the text does, and </s> is a word like any other.
+        most: n-grams to store, about; if there are more, those of three words and more that occur least are counted
+        and not stored, and their words are backed off to.
 
         Raises:
             TrainingError: the order is out of range or there is no text.
@@ -124,7 +127,7 @@ class NgramModel:
         if not len(ids):
             raise TrainingError("The training text has no tokens; an n-gram model needs some.")
         tables = _count(_with_starts(ids, context), V, order)
-        return cls(V, _estimate(tables, V))
+        return cls(V, _estimate(tables, V, _cutoff(tables, most)))
 
     # --- inference: see SequenceModel -----------------------------------------------------------------------------
 
@@ -132,7 +135,7 @@ class NgramModel:
         """State before anything was read: no context of any length."""
         return np.full((batch_size, self.order), -1, dtype=np.int64)
 
-    def _contexts(self, inputs: Array, state: Array, keep: Array | None = None) -> Array:
+    def contexts(self, inputs: Array, state: Array, keep: Array | None = None) -> Array:
         """Index of the last k words after each input, (T + 1, B, order) with the state before the first in front.
 
         The last k words are the last k - 1 before the input and the input itself; so order after order is found for
@@ -147,10 +150,12 @@ class NgramModel:
             contexts[1:, :, k] = found if keep is None else np.where(keep[:, :, 0] > 0, found, -1)
         return contexts
 
-    def _contexts_and_targets(
-        self, inputs: Array, targets: Array, state: Array, keep: Array | None
-    ) -> tuple[Array, Array]:
-        """Return `_contexts`, and the index of each target after the last k - 1 words, (T, B, order).
+    def context_lengths(self, contexts: Array) -> Array:
+        """How many of the last words are known as a context, (...), from 0 to order - 1; contexts (..., order)."""
+        return ((contexts[..., :-1] >= 0) * np.arange(1, self.order)).max(axis=-1, initial=0)
+
+    def located(self, inputs: Array, targets: Array, state: Array, keep: Array | None) -> tuple[Array, Array]:
+        """Return `contexts`, and the index of each target after the last k - 1 words, (T, B, order).
 
         Most targets are the next input, so what was found of them is not looked up again.
         """
@@ -173,7 +178,11 @@ class NgramModel:
 
         That is the probability of the longest stored n-gram, after backing off to it.
         """
-        contexts, found = self._contexts_and_targets(inputs, targets, state, keep)
+        contexts, found = self.located(inputs, targets, state, keep)
+        return self.nats_of(targets, contexts, found), contexts[-1]
+
+    def nats_of(self, targets: Array, contexts: Array, found: Array) -> Array:
+        """Negative log probability of each target (T, B), from what `located` returns."""
         result = self.levels[0].log_probability[targets].astype(np.float64)
         for k in range(1, self.order):
             backed_off = result + _picked(self.levels[k - 1].backoff, contexts[1:, :, k - 1])
@@ -183,18 +192,22 @@ class NgramModel:
                 f"The n-gram model gives a token the probability {np.exp(result.max()):.3g}, more than 1: its back-off "
                 "weights are not those of its probabilities. Estimate it again, or ask for another copy of its file."
             )
-        return -result, contexts[-1]
+        return -result
 
     def log_probabilities(self, inputs: Array, state: Array, keep: Array | None = None) -> tuple[Array, Array]:
         """Log probability of every id after each input (T, B, V), and the state after the last."""
-        contexts = self._contexts(inputs, state, keep)
-        rows = [self._row(context) for context in contexts[1:].reshape(-1, self.order)]
-        return np.array(rows).reshape(*inputs.shape, self.vocabulary_size), contexts[-1]
+        contexts = self.contexts(inputs, state, keep)
+        return self.rows(contexts[1:]), contexts[-1]
 
     def next_log_probabilities(self, inputs: Array, state: Array) -> tuple[Array, Array]:
         """Log probability of every id after the last input (B, V), and the state after it."""
-        contexts = self._contexts(inputs, state)
-        return np.array([self._row(context) for context in contexts[-1]]), contexts[-1]
+        contexts = self.contexts(inputs, state)
+        return self.rows(contexts[-1]), contexts[-1]
+
+    def rows(self, contexts: Array) -> Array:
+        """Log probability of every id after some contexts (..., order), (..., V)."""
+        rows = [self._row(context) for context in contexts.reshape(-1, self.order)]
+        return np.array(rows).reshape(*contexts.shape[:-1], self.vocabulary_size)
 
     def _row(self, context: Array) -> Array:
         """Log probability of every word after one context: shortest first, longer ones overwriting."""
@@ -250,7 +263,7 @@ class NgramModel:
         even = np.arange(0, len(backoff), max(1, 2 * len(backoff) // most))
         words = self.words(k, np.union1d(heavy, even).astype(np.int64))
         words = words[words[:, -1] != EOS]  # after which nothing comes
-        return self._contexts(words.T, self.zero_state(len(words)))[-1]
+        return self.contexts(words.T, self.zero_state(len(words)))[-1]
 
     # --- storage --------------------------------------------------------------------------------------------------
 
@@ -335,10 +348,23 @@ def _count(text: Array, V: int, order: int) -> list[_Table]:
     return tables
 
 
-def _estimate(tables: list[_Table], V: int) -> list[Level]:
-    """Interpolated probabilities and back-off weights, from order 1 upwards."""
+def _cutoff(tables: list[_Table], most: int | None) -> int:
+    """The fewest occurrences of the n-grams that are stored, so that they are not more than `most`."""
+    cutoff, cut = 1, [table.counts for table in tables[UNCUT:]]
+    while most is not None and sum(map(len, cut)) > max(0, most - sum(len(table.keys) for table in tables[:UNCUT])):
+        cutoff += 1
+        cut = [counts[counts >= cutoff] for counts in cut]
+    return cutoff
+
+
+def _estimate(tables: list[_Table], V: int, cutoff: int = 1) -> list[Level]:
+    """Interpolated probabilities and back-off weights, from order 1 upwards.
+
+    What is not stored has the probability that is backed off to: `freed` of it is given to gamma of its context.
+    """
     levels: list[Level] = []
     lower = np.full(V, 1 / (V - 1))  # uniform over all but <s>
+    stored = np.ones(1, dtype=bool)  # of the order below
     for k, table in enumerate(tables):
         counts = table.counts.astype(np.float64)
         if k + 1 < len(tables):
@@ -346,28 +372,33 @@ def _estimate(tables: list[_Table], V: int) -> list[Level]:
             counts = np.where(table.after_start, counts, continuations)
         if k == 0:
             counts[BOS] = 0
-        contexts = table.keys // V if k else np.zeros(V, dtype=np.int64)
-        number = len(tables[k - 1].keys) if k else 1
-        freed, gamma = _discounted(counts, contexts, number)
-        totals = np.bincount(contexts, weights=counts, minlength=number)
+        contexts, words = np.divmod(table.keys, V) if k else (np.zeros(V, dtype=np.int64), table.keys)
+        before, stored = stored, table.counts >= (cutoff if k >= UNCUT else 0)
+        freed, gamma = _discounted(counts, contexts, len(before), stored)
+        totals = np.bincount(contexts, weights=counts, minlength=len(before))
         below = lower[table.suffix] if k else lower
         probability = freed / np.maximum(totals[contexts], 1) + gamma[contexts] * below
         if k == 0:
             probability[BOS] = 0
         else:
-            previous = levels[-1]
-            levels[-1] = Level(previous.keys, previous.log_probability, np.log(gamma).astype(np.float32))
+            levels[-1] = replace(levels[-1], backoff=np.log(gamma[before]).astype(np.float32))
         with np.errstate(divide="ignore"):
-            log_probability = np.clip(np.log(probability), LOG_ZERO, 0).astype(np.float32)
-        levels.append(Level(table.keys, log_probability, np.zeros(len(counts), dtype=np.float32)))
+            log_probability = np.clip(np.log(probability[stored]), LOG_ZERO, 0).astype(np.float32)
+        places = np.cumsum(before) - 1  # of the contexts, whose counts are no less
+        keys = places[contexts[stored]] * V + words[stored]
+        levels.append(Level(keys, log_probability, np.zeros(len(keys), dtype=np.float32)))
         lower = probability
     return levels
 
 
-def _discounted(counts: Array, contexts: Array, number: int) -> tuple[Array, Array]:
-    """Counts less their discount, and gamma of each of `number` contexts (1 where a context has no counts)."""
+def _discounted(counts: Array, contexts: Array, number: int, stored: Array) -> tuple[Array, Array]:
+    """Counts less their discount, and gamma of each of `number` contexts (1 where a context has no counts).
+
+    stored: of the others, all is taken.
+    """
     discounts = np.array([0.0, *_discounts(counts)])
     taken = np.minimum(discounts[np.minimum(counts, 3).astype(np.int64)], counts)
+    taken = np.where(stored, taken, counts)
     totals = np.bincount(contexts, weights=counts, minlength=number)
     gamma = np.bincount(contexts, weights=taken, minlength=number) / np.maximum(totals, 1)
     # A text whose counts are all so small that nothing is taken would leave no probability for anything new.

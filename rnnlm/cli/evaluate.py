@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
@@ -119,9 +119,13 @@ def evaluate(
 def _on_torch(model: "LanguageModel", engine: EngineChoice, threads: int) -> int:
     """Let PyTorch compute what the model predicts, with its own threads; returns how many of ours remain."""
     model.require_causal()  # a bidirectional model says that it cannot be measured
+    from rnnlm.network_with_ngram import NetworkWithNgram
     from rnnlm.training.torch_engine import TorchModel
 
-    model.predictor = TorchModel(model.network, engine.torch_settings(threads))  # type: ignore[assignment]
+    network: Any = TorchModel(model.network, engine.torch_settings(threads))
+    if isinstance(model.predictor, NetworkWithNgram):
+        network = NetworkWithNgram(network, model.ngram, model.predictor.weights)
+    model.predictor = network
     return 1
 
 
@@ -161,7 +165,8 @@ def _check_usage(
 
 def _show_who_knows(found: "Comparison") -> None:
     """Say first of all which models are measured on the text that they were trained on."""
-    names = [row.name for row in found.rows[1:] if row.knows_text and row.name != "dynamic evaluation"]
+    parts = {"dynamic evaluation", *(row.name for row in found.groups.get("parts", []))}
+    names = [row.name for row in found.rows[1:] if row.knows_text and row.name not in parts]
     if found.measured.knows_text and "mixture" not in found.groups:
         click.echo("The model was trained on this text; a new text would be predicted less well.")
     if names:
@@ -193,6 +198,8 @@ def _show_rows(found: "Comparison", tuned_on: Sequence[str]) -> None:
     click.echo()
     show_table(zip(*shown.values(), strict=True), list(shown), "l" + "r" * len(shown))
     click.echo()
+    if "parts" in found.groups:
+        say("the model is both together: sum of weight x probability, weights found when it was trained")
     if "mixture" in found.groups:
         source = f"found by EM on {' '.join(tuned_on)}" if tuned_on else "as given"
         say(f"mixture: sum of weight x probability, weights {source}")

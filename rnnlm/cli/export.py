@@ -52,6 +52,8 @@ def export(model_path: Path, to: str, output: Path | None, force: bool) -> None:
     if beside.exists() and beside.read_bytes() != files.vocabulary:  # that of another format of this model may stay
         check_free(beside, force)
     files.save(output)
+    if model.predictor is not model.network:
+        note(f"The {model.ngram.describe()} that is mixed with the network is left out: it is not in these formats.")
     note(
         f"Saved {output}: {model.network.parameter_count:,} parameters; and {beside}: {len(model.vocabulary):,} tokens."
     )

@@ -54,7 +54,7 @@ def _network_facts(model: "LanguageModel") -> dict[str, Any]:
     from rnnlm.storage.checkpoint import section
 
     config, training = model.network.config, model.training
-    state = section(training, "state", "progress")
+    state, mixture = section(training, "state", "progress"), section(training, "mixture")
     return {
         "cell": config.cell,
         "activation": config.activation,
@@ -66,15 +66,27 @@ def _network_facts(model: "LanguageModel") -> dict[str, Any]:
         "cutoffs": list(config.cutoffs),
         "tied": config.tied,
         "parameters": model.network.parameter_count,
+        **_mixed_facts(model),
         "training": {
             "steps": state.get("step"),
             "epochs_done": state.get("epoch"),
             "finished": state.get("finished"),
             "best_nats_per_token": training.get("best_nats_per_token"),
+            **({"mixed_nats_per_token": mixture["nats_per_token"]} if mixture else {}),
             "options": training.get("options"),
             **_imported(model),
         },
     }
+
+
+def _mixed_facts(model: "LanguageModel") -> dict[str, Any]:
+    """What is mixed with the network."""
+    from rnnlm.network_with_ngram import NetworkWithNgram
+
+    if not isinstance(model.predictor, NetworkWithNgram):
+        return {}
+    ngram, weights = model.predictor.ngram, model.predictor.weights
+    return {"mixed_ngram": {"order": ngram.order, "ngrams": ngram.ngram_counts(), "weights": weights}}
 
 
 def _ngram_facts(model: "LanguageModel") -> dict[str, Any]:
@@ -105,8 +117,8 @@ def _shown(value: Any) -> str:
     if isinstance(value, bool) or value is None:
         return {True: "yes", False: "no", None: "-"}[value]
     if isinstance(value, list):
-        numbers = all(type(each) is int for each in value)
+        numbers = all(type(each) in (int, float) for each in value)
         if not value:
             return "-"
-        return " ".join(f"{each:,}" for each in value) if numbers else f"{len(value)} entries"
+        return " ".join(map(_shown, value)) if numbers else f"{len(value)} entries"
     return f"{value:,}" if isinstance(value, int) else f"{value:g}" if isinstance(value, float) else str(value)

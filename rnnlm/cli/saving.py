@@ -34,8 +34,8 @@ class Saver:
         """Whether it is time to save, besides after an evaluation."""
         return time.monotonic() - self._tried > (RETRY_SECONDS if self._failed else SAVE_SECONDS)
 
-    def save(self) -> None:
-        """Save.
+    def save(self, at_the_end: bool = False) -> None:
+        """Save; see `Session.save`.
 
         Raises:
             SavingError: the file cannot be written now.
@@ -43,7 +43,7 @@ class Saver:
         try:
             if self._reservation is not None:  # else the first worker writes
                 self._reservation.renew()
-                self._saved = self._session.save(self._path)
+                self._saved = self._session.save(self._path, at_the_end)
         except MemoryError:
             raise SavingError(f"{self._output} cannot be written: there is no memory left to do it.") from None
         finally:
@@ -74,7 +74,7 @@ class Saver:
         pauses, told = iter(LAST_RETRIES), False
         while True:
             try:
-                self.save()
+                self.save(at_the_end=True)
                 return
             except SavingError as error:
                 pause = None if interruptions.received else next(pauses, None)

@@ -92,9 +92,9 @@ def conclude(session: Session, output: Path) -> None:
             f"at step {progress.best_step:,}"
         )
     if best is not None and (baselines := model.training.get("baselines")):
-        for line in comparison(best, baselines, model.level, len(session.dataset.train), name):
+        together = model.training.get("mixture", {}).get("nats_per_token")
+        for line in comparison(best, together, baselines, model.level, len(session.dataset.train)):
             note(line)
-    session.take_best()
     if not two_sided:
         note("A sample: " + _sample(session))
     note(f"Saved {output}. Try: rnnlm {'fill' if two_sided else 'predict'}{name} TEXT")
@@ -106,21 +106,25 @@ def _sample(session: Session) -> str:
     return shortened(session.model.render([i for i in ids if i is not None]).strip(), LONGEST_SAMPLE)
 
 
-def comparison(best: float, found: dict[str, Any], level: str, train_tokens: int, model: str) -> list[str]:
-    """A model beside what `measured_baselines` found, in lines.
+def comparison(best: float, together: float | None, found: dict[str, Any], level: str, train_tokens: int) -> list[str]:
+    """A network beside what `measured_baselines` found, in lines.
 
-    best: nats per token of the model. model: the option that names it, or nothing.
+    best: nats per token of the network. together: those of the network mixed with the n-gram model, if both are kept.
     """
     ngram, order = found["ngram_nats_per_token"], found["order"]
-    shown = [f"{math.exp(min(nats, 700)):.4g}" for nats in (best, ngram, found["unigram_nats_per_token"])]
     unit = "character" if level == "char" else level
-    lines = [f"Held-out perplexity: model {shown[0]}, {order}-gram {shown[1]}, {unit} frequencies {shown[2]}."]
+    rows = {
+        "network": best,
+        f"{order}-gram": ngram,
+        "both": together,
+        f"{unit} frequencies": found["unigram_nats_per_token"],
+    }
+    shown = [f"{name} {math.exp(min(nats, 700)):.4g}" for name, nats in rows.items() if nats is not None]
+    lines = [f"Held-out perplexity: {', '.join(shown)}."]
     if found["tokens"] < train_tokens:
         lines.append(f"The {order}-gram has counted {found['tokens']:,} of the {train_tokens:,} tokens.")
-    if ngram < best:
-        lines += [
-            f"The {order}-gram of the same text is better. Train longer or on more text, or mix both:",
-            f"  rnnlm ngram train CORPUS --level {level} --order {order} -o ngram.npz",
-            f"  rnnlm eval TEXT{model} --mix ngram.npz --tune HELD_OUT",
-        ]
+    if together is not None:
+        lines.append(f"The model is both: the {order}-gram is in the file, mixed with the network. --ngram 0: without.")
+    elif ngram < best:
+        lines.append(f"The {order}-gram of the same text is better. Train longer, or leave --ngram 0 out.")
     return lines

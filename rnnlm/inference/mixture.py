@@ -1,5 +1,6 @@
 """Linear interpolation of models: p(w | h) = sum of weight_i p_i(w | h), and the weights that suit a text best."""
 
+import functools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -46,24 +47,24 @@ class Mixture:
 
     def zero_state(self, batch_size: int) -> Array:
         """State before anything was read, (B, F)."""
-        return _joined([model.zero_state(batch_size) for model in self.models])
+        return joined_states([model.zero_state(batch_size) for model in self.models])
 
     def nats(self, inputs: Array, targets: Array, state: Array, keep: Array | None = None) -> tuple[Array, Array]:
         """Negative log probability of each target (T, B), and the state after the last input."""
-        parts = [model.nats(inputs, targets, own, keep) for model, own in self._with_states(state)]
-        return mixed_nats([nats for nats, _ in parts], self.weights), _joined([own for _, own in parts])
+        parts = [model.nats(inputs, targets, own, keep) for model, own in self.with_states(state)]
+        return mixed_nats([nats for nats, _ in parts], self.weights), joined_states([own for _, own in parts])
 
     def log_probabilities(self, inputs: Array, state: Array, keep: Array | None = None) -> tuple[Array, Array]:
         """Log probability of every id after each input (T, B, V), and the state after the last."""
-        parts = [model.log_probabilities(inputs, own, keep) for model, own in self._with_states(state)]
-        return -mixed_nats([-each for each, _ in parts], self.weights), _joined([own for _, own in parts])
+        parts = [model.log_probabilities(inputs, own, keep) for model, own in self.with_states(state)]
+        return -mixed_nats([-each for each, _ in parts], self.weights), joined_states([own for _, own in parts])
 
     def next_log_probabilities(self, inputs: Array, state: Array) -> tuple[Array, Array]:
         """Log probability of every id after the last input (B, V), and the state after it."""
-        parts = [model.next_log_probabilities(inputs, own) for model, own in self._with_states(state)]
-        return -mixed_nats([-each for each, _ in parts], self.weights), _joined([own for _, own in parts])
+        parts = [model.next_log_probabilities(inputs, own) for model, own in self.with_states(state)]
+        return -mixed_nats([-each for each, _ in parts], self.weights), joined_states([own for _, own in parts])
 
-    def _with_states(self, state: Array) -> Iterator[tuple[SequenceModel, Array]]:
+    def with_states(self, state: Array) -> Iterator[tuple[SequenceModel, Array]]:
         """Each model with its own state, in the shape and dtype that it knows."""
         start = 0
         for model in self.models:
@@ -73,19 +74,20 @@ class Mixture:
             yield model, np.ascontiguousarray(np.moveaxis(own, 0, -2), dtype=pattern.dtype)
 
 
-def _joined(states: Sequence[Array]) -> Array:
+def joined_states(states: Sequence[Array]) -> Array:
     """One state (B, F) of the states of several models."""
     rows = [np.moveaxis(state, -2, 0).astype(np.float64) for state in states]
     return np.concatenate([row.reshape(len(row), -1) for row in rows], axis=1)
 
 
-def mixed_nats(nats: Sequence[Array], weights: Sequence[float]) -> Array:
-    """-ln of the weighted mean of probabilities that are given as -ln, one array of any shape for each model."""
-    total = np.full(nats[0].shape, -np.inf)
-    for each, weight in zip(nats, weights, strict=True):
-        if weight > 0:
-            np.logaddexp(total, np.log(weight) - each, out=total)
-    return -total
+def mixed_nats(nats: Sequence[Array], weights: Sequence[float | Array]) -> Array:
+    """-ln of the weighted mean of probabilities that are given as -ln, one array of any shape for each model.
+
+    weights: one for each model, numbers or arrays that broadcast to that shape.
+    """
+    with np.errstate(divide="ignore"):  # ln 0
+        terms = [np.log(np.maximum(weight, 0)) - each for each, weight in zip(nats, weights, strict=True)]
+    return -functools.reduce(np.logaddexp, terms)
 
 
 class Translated:

@@ -75,6 +75,9 @@ class ServedModel:
             "kind": self.model.kind,
             "bidirectional": self.bidirectional,
             **{name: getattr(config, name, None) for name in ("cell", "hidden_size", "num_layers")},
+            "mixed_ngram": self.model.ngram.order
+            if config and self.model.predictor is not self.model.network
+            else None,
             "vocabulary": self.size,
         }
 

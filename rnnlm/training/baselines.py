@@ -1,24 +1,39 @@
-"""What simple models of the same text reach on the held-out part: how good a trained one is, shows beside them."""
+"""Simple models of the same text: what they reach on the held-out part, and the n-gram model as a part of the model."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from rnnlm.baselines.ngram import NgramModel
-from rnnlm.inference.scoring import sequence_nats
+from rnnlm.inference.mixture import best_weights
+from rnnlm.inference.scoring import sequence_nats, token_nats
+from rnnlm.network_with_ngram import NetworkWithNgram, along_text
+from rnnlm.nn.network import Network
+from rnnlm.text.reading import Ids
 from rnnlm.text.vocabulary import UNK
 from rnnlm.training.dataset import Dataset
 
-ORDERS = {"char": 5}  # of the n-gram model; three characters tell little
-USUAL_ORDER = 3
+ORDERS = {"char": 6}  # of the n-gram model; three characters tell little
+USUAL_ORDER = 5
 MOST_COUNTED = 2_000_000  # tokens, in one to three seconds
 FEWEST_COUNTED = 1_000
-COUNTED_PER_SECOND = 50_000  # of a --time, a hundredth of which this takes
+COUNTED_PER_SECOND = 50_000  # of a --time, a few hundredths of which this takes
+MOST_NGRAMS = 1_000_000  # that are stored, of 16 bytes each
 UNKNOWN_STEP = 10  # of the words seen once, every tenth is counted as <unk>: the network reads as many of them so
+SURE = 50  # held-out tokens that speak as loudly for their own weight as all others do for the common one
+GAIN = 0.005  # nats per token that an n-gram model has to bring
 
 
-def measured_baselines(dataset: Dataset, seconds: float) -> dict[str, Any]:
-    """Return figures of token frequencies and of an n-gram model on the held-out part, as JSON.
+class Baselines(NamedTuple):
+    """Figures of simple models on the held-out part, as JSON, and the n-gram model among them."""
+
+    figures: dict[str, Any]
+    ngram: NgramModel
+
+
+def measured_baselines(dataset: Dataset, seconds: float, order: int | None = None) -> Baselines:
+    """Train and measure token frequencies and an n-gram model.
 
     seconds: of the training, infinite if it has no --time; a long text is counted in part, which `tokens` tells.
+    order: of the n-gram model; what fits the text if it is not given.
 
     Raises:
         ValueError: nothing is held out.
@@ -28,9 +43,31 @@ def measured_baselines(dataset: Dataset, seconds: float) -> dict[str, Any]:
     ids = dataset.train[: max(FEWEST_COUNTED, int(min(MOST_COUNTED, COUNTED_PER_SECOND * seconds)))]
     if dataset.rare is not None:
         ids[dataset.rare[ids].nonzero()[0][::UNKNOWN_STEP]] = UNK
-    order, nats = ORDERS.get(dataset.reading.tokenizer.name, USUAL_ORDER), []
+    context, nats = dataset.reading.context, []
+    order = order or ORDERS.get(dataset.reading.tokenizer.name, USUAL_ORDER)
     for n in (1, order):
-        predictor = NgramModel.train(ids, len(dataset.vocabulary), n, dataset.reading.context)
-        total, tokens = sequence_nats(predictor, dataset.valid, dataset.reading.context)
+        predictor = NgramModel.train(ids, len(dataset.vocabulary), n, context, MOST_NGRAMS)
+        total, tokens = sequence_nats(predictor, dataset.valid, context)
         nats.append(total / tokens)
-    return {"tokens": len(ids), "order": order, "unigram_nats_per_token": nats[0], "ngram_nats_per_token": nats[1]}
+    figures = {"tokens": len(ids), "order": order, "unigram_nats_per_token": nats[0], "ngram_nats_per_token": nats[1]}
+    return Baselines(figures, predictor)
+
+
+def with_ngram(
+    network: Network, ngram: NgramModel, held_out: Ids, context: str, threads: int, always: bool = False
+) -> tuple[NetworkWithNgram, float] | None:
+    """Mix a network with an n-gram model by the weights that suit the held-out part, and measure that in nats a token.
+
+    Each length of context has a weight of its own, drawn to the common one where it is seldom met. None if the mixture
+    is hardly better than the network, unless it is wanted `always`.
+    """
+    alone = token_nats(network, held_out, context, threads)
+    beside, lengths = along_text(ngram, held_out, context, threads)
+    common, weights = best_weights([alone, beside])[1], []
+    for length in range(ngram.order):
+        those = lengths == length
+        own = best_weights([alone[those], beside[those]])[1] if those.any() else common
+        weights.append(float((those.sum() * own + SURE * common) / (those.sum() + SURE)))
+    mixed = NetworkWithNgram(network, ngram, weights)
+    nats = float(mixed.along(alone, held_out, context, threads)[0].mean())
+    return (mixed, nats) if always or nats < alone.mean() - GAIN else None

@@ -198,6 +198,16 @@ class Options:
         fixed="network",
         before=False,
     )
+    ngram: int | None = _option(
+        None,
+        int,
+        "Order of an n-gram model of the same text, which is kept beside the network and mixed with it; 0: none.",
+        least=0,
+        most=6,
+        fitting="characters: 6, words: 5, if it helps on the held-out part",
+        may_be_none=True,
+        before=0,
+    )
     dropout: float | None = _share(
         None,
         "Share of the hidden units to drop, between layers and before the output.",

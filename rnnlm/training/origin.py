@@ -69,7 +69,7 @@ class Origin:
     @property
     def parameters(self) -> dict[str, Array]:
         """The network's parameters as they were when the training was saved."""
-        return _parameters(self.arrays)
+        return {name: self.arrays[name] for name in self.model.network.params}
 
     @property
     def split_version(self) -> int:

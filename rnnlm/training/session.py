@@ -11,7 +11,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from rnnlm.errors import CorpusError
+from rnnlm.baselines.ngram import NgramModel
+from rnnlm.errors import CorpusError, TrainingError
 from rnnlm.inference.line_starts import line_before
 from rnnlm.language_model import LanguageModel
 from rnnlm.model_header import network_of
@@ -20,7 +21,7 @@ from rnnlm.storage.atomic import not_written, replacing
 from rnnlm.storage.checkpoint import section
 from rnnlm.text.held_out import VERSION
 from rnnlm.training.allocator import keep_freed_memory
-from rnnlm.training.baselines import measured_baselines
+from rnnlm.training.baselines import Baselines, measured_baselines, with_ngram
 from rnnlm.training.dataset import Dataset, Reading, Sources, check_reading
 from rnnlm.training.machine import Machine
 from rnnlm.training.new_network import build_network
@@ -75,6 +76,8 @@ class Session:
     recipe: Recipe
     model: LanguageModel
     trainer: Trainer
+    threads: int = 1
+    ngram: NgramModel | None = None  # to be mixed with the network when it is trained
     notes: list[str] = field(default_factory=list)
 
     @classmethod
@@ -96,7 +99,7 @@ class Session:
         changes = dataset.changes(resumed) if resumed else []
         if checks is not None:
             checks.check_dataset(dataset)
-        baselines = {} if machine.workers.rank else _baselines(dataset, options)
+        baselines = None if machine.workers.rank else _baselines(dataset, options)
         keep_freed_memory()  # not before the text is read, whose memory is to be given back
         started_from = origin is not None and not resumed
         recipe = resolve(options, dataset, machine, started_from, request.preset)
@@ -114,10 +117,11 @@ class Session:
         model.training = {
             "options": recipe.to_header(),
             "corpus": dataset.to_header(),
-            **baselines,
+            **({} if baselines is None else {"baselines": baselines.figures}),
             **_asked(request, bool(changes)),
         }
-        return cls(dataset, recipe, model, trainer, [*dataset.notes, *notes, *changes])
+        ngram = None if baselines is None or recipe.ngram == 0 else baselines.ngram
+        return cls(dataset, recipe, model, trainer, machine.threads, ngram, [*dataset.notes, *notes, *changes])
 
     @property
     def valid_tokens(self) -> int:
@@ -129,19 +133,28 @@ class Session:
         return self.trainer.run()
 
     def finish(self) -> LanguageModel:
-        """Return the model with the best parameters so far, as `save` writes it."""
+        """Return the model with the best parameters so far, as `save` writes it in the end."""
         self.model.training_arrays = self._record_state()
         return self.take_best()
 
-    def take_best(self) -> LanguageModel:
-        """Return the model with the best parameters so far, and say nothing of how its training could go on."""
-        self.model.predictor = network_of(self.model.network.config, self.trainer.best())
-        return self.model
+    def take_best(self, with_its_ngram: bool = True) -> LanguageModel:
+        """Return the model with the best parameters so far, mixed with the n-gram model if that is better."""
+        model, valid = self.model, self.dataset.valid
+        model.predictor = network_of(model.network.config, self.trainer.best())
+        model.training.pop("mixture", None)
+        if with_its_ngram and self.ngram is not None and valid is not None:
+            always = self.recipe.ngram is not None
+            if found := with_ngram(model.network, self.ngram, valid, model.context, self.threads, always):
+                model.predictor, model.training["mixture"] = found[0], {"nats_per_token": found[1]}
+        return model
 
-    def save(self, path: Path) -> int:
-        """Write the best parameters and all that --resume needs; returns the step from which it would go on."""
+    def save(self, path: Path, at_the_end: bool = False) -> int:
+        """Write the best parameters and all that --resume needs; returns the step from which it would go on.
+
+        at_the_end: with the n-gram model, for which the held-out part is read once more.
+        """
         arrays = self._record_state()
-        self.model.save(path, self.trainer.best(), arrays)
+        self.take_best(at_the_end).save(path, arrays)
         return int(self.model.training["state"]["progress"]["step"])
 
     def _record_state(self) -> dict[str, Any]:
@@ -198,14 +211,17 @@ def _read(request: Request, options: Options, machine: Machine) -> tuple[Dataset
     return dataset, options
 
 
-def _baselines(dataset: Dataset, options: Options) -> dict[str, Any]:
-    """What simple models reach on the held-out part, to be recorded; nothing where none is held out or says as much."""
+def _baselines(dataset: Dataset, options: Options) -> Baselines | None:
+    """What simple models reach on the held-out part; nothing where none is held out or says as much."""
     if dataset.valid is None or options.bidirectional:
-        return {}
+        if options.ngram:
+            why = "it predicts from both sides" if options.bidirectional else "nothing is held out to find its weight"
+            raise TrainingError(f"--ngram {options.ngram} cannot be mixed with the network: {why}. Leave it out.")
+        return None
     try:
-        return {"baselines": measured_baselines(dataset, options.time or math.inf)}
+        return measured_baselines(dataset, options.time or math.inf, options.ngram)
     except MemoryError:  # no reason not to train
-        return {}
+        return None
 
 
 def _asked(request: Request, text_changed: bool) -> dict[str, Any]:

@@ -274,3 +274,41 @@ def test_arrays_that_do_not_fit_together_are_refused(change: str):
 def test_orders_of_other_types_are_refused(order: object):
     with pytest.raises(CheckpointError, match="damaged"):
         NgramModel.from_arrays(V, order, NgramModel.train(ids_of(TEXTS["random"]), V, 3).arrays())
+
+
+# --- fewer n-grams ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", TEXTS)
+@pytest.mark.parametrize("most", [0, 30, 60, 90, 150])
+def test_what_is_not_stored_is_backed_off_to_and_all_sums_to_one(name, most):
+    ids = ids_of(TEXTS[name])
+    whole, model = NgramModel.train(ids, V, 5), NgramModel.train(ids, V, 5, most=most)
+    assert model.ngram_counts()[:2] == whole.ngram_counts()[:2]
+    assert sum(model.ngram_counts()) <= max(most, sum(whole.ngram_counts()[:2]))
+    inputs = np.array(list(itertools.product(range(1, V), repeat=3))).T
+    inputs = np.concatenate([np.zeros((1, inputs.shape[1]), dtype=int), inputs])
+    rows, _ = model.log_probabilities(inputs, model.zero_state(inputs.shape[1]))
+    assert np.exp(rows).sum(axis=-1) == pytest.approx(1, abs=1e-5)
+    assert NgramModel.from_arrays(V, 5, model.arrays()).ngram_counts() == model.ngram_counts()  # the keys fit together
+
+
+def test_what_is_stored_was_seen_as_often_as_nothing_else():
+    ids = ids_of(TEXTS["random"] * 2 + [[3, 3, 3, 3]] * 5)
+    whole = NgramModel.train(ids, V, 3)
+    model = NgramModel.train(ids, V, 3, most=sum(whole.ngram_counts()) - 1)
+    words = {tuple(each) for each in model.words(3, np.arange(model.ngram_counts()[2])).tolist()}
+    others = {tuple(each) for each in whole.words(3, np.arange(whole.ngram_counts()[2])).tolist()} - words
+    text = [(BOS, *line, EOS) for line in TEXTS["random"] * 2 + [[3, 3, 3, 3]] * 5]
+    seen = Counter(line[i : i + 3] for line in text for i in range(len(line) - 2))
+    assert others
+    assert words
+    assert min(seen[each] for each in words) > max(seen[each] for each in others)
+
+
+def test_a_limit_that_is_wide_enough_changes_nothing():
+    ids = ids_of(TEXTS["random"])
+    whole, model = NgramModel.train(ids, V, 4), NgramModel.train(ids, V, 4, most=10_000)
+    assert all(
+        (one == other).all() for one, other in zip(whole.arrays().values(), model.arrays().values(), strict=True)
+    )

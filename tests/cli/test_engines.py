@@ -35,7 +35,21 @@ def corpus(tmp_path: Path) -> str:
 
 
 def train(corpus, path, *more):
-    return ["train", corpus, "-o", path, "--epochs", "1", "--hidden-size", "8", "--embedding-size", "8", *more]
+    return [
+        "train",
+        corpus,
+        "-o",
+        path,
+        "--epochs",
+        "1",
+        "--hidden-size",
+        "8",
+        "--embedding-size",
+        "8",
+        "--ngram",
+        "0",
+        *more,
+    ]
 
 
 def test_without_pytorch_all_works_but_the_engine_on_it(corpus, tmp_path):

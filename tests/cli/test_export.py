@@ -21,7 +21,7 @@ def trained(tmp_path_factory) -> bytes:
     folder = tmp_path_factory.mktemp("trained")
     text = folder / "corpus.txt"
     text.write_text("\n".join(SENTENCES * 20) + "\n", encoding="utf-8")
-    assert run(["train", str(text), "-o", str(folder / "m.npz"), *SMALL, "--epochs", "1"]) == 0
+    assert run(["train", str(text), "-o", str(folder / "m.npz"), *SMALL, "--epochs", "1", "--ngram", "0"]) == 0
     return (folder / "m.npz").read_bytes()
 
 
@@ -88,7 +88,7 @@ def test_an_imported_model_is_no_training_but_can_start_one(kind, model, corpus,
     begin = [
         *("train", str(corpus), "-o", "new.npz", "--init-from", "again.npz"),
         *SMALL,
-        *("--lr", "1e-9", "--epochs", "0.1", "--force"),
+        *("--lr", "1e-9", "--epochs", "0.1", "--ngram", "0", "--force"),
     ]
     rnnlm(*begin)
     nats = [rnnlm("eval", corpus, "-m", m, "--json").json["nats_per_token"] for m in ("rnnlm.npz", "new.npz")]

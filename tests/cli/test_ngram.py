@@ -35,7 +35,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert run(["ngram", "train", str(folder / "other.txt"), "-o", str(folder / "other.npz")]) == 0
     chars = ["--level", "char", "-o", str(folder / "char.npz")]
     assert run(["ngram", "train", text, *chars]) == 0
-    model = ["-o", str(folder / "rnn.npz"), "--epochs", "4", *SMALL]
+    model = ["-o", str(folder / "rnn.npz"), "--epochs", "4", *SMALL, "--ngram", "0"]
     assert run(["train", text, *model]) == 0
     return folder
 

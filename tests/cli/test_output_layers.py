@@ -139,11 +139,11 @@ def test_another_layer_than_the_checkpoints_is_refused(corpus, tmp_path, rnnlm):
 
 @pytest.mark.parametrize("layer", LAYERS)
 def test_another_text_takes_over_what_its_words_have_learnt(layer, corpus, tmp_path, rnnlm):
-    path = train(corpus, tmp_path / "m.npz", *LAYERS[layer], "--epochs", "30")
+    path = train(corpus, tmp_path / "m.npz", *LAYERS[layer], "--epochs", "30", "--ngram", "0")
     other = tmp_path / "other.txt"
     other.write_text("\n".join([*SENTENCES, "姐姐 的 手表 坏 了 。"] * 20) + "\n", encoding="utf-8")
     mapped, fresh = str(tmp_path / "mapped.npz"), str(tmp_path / "fresh.npz")
-    short = ["--epochs", "0.1", "--lr", "1e-9", "--threads", "1"]
+    short = ["--epochs", "0.1", "--lr", "1e-9", "--threads", "1", "--ngram", "0"]
     begin = ["train", str(other), "-o", mapped, "--init-from", path, "--init-vocabulary", "map", *short]
     assert ("in another cluster" in rnnlm(*begin).err) == (layer == "adaptive")
     train(other, fresh, *LAYERS[layer], *short)

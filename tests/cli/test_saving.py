@@ -23,7 +23,7 @@ class Run:
         self.trainer = SimpleNamespace(progress=SimpleNamespace(step=step, finished=False))
         self.script, self.saved = list(script), []
 
-    def save(self, path):
+    def save(self, path, at_the_end=False):
         trouble = self.script.pop(0) if self.script else None
         if trouble is not None:
             raise trouble

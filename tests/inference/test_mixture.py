@@ -9,6 +9,7 @@ from rnnlm.baselines.ngram import NgramModel
 from rnnlm.inference.mixture import Mixture, Translated, best_weights, mixed_nats
 from rnnlm.inference.model import SequenceModel
 from rnnlm.inference.scoring import sequence_totals, token_nats
+from rnnlm.network_with_ngram import NetworkWithNgram, along_text
 from rnnlm.nn.cells import CELLS
 from rnnlm.nn.network import Network, NetworkConfig
 from rnnlm.text.vocabulary import BOS, EOS, UNK
@@ -33,6 +34,8 @@ MIXTURES = {
     "three": lambda: Mixture([ngram(1), network("gru"), ngram(5)], [0.2, 0.5, 0.3]),
     "one": lambda: Mixture([network("gru", 2)], [1.0]),
     "with a weight of zero": lambda: Mixture([network(), ngram()], [0.0, 1.0]),
+    "a network with its 4-gram": lambda: NetworkWithNgram(network("lstm", 2), ngram(4), [0.9, 0.6, 0.3, 0.0]),
+    "with its cut 5-gram": lambda: NetworkWithNgram(network("gru"), NgramModel.train(IDS, V, 5, most=90), [0.4] * 5),
     "of mixtures": lambda: Mixture([Mixture([network(), ngram(2)], [0.5, 0.5]), network("rnn")], [0.7, 0.3]),
 }
 
@@ -228,3 +231,36 @@ def test_probabilities_too_small_for_a_float_are_mixed_all_the_same():
     nats = [np.array([2000.0, 5.0]), np.array([2001.0, 5.0])]
     assert mixed_nats(nats, [0.5, 0.5]) == pytest.approx([2000 - np.log(0.5 + 0.5 / np.e), 5.0])
     assert np.isfinite(best_weights(nats)).all()
+
+
+# --- a network with its n-gram model ----------------------------------------------------------------------------------
+
+
+def test_the_weight_is_that_of_the_longest_known_context():
+    of_ngram = NgramModel.train(np.array([3, 4, 5, EOS, 3, 3, 4, EOS]), V, 3)
+    model = NetworkWithNgram(network(), of_ngram, [0.1, 0.5, 0.9])
+    # after <s> 3 4 two words are known, after <s> 4 only the last one: no line begins with 4
+    for prefix, weight in (([BOS, 3, 4], 0.9), ([BOS, 4], 0.5)):
+        inputs = np.array(prefix)[:, None]
+        both, _ = model.next_log_probabilities(inputs, model.zero_state(1))
+        one, other = (each.next_log_probabilities(inputs, each.zero_state(1))[0] for each in model.models)
+        assert np.exp(both) == pytest.approx((1 - weight) * np.exp(one) + weight * np.exp(other), abs=1e-6)
+
+
+@pytest.mark.parametrize("context", ["sentence", "stream"])
+def test_figures_along_a_text_are_those_of_the_models(context):
+    model = NetworkWithNgram(network(), ngram(4), [0.3, 0.1, 0.6, 0.2])
+    text = np.random.default_rng(9).choice([1, 3, 4, 5], 700)
+    alone = token_nats(model.network, text, context)
+    both, beside = model.along(alone, text, context, threads=2)
+    assert both == pytest.approx(token_nats(model, text, context), abs=1e-5)
+    assert (beside == token_nats(model.ngram, text, context)).all()
+    lengths = along_text(model.ngram, text, context)[1]
+    assert set(np.unique(lengths)) <= {0, 1, 2, 3}
+    assert len(np.unique(lengths)) > 1
+
+
+@pytest.mark.parametrize("weights", [[0.5], [0.5, 0.5, 1.2], [0.5, -0.1, 0.5]])
+def test_weights_that_are_none_are_refused(weights):
+    with pytest.raises(ValueError, match="weights"):
+        NetworkWithNgram(network(), ngram(3), weights)

@@ -52,6 +52,7 @@ from rnnlm import cli
 from rnnlm.baselines.arpa import read_arpa
 from rnnlm.errors import RnnlmError
 from rnnlm.language_model import LanguageModel
+from rnnlm.model_header import is_parameter
 from rnnlm.nn.network import NetworkConfig
 from rnnlm.storage import checkpoint
 
@@ -75,6 +76,7 @@ KINDS = {
     "stream": ["--level", "char", *SMALL, "--num-layers", "2", "--vocab-size", "30"],
     "adaptive": ["--cell", "gru", *SMALL, "--hidden-size", "8", "--softmax", "adaptive", "--optimizer", "momentum"],
     "tied": ["--level", "char", "--context", "sentence", *SMALL_TIED, "--optimizer", "adagrad"],
+    "network alone": ["--cell", "cifg", *SMALL, "--ngram", "0"],
     "bidirectional": ["--bidirectional", *SMALL, "--optimizer", "rmsprop"],
     "dictionary": ["--user-dict", "words.txt", *SMALL, "--lr", "5", "--epochs", "3"],
 }
@@ -527,7 +529,7 @@ def network_and_arrays(rng: Rng, models: list[Model], arpa: bytes) -> File:
 
 def parameters(arrays: Arrays) -> Arrays:
     """Those arrays that are the model's."""
-    return {name: each for name, each in arrays.items() if name.startswith(("embedding.", "rnn.", "output.", "ngram."))}
+    return {name: array for name, array in arrays.items() if is_parameter(name)}
 
 
 def arpa_texts(rng: Rng, models: list[Model], arpa: bytes) -> File:
@@ -715,7 +717,7 @@ class Judge:
         self.said.append(sentence)
         if "\n" in sentence or len(sentence) > LONGEST_SENTENCE or not sentence.isprintable():
             return f"fault: no sentence but {len(sentence)} characters: {sentence[:200]!r}"
-        if "memory" in sentence and "needs about" not in sentence:
+        if re.search(r"\bmemory", sentence) and "needs about" not in sentence:  # and not long_memory
             return f"fault: more memory than the file needs: {sentence[:200]!r}"
         return "refused"
 

@@ -10,15 +10,18 @@ import pytest
 
 from rnnlm.baselines.ngram import NgramModel
 from rnnlm.cli.training_messages import comparison
+from rnnlm.inference.scoring import token_nats
 from rnnlm.language_model import LanguageModel
+from rnnlm.network_with_ngram import NetworkWithNgram
+from rnnlm.nn.network import Network, NetworkConfig
 from rnnlm.storage import checkpoint
 from rnnlm.text.id_sequence import IdSequence
 from rnnlm.text.vocabulary import EOS, UNK
 from rnnlm.training import baselines
-from rnnlm.training.baselines import measured_baselines
+from rnnlm.training.baselines import measured_baselines, with_ngram
 
 SMALL = ["--hidden-size", "8", "--embedding-size", "4", "--threads", "1", "--epochs", "1"]
-LINE = r"^Held-out perplexity: model (\S+), (\d)-gram (\S+), (\w+) frequencies (\S+)\.$"
+LINE = r"^Held-out perplexity: network (\S+), (\d)-gram (\S+),(?: both (\S+),) (\w+) frequencies (\S+)\.$"
 
 
 @pytest.fixture
@@ -37,7 +40,7 @@ def trained(corpus: Path, rnnlm, *options: str) -> str:
     return printed.err
 
 
-@pytest.mark.parametrize(("level", "order", "unit"), [("word", 3, "word"), ("char", 5, "character")])
+@pytest.mark.parametrize(("level", "order", "unit"), [("word", 5, "word"), ("char", 6, "character")])
 def test_the_figures_are_those_of_the_held_out_part(level, order, unit, corpus, rnnlm):
     *lines, _ = corpus.read_text().split("\n")
     held_out = corpus.with_name("held-out.txt")
@@ -46,8 +49,7 @@ def test_the_figures_are_those_of_the_held_out_part(level, order, unit, corpus, 
     said = trained(corpus, rnnlm, "--level", level, "--valid", str(held_out))
     found = re.search(LINE, said, re.MULTILINE)
     assert found, said
-    assert (int(found[2]), found[4]) == (order, unit)
-    assert len(found[0]) <= 80
+    assert (int(found[2]), found[5]) == (order, unit)
 
     model = LanguageModel.load(corpus.with_name("m.npz"))
     if level == "word":
@@ -56,7 +58,7 @@ def test_the_figures_are_those_of_the_held_out_part(level, order, unit, corpus, 
         ids = model.encode(corpus.read_text())
     assert model.training["corpus"]["train_tokens"] == len(ids)
     recorded = model.training["baselines"]
-    for n, key, shown in ((1, "unigram_nats_per_token", found[5]), (order, "ngram_nats_per_token", found[3])):
+    for n, key, shown in ((1, "unigram_nats_per_token", found[6]), (order, "ngram_nats_per_token", found[3])):
         ngram = LanguageModel(
             model.tokenizer,
             model.vocabulary,
@@ -68,24 +70,20 @@ def test_the_figures_are_those_of_the_held_out_part(level, order, unit, corpus, 
             assert recorded[key] == pytest.approx(nats / (30 * 6), rel=1e-6)
         assert float(shown) == pytest.approx(math.exp(recorded[key]), rel=1e-3)
     assert float(found[1]) == pytest.approx(math.exp(model.training["best_nats_per_token"]), rel=1e-3)
-
-
-def test_where_the_ngram_is_better_it_says_what_to_do(corpus, rnnlm):
-    said = trained(corpus, rnnlm, "--lr", "1e-9")  # a network that has learnt nothing
-    assert "The 3-gram of the same text is better." in said
-    commands = [line.split() for line in said.splitlines() if line.startswith("  rnnlm ")]
-    places = {"CORPUS": str(corpus), "TEXT": str(corpus), "HELD_OUT": str(corpus), "ngram.npz": f"{corpus}.npz"}
-    for command in commands:  # they work as they are printed
-        rnnlm(*(places.get(word, word) for word in command[1:]))
-    assert len(commands) == 2
+    assert float(found[4]) == pytest.approx(math.exp(model.training["mixture"]["nats_per_token"]), rel=1e-3)
+    assert model.evaluate(held_out).nats_per_token == pytest.approx(
+        model.training["mixture"]["nats_per_token"], rel=1e-6 if level == "word" else 0.05
+    )  # a stream is read from its beginning here, and after the training text there
 
 
 @pytest.mark.parametrize(("ngram", "better"), [(2.0, True), (3.0, False)])
-def test_the_advice_depends_on_who_is_better(ngram, better):
+def test_where_the_ngram_is_better_and_left_out_it_says_so(ngram, better):
     found = {"tokens": 9, "order": 3, "unigram_nats_per_token": 4.0, "ngram_nats_per_token": ngram}
-    said = "\n".join(comparison(2.5, found, "word", 9, ""))
+    said = "\n".join(comparison(2.5, None, found, "word", 9))
     assert ("is better" in said) is better
-    assert "has counted 9 of the 10 tokens" in "\n".join(comparison(2.5, found, "word", 10, ""))
+    assert "both" not in said
+    assert "has counted 9 of the 10 tokens" in "\n".join(comparison(2.5, None, found, "word", 10))
+    assert "is better" not in "\n".join(comparison(2.5, 1.9, found, "word", 9))
 
 
 @pytest.mark.parametrize("options", [["--valid-fraction", "0"], ["--bidirectional"]])
@@ -109,7 +107,7 @@ def test_of_a_long_text_only_a_part_is_counted_and_less_for_a_short_time(monkeyp
     monkeypatch.setattr(baselines, "FEWEST_COUNTED", 10)
     monkeypatch.setattr(baselines, "COUNTED_PER_SECOND", 50)
     for seconds, expected in ((math.inf, 600), (7.0, 350), (1e-9, 10)):
-        assert measured_baselines(dataset, seconds)["tokens"] == expected
+        assert measured_baselines(dataset, seconds).figures["tokens"] == expected
     assert seen == [600, 600, 350, 350, 10, 10]
 
 
@@ -121,8 +119,42 @@ def test_unknown_words_cost_the_ngram_no_more_than_rare_ones():
     ids[9::10] = EOS
     held_out = IdSequence(np.array([3, UNK, EOS] * 50, dtype=np.int32))
     plain, fair = (
-        measured_baselines(dataset_of(IdSequence(ids), held_out, V, rare), math.inf)
+        measured_baselines(dataset_of(IdSequence(ids), held_out, V, rare), math.inf).figures
         for rare in (None, np.bincount(ids, minlength=V) == 1)
     )
     assert fair["ngram_nats_per_token"] < plain["ngram_nats_per_token"] - 0.5
     assert fair["unigram_nats_per_token"] < plain["unigram_nats_per_token"] - 0.5
+
+
+# --- the n-gram model as a part of the model --------------------------------------------------------------------------
+
+
+def trained_parts(tokens=400):
+    """A network that knows nothing, an n-gram model of a text, and more of that text."""
+    rng, V = np.random.default_rng(3), 9
+    lines = [[int(each), int(each), EOS] for each in rng.integers(3, V, 300)]
+    ids = np.array([each for line in lines for each in line], dtype=np.int32)
+    bias = np.r_[-1e4, np.zeros(V - 1)]
+    network = Network.initialize(NetworkConfig(V, hidden_size=4), rng, output_bias=bias)
+    return network, NgramModel.train(ids[:-tokens], V, 3), IdSequence(ids[-tokens:])
+
+
+def test_no_other_weights_are_better_than_those_found():
+    network, ngram, held_out = trained_parts()
+    mixed, nats = with_ngram(network, ngram, held_out, "sentence", 1)
+    alone = token_nats(network, held_out, "sentence")
+    assert nats == pytest.approx(token_nats(mixed, held_out, "sentence").mean(), abs=1e-6)
+    assert nats < alone.mean() - 0.1
+    for length in range(ngram.order):
+        for step in (-0.1, 0.1):
+            weights = [min(1.0, max(0.0, w + step * (i == length))) for i, w in enumerate(mixed.weights)]
+            other = NetworkWithNgram(network, ngram, weights).along(alone, held_out, "sentence")[0].mean()
+            assert other >= nats - 2e-3  # they are drawn to the common weight
+
+
+def test_an_ngram_that_brings_nothing_is_left_out_unless_it_is_wanted():
+    _, ngram, held_out = trained_parts()
+    knowing = NgramModel.train(held_out[:], 9, 3)  # in the place of a network that knows the text by heart
+    assert with_ngram(knowing, ngram, held_out, "sentence", 1) is None
+    mixed, _ = with_ngram(knowing, ngram, held_out, "sentence", 1, always=True)
+    assert mixed.weights != [0.0] * 3
