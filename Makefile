@@ -10,7 +10,7 @@ KERNELS    := rnnlm/nn/_kernels.c rnnlm/nn/_kernels_loops.h
 BENCHMARKS := training_speed.py 'adaptive_softmax.py steps' inference_speed.py rescoring.py text_speed.py startup.py
 
 DEMO_CORPUS  ?= corpora/chinese.txt
-DEMO_OPTIONS ?= --time 85s --batch-size 8 --softmax adaptive
+DEMO_OPTIONS ?= --time 85s --batch-size 8
 PYTEST_OPTIONS ?=
 
 ask = @for who in 我 他 妹妹; do \

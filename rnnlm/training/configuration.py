@@ -29,7 +29,9 @@ RATES_BY_WIDTH = ("adam", "adamw")
 WEIGHT_DECAY = 0.1
 MOST_TAKEN_OFF = 0.01  # of the weights in a step, whatever the rate
 MANY_TOKENS = 256  # of a vocabulary: more than there are letters in an alphabet
-ADAPTIVE_FROM = 8_000  # tokens of a vocabulary, where the full softmax becomes most of the work
+# Tokens of a vocabulary from which the adaptive softmax is used, since the full one would be most of the work. Within a
+# given time the steps and the width that it buys are worth more than what it loses, from fewer tokens on.
+ADAPTIVE_FROM, ADAPTIVE_FROM_TIMED = 8_000, 3_000
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,7 @@ def filled_in(options: Mapping[str, Any], circumstances: Circumstances) -> dict[
         level = by_heart(level, text.train_tokens, chosen["batch_size"] * chosen["bptt"])
     fit("long_memory", lambda: level.long_memory if CELLS[chosen["cell"]].memory_gates else 0.0)
     if chosen["softmax"] == "auto":
-        large = text.vocabulary_size >= ADAPTIVE_FROM
+        large = text.vocabulary_size >= (ADAPTIVE_FROM if chosen["time"] is None else ADAPTIVE_FROM_TIMED)
         chosen["softmax"] = "adaptive" if large and may_leave_tokens_out(chosen) else "full"
     passes = _Passes(chosen, text, level)
     fit("hidden_size", lambda: hidden_size(chosen, text, passes))

@@ -187,7 +187,8 @@ class Options:
     softmax: str = _name(
         "auto",
         ("auto", *names.SOFTMAXES),
-        "Output layer. adaptive: rare words in clusters, for large vocabularies; auto: adaptive from 8,000 tokens on.",
+        "Output layer. adaptive: rare words in clusters, for large vocabularies; auto: adaptive from 8,000 tokens on, "
+        "with --time from 3,000.",
         fixed="network",
         before="full",
     )
