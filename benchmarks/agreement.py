@@ -117,7 +117,7 @@ def row(name: str, seed: int, options: list[str], folder: Path) -> str:
     """Train on a text and measure, in a line of the table."""
     text, valid, held_out = parts(name, folder)
     commands = {
-        "network": ["train", str(text), "--valid", str(valid), "--seed", str(seed), *options],
+        "model": ["train", str(text), "--valid", str(valid), "--seed", str(seed), *options],
         "5-gram": ["ngram", "train", str(text), "--order", "5"],
     }
     found = []

@@ -17,6 +17,7 @@ from rnnlm.mixing import component, load_beside, mixture, tuned_weights
 from rnnlm.network_with_ngram import NetworkWithNgram
 from rnnlm.results import Evaluation
 from rnnlm.storage.checkpoint import read_header, section
+from rnnlm.stored_model import Predictor
 from rnnlm.text.corpus import TokenizedCorpus, sequence, tokenize_corpus
 from rnnlm.text.held_out import split, split_version
 from rnnlm.text.id_sequence import Stretch
@@ -148,8 +149,10 @@ def compare(
     elif isinstance(model.predictor, NetworkWithNgram):
         both, *each = both_and_each(model, model.predictor, corpus, threads)
         found = Comparison(Row(name, both, stored_bytes(model)), notes=notes)
-        names = [f"{part.describe()} alone" for part in (model.network, model.ngram)]
-        found.groups["parts"] = [Row(*part) for part in zip(names, each, strict=True)]
+        parts: tuple[Predictor, ...] = (model.network, model.ngram)
+        found.groups["parts"] = [
+            Row(f"{part.describe()} alone", figures, _bytes(part)) for part, figures in zip(parts, each, strict=True)
+        ]
     else:
         found = Comparison(Row(name, model.evaluate(corpus, threads), stored_bytes(model)), notes=notes)
     if asked.dynamic:
@@ -222,7 +225,11 @@ def _unknown_part(corpus: TokenizedCorpus, model: LanguageModel) -> str:
 
 def stored_bytes(model: LanguageModel) -> int:
     """Size of the arrays that a prediction needs; a checkpoint for --resume holds more, the optimizer's state."""
-    _, arrays = model.predictor.to_file()
+    return _bytes(model.predictor)
+
+
+def _bytes(predictor: Predictor) -> int:
+    _, arrays = predictor.to_file()
     return sum(array.nbytes for array in arrays.values())
 
 

@@ -74,7 +74,9 @@ class Saver:
         pauses, told = iter(LAST_RETRIES), False
         while True:
             try:
-                self.save(at_the_end=True)
+                self.save()  # before the n-gram's weights are found, which takes as long as an evaluation
+                if self._session.ngram is not None:
+                    self.save(at_the_end=True)
                 return
             except SavingError as error:
                 pause = None if interruptions.received else next(pauses, None)

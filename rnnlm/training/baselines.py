@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 from rnnlm.baselines.ngram import NgramModel
 from rnnlm.inference.mixture import best_weights
+from rnnlm.inference.model import Array
 from rnnlm.inference.scoring import sequence_nats, token_nats
 from rnnlm.network_with_ngram import NetworkWithNgram, along_text
 from rnnlm.nn.network import Network
@@ -18,7 +19,10 @@ FEWEST_COUNTED = 1_000
 COUNTED_PER_SECOND = 50_000  # of a --time, a few hundredths of which this takes
 MOST_NGRAMS = 1_000_000  # that are stored, of 16 bytes each
 UNKNOWN_STEP = 10  # of the words seen once, every tenth is counted as <unk>: the network reads as many of them so
-SURE = 50  # held-out tokens that speak as loudly for their own weight as all others do for the common one
+# Before the held-out part has spoken, the n-gram has this weight: so many tokens speak as loudly as that, and as loudly
+# for the weight of their length of context as all others do for the common one.
+USUAL_WEIGHT, SURE = 0.25, 50
+MOST_FITTED = 20_000  # tokens that the weights are found on, spread over the held-out part
 GAIN = 0.005  # nats per token that an n-gram model has to bring
 
 
@@ -58,16 +62,20 @@ def with_ngram(
 ) -> tuple[NetworkWithNgram, float] | None:
     """Mix a network with an n-gram model by the weights that suit the held-out part, and measure that in nats a token.
 
-    Each length of context has a weight of its own, drawn to the common one where it is seldom met. None if the mixture
-    is hardly better than the network, unless it is wanted `always`.
+    Each length of context has a weight of its own, drawn to the common one where it is seldom met, and that to a usual
+    one. None if the mixture is hardly better than the network, unless it is wanted `always`.
     """
     alone = token_nats(network, held_out, context, threads)
     beside, lengths = along_text(ngram, held_out, context, threads)
-    common, weights = best_weights([alone, beside])[1], []
-    for length in range(ngram.order):
-        those = lengths == length
-        own = best_weights([alone[those], beside[those]])[1] if those.any() else common
-        weights.append(float((those.sum() * own + SURE * common) / (those.sum() + SURE)))
+    some = slice(None, None, -(-len(alone) // MOST_FITTED))
+    pair, lengths = [alone[some], beside[some]], lengths[some]
+
+    def weight(those: Array, usual: float) -> float:
+        own = best_weights([each[those] for each in pair])[1] if those.any() else usual
+        return float((those.sum() * own + SURE * usual) / (those.sum() + SURE))
+
+    common = weight(lengths >= 0, USUAL_WEIGHT)
+    weights = [weight(lengths == length, common) for length in range(ngram.order)]
     mixed = NetworkWithNgram(network, ngram, weights)
     nats = float(mixed.along(alone, held_out, context, threads)[0].mean())
     return (mixed, nats) if always or nats < alone.mean() - GAIN else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Generator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -144,8 +145,9 @@ class Session:
         model.training.pop("mixture", None)
         if with_its_ngram and self.ngram is not None and valid is not None:
             always = self.recipe.ngram is not None
-            if found := with_ngram(model.network, self.ngram, valid, model.context, self.threads, always):
-                model.predictor, model.training["mixture"] = found[0], {"nats_per_token": found[1]}
+            with suppress(MemoryError):  # the network alone is worth saving
+                if found := with_ngram(model.network, self.ngram, valid, model.context, self.threads, always):
+                    model.predictor, model.training["mixture"] = found[0], {"nats_per_token": found[1]}
         return model
 
     def save(self, path: Path, at_the_end: bool = False) -> int:

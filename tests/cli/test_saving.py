@@ -23,6 +23,8 @@ class Run:
         self.trainer = SimpleNamespace(progress=SimpleNamespace(step=step, finished=False))
         self.script, self.saved = list(script), []
 
+    ngram = None
+
     def save(self, path, at_the_end=False):
         trouble = self.script.pop(0) if self.script else None
         if trouble is not None:
@@ -120,6 +122,14 @@ def finish(run, tmp_path, display, monkeypatch, received=0, resumed=False):
     run.trainer.progress.step += 5
     saver.finish(display, SimpleNamespace(received=received))
     return waited
+
+
+def test_at_the_end_the_network_is_on_disk_before_the_weights_of_the_ngram_are_found(tmp_path, display, monkeypatch):
+    run, ends = Run(), []
+    run.ngram, save = "an n-gram model", run.save
+    run.save = lambda path, at_the_end=False: ends.append(at_the_end) or save(path, at_the_end)
+    finish(run, tmp_path, display, monkeypatch)
+    assert ends == [False, True]
 
 
 def test_at_the_end_it_is_tried_for_a_minute(tmp_path, display, monkeypatch):

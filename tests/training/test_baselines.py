@@ -129,10 +129,10 @@ def test_unknown_words_cost_the_ngram_no_more_than_rare_ones():
 # --- the n-gram model as a part of the model --------------------------------------------------------------------------
 
 
-def trained_parts(tokens=400):
+def trained_parts(tokens=6000):
     """A network that knows nothing, an n-gram model of a text, and more of that text."""
     rng, V = np.random.default_rng(3), 9
-    lines = [[int(each), int(each), EOS] for each in rng.integers(3, V, 300)]
+    lines = [[int(each), int(each), EOS] for each in rng.integers(3, V, 3000)]
     ids = np.array([each for line in lines for each in line], dtype=np.int32)
     bias = np.r_[-1e4, np.zeros(V - 1)]
     network = Network.initialize(NetworkConfig(V, hidden_size=4), rng, output_bias=bias)
