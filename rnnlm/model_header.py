@@ -41,8 +41,8 @@ def predictor_of(
 
 def _with_ngram(network: AnyNetwork, described: Any, V: int, arrays: Mapping[str, NDArray[Any]]) -> NetworkWithNgram:
     """The network with the n-gram model that is mixed with it."""
-    of_ngram = {name.removeprefix(MIXED): each for name, each in arrays.items() if name.startswith(MIXED)}
-    ngram = NgramModel.from_arrays(V, mapping(described).get("order"), {f"ngram.{n}": a for n, a in of_ngram.items()})
+    of_ngram = {name.removeprefix("mixed_"): each for name, each in arrays.items() if name.startswith(MIXED)}
+    ngram = NgramModel.from_arrays(V, mapping(described).get("order"), of_ngram)
     weights = described.get("weights")
     sound = type(weights) is list and all(type(each) in (int, float) and 0 <= each <= 1 for each in weights)
     if not sound or len(weights) != ngram.order or isinstance(network, BidirectionalNetwork):

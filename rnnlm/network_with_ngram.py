@@ -66,9 +66,10 @@ class NetworkWithNgram(Mixture):
 
     def _mixed(self, of_network: Array, of_ngram: Array, contexts: Array) -> Array:
         """Nats of both together; contexts (..., order) are those of the n-gram model, for nats (...) or (..., V)."""
-        return self._weighted(of_network, of_ngram, self.ngram.context_lengths(contexts))
+        return self.weighted(of_network, of_ngram, self.ngram.context_lengths(contexts))
 
-    def _weighted(self, of_network: Array, of_ngram: Array, lengths: Array) -> Array:
+    def weighted(self, of_network: Array, of_ngram: Array, lengths: Array) -> Array:
+        """Nats of both together; lengths (...) of the contexts that are known, for nats (...) or (..., V)."""
         weights = np.array(self.weights)[lengths]
         weights = weights.reshape(weights.shape + (1,) * (of_network.ndim - weights.ndim))
         return mixed_nats([of_network, of_ngram], [1 - weights, weights])
@@ -76,7 +77,7 @@ class NetworkWithNgram(Mixture):
     def along(self, of_network: Array, ids: Ids, context: str, threads: int = 1) -> tuple[Array, Array]:
         """Nats (N,) of a text's tokens by both together and by the n-gram model; of_network (N,): by the network."""
         of_ngram, lengths = along_text(self.ngram, ids, context, threads)
-        return self._weighted(of_network, of_ngram, lengths), of_ngram
+        return self.weighted(of_network, of_ngram, lengths), of_ngram
 
 
 class _ContextLengths:

@@ -88,8 +88,7 @@ def conclude(session: Session, output: Path) -> None:
         kind = "valid" if session.valid_tokens else "train"
         measure = "pseudo-perplexity" if two_sided else "perplexity"
         note(
-            f"Best {kind} loss {best:.4f} nats per token ({measure} {math.exp(min(best, 700)):.4g}) "
-            f"at step {progress.best_step:,}"
+            f"Best {kind} loss {best:.4f} nats per token ({measure} {_perplexity(best)}) at step {progress.best_step:,}"
         )
     if best is not None and (baselines := model.training.get("baselines")):
         together = model.training.get("mixture", {}).get("nats_per_token")
@@ -113,18 +112,19 @@ def comparison(best: float, together: float | None, found: dict[str, Any], level
     """
     ngram, order = found["ngram_nats_per_token"], found["order"]
     unit = "character" if level == "char" else level
-    rows = {
-        "network": best,
-        f"{order}-gram": ngram,
-        "both": together,
-        f"{unit} frequencies": found["unigram_nats_per_token"],
-    }
-    shown = [f"{name} {math.exp(min(nats, 700)):.4g}" for name, nats in rows.items() if nats is not None]
-    lines = [f"Held-out perplexity: {', '.join(shown)}."]
+    frequencies = found["unigram_nats_per_token"]
+    shown = [_perplexity(nats) for nats in (best, ngram, frequencies)]
+    lines = [f"Held-out perplexity: network {shown[0]}, {order}-gram {shown[1]}, {unit} frequencies {shown[2]}."]
     if found["tokens"] < train_tokens:
         lines.append(f"The {order}-gram has counted {found['tokens']:,} of the {train_tokens:,} tokens.")
     if together is not None:
-        lines.append(f"The model is both: the {order}-gram is in the file, mixed with the network. --ngram 0: without.")
+        lines.append(
+            f"Both together: {_perplexity(together)}. The model holds both; --ngram 0 leaves the {order}-gram out."
+        )
     elif ngram < best:
         lines.append(f"The {order}-gram of the same text is better. Train longer, or leave --ngram 0 out.")
     return lines
+
+
+def _perplexity(nats: float) -> str:
+    return f"{math.exp(min(nats, 700)):.4g}"

@@ -68,14 +68,14 @@ def with_ngram(
     alone = token_nats(network, held_out, context, threads)
     beside, lengths = along_text(ngram, held_out, context, threads)
     some = slice(None, None, -(-len(alone) // MOST_FITTED))
-    pair, lengths = [alone[some], beside[some]], lengths[some]
+    pair, lengths_of_some = [alone[some], beside[some]], lengths[some]
 
     def weight(those: Array, usual: float) -> float:
         own = best_weights([each[those] for each in pair])[1] if those.any() else usual
         return float((those.sum() * own + SURE * usual) / (those.sum() + SURE))
 
-    common = weight(lengths >= 0, USUAL_WEIGHT)
-    weights = [weight(lengths == length, common) for length in range(ngram.order)]
+    common = weight(lengths_of_some >= 0, USUAL_WEIGHT)
+    weights = [weight(lengths_of_some == length, common) for length in range(ngram.order)]
     mixed = NetworkWithNgram(network, ngram, weights)
-    nats = float(mixed.along(alone, held_out, context, threads)[0].mean())
+    nats = float(mixed.weighted(alone, beside, lengths).mean())
     return (mixed, nats) if always or nats < alone.mean() - GAIN else None
