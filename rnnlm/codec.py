@@ -23,10 +23,12 @@ class Codec:
 
     Attributes:
         context: "sentence", every line begins at <s>; or "stream", the text is one piece.
+        line_resets: Whether some lines of a stream began at <s> with a zero state, so that any line may be read so.
     """
 
     def __init__(self, tokenizer: Tokenizer, vocabulary: Vocabulary, context: str) -> None:
         self.tokenizer, self.vocabulary, self.context = tokenizer, vocabulary, context
+        self.line_resets = False
 
     @property
     def level(self) -> str:
@@ -135,12 +137,12 @@ class Codec:
     def start(self) -> int:
         """The id that is read before a line or a text, and is neither scored nor printed.
 
-        <s>, or in a stream the end of a line: there <s> stands only where a column of the training text began, which
-        may be anywhere, while a line is read after the end of another. (Reading <s> before that end as well was no
-        better with any model that was tried, and up to 5 % worse in perplexity.)
+        <s>, or in a stream without line resets the end of a line: there <s> stands only where a column of the training
+        text began, which may be anywhere, while a line is read after the end of another. (Reading <s> before that end
+        as well was no better with any model that was tried, and up to 5 % worse in perplexity.)
         """
         end = self.line_end
-        return BOS if self.context == "sentence" or end is None else end
+        return BOS if self.context == "sentence" or self.line_resets or end is None else end
 
     @property
     def end(self) -> int | None:

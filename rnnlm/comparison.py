@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -10,10 +10,12 @@ from rnnlm.baselines.ngram import NgramModel
 from rnnlm.blas import one_blas_thread
 from rnnlm.errors import CheckpointError, CorpusError
 from rnnlm.hints import NORMALIZED_CHARACTERS, form_hint, marks_warning
+from rnnlm.inference.cache import THETA, TOKENS, WEIGHT, NeuralCache
+from rnnlm.inference.dynamic import Learning
 from rnnlm.inference.mixture import Mixture
 from rnnlm.inference.scoring import token_nats
 from rnnlm.language_model import LanguageModel
-from rnnlm.mixing import component, load_beside, mixture, tuned_weights
+from rnnlm.mixing import component, load_beside, tuned_weights
 from rnnlm.network_with_ngram import NetworkWithNgram
 from rnnlm.results import Evaluation
 from rnnlm.storage.checkpoint import read_header, section
@@ -26,6 +28,7 @@ from rnnlm.text.ready_made import REMEDY
 from rnnlm.text.vocabulary import EOS, FIRST, UNK
 
 IDS_AT_A_TIME = 1 << 20
+CACHE = "with a neural cache"  # name of its row
 BEFORE_UNKNOWN = 20  # tokens that a hint looks at before the first unknown one: an accent stands after its letter
 
 
@@ -89,6 +92,14 @@ class Text:
         return self._read[key]
 
 
+class CacheOptions(NamedTuple):
+    """A neural cache, see `inference.cache`; weight: None, if it is to be found."""
+
+    tokens: int = TOKENS
+    weight: float | None = WEIGHT
+    theta: float = THETA
+
+
 @dataclass(frozen=True)
 class Asked:
     """What is to be set beside the model."""
@@ -98,12 +109,13 @@ class Asked:
     order: int = 0
     baseline: str | None = None
     baseline_corpus: Sequence[str] = ()
-    dynamic: tuple[float, int] | None = None  # learning rate and window
+    dynamic: Learning | None = None
+    cache: CacheOptions | None = None
 
 
 @dataclass
 class Comparison:
-    """Figures of the model or mixture, and rows of others in groups: "mixture", "dynamic", "baselines"."""
+    """Figures of the model or mixture, and rows of others in groups: "mixture", "cache", "dynamic", "baselines"."""
 
     measured: Row
     groups: dict[str, list[Row]] = field(default_factory=dict)
@@ -113,6 +125,13 @@ class Comparison:
     def rows(self) -> list[Row]:
         """All of them, the model's first."""
         return [self.measured, *(row for group in self.groups.values() for row in group)]
+
+    def to_json(self) -> dict[str, Any]:
+        """For --json: the figures of the model, and the groups beside them."""
+        groups = {name: [row.to_json() for row in rows] for name, rows in self.groups.items()}
+        size = {"bytes": self.measured.bytes} if groups else {}
+        known = {"trained_on_this_text": self.measured.knows_text}
+        return figures(self.measured.evaluation) | known | size | groups
 
 
 def compare(
@@ -140,8 +159,8 @@ def compare(
         notes[:] = [each for each in notes if each not in advice]
     if hint := form_hint(model, _unknown_part(corpus, model)):
         notes.append(hint)
+    held_out = Text(asked.tune, encoding, notes, column) if asked.tune else None
     if asked.mix:
-        held_out = Text(asked.tune, encoding, notes, column) if asked.tune else None
         mixed = mix(model, asked.mix, held_out, threads)
         found = Comparison(Row("mixture", mixed.evaluate(corpus, threads)), notes=notes)
         names = [name, *(path for path, _ in asked.mix)]
@@ -155,12 +174,13 @@ def compare(
         ]
     else:
         found = Comparison(Row(name, model.evaluate(corpus, threads), stored_bytes(model)), notes=notes)
+    if asked.cache:
+        found.groups["cache"] = [
+            with_cache(model, mixed if asked.mix else model, asked.cache, held_out, corpus, threads)
+        ]
     if asked.dynamic:
-        lr, window = asked.dynamic
-        row = Row(
-            "dynamic evaluation", model.evaluate_dynamically(corpus, lr, window), facts={"lr": lr, "window": window}
-        )
-        found.groups["dynamic"] = [row]
+        figures = model.evaluate_dynamically(corpus, asked.dynamic)
+        found.groups["dynamic"] = [Row("dynamic evaluation", figures, facts=asked.dynamic._asdict())]
     if asked.order:
         training_text = Text(asked.baseline_corpus, encoding, notes, column)
         found.groups["baselines"] = baselines(model, asked.order, training_text, text, threads)
@@ -178,7 +198,7 @@ def _mark_those_that_know(
     parts = {name: knows_text(model.training, corpus)}
     parts |= {path: knows_text(_training_of(path), corpus) for path, _ in asked.mix}
     found.measured.knows_text = True if True in parts.values() else None if None in parts.values() else False
-    known = {**parts, "dynamic evaluation": parts[name]}
+    known = {**parts, CACHE: found.measured.knows_text, "dynamic evaluation": parts[name]}
     known |= {row.name: parts[name] for row in found.groups.get("parts", [])}
     if asked.baseline:
         known[asked.baseline] = knows_text(_training_of(asked.baseline), corpus)
@@ -258,13 +278,17 @@ def mix(
     else:
         corpus = held_out.for_model(model)
         weights = tuned_weights(model, others, corpus, threads)
-        trained = [model.training, *(_training_of(path) for path, _ in parts)]
-        if any(knows_text(each, corpus) for each in trained):
-            held_out.notes.append(
-                f"Warning: {' '.join(held_out.paths)} is a text that one of the models was trained on, so its weight "
-                "is too high; give --tune a text that none of them has seen."
-            )
-    return mixture(model, others, weights)
+        _warn_of_known(held_out, corpus, [model.training, *(_training_of(path) for path, _ in parts)])
+    return model.mixed_with(others, weights)
+
+
+def _warn_of_known(held_out: Text, corpus: TokenizedCorpus, trained: Sequence[Mapping[str, Any]]) -> None:
+    """Note that one of the models, given by what is recorded of their training, has seen the text to tune on."""
+    if any(knows_text(each, corpus) for each in trained):
+        held_out.notes.append(
+            f"Warning: {' '.join(held_out.paths)} is a text that one of the models was trained on, so its weight "
+            "is too high; give --tune a text that none of them has seen."
+        )
 
 
 def parts_of_mixture(mixed: LanguageModel, names: Sequence[str], corpus: TokenizedCorpus, threads: int) -> list[Row]:
@@ -275,6 +299,27 @@ def parts_of_mixture(mixed: LanguageModel, names: Sequence[str], corpus: Tokeniz
         alone = LanguageModel(mixed.tokenizer, mixed.vocabulary, Mixture([predictor], [1.0]), mixed.context)
         rows.append(Row(name, alone.evaluate(corpus, threads), facts={"weight": weight}))
     return rows
+
+
+def with_cache(
+    model: LanguageModel,
+    mixed: LanguageModel,
+    cache: CacheOptions,
+    held_out: Text | None,
+    corpus: TokenizedCorpus,
+    threads: int,
+) -> Row:
+    """A model or mixture with a neural cache of the model's network, whose weight is found if none is given."""
+    component = NeuralCache(model.network, cache.tokens, cache.theta)
+    weight = cache.weight
+    if weight is None:
+        assert held_out is not None
+        text = held_out.for_model(model)
+        (weight,) = tuned_weights(mixed, [component], text, threads)
+        _warn_of_known(held_out, text, [model.training])
+    remembering = mixed.with_cache(cache.tokens, weight, cache.theta, model.network)
+    figures = remembering.evaluate(corpus, threads)
+    return Row(CACHE, figures, facts={"remembered": cache.tokens, "weight": weight, "theta": cache.theta})
 
 
 # --- baselines ----------------------------------------------------------------------------------------------------

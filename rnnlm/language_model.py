@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from os import PathLike
 from typing import TYPE_CHECKING, Any, cast, overload
 
@@ -13,19 +13,23 @@ from rnnlm.blanks import filled
 from rnnlm.blas import one_blas_thread
 from rnnlm.errors import RnnlmError, VocabularyError, shown
 from rnnlm.inference.attribution import Replacement, replacements
+from rnnlm.inference.cache import NeuralCache, WithCache
+from rnnlm.inference.document import DocumentScorer
 from rnnlm.inference.filling import BLANK, Filling, fill_between, fill_forward
 from rnnlm.inference.generation import SamplingOptions, beam_search, sample
 from rnnlm.inference.line_starts import AfterLine
-from rnnlm.inference.lines import LOGITS, LineScorer
-from rnnlm.inference.model import read_prefix
+from rnnlm.inference.lines import LOGITS, LineScore, LineScorer
+from rnnlm.inference.mixture import Mixture
+from rnnlm.inference.model import SequenceModel, read_prefix
 from rnnlm.inference.nbest import NbestList
 from rnnlm.inference.scoring import sequence_totals
 from rnnlm.network_with_ngram import NetworkWithNgram
 from rnnlm.nn.bidirectional import BidirectionalNetwork
+from rnnlm.nn.network import Network
 from rnnlm.rendering import Writer
 from rnnlm.results import Candidate, Evaluation, Explanation, FilledText, Influence, Prediction, ScoredLine
+from rnnlm.scored_lines import scored_lines
 from rnnlm.stored_model import CausalPredictor, StoredModel
-from rnnlm.text.marks import hypothesis_tokens
 from rnnlm.text.reading import windows
 from rnnlm.text.vocabulary import BOS, EOS, FIRST, SPECIALS, UNK
 
@@ -33,12 +37,11 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from rnnlm.inference.dynamic import Learning
     from rnnlm.scorer import Scorer
     from rnnlm.text.corpus import TokenizedCorpus
     from rnnlm.text.id_sequence import IdSequence
 
-LINES_AT_A_TIME = 4096  # lines and characters that `score` reads ahead at most
-CHARACTERS_AT_A_TIME = 1 << 18
 WINDOW = 64  # tokens whose distributions are made at a time
 
 
@@ -62,6 +65,35 @@ class LanguageModel(StoredModel):
         if not self.line_before or self.line_end is None:
             return self.require_causal()
         return cast(CausalPredictor, AfterLine(self.require_causal(), [self.line_end, *self.line_before]))
+
+    def mixed_with(self, others: Sequence[SequenceModel], weights: Sequence[float]) -> LanguageModel:
+        """Return the model mixed with others over its vocabulary; it has the rest of the weight itself."""
+        return self._by(Mixture([self.require_causal(), *others], [1 - sum(weights), *weights]))
+
+    def with_cache(
+        self, tokens: int = 500, weight: float = 0.2, theta: float = 15.0, network: Network | None = None
+    ) -> LanguageModel:
+        """Return the model with a neural cache of the last tokens that it reads; see `inference.cache`.
+
+        network: whose states are compared, for a mixture; the model's own if it is not given.
+
+        Raises:
+            CheckpointError: there is no network.
+            DirectionError: it is bidirectional.
+            RnnlmError: a number is out of its range.
+        """
+        _check_counts(tokens=tokens)
+        if not 0 < weight < 1 or not 0 <= theta < math.inf:
+            raise RnnlmError(f"weight is {weight}, theta {theta}; expected 0 < weight < 1 and a theta from 0 on.")
+        self.require_causal()
+        cache = NeuralCache(network or self.network, tokens, theta)
+        return self._by(WithCache(self.without_cache, cache, weight))
+
+    def _by(self, predictor: CausalPredictor) -> LanguageModel:
+        """Return a model that reads text as this one does, and predicts otherwise."""
+        model = LanguageModel(self.tokenizer, self.vocabulary, predictor, self.context)
+        model.notes, model.line_before, model.line_resets = self.notes, self.line_before, self.line_resets
+        return model
 
     # --- what a language model is for ---------------------------------------------------------------------------
 
@@ -282,29 +314,28 @@ class LanguageModel(StoredModel):
             return [(tokens, score / blanks) for tokens, score in fillings] if blanks > 1 else fillings
         return fill_forward(self.by_line, ids, beam, never, self.end, self.start)
 
-    @property
-    def unknown_word_penalty(self) -> float:
-        """What to add to ln p(<unk>) for one certain unknown word, in nats: 0 or less.
-
-        A network gives <unk> the probability of all unknown words together, of which there are about as many as words
-        that the training text had only once (Good and Turing's reasoning). An n-gram's <unk> is a single word already.
-        """
-        if self.kind == "ngram":
-            return 0.0
-        return -math.log(max(1, self.vocabulary.counts.count(1)))
-
     @overload  # a str is an iterable of str as well; the first one that fits counts
     def score(  # type: ignore[overload-overlap]
-        self, lines: str, ranks: bool = False, hypotheses: bool = False, threads: int = 1
+        self, lines: str, ranks: bool = False, hypotheses: bool = False, threads: int = 1, document: bool = False
     ) -> ScoredLine: ...
 
     @overload
     def score(
-        self, lines: Iterable[str | None], ranks: bool = False, hypotheses: bool = False, threads: int = 1
+        self,
+        lines: Iterable[str | None],
+        ranks: bool = False,
+        hypotheses: bool = False,
+        threads: int = 1,
+        document: bool = False,
     ) -> Iterator[ScoredLine]: ...
 
     def score(
-        self, lines: str | Iterable[str | None], ranks: bool = False, hypotheses: bool = False, threads: int = 1
+        self,
+        lines: str | Iterable[str | None],
+        ranks: bool = False,
+        hypotheses: bool = False,
+        threads: int = 1,
+        document: bool = False,
     ) -> ScoredLine | Iterator[ScoredLine]:
         r"""Score a line, or many: the log probability of every token; each line begins anew after `start`.
 
@@ -314,27 +345,19 @@ class LanguageModel(StoredModel):
         whatever the `threads`.
 
         hypotheses: the lines are those of n-best lists, in which <s> and </s> at the ends and <unk> are marks, see
-        `text.marks`.
+        `text.marks`. document: the lines are one text, and each is read after those before it, by one thread.
 
         Raises:
             DirectionError: the model is bidirectional.
         """
+        scorer: Callable[..., list[LineScore]] = LineScorer(self.by_line, ranks, self.start, threads)
+        if document:
+            scorer = DocumentScorer(self.require_causal(), self.context, ranks, [EOS] if self.reads_lines else None)
         if isinstance(lines, str):
             if "\n" in lines:
                 raise RnnlmError("score takes a str as one line, and this one has several; give text.splitlines().")
-            return next(self._scores([lines], ranks, hypotheses, threads))
-        return self._scores(lines, ranks, hypotheses, threads)
-
-    def _scores(self, lines: Iterable[str | None], ranks: bool, hypotheses: bool, threads: int) -> Iterator[ScoredLine]:
-        scorer, end = LineScorer(self.by_line, ranks, self.start, threads), self.line_end
-        for texts in _blocks(lines):
-            tokens = [hypothesis_tokens(self.tokenizer, text) if hypotheses else self.tokens(text) for text in texts]
-            if end is not None:
-                for each in tokens:
-                    each.append(self.vocabulary.token(end))
-            ids = [self.ids_of_line(each, end) for each in tokens]
-            for text, line, line_ids, score in zip(texts, tokens, ids, scorer(ids), strict=True):
-                yield ScoredLine(text, line, line_ids, *score)
+            return next(scored_lines(self, scorer, [lines], hypotheses))
+        return scored_lines(self, scorer, lines, hypotheses)
 
     def score_lists(
         self, lists: Iterable[NbestList | None], threads: int = 1
@@ -383,7 +406,7 @@ class LanguageModel(StoredModel):
         return tokenize_corpus([file], self.tokenizer, lines=self.reads_lines)
 
     @one_blas_thread()
-    def evaluate_dynamically(self, corpus: TokenizedCorpus, lr: float, window: int) -> Evaluation:
+    def evaluate_dynamically(self, corpus: TokenizedCorpus, learning: Learning) -> Evaluation:
         """The same for a network that keeps learning while it reads; see `inference.dynamic`. This model is left as is.
 
         Raises:
@@ -395,7 +418,7 @@ class LanguageModel(StoredModel):
         self.require_causal()
         network = self.network
         ids = self.sequence(corpus)
-        nats = dynamic_nats(network, ids, self.context, lr, window)
+        nats = dynamic_nats(network, ids, self.context, learning)
         if isinstance(self.predictor, NetworkWithNgram):
             nats, _ = self.predictor.along(nats, ids, self.context)
         return Evaluation.of(nats, ids[:] == UNK, corpus.characters)
@@ -422,20 +445,3 @@ def _check_counts(**numbers: Any) -> None:
     for name, number in numbers.items():
         if not isinstance(number, int) or number < 1:
             raise RnnlmError(f"{name} is {shown(number)}; expected a whole number from 1 on.")
-
-
-def _blocks(lines: Iterable[str | None]) -> Iterator[list[str]]:
-    """Lines in blocks that are large enough to be scored together and small enough to be kept; None ends one."""
-    block: list[str] = []
-    characters = 0
-    for line in lines:
-        if line is not None:
-            block.append(line)
-            characters += len(line)
-            if len(block) < LINES_AT_A_TIME and characters < CHARACTERS_AT_A_TIME:
-                continue
-        if block:
-            yield block
-            block, characters = [], 0
-    if block:
-        yield block

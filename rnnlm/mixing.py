@@ -8,7 +8,7 @@ import numpy as np
 
 from rnnlm.errors import TokenizerError, VocabularyError, shown
 from rnnlm.foreign import is_arpa
-from rnnlm.inference.mixture import Mixture, Translated, best_weights
+from rnnlm.inference.mixture import LineByLine, Translated, best_weights
 from rnnlm.inference.model import SequenceModel
 from rnnlm.inference.scoring import token_nats
 from rnnlm.language_model import LanguageModel
@@ -25,11 +25,11 @@ def load_beside(path: Path, model: LanguageModel) -> LanguageModel:
     Raises:
         CheckpointError: the file is neither, or damaged.
         TokenizerError: an ARPA file of characters beside a model of words or the other way round, or of sentences (as
-            all are) beside a model of streams.
+            all are) beside a model of a stream of characters.
     """
     if not is_arpa(path):
         return LanguageModel.load(path)
-    if model.context != "sentence":
+    if not model.reads_lines:
         raise TokenizerError(
             f"{path} is an ARPA file, which describes sentences, but the model reads its text as one stream. Use a "
             "model that was trained with --context sentence."
@@ -50,21 +50,34 @@ def _has_words(tokens: Sequence[str]) -> bool:
 def component(path: Path, model: LanguageModel) -> SequenceModel:
     """A second model that can be mixed with `model`: over the same ids, see `inference.mixture.Translated`.
 
+    Beside a model of a stream of lines, a model of sentences reads them one by one.
+
     Raises:
         RnnlmError: the file cannot be read, or the two do not read text in the same way.
     """
     other = load_beside(path, model)
     model.notes += other.notes
     ours, theirs = _way_of_reading(model), _way_of_reading(other)
+    line_by_line = model.context == "stream" and model.reads_lines and other.context == "sentence"
+    if line_by_line:
+        theirs["context"] = ours["context"]
     if ours != theirs:
+        if ours == theirs | {"context": "sentence"} and other.reads_lines:
+            raise TokenizerError(
+                f"{path} reads its text as one stream, the model sentence by sentence. Exchange the two: a model of "
+                "sentences can be mixed into one of a stream."
+            )
         different = [f"{name} {shown(theirs.get(name))} instead of {shown(ours.get(name))}" for name in ours | theirs
                      if ours.get(name) != theirs.get(name)]  # fmt: skip
         raise TokenizerError(
             f"{path} cuts text in another way than the model ({', '.join(different)}); only models that read the same "
             "tokens can be mixed."
         )
+    predictor: SequenceModel = other.require_causal()
+    if line_by_line:
+        predictor = LineByLine(predictor)
     if other.vocabulary.tokens == model.vocabulary.tokens:
-        return other.require_causal()
+        return predictor
     ids = np.concatenate([np.arange(FIRST), other.vocabulary.encode(model.vocabulary.tokens)])
     counts = (
         np.array(model.vocabulary.counts, dtype=np.float64)
@@ -77,30 +90,27 @@ def component(path: Path, model: LanguageModel) -> SequenceModel:
             f"{path} knows {100 * coverage:.1f} % of the tokens that the model was trained on; at least "
             f"{100 * SMALLEST_COVERAGE:.0f} % are expected of a model of the same language and the same sort of tokens."
         )
-    return Translated(other.require_causal(), ids)
+    return Translated(predictor, ids)
 
 
 def _way_of_reading(model: LanguageModel) -> dict[str, Any]:
     return {"level": model.level, "context": model.context, **model.tokenizer.settings()}
 
 
-def mixed(model: LanguageModel, others: Sequence[tuple[Path, float]]) -> LanguageModel:
+def mixed(
+    model: LanguageModel, others: Sequence[tuple[Path, float]], cache: tuple[int, float, float] | None = None
+) -> LanguageModel:
     """The model mixed with others, given by their files and weights; the model has the rest of the weight.
+
+    cache: tokens, weight and theta of a neural cache of the model's network, which is mixed with all of them.
 
     Raises:
         RnnlmError: a file cannot be read, or does not go with the model.
     """
-    if not others:
-        return model
-    return mixture(model, [component(path, model) for path, _ in others], [weight for _, weight in others])
-
-
-def mixture(model: LanguageModel, others: Sequence[SequenceModel], weights: Sequence[float]) -> LanguageModel:
-    """The model mixed with components whose weights are given."""
-    predictor = Mixture([model.require_causal(), *others], [1 - sum(weights), *weights])
-    mixed = LanguageModel(model.tokenizer, model.vocabulary, predictor, model.context)
-    mixed.notes, mixed.line_before = model.notes, model.line_before
-    return mixed
+    found = model
+    if others:
+        found = model.mixed_with([component(path, model) for path, _ in others], [weight for _, weight in others])
+    return found.with_cache(*cache, network=model.network) if cache else found
 
 
 def tuned_weights(

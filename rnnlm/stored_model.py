@@ -12,6 +12,7 @@ from rnnlm.baselines.ngram import NgramModel
 from rnnlm.codec import Codec
 from rnnlm.errors import CheckpointError, DirectionError, shown
 from rnnlm.foreign import is_arpa
+from rnnlm.inference.cache import WithCache
 from rnnlm.inference.mixture import Mixture
 from rnnlm.model_header import is_parameter, line_of_header, mapping, predictor_of, tokenizer_from_header
 from rnnlm.names import CONTEXTS
@@ -120,6 +121,7 @@ class StoredModel(Codec):
             mapping(header.get("training")),
         )
         model.line_before = line_of_header(header.get("line_before"), len(vocabulary))
+        model.line_resets = header.get("line_resets") is True
         return model
 
     def save(
@@ -153,7 +155,8 @@ class StoredModel(Codec):
             "tokenizer": {"name": self.tokenizer.name, "options": self.tokenizer.options()},
             "vocabulary": self.vocabulary.to_header(),
             "training": self.training,
-        } | ({"line_before": self.line_before} if self.line_before else {})
+        }
+        header |= {name: value for name in ("line_before", "line_resets") if (value := getattr(self, name))}
         described, arrays = self.predictor.to_file()
         return header | described, dict(arrays)
 
@@ -179,11 +182,12 @@ class StoredModel(Codec):
         Raises:
             CheckpointError: the model is an n-gram model or a mixture.
         """
-        if isinstance(self.predictor, NetworkWithNgram):
-            return self.predictor.network
+        predictor = self.without_cache
+        if isinstance(predictor, NetworkWithNgram):
+            return predictor.network
         if self.kind != "rnn":
-            raise CheckpointError(f"This is {self.predictor.noun}; what was asked for needs a recurrent network.")
-        return cast(Network, self.predictor)
+            raise CheckpointError(f"This is {predictor.noun}; what was asked for needs a recurrent network.")
+        return cast(Network, predictor)
 
     @property
     def ngram(self) -> NgramModel:
@@ -192,11 +196,17 @@ class StoredModel(Codec):
         Raises:
             CheckpointError: there is none.
         """
-        if isinstance(self.predictor, NetworkWithNgram):
-            return self.predictor.ngram
-        if not isinstance(self.predictor, NgramModel):
-            raise CheckpointError(f"This is {self.predictor.noun}; what was asked for needs an n-gram model.")
-        return self.predictor
+        predictor = self.without_cache
+        if isinstance(predictor, NetworkWithNgram):
+            return predictor.ngram
+        if not isinstance(predictor, NgramModel):
+            raise CheckpointError(f"This is {predictor.noun}; what was asked for needs an n-gram model.")
+        return predictor
+
+    @property
+    def without_cache(self) -> Predictor:
+        """The predictor without a cache of what it has read."""
+        return self.predictor.without_cache if isinstance(self.predictor, WithCache) else self.predictor
 
     def require_causal(self) -> CausalPredictor:
         """Return the predictor, if it gives the next token's probability from those before it.
@@ -210,3 +220,14 @@ class StoredModel(Codec):
                 "next word and no perplexity. Train one without --bidirectional for those."
             )
         return self.predictor
+
+    @property
+    def unknown_word_penalty(self) -> float:
+        """What to add to ln p(<unk>) for one certain unknown word, in nats: 0 or less.
+
+        A network gives <unk> the probability of all unknown words together, of which there are about as many as words
+        that the training text had only once (Good and Turing's reasoning). An n-gram's <unk> is a single word already.
+        """
+        if self.kind == "ngram":
+            return 0.0
+        return -math.log(max(1, self.vocabulary.counts.count(1)))

@@ -31,7 +31,7 @@ LAYERS = (
     ("comparison",),
     ("mixing", "exchange", "hints", "training"),
     ("language_model",),
-    ("blanks", "stored_model", "scorer"),
+    ("blanks", "stored_model", "scorer", "scored_lines"),
     ("model_header",),
     ("codec",),
     ("rendering",),

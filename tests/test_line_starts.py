@@ -15,9 +15,12 @@ from rnnlm.errors import CheckpointError, TokenizerError
 from rnnlm.inference.generation import SamplingOptions
 from rnnlm.inference.line_starts import line_before
 from rnnlm.inference.model import read_prefix
+from rnnlm.inference.scoring import token_nats
 from rnnlm.language_model import LanguageModel
 from rnnlm.mixing import mixed
+from rnnlm.text.corpus import tokenize_corpus
 from rnnlm.text.id_sequence import IdSequence
+from rnnlm.text.sources import lines_as_source
 from rnnlm.text.tokenizers import CharTokenizer, WordTokenizer
 from rnnlm.text.vocabulary import BOS, EOS, UNK, Vocabulary
 
@@ -121,12 +124,31 @@ def test_lines_of_a_bigram_score_what_the_text_does(level, tmp_path, rnnlm):
     assert sum(len(each.ids) for each in scored) == evaluated["tokens"]
 
 
-@pytest.mark.parametrize("context", ["sentence", "stream"])
-def test_models_of_sentences_and_of_streams_are_not_mixed(context, tmp_path):
+@pytest.mark.parametrize(("level", "context"), [("word", "sentence"), ("char", "sentence"), ("char", "stream")])
+def test_models_of_sentences_and_of_streams_are_not_mixed(level, context, tmp_path):
     other = "stream" if context == "sentence" else "sentence"
-    ngram("word", other).save(tmp_path / "other.npz")
-    with pytest.raises(TokenizerError, match="context"):
-        mixed(ngram("word", context), [(tmp_path / "other.npz", 0.5)])
+    ngram(level, other).save(tmp_path / "other.npz")
+    with pytest.raises(TokenizerError, match="Exchange the two" if level == "word" else "context"):
+        mixed(ngram(level, context), [(tmp_path / "other.npz", 0.5)])
+
+
+def test_but_for_a_model_of_sentences_beside_a_stream_of_lines(tmp_path):
+    """Which reads them one by one: the mixture's probabilities are the means of those of both by themselves."""
+    stream, sentences = ngram("word", "stream"), ngram("word", "sentence", 3)
+    sentences.save(tmp_path / "other.npz")
+    model = mixed(stream, [(tmp_path / "other.npz", 0.5)])
+    text = lines_as_source(LINES[:20])
+    corpus = tokenize_corpus([text], WordTokenizer(), lines=True)
+    ids = model.sequence(corpus)
+    parts = [token_nats(each.predictor, ids, each.context) for each in (stream, sentences)]
+    expected = -np.log(np.exp(-np.array(parts)).mean(axis=0))
+    np.testing.assert_allclose(token_nats(model.predictor, ids, "stream"), expected, rtol=1e-6)
+    predicted = {each.token: each.probability for each in model.predict("a x y .\nb", 9).candidates}
+    alone = [
+        {each.token: each.probability for each in each_model.predict("a x y .\nb", 9).candidates}
+        for each_model in (stream, sentences)
+    ]
+    assert predicted == pytest.approx({token: (alone[0][token] + alone[1][token]) / 2 for token in predicted}, rel=1e-4)
 
 
 def test_a_mixture_of_streams_starts_like_each_of_them(tmp_path):

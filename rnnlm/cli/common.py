@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from rnnlm.blas import limit_blas
 from rnnlm.cli.tables import table, token_cell
@@ -158,17 +159,84 @@ def mix_option(needs_weights: bool = True) -> Callable[[Function], Function]:
     )
 
 
-def load_model(path: Path, mix: Sequence[tuple[str, float]] = ()) -> "LanguageModel":
-    """Load a model, mixed with the others of --mix, and say what the user should know of their files."""
+def with_details(*names: str) -> Callable[[click.Context, click.Parameter, Any], tuple[Any, ...] | None]:
+    """Return the callback of an option that turns something on: its value and its details, or None where it is off.
+
+    names: of the options of the details, which are eager, and go with it alone.
+    """
+
+    def joined_options(ctx: click.Context, param: click.Parameter, value: Any) -> tuple[Any, ...] | None:
+        details = [ctx.params.pop(name) for name in names]
+        for name in names:
+            if not value and ctx.get_parameter_source(name) == ParameterSource.COMMANDLINE:
+                raise click.UsageError(f"--{name.replace('_', '-')} goes with --{param.name}.")
+        return (value, *details) if value else None
+
+    return joined_options
+
+
+def cache_options(function: Function) -> Function:
+    """Add --cache, --cache-weight and --cache-theta; the command's `cache` is a tuple of the three, or None."""
+    options = [
+        click.option(
+            "--cache",
+            type=click.IntRange(0, 10_000),
+            default=0,
+            show_default="0: none",
+            callback=with_details("cache_weight", "cache_theta"),
+            help="Remember so many tokens, such as 500, and expect them again at places like theirs: a neural cache.",
+        ),
+        click.option(
+            "--cache-weight",
+            type=NumberRange(0, 1, min_open=True, max_open=True),
+            default=0.2,
+            show_default=True,
+            is_eager=True,
+            help="Its weight beside the model's.",
+        ),
+        click.option(
+            "--cache-theta",
+            type=NumberRange(0, 1000),
+            default=15.0,
+            show_default=True,
+            is_eager=True,
+            help="How much more a place counts that is like the present one; 0: all count the same.",
+        ),
+    ]
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def check_cache(model: "LanguageModel", path: Path) -> None:
+    """Refuse a --cache where no states can be compared."""
+    if model.kind == "ngram":
+        raise RnnlmError(f"--cache compares the states of a recurrent network, and {path} is an n-gram model.")
+
+
+def load_model(
+    path: Path,
+    mix: Sequence[tuple[str, float]] = (),
+    cache: tuple[int, float, float] | None = None,
+    document: bool = False,
+) -> "LanguageModel":
+    """Load a model, mixed with the others of --mix and a --cache, and say what the user should know of their files.
+
+    document: whether lines are read after those before them, whatever model it is.
+    """
     from rnnlm.language_model import LanguageModel
     from rnnlm.training.allocator import keep_freed_memory
 
     keep_freed_memory()  # whoever loads a model computes with it
     model = LanguageModel.load(path)
-    if mix:
+    if cache:
+        check_cache(model, path)
+        if model.context == "sentence" and not document:
+            note("This model reads each line for itself, so --cache remembers tokens of the same line only.")
+    if mix or cache:
         from rnnlm.mixing import mixed
 
-        model = mixed(model, mix)
+        model = mixed(model, mix, cache)
     for message in model.notes:
         note(message)
     return model

@@ -9,7 +9,10 @@ from click.core import ParameterSource
 
 from rnnlm.blas import use_threads
 from rnnlm.cli.common import (
+    Function,
     NumberRange,
+    cache_options,
+    check_cache,
     json_option,
     load_model,
     mix_option,
@@ -19,15 +22,56 @@ from rnnlm.cli.common import (
     say,
     show_table,
     threads_option,
+    with_details,
 )
 from rnnlm.cli.engines import engine_options
 from rnnlm.cli.ngram_orders import LARGEST_ORDER, possible_contexts
 from rnnlm.training.machine import TORCH, EngineChoice
 
 if TYPE_CHECKING:
-    from rnnlm.comparison import Comparison, Row
+    from rnnlm.comparison import CacheOptions, Comparison, Row
+    from rnnlm.inference.dynamic import Learning
     from rnnlm.language_model import LanguageModel
     from rnnlm.results import Evaluation
+
+
+def dynamic_options(function: Function) -> Function:
+    """Add --dynamic and its details; the command's `dynamic` is a tuple (True, rule, rate, window), or None."""
+    options = [
+        click.option(
+            "--dynamic",
+            is_flag=True,
+            callback=with_details("dynamic_rule", "dynamic_lr", "dynamic_window"),
+            help="Also measure a copy of the network that keeps learning as it reads.",
+        ),
+        click.option(
+            "--dynamic-rule",
+            type=click.Choice(["rms", "sgd"]),
+            default=None,
+            show_default="rms; sgd where --dynamic-lr alone is given",
+            is_eager=True,
+            help="How it learns. rms: gradients over their root mean square, and back towards the trained weights.",
+        ),
+        click.option(
+            "--dynamic-lr",
+            type=NumberRange(0, min_open=True),
+            default=None,
+            show_default="of rms 0.003, of sgd 0.5",
+            is_eager=True,
+            help="Its learning rate.",
+        ),
+        click.option(
+            "--dynamic-window",
+            type=click.IntRange(1),
+            default=20,
+            show_default=True,
+            is_eager=True,
+            help="Tokens it reads between two steps.",
+        ),
+    ]
+    for option in reversed(options):
+        function = option(function)
+    return function
 
 
 @click.command("eval")
@@ -36,7 +80,7 @@ if TYPE_CHECKING:
 @click.option("--encoding", default=None, show_default="detected", help="Encoding of the texts, such as gb18030.")
 @click.option("--column", default=None, help="What to read of CSV, TSV and JSONL texts: a column, by name or number.")
 @mix_option(needs_weights=False)
-@click.option("--tune", multiple=True, metavar="HELD_OUT", help="Find the weights of --mix that suit this text best.")
+@click.option("--tune", multiple=True, metavar="HELD_OUT", help="Find the weights of --mix and --cache on this text.")
 @click.option(
     "--baseline",
     default=None,
@@ -44,13 +88,8 @@ if TYPE_CHECKING:
     help="Set n-gram models of order 1 to N beside the model, trained on --baseline-corpus; or the model of a file.",
 )
 @click.option("--baseline-corpus", multiple=True, metavar="TRAIN", help="The text that the model was trained on.")
-@click.option("--dynamic", is_flag=True, help="Also measure a copy of the network that keeps learning as it reads.")
-@click.option(
-    "--dynamic-lr", type=NumberRange(0, min_open=True), default=0.5, show_default=True, help="Its learning rate."
-)
-@click.option(
-    "--dynamic-window", type=click.IntRange(1), default=20, show_default=True, help="Tokens it reads between two steps."
-)
+@cache_options
+@dynamic_options
 @threads_option
 @engine_options
 @json_option
@@ -65,9 +104,8 @@ def evaluate(
     tune: tuple[str, ...],
     baseline: str | None,
     baseline_corpus: tuple[str, ...],
-    dynamic: bool,
-    dynamic_lr: float,
-    dynamic_window: int,
+    cache: tuple[int, float | None, float] | None,
+    dynamic: tuple[bool, str | None, float | None, int] | None,
     threads: int | None,
     engine: EngineChoice,
     as_json: bool,
@@ -89,31 +127,45 @@ def evaluate(
     # the best weights for valid.txt, on test.txt
     rnnlm eval test.txt --mix ngram.npz --tune valid.txt
     """
-    order = _check_usage(ctx, mix, tune, baseline, baseline_corpus, dynamic)
+    order = _check_usage(ctx, mix, tune, baseline, baseline_corpus, bool(cache), bool(dynamic))
     threads = use_threads(threads)
-    from rnnlm.comparison import Asked, compare, figures
+    from rnnlm.comparison import Asked, compare
 
     model = load_model(model_path)
+    if cache:
+        check_cache(model, model_path)
     if engine.name == TORCH:
-        if mix or dynamic:
-            raise click.UsageError("--engine torch measures a network alone; leave out --mix and --dynamic.")
+        if mix or cache or dynamic:
+            raise click.UsageError("--engine torch measures a model as it is; leave out --mix, --cache and --dynamic.")
         engine.require()
         threads = _on_torch(model, engine, threads)
-    learning = (dynamic_lr, dynamic_window) if dynamic else None
-    asked = Asked(mix, tune, order, None if order else baseline, baseline_corpus, learning)
+    learning, remembering = dynamic and _learning(*dynamic[1:]), cache and _remembering(*cache, tune)
+    asked = Asked(mix, tune, order, None if order else baseline, baseline_corpus, learning, remembering)
     found = compare(model, str(model_path), file, encoding, asked, threads, column)
     for message in found.notes:
         note(message)
     if as_json:
-        more = {name: [row.to_json() for row in rows] for name, rows in found.groups.items()}
-        size = {"bytes": found.measured.bytes} if more else {}
-        known = {"trained_on_this_text": found.measured.knows_text}
-        print_json(figures(found.measured.evaluation) | known | size | more)
+        print_json(found.to_json())
         return
     _show_who_knows(found)
     _show(found.measured.evaluation, model)
     if found.groups:
         _show_rows(found, asked.tune)
+
+
+def _learning(rule: str | None, lr: float | None, window: int) -> "Learning":
+    """How the network learns; a rate without a rule is one of SGD, which was the only rule until version 0.4.0."""
+    from rnnlm.inference.dynamic import RATES, Learning
+
+    rule = rule or ("rms" if lr is None else "sgd")
+    return Learning(rule, RATES[rule] if lr is None else lr, window)
+
+
+def _remembering(tokens: int, weight: float | None, theta: float, tune: tuple[str, ...]) -> "CacheOptions":
+    """What the cache is like; --tune finds its weight."""
+    from rnnlm.comparison import CacheOptions
+
+    return CacheOptions(tokens, None if tune else weight, theta)
 
 
 def _on_torch(model: "LanguageModel", engine: EngineChoice, threads: int) -> int:
@@ -135,19 +187,21 @@ def _check_usage(
     tune: tuple[str, ...],
     baseline: str | None,
     baseline_corpus: tuple[str, ...],
+    has_cache: bool,
     dynamic: bool,
 ) -> int:
     """Order of the baselines to be trained; 0 for none. Combinations that make no sense are refused."""
     missing = [path for path, weight in mix if weight is None]
-    if tune and (not mix or len(missing) < len(mix)):
-        raise click.UsageError("--tune finds the weights of --mix: give --mix FILE, without a weight, beside it.")
+    if tune and (len(missing) < len(mix) or not (mix or has_cache)):
+        raise click.UsageError(
+            "--tune finds the weights of --mix FILE, without a weight, and of --cache: give one of them beside it."
+        )
+    if tune and ctx.get_parameter_source("cache_weight") == ParameterSource.COMMANDLINE:
+        raise click.UsageError("--tune finds the weight of the cache; leave out --cache-weight.")
     if missing and not tune:
         raise click.UsageError(f"--mix {missing[0]} has no weight; write {missing[0]}:0.3, or let --tune find it.")
     if mix and dynamic:
         raise click.UsageError("--dynamic measures a network alone; leave out --mix.")
-    for name in ("dynamic_lr", "dynamic_window"):
-        if not dynamic and ctx.get_parameter_source(name) == ParameterSource.COMMANDLINE:
-            raise click.UsageError(f"--{name.replace('_', '-')} goes with --dynamic.")
     order = int(baseline) if baseline is not None and baseline.isdecimal() and len(baseline) < 10 else 0
     if baseline != str(order):
         if baseline_corpus:
@@ -165,7 +219,7 @@ def _check_usage(
 
 def _show_who_knows(found: "Comparison") -> None:
     """Say first of all which models are measured on the text that they were trained on."""
-    parts = {"dynamic evaluation", *(row.name for row in found.groups.get("parts", []))}
+    parts = {"with a neural cache", "dynamic evaluation", *(row.name for row in found.groups.get("parts", []))}
     names = [row.name for row in found.rows[1:] if row.knows_text and row.name not in parts]
     if found.measured.knows_text and "mixture" not in found.groups:
         click.echo("The model was trained on this text; a new text would be predicted less well.")
@@ -203,11 +257,18 @@ def _show_rows(found: "Comparison", tuned_on: Sequence[str]) -> None:
     if "mixture" in found.groups:
         source = f"found by EM on {' '.join(tuned_on)}" if tuned_on else "as given"
         say(f"mixture: sum of weight x probability, weights {source}")
+    if "cache" in found.groups:
+        facts = found.groups["cache"][0].facts
+        say(
+            f"with a neural cache: a share of the probability goes to the last {facts['remembered']:,} tokens but "
+            f"<unk>, more of it to those at places like the present one (theta {facts['theta']:g})"
+        )
     if "dynamic" in found.groups:
         facts = found.groups["dynamic"][0].facts
         say(
-            f"dynamic evaluation: a copy of the network that learns from every {facts['window']} tokens after it was "
-            f"measured on them (SGD, lr {facts['lr']:g}); not comparable with a model that only reads"
+            f"dynamic evaluation: the model with a copy of its network that learns from every {facts['window']:,} "
+            f"tokens after it was measured on them (rule {facts['rule']}, lr {facts['lr']:g}); not comparable with one "
+            "that only reads"
         )
     if "contexts" in shown:
         say("contexts: different ones of n - 1 words that the n-gram model stores / that are possible")

@@ -10,6 +10,7 @@ import click
 from rnnlm.cli.character_charts import bar, terminal_width
 from rnnlm.cli.common import (
     Text,
+    cache_options,
     joined,
     json_option,
     load_model,
@@ -39,11 +40,19 @@ if TYPE_CHECKING:
 @click.option("-k", type=click.IntRange(1), default=10, show_default=True, help="Number of candidates.")
 @click.option("--each", is_flag=True, help="After every token of TEXT; one candidate each unless -k says otherwise.")
 @click.option("--why", is_flag=True, help="How much each token of TEXT speaks for the first candidate, in bits.")
+@cache_options
 @product_threads_option
 @json_option
 @click.pass_context
 def predict(
-    ctx: click.Context, text: tuple[str, ...], model_path: Path, k: int, each: bool, why: bool, as_json: bool
+    ctx: click.Context,
+    text: tuple[str, ...],
+    model_path: Path,
+    k: int,
+    each: bool,
+    why: bool,
+    cache: tuple[int, float, float] | None,
+    as_json: bool,
 ) -> None:
     """Show the most probable next tokens after TEXT ("-": stdin), with their probabilities.
 
@@ -64,7 +73,7 @@ def predict(
         raise click.UsageError("--why explains the answer after the whole TEXT, not one after --each token; use one.")
     from rnnlm.blanks import before_blank, has_blank
 
-    model = load_model(model_path)
+    model = load_model(model_path, cache=cache)
     asked = read_text_argument(joined(text, model))
     if (before := before_blank(asked)) is not None:
         note("A blank at the end asks what comes next, which is answered here; rnnlm fill compares whole sentences.")

@@ -8,6 +8,7 @@ import click
 from rnnlm.cli.common import (
     NumberRange,
     Text,
+    cache_options,
     joined,
     json_option,
     load_model,
@@ -77,6 +78,7 @@ PROBABILITIES = 1 << 23  # and the numbers that this needs, one for each of them
     show_default="a new one each time",
     help="The same seed gives the same texts.",
 )
+@cache_options
 @product_threads_option
 @json_option
 @click.pass_context
@@ -94,6 +96,7 @@ def sample(
     beam: int | None,
     stop: tuple[str, ...],
     seed: int | None,
+    cache: tuple[int, float, float] | None,
     as_json: bool,
 ) -> None:
     """Write text, printed as it is made. With a PROMPT, continue it; without, begin a new line.
@@ -110,7 +113,7 @@ def sample(
         raise click.UsageError(f"--count {count} needs a --beam of at least {count}, not {beam}.")
     if words and ctx.get_parameter_source("prompt") == click.core.ParameterSource.COMMANDLINE:
         raise click.UsageError("--prompt and PROMPT are the same; give one of them.")
-    model = load_model(model_path)
+    model = load_model(model_path, cache=cache)
     prompt = read_text_argument(joined(words, model) if words else prompt)
     warn_of_unknown(model, prompt)
     warn_of_impossible(model, stop)

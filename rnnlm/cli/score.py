@@ -10,14 +10,26 @@ import click
 from click.core import ParameterSource
 
 from rnnlm.blas import use_threads
-from rnnlm.cli.common import Text, Unknown, json_option, load_model, mix_option, model_option, note, threads_option
+from rnnlm.cli.common import (
+    Text,
+    Unknown,
+    cache_options,
+    json_option,
+    load_model,
+    mix_option,
+    model_option,
+    note,
+    threads_option,
+)
 from rnnlm.cli.lines import file_lines
 from rnnlm.cli.streams import Collected
 from rnnlm.cli.terminal import width_of
 
 if TYPE_CHECKING:
     from rnnlm.cli.score_layouts import Layout
+    from rnnlm.inference.lines import Totals
     from rnnlm.language_model import LanguageModel
+    from rnnlm.results import ScoredLine
 
 
 @click.command()
@@ -45,6 +57,15 @@ if TYPE_CHECKING:
 )
 @click.option("--encoding", default=None, show_default="detected", help="Encoding of the file, such as gb18030.")
 @mix_option()
+@click.option(
+    "--context",
+    "read_as",
+    type=click.Choice(["line", "document"]),
+    default="line",
+    show_default=True,
+    help="Read every line for itself, or after the lines before it.",
+)
+@cache_options
 @threads_option
 @json_option
 @click.pass_context
@@ -59,6 +80,8 @@ def score(
     debug: str | None,
     encoding: str | None,
     mix: list[tuple[str, float]],
+    read_as: str,
+    cache: tuple[int, float, float] | None,
     threads: int | None,
     as_json: bool,
 ) -> None:
@@ -71,24 +94,40 @@ def score(
 
     A line from a pipe is answered when no more is there yet, so that another program can ask line by line.
 
-    Each line is a sentence for itself, read after <s>; its end, </s>, counts. A model of a stream reads a line after
-    the end of another; one of characters (train --level char) ends it with the newline, if its training text had one.
+    Each line is a sentence for itself, read after <s>; its end, </s>, counts. A model of
+    characters (train --level char) reads a line after the end of another, and ends it with the newline, if its training
+    text had one.
     Unknown words have the probability of <unk>, except in the layout of SRILM, which leaves them out; it and kenlm have
     logarithms to base 10. Sums and perplexities are printed to stderr, or where the layout has them. Blank lines are in
     none of these sums, as in eval; SRILM's layout leaves them out altogether.
+
+    With --context document the lines are one text, as in eval: a model of a stream carries its state from line to line,
+    and --cache remembers words of the lines before.
     """
     if (file is None) == (not text):
         raise click.UsageError('Give a FILE ("-" for stdin) or --text.')
+    if cache and read_as == "line":
+        raise click.UsageError("--cache remembers earlier lines. Add --context document, so that they are read.")
     given = ctx.get_parameter_source("base") != ParameterSource.DEFAULT
     _check_layout(layout_name, base if given else "10", tokens, debug, as_json)
+    model = load_model(model_path, mix, cache, document=True)
+    layout = _layout(model, file or "--text", layout_name, base, tokens, debug, as_json)
+    output = Collected(partial(click.echo, nl=False))
+    lines = _given_lines(text) if file is None else file_lines(file, encoding, output.flush)
+    scores = model.score(lines, tokens, threads=use_threads(threads), document=read_as == "document")
+    totals = _write(scores, model, layout, output)
+    if layout_name in ("plain", "mikolov"):
+        from rnnlm.cli.score_layouts import UNIT_OF_BASE, summary
+
+        note(summary(totals, UNIT_OF_BASE["10" if layout_name == "mikolov" else base], width_of(sys.stderr)))
+
+
+def _write(scores: "Iterator[ScoredLine]", model: "LanguageModel", layout: "Layout", output: Collected) -> "Totals":
+    """Write every line as it is scored, and what stands below; returns the sums."""
     from rnnlm.inference.lines import Totals
 
-    model = load_model(model_path, mix)
-    layout = _layout(model, file or "--text", layout_name, base, tokens, debug, as_json)
-    has_ends, totals, output = model.line_end is not None, Totals(), Collected(partial(click.echo, nl=False))
-    lines = _given_lines(text) if file is None else file_lines(file, encoding, output.flush)
-    unknown = Unknown(model, reads_marks=False)
-    for scored in model.score(lines, tokens, threads=use_threads(threads)):
+    has_ends, totals, unknown = model.line_end is not None, Totals(), Unknown(model, reads_marks=False)
+    for scored in scores:
         unknown.add(scored)
         characters = model.counted_characters(scored.text)
         if characters is None:
@@ -101,10 +140,7 @@ def score(
     output.flush()
     if hint := unknown.hint():
         note(hint)
-    if layout_name in ("plain", "mikolov"):
-        from rnnlm.cli.score_layouts import UNIT_OF_BASE, summary
-
-        note(summary(totals, UNIT_OF_BASE["10" if layout_name == "mikolov" else base], width_of(sys.stderr)))
+    return totals
 
 
 def _check_layout(layout_name: str, base: str, tokens: bool, debug: str | None, as_json: bool) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from rnnlm.blas import use_threads
-from rnnlm.cli.common import DEFAULT_MODEL, load_model, note, threads_option
+from rnnlm.cli.common import DEFAULT_MODEL, cache_options, load_model, note, threads_option
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 SHORTEST_KEY = 8
@@ -38,15 +38,14 @@ def _key(ctx: click.Context, param: click.Parameter, value: str | None) -> str |
     show_default="$RNNLM_MODEL, else rnnlm.npz",
     help="Checkpoint or ARPA file to serve; may be given several times.",
 )
-@click.option(
-    "--host", default="127.0.0.1", show_default=True, help="Address to listen on; another one needs --api-key."
-)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; others need an --api-key.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="Port; 0: any free one.")
 @click.option("--api-key", callback=_key, default=None, help="Key that requests have to show.")
 @click.option(
     "--allow-host", multiple=True, help="Host name under which browsers may ask, such as a proxy's; repeatable."
 )
 @click.option("--open", "opens", is_flag=True, help="Open the page in the browser.")
+@cache_options
 @threads_option
 def serve(
     model_paths: tuple[Path, ...],
@@ -55,6 +54,7 @@ def serve(
     api_key: str | None,
     allow_host: tuple[str, ...],
     opens: bool,
+    cache: tuple[int, float, float] | None,
     threads: int | None,
 ) -> int:
     """Serve models on this machine: a page to play with them, and an HTTP interface.
@@ -80,7 +80,7 @@ def serve(
     names = unique_names([path.stem for path in paths])
     listener = server.listen(host, port)
     with listener:
-        models = [ServedModel(name, load_model(path)) for name, path in zip(names, paths, strict=True)]
+        models = [ServedModel(name, load_model(path, cache=cache)) for name, path in zip(names, paths, strict=True)]
         app = server.application(models, threads, names=[host, socket.gethostname(), *allow_host], api_key=api_key)
         web_server = server.web_server(app)
         address = _address(listener)

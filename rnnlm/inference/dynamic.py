@@ -1,29 +1,50 @@
-"""Dynamic evaluation (Krause et al. 2018): a network that keeps learning from the text that it is measured on."""
+"""Dynamic evaluation (Krause et al. 2018): a network that keeps learning from the text that it is measured on.
+
+Rule "sgd" makes steps of stochastic gradient descent. Rule "rms", the better one, divides each entry of the gradient g
+by its root mean square r so far, and draws the weights w back to the trained ones w0, most where r is large:
+
+    w <- w - lr g / (r + EPSILON) + min(1, DECAY r / mean(r)) (w0 - w)
+
+Krause et al. take r from the training text; here it is that of the text that is read, so that nothing else is needed.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from rnnlm.inference.model import Array
-from rnnlm.nn.gradients import clipped_scale, summed
+from rnnlm.nn.gradients import Gradient, RowGradient, clipped_scale, summed
 from rnnlm.nn.network import Network
 from rnnlm.nn.optimizers import Optimizer
 from rnnlm.text.reading import Ids, windows
 
-CLIP = 1.0
+CLIP = 1.0  # of "sgd"
+EPSILON, DECAY = 1e-3, 1e-3
+RATES = {"rms": 3e-3, "sgd": 0.5}  # learning rates that suit most texts
+WINDOW = 20
 
 
-def dynamic_nats(network: Network, sequence: Ids, context: str, lr: float, window: int) -> Array:
+class Learning(NamedTuple):
+    """How a network learns: its rule, its learning rate, and after how many tokens it makes a step."""
+
+    rule: str = "rms"
+    lr: float = RATES["rms"]
+    window: int = WINDOW
+
+
+def dynamic_nats(network: Network, sequence: Ids, context: str, learning: Learning) -> Array:
     """Negative log probability of every token (N,), the network learning as it reads.
 
-    The text is read once, in one column: `window` tokens are scored, then one step of stochastic gradient descent is
-    made on their mean loss, through that window only. So no token is scored by weights that have seen it. context
-    "sentence": the state is zero at the start of every sentence, as always; what was learnt stays. The steps are made
-    on a copy: `network` is left as it is.
+    The text is read once, in one column: a window is scored, then one step is made on its mean loss, through that
+    window only. So no token is scored by weights that have seen it. context "sentence": the state is zero at the start
+    of every sentence, as always; what was learnt stays. The steps are made on a copy: `network` is left as it is.
     """
     learner = Network(network.config, {name: array.copy(order="K") for name, array in network.params.items()})
-    optimizer = Optimizer("sgd", learner.params)
+    steps = (_Rms if learning.rule == "rms" else _Sgd)(learner)
     state = learner.zero_state(1)
     parts = [np.zeros(0)]
-    for _, inputs, targets, keep in windows(sequence, context, window):
+    for _, inputs, targets, keep in windows(sequence, context, learning.window):
         nats, _ = learner.nats(inputs, targets, state, keep)
         parts.append(nats[:, 0].astype(np.float64))
         _, state, backprop = learner.loss(inputs, targets, state, keep, scale=1 / len(inputs))
@@ -31,5 +52,44 @@ def dynamic_nats(network: Network, sequence: Ids, context: str, lr: float, windo
         del grads["initial_state"]
         grads, norm = summed([grads])
         if np.isfinite(norm):
-            optimizer.step(learner.params, grads, lr, clipped_scale(norm, CLIP))
+            steps.step(grads, learning.lr, norm)
     return np.concatenate(parts)
+
+
+class _Sgd:
+    """Steps along the gradient, clipped."""
+
+    def __init__(self, learner: Network) -> None:
+        self._params = learner.params
+        self._optimizer = Optimizer("sgd", learner.params)
+
+    def step(self, grads: Mapping[str, Gradient], lr: float, norm: float) -> None:
+        self._optimizer.step(self._params, grads, lr, clipped_scale(norm, CLIP))
+
+
+class _Rms:
+    """Steps along the gradient over its root mean square, and back to where the weights began."""
+
+    def __init__(self, learner: Network) -> None:
+        self._params = learner.params
+        self._trained = {name: array.copy(order="K") for name, array in learner.params.items()}
+        self._squares = {name: np.zeros_like(array) for name, array in learner.params.items()}
+        self._steps = 0
+
+    def step(self, grads: Mapping[str, Gradient], lr: float, norm: float) -> None:
+        self._steps += 1
+        for name, gradient in grads.items():
+            weights, trained, squares = self._params[name], self._trained[name], self._squares[name]
+            if not isinstance(gradient, RowGradient):
+                self._move(weights, trained, squares, gradient, ..., lr)
+                continue
+            if gradient.transposed:
+                weights, trained, squares = weights.T, trained.T, squares.T
+            self._move(weights, trained, squares, gradient.rows, gradient.ids, lr)  # others stay where they are
+
+    def _move(self, weights: Array, trained: Array, squares: Array, gradient: Array, rows: Any, lr: float) -> None:
+        """Make the step for some rows of a parameter, in place."""
+        squares[rows] += gradient**2
+        size = np.sqrt(squares[rows] / self._steps)
+        back = np.minimum(1, DECAY * size / max(float(size.mean()), np.finfo(size.dtype).tiny))
+        weights[rows] += back * (trained[rows] - weights[rows]) - lr * gradient / (size + EPSILON)

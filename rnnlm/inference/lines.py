@@ -210,7 +210,7 @@ class _PrefixTree:
             ends = [depth + WINDOW, depth + max(1, positions // len(columns)), self.lengths[columns].max(), *next_fork]
             end = min(ends)
             here, counted, inputs = self._window(columns, depth, end)
-            found, ranked, state = _read(model, inputs, self.ids[here], state, ranks)
+            found, ranked, state = read_window(model, inputs, self.ids[here], state, ranks)
             nats[here[counted]] = found[counted]
             if ranked is not None:
                 places[here[counted]] = ranked[counted]
@@ -249,13 +249,13 @@ class _PrefixTree:
         return scores
 
 
-def _read(
-    model: SequenceModel, inputs: Array, targets: Array, state: Array, ranks: bool
+def read_window(
+    model: SequenceModel, inputs: Array, targets: Array, state: Array, ranks: bool, keep: Array | None = None
 ) -> tuple[Array, Array | None, Array]:
     """Nats and, if asked, rank of each target (T, B), and the state after the last input."""
     if not ranks:
-        nats, state = model.nats(inputs, targets, state)
+        nats, state = model.nats(inputs, targets, state, keep)
         return nats, None, state
-    log_probabilities, state = model.log_probabilities(inputs, state)
+    log_probabilities, state = model.log_probabilities(inputs, state, keep)
     true = np.take_along_axis(log_probabilities, targets[:, :, None].astype(np.int64), axis=2)
     return -true[:, :, 0], 1 + (log_probabilities > true).sum(axis=2), state

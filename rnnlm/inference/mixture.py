@@ -8,6 +8,7 @@ import numpy as np
 
 from rnnlm.errors import CheckpointError
 from rnnlm.inference.model import Array, SequenceModel
+from rnnlm.text.reading import restart
 from rnnlm.text.vocabulary import UNK
 
 
@@ -26,6 +27,7 @@ class Mixture:
         if len(sizes) != 1 or len(models) != len(weights) or min(weights) < 0 or abs(sum(weights) - 1) > 1e-6:
             raise ValueError(f"{len(models)} models over vocabularies of {sizes} with the weights {list(weights)}")
         self.models, self.weights = list(models), [float(weight) for weight in weights]
+        self.reach = max(getattr(model, "reach", 0) for model in models)
         self._V = sizes.pop()
 
     def describe(self) -> str:
@@ -128,6 +130,36 @@ class Translated:
         """Log probability of every id after the last input (B, V), and the state after it."""
         log_probabilities, state = self._model.next_log_probabilities(self._ids[inputs], state)
         return log_probabilities[..., self._ids] - self._share, state
+
+
+class LineByLine:
+    """A model of sentences as a part of a mixture that reads a stream: it starts anew after every </s>."""
+
+    def __init__(self, model: SequenceModel) -> None:
+        """Wrap a model."""
+        self._model, self.zero_state, self.reach = model, model.zero_state, getattr(model, "reach", 0)
+
+    @property
+    def vocabulary_size(self) -> int:
+        """V."""
+        return self._model.vocabulary_size
+
+    def nats(self, inputs: Array, targets: Array, state: Array, keep: Array | None = None) -> tuple[Array, Array]:
+        """Negative log probability of each target (T, B), and the state after the last input."""
+        anew = inputs.copy()
+        return self._model.nats(anew, targets, state, restart(anew, "sentence"))
+
+    def log_probabilities(self, inputs: Array, state: Array, keep: Array | None = None) -> tuple[Array, Array]:
+        """Log probability of every id after each input (T, B, V), and the state after the last."""
+        anew = inputs.copy()
+        return self._model.log_probabilities(anew, state, restart(anew, "sentence"))
+
+    def next_log_probabilities(self, inputs: Array, state: Array) -> tuple[Array, Array]:
+        """Log probability of every id after the last input (B, V), and the state after it."""
+        if len(inputs) > 1:
+            _, state = self.nats(inputs[:-1], inputs[1:], state)
+        rows, state = self.log_probabilities(inputs[-1:], state)
+        return rows[0], state
 
 
 def best_weights(nats: Sequence[Array], steps: int = 1000, tolerance: float = 1e-10) -> list[float]:

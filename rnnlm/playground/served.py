@@ -17,6 +17,7 @@ from rnnlm.errors import TokenizerError
 from rnnlm.inference.model import Array
 from rnnlm.inference.rescoring import Evidence, Weights, ranking
 from rnnlm.language_model import LanguageModel
+from rnnlm.network_with_ngram import NetworkWithNgram
 from rnnlm.playground.prefixes import PrefixReader
 from rnnlm.playground.refusals import RequestError
 from rnnlm.playground.room import Json, Room
@@ -69,15 +70,15 @@ class ServedModel:
     def described(self) -> dict[str, Any]:
         """What kind of model it is."""
         config = self.model.network.config if self.model.kind == "rnn" else None
+        predictor, cache = self.model.without_cache, getattr(self.model.predictor, "cache", None)
         return {
             "level": self.model.level,
             "context": self.model.context,
             "kind": self.model.kind,
             "bidirectional": self.bidirectional,
             **{name: getattr(config, name, None) for name in ("cell", "hidden_size", "num_layers")},
-            "mixed_ngram": self.model.ngram.order
-            if config and self.model.predictor is not self.model.network
-            else None,
+            "mixed_ngram": self.model.ngram.order if isinstance(predictor, NetworkWithNgram) else None,
+            "cache": cache.reach if cache else None,
             "vocabulary": self.size,
         }
 

@@ -33,15 +33,18 @@ class Window(NamedTuple):
     keep: Array | None
 
 
-def restart(inputs: Array, context: str) -> Array | None:
+def restart(inputs: Array, context: str, those: Array | None = None) -> Array | None:
     """Let every sentence begin anew: </s> becomes <s> in `inputs` (T, B), in place.
+
+    those: (T, B) bool, places outside of which </s> stays what it is; None: everywhere.
 
     Returns:
         keep (T, B, 1), 0 where the state is to be set to zero before a step, else 1; None for a stream.
     """
     if context == "stream":
         return None
-    inputs[inputs == EOS] = BOS
+    ends = inputs == EOS
+    inputs[ends if those is None else ends & those] = BOS
     return (inputs != BOS).astype(np.float32)[..., None]
 
 

@@ -99,7 +99,7 @@ def test_a_mixture_is_not_measured_on_pytorch(corpus, tmp_path, rnnlm):
     path = str(tmp_path / "model.npz")
     rnnlm(*train(corpus, path))
     assert (
-        "leave out --mix and --dynamic"
+        "leave out --mix, --cache and --dynamic"
         in rnnlm("eval", corpus, "-m", path, "--engine", "torch", "--dynamic", code=2).err
     )
 

@@ -7,10 +7,13 @@ import re
 import numpy as np
 import pytest
 
+from rnnlm.baselines.ngram import NgramModel
 from rnnlm.cli import run
 from rnnlm.inference.model import read_prefix
 from rnnlm.language_model import LanguageModel
-from rnnlm.playground.neurons import correlation, properties
+from rnnlm.network_with_ngram import NetworkWithNgram
+from rnnlm.playground.neurons import activations, correlation, properties
+from rnnlm.playground.served import ServedModel
 from rnnlm.results import Piece
 from rnnlm.text.vocabulary import BOS, EOS, UNK
 
@@ -362,6 +365,34 @@ def test_an_activation_is_the_units_output_after_each_token(client, models, name
     answer = client.value("/api/activation", model=name, text=text, layer=1, unit=7)
     assert [each["activation"] for each in answer["tokens"]] == pytest.approx(expected, abs=1e-5)
     assert "".join(each["text"] for each in answer["tokens"]) == text
+
+
+@pytest.mark.parametrize("made_of", ["a network and an n-gram", "a network with a cache", "all of them"])
+def test_the_neurons_of_a_model_are_those_of_the_network_in_it(characters, made_of):
+    """LSTM: its state has two parts, that of a mixture is one flat row."""
+    made, plain = characters, ServedModel("plain", characters)
+    if made_of != "a network with a cache":
+        of_ngram = NgramModel.train(np.array([3, 4, 5] * 9), len(characters.vocabulary), 2, "stream")
+        predictor = NetworkWithNgram(characters.network, of_ngram, [0.1, 0.2])
+        made = LanguageModel(characters.tokenizer, characters.vocabulary, predictor, characters.context)
+    if made_of != "a network and an n-gram":
+        made = made.with_cache(tokens=9)
+    served, ids = ServedModel("made", made), characters.encode("the tin hat is on the shelf")
+    np.testing.assert_array_equal(done(activations(served, ids)), done(activations(plain, ids)))
+    expected = plain.described() | {
+        "mixed_ngram": 2 if "n-gram" in made_of or "all" in made_of else None,
+        "cache": None if made_of == "a network and an n-gram" else 9,
+    }
+    assert served.described() == expected
+
+
+def done(work):
+    """What a piece of work returns."""
+    while True:
+        try:
+            next(work)
+        except StopIteration as end:
+            return end.value
 
 
 def test_an_ngram_model_has_no_neurons(client):

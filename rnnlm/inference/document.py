@@ -1,0 +1,53 @@
+"""Lines that are scored as one text: each is read after the lines before it."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from rnnlm.inference.lines import LOGITS, LineScore, read_window
+from rnnlm.inference.model import Array, SequenceModel
+from rnnlm.text.reading import restart
+from rnnlm.text.vocabulary import BOS
+
+WINDOW = 256  # steps at a time
+
+
+class DocumentScorer:
+    """Scores blocks of lines one after the other; called like `inference.lines.LineScorer`."""
+
+    def __init__(
+        self, model: SequenceModel, context: str, ranks: bool = False, blank: Sequence[int] | None = None
+    ) -> None:
+        """Begin a text.
+
+        Args:
+            model: What predicts.
+            context: "sentence": the state is set to zero before every line, and what outlasts that is remembered.
+                "stream": nothing is.
+            ranks: Whether ranks are wanted.
+            blank: Ids of a line that is no part of the text; it is scored where it stands, and not read.
+        """
+        self._model, self._context, self._ranks = model, context, ranks
+        self._blank = None if blank is None else list(blank)
+        self._state, self._last = model.zero_state(1), BOS
+        self._window = min(WINDOW, max(1, LOGITS // model.vocabulary_size)) if ranks else WINDOW
+
+    def __call__(self, lines: Sequence[Array]) -> list[LineScore]:
+        """Scores of a block of lines of ids (n,), in which what ends a line is an id like any other."""
+        return [self._scored(np.asarray(line)) for line in lines]
+
+    def _scored(self, line: Array) -> LineScore:
+        state, last = self._state, self._last
+        inputs = np.concatenate([[last], line])[:-1].astype(np.int32)[:, None]
+        keep, parts = restart(inputs, self._context), []
+        for start in range(0, len(line), self._window):
+            now = slice(start, start + self._window)
+            found, ranks, state = read_window(
+                self._model, inputs[now], line[now, None], state, self._ranks, None if keep is None else keep[now]
+            )
+            parts.append((found[:, 0], None if ranks is None else ranks[:, 0]))
+        if len(line) and line.tolist() != self._blank:
+            self._state, self._last = state, int(line[-1])
+        nats = np.concatenate([np.zeros(0), *(nats for nats, _ in parts)])
+        ranked = np.concatenate([np.zeros(0, dtype=np.int64), *(each for _, each in parts if each is not None)])
+        return LineScore(-nats, ranked if self._ranks else None)
