@@ -46,7 +46,8 @@ class NetworkWithNgram(Mixture):
         (network, of_network), (_, of_ngram) = self.with_states(state)
         nats, final = network.nats(inputs, targets, of_network, keep)
         contexts, found = self.ngram.located(inputs, targets, of_ngram, keep)
-        mixed = self._mixed(nats, self.ngram.nats_of(targets, contexts, found), contexts[1:])
+        lengths = self.ngram.context_lengths(contexts[1:])
+        mixed = self.weighted(nats, self.ngram.nats_of(targets, contexts, found), lengths)
         return mixed, joined_states([final, contexts[-1]])
 
     def log_probabilities(self, inputs: Array, state: Array, keep: Array | None = None) -> tuple[Array, Array]:
@@ -54,24 +55,33 @@ class NetworkWithNgram(Mixture):
         (network, of_network), (_, of_ngram) = self.with_states(state)
         log_probabilities, final = network.log_probabilities(inputs, of_network, keep)
         contexts = self.ngram.contexts(inputs, of_ngram, keep)
-        mixed = -self._mixed(-log_probabilities, -self.ngram.rows(contexts[1:]), contexts[1:])
-        return mixed, joined_states([final, contexts[-1]])
+        return self._mixed_rows(log_probabilities, contexts[1:]), joined_states([final, contexts[-1]])
 
     def next_log_probabilities(self, inputs: Array, state: Array) -> tuple[Array, Array]:
         """Log probability of every id after the last input (B, V), and the state after it."""
         (network, of_network), (_, of_ngram) = self.with_states(state)
         log_probabilities, final = network.next_log_probabilities(inputs, of_network)
         last = self.ngram.contexts(inputs, of_ngram)[-1]
-        return -self._mixed(-log_probabilities, -self.ngram.rows(last), last), joined_states([final, last])
+        return self._mixed_rows(log_probabilities, last), joined_states([final, last])
 
-    def _mixed(self, of_network: Array, of_ngram: Array, contexts: Array) -> Array:
-        """Nats of both together; contexts (..., order) are those of the n-gram model, for nats (...) or (..., V)."""
-        return self.weighted(of_network, of_ngram, self.ngram.context_lengths(contexts))
+    def _mixed_rows(self, log_probabilities: Array, contexts: Array) -> Array:
+        """Log probability of every id by both together, (..., V).
+
+        log_probabilities (..., V) are the network's; contexts (..., order) those of the n-gram model. Probabilities
+        are summed, which is several times as fast as `mixed_nats`; what is beyond float32, such as <s>, becomes ln 0.
+        """
+        weights = np.array(self.weights, dtype=np.float32)[self.ngram.context_lengths(contexts)][..., None]
+        of_ngram = self.ngram.probabilities(contexts)
+        of_ngram *= weights
+        mixed = np.exp(log_probabilities, dtype=np.float32)
+        mixed *= 1 - weights
+        mixed += of_ngram
+        with np.errstate(divide="ignore"):
+            return np.log(mixed, out=mixed)
 
     def weighted(self, of_network: Array, of_ngram: Array, lengths: Array) -> Array:
-        """Nats of both together; lengths (...) of the contexts that are known, for nats (...) or (..., V)."""
+        """Nats (...) of both together; lengths (...) of the contexts that are known."""
         weights = np.array(self.weights)[lengths]
-        weights = weights.reshape(weights.shape + (1,) * (of_network.ndim - weights.ndim))
         return mixed_nats([of_network, of_ngram], [1 - weights, weights])
 
     def along(self, of_network: Array, ids: Ids, context: str, threads: int = 1) -> tuple[Array, Array]:

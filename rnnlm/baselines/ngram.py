@@ -79,6 +79,9 @@ class NgramModel:
     def __init__(self, V: int, levels: list[Level]) -> None:
         """Wrap the levels of order 1, 2, ..."""
         self.vocabulary_size, self.levels = V, levels
+        # No bigram begins with <s>: the text was a stream of lines, whose starts are known by the ends before them.
+        is_stream = len(levels) > 1 and len(levels[1].keys) > 0 and levels[1].keys[0] >= V
+        self._start = EOS if is_stream else BOS
 
     def describe(self) -> str:
         """What it is, in a few words."""
@@ -115,7 +118,8 @@ class NgramModel:
     def train(cls, ids: Array, V: int, order: int, context: str = "sentence", most: int | None = None) -> "NgramModel":
         """Estimate from ids (N,), in which </s> ends a line, over a vocabulary of V.
 
-        context "sentence": every line starts at <s>. "stream": only the text does, and </s> is a word like any other.
+        context "sentence": every line starts at <s>. "stream": </s> is a word like any other, and where <s> is read
+        all the same, it means </s>.
         most: n-grams to store, about; if there are more, those of three words and more that occur least are counted
         and not stored, and their words are backed off to.
 
@@ -142,6 +146,7 @@ class NgramModel:
         all steps at once. <s> clears the context by itself: no stored n-gram has it anywhere but in front.
         """
         T, B = inputs.shape
+        inputs = self._read(inputs)
         contexts = np.empty((T + 1, B, self.order), dtype=np.int64)
         contexts[0] = state
         contexts[1:, :, 0] = inputs
@@ -149,6 +154,10 @@ class NgramModel:
             found = self.levels[k].find(contexts[:-1, :, k - 1], inputs, self.vocabulary_size)
             contexts[1:, :, k] = found if keep is None else np.where(keep[:, :, 0] > 0, found, -1)
         return contexts
+
+    def _read(self, inputs: Array) -> Array:
+        """Inputs with </s> for <s> in a model of a stream of lines."""
+        return inputs if self._start == BOS else np.where(inputs == BOS, self._start, inputs)
 
     def context_lengths(self, contexts: Array) -> Array:
         """How many of the last words are known as a context, (...), from 0 to order - 1; contexts (..., order)."""
@@ -159,6 +168,7 @@ class NgramModel:
 
         Most targets are the next input, so what was found of them is not looked up again.
         """
+        inputs = self._read(inputs)
         contexts = np.empty((len(inputs) + 1, *targets.shape[1:], self.order), dtype=np.int64)
         found = np.empty((*targets.shape, self.order), dtype=np.int64)
         contexts[0], contexts[1:, :, 0], found[:, :, 0] = state, inputs, targets
@@ -209,20 +219,41 @@ class NgramModel:
         rows = [self._row(context) for context in contexts.reshape(-1, self.order)]
         return np.array(rows).reshape(*contexts.shape[:-1], self.vocabulary_size)
 
+    def probabilities(self, contexts: Array) -> Array:
+        """Probability of every id after some contexts (..., order), (..., V) float32; faster than exp of `rows`."""
+        single = np.exp(self.levels[0].log_probability)
+        rows = np.empty((*contexts.shape[:-1], self.vocabulary_size), dtype=np.float32)
+        for row, context in zip(rows.reshape(-1, self.vocabulary_size), contexts.reshape(-1, self.order), strict=True):
+            backed_off, stored = self._after(context)
+            np.multiply(single, np.float32(np.exp(backed_off)), out=row)
+            for words, log_probability in stored:
+                row[words] = np.exp(log_probability)
+        return rows
+
     def _row(self, context: Array) -> Array:
-        """Log probability of every word after one context: shortest first, longer ones overwriting."""
-        row = self.levels[0].log_probability.astype(np.float64)
-        for k in range(1, self.order):
-            index = context[k - 1]
-            if index < 0:  # in an ARPA file a longer context may be listed all the same
-                continue
-            level = self.levels[k]
-            row += self.levels[k - 1].backoff[index]
-            first, last = np.searchsorted(
-                level.keys, [index * self.vocabulary_size, (index + 1) * self.vocabulary_size]
-            )
-            row[level.keys[first:last] - index * self.vocabulary_size] = level.log_probability[first:last]
+        """Log probability of every word after one context."""
+        backed_off, stored = self._after(context)
+        row = self.levels[0].log_probability + np.float64(backed_off)
+        for words, log_probability in stored:
+            row[words] = log_probability
         return row
+
+    def _after(self, context: Array) -> tuple[float, list[tuple[Array, Array]]]:
+        """Sum of all back-off weights of a context, which order 1 gets, and words that are stored after it.
+
+        The words are those after its last word, its last two, and so on, each with their log probabilities; longer
+        contexts overwrite shorter ones.
+        """
+        # An ARPA file may list a context of k words and not that of its last k - 1.
+        known = [k for k in range(1, self.order) if context[k - 1] >= 0]
+        backoffs = [float(self.levels[k - 1].backoff[context[k - 1]]) for k in known]
+        stored = []
+        for place, k in enumerate(known, 1):
+            level, first_key = self.levels[k], context[k - 1] * self.vocabulary_size
+            first, last = np.searchsorted(level.keys, [first_key, first_key + self.vocabulary_size])
+            words = level.keys[first:last] - first_key
+            stored.append((words, level.log_probability[first:last] + np.float64(sum(backoffs[place:]))))
+        return sum(backoffs), stored
 
     def check_rows(self, token: Callable[[int], str]) -> list[str]:
         """Sum the probabilities after a few contexts: those with the largest back-off weights, and others.
@@ -323,8 +354,11 @@ class _Table:
 
 
 def _with_starts(ids: Array, context: str) -> Array:
-    """The text with <s> in front of every sentence, or of the whole if it is a stream."""
-    starts = np.flatnonzero(ids[:-1] == EOS) + 1 if context == "sentence" else np.zeros(0, dtype=np.int64)
+    """The text with <s> in front of every sentence; a stream of lines with </s>, as is in front of its other lines."""
+    ends = ids[:-1] == EOS
+    if context == "stream" and ends.any():
+        return np.insert(ids.astype(np.int64), 0, EOS)
+    starts = np.flatnonzero(ends) + 1 if context == "sentence" else np.zeros(0, dtype=np.int64)
     return np.insert(ids.astype(np.int64), np.concatenate([[0], starts]), BOS)
 
 

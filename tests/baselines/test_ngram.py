@@ -126,6 +126,8 @@ def test_whole_rows_are_the_single_probabilities(order: int):
     rows, state = model.log_probabilities(inputs, model.zero_state(5))
     nats, same_state = model.nats(inputs, targets, model.zero_state(5))
     assert np.take_along_axis(rows, targets[:, :, None], axis=2)[:, :, 0] == pytest.approx(-nats)
+    probabilities = model.probabilities(model.contexts(inputs, model.zero_state(5))[1:])
+    np.testing.assert_allclose(probabilities[..., 1:], np.exp(rows[..., 1:]), rtol=1e-5)
     last, last_state = model.next_log_probabilities(inputs, model.zero_state(5))
     assert (last == rows[-1]).all()
     assert (state == same_state).all()
@@ -202,6 +204,19 @@ def test_a_stream_goes_on_after_the_end_of_a_line():
     stream, sentences = (NgramModel.train(ids, V, 3, context) for context in ("stream", "sentence"))
     assert np.exp(log_probabilities(stream, (BOS, 3, EOS))[4]) > 0.9
     assert np.exp(log_probabilities(sentences, (BOS,))[[3, 4]]) == pytest.approx([0.45, 0.45], abs=0.06)
+
+
+def test_in_a_stream_of_lines_a_line_that_is_read_alone_starts_as_lines_do():
+    """<s> means </s> there: lines start with 3 or 4 alike, though the first line of the text starts with 5."""
+    starts = np.random.default_rng(1).integers(3, 5, 200)
+    ids = np.array([5, EOS, *np.stack([starts, np.full(200, EOS)], axis=1).ravel()])
+    stream = NgramModel.train(ids, V, 2, "stream")
+    np.testing.assert_array_equal(log_probabilities(stream, (BOS,)), log_probabilities(stream, (EOS,)))
+    assert np.exp(log_probabilities(stream, (BOS,))[[3, 4]]) == pytest.approx([0.5, 0.5], abs=0.08)
+    inputs, targets = np.array([[BOS, 3, BOS]]).T, np.array([[3, EOS, 4]]).T
+    anew = np.array([0, 1, 0])[:, None, None]
+    nats, _ = stream.nats(inputs, targets, stream.zero_state(1), anew)
+    assert nats[2, 0] == pytest.approx(-log_probabilities(stream, (BOS,))[4]), "nothing of the line before is known"
 
 
 # --- odd input ----------------------------------------------------------------------------------------------------

@@ -247,6 +247,18 @@ def test_the_weight_is_that_of_the_longest_known_context():
         assert np.exp(both) == pytest.approx((1 - weight) * np.exp(one) + weight * np.exp(other), abs=1e-6)
 
 
+def test_what_the_network_holds_impossible_has_the_probability_of_the_ngram():
+    impossible = network()
+    impossible.params["output.bias"][4] = -200  # of the probability 1e-87, which float32 lacks
+    model = NetworkWithNgram(impossible, NgramModel.train(np.array([3, 4, 5, EOS, 3, 3, 4, EOS]), V, 2), [0.1, 0.5])
+    inputs = np.array([BOS, 3])[:, None]
+    both, _ = model.next_log_probabilities(inputs, model.zero_state(1))
+    beside, _ = model.ngram.next_log_probabilities(inputs, model.ngram.zero_state(1))
+    assert both[0, 4] == pytest.approx(np.log(0.5) + beside[0, 4], abs=1e-5)
+    nats, _ = model.nats(inputs, np.array([3, 4])[:, None], model.zero_state(1))
+    assert -nats[1, 0] == pytest.approx(both[0, 4], abs=1e-5)
+
+
 @pytest.mark.parametrize("context", ["sentence", "stream"])
 def test_figures_along_a_text_are_those_of_the_models(context):
     model = NetworkWithNgram(network(), ngram(4), [0.3, 0.1, 0.6, 0.2])
