@@ -125,7 +125,7 @@ def import_model(
     training = {"imported": found.kind, "options": _options(config, tokenizer, context)}
     known = Vocabulary(words, counts[FIRST:], counts[UNK])
     model = LanguageModel(tokenizer, known, network_of(config, params), context, training)
-    model.line_before = described.line_before
+    model.line_before, model.line_resets = described.line_before, described.line_resets
     try:
         model.check_savable()
     except RnnlmError as error:

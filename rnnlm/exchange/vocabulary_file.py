@@ -11,6 +11,7 @@ Export writes JSON:
       "tokenizer": {"name": "word", "options": {...}},     as in a checkpoint
       "context": "sentence",                               or "stream"
       "line_before": [],                                   ids of a line that a model of a stream reads before a line
+      "line_resets": false,                                whether a model of a stream may read a line from <s> on
       "network": {"cell": "lstm", "activation": "tanh", ...}
     }
 
@@ -53,6 +54,7 @@ class Described(NamedTuple):
     context: str | None
     network: NetworkConfig | None
     line_before: list[int]
+    line_resets: bool = False
 
 
 def encode(model: LanguageModel) -> bytes:
@@ -64,6 +66,7 @@ def encode(model: LanguageModel) -> bytes:
         "level": model.level,
         "context": model.context,
         "line_before": model.line_before,
+        "line_resets": model.line_resets,
         "tokenizer": {"name": model.tokenizer.name, "options": model.tokenizer.options()},
         "network": model.network.config.to_header(),
         "tokens": [*SPECIALS, *vocabulary.tokens],
@@ -101,6 +104,7 @@ def read(path: str | os.PathLike[str]) -> Described:
             None if context is None else choice(CONTEXTS).read(context, "context"),
             None if document.get("network") is None else NetworkConfig.from_header(document["network"]),
             line_of_header(document.get("line_before"), len(tokens)),
+            document.get("line_resets") is True,
         )
     except RnnlmError as error:
         reason = str(error).rstrip(".")

@@ -19,7 +19,7 @@ RUNS = 1 << 16  # about how many runs of sentences of a larger text are shuffled
 LONGEST_SENTENCE, LENGTHS = 256, 8  # of a sentence that a two-sided network learns whole: in tokens, in columns
 _LOOK = 64  # tokens in which the end of a sentence is looked for at once
 _PLACES = 64  # of a text, which are read together: the memory that holds them is mapped for each; see text.corpus
-ORDER, RARE, SHIFT = 1, 2, 5  # streams of randomness, one for each purpose; 3 and 4 are the engines'
+ORDER, RARE, SHIFT, RESET = 1, 2, 5, 6  # streams of randomness, one for each purpose; 3 and 4 are the engines'
 
 
 NOT_PREDICTED = -1  # a target that does not count
@@ -73,6 +73,8 @@ class Batches:
     worker: which of how many workers is to get its columns of every batch; only they are read.
     shift: of a stream, begin every epoch at another place of the text, which is read as a ring: then columns and
     batches have their edges at other places every time.
+    line_resets: share of the lines of a stream that start at <s> with a zero state, so that the network also learns to
+    read a line that stands alone. Each epoch draws them anew.
     """
 
     def __init__(
@@ -86,6 +88,7 @@ class Batches:
         rare_rate: float = 0.1,
         worker: tuple[int, int] = (0, 1),
         shift: bool = False,
+        line_resets: float = 0.0,
     ) -> None:
         """Lay out the columns.
 
@@ -100,6 +103,7 @@ class Batches:
             )
         self.sequence, self.context, self.seed = sequence, context, seed
         self.rare, self.rare_rate, self.shift = rare, rare_rate, shift
+        self.line_resets = line_resets if context == "stream" else 0.0
         self.column_length = tokens // batch_size
         self.bptt = min(bptt, self.column_length)
         own = _own(batch_size, worker)
@@ -129,7 +133,13 @@ class Batches:
         inputs[0, first] = BOS
         if self.context == "stream" and number == 0:
             inputs[0] = BOS  # nothing is known at the start of a column, and the state is zero: say so
-        return Batch(inputs, targets, restart(inputs, self.context), number == 0, self.share)
+        keep = self._reset_lines(inputs, place) if self.line_resets else restart(inputs, self.context)
+        return Batch(inputs, targets, keep, number == 0, self.share)
+
+    def _reset_lines(self, inputs: Array, place: tuple[int, ...]) -> NDArray[np.float32] | None:
+        """Let a share of the lines begin anew, in place; returns keep as `restart` does."""
+        chance = _chances((place[0], RESET, *place[1:]), inputs, self.share)
+        return restart(inputs, "sentence", chance < self.line_resets)
 
     def _begin(self, epoch: int) -> int:
         """The place of the text at which an epoch begins."""
@@ -157,11 +167,15 @@ def _with_unknown(
     """
     if rare is None or not rare.any():
         return ids
-    rng = np.random.default_rng([place[0], RARE, *place[1:]])
-    first, columns = share
-    chance = rng.random((len(ids), columns), dtype=np.float32)[:, first : first + ids.shape[1]]
-    replaced = rare[ids] & (chance < rate)
+    replaced = rare[ids] & (_chances((place[0], RARE, *place[1:]), ids, share) < rate)
     return np.where(replaced, np.int32(UNK), ids)
+
+
+def _chances(purpose: tuple[int, ...], ids: Array, share: tuple[int, int]) -> NDArray[np.float32]:
+    """A random number from 0 to 1 for each of some ids (T, B); share: as in `Batch`."""
+    first, columns = share
+    rng = np.random.default_rng(purpose)
+    return rng.random((len(ids), columns), dtype=np.float32)[:, first : first + ids.shape[1]]
 
 
 class SentenceBatches:

@@ -1,8 +1,8 @@
 """Which parts of a text are held out to validate on: a pure function of the text and the share that is asked for.
 
-A stream is cut once, and its last part is held out. Sentences are held out in blocks spread over the whole text, for
-the last tenth of a sorted list, or of the files of several authors, is not like the rest. A block holds many lines, so
-that few of them stand beside a line that is trained on and may be much like them.
+Lines are held out in blocks spread over the whole text, for the last tenth of a sorted list, or of the files of several
+authors, is not like the rest. A block holds many lines, so that few of them stand beside a line that is trained on and
+may be much like them. A stream without lines, such as one of characters, is cut once, and its last part is held out.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,11 +17,12 @@ from rnnlm.text.corpus import TokenizedCorpus
 from rnnlm.text.id_sequence import Stretch
 from rnnlm.text.vocabulary import EOS, FIRST
 
-VERSION = 2  # of the rules; checkpoints name it, so that a resumed training holds out what it held out before
+VERSION = 3  # of the rules; checkpoints name it, so that a resumed training holds out what it held out before
 BLOCKS = 20  # at most
 LINES_IN_BLOCK = 10  # at least, of those that are held out and of those between them
 LEAST = 10  # tokens of a stream that are worth to be held out
 FAR = 2.5  # the share that is held out is at most so many times larger or smaller than the one that was asked for
+LAST_PART = "the last part of the text"
 _CHUNK = 1 << 22
 _ENDS, _CLOSES = frozenset("。！？.!?…｡．"), frozenset("”’»›」』】）》\"')]} \u3000")
 _OTHER, _END, _CLOSE, _JOINED = 0, 1, 2, 3  # what a token is for the end of a sentence
@@ -41,14 +42,15 @@ def split_version(training: Mapping[str, Any]) -> int:
     """The rules by which a checkpoint's text was split, as its header says; the first ones if it does not."""
     recorded = training.get("corpus")
     version = recorded.get("split") if isinstance(recorded, Mapping) else None
-    return 1 if version in (None, 1) else VERSION
+    return 1 if version is None else version if version in (1, 2) else VERSION
 
 
 def split(corpus: TokenizedCorpus, fraction: float, context: str, version: int = VERSION) -> Split:
     """Hold out about `fraction` of the tokens, or nothing where that cannot be done.
 
-    context: "stream" is cut between any two tokens; "sentence" where lines end, or, where that would hold out far more
-    or less than was asked for, after the end of a sentence within a line. version: of the rules, see VERSION.
+    A text is cut where lines end. Where that would hold out far more or less than was asked for, context "sentence" is
+    cut after the end of a sentence within a line, and "stream" between any two tokens. version: of the rules, see
+    VERSION; until 2, a stream was always cut so.
 
     Raises:
         CorpusError: by the rules of version 1, one of the two parts would be empty.
@@ -58,13 +60,16 @@ def split(corpus: TokenizedCorpus, fraction: float, context: str, version: int =
         return Split([Stretch(0, N)], [], "")
     if version == 1:
         place = _first_rule(corpus, fraction)
-        return Split([Stretch(0, place)], [Stretch(place, N)], "the last part of the text")
+        return Split([Stretch(0, place)], [Stretch(place, N)], LAST_PART)
+    blocks = _blocks(corpus, fraction) if context == "sentence" or version > 2 else None
+    if blocks is not None:
+        return blocks
     if context == "stream":
         place = N - round(N * fraction)
         if place < 2 or N - place < LEAST:
             return Split([Stretch(0, N)], [], "")
-        return Split([Stretch(0, place)], [Stretch(place, N)], "the last part of the text")
-    return _blocks(corpus, fraction) or _last_lines(corpus, fraction) or Split([Stretch(0, N)], [], "")
+        return Split([Stretch(0, place)], [Stretch(place, N)], LAST_PART)
+    return _last_lines(corpus, fraction) or Split([Stretch(0, N)], [], "")
 
 
 def measured(corpus: TokenizedCorpus, held_out: Sequence[Stretch], most: int) -> list[Stretch]:

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from rnnlm.text.held_out import LAST_PART
 from rnnlm.text.vocabulary import UNK
 from rnnlm.training.configuration import Circumstances, learning_rate, level_of
 from rnnlm.training.dataset import MOST_VALIDATED
@@ -43,7 +44,7 @@ class Facts:
         valid_unigram: Loss of the held-out text by the same; infinite if it was not measured.
         vocabulary_is_limited: Whether --vocab-size or --min-count leaves tokens out.
         has_network: Whether the network is that of a checkpoint.
-        end_is_held_out: Whether the held-out text is the last part of a stream.
+        end_is_held_out: Whether the held-out text is the last part of a stream without lines.
         best: Best valid loss and its step, of a resumed training.
     """
 
@@ -82,7 +83,7 @@ def facts_of(session: Session, has_network: bool) -> Facts:
         valid_unigram=baselines.get("unigram_nats_per_token", math.inf),
         vocabulary_is_limited=recipe.vocab_size is not None or recipe.min_count > 1,
         has_network=has_network,
-        end_is_held_out=recipe.context == "stream" and bool(dataset.held_out),
+        end_is_held_out=recipe.context == "stream" and dataset.held_out == LAST_PART,
         best=None if valid is None or best is None else (best, progress.best_step),
     )
 

@@ -28,6 +28,7 @@ PASSES_WITHOUT_DROPOUT = 2.0  # beyond them a network learns the text by heart
 RATES_BY_WIDTH = ("adam", "adamw")
 WEIGHT_DECAY = 0.1
 MOST_TAKEN_OFF = 0.01  # of the weights in a step, whatever the rate
+LINE_RESETS = 0.2  # share of the lines of a stream that are read as if they stood alone
 MANY_TOKENS = 256  # of a vocabulary: more than there are letters in an alphabet
 # Tokens of a vocabulary from which the adaptive softmax is used, since the full one would be most of the work. Within a
 # given time the steps and the width that it buys are worth more than what it loses, from fewer tokens on.
@@ -124,6 +125,7 @@ def filled_in(options: Mapping[str, Any], circumstances: Circumstances) -> dict[
 
     level = level_of(chosen["level"], text)
     fit("bptt", lambda: level.bptt)
+    fit("line_resets", lambda: LINE_RESETS if chosen["context"] == "stream" and chosen["level"] != "char" else 0.0)
     fit("batch_size", lambda: batch_size(text.train_tokens, chosen["bptt"], level))
     if text.train_tokens < TINY_TEXT:
         level = by_heart(level, text.train_tokens, chosen["batch_size"] * chosen["bptt"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from rnnlm.nn.numerics import Array
 from rnnlm.text.corpus import TokenizedCorpus, sequence, tokenize_corpus
 from rnnlm.text.held_out import VERSION, Split, measured, split
 from rnnlm.text.id_sequence import IdSequence
+from rnnlm.text.running_text import LineBefore, line_before
 from rnnlm.text.sources import Source
 from rnnlm.text.user_dictionary import make_tokenizer
 from rnnlm.text.vocabulary import EOS, FIRST, UNK, Vocabulary
@@ -78,11 +79,13 @@ class Reading:
     Attributes:
         context: "sentence" or "stream".
         warnings: About the user's dictionary.
+        asks_text: Whether the text itself is to decide the context.
     """
 
     tokenizer: Tokenizer
     context: str
     warnings: Sequence[str] = ()
+    asks_text: bool = False
 
     @classmethod
     def of(cls, options: Options, origin: Origin | None = None) -> Reading:
@@ -97,7 +100,8 @@ class Reading:
             return cls(origin.model.tokenizer, origin.model.context)
         tokenizer, warnings = make_tokenizer(options.level, options.segmenter, options.hmm, options.user_dict)
         stream = tokenizer.name == "char" and not options.bidirectional
-        return cls(tokenizer, options.context or ("stream" if stream else "sentence"), warnings)
+        asks_text = not (options.context or stream or options.bidirectional)
+        return cls(tokenizer, options.context or ("stream" if stream else "sentence"), warnings, asks_text)
 
 
 @dataclass(frozen=True)
@@ -113,6 +117,7 @@ class Dataset:
         split_version: Of the rules by which a part was held out.
         shows_unknown: Whether the text itself shows what an unknown word is like.
         notes: What the user should know of it.
+        line_before: What decided the context, if the text did.
     """
 
     reading: Reading
@@ -126,6 +131,7 @@ class Dataset:
     split_version: int
     shows_unknown: bool
     notes: list[str] = field(default_factory=list)
+    line_before: LineBefore | None = None
 
     @classmethod
     def read(
@@ -154,6 +160,10 @@ class Dataset:
         N = len(corpus.ids)
         if N < 2:
             raise CorpusError(f"{sources.names} has {N} tokens; there is nothing to learn. Use a longer text.")
+        before = line_before(corpus.ids) if reading.asks_text else None
+        corpus.release()
+        if before is not None and before.tells:
+            reading = replace(reading, context="stream")
         corpora = [corpus]
         if sources.valid:
             corpora += [sources.tokenize([sources.valid], reading.tokenizer, reading.context, processes)]
@@ -179,6 +189,7 @@ class Dataset:
             split_version=version,
             shows_unknown=options.min_count > 1 or bool(vocabulary.unknown),
             notes=notes,
+            line_before=before,
         )
 
     @property
@@ -239,6 +250,11 @@ def check_reading(options: Options, context: str) -> None:
     if options.bidirectional and context == "stream":
         raise TrainingError(
             "A bidirectional model needs the end of what it reads; --context stream has none. Use --context sentence."
+        )
+    if options.line_resets and (context == "sentence" or options.level == "char"):
+        raise TrainingError(
+            "--line-resets is for words or tokens that are read as one stream. Sentences all start anew, and a stream "
+            "of characters has no lines. Leave it out, or use --context stream."
         )
     if options.shift and context == "sentence":
         raise TrainingError(

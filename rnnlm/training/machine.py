@@ -106,7 +106,8 @@ class Machine:
         settings: dict[str, Any] = {"rare": dataset.rare, "worker": (self.workers.rank, self.workers.size)}
         if recipe.bidirectional:
             return SentenceBatches(*shape, recipe.seed, **settings)
-        return Batches(*shape, recipe.context, recipe.seed, shift=recipe.shift, **settings)
+        settings |= {"shift": recipe.shift, "line_resets": recipe.line_resets}
+        return Batches(*shape, recipe.context, recipe.seed, **settings)
 
     def speed(self, reference: Options, dataset: Dataset, seconds: float) -> float:
         """Return the tokens per second with which a network is trained; a small share of `seconds` is used."""

@@ -129,7 +129,7 @@ class Options:
         None,
         names.CONTEXTS,
         "Every line for itself, or the text in one piece.",
-        fitting="char: stream, else sentence",
+        fitting="char: stream; else by whether lines predict the next ones",
         fixed="text",
         is_text=True,
     )
@@ -152,7 +152,8 @@ class Options:
     )
     valid_fraction: float = _share(
         0.1,
-        "Share of CORPUS to validate on: blocks of lines from all over it, of a stream its last part; 0: none.",
+        "Share of CORPUS to validate on: blocks of lines from all over it, of a stream of characters its last part; 0: "
+        "none.",
         fixed="run",
     )
     cell: str = _name(
@@ -257,6 +258,14 @@ class Options:
         fixed="run",
         before=False,
     )
+    line_resets: float | None = _share(
+        None,
+        "Share of the lines of a stream of words that start at <s> with a zero state, so that the model can also read "
+        "a line that stands alone.",
+        fitting="0.2",
+        fixed="run",
+        before=0.0,
+    )
     batch_size: int | None = _option(
         None,
         int,
@@ -337,6 +346,7 @@ class Recipe(Options):
     input_dropout: float
     long_memory: float
     bptt: int
+    line_resets: float
     batch_size: int
     lr: float
     weight_decay: float

@@ -110,6 +110,7 @@ class Session:
         if request.preset and resumed:
             notes.append(f"--preset {request.preset} is ignored: a resumed training keeps the sizes that it has.")
         model = LanguageModel(dataset.reading.tokenizer, dataset.vocabulary, network, recipe.context)
+        model.line_resets = recipe.line_resets > 0
         model.check_savable()
         trainer = _trainer(model, dataset, recipe, machine)
         if resumed:
@@ -170,7 +171,7 @@ class Session:
     def _line_before(self) -> list[int]:
         """What a finished model of a stream reads before a line that stands alone."""
         model, text = self.model, self.dataset.train
-        if model.context == "sentence" or model.line_end is None:
+        if model.context == "sentence" or model.line_resets or model.line_end is None:
             return []
         network = Network(model.network.config, self.trainer.best())
         return line_before(network, text, self.dataset.valid or text, model.line_end)
@@ -199,8 +200,9 @@ def _read(request: Request, options: Options, machine: Machine) -> tuple[Dataset
     if workers.size > 1 and request.sources.standard_input:
         raise CorpusError("Standard input can be read by one process only; give several workers the text as a file.")
     reading = Reading.of(options, origin)
-    options = replace(options, level=reading.tokenizer.name, context=reading.context)
-    check_reading(options, reading.context)
+    options = replace(options, level=reading.tokenizer.name)
+    if not reading.asks_text:
+        check_reading(options, reading.context)
     check_cell(options)
     check_input(options)
     check_output_layer(options)
@@ -208,9 +210,10 @@ def _read(request: Request, options: Options, machine: Machine) -> tuple[Dataset
         version = request.resumed.split_version if request.resumed else VERSION
         vocabulary = origin.fixed_vocabulary if origin is not None else None
         dataset = Dataset.read(request.sources, options, reading, machine.threads, vocabulary, version)
+    check_reading(options, dataset.reading.context)
     if origin is not None:
         origin.check_vocabulary(dataset.vocabulary)
-    return dataset, options
+    return dataset, replace(options, context=dataset.reading.context)
 
 
 def _baselines(dataset: Dataset, options: Options) -> Baselines | None:

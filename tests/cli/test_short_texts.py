@@ -78,7 +78,7 @@ def test_a_long_text_without_lines_and_sentences_is_pointed_to_streams(train):
 def test_what_is_held_out_is_said_and_recorded(train, tmp_path):
     printed = train("a b c d\n" * 1000, "--epochs", "0.1", "--hidden-size", "8")
     assert "Held out    10 blocks spread over the text" in printed
-    assert checkpoint.read_header(tmp_path / "model.npz")["training"]["corpus"]["split"] == 2
+    assert checkpoint.read_header(tmp_path / "model.npz")["training"]["corpus"]["split"] == 3
 
 
 def test_a_checkpoint_that_names_no_rules_goes_on_with_the_last_tenth(train, tmp_path):

@@ -373,3 +373,54 @@ def test_a_long_sentence_is_read_in_parts_that_hold_all_of_it(monkeypatch):
         *([*range(10, 17)], [*range(17, 25)], [*range(25, 32)], [*range(32, 40)]),
         *([50], [*range(60, 67)]),
     ]
+
+
+# Lines of a stream that are read alone
+
+
+def lines_of_five(count):
+    ids = text(5 * count)
+    ids[4::5] = EOS
+    return ids
+
+
+def test_without_resets_a_stream_is_what_it_was():
+    ids = lines_of_five(200)
+    for plain, reset in zip(
+        epoch_of(Batches(ids, 4, 7, "stream", 1), 0),
+        epoch_of(Batches(ids, 4, 7, "stream", 1, line_resets=1e-9), 0),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(plain.inputs, reset.inputs)
+        np.testing.assert_array_equal(plain.targets, reset.targets)
+
+
+def test_a_share_of_the_lines_starts_with_the_start_symbol_and_a_zero_state():
+    ids = lines_of_five(8_000)
+    plain, batches = (Batches(ids, 4, 7, "stream", 1, line_resets=share) for share in (0.0, 0.25))
+    for epoch in (0, 1):
+        before, inputs = columns(plain, epoch, "inputs"), columns(batches, epoch, "inputs")
+        np.testing.assert_array_equal(columns(plain, epoch), columns(batches, epoch))
+        keep = columns(batches, epoch, "keep")[..., 0]
+        np.testing.assert_array_equal(keep, inputs != BOS)
+        changed = inputs != before
+        assert (before[changed] == EOS).all()
+        assert changed.sum() / (before == EOS).sum() == pytest.approx(0.25, abs=0.03)
+    first, second = (columns(batches, epoch, "inputs") for epoch in (0, 1))
+    assert (first != second).any(), "other lines in every epoch"
+    np.testing.assert_array_equal(first, columns(Batches(ids, 4, 7, "stream", 1, line_resets=0.25), 0, "inputs"))
+
+
+def test_with_a_share_of_one_all_lines_start_anew_in_the_order_of_the_text():
+    ids = lines_of_five(40)
+    inputs = columns(Batches(ids, 2, 7, "stream", 1, line_resets=1.0), 0, "inputs")
+    assert not (inputs == EOS).any()
+    assert (inputs == BOS).sum() == 40
+
+
+@pytest.mark.parametrize("workers", [2, 3])
+def test_workers_reset_the_lines_that_one_would(workers):
+    ids = lines_of_five(300)
+    whole = columns(Batches(ids, 6, 7, "stream", 1, line_resets=0.5), 1, "inputs")
+    shares = [Batches(ids, 6, 7, "stream", 1, line_resets=0.5, worker=(n, workers)) for n in range(workers)]
+    np.testing.assert_array_equal(whole, np.concatenate([columns(each, 1, "inputs") for each in shares], axis=1))

@@ -54,6 +54,15 @@ def test_a_stream_is_split_between_tokens_at_the_share(tokenized, tokenizer, lin
         assert found.held_out == [Stretch(N - round(N * fraction), N)]
 
 
+def test_of_a_stream_with_lines_the_same_is_held_out_as_of_sentences(tokenized):
+    corpus = tokenized("one two three four\n" * 500)
+    found = split(corpus, 0.1, "stream")
+    assert found == split(corpus, 0.1, "sentence")
+    assert len(found.held_out) == 5
+    N = len(corpus.ids)
+    assert split(corpus, 0.1, "stream", 2).held_out == [Stretch(N - round(N * 0.1), N)], "as earlier versions did"
+
+
 def test_a_stream_of_a_few_tokens_is_learnt_whole(tokenized):
     for text, fraction in [("abcd", 0.0), ("abcd", 0.5), ("a word or two", 0.1), ("a" * 99, 0.09), ("a" * 99, 0.99)]:
         corpus = tokenized(text, CharTokenizer(), lines=False)
@@ -175,4 +184,5 @@ def test_the_first_rule(lengths, fraction, chunk):
 def test_a_checkpoint_says_by_which_rules_it_was_split():
     assert split_version({}) == split_version({"corpus": {"digest": "0"}}) == split_version({"corpus": None}) == 1
     assert split_version({"corpus": {"split": 1}}) == 1
-    assert split_version({"corpus": {"split": 2}}) == held_out.VERSION
+    assert split_version({"corpus": {"split": 2}}) == 2
+    assert split_version({"corpus": {"split": 3}}) == split_version({"corpus": {"split": "?"}}) == held_out.VERSION

@@ -84,7 +84,7 @@ def steps(engine, optimizer: str, context: str, worker=(0, 1), number: int = STE
     if engine.network.config.bidirectional:
         batches = SentenceBatches(ids, columns, 9, seed=1, worker=worker)
     else:
-        batches = Batches(ids, columns, 9, context, seed=1, worker=worker)
+        batches = Batches(ids, columns, 9, context, seed=1, worker=worker, line_resets=0.1)
     state, results = None, []
     for step in range(number):
         batch = batches.batch(*divmod(step, batches.per_epoch))

@@ -1,0 +1,57 @@
+"""Lines that belong together are told from lines that stand for themselves; shuffling the first makes the second."""
+
+import numpy as np
+import pytest
+
+from rnnlm.text.running_text import LineBefore, line_before
+from rnnlm.text.vocabulary import EOS
+
+V = 503
+
+
+def topics(lines: int, seed: int, length: int = 8) -> list[list[int]]:
+    """Lines whose words are half of a topic of ten words, which lasts twelve lines, and half of all words."""
+    rng = np.random.default_rng(seed)
+    found = []
+    for line in range(lines):
+        if line % 12 == 0:
+            topic = rng.integers(3, V, 10)
+        found.append([*rng.choice(topic, length // 2).tolist(), *rng.integers(3, V, length // 2).tolist()])
+    return found
+
+
+def measured(lines: list[list[int]]) -> LineBefore:
+    ids = np.array([each for line in lines for each in (*line, EOS)], dtype=np.int32)
+    return line_before(ids)
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("lines", [400, 5_000])
+def test_a_book_is_told_from_its_lines_in_another_order(seed, lines):
+    book = topics(lines, seed)
+    assert measured(book).tells
+    shuffled = [book[i] for i in np.random.default_rng(seed).permutation(lines)]
+    assert not measured(shuffled).tells
+    assert abs(measured(shuffled).standard_errors) < 4
+
+
+@pytest.mark.parametrize("lines", [[], [[]], [[3]], [[3], [3]], [[3, 4], [3, 4], [3, 4]], [[3]] * 500, [[], [], [4]]])
+def test_where_nothing_can_be_told_nothing_is(lines):
+    assert not measured(lines).tells
+
+
+def test_a_text_without_lines_tells_nothing():
+    ids = np.arange(3, 500, dtype=np.int32)
+    assert line_before(ids) == LineBefore(0.0, 0.0)
+
+
+def test_few_lines_are_no_proof():
+    """The same share of common words, in a tenth of the lines, is not enough to be sure."""
+    assert measured(topics(4_000, 1)).standard_errors > 10
+    assert not measured(topics(20, 1)).tells
+
+
+def test_long_lines_without_an_end_cost_nothing():
+    ids = np.tile(np.arange(3, 500, dtype=np.int32), 1000)
+    ids[::300_000] = EOS
+    assert not line_before(ids).tells
