@@ -10,7 +10,7 @@ from rnnlm.baselines.ngram import NgramModel
 from rnnlm.blas import one_blas_thread
 from rnnlm.errors import CheckpointError, CorpusError
 from rnnlm.hints import NORMALIZED_CHARACTERS, form_hint, marks_warning
-from rnnlm.inference.cache import THETA, TOKENS, WEIGHT, NeuralCache
+from rnnlm.inference.cache import NeuralCache
 from rnnlm.inference.dynamic import Learning
 from rnnlm.inference.mixture import Mixture
 from rnnlm.inference.scoring import token_nats
@@ -95,9 +95,9 @@ class Text:
 class CacheOptions(NamedTuple):
     """A neural cache, see `inference.cache`; weight: None, if it is to be found."""
 
-    tokens: int = TOKENS
-    weight: float | None = WEIGHT
-    theta: float = THETA
+    tokens: int
+    weight: float | None
+    theta: float
 
 
 @dataclass(frozen=True)
@@ -310,11 +310,10 @@ def with_cache(
     threads: int,
 ) -> Row:
     """A model or mixture with a neural cache of the model's network, whose weight is found if none is given."""
-    component = NeuralCache(model.network, cache.tokens, cache.theta)
     weight = cache.weight
     if weight is None:
         assert held_out is not None
-        text = held_out.for_model(model)
+        text, component = held_out.for_model(model), NeuralCache(model.network, cache.tokens, cache.theta)
         (weight,) = tuned_weights(mixed, [component], text, threads)
         _warn_of_known(held_out, text, [model.training])
     remembering = mixed.with_cache(cache.tokens, weight, cache.theta, model.network)

@@ -7,17 +7,16 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from os import PathLike
-from typing import TYPE_CHECKING, Any, cast, overload
+from typing import TYPE_CHECKING, Any, overload
 
 from rnnlm.blanks import filled
 from rnnlm.blas import one_blas_thread
 from rnnlm.errors import RnnlmError, VocabularyError, shown
 from rnnlm.inference.attribution import Replacement, replacements
-from rnnlm.inference.cache import NeuralCache, WithCache
+from rnnlm.inference.cache import THETA, TOKENS, WEIGHT, NeuralCache, WithCache
 from rnnlm.inference.document import DocumentScorer
 from rnnlm.inference.filling import BLANK, Filling, fill_between, fill_forward
 from rnnlm.inference.generation import SamplingOptions, beam_search, sample
-from rnnlm.inference.line_starts import AfterLine
 from rnnlm.inference.lines import LOGITS, LineScore, LineScorer
 from rnnlm.inference.mixture import Mixture
 from rnnlm.inference.model import SequenceModel, read_prefix
@@ -57,21 +56,17 @@ class LanguageModel(StoredModel):
     def by_line(self) -> CausalPredictor:
         """The predictor for lines, each for itself: `start` is to be read before each of them.
 
-        In a stream a line stands after another one, so this model has read one already; see `inference.line_starts`.
-
         Raises:
             DirectionError: it is bidirectional.
         """
-        if not self.line_before or self.line_end is None:
-            return self.require_causal()
-        return cast(CausalPredictor, AfterLine(self.require_causal(), [self.line_end, *self.line_before]))
+        return self.after_line(self.require_causal())
 
     def mixed_with(self, others: Sequence[SequenceModel], weights: Sequence[float]) -> LanguageModel:
         """Return the model mixed with others over its vocabulary; it has the rest of the weight itself."""
         return self._by(Mixture([self.require_causal(), *others], [1 - sum(weights), *weights]))
 
     def with_cache(
-        self, tokens: int = 500, weight: float = 0.2, theta: float = 15.0, network: Network | None = None
+        self, tokens: int = TOKENS, weight: float = WEIGHT, theta: float = THETA, network: Network | None = None
     ) -> LanguageModel:
         """Return the model with a neural cache of the last tokens that it reads; see `inference.cache`.
 
@@ -350,9 +345,11 @@ class LanguageModel(StoredModel):
         Raises:
             DirectionError: the model is bidirectional.
         """
-        scorer: Callable[..., list[LineScore]] = LineScorer(self.by_line, ranks, self.start, threads)
+        scorer: Callable[..., list[LineScore]]
         if document:
             scorer = DocumentScorer(self.require_causal(), self.context, ranks, [EOS] if self.reads_lines else None)
+        else:
+            scorer = LineScorer(self.by_line, ranks, self.start, threads)
         if isinstance(lines, str):
             if "\n" in lines:
                 raise RnnlmError("score takes a str as one line, and this one has several; give text.splitlines().")

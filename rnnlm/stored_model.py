@@ -13,6 +13,7 @@ from rnnlm.codec import Codec
 from rnnlm.errors import CheckpointError, DirectionError, shown
 from rnnlm.foreign import is_arpa
 from rnnlm.inference.cache import WithCache
+from rnnlm.inference.line_starts import AfterLine
 from rnnlm.inference.mixture import Mixture
 from rnnlm.model_header import is_parameter, line_of_header, mapping, predictor_of, tokenizer_from_header
 from rnnlm.names import CONTEXTS
@@ -220,6 +221,12 @@ class StoredModel(Codec):
                 "next word and no perplexity. Train one without --bidirectional for those."
             )
         return self.predictor
+
+    def after_line(self, predictor: CausalPredictor) -> CausalPredictor:
+        """The predictor or a part of it where a line starts: in a stream after another line, see `line_starts`."""
+        if not self.line_before or self.line_end is None:
+            return predictor
+        return cast(CausalPredictor, AfterLine(predictor, [self.line_end, *self.line_before]))
 
     @property
     def unknown_word_penalty(self) -> float:

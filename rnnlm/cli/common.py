@@ -175,9 +175,20 @@ def with_details(*names: str) -> Callable[[click.Context, click.Parameter, Any],
     return joined_options
 
 
+def together(*options: Callable[[Function], Function]) -> Callable[[Function], Function]:
+    """Add several options, which --help lists in this order."""
+
+    def add(function: Function) -> Function:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return add
+
+
 def cache_options(function: Function) -> Function:
     """Add --cache, --cache-weight and --cache-theta; the command's `cache` is a tuple of the three, or None."""
-    options = [
+    return together(
         click.option(
             "--cache",
             type=click.IntRange(0, 10_000),
@@ -202,10 +213,7 @@ def cache_options(function: Function) -> Function:
             is_eager=True,
             help="How much more a place counts that is like the present one; 0: all count the same.",
         ),
-    ]
-    for option in reversed(options):
-        function = option(function)
-    return function
+    )(function)
 
 
 def check_cache(model: "LanguageModel", path: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import click
 from click.core import ParameterSource
 
+from rnnlm.cli.common import together
 from rnnlm.errors import RnnlmError, WorkerLostError
 from rnnlm.names import ENGINES, PRECISIONS
 from rnnlm.training.machine import NUMPY, TORCH, EngineChoice
@@ -17,7 +18,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 def engine_options(function: Function) -> Function:
     """Add --engine, --device, --precision and --compile; the command's `engine` is an `EngineChoice`."""
-    options = [
+    return together(
         click.option(
             "--engine",
             type=click.Choice(ENGINES),
@@ -35,10 +36,7 @@ def engine_options(function: Function) -> Function:
             help="Of torch: of matrix products.",
         ),
         click.option("--compile", "compiled", is_flag=True, is_eager=True, help="Of torch: compile the output layer."),
-    ]
-    for option in reversed(options):
-        function = option(function)
-    return function
+    )(function)
 
 
 def _choice(ctx: click.Context, param: click.Parameter, name: str | None) -> EngineChoice:

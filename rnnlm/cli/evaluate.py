@@ -22,6 +22,7 @@ from rnnlm.cli.common import (
     say,
     show_table,
     threads_option,
+    together,
     with_details,
 )
 from rnnlm.cli.engines import engine_options
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
 def dynamic_options(function: Function) -> Function:
     """Add --dynamic and its details; the command's `dynamic` is a tuple (True, rule, rate, window), or None."""
-    options = [
+    return together(
         click.option(
             "--dynamic",
             is_flag=True,
@@ -68,10 +69,7 @@ def dynamic_options(function: Function) -> Function:
             is_eager=True,
             help="Tokens it reads between two steps.",
         ),
-    ]
-    for option in reversed(options):
-        function = option(function)
-    return function
+    )(function)
 
 
 @click.command("eval")

@@ -12,7 +12,7 @@ from rnnlm.cli.tables import shortened
 from rnnlm.inference.generation import SamplingOptions
 from rnnlm.nn.kernels import compiled
 from rnnlm.nn.optimizers import OPTIMIZERS
-from rnnlm.text.running_text import LineBefore
+from rnnlm.text.running_text import Cohesion
 from rnnlm.training.session import Session
 from rnnlm.training.workers import Workers
 
@@ -26,8 +26,8 @@ def introduce(session: Session, threads: int, resumed: bool, workers: Workers, t
         tell(message)
     held_out = f"{session.valid_tokens:,} for validation" if session.valid_tokens else "none held out for validation"
     tell(f"Text        {dataset.characters:,} characters; {len(dataset.train):,} tokens for training, {held_out}")
-    if dataset.line_before is not None:
-        tell(f"Context     {_context(dataset.line_before)}")
+    if dataset.cohesion is not None:
+        tell(f"Context     {_context(dataset.cohesion)}")
     if dataset.held_out:
         tell(f"Held out    {dataset.held_out}")
     coverage = f"covering {100 * dataset.coverage:.2f} % of the training text"
@@ -54,7 +54,7 @@ def introduce(session: Session, threads: int, resumed: bool, workers: Workers, t
         tell(f"Resumed     at step {progress.step:,}, {where}")
 
 
-def _context(before: LineBefore) -> str:
+def _context(before: Cohesion) -> str:
     """How a text is read, and why."""
     if before.tells:
         return f"stream: in one piece; lines predict the next ones ({before.nats_per_token:.3f} nats a token)"

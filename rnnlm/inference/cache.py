@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rnnlm.errors import CheckpointError
-from rnnlm.inference.mixture import Mixture
+from rnnlm.inference.mixture import Mixture, joined_states, split_states
 from rnnlm.inference.model import Array
 from rnnlm.nn.network import Network
 from rnnlm.text.vocabulary import BOS, EOS, UNK
@@ -80,10 +80,10 @@ class NeuralCache:
         outputs = hidden.transpose(1, 0, 2)
         outputs = outputs / np.maximum(np.linalg.norm(outputs, axis=2, keepdims=True), np.finfo(np.float32).tiny)
         read = np.where(inputs == BOS, EOS, inputs).T
-        earlier = before.followers.astype(np.int64)
+        earlier = before.followers
         earlier[:, -1] = np.where(earlier[:, -1] == TO_COME, read[:, 0], NOTHING)
         followers = np.concatenate([earlier, read[:, 1:], np.full((len(read), 1), TO_COME)], axis=1)
-        all_outputs = np.concatenate([before.outputs.astype(outputs.dtype), outputs], axis=1)
+        all_outputs = np.concatenate([before.outputs, outputs], axis=1)
         shares = self._shares(outputs, all_outputs, followers)
         memory = _Memory(final, all_outputs[:, -self.reach :], followers[:, -self.reach :])
         return shares, followers, self._joined(memory)
@@ -112,18 +112,16 @@ class NeuralCache:
             return np.log(np.where(empty, even, probability))
 
     def _joined(self, memory: _Memory) -> Array:
-        """One array (B, F) of a memory; float64 holds ids exactly, wherever it is joined to others."""
-        B = len(memory.followers)
-        parts = [np.moveaxis(memory.network, -2, 0), memory.outputs, memory.followers]
-        return np.concatenate([part.reshape(B, -1) for part in parts], axis=1).astype(np.float64)
+        """One array (B, F) of a memory."""
+        flat = memory.outputs.reshape(len(memory.outputs), -1)
+        return joined_states([memory.network, flat, memory.followers])
 
     def _split(self, state: Array) -> _Memory:
         """The memory of an array (B, F)."""
-        pattern = np.moveaxis(self.network.zero_state(1), -2, 0)
-        B, N, H = len(state), self.reach, self.network.config.hidden_size
-        network, outputs, followers = np.split(state, [pattern.size, pattern.size + N * H], axis=1)
-        own = np.moveaxis(network.reshape(B, *pattern.shape[1:]), 0, -2)
-        return _Memory(np.ascontiguousarray(own, dtype=pattern.dtype), outputs.reshape(B, N, H), followers)
+        network, N = self.network.zero_state(1), self.reach
+        patterns = [network, np.zeros((1, N * network.shape[-1]), network.dtype), np.zeros((1, N), np.int64)]
+        own, flat, followers = split_states(state, patterns)
+        return _Memory(own, flat.reshape(len(state), N, -1), followers)
 
 
 class WithCache(Mixture):

@@ -68,18 +68,23 @@ class Mixture:
 
     def with_states(self, state: Array) -> Iterator[tuple[SequenceModel, Array]]:
         """Each model with its own state, in the shape and dtype that it knows."""
-        start = 0
-        for model in self.models:
-            pattern = np.moveaxis(model.zero_state(1), -2, 0)
-            own = state[:, start : start + pattern.size].reshape(len(state), *pattern.shape[1:])
-            start += pattern.size
-            yield model, np.ascontiguousarray(np.moveaxis(own, 0, -2), dtype=pattern.dtype)
+        yield from zip(self.models, split_states(state, [model.zero_state(1) for model in self.models]), strict=True)
 
 
 def joined_states(states: Sequence[Array]) -> Array:
     """One state (B, F) of the states of several models."""
     rows = [np.moveaxis(state, -2, 0).astype(np.float64) for state in states]
     return np.concatenate([row.reshape(len(row), -1) for row in rows], axis=1)
+
+
+def split_states(state: Array, patterns: Sequence[Array]) -> Iterator[Array]:
+    """The states that `joined_states` has joined; patterns: one column of each, for its shape and dtype."""
+    start = 0
+    for each in patterns:
+        pattern = np.moveaxis(each, -2, 0)
+        own = state[:, start : start + pattern.size].reshape(len(state), *pattern.shape[1:])
+        start += pattern.size
+        yield np.ascontiguousarray(np.moveaxis(own, 0, -2), dtype=pattern.dtype)
 
 
 def mixed_nats(nats: Sequence[Array], weights: Sequence[float | Array]) -> Array:
@@ -137,7 +142,7 @@ class LineByLine:
 
     def __init__(self, model: SequenceModel) -> None:
         """Wrap a model."""
-        self._model, self.zero_state, self.reach = model, model.zero_state, getattr(model, "reach", 0)
+        self._model, self.zero_state = model, model.zero_state
 
     @property
     def vocabulary_size(self) -> int:

@@ -39,17 +39,14 @@ class _Columns:
             yield inputs, targets, keep, counted
 
 
-def _lay_out(sequence: Ids, context: str, columns: int, reach: int) -> _Columns:
-    """Cut a sequence into columns: at sentence ends, where that is exact, else with a warm-up before each part.
-
-    reach: tokens that the model remembers whatever sentences they are in.
-    """
-    N = len(sequence)
+def _lay_out(model: MeasuringModel, sequence: Ids, context: str) -> _Columns:
+    """Cut a sequence into columns: at sentence ends, where that is exact, else with a warm-up before each part."""
+    N, reach = len(sequence), getattr(model, "reach", 0)  # tokens that are remembered in whatever sentences they are
     if context == "sentence" and not reach:
-        edges = _sentence_edges(sequence, min(columns, max(1, N // WINDOW)))
+        edges = _sentence_edges(sequence, min(COLUMNS, max(1, N // WINDOW)))
         return _Columns(sequence, edges[:-1], edges[:-1], edges[1:], context)
     warm_up = max(WARM_UP, 2 * reach)  # what is remembered of its first half depends on the state, too
-    columns = max(1, min(columns, N // max(SMALLEST_COLUMN, 16 * reach)))
+    columns = max(1, min(COLUMNS, N // max(SMALLEST_COLUMN, 16 * reach)))
     edges = np.arange(columns + 1, dtype=np.int64) * N // columns
     return _Columns(sequence, np.maximum(edges[:-1] - warm_up, 0), edges[:-1], edges[1:], context)
 
@@ -104,7 +101,7 @@ def token_nats(model: MeasuringModel, sequence: Ids, context: str, threads: int 
 
     if len(sequence) == 0:
         return np.zeros(0)
-    pieces = _pieces(_lay_out(sequence, context, COLUMNS, getattr(model, "reach", 0)), threads)
+    pieces = _pieces(_lay_out(model, sequence, context), threads)
     with ThreadPoolExecutor(threads) as pool:
         return np.concatenate(list(pool.map(work, pieces)))
 
@@ -150,7 +147,7 @@ def sequence_totals(
         return totals
 
     number, workers = worker
-    shares = _pieces(_lay_out(sequence, context, COLUMNS, getattr(model, "reach", 0)), workers)
+    shares = _pieces(_lay_out(model, sequence, context), workers)
     pieces = [piece for share in shares[number : number + 1] for piece in _pieces(share, threads)]
     if len(pieces) == 1:
         total = work(pieces[0])

@@ -14,9 +14,7 @@ from typing import Any
 import numpy as np
 
 from rnnlm.inference.generation import SamplingOptions, sample
-from rnnlm.inference.line_starts import AfterLine
 from rnnlm.inference.model import Array
-from rnnlm.language_model import LanguageModel
 from rnnlm.nn.layers import recurrent
 from rnnlm.nn.network import Network
 from rnnlm.playground.refusals import RequestError
@@ -53,7 +51,7 @@ def activations(served: ServedModel, ids: Array) -> Work[Array]:
     if served.bidirectional:
         yield
         return _both_directions(network, inputs, ends)[1:]
-    state, windows = _first_state(served.model), []
+    state, windows = served.model.after_line(network).zero_state(1), []
     for start in range(0, len(inputs), WINDOW):
         part = slice(start, start + WINDOW)
         outputs, state = layer_outputs(network, inputs[part, None], state, None if keep is None else keep[part])
@@ -61,13 +59,6 @@ def activations(served: ServedModel, ids: Array) -> Work[Array]:
         windows.append(outputs[:, :, 0].transpose(1, 0, 2))
         yield
     return np.concatenate(windows)[1:]  # the first is that of the start
-
-
-def _first_state(model: LanguageModel) -> Array:
-    """State of the network, which may be a part of the model, before it reads `start`."""
-    if not model.line_before or model.line_end is None:
-        return model.network.zero_state(1)
-    return AfterLine(model.network, [model.line_end, *model.line_before]).zero_state(1)
 
 
 def _both_directions(network: Network, inputs: Array, ends: Array) -> Array:

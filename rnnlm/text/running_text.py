@@ -21,7 +21,7 @@ CACHE = 0.1  # weight of the cache beside the frequencies of all tokens
 GAIN, SURE = 0.005, 5.0  # nats per token, and its standard errors, from which lines belong together
 
 
-class LineBefore(NamedTuple):
+class Cohesion(NamedTuple):
     """How much better a line is predicted after its own line before than after any other one."""
 
     nats_per_token: float
@@ -33,7 +33,7 @@ class LineBefore(NamedTuple):
         return self.nats_per_token >= GAIN and self.standard_errors >= SURE
 
 
-def line_before(ids: Array) -> LineBefore:
+def cohesion(ids: Array) -> Cohesion:
     """Compare the cache of the line before with that of another line, for lines from all over a text.
 
     ids: (N,) of the text, in which EOS ends a line; at most 80,000 of them are read.
@@ -42,7 +42,7 @@ def line_before(ids: Array) -> LineBefore:
     lines = [line for stretch in stretches for line in stretch]
     pairs = [pair for stretch in stretches for pair in itertools.pairwise(stretch)]
     if len(pairs) < 2:
-        return LineBefore(0.0, 0.0)
+        return Cohesion(0.0, 0.0)
     counts = Counter(itertools.chain.from_iterable(lines))
     probability = {each: count / counts.total() for each, count in counts.items()}
     others = np.random.default_rng(0).permutation(len(lines))
@@ -55,7 +55,7 @@ def line_before(ids: Array) -> LineBefore:
     )
     tokens = sum(len(line) for _, line in pairs) / len(pairs)
     error = float(differences.std()) / math.sqrt(len(differences))
-    return LineBefore(float(differences.mean()) / tokens, float(differences.mean()) / error if error else 0.0)
+    return Cohesion(float(differences.mean()) / tokens, float(differences.mean()) / error if error else 0.0)
 
 
 def _stretches(ids: Array) -> list[list[list[int]]]:

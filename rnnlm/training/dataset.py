@@ -14,7 +14,7 @@ from rnnlm.nn.numerics import Array
 from rnnlm.text.corpus import TokenizedCorpus, sequence, tokenize_corpus
 from rnnlm.text.held_out import VERSION, Split, measured, split
 from rnnlm.text.id_sequence import IdSequence
-from rnnlm.text.running_text import LineBefore, line_before
+from rnnlm.text.running_text import Cohesion, cohesion
 from rnnlm.text.sources import Source
 from rnnlm.text.user_dictionary import make_tokenizer
 from rnnlm.text.vocabulary import EOS, FIRST, UNK, Vocabulary
@@ -117,7 +117,7 @@ class Dataset:
         split_version: Of the rules by which a part was held out.
         shows_unknown: Whether the text itself shows what an unknown word is like.
         notes: What the user should know of it.
-        line_before: What decided the context, if the text did.
+        cohesion: How its lines hold together, if that decided the context.
     """
 
     reading: Reading
@@ -131,7 +131,7 @@ class Dataset:
     split_version: int
     shows_unknown: bool
     notes: list[str] = field(default_factory=list)
-    line_before: LineBefore | None = None
+    cohesion: Cohesion | None = None
 
     @classmethod
     def read(
@@ -160,7 +160,7 @@ class Dataset:
         N = len(corpus.ids)
         if N < 2:
             raise CorpusError(f"{sources.names} has {N} tokens; there is nothing to learn. Use a longer text.")
-        before = line_before(corpus.ids) if reading.asks_text else None
+        before = cohesion(corpus.ids) if reading.asks_text else None
         corpus.release()
         if before is not None and before.tells:
             reading = replace(reading, context="stream")
@@ -189,7 +189,7 @@ class Dataset:
             split_version=version,
             shows_unknown=options.min_count > 1 or bool(vocabulary.unknown),
             notes=notes,
-            line_before=before,
+            cohesion=before,
         )
 
     @property

@@ -210,7 +210,8 @@ def _read(request: Request, options: Options, machine: Machine) -> tuple[Dataset
         version = request.resumed.split_version if request.resumed else VERSION
         vocabulary = origin.fixed_vocabulary if origin is not None else None
         dataset = Dataset.read(request.sources, options, reading, machine.threads, vocabulary, version)
-    check_reading(options, dataset.reading.context)
+    if reading.asks_text:
+        check_reading(options, dataset.reading.context)
     if origin is not None:
         origin.check_vocabulary(dataset.vocabulary)
     return dataset, replace(options, context=dataset.reading.context)

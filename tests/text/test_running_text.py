@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rnnlm.text.running_text import LineBefore, line_before
+from rnnlm.text.running_text import Cohesion, cohesion
 from rnnlm.text.vocabulary import EOS
 
 V = 503
@@ -20,9 +20,9 @@ def topics(lines: int, seed: int, length: int = 8) -> list[list[int]]:
     return found
 
 
-def measured(lines: list[list[int]]) -> LineBefore:
+def measured(lines: list[list[int]]) -> Cohesion:
     ids = np.array([each for line in lines for each in (*line, EOS)], dtype=np.int32)
-    return line_before(ids)
+    return cohesion(ids)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -42,7 +42,7 @@ def test_where_nothing_can_be_told_nothing_is(lines):
 
 def test_a_text_without_lines_tells_nothing():
     ids = np.arange(3, 500, dtype=np.int32)
-    assert line_before(ids) == LineBefore(0.0, 0.0)
+    assert cohesion(ids) == Cohesion(0.0, 0.0)
 
 
 def test_few_lines_are_no_proof():
@@ -54,4 +54,4 @@ def test_few_lines_are_no_proof():
 def test_long_lines_without_an_end_cost_nothing():
     ids = np.tile(np.arange(3, 500, dtype=np.int32), 1000)
     ids[::300_000] = EOS
-    assert not line_before(ids).tells
+    assert not cohesion(ids).tells

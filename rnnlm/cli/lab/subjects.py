@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 from click.core import ParameterSource
 
-from rnnlm.cli.common import Function, Text, json_option, load_model, note, read_text_argument
+from rnnlm.cli.common import Function, Text, json_option, load_model, note, read_text_argument, together
 from rnnlm.cli.pictures import check_picture
 from rnnlm.cli.tables import token_cell
 from rnnlm.errors import CorpusError, DirectionError
@@ -29,17 +29,6 @@ NETWORK_OPTIONS = ("cell", "activation", "hidden_size", "num_layers", "embedding
 
 
 # --- options
-
-
-def together(*options: Callable[[Function], Function]) -> Callable[[Function], Function]:
-    """Add several options, which --help lists in this order."""
-
-    def add(function: Function) -> Function:
-        for option in reversed(options):
-            function = option(function)
-        return function
-
-    return add
 
 
 text_argument = click.argument("text", type=Text())
