@@ -5,17 +5,16 @@ import json
 import re
 import shlex
 import shutil
-from pathlib import Path
 
 import click
 import pytest
 
 import rnnlm
 from rnnlm.cli import COMMANDS, cli, run
+from tests.pages import ROOT, blocks, quick
 
-ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+BLOCKS = blocks(README)
 LATER: set[str] = set()  # not built yet, and not to be promised
 
 
@@ -40,15 +39,6 @@ def commands_of(language: str) -> list[str]:
     lines = [line for kind, block in BLOCKS if kind == language for line in block.splitlines()]
     starts = "$ rnnlm " if language == "console" else "rnnlm "
     return [line.removeprefix("$ ").split("#")[0].strip() for line in lines if line.startswith(starts)]
-
-
-def quick(arguments: list[str]) -> list[str]:
-    """The same command with a training of a moment in the place of minutes."""
-    if arguments[0] != "train":
-        return arguments
-    kept = [a for place, a in enumerate(arguments) if "--time" not in arguments[max(0, place - 1) : place + 1]]
-    small = ["--hidden-size", "8", "--embedding-size", "8", "--vocab-size", "300", "--num-layers", "1"]
-    return [*kept, "--epochs", "0.05", *(small if "--resume" not in kept and "--init-from" not in kept else [])]
 
 
 def test_the_tour_runs_from_its_first_to_its_last_command(tmp_path, monkeypatch, capsys):

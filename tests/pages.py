@@ -1,0 +1,70 @@
+"""Runs what a page of documentation shows: its commands in a shell, its Python, with trainings of a moment."""
+
+import functools
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import rnnlm
+
+ROOT = Path(__file__).parents[1]
+
+# A command named rnnlm for the shell: the real one, but a training takes a moment.
+SHORT = """#!{python}
+import sys
+from tests.pages import quick
+from rnnlm.cli import run
+sys.exit(run(quick(sys.argv[1:])))
+"""
+
+
+def blocks(page: str) -> list[tuple[str, str]]:
+    """The fenced blocks of a page: language and text."""
+    return re.findall(r"^```(\w+)\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+
+
+def script(block: str) -> str:
+    """What is typed in a console block: lines after "$ ", and after "> " what belongs to the one before."""
+    return "".join(line[2:] + "\n" for line in block.splitlines() if line[:2] in {"$ ", "> "})
+
+
+def quick(arguments: list[str]) -> list[str]:
+    """The same command with a training of a moment in the place of minutes."""
+    if arguments[0] != "train":
+        return arguments
+    kept = [a for place, a in enumerate(arguments) if "--time" not in arguments[max(0, place - 1) : place + 1]]
+    small = ["--hidden-size", "8", "--embedding-size", "8", "--vocab-size", "300", "--num-layers", "1"]
+    return [*kept, "--epochs", "0.05", *(small if "--resume" not in kept and "--init-from" not in kept else [])]
+
+
+def run_page(page: str, folder: Path, monkeypatch) -> list[str]:
+    """Run the console and python blocks of a page in their order in one folder; return what each printed or its error.
+
+    The folder has `corpora`, as a clone has. A block that fails ends the run with its text and what was said.
+    """
+    shutil.copytree(ROOT / "corpora", folder / "corpora")
+    programs = folder / ".bin"
+    programs.mkdir()
+    (programs / "rnnlm").write_text(SHORT.format(python=sys.executable), encoding="utf-8")
+    (programs / "rnnlm").chmod(0o755)
+    environment = {
+        **os.environ,
+        "PATH": f"{programs}{os.pathsep}{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONPATH": str(ROOT),
+    }
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(rnnlm, "train", functools.partial(rnnlm.train, epochs=0.05, hidden_size=8, progress=False))
+    printed = []
+    for language, text in blocks(page):
+        if language == "python":
+            exec(compile(text, "page", "exec"), {})
+        elif language == "console":
+            command = ["bash", "-euo", "pipefail", "-c", script(text)]
+            done = subprocess.run(command, env=environment, check=False, capture_output=True, encoding="utf-8")
+            assert done.returncode == 0, f"{text}\n{done.stderr}"
+            assert done.stdout.strip() or " train " in text, text
+            printed.append(done.stdout)
+    return printed
