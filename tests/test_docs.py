@@ -8,7 +8,10 @@ import pytest
 from tests.pages import ROOT, blocks, quick, run_page, script
 from tests.test_readme import EVERY
 
-PAGES = {path.name: path.read_text(encoding="utf-8") for path in sorted((ROOT / "docs").glob("*.md"))}
+PAGES = {
+    str(path.relative_to(ROOT / "docs")): path.read_text(encoding="utf-8")
+    for path in sorted((ROOT / "docs").rglob("*.md"))
+}
 SHOWN = [name for name, page in PAGES.items() if {"console", "python"} & {language for language, _ in blocks(page)}]
 
 
