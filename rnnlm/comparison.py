@@ -62,6 +62,8 @@ def figures(evaluation: Evaluation) -> dict[str, Any]:
         "perplexity",
         "perplexity_excluding_oov",
         "bits_per_char",
+        "text_bytes",
+        "bits_per_byte",
     )
     return {name: getattr(evaluation, name) for name in names}
 
@@ -262,7 +264,7 @@ def both_and_each(
     alone = token_nats(predictor.network, ids, model.context, threads)
     both, beside = predictor.along(alone, ids, model.context, threads)
     unknown = ids[:] == UNK
-    return [Evaluation.of(each, unknown, corpus.characters) for each in (both, alone, beside)]
+    return [Evaluation.of(each, unknown, corpus.characters, corpus.text_bytes) for each in (both, alone, beside)]
 
 
 # --- mixtures -----------------------------------------------------------------------------------------------------

@@ -393,7 +393,7 @@ class LanguageModel(StoredModel):
         corpus = text if isinstance(text, TokenizedCorpus) else self._tokenized(text)
         ids = self.sequence(corpus)
         (nats, tokens), (oov_nats, oov) = sequence_totals(self.require_causal(), ids, self.context, (UNK,), threads)
-        return Evaluation(tokens, oov, corpus.characters, -nats, -oov_nats)
+        return Evaluation(tokens, oov, corpus.characters, -nats, -oov_nats, corpus.text_bytes)
 
     def _tokenized(self, text: str | PathLike[str] | Iterable[str]) -> TokenizedCorpus:
         from rnnlm.text.corpus import tokenize_corpus
@@ -418,7 +418,7 @@ class LanguageModel(StoredModel):
         nats = dynamic_nats(network, ids, self.context, learning)
         if isinstance(self.predictor, NetworkWithNgram):
             nats, _ = self.predictor.along(nats, ids, self.context)
-        return Evaluation.of(nats, ids[:] == UNK, corpus.characters)
+        return Evaluation.of(nats, ids[:] == UNK, corpus.characters, corpus.text_bytes)
 
     def sequence(self, corpus: TokenizedCorpus) -> IdSequence:
         """A tokenized text as ids of this model.

@@ -101,11 +101,13 @@ class Evaluation:
     characters: int
     logprob_nats: float
     oov_logprob_nats: float
+    text_bytes: int = 0  # of the characters, in UTF-8; 0 if it is not known
 
     @classmethod
-    def of(cls, nats: NDArray[Any], unknown: NDArray[Any], characters: int) -> Evaluation:
+    def of(cls, nats: NDArray[Any], unknown: NDArray[Any], characters: int, text_bytes: int = 0) -> Evaluation:
         """Figures of a text's tokens, given the nats (N,) of each and which of them (N,) are unknown."""
-        return cls(len(nats), int(unknown.sum()), characters, -float(nats.sum()), -float(nats[unknown].sum()))
+        logprob, of_unknown = -float(nats.sum()), -float(nats[unknown].sum())
+        return cls(len(nats), int(unknown.sum()), characters, logprob, of_unknown, text_bytes)
 
     @property
     def nats_per_token(self) -> float:
@@ -127,6 +129,11 @@ class Evaluation:
     def bits_per_char(self) -> float:
         """-log2 p of the text divided by its characters: comparable between any two tokenizations of a text."""
         return -self.logprob_nats / math.log(2) / self.characters
+
+    @property
+    def bits_per_byte(self) -> float:
+        """The same divided by the bytes of those characters in UTF-8; nan if they are not known."""
+        return -self.logprob_nats / math.log(2) / self.text_bytes if self.text_bytes else math.nan
 
 
 def _exp(nats: float) -> float:

@@ -113,9 +113,9 @@ def evaluate(
     \b
     nats per token    -ln p(text) / tokens; </s> is counted, <s> is not
     perplexity        exp(nats per token)
-    bits per char     -log2 p(text) / characters, line ends included: the one
-                      figure that compares character and word models, whatever
-                      their vocabularies
+    bits per char     -log2 p(text) / characters, line ends included: compares
+                      models of characters, pieces and words, whatever their
+                      vocabularies; so does bits per byte, of UTF-8
 
     \b
     # beside 1-, 2- and 3-grams of the same text
@@ -228,11 +228,12 @@ def _show_who_knows(found: "Comparison") -> None:
 def _show(result: "Evaluation", model: "LanguageModel") -> None:
     unit = "with </s> at each line's end" if model.reads_lines else "line ends included"
     say(f"tokens                    {result.tokens:,} ({unit}), {result.oov:,} of them unknown")
-    say(f"characters                {result.characters:,}")
+    say(f"characters                {result.characters:,}, of {result.text_bytes:,} bytes in UTF-8")
     say(f"nats per token            {result.nats_per_token:.4f}   (-ln p(text) / tokens)")
     say(f"perplexity                {result.perplexity:.4g}   (exp of it; unknown words counted as <unk>)")
     say(f"perplexity excluding OOV  {result.perplexity_excluding_oov:.4g}   (unknown words left out of the sum)")
     say(f"bits per character        {result.bits_per_char:.4f}   (-log2 p(text) / characters)")
+    say(f"bits per byte             {result.bits_per_byte:.4f}   (-log2 p(text) / bytes)")
 
 
 def _show_rows(found: "Comparison", tuned_on: Sequence[str]) -> None:

@@ -71,6 +71,7 @@ class Description:
     tokenizer: dict[str, Any]
     files: list[str]  # a digest of the text of each
     crc32: int  # of KEY.ids
+    text_bytes: int = 0  # of the characters, in UTF-8
 
     def checksum(self) -> int:
         """Return a checksum of all values."""
@@ -88,7 +89,8 @@ class Description:
             and all(self.tokens)
             and len(set(self.tokens)) == len(self.tokens)
             and all(type(count) is int and count >= 0 for count in self.counts)
-            and type(self.crc32) is int
+            and type(self.crc32) is type(self.text_bytes) is int
+            and self.text_bytes >= 0
             and sum(self.counts) == self.length
             and type(self.digest) is str
             and type(self.tokenizer) is dict

@@ -27,14 +27,14 @@ from rnnlm.text.cache import Cache, Description, Entry, IdFile, Stamps
 from rnnlm.text.encodings import LABELS, decode, note_on_encoding
 from rnnlm.text.forms import SAMPLE, Form, note_on, recognised, text_of
 from rnnlm.text.id_sequence import IdSequence, Stretch
-from rnnlm.text.lines import counted_characters
+from rnnlm.text.lines import counted_size
 from rnnlm.text.marks import marks_in
 from rnnlm.text.sources import Source, fingerprint, open_sources
 from rnnlm.text.tokenizers import CharTokenizer, Tokenizer, WordTokenizer
 from rnnlm.text.vocabulary import BOS, EOS, FIRST, UNK, Vocabulary, code_points
 from rnnlm.text.workers import TokenIds, useful_processes
 
-CACHE_VERSION = 5  # to be raised when equal text and settings give other ids than before
+CACHE_VERSION = 6  # to be raised when equal text and settings give other ids than before
 LONGEST_LINE = 1 << 20  # characters; a longer line is read in parts, so that memory stays small
 _CHUNK = 1 << 22
 MOST_NOTES = 5  # on files that are no plain text
@@ -50,10 +50,10 @@ class TokenizedCorpus:
 
     ids: (N,) provisional ids, read-only, mapped from a file. tokens: the token of id 3, of id 4, and so on.
     characters: those that figures count: of a stream all; of lines those that are not blank, each with the end of its
-    line, see `lines.counted_characters`. bytes: of the files. digest: SHA-256 of the files, hex. files: a digest of the
-    text of each, the same however it is encoded and packed; empty where they are too many. lines: whether </s> ends
-    every line that is not blank. notes: what was assumed about the files and the user may want to know. marks:
-    `marks.marks_in` of its beginning.
+    line, see `lines.counted_characters`. text_bytes: the same in UTF-8. bytes: of the files. digest: SHA-256 of the
+    files, hex. files: a digest of the text of each, the same however it is encoded and packed; empty where they are too
+    many. lines: whether </s> ends every line that is not blank. notes: what was assumed about the files and the user
+    may want to know. marks: `marks.marks_in` of its beginning.
     """
 
     def __init__(self, entry: Entry, lines: bool, notes: Sequence[str], marks: Sequence[str] = ()) -> None:
@@ -62,6 +62,7 @@ class TokenizedCorpus:
         self.ids: NDArray[Any] = np.frombuffer(entry.ids, dtype=description.dtype)
         self.release = entry.release
         self.tokens, self.characters, self.bytes = description.tokens, description.characters, description.bytes
+        self.text_bytes = description.text_bytes
         self.digest, self.lines, self.notes = description.digest, lines, list(notes)
         self.files = description.files
         self.marks = list(marks)
@@ -206,6 +207,7 @@ def _new_entry(cache: Cache, asked: _Asked, sources: list[Source], stamps: Stamp
             tokens=tokens,
             counts=file.counts.tolist(),
             characters=reader.characters,
+            text_bytes=reader.text_bytes,
             bytes=size,
             digest=digest,
             encodings=reader.encodings,
@@ -273,9 +275,9 @@ class _Reader:
         self.forms: list[Form] = []
         self.files: list[str] = []  # a digest of the text of each, whatever its encoding, packing and line ends
         self._column = column
-        self.characters = 0
+        self.characters = self.text_bytes = 0
         self.sources, self.size, self._encoding, self._progress = sources, size, encoding, progress
-        self._keeps_spaces, self._reads_marks = isinstance(tokenizer, CharTokenizer), tokenizer.reads_marks
+        self._keeps_spaces, self._reads_marks = tokenizer.keeps_spaces, tokenizer.reads_marks
         self._done = 0
         self._open_line = False  # the last character was no newline
 
@@ -284,6 +286,7 @@ class _Reader:
         for source in self.sources:
             for text in itertools.chain(self._end_line(), self._texts(source)):
                 self.characters += len(text)
+                self.text_bytes += counted_size(text, keeps_spaces=True)[1]
                 yield text
 
     def lines(self) -> Iterator[str]:
@@ -292,11 +295,11 @@ class _Reader:
         for source in self.sources:
             for text in _without_blank_lines(itertools.chain(self._texts(source), self._end_line())):
                 # Every word counts with the space or the newline after it, and one that is cut counts once.
-                counted = counted_characters(text, self._keeps_spaces, self._reads_marks)
-                if not self._keeps_spaces:
-                    counted += (counted > 0) - (in_word and not text[0].isspace())
-                    in_word = not text[-1].isspace()
-                self.characters += counted
+                counted, size = counted_size(text, self._keeps_spaces, self._reads_marks)
+                ends = 0 if self._keeps_spaces else (counted > 0) - (in_word and not text[0].isspace())
+                in_word = not text[-1].isspace()
+                self.characters += counted + ends
+                self.text_bytes += size + ends
                 yield text
 
     def _texts(self, source: Source) -> Iterator[str]:

@@ -45,9 +45,15 @@ def counted_characters(line: str, keeps_spaces: bool, reads_marks: bool = False)
     >>> counted_characters(" two   words ", keeps_spaces=False), counted_characters(" two   words ", keeps_spaces=True)
     (9, 13)
     """
+    return counted_size(line, keeps_spaces, reads_marks)[0]
+
+
+def counted_size(line: str, keeps_spaces: bool, reads_marks: bool = False) -> tuple[int, int]:
+    """Characters of a line that figures count, and bytes of the same in UTF-8; see `counted_characters`."""
     if reads_marks and "<" in line:
         line = _END_MARKS.sub("", line)
-    return len(line) if keeps_spaces else len(" ".join(line.split()))
+    counted = line if keeps_spaces else " ".join(line.split())
+    return len(counted), len(counted) if counted.isascii() else len(counted.encode("utf-8", "surrogatepass"))
 
 
 def damage(line: str) -> str | None:
