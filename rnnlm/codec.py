@@ -164,7 +164,7 @@ class Codec:
         """
         if self.reads_lines and not line.strip():
             return None
-        counted = counted_characters(line, self.level == "char", self.tokenizer.reads_marks)
+        counted = counted_characters(line, self.tokenizer.keeps_spaces, self.tokenizer.reads_marks)
         return counted + (self.line_end is not None)
 
     def spans(self, scored: ScoredLine) -> list[tuple[int, int]]:

@@ -8,15 +8,17 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from rnnlm.training.options import FILE_OPTIONS
+
 OPEN = (None, "auto")  # values that leave the choice to the command
 # Options that decide what is learnt beside those that a checkpoint records by their values.
-BESIDE = ("init_from", "init_vocabulary", "encoding", "user_dict")
+BESIDE = ("init_from", "init_vocabulary", "encoding", *FILE_OPTIONS)
 # Options that say where results go and what computes them, not what is learnt.
 UNDECIDING = {
     *("output", "force", "resume", "changed_text", "history", "tensorboard", "arpa"),
     *("threads", "engine", "device", "precision", "compiled"),
 }
-FILES = ("init_from",)  # compared by their content
+FILES = ("init_from", *(name for name in FILE_OPTIONS if name != "user_dict"))  # compared by their content
 GIVEN = ("user_dict",)  # compared by whether they are given: a list of words is mended and the command typed again
 TEXTS = ("corpus", "valid")  # compared by the digest of the texts
 

@@ -29,7 +29,7 @@ def info(checkpoint: Path | None, model_path: Path, as_json: bool) -> None:
         "bytes": path.stat().st_size,
         "level": model.level,
         "context": model.context,
-        "tokenizer": model.tokenizer.options(),
+        "tokenizer": {key: each for key, each in model.tokenizer.options().items() if key != "file"},
         "vocabulary": len(model.vocabulary),
         **(_ngram_facts(model) if model.kind == "ngram" else _network_facts(model)),
     }

@@ -13,7 +13,7 @@ from rnnlm.foreign import beginning
 from rnnlm.storage.checkpoint import read_header, section
 from rnnlm.text.vocabulary import SPECIALS
 from rnnlm.training.dataset import Dataset
-from rnnlm.training.options import Recipe, before_options
+from rnnlm.training.options import FILE_OPTIONS, Recipe, before_options
 
 BEGIN = 4096  # bytes of a file that show what it is
 MOST_SHOWN = 3  # options that differ
@@ -100,7 +100,7 @@ def check_model(path: Path, kind: str, options: Mapping[str, Any], asked: Mappin
     training, found = section(header, "training"), _description(header)
     if header.get("kind") != kind or _is_unfinished(header) or not isinstance(training.get("options"), dict):
         raise _refusal(path, found, kind == "rnn" and _can_go_on(header))
-    chosen = {n: v for n, v in options.items() if n == "time" or (n != "user_dict" and v not in OPEN)}
+    chosen = {n: v for n, v in options.items() if n == "time" or (n not in FILE_OPTIONS and v not in OPEN)}
     before, is_timed = section(training, "asked"), chosen.get("time") is not None
     if is_timed and not before:  # an earlier version did not record it; the options tell whether they are the same
         asked, is_timed = {name: asked[name] for name in BESIDE if name in asked}, False

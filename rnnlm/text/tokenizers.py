@@ -6,6 +6,7 @@ from typing import Any, Protocol, Self
 
 from rnnlm.errors import TokenizerError, shown
 from rnnlm.names import SEGMENTERS
+from rnnlm.text.pieces import PieceTokenizer
 from rnnlm.text.segmentation import Jieba, Segmenter, UserWord, installed_jieba, is_jieba, is_user_word, too_many
 from rnnlm.text.vocabulary import SPECIALS
 from rnnlm.text.word_rules import RULES, chunk_tokens, compiled, is_rules, rejoined, token_pattern
@@ -42,14 +43,20 @@ class Tokenizer(Protocol):
     """What the rest of the package asks of a tokenizer.
 
     name: the level. reads_marks: whether <unk> in a text is the unknown token, and <s> and </s> at the ends of a line
-    are its marks and no tokens; else they are text.
+    are its marks and no tokens; else they are text. keeps_spaces: whether all white space is read.
     """
 
     name: str
     reads_marks: bool
 
+    @property
+    def keeps_spaces(self) -> bool: ...  # noqa: D102
+
     def tokenize(self, text: str) -> list[str]:
         """Tokens of a text; none is empty."""
+
+    def spans(self, line: str, tokens: Iterable[str]) -> list[tuple[int, int]]:
+        """Where the tokens of a line stand in it, start and end."""
 
     def join(self, tokens: Iterable[str]) -> str:
         """Text of tokens. More tokens only add to its end, so that text can be shown as it is made."""
@@ -76,10 +83,24 @@ class Tokenizer(Protocol):
         """
 
 
-class _WithoutOptions:
-    """A tokenizer that is the same for all texts."""
+class _AsWritten:
+    """A tokenizer whose tokens stand in a text as they are, and nothing but white space between them."""
 
-    reads_marks = False
+    reads_marks = keeps_spaces = False
+
+    def spans(self, line: str, tokens: Iterable[str]) -> list[tuple[int, int]]:
+        """Return the places; a mark <s> at the beginning is no token."""
+        mark = compiled(r"(?a:\s*<s>(?!\S))").match(line) if self.reads_marks else None
+        end, found = mark.end() if mark else 0, []
+        for token in tokens:
+            start = line.index(token, end)
+            end = start + len(token)
+            found.append((start, end))
+        return found
+
+
+class _WithoutOptions(_AsWritten):
+    """A tokenizer that is the same for all texts."""
 
     @classmethod
     def from_options(cls, options: Mapping[str, Any]) -> Self:
@@ -109,6 +130,7 @@ class CharTokenizer(_WithoutOptions):
     """
 
     name = "char"
+    keeps_spaces = True
 
     def tokenize(self, text: str) -> list[str]:
         """Code points of a text."""
@@ -141,6 +163,11 @@ class TokenTokenizer(_WithoutOptions):
     name = "token"
     reads_marks = True
 
+    @classmethod
+    def from_options(cls, options: Mapping[str, Any]) -> "TokenTokenizer | PieceTokenizer":  # type: ignore[override]
+        """Make the tokenizer, or that of pieces if the options name a file of them."""
+        return PieceTokenizer.from_options(options) if "pieces" in options else cls()
+
     def tokenize(self, text: str) -> list[str]:
         """Tokens of a line."""
         tokens = compiled(r"[^ \t\n\r\v\f]+").findall(text)
@@ -161,7 +188,7 @@ class TokenTokenizer(_WithoutOptions):
         return _Spacing(" ")
 
 
-class WordTokenizer:
+class WordTokenizer(_AsWritten):
     """Words, numbers and punctuation marks of one line of text, in any mixture of languages.
 
     Whitespace separates and is dropped. `token_pattern` says what a token is; a block of Chinese is cut by jieba:
@@ -188,7 +215,6 @@ class WordTokenizer:
     """
 
     name = "word"
-    reads_marks = False
 
     def __init__(
         self,
@@ -333,26 +359,12 @@ def tokenizer_class(level: str) -> AnyTokenizer:
 
 
 def spans(tokenizer: Tokenizer, line: str, tokens: Iterable[str]) -> list[tuple[int, int]]:
-    """Where the tokens of a line stand in it: line[start:end] is the token.
-
-    Nothing but white space stands between tokens, and what `reads_marks` drops at the ends.
+    """Where the tokens of a line, all of them in order, stand in it: line[start:end] is the token.
 
     >>> spans(WordTokenizer(), "go,  go", ["go", ",", "go"])
     [(0, 2), (2, 3), (5, 7)]
-
-    Args:
-        tokenizer: What made the tokens.
-        line: The text.
-        tokens: All tokens of the line, in order.
     """
-    mark = compiled(r"(?a:\s*<s>(?!\S))").match(line) if tokenizer.reads_marks else None
-    end = mark.end() if mark else 0
-    found = []
-    for token in tokens:
-        start = line.index(token, end)
-        end = start + len(token)
-        found.append((start, end))
-    return found
+    return tokenizer.spans(line, tokens)
 
 
 def is_separated(line: str, rules: int = RULES) -> bool:

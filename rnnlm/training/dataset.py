@@ -9,16 +9,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rnnlm.codec import reads_lines
-from rnnlm.errors import CorpusError, TrainingError
+from rnnlm.errors import CorpusError, TokenizerError, TrainingError
 from rnnlm.nn.numerics import Array
 from rnnlm.text.corpus import TokenizedCorpus, sequence, tokenize_corpus
 from rnnlm.text.held_out import VERSION, Split, measured, split
 from rnnlm.text.id_sequence import IdSequence
+from rnnlm.text.pieces import HUGGING_FACE, SENTENCEPIECE, PieceTokenizer
+from rnnlm.text.pieces import OPTIONS as PIECE_OPTIONS
 from rnnlm.text.running_text import Cohesion, cohesion
 from rnnlm.text.sources import Source
 from rnnlm.text.user_dictionary import make_tokenizer
 from rnnlm.text.vocabulary import EOS, FIRST, UNK, Vocabulary
 from rnnlm.training.configuration import TINY_TEXT
+from rnnlm.training.given_tokens import build_vocabulary, check_given_tokens
 
 if TYPE_CHECKING:
     from rnnlm.text.tokenizers import Tokenizer
@@ -97,7 +100,16 @@ class Reading:
         if origin is not None:
             if options.user_dict:
                 origin.check_user_words(options.user_dict)
+            for kind, path in piece_files(options).items():
+                origin.check_pieces(path, kind)
             return cls(origin.model.tokenizer, origin.model.context)
+        if pieces := piece_files(options):
+            return cls(
+                _piece_tokenizer(options, pieces),
+                options.context or "sentence",
+                (),
+                not (options.context or options.bidirectional),
+            )
         tokenizer, warnings = make_tokenizer(options.level, options.segmenter, options.hmm, options.user_dict)
         stream = tokenizer.name == "char" and not options.bidirectional
         asks_text = not (options.context or stream or options.bidirectional)
@@ -170,11 +182,14 @@ class Dataset:
         fraction = 0.0 if sources.valid else options.valid_fraction
         parts = split(corpus, fraction, reading.context, version)
         counts = _counts(corpus, parts)
+        said = list[str]()
         if vocabulary is None:
-            vocabulary = Vocabulary.build(corpus.tokens, counts[FIRST:], options.min_count, options.vocab_size)
+            vocabulary, said = build_vocabulary(corpus, counts, options, reading.tokenizer)
+        else:
+            check_given_tokens(options, reading.tokenizer, vocabulary)
         mapping = np.concatenate([np.arange(FIRST), vocabulary.encode(corpus.tokens)])
         by_id = np.bincount(mapping, weights=counts, minlength=len(vocabulary))
-        notes = [*reading.warnings, *(note for each in corpora for note in each.notes)]
+        notes = [*reading.warnings, *(note for each in corpora for note in each.notes), *said]
         if fraction and not parts.held_out:
             notes.append(_nothing_held_out(corpus, reading.context, fraction))
         return cls(
@@ -187,7 +202,7 @@ class Dataset:
             corpora=corpora,
             held_out=parts.how,
             split_version=version,
-            shows_unknown=options.min_count > 1 or bool(vocabulary.unknown),
+            shows_unknown=options.min_count > 1 or bool(vocabulary.unknown) or bool(said and by_id[UNK]),
             notes=notes,
             cohesion=before,
         )
@@ -239,6 +254,33 @@ class Dataset:
             "The text is not the one that this checkpoint was trained on. The training goes on at the same share of "
             f"its epoch with the vocabulary that it has; tokens that are new are read as <unk>.{best}"
         ]
+
+
+def piece_files(options: Options) -> dict[str, str]:
+    """The files that cut a text into pieces, by their kind."""
+    files = {SENTENCEPIECE: options.sentencepiece, HUGGING_FACE: options.tokenizer}
+    return {kind: path for kind, path in files.items() if path is not None}
+
+
+def _piece_tokenizer(options: Options, files: dict[str, str]) -> PieceTokenizer:
+    """The tokenizer of a file of pieces.
+
+    Raises:
+        TokenizerError: options of another tokenizer are given beside it.
+    """
+    kind, path = next(iter(files.items()))
+    others = {
+        "--level": options.level not in ("auto", "token"),
+        "--segmenter": options.segmenter != "auto",
+        "--hmm": options.hmm,
+        "--user-dict": options.user_dict is not None,
+        "--tokenizer": len(files) > 1,
+    }
+    if option := next((name for name, is_given in others.items() if is_given), None):
+        raise TokenizerError(
+            f"{PIECE_OPTIONS[kind]} says what a token is, and so does {option}. Leave {option} out, or the other."
+        )
+    return PieceTokenizer.read(path, kind)
 
 
 def check_reading(options: Options, context: str) -> None:

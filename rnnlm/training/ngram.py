@@ -9,9 +9,10 @@ from typing import Any
 from rnnlm.baselines.ngram import NgramModel
 from rnnlm.language_model import LanguageModel
 from rnnlm.text.corpus import TokenizedCorpus, sequence
-from rnnlm.text.vocabulary import FIRST, UNK, Vocabulary
+from rnnlm.text.vocabulary import UNK
 from rnnlm.training.dataset import Reading, Sources
-from rnnlm.training.options import FOR_EVERY_MODEL, Options
+from rnnlm.training.given_tokens import build_vocabulary
+from rnnlm.training.options import FILE_OPTIONS, FOR_EVERY_MODEL, Options
 
 DEFAULT_ORDER = 3
 
@@ -46,13 +47,13 @@ def train_ngram(
     """
     reading = Reading.of(options)
     corpus = sources.tokenize(sources.corpus, reading.tokenizer, reading.context, processes)
-    recorded = {name: getattr(options, name) for name in FOR_EVERY_MODEL if name != "user_dict"}
+    recorded = {name: getattr(options, name) for name in FOR_EVERY_MODEL if name not in FILE_OPTIONS}
     recorded |= {"level": reading.tokenizer.name, "context": reading.context, "column": sources.column, "order": order}
     check(corpus, recorded)
-    vocabulary = Vocabulary.build(corpus.tokens, corpus.counts()[FIRST:], options.min_count, options.vocab_size)
+    vocabulary, notes = build_vocabulary(corpus, corpus.counts(), options, reading.tokenizer)
     ids = sequence(corpus, vocabulary)[:]
     predictor = NgramModel.train(ids, len(vocabulary), order, reading.context)
     training = {"options": recorded, "corpus": {**corpus.to_header(), "train_tokens": len(ids)}}
     model = LanguageModel(reading.tokenizer, vocabulary, predictor, reading.context, training)
     model.check_savable()
-    return TrainedNgram(model, [*reading.warnings, *corpus.notes], float((ids != UNK).mean()))
+    return TrainedNgram(model, [*reading.warnings, *corpus.notes, *notes], float((ids != UNK).mean()))

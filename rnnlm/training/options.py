@@ -150,6 +150,26 @@ class Options:
     vocab_size: int | None = _option(
         None, int, "Keep the most frequent.", least=4, fitting="all", fixed="run", is_text=True, may_be_none=True
     )
+    vocabulary: str | None = _option(
+        None,
+        str,
+        "All tokens of the vocabulary, as JSON or lines of a token and perhaps its id, in their order; those that the "
+        "text lacks get a place, too.",
+        is_text=True,
+        may_be_none=True,
+        before=None,
+    )
+    sentencepiece: str | None = _option(
+        None,
+        str,
+        "Model of SentencePiece that cuts lines into pieces; all of them are the vocabulary. With --level token.",
+        is_text=True,
+        may_be_none=True,
+        before=None,
+    )
+    tokenizer: str | None = _option(
+        None, str, "The same by a tokenizer.json of Hugging Face.", is_text=True, may_be_none=True, before=None
+    )
     valid_fraction: float = _share(
         0.1,
         "Share of CORPUS to validate on: blocks of lines from all over it, of a stream of characters its last part; 0: "
@@ -357,8 +377,8 @@ class Recipe(Options):
         return cls(**asdict(options))
 
     def to_header(self) -> dict[str, Any]:
-        """What a checkpoint records: no paths, and the words of the dictionary are in the tokenizer's options."""
-        return {**asdict(self), "user_dict": None}
+        """What a checkpoint records: no paths, for what the files hold is in the checkpoint itself."""
+        return {**asdict(self), **dict.fromkeys(FILE_OPTIONS)}
 
 
 DECLARATIONS: dict[str, Declaration] = {each.name: each.metadata["declaration"] for each in fields(Options)}
@@ -366,6 +386,7 @@ DEFAULTS: dict[str, Any] = {each.name: each.default for each in fields(Options)}
 TEXT_OPTIONS = tuple(name for name, each in DECLARATIONS.items() if each.fixed == "text")
 NETWORK_OPTIONS = tuple(name for name, each in DECLARATIONS.items() if each.fixed == "network")
 RUN_OPTIONS = tuple(name for name, each in DECLARATIONS.items() if each.fixed == "run")
+FILE_OPTIONS = tuple(name for name, each in DECLARATIONS.items() if each.kind is str and not each.choices)
 FOR_EVERY_MODEL = tuple(name for name, each in DECLARATIONS.items() if each.is_text)  # n-gram models among them
 
 

@@ -14,11 +14,14 @@ from rnnlm.nn.numerics import Array
 from rnnlm.nn.optimizers import OPTIMIZERS
 from rnnlm.storage.checkpoint import load, section
 from rnnlm.text.held_out import split_version
+from rnnlm.text.pieces import OPTIONS as PIECE_OPTIONS
+from rnnlm.text.pieces import PieceTokenizer
 from rnnlm.text.tokenizers import WordTokenizer
 from rnnlm.text.user_dictionary import read_user_dictionary
 from rnnlm.text.vocabulary import FIRST, Vocabulary
 from rnnlm.training.options import (
     DECLARATIONS,
+    FILE_OPTIONS,
     NETWORK_OPTIONS,
     RUN_OPTIONS,
     TEXT_OPTIONS,
@@ -119,6 +122,14 @@ class Origin:
                 "checkpoint has its own copy."
             )
 
+    def check_pieces(self, path: str, kind: str) -> None:
+        """Refuse a file of pieces that is not the one in the checkpoint."""
+        if not PieceTokenizer.read(path, kind).adopt(self.model.tokenizer.settings()):
+            raise TokenizerError(
+                f"{PIECE_OPTIONS[kind]} {path} is not what the checkpoint was trained with. Leave it out: the "
+                "checkpoint has its own copy, if it has pieces; or train a new model."
+            )
+
     def check_vocabulary(self, new: Vocabulary) -> None:
         """Refuse a text whose vocabulary is another one, unless it was said what to do then."""
         old = self.model.vocabulary
@@ -159,8 +170,8 @@ def recorded(model: LanguageModel, path: Path) -> dict[str, Any]:
         raise CheckpointError(f"{path} does not say how it was trained; it cannot be resumed or started from.")
     for name, declaration in DECLARATIONS.items():
         is_sound = declaration.may_be_none if found[name] is None else declaration.admits(found[name])
-        if name == "user_dict":
-            is_sound = found[name] is None  # its words are in the tokenizer's options
+        if name in FILE_OPTIONS:
+            is_sound = found[name] is None  # what they hold is in the tokenizer's options and the vocabulary
         if name not in NOT_ASKED and not is_sound:
             raise CheckpointError(
                 f"{path} says that it was trained with {shown(found[name])} as {name}, which is impossible. It cannot "

@@ -24,6 +24,7 @@ from rnnlm.text.held_out import VERSION
 from rnnlm.training.allocator import keep_freed_memory
 from rnnlm.training.baselines import Baselines, measured_baselines, with_ngram
 from rnnlm.training.dataset import Dataset, Reading, Sources, check_reading
+from rnnlm.training.given_tokens import is_by_frequency
 from rnnlm.training.machine import Machine
 from rnnlm.training.new_network import build_network
 from rnnlm.training.options import Options, Recipe
@@ -214,6 +215,8 @@ def _read(request: Request, options: Options, machine: Machine) -> tuple[Dataset
         check_reading(options, dataset.reading.context)
     if origin is not None:
         origin.check_vocabulary(dataset.vocabulary)
+    if options.softmax == "auto" and not is_by_frequency(dataset.vocabulary):
+        options = replace(options, softmax="full")
     return dataset, replace(options, context=dataset.reading.context)
 
 

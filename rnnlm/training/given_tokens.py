@@ -1,0 +1,107 @@
+"""The tokens of a vocabulary where a file says them and not the text: a recogniser's list of its tokens, or its pieces.
+
+Each has a place, whether the text has it or not, in the order of the file after <s>, </s> and <unk>. The adaptive
+softmax alone needs frequent tokens before rare ones, and gets them so.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rnnlm.errors import CheckpointError, TrainingError, VocabularyError, shown
+from rnnlm.text.token_lists import read_tokens
+from rnnlm.text.vocabulary import FIRST, SPECIALS, UNKNOWN, Vocabulary
+
+if TYPE_CHECKING:
+    from rnnlm.nn.numerics import Array
+    from rnnlm.text.corpus import TokenizedCorpus
+    from rnnlm.text.tokenizers import Tokenizer
+    from rnnlm.training.options import Options
+
+MOST_NAMED = 4  # tokens in a message
+
+
+def given_tokens(options: Options, tokenizer: Tokenizer) -> list[str] | None:
+    """All tokens that the vocabulary is to have; None where the text decides.
+
+    They are those of --vocabulary, or all pieces of a tokenizer that has some, unless the size is limited.
+
+    Raises:
+        TrainingError: a size is given beside the tokens.
+        VocabularyError: the file is no list of tokens.
+    """
+    limited = options.min_count > 1 or options.vocab_size is not None
+    if options.vocabulary is None:
+        inventory = getattr(tokenizer, "inventory", None)
+        return None if inventory is None or limited else inventory()
+    if limited:
+        name = "--min-count" if options.min_count > 1 else "--vocab-size"
+        raise TrainingError(
+            f"{name} leaves tokens out, but every token of --vocabulary has its place. Leave one of them out."
+        )
+    tokens = [token for token in read_tokens(options.vocabulary) if token not in (*SPECIALS, *UNKNOWN)]
+    if not tokens:
+        raise VocabularyError(f"{options.vocabulary} has no token but {', '.join(SPECIALS)}; expected those of a text.")
+    return tokens
+
+
+def build_vocabulary(
+    corpus: TokenizedCorpus, counts: Array, options: Options, tokenizer: Tokenizer
+) -> tuple[Vocabulary, list[str]]:
+    """The vocabulary of a text, and what to tell of it.
+
+    counts: (3 + types,) of the training part, by the text's own ids.
+
+    Raises:
+        VocabularyError: no token is left, or none that the text has.
+    """
+    tokens = given_tokens(options, tokenizer)
+    if tokens is None:
+        return Vocabulary.build(corpus.tokens, counts[FIRST:], options.min_count, options.vocab_size), []
+    found = dict(zip(corpus.tokens, counts[FIRST:].tolist(), strict=True))
+    written = sum(found.pop(token, 0) for token in UNKNOWN)
+    source = options.vocabulary or "The tokenizer"
+    if not any(found.get(token) for token in tokens):
+        raise VocabularyError(
+            f"{source} has {len(tokens):,} tokens ({_some(tokens)}), and none of them is in the text "
+            f"({_some(list(found))}). Give the vocabulary whose tokens stand in the text, with its --level."
+        )
+    if options.softmax == "adaptive":
+        tokens = sorted(tokens, key=lambda token: -found.get(token, 0))
+    vocabulary = Vocabulary(tokens, [found.get(token, 0) for token in tokens], int(written))
+    return vocabulary, [_note(source, vocabulary, found)]
+
+
+def _note(source: str, vocabulary: Vocabulary, found: dict[str, int]) -> str:
+    """How the given tokens and those of the text differ."""
+    absent = vocabulary.counts.count(0)
+    known = set(vocabulary.tokens)
+    unknown = [token for token, count in found.items() if count and token not in known]
+    note = f"{source} gives {len(vocabulary.tokens):,} tokens, of which the training text lacks {absent:,}."
+    if unknown:
+        times = sum(found[token] for token in unknown)
+        note += f" {len(unknown):,} tokens of the text are unknown, {times:,} times: {_some(unknown)}."
+    return note
+
+
+def _some(tokens: list[str]) -> str:
+    return " ".join(map(shown, tokens[:MOST_NAMED])) + " ..." * (len(tokens) > MOST_NAMED)
+
+
+def check_given_tokens(options: Options, tokenizer: Tokenizer, vocabulary: Vocabulary) -> None:
+    """Refuse a file of tokens that are not those of the checkpoint whose vocabulary is kept.
+
+    Raises:
+        CheckpointError: so it is.
+    """
+    tokens = given_tokens(options, tokenizer) if options.vocabulary is not None else None
+    if tokens is not None and sorted(tokens) != sorted(vocabulary.tokens):
+        raise CheckpointError(
+            f"--vocabulary {options.vocabulary} has {len(tokens):,} tokens, which are not the "
+            f"{len(vocabulary.tokens):,} of the checkpoint. Leave it out: the checkpoint has its own copy."
+        )
+
+
+def is_by_frequency(vocabulary: Vocabulary) -> bool:
+    """Whether frequent tokens come before rare ones, as the adaptive softmax needs it."""
+    return all(before >= after for before, after in zip(vocabulary.counts, vocabulary.counts[1:], strict=False))
