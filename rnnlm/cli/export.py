@@ -1,6 +1,7 @@
 """rnnlm export: a model for other programs."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -8,6 +9,11 @@ from rnnlm.cli.common import force_option, load_model, model_option, note
 from rnnlm.cli.outputs import check_free, check_output, is_same_file
 from rnnlm.errors import RnnlmError
 
+if TYPE_CHECKING:
+    from rnnlm.exchange.model_files import Export
+    from rnnlm.exchange.sherpa import SherpaExport
+
+SHERPA = "sherpa"
 EXTENSIONS = {"torch": ".pt", "safetensors": ".safetensors", "onnx": ".onnx"}
 
 
@@ -16,8 +22,9 @@ EXTENSIONS = {"torch": ".pt", "safetensors": ".safetensors", "onnx": ".onnx"}
 @click.option(
     "--to",
     required=True,
-    type=click.Choice(list(EXTENSIONS)),
-    help="torch: a state_dict; safetensors: the same arrays; onnx: a graph that runtimes compute.",
+    type=click.Choice(["torch", "safetensors", SHERPA, "onnx"]),
+    help="torch: a state_dict; safetensors: the same arrays; onnx: a graph that runtimes compute; sherpa: "
+    "the two graphs by which sherpa-onnx rescores.",
 )
 @click.option(
     "-o",
@@ -25,35 +32,54 @@ EXTENSIONS = {"torch": ".pt", "safetensors": ".safetensors", "onnx": ".onnx"}
     type=click.Path(dir_okay=False, path_type=Path),
     default=None,
     show_default="the model's name with .pt, .safetensors or .onnx",
-    help="File to write; the vocabulary goes beside it, into NAME.vocabulary.json.",
+    help="File to write; the vocabulary goes beside it, into NAME.vocabulary.json. With --to sherpa NAME.no-state.onnx "
+    "and NAME.with-state.onnx.",
+)
+@click.option(
+    "--vocabulary",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=None,
+    help="With --to sherpa: tokens.txt of the recogniser, whose ids the graphs are to take.",
 )
 @force_option
-def export(model_path: Path, to: str, output: Path | None, force: bool) -> None:
+def export(model_path: Path, to: str, output: Path | None, vocabulary: Path | None, force: bool) -> None:
     """Write the weights of a model in a format of other programs, and its vocabulary as JSON beside them.
 
     \b
     rnnlm export --to torch          for torch.load(..., weights_only=True)
     rnnlm export --to safetensors
     rnnlm export --to onnx           needs no PyTorch, here or where it is used
+    rnnlm export --to sherpa --vocabulary tokens.txt
     """
     from rnnlm.exchange.model_files import export as exported
     from rnnlm.exchange.model_files import vocabulary_path
+    from rnnlm.exchange.sherpa import export_sherpa, paths_of
 
-    output = output or model_path.parent / (model_path.stem + EXTENSIONS[to])
-    beside = vocabulary_path(output)
+    if vocabulary is not None and to != SHERPA:
+        raise click.UsageError(f"--vocabulary is for --to {SHERPA}; the other formats keep the model's own ids.")
+    output = output or model_path.parent / (model_path.stem + EXTENSIONS.get(to, ""))
     if str(output) == "-":
         raise click.BadParameter("an export is two files; give the name of one.", param_hint="--output")
-    if any(is_same_file(model_path, written) for written in (output, beside)):
+    *written, beside = paths_of(output) if to == SHERPA else (output, vocabulary_path(output))
+    if any(is_same_file(model_path, each) for each in (*written, beside)):
         raise RnnlmError(f"--output {output} would replace the model that is to be exported. Choose another name.")
-    check_free(output, force)
+    for each in written:
+        check_free(each, force)
     check_output(beside)
     model = load_model(model_path)
-    files = exported(model, to)
+    files: Export | SherpaExport
+    if to == SHERPA:
+        files = found = export_sherpa(model, vocabulary)
+        for message in found.notes:
+            note(message)
+    else:
+        files = exported(model, to)
     if beside.exists() and beside.read_bytes() != files.vocabulary:  # that of another format of this model may stay
         check_free(beside, force)
     files.save(output)
     if model.predictor is not model.network:
         note(f"The {model.ngram.describe()} that is mixed with the network is left out: it is not in these formats.")
     note(
-        f"Saved {output}: {model.network.parameter_count:,} parameters; and {beside}: {len(model.vocabulary):,} tokens."
+        f"Saved {' and '.join(map(str, written))}: {model.network.parameter_count:,} parameters; and {beside}: "
+        f"{len(model.vocabulary):,} tokens."
     )

@@ -9,6 +9,7 @@ V); its rows must be of one length.
 ONNX stacks the gates in another order than PyTorch, and has one vector for both biases.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -36,7 +37,7 @@ def states_of(config: NetworkConfig) -> list[str]:
     return ["h", "c"][: CELLS[config.cell].states]
 
 
-class _Graph:
+class Graph:
     """A graph that grows: nodes and constants; values are known by their names."""
 
     def __init__(self, onnx: Any) -> None:
@@ -55,15 +56,17 @@ class _Graph:
         self._nodes.append(self._onnx.helper.make_node(operator, inputs, list(outputs), **attributes))
         return outputs[0]
 
-    def encode(self, inputs: list[Any], outputs: list[Any], description: str) -> bytes:
-        """The file."""
+    def encode(
+        self, inputs: list[Any], outputs: list[Any], description: str, metadata: Mapping[str, str] | None = None
+    ) -> bytes:
+        """The file. metadata: names and texts that a program which loads it asks for."""
         size = sum(array.nbytes for array in self._constants.values())
         if size > MAX_BYTES:
             raise ExchangeError(
                 f"The network has {size:,} bytes; an ONNX file has room for {MAX_BYTES:,}. Use --to safetensors."
             )
         helper, of_array = self._onnx.helper, self._onnx.numpy_helper.from_array
-        constants = [of_array(np.ascontiguousarray(array), name) for name, array in self._constants.items()]
+        constants = [of_array(np.asarray(array, order="C"), name) for name, array in self._constants.items()]
         graph = helper.make_graph(self._nodes, "rnnlm", inputs, outputs, constants, doc_string=description)
         model = helper.make_model(
             graph,
@@ -72,6 +75,7 @@ class _Graph:
             producer_name="rnnlm",
             producer_version=__version__,
         )
+        helper.set_model_props(model, dict(metadata or {}))
         encoded: bytes = model.SerializeToString(deterministic=True)
         return encoded
 
@@ -84,14 +88,14 @@ def encode_onnx(network: Network) -> bytes:
     """
     onnx = load_package("onnx")
     config = network.config
-    graph = _Graph(onnx)
+    graph = Graph(onnx)
     if config.bidirectional:
         hidden = _between(graph, network)
         states, places = [], "T-2"
     else:
-        hidden = _forward(graph, network, "ids", states_of(config), "")
+        hidden = forward(graph, network, "ids", states_of(config), "")
         states, places = states_of(config), "T"
-    _output(graph, network, hidden)
+    output(graph, network, hidden)
 
     def floats(name: str, *shape: str | int) -> Any:
         return onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)
@@ -104,16 +108,15 @@ def encode_onnx(network: Network) -> bytes:
     return graph.encode(inputs, outputs, (__doc__ or "").strip())
 
 
-def _between(graph: _Graph, network: Network) -> str:
+def _between(graph: Graph, network: Network) -> str:
     """What both directions know of each place but the first and the last, (T - 2, B, 2H); see `nn.bidirectional`."""
     before = graph.node("Slice", ["ids", *_integers(graph, "before", 0, -2)])
     after = graph.node("Slice", ["ids", *_integers(graph, "after", 2, 2**31 - 1)])
-    forward = _forward(graph, network, before, [], "")
-    reverse = _forward(graph, network, after, [], "_reverse")
-    return graph.node("Concat", [forward, reverse], axis=2)
+    sides = [forward(graph, network, before, [], ""), forward(graph, network, after, [], "_reverse")]
+    return graph.node("Concat", sides, axis=2)
 
 
-def _forward(graph: _Graph, network: Network, ids: str, states: list[str], direction: str) -> str:
+def forward(graph: Graph, network: Network, ids: str, states: list[str], direction: str) -> str:
     """Outputs of the top layer (T, B, H) of a stack of layers; the final states are outputs `next_...`."""
     config = network.config
     x, input_weight = _input(graph, network, ids, direction)
@@ -141,7 +144,7 @@ def _forward(graph: _Graph, network: Network, ids: str, states: list[str], direc
     return x
 
 
-def _input(graph: _Graph, network: Network, ids: str, direction: str) -> tuple[str, Array | None]:
+def _input(graph: Graph, network: Network, ids: str, direction: str) -> tuple[str, Array | None]:
     """What the first layer reads (T, B, .), and its matrix if that is not its own.
 
     One-hot input times U is a column of U. ONNX looks up rows of a table: that of the vectors themselves, or U^T, which
@@ -160,7 +163,7 @@ def _input(graph: _Graph, network: Network, ids: str, direction: str) -> tuple[s
     return graph.node("Gather", [table, ids], axis=0), weight
 
 
-def _weights(graph: _Graph, network: Network, layer: str, input_weight: Array | None) -> list[str]:
+def _weights(graph: Graph, network: Network, layer: str, input_weight: Array | None) -> list[str]:
     """W, R and B of a layer, (1, GH, .), in ONNX's order of the gates."""
     params, cell = network.params, CELLS[network.config.cell]
     W = params[f"rnn.weight_ih_{layer}"] if input_weight is None else input_weight
@@ -179,8 +182,8 @@ def _slabs(array: Array, cell: Cell) -> Array:
     return np.concatenate([ours[name] for name in cell.onnx.gates])
 
 
-def _output(graph: _Graph, network: Network, hidden: str) -> None:
-    """The output layer, to `log_probabilities`; see `nn.outputs`."""
+def output(graph: Graph, network: Network, hidden: str) -> None:
+    """The output layer: from `hidden` (T, B, H) to `log_probabilities` (T, B, V); see `nn.outputs`."""
     config = network.config
     if config.output != "adaptive":
         weight = "embedding.weight" if config.tied else "output.weight"
@@ -201,16 +204,16 @@ def _output(graph: _Graph, network: Network, hidden: str) -> None:
     graph.node("Concat", parts, "log_probabilities", axis=2)
 
 
-def _product(graph: _Graph, network: Network, x: str, weight: str) -> str:
+def _product(graph: Graph, network: Network, x: str, weight: str) -> str:
     transposed = graph.node("Transpose", [_parameter(graph, network, weight)])
     return graph.node("MatMul", [x, transposed])
 
 
-def _parameter(graph: _Graph, network: Network, name: str) -> str:
+def _parameter(graph: Graph, network: Network, name: str) -> str:
     return graph.constant(name, _float32(network.params[name]))
 
 
-def _integers(graph: _Graph, name: str, start: int, end: int, axis: int = 0) -> list[str]:
+def _integers(graph: Graph, name: str, start: int, end: int, axis: int = 0) -> list[str]:
     """Inputs of a Slice."""
     values = {"start": start, "end": end, "axis": axis}
     return [graph.constant(f"{name}_{key}", np.array([value], np.int64)) for key, value in values.items()]
