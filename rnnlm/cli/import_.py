@@ -12,6 +12,7 @@ from rnnlm.names import ACTIVATIONS, CONTEXTS, LEVELS, SEGMENTERS
 
 if TYPE_CHECKING:
     from rnnlm.language_model import LanguageModel
+    from rnnlm.text.pieces import PieceTokenizer
 
 
 @click.command(name="import", short_help="Make a model of weights or an ARPA file from another program.")
@@ -53,6 +54,18 @@ if TYPE_CHECKING:
     show_default="as VOCABULARY says, else auto",
     help="Chinese words by jieba or by the text's own spaces.",
 )
+@click.option(
+    "--sentencepiece",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=None,
+    help="Model of SentencePiece whose pieces the tokens are, so that plain text can be read.",
+)
+@click.option(
+    "--tokenizer",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=None,
+    help="The same as a tokenizer.json of Hugging Face.",
+)
 @click.option("--bos", metavar="TOKEN", default=None, show_default="<s>, else EOS", help="Read before a line.")
 @click.option("--eos", metavar="TOKEN", default=None, show_default="</s>", help="What ends a line.")
 @click.option("--unk", metavar="TOKEN", default=None, show_default="<unk>", help="What an unknown token is.")
@@ -65,6 +78,8 @@ def import_(
     level: str | None,
     context: str | None,
     segmenter: str | None,
+    sentencepiece: Path | None,
+    tokenizer: Path | None,
     bos: str | None,
     eos: str | None,
     unk: str | None,
@@ -80,6 +95,7 @@ def import_(
     rnnlm import rnnlm.pt -o again.npz
     rnnlm import lstm.safetensors --vocabulary tokens.json --level word
     rnnlm import lm.pt --vocabulary tokens.txt --level token --eos '<eos>'
+    rnnlm import lm.pt --vocabulary tokens.txt --sentencepiece bpe.model
     rnnlm import model.arpa.gz -o model.npz
     """
     from rnnlm.exchange.model_files import Choices, import_arpa, import_model, vocabulary_path
@@ -100,7 +116,8 @@ def import_(
             raise ExchangeError(f"--output {output} is a file to import, and would be replaced. Choose another name.")
     check_free(output, force)
     with Reservation(output):
-        choices, notes = Choices(activation, level, context, segmenter, bos, eos, unk), list[str]()
+        pieces = _pieces(sentencepiece, tokenizer)
+        choices, notes = Choices(activation, level, context, segmenter, bos, eos, unk, pieces), list[str]()
         if arpa:
             model = import_arpa(weights, choices)
         else:
@@ -112,6 +129,16 @@ def import_(
     note(_ngrams(model) if arpa else _network(model))
     does = "fill" if not arpa and model.network.config.bidirectional else "predict"
     note(f"Saved {output}. Try: rnnlm {does} -m {output} TEXT")
+
+
+def _pieces(sentencepiece: Path | None, tokenizer: Path | None) -> "PieceTokenizer | None":
+    """What cuts a text into pieces, if one of two files is given."""
+    from rnnlm.text.pieces import HUGGING_FACE, SENTENCEPIECE, PieceTokenizer
+
+    if sentencepiece and tokenizer:
+        raise click.UsageError("--sentencepiece and --tokenizer both say what a token is; leave one out.")
+    kind, path = (SENTENCEPIECE, sentencepiece) if sentencepiece else (HUGGING_FACE, tokenizer)
+    return None if path is None else PieceTokenizer.read(path, kind)
 
 
 def _ngrams(model: "LanguageModel") -> str:

@@ -15,6 +15,7 @@ from rnnlm.language_model import LanguageModel
 from rnnlm.model_header import network_of
 from rnnlm.nn.network import Network, NetworkConfig
 from rnnlm.storage.atomic import not_written, replacing
+from rnnlm.text.pieces import PieceTokenizer
 from rnnlm.text.tokenizers import Tokenizer, WordTokenizer, tokenizer_class
 from rnnlm.text.vocabulary import BOS, FIRST, SPECIALS, UNK, Vocabulary
 
@@ -88,6 +89,7 @@ class Choices(NamedTuple):
     bos: str | None = None  # the file's tokens that are <s>, </s> and <unk>
     eos: str | None = None
     unk: str | None = None
+    pieces: PieceTokenizer | None = None  # what cuts a text into the file's tokens
 
 
 def import_model(
@@ -173,8 +175,10 @@ def import_arpa(path: str | PathLike[str], choices: Choices | None = None) -> La
         option = f"--{option} {value}"
         raise ExchangeError(f"{path} is an ARPA file, an n-gram model of sentences: {option} does not go with it.")
     model = LanguageModel.from_arpa(path)
-    if choices.level or choices.segmenter:
-        model.tokenizer = _tokenizer(None, choices._replace(level=choices.level or "word"), path)
+    if choices.level or choices.segmenter or choices.pieces:
+        model.tokenizer = _tokenizer(
+            None, choices if choices.pieces else choices._replace(level=choices.level or "word"), path
+        )
         _check_characters(model.vocabulary.tokens, model.tokenizer, path)
     return model
 
@@ -187,6 +191,11 @@ def _chosen(option: str, described: str | None, chosen: str | None, path: str | 
 
 
 def _tokenizer(tokenizer: Tokenizer | None, choices: Choices, path: str | PathLike[str]) -> Tokenizer:
+    if choices.pieces is not None:
+        if tokenizer is not None or choices.level not in (None, "token") or choices.segmenter is not None:
+            said = f"so does {path}" if tokenizer else "so do --level and --segmenter"
+            raise ExchangeError(f"A file of pieces says what a token is, and {said}. Leave one of them out.")
+        return choices.pieces
     level = _chosen("level", tokenizer.name if tokenizer else None, choices.level, path)
     if level is None:
         raise ExchangeError(f"{path} does not say what a token is. Say --level word, --level token or --level char.")

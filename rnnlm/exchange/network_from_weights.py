@@ -33,6 +33,7 @@ _RECURRENT = re.compile(
 _WRAPPED = re.compile(r"(?<![^.])module\.")  # of a prefix: DataParallel's, or AWD-LSTM's around what it drops
 _NUMBERED = re.compile(r"(.*?)_?(\d*)")
 _ADAPTIVE = re.compile(r"(?P<prefix>.*?)(?P<part>head\.(?:weight|bias)|tail\.\d{1,3}\.[01]\.weight)")
+_READS = re.compile(r"(?<![a-z])(?:enc|emb|wte|lookup|in(?:put)?(?![a-z]))", re.IGNORECASE)  # names of an embedding
 _PLAIN = re.compile(r"(?P<module>.+)\.(?P<part>weight|bias)")
 
 
@@ -94,7 +95,10 @@ def _renamed(arrays: Mapping[str, Array]) -> tuple[dict[str, str], list[str]]:
         names |= {f"output.{match['part']}": theirs for theirs, match in adaptive.items()}
         rest = [theirs for theirs in rest if theirs not in adaptive]
         return names | _modules(_without_copies(rest, arrays), {"embedding"}), notes
-    return names | _modules(_without_copies(rest, arrays), {"embedding", "output"}), notes
+    rest = _without_copies(rest, arrays)
+    if plain := _without_bias(rest, arrays, names):
+        return names | plain, notes
+    return names | _modules(rest, {"embedding", "output"}), notes
 
 
 def _recurrent(theirs: Iterable[str], rest: list[str]) -> tuple[dict[str, str], list[str]]:
@@ -164,6 +168,27 @@ def _modules(rest: list[str], wanted: set[str]) -> dict[str, str]:
     return {f"{ours[match['module']]}.{match['part']}": theirs for theirs, match in matches if match}
 
 
+def _without_bias(rest: list[str], arrays: Mapping[str, Array], names: Mapping[str, str]) -> dict[str, str]:
+    """The same where no module has a bias: widths, or else names, tell the embedding from the output layer.
+
+    Nothing if they do not. A matrix that is alone and fits both is both: a tied one.
+    """
+    hidden = [arrays[names[name]].shape[-1:] for name in names if name.startswith("rnn.weight_hh_l")]
+    first = names.get("rnn.weight_ih_l0")
+    if first is None or not hidden or any(not each.endswith(".weight") or arrays[each].ndim != 2 for each in rest):
+        return {}
+    read, written = arrays[first].shape[-1:], hidden[-1]
+    if len(rest) == 1:
+        width = arrays[rest[0]].shape[1:]
+        if width == written and read == arrays[rest[0]].shape[:1]:  # one-hot input
+            return {"output.weight": rest[0]}
+        return {"embedding.weight": rest[0]} if width == read == written else {}
+    orders = [order for order in (rest, rest[::-1]) if [arrays[each].shape[1:] for each in order] == [read, written]]
+    if len(rest) == 2 and len(orders) == 2:
+        orders = [order for order in orders if _READS.search(order[0]) and not _READS.search(order[1])]
+    return dict(zip(("embedding.weight", "output.weight"), orders[0], strict=True)) if len(orders) == 1 else {}
+
+
 def _some(names: object) -> str:
     listed = sorted(names)  # type: ignore[call-overload]
     shown = [name if len(name) <= 60 else f"{name[:57]}..." for name in listed[:4]]
@@ -178,8 +203,13 @@ def _add_missing_biases(found: dict[str, Array]) -> list[str]:
     """Zeros for biases that a PyTorch module can do without, which is the same network."""
     recurrent = [name for name in found if name.startswith("rnn.weight_")]
     absent: dict[str, Array] = {}
-    if not any(name.startswith("rnn.bias_") for name in found):
-        absent |= {name.replace("weight", "bias"): np.zeros(_rows(found[name]), np.float32) for name in recurrent}
+    for name in recurrent:
+        biases = {f"rnn.bias_{part}_l{name.partition('_l')[2]}" for part in ("ih", "hh")}
+        if not biases & found.keys():
+            absent[name.replace("weight", "bias")] = np.zeros(_rows(found[name]), np.float32)
+    matrix = found.get("output.weight", found.get("embedding.weight"))
+    if matrix is not None and {name for name in found if name.startswith("output.")} <= {"output.weight"}:
+        absent["output.bias"] = np.zeros(_rows(matrix), np.float32)
     if "output.head.weight" in found and "output.head.bias" not in found:
         absent["output.head.bias"] = np.zeros(_rows(found["output.head.weight"]), np.float32)
     found |= absent

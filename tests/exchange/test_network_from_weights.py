@@ -69,6 +69,49 @@ def test_a_matrix_that_is_there_twice_is_tied_and_two_matrices_are_not(make_netw
     assert not recognise(twice).config.tied
 
 
+@pytest.mark.parametrize(
+    ("options", "names"),
+    [
+        ({}, ("x.0", "x.1")),  # widths tell which is which
+        ({"embedding_size": 6}, ("encoder", "decoder")),
+        ({"embedding_size": 6}, ("input_embedding", "output_linear")),
+        ({"embedding_size": 6}, ("emb", "out_proj")),
+        ({"embedding_size": 6, "tied": True}, ("shared", "")),
+        ({"embedding_size": 0}, ("", "decoder")),
+        ({"embedding_size": 6, "num_layers": 2, "cell": "gru"}, ("model.embed", "model.head")),
+    ],
+)
+def test_an_output_layer_without_a_bias_is_told_from_the_embedding(options, names, make_network):
+    network = make_network(**options)
+    arrays = {name: array for name, array in arrays_of(network).items() if name != "output.bias"}
+    theirs = dict(zip(("embedding.weight", "output.weight"), (f"{name}.weight" for name in names), strict=True))
+    found = recognise({theirs.get(name, name): array for name, array in reversed(arrays.items())})
+    assert found.config.shapes() == network.config.shapes()
+    assert found.notes[-1] == "Biases that the file does not have are zero."
+    assert not found.params["output.bias"].any()
+    for name, array in arrays.items():
+        assert np.array_equal(found.params[name], array), name
+
+
+@pytest.mark.parametrize("names", [("a", "b"), ("embed_in", "embed_out")])
+def test_two_matrices_that_nothing_tells_apart_are_refused(names, make_network):
+    arrays = arrays_of(make_network(embedding_size=6))
+    del arrays["output.bias"]
+    first, second = (arrays.pop(name) for name in ("embedding.weight", "output.weight"))
+    arrays |= {f"{names[0]}.weight": first, f"{names[1]}.weight": second}
+    with pytest.raises(ExchangeError, match=r"no bias; expected output\.bias"):
+        recognise(arrays)
+
+
+def test_biases_of_one_layer_can_be_absent(make_network):
+    network = make_network(num_layers=2)
+    arrays = {name: array for name, array in arrays_of(network).items() if name[:9] + name[-3:] != "rnn.bias__l1"}
+    found = recognise(arrays)
+    assert len(arrays) == len(network.params) - 2
+    assert not found.params["rnn.bias_ih_l1"].any()
+    assert found.params["rnn.bias_ih_l0"].any()
+
+
 def test_biases_that_pytorch_leaves_out_are_zero(make_network):
     network = make_network(output="adaptive", cutoffs=(7,))
     arrays = arrays_of(network)
@@ -124,7 +167,6 @@ def added(**shapes):
         (without("rnn.weight_hh_l0"), "Found no rnn.weight_hh_l0"),
         (without("rnn.bias_ih_l0"), "Found no rnn.bias_ih_l0; expected one of shape (24,)"),
         (without("output.weight"), "embedding"),
-        (without("output.bias"), "no bias; expected output.bias"),
         (without("output.bias", "output.weight"), "expected output.bias"),
         (without("embedding.weight"), "(23, 6); expected (5, 6)"),
         (added(rnn__weight_ih_l2=(24, 6)), "Found no rnn.weight_ih_l1"),
