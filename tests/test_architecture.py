@@ -46,6 +46,7 @@ LAYERS = (
 # Packages that are slow to start or optional: imported inside the function that needs them.
 LAZY = {
     "jieba", "rjieba", "torch", "matplotlib", "starlette", "uvicorn", "onnx", "safetensors", "tqdm",
+    "sentencepiece", "tokenizers",
 }  # fmt: skip
 PARTS_ON_TORCH = ("cells", "engine", "network", "optimizer", "segments")
 # What is about PyTorch alone: it may import torch at its top, and is itself imported where it is asked for.

@@ -121,6 +121,8 @@ def import_model(
         raise ExchangeError(f"{vocabulary}: {str(error).rstrip('.')}.") from None
     words = [tokens[row] for row in arrangement.rows[FIRST:]]
     _check_characters(words, tokenizer, vocabulary)
+    if choices.pieces is not None:
+        _check_pieces(words, choices.pieces, vocabulary)
     counts = [described.counts[row] if row >= 0 else 0 for row in arrangement.rows]
     if context == "stream" and config.bidirectional:
         raise ExchangeError("A bidirectional model needs the end of what it reads. Use --context sentence.")
@@ -212,6 +214,16 @@ def _check_characters(tokens: list[str], tokenizer: Tokenizer, path: str | PathL
     if tokenizer.name == "char" and (token := next(long, None)) is not None:
         raise ExchangeError(
             f"{path} has the token {shown(token)}, which is not one character. Say --level word or token."
+        )
+
+
+def _check_pieces(tokens: list[str], pieces: PieceTokenizer, path: str | PathLike[str]) -> None:
+    """Refuse a file of pieces that makes other tokens than the vocabulary has."""
+    shared = len(set(tokens) & set(pieces.inventory()))
+    if 2 * shared < len(tokens):
+        raise ExchangeError(
+            f"Of the {len(tokens):,} tokens of {path} {shared:,} are pieces of the tokenizer. Give the file of pieces "
+            "that the model was trained with."
         )
 
 

@@ -135,6 +135,12 @@ class PieceTokenizer:
         line = " a  b "
         return self._engine.decode(self._engine.cut(line)) == line
 
+    @cached_property
+    def _cuts_spaces(self) -> bool:
+        """Whether a word after a space is cut otherwise than one at the beginning of a text."""
+        first = self._engine.cut("b")
+        return self._engine.cut("a b")[-len(first) :] != first
+
     def inventory(self) -> list[str]:
         """All pieces of text, in the order of the file's ids."""
         return list(dict.fromkeys(piece for piece in self._engine.inventory() if piece not in (*SPECIALS, "<UNK>", "")))
@@ -148,7 +154,7 @@ class PieceTokenizer:
         if "<" not in text:
             return self._engine.cut(text)
         tokens: list[str] = []
-        for part, start in _parts(text, self.keeps_spaces):
+        for part, start in _parts(text, self._cuts_spaces):
             tokens += [SPECIALS[2]] if start is None else self._engine.cut(part)
         return tokens
 
@@ -157,7 +163,7 @@ class PieceTokenizer:
         del tokens  # which the line is cut into again
         found: list[tuple[int, int]] = []
         end = 0
-        for part, start in _parts(line, self.keeps_spaces):
+        for part, start in _parts(line, self._cuts_spaces):
             if start is None:
                 place = line.index(part, end)
                 places = [(place, place + len(part))]
@@ -217,10 +223,10 @@ class _PieceSpacing:
         return (added if is_whole else ""), is_whole
 
 
-def _parts(line: str, keeps_spaces: bool) -> Iterator[tuple[str, int | None]]:
+def _parts(line: str, cuts_spaces: bool) -> Iterator[tuple[str, int | None]]:
     """What stands between the marks of a line with its place, and every unknown token, with None.
 
-    The space before a mark is its own, and the one after it that of the next word, if spaces are kept.
+    The space before a mark is its own, and the one after it that of the next word, if the cut depends on it.
     """
     begin, end = _BEGIN.match(line), _END.search(line)
     start, stop = begin.end() if begin else 0, end.start() if end else len(line)
@@ -231,7 +237,7 @@ def _parts(line: str, keeps_spaces: bool) -> Iterator[tuple[str, int | None]]:
         part = line[start : mark.start() if mark else stop]
         if part.strip(_SPACES):
             before = (
-                0 if keeps_spaces and start > (begin.end() if begin else 0) else len(part) - len(part.lstrip(_SPACES))
+                0 if cuts_spaces and start > (begin.end() if begin else 0) else len(part) - len(part.lstrip(_SPACES))
             )
             yield part[before:].rstrip(_SPACES), start + before
         if mark:

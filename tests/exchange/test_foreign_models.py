@@ -185,14 +185,59 @@ def test_lines_of_characters_that_end_with_a_newline(run, perplexity):
 class RnnLmModel(nn.Module):
     """Names as in icefall/rnn_lm/model.py: a sentence is read from <sos/eos>, and ends with it."""
 
-    def __init__(self, V, D=10, H=10, layers=2):
+    def __init__(self, V, D=10, H=10, layers=2, tie_weights=False, bias=True):
         super().__init__()
         self.input_embedding = nn.Embedding(V, D)
-        self.rnn = nn.LSTM(D, H, layers)
-        self.output_linear = nn.Linear(H, V)
+        self.rnn = nn.LSTM(D, H, layers, batch_first=True)
+        self.output_linear = nn.Linear(H, V, bias=bias)
+        if tie_weights:
+            self.output_linear.weight = self.input_embedding.weight
 
     def forward(self, ids):
-        return self.output_linear(self.rnn(self.input_embedding(ids)[:, None])[0][:, 0])
+        return self.output_linear(self.rnn(self.input_embedding(ids)[None])[0][0])
+
+
+def sentence(line, ids):
+    return shifted([*(ids[piece] for piece in line), 1], 1)
+
+
+@pytest.mark.parametrize("tie", [False, True])
+@pytest.mark.parametrize("bias", [False, True])
+def test_a_checkpoint_of_icefall_with_all_that_its_training_saves(tie, bias, run, perplexity):
+    pieces = ["<blk>", "<sos/eos>", "<unk>", *dict.fromkeys(" ".join(LINES).replace("<unk>", "").split())]
+    ids = {piece: i for i, piece in enumerate(pieces)}
+    model = RnnLmModel(len(pieces), tie_weights=tie, bias=bias)
+    trained(model, [sentence(line.split(), ids) for line in LINES])
+    average = {name: each.double() + 0.1 for name, each in model.state_dict().items()}
+    optimizer = torch.optim.Adam(model.parameters()).state_dict()
+    saved = {"model": model.state_dict(), "model_avg": average, "optimizer": optimizer, "scheduler": None, "epoch": 3}
+    torch.save(saved, "theirs.pt")
+    Path("tokens.txt").write_text("".join(f"{piece} {i}\n" for piece, i in ids.items()), encoding="utf-8")
+    said = run("import", "theirs.pt", "--vocabulary", "tokens.txt", "--level", "token", "--eos", "<sos/eos>")
+    assert ("tied output" in said) == tie
+    assert perplexity("\n".join(TEST)) == close(perplexity_of(model, [sentence(line.split(), ids) for line in TEST]))
+
+
+def test_a_model_of_pieces_reads_plain_text_by_their_file(run, perplexity):
+    spm = pytest.importorskip("sentencepiece", reason="sentencepiece is not installed")
+    lines = [line.replace("<unk>", "hat") for line in LINES]
+    options = {"vocab_size": 60, "hard_vocab_limit": False, "minloglevel": 2, "bos_id": -1, "eos_id": -1}
+    spm.SentencePieceTrainer.train(sentence_iterator=iter(lines * 9), model_prefix="bpe", model_type="bpe", **options)
+    cutter = spm.SentencePieceProcessor(model_file="bpe.model")
+    pieces = [cutter.id_to_piece(i) for i in range(cutter.get_piece_size())]
+    tokens = ["<blk>", "<sos/eos>", *pieces]
+    ids = {token: i for i, token in enumerate(tokens)}
+    cut = [cutter.encode(line, out_type=str) for line in lines]
+    model = trained(RnnLmModel(len(tokens)), [sentence(line, ids) for line in cut])
+    torch.save(model.state_dict(), "theirs.pt")
+    Path("tokens.txt").write_text("".join(f"{piece} {i}\n" for piece, i in ids.items()), encoding="utf-8")
+    load = ["import", "theirs.pt", "--vocabulary", "tokens.txt", "--eos", "<sos/eos>", "--sentencepiece", "bpe.model"]
+    run(*load)
+    assert perplexity("\n".join(lines[:3])) == close(perplexity_of(model, [sentence(line, ids) for line in cut[:3]]))
+    assert "--level" in run(*load, "--force", "--level", "word", code=1)
+    other = ["a", "b", *(f"w{i}" for i in range(len(tokens) - 3)), "<sos/eos>"]
+    Path("tokens.txt").write_text("\n".join(other), encoding="utf-8")
+    assert "are pieces of the tokenizer" in run(*load, "--force", code=1)
 
 
 @pytest.mark.parametrize("disambiguation", [[], ["#0", "#1"]])
