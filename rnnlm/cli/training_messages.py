@@ -100,6 +100,8 @@ def conclude(session: Session, output: Path) -> None:
         note(
             f"Best {kind} loss {best:.4f} nats per token ({measure} {_perplexity(best)}) at step {progress.best_step:,}"
         )
+        if session.valid_tokens and not two_sided:
+            note(f"In bits: {in_bits(best, session)}.")
     if best is not None and (baselines := model.training.get("baselines")):
         together = model.training.get("mixture", {}).get("nats_per_token")
         for line in comparison(best, together, baselines, model.level, len(session.dataset.train)):
@@ -107,6 +109,16 @@ def conclude(session: Session, output: Path) -> None:
     if not two_sided:
         note("A sample: " + _sample(session))
     note(f"Saved {output}. Try: rnnlm {'fill' if two_sided else 'predict'}{name} TEXT")
+
+
+def in_bits(nats_per_token: float, session: Session) -> str:
+    """A loss in bits per token, character and byte, by as many of these as the text has for each token."""
+    corpora = session.dataset.corpora
+    text, tokens = corpora[-1], len(corpora[-1].ids)  # the one to validate on, else the text that it is a part of
+    bits = nats_per_token / math.log(2)
+    sizes = {"token": tokens, "character": text.characters, "byte": text.text_bytes}
+    found = ", ".join(f"{bits * tokens / size:.4g} per {name}" for name, size in sizes.items() if size)
+    return found if len(corpora) > 1 or session.model.level == "char" else f"about {found}"
 
 
 def _sample(session: Session) -> str:
