@@ -32,8 +32,8 @@ EXTENSIONS = {"torch": ".pt", "safetensors": ".safetensors", "onnx": ".onnx"}
     type=click.Path(dir_okay=False, path_type=Path),
     default=None,
     show_default="the model's name with .pt, .safetensors or .onnx",
-    help="File to write; the vocabulary goes beside it, into NAME.vocabulary.json. With --to sherpa two graphs begin with "
-    "this name.",
+    help="File to write; the vocabulary goes beside it, into NAME.vocabulary.json. With --to sherpa the names of "
+    "two graphs begin so.",
 )
 @click.option(
     "--vocabulary",
