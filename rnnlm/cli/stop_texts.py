@@ -51,7 +51,9 @@ def can_write(model: "LanguageModel", text: str) -> bool:
     """
     if model.context == "sentence":
         text = text.removesuffix("\n")
-    tokens = {*model.vocabulary.tokens}
+    tokens = {model.tokenizer.join([token]) for token in model.vocabulary.tokens}
+    if "" in tokens:  # of bytes, which make any character together
+        return True
     if model.level != "char":  # between whose tokens there may be one space, and in a stream line ends
         tokens |= {" ", "\n"} if model.context == "stream" else {" "}
     if any(text in token for token in tokens):

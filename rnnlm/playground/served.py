@@ -112,12 +112,14 @@ class ServedModel:
     def _appended(self, line: str, tokens: list[str], piece: str, token_id: int) -> str:
         """A token after a line: as it is usually written, or the other way if only so it is read as itself."""
         token = self.model.vocabulary.token(token_id)
-        if self.model.level == "char" or not line or line[-1].isspace():
+        if self.model.level == "char":
             return token
+        alone = self.model.tokenizer.join([token])
+        if not line or line[-1].isspace():
+            return alone.lstrip(" ")
         if len(line) > LONGEST_CHECKED:
             return piece
-        spaced = f" {token}"
-        for form in (piece, spaced, token):
+        for form in (piece, f" {alone}", alone):
             if self.model.tokens(line + form) == [*tokens, token]:
                 return form
         return piece

@@ -176,6 +176,22 @@ def test_figures_per_character_and_per_byte_are_of_the_plain_text(pieces, rnnlm)
     assert "bits per byte" in rnnlm("eval", "test.txt", "-m", "pieces.npz").out
 
 
+def test_what_is_offered_and_what_ends_a_text_are_plain_text(pieces, rnnlm):
+    from rnnlm.cli.stop_texts import can_write
+    from rnnlm.playground.served import ServedModel
+
+    option, _ = pieces
+    rnnlm("ngram", "train", "text.txt", option, "pieces", "-o", "m.npz", "--order", 3)
+    model = api.load("m.npz")
+    assert can_write(model, " the ")
+    served = ServedModel("m", model)
+    for text in ("", "The letters", "The letters ", "The"):
+        ids = model.best(model.scorer().start().log_probs, 20)
+        for candidate in served.candidate_texts(text, ids):
+            assert not {"▁", "Ġ"} & set(candidate)
+            assert "  " not in text + candidate
+
+
 def test_options_of_other_tokenizers_and_other_files_are_refused(pieces, rnnlm):
     option, _ = pieces
     other = {"--sentencepiece": "--tokenizer", "--tokenizer": "--sentencepiece"}[option]
