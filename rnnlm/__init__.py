@@ -16,9 +16,10 @@ from rnnlm.errors import RnnlmError
 if TYPE_CHECKING:
     from rnnlm.api import load, train, train_ngram
     from rnnlm.language_model import LanguageModel
+    from rnnlm.surprisal import surprisals
 
 __version__ = "0.5.0"
-__all__ = ["LanguageModel", "RnnlmError", "__version__", "load", "train", "train_ngram"]
+__all__ = ["LanguageModel", "RnnlmError", "__version__", "load", "surprisals", "train", "train_ngram"]
 
 
 def __getattr__(name: str) -> Any:
@@ -27,6 +28,10 @@ def __getattr__(name: str) -> Any:
         from rnnlm.language_model import LanguageModel
 
         return LanguageModel
+    if name == "surprisals":
+        from rnnlm.surprisal import surprisals
+
+        return surprisals
     if name in __all__:
         from rnnlm import api
 

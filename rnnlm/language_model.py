@@ -27,7 +27,7 @@ from rnnlm.nn.bidirectional import BidirectionalNetwork
 from rnnlm.nn.network import Network
 from rnnlm.rendering import Writer
 from rnnlm.results import Candidate, Evaluation, Explanation, FilledText, Influence, Prediction, ScoredLine
-from rnnlm.scored_lines import scored_lines
+from rnnlm.scored_lines import Line, scored_lines
 from rnnlm.stored_model import CausalPredictor, StoredModel
 from rnnlm.text.reading import windows
 from rnnlm.text.vocabulary import BOS, EOS, FIRST, SPECIALS, UNK
@@ -317,7 +317,7 @@ class LanguageModel(StoredModel):
     @overload
     def score(
         self,
-        lines: Iterable[str | None],
+        lines: Iterable[Line | None],
         ranks: bool = False,
         hypotheses: bool = False,
         threads: int = 1,
@@ -326,7 +326,7 @@ class LanguageModel(StoredModel):
 
     def score(
         self,
-        lines: str | Iterable[str | None],
+        lines: str | Iterable[Line | None],
         ranks: bool = False,
         hypotheses: bool = False,
         threads: int = 1,
@@ -337,10 +337,11 @@ class LanguageModel(StoredModel):
         A str is one line and has one result. Lines, without "\n", have one result each, in order, whatever is in it; an
         empty line is its end alone. They are read a few thousand at a time, or up to a None, which has no result: it
         says that more would have to be waited for. Equal lines have equal scores, see `inference.lines.LineScorer`,
-        whatever the `threads`.
+        whatever the `threads`. A pair (given, line) asks for the line after what it begins with, which is not scored.
 
         hypotheses: the lines are those of n-best lists, in which <s> and </s> at the ends and <unk> are marks, see
-        `text.marks`. document: the lines are one text, and each is read after those before it, by one thread.
+        `text.marks`. document: the lines are one text, and each is read after those before it, by one thread; what is
+        given are further lines of it.
 
         Raises:
             DirectionError: the model is bidirectional.
@@ -353,8 +354,8 @@ class LanguageModel(StoredModel):
         if isinstance(lines, str):
             if "\n" in lines:
                 raise RnnlmError("score takes a str as one line, and this one has several; give text.splitlines().")
-            return next(scored_lines(self, scorer, [lines], hypotheses))
-        return scored_lines(self, scorer, lines, hypotheses)
+            return next(scored_lines(self, scorer, [lines], hypotheses, document))
+        return scored_lines(self, scorer, lines, hypotheses, document)
 
     def score_lists(
         self, lists: Iterable[NbestList | None], threads: int = 1

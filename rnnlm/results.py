@@ -72,7 +72,8 @@ class Explanation(NamedTuple):
 class ScoredLine(NamedTuple):
     """A line with the log probabilities of its tokens; what ends it is a token of it, <s> is not.
 
-    ids, log_probabilities (nats) and ranks (1: the most probable of all; None if not asked for) are (n,).
+    ids, log_probabilities (nats) and ranks (1: the most probable of all; None if not asked for) are (n,), and so are
+    the entropies (nats; None if not asked for) of the distributions that the tokens were predicted from.
     """
 
     text: str
@@ -80,6 +81,7 @@ class ScoredLine(NamedTuple):
     ids: NDArray[np.int32]
     log_probabilities: NDArray[np.float64]
     ranks: NDArray[np.int64] | None
+    entropies: NDArray[np.float64] | None = None
 
     @property
     def logprob_nats(self) -> float:
@@ -90,6 +92,11 @@ class ScoredLine(NamedTuple):
     def oov(self) -> int:
         """Number of unknown tokens."""
         return self.ids.tolist().count(UNK)
+
+    @property
+    def perplexity(self) -> float:
+        """exp(-ln p / tokens), unknown words at the probability of <unk>; nan where there are no tokens."""
+        return _exp(-self.logprob_nats / len(self.ids)) if len(self.ids) else math.nan
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ LAYERS = (
     ("plots",),
     ("lab", "playground"),
     ("comparison",),
-    ("mixing", "exchange", "hints", "training"),
+    ("mixing", "exchange", "hints", "surprisal", "training"),
     ("language_model",),
     ("blanks", "stored_model", "scorer", "scored_lines"),
     ("model_header",),

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
@@ -20,16 +20,20 @@ from rnnlm.cli.common import (
     model_option,
     note,
     threads_option,
+    warn_of_unknown,
 )
 from rnnlm.cli.lines import file_lines
+from rnnlm.cli.score_tables import DELIMITERS, Asked, table_options
 from rnnlm.cli.streams import Collected
 from rnnlm.cli.terminal import width_of
 
 if TYPE_CHECKING:
     from rnnlm.cli.score_layouts import Layout
+    from rnnlm.cli.score_tables import Passed, Picker
     from rnnlm.inference.lines import Totals
     from rnnlm.language_model import LanguageModel
     from rnnlm.results import ScoredLine
+    from rnnlm.scored_lines import Line
 
 
 @click.command()
@@ -43,10 +47,11 @@ if TYPE_CHECKING:
 @click.option(
     "--format",
     "layout_name",
-    type=click.Choice(["plain", "srilm", "kenlm", "mikolov"]),
+    type=click.Choice(["plain", "srilm", "kenlm", "mikolov", *DELIMITERS]),
     default="plain",
     show_default=True,
-    help="Layout: our own, or that of SRILM's ngram -ppl, KenLM's query, Mikolov's rnnlm (one log10 a line).",
+    help="Layout: our own, or that of SRILM's ngram -ppl, KenLM's query, Mikolov's rnnlm (one log10 a line); or a "
+    "table with a row for each token, in bits.",
 )
 @click.option(
     "--debug",
@@ -65,12 +70,14 @@ if TYPE_CHECKING:
     show_default=True,
     help="Read every line for itself, or after the lines before it.",
 )
+@table_options
 @cache_options
 @threads_option
 @json_option
 @click.pass_context
 def score(
     ctx: click.Context,
+    /,
     file: str | None,
     text: tuple[str, ...],
     model_path: Path,
@@ -84,6 +91,7 @@ def score(
     cache: tuple[int, float, float] | None,
     threads: int | None,
     as_json: bool,
+    **table: Any,
 ) -> None:
     """Log probability of every line of FILE ("-": stdin): one result for each line, empty ones too, in their order.
 
@@ -91,12 +99,13 @@ def score(
     rnnlm score sentences.txt
     rnnlm score --tokens --text "我 昨天 上学 迟到 了"
     rnnlm score - --format mikolov < hypotheses.txt
+    rnnlm score stimuli.csv --format csv --column sentence --words > surprisal.csv
+    rnnlm score corpus.txt --max-perplexity 200 > kept.txt
 
     A line from a pipe is answered when no more is there yet, so that another program can ask line by line.
 
-    Each line is a sentence for itself, read after <s>; its end, </s>, counts. A model of
-    characters (train --level char) reads a line after the end of another, and ends it with the newline, if its training
-    text had one.
+    Each line is a sentence for itself, read after <s>; its end, </s>, counts. A model of characters (train --level
+    char) reads a line after the end of another, and ends it with the newline, if its training text had one.
     Unknown words have the probability of <unk>, except in the layout of SRILM, which leaves them out; it and kenlm have
     logarithms to base 10. Sums and perplexities are printed to stderr, or where the layout has them. Blank lines are in
     none of these sums, as in eval; SRILM's layout leaves them out altogether.
@@ -108,18 +117,59 @@ def score(
         raise click.UsageError('Give a FILE ("-" for stdin) or --text.')
     if cache and read_as == "line":
         raise click.UsageError("--cache remembers earlier lines. Add --context document, so that they are read.")
-    given = ctx.get_parameter_source("base") != ParameterSource.DEFAULT
-    _check_layout(layout_name, base if given else "10", tokens, debug, as_json)
+    _check_layout(ctx, layout_name, base, tokens, debug, as_json)
+    asked = Asked(**table)
+    asked.check("json" if as_json else layout_name, tokens and not as_json, bool(text))
     model = load_model(model_path, mix, cache, document=True)
-    layout = _layout(model, file or "--text", layout_name, base, tokens, debug, as_json)
     output = Collected(partial(click.echo, nl=False))
-    lines = _given_lines(text) if file is None else file_lines(file, encoding, output.flush)
-    scores = model.score(lines, tokens, threads=use_threads(threads), document=read_as == "document")
-    totals = _write(scores, model, layout, output)
-    if layout_name in ("plain", "mikolov"):
-        from rnnlm.cli.score_layouts import UNIT_OF_BASE, summary
+    texts = _given_lines(text) if file is None else file_lines(file, encoding, output.flush)
+    lines, passed = _asked_lines(model, texts, file or "--text", asked, read_as)
+    layout, picker = _layout(model, file or "--text", layout_name, base, tokens, debug, as_json, asked, passed)
+    with_distributions = layout_name in DELIMITERS and asked.distributions
+    scores = _scores(model, lines, tokens, use_threads(threads), read_as == "document", with_distributions)
+    _say_sums(_write(scores, model, layout, output), layout_name, base, picker)
 
-        note(summary(totals, UNIT_OF_BASE["10" if layout_name == "mikolov" else base], width_of(sys.stderr)))
+
+def _asked_lines(
+    model: "LanguageModel", texts: Iterator[str | None], source: str, asked: Asked, read_as: str
+) -> tuple[Iterator["Line | None"], "Passed"]:
+    """The lines or those of a column, each with what is given before it, and what is passed through beside them."""
+    from rnnlm.cli.score_tables import Passed
+
+    lines: Iterator[Line | None] = texts
+    passed = Passed()
+    if asked.column:
+        from rnnlm.cli.stimuli import Stimuli
+
+        stimuli = Stimuli(texts, source, asked.column, asked.given_column)
+        lines, passed = iter(stimuli), Passed(stimuli.names, stimuli.next_cells)
+    if asked.given:
+        warn_of_unknown(model, asked.given)
+        lines = _after(asked.given, lines, once=read_as == "document")
+    return lines, passed
+
+
+def _after(given: str, lines: Iterator["Line | None"], once: bool) -> Iterator["Line | None"]:
+    """The lines, each or the first alone behind what is given."""
+    for line in lines:
+        yield (given, line) if isinstance(line, str) and given else line
+        if once and line is not None:
+            given = ""
+
+
+def _scores(
+    model: "LanguageModel",
+    lines: Iterator["Line | None"],
+    tokens: bool,
+    threads: int,
+    document: bool,
+    with_distributions: bool,
+) -> Iterator["ScoredLine"]:
+    if not with_distributions:
+        return model.score(lines, tokens, threads=threads, document=document)
+    from rnnlm.surprisal import scored_with_entropies
+
+    return scored_with_entropies(model, lines, document, True, threads)
 
 
 def _write(scores: "Iterator[ScoredLine]", model: "LanguageModel", layout: "Layout", output: Collected) -> "Totals":
@@ -127,6 +177,7 @@ def _write(scores: "Iterator[ScoredLine]", model: "LanguageModel", layout: "Layo
     from rnnlm.inference.lines import Totals
 
     has_ends, totals, unknown = model.line_end is not None, Totals(), Unknown(model, reads_marks=False)
+    output.write(layout.above)
     for scored in scores:
         unknown.add(scored)
         characters = model.counted_characters(scored.text)
@@ -143,34 +194,67 @@ def _write(scores: "Iterator[ScoredLine]", model: "LanguageModel", layout: "Layo
     return totals
 
 
-def _check_layout(layout_name: str, base: str, tokens: bool, debug: str | None, as_json: bool) -> None:
+def _say_sums(totals: "Totals", layout_name: str, base: str, picker: "Picker | None") -> None:
+    """Say what the layout has no place for."""
+    from rnnlm.cli.score_layouts import UNIT_OF_BASE, summary
+
+    bases = {"plain": base, "mikolov": "10"} | dict.fromkeys(DELIMITERS, "2")
+    if layout_name in bases:
+        note(summary(totals, UNIT_OF_BASE[bases[layout_name]], width_of(sys.stderr)))
+    if picker:
+        note(f"{picker.picked:,} of {totals.lines + totals.blank:,} lines printed")
+
+
+def _check_layout(
+    ctx: click.Context, layout_name: str, base: str, tokens: bool, debug: str | None, as_json: bool
+) -> None:
     """Refuse options that a layout has no place for."""
+    given = ctx.get_parameter_source("base") != ParameterSource.DEFAULT
     if layout_name != "plain":
         if as_json:
             raise click.UsageError(f"--json and --format {layout_name} are two layouts; leave one out.")
-        if base != "10":
-            raise click.UsageError(f"--format {layout_name} has logarithms to base 10; leave out --base {base}.")
+        own = "2" if layout_name in DELIMITERS else "10"
+        if given and base != own:
+            raise click.UsageError(f"--format {layout_name} has logarithms to base {own}; leave out --base {base}.")
         if tokens:
-            instead = {"srilm": "; use --debug 2", "kenlm": ", which shows every word anyway", "mikolov": ""}
+            shown = dict.fromkeys(("kenlm", *DELIMITERS), ", which shows every word anyway")
+            instead = {"srilm": "; use --debug 2", "mikolov": "", **shown}
             raise click.UsageError(f"--tokens is not for --format {layout_name}{instead[layout_name]}.")
     if debug and layout_name != "srilm":
         raise click.UsageError("--debug is for --format srilm.")
 
 
 def _layout(
-    model: "LanguageModel", name: str, layout_name: str, base: str, tokens: bool, debug: str | None, as_json: bool
-) -> "Layout":
+    model: "LanguageModel",
+    name: str,
+    layout_name: str,
+    base: str,
+    tokens: bool,
+    debug: str | None,
+    as_json: bool,
+    asked: Asked,
+    passed: "Passed",
+) -> tuple["Layout", "Picker | None"]:
+    """Return the layout, and what picks its lines if some are asked for."""
     from rnnlm.cli import score_layouts as layouts
+    from rnnlm.cli.score_tables import Picker, rows, texts
 
-    unit = layouts.UNIT_OF_BASE[base]
+    unit, width = layouts.UNIT_OF_BASE[base], width_of(sys.stdout)
     source = layouts.Source(name, model.line_end is not None, getattr(model.predictor, "order", 0))
+    picker = Picker(model, asked) if asked.picks else None
+    if layout_name in DELIMITERS:
+        return rows(model, DELIMITERS[layout_name], asked, passed, picker, terminal=width is not None), picker
     if as_json:
-        return layouts.as_json(unit, model.spans if tokens else None)
-    if layout_name == "srilm":
-        return layouts.srilm(source, int(debug or 1))
-    if layout_name == "kenlm":
-        return layouts.kenlm(source)
-    return layouts.mikolov() if layout_name == "mikolov" else layouts.plain(unit, tokens, width_of(sys.stdout))
+        layout = layouts.as_json(unit, model.spans if tokens else None)
+    elif picker:
+        layout = texts(terminal=width is not None)
+    elif layout_name == "srilm":
+        layout = layouts.srilm(source, int(debug or 1))
+    elif layout_name == "kenlm":
+        layout = layouts.kenlm(source)
+    else:
+        layout = layouts.mikolov() if layout_name == "mikolov" else layouts.plain(unit, tokens, width)
+    return (picker.layout(layout) if picker else layout), picker
 
 
 def _given_lines(texts: tuple[str, ...]) -> Iterator[str]:

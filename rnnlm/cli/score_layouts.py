@@ -33,11 +33,15 @@ class Source(NamedTuple):
 
 
 class Layout(NamedTuple):
-    """How a line is shown, what stands below all of them, and whether blank lines are shown, which are in no sum."""
+    """How a line is shown, what stands below all of them, and whether blank lines are shown, which are in no sum.
+
+    above: what stands above all of them.
+    """
 
     line: Callable[["ScoredLine"], str]
     below: Callable[["Totals"], str]
     shows_blank: bool = True
+    above: str = ""
 
 
 def one_line(text: str) -> str:

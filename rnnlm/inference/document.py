@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rnnlm.inference.lines import LOGITS, LineScore, read_window
+from rnnlm.inference.lines import LOGITS, LineScore, Scores, read_window
 from rnnlm.inference.model import Array, SequenceModel
 from rnnlm.text.reading import restart
 from rnnlm.text.vocabulary import BOS
@@ -16,7 +16,12 @@ class DocumentScorer:
     """Scores blocks of lines one after the other; called like `inference.lines.LineScorer`."""
 
     def __init__(
-        self, model: SequenceModel, context: str, ranks: bool = False, blank: Sequence[int] | None = None
+        self,
+        model: SequenceModel,
+        context: str,
+        ranks: bool = False,
+        blank: Sequence[int] | None = None,
+        entropies: bool = False,
     ) -> None:
         """Begin a text.
 
@@ -26,11 +31,12 @@ class DocumentScorer:
                 "stream": nothing is.
             ranks: Whether ranks are wanted.
             blank: Ids of a line that is no part of the text; it is scored where it stands, and not read.
+            entropies: Whether ranks and entropies are wanted.
         """
-        self._model, self._context, self._ranks = model, context, ranks
+        self._model, self._context, self._ranks, self._entropies = model, context, ranks or entropies, entropies
         self._blank = None if blank is None else list(blank)
         self._state, self._last = model.zero_state(1), BOS
-        self._window = min(WINDOW, max(1, LOGITS // model.vocabulary_size)) if ranks else WINDOW
+        self._window = min(WINDOW, max(1, LOGITS // model.vocabulary_size)) if self._ranks else WINDOW
 
     def __call__(self, lines: Sequence[Array]) -> list[LineScore]:
         """Scores of a block of lines of ids (n,), in which what ends a line is an id like any other."""
@@ -39,15 +45,18 @@ class DocumentScorer:
     def _scored(self, line: Array) -> LineScore:
         state, last = self._state, self._last
         inputs = np.concatenate([[last], line])[:-1].astype(np.int32)[:, None]
-        keep, parts = restart(inputs, self._context), []
+        keep = restart(inputs, self._context)
+        parts = [Scores(np.zeros((0, 1)), *(np.zeros((0, 1), kind) for kind in (np.int64, np.float64)))]
         for start in range(0, len(line), self._window):
             now = slice(start, start + self._window)
-            found, ranks, state = read_window(
-                self._model, inputs[now], line[now, None], state, self._ranks, None if keep is None else keep[now]
+            read = None if keep is None else keep[now]
+            found, state = read_window(
+                self._model, inputs[now], line[now, None], state, self._ranks, read, self._entropies
             )
-            parts.append((found[:, 0], None if ranks is None else ranks[:, 0]))
+            parts.append(found)
         if len(line) and line.tolist() != self._blank:
             self._state, self._last = state, int(line[-1])
-        nats = np.concatenate([np.zeros(0), *(nats for nats, _ in parts)])
-        ranked = np.concatenate([np.zeros(0, dtype=np.int64), *(each for _, each in parts if each is not None)])
-        return LineScore(-nats, ranked if self._ranks else None)
+        nats, ranks, entropies = (
+            np.concatenate([each for each in column if each is not None])[:, 0] for column in zip(*parts, strict=True)
+        )
+        return LineScore(-nats, ranks if self._ranks else None, entropies if self._entropies else None)

@@ -28,14 +28,23 @@ PARTS = 4  # of more lines than one part has, a multiple of so many, all as larg
 POSITIONS = 2048  # steps x columns at a time: what a layer makes of them stays in the cache
 LOGITS = 1 << 22  # numbers at a time where ranks are asked for: 16 MB of float32
 COMPARED = 64  # ids of lines that are compared one place after the other
+LARGE = 1e6  # nats: exp of less is 0, which times this is 0, as it is not times infinity
 REMEMBERED = 1 << 20  # tokens at least, of lines whose scores are kept for when the same line comes again
 
 
 class LineScore(NamedTuple):
-    """The tokens of a line: ln p of each (n,), and its rank among all V (1: the most probable) if that was asked."""
+    """The tokens of a line: ln p of each (n,), and if that was asked, its rank among all V (1: the most probable).
+
+    entropies: of the distribution that each was predicted from, in nats, if that was asked.
+    """
 
     log_probabilities: Array  # float64
     ranks: Array | None  # int64
+    entropies: Array | None = None  # float64
+
+    def after(self, place: int) -> "LineScore":
+        """The same of the tokens from a place on."""
+        return LineScore(*(None if each is None else each[place:] for each in self))  # type: ignore[arg-type]
 
 
 @dataclass
@@ -108,12 +117,16 @@ class LineScorer:
     have followed.
     """
 
-    def __init__(self, model: SequenceModel, ranks: bool = False, start: int = BOS, threads: int = 1) -> None:
+    def __init__(
+        self, model: SequenceModel, ranks: bool = False, start: int = BOS, threads: int = 1, entropies: bool = False
+    ) -> None:
         """Score with a model.
 
         ranks: whether ranks are wanted. start: the id that is read before every line. threads: how many compute.
+        entropies: whether ranks and entropies are wanted.
         """
         self._model, self._ranks, self._start, self._threads = model, ranks, start, threads
+        self._entropies = entropies
         self._recent: dict[bytes, LineScore] = {}
         self._older: dict[bytes, LineScore] = {}
         self._tokens = 0  # of the recent ones
@@ -124,7 +137,8 @@ class LineScorer:
         found = {key: self._older[key] for key in keys if key in self._older}
         found |= {key: self._recent[key] for key in keys if key in self._recent}
         new = {key: line for key, line in zip(keys, lines, strict=True) if key not in found}
-        scored = score_lines(self._model, list(new.values()), self._ranks, self._start, self._threads)
+        lines_of_ids = list(new.values())
+        scored = score_lines(self._model, lines_of_ids, self._ranks, self._start, self._threads, self._entropies)
         found |= zip(new, scored, strict=True)
         self._recent |= found
         self._tokens += sum(map(len, new.values()))
@@ -134,14 +148,20 @@ class LineScorer:
 
 
 def score_lines(
-    model: SequenceModel, lines: Sequence[Array], ranks: bool = False, start: int = BOS, threads: int = 1
+    model: SequenceModel,
+    lines: Sequence[Array],
+    ranks: bool = False,
+    start: int = BOS,
+    threads: int = 1,
+    entropies: bool = False,
 ) -> list[LineScore]:
     """Score lines of ids (n,), in which what ends a line is an id like any other. Equal lines have the same score.
 
     `start` is read before each line and is not scored. Memory grows with the ids given, not with V times their number:
     what the model needs is bounded by the constants. The parts that the threads take do not depend on their number, so
-    no score does.
+    no score does. Entropies come with ranks.
     """
+    ranks = ranks or entropies
     keys = [np.asarray(line, dtype=">i4").tobytes() for line in lines]
     distinct = sorted(set(keys))  # bytes of big-endian numbers sort as the numbers do
     positions = max(1, min(POSITIONS, LOGITS // model.vocabulary_size)) if ranks else POSITIONS
@@ -152,7 +172,7 @@ def score_lines(
 
     def scored(part: list[bytes]) -> list[LineScore]:
         tree = _PrefixTree([np.frombuffer(key, dtype=">i4").astype(np.int32) for key in part], start)
-        return tree.score(model, positions, ranks)
+        return tree.score(model, positions, ranks, entropies)
 
     with ThreadPoolExecutor(threads) if min(threads, len(parts)) > 1 else nullcontext() as pool:
         found = (pool.map if pool else map)(scored, parts)
@@ -197,10 +217,10 @@ class _PrefixTree:
             shared[line] = different[0] if len(different) else limits[line]
         return shared
 
-    def score(self, model: SequenceModel, positions: int, ranks: bool) -> list[LineScore]:
+    def score(self, model: SequenceModel, positions: int, ranks: bool, entropies: bool) -> list[LineScore]:
         """Scores of the lines; `positions` is how many steps x columns the model may be given at a time."""
-        nats = np.zeros(len(self.ids))
-        places = np.zeros(len(self.ids), dtype=np.int64)
+        N = len(self.ids)
+        scores = Scores(np.zeros(N), np.zeros(N, np.int64) if ranks else None, np.zeros(N) if entropies else None)
         forks = np.unique(self.shared)
         depth = 0
         columns = np.flatnonzero((self.shared == 0) & (self.lengths > 0))
@@ -210,14 +230,14 @@ class _PrefixTree:
             ends = [depth + WINDOW, depth + max(1, positions // len(columns)), self.lengths[columns].max(), *next_fork]
             end = min(ends)
             here, counted, inputs = self._window(columns, depth, end)
-            found, ranked, state = read_window(model, inputs, self.ids[here], state, ranks)
-            nats[here[counted]] = found[counted]
-            if ranked is not None:
-                places[here[counted]] = ranked[counted]
+            found, state = read_window(model, inputs, self.ids[here], state, ranks, entropies=entropies)
+            for all_of_them, some in zip(scores, found, strict=True):
+                if all_of_them is not None and some is not None:
+                    all_of_them[here[counted]] = some[counted]
             columns, kept = self._next_columns(columns, end)
             state = np.take(state, kept, axis=-2)
             depth = end
-        return self._collect(nats, places, ranks)
+        return self._collect(scores)
 
     def _window(self, columns: Array, depth: int, end: int) -> tuple[Array, Array, Array]:
         """For steps depth to end, (T, B) each: place of the target in ids, whether it counts, and the input.
@@ -236,26 +256,56 @@ class _PrefixTree:
         new = np.flatnonzero((self.shared == depth) & (self.lengths > depth))
         return np.concatenate([staying, new]), np.concatenate([column_of[staying], column_of[self.parents[new]]])
 
-    def _collect(self, nats: Array, places: Array, ranks: bool) -> list[LineScore]:
+    def _collect(self, scores: "Scores") -> list[LineScore]:
         """The part of each line; what it shares with the one before it is copied from there."""
-        scores: list[LineScore] = []
+        asked = [each for each in scores if each is not None]
+        log_probabilities, ranks, entropies = np.negative(scores.nats, out=scores.nats), scores.ranks, scores.entropies
+        found: list[LineScore] = []
         for line, (start, length, shared) in enumerate(zip(self.starts, self.lengths, self.shared, strict=True)):
             if shared:
                 before = self.starts[line - 1]
-                nats[start : start + shared] = nats[before : before + shared]
-                places[start : start + shared] = places[before : before + shared]
+                for each in asked:
+                    each[start : start + shared] = each[before : before + shared]
             own = slice(start, start + length)
-            scores.append(LineScore(-nats[own], places[own] if ranks else None))
-        return scores
+            found.append(
+                LineScore(
+                    log_probabilities[own],
+                    None if ranks is None else ranks[own],
+                    None if entropies is None else entropies[own],
+                )
+            )
+        return found
+
+
+class Scores(NamedTuple):
+    """Of any number of targets, an array of the same shape each: nats, and if they were asked for, the others."""
+
+    nats: Array
+    ranks: Array | None
+    entropies: Array | None
 
 
 def read_window(
-    model: SequenceModel, inputs: Array, targets: Array, state: Array, ranks: bool, keep: Array | None = None
-) -> tuple[Array, Array | None, Array]:
-    """Nats and, if asked, rank of each target (T, B), and the state after the last input."""
-    if not ranks:
+    model: SequenceModel,
+    inputs: Array,
+    targets: Array,
+    state: Array,
+    ranks: bool,
+    keep: Array | None = None,
+    entropies: bool = False,
+) -> tuple[Scores, Array]:
+    """Scores of targets (T, B), and the state after the last input."""
+    if not (ranks or entropies):
         nats, state = model.nats(inputs, targets, state, keep)
-        return nats, None, state
+        return Scores(nats, None, None), state
     log_probabilities, state = model.log_probabilities(inputs, state, keep)
     true = np.take_along_axis(log_probabilities, targets[:, :, None].astype(np.int64), axis=2)
-    return -true[:, :, 0], 1 + (log_probabilities > true).sum(axis=2), state
+    places = 1 + (log_probabilities > true).sum(axis=2)
+    return Scores(-true[:, :, 0], places, entropies_of(log_probabilities) if entropies else None), state
+
+
+def entropies_of(log_probabilities: Array) -> Array:
+    """Entropy in nats (...) of distributions (..., V): -sum p ln p, where p ln p is 0 for a p of 0."""
+    probabilities = np.exp(log_probabilities)
+    probabilities *= np.maximum(log_probabilities, -LARGE)
+    return -probabilities.sum(axis=-1, dtype=np.float64)

@@ -367,6 +367,11 @@ def spans(tokenizer: Tokenizer, line: str, tokens: Iterable[str]) -> list[tuple[
     return tokenizer.spans(line, tokens)
 
 
+def has_han(text: str) -> bool:
+    """Whether a text has Chinese in it, as far as jieba knows its characters."""
+    return compiled(_HAN).search(text) is not None
+
+
 def is_separated(line: str, rules: int = RULES) -> bool:
     """Whether the Chinese words of a line are separated by spaces already.
 
