@@ -35,8 +35,9 @@ def scored_lines(
         texts = [line if isinstance(line, str) else line[1] for line in block]
         tokens = [hypothesis_tokens(codec.tokenizer, text) if hypotheses else codec.tokens(text) for text in texts]
         if end is not None:
+            name = codec.vocabulary.token(end)
             for each in tokens:
-                each.append(codec.vocabulary.token(end))
+                each.append(name)
         ids = [codec.ids_of_line(each, end) for each in tokens]
         if given_lines := [(place, line[0]) for place, line in enumerate(block) if not isinstance(line, str)]:
             scores = _scored_after(scorer, ids, {place: given.ids(text) for place, text in given_lines}, document)

@@ -134,7 +134,7 @@ def _asked_lines(
     model: "LanguageModel", texts: Iterator[str | None], source: str, asked: Asked, read_as: str
 ) -> tuple[Iterator["Line | None"], "Passed"]:
     """The lines or those of a column, each with what is given before it, and what is passed through beside them."""
-    from rnnlm.cli.score_tables import Passed
+    from rnnlm.cli.score_tables import DEFAULT, Passed
 
     lines: Iterator[Line | None] = texts
     passed = Passed()
@@ -143,6 +143,7 @@ def _asked_lines(
 
         stimuli = Stimuli(texts, source, asked.column, asked.given_column)
         lines, passed = iter(stimuli), Passed(stimuli.names, stimuli.next_cells)
+        passed.check(asked.columns or DEFAULT, source)
     if asked.given:
         warn_of_unknown(model, asked.given)
         lines = _after(asked.given, lines, once=read_as == "document")
@@ -243,6 +244,8 @@ def _layout(
     source = layouts.Source(name, model.line_end is not None, getattr(model.predictor, "order", 0))
     picker = Picker(model, asked) if asked.picks else None
     if layout_name in DELIMITERS:
+        if asked.frequency and not any(model.vocabulary.counts):
+            note("The model's file holds no counts of its training text; the column frequency is empty.")
         return rows(model, DELIMITERS[layout_name], asked, passed, picker, terminal=width is not None), picker
     if as_json:
         layout = layouts.as_json(unit, model.spans if tokens else None)

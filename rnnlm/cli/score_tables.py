@@ -10,6 +10,7 @@ import click
 
 from rnnlm.cli.common import Function, NumberRange, Text, together
 from rnnlm.cli.score_layouts import Layout, one_line
+from rnnlm.errors import CorpusError, shown
 
 if TYPE_CHECKING:
     from rnnlm.language_model import LanguageModel
@@ -21,9 +22,10 @@ OF_WORDS = ("word", "position", "start", "end", "rank", "entropy", "entropy_redu
 OF_LINES = ("perplexity", "bits_per_char", "text")
 OF_ALL = ("line", "surprisal", "oov", "tokens")
 OF_DISTRIBUTIONS = {"rank", "entropy", "entropy_reduction"}
-DEFAULT = (
+DEFAULT = (  # of columns
     "line", "word", "position", "start", "end", "surprisal", "rank", "entropy", "entropy_reduction", "frequency", "oov",
 )  # fmt: skip
+HUGE = 1e9
 
 
 class Columns(click.ParamType[tuple[str, ...]]):
@@ -67,6 +69,11 @@ class Asked:
         """Whether a column needs the probabilities of all tokens."""
         return not OF_DISTRIBUTIONS.isdisjoint(self.columns or DEFAULT)
 
+    @property
+    def frequency(self) -> bool:
+        """Whether the column of that name is there."""
+        return "frequency" in (self.columns or DEFAULT)
+
     def check(self, layout: str, tokens: bool, text: bool) -> None:
         """Refuse what does not go together.
 
@@ -83,7 +90,7 @@ class Asked:
             raise click.UsageError("--given and --given-column name two texts that are given; leave one out.")
         if self.column and text:
             raise click.UsageError("--column is that of a FILE; leave out --text.")
-        if self.picks and (layout not in ("plain", *DELIMITERS) or tokens):
+        if self.picks and (layout not in ("plain", "json", *DELIMITERS) or tokens):
             raise click.UsageError(
                 "--min-perplexity and --max-perplexity pick lines, rows of --format tsv or csv, or objects of --json; "
                 f"leave out {'--tokens' if tokens else f'--format {layout}'}."
@@ -167,6 +174,19 @@ class Passed(NamedTuple):
     names: Sequence[str] = ()
     next_cells: Callable[[], Sequence[str]] = tuple
 
+    def check(self, columns: Sequence[str], source: str) -> None:
+        """Refuse two columns of one name.
+
+        Raises:
+            CorpusError: there are some.
+        """
+        for name in self.names:
+            if name in columns:
+                raise CorpusError(
+                    f"The column {shown(name)} of {source} has the name of a column of the scores. Rename it, or "
+                    f"choose --columns without {name}."
+                )
+
 
 def rows(
     model: "LanguageModel", delimiter: str, asked: Asked, passed: Passed, picks: Picker | None, terminal: bool
@@ -221,8 +241,8 @@ class _Written:
 
 
 def _shown(row: list[Any]) -> list[Any]:
-    """Cells as they are written: six places of a number, nothing for None."""
-    return [f"{cell:.6f}" if isinstance(cell, float) else cell for cell in row]
+    """Cells as they are written: six places of a number, seven digits of a perplexity that is huge, nothing for None."""
+    return [(f"{cell:.6f}" if abs(cell) < HUGE else f"{cell:.7g}") if isinstance(cell, float) else cell for cell in row]
 
 
 def _bits(scored: "ScoredLine") -> float:

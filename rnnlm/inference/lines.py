@@ -72,13 +72,15 @@ class Totals:
     def add(self, ids: Array, log_probabilities: Array, ends: bool, characters: int) -> None:
         """Add a line; `ends` says whether its last token is its end."""
         unknown = ids == UNK
+        oov = int(np.count_nonzero(unknown))
         self.lines += 1
         self.tokens += len(ids)
         self.ends += ends
-        self.oov += int(unknown.sum())
+        self.oov += oov
         self.characters += characters
         self.logprob_nats += float(log_probabilities.sum())
-        self.oov_logprob_nats += float(log_probabilities[unknown].sum())
+        if oov:  # most lines have none
+            self.oov_logprob_nats += float(log_probabilities[unknown].sum())
 
     @property
     def words(self) -> int:

@@ -1,5 +1,6 @@
 """Tokens <-> ids. Three ids are no text: <s> before a sentence, </s> after it, <unk> for what is not known."""
 
+import itertools
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -110,8 +111,7 @@ class Vocabulary:
         """Ids of tokens (n,), unknown ones as <unk>. A string is its characters, and fast."""
         if isinstance(tokens, str):
             return self._encode_characters(tokens)
-        get = self._ids.get
-        return np.fromiter((get(token, UNK) for token in tokens), dtype=np.int32)
+        return np.fromiter(map(self._ids.get, tokens, itertools.repeat(UNK)), dtype=np.int32)
 
     def _encode_characters(self, text: str) -> NDArray[np.int32]:
         if self._code_points is None:

@@ -38,7 +38,8 @@ def joined_tokens(words: Sequence[Span], tokens: Sequence[Span]) -> list[tuple[S
     """The words, each with the slice of the tokens that are its own; all of them together are all the tokens.
 
     What stands between two words, such as a space that is a token, belongs to the first of them: with it the word is
-    over. What stands before the first word belongs to that one. Words that share a token are one.
+    over. What stands before the first word belongs to that one. Words that share a token are one. A line of spaces
+    alone is one word.
 
     >>> joined_tokens([(0, 2), (3, 4)], [(0, 1), (1, 2), (2, 3), (3, 4)])
     [((0, 2), slice(0, 3, None)), ((3, 4), slice(3, 4, None))]
@@ -52,5 +53,7 @@ def joined_tokens(words: Sequence[Span], tokens: Sequence[Span]) -> list[tuple[S
             kept.append((begin, end, first))
         elif first < len(tokens) and starts[first] < end:  # else it has none, as a mark that the model does not read
             kept.append((start, end, first))
+    if not kept:
+        return [((tokens[0][0], tokens[-1][1]), slice(0, len(tokens)))] if tokens else []
     edges = [0, *(first for _, _, first in kept[1:]), len(tokens)]
     return [((start, end), slice(*own)) for (start, end, _), own in zip(kept, pairwise(edges), strict=True)]
