@@ -75,6 +75,7 @@ class NgramModel:
     """
 
     kind, noun = "ngram", "an n-gram model"
+    reads_at_once = True  # all steps of a column, so that lines are best read as one
 
     def __init__(self, V: int, levels: list[Level]) -> None:
         """Wrap the levels of order 1, 2, ..."""

@@ -329,25 +329,26 @@ class Unknown:
 
     def __init__(self, model: "LanguageModel", reads_marks: bool) -> None:
         """Begin; `reads_marks` says whether <s>, </s> and <unk> are marks in these lines whatever the model is."""
-        from rnnlm.hints import NORMALIZED_CHARACTERS
+        from rnnlm.hints import NORMALIZED_CHARACTERS, marks_warning
+        from rnnlm.text.vocabulary import UNKNOWN
 
         self._model, self._warn_of_marks = model, not reads_marks
+        self._marks_warning, self._unknown_names = marks_warning, UNKNOWN
         self._sample: list[str] = []
         self._room = NORMALIZED_CHARACTERS
         self.words = self.unknown = 0  # not counting <unk> that the text itself writes
 
     def add(self, scored: "ScoredLine") -> None:
         """Take a line; warn of marks in it if they are the first ones."""
-        from rnnlm.hints import marks_warning
-        from rnnlm.text.vocabulary import UNKNOWN
-
         self.words += len(scored.tokens) - (self._model.line_end is not None)
         if oov := scored.oov:
-            self.unknown += oov - (sum(token in UNKNOWN for token in scored.tokens) if "<" in scored.text else 0)
+            self.unknown += oov - (
+                sum(token in self._unknown_names for token in scored.tokens) if "<" in scored.text else 0
+            )
             if self._room > 0:
                 self._sample.append(scored.text)
                 self._room -= len(scored.text)
-        if self._warn_of_marks and "<" in scored.text and (warning := marks_warning(self._model, scored.text)):
+        if self._warn_of_marks and "<" in scored.text and (warning := self._marks_warning(self._model, scored.text)):
             self._warn_of_marks = False
             note(warning)
 

@@ -241,7 +241,7 @@ class _Written:
 
 
 def _shown(row: list[Any]) -> list[Any]:
-    """Cells as they are written: six places of a number, seven digits of a perplexity that is huge, nothing for None."""
+    """Cells as they are written: six places of a number, seven digits of one that is huge, nothing for None."""
     return [(f"{cell:.6f}" if abs(cell) < HUGE else f"{cell:.7g}") if isinstance(cell, float) else cell for cell in row]
 
 

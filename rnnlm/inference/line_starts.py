@@ -23,6 +23,8 @@ GAIN = 0.01  # share of the nats that a line before must save
 class AfterLine:
     """A model whose first state is the one after some ids; all else is the model's own."""
 
+    reads_at_once = False  # a column that starts anew would start without the ids
+
     def __init__(self, model: SequenceModel, ids: Sequence[int]) -> None:
         """Read the ids, at least one."""
         self._model = model

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from rnnlm.baselines.ngram import NgramModel
 from rnnlm.inference import lines as lines_module
+from rnnlm.inference.line_starts import AfterLine
 from rnnlm.inference.lines import LineScorer, Totals, score_lines
 from rnnlm.inference.mixture import Mixture
 from rnnlm.inference.rescoring import Evidence, Weights, ranking
@@ -63,6 +64,43 @@ def test_scores_are_those_of_each_line_alone(name):
     for line, score in zip(lines, score_lines(MODELS[name], lines), strict=True):
         assert score.log_probabilities == pytest.approx(alone(MODELS[name], line)[0], abs=1e-5)
         assert score.ranks is None
+
+
+@pytest.mark.parametrize("context", ["sentence", "stream"])
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("count", [0, 1, 90])
+def test_lines_in_a_row_have_the_scores_of_the_tree(context, threads, count, monkeypatch):
+    lines = some_lines(count, 70, seed=2)
+    ids = np.concatenate([np.append(line, EOS) for line in some_lines(60, 30, seed=3)])
+    model, start = NgramModel.train(ids, V, 4, context), BOS if context == "sentence" else EOS
+    monkeypatch.setattr(lines_module, "WINDOW_OF_A_ROW", 50)
+    in_a_row = score_lines(model, lines, start=start, threads=threads)
+    monkeypatch.setattr(NgramModel, "reads_at_once", False)
+    in_a_tree = score_lines(model, lines, start=start)
+    assert [each.log_probabilities.tolist() for each in in_a_row] == [
+        each.log_probabilities.tolist() for each in in_a_tree
+    ]
+
+
+def test_each_of_the_lines_is_read_after_the_line_before_it_all():
+    model = NgramModel.train(np.concatenate([np.append(line, EOS) for line in some_lines(60, 30)]), V, 3, "stream")
+    lines = [np.array([4, 5, EOS]), np.array([4, 5, EOS]), np.array([3, EOS])]
+    after = score_lines(AfterLine(model, [EOS, 6]), lines, start=7)
+    for line, score in zip(lines, after, strict=True):
+        nats, _ = model.nats(np.r_[EOS, 6, 7, line[:-1]][:, None], np.r_[6, 7, line][:, None], model.zero_state(1))
+        assert (-score.log_probabilities).tolist() == nats[2:, 0].tolist()
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_entropies_are_those_of_the_distributions(name):
+    lines = some_lines(30, 20)
+    model, with_ranks = MODELS[name], score_lines(MODELS[name], lines, ranks=True)
+    for line, score, ranked in zip(lines, score_lines(model, lines, entropies=True), with_ranks, strict=True):
+        rows = model.log_probabilities(np.concatenate([[BOS], line])[:, None], model.zero_state(1))[0][: len(line), 0]
+        expected = [-sum(math.exp(each) * each for each in row if each > -math.inf) for row in rows.astype(float)]
+        assert score.entropies.tolist() == pytest.approx(expected, abs=1e-5)
+        assert score.ranks.tolist() == ranked.ranks.tolist()
+        assert ranked.entropies is None
 
 
 @pytest.mark.parametrize("name", MODELS)
