@@ -67,24 +67,25 @@ def one_step(network: Network) -> dict[str, Callable[[], object]]:
     return {"rnnlm": lambda: network.next_log_probabilities(ids, state), "peer": lambda: session.run(None, inputs)}
 
 
-def lines_in_torch(network: Network) -> Callable[[list[np.ndarray]], float]:
-    """What torch.nn does with lines."""
+def lines_in_torch(network: Network) -> Callable[..., float]:
+    """What torch.nn does with lines, each of them read after an id such as <s>."""
+    config = network.config
     weights = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in network.params.items()}
     embedding = torch.nn.Embedding.from_pretrained(weights["embedding.weight"])
-    rnn = torch.nn.LSTM(CONFIG.embedding_size, CONFIG.hidden_size)
+    rnn = torch.nn.LSTM(config.embedding_size, config.hidden_size)
     rnn.load_state_dict({name.removeprefix("rnn."): each for name, each in weights.items() if name.startswith("rnn.")})
     output = torch.nn.AdaptiveLogSoftmaxWithLoss(
-        CONFIG.hidden_size, CONFIG.vocabulary_size, CONFIG.cutoffs, CONFIG.div_value, head_bias=True
+        config.hidden_size, config.vocabulary_size, config.cutoffs, config.div_value, head_bias=True
     )
     output.load_state_dict({n.removeprefix("output."): each for n, each in weights.items() if n.startswith("output.")})
 
-    def total(lines: list[np.ndarray]) -> float:
+    def total(lines: list[np.ndarray], start: int = BOS) -> float:
         ordered, found = sorted(lines, key=len), 0.0
         with torch.inference_mode():
-            for start in range(0, len(ordered), BATCH):
-                batch = [torch.from_numpy(line).long() for line in ordered[start : start + BATCH]]
+            for place in range(0, len(ordered), BATCH):
+                batch = [torch.from_numpy(line).long() for line in ordered[place : place + BATCH]]
                 targets = torch.nn.utils.rnn.pad_sequence(batch, padding_value=-1)
-                inputs = torch.cat([torch.full_like(targets[:1], BOS), targets[:-1].clamp(min=0)])
+                inputs = torch.cat([torch.full_like(targets[:1], start), targets[:-1].clamp(min=0)])
                 counted = targets >= 0
                 hidden, _ = rnn(embedding(inputs))
                 found += float(output(hidden[counted], targets[counted]).output.sum())
