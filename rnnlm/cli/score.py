@@ -141,6 +141,7 @@ def _asked_lines(
     if asked.column:
         from rnnlm.cli.stimuli import Stimuli
 
+        source = "standard input" if source == "-" else source
         stimuli = Stimuli(texts, source, asked.column, asked.given_column)
         lines, passed = iter(stimuli), Passed(stimuli.names, stimuli.next_cells)
         passed.check(asked.columns or DEFAULT, source)
