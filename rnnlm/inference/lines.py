@@ -118,7 +118,7 @@ class LineScorer:
 
     In another block the same line would have other neighbours in the matrices, and sums that are rounded in another
     order: its score would differ in the seventh digit. So scores are kept until at least 2^20 tokens of other lines
-    have followed.
+    have followed. An n-gram model adds up each line for itself, and is asked again.
     """
 
     def __init__(
@@ -137,6 +137,8 @@ class LineScorer:
 
     def __call__(self, lines: Sequence[Array]) -> list[LineScore]:
         """Scores of a block of lines of ids (n,), in which what ends a line is an id like any other."""
+        if _is_read_in_a_row(self._model, self._ranks or self._entropies):
+            return score_lines(self._model, lines, start=self._start, threads=self._threads)
         keys = [line.tobytes() for line in lines]
         found = {key: self._older[key] for key in keys if key in self._older}
         found |= {key: self._recent[key] for key in keys if key in self._recent}
@@ -166,7 +168,7 @@ def score_lines(
     no score does. Entropies come with ranks.
     """
     ranks = ranks or entropies
-    if not ranks and getattr(model, "reads_at_once", False):
+    if _is_read_in_a_row(model, ranks):
         rows = [lines[len(lines) * part // threads : len(lines) * (part + 1) // threads] for part in range(threads)]
         return list(_shared_out(functools.partial(_scores_in_a_row, model, start), rows, threads))
     keys = [np.asarray(line, dtype=">i4").tobytes() for line in lines]
@@ -189,6 +191,10 @@ def _shared_out(work: Callable[[Any], list[LineScore]], parts: Sequence[Any], th
     """Scores of several parts in their order; several threads take the parts."""
     with ThreadPoolExecutor(threads) if min(threads, len(parts)) > 1 else nullcontext() as pool:
         yield from itertools.chain.from_iterable((pool.map if pool else map)(work, parts))
+
+
+def _is_read_in_a_row(model: SequenceModel, ranks: bool) -> bool:
+    return not ranks and getattr(model, "reads_at_once", False)
 
 
 def _scores_in_a_row(model: SequenceModel, start: int, lines: Sequence[Array]) -> list[LineScore]:
