@@ -17,6 +17,7 @@ import math
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
+from rnnlm.errors import RnnlmError
 from rnnlm.inference.document import DocumentScorer
 from rnnlm.inference.lines import LineScorer
 from rnnlm.scored_lines import Line, scored_lines
@@ -76,6 +77,8 @@ def surprisals(
         DirectionError: the model is bidirectional.
     """
     if isinstance(lines, str):
+        if "\n" in lines:
+            raise RnnlmError("surprisals takes a str as one line, and this one has several; give text.splitlines().")
         lines = [lines]
     for number, scored in enumerate(scored_with_entropies(model, lines, document, distributions, threads), 1):
         yield from rows_of(model, scored, words, number)

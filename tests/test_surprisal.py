@@ -12,6 +12,7 @@ from rnnlm.baselines.ngram import NgramModel
 from rnnlm.inference.mixture import Mixture
 from rnnlm.language_model import LanguageModel
 from rnnlm.network_with_ngram import NetworkWithNgram
+from rnnlm.nn.bidirectional import BidirectionalNetwork
 from rnnlm.nn.network import Network, NetworkConfig
 from rnnlm.text.tokenizers import CharTokenizer, TokenTokenizer, WordTokenizer
 from rnnlm.text.vocabulary import BOS, EOS, FIRST, UNK, Vocabulary
@@ -265,6 +266,17 @@ def test_pytorch_finds_the_same_in_the_exported_model(cell, context, tmp_path, m
             assert float(row["entropy"]) == pytest.approx(-(log_p.exp2() * log_p).sum().item(), abs=1e-4)
             assert int(row["rank"]) == 1 + (log_p > log_p[target]).sum().item()
     assert next(rows, None) is None
+
+
+def test_a_str_is_one_line_and_a_model_of_both_directions_has_none():
+    with pytest.raises(rnnlm.RnnlmError, match="this one has several"):
+        next(rnnlm.surprisals(make_model(), "the cat\nsat"))
+    config = NetworkConfig(FIRST + len(WORDS), "gru", "tanh", 4, bidirectional=True)
+    both = BidirectionalNetwork.initialize(config, np.random.default_rng(1))
+    model = LanguageModel(WordTokenizer(), Vocabulary(WORDS, [1] * len(WORDS)), both, "sentence")
+    for distributions in (True, False):
+        with pytest.raises(rnnlm.RnnlmError, match="no perplexity"):
+            next(rnnlm.surprisals(model, ["the cat"], distributions=distributions))
 
 
 def test_surprisals_of_one_str_and_of_many_lines():

@@ -17,10 +17,9 @@ if TYPE_CHECKING:
     from rnnlm.results import ScoredLine
 
 DELIMITERS = {"tsv": "\t", "csv": ","}
-# Of a token or word; where none of them is asked for, a row is a line.
+# Of a token or word; where none of them is asked for, nor words, a row is a line.
 OF_WORDS = ("word", "position", "start", "end", "rank", "entropy", "entropy_reduction", "frequency")
 OF_LINES = ("perplexity", "bits_per_char", "text")
-OF_ALL = ("line", "surprisal", "oov", "tokens")
 OF_DISTRIBUTIONS = {"rank", "entropy", "entropy_reduction"}
 DEFAULT = (  # of columns
     "line", "word", "position", "start", "end", "surprisal", "rank", "entropy", "entropy_reduction", "frequency", "oov",
@@ -95,7 +94,7 @@ class Asked:
                 "--min-perplexity and --max-perplexity pick lines, rows of --format tsv or csv, or objects of --json; "
                 f"leave out {'--tokens' if tokens else f'--format {layout}'}."
             )
-        if self.picks and not (self.min_perplexity or 0) <= (self.max_perplexity or math.inf):
+        if self.max_perplexity is not None and (self.min_perplexity or 0) > self.max_perplexity:
             raise click.UsageError("--min-perplexity is above --max-perplexity: no line can be between them.")
 
 
@@ -195,7 +194,7 @@ def rows(
     from rnnlm.surprisal import rows_of
 
     columns = asked.columns or DEFAULT
-    of_words = not set(OF_WORDS).isdisjoint(columns)
+    of_words = asked.words or not set(OF_WORDS).isdisjoint(columns)
     of_line = set(OF_LINES).intersection(columns) if of_words else set(columns)
     number = 0
 

@@ -116,6 +116,13 @@ def test_a_row_is_a_line_where_nothing_of_words_is_asked_for(model, text, rnnlm)
             assert float(row["bits_per_char"]) == pytest.approx(float(row["surprisal"]) / characters, abs=1e-5)
 
 
+def test_a_row_is_a_word_where_words_are_asked_for(words, rnnlm):
+    options = ["-m", words, "--format", "tsv", "--columns", "line,surprisal"]
+    printed = rnnlm("score", "--text", "the cat, sat", *options, "--words").out
+    assert [row["line"] for row in read(printed)] == ["1"] * 4
+    assert [row["line"] for row in read(rnnlm("score", "--text", "the cat, sat", *options).out)] == ["1"]
+
+
 def test_no_lines_are_a_header(words, tmp_path, rnnlm):
     (tmp_path / "none").write_text("")
     assert rnnlm("score", tmp_path / "none", "-m", words, "--format", "tsv").out == "\t".join(COLUMNS) + "\n"
@@ -308,6 +315,7 @@ def test_blank_lines_are_not_picked(words, text, rnnlm):
         (["--max-perplexity", "9", "--format", "kenlm"], "leave out --format kenlm"),
         (["--max-perplexity", "9", "--tokens"], "leave out --tokens"),
         (["--max-perplexity", "9", "--min-perplexity", "10"], "no line can be between them"),
+        (["--max-perplexity", "0", "--min-perplexity", "10"], "no line can be between them"),
         (["--max-perplexity", "nan"], "no number to compute with"),
         (["--max-perplexity", "-1"], "not in the range"),
     ],
