@@ -105,9 +105,9 @@ def table_options(function: Function) -> Function:
             "--columns",
             type=Columns(),
             default=None,
-            show_default=",".join(DEFAULT),
-            help="Of tsv and csv: these columns. There are also tokens, perplexity, bits_per_char, text; a row is a "
-            "line if only these, line, surprisal and oov are asked for.",
+            show_default="all of words",
+            help=f"Of tsv and csv: these columns. Of words: {', '.join(DEFAULT)}. Of lines: tokens, "
+            f"{', '.join(OF_LINES)}; a row is a line if only these, line, surprisal and oov are asked for.",
         ),
         click.option("--words", is_flag=True, help="Of tsv and csv: add up the tokens of each word of the text."),
         click.option(
