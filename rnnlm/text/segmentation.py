@@ -38,6 +38,8 @@ GPT - 4 模型 的 3 . 14 % 与 A & B 公司 # 1
 㐀 中 〇 国 龘 靐 的 字
 """.strip().split("\n")
 
+HAN = "[\u4e00-\u9fd5]"  # a character that jieba cuts, as its re_han_default has them
+
 
 class UserWord(NamedTuple):
     """A word of the user's dictionary; without a frequency jieba finds one with which the word stays whole."""
@@ -56,6 +58,11 @@ class Jieba(NamedTuple):
 # What rjieba imitates.
 IMITATED = Jieba("0.42.1", "7197c3211ddd98962b036cdf40324d1ea2bfaa12bd028e68faa70111a88e12a8")
 Cut = Callable[[str], list[str]]
+
+
+def has_han(text: str) -> bool:
+    """Whether a text has Chinese in it, as far as jieba knows its characters."""
+    return re.search(HAN, text) is not None
 
 
 class Segmenter:

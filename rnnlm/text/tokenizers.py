@@ -7,12 +7,12 @@ from typing import Any, Protocol, Self
 from rnnlm.errors import TokenizerError, shown
 from rnnlm.names import SEGMENTERS
 from rnnlm.text.pieces import PieceTokenizer
-from rnnlm.text.segmentation import Jieba, Segmenter, UserWord, installed_jieba, is_jieba, is_user_word, too_many
+from rnnlm.text.segmentation import HAN, Jieba, Segmenter, UserWord, installed_jieba, is_jieba, is_user_word, too_many
 from rnnlm.text.vocabulary import SPECIALS
 from rnnlm.text.word_rules import RULES, chunk_tokens, compiled, is_rules, rejoined, token_pattern
 
 # The ranges are those of jieba's re_han_default, so that it cuts a block as it would cut it within the whole text.
-_HAN = "[\u4e00-\u9fd5]"
+_HAN = HAN
 _BLOCK = "(?<![\u4e00-\u9fd5a-zA-Z0-9+#&._%-])[a-zA-Z0-9+#&._%-]*[\u4e00-\u9fd5][\u4e00-\u9fd5a-zA-Z0-9+#&._%-]*"
 # Blocks and the marks between them, each of which is a token for jieba and for `token_pattern` alike: rjieba is so fast
 # that to call it for every block would cost as much as the cutting.
@@ -365,11 +365,6 @@ def spans(tokenizer: Tokenizer, line: str, tokens: Iterable[str]) -> list[tuple[
     [(0, 2), (2, 3), (5, 7)]
     """
     return tokenizer.spans(line, tokens)
-
-
-def has_han(text: str) -> bool:
-    """Whether a text has Chinese in it, as far as jieba knows its characters."""
-    return compiled(_HAN).search(text) is not None
 
 
 def is_separated(line: str, rules: int = RULES) -> bool:

@@ -5,7 +5,8 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from itertools import pairwise
 
-from rnnlm.text.tokenizers import Tokenizer, WordTokenizer, has_han, is_separated, spans
+from rnnlm.text.segmentation import has_han
+from rnnlm.text.tokenizers import Tokenizer, WordTokenizer, is_separated, spans
 
 Span = tuple[int, int]
 
