@@ -44,6 +44,10 @@ class FillingError(RnnlmError):
     """A text to fill has no blank, or is more than one line."""
 
 
+class LatticeError(RnnlmError):
+    """Candidates for a decoder are malformed, or no path leads through them."""
+
+
 class DirectionError(RnnlmError):
     """A bidirectional model is asked for what only a one-directional model can do."""
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from rnnlm.blanks import filled
 from rnnlm.blas import one_blas_thread
+from rnnlm.decoding import DecodingModel
 from rnnlm.errors import RnnlmError, VocabularyError, shown
 from rnnlm.inference.attribution import Replacement, replacements
 from rnnlm.inference.cache import THETA, TOKENS, WEIGHT, NeuralCache, WithCache
@@ -28,7 +29,7 @@ from rnnlm.nn.network import Network
 from rnnlm.rendering import Writer
 from rnnlm.results import Candidate, Evaluation, Explanation, FilledText, Influence, Prediction, ScoredLine
 from rnnlm.scored_lines import Line, scored_lines
-from rnnlm.stored_model import CausalPredictor, StoredModel
+from rnnlm.stored_model import CausalPredictor
 from rnnlm.text.reading import windows
 from rnnlm.text.vocabulary import BOS, EOS, FIRST, SPECIALS, UNK
 
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
 WINDOW = 64  # tokens whose distributions are made at a time
 
 
-class LanguageModel(StoredModel):
+class LanguageModel(DecodingModel):
     """A tokenizer, a vocabulary and a network that belong together, and how they were trained.
 
     >>> model = rnnlm.load("rnnlm.npz")  # doctest: +SKIP

@@ -36,6 +36,20 @@ class FilledText(NamedTuple):
     text: str
 
 
+class DecodedText(NamedTuple):
+    """A text that was found among candidates.
+
+    tokens: as the model reads it. logprob_nats: ln p of them and of the end. score: sum of the scores that came with
+    the candidates. total_nats: what texts are ranked by.
+    """
+
+    text: str
+    tokens: list[str]
+    logprob_nats: float
+    score: float
+    total_nats: float
+
+
 class Prediction(NamedTuple):
     """What may follow a context; the candidates are ranked."""
 

@@ -1,0 +1,204 @@
+"""Lattices of candidates as text: what a decoder chooses from."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from rnnlm.errors import LatticeError, shown
+from rnnlm.inference.lattice import complete
+from rnnlm.text.confusions import Confusions, Spellings
+from rnnlm.text.lines import damage
+from rnnlm.text.pinyin import Readings, spelling
+
+if TYPE_CHECKING:
+    from rnnlm.codec import Codec
+
+Position = Iterable["str | tuple[str, float] | Mapping[str, Any]"]
+MOST_NODES = 1 << 20
+LARGEST_SCORE = 1e15  # beyond it the model's nats are lost in rounding
+_KEYS = ("positions", "arcs")
+_HAN = re.compile("[\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]+")
+
+
+class Arc(NamedTuple):
+    """A candidate: what may stand from a node to a later one, and its score in nats."""
+
+    start: int
+    end: int
+    text: str
+    score: float = 0.0
+
+
+class Lattice:
+    """Candidates as arcs between nodes, from 0 to `length`; a text is a path through them.
+
+    >>> lattice = Lattice.of([["我"], [("昨", -0.1), ("作", -2.4)], ["天", ""]])
+    >>> lattice.length, lattice.arcs[1]
+    (3, Arc(start=1, end=2, text='昨', score=-0.1))
+
+    Raises:
+        LatticeError: an arc does not lead on, a score is no number, or no path leads from the first to the last node.
+    """
+
+    def __init__(self, length: int, arcs: Iterable[Arc]) -> None:
+        self.length, self.arcs = length, list(arcs)
+        for arc in self.arcs:
+            if not 0 <= arc.start < arc.end <= length:
+                raise LatticeError(
+                    f"The candidate {shown(arc.text)} goes from {arc.start} to {arc.end}; expected it to lead on, from "
+                    f"0 to {length} at most."
+                )
+            if "\n" in arc.text or (found := damage(arc.text)) is not None:
+                wrong = "a line end" if "\n" in arc.text else found
+                raise LatticeError(f"The candidate {shown(arc.text)} holds {wrong}; expected text of one line.")
+        if length and not any(complete([(arc.start, arc.end) for arc in self.arcs], length)):
+            raise LatticeError(f"No path of candidates leads from 0 to {length}; expected candidates at every place.")
+
+    @classmethod
+    def of(cls, positions: Iterable[Position]) -> Lattice:
+        """Lattice of a confusion network: candidates for each position, with or without scores.
+
+        A candidate is a str, a pair of a str and a score, or a mapping with `text` and perhaps `score`.
+
+        Raises:
+            LatticeError: a candidate is something else, or a position has none.
+        """
+        arcs: list[Arc] = []
+        place = -1
+        for place, position in enumerate(positions):
+            if isinstance(position, str | Mapping):
+                raise LatticeError(f"Position {place} is {shown(position)}; expected a list of candidates.")
+            found = [Arc(place, place + 1, *_candidate(each)) for each in position]
+            if not found:
+                raise LatticeError(f"Position {place} has no candidates; expected at least one, which may be empty.")
+            arcs += found
+        return cls(place + 1, arcs)
+
+
+def _candidate(value: Any) -> tuple[str, float]:
+    text, score = value, 0.0
+    if isinstance(value, Mapping) and value.keys() <= {"text", "score"}:
+        text, score = value.get("text"), value.get("score", 0.0)
+    elif isinstance(value, Sequence) and not isinstance(value, str) and len(value) == 2:
+        text, score = value
+    if not isinstance(text, str):
+        raise LatticeError(f'A candidate is {shown(value)}; expected a text, or {{"text": ..., "score": ...}}.')
+    if isinstance(score, bool) or not isinstance(score, int | float) or not abs(score) <= LARGEST_SCORE:
+        raise LatticeError(f"The candidate {shown(text)} has the score {shown(score)}; expected a number.")
+    return text, float(score)
+
+
+# --- lines of files -----------------------------------------------------------------------------------------------
+
+_POSITION = re.compile(r"(?:\\.|[^\\\s])+")
+_WHOLE = re.compile(r"(?:\\.|[^\\])*")
+_PIECE = re.compile(r"\\.|\||[^\\|]+")
+_ESCAPED = re.compile(r"\\(.)")
+
+
+def plain_lattice(line: str, scores: bool = False) -> Lattice:
+    r"""Lattice of a line: positions between spaces, candidates between bars, nothing for the empty one.
+
+    A bar, space or backslash of a candidate has a backslash before it. scores: whether each candidate ends with a colon
+    and its score.
+
+    >>> [arc.text for arc in plain_lattice(r"a|b c| \|").arcs]
+    ['a', 'b', 'c', '', '|']
+
+    Raises:
+        LatticeError: the line ends in a single backslash, or a score is missing.
+    """
+    if not _WHOLE.fullmatch(line):
+        raise LatticeError("It ends with a backslash, which stands before nothing; write two for a backslash.")
+    positions = map(_bars, _POSITION.findall(line))
+    return Lattice.of([_plain_candidate(each, scores) for each in position] for position in positions)
+
+
+def _bars(position: str) -> list[str]:
+    candidates = [""]
+    for piece in _PIECE.findall(position):
+        if piece == "|":
+            candidates.append("")
+        else:
+            candidates[-1] += piece
+    return candidates
+
+
+def _plain_candidate(written: str, scores: bool) -> tuple[str, float]:
+    text, score = written, 0.0
+    if scores:
+        text, _, number = written.rpartition(":")
+        try:
+            score = float(number)
+        except ValueError:
+            score = math.nan
+        if not math.isfinite(score) or len(text) + len(number) == len(written):
+            raise LatticeError(f"The candidate {shown(written)} has no score; expected a number after its last colon.")
+    return _ESCAPED.sub(r"\1", text), score
+
+
+def json_lattice(line: str) -> tuple[Lattice, dict[str, Any]]:
+    """Lattice of a JSON object with `positions` or `arcs`, and what else it has, such as an `id`.
+
+    positions: a list of lists of candidates, see `Lattice.of`. arcs: a list of objects with `start`, `end`, `text` and
+    perhaps `score`, between nodes from 0 to the largest end.
+
+    Raises:
+        LatticeError: it is something else.
+    """
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError):
+        raise LatticeError(f'It is {shown(line)}; expected a JSON object such as {{"positions": [["a", "b"]]}}.') from None
+    keys = [key for key in _KEYS if isinstance(value, dict) and isinstance(value.get(key), list)]
+    if len(keys) != 1:
+        raise LatticeError(f"It is {shown(value)}; expected an object with a list of positions, or of arcs.")
+    rest = {key: each for key, each in value.items() if key not in _KEYS}
+    if keys == ["arcs"]:
+        arcs = [_arc(each) for each in value["arcs"]]
+        return Lattice(max((arc.end for arc in arcs), default=0), arcs), rest
+    for place, position in enumerate(value["positions"]):
+        if not isinstance(position, list):
+            raise LatticeError(f"Position {place} is {shown(position)}; expected a list of candidates.")
+    return Lattice.of(value["positions"]), rest
+
+
+def _arc(value: Any) -> Arc:
+    places = [value.get(name) for name in ("start", "end")] if isinstance(value, dict) else []
+    if len(places) != 2 or not all(type(place) is int and 0 <= place <= MOST_NODES for place in places):
+        raise LatticeError(
+            f'An arc is {shown(value)}; expected {{"start": 0, "end": 2, "text": ..., "score": ...}}, with whole numbers.'
+        )
+    return Arc(*places, *_candidate({key: each for key, each in value.items() if key not in ("start", "end")}))
+
+
+# --- pinyin and corrections ---------------------------------------------------------------------------------------
+
+
+def pinyin_lattice(readings: Readings, line: str) -> Lattice:
+    """Lattice of what a line of pinyin may say, with the words of a vocabulary; their scores say how they are read."""
+    spelt = spelling(line)
+    words = [Arc(start, end, word.text, word.log_share) for start, end, word in readings.matches(spelt)]
+    return Lattice(spelt.length, [*words, *(Arc(*each) for each in spelt.texts)])
+
+
+def correction_lattice(
+    codec: Codec, spellings: Spellings, line: str, confusions: Confusions, penalty: float
+) -> Lattice:
+    """Lattice of a line and of what else it may have meant, each character that is replaced at a penalty in nats."""
+    arcs, text, edges = list[Arc](), "", {0}
+    for token in codec.tokens(line):
+        arcs.append(Arc(len(text), len(text) + len(token), token))
+        text += token
+        edges.add(len(text))
+    for start in range(len(text)):
+        for word, replaced in spellings.meant(text, start, confusions):
+            end = start + len(word)
+            # Chinese is cut anew, because it was cut as it was written; what stands between spaces stays together.
+            if _HAN.fullmatch(word) or edges >= {start, end}:
+                arcs.append(Arc(start, end, word, -penalty * replaced))
+    return Lattice(len(text), arcs)
