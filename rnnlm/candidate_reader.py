@@ -9,6 +9,7 @@ from rnnlm.inference.lattice import CandidateReader
 from rnnlm.inference.mixture import Mixture, joined_states, mixed_nats
 from rnnlm.inference.model import Array, SequenceModel
 from rnnlm.network_with_ngram import NetworkWithNgram
+from rnnlm.nn.network import Network
 
 
 def candidate_reader(model: SequenceModel) -> CandidateReader:
@@ -19,6 +20,8 @@ def candidate_reader(model: SequenceModel) -> CandidateReader:
         return OfNetworkWithNgram(model)
     if isinstance(model, Mixture):
         return OfMixture(model)
+    if isinstance(model, Network):
+        return OfNetwork(model)
     return OfModel(model)
 
 
@@ -34,6 +37,21 @@ class OfModel:
         """See `CandidateReader.read`."""
         rows, state = self._model.next_log_probabilities(tokens[None], state)
         return rows[:, wanted].astype(np.float64), state
+
+
+class OfNetwork:
+    """A recurrent network: the parts of its output layer without candidates are not computed."""
+
+    finite = False
+
+    def __init__(self, network: Network) -> None:
+        self._network, self.vocabulary_size = network, network.vocabulary_size
+
+    def read(self, tokens: Array, state: Array, wanted: Array) -> tuple[Array, Array]:
+        """See `CandidateReader.read`."""
+        hidden, final, _ = self._network.hidden(tokens[None], state)
+        rows = self._network.output.log_probabilities_of(self._network.params, hidden[-1], wanted)
+        return rows.astype(np.float64), final
 
 
 class OfNgram:
@@ -58,10 +76,10 @@ class OfNgram:
             known = np.flatnonzero(contexts[:, k - 1] >= 0)
             if not len(known) or not len(levels[k].keys):
                 continue
-            context, shape = contexts[known, k - 1], (len(known), len(wanted))
-            result[known] += levels[k - 1].backoff[context][:, None]
-            words = np.broadcast_to(wanted, shape)
-            found = levels[k].find(np.broadcast_to(context[:, None], shape), words, self.vocabulary_size)
+            context = contexts[known, k - 1][:, None]
+            result[known] += levels[k - 1].backoff[context]
+            words = np.broadcast_to(wanted, (len(known), len(wanted)))
+            found = levels[k].find(context, words, self.vocabulary_size)
             rows, columns = np.nonzero(found >= 0)
             result[known[rows], columns] = levels[k].log_probability[found[rows, columns]]
         return result
@@ -74,7 +92,7 @@ class OfNetworkWithNgram:
 
     def __init__(self, model: NetworkWithNgram) -> None:
         self._model, self.vocabulary_size = model, model.vocabulary_size
-        self._network, self._ngram = OfModel(model.network), OfNgram(model.ngram)
+        self._network, self._ngram = OfNetwork(model.network), OfNgram(model.ngram)
 
     def read(self, tokens: Array, state: Array, wanted: Array) -> tuple[Array, Array]:
         """See `CandidateReader.read`."""

@@ -9,8 +9,6 @@ from collections.abc import Iterable
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from rnnlm.blas import one_blas_thread
 from rnnlm.candidate_reader import candidate_reader
 from rnnlm.errors import LatticeError, RnnlmError, shown
@@ -26,7 +24,7 @@ from rnnlm.text.vocabulary import UNK
 if TYPE_CHECKING:
     from rnnlm.text.confusions import Confusions
 
-BEAM = 32
+BEAM = 16  # twice as many find no more, see benchmarks/RESULTS.md
 REPLACEMENT_PENALTY = 6.0  # nats; see benchmarks/pinyin.py
 
 
@@ -67,7 +65,8 @@ class DecodingModel(StoredModel):
             LatticeError: candidates are malformed, or no path through them has a probability above 0.
             DirectionError: the model is bidirectional.
         """
-        _check(k, beam, {"lm_weight": lm_weight, "word_penalty": word_penalty, "oov_penalty": oov_penalty or 0.0})
+        numbers = {"lm_weight": lm_weight, "word_penalty": word_penalty, "oov_penalty": oov_penalty or 0.0}
+        _check({"k": k, "beam": beam}, numbers)
         lattice = candidates if isinstance(candidates, Lattice) else Lattice.of(candidates)
         reader, start = candidate_reader(self.require_causal()), self._start_after(before)
         arcs, tokens = self._token_arcs(lattice)
@@ -150,12 +149,15 @@ class DecodingModel(StoredModel):
     def _token_arcs(self, lattice: Lattice) -> tuple[list[TokenArc], list[str]]:
         """The lattice's arcs by their tokens, which are numbered, and these."""
         numbers: dict[str, int] = {}
-        known: dict[str, tuple[int, ...]] = {}
-        for arc in lattice.arcs:
-            if arc.text not in known:
-                tokens = [arc.text] if self.vocabulary.encode([arc.text])[0] != UNK else self.tokens(arc.text)
-                known[arc.text] = tuple(numbers.setdefault(token, len(numbers)) for token in tokens)
-        return [TokenArc(arc.start, arc.end, known[arc.text], arc.score) for arc in lattice.arcs], list(numbers)
+        texts = list(dict.fromkeys(arc.text for arc in lattice.arcs))
+        unknown = (self.vocabulary.encode(texts) == UNK).tolist()
+        symbols = {
+            text: tuple(
+                numbers.setdefault(token, len(numbers)) for token in (self.tokens(text) if is_unknown else [text])
+            )
+            for text, is_unknown in zip(texts, unknown, strict=True)
+        }
+        return [TokenArc(arc.start, arc.end, symbols[arc.text], arc.score) for arc in lattice.arcs], list(numbers)
 
     def _decoded(self, path: Path, tokens: list[str], like: str) -> DecodedText:
         found = [tokens[symbol] for symbol in path.symbols]
@@ -163,8 +165,8 @@ class DecodingModel(StoredModel):
         return DecodedText(text, found, path.log_probability, path.score, path.total)
 
 
-def _check(k: int, beam: int, numbers: dict[str, float]) -> None:
-    for name, number in {"k": k, "beam": beam}.items():
+def _check(counts: dict[str, Any], numbers: dict[str, float]) -> None:
+    for name, number in counts.items():
         if not isinstance(number, int) or number < 1:
             raise RnnlmError(f"{name} is {shown(number)}; expected a whole number from 1 on.")
     for name, weight in numbers.items():

@@ -87,7 +87,7 @@ def _candidate(value: Any) -> tuple[str, float]:
         text, score = value
     if not isinstance(text, str):
         raise LatticeError(f'A candidate is {shown(value)}; expected a text, or {{"text": ..., "score": ...}}.')
-    if isinstance(score, bool) or not isinstance(score, int | float) or not abs(score) <= LARGEST_SCORE:
+    if type(score) not in (int, float) or not abs(score) <= LARGEST_SCORE:
         raise LatticeError(f"The candidate {shown(text)} has the score {shown(score)}; expected a number.")
     return text, float(score)
 
@@ -153,7 +153,8 @@ def json_lattice(line: str) -> tuple[Lattice, dict[str, Any]]:
     try:
         value = json.loads(line)
     except (ValueError, RecursionError):
-        raise LatticeError(f'It is {shown(line)}; expected a JSON object such as {{"positions": [["a", "b"]]}}.') from None
+        example = '{"positions": [["a", "b"], ["c"]]}'
+        raise LatticeError(f"It is {shown(line)}; expected a JSON object such as {example}.") from None
     keys = [key for key in _KEYS if isinstance(value, dict) and isinstance(value.get(key), list)]
     if len(keys) != 1:
         raise LatticeError(f"It is {shown(value)}; expected an object with a list of positions, or of arcs.")
@@ -168,12 +169,11 @@ def json_lattice(line: str) -> tuple[Lattice, dict[str, Any]]:
 
 
 def _arc(value: Any) -> Arc:
-    places = [value.get(name) for name in ("start", "end")] if isinstance(value, dict) else []
-    if len(places) != 2 or not all(type(place) is int and 0 <= place <= MOST_NODES for place in places):
-        raise LatticeError(
-            f'An arc is {shown(value)}; expected {{"start": 0, "end": 2, "text": ..., "score": ...}}, with whole numbers.'
-        )
-    return Arc(*places, *_candidate({key: each for key, each in value.items() if key not in ("start", "end")}))
+    start, end = (value.get(name) if isinstance(value, dict) else None for name in ("start", "end"))
+    if type(start) is not int or type(end) is not int or not 0 <= start < end <= MOST_NODES:
+        example = '{"start": 0, "end": 2, "text": "a", "score": -0.5}'
+        raise LatticeError(f"An arc is {shown(value)}; expected one such as {example}, between whole numbers.")
+    return Arc(start, end, *_candidate({key: each for key, each in value.items() if key not in ("start", "end")}))
 
 
 # --- pinyin and corrections ---------------------------------------------------------------------------------------

@@ -31,11 +31,14 @@ LAYERS = (
     ("comparison",),
     ("mixing", "exchange", "hints", "surprisal", "training"),
     ("language_model",),
+    ("decoding",),
+    ("lattices",),
     ("blanks", "stored_model", "scorer", "scored_lines"),
     ("model_header",),
     ("codec",),
     ("rendering",),
     ("results",),
+    ("candidate_reader",),
     ("network_with_ngram",),
     ("inference", "baselines"),
     ("nn", "text"),
@@ -45,7 +48,7 @@ LAYERS = (
 )
 # Packages that are slow to start or optional: imported inside the function that needs them.
 LAZY = {
-    "jieba", "rjieba", "torch", "matplotlib", "starlette", "uvicorn", "onnx", "safetensors", "tqdm",
+    "jieba", "rjieba", "pypinyin", "torch", "matplotlib", "starlette", "uvicorn", "onnx", "safetensors", "tqdm",
     "sentencepiece", "tokenizers",
 }  # fmt: skip
 PARTS_ON_TORCH = ("cells", "engine", "network", "optimizer", "segments")

@@ -36,7 +36,7 @@ class CandidateReader(Protocol):
     finite: bool
 
     def read(self, tokens: Array, state: Array, wanted: Array) -> tuple[Array, Array]:
-        """Log probability of each of the wanted ids (C,) after each of the tokens (B,), (B, C); the state after them."""
+        """Log probabilities (B, C) of the wanted ids (C,) after each of the tokens (B,), and the state after them."""
 
 
 class TokenArc(NamedTuple):
@@ -187,7 +187,9 @@ class _Beam(NamedTuple):
 
     def take(self, rows: Array) -> "_Beam":
         """Some of the hypotheses."""
-        return _Beam(*(each[rows] for each in self[:-1]), np.take(self.state, rows, axis=-2))
+        totals, log_probabilities, scores, histories, tokens = (each[rows] for each in self[:5])
+        state = np.take(self.state, rows, axis=-2)
+        return _Beam(totals, log_probabilities, scores, histories, tokens, state)
 
 
 class _Arrivals(NamedTuple):
@@ -247,8 +249,11 @@ class _Search:
             here = (places >= begin) & (places < edge)
             parts += _ready(each, places[here] - begin, histories[here])
             begin = edge
-        joined = [np.concatenate(column) for column in list(zip(*parts, strict=True))[:-1]]
-        return _Beam(*joined, np.concatenate([part.state for part in parts], axis=-2))
+        totals, log_probabilities, scores, all_histories, tokens = (
+            np.concatenate([part[column] for part in parts]) for column in range(5)
+        )
+        state = np.concatenate([part.state for part in parts], axis=-2)
+        return _Beam(totals, log_probabilities, scores, all_histories, tokens, state)
 
     def _history(self, history: int, symbol: int) -> int:
         if symbol == NOTHING:

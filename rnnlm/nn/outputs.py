@@ -57,6 +57,9 @@ class Output(Protocol):
     def log_probabilities(self, params: Mapping[str, Array], hidden: Array) -> Array:
         """Log probability of every token, (N, V)."""
 
+    def log_probabilities_of(self, params: Mapping[str, Array], hidden: Array, ids: Array) -> Array:
+        """Log probability of some tokens alone (C,), (N, C)."""
+
     def take_over(self, params: dict[str, Array], other: Any, other_params: Mapping[str, Array], ids: Array) -> Array:
         """Copy what a layer of the same kind has learnt about tokens of its own vocabulary, in place.
 
@@ -236,6 +239,10 @@ class Softmax:
         fastest(log_softmax, logits.dtype)(logits)
         return logits
 
+    def log_probabilities_of(self, params: Mapping[str, Array], hidden: Array, ids: Array) -> Array:
+        """See `Output.log_probabilities_of`; all are needed for the sum that they are divided by."""
+        return self.log_probabilities(params, hidden)[:, ids]
+
     def take_over(self, params: dict[str, Array], other: Any, other_params: Mapping[str, Array], ids: Array) -> Array:
         """See `Output.take_over`."""
         known = ids >= 0
@@ -340,11 +347,8 @@ class AdaptiveSoftmax:
 
     def log_probabilities(self, params: Mapping[str, Array], hidden: Array) -> Array:
         """See `Output.log_probabilities`."""
-        tails = self._tails(params)
-        head = hidden @ params["output.head.weight"].T
-        head += params["output.head.bias"]
-        normalise = fastest(log_softmax, head.dtype)
-        normalise(head)
+        tails, normalise = self._tails(params), fastest(log_softmax, hidden.dtype)
+        head = self._head(params, hidden)
         result = np.empty((len(hidden), tails[-1].stop), dtype=hidden.dtype)
         result[:, : self.cutoffs[0]] = head[:, : self.cutoffs[0]]
         for tail in tails:
@@ -353,6 +357,25 @@ class AdaptiveSoftmax:
             normalise(of_tail)
             of_tail += head[:, tail.entry, None]
         return result
+
+    def log_probabilities_of(self, params: Mapping[str, Array], hidden: Array, ids: Array) -> Array:
+        """See `Output.log_probabilities_of`; a tail without any of them is not computed."""
+        normalise, head = fastest(log_softmax, hidden.dtype), self._head(params, hidden)
+        result = head[:, np.minimum(ids, self.cutoffs[0])]
+        for tail in self._tails(params):
+            inside = (ids >= tail.start) & (ids < tail.stop)
+            if inside.any():
+                of_tail = hidden @ params[tail.projection].T @ params[tail.weight].T
+                normalise(of_tail)
+                result[:, inside] = of_tail[:, ids[inside] - tail.start] + head[:, tail.entry, None]
+        return result
+
+    def _head(self, params: Mapping[str, Array], hidden: Array) -> Array:
+        """Log probability of each token of the shortlist and of each tail, (N, entries)."""
+        head = hidden @ params["output.head.weight"].T
+        head += params["output.head.bias"]
+        fastest(log_softmax, head.dtype)(head)
+        return head
 
     def take_over(
         self, params: dict[str, Array], other: "AdaptiveSoftmax", other_params: Mapping[str, Array], ids: Array

@@ -25,13 +25,13 @@ def read_confusions(path: str | PathLike[str]) -> dict[str, str]:
     for number, line in enumerate(_lines(path), 1):
         if not line.strip() or line.startswith("# "):
             continue
-        character, *others = _BETWEEN.sub("", line) or line
-        if not others:
+        characters = _BETWEEN.sub("", line) or line
+        if len(characters) == 1:
             raise CorpusError(
                 f"Line {number} of {path} is {shown(line)}; expected a character and those that it may stand for, "
                 "such as 吃迟持."
             )
-        table[character] = table.get(character, "") + "".join(others)
+        table[characters[0]] = table.get(characters[0], "") + characters[1:]
     if not table:
         raise CorpusError(f"{path} is empty; expected lines of a character and those that it may stand for.")
     return joined([table])

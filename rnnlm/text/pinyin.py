@@ -72,40 +72,30 @@ def spelling(line: str) -> Spelling:
     >>> spelling("wo3 yong GitHub!").texts
     [Text(start=6, end=7, text='GitHub'), Text(start=7, end=8, text='!')]
     """
+    parts = [(part, *(_syllables(part) if _RUN.fullmatch(part) else ([], 0))) for part in _parts(line)]
+    spoken = [True, *(bool(syllables) for _, syllables, _ in parts), True]  # the ends are as pinyin
     place, found = 0, Spelling(0, [], [])
-    for part in _parts(line):
-        syllables, length = _syllables(part) if _RUN.fullmatch(part) else ([], 0)
+    for number, (part, syllables, length) in enumerate(parts):
         if syllables:
-            found.syllables.extend(
-                each._replace(start=place + each.start, end=place + each.end) for each in syllables
-            )
+            found.syllables.extend(each._replace(start=place + each.start, end=place + each.end) for each in syllables)
             place += length
-        else:
-            found.texts.append(Text(place, place + 1, part))
+            continue
+        text = part.lstrip() if spoken[number] else part
+        text = text.rstrip() if spoken[number + 2] else text
+        if text:
+            found.texts.append(Text(place, place + 1, text))
             place += 1
-    return found._replace(length=place, texts=_spaced(found.texts))
+    return found._replace(length=place)
 
 
 def _parts(line: str) -> Iterator[str]:
-    """Runs of letters, and what stands between them, each with the white space around it."""
+    """Runs of letters, and what stands between them, with the white space around it."""
     end = 0
     for run in _RUN.finditer(line):
         yield from filter(None, [line[end : run.start()]])
         yield run[0]
         end = run.end()
     yield from filter(None, [line[end:]])
-
-
-def _spaced(texts: list[Text]) -> list[Text]:
-    """Texts without the white space that stands beside pinyin."""
-    starts, ends = {each.start for each in texts}, {each.end for each in texts}
-    spaced = []
-    for each in texts:
-        text = each.text
-        text = text if each.start in ends else text.lstrip()
-        text = text if each.end in starts else text.rstrip()
-        spaced.append(each._replace(text=text))
-    return spaced
 
 
 def _syllables(run: str) -> tuple[list[Syllable], int]:
