@@ -40,7 +40,7 @@ from rnnlm.text.vocabulary import FIRST, Vocabulary
 ROOT = Path(__file__).parent.parent
 HAN = re.compile("[\u4e00-\u9fff]+")
 SENTENCE = re.compile('[^。！？．!?\n]+[。！？．!?]?[”’"]*')
-PENALTIES = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 10.0, 12.0]
+PENALTIES = [2.0, 4.0, 5.0, 6.0, 7.0, 8.0, 10.0]
 
 
 def texts(names: Sequence[str]) -> Iterator[tuple[str, list[str], list[str]]]:

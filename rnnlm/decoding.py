@@ -73,10 +73,21 @@ class DecodingModel(StoredModel):
         ids = self.vocabulary.encode(list(tokens))
         symbols = Symbols(ids, word_penalty + (self._oov_penalty(oov_penalty) * (ids == UNK)))
         end = self.line_end if ended else None
-        paths = best_paths(reader, start, arcs, lattice.length, symbols, end, k=k, beam=beam, lm_weight=lm_weight)
-        if not paths:
+        texts: dict[str, DecodedText] = {}
+        wanted = k if k == 1 else max(k, beam)  # several paths may be one text, in other words
+        while True:
+            paths = best_paths(
+                reader, start, arcs, lattice.length, symbols, end, k=wanted, beam=beam, lm_weight=lm_weight
+            )
+            for path in paths:
+                found = self._decoded(path, tokens, like)
+                texts.setdefault(found.text, found)
+            if len(texts) >= k or len(paths) < wanted:
+                break
+            wanted *= 2
+        if not texts:
             raise LatticeError("No text that can be made of the candidates has a probability above 0.")
-        return [self._decoded(path, tokens, like) for path in paths]
+        return list(texts.values())[:k]
 
     def from_pinyin(self, text: str, k: int = 1, **settings: Any) -> list[DecodedText]:
         """Return the k best texts that a line of pinyin may say, with syllables separated or not, with tones or not.

@@ -30,6 +30,7 @@ COMMANDS = {
     "sample": ("rnnlm.cli.sample:sample", "Write text."),
     "score": ("rnnlm.cli.score:score", "Print the log probability of every line."),
     "rescore": ("rnnlm.cli.rescore:rescore", "Choose among the candidates of a recogniser (n-best lists)."),
+    "decode": ("rnnlm.cli.decode:decode", "Find the best text among candidates, or from pinyin."),
     "fill": ("rnnlm.cli.fill:fill", "Rank what fits into the blanks of a sentence."),
     "eval": ("rnnlm.cli.evaluate:evaluate", "Measure a model on a text: perplexity, bits per character."),
     "ngram": ("rnnlm.cli.ngram:ngram", "Train an n-gram model, the baseline."),

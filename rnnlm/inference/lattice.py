@@ -312,6 +312,8 @@ class _Search:
             log_probabilities[:, reads] = rows[:, np.searchsorted(ids, edges.ids[reads])]
             totals = beam.totals[:, None] + edges.added + self._lm_weight * log_probabilities
             parents, taken = np.divmod(largest(totals, self._beam), len(edges.symbols))
+            if not len(parents):  # all of probability 0
+                continue
             self._arrivals[end].append(
                 _Arrivals(
                     beam,

@@ -110,7 +110,8 @@ def _syllables(run: str) -> tuple[list[Syllable], int]:
             continue
         base, tone = letters[start:end], [each for each in tones[start:end] if each]
         base = _ALIASES.get(base, base)
-        if base in known and len(tone) < 2:
+        apart = base != "o" or start in (0, *edges)  # hao is not ha and 哦
+        if base in known and len(tone) < 2 and apart:
             found.append(Syllable(start, end, base, tone[0] if tone else 0))
     return _covering(found, len(letters)), len(letters)
 

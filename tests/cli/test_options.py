@@ -19,6 +19,7 @@ BASES = {
     "sample": ["--length", "3"],
     "score": ["text.txt"],
     "rescore": ["text.txt"],
+    "decode": ["text.txt"],
     "fill": ["我 ____"],
     "eval": ["text.txt"],
     "info": [],
