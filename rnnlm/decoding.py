@@ -24,6 +24,7 @@ from rnnlm.text.vocabulary import UNK
 if TYPE_CHECKING:
     from rnnlm.text.confusions import Confusions
 
+TRIES = 4  # of a search that finds several paths to one text, in other words; each time for twice as many
 BEAM = 16  # twice as many find no more, see benchmarks/RESULTS.md
 REPLACEMENT_PENALTY = 6.0  # nats; see benchmarks/pinyin.py
 
@@ -45,7 +46,7 @@ class DecodingModel(StoredModel):
         ended: bool = True,
         like: str = "",
     ) -> list[DecodedText]:
-        """Return the k best texts that can be made of candidates, the best first.
+        """Return the k best texts that can be made of candidates, the best first; fewer where there are fewer.
 
         total_nats = lm_weight * logprob_nats + score + word_penalty * tokens + oov_penalty * unknown tokens
 
@@ -74,8 +75,7 @@ class DecodingModel(StoredModel):
         symbols = Symbols(ids, word_penalty + (self._oov_penalty(oov_penalty) * (ids == UNK)))
         end = self.line_end if ended else None
         texts: dict[str, DecodedText] = {}
-        wanted = k if k == 1 else max(k, beam)  # several paths may be one text, in other words
-        while True:
+        for wanted in [1] if k == 1 else [max(k, beam) << times for times in range(TRIES)]:
             paths = best_paths(
                 reader, start, arcs, lattice.length, symbols, end, k=wanted, beam=beam, lm_weight=lm_weight
             )
@@ -84,7 +84,6 @@ class DecodingModel(StoredModel):
                 texts.setdefault(found.text, found)
             if len(texts) >= k or len(paths) < wanted:
                 break
-            wanted *= 2
         if not texts:
             raise LatticeError("No text that can be made of the candidates has a probability above 0.")
         return list(texts.values())[:k]

@@ -131,6 +131,14 @@ def test_wrong_homophones_are_corrected_and_right_ones_are_left(level, chinese, 
     assert model.correct(wrong, confusions=table)[0].text == right
 
 
+def test_a_text_that_can_be_made_in_very_many_ways_is_one_answer(chinese):
+    """Words of one character and of several: thousands of paths say the same."""
+    text = "我昨天上学迟到了，老师批评了我，妈妈也批评了我。" * 3
+    found = chinese["word"].correct(text, k=9, confusions={"迟": "吃"})
+    assert found[0].text == text
+    assert 2 <= len({each.text for each in found}) == len(found)
+
+
 def test_separated_words_stay_separated_and_other_text_stays(chinese):
     model = chinese["word"]
     found = model.correct("我 昨天 上学 吃到 了 ， OK", confusions={"吃": "迟"})[0]

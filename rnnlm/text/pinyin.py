@@ -103,16 +103,19 @@ def _syllables(run: str) -> tuple[list[Syllable], int]:
     letters, tones, edges = _letters(run)
     if run.isupper() or letters is None:
         return [], 0
-    found = []
-    known, longest = bases(), max(map(len, bases()))
-    for start, end in itertools.combinations(range(len(letters) + 1), 2):
-        if end - start > longest or any(start < edge < end for edge in edges):
-            continue
-        base, tone = letters[start:end], [each for each in tones[start:end] if each]
-        base = _ALIASES.get(base, base)
-        apart = base != "o" or start in (0, *edges)  # hao is not ha and 哦
-        if base in known and len(tone) < 2 and apart:
-            found.append(Syllable(start, end, base, tone[0] if tone else 0))
+    found, known, longest = list[Syllable](), bases(), max(map(len, bases()))
+    stops = iter([*edges, len(letters)])
+    stop = 0  # the next place over which no syllable goes
+    for start in range(len(letters)):
+        apart = start == stop  # as after an apostrophe
+        while stop <= start:
+            stop = next(stops)
+        for end in range(start + 1, min(start + longest, stop) + 1):
+            given = [each for each in tones[start:end] if each]
+            base = _ALIASES.get(letters[start:end], letters[start:end])
+            # hao is not ha and 哦
+            if base in known and len(given) < 2 and (apart or base != "o"):
+                found.append(Syllable(start, end, base, given[0] if given else 0))
     return _covering(found, len(letters)), len(letters)
 
 
