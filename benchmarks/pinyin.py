@@ -11,7 +11,8 @@ characters: those that differ from the text, by edit distance. For the repair, o
 by a homophone, drawn by its frequency in the training text; a sentence is repaired if it is the original again, and a
 right one is spoilt if anything changes.
 
-Usage: RNNLM_DATA=... python benchmarks/pinyin.py [hongloumeng] [chinese] [--time 3m] [--sentences 200] [--beam 16]
+Usage: RNNLM_DATA=... python benchmarks/pinyin.py [hongloumeng] [chinese] [--time 3m | --epochs 10]
+       ... --sentences 200 --beam 16 32           how many sentences; several beams are compared
        ... --model char=FILE --model word=FILE    models that were trained on the rest of one text (one text only)
        ... --held-out FILE                        lines that they have not read
 """
@@ -23,6 +24,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
@@ -159,7 +161,7 @@ def best_penalty(model: LanguageModel, wrong: list[str], right: list[str]) -> fl
     return max(PENALTIES, key=worth)
 
 
-def models(training: list[str], given: dict[str, str], minutes: str) -> dict[str, LanguageModel]:
+def models(training: list[str], given: dict[str, str], **length: Any) -> dict[str, LanguageModel]:
     """Everything that is compared, by its name."""
     found = {f"dictionary, {level}": dictionary(level) for level in ("char", "word")}
     for level in ("char", "word"):
@@ -167,7 +169,7 @@ def models(training: list[str], given: dict[str, str], minutes: str) -> dict[str
             model = rnnlm.load(given[level])
         else:
             order = 6 if level == "char" else 5
-            model = rnnlm.train(text=training, level=level, time=minutes, ngram=order, progress=False, threads=1)
+            model = rnnlm.train(text=training, level=level, ngram=order, progress=False, threads=1, **length)
         found |= {f"{name}, {level}": part for name, part in parts(model).items()}
     return found
 
@@ -184,7 +186,9 @@ def main() -> None:
     """Print the tables of each text."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("texts", nargs="*", default=["hongloumeng", "chinese"])
-    parser.add_argument("--time", default="3m", help="to train each network")
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument("--time", default=None, help="to train each network, such as 3m")
+    length.add_argument("--epochs", type=float, default=None, help="to train each network; as many as fit the text")
     parser.add_argument("--sentences", type=int, default=200)
     parser.add_argument("--beam", type=int, nargs="+", default=[16])
     parser.add_argument("--model", action="append", default=[], metavar="LEVEL=FILE")
@@ -197,7 +201,7 @@ def main() -> None:
             held_out = options.held_out.read_text(encoding="utf-8").splitlines()
         chosen = sentences(held_out, 2 * options.sentences)
         known, unknown = chosen[::2], chosen[1::2]
-        compared = models(training, given, options.time)
+        compared = models(training, given, time=options.time, epochs=options.epochs)
         characters = sum(len("".join(HAN.findall(text))) for text in unknown)
         print(f"{name}: {len(unknown)} sentences, {characters:,} characters\n", flush=True)
         if "pinyin" not in options.skip:
