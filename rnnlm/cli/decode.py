@@ -109,8 +109,8 @@ def decode(ctx: click.Context, /, file: str | None, model_path: Path, as_json: b
     candidate. A bar, a space or a backslash in a candidate has a backslash before it. A candidate may
     be several tokens.
 
-    A JSON line has {"positions": [[{"text": "昨", "score": -0.1}, "作"], ...]}, or {"arcs": [{"start": 0, "end": 2,
-    "text": "昨天", "score": -0.1}, ...]} for candidates from one node to another, and perhaps an "id".
+    A JSON line has {"positions": [[{"text": "a", "score": -0.1}, "b"], ...]}, or {"arcs": [{"start": 0, "end": 2,
+    "text": "ab", "score": -0.1}, ...]} for candidates from one node to another, and perhaps an "id".
 
     \b
     total = lm-weight * logprob + scores + word-penalty * tokens
@@ -123,7 +123,7 @@ def decode(ctx: click.Context, /, file: str | None, model_path: Path, as_json: b
     What is no pinyin stays as it is. The candidates are the characters or words of the model's vocabulary.
 
     --homophones and --confusions correct lines. A file of confusions has on each line a character and those that it may
-    stand for, such as 吃迟持. A higher --replacement-penalty corrects less.
+    stand for, with spaces between or without. A higher --replacement-penalty corrects less.
 
     A line from a pipe is answered when no more is there yet.
     """
