@@ -10,19 +10,17 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 from rnnlm.blas import one_blas_thread
-from rnnlm.candidate_reader import candidate_reader
 from rnnlm.errors import LatticeError, RnnlmError, shown
-from rnnlm.inference.lattice import Path, Start, Symbols, TokenArc, best_paths
 from rnnlm.inference.model import read_prefix
-from rnnlm.lattices import Lattice, Position, correction_lattice, pinyin_lattice
 from rnnlm.results import DecodedText
 from rnnlm.stored_model import StoredModel
-from rnnlm.text.confusions import Spellings, joined, read_confusions
-from rnnlm.text.pinyin import Homophones, Readings
 from rnnlm.text.vocabulary import UNK
 
-if TYPE_CHECKING:
-    from rnnlm.text.confusions import Confusions
+if TYPE_CHECKING:  # each method imports what it needs: other commands start sooner without it
+    from rnnlm.inference.lattice import Path, Start, TokenArc
+    from rnnlm.lattices import Lattice, Position
+    from rnnlm.text.confusions import Confusions, Spellings
+    from rnnlm.text.pinyin import Homophones, Readings
 
 TRIES = 4  # of a search that finds several paths to one text, in other words; each time for twice as many
 BEAM = 16  # twice as many find no more, see benchmarks/RESULTS.md
@@ -66,6 +64,10 @@ class DecodingModel(StoredModel):
             LatticeError: candidates are malformed, or no path through them has a probability above 0.
             DirectionError: the model is bidirectional.
         """
+        from rnnlm.candidate_reader import candidate_reader
+        from rnnlm.inference.lattice import Symbols, best_paths
+        from rnnlm.lattices import Lattice
+
         numbers = {"lm_weight": lm_weight, "word_penalty": word_penalty, "oov_penalty": oov_penalty or 0.0}
         _check({"k": k, "beam": beam}, numbers)
         lattice = candidates if isinstance(candidates, Lattice) else Lattice.of(candidates)
@@ -97,6 +99,8 @@ class DecodingModel(StoredModel):
         Raises:
             TokenizerError: pypinyin is not installed.
         """
+        from rnnlm.lattices import pinyin_lattice
+
         return self.decode(pinyin_lattice(self._readings, text), k, **settings)
 
     def correct(
@@ -124,6 +128,9 @@ class DecodingModel(StoredModel):
             TokenizerError: pypinyin is not installed.
             LatticeError: the text has several lines.
         """
+        from rnnlm.lattices import correction_lattice
+        from rnnlm.text.confusions import joined, read_confusions
+
         if confusions is None and not homophones:
             raise RnnlmError("Nothing may be replaced: expected confusions, homophones=True, or both.")
         if not 0 <= replacement_penalty < math.inf:
@@ -136,14 +143,20 @@ class DecodingModel(StoredModel):
 
     @functools.cached_property
     def _readings(self) -> Readings:
+        from rnnlm.text.pinyin import Readings
+
         return Readings(self.vocabulary.tokens)
 
     @functools.cached_property
     def _spellings(self) -> Spellings:
+        from rnnlm.text.confusions import Spellings
+
         return Spellings(self.vocabulary.tokens)
 
     @functools.cached_property
     def _homophones(self) -> Homophones:
+        from rnnlm.text.pinyin import Homophones
+
         return Homophones(dict.fromkeys(itertools.chain.from_iterable(self.vocabulary.tokens)))
 
     def _oov_penalty(self, given: float | None) -> float:
@@ -151,6 +164,8 @@ class DecodingModel(StoredModel):
 
     def _start_after(self, before: str) -> Start:
         """The state in which the last id before the candidates is to be read."""
+        from rnnlm.inference.lattice import Start
+
         by_line = self.after_line(self.require_causal())
         ids = self.prefix(self.encode(self.unfinished(before)))
         state = read_prefix(by_line, ids[:-1])[1] if len(ids) > 1 else by_line.zero_state(1)
@@ -158,6 +173,8 @@ class DecodingModel(StoredModel):
 
     def _token_arcs(self, lattice: Lattice) -> tuple[list[TokenArc], list[str]]:
         """The lattice's arcs by their tokens, which are numbered, and these."""
+        from rnnlm.inference.lattice import TokenArc
+
         numbers: dict[str, int] = {}
         texts = list(dict.fromkeys(arc.text for arc in lattice.arcs))
         unknown = (self.vocabulary.encode(texts) == UNK).tolist()
