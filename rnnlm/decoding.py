@@ -24,7 +24,7 @@ if TYPE_CHECKING:  # each method imports what it needs: other commands start soo
 
 TRIES = 4  # of a search that finds several paths to one text, in other words; each time for twice as many
 BEAM = 16  # twice as many find no more, see benchmarks/RESULTS.md
-REPLACEMENT_PENALTY = 6.0  # nats; see benchmarks/pinyin.py
+REPLACEMENT_PENALTY = 6.0  # nats; the best of eight models were 4 to 10, see benchmarks/RESULTS.md
 
 
 class DecodingModel(StoredModel):
