@@ -18,6 +18,7 @@ from rnnlm import __version__
 from rnnlm.blas import limit_blas
 from rnnlm.cli.groups import SuggestingGroup
 from rnnlm.cli.interruptions import SIGNALS
+from rnnlm.cli.languages import language_option, tr
 from rnnlm.cli.streams import open_closed_streams
 from rnnlm.cli.terminal import end_status, set_up_streams
 from rnnlm.errors import RnnlmError
@@ -76,7 +77,7 @@ class LazyGroup(SuggestingGroup):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands for the help text."""
         with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+            formatter.write_dl([(name, tr(text)) for name, (_, text) in COMMANDS.items()])
 
 
 @click.group(
@@ -89,6 +90,7 @@ class LazyGroup(SuggestingGroup):
     },
 )
 @click.version_option(__version__, prog_name="rnnlm")
+@language_option
 def cli() -> None:
     """Train a recurrent neural network language model on your text, and ask it things.
 

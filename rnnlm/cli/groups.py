@@ -2,8 +2,10 @@
 
 import click
 
+from rnnlm.cli.languages import TranslatedGroup
 
-class SuggestingGroup(click.Group):
+
+class SuggestingGroup(TranslatedGroup):
     """A group that names the commands whose names are like one that it does not have."""
 
     def resolve_command(

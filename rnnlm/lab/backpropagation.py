@@ -1,8 +1,9 @@
-"""Back-propagation through time, step by step: what every step of the unrolled network gives to the gradient of W.
+"""Back-propagation through time, step by step: what every step of the unrolled network gives to the gradients.
 
 The article's formulas, with E = sum of E_t, the loss of each step:
 
     delta_t = dE/da_t, a_t the argument of f         dE/dW = sum over t of delta_t s_{t-1}^T
+    dE/dU = sum over t of delta_t x_t^T              dE/dV = sum over t of dE/dz_t s_t^T, z_t the argument of softmax
 
 The way back is the network's own, cut into steps. A bias is added to a_t, so its gradient in one step is delta_t.
 """
@@ -14,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rnnlm.lab.unrolled import Step, unroll
+from rnnlm.lab.unrolled import Step, input_vector, output_matrix, unroll
 from rnnlm.nn.gradient_check import STEPS, central_difference
 from rnnlm.nn.network import LayerStack
 from rnnlm.nn.numerics import Array
@@ -23,6 +24,7 @@ CHECKED_ENTRIES = 64  # of a larger W so many entries, chosen at random, are com
 FEWEST_ENTRIES = 4  # of the W of a network so large that every comparison takes seconds
 MULTIPLICATIONS = 1e10  # that all comparisons may take: some seconds
 LOSSES_PER_ENTRY = 4 * len(STEPS)
+LARGEST_SUM = 1 << 20  # entries of the gradient of U or V that is added up
 ROUNDINGS = 16  # units in the last place by which a sum such as E is off, at most
 
 
@@ -36,6 +38,27 @@ class StepBack(NamedTuple):
     nats: float  # -ln of the target's probability, which is E_t where the loss is cross-entropy
     deltas: list[Array]  # (GH,) each: the gradient by what W s_{t-1} is added to
     w_gradients: list[Array]  # (GH, H) each
+    inputs: list[Array]  # (D,) each: x_t, one-hot without an embedding, or the state of the layer below
+    input_deltas: list[Array]  # (GH,) each: the gradient by what U x_t is added to; of the GRU not that of W
+    output_error: Array | None  # (V,) the gradient by the argument of softmax; None for another output layer
+
+    def u_gradient(self, layer: int) -> Array:
+        """(GH, D) what the step gives to the gradient of a layer's U."""
+        gradient: Array = np.outer(self.input_deltas[layer], self.inputs[layer])
+        return gradient
+
+    def v_gradient(self) -> Array | None:
+        """(V, H) what the step gives to the gradient of V; None where there is no such matrix."""
+        return None if self.output_error is None else np.outer(self.output_error, self.step.hidden[0, 0])
+
+    def u_norm(self, layer: int) -> float:
+        """Length of `u_gradient`."""
+        return float(np.linalg.norm(self.input_deltas[layer]) * np.linalg.norm(self.inputs[layer]))
+
+    def v_norm(self) -> float:
+        """Length of `v_gradient`, 0 where there is none."""
+        error = 0.0 if self.output_error is None else float(np.linalg.norm(self.output_error))
+        return error * float(np.linalg.norm(self.step.hidden[0, 0]))
 
 
 class Entry(NamedTuple):
@@ -59,6 +82,23 @@ class Backpropagation:
     w_gradients: list[Array]  # (GH, H) for each layer
     entries: list[Entry]
     rounding: float
+
+    def u_total(self, layer: int) -> Array | None:
+        """(GH, D) the sum over the steps of what they give to a layer's U; None if it has over LARGEST_SUM entries."""
+        if self.steps[0].input_deltas[layer].size * self.steps[0].inputs[layer].size > LARGEST_SUM:
+            return None
+        deltas = np.array([step.input_deltas[layer] for step in self.steps])
+        total: Array = deltas.T @ np.array([step.inputs[layer] for step in self.steps])
+        return total
+
+    def v_total(self) -> Array | None:
+        """(V, H) the same for V; None also where there is no such matrix."""
+        error = self.steps[0].output_error
+        if error is None or error.size * self.steps[0].step.hidden.size > LARGEST_SUM:
+            return None
+        errors = np.array([step.output_error for step in self.steps])
+        total: Array = errors.T @ np.array([step.step.hidden[0, 0] for step in self.steps])
+        return total
 
     @property
     def worst(self) -> float:
@@ -129,13 +169,21 @@ def _step_back(
     """
     hidden = step.hidden[:, 0]
     loss, output_backprop = network.output.loss(network.params, hidden, np.array([target]), objective, 1.0)
-    dhidden = output_backprop()[0][:, None] if counts else np.zeros_like(step.hidden)
+    dhidden, output_grads = output_backprop()
+    dhidden = dhidden[:, None] if counts else np.zeros_like(step.hidden)
     grads, before = step.backprop(dhidden, carried)
     layers = range(network.config.num_layers)
     deltas = [grads[f"rnn.bias_hh_l{layer}"] for layer in layers]
     w_gradients = [grads[f"rnn.weight_hh_l{layer}"] for layer in layers]
     output = np.exp(network.output.log_probabilities(network.params, hidden)[0])
-    return StepBack(step, target, output, loss.objective, loss.nats, deltas, w_gradients), before
+    inputs = [input_vector(network, step, layer) for layer in layers]
+    input_deltas = [grads[f"rnn.bias_ih_l{layer}"] for layer in layers]
+    error = output_grads.get("output.bias") if output_matrix(network) is not None else None
+    back = StepBack(
+        *(step, target, output, loss.objective, loss.nats, deltas, w_gradients, inputs, input_deltas),
+        error if counts or error is None else np.zeros_like(error),
+    )
+    return back, before
 
 
 def _most_entries(network: LayerStack, steps: int) -> int:

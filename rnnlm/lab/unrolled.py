@@ -127,17 +127,27 @@ class Sum(NamedTuple):
     bias: Array
 
 
+def input_vector(network: LayerStack, step: Step, layer: int) -> Array:
+    """What U of a layer (from 0) is multiplied with in the first column: one-hot, an embedding, or the state below."""
+    if layer:
+        below: Array = step.state[0, layer - 1, 0]
+        return below
+    token = int(step.inputs[0, 0])
+    if network.config.embedding_size:
+        row: Array = network.params["embedding.weight"][token]
+        return row
+    vector = np.zeros(network.config.vocabulary_size)
+    vector[token] = 1
+    return vector
+
+
 def argument(network: LayerStack, steps: list[Step], number: int, layer: int, direction: str = "") -> Sum:
     """What a layer (from 0) adds up at a step (from 0, in the order of reading), in the first column."""
     params, step = network.params, steps[number]
     own = {part: params[f"rnn.{part}_l{layer}{direction}"] for part in CELLS[network.config.cell].parts}
     U, b_U = own["weight_ih"], own["bias_ih"]
-    if layer:
-        of_input = U @ step.state[0, layer - 1, 0]
-    elif network.config.embedding_size:
-        of_input = U @ params["embedding.weight"][step.inputs[0, 0]]
-    else:
-        of_input = U[:, step.inputs[0, 0]]
+    looked_up = not (layer or network.config.embedding_size)
+    of_input = U[:, step.inputs[0, 0]] if looked_up else U @ input_vector(network, step, layer)
     if "weight_hh" not in own:
         return Sum(of_input, np.zeros_like(b_U), b_U)
     return Sum(of_input, own["weight_hh"] @ step.before[0, layer, 0], b_U + own["bias_hh"])

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rnnlm.cli.common import note, print_json, say
+from rnnlm.cli.common import note, print_json, say, show_table
+from rnnlm.cli.languages import language, tr
 from rnnlm.cli.pictures import save_picture
 
 if TYPE_CHECKING:
@@ -47,8 +48,15 @@ def present(
 
 
 def counted(number: int, name: str) -> str:
-    """A number of things, such as "1 token" or "1,200 tokens"."""
+    """Return a number of things, such as "1 token" or "1,200 tokens", in the user's language."""
+    if language() != "en":
+        return f"{number:,} {tr(name)}"
     return f"{number:,} {name}{'' if number == 1 else 's'}"
+
+
+def show_titled(rows: Iterable[Sequence[object]], titles: Sequence[str], align: str = "", keys: int = 1) -> None:
+    """Print a table whose titles are in the user's language; symbols are the same in all of them."""
+    show_table(rows, [tr(title) for title in titles], align, keys)
 
 
 def vector(values: Array) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -10,6 +11,7 @@ import click
 from click.core import ParameterSource
 
 from rnnlm.cli.common import Function, Text, json_option, load_model, note, read_text_argument, together
+from rnnlm.cli.languages import tr
 from rnnlm.cli.pictures import check_picture
 from rnnlm.cli.tables import token_cell
 from rnnlm.errors import CorpusError, DirectionError
@@ -87,12 +89,26 @@ def size_options(
     )
 
 
+weights_options = together(
+    click.option(
+        "--weights",
+        type=click.Path(dir_okay=False, path_type=Path),
+        default=None,
+        show_default="random",
+        help='JSON file with your own U, W, V, such as {"W": [[0.5, 0], [0, 0.5]]}. What it leaves out is random, of '
+        "biases (b, b_V) 0.",
+    ),
+    click.option("--no-bias", is_flag=True, help="Without biases, as in the article's formulas."),
+)
+
+
 def sentence_options(*own: Callable[[Function], Function]) -> Callable[[Function], Function]:
     """Add all that `sentence_and_network` reads, with a command's own options among them."""
     return together(
         text_argument,
         model_option("Trained model to look at.", "a small network with random weights"),
         *(cell_option, activation_option(), size_options(default=3, most=64, layers=8)),
+        weights_options,
         *own,
         level_option,
         click.option("--seed", type=click.IntRange(0), default=0, help="Of the random weights."),
@@ -122,7 +138,8 @@ def note_unused_activation(ctx: click.Context) -> None:
     """Tell who gave --activation to a cell that has no use for it."""
     cell, activation = ctx.params["cell"], ctx.params["activation"]
     if cell != "rnn" and given(ctx, "activation"):
-        note(f"--activation {activation} is not used: the cell {cell} has sigmoid and tanh built in.")
+        unused = "--activation {activation} is not used: the cell {cell} has sigmoid and tanh built in."
+        note(tr(unused, activation=activation, cell=cell))
 
 
 def check_plot(ctx: click.Context, *read: object) -> None:
@@ -137,6 +154,32 @@ def network_config(ctx: click.Context, vocabulary_size: int) -> NetworkConfig:
 
     sizes = {name: ctx.params[name] for name in NETWORK_OPTIONS}
     return NetworkConfig(vocabulary_size, **sizes, bidirectional=ctx.params.get("bidirectional", False))
+
+
+def network_of_options(
+    ctx: click.Context, vocabulary_size: int, rng: np.random.Generator, tokens: Iterable[str] = ()
+) -> LayerStack:
+    """The float64 network that the options ask for: random weights, those of --weights, biases or none.
+
+    tokens: those of a text's vocabulary, in their order.
+
+    Raises:
+        RnnlmError: the file of --weights will not do.
+    """
+    from rnnlm.lab.gradients import random_network
+    from rnnlm.lab.weights import read_weights, state_size, weighted
+    from rnnlm.model_header import network_of
+    from rnnlm.nn.cells import CELLS as DESCRIPTIONS
+
+    path: Path | None = ctx.params["weights"]
+    weights = {} if path is None else read_weights(path)
+    config = network_config(ctx, vocabulary_size)
+    size = state_size(weights, DESCRIPTIONS[config.cell].gates)
+    if size is not None and not given(ctx, "hidden_size"):
+        config = dataclasses.replace(config, hidden_size=size)
+    random = random_network(config, rng).params
+    shown = " ".join(map(token_cell, tokens))
+    return network_of(config, weighted(config, random, weights, not ctx.params["no_bias"], shown))
 
 
 # --- texts
@@ -190,9 +233,7 @@ def sentence_and_network(ctx: click.Context, one_way: bool) -> Reading:
     """
     import numpy as np
 
-    from rnnlm.lab.gradients import random_network
     from rnnlm.lab.unrolled import in_float64
-    from rnnlm.model_header import network_of
 
     path: Path | None = ctx.params["model_path"]
     model = None if path is None else load_model(path)
@@ -203,8 +244,7 @@ def sentence_and_network(ctx: click.Context, one_way: bool) -> Reading:
     rng = np.random.default_rng(ctx.params["seed"])
     if network is None:
         note_unused_activation(ctx)
-        config = network_config(ctx, len(vocabulary))
-        network = network_of(config, random_network(config, rng).params)
+        network = network_of_options(ctx, len(vocabulary), rng, map(vocabulary.token, range(len(vocabulary))))
     return Reading(network, ids, vocabulary, rng)
 
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rnnlm.cli.common import say, show_table
-from rnnlm.cli.lab.presentation import number, present, vector
+from rnnlm.cli.common import say
+from rnnlm.cli.lab.matrices import has_bias, show_matrices
+from rnnlm.cli.lab.presentation import number, present, show_titled, vector
 from rnnlm.cli.lab.subjects import (
     NETWORK_OPTIONS,
     check_plot,
@@ -19,6 +20,7 @@ from rnnlm.cli.lab.subjects import (
     sentence_options,
     shown_ids,
 )
+from rnnlm.cli.languages import TranslatedCommand, tr
 
 if TYPE_CHECKING:
     from rnnlm.lab.unrolled import Step, Unrolled
@@ -27,7 +29,9 @@ if TYPE_CHECKING:
 
 
 @click.command(
-    short_help="The states of a network, step by step, of both directions too.", context_settings={"show_default": True}
+    cls=TranslatedCommand,
+    short_help="The states of a network, step by step, of both directions too.",
+    context_settings={"show_default": True},
 )
 @sentence_options(click.option("--bidirectional", is_flag=True, help="Read the sentence from both sides."))
 @click.pass_context
@@ -44,11 +48,12 @@ def unroll(ctx: click.Context, /, model_path: Path | None, **options: Any) -> No
     \b
     rnnlm lab unroll "我 昨天 上学 迟到 了" --bidirectional
     rnnlm lab unroll "我 昨天 上学 迟到 了" --num-layers 2 --plot unrolled.svg
+    rnnlm lab unroll "我 昨天 上学 迟到 了" --weights mine.json --no-bias
 
     In float64.
     """
     if model_path is not None:
-        refuse_with_model(ctx, *NETWORK_OPTIONS, "bidirectional", "level", "seed")
+        refuse_with_model(ctx, *NETWORK_OPTIONS, "weights", "no_bias", "bidirectional", "level", "seed")
     check_plot(ctx, model_path)
     from rnnlm.lab.unrolled import unroll_sentence
     from rnnlm.plots.unrolled import draw
@@ -65,32 +70,42 @@ def unroll(ctx: click.Context, /, model_path: Path | None, **options: Any) -> No
 
 
 def _show(found: Unrolled, network: LayerStack, vocabulary: Vocabulary) -> None:
-    config = network.config
-    for formula in _formulas(config):
+    config, bias = network.config, has_bias(network)
+    for formula in _formulas(config, bias):
         say(formula)
     click.echo()
+    show_matrices(network, vocabulary)
     for direction in config.directions:
         for layer in range(config.num_layers):
-            _show_states(found, network, vocabulary, layer, direction)
+            _show_states(found, network, vocabulary, layer, direction, bias)
             click.echo()
-    _show_outputs(found, vocabulary, config.bidirectional)
+    _show_outputs(found, vocabulary, config.bidirectional, bias)
 
 
-def _formulas(config: NetworkConfig) -> list[str]:
+def _formulas(config: NetworkConfig, bias: bool) -> list[str]:
+    """The formulas with their numbers in the article, if they have one."""
     from rnnlm.nn.cells import CELLS
 
+    b, b_V = (" + b", " + b_V") if bias else ("", "")
+    numbers = [tr("formula 2"), "", tr("formula 1")]
     if config.cell == "rnn":
-        lines = [f"s_t  = {config.activation}(U x_t + W s_(t-1) + b)"]
-        reverse = f"s'_t = {config.activation}(U' x_t + W' s'_(t+1) + b')"
+        lines = [f"s_t  = {config.activation}(U x_t + W s_(t-1){b})"]
+        reverse = f"s'_t = {config.activation}(U' x_t + W' s'_(t+1){b and b + chr(39)})"
     else:
         w = CELLS[config.cell].recurrent
         lines = [f"s_t  = {config.cell}(x_t, s_(t-1)) with U{', W' * w}"]
         reverse = f"s'_t = {config.cell}(x_t, s'_(t+1)) with U'" + ", W'" * w
+        numbers[0] = ""
     if config.num_layers > 1:
-        lines[0] += f"; from layer 2 on, x_t is the state of the layer below (layers: {config.num_layers})"
+        lines[0] += tr(
+            "; from layer 2 on, x_t is the state of the layer below (layers: {layers})", layers=config.num_layers
+        )
     if config.bidirectional:
-        return [*lines, reverse, "o_t  = softmax(V s_(t-1) + V' s'_(t+1) + b_V), what x_t is"]
-    return [*lines, "o_t  = softmax(V s_t + b_V), what x_(t+1) is"]
+        lines += [reverse, f"o_t  = softmax(V s_(t-1) + V' s'_(t+1){b_V}), " + tr("what x_t is")]
+    else:
+        lines.append(f"o_t  = softmax(V s_t{b_V}), " + tr("what x_(t+1) is"))
+        del numbers[1]
+    return [f"{line}  ({name})" if name else line for line, name in zip(lines, numbers, strict=True)]
 
 
 def _steps(found: Unrolled, direction: str) -> tuple[list[Step], range]:
@@ -101,7 +116,9 @@ def _steps(found: Unrolled, direction: str) -> tuple[list[Step], range]:
     return found.forward, range(first, first + len(found.forward))
 
 
-def _show_states(found: Unrolled, network: LayerStack, vocabulary: Vocabulary, layer: int, direction: str) -> None:
+def _show_states(
+    found: Unrolled, network: LayerStack, vocabulary: Vocabulary, layer: int, direction: str, bias: bool
+) -> None:
     """The steps of one layer in one direction, in the order of the text."""
     from rnnlm.lab.unrolled import argument
     from rnnlm.nn.cells import CELLS
@@ -110,7 +127,7 @@ def _show_states(found: Unrolled, network: LayerStack, vocabulary: Vocabulary, l
     steps, times = _steps(found, direction)
     rows = []
     for place, step in enumerate(steps):
-        parts = argument(network, steps, place, layer, direction) if config.cell == "rnn" else ()
+        parts = argument(network, steps, place, layer, direction)[: 2 + bias] if config.cell == "rnn" else ()
         rows.append(
             [times[place], *shown_ids(vocabulary, step.inputs[0]), *map(vector, [*parts, *step.state[:, layer, 0]])]
         )
@@ -119,24 +136,24 @@ def _show_states(found: Unrolled, network: LayerStack, vocabulary: Vocabulary, l
     of = f"({layer + 1})" if config.num_layers > 1 else ""
     below = f"s{mark}({layer})_t" if layer else "x_t"
     before = f"s{mark}{of}_(t{'+' if direction else '-'}1)"
-    sums = [f"U{mark}{of} {below}", f"W{mark}{of} {before}", f"b{mark}{of}"] if config.cell == "rnn" else []
+    sums = [f"U{mark}{of} {below}", f"W{mark}{of} {before}", f"b{mark}{of}"][: 2 + bias] if config.cell == "rnn" else []
     memory = [f"c{mark}{of}_t"] if CELLS[config.cell].states > 1 else []
-    show_table(rows, ["t", "x_t", *sums, f"s{mark}{of}_t", *memory], "r", keys=2)
+    show_titled(rows, ["t", "x_t", *sums, f"s{mark}{of}_t", *memory], "r", keys=2)
 
 
-def _show_outputs(found: Unrolled, vocabulary: Vocabulary, both: bool) -> None:
+def _show_outputs(found: Unrolled, vocabulary: Vocabulary, both: bool, bias: bool) -> None:
     """What each output is made of: the row of the right token, summed up, and the most probable token."""
     rows = []
     for output in found.outputs:
         label, best = shown_ids(vocabulary, [output.label, output.best])
         parts = [part for part in (output.forward, output.backward, output.bias) if part is not None]
-        sums = [number(part) for part in [*parts, sum(parts)]] if parts else []
+        sums = [*map(number, parts if bias else parts[:-1]), *([number(sum(parts))] if parts else [])]
         rows.append([output.step, label, *sums, f"{output.probability:.4f}", best, f"{output.best_probability:.4f}"])
     names: list[str] = []
     if found.outputs[0].forward is not None:
-        names = ["V s_(t-1)", "V' s'_(t+1)", "b_V", "sum"] if both else ["V s_t", "b_V", "sum"]
+        names = [*(["V s_(t-1)", "V' s'_(t+1)"] if both else ["V s_t"]), *(["b_V"] if bias else []), "sum"]
     headers = ["t", "label", *names, "o_t of it", "best", "o_t of it"]
-    show_table(rows, headers, "rl" + "r" * len(names) + "rlr", keys=2)
+    show_titled(rows, headers, "rl" + "r" * len(names) + "rlr", keys=2)
 
 
 def _objects(found: Unrolled, network: LayerStack, vocabulary: Vocabulary) -> Iterator[dict[str, Any]]:

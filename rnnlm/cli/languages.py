@@ -1,0 +1,92 @@
+"""The language of what people read: English, or Chinese where --lang or the system's settings ask for it.
+
+A text is written in English where it is printed, and `tr` finds its translation in a table. JSON, error messages and what
+a model says are the same in every language.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+
+import click
+
+from rnnlm.cli.wrapping import wrapped
+
+LANGUAGES = ("en", "zh")
+SETTINGS = ("LC_ALL", "LC_MESSAGES", "LANG")  # of the system; the first one that is set counts
+_CHOSEN = "rnnlm.language"
+
+
+def language() -> str:
+    """One of LANGUAGES: that of --lang, else that of the system's settings, else English."""
+    context = click.get_current_context(silent=True)
+    chosen: str | None = context.meta.get(_CHOSEN) if context is not None else None
+    if chosen is not None:
+        return chosen
+    setting = next((value for name in SETTINGS if (value := os.environ.get(name))), "")
+    return "zh" if setting.lower().startswith("zh") else "en"
+
+
+def tr(text: str, /, **values: object) -> str:
+    """Return a text in the user's language, its {names} replaced by values; English where no translation is known.
+
+    >>> tr("{count} of them", count=3)
+    '3 of them'
+    """
+    if language() == "zh":
+        from rnnlm.cli.chinese import CHINESE
+
+        text = CHINESE.get(text, text)
+    return text.format(**values) if values else text
+
+
+def _choose(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        ctx.meta[_CHOSEN] = value
+
+
+language_option = click.option(
+    "--lang",
+    type=click.Choice(LANGUAGES),
+    default=None,
+    envvar="RNNLM_LANG",
+    is_eager=True,
+    expose_value=False,
+    callback=_choose,
+    show_default="that of LANG, else en",
+    help="Language of tables and messages; JSON is the same in both.",
+)
+
+
+class _Translated(click.Command):
+    """Mixin: the first paragraph of the help, and the line in the group's list, are in the user's language."""
+
+    def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the text of the help."""
+        first, _, rest = inspect.cleandoc(self.help or "").partition("\n\n")
+        english = " ".join(first.split())
+        if (translated := tr(english)) == english:
+            return super().format_help_text(ctx, formatter)
+        formatter.write_paragraph()
+        with formatter.indentation():
+            margin = " " * formatter.current_indent
+            room = formatter.width - len(margin)
+            formatter.write("".join(f"{margin}{line}\n" for line in wrapped(translated, room).split("\n")))
+            if rest:
+                formatter.write_paragraph()
+                formatter.write_text(rest)
+        return None
+
+    def get_short_help_str(self, limit: int = 45) -> str:
+        """Return the line in the group's list of commands."""
+        english = super().get_short_help_str(limit)
+        return english if language() == "en" else tr(self.short_help or english)
+
+
+class TranslatedCommand(_Translated):
+    """A command whose help begins in the user's language."""
+
+
+class TranslatedGroup(_Translated, click.Group):
+    """A group whose help begins in the user's language."""
