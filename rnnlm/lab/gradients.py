@@ -5,7 +5,7 @@ so is the initial state, so that no term of a gradient is hidden behind a zero.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -124,31 +124,39 @@ def gradient_check(
     rng: np.random.Generator,
     objective: str = "cross-entropy",
     entries: int = 3,
+    network_of: Callable[[np.random.Generator], Network] | None = None,
 ) -> GradientCheck:
     """Compare the gradients of a random network along a random direction and at `entries` random entries each.
+
+    network_of: makes the network, of this configuration, instead of `random_network`.
 
     The relative error is |expected - actual| / max(|expected| + |actual|, floor). A difference of two losses is known
     to about 1e-16 of the loss, and is divided by the step; of a derivative below the floor the comparison would see
     little more than this rounding. With relu the verdict is reliable up to RELU_ARGUMENTS = T B H L.
     """
-    check = _check_once(config, data, rng, objective, entries)
+    make = network_of or (lambda rng: random_network(config, rng))
+    check = _check_once(make, data, rng, objective, entries)
     for _ in range(ATTEMPTS - 1):
         if not (check.wrong and has_kinks(config)):
             break
-        check = _check_once(config, data, rng, objective, entries)
+        check = _check_once(make, data, rng, objective, entries)
     return check
 
 
 def _check_once(
-    config: NetworkConfig, data: Data, rng: np.random.Generator, objective: str, entries: int
+    make: Callable[[np.random.Generator], Network],
+    data: Data,
+    rng: np.random.Generator,
+    objective: str,
+    entries: int,
 ) -> GradientCheck:
     inputs, targets, keep = data
-    network = random_network(config, rng)
+    network = make(rng)
     state = rng.uniform(-1, 1, network.zero_state(inputs.shape[1]).shape)
     loss = network.loss(inputs, targets, state, keep, objective=objective)[0].objective
     floor = 4 * float(np.finfo(np.float64).eps) * abs(loss) / STEPS[1] / LIMIT
     found = check_gradients(network, inputs, targets, state, rng, keep, objective, directions=1, entries=entries)
-    return GradientCheck([_checked(comparison, config.num_layers, floor) for comparison in found], floor)
+    return GradientCheck([_checked(comparison, network.config.num_layers, floor) for comparison in found], floor)
 
 
 def _checked(comparison: Comparison, num_layers: int, floor: float) -> CheckedGradient:

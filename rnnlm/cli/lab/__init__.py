@@ -4,7 +4,8 @@ import click
 
 from rnnlm.cli.common import product_threads_option
 from rnnlm.cli.groups import SuggestingGroup
-from rnnlm.cli.lab import bptt, gradcheck, gradflow, memory, onehot, pairs, softmax, unroll
+from rnnlm.cli.lab import bptt, explode, gradcheck, gradflow, loss, memory, onehot, pairs, softmax, unroll
+from rnnlm.cli.languages import language_option
 
 
 @click.group(cls=SuggestingGroup, context_settings={"help_option_names": ["-h", "--help"]})
@@ -15,9 +16,12 @@ def lab() -> None:
     rnnlm lab pairs "我 昨天 上学 迟到 了"
     rnnlm lab onehot "我 昨天 上学 迟到 了"
     rnnlm lab softmax 1 2 3 4
+    rnnlm lab loss 1 2 3 4 --label 1
     rnnlm lab gradcheck --cell lstm
     rnnlm lab unroll "我 昨天 上学 迟到 了" --bidirectional
     rnnlm lab bptt "我 昨天 上学 迟到 了"
+    rnnlm lab explode
+    rnnlm lab gradflow "我 昨天 上学 迟到 了"
     rnnlm lab gradflow text.txt --compare cells --plot cells.png
     rnnlm lab memory --plot memory.png
     """
@@ -27,10 +31,12 @@ for command in (
     pairs.pairs,
     onehot.onehot,
     softmax.softmax_command,
+    loss.loss,
     gradcheck.gradcheck,
     gradflow.gradflow,
+    explode.explode,
     bptt.bptt,
     unroll.unroll,
     memory.memory,
 ):
-    lab.add_command(product_threads_option(command))
+    lab.add_command(product_threads_option(language_option(command)))

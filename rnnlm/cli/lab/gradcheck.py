@@ -4,37 +4,46 @@ from __future__ import annotations
 
 import dataclasses
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from rnnlm.cli.common import Text, json_option, read_text_argument, show_table
-from rnnlm.cli.lab.presentation import counted, present
+from rnnlm.cli.common import Text, json_option, read_text_argument
+from rnnlm.cli.lab.presentation import counted, present, show_titled
 from rnnlm.cli.lab.subjects import (
     activation_option,
     cell_option,
     given,
     level_option,
     loss_option,
-    network_config,
+    network_of_options,
     note_unused_activation,
     sentences_of,
     size_options,
     tokenizer_of,
+    weights_options,
 )
+from rnnlm.cli.languages import TranslatedCommand, tr
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.random import Generator
+
     from rnnlm.lab.gradients import CheckedGradient, Data, GradientCheck
-    from rnnlm.nn.network import NetworkConfig
+    from rnnlm.nn.network import Network, NetworkConfig
 
 RANDOM_VOCABULARY = 10
 
 
-@click.command(short_help="Whether back-propagation is right.", context_settings={"show_default": True})
+@click.command(
+    cls=TranslatedCommand, short_help="Whether back-propagation is right.", context_settings={"show_default": True}
+)
 @click.argument("text", required=False, type=Text())
 @cell_option
 @activation_option("; the other cells have their own")
 @size_options(default=4, least=2, most=512, layers=16)
+@weights_options
 @click.option("--steps", type=click.IntRange(1, 1000), default=5, help="Time steps of random data, T.")
 @click.option("--batch-size", type=click.IntRange(1, 100), default=2, help="Columns of random data, B.")
 @loss_option
@@ -69,19 +78,28 @@ def gradcheck(
     note_unused_activation(ctx)
     rng = np.random.default_rng(seed)
     if text is None:
-        data, size = random_data(RANDOM_VOCABULARY, steps, batch_size, rng), RANDOM_VOCABULARY
+        data, tokens = random_data(RANDOM_VOCABULARY, steps, batch_size, rng), list(map(str, range(RANDOM_VOCABULARY)))
     else:
-        data, size = _text_data(text, options["level"])
-    config = network_config(ctx, size)
+        data, tokens = _text_data(text, options["level"])
+    make = cast("Callable[[Generator], Network]", partial(network_of_options, ctx, len(tokens), tokens=tokens))
+    config = make(np.random.default_rng(seed)).config
     _refuse_too_many_kinks(config, data.inputs.size)
-    check = gradient_check(config, data, rng, loss, entries)
+    check = gradient_check(config, data, rng, loss, entries, make)
+    if options["no_bias"]:
+        check = check._replace(gradients=[each for each in check.gradients if not each.symbol.startswith("b_")])
     T, B = data.inputs.shape
     present(
         map(dataclasses.asdict, check.gradients),
         partial(_show_gradients, check),
         notes=[
-            f"{counted(T, 'step')}, {counted(B, 'column')}, {size:,} tokens in the vocabulary; relative error = "
-            f"|expected - actual| / max(|expected| + |actual|, {check.floor:.1e})."
+            tr(
+                "{steps}, {columns}, {size} tokens in the vocabulary; relative error = "
+                "|expected - actual| / max(|expected| + |actual|, {floor}).",
+                steps=counted(T, "step"),
+                columns=counted(B, "column"),
+                size=f"{len(tokens):,}",
+                floor=f"{check.floor:.1e}",
+            )
         ],
         verdict=_verdict(check),
     )
@@ -99,36 +117,43 @@ def _refuse_too_many_kinks(config: NetworkConfig, inputs: int) -> None:
         )
 
 
-def _text_data(text: str, level: str) -> tuple[Data, int]:
-    """The training pairs of TEXT, and the size of its vocabulary."""
+def _text_data(text: str, level: str) -> tuple[Data, list[str]]:
+    """The training pairs of TEXT, and the tokens of its vocabulary."""
     from rnnlm.lab.gradients import text_data
     from rnnlm.lab.sentences import flat, vocabulary_of
 
     lines = sentences_of(read_text_argument(text), tokenizer_of(level))
     vocabulary = vocabulary_of(flat(lines))
-    return text_data(lines, vocabulary), len(vocabulary)
+    return text_data(lines, vocabulary), list(map(vocabulary.token, range(len(vocabulary))))
 
 
 def _show_gradients(check: GradientCheck) -> None:
     rows = [
         (
-            *(each.symbol, each.name, _place(each), f"{each.expected: .10f}", f"{each.actual: .10f}"),
-            f"{each.relative_error:.1e}" + ("" if each.passes else "  WRONG"),
+            *(each.symbol, each.name, _place(each, tr("direction")), f"{each.expected: .10f}", f"{each.actual: .10f}"),
+            f"{each.relative_error:.1e}" + ("" if each.passes else f"  {tr('WRONG')}"),
         )
         for each in check.gradients
     ]
-    show_table(rows, ["", "parameter", "at", "expected", "actual", "relative error"], "lllrrl")
+    show_titled(rows, ["", "parameter", "at", "expected", "actual", "relative error"], "lllrrl")
     click.echo()
 
 
-def _place(gradient: CheckedGradient) -> str:
-    return "direction" if gradient.index is None else f"[{', '.join(map(str, gradient.index))}]"
+def _place(gradient: CheckedGradient, direction: str) -> str:
+    return direction if gradient.index is None else f"[{', '.join(map(str, gradient.index))}]"
 
 
 def _verdict(check: GradientCheck) -> str:
-    worst = check.worst
-    text = f"Worst relative error {worst.relative_error:.1e} ({worst.symbol}, {worst.name} {_place(worst)}): "
+    worst, n = check.worst, len(check.gradients)
+    text = tr(
+        "Worst relative error {error} ({symbol}, {name} {place}): ",
+        error=f"{worst.relative_error:.1e}",
+        symbol=worst.symbol,
+        name=worst.name,
+        place=_place(worst, tr("direction")),
+    )
     if not check.wrong:
-        return text + f"all {counted(len(check.gradients), 'gradient')} agree to 1e-6."
+        return text + tr("all {gradients} agree to 1e-6.", gradients=counted(n, "gradient"))
     symbols = ", ".join(dict.fromkeys(gradient.symbol for gradient in check.wrong))
-    return text + f"{len(check.wrong)} of {counted(len(check.gradients), 'gradient')} are wrong, in {symbols}."
+    wrong = "{wrong} of {gradients} are wrong, in {symbols}."
+    return text + tr(wrong, wrong=len(check.wrong), gradients=counted(n, "gradient"), symbols=symbols)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rnnlm.cli.common import NumberRange, json_option, load_model, note
+from rnnlm.cli.common import NumberRange, json_option, load_model, note, warn_of_unknown
 from rnnlm.cli.lab.gradflow_tables import as_object, show
 from rnnlm.cli.lab.presentation import counted, present
 from rnnlm.cli.lab.subjects import (
@@ -26,10 +27,13 @@ from rnnlm.cli.lab.subjects import (
     note_unused_activation,
     plot_option,
     refuse_with_model,
+    shown_ids,
     size_options,
+    sentences_of,
     tokenizer_of,
     trained_network,
 )
+from rnnlm.cli.languages import TranslatedCommand, tr
 from rnnlm.names import CONTEXTS, INITIALIZERS
 
 if TYPE_CHECKING:
@@ -50,6 +54,7 @@ GONE_THROUGH = {
 
 
 @click.command(
+    cls=TranslatedCommand,
     short_help="How errors travel back through time: why gradients vanish or explode.",
     context_settings={"show_default": True},
 )
@@ -88,7 +93,13 @@ GONE_THROUGH = {
     show_default="50, or what the sentences allow",
     help="Steps to go back.",
 )
-@click.option("--places", type=click.IntRange(1, 1000), default=20, help="Places of the text to average over.")
+@click.option(
+    "--places",
+    type=click.IntRange(1, 1000),
+    default=20,
+    show_default="20; of a sentence its end",
+    help="Places of the text to average over.",
+)
 @click.option("--windows", type=click.IntRange(0, 1000), default=10, help="Windows for the whole gradient; 0: none.")
 @click.option("--clip", type=NumberRange(0), default=1.0, help="Norm to which it is cut; 0: no limit.")
 @click.option("--bptt", type=click.IntRange(1, 1000), default=32, help="Steps in a window; a model knows its own.")
@@ -100,9 +111,10 @@ GONE_THROUGH = {
 def gradflow(
     ctx: click.Context, /, file: tuple[str, ...], model_path: Path | None, compare: str | None, **options: Any
 ) -> None:
-    """Follow the error of one step back through FILE: text files, folders, .gz, or "-" for stdin.
+    """Follow the error of one step back through FILE: text files, folders, .gz, "-" for stdin, or a sentence itself.
 
     \b
+    rnnlm lab gradflow "我 昨天 上学 迟到 了"
     rnnlm lab gradflow text.txt -m rnnlm.npz
     rnnlm lab gradflow text.txt --radius 1.5                 W large: it explodes
     rnnlm lab gradflow text.txt --compare cells --plot cells.png
@@ -123,19 +135,28 @@ def gradflow(
     trained = {"objective": "cross-entropy"} if model is None else _as_trained(ctx, model)
     settings = SimpleNamespace(**options | trained)
     _check_w(compare, settings)
-    ids, vocabulary = _read(file, settings, model)
+    sentence = _sentence(file)
+    if sentence is None:
+        ids, vocabulary = _read(file, settings, model)
+    else:
+        ids, vocabulary = _read_sentence(ctx, sentence, settings, model)
     found = places(ids, settings.context, settings.places, settings.distance)
     config = network_config(ctx, len(vocabulary)) if model is None else model.network.config
     flows = [
         gradient_flow(name, network, found, _clipping(network, ids, settings))
         for name, network in _networks(settings, compare, config, model, found)
     ]
-    about = (
-        f"{counted(len(found.targets), 'place')} of {' '.join(file)}, {settings.context}, "
-        f"{len(vocabulary):,} tokens in the vocabulary; {counted(found.distance, 'step')} back."
+    about = tr(
+        "{places} of {file}, {context}, {size} tokens in the vocabulary; {steps} back.",
+        places=counted(len(found.targets), "place"),
+        file=" ".join(file),
+        context=settings.context,
+        size=f"{len(vocabulary):,}",
+        steps=counted(found.distance, "step"),
     )
-    objects = (as_object(flow, layer) for flow in flows for layer in flow.layers)
-    present(objects, partial(show, flows), partial(draw, flows), notes=[about])
+    read = [] if sentence is None else shown_ids(vocabulary, found.inputs[::-1, 0][: found.distance + 1])
+    objects = (as_object(flow, layer) | ({"read": read} if read else {}) for flow in flows for layer in flow.layers)
+    present(objects, partial(show, flows, read), partial(draw, flows), notes=[about])
 
 
 def _check_usage(ctx: click.Context, model_path: Path | None, compare: str | None) -> None:
@@ -172,6 +193,41 @@ def _as_trained(ctx: click.Context, model: LanguageModel) -> dict[str, Any]:
         if type(value) in (int, type(ctx.params[name])) and least <= value <= most and not given(ctx, name):
             trained[name] = value
     return trained
+
+
+def _sentence(file: Sequence[str]) -> str | None:
+    """The one argument, if it is a sentence: it has a space or other characters than ASCII, and no file has its name.
+
+    What ends like the name of a file is one that is missing.
+    """
+    text = file[0]
+    looks_like_text = not text.isascii() or " " in text.strip()
+    if len(file) > 1 or not looks_like_text or re.search(r"[\\/]|\.[A-Za-z0-9]{1,5}$", text):
+        return None
+    try:
+        return None if Path(text).exists() else text
+    except (OSError, ValueError):  # too long for a name
+        return text
+
+
+def _read_sentence(
+    ctx: click.Context, text: str, settings: SimpleNamespace, model: LanguageModel | None
+) -> tuple[Array, Vocabulary]:
+    """Ids of a sentence and its vocabulary, as `_read`; the error goes back from its end, in one column."""
+    import numpy as np
+
+    from rnnlm.lab.sentences import flat, vocabulary_of
+    from rnnlm.text.vocabulary import EOS
+
+    lines = sentences_of(text, tokenizer_of(settings.level) if model is None else model.tokenizer)
+    vocabulary = vocabulary_of(flat(lines)) if model is None else model.vocabulary
+    if model is not None:
+        warn_of_unknown(model, text)
+    for name, value in (("places", 1), ("batch_size", 1), ("context", "sentence")):
+        if not given(ctx, name):
+            setattr(settings, name, value)
+    ends = [EOS] if model is None or model.reads_lines else []
+    return np.concatenate([[*vocabulary.encode(line), *ends] for line in lines]).astype(np.int64), vocabulary
 
 
 def _read(file: Sequence[str], settings: SimpleNamespace, model: LanguageModel | None) -> tuple[Array, Vocabulary]:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rnnlm.cli.common import say, show_table
-from rnnlm.cli.lab.presentation import counted
+from rnnlm.cli.common import say
+from rnnlm.cli.lab.presentation import counted, show_titled
+from rnnlm.cli.languages import tr
 
 if TYPE_CHECKING:
     from rnnlm.lab.gradient_flow import Clipping, GradientFlow, LayerFlow
@@ -65,52 +66,71 @@ def as_object(flow: GradientFlow, layer: LayerFlow) -> dict[str, Any]:
     return found
 
 
-def show(flows: Sequence[GradientFlow]) -> None:
-    """Print a network with each of its layers, or several side by side."""
+def show(flows: Sequence[GradientFlow], read: Sequence[str] = ()) -> None:
+    """Print a network with each of its layers, or several side by side.
+
+    read: the tokens of a sentence, which each state has read last, by their distance from its end.
+    """
     from rnnlm.lab.gradient_flow import relu_beside_tanh
 
     if len(flows) == 1:
         (flow,) = flows
         for layer in reversed(flow.layers):
-            _show_layer(flow, layer)
+            _show_layer(flow, layer, read)
         if flow.clipping is not None:
             say(_sentence_on_clipping(flow.clipping))
         return
     if len(flows) <= MOST_COLUMNS:
-        say("Share of the gradient one step back (of the top layer) that is left t - k steps back:")
+        say(tr("Share of the gradient one step back (of the top layer) that is left t - k steps back:"))
         click.echo()
-        shown = _shown_distances(len(flows[0].layers[-1].norms))[1:]
-        rows = [[d, *(_figure(flow.layers[-1].shares[d]) for flow in flows)] for d in shown]
-        show_table(rows, ["t - k", *(flow.name for flow in flows)], "r" * 20)
+        shown = _shown_distances(len(flows[0].layers[-1].norms), bool(read))[1:]
+        rows = [[*_place(d, read), *(_figure(flow.layers[-1].shares[d]) for flow in flows)] for d in shown]
+        show_titled(rows, [*_place_titles(read), *(flow.name for flow in flows)], _align(read), keys=1 + bool(read))
         click.echo()
     _show_summary(flows)
     click.echo()
     for meaning in MEANINGS:
-        say(meaning)
+        say(tr(meaning))
     if sentence := relu_beside_tanh(flows):
         say(sentence)
 
 
-def _shown_distances(length: int) -> list[int]:
+def _place(distance: int, read: Sequence[str]) -> list[object]:
+    return [distance, *([read[distance]] if read else [])]
+
+
+def _place_titles(read: Sequence[str]) -> list[str]:
+    return ["t - k", *(["x_k"] if read else [])]
+
+
+def _align(read: Sequence[str]) -> str:
+    return "r" + "l" * bool(read) + "r" * 20
+
+
+def _shown_distances(length: int, every: bool) -> list[int]:
+    """The distances that a table has: all of a sentence, else more of the short ones."""
+    if every:
+        return list(range(length))
     shown = [distance for distance in SHOWN_DISTANCES if distance < length]
     return shown if shown[-1] == length - 1 else [*shown, length - 1]
 
 
-def _show_layer(flow: GradientFlow, layer: LayerFlow) -> None:
+def _show_layer(flow: GradientFlow, layer: LayerFlow, read: Sequence[str]) -> None:
     """The curve of a layer as a table, and what W says of it."""
-    of = f", layer {layer.layer} of {len(flow.layers)}" if len(flow.layers) > 1 else ""
-    say(f"Length of the gradient of the loss at step t by the state at step k ({flow.name}{of}):")
+    of = tr(", layer {layer} of {layers}", layer=layer.layer, layers=len(flow.layers)) if len(flow.layers) > 1 else ""
+    about = "Length of the gradient of the loss at step t by the state at step k ({network}):"
+    say(tr(about, network=flow.name + of))
     click.echo()
     columns: dict[str, Array] = {"gradient": layer.norms, "of one step back": layer.shares}
     if layer.by_c is not None:
         columns |= {"by h": layer.by_h, "by c": layer.by_c}
     if layer.bound is not None:
         columns["bound"] = layer.bound
-    shown = _shown_distances(len(layer.norms))
+    shown = _shown_distances(len(layer.norms), bool(read))
     if not layer.norms[0]:  # below the top layer no output reads the state directly
         shown = shown[1:]
-    rows = [[d, *(_figure(column[d]) for column in columns.values())] for d in shown]
-    show_table(rows, ["t - k", *columns], "r" * 20)
+    rows = [[*_place(d, read), *(_figure(column[d]) for column in columns.values())] for d in shown]
+    show_titled(rows, [*_place_titles(read), *columns], _align(read))
     click.echo()
     for sentence in _sentences_on_weights(flow.config, layer):
         say(sentence)
@@ -118,41 +138,66 @@ def _show_layer(flow: GradientFlow, layer: LayerFlow) -> None:
 
 
 def _sentences_on_weights(config: NetworkConfig, layer: LayerFlow) -> list[str]:
-    from rnnlm.lab.gradient_flow import LARGEST_DERIVATIVE
-
-    measured = _figure(layer.measured_factor)
+    measured = {"measured": _figure(layer.measured_factor)}
     if config.cell == "rnn":
-        largest = LARGEST_DERIVATIVE[config.activation]
-        lines = [
-            f"W has the spectral radius {_figure(layer.radii[''])} and the norm |W| {_figure(layer.weight_norms[''])}; "
-            f"f' is at most {largest:g}, its root mean square {_figure(layer.rms_derivative)}.",
-            f"Factor per step back: measured {measured}; predicted {_figure(layer.predicted_factor)} (spectral radius "
-            "x root mean square of f').",
-        ]
-        if layer.bound is not None:
-            lines.append(f"The bound is (|W| max f')^(t-k), {_figure(layer.weight_norms[''] * largest)} per step.")
-        else:
-            lines.append("The bound (|W| max f')^(t-k) is the top layer's: lower states reach the loss on many ways.")
+        lines = _sentences_on_basic_cell(config, layer, measured)
     elif not layer.radii:
         lines = [
-            f"The cell {config.cell} has no W: every unit's error goes back by itself, times what the step keeps.",
-            f"Factor per step back: measured {measured}.",
+            tr("The cell {cell} has no W: every unit's error goes back by itself, times what the step keeps.")
+            .replace("{cell}", config.cell),
+            tr("Factor per step back: measured {measured}.", **measured),
         ]
     else:
         gates = [f"{gate} {_figure(layer.radii[gate])} ({_figure(layer.weight_norms[gate])})" for gate in layer.radii]
         lines = [
-            f"Spectral radius of each gate's W (and its norm): {', '.join(gates)}.",
-            f"Factor per step back: measured {measured}.",
-            f"There is no bound of the form (|W| max f')^(t-k) for {config.cell}: what its gates let through is not "
-            "multiplied by W.",
+            tr("Spectral radius of each gate's W (and its norm): {gates}.", gates=", ".join(gates)),
+            tr("Factor per step back: measured {measured}.", **measured),
+            tr(
+                "There is no bound of the form (|W| max f')^(t-k) for {cell}: what its gates let through is not "
+                "multiplied by W.",
+                cell=config.cell,
+            ),
         ]
     if not layer.norms[1]:
-        return [*lines, "Nothing survives: the gradient one step back is 0."]
-    tenth, hundredth = (_steps(layer, share).replace(">", "more than ") for share in (0.1, 0.01))
+        return [*lines, tr("Nothing survives: the gradient one step back is 0.")]
+    tenth, hundredth = (_steps(layer, share).replace(">", tr("more than ")) for share in (0.1, 0.01))
     return [
         *lines,
-        f"Steps back that a tenth of the gradient one step back survives: {tenth}; a hundredth: {hundredth}.",
+        tr(
+            "Steps back that a tenth of the gradient one step back survives: {tenth}; a hundredth: {hundredth}.",
+            tenth=tenth,
+            hundredth=hundredth,
+        ),
     ]
+
+
+def _sentences_on_basic_cell(config: NetworkConfig, layer: LayerFlow, measured: dict[str, str]) -> list[str]:
+    from rnnlm.lab.gradient_flow import LARGEST_DERIVATIVE
+
+    largest = LARGEST_DERIVATIVE[config.activation]
+    lines = [
+        tr(
+            "W has the spectral radius {radius} and the norm |W| {norm}; f' is at most {largest}, its root mean square "
+            "{rms}.",
+            radius=_figure(layer.radii[""]),
+            norm=_figure(layer.weight_norms[""]),
+            largest=f"{largest:g}",
+            rms=_figure(layer.rms_derivative),
+        ),
+        tr(
+            "Factor per step back: measured {measured}; predicted {predicted} (spectral radius x root mean square of "
+            "f').",
+            predicted=_figure(layer.predicted_factor),
+            **measured,
+        ),
+    ]
+    if layer.bound is None:
+        return [
+            *lines,
+            tr("The bound (|W| max f')^(t-k) is the top layer's: lower states reach the loss on many ways."),
+        ]
+    factor = _figure(layer.weight_norms[""] * largest)
+    return [*lines, tr("The bound is (|W| max f')^(t-k), {factor} per step (from formula 3).", factor=factor)]
 
 
 def _steps(layer: LayerFlow, share: float) -> str:
@@ -161,16 +206,20 @@ def _steps(layer: LayerFlow, share: float) -> str:
 
 
 def _sentence_on_clipping(clipping: Clipping) -> str:
-    n, norms = len(clipping.norms), clipping.norms.tolist()
-    start = (
-        f"The whole gradient of {counted(n, 'window')} has the norm {_figure(statistics.median(norms))} (median), "
-        f"{_figure(max(norms))} (largest); "
+    norms = clipping.norms.tolist()
+    start = tr(
+        "The whole gradient of {windows} has the norm {median} (median), {largest} (largest); ",
+        windows=counted(len(norms), "window"),
+        median=_figure(statistics.median(norms)),
+        largest=_figure(max(norms)),
     )
     if not clipping.limit:
-        return start + "--clip 0 cuts nothing."
-    return start + (
-        f"--clip {clipping.limit:g} shortens it in {clipping.share_cut:.0%} of them and leaves {clipping.kept:.0%} of "
-        "all their lengths."
+        return start + tr("--clip 0 cuts nothing.")
+    return start + tr(
+        "--clip {clip} shortens it in {share} of them and leaves {kept} of all their lengths.",
+        clip=f"{clipping.limit:g}",
+        share=f"{clipping.share_cut:.0%}",
+        kept=f"{clipping.kept:.0%}",
     )
 
 
@@ -188,7 +237,7 @@ def _show_summary(flows: Sequence[GradientFlow]) -> None:
             rows.append(row)
     headers = ["network", *(["layer"] if several else []), "radius", "|W|", "predicted", "measured"]
     headers += ["1/10", "1/100", "norm", "cut"]
-    show_table(rows, headers[: len(rows[0])], "l" + "r" * 20)
+    show_titled(rows, headers[: len(rows[0])], "l" + "r" * 20)
 
 
 def _range(values: Iterable[float | None]) -> str:

@@ -68,10 +68,10 @@ loss_option = click.option("--loss", type=click.Choice(LOSSES), default=LOSSES[0
 cell_option = click.option("--cell", type=click.Choice(CELLS), default="rnn", help="Recurrent cell.")
 
 
-def activation_option(more: str = "") -> Callable[[Function], Function]:
+def activation_option(more: str = "", default: str = "tanh") -> Callable[[Function], Function]:
     """Add --activation; more: the end of its help."""
     help_text = f"The function f of the basic cell (rnn){more}."
-    return click.option("--activation", type=click.Choice(ACTIVATIONS), default="tanh", help=help_text)
+    return click.option("--activation", type=click.Choice(ACTIVATIONS), default=default, help=help_text)
 
 
 def size_options(

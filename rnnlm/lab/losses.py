@@ -1,0 +1,46 @@
+"""Cross-entropy beside the squared error on a softmax: values and gradients, as the training computes them."""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from rnnlm.nn.numerics import Array, softmax
+from rnnlm.nn.outputs import LOSSES
+
+
+class Losses(NamedTuple):
+    """Both losses of o = softmax(x) where one answer is right, y = 1 there and 0 elsewhere."""
+
+    inputs: Array  # (n,) x
+    label: int  # place of the right answer, from 0
+    probabilities: Array  # (n,) o
+    cross_entropy: float  # -sum of y ln o, in nats
+    cross_entropy_gradient: Array  # (n,) by x: o - y
+    squared_error: float  # sum of (o - y)^2, halved
+    squared_error_gradient: Array  # (n,) by x: o (d - d.o) with d = o - y
+
+
+def losses(inputs: Sequence[float], label: int) -> Losses:
+    """The losses of inputs (n,) and a label from 0 to n - 1.
+
+    >>> losses([1, 2, 3, 4], 0).cross_entropy.__round__(2)
+    3.44
+    """
+    x = np.array([inputs], dtype=np.float64)
+    values, gradients = [], []
+    for loss in ("cross-entropy", "mse"):
+        gradient = x.copy()
+        values.append(LOSSES[loss](gradient, None, np.array([label]), 1.0, np.empty(1)))
+        gradients.append(gradient[0])
+    return Losses(x[0], label, softmax(x.copy())[0], values[0], gradients[0], values[1], gradients[1])
+
+
+def less_and_less_right(inputs: Sequence[float], label: int, lowered_by: Iterable[float]) -> list[Losses]:
+    """The losses as the network gets surer of a wrong answer: the right one's input is lowered by these amounts."""
+    found = []
+    for amount in lowered_by:
+        lowered = list(inputs)
+        lowered[label] -= amount
+        found.append(losses(lowered, label))
+    return found
