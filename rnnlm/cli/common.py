@@ -10,6 +10,7 @@ import click
 from click.core import ParameterSource
 
 from rnnlm.blas import limit_blas
+from rnnlm.cli.languages import tr
 from rnnlm.cli.tables import table, token_cell
 from rnnlm.cli.terminal import json_escaped, width_of
 from rnnlm.cli.wrapping import WORD, wrapped
@@ -319,7 +320,7 @@ def warn_of_unknown(model: "LanguageModel", text: str) -> None:
     unknown = model.unknown_tokens(text)
     if unknown:
         shown = " ".join(token_cell(token) for token in unknown[:10]) + (" ..." if len(unknown) > 10 else "")
-        note(f"Warning: not in the vocabulary, read as <unk>: {shown}")
+        note(tr("Warning: not in the vocabulary, read as <unk>: {tokens}", tokens=shown))
         if hint := form_hint(model, text):
             note(hint)
 

@@ -26,6 +26,7 @@ from rnnlm.cli.common import (
     with_details,
 )
 from rnnlm.cli.engines import engine_options
+from rnnlm.cli.languages import TranslatedCommand, language_option, tr
 from rnnlm.cli.ngram_orders import LARGEST_ORDER, possible_contexts
 from rnnlm.training.machine import TORCH, EngineChoice
 
@@ -72,7 +73,7 @@ def dynamic_options(function: Function) -> Function:
     )(function)
 
 
-@click.command("eval")
+@click.command("eval", cls=TranslatedCommand)
 @click.argument("file", nargs=-1, required=True)
 @model_option
 @click.option("--encoding", default=None, show_default="detected", help="Encoding of the texts, such as gb18030.")
@@ -91,6 +92,7 @@ def dynamic_options(function: Function) -> Function:
 @threads_option
 @engine_options
 @json_option
+@language_option
 @click.pass_context
 def evaluate(
     ctx: click.Context,

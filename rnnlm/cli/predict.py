@@ -23,6 +23,7 @@ from rnnlm.cli.common import (
     show_table,
     warn_of_unknown,
 )
+from rnnlm.cli.languages import TranslatedCommand, language_option, tr
 from rnnlm.cli.tables import shortened, token_cell, visible
 from rnnlm.cli.wrapping import display_width
 
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from rnnlm.results import Explanation, Prediction
 
 
-@click.command()
+@click.command(cls=TranslatedCommand)
 @click.argument("text", type=Text(), nargs=-1, required=True)
 @model_option
 @click.option("-k", type=click.IntRange(1), default=10, show_default=True, help="Number of candidates.")
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 @cache_options
 @product_threads_option
 @json_option
+@language_option
 @click.pass_context
 def predict(
     ctx: click.Context,
@@ -76,10 +78,12 @@ def predict(
     model = load_model(model_path, cache=cache)
     asked = read_text_argument(joined(text, model))
     if (before := before_blank(asked)) is not None:
-        note("A blank at the end asks what comes next, which is answered here; rnnlm fill compares whole sentences.")
+        note(
+            tr("A blank at the end asks what comes next, which is answered here; rnnlm fill compares whole sentences.")
+        )
         asked = before
     elif has_blank(asked):
-        note("There is a blank within the text, which is read as it stands. To fill it, use: rnnlm fill TEXT")
+        note(tr("There is a blank within the text, which is read as it stands. To fill it, use: rnnlm fill TEXT"))
     warn_of_unknown(model, asked if each else model.unfinished(asked))
     if each:
         given = ctx.get_parameter_source("k") != click.core.ParameterSource.DEFAULT
@@ -117,9 +121,10 @@ def _explain(explanation: "Explanation", as_json: bool) -> None:
     """Say what was examined, and show it as a table unless it is JSON already."""
     words = explanation.words
     if explanation.left_out:
-        note(f"Of {explanation.left_out + len(words):,} tokens the last {len(words)} were examined for --why.")
+        total = f"{explanation.left_out + len(words):,}"
+        note(tr("Of {tokens} tokens the last {examined} were examined for --why.", tokens=total, examined=len(words)))
     elif not words:
-        note("There is no token before the answer, so that --why has nothing to examine.")
+        note(tr("There is no token before the answer, so that --why has nothing to examine."))
     if as_json or not words:
         return
     click.echo()

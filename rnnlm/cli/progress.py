@@ -12,6 +12,7 @@ from typing import NamedTuple, Self
 
 from rnnlm.cli.common import note
 from rnnlm.cli.event_file import scalars_record, start_record, version_record
+from rnnlm.cli.languages import tr
 from rnnlm.cli.terminal import status_terminal
 from rnnlm.cli.wrapping import display_width
 from rnnlm.errors import TrainingError
@@ -50,7 +51,7 @@ def _status(parts: Sequence[Part]) -> str:
 
 
 def _perplexity(nats: float) -> str:
-    return f" (perplexity {math.exp(nats):.4g})" if nats < 300 else ""
+    return tr(" (perplexity {perplexity})", perplexity=f"{math.exp(nats):.4g}") if nats < 300 else ""
 
 
 class Display:
@@ -96,7 +97,7 @@ class Display:
             left, *others = parts
             self.line(f"{100 * report.progress:3.0f}%  {_status([*others, left])}")
         if self._advise and (advice := self._advise(report)):
-            self.line(f"Advice      {advice}")
+            self.line(tr("Advice      {line}", line=advice))
 
     def line(self, text: str) -> None:
         """Write a line that stays."""
@@ -109,10 +110,10 @@ class Display:
         train, valid = report.train_nats_per_token, self._valid
         return [
             Part(1, self._left(report)),
-            Part(4, f"epoch {report.epoch:.2f}"),
-            Part(3, f"loss {train:.3f}", _perplexity(train)),
-            Part(2, *(() if valid is None else (f"valid {valid:.3f}", _perplexity(valid)))),
-            Part(5, f"{self._speed:,.0f} tokens/s"),
+            Part(4, tr("epoch {n}", n=f"{report.epoch:.2f}")),
+            Part(3, tr("loss {nats}", nats=f"{train:.3f}"), _perplexity(train)),
+            Part(2, *(() if valid is None else (tr("valid {nats}", nats=f"{valid:.3f}"), _perplexity(valid)))),
+            Part(5, tr("{n} tokens/s", n=f"{self._speed:,.0f}")),
         ]
 
     def _left(self, report: Report) -> str:
@@ -120,7 +121,7 @@ class Display:
         if done <= 0:
             return ""
         seconds = round((time.monotonic() - self._started) / done * (1 - report.progress))
-        return f"{seconds // 60}:{seconds % 60:02d} left"
+        return tr("{time} left", time=f"{seconds // 60}:{seconds % 60:02d}")
 
 
 class _PatientFile:

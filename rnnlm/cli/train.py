@@ -17,6 +17,7 @@ from rnnlm.cli.configuration_file import read_config
 from rnnlm.cli.declared import declared_options
 from rnnlm.cli.engines import engine_options, working_together
 from rnnlm.cli.interruptions import Interrupted, Interruptions
+from rnnlm.cli.languages import TranslatedCommand, language_option, tr
 from rnnlm.cli.outputs import check_not_a_text, check_output
 from rnnlm.cli.texts import reading_bar, text_options
 from rnnlm.errors import SavingError, TrainingError, WorkerLostError
@@ -42,7 +43,7 @@ BEFORE_PRESET, AFTER_PRESET = (
 )
 
 
-@click.command(context_settings={"show_default": True})
+@click.command(cls=TranslatedCommand, context_settings={"show_default": True})
 @click.argument("corpus", nargs=-1, required=True)
 @click.option(
     "-o",
@@ -99,6 +100,7 @@ BEFORE_PRESET, AFTER_PRESET = (
 @force_option
 @threads_option
 @engine_options
+@language_option
 @click.pass_context
 def train(
     ctx: click.Context,
@@ -160,7 +162,9 @@ def _learn(ctx: click.Context, chosen: dict[str, Any], machine: Machine, interru
             with _logs(ctx, session, workers) as logs:
                 _train(session, saver, logs, interruptions, workers, advisor)
         if interruptions.received:
-            tell(f"Interrupted at step {session.trainer.progress.step:,}; {saver.on_disk()}.{saver.how_to_go_on()}")
+            at = f"{session.trainer.progress.step:,}"
+            what = {"saved": saver.on_disk(), "next": saver.how_to_go_on()}
+            tell(tr("Interrupted at step {step}; {saved}.{next}", step=at, **what))
             return 128 + interruptions.received
         if workers.rank == 0:
             conclude(session, output)  # which a signal does not end: all is saved, and it takes a moment
@@ -196,7 +200,7 @@ def _prepare(
     session = Session.prepare(request, machine, replaced)
     introduce(session, machine.threads, resume, machine.workers, tell)
     if not resume:
-        tell(f"Equals      {equivalent(ctx, chosen, asdict(session.recipe))}")
+        tell(tr("Equals      {command}", command=equivalent(ctx, chosen, asdict(session.recipe))))
     return session, _advisor(request, session, tell)
 
 
@@ -217,7 +221,7 @@ def _advisor(request: "Request", session: "Session", tell: Callable[[str], None]
 
     advisor = Advisor(facts_of(session, has_network=request.origin is not None))
     for line in [] if request.resumed else advisor.opening():  # a resumed training was told when it began
-        tell(f"Advice      {line}")
+        tell(tr("Advice      {line}", line=line))
     return advisor
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from rnnlm.cli.common import DEFAULT_MODEL, note
+from rnnlm.cli.languages import tr
 from rnnlm.cli.tables import shortened
 from rnnlm.inference.generation import SamplingOptions
 from rnnlm.nn.kernels import compiled
@@ -24,48 +25,86 @@ def introduce(session: Session, threads: int, resumed: bool, workers: Workers, t
     options, network, model, dataset = session.recipe, session.model.network, session.model, session.dataset
     for message in session.notes:
         tell(message)
-    held_out = f"{session.valid_tokens:,} for validation" if session.valid_tokens else "none held out for validation"
-    tell(f"Text        {dataset.characters:,} characters; {len(dataset.train):,} tokens for training, {held_out}")
+    held_out = "{valid} for validation" if session.valid_tokens else "none held out for validation"
+    tell(
+        tr(
+            "Text        {characters} characters; {tokens} tokens for training, {held_out}",
+            characters=f"{dataset.characters:,}",
+            tokens=f"{len(dataset.train):,}",
+            held_out=tr(held_out, valid=f"{session.valid_tokens:,}"),
+        )
+    )
     if dataset.cohesion is not None:
-        tell(f"Context     {_context(dataset.cohesion)}")
+        tell(tr("Context     {context}", context=_context(dataset.cohesion)))
     if dataset.held_out:
-        tell(f"Held out    {dataset.held_out}")
-    coverage = f"covering {100 * dataset.coverage:.2f} % of the training text"
-    tell(f"Vocabulary  {len(model.vocabulary):,} {model.level}s, {coverage}")
-    embedding = f"embedding {options.embedding_size}" if options.embedding_size else "one-hot input"
+        tell(tr("Held out    {what}", what=dataset.held_out))
+    size, coverage = f"{len(model.vocabulary):,}", f"{100 * dataset.coverage:.2f}"
+    tell(
+        tr(
+            "Vocabulary  {size} {tokens}, covering {coverage} % of the training text",
+            size=size,
+            tokens=tr(f"{model.level}s"),
+            coverage=coverage,
+        )
+    )
+    embedding = tr("embedding {size}" if options.embedding_size else "one-hot input", size=options.embedding_size)
     cell = options.cell.upper() + (f" ({options.activation})" if options.cell == "rnn" else "")
     cutoffs = ", ".join(f"{cutoff:,}" for cutoff in network.config.cutoffs)
-    layer = f", adaptive softmax cut at {cutoffs}" if cutoffs else ", tied output" if options.tied else ""
+    layer = ", adaptive softmax cut at {cutoffs}" if cutoffs else ", tied output" if options.tied else ""
     tell(
-        f"Network     {cell} {options.num_layers} x {options.hidden_size}, {embedding}{layer}, dropout "
-        f"{options.dropout:g}{_regularisers(session)}; {network.parameter_count:,} parameters"
+        tr(
+            "Network     {cell} {layers} x {units}, {embedding}{output}, dropout {dropout}{more}; {parameters} parameters",
+            cell=cell,
+            layers=options.num_layers,
+            units=options.hidden_size,
+            embedding=embedding,
+            output=tr(layer, cutoffs=cutoffs),
+            dropout=f"{options.dropout:g}",
+            more=_regularisers(session),
+            parameters=f"{network.parameter_count:,}",
+        )
     )
-    span = f"{options.time:g} s" if options.time else f"{options.epochs:g} epochs"
-    shifted = " shifted" if options.shift else ""
     tell(
-        f"Training    {span}, batches of {options.batch_size} x {options.bptt}{shifted}, {options.optimizer} "
-        f"{options.lr:g} {options.schedule}{_smoothing(session)}; {threads} thread{'s' * (threads > 1)}"
-        f"{' of each of ' + str(workers.size) + ' workers' if workers.size > 1 else ''}, {_kernels(session)}"
+        tr(
+            "Training    {span}, batches of {columns} x {steps}{shifted}, {optimizer} {lr} {schedule}{more}; {threads}, "
+            "{kernels}",
+            span=f"{options.time:g} s" if options.time else tr("{n} epochs", n=f"{options.epochs:g}"),
+            columns=options.batch_size,
+            steps=options.bptt,
+            shifted=tr(" shifted") if options.shift else "",
+            optimizer=options.optimizer,
+            lr=f"{options.lr:g}",
+            schedule=options.schedule,
+            more=_smoothing(session),
+            threads=_threads(threads, workers),
+            kernels=_kernels(session),
+        )
     )
     if resumed:
         progress = session.trainer.progress
         finished = "finished; to go on, give more --epochs or a longer --time"
-        where = finished if session.trainer.done() else f"epoch {progress.epoch + 1}"
-        tell(f"Resumed     at step {progress.step:,}, {where}")
+        where = tr(finished) if session.trainer.done() else tr("epoch {n}", n=progress.epoch + 1)
+        tell(tr("Resumed     at step {step}, {where}", step=f"{progress.step:,}", where=where))
+
+
+def _threads(threads: int, workers: Workers) -> str:
+    counted = tr("1 thread" if threads == 1 else "{n} threads", n=threads)
+    return counted + (tr(" of each of {n} workers", n=workers.size) if workers.size > 1 else "")
 
 
 def _context(before: Cohesion) -> str:
     """How a text is read, and why."""
     if before.tells:
-        return f"stream: in one piece; lines predict the next ones ({before.nats_per_token:.3f} nats a token)"
-    return "sentence: each line alone; no line is seen to predict the next"
+        nats = f"{before.nats_per_token:.3f}"
+        return tr("stream: in one piece; lines predict the next ones ({nats} nats a token)", nats=nats)
+    return tr("sentence: each line alone; no line is seen to predict the next")
 
 
 def _kernels(session: Session) -> str:
     """What computes."""
     if device := getattr(session.trainer.engine, "device", None):
-        return f"PyTorch on {device}"
-    return f"{'compiled' if compiled() else 'NumPy'} kernels"
+        return tr("PyTorch on {device}", device=device)
+    return tr("compiled kernels" if compiled() else "NumPy kernels")
 
 
 def _regularisers(session: Session) -> str:
@@ -98,7 +137,12 @@ def conclude(session: Session, output: Path) -> None:
         kind = "valid" if session.valid_tokens else "train"
         measure = "pseudo-perplexity" if two_sided else "perplexity"
         note(
-            f"Best {kind} loss {best:.4f} nats per token ({measure} {_perplexity(best)}) at step {progress.best_step:,}"
+            tr(
+                f"Best {kind} loss {{loss}} nats per token ({measure} {{perplexity}}) at step {{step}}",
+                loss=f"{best:.4f}",
+                perplexity=_perplexity(best),
+                step=f"{progress.best_step:,}",
+            )
         )
         if session.valid_tokens and not two_sided:
             note(f"In bits: {in_bits(best, session)}.")
@@ -107,8 +151,9 @@ def conclude(session: Session, output: Path) -> None:
         for line in comparison(best, together, baselines, model.level, len(session.dataset.train)):
             note(line)
     if not two_sided:
-        note("A sample: " + _sample(session))
-    note(f"Saved {output}. Try: rnnlm {'fill' if two_sided else 'predict'}{name} TEXT")
+        note(tr("A sample: ") + _sample(session))
+    command = f"rnnlm {'fill' if two_sided else 'predict'}{name} TEXT"
+    note(tr("Saved {file}. Try: {command}", file=output, command=command))
 
 
 def in_bits(nats_per_token: float, session: Session) -> str:
@@ -133,18 +178,20 @@ def comparison(best: float, together: float | None, found: dict[str, Any], level
     best: nats per token of the network. together: those of the network mixed with the n-gram model, if both are kept.
     """
     ngram, order = found["ngram_nats_per_token"], found["order"]
-    unit = "character" if level == "char" else level
+    unit = tr("character" if level == "char" else level)
     frequencies = found["unigram_nats_per_token"]
     shown = [_perplexity(nats) for nats in (best, ngram, frequencies)]
-    lines = [f"Held-out perplexity: network {shown[0]}, {order}-gram {shown[1]}, {unit} frequencies {shown[2]}."]
+    perplexities = "Held-out perplexity: network {network}, {order}-gram {ngram}, {unit} frequencies {frequencies}."
+    lines = [tr(perplexities, network=shown[0], order=order, ngram=shown[1], unit=unit, frequencies=shown[2])]
     if found["tokens"] < train_tokens:
-        lines.append(f"The {order}-gram has counted {found['tokens']:,} of the {train_tokens:,} tokens.")
+        counted = "The {order}-gram has counted {counted} of the {tokens} tokens."
+        lines.append(tr(counted, order=order, counted=f"{found['tokens']:,}", tokens=f"{train_tokens:,}"))
     if together is not None:
-        lines.append(
-            f"Both together: {_perplexity(together)}. The model holds both; --ngram 0 leaves the {order}-gram out."
-        )
+        both = "Both together: {perplexity}. The model holds both; --ngram 0 leaves the {order}-gram out."
+        lines.append(tr(both, perplexity=_perplexity(together), order=order))
     elif ngram < best:
-        lines.append(f"The {order}-gram of the same text is better. Train longer, or leave --ngram 0 out.")
+        better = "The {order}-gram of the same text is better. Train longer, or leave --ngram 0 out."
+        lines.append(tr(better, order=order))
     return lines
 
 

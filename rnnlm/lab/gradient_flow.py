@@ -289,8 +289,21 @@ FAMILIES = {activation: ("rnn", activation) for activation in ("tanh", "relu", "
 RADII = (0.5, 0.9, 1.0, 1.1, 1.5, 3.0)
 
 
-def relu_beside_tanh(flows: Sequence[GradientFlow]) -> str | None:
-    """A sentence that says why relu keeps less of the gradient than tanh; None where it does not, or is not there.
+class ReluBesideTanh(NamedTuple):
+    """Why relu keeps less of the gradient than tanh. kept: root mean square of f', what a step back keeps of a length.
+
+    uniform: whether the networks are those of uniform weights among others. off: share of the units where f' is 0.
+    """
+
+    uniform: bool
+    off: float
+    kept: float
+    kept_by_tanh: float
+    off_with_identity: float | None  # with the identity as W, where that was looked at
+
+
+def relu_beside_tanh(flows: Sequence[GradientFlow]) -> ReluBesideTanh | None:
+    """Why relu keeps less of the gradient than tanh; None where it does not, or is not there.
 
     With zero-mean weights the argument of f is as often below 0 as above. So f' of relu is 0 in half of the units, and
     a step back keeps the square root of the other half of the error's length. tanh with small arguments keeps nearly
@@ -303,16 +316,12 @@ def relu_beside_tanh(flows: Sequence[GradientFlow]) -> str | None:
         return None
     if (relu.measured_factor or 0.0) >= (tanh.measured_factor or 0.0):
         return None
-    weights = " with uniform weights" if "relu uniform" in tops else ""
-    off, kept, by_tanh = 1 - relu.rms_derivative**2, relu.rms_derivative, tanh.rms_derivative
-    sentence = (
-        f"relu keeps less than tanh{weights} because {off:.0%} of its units are off, where f' is 0: a step back keeps "
-        f"{kept:.2f} of the length, with tanh {by_tanh:.2f} (root mean square of f')"
-    )
     identity = tops.get("relu identity")
-    if identity is None or identity.rms_derivative is None:
-        return f"{sentence}."
-    return f"{sentence}; with the identity as W {1 - identity.rms_derivative**2:.0%} are off."
+    off_with_identity = None
+    if identity is not None and identity.rms_derivative is not None:
+        off_with_identity = 1 - identity.rms_derivative**2
+    off, kept = 1 - relu.rms_derivative**2, relu.rms_derivative
+    return ReluBesideTanh("relu uniform" in tops, off, kept, tanh.rms_derivative, off_with_identity)
 
 
 def fresh_network(config: NetworkConfig, init: str, seed: int, radius: float | None = None) -> Network:

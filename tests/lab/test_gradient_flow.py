@@ -205,8 +205,10 @@ def test_relu_is_explained_by_what_was_measured():
     both = [("tanh", tanh, "uniform", None), ("relu", relu, "uniform", None)]
     found = flows(*both)
     off = 1 - found[1].layers[0].rms_derivative ** 2
-    assert relu_beside_tanh(found).startswith(f"relu keeps less than tanh because {off:.0%} of its units are off")
-    assert "identity" in relu_beside_tanh(flows(*both, ("relu identity", relu, "identity", None)))
+    assert relu_beside_tanh(found).off == pytest.approx(off)
+    assert relu_beside_tanh(found).off_with_identity is None
+    with_identity = relu_beside_tanh(flows(*both, ("relu identity", relu, "identity", None)))
+    assert with_identity.off_with_identity < off, "a unit that is on stays on"
     assert relu_beside_tanh(flows(both[0], ("relu", relu, "uniform", 2.0))) is None, "it keeps more"
     assert relu_beside_tanh(found[:1]) is None
 

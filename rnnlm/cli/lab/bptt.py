@@ -120,8 +120,10 @@ def _show_steps(found: Backpropagation, vocabulary: Vocabulary, layer: int, of: 
     say(
         tr("Error terms over time (formula 3): delta_(t-1) gets (W^T delta_t) f'(net_(t-1)) from delta_t.")
         if top
-        else tr("Error terms of the layer below (formula 4): delta_t of layer {below} gets (U^T delta_t) f' from above.")
-        .replace("{below}", str(layer + 1))
+        else tr(
+            "Error terms of the layer below (formula 4): delta_t of layer {below} gets (U^T delta_t) f' from above.",
+            below=layer + 1,
+        )
     )
     click.echo()
     rows = [

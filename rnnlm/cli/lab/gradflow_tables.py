@@ -14,7 +14,7 @@ from rnnlm.cli.lab.presentation import counted, show_titled
 from rnnlm.cli.languages import tr
 
 if TYPE_CHECKING:
-    from rnnlm.lab.gradient_flow import Clipping, GradientFlow, LayerFlow
+    from rnnlm.lab.gradient_flow import Clipping, GradientFlow, LayerFlow, ReluBesideTanh
     from rnnlm.nn.network import NetworkConfig
     from rnnlm.nn.numerics import Array
 
@@ -91,8 +91,23 @@ def show(flows: Sequence[GradientFlow], read: Sequence[str] = ()) -> None:
     click.echo()
     for meaning in MEANINGS:
         say(tr(meaning))
-    if sentence := relu_beside_tanh(flows):
-        say(sentence)
+    if (reason := relu_beside_tanh(flows)) is not None:
+        say(_sentence_on_relu(reason))
+
+
+def _sentence_on_relu(reason: ReluBesideTanh) -> str:
+    """Say why relu keeps less of the gradient than tanh."""
+    sentence = tr(
+        "relu keeps less than tanh{weights} because {off} of its units are off, where f' is 0: a step back keeps {kept} "
+        "of the length, with tanh {by_tanh} (root mean square of f')",
+        weights=tr(" with uniform weights") if reason.uniform else "",
+        off=f"{reason.off:.0%}",
+        kept=f"{reason.kept:.2f}",
+        by_tanh=f"{reason.kept_by_tanh:.2f}",
+    )
+    if reason.off_with_identity is None:
+        return sentence + tr(".")
+    return sentence + tr("; with the identity as W {off} are off.", off=f"{reason.off_with_identity:.0%}")
 
 
 def _place(distance: int, read: Sequence[str]) -> list[object]:
@@ -143,8 +158,10 @@ def _sentences_on_weights(config: NetworkConfig, layer: LayerFlow) -> list[str]:
         lines = _sentences_on_basic_cell(config, layer, measured)
     elif not layer.radii:
         lines = [
-            tr("The cell {cell} has no W: every unit's error goes back by itself, times what the step keeps.")
-            .replace("{cell}", config.cell),
+            tr(
+                "The cell {cell} has no W: every unit's error goes back by itself, times what the step keeps.",
+                cell=config.cell,
+            ),
             tr("Factor per step back: measured {measured}.", **measured),
         ]
     else:

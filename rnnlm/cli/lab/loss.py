@@ -91,7 +91,11 @@ def _show(found: Losses, surer: Sequence[Losses]) -> None:
     show_titled([*rows, total], ["x", "o", "y", "-y ln o", "dL/dx", "(o - y)^2 / 2", "dL/dx"], "r" * 7, keys=3)
     click.echo()
     say(
-        tr("Cross-entropy: -ln {p} = {loss}. Its gradient is o - y.", p=f"{o[right]:.4f}", loss=f"{found.cross_entropy:.4f}")
+        tr(
+            "Cross-entropy: -ln {p} = {loss}. Its gradient is o - y.",
+            p=f"{o[right]:.4f}",
+            loss=f"{found.cross_entropy:.4f}",
+        )
     )
     click.echo()
     say(tr("The surer the network is of a wrong answer, the smaller the x of the right one:"))

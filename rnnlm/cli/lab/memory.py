@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rnnlm.cli.common import json_option, load_model, note, say, show_table
-from rnnlm.cli.lab.presentation import counted, present
+from rnnlm.cli.lab.presentation import counted, present, show_titled
 from rnnlm.cli.lab.subjects import check_plot, given, model_option, plot_option, refuse_with_model
+from rnnlm.cli.languages import TranslatedCommand, tr
 from rnnlm.cli.tables import token_cell
 
 if TYPE_CHECKING:
@@ -44,7 +45,9 @@ class Question:
 
 
 @click.command(
-    short_help="How many words back a model remembers what decides a word.", context_settings={"show_default": True}
+    cls=TranslatedCommand,
+    short_help="How many words back a model remembers what decides a word.",
+    context_settings={"show_default": True},
 )
 @model_option("Model to ask; repeatable, side by side.", "n-grams and networks are trained", several=True)
 @click.option(
@@ -151,7 +154,7 @@ def _distance_question(language: str) -> Question:
     found = pairs(DISTANCES[language], PAIRS)
     asked = spaced_pairs(found)
     rows, (example, asks) = by_distance(asked), _example(found, " ".join)
-    chance = (
+    chance = tr(
         "Chance is 50%: each pair has a twin in which right and wrong have changed places, so that a model which does "
         "not see the deciding word is right in exactly half of them."
     )
@@ -171,10 +174,11 @@ def _written_question(language: str | None, first: tuple[str, LanguageModel]) ->
         name, model = first
         unknown = {key: len(model.unknown_tokens("\n".join(_texts(each)))) for key, each in asked.items()}
         language = min(unknown, key=unknown.__getitem__)
-        note(f"The pairs are {LANGUAGES[language]}, as {name} seems to be; --language says otherwise.")
+        guessed = "The pairs are {language}, as {name} seems to be; --language says otherwise."
+        note(tr(guessed, language=tr(LANGUAGES[language]), name=name))
     here, space = asked[language], GRAMMARS[language].space
     example, asks = _example(found[language], lambda words: written(words, space))
-    chance = (
+    chance = tr(
         "Chance is 50%: a model that does not see the deciding word is right in exactly half of the pairs that have a "
         "twin, in which right and wrong have changed places, and in about half of those in which another person "
         "stands in between. A model that goes by that person is always wrong there."
@@ -190,7 +194,7 @@ def _own_question(path: str, encoding: str | None) -> Question:
     lines = (line for line in file_lines(path, encoding) if line is not None)
     asked = read_pairs(lines, "standard input" if path == "-" else path)
     rows = by_group(asked)
-    about = (
+    about = tr(
         "Is the first sentence of a pair more probable than the second? Chance is 50%, of a model that guesses; one "
         "that prefers short sentences or frequent words may be far from it."
     )
@@ -202,9 +206,13 @@ def _example(found: Sequence[Pair], text: Callable[[Words], str]) -> tuple[tuple
     pair = min(found, key=lambda each: abs(each.distance - EXAMPLE_DISTANCE))
     decided = next(place for place, words in enumerate(zip(pair.good, pair.bad, strict=True)) if len(set(words)) > 1)
     deciding = pair.good[decided - pair.distance]
-    asks = (
-        f'Is the right sentence of a pair more probable than the wrong one? Here "{deciding}" decides that '
-        f'"{pair.good[decided]}" is right and "{pair.bad[decided]}" wrong, {counted(pair.distance, "word")} later.'
+    asks = tr(
+        'Is the right sentence of a pair more probable than the wrong one? Here "{deciding}" decides that "{good}" is '
+        'right and "{bad}" wrong, {words} later.',
+        deciding=deciding,
+        good=pair.good[decided],
+        bad=pair.bad[decided],
+        words=counted(pair.distance, "word"),
     )
     return (text(pair.good), text(pair.bad)), asks
 
@@ -228,10 +236,16 @@ def _trained(language: str, epochs: int, seed: int) -> Iterator[tuple[str, Langu
 
     texts = sentences(DISTANCES[language], SENTENCES, seed)
     vocabulary = vocabulary_of(flat(texts))
-    passes = "1 pass" if epochs == 1 else f"{epochs:,} passes"
-    note(f"{len(texts):,} sentences of {len(vocabulary.tokens):,} different words; networks read them in {passes}.")
+    note(
+        tr(
+            "{sentences} sentences of {words} different words; networks read them in {passes}.",
+            sentences=f"{len(texts):,}",
+            words=f"{len(vocabulary.tokens):,}",
+            passes=tr("1 pass" if epochs == 1 else "{n} passes", n=f"{epochs:,}"),
+        )
+    )
     for name, learn in learners(texts, vocabulary, epochs, seed).items():
-        note(f"Training: {name}.")
+        note(tr("Training: {name}.", name=name))
         yield name, LanguageModel(TokenTokenizer(), vocabulary, learn(), "sentence")
 
 
@@ -248,8 +262,14 @@ def _answers(name: str, model: LanguageModel, pairs: Sequence[MinimalPair]) -> A
         words = model.unknown_tokens("\n".join(_texts(pairs)))
         shown = " ".join(map(token_cell, words[:MOST_NAMED])) + (" ..." if len(words) > MOST_NAMED else "")
         note(
-            f"Warning: {unknown:,} of the {counted(len(pairs), 'pair')} have words that {name} does not know and reads "
-            f"as <unk>; its accuracy there says little. These words are: {shown}"
+            tr(
+                "Warning: {unknown} of the {pairs} have words that {name} does not know and reads as <unk>; its accuracy "
+                "there says little. These words are: {shown}",
+                unknown=f"{unknown:,}",
+                pairs=counted(len(pairs), "pair"),
+                name=name,
+                shown=shown,
+            )
         )
     return chosen_right(good, bad)
 
@@ -273,10 +293,10 @@ def _show(question: Question, answers: Sequence[tuple[str, Array]]) -> None:
         for row in question.rows
     ]
     align = "r" if question.title == "distance" else "l"
-    show_table(rows, [question.title, "pairs", *(token_cell(name) for name, _ in answers)], align + "r" * 20, keys=2)
+    show_titled(rows, [question.title, "pairs", *(token_cell(name) for name, _ in answers)], align + "r" * 20, keys=2)
     click.echo()
     if question.example is not None:
-        show_table(zip(("right", "wrong"), question.example, strict=True))
+        show_table(zip((tr("right"), tr("wrong")), question.example, strict=True))
     for sentence in question.about:
         say(sentence)
 

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rnnlm.cli.common import json_option, load_model, read_text_argument, say, show_table, warn_of_unknown
-from rnnlm.cli.lab.presentation import counted, present
+from rnnlm.cli.common import json_option, load_model, read_text_argument, say, warn_of_unknown
+from rnnlm.cli.lab.presentation import counted, present, show_titled
 from rnnlm.cli.lab.subjects import given, level_option, model_option, sentences_of, text_argument, tokenizer_of
+from rnnlm.cli.languages import TranslatedCommand, tr
 from rnnlm.cli.tables import token_cell
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 SHOWN_ENTRIES = 16  # vectors and matrices wider than this are abbreviated
 
 
-@click.command(short_help="How a word becomes a vector.")
+@click.command(cls=TranslatedCommand, short_help="How a word becomes a vector.")
 @text_argument
 @model_option("Checkpoint whose tokens, vocabulary and U to use.", "the vocabulary of TEXT")
 @level_option
@@ -50,7 +51,7 @@ def onehot(ctx: click.Context, text: str, model_path: Path | None, level: str, a
         if trained is None:
             _show_vocabulary(vocabulary, tokens)
         else:
-            say(f"The vocabulary of {model_path} has {len(vocabulary):,} entries.")
+            say(tr("The vocabulary of {file} has {size} entries.", file=model_path, size=f"{len(vocabulary):,}"))
             click.echo()
         _show_one_hots(vectors, trained)
 
@@ -61,11 +62,11 @@ def _show_vocabulary(vocabulary: Vocabulary, tokens: list[str]) -> None:
     from rnnlm.text.vocabulary import FIRST
 
     counts = Counter(tokens)
-    rows: list[tuple[int, str, object]] = [(i, vocabulary.token(i), "reserved") for i in range(FIRST)]
+    rows: list[tuple[int, str, object]] = [(i, vocabulary.token(i), tr("reserved")) for i in range(FIRST)]
     for i in range(FIRST, len(vocabulary)):
         rows.append((i, token_cell(vocabulary.token(i)), counts[vocabulary.token(i)]))
-    click.echo(f"Vocabulary, {len(vocabulary):,} entries:\n")
-    show_table(rows, ["id", "token", "count"], "rlr")
+    click.echo(tr("Vocabulary, {size} entries:", size=f"{len(vocabulary):,}") + "\n")
+    show_titled(rows, ["id", "token", "count"], "rlr")
     click.echo()
 
 
@@ -78,7 +79,7 @@ def _show_one_hots(vectors: list[OneHot], trained: LanguageModel | None) -> None
         (token_cell(each.token), each.id, _abbreviated(each), _numbers(product.product))
         for each, product in zip(vectors, products, strict=True)
     ]
-    show_table(rows, ["token", "id", "one-hot vector x", "U x"], "lr")
+    show_titled(rows, ["token", "id", "one-hot vector x", "U x"], "lr")
     click.echo()
     _show_matrix(name, U)
     for paragraph in _verdict_on_columns(vectors, products):
@@ -93,14 +94,14 @@ def _first_rows(size: int, trained: LanguageModel | None) -> tuple[str, Array]:
 
     if trained is None:
         U = example_matrix(size, np.random.default_rng(0))
-        return f"random numbers, {len(U)} rows", U
+        return tr("random numbers, {rows} rows", rows=len(U)), U
     params = trained.network.params
     if trained.network.config.embedding_size:
         U = params["embedding.weight"].T
-        name = "embedding.weight, transposed: the model's first product"
+        name = tr("embedding.weight, transposed: the model's first product")
     else:
         U, name = params["rnn.weight_ih_l0"], "rnn.weight_ih_l0"
-    return f"{name}, the first {min(3, len(U))} of {len(U):,} rows", U[:3]
+    return tr("{name}, the first {shown} of {rows} rows", name=name, shown=min(3, len(U)), rows=f"{len(U):,}"), U[:3]
 
 
 def _abbreviated(one_hot: OneHot) -> str:
@@ -109,7 +110,7 @@ def _abbreviated(one_hot: OneHot) -> str:
     before, after = one_hot.id, one_hot.size - one_hot.id - 1
     left = "0 … 0 " if before > 2 else "0 " * before
     right = " 0 … 0" if after > 2 else " 0" * after
-    return f"{left}1{right} ({one_hot.size:,} entries, 1 at {one_hot.id})"
+    return f"{left}1{right} " + tr("({size} entries, 1 at {place})", size=f"{one_hot.size:,}", place=one_hot.id)
 
 
 def _numbers(values: Array) -> str:
@@ -117,13 +118,13 @@ def _numbers(values: Array) -> str:
 
 
 def _show_matrix(name: str, U: Array) -> None:
-    say(f"U ({name}, {U.shape[1]:,} columns):")
+    say(tr("U ({name}, {columns} columns):", name=name, columns=f"{U.shape[1]:,}"))
     click.echo()
     if U.shape[1] > SHOWN_ENTRIES:
-        click.echo("  too wide to be shown\n")
+        click.echo(f"  {tr('too wide to be shown')}\n")
         return
     rows = [[f"{value:.2f}" for value in row] for row in U]
-    show_table(rows, [str(column) for column in range(U.shape[1])], "r" * U.shape[1], keys=0)
+    show_titled(rows, [str(column) for column in range(U.shape[1])], "r" * U.shape[1], keys=0)
     click.echo()
 
 
@@ -131,9 +132,19 @@ def _verdict_on_columns(vectors: list[OneHot], products: list[Product]) -> tuple
     first, product = vectors[0], products[0]
     equal = sum(each.equal for each in products)
     return (
-        f"For {token_cell(first.token)} (id {first.id}) U x is {_numbers(product.product).strip()}, "
-        f"and column {first.id} of U is {_numbers(product.column).strip()}.",
-        f"{equal:,} of {counted(len(products), 'product')}, each multiplied out over all {first.size:,} entries of x, "
-        "equal the column of U with the token's id:\nall other columns are multiplied by 0. So the program looks the "
-        "column up and never makes the vector.",
+        tr(
+            "For {token} (id {id}) U x is {product}, and column {id} of U is {column}.",
+            token=token_cell(first.token),
+            id=first.id,
+            product=_numbers(product.product).strip(),
+            column=_numbers(product.column).strip(),
+        ),
+        tr(
+            "{equal} of {products}, each multiplied out over all {size} entries of x, equal the column of U with the "
+            "token's id:\nall other columns are multiplied by 0. So the program looks the column up and never makes the "
+            "vector.",
+            equal=f"{equal:,}",
+            products=counted(len(products), "product"),
+            size=first.size,
+        ),
     )

@@ -2,13 +2,14 @@
 
 import click
 
-from rnnlm.cli.common import json_option, note, read_text_argument, show_table
-from rnnlm.cli.lab.presentation import counted, present
+from rnnlm.cli.common import json_option, note, read_text_argument
+from rnnlm.cli.lab.presentation import counted, present, show_titled
 from rnnlm.cli.lab.subjects import level_option, sentences_of, text_argument, tokenizer_of
+from rnnlm.cli.languages import TranslatedCommand, tr
 from rnnlm.cli.tables import token_cell
 
 
-@click.command(short_help="What is learnt from a sentence: inputs and labels.")
+@click.command(cls=TranslatedCommand, short_help="What is learnt from a sentence: inputs and labels.")
 @text_argument
 @level_option
 @json_option
@@ -24,8 +25,9 @@ def pairs(text: str, level: str, as_json: bool) -> None:
 
     def show() -> None:
         rows = [(number, token_cell(read), "->", token_cell(label)) for number, (read, label) in enumerate(found, 1)]
-        show_table(rows, ["", "input", "", "label"], "r")
+        show_titled(rows, ["", "input", "", "label"], "r")
         tokens = counted(sum(map(len, lines)), "token")
-        note(f"{tokens} in {counted(len(lines), 'sentence')}: {counted(len(found), 'pair')}.")
+        sentences, n = counted(len(lines), "sentence"), counted(len(found), "pair")
+        note(tr("{tokens} in {sentences}: {pairs}.", tokens=tokens, sentences=sentences, pairs=n))
 
     present((pair._asdict() for pair in found), show)
