@@ -6,6 +6,8 @@ import os
 import signal
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # read when NumPy is first imported
+os.environ["LC_ALL"] = "C.UTF-8"  # messages are English, whatever the language of the user who runs the tests
+os.environ.pop("RNNLM_LANG", None)
 
 from pathlib import Path
 from typing import Any, NamedTuple

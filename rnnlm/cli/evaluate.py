@@ -26,7 +26,7 @@ from rnnlm.cli.common import (
     with_details,
 )
 from rnnlm.cli.engines import engine_options
-from rnnlm.cli.languages import TranslatedCommand, language_option, tr
+from rnnlm.cli.languages import TranslatedCommand, language_option
 from rnnlm.cli.ngram_orders import LARGEST_ORDER, possible_contexts
 from rnnlm.training.machine import TORCH, EngineChoice
 

@@ -1,7 +1,7 @@
 """The language of what people read: English, or Chinese where --lang or the system's settings ask for it.
 
-A text is written in English where it is printed, and `tr` finds its translation in a table. JSON, error messages and what
-a model says are the same in every language.
+A text is written in English where it is printed, and `tr` finds its translation in a table. JSON, error messages and
+what a model says are the same in every language.
 """
 
 from __future__ import annotations

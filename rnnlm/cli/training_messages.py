@@ -22,7 +22,7 @@ LONGEST_SAMPLE = 2000  # characters: a text without spaces is a word
 
 def introduce(session: Session, threads: int, resumed: bool, workers: Workers, tell: Callable[[str], None]) -> None:
     """Say what will be trained on what."""
-    options, network, model, dataset = session.recipe, session.model.network, session.model, session.dataset
+    model, dataset = session.model, session.dataset
     for message in session.notes:
         tell(message)
     held_out = "{valid} for validation" if session.valid_tokens else "none held out for validation"
@@ -47,44 +47,52 @@ def introduce(session: Session, threads: int, resumed: bool, workers: Workers, t
             coverage=coverage,
         )
     )
-    embedding = tr("embedding {size}" if options.embedding_size else "one-hot input", size=options.embedding_size)
-    cell = options.cell.upper() + (f" ({options.activation})" if options.cell == "rnn" else "")
-    cutoffs = ", ".join(f"{cutoff:,}" for cutoff in network.config.cutoffs)
-    layer = ", adaptive softmax cut at {cutoffs}" if cutoffs else ", tied output" if options.tied else ""
-    tell(
-        tr(
-            "Network     {cell} {layers} x {units}, {embedding}{output}, dropout {dropout}{more}; {parameters} parameters",
-            cell=cell,
-            layers=options.num_layers,
-            units=options.hidden_size,
-            embedding=embedding,
-            output=tr(layer, cutoffs=cutoffs),
-            dropout=f"{options.dropout:g}",
-            more=_regularisers(session),
-            parameters=f"{network.parameter_count:,}",
-        )
-    )
-    tell(
-        tr(
-            "Training    {span}, batches of {columns} x {steps}{shifted}, {optimizer} {lr} {schedule}{more}; {threads}, "
-            "{kernels}",
-            span=f"{options.time:g} s" if options.time else tr("{n} epochs", n=f"{options.epochs:g}"),
-            columns=options.batch_size,
-            steps=options.bptt,
-            shifted=tr(" shifted") if options.shift else "",
-            optimizer=options.optimizer,
-            lr=f"{options.lr:g}",
-            schedule=options.schedule,
-            more=_smoothing(session),
-            threads=_threads(threads, workers),
-            kernels=_kernels(session),
-        )
-    )
+    tell(_network(session))
+    tell(_training(session, threads, workers))
     if resumed:
         progress = session.trainer.progress
         finished = "finished; to go on, give more --epochs or a longer --time"
         where = tr(finished) if session.trainer.done() else tr("epoch {n}", n=progress.epoch + 1)
         tell(tr("Resumed     at step {step}, {where}", step=f"{progress.step:,}", where=where))
+
+
+def _network(session: Session) -> str:
+    """What the network is like."""
+    options, network = session.recipe, session.model.network
+    embedding = tr("embedding {size}" if options.embedding_size else "one-hot input", size=options.embedding_size)
+    cell = options.cell.upper() + (f" ({options.activation})" if options.cell == "rnn" else "")
+    cutoffs = ", ".join(f"{cutoff:,}" for cutoff in network.config.cutoffs)
+    layer = ", adaptive softmax cut at {cutoffs}" if cutoffs else ", tied output" if options.tied else ""
+    return tr(
+        "Network     {cell} {layers} x {units}, {embedding}{output}, dropout {dropout}{more}; {parameters} parameters",
+        cell=cell,
+        layers=options.num_layers,
+        units=options.hidden_size,
+        embedding=embedding,
+        output=tr(layer, cutoffs=cutoffs),
+        dropout=f"{options.dropout:g}",
+        more=_regularisers(session),
+        parameters=f"{network.parameter_count:,}",
+    )
+
+
+def _training(session: Session, threads: int, workers: Workers) -> str:
+    """How it is trained."""
+    options = session.recipe
+    return tr(
+        "Training    {span}, batches of {columns} x {steps}{shifted}, {optimizer} {lr} {schedule}{more}; "
+        "{threads}, {kernels}",
+        span=f"{options.time:g} s" if options.time else tr("{n} epochs", n=f"{options.epochs:g}"),
+        columns=options.batch_size,
+        steps=options.bptt,
+        shifted=tr(" shifted") if options.shift else "",
+        optimizer=options.optimizer,
+        lr=f"{options.lr:g}",
+        schedule=options.schedule,
+        more=_smoothing(session),
+        threads=_threads(threads, workers),
+        kernels=_kernels(session),
+    )
 
 
 def _threads(threads: int, workers: Workers) -> str:

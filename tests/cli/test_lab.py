@@ -1,3 +1,4 @@
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,7 @@ import pytest
 
 from rnnlm.cli.lab import lab
 from rnnlm.cli.tables import display_width
-from rnnlm.errors import CorpusError
+from rnnlm.errors import CorpusError, RnnlmError
 from rnnlm.nn.cells import CELLS
 from rnnlm.nn.initializers import INITIALIZERS
 from rnnlm.nn.numerics import ACTIVATIONS
@@ -282,3 +283,104 @@ def test_loading_the_commands_does_not_load_numpy():
     root = Path(__file__).parents[2]
     done = subprocess.run([sys.executable, "-c", program], cwd=root, capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
+
+
+# --- loss and explode
+
+
+def test_the_loss_of_the_article():
+    first, *lowered = objects(run("loss", "1", "2", "3", "4", "--json"))
+    assert objects(run("loss", "--json"))[0] == first, "it is the example"
+    assert first["label"] == 1
+    assert first["cross_entropy_nats"] == pytest.approx(-np.log(first["probabilities"][0]))
+    expected = np.array(first["probabilities"]) - [1, 0, 0, 0]
+    np.testing.assert_allclose(first["cross_entropy_gradient"], expected)
+    assert [each["label_lowered_by"] for each in lowered] == sorted({each["label_lowered_by"] for each in lowered})
+    shown = run("loss").stdout
+    assert "-ln 0.0321 = 3.4402" in shown
+    assert f"{lowered[-1]['cross_entropy_nats']:.3f}" in shown
+    assert "expected 1 to 2" in run("loss", "1", "2", "--label", 3, code=2).stderr
+    assert run("loss", "--", "-1", "-2").stdout == run("loss", "-1", "-2").stdout
+
+
+def test_a_training_explodes_and_clipping_is_the_control():
+    found = objects(run("explode", "--json"))
+    free, cut = ([each for each in found if bool(each["clip"]) == clipped] for clipped in (False, True))
+    assert free[-1]["nats_per_token"] is None, "NaN"
+    assert len(free) < len(cut) == 12
+    assert cut[-1]["nats_per_token"] < cut[0]["nats_per_token"] == free[0]["nats_per_token"]
+    shown = run("explode").stdout
+    assert f"NaN at step {free[-1]['step']}." in shown
+    assert "NaN" not in run("explode", "--activation", "tanh").stdout, "control: a bounded state"
+    assert "--radius" in run("explode", "--cell", "mingru", code=2).stderr
+
+
+# --- weights of one's own
+
+
+MINE = '{"U": [[1, 0, 0, 0.5, -0.5], [0, 1, 0, 0.25, 0.5]], "W": [[0.5, -1], [0.25, 0.5]]}'
+
+
+def test_own_weights_are_those_that_are_shown(tmp_path):
+    (tmp_path / "w.json").write_text(MINE, encoding="utf-8")
+    found = objects(run("unroll", "我 昨天", "--weights", tmp_path / "w.json", "--json"))
+    states = [each for each in found if "state" in each]
+    np.testing.assert_allclose(states[0]["state"], np.tanh([1, 0]))
+    expected = np.tanh(np.array([0.5, 0.25]) + np.array([[0.5, -1], [0.25, 0.5]]) @ states[0]["state"])
+    np.testing.assert_allclose(states[1]["state"], expected)
+    shown = run("unroll", "我 昨天", "--weights", tmp_path / "w.json").stdout
+    assert "W =  [ 0.500 -1.000]\n     [ 0.250  0.500]" in shown
+    assert " + b" not in shown
+    for command in (["bptt", "我 昨天"], ["gradcheck", "我 昨天"]):
+        assert "agree" in run(*command, "--weights", tmp_path / "w.json").stdout
+    said = failure(RnnlmError, "bptt", "我 昨天 上学", "--weights", tmp_path / "w.json")
+    assert "U is 2 x 5; expected 2 x 6" in said
+    assert "<s> </s> <unk> 我 昨天 上学" in said
+    assert "--weights" in run("bptt", "我", "-m", "m.npz", "--weights", tmp_path / "w.json", code=2).stderr
+
+
+def test_without_bias_the_formulas_are_those_of_the_article():
+    shown = run("unroll", ARTICLE, "--no-bias").stdout
+    assert "tanh(U x_t + W s_(t-1))  (formula 2)" in shown
+    assert "softmax(V s_t), what x_(t+1) is  (formula 1)" in shown
+    assert "b_V" not in shown
+    assert "b_V" in run("unroll", ARTICLE).stdout
+    assert all(not any(each.get("bias") or [0]) for each in objects(run("unroll", ARTICLE, "--no-bias", "--json"))[:3])
+    checked = {each["symbol"] for each in objects(run("gradcheck", "--no-bias", "--json"))}
+    assert checked == {"U", "W", "V", "s_0"}
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--num-layers", 2], ["--cell", "lstm"], ["--embedding-size", 2], ["--loss", "mse"]]
+)
+def test_every_gradient_of_a_step_and_its_sum(arguments):
+    *steps, total = objects(run("bptt", ARTICLE, *arguments, "--json"))
+    for layer, summed in enumerate(total["u_gradient_sum"]):
+        np.testing.assert_allclose(np.sum([each["u_gradient"][layer] for each in steps], axis=0), summed, atol=1e-14)
+    np.testing.assert_allclose(
+        np.sum([each["v_gradient"] for each in steps], axis=0), total["v_gradient_sum"], atol=1e-14
+    )
+
+
+# --- gradflow of a sentence
+
+
+def test_a_sentence_is_followed_back_to_its_first_word():
+    found = objects(run("gradflow", ARTICLE, "--json"))[0]
+    assert found["read"] == ["。", "我", "了", "批评", "老师", "，", "了", "迟到", "上学", "昨天", "我", "<s>"]
+    assert found["distance_steps"] == list(range(12))
+    assert found["places"] == 1
+    shown = run("gradflow", ARTICLE).stdout
+    assert re.search(r"^ +1  我 ", shown, re.MULTILINE)
+    assert "from formula 3" in shown
+
+
+@pytest.mark.parametrize("name", ["我昨天.txt", "a folder/我", "missing", "no such file.txt", "missing.gz"])
+def test_a_file_that_is_missing_is_no_sentence(name):
+    assert "does not exist" in failure(RnnlmError, "gradflow", name)
+
+
+def test_a_file_whose_name_could_be_a_sentence_is_read(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "我 昨天").write_text("一 二 三\n" * 40, encoding="utf-8")
+    assert "20 places" in run("gradflow", "我 昨天").stderr

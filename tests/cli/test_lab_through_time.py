@@ -300,11 +300,26 @@ KEYS = {
         *("tenth_survives_steps", "hundredth_survives_steps", "windows", "window_gradient_norms", "clip"),
         *("share_of_windows_cut", "share_of_length_kept"),
     ],
-    "bptt": ["step", "input", "label", "state", "output", "loss", "nats", "delta", "w_gradient"],
+    "bptt": [
+        "step",
+        "input",
+        "label",
+        "state",
+        "output",
+        "loss",
+        "nats",
+        "delta",
+        "w_gradient",
+        "u_gradient",
+        "v_gradient",
+    ],
     "unroll": ["direction", "layer", "step", "input", "of_input", "of_state", "bias", "state"],
 }
 LAST_KEYS = {
-    "bptt": ["loss", "w_gradient_sum", "w_gradient_numerical", "entries_compared", "worst_relative_difference"],
+    "bptt": [
+        *("loss", "w_gradient_sum", "u_gradient_sum", "v_gradient_sum"),
+        *("w_gradient_numerical", "entries_compared", "worst_relative_difference"),
+    ],
     "unroll": ["output", "label", "of_forward", "of_backward", "bias", "probability", "best", "best_probability"],
 }
 

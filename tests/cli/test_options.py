@@ -30,6 +30,8 @@ BASES = {
     "lab pairs": ["我 昨天"],
     "lab onehot": ["我 昨天"],
     "lab softmax": ["1", "2"],
+    "lab loss": ["1", "2"],
+    "lab explode": ["我 昨天"],
     "lab gradcheck": [],
     "lab gradflow": ["text.txt", "--places", "2"],
     "lab bptt": ["我 昨天"],

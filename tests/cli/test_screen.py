@@ -184,12 +184,22 @@ COMMANDS = {
         ["lab", "unroll", SENTENCE, "-m", "both.npz"],
         ["lab", "softmax", *map(str, range(-9, 16)), "--temperature", "0.25"],
         ["lab", "softmax", "1000", "-1000"],
+        ["lab", "loss"],
+        ["lab", "loss", "-12.5", "0", "1000", "--label", "3"],
+        ["lab", "explode"],
+        ["lab", "explode", "--activation", "tanh", "--radius", "30", "--lr", "3"],
+        ["lab", "gradflow", SENTENCE, "--hidden-size", "5"],
+        ["lab", "gradflow", ENGLISH, "--compare", "cells", "--hidden-size", "5"],
         *(["lab", "gradflow", "en.txt", "--compare", what, *QUICK] for what in ("cells", "inits", "radii", "all")),
         ["lab", "gradflow", "zh.txt", "-m", "zh.npz", "--compare", "cells", *QUICK[:-2]],
         ["lab", "gradflow", "zh.txt", *QUICK, "--num-layers", "2"],
         ["lab", "gradflow", "zh.txt", *QUICK, "--cell", "lstm"],
     ],
 }
+
+
+IN_CHINESE = [["--lang", "zh", *command] for command in COMMANDS["the laboratory"]]
+IN_CHINESE.append(["--lang", "zh", "train", "en.txt", "-o", "chinese.npz", "--epochs", "0.2", "--threads", "1"])
 
 
 def words_of(text):
@@ -210,8 +220,18 @@ def test_every_line_of_every_command_fits_80_columns(name, folder):
     assert_no_word_is_broken(shown, words_of(program(folder, COMMANDS[name])))
 
 
+def test_every_line_fits_80_columns_in_chinese_too(folder):
+    shown = screen_of([json.dumps(IN_CHINESE)], 80, folder, program=("-c", MANY))
+    assert shown.too_long == []
+    assert sum("误差" in row for row in shown.rows()) > 10, "it is Chinese"
+
+
 def test_every_help_fits_80_columns(tmp_path, monkeypatch, capsys):
     commands = [[*path, "--help"] for path in [(), *EVERY]]
+    in_chinese = screen_of(
+        [json.dumps([["--lang", "zh", *each] for each in commands])], 80, tmp_path, program=("-c", MANY)
+    )
+    assert in_chinese.too_long == []
     shown = screen_of([json.dumps(commands)], 80, tmp_path, program=("-c", MANY))
     assert shown.too_long == []
     monkeypatch.setattr("click.formatting.FORCED_WIDTH", 10_000)

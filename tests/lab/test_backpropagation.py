@@ -6,6 +6,7 @@ import pytest
 from rnnlm.lab.backpropagation import CHECKED_ENTRIES, FEWEST_ENTRIES, backpropagate
 from rnnlm.lab.gradient_flow import fresh_network
 from rnnlm.nn.cells import CELLS
+from rnnlm.nn.gradients import dense
 from rnnlm.nn.network import NetworkConfig
 from rnnlm.nn.numerics import ACTIVATIONS
 from rnnlm.nn.outputs import LOSSES
@@ -104,3 +105,32 @@ def test_the_numerical_gradient_is_whole_or_none():
     np.testing.assert_allclose(small.numerical(0), small.w_gradients[0], rtol=1e-6, atol=1e-9)
     _, large = run(NetworkConfig(V, "rnn", hidden_size=9))
     assert large.numerical(0) is None
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_the_gradients_of_u_and_v_are_sums_over_the_steps_too(config):
+    network, found = run(config)
+    _, _, backprop = network.loss(INPUTS[:, None], TARGETS[:, None], network.zero_state(1))
+    grads = dense(backprop())
+    for layer in range(config.num_layers):
+        of_training = grads[f"rnn.weight_ih_l{layer}"]
+        np.testing.assert_allclose(found.u_total(layer), of_training, atol=1e-14)
+        np.testing.assert_allclose(sum(step.u_gradient(layer) for step in found.steps), of_training, atol=1e-14)
+    np.testing.assert_allclose(found.v_total(), grads["output.weight"], atol=1e-14)
+    np.testing.assert_allclose(sum(step.v_gradient() for step in found.steps), grads["output.weight"], atol=1e-14)
+    for step in found.steps:
+        assert step.v_norm() == pytest.approx(np.linalg.norm(step.v_gradient()))
+        assert step.u_norm(0) == pytest.approx(np.linalg.norm(step.u_gradient(0)))
+
+
+def test_of_the_last_loss_alone_v_hears_at_the_last_step_only():
+    _, found = run(CONFIGS[0], last_only=True)
+    assert [bool(step.v_gradient().any()) for step in found.steps] == [False] * 4 + [True]
+    assert all(step.u_gradient(0).any() for step in found.steps)
+
+
+def test_sums_too_large_to_be_shown_are_not_made(monkeypatch):
+    monkeypatch.setattr("rnnlm.lab.backpropagation.LARGEST_SUM", 1)
+    _, found = run(CONFIGS[0])
+    assert found.u_total(0) is None
+    assert found.v_total() is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
@@ -131,7 +132,7 @@ def _cells(step: Step) -> list[str]:
 
 
 def _figure(value: float) -> str:
-    return "NaN" if value != value else f"{value:.4g}"
+    return "NaN" if math.isnan(value) else f"{value:.4g}"
 
 
 def _verdict(runs: Sequence[Sequence[Step]], clip: float) -> str:

@@ -27,9 +27,9 @@ from rnnlm.cli.lab.subjects import (
     note_unused_activation,
     plot_option,
     refuse_with_model,
+    sentences_of,
     shown_ids,
     size_options,
-    sentences_of,
     tokenizer_of,
     trained_network,
 )

@@ -98,8 +98,8 @@ def show(flows: Sequence[GradientFlow], read: Sequence[str] = ()) -> None:
 def _sentence_on_relu(reason: ReluBesideTanh) -> str:
     """Say why relu keeps less of the gradient than tanh."""
     sentence = tr(
-        "relu keeps less than tanh{weights} because {off} of its units are off, where f' is 0: a step back keeps {kept} "
-        "of the length, with tanh {by_tanh} (root mean square of f')",
+        "relu keeps less than tanh{weights} because {off} of its units are off, where f' is 0: a step back keeps "
+        "{kept} of the length, with tanh {by_tanh} (root mean square of f')",
         weights=tr(" with uniform weights") if reason.uniform else "",
         off=f"{reason.off:.0%}",
         kept=f"{reason.kept:.2f}",

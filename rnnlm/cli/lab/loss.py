@@ -90,13 +90,8 @@ def _show(found: Losses, surer: Sequence[Losses]) -> None:
     total = [tr("sum"), f"{sum(o):.4f}", 1, number(found.cross_entropy), "", number(found.squared_error), ""]
     show_titled([*rows, total], ["x", "o", "y", "-y ln o", "dL/dx", "(o - y)^2 / 2", "dL/dx"], "r" * 7, keys=3)
     click.echo()
-    say(
-        tr(
-            "Cross-entropy: -ln {p} = {loss}. Its gradient is o - y.",
-            p=f"{o[right]:.4f}",
-            loss=f"{found.cross_entropy:.4f}",
-        )
-    )
+    facts = {"p": f"{o[right]:.4f}", "loss": f"{found.cross_entropy:.4f}"}
+    say(tr("Cross-entropy: -ln {p} = {loss}. Its gradient is o - y.", **facts))
     click.echo()
     say(tr("The surer the network is of a wrong answer, the smaller the x of the right one:"))
     click.echo()

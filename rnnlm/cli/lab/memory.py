@@ -263,8 +263,8 @@ def _answers(name: str, model: LanguageModel, pairs: Sequence[MinimalPair]) -> A
         shown = " ".join(map(token_cell, words[:MOST_NAMED])) + (" ..." if len(words) > MOST_NAMED else "")
         note(
             tr(
-                "Warning: {unknown} of the {pairs} have words that {name} does not know and reads as <unk>; its accuracy "
-                "there says little. These words are: {shown}",
+                "Warning: {unknown} of the {pairs} have words that {name} does not know and reads as <unk>; its "
+                "accuracy there says little. These words are: {shown}",
                 unknown=f"{unknown:,}",
                 pairs=counted(len(pairs), "pair"),
                 name=name,

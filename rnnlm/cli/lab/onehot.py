@@ -141,8 +141,8 @@ def _verdict_on_columns(vectors: list[OneHot], products: list[Product]) -> tuple
         ),
         tr(
             "{equal} of {products}, each multiplied out over all {size} entries of x, equal the column of U with the "
-            "token's id:\nall other columns are multiplied by 0. So the program looks the column up and never makes the "
-            "vector.",
+            "token's id:\nall other columns are multiplied by 0. So the program looks the column up and never makes "
+            "the vector.",
             equal=f"{equal:,}",
             products=counted(len(products), "product"),
             size=first.size,
