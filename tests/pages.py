@@ -21,6 +21,12 @@ sys.exit(run(quick(sys.argv[1:])))
 """
 
 
+# A page that has this line shows what its commands really print; see `differing`.
+COMPARED = "<!-- The tests compare what these commands print with what is shown. -->"
+NOT_COMPARED = r"^<!-- Not compared: [^\n]* -->\n```console\n(.*?)^```"  # a block that takes a training, for instance
+LEFT_OUT = ("...", "…")  # a line of an output that stands for lines that are not shown
+
+
 def blocks(page: str) -> list[tuple[str, str]]:
     """The fenced blocks of a page: language and text."""
     return re.findall(r"^```(\w+)\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
@@ -40,11 +46,30 @@ def quick(arguments: list[str]) -> list[str]:
     return [*kept, "--epochs", "0.05", *(small if "--resume" not in kept and "--init-from" not in kept else [])]
 
 
-def run_page(page: str, folder: Path, monkeypatch) -> list[str]:
+def outputs(block: str) -> list[str]:
+    """The pieces of output that a console block shows, without any white space: terminals break lines differently."""
+    pieces = [""]
+    for line in block.splitlines():
+        if line[:2] in {"$ ", "> "} or line.strip() in LEFT_OUT:
+            pieces.append("")
+        else:
+            pieces[-1] += "".join(line.split())
+    return [piece for piece in pieces if piece]
+
+
+def differing(block: str, printed: str) -> list[str]:
+    """The pieces that a console block shows and that were not printed."""
+    squeezed = "".join(printed.split())
+    return [piece for piece in outputs(block) if piece not in squeezed]
+
+
+def run_page(page: str, folder: Path, monkeypatch, language: str = "en") -> list[str]:
     """Run the console and python blocks of a page in their order in one folder; return what each printed or its error.
 
-    The folder has `corpora`, as a clone has. A block that fails ends the run with its text and what was said.
+    The folder has `corpora`, as a clone has. A block that fails ends the run with its text and what was said. language: of
+    what is printed. Where the page says COMPARED, what is shown must be what is printed.
     """
+    skipped = set(re.findall(NOT_COMPARED, page, re.MULTILINE | re.DOTALL))
     shutil.copytree(ROOT / "corpora", folder / "corpora")
     programs = folder / ".bin"
     programs.mkdir()
@@ -54,6 +79,7 @@ def run_page(page: str, folder: Path, monkeypatch) -> list[str]:
         **os.environ,
         "PATH": f"{programs}{os.pathsep}{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "PYTHONPATH": str(ROOT),
+        "RNNLM_LANG": language,
     }
     monkeypatch.chdir(folder)
     monkeypatch.setattr(rnnlm, "train", functools.partial(rnnlm.train, epochs=0.05, hidden_size=8, progress=False))
@@ -66,5 +92,7 @@ def run_page(page: str, folder: Path, monkeypatch) -> list[str]:
             done = subprocess.run(command, env=environment, check=False, capture_output=True, encoding="utf-8")
             assert done.returncode == 0, f"{text}\n{done.stderr}"
             assert done.stdout.strip() or " train " in text, text
+            if COMPARED in page and text not in skipped:
+                assert differing(text, f"{done.stdout}\n{done.stderr}") == [], f"{text}\n{done.stdout}{done.stderr}"
             printed.append(done.stdout)
     return printed

@@ -5,7 +5,7 @@ import shlex
 
 import pytest
 
-from tests.pages import ROOT, blocks, quick, run_page, script
+from tests.pages import COMPARED, ROOT, blocks, quick, run_page, script
 from tests.test_readme import EVERY
 
 PAGES = {
@@ -17,7 +17,7 @@ SHOWN = [name for name, page in PAGES.items() if {"console", "python"} & {langua
 
 @pytest.mark.parametrize("name", SHOWN)
 def test_what_a_page_shows_runs(name, tmp_path, monkeypatch):
-    run_page(PAGES[name], tmp_path, monkeypatch)
+    run_page(PAGES[name], tmp_path, monkeypatch, "zh" if name.startswith("zh/") else "en")
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -37,9 +37,37 @@ def test_options_that_a_page_names_exist(name):
     assert named - known <= {"--help", "--version"}
 
 
+@pytest.mark.parametrize("name", PAGES)
+def test_names_in_the_code_that_a_page_gives_exist(name):
+    """Such as `rnnlm/nn/cells/rnn.py:rnn_step`."""
+    for path, what in re.findall(r"`(rnnlm/[\w/]+\.py):(\w+)`", PAGES[name]):
+        assert re.search(rf"^(?:def|class) {what}\b", (ROOT / path).read_text(encoding="utf-8"), re.MULTILINE), path
+
+
+def test_a_page_in_two_languages_shows_the_same():
+    chinese, english = (blocks(PAGES[name]) for name in ("zh/rnn-tutorial.md", "rnn-tutorial.md"))
+    kinds = [language for language, _ in chinese]
+    assert kinds == [language for language, _ in english]
+    for (language, here), (_, there) in zip(chinese, english, strict=True):
+        if language == "console":
+            called = [re.findall(r"^\$ (rnnlm (?:lab )?\w+)", text, re.MULTILINE) for text in (here, there)]
+            assert called[0] == called[1]
+
+
 def test_a_command_that_fails_is_seen(tmp_path, monkeypatch):
     with pytest.raises(AssertionError, match="missing"):
         run_page("```console\n$ rnnlm info -m missing.npz\n```\n", tmp_path, monkeypatch)
+
+
+@pytest.mark.parametrize("shown", ["sum   84.791", "sum\n84.791", "...\nsoftmax(1, 2, 3, 4) = 0.03 0.09 0.24 0.64"])
+def test_an_output_that_differs_is_seen(shown, tmp_path, monkeypatch):
+    page = f"{COMPARED}\n```console\n$ rnnlm lab softmax 1 2 3 4\n{shown}\n```\n"
+    run_page(page, tmp_path / "right", monkeypatch)
+    with pytest.raises(AssertionError, match="0.65|84.792"):
+        run_page(page.replace("84.791", "84.792").replace("0.64", "0.65"), tmp_path / "wrong", monkeypatch)
+    for uncompared in (page.replace(COMPARED, ""), page.replace("```c", "<!-- Not compared: for a test. -->\n```c")):
+        folder = tmp_path / str(len(uncompared))
+        run_page(uncompared.replace("84.791", "84.792"), folder, monkeypatch)
 
 
 def test_a_long_command_is_typed_over_several_lines():

@@ -71,17 +71,17 @@ COMMANDS = {  # first lines of helps, and lines in lists of commands
     "Show how many words back a model remembers what decides a word.": "看模型能把决定一个词的线索记住多远。",
 }
 
-COUNTED = {  # after a number
-    "step": "步",
-    "column": "列",
-    "gradient": "个梯度",
-    "place": "个位置",
-    "window": "个窗口",
-    "product": "个乘积",
-    "token": "个词元",
-    "sentence": "个句子",
-    "pair": "对",
-    "word": "个词",
+COUNTED = {
+    "{n} step": "{n} 步",
+    "{n} column": "{n} 列",
+    "{n} gradient": "{n} 个梯度",
+    "{n} place": "{n} 个位置",
+    "{n} window": "{n} 个窗口",
+    "{n} product": "{n} 个乘积",
+    "{n} token": "{n} 个词元",
+    "{n} sentence": "{n} 个句子",
+    "{n} pair": "{n} 对",
+    "{n} word": "{n} 个词",
     "words": "个词",
     "chars": "个字符",
     "tokens": "个词元",
@@ -90,6 +90,8 @@ COUNTED = {  # after a number
 TITLES = {  # of columns
     "sum": "合计",
     "cut": "裁剪",
+    "step": "步",
+    "token": "词元",
     "label": "标签",
     "o_t of it": "其概率 o_t",
     "o of it": "其概率 o",
@@ -322,6 +324,15 @@ LABORATORY = {
     ),
     "1 pass": "1 遍",
     "{n} passes": "{n} 遍",
+    "pronoun, ": "代词，",
+    "measure word, ": "量词，",
+    "possessive, ": "物主代词，",
+    "verb's number, ": "动词单复数，",
+    "verb's tense, ": "动词时态，",
+    "closing mark, ": "成对标点，",
+    "distance {band}": "距离 {band}",
+    " and more": " 及以上",
+    "all": "全部",
     "Training: {name}.": "训练：{name}。",
     "Warning: {unknown} of the {pairs} have words that {name} does not know and reads as <unk>; its accuracy there "
     "says little. These words are: {shown}": (

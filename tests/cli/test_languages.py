@@ -15,6 +15,7 @@ from rnnlm.cli import run as run_command
 from rnnlm.cli.chinese import CHINESE
 from rnnlm.cli.lab import lab
 from rnnlm.cli.languages import SETTINGS, language, tr
+from rnnlm.lab.memory import KINDS
 from tests.cli.lab_commands import run
 
 ROOT = Path(__file__).parents[2]
@@ -108,7 +109,12 @@ def _text(node):
 
 
 def test_every_translation_is_of_a_text_that_is_said():
-    said = written() | {"tokens", "words", "chars"}
+    texts = written()
+    said = (
+        texts
+        | {f"{{n}} {text}" for text in texts}
+        | {"tokens", "words", "chars", "all", *(f"{kind}, " for kind in KINDS.values())}
+    )
     patterns = [re.compile(re.escape(text).replace("\0", "[a-z-]+")) for text in said if "\0" in str(text)]
     left = {key for key in CHINESE if key not in said and not any(p.fullmatch(key) for p in patterns)}
     assert left == set()
@@ -126,9 +132,10 @@ def test_every_literal_that_is_translated_is_in_the_table():
     for path in (ROOT / "rnnlm" / "cli").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("tr", "counted") and node.args:
-                argument = node.args[node.func.id == "counted"]
-                if isinstance(argument, ast.Constant) and argument.value not in CHINESE:
-                    missing.add(argument.value)
+                counted = node.func.id == "counted"
+                argument = node.args[counted]
+                if isinstance(argument, ast.Constant):
+                    missing |= {f"{{n}} {argument.value}" if counted else argument.value} - set(CHINESE)
     assert missing == set()
 
 

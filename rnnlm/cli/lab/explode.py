@@ -21,7 +21,7 @@ from rnnlm.cli.lab.subjects import (
     size_options,
     tokenizer_of,
 )
-from rnnlm.cli.languages import TranslatedCommand, tr
+from rnnlm.cli.languages import TranslatedCommand, language, tr
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -142,7 +142,7 @@ def _verdict(runs: Sequence[Sequence[Step]], clip: float) -> str:
     ends.append(tr("Clipping shortened {n} of {steps}.", n=shortened, steps=counted(len(cut), "step")))
     if free[-1].lost and not cut[-1].lost:
         ends.append(tr("It changes the length of g alone, not its direction."))
-    return " ".join(ends)
+    return ("" if language() == "zh" else " ").join(ends)
 
 
 def _end(run: Sequence[Step], name: str) -> str:

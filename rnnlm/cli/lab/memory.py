@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -302,4 +303,10 @@ def _show(question: Question, answers: Sequence[tuple[str, Array]]) -> None:
 
 
 def _label(row: Row, title: str) -> str:
-    return f"{row.distance:g}" if title == "distance" else token_cell(row.name)
+    """The first cell of a row; what a user has called a group stays as it is."""
+    if title == "distance":
+        return f"{row.distance:g}"
+    if title == "group" or not (found := re.fullmatch(r"(?:(.+), )?distance (\S+)( and more)?", row.name)):
+        return tr(row.name) if title != "group" else token_cell(row.name)
+    kind, band, more = found.groups()
+    return (tr(f"{kind}, ") if kind else "") + tr("distance {band}", band=band + tr(more or ""))

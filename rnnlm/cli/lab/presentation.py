@@ -50,7 +50,7 @@ def present(
 def counted(number: int, name: str) -> str:
     """Return a number of things, such as "1 token" or "1,200 tokens", in the user's language."""
     if language() != "en":
-        return f"{number:,} {tr(name)}"
+        return tr(f"{{n}} {name}", n=f"{number:,}")
     return f"{number:,} {name}{'' if number == 1 else 's'}"
 
 
