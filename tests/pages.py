@@ -66,8 +66,8 @@ def differing(block: str, printed: str) -> list[str]:
 def run_page(page: str, folder: Path, monkeypatch, language: str = "en") -> list[str]:
     """Run the console and python blocks of a page in their order in one folder; return what each printed or its error.
 
-    The folder has `corpora`, as a clone has. A block that fails ends the run with its text and what was said. language: of
-    what is printed. Where the page says COMPARED, what is shown must be what is printed.
+    The folder has `corpora`, as a clone has. A block that fails ends the run with its text and what was said.
+    language: of what is printed. Where the page says COMPARED, what is shown must be what is printed.
     """
     skipped = set(re.findall(NOT_COMPARED, page, re.MULTILINE | re.DOTALL))
     shutil.copytree(ROOT / "corpora", folder / "corpora")
@@ -84,10 +84,10 @@ def run_page(page: str, folder: Path, monkeypatch, language: str = "en") -> list
     monkeypatch.chdir(folder)
     monkeypatch.setattr(rnnlm, "train", functools.partial(rnnlm.train, epochs=0.05, hidden_size=8, progress=False))
     printed = []
-    for language, text in blocks(page):
-        if language == "python":
+    for kind, text in blocks(page):
+        if kind == "python":
             exec(compile(text, "page", "exec"), {})
-        elif language == "console":
+        elif kind == "console":
             command = ["bash", "-euo", "pipefail", "-c", script(text)]
             done = subprocess.run(command, env=environment, check=False, capture_output=True, encoding="utf-8")
             assert done.returncode == 0, f"{text}\n{done.stderr}"

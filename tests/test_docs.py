@@ -63,7 +63,7 @@ def test_a_command_that_fails_is_seen(tmp_path, monkeypatch):
 def test_an_output_that_differs_is_seen(shown, tmp_path, monkeypatch):
     page = f"{COMPARED}\n```console\n$ rnnlm lab softmax 1 2 3 4\n{shown}\n```\n"
     run_page(page, tmp_path / "right", monkeypatch)
-    with pytest.raises(AssertionError, match="0.65|84.792"):
+    with pytest.raises(AssertionError, match=r"0\.65|84\.792"):
         run_page(page.replace("84.791", "84.792").replace("0.64", "0.65"), tmp_path / "wrong", monkeypatch)
     for uncompared in (page.replace(COMPARED, ""), page.replace("```c", "<!-- Not compared: for a test. -->\n```c")):
         folder = tmp_path / str(len(uncompared))

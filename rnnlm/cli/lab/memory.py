@@ -307,6 +307,6 @@ def _label(row: Row, title: str) -> str:
     if title == "distance":
         return f"{row.distance:g}"
     if title == "group" or not (found := re.fullmatch(r"(?:(.+), )?distance (\S+)( and more)?", row.name)):
-        return tr(row.name) if title != "group" else token_cell(row.name)
+        return token_cell(row.name) if title == "group" else tr(row.name)
     kind, band, more = found.groups()
-    return (tr(f"{kind}, ") if kind else "") + tr("distance {band}", band=band + tr(more or ""))
+    return (tr(f"{kind}, ") if kind else "") + tr("distance {band}", band=band + (tr(" and more") if more else ""))
