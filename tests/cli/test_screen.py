@@ -223,7 +223,7 @@ def test_every_line_of_every_command_fits_80_columns(name, folder):
 def test_every_line_fits_80_columns_in_chinese_too(folder):
     shown = screen_of([json.dumps(IN_CHINESE)], 80, folder, program=("-c", MANY))
     assert shown.too_long == []
-    assert sum("误差" in row for row in shown.rows()) > 10, "it is Chinese"
+    assert sum("误差" in row for row in shown.rows()) >= 3, "it is Chinese"
 
 
 def test_every_help_fits_80_columns(tmp_path, monkeypatch, capsys):
