@@ -93,8 +93,8 @@ TITLES = {  # of columns
     "step": "步",
     "token": "词元",
     "label": "标签",
-    "o_t of it": "其概率 o_t",
-    "o of it": "其概率 o",
+    "o_t of it": "其 o_t",
+    "o of it": "其 o",
     "best": "最可能",
     "row by row": "逐行列出",
     "the column of x_t": "x_t 对应的那一列",
@@ -171,7 +171,7 @@ LABORATORY = {
     ),
     "E = {E}. The sum of the steps and (E(w + d) - E(w - d)) / 2d differ\n"
     "by {worst} of the largest entry, at {where} of W: back-propagation is wrong.": (
-        "E = {E}。各步之和与 (E(w + d) - E(w - d)) / 2d 不一致：\n"
+        "E = {E}。各步之和与 (E(w + d) - E(w - d)) / 2d 不一致："
         "比较了 W 的{where}，差别达到最大元素的 {worst}。反向传播算错了。"
     ),
     "relu has no derivative at 0. A step across it gives such a difference; another --seed tells.": (
@@ -189,7 +189,7 @@ LABORATORY = {
     "{wrong} of {gradients} are wrong, in {symbols}.": "{gradients}里有 {wrong} 个不对，在 {symbols}。",
     "probability = {power} / sum of all {power}: each is positive, and together they are sum / sum = 1.\n"
     "Subtracting the largest x first changes nothing, for the factor e^-max cancels; but then no power exceeds 1.": (
-        "概率 = {power} / 所有 {power} 之和：每个都是正数，加起来正好是 1。\n"
+        "概率 = {power} / 所有 {power} 之和：每个都是正数，加起来正好是 1。"
         "先减去最大的 x，结果不变，因为分子分母里的 e^-max 约掉了；但这样一来，没有哪个幂会超过 1。"
     ),
     "too large": "太大",
@@ -293,7 +293,7 @@ LABORATORY = {
     "{equal} of {products}, each multiplied out over all {size} entries of x, equal the column of U with the "
     "token's id:\nall other columns are multiplied by 0. So the program looks the column up and never makes the "
     "vector.": (
-        "{products}里有 {equal} 个（每个都把 x 的全部 {size} 项老老实实乘了一遍）等于 U 中以词元编号为序号的那一列：\n"
+        "{products}里有 {equal} 个（每个都把 x 的全部 {size} 项老老实实乘了一遍）等于 U 中以词元编号为序号的那一列："
         "其余各列都乘了 0。所以程序直接取出这一列，从不真的造这个向量。"
     ),
     "Chinese": "中文",
@@ -359,6 +359,8 @@ MESSAGES = {
     "none held out for validation": "没有留出验证部分",
     "Context     {context}": "上下文      {context}",
     "Held out    {what}": "留出        {what}",
+    "{n} blocks spread over the text": "散布全文的 {n} 段",
+    "the last lines of the text": "文本的最后若干行",
     "Vocabulary  {size} {tokens}, covering {coverage} % of the training text": (
         "词表        {size} {tokens}，覆盖训练文本的 {coverage} %"
     ),
@@ -417,7 +419,6 @@ MESSAGES = {
     ),
     "A sample: ": "试写一段：",
     "Saved {file}. Try: {command}": "已保存 {file}。试试：{command}",
-    "Interrupted at step {step}; {saved}.{next}": "在第 {step} 步中断；{saved}.{next}",
     "loss {nats}": "损失 {nats}",
     "valid {nats}": "验证 {nats}",
     " (perplexity {perplexity})": "（困惑度 {perplexity}）",

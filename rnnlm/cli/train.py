@@ -162,9 +162,7 @@ def _learn(ctx: click.Context, chosen: dict[str, Any], machine: Machine, interru
             with _logs(ctx, session, workers) as logs:
                 _train(session, saver, logs, interruptions, workers, advisor)
         if interruptions.received:
-            at = f"{session.trainer.progress.step:,}"
-            what = {"saved": saver.on_disk(), "next": saver.how_to_go_on()}
-            tell(tr("Interrupted at step {step}; {saved}.{next}", step=at, **what))
+            tell(f"Interrupted at step {session.trainer.progress.step:,}; {saver.on_disk()}.{saver.how_to_go_on()}")
             return 128 + interruptions.received
         if workers.rank == 0:
             conclude(session, output)  # which a signal does not end: all is saved, and it takes a moment

@@ -37,7 +37,9 @@ def introduce(session: Session, threads: int, resumed: bool, workers: Workers, t
     if dataset.cohesion is not None:
         tell(tr("Context     {context}", context=_context(dataset.cohesion)))
     if dataset.held_out:
-        tell(tr("Held out    {what}", what=dataset.held_out))
+        number, _, rest = dataset.held_out.partition(" ")  # such as "20 blocks spread over the text"
+        how = tr(f"{{n}} {rest}", n=number) if number.isdecimal() else tr(dataset.held_out)
+        tell(tr("Held out    {what}", what=how))
     size, coverage = f"{len(model.vocabulary):,}", f"{100 * dataset.coverage:.2f}"
     tell(
         tr(

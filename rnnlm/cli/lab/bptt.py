@@ -101,7 +101,8 @@ def _show(found: Backpropagation, network: LayerStack, vocabulary: Vocabulary, l
     b, b_V = (" + b", " + b_V") if has_bias(network) else ("", "")
     output = f"o_t = softmax(V s_t{b_V})"
     if config.cell == "rnn":
-        say(f"s_t = {config.activation}(U x_t + W s_(t-1){b})  ({tr('formula 2')})      {output}  ({tr('formula 1')})")
+        say(f"s_t = {config.activation}(U x_t + W s_(t-1){b})  ({tr('formula 2')})")
+        say(f"{output}  ({tr('formula 1')})")
     else:
         say(f"s_t = {config.cell}(x_t, s_(t-1))      {output}      {tr('W, delta_t: all gates')}")
     click.echo()
