@@ -67,8 +67,8 @@ def explode(
     """Train on TEXT ("-": stdin) until the loss is NaN, step by step; beside it, the same with gradients clipped.
 
     \b
-    w = w - lr g                             as it is: large W, large gradients, larger W
-    w = w - lr g min(1, clip / |g|)          clipped: the same direction, a bounded step
+    w = w - lr g                       as it is: large w, large g, larger w
+    w = w - lr g min(1, clip / |g|)    clipped: the same direction, a bounded step
 
     \b
     rnnlm lab explode
