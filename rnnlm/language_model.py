@@ -263,15 +263,17 @@ class LanguageModel(DecodingModel):
         if piece := writer.take():
             yield piece
 
-    def scorer(self) -> Scorer:
+    def scorer(self, oov_penalty: float | None = 0.0) -> Scorer:
         """Return what gives a decoder the scores of its hypotheses, token by token.
+
+        oov_penalty: what to add to ln p(<unk>) in nats; None takes `unknown_word_penalty`, as `rnnlm rescore` does.
 
         Raises:
             DirectionError: the model is bidirectional.
         """
         from rnnlm.scorer import Scorer
 
-        return Scorer(self)
+        return Scorer(self, oov_penalty)
 
     def sample(
         self, prompt: str, options: SamplingOptions, rng: np.random.Generator, count: int = 1

@@ -64,6 +64,18 @@ class NetworkWithNgram(Mixture):
         last = self.ngram.contexts(inputs, of_ngram)[-1]
         return self._mixed_rows(log_probabilities, last), joined_states([final, last])
 
+    def rows(self, state: Array) -> Array:
+        """Log probability of every id (B, V) after a state that was read into."""
+        (network, of_network), (_, contexts) = self.with_states(state)
+        return self._mixed_rows(network.rows(of_network), contexts)
+
+    def entries(self, state: Array, columns: Array, ids: Array) -> Array:
+        """Log probability (n,) of ids (n,) after columns (n,) of such a state."""
+        (network, of_network), (ngram, contexts) = self.with_states(state)
+        lengths = self.ngram.context_lengths(contexts[columns])
+        by_network, by_ngram = network.entries(of_network, columns, ids), ngram.entries(contexts, columns, ids)
+        return -self.weighted(-by_network, -by_ngram, lengths)
+
     def _mixed_rows(self, log_probabilities: Array, contexts: Array) -> Array:
         """Log probability of every id by both together, (..., V).
 

@@ -19,8 +19,8 @@ from typing import Any
 
 import numpy as np
 
+from rnnlm.baselines.levels import Level, picked
 from rnnlm.errors import CheckpointError, TrainingError
-from rnnlm.nn.kernels import fastest
 from rnnlm.nn.numerics import Array
 from rnnlm.text.vocabulary import BOS, EOS
 
@@ -33,39 +33,6 @@ ROUNDING = 1e-3  # nats: what a file with four digits may leave above ln 1
 CHECKED = 1 << 18  # probabilities that are looked at before a model of a file is used
 DOUBTFUL = 0.6  # distance of a sum of probabilities from 1 that is told; files that were cut by hand sum to less
 FALLBACK_DISCOUNTS = (0.5, 1.0, 1.5)  # KenLM's, for texts too small or too regular to estimate them from
-
-
-@dataclass(frozen=True)
-class Level:
-    """The n-grams of one order; arrays of the same length, sorted by key."""
-
-    keys: Array  # int64
-    log_probability: Array  # float32, ln p(w | h), interpolated
-    backoff: Array  # float32, ln gamma of the n-gram as a context; 0 for the highest order
-
-    def find(self, context: Array, words: Array, V: int) -> Array:
-        """Index of each word after its context (an index of the order below, -1 for none); -1 where not stored."""
-        wanted = np.where(context < 0, -1, context * V + words).reshape(-1)  # no key is below zero
-        found = np.empty(len(wanted), dtype=np.int64)
-        fastest(places_of)(self.keys, wanted, found)
-        return found.reshape(np.shape(words))
-
-
-def places_of(keys: Array, wanted: Array, places: Array) -> None:
-    """Write where each of the wanted (n,) is among the sorted keys (M,) to `places`, -1 where it is not; all int64.
-
-    Has a compiled twin, several times as fast.
-    """
-    if not len(keys):
-        places.fill(-1)
-        return
-    places[:] = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
-    places[keys[places] != wanted] = -1
-
-
-def _picked(values: Array, index: Array) -> Array:
-    """Value at each index, 0 where it is -1; a short text may have no n-grams of an order at all."""
-    return np.where(index >= 0, values[index], 0.0) if len(values) else np.zeros(np.shape(index))
 
 
 class NgramModel:
@@ -196,8 +163,8 @@ class NgramModel:
         """Negative log probability of each target (T, B), from what `located` returns."""
         result = self.levels[0].log_probability[targets].astype(np.float64)
         for k in range(1, self.order):
-            backed_off = result + _picked(self.levels[k - 1].backoff, contexts[1:, :, k - 1])
-            result = np.where(found[:, :, k] >= 0, _picked(self.levels[k].log_probability, found[:, :, k]), backed_off)
+            backed_off = result + picked(self.levels[k - 1].backoff, contexts[1:, :, k - 1])
+            result = np.where(found[:, :, k] >= 0, picked(self.levels[k].log_probability, found[:, :, k]), backed_off)
         if result.max(initial=0) > ROUNDING:
             raise CheckpointError(
                 f"The n-gram model gives a token the probability {np.exp(result.max()):.3g}, more than 1: its back-off "
@@ -219,6 +186,18 @@ class NgramModel:
         """Log probability of every id after some contexts (..., order), (..., V)."""
         rows = [self._row(context) for context in contexts.reshape(-1, self.order)]
         return np.array(rows).reshape(*contexts.shape[:-1], self.vocabulary_size)
+
+    def advance(self, inputs: Array, state: Array, keep: Array | None = None) -> Array:
+        """State after inputs (T, B) were read."""
+        return self.contexts(inputs, state, keep)[-1]
+
+    def entries(self, state: Array, columns: Array, ids: Array) -> Array:
+        """Log probability (n,) of ids (n,) after columns (n,) of a state: looked up alone, without their rows."""
+        contexts, found = state[columns], np.empty((len(ids), self.order), dtype=np.int64)
+        found[:, 0] = ids
+        for k in range(1, self.order):
+            found[:, k] = self.levels[k].find(contexts[:, k - 1], ids, self.vocabulary_size)
+        return -self.nats_of(ids[None], np.stack([contexts, contexts]), found[None])[0]
 
     def probabilities(self, contexts: Array) -> Array:
         """Probability of every id after some contexts (..., order), (..., V) float32; faster than exp of `rows`."""

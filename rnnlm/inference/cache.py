@@ -22,7 +22,10 @@ NOTHING, TO_COME = -1, -2  # in the place of the id that followed: no output is 
 
 
 class _Memory(NamedTuple):
-    """The network's state, the last N outputs (B, N, H) of length 1, and the ids that followed them (B, N)."""
+    """The network's state, the last N + 1 outputs (B, N + 1, H) of length 1, and the ids that followed them (B, N + 1).
+
+    The last output is the one that is predicted from; N are before it.
+    """
 
     network: Array
     outputs: Array
@@ -46,7 +49,7 @@ class NeuralCache:
 
     def zero_state(self, batch_size: int) -> Array:
         """State before anything was read."""
-        outputs = np.zeros((batch_size, self.reach, self.network.config.hidden_size))
+        outputs = np.zeros((batch_size, self.reach + 1, self.network.config.hidden_size))
         return self._joined(_Memory(self.network.zero_state(batch_size), outputs, np.full(outputs.shape[:2], NOTHING)))
 
     def nats(self, inputs: Array, targets: Array, state: Array, keep: Array | None = None) -> tuple[Array, Array]:
@@ -58,13 +61,35 @@ class NeuralCache:
     def log_probabilities(self, inputs: Array, state: Array, keep: Array | None = None) -> tuple[Array, Array]:
         """Log probability of every id after each input (T, B, V), and the state after the last."""
         shares, followers, final = self._read(inputs, state, keep)
+        return self._all(shares, followers), final
+
+    def advance(self, inputs: Array, state: Array, keep: Array | None = None) -> Array:
+        """State after inputs (T, B) were read."""
+        return self._read(inputs, state, keep)[2]
+
+    def rows(self, state: Array) -> Array:
+        """Log probability of every id (B, V) after a state that was read into."""
+        return self._all(*self._last(self._split(state)))[0]
+
+    def entries(self, state: Array, columns: Array, ids: Array) -> Array:
+        """Log probability (n,) of ids (n,) after columns (n,) of such a state."""
+        shares, followers = self._last(self._split(state))
+        shares = shares[columns]
+        return self._log((shares[:, 0] * (followers[columns] == ids[:, None])).sum(axis=1)[None], shares)[0]
+
+    def _last(self, memory: _Memory) -> tuple[Array, Array]:
+        """Share of every output in the prediction after the last (B, 1, N + 1), and what followed them."""
+        return self._shares(memory.outputs[:, -1:], memory.outputs, memory.followers), memory.followers
+
+    def _all(self, shares: Array, followers: Array) -> Array:
+        """Log probability of every id (T, B, V), of shares (B, T, outputs) in what followed (B, outputs)."""
         B, T, _ = shares.shape
         probability = np.zeros((T, B, self.vocabulary_size))
         for b in range(B):
             real = np.flatnonzero(followers[b] >= 0)
             for t in range(T):
                 np.add.at(probability[t, b], followers[b, real], shares[b, t, real])
-        return self._log(probability, shares[..., None]), final
+        return self._log(probability, shares[..., None])
 
     def next_log_probabilities(self, inputs: Array, state: Array) -> tuple[Array, Array]:
         """Log probability of every id after the last input (B, V), and the state after it."""
@@ -74,7 +99,7 @@ class NeuralCache:
         return rows[0], final
 
     def _read(self, inputs: Array, state: Array, keep: Array | None = None) -> tuple[Array, Array, Array]:
-        """Share of every output in the prediction after each input (B, T, N + T), what followed them, and the state."""
+        """Share of every output in the prediction after each input (B, T, all), what followed them, and the state."""
         before = self._split(state)
         hidden, final, _ = self.network.hidden(inputs, before.network, keep)
         outputs = hidden.transpose(1, 0, 2)
@@ -85,15 +110,15 @@ class NeuralCache:
         followers = np.concatenate([earlier, read[:, 1:], np.full((len(read), 1), TO_COME)], axis=1)
         all_outputs = np.concatenate([before.outputs, outputs], axis=1)
         shares = self._shares(outputs, all_outputs, followers)
-        memory = _Memory(final, all_outputs[:, -self.reach :], followers[:, -self.reach :])
+        kept = slice(-self.reach - 1, None)
+        memory = _Memory(final, all_outputs[:, kept], followers[:, kept])
         return shares, followers, self._joined(memory)
 
     def _shares(self, outputs: Array, all_outputs: Array, followers: Array) -> Array:
-        """Softmax (B, T, N + T) over the N outputs before each one; zeros where there are none."""
-        steps, places = np.arange(outputs.shape[1])[:, None], np.arange(all_outputs.shape[1])
-        before = (
-            (steps <= places) & (places < steps + self.reach) & ((followers != NOTHING) & (followers != UNK))[:, None]
-        )
+        """Softmax (B, T, all outputs) over the N outputs before each of the last T; zeros where there are none."""
+        places = np.arange(all_outputs.shape[1])
+        own = places[-outputs.shape[1] :, None]
+        before = (own - self.reach <= places) & (places < own) & ((followers != NOTHING) & (followers != UNK))[:, None]
         likeness = np.where(before, self.theta * (outputs @ all_outputs.transpose(0, 2, 1)), -np.inf)
         highest = np.maximum(likeness.max(axis=2, keepdims=True), np.finfo(likeness.dtype).min)
         shares = np.exp(likeness - highest)
@@ -102,7 +127,7 @@ class NeuralCache:
     def _log(self, probability: Array, shares: Array) -> Array:
         """Log of probabilities (T, B) or (T, B, V); where the memory is empty, of an even distribution.
 
-        shares: (B, T, N + T), with an axis more for all of V.
+        shares: (B, T, outputs), with an axis more for all of V.
         """
         empty = np.swapaxes(shares.max(axis=2) == 0, 0, 1)
         even = np.full(probability.shape[2:], 1 / (self.vocabulary_size - 1))
@@ -118,7 +143,7 @@ class NeuralCache:
 
     def _split(self, state: Array) -> _Memory:
         """The memory of an array (B, F)."""
-        network, N = self.network.zero_state(1), self.reach
+        network, N = self.network.zero_state(1), self.reach + 1
         patterns = [network, np.zeros((1, N * network.shape[-1]), network.dtype), np.zeros((1, N), np.int64)]
         own, flat, followers = split_states(state, patterns)
         return _Memory(own, flat.reshape(len(state), N, -1), followers)

@@ -66,6 +66,19 @@ class Mixture:
         parts = [model.next_log_probabilities(inputs, own) for model, own in self.with_states(state)]
         return -mixed_nats([-each for each, _ in parts], self.weights), joined_states([own for _, own in parts])
 
+    def advance(self, inputs: Array, state: Array, keep: Array | None = None) -> Array:
+        """State after inputs (T, B) were read."""
+        return joined_states([model.advance(inputs, own, keep) for model, own in self.with_states(state)])
+
+    def rows(self, state: Array) -> Array:
+        """Log probability of every id (B, V) after a state that was read into."""
+        return -mixed_nats([-model.rows(own) for model, own in self.with_states(state)], self.weights)
+
+    def entries(self, state: Array, columns: Array, ids: Array) -> Array:
+        """Log probability (n,) of ids (n,) after columns (n,) of such a state."""
+        parts = [-model.entries(own, columns, ids) for model, own in self.with_states(state)]
+        return -mixed_nats(parts, self.weights)
+
     def with_states(self, state: Array) -> Iterator[tuple[SequenceModel, Array]]:
         """Each model with its own state, in the shape and dtype that it knows."""
         yield from zip(self.models, split_states(state, [model.zero_state(1) for model in self.models]), strict=True)
@@ -136,6 +149,18 @@ class Translated:
         log_probabilities, state = self._model.next_log_probabilities(self._ids[inputs], state)
         return log_probabilities[..., self._ids] - self._share, state
 
+    def advance(self, inputs: Array, state: Array, keep: Array | None = None) -> Array:
+        """State after inputs (T, B) were read."""
+        return self._model.advance(self._ids[inputs], state, keep)
+
+    def rows(self, state: Array) -> Array:
+        """Log probability of every id (B, V) after a state that was read into."""
+        return self._model.rows(state)[:, self._ids] - self._share
+
+    def entries(self, state: Array, columns: Array, ids: Array) -> Array:
+        """Log probability (n,) of ids (n,) after columns (n,) of such a state."""
+        return self._model.entries(state, columns, self._ids[ids]) - self._share[ids]
+
 
 class LineByLine:
     """A model of sentences as a part of a mixture that reads a stream: it starts anew after every </s>."""
@@ -143,6 +168,7 @@ class LineByLine:
     def __init__(self, model: SequenceModel) -> None:
         """Wrap a model."""
         self._model, self.zero_state = model, model.zero_state
+        self.rows, self.entries = model.rows, model.entries
 
     @property
     def vocabulary_size(self) -> int:
@@ -158,6 +184,11 @@ class LineByLine:
         """Log probability of every id after each input (T, B, V), and the state after the last."""
         anew = inputs.copy()
         return self._model.log_probabilities(anew, state, restart(anew, "sentence"))
+
+    def advance(self, inputs: Array, state: Array, keep: Array | None = None) -> Array:
+        """State after inputs (T, B) were read."""
+        anew = inputs.copy()
+        return self._model.advance(anew, state, restart(anew, "sentence"))
 
     def next_log_probabilities(self, inputs: Array, state: Array) -> tuple[Array, Array]:
         """Log probability of every id after the last input (B, V), and the state after it."""

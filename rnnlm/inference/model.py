@@ -37,6 +37,15 @@ class SequenceModel(MeasuringModel, Protocol):
     def next_log_probabilities(self, inputs: Array, state: Array) -> tuple[Array, Array]:
         """Log probability of every id after the last input (B, V), and the state after it."""
 
+    def advance(self, inputs: Array, state: Array, keep: Array | None = None) -> Array:
+        """State after inputs (T, B) were read, and nothing else."""
+
+    def rows(self, state: Array) -> Array:
+        """Log probability of every id (B, V), given a state into which something was read."""
+
+    def entries(self, state: Array, columns: Array, ids: Array) -> Array:
+        """Log probability (n,) of ids (n,) after columns (n,) of such a state: some entries of its rows."""
+
 
 def read_prefix(model: SequenceModel, prefix: Sequence[int] | Array) -> tuple[Array, Array]:
     """Log probabilities of what follows a row of ids that is not empty, (1, V), and the state after it.

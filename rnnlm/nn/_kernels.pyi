@@ -1,7 +1,7 @@
 # The compiled twins of functions in these modules, which say what the arrays are.
 from typing import Any
 
-from rnnlm.baselines.ngram import places_of as places_of
+from rnnlm.baselines.levels import places_of as places_of
 from rnnlm.nn.gradients import add_rows as add_rows
 from rnnlm.nn.numerics import Array
 from rnnlm.nn.numerics import log_softmax as log_softmax

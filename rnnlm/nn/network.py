@@ -409,3 +409,15 @@ class Network(LayerStack):
         """Log probability of every token after the last step only, (B, V), and the final state."""
         hidden, final, _ = self.hidden(inputs, state)
         return self.output.log_probabilities(self.params, hidden[-1]), final
+
+    def advance(self, inputs: Array, state: Array, keep: Array | None = None) -> Array:
+        """State after inputs (T, B) were read."""
+        return self.hidden(inputs, state, keep)[1]
+
+    def rows(self, state: Array) -> Array:
+        """Log probability of every token (B, V) after a state that was read into: its h is the last output."""
+        return self.output.log_probabilities(self.params, state[0, -1])
+
+    def entries(self, state: Array, columns: Array, ids: Array) -> Array:
+        """Log probability (n,) of tokens (n,) after columns (n,) of such a state."""
+        return self.output.entries(self.params, state[0, -1], columns, ids)

@@ -60,6 +60,9 @@ class Output(Protocol):
     def log_probabilities_of(self, params: Mapping[str, Array], hidden: Array, ids: Array) -> Array:
         """Log probability of some tokens alone (C,), (N, C)."""
 
+    def entries(self, params: Mapping[str, Array], hidden: Array, rows: Array, ids: Array) -> Array:
+        """Log probability (n,) of tokens (n,) after the hidden states of rows (n,)."""
+
     def take_over(self, params: dict[str, Array], other: Any, other_params: Mapping[str, Array], ids: Array) -> Array:
         """Copy what a layer of the same kind has learnt about tokens of its own vocabulary, in place.
 
@@ -243,6 +246,10 @@ class Softmax:
         """See `Output.log_probabilities_of`; all are needed for the sum that they are divided by."""
         return self.log_probabilities(params, hidden)[:, ids]
 
+    def entries(self, params: Mapping[str, Array], hidden: Array, rows: Array, ids: Array) -> Array:
+        """See `Output.entries`; every token's logit is needed for one."""
+        return self.log_probabilities(params, hidden)[rows, ids]
+
     def take_over(self, params: dict[str, Array], other: Any, other_params: Mapping[str, Array], ids: Array) -> Array:
         """See `Output.take_over`."""
         known = ids >= 0
@@ -347,8 +354,8 @@ class AdaptiveSoftmax:
 
     def log_probabilities(self, params: Mapping[str, Array], hidden: Array) -> Array:
         """See `Output.log_probabilities`."""
-        tails, normalise = self._tails(params), fastest(log_softmax, hidden.dtype)
-        head = self._head(params, hidden)
+        tails, head = self._tails(params), self._head(params, hidden)
+        normalise = fastest(log_softmax, head.dtype)
         result = np.empty((len(hidden), tails[-1].stop), dtype=hidden.dtype)
         result[:, : self.cutoffs[0]] = head[:, : self.cutoffs[0]]
         for tail in tails:
@@ -370,8 +377,20 @@ class AdaptiveSoftmax:
                 result[:, inside] = of_tail[:, ids[inside] - tail.start] + head[:, tail.entry, None]
         return result
 
+    def entries(self, params: Mapping[str, Array], hidden: Array, rows: Array, ids: Array) -> Array:
+        """See `Output.entries`; of a tail only the rows with a token in it are computed."""
+        tails, head = self._tails(params), self._head(params, hidden)
+        in_head, places_of_tails = _assigned(ids, tails)
+        result = head[rows, in_head]
+        for tail, places in zip(tails, places_of_tails, strict=True):
+            asked, among = np.unique(rows[places], return_inverse=True)
+            of_tail = (hidden[asked] @ params[tail.projection].T) @ params[tail.weight].T
+            fastest(log_softmax, of_tail.dtype)(of_tail)
+            result[places] += of_tail[among, ids[places] - tail.start]
+        return result
+
     def _head(self, params: Mapping[str, Array], hidden: Array) -> Array:
-        """Log probability of each token of the shortlist and of each tail, (N, entries)."""
+        """Log probabilities of the shortlist and of the tails, (N, cutoffs[0] + tails)."""
         head = hidden @ params["output.head.weight"].T
         head += params["output.head.bias"]
         fastest(log_softmax, head.dtype)(head)

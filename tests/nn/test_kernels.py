@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from rnnlm.baselines.ngram import places_of
+from rnnlm.baselines.levels import places_of
 from rnnlm.errors import RnnlmError
 from rnnlm.nn import gradients, kernels, numerics, optimizers
 from rnnlm.nn.cells import CELLS
