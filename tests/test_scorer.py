@@ -123,8 +123,8 @@ def test_unknown_words_bear_the_penalty_that_is_asked_for(model):
         lambda scorer: scorer.start().log_probs[scorer.ids([known, unknown])],
     ):
         before = ask(plain)
-        assert ask(penalised) == pytest.approx(before + [0, -3.5], abs=1e-5)
-        assert ask(own) == pytest.approx(before + [0, model.unknown_word_penalty], abs=1e-5)
+        assert ask(penalised) == pytest.approx(before + np.array([0, -3.5]), abs=1e-5)
+        assert ask(own) == pytest.approx(before + np.array([0, model.unknown_word_penalty]), abs=1e-5)
     assert np.delete(penalised.log_probs(states), UNK, 1) == pytest.approx(np.delete(plain.log_probs(states), UNK, 1))
 
 
