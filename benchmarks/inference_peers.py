@@ -1,12 +1,14 @@
-"""Inference beside others, in turns: one step of one text in ONNX Runtime, lines in torch, n-grams without peers.
+"""Inference beside others, in turns: a step in ONNX Runtime, lines in torch, n-grams without peers.
 
     python benchmarks/inference_peers.py [--rounds 9] [--json FILE]
 
 The network has the sizes that `rnnlm train` chooses for the King James Bible; its weights are new ones, for their
 values do not matter here. One step: the log probabilities of all tokens after one more, of one text, in one thread,
-against ONNX Runtime on the graph that `rnnlm export --to onnx` writes. Lines: sums of log probabilities of 3,000 lines
-of 2 to 60 tokens, against torch.nn on batches of 128 lines that were sorted by length, with as many threads as cores
-each. n-grams: the same lines with a 5-gram of as many others, as one text and as lines, in one thread.
+against ONNX Runtime on the graph that `rnnlm export --to onnx` writes. 50 states: the same for the hypotheses of a
+decoder, through `model.scorer()`: their states are joined, read into, taken apart, and all rows are made. Lines: sums
+of log probabilities of 3,000 lines of 2 to 60 tokens, against torch.nn on batches of 128 lines that were sorted by
+length, with as many threads as cores each. n-grams: the same lines with a 5-gram of as many others, as one text and as
+lines, in one thread.
 """
 
 import os
@@ -30,12 +32,15 @@ from rnnlm.baselines.ngram import NgramModel
 from rnnlm.exchange.onnx_graph import encode_onnx
 from rnnlm.inference.lines import score_lines
 from rnnlm.inference.scoring import sequence_nats
+from rnnlm.language_model import LanguageModel
 from rnnlm.nn.network import Network, NetworkConfig
-from rnnlm.text.vocabulary import BOS, EOS, FIRST
+from rnnlm.scorer import State
+from rnnlm.text.tokenizers import TokenTokenizer
+from rnnlm.text.vocabulary import BOS, EOS, FIRST, Vocabulary
 from rnnlm.training.allocator import keep_freed_memory
 
 CONFIG = NetworkConfig(12_246, "lstm", "tanh", 256, 1, 128, output="adaptive", cutoffs=(304, 1691))
-LINES, BATCH, STEPS, ORDER = 3_000, 128, 300, 5
+LINES, BATCH, STEPS, ORDER, STATES = 3_000, 128, 300, 5, 50
 
 
 def drawn(rng: np.random.Generator) -> list[np.ndarray]:
@@ -56,15 +61,31 @@ def seconds(work: Callable[[], object], times: int = 1) -> float:
 
 
 def one_step(network: Network) -> dict[str, Callable[[], object]]:
-    """The two ways to read one more token of one text."""
+    """Two ways to read one more token of one text, and of as many as a beam has."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     session = onnxruntime.InferenceSession(encode_onnx(network), options)
-    ids, state = np.array([[FIRST]]), network.zero_state(1)
-    inputs = {"ids": ids, **{each.name: state[i] for i, each in enumerate(session.get_inputs()[1:])}}
-    theirs, ours = session.run(None, inputs)[0].reshape(-1), network.next_log_probabilities(ids, state)[0][0]
-    np.testing.assert_allclose(ours[BOS + 1 :], theirs[BOS + 1 :], atol=1e-4)
-    return {"rnnlm": lambda: network.next_log_probabilities(ids, state), "peer": lambda: session.run(None, inputs)}
+
+    def peer(ids: np.ndarray, state: np.ndarray) -> Callable[[], np.ndarray]:
+        inputs = {"ids": ids, **{each.name: state[i] for i, each in enumerate(session.get_inputs()[1:])}}
+        return lambda: session.run(None, inputs)[0].reshape(ids.size, -1)
+
+    tokens = [f"w{place}" for place in range(CONFIG.vocabulary_size - FIRST)]
+    vocabulary = Vocabulary(tokens, [1] * len(tokens))
+    scorer = LanguageModel(TokenTokenizer(), vocabulary, network, "sentence").scorer()
+    ids = np.random.default_rng(2).integers(FIRST, CONFIG.vocabulary_size, (1, STATES))
+    states = scorer.steps([scorer.start()] * STATES, [*ids[0]])
+    one, zero = np.array([[FIRST]]), network.zero_state(1)
+    works = {
+        "step": lambda: network.next_log_probabilities(one, zero)[0],
+        "step, ONNX Runtime": peer(one, zero),
+        f"step of {STATES} states": lambda: scorer.log_probs(scorer.steps(states, [*ids[0]])),
+        f"step of {STATES} states, ONNX Runtime": peer(ids, State.joined(states)),
+    }
+    ways = [*works.values()]
+    for ours, theirs in zip(ways[::2], ways[1::2], strict=True):
+        np.testing.assert_allclose(ours()[:, BOS + 1 :], theirs()[:, BOS + 1 :], atol=1e-4)
+    return works
 
 
 def lines_in_torch(network: Network) -> Callable[..., float]:
@@ -108,12 +129,11 @@ def main() -> None:
     text = np.concatenate(lines)
     tokens = len(text)
     ngram = NgramModel.train(np.concatenate(others), CONFIG.vocabulary_size, ORDER)
-    step, in_torch = one_step(network), lines_in_torch(network)
+    steps, in_torch = one_step(network), lines_in_torch(network)
     ours = sum(score.log_probabilities.sum() for score in score_lines(network, lines, threads=THREADS))
     np.testing.assert_allclose(ours, in_torch(lines), rtol=1e-4)
     works = {
-        "step": (step["rnnlm"], STEPS),
-        "step, ONNX Runtime": (step["peer"], STEPS),
+        **{name: (work, STEPS // 10 if "states" in name else STEPS) for name, work in steps.items()},
         "lines": (lambda: score_lines(network, lines, threads=THREADS), 1),
         "lines, torch": (lambda: in_torch(lines), 1),
         "5-gram, one text": (lambda: sequence_nats(ngram, text, "sentence"), 3),
@@ -122,12 +142,19 @@ def main() -> None:
     rounds = [{name: seconds(*work) for name, work in works.items()} for _ in range(arguments.rounds)]
     found = {name: statistics.median(each[name] for each in rounds) for name in works}
     for name, each in found.items():
-        print(f"{name:20}" + (f"{each * 1e3:12.3f} ms" if "step" in name else f"{tokens / each:12,.0f} tokens/s"))
-    of_step = statistics.median(each["step"] / each["step, ONNX Runtime"] for each in rounds)
+        print(f"{name:32}" + (f"{each * 1e3:12.3f} ms" if "step" in name else f"{tokens / each:12,.0f} tokens/s"))
+    of_step, of_states = (
+        statistics.median(each[name] / each[f"{name}, ONNX Runtime"] for each in rounds)
+        for name in ("step", f"step of {STATES} states")
+    )
     of_lines = statistics.median(each["lines, torch"] / each["lines"] for each in rounds)
-    print(f"a step takes {of_step:.2f} times ONNX Runtime's; lines are scored {of_lines:.2f} times as fast as in torch")
+    print(
+        f"a step takes {of_step:.2f} times ONNX Runtime's, of {STATES} states {of_states:.2f} times; lines are scored "
+        f"{of_lines:.2f} times as fast as in torch"
+    )
     if arguments.json:
         figures = {"seconds": found, "tokens": tokens, "step_to_onnxruntime": of_step, "lines_to_torch": of_lines}
+        figures["states_to_onnxruntime"] = of_states
         arguments.json.write_text(json.dumps(figures, indent=1) + "\n")
 
 
