@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, overload
 
 from rnnlm.blanks import filled
 from rnnlm.blas import one_blas_thread
+from rnnlm.completion import best, candidates
 from rnnlm.decoding import DecodingModel
 from rnnlm.errors import RnnlmError, VocabularyError, shown
-from rnnlm.inference.attribution import Replacement, replacements
+from rnnlm.explanation import explained
 from rnnlm.inference.cache import THETA, TOKENS, WEIGHT, NeuralCache, WithCache
 from rnnlm.inference.document import DocumentScorer
 from rnnlm.inference.filling import BLANK, Filling, fill_between, fill_forward
@@ -27,11 +28,19 @@ from rnnlm.network_with_ngram import NetworkWithNgram
 from rnnlm.nn.bidirectional import BidirectionalNetwork
 from rnnlm.nn.network import Network
 from rnnlm.rendering import Writer
-from rnnlm.results import Candidate, Evaluation, Explanation, FilledText, Influence, Prediction, ScoredLine
+from rnnlm.results import (
+    Candidate,
+    Continuation,
+    Evaluation,
+    Explanation,
+    FilledText,
+    Prediction,
+    ScoredLine,
+)
 from rnnlm.scored_lines import Line, scored_lines
 from rnnlm.stored_model import CausalPredictor
 from rnnlm.text.reading import windows
-from rnnlm.text.vocabulary import BOS, EOS, FIRST, SPECIALS, UNK
+from rnnlm.text.vocabulary import BOS, EOS, SPECIALS, UNK
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,6 +50,7 @@ if TYPE_CHECKING:
     from rnnlm.scorer import Scorer
     from rnnlm.text.corpus import TokenizedCorpus
     from rnnlm.text.id_sequence import IdSequence
+    from rnnlm.text_session import TextSession
 
 WINDOW = 64  # tokens whose distributions are made at a time
 
@@ -94,30 +104,56 @@ class LanguageModel(DecodingModel):
     # --- what a language model is for ---------------------------------------------------------------------------
 
     @one_blas_thread()
-    def predict(self, text: str, k: int = 10, *, prefix: str = "", allowed: Iterable[str] | None = None) -> Prediction:
+    def predict(
+        self, text: str, k: int = 10, *, prefix: str = "", allowed: Iterable[str] | None = None, complete: bool = False
+    ) -> Prediction:
         """Rank the k most probable next tokens. Probabilities are the model's own; <unk>, if no text, is not ranked.
 
         A model of sentences reads each line for itself: what follows depends on the last line alone.
 
         prefix: rank only tokens that begin with it. allowed: rank only these; those that the vocabulary lacks are left
-        out. Their probabilities stay those among all tokens.
+        out. Their probabilities stay those among all tokens. complete: see `predict_ahead`.
 
         Raises:
             DirectionError: the model is bidirectional.
         """
         _check_counts(k=k)
-        if isinstance(allowed, str):
-            raise RnnlmError(f"allowed is {shown(allowed)}; expected several tokens, such as [{allowed!r}].")
+        if complete:
+            return self.session(text).predict(k, prefix=prefix, allowed=allowed, complete=True)
         log_probabilities, _ = read_prefix(self.by_line, self.prefix(self.encode(self.unfinished(text))))
-        if not prefix and allowed is None:
-            return Prediction(text, self._ranked(log_probabilities[0], k))
-        among = None if allowed is None else {int(each) for each in self.vocabulary.encode(list(allowed))}
-        ids = [
-            each
-            for each in self.best(log_probabilities[0], len(self.vocabulary))
-            if (among is None or each in among) and self.vocabulary.token(each).startswith(prefix)
-        ]
-        return Prediction(text, self._candidates(log_probabilities[0], ids[:k]))
+        return Prediction(text, candidates(self, log_probabilities[0], k, prefix, allowed))
+
+    def predict_ahead(
+        self,
+        text: str,
+        length: int = 3,
+        k: int = 10,
+        *,
+        prefix: str = "",
+        allowed: Iterable[str] | None = None,
+        complete: bool = False,
+    ) -> list[Continuation]:
+        """Rank the k most probable continuations of `length` tokens that a beam finds, by their joint probability.
+
+        complete: the last word of the text may be half typed. Then it may be completed, or be whole and followed by
+        another, and probabilities are given the letters that were typed. prefix, allowed: of the first token.
+
+        Raises:
+            DirectionError: the model is bidirectional.
+            RnnlmError: options that do not go together.
+        """
+        _check_counts(length=length, k=k)
+        return self.session(text).predict_ahead(length, k, prefix=prefix, allowed=allowed, complete=complete)
+
+    def session(self, text: str = "") -> TextSession:
+        """Return a text that can be added to and changed, and of which only what is new is read.
+
+        Raises:
+            DirectionError: the model is bidirectional.
+        """
+        from rnnlm.text_session import TextSession
+
+        return TextSession(self, self.by_line, text)
 
     @one_blas_thread()
     def predict_each(self, text: str, k: int = 1) -> list[Prediction]:
@@ -145,30 +181,7 @@ class LanguageModel(DecodingModel):
             DirectionError: the model is bidirectional.
             VocabularyError: there is a single token, so none can be replaced by another.
         """
-        if len(self.vocabulary) == FIRST + 1:
-            raise VocabularyError(
-                "The vocabulary has one token; expected at least two, so that one can stand in another's place. Train "
-                "on a text of more tokens."
-            )
-        reader, asked = self.by_line, self.unfinished(text)
-        prefix, tokens = self.prefix(self.encode(asked)), [piece.token for piece in self.cut(asked)]
-        log_probabilities, _ = read_prefix(reader, prefix)
-        answer = self.best(log_probabilities[0], 1)[0]
-        nats = float(log_probabilities[0, answer])
-        found = list(replacements(reader, prefix))
-        left_out = len(tokens) - len(found)
-        words = [
-            self._influence(token, each, answer, nats) for token, each in zip(tokens[left_out:], found, strict=True)
-        ]
-        return Explanation(self.vocabulary.token(answer), words, left_out)
-
-    def _influence(self, token: str, replacement: Replacement, answer: int, log_probability: float) -> Influence:
-        """How much a token speaks for an answer that has this log probability in nats where the token stands."""
-        changes = (log_probability - replacement.log_probabilities[:, answer].astype(float)) / math.log(2)
-        strongest = int(abs(changes).argmax())
-        then = self._ranked(replacement.log_probabilities[strongest], 1)[0]
-        substitute = self.vocabulary.token(replacement.substitutes[strongest])
-        return Influence(token, float(changes.mean()), substitute, then.token, then.probability)
+        return explained(self, self.by_line, text)
 
     def distributions(self, ids: NDArray[np.int32]) -> Iterator[tuple[int, NDArray[Any]]]:
         """For each window of a text's ids its first place and the log probabilities (n, V), given all before each.
@@ -199,21 +212,11 @@ class LanguageModel(DecodingModel):
         return np.concatenate(found)[:, 0]
 
     def best(self, log_probabilities: NDArray[Any], k: int) -> list[int]:
-        """The k most probable ids of a distribution (V,), the most probable first; not <s>, nor <unk> if no text."""
-        import numpy as np
-
-        scores = log_probabilities.copy()
-        left_out = [i for i in self.never_generated() if i != EOS]
-        scores[left_out] = -np.inf
-        k = min(k, len(scores) - len(left_out))
-        best = np.argpartition(-scores, k - 1)[:k]
-        return [int(i) for i in best[np.lexsort((best, -scores[best]))]]
+        """The k most probable ids of a distribution (V,), see `completion.best`."""
+        return best(self, log_probabilities, k)
 
     def _ranked(self, log_probabilities: NDArray[Any], k: int) -> list[Candidate]:
-        return self._candidates(log_probabilities, self.best(log_probabilities, k))
-
-    def _candidates(self, log_probabilities: NDArray[Any], ids: Iterable[int]) -> list[Candidate]:
-        return [Candidate(self.vocabulary.token(each), math.exp(log_probabilities[each])) for each in ids]
+        return candidates(self, log_probabilities, k)
 
     def generate(
         self,

@@ -57,6 +57,17 @@ class Prediction(NamedTuple):
     candidates: list[Candidate]
 
 
+class Continuation(NamedTuple):
+    """What a text may go on with: the next tokens, the probability of all of them, and what is to be appended.
+
+    A word that was half typed is whole among the tokens; the text is what it lacks.
+    """
+
+    tokens: list[str]
+    probability: float
+    text: str
+
+
 class Influence(NamedTuple):
     """How much a token of a text speaks for a prediction.
 

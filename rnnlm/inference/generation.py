@@ -1,13 +1,14 @@
 """Generation of ids: by drawing from the distribution as it is shaped by a few options, or by beam search."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from rnnlm.errors import RnnlmError, shown
-from rnnlm.inference.model import Array, SequenceModel, read_prefix
+from rnnlm.inference.model import Array, SequenceModel, finished, read_prefix
 
 
 @dataclass(frozen=True)
@@ -143,6 +144,14 @@ def _draw(probabilities: Array, rng: np.random.Generator) -> Array:
     return np.minimum((cumulative <= drawn).sum(axis=1), probabilities.shape[1] - 1)
 
 
+class Beam(NamedTuple):
+    """A continuation: which of the starts it continues, its ids and its log probability in nats."""
+
+    start: int
+    ids: list[int]
+    score: float
+
+
 def beam_search(
     model: SequenceModel, prefix: Sequence[int], length: int, width: int, never: Sequence[int], end: int | None
 ) -> list[tuple[list[int], float]]:
@@ -150,31 +159,52 @@ def beam_search(
 
     A continuation is complete when it ends with `end` or has `length` ids.
     """
-    beams: list[tuple[list[int], float]] = [([], 0.0)]
-    complete: list[tuple[list[int], float]] = []
     log_probabilities, state = read_prefix(model, prefix)
+    found = finished(beam_steps(model, log_probabilities.astype(np.float64), state, length, width, never, end))
+    return [(beam.ids, beam.score) for beam in found]
+
+
+def beam_steps(
+    model: SequenceModel,
+    scores: Array,
+    state: Array,
+    length: int,
+    width: int,
+    never: Sequence[int],
+    end: int | None,
+) -> Generator[None, None, list[Beam]]:
+    """The same after several starts, of which the best continuations of all are sought; stops after every step.
+
+    scores: (starts, V) float64, log probabilities of the first ids in nats, with what a start itself is worth;
+    -inf where an id cannot be. state: after what was read, a column for each start.
+    """
+    beams = [Beam(start, [], 0.0) for start in range(len(scores))]
+    complete: list[Beam] = []
     for _ in range(length):
-        scores = log_probabilities.astype(np.float64)
         scores[:, list(never)] = -np.inf
-        scores += np.array([[score] for _, score in beams])
-        order = largest(scores, 2 * width)
-        grown: list[tuple[list[int], float]] = []
+        scores += np.array([[beam.score] for beam in beams])
+        grown: list[Beam] = []
         parents: list[int] = []
-        for parent, token in zip(*np.unravel_index(order, scores.shape), strict=True):
-            candidate = ([*beams[parent][0], int(token)], float(scores[parent, token]))
+        for place in largest(scores, 2 * width):
+            parent, token = divmod(int(place), scores.shape[1])
+            candidate = Beam(beams[parent].start, [*beams[parent].ids, token], float(scores[parent, token]))
             if token == end:
                 complete.append(candidate)
             elif len(grown) < width:
                 grown.append(candidate)
                 parents.append(parent)
-        complete = sorted(complete, key=lambda found: -found[1])[:width]
+        complete = sorted(complete, key=lambda found: -found.score)[:width]
         # Scores only fall: what is still growing cannot overtake a full list of better complete ones.
-        if not grown or (len(complete) == width and complete[-1][1] >= grown[0][1]):
+        if not grown or (len(complete) == width and complete[-1].score >= grown[0].score):
             return complete
         beams = grown
-        last = np.array([[ids[-1] for ids, _ in beams]])
-        log_probabilities, state = model.next_log_probabilities(last, np.take(state, parents, axis=-2))
-    return sorted(complete + beams, key=lambda found: -found[1])[:width]
+        if len(beams[0].ids) == length:
+            break
+        yield
+        last = np.array([[beam.ids[-1] for beam in beams]])
+        rows, state = model.next_log_probabilities(last, np.take(state, parents, axis=-2))
+        scores = rows.astype(np.float64)
+    return sorted(complete + beams, key=lambda found: -found.score)[:width]
 
 
 def largest(scores: Array, number: int) -> Array:

@@ -1,12 +1,13 @@
 """What inference needs of a model: the network has it, and so has anything else that gives probabilities."""
 
-from collections.abc import Sequence
-from typing import Any, Protocol
+from collections.abc import Generator, Sequence
+from typing import Any, Protocol, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
+Result = TypeVar("Result")
 WINDOW = 1024  # ids of a prefix that are read at a time
 
 
@@ -45,6 +46,15 @@ class SequenceModel(MeasuringModel, Protocol):
 
     def entries(self, state: Array, columns: Array, ids: Array) -> Array:
         """Log probability (n,) of ids (n,) after columns (n,) of such a state: some entries of its rows."""
+
+
+def finished(work: Generator[None, None, Result]) -> Result:
+    """The result of work that stops on its way, so that others may have their turn."""
+    while True:
+        try:
+            next(work)
+        except StopIteration as done:
+            return cast(Result, done.value)
 
 
 def read_prefix(model: SequenceModel, prefix: Sequence[int] | Array) -> tuple[Array, Array]:

@@ -15,10 +15,10 @@ import numpy as np
 
 from rnnlm.errors import TokenizerError
 from rnnlm.inference.model import Array
+from rnnlm.inference.prefixes import PrefixReader
 from rnnlm.inference.rescoring import Evidence, Weights, ranking
 from rnnlm.language_model import LanguageModel
 from rnnlm.network_with_ngram import NetworkWithNgram
-from rnnlm.playground.prefixes import PrefixReader
 from rnnlm.playground.refusals import RequestError
 from rnnlm.playground.room import Json, Room
 from rnnlm.rendering import Rendering

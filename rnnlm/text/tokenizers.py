@@ -386,6 +386,11 @@ def is_separated(line: str, rules: int = RULES) -> bool:
     return all(token_pattern(rules).fullmatch(word) for word in words)
 
 
+def is_wide(character: str) -> bool:
+    """Whether a character belongs to a script that is written without spaces, or to its punctuation."""
+    return compiled(_WIDE).match(character) is not None
+
+
 class _Spacing:
     """A spacing that is the same everywhere: the separator before every token but the first."""
 

@@ -1,5 +1,6 @@
 """Tokens <-> ids. Three ids are no text: <s> before a sentence, </s> after it, <unk> for what is not known."""
 
+import bisect
 import itertools
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -50,6 +51,7 @@ class Vocabulary:
         self.tokens, self.counts, self.unknown = list(tokens), [int(count) for count in counts], int(unknown)
         self._ids = {token: FIRST + place for place, token in enumerate(self.tokens)}
         self._code_points: NDArray[np.int32] | None = None
+        self._sorted: list[str] | None = None
         if not self.tokens or len(self.tokens) != len(self.counts) or len(self._ids) != len(self.tokens):
             raise VocabularyError(
                 f"A vocabulary of {len(self.tokens):,} tokens, {len(self._ids):,} of them different, with "
@@ -121,6 +123,14 @@ class Vocabulary:
             self._code_points[list(known)] = list(known.values())
         ids: NDArray[np.int32] = self._code_points.take(code_points(text), mode="clip")
         return ids
+
+    def beginning_with(self, prefix: str) -> NDArray[np.int32]:
+        """Ids (n,) of the tokens that begin with a text, in the order of their letters."""
+        if self._sorted is None:
+            self._sorted = sorted(self.tokens)
+        start = bisect.bisect_left(self._sorted, prefix)
+        found = itertools.takewhile(lambda token: token.startswith(prefix), itertools.islice(self._sorted, start, None))
+        return np.array([self._ids[token] for token in found], dtype=np.int32)
 
     def coverage(self, counts: NDArray[np.int64]) -> float:
         """Share of the training text's tokens that are known; `counts` are those that `build` was given."""

@@ -3,7 +3,29 @@
 import numpy as np
 import pytest
 
-from rnnlm.playground.prefixes import BLOCK, OVERHEAD, PrefixReader
+from rnnlm.baselines.ngram import NgramModel
+from rnnlm.inference.prefixes import BLOCK, OVERHEAD, PrefixReader
+from rnnlm.network_with_ngram import NetworkWithNgram
+from rnnlm.nn.network import Network, NetworkConfig
+
+V = 16
+
+
+def network(cell: str, layers: int = 2) -> Network:
+    config = NetworkConfig(V, cell, hidden_size=12, num_layers=layers, embedding_size=6)
+    return Network.initialize(config, np.random.default_rng(1), "normal")
+
+
+def ngram() -> NgramModel:
+    return NgramModel.train(np.random.default_rng(0).integers(1, V, 200), V, 3)
+
+
+MODELS = {
+    "gru": lambda: network("gru"),
+    "lstm": lambda: network("lstm"),
+    "ngram": ngram,
+    "both": lambda: NetworkWithNgram(network("lstm", 1), ngram(), [0.5, 0.3, 0.2]),
+}
 
 
 def read(reader: PrefixReader, ids) -> tuple:
@@ -16,9 +38,9 @@ def read(reader: PrefixReader, ids) -> tuple:
             return done.value
 
 
-@pytest.mark.parametrize("name", ["words", "characters", "ngram"])
-def test_what_was_remembered_is_what_is_read_anew(request, name):
-    model = request.getfixturevalue(name).require_causal()
+@pytest.mark.parametrize("name", MODELS)
+def test_what_was_remembered_is_what_is_read_anew(name):
+    model = MODELS[name]()
     ids = np.random.default_rng(2).integers(3, 16, size=3 * BLOCK + 5)
     reader = PrefixReader(model, 1 << 20)
     lengths = [*range(1, len(ids) + 1), *np.random.default_rng(3).integers(1, len(ids), size=20)]
@@ -31,9 +53,9 @@ def test_what_was_remembered_is_what_is_read_anew(request, name):
     assert remembered[0] == pytest.approx(plain[lengths[-1] - 1, 0], rel=1e-4)
 
 
-def test_a_text_that_goes_on_is_not_read_again(words, monkeypatch):
-    model, steps = words.require_causal(), []
-    original = model.next_log_probabilities
+def test_a_text_that_goes_on_is_not_read_again(monkeypatch):
+    model, steps = network("gru"), []
+    original = model.advance
     reader = PrefixReader(model, 1 << 20)
     ids = np.random.default_rng(2).integers(3, 16, size=100)
 
@@ -41,15 +63,27 @@ def test_a_text_that_goes_on_is_not_read_again(words, monkeypatch):
         steps.append(len(inputs))
         return original(inputs, state)
 
-    monkeypatch.setattr(model, "next_log_probabilities", counted)
+    monkeypatch.setattr(model, "advance", counted)
     for length in range(1, 101):
         read(reader, ids[:length])
     # One step for each key, and each block once more as a whole, so that what is said depends on the text alone.
     assert sum(steps) <= 2 * len(ids)
+    read(reader, ids)
+    assert sum(steps) <= 2 * len(ids)  # nothing is read for what is known
 
 
-def test_the_memory_is_limited(words):
-    model = words.require_causal()
+def test_a_change_within_a_text_is_seen():
+    model, rng = network("lstm"), np.random.default_rng(5)
+    reader, ids = PrefixReader(model, 1 << 20), rng.integers(3, V, size=5 * BLOCK)
+    for _ in range(100):
+        ids = ids.copy()
+        ids[rng.integers(len(ids))] = rng.integers(3, V)
+        ids = ids[: rng.integers(2 * BLOCK, 1 + len(ids))] if len(ids) > 2 * BLOCK else rng.integers(3, V, 5 * BLOCK)
+        assert np.array_equal(read(reader, ids)[0], read(PrefixReader(model, 1 << 20), ids)[0])
+
+
+def test_the_memory_is_limited():
+    model = network("gru")
     limit = 20 * (model.zero_state(1).nbytes + OVERHEAD)
     reader, rng = PrefixReader(model, limit), np.random.default_rng(4)
     for _ in range(30):

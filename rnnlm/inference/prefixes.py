@@ -6,6 +6,7 @@ one by one. States are kept at those places only, so what comes from the cache i
 """
 
 import hashlib
+import itertools
 import threading
 from collections import OrderedDict
 from collections.abc import Generator
@@ -23,36 +24,53 @@ class PrefixReader:
 
     def __init__(self, model: SequenceModel, limit: int) -> None:
         """Remember nothing yet."""
-        self._model, self._limit = model, limit
+        self.model, self._limit = model, limit
         self._states: OrderedDict[bytes, Array] = OrderedDict()
+        self._last: tuple[Array, list[bytes]] = np.zeros(0, dtype=np.int32), [b""]  # ids that were read, their digests
         self._lock = threading.Lock()
         self.bytes = 0
 
     def read(self, ids: Array) -> Generator[None, None, tuple[Array, Array]]:
         """Log probabilities of what follows ids (n,), n > 0, as (1, V), and the state; stops after every block."""
         ids = np.ascontiguousarray(ids, dtype=np.int32)
-        blocks = _digests(ids)
+        blocks = self._digests(ids)
         place, state = self._nearest(ids, blocks)
-        while True:
+        while place < len(ids):
             step = BLOCK if place + BLOCK <= len(ids) else 1
-            log_probabilities, state = self._model.next_log_probabilities(ids[place : place + step, None], state)
+            state = self.model.advance(ids[place : place + step, None], state)
             place += step
             self._remember(_key(ids, blocks, place), state)
-            if place == len(ids):
-                return log_probabilities, state
-            yield
+            if place < len(ids):
+                yield
+        return self.model.rows(state), state
+
+    def _digests(self, ids: Array) -> list[bytes]:
+        """A digest of the ids before each whole block, and of those before what is left.
+
+        A text is mostly the last one with more at its end: digests of blocks that both have are not made again.
+        """
+        before, digests = self._last
+        shared = min(len(before), len(ids))
+        differ = np.flatnonzero(before[:shared] != ids[:shared])
+        known = (int(differ[0]) if len(differ) else shared) // BLOCK
+        digests = digests[: known + 1]
+        for start in range(known * BLOCK, len(ids) - BLOCK + 1, BLOCK):
+            block = ids[start : start + BLOCK].tobytes()
+            digests.append(hashlib.blake2b(digests[-1] + block, digest_size=16).digest())
+        self._last = ids, digests
+        return digests
 
     def _nearest(self, ids: Array, blocks: list[bytes]) -> tuple[int, Array]:
-        """The last place before the end whose state is known, and the state."""
+        """The last place whose state is known, and the state."""
         whole = len(ids) // BLOCK * BLOCK
-        places = [*range(len(ids) - 1, whole, -1), *range(whole if whole < len(ids) else whole - BLOCK, 0, -BLOCK)]
+        places = itertools.chain(range(len(ids), whole, -1), range(whole, 0, -BLOCK))
         with self._lock:
             for place in places:
                 state = self._states.get(key := _key(ids, blocks, place))
                 if state is not None:
                     self._states.move_to_end(key)
                     return place, state
-        return 0, self._model.zero_state(1)
+        return 0, self.model.zero_state(1)
 
     def _remember(self, key: bytes, state: Array) -> None:
         with self._lock:
@@ -64,15 +82,6 @@ class PrefixReader:
             while self.bytes > self._limit and self._states:
                 _, old = self._states.popitem(last=False)
                 self.bytes -= old.nbytes + OVERHEAD
-
-
-def _digests(ids: Array) -> list[bytes]:
-    """A digest of the ids before each whole block, and of those before what is left."""
-    digests = [b""]
-    for start in range(0, len(ids) - BLOCK + 1, BLOCK):
-        block = ids[start : start + BLOCK].tobytes()
-        digests.append(hashlib.blake2b(digests[-1] + block, digest_size=16).digest())
-    return digests
 
 
 def _key(ids: Array, blocks: list[bytes], place: int) -> bytes:

@@ -1,0 +1,91 @@
+"""A text that is written, read by a model as it grows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from rnnlm.blas import one_blas_thread
+from rnnlm.completion import candidates, continuations
+from rnnlm.inference.model import SequenceModel, finished
+from rnnlm.inference.prefixes import PrefixReader
+from rnnlm.results import Candidate, Continuation, Prediction
+from rnnlm.stored_model import StoredModel
+
+REMEMBERED = 64 << 20  # bytes of states
+
+
+class TextSession:
+    """A text and what a model knows of it: what is added is read, and what was there is not read again.
+
+    Where the text changes before its end, it is read on from the last place that is still as it was. A token may
+    change with what is appended ("sa", "said"), and is then read again.
+
+    >>> session = rnnlm.load("rnnlm.npz").session("And the")  # doctest: +SKIP
+    >>> session.read(" LORD")  # doctest: +SKIP
+    >>> session.predict(k=5).candidates  # doctest: +SKIP
+    """
+
+    def __init__(self, model: StoredModel, predictor: SequenceModel, text: str = "") -> None:
+        """Begin with a text; predictor: of the model, for lines each by itself."""
+        self._model, self._reader = model, PrefixReader(predictor, REMEMBERED)
+        self._text, self._ids = "", np.zeros(0, dtype=np.int32)
+        self._lines = [(0, 0)]  # where lines start whose ids are known: characters and ids before them
+        self.text = text
+
+    @property
+    def text(self) -> str:
+        """The text so far; another one may be set in its place."""
+        return self._text
+
+    @text.setter
+    def text(self, text: str) -> None:
+        shared = len(self._text)
+        if not text.startswith(self._text):
+            pairs = enumerate(zip(self._text, text, strict=False))
+            shared = next((place for place, (one, other) in pairs if one != other), min(shared, len(text)))
+        while self._lines[-1][0] > shared:
+            self._lines.pop()
+        start, known = self._lines[-1]
+        last = text.rfind("\n") + 1
+        ids = self._ids[:known]
+        if last > start:
+            ids = np.concatenate([ids, self._model.encode(text[start:last])])
+            self._lines.append((last, len(ids)))
+        self._ids = np.concatenate([ids, self._model.encode(text[last:])])
+        self._text = text
+
+    def read(self, text: str) -> None:
+        """Append to the text."""
+        self.text += text
+
+    @one_blas_thread()
+    def predict(
+        self, k: int = 10, *, prefix: str = "", allowed: Iterable[str] | None = None, complete: bool = False
+    ) -> Prediction:
+        """Rank what may come next, as `LanguageModel.predict` does for the whole text."""
+        if complete:
+            found = self._continuations(1, k, prefix=prefix, allowed=allowed, complete=True)
+            return Prediction(self._text, [Candidate(each.tokens[0], each.probability) for each in found])
+        rows, _ = finished(self._reader.read(self._model.prefix(self._ids)))
+        return Prediction(self._text, candidates(self._model, rows[0], k, prefix, allowed))
+
+    @one_blas_thread()
+    def predict_ahead(
+        self,
+        length: int = 3,
+        k: int = 10,
+        *,
+        prefix: str = "",
+        allowed: Iterable[str] | None = None,
+        complete: bool = False,
+    ) -> list[Continuation]:
+        """Rank continuations of several tokens, as `LanguageModel.predict_ahead` does for the whole text."""
+        return self._continuations(length, k, prefix=prefix, allowed=allowed, complete=complete)
+
+    def _continuations(self, length: int, k: int, **options: Any) -> list[Continuation]:
+        model, penalty = self._model, self._model.unknown_word_penalty
+        text = model.unfinished(self._text)
+        return finished(continuations(model, self._reader, text, self._ids, length, k, penalty=penalty, **options))
