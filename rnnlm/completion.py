@@ -46,6 +46,17 @@ class Reader(Protocol):
         """Log probabilities of what follows ids (n,), n > 0, as (1, V), and the state."""
 
 
+def check_counts(**numbers: Any) -> None:
+    """Refuse numbers of things that are not at least one.
+
+    Raises:
+        RnnlmError: naming the argument.
+    """
+    for name, number in numbers.items():
+        if not isinstance(number, int) or number < 1:
+            raise RnnlmError(f"{name} is {shown(number)}; expected a whole number from 1 on.")
+
+
 # --- the next token -----------------------------------------------------------------------------------------------
 
 
@@ -64,17 +75,19 @@ def _first(scores: NDArray[Any], k: int) -> list[int]:
     return [int(i) for i in found[np.lexsort((found, -scores[found]))]]
 
 
-def candidates(
+def ranked(
     codec: Codec, log_probabilities: NDArray[Any], k: int, prefix: str = "", allowed: Iterable[str] | None = None
-) -> list[Candidate]:
-    """The k most probable next tokens of those that begin with a prefix and are allowed, given all of V."""
+) -> list[int]:
+    """The k most probable ids of those whose tokens begin with a prefix and are allowed, given all of V."""
     admitted = admitted_ids(codec, prefix, allowed)
     if admitted is None:
-        ids = best(codec, log_probabilities, k)
-    else:
-        admitted[[i for i in codec.never_generated() if i != EOS]] = False
-        scores = np.where(admitted, log_probabilities, -np.inf)
-        ids = _first(scores, min(k, int(admitted.sum())))
+        return best(codec, log_probabilities, k)
+    admitted[[i for i in codec.never_generated() if i != EOS]] = False
+    return _first(np.where(admitted, log_probabilities, -np.inf), min(k, int(admitted.sum())))
+
+
+def candidates(codec: Codec, log_probabilities: NDArray[Any], ids: Iterable[int]) -> list[Candidate]:
+    """Tokens of ids with their probabilities, given all of V."""
     return [Candidate(codec.vocabulary.token(each), math.exp(log_probabilities[each])) for each in ids]
 
 
@@ -239,7 +252,7 @@ def _written(codec: Codec, text: str, count: int, found: list[Way], beams: list[
             spacing.add(added[0])
             more += "".join("\n" if each == EOS else spacing.add(token)
                             for each, token in zip(beam.ids[1:], added[1:], strict=True))  # fmt: skip
-        written.append(Continuation(added, math.exp(beam.score), more))
+        written.append(Continuation(added, math.exp(beam.score), more, way.typed))
     return written
 
 
@@ -355,10 +368,9 @@ class _WordSearch:
     def _end(self, more: str, row: Array) -> None:
         """Take in the ends of a word, or what follows the text if none is begun, with probabilities (V,)."""
         if more:
-            ended = [Continuation([self._typed + more], float(row[self._ends].sum()), more)]
+            ended = [Continuation([self._typed + more], float(row[self._ends].sum()), more, self._typed)]
         else:
-            single = [
-                (self._token(each) if each != EOS else "\n", row[each]) for each in np.flatnonzero(self._ends).tolist()
-            ]
-            ended = [Continuation([token], float(probability), token) for token, probability in single if probability]
+            ids = np.flatnonzero(self._ends & (row > 0)).tolist()
+            single = [("\n" if each == EOS else self._token(each), float(row[each])) for each in ids]
+            ended = [Continuation([token], probability, token) for token, probability in single]
         self.found += [each for each in ended if self._allowed is None or each.tokens[0] in self._allowed]

@@ -37,6 +37,7 @@ def _influence(codec: Codec, token: str, replacement: Replacement, answer: int, 
     """How much a token speaks for an answer that has this log probability in nats where the token stands."""
     changes = (log_probability - replacement.log_probabilities[:, answer].astype(float)) / math.log(2)
     strongest = int(abs(changes).argmax())
-    then = candidates(codec, replacement.log_probabilities[strongest], 1)[0]
+    row = replacement.log_probabilities[strongest]
+    (then,) = candidates(codec, row, best(codec, row, 1))
     substitute = codec.vocabulary.token(replacement.substitutes[strongest])
     return Influence(token, float(changes.mean()), substitute, then.token, then.probability)

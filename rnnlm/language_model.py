@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, overload
 
 from rnnlm.blanks import filled
 from rnnlm.blas import one_blas_thread
-from rnnlm.completion import best, candidates
+from rnnlm.completion import best, candidates, check_counts, ranked
 from rnnlm.decoding import DecodingModel
-from rnnlm.errors import RnnlmError, VocabularyError, shown
+from rnnlm.errors import RnnlmError, VocabularyError
 from rnnlm.explanation import explained
 from rnnlm.inference.cache import THETA, TOKENS, WEIGHT, NeuralCache, WithCache
 from rnnlm.inference.document import DocumentScorer
@@ -88,7 +88,7 @@ class LanguageModel(DecodingModel):
             DirectionError: it is bidirectional.
             RnnlmError: a number is out of its range.
         """
-        _check_counts(tokens=tokens)
+        check_counts(tokens=tokens)
         if not 0 < weight < 1 or not 0 <= theta < math.inf:
             raise RnnlmError(f"weight is {weight}, theta {theta}; expected 0 < weight < 1 and a theta from 0 on.")
         self.require_causal()
@@ -117,11 +117,12 @@ class LanguageModel(DecodingModel):
         Raises:
             DirectionError: the model is bidirectional.
         """
-        _check_counts(k=k)
+        check_counts(k=k)
         if complete:
             return self.session(text).predict(k, prefix=prefix, allowed=allowed, complete=True)
         log_probabilities, _ = read_prefix(self.by_line, self.prefix(self.encode(self.unfinished(text))))
-        return Prediction(text, candidates(self, log_probabilities[0], k, prefix, allowed))
+        ids = ranked(self, log_probabilities[0], k, prefix, allowed)
+        return Prediction(text, candidates(self, log_probabilities[0], ids))
 
     def predict_ahead(
         self,
@@ -142,7 +143,6 @@ class LanguageModel(DecodingModel):
             DirectionError: the model is bidirectional.
             RnnlmError: options that do not go together.
         """
-        _check_counts(length=length, k=k)
         return self.session(text).predict_ahead(length, k, prefix=prefix, allowed=allowed, complete=complete)
 
     def session(self, text: str = "") -> TextSession:
@@ -216,7 +216,7 @@ class LanguageModel(DecodingModel):
         return best(self, log_probabilities, k)
 
     def _ranked(self, log_probabilities: NDArray[Any], k: int) -> list[Candidate]:
-        return candidates(self, log_probabilities, k)
+        return candidates(self, log_probabilities, self.best(log_probabilities, k))
 
     def generate(
         self,
@@ -303,7 +303,7 @@ class LanguageModel(DecodingModel):
         Raises:
             FillingError: the text has no blank, or more than one line.
         """
-        _check_counts(k=k, blank_tokens=blank_tokens, beam=beam)
+        check_counts(k=k, blank_tokens=blank_tokens, beam=beam)
         return filled(self, lambda ids: self._fillings(ids, beam), text, k, blank_tokens)
 
     def _fillings(self, ids: list[int], beam: int) -> list[Filling]:
@@ -438,14 +438,3 @@ class LanguageModel(DecodingModel):
         from rnnlm.text.corpus import sequence  # here: most commands read no corpus, and start sooner without it
 
         return sequence(corpus, self.vocabulary)
-
-
-def _check_counts(**numbers: Any) -> None:
-    """Refuse numbers of things that are not at least one.
-
-    Raises:
-        RnnlmError: naming the argument.
-    """
-    for name, number in numbers.items():
-        if not isinstance(number, int) or number < 1:
-            raise RnnlmError(f"{name} is {shown(number)}; expected a whole number from 1 on.")

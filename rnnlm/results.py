@@ -60,12 +60,13 @@ class Prediction(NamedTuple):
 class Continuation(NamedTuple):
     """What a text may go on with: the next tokens, the probability of all of them, and what is to be appended.
 
-    A word that was half typed is whole among the tokens; the text is what it lacks.
+    A word that was half typed is whole among the tokens. The text is what it lacks, and `typed` what was there.
     """
 
     tokens: list[str]
     probability: float
     text: str
+    typed: str = ""
 
 
 class Influence(NamedTuple):

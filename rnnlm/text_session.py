@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from rnnlm.blas import one_blas_thread
-from rnnlm.completion import candidates, continuations
+from rnnlm.completion import candidates, check_counts, continuations, ranked
 from rnnlm.inference.model import SequenceModel, finished
 from rnnlm.inference.prefixes import PrefixReader
 from rnnlm.results import Candidate, Continuation, Prediction
@@ -66,11 +66,13 @@ class TextSession:
         self, k: int = 10, *, prefix: str = "", allowed: Iterable[str] | None = None, complete: bool = False
     ) -> Prediction:
         """Rank what may come next, as `LanguageModel.predict` does for the whole text."""
+        check_counts(k=k)
         if complete:
             found = self._continuations(1, k, prefix=prefix, allowed=allowed, complete=True)
             return Prediction(self._text, [Candidate(each.tokens[0], each.probability) for each in found])
         rows, _ = finished(self._reader.read(self._model.prefix(self._ids)))
-        return Prediction(self._text, candidates(self._model, rows[0], k, prefix, allowed))
+        ids = ranked(self._model, rows[0], k, prefix, allowed)
+        return Prediction(self._text, candidates(self._model, rows[0], ids))
 
     @one_blas_thread()
     def predict_ahead(
@@ -83,6 +85,7 @@ class TextSession:
         complete: bool = False,
     ) -> list[Continuation]:
         """Rank continuations of several tokens, as `LanguageModel.predict_ahead` does for the whole text."""
+        check_counts(length=length, k=k)
         return self._continuations(length, k, prefix=prefix, allowed=allowed, complete=complete)
 
     def _continuations(self, length: int, k: int, **options: Any) -> list[Continuation]:

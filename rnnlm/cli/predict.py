@@ -32,7 +32,8 @@ NARROWEST_BAR, WIDEST_BAR = 8, 24
 LONGEST_TOKEN = 16  # characters of a token in the table of --why, which may have three of them in a row
 
 if TYPE_CHECKING:
-    from rnnlm.results import Explanation, Prediction
+    from rnnlm.language_model import LanguageModel
+    from rnnlm.results import Continuation, Explanation, Prediction
 
 
 @click.command(cls=TranslatedCommand)
@@ -40,6 +41,10 @@ if TYPE_CHECKING:
 @model_option
 @click.option("-k", type=click.IntRange(1), default=10, show_default=True, help="Number of candidates.")
 @click.option("--each", is_flag=True, help="After every token of TEXT; one candidate each unless -k says otherwise.")
+@click.option("--complete", is_flag=True, help="The last word of TEXT may be half typed; a space at the end ends it.")
+@click.option("--ahead", type=click.IntRange(1), metavar="N", help="Continuations of N tokens, ranked.")
+@click.option("--prefix", default="", metavar="LETTERS", help="Only tokens that begin with these letters.")
+@click.option("--allowed", multiple=True, metavar="TOKEN", help="Only this token; several times for several.")
 @click.option("--why", is_flag=True, help="How much each token of TEXT speaks for the first candidate, in bits.")
 @cache_options
 @product_threads_option
@@ -52,6 +57,10 @@ def predict(
     model_path: Path,
     k: int,
     each: bool,
+    complete: bool,
+    ahead: int | None,
+    prefix: str,
+    allowed: tuple[str, ...],
     why: bool,
     cache: tuple[int, float, float] | None,
     as_json: bool,
@@ -64,6 +73,11 @@ def predict(
     rnnlm predict 我 昨天 上学
     rnnlm predict --each "我 昨天 上学"    after every word the most probable one
     rnnlm predict --why "我 昨天 上学"     which words the answer depends on
+    rnnlm predict --complete "And the LORD sa"     said, saw, sat
+    rnnlm predict --ahead 3 "And the LORD"         three tokens at once
+
+    --complete ranks the words that the last letters may become, and what comes next if they are a word, by their
+    probability given these letters. A model of characters completes one word.
 
     --why puts other tokens in the place of each of the last 64: the 20 that the model finds most probable there. At one
     bit the first candidate is twice as probable with the token as with the others, in the geometric mean.
@@ -71,33 +85,79 @@ def predict(
     Of a text of several lines, a model that reads each line for itself, as most do, needs the last one alone: a line
     end at the end asks how a line begins.
     """
-    if each and why:
-        raise click.UsageError("--why explains the answer after the whole TEXT, not one after --each token; use one.")
-    from rnnlm.blanks import before_blank, has_blank
-
+    only: dict[str, Any] = {"prefix": prefix, "allowed": allowed or None}
+    _check_together(each, why, complete, ahead, any(only.values()))
     model = load_model(model_path, cache=cache)
-    asked = read_text_argument(joined(text, model))
-    if (before := before_blank(asked)) is not None:
-        note(
-            tr("A blank at the end asks what comes next, which is answered here; rnnlm fill compares whole sentences.")
-        )
-        asked = before
-    elif has_blank(asked):
-        note(tr("There is a blank within the text, which is read as it stands. To fill it, use: rnnlm fill TEXT"))
-    warn_of_unknown(model, asked if each else model.unfinished(asked))
+    asked = _asked(read_text_argument(joined(text, model)))
+    warn_of_unknown(model, _whole_words(model, asked) if complete else asked if each else model.unfinished(asked))
+    if complete or ahead is not None:
+        found = model.predict_ahead(asked, ahead or 1, k, complete=complete, **only)
+        _show_continuations(asked, found, ahead is not None, as_json)
+        return
     if each:
         given = ctx.get_parameter_source("k") != click.core.ParameterSource.DEFAULT
         predictions = model.predict_each(asked, k if given else 1)
     else:
-        predictions = [model.predict(asked, k)]
+        predictions = [model.predict(asked, k, **only)]
     explanation = model.why(asked) if why else None
     for prediction in predictions:
         if as_json:
             print_json(_json(prediction, explanation))
         else:
             _show(prediction, each)
+            if not prediction.candidates:
+                note("No token is left of those that were asked for.")
     if explanation is not None:
         _explain(explanation, as_json)
+
+
+def _check_together(each: bool, why: bool, complete: bool, ahead: int | None, only: bool) -> None:
+    """Refuse options that ask for different answers."""
+    if each and why:
+        raise click.UsageError("--why explains the answer after the whole TEXT, not one after --each token; use one.")
+    if (each or why) and (complete or ahead is not None or only):
+        raise click.UsageError(
+            f"{'--each' if each else '--why'} ranks all tokens; --complete, --ahead, --prefix and --allowed do not go "
+            "with it."
+        )
+
+
+def _asked(text: str) -> str:
+    """The text, without a blank at its end."""
+    from rnnlm.blanks import before_blank, has_blank
+
+    if (before := before_blank(text)) is not None:
+        note(
+            tr("A blank at the end asks what comes next, which is answered here; rnnlm fill compares whole sentences.")
+        )
+        return before
+    if has_blank(text):
+        note(tr("There is a blank within the text, which is read as it stands. To fill it, use: rnnlm fill TEXT"))
+    return text
+
+
+def _whole_words(model: "LanguageModel", text: str) -> str:
+    """The part of a text on which a prediction depends, without a last word that may become another."""
+    from rnnlm.completion import half_typed
+
+    text = model.unfinished(text)
+    return text[: len(text) - len(text.split()[-1])] if half_typed(model, text) else text
+
+
+def _show_continuations(text: str, found: "Sequence[Continuation]", several: bool, as_json: bool) -> None:
+    if as_json:
+        candidates = [
+            {"token": each.tokens[0], "probability": each.probability, "text": each.text}
+            | ({"tokens": each.tokens} if several else {})
+            for each in found
+        ]
+        print_json({"context": text, "candidates": candidates})
+        return
+    for each in found:
+        whole = each.typed + each.text
+        say(f"{each.probability:8.4f}  {token_cell(whole.strip(' ') or whole)}")
+    if not found:
+        note("No token is left of those that were asked for.")
 
 
 def _json(prediction: "Prediction", explanation: "Explanation | None") -> dict[str, Any]:

@@ -18,7 +18,8 @@ from rnnlm.text.vocabulary import BOS, EOS, SPECIALS
 LONGEST = 20_000  # characters of a text
 LONGEST_FILLED = 1000
 MOST_LINES, LONGEST_LINE = 200, 2000
-LONGEST_NAME = 200
+LONGEST_NAME, LONGEST_TOKEN = 200, 200
+MOST_ALLOWED, MOST_AHEAD = 1000, 8
 BLANK = rf"^[^\r\n]*({BLANK_MARK.pattern})[^\r\n]*$"
 Models = Mapping[str, ServedModel]  # by their names; the first is meant where none is named
 
@@ -50,6 +51,10 @@ def operations(models: Models) -> list[Operation]:
 
     so_far, prompt = Field(text(LONGEST), says="The text so far."), Field(text(LONGEST))
     k, place = Field(integer(1, 100), 10, "Number of candidates."), Field(integer(0, 1 << 31))
+    prefix = Field(text(LONGEST_TOKEN), "", "The next token begins with it.")
+    allowed = Field(list_of(text(LONGEST_TOKEN), MOST_ALLOWED), None, "The next token is one of these.")
+    complete = Field(FLAG, False, "The last word may be half typed; probabilities are given what was typed.")
+    ahead = Field(integer(1, MOST_AHEAD), 1, "Tokens of a continuation; above 1, each has its tokens.")
     alternatives = Field(integer(1, 20), 5, "Number of alternatives.")
     lines = Field(list_of(text(LONGEST_LINE), MOST_LINES, 1), says="The lines to compare.")
     blank = Field(text(LONGEST_FILLED, 1, BLANK), says="One line with a blank, written ____.")
@@ -62,7 +67,10 @@ def operations(models: Models) -> list[Operation]:
         Operation("GET", "/tokenizer_info", "The names of the special tokens, for harnesses.", lambda: info),
         post("/tokenize", "Ids of a text.", ServedModel.tokenize, prompt=prompt, add_special_tokens=special),
         post("/detokenize", "Text of ids.", ServedModel.detokenize, tokens=tokens),
-        post("/api/predict", "What may come next, ranked.", ServedModel.predict, text=so_far, k=k),
+        post(
+            "/api/predict", "What may come next, ranked.", ServedModel.predict,
+            text=so_far, k=k, prefix=prefix, allowed=allowed, complete=complete, ahead=ahead,
+        ),
         post("/api/surprise", "Surprise at every token of a text.", surprise, True, text=so_far, k=alternatives),
         post("/api/rank", "Lines, ranked by their probability.", rank, True, candidates=lines),
         post("/api/fill", "What fits into the blanks of a line.", fill, True, text=blank, k=k),

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from rnnlm.completion import continuations, following_texts, half_typed, ranked
 from rnnlm.errors import TokenizerError
 from rnnlm.inference.model import Array
 from rnnlm.inference.prefixes import PrefixReader
@@ -21,16 +22,14 @@ from rnnlm.language_model import LanguageModel
 from rnnlm.network_with_ngram import NetworkWithNgram
 from rnnlm.playground.refusals import RequestError
 from rnnlm.playground.room import Json, Room
-from rnnlm.rendering import Rendering
 from rnnlm.results import Evaluation, Piece, ScoredLine
-from rnnlm.text.vocabulary import EOS, SPECIALS, UNK
+from rnnlm.text.vocabulary import SPECIALS, UNK
 
 Result = TypeVar("Result")
 Work = Generator[None, None, Result]
 
 REMEMBERED = 64 << 20  # bytes of states of a model
 LINES_REMEMBERED = 1024
-LONGEST_CHECKED = 256  # characters of a line up to which it is tried how a candidate is read after it
 STEP_CHARACTERS = 2000  # of lines that are scored between two looks at the others' turns
 STEP = 64  # tokens that are told between two looks at the others' turns
 WIDEST_BEAM, BEAM_LOGITS = 256, 1 << 21
@@ -98,32 +97,6 @@ class ServedModel:
         """Ids of a text as the model reads it."""
         return self.model.encode(text, self._line_ids)
 
-    def candidate_texts(self, text: str, ids: list[int]) -> list[str]:
-        """What has to be appended to a text so that each id is its next token."""
-        if not self.model.reads_lines:
-            return ["\n" if each == EOS else self.model.vocabulary.token(each) for each in ids]
-        line = text.rpartition("\n")[2]
-        tokens = self.model.tokens(line)
-        rendering = Rendering(self.model, line)
-        for each in self._line_ids(line):
-            rendering.add(int(each))
-        return ["\n" if each == EOS else self._appended(line, tokens, rendering.piece(each), each) for each in ids]
-
-    def _appended(self, line: str, tokens: list[str], piece: str, token_id: int) -> str:
-        """A token after a line: as it is usually written, or the other way if only so it is read as itself."""
-        token = self.model.vocabulary.token(token_id)
-        if self.model.level == "char":
-            return token
-        alone = self.model.tokenizer.join([token])
-        if not line or line[-1].isspace():
-            return alone.lstrip(" ")
-        if len(line) > LONGEST_CHECKED:
-            return piece
-        for form in (piece, f" {alone}", alone):
-            if self.model.tokens(line + form) == [*tokens, token]:
-                return form
-        return piece
-
     # --- probabilities ------------------------------------------------------------------------------------------
 
     def read(self, ids: Array) -> Work[tuple[Array, Array]]:
@@ -136,17 +109,41 @@ class ServedModel:
 
     # --- answers ------------------------------------------------------------------------------------------------
 
-    def predict(self, text: str, k: int) -> Work[dict[str, Any]]:
-        """The k most probable next tokens."""
+    def predict(
+        self,
+        text: str,
+        k: int,
+        prefix: str = "",
+        allowed: list[str] | None = None,
+        complete: bool = False,
+        ahead: int = 1,
+    ) -> Work[dict[str, Any]]:
+        """The k most probable next tokens, or continuations of `ahead` tokens."""
         model = self.model
         read = model.unfinished(text)
-        log_probabilities, _ = yield from self.read(self.ids(read))
-        ids = model.best(log_probabilities[0], k)
-        candidates = [
-            {**self._candidate(each, log_probabilities[0]), "text": more}
-            for each, more in zip(ids, self.candidate_texts(text, ids), strict=True)
+        if complete or ahead > 1:
+            answers = yield from self._ahead(read, ahead, k, prefix=prefix, allowed=allowed, complete=complete)
+        else:
+            (row,), _ = yield from self.read(self.ids(read))
+            ids = ranked(model, row, k, prefix, allowed)
+            texts = following_texts(model, text.rpartition("\n")[2], ids)
+            answers = [{**self._candidate(each, row), "text": more} for each, more in zip(ids, texts, strict=True)]
+        return {"context": text, "unknown": self._unknown(read, complete), "candidates": answers}
+
+    def _ahead(self, text: str, ahead: int, k: int, **options: Any) -> Work[list[dict[str, Any]]]:
+        penalty = self.model.unknown_word_penalty
+        work = continuations(self.model, self.reader, text, self.ids(text), ahead, k, penalty=penalty, **options)
+        return [
+            {"token": each.tokens[0], "probability": each.probability, "text": each.text}
+            | ({"tokens": each.tokens} if ahead > 1 else {})
+            for each in (yield from work)
         ]
-        return {"context": text, "unknown": model.unknown_tokens(read), "candidates": candidates}
+
+    def _unknown(self, text: str, complete: bool) -> list[str]:
+        """Tokens that the model does not know; while the last one may become one that it does, it is none of them."""
+        unknown = self.model.unknown_tokens(text)
+        last = self.model.tokens(text.rpartition("\n")[2])[-1:]
+        return unknown[:-1] if complete and unknown[-1:] == last and half_typed(self.model, text) else unknown
 
     def _candidate(self, token_id: int, row: Array) -> dict[str, Any]:
         return {"token": self.model.vocabulary.token(token_id), "probability": probability(row[token_id])}
