@@ -25,7 +25,7 @@ from rnnlm.inference.generation import Beam, beam_steps
 from rnnlm.inference.model import Array, SequenceModel
 from rnnlm.results import Candidate, Continuation
 from rnnlm.text.tokenizers import Spacing, is_wide, spans
-from rnnlm.text.vocabulary import BOS, EOS, FIRST, SPECIALS, UNK
+from rnnlm.text.vocabulary import EOS, FIRST, SPECIALS, UNK
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -335,7 +335,7 @@ class _WordSearch:
         self._typed, self._k, self._token = typed, k, codec.vocabulary.token
         self._goes_on = np.array([False] * FIRST + [is_word_character(each[0]) for each in codec.vocabulary.tokens])
         self._ends = ~self._goes_on
-        self._ends[[BOS, UNK]] = False
+        self._ends[codec.never_generated()] = False
         self._allowed = None if allowed is None else set(allowed)
         self._beginnings = {word[:n] for word in self._allowed or () for n in range(1, len(word) + 1)}
 

@@ -87,7 +87,11 @@ def predict(
     """
     only: dict[str, Any] = {"prefix": prefix, "allowed": allowed or None}
     _check_together(each, why, complete, ahead, any(only.values()))
+    if complete and prefix:
+        raise click.UsageError("--complete takes the last letters of TEXT for the prefix; leave out --prefix.")
     model = load_model(model_path, cache=cache)
+    if complete and model.level == "char" and (ahead or 1) > 1:
+        raise click.UsageError("A model of characters completes one word; leave out --ahead or --complete.")
     asked = _asked(read_text_argument(joined(text, model)))
     warn_of_unknown(model, _whole_words(model, asked) if complete else asked if each else model.unfinished(asked))
     if complete or ahead is not None:
@@ -147,7 +151,7 @@ def _whole_words(model: "LanguageModel", text: str) -> str:
 def _show_continuations(text: str, found: "Sequence[Continuation]", several: bool, as_json: bool) -> None:
     if as_json:
         candidates = [
-            {"token": each.tokens[0], "probability": each.probability, "text": each.text}
+            {"token": each.tokens[0], "probability": each.probability, "text": each.text, "typed": each.typed}
             | ({"tokens": each.tokens} if several else {})
             for each in found
         ]

@@ -134,7 +134,7 @@ class ServedModel:
         penalty = self.model.unknown_word_penalty
         work = continuations(self.model, self.reader, text, self.ids(text), ahead, k, penalty=penalty, **options)
         return [
-            {"token": each.tokens[0], "probability": each.probability, "text": each.text}
+            {"token": each.tokens[0], "probability": each.probability, "text": each.text, "typed": each.typed}
             | ({"tokens": each.tokens} if ahead > 1 else {})
             for each in (yield from work)
         ]

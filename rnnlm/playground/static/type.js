@@ -2,16 +2,20 @@
 
 import { showBars } from "./bars.js";
 import { byId, element } from "./dom.js";
-import { Question, shareText } from "./page.js";
+import { Question, chosen, shareText } from "./page.js";
 import { percent, spoken, visible, words } from "./words.js";
 
 const CANDIDATES = 10;
+const CONTINUATIONS = 3;
+const AHEAD = { char: 8, word: 4, token: 4 }; // tokens of a continuation, by the level of the model
+const LOOK_AHEAD_AFTER = 300; // milliseconds without a key, for it is more work than the next token
 const SPEAK_AFTER = 1000; // milliseconds without a key, so that a screen reader is not flooded
 
 export function typePart() {
   const field = byId("type-text");
   const list = byId("type-candidates");
   const question = new Question("type");
+  const further = new Question("type");
   let answer = null; // for the text before the caret, null while it is asked for
   let asked = null;
   let takeFirst = false; // Tab was faster than the answer
@@ -26,7 +30,21 @@ export function typePart() {
     answer = null;
     takeFirst = false;
     list.setAttribute("aria-busy", "true");
-    question.ask("/api/predict", { text: asked, k: CANDIDATES }, show, { failed });
+    question.ask("/api/predict", { text: asked, k: CANDIDATES, complete: true }, show, { failed });
+    showFurther({ candidates: [] });
+    const { level } = chosen.model;
+    const body = { text: asked, k: CONTINUATIONS, ahead: AHEAD[level], complete: level !== "char" };
+    further.ask("/api/predict", body, showFurther, { after: LOOK_AHEAD_AFTER });
+  }
+
+  function showFurther({ candidates }) {
+    byId("type-ahead-title").hidden = !candidates.length;
+    showBars(byId("type-ahead"), candidates.map(continuation), (place) => insert(field, candidates[place].text));
+  }
+
+  function continuation({ typed, text, probability }) {
+    const shown = `${typed}${text}`.trim().replaceAll("\n", "↵");
+    return { token: shown || visible(text), share: probability, name: shown || spoken(text) };
   }
 
   function show(arrived) {

@@ -37,6 +37,7 @@ const ENGLISH = {
   "type.placeholder": "Write here …",
   "type.hint": "Tab takes the first, a click takes any. Escape, then Tab, leaves the field.",
   "type.candidates": "What may come next, the most probable first",
+  "type.ahead": "Several tokens ahead, the most probable first:",
   "type.spoken": "Next: {list}",
   "type.unknown": "Unknown to the model: {list}",
 
@@ -195,6 +196,7 @@ const CHINESE = {
   "type.placeholder": "在这里写……",
   "type.hint": "按 Tab 采用第一个，点击采用任意一个。先按 Escape 再按 Tab 可离开输入框。",
   "type.candidates": "接下来可能出现的，概率最高的在前",
+  "type.ahead": "往后几步，概率最高的在前：",
   "type.spoken": "接下来：{list}",
   "type.unknown": "模型不认识：{list}",
 
