@@ -158,8 +158,8 @@ def _show_continuations(text: str, found: "Sequence[Continuation]", several: boo
         print_json({"context": text, "candidates": candidates})
         return
     for each in found:
-        whole = each.typed + each.text
-        say(f"{each.probability:8.4f}  {token_cell(whole.strip(' ') or whole)}")
+        written = each.typed + each.text if several else each.tokens[0]
+        say(f"{each.probability:8.4f}  {token_cell(written.strip(' ') or written)}")
     if not found:
         note("No token is left of those that were asked for.")
 
