@@ -29,6 +29,7 @@ from rnnlm.cli.wrapping import display_width
 
 WITH_FIGURE = r"( *)(\S.*?[0-9.]{5}(?!\S))"  # a token stays beside its probability
 NARROWEST_BAR, WIDEST_BAR = 8, 24
+NONE_LEFT = "No token is left of those that were asked for."
 LONGEST_TOKEN = 16  # characters of a token in the table of --why, which may have three of them in a row
 
 if TYPE_CHECKING:
@@ -86,9 +87,7 @@ def predict(
     end at the end asks how a line begins.
     """
     only: dict[str, Any] = {"prefix": prefix, "allowed": allowed or None}
-    _check_together(each, why, complete, ahead, any(only.values()))
-    if complete and prefix:
-        raise click.UsageError("--complete takes the last letters of TEXT for the prefix; leave out --prefix.")
+    _check_together(each, why, complete, ahead, **only)
     model = load_model(model_path, cache=cache)
     if complete and model.level == "char" and (ahead or 1) > 1:
         raise click.UsageError("A model of characters completes one word; leave out --ahead or --complete.")
@@ -103,23 +102,30 @@ def predict(
         predictions = model.predict_each(asked, k if given else 1)
     else:
         predictions = [model.predict(asked, k, **only)]
-    explanation = model.why(asked) if why else None
+    _answer(predictions, model.why(asked) if why else None, each, as_json)
+
+
+def _answer(predictions: "list[Prediction]", explanation: "Explanation | None", each: bool, as_json: bool) -> None:
     for prediction in predictions:
         if as_json:
             print_json(_json(prediction, explanation))
         else:
             _show(prediction, each)
             if not prediction.candidates:
-                note("No token is left of those that were asked for.")
+                note(NONE_LEFT)
     if explanation is not None:
         _explain(explanation, as_json)
 
 
-def _check_together(each: bool, why: bool, complete: bool, ahead: int | None, only: bool) -> None:
+def _check_together(
+    each: bool, why: bool, complete: bool, ahead: int | None, prefix: str, allowed: tuple[str, ...] | None
+) -> None:
     """Refuse options that ask for different answers."""
+    if complete and prefix:
+        raise click.UsageError("--complete takes the last letters of TEXT for the prefix; leave out --prefix.")
     if each and why:
         raise click.UsageError("--why explains the answer after the whole TEXT, not one after --each token; use one.")
-    if (each or why) and (complete or ahead is not None or only):
+    if (each or why) and (complete or ahead is not None or prefix or allowed):
         raise click.UsageError(
             f"{'--each' if each else '--why'} ranks all tokens; --complete, --ahead, --prefix and --allowed do not go "
             "with it."
@@ -161,7 +167,7 @@ def _show_continuations(text: str, found: "Sequence[Continuation]", several: boo
         written = each.typed + each.text if several else each.tokens[0]
         say(f"{each.probability:8.4f}  {token_cell(written.strip(' ') or written)}")
     if not found:
-        note("No token is left of those that were asked for.")
+        note(NONE_LEFT)
 
 
 def _json(prediction: "Prediction", explanation: "Explanation | None") -> dict[str, Any]:
