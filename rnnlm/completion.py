@@ -12,6 +12,7 @@ so what is offered is ranked by its probability given the letters that were type
 from __future__ import annotations
 
 import copy
+import functools
 import math
 import unicodedata
 from collections.abc import Generator, Iterable
@@ -21,7 +22,7 @@ import numpy as np
 
 from rnnlm.codec import Codec
 from rnnlm.errors import RnnlmError, shown
-from rnnlm.inference.generation import Beam, beam_steps
+from rnnlm.inference.generation import Beam, beam_steps, largest
 from rnnlm.inference.model import Array, SequenceModel
 from rnnlm.results import Candidate, Continuation
 from rnnlm.text.tokenizers import Spacing, is_wide, spans
@@ -301,6 +302,12 @@ def is_word_character(character: str) -> bool:
     return (character.isalnum() or marks) and not is_wide(character)
 
 
+@functools.lru_cache(maxsize=8)
+def _word_characters(tokens: tuple[str, ...]) -> NDArray[np.bool_]:
+    """Which ids (V,) are word characters; looked up under every key that is typed."""
+    return np.array([False] * FIRST + [is_word_character(each[0]) for each in tokens])
+
+
 def _typed_characters(text: str) -> str:
     """The beginning of a word at the end of a text."""
     start = len(text)
@@ -333,7 +340,7 @@ class _WordSearch:
         self.found: list[Continuation] = []
         self._growing = [("", 1.0)]  # what is to be appended, and its probability
         self._typed, self._k, self._token = typed, k, codec.vocabulary.token
-        self._goes_on = np.array([False] * FIRST + [is_word_character(each[0]) for each in codec.vocabulary.tokens])
+        self._goes_on = _word_characters(tuple(codec.vocabulary.tokens))
         self._ends = ~self._goes_on
         self._ends[codec.never_generated()] = False
         self._allowed = None if allowed is None else set(allowed)
@@ -370,7 +377,8 @@ class _WordSearch:
         if more:
             ended = [Continuation([self._typed + more], float(row[self._ends].sum()), more, self._typed)]
         else:
-            ids = np.flatnonzero(self._ends & (row > 0)).tolist()
+            number = self._k if self._allowed is None else len(row)
+            ids = largest(np.where(self._ends & (row > 0), row, -np.inf), number).tolist()
             single = [("\n" if each == EOS else self._token(each), float(row[each])) for each in ids]
             ended = [Continuation([token], probability, token) for token, probability in single]
         self.found += [each for each in ended if self._allowed is None or each.tokens[0] in self._allowed]
