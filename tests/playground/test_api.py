@@ -168,6 +168,49 @@ def test_unknown_tokens_are_named(client):
 
 
 @pytest.mark.parametrize("name", CAUSAL)
+@pytest.mark.parametrize(
+    "options", [{"complete": True}, {"complete": True, "k": 3}, {"ahead": 3}, {"ahead": 2, "k": 40}]
+)
+def test_what_is_completed_is_what_the_library_completes(client, models, name, options):
+    for text in {"words": ["我 昨", "the c", "the cat", "", "xyz"], "ngram": ["我 昨", "the c"]}.get(
+        name, ["the t", "Th", ""]
+    ):
+        answer = client.value("/api/predict", model=name, text=text, **options)
+        arguments = {"length": options.get("ahead", 1), "k": options.get("k", 10)}
+        expected = models[name].predict_ahead(text, complete=options.get("complete", False), **arguments)
+        for each, its in zip(answer["candidates"], expected, strict=True):
+            assert (each["token"], each["text"], each["typed"]) == (its.tokens[0], its.text, its.typed)
+            assert each.get("tokens", [each["token"]]) == (its.tokens if "ahead" in options else its.tokens[:1])
+            assert each["probability"] == pytest.approx(its.probability, rel=1e-5)
+
+
+def test_only_some_tokens_are_ranked(client, words):
+    for options in ({"prefix": "上"}, {"allowed": ["the", "我", "nobody"]}, {"prefix": "t", "allowed": ["the", "我"]}):
+        found = client.value("/api/predict", model="words", text="我", **options)["candidates"]
+        expected = words.predict("我", **options).candidates
+        assert [(each["token"], each["probability"]) for each in found] == [
+            (each.token, pytest.approx(each.probability)) for each in expected
+        ]
+        assert 0 < len(found) < 3
+
+
+def test_a_half_typed_word_is_not_called_unknown(client):
+    def unknown(text):
+        return client.value("/api/predict", model="words", text=text, complete=True)["unknown"]
+
+    assert unknown("我 dog 昨") == ["dog"]
+    assert unknown("我 dog") == ["dog"]
+    assert unknown("我 昨 ") == ["昨"]
+
+
+def test_options_without_a_meaning_are_refused(client):
+    refused = client.post("/api/predict", text="我", prefix="上", complete=True)
+    assert (refused.status, refused.value["error"]["code"]) == (400, "refused")
+    assert client.post("/api/predict", text="我", ahead=9).status == 400
+    assert client.post("/api/predict", model="characters", text="th", ahead=2, complete=True).status == 400
+
+
+@pytest.mark.parametrize("name", CAUSAL)
 def test_typing_key_by_key_changes_no_bit(client, serve, models, name):
     text = "我 昨天 上学 迟到 了 。" * 4 if name != "characters" else "the tin hat is on the stone " * 3
     typed = [client.value("/api/predict", model=name, text=text[:length]) for length in range(len(text) + 1)]

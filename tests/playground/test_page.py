@@ -293,6 +293,49 @@ def test_unknown_words_are_named(visit, expect):
     expect(page.locator("#type-unknown")).to_have_text("Unknown to the model: 恐龙")
 
 
+def test_a_half_typed_word_is_completed(visit, expect):
+    page = visit().open()
+    field, first = page.locator("#type-text"), page.locator("#type-candidates .token").first
+    field.focus()
+    page.keyboard.insert_text("我 昨天 上")
+    expect(first).to_have_text("上学Tab")
+    expect(page.locator("#type-unknown")).to_be_empty()  # it is no unknown word, but the beginning of one that is known
+    page.keyboard.press("Tab")
+    expect(field).to_have_value("我 昨天 上学")
+    expect(first).to_have_text("迟到Tab")
+    page.keyboard.insert_text(" 恐")
+    expect(page.locator("#type-unknown")).to_have_text("Unknown to the model: 恐")
+
+
+@pytest.mark.parametrize(
+    ("locale", "title"),
+    [("en-US", "Several tokens ahead, the most probable first:"), ("zh-CN", "往后几步，概率最高的在前：")],
+)
+def test_several_tokens_ahead_are_shown_and_a_click_takes_them(visit, expect, locale, title):
+    page = visit(locale=locale).open()
+    field, ahead = page.locator("#type-text"), page.locator("#type-ahead .token")
+    field.focus()
+    page.keyboard.insert_text("我 昨天 上")
+    expect(page.locator("#type-ahead-title")).to_have_text(title)
+    expect(ahead.first).to_have_text("上学 迟到 了 。")
+    expect(ahead).to_have_count(3)
+    page.locator("#type-ahead button").first.click()
+    expect(field).to_have_value("我 昨天 上学 迟到 了 。")
+    expect(field).to_be_focused()
+    expect(ahead.first).to_have_text("↵")
+    page.keyboard.press("Control+z")
+    expect(field).to_have_value("我 昨天 上")
+
+
+def test_a_model_of_characters_offers_words_and_characters_ahead(visit, expect):
+    page = visit().open(model=1)
+    page.focus("#type-text")
+    page.keyboard.insert_text("th")
+    tokens = bars(page)
+    assert any(token.startswith("th") and len(token) > 2 for token in tokens)
+    expect(page.locator("#type-ahead .token")).to_have_count(3)
+
+
 # --- surprise -----------------------------------------------------------------------------------------------------
 
 
