@@ -25,6 +25,7 @@ from rnnlm.nn.numerics import Array
 from rnnlm.text.vocabulary import BOS, EOS
 
 LARGEST_ORDER = 6
+MANY = 4  # contexts whose probabilities are made an order at a time rather than one after the other
 UNCUT = 2  # orders that no cut-off is for
 LARGEST_BACKOFF = 99 * np.log(10)  # what an ARPA file may have at most
 LOG_ZERO = -99 * np.log(10)  # ARPA's sign for "never": <s> is context only
@@ -201,14 +202,35 @@ class NgramModel:
 
     def probabilities(self, contexts: Array) -> Array:
         """Probability of every id after some contexts (..., order), (..., V) float32; faster than exp of `rows`."""
-        single = np.exp(self.levels[0].log_probability)
         rows = np.empty((*contexts.shape[:-1], self.vocabulary_size), dtype=np.float32)
-        for row, context in zip(rows.reshape(-1, self.vocabulary_size), contexts.reshape(-1, self.order), strict=True):
+        flat, contexts = rows.reshape(-1, self.vocabulary_size), contexts.reshape(-1, self.order)
+        if len(contexts) >= MANY:
+            self._fill(flat, contexts)
+            return rows
+        single = np.exp(self.levels[0].log_probability)
+        for row, context in zip(flat, contexts, strict=True):
             backed_off, stored = self._after(context)
             np.multiply(single, np.float32(np.exp(backed_off)), out=row)
             for words, log_probability in stored:
                 row[words] = np.exp(log_probability)
         return rows
+
+    def _fill(self, rows: Array, contexts: Array) -> None:
+        """Write the probabilities after contexts (n, order) to rows (n, V): an order of all contexts at a time."""
+        backoffs = np.zeros(contexts.shape)  # of k words and all that are more: what order k is backed off by
+        for k in range(self.order - 2, -1, -1):
+            backoffs[:, k] = backoffs[:, k + 1] + picked(self.levels[k].backoff, contexts[:, k])
+        single = np.exp(self.levels[0].log_probability)
+        np.multiply(single, np.exp(backoffs[:, :1]).astype(np.float32), out=rows)
+        for k in range(1, self.order):
+            level, known = self.levels[k], np.flatnonzero(contexts[:, k - 1] >= 0)
+            first_keys = contexts[known, k - 1] * self.vocabulary_size
+            first = np.searchsorted(level.keys, first_keys)
+            counts = np.searchsorted(level.keys, first_keys + self.vocabulary_size) - first
+            of = np.repeat(np.arange(len(known)), counts)  # which of the known each stored word belongs to
+            places = np.arange(len(of)) + (first - (np.cumsum(counts) - counts))[of]
+            probabilities = np.exp(level.log_probability[places] + backoffs[known[of], k])
+            rows[known[of], level.keys[places] - first_keys[of]] = probabilities
 
     def _row(self, context: Array) -> Array:
         """Log probability of every word after one context."""
