@@ -47,7 +47,7 @@ struct target {
     void (*forward)(const struct window *, enum cell), (*backward)(const struct window *, enum cell);
     float (*softmax_error)(Py_ssize_t, float *, const float *, Py_ssize_t, float);
     void (*add_rows)(Py_ssize_t, Py_ssize_t, const float *, const int64_t *, float *);
-    void (*log_softmax)(Py_ssize_t, float *);
+    void (*log_softmax)(Py_ssize_t, float *, float);
     void (*places_of)(Py_ssize_t, const int64_t *, Py_ssize_t, const int64_t *, int64_t *);
     void (*sgd)(Py_ssize_t, float *, const float *, float);
     void (*momentum)(Py_ssize_t, float *, const float *, float *, float, float, int);
@@ -486,7 +486,24 @@ static PyObject *log_softmax(PyObject *module, PyObject *logits)
         return end(&call, 0);
     Py_BEGIN_ALLOW_THREADS;
     for (Py_ssize_t row = 0; row < view->shape[0]; row++)
-        chosen->log_softmax(view->shape[1], (float *)((char *)view->buf + row * view->strides[0]));
+        chosen->log_softmax(view->shape[1], (float *)((char *)view->buf + row * view->strides[0]), -0.0f);
+    Py_END_ALLOW_THREADS;
+    return end(&call, 1);
+}
+
+/* shifted_log_softmax(logits, shifts) */
+static PyObject *shifted_log_softmax(PyObject *module, PyObject *const *a, Py_ssize_t found)
+{
+    struct call call = {.count = 0};
+    const Py_buffer *view;
+    const float *shifts;
+    if (counted(found, 2) < 0)
+        return NULL;
+    if (!(view = rows_of(&call, a[0], PyBUF_STRIDED)) || READ(a[1], view->shape[0], shifts))
+        return end(&call, 0);
+    Py_BEGIN_ALLOW_THREADS;
+    for (Py_ssize_t row = 0; row < view->shape[0]; row++)
+        chosen->log_softmax(view->shape[1], (float *)((char *)view->buf + row * view->strides[0]), shifts[row]);
     Py_END_ALLOW_THREADS;
     return end(&call, 1);
 }
@@ -611,7 +628,7 @@ static PyObject *choose(PyObject *module, PyObject *name)
 static PyMethodDef methods[] = {
     METHOD(rnn_steps), METHOD(rnn_steps_backward), METHOD(lstm_steps), METHOD(lstm_steps_backward),
     METHOD(cifg_steps), METHOD(cifg_steps_backward), METHOD(gru_steps), METHOD(gru_steps_backward),
-    METHOD(softmax_error), METHOD_ON_ONE(log_softmax), METHOD(add_rows), METHOD(places_of),
+    METHOD(softmax_error), METHOD_ON_ONE(log_softmax), METHOD(shifted_log_softmax), METHOD(add_rows), METHOD(places_of),
     METHOD(sgd_update), METHOD(momentum_update), METHOD(adam_update), METHOD_ON_ONE(choose),
     {NULL, NULL, 0, NULL},
 };

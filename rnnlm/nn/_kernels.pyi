@@ -5,6 +5,7 @@ from rnnlm.baselines.levels import places_of as places_of
 from rnnlm.nn.gradients import add_rows as add_rows
 from rnnlm.nn.numerics import Array
 from rnnlm.nn.numerics import log_softmax as log_softmax
+from rnnlm.nn.numerics import shifted_log_softmax as shifted_log_softmax
 from rnnlm.nn.numerics import softmax_error as softmax_error
 from rnnlm.nn.optimizers import adam_update as adam_update
 from rnnlm.nn.optimizers import momentum_update as momentum_update

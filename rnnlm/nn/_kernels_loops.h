@@ -411,20 +411,19 @@ static float T_(softmax_error)(Py_ssize_t V, float *restrict logits, const float
     return logf(total) - of_target;
 }
 
-/* Turn a row of logits into log probabilities. */
-static void T_(log_softmax)(Py_ssize_t V, float *restrict logits)
+/* Turn a row of logits into log probabilities, and add a number to them. */
+static void T_(log_softmax)(Py_ssize_t V, float *restrict logits, float shift)
 {
     float largest = -INFINITY, total = 0;
     _Pragma("omp simd reduction(max : largest)") for (Py_ssize_t j = 0; j < V; j++)
         largest = logits[j] > largest ? logits[j] : largest;
     _Pragma("omp simd reduction(+ : total)") for (Py_ssize_t j = 0; j < V; j++)
     {
-        float x = logits[j] - largest;
-        logits[j] = x;
+        float x = logits[j] - largest; /* made again below: it is written once only */
         total += T_(exponential)(x < -80.0f ? -80.0f : x);
     }
     float log_total = logf(total);
-    _Pragma("omp simd") for (Py_ssize_t j = 0; j < V; j++) logits[j] -= log_total;
+    _Pragma("omp simd") for (Py_ssize_t j = 0; j < V; j++) logits[j] = logits[j] - largest - log_total + shift;
 }
 
 /* Arguments are those of optimizers.sgd_update. */

@@ -96,6 +96,12 @@ def log_softmax(logits: Array) -> None:
     np.subtract(logits, np.log(exponents.sum(axis=-1, keepdims=True)), out=logits)
 
 
+def shifted_log_softmax(logits: Array, shifts: Array) -> None:
+    """The same of logits (n, V), and a number (n,) added to each row; in place. Has a compiled twin."""
+    log_softmax(logits)
+    np.add(logits, shifts[:, None], out=logits)
+
+
 def softmax(logits: Array) -> Array:
     """Softmax over the last axis, in place.
 

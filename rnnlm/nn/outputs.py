@@ -12,7 +12,7 @@ import numpy as np
 
 from rnnlm.errors import TrainingError
 from rnnlm.nn.kernels import fastest
-from rnnlm.nn.numerics import Array, log_softmax, softmax_error
+from rnnlm.nn.numerics import Array, log_softmax, shifted_log_softmax, softmax_error
 
 # Logits are made for so many numbers at a time (32 MB of float32): N rows of a large vocabulary would not fit.
 BLOCK = 1 << 23
@@ -355,14 +355,13 @@ class AdaptiveSoftmax:
     def log_probabilities(self, params: Mapping[str, Array], hidden: Array) -> Array:
         """See `Output.log_probabilities`."""
         tails, head = self._tails(params), self._head(params, hidden)
-        normalise = fastest(log_softmax, head.dtype)
+        normalise = fastest(shifted_log_softmax, head.dtype)
         result = np.empty((len(hidden), tails[-1].stop), dtype=hidden.dtype)
         result[:, : self.cutoffs[0]] = head[:, : self.cutoffs[0]]
         for tail in tails:
             of_tail = result[:, tail.start : tail.stop]
             np.matmul(hidden @ params[tail.projection].T, params[tail.weight].T, out=of_tail)
-            normalise(of_tail)
-            of_tail += head[:, tail.entry, None]
+            normalise(of_tail, head[:, tail.entry].copy())
         return result
 
     def log_probabilities_of(self, params: Mapping[str, Array], hidden: Array, ids: Array) -> Array:

@@ -359,9 +359,20 @@ def test_the_compiled_log_softmax_is_that_in_numpy(target, V):
     compiled.log_softmax(theirs)
     np.testing.assert_allclose(theirs, ours, rtol=2e-6, atol=1e-5)
     assert np.exp(theirs, dtype=np.float64).sum(axis=1) == pytest.approx(1, abs=1e-5)
+    shifts = np.random.default_rng(2).normal(0, 3, 4).astype(np.float32)
+    shifted = logits.copy()[:, 1 : V + 1]
+    compiled.shifted_log_softmax(shifted, shifts)
+    np.testing.assert_array_equal(shifted, theirs + shifts[:, None])
+    numerics.shifted_log_softmax(ours := logits.copy()[:, 1 : V + 1], shifts)
+    np.testing.assert_allclose(shifted, ours, rtol=2e-6, atol=1e-5)
     for bad in (logits.astype(np.float64), logits[0], logits.T, np.asfortranarray(logits)):
         with pytest.raises(ValueError, match="expected"):
             compiled.log_softmax(bad)
+        with pytest.raises(ValueError, match="expected"):
+            compiled.shifted_log_softmax(bad, shifts)
+    for bad in (shifts[:3], shifts.astype(np.float64), shifts[::-1]):
+        with pytest.raises(ValueError, match="expected"):
+            compiled.shifted_log_softmax(logits, bad)
 
 
 def test_double_precision_and_functions_without_a_twin_are_numpys(monkeypatch):
