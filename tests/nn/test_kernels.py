@@ -370,7 +370,7 @@ def test_the_compiled_log_softmax_is_that_in_numpy(target, V):
             compiled.log_softmax(bad)
         with pytest.raises(ValueError, match="expected"):
             compiled.shifted_log_softmax(bad, shifts)
-    for bad in (shifts[:3], shifts.astype(np.float64), shifts[::-1]):
+    for bad in (shifts[:3], shifts.astype(np.float64)):
         with pytest.raises(ValueError, match="expected"):
             compiled.shifted_log_softmax(logits, bad)
 
