@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 import rnnlm
-from rnnlm.text.tokenizers import TokenTokenizer
 from tests.pages import ROOT
 
 torch = pytest.importorskip("torch")
@@ -169,7 +168,3 @@ def test_espnets_beam_search_finds_the_best_line(scorer_class, model):
         if "<blank>" not in words and len(words) < 8:  # the end is added to the longest ones without its score
             assert float(each.score) == pytest.approx(scored.logprob_nats + scored.oov * penalty, abs=1e-3)
     assert float(found[0].score) >= max(each.logprob_nats for each in model.score(LINES[:4]))
-
-
-def test_a_model_of_the_recognisers_pieces_reads_them_as_they_are():
-    assert TokenTokenizer().tokenize("▁the ▁ca t") == ["▁the", "▁ca", "t"]
