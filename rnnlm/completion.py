@@ -279,11 +279,14 @@ def following_texts(codec: Codec, line: str, ids: Iterable[int]) -> list[str]:
 
 def _following(codec: Codec, line: str, tokens: list[str], piece: str, token: str) -> str:
     """A token after a line: as it is usually written, or the other way if only so it is read as itself."""
-    if codec.level == "char" or not line or line[-1].isspace():
+    if codec.level == "char":
         return token
+    alone = codec.tokenizer.join([token])
+    if not line or line[-1].isspace():
+        return alone.lstrip(" ")
     if len(line) > LONGEST_CHECKED:
         return piece
-    for form in (piece, f" {token}", token):
+    for form in (piece, f" {alone}", alone):
         if codec.tokens(line + form) == [*tokens, token]:
             return form
     return piece
