@@ -25,8 +25,9 @@ from rnnlm.errors import RnnlmError, shown
 from rnnlm.inference.generation import Beam, beam_steps, largest
 from rnnlm.inference.model import Array, SequenceModel
 from rnnlm.results import Candidate, Continuation
-from rnnlm.text.tokenizers import Spacing, is_wide, spans
+from rnnlm.text.tokenizers import WIDE, Spacing, spans
 from rnnlm.text.vocabulary import EOS, FIRST, SPECIALS, UNK
+from rnnlm.text.word_rules import compiled
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -302,7 +303,7 @@ def is_word_character(character: str) -> bool:
     [True, True, True, True, False, False, False]
     """
     marks = character in "'’" or unicodedata.category(character).startswith("M")
-    return (character.isalnum() or marks) and not is_wide(character)
+    return (character.isalnum() or marks) and compiled(WIDE).match(character) is None
 
 
 @functools.lru_cache(maxsize=8)

@@ -22,7 +22,7 @@ _RARE = "龘"  # begins and ends no word of jieba's dictionary
 LONGEST_MEAN, LONGEST_WORD = 2.5, 8  # characters of Chinese words in text that is taken as separated
 
 # Scripts and punctuation written without spaces: radicals to CJK compatibility, Han, full-width forms.
-_WIDE = "[\u2e80-\u33ff\u3400-\u9fff\uf900-\ufaff\ufe30-\ufe4f\uff00-\uff9f\uffe0-\uffe6\U00020000-\U0003ffff]"
+WIDE = "[\u2e80-\u33ff\u3400-\u9fff\uf900-\ufaff\ufe30-\ufe4f\uff00-\uff9f\uffe0-\uffe6\U00020000-\U0003ffff]"
 _EMOJI = "[\u2600-\u27bf\U0001f000-\U0001faff]"
 _OPENING = frozenset("([{“‘«‹„‚¿¡$£€")
 _CLOSING = frozenset(".,!?;:)]}%”’»›…")
@@ -386,11 +386,6 @@ def is_separated(line: str, rules: int = RULES) -> bool:
     return all(token_pattern(rules).fullmatch(word) for word in words)
 
 
-def is_wide(character: str) -> bool:
-    """Whether a character belongs to a script that is written without spaces, or to its punctuation."""
-    return compiled(_WIDE).match(character) is not None
-
-
 class _Spacing:
     """A spacing that is the same everywhere: the separator before every token but the first."""
 
@@ -432,7 +427,7 @@ class _WordSpacing:
             self._open_quotes ^= {token}
         self._holds_next = token[-1:] in _OPENING or (straight and not closes)
         # A mark that is at home in several scripts, such as “ or —, is Chinese after Chinese.
-        self._wide = compiled(_WIDE).match(token[-1:]) is not None or (self._wide and not token[:1].isalnum())
+        self._wide = compiled(WIDE).match(token[-1:]) is not None or (self._wide and not token[:1].isalnum())
         return written
 
     def _closes(self, token: str) -> bool:
@@ -441,7 +436,7 @@ class _WordSpacing:
         return token in _CLOSING or token.startswith(("..", "……"))
 
     def _is_glued(self, token: str) -> bool:
-        touches = self._holds_next or self._closes(token) or self._wide or compiled(_WIDE).match(token) is not None
+        touches = self._holds_next or self._closes(token) or self._wide or compiled(WIDE).match(token) is not None
         repeated = self._piece[-1:] == [token] and compiled(_EMOJI).match(token) is not None
         return (touches or repeated) and self._reads_back(token)
 
