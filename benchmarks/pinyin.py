@@ -32,7 +32,8 @@ import numpy as np
 from pypinyin import Style, lazy_pinyin
 
 import rnnlm
-from rnnlm.baselines.ngram import Level, NgramModel
+from rnnlm.baselines.levels import Level
+from rnnlm.baselines.ngram import NgramModel
 from rnnlm.language_model import LanguageModel
 from rnnlm.network_with_ngram import NetworkWithNgram
 from rnnlm.text.pinyin import Homophones

@@ -64,14 +64,14 @@ class DecodingModel(StoredModel):
             LatticeError: candidates are malformed, or no path through them has a probability above 0.
             DirectionError: the model is bidirectional.
         """
-        from rnnlm.candidate_reader import candidate_reader
+        from rnnlm.candidate_reader import CandidateReader
         from rnnlm.inference.lattice import Symbols, best_paths
         from rnnlm.lattices import Lattice
 
         numbers = {"lm_weight": lm_weight, "word_penalty": word_penalty, "oov_penalty": oov_penalty or 0.0}
         _check({"k": k, "beam": beam}, numbers)
         lattice = candidates if isinstance(candidates, Lattice) else Lattice.of(candidates)
-        reader, start = candidate_reader(self.require_causal()), self._start_after(before)
+        reader, start = CandidateReader(self.require_causal()), self._start_after(before)
         arcs, tokens = self._token_arcs(lattice)
         ids = self.vocabulary.encode(list(tokens))
         symbols = Symbols(ids, word_penalty + (self._oov_penalty(oov_penalty) * (ids == UNK)))

@@ -24,8 +24,8 @@ from typing import BinaryIO, NoReturn
 
 import numpy as np
 
-from rnnlm.baselines.levels import Level
-from rnnlm.baselines.ngram import LARGEST_ORDER, LOG_MISSING, LOG_ZERO, NgramModel
+from rnnlm.baselines.levels import LOG_ZERO, Level
+from rnnlm.baselines.ngram import LARGEST_ORDER, LOG_MISSING, NgramModel
 from rnnlm.errors import CheckpointError
 from rnnlm.foreign import GZIP, known_form
 from rnnlm.nn.numerics import Array

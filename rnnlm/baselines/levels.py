@@ -7,6 +7,8 @@ import numpy as np
 from rnnlm.nn.kernels import fastest
 from rnnlm.nn.numerics import Array
 
+LOG_ZERO = -99 * np.log(10)  # ARPA's sign for "never": <s> is context only
+
 
 @dataclass(frozen=True)
 class Level:

@@ -57,9 +57,6 @@ class Output(Protocol):
     def log_probabilities(self, params: Mapping[str, Array], hidden: Array) -> Array:
         """Log probability of every token, (N, V)."""
 
-    def log_probabilities_of(self, params: Mapping[str, Array], hidden: Array, ids: Array) -> Array:
-        """Log probability of some tokens alone (C,), (N, C)."""
-
     def entries(self, params: Mapping[str, Array], hidden: Array, rows: Array, ids: Array) -> Array:
         """Log probability (n,) of tokens (n,) after the hidden states of rows (n,)."""
 
@@ -242,10 +239,6 @@ class Softmax:
         fastest(log_softmax, logits.dtype)(logits)
         return logits
 
-    def log_probabilities_of(self, params: Mapping[str, Array], hidden: Array, ids: Array) -> Array:
-        """See `Output.log_probabilities_of`; all are needed for the sum that they are divided by."""
-        return self.log_probabilities(params, hidden)[:, ids]
-
     def entries(self, params: Mapping[str, Array], hidden: Array, rows: Array, ids: Array) -> Array:
         """See `Output.entries`; every token's logit is needed for one."""
         return self.log_probabilities(params, hidden)[rows, ids]
@@ -362,18 +355,6 @@ class AdaptiveSoftmax:
             of_tail = result[:, tail.start : tail.stop]
             np.matmul(hidden @ params[tail.projection].T, params[tail.weight].T, out=of_tail)
             normalise(of_tail, head[:, tail.entry].copy())
-        return result
-
-    def log_probabilities_of(self, params: Mapping[str, Array], hidden: Array, ids: Array) -> Array:
-        """See `Output.log_probabilities_of`; a tail without any of them is not computed."""
-        normalise, head = fastest(log_softmax, hidden.dtype), self._head(params, hidden)
-        result = head[:, np.minimum(ids, self.cutoffs[0])]
-        for tail in self._tails(params):
-            inside = (ids >= tail.start) & (ids < tail.stop)
-            if inside.any():
-                of_tail = hidden @ params[tail.projection].T @ params[tail.weight].T
-                normalise(of_tail)
-                result[:, inside] = of_tail[:, ids[inside] - tail.start] + head[:, tail.entry, None]
         return result
 
     def entries(self, params: Mapping[str, Array], hidden: Array, rows: Array, ids: Array) -> Array:

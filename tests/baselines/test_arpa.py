@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rnnlm.baselines.arpa import LONGEST_LINE, read_arpa, write_arpa
-from rnnlm.baselines.ngram import LARGEST_ORDER, LOG_ZERO, NgramModel
+from rnnlm.baselines.levels import LOG_ZERO
+from rnnlm.baselines.ngram import LARGEST_ORDER, NgramModel
 from rnnlm.errors import CheckpointError
 from rnnlm.language_model import LanguageModel
 from rnnlm.text.corpus import sequence, tokenize_corpus

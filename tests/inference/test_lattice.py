@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rnnlm.baselines.ngram import NgramModel
-from rnnlm.candidate_reader import candidate_reader
+from rnnlm.candidate_reader import CandidateReader
 from rnnlm.inference.lattice import Start, Symbols, TokenArc, best_paths, complete
 from rnnlm.inference.line_starts import AfterLine
 from rnnlm.inference.mixture import Mixture
@@ -84,7 +84,7 @@ def all_paths(model, arcs, length, end, lm_weight, start=(BOS,)):
 
 def search(model, arcs, length, end=EOS, k=ALL, beam=ALL, lm_weight=1.0, state=None, token=BOS):
     start = Start(model.zero_state(1) if state is None else state, token)
-    reader = candidate_reader(model)
+    reader = CandidateReader(model)
     return best_paths(reader, start, arcs, length, SYMBOLS, end, k=k, beam=beam, lm_weight=lm_weight)
 
 
@@ -130,7 +130,7 @@ def test_the_k_best_are_exact_where_states_are_merged(name, k):
 def test_equal_states_are_merged():
     """After two words a trigram model has forgotten what stood before: one hypothesis is left of each pair."""
     model, read = ngram(3), []
-    reader = candidate_reader(model)
+    reader = CandidateReader(model)
     original = reader.read
     reader.read = lambda tokens, *rest: read.append(len(tokens)) or original(tokens, *rest)
     arcs = [TokenArc(node, node + 1, (symbol,), 0.0) for node in range(8) for symbol in range(6)]
@@ -170,7 +170,7 @@ def test_a_narrow_beam_may_miss_the_best_and_a_wide_one_does_not():
 
 def test_all_hypotheses_at_a_place_are_read_in_one_batch():
     model, read = network(), []
-    reader = candidate_reader(model)
+    reader = CandidateReader(model)
     original = reader.read
     reader.read = lambda tokens, *rest: read.append(len(tokens)) or original(tokens, *rest)
     arcs = [TokenArc(node, node + 1, (symbol,), 0.0) for node in range(5) for symbol in (0, 1, 0)]
@@ -180,7 +180,7 @@ def test_all_hypotheses_at_a_place_are_read_in_one_batch():
 
 def test_arcs_that_begin_alike_are_read_once():
     model, read = network(), []
-    reader = candidate_reader(model)
+    reader = CandidateReader(model)
     original = reader.read
     reader.read = lambda tokens, *rest: read.append(len(tokens)) or original(tokens, *rest)
     arcs = [TokenArc(0, 1, (0, 1, 2, last), 0.0) for last in range(4)]
@@ -241,6 +241,6 @@ def test_a_reader_picks_from_the_whole_distribution(name):
         ([4, 5, 3], []),
     ]:
         tokens, wanted = np.array(tokens), np.array(wanted, dtype=np.int64)
-        rows, state = candidate_reader(model).read(tokens, state, wanted)
+        rows, state = CandidateReader(model).read(tokens, state, wanted)
         whole, plain = model.next_log_probabilities(tokens[None], plain)
         assert rows == pytest.approx(whole[:, wanted], rel=1e-5)
