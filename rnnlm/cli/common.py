@@ -98,14 +98,14 @@ class NumberRange(click.FloatRange):
 
 
 def _finite_number(
-    kind: click.ParamType[float], number: float, param: click.Parameter | None, ctx: click.Context | None
+    kind: "click.ParamType[float]", number: float, param: click.Parameter | None, ctx: click.Context | None
 ) -> float:
     if not abs(number) <= LARGEST_NUMBER:
         kind.fail(f"{number} is no number to compute with; expected one of at most {LARGEST_NUMBER:g}.", param, ctx)
     return number
 
 
-class Text(click.ParamType[str]):
+class Text(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.4
     """A text; bytes that are none, which Python passes on as lone surrogates, are refused."""
 
     name = "text"
@@ -118,7 +118,7 @@ class Text(click.ParamType[str]):
         return text
 
 
-class MixPart(click.ParamType[tuple[str, float | None]]):
+class MixPart(click.ParamType):  # type: ignore[type-arg]
     """A second model and its weight, as other.npz:0.3; the weight is None where it is left out."""
 
     name = "FILE:WEIGHT"

@@ -9,7 +9,7 @@ from rnnlm.cli.common import Function, NumberRange
 from rnnlm.training.options import DECLARATIONS, DEFAULTS, LARGEST, Declaration, seconds_of
 
 
-class Duration(click.ParamType[float]):
+class Duration(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.4
     """Hours, minutes and seconds, as 90s, 10m, 5min, 1.5h, 1h30m; a bare number is seconds."""
 
     name = "duration"
