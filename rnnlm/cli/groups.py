@@ -18,4 +18,25 @@ class SuggestingGroup(TranslatedGroup):
 
             like = " or ".join(difflib.get_close_matches(name.lower(), names))
             ctx.fail(f"No such command {name!r}." + (f" Did you mean {like}?" if like else ""))
-        return super().resolve_command(ctx, args)
+        found, command, rest = super().resolve_command(ctx, args)
+        if command and found and ctx.auto_envvar_prefix:
+            _name_variables(command, f"{ctx.auto_envvar_prefix}_{_variable(found)}")
+        return found, command, rest
+
+
+def _name_variables(command: click.Command, prefix: str) -> None:
+    """Let options come from the variables that bear their names as they are typed: RNNLM_PREDICT_JSON.
+
+    Left alone, click looks for the names of the parameters in Python (RNNLM_PREDICT_AS_JSON), and does so afterwards.
+    """
+    for option in command.params:
+        if not isinstance(option, click.Option):
+            continue
+        typed = _variable(max(option.opts, key=len).lstrip("-"))
+        others = [option.envvar] if isinstance(option.envvar, str) else list(option.envvar or ())
+        if typed != _variable(str(option.name)) and f"{prefix}_{typed}" not in others:
+            option.envvar = [f"{prefix}_{typed}", *others]
+
+
+def _variable(name: str) -> str:
+    return name.replace("-", "_").upper()

@@ -3,8 +3,8 @@
 FOLDER/recorded.json names for every file the command that makes it and the questions to ask of it. They are run here,
 in the folder, and the answers are written beside them. Later versions of rnnlm must give the same answers from the same
 files, so a folder is never recorded twice: a new format gets a new one, and so does each version that is released, with
-what it has brought. (Of an older version: PYTHONPATH names a copy of its commit.) An answer changes only where it was wrong:
-`predict` and `score` of streams, which began lines after <s> before 0.5.0.
+what it has brought. (Of an older version: PYTHONPATH names a copy of its commit.) An answer changes only where it was
+wrong: `predict` and `score` of streams, which began lines after <s> before 0.5.0.
 """
 
 import json
