@@ -37,11 +37,11 @@ def _own_cache(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="session")
 def data_dir():
-    """Folder with real texts: $RNNLM_DATA, or ../shared/data beside the repository."""
+    """Folder with real texts: $RNNLM_DATA."""
     named = os.environ.get("RNNLM_DATA")
-    folder = Path(named) if named else Path(__file__).parents[2] / "shared" / "data"
-    if not folder.is_dir():
-        reason = f"no real texts in {folder}; set RNNLM_DATA to a folder that has them"
+    folder = Path(named or "")
+    if not named or not folder.is_dir():
+        reason = f"no real texts{f' in {folder}' if named else ''}; set RNNLM_DATA to a folder that has them"
         if os.environ.get("CI") == "true":
             pytest.fail(reason)
         pytest.skip(reason)

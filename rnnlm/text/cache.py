@@ -36,7 +36,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnnlm.errors import CorpusError
-from rnnlm.storage.atomic import remove_abandoned, replacing, temporary
+from rnnlm.storage.atomic import POSIX, remove_abandoned, replacing, temporary
 from rnnlm.text.forms import is_form
 from rnnlm.text.sources import Stamp
 from rnnlm.text.vocabulary import FIRST
@@ -178,10 +178,11 @@ class Cache:
         """Make the written ids an entry, in the place of one that does not serve; then drop old entries."""
         self._description_path(key).unlink(missing_ok=True)  # it must never stand beside other ids than its own
         file.flush()
-        entry = _mapped(file.path, description)  # before another process can remove it
+        entry = _mapped(file.path, description) if POSIX else None  # before another process can remove it
+        file.replace(self.ids_path(key))
+        entry = entry or _mapped(self.ids_path(key), description)  # Windows renames no file that is mapped
         if entry is None:
             raise OSError(0, "what was written is not there")
-        file.replace(self.ids_path(key))
         self._write(self._description_path(key), {**vars(description), "checksum": description.checksum()})
         self._evict(key)
         return entry
