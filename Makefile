@@ -20,12 +20,15 @@ ask = @for who in 我 他 妹妹; do \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint sanitize bench clean
+.PHONY: help demo test lint package pythons site sanitize bench clean
 
 help:
 	@echo 'make demo       train a small model in under two minutes, then predict and sample'
 	@echo 'make test       run the tests'
 	@echo 'make lint       check format, style and types'
+	@echo 'make package    build the distribution, and try it in a bare environment and with the lowest versions'
+	@echo 'make pythons    try the distribution with each Python of PYTHONS that is here'
+	@echo 'make site       make a site of docs/ in build/site'
 	@echo 'make sanitize   test the compiled kernels with the sanitizers of GCC'
 	@echo 'make bench      print tables of speed'
 	@echo 'make clean      remove .venv, caches and the demo model'
@@ -50,6 +53,48 @@ lint: $(VENV)/lint.stamp
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+# The distribution as a user gets it. Installed without this checkout it has to work with the newest and with the lowest
+# versions of what it needs. KEPT are tests that need nothing else, and ask every command.
+PYTHONS ?= 3.11 3.12 3.13 3.14
+DIST    := build/dist
+TRIED   := build/tried
+KEPT    := tests/test_contract.py tests/test_formats.py tests/test_schema.py tests/storage/test_archive.py
+UV      := UV_PYTHON_DOWNLOADS=never $(BIN)/uv
+build   = $(BIN)/python -m build --installer uv $(1) -o $(DIST) . > build/build.log 2>&1 || { cat build/build.log; exit 1; }
+package: $(VENV)/package.stamp
+	$(BIN)/check-jsonschema -q --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/check-jsonschema -q --builtin-schema vendor.github-issue-forms .github/ISSUE_TEMPLATE/bug.yml .github/ISSUE_TEMPLATE/wish.yml
+	$(BIN)/mkdocs build -q --strict
+	rm -rf $(DIST) $(TRIED) && mkdir -p $(DIST)
+	$(call build,)
+	$(BIN)/twine check --strict $(DIST)/*
+	@echo '# Nothing but the wheel and what it needs:'
+	$(UV) venv -q -p $(BIN)/python $(TRIED)/bare
+	$(UV) pip install -q -p $(TRIED)/bare $(DIST)/*.whl
+	$(TRIED)/bare/bin/python tests/smoke.py --compiled
+	@echo '# The lowest versions of what it needs:'
+	$(UV) venv -q -p $(BIN)/python $(TRIED)/lowest
+	$(UV) pip install -q -p $(TRIED)/lowest --resolution lowest-direct $(DIST)/*.whl
+	$(TRIED)/lowest/bin/python tests/smoke.py --compiled
+	$(UV) pip freeze -q -p $(TRIED)/lowest | grep -v '^rnnlm-cli' > $(TRIED)/lowest.txt
+	$(UV) pip install -q -p $(TRIED)/lowest -c $(TRIED)/lowest.txt pytest 'hypothesis[numpy]'
+	$(TRIED)/lowest/bin/python -m pytest -q -p no:cacheprovider $(KEPT)
+
+pythons: $(VENV)/package.stamp
+	rm -rf $(DIST) && mkdir -p $(DIST)
+	$(call build,--sdist)
+	@set -e; for version in $(PYTHONS); do \
+	    if $(UV) python find -q $$version >/dev/null 2>&1; then \
+	        echo "# Python $$version"; \
+	        rm -rf $(TRIED)/$$version && $(UV) venv -q -p $$version $(TRIED)/$$version; \
+	        $(UV) pip install -q -p $(TRIED)/$$version $(DIST)/*.tar.gz; \
+	        $(TRIED)/$$version/bin/python tests/smoke.py --compiled; \
+	    else echo "# Python $$version is not here"; fi; \
+	done
+
+site: $(VENV)/package.stamp
+	$(BIN)/mkdocs build --strict
 
 # A copy of the package with kernels that look at every access to memory, tested beside the real one.
 SANITIZED := build/sanitized
@@ -84,7 +129,7 @@ $(VENV)/core.stamp: pyproject.toml $(KERNELS) $(VENV)/venv.stamp
 	@$(PIP) -e .
 	@touch $@
 
-$(VENV)/test.stamp $(VENV)/lint.stamp: $(VENV)/%.stamp: pyproject.toml $(KERNELS) $(VENV)/venv.stamp
+$(VENV)/test.stamp $(VENV)/lint.stamp $(VENV)/package.stamp: $(VENV)/%.stamp: pyproject.toml $(KERNELS) $(VENV)/venv.stamp
 	@echo '# Installing rnnlm and its $* tools'
 	@$(PIP) -e '.[$*]'
 	@touch $@
