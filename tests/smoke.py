@@ -1,6 +1,6 @@
 """Try the rnnlm that is installed, as its first user would: `python tests/smoke.py [--compiled]`.
 
-It needs nothing but the package, on any system: no checkout, no pytest. --compiled: the compiled kernels have to be there.
+It needs nothing but the package, on any system: no checkout, no pytest. --compiled: the compiled kernels must be there.
 """
 
 import json
