@@ -165,12 +165,13 @@ def all_keys(folder: Path) -> dict[str, Any]:
 
 def printed(command: str) -> list[Any]:
     """The JSON objects that a command prints."""
-    out, err = io.StringIO(), io.StringIO()
+    out, err = io.TextIOWrapper(io.BytesIO(), encoding="utf-8"), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         code = run(shlex.split(command))
     if code:
         raise AssertionError(f"rnnlm {command} ended with {code}: {err.getvalue()}")
-    return [json.loads(line) for line in out.getvalue().split("\n") if line and "--json" in command]
+    out.seek(0)
+    return [json.loads(line) for line in out.read().split("\n") if line and "--json" in command]
 
 
 def parameters(function: Any) -> dict[str, Any]:

@@ -101,7 +101,7 @@ def test_parameters_that_change_places_are_seen():
 
 def test_what_is_recorded_is_read_from_the_program():
     assert all_options()["predict"]["-k"]["default"] == 10
-    assert python_api()["functions"]["rnnlm.load"] == {"path": {"given": "by place or name"}}
+    assert python_api()["functions"]["rnnlm.load"]["path"] == {"given": "by place or name"}
 
 
 def test_there_are_checkpoints_of_every_version_that_the_changelog_names():
