@@ -75,3 +75,13 @@ def test_what_is_installed_is_tried_and_the_checkout_refused():
     done = subprocess.run(command, env={"PYTHONPATH": str(ROOT)}, capture_output=True, encoding="utf-8", check=False)
     assert done.returncode == 1
     assert "Not so: it is an installed one" in done.stderr
+
+
+def test_types_of_parameters_are_those_of_the_lowest_click():
+    """click.ParamType can be subscripted since 8.4; pyproject.toml promises 8.1. `make package` tries that version."""
+    subscripted = [
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / "rnnlm").rglob("*.py")
+        if re.search(r"(?<!\")click\.ParamType\[", path.read_text(encoding="utf-8"))
+    ]
+    assert subscripted == [], "write click.ParamType without [...] and # type: ignore[type-arg]"

@@ -27,7 +27,7 @@ DEFAULT = (  # of columns
 HUGE = 1e9
 
 
-class Columns(click.ParamType[tuple[str, ...]]):
+class Columns(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.4
     """Names of columns, as perplexity,text."""
 
     name = "NAME,NAME"
