@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 from rnnlm.errors import RnnlmError
 
 if TYPE_CHECKING:
-    from rnnlm.api import load, train, train_ngram
+    from rnnlm.api import load, train, train_ngram, tune_rescoring
     from rnnlm.language_model import LanguageModel
     from rnnlm.surprisal import surprisals
 
 __version__ = "0.5.0"
-__all__ = ["LanguageModel", "RnnlmError", "__version__", "load", "surprisals", "train", "train_ngram"]
+__all__ = ["LanguageModel", "RnnlmError", "__version__", "load", "surprisals", "train", "train_ngram", "tune_rescoring"]
 
 
 def __getattr__(name: str) -> Any:

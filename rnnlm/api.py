@@ -15,7 +15,7 @@ import os
 import re
 import signal
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from os import PathLike
 from pathlib import Path
@@ -27,20 +27,24 @@ from rnnlm.names import ENGINES, PRECISIONS, PRESETS
 from rnnlm.training.options import DECLARATIONS, DEFAULTS, FOR_EVERY_MODEL, options_of
 
 if TYPE_CHECKING:
+    from rnnlm.inference.list_files import Lists
     from rnnlm.language_model import LanguageModel
     from rnnlm.training.dataset import Sources
     from rnnlm.training.machine import EngineChoice
     from rnnlm.training.origin import Origin
     from rnnlm.training.session import Session
     from rnnlm.training.trainer import Report, Trainer
+    from rnnlm.tuned_rescoring import Tuned
 
 Text = str | PathLike[str] | Sequence[str | PathLike[str]]
 Progress = bool | Callable[["Report"], object]
 MOST_THREADS = 1024
 
 
-def load(path: str | PathLike[str]) -> LanguageModel:
+def load(path: str | PathLike[str], *, lowercase: bool = False) -> LanguageModel:
     """Load a model from a checkpoint (.npz) or an ARPA file.
+
+    lowercase: read all text in lower case, for a model of such text; one that was trained with `lowercase` does so.
 
     Raises:
         CheckpointError: the file is missing, damaged, or of another program.
@@ -48,7 +52,46 @@ def load(path: str | PathLike[str]) -> LanguageModel:
     from rnnlm.language_model import LanguageModel
 
     with _parameter_names():
-        return LanguageModel.load(os.fspath(path))
+        model = LanguageModel.load(os.fspath(path))
+    if lowercase:
+        model.read_in_lower_case()
+    return model
+
+
+def tune_rescoring(
+    model: LanguageModel,
+    lists: Lists,
+    references: str | PathLike[str] | Sequence[str] | Mapping[str, str],
+    *,
+    format: str = "plain",
+    mix: Sequence[tuple[str | PathLike[str], float | None]] = (),
+    measure: str | None = None,
+    threads: int = 1,
+    seed: int = 1,
+    begin: Mapping[str, float | None] | None = None,
+) -> Tuned:
+    """Find the weights of `model.rescore` that make the fewest errors on lists whose references are known.
+
+    Args:
+        model: The language model.
+        lists: A path, or lists, each of texts, of pairs of a text and its score, or an object with `hypotheses`.
+        references: What was said: a path, texts in the order of the lists, or a mapping from their ids.
+        format: Of the lists.
+        mix: Files of models to mix with, and the weights to begin with; None for an equal share.
+        measure: Count "words" or "characters"; None: words, characters of Chinese and Japanese.
+        threads: To compute scores with.
+        seed: Random seed of the search.
+        begin: Weights to begin with, by their names; else as `rescore` has them.
+
+    Raises:
+        RnnlmError: a file cannot be read, references and lists do not go together, or there is no list.
+    """
+    from rnnlm.tuned_rescoring import tune_rescoring as tune
+
+    with _parameter_names():
+        return tune(
+            model, lists, references, format=format, mix=mix, measure=measure, threads=threads, seed=seed, begin=begin
+        )
 
 
 def train(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rnnlm.rendering import Rendering
 from rnnlm.results import Piece
+from rnnlm.text.letter_case import as_read
 from rnnlm.text.lines import counted_characters
 from rnnlm.text.tokenizers import Tokenizer, spans
 from rnnlm.text.vocabulary import BOS, EOS, SPECIALS, UNK, UNKNOWN, Vocabulary
@@ -43,6 +44,10 @@ class Codec:
     def tokens(self, text: str) -> list[str]:
         """Tokens of a text."""
         return self.tokenizer.tokenize(text)
+
+    def id_of(self, token: str) -> int:
+        """Id of a token that is given by itself, in whatever case the model reads."""
+        return int(self.vocabulary.encode([as_read(self.tokenizer, token)])[0])
 
     def encode(self, text: str, line_ids: Callable[[str], NDArray[np.int32]] | None = None) -> NDArray[np.int32]:
         """Ids of a text as the model was trained on it: lines end with </s>, blank ones are left out.

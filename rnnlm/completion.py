@@ -25,6 +25,7 @@ from rnnlm.errors import RnnlmError, shown
 from rnnlm.inference.generation import Beam, beam_steps, largest
 from rnnlm.inference.model import Array, SequenceModel
 from rnnlm.results import Candidate, Continuation
+from rnnlm.text.letter_case import as_read
 from rnnlm.text.tokenizers import WIDE, Spacing, spans
 from rnnlm.text.vocabulary import EOS, FIRST, SPECIALS, UNK
 from rnnlm.text.word_rules import compiled
@@ -106,11 +107,11 @@ def admitted_ids(codec: Codec, prefix: str, allowed: Iterable[str] | None) -> ND
     admitted = np.ones(len(codec.vocabulary), dtype=bool)
     if prefix:
         admitted[FIRST:] = False
-        admitted[codec.vocabulary.beginning_with(prefix)] = True
+        admitted[codec.vocabulary.beginning_with(as_read(codec.tokenizer, prefix))] = True
         admitted[:FIRST] = [each.startswith(prefix) for each in SPECIALS]
     if allowed is not None:
         among = np.zeros_like(admitted)
-        among[codec.vocabulary.encode(list(allowed))] = True
+        among[[codec.id_of(each) for each in allowed]] = True
         admitted &= among
     return admitted
 
@@ -137,7 +138,7 @@ def ways(codec: Codec, text: str, count: int) -> list[Way]:
     if not tokens or places[-1][1] != len(line):
         return found
     for back in range(1, min(MOST_TOKENS, len(tokens)) + 1):
-        typed = line[places[-back][0] :]
+        typed = as_read(codec.tokenizer, line[places[-back][0] :])
         if any(map(str.isspace, typed)):
             break
         if _begun(codec, typed).size:
@@ -326,7 +327,7 @@ def _words(codec: Codec, reader: Reader, text: str, ids: Array, k: int, allowed:
     p(word) is that of its characters times that of all that ends it, so words are not told apart by what follows them.
     What is no part of a word, such as a mark or a Chinese character, is a candidate by itself.
     """
-    search = _WordSearch(codec, _typed_characters(text), k, allowed)
+    search = _WordSearch(codec, as_read(codec.tokenizer, _typed_characters(text)), k, allowed)
     rows, state = yield from reader.read(codec.prefix(ids))
     for _ in range(LONGEST_WORD):
         parents, last = search.step(rows)
@@ -347,7 +348,7 @@ class _WordSearch:
         self._goes_on = _word_characters(tuple(codec.vocabulary.tokens))
         self._ends = ~self._goes_on
         self._ends[codec.never_generated()] = False
-        self._allowed = None if allowed is None else set(allowed)
+        self._allowed = None if allowed is None else {as_read(codec.tokenizer, each) for each in allowed}
         self._beginnings = {word[:n] for word in self._allowed or () for n in range(1, len(word) + 1)}
 
     def step(self, rows: Array) -> tuple[list[int], list[int]]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from os import PathLike
 from typing import TYPE_CHECKING, Any, overload
@@ -22,11 +20,11 @@ from rnnlm.inference.generation import SamplingOptions, beam_search, sample
 from rnnlm.inference.lines import LOGITS, LineScore, LineScorer
 from rnnlm.inference.mixture import Mixture
 from rnnlm.inference.model import SequenceModel, read_prefix
-from rnnlm.inference.nbest import NbestList
 from rnnlm.inference.scoring import sequence_totals
 from rnnlm.network_with_ngram import NetworkWithNgram
 from rnnlm.nn.bidirectional import BidirectionalNetwork
 from rnnlm.nn.network import Network
+from rnnlm.ranked_lists import RankedList, default_weights, rank_lists, score_lists
 from rnnlm.rendering import Writer
 from rnnlm.results import (
     Candidate,
@@ -47,6 +45,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from rnnlm.inference.dynamic import Learning
+    from rnnlm.inference.list_files import Lists
+    from rnnlm.inference.list_formats import NbestList
     from rnnlm.scorer import Scorer
     from rnnlm.text.corpus import TokenizedCorpus
     from rnnlm.text.id_sequence import IdSequence
@@ -74,7 +74,7 @@ class LanguageModel(DecodingModel):
 
     def mixed_with(self, others: Sequence[SequenceModel], weights: Sequence[float]) -> LanguageModel:
         """Return the model mixed with others over its vocabulary; it has the rest of the weight itself."""
-        return self._by(Mixture([self.require_causal(), *others], [1 - sum(weights), *weights]))
+        return self.with_predictor(Mixture([self.require_causal(), *others], [1 - sum(weights), *weights]))
 
     def with_cache(
         self, tokens: int = TOKENS, weight: float = WEIGHT, theta: float = THETA, network: Network | None = None
@@ -93,9 +93,9 @@ class LanguageModel(DecodingModel):
             raise RnnlmError(f"weight is {weight}, theta {theta}; expected 0 < weight < 1 and a theta from 0 on.")
         self.require_causal()
         cache = NeuralCache(network or self.network, tokens, theta)
-        return self._by(WithCache(self.without_cache, cache, weight))
+        return self.with_predictor(WithCache(self.without_cache, cache, weight))
 
-    def _by(self, predictor: CausalPredictor) -> LanguageModel:
+    def with_predictor(self, predictor: CausalPredictor) -> LanguageModel:
         """Return a model that reads text as this one does, and predicts otherwise."""
         model = LanguageModel(self.tokenizer, self.vocabulary, predictor, self.context)
         model.notes, model.line_before, model.line_resets = self.notes, self.line_before, self.line_resets
@@ -367,23 +367,16 @@ class LanguageModel(DecodingModel):
         self, lists: Iterable[NbestList | None], threads: int = 1
     ) -> Iterator[tuple[NbestList, list[ScoredLine]]]:
         """Lists of candidates with the scores of the candidates; see `score` for how they are made."""
-        waiting: deque[NbestList] = deque()
+        return score_lists(self.score, lists, threads)
 
-        def texts() -> Iterator[str | None]:
-            for each in lists:
-                if each is None:
-                    yield None
-                    continue
-                waiting.append(each)
-                yield from (candidate.text for candidate in each.candidates)
+    def rescore(
+        self, lists: Lists, format: str = "plain", *, threads: int = 1, **weights: float | None
+    ) -> Iterator[RankedList]:
+        """Rank lists of candidates; see `list_files.lists_of` for `lists`, `rescoring.Weights` for the weights."""
+        from rnnlm.inference.list_files import lists_of  # here: most commands read no lists, and start sooner
 
-        scores = self.score(texts(), hypotheses=True, threads=threads)
-        for first in scores:
-            while not waiting[0].candidates:
-                yield waiting.popleft(), []
-            current = waiting.popleft()
-            yield current, [first, *itertools.islice(scores, len(current.candidates) - 1)]
-        yield from ((each, []) for each in waiting)
+        chosen = default_weights(self, format, **weights)
+        return rank_lists(self, lists_of(lists, format), format, chosen, threads)
 
     @one_blas_thread()
     def evaluate(self, text: str | PathLike[str] | Iterable[str] | TokenizedCorpus, threads: int = 1) -> Evaluation:

@@ -61,6 +61,11 @@ def component(path: Path, model: LanguageModel) -> SequenceModel:
     line_by_line = model.context == "stream" and model.reads_lines and other.context == "sentence"
     if line_by_line:
         theirs["context"] = ours["context"]
+    if ours.pop("lowercase", False) < theirs.pop("lowercase", False):
+        raise TokenizerError(
+            f"{path} reads its text in lower case, and the model does not. Add --lowercase, or use a model that was "
+            "trained with it."
+        )
     if ours != theirs:
         if ours == theirs | {"context": "sentence"} and other.reads_lines:
             raise TokenizerError(

@@ -13,6 +13,7 @@ INITIALIZERS = ("uniform", "xavier", "orthogonal", "identity", "normal", "articl
 OPTIMIZERS = ("sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw")
 SCHEDULES = ("constant", "step", "cosine", "linear", "plateau")
 LOSSES = ("cross-entropy", "mse")
+LIST_FORMATS = ("plain", "kaldi", "srilm", "mikolov", "moses", "tsv", "json", "espnet")
 PRESETS = ("tiny", "small", "medium", "large", "best")
 ENGINES = ("numpy", "torch")
 PRECISIONS = ("float32", "tf32", "bf16")

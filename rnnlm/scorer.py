@@ -75,6 +75,9 @@ class Scored(Protocol):
 
     vocabulary: Vocabulary
 
+    def id_of(self, token: str) -> int:
+        """Id of a token that is given by itself."""
+
     @property
     def by_line(self) -> Any:
         """The predictor for lines, each for itself."""
@@ -114,6 +117,7 @@ class Scorer:
         self._reader: SequenceModel = model.by_line
         self._vocabulary, self._start, self._end = model.vocabulary, model.start, model.line_end
         self.oov_penalty = float(model.unknown_word_penalty if oov_penalty is None else oov_penalty)
+        self._id_of = model.id_of
 
     @one_blas_thread()
     def start(self) -> State:
@@ -183,7 +187,7 @@ class Scorer:
     def _id(self, token: str) -> int:
         if token == "</s>":
             return EOS if self._end is None else self._end
-        return UNK if token == "<unk>" else int(self._vocabulary.encode([token])[0])
+        return UNK if token == "<unk>" else self._id_of(token)
 
     def _one_each(self, states: Sequence[State], tokens: Sequence[Token]) -> NDArray[np.int32]:
         if len(states) != len(tokens):

@@ -22,6 +22,7 @@ from rnnlm.nn.bidirectional import BidirectionalNetwork
 from rnnlm.nn.network import Network
 from rnnlm.storage import checkpoint
 from rnnlm.storage.checkpoint import section
+from rnnlm.text.letter_case import in_lower_case, lower_case
 from rnnlm.text.tokenizers import CharTokenizer, Tokenizer, TokenTokenizer
 from rnnlm.text.vocabulary import Vocabulary
 
@@ -67,6 +68,16 @@ class StoredModel(Codec):
         measured = f", perplexity {math.exp(min(best, 700)):.4g} held out" if isinstance(best, float) else ""
         vocabulary = f"{len(self.vocabulary):,} {self.level}s"
         return f"<{type(self).__name__}: {self.predictor.describe()}, {vocabulary}, {self.context}{measured}>"
+
+    def read_in_lower_case(self) -> None:
+        """Read all text in lower case from now on, as a model of text in lower case needs it."""
+        self.tokenizer = in_lower_case(self.tokenizer)
+        tokens = self.vocabulary.tokens
+        if capitals := sum(lower_case(token) != token for token in tokens):
+            self.notes.append(
+                f"Warning: {capitals:,} of the model's {len(tokens):,} tokens have capital letters, so they are never "
+                "read."
+            )
 
     # --- files --------------------------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ from rnnlm import names
 from rnnlm.api import as_parameters
 from rnnlm.cli import run
 from rnnlm.inference.generation import SamplingOptions
+from rnnlm.inference.list_formats import FORMATS
 from rnnlm.nn.cells import CELLS
 from rnnlm.nn.initializers import INITIALIZERS
 from rnnlm.nn.numerics import ACTIVATIONS
@@ -297,6 +298,7 @@ def test_the_names_are_those_of_the_families():
         names.SCHEDULES: SCHEDULES,
         names.LOSSES: LOSSES,
         names.PRESETS: configuration.PRESETS,
+        names.LIST_FORMATS: FORMATS,
     }
     for declared, family in families.items():
         assert sorted(declared) == sorted(family)

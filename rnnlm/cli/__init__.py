@@ -128,7 +128,7 @@ def run(arguments: list[str]) -> int:
     """Exit code of one command line."""
     try:
         try:
-            result: Any = cli.main(arguments, prog_name="rnnlm", standalone_mode=False)
+            result: Any = _command(arguments).main(arguments, prog_name="rnnlm", standalone_mode=False)
         finally:
             end_status()
         if sys.stdout is not None:
@@ -151,6 +151,15 @@ def run(arguments: list[str]) -> int:
             click.echo(f"Error: {message}", err=True, color=True)  # as in the settings of `cli`
         return 1
     return result if isinstance(result, int) else 0
+
+
+def _command(arguments: list[str]) -> click.Command:
+    """What a command line is for: our commands, or the options of Mikolov's rnnlm."""
+    if "-rnnlm" not in arguments:  # most often, and then there is nothing to import
+        return cli
+    from rnnlm.cli.mikolov import is_asked, mikolov
+
+    return mikolov if is_asked(arguments) else cli
 
 
 def _example(ctx: click.Context | None) -> str:

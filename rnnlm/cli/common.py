@@ -73,6 +73,15 @@ def product_threads_option(function: Function) -> Function:
     )(function)
 
 
+def lowercase_option(function: Function) -> Function:
+    """Add --lowercase to a command that asks a model."""
+    return click.option(
+        "--lowercase",
+        is_flag=True,
+        help="Read all text in lower case, for a model of such text; train --lowercase makes one that always does.",
+    )(function)
+
+
 def force_option(function: Function) -> Function:
     """Add --force."""
     return click.option("--force", is_flag=True, help="Replace files that are there already.")(function)
@@ -228,16 +237,20 @@ def load_model(
     mix: Sequence[tuple[str, float]] = (),
     cache: tuple[int, float, float] | None = None,
     document: bool = False,
+    lowercase: bool = False,
 ) -> "LanguageModel":
     """Load a model, mixed with the others of --mix and a --cache, and say what the user should know of their files.
 
-    document: whether lines are read after those before them, whatever model it is.
+    document: whether lines are read after those before them, whatever model it is. lowercase: whether text is read in
+    lower case by a model that would not do so by itself.
     """
     from rnnlm.language_model import LanguageModel
     from rnnlm.training.allocator import keep_freed_memory
 
     keep_freed_memory()  # whoever loads a model computes with it
     model = LanguageModel.load(path)
+    if lowercase:
+        model.read_in_lower_case()
     if cache:
         check_cache(model, path)
         if model.context == "sentence" and not document:

@@ -212,8 +212,7 @@ def _other_command(path: Path, header: Mapping[str, Any], difference: str) -> Ch
 
 def _options(header: Mapping[str, Any]) -> dict[str, Any]:
     """The options that a model was trained with; those that its version did not have yet as they were then."""
-    recorded = section(header, "training", "options")
-    return before_options(recorded) if header.get("kind") == "rnn" else recorded
+    return before_options(section(header, "training", "options"))
 
 
 def _sort_of_file(path: Path) -> str:

@@ -1,9 +1,8 @@
 """rnnlm rescore: choose among the candidates of a recogniser."""
 
-import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,34 +10,95 @@ from rnnlm.blas import use_threads
 from rnnlm.cli.common import (
     Number,
     Unknown,
+    json_line,
     json_option,
     load_model,
+    lowercase_option,
     mix_option,
     model_option,
     note,
     print_json,
     threads_option,
 )
+from rnnlm.cli.error_tables import (
+    command_of,
+    outcome_json,
+    outcome_rows,
+    show_rates,
+    tuned_json,
+    tuned_rows,
+)
 from rnnlm.cli.lines import encoding_note
-from rnnlm.cli.score_layouts import NATS_IN
 from rnnlm.cli.streams import Collected
+from rnnlm.names import LIST_FORMATS
 
 if TYPE_CHECKING:
-    from rnnlm.inference.nbest import Candidate, Format, NbestList
-    from rnnlm.inference.rescoring import Evidence, Weights
+    from rnnlm.inference.list_formats import NbestList
+    from rnnlm.inference.references import References
     from rnnlm.language_model import LanguageModel
-    from rnnlm.results import ScoredLine
+    from rnnlm.ranked_lists import RankedList
+    from rnnlm.tuned_rescoring import Measured
 
-FORMATS = ["plain", "kaldi", "srilm", "mikolov", "moses"]
 MOST_WARNINGS = 10
 MUCH_UNKNOWN = 1 / 3  # share of the tokens
+ERRORS = "errors"  # of --output
+
+HELP = """Rank the candidates of the n-best lists in FILE ("-": stdin; several files are read one after the other).
+
+\b
+--format  a line                               lists                     base
+plain     words                                blank lines between them  e
+kaldi     utt-N words                          lines of one utt          e
+srilm     ascore lscore nwords words           blank lines between them  10
+mikolov   id words                             lines of one id           10
+moses     id ||| words ||| features ||| total  lines of one id           e
+tsv       words, a tab, score                  blank lines between them  e
+json      {"id": "utt", "hypotheses": [{"text": "words", "score": -1.5}]}  e
+espnet    FILE is a folder with 1best_recog/{text,score}, 2best_recog/..   e
+
+\b
+total = incoming + lm-weight * logprob + word-penalty * words
+        + old-lm-weight * old LM score + oov-penalty * unknown words
+
+in logarithms of the format's base, penalties too: one of srilm or mikolov, to base 10, is that of another format
+divided by 2.303. incoming is srilm's ascore, moses's total or the score of tsv, json and espnet, else 0; old LM score
+is srilm's lscore, else 0; logprob is that of the model with </s> at the end; words is srilm's nwords, else the number
+of the model's tokens. The greatest total is the best; where two are equal, the one that came first.
+
+Every further word makes a sentence less probable: a --word-penalty above 0 makes up for that where candidates
+differ in length. One <unk> stands for all unknown words: the --oov-penalty, below 0, says how rare each of them is.
+Weights that fit are found on lists whose references are known, which takes seconds:
+
+\b
+rnnlm rescore dev.txt --format srilm --ref dev.ref --tune
+rnnlm rescore test.txt --format srilm --ref test.ref --lm-weight 8.2 ...
+
+REF has the reference of a list in each line; of kaldi and espnet `utt words` in any order; of json also objects with id
+and text. Printed are the error rates of words and characters of the first candidates, of the best ones that there are
+(oracle), and of those chosen. --tune prints the command with the weights that it has found. It begins with the weights
+that are given; --mix may lack its weight then.
+
+Output has the input's format. srilm: lscore becomes logprob. moses: features get "RNNLM0= logprob", the total
+becomes the new one, as does the score of tsv. json gets logprob_nats and total_nats. espnet becomes kaldi's lists, with
+--output best a file text. The others have no place for scores, so with --output scores they print what their users
+expect: plain ln p, kaldi "utt-N cost" with the cost -ln p, mikolov log10 p. Output is UTF-8.
+
+<s> and </s> at the ends of a candidate are marks and no words, <unk> between spaces is the unknown word. An empty
+candidate has the probability of </s> alone.
+
+The lines of an id must stand together. Bad lines (no id, fields missing) end the program, or are passed through in
+their place with --lenient (with --json they are only reported).
+
+From a pipe, a list is answered once it is complete: plain, srilm and tsv at the blank line after it, so end each list
+with one; json at its line; the others when the next id comes, or the input ends.
+"""
 
 
-@click.command()
-@click.argument("file")
+@click.command(help=HELP)
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @model_option
 @click.option(
-    "--format", "format_name", type=click.Choice(FORMATS), default="plain", show_default=True, help="See above."
+    "--format", "format_name", type=click.Choice(LIST_FORMATS), default="plain", show_default=True, help="See above."
 )
 @click.option(
     "--lm-weight", type=Number(), default=1.0, show_default=True, help="Weight of the model's log probability."
@@ -54,171 +114,241 @@ MUCH_UNKNOWN = 1 / 3  # share of the tokens
     show_default="ln(1 / words seen once), times --lm-weight; n-gram: 0",
     help="Added for every unknown word.",
 )
+@click.option("--ref", default=None, metavar="REF", help="References of the lists: print error rates.")
+@click.option("--tune", is_flag=True, help="Find weights, also those of --mix, with the fewest errors against --ref.")
+@click.option(
+    "--measure",
+    type=click.Choice(["words", "characters"]),
+    default=None,
+    show_default="words; Chinese, Japanese: characters",
+    help="What --tune counts errors in.",
+)
 @click.option(
     "--output",
-    type=click.Choice(["ranked", "best", "scores"]),
-    default="ranked",
-    show_default=True,
-    help="The lists with the best line first; the best line of each; or the scores, the lines left in their order.",
+    type=click.Choice(["ranked", "best", "scores", ERRORS]),
+    default=None,
+    show_default="ranked; with --ref errors",
+    help="The lists with the best line first; the best line of each; the scores, the lines left in their order; or the "
+    "error rates alone, which otherwise go to stderr.",
 )
 @click.option("--lenient", is_flag=True, help="Pass lines that are not of the format through untouched.")
 @click.option("--encoding", default=None, show_default="detected", help="Encoding of the file, such as gb18030.")
-@mix_option()
+@mix_option(needs_weights=False)
+@lowercase_option
 @threads_option
 @json_option
 def rescore(
-    file: str,
+    files: tuple[str, ...],
     model_path: Path,
     format_name: str,
-    lm_weight: float,
-    old_lm_weight: float,
-    word_penalty: float,
-    oov_penalty: float | None,
-    output: str,
+    ref: str | None,
+    tune: bool,
+    measure: str | None,
+    output: str | None,
     lenient: bool,
     encoding: str | None,
-    mix: list[tuple[str, float]],
+    mix: list[tuple[str, float | None]],
+    lowercase: bool,
     threads: int | None,
     as_json: bool,
+    **weights: float | None,
 ) -> None:
-    """Rank the candidates of the n-best lists in FILE ("-": stdin).
-
-    \b
-    --format  a line                               lists                     base
-    plain     words                                blank lines between them  e
-    kaldi     utt-N words                          lines of one utt          e
-    srilm     ascore lscore nwords words           blank lines between them  10
-    mikolov   id words                             lines of one id           10
-    moses     id ||| words ||| features ||| total  lines of one id           e
-
-    \b
-    total = incoming + lm-weight * logprob + word-penalty * words
-            + old-lm-weight * old LM score + oov-penalty * unknown words
-
-    in logarithms of the format's base. incoming is srilm's ascore or moses's total, else 0; old LM score is srilm's
-    lscore, else 0; logprob is that of the model with </s> at the end; words is srilm's nwords, else the number of the
-    model's tokens. The greatest total is the best; where two are equal, the one that came first.
-
-    Every further word makes a sentence less probable: a --word-penalty above 0 makes up for that where candidates
-    differ in length. One <unk> stands for all unknown words: the --oov-penalty, below 0, says how rare each of them is.
-
-    Output has the input's format. srilm: lscore becomes logprob. moses: features get "RNNLM0= logprob", the total
-    becomes the new one. The others have no place for scores, so with --output scores they print what their users
-    expect: plain ln p, kaldi "utt-N cost" with the cost -ln p, mikolov log10 p. Output is UTF-8.
-
-    <s> and </s> at the ends of a candidate are marks and no words, <unk> between spaces is the unknown word. An empty
-    candidate has the probability of </s> alone.
-
-    The lines of an id must stand together. Bad lines (no id, fields missing) end the program, or are passed through in
-    their place with --lenient (with --json they are only reported).
-
-    From a pipe, a list is answered once it is complete: plain and srilm at the blank line after it, so end each list
-    with one; the others when the next id comes, or the input ends.
-    """
-    if old_lm_weight and format_name != "srilm":
-        raise click.UsageError("--old-lm-weight is for --format srilm; the others have no LM score of their own.")
-    from rnnlm.inference import nbest
-    from rnnlm.inference.rescoring import Weights
-
-    model = load_model(model_path, mix)
+    """Rank lists, or find the weights to rank them by; HELP says how."""
+    _check(format_name, weights, ref, tune, measure, output, mix)
+    if ref == "-" and "-" in files:
+        raise click.UsageError("FILE and --ref are both standard input (-); give a file for one of them.")
+    given = [(path, weight) for path, weight in mix if weight is not None]
+    model = load_model(model_path, () if tune else given, lowercase=lowercase)
     warnings = _Warnings() if lenient else None
-    form = nbest.FORMATS[format_name]
-    if oov_penalty is None:
-        oov_penalty = lm_weight * model.unknown_word_penalty / NATS_IN[form.unit]
-    chooser = _Chooser(form, Weights(lm_weight, old_lm_weight, word_penalty, oov_penalty), model)
     output_text = Collected(_show)
-    lists = _read(file, format_name, encoding, warnings, output_text.flush)
-    chosen = map(chooser.choose, model.score_lists(lists, use_threads(threads)))
-    if as_json:
-        for each in chosen:
-            if each.order:
-                print_json(chooser.as_json(each))
+    lists = _read(files, format_name, encoding, warnings, output_text)
+    references = None
+    if ref is not None:
+        from rnnlm.inference.references import read_references
+
+        references = read_references(ref, format_name, encoding)
+    if tune:
+        _tune(model, lists, references, format_name, mix, measure, use_threads(threads), weights, model_path, as_json)
     else:
-        for line in nbest.with_ends(itertools.chain.from_iterable(chooser.lines(each, output) for each in chosen)):
-            output_text.write(line)
-        output_text.flush()
+        ranked = _ranked(model, lists, format_name, use_threads(threads), weights)
+        shown = _Shown(model, format_name, output or (ERRORS if ref else "ranked"), references, as_json)
+        shown.show(ranked, output_text)
     if warnings is not None:
         warnings.finish()
-    _warn(chooser, format_name)
 
 
-def _warn(chooser: "_Chooser", format_name: str) -> None:
-    """Say what may be wrong with the lists."""
-    if chooser.lists > 1 and chooser.lists == chooser.candidates:
-        by_blanks = format_name in ("plain", "srilm")
-        why = "a blank line ends a list" if by_blanks else "lines of one list have one id, and it comes first"
-        note(f"Warning: every list has a single candidate, so nothing was chosen; {why}.")
-    _warn_of_unknown(chooser.unknown)
+def _check(
+    format_name: str,
+    weights: dict[str, float | None],
+    ref: str | None,
+    tune: bool,
+    measure: str | None,
+    output: str | None,
+    mix: list[tuple[str, float | None]],
+) -> None:
+    """Refuse options that do not go together."""
+    if weights["old_lm_weight"] and format_name != "srilm":
+        raise click.UsageError("--old-lm-weight is for --format srilm; the others have no LM score of their own.")
+    if ref is None and (tune or output == ERRORS):
+        what = "--tune" if tune else "--output errors"
+        raise click.UsageError(f"{what} counts errors: give references as --ref REF.")
+    if measure and not tune:
+        raise click.UsageError("--measure says what --tune counts; without it errors of both are printed.")
+    if tune and output:
+        raise click.UsageError("--tune prints the command with its weights, and no lists; leave --output out.")
+    without = [path for path, weight in mix if weight is None]
+    if without and not tune:
+        raise click.UsageError(f"--mix {without[0]} has no weight; write {without[0]}:0.3, or let --tune find it.")
 
 
-def _warn_of_unknown(unknown: Unknown) -> None:
-    if unknown.unknown > MUCH_UNKNOWN * unknown.words:
-        note(f"Warning: {unknown.unknown:,} of the {unknown.words:,} tokens of these lists are unknown to the model.")
-    if hint := unknown.hint():
-        note(hint)
+def _ranked(
+    model: "LanguageModel",
+    lists: "Iterator[NbestList | None]",
+    format_name: str,
+    threads: int,
+    weights: dict[str, float | None],
+) -> "Iterator[RankedList]":
+    return model.rescore(lists, format_name, threads=threads, **weights)
 
 
-class _Chosen(NamedTuple):
-    """A list with all that is known of its candidates; order: their places from the best to the worst."""
+def _tune(
+    model: "LanguageModel",
+    lists: "Iterator[NbestList | None]",
+    references: "References | None",
+    format_name: str,
+    mix: list[tuple[str, float | None]],
+    measure: str | None,
+    threads: int,
+    weights: dict[str, float | None],
+    model_path: Path,
+    as_json: bool,
+) -> None:
+    """Find weights, and print the command that uses them."""
+    from rnnlm.tuned_rescoring import tune_rescoring
 
-    candidates: "NbestList"
-    evidence: list["Evidence"]
-    totals: list[float]
-    order: list[int]
+    assert references is not None
+    found = tune_rescoring(
+        model, lists, references, format=format_name, mix=mix, measure=measure, threads=threads, begin=weights
+    )
+    command = command_of(found, str(model_path), format_name, model.tokenizer.lowercase)
+    if as_json:
+        print_json(tuned_json(found, command))
+        return
+    show_rates(tuned_rows(found), found.before.incoming.lines, found.candidates, err=True)
+    note(
+        f"{found.lines:,} lines of weights searched for the fewest errors in {found.measure} in "
+        f"{found.seconds_searching:.1f} s, after {found.seconds_scoring:.1f} s of scoring. For other lists:"
+    )
+    click.echo(command)
 
 
-class _Chooser:
-    """Ranks lists of one format."""
+class _Shown:
+    """Prints ranked lists of one format, and what is to be said of all of them."""
 
-    def __init__(self, form: "Format", weights: "Weights", model: "LanguageModel") -> None:
-        """Prepare for the scores of a model."""
-        self._form, self._weights, self._ends = form, weights, model.line_end is not None
-        self.unknown = Unknown(model, reads_marks=True)
-        self._nats = NATS_IN[form.unit]
-        self.lists = self.candidates = 0
+    def __init__(
+        self,
+        model: "LanguageModel",
+        format_name: str,
+        output: str,
+        references: "References | None",
+        as_json: bool,
+    ) -> None:
+        from rnnlm.inference.list_formats import FORMATS
 
-    def choose(self, scored_list: tuple["NbestList", list["ScoredLine"]]) -> _Chosen:
-        """Totals and ranking of a list."""
-        from rnnlm.inference.rescoring import ranking
+        self._name, self._form, self._output, self._as_json = format_name, FORMATS[format_name], output, as_json
+        self._unknown = Unknown(model, reads_marks=True)
+        self._measured = _measured(model, references)
+        self._lists = self._candidates = 0
 
-        candidates, scored = scored_list
-        for line in scored:
-            self.unknown.add(line)
-        evidence = [self._evidence(*each) for each in zip(candidates.candidates, scored, strict=True)]
-        totals = [self._weights.total(each) for each in evidence]
-        self.lists += bool(totals)
-        self.candidates += len(totals)
-        return _Chosen(candidates, evidence, totals, ranking(totals))
+    def show(self, ranked: "Iterator[RankedList]", output_text: Collected) -> None:
+        """Print lists as they come, then the error rates, and what may be wrong."""
+        from rnnlm.inference.nbest import with_ends
 
-    def _evidence(self, candidate: "Candidate", scored: "ScoredLine") -> "Evidence":
-        from rnnlm.inference.rescoring import Evidence
+        for line in with_ends(line for each in ranked for line in self._lines(each)):
+            output_text.write(line)
+        output_text.flush()
+        self._show_rates()
+        self._warn()
 
-        words = len(scored.tokens) - self._ends if candidate.words is None else candidate.words
-        logprob = scored.logprob_nats / self._nats
-        return Evidence(candidate.incoming, candidate.old_language_model, logprob, words, scored.oov)
+    def _lines(self, ranked: "RankedList") -> Iterator[str]:
+        """What is printed of a list."""
+        from rnnlm.inference.nbest import output_lines
 
-    def lines(self, chosen: _Chosen, output: str) -> Iterator[str]:
-        """What is printed of a list in its own format."""
-        from rnnlm.inference import nbest
+        for line in ranked.scored:
+            self._unknown.add(line)
+        self._lists += bool(ranked.order)
+        self._candidates += len(ranked.order)
+        errors: dict[str, Any] = {}
+        counted = None
+        if self._measured is not None and ranked.order:
+            reference, counted = self._measured.add(ranked)
+            errors = {"reference": {"words": len(reference.words), "characters": len(reference.characters)}}
+        if self._output == ERRORS:
+            return
+        if self._as_json:
+            if ranked.order:
+                yield json_line(_as_json(ranked, self._form.unit, counted) | errors) + "\n"
+            return
+        scores = [each.language_model for each in ranked.evidence]
+        yield from output_lines(ranked.source, self._form, ranked.order, scores, ranked.totals, self._output)
 
-        arrange = {"ranked": nbest.ranked_lines, "best": nbest.best_lines, "scores": nbest.scored_lines}[output]
-        write = self._form.score_line if output == "scores" else self._form.rescored
-        entries = zip(chosen.candidates.candidates, chosen.evidence, chosen.totals, strict=True)
-        written = [write(candidate, evidence.language_model, total) for candidate, evidence, total in entries]
-        return arrange(chosen.candidates, chosen.order, written)
+    def _show_rates(self) -> None:
+        if self._measured is None:
+            return
+        if left := self._measured.finish():
+            note(left)
+        alone = self._output == ERRORS
+        if alone and self._as_json:
+            print_json(outcome_json(self._measured.outcome, self._candidates))
+        else:
+            show_rates(outcome_rows(self._measured.outcome), self._lists, self._candidates, err=not alone)
 
-    def as_json(self, chosen: _Chosen) -> dict[str, Any]:
-        """A list as an object: id, best, and candidates, ranked."""
-        candidates, unit = chosen.candidates.candidates, self._form.unit
-        ranked = [
-            {
-                "text": candidates[place].text,
-                f"logprob_{unit}": chosen.evidence[place].language_model,
-                f"total_{unit}": chosen.totals[place],
-            }
-            for place in chosen.order
-        ]
-        return {"id": chosen.candidates.list_id, "best": ranked[0]["text"], "candidates": ranked}
+    def _warn(self) -> None:
+        """Say what may be wrong with the lists."""
+        if self._lists > 1 and self._lists == self._candidates:
+            whole = "a line is a list, and its hypotheses are the candidates"
+            by_ids = "lines of one list have one id, and it comes first"
+            why = "a blank line ends a list" if self._form.blank_between else by_ids
+            why = whole if self._form.parse_list else why
+            note(f"Warning: every list has a single candidate, so nothing was chosen; {why}.")
+        unknown = self._unknown
+        if unknown.unknown > MUCH_UNKNOWN * unknown.words:
+            note(
+                f"Warning: {unknown.unknown:,} of the {unknown.words:,} tokens of these lists are unknown to the model."
+            )
+        if hint := unknown.hint():
+            note(hint)
+
+
+def _measured(model: "LanguageModel", references: "References | None") -> "Measured | None":
+    if references is None:
+        return None
+    from rnnlm.tuned_rescoring import Measured
+
+    references.lowercase = model.tokenizer.lowercase
+    return Measured(references)
+
+
+def _as_json(ranked: "RankedList", unit: str, errors: Any) -> dict[str, Any]:
+    """A list as an object: id, best, and candidates, ranked."""
+    evidence = ranked.evidence
+    candidates = []
+    for place, each in zip(ranked.order, ranked.candidates, strict=True):
+        found = {
+            "text": each.text,
+            f"logprob_{unit}": evidence[place].language_model,
+            f"total_{unit}": each.total,
+            "logprob_nats": each.logprob_nats,
+            "incoming": each.incoming,
+            "old_lm": each.old_lm,
+            "words": each.words,
+            "oov": each.oov,
+            "rank": each.rank,
+        }
+        if errors is not None:
+            found |= {"word_errors": errors[place].words, "character_errors": errors[place].characters}
+        candidates.append(found)
+    return {"id": ranked.id, "best": ranked.best, "candidates": candidates}
 
 
 class _Warnings:
@@ -240,16 +370,18 @@ class _Warnings:
 
 
 def _read(
-    path: str, format_name: str, encoding: str | None, warnings: _Warnings | None, before_waiting: Callable[[], None]
-) -> Iterator["NbestList | None"]:
-    from rnnlm.inference.nbest import read_lists
-    from rnnlm.text.lines import read_lines
-    from rnnlm.text.sources import open_sources
+    files: tuple[str, ...],
+    format_name: str,
+    encoding: str | None,
+    warnings: _Warnings | None,
+    output_text: Collected,
+) -> "Iterator[NbestList | None]":
+    from rnnlm.inference.list_files import read_files
 
-    with open_sources([path], live=True) as sources:
-        for source in sources:
-            lines = read_lines(source, encoding, encoding_note(source.name, encoding), before_waiting)
-            yield from read_lists(lines, format_name, source.name, warnings)
+    def report(name: str, codec: str) -> None:
+        encoding_note(name, encoding)(codec)
+
+    return read_files(files, format_name, encoding, warnings, report, output_text.flush)
 
 
 def _show(text: str) -> None:

@@ -16,6 +16,7 @@ from rnnlm.cli.common import (
     cache_options,
     json_option,
     load_model,
+    lowercase_option,
     mix_option,
     model_option,
     note,
@@ -72,6 +73,7 @@ if TYPE_CHECKING:
 )
 @table_options
 @cache_options
+@lowercase_option
 @threads_option
 @json_option
 @click.pass_context
@@ -89,6 +91,7 @@ def score(
     mix: list[tuple[str, float]],
     read_as: str,
     cache: tuple[int, float, float] | None,
+    lowercase: bool,
     threads: int | None,
     as_json: bool,
     **table: Any,
@@ -120,7 +123,7 @@ def score(
     _check_layout(ctx, layout_name, base, tokens, debug, as_json)
     asked = Asked(**table)
     asked.check("json" if as_json else layout_name, tokens and not as_json, bool(text))
-    model = load_model(model_path, mix, cache, document=True)
+    model = load_model(model_path, mix, cache, document=True, lowercase=lowercase)
     output = Collected(partial(click.echo, nl=False))
     texts = _given_lines(text) if file is None else file_lines(file, encoding, output.flush)
     lines, passed = _asked_lines(model, texts, file or "--text", asked, read_as)

@@ -6,11 +6,11 @@
     srilm    ascore lscore nwords words                a blank line between them  log10
     mikolov  id words                                  lines of one id            log10
     moses    id ||| words ||| features ||| score ...   lines of one id            nats
+    tsv      words<TAB>score                           a blank line between them  nats
+    json     {"id": ..., "hypotheses": [...]}          one a line                 nats
+    espnet   id words, a file for each place           see `espnet`               nats
 
-Where a format has a place for the score of a language model, `rescored` puts it there: SRILM's second field; a feature
-RNNLM0 in Moses's third field, whose total in the fourth is brought up to date. The lines of the other formats stay as
-they are. `score_line` is what a program that combines scores itself reads: Kaldi's "utt-N cost", Mikolov's one log10 a
-line, for plain lists one log probability in nats; for SRILM and Moses the line with the score in its place.
+How a line of each is read and written is in `list_formats`.
 
 A candidate may be empty: its score is that of </s> alone. <s> and </s> at its ends are marks and no words, <unk> is the
 unknown word (see `marks`).
@@ -20,171 +20,17 @@ answered one by one and a file may be larger than memory.
 """
 
 import json
-import math
-import re
-from collections.abc import Callable, Container, Iterable, Iterator
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 
-from rnnlm.errors import CorpusError
 from rnnlm.errors import shown as quoted
+from rnnlm.inference.list_formats import FORMATS, MARK, NUMBER, BadLineError, Candidate, Format, NbestList
 from rnnlm.text.lines import damage
 
-NATS, LOG10 = "nats", "log10"
-FEATURE = "RNNLM0="
-_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
-_WHOLE = re.compile(r"[0-9]+")
-_KALDI_ID = re.compile(r"(\S+)-[0-9]+")
-_MOSES_LINE = re.compile(r"\s*\S*\s*\|\|\|\s")
-_SRILM_SCORES = re.compile(r"(\s*\S+\s+)\S+")
-_MARK = "\ufeff"  # of the byte order, at the beginning of a file
-
-
 _CONVERT = (
-    "lists are plain text: write one candidate a line and a blank line between lists, or where there are scores "
-    '"ascore lscore nwords words" for --format srilm or "id ||| words ||| features ||| total" for --format moses'
+    'here one candidate a line is expected, or with scores "ascore lscore nwords words" for --format srilm, '
+    '"id ||| words ||| features ||| total" for --format moses, "words<TAB>score" for --format tsv or '
+    '{"id": ..., "hypotheses": [{"text": ..., "score": ...}]}, a list a line, for --format json'
 )
-
-
-class BadLineError(CorpusError):
-    """A line is not of the format that was asked for."""
-
-
-class Candidate(NamedTuple):
-    """A line of a list. incoming and old_language_model are in the format's unit; words is None where none is given."""
-
-    line: str
-    list_id: str | None
-    text: str
-    incoming: float = 0.0
-    old_language_model: float = 0.0
-    words: float | None = None
-
-
-@dataclass
-class NbestList:
-    """The candidates of one utterance, page or sentence.
-
-    list_id: None for one without candidates. entries: all its lines as they came: candidates, and strings, lines that
-    are passed through as they are.
-    """
-
-    list_id: str | None
-    entries: list[Candidate | str] = field(default_factory=list)
-
-    @property
-    def candidates(self) -> list[Candidate]:
-        """The candidates, in the order in which they came."""
-        return [entry for entry in self.entries if isinstance(entry, Candidate)]
-
-
-class Format(NamedTuple):
-    """A format: how a line is read (`BadLineError` without a line number if it cannot be) and written."""
-
-    unit: str
-    blank_between: bool
-    has_scores: bool
-    parse: Callable[[str], Candidate]
-    rescored: Callable[[Candidate, float, float], str]  # LM score and total, in the unit
-    score_line: Callable[[Candidate, float, float], str]
-
-
-# --- the formats --------------------------------------------------------------------------------------------------
-
-
-def _number(text: str, name: str) -> float:
-    if not _NUMBER.fullmatch(text) or not math.isfinite(float(text)):
-        raise BadLineError(f"has {text!r} where {name}, a number, is expected")
-    return float(text)
-
-
-def _refuse_moses(line: str) -> None:
-    if _MOSES_LINE.match(line):
-        raise BadLineError("has the fields of a Moses list, between |||; use --format moses, or do not mix formats")
-
-
-def _parse_plain(line: str) -> Candidate:
-    _refuse_moses(line)
-    return Candidate(line, None, line.strip())
-
-
-def _parse_kaldi(line: str) -> Candidate:
-    _refuse_moses(line)
-    name, *text = line.strip().split(maxsplit=1)
-    matched = _KALDI_ID.fullmatch(name)
-    if matched is None:
-        raise BadLineError(f"begins with {name!r}; a Kaldi list has an id and the candidate's number there, as utt1-3")
-    return Candidate(line, matched[1], "".join(text))
-
-
-def _parse_mikolov(line: str) -> Candidate:
-    _refuse_moses(line)
-    name, *text = line.strip().split(maxsplit=1)
-    return Candidate(line, name, "".join(text))
-
-
-def _parse_srilm(line: str) -> Candidate:
-    _refuse_moses(line)
-    fields = line.strip().split(maxsplit=3)
-    numbers = [
-        _number(text, name)
-        for text, name in zip(fields, ("the acoustic score", "the LM score", "the number of words"), strict=False)
-    ]
-    if len(fields) < 3:
-        raise BadLineError(f"has {len(fields)} fields; an SRILM list has ascore lscore nwords words")
-    if not _WHOLE.fullmatch(fields[2]):
-        raise BadLineError(f"has {fields[2]!r} where the number of words, a whole number, is expected")
-    return Candidate(line, None, "".join(fields[3:]), *numbers)
-
-
-def _parse_moses(line: str) -> Candidate:
-    fields = line.strip().split("|||")
-    if len(fields) < 4:
-        raise BadLineError(
-            f"has {len(fields)} fields between |||; a Moses list has id ||| words ||| features ||| score"
-        )
-    if not fields[0].strip():
-        raise BadLineError("has no id before the first |||")
-    return Candidate(line, fields[0].strip(), fields[1].strip(), _number(fields[3].strip(), "the total score"))
-
-
-def _unchanged(candidate: Candidate, score: float, total: float) -> str:
-    return candidate.line
-
-
-def _rescored_srilm(candidate: Candidate, score: float, total: float) -> str:
-    return _SRILM_SCORES.sub(lambda found: found[1] + shown(score), candidate.line, count=1)
-
-
-def _rescored_moses(candidate: Candidate, score: float, total: float) -> str:
-    body = candidate.line.rstrip("\r\n")
-    fields = body.split("|||")
-    features = re.sub(rf"{re.escape(FEATURE)}\s+\S+\s*", "", fields[2]).strip()
-    fields[2] = f" {features} {FEATURE} {shown(score)} " if features else f" {FEATURE} {shown(score)} "
-    fields[3] = f" {shown(total)} " if fields[4:] else f" {shown(total)}"
-    return "|||".join(fields) + candidate.line[len(body) :]
-
-
-def shown(score: float) -> str:
-    """A score in a file: enough digits to tell candidates apart, never an exponent that a script cannot read."""
-    return f"{score:.6f}"
-
-
-def _score_only(candidate: Candidate, score: float, total: float) -> str:
-    return shown(score) + "\n"
-
-
-def _kaldi_cost(candidate: Candidate, score: float, total: float) -> str:
-    return f"{candidate.line.strip().split(maxsplit=1)[0]} {shown(-score)}\n"
-
-
-FORMATS = {
-    "plain": Format(NATS, True, False, _parse_plain, _unchanged, _score_only),
-    "kaldi": Format(NATS, False, False, _parse_kaldi, _unchanged, _kaldi_cost),
-    "srilm": Format(LOG10, True, True, _parse_srilm, _rescored_srilm, _rescored_srilm),
-    "mikolov": Format(LOG10, False, False, _parse_mikolov, _unchanged, _score_only),
-    "moses": Format(NATS, False, True, _parse_moses, _rescored_moses, _rescored_moses),
-}
 
 
 # --- reading ------------------------------------------------------------------------------------------------------
@@ -209,6 +55,9 @@ def read_lists(
         BadLineError: a line is bad: which one, what is wrong and what was expected.
     """
     form = FORMATS[format_name]
+    if form.parse_list is not None:
+        yield from _read_list_lines(lines, form.parse_list, name, warn)
+        return
     finished: set[str | None] = set()
     current = NbestList(None)
     count = place = 0
@@ -220,10 +69,7 @@ def read_lists(
         try:
             candidate = _candidate(line, form, finished)
         except BadLineError as error:
-            message = f"Line {place} of {name} {error}."
-            if warn is None:
-                raise BadLineError(f"{message} Correct it, or use --lenient to pass such lines through.") from None
-            warn(message)
+            _refuse(f"Line {place} of {name} {error}.", warn)
             current.entries.append(line)
             continue
         if candidate is None:
@@ -244,11 +90,48 @@ def read_lists(
         yield current
 
 
+def _read_list_lines(
+    lines: Iterable[str | None], parse: Callable[[str], NbestList], name: str, warn: Callable[[str], None] | None
+) -> Iterator[NbestList | None]:
+    """Lists of a file in which a line is one; a line that is blank or bad is one without candidates."""
+    place = count = 0
+    for line in lines:
+        if line is None:
+            yield None
+            continue
+        place += 1
+        if (found := damage(line)) is None and not line.removeprefix(MARK).strip():
+            yield NbestList(None, [line])
+            continue
+        try:
+            if found is not None:
+                raise BadLineError(_no_text(found))
+            current = parse(line.removeprefix(MARK))
+        except BadLineError as error:
+            _refuse(f"Line {place} of {name} {error}.", warn)
+            yield NbestList(None, [line])
+            continue
+        count += 1
+        current.list_id = current.list_id or str(count)
+        yield current
+
+
+def _refuse(message: str, warn: Callable[[str], None] | None) -> None:
+    """Raise what is wrong with a line, or warn of it."""
+    if warn is None:
+        raise BadLineError(f"{message} Correct it, or use --lenient to pass such lines through.") from None
+    warn(message)
+
+
+def _no_text(found: str) -> str:
+    return f"is no text: {found}; if it is in another encoding, name that with --encoding"
+
+
 def _candidate(line: str, form: Format, finished: Container[str | None]) -> Candidate | None:
     """What a line holds; None for a blank line between lists."""
     if (found := damage(line)) is not None:
-        raise BadLineError(f"is no text: {found}; if it is in another encoding, name that with --encoding")
-    line = line.removeprefix(_MARK)
+        raise BadLineError(_no_text(found))
+    line = line.removeprefix(MARK)
     if not line.strip():
         if form.blank_between:
             return None
@@ -270,7 +153,7 @@ def _parsed(line: str, form: Format) -> Candidate:
         candidate = form.parse(line)
         looks_like_row = not form.has_scores and _is_table_row(candidate.text)
     except BadLineError:
-        looks_like_row = _is_table_row(line)
+        looks_like_row = form is not FORMATS["tsv"] and _is_table_row(line)
         if not looks_like_row:
             raise
     if looks_like_row:
@@ -302,11 +185,36 @@ def _is_table_row(text: str) -> bool:
     """Whether tabs part a number at the beginning or the end from a text."""
     if "\t" not in text:
         return False
-    numbers = [_NUMBER.fullmatch(each.strip()) is not None for each in text.split("\t")]
+    numbers = [NUMBER.fullmatch(each.strip()) is not None for each in text.split("\t")]
     return (numbers[0] or numbers[-1]) and not all(numbers)
 
 
 # --- writing ------------------------------------------------------------------------------------------------------
+
+OUTPUTS = ("ranked", "best", "scores")
+
+
+def output_lines(
+    candidates: NbestList,
+    form: Format,
+    order: list[int],
+    scores: Sequence[float],
+    totals: Sequence[float],
+    output: str,
+) -> Iterator[str]:
+    """The lines of a list with its LM scores and totals.
+
+    order: places of the candidates from the best to the worst. output: "ranked", the best first; "best", that alone; or
+    "scores", for a program that combines them itself, in the order in which they came.
+    """
+    if form.write_list is not None and candidates.source is not None:
+        places = {"ranked": order, "best": order[:1], "scores": sorted(order)}[output]
+        yield form.write_list(candidates, places, scores, totals)
+        return
+    write = {"ranked": form.rescored, "best": form.best_line or form.rescored, "scores": form.score_line}[output]
+    arrange = {"ranked": ranked_lines, "best": best_lines, "scores": scored_lines}[output]
+    written = [write(*each) for each in zip(candidates.candidates, scores, totals, strict=True)]
+    yield from arrange(candidates, order, written)
 
 
 def ranked_lines(candidates: NbestList, order: list[int], written: list[str]) -> Iterator[str]:
@@ -324,7 +232,7 @@ def best_lines(candidates: NbestList, order: list[int], written: list[str]) -> I
     best = iter(order[:1])
     for entry in candidates.entries:
         if not isinstance(entry, Candidate):
-            if entry.removeprefix(_MARK).strip():
+            if entry.removeprefix(MARK).strip():
                 yield entry
         elif (place := next(best, None)) is not None:
             yield written[place]

@@ -13,7 +13,7 @@ import numpy as np
 
 from rnnlm.baselines.ngram import NgramModel
 from rnnlm.errors import CorpusError, shown
-from rnnlm.inference.nbest import BadLineError
+from rnnlm.inference.list_formats import BadLineError
 from rnnlm.lab.agreement import Grammar, Pair, Words, written
 from rnnlm.nn.cells import CELLS
 from rnnlm.nn.network import Network, NetworkConfig

@@ -27,6 +27,7 @@ from rnnlm.text.cache import Cache, Description, Entry, IdFile, Stamps
 from rnnlm.text.encodings import LABELS, decode, note_on_encoding
 from rnnlm.text.forms import SAMPLE, Form, note_on, recognised, text_of
 from rnnlm.text.id_sequence import IdSequence, Stretch
+from rnnlm.text.letter_case import as_read
 from rnnlm.text.lines import counted_size
 from rnnlm.text.marks import marks_in
 from rnnlm.text.sources import Source, fingerprint, open_sources
@@ -249,7 +250,7 @@ def _write_ids(reader: "_Reader", tokenizer: Tokenizer, lines: bool, file: IdFil
     texts = reader.lines() if lines else reader.stream()
     first = next(texts, "")
     processes = useful_processes(tokenizer, first, reader.size, processes)
-    to_ids = _CharacterIds(lines) if isinstance(tokenizer, CharTokenizer) else TokenIds(tokenizer)
+    to_ids = _CharacterIds(tokenizer, lines) if isinstance(tokenizer, CharTokenizer) else TokenIds(tokenizer)
     with closing(to_ids.of_all(itertools.chain([first], texts), processes)) as found:
         for ids in found:
             file.write(ids, to_ids.types)
@@ -366,7 +367,8 @@ def _not_blank(text: str) -> str:
 class _CharacterIds:
     """Provisional ids of characters, by a table over the code points; with lines, a newline is </s>."""
 
-    def __init__(self, lines: bool) -> None:
+    def __init__(self, tokenizer: Tokenizer, lines: bool) -> None:
+        self._tokenizer = tokenizer
         # 0: not seen yet. 16 bits hold the characters of every usual text, and are read faster than 32.
         self._table: NDArray[Any] = np.zeros(0x110000, dtype=np.uint16)
         if lines:
@@ -388,7 +390,7 @@ class _CharacterIds:
         yield from map(self, texts)
 
     def __call__(self, text: str) -> NDArray[Any]:
-        codes = code_points(text)
+        codes = code_points(as_read(self._tokenizer, text))
         while True:
             ids: NDArray[Any] = self._table.take(codes)
             if ids.min(initial=1):

@@ -18,6 +18,7 @@ from typing import Any, Protocol, Self
 
 from rnnlm.errors import TokenizerError, shown
 from rnnlm.text.encodings import SURROGATE
+from rnnlm.text.letter_case import as_read, case_setting, lowercase_of
 from rnnlm.text.vocabulary import SPECIALS, UNKNOWN
 
 SENTENCEPIECE, HUGGING_FACE = "sentencepiece", "tokenizers"  # the packages
@@ -57,13 +58,14 @@ class PieceTokenizer:
     Args:
         kind: "sentencepiece" or "tokenizers", the package that reads the file.
         file: Its content.
+        lowercase: read all text in lower case.
     """
 
     name = "token"
     reads_marks = True
 
-    def __init__(self, kind: str, file: bytes) -> None:
-        self.kind, self._file = kind, file
+    def __init__(self, kind: str, file: bytes, lowercase: bool = False) -> None:
+        self.kind, self._file, self.lowercase = kind, file, lowercase
         self._digest = hashlib.sha256(file).hexdigest()
 
     @classmethod
@@ -111,11 +113,11 @@ class PieceTokenizer:
             raise TokenizerError(
                 f"The checkpoint's pieces by {shown(kind)} are damaged; use another copy of it or train again."
             ) from None
-        return cls(kind, file)
+        return cls(kind, file, lowercase_of(options))
 
     def settings(self) -> dict[str, Any]:
-        """Return what cuts, and a digest of its file."""
-        return {"pieces": self.kind, "sha256": self._digest}
+        """Return what cuts, a digest of its file, and whether text is read in lower case, if it is."""
+        return {"pieces": self.kind, "sha256": self._digest, **case_setting(self)}
 
     def options(self) -> dict[str, Any]:
         """The settings and the file."""
@@ -152,10 +154,10 @@ class PieceTokenizer:
             TokenizerError: the package that cuts is not installed, or does not take its file.
         """
         if "<" not in text:
-            return self._engine.cut(text)
+            return self._engine.cut(as_read(self, text))
         tokens: list[str] = []
         for part, start in _parts(text, self._cuts_spaces):
-            tokens += [SPECIALS[2]] if start is None else self._engine.cut(part)
+            tokens += [SPECIALS[2]] if start is None else self._engine.cut(as_read(self, part))
         return tokens
 
     def spans(self, line: str, tokens: Iterable[str]) -> list[tuple[int, int]]:
@@ -168,7 +170,7 @@ class PieceTokenizer:
                 place = line.index(part, end)
                 places = [(place, place + len(part))]
             else:
-                places = [(start + first, start + last) for first, last in self._engine.places(part)]
+                places = [(start + first, start + last) for first, last in self._engine.places(as_read(self, part))]
             for first, last in places:
                 first, end = max(first, end), max(last, end)
                 first += len(line[first:end]) - len(line[first:end].lstrip()) if line[first:end].strip() else 0

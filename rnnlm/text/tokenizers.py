@@ -6,6 +6,7 @@ from typing import Any, Protocol, Self
 
 from rnnlm.errors import TokenizerError, shown
 from rnnlm.names import SEGMENTERS
+from rnnlm.text.letter_case import as_read, case_setting, lower_case, lowercase_of
 from rnnlm.text.pieces import PieceTokenizer
 from rnnlm.text.segmentation import HAN, Jieba, Segmenter, UserWord, installed_jieba, is_jieba, is_user_word, too_many
 from rnnlm.text.vocabulary import SPECIALS
@@ -43,11 +44,13 @@ class Tokenizer(Protocol):
     """What the rest of the package asks of a tokenizer.
 
     name: the level. reads_marks: whether <unk> in a text is the unknown token, and <s> and </s> at the ends of a line
-    are its marks and no tokens; else they are text. keeps_spaces: whether all white space is read.
+    are its marks and no tokens; else they are text. keeps_spaces: whether all white space is read. lowercase: whether
+    it reads all text as if it were in lower case.
     """
 
     name: str
     reads_marks: bool
+    lowercase: bool
 
     @property
     def keeps_spaces(self) -> bool: ...  # noqa: D102
@@ -86,12 +89,12 @@ class Tokenizer(Protocol):
 class _AsWritten:
     """A tokenizer whose tokens stand in a text as they are, and nothing but white space between them."""
 
-    reads_marks = keeps_spaces = False
+    reads_marks = keeps_spaces = lowercase = False
 
     def spans(self, line: str, tokens: Iterable[str]) -> list[tuple[int, int]]:
         """Return the places; a mark <s> at the beginning is no token."""
         mark = compiled(r"(?a:\s*<s>(?!\S))").match(line) if self.reads_marks else None
-        end, found = mark.end() if mark else 0, []
+        end, found, line = mark.end() if mark else 0, [], as_read(self, line)
         for token in tokens:
             start = line.index(token, end)
             end = start + len(token)
@@ -99,22 +102,24 @@ class _AsWritten:
         return found
 
 
-class _WithoutOptions(_AsWritten):
-    """A tokenizer that is the same for all texts."""
+class _OfCaseAlone(_AsWritten):
+    """A tokenizer that has no other setting than whether it reads all text in lower case."""
+
+    def __init__(self, lowercase: bool = False) -> None:
+        self.lowercase = lowercase
 
     @classmethod
     def from_options(cls, options: Mapping[str, Any]) -> Self:
-        """Make the tokenizer; it has no options."""
-        del options
-        return cls()
+        """The tokenizer whose `options()` these are; a TokenizerError if they are malformed."""
+        return cls(lowercase_of(options))
 
     def settings(self) -> dict[str, Any]:
-        """Return no settings."""
-        return {}
+        """Return whether text is read in lower case, if it is."""
+        return case_setting(self)
 
     def options(self) -> dict[str, Any]:
-        """Return no options."""
-        return {}
+        """Return the settings."""
+        return self.settings()
 
     def adopt(self, options: Mapping[str, Any]) -> bool:
         """Return True: all tokenizers of this class are equal."""
@@ -122,7 +127,7 @@ class _WithoutOptions(_AsWritten):
         return True
 
 
-class CharTokenizer(_WithoutOptions):
+class CharTokenizer(_OfCaseAlone):
     """Every code point is a token, whitespace too.
 
     >>> CharTokenizer().tokenize("我 go")
@@ -134,7 +139,7 @@ class CharTokenizer(_WithoutOptions):
 
     def tokenize(self, text: str) -> list[str]:
         """Code points of a text."""
-        return list(text)
+        return list(as_read(self, text))
 
     def join(self, tokens: Iterable[str]) -> str:
         """Concatenation: the inverse of `tokenize`."""
@@ -149,7 +154,7 @@ class CharTokenizer(_WithoutOptions):
         return _Spacing("")
 
 
-class TokenTokenizer(_WithoutOptions):
+class TokenTokenizer(_OfCaseAlone):
     """What stands between spaces is a token, whatever it is, as SRILM, KenLM, Kaldi and PyTorch's examples read text.
 
     So are read the Penn Treebank, WikiText, BPE and SentencePiece pieces, phones, tags, SMILES, music. Spaces are those
@@ -166,14 +171,15 @@ class TokenTokenizer(_WithoutOptions):
     @classmethod
     def from_options(cls, options: Mapping[str, Any]) -> "TokenTokenizer | PieceTokenizer":  # type: ignore[override]
         """Make the tokenizer, or that of pieces if the options name a file of them."""
-        return PieceTokenizer.from_options(options) if "pieces" in options else cls()
+        return PieceTokenizer.from_options(options) if "pieces" in options else cls(lowercase_of(options))
 
     def tokenize(self, text: str) -> list[str]:
         """Tokens of a line."""
         tokens = compiled(r"[^ \t\n\r\v\f]+").findall(text)
         begin, end, _ = SPECIALS
         first, last = int(tokens[:1] == [begin]), len(tokens) - (tokens[-1:] == [end])
-        return tokens[first:last]
+        tokens = tokens[first:last]
+        return list(map(lower_case, tokens)) if self.lowercase else tokens
 
     def join(self, tokens: Iterable[str]) -> str:
         """Tokens with one space between them: the inverse of `tokenize` for a line without marks."""
@@ -209,6 +215,7 @@ class WordTokenizer(_AsWritten):
         hmm: let jieba invent words that are not in its dictionary.
         user_dictionary: words that jieba shall know, see `user_dictionary.read_user_dictionary`.
         rules: number of the rules of what a token is, see `word_rules`.
+        lowercase: read all text in lower case.
 
     Raises:
         TokenizerError: there is no such segmenter.
@@ -222,10 +229,11 @@ class WordTokenizer(_AsWritten):
         hmm: bool = False,
         user_dictionary: Iterable[tuple[str, int | None]] | None = None,
         rules: int = RULES,
+        lowercase: bool = False,
     ) -> None:
         if segmenter not in SEGMENTERS:
             raise TokenizerError(f"There is no segmenter {shown(segmenter)}; expected one of {', '.join(SEGMENTERS)}.")
-        self.segmenter, self._rules = segmenter, rules
+        self.segmenter, self._rules, self.lowercase = segmenter, rules, lowercase
         self._words = Segmenter(hmm, [UserWord(*entry) for entry in user_dictionary or ()])
 
     @classmethod
@@ -244,19 +252,15 @@ class WordTokenizer(_AsWritten):
             raise TokenizerError(
                 "The checkpoint's tokenizer options are damaged; use another copy of it or train again."
             )
-        tokenizer = cls(str(segmenter), bool(hmm), words, rules)
+        tokenizer = cls(str(segmenter), bool(hmm), words, rules, lowercase_of(options))
         tokenizer._words.jieba = None if jieba is None else Jieba(**jieba)
         return tokenizer
 
     def settings(self) -> dict[str, Any]:
-        """Return segmenter, hmm, the words of the user's dictionary and the number of the rules."""
-        dictionary = [list(entry) for entry in self._words.user_words]
-        return {
-            "segmenter": self.segmenter,
-            "hmm": self._words.hmm,
-            "user_dictionary": dictionary,
-            "rules": self._rules,
-        }
+        """Return segmenter, hmm, the words of the user's dictionary, the number of the rules and, if set, the case."""
+        words = [list(entry) for entry in self._words.user_words]
+        settings = {"segmenter": self.segmenter, "hmm": self._words.hmm, "user_dictionary": words, "rules": self._rules}
+        return settings | case_setting(self)
 
     def options(self) -> dict[str, Any]:
         """The settings, and which jieba cut the text if one did so far."""
@@ -306,11 +310,11 @@ class WordTokenizer(_AsWritten):
         Raises:
             TokenizerError: Chinese is to be cut and the jieba that it takes is not installed.
         """
+        text = as_read(self, text)
         if not self._is_cut(text):
             return list(itertools.chain.from_iterable(map(chunk_tokens(self._rules).__getitem__, text.split())))
         find = token_pattern(self._rules).findall
-        tokens: list[str] = []
-        end = 0
+        tokens, end = list[str](), 0
         for block in compiled(_SPAN if self._words.fast else _BLOCK).finditer(text):
             tokens += find(text, end, block.start())
             tokens += self._words.cut(block[0])

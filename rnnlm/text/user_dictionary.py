@@ -4,6 +4,7 @@ import re
 from os import PathLike
 
 from rnnlm.errors import TokenizerError
+from rnnlm.text.letter_case import lower_case
 from rnnlm.text.segmentation import (
     LONGEST_USER_WORD,
     MOST_FREQUENT,
@@ -49,7 +50,9 @@ def read_user_dictionary(path: str | PathLike[str], hmm: bool = False) -> tuple[
     return parse_user_dictionary(content, str(path), hmm)
 
 
-def make_tokenizer(level: str, segmenter: str, hmm: bool, user_dict: str | None) -> tuple[Tokenizer, list[str]]:
+def make_tokenizer(
+    level: str, segmenter: str, hmm: bool, user_dict: str | None, lowercase: bool = False
+) -> tuple[Tokenizer, list[str]]:
     """The tokenizer that the options ask for, and warnings about the user's dictionary.
 
     Raises:
@@ -60,12 +63,14 @@ def make_tokenizer(level: str, segmenter: str, hmm: bool, user_dict: str | None)
         words, warnings = read_user_dictionary(user_dict, hmm) if user_dict else (None, [])
         if user_dict and segmenter == "spaces":
             warnings = [f"Warning: --user-dict {user_dict} has no effect: with --segmenter spaces jieba cuts nothing."]
-        return WordTokenizer(segmenter, hmm, words), warnings
+        if lowercase:  # what jieba is given to cut is in lower case by then
+            words = [word._replace(word=lower_case(word.word)) for word in words or ()]
+        return WordTokenizer(segmenter, hmm, words, lowercase=lowercase), warnings
     given = {"--segmenter": segmenter != "auto", "--hmm": hmm, "--user-dict": user_dict is not None}
     if any(given.values()):
         option = next(name for name, is_given in given.items() if is_given)
         raise TokenizerError(f"{option} is for --level word; with --level {level} it has nothing to do. Leave it out.")
-    return kind(), []
+    return kind(lowercase=lowercase), []
 
 
 def parse_user_dictionary(content: bytes, name: str, hmm: bool = False) -> tuple[list[UserWord], list[str]]:

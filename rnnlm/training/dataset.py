@@ -110,7 +110,9 @@ class Reading:
                 (),
                 not (options.context or options.bidirectional),
             )
-        tokenizer, warnings = make_tokenizer(options.level, options.segmenter, options.hmm, options.user_dict)
+        tokenizer, warnings = make_tokenizer(
+            options.level, options.segmenter, options.hmm, options.user_dict, options.lowercase
+        )
         stream = tokenizer.name == "char" and not options.bidirectional
         asks_text = not (options.context or stream or options.bidirectional)
         return cls(tokenizer, options.context or ("stream" if stream else "sentence"), warnings, asks_text)
@@ -280,7 +282,9 @@ def _piece_tokenizer(options: Options, files: dict[str, str]) -> PieceTokenizer:
         raise TokenizerError(
             f"{PIECE_OPTIONS[kind]} says what a token is, and so does {option}. Leave {option} out, or the other."
         )
-    return PieceTokenizer.read(path, kind)
+    tokenizer = PieceTokenizer.read(path, kind)
+    tokenizer.lowercase = options.lowercase
+    return tokenizer
 
 
 def check_reading(options: Options, context: str) -> None:

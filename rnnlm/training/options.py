@@ -143,6 +143,7 @@ class Options:
     hmm: bool = _option(
         False, bool, "Let jieba guess words that are not in its dictionary.", fixed="text", is_text=True
     )
+    lowercase: bool = _option(False, bool, "Read all text in lower case.", fixed="text", is_text=True, before=False)
     user_dict: str | None = _option(None, str, "More words for jieba, one a line.", is_text=True, may_be_none=True)
     min_count: int = _option(
         1, int, "Tokens seen less often become <unk>.", least=1, most=LARGEST, fixed="run", is_text=True

@@ -14,6 +14,7 @@ from rnnlm.nn.numerics import Array
 from rnnlm.nn.optimizers import OPTIMIZERS
 from rnnlm.storage.checkpoint import load, section
 from rnnlm.text.held_out import split_version
+from rnnlm.text.letter_case import lower_case
 from rnnlm.text.pieces import OPTIONS as PIECE_OPTIONS
 from rnnlm.text.pieces import PieceTokenizer
 from rnnlm.text.tokenizers import WordTokenizer
@@ -116,7 +117,9 @@ class Origin:
         """Refuse a dictionary that is not the checkpoint's, which may hold words that have no effect as well."""
         given, _ = read_user_dictionary(path)
         stored = self.model.tokenizer.settings().get("user_dictionary") or []
-        if [list(each) for each in given] != [each for each in stored if WordTokenizer.can_keep(each[0])]:
+        lower = self.model.tokenizer.lowercase
+        words = [[lower_case(each.word) if lower else each.word, each.frequency] for each in given]
+        if words != [each for each in stored if WordTokenizer.can_keep(each[0])]:
             raise TokenizerError(
                 f"--user-dict {path} holds other words than the checkpoint was trained with. Leave it out: the "
                 "checkpoint has its own copy."
@@ -160,6 +163,7 @@ def recorded(model: LanguageModel, path: Path) -> dict[str, Any]:
         "softmax": "adaptive" if config.output == "adaptive" else "full",
         "level": model.level,
         "context": model.context,
+        "lowercase": model.tokenizer.lowercase,
         **{name: settings[name] for name in ("segmenter", "hmm") if name in settings},
     }
     if "imported" in model.training:

@@ -19,7 +19,7 @@ LISTS = [
     ["the cat sat", "cat the sat sat"],
     ["dog 昨天", "sat", "cat cat"],
 ]
-FORMATS = ["plain", "kaldi", "srilm", "mikolov", "moses"]
+FORMATS = ["plain", "kaldi", "srilm", "mikolov", "moses", "tsv"]  # in which a line is a candidate
 
 
 @pytest.fixture(scope="module")
@@ -58,12 +58,13 @@ def lines_of(name: str) -> list[list[str]]:
         "srilm": lambda i, n, text: f"{acoustic(text):.2f} -9.5 {len(text.split())} {text}",
         "mikolov": lambda i, n, text: f"{i} {text}",
         "moses": lambda i, n, text: f"{i} ||| {text} ||| LM0= -9.5 ||| {acoustic(text):.2f} ||| 0-0",
+        "tsv": lambda i, n, text: f"{text}\t{acoustic(text):.2f}",
     }[name]
     return [[write(i, n, text) for n, text in enumerate(each)] for i, each in enumerate(LISTS)]
 
 
 def file_of(name: str, path, end: str = "\n") -> str:
-    separator = 2 * end if name in ("plain", "srilm") else end
+    separator = 2 * end if name in ("plain", "srilm", "tsv") else end
     path.write_bytes((separator.join(end.join(each) for each in lines_of(name)) + end).encode())
     return str(path)
 
@@ -81,7 +82,8 @@ def output(capfdbinary, *arguments: str) -> bytes:
 
 def total(text: str, name: str, nats: dict[str, float], lm: float, old: float, penalty: float) -> float:
     """The formula of the help."""
-    scores = {"srilm": (math.log(10), acoustic(text), -9.5), "moses": (1, acoustic(text), 0)}
+    natural = (1, acoustic(text), 0)
+    scores = {"srilm": (math.log(10), acoustic(text), -9.5), "moses": natural, "tsv": natural}
     base, incoming, lscore = scores.get(name, (1 if name != "mikolov" else math.log(10), 0, 0))
     return incoming + old * lscore + lm * nats[text] / base + penalty * len(text.split())
 
@@ -102,6 +104,11 @@ def test_lists_are_ranked_by_the_formula(name, weights, end, model, nats, tmp_pa
         for candidate in each["candidates"]:
             expected_total = total(candidate["text"], name, nats, lm, old, penalty)
             assert candidate[f"total_{unit}"] == pytest.approx(expected_total, abs=1e-4)
+            parts = [candidate["incoming"], old * candidate["old_lm"], lm * candidate[f"logprob_{unit}"]]
+            assert candidate[f"total_{unit}"] == pytest.approx(sum(parts) + penalty * candidate["words"], abs=1e-9)
+            assert candidate["logprob_nats"] == pytest.approx(nats[candidate["text"]], abs=1e-5)
+            assert candidate["oov"] == candidate["text"].split().count("dog")
+            assert texts[candidate["rank"] - 1] == candidate["text"]
     ranked = output(capfdbinary, path, "-m", model, *options).decode()
     bare = [line for line in ranked.split("\n") if line.strip()]
     assert all(line.endswith(end[:-1]) for line in bare)
@@ -120,7 +127,7 @@ def test_scores_keep_the_order_of_the_lines(name, model, nats, tmp_path, capfdbi
     texts = [text for each in LISTS for text in each]
     for line, text in zip((line for line in shown if line), texts, strict=True):
         place = {"plain": 0, "mikolov": 0, "kaldi": 1, "srilm": 1}
-        number = float(line.split("RNNLM0=")[1].split()[0] if name == "moses" else line.split()[place[name]])
+        number = float(line.split("RNNLM0=")[1].split()[0] if name == "moses" else line.split()[place.get(name, -1)])
         factor = {"kaldi": -1, "srilm": 1 / math.log(10), "mikolov": 1 / math.log(10)}.get(name, 1)
         assert number == pytest.approx(nats[text] * factor, abs=1e-5)
 
@@ -138,6 +145,7 @@ BAD = {
     "srilm": b"-1 the cat\n",
     "mikolov": b'{"text": "the cat"}\r\n',
     "moses": b"9 ||| the cat\n",
+    "tsv": b"the cat -1\n",
 }
 
 
@@ -255,6 +263,7 @@ def line_of(name: str, n: int, text: str) -> str:
         "srilm": f"-1 -2 3 {text}\n",
         "mikolov": f"7 {text}\n",
         "moses": f"7 ||| {text} ||| LM0= -9.5 ||| -1\n",
+        "tsv": f"{text}\t-1\n",
     }[name]
 
 

@@ -7,7 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rnnlm.errors import CorpusError
-from rnnlm.inference.nbest import FORMATS, BadLineError, best_lines, ranked_lines, read_lists, scored_lines, with_ends
+from rnnlm.inference.list_formats import FORMATS as ALL_FORMATS
+from rnnlm.inference.list_formats import BadLineError
+from rnnlm.inference.nbest import best_lines, ranked_lines, read_lists, scored_lines, with_ends
 from rnnlm.text.lines import damage, read_lines
 from rnnlm.text.sources import Source
 
@@ -16,9 +18,11 @@ GOOD = {
     "kaldi": ["u-1-1 a b\n", "u-1-2 c\n", "u-2-1 d e f\n"],
     "srilm": ["-3.5 -2 2 a b\n", "-4 -1e1 1 c\n", "\n", "-1 0 3 d e f\n"],
     "mikolov": ["1 a b\n", "1 c\n", "2 d e f\n"],
+    "tsv": ["a b\t-3.5\n", " c \t-4e0\n", "\n", "d e f\t-1\n"],
     "moses": ["0 ||| a b ||| LM0= -1 ||| -3.5\n", "0 ||| c ||| ||| -4\n", "1 ||| d e f ||| d: 0 lm: 1 ||| -1\n"],
 }
 
+FORMATS = {name: ALL_FORMATS[name] for name in GOOD}  # in which a line is a candidate
 
 JSON_LINES = [
     '{"text": "the cat", "score": -3.25}\n',
@@ -72,6 +76,9 @@ def test_scores_and_words_that_come_in():
         ("moses", "0 ||| a ||| x ||| one\n", "'one'"),
         ("moses", "0 ||| a ||| x ||| \n", "''"),
         ("plain", "0 ||| a ||| x ||| 1\n", "--format moses"),
+        ("tsv", "a b\n", "has 0 tabs"),
+        ("tsv", "a\tb\t-1\n", "has 2 tabs"),
+        ("tsv", "text\tscore\n", "'score'"),
         *((name, "a\udcff\n", "0xff") for name in FORMATS),
         *((name, line, "is JSON") for name in FORMATS for line in JSON_LINES),
         *((name, "the cat\t-3.25\n", "has a tab between") for name in ("plain", "kaldi", "srilm", "mikolov")),

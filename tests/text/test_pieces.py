@@ -215,3 +215,15 @@ def test_a_missing_package_is_named_with_the_remedy(kind, monkeypatch, tmp_path)
     path.write_bytes(b"{}")
     with pytest.raises(TokenizerError, match=rf"package {kind}.*rnnlm-cli\[pieces\]"):
         PieceTokenizer.read(path, kind)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_pieces_are_those_of_the_text_in_lower_case_if_asked(kind):
+    engine, file = file_of(kind)
+    plain, lower = PieceTokenizer(engine, file), PieceTokenizer(engine, file, lowercase=True)
+    for text in ("The Ferry LEFT at Noon", "<s> The <unk> Ferry"):
+        tokens = lower.tokenize(text)
+        assert tokens == plain.tokenize(text.lower())
+        assert lower.spans(text, tokens) == plain.spans(text.lower(), tokens)
+    assert "lowercase" not in plain.settings()
+    assert tokenizer_from_header({"name": "token", "options": lower.options()}).lowercase
