@@ -14,6 +14,7 @@ from rnnlm.language_model import LanguageModel
 from rnnlm.network_with_ngram import NetworkWithNgram
 from rnnlm.nn.bidirectional import BidirectionalNetwork
 from rnnlm.nn.network import Network, NetworkConfig
+from rnnlm.text.letter_case import in_lower_case
 from rnnlm.text.tokenizers import CharTokenizer, TokenTokenizer, WordTokenizer
 from rnnlm.text.vocabulary import BOS, EOS, UNK, Vocabulary
 
@@ -281,3 +282,17 @@ def test_a_session_reads_what_was_added_and_nothing_twice(monkeypatch):
     session.text = session.text.removesuffix("cat said") + "dog"
     session.predict()
     assert sum(read) <= 16 + 1
+
+
+# --- lower case ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("asked", [{"complete": True}, {"prefix": "SA"}, {"allowed": ["Sat", "DOG"]}])
+def test_a_model_of_lower_case_completes_whatever_case_was_typed(asked):
+    cased = model_of(WordTokenizer(), WORDS)
+    model = model_of(in_lower_case(WordTokenizer()), WORDS)
+    lower = {key: [each.lower() for each in value] if key == "allowed" else value for key, value in asked.items()}
+    lower = {key: value.lower() if key == "prefix" else value for key, value in lower.items()}
+    found = model.predict("The Dog SA", k=5, **asked).candidates
+    assert found == cased.predict("the dog sa", k=5, **lower).candidates
+    assert cased.predict("The Dog SA", k=5, **asked).candidates != found
