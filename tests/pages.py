@@ -8,7 +8,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
+
 import rnnlm
+from rnnlm.cli import cli
 
 ROOT = Path(__file__).parents[1]
 
@@ -25,6 +28,22 @@ sys.exit(run(quick(sys.argv[1:])))
 COMPARED = "<!-- The tests compare what these commands print with what is shown. -->"
 NOT_COMPARED = r"^<!-- Not compared: [^\n]* -->\n```console\n(.*?)^```"  # a block that takes a training, for instance
 LEFT_OUT = ("...", "…")  # a line of an output that stands for lines that are not shown
+
+
+def all_commands(group: click.Group, prefix: tuple[str, ...] = ()) -> dict[tuple[str, ...], click.Command]:
+    """Every command with its path, those of groups too."""
+    found: dict[tuple[str, ...], click.Command] = {}
+    with click.Context(group) as context:
+        for name in group.list_commands(context):
+            command = group.get_command(context, name)
+            assert command is not None
+            found[*prefix, name] = command
+            if isinstance(command, click.Group):
+                found |= all_commands(command, (*prefix, name))
+    return found
+
+
+EVERY = all_commands(cli)
 
 
 def blocks(page: str) -> list[tuple[str, str]]:

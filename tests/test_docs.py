@@ -1,23 +1,24 @@
-"""Pages under docs/: what they show runs, and the options that they name exist."""
+"""README and pages under docs/: what they show runs; the options, files and pages that they name exist."""
 
 import re
 import shlex
 
+import click
 import pytest
 
-from tests.pages import COMPARED, ROOT, blocks, quick, run_page, script
-from tests.test_readme import EVERY
+from rnnlm.cli import run
+from tests.pages import COMPARED, EVERY, ROOT, blocks, quick, run_page, script
 
-PAGES = {
-    str(path.relative_to(ROOT / "docs")): path.read_text(encoding="utf-8")
-    for path in sorted((ROOT / "docs").rglob("*.md"))
-}
+FILES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in FILES}
 SHOWN = [name for name, page in PAGES.items() if {"console", "python"} & {language for language, _ in blocks(page)}]
+OTHER_PROGRAMS = r"(?:python|pip|uv|make|torchrun|docker) .*?(?=-m rnnlm|`|$)"  # with options of their own
+KNOWN = {option for command in EVERY.values() for parameter in command.params for option in parameter.opts}
 
 
 @pytest.mark.parametrize("name", SHOWN)
 def test_what_a_page_shows_runs(name, tmp_path, monkeypatch):
-    run_page(PAGES[name], tmp_path, monkeypatch, "zh" if name.startswith("zh/") else "en")
+    run_page(PAGES[name], tmp_path, monkeypatch, "zh" if name.startswith("docs/zh/") else "en")
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -32,9 +33,30 @@ def test_commands_of_a_page_have_only_options_that_exist(name):
 
 @pytest.mark.parametrize("name", PAGES)
 def test_options_that_a_page_names_exist(name):
-    known = {option for command in EVERY.values() for parameter in command.params for option in parameter.opts}
-    named = set(re.findall(r"`(--[a-z][a-z-]+)", PAGES[name]))
-    assert named - known <= {"--help", "--version"}
+    ours = re.sub(OTHER_PROGRAMS, "", PAGES[name], flags=re.MULTILINE)
+    assert set(re.findall(r"`(--[a-z][a-z-]+)", ours)) - KNOWN <= {"--help", "--version"}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_files_and_pages_that_are_named_are_there(name):
+    for target in re.findall(r"`((?:rnnlm|tests|benchmarks|corpora|examples)/[\w./-]*)`", PAGES[name]):
+        assert (ROOT / target).exists() or (ROOT / f"{target}.py").exists(), target
+    for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", PAGES[name]):
+        assert (ROOT / name).parent.joinpath(target).exists(), target
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_no_placeholder_is_left(name):
+    assert not re.search(r"@[A-Z]+@|TODO|FIXME", PAGES[name])
+
+
+@pytest.mark.parametrize("path", EVERY, ids=" ".join)
+def test_every_command_and_every_option_has_a_help_text(path, capsys):
+    assert run([*path, "--help"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) > 3
+    for parameter in EVERY[path].params:
+        if isinstance(parameter, click.Option):
+            assert parameter.help, f"{' '.join(path)} {parameter.opts}"
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -45,7 +67,7 @@ def test_names_in_the_code_that_a_page_gives_exist(name):
 
 
 def test_a_page_in_two_languages_shows_the_same():
-    chinese, english = (blocks(PAGES[name]) for name in ("zh/rnn-tutorial.md", "rnn-tutorial.md"))
+    chinese, english = (blocks(PAGES[name]) for name in ("docs/zh/rnn-tutorial.md", "docs/rnn-tutorial.md"))
     kinds = [language for language, _ in chinese]
     assert kinds == [language for language, _ in english]
     for (language, here), (_, there) in zip(chinese, english, strict=True):

@@ -17,7 +17,7 @@ from rnnlm.cli.progress import Part, training_bar
 from rnnlm.cli.terminal import Terminal
 from rnnlm.cli.wrapping import display_width, wrapped
 from tests.cli.screen import ENVIRONMENT, screen_of
-from tests.test_readme import EVERY
+from tests.pages import EVERY
 
 CORPORA = Path(__file__).parents[2] / "corpora"
 SMALL = ["--hidden-size", "16", "--embedding-size", "8", "--threads", "1"]
