@@ -17,3 +17,4 @@ LIST_FORMATS = ("plain", "kaldi", "srilm", "mikolov", "moses", "tsv", "json", "e
 PRESETS = ("tiny", "small", "medium", "large", "best")
 ENGINES = ("numpy", "torch")
 PRECISIONS = ("float32", "tf32", "bf16")
+OWN_TEXTS = ("chinese", "english")

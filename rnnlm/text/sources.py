@@ -20,6 +20,7 @@ from typing import BinaryIO, NamedTuple
 
 from rnnlm.errors import CorpusError, shown
 from rnnlm.foreign import GZIP, PACKED
+from rnnlm.text.own_texts import own_text
 
 STDIN = "-"
 SUFFIXES = (".txt", ".txt.gz")  # what is read of a folder, in small letters or capitals
@@ -178,7 +179,7 @@ def open_sources(
     """Files that paths name: a folder stands for its *.txt and *.txt.gz, at any depth, sorted; "-" for standard input.
 
     What can be read only once, standard input and pipes, is copied to a temporary file first, or a live source. A
-    source stands for itself. report: called with a sentence on what is left out of a folder.
+    source stands for itself, @chinese and @english for the texts that come with the package. report: called with a sentence on what is left out of a folder.
 
     Raises:
         CorpusError: a path is missing or unreadable, a folder has no text, nothing is given.
@@ -196,7 +197,7 @@ def _sources(
 ) -> list[Source]:
     if isinstance(given, Source):
         return [given]
-    path = os.fspath(given)
+    path = own_text(os.fspath(given))
     if path == STDIN:
         return [_read_once(standard_input(), "standard input", stack, live)]
     try:

@@ -2,6 +2,7 @@ import gzip
 import hashlib
 import io
 import os
+import runpy
 import shutil
 import sys
 import threading
@@ -11,8 +12,11 @@ from types import SimpleNamespace
 import pytest
 
 from rnnlm.errors import CorpusError
+from rnnlm.names import OWN_TEXTS
 from rnnlm.text import sources
 from rnnlm.text.sources import fingerprint, open_sources
+
+CORPORA = Path(__file__).parents[2] / "corpora"
 
 
 def contents(*paths):
@@ -185,3 +189,41 @@ def test_a_link_to_nothing_is_left_out_of_a_folder(tmp_path):
     with open_sources([tmp_path], report=notes.append) as found:
         assert [source.name for source in found] == [str(tmp_path / "a.txt")]
     assert notes == [f"{tmp_path}: left out 1 file that is no .txt, or a link to nothing: gone.txt."]
+
+
+@pytest.mark.parametrize("name", OWN_TEXTS)
+def test_a_text_of_the_package_is_named_wherever_one_stands(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    expected = (CORPORA / f"{name}.txt").read_bytes()
+    assert list(contents(f"@{name}").values()) == [expected]
+    Path(f"@{name}").write_bytes(b"mine\n")  # a file that is really called so is read, as it always was
+    assert contents(f"@{name}") == {f"@{name}": b"mine\n"}
+    assert list(contents(f"./@{name}").values()) == [b"mine\n"]
+
+
+@pytest.mark.parametrize("name", ["@", "@klingon", "@../corpora/english", "@english.txt"])
+def test_another_name_with_an_at_names_the_texts_that_there_are(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(CorpusError, match="@chinese and @english come with rnnlm"):
+        contents(name)
+
+
+def test_an_installation_without_the_texts_says_so(tmp_path, monkeypatch):
+    monkeypatch.setattr("rnnlm.text.own_texts.FOLDERS", (tmp_path,))
+    with pytest.raises(CorpusError, match="@english is not in this installation"):
+        contents("@english")
+
+
+def test_the_build_puts_every_text_of_the_package_beside_it(tmp_path, monkeypatch):
+    """What `pip install` copies, without the rest of an installation."""
+    setuptools = pytest.importorskip("setuptools")
+    monkeypatch.chdir(CORPORA.parent)
+    monkeypatch.setattr("setuptools.setup", lambda **settings: settings)
+    command = runpy.run_path("setup.py")["BuildWithTexts"](setuptools.Distribution({"packages": []}))
+    command.build_lib = str(tmp_path)
+    command.ensure_finalized()
+    command.run()
+    built = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.txt")}
+    assert built == {f"rnnlm/corpora/{name}.txt" for name in OWN_TEXTS}
+    assert built <= {Path(path).relative_to(tmp_path).as_posix() for path in command.get_outputs()}
+    assert (tmp_path / "rnnlm/corpora/chinese.txt").read_bytes() == (CORPORA / "chinese.txt").read_bytes()
