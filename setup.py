@@ -1,4 +1,4 @@
-"""What pyproject.toml cannot say: the texts in corpora/ are installed as rnnlm/corpora/, and stand in the clone once."""
+"""Install the texts in corpora/ as rnnlm/corpora/, which pyproject.toml cannot say."""
 
 from pathlib import Path
 

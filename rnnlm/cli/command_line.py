@@ -21,12 +21,14 @@ UNDECIDING = {
 FILES = ("init_from", *(name for name in FILE_OPTIONS if name != "user_dict"))  # compared by their content
 GIVEN = ("user_dict",)  # compared by whether they are given: a list of words is mended and the command typed again
 TEXTS = ("corpus", "valid")  # compared by the digest of the texts
+SHORTHAND = ("preset",)  # for the values of other options, which are written out
 
 
 def equivalent(ctx: click.Context, asked: Mapping[str, Any], chosen: Mapping[str, Any]) -> str:
     """The command line of a command with its choices written out.
 
-    asked: the values of options as they were asked for; chosen: what became of those that were left open.
+    asked: the values of options as they were asked for; chosen: what became of those that were left open, without
+    what could not be otherwise.
     """
     words = [ctx.command_path]
     engine = ctx.params["engine"]  # which has taken in the options of PyTorch
@@ -35,6 +37,8 @@ def equivalent(ctx: click.Context, asked: Mapping[str, Any], chosen: Mapping[str
         name = str(parameter.name)
         if isinstance(parameter, click.Argument):
             words += [shlex.quote(_no_option(value)) for value in values[name]]
+        elif name in SHORTHAND:
+            continue
         elif name in chosen and asked[name] in OPEN and chosen[name] not in OPEN:
             words += _written(parameter, chosen[name])
         elif name in values and ctx.get_parameter_source(name) != ParameterSource.DEFAULT:

@@ -108,10 +108,11 @@ class Display:
     def _parts(self, report: Report) -> list[Part]:
         """What is told of a report, in the order in which it is shown."""
         train, valid = report.train_nats_per_token, self._valid
+        of_train = _perplexity(train) if valid is None else ""  # that of the held-out part is the one that counts
         return [
             Part(1, self._left(report)),
             Part(4, tr("epoch {n}", n=f"{report.epoch:.2f}")),
-            Part(3, tr("loss {nats}", nats=f"{train:.3f}"), _perplexity(train)),
+            Part(3, tr("loss {nats}", nats=f"{train:.3f}"), of_train),
             Part(2, *(() if valid is None else (tr("valid {nats}", nats=f"{valid:.3f}"), _perplexity(valid)))),
             Part(5, tr("{n} tokens/s", n=f"{self._speed:,.0f}")),
         ]

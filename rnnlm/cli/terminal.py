@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 from typing import Any, TextIO
 
-from rnnlm.cli.wrapping import wrapped
+from rnnlm.cli.wrapping import COUNTED, wrapped
 
 EXACT = "rnnlm-exact"  # how the streams write what is no character
 STATUS_SECONDS = 0.1  # at least, between two drawings of a status
@@ -101,7 +101,7 @@ class Terminal:
         if self._drawn:
             self._stream.write(ERASE)
             self._drawn = False
-        self._stream.write(wrapped(shown, self.columns) if self._wraps else shown)
+        self._stream.write(wrapped(shown, self.columns, COUNTED) if self._wraps else shown)
         self._at_line_start = shown.endswith("\n") if shown else self._at_line_start
         self._draw()
         return len(text)

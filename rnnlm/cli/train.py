@@ -122,7 +122,7 @@ def train(
     engine: EngineChoice,
     **chosen: Any,
 ) -> int:
-    """Train a model on CORPUS: text files, folders of them, .gz, or "-" for stdin; @chinese and @english come with rnnlm.
+    """Train a model on CORPUS: text files, folders of them, .gz, "-" for stdin, or @chinese or @english of rnnlm's own.
 
     The best model on the held-out part of the text is kept in the checkpoint. Ctrl-C saves and stops; --resume goes on.
     A file that is there already is replaced if it is a model that the same command has made of the same text.
@@ -198,8 +198,16 @@ def _prepare(
     session = Session.prepare(request, machine, replaced)
     introduce(session, machine.threads, resume, machine.workers, tell)
     if not resume:
-        tell(tr("Equals      {command}", command=equivalent(ctx, chosen, asdict(session.recipe))))
+        tell(tr("Equals      {command}", command=equivalent(ctx, chosen, _choices(session))))
     return session, _advisor(request, session, tell)
+
+
+def _choices(session: "Session") -> dict[str, Any]:
+    """The options of a training that could have been chosen otherwise."""
+    choices = asdict(session.recipe)
+    if not choices["line_resets"]:  # of sentences and of characters, which have none
+        del choices["line_resets"]
+    return choices
 
 
 @contextmanager

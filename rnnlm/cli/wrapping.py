@@ -8,6 +8,8 @@ from itertools import pairwise
 # Patterns are compiled when they are first used: most commands break no line.
 # A word is what stands between spaces; a short vector in brackets is one.
 WORD = r"( *)(\[[^\[\]]{1,48}\]\S*|\S+)"
+# In a message a number stays beside what it counts, such as "2 threads".
+COUNTED = r"( *)(\d[\d,.]* [A-Za-z]{1,12}[,.;:]?(?!\S)|\[[^\[\]]{1,48}\]\S*|\S+)"
 # A line such as "Equals      rnnlm train ..." is broken as a shell reads it: with the joint, between words that may be
 # quoted, and an option stays with its value. So it can be pasted.
 COMMAND = r"\w+ {2,}rnnlm "

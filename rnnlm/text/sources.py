@@ -179,7 +179,9 @@ def open_sources(
     """Files that paths name: a folder stands for its *.txt and *.txt.gz, at any depth, sorted; "-" for standard input.
 
     What can be read only once, standard input and pipes, is copied to a temporary file first, or a live source. A
-    source stands for itself, @chinese and @english for the texts that come with the package. report: called with a sentence on what is left out of a folder.
+    source stands for itself, @chinese and @english for the texts that come with the package.
+
+    report: called with a sentence on what is left out of a folder.
 
     Raises:
         CorpusError: a path is missing or unreadable, a folder has no text, nothing is given.

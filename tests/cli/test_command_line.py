@@ -55,6 +55,18 @@ def test_it_trains_the_same_model(corpus, tmp_path, options, rnnlm):
         np.testing.assert_array_equal(array, arrays_of_second[name])
 
 
+@pytest.mark.parametrize("options", [["--preset", "tiny"], ["--preset", "tiny", "--level", "char"]])
+def test_it_says_nothing_twice(corpus, tmp_path, options, rnnlm):
+    """The values of a preset are there, so its name is not; and nothing that goes with another context."""
+    arguments = equivalent(rnnlm("train", corpus, "-o", tmp_path / "m.npz", "--epochs", "0.1", *options))
+    assert {"--preset", "--line-resets"} & set(arguments) == set()
+    stream = ["--context", "stream", "--level", "word"]
+    arguments = equivalent(rnnlm("train", corpus, "-o", tmp_path / "s.npz", "--epochs", "0.1", *stream))
+    assert arguments[arguments.index("--line-resets") + 1] == "0.2"
+    given = equivalent(rnnlm("train", corpus, "-o", tmp_path / "g.npz", "--epochs", "0.1", "--line-resets", "0"))
+    assert given[given.index("--line-resets") + 1] == "0"
+
+
 NAMES = ["sub folder/%s", "-%s", "it's %s", "文/%s"]
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from rnnlm.cli import run
 from rnnlm.cli.progress import Part, training_bar
 from rnnlm.cli.terminal import Terminal
-from rnnlm.cli.wrapping import display_width, wrapped
+from rnnlm.cli.wrapping import COUNTED, display_width, wrapped
 from tests.cli.screen import ENVIRONMENT, screen_of
 from tests.pages import EVERY
 
@@ -274,6 +274,14 @@ def test_a_bar_fits(share, columns):
             assert part.text in training_bar(share, PARTS, columns)
 
 
+def test_perplexity_is_said_once(tmp_path):
+    (tmp_path / "text.txt").write_text("a b c d\n" * 300, encoding="utf-8")
+    said = program(tmp_path, [["train", "text.txt", "--epochs", "3", *SMALL]])
+    courses = [line for line in said.splitlines() if re.match(r" *\d+%", line)]
+    assert courses
+    assert all(line.count("perplexity") == 1 for line in courses)
+
+
 # --- lines that are broken --------------------------------------------------------------------------------------------
 
 WORDS = st.text("ab.-,'(昨天，。e\u0301", min_size=1, max_size=8)
@@ -296,6 +304,15 @@ def test_a_word_that_no_line_holds_is_broken_between_chinese_characters(word, wi
     assert not any(line[0] in "，。」" for line in lines[1:] if len(lines) > 1)
     if not re.search("[A-Z]{9}|[，。「」]{3}", word):
         assert all(display_width(line) <= width for line in lines)
+
+
+@pytest.mark.parametrize("columns", range(79, 100))
+def test_a_number_stays_beside_what_it_counts(columns):
+    line = "Training    25 epochs, batches of 4 x 64, adam 0.0078 cosine, weight decay 0.1; 2 threads, compiled kernels"
+    lines = wrapped(line, columns, COUNTED).splitlines()
+    assert any("2 threads" in each for each in lines)
+    assert all(len(each) <= columns for each in lines)
+    assert " ".join(lines).split() == line.split()
 
 
 def test_a_long_path_is_left_whole():
