@@ -140,17 +140,20 @@ class StoredModel(Codec):
         self,
         path: str | PathLike[str],
         training_arrays: Mapping[str, NDArray[Any]] | None = None,
+        *,
+        slim: bool = False,
     ) -> None:
         """Write the checkpoint in one piece: the old file stays until the new one is complete.
 
         training_arrays: what --resume needs; if it is not given, what `rnnlm.train` has left in
-        `self.training_arrays`.
+        `self.training_arrays`. slim: leave it out, such as the optimizer's state. Such a file answers the same, and
+        another training can start from its weights, but its own cannot go on.
 
         Raises:
             CheckpointError: the file cannot be written, or the model is a mixture.
         """
         header, arrays = self.parts()
-        more = dict(self.training_arrays if training_arrays is None else training_arrays)
+        more = {} if slim else dict(self.training_arrays if training_arrays is None else training_arrays)
         if not more:  # no training can go on from its state without them
             header["training"] = {name: value for name, value in self.training.items() if name != "state"}
         checkpoint.save(path, header, arrays | more)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 SHERPA = "sherpa"
 EXTENSIONS = {"torch": ".pt", "safetensors": ".safetensors", "onnx": ".onnx"}
+CHECKPOINT, SLIM_EXTENSION = "npz", ".slim.npz"
 
 
 @click.command(short_help="Write a model for other programs.")
@@ -22,16 +23,17 @@ EXTENSIONS = {"torch": ".pt", "safetensors": ".safetensors", "onnx": ".onnx"}
 @click.option(
     "--to",
     required=True,
-    type=click.Choice(["torch", "safetensors", SHERPA, "onnx"]),
+    type=click.Choice([CHECKPOINT, "torch", "safetensors", SHERPA, "onnx"]),
     help="torch: a state_dict; safetensors: the same arrays; onnx: a graph that runtimes compute; sherpa: "
-    "the two graphs by which sherpa-onnx rescores.",
+    "the two graphs by which sherpa-onnx rescores; npz: with --slim.",
 )
+@click.option("--slim", is_flag=True, help="With --to npz: a checkpoint without what only --resume needs.")
 @click.option(
     "-o",
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
     default=None,
-    show_default="the model's name with .pt, .safetensors or .onnx",
+    show_default="the model's name with .pt, .safetensors, .onnx or .slim.npz",
     help="File to write; the vocabulary goes beside it, into NAME.vocabulary.json. With --to sherpa the names of "
     "two graphs begin so.",
 )
@@ -42,7 +44,9 @@ EXTENSIONS = {"torch": ".pt", "safetensors": ".safetensors", "onnx": ".onnx"}
     help="With --to sherpa: tokens.txt of the recogniser, whose ids the graphs are to take.",
 )
 @force_option
-def export(model_path: Path, to: str, output: Path | None, vocabulary: Path | None, force: bool) -> None:
+def export(
+    model_path: Path, to: str, slim: bool, output: Path | None, vocabulary: Path | None, force: bool
+) -> None:
     """Write the weights of a model in a format of other programs, and its vocabulary as JSON beside them.
 
     \b
@@ -50,7 +54,13 @@ def export(model_path: Path, to: str, output: Path | None, vocabulary: Path | No
     rnnlm export --to safetensors
     rnnlm export --to onnx           needs no PyTorch, here or where it is used
     rnnlm export --to sherpa --vocabulary tokens.txt
+    rnnlm export --to npz --slim     for rnnlm itself, a fraction of the size
     """
+    if slim != (to == CHECKPOINT):
+        raise click.UsageError("--slim and --to npz go together: a whole checkpoint is copied with cp.")
+    if slim:
+        _slim(model_path, output or model_path.parent / (model_path.stem + SLIM_EXTENSION), force)
+        return
     from rnnlm.exchange.model_files import export as exported
     from rnnlm.exchange.model_files import vocabulary_path
     from rnnlm.exchange.sherpa import export_sherpa, paths_of
@@ -83,3 +93,18 @@ def export(model_path: Path, to: str, output: Path | None, vocabulary: Path | No
         f"Saved {' and '.join(map(str, written))}: {model.network.parameter_count:,} parameters; and {beside}: "
         f"{len(model.vocabulary):,} tokens."
     )
+
+
+def _slim(model_path: Path, output: Path, force: bool) -> None:
+    """Write a checkpoint without the state of its training, and say what is gone with it."""
+    if str(output) == "-":
+        raise click.BadParameter("a checkpoint is a file; give its name.", param_hint="--output")
+    if is_same_file(model_path, output):
+        raise RnnlmError(f"--output {output} would replace the model that is to be exported. Choose another name.")
+    check_free(output, force)
+    model = load_model(model_path)
+    had_state = "state" in model.training
+    model.save(output, slim=True)
+    before, after = (path.stat().st_size / 1e6 for path in (model_path, output))
+    lost = " It answers the same; --resume cannot go on with it, --init-from can start from it." * had_state
+    note(f"Saved {output}: {after:.1f} MB of {before:.1f} MB.{lost}")

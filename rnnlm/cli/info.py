@@ -1,12 +1,13 @@
 """rnnlm info: what is in a checkpoint."""
 
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from rnnlm.cli.common import json_option, load_model, model_option, print_json, say
-from rnnlm.cli.tables import shortened
+from rnnlm.cli.tables import shortened, visible
 
 if TYPE_CHECKING:
     from rnnlm.language_model import LanguageModel
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 @model_option
 @json_option
 def info(checkpoint: Path | None, model_path: Path, as_json: bool) -> None:
-    """Show what is in a checkpoint or an ARPA file: tokenizer, vocabulary, network, training."""
+    """Say what a checkpoint or an ARPA file is, then show all that is in it: tokenizer, vocabulary, network, training."""
     from rnnlm.foreign import is_arpa
     from rnnlm.storage.checkpoint import section
 
@@ -36,6 +37,7 @@ def info(checkpoint: Path | None, model_path: Path, as_json: bool) -> None:
     if as_json:
         print_json(facts)
         return
+    _introduce(model, path)
     training = facts.pop("training")
     options = section(training, "options")
     del training["options"]
@@ -48,6 +50,17 @@ def info(checkpoint: Path | None, model_path: Path, as_json: bool) -> None:
         say(f"{key:<22}{_shown(value)}")
     first = "most frequent" if any(model.vocabulary.counts) else "first words"
     say(f"{first:<22}{' '.join(shortened(repr(token)) for token in model.vocabulary.tokens[:10])}")
+
+
+def _introduce(model: "LanguageModel", path: Path) -> None:
+    """Say in sentences what it is."""
+    from rnnlm.description import description
+
+    *said, last = description(model)
+    written = datetime.fromtimestamp(path.stat().st_mtime)
+    for sentence in [*said, f"The file was written on {written:%Y-%m-%d at %H:%M}.", last]:
+        say(visible(sentence))
+    click.echo()
 
 
 def _network_facts(model: "LanguageModel") -> dict[str, Any]:
