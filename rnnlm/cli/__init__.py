@@ -10,7 +10,7 @@ import os
 import re
 import signal
 import sys
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -22,6 +22,9 @@ from rnnlm.cli.languages import language_option, tr
 from rnnlm.cli.streams import open_closed_streams
 from rnnlm.cli.terminal import end_status, set_up_streams
 from rnnlm.errors import RnnlmError
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 # Each command's module is imported when the command is used or its own help is asked for: `rnnlm --help` and
 # `rnnlm predict` stay fast however many commands there are.
@@ -41,6 +44,7 @@ COMMANDS = {
     "serve": ("rnnlm.cli.serve:serve", "Serve models over HTTP, with a page to play with them."),
     "lab": ("rnnlm.cli.lab:lab", "The steps of a recurrent language model with live numbers."),
     "plot": ("rnnlm.cli.plot:plot", "Draw learning curves, surprise along a text, the embedding."),
+    "completion": ("rnnlm.cli.completion:completion", "Print a script that completes commands in a shell."),
 }
 
 
@@ -73,6 +77,13 @@ class LazyGroup(SuggestingGroup):
         module, name = COMMANDS[cmd_name][0].split(":")
         command: click.Command = getattr(importlib.import_module(module), name)
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> "list[CompletionItem[str]]":
+        """Commands that begin so, without importing them, or options."""
+        from click.shell_completion import CompletionItem
+
+        named = [CompletionItem(name, help=text) for name, (_, text) in COMMANDS.items() if name.startswith(incomplete)]
+        return [*named, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands for the help text."""

@@ -28,6 +28,7 @@ from rnnlm.cli.common import (
 from rnnlm.cli.engines import engine_options
 from rnnlm.cli.languages import TranslatedCommand, language_option
 from rnnlm.cli.ngram_orders import LARGEST_ORDER, possible_contexts
+from rnnlm.cli.text_file import TextFile
 from rnnlm.training.machine import TORCH, EngineChoice
 
 if TYPE_CHECKING:
@@ -74,19 +75,31 @@ def dynamic_options(function: Function) -> Function:
 
 
 @click.command("eval", cls=TranslatedCommand)
-@click.argument("file", nargs=-1, required=True)
+@click.argument("file", nargs=-1, required=True, type=TextFile())
 @model_option
 @click.option("--encoding", default=None, show_default="detected", help="Encoding of the texts, such as gb18030.")
 @click.option("--column", default=None, help="What to read of CSV, TSV and JSONL texts: a column, by name or number.")
 @mix_option(needs_weights=False)
-@click.option("--tune", multiple=True, metavar="HELD_OUT", help="Find the weights of --mix and --cache on this text.")
+@click.option(
+    "--tune",
+    type=TextFile(),
+    multiple=True,
+    metavar="HELD_OUT",
+    help="Find the weights of --mix and --cache on this text.",
+)
 @click.option(
     "--baseline",
     default=None,
     metavar="N|FILE",
     help="Set n-gram models of order 1 to N beside the model, trained on --baseline-corpus; or the model of a file.",
 )
-@click.option("--baseline-corpus", multiple=True, metavar="TRAIN", help="The text that the model was trained on.")
+@click.option(
+    "--baseline-corpus",
+    type=TextFile(),
+    multiple=True,
+    metavar="TRAIN",
+    help="The text that the model was trained on.",
+)
 @cache_options
 @dynamic_options
 @threads_option

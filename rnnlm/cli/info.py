@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @model_option
 @json_option
 def info(checkpoint: Path | None, model_path: Path, as_json: bool) -> None:
-    """Say what a checkpoint or an ARPA file is, then show all that is in it: tokenizer, vocabulary, network, training."""
+    """Say what a checkpoint or an ARPA file is, then show what is in it: tokenizer, vocabulary, network, training."""
     from rnnlm.foreign import is_arpa
     from rnnlm.storage.checkpoint import section
 

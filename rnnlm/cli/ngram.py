@@ -15,6 +15,7 @@ from rnnlm.cli.common import force_option, note, show_table, threads_option
 from rnnlm.cli.groups import SuggestingGroup
 from rnnlm.cli.ngram_orders import LARGEST_ORDER, possible_contexts
 from rnnlm.cli.outputs import check_not_a_text, check_output
+from rnnlm.cli.text_file import TextFile
 from rnnlm.cli.texts import reading_bar, text_options
 from rnnlm.errors import RnnlmError
 
@@ -38,7 +39,7 @@ def ngram() -> None:
 
 
 @ngram.command(short_help="Train an n-gram model on a text.")
-@click.argument("corpus", nargs=-1, required=True)
+@click.argument("corpus", nargs=-1, required=True, type=TextFile())
 @click.option(
     "-o",
     "--output",

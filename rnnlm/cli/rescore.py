@@ -30,6 +30,7 @@ from rnnlm.cli.error_tables import (
 )
 from rnnlm.cli.lines import encoding_note
 from rnnlm.cli.streams import Collected
+from rnnlm.cli.text_file import TextFile
 from rnnlm.names import LIST_FORMATS
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ with one; json at its line; the others when the next id comes, or the input ends
 
 
 @click.command(help=HELP)
-@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.argument("files", nargs=-1, required=True, metavar="FILE...", type=TextFile())
 @model_option
 @click.option(
     "--format", "format_name", type=click.Choice(LIST_FORMATS), default="plain", show_default=True, help="See above."

@@ -27,6 +27,7 @@ from rnnlm.cli.lines import file_lines
 from rnnlm.cli.score_tables import DELIMITERS, Asked, table_options
 from rnnlm.cli.streams import Collected
 from rnnlm.cli.terminal import width_of
+from rnnlm.cli.text_file import TextFile
 
 if TYPE_CHECKING:
     from rnnlm.cli.score_layouts import Layout
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("file", required=False)
+@click.argument("file", required=False, type=TextFile())
 @click.option("--text", type=Text(), multiple=True, help="Score this text instead of a file; repeatable.")
 @model_option
 @click.option("--tokens", is_flag=True, help="Also every token: probability, rank among all, surprise in bits.")

@@ -17,8 +17,10 @@ from rnnlm.cli.configuration_file import read_config
 from rnnlm.cli.declared import declared_options
 from rnnlm.cli.engines import engine_options, working_together
 from rnnlm.cli.interruptions import Interrupted, Interruptions
-from rnnlm.cli.languages import TranslatedCommand, language_option, tr
+from rnnlm.cli.languages import language_option, tr
+from rnnlm.cli.option_groups import GroupedCommand
 from rnnlm.cli.outputs import check_not_a_text, check_output
+from rnnlm.cli.text_file import TextFile
 from rnnlm.cli.texts import reading_bar, text_options
 from rnnlm.errors import SavingError, TrainingError, WorkerLostError
 from rnnlm.names import PRESETS
@@ -43,8 +45,8 @@ BEFORE_PRESET, AFTER_PRESET = (
 )
 
 
-@click.command(cls=TranslatedCommand, context_settings={"show_default": True})
-@click.argument("corpus", nargs=-1, required=True)
+@click.command(cls=GroupedCommand, context_settings={"show_default": True})
+@click.argument("corpus", nargs=-1, required=True, type=TextFile())
 @click.option(
     "-o",
     "--output",
@@ -61,7 +63,7 @@ BEFORE_PRESET, AFTER_PRESET = (
     help="TOML file with options, such as hidden-size = 512.",
 )
 @text_options
-@click.option("--valid", type=str, default=None, help="Text to validate on, instead of a part of CORPUS.")
+@click.option("--valid", type=TextFile(), default=None, help="Text to validate on, instead of a part of CORPUS.")
 @declared_options(BEFORE_PRESET)
 @click.option(
     "--preset",

@@ -34,6 +34,7 @@ from rnnlm.cli.lab.subjects import (
     trained_network,
 )
 from rnnlm.cli.languages import TranslatedCommand, tr
+from rnnlm.cli.text_file import TextFile
 from rnnlm.names import CONTEXTS, INITIALIZERS
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ GONE_THROUGH = {
     short_help="How errors travel back through time: why gradients vanish or explode.",
     context_settings={"show_default": True},
 )
-@click.argument("file", nargs=-1, required=True)
+@click.argument("file", nargs=-1, required=True, type=TextFile())
 @model_option("Trained model to look at.", "a fresh network")
 @click.option(
     "--compare",
