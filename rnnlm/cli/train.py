@@ -179,8 +179,9 @@ def _prepare(
 ) -> "tuple[Session, Advisor]":
     """Make a session of the command line, unless a file would be lost by it, and introduce it."""
     from rnnlm.cli.replacement import check_history, check_model
-    from rnnlm.cli.training_messages import introduce
+    from rnnlm.cli.training_messages import WORTH_TELLING, about, introduce
     from rnnlm.training.dataset import Sources
+    from rnnlm.training.estimate import expected_seconds
     from rnnlm.training.origin import Origin
     from rnnlm.training.session import Request, Session
 
@@ -201,6 +202,8 @@ def _prepare(
     introduce(session, machine.threads, resume, machine.workers, tell)
     if not resume:
         tell(tr("Equals      {command}", command=equivalent(ctx, chosen, _choices(session))))
+        if (seconds := expected_seconds(session, machine)) is not None and seconds > WORTH_TELLING:
+            tell(tr("Time        {span}", span=about(seconds)))
     return session, _advisor(request, session, tell)
 
 

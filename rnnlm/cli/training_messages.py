@@ -17,6 +17,7 @@ from rnnlm.text.running_text import Cohesion
 from rnnlm.training.session import Session
 from rnnlm.training.workers import Workers
 
+WORTH_TELLING = 60.0  # seconds of a training
 LONGEST_SAMPLE = 2000  # characters: a text without spaces is a word
 
 
@@ -100,6 +101,19 @@ def _training(session: Session, threads: int, workers: Workers) -> str:
 def _threads(threads: int, workers: Workers) -> str:
     counted = tr("1 thread" if threads == 1 else "{n} threads", n=threads)
     return counted + (tr(" of each of {n} workers", n=workers.size) if workers.size > 1 else "")
+
+
+def about(seconds: float) -> str:
+    """How long a training is going to take, and what to do if that is too long.
+
+    >>> print(about(1570), about(8000), sep="\\n")
+    about 26 minutes; --time 5m for less
+    about 2.2 hours; --time 5m for less
+    """
+    minutes = round(seconds / 60)
+    long = f"{seconds / 3600:.1f} hours" if minutes >= 100 else f"{minutes} minute{'s' * (minutes != 1)}"
+    less = "5m" if minutes >= 10 else "1m" if minutes >= 3 else "30s"
+    return f"about {long}; --time {less} for less"
 
 
 def _context(before: Cohesion) -> str:
