@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 an expected failure in one sentence, 2 wrong usage, 130 in
 import atexit
 import contextlib
 import importlib
+import io
 import os
 import re
 import signal
@@ -16,6 +17,7 @@ import click
 
 from rnnlm import __version__
 from rnnlm.blas import limit_blas
+from rnnlm.cli.colors import AUTO, Wanted, color_option, colored, write_message
 from rnnlm.cli.groups import SuggestingGroup
 from rnnlm.cli.interruptions import SIGNALS
 from rnnlm.cli.languages import language_option, tr
@@ -102,6 +104,7 @@ class LazyGroup(SuggestingGroup):
 )
 @click.version_option(__version__, prog_name="rnnlm")
 @language_option
+@color_option
 def cli() -> None:
     """Train a recurrent neural network language model on your text, and ask it things.
 
@@ -137,6 +140,7 @@ def _leave(code: int) -> NoReturn:
 
 def run(arguments: list[str]) -> int:
     """Exit code of one command line."""
+    Wanted.when = AUTO
     try:
         try:
             result: Any = _command(arguments).main(arguments, prog_name="rnnlm", standalone_mode=False)
@@ -148,7 +152,9 @@ def run(arguments: list[str]) -> int:
         if isinstance(error, click.MissingParameter):
             example = _example(error.ctx)
             error = click.MissingParameter(example, error.ctx, error.param, error.param_hint, error.param_type)
-        error.show()
+        shown = io.StringIO()
+        error.show(shown)
+        _say(shown.getvalue())
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         click.echo("Interrupted.", err=True)
@@ -159,7 +165,7 @@ def run(arguments: list[str]) -> int:
     except (RnnlmError, MemoryError, OSError, RuntimeError) as error:
         message = _sentence(error) + _where()
         with contextlib.suppress(BrokenPipeError):
-            click.echo(f"Error: {message}", err=True, color=True)  # as in the settings of `cli`
+            _say(f"Error: {message}\n")
         return 1
     return result if isinstance(result, int) else 0
 
@@ -171,6 +177,14 @@ def _command(arguments: list[str]) -> click.Command:
     from rnnlm.cli.mikolov import is_asked, mikolov
 
     return mikolov if is_asked(arguments) else cli
+
+
+def _say(failure: str) -> None:
+    """Write a failure to stderr, where it can be seen at once that it is one."""
+    if colored(sys.stderr):
+        write_message(sys.stderr, failure)
+    else:
+        click.echo(failure, err=True, color=True, nl=False)  # as in the settings of `cli`
 
 
 def _example(ctx: click.Context | None) -> str:

@@ -10,6 +10,7 @@ import click
 from click.core import ParameterSource
 
 from rnnlm.blas import limit_blas
+from rnnlm.cli.colors import colored, write_message
 from rnnlm.cli.languages import tr
 from rnnlm.cli.tables import table, token_cell
 from rnnlm.cli.terminal import json_escaped, width_of
@@ -302,7 +303,10 @@ def _standard_input() -> str:
 
 def note(message: str) -> None:
     """A line about the answer, to stderr."""
-    click.echo(message, err=True)
+    if colored(sys.stderr):
+        write_message(sys.stderr, f"{message}\n")
+    else:
+        click.echo(message, err=True)
 
 
 def say(paragraph: str, word: str = WORD, err: bool = False) -> None:

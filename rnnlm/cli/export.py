@@ -44,9 +44,7 @@ CHECKPOINT, SLIM_EXTENSION = "npz", ".slim.npz"
     help="With --to sherpa: tokens.txt of the recogniser, whose ids the graphs are to take.",
 )
 @force_option
-def export(
-    model_path: Path, to: str, slim: bool, output: Path | None, vocabulary: Path | None, force: bool
-) -> None:
+def export(model_path: Path, to: str, slim: bool, output: Path | None, vocabulary: Path | None, force: bool) -> None:
     """Write the weights of a model in a format of other programs, and its vocabulary as JSON beside them.
 
     \b

@@ -1,6 +1,7 @@
 """rnnlm predict: the next token, ranked."""
 
 import math
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,11 +26,13 @@ from rnnlm.cli.common import (
 )
 from rnnlm.cli.languages import TranslatedCommand, language_option, tr
 from rnnlm.cli.tables import shortened, token_cell, visible
+from rnnlm.cli.terminal import width_of
 from rnnlm.cli.wrapping import display_width
 
 WITH_FIGURE = r"( *)(\S.*?[0-9.]{5}(?!\S))"  # a token stays beside its probability
 NARROWEST_BAR, WIDEST_BAR = 8, 24
 NONE_LEFT = "No token is left of those that were asked for."
+FIGURE_WIDTH = 10  # columns of a probability and the spaces around it
 LONGEST_TOKEN = 16  # characters of a token in the table of --why, which may have three of them in a row
 
 if TYPE_CHECKING:
@@ -183,8 +186,21 @@ def _show(prediction: "Prediction", each: bool) -> None:
         ranked = "   ".join(f"{token} {probability:.3f}" for token, probability in shown)
         say(f"{token_cell(prediction.context)} -> {ranked}", WITH_FIGURE)
         return
-    for token, probability in shown:
-        say(f"{probability:8.4f}  {token}")
+    bars = _bars_beside([token for token, _ in shown], [probability for _, probability in shown])
+    for (token, probability), drawn in zip(shown, bars, strict=True):
+        say(f"{probability:8.4f}  {token}{drawn}")
+
+
+def _bars_beside(tokens: Sequence[str], probabilities: Sequence[float]) -> list[str]:
+    """A bar after each token, in a terminal whose width has room for it; a full one is the largest probability."""
+    width = width_of(sys.stdout)
+    widest = max(map(display_width, tokens), default=0)
+    room = 0 if width is None else min(width - FIGURE_WIDTH - widest - 3, WIDEST_BAR)
+    if room < NARROWEST_BAR or not max(probabilities, default=0):
+        return [""] * len(tokens)
+    padding = [" " * (widest - display_width(token) + 2) for token in tokens]
+    drawn = [bar(each, max(probabilities), room) for each in probabilities]
+    return [(space + line).rstrip(" ") for space, line in zip(padding, drawn, strict=True)]
 
 
 def _explain(explanation: "Explanation", as_json: bool) -> None:

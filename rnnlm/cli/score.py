@@ -10,6 +10,7 @@ import click
 from click.core import ParameterSource
 
 from rnnlm.blas import use_threads
+from rnnlm.cli.colors import color_option, colored, write_painted
 from rnnlm.cli.common import (
     Text,
     Unknown,
@@ -76,6 +77,7 @@ if TYPE_CHECKING:
 @cache_options
 @lowercase_option
 @threads_option
+@color_option
 @json_option
 @click.pass_context
 def score(
@@ -125,10 +127,12 @@ def score(
     asked = Asked(**table)
     asked.check("json" if as_json else layout_name, tokens and not as_json, bool(text))
     model = load_model(model_path, mix, cache, document=True, lowercase=lowercase)
-    output = Collected(partial(click.echo, nl=False))
+    # The table of --tokens, which only our own layout has.
+    paints = tokens and not as_json and not asked.picks and colored(sys.stdout)
+    output = Collected(partial(write_painted, sys.stdout) if paints else partial(click.echo, nl=False))
     texts = _given_lines(text) if file is None else file_lines(file, encoding, output.flush)
     lines, passed = _asked_lines(model, texts, file or "--text", asked, read_as)
-    layout, picker = _layout(model, file or "--text", layout_name, base, tokens, debug, as_json, asked, passed)
+    layout, picker = _layout(model, file or "--text", layout_name, base, tokens, debug, as_json, asked, passed, paints)
     with_distributions = layout_name in DELIMITERS and asked.distributions
     scores = _scores(model, lines, tokens, use_threads(threads), read_as == "document", with_distributions)
     _say_sums(_write(scores, model, layout, output), layout_name, base, picker)
@@ -240,6 +244,7 @@ def _layout(
     as_json: bool,
     asked: Asked,
     passed: "Passed",
+    paints: bool,
 ) -> tuple["Layout", "Picker | None"]:
     """Return the layout, and what picks its lines if some are asked for."""
     from rnnlm.cli import score_layouts as layouts
@@ -261,7 +266,7 @@ def _layout(
     elif layout_name == "kenlm":
         layout = layouts.kenlm(source)
     else:
-        layout = layouts.mikolov() if layout_name == "mikolov" else layouts.plain(unit, tokens, width)
+        layout = layouts.mikolov() if layout_name == "mikolov" else layouts.plain(unit, tokens, width, paints)
     return (picker.layout(layout) if picker else layout), picker
 
 

@@ -5,8 +5,10 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from rnnlm.cli.colors import color_of, painted
 from rnnlm.cli.common import json_line
 from rnnlm.cli.tables import table, token_cell, visible
+from rnnlm.cli.terminal import harmless
 from rnnlm.cli.wrapping import wrapped
 
 if TYPE_CHECKING:
@@ -17,6 +19,8 @@ UNIT_OF_BASE = {"e": "nats", "10": "log10", "2": "bits"}
 NATS_IN = {"nats": 1.0, "log10": math.log(10), "bits": math.log(2)}
 UNK = 2
 TOKENS_INDENT = 14  # of the table under a line
+# A row of that table: probability, rank and, in a group, bits.
+_FIGURES = re.compile(r"(?<= {14})\S.* \d\.\d{6} +\d+ +(\d+\.\d\d|inf)$", re.MULTILINE)
 # What would break a line in two, or do something else to a terminal; a surrogate cannot be written at all.
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
@@ -52,14 +56,21 @@ def one_line(text: str) -> str:
 # --- our own ------------------------------------------------------------------------------------------------------
 
 
-def plain(unit: str, with_tokens: bool, width: int | None) -> Layout:
-    """The log probability and the line; under it, if asked, a table of its tokens. width: of the screen, if any."""
+def plain(unit: str, with_tokens: bool, width: int | None, paints: bool = False) -> Layout:
+    """The log probability and the line; under it, if asked, a table of its tokens. width: of the screen, if any.
+
+    paints: whether the tokens have the colour of their surprise; for a screen all else is made harmless then.
+    """
 
     def line(scored: "ScoredLine") -> str:
         shown = f"{scored.logprob_nats / NATS_IN[unit]:12.4f}  {one_line(scored.text)}"
-        return f"{shown if width is None else wrapped(shown, width)}\n" + (
-            _token_table(scored, width) if with_tokens else ""
-        )
+        shown = f"{shown if width is None else wrapped(shown, width)}\n"
+        rows = _token_table(scored, width) if with_tokens else ""
+        if not paints:
+            return shown + rows
+        if width is not None:
+            shown, rows = harmless(shown), harmless(rows)
+        return shown + _FIGURES.sub(lambda row: painted(row[0], color_of(float(row[1]))), rows)
 
     return Layout(line, lambda totals: "")
 

@@ -98,13 +98,17 @@ class Terminal:
     def write(self, text: str) -> int:
         """Write a text; a status gives way to it."""
         shown = harmless(text)
+        self.write_as_it_is(wrapped(shown, self.columns, COUNTED) if self._wraps else shown)
+        return len(text)
+
+    def write_as_it_is(self, text: str) -> None:
+        """Write what was made harmless before, and then painted."""
         if self._drawn:
             self._stream.write(ERASE)
             self._drawn = False
-        self._stream.write(wrapped(shown, self.columns, COUNTED) if self._wraps else shown)
-        self._at_line_start = shown.endswith("\n") if shown else self._at_line_start
+        self._stream.write(text)
+        self._at_line_start = text.endswith("\n") if text else self._at_line_start
         self._draw()
-        return len(text)
 
     def writelines(self, lines: Any) -> None:
         """Write several texts."""
