@@ -6,17 +6,20 @@ given that the text begins as it does: p(longer word | before) and p(word | befo
 over all words that begin like the last one.
 """
 
+import itertools
 import math
-from typing import NamedTuple
+from bisect import bisect_right
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rnnlm.blas import one_blas_thread
+from rnnlm.inference.generation import SamplingOptions, sample
 from rnnlm.language_model import LanguageModel
 from rnnlm.rendering import Writer
 from rnnlm.results import Piece
-from rnnlm.text.vocabulary import EOS, UNK
+from rnnlm.text.vocabulary import EOS, FIRST, UNK
 
 MOST_TOKENS = 2_000  # of the lines before, which a stream remembers
 
@@ -58,14 +61,6 @@ class Reading(NamedTuple):
         return sum(piece.bits for piece in self.pieces)
 
 
-class _Read(NamedTuple):
-    """What is known after an id: the state, and the log probabilities (V,) of what follows."""
-
-    token_id: int
-    state: NDArray[np.floating]
-    log_probabilities: NDArray[np.floating]
-
-
 class Draft:
     """Reads a line as it is typed; in a stream the lines before it are its context.
 
@@ -82,85 +77,108 @@ class Draft:
         """
         self.model = model
         self._reader = model.by_line
+        self._tokens = sorted((token, place) for place, token in enumerate(model.vocabulary.tokens, FIRST))
         self._before: list[int] = []  # ids of the lines before
-        self._read: list[_Read] = []  # of `start`, the lines before and the line
+        # What was read: `start`, the lines before and the line. Of each id its nats given those before and the state
+        # after it; of the last two the log probabilities (V,) of what follows them.
+        self._ids: list[int] = []
+        self._nats: list[float] = []
+        self._states: list[NDArray[Any]] = []
+        self._rows: dict[int, NDArray[Any]] = {}
 
     @one_blas_thread()
     def read(self, line: str, k: int = 8) -> Reading:
         """What the model makes of the line so far, with the k most probable continuations."""
         pieces = list(self.model.cut(line))
-        ids = [self.model.start, *self._before, *(piece.token_id for piece in pieces)]
-        self._advance(ids)
+        self._advance([self.model.start, *self._before, *(piece.token_id for piece in pieces)])
+        nats = self._nats[len(self._nats) - len(pieces) :]
         typed = [
-            TypedPiece(piece.text, self._nats(place, piece.token_id) / math.log(2), piece.token_id == UNK)
-            for place, piece in enumerate(pieces, len(ids) - len(pieces))
+            TypedPiece(piece.text, each / math.log(2), piece.token_id == UNK)
+            for piece, each in zip(pieces, nats, strict=True)
         ]
         return Reading(typed, self._continuations(line, pieces, k))
 
     def end_line(self, line: str) -> None:
-        """Begin a new line; a stream keeps this one, of all lines the last tokens."""
+        """Begin a new line. A stream remembers this one; it forgets the older half when there is much to remember."""
         if self.model.context == "stream" and (end := self.model.line_end) is not None:
             self._before += [*self.model.encode(line).tolist(), end]
-            self._before = self._before[-MOST_TOKENS:]
+            if len(self._before) > MOST_TOKENS:
+                self._before = self._before[-MOST_TOKENS // 2 :]
 
+    @one_blas_thread()
     def goes_on(self, line: str, length: int = 60, temperature: float = 0.8, seed: int | None = None) -> str:
-        """What the model writes after the line, up to the end of that line."""
-        self.read(line, 1)
-        writer = Writer(self.model, line, self.model.encode(line), ["\n"])
+        """What the model writes after the line, to the end of that line; a word that was begun is drawn first."""
+        rng = np.random.default_rng(seed)
+        rest = self._drawn_rest(line, rng)
+        line += rest
+        ids = self.model.encode(line).tolist()
+        writer = Writer(self.model, line, ids, ["\n"])
         writer.take()
-        prompt = [each.token_id for each in self._read]
-        from rnnlm.inference.generation import SamplingOptions, sample
-
-        options = SamplingOptions(length, temperature)
-        rng, never = np.random.default_rng(seed), self.model.never_generated()
-        for drawn in sample(self._reader, prompt, options, rng, 1, never, self.model.end):
+        prompt, options = [self.model.start, *self._before, *ids], SamplingOptions(length, temperature)
+        for drawn in sample(self._reader, prompt, options, rng, 1, self.model.never_generated(), self.model.end):
             writer.add(drawn[0])
             if writer.ended:
                 break
         writer.finish()
-        return writer.take()
+        return rest + writer.take()
+
+    def _drawn_rest(self, line: str, rng: np.random.Generator) -> str:
+        """The rest of a longer word than the last one, drawn; nothing if that one is whole."""
+        pieces = list(self.model.cut(line))
+        self._advance([self.model.start, *self._before, *(piece.token_id for piece in pieces)])
+        whole, longer = self._last_word(line, pieces)
+        drawn = int(rng.choice(len(longer) + 1, p=[whole, *longer.values()]))
+        return self._rest(list(longer)[drawn - 1], pieces[-1].token) if drawn else ""
 
     def _advance(self, ids: list[int]) -> None:
         """Read what is new of ids, and forget what is no longer there."""
-        same = 0
-        while same < min(len(ids), len(self._read)) and self._read[same].token_id == ids[same]:
-            same += 1
-        del self._read[same:]
-        state = self._read[-1].state if self._read else self._reader.zero_state(1)
-        for each in ids[same:]:
-            rows, state = self._reader.next_log_probabilities(np.array([[each]], dtype=np.int32), state)
-            self._read.append(_Read(each, state, rows[0]))
-
-    def _nats(self, place: int, token_id: int) -> float:
-        return -float(self._read[place - 1].log_probabilities[token_id])
+        same = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(self._ids, ids, strict=False)))
+        for kept in (self._ids, self._nats, self._states):
+            del kept[same:]
+        needed = sorted({same - 1, len(ids) - 2, len(ids) - 1})
+        first = next((place for place in needed if 0 <= place < same and place not in self._rows), same)
+        state = self._states[first - 1] if first else self._reader.zero_state(1)
+        for place in range(first, len(ids)):
+            rows, state = self._reader.next_log_probabilities(np.array([[ids[place]]], dtype=np.int32), state)
+            if place >= same:
+                self._ids.append(ids[place])
+                self._nats.append(-float(self._rows[place - 1][ids[place]]) if place else 0.0)
+                self._states.append(state)
+            self._rows[place] = rows[0]
+            if place == len(ids) - 1 or place > same:
+                self._rows = {each: row for each, row in self._rows.items() if place - 1 <= each <= place}
 
     def _continuations(self, line: str, pieces: list[Piece], k: int) -> list[Continuation]:
-        after = self._read[-1].log_probabilities
-        found, share = list[Continuation](), 1.0
-        if pieces and not line[-1].isspace() and self.model.level != "char":
-            last = pieces[-1]
-            before = np.exp(self._read[-2].log_probabilities.astype(np.float64))
-            begun = self._longer(last.token)
-            own = float(before[last.token_id]) if last.token_id != UNK or not begun else 0.0
-            whole = own + float(before[begun].sum())
-            if whole > 0:
-                share = own / whole
-                best = sorted(begun, key=lambda each: -before[each])[:k]
-                found = [self._rest(each, last.token, float(before[each]) / whole) for each in best]
-        if share > 0:
+        whole, longer = self._last_word(line, pieces)
+        best = sorted(longer, key=lambda each: -longer[each])[:k]
+        token = self.model.vocabulary.token
+        found = [Continuation(token(each), self._rest(each, pieces[-1].token), longer[each]) for each in best]
+        if whole > 0:
+            after = self._rows[len(self._ids) - 1]
             writer = Writer(self.model, line, (piece.token_id for piece in pieces), [])
-            found += [self._next(writer, each, share * math.exp(after[each])) for each in self.model.best(after, k)]
-        found = [each for each in found if each.probability > 0]
-        return sorted(found, key=lambda each: -each.probability)[:k]
+            found += [self._next(writer, each, whole * math.exp(after[each])) for each in self.model.best(after, k)]
+        return sorted((each for each in found if each.probability > 0), key=lambda each: -each.probability)[:k]
+
+    def _last_word(self, line: str, pieces: list[Piece]) -> tuple[float, dict[int, float]]:
+        """The probability that the last word is whole, and of each longer one that it may become; they sum to one."""
+        if not pieces or line[-1].isspace() or self.model.level == "char":
+            return 1.0, {}
+        last, begun = pieces[-1], self._longer(pieces[-1].token)
+        before = np.exp(self._rows[len(self._ids) - 2].astype(np.float64))
+        own = float(before[last.token_id]) if last.token_id != UNK or not begun else 0.0  # <unk> is another word
+        total = own + float(before[begun].sum())
+        if not total > 0:
+            return 1.0, {}
+        return own / total, {each: float(before[each]) / total for each in begun}
 
     def _longer(self, begun: str) -> list[int]:
         """Ids of the tokens that begin so and go on."""
-        tokens, first = self.model.vocabulary.tokens, len(self.model.vocabulary) - len(self.model.vocabulary.tokens)
-        return [place + first for place, token in enumerate(tokens) if token.startswith(begun) and token != begun]
+        place = bisect_right(self._tokens, (begun, len(self.model.vocabulary)))
+        following = itertools.islice(self._tokens, place, None)
+        return [each for token, each in itertools.takewhile(lambda pair: pair[0].startswith(begun), following)]
 
-    def _rest(self, token_id: int, begun: str, probability: float) -> Continuation:
-        token = self.model.vocabulary.token(token_id)
-        return Continuation(token, token.removeprefix(begun), probability)
+    def _rest(self, token_id: int, begun: str) -> str:
+        return self.model.vocabulary.token(token_id).removeprefix(begun)
 
     def _next(self, writer: Writer, token_id: int, probability: float) -> Continuation:
         token = self.model.vocabulary.token(token_id)

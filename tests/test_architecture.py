@@ -29,7 +29,7 @@ LAYERS = (
     ("plots",),
     ("lab", "playground"),
     ("comparison", "tuned_rescoring"),
-    ("mixing", "exchange", "description", "hints", "surprisal", "training"),
+    ("mixing", "exchange", "description", "draft", "hints", "surprisal", "training"),
     ("language_model",),
     ("decoding",),
     ("lattices",),
