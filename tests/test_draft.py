@@ -94,11 +94,11 @@ def test_a_word_that_may_be_whole_is_followed_by_longer_words_and_by_next_ones(m
     before = {each.token: each.probability for each in model.predict("She said the ", k=10**6).candidates}
     after = {each.token: each.probability for each in model.predict(f"She said the {word} ", k=10**6).candidates}
     all_that_begin_so = sum(p for token, p in before.items() if token.startswith(word))
-    found = {each.token: each for each in Draft(model).read(f"She said the {word}", 10**6).continuations}
-    assert found[f"{word}s"].text == "s"
-    assert found[f"{word}s"].probability == pytest.approx(before[f"{word}s"] / all_that_begin_so, rel=1e-3)
-    assert found["was"].text == " was"
-    assert found["was"].probability == pytest.approx(before[word] / all_that_begin_so * after["was"], rel=1e-3)
+    found = {each.text: each for each in Draft(model).read(f"She said the {word}", 10**6).continuations}
+    assert found["s"].token == f"{word}s"
+    assert found["s"].probability == pytest.approx(before[f"{word}s"] / all_that_begin_so, rel=1e-3)
+    assert found[" was"].token == "was"
+    assert found[" was"].probability == pytest.approx(before[word] / all_that_begin_so * after["was"], rel=1e-3)
 
 
 @pytest.mark.parametrize("line", ["我 昨天", "我 昨天 ", "昨天 上", "The fer", "The ferry", "The ferry ", ""])

@@ -5,7 +5,7 @@ What is painted was made harmless before, since a terminal is to obey these sequ
 
 import os
 from collections.abc import Callable
-from typing import Any, TextIO, TypeVar
+from typing import Any, TypeVar
 
 import click
 
@@ -63,7 +63,7 @@ def color_of(bits: float) -> str:
     return next((color for least, color, _ in SURPRISE if bits >= least), "")
 
 
-def write_painted(stream: TextIO, text: str) -> None:
+def write_painted(stream: Any, text: str) -> None:
     """Write a text that is harmless but for its colours."""
     if isinstance(stream, Terminal):
         stream.write_as_it_is(text)
@@ -72,7 +72,7 @@ def write_painted(stream: TextIO, text: str) -> None:
     stream.flush()
 
 
-def write_message(stream: TextIO, message: str) -> None:
+def write_message(stream: Any, message: str) -> None:
     """Write lines about the answer; the word "Error:" or "Warning:" that begins one is painted."""
     if not colored(stream):
         stream.write(message)
