@@ -50,15 +50,30 @@ class TypedPiece(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """What a model makes of a line: its tokens, and what may come next, the most probable first."""
+    """What a model makes of a line: its tokens, and what may come next, the most probable first.
+
+    begun_bits: the surprise that a word begins as the last one does; None where no word may be unfinished.
+    """
 
     pieces: list[TypedPiece]
     continuations: list[Continuation]
+    begun_bits: float | None
 
     @property
     def bits(self) -> float:
         """Surprise of the whole line so far."""
         return sum(piece.bits for piece in self.pieces)
+
+
+class _LastWord(NamedTuple):
+    """The probability that the last word is whole, and that of each longer one it may become; they sum to one.
+
+    bits: the surprise that a word begins so, None if it is whole for certain.
+    """
+
+    whole: float
+    longer: dict[int, float]
+    bits: float | None
 
 
 class Draft:
@@ -96,7 +111,8 @@ class Draft:
             TypedPiece(piece.text, each / math.log(2), piece.token_id == UNK)
             for piece, each in zip(pieces, nats, strict=True)
         ]
-        return Reading(typed, self._continuations(line, pieces, k))
+        last = self._last_word(line, pieces)
+        return Reading(typed, self._continuations(line, pieces, last, k), last.bits)
 
     def end_line(self, line: str) -> None:
         """Begin a new line. A stream remembers this one; it forgets the older half when there is much to remember."""
@@ -126,7 +142,7 @@ class Draft:
         """The rest of a longer word than the last one, drawn; nothing if that one is whole."""
         pieces = list(self.model.cut(line))
         self._advance([self.model.start, *self._before, *(piece.token_id for piece in pieces)])
-        whole, longer = self._last_word(line, pieces)
+        whole, longer, _ = self._last_word(line, pieces)
         drawn = int(rng.choice(len(longer) + 1, p=[whole, *longer.values()]))
         return self._rest(list(longer)[drawn - 1], pieces[-1].token) if drawn else ""
 
@@ -148,8 +164,8 @@ class Draft:
             if place == len(ids) - 1 or place > same:
                 self._rows = {each: row for each, row in self._rows.items() if place - 1 <= each <= place}
 
-    def _continuations(self, line: str, pieces: list[Piece], k: int) -> list[Continuation]:
-        whole, longer = self._last_word(line, pieces)
+    def _continuations(self, line: str, pieces: list[Piece], last: _LastWord, k: int) -> list[Continuation]:
+        whole, longer, _ = last
         best = sorted(longer, key=lambda each: -longer[each])[:k]
         token = self.model.vocabulary.token
         found = [Continuation(token(each), self._rest(each, pieces[-1].token), longer[each]) for each in best]
@@ -159,17 +175,17 @@ class Draft:
             found += [self._next(writer, each, whole * math.exp(after[each])) for each in self.model.best(after, k)]
         return sorted((each for each in found if each.probability > 0), key=lambda each: -each.probability)[:k]
 
-    def _last_word(self, line: str, pieces: list[Piece]) -> tuple[float, dict[int, float]]:
-        """The probability that the last word is whole, and of each longer one that it may become; they sum to one."""
+    def _last_word(self, line: str, pieces: list[Piece]) -> _LastWord:
         if not pieces or line[-1].isspace() or self.model.level == "char":
-            return 1.0, {}
+            return _LastWord(1.0, {}, None)
         last, begun = pieces[-1], self._longer(pieces[-1].token)
         before = np.exp(self._rows[len(self._ids) - 2].astype(np.float64))
         own = float(before[last.token_id]) if last.token_id != UNK or not begun else 0.0  # <unk> is another word
         total = own + float(before[begun].sum())
         if not total > 0:
-            return 1.0, {}
-        return own / total, {each: float(before[each]) / total for each in begun}
+            return _LastWord(1.0, {}, None)
+        longer = {each: float(before[each]) / total for each in begun}
+        return _LastWord(own / total, longer, max(0.0, -math.log2(total)))
 
     def _longer(self, begun: str) -> list[int]:
         """Ids of the tokens that begin so and go on."""

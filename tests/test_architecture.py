@@ -51,7 +51,7 @@ LAYERS = (
 # Packages that are slow to start or optional: imported inside the function that needs them.
 LAZY = {
     "jieba", "rjieba", "pypinyin", "torch", "matplotlib", "starlette", "uvicorn", "onnx", "safetensors", "tqdm",
-    "sentencepiece", "tokenizers",
+    "sentencepiece", "tokenizers", "prompt_toolkit",
 }  # fmt: skip
 PARTS_ON_TORCH = ("cells", "engine", "network", "optimizer", "segments")
 # What is about PyTorch alone: it may import torch at its top, and is itself imported where it is asked for.

@@ -85,6 +85,8 @@ def test_a_word_that_was_begun_is_finished_by_the_rules_of_probability(models):
         assert found[token].probability == pytest.approx(probability / sum(begun.values()), rel=1e-3)
         assert "bo" + found[token].text == token
     assert found.keys() == begun.keys()  # "bo" is no word, so nothing comes after it
+    assert Draft(model).read("She said the bo").begun_bits == pytest.approx(-math.log2(sum(begun.values())), abs=1e-3)
+    assert Draft(model).read("She said the bo ").begun_bits is None
 
 
 def test_a_word_that_may_be_whole_is_followed_by_longer_words_and_by_next_ones(models):

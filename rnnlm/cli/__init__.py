@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 COMMANDS = {
     "train": ("rnnlm.cli.train:train", "Train a model on a text."),
     "predict": ("rnnlm.cli.predict:predict", "Show the most probable next tokens after a text."),
+    "chat": ("rnnlm.cli.chat:chat", "Type, and see what the model expects next."),
     "sample": ("rnnlm.cli.sample:sample", "Write text."),
     "score": ("rnnlm.cli.score:score", "Print the log probability of every line."),
     "rescore": ("rnnlm.cli.rescore:rescore", "Choose among the candidates of a recogniser (n-best lists)."),

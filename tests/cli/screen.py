@@ -4,10 +4,12 @@ import fcntl
 import os
 import pty
 import select
+import signal
 import struct
 import subprocess
 import sys
 import termios
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -101,3 +103,64 @@ def screen_of(
     os.close(ours)
     assert process.returncode == code, "\n".join(screen.rows())
     return screen
+
+
+class Dialogue:
+    """A command that is talked to: keys go in, and the screen is looked at until it shows what is awaited."""
+
+    def __init__(self, arguments: Sequence[str], columns: int = 80, rows: int = 24, cwd: Path | None = None) -> None:
+        self._ours, theirs = pty.openpty()
+        fcntl.ioctl(self._ours, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        self.screen = pyte.Screen(columns, rows)
+        self.screen.write_process_input = self.type  # where the cursor is, which a program may ask
+        self._stream = pyte.ByteStream(self.screen)
+        environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "rnnlm", *arguments],
+            stdin=theirs, stdout=theirs, stderr=theirs, cwd=cwd, env=environment | ENVIRONMENT, start_new_session=True,
+        )  # fmt: skip
+        os.close(theirs)
+
+    def type(self, keys: str) -> None:
+        """Send keys as a terminal does."""
+        os.write(self._ours, keys.encode())
+
+    def rows(self) -> list[str]:
+        """The rows of the screen without spaces at their ends and without the empty ones below."""
+        rows = [row.rstrip() for row in self.screen.display]
+        while rows and not rows[-1]:
+            rows.pop()
+        return rows
+
+    def wait(self, shown: Callable[[list[str]], object], seconds: float = 60.0) -> list[str]:
+        """The rows as soon as they are as awaited."""
+        end = time.monotonic() + seconds
+        while not shown(self.rows()):
+            assert time.monotonic() < end, "\n".join(self.rows())
+            for data in written_to(self._ours, QUIET_SECONDS):
+                self._stream.feed(data)
+        return self.rows()
+
+    def resize(self, columns: int, rows: int) -> None:
+        """Give the window another size."""
+        self.screen.resize(rows, columns)
+        fcntl.ioctl(self._ours, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        os.killpg(self._process.pid, signal.SIGWINCH)
+
+    def signal(self, number: int) -> None:
+        """Send a signal."""
+        self._process.send_signal(number)
+
+    def end(self) -> int:
+        """The exit code, when it has ended."""
+        for data in written_to(self._ours):
+            self._stream.feed(data)
+        os.close(self._ours)
+        return self._process.wait(60)
+
+    def __enter__(self) -> "Dialogue":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._process.kill()
+        self._process.wait()

@@ -16,6 +16,7 @@ from rnnlm.cli.declared import Duration
 BASES = {
     "train": ["text.txt", "-o", "out.npz", "--hidden-size", "4", "--embedding-size", "3", "--epochs", "0.1"],
     "predict": ["我"],
+    "chat": [],
     "sample": ["--length", "3"],
     "score": ["text.txt"],
     "rescore": ["text.txt"],
@@ -38,6 +39,7 @@ BASES = {
     "lab memory": ["-m", "rnnlm.npz"],
     "lab unroll": ["我 昨天"],
     "plot": ["history.jsonl"],
+    "completion": ["bash"],
 }
 ANYWHERE = ["", "nan", "-inf", "1e400", "9" * 5000, "-1", "0", "1e-320", "٣", "x\x1b[31m", "a:nan", "/", "none/x"]
 # What asks for much gets much, however long it takes.

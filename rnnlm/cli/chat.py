@@ -1,0 +1,113 @@
+"""rnnlm chat: write together with a model, and see after every key what it expects."""
+
+import importlib.util
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from rnnlm.cli.colors import color_of, color_option, colored, painted, write_painted
+from rnnlm.cli.common import NumberRange, load_model, model_option, note, product_threads_option
+from rnnlm.cli.terminal import Terminal, harmless, width_of
+from rnnlm.cli.wrapping import wrapped
+from rnnlm.errors import RnnlmError
+
+if TYPE_CHECKING:
+    from rnnlm.draft import Reading
+
+PROMPT = "> "
+OURS, ASIDE = "36", "2"  # the colours of what the model writes, and of what is said about a line
+
+
+@click.command(short_help="Type, and see what the model expects next.")
+@model_option
+@click.option("-k", type=click.IntRange(1, 50), default=8, show_default=True, help="Number of candidates.")
+@click.option("--length", type=click.IntRange(1), default=60, show_default=True, help="Most tokens after Enter.")
+@click.option(
+    "--temperature",
+    type=NumberRange(0),
+    default=0.8,
+    show_default=True,
+    help="Of what the model writes: below 1 more careful, above 1 bolder; 0 always takes the most probable.",
+)
+@click.option("--seed", type=click.IntRange(0), default=None, help="The same seed and keys give the same text.")
+@color_option
+@product_threads_option
+def chat(model_path: Path, k: int, length: int, temperature: float, seed: int | None) -> int:
+    """Type, and see after every key what the model expects next and how much each token surprises it.
+
+    \b
+    Tab           take the marked candidate: a word, or the rest of the word that you began
+    Up and Down   mark another
+    Enter         the model goes on to the end of the line; on an empty line it writes one
+    Ctrl-D        end
+
+    Green is what the model expected, yellow and red what surprises it (7 and 12 bits). A model of a stream remembers
+    the lines before; one that reads every line for itself does not.
+    """
+    _require_terminal()
+    from rnnlm.cli.chat_screen import ask_line
+    from rnnlm.draft import Draft
+
+    model = load_model(model_path)
+    draft, seeds = Draft(model), iter(range(seed, sys.maxsize)) if seed is not None else None
+    note(f"{model.predictor.describe()}, {len(model.vocabulary):,} {model.level}s, {model.context}. Ctrl-D ends.")
+    while True:
+        answer = ask_line(draft, k, colored(sys.stdout))
+        if answer.ended_by is not None:
+            return 128 + signal.SIGTERM if answer.ended_by == signal.SIGTERM else 0
+        written = ""
+        if not answer.is_whole:
+            written = draft.goes_on(answer.line, length, temperature, next(seeds) if seeds else None)
+        _show(draft.read(answer.line), written)
+        draft.end_line(answer.line + written)
+
+
+def _require_terminal() -> None:
+    """Refuse what cannot be a conversation.
+
+    Raises:
+        RnnlmError: the streams are no terminal, or what draws on one is not installed.
+    """
+    is_terminal = isinstance(sys.stdout, Terminal) and sys.stdin is not None and sys.stdin.isatty()
+    if not is_terminal or os.environ.get("TERM") == "dumb":
+        raise RnnlmError(
+            "rnnlm chat is for a person at a terminal, and this is none. In a program use: rnnlm predict TEXT, rnnlm "
+            "sample or rnnlm serve."
+        )
+    if importlib.util.find_spec("prompt_toolkit") is None:
+        raise RnnlmError("rnnlm chat needs prompt_toolkit, which is not installed: pip install 'rnnlm-cli[chat]'.")
+
+
+def _show(reading: "Reading", written: str) -> None:
+    """Leave a line behind: what was typed by its surprise, what the model wrote, and the figures."""
+    typed = [(piece.text, color_of(piece.bits)) for piece in reading.pieces]
+    write_painted(sys.stdout, laid_out([(PROMPT, ""), *typed, (written, OURS)]) + "\n")
+    if reading.pieces:
+        write_painted(sys.stdout, laid_out([(f"  {figures(reading)}", ASIDE)]) + "\n")
+
+
+def figures(reading: "Reading") -> str:
+    """Tokens and surprise of a line."""
+    tokens = len(reading.pieces)
+    return f"{tokens} token{'s' * (tokens != 1)}, {reading.bits:.1f} bits, {reading.bits / max(1, tokens):.2f} a token"
+
+
+def laid_out(parts: list[tuple[str, str]]) -> str:
+    """Texts and their colours as lines that fit the terminal, broken between words."""
+    shown = [(harmless(text), color if colored(sys.stdout) else "") for text, color in parts]
+    width = width_of(sys.stdout) or sys.maxsize
+    left = [(character, color) for text, color in shown for character in text]
+    found, place = list[str](), 0
+    for character in wrapped("".join(text for text, _ in shown), width, hanging=False):
+        while character != left[place][0] and left[place][0] == " ":  # where the line is broken
+            place += 1
+        if character == "\n":
+            found.append(character)
+            continue
+        found.append(painted(*left[place]))
+        place += 1
+    return "".join(found)

@@ -1,0 +1,193 @@
+"""A line that is typed in a terminal, drawn by prompt_toolkit: the candidates stand below it and follow every key."""
+
+import signal
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from rnnlm.cli.character_charts import bar
+from rnnlm.cli.colors import SURPRISE
+from rnnlm.cli.tables import shortened, visible
+from rnnlm.cli.wrapping import display_width
+
+if TYPE_CHECKING:
+    from prompt_toolkit.application import Application
+    from prompt_toolkit.buffer import Buffer
+    from prompt_toolkit.key_binding import KeyBindings
+
+    from rnnlm.draft import Continuation, Draft, Reading
+
+KEYS = "Tab take   ↑ ↓ mark another   Enter the model goes on   Ctrl-D end"
+LONGEST_LINE = 2_000  # characters
+LONGEST_TOKEN, WIDEST_BAR, NARROWEST_BAR = 24, 30, 4
+BEFORE_TOKEN = 10  # columns of the mark and the probability
+MOST_ROWS = 6  # of a long line that is typed
+
+Fragments = list[tuple[str, str]]
+
+
+class Answer(NamedTuple):
+    """What was typed.
+
+    is_whole: its end was taken, so there is nothing to add. ended_by: a signal, or 0 for Ctrl-D; None if a line came.
+    """
+
+    line: str
+    is_whole: bool = False
+    ended_by: int | None = None
+
+
+class TypedLine:
+    """The line, what the model makes of it, and which candidate is marked."""
+
+    def __init__(self, draft: "Draft", k: int) -> None:
+        """Begin with an empty line."""
+        self._draft, self._k = draft, k
+        self._text: str | None = None
+        self._reading: Reading | None = None
+        self._marked = 0
+
+    def read(self, text: str) -> "Reading":
+        """What the model makes of the text; another text marks its first candidate."""
+        if self._reading is None or text != self._text:
+            self._text, self._reading, self._marked = text, self._draft.read(text, self._k), 0
+        return self._reading
+
+    def mark(self, step: int, text: str) -> None:
+        """Mark the candidate after or before the marked one; after the last comes the first."""
+        if found := self.read(text).continuations:
+            self._marked = (self._marked + step) % len(found)
+
+    def marked(self, text: str) -> "Continuation | None":
+        """The candidate that is marked, if there is one."""
+        found = self.read(text).continuations
+        return found[self._marked] if found else None
+
+    def candidates(self, text: str, columns: int) -> Fragments:
+        """The candidates with their probabilities and bars, a row each."""
+        found = self.read(text).continuations
+        cells = [shortened(visible(each.token), LONGEST_TOKEN) for each in found]
+        widest = max(map(display_width, cells), default=0)
+        room = min(columns - BEFORE_TOKEN - widest - 3, WIDEST_BAR)
+        rows: Fragments = []
+        for place, (each, cell) in enumerate(zip(found, cells, strict=True)):
+            style = "bold" if place == self._marked else ""
+            drawn = bar(each.probability, 1.0, room) if room >= NARROWEST_BAR else ""
+            space = " " * (widest - display_width(cell) + 2)
+            mark = "▸" if place == self._marked else " "
+            end = "" if place == len(found) - 1 else "\n"
+            rows += [(style, f"{mark} {each.probability:6.4f}  {cell}{space}"), ("class:bar", drawn + end)]
+        return rows
+
+    # --- what prompt_toolkit asks of a lexer ---------------------------------------------------------------------
+
+    def lex_document(self, document: Any) -> Callable[[int], Fragments]:
+        """The line with each token in the colour of its surprise."""
+        reading = self.read(document.text)
+        bits = [piece.bits for piece in reading.pieces]
+        if bits and reading.begun_bits is not None:  # the last word is not said yet
+            bits[-1] = reading.begun_bits
+        colored = [(style_of(each), piece.text) for each, piece in zip(bits, reading.pieces, strict=True)]
+        shown = colored or [("", document.text)]  # of spaces alone there is no piece
+        return lambda number: shown if number == 0 else []
+
+    def invalidation_hash(self) -> None:
+        """Nothing but the text changes the colours."""
+
+
+def style_of(bits: float) -> str:
+    """The style of a token of so much surprise."""
+    return next((style for least, _, style in SURPRISE if bits >= least), "")
+
+
+def ask_line(draft: "Draft", k: int, colors: bool) -> Answer:
+    """Let a person type a line, with the k candidates of a draft below it; what was drawn is erased afterwards.
+
+    Raises:
+        KeyboardInterrupt: by Ctrl-C.
+    """
+    from prompt_toolkit.buffer import Buffer
+
+    line, buffer = TypedLine(draft, k), Buffer(multiline=False)
+    app = _application(line, buffer, colors)
+    before = signal.signal(signal.SIGTERM, lambda number, frame: app.exit(Answer("", ended_by=number)))
+    try:
+        return app.run()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _application(line: TypedLine, buffer: "Buffer", colors: bool) -> "Application[Answer]":
+    """The screen: the line, the candidates, and what the keys do."""
+    from prompt_toolkit.application import Application
+    from prompt_toolkit.input import create_input
+    from prompt_toolkit.layout import BufferControl, Dimension, FormattedTextControl, HSplit, Layout, Window
+    from prompt_toolkit.output import ColorDepth, create_output
+    from prompt_toolkit.styles import Style
+
+    output = create_output(sys.__stdout__)  # our own stream would show its sequences as text
+
+    def columns() -> int:
+        return output.get_size().columns
+
+    def prompt(number: int, wrapped: int) -> Fragments:
+        return [("bold", "> " if not wrapped else "  ")]
+
+    typed = Window(
+        BufferControl(buffer, lexer=line),  # which is a lexer by what it can do
+        height=Dimension(min=1, max=MOST_ROWS),
+        wrap_lines=True,
+        dont_extend_height=True,
+        get_line_prefix=prompt,
+    )
+    candidates = FormattedTextControl(lambda: line.candidates(buffer.text, columns()))
+    keys = FormattedTextControl(lambda: [("class:keys", KEYS)])
+    body = HSplit([typed, Window(candidates, dont_extend_height=True), Window(keys, height=1)])
+    return Application(
+        Layout(body, typed),
+        key_bindings=_keys(line, buffer),
+        style=Style([("bar", "ansicyan"), ("keys", "ansibrightblack")]),
+        input=create_input(sys.__stdin__),
+        output=output,
+        color_depth=ColorDepth.DEPTH_4_BIT if colors else ColorDepth.DEPTH_1_BIT,
+        erase_when_done=True,
+    )
+
+
+def _keys(line: TypedLine, buffer: "Buffer") -> "KeyBindings":
+    """What keys do beside editing the line."""
+    from prompt_toolkit.key_binding import KeyBindings
+    from prompt_toolkit.keys import Keys
+
+    def insert(text: str) -> None:
+        buffer.insert_text(text[: max(0, LONGEST_LINE - len(buffer.text))])
+
+    def take(event: Any) -> None:
+        buffer.cursor_position = len(buffer.text)
+        found = line.marked(buffer.text)
+        if found is not None and found.ends_line:
+            event.app.exit(Answer(buffer.text, is_whole=True))
+        elif found is not None:
+            insert(found.text)
+
+    def end(event: Any) -> None:
+        if buffer.cursor_position == len(buffer.text):
+            event.app.exit(Answer("", ended_by=0))
+        else:
+            buffer.delete()
+
+    doing: dict[Any, Callable[[Any], None]] = {
+        "tab": take,
+        "up": lambda event: line.mark(-1, buffer.text),
+        "down": lambda event: line.mark(1, buffer.text),
+        "enter": lambda event: event.app.exit(Answer(buffer.text)),
+        "c-d": end,
+        "c-c": lambda event: event.app.exit(exception=KeyboardInterrupt()),
+        "<sigint>": lambda event: event.app.exit(exception=KeyboardInterrupt()),
+        Keys.BracketedPaste: lambda event: insert(" ".join(event.data.split())),
+        Keys.Any: lambda event: insert("".join(filter(str.isprintable, event.data))),
+    }
+    keys = KeyBindings()
+    for key, do in doing.items():
+        keys.add(key)(do)
+    return keys
