@@ -6,7 +6,7 @@ from rnnlm.training.configuration import TRAINING_SHARE, work
 from rnnlm.training.machine import MEASURING_SHARE, Machine
 from rnnlm.training.session import Session
 
-WORTH_MEASURING = 6e11  # operations of a training, which take two cores about twenty seconds
+WORTH_MEASURING = 3e11  # operations of a training, which take two idle cores about ten seconds
 MEASURING = 0.5  # seconds that it may take, or three steps
 
 

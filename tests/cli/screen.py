@@ -132,7 +132,7 @@ class Dialogue:
             rows.pop()
         return rows
 
-    def wait(self, shown: Callable[[list[str]], object], seconds: float = 60.0) -> list[str]:
+    def wait(self, shown: Callable[[list[str]], object], seconds: float = 30.0) -> list[str]:
         """The rows as soon as they are as awaited."""
         end = time.monotonic() + seconds
         while not shown(self.rows()):
