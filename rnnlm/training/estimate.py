@@ -2,12 +2,15 @@
 
 from contextlib import suppress
 
-from rnnlm.training.configuration import TRAINING_SHARE, work
-from rnnlm.training.machine import MEASURING_SHARE, Machine
+from rnnlm.training.configuration import work
+from rnnlm.training.machine import Machine
+from rnnlm.training.new_network import build_network
 from rnnlm.training.session import Session
+from rnnlm.training.speed import tokens_per_second
 
 WORTH_MEASURING = 3e11  # operations of a training, which take two idle cores about ten seconds
 MEASURING = 0.5  # seconds that it may take, or three steps
+EVALUATED = 1 / 3  # of the work of a training step: its forward pass
 
 
 def expected_seconds(session: Session, machine: Machine) -> float | None:
@@ -16,12 +19,15 @@ def expected_seconds(session: Session, machine: Machine) -> float | None:
     None where a time was given, where the training is too short to be worth measuring, and where one process alone
     cannot measure it.
     """
-    recipe, dataset = session.recipe, session.dataset
+    recipe, dataset, plan = session.recipe, session.dataset, session.trainer.plan
     if recipe.time or not recipe.epochs or machine.workers.size > 1 or machine.choice.compiled:
         return None
     tokens = recipe.epochs * len(dataset.train)
     if tokens * work(vars(recipe), len(dataset.vocabulary)) < WORTH_MEASURING:
         return None
+    tokens += EVALUATED * session.valid_tokens * (plan.total_steps / plan.steps_between_evaluations)
     with suppress(MemoryError):  # of a second network; the training itself may have enough
-        return tokens / machine.speed(recipe, dataset, MEASURING / MEASURING_SHARE) / TRAINING_SHARE
+        network, _ = build_network(recipe, dataset, None)
+        engine, batches = machine.engine(network, recipe), machine.batches(dataset, recipe)
+        return tokens / tokens_per_second(engine, batches, MEASURING, machine.workers)
     return None

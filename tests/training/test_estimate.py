@@ -20,14 +20,18 @@ def session_of(machine, **options):
 def machine(monkeypatch):
     """A machine of a known speed, which is asked whatever the training."""
     monkeypatch.setattr(estimate, "WORTH_MEASURING", 0.0)
-    monkeypatch.setattr(Machine, "speed", lambda *arguments: 1000.0)
+    monkeypatch.setattr(estimate, "tokens_per_second", lambda *arguments: 1000.0)
     return Machine(1)
 
 
-def test_it_is_the_tokens_by_the_speed(machine):
-    session = session_of(machine, epochs=3.0)
-    assert expected_seconds(session, machine) == pytest.approx(3 * len(session.dataset.train) / 1000 / 0.9)
-    assert expected_seconds(session_of(machine, epochs=6.0), machine) == 2 * expected_seconds(session, machine)
+def test_it_is_the_tokens_and_a_third_of_those_that_are_evaluated_by_the_speed(machine):
+    session = session_of(machine, epochs=3.0, valid_fraction=0.0)
+    assert expected_seconds(session, machine) == pytest.approx(3 * len(session.dataset.train) / 1000)
+    held_out = session_of(machine, epochs=3.0)
+    evaluations = held_out.trainer.plan.total_steps / held_out.trainer.plan.steps_between_evaluations
+    evaluated = evaluations * held_out.valid_tokens / 3
+    assert evaluations >= 3
+    assert expected_seconds(held_out, machine) == pytest.approx((3 * len(held_out.dataset.train) + evaluated) / 1000)
 
 
 def test_it_is_told_and_the_model_is_the_same_to_the_byte(tmp_path, monkeypatch, rnnlm):
@@ -60,5 +64,5 @@ def test_a_second_network_that_finds_no_memory_is_no_reason_not_to_train(machine
     def fail(*arguments):
         raise MemoryError
 
-    monkeypatch.setattr(Machine, "speed", fail)
+    monkeypatch.setattr(estimate, "tokens_per_second", fail)
     assert expected_seconds(session_of(machine, epochs=1.0), machine) is None
