@@ -40,10 +40,10 @@ def chat(model_path: Path, k: int, length: int, temperature: float, seed: int | 
     """Type, and see after every key what the model expects next and how much each token surprises it.
 
     \b
-    Tab           take the marked candidate: a word, or the rest of the word that you began
-    Up and Down   mark another
-    Enter         the model goes on to the end of the line; on an empty line it writes one
-    Ctrl-D        end
+    Tab         take the marked candidate: a word, or the rest of one you began
+    Up, Down    mark another
+    Enter       the model goes on to the end of the line, or writes one
+    Ctrl-D      end
 
     Green is what the model expected, yellow and red what surprises it (7 and 12 bits). A model of a stream remembers
     the lines before; one that reads every line for itself does not.

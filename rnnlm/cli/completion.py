@@ -15,10 +15,11 @@ def completion(ctx: click.Context, shell: str) -> None:
     """Print the script with which SHELL completes rnnlm's commands, options, their values and files by Tab.
 
     \b
-    rnnlm completion bash                     into ~/.bashrc:  eval "$(rnnlm completion bash)"
-    rnnlm completion zsh                      into ~/.zshrc:   eval "$(rnnlm completion zsh)"
-    rnnlm completion fish | source            into ~/.config/fish/config.fish
-    rnnlm completion powershell | Out-String | Invoke-Expression           into $PROFILE
+    ~/.bashrc       eval "$(rnnlm completion bash)"
+    ~/.zshrc        eval "$(rnnlm completion zsh)"
+    config.fish     rnnlm completion fish | source
+    $PROFILE        rnnlm completion powershell | Out-String |
+                        Invoke-Expression
     """
     from click.shell_completion import ShellComplete, get_completion_class
 
