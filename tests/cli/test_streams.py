@@ -48,6 +48,9 @@ PRINTING = {
     "serve": ["serve", "--help"],
     "lab": ["lab", "pairs", "我 昨天 上学"],
     "plot": ["plot", "--surprise", "corpus.txt"],
+    "chat": ["chat", "--help"],
+    "completion": ["completion", "bash"],
+    "score in colours": ["score", "--tokens", "--color", "always", "corpus.txt"],
 }
 
 
