@@ -20,6 +20,8 @@ COMMANDS = {  # first lines of helps, and lines in lists of commands
     "Serve models over HTTP, with a page to play with them.": "通过 HTTP 提供模型服务，附带试玩页面。",
     "The steps of a recurrent language model with live numbers.": "循环神经网络语言模型，一步一步，配上真实的数字。",
     "Draw learning curves, surprise along a text, the embedding.": "画学习曲线、文本的惊奇度、词嵌入。",
+    "Type, and see what the model expects next.": "一边输入，一边看模型预测的下一个词。",
+    "Print a script that completes commands in a shell.": "打印 shell 的命令补全脚本。",
     'Train a model on CORPUS: text files, folders of them, .gz, or "-" for stdin.': (
         "用 CORPUS 训练模型：文本文件、装着文本文件的文件夹、.gz，或者用 “-” 表示标准输入。"
     ),
@@ -393,6 +395,10 @@ MESSAGES = {
         "sentence：每行单独来读；看不出前一行有助于预测后一行"
     ),
     "Equals      {command}": "等价命令    {command}",
+    "Time        {span}": "用时        {span}",
+    "about a minute; --time {less} for less": "约 1 分钟；想更短，加 --time {less}",
+    "about {minutes} minutes; --time {less} for less": "约 {minutes} 分钟；想更短，加 --time {less}",
+    "about {hours} hours; --time {less} for less": "约 {hours} 小时；想更短，加 --time {less}",
     "Advice      {line}": "建议        {line}",
     "Best valid loss {loss} nats per token (perplexity {perplexity}) at step {step}": (
         "最好的验证损失是每词元 {loss} nat（困惑度 {perplexity}），在第 {step} 步"

@@ -18,6 +18,7 @@ ERROR, WARNING = "1;31", "33"  # as ECMA-48 numbers them
 # Bits from which a token's surprise has a colour: its number and its name for prompt_toolkit. Below 2 bits the token
 # was expected, from 12 on it is as rare as one in 4,096.
 SURPRISE = ((12.0, "1;31", "ansired bold"), (7.0, "33", "ansiyellow"), (2.0, "", ""), (0.0, "32", "ansigreen"))
+LABELS = (("Error:", ERROR), ("Warning:", WARNING), ("警告：", WARNING))
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
@@ -73,13 +74,13 @@ def write_painted(stream: Any, text: str) -> None:
 
 
 def write_message(stream: Any, message: str) -> None:
-    """Write lines about the answer; the word "Error:" or "Warning:" that begins one is painted."""
+    """Write lines about the answer; the word that begins an error or a warning is painted."""
     if not colored(stream):
         stream.write(message)
         return
     shown = harmless(message) if isinstance(stream, Terminal) else message
     lines = wrapped(shown, stream.columns, COUNTED) if isinstance(stream, Terminal) else shown
-    for label, color in (("Error:", ERROR), ("Warning:", WARNING)):
+    for label, color in LABELS:
         lines = "\n".join(
             painted(label, color) + line.removeprefix(label) if line.startswith(label) else line
             for line in lines.split("\n")

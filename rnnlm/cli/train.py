@@ -124,10 +124,11 @@ def train(
     engine: EngineChoice,
     **chosen: Any,
 ) -> int:
-    """Train a model on CORPUS: text files, folders of them, .gz, "-" for stdin, or @chinese or @english of rnnlm's own.
+    """Train a model on CORPUS: text files, folders of them, .gz, or "-" for stdin.
 
-    The best model on the held-out part of the text is kept in the checkpoint. Ctrl-C saves and stops; --resume goes on.
-    A file that is there already is replaced if it is a model that the same command has made of the same text.
+    @chinese and @english are texts that come with rnnlm. The best model on the held-out part of the text is kept in the
+    checkpoint. Ctrl-C saves and stops; --resume goes on. A file that is there already is replaced if it is a model that
+    the same command has made of the same text.
 
     \b
     rnnlm train corpus.txt

@@ -111,9 +111,12 @@ def about(seconds: float) -> str:
     about 2.2 hours; --time 5m for less
     """
     minutes = round(seconds / 60)
-    long = f"{seconds / 3600:.1f} hours" if minutes >= 100 else f"{minutes} minute{'s' * (minutes != 1)}"
     less = "5m" if minutes >= 10 else "1m" if minutes >= 3 else "30s"
-    return f"about {long}; --time {less} for less"
+    if minutes >= 100:
+        return tr("about {hours} hours; --time {less} for less", hours=f"{seconds / 3600:.1f}", less=less)
+    if minutes <= 1:
+        return tr("about a minute; --time {less} for less", less=less)
+    return tr("about {minutes} minutes; --time {less} for less", minutes=minutes, less=less)
 
 
 def _context(before: Cohesion) -> str:

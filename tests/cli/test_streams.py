@@ -50,6 +50,7 @@ PRINTING = {
     "plot": ["plot", "--surprise", "corpus.txt"],
     "chat": ["chat", "--help"],
     "completion": ["completion", "bash"],
+    "decode": ["decode", "--help"],
     "score in colours": ["score", "--tokens", "--color", "always", "corpus.txt"],
 }
 
