@@ -30,6 +30,7 @@ LINES = "the ferry left early\nthe old ferry was late\nit was early\nthe old hou
 FILES = {
     "text.txt": LINES,
     "lines.txt": "the ferry was early\nthe old zebra\n",
+    "references.txt": "the ferry was late\nit was early\n",
     "lists.txt": "the ferry was late\nthe fairy was late\n\nit was early\nit was curly\n",
     "kaldi.txt": "u1-1 the ferry was late\nu1-2 the fairy was late\n",
 }
@@ -43,6 +44,9 @@ QUESTIONS = (
     "predict the -k 2",
     "predict --each the ferry",
     "predict --why the ferry",
+    "predict --complete the fer -k 2",
+    "predict --ahead 2 the -k 2",
+    "decode --text 'the ferry|very was late' -k 2",
     "sample --length 3 --seed 1",
     "sample --length 3 --beam 2",
     "score lines.txt",
@@ -52,6 +56,8 @@ QUESTIONS = (
     "score lines.txt -m ngram.npz",
     "rescore lists.txt",
     "rescore kaldi.txt --format kaldi",
+    "rescore lists.txt --ref references.txt",
+    "rescore lists.txt --ref references.txt --tune",
     "fill 'the ____ was late' -k 2",
     "fill 'the ____ was late' -k 2 -m both.npz",
     "eval lines.txt",
@@ -68,6 +74,8 @@ QUESTIONS = (
     "lab bptt 'the ferry was late'",
     "lab gradflow text.txt --places 2",
     "lab gradcheck",
+    "lab loss 1 2 3",
+    "lab explode --steps 2",
 )
 WITHOUT_QUESTION = ("lab memory",)  # takes a model of one of `corpora`
 
