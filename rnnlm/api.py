@@ -134,7 +134,7 @@ def train(
         engine: "numpy" or "torch".
         device: Of torch: "auto", "cpu", "cuda", "cuda:1" or "mps".
         precision: Of torch: of matrix products, "float32", "tf32" or "bf16".
-        compiled: Of torch: compile the output layer.
+        compiled: With torch: compile the output layer.
         progress: True: a bar, in a notebook or a terminal; False: nothing; a function: called with every `Report`, in
             every process. It ends the training by returning False.
         **options: Any of the following; None, where it is the default, is what fits the text.

@@ -24,7 +24,7 @@ OURS, ASIDE = "36", "2"  # the colours of what the model writes, and of what is 
 
 @click.command(short_help="Type, and see what the model expects next.")
 @model_option
-@click.option("-k", type=click.IntRange(1, 50), default=8, show_default=True, help="Number of candidates.")
+@click.option("-k", type=click.IntRange(1, 50), default=8, show_default=True, help="Number of candidates to show.")
 @click.option("--length", type=click.IntRange(1), default=60, show_default=True, help="Most tokens after Enter.")
 @click.option(
     "--temperature",

@@ -214,7 +214,7 @@ def cache_options(function: Function) -> Function:
             default=0.2,
             show_default=True,
             is_eager=True,
-            help="Its weight beside the model's.",
+            help="Weight of the cache in its mixture with the model.",
         ),
         click.option(
             "--cache-theta",
@@ -222,7 +222,7 @@ def cache_options(function: Function) -> Function:
             default=15.0,
             show_default=True,
             is_eager=True,
-            help="How much more a place counts that is like the present one; 0: all count the same.",
+            help="How sharply the cache prefers places like the present one; 0: all count the same.",
         ),
     )(function)
 

@@ -27,15 +27,15 @@ def engine_options(function: Function) -> Function:
             callback=_choice,
             help="What computes; torch needs pip install 'rnnlm-cli[torch]'.",
         ),
-        click.option("--device", default="auto", is_eager=True, help="Of torch: auto, cpu, cuda, cuda:1 or mps."),
+        click.option("--device", default="auto", is_eager=True, help="PyTorch device: auto, cpu, cuda, cuda:1 or mps."),
         click.option(
             "--precision",
             type=click.Choice(PRECISIONS),
             default="float32",
             is_eager=True,
-            help="Of torch: of matrix products.",
+            help="Precision of PyTorch's matrix products.",
         ),
-        click.option("--compile", "compiled", is_flag=True, is_eager=True, help="Of torch: compile the output layer."),
+        click.option("--compile", "compiled", is_flag=True, is_eager=True, help="PyTorch: compile the output layer."),
     )(function)
 
 

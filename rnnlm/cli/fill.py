@@ -22,7 +22,7 @@ from rnnlm.cli.common import (
 @click.command()
 @click.argument("text", type=Text(), nargs=-1, required=True)
 @model_option
-@click.option("-k", type=click.IntRange(1), default=10, show_default=True, help="Number of candidates.")
+@click.option("-k", type=click.IntRange(1), default=10, show_default=True, help="Number of candidates to show.")
 @click.option(
     "--blank-tokens",
     type=click.IntRange(1, 10),

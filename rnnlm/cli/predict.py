@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 @click.command(cls=TranslatedCommand)
 @click.argument("text", type=Text(), nargs=-1, required=True)
 @model_option
-@click.option("-k", type=click.IntRange(1), default=10, show_default=True, help="Number of candidates.")
+@click.option("-k", type=click.IntRange(1), default=10, show_default=True, help="Number of candidates to show.")
 @click.option("--each", is_flag=True, help="After every token of TEXT; one candidate each unless -k says otherwise.")
 @click.option("--complete", is_flag=True, help="The last word of TEXT may be half typed; a space at the end ends it.")
 @click.option("--ahead", type=click.IntRange(1), metavar="N", help="Continuations of N tokens, ranked.")

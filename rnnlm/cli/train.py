@@ -84,7 +84,7 @@ BEFORE_PRESET, AFTER_PRESET = (
     "--init-vocabulary",
     type=click.Choice(["refuse", "keep", "map"]),
     default="refuse",
-    help="If its vocabulary differs: refuse, keep the model's, or map its rows to the text's.",
+    help="If the vocabulary of --init-from differs: refuse, keep the model's, or map its rows to the text's.",
 )
 @click.option(
     "--history",

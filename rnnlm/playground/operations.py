@@ -50,7 +50,7 @@ def operations(models: Models) -> list[Operation]:
         return Operation("POST", path, says, answer, object_of({"model": model} | fields), is_long)
 
     so_far, prompt = Field(text(LONGEST), says="The text so far."), Field(text(LONGEST))
-    k, place = Field(integer(1, 100), 10, "Number of candidates."), Field(integer(0, 1 << 31))
+    k, place = Field(integer(1, 100), 10, "Number of candidates to show."), Field(integer(0, 1 << 31))
     prefix = Field(text(LONGEST_TOKEN), "", "The next token begins with it.")
     allowed = Field(list_of(text(LONGEST_TOKEN), MOST_ALLOWED), None, "The next token is one of these.")
     complete = Field(FLAG, False, "The last word may be half typed; probabilities are given what was typed.")

@@ -128,7 +128,7 @@ class Options:
     context: str | None = _name(
         None,
         names.CONTEXTS,
-        "Every line for itself, or the text in one piece.",
+        "Read every line by itself, or the text as one stream.",
         fitting="char: stream; else by whether lines predict the next ones",
         fixed="text",
         is_text=True,
@@ -144,12 +144,12 @@ class Options:
         False, bool, "Let jieba guess words that are not in its dictionary.", fixed="text", is_text=True
     )
     lowercase: bool = _option(False, bool, "Read all text in lower case.", fixed="text", is_text=True, before=False)
-    user_dict: str | None = _option(None, str, "More words for jieba, one a line.", is_text=True, may_be_none=True)
+    user_dict: str | None = _option(None, str, "File of words for jieba, one a line.", is_text=True, may_be_none=True)
     min_count: int = _option(
         1, int, "Tokens seen less often become <unk>.", least=1, most=LARGEST, fixed="run", is_text=True
     )
     vocab_size: int | None = _option(
-        None, int, "Keep the most frequent.", least=4, fitting="all", fixed="run", is_text=True, may_be_none=True
+        None, int, "Keep the N most frequent.", least=4, fitting="all", fixed="run", is_text=True, may_be_none=True
     )
     vocabulary: str | None = _option(
         None,
@@ -183,7 +183,7 @@ class Options:
         "Kind of recurrent cell; cifg: LSTM with coupled gates; mingru: GRU without a recurrent matrix.",
         fixed="network",
     )
-    activation: str = _name("tanh", names.ACTIVATIONS, "Of the rnn cell.", fixed="network")
+    activation: str = _name("tanh", names.ACTIVATIONS, "Activation function of the rnn cell.", fixed="network")
     hidden_size: int | None = _option(
         None,
         int,
@@ -290,7 +290,7 @@ class Options:
     batch_size: int | None = _option(
         None,
         int,
-        "Columns read at once.",
+        "Columns of text in a batch.",
         least=1,
         most=LARGEST,
         fitting="2 to 32 by the text's size",
@@ -299,7 +299,7 @@ class Options:
     epochs: float | None = _option(
         None,
         float,
-        "Passes over the text; beside --time at most so many.",
+        "Passes over the text; with --time, at most this many.",
         least=0,
         least_open=True,
         fitting="3 to 60 by the text's size",
@@ -308,7 +308,7 @@ class Options:
     time: float | None = _option(
         None,
         seconds_of,
-        "Train so long instead: 90s, 10m, 1h30m.",
+        "Train for this long: 90s, 10m, 1h30m.",
         least=0,
         least_open=True,
         may_be_none=True,
@@ -343,7 +343,7 @@ class Options:
         before=0.0,
     )
     clip: float = _option(1.0, float, "Largest gradient norm; 0: no limit.", least=0)
-    loss: str = _name("cross-entropy", names.LOSSES, "What is minimised.", fixed="run")
+    loss: str = _name("cross-entropy", names.LOSSES, "Loss to minimise.", fixed="run")
     label_smoothing: float = _share(
         0.0,
         "Share of each target that is spread over the whole vocabulary; with the full softmax.",
