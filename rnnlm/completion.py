@@ -162,12 +162,14 @@ def _begun(codec: Codec, typed: str) -> NDArray[np.int32]:
 class _Starts(NamedTuple):
     """Where continuations begin, each after a way of reading.
 
-    scores: (ways, V) log probability of the next id in nats, together with the way, given what was typed.
+    scores: (ways, V) log probability of the next id in nats, together with the way, given what was typed. total: that
+    of what was typed, all ways together, after what the shortest of them leaves.
     """
 
     ways: list[Way]
     scores: Array
     state: Array
+    total: float
 
 
 def _starts(
@@ -187,7 +189,33 @@ def _starts(
         among = _begun(codec, way.typed) if way.typed else slice(None)
         scores[place, among] = row[among]
         total = np.logaddexp(total, np.logaddexp.reduce(row[among]) if way.typed else weight[way.length])
-    return _Starts(found, scores - total, np.concatenate([read[way.length][1] for way in found], axis=-2))
+    state = np.concatenate([read[way.length][1] for way in found], axis=-2)
+    return _Starts(found, scores - total, state, float(total))
+
+
+class BegunWord(NamedTuple):
+    """The end of a text as the beginning of a word: its last tokens, none if they are no beginning of another.
+
+    nats: surprise that the text before them goes on with what was typed. longer: the words that it may become, with
+    their probabilities given what was typed; what they lack of one is that of the tokens as they are.
+    """
+
+    tokens: int
+    nats: float
+    longer: list[Continuation]
+
+
+def begun_word(
+    codec: Codec, reader: Reader, text: str, ids: Array, penalty: float = 0.0
+) -> Generator[None, None, BegunWord]:
+    """What the end of a text may become, for a model whose tokens are words; arguments as for `continuations`."""
+    starts = yield from _starts(codec, reader, text, ids, complete=True, penalty=penalty)
+    longer = []
+    for way, scores in zip(starts.ways, starts.scores, strict=True):
+        for each in np.flatnonzero(np.isfinite(scores)) if way.typed else []:
+            token = codec.vocabulary.token(int(each))
+            longer.append(Continuation([token], math.exp(scores[each]), token[len(way.typed) :], way.typed))
+    return BegunWord(len(ids) - min(way.length for way in starts.ways), -starts.total, longer)
 
 
 # --- continuations ------------------------------------------------------------------------------------------------

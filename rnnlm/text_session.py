@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from rnnlm.blas import one_blas_thread
-from rnnlm.completion import candidates, check_counts, continuations, ranked
+from rnnlm.completion import BegunWord, begun_word, candidates, check_counts, continuations, ranked
 from rnnlm.inference.model import SequenceModel, finished
-from rnnlm.inference.prefixes import PrefixReader
+from rnnlm.inference.prefixes import PrefixReader, shared
 from rnnlm.results import Candidate, Continuation, Prediction
 from rnnlm.stored_model import StoredModel
 
@@ -33,6 +33,7 @@ class TextSession:
         self._model, self._reader = model, PrefixReader(predictor, REMEMBERED)
         self._text, self._ids = "", np.zeros(0, dtype=np.int32)
         self._lines = [(0, 0)]  # where lines start whose ids are known: characters and ids before them
+        self._nats: dict[int, float] = {}  # of ids by their places
         self.text = text
 
     @property
@@ -42,11 +43,11 @@ class TextSession:
 
     @text.setter
     def text(self, text: str) -> None:
-        shared = len(self._text)
+        same = len(self._text)
         if not text.startswith(self._text):
             pairs = enumerate(zip(self._text, text, strict=False))
-            shared = next((place for place, (one, other) in pairs if one != other), min(shared, len(text)))
-        while self._lines[-1][0] > shared:
+            same = next((place for place, (one, other) in pairs if one != other), min(same, len(text)))
+        while self._lines[-1][0] > same:
             self._lines.pop()
         start, known = self._lines[-1]
         last = text.rfind("\n") + 1
@@ -54,7 +55,9 @@ class TextSession:
         if last > start:
             ids = np.concatenate([ids, self._model.encode(text[start:last])])
             self._lines.append((last, len(ids)))
-        self._ids = np.concatenate([ids, self._model.encode(text[last:])])
+        before, self._ids = self._ids, np.concatenate([ids, self._model.encode(text[last:])])
+        known = shared(before, self._ids)
+        self._nats = {place: nats for place, nats in self._nats.items() if place < known}
         self._text = text
 
     def read(self, text: str) -> None:
@@ -87,6 +90,23 @@ class TextSession:
         """Rank continuations of several tokens, as `LanguageModel.predict_ahead` does for the whole text."""
         check_counts(length=length, k=k)
         return self._continuations(length, k, prefix=prefix, allowed=allowed, complete=complete)
+
+    @one_blas_thread()
+    def nats(self) -> list[float]:
+        """Negative log probability of each token of the last line, given all before it."""
+        places = range(self._lines[-1][1], len(self._ids))
+        for place in places:
+            if place not in self._nats:
+                rows, _ = finished(self._reader.read(self._model.prefix(self._ids[:place])))
+                self._nats[place] = -float(rows[0, self._ids[place]])
+        return [self._nats[place] for place in places]
+
+    @one_blas_thread()
+    def begun_word(self) -> BegunWord:
+        """What the end of the text may become as the beginning of a word; a model of characters says nothing of it."""
+        model = self._model
+        text = model.unfinished(self._text)
+        return finished(begun_word(model, self._reader, text, self._ids, model.unknown_word_penalty))
 
     def _continuations(self, length: int, k: int, **options: Any) -> list[Continuation]:
         model, penalty = self._model, self._model.unknown_word_penalty

@@ -121,6 +121,24 @@ def test_only_allowed_words_are_completed():
     assert [each.token for each in model.predict("the", prefix="sa", allowed=["said", "dog"]).candidates] == ["said"]
 
 
+@pytest.mark.parametrize(("text", "tokens"), [("don'", 2), ("the sai", 1), ("the sat", 1), ("我昨天上", 1)])
+def test_a_begun_word_is_what_is_completed(text, tokens):
+    model = model_of(WordTokenizer(), WORDS)
+    begun = model.session(text).begun_word()
+    assert begun.tokens == tokens
+    completed = [each for each in model.predict_ahead(text, 1, 100, complete=True) if each.typed]
+    assert sorted(begun.longer) == sorted(completed)
+    before = next_probabilities(model, text.removesuffix(completed[0].typed))
+    for each in begun.longer:  # p(word) = p(what was typed) p(word | what was typed)
+        expected = before[model.vocabulary.encode(each.tokens)[0]]
+        assert math.exp(-begun.nats) * each.probability == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("text", ["", "the ", "the sa.", "the satin", "xyz"])
+def test_what_is_not_half_typed_is_no_begun_word(text):
+    assert model_of(WordTokenizer(), WORDS).session(text).begun_word() == (0, 0, [])
+
+
 # --- several ahead ------------------------------------------------------------------------------------------------
 
 
@@ -259,6 +277,18 @@ def test_a_session_says_what_is_said_of_the_whole_text(name):
             session.text = text
             assert_equal(session, model, text)
     assert session.predict_ahead(3, 4) == model.predict_ahead(text, 3, 4)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_session_gives_the_surprise_of_its_last_line(name):
+    model = MODELS[name]()
+    session = model.session()
+    typed = [TEXT[:n] for n in range(0, len(TEXT) // 2, 3)]
+    for text in [*typed, TEXT[:30], "", "the cat" + TEXT[7:40], TEXT]:
+        session.text = text
+        count = sum(1 for _ in model.cut(text.rpartition("\n")[2]))
+        nats = model.nats(model.encode(model.unfinished(text)))
+        assert session.nats() == pytest.approx(nats[len(nats) - count :], abs=1e-4)
 
 
 def test_a_session_reads_what_was_added_and_nothing_twice(monkeypatch):

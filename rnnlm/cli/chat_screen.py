@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from prompt_toolkit.buffer import Buffer
     from prompt_toolkit.key_binding import KeyBindings
 
-    from rnnlm.draft import Continuation, Draft, Reading
+    from rnnlm.draft import Draft, Reading
+    from rnnlm.results import Continuation
 
 KEYS = "Tab take   ↑ ↓ mark another   Enter the model goes on   Ctrl-D end"
 LONGEST_LINE = 2_000  # characters
@@ -66,7 +67,7 @@ class TypedLine:
     def candidates(self, text: str, columns: int) -> Fragments:
         """The candidates with their probabilities and bars, a row each."""
         found = self.read(text).continuations
-        cells = [shortened(visible(each.token), LONGEST_TOKEN) for each in found]
+        cells = [shortened(visible(each.tokens[0]), LONGEST_TOKEN) for each in found]
         widest = max(map(display_width, cells), default=0)
         room = min(columns - BEFORE_TOKEN - widest - 3, WIDEST_BAR)
         rows: Fragments = []
@@ -83,11 +84,7 @@ class TypedLine:
 
     def lex_document(self, document: Any) -> Callable[[int], Fragments]:
         """The line with each token in the colour of its surprise."""
-        reading = self.read(document.text)
-        bits = [piece.bits for piece in reading.pieces]
-        if bits and reading.begun_bits is not None:  # the last word is not said yet
-            bits[-1] = reading.begun_bits
-        colored = [(style_of(each), piece.text) for each, piece in zip(bits, reading.pieces, strict=True)]
+        colored = [(style_of(piece.bits), piece.text) for piece in self.read(document.text).as_typed]
         shown = colored or [("", document.text)]  # of spaces alone there is no piece
         return lambda number: shown if number == 0 else []
 
@@ -165,7 +162,7 @@ def _keys(line: TypedLine, buffer: "Buffer") -> "KeyBindings":
     def take(event: Any) -> None:
         buffer.cursor_position = len(buffer.text)
         found = line.marked(buffer.text)
-        if found is not None and found.ends_line:
+        if found is not None and found.text == "\n":
             event.app.exit(Answer(buffer.text, is_whole=True))
         elif found is not None:
             insert(found.text)

@@ -50,9 +50,7 @@ class PrefixReader:
         A text is mostly the last one with more at its end: digests of blocks that both have are not made again.
         """
         before, digests = self._last
-        shared = min(len(before), len(ids))
-        differ = np.flatnonzero(before[:shared] != ids[:shared])
-        known = (int(differ[0]) if len(differ) else shared) // BLOCK
+        known = shared(before, ids) // BLOCK
         digests = digests[: known + 1]
         for start in range(known * BLOCK, len(ids) - BLOCK + 1, BLOCK):
             block = ids[start : start + BLOCK].tobytes()
@@ -82,6 +80,13 @@ class PrefixReader:
             while self.bytes > self._limit and self._states:
                 _, old = self._states.popitem(last=False)
                 self.bytes -= old.nbytes + OVERHEAD
+
+
+def shared(one: Array, other: Array) -> int:
+    """Number of ids with which both begin."""
+    length = min(len(one), len(other))
+    differ = np.flatnonzero(one[:length] != other[:length])
+    return int(differ[0]) if len(differ) else length
 
 
 def _key(ids: Array, blocks: list[bytes], place: int) -> bytes:

@@ -70,7 +70,7 @@ def test_the_candidates_are_those_of_the_draft_after_every_key(line, folder):
             rows = dialogue.wait(typed(line[:n].rstrip()))
         rows = dialogue.rows()
         expected = draft.read(line, 8).continuations
-        tokens = [each.token for each in expected]
+        tokens = [each.tokens[0] for each in expected]
         shown = candidates(dialogue.wait(lambda rows: [each[2] for each in candidates(rows)] == tokens))
         assert [each[0] for each in shown] == [True] + [False] * (len(shown) - 1)
         for (_, probability, _), each in zip(shown, expected, strict=True):
