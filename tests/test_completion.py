@@ -312,6 +312,14 @@ def test_a_session_reads_what_was_added_and_nothing_twice(monkeypatch):
     session.text = session.text.removesuffix("cat said") + "dog"
     session.predict()
     assert sum(read) <= 16 + 1
+    session.nats()
+    for more in [" sat", " on", " the", " do", "g"]:
+        read.clear()
+        session.read(more)
+        session.nats()
+        session.begun_word()
+        session.predict_ahead(1, complete=True)
+        assert sum(read) <= 16 + 1
 
 
 # --- lower case ---------------------------------------------------------------------------------------------------
