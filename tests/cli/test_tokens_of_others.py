@@ -178,16 +178,15 @@ def test_figures_per_character_and_per_byte_are_of_the_plain_text(pieces, rnnlm)
 
 def test_what_is_offered_and_what_ends_a_text_are_plain_text(pieces, rnnlm):
     from rnnlm.cli.stop_texts import can_write
-    from rnnlm.playground.served import ServedModel
+    from rnnlm.completion import following_texts
 
     option, _ = pieces
     rnnlm("ngram", "train", "text.txt", option, "pieces", "-o", "m.npz", "--order", 3)
     model = api.load("m.npz")
     assert can_write(model, " the ")
-    served = ServedModel("m", model)
     for text in ("", "The letters", "The letters ", "The"):
         ids = model.best(model.scorer().start().log_probs, 20)
-        for candidate in served.candidate_texts(text, ids):
+        for candidate in following_texts(model, text, ids):
             assert not {"▁", "Ġ"} & set(candidate)
             assert "  " not in text + candidate
 
