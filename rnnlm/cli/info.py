@@ -9,6 +9,8 @@ import click
 from rnnlm.cli.common import json_option, load_model, model_option, print_json, say
 from rnnlm.cli.tables import shortened, visible
 
+LONGEST_SENTENCE = 2000  # characters: a text without spaces is a word, also in the sample
+
 if TYPE_CHECKING:
     from rnnlm.language_model import LanguageModel
 
@@ -59,7 +61,7 @@ def _introduce(model: "LanguageModel", path: Path) -> None:
     *said, last = description(model)
     written = datetime.fromtimestamp(path.stat().st_mtime)
     for sentence in [*said, f"The file was written on {written:%Y-%m-%d at %H:%M}.", last]:
-        say(visible(sentence))
+        say(shortened(visible(sentence), LONGEST_SENTENCE))
     click.echo()
 
 
