@@ -130,12 +130,12 @@ def ways(codec: Codec, text: str, count: int) -> list[Way]:
     """The ways to read a text of `count` ids: that its last token is whole, and those in which a word is only begun.
 
     A word may begin at each of the last tokens between which there is no white space: "don'" is don and ' or the
-    beginning of don't.
+    beginning of don't. Pieces of words are always read as whole.
     """
     found, line = [Way(count, "")], text.rpartition("\n")[2]
     tokens = codec.tokens(line)
     places = spans(codec.tokenizer, line, tokens)
-    if not tokens or places[-1][1] != len(line):
+    if not tokens or places[-1][1] != len(line) or codec.tokenizer.cuts_words:
         return found
     for back in range(1, min(MOST_TOKENS, len(tokens)) + 1):
         typed = as_read(codec.tokenizer, line[places[-back][0] :])

@@ -61,7 +61,8 @@ class DecodingModel(StoredModel):
             like: A text; if its words are separated by spaces, so are those of the answers.
 
         Raises:
-            LatticeError: candidates are malformed, or no path through them has a probability above 0.
+            LatticeError: candidates are malformed, or no path through them has a probability above 0; or the model's
+                tokens are pieces of words.
             DirectionError: the model is bidirectional.
         """
         from rnnlm.candidate_reader import CandidateReader
@@ -173,6 +174,11 @@ class DecodingModel(StoredModel):
 
     def _token_arcs(self, lattice: Lattice) -> tuple[list[TokenArc], list[str]]:
         """The lattice's arcs by their tokens, which are numbered, and these."""
+        if self.tokenizer.cuts_words:
+            raise LatticeError(
+                "The tokens of this model are pieces of words, which depend on what stands beside them. Expected a "
+                "model of words, characters or tokens; whole texts are ranked by rescore."
+            )
         from rnnlm.inference.lattice import TokenArc
 
         numbers: dict[str, int] = {}

@@ -62,7 +62,7 @@ class PieceTokenizer:
     """
 
     name = "token"
-    reads_marks = True
+    reads_marks = cuts_words = True
 
     def __init__(self, kind: str, file: bytes, lowercase: bool = False) -> None:
         self.kind, self._file, self.lowercase = kind, file, lowercase

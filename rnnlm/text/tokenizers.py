@@ -45,12 +45,13 @@ class Tokenizer(Protocol):
 
     name: the level. reads_marks: whether <unk> in a text is the unknown token, and <s> and </s> at the ends of a line
     are its marks and no tokens; else they are text. keeps_spaces: whether all white space is read. lowercase: whether
-    it reads all text as if it were in lower case.
+    it reads all text as if it were in lower case. cuts_words: whether a token may be a piece of a word.
     """
 
     name: str
     reads_marks: bool
     lowercase: bool
+    cuts_words: bool
 
     @property
     def keeps_spaces(self) -> bool: ...  # noqa: D102
@@ -68,10 +69,7 @@ class Tokenizer(Protocol):
         """The text of each token in turn, given out before the next token is asked for; together, the joined text."""
 
     def spacing(self, like: str = "") -> Spacing:
-        """What gives these pieces to one who also asks which piece another token would have been.
-
-        like: a line; if its words are separated by spaces (see `is_separated`), so is all that is written.
-        """
+        """A joiner that also tells other tokens' pieces; spaces separate words if they do in `like`, a line."""
 
     def settings(self) -> dict[str, Any]:
         """What was asked for, in JSON: equal settings and equal text give equal tokens on one machine."""
@@ -89,7 +87,7 @@ class Tokenizer(Protocol):
 class _AsWritten:
     """A tokenizer whose tokens stand in a text as they are, and nothing but white space between them."""
 
-    reads_marks = keeps_spaces = lowercase = False
+    reads_marks = keeps_spaces = lowercase = cuts_words = False
 
     def spans(self, line: str, tokens: Iterable[str]) -> list[tuple[int, int]]:
         """Return the places; a mark <s> at the beginning is no token."""

@@ -223,3 +223,14 @@ def test_a_model_of_pieces_comes_back_from_an_export(pieces, rnnlm):
     rnnlm("import", "m.safetensors", "-o", "again.npz")
     first, again = (api.load(name).score("The lamp").logprob_nats for name in ("m.npz", "again.npz"))
     assert first == again
+
+
+def test_pieces_are_not_decoded_and_are_whole_where_words_are_completed(pieces, rnnlm):
+    option, _ = pieces
+    rnnlm("ngram", "train", "text.txt", option, "pieces", "-o", "m.npz", "--order", 3)
+    assert "pieces of words" in rnnlm("decode", "-m", "m.npz", "--text", "the|a letters", code=1).last
+    model = api.load("m.npz")
+    found = model.predict("The letters", k=5, complete=True).candidates
+    expected = model.predict("The letters", k=5).candidates
+    assert [each.token for each in found] == [each.token for each in expected]
+    assert [each.probability for each in found] == pytest.approx([each.probability for each in expected])
