@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from rnnlm.exchange.model_files import Export
     from rnnlm.exchange.sherpa import SherpaExport
 
-SHERPA = "sherpa"
-EXTENSIONS = {"torch": ".pt", "safetensors": ".safetensors", "onnx": ".onnx"}
+SHERPA, HTML = "sherpa", "html"
+EXTENSIONS = {"torch": ".pt", "safetensors": ".safetensors", "onnx": ".onnx", HTML: ".html"}
 CHECKPOINT, SLIM_EXTENSION = "npz", ".slim.npz"
 
 
@@ -23,9 +23,9 @@ CHECKPOINT, SLIM_EXTENSION = "npz", ".slim.npz"
 @click.option(
     "--to",
     required=True,
-    type=click.Choice([CHECKPOINT, "torch", "safetensors", SHERPA, "onnx"]),
+    type=click.Choice([CHECKPOINT, "torch", "safetensors", SHERPA, "onnx", HTML]),
     help="torch: a state_dict; safetensors: the same arrays; onnx: a graph that runtimes compute; sherpa: "
-    "the two graphs by which sherpa-onnx rescores; npz: with --slim.",
+    "the two graphs by which sherpa-onnx rescores; npz: with --slim; html: a page with the model in it, for any browser.",
 )
 @click.option("--slim", is_flag=True, help="With --to npz: a checkpoint without what only --resume needs.")
 @click.option(
@@ -33,9 +33,9 @@ CHECKPOINT, SLIM_EXTENSION = "npz", ".slim.npz"
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
     default=None,
-    show_default="the model's name with .pt, .safetensors, .onnx or .slim.npz",
+    show_default="the model's name with .pt, .safetensors, .onnx, .html or .slim.npz",
     help="File to write; the vocabulary goes beside it, into NAME.vocabulary.json. With --to sherpa the names of "
-    "two graphs begin so.",
+    "two graphs begin so; a page is one file.",
 )
 @click.option(
     "--vocabulary",
@@ -43,8 +43,23 @@ CHECKPOINT, SLIM_EXTENSION = "npz", ".slim.npz"
     default=None,
     help="With --to sherpa: tokens.txt of the recogniser, whose ids the graphs are to take.",
 )
+@click.option(
+    "--bits",
+    type=click.Choice(["16", "8"]),
+    default=None,
+    show_default="16",
+    help="With --to html: bits of each parameter. 8 makes half the file; what that loses is printed.",
+)
 @force_option
-def export(model_path: Path, to: str, slim: bool, output: Path | None, vocabulary: Path | None, force: bool) -> None:
+def export(
+    model_path: Path,
+    to: str,
+    slim: bool,
+    output: Path | None,
+    vocabulary: Path | None,
+    bits: str | None,
+    force: bool,
+) -> None:
     """Write the weights of a model in a format of other programs, and its vocabulary as JSON beside them.
 
     \b
@@ -52,8 +67,11 @@ def export(model_path: Path, to: str, slim: bool, output: Path | None, vocabular
     rnnlm export --to safetensors
     rnnlm export --to onnx           needs no PyTorch, here or where it is used
     rnnlm export --to sherpa --vocabulary tokens.txt
+    rnnlm export --to html           one file to open in a browser, no server
     rnnlm export --to npz --slim     for rnnlm itself, a fraction of the size
     """
+    if bits is not None and to != HTML:
+        raise click.UsageError(f"--bits is for --to {HTML}; the other formats keep the parameters as they are.")
     if slim != (to == CHECKPOINT):
         raise click.UsageError("--slim and --to npz go together: a whole checkpoint is copied with cp.")
     if slim:
@@ -66,6 +84,9 @@ def export(model_path: Path, to: str, slim: bool, output: Path | None, vocabular
     if vocabulary is not None and to != SHERPA:
         raise click.UsageError(f"--vocabulary is for --to {SHERPA}; the other formats keep the model's own ids.")
     output = output or model_path.parent / (model_path.stem + EXTENSIONS.get(to, ""))
+    if to == HTML:
+        _export_html(model_path, output, int(bits or 16), force)
+        return
     if str(output) == "-":
         raise click.BadParameter("an export is two files; give the name of one.", param_hint="--output")
     *written, beside = paths_of(output) if to == SHERPA else (output, vocabulary_path(output))
@@ -106,3 +127,23 @@ def _slim(model_path: Path, output: Path, force: bool) -> None:
     before, after = (path.stat().st_size / 1e6 for path in (model_path, output))
     lost = " It answers the same; --resume cannot go on with it, --init-from can start from it." * had_state
     note(f"Saved {output}: {after:.1f} MB of {before:.1f} MB.{lost}")
+
+
+def _export_html(model_path: Path, output: Path, bits: int, force: bool) -> None:
+    from rnnlm.playground.standalone import export_html
+
+    if str(output) == "-":
+        raise click.BadParameter("a page is a file to open in a browser; give its name.", param_hint="--output")
+    if is_same_file(model_path, output):
+        raise RnnlmError(f"--output {output} would replace the model that is to be exported. Choose another name.")
+    check_free(output, force)
+    page = export_html(load_model(model_path), model_path.stem, bits)
+    page.save(output)
+    for message in page.notes:
+        note(message)
+    loss = page.loss
+    note(
+        f"{bits} bits for each parameter change the log probability of a token by {loss.mean:.2g} nats on average and "
+        f"{loss.largest:.2g} at most, and the mean by {loss.worse:+.1g}, in {loss.tokens} tokens that the model wrote."
+    )
+    note(f"Saved {output}: {len(page.content) / 1e6:.1f} MB. Open it in a browser; it needs no server.")

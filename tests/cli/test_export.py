@@ -1,6 +1,7 @@
 """rnnlm export and rnnlm import: a model goes to other programs and comes back, and what cannot be is refused."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -205,10 +206,15 @@ def test_nothing_replaces_what_it_is_made_of(kind, model, rnnlm):
 @pytest.mark.parametrize(
     ("arguments", "words", "code"),
     [
-        (["export"], "onnx", 2),
+        (["export"], "html", 2),
         (["export", "--to", "keras"], "keras", 2),
         (["export", "--to", "torch", "-o", "-"], "two files", 2),
         (["export", "--to", "torch", "-o", "none/m.pt"], "folder", 1),
+        (["export", "--to", "torch", "--bits", "8"], "--bits is for --to html", 2),
+        (["export", "--to", "html", "--vocabulary", "tokens.json"], "--vocabulary is for --to sherpa", 2),
+        (["export", "--to", "html", "-o", "-"], "give its name", 2),
+        (["export", "--to", "html", "-o", "none/m.html"], "folder", 1),
+        (["export", "--to", "html", "-m", "bigram.npz"], "recurrent network", 1),
         (["export", "--to", "torch", "-m", "none.npz"], "none.npz does not exist", 1),
         (["export", "--to", "torch", "-m", "bigram.npz"], "ngram train --arpa", 1),
         (["import", "none.pt"], "--vocabulary", 1),
@@ -236,3 +242,31 @@ def test_the_vocabulary_file_holds_what_the_checkpoint_says(model, rnnlm):
     assert document["counts"][3:] == loaded.vocabulary.counts
     assert document["tokenizer"]["options"] == loaded.tokenizer.options()
     assert np.all(np.array(document["counts"][:3]) == 0)
+
+
+def test_a_page_is_one_file_and_says_what_rounding_loses(model, rnnlm):
+    before = set(Path().iterdir())
+    printed = rnnlm("export", "--to", "html")
+    assert printed.out == ""
+    assert {path.name for path in set(Path().iterdir()) - before} == {"rnnlm.html"}
+    lost = {}
+    for bits in ("16", "8"):
+        said = rnnlm("export", "--to", "html", "--bits", bits, "-o", f"{bits}.html").err
+        found = re.search(rf"^{bits} bits for each parameter change .* by (\S+) nats on average and (\S+) at most", said)
+        mean, largest = map(float, found.groups())
+        assert 0 < mean < largest
+        lost[bits] = largest
+    assert 20 * lost["16"] < lost["8"]
+    assert Path("16.html").read_bytes() == Path("rnnlm.html").read_bytes()
+    assert Path("8.html").stat().st_size < Path("16.html").stat().st_size
+    assert "rnnlm.html is there already" in rnnlm("export", "--to", "html", code=1).last
+    rnnlm("export", "--to", "html", "--force")
+    before_model = model.read_bytes()
+    assert "would replace the model" in rnnlm("export", "--to", "html", "-o", "rnnlm.npz", "--force", code=1).last
+    assert model.read_bytes() == before_model
+
+
+def test_an_ngram_that_a_page_leaves_out_is_said(corpus, tmp_path, monkeypatch, rnnlm):
+    monkeypatch.chdir(tmp_path)
+    rnnlm("train", corpus, *SMALL, "--epochs", "0.2", "--ngram", "2")
+    assert "The 2-gram that is mixed with the network is left out" in rnnlm("export", "--to", "html").err

@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import json
+import os
+import shutil
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -160,3 +162,42 @@ def serve():
 def client(serve, words, characters, both, ngram) -> Client:
     """A client of all four models; words is the first."""
     return serve({"words": words, "characters": characters, "both": both, "ngram": ngram})
+
+
+# --- a browser --------------------------------------------------------------------------------------------------------
+
+ANSWERED = 10_000  # milliseconds
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """The system's Chromium."""
+    path = next(filter(None, map(shutil.which, ["chromium", "chromium-browser", "google-chrome"])), None)
+    try:
+        import uvicorn  # noqa: F401 - the server needs it
+        from playwright.sync_api import sync_playwright
+    except ImportError as error:
+        missing = f"{error.name} is not installed: pip install -e '.[test]'"
+    else:
+        missing = "" if path else "no Chromium here; on Debian: apt install chromium"
+    if missing:
+        if os.environ.get("CI") == "true":
+            pytest.fail(missing)
+        pytest.skip(missing)
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])  # CI may run as root
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def expect(browser):
+    """Playwright's assertions, which wait.
+
+    `page.wait_for_function` is no substitute: where it must look twice it evaluates a string, which the page's
+    Content-Security-Policy refuses.
+    """
+    from playwright.sync_api import expect
+
+    expect.set_options(timeout=ANSWERED)
+    return expect

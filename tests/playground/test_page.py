@@ -1,9 +1,7 @@
 """The page of `rnnlm serve` in a real browser: one server and one Chromium for all of these tests."""
 
 import json
-import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -90,27 +88,6 @@ def address(models):
         server.terminate()
 
 
-@pytest.fixture(scope="module")
-def browser():
-    """The system's Chromium."""
-    path = next(filter(None, map(shutil.which, ["chromium", "chromium-browser", "google-chrome"])), None)
-    try:
-        import uvicorn  # noqa: F401 - the server needs it
-        from playwright.sync_api import sync_playwright
-    except ImportError as error:
-        missing = f"{error.name} is not installed: pip install -e '.[test]'"
-    else:
-        missing = "" if path else "no Chromium here; on Debian: apt install chromium"
-    if missing:
-        if os.environ.get("CI") == "true":
-            pytest.fail(missing)
-        pytest.skip(missing)
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])  # CI may run as root
-        yield started
-        started.close()
-
-
 class Visit:
     """A page that was opened, what it asked for and what it complained about."""
 
@@ -161,19 +138,6 @@ def visit(browser, address):
             request.url.partition("#")[0] for request in each.requests if not request.url.startswith(address + "/")
         } == set()
         assert each.complaints == []
-
-
-@pytest.fixture
-def expect(browser):
-    """Playwright's assertions, which wait.
-
-    `page.wait_for_function` is no substitute: where it must look twice it evaluates a string, which the page's
-    Content-Security-Policy refuses.
-    """
-    from playwright.sync_api import expect
-
-    expect.set_options(timeout=ANSWERED)
-    return expect
 
 
 def bars(page, name: str = "type") -> list[str]:

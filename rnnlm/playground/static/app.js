@@ -27,8 +27,9 @@ let current = null; // name of the part that is shown
 // --- parts --------------------------------------------------------------------------------------------------------
 
 function available() {
-  const { bidirectional, kind } = chosen.model;
+  const { bidirectional, kind, parts = Object.keys(PARTS) } = chosen.model; // parts: those of a page that is a file
   return Object.keys(PARTS).filter((name) => {
+    if (!parts.includes(name)) return false;
     if (name === "neurons") return kind !== "ngram";
     return name === "fill" || !bidirectional;
   });

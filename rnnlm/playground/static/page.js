@@ -1,7 +1,9 @@
 // What the parts of the page share: the model that was chosen, the text, and the place where trouble is told.
 
 import { byId } from "./dom.js";
-import { Latest, ServerError, ask, useKey } from "./server.js";
+import { Latest } from "./latest.js";
+import { ask, useKey } from "./server.js";
+import { ServerError } from "./server_error.js";
 import { count, words } from "./words.js";
 
 const LOOK_AGAIN = 1500; // milliseconds

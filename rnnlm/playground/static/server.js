@@ -1,20 +1,10 @@
 // Questions to the server, and what is said when it does not answer them.
 
 import { pause } from "./dom.js";
+import { ServerError } from "./server_error.js";
 
 const LONGEST_ANSWER = 60_000; // milliseconds
 const ATTEMPTS_WHEN_BUSY = 3;
-
-/**
- * A question that got no answer. kind: gone, slow, busy, key, strange, broken or server. The last has what the server
- * says: its sentence, in English, the code of the mistake, the field that it is about, and the values in the sentence.
- */
-export class ServerError extends Error {
-  constructor(kind, { message = "", code = "", param = "", details = {} } = {}, status = 0) {
-    super(message);
-    Object.assign(this, { kind, code, param, details, status });
-  }
-}
 
 let key = ""; // of a server that was started with --api-key
 
@@ -99,27 +89,4 @@ async function refusal(response) {
   if (status === 401) return new ServerError("key", error, status);
   if (status === 503 && !["timeout", "memory"].includes(error.code)) return new ServerError("busy", error, status);
   return new ServerError(typeof error.message === "string" ? "server" : "strange", error, status);
-}
-
-/** One question at a time: a newer one takes the place of the older, whose answer is dropped if it still comes. */
-export class Latest {
-  #controller = null;
-
-  /** What work(signal) resolves to; undefined if something newer has been asked meanwhile. */
-  async run(work) {
-    this.cancel();
-    const controller = new AbortController();
-    this.#controller = controller;
-    try {
-      const answer = await work(controller.signal);
-      return controller.signal.aborted ? undefined : answer;
-    } catch (error) {
-      if (controller.signal.aborted) return undefined;
-      throw error;
-    }
-  }
-
-  cancel() {
-    this.#controller?.abort();
-  }
 }
