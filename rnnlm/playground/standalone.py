@@ -16,7 +16,6 @@ import numpy as np
 from rnnlm.errors import ExchangeError
 from rnnlm.inference.generation import SamplingOptions
 from rnnlm.language_model import LanguageModel
-from rnnlm.model_header import network_of
 from rnnlm.nn.network import Network
 from rnnlm.nn.numerics import Array
 from rnnlm.playground.bundle import page
@@ -78,7 +77,8 @@ def export_html(model: LanguageModel, name: str = "rnnlm", bits: int = 16) -> Ht
     """
     if bits not in BITS:
         raise ExchangeError(f"bits is {bits!r}; expected one of {', '.join(map(str, BITS))}.")
-    if model.kind != "rnn" or model.network.config.bidirectional:
+    network = model.network if model.kind == "rnn" else None
+    if not isinstance(network, Network):
         raise ExchangeError(
             f"A page takes a recurrent network of one direction; the model is {model.predictor.describe()}."
         )
@@ -87,9 +87,9 @@ def export_html(model: LanguageModel, name: str = "rnnlm", bits: int = 16) -> Ht
             "A page cuts text into characters, words or at spaces; the model's tokens are pieces, which need the "
             "program that cut them. Serve it with rnnlm serve."
         )
-    alone = _with_network(model, model.network)
-    described, packed, rounded = _pack(model.network, bits)
-    loss = _loss(alone, _with_network(model, network_of(model.network.config, rounded)))
+    alone = _with_network(model, network)
+    described, packed, rounded = _pack(network, bits)
+    loss = _loss(alone, _with_network(model, Network(network.config, rounded)))
     listed = ServedModel(name, alone).described() | {"id": name, "parts": list(PARTS)}
     document = {"listed": listed, "model": _description(alone) | {"arrays": described}}
     data = {

@@ -252,7 +252,9 @@ def test_a_page_is_one_file_and_says_what_rounding_loses(model, rnnlm):
     lost = {}
     for bits in ("16", "8"):
         said = rnnlm("export", "--to", "html", "--bits", bits, "-o", f"{bits}.html").err
-        found = re.search(rf"^{bits} bits for each parameter change .* by (\S+) nats on average and (\S+) at most", said)
+        found = re.search(
+            rf"^{bits} bits for each parameter change .* by (\S+) nats on average and (\S+) at most", said
+        )
         mean, largest = map(float, found.groups())
         assert 0 < mean < largest
         lost[bits] = largest

@@ -1,4 +1,4 @@
-"""The page with a model in it, opened from a disk in Chromium: its probabilities are those of Python, and it asks nobody."""
+"""The page with a model in it, from a disk in Chromium: its probabilities are those of Python, and it asks nobody."""
 
 import itertools
 import json
@@ -22,7 +22,10 @@ from rnnlm.text.tokenizers import CharTokenizer, TokenTokenizer, WordTokenizer
 from rnnlm.text.vocabulary import Vocabulary
 from tests.playground.conftest import CHARACTERS
 
-WORDS = ["我", "昨天", "上学", "迟到", "了", "，", "。", "学校", "the", "cat", "Paris", "don't", "10:30", '"', "(", ")", "."]
+WORDS = [
+    *["我", "昨天", "上学", "迟到", "了", "，", "。", "学校"],
+    *["the", "cat", "Paris", "don't", "10:30", '"', "(", ")", "."],
+]
 HOSTILE = ["</script><script>window.injected=1</script>", "<img/src=x/onerror=window.injected=1>", "<!--", "word"]
 WORD_TEXT = 'the cat  don\'t (Paris) 10:30.\n\n我 昨天 上学 ， zebra 迟到 了 。\n"the cat" '
 EACH = pytest.mark.parametrize(

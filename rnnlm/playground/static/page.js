@@ -98,7 +98,8 @@ export class Question {
 
   /** Asks the chosen model, and calls show(answer) unless something newer is asked meanwhile; failed() after an error. */
   async ask(path, body, show, { after = 0, failed = () => {} } = {}) {
-    await this.run((signal) => ask(path, { model: chosen.model.id, ...body }, signal), show, { after, failed });
+    const { id: model } = chosen.model; // now: after the wait, another one may be chosen
+    await this.run((signal) => ask(path, { model, ...body }, signal), show, { after, failed });
   }
 
   async run(work, show, { after = 0, failed = () => {} } = {}) {
