@@ -1,6 +1,7 @@
 """The page of `rnnlm serve` in a real browser: one server and one Chromium for all of these tests."""
 
 import json
+import math
 import re
 import subprocess
 import sys
@@ -361,6 +362,90 @@ def test_the_figures_are_those_of_score(visit, expect, models, capsys):
     page.select_option("#model", index=1)
     page.fill("#surprise-text", "\n")
     expect(page.locator("#surprise-figures")).to_be_hidden()
+
+
+def test_the_scale_has_figures_and_ends_beyond_the_hardest_token(visit, expect):
+    """However hard a text is, a token that is more surprising is painted more strongly."""
+    page = visit().open("surprise", model=2)
+    page.route("**/api/surprise", lambda route: route.fulfill(json=hard(bits=[1.0, 13.0, 21.5, 30.1])))
+    page.fill("#surprise-text", "a b c d")
+    steps = page.locator("#surprise-painting .legend .sample-of")
+    expect(steps).to_have_text(["0", "8", "16", "24", "32"])
+    shares = page.locator("#surprise-painting [role=option]").evaluate_all(
+        "all => all.map(each => Number(each.style.getPropertyValue('--share')))"
+    )
+    assert shares == pytest.approx([bits / 32 for bits in (1.0, 13.0, 21.5, 30.1)])
+    expect(page.locator("#surprise-curve svg")).to_have_attribute(
+        "aria-label", "Surprise along the text: 16.4 bits on average, most at d, 30.1 bits"
+    )
+    expect(page.locator("#surprise-curve .axis span")).to_have_text(["32", "16", "0"])
+    page.unroute("**/api/surprise")
+    page.route("**/api/surprise", lambda route: route.fulfill(json=hard(bits=[1.0, 2.0])))
+    page.fill("#surprise-text", "a b")
+    expect(steps).to_have_text(["0", "3", "6", "9", "12"])  # an easy text does not look hard
+
+
+def hard(bits: list[float]) -> dict:
+    """An answer about tokens a, b, c... with so many bits of surprise and the ranks 1, 10, 100, ..."""
+    tokens = [
+        {"text": " " * (place > 0) + chr(97 + place), "token": chr(97 + place), "probability": 0.5**each, "bits": each}
+        | {"rank": 10**place, "unknown": False, "alternatives": []}
+        for place, each in enumerate(bits)
+    ]
+    figures = {"oov": 0, "logprob_nats": -sum(bits) * math.log(2), "perplexity": 2.0, "bits_per_char": 1.0}
+    return {"tokens": tokens, **figures, "perplexity_excluding_oov": 2.0, "nats_per_token": 1.0}
+
+
+def test_a_curve_goes_along_the_text_and_ranks_are_counted(visit, expect):
+    page = visit().open("surprise")
+    text = "我 昨天 上学 放学 。 恐龙"
+    page.fill("#surprise-text", text)
+    tokens = page.locator("#surprise-painting [role=option]")
+    expect(tokens).to_have_count(7)
+    curve = page.locator("#surprise-curve svg")
+    curve.scroll_into_view_if_needed()
+    box = curve.bounding_box()
+    page.mouse.move(box["x"] + box["width"] * 3.5 / 7, box["y"] + 10)  # the fourth token
+    expect(page.locator("#surprise-painting .details .subject")).to_have_text("放学")
+    page.mouse.click(box["x"] + box["width"] * 5.5 / 7, box["y"] + 10)
+    expect(tokens.nth(5)).to_be_focused()
+    marked = page.locator("#surprise-curve .marked")
+    assert float(marked.get_attribute("x")) == pytest.approx(5 / 7 * 1000)
+    page.keyboard.press("ArrowLeft")
+    assert float(marked.get_attribute("x")) == pytest.approx(4 / 7 * 1000)
+    expect(page.locator("#surprise-ranks .token")).to_have_text(
+        ["first", "2 to 10", "11 to 100", "101 to 1,000", "1,001 and lower"]
+    )
+    numbers = [int(each) for each in page.locator("#surprise-ranks .percent").all_text_contents()]
+    assert sum(numbers) == 7
+    assert numbers[0] >= 2
+    page.fill("#surprise-text", "")
+    expect(page.locator("#surprise-more")).to_be_hidden()
+
+
+def test_the_line_below_is_what_score_says(visit, expect, models):
+    page = visit().open("surprise")
+    scored = LanguageModel.load(models[0]).score("我 昨天 放学 恐龙")
+    page.fill("#surprise-text", "我 昨天 放学 恐龙")
+    nats = scored.logprob_nats
+    numbers = [nats, nats / math.log(10), nats / math.log(2)]
+    said = " · ".join(f"{name} p = −{-each:.2f}" for name, each in zip(["ln", "log₁₀", "log₂"], numbers, strict=True))
+    expect(page.locator("#surprise-score")).to_contain_text(said)
+    expect(page.locator("#surprise-score")).to_contain_text("perplexity without the unknown")
+
+
+def test_borders_between_words_without_a_space_are_seen(visit, expect):
+    page = visit().open("surprise")
+    for text, joined in [("我昨天上学。", ["昨天", "上学"]), ("我 昨天 上学 。", [])]:
+        page.fill("#surprise-text", text)
+        expect(page.locator("#surprise-painting [role=option]")).to_have_text(["我", "昨天", "上学", "。", "↵"])
+        expect(page.locator("#surprise-painting .joined")).to_have_text(joined)
+    page.fill("#surprise-text", "我昨天")
+    expect(page.locator("#surprise-painting .joined")).to_have_css("border-left-width", "1px")
+    page.select_option("#model", index=1)  # each character is a token: there is nothing to tell
+    page.fill("#surprise-text", "the")
+    expect(page.locator("#surprise-painting [role=option]")).to_have_text(["t", "h", "e", "↵"])
+    expect(page.locator("#surprise-painting .joined")).to_have_count(0)
 
 
 def test_parts_share_the_text_and_the_model_can_write_one(visit, expect):

@@ -22,10 +22,8 @@ from rnnlm.text.tokenizers import CharTokenizer, TokenTokenizer, WordTokenizer
 from rnnlm.text.vocabulary import Vocabulary
 from tests.playground.conftest import CHARACTERS
 
-WORDS = [
-    *["我", "昨天", "上学", "迟到", "了", "，", "。", "学校"],
-    *["the", "cat", "Paris", "don't", "10:30", '"', "(", ")", "."],
-]
+CHINESE = ["我", "昨天", "上学", "迟到", "了", "，", "。", "学校"]
+WORDS = [*CHINESE, "the", "cat", "Paris", "don't", "10:30", '"', "(", ")", "."]
 HOSTILE = ["</script><script>window.injected=1</script>", "<img/src=x/onerror=window.injected=1>", "<!--", "word"]
 WORD_TEXT = 'the cat  don\'t (Paris) 10:30.\n\n我 昨天 上学 ， zebra 迟到 了 。\n"the cat" '
 EACH = pytest.mark.parametrize(

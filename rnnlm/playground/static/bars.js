@@ -4,7 +4,8 @@ import { element } from "./dom.js";
 import { percent } from "./words.js";
 
 /**
- * Shows rows in a list: [{token, share, name, detail}], the token a string or nodes, the name what is spoken for it.
+ * Shows rows in a list: [{token, share, name, number, detail}], the token a string or nodes, the name what is spoken for
+ * it, the number what stands in the place of the share in percent.
  * Rows that are there are written anew, so that the one with the focus keeps it. With choose(place) they are buttons.
  */
 export function showBars(list, rows, choose) {
@@ -32,11 +33,11 @@ function newItem(choose) {
   return element("li", {}, row);
 }
 
-function fill(row, { token, share, name, detail = "", isIt = false }, isButton) {
+function fill(row, { token, share, name, number, detail = "", isIt = false }, isButton) {
   const [shown, track, figure, more] = row.children;
   shown.replaceChildren(...(Array.isArray(token) ? token : [token]));
   track.firstElementChild.style.setProperty("--share", share);
-  figure.textContent = percent(share);
+  figure.textContent = number ?? percent(share);
   more.textContent = detail;
   more.hidden = detail === "";
   row.classList.toggle("is-it", isIt);

@@ -10,7 +10,9 @@ let paintings = 0;
  * Paints tokens into a container.
  *
  * tokens: [{text, share, name, tone, unknown}]; share, 0 to 1, is how strongly it is painted, the name what is spoken.
- * look: {kind, label, hint, legend} with kind the class of the painting; details(place) gives nodes about a token.
+ * look: {kind, label, hint, legend, borders, looked} with kind the class of the painting, borders whether those between
+ * words without a space are drawn, and looked(place) called for the token that is looked at; details(place) gives nodes
+ * about a token. Returns {lookAt, goTo}: what else may show a token, or go to it.
  */
 export function paint(container, tokens, look, details) {
   const aside = element("aside", { class: "details", id: `details-${(paintings += 1)}` });
@@ -20,11 +22,13 @@ export function paint(container, tokens, look, details) {
   const options = tokens.map(option);
   options[0]?.setAttribute("tabindex", "0");
   tokens.forEach((token, place) => list.append(...around(token, options[place])));
+  if (look.borders) tokens.forEach((token, place) => options[place].classList.toggle("joined", isJoined(tokens, place)));
 
   function lookAt(place) {
     list.querySelector("[aria-selected=true]")?.setAttribute("aria-selected", "false");
     options[place].setAttribute("aria-selected", "true");
     aside.replaceChildren(...details(place));
+    look.looked?.(place);
   }
   function goTo(place) {
     list.querySelector("[tabindex='0']")?.setAttribute("tabindex", "-1");
@@ -49,6 +53,12 @@ export function paint(container, tokens, look, details) {
   });
   const painting = element("div", { class: `painting ${look.kind}` }, list, aside);
   container.replaceChildren(...(tokens.length ? [look.legend, painting] : []));
+  return { lookAt, goTo };
+}
+
+/** Whether a word stands right after another, so that nothing else shows where it begins. */
+function isJoined(tokens, place) {
+  return place > 0 && /[\p{L}\p{N}]$/u.test(tokens[place - 1].text) && /^[\p{L}\p{N}]/u.test(tokens[place].text);
 }
 
 function option(token) {
@@ -100,11 +110,11 @@ function inOtherLine(place, step, options) {
   return best;
 }
 
-/** Steps of the scale with a word at both ends. steps: [{share, tone}]. */
+/** Steps of the scale with a word at both ends, or a figure at each step. steps: [{share, tone, figure}]. */
 export function legend(kind, steps, least, most) {
   const scale = element("span", { class: "scale", "aria-hidden": "true" });
-  for (const { share, tone } of steps) {
-    const step = element("span", { class: `sample-of ${kind} ${tone ?? ""}` });
+  for (const { share, tone, figure = "" } of steps) {
+    const step = element("span", { class: `sample-of ${kind} ${tone ?? ""}` }, figure);
     step.style.setProperty("--share", share);
     scale.append(step);
   }

@@ -1,14 +1,16 @@
 // The text coloured by surprise, with the alternatives of each token.
 
 import { showBars } from "./bars.js";
-import { byId, element } from "./dom.js";
-import { Question, onExample, shareText } from "./page.js";
+import { curve } from "./curve.js";
+import { byId, element, touches } from "./dom.js";
+import { Question, chosen, onExample, shareText } from "./page.js";
 import { legend, paint } from "./painting.js";
 import { count, figure, percent, spoken, visible, words } from "./words.js";
 
 const ALTERNATIVES = 5;
 const WAIT = 150; // milliseconds: the whole text is read again, so not after every key of a quick hand
-const DEEPEST = 12; // bits; what surprises more is painted the same
+const [LEAST_TOP, STEP, STEPS] = [12, 4, 4]; // of the scale: its end at least, what it is a multiple of, both in bits; parts
+const RANKS = [1, 10, 100, 1000, Infinity]; // last ones of the histogram's ranges
 
 export function surprisePart() {
   const field = byId("surprise-text");
@@ -31,6 +33,29 @@ export function surprisePart() {
 
   function render() {
     const tokens = answer?.tokens ?? [];
+    byId("surprise-more").hidden = !tokens.length;
+    renderFigures(tokens);
+    const top = topOf(tokens);
+    let marked = () => {};
+    const look = {
+      kind: "surprise",
+      label: words("surprise.painting"),
+      hint: words(touches() ? "surprise.hint.touch" : "surprise.hint"),
+      legend: scale(top),
+      borders: chosen.model.level !== "char",
+      looked: (place) => marked(place),
+    };
+    const painting = paint(byId("surprise-painting"), tokens.map((each) => painted(each, top)), look, (place) =>
+      details(tokens[place]),
+    );
+    if (!tokens.length) return;
+    const drawn = curve(tokens.map(({ bits }) => bits), { top, ...curveOf(tokens), ...painting });
+    marked = drawn.mark;
+    byId("surprise-curve").replaceChildren(drawn.node);
+    showBars(byId("surprise-ranks"), histogram(tokens));
+  }
+
+  function renderFigures(tokens) {
     byId("surprise-figures").textContent = tokens.length
       ? words(answer.oov ? "surprise.figures.unknown" : "surprise.figures", {
           perplexity: figure(answer.perplexity, 1),
@@ -39,13 +64,16 @@ export function surprisePart() {
           oov: count(answer.oov),
         })
       : "";
-    const look = {
-      kind: "surprise",
-      label: words("surprise.painting"),
-      hint: words("surprise.hint"),
-      legend: legend("surprise", [0.1, 0.3, 0.5, 0.75, 1].map((share) => ({ share })), words("surprise.least"), words("surprise.most")),
-    };
-    paint(byId("surprise-painting"), tokens.map(painted), look, (place) => details(tokens[place]));
+    const nats = answer?.logprob_nats;
+    byId("surprise-score").textContent = tokens.length
+      ? words(answer.oov ? "surprise.score.unknown" : "surprise.score", {
+          nats: figure(nats, 2),
+          log10: figure(nats / Math.LN10, 2),
+          bits: figure(nats / Math.LN2, 2),
+          each: figure(-nats / Math.LN2 / tokens.length, 2),
+          known: figure(answer.perplexity_excluding_oov, 1),
+        })
+      : "";
   }
 
   shareText(field, update);
@@ -53,9 +81,41 @@ export function surprisePart() {
   return { show: update, render };
 }
 
-function painted({ text, bits, rank, unknown }) {
+/** The end of the scale in bits: nothing in the text lies beyond it. */
+function topOf(tokens) {
+  const most = tokens.reduce((largest, { bits }) => Math.max(largest, bits ?? 0), LEAST_TOP);
+  return STEP * Math.ceil(most / STEP);
+}
+
+function scale(top) {
+  const steps = Array.from({ length: STEPS + 1 }, (_, step) => ({
+    share: step / STEPS,
+    figure: figure((top * step) / STEPS, 0),
+  }));
+  return legend("surprise", steps, words("surprise.scale"), "");
+}
+
+function curveOf(tokens) {
+  const mean = tokens.reduce((sum, { bits }) => sum + bits, 0) / tokens.length;
+  const worst = tokens.reduce((most, each) => (each.bits > most.bits ? each : most));
+  const values = { mean: figure(mean, 1), most: figure(worst.bits, 1), token: spoken(worst.text.trim() || worst.text || "\n") };
+  return { mean, name: words("surprise.curve.name", values) };
+}
+
+/** How many tokens were the first that was expected, among the first ten, and so on. */
+function histogram(tokens) {
+  return RANKS.map((last, place) => {
+    const first = place ? RANKS[place - 1] + 1 : 1;
+    const number = tokens.filter(({ rank }) => rank >= first && rank <= last).length;
+    const range = { first: count(first), last: Number.isFinite(last) ? count(last) : "" };
+    const token = words(last === 1 ? "surprise.ranks.first" : range.last ? "surprise.ranks.between" : "surprise.ranks.rest", range);
+    return { token, share: number / tokens.length, number: count(number) };
+  });
+}
+
+function painted({ text, bits, rank, unknown }, top) {
   const name = words("surprise.token", { token: spoken(text || "\n"), bits: figure(bits, 1), rank: count(rank) });
-  return { text, unknown, share: Math.min(1, bits / DEEPEST), name };
+  return { text, unknown, share: (bits ?? top) / top, name };
 }
 
 function details({ text, token, probability, bits, rank, unknown, alternatives }) {
