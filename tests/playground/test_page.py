@@ -282,14 +282,66 @@ def test_several_tokens_ahead_are_shown_and_a_click_takes_them(visit, expect, lo
     field.focus()
     page.keyboard.insert_text("我 昨天 上")
     expect(page.locator("#type-ahead-title")).to_have_text(title)
-    expect(ahead.first).to_have_text("上学 迟到 了 。")
+    expect(ahead.first).to_have_text("上学 迟到 了 。F2")
     expect(ahead).to_have_count(3)
     page.locator("#type-ahead button").first.click()
     expect(field).to_have_value("我 昨天 上学 迟到 了 。")
     expect(field).to_be_focused()
-    expect(ahead.first).to_have_text("↵")
+    expect(ahead.first).to_have_text("↵F2")
     page.keyboard.press("Control+z")
     expect(field).to_have_value("我 昨天 上")
+
+
+def test_each_continuation_has_a_key(visit, expect):
+    page = visit().open()
+    field, ahead = page.locator("#type-text"), page.locator("#type-ahead li")
+    field.focus()
+    page.keyboard.insert_text("我 昨天")
+    expect(ahead.locator("kbd")).to_have_text(["F2", "F4", "F8"])
+    shown = [each.removesuffix("F4") for each in ahead.locator(".token").all_text_contents()]
+    page.keyboard.press("F4")
+    expect(field).to_have_value(f"我 昨天 {shown[1]}".replace("↵", "\n"))
+    page.keyboard.press("Control+z")
+    expect(field).to_have_value("我 昨天")
+    expect(ahead.first).to_contain_text("F2")
+    page.keyboard.press("F2")
+    expect(field).to_have_value("我 昨天 上学 迟到 了 。")
+
+
+def test_bars_use_the_width_and_what_is_too_improbable_for_a_figure_is_left_out(visit, expect):
+    page = visit().open()
+    shares = [0.02, 0.01, 0.005, 0.00009, 0.00001]
+    candidates = [{"token": f"t{place}", "probability": each, "text": "x", "typed": ""} for place, each in enumerate(shares)]
+    page.route("**/api/predict", lambda route: route.fulfill(json={"unknown": [], "candidates": candidates}))
+    page.fill("#type-text", "x")
+    expect(page.locator("#type-candidates .token")).to_have_text(["t0Tab", "t1", "t2"])
+    widths = page.locator("#type-candidates .bar").evaluate_all("bars => bars.map(each => each.clientWidth)")
+    track = page.locator("#type-candidates .track").first.evaluate("each => each.clientWidth")
+    assert track > 400
+    assert widths == pytest.approx([track, track / 2, track / 4], abs=1)
+    assert "< 0.01" not in page.locator("#type-candidates").inner_text()
+    boxes = [page.locator(f"#type-candidates li:first-child .{part}").bounding_box() for part in ("percent", "track")]
+    assert boxes[0]["x"] < boxes[1]["x"]  # the figure stands beside the word
+    candidates[:] = [{"token": "t", "probability": 0.00001, "text": "x", "typed": ""}]
+    page.fill("#type-text", "y")
+    expect(page.locator("#type-candidates .percent")).to_have_text(["< 0.01\u00a0%"])  # where all are, the best is seen
+
+
+def test_a_touch_screen_speaks_of_touching_and_shows_all_at_once(visit, expect):
+    page = visit(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True).open()
+    page.fill("#type-text", "我 昨天")
+    expect(page.locator("#type-ahead li")).to_have_count(3)
+    expect(page.locator("#type-hint")).to_have_text("Touch what is to be taken.")
+    expect(page.locator("kbd").first).to_be_hidden()
+    bottom = page.locator("#type-ahead li").last.bounding_box()
+    assert bottom["y"] + bottom["height"] <= 844
+    page.tap("#tab-surprise")
+    expect(page.locator("#surprise-painting .details")).to_contain_text("Touch a token")
+    box = page.locator("#surprise-painting .tokens").bounding_box()
+    assert box["y"] + box["height"] <= 844
+    page.tap("#tab-sample")
+    box = page.locator("#sample-start").bounding_box()
+    assert box["y"] + box["height"] <= 844
 
 
 def test_a_model_of_characters_offers_words_and_characters_ahead(visit, expect):
@@ -518,13 +570,100 @@ def test_sliders_are_sent_and_a_text_comes_to_its_end(visit, expect):
     page.focus("#sample-prompt")
     page.keyboard.press("Control+Enter")
     expect(page.locator("#sample-state")).to_have_text(re.compile("Finished"))
-    assert page.locator("#sample-output").text_content() == "我 昨天 上学 迟到 了 。"
+    assert page.locator("#sample-output .written").text_content() == "我 昨天 上学 迟到 了 。"
     (asked,) = opened.asked("/v1/completions")
     expected = {"prompt": "我 昨天", "temperature": 0.05, "top_k": 1, "top_p": 0.95, "max_tokens": 10, "stream": True}
     assert expected.items() <= asked.items()
 
 
 # --- rank and fill ------------------------------------------------------------------------------------------------
+
+
+def written(page) -> list[str]:
+    """Texts that were written, once they are done."""
+    page.wait_for_selector("#sample-start:enabled")
+    return page.locator("#sample-output .written").all_text_contents()
+
+
+def test_a_seed_gives_the_same_texts_again_and_several_are_written_at_once(visit, expect):
+    opened = visit()
+    page = opened.open("sample", model=1)
+    page.fill("#sample-prompt", "The ")
+    page.fill("#sample-seed", "7")
+    page.fill("#sample-count", "3")
+    page.click("#sample-start")
+    expect(page.locator("#sample-state")).to_have_text(re.compile("Finished"))
+    first = written(page)
+    assert len(set(first)) == 3  # one is not the other
+    assert all(text.startswith("The ") for text in first)
+    expect(page.locator("#sample-start")).to_have_text("Write another")
+    page.click("#sample-start")
+    expect(page.locator("#sample-state")).to_have_text(re.compile("Finished"))
+    assert written(page) == first
+    page.fill("#sample-seed", "")  # then one is drawn and said
+    page.fill("#sample-count", "1")
+    page.click("#sample-start")
+    expect(page.locator("#sample-state")).to_have_text(re.compile("Finished"))
+    drawn = written(page)
+    assert drawn != first[:1]
+    seed = re.search(r"Seed (\d+)", page.locator("#sample-seed-used").text_content())[1]
+    page.fill("#sample-seed", seed)
+    page.click("#sample-start")
+    expect(page.locator("#sample-state")).to_have_text(re.compile("Finished"))
+    assert written(page) == drawn
+    seeds = [body["seed"] for body in opened.asked("/v1/completions")]
+    assert seeds[:2] == [7, 7]
+    assert seeds[2] == seeds[3] == int(seed)
+
+
+def test_what_was_written_is_coloured_by_its_probability_on_demand(visit, expect):
+    opened = visit()
+    page = opened.open("sample")
+    page.fill("#sample-prompt", "我 昨天")
+    page.click("#sample-start")
+    expect(page.locator("#sample-state")).to_have_text(re.compile("Finished"))
+    tokens = page.locator("#sample-written .drawn")
+    plain = tokens.first.evaluate("each => getComputedStyle(each).backgroundImage")
+    assert plain == "none"
+    page.check("#sample-colour")
+    assert tokens.first.evaluate("each => getComputedStyle(each).backgroundImage") != "none"
+    whole = page.locator("#sample-output .written").text_content()
+    page.click("#tab-surprise")
+    page.fill("#surprise-text", whole)  # what was drawn is as surprising there
+    bits = page.locator("#surprise-painting [role=option]")
+    expect(bits.last).to_have_text("↵")
+    told = [float(re.search(r"([\d.]+) bits", each)[1]) for each in bits.evaluate_all("a => a.map(e => e.ariaLabel)")]
+    shares = tokens.evaluate_all("all => all.map(each => Number(each.style.getPropertyValue('--share')))")
+    assert len(shares) > 2
+    assert [12 * share for share in shares] == pytest.approx(told[2 : 2 + len(shares)], abs=0.06)
+
+
+def test_a_text_goes_from_write_to_surprise_and_back(visit, expect):
+    opened = visit()
+    opened.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page = opened.open("sample", model=1)
+    page.fill("#sample-prompt", "The ")
+    page.evaluate("document.getElementById('length').value = 20")
+    page.click("#sample-start")
+    expect(page.locator("#sample-state")).to_have_text(re.compile("Finished"))
+    whole = written(page)[0]
+    page.get_by_role("button", name="Copy").click()
+    expect(page.get_by_role("button", name="Copied")).to_be_visible()
+    assert page.evaluate("navigator.clipboard.readText()") == whole
+    page.get_by_role("button", name="To Surprise").click()
+    expect(page.locator("#tab-surprise")).to_be_focused()
+    expect(page.locator("#surprise-text")).to_have_value(whole)
+    page.click("#surprise-write")
+    expect(page.locator("#tab-sample")).to_be_focused()
+    expect(page.locator("#sample-prompt")).to_have_value(whole)
+    page.get_by_role("button", name="Write on", exact=True).click()
+    expect(page.locator("#sample-state")).to_have_text(re.compile("Finished"))
+    longer = written(page)[0]
+    assert longer.startswith(whole)
+    assert len(longer) > len(whole)
+    for part in ("type", "neurons"):
+        page.click(f"#tab-{part}")
+        expect(page.locator(f"#{part}-text")).to_have_value(whole)
 
 
 def test_candidates_are_ranked(visit, expect):
@@ -773,6 +912,7 @@ def test_the_keyboard_alone_reaches_everything(visit, expect):
         page.keyboard.press("ArrowRight")
         expect(page.locator(f"#tab-{part}")).to_be_focused()
         page.keyboard.press("Tab")
+        page.keyboard.press("Control+a")
         page.keyboard.type("我 ____ 上学 。")
         press_until(page, "Tab", control)
         page.keyboard.press("Enter")
@@ -780,7 +920,7 @@ def test_the_keyboard_alone_reaches_everything(visit, expect):
     press_until(page, "Shift+Tab", "[role=tab]")
     page.keyboard.press("End")
     expect(page.locator("#tab-neurons")).to_be_focused()
-    expect(page.locator("#neurons-painting [role=option]")).to_have_count(3)
+    expect(page.locator("#neurons-painting [role=option]")).to_have_count(4)
     press_until(page, "Tab", "#neurons-unit")
     before = int(page.input_value("#neurons-unit"))
     page.keyboard.press("ArrowUp" if before == 0 else "ArrowDown")

@@ -33,10 +33,13 @@ export async function ask(path, body, signal) {
 }
 
 /** The events of an answer that is streamed. */
-export async function* stream(path, { prompt, logprobs, ...options }, signal) {
-  for await (const { text, logprob } of written(loaded(), prompt, options, signal)) {
-    const told = logprobs === undefined ? null : { tokens: [text], token_logprobs: [logprob] };
-    yield { choices: [{ index: 0, text, logprobs: told }] };
+export async function* stream(path, { prompt, logprobs, n = 1, seed, ...options }, signal) {
+  for (let index = 0; index < n; index++) {
+    const own = seed === undefined ? undefined : seed + index;
+    for await (const { text, logprob } of written(loaded(), prompt, { ...options, seed: own }, signal)) {
+      const told = logprobs === undefined ? null : { tokens: [text], token_logprobs: [logprob] };
+      yield { choices: [{ index, text, logprobs: told }] };
+    }
   }
 }
 

@@ -4,6 +4,7 @@ import { EOS } from "./model.js";
 
 /** The pieces of text that follow a prompt, one after the other as they are drawn: {text, logprob}. */
 export async function* written(model, prompt, options, signal) {
+  const random = generator(options.seed ?? Math.floor(Math.random() * 2 ** 31));
   const line = prompt.trimEnd().split("\n").at(-1);
   let spacing = model.spacing(line);
   for (const id of model.encode(model.unfinished(prompt))) {
@@ -14,7 +15,7 @@ export async function* written(model, prompt, options, signal) {
   let state = await model.read(model.encode(prompt), signal);
   for (let count = 0; count < options.max_tokens; count++) {
     const scores = model.network.logProbabilities(state);
-    const id = draw(scores, options, model.never);
+    const id = draw(scores, options, model.never, random());
     if (id === model.end) return;
     let text = id === EOS ? "\n" : spacing.add(model.tokens[id]);
     if (id === EOS) spacing = model.spacing(line);
@@ -27,7 +28,7 @@ export async function* written(model, prompt, options, signal) {
 }
 
 /** An id, drawn from the distribution as temperature, top k and top p shape it. */
-function draw(scores, { temperature, top_k: topK = 0, top_p: topP = 1 }, never) {
+function draw(scores, { temperature, top_k: topK = 0, top_p: topP = 1 }, never, chance) {
   const allowed = Float64Array.from(scores);
   for (const id of never) allowed[id] = -Infinity;
   const order = Array.from(allowed.keys()).sort((one, other) => allowed[other] - allowed[one]);
@@ -42,7 +43,18 @@ function draw(scores, { temperature, top_k: topK = 0, top_p: topP = 1 }, never) 
     for (reach = 0; reach < wanted; number++) reach += weights[number];
     weights.length = Math.max(1, number);
   }
-  let left = Math.random() * reach;
+  let left = chance * reach;
   const place = weights.findIndex((each) => (left -= each) <= 0);
   return kept[Math.max(0, place)];
+}
+
+/** Numbers from 0 to below 1 that are the same for a seed: mulberry32. */
+function generator(seed) {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
 }

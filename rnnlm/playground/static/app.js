@@ -3,7 +3,7 @@
 import { byId, element } from "./dom.js";
 import { fillPart } from "./fill.js";
 import { neuronsPart } from "./neurons.js";
-import { answered, chosen, forget, report, showTroubleOf, whenBack, writeNotice } from "./page.js";
+import { answered, chosen, forget, report, showTroubleOf, whenBack, whenOpened, writeNotice } from "./page.js";
 import { rankPart } from "./rank.js";
 import { samplePart } from "./sample.js";
 import { ask } from "./server.js";
@@ -139,6 +139,10 @@ matchMedia("(prefers-color-scheme: dark)").addEventListener("change", writeTheme
 byId("model").addEventListener("change", (event) => showModel(models[event.target.selectedIndex]));
 byId("tabs").addEventListener("keydown", onTabKey);
 for (const name of Object.keys(PARTS)) byId(`tab-${name}`).addEventListener("click", () => showPart(name));
+whenOpened((name) => {
+  showPart(name);
+  byId(`tab-${name}`).focus();
+});
 whenBack(() => (chosen.model ? PARTS[current].show() : loadModels()));
 
 const preferred = navigator.language.toLowerCase().startsWith("zh") ? "zh" : "en";

@@ -1,10 +1,17 @@
 // Ranked candidates as rows with bars.
 
 import { element } from "./dom.js";
-import { percent } from "./words.js";
+import { LEAST_SHOWN, percent } from "./words.js";
+
+/** Rows whose bars use the width: the longest has all of it. Those too improbable to have a figure are left out. */
+export function scaled(rows) {
+  const shown = rows.filter(({ share }, place) => place === 0 || share >= LEAST_SHOWN);
+  const most = Math.max(...shown.map(({ share }) => share));
+  return shown.map((row) => ({ ...row, length: most ? row.share / most : 0 }));
+}
 
 /**
- * Shows rows in a list: [{token, share, name, number, detail}], the token a string or nodes, the name what is spoken for
+ * Shows rows in a list: [{token, share, length = share, name, number, detail}], the token a string or nodes, the name what is spoken for
  * it, the number what stands in the place of the share in percent.
  * Rows that are there are written anew, so that the one with the focus keeps it. With choose(place) they are buttons.
  */
@@ -33,10 +40,10 @@ function newItem(choose) {
   return element("li", {}, row);
 }
 
-function fill(row, { token, share, name, number, detail = "", isIt = false }, isButton) {
+function fill(row, { token, share, length = share, name, number, detail = "", isIt = false }, isButton) {
   const [shown, track, figure, more] = row.children;
   shown.replaceChildren(...(Array.isArray(token) ? token : [token]));
-  track.firstElementChild.style.setProperty("--share", share);
+  track.firstElementChild.style.setProperty("--share", length);
   figure.textContent = number ?? percent(share);
   more.textContent = detail;
   more.hidden = detail === "";

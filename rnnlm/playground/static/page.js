@@ -132,6 +132,18 @@ export function onText(field, action) {
   field.addEventListener("compositionend", () => action());
 }
 
+let show = () => {};
+
+/** How a part is shown, by its name. */
+export function whenOpened(action) {
+  show = action;
+}
+
+/** Shows another part. */
+export function openPart(name) {
+  show(name);
+}
+
 const sharing = [];
 
 /** Makes a field show the one text that several parts look at; `changed` is called when the user writes into it. */

@@ -3,7 +3,7 @@
 import { showBars } from "./bars.js";
 import { curve } from "./curve.js";
 import { byId, element, touches } from "./dom.js";
-import { Question, chosen, onExample, shareText } from "./page.js";
+import { Question, chosen, onExample, openPart, shareText } from "./page.js";
 import { legend, paint } from "./painting.js";
 import { count, figure, percent, spoken, visible, words } from "./words.js";
 
@@ -77,6 +77,7 @@ export function surprisePart() {
   }
 
   shareText(field, update);
+  byId("surprise-write").addEventListener("click", () => openPart("sample"));
   onExample(byId("surprise-example"), "surprise", update);
   return { show: update, render };
 }

@@ -1,12 +1,12 @@
 // Type, and see what comes next.
 
-import { showBars } from "./bars.js";
-import { byId, element } from "./dom.js";
+import { scaled, showBars } from "./bars.js";
+import { byId, element, touches } from "./dom.js";
 import { Question, chosen, shareText } from "./page.js";
 import { percent, spoken, visible, words } from "./words.js";
 
 const CANDIDATES = 10;
-const CONTINUATIONS = 3;
+const KEYS = ["F2", "F4", "F8"]; // one for each continuation; browsers leave them free
 const AHEAD = { char: 8, word: 4, token: 4 }; // tokens of a continuation, by the level of the model
 const LOOK_AHEAD_AFTER = 300; // milliseconds without a key, for it is more work than the next token
 const SPEAK_AFTER = 1000; // milliseconds without a key, so that a screen reader is not flooded
@@ -17,6 +17,7 @@ export function typePart() {
   const question = new Question("type");
   const further = new Question("type");
   let answer = null; // for the text before the caret, null while it is asked for
+  let continued = []; // several tokens ahead
   let asked = null;
   let takeFirst = false; // Tab was faster than the answer
   let released = false; // Escape was pressed: Tab leaves the field
@@ -33,18 +34,24 @@ export function typePart() {
     question.ask("/api/predict", { text: asked, k: CANDIDATES, complete: true }, show, { failed });
     showFurther({ candidates: [] });
     const { level } = chosen.model;
-    const body = { text: asked, k: CONTINUATIONS, ahead: AHEAD[level], complete: level !== "char" };
+    const body = { text: asked, k: KEYS.length, ahead: AHEAD[level], complete: level !== "char" };
     further.ask("/api/predict", body, showFurther, { after: LOOK_AHEAD_AFTER });
   }
 
   function showFurther({ candidates }) {
+    continued = candidates;
     byId("type-ahead-title").hidden = !candidates.length;
-    showBars(byId("type-ahead"), candidates.map(continuation), (place) => insert(field, candidates[place].text));
+    showBars(byId("type-ahead"), scaled(candidates.map(continuation)), takeContinuation);
   }
 
-  function continuation({ typed, text, probability }) {
+  function continuation({ typed, text, probability }, place) {
     const shown = `${typed}${text}`.trim().replaceAll("\n", "↵");
-    return { token: shown || visible(text), share: probability, name: shown || spoken(text) };
+    const key = element("kbd", { "aria-hidden": "true" }, KEYS[place]);
+    return { token: [shown || visible(text), key], share: probability, name: shown || spoken(text) };
+  }
+
+  function takeContinuation(place) {
+    if (continued[place]) insert(field, continued[place].text);
   }
 
   function show(arrived) {
@@ -62,7 +69,8 @@ export function typePart() {
   function render() {
     if (!answer) return;
     list.removeAttribute("aria-busy");
-    showBars(list, answer.candidates.map(row), take);
+    byId("type-hint").textContent = words(touches() ? "type.hint.touch" : "type.hint");
+    showBars(list, scaled(answer.candidates.map(row)), take);
     const unknown = answer.unknown.map(visible).join(words("list.comma"));
     byId("type-unknown").textContent = unknown && words("type.unknown", { list: unknown });
     clearTimeout(speaking);
@@ -89,6 +97,10 @@ export function typePart() {
   field.addEventListener("keydown", (event) => {
     if (event.isComposing) return;
     if (event.key === "Escape") released = true;
+    if (KEYS.includes(event.key) && continued[KEYS.indexOf(event.key)]) {
+      event.preventDefault();
+      takeContinuation(KEYS.indexOf(event.key));
+    }
     if (event.key !== "Tab" || event.shiftKey || event.ctrlKey || event.altKey || event.metaKey || released) return;
     if (answer && !answer.candidates.length) return; // nothing to take: Tab is what it is everywhere
     event.preventDefault();

@@ -36,6 +36,7 @@ const ENGLISH = {
   "type.label": "Your text",
   "type.placeholder": "Write here …",
   "type.hint": "Tab takes the first, a click takes any. Escape, then Tab, leaves the field.",
+  "type.hint.touch": "Touch what is to be taken.",
   "type.candidates": "What may come next, the most probable first",
   "type.ahead": "Several tokens ahead, the most probable first:",
   "type.spoken": "Next: {list}",
@@ -55,6 +56,7 @@ const ENGLISH = {
   "surprise.alternatives": "Expected here",
   "surprise.hint": "Point at a token, or go there with the arrow keys, to see what was expected in its place.",
   "surprise.hint.touch": "Touch a token to see what was expected in its place.",
+  "surprise.write": "Write on from it",
   "surprise.scale": "Bits of surprise:",
   "surprise.score": "ln p = {nats} · log₁₀ p = {log10} · log₂ p = {bits} · {each} bits per token",
   "surprise.score.unknown":
@@ -81,6 +83,17 @@ const ENGLISH = {
   "sample.start": "Write",
   "sample.stop": "Stop",
   "sample.output": "What the model wrote",
+  "sample.again": "Write another",
+  "sample.settings": "Settings",
+  "sample.seed": "Seed",
+  "sample.seed.random": "random",
+  "sample.seed.used": "Seed {seed}",
+  "sample.count": "Texts at once",
+  "sample.colour": "Colour by probability",
+  "sample.copy": "Copy",
+  "sample.copied": "Copied",
+  "sample.go.on": "Write on",
+  "sample.take": "To Surprise",
   "sample.writing": "Writing …",
   "sample.done": "Finished: {count} {count|character|characters}.",
   "sample.stopped": "Stopped: {count} {count|character|characters}.",
@@ -204,6 +217,7 @@ const CHINESE = {
   "type.label": "你的文字",
   "type.placeholder": "在这里写……",
   "type.hint": "按 Tab 采用第一个，点击采用任意一个。先按 Escape 再按 Tab 可离开输入框。",
+  "type.hint.touch": "点一下即可采用。",
   "type.candidates": "接下来可能出现的，概率最高的在前",
   "type.ahead": "往后几步，概率最高的在前：",
   "type.spoken": "接下来：{list}",
@@ -222,6 +236,7 @@ const CHINESE = {
   "surprise.alternatives": "此处的预期",
   "surprise.hint": "指向一个词元，或用方向键移到那里，可以看到模型原本的预期。",
   "surprise.hint.touch": "点一个词元，可以看到模型原本的预期。",
+  "surprise.write": "从这里接着写",
   "surprise.scale": "意外程度（比特）：",
   "surprise.score": "ln p = {nats} · log₁₀ p = {log10} · log₂ p = {bits} · 每词元 {each} 比特",
   "surprise.score.unknown":
@@ -248,6 +263,17 @@ const CHINESE = {
   "sample.start": "开始写",
   "sample.stop": "停止",
   "sample.output": "模型写的文字",
+  "sample.again": "再写一篇",
+  "sample.settings": "设置",
+  "sample.seed": "随机种子",
+  "sample.seed.random": "随机",
+  "sample.seed.used": "种子 {seed}",
+  "sample.count": "同时写几篇",
+  "sample.colour": "按概率着色",
+  "sample.copy": "复制",
+  "sample.copied": "已复制",
+  "sample.go.on": "接着写",
+  "sample.take": "看意外",
   "sample.writing": "正在写……",
   "sample.done": "写完了，共 {count} 个字符。",
   "sample.stopped": "已停止，共 {count} 个字符。",
@@ -375,9 +401,11 @@ export function count(value) {
   return new Intl.NumberFormat(language).format(value);
 }
 
+export const LEAST_SHOWN = 0.0001; // probability that is shown with a figure
+
 /** A probability in percent, with two digits that matter. */
 export function percent(value) {
-  if (value > 0 && value < 0.0001) return "< 0.01\u00a0%";
+  if (value > 0 && value < LEAST_SHOWN) return "< 0.01\u00a0%";
   const digits = value >= 0.0995 ? 0 : value >= 0.00995 ? 1 : 2;
   return `${figure(100 * value, digits)}\u00a0%`;
 }
