@@ -238,6 +238,7 @@ def test_chinese_that_is_being_composed_is_not_asked_about(visit, expect):
     bars(page)
     page.focus("#type-text")
     keyboard = opened.context.new_cdp_session(page)
+    expect(page.locator("#type-ahead li")).to_have_count(3)  # the second question has been asked, too
     before = len(opened.asked("/api/predict"))
     for typed in ("w", "wo", "wo z", "wo zuo", "wo zuo tian"):
         keyboard.send(
@@ -311,7 +312,9 @@ def test_each_continuation_has_a_key(visit, expect):
 def test_bars_use_the_width_and_what_is_too_improbable_for_a_figure_is_left_out(visit, expect):
     page = visit().open()
     shares = [0.02, 0.01, 0.005, 0.00009, 0.00001]
-    candidates = [{"token": f"t{place}", "probability": each, "text": "x", "typed": ""} for place, each in enumerate(shares)]
+    candidates = [
+        {"token": f"t{place}", "probability": each, "text": "x", "typed": ""} for place, each in enumerate(shares)
+    ]
     page.route("**/api/predict", lambda route: route.fulfill(json={"unknown": [], "candidates": candidates}))
     page.fill("#type-text", "x")
     expect(page.locator("#type-candidates .token")).to_have_text(["t0Tab", "t1", "t2"])
@@ -1244,3 +1247,73 @@ def test_a_server_with_a_key_is_asked_with_it(visit, expect):
     expect(page.locator("#key-form")).to_be_hidden()
     assert all("Failed to load resource" in each for each in opened.complaints)
     opened.complaints.clear()
+
+
+# --- the address --------------------------------------------------------------------------------------------------
+
+
+def test_a_reload_and_a_link_show_the_same(visit, expect):
+    """The part, the model, the text and the settings are in the address, behind the #: no server sees them."""
+    opened = visit()
+    page = opened.open("surprise", model=1)
+    text = "The hat & 我?#\n100 % o'n\" line"
+    page.fill("#surprise-text", text)
+    page.click("#tab-sample")
+    page.evaluate(
+        "const t = document.getElementById('temperature'); t.value = 1.5; t.dispatchEvent(new Event('input', {bubbles: true}))"
+    )
+    page.fill("#sample-seed", "12")
+    page.wait_for_url(re.compile(r"#sample\?.*seed=12"))
+    link = page.url
+    page.reload()
+    expect(page.locator("#tab-sample")).to_have_attribute("aria-selected", "true")
+    expect(page.locator("#model")).to_have_value("characters")
+    for place in ("sample-prompt", "surprise-text", "type-text"):
+        expect(page.locator(f"#{place}")).to_have_value(text)
+    expect(page.locator("#temperature")).to_have_value("1.5")
+    expect(page.locator("output[for=temperature]")).to_have_text("1.50")
+    expect(page.locator("#sample-seed")).to_have_value("12")
+    expect(page.locator("#sample-count")).to_have_value("1")
+    second = opened.context.new_page()
+    second.goto(link.replace("#sample", "#surprise"))
+    expect(second.locator("#surprise-painting [role=option]").first).to_have_text("T")
+    expect(second.locator("#surprise-text")).to_have_value(text)
+    assert "temperature=1.5" in link
+    assert all("seed" not in request.url for request in opened.requests)
+
+
+def test_an_address_is_followed_while_the_page_is_open(visit, expect):
+    opened = visit()
+    page = opened.open()
+    page.evaluate("location.hash = '#surprise?text=我 昨天&model=characters'")
+    expect(page.locator("#tab-surprise")).to_have_attribute("aria-selected", "true")
+    expect(page.locator("#model")).to_have_value("characters")
+    expect(page.locator("#surprise-text")).to_have_value("我 昨天")
+    page.evaluate("location.hash = '#nonsense?model=none&text=<b>x'")
+    expect(page.locator("#model")).to_have_value("words")
+    expect(page.locator("#surprise-text")).to_have_value("<b>x")
+    page.fill("#surprise-text", "x" * 5000)  # too long for an address
+    page.wait_for_url(re.compile(r"#surprise$"))
+
+
+def test_waiting_is_said_in_the_language_of_the_page(visit, expect):
+    opened = visit(locale="zh-CN")
+    page = opened.open("surprise")
+    held = []
+    page.route("**/api/surprise", lambda route: held.append(route))
+    page.fill("#surprise-text", "我")
+    expect(page.locator("#waiting")).to_have_text("请稍候……")
+    held[0].continue_()
+    expect(page.locator("#waiting")).to_be_hidden()
+    expect(page.locator("#surprise-painting [role=option]")).to_have_count(2)
+
+
+def test_parts_without_the_text_borrow_it(visit, expect):
+    page = visit().open()
+    page.fill("#type-text", "我 昨天")
+    for part, field in (("rank", "rank-lines"), ("fill", "fill-text")):
+        page.click(f"#tab-{part}")
+        expect(page.locator(f"#{field}")).to_have_value("我 昨天")
+    page.fill("#fill-text", "我 ____")
+    page.click("#tab-type")
+    expect(page.locator("#type-text")).to_have_value("我 昨天")  # a blank is no text

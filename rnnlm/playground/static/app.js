@@ -1,9 +1,10 @@
 // The page of `rnnlm serve`: chooses model, language, theme and part. Each part has a module of its own name.
 
+import { readAddress, writeAddress } from "./address.js";
 import { byId, element } from "./dom.js";
 import { fillPart } from "./fill.js";
 import { neuronsPart } from "./neurons.js";
-import { answered, chosen, forget, report, showTroubleOf, whenBack, whenOpened, writeNotice } from "./page.js";
+import { answered, chosen, forget, report, showTroubleOf, whenBack, whenOpened, whileWaiting, writeNotice } from "./page.js";
 import { rankPart } from "./rank.js";
 import { samplePart } from "./sample.js";
 import { ask } from "./server.js";
@@ -24,10 +25,28 @@ const PARTS = {
 let models = [];
 let current = null; // name of the part that is shown
 
+// --- the address ----------------------------------------------------------------------------------------------------
+
+/** Keeps what is shown in the address; the first model is not named, for it is shown without. */
+function remember() {
+  if (!chosen.model) return;
+  const { id } = chosen.model;
+  writeAddress(() => ({ part: current, model: id === models[0].id ? "" : id }));
+}
+
+/** Shows what the address asks for. */
+function follow() {
+  const { part, model } = readAddress();
+  const named = models.find(({ id }) => id === model) ?? models[0];
+  if (available(named).includes(part)) current = part;
+  byId("model").value = named.id;
+  showModel(named);
+}
+
 // --- parts --------------------------------------------------------------------------------------------------------
 
-function available() {
-  const { bidirectional, kind, parts = Object.keys(PARTS) } = chosen.model; // parts: those of a page that is a file
+function available(model = chosen.model) {
+  const { bidirectional, kind, parts = Object.keys(PARTS) } = model; // parts: those of a page that is a file
   return Object.keys(PARTS).filter((name) => {
     if (!parts.includes(name)) return false;
     if (name === "neurons") return kind !== "ngram";
@@ -44,7 +63,7 @@ function showPart(name) {
     byId(`tab-${each}`).setAttribute("aria-selected", isIt);
     byId(`tab-${each}`).tabIndex = isIt ? 0 : -1;
   }
-  history.replaceState(null, "", `#${name}`);
+  remember();
   showTroubleOf(name);
   PARTS[name].show();
 }
@@ -69,8 +88,7 @@ function showModel(model) {
     PARTS[name].reset?.();
   }
   writeFacts();
-  const wanted = current ?? location.hash.slice(1);
-  showPart(available().includes(wanted) ? wanted : available()[0]);
+  showPart(available().includes(current) ? current : available()[0]);
 }
 
 function writeFacts() {
@@ -86,7 +104,7 @@ function writeFacts() {
 /** Asks for the models until the server answers. */
 async function loadModels() {
   try {
-    models = (await ask("/v1/models")).data;
+    models = (await whileWaiting(() => ask("/v1/models"))).data;
     answered("");
   } catch (error) {
     report(error, "");
@@ -94,7 +112,7 @@ async function loadModels() {
   }
   byId("model").replaceChildren(...models.map(({ id }) => element("option", { value: id }, id)));
   byId("model").disabled = models.length < 2;
-  showModel(models[0]);
+  follow();
 }
 
 // --- language and theme -------------------------------------------------------------------------------------------
@@ -139,6 +157,8 @@ matchMedia("(prefers-color-scheme: dark)").addEventListener("change", writeTheme
 byId("model").addEventListener("change", (event) => showModel(models[event.target.selectedIndex]));
 byId("tabs").addEventListener("keydown", onTabKey);
 for (const name of Object.keys(PARTS)) byId(`tab-${name}`).addEventListener("click", () => showPart(name));
+document.querySelector("main").addEventListener("input", remember);
+addEventListener("hashchange", () => models.length && follow());
 whenOpened((name) => {
   showPart(name);
   byId(`tab-${name}`).focus();

@@ -2,7 +2,7 @@
 
 import { showBars } from "./bars.js";
 import { byId, element } from "./dom.js";
-import { Question, onControlEnter } from "./page.js";
+import { Question, borrowText, onControlEnter } from "./page.js";
 import { count, words } from "./words.js";
 
 const FILLINGS = 10;
@@ -45,7 +45,7 @@ export function fillPart() {
     field.focus();
   });
   onControlEnter(field);
-  return { show() {}, render, reset };
+  return { show: () => borrowText(field), render, reset };
 }
 
 /** The sentence with what fills its blanks, which is marked. */

@@ -86,6 +86,28 @@ async function waitForServer() {
   goOn();
 }
 
+const PATIENCE = 500; // milliseconds after which it is said that one has to wait
+let awaited = 0; // number of questions that have no answer for so long
+
+/** What work() resolves to; says meanwhile that one has to wait, if it takes a while. */
+export async function whileWaiting(work) {
+  let told = false;
+  const tell = (by) => {
+    awaited += by;
+    byId("waiting").textContent = awaited ? words("working") : "";
+  };
+  const timer = setTimeout(() => {
+    told = true;
+    tell(1);
+  }, PATIENCE);
+  try {
+    return await work();
+  } finally {
+    clearTimeout(timer);
+    if (told) tell(-1);
+  }
+}
+
 /** A question of a part, to be asked again and again: only the latest answer is shown, and errors are told. */
 export class Question {
   #latest = new Latest();
@@ -107,7 +129,7 @@ export class Question {
       const answer = await this.#latest.run(async (signal) => {
         if (after) await new Promise((resolve) => setTimeout(resolve, after));
         signal.throwIfAborted();
-        return work(signal);
+        return whileWaiting(() => work(signal));
       });
       if (answer === undefined) return;
       answered(this.#part);
@@ -158,6 +180,16 @@ export function shareText(field, changed) {
 /** Puts a text into all fields that share it. */
 export function setSharedText(text) {
   for (const field of sharing) field.value = text;
+}
+
+/** The text that the parts share. */
+export function sharedText() {
+  return sharing[0].value;
+}
+
+/** Gives a field that is empty the text that the parts share. */
+export function borrowText(field) {
+  if (!field.value) field.value = sharedText();
 }
 
 /** A button of a part that lets the model write an example into the shared text. */

@@ -2,7 +2,7 @@
 
 import { showBars } from "./bars.js";
 import { byId } from "./dom.js";
-import { Question, onControlEnter } from "./page.js";
+import { Question, borrowText, onControlEnter } from "./page.js";
 import { count, figure, words } from "./words.js";
 
 export function rankPart() {
@@ -37,7 +37,7 @@ export function rankPart() {
     question.ask("/api/rank", { candidates }, show, { failed: reset });
   });
   onControlEnter(field);
-  return { show() {}, render, reset };
+  return { show: () => borrowText(field), render, reset };
 }
 
 function row({ text, share, logprob_nats: nats, total_nats: total, tokens, oov }) {

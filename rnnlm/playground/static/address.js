@@ -1,0 +1,52 @@
+// What the page shows, in its address behind the #: the part, the model, the text and the settings. A reload keeps it, a
+// link shows it, and the server never sees it.
+
+import { byId } from "./dom.js";
+import { setSharedText, sharedText } from "./page.js";
+
+/** Fields of the page by their names in the address; what has its first value is left out. */
+const FIELDS = {
+  temperature: "temperature",
+  topk: "top-k",
+  topp: "top-p",
+  length: "length",
+  seed: "sample-seed",
+  texts: "sample-count",
+  blanks: "fill-text",
+  lines: "rank-lines",
+};
+const LONGEST = 4000; // characters of a text that is put into the address
+const WAIT = 400; // milliseconds without a change: browsers let a page write its address a few times a second
+
+/** What an address asks for: {part, model}; the fields get their values. */
+export function readAddress() {
+  const [part, query = ""] = location.hash.slice(1).split("?");
+  const given = new URLSearchParams(query);
+  if (given.has("text")) setSharedText(given.get("text"));
+  for (const [name, id] of Object.entries(FIELDS)) {
+    if (!given.has(name)) continue;
+    byId(id).value = given.get(name);
+    byId(id).dispatchEvent(new Event("input", { bubbles: true }));
+  }
+  return { part, model: given.get("model") };
+}
+
+let waiting = 0;
+
+/** Writes the address after a while: what(), {part, model}, is asked then. */
+export function writeAddress(what) {
+  clearTimeout(waiting);
+  waiting = setTimeout(() => history.replaceState(null, "", addressOf(what())), WAIT);
+}
+
+function addressOf({ part, model }) {
+  const told = new URLSearchParams();
+  if (model) told.set("model", model);
+  const values = { text: sharedText(), ...Object.fromEntries(Object.entries(FIELDS).map(([name, id]) => [name, changed(byId(id))])) };
+  for (const [name, value] of Object.entries(values)) if (value && value.length <= LONGEST) told.set(name, value);
+  return `#${part}${told.size ? `?${told}` : ""}`;
+}
+
+function changed({ value, defaultValue }) {
+  return value === defaultValue ? "" : value;
+}
