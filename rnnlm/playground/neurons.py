@@ -7,6 +7,7 @@ tokens; what is not well above that is left out. A short text is made longer by 
 Karpathy, Johnson and Li (2015) found such units (quotes, line position, brackets) by eye.
 """
 
+import base64
 import math
 from collections.abc import Callable
 from typing import Any
@@ -28,6 +29,7 @@ WINDOW = 128  # tokens at a time
 UNITS_EACH, MOST_FOUND = 3, 40
 RAREST = 5  # tokens that have a property, and that lack it, at least
 ABOVE_CHANCE = 1.5
+MOST_NUMBERS = 3 << 20  # activations of one answer, a byte each
 BOUNDED = ("tanh", "sigmoid")  # activations of the basic cell that stay within -1 to 1
 QUOTES = {"“": "”", "‘": "’", "「": "」", "『": "』", "«": "»", '"': '"'}
 BRACKETS = {"(": ")", "[": "]", "{": "}", "（": "）", "【": "】", "《": "》", "〈": "〉"}
@@ -233,7 +235,35 @@ def show(served: ServedModel, text: str, layer: int, unit: int) -> Work[dict[str
     pieces = list(served.model.cut(text))
     ids = np.array([piece.token_id for piece in pieces], dtype=np.int32)
     values = (yield from activations(served, ids))[:, layer, unit].astype(np.float64)
-    if config.cell == "rnn" and config.activation not in BOUNDED:
-        values /= max(1.0, np.abs(values).max(initial=0))
-    shown = np.clip(values, -1, 1).tolist()
+    shown = np.clip(values / _unbounded(served, values), -1, 1).tolist()
     return {"tokens": [{"text": piece.text, "activation": each} for piece, each in zip(pieces, shown, strict=True)]}
+
+
+def _unbounded(served: ServedModel, values: Array) -> float:
+    """By what to divide activations: the largest of units that have no bounds, and 1 of those that have."""
+    config = served.model.network.config
+    if config.cell == "rnn" and config.activation not in BOUNDED:
+        return max(1.0, float(np.abs(values).max(initial=0)))
+    return 1.0
+
+
+def show_all(served: ServedModel, text: str) -> Work[dict[str, Any]]:
+    """Activations of all units after each token: bytes, -127 to 127 for -1 to 1, (tokens, layers, units), in base64.
+
+    Of a text with more numbers than are sent its beginning is shown; `of` is the number of all of its tokens.
+    """
+    config = served.model.network.config
+    units = config.hidden_size * len(config.directions)
+    pieces = list(served.model.cut(text))
+    shown = pieces[: max(1, MOST_NUMBERS // (config.num_layers * units))]
+    ids = np.array([piece.token_id for piece in shown], dtype=np.int32)
+    values = yield from activations(served, ids)
+    small = np.rint(127 * np.clip(values / _unbounded(served, values), -1, 1)).astype(np.int8)
+    yield
+    return {
+        "tokens": [piece.text for piece in shown],
+        "of": len(pieces),
+        "layers": config.num_layers,
+        "units": units,
+        "activations": base64.b64encode(small.tobytes()).decode("ascii"),
+    }

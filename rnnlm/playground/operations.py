@@ -79,6 +79,7 @@ def operations(models: Models) -> list[Operation]:
             "/api/activation", "Activation of a hidden unit over a text.", neurons.show, True,
             text=so_far, layer=place, unit=place,
         ),
+        post("/api/activations", "Activations of all hidden units over a text.", neurons.show_all, True, text=so_far),
         post("/v1/completions", "Continue a text, as OpenAI does.", _complete, True, **completion_fields(size)),
     ]  # fmt: skip
 

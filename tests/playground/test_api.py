@@ -1,5 +1,6 @@
 """What the page asks: each answer is what the model says, and what the command line says."""
 
+import base64
 import json
 import math
 import re
@@ -408,6 +409,18 @@ def test_an_activation_is_the_units_output_after_each_token(client, models, name
     answer = client.value("/api/activation", model=name, text=text, layer=1, unit=7)
     assert [each["activation"] for each in answer["tokens"]] == pytest.approx(expected, abs=1e-5)
     assert "".join(each["text"] for each in answer["tokens"]) == text
+    whole = client.value("/api/activations", model=name, text=text)
+    assert (whole["tokens"], whole["of"]) == ([each["text"] for each in answer["tokens"]], len(ids))
+    numbers = np.frombuffer(base64.b64decode(whole["activations"]), dtype=np.int8)
+    numbers = numbers.reshape(len(ids), whole["layers"], whole["units"])
+    assert numbers[:, 1, 7] / 127 == pytest.approx(expected, abs=0.5 / 127 + 1e-6)
+
+
+def test_of_a_long_text_the_units_of_its_beginning_are_sent(client, monkeypatch):
+    monkeypatch.setattr("rnnlm.playground.neurons.MOST_NUMBERS", 100)
+    answer = client.value("/api/activations", model="words", text="我 昨天 上学 。 " * 5)
+    assert len(answer["tokens"]) == 100 // (answer["layers"] * answer["units"])
+    assert answer["of"] == 20
 
 
 @pytest.mark.parametrize("made_of", ["a network and an n-gram", "a network with a cache", "all of them"])
@@ -439,7 +452,7 @@ def done(work):
 
 
 def test_an_ngram_model_has_no_neurons(client):
-    for path, more in [("/api/neurons", {}), ("/api/activation", {"layer": 0, "unit": 0})]:
+    for path, more in [("/api/neurons", {}), ("/api/activations", {}), ("/api/activation", {"layer": 0, "unit": 0})]:
         answer = client.post(path, model="ngram", text="我", **more)
         assert answer.status == 400
         assert "n-gram model" in answer.message

@@ -11,10 +11,13 @@ import numpy as np
 import pytest
 
 from rnnlm.cli import run
+from rnnlm.inference.model import finished
 from rnnlm.language_model import LanguageModel
 from rnnlm.model_header import network_of
 from rnnlm.nn.bidirectional import BidirectionalNetwork
 from rnnlm.nn.network import Network, NetworkConfig
+from rnnlm.playground.neurons import activations
+from rnnlm.playground.served import ServedModel
 from rnnlm.text.tokenizers import CharTokenizer, WordTokenizer
 from rnnlm.text.vocabulary import Vocabulary
 
@@ -758,9 +761,9 @@ def test_activations_are_painted_and_units_that_were_found_can_be_chosen(visit, 
     chips = page.locator("#neurons-found button")
     expect(chips.first).to_be_visible()
     expect(page.locator("#neurons-found button[aria-pressed=true]").first).to_be_visible()
-    page.fill("#neurons-layer", "1")
+    page.fill("#neurons-layer", "2")
     page.fill("#neurons-unit", "7")
-    expect(page.locator("#neurons-figures")).to_have_text(re.compile("^Layer 1, unit 7: from [−+]"))
+    expect(page.locator("#neurons-figures")).to_have_text(re.compile("^Layer 2, unit 7: from [−+]"))
     tokens.first.focus()
     page.keyboard.press("ArrowRight")
     expect(page.locator("#neurons-painting .details .subject")).to_have_text("h")
@@ -770,14 +773,47 @@ def test_activations_are_painted_and_units_that_were_found_can_be_chosen(visit, 
     chips.last.click()
     expect(chips.last).to_have_attribute("aria-pressed", "true")
     layer, unit = chips.last.get_attribute("data-layer"), chips.last.get_attribute("data-unit")
-    expect(page.locator("#neurons-figures")).to_contain_text(f"Layer {layer}, unit {unit}")
+    expect(page.locator("#neurons-figures")).to_contain_text(f"Layer {int(layer) + 1}, unit {unit}")
+
+
+def test_all_units_are_shown_and_those_of_a_stretch_are_found(visit, expect, models):
+    """The search's figures are means of the network's own activations; its best unit is the best of all."""
+    page = visit().open("neurons", model=1)
+    expect(page.locator("#neurons-empty")).to_be_visible()
+    text = 'The "thin" hat is in the hut, and it is on.\nThe sun is in it.'
+    page.fill("#neurons-text", text)
+    expect(page.locator("#neurons-map canvas")).to_have_attribute("width", str(len(text)))
+    expect(page.locator("#neurons-map canvas")).to_have_attribute("height", "12")
+    expect(page.locator("#neurons-empty")).to_be_hidden()
+    page.click("#neurons-search")
+    expect(page.locator("#neurons-search-title")).to_contain_text("Nothing is selected")
+    page.focus("#neurons-text")
+    page.evaluate("document.getElementById('neurons-text').setSelectionRange(5, 9)")
+    page.click("#neurons-search")
+    expect(page.locator("#neurons-search-title")).to_contain_text("thin")
+    served = ServedModel("m", LanguageModel.load(models[1]))
+    values = finished(activations(served, served.ids(text)))
+    difference = values[5:9].mean(axis=0) - np.delete(values, slice(5, 9), axis=0).mean(axis=0)
+    layer, unit = np.unravel_index(difference.argmax(), difference.shape)
+    best = page.locator("#neurons-search-found button").first
+    expect(best).to_contain_text(f"layer {layer + 1}, unit {unit}")
+    expect(best).to_contain_text(f"{values[5:9, layer, unit].mean():+.2f}".replace("-", "−"))
+    best.click()
+    expect(page.locator("#neurons-figures")).to_contain_text(f"Layer {layer + 1}, unit {unit}")
+    expect(page.locator("#neurons-contexts-title")).to_contain_text(f"layer {layer + 1}, unit {unit}")
+    highest = page.locator("#neurons-contexts li").first
+    place = int(values[:, layer, unit].argmax())
+    expect(highest.locator(".percent")).to_have_text(f"{values[place, layer, unit]:+.2f}".replace("-", "−"))
+    box = page.locator("#neurons-map canvas").bounding_box()
+    page.mouse.click(box["x"] + 5, box["y"] + box["height"] * 3.5 / 12)  # the fourth row
+    expect(page.locator("#neurons-figures")).to_contain_text(f"Layer {layer + 1}, unit 3")
 
 
 @pytest.mark.parametrize(
     ("locale", "sentence"),
     [
-        ("en-US", "There is no such unit: layers are numbered 0 to 1, units 0 to 11."),
-        ("zh-CN", "没有这个单元：层的编号从 0 到 1，单元的编号从 0 到 11。"),
+        ("en-US", "There is no such unit: layers are numbered 1 to 2, units 0 to 11."),
+        ("zh-CN", "没有这个单元：层的编号从 1 到 2，单元的编号从 0 到 11。"),
     ],
 )
 def test_a_unit_that_is_not_there_is_said_beside_its_number(visit, expect, locale, sentence):
@@ -787,7 +823,7 @@ def test_a_unit_that_is_not_there_is_said_beside_its_number(visit, expect, local
     wrong = page.locator("#neurons-wrong")
     expect(tokens.first).to_be_visible()
     expect(wrong).to_be_hidden()
-    for field, number in [("unit", "12"), ("unit", "-1"), ("unit", "1.5"), ("unit", ""), ("layer", "2")]:
+    for field, number in [("unit", "12"), ("unit", "-1"), ("unit", "1.5"), ("unit", ""), ("layer", "3")]:
         page.fill(f"#neurons-{field}", number)
         expect(wrong).to_have_text(sentence)
         expect(page.locator(f"#neurons-{field}")).to_have_attribute("aria-invalid", "true")
@@ -930,6 +966,7 @@ def test_the_keyboard_alone_reaches_everything(visit, expect):
     expect(page.locator("#neurons-figures")).to_contain_text(f"unit {before - 1 if before else 1}:")
     press_until(page, "Tab", "[role=option]")
     expect(page.locator("#neurons-painting .subject")).to_have_text("我")
+    press_until(page, "Tab", "#neurons-search", 1)
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement === document.body || document.activeElement.matches('header *')")
 
@@ -1259,9 +1296,7 @@ def test_a_reload_and_a_link_show_the_same(visit, expect):
     text = "The hat & 我?#\n100 % o'n\" line"
     page.fill("#surprise-text", text)
     page.click("#tab-sample")
-    page.evaluate(
-        "const t = document.getElementById('temperature'); t.value = 1.5; t.dispatchEvent(new Event('input', {bubbles: true}))"
-    )
+    page.fill("#temperature", "1.5")
     page.fill("#sample-seed", "12")
     page.wait_for_url(re.compile(r"#sample\?.*seed=12"))
     link = page.url
@@ -1300,7 +1335,7 @@ def test_waiting_is_said_in_the_language_of_the_page(visit, expect):
     opened = visit(locale="zh-CN")
     page = opened.open("surprise")
     held = []
-    page.route("**/api/surprise", lambda route: held.append(route))
+    page.route("**/api/surprise", lambda route: held.append(route))  # noqa: PLW0108 - a method of a list cannot be wrapped
     page.fill("#surprise-text", "我")
     expect(page.locator("#waiting")).to_have_text("请稍候……")
     held[0].continue_()

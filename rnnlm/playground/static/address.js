@@ -43,7 +43,10 @@ function addressOf({ part, model }) {
   const told = new URLSearchParams();
   if (model) told.set("model", model);
   const values = { text: sharedText(), ...Object.fromEntries(Object.entries(FIELDS).map(([name, id]) => [name, changed(byId(id))])) };
-  for (const [name, value] of Object.entries(values)) if (value && value.length <= LONGEST) told.set(name, value);
+  for (const [name, value] of Object.entries(values)) {
+    const isBorrowed = name !== "text" && value === values.text;
+    if (value && value.length <= LONGEST && !isBorrowed) told.set(name, value);
+  }
   return `#${part}${told.size ? `?${told}` : ""}`;
 }
 

@@ -1,8 +1,9 @@
 // One hidden unit's activation painted over the text, and the units that follow something in it.
 
-import { byId, element } from "./dom.js";
+import { byId, element, touches } from "./dom.js";
 import { Question, chosen, onExample, shareText } from "./page.js";
 import { legend, paint } from "./painting.js";
+import { unitsView } from "./units.js";
 import { count, figure, spoken, visible, words } from "./words.js";
 
 const WAIT = 250; // milliseconds: finding the units reads the whole text
@@ -15,16 +16,23 @@ export function neuronsPart() {
   const reading = new Question("neurons");
   let found = null;
   let painted = null; // {layer, unit, tokens}: the unit that is painted, which need not be the one that is typed
+  const view = unitsView(field, (each) => {
+    touched = true;
+    choose(each);
+  });
   let touched = false; // the user chose a unit; else the first that was found is shown
 
   function update() {
+    byId("neurons-empty").hidden = Boolean(field.value.trim());
     if (field.value.trim()) {
       finding.ask("/api/neurons", { text: field.value }, showFound, { after: WAIT });
+      view.update();
     } else {
       finding.cancel();
       reading.cancel();
       found = null;
       painted = null;
+      view.clear();
       render();
     }
   }
@@ -37,7 +45,7 @@ export function neuronsPart() {
   }
 
   function choose(each) {
-    layer.value = each.layer;
+    layer.value = each.layer + 1;
     unit.value = each.unit;
     press();
     read();
@@ -52,7 +60,8 @@ export function neuronsPart() {
       renderPainting();
       return;
     }
-    const chosenUnit = { layer: layer.valueAsNumber, unit: unit.valueAsNumber };
+    const chosenUnit = { layer: layer.valueAsNumber - 1, unit: unit.valueAsNumber };
+    view.select(chosenUnit);
     reading.ask("/api/activation", { text: field.value, ...chosenUnit }, ({ tokens }) => {
       painted = { ...chosenUnit, tokens };
       renderPainting();
@@ -68,14 +77,14 @@ export function neuronsPart() {
   function renderWrong() {
     for (const input of [layer, unit]) input.setAttribute("aria-invalid", !(input.value !== "" && input.validity.valid));
     const key = found?.layers === 1 ? "neurons.wrong.one" : "neurons.wrong";
-    const most = found && { layer: count(found.layers - 1), unit: count(found.units - 1) };
+    const most = found && { layer: count(found.layers), unit: count(found.units - 1) };
     byId("neurons-wrong").textContent = found && isWrong() ? words(key, most) : "";
   }
 
   function renderFound() {
-    byId("neurons-choice").hidden = !found;
+    byId("neurons-choice").hidden = byId("neurons-following").hidden = !found;
     if (!found) return;
-    layer.max = found.layers - 1;
+    layer.max = found.layers;
     unit.max = found.units - 1;
     renderWrong();
     const size = found.layers === 1 ? "neurons.size.one" : "neurons.size";
@@ -90,7 +99,7 @@ export function neuronsPart() {
     const buttons = units.map((each) => {
       const button = element("button", { type: "button", "data-layer": each.layer, "data-unit": each.unit });
       const key = found.layers === 1 ? "neurons.found.unit" : "neurons.found.layer";
-      button.append(words(key, each), " ", element("span", {}, signed(each.correlation)));
+      button.append(words(key, { ...each, layer: each.layer + 1 }), " ", element("span", {}, signed(each.correlation)));
       button.addEventListener("click", () => {
         touched = true;
         choose(each);
@@ -103,7 +112,7 @@ export function neuronsPart() {
   /** Shows which of the buttons is the unit that is painted. */
   function press() {
     for (const button of byId("neurons-found").querySelectorAll("button")) {
-      const isIt = button.dataset.layer === layer.value && button.dataset.unit === unit.value;
+      const isIt = Number(button.dataset.layer) + 1 === layer.valueAsNumber && button.dataset.unit === unit.value;
       button.setAttribute("aria-pressed", isIt);
     }
   }
@@ -113,7 +122,7 @@ export function neuronsPart() {
     const values = tokens.map(({ activation }) => activation);
     byId("neurons-figures").textContent = values.length
       ? words("neurons.figures", {
-          layer: painted.layer,
+          layer: painted.layer + 1,
           unit: painted.unit,
           low: signed(values.reduce((low, each) => Math.min(low, each))),
           high: signed(values.reduce((high, each) => Math.max(high, each))),
@@ -122,20 +131,24 @@ export function neuronsPart() {
     const look = {
       kind: "activation",
       label: words("neurons.painting"),
-      hint: words("neurons.hint"),
+      hint: words(touches() ? "neurons.hint.touch" : "neurons.hint"),
       legend: legend("activation", STEPS.map(shade), words("neurons.negative"), words("neurons.positive")),
     };
     paint(byId("neurons-painting"), tokens.map(option), look, (place) => details(tokens[place]));
   }
 
   function render() {
+    byId("neurons-empty").hidden = Boolean(field.value.trim());
     renderFound();
     renderPainting();
+    view.render();
   }
 
   function reset() {
     touched = false;
-    layer.value = unit.value = 0;
+    layer.value = 1;
+    unit.value = 0;
+    view.clear();
   }
 
   shareText(field, update);

@@ -34,6 +34,7 @@ export function surprisePart() {
   function render() {
     const tokens = answer?.tokens ?? [];
     byId("surprise-more").hidden = !tokens.length;
+    byId("surprise-empty").hidden = Boolean(field.value.trim());
     renderFigures(tokens);
     const top = topOf(tokens);
     let marked = () => {};
