@@ -16,6 +16,7 @@ from rnnlm.language_model import LanguageModel
 from rnnlm.model_header import network_of
 from rnnlm.nn.bidirectional import BidirectionalNetwork
 from rnnlm.nn.network import Network, NetworkConfig
+from rnnlm.playground.answers import encoded
 from rnnlm.playground.neurons import activations
 from rnnlm.playground.served import ServedModel
 from rnnlm.text.tokenizers import CharTokenizer, WordTokenizer
@@ -931,7 +932,7 @@ def press_until(page, key: str, selector: str, most: int = 25) -> None:
 
 def test_the_keyboard_alone_reaches_everything(visit, expect):
     page = visit().open()
-    for control in ("#model", "#language", "#theme", "#tab-type", "#type-text"):
+    for control in ("#model", "#second", "#language", "#theme", "#tab-type", "#type-text"):
         press_until(page, "Tab", control, 2)
         outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
         assert outline == "solid", control
@@ -966,7 +967,7 @@ def test_the_keyboard_alone_reaches_everything(visit, expect):
     expect(page.locator("#neurons-figures")).to_contain_text(f"unit {before - 1 if before else 1}:")
     press_until(page, "Tab", "[role=option]")
     expect(page.locator("#neurons-painting .subject")).to_have_text("我")
-    press_until(page, "Tab", "#neurons-search", 1)
+    press_until(page, "Tab", "#neurons-search")
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement === document.body || document.activeElement.matches('header *')")
 
@@ -1352,3 +1353,55 @@ def test_parts_without_the_text_borrow_it(visit, expect):
     page.fill("#fill-text", "我 ____")
     page.click("#tab-type")
     expect(page.locator("#type-text")).to_have_value("我 昨天")  # a blank is no text
+
+
+# --- two models ---------------------------------------------------------------------------------------------------
+
+
+def test_two_models_expect_what_comes_next_side_by_side(visit, expect):
+    opened = visit()
+    page = opened.open()
+    page.fill("#type-text", "我 昨天")
+    expect(page.locator("#type-second")).to_be_hidden()
+    assert page.locator("#second option").all_text_contents() == [
+        "no other model", "characters", HOSTILE.replace("/", " "), "ngram",
+    ]  # fmt: skip
+    page.select_option("#second", "ngram")
+    expect(page.locator("#type-names span")).to_have_text(["words", "ngram"])
+    expect(page.locator("#type-second .token").first).to_have_text("上学")
+    boxes = [page.locator(f"#type-{name}").bounding_box() for name in ("candidates", "second")]
+    assert boxes[0]["x"] + boxes[0]["width"] <= boxes[1]["x"]
+    page.locator("#type-second button").first.click()
+    expect(page.locator("#type-text")).to_have_value("我 昨天 上学")
+    page.wait_for_url(re.compile("second=ngram"))
+    page.reload()
+    expect(page.locator("#second")).to_have_value("ngram")
+    page.select_option("#second", "")
+    expect(page.locator("#type-second")).to_be_hidden()
+    page.select_option("#model", "both")  # has no next word that could be compared
+    expect(page.locator("#second-choice")).to_be_hidden()
+
+
+@pytest.mark.parametrize("other", ["ngram", "characters"])
+def test_the_difference_of_two_models_is_painted(visit, expect, models, other):
+    """The bits of every stretch are those of the models; where one has characters, they are added up."""
+    page = visit().open("surprise")
+    text = "我 昨天 放学 了 。"
+    page.fill("#surprise-text", text)
+    page.select_option("#second", other)
+    stretches = page.locator("#surprise-difference [role=option]")
+    expect(stretches).to_have_text(["我", "昨天", "放学", "了", "。", "↵"])
+    paths = {"words": models[0], "ngram": models[4], "characters": models[1]}
+    served = {name: ServedModel(name, LanguageModel.load(paths[name])) for name in ("words", other)}
+    answers = {name: json.loads(encoded(finished(each.surprise(text, 1)))) for name, each in served.items()}
+    totals = {name: sum(each["bits"] for each in answer["tokens"]) for name, answer in answers.items()}
+    rows = page.locator("#surprise-second-table tr")
+    expect(rows.nth(1)).to_contain_text(f"{totals['words']:.1f}")
+    expect(rows.nth(2)).to_contain_text(f"{totals[other]:.1f}")
+    apart = totals[other] - totals["words"]
+    expect(rows.nth(3)).to_contain_text(f"{apart:+.2f}".replace("-", "−"))
+    told = stretches.evaluate_all("all => all.map(each => each.ariaLabel)")
+    differences = [float(re.search(r"([−+][\d.]+) bits", each)[1].replace("−", "-")) for each in told]
+    assert sum(differences) == pytest.approx(apart, abs=0.05)
+    page.fill("#surprise-text", "")
+    expect(page.locator("#surprise-second")).to_be_hidden()

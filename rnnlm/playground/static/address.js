@@ -18,7 +18,7 @@ const FIELDS = {
 const LONGEST = 4000; // characters of a text that is put into the address
 const WAIT = 400; // milliseconds without a change: browsers let a page write its address a few times a second
 
-/** What an address asks for: {part, model}; the fields get their values. */
+/** What an address asks for: {part, model, second}; the fields get their values. */
 export function readAddress() {
   const [part, query = ""] = location.hash.slice(1).split("?");
   const given = new URLSearchParams(query);
@@ -28,20 +28,21 @@ export function readAddress() {
     byId(id).value = given.get(name);
     byId(id).dispatchEvent(new Event("input", { bubbles: true }));
   }
-  return { part, model: given.get("model") };
+  return { part, model: given.get("model"), second: given.get("second") };
 }
 
 let waiting = 0;
 
-/** Writes the address after a while: what(), {part, model}, is asked then. */
+/** Writes the address after a while: what(), {part, model, second}, is asked then. */
 export function writeAddress(what) {
   clearTimeout(waiting);
   waiting = setTimeout(() => history.replaceState(null, "", addressOf(what())), WAIT);
 }
 
-function addressOf({ part, model }) {
+function addressOf({ part, model, second }) {
   const told = new URLSearchParams();
   if (model) told.set("model", model);
+  if (second) told.set("second", second);
   const values = { text: sharedText(), ...Object.fromEntries(Object.entries(FIELDS).map(([name, id]) => [name, changed(byId(id))])) };
   for (const [name, value] of Object.entries(values)) {
     const isBorrowed = name !== "text" && value === values.text;

@@ -7,6 +7,7 @@ import { neuronsPart } from "./neurons.js";
 import { answered, chosen, forget, report, showTroubleOf, whenBack, whenOpened, whileWaiting, writeNotice } from "./page.js";
 import { rankPart } from "./rank.js";
 import { samplePart } from "./sample.js";
+import { offerSecond, second } from "./second.js";
 import { ask } from "./server.js";
 import { surprisePart } from "./surprise.js";
 import { typePart } from "./type.js";
@@ -31,16 +32,16 @@ let current = null; // name of the part that is shown
 function remember() {
   if (!chosen.model) return;
   const { id } = chosen.model;
-  writeAddress(() => ({ part: current, model: id === models[0].id ? "" : id }));
+  writeAddress(() => ({ part: current, model: id === models[0].id ? "" : id, second: second.model?.id }));
 }
 
 /** Shows what the address asks for. */
 function follow() {
-  const { part, model } = readAddress();
+  const { part, model, second: other } = readAddress();
   const named = models.find(({ id }) => id === model) ?? models[0];
   if (available(named).includes(part)) current = part;
   byId("model").value = named.id;
-  showModel(named);
+  showModel(named, other);
 }
 
 // --- parts --------------------------------------------------------------------------------------------------------
@@ -80,8 +81,9 @@ function onTabKey(event) {
 
 // --- model --------------------------------------------------------------------------------------------------------
 
-function showModel(model) {
+function showModel(model, other = second.model?.id) {
   chosen.model = model;
+  offerSecond(models, other);
   forget();
   for (const name of Object.keys(PARTS)) {
     byId(`tab-${name}`).hidden = !available().includes(name);
@@ -155,6 +157,7 @@ byId("theme").addEventListener("click", () => {
 });
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", writeTheme);
 byId("model").addEventListener("change", (event) => showModel(models[event.target.selectedIndex]));
+byId("second").addEventListener("change", (event) => showModel(chosen.model, event.target.value));
 byId("tabs").addEventListener("keydown", onTabKey);
 for (const name of Object.keys(PARTS)) byId(`tab-${name}`).addEventListener("click", () => showPart(name));
 document.querySelector("main").addEventListener("input", remember);

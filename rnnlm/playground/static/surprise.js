@@ -2,6 +2,7 @@
 
 import { showBars } from "./bars.js";
 import { curve } from "./curve.js";
+import { differenceView } from "./difference.js";
 import { byId, element, touches } from "./dom.js";
 import { Question, chosen, onExample, openPart, shareText } from "./page.js";
 import { legend, paint } from "./painting.js";
@@ -15,6 +16,7 @@ const RANKS = [1, 10, 100, 1000, Infinity]; // last ones of the histogram's rang
 export function surprisePart() {
   const field = byId("surprise-text");
   const question = new Question("surprise");
+  const difference = differenceView();
   let answer = null;
 
   function update() {
@@ -29,6 +31,7 @@ export function surprisePart() {
   function show(arrived) {
     answer = arrived;
     render();
+    difference.update(field.value, answer?.tokens.length ? answer : null);
   }
 
   function render() {
@@ -80,7 +83,13 @@ export function surprisePart() {
   shareText(field, update);
   byId("surprise-write").addEventListener("click", () => openPart("sample"));
   onExample(byId("surprise-example"), "surprise", update);
-  return { show: update, render };
+  return {
+    show: update,
+    render() {
+      render();
+      difference.render();
+    },
+  };
 }
 
 /** The end of the scale in bits: nothing in the text lies beyond it. */

@@ -3,6 +3,7 @@
 import { scaled, showBars } from "./bars.js";
 import { byId, element, touches } from "./dom.js";
 import { Question, chosen, shareText } from "./page.js";
+import { second } from "./second.js";
 import { percent, spoken, visible, words } from "./words.js";
 
 const CANDIDATES = 10;
@@ -16,6 +17,8 @@ export function typePart() {
   const list = byId("type-candidates");
   const question = new Question("type");
   const further = new Question("type");
+  const beside = new Question("type"); // of the second model
+  let other = null; // its answer
   let answer = null; // for the text before the caret, null while it is asked for
   let continued = []; // several tokens ahead
   let asked = null;
@@ -32,10 +35,25 @@ export function typePart() {
     takeFirst = false;
     list.setAttribute("aria-busy", "true");
     question.ask("/api/predict", { text: asked, k: CANDIDATES, complete: true }, show, { failed });
+    if (second.model) {
+      beside.ask("/api/predict", { model: second.model.id, text: asked, k: CANDIDATES, complete: true }, showOther);
+    } else {
+      beside.cancel();
+      showOther(null);
+    }
     showFurther({ candidates: [] });
     const { level } = chosen.model;
     const body = { text: asked, k: KEYS.length, ahead: AHEAD[level], complete: level !== "char" };
     further.ask("/api/predict", body, showFurther, { after: LOOK_AHEAD_AFTER });
+  }
+
+  function showOther(arrived) {
+    other = arrived;
+    byId("type-both").classList.toggle("two", Boolean(other));
+    byId("type-second").hidden = byId("type-names").hidden = !other;
+    byId("type-names").replaceChildren(...(other ? [chosen.model, second.model] : []).map((model) => element("span", {}, model?.id ?? "")));
+    const rows = scaled((other?.candidates ?? []).map((each) => row(each, -1)));
+    showBars(byId("type-second"), rows, (place) => insert(field, other.candidates[place].text));
   }
 
   function showFurther({ candidates }) {
