@@ -16,7 +16,7 @@ from rnnlm.schema import FLAG, Field, Kind, integer, list_of, object_of, text
 from rnnlm.text.vocabulary import BOS, EOS, SPECIALS
 
 LONGEST = 20_000  # characters of a text
-LONGEST_FILLED = 1000
+LONGEST_FILLED, MOST_FILLED = 1000, 8
 MOST_LINES, LONGEST_LINE = 200, 2000
 LONGEST_NAME, LONGEST_TOKEN = 200, 200
 MOST_ALLOWED, MOST_AHEAD = 1000, 8
@@ -58,6 +58,7 @@ def operations(models: Models) -> list[Operation]:
     alternatives = Field(integer(1, 20), 5, "Number of alternatives.")
     lines = Field(list_of(text(LONGEST_LINE), MOST_LINES, 1), says="The lines to compare.")
     blank = Field(text(LONGEST_FILLED, 1, BLANK), says="One line with a blank, written ____.")
+    most = Field(integer(1, MOST_FILLED), 1, "Most tokens for a blank; fewer where there are many blanks.")
     special, tokens = Field(FLAG, None, "Nothing is ever added."), Field(list_of(integer(0, size - 1), LONGEST))
     surprise, rank, fill = ServedModel.surprise, ServedModel.rank, ServedModel.fill
     listed, info = _listed(models), _tokenizer_info(first)
@@ -73,7 +74,7 @@ def operations(models: Models) -> list[Operation]:
         ),
         post("/api/surprise", "Surprise at every token of a text.", surprise, True, text=so_far, k=alternatives),
         post("/api/rank", "Lines, ranked by their probability.", rank, True, candidates=lines),
-        post("/api/fill", "What fits into the blanks of a line.", fill, True, text=blank, k=k),
+        post("/api/fill", "What fits into the blanks of a line.", fill, True, text=blank, k=k, blank_tokens=most),
         post("/api/neurons", "Hidden units that go with a property of the text.", neurons.find, True, text=so_far),
         post(
             "/api/activation", "Activation of a hidden unit over a text.", neurons.show, True,

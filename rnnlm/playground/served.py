@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from rnnlm.blanks import BLANK_MARK
 from rnnlm.completion import continuations, following_texts, half_typed, ranked
 from rnnlm.errors import TokenizerError
 from rnnlm.inference.model import Array
@@ -33,6 +34,7 @@ LINES_REMEMBERED = 1024
 STEP_CHARACTERS = 2000  # of lines that are scored between two looks at the others' turns
 STEP = 64  # tokens that are told between two looks at the others' turns
 WIDEST_BEAM, BEAM_LOGITS = 256, 1 << 21
+MOST_LENGTHS = 64  # combinations of numbers of tokens for the blanks of a line
 FILLED_LOGITS = 1 << 28  # for a whole line: a second's work or two, which cannot be interrupted
 
 
@@ -222,12 +224,19 @@ class ServedModel:
         ]
         return {"candidates": ranked}
 
-    def fill(self, text: str, k: int) -> Work[dict[str, Any]]:
-        """What fits into the blanks of a line; the beam is narrower where the line is long or the vocabulary large."""
+    def fill(self, text: str, k: int, blank_tokens: int = 1) -> Work[dict[str, Any]]:
+        """What fits into the blanks of a line, up to `blank_tokens` in each, fewer where there are many blanks.
+
+        The beam is narrower where the line is long, the vocabulary large, or much is to be tried.
+        """
         yield
-        tokens = 1 + len(self.model.encode(text))
-        beam = max(8, min(WIDEST_BEAM, BEAM_LOGITS // self.size, FILLED_LOGITS // (self.size * tokens)))
-        return {"text": text, "candidates": [each._asdict() for each in self.model.fill(text, k, beam=beam)]}
+        blanks = max(1, len(BLANK_MARK.findall(text)))
+        while blank_tokens > 1 and blank_tokens**blanks > MOST_LENGTHS:
+            blank_tokens -= 1
+        work = self.size * (blanks * blank_tokens + len(self.model.encode(text))) * blank_tokens**blanks
+        beam = max(8, min(WIDEST_BEAM, BEAM_LOGITS // self.size, FILLED_LOGITS // work))
+        found = self.model.fill(text, k, blank_tokens=blank_tokens, beam=beam)
+        return {"text": text, "candidates": [each._asdict() for each in found]}
 
     def tokenize(self, prompt: str, add_special_tokens: bool | None) -> Work[dict[str, Any]]:
         """Ids of a text. The names <s> and </s>, if they are all of it, are those ids, as harnesses ask for them.

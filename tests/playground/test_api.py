@@ -357,6 +357,16 @@ def test_filling_is_the_models_own(client, models, both, name):
     assert [each["probability"] for each in answer["candidates"]] == pytest.approx([e.probability for e in expected])
 
 
+def test_a_blank_takes_several_tokens_but_not_where_there_are_many_blanks(client, models):
+    answer = client.value("/api/fill", model="words", text="我 ____ 了", k=9, blank_tokens=3)
+    expected = models["words"].fill("我 ____ 了", 9, blank_tokens=3)
+    assert [each["text"] for each in answer["candidates"]] == [each.text for each in expected]
+    many = client.value("/api/fill", model="words", text="____ 我 ____ ，" * 4, k=3, blank_tokens=8)
+    plain = client.value("/api/fill", model="words", text="____ 我 ____ ，" * 4, k=3)
+    assert many == plain  # 2 to the 8 combinations of lengths are too many
+    assert client.post("/api/fill", model="words", text="我 ____", blank_tokens=9).status == 400
+
+
 # --- neurons ------------------------------------------------------------------------------------------------------
 
 

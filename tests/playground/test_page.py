@@ -751,6 +751,23 @@ def test_blanks_are_filled(visit, expect):
     assert bars(page, "fill")[0] == "我 昨天 上学 迟到 了 。"
 
 
+def test_a_blank_of_several_characters_is_filled(visit, expect, models):
+    opened = visit()
+    page = opened.open("fill", model=1)
+    page.fill("#fill-text", "the ____ is")
+    expect(page.locator("#fill-unit")).to_have_text("Characters for a blank, at most")
+    page.fill("#fill-tokens", "3")
+    page.click("#fill-form button[type=submit]")
+    expect(page.locator("#fill-candidates li")).to_have_count(10)
+    (asked,) = opened.asked("/api/fill")
+    assert asked["blank_tokens"] == 3
+    filled = page.locator("#fill-candidates mark").all_text_contents()
+    expected = LanguageModel.load(models[1]).fill("the ____ is", 10, blank_tokens=3)
+    assert filled == [each.tokens[0] for each in expected]
+    page.select_option("#model", index=0)
+    expect(page.locator("#fill-unit")).to_have_text("Words for a blank, at most")
+
+
 # --- neurons ------------------------------------------------------------------------------------------------------
 
 
@@ -1405,3 +1422,34 @@ def test_the_difference_of_two_models_is_painted(visit, expect, models, other):
     assert sum(differences) == pytest.approx(apart, abs=0.05)
     page.fill("#surprise-text", "")
     expect(page.locator("#surprise-second")).to_be_hidden()
+
+
+# --- memory -------------------------------------------------------------------------------------------------------
+
+
+def test_a_word_is_replaced_and_what_follows_is_expected_otherwise(visit, expect, models):
+    page = visit().open("surprise")
+    text = "我 昨天 上学 迟到 了 。"
+    page.fill("#surprise-text", text)
+    expect(page.locator("#memory-hint")).to_be_visible()
+    page.locator("#surprise-painting [role=option]").nth(1).click()
+    expect(page.locator("#memory-label")).to_have_text("“昨天” becomes")
+    assert page.input_value("#memory-word") not in ("", "昨天")  # what the model would have had there
+    page.fill("#memory-word", "明天")
+    page.keyboard.press("Enter")
+    expect(page.locator("#memory-figures")).to_contain_text("With 明天 in the place of 昨天")
+    following = page.locator("#memory-painting [role=option]")
+    expect(following).to_have_text(["上学", "迟到", "了", "。", "↵"])
+    served = ServedModel("m", LanguageModel.load(models[0]))
+    bits = [
+        np.array([each["bits"] for each in json.loads(encoded(finished(served.surprise(each, 1))))["tokens"]])[2:]
+        for each in (text, text.replace("昨天", "明天"))
+    ]
+    told = following.evaluate_all("all => all.map(each => each.ariaLabel)")
+    changes = [float(re.search(r"([−+][\d.]+) bits", each)[1].replace("−", "-")) for each in told]
+    assert changes == pytest.approx(bits[1] - bits[0], abs=0.006)
+    assert max(np.abs(changes)) > 0.1  # else nothing would be seen
+    following.nth(1).hover()
+    expect(page.locator("#memory-painting .details")).to_contain_text(f"After the change: {bits[1][1]:.1f} bits")
+    page.fill("#surprise-text", "我 上学")
+    expect(page.locator("#memory-form")).to_be_hidden()

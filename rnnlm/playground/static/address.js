@@ -13,6 +13,7 @@ const FIELDS = {
   seed: "sample-seed",
   texts: "sample-count",
   blanks: "fill-text",
+  most: "fill-tokens",
   lines: "rank-lines",
 };
 const LONGEST = 4000; // characters of a text that is put into the address

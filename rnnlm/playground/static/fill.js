@@ -2,7 +2,7 @@
 
 import { showBars } from "./bars.js";
 import { byId, element } from "./dom.js";
-import { Question, borrowText, onControlEnter } from "./page.js";
+import { Question, borrowText, chosen, onControlEnter } from "./page.js";
 import { count, words } from "./words.js";
 
 const FILLINGS = 10;
@@ -19,6 +19,7 @@ export function fillPart() {
   }
 
   function render() {
+    byId("fill-unit").textContent = words(`fill.most.${chosen.model.level}`);
     if (!answer) return;
     const { text, candidates } = answer;
     byId("fill-state").textContent = BLANK.test(text) ? words("fill.state", { count: count(candidates.length) }) : words("fill.empty");
@@ -38,14 +39,22 @@ export function fillPart() {
     reset();
     if (!BLANK.test(text)) return show({ text, candidates: [] });
     byId("fill-state").textContent = words("working");
-    question.ask("/api/fill", { text, k: FILLINGS }, show, { failed: reset });
+    const most = byId("fill-tokens").valueAsNumber || 1;
+    question.ask("/api/fill", { text, k: FILLINGS, blank_tokens: most }, show, { failed: reset });
   });
   byId("fill-blank").addEventListener("click", () => {
     field.setRangeText("____", field.selectionStart, field.selectionEnd, "end");
     field.focus();
   });
   onControlEnter(field);
-  return { show: () => borrowText(field), render, reset };
+  return {
+    show() {
+      borrowText(field);
+      render();
+    },
+    render,
+    reset,
+  };
 }
 
 /** The sentence with what fills its blanks, which is marked. */

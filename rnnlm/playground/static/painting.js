@@ -10,8 +10,8 @@ let paintings = 0;
  * Paints tokens into a container.
  *
  * tokens: [{text, share, name, tone, unknown}]; share, 0 to 1, is how strongly it is painted, the name what is spoken.
- * look: {kind, label, hint, legend, borders, looked} with kind the class of the painting, borders whether those between
- * words without a space are drawn, and looked(place) called for the token that is looked at; details(place) gives nodes
+ * look: {kind, label, hint, legend, borders, looked, chosen} with kind the class of the painting, borders whether those between
+ * words without a space are drawn, and looked(place) called for the token that is looked at, chosen(place) for the one that gets the focus; details(place) gives nodes
  * about a token. Returns {lookAt, goTo}: what else may show a token, or go to it.
  */
 export function paint(container, tokens, look, details) {
@@ -43,6 +43,7 @@ export function paint(container, tokens, look, details) {
   list.addEventListener("focusin", react((place) => {
     lookAt(place);
     options[place].setAttribute("aria-describedby", aside.id);
+    look.chosen?.(place);
   }));
   list.addEventListener("keydown", (event) => {
     const place = placeOf(event);

@@ -4,6 +4,7 @@ import { showBars } from "./bars.js";
 import { curve } from "./curve.js";
 import { differenceView } from "./difference.js";
 import { byId, element, touches } from "./dom.js";
+import { memoryView } from "./memory.js";
 import { Question, chosen, onExample, openPart, shareText } from "./page.js";
 import { legend, paint } from "./painting.js";
 import { count, figure, percent, spoken, visible, words } from "./words.js";
@@ -17,6 +18,7 @@ export function surprisePart() {
   const field = byId("surprise-text");
   const question = new Question("surprise");
   const difference = differenceView();
+  const memory = memoryView();
   let answer = null;
 
   function update() {
@@ -31,6 +33,7 @@ export function surprisePart() {
   function show(arrived) {
     answer = arrived;
     render();
+    memory.update(answer?.tokens ?? []);
     difference.update(field.value, answer?.tokens.length ? answer : null);
   }
 
@@ -48,6 +51,7 @@ export function surprisePart() {
       legend: scale(top),
       borders: chosen.model.level !== "char",
       looked: (place) => marked(place),
+      chosen: memory.choose,
     };
     const painting = paint(byId("surprise-painting"), tokens.map((each) => painted(each, top)), look, (place) =>
       details(tokens[place]),
@@ -88,6 +92,7 @@ export function surprisePart() {
     render() {
       render();
       difference.render();
+      memory.render();
     },
   };
 }
