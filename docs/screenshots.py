@@ -8,11 +8,12 @@ writes docs/page-*.png. Needs `pip install -e '.[test]'` and Chromium (on Debian
 """
 
 import argparse
+import itertools
 import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,16 @@ def show_surprise(page: Any) -> None:
     page.locator("#surprise-painting [role=option]", has_text=re.compile("^吃$")).hover()
 
 
+def show_sample(page: Any) -> None:
+    """What the model wrote, coloured by probability."""
+    page.fill("#sample-prompt", "我 昨天 上学 迟到 了 ，")
+    page.fill("#sample-seed", "4")
+    page.check("#sample-colour")
+    page.evaluate("document.getElementById('sample-settings').open = false")
+    page.click("#sample-start")
+    page.wait_for_selector("#sample-start:enabled")
+
+
 def show_neurons(page: Any) -> None:
     """What the best unit does in an English text."""
     text = 'The ferry was late again, and Tobin said that "the wind knows only their hats".'
@@ -61,8 +72,33 @@ def show_neurons(page: Any) -> None:
 PICTURES = {
     "type": (CHINESE, show_type, {"color_scheme": "light", "locale": "en-US"}),
     "surprise": (CHINESE, show_surprise, {"color_scheme": "dark", "locale": "zh-CN"}),
+    "sample": (CHINESE, show_sample, {"color_scheme": "light", "locale": "zh-CN"}),
     "neurons": (ENGLISH, show_neurons, {"color_scheme": "light", "locale": "en-US"}),
 }
+SIZES: dict[str, dict[str, Any]] = {
+    "wide": {"viewport": {"width": 1280, "height": 900}},
+    "phone": {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True},
+}
+
+
+def take(browser: Any, address: str, model: int, show: Callable[[Any], None], look: dict[str, Any], path: Path) -> None:
+    """Take a picture of a part."""
+    page = browser.new_page(**{"viewport": {"width": 880, "height": 560}} | look)
+    page.goto(address)
+    page.wait_for_selector("[role=tab][aria-selected=true]")
+    page.select_option("#model", index=model)
+    show(page)
+    page.wait_for_timeout(1500)  # bars grow to their width
+    page.screenshot(path=path, full_page=True)
+    page.close()
+
+
+def take_all(browser: Any, address: str, folder: Path) -> None:
+    """Take pictures of the same in both languages and themes, wide and on a phone, to be looked at."""
+    for part, (model, show, _) in PICTURES.items():
+        for locale, theme, (width, look) in itertools.product(("en-US", "zh-CN"), ("light", "dark"), SIZES.items()):
+            path = folder / f"{part}-{locale[:2]}-{theme}-{width}.png"
+            take(browser, f"{address}/#{part}", model, show, look | {"locale": locale, "color_scheme": theme}, path)
 
 
 def main() -> None:
@@ -71,19 +107,18 @@ def main() -> None:
     parser.add_argument(
         "models", type=Path, nargs=2, metavar="MODEL", help="a Chinese one of words, an English one of characters"
     )
-    models = parser.parse_args().models
+    parser.add_argument("--all", type=Path, metavar="FOLDER", help="all parts in all looks, too, to be looked at")
+    arguments = parser.parse_args()
+    models, folder = arguments.models, arguments.all
     from playwright.sync_api import sync_playwright
 
     with served(models) as address, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         for part, (model, show, look) in PICTURES.items():
-            page = browser.new_page(viewport={"width": 880, "height": 560}, **look)
-            page.goto(f"{address}/#{part}")
-            page.wait_for_selector("[role=tab][aria-selected=true]")
-            page.select_option("#model", index=model)
-            show(page)
-            page.wait_for_timeout(1500)  # bars grow to their width
-            page.screenshot(path=FOLDER / f"page-{part}.png", full_page=True)
+            take(browser, f"{address}/#{part}", model, show, look, FOLDER / f"page-{part}.png")
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+            take_all(browser, address, folder)
         browser.close()
 
 

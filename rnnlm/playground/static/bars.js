@@ -44,6 +44,7 @@ function fill(row, { token, share, length = share, name, number, detail = "", is
   const [shown, track, figure, more] = row.children;
   shown.replaceChildren(...(Array.isArray(token) ? token : [token]));
   track.firstElementChild.style.setProperty("--share", length);
+  track.firstElementChild.hidden = length === 0;
   figure.textContent = number ?? percent(share);
   more.textContent = detail;
   more.hidden = detail === "";

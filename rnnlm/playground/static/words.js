@@ -34,7 +34,7 @@ const ENGLISH = {
   "memory.choose": "Click a word of the text above, or go there with the arrow keys.",
   "memory.replace": "“{word}” becomes",
   "memory.compare": "Compare",
-  "memory.figures": "With {word} in the place of {old}, what follows has {bits} bits.",
+  "memory.figures": "With {word} in the place of {old}, what follows changes by {bits} bits.",
   "memory.none": "After it, nothing of the text stays as it was.",
   "memory.painting": "What follows the word, by how its surprise changed; the arrow keys go from one token to the next",
   "memory.hint": "Point at a token, or go there with the arrow keys, to see what was expected before and after.",
