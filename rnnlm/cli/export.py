@@ -25,7 +25,7 @@ CHECKPOINT, SLIM_EXTENSION = "npz", ".slim.npz"
     required=True,
     type=click.Choice([CHECKPOINT, "torch", "safetensors", SHERPA, "onnx", HTML]),
     help="torch: a state_dict; safetensors: the same arrays; onnx: a graph that runtimes compute; sherpa: "
-    "the two graphs by which sherpa-onnx rescores; npz: with --slim; html: a page with the model in it, for any browser.",
+    "the two graphs by which sherpa-onnx rescores; npz: with --slim; html: a page for any browser.",
 )
 @click.option("--slim", is_flag=True, help="With --to npz: a checkpoint without what only --resume needs.")
 @click.option(
@@ -77,16 +77,21 @@ def export(
     if slim:
         _slim(model_path, output or model_path.parent / (model_path.stem + SLIM_EXTENSION), force)
         return
-    from rnnlm.exchange.model_files import export as exported
-    from rnnlm.exchange.model_files import vocabulary_path
-    from rnnlm.exchange.sherpa import export_sherpa, paths_of
-
     if vocabulary is not None and to != SHERPA:
         raise click.UsageError(f"--vocabulary is for --to {SHERPA}; the other formats keep the model's own ids.")
     output = output or model_path.parent / (model_path.stem + EXTENSIONS.get(to, ""))
     if to == HTML:
         _export_html(model_path, output, int(bits or 16), force)
-        return
+    else:
+        _export_weights(model_path, to, output, vocabulary, force)
+
+
+def _export_weights(model_path: Path, to: str, output: Path, vocabulary: Path | None, force: bool) -> None:
+    """Write the weights and the vocabulary beside them."""
+    from rnnlm.exchange.model_files import export as exported
+    from rnnlm.exchange.model_files import vocabulary_path
+    from rnnlm.exchange.sherpa import export_sherpa, paths_of
+
     if str(output) == "-":
         raise click.BadParameter("an export is two files; give the name of one.", param_hint="--output")
     *written, beside = paths_of(output) if to == SHERPA else (output, vocabulary_path(output))
@@ -130,6 +135,7 @@ def _slim(model_path: Path, output: Path, force: bool) -> None:
 
 
 def _export_html(model_path: Path, output: Path, bits: int, force: bool) -> None:
+    """Write the page, and say what rounding loses."""
     from rnnlm.playground.standalone import export_html
 
     if str(output) == "-":
