@@ -33,8 +33,10 @@ def served(models: list[Path]) -> Iterator[str]:
         found = re.search(r"http://\S+", server.stdout.readline())
         if found is None:
             sys.exit("rnnlm serve did not start.")
-        yield found[0]
-        server.terminate()
+        try:
+            yield found[0]
+        finally:
+            server.terminate()
 
 
 def show_type(page: Any) -> None:
@@ -54,9 +56,10 @@ def show_surprise(page: Any) -> None:
 def show_sample(page: Any) -> None:
     """What the model wrote, coloured by probability."""
     page.fill("#sample-prompt", "我 昨天 上学 迟到 了 ，")
+    page.evaluate("document.getElementById('sample-settings').open = true")
     page.fill("#sample-seed", "4")
-    page.check("#sample-colour")
     page.evaluate("document.getElementById('sample-settings').open = false")
+    page.check("#sample-colour")
     page.click("#sample-start")
     page.wait_for_selector("#sample-start:enabled")
 

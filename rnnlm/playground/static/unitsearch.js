@@ -2,7 +2,8 @@
 
 const MOST = 8;
 const CONTEXTS = 5;
-const [BEFORE, AFTER] = [6, 3]; // tokens around the one where a unit is high
+const [BEFORE, AFTER] = [32, 16]; // characters around the token where a unit is high
+const APART = 4; // tokens from one place to the next, at least
 
 /** The places of the tokens that a stretch of the text touches, first and last. */
 export function touched(tokens, start, end) {
@@ -41,13 +42,13 @@ export function contexts(all, layer, unit) {
   places.sort((one, other) => all.at(other, layer, unit) - all.at(one, layer, unit));
   const chosen = [];
   for (const place of places) {
-    if (chosen.every((other) => Math.abs(other - place) > AFTER)) chosen.push(place);
+    if (chosen.every((other) => Math.abs(other - place) >= APART)) chosen.push(place);
     if (chosen.length === CONTEXTS) break;
   }
   return chosen.map((place) => ({
-    before: all.tokens.slice(Math.max(0, place - BEFORE), place).join(""),
+    before: all.tokens.slice(0, place).join("").slice(-BEFORE),
     token: all.tokens[place],
-    after: all.tokens.slice(place + 1, place + 1 + AFTER).join(""),
+    after: all.tokens.slice(place + 1).join("").slice(0, AFTER),
     activation: all.at(place, layer, unit),
   }));
 }
