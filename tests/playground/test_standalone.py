@@ -179,6 +179,24 @@ def test_the_file_is_a_page_that_works_from_a_disk(pages, expect):
     page.click("#tab-sample")
     page.click("#sample-start")
     expect(page.locator("#sample-state")).to_have_text(re.compile(r"Finished: \d+ characters?\."))
+    page.fill("#sample-seed", "5")
+    page.fill("#sample-count", "2")
+    texts = []
+    for _ in range(2):
+        page.click("#sample-start")
+        page.wait_for_selector("#sample-start:enabled")
+        texts.append(page.locator("#sample-output .written").all_text_contents())
+    assert texts[0] == texts[1]  # the seed's
+    assert len(set(texts[0])) == 2
+    page.click("#tab-surprise")
+    page.fill("#surprise-text", "the cat")
+    page.locator("#surprise-painting [role=option]").first.click()
+    page.fill("#memory-word", "Paris")
+    page.keyboard.press("Enter")
+    expect(page.locator("#memory-painting [role=option]")).to_have_count(2)
+    page.wait_for_url(re.compile(r"#surprise\?text=the"))
+    page.reload()
+    expect(page.locator("#surprise-text")).to_have_value("the cat")
     page.click("#language")
     expect(page.locator("#tab-type")).to_have_text("输入")
 
