@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from os import PathLike, fspath
 from typing import Any, cast
@@ -165,13 +165,13 @@ class _Development:
             [reference.errors(candidate.text) for candidate in each.candidates]
             for each, reference in zip(read, references, strict=True)
         ]
-        scored = list(_scored(model, read, threads))
+        scored = list(model.score_lists(read, threads))
         evidence = [evidence_of(model, each.candidates, lines, format_name) for each, lines in scored]
         lengths = [len(line.ids) for _, lines in scored for line in lines]
         nats = [_token_nats(lines for _, lines in scored)]
         for other in others:
             alone = model.with_predictor(cast(CausalPredictor, other))
-            nats.append(_token_nats(lines for _, lines in _scored(alone, read, threads)))
+            nats.append(_token_nats(lines for _, lines in alone.score_lists(read, threads)))
         owners = np.repeat(np.arange(len(lengths)), lengths)
         return cls(format_name, evidence, references, errors, np.stack(nats), owners)
 
@@ -223,12 +223,6 @@ class _Development:
         for reference, errors, place in zip(self.references, self.errors, chosen, strict=True):
             outcome.add(reference, errors, int(place))
         return outcome
-
-
-def _scored(
-    model: LanguageModel, lists: Sequence[NbestList], threads: int
-) -> Iterator[tuple[NbestList, list[ScoredLine]]]:
-    return model.score_lists(lists, threads)
 
 
 def _token_nats(scored: Iterable[list[ScoredLine]]) -> Array:
