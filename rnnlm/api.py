@@ -30,10 +30,11 @@ if TYPE_CHECKING:
     from rnnlm.inference.list_files import Lists
     from rnnlm.language_model import LanguageModel
     from rnnlm.training.dataset import Sources
+    from rnnlm.training.ensemble import AnyTrainer
     from rnnlm.training.machine import EngineChoice
     from rnnlm.training.origin import Origin
     from rnnlm.training.session import Session
-    from rnnlm.training.trainer import Report, Trainer
+    from rnnlm.training.trainer import Report
     from rnnlm.tuned_rescoring import Tuned
 
 Text = str | PathLike[str] | Sequence[str | PathLike[str]]
@@ -224,7 +225,7 @@ def _run(session: Session, progress: Progress) -> LanguageModel:
 
 
 @contextmanager
-def _interruptible(trainer: Trainer) -> Iterator[Callable[[], int]]:
+def _interruptible(trainer: AnyTrainer) -> Iterator[Callable[[], int]]:
     """Let the first interrupt end a training where nothing is half done, and the second one whatever is going on.
 
     A KeyboardInterrupt within the optimizer's step would leave parameters of two steps. Where another handler is

@@ -373,9 +373,10 @@ MESSAGES = {
     "Network     {cell} {layers} x {units}, {embedding}{output}, dropout {dropout}{more}; {parameters} parameters": (
         "网络        {cell} {layers} x {units}，{embedding}{output}，dropout {dropout}{more}；{parameters} 个参数"
     ),
-    "Training    {span}, batches of {columns} x {steps}{shifted}, {optimizer} {lr} {schedule}{more}; {threads}, "
+    ", {n} networks to be averaged": "，{n} 个网络取平均",
+    "Training    {span}{networks}, batches of {columns} x {steps}{shifted}, {optimizer} {lr} {schedule}{more}; {threads}, "
     "{kernels}": (
-        "训练        {span}，每批 {columns} x {steps}{shifted}，{optimizer} {lr} {schedule}{more}；{threads}，{kernels}"
+        "训练        {span}{networks}，每批 {columns} x {steps}{shifted}，{optimizer} {lr} {schedule}{more}；{threads}，{kernels}"
     ),
     "{n} epochs": "{n} 轮",
     " shifted": "（错位）",

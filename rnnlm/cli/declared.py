@@ -6,7 +6,8 @@ from typing import Any
 import click
 
 from rnnlm.cli.common import Function, NumberRange
-from rnnlm.training.options import DECLARATIONS, DEFAULTS, LARGEST, Declaration, seconds_of
+from rnnlm.training.declaration import LARGEST, Declaration, seconds_of
+from rnnlm.training.options import DECLARATIONS, DEFAULTS
 
 
 class Duration(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.4

@@ -81,6 +81,7 @@ def _network_facts(model: "LanguageModel") -> dict[str, Any]:
         "cutoffs": list(config.cutoffs),
         "tied": config.tied,
         "parameters": model.network.parameter_count,
+        **({"averaged_networks": averaged} if (averaged := training.get("averaged", 1)) != 1 else {}),
         **_mixed_facts(model),
         "training": {
             "steps": state.get("step"),

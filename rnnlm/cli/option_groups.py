@@ -20,7 +20,7 @@ GROUPS: Mapping[str, Sequence[str]] = {
     ),
     "Network": (
         *("cell", "activation", "num_layers", "embedding_size", "bidirectional", "softmax", "tied"),
-        *("ngram", "init", "long_memory"),
+        *("ngram", "networks", "init", "long_memory"),
     ),
     TRAINING: (
         *("batch_size", "bptt", "optimizer", "lr", "schedule", "warm_up", "clip", "loss", "patience"),

@@ -83,9 +83,10 @@ def _training(session: Session, threads: int, workers: Workers) -> str:
     """How it is trained."""
     options = session.recipe
     return tr(
-        "Training    {span}, batches of {columns} x {steps}{shifted}, {optimizer} {lr} {schedule}{more}; "
+        "Training    {span}{networks}, batches of {columns} x {steps}{shifted}, {optimizer} {lr} {schedule}{more}; "
         "{threads}, {kernels}",
         span=f"{options.time:g} s" if options.time else tr("{n} epochs", n=f"{options.epochs:g}"),
+        networks=tr(", {n} networks to be averaged", n=options.networks) if options.networks > 1 else "",
         columns=options.batch_size,
         steps=options.bptt,
         shifted=tr(" shifted") if options.shift else "",

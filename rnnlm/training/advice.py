@@ -84,7 +84,7 @@ def facts_of(session: Session, has_network: bool) -> Facts:
         vocabulary_is_limited=recipe.vocab_size is not None or recipe.min_count > 1,
         has_network=has_network,
         end_is_held_out=recipe.context == "stream" and dataset.held_out == LAST_PART,
-        best=None if valid is None or best is None else (best, progress.best_step),
+        best=None if valid is None or best is None or recipe.networks > 1 else (best, progress.best_step),
     )
 
 
@@ -93,12 +93,15 @@ class Advisor:
 
     def __init__(self, facts: Facts) -> None:
         """Begin before the first report."""
-        self._facts, self._recoveries, self._progress = facts, 0, 0.0
+        self._facts, self._recoveries, self._progress, self._network = facts, 0, 0.0, 0
+        self._forget_losses(facts.best or (math.inf, 0))
+        self._rules: list[Callable[[], str | None]] = [self._high_rate, self._overfitting, self._underfitting]
+
+    def _forget_losses(self, best: tuple[float, int]) -> None:
         self._train: list[float] = []  # losses, one for each evaluation
         self._valid: list[float] = []
-        self._best, self._best_step = facts.best or (math.inf, 0)
+        self._best, self._best_step = best
         self._train_at_best = math.inf  # a resumed training does not know it
-        self._rules: list[Callable[[], str | None]] = [self._high_rate, self._overfitting, self._underfitting]
 
     def opening(self) -> list[str]:
         """Return what is known before the first step."""
@@ -109,6 +112,9 @@ class Advisor:
         if report.kind == "steps":
             return None
         self._progress = report.progress
+        if self._network and report.network > self._network:  # a new one begins like the first
+            self._forget_losses((math.inf, 0))
+        self._network = report.network
         if report.kind == "recovery":
             self._recoveries += 1
         else:

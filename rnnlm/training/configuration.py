@@ -133,6 +133,7 @@ def filled_in(options: Mapping[str, Any], circumstances: Circumstances) -> dict[
     if chosen["softmax"] == "auto":
         large = text.vocabulary_size >= (ADAPTIVE_FROM if chosen["time"] is None else ADAPTIVE_FROM_TIMED)
         chosen["softmax"] = "adaptive" if large and may_leave_tokens_out(chosen) else "full"
+    fit("networks", lambda: 1)
     passes = _Passes(chosen, text, level)
     fit("hidden_size", lambda: hidden_size(chosen, text, passes))
     fit("embedding_size", lambda: embedding_size(chosen, text.vocabulary_size))
@@ -248,7 +249,9 @@ class _Passes:
             return float(self._chosen["epochs"] or untimed_passes(self._text, self._level))
         V = self._text.vocabulary_size
         speed = self._work_per_second / work(sized(self._chosen, width, V), V)
-        return float(TRAINING_SHARE * self._chosen["time"] * speed / max(1, self._text.train_tokens))
+        return float(
+            TRAINING_SHARE * self._chosen["time"] / self._chosen["networks"] * speed / max(1, self._text.train_tokens)
+        )
 
     @cached_property
     def _work_per_second(self) -> float:

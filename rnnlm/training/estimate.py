@@ -29,5 +29,5 @@ def expected_seconds(session: Session, machine: Machine) -> float | None:
     with suppress(MemoryError):  # of a second network; the training itself may have enough
         network, _ = build_network(recipe, dataset, None)
         engine, batches = machine.engine(network, recipe), machine.batches(dataset, recipe)
-        return tokens / tokens_per_second(engine, batches, MEASURING, machine.workers)
+        return recipe.networks * tokens / tokens_per_second(engine, batches, MEASURING, machine.workers)
     return None

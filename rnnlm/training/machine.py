@@ -114,7 +114,7 @@ class Machine:
         from rnnlm.training.new_network import build_network
         from rnnlm.training.speed import tokens_per_second
 
-        recipe = Recipe.of(replace(reference, dropout=0.0, input_dropout=0.0, lr=1.0, weight_decay=0.0))
+        recipe = Recipe.of(replace(reference, networks=1, dropout=0.0, input_dropout=0.0, lr=1.0, weight_decay=0.0))
         network, _ = build_network(recipe, dataset, None)
         engine, batches = self.engine(network, recipe), self.batches(dataset, recipe)
         return tokens_per_second(engine, batches, MEASURING_SHARE * seconds, self.workers)

@@ -53,6 +53,17 @@ def build_network(recipe: Recipe, dataset: Dataset, old: LanguageModel | None) -
     return (network, []) if old is None else _mapped(network, vocabulary, old)
 
 
+def seed_of(seed: int, number: int) -> int:
+    """Return the random seed of the network of a number, of several that are trained with one seed."""
+    return int(np.random.SeedSequence([seed, number]).generate_state(1)[0]) if number else seed
+
+
+def another(network: AnyNetwork, recipe: Recipe, dataset: Dataset) -> AnyNetwork:
+    """Return a new network like `network`, whose weights are random by the recipe's seed."""
+    rng, bias = np.random.default_rng([recipe.seed, INIT]), unigram_bias(dataset.counts)
+    return type(network).initialize(network.config, rng, recipe.init, bias, long_memory=recipe.long_memory)
+
+
 def _of_training(recipe: Recipe) -> dict[str, Any]:
     """The fields of a network's description that only its training reads."""
     return {name: getattr(recipe, name) for name in OF_TRAINING}

@@ -7,9 +7,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from rnnlm.errors import CheckpointError, TokenizerError, VocabularyError, shown
 from rnnlm.language_model import LanguageModel
-from rnnlm.model_header import is_parameter
+from rnnlm.model_header import is_parameter, network_of
+from rnnlm.nn.bidirectional import AnyNetwork
 from rnnlm.nn.numerics import Array
 from rnnlm.nn.optimizers import OPTIMIZERS
 from rnnlm.storage.checkpoint import load, section
@@ -62,6 +65,8 @@ class Origin:
         """
         header, arrays = load(path)
         model = LanguageModel.from_parts(header, _parameters(arrays))
+        if resumed and (averaged := model.training.get("averaged", 1)) != 1:
+            model.predictor = _one_of(averaged, model.network)
         if resumed and model.kind == "rnn" and "state" not in model.training:
             how = "was imported" if "imported" in model.training else "was saved without one"
             raise CheckpointError(
@@ -185,6 +190,23 @@ def recorded(model: LanguageModel, path: Path) -> dict[str, Any]:
         found["weight_decay"] = OPTIMIZERS[str(found["optimizer"])].weight_decay
     kept = [name for name in DECLARATIONS if name not in NOT_ASKED or name in ("segmenter", "hmm")]
     return {name: found[name] for name in kept} | evident
+
+
+def _one_of(averaged: Any, network: AnyNetwork) -> AnyNetwork:
+    """Return a network such as those that `network` is the average of; its weights, in the training's arrays, are 0.
+
+    Raises:
+        CheckpointError: it is not the average of so many.
+    """
+    wide = network.config
+    if type(averaged) is not int or averaged < 1 or wide.hidden_size % averaged or wide.embedding_size % averaged:
+        raise CheckpointError(
+            f"The checkpoint's network of {wide.hidden_size:,} units is said to be the average of {shown(averaged)} "
+            "networks; expected a divisor. It is damaged or was edited."
+        )
+    hidden_size, embedding_size = wide.hidden_size // averaged, wide.embedding_size // averaged
+    config = replace(wide, hidden_size=hidden_size, embedding_size=embedding_size)
+    return network_of(config, {name: np.zeros(shape, np.float32) for name, shape in config.shapes().items()})
 
 
 def _parameters(arrays: Mapping[str, Array]) -> dict[str, Array]:

@@ -37,6 +37,7 @@ def resolve(
     chosen = filled_in({**asdict(options), "context": dataset.reading.context}, circumstances)
     recipe = Recipe(**chosen)
     check_output_layer(recipe)
+    check_networks(recipe, started_from)
     check_decay(recipe)
     return recipe
 
@@ -90,6 +91,22 @@ def check_cell(options: Options) -> None:
         raise TrainingError(
             f"--weight-dropout drops entries of the recurrent matrix, which the cell {options.cell} does not have. "
             "Leave it out."
+        )
+
+
+def check_networks(recipe: Recipe, started_from: bool) -> None:
+    """Refuse several networks where their average would be none."""
+    if recipe.networks == 1:
+        return
+    if recipe.tied:
+        raise TrainingError(
+            f"--networks {recipe.networks} are averaged by their output matrices, which --tied makes the embeddings. "
+            "Leave one of them out."
+        )
+    if started_from:
+        raise TrainingError(
+            f"--networks {recipe.networks} begin with random weights, --init-from with those of a model. Leave one of "
+            "them out."
         )
 
 

@@ -8,25 +8,30 @@ from collections.abc import Generator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 
 from rnnlm.baselines.ngram import NgramModel
 from rnnlm.errors import CorpusError, TrainingError
+from rnnlm.inference.filling import pseudo_nats
 from rnnlm.inference.line_starts import line_before
+from rnnlm.inference.scoring import sequence_nats
 from rnnlm.language_model import LanguageModel
 from rnnlm.model_header import network_of
-from rnnlm.nn.network import Network
+from rnnlm.nn.averaging import widened
+from rnnlm.nn.bidirectional import AnyNetwork, BidirectionalNetwork
+from rnnlm.nn.network import Network, NetworkConfig
 from rnnlm.storage.atomic import not_written, replacing
 from rnnlm.storage.checkpoint import section
 from rnnlm.text.held_out import VERSION
 from rnnlm.training.allocator import keep_freed_memory
 from rnnlm.training.baselines import Baselines, measured_baselines, with_ngram
 from rnnlm.training.dataset import Dataset, Reading, Sources, check_reading
+from rnnlm.training.ensemble import AnyTrainer, EnsembleTrainer
 from rnnlm.training.given_tokens import is_by_frequency
 from rnnlm.training.machine import Machine
-from rnnlm.training.new_network import build_network
+from rnnlm.training.new_network import another, build_network, seed_of
 from rnnlm.training.options import Options, Recipe
 from rnnlm.training.origin import Origin
 from rnnlm.training.plan import TrainingConfig
@@ -77,7 +82,8 @@ class Session:
     dataset: Dataset
     recipe: Recipe
     model: LanguageModel
-    trainer: Trainer
+    config: NetworkConfig  # of each network that is trained
+    trainer: AnyTrainer
     threads: int = 1
     ngram: NgramModel | None = None  # to be mixed with the network when it is trained
     notes: list[str] = field(default_factory=list)
@@ -113,7 +119,7 @@ class Session:
         model = LanguageModel(dataset.reading.tokenizer, dataset.vocabulary, network, recipe.context)
         model.line_resets = recipe.line_resets > 0
         model.check_savable()
-        trainer = _trainer(model, dataset, recipe, machine)
+        trainer = _trainer(network, dataset, recipe, machine)
         if resumed:
             state = resumed.header["training"].get("state", {})
             trainer.load_state(state, resumed.arrays, resumed.parameters, bool(changes))
@@ -124,7 +130,9 @@ class Session:
             **_asked(request, bool(changes)),
         }
         ngram = None if baselines is None or recipe.ngram == 0 else baselines.ngram
-        return cls(dataset, recipe, model, trainer, machine.threads, ngram, [*dataset.notes, *notes, *changes])
+        return cls(
+            dataset, recipe, model, network.config, trainer, machine.threads, ngram, [*dataset.notes, *notes, *changes]
+        )
 
     @property
     def valid_tokens(self) -> int:
@@ -143,8 +151,9 @@ class Session:
     def take_best(self, with_its_ngram: bool = True) -> LanguageModel:
         """Return the model with the best parameters so far, mixed with the n-gram model if that is better."""
         model, valid = self.model, self.dataset.valid
-        model.predictor = network_of(model.network.config, self.trainer.best())
+        model.predictor = self._best_network()
         model.training.pop("mixture", None)
+        model.training["averaged"] = self.trainer.averaged
         if with_its_ngram and self.ngram is not None and valid is not None:
             always = self.recipe.ngram is not None
             with suppress(MemoryError):  # the network alone is worth saving
@@ -174,8 +183,11 @@ class Session:
         model, text = self.model, self.dataset.train
         if model.context == "sentence" or model.line_resets or model.line_end is None:
             return []
-        network = Network(model.network.config, self.trainer.best())
+        network = cast(Network, self._best_network())  # which is not bidirectional: that reads sentences
         return line_before(network, text, self.dataset.valid or text, model.line_end)
+
+    def _best_network(self) -> AnyNetwork:
+        return network_of(widened(self.config, self.trainer.averaged), self.trainer.best())
 
     def rescue(self, path: Path) -> tuple[Path, Path]:
         """Write the best parameters and the vocabulary where no checkpoint can be made; returns the two files.
@@ -242,15 +254,36 @@ def _asked(request: Request, text_changed: bool) -> dict[str, Any]:
     return {"asked": asked} if asked else {}
 
 
-def _trainer(model: LanguageModel, dataset: Dataset, recipe: Recipe, machine: Machine) -> Trainer:
-    engine, clock = machine.engine(model.network, recipe), None
+def _trainer(network: AnyNetwork, dataset: Dataset, recipe: Recipe, machine: Machine) -> AnyTrainer:
+    """Return what trains the network, or it and others after it."""
+    if recipe.networks == 1:
+        return _trainer_of_one(network, dataset, recipe, machine)
+
+    def member(number: int) -> Trainer:
+        own = replace(recipe, seed=seed_of(recipe.seed, number))
+        return _trainer_of_one(another(network, own, dataset) if number else network, dataset, own, machine)
+
+    def measure(average: AnyNetwork) -> float | None:
+        if dataset.valid is None:
+            return None
+        if isinstance(average, BidirectionalNetwork):
+            nats, tokens = pseudo_nats(average, dataset.valid)
+        else:
+            nats, tokens = sequence_nats(average, dataset.valid, recipe.context, machine.threads)
+        return nats / tokens
+
+    return EnsembleTrainer(recipe.networks, network.config, member, measure)
+
+
+def _trainer_of_one(network: AnyNetwork, dataset: Dataset, recipe: Recipe, machine: Machine) -> Trainer:
+    engine, clock = machine.engine(network, recipe), None
     if machine.workers.size > 1 and recipe.time:
         from rnnlm.training.distributed import SharedClock
 
         clock = SharedClock(machine.workers)
     config = TrainingConfig(
         epochs=recipe.epochs or 0.0,
-        seconds=recipe.time or 0.0,
+        seconds=(recipe.time or 0.0) / recipe.networks,
         lr=recipe.lr,
         schedule=recipe.schedule,
         warm_up=recipe.warm_up,

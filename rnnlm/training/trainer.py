@@ -38,6 +38,7 @@ class Report:
     valid_nats_per_token: float | None = None
     improved: bool = False
     message: str = ""
+    network: int = 1  # number of the network in training, of several
 
     def history(self) -> dict[str, Any]:
         """One line of the history file."""
@@ -53,6 +54,8 @@ class Trainer:
 
     valid: a held-out sequence of ids, or None: then the last parameters count as the best.
     """
+
+    averaged = 1  # number of networks in the best parameters; see `EnsembleTrainer`
 
     def __init__(
         self,
