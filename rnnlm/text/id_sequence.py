@@ -51,7 +51,7 @@ class IdSequence:
         stretches = [Stretch(0, len(ids))] if stretches is None else list(stretches)
         starts, stops, cut = np.array(stretches, dtype=np.int64).reshape(-1, 3).T
         self._stops = np.cumsum(stops - starts + cut)  # position after each stretch
-        # Position p of the sequence is position p + shift of the text, but for the </s> that are added to cut stretches.
+        # Position p of the sequence is position p + shift of the text, except for the </s> added to cut stretches.
         self._shifts = stops + cut - self._stops
         self._ends = self._stops[cut > 0] - 1
         self._length = int(self._stops[-1]) if stretches else 0

@@ -1,4 +1,4 @@
-// A sentence with blanks, filled.
+// The part that fills the blanks of a sentence.
 
 import { showBars } from "./bars.js";
 import { byId, element } from "./dom.js";
@@ -57,7 +57,7 @@ export function fillPart() {
   };
 }
 
-/** The sentence with what fills its blanks, which is marked. */
+/** Returns the sentence with its blanks filled and the fillings marked. */
 function sentence(text, tokens) {
   const parts = text.split(BLANK);
   return parts.flatMap((part, place) => (place < tokens.length ? [part, element("mark", {}, tokens[place])] : [part]));
