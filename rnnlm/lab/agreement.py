@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-HELD_OUT = 10  # one of so many fillings is held out
+HELD_OUT = 10  # one in ten fillings is held out
 
 Words = tuple[str, ...]
 

@@ -40,7 +40,7 @@ class StepBack(NamedTuple):
     w_gradients: list[Array]  # (GH, H) each
     inputs: list[Array]  # (D,) each: x_t, one-hot without an embedding, or the state of the layer below
     input_deltas: list[Array]  # (GH,) each: gradient by the sum that contains U x_t; differs from deltas in the GRU
-    output_error: Array | None  # (V,) the gradient by the argument of softmax; None for another output layer
+    output_error: Array | None  # (V,) gradient by the argument of softmax; None for other output layers
 
     def u_gradient(self, layer: int) -> Array:
         """Return the step's contribution (GH, D) to the gradient of a layer's U."""

@@ -41,7 +41,7 @@ class Operation:
 
 
 def operations(models: Models) -> list[Operation]:
-    """Return all operations; the page and the OpenAPI document are none."""
+    """Return all operations, without the page and the OpenAPI document."""
     size = max(model.size for model in models.values())  # each model refuses the ids that it lacks
     first = next(iter(models.values()))
     model = Field(model_name(models), first, "One of /v1/models; the first where it is left out.")

@@ -27,7 +27,7 @@ from rnnlm.text.vocabulary import SPECIALS
 BITS = (16, 8)
 PARTS = ("type", "surprise", "sample")  # the parts of the page that need no server
 MEASURED = 400  # tokens
-LARGEST = 256 << 20  # bytes of parameters: as text they take 4/3 of it, and browsers end at 512 MB
+LARGEST = 256 << 20  # bytes of parameters: base64 takes 4/3 of them, and browsers read at most 512 MB
 
 
 class Loss(NamedTuple):

@@ -243,7 +243,7 @@ class SentenceBatches:
         return int(self._lengths[sentences].sum()) + len(sentences)
 
     def _even_batches(self, batch_size: int) -> list[int]:
-        """Return edges between columns that form batches of at most about half padding, whatever the sentences."""
+        """Return edges of batches of columns such that, for any sentences, at most about half of a batch is padding."""
         edges, longest, places, columns = [0], 0, 0, self._packed(0)
         for column, sentences in enumerate(columns):
             own = self._places(sentences)

@@ -43,7 +43,7 @@ from rnnlm.text.vocabulary import FIRST
 DEFAULT_LIMIT = "20G"
 REMEMBERED_FROM = 1 << 26  # bytes; a smaller text is hashed in a tenth of a second
 YOUNG = 3 * 10**9  # nanoseconds: more than the coarsest resolution of times in file systems, the 2 s of FAT
-FORGOTTEN_AFTER = 100 * 24 * 3600  # seconds
+FORGOTTEN_AFTER = 100 * 24 * 3600  # seconds without use until a .seen file is removed
 SIZES = (np.dtype(np.uint8), np.dtype(np.uint16), np.dtype(np.uint32))  # of an id in a file
 COUNTED_IN_PAIRS = 1 << 18  # number of ids from which counting in pairs is faster
 ATTEMPTS = 3  # to read an entry that looks damaged
@@ -142,7 +142,7 @@ class Cache:
         return self.folder / f"{key}.json"
 
     def find(self, key: str) -> Entry | None:
-        """Return a valid entry; None if there is none. Note that an entry is damaged."""
+        """Return a valid entry; None if there is none. If an entry is damaged, add a sentence to `notes`."""
         path = self._description_path(key)
         for _ in range(ATTEMPTS):  # another process may be replacing or removing the entry
             content = _read(path)
@@ -179,7 +179,7 @@ class Cache:
         file.flush()
         entry = _mapped(file.path, description) if POSIX else None  # before another process can remove it
         file.replace(self.ids_path(key))
-        entry = entry or _mapped(self.ids_path(key), description)  # Windows renames no file that is mapped
+        entry = entry or _mapped(self.ids_path(key), description)  # Windows cannot rename a mapped file
         if entry is None:
             raise OSError(0, "what was written is not there")
         self._write(self._description_path(key), {**vars(description), "checksum": description.checksum()})

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from rnnlm.text.vocabulary import EOS
 
 Array = NDArray[np.int32]
-PLACES, LINES, TOKENS = 20, 200, 4_000  # stretches of a text that are read; at most so many lines and tokens of each
+PLACES, LINES, TOKENS = 20, 200, 4_000  # stretches of a text that are read, and most lines and tokens of each
 CACHE = 0.1  # weight of the cache, interpolated with the unigram frequencies
 GAIN, SURE = 0.005, 5.0  # smallest gain, in nats per token and in standard errors, of lines that belong together
 
@@ -28,7 +28,7 @@ class Cohesion(NamedTuple):
 
     @property
     def tells(self) -> bool:
-        """Whether the lines belong together."""
+        """Whether the lines of the text belong together."""
         return self.nats_per_token >= GAIN and self.standard_errors >= SURE
 
 

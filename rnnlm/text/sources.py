@@ -50,7 +50,7 @@ class Stamp(NamedTuple):
 
 
 class Source(NamedTuple):
-    """One file.
+    """A file from which text is read.
 
     `file` is an open file if it cannot be opened twice, such as standard input. A live source is read once, as its
     content arrives, and only with `arriving`.

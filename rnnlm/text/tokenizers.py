@@ -19,7 +19,7 @@ _BLOCK = "(?<![\u4e00-\u9fd5a-zA-Z0-9+#&._%-])[a-zA-Z0-9+#&._%-]*[\u4e00-\u9fd5]
 # every block would cost as much as the cutting itself.
 _MARK = r"""(?:[，、：；？！“”‘’（）《》〈〉「」『』【】〔〕·,:;!?"'()\[\]<>/`*|]|。(?!。)|．(?!．))"""
 _SPAN = f"{_BLOCK}(?:{_MARK}*+{_BLOCK})*+"
-_RARE = "龘"  # begins and ends no word of jieba's dictionary
+_RARE = "龘"  # no word of jieba's dictionary begins or ends with it
 LONGEST_MEAN, LONGEST_WORD = 2.5, 8  # characters of the Chinese words of a line in `is_separated`
 
 # Scripts and punctuation written without spaces: CJK radicals to CJK compatibility, Han, full-width forms.
@@ -75,7 +75,7 @@ class Tokenizer(Protocol):
         """Return the settings as JSON values: equal settings and equal text give equal tokens on one machine."""
 
     def options(self) -> dict[str, Any]:
-        """Return the settings and whatever another machine needs to give the same tokens; see `from_options`."""
+        """Return the settings and what another machine needs to give the same tokens; see `from_options`."""
 
     def adopt(self, options: Mapping[str, Any]) -> bool:
         """Adopt the options of a tokenizer with equal settings whose tokens are reused.
@@ -397,11 +397,11 @@ class _Spacing:
         self._separator, self._begun = separator, False
 
     def piece(self, token: str) -> str:
-        """Return the text that a token would add."""
+        """Return the text that a token would add, without adding it."""
         return self._separator + token if self._begun else token
 
     def add(self, token: str) -> str:
-        """Return the text that a token adds."""
+        """Add a token and return the text that it adds."""
         piece = self.piece(token)
         self._begun = True
         return piece

@@ -43,7 +43,7 @@ def read_user_dictionary(path: str | PathLike[str], hmm: bool = False) -> tuple[
             content = file.read(LARGEST_DICTIONARY + 1)
     except OSError as error:
         raise TokenizerError(f"The user dictionary {path} cannot be read: {error.strerror}.") from error
-    if len(content) > LARGEST_DICTIONARY:  # a model, or /dev/zero
+    if len(content) > LARGEST_DICTIONARY:  # probably a model, or /dev/zero
         raise TokenizerError(
             f"The user dictionary {path} is larger than {LARGEST_DICTIONARY >> 20} MiB; expected words."
         )

@@ -26,7 +26,7 @@ def code_points(text: str) -> NDArray[Any]:
     if text.isascii():
         return np.frombuffer(text.encode("ascii"), dtype=np.uint8)
     encoded = text.encode("utf-16-le", "surrogatepass")
-    if len(encoded) == 2 * len(text):  # no code point takes two units
+    if len(encoded) == 2 * len(text):  # there are no surrogate pairs
         return np.frombuffer(encoded, dtype="<u2")
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype="<u4")
 

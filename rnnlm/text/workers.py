@@ -182,7 +182,7 @@ def _in_order(send: Callable[[str], Future[_Answer]], pieces: Iterable[str], mos
         yield waiting.popleft().result()
 
 
-# In a process of the pool
+# In the worker processes
 
 
 class _Worker:
