@@ -6,7 +6,7 @@ import { Question, borrowText, chosen, onControlEnter } from "./page.js";
 import { count, words } from "./words.js";
 
 const FILLINGS = 10;
-const BLANK = /_{4,}|(?<![A-Za-z0-9_])_{2,3}(?![A-Za-z0-9_])|\uff3f+/; // BLANK_MARK of language_model.py
+const BLANK = /_{4,}|(?<![A-Za-z0-9_])_{2,3}(?![A-Za-z0-9_])|\uff3f+/; // BLANK_MARK of rnnlm/blanks.py
 
 export function fillPart() {
   const field = byId("fill-text");
