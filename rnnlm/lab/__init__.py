@@ -1,4 +1,4 @@
-"""The ideas of a recurrent language model made visible: functions on values that return what there is to show.
+"""The laboratory: functions that demonstrate how a recurrent language model works, and return values to show.
 
-Nothing here prints; `rnnlm.cli.lab` does, and a notebook can call the same functions.
+They print nothing, so that notebooks can call them; `rnnlm.cli.lab` prints the results.
 """

@@ -1,9 +1,9 @@
-"""Sentences in which a word decides another one many words later, made by a small grammar in Chinese or English.
+"""Generate sentences in which a word determines another one many words later, with a small grammar.
 
-A frame is a sentence with slots. {S} and {O} are two forms of one thing ("I" and "me"): the word that decides and the
-one that is decided. {P} and {Q} are the same forms of another thing that stands between them. Every other slot holds
-any of its fillers. A frame whose slots are filled, but for {S} and {O}, is a filling. One filling in ten is held out,
-whichever word decides in it: `sentences` never makes a sentence of it, and `pairs` makes minimal pairs of it.
+A frame is a sentence with slots. {S} and {O} are two forms of one thing ("I" and "me"): the word that determines the
+other one, and the word that is determined. {P} and {Q} are the same two forms of another thing that stands between
+them. Every other slot takes any of its fillers. A frame in which all slots but {S} and {O} are filled is a filling. One
+filling in ten is held out, with all its choices of {S} and {O}: `sentences` never uses it, and `pairs` uses only these.
 """
 
 import itertools
@@ -15,18 +15,18 @@ from typing import NamedTuple
 
 import numpy as np
 
-HELD_OUT = 10  # one filling in so many
+HELD_OUT = 10  # one in ten fillings is held out
 
 Words = tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Grammar:
-    """The sentences of a language.
+    """The grammar of a language.
 
-    frames: (kind of agreement, the sentence with its slots). forms: for each kind the forms of {S} and {O}.
-    fillers: of the other slots. space: what stands between words. excluded: sentences with all words of one of these
-    are not made. weights: how many sentences are made of a frame of a kind, where it is not one.
+    frames: Pairs of the kind of agreement and the sentence with its slots. forms: Pairs of forms for {S} and {O}, by
+    kind. fillers: Fillers of the other slots. space: Separator of words. excluded: Sets of words; no sentence has all
+    words of one of them. weights: Number of sentences from each frame in a round, by kind; 1 if missing.
     """
 
     frames: Sequence[tuple[str, str]]
@@ -38,7 +38,7 @@ class Grammar:
 
 
 class Pair(NamedTuple):
-    """Two sentences that differ in one word; the first is right. distance: words back to the one that decides."""
+    """Two sentences that differ in one word; `good` is right. distance: Words back from {O} to {S}."""
 
     good: Words
     bad: Words
@@ -47,7 +47,7 @@ class Pair(NamedTuple):
 
 
 class _Filling(NamedTuple):
-    """A filling. between: place among the forms of what {P} or {Q} is; None where the frame has neither."""
+    """A filling of a frame. between: Index of the forms of {P} or {Q}; None if the frame has neither."""
 
     kind: str
     words: Words
@@ -69,7 +69,7 @@ class _Filling(NamedTuple):
 
 
 def sentences(grammar: Grammar, number: int, seed: int = 1) -> list[Words]:
-    """Different sentences of the part of the grammar that is not held out, each frame as often as its weight."""
+    """Generate different sentences from fillings that are not held out, with each frame as often as its weight."""
     found: dict[Words, None] = {}
     for filling, rng in _fillings(grammar, seed):
         if not filling.held_out:
@@ -81,11 +81,11 @@ def sentences(grammar: Grammar, number: int, seed: int = 1) -> list[Words]:
 
 
 def pairs(grammar: Grammar, number: int, seed: int = 1) -> list[Pair]:
-    """Minimal pairs of held-out sentences, about as many of each frame whatever its weight.
+    """Generate minimal pairs from held-out fillings, about equally many of each frame, regardless of weights.
 
-    The wrong one has the form of another thing: of the one in between where there is one. Where there is none, each
-    pair is followed by its twin, in which right and wrong have changed places, so that a model that does not see the
-    deciding word is right in exactly half of them. There may be one pair more than `number`: no twin is cut off.
+    The wrong sentence has the form of another thing, namely of {P} or {Q} if the frame has one. Otherwise, each pair is
+    followed by a second one in which the two forms are exchanged, so that a model that does not see {S} is right in
+    exactly half of them. As these pairs are not separated, there may be one pair more than `number`.
     """
     found: dict[Pair, None] = {}
     for filling, rng in _fillings(replace(grammar, weights={}), seed):
@@ -104,7 +104,7 @@ def pairs(grammar: Grammar, number: int, seed: int = 1) -> list[Pair]:
 
 
 def written(words: Sequence[str], space: str) -> str:
-    """Words as a text is written: Chinese without spaces, English with a capital letter and tight punctuation."""
+    """Join words to a sentence: Chinese without spaces, English with a capital letter and no space before marks."""
     pieces = [words[0][:1].upper() + words[0][1:]]
     for before, word in pairwise(words):
         tight = not space or word in ",.?!”" or before == "“"
@@ -113,7 +113,7 @@ def written(words: Sequence[str], space: str) -> str:
 
 
 def _fillings(grammar: Grammar, seed: int) -> Iterator[tuple[_Filling, np.random.Generator]]:
-    """Fillings without end, frame after frame."""
+    """Yield random fillings of the frames in turn, without end."""
     rng = np.random.default_rng(seed)
     while True:
         for kind, text in itertools.chain(*([frame] * grammar.weights.get(frame[0], 1) for frame in grammar.frames)):
@@ -128,7 +128,7 @@ def _fillings(grammar: Grammar, seed: int) -> Iterator[tuple[_Filling, np.random
 
 
 def _another(rng: np.random.Generator, forms: Sequence[tuple[str, str]], place: int | None) -> int:
-    """Place of other forms than those at a place: neither of them is the same as, or a part of, the other one."""
+    """Choose the index of forms that neither equal nor contain those at `place`, nor are contained in them."""
     if place is None:
         return int(rng.integers(len(forms)))
     alike = (any(a in b or b in a for a, b in zip(each, forms[place], strict=True)) for each in forms)

@@ -1,4 +1,4 @@
-"""The words of `agreement`: frames and fillers in Chinese and in English."""
+"""The grammars for `agreement`: frames and fillers in Chinese and English."""
 
 import itertools
 
@@ -6,11 +6,11 @@ from rnnlm.lab.agreement import Grammar
 
 CHINESE = Grammar(
     space="",
-    # The article's own sentence, with whoever it is, is asked of models that have not read it.
+    # The article's sentence, with any person, is used to question models, so they must not have read it.
     excluded=(frozenset({"上学", "迟到", "老师", "批评"}),),
     weights={"person": 2},
     frames=(
-        # What is decided near by is learnt first, and what is further away is then learnt from it.
+        # Agreement over short distances is learnt first, and helps to learn it over longer ones.
         ("person", "{S} {time} 把 {O} 的 {bag} 忘 在 {shop} 了 。"),
         ("person", "{S} 很 喜欢 {O} 的 {bag} 。"),
         ("person", "{S} 摔倒 了 ， {who} 扶起 了 {O} 。"),
@@ -175,12 +175,12 @@ GRAMMARS = {"zh": CHINESE, "en": ENGLISH}
 
 
 def _of_all_distances(begin: str, end: str, slots: str) -> list[tuple[str, str]]:
-    """Frames with every choice of some slots between a beginning and an end."""
+    """Return frames with every subset of some slots between a beginning and an end."""
     choices = itertools.product(*(("", f"{slot} ") for slot in slots.split(" ")))
     return [("person", f"{begin} {''.join(chosen)}{end}") for chosen in choices]
 
 
-# The sentences of `rnnlm lab memory`: the slots hold 1, 2, 3, 5 and 7 words, so that their choices make all distances
+# The sentences of `rnnlm lab memory`: the slots have 1, 2, 3, 5 and 7 words, so that their subsets give all distances
 # from 2 to 20.
 CHINESE_DISTANCES = Grammar(
     space=" ",

@@ -1,11 +1,11 @@
-"""Back-propagation through time, step by step: what every step of the unrolled network gives to the gradients.
+"""Back-propagation through time, step by step: the contribution of every step to the gradients.
 
-The article's formulas, with E = sum of E_t, the loss of each step:
+The article's formulas, with E = sum of E_t, where E_t is the loss of step t:
 
     delta_t = dE/da_t, a_t the argument of f         dE/dW = sum over t of delta_t s_{t-1}^T
     dE/dU = sum over t of delta_t x_t^T              dE/dV = sum over t of dE/dz_t s_t^T, z_t the argument of softmax
 
-The way back is the network's own, cut into steps. A bias is added to a_t, so its gradient in one step is delta_t.
+The backward pass is the network's own, in single steps. A bias is added to a_t, so its gradient in one step is delta_t.
 """
 
 import math
@@ -20,49 +20,49 @@ from rnnlm.nn.gradient_check import STEPS, central_difference
 from rnnlm.nn.network import LayerStack
 from rnnlm.nn.numerics import Array
 
-CHECKED_ENTRIES = 64  # of a larger W so many entries, chosen at random, are compared with the definition
-FEWEST_ENTRIES = 4  # of the W of a network so large that every comparison takes seconds
-MULTIPLICATIONS = 1e10  # that all comparisons may take: some seconds
+CHECKED_ENTRIES = 64  # most entries of W that are compared with the definition; of a larger W, random ones
+FEWEST_ENTRIES = 4  # fewest entries, of a network so large that every comparison takes seconds
+MULTIPLICATIONS = 1e10  # budget of all comparisons: some seconds
 LOSSES_PER_ENTRY = 4 * len(STEPS)
-LARGEST_SUM = 1 << 20  # entries of the gradient of U or V that is added up
-ROUNDINGS = 16  # units in the last place by which a sum such as E is off, at most
+LARGEST_SUM = 1 << 20  # most entries of a gradient of U or V that is summed
+ROUNDINGS = 16  # largest rounding error of a sum such as E, in units in the last place
 
 
 class StepBack(NamedTuple):
-    """A step and its way back. Lists have an entry for each layer, lowest first."""
+    """A step with its backward pass. Lists have an entry for each layer, lowest first."""
 
     step: Step
-    target: int  # id of the token that should be answered
+    target: int  # id of the right token
     output: Array  # (V,) o_t, the probabilities of all tokens
-    loss: float  # E_t, a part of E or not
-    nats: float  # -ln of the target's probability, which is E_t where the loss is cross-entropy
-    deltas: list[Array]  # (GH,) each: the gradient by what W s_{t-1} is added to
+    loss: float  # E_t, even if it is not a part of E
+    nats: float  # -ln of the target's probability; E_t for cross-entropy
+    deltas: list[Array]  # (GH,) each: gradient by the sum that contains W s_{t-1}
     w_gradients: list[Array]  # (GH, H) each
     inputs: list[Array]  # (D,) each: x_t, one-hot without an embedding, or the state of the layer below
-    input_deltas: list[Array]  # (GH,) each: the gradient by what U x_t is added to; of the GRU not that of W
-    output_error: Array | None  # (V,) the gradient by the argument of softmax; None for another output layer
+    input_deltas: list[Array]  # (GH,) each: gradient by the sum that contains U x_t; differs from deltas in the GRU
+    output_error: Array | None  # (V,) gradient by the argument of softmax; None for other output layers
 
     def u_gradient(self, layer: int) -> Array:
-        """(GH, D) what the step gives to the gradient of a layer's U."""
+        """Return the step's contribution (GH, D) to the gradient of a layer's U."""
         gradient: Array = np.outer(self.input_deltas[layer], self.inputs[layer])
         return gradient
 
     def v_gradient(self) -> Array | None:
-        """(V, H) what the step gives to the gradient of V; None where there is no such matrix."""
+        """Return the step's contribution (V, H) to the gradient of V; None if there is no such matrix."""
         return None if self.output_error is None else np.outer(self.output_error, self.step.hidden[0, 0])
 
     def u_norm(self, layer: int) -> float:
-        """Length of `u_gradient`."""
+        """Return the norm of `u_gradient`."""
         return float(np.linalg.norm(self.input_deltas[layer]) * np.linalg.norm(self.inputs[layer]))
 
     def v_norm(self) -> float:
-        """Length of `v_gradient`, 0 where there is none."""
+        """Return the norm of `v_gradient`, or 0 if there is none."""
         error = 0.0 if self.output_error is None else float(np.linalg.norm(self.output_error))
         return error * float(np.linalg.norm(self.step.hidden[0, 0]))
 
 
 class Entry(NamedTuple):
-    """One entry of a layer's W by the definition (expected) and by back-propagation (actual)."""
+    """The derivative by one entry of a layer's W, by the definition (expected) and by back-propagation (actual)."""
 
     layer: int
     place: tuple[int, int]
@@ -72,9 +72,9 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True)
 class Backpropagation:
-    """All steps, the gradients of W that they add up to, and entries of these compared with the definition.
+    """All steps, the sums of their gradients of W, and entries of these compared with the definition.
 
-    rounding: what the definition's derivatives may be off by, because E has only so many digits.
+    rounding: Bound of the error of the numerical derivatives, because E has finite precision.
     """
 
     steps: list[StepBack]
@@ -84,7 +84,7 @@ class Backpropagation:
     rounding: float
 
     def u_total(self, layer: int) -> Array | None:
-        """(GH, D) the sum over the steps of what they give to a layer's U; None if it has over LARGEST_SUM entries."""
+        """Return the gradient (GH, D) of a layer's U, summed over the steps; None if it exceeds LARGEST_SUM entries."""
         if self.steps[0].input_deltas[layer].size * self.steps[0].inputs[layer].size > LARGEST_SUM:
             return None
         deltas = np.array([step.input_deltas[layer] for step in self.steps])
@@ -92,7 +92,7 @@ class Backpropagation:
         return total
 
     def v_total(self) -> Array | None:
-        """(V, H) the same for V; None also where there is no such matrix."""
+        """Return the gradient (V, H) of V, summed over the steps; None without V or above LARGEST_SUM entries."""
         error = self.steps[0].output_error
         if error is None or error.size * self.steps[0].step.hidden.size > LARGEST_SUM:
             return None
@@ -106,7 +106,7 @@ class Backpropagation:
         return max(abs(entry.expected - entry.actual) / self._scale(entry.layer) for entry in self.entries)
 
     def agrees(self, limit: float) -> bool:
-        """Whether no entry differs by more than rounding and `limit` of the largest entry of its layer's gradient."""
+        """Return whether all entries agree up to `limit` times their layer's largest gradient entry, plus rounding."""
         differences = ((abs(entry.expected - entry.actual), self._scale(entry.layer)) for entry in self.entries)
         return all(difference <= limit * scale + self.rounding for difference, scale in differences)
 
@@ -114,7 +114,7 @@ class Backpropagation:
         return float(np.abs(self.w_gradients[layer]).max()) or 1.0
 
     def numerical(self, layer: int) -> Array | None:
-        """The gradient of a layer's W by the definition, if all entries were compared."""
+        """Return the numerical gradient of a layer's W; None unless all entries were compared."""
         found = [entry for entry in self.entries if entry.layer == layer]
         if len(found) < self.w_gradients[layer].size:
             return None
@@ -132,10 +132,10 @@ def backpropagate(
     objective: str = "cross-entropy",
     last_only: bool = False,
 ) -> Backpropagation:
-    """The way back over inputs and targets (T,), from a zero state; in a float64 network.
+    """Back-propagate over inputs and targets (T,), from a zero state, in a float64 network.
 
-    last_only: E is the loss of the last step alone, for which the article derives its formulas.
-    rng: chooses the entries to compare where W has more than CHECKED_ENTRIES.
+    last_only: E is the loss of the last step only, as in the article's derivation.
+    rng: Chooses the entries to compare if W has more than CHECKED_ENTRIES.
     """
     column, zero = inputs[:, None], network.zero_state(1)
     first = len(inputs) - 1 if last_only else 0
@@ -163,9 +163,9 @@ def backpropagate(
 def _step_back(
     network: LayerStack, step: Step, target: int, carried: Array, objective: str, counts: bool
 ) -> tuple[StepBack, Array]:
-    """A step's part of the way back, and the gradient by the state that entered it.
+    """Compute the backward pass of a step, and the gradient by the state before it.
 
-    carried: dE by the state that the step hands on. counts: whether the step's own loss is a part of E.
+    carried: Gradient of E by the state after the step. counts: Whether the step's own loss is a part of E.
     """
     hidden = step.hidden[:, 0]
     loss, output_backprop = network.output.loss(network.params, hidden, np.array([target]), objective, 1.0)
@@ -187,7 +187,7 @@ def _step_back(
 
 
 def _most_entries(network: LayerStack, steps: int) -> int:
-    """Entries of each layer's W to compare, fewer the longer a loss takes."""
+    """Return the number of entries of each layer's W to compare; the longer a loss takes, the fewer."""
     looked_up = "embedding.weight" if network.config.embedding_size else "rnn.weight_ih_l0"
     multiplied = sum(array.size for name, array in network.params.items() if name != looked_up)
     every = LOSSES_PER_ENTRY * steps * multiplied * network.config.num_layers
@@ -195,7 +195,7 @@ def _most_entries(network: LayerStack, steps: int) -> int:
 
 
 def _reach(network: LayerStack) -> float:
-    """By how much more than STEPS an entry of W is moved: the more units there are, the less each of them does."""
+    """Return the factor on STEPS for entries of W: the more units there are, the smaller is the effect of each."""
     return math.sqrt(network.config.hidden_size)
 
 

@@ -1,4 +1,4 @@
-"""The embedding in two dimensions: the plane in which the vectors of the most frequent tokens differ most."""
+"""The embedding in two dimensions: the first two principal components of the most frequent tokens' vectors."""
 
 from typing import NamedTuple
 
@@ -11,9 +11,9 @@ from rnnlm.text.vocabulary import FIRST, Vocabulary
 
 
 class EmbeddingMap(NamedTuple):
-    """Tokens, the most frequent first, and their places (n, 2); `explained` is each axis's share of the variance.
+    """Tokens, the most frequent first, and their coordinates `places` (n, 2).
 
-    source: what the vectors are, as in "embedding.weight".
+    explained: Share of the variance of each axis. source: Name of the vectors, such as "embedding.weight".
     """
 
     source: str
@@ -24,10 +24,10 @@ class EmbeddingMap(NamedTuple):
 
 
 def principal_components(vectors: NDArray[np.float64]) -> tuple[NDArray[np.float64], tuple[float, float]]:
-    """Places (n, 2) of vectors (n, D) in the plane of their largest variance, and the share of each axis of the whole.
+    """Return the first two principal components (n, 2) of vectors (n, D), and the share of the variance of each.
 
-    By the singular values of the centred vectors; the largest entry of each axis is positive, so that a picture is the
-    same every time.
+    They are computed from the singular value decomposition of the centred vectors. The largest entry of each axis is
+    positive, so that figures are reproducible.
 
     >>> places, explained = principal_components(np.array([[0.0, 0, 0], [2, 0, 0], [0, 1, 0], [2, 1, 0]]))
     >>> [round(share, 3) for share in explained]
@@ -46,10 +46,10 @@ def principal_components(vectors: NDArray[np.float64]) -> tuple[NDArray[np.float
 
 
 def embedding_map(network: Network, vocabulary: Vocabulary, count: int) -> EmbeddingMap:
-    """The `count` most frequent tokens of a network; <s>, </s> and <unk>, which are no text, are left out.
+    """Map the `count` most frequent tokens of a network, without <s>, </s> and <unk>.
 
     Raises:
-        PlotError: there are fewer than three tokens, or all vectors are equal.
+        PlotError: There are fewer than three tokens, or all vectors are equal.
     """
     count = min(count, len(vocabulary.tokens))
     if count < 3:
@@ -64,7 +64,7 @@ def embedding_map(network: Network, vocabulary: Vocabulary, count: int) -> Embed
 
 
 def token_vectors(network: Network) -> tuple[str, NDArray[np.float32]]:
-    """A vector for each id (V, ·) and what it is; with one-hot input a token's column of the input's weights."""
+    """Return the name of the token vectors, and a vector for each id (V, D); with one-hot input, the columns of U."""
     params = network.params
     if network.config.embedding_size:
         return "embedding.weight", params["embedding.weight"]

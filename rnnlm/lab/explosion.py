@@ -1,4 +1,4 @@
-"""A training that is let run into NaN, and the same one with its gradients clipped."""
+"""Gradient descent that runs into NaN, and the same with clipped gradients."""
 
 import math
 from collections.abc import Iterator
@@ -12,25 +12,26 @@ from rnnlm.nn.network import Network
 
 
 class Step(NamedTuple):
-    """A step of gradient descent: what it finds, before it changes the weights."""
+    """The figures of a step of gradient descent, before it changes the weights."""
 
     number: int  # from 1
     loss: float  # nats per token
-    gradient_norm: float  # of the mean loss, before it is cut
-    kept: float  # share of the gradient's length that clipping leaves
-    largest_weight: float  # in size, before the step
+    gradient_norm: float  # of the mean loss, before clipping
+    kept: float  # share of the gradient's norm that is left after clipping
+    largest_weight: float  # largest absolute weight before the step
 
     @property
     def lost(self) -> bool:
-        """Whether the loss is no number any more."""
+        """Whether the loss is NaN."""
         return math.isnan(self.loss)
 
 
 def descend(network: Network, data: Data, lr: float, clip: float, steps: int) -> Iterator[Step]:
-    """Plain gradient descent on the pairs of a text, without the guards of a real training, in a float64 network.
+    """Run plain gradient descent on the training pairs of a text, without the safeguards of a real training.
 
-    clip: norm to which the gradient is cut, 0: no limit. It ends with the first step whose loss is NaN. The network
-    itself stays as it is.
+    It ends with the first step whose loss is NaN. `network` must be float64 and is not changed.
+
+    clip: Norm to which the gradient is clipped; 0 for no limit.
     """
     own = Network(network.config, {name: array.copy() for name, array in network.params.items()})
     state, tokens = own.zero_state(data.inputs.shape[1]), data.inputs.size

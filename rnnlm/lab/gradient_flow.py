@@ -1,15 +1,15 @@
-"""How the error of one step flows back through time: why gradients vanish or explode.
+"""Measure how the error of one step flows back through time, and why gradients vanish or explode.
 
-For a loss E_t at one step t of a real text, the size of its gradient by the state k is followed back over the distance
-t - k. One step back multiplies it by W^T diag(f'), so that for the basic cell
+For a loss E_t at one step t of a real text, the norm of its gradient with respect to the state s_k is measured for each
+distance t - k. One step back multiplies the gradient by W^T diag(f'), so that for the basic cell
 
     |dE_t/ds_k| <= |dE_t/ds_t| (|W| max f')^(t-k)
 
-with |W| the largest singular value. How fast it really changes is better told by W's spectral radius (its largest
-eigenvalue in size) times the root mean square of f' (Pascanu, Mikolov and Bengio 2013; Sompolinsky et al. 1988).
+where |W| is the largest singular value. The actual rate is better predicted by W's spectral radius (the largest
+absolute eigenvalue) times the root mean square of f' (Pascanu, Mikolov and Bengio 2013; Sompolinsky et al. 1988).
 
-The state is what a step hands on: h, and for the LSTM the pair (h, c), since the error reaches an earlier step by both.
-A layer's state counts as handed on to its own next step; that the layer above has read it at step k is not asked.
+The state is h, and for the LSTM the pair (h, c), since the error reaches earlier steps through both. The gradient with
+respect to a layer's state at step k counts its influence on the layer's own next step only, not on the layer above.
 """
 
 import math
@@ -30,17 +30,17 @@ from rnnlm.text.reading import restart
 from rnnlm.text.vocabulary import BOS, EOS
 
 DEFAULT_DISTANCE = 50
-WARM_UP = 100  # steps that are read before the first state that is looked at
-SMALLEST = 1e-280  # a norm below it has lost digits, and its quotients say nothing
-KEPT_BY_A_GATE = 2.5  # numbers of a unit that a step keeps for its way back; measured 2.7 to 4.5
-LARGEST_MATRIX = 1024  # rows: the eigenvalues of larger ones take minutes
+WARM_UP = 100  # steps that are read before the first measured state
+SMALLEST = 1e-280  # norms below it have lost digits, so that their quotients are meaningless
+KEPT_BY_A_GATE = 2.5  # numbers that a step stores for the backward pass, per gate and unit; measured 2.7 to 4.5
+LARGEST_MATRIX = 1024  # rows: the eigenvalues of larger matrices take minutes
 
 # The largest value of f' of each activation, as in the article's bound.
 LARGEST_DERIVATIVE = {"tanh": 1.0, "relu": 1.0, "sigmoid": 0.25, "identity": 1.0}
 
 
 class Places(NamedTuple):
-    """Stretches of a text, a column for each, that end before the token whose loss is looked at."""
+    """Stretches of a text, one in each column, each of which ends before the token whose loss is measured."""
 
     inputs: Array  # (warm-up + distance, B) ids
     targets: Array  # (B,) ids
@@ -49,13 +49,13 @@ class Places(NamedTuple):
 
 
 def places(ids: Array, context: str, count: int, distance: int | None = None) -> Places:
-    """Up to `count` places, evenly spread over a text (N,), that have `distance` steps before them.
+    """Choose up to `count` places, evenly spread over a text (N,), with `distance` steps before each.
 
-    In the context "sentence" they have them in their own sentence, before which the state is zero. None: as many as
-    `count` places have, at most DEFAULT_DISTANCE.
+    In context "sentence", the steps are in the place's own sentence, before which the state is zero. If `distance` is
+    None, it is the largest distance that `count` places have, at most DEFAULT_DISTANCE.
 
     Raises:
-        CorpusError: no place has so many.
+        CorpusError: No place has so many steps before it.
     """
     reach = np.arange(len(ids))
     if context == "sentence":
@@ -77,14 +77,14 @@ def places(ids: Array, context: str, count: int, distance: int | None = None) ->
     if context == "stream":
         found = found[found >= distance + warm_up - 1]
     chosen = found[np.unique(np.linspace(0, len(found) - 1, min(count, len(found))).round().astype(int))]
-    # In sentences, what is before the text's begin is <s> again, which starts anew.
+    # In sentences, positions before the text are read as <s>, which resets the state.
     steps = np.maximum(chosen + np.arange(1 - distance - warm_up, 1)[:, None], 0)
     inputs = np.where(steps == 0, BOS, ids[np.maximum(steps - 1, 0)])
     return Places(inputs, ids[chosen], restart(inputs, context), distance)
 
 
 def states_before(network: Network, found: Places) -> tuple[list[Step], Array]:
-    """The last `distance` steps before each place, and the hidden states (B, H) that its token is predicted from."""
+    """Compute the last `distance` steps before each place, and the hidden states (B, H) that predict its token."""
     first = len(found.inputs) - found.distance
     early, late = (None, None) if found.keep is None else (found.keep[:first], found.keep[first:])
     _, state, _ = network.hidden(found.inputs[:first], network.zero_state(len(found.targets)), early)
@@ -93,9 +93,9 @@ def states_before(network: Network, found: Places) -> tuple[list[Step], Array]:
 
 
 def error_terms(network: Network, steps: list[Step], targets: Array) -> Iterator[Array]:
-    """The gradient of each column's loss after the last step by the state 0, 1, 2, ... steps back, (S, L, B, H).
+    """Yield the gradient (S, L, B, H) of each column's last loss by the state 0, 1, 2, ... steps back.
 
-    0 steps back it is that by h of the top layer, from which the output is made.
+    At 0 steps, it is only the gradient by h of the top layer, from which the output is computed.
     """
     _, backprop = network.output.loss(network.params, steps[-1].hidden[0], targets, "cross-entropy", 1.0)
     dhidden = backprop()[0]
@@ -112,14 +112,14 @@ def error_terms(network: Network, steps: list[Step], targets: Array) -> Iterator
 
 @dataclass(frozen=True)
 class LayerFlow:
-    """One layer: norms of the error by distance, averaged over the places, and what W says of them.
+    """Norms of the error in one layer by distance, and the properties of W that predict them.
 
-    norms, lowest, highest: (D + 1,) mean, smallest and largest over the places; below the top layer the first is 0.
-    by_h, by_c: (D + 1,) the same mean for the parts of an LSTM's state, by_c None for other cells.
-    radii, weight_norms: spectral radius and largest singular value of each gate's W ("" for the basic cell), empty for
-    a cell without W; a radius is None where W is too large. rms_derivative: root mean square of f', None for gated
-    cells. bound: (D + 1,) the article's, None where there is none: for gated cells, and below the top layer, whose
-    states reach the loss on many ways.
+    norms, lowest, highest: (D + 1,) mean, smallest and largest norm over the places, where D is the distance; below the
+    top layer, the first is 0. by_h, by_c: (D + 1,) mean norms of the parts of an LSTM's state; by_c is None for others.
+    radii, weight_norms: Spectral radius and largest singular value of each gate's W, with the name "" for the basic
+    cell; empty for a cell without W. A radius is None if W is too large. rms_derivative: Root mean square of f'; None
+    for gated cells. bound: (D + 1,) the article's bound; None for gated cells, and below the top layer, whose states
+    reach the loss on several paths.
     """
 
     layer: int  # from 1
@@ -135,20 +135,20 @@ class LayerFlow:
 
     @property
     def shares(self) -> Array:
-        """(D + 1,) the norms as shares of the one one step back; nan where that is 0, and between overflows."""
+        """Norms (D + 1,) divided by the norm one step back; nan if that is 0 or if both overflow."""
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             found = self.norms / self.norms[1]
         return found if self.norms[1] else np.full_like(found, np.nan)
 
     @property
     def predicted_factor(self) -> float | None:
-        """Factor per step that the spectral radius predicts, times the root mean square of f'; None for gated cells."""
+        """Predicted factor per step: the spectral radius times the root mean square of f'; None for gated cells."""
         radius = self.radii.get("")
         return None if radius is None or self.rms_derivative is None else radius * self.rms_derivative
 
     @property
     def measured_factor(self) -> float | None:
-        """Factor per step from the first step back to the last one that can be measured; None if that is the first."""
+        """Mean factor per step, from one step back to the last distance with a usable norm; None without these two."""
         sound = np.flatnonzero((self.norms >= SMALLEST) & np.isfinite(self.norms))
         last = int(sound[-1]) if len(sound) else 0
         if last < 2 or not self.norms[1] >= SMALLEST:
@@ -157,9 +157,9 @@ class LayerFlow:
         return float(np.exp(quotient / (last - 1)))
 
     def survives(self, share: float) -> int | None:
-        """Steps back up to which a share of what is there one step back is left; None: further than measured.
+        """Return the distance up to which the norm is at least `share` of the norm one step back.
 
-        0: nothing is there one step back.
+        None if it is so at all measured distances, and 0 if the norm one step back is 0.
         """
         if not self.norms[1]:
             return 0
@@ -169,26 +169,26 @@ class LayerFlow:
 
 @dataclass(frozen=True)
 class Clipping:
-    """Norms of the whole gradient (n,) of the mean loss of n windows, and the norm to which larger ones are cut."""
+    """Norms (n,) of the whole gradient of the mean loss of n windows, and the limit to which they are clipped."""
 
     norms: Array
     limit: float
 
     @property
     def share_cut(self) -> float:
-        """Share of the windows whose gradient is longer than the limit; 0 without a limit."""
+        """Share of the windows whose gradient norm exceeds the limit; 0 without a limit."""
         return float((self.norms > self.limit).mean()) if self.limit else 0.0
 
     @property
     def kept(self) -> float:
-        """What clipping leaves of the length of all gradients together."""
+        """Share of the sum of all norms that is left after clipping."""
         total = float(self.norms.sum())
         return float(np.minimum(self.norms, self.limit).sum()) / total if self.limit and total else 1.0
 
 
 @dataclass(frozen=True)
 class GradientFlow:
-    """A network's layers, the number of places, and its clipping where that was asked for."""
+    """The gradient flow of a network: its layers, the number of places, and its clipping if requested."""
 
     name: str
     config: NetworkConfig
@@ -198,7 +198,7 @@ class GradientFlow:
 
 
 def least_memory(config: NetworkConfig, found: Places) -> float:
-    """Bytes that following the error back takes, and a little more in truth."""
+    """Return a lower bound of the bytes of memory that `gradient_flow` needs."""
     gates, places = CELLS[config.cell].gates, len(found.targets)
     steps = KEPT_BY_A_GATE * gates * found.distance * places * config.num_layers * config.hidden_size
     parameters = sum(math.prod(shape) for shape in config.shapes().values())
@@ -206,24 +206,24 @@ def least_memory(config: NetworkConfig, found: Places) -> float:
 
 
 def gradient_flow(name: str, network: Network, found: Places, clipping: Clipping | None = None) -> GradientFlow:
-    """How the error flows back in a float64 network."""
+    """Measure how the error flows back in a float64 network."""
     with np.errstate(over="ignore", invalid="ignore", under="ignore"):
         steps, _ = states_before(network, found)
         norms = np.array([_lengths(term) for term in error_terms(network, steps, found.targets)])
-        norms[np.isnan(norms)] = np.inf  # inf - inf: it has exploded
+        norms[np.isnan(norms)] = np.inf  # from inf - inf: the gradient has exploded
         layers = [_layer(network, layer, steps, norms[:, :, layer]) for layer in range(network.config.num_layers)]
     return GradientFlow(name, network.config, layers, len(found.targets), clipping)
 
 
 def _lengths(vectors: Array) -> Array:
-    """Lengths along the last axis, also of what is so small or large that its square is no number."""
+    """Return Euclidean norms along the last axis, without overflow or underflow of the squares."""
     largest = np.abs(vectors).max(axis=-1, keepdims=True)
     unit = np.where((largest > 0) & np.isfinite(largest), largest, 1.0)
     return np.linalg.norm(vectors / unit, axis=-1) * unit[..., 0]
 
 
 def _layer(network: Network, layer: int, steps: list[Step], norms: Array) -> LayerFlow:
-    """One layer's figures; norms (D + 1, S, B)."""
+    """Compute the figures of one layer from norms (D + 1, S, B)."""
     config, W = network.config, network.params.get(f"rnn.weight_hh_l{layer}")
     gates = {} if W is None else dict(zip(slabs(config), np.split(W, CELLS[config.cell].gates), strict=True))
     whole = np.hypot(norms[:, 0], norms[:, -1]) if norms.shape[1] > 1 else norms[:, 0]
@@ -254,14 +254,14 @@ def _rms_derivative(activation: str, states: Array) -> float:
 
 
 def spectral_radius(matrix: Array) -> float | None:
-    """Size of the largest eigenvalue; None if the matrix has more than LARGEST_MATRIX rows."""
+    """Return the largest absolute eigenvalue; None if the matrix has more than LARGEST_MATRIX rows."""
     return float(np.abs(np.linalg.eigvals(matrix)).max()) if len(matrix) <= LARGEST_MATRIX else None
 
 
 def gradient_norms(network: Network, batches: Batches, count: int, objective: str = "cross-entropy") -> Array:
-    """Norm of the gradient of the mean loss of the first `count` batches of an epoch (n,), as in training.
+    """Return the gradient norms (n,) of the mean losses of the first `count` batches of an epoch, as in training.
 
-    The state is carried from batch to batch; nothing is dropped and nothing learnt.
+    The state is carried from batch to batch. There is no dropout, and the parameters do not change.
     """
     norms, state = [], network.zero_state(0)
     for number in range(min(count, batches.per_epoch)):
@@ -273,7 +273,7 @@ def gradient_norms(network: Network, batches: Batches, count: int, objective: st
                 batch.inputs, batch.targets, state, batch.keep, objective=objective, scale=1 / batch.tokens
             )
             grads = backprop()
-            del grads["initial_state"]  # truncated: what came before the window is not asked
+            del grads["initial_state"]  # truncated back-propagation ignores what is before the window
             norms.append(summed([grads])[1])
     found = np.array(norms)
     found[np.isnan(found)] = np.inf
@@ -282,7 +282,7 @@ def gradient_norms(network: Network, batches: Batches, count: int, objective: st
 
 # --- networks to compare ----------------------------------------------------------------------------------------
 
-# Cell and activation by name: the basic cell with each activation that bends, and every other cell.
+# Cell and activation by name: the basic cell with each nonlinear activation, and every other cell.
 FAMILIES = {activation: ("rnn", activation) for activation in ("tanh", "relu", "sigmoid")} | {
     cell: (cell, "tanh") for cell in CELLS if cell != "rnn"
 }
@@ -290,25 +290,25 @@ RADII = (0.5, 0.9, 1.0, 1.1, 1.5, 3.0)
 
 
 class ReluBesideTanh(NamedTuple):
-    """Why relu keeps less of the gradient than tanh. kept: root mean square of f', what a step back keeps of a length.
+    """Why relu keeps less of the gradient than tanh. kept: Root mean square of f', the share of the norm after a step.
 
-    uniform: whether the networks are those of uniform weights among others. off: share of the units where f' is 0.
+    uniform: Whether the two networks are named as those with uniform weights. off: Share of the units where f' is 0.
     """
 
     uniform: bool
     off: float
     kept: float
     kept_by_tanh: float
-    off_with_identity: float | None  # with the identity as W, where that was looked at
+    off_with_identity: float | None  # `off` with the identity as W, if it was measured
 
 
 def relu_beside_tanh(flows: Sequence[GradientFlow]) -> ReluBesideTanh | None:
-    """Why relu keeps less of the gradient than tanh; None where it does not, or is not there.
+    """Explain why relu keeps less of the gradient than tanh; None if it does not, or if one of them is missing.
 
-    With zero-mean weights the argument of f is as often below 0 as above. So f' of relu is 0 in half of the units, and
-    a step back keeps the square root of the other half of the error's length. tanh with small arguments keeps nearly
-    all of it. W times the quotient of the two, about 1.4, makes up for it; so does the identity (Le, Jaitly and Hinton
-    2015), by which a unit that is on stays on.
+    With zero-mean weights, the argument of f is below 0 as often as above. So f' of relu is 0 in half of the units, and
+    a step back multiplies the error's norm by about sqrt(1/2). tanh with small arguments keeps nearly all of it.
+    Multiplying W by the quotient of the two, about 1.4, compensates for that. So does the identity as W (Le, Jaitly and
+    Hinton 2015), with which an active unit stays active.
     """
     tops = {flow.name: flow.layers[-1] for flow in flows}
     relu, tanh = (tops.get(f"{name} uniform", tops.get(name)) for name in ("relu", "tanh"))
@@ -325,7 +325,7 @@ def relu_beside_tanh(flows: Sequence[GradientFlow]) -> ReluBesideTanh | None:
 
 
 def fresh_network(config: NetworkConfig, init: str, seed: int, radius: float | None = None) -> Network:
-    """An untrained float64 network; radius: what the spectral radius of every gate's W is scaled to."""
+    """Return an untrained float64 network; radius: Spectral radius to which every gate's W is scaled."""
     network = Network.initialize(config, np.random.default_rng(seed), init, dtype=np.float64)
     if radius is not None:
         for name, array in network.params.items():

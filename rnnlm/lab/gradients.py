@@ -1,7 +1,7 @@
-"""The article's gradient check, of everything that has a gradient: U, W, V, the biases and the initial state.
+"""The article's gradient check, for everything that has a gradient: U, W, V, the biases and the initial state.
 
-The article checks W with the identity for f, which cannot see a wrong f'. Here the weights and biases are random and
-so is the initial state, so that no term of a gradient is hidden behind a zero.
+The article checks only W, with the identity for f, which cannot detect a wrong f'. Here, the weights, the biases and
+the initial state are random, so that no term of a gradient is zero.
 """
 
 import re
@@ -18,9 +18,9 @@ from rnnlm.text.vocabulary import BOS, EOS, Vocabulary
 
 LIMIT = 1e-6  # largest relative error that passes
 
-# Where a step takes the argument of a relu past 0, the difference quotient is no derivative. Of RELU_ARGUMENTS, all
-# that relu is applied to in one forward pass, one is so close to 0 in about every fourth network. So the check is made
-# again with other weights. A gradient that is really wrong is wrong there too.
+# Where a step moves the argument of a relu past 0, the difference quotient is not the derivative. With RELU_ARGUMENTS
+# arguments of relu in one forward pass, one is that close to 0 in about every fourth network. So the check is repeated
+# with other weights. A gradient that is really wrong is wrong with these, too.
 RELU_ARGUMENTS = 10_000
 ATTEMPTS = 10
 
@@ -37,7 +37,7 @@ SYMBOLS = {
 
 
 class Data(NamedTuple):
-    """Ids to read and to predict, (T, B) each; keep (T, B, 1) is 0 where a sentence starts with a zero state."""
+    """Ids of inputs and targets, (T, B) each; keep (T, B, 1) is 0 where a sentence starts with a zero state."""
 
     inputs: Array
     targets: Array
@@ -46,7 +46,7 @@ class Data(NamedTuple):
 
 @dataclass(frozen=True)
 class CheckedGradient:
-    """One derivative of the loss by the definition (expected) and by back-propagation (actual)."""
+    """A derivative of the loss, by the definition (expected) and by back-propagation (actual)."""
 
     symbol: str  # the article's
     name: str  # PyTorch's
@@ -62,24 +62,24 @@ class CheckedGradient:
 
 
 class GradientCheck(NamedTuple):
-    """All comparisons, and the size of a derivative below which the definition itself gives mostly rounding."""
+    """All comparisons, and the size below which a numerical derivative is mostly rounding error."""
 
     gradients: list[CheckedGradient]
     floor: float
 
     @property
     def wrong(self) -> list[CheckedGradient]:
-        """Those that do not pass."""
+        """Comparisons that do not pass."""
         return [gradient for gradient in self.gradients if not gradient.passes]
 
     @property
     def worst(self) -> CheckedGradient:
-        """The one with the largest relative error."""
+        """Comparison with the largest relative error."""
         return max(self.gradients, key=lambda gradient: np.nan_to_num(gradient.relative_error, nan=np.inf))
 
 
 def symbol(name: str, num_layers: int = 1) -> str:
-    """The article's symbol for a parameter's name in PyTorch, with the layer's number where there are several.
+    """Return the article's symbol for a parameter's name in PyTorch, with the layer's number if there are several.
 
     >>> symbol("rnn.weight_ih_l0"), symbol("rnn.weight_hh_l1", num_layers=2), symbol("rnn.bias_ih_l0_reverse")
     ('U', 'W(2)', "b_U'")
@@ -92,13 +92,13 @@ def symbol(name: str, num_layers: int = 1) -> str:
 
 
 def random_data(vocabulary_size: int, steps: int, batch_size: int, rng: np.random.Generator) -> Data:
-    """Random ids for T = steps and B = batch_size."""
+    """Return random ids with T = steps and B = batch_size."""
     inputs, targets = rng.integers(0, vocabulary_size, (2, steps, batch_size))
     return Data(inputs, targets)
 
 
 def text_data(lines: Sequence[Sequence[str]], vocabulary: Vocabulary) -> Data:
-    """The training pairs of a text's sentences, one after the other in one column (B = 1)."""
+    """Return the training pairs of a text's sentences, one after the other in one column (B = 1)."""
     ids = [vocabulary.encode(line) for line in lines]
     inputs = np.concatenate([np.r_[BOS, line] for line in ids])
     targets = np.concatenate([np.r_[line, EOS] for line in ids])
@@ -108,13 +108,13 @@ def text_data(lines: Sequence[Sequence[str]], vocabulary: Vocabulary) -> Data:
 
 
 def random_network(config: NetworkConfig, rng: np.random.Generator) -> Network:
-    """A float64 network with all parameters, biases too, uniform in +-1/sqrt(H)."""
+    """Return a float64 network with all parameters, including biases, uniform in +-1/sqrt(H)."""
     bound = config.hidden_size**-0.5
     return Network(config, {name: rng.uniform(-bound, bound, shape) for name, shape in config.shapes().items()})
 
 
 def has_kinks(config: NetworkConfig) -> bool:
-    """Whether the loss has points without a derivative."""
+    """Return whether the loss has points without a derivative."""
     return config.cell == "rnn" and config.activation == "relu"
 
 
@@ -126,13 +126,13 @@ def gradient_check(
     entries: int = 3,
     network_of: Callable[[np.random.Generator], Network] | None = None,
 ) -> GradientCheck:
-    """Compare the gradients of a random network along a random direction and at `entries` random entries each.
+    """Check each gradient of a random network along a random direction and at `entries` random entries.
 
-    network_of: makes the network, of this configuration, instead of `random_network`.
+    network_of: Makes the network, of this configuration, instead of `random_network`.
 
-    The relative error is |expected - actual| / max(|expected| + |actual|, floor). A difference of two losses is known
-    to about 1e-16 of the loss, and is divided by the step; of a derivative below the floor the comparison would see
-    little more than this rounding. With relu the verdict is reliable up to RELU_ARGUMENTS = T B H L.
+    The relative error is |expected - actual| / max(|expected| + |actual|, floor). The difference of two losses has a
+    rounding error of about 1e-16 of the loss, and is divided by the step; a derivative below the floor would be mostly
+    this error. With relu, the result is reliable up to T B H L = RELU_ARGUMENTS.
     """
     make = network_of or (lambda rng: random_network(config, rng))
     check = _check_once(make, data, rng, objective, entries)

@@ -1,4 +1,4 @@
-"""Learning curves: what `rnnlm train --history` wrote, read back with care."""
+"""Read and validate the learning curves that `rnnlm train --history` writes."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -18,7 +18,7 @@ PANELS = (
     ("gradient norm", ("gradient_norm",)),
     ("tokens/s", ("tokens_per_second",)),
 )
-LONGEST_LINE = 1 << 16  # bytes; those that are written have some 200
+LONGEST_LINE = 1 << 16  # bytes; usual lines have some 200
 MOST_LINES = 1_000_000
 LARGEST = 1e30  # beyond it, differences overflow
 LONGEST_NAME = 40
@@ -26,9 +26,9 @@ HOW = "expected the file of: rnnlm train --history FILE"
 
 
 class Curves(NamedTuple):
-    """The course of one training: a column of n numbers for each of KEYS, nan where one is missing; and what to tell.
+    """The history of one training: a column (n,) for each of KEYS, nan where a value is missing, and notes to report.
 
-    Steps rise: what a training did anew, resumed or after a recovery, has taken the place of what was there.
+    Steps increase: records that a resumed or recovered training wrote again have replaced the earlier ones.
     """
 
     name: str
@@ -36,7 +36,7 @@ class Curves(NamedTuple):
     notes: list[str]
 
     def points(self, x: str, key: str, perplexity: bool = False) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Where both numbers are there; a loss as perplexity if that is asked for."""
+        """Return the values of `x` and `key` where both exist; with `perplexity`, a loss as perplexity."""
         across, up = self.columns[x], self.columns[key]
         if perplexity and key in LOSSES:
             up = self.perplexities()[f"{LOSSES[key]}_perplexity"]
@@ -44,12 +44,12 @@ class Curves(NamedTuple):
         return across[there], up[there]
 
     def perplexities(self) -> dict[str, NDArray[np.float64]]:
-        """The losses as perplexities, (n,) each, by names such as "valid_perplexity"."""
+        """Return the losses as perplexities, (n,) each, by names such as "valid_perplexity"."""
         losses = {name: np.minimum(self.columns[key], np.log(LARGEST)) for key, name in LOSSES.items()}
         return {f"{name}_perplexity": np.exp(loss) for name, loss in losses.items()}
 
     def best(self) -> tuple[str, float, float] | None:
-        """Key, step and value of the smallest loss: that on the held-out text, if there is one."""
+        """Return key, step and value of the smallest loss on the held-out text, else on the training text."""
         for key in reversed(LOSSES):
             steps, losses = self.points("step", key)
             if len(losses):
@@ -59,10 +59,10 @@ class Curves(NamedTuple):
 
 
 def read(name: str, file: BinaryIO) -> Curves:
-    """The history in a file. Half a line at its end, which a crash may leave, is left out with a note.
+    """Read a history. An incomplete last line, as a crash may leave it, is skipped with a note.
 
     Raises:
-        PlotError: it is something else, empty, or damaged before its last line.
+        PlotError: The file is not a history, is empty, or is damaged before its last line.
     """
     notes: list[str] = []
     records: list[dict[str, Any]] = []
@@ -88,7 +88,7 @@ def read(name: str, file: BinaryIO) -> Curves:
 
 
 def _records(name: str, file: BinaryIO, notes: list[str]) -> Iterator[dict[str, Any]]:
-    """The objects on the lines of a file."""
+    """Yield the JSON objects on the lines of a file."""
     place, found = 0, 0
     while line := file.readline(LONGEST_LINE + 1):
         place += 1
@@ -111,7 +111,7 @@ def _records(name: str, file: BinaryIO, notes: list[str]) -> Iterator[dict[str, 
 
 
 def _record(line: bytes) -> dict[str, Any] | None:
-    """The object on a line; None if there is none."""
+    """Return the JSON object on a line; None if there is none."""
     try:
         record = json.loads(line.decode("utf-8-sig")) if len(line) <= LONGEST_LINE else None
     except (ValueError, RecursionError):
@@ -124,7 +124,7 @@ def _beginning(line: bytes) -> str:
 
 
 def _number(value: Any) -> float:
-    """A number to draw; nan for everything else."""
+    """Return a number that can be drawn; nan for everything else."""
     try:
         number = float(value) if isinstance(value, int | float) and not isinstance(value, bool) else np.nan
     except OverflowError:
@@ -133,10 +133,10 @@ def _number(value: Any) -> float:
 
 
 def check_x(histories: Sequence[Curves], x: str) -> None:
-    """Refuse an axis on which nothing has a place.
+    """Refuse a key for the x axis without values.
 
     Raises:
-        PlotError: a history has no numbers for it, or seconds that were not counted.
+        PlotError: A history has no values for it, or `x` is "seconds" and the training did not measure time.
     """
     for history in histories:
         there = history.columns[x][np.isfinite(history.columns[x])]
@@ -149,5 +149,5 @@ def check_x(histories: Sequence[Curves], x: str) -> None:
 
 
 def short_name(name: str) -> str:
-    """A name for a legend: of a long path its end."""
+    """Return a name for a legend: the end of a long path."""
     return name if len(name) <= LONGEST_NAME else f"…{name[-LONGEST_NAME + 1 :]}"

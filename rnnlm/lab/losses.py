@@ -1,4 +1,4 @@
-"""Cross-entropy beside the squared error on a softmax: values and gradients, as the training computes them."""
+"""Cross-entropy and squared error of a softmax: values and gradients, as the training computes them."""
 
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -10,10 +10,10 @@ from rnnlm.nn.outputs import cross_entropy, squared_error
 
 
 class Losses(NamedTuple):
-    """Both losses of o = softmax(x) where one answer is right, y = 1 there and 0 elsewhere."""
+    """Both losses of o = softmax(x) with a one-hot target y."""
 
     inputs: Array  # (n,) x
-    label: int  # place of the right answer, from 0
+    label: int  # index of the right class, from 0
     probabilities: Array  # (n,) o
     cross_entropy: float  # -sum of y ln o, in nats
     cross_entropy_gradient: Array  # (n,) by x: o - y
@@ -22,7 +22,7 @@ class Losses(NamedTuple):
 
 
 def losses(inputs: Sequence[float], label: int) -> Losses:
-    """The losses of inputs (n,) and a label from 0 to n - 1.
+    """Compute the losses of inputs (n,) and a label from 0 to n - 1.
 
     >>> losses([1, 2, 3, 4], 0).cross_entropy.__round__(2)
     3.44
@@ -36,7 +36,7 @@ def losses(inputs: Sequence[float], label: int) -> Losses:
 
 
 def less_and_less_right(inputs: Sequence[float], label: int, lowered_by: Iterable[float]) -> list[Losses]:
-    """The losses as the network gets surer of a wrong answer: the right one's input is lowered by these amounts."""
+    """Compute the losses with the label's input lowered by each amount, so that the wrong answers gain probability."""
     found = []
     for amount in lowered_by:
         lowered = list(inputs)

@@ -1,6 +1,7 @@
-"""How many words back a model remembers: which of two sentences it finds more probable that differ in a decided word.
+"""Measure how many words back a model remembers, with pairs of sentences that differ in one word that must agree.
 
-The pairs of sentences are those of `agreement`, which no model that is trained here has read, or a user's own.
+A model is right if it gives the right sentence the higher probability. The pairs are a user's own, or come from
+held-out fillings of `agreement`, which the models that are trained here have not read.
 """
 
 import json
@@ -25,22 +26,22 @@ from rnnlm.text.vocabulary import EOS, Vocabulary
 from rnnlm.training.numpy_engine import NumpyEngine
 from rnnlm.training.schedules import WARM_UP, factor
 
-# What is trained here. Of the learning rates tried, those that the cells have are the best: of GRU and LSTM with EPOCHS
-# passes over the sentences, of the basic cell with 40. With EPOCHS passes a larger one makes it learn the task in few
-# runs only.
+# Settings of training. The learning rates of the cells are the best ones of those tried: of GRU and LSTM with EPOCHS
+# passes over the sentences, of the basic cell with 40 passes. With EPOCHS passes and a larger learning rate, the basic
+# cell learns the task in few runs only.
 SENTENCES = 4000
 ORDERS = (2, 3, 4, 5)  # of the n-grams
 NETWORK = NetworkConfig(vocabulary_size=4, hidden_size=64, embedding_size=32)
 LEARNING_RATES = {
     name: cell.memory_learning_rate for name, cell in CELLS.items() if cell.memory_learning_rate
-}  # Adam's
+}  # of Adam
 BATCH_SIZE, BPTT = 8, 64
 EPOCHS = 12
 CLIP = 1.0
 
-# What is asked of the models that are trained here, and of others.
+# Numbers of pairs for the models that are trained here, and for other models.
 PAIRS, WRITTEN_PAIRS = 4000, 600
-KINDS = {  # how the kinds of agreement are called
+KINDS = {  # names of the kinds of agreement
     "person": "pronoun",
     "owner": "possessive",
     "thing": "measure word",
@@ -48,17 +49,17 @@ KINDS = {  # how the kinds of agreement are called
     "number": "verb's number",
     "tense": "verb's tense",
 }
-BANDS = {1: "1-7", 8: "8-11", 12: "12-15", 16: "16-19", 20: "20+"}  # first distance of each, and its name
-FAR = 8  # from here on no n-gram of a usual order sees the word that decides
+BANDS = {1: "1-7", 8: "8-11", 12: "12-15", 16: "16-19", 20: "20+"}  # bands of distances: the first one, and the name
+FAR = 8  # from this distance on, the determining word is beyond the context of usual n-grams
 
 GOOD, BAD, GROUP = "sentence_good", "sentence_bad", "UID"  # keys of BLiMP (Warstadt et al. 2020)
 
 
 class MinimalPair(NamedTuple):
-    """Two texts of which the first is right.
+    """A right and a wrong sentence.
 
-    group: the name of the pairs that it is counted with, None for no group. distance: how many words the one that
-    decides stands before the decided one, None where that is not known.
+    group: Name of the group in which the pair is counted, or None. distance: Words from the determining word to the
+    word that differs; None if unknown.
     """
 
     good: str
@@ -68,19 +69,19 @@ class MinimalPair(NamedTuple):
 
 
 class Row(NamedTuple):
-    """Places (n,) of the pairs whose accuracy is told together, and their mean distance, None where it is not known."""
+    """Indices (n,) of pairs whose accuracy is reported together, and their mean distance; None if unknown."""
 
     name: str
     distance: float | None
     places: Array
 
     def accuracy(self, right: Array) -> float:
-        """Share of these pairs in which a model is right; right: what `chosen_right` says of all pairs."""
+        """Return the share of these pairs in which a model is right; right: result of `chosen_right` for all pairs."""
         return float(right[self.places].mean())
 
 
 def chosen_right(good: Array, bad: Array) -> Array:
-    """(n,) 1 where the log probability of the right sentence is the greater one, 0.5 where both are equal, else 0."""
+    """Return (n,) 1 where the right sentence has the higher log probability, 0.5 where both are equal, else 0."""
     return np.where(good == bad, 0.5, good > bad)
 
 
@@ -90,7 +91,7 @@ def chosen_right(good: Array, bad: Array) -> Array:
 def learners(
     sentences: Sequence[Words], vocabulary: Vocabulary, epochs: int, seed: int
 ) -> dict[str, Callable[[], NgramModel | Network]]:
-    """Functions that train a model each, by the models' names: n-grams and networks, all on the same sentences."""
+    """Return functions that train n-grams and networks on the same sentences, by the names of the models."""
     ids = np.concatenate([[*vocabulary.encode(words), EOS] for words in sentences]).astype(np.int32)
     V = len(vocabulary)
     ngrams = {f"{order}-gram": partial(NgramModel.train, ids, V, order) for order in ORDERS}
@@ -99,9 +100,9 @@ def learners(
 
 
 def trained_network(cell: str, ids: Array, V: int, epochs: int, seed: int) -> Network:
-    """A network that has read sentences, ids (N,) with </s> after each, `epochs` times in ever new orders.
+    """Train a network on sentences, ids (N,) with </s> after each, for `epochs` epochs with shuffling.
 
-    The gates of GRU and LSTM begin with units that remember 2 to 64 steps; the basic cell has no gates.
+    The gates of GRU and LSTM are initialized so that units remember 2 to 64 steps; the basic cell has no gates.
     """
     config = replace(NETWORK, vocabulary_size=V, cell=cell)
     rng = np.random.default_rng([seed, 0])
@@ -121,12 +122,12 @@ def trained_network(cell: str, ids: Array, V: int, epochs: int, seed: int) -> Ne
 
 
 def spaced_pairs(found: Sequence[Pair]) -> list[MinimalPair]:
-    """Pairs as the models that are trained here read them: with a space between words."""
+    """Return pairs with a space between words, as the models that are trained here read them."""
     return [MinimalPair(" ".join(each.good), " ".join(each.bad), KINDS[each.kind], each.distance) for each in found]
 
 
 def written_pairs(found: Sequence[Pair], grammar: Grammar) -> list[MinimalPair]:
-    """Pairs as texts are written, grouped and sorted by the kind of agreement and the distance."""
+    """Return pairs as ordinary text, grouped and sorted by the kind of agreement and the distance."""
     kinds = list(KINDS)
     return [
         MinimalPair(
@@ -140,17 +141,17 @@ def written_pairs(found: Sequence[Pair], grammar: Grammar) -> list[MinimalPair]:
 
 
 def _band(distance: int) -> int:
-    """The first distance of the band that has this one."""
+    """Return the first distance of the band of a distance."""
     return max(first for first in BANDS if first <= distance)
 
 
 def read_pairs(lines: Iterable[str], name: str) -> list[MinimalPair]:
-    """Pairs of a text, one a line: two sentences with a tab between them and perhaps a group, or an object as in BLiMP.
+    """Read pairs, one a line: two sentences and perhaps a group, separated by tabs, or a JSON object as in BLiMP.
 
-    name: of the text, for messages.
+    name: Name of the text in messages.
 
     Raises:
-        CorpusError: a line is neither, or all lines are blank.
+        CorpusError: A line is neither, or all lines are blank.
     """
     found = []
     for number, line in enumerate(lines, 1):
@@ -188,10 +189,10 @@ def _pair_of_object(line: str) -> MinimalPair:
 
 
 def _checked(pair: MinimalPair) -> MinimalPair:
-    """The pair, if it is two sentences that differ.
+    """Return the pair if it is two different sentences.
 
     Raises:
-        BadLineError: it is not.
+        BadLineError: A sentence is empty, damaged or several lines, or both are the same.
     """
     for sentence in (pair.good, pair.bad):
         if not sentence:
@@ -209,14 +210,14 @@ def _checked(pair: MinimalPair) -> MinimalPair:
 
 
 def by_distance(found: Sequence[MinimalPair]) -> list[Row]:
-    """A row for each distance."""
+    """Return a row for each distance."""
     distances = _distances(found)
     rows = [(int(each), np.flatnonzero(distances == each)) for each in np.unique(distances)]
     return [Row(f"distance {distance}", distance, places) for distance, places in rows]
 
 
 def by_band(found: Sequence[MinimalPair]) -> list[Row]:
-    """A row for each of BANDS that has pairs, whatever their groups."""
+    """Return a row for each of BANDS that has pairs, regardless of groups."""
     distances = _distances(found)
     bands = np.array([_band(each) for each in distances])
     rows = [(BANDS[band], np.flatnonzero(bands == band)) for band in np.unique(bands)]
@@ -224,7 +225,7 @@ def by_band(found: Sequence[MinimalPair]) -> list[Row]:
 
 
 def by_group(found: Sequence[MinimalPair]) -> list[Row]:
-    """A row for each group, one for what is FAR, where that is known, and one for all."""
+    """Return a row for each group, one for distances from FAR on if all are known, and one for all pairs."""
     groups = np.array([each.group or "" for each in found])
     rows = {name: np.flatnonzero(groups == name) for name in dict.fromkeys(groups.tolist()) if name}
     distances = _distances(found)

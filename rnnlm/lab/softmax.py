@@ -1,4 +1,4 @@
-"""Softmax step by step, in plain floating point numbers."""
+"""Softmax step by step, in plain Python floats."""
 
 import math
 from collections.abc import Sequence
@@ -11,25 +11,26 @@ class Softmax:
 
     inputs: list[float]
     temperature: float
-    exponentials: list[float]  # e^(x / temperature) as the formula has it; inf where that is no float64
+    exponentials: list[float]  # e^(x / temperature), as in the formula; inf on overflow
     total: float
-    shifted: list[float]  # e^((x - max) / temperature), in [0, 1], as a program computes it
+    shifted: list[float]  # e^((x - max) / temperature), in [0, 1], as programs compute it
     shifted_total: float
     probabilities: list[float]
 
     @property
     def overflows(self) -> bool:
-        """Whether the formula, taken literally, fails: a sum too large for float64, or 0."""
+        """Whether the formula fails without the shift, because the sum overflows or is 0."""
         return not 0 < self.total < math.inf
 
 
 def softmax(inputs: Sequence[float], temperature: float = 1.0) -> Softmax:
-    """p_i = e^(x_i / temperature) / sum_j e^(x_j / temperature), whatever the size of the inputs.
+    """Compute p_i = e^(x_i / temperature) / sum_j e^(x_j / temperature) without overflow.
 
-    The largest input is subtracted from all first: the factor e^-max cancels in the fraction, and no power exceeds 1.
+    The largest input is subtracted from all inputs first, so that no power exceeds 1; the factor cancels in the
+    fraction.
 
     Raises:
-        ValueError: no inputs, an input that is not finite, or a temperature that is not a positive finite number.
+        ValueError: There are no inputs, an input is not finite, or the temperature is not a positive finite number.
 
     >>> [round(p, 2) for p in softmax([1, 2, 3, 4]).probabilities]
     [0.03, 0.09, 0.24, 0.64]
@@ -46,7 +47,7 @@ def softmax(inputs: Sequence[float], temperature: float = 1.0) -> Softmax:
         list(map(float, inputs)),
         temperature,
         exponentials,
-        sum(exponentials),  # not fsum, which raises where this is inf
+        sum(exponentials),  # not fsum, which raises an error on overflow
         shifted,
         shifted_total,
         [power / shifted_total for power in shifted],

@@ -1,4 +1,4 @@
-"""Surprise along a text: -log2 of the probability that the model had given to each token when it came."""
+"""Surprise along a text: -log2 of the probability of each token given the tokens before it."""
 
 from typing import NamedTuple
 
@@ -12,39 +12,39 @@ MOST_TOKENS = 1_000_000
 
 
 class Surprise(NamedTuple):
-    """Tokens as they are shown, one after the other, with their surprise in bits (n,)."""
+    """The tokens of a text, with their surprise in bits (n,)."""
 
     tokens: list[str]
     bits: NDArray[np.float64]
 
     @property
     def mean(self) -> float:
-        """Bits per token."""
+        """Mean surprise, in bits per token."""
         return float(self.bits.mean())
 
     def running_mean(self) -> tuple[NDArray[np.int64], NDArray[np.float64], int]:
-        """Numbers of tokens, counted from 1, the mean of the window that ends at each, and the window's size."""
+        """Return token numbers from 1, the mean surprise of the window that ends at each, and the window's size."""
         n = len(self.bits)
         window = min(n, max(5, n // 50))
         sums = np.concatenate([[0.0], np.cumsum(self.bits)])
         return np.arange(window, n + 1), (sums[window:] - sums[: n + 1 - window]) / window, window
 
     def highest(self, count: int) -> list[int]:
-        """Places of the most surprising tokens, the most surprising first."""
+        """Return the places of the `count` most surprising tokens, the most surprising first."""
         return [int(place) for place in np.argsort(-self.bits, kind="stable")[:count]]
 
     def summary(self) -> str:
-        """How many tokens, how surprising."""
+        """Summarize the number of tokens and the mean surprise in one line."""
         perplexity = f"{2 ** min(self.mean, 99):,.4g}"
         s = "" if len(self.tokens) == 1 else "s"
         return f"{len(self.tokens):,} token{s}, {self.mean:.2f} bits per token (perplexity {perplexity})"
 
 
 def surprise_of(model: LanguageModel, text: str) -> Surprise | None:
-    """The tokens of a text, the end of its last line included, with their surprise; None where there are none.
+    """Compute the surprise at the tokens of a text, including the end of its last line; None if there are none.
 
     Raises:
-        PlotError: there are more than MOST_TOKENS.
+        PlotError: There are more than MOST_TOKENS tokens.
     """
     tokens, ids = list[str](), list[int]()
     for piece in model.cut(text, ended=True):

@@ -1,4 +1,4 @@
-"""The training set of a language model: every token is the label of the one before it."""
+"""The training pairs of a language model: every token is the label of the token before it."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -8,14 +8,14 @@ from rnnlm.text.vocabulary import BOS, EOS, SPECIALS
 
 
 class Pair(NamedTuple):
-    """What the network reads at one step, and what it should answer."""
+    """The input of the network at one step, and its label."""
 
     input: str
     label: str
 
 
 def training_pairs(tokens: Sequence[str]) -> list[Pair]:
-    """The n + 1 pairs of a sentence of n tokens: <s> is read first, </s> is the last label.
+    """Return the n + 1 pairs of a sentence of n tokens: <s> is the first input, </s> the last label.
 
     >>> training_pairs(["我", "昨天"])
     [Pair(input='<s>', label='我'), Pair(input='我', label='昨天'), Pair(input='昨天', label='</s>')]

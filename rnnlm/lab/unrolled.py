@@ -1,7 +1,7 @@
-"""The network unrolled in time: one step after the other, each with its numbers and its own way back.
+"""Unroll a network in time, step by step, with the numbers and the backward pass of each step.
 
-Every step is `Network.hidden` on a single input, so that what is shown is what the network computes. The numbers of the
-article: steps are counted from 1, s_0 is the initial state, x_1 is <s>.
+Every step is a call of `Network.hidden` with a single input, so that the values are those of the network. Steps are
+counted as in the article: from 1, with the initial state s_0 and x_1 = <s>.
 """
 
 from dataclasses import dataclass
@@ -28,15 +28,15 @@ class Step(NamedTuple):
 
 @dataclass(frozen=True)
 class Output:
-    """What the output at one place is made of: the logit of the right token, its sum, and what it becomes.
+    """The output o_t: the parts that sum to the logit of the right token, and the resulting probability.
 
-    The parts are None where a logit is no such sum, as in the adaptive softmax.
+    The parts are None if a logit is not such a sum, as in the adaptive softmax.
     """
 
     step: int  # t of o_t
-    label: int  # id of the token that should be answered
-    forward: float | None  # its row of V, times s
-    backward: float | None  # its row of V', times s'; None also without a backward direction
+    label: int  # id of the right token
+    forward: float | None  # the label's row of V, times s
+    backward: float | None  # the label's row of V', times s'; None also without a backward direction
     bias: float | None
     probability: float
     best: int
@@ -45,7 +45,7 @@ class Output:
 
 @dataclass(frozen=True)
 class Unrolled:
-    """A sentence between <s> and </s>, and the steps that read it. `backward` is in the order of the text."""
+    """A sentence from <s> to </s>, and the steps that read it. `backward` is in the order of the text."""
 
     ids: Array  # (n + 2,)
     forward: list[Step]
@@ -53,19 +53,19 @@ class Unrolled:
     outputs: list[Output]
 
     def first_step(self, direction: str) -> int:
-        """t of the first entry of `forward` (direction "") or `backward` ("_reverse")."""
+        """Return t of the first entry of `forward` (direction "") or `backward` ("_reverse")."""
         return 3 if direction else 1
 
 
 def in_float64(network: Stack) -> Stack:
-    """The same network with float64 parameters."""
+    """Return a copy of a network with float64 parameters."""
     return type(network)(network.config, {name: array.astype(np.float64) for name, array in network.params.items()})
 
 
 def unroll(
     network: LayerStack, inputs: Array, state: Array, keep: Array | None = None, direction: str = ""
 ) -> list[Step]:
-    """The steps on inputs (T, B), from a state (S, L, B, H); keep (T, B, 1) as for `Network`."""
+    """Compute the steps on inputs (T, B), from a state (S, L, B, H); keep (T, B, 1): as for `Network`."""
     steps = []
     for t in range(len(inputs)):
         now = inputs[t : t + 1]
@@ -76,10 +76,10 @@ def unroll(
 
 
 def unroll_sentence(network: LayerStack, ids: Array) -> Unrolled:
-    """The states that the network has while it reads a sentence (n + 2,), <s> and </s> included, and its outputs.
+    """Compute the states and outputs of a network that reads a sentence (n + 2,), including <s> and </s>.
 
-    A network of one direction reads x_1 to x_{n+1}, and o_t says what x_{t+1} is. One of two directions says what x_t
-    is from s_{t-1} and s'_{t+1}, so it reads x_1 to x_n forwards and x_{n+2} to x_3 backwards.
+    A network of one direction reads x_1 to x_{n+1}, and o_t predicts x_{t+1}. A bidirectional one predicts x_t from
+    s_{t-1} and s'_{t+1}, so it reads x_1 to x_n forwards and x_{n+2} to x_3 backwards.
     """
     zero, column = network.zero_state(1), ids[:, None]
     if not network.config.bidirectional:
@@ -95,7 +95,7 @@ def unroll_sentence(network: LayerStack, ids: Array) -> Unrolled:
 
 
 def _outputs(network: LayerStack, hidden: Array, labels: Array, first: int) -> list[Output]:
-    """What the outputs of hidden states (n, H or 2H) are made of; the first one is o_first."""
+    """Compute the outputs of hidden states (n, H or 2H); `first`: t of the first one."""
     probabilities = np.exp(network.output.log_probabilities(network.params, hidden))
     H, V, bias = network.config.hidden_size, output_matrix(network), network.params.get("output.bias")
     found = []
@@ -113,14 +113,14 @@ def _outputs(network: LayerStack, hidden: Array, labels: Array, first: int) -> l
 
 
 def output_matrix(network: LayerStack) -> Array | None:
-    """V (V, H), or [V V'] (V, 2H); None for an output layer that is no single matrix."""
+    """Return the output matrix V (V, H), or [V V'] (V, 2H); None for an output layer without a single matrix."""
     if network.config.output != "softmax":
         return None
     return network.params["embedding.weight" if network.config.tied else "output.weight"]
 
 
 class Sum(NamedTuple):
-    """The argument of f in the first gate's terms: U x_t, W s_{t-1} and the bias, (GH,) each; without W, it is 0."""
+    """The terms of the argument of f, for all G gates: U x_t, W s_{t-1} (0 without W) and the bias, (GH,) each."""
 
     of_input: Array
     of_state: Array
@@ -128,7 +128,7 @@ class Sum(NamedTuple):
 
 
 def input_vector(network: LayerStack, step: Step, layer: int) -> Array:
-    """What U of a layer (from 0) is multiplied with in the first column: one-hot, an embedding, or the state below."""
+    """Return the vector that a layer (from 0) multiplies by U, of the first column: one-hot, embedding or h below."""
     if layer:
         below: Array = step.state[0, layer - 1, 0]
         return below
@@ -142,7 +142,7 @@ def input_vector(network: LayerStack, step: Step, layer: int) -> Array:
 
 
 def argument(network: LayerStack, steps: list[Step], number: int, layer: int, direction: str = "") -> Sum:
-    """What a layer (from 0) adds up at a step (from 0, in the order of reading), in the first column."""
+    """Return the argument of f in a layer (from 0) at a step (from 0, in the order of reading), of the first column."""
     params, step = network.params, steps[number]
     own = {part: params[f"rnn.{part}_l{layer}{direction}"] for part in CELLS[network.config.cell].parts}
     U, b_U = own["weight_ih"], own["bias_ih"]
@@ -154,5 +154,5 @@ def argument(network: LayerStack, steps: list[Step], number: int, layer: int, di
 
 
 def slabs(config: NetworkConfig) -> list[str]:
-    """Names of the H x H slabs of W: "" for the basic cell, which has one, else the gates."""
+    """Return the names of the H x H slabs of W: those of the gates, or "" for the basic cell, which has one slab."""
     return list(CELLS[config.cell].gate_names) or [""] * CELLS[config.cell].gates

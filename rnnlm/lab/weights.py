@@ -1,4 +1,4 @@
-"""Weights that a person has written down: the article's U, W and V as lists of rows in JSON."""
+"""Read weights written by hand: the article's U, W and V as lists of rows in JSON."""
 
 import json
 import re
@@ -13,15 +13,15 @@ from rnnlm.lab.gradients import symbol
 from rnnlm.nn.network import NetworkConfig
 from rnnlm.nn.numerics import Array, are_weights
 
-LARGEST_FILE = 1 << 24  # bytes: matrices that a person writes are small
-LARGEST_STATE = 512  # entries: each has a row in a matrix that is written down
+LARGEST_FILE = 1 << 24  # bytes; matrices written by hand are small
+LARGEST_STATE = 512  # largest H of matrices written by hand
 
 
 def read_weights(path: Path) -> dict[str, Array]:
-    """Vectors and matrices of a JSON file by the article's symbols, such as {"W": [[0.5, 0], [0, 0.5]]}.
+    """Read vectors and matrices from a JSON file, by the article's symbols, such as {"W": [[0.5, 0], [0, 0.5]]}.
 
     Raises:
-        RnnlmError: the file cannot be read, or does not hold such arrays.
+        RnnlmError: The file cannot be read or does not have such arrays.
     """
     try:
         data = path.read_bytes()
@@ -38,7 +38,7 @@ def read_weights(path: Path) -> dict[str, Array]:
 
 
 def _numbers(path: Path, name: str, value: Any) -> Array:
-    """A vector or a matrix as float64."""
+    """Convert a JSON value to a vector or matrix in float64."""
     rows = value if isinstance(value, list) and any(isinstance(row, list) for row in value) else [value]
     numbers = [each for row in rows if isinstance(row, list) for each in row]
     sound = all(isinstance(row, list) and len(row) == len(rows[0]) for row in rows)
@@ -54,12 +54,12 @@ def _numbers(path: Path, name: str, value: Any) -> Array:
 
 
 def state_size(weights: Mapping[str, Array], gates: int = 1) -> int | None:
-    """H, as the matrices have it: columns of W, rows of U, columns of V; None if none of them is there.
+    """Return H from the shape of W, else of U, else of V; None if none of them is given.
 
-    gates: of the cell; their slabs lie one below the other.
+    gates: Number of the cell's gates, whose slabs are stacked in the rows of U.
 
     Raises:
-        RnnlmError: it is larger than LARGEST_STATE.
+        RnnlmError: H is 0 or larger than LARGEST_STATE.
     """
     for stem, axis in (("W", 1), ("U", 0), ("V", 1)):
         for name, array in weights.items():
@@ -74,12 +74,14 @@ def state_size(weights: Mapping[str, Array], gates: int = 1) -> int | None:
 def weighted(
     config: NetworkConfig, random: Mapping[str, Array], weights: Mapping[str, Array], bias: bool, tokens: str = ""
 ) -> dict[str, Array]:
-    """Parameters by PyTorch's names: those that are written down, for the others random ones; biases are 0 then.
+    """Return parameters by PyTorch's names: the given weights, and `random` for the others.
 
-    bias: False sets all biases to 0. tokens: those of the vocabulary in their order, for the error.
+    Biases that are not given are 0 if any weights are given.
+
+    bias: False sets all biases that are not given to 0. tokens: Tokens of the vocabulary in order, for the message.
 
     Raises:
-        RnnlmError: a matrix has another shape than the network's, or no parameter has its name.
+        RnnlmError: A matrix has another shape than the network's, or there is no parameter of its name.
     """
     names = {symbol(name, config.num_layers): name for name in random}
     weights = _as_the_network(weights)
@@ -101,7 +103,7 @@ def weighted(
 
 
 def _as_the_network(weights: Mapping[str, Array]) -> dict[str, Array]:
-    """The article has one bias b of the state, which is b_U here, and V beside V', which is one matrix here."""
+    """Convert the article's names: its single bias b is b_U here, and its V and V' are one matrix here."""
     found = {re.sub(r"^b(?=$|'|\()", "b_U", name): array for name, array in weights.items()}
     if "V" in found and "V'" in found and found["V"].shape == found["V'"].shape:
         found["V"] = np.concatenate([found["V"], found.pop("V'")], axis=-1)

@@ -1,1 +1,1 @@
-"""The playground: models behind HTTP, for a page in the browser and for programs."""
+"""The playground: an HTTP server of models, for a page in the browser and for programs."""

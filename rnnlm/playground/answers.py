@@ -1,4 +1,4 @@
-"""Answers: JSON that is made whole, completions as server-sent events, and refusals in OpenAI's form."""
+"""HTTP answers: whole JSON documents, completions as server-sent events, and errors in OpenAI's form."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from rnnlm.schema import WrongValueError
 if TYPE_CHECKING:
     from starlette.responses import Response
 
-BLOCK = 1 << 16  # bytes that are sent at a time
+BLOCK = 1 << 16  # bytes sent at a time
 STREAM_HEADERS = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"x-accel-buffering", b"no")]
-# Which mistakes the library's errors are, where a request leads to them.
+# Error codes of the library's errors that a request can cause.
 CODES: dict[type[RnnlmError], str] = {
     DirectionError: "bidirectional",
     FillingError: "no_blank",
@@ -30,7 +30,7 @@ CODES: dict[type[RnnlmError], str] = {
 
 
 def encoded(value: Any) -> bytes:
-    """JSON as bytes: numbers that it lacks are null, half a surrogate pair is written as the escape that it is."""
+    """Encode a value as JSON: NaN and infinities as null, lone surrogates as escapes."""
     return _bytes(json_pieces(value))
 
 
@@ -39,10 +39,10 @@ def _bytes(pieces: Iterable[str]) -> bytes:
 
 
 def encoding(work: Work[Any]) -> Work[list[bytes]]:
-    """Do work, and make its result JSON in blocks of bytes.
+    """Run work, and encode its result as JSON in blocks of bytes.
 
     Raises:
-        RequestError: it is larger than an answer may be.
+        RequestError: The result is larger than an answer may be.
     """
     value = yield from work
     blocks, waiting, characters, room = list[bytes](), list[str](), 0, Room()
@@ -63,14 +63,14 @@ def encoding(work: Work[Any]) -> Work[list[bytes]]:
 
 
 def error_body(error: RnnlmError | MemoryError) -> dict[str, Any]:
-    """An error in OpenAI's form, and beside it the values in its sentence, for sentences in other languages."""
+    """Return an error in OpenAI's form; `details` has the values in its message, for messages in other languages."""
     known = as_request_error(error)
     described = {"message": str(known), "type": known.kind, "param": known.param, "code": known.code}
     return {"error": described | {"details": known.details}}
 
 
 def as_request_error(error: RnnlmError | MemoryError) -> RequestError:
-    """The refusal that an error amounts to."""
+    """Convert an error to a `RequestError`."""
     if isinstance(error, MemoryError):
         return RequestError("The memory is used up; ask for less.", 503, "overloaded", code="memory")
     if isinstance(error, RequestError):
@@ -81,14 +81,14 @@ def as_request_error(error: RnnlmError | MemoryError) -> RequestError:
 
 
 def json_response(body: bytes, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    """An answer of JSON that is bytes already."""
+    """Return a response whose body is encoded JSON."""
     from starlette.responses import Response
 
     return Response(body, status, headers, "application/json")
 
 
 def refusal(error: RnnlmError | MemoryError) -> Response:
-    """What is answered to a request that is refused."""
+    """Return the response to a request that is refused."""
     known = as_request_error(error)
     headers = {"retry-after": str(RETRY_AFTER)} if known.status == 503 else {}
     return json_response(encoded(error_body(known)), known.status, headers | known.headers)
@@ -98,7 +98,7 @@ def refusal(error: RnnlmError | MemoryError) -> Response:
 
 
 def whole_answer(work: Work[Any], is_long: bool, workers: Workers) -> Application:
-    """The result of work as JSON. The request has a place among the others until the last byte is sent."""
+    """Answer with the result of work as JSON; the request keeps its place until the last byte is sent."""
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
         limits, loop = workers.limits, asyncio.get_running_loop()
@@ -114,9 +114,9 @@ def whole_answer(work: Work[Any], is_long: bool, workers: Workers) -> Applicatio
                             await _send(send, block[start : start + BLOCK])
                     await _send(send, b"", more=False)
         except TimeoutError:
-            return  # too late for another answer: this one is cut off
+            return  # the answer has begun, so it can only be cut off
         except GoneError:
-            await json_response(b"", 499)(scope, receive, send)  # nobody reads it
+            await json_response(b"", 499)(scope, receive, send)  # the client has disconnected
         except (RnnlmError, MemoryError) as error:
             await refusal(error)(scope, receive, send)
 
@@ -124,10 +124,9 @@ def whole_answer(work: Work[Any], is_long: bool, workers: Workers) -> Applicatio
 
 
 def event_stream(completion: Completion, workers: Workers) -> Application:
-    """A completion as server-sent events, every piece sent when it is made.
+    """Answer with a completion as server-sent events, each sent as soon as it is generated.
 
-    The request has a place among the others from the beginning until all pieces are sent, the client has left or it
-    takes too long.
+    The request keeps its place until all pieces are sent, the client disconnects or the time is up.
     """
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:

@@ -1,4 +1,4 @@
-"""The types of ASGI, the interface between a web server and an application."""
+"""Types of ASGI, the interface between a web server and an application."""
 
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any

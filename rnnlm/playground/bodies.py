@@ -1,4 +1,4 @@
-"""Bodies of requests: read within limits, and as JSON."""
+"""Read the bodies of requests within limits, and parse them as JSON."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 
 async def read_body(request: Request, limits: Limits) -> bytes:
-    """The body of a request, JSON by what it says of itself.
+    """Read the body of a request, whose content type must be application/json.
 
     Raises:
-        RequestError: it is of another kind, too large, or comes too slowly.
-        GoneError: its sender has left.
+        RequestError: The content type is another one, or the body is too large or arrives too slowly.
+        GoneError: The client has disconnected.
     """
     from starlette.requests import ClientDisconnect
 
@@ -47,10 +47,10 @@ async def read_body(request: Request, limits: Limits) -> bytes:
 
 
 def parse(body: bytes) -> Any:
-    """The value of a JSON text.
+    """Parse JSON.
 
     Raises:
-        RequestError: it is not JSON, or nested so deeply that it cannot be read.
+        RequestError: The body is not JSON in UTF-8, or it is nested too deeply.
     """
     try:
         return json.loads(body.decode("utf-8"), parse_constant=_no_number)
@@ -58,7 +58,7 @@ def parse(body: bytes) -> Any:
         message = f"The body is not UTF-8: byte 0x{body[error.start]:02x} at offset {error.start}."
     except RecursionError:
         message = "The body is nested too deeply; expected a flat JSON object."
-    except ValueError as error:  # whole numbers of thousands of digits, too
+    except ValueError as error:  # also for integers of thousands of digits
         message = f"The body is not JSON: {str(error)[:100]}."
     raise RequestError(message, code="not_json")
 

@@ -1,7 +1,7 @@
-"""The page as one text: its modules, style and pictures in the HTML itself, so that it needs no server.
+"""Bundle the page into one HTML file with its modules, style and pictures, so that it needs no server.
 
-A browser loads no modules from a disk, so each becomes a function whose result is what it exports. That takes the two
-forms in which the page's modules import and export: `import { a, b } from "./x.js";` and `export` before a declaration.
+Browsers do not load modules from a disk, so each module becomes a function that returns its exports. Only the two forms
+that the page's modules use are supported: `import { a, b } from "./x.js";` and `export` before a declaration.
 """
 
 import base64
@@ -19,13 +19,13 @@ _ICON = "/static/icon.svg"
 
 
 def sources(folder: str) -> dict[str, str]:
-    """Text of the files of a folder of this package, by their names."""
+    """Return the text of each file of a folder of this package, by its name."""
     files = resources.files("rnnlm.playground").joinpath(folder).iterdir()
     return {file.name: file.read_text(encoding="utf-8") for file in files if file.is_file()}
 
 
 def joined(modules: Mapping[str, str], first: str) -> str:
-    """The modules that a module needs, and itself at the end, as one script.
+    """Join a module and all modules that it imports into one script.
 
     >>> print(joined({"a.js": 'import { b } from "./b.js";\\nb();\\n', "b.js": "export function b() {}\\n"}, "a.js"))
     const modules = {};
@@ -57,9 +57,9 @@ def joined(modules: Mapping[str, str], first: str) -> str:
 
 
 def page(data: Mapping[str, str]) -> str:
-    """The page with the model's answers in the place of the server's; data: texts that it reads, by their ids.
+    """Return the page with a model inside that answers instead of a server; data: texts that it reads, by their ids.
 
-    Its Content-Security-Policy allows these scripts and this style, and no request at all.
+    Its Content-Security-Policy allows exactly these scripts and this style, and no requests.
     """
     files, offline = sources("static"), sources("offline")
     modules = files | offline | {"server.js": offline["answers.js"]}
@@ -86,5 +86,5 @@ def _digest(text: str) -> str:
 
 
 def _harmless(text: str) -> str:
-    r"""JSON without what could end the element that it stands in: < is \u003c within a string of JSON."""
+    r"""Escape < in strings of JSON as \u003c, so that the text cannot end the element around it."""
     return text.replace("<", r"\u003c")

@@ -1,4 +1,4 @@
-"""Completions in OpenAI's convention, with top_k and repetition_penalty beside it."""
+"""OpenAI's completions API, extended by top_k and repetition_penalty."""
 
 import itertools
 import time
@@ -20,15 +20,15 @@ from rnnlm.text.vocabulary import BOS, EOS, SPECIALS
 
 LONGEST_PROMPT = 20_000  # characters or tokens
 MOST_PROMPTS, MOST_TEXTS = 64, 128
-PROBABILITIES = 1 << 23  # numbers for one step of all the texts of a prompt
+PROBABILITIES = 1 << 23  # most numbers in one step of all the texts of a prompt
 SEEDS = 1 << 63
-# Fields of OpenAI's requests that say who asks, or where the request is to be counted or kept.
+# Fields of OpenAI's requests about the sender, billing or storage, which are ignored.
 UNREAD = ("user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key")
-LEAST, LEAST_EACH = 12, 8  # bytes of a token that is told, and of each probability beside its own
+LEAST, LEAST_EACH = 12, 8  # fewest bytes of a token's entry in an answer, and of each further probability in it
 
 
 def completion_fields(size: int) -> dict[str, Field]:
-    """The fields of a request beside the model. size: number of ids of the model with the most."""
+    """Return the fields of a request except the model; size: largest vocabulary size of the served models."""
     one, ids, stop = text(LONGEST_PROMPT), list_of(integer(0, size - 1), LONGEST_PROMPT, 1), text(1000, 1)
     prompt = any_of(one, list_of(one, MOST_PROMPTS, 1), ids, list_of(ids, MOST_PROMPTS, 1))
     neutral = only((0,), "this server has repetition_penalty in its place")
@@ -61,9 +61,9 @@ def completion_fields(size: int) -> dict[str, Field]:
     }
 
 
-@dataclass(slots=True)  # of which there are many, and the garbage collector looks at each
+@dataclass(slots=True)  # there are many entries, and the garbage collector visits each
 class Entry:
-    """A token of a text with what is told of it: where its text begins and ends, and log probabilities."""
+    """A token in an answer: where its text begins and ends, its log probability, and the most probable tokens."""
 
     token: str
     start: int
@@ -73,34 +73,34 @@ class Entry:
 
     @property
     def size(self) -> int:
-        """About how many bytes it is told in."""
+        """Approximate number of bytes in the answer."""
         return LEAST + 2 * len(self.token) + len(self.top or "")
 
 
 @dataclass
 class Choice:
-    """One text in the making."""
+    """A text that is being generated."""
 
     index: int
     writer: Writer
     position: int  # where the next token's text begins
     before: int  # the position at which `text` begins
-    text: str = ""  # what is certain
+    text: str = ""  # the part that is final
     entries: list[Entry] = field(default_factory=list)
-    told: int = 0  # entries that a stream has told
+    told: int = 0  # number of entries that were streamed
     tokens: int = 0
     finish_reason: str | None = None
 
 
 class Completion:
-    """A request for completions: work to be done, pieces for a stream on the way, the whole answer at its end."""
+    """A request for completions: `work` generates the answer, and `take` returns pieces of it for a stream."""
 
     def __init__(self, served: ServedModel, **arguments: Any) -> None:
-        """Check what the fields of the request, the arguments, cannot tell alone.
+        """Check the combination of the request's fields, which are the arguments.
 
         Raises:
-            RequestError: too much is asked for, or what cannot be had together.
-            DirectionError: the model is bidirectional.
+            RequestError: Too much is requested, or a combination that is not supported.
+            DirectionError: The model is bidirectional.
         """
         self.served, self.model, self.arguments = served, served.model, arguments
         self.model.require_causal()  # refuses a bidirectional model before the answer begins
@@ -121,7 +121,7 @@ class Completion:
             served.check_ids(ids, "prompt")
         self.stop = [stop] if isinstance(stop, str) else stop or []
         self._room = Room()
-        if arguments["echo"] and self.logprobs is not None:  # what is certain is counted before anything is done
+        if arguments["echo"] and self.logprobs is not None:  # count the certain part of the size before any work
             Room().take(n * sum(map(len, rows)) * (LEAST + LEAST_EACH * min(size, self.logprobs)))
         self.choices: list[Choice] = []
         self.prompt_tokens = 0
@@ -133,20 +133,20 @@ class Completion:
             "model": served.name,
         }
 
-    # --- what is told -------------------------------------------------------------------------------------------
+    # --- the answer ---------------------------------------------------------------------------------------------
 
     def take(self) -> list[dict[str, Any]]:
-        """The pieces for a stream that are new."""
+        """Return the new pieces of the answer for a stream, and forget them."""
         chunks, self._chunks = self._chunks, []
         return chunks
 
     def _usage(self) -> dict[str, int]:
-        """Numbers of tokens."""
+        """Return the field `usage`, the numbers of tokens."""
         read, made = self.prompt_tokens, sum(choice.tokens for choice in self.choices)
         return {"prompt_tokens": read, "completion_tokens": made, "total_tokens": read + made}
 
     def _choice(self, index: int, text: str, entries: list[Entry], finish_reason: str | None) -> dict[str, Any]:
-        """A choice, or what is new of it, as it stands in an answer."""
+        """Return a choice, or its new part, as JSON values."""
         logprobs = None
         if self.logprobs is not None:
             logprobs = {
@@ -160,7 +160,7 @@ class Completion:
     # --- work ---------------------------------------------------------------------------------------------------
 
     def work(self) -> Work[dict[str, Any]]:
-        """Do it, in steps; the result is the whole answer."""
+        """Generate the completions, in steps; the result is the whole answer."""
         for place, prompt in enumerate(self.prompts):
             yield from self._complete(prompt, place * self.arguments["n"])
         if (self.arguments["stream_options"] or {}).get("include_usage"):
@@ -192,11 +192,11 @@ class Completion:
                 self._end(choice, "length")
 
     def _of_prompt(self, prompt: str | list[int], ids: Array) -> Work[list[Entry]]:
-        """What is told of a prompt's tokens; of the first there is no probability, as everywhere."""
+        """Compute the entries of a prompt's tokens; the first has no probability, as in OpenAI's API."""
         texts = [piece.text for piece in self.model.cut(prompt)] if isinstance(prompt, str) else None
         rendering = Rendering(self.model, like=prompt if isinstance(prompt, str) else "")
         entries, position = list[Entry](), 0
-        given = int(ids[:1].tolist() == [BOS])  # <s> is read before every text, so one that is given is not read twice
+        given = int(ids[:1].tolist() == [BOS])  # <s> is read before every text, so skip one in the prompt
         rows = itertools.chain.from_iterable(rows for _, rows in self.model.distributions(ids[given:]))
         for place, token_id in enumerate(ids.tolist()):
             row = None if place < given else next(rows)
@@ -231,11 +231,11 @@ class Completion:
                 return
 
     def _add(self, choice: Choice, token_id: int, row: Array) -> None:
-        """A new token of a text."""
+        """Add a new token to a text."""
         writer, ends = choice.writer, token_id == self.model.end
         text = SPECIALS[EOS] if ends else writer.piece(token_id)
         entry = None
-        if self.logprobs is not None:  # before the writer goes on: how a token is written depends on what is before it
+        if self.logprobs is not None:  # before the token is written: its text depends on the tokens before it
             entry = Entry(text, choice.position, 0, *self._probabilities(row, token_id, text, writer.piece))
         written = writer.length
         writer.add(token_id)
@@ -252,7 +252,7 @@ class Completion:
             self._tell(choice)
 
     def _probabilities(self, row: Array, token_id: int, text: str, piece: Callable[[int], str]) -> tuple[float, Json]:
-        """Log probability of a token, and those of the most probable ones by their texts, its own among them."""
+        """Return the log probability of a token, and a JSON object of the most probable ones, including the token."""
         own, top = float(row[token_id]), dict[str, float]()
         k = min(self.logprobs, len(row))
         best = np.argpartition(-row, k - 1)[:k] if k else np.zeros(0, dtype=np.int64)
@@ -271,7 +271,7 @@ class Completion:
             pass
 
     def _tell(self, choice: Choice) -> bool:
-        """Add what is certain to the text, and to a stream with a few tokens at most; whether there are more."""
+        """Append new final text, and stream it with at most STEP entries; return whether more entries are waiting."""
         new = choice.writer.take()
         choice.text += new
         if not self.arguments["stream"]:

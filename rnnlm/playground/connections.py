@@ -1,10 +1,10 @@
-"""Connections within limits: what uvicorn's protocol leaves open, to be mixed into it.
+"""Limits on connections, as a mixin for uvicorn's HTTP protocol, which has no such limits.
 
-- A request's head has to come within a time, from the first connection on; so an idle or a half-sent one is closed.
-- What was sent has to be read within a time; else the connection is cut, and with it ends the work on its request.
-- There are at most so many connections. A new one takes the place of the one that has waited longest for the rest of a
-  request; where all of them are being answered, its request is refused.
-- What is no HTTP gets an answer with the headers of all others, and no traceback.
+- The head of a request must arrive in time after the connection is made; an idle or half-sent one is closed.
+- The client must read what was sent in time; otherwise the connection is aborted, which ends the work on its request.
+- The number of connections is limited. A new one replaces the one that has been idle longest; if all of them are being
+  answered, its request is refused.
+- Input that is not HTTP gets an answer with the usual headers, without a traceback in the log.
 """
 
 import asyncio
@@ -19,24 +19,24 @@ from rnnlm.playground.refusals import FullError, RequestError
 from rnnlm.playground.security import HEADERS
 from rnnlm.playground.work import Limits
 
-SPARE_FILES = 64  # that are open beside the connections: models, sockets, what Python needs
+SPARE_FILES = 64  # open files other than connections: models, sockets, Python's own
 FEWEST = 8
-TURNS = 3  # of the event loop, after which what a client sent at once has been read
-RECORDS, PERIOD = 5, 60.0  # records of a kind that are logged in so many seconds
-KINDS = 100
+TURNS = 3  # of the event loop until data that a client sent at once has been read
+RECORDS, PERIOD = 5, 60.0  # log records of a kind in a period of seconds
+KINDS = 100  # of log records that are counted separately
 
 
 class Connection(asyncio.Protocol):
-    """The limits of one connection. limits and most, the number of connections, belong to the class that is made."""
+    """The limits of one connection. `web_server` makes a subclass that sets `limits` and `most`, the number of them."""
 
     limits: Limits
     most: int
-    transport: Any  # these three are uvicorn's
+    transport: Any  # this and the following two belong to uvicorn
     connections: set[Any]
     cycle: Any
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
-        """Wait for nothing yet."""
+        """Start without timers."""
         super().__init__(*arguments, **options)
         self.idle_since: float | None = None
         self._refused = False
@@ -46,16 +46,16 @@ class Connection(asyncio.Protocol):
     # --- heads --------------------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin to wait for a request."""
+        """Start to wait for a request."""
         super().connection_made(transport)
-        self.transport.set_write_buffer_limits(high=0)  # so that `pause_writing` says whenever something is not read
+        self.transport.set_write_buffer_limits(high=0)  # `pause_writing` is called whenever something is not read
         self._wait_for_head()
         self._settle(TURNS)
         if len(self.connections) > self.most:
             self._make_room()
 
     def data_received(self, data: bytes) -> None:
-        """Stop waiting when a request's head is complete, and when its body is."""
+        """Stop the timer when a request's head is complete; count as busy when its body is."""
         if self._refused:
             self._answer(FullError())
             return
@@ -70,17 +70,17 @@ class Connection(asyncio.Protocol):
             self.idle_since = None
 
     def on_response_complete(self) -> None:
-        """Wait for the next request; uvicorn closes the connection if nothing at all comes."""
+        """Wait for the next request; uvicorn closes the connection if none arrives."""
         super().on_response_complete()  # type: ignore[misc]
         self._settle(TURNS)
 
     @property
     def is_answering(self) -> bool:
-        """Whether there is a request, of which the body may still be on its way, that has no answer yet."""
+        """Whether a request has no complete answer yet; its body may still be incomplete."""
         return self.cycle is not None and not self.cycle.response_complete
 
     def _settle(self, turns: int) -> None:
-        """Count as idle from now on, unless a request is there in a few turns of the event loop."""
+        """Count as idle from now on, unless a request arrives in a few turns of the event loop."""
         if turns:
             asyncio.get_running_loop().call_soon(self._settle, turns - 1)
         elif not self.is_answering or self.cycle.more_body:
@@ -92,17 +92,17 @@ class Connection(asyncio.Protocol):
     # --- answers that nobody reads ------------------------------------------------------------------------------
 
     def pause_writing(self) -> None:
-        """Cut the connection if what was sent is not read soon."""
+        """Start the timer that aborts the connection if the client does not read what was sent."""
         super().pause_writing()
         self._stalled = asyncio.get_running_loop().call_later(self.limits.send_seconds, self.transport.abort)
 
     def resume_writing(self) -> None:
-        """Go on: it was read."""
+        """Stop the timer: the client has read what was sent."""
         super().resume_writing()
         _cancel(self._stalled)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Wait for nothing more."""
+        """Stop all timers."""
         _cancel(self._head)
         _cancel(self._stalled)
         super().connection_lost(exc)
@@ -110,7 +110,7 @@ class Connection(asyncio.Protocol):
     # --- number -------------------------------------------------------------------------------------------------
 
     def _make_room(self) -> None:
-        """Close the connection that has been idle longest; where there is none, refuse what this one will ask."""
+        """Abort the connection that has been idle longest; if none is idle, refuse this one's request."""
         idle = [each for each in self.connections if each is not self and each.idle_since is not None]
         if idle:
             longest: Connection = min(idle, key=lambda each: float(each.idle_since))
@@ -121,12 +121,12 @@ class Connection(asyncio.Protocol):
         else:
             self._refused = True
 
-    # --- what is no request -------------------------------------------------------------------------------------
+    # --- invalid requests ---------------------------------------------------------------------------------------
 
     def send_400_response(self, msg: str) -> None:
-        """Say that this is no HTTP; in the middle of an answer the connection is only cut."""
+        """Answer input that is not HTTP; if another answer has begun, only abort the connection."""
         answering = self.is_answering
-        if answering:  # a body that is none: its request is given up
+        if answering:  # the body of a request is invalid: abandon the request
             self.cycle.disconnected = True
             self.cycle.message_event.set()
         if answering and self.cycle.response_started:
@@ -143,7 +143,7 @@ class Connection(asyncio.Protocol):
         self.transport.close()
 
     def _unsupported_upgrade_warning(self) -> None:
-        """Log nothing: the request is answered as if it had not asked for another protocol, or refused by `Guard`."""
+        """Log nothing, unlike uvicorn: `Guard` refuses the request, or it is answered without an upgrade."""
 
 
 def _cancel(timer: asyncio.TimerHandle | None) -> None:
@@ -152,7 +152,7 @@ def _cancel(timer: asyncio.TimerHandle | None) -> None:
 
 
 def most_connections(limits: Limits) -> int:
-    """How many connections are answered: twice as many are still below the number of files that we may open."""
+    """Return the number of connections that are answered; twice as many stay below this process's limit of files."""
     if sys.platform == "win32":
         return limits.connections
     import resource
@@ -164,15 +164,15 @@ def most_connections(limits: Limits) -> int:
 
 
 class Sparing(logging.Filter):
-    """Lets a few records of each kind through in a minute, so that no client can fill a disk with them."""
+    """A filter that passes a few records of each kind in a minute, so that no client can fill the disk with logs."""
 
     def __init__(self) -> None:
-        """Count anew."""
+        """Start with no records."""
         super().__init__()
         self._seen: dict[str, tuple[float, int]] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether a record is logged; the last of a kind says so."""
+        """Return whether a record is logged; add to the last record of a kind that more are not shown."""
         kind = f"{record.name} {str(record.msg).partition(chr(10))[0][:80]}"
         begun, number = self._seen.get(kind, (record.created, 0))
         if record.created - begun > PERIOD:

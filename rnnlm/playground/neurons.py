@@ -1,10 +1,10 @@
-"""What the hidden units do: their activations over a text, and which of them go with a property of the text.
+"""Activations of hidden units over a text, and the units that correlate with a property of the text.
 
-How units are found: the network reads a text, each unit h(t) and each property x(t) of the text is taken at every token
-t, and the Pearson correlation of each pair is computed. For every property the units with the largest |r| are named. A
-network of H units is searched for the largest of H numbers, so by chance alone about sqrt(2 ln(H) / T) is found in T
-tokens; what is not well above that is left out. A short text is made longer by one that the model itself writes.
-Karpathy, Johnson and Li (2015) found such units (quotes, line position, brackets) by eye.
+To find units, the network reads a text; at every token t, the activation h(t) of each unit and the value x(t) of each
+property are recorded, and the Pearson correlation of each pair is computed. For every property, the units with the
+largest |r| are returned. The largest of H correlations over T tokens is about sqrt(2 ln(H) / T) by chance alone, so
+units that are not well above that are left out. A short text is extended by one that the model generates. Karpathy,
+Johnson and Li (2015) found such units (quotes, line position, brackets) by eye.
 """
 
 import base64
@@ -24,12 +24,12 @@ from rnnlm.results import Piece
 from rnnlm.text.reading import restart
 from rnnlm.text.vocabulary import BOS, EOS
 
-ENOUGH = 1200  # tokens in which units are looked for; a shorter text is continued to this length
-WINDOW = 128  # tokens at a time
+ENOUGH = 1200  # tokens in which units are searched; a shorter text is extended to this length
+WINDOW = 128  # tokens that are read at a time
 UNITS_EACH, MOST_FOUND = 3, 40
-RAREST = 5  # tokens that have a property, and that lack it, at least
+RAREST = 5  # fewest tokens that differ from the most frequent value of a property
 ABOVE_CHANCE = 1.5
-MOST_NUMBERS = 3 << 20  # activations of one answer, a byte each
+MOST_NUMBERS = 3 << 20  # activations in one answer, of one byte each
 BOUNDED = ("tanh", "sigmoid")  # activations of the basic cell that stay within -1 to 1
 QUOTES = {"“": "”", "‘": "’", "「": "」", "『": "』", "«": "»", '"': '"'}
 BRACKETS = {"(": ")", "[": "]", "{": "}", "（": "）", "【": "】", "《": "》", "〈": "〉"}
@@ -40,10 +40,10 @@ VOWELS = frozenset("aeiouyäöüéèêàáíóúAEIOUY")
 
 
 def activations(served: ServedModel, ids: Array) -> Work[Array]:
-    """Activations (n, L, U) after each of n ids, computed a window at a time, or at once where both sides are read.
+    """Compute the activations (n, L, U) after each of n ids, window by window; of a bidirectional network, at once.
 
-    U is H, or 2H for a bidirectional network: the forward units, then the backward ones. What is no input of the
-    network, the end of a sentence, has zeros.
+    U is H, or 2H for a bidirectional network: the forward units, then the backward ones. The end of a sentence, which
+    is not an input of the network, has zeros.
     """
     network = served.model.network
     context = "sentence" if served.bidirectional else served.model.context
@@ -60,11 +60,11 @@ def activations(served: ServedModel, ids: Array) -> Work[Array]:
         outputs[:, ends[part]] = 0
         windows.append(outputs[:, :, 0].transpose(1, 0, 2))
         yield
-    return np.concatenate(windows)[1:]  # the first is that of the start
+    return np.concatenate(windows)[1:]  # without the activations after the start symbol
 
 
 def _both_directions(network: Network, inputs: Array, ends: Array) -> Array:
-    """Forward and backward activations (n, L, 2H) of sentences; `ends` marks where a new one begins."""
+    """Compute forward and backward activations (n, L, 2H) of sentences; `ends` marks where a new one begins."""
     found = np.zeros((len(inputs), network.config.num_layers, 2 * network.config.hidden_size), dtype=np.float32)
     edges = [*np.flatnonzero(ends).tolist(), len(inputs)]
     start = 0
@@ -73,7 +73,7 @@ def _both_directions(network: Network, inputs: Array, ends: Array) -> Array:
         for direction, ids, half in (("", np.array([BOS, *line]), 0), ("_reverse", np.array([EOS, *line[::-1]]), 1)):
             outputs, _ = layer_outputs(network, ids[:, None], network.zero_state(1), None, direction)
             H = network.config.hidden_size
-            own = outputs[:, 1:, 0].transpose(1, 0, 2)  # the first is that of <s> or </s>
+            own = outputs[:, 1:, 0].transpose(1, 0, 2)  # without the output after <s> or </s>
             found[start + 1 : edge, :, half * H : half * H + H] = own[::-1] if half else own
         start = edge
     return found
@@ -82,7 +82,7 @@ def _both_directions(network: Network, inputs: Array, ends: Array) -> Array:
 def layer_outputs(
     network: Network, inputs: Array, state: Array, keep: Array | None, direction: str = ""
 ) -> tuple[Array, Array]:
-    """Outputs of every layer (L, T, B, H) for inputs (T, B), and the final state."""
+    """Return the outputs of every layer (L, T, B, H) for inputs (T, B), and the final state."""
     config, params = network.config, network.params
     x: Array = params["embedding.weight"][inputs] if config.embedding_size else inputs
     final, outputs = np.empty_like(state), []
@@ -100,7 +100,7 @@ def layer_outputs(
 
 
 def _inside(texts: list[str], pairs: dict[str, str]) -> Array:
-    """1 for tokens between an opening mark and its closing one, that one included; a blank line closes all."""
+    """Return 1 for tokens between an opening mark and its closing mark, inclusive, else 0; a blank line closes all."""
     found, open_marks, newlines = np.zeros(len(texts)), list[str](), 0
     for place, text in enumerate(texts):
         was_open = bool(open_marks)
@@ -117,7 +117,7 @@ def _inside(texts: list[str], pairs: dict[str, str]) -> Array:
 
 
 def _since(texts: list[str], restarts: Callable[[str], bool]) -> Array:
-    """Number of tokens since the last one that restarts the count."""
+    """Return the number of tokens since the last one that restarts the count."""
     found, count = np.zeros(len(texts)), 0
     for place, text in enumerate(texts):
         count = 0 if restarts(text) else count + 1
@@ -130,12 +130,12 @@ def _is(texts: list[str], test: Callable[[str], bool]) -> Array:
 
 
 def _before(values: Array) -> Array:
-    """The value at the token before; 0 at the first."""
+    """Return the value at the previous token; 0 at the first."""
     return np.concatenate([[0.0], values[:-1]])
 
 
 def properties(pieces: list[Piece]) -> dict[str, Array]:
-    """Properties of a text at each token (n,), those that vary in it: 1 or 0, or a number."""
+    """Return the properties that vary in a text, each with its value at every token (n,): 1 or 0, or a number."""
     raw = [piece.text for piece in pieces]  # with the space before a word
     bare = [text.strip(" \t\u3000") or text for text in raw]
     spaces = _is(raw, lambda text: text.isspace() and "\n" not in text)
@@ -166,7 +166,7 @@ def _varies(values: Array) -> bool:
 
 
 def _longer(served: ServedModel, text: str) -> Work[list[Piece]]:
-    """The text's pieces, with a text of the model's own before them if they are few; always the same one."""
+    """Return the text's pieces, preceded by a generated text, always the same, if they are few."""
     pieces = list(served.model.cut(text))
     missing = ENOUGH - len(pieces)
     if missing <= 0 or served.bidirectional:
@@ -183,7 +183,7 @@ def _longer(served: ServedModel, text: str) -> Work[list[Piece]]:
 
 
 def find(served: ServedModel, text: str) -> Work[dict[str, Any]]:
-    """The units that go best with a property of the text, the best first."""
+    """Find the units that correlate best with a property of the text, best first."""
     network = served.model.network
     config = network.config
     units = config.hidden_size * len(config.directions)
@@ -209,7 +209,7 @@ def find(served: ServedModel, text: str) -> Work[dict[str, Any]]:
 
 
 def correlation(hidden: Array, values: Array) -> Array:
-    """Pearson's r of each column of hidden (T, N) with values (T,); 0 for a column that does not vary."""
+    """Return Pearson's r of each column of hidden (T, N) with values (T,); 0 for a constant column."""
     h = hidden - hidden.mean(axis=0, dtype=np.float64)
     x = values - values.mean()
     size = np.sqrt((h * h).sum(axis=0) * (x * x).sum())
@@ -217,10 +217,10 @@ def correlation(hidden: Array, values: Array) -> Array:
 
 
 def show(served: ServedModel, text: str, layer: int, unit: int) -> Work[dict[str, Any]]:
-    """A unit's activation after each token, -1 to 1; of units without bounds, relative to the largest in the text.
+    """Return a unit's activation after each token, from -1 to 1; unbounded units are scaled by their largest value.
 
     Raises:
-        RequestError: there is no such layer or unit.
+        RequestError: There is no such layer or unit.
     """
     config = served.model.network.config
     units = config.hidden_size * len(config.directions)
@@ -240,7 +240,7 @@ def show(served: ServedModel, text: str, layer: int, unit: int) -> Work[dict[str
 
 
 def _unbounded(served: ServedModel, values: Array) -> float:
-    """By what to divide activations: the largest of units that have no bounds, and 1 of those that have."""
+    """Return the divisor of activations: the largest absolute value, at least 1, if they are unbounded; else 1."""
     config = served.model.network.config
     if config.cell == "rnn" and config.activation not in BOUNDED:
         return max(1.0, float(np.abs(values).max(initial=0)))
@@ -248,9 +248,9 @@ def _unbounded(served: ServedModel, values: Array) -> float:
 
 
 def show_all(served: ServedModel, text: str) -> Work[dict[str, Any]]:
-    """Activations of all units after each token: bytes, -127 to 127 for -1 to 1, (tokens, layers, units), in base64.
+    """Return activations (tokens, layers, units) as base64 of signed bytes, where -127 to 127 stand for -1 to 1.
 
-    Of a text with more numbers than are sent its beginning is shown; `of` is the number of all of its tokens.
+    If a text has more than MOST_NUMBERS activations, only its beginning is returned; `of` is the number of all tokens.
     """
     config = served.model.network.config
     units = config.hidden_size * len(config.directions)

@@ -1,4 +1,4 @@
-"""The OpenAPI document of what is served."""
+"""The OpenAPI document of the server."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ _ERROR = {
 
 
 def document(operations: list[Operation]) -> dict[str, Any]:
-    """The document, as JSON."""
+    """Return the OpenAPI document of operations, as JSON values."""
     error = _object_of(_ERROR, ["message", "type", "param", "code"])
     refused = {"description": "A refusal, and why.", "content": _json(_object_of({"error": error}, ["error"]))}
     paths: dict[str, Any] = {}

@@ -1,6 +1,6 @@
-"""What can be asked over HTTP: every operation with the fields of its request, in one table.
+"""The table of HTTP operations, with the fields of their requests.
 
-The routes of the server and the OpenAPI document are both made of it.
+The routes of the server and the OpenAPI document are both built from it.
 """
 
 from collections.abc import Callable, Mapping
@@ -21,15 +21,15 @@ MOST_LINES, LONGEST_LINE = 200, 2000
 LONGEST_NAME, LONGEST_TOKEN = 200, 200
 MOST_ALLOWED, MOST_AHEAD = 1000, 8
 BLANK = rf"^[^\r\n]*({BLANK_MARK.pattern})[^\r\n]*$"
-Models = Mapping[str, ServedModel]  # by their names; the first is meant where none is named
+Models = Mapping[str, ServedModel]  # by their names; the first is the default
 
 
 @dataclass(frozen=True)
 class Operation:
-    """A request that gets an answer.
+    """An operation of the server.
 
-    answer: of a GET called without arguments, and the answer is at hand; of a POST with the model and the fields'
-    values, and it is work, or a `Completion` to be streamed. is_long: whether that may take more than a moment.
+    answer: Of a GET, a function without arguments that returns the answer. Of a POST, a function of the model and the
+    fields' values that returns work, or a `Completion` to stream. is_long: Whether the work may take long.
     """
 
     method: str
@@ -41,7 +41,7 @@ class Operation:
 
 
 def operations(models: Models) -> list[Operation]:
-    """All of them but the page and the document."""
+    """Return all operations, without the page and the OpenAPI document."""
     size = max(model.size for model in models.values())  # each model refuses the ids that it lacks
     first = next(iter(models.values()))
     model = Field(model_name(models), first, "One of /v1/models; the first where it is left out.")
@@ -86,14 +86,14 @@ def operations(models: Models) -> list[Operation]:
 
 
 def model_name(models: Models) -> Kind:
-    """The name of a model that is served, which stands for the model."""
+    """Return the kind of the field `model`, which reads the name of a served model."""
     named = text(LONGEST_NAME)
 
     def read(value: Any, name: str) -> ServedModel:
         """Return the model.
 
         Raises:
-            RequestError: there is none of the name.
+            RequestError: There is no model of that name.
         """
         if (found := named.read(value, name)) not in models:
             message = f"There is no model {found[:60]!r}; served are {', '.join(models)}."

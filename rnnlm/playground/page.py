@@ -1,4 +1,4 @@
-"""The files of the page. They are read once, when the server starts; no path of a request is ever opened."""
+"""The files of the page. They are read once, when the server starts; paths of requests never open files."""
 
 from importlib import resources
 from typing import NamedTuple
@@ -7,7 +7,7 @@ TYPES = {".js": "text/javascript", ".css": "text/css", ".html": "text/html", ".s
 
 
 class PageFile(NamedTuple):
-    """A file of the page: where it is served, what is in it, and its media type."""
+    """A file of the page: the path at which it is served, its content and its media type."""
 
     path: str
     content: bytes
@@ -15,7 +15,7 @@ class PageFile(NamedTuple):
 
 
 def page_files() -> list[PageFile]:
-    """Every file of the page."""
+    """Read every file of the page."""
     files = []
     for file in resources.files("rnnlm.playground").joinpath("static").iterdir():
         if file.is_file():

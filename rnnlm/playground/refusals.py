@@ -1,4 +1,4 @@
-"""Why a request is refused or given up."""
+"""Errors for requests that are refused or abandoned."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,10 +9,10 @@ RETRY_AFTER = 1  # seconds
 
 
 class RequestError(RnnlmError):
-    """A request that is refused: the HTTP status, and what kind of mistake it is in OpenAI's words.
+    """A request is refused, with an HTTP status and OpenAI's name for the kind of error.
 
-    code and details: which mistake it is and the values in its sentence, for a page that has sentences of its own.
-    param: the field that it is about. headers: of the answer.
+    code and details: Identifier of the error and the values in its message, for a page with translated messages.
+    param: The field with the error. headers: Headers of the answer.
     """
 
     def __init__(
@@ -26,20 +26,20 @@ class RequestError(RnnlmError):
         headers: Mapping[str, str] | None = None,
         **details: Any,
     ) -> None:
-        """Say why."""
+        """Set the message and the other properties of the answer."""
         super().__init__(message)
         self.status, self.kind, self.code, self.param, self.details = status, kind, code, param, details
         self.headers = dict(headers or {})
 
 
 class FullError(RequestError):
-    """There is no place for another request."""
+    """The server has no place for another request."""
 
     def __init__(self) -> None:
-        """Say when to come back."""
+        """Set the message, which says when to try again."""
         message = f"The server is busy with as many requests as it takes; try again in {RETRY_AFTER} s."
         super().__init__(message, 503, "overloaded", code="overloaded")
 
 
 class GoneError(Exception):
-    """Nobody waits for the answer any more."""
+    """The client has disconnected, so its request is abandoned."""

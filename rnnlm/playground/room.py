@@ -1,4 +1,4 @@
-"""How large an answer may become: counted while it is made, so that none is ever larger in memory than it may be."""
+"""The size limit of answers, counted while they are built, so that no answer exceeds it even in memory."""
 
 import json
 from collections.abc import Iterator
@@ -8,21 +8,21 @@ from rnnlm.json_values import json_value
 from rnnlm.playground.refusals import RequestError
 
 MOST_BYTES = 8 << 20
-AT_ONCE = 512  # plain values that become JSON at a time, in less than a millisecond
+AT_ONCE = 512  # plain values that are encoded at a time, in less than a millisecond
 
 
 class Room:
-    """The bytes that are left of those that an answer may have."""
+    """A counter of the bytes that an answer may still use."""
 
     def __init__(self) -> None:
-        """Begin with all of them."""
+        """Start with MOST_BYTES."""
         self._left = self._most = MOST_BYTES
 
     def take(self, size: int) -> None:
-        """Count bytes.
+        """Use up bytes.
 
         Raises:
-            RequestError: there are not so many left.
+            RequestError: Fewer bytes are left.
         """
         self._left -= size
         if self._left < 0:
@@ -32,13 +32,13 @@ class Room:
 
 
 class Json(str):
-    """A text that is JSON already."""
+    """A string that is encoded JSON."""
 
     __slots__ = ()
 
     @classmethod
     def of(cls, value: Any) -> "Json":
-        """The JSON of a value; numbers that JSON lacks are null."""
+        """Encode a value as JSON; NaN and infinities become null."""
         try:
             return cls(json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")))
         except ValueError:
@@ -46,7 +46,7 @@ class Json(str):
 
 
 def json_pieces(value: Any) -> Iterator[str]:
-    """The JSON of a value in pieces, each of which is made in a moment; parts of it may be `Json` already."""
+    """Yield the JSON of a value in small pieces; parts of the value may be `Json` already."""
     if isinstance(value, Json):
         yield value
     elif isinstance(value, dict):

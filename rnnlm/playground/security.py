@@ -1,10 +1,10 @@
-"""Who may ask, and how long one may take to listen: an ASGI layer around the application that sees all requests first.
+"""Access control: an ASGI middleware that checks every request, and limits the time for sending an answer.
 
-- Host: a page of another site can make its own name mean 127.0.0.1 (DNS rebinding) and then read what is served here;
-  but the browser says in Host by which name it asks. Names that are not ours are refused; numeric addresses cannot be
+- Host: the page of another site can make its own name resolve to 127.0.0.1 (DNS rebinding) and then read what is served
+  here, but the browser sends that name in the Host header. Foreign names are refused; numeric addresses cannot be
   rebound.
-- Origin: what another site's page sends here is refused. There is no CORS header, so it could not read it either.
-- Authorization: with a key, everything but the page itself and /healthz needs it.
+- Origin: requests from pages of other sites are refused. Without CORS headers they could not read the answers either.
+- Authorization: if the server has a key, everything but the page itself and /healthz requires it.
 """
 
 import asyncio
@@ -30,12 +30,12 @@ HEADERS = {
     "permissions-policy": "camera=(), geolocation=(), microphone=()",
     "cache-control": "no-cache",
 }
-OPEN = ("/", "/healthz")  # and /static/: what a browser gets before it knows a key
+OPEN = ("/", "/healthz")  # and /static/: paths that do not require the key
 LOCAL = ("localhost", "localhost.localdomain")
 
 
 class Guard:
-    """The layer. names: host names under which the server may be asked, beside localhost and addresses."""
+    """The middleware. names: Accepted host names besides localhost and numeric addresses."""
 
     def __init__(
         self,
@@ -44,13 +44,13 @@ class Guard:
         api_key: str | None = None,
         send_seconds: float = math.inf,
     ) -> None:
-        """Stand before an application. send_seconds: within which a client has to read what is sent."""
+        """Wrap an application. send_seconds: Time in which a client must read what is sent."""
         self._application = application
         self._names = {name.lower().rstrip(".") for name in (*LOCAL, *names)}
         self._key, self._send_seconds = api_key, send_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a refusal, or let the request through and add the headers to the answer."""
+        """Refuse the request, or pass it on and add the security headers to the answer."""
         if scope["type"] == "lifespan":
             await self._application(scope, receive, send)
             return
@@ -66,7 +66,7 @@ class Guard:
                 there = {name for name, _ in message["headers"]}
                 ours = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
                 message["headers"] = [*message["headers"], *(each for each in ours if each[0] not in there)]
-            if stalled:  # as if the client had left
+            if stalled:  # treat the client as disconnected
                 return
             try:
                 async with asyncio.timeout(self._send_seconds):
@@ -78,7 +78,7 @@ class Guard:
         await (self._application if error is None else refusal(error))(scope, receive, guarded)
 
     def _refused(self, scope: Scope) -> RequestError | None:
-        """Why the request is refused, if it is."""
+        """Return the error for a request that is refused, else None."""
         hosts, origins = _values(scope, b"host"), _values(scope, b"origin")
         if len(hosts) != 1 or not self._is_ours(hosts[0]):
             return _forbidden(
@@ -108,7 +108,7 @@ class Guard:
         )
 
     def _is_ours(self, host: str) -> bool:
-        """Whether a Host header is a name of ours or an address."""
+        """Return whether a Host header has an accepted name or a numeric address."""
         try:
             parts = urlsplit(f"//{host}")
             name, _ = parts.hostname, parts.port
@@ -136,7 +136,7 @@ def _is_address(name: str) -> bool:
 
 
 def _is_same(origin: str, host: str) -> bool:
-    """Whether an Origin header is that of the page that this Host serves, by whatever scheme a proxy was asked."""
+    """Return whether an Origin header has the same host and port as the Host header; a proxy may change the scheme."""
     scheme, separator, place = origin.lower().partition("://")
     port = {"http": ":80", "https": ":443"}.get(scheme)
     return bool(separator) and port is not None and place.removesuffix(port) == host.lower().removesuffix(port)

@@ -1,7 +1,7 @@
-"""A language model as the server asks it: text in, plain values out, and work cut into steps.
+"""A language model as the server uses it: text in, JSON values out, and work in steps.
 
-Answers are generators that stop at every yield, so that the server can let others have their turn, and give up what
-nobody waits for any more.
+Answers are generators that yield after every step, so that the server can let other requests take their turn, and stop
+work that no client waits for any more.
 """
 
 import contextlib
@@ -31,45 +31,45 @@ Work = Generator[None, None, Result]
 
 REMEMBERED = 64 << 20  # bytes of states of a model
 LINES_REMEMBERED = 1024
-STEP_CHARACTERS = 2000  # of lines that are scored between two looks at the others' turns
-STEP = 64  # tokens that are told between two looks at the others' turns
+STEP_CHARACTERS = 2000  # characters of lines that are scored in one step
+STEP = 64  # tokens in one step
 WIDEST_BEAM, BEAM_LOGITS = 256, 1 << 21
 MOST_LENGTHS = 64  # combinations of numbers of tokens for the blanks of a line
-FILLED_LOGITS = 1 << 28  # for a whole line: a second's work or two, which cannot be interrupted
+FILLED_LOGITS = 1 << 28  # for a whole line: one or two seconds of work, which cannot be interrupted
 
 
 class ServedModel:
-    """A model with its name and the memory of what it has read."""
+    """A model with its name and a cache of the texts that it has read."""
 
     def __init__(self, name: str, model: LanguageModel) -> None:
         """Serve a model under a name."""
         self.name, self.model = name, model
         self._line_ids = functools.lru_cache(LINES_REMEMBERED)(model.line_ids)
-        if model.tokenizer.options().get("jieba") is not None:  # loads its dictionary now, not under the first key
-            with contextlib.suppress(TokenizerError):  # said when Chinese is asked for
+        if model.tokenizer.options().get("jieba") is not None:  # load the dictionary now, not at the first request
+            with contextlib.suppress(TokenizerError):  # requests with Chinese will report it
                 model.tokens("我昨天上学")
 
     @property
     def bidirectional(self) -> bool:
-        """Whether it reads a text from both sides."""
+        """Whether the model is a bidirectional network."""
         return self.model.kind == "rnn" and self.model.network.config.bidirectional
 
     @functools.cached_property
     def reader(self) -> PrefixReader:
-        """What reads texts and remembers them.
+        """The reader of texts, with its cache of states.
 
         Raises:
-            DirectionError: the model is bidirectional.
+            DirectionError: The model is bidirectional.
         """
         return PrefixReader(self.model.by_line, REMEMBERED)
 
     @property
     def size(self) -> int:
-        """Number of its ids, V."""
+        """Vocabulary size V."""
         return len(self.model.vocabulary)
 
     def described(self) -> dict[str, Any]:
-        """What kind of model it is."""
+        """Return the properties of the model for /v1/models."""
         config = self.model.network.config if self.model.kind == "rnn" else None
         predictor, cache = self.model.without_cache, getattr(self.model.predictor, "cache", None)
         return {
@@ -84,10 +84,10 @@ class ServedModel:
         }
 
     def check_ids(self, ids: list[int], name: str) -> None:
-        """Refuse ids that only a larger model has.
+        """Refuse ids that this model does not have; name: the field of the request.
 
         Raises:
-            RequestError: one is not below the model's size.
+            RequestError: An id is not below the vocabulary size.
         """
         if max(ids, default=0) >= self.size:
             message = f"There is no id {max(ids):,}; {self.name} has ids below {self.size:,}."
@@ -96,16 +96,16 @@ class ServedModel:
     # --- text <-> ids -------------------------------------------------------------------------------------------
 
     def ids(self, text: str) -> Array:
-        """Ids of a text as the model reads it."""
+        """Return the ids of a text as the model reads it."""
         return self.model.encode(text, self._line_ids)
 
     # --- probabilities ------------------------------------------------------------------------------------------
 
     def read(self, ids: Array) -> Work[tuple[Array, Array]]:
-        """Log probabilities of what follows ids, (1, V), and the state.
+        """Compute the log probabilities (1, V) of the next token after ids, and the state.
 
         Raises:
-            DirectionError: the model is bidirectional.
+            DirectionError: The model is bidirectional.
         """
         return self.reader.read(self.model.prefix(ids))
 
@@ -120,7 +120,7 @@ class ServedModel:
         complete: bool = False,
         ahead: int = 1,
     ) -> Work[dict[str, Any]]:
-        """The k most probable next tokens, or continuations of `ahead` tokens."""
+        """Find the k most probable next tokens, or continuations of `ahead` tokens."""
         model = self.model
         read = model.unfinished(text)
         if complete or ahead > 1:
@@ -142,7 +142,7 @@ class ServedModel:
         ]
 
     def _unknown(self, text: str, complete: bool) -> list[str]:
-        """Tokens that the model does not know; while the last one may become one that it does, it is none of them."""
+        """Return the tokens that the model does not know; with `complete`, without a last one that is half typed."""
         unknown = self.model.unknown_tokens(text)
         last = self.model.tokens(text.rpartition("\n")[2])[-1:]
         return unknown[:-1] if complete and unknown[-1:] == last and half_typed(self.model, text) else unknown
@@ -151,7 +151,7 @@ class ServedModel:
         return {"token": self.model.vocabulary.token(token_id), "probability": probability(row[token_id])}
 
     def surprise(self, text: str, k: int) -> Work[dict[str, Any]]:
-        """How surprised the model is by every token of a text, the end of its last line included; k alternatives each.
+        """Compute the surprise at every token of a text, including the end of its last line, with k alternatives each.
 
         The figures are those of `rnnlm score` and `rnnlm eval`.
         """
@@ -193,7 +193,7 @@ class ServedModel:
         }
 
     def rank(self, candidates: list[str]) -> Work[dict[str, Any]]:
-        """Lines ranked as `rnnlm rescore` does, unknown words at their penalty, and each one's share of the whole."""
+        """Rank lines as `rnnlm rescore` does, with the penalty for unknown words, and compute shares of probability."""
         lines = [line.replace("\n", " ").strip() for line in candidates]
         waiting, blocks, scored = list(dict.fromkeys(lines)), list[list[str]](), dict[str, ScoredLine]()
         while waiting:
@@ -201,7 +201,8 @@ class ServedModel:
             number = max(1, sum(each <= STEP_CHARACTERS for each in characters))
             blocks.append(waiting[:number])
             del waiting[:number]
-        # In one go, as `rnnlm rescore`: lines that differ in their marks alone then have the same score in all blocks.
+        # Score all blocks in one call, as `rnnlm rescore` does, so that lines that differ only in their marks have the
+        # same score in all blocks.
         scores = self.model.score(itertools.chain.from_iterable([*each, None] for each in blocks), hypotheses=True)
         for block in blocks:
             scored |= zip(block, itertools.islice(scores, len(block)), strict=True)
@@ -225,9 +226,9 @@ class ServedModel:
         return {"candidates": ranked}
 
     def fill(self, text: str, k: int, blank_tokens: int = 1) -> Work[dict[str, Any]]:
-        """What fits into the blanks of a line, up to `blank_tokens` in each, fewer where there are many blanks.
+        """Fill the blanks of a line with up to `blank_tokens` tokens each, or fewer if there are many blanks.
 
-        The beam is narrower where the line is long, the vocabulary large, or much is to be tried.
+        The beam is narrower for long lines, large vocabularies and many combinations.
         """
         yield
         blanks = max(1, len(BLANK_MARK.findall(text)))
@@ -239,21 +240,21 @@ class ServedModel:
         return {"text": text, "candidates": [each._asdict() for each in found]}
 
     def tokenize(self, prompt: str, add_special_tokens: bool | None) -> Work[dict[str, Any]]:
-        """Ids of a text. The names <s> and </s>, if they are all of it, are those ids, as harnesses ask for them.
+        """Return the ids of a text; a text that is just "<s>" or "</s>" has that special id, as harnesses expect.
 
-        add_special_tokens: harnesses say it; no model here adds any.
+        add_special_tokens: Accepted for harnesses and ignored; no special tokens are ever added.
         """
         yield
         ids = [SPECIALS.index(prompt)] if prompt in SPECIALS[:UNK] else self.ids(prompt).tolist()
         return {"tokens": ids, "count": len(ids)}
 
     def detokenize(self, tokens: list[int]) -> Work[dict[str, Any]]:
-        """Text of ids."""
+        """Return the text of ids."""
         self.check_ids(tokens, "tokens")
         return {"prompt": (yield from self.render(tokens))}
 
     def render(self, ids: Iterable[int]) -> Work[str]:
-        """Text of ids, of the length of an answer at most."""
+        """Return the text of ids; refuse a text that is larger than an answer may be."""
         pieces, room = list[str](), Room()
         for piece in self.model.pieces(ids):
             room.take(len(piece))
@@ -265,12 +266,12 @@ class ServedModel:
 
 
 def probability(log_probability: Any) -> float:
-    """Probability of its logarithm."""
+    """Return exp(log_probability) as a float."""
     return float(np.exp(log_probability))
 
 
 def unique_names(names: list[str]) -> list[str]:
-    """The names, each that was there before with a number.
+    """Make names unique by adding a number to repeated ones.
 
     >>> unique_names(["a", "b", "a", "a-2"])
     ['a', 'b', 'a-2', 'a-2-2']

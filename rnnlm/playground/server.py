@@ -1,4 +1,4 @@
-"""The server: its routes, and the socket on which it listens. Started by `rnnlm serve`."""
+"""The server of `rnnlm serve`: its routes, and the socket on which it listens."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-BACKLOG, ACCEPTED = 1024, 16  # connections that wait for us, and those that are accepted at a time
+BACKLOG, ACCEPTED = 1024, 16  # connections that wait in the system's queue, and that are accepted at a time
 LOGGERS = ("asyncio", "uvicorn.error", "rnnlm.playground")
 GRACE = 5  # seconds that accepted requests have when the server is stopped
-SWITCH = 0.001  # seconds until another thread goes on: a key stroke shall not wait for the usual 5 ms each time
+SWITCH = 0.001  # seconds between thread switches: a key stroke should not wait for the default 5 ms each time
 _log, _sparing = logging.getLogger("rnnlm.playground"), Sparing()
 
-SMALL = 1 << 14  # bytes of a request that is read at once
+SMALL = 1 << 14  # bytes of a body that is parsed in the event loop
 BODY = "The request's body"
 
 Handler = Callable[["Request"], Awaitable["Response | Application"]]
@@ -55,7 +55,7 @@ def application(
     names: Iterable[str] = (),
     api_key: str | None = None,
 ) -> Application:
-    """The ASGI application. names: host names under which it may be asked; see `security`.
+    """Return the ASGI application. names: Accepted host names, see `security`.
 
     Raises:
         ServeError: Starlette is not installed.
@@ -88,7 +88,7 @@ def application(
         lifespan=lifespan,
         exception_handlers={HTTPException: _refuse_route, Exception: _fail},
     )
-    app.router.redirect_slashes = False  # a redirect would be made of the request's Host
+    app.router.redirect_slashes = False  # a redirect would contain the request's Host
     return Guard(app, names, api_key, limits.send_seconds)
 
 
@@ -112,7 +112,7 @@ async def _fail(request: Request, error: Exception) -> Response:
 
 
 def _sender(file: PageFile) -> Handler:
-    """What answers with a file of the page."""
+    """Return a handler that answers with a file of the page."""
 
     async def send_file(request: Request) -> Response:
         from starlette.responses import Response
@@ -123,7 +123,7 @@ def _sender(file: PageFile) -> Handler:
 
 
 def _handler(operation: Operation, workers: Workers) -> Handler:
-    """What answers the requests of an operation."""
+    """Return a handler that answers the requests of an operation."""
 
     async def handle(request: Request) -> Response | Application:
         if operation.fields is None:
@@ -141,7 +141,7 @@ def _handler(operation: Operation, workers: Workers) -> Handler:
                 return event_stream(answer, workers)
             return whole_answer(answer, operation.is_long, workers)
         except GoneError:
-            return json_response(b"", 499)  # nobody reads it
+            return json_response(b"", 499)  # the client has disconnected
         except (RnnlmError, MemoryError) as error:
             return refusal(error)
 
@@ -152,17 +152,17 @@ def _handler(operation: Operation, workers: Workers) -> Handler:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket that listens; port 0 is a free one.
+    """Return a listening socket; port 0 chooses a free port.
 
     Raises:
-        ServeError: it cannot be had.
+        ServeError: The address cannot be resolved or bound.
     """
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, kind, protocol, _, address = found[0]
         listener = socket.socket(family, kind, protocol)
         try:
-            if sys.platform != "win32":  # there it would let two programs have one port
+            if sys.platform != "win32":  # on Windows, SO_REUSEADDR would let two programs use one port
                 listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind(address)
             listener.listen(BACKLOG)
@@ -179,11 +179,11 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def run(server: uvicorn.Server, listener: socket.socket) -> None:
-    """Serve until a signal ends it; requests that were accepted are answered first, if that is soon."""
+    """Serve until a signal; then answer accepted requests for at most GRACE seconds."""
     before = sys.getswitchinterval()
     sys.setswitchinterval(SWITCH)
     gc.collect()
-    gc.freeze()  # models and modules stay; to look through them at every collection would stop all others for 0.1 s
+    gc.freeze()  # models and modules stay; visiting them at every collection would stop all threads for 0.1 s
     try:
         with closing(listener):
             server.run(sockets=[listener])
@@ -193,7 +193,7 @@ def run(server: uvicorn.Server, listener: socket.socket) -> None:
 
 
 def web_server(app: Application, limits: Limits | None = None) -> uvicorn.Server:
-    """The web server, whose connections keep within limits.
+    """Return the uvicorn server, with limits on its connections.
 
     Raises:
         ServeError: uvicorn is not installed.
@@ -208,14 +208,14 @@ def web_server(app: Application, limits: Limits | None = None) -> uvicorn.Server
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
             for each in sockets or []:
-                each.listen(BACKLOG)  # the system queues so many, of which few are accepted at a time
+                each.listen(BACKLOG)  # was set to config.backlog, which also limits what is accepted at a time
 
     limits = limits or Limits()
     most = most_connections(limits)
     config = uvicorn.Config(
         app,
         http=type("LimitedConnection", (Connection, H11Protocol), {"limits": limits, "most": most}),
-        log_config=None,  # else it sets up the logging of the whole process
+        log_config=None,  # otherwise uvicorn configures the logging of the whole process
         log_level="warning",
         access_log=False,
         server_header=False,

@@ -1,7 +1,7 @@
-"""A model and the page in one HTML file, which works from a disk: `rnnlm export --to html`.
+"""Export a model and the page as one HTML file that works from a disk: `rnnlm export --to html`.
 
-The parameters are rounded to whole numbers of 16 or 8 bits with a scale for each row; biases stay as they are. That is
-closer to them than floats of 16 bits, of which 5 are the exponent: the rows of a matrix have one size.
+The parameters are rounded to integers of 16 or 8 bits with a scale for each row; biases are not rounded. With 16 bits
+that is more precise than float16, which spends 5 bits on the exponent: the numbers in a row have similar magnitudes.
 """
 
 import base64
@@ -25,15 +25,15 @@ from rnnlm.text.pieces import PieceTokenizer
 from rnnlm.text.vocabulary import SPECIALS
 
 BITS = (16, 8)
-PARTS = ("type", "surprise", "sample")  # of the page, those that need no server
+PARTS = ("type", "surprise", "sample")  # the parts of the page that need no server
 MEASURED = 400  # tokens
-LARGEST = 256 << 20  # bytes of parameters: as text they take 4/3 of it, and browsers end at 512 MB
+LARGEST = 256 << 20  # bytes of parameters: base64 takes 4/3 of them, and browsers read at most 512 MB
 
 
 class Loss(NamedTuple):
-    """What rounding changed in the log probabilities (nats) of tokens that the model wrote itself.
+    """The change of log probabilities (nats) by rounding, measured on tokens that the model generated.
 
-    mean, largest: of the absolute differences. worse: by how much the mean of -log p grew.
+    tokens: Number of tokens. mean, largest: Of the absolute differences. worse: Increase of the mean of -log p.
     """
 
     tokens: int
@@ -43,17 +43,17 @@ class Loss(NamedTuple):
 
 
 class HtmlExport(NamedTuple):
-    """The content of the file, what rounding lost, and notes on what is otherwise than in the model."""
+    """The content of the file, the loss by rounding, and notes on differences from the model."""
 
     content: bytes
     loss: Loss
     notes: list[str]
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Write the file, whole or not at all.
+        """Write the file atomically.
 
         Raises:
-            SavingError: it cannot be written.
+            SavingError: The file cannot be written.
         """
         try:
             with replacing(Path(path)) as file:
@@ -63,17 +63,17 @@ class HtmlExport(NamedTuple):
 
 
 def export_html(model: LanguageModel, name: str = "rnnlm", bits: int = 16) -> HtmlExport:
-    """A model in a page that works without a server: what comes next, surprise, and the model writing on.
+    """Put a model into a page that works without a server and shows next tokens, surprise and generated text.
 
-    Its probabilities are those of the network, without an n-gram that is mixed with it, and of rounded parameters.
+    Its probabilities are those of the network with rounded parameters, without an n-gram that is mixed with it.
 
     Args:
         model: A network that reads from left to right.
-        name: What the page calls it.
-        bits: 16 or 8, for each parameter.
+        name: Name of the model on the page.
+        bits: Bits of each parameter, 16 or 8.
 
     Raises:
-        ExchangeError: there are no such bits, the model is no such network, or it is too large.
+        ExchangeError: `bits` is another number, the model is not such a network, or it is too large.
     """
     if bits not in BITS:
         raise ExchangeError(f"bits is {bits!r}; expected one of {', '.join(map(str, BITS))}.")
@@ -118,7 +118,7 @@ def _notes(model: LanguageModel) -> list[str]:
 
 
 def _description(model: LanguageModel) -> dict[str, Any]:
-    """What the page has to know of a model: offline/model.js reads it."""
+    """Return the description of a model that offline/model.js reads."""
     options = model.tokenizer.options()
     names = ("h", "c")
     zero = model.by_line.zero_state(1)[:, :, 0]  # (S, L, H)
@@ -146,10 +146,10 @@ def _numbers(values: Array) -> list[float]:
 
 
 def _pack(network: Network, bits: int) -> tuple[list[dict[str, Any]], bytes, dict[str, Array]]:
-    """Where each array stands in the bytes and how, the bytes, and the arrays as they are read from them.
+    """Return the layout of each array in the packed bytes, the bytes, and the arrays as they are read from them.
 
     Raises:
-        ExchangeError: they are too many.
+        ExchangeError: There are more bytes than LARGEST.
     """
     described, parts, rounded, offset = list[dict[str, Any]](), list[bytes](), dict[str, Array](), 0
     for name, array in network.params.items():
@@ -167,7 +167,7 @@ def _pack(network: Network, bits: int) -> tuple[list[dict[str, Any]], bytes, dic
 
 
 def _rounded(array: Array, bits: int) -> tuple[str, bytes, Array]:
-    """How an array is written, its bytes, and the array that is read from them."""
+    """Return the type of a packed array, its bytes, and the array that is read from them."""
     if array.ndim == 1:
         return "float32", array.tobytes(), array
     most = 2 ** (bits - 1) - 1
@@ -186,7 +186,7 @@ def _loss(model: LanguageModel, rounded: LanguageModel) -> Loss:
 
 
 def _written(model: LanguageModel) -> Sequence[int]:
-    """Ids of a text of the model's own, always the same one."""
+    """Return the ids of a text that the model generates, always the same."""
     ids, rng = list[int](), np.random.default_rng(0)
     while len(ids) < MEASURED:
         for drawn in model.sample("", SamplingOptions(MEASURED - len(ids)), rng):

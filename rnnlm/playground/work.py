@@ -1,4 +1,4 @@
-"""Work in threads beside the event loop: cut into slices that take turns, limited in number and in time."""
+"""Run work in threads beside the event loop, in time slices that take turns, with limits on number and time."""
 
 import asyncio
 import time
@@ -12,45 +12,45 @@ from rnnlm.playground.asgi import Receive
 from rnnlm.playground.refusals import FullError, GoneError, RequestError
 from rnnlm.playground.served import Work
 
-SLICE = 0.01  # seconds until another has its turn
+SLICE = 0.01  # seconds
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a server takes upon itself at most."""
+    """The limits of a server."""
 
-    body: int = 1 << 20  # bytes of a request
-    drained: int = 64 << 20  # bytes of a larger one that are read away, so that its sender gets to read the answer
+    body: int = 1 << 20  # bytes of a request's body
+    drained: int = 64 << 20  # bytes of a larger body that are read and dropped, so that its sender reads the refusal
     body_seconds: float = 15.0
     send_seconds: float = 10.0  # until the client has read what was sent
-    seconds: float = 120.0  # for a request, waiting and sending included
+    seconds: float = 120.0  # for a request, including waiting and sending
     head_seconds: float = 10.0  # until the head of a request is complete
-    keep_alive: int = 15  # seconds for which an idle connection is kept
-    connections: int = 512  # at most, and less where this process may open few files
-    places: int = 64  # requests that are worked on or wait
-    long_places: int = 32  # of them, those that may take long
+    keep_alive: int = 15  # seconds for which an idle connection is kept open
+    connections: int = 512  # fewer if this process may open only few files
+    places: int = 64  # requests that are running or waiting
+    long_places: int = 32  # of these, requests that may take long
 
 
 class Workers:
-    """Threads that work on requests. All methods belong to the event loop's thread."""
+    """Threads that work on requests. All methods must be called in the event loop's thread."""
 
     def __init__(self, threads: int, limits: Limits) -> None:
-        """Start with no work."""
+        """Create the thread pool."""
         self.limits = limits
         self._threads = threads
         self.pool = ThreadPoolExecutor(threads + 1, thread_name_prefix="rnnlm")
-        # Work waits here for its next slice, in turn: a key stroke waits for slices of long work and not for all of it.
-        # More threads at once would only slow each other down, since most of what they do is Python.
+        # Work waits here for its next slice, in turn, so that the request of a key stroke waits for slices of long work
+        # and not for all of it. More threads at once would slow each other down, since most of their work is Python.
         self._turns = asyncio.Semaphore(threads)
-        self._long_turn = asyncio.Lock()  # beside key strokes, long work has one thread
+        self._long_turn = asyncio.Lock()  # while short requests run, long work uses one thread
         self.working = self.working_long = self._slices_of_long = 0
 
     @contextmanager
     def place(self, is_long: bool) -> Iterator[None]:
-        """A place for a request.
+        """Reserve a place for a request.
 
         Raises:
-            FullError: there is none.
+            FullError: No place is free.
         """
         if self.working >= self.limits.places or (is_long and self.working_long >= self.limits.long_places):
             raise FullError
@@ -63,11 +63,11 @@ class Workers:
             self.working_long -= is_long
 
     async def finish(self, work: Work[Any], is_long: bool, gone: "asyncio.Future[Any]") -> Any:
-        """The result of work.
+        """Run work to its end and return its result.
 
         Raises:
             GoneError: `gone` was done first.
-            RequestError: it took too long.
+            RequestError: The work took too long.
         """
         try:
             async with asyncio.timeout(self.limits.seconds):
@@ -81,16 +81,16 @@ class Workers:
             raise self.late() from None
 
     def late(self) -> RequestError:
-        """What is said of work that took too long."""
+        """Return the error for work that took too long."""
         seconds = self.limits.seconds
         message = f"This took longer than {seconds:g} s and was given up; ask for less, or try again later."
         return RequestError(message, 503, "timeout", code="timeout", seconds=seconds)
 
     async def slice(self, work: Work[Any], is_long: bool) -> tuple[bool, Any]:
-        """Go on with work for a moment: whether it is done, and its result."""
+        """Run work for one time slice; return whether it is done, and its result."""
         loop = asyncio.get_running_loop()
         if not is_long:
-            # Long work that took all threads before the key stroke came may be in a step that cannot be cut.
+            # If long work holds all threads, it may be in a step that cannot be interrupted: do not wait for it.
             blocked = self._slices_of_long >= self._threads
             async with nullcontext() if blocked else self._turns:
                 return await loop.run_in_executor(self.pool, _go_on, work)
@@ -102,13 +102,13 @@ class Workers:
                 self._slices_of_long -= 1
 
     def close(self) -> None:
-        """Let the threads end."""
+        """Shut down the thread pool without waiting."""
         self.pool.shutdown(wait=False, cancel_futures=True)
 
 
 @contextmanager
 def leaving(receive: Receive) -> Iterator["asyncio.Future[None]"]:
-    """Is done when the client has left."""
+    """Provide a future that is done when the client has disconnected."""
 
     async def wait() -> None:
         while (await receive())["type"] != "http.disconnect":

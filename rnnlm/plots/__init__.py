@@ -1,1 +1,1 @@
-"""Pictures with matplotlib: `figures` makes and saves them, the other modules draw what `rnnlm.lab` has computed."""
+"""Plots with matplotlib: `figures` creates and saves figures, the other modules draw the results of `rnnlm.lab`."""

@@ -1,4 +1,4 @@
-"""A picture of back-propagation through time: states, outputs, error terms and gradients, step by step."""
+"""Plot back-propagation through time: states, outputs, error terms and gradients, step by step."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -16,22 +16,22 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-COLOURS = "RdBu_r"  # two hues that all can tell apart, white at 0
+COLOURS = "RdBu_r"  # safe for colour-blind readers, white at 0
 BAR = "#0072B2"
 MOST_STEPS = 40
-MOST_NUMBERS = 100  # cells of a panel that have their numbers written in
-MOST_SHAPES = 2000  # cells that are drawn one by one in an SVG file
-USUAL = 0.995  # share of many values that are told apart by their colours
+MOST_NUMBERS = 100  # cells of a panel in which numbers are written
+MOST_SHAPES = 2000  # cells that are drawn as vector shapes in an SVG file
+USUAL = 0.995  # quantile at which the colour scale of many values ends
 LARGEST_FRACTION = 0.6  # of the largest value, beyond which a cell is so dark that its number is white
 INCHES_PER_STEP = 0.75
 LONGEST_TOKEN = 8
 
 
 def draw(found: Backpropagation, config: NetworkConfig, inputs: Sequence[str], labels: Sequence[str]) -> "Figure":
-    """A figure whose columns are the steps. Of a deep network it has the top layer.
+    """Draw a figure whose columns are the steps. Of a deep network, it shows the top layer.
 
     Raises:
-        PlotError: there are more steps than a picture has room for.
+        PlotError: There are more than MOST_STEPS steps.
     """
     T, layer = len(found.steps), config.num_layers - 1
     if T > MOST_STEPS:
@@ -54,12 +54,12 @@ def draw(found: Backpropagation, config: NetworkConfig, inputs: Sequence[str], l
 
 
 def _cut(token: str) -> str:
-    """A token that is not wider than its column, as long as its characters are not."""
+    """Shorten a token to LONGEST_TOKEN characters, so that it fits into its column."""
     return plain(token if len(token) <= LONGEST_TOKEN else token[: LONGEST_TOKEN - 1] + "…")
 
 
 def _heat(figure: "Figure", axes: "Axes", values: Array, steps: Sequence[str], title: str, unit: str) -> None:
-    """A matrix (rows, T) as coloured cells, with its numbers where there are few."""
+    """Draw a matrix (rows, T) as coloured cells, with its numbers if there are at most MOST_NUMBERS."""
     rows, T = values.shape
     limit = _limit(values)
     image = _cells(axes, np.arange(T + 1) - 0.5, values, limit)
@@ -77,7 +77,7 @@ def _heat(figure: "Figure", axes: "Axes", values: Array, steps: Sequence[str], t
 
 
 def _bars(axes: "Axes", found: Backpropagation, labels: Sequence[str]) -> None:
-    """The probability that each step's output gave to the right token."""
+    """Draw the probability that each step's output gave to the right token, as bars."""
     probabilities = [float(step.output[step.target]) for step in found.steps]
     axes.bar(range(len(probabilities)), probabilities, color=BAR, width=0.7)
     for t, probability in enumerate(probabilities):
@@ -89,7 +89,7 @@ def _bars(axes: "Axes", found: Backpropagation, labels: Sequence[str]) -> None:
 
 
 def _tiles(figure: "Figure", axes: "Axes", matrices: Sequence[Array], title: str) -> None:
-    """Matrices (rows, columns) side by side, each in the column of its step; the last one is the sum."""
+    """Draw matrices (rows, columns) side by side, each in the column of its step; the last one is the sum."""
     every = np.array(matrices)
     limit = _limit(every)
     rows, columns = matrices[0].shape
@@ -120,7 +120,7 @@ def _tiles(figure: "Figure", axes: "Axes", matrices: Sequence[Array], title: str
 
 
 def _cells(axes: "Axes", edges: Array, values: Array, limit: float) -> Any:
-    """A matrix as coloured cells between the edges of its columns."""
+    """Draw a matrix as coloured cells between the edges of its columns."""
     return axes.pcolormesh(
         edges,
         np.arange(len(values) + 1) + 0.5,
@@ -138,14 +138,14 @@ def _scale(figure: "Figure", axes: "Axes", image: Any, values: Array, limit: flo
 
 
 def _limit(values: Array) -> float:
-    """The value of the darkest colour: the largest there is; of many, one beyond which only few lie."""
+    """Return the value of the darkest colour: the largest one, or a high quantile of many values."""
     sizes = np.abs(values)
     limit = np.quantile(sizes, USUAL) if values.size > MOST_SHAPES else sizes.max()
     return float(limit) or float(sizes.max()) or 1.0
 
 
 def _short(value: float) -> str:
-    """A number in the width of a cell."""
+    """Format a number so that it fits into a cell."""
     if value == 0 or 0.01 <= abs(value) < 100:
         return f"{value:.2f}"
     return f"{value:.0e}".replace("e-0", "e-").replace("e+0", "e")

@@ -1,4 +1,4 @@
-"""A picture of the embedding: tokens as points in the plane in which their vectors differ most."""
+"""Plot the embedding: tokens as points in the plane of the first two principal components."""
 
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def draw(found: EmbeddingMap) -> "tuple[Figure, int]":
-    """A figure, and the number of tokens whose label found no place; their points are there."""
+    """Draw a figure; return it and the number of tokens whose label had no room, so that only their point is drawn."""
     figure, (axes,) = new_figure(size=(8.0, 6.4))
     sizes = 5 + 25 * np.sqrt(np.array(found.counts) / max(1, *found.counts))
     axes.scatter(*found.places.T, s=sizes, color="C0", alpha=0.45, linewidths=0)

@@ -1,7 +1,7 @@
-"""Pictures with matplotlib: figures without global state, a font for every script, files that are the same every time.
+"""Create and save matplotlib figures without global state, with fonts for every script, and with reproducible files.
 
-Whoever draws asks for `new_figure`, draws on its axes, and hands the figure to `save`. Texts of a user or a model go
-through `plain`, since matplotlib reads formulas between dollar signs. A text with a formula can have no Chinese.
+To make a plot, call `new_figure`, draw on its axes, and call `save`. Texts of a user or a model must be passed through
+`plain`, since matplotlib reads formulas between dollar signs. A text with a formula cannot have Chinese characters.
 """
 
 import functools
@@ -19,20 +19,20 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FORMATS = ("png", "svg", "pdf")
-PANEL = (6.4, 3.6)  # inches of one of a figure's axes
+PANEL = (6.4, 3.6)  # width and height of one panel, in inches
 DOTS_PER_INCH = 120
-_BEGINNINGS = (b"\x89PNG", b"<?xml", b"<svg", b"<!DOCTYPE svg", b"%PDF")  # of the files of FORMATS
-# What would make two files of the same picture differ: the date, the version of the program.
+_BEGINNINGS = (b"\x89PNG", b"<?xml", b"<svg", b"<!DOCTYPE svg", b"%PDF")  # first bytes of files in FORMATS
+# Metadata that would make two files of the same figure differ: the date, the version of the program.
 _METADATA = {"png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
 _SETTINGS = {"svg.hashsalt": "rnnlm", "svg.fonttype": "path", "pdf.fonttype": 3, "text.usetex": False}
-FIRST_FONT = "DejaVu Sans"  # comes with matplotlib
-# Fonts with Chinese, the best known first; they are tried before the others, which may be thousands.
+FIRST_FONT = "DejaVu Sans"  # included in matplotlib
+# Fonts with Chinese, the most common first; they are tried before the others, of which there may be thousands.
 _PREFERRED = (
     *("Noto Sans CJK SC", "Noto Sans SC", "Source Han Sans SC", "Source Han Sans CN", "PingFang SC", "Microsoft YaHei"),
     *("Hiragino Sans GB", "WenQuanYi Micro Hei", "WenQuanYi Zen Hei", "SimHei", "Heiti SC", "Noto Sans CJK JP"),
     *("Droid Sans Fallback", "Arial Unicode MS", "Noto Sans CJK TC", "Noto Serif CJK SC", "SimSun", "AR PL UMing CN"),
 )
-# Which package of Debian and Ubuntu has a font, by the beginning of a character's name in Unicode.
+# Packages of Debian and Ubuntu with a font, by the beginning of a character's Unicode name.
 _PACKAGES = {
     ("CJK", "HIRAGANA", "KATAKANA", "HANGUL", "IDEOGRAPHIC", "FULLWIDTH", "HALFWIDTH", "BOPOMOFO"): "fonts-noto-cjk"
 }
@@ -40,10 +40,10 @@ _SYMBOL_PACKAGE, _OTHER_PACKAGE = "fonts-symbola", "fonts-noto-core"
 
 
 def load_matplotlib() -> Any:
-    """The package matplotlib.
+    """Import and return matplotlib.
 
     Raises:
-        PlotError: it is not installed.
+        PlotError: It is not installed.
     """
     try:
         import matplotlib.backends.backend_agg
@@ -57,7 +57,9 @@ def load_matplotlib() -> Any:
 
 
 def new_figure(columns: int = 1, rows: int = 1, size: tuple[float, float] | None = None) -> "tuple[Figure, list[Axes]]":
-    """An empty figure and its axes, row by row. size: width and height in inches; None is by the number of axes.
+    """Create a figure, and return it with its axes, row by row.
+
+    size: Width and height in inches; None for PANEL times the number of columns and rows.
 
     Raises:
         PlotError: matplotlib is not installed.
@@ -67,7 +69,7 @@ def new_figure(columns: int = 1, rows: int = 1, size: tuple[float, float] | None
         figure = matplotlib.figure.Figure(
             figsize=size or (PANEL[0] * columns, PANEL[1] * rows), dpi=DOTS_PER_INCH, layout="constrained"
         )
-        matplotlib.backends.backend_agg.FigureCanvasAgg(figure)  # by which the sizes of texts are measured
+        matplotlib.backends.backend_agg.FigureCanvasAgg(figure)  # needed to measure the sizes of texts
         axes = list(figure.subplots(rows, columns, squeeze=False).flat)
     for each in axes:
         each.spines[["top", "right"]].set_visible(False)
@@ -75,10 +77,10 @@ def new_figure(columns: int = 1, rows: int = 1, size: tuple[float, float] | None
 
 
 def check_picture(path: Path) -> str:
-    """The format that a file's suffix asks for.
+    """Return the format given by a file's suffix.
 
     Raises:
-        PlotError: it is none of FORMATS, or the file is there and no picture.
+        PlotError: The format is not in FORMATS, or the file exists and is not an image.
     """
     kind = path.suffix.lower().removeprefix(".")
     if kind not in FORMATS:
@@ -90,25 +92,25 @@ def check_picture(path: Path) -> str:
 
 
 def _may_be_replaced(path: Path) -> bool:
-    """Whether a file is not there, empty, or begins as pictures do."""
+    """Return whether a file is missing, is empty, or begins like an image."""
     if not path.is_file():
         return True
     try:
         with path.open("rb") as file:
             begin = file.read(64).removeprefix(b"\xef\xbb\xbf").lstrip()
-    except OSError:  # what cannot be read cannot be written either, or is replaced by intent
+    except OSError:  # a file that cannot be read is probably not writable either, which `save` reports
         return True
     return not begin or begin.startswith(_BEGINNINGS)
 
 
 def save(figure: "Figure", path: Path) -> None:
-    """Write a figure in the format of the file's suffix; the old file stays until the new one is complete.
+    """Write a figure in the format of the file's suffix, atomically.
 
     Characters that no installed font has are drawn as escapes.
 
     Raises:
-        PlotError: the suffix is unknown.
-        SavingError: the file cannot be written.
+        PlotError: The suffix is unknown, or the file exists and is not an image.
+        SavingError: The file cannot be written.
     """
     path = Path(path)
     kind = check_picture(path)
@@ -124,9 +126,9 @@ def save(figure: "Figure", path: Path) -> None:
 
 
 def use_fonts(figure: "Figure") -> list[str]:
-    """Give the texts of a figure fonts that have their characters; what none has becomes an escape. Returns the fonts.
+    """Set fonts that have all characters of a figure's texts, and return their names.
 
-    `save` does it too. Call it before the size of a text is asked for.
+    Characters that no font has become escapes. `save` calls this, too. Call it before measuring the size of a text.
     """
     from matplotlib.text import Text
 
@@ -148,7 +150,7 @@ def use_fonts(figure: "Figure") -> list[str]:
 
 
 def _has_names(axis: Any) -> bool:
-    """Whether the ticks of an axis have texts of their own, which are written anew with every drawing."""
+    """Return whether the ticks of an axis have labels from a formatter, which writes them again at every drawing."""
     from matplotlib.ticker import FixedFormatter, FuncFormatter
 
     return isinstance(axis.get_major_formatter(), FixedFormatter | FuncFormatter)
@@ -166,7 +168,7 @@ def _without(text: str, missing: frozenset[str]) -> str:
 
 
 def plain(text: str) -> str:
-    r"""A text as matplotlib shows it: no formula, and nothing that cannot be seen.
+    r"""Escape a text for matplotlib: dollar signs, so that they start no formula, and unprintable characters.
 
     >>> print(plain("a $5\tnote"))
     a \$5\tnote
@@ -176,7 +178,7 @@ def plain(text: str) -> str:
 
 
 def require_font_for(texts: Iterable[str]) -> str | None:
-    """A sentence that names what to install, if the texts have characters that no installed font has; else None.
+    """Return advice on what to install if no installed font has some characters of the texts, else None.
 
     Raises:
         PlotError: matplotlib is not installed.
@@ -209,7 +211,7 @@ def _package(character: str) -> str:
 
 @functools.lru_cache(maxsize=64)
 def _fonts_for(characters: frozenset[str]) -> tuple[list[str], frozenset[str]]:
-    """Families that together have the characters, and the characters that no font has."""
+    """Return font families that together have the characters, and the characters that no font has."""
     missing = {c for c in characters if not c.isspace()}
     families: list[str] = []
     for name, path, index in _fonts():
@@ -223,9 +225,9 @@ def _fonts_for(characters: frozenset[str]) -> tuple[list[str], frozenset[str]]:
 
 
 def _fonts() -> Iterator[tuple[str, str, int]]:
-    """Name, file and index in it of every upright font, those first that are to be used first.
+    """Yield the name, file and index in the file of every upright font, in the order of preference.
 
-    Fonts that were installed since matplotlib made its list are added to it.
+    Fonts that were installed after matplotlib made its list are added to the list.
     """
     from matplotlib import font_manager
 
@@ -237,7 +239,7 @@ def _fonts() -> Iterator[tuple[str, str, int]]:
         if path not in known:
             try:
                 manager.addfont(path)
-            except (RuntimeError, OSError, ValueError):  # what FreeType cannot read
+            except (RuntimeError, OSError, ValueError):  # FreeType cannot read the font
                 continue
     yield from _ordered(manager.ttflist[before:])
 
@@ -255,18 +257,18 @@ def _ordered(entries: list[Any]) -> list[tuple[str, str, int]]:
         if entry.style == "normal"
         and entry.weight in (400, "normal", "regular", "book", "medium")
         and entry.size == "scalable"
-        and not entry.name.startswith("Last Resort")  # it has a box for every character
+        and not entry.name.startswith("Last Resort")  # a font with a box for every character
     ]
     return [(entry.name, entry.fname, getattr(entry, "index", 0)) for entry in sorted(usable, key=rank)]
 
 
 @functools.lru_cache(maxsize=512)
 def _coverage(path: str, index: int) -> frozenset[int]:
-    """Code points of the characters that a font has."""
+    """Return the code points of a font's characters."""
     from matplotlib.ft2font import FT2Font
 
     try:
         font = FT2Font(path, face_index=index) if index else FT2Font(path)
         return frozenset(font.get_charmap()) if font.scalable else frozenset()
-    except (RuntimeError, OSError, ValueError):  # the file is damaged, or gone
+    except (RuntimeError, OSError, ValueError):  # the file is damaged or missing
         return frozenset()

@@ -1,4 +1,4 @@
-"""Pictures of how gradients flow back: one network with its layers and the bound, or several side by side."""
+"""Plot gradient flow: one network with its layers and the bound, or several networks side by side."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST_IN_AXES = len(LINES)
-DECADES = 12  # shown below and above the gradient one step back; what is beyond is no longer a curve to compare
+DECADES = 12  # shown below and above the gradient one step back; larger and smaller values are cut off
 SHARES = {"a tenth": 0.1, "a hundredth": 0.01}
 
 
 def draw(flows: Sequence[GradientFlow]) -> "Figure":
-    """A figure: a network alone with each of its layers, or several, those of one initialisation in one of the axes."""
+    """Draw one network with each of its layers, or several networks, in one panel for each initialisation."""
     if len(flows) == 1:
         return _draw_layers(flows[0])
     groups = _groups(flows)
@@ -37,7 +37,7 @@ def draw(flows: Sequence[GradientFlow]) -> "Figure":
 
 
 def _groups(flows: Sequence[GradientFlow]) -> list[tuple[str, list[tuple[str, GradientFlow]]]]:
-    """Titles of axes, and the names and networks to draw in each; a trained network is in all of them."""
+    """Return the title of each panel with the names and networks to draw in it; trained networks are in all panels."""
     if len(flows) <= MOST_IN_AXES:
         cells = {(flow.config.cell, flow.config.activation) for flow in flows}
         size = f", {flows[0].config.hidden_size:,} units, mean of {flows[0].places:,} places"
@@ -81,7 +81,7 @@ def _draw_layers(flow: GradientFlow) -> "Figure":
 
 
 def _parts(axes: "Axes", layer: LayerFlow) -> None:
-    """The two ways of an LSTM."""
+    """Draw the gradients by h and by c of an LSTM."""
     if layer.by_c is not None:
         _curve(axes, layer.by_h, LINES[1], "by h alone", 0)
         _curve(axes, layer.by_c[1:], LINES[2], "by c alone", 1)
@@ -104,13 +104,13 @@ def _curve(axes: "Axes", values: Array, line: tuple[str, str, str], name: str, f
 
 
 def _positive(values: Array) -> Array:
-    """Values that a logarithmic axis can show; the others leave a gap."""
+    """Replace values that a logarithmic axis cannot show by nan, which leaves a gap."""
     return np.where((values > 0) & np.isfinite(values), values, np.nan)
 
 
 def _finish(axes: "Axes", unit: str, one_step_back: float) -> None:
-    """A logarithmic axis around the gradient one step back, lines at a tenth and a hundredth of it, a legend."""
-    axes.set_autoscaley_on(False)  # which fails at what is nearly too large for a number
+    """Set a logarithmic axis around the gradient one step back, and add lines at the SHARES of it and a legend."""
+    axes.set_autoscaley_on(False)  # autoscaling fails for values near the largest float
     axes.set_yscale("log")
     axes.set_xlabel("distance t - k (steps back)")
     axes.set_ylabel(unit)

@@ -1,4 +1,4 @@
-"""Labels beside points, none over another."""
+"""Place labels beside points without overlaps."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Where a label may stand beside its point, the best first: horizontal and vertical direction.
+# Positions of a label relative to its point, the best first: horizontal and vertical direction.
 _SIDES = ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, 1), (1, -1), (-1, -1))
 _GAP = 4.5  # typographic points between a point and its label
-_POINT = 2.0  # of which no label covers another's middle
+_POINT = 2.0  # typographic points around the centre of a point that no label may cover
 _ALIGN = {1: ("left", "bottom"), 0: ("center", "center"), -1: ("right", "top")}
 LABEL_SIZE = 9.0
 
@@ -23,11 +23,12 @@ LABEL_SIZE = 9.0
 def place_labels(
     figure: "Figure", axes: "Axes", points: NDArray[np.float64], labels: Sequence[str], size: float = LABEL_SIZE
 ) -> int:
-    """Write labels beside points (n, 2) of data, those first that come first; returns how many found no place.
+    """Write labels beside points (n, 2) in data coordinates, in order, and return how many had no room.
 
-    A label that would cover another, a point or the edge of the axes is left out. The limits of the axes must be final.
+    A label that would cover another one, a point or the edge of the axes is left out. The limits of the axes must be
+    final.
     """
-    figure.draw_without_rendering()  # now the axes have their place
+    figure.draw_without_rendering()  # computes the layout
     texts = [axes.annotate("", point, xytext=(0, 0), textcoords="offset points", fontsize=size) for point in points]
     for text, label in zip(texts, labels, strict=True):
         text.set_text(label)
@@ -60,7 +61,7 @@ def place_labels(
 
 
 def _is_free(box: NDArray[np.float64], others: NDArray[np.float64]) -> bool:
-    """Whether a box (x0, y0, x1, y1) touches none of the others (n, 4)."""
+    """Return whether a box (x0, y0, x1, y1) touches none of the others (n, 4)."""
     apart = (
         (others[:, 0] > box[2]) | (others[:, 2] < box[0]) | (others[:, 1] > box[3]) | (others[:, 3] < box[1])
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""A picture of learning curves: a panel for each kind of number, a colour for each history."""
+"""Plot learning curves: a panel for each quantity, a colour for each history."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 
 def draw(histories: Sequence[Curves], x: str, perplexity: bool = False) -> "Figure":
-    """A figure with a panel for each of PANELS of which there are numbers; a colour for each history.
+    """Draw a figure with a panel for each of PANELS that has values, and a colour for each history.
 
-    x: one of X_KEYS. perplexity: exp(loss) on a logarithmic axis.
+    x: One of X_KEYS. perplexity: Draw exp(loss), on a logarithmic axis.
     """
     panels = [
         (title, keys)
@@ -42,7 +42,7 @@ def draw(histories: Sequence[Curves], x: str, perplexity: bool = False) -> "Figu
 
 
 def _colours(count: int) -> list[Any]:
-    """Colours that can be told apart, as long as there are not too many."""
+    """Return colours that are as distinguishable as possible."""
     from matplotlib import colormaps
 
     if count <= 10:
@@ -51,7 +51,7 @@ def _colours(count: int) -> list[Any]:
 
 
 def _finish_panel(axes: "Axes", title: str, x: str, perplexity: bool) -> None:
-    """Title, units and scale of a panel."""
+    """Set title, units and scale of a panel."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     axes.set_xlabel(x)
@@ -73,7 +73,7 @@ def _finish_panel(axes: "Axes", title: str, x: str, perplexity: bool) -> None:
 
 
 def _add_legend(figure: "Figure", histories: Sequence[Curves], colours: Sequence[Any]) -> None:
-    """Which colour is which history, which line is which loss; beside the panels, so that it hides nothing."""
+    """Add a legend of the losses' lines and the histories' colours, below the panels, so that it covers nothing."""
     from matplotlib.lines import Line2D
 
     kinds = [key for key in LOSSES if any(np.isfinite(history.columns[key]).any() for history in histories)]
@@ -88,4 +88,4 @@ def _add_legend(figure: "Figure", histories: Sequence[Curves], colours: Sequence
     columns = max(1, min(len(names), 100 // (widest + 8)))
     legend = figure.legend(lines, ["-"] * len(names), loc="outside lower center", ncols=columns, frameon=False)
     for text, name in zip(legend.get_texts(), names, strict=True):
-        text.set_text(name)  # not given to `legend`, which leaves out names that begin with "_"
+        text.set_text(name)  # set here because `legend` leaves out names that begin with "_"

@@ -1,4 +1,4 @@
-"""A picture of how far back models remember: accuracy against distance, or for each group of pairs."""
+"""Plot how far back models remember: accuracy against distance, or for each group of pairs."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 CHANCE = 0.5
-MOST_UPRIGHT = 4  # names of groups that have room beside each other
-WIDTH_OF_NAME = 0.3  # inches of one that stands on its end
+MOST_UPRIGHT = 4  # names of groups that fit side by side
+WIDTH_OF_NAME = 0.3  # inches of a rotated name
 
 
 def draw(rows: Sequence[Row], models: Sequence[tuple[str, Array]]) -> "Figure":
-    """A figure with a line for each model, or points where the distances of the rows are not known.
+    """Draw a line for each model, or points if the distances of the rows are unknown.
 
-    models: names, and what `chosen_right` says of all pairs.
+    models: Names, and the result of `chosen_right` for all pairs.
     """
     distances = [row.distance for row in rows if row.distance is not None]
     known = len(distances) == len(rows)
@@ -28,7 +28,7 @@ def draw(rows: Sequence[Row], models: Sequence[tuple[str, Array]]) -> "Figure":
     draw_level(axes, CHANCE, "chance", linewidth=1, va="center")
     for place, (name, right) in enumerate(models):
         colour, style, marker = LINES[place % len(LINES)]
-        size = 1 + 2 * (len(models) - 1 - place) / len(models)  # so that lines show where others lie on them
+        size = 1 + 2 * (len(models) - 1 - place) / len(models)  # so that lines below others stay visible
         axes.plot(
             distances if known else range(len(rows)),
             [row.accuracy(right) for row in rows],
@@ -55,7 +55,7 @@ def _name_groups(axes: "Axes", rows: Sequence[Row]) -> None:
 
 
 def _finish(axes: "Axes") -> None:
-    """Shares in per cent, from 0 on where a model is worse than chance; a legend beside the axes, where no line is."""
+    """Set an axis in per cent, from 0 on if a model is clearly worse than chance, and a legend beside the axes."""
     lowest = axes.dataLim.y0
     axes.set_ylim(0.4 if lowest >= 0.42 else min(0, lowest) - 0.03, 1.03)
     axes.yaxis.set_major_formatter(lambda value, place: f"{value:.0%}")

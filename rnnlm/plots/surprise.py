@@ -1,4 +1,4 @@
-"""A picture of surprise along a text: a bar above each token, or the course of a long text."""
+"""Plot surprise along a text: a bar above each token, or the running mean of a long text."""
 
 from collections.abc import Sequence, Set
 from typing import TYPE_CHECKING
@@ -13,20 +13,20 @@ from rnnlm.plots.labels import place_labels
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-ROW = 9.4  # inches of a row of tokens at most,
-NARROWEST_ROW = 4.7  # at least, which has room for the title,
-GAP = 0.1  # between two tokens
-BAR = 0.15  # and of a bar
+ROW = 9.4  # largest width of a row of tokens, in inches
+NARROWEST_ROW = 4.7  # smallest width of a row, with room for the title, in inches
+GAP = 0.1  # inches between two tokens
+BAR = 0.15  # width of a bar, in inches
 TOKEN_SIZE = 10.0
 MOST_ROWS = 10
-MOST_IN_ROWS = 1000  # tokens, of which more do not fit
+MOST_IN_ROWS = 1000  # tokens; more never fit into MOST_ROWS
 MOST_POINTS = 5000
 LABELLED = 12
 LONGEST_LABEL = 16
 
 
 def draw(surprise: Surprise) -> "Figure":
-    """A figure: the tokens in rows with bars above them; of a long text, the course of the running mean."""
+    """Draw the tokens in rows with bars above them, or the running mean of a long text."""
     if len(surprise.tokens) <= MOST_IN_ROWS:
         widths = _widths(surprise.tokens)
         line_ends = {place for place, token in enumerate(surprise.tokens) if token == "</s>"}
@@ -38,7 +38,7 @@ def draw(surprise: Surprise) -> "Figure":
 
 
 def _widths(tokens: Sequence[str]) -> NDArray[np.float64]:
-    """Inches that each token takes."""
+    """Return the width of each token in inches."""
     figure, _ = new_figure()
     texts = {token: figure.text(0, 0, plain(token), fontsize=TOKEN_SIZE) for token in set(tokens)}
     use_fonts(figure)
@@ -46,7 +46,7 @@ def _widths(tokens: Sequence[str]) -> NDArray[np.float64]:
 
 
 def _rows(widths: NDArray[np.float64], ends: Set[int]) -> list[list[int]]:
-    """Places of tokens, in rows that are not too wide; after those in `ends` a new one begins."""
+    """Divide the places of tokens into rows that are at most ROW wide; a new row begins after each place in `ends`."""
     rows: list[list[int]] = [[]]
     used = 0.0
     for place, width in enumerate(widths):
@@ -83,7 +83,7 @@ def _draw_course(surprise: Surprise) -> "Figure":
     ends, means, window = surprise.running_mean()
     if n <= MOST_POINTS:
         axes.plot(np.arange(1, n + 1), surprise.bits, ".", markersize=3, color="C0", alpha=0.3)
-    else:  # a picture has fewer dots than that across
+    else:  # the figure has fewer pixels across
         chosen = np.linspace(0, len(ends) - 1, MOST_POINTS).astype(int)
         ends, means = ends[chosen], means[chosen]
     axes.plot(ends, means, color="C3", linewidth=1.6)

@@ -1,4 +1,4 @@
-"""A picture of the unrolled network: a box of coloured cells for each state, and arrows for what it is made of."""
+"""Plot the unrolled network: a box of coloured cells for each state, and arrows from its inputs."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
 COLOURS = "RdBu_r"
 FORWARD, BACKWARD, OUTPUT = "#0072B2", "#D55E00", "#333333"
 MOST_STEPS = 30
-MOST_UNITS = 64  # cells of a box; of a larger state the first ones
-NUMBERED = 5  # units of a state whose numbers are written in
-BOX = (0.56, 0.9)  # width and height of a box, in a grid of steps and rows
-BESIDE = 0.38  # of the middle of a step, where there are no boxes
+MOST_UNITS = 64  # cells of a box; of a larger state, the first ones are drawn
+NUMBERED = 5  # largest state whose numbers are written into the box
+BOX = (0.56, 0.9)  # width and height of a box, in units of the axes
+BESIDE = 0.38  # distance from the middle of a step to a place without boxes
 ROW = 1.7  # height of a row
 INCHES_PER_STEP, INCHES_PER_ROW = 1.0, 1.35
 LONGEST_TOKEN = 10
 
 
 def draw(found: Unrolled, config: NetworkConfig, tokens: Sequence[str]) -> "Figure":
-    """A figure: tokens below, the layers of each direction above them, outputs on top.
+    """Draw the tokens at the bottom, the layers of each direction above them, and the outputs on top.
 
     Raises:
-        PlotError: there are more steps than a picture has room for.
+        PlotError: There are more than MOST_STEPS tokens.
     """
     if len(tokens) > MOST_STEPS:
         raise PlotError(
@@ -58,7 +58,7 @@ def draw(found: Unrolled, config: NetworkConfig, tokens: Sequence[str]) -> "Figu
 
 
 def _way(axes: "Axes", found: Unrolled, config: NetworkConfig, direction: str, limit: float) -> None:
-    """The states of one direction, layer above layer, with their arrows."""
+    """Draw the states of one direction, layer above layer, with their arrows."""
     steps = found.backward if direction else found.forward
     colour, mark, way = (BACKWARD, "'", -1) if direction else (FORWARD, "", 1)
     first, offset = found.first_step(direction), config.num_layers if direction else 0
@@ -69,7 +69,7 @@ def _way(axes: "Axes", found: Unrolled, config: NetworkConfig, direction: str, l
             _box(axes, t, middle, step.state[0, layer, 0], limit, colour)
             bottom = middle - BOX[1] / 2
             start = -0.95 if not layer else middle - ROW + BOX[1] / 2
-            if direction and not layer:  # from the tokens past the boxes of the other way, which is below
+            if direction and not layer:  # from the tokens, past the boxes of the forward direction below
                 axes.plot([t + BESIDE] * 2, [start, bottom - 0.35], color=colour, linewidth=1)
                 _arrow(axes, (t + BESIDE, bottom - 0.35), (t + BOX[0] / 3, bottom), colour)
             else:
@@ -82,7 +82,7 @@ def _way(axes: "Axes", found: Unrolled, config: NetworkConfig, direction: str, l
 
 
 def _names(axes: "Axes", steps: range, middle: float, symbol: str, layer: str, colour: str) -> None:
-    """Symbols above the boxes, on the side where no arrow leaves them."""
+    """Write symbols above the boxes, on the side where no arrow leaves them."""
     side, align = (1, "right") if "'" in symbol else (-1, "left")
     for t in steps:
         name = f"${symbol}_{{{t}}}{'^{' + layer + '}' if layer else ''}$"
@@ -91,7 +91,7 @@ def _names(axes: "Axes", steps: range, middle: float, symbol: str, layer: str, c
 
 
 def _box(axes: "Axes", t: int, middle: float, state: Array, limit: float, colour: str) -> None:
-    """A state as cells one above the other, the first on top."""
+    """Draw a state as a column of cells, the first unit on top."""
     shown = state[:MOST_UNITS]
     edges = np.linspace(middle + BOX[1] / 2, middle - BOX[1] / 2, len(shown) + 1)
     sides = np.array([t - BOX[0] / 2, t + BOX[0] / 2])
@@ -113,7 +113,7 @@ def _arrow(axes: "Axes", start: tuple[float, float], end: tuple[float, float], c
 
 
 def _outputs(axes: "Axes", found: Unrolled, tokens: Sequence[str], config: NetworkConfig) -> None:
-    """What each output says of its token, with arrows from the states that it is made of."""
+    """Write the probability of the right token at each output, with arrows from the states that the output reads."""
     top = config.num_layers * len(config.directions) * ROW
     for output in found.outputs:
         label = tokens[output.step - 1 if config.bidirectional else output.step]

@@ -1,1 +1,1 @@
-"""Text to ids: files are decoded, tokenized once into a cache, and mapped to a vocabulary."""
+"""From text to ids: decode files, tokenize them once into a cache, and map the tokens to a vocabulary."""

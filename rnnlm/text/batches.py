@@ -1,7 +1,7 @@
-"""Array cut into training batches: a pure function of (seed, epoch, number), so that a resumed run needs only a place.
+"""Cut ids into training batches: a pure function of (seed, epoch, number), so that a run can resume at any batch.
 
-A batch has T steps and B columns. Column b reads its own stretch of the text from left to right, one batch after the
-other, so that the state at the end of a batch is the state at the start of the next.
+A batch has T steps and B columns. Column b reads its own stretch of the text from left to right, batch after batch, so
+that the state at the end of a batch is the state at the start of the next.
 """
 
 from typing import NamedTuple, Protocol
@@ -14,50 +14,50 @@ from rnnlm.text.reading import Ids, restart
 from rnnlm.text.vocabulary import BOS, EOS, UNK
 
 Array = NDArray[np.int32]
-LARGE = 1 << 24  # tokens; with the usual 5 to 20 in a sentence, their places fill some 100 MB
-RUNS = 1 << 16  # about how many runs of sentences of a larger text are shuffled
-LONGEST_SENTENCE, LENGTHS = 256, 8  # of a sentence that a two-sided network learns whole: in tokens, in columns
-_LOOK = 64  # tokens in which the end of a sentence is looked for at once
-_PLACES = 64  # of a text, which are read together: the memory that holds them is mapped for each; see text.corpus
-ORDER, RARE, SHIFT, RESET = 1, 2, 5, 6  # streams of randomness, one for each purpose; 3 and 4 are the engines'
+LARGE = 1 << 24  # tokens; with 5 to 20 tokens in a sentence, the starts of the sentences take some 100 MB
+RUNS = 1 << 16  # approximate number of runs of sentences that are shuffled in a larger text
+LONGEST_SENTENCE, LENGTHS = 256, 8  # longest sentence that a two-sided network learns whole: in tokens, in columns
+_LOOK = 64  # tokens that are searched at once for the end of a sentence
+_PLACES = 64  # places of a text that are read at once: each maps memory, see `IdSequence`
+ORDER, RARE, SHIFT, RESET = 1, 2, 5, 6  # streams of randomness, one for each purpose; the engines use 3 and 4
 
 
-NOT_PREDICTED = -1  # a target that does not count
+NOT_PREDICTED = -1  # a target that is left out of the loss
 
 
 class Batch(NamedTuple):
-    """Inputs and targets (T, B), shifted by one; keep (T, B, 1) is 0 where a column starts anew, None if nowhere.
+    """Inputs and targets (T, B), shifted by one; keep (T, B, 1) is 0 where the state is reset, None if nowhere.
 
-    For a bidirectional network: whole sentences as inputs, the same as targets but for <s>, </s> and padding, which are
-    NOT_PREDICTED, and keep (T, B, 2) with a second place for the backward direction.
+    For a bidirectional network, inputs are whole sentences; targets are the same ids, but NOT_PREDICTED for <s>, </s>
+    and padding; and keep is (T, B, 2), for the forward and the backward direction.
     """
 
     inputs: Array
     targets: Array
     keep: NDArray[np.float32] | None
-    starts_epoch: bool  # the carried state is zero here
+    starts_epoch: bool  # whether the state carried from the previous batch is replaced by zero
     share: tuple[int, int] | None = (
-        None  # its first column in the whole batch, and the columns of that; None: it is whole
+        None  # of one worker: its first column in the whole batch, and the number of all columns; None: a whole batch
     )
 
     @property
     def tokens(self) -> int:
-        """Number of targets that count."""
+        """Number of targets that are predicted."""
         return int((self.targets != NOT_PREDICTED).sum())
 
 
 class BatchSource(Protocol):
-    """Batches of a sequence as a function of their place; there are `per_epoch` in every epoch."""
+    """Batches of a sequence as a function of epoch and number; `per_epoch` batches in every epoch."""
 
     sequence: Ids
     per_epoch: int
 
     def batch(self, epoch: int, number: int) -> Batch:
-        """Batch `number` (from 0, below `per_epoch`) of an epoch (from 0)."""
+        """Return batch `number` (from 0, below `per_epoch`) of an epoch (from 0)."""
 
 
 def _own(columns: int, worker: tuple[int, int]) -> slice:
-    """The columns of one of several workers, as even as they can be."""
+    """Return the columns of one worker (number, workers), divided as evenly as possible."""
     number, workers = worker
     return slice(columns * number // workers, columns * (number + 1) // workers)
 
@@ -65,16 +65,16 @@ def _own(columns: int, worker: tuple[int, int]) -> slice:
 class Batches:
     """Batches of a text read as one stream, or sentence by sentence in a new order every epoch.
 
-    context "stream": the state is carried through the whole column. context "sentence": each sentence, which ends with
-    </s>, starts at <s> with a zero state; sentences are shuffled and laid end to end. Of a text of more than LARGE
-    tokens it is runs of consecutive sentences that are shuffled, so that memory does not grow with it.
-    rare: (V,) bool, ids that are replaced by <unk> at `rare_rate`: a word seen once teaches what an unknown word looks
-    like (after Dyer et al. 2015), which a text without unknown words cannot teach.
-    worker: which of how many workers is to get its columns of every batch; only they are read.
-    shift: of a stream, begin every epoch at another place of the text, which is read as a ring: then columns and
-    batches have their edges at other places every time.
-    line_resets: share of the lines of a stream that start at <s> with a zero state, so that the network also learns to
-    read a line that stands alone. Each epoch draws them anew.
+    context: "stream" carries the state through the whole column. With "sentence", each sentence, which ends with </s>,
+    starts at <s> with a zero state; the sentences are shuffled and concatenated. In a text of more than LARGE tokens,
+    runs of consecutive sentences are shuffled instead, so that memory does not grow with the text.
+    rare: (V,) bool, ids that are replaced by <unk> at `rare_rate`, so that words seen once teach the model what an
+    unknown word looks like (after Dyer et al. 2015) even if the text has no unknown words.
+    worker: (number, workers); only the columns of this worker are read.
+    shift: Start every epoch of a stream at another position of the text, which is read as a ring, so that columns and
+    batches have other edges in every epoch.
+    line_resets: Share of the lines of a stream that start at <s> with a zero state, so that the network also learns to
+    read a line that stands alone. They are drawn anew for every epoch.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class Batches:
         """Lay out the columns.
 
         Raises:
-            CorpusError: the text has fewer than two tokens for each column.
+            CorpusError: The text has fewer than two tokens for each column.
         """
         tokens = len(sequence)
         if tokens < 2 * batch_size:
@@ -116,7 +116,7 @@ class Batches:
         self._shuffled: tuple[int, NDArray[np.int64], NDArray[np.int64]] | None = None
 
     def batch(self, epoch: int, number: int) -> Batch:
-        """Batch `number` (from 0, below `per_epoch`) of an epoch (from 0)."""
+        """Return batch `number` (from 0, below `per_epoch`) of an epoch (from 0)."""
         start = number * self.bptt
         stop = min(start + self.bptt, self.column_length)
         # One position more than T at the front: the token before the first target is the first input.
@@ -132,17 +132,17 @@ class Batches:
         inputs, targets = ids[:-1].copy(), ids[1:]
         inputs[0, first] = BOS
         if self.context == "stream" and number == 0:
-            inputs[0] = BOS  # nothing is known at the start of a column, and the state is zero: say so
+            inputs[0] = BOS  # at the start of a column there is no context, and the state is zero
         keep = self._reset_lines(inputs, place) if self.line_resets else restart(inputs, self.context)
         return Batch(inputs, targets, keep, number == 0, self.share)
 
     def _reset_lines(self, inputs: Array, place: tuple[int, ...]) -> NDArray[np.float32] | None:
-        """Let a share of the lines begin anew, in place; returns keep as `restart` does."""
+        """Restart a share of the lines, in place, and return keep as `restart` does."""
         chance = _chances((place[0], RESET, *place[1:]), inputs, self.share)
         return restart(inputs, "sentence", chance < self.line_resets)
 
     def _begin(self, epoch: int) -> int:
-        """The place of the text at which an epoch begins."""
+        """Return the position of the text at which an epoch begins."""
         return int(np.random.default_rng([self.seed, SHIFT, epoch]).integers(len(self.sequence)))
 
     def _in_sentence_order(self, positions: NDArray[np.int64], epoch: int) -> NDArray[np.int64]:
@@ -161,9 +161,9 @@ class Batches:
 def _with_unknown(
     ids: Array, rare: NDArray[np.bool_] | None, rate: float, place: tuple[int, ...], share: tuple[int, int]
 ) -> Array:
-    """Array with `rare` ones turned into <unk> at a rate; which, is a function of `place`: seed, epoch and batch.
+    """Replace rare ids by <unk> at a rate; the choice is a function of `place`, which is (seed, epoch, batch).
 
-    share: as in `Batch`. However a batch is shared out, the same places become unknown.
+    share: As in `Batch`. The same positions are replaced for any number of workers.
     """
     if rare is None or not rare.any():
         return ids
@@ -172,19 +172,19 @@ def _with_unknown(
 
 
 def _chances(purpose: tuple[int, ...], ids: Array, share: tuple[int, int]) -> NDArray[np.float32]:
-    """A random number from 0 to 1 for each of some ids (T, B); share: as in `Batch`."""
+    """Return a random number in [0, 1) for each of the ids (T, B); share: as in `Batch`."""
     first, columns = share
     rng = np.random.default_rng(purpose)
     return rng.random((len(ids), columns), dtype=np.float32)[:, first : first + ids.shape[1]]
 
 
 class SentenceBatches:
-    """Batches of whole sentences in a new order every epoch, for a network that reads from both sides.
+    """Batches of whole sentences in a new order every epoch, for a bidirectional network.
 
-    A column holds as many sentences as fit into about `length` places, one after the other, each between <s> and </s>;
-    what is left of it is filled with </s>. A sentence longer than LONGEST_SENTENCE and LENGTHS times `length` is learnt
-    in equal parts, or all other columns of its batch would be filled up to its end; without `shuffle`, to be measured,
-    it is read whole.
+    A column holds as many sentences as fit into about `length` places, one after the other, each between <s> and </s>,
+    and is padded with </s>. A sentence longer than both LONGEST_SENTENCE and LENGTHS times `length` is learnt in equal
+    parts, because all other columns of its batch would be padded to its length. Without `shuffle`, for measuring, it is
+    read whole.
     """
 
     def __init__(
@@ -198,7 +198,7 @@ class SentenceBatches:
         rare_rate: float = 0.1,
         worker: tuple[int, int] = (0, 1),
     ) -> None:
-        """Find the sentences. shuffle: for training. rare, rare_rate, worker: as for `Batches`."""
+        """Find the sentences. shuffle: True for training. rare, rare_rate, worker: As for `Batches`."""
         self.worker = worker
         self.sequence, self.length, self.seed, self.shuffle = sequence, length, seed, shuffle
         self.rare, self.rare_rate = rare, rare_rate
@@ -217,11 +217,11 @@ class SentenceBatches:
         else:
             places = int((self._lengths + 1).sum())
             needed = max(length, int(self._lengths.max()) + 1)
-            # There are at least places / needed columns, and every batch needs one.
+            # There are at least places / needed columns, and every batch needs a column.
             self.per_epoch = max(1, min(-(-places // (batch_size * length)), places // needed))
 
     def batch(self, epoch: int, number: int) -> Batch:
-        """Batch `number` of an epoch; see `BatchSource`."""
+        """Return batch `number` of an epoch; see `BatchSource`."""
         if self._columns[0] != epoch:
             self._columns = (epoch, self._packed(epoch))
         columns = self._columns[1]
@@ -243,7 +243,7 @@ class SentenceBatches:
         return int(self._lengths[sentences].sum()) + len(sentences)
 
     def _even_batches(self, batch_size: int) -> list[int]:
-        """Edges of batches in which at most about half of all places are filled up, however long a sentence is."""
+        """Return edges of batches of columns such that, for any sentences, at most about half of a batch is padding."""
         edges, longest, places, columns = [0], 0, 0, self._packed(0)
         for column, sentences in enumerate(columns):
             own = self._places(sentences)
@@ -255,7 +255,7 @@ class SentenceBatches:
         return [*edges, len(columns)]
 
     def _packed(self, epoch: int) -> list[list[int]]:
-        """The sentences of each column; a column is filled before the next is begun."""
+        """Return the sentences of each column; a column is filled before the next one is started."""
         number = len(self._lengths)
         order = np.arange(number)
         if self.shuffle:
@@ -285,7 +285,7 @@ class SentenceBatches:
 def _parts(
     starts: NDArray[np.int64], lengths: NDArray[np.int64], longest: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
-    """Sentences, the long ones in equal parts: where each starts, its length with </s>, whether that is put in."""
+    """Divide long sentences into equal parts; return starts, lengths with </s>, and whether the </s> must be added."""
     parts = np.maximum(1, -(-lengths // longest))
     sentence = np.repeat(np.arange(len(lengths)), parts)
     part = np.arange(len(sentence)) - np.repeat(np.cumsum(parts) - parts, parts)
@@ -295,13 +295,13 @@ def _parts(
 
 
 def _run_starts(sequence: Ids) -> NDArray[np.int64]:
-    """Positions of starts of sentences that cut a text into runs of about equal length, then the end of the text.
+    """Return starts of sentences that cut a text into runs of about equal length, and the end of the text.
 
-    They are the first ones after equally distant positions, so that only a part of the text is read.
+    They are the first starts after equally spaced positions, so that only a part of the text is read.
     """
     tokens = len(sequence)
     bounds = np.linspace(0, tokens, RUNS + 1).astype(np.int64)
-    places, stops = bounds[:-1], bounds[1:]  # what comes after a stop is found from there
+    places, stops = bounds[:-1], bounds[1:]  # a start after a stop is found from the next place
     starts = [np.array([0, tokens], dtype=np.int64)]
     while len(places):
         following = np.minimum(places[:, None] + np.arange(_LOOK), tokens - 1)
@@ -315,7 +315,7 @@ def _run_starts(sequence: Ids) -> NDArray[np.int64]:
 
 
 def _sentence_starts(sequence: Ids) -> NDArray[np.int64]:
-    """Positions at which a sentence starts, with the end of the text as the last one."""
+    """Return the positions at which sentences start, and the end of the text as the last one."""
     chunk = 1 << 20
     ends = [np.zeros(1, dtype=np.int64)]
     for start in range(0, len(sequence), chunk):

@@ -1,16 +1,15 @@
-"""Files with the ids of tokenized texts, kept between runs under the hash of what they were made from.
+"""A cache on disk of the ids of tokenized texts, under the hash of everything that the ids depend on.
 
-An entry is two files: KEY.ids, the ids as the machine stores integers, and KEY.json, which describes them. The
-description is written last, so an entry is there as a whole or not at all. Both have a checksum, which is compared
-whenever they are read (4 GB of ids in a second): what a failing disk, another program or a hand has changed is noticed,
-said, and made anew.
+An entry is two files: KEY.ids, the ids as integers in the machine's byte order, and KEY.json, which describes them. The
+description is written last, so that an entry exists as a whole or not at all. Both have a checksum, which is verified
+whenever they are read (4 GB of ids in a second). A damaged entry is reported and made again.
 
-To hash a large text takes longer than all else that a second run does before it learns. So NAME.seen remembers the hash
-of large texts that were read, and their stamps: path, size, times of writing and of the last change, inode and device
-of every file. While all of them are the same, the text is taken as unchanged, as `git status` and `make` do. It is read
-again where one of them differs, where a file was younger than YOUNG when it was read, so that a later change might have
-got the same time, and always with RNNLM_CACHE_VERIFY=1: for file systems that do not tell the truth, such as network
-ones whose attributes are kept for long, and for programs that write to a disk behind the system's back.
+Hashing a large text takes longer than everything else that a second run does before training. So NAME.seen records the
+hash of a large text and the stamps of its files: path, size, times of the last write and the last change, inode and
+device. While all of these are the same, the text is taken as unchanged, as `git status` and `make` do. It is hashed
+again if one of them differs; if a file was younger than YOUNG when it was read, because a later change could have left
+the same time; and always with RNNLM_CACHE_VERIFY=1, which is for file systems whose attributes are unreliable, such as
+network ones that cache them for long, and for programs that write to a disk without the system.
 """
 
 import atexit
@@ -43,12 +42,12 @@ from rnnlm.text.vocabulary import FIRST
 
 DEFAULT_LIMIT = "20G"
 REMEMBERED_FROM = 1 << 26  # bytes; a smaller text is hashed in a tenth of a second
-YOUNG = 3 * 10**9  # nanoseconds: more than the coarsest time that file systems keep, the 2 s of FAT
-FORGOTTEN_AFTER = 100 * 24 * 3600  # seconds
+YOUNG = 3 * 10**9  # nanoseconds: more than the coarsest resolution of times in file systems, the 2 s of FAT
+FORGOTTEN_AFTER = 100 * 24 * 3600  # seconds without use until a .seen file is removed
 SIZES = (np.dtype(np.uint8), np.dtype(np.uint16), np.dtype(np.uint32))  # of an id in a file
-COUNTED_IN_PAIRS = 1 << 18  # ids, from where on that is faster
-ATTEMPTS = 3  # at an entry that does not look sound
-LARGEST_DESCRIPTION = 1 << 30  # bytes: that of ten million tokens has a quarter
+COUNTED_IN_PAIRS = 1 << 18  # number of ids from which counting in pairs is faster
+ATTEMPTS = 3  # to read an entry that looks damaged
+LARGEST_DESCRIPTION = 1 << 30  # bytes: four times the description of ten million tokens
 _BLOCK = 1 << 20
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
@@ -57,12 +56,12 @@ Stamps = Sequence[tuple[str, Stamp | None]]  # of the files of a text, each with
 
 @dataclass
 class Description:
-    """What KEY.json says of KEY.ids."""
+    """The content of KEY.json, which describes KEY.ids."""
 
     length: int
     dtype: str
     tokens: list[str]
-    counts: list[int]  # how often each id is there: the specials, then the tokens
+    counts: list[int]  # of each id: the specials, then the tokens
     characters: int
     bytes: int
     digest: str
@@ -78,7 +77,7 @@ class Description:
         return zlib.crc32(json.dumps(vars(self)).encode())
 
     def is_sound(self) -> bool:
-        """Whether the values, which come from a file, are of their types and fit together."""
+        """Return whether the values, which come from a file, have valid types and are consistent."""
         numbers = (self.length, self.characters, self.bytes)
         lists = (self.tokens, self.encodings, self.files)
         return (
@@ -102,18 +101,18 @@ class Description:
 
 @dataclass
 class Entry:
-    """A tokenized text: what is known of it, and its ids, mapped. They stay when another process removes the file."""
+    """A tokenized text: its description and its memory-mapped ids, which stay if another process removes the file."""
 
     description: Description
     ids: mmap.mmap
 
     def release(self) -> None:
-        """Give back the memory of pages that were read; they are read again when needed."""
+        """Release the memory of the pages that were read; they are read again when needed."""
         if hasattr(self.ids, "madvise") and hasattr(mmap, "MADV_DONTNEED"):  # not on Windows
             self.ids.madvise(mmap.MADV_DONTNEED)
 
     def is_whole(self) -> bool:
-        """Whether the ids are those that were written."""
+        """Return whether the ids match the checksum of the description."""
         found = 0
         with memoryview(self.ids) as content:
             for place in range(0, len(content), _BLOCK):
@@ -123,7 +122,7 @@ class Entry:
 
 
 class Cache:
-    """The entries of one folder. `notes` tells what the user should know of it."""
+    """The cache in one folder. notes: sentences for the user, such as on a damaged entry."""
 
     def __init__(self, folder: str | PathLike[str] | None = None) -> None:
         """Use a folder, or by default $RNNLM_CACHE, else $XDG_CACHE_HOME/rnnlm, else ~/.cache/rnnlm.
@@ -136,14 +135,14 @@ class Cache:
         self.notes: list[str] = []
 
     def ids_path(self, key: str) -> Path:
-        """Where the ids of an entry are."""
+        """Return the path of the ids of an entry."""
         return self.folder / f"{key}.ids"
 
     def _description_path(self, key: str) -> Path:
         return self.folder / f"{key}.json"
 
     def find(self, key: str) -> Entry | None:
-        """Return a sound entry; None if there is none, so that it is made anew. That it is damaged is a note."""
+        """Return a valid entry; None if there is none. If an entry is damaged, add a sentence to `notes`."""
         path = self._description_path(key)
         for _ in range(ATTEMPTS):  # another process may be replacing or removing the entry
             content = _read(path)
@@ -156,14 +155,14 @@ class Cache:
                     os.utime(path)  # the time of the last use, for `_evict`
                 return entry
         damage = f"The cache of this text in {self.folder} was damaged; it is made anew."
-        # Without its ids an entry is no longer one: another process removed them while this description was written.
+        # If the ids are missing, another process removed the entry: it is not damaged.
         if damage not in self.notes and os.path.lexists(self.ids_path(key)):
             self.notes.append(damage)
         return None
 
     @contextlib.contextmanager
     def writing(self) -> Iterator["IdFile"]:
-        """A new file of ids, removed again at the end unless `store` has taken it in."""
+        """Open a new file of ids; it is removed at the end unless `store` was called with it."""
         self._make_writable()
         try:
             with IdFile(self.folder) as file:
@@ -175,12 +174,12 @@ class Cache:
             ) from error
 
     def store(self, key: str, file: "IdFile", description: Description) -> Entry:
-        """Make the written ids an entry, in the place of one that does not serve; then drop old entries."""
-        self._description_path(key).unlink(missing_ok=True)  # it must never stand beside other ids than its own
+        """Store the written ids as an entry, replacing an invalid one; then remove old entries."""
+        self._description_path(key).unlink(missing_ok=True)  # a description must never stand beside other ids
         file.flush()
         entry = _mapped(file.path, description) if POSIX else None  # before another process can remove it
         file.replace(self.ids_path(key))
-        entry = entry or _mapped(self.ids_path(key), description)  # Windows renames no file that is mapped
+        entry = entry or _mapped(self.ids_path(key), description)  # Windows cannot rename a mapped file
         if entry is None:
             raise OSError(0, "what was written is not there")
         self._write(self._description_path(key), {**vars(description), "checksum": description.checksum()})
@@ -188,7 +187,7 @@ class Cache:
         return entry
 
     def seen(self, stamps: Stamps) -> str | None:
-        """Digest of a text that was read before and is unchanged; None if that is not known."""
+        """Return the digest of a text that was read before and is unchanged; None if that is unknown."""
         if os.environ.get("RNNLM_CACHE_VERIFY", "") not in ("", "0"):
             return None
         path = self._seen_path(stamps)
@@ -197,7 +196,7 @@ class Cache:
             digest, recorded = found["digest"], found["stamps"]
         except (ValueError, TypeError, LookupError, RecursionError):
             return None
-        # JSON knows lists only.
+        # JSON has no tuples, so compare the stamps after the same conversion.
         if recorded != json.loads(json.dumps(stamps)) or type(digest) is not str:
             return None
         with contextlib.suppress(OSError):
@@ -205,7 +204,7 @@ class Cache:
         return digest
 
     def remember(self, stamps: Stamps, digest: str, read_at: int) -> None:
-        """Keep what `seen` tells of a text; read_at: the time in nanoseconds when the reading began."""
+        """Record the digest of a text for `seen`; read_at: time in nanoseconds when reading began."""
         known = [stamp for _, stamp in stamps if stamp is not None]
         large = sum(stamp.size for stamp in known) >= REMEMBERED_FROM
         if (
@@ -214,7 +213,7 @@ class Cache:
             or max(map(max, ((s.written, s.changed) for s in known))) > read_at - YOUNG
         ):
             return
-        with contextlib.suppress(OSError):  # it only saves time
+        with contextlib.suppress(OSError):  # the record only saves time
             self._write(self._seen_path(stamps), {"stamps": stamps, "digest": digest})
 
     def _seen_path(self, stamps: Stamps) -> Path:
@@ -222,12 +221,12 @@ class Cache:
         return self.folder / f"{hashlib.sha256(names.encode()).hexdigest()}.seen"
 
     def _write(self, path: Path, content: Any) -> None:
-        """Write JSON to a file, as a whole or not at all."""
+        """Write JSON to a file atomically."""
         with replacing(path) as file:
             file.write(json.dumps(content, ensure_ascii=False).encode("utf-8", "surrogatepass"))
 
     def _make_writable(self) -> None:
-        """Create the folder, or take a temporary one where that cannot be."""
+        """Create the folder, or use a temporary one if it cannot be written."""
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # texts may be private
             with tempfile.TemporaryFile(dir=self.folder):
@@ -238,10 +237,10 @@ class Cache:
             self.folder = _folder_until_exit()
 
     def _evict(self, newest: str) -> None:
-        """Remove the least recently used entries while all together are over the limit, and what killed runs left."""
+        """Remove the least recently used entries beyond the size limit, and temporary files of killed runs."""
         remove_abandoned(self.folder)
         entries = []
-        with contextlib.suppress(OSError):  # another process may be at the same work
+        with contextlib.suppress(OSError):  # another process may remove the same files
             for path in self.folder.iterdir():
                 status = path.stat()
                 if path.suffix == ".seen" and time.time() - status.st_mtime > FORGOTTEN_AFTER:
@@ -260,14 +259,13 @@ class Cache:
 
 
 class IdFile:
-    """Ids written one after the other, 8 bits each while that is enough, then 16, then 32.
+    """A file to which ids are appended, with 8 bits each while that is enough, then 16, then 32.
 
-    length: how many there are. counts: how often each is there, those of the specials and of all tokens so far. crc32:
-    checksum of the file's bytes.
+    length: Number of ids. counts: Count of each id, the specials and all tokens so far. crc32: Checksum of the bytes.
     """
 
     def __init__(self, folder: Path) -> None:
-        """Create the file, under a name that no entry has."""
+        """Create the file under a temporary name."""
         self._until_exit = contextlib.ExitStack()
         self._new = self._until_exit.enter_context(temporary(folder))
         self.dtype: np.dtype[Any] = SIZES[0]
@@ -282,19 +280,19 @@ class IdFile:
 
     @property
     def path(self) -> Path:
-        """Where the file is until it replaces another one."""
+        """Path of the file before `replace`."""
         return self._new.path
 
     def flush(self) -> None:
-        """Let all that was written be seen by whoever opens the file."""
+        """Flush buffered ids, so that readers of the file see them."""
         self._new.file.flush()
 
     def replace(self, target: Path) -> None:
-        """Put the file in the place of another one of the folder. It is on the disk before it is there."""
+        """Rename the file to `target`, after its content was synced to the disk."""
         self._new.replace(target)
 
     def write(self, ids: NDArray[Any], types: int) -> None:
-        """Append ids; `types` is how many different ones there are so far beside the specials."""
+        """Append ids; `types`: number of different tokens so far, without the specials."""
         needed = next(size for size in SIZES if FIRST + types <= 1 << 8 * size.itemsize)
         if needed.itemsize > self.dtype.itemsize:
             self._widen(needed)
@@ -321,7 +319,7 @@ class IdFile:
 
 
 def _read(path: Path) -> bytes | None:
-    """Content of a regular file of sane size, b"" of anything else that has the name; None if nothing has it."""
+    """Return the content of a regular file of reasonable size; b"" if the path is anything else, None if missing."""
     try:
         with open(path, "rb", opener=_opened_at_once) as file:
             status = os.fstat(file.fileno())
@@ -333,7 +331,7 @@ def _read(path: Path) -> bytes | None:
 
 
 def _described(content: bytes) -> Description | None:
-    """The description that a file holds; None if it was changed since it was written."""
+    """Parse and verify the content of a description; None if it is damaged."""
     try:
         values = json.loads(content)
         checksum = values.pop("checksum")
@@ -344,7 +342,7 @@ def _described(content: bytes) -> Description | None:
 
 
 def _mapped(path: Path, description: Description) -> Entry | None:
-    """Map a file of ids; None if it is no regular file of the size that the description tells."""
+    """Map a file of ids into memory; None if it is not a regular file of the described size."""
     size = description.length * np.dtype(description.dtype).itemsize
     try:
         with open(path, "rb", opener=_opened_at_once) as file:
@@ -357,12 +355,12 @@ def _mapped(path: Path, description: Description) -> Entry | None:
 
 
 def _opened_at_once(path: str, flags: int) -> int:
-    """Open a file without waiting: a pipe would wait for somebody to write."""
+    """Open a file without blocking, in case it is a pipe that nobody writes to."""
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def _counted(ids: NDArray[Any], size: int) -> NDArray[np.int64]:
-    """How often each id below `size` is there; bytes are counted in pairs, which takes half the time."""
+    """Count each id below `size`; ids of 8 bits are counted in pairs, which takes half the time."""
     if ids.dtype != np.uint8 or len(ids) < COUNTED_IN_PAIRS:
         return np.bincount(ids, minlength=size)
     even = len(ids) & ~1
@@ -373,7 +371,7 @@ def _counted(ids: NDArray[Any], size: int) -> NDArray[np.int64]:
 
 
 def default_folder() -> Path:
-    """The folder that the environment names, else the usual one."""
+    """Return the folder that the environment names, else ~/.cache/rnnlm."""
     if named := os.environ.get("RNNLM_CACHE"):
         return Path(named)
     base = os.environ.get("XDG_CACHE_HOME")

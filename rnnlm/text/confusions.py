@@ -1,4 +1,4 @@
-"""Which characters may have been meant where another one stands: tables of look-alikes, and homophones."""
+"""Confusion tables: which characters may have been meant where another one is written."""
 
 import itertools
 import re
@@ -10,16 +10,17 @@ from rnnlm.text.lines import damage, read_lines
 from rnnlm.text.sources import open_sources
 
 _BETWEEN = re.compile(r"[\s,:;，：；、]+")
-Confusions = Mapping[str, str]  # a character: those that it may stand for
+Confusions = Mapping[str, str]  # written character: the characters that it may stand for
 
 
 def read_confusions(path: str | PathLike[str]) -> dict[str, str]:
-    """Read a table: each line a character and those that it may stand for, with spaces, commas or colons or without.
+    """Read a confusion table: each line has a character and those that it may stand for.
 
-    Blank lines and lines that begin with # and a space are left out; a character may have several lines.
+    Spaces, commas or colons may separate the characters. Blank lines and lines that begin with "# " are skipped. A
+    character may have several lines.
 
     Raises:
-        CorpusError: the file cannot be read, or a line has a single character.
+        CorpusError: The file cannot be read or is empty, or a line has a single character.
     """
     table: dict[str, str] = {}
     for number, line in enumerate(_lines(path), 1):
@@ -49,7 +50,7 @@ def _lines(path: str | PathLike[str]) -> Iterator[str]:
 
 
 def joined(tables: Iterable[Confusions]) -> dict[str, str]:
-    """One table of several; no character stands for itself, and each of those it stands for is there once."""
+    """Merge tables into one, without duplicates, and without characters that stand for themselves."""
     found: dict[str, dict[str, None]] = {}
     for character, others in itertools.chain.from_iterable(table.items() for table in tables):
         found.setdefault(character, {}).update(dict.fromkeys(others))
@@ -57,11 +58,11 @@ def joined(tables: Iterable[Confusions]) -> dict[str, str]:
 
 
 class Spellings:
-    """Words by their characters, as a tree: which of them may have been meant by some characters."""
+    """A prefix tree of words, to look up the words that may have been meant by a text."""
 
     def __init__(self, words: Iterable[str]) -> None:
-        """Enter some words."""
-        self._root: dict[str, dict] = {}  # type: ignore[type-arg]  # of itself; "" marks the end of a word
+        """Build the tree."""
+        self._root: dict[str, dict] = {}  # type: ignore[type-arg]  # recursive; the key "" marks the end of a word
         for word in words:
             node = self._root
             for character in word:
@@ -69,7 +70,7 @@ class Spellings:
             node[""] = {}
 
     def meant(self, text: str, start: int, confusions: Confusions) -> Iterator[tuple[str, int]]:
-        """Words that may have been meant by a text from a place on, and how many characters of each are replaced."""
+        """Yield (word, number of replaced characters) for every word that may be meant at text[start:]."""
         open_nodes = [(self._root, "", 0)]
         while open_nodes:
             node, word, replaced = open_nodes.pop()

@@ -1,8 +1,8 @@
-"""Files -> ids: a text is tokenized once, into a file that is mapped into memory.
+"""Tokenize files once, into a file of ids that is mapped into memory.
 
-The ids in the file are provisional: 3 + the order in which the tokens first appear. They depend on the text and the
-tokenizer alone; the vocabulary, its size and the split into training and held-out text may change without another
-pass. `IdSequence` maps them to a vocabulary's ids as they are read.
+The ids in the file are provisional: 3 + the rank of the token by first appearance. They depend only on the text and the
+tokenizer; the vocabulary, its size and the split into training and held-out text may change without tokenizing again.
+`IdSequence` maps provisional ids to a vocabulary's ids as they are read.
 """
 
 import hashlib
@@ -35,13 +35,13 @@ from rnnlm.text.tokenizers import CharTokenizer, Tokenizer, WordTokenizer
 from rnnlm.text.vocabulary import BOS, EOS, FIRST, UNK, Vocabulary, code_points
 from rnnlm.text.workers import TokenIds, useful_processes
 
-CACHE_VERSION = 6  # to be raised when equal text and settings give other ids than before
+CACHE_VERSION = 6  # increase it when equal text and settings give other ids than before
 LONGEST_LINE = 1 << 20  # characters; a longer line is read in parts, so that memory stays small
 _CHUNK = 1 << 22
-MOST_NOTES = 5  # on files that are no plain text
+MOST_NOTES = 5  # on files that are not plain text
 _UNSEEN_AT_ONCE = 1 << 14
-MOST_FILES = 1000  # whose digests are kept one by one
-_BLANK = re.compile(r"\n[^\S\n]*+(?=\n)")  # a line that is blank, with the end of the one before it
+MOST_FILES = 1000  # more files are recorded without a digest of each
+_BLANK = re.compile(r"\n[^\S\n]*+(?=\n)")  # a blank line, with the newline before it
 
 Progress = Callable[[int, int], None]
 
@@ -49,16 +49,17 @@ Progress = Callable[[int, int], None]
 class TokenizedCorpus:
     """A tokenized text.
 
-    ids: (N,) provisional ids, read-only, mapped from a file. tokens: the token of id 3, of id 4, and so on.
-    characters: those that figures count: of a stream all; of lines those that are not blank, each with the end of its
-    line, see `lines.counted_characters`. text_bytes: the same in UTF-8. bytes: of the files. digest: SHA-256 of the
-    files, hex. files: a digest of the text of each, the same however it is encoded and packed; empty where they are too
-    many. lines: whether </s> ends every line that is not blank. notes: what was assumed about the files and the user
-    may want to know. marks: `marks.marks_in` of its beginning.
+    ids: (N,) provisional ids, read-only, mapped from a file. tokens: The token of id 3, of id 4, and so on.
+    characters: Number of characters for measures such as bits per character: all of a stream; of a text of lines, those
+    of the lines that are not blank, with their newlines, see `lines.counted_characters`. text_bytes: The size of these
+    characters in UTF-8. bytes: Size of the files. digest: SHA-256 of the files, in hex. files: A digest of the text of
+    each file, independent of encoding and compression; empty if there are too many files. lines: Whether </s> ends
+    every line that is not blank. notes: Sentences for the user on how the files are read. marks: `marks.marks_in` of
+    the beginning of the text.
     """
 
     def __init__(self, entry: Entry, lines: bool, notes: Sequence[str], marks: Sequence[str] = ()) -> None:
-        """Take the text of an entry of the cache."""
+        """Map the text of a cache entry."""
         description = entry.description
         self.ids: NDArray[Any] = np.frombuffer(entry.ids, dtype=description.dtype)
         self.release = entry.release
@@ -70,16 +71,16 @@ class TokenizedCorpus:
         self._counts = np.array(description.counts, dtype=np.int64)
 
     def to_header(self) -> dict[str, Any]:
-        """What a checkpoint records to know this text again."""
+        """Return what a checkpoint records to recognise this text."""
         return {"digest": self.digest, "files": self.files}
 
     def counts(self, start: int = 0, stop: int | None = None) -> NDArray[np.int64]:
-        """How often each id is in ids[start:stop]: (3 + types,)."""
+        """Return the count of each id in ids[start:stop], (3 + types,)."""
         N = len(self.ids)
         start, stop, _ = slice(start, stop).indices(N)
         if stop - start <= N // 2:
             return self._counted(start, stop)
-        # Those of the whole text are known, and what is not asked for is read faster.
+        # The counts of the whole text are known, and the rest is shorter to count.
         return self._counts - self._counted(0, start) - self._counted(stop, N)
 
     def _counted(self, start: int, stop: int) -> NDArray[np.int64]:
@@ -95,7 +96,7 @@ class TokenizedCorpus:
 
 
 def sequence(corpus: TokenizedCorpus, vocabulary: Vocabulary, stretches: Sequence[Stretch] | None = None) -> IdSequence:
-    """Stretches of a text, or all of it, as ids of a vocabulary; unknown tokens are <unk>."""
+    """Return stretches of a text, or all of it, as ids of a vocabulary; unknown tokens are <unk>."""
     mapping = np.concatenate([np.array([BOS, EOS, UNK], dtype=np.int32), vocabulary.encode(corpus.tokens)])
     return IdSequence(corpus.ids, mapping, stretches, corpus.release)
 
@@ -114,24 +115,24 @@ def tokenize_corpus(
     progress: Progress | None = None,
     processes: int = 1,
 ) -> TokenizedCorpus:
-    """Tokenize files, or find them tokenized in the cache by their content.
+    """Tokenize files, or find their tokens in the cache by the content of the files.
 
     Args:
-        paths: Files, folders, "-" for standard input, open sources; gzip is unpacked. See `sources.open_sources`.
-        tokenizer: Applied line by line. If it is found in the cache which jieba cut the text, it takes that over.
-        lines: True: every line that is not blank gives its tokens and </s>. False: a stream of characters with \\n as
-            one of them; a file that does not end with it is followed by one if another file comes.
-        encoding: Of all files; None to find it out for each. See `encodings.decode`.
-        column: What to read of tables (CSV, TSV, JSONL): a name of the first row, a key, or a number from 1 on. None:
-            tables are read as they are, and `notes` says so. See `forms`.
-        cache_dir: Folder of the cache; None for that of the environment, see `cache.Cache`.
-        progress: Called with bytes done and bytes in all while a text is tokenized.
-        processes: Most processes to cut words in; where a text is too small for it to pay, that is done in this one. A
+        paths: Files, folders, "-" for standard input, open sources; gzip is decompressed. See `sources.open_sources`.
+        tokenizer: Applied line by line. It adopts the version of jieba that a cache entry records.
+        lines: True: every line that is not blank gives its tokens and </s>. False: a stream of characters, including
+            \\n; a file without a \\n at its end gets one if another file follows.
+        encoding: Encoding of all files; None to detect it for each. See `encodings.decode`.
+        column: The column of tables (CSV, TSV, JSONL) to read: a name in the first row, a key, or a number from 1 on.
+            None: tables are read as they are, and `notes` says so. See `forms`.
+        cache_dir: Folder of the cache; None for the default, see `cache.Cache`.
+        progress: Called with the bytes done and the total bytes while a text is tokenized.
+        processes: Most processes that cut words; a text that is too small for more is tokenized in this process. A
             script that asks for more than one must begin its own work under `if __name__ == "__main__"`.
 
     Raises:
-        CorpusError: a file cannot be found, read or decoded, is binary, changes while it is read, or there is no text.
-        TokenizerError: the tokenizer cannot work.
+        CorpusError: A file cannot be found, read or decoded, is binary, changes while it is read, or there is no text.
+        TokenizerError: The tokenizer cannot work, for example because jieba is not installed.
     """
     if not lines and not isinstance(tokenizer, CharTokenizer):
         raise ValueError(f"lines=False is for characters, not for tokens of level {tokenizer.name!r}")
@@ -150,14 +151,14 @@ def tokenize_corpus(
             if codec in LABELS and (said := note_on_encoding(codec, source.name)) is not None
         ]
     notes += _notes_on_forms(sources, forms, column)
-    if not all(form.is_read_as_it_is for form in forms):  # then it is another text than the files as they are
+    if not all(form.is_read_as_it_is for form in forms):  # the text differs from that of the files, so does its digest
         read = json.dumps([description.digest, column, [form.kind for form in forms]])
         description.digest = hashlib.sha256(read.encode()).hexdigest()
     return TokenizedCorpus(entry, lines, notes, marks_in(beginning))
 
 
 class _Asked(NamedTuple):
-    """What `tokenize_corpus` was asked for."""
+    """The arguments of `tokenize_corpus`."""
 
     tokenizer: Tokenizer
     lines: bool
@@ -167,15 +168,15 @@ class _Asked(NamedTuple):
     processes: int
 
     def find(self, cache: Cache, digest: str) -> Entry | None:
-        """The entry of a text in the cache; the tokenizer takes over which jieba cut it."""
+        """Return the cache entry of a text, or None; the tokenizer adopts the version of jieba that cut it."""
         entry = cache.find(self.key(digest))
         return entry if entry and self.tokenizer.adopt(entry.description.tokenizer) else None
 
     def key(self, digest: str) -> str:
-        """Name of an entry: whatever the ids depend on goes in.
+        """Return the name of an entry: a hash of everything that the ids depend on.
 
-        So does the machine's order of bytes, since machines may share a home folder, and Python's version of Unicode,
-        which says what a letter is.
+        That includes the byte order, since machines may share a home folder, and Python's version of Unicode, which
+        defines letters.
         """
         machine = [CACHE_VERSION, sys.byteorder, unicodedata.unidata_version]
         how = [self.tokenizer.name, self.tokenizer.settings(), self.lines, self.encoding, self.column]
@@ -183,11 +184,11 @@ class _Asked(NamedTuple):
 
 
 def _entry(cache: Cache, asked: _Asked, sources: list[Source]) -> Entry:
-    """The text as it is in the cache, or as it comes there now."""
+    """Return the cache entry of the text; tokenize the text into the cache if there is none."""
     stamps, read_at = _stamps(sources), time.time_ns()
     seen = cache.seen(stamps)
     entry = asked.find(cache, seen) if seen else None
-    if entry is None:  # then the whole text is read in any case
+    if entry is None:  # the whole text must be read, so hash it
         digest, size = fingerprint(sources)
         entry = asked.find(cache, digest) or _new_entry(cache, asked, sources, stamps, digest, size)
     if seen != entry.description.digest and stamps == _stamps(sources):
@@ -196,7 +197,7 @@ def _entry(cache: Cache, asked: _Asked, sources: list[Source]) -> Entry:
 
 
 def _new_entry(cache: Cache, asked: _Asked, sources: list[Source], stamps: Stamps, digest: str, size: int) -> Entry:
-    """Tokenize a text into the cache; stamps: those before it was looked for there."""
+    """Tokenize a text into the cache; stamps: those taken before the cache was searched."""
     reader = _Reader(sources, size, asked.encoding, asked.column, asked.progress, asked.tokenizer)
     with cache.writing() as file:
         tokens = _write_ids(reader, asked.tokenizer, asked.lines, file, asked.processes)
@@ -221,7 +222,7 @@ def _new_entry(cache: Cache, asked: _Asked, sources: list[Source], stamps: Stamp
 
 
 def _advice(beginning: str, tokenizer: Tokenizer) -> list[str]:
-    """Advice on how a text is tokenized, by its beginning."""
+    """Return advice on the tokenizer, based on the beginning of a text."""
     if not isinstance(tokenizer, WordTokenizer):
         return []
     found = ready_made.advice(beginning)
@@ -229,7 +230,7 @@ def _advice(beginning: str, tokenizer: Tokenizer) -> list[str]:
 
 
 def _notes_on_forms(sources: Sequence[Source], forms: Sequence[Form], column: str | None) -> list[str]:
-    """What is to be said of files that are no plain text; of many only the first ones."""
+    """Return notes on files that are not plain text, on at most MOST_NOTES of them."""
     found = [note_on(form, source.name, column) for source, form in zip(sources, forms, strict=False)]
     notes = [note for note in found if note is not None]
     more = len(notes) - MOST_NOTES
@@ -241,12 +242,12 @@ def _stamps(sources: Sequence[Source]) -> Stamps:
 
 
 def _written(stamps: Stamps) -> list[tuple[int, int] | None]:
-    """The part of stamps that changes with the content alone."""
+    """Return the part of the stamps that changes only with the content."""
     return [stamp and (stamp.size, stamp.written) for _, stamp in stamps]
 
 
 def _write_ids(reader: "_Reader", tokenizer: Tokenizer, lines: bool, file: IdFile, processes: int) -> list[str]:
-    """Tokenize all text into a file; returns the tokens in order of their ids."""
+    """Tokenize all text into a file, and return the tokens in the order of their ids."""
     texts = reader.lines() if lines else reader.stream()
     first = next(texts, "")
     processes = useful_processes(tokenizer, first, reader.size, processes)
@@ -261,7 +262,7 @@ def _write_ids(reader: "_Reader", tokenizer: Tokenizer, lines: bool, file: IdFil
 
 
 class _Reader:
-    """The text of several files in pieces of about 1 MiB; counts its characters and tells how far it is."""
+    """A reader of the text of several files, in pieces of about 1 MiB; counts characters and reports progress."""
 
     def __init__(
         self,
@@ -274,16 +275,16 @@ class _Reader:
     ) -> None:
         self.encodings: list[str] = []
         self.forms: list[Form] = []
-        self.files: list[str] = []  # a digest of the text of each, whatever its encoding, packing and line ends
+        self.files: list[str] = []  # a digest of each text, independent of encoding, compression and line ends
         self._column = column
         self.characters = self.text_bytes = 0
         self.sources, self.size, self._encoding, self._progress = sources, size, encoding, progress
         self._keeps_spaces, self._reads_marks = tokenizer.keeps_spaces, tokenizer.reads_marks
         self._done = 0
-        self._open_line = False  # the last character was no newline
+        self._open_line = False  # whether the last character was not a newline
 
     def stream(self) -> Iterator[str]:
-        """All characters, with a newline between two files if the first does not end with one."""
+        """Yield all characters, with a newline between two files if the first does not end with one."""
         for source in self.sources:
             for text in itertools.chain(self._end_line(), self._texts(source)):
                 self.characters += len(text)
@@ -291,11 +292,11 @@ class _Reader:
                 yield text
 
     def lines(self) -> Iterator[str]:
-        """Lines that are not blank, each with its newline; a very long one in parts."""
-        in_word = False  # at the end of a part of a line
+        """Yield the lines that are not blank, each with its newline; a very long one in parts."""
+        in_word = False  # whether the previous piece ended within a word
         for source in self.sources:
             for text in _without_blank_lines(itertools.chain(self._texts(source), self._end_line())):
-                # Every word counts with the space or the newline after it, and one that is cut counts once.
+                # Every word counts with one space or newline after it; a word that is cut into two pieces counts once.
                 counted, size = counted_size(text, self._keeps_spaces, self._reads_marks)
                 ends = 0 if self._keeps_spaces else (counted > 0) - (in_word and not text[0].isspace())
                 in_word = not text[-1].isspace()
@@ -313,7 +314,7 @@ class _Reader:
                 break
         form = recognised("".join(begin)[:SAMPLE], size <= SAMPLE, self._column)
         self.forms.append(form)
-        digest, ends = hashlib.sha256(), 0  # the newlines that it ends with do not count
+        digest, ends = hashlib.sha256(), 0  # newlines at the end of the file are left out of the digest
         for text in text_of(form, itertools.chain(begin, texts), source.name, self._column):
             self._open_line = text[-1] != "\n"
             if body := text.rstrip("\n"):
@@ -335,17 +336,17 @@ class _Reader:
 
 
 def _without_blank_lines(texts: Iterable[str]) -> Iterator[str]:
-    """Pieces of a text, cut at ends of lines, without lines that are blank.
+    """Yield pieces of a text, cut at ends of lines, without its blank lines.
 
-    A line longer than LONGEST_LINE comes in parts, cut at whitespace if it has any: there a cut changes no token.
+    A line longer than LONGEST_LINE is cut into parts, at white space if it has any, where a cut changes no token.
     """
     rest = ""
-    begun = False  # a part of this line was given already, so that it is not blank
+    begun = False  # whether a part of this line was yielded already, so that the line is not blank
     for text in texts:
         rest += text
         whole, newline, rest = rest.rpartition("\n")
         if newline:
-            # A line of which a part was given already needs its end, even where the rest of it is blank.
+            # A line of which a part was yielded needs its newline, even if the rest of it is blank.
             first, end, others = f"{whole}\n".partition("\n") if begun else ("", "", f"{whole}\n")
             begun = False
             if kept := first + end + _not_blank(others):
@@ -360,16 +361,16 @@ def _without_blank_lines(texts: Iterable[str]) -> Iterator[str]:
 
 
 def _not_blank(text: str) -> str:
-    """A text, which ends with a newline, without its blank lines."""
+    """Remove the blank lines of a text that ends with a newline."""
     return _BLANK.sub("", f"\n{text}")[1:]
 
 
 class _CharacterIds:
-    """Provisional ids of characters, by a table over the code points; with lines, a newline is </s>."""
+    """Provisional ids of characters, by a table of all code points; with `lines`, a newline is </s>."""
 
     def __init__(self, tokenizer: Tokenizer, lines: bool) -> None:
         self._tokenizer = tokenizer
-        # 0: not seen yet. 16 bits hold the characters of every usual text, and are read faster than 32.
+        # 0: not seen yet. 16 bits are enough for the characters of usual texts, and are read faster than 32.
         self._table: NDArray[Any] = np.zeros(0x110000, dtype=np.uint16)
         if lines:
             self._table[ord("\n")] = EOS
@@ -377,15 +378,15 @@ class _CharacterIds:
 
     @property
     def types(self) -> int:
-        """How many different tokens there are so far."""
+        """Number of different tokens so far."""
         return len(self._code_points)
 
     def tokens(self) -> list[str]:
-        """The tokens in order of their ids."""
+        """Return the tokens in the order of their ids."""
         return [chr(code) for code in self._code_points]
 
     def of_all(self, texts: Iterable[str], processes: int) -> Generator[NDArray[Any], None, None]:
-        """Ids of the pieces of a text. A second process could not even copy it as fast as it is encoded."""
+        """Yield the ids of pieces of a text, in this process: encoding is faster than a copy to another one."""
         del processes
         yield from map(self, texts)
 
@@ -395,7 +396,7 @@ class _CharacterIds:
             ids: NDArray[Any] = self._table.take(codes)
             if ids.min(initial=1):
                 return ids
-            # After a few of them hardly any is unseen; to sort all of a text's first piece would take longer.
+            # Take a few unseen characters at a time, after which hardly any is left: sorting all would take longer.
             unseen = codes[ids == 0][:_UNSEEN_AT_ONCE]
             _, first = np.unique(unseen, return_index=True)
             new = unseen[np.sort(first)]

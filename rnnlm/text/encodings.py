@@ -1,6 +1,6 @@
-"""Bytes -> text: the encoding is found out or named, the decoding strict, the ends of lines are \\n.
+"""Decode bytes to text: detect the encoding or use a given one, decode strictly, and convert line ends to \\n.
 
-Everything goes block by block, so that memory does not grow with the text.
+Files are decoded block by block, so that memory does not grow with the text.
 """
 
 import codecs
@@ -16,23 +16,23 @@ LABELS = {UTF8: "UTF-8", UTF16: "UTF-16", f"{UTF16}-le": "UTF-16", f"{UTF16}-be"
 LABELS[BIG5] = "Big5"
 
 SAMPLE_BYTES = 1 << 16
-MOST_CONTROLS = 0.1  # share of control characters in what still is text
-LEAST_NULS = 0.25  # share of NULs in what is both UTF-8 and UTF-16: ASCII in UTF-16 has a half
-LEAST_COMMON = 0.1  # share of common characters in Chinese: usually a third, in what is decoded wrongly 1 or 2 %
+MOST_CONTROLS = 0.1  # largest share of control characters in text
+LEAST_NULS = 0.25  # smallest share of NULs for UTF-16 where a sample is valid UTF-8 too: ASCII in UTF-16 has a half
+LEAST_COMMON = 0.1  # smallest share of common characters in Chinese: usually a third; 1 or 2 % if decoded wrongly
 
-# The most frequent characters of modern and older Chinese, in simplified and traditional script. No
-# punctuation: in GB18030 it has the same bytes as in Japanese encodings.
+# The most frequent characters of modern and older Chinese, in simplified and traditional script, without
+# punctuation, whose bytes in GB18030 are the same as in Japanese encodings.
 _COMMON = frozenset(
     "的一是不了在人有我他这個个們们中来來上大为為和国國地到以说說时時要就出会會可也你对對生能而子那得于於着著下自之年过過"
     "发發后後作里裡用道行所然家种種事成方多经經么麼去法学學如都同现現当當没沒动動面起看定天分还還进進好小部其些主样樣理心她本前"
     "开開但因只从從想日老宝寶玉听聽见見问問头頭笑两兩儿兒太今又此何"
 )
 SURROGATE = re.compile("[\ud800-\udfff]")
-_CONTROLS = re.compile("[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")  # ESC is none: it colours logs
+_CONTROLS = re.compile("[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")  # without ESC, which colours logs
 
 
 def note_on_encoding(codec: str, name: str) -> str | None:
-    """What the user should know of a file whose codec was found out; None for UTF-8."""
+    """Return a note for the user on a detected encoding; None for UTF-8."""
     if codec == UTF8:
         return None
     return f"{name} is not UTF-8; it is read as {LABELS[codec]}. If that is wrong, use --encoding."
@@ -41,23 +41,23 @@ def note_on_encoding(codec: str, name: str) -> str | None:
 def decode(
     blocks: Iterable[bytes], name: str, encoding: str | None = None, report: Callable[[str], None] | None = None
 ) -> Iterator[str]:
-    """Text of a file in pieces, without byte order mark, CRLF and CR as LF.
+    """Yield the text of a file in pieces, without the byte order mark, with CRLF and CR converted to LF.
 
     Args:
-        blocks: The bytes of the file; a piece of text comes from each, so they bound the memory.
-        name: What errors call the file.
-        encoding: A codec of Python; None to find out among ASCII, UTF-8, UTF-16 (by its mark or its NULs), GB18030
-            with GBK, and Big5.
+        blocks: The bytes of the file. Each block is decoded by itself, so its size bounds the memory.
+        name: Name of the file in error messages.
+        encoding: A Python codec; None to detect ASCII, UTF-8, UTF-16 (by its byte order mark or its NULs), GB18030
+            including GBK, or Big5.
         report: Called with the codec, once it is known.
 
     Raises:
-        CorpusError: the codec is unknown, a byte cannot be decoded, or the file is binary.
+        CorpusError: The codec is unknown, a byte cannot be decoded, or the file is binary.
     """
     newlines = io.IncrementalNewlineDecoder(None, translate=True)
     texts = itertools.chain(decode_bytes(iter(blocks), name, encoding, report), [None])
     at_start = True
     for text in texts:
-        # None is the end: what the newline decoder holds back is a last \r.
+        # None marks the end: flush a last \r that the newline decoder holds back.
         piece = newlines.decode("" if text is None else text, final=text is None)
         if at_start and piece:
             piece = piece.removeprefix("\ufeff")
@@ -78,16 +78,16 @@ def decode_bytes(
     report: Callable[[str], None] | None = None,
     lenient: bool = False,
 ) -> Iterator[str | None]:
-    """Text of the blocks, as it stands in them; the arguments are those of `decode`.
+    """Yield the decoded text of blocks of bytes, with its line ends unchanged; see `decode` for the arguments.
 
-    None among the blocks says that nothing more is there yet; it is passed on.
+    A None among the blocks means that no more input has arrived yet; it is passed on.
 
-    lenient: a byte that cannot be decoded becomes a surrogate, except in UTF-16 and UTF-32: their units are no bytes,
-    so that a part of one has no place in a text.
+    lenient: Decode invalid bytes to surrogates (error handler "surrogateescape") instead of raising. UTF-16 and UTF-32
+    are decoded strictly all the same: their units are larger than a byte.
     """
     read = 0
     if encoding is None:
-        # What is plain ASCII needs no decision: a file is judged where something else begins.
+        # ASCII needs no detection: the encoding is detected at the first block with other bytes.
         for block in blocks:
             if block is not None and not _is_plain(block):
                 sample, pauses = _sample(block, blocks)
@@ -110,7 +110,7 @@ def decode_bytes(
         try:
             text = decoder.decode(block, final)
         except UnicodeDecodeError as error:
-            # The decoder's object ends where the bytes read so far end.
+            # The end of error.object is the end of the bytes read so far.
             offset = read - len(error.object) + error.start
             raise _undecodable(name, codec, error.object[error.start], offset) from None
         except UnicodeError as error:
@@ -119,9 +119,10 @@ def decode_bytes(
 
 
 def _sample(block: bytes, blocks: Iterator[bytes | None]) -> tuple[bytes, bool]:
-    """A block with as much of what follows as a judgement needs, and whether the input pauses after it.
+    """Return a sample for the detection of the encoding, and whether the input pauses after it.
 
-    That is a further block, and at least SAMPLE_BYTES; where the input pauses, the rest of the line.
+    The sample is `block` and the blocks after it, up to SAMPLE_BYTES from the first byte that is not plain ASCII on.
+    Where the input pauses, a complete line is enough.
     """
     first = re.search(rb"[\0\x80-\xff]", block)
     start = first.start() if first else 0
@@ -141,7 +142,7 @@ def _is_plain(block: bytes) -> bool:
 
 def _decoder(encoding: str, lenient: bool) -> codecs.IncrementalDecoder:
     try:
-        " ".encode(encoding)  # unlike the lines below, this refuses codecs that are not for text
+        " ".encode(encoding)  # unlike codecs.lookup, this refuses codecs that are not for text
         of_bytes = not codecs.lookup(encoding).name.startswith(("utf-16", "utf-32"))
         return codecs.getincrementaldecoder(encoding)("surrogateescape" if lenient and of_bytes else "strict")
     except (LookupError, ValueError):
@@ -165,9 +166,10 @@ def _refuse_controls(piece: str, name: str) -> None:
 
 
 def detect(sample: bytes, at_start: bool = True) -> str | None:
-    """Codec of a text, judged from a part of it that begins with a whole character; None if NULs show it is no text.
+    """Return the codec detected from a sample of a text; None if NULs show that the file is binary.
 
-    What looks like nothing in particular is called UTF-8, so that decoding it tells where it is not.
+    The sample must begin with a whole character. If no encoding fits, return "utf-8", so that decoding reports the
+    first invalid byte.
 
     >>> detect("老师批评了我。".encode("gbk")), detect("老師批評了我。".encode("big5")), detect("Öl".encode())
     ('gb18030', 'big5hkscs', 'utf-8')
@@ -181,16 +183,17 @@ def detect(sample: bytes, at_start: bool = True) -> str | None:
 
 def _is_utf8(sample: bytes) -> bool:
     try:
-        codecs.getincrementaldecoder(UTF8)().decode(sample)  # not final: its end may be cut
+        codecs.getincrementaldecoder(UTF8)().decode(sample)  # not final: the last character may be incomplete
     except UnicodeDecodeError:
         return False
     return True
 
 
 def _detect_utf16(sample: bytes) -> str | None:
-    """The byte order in which more is ASCII and nothing NUL, if there is one.
+    """Return the UTF-16 codec that decodes the sample to more ASCII and to no NUL; None if neither does.
 
-    UTF-8 with a few NULs in it is none: in UTF-16, only what has NULs in every other place is UTF-8 too, or very short.
+    A sample that is valid UTF-8 and has only a few NULs is not UTF-16: text in UTF-16 is valid UTF-8 only if every
+    other byte is NUL, or if it is very short.
     """
     found, most = None, 0
     if sample.count(0) < LEAST_NULS * len(sample) and _is_utf8(sample):
@@ -207,12 +210,12 @@ def _detect_utf16(sample: bytes) -> str | None:
 
 
 def _detect_chinese(sample: bytes) -> str:
-    """The encoding in which more of the sample is common Chinese; UTF-8 if it is in none."""
+    """Return the codec that decodes more of the sample to common Chinese characters; UTF-8 if none does."""
     first = re.search(rb"[\x80-\xff]", sample)
     sample = sample[first.start() if first else 0 :][:SAMPLE_BYTES]
     found, most = UTF8, LEAST_COMMON
     for codec in (GB18030, BIG5):
-        # A damaged byte must not hide what the rest is; decoding will name it.
+        # A damaged byte must not prevent the detection; decoding will report it.
         foreign = re.findall("[^\x00-\x7f]", sample.decode(codec, "replace"))
         share = sum(character in _COMMON for character in foreign) / max(1, len(foreign))
         if share > most:

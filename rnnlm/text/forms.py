@@ -1,7 +1,7 @@
-"""Files that hold a text in another form: subtitles, web pages, tables. They are recognised by what is in them.
+"""Recognise subtitles, web pages and tables by their content, and extract their text.
 
-The markup of subtitles and of HTML is left out. Of a table a column is read, or, if none is named, the user is told
-that the table is read as it is.
+The markup of subtitles and HTML is removed. Of a table, the chosen column is read. If none is chosen, the table is read
+as it is, and the user is told so.
 """
 
 import csv
@@ -17,9 +17,9 @@ from rnnlm.errors import CorpusError
 from rnnlm.text.html_page import Page
 
 SAMPLE = 1 << 16  # characters at the beginning of a file by which it is recognised
-LONGEST_PART = 1 << 26  # characters of a line, a cell or a tag: the memory that one may take
+LONGEST_PART = 1 << 26  # characters of a line, a cell or a tag: a bound on memory
 _PIECE = 1 << 18
-_ROWS = 200  # of the sample that are looked at
+_ROWS = 200  # of the sample that are inspected
 PLAIN, SUBTITLES, HTML, TAGS, CSV, TSV, JSONL = "plain", "subtitles", "html", "tags", "csv", "tsv", "jsonl"
 TABLES = {CSV: "CSV", TSV: "TSV", JSONL: "JSONL"}
 _NAMED = re.compile(r"\.(srt|vtt|html?|xhtml|csv|tsv|jsonl|ndjson)(?:\.gz)?$", re.IGNORECASE)
@@ -27,12 +27,12 @@ _NAMED = re.compile(r"\.(srt|vtt|html?|xhtml|csv|tsv|jsonl|ndjson)(?:\.gz)?$", r
 
 @dataclass
 class Form:
-    """In which form a file holds its text.
+    """The form in which a file holds its text.
 
-    columns: of a table, the cells of its first row or its keys. delimiter, quoted: between its cells; whether some are
-    in quotation marks. certain: False for what may be a table and may be text with commas. column: the one that is
-    read; None where the file is read as it is. missing, uneven: how many rows have no text in it, and how many have
-    other numbers of cells than the first one; counted when all are read.
+    columns: The cells of a table's first row, or the keys of JSONL. delimiter: The separator of a table's cells.
+    quoted: Whether cells may be in quotation marks. certain: False if the file may also be text with commas. column:
+    The column that is read; None if the file is read as it is. missing: Number of rows without text in that column.
+    uneven: Number of rows with another number of cells than the first. Both are counted while the file is read.
     """
 
     kind: str = PLAIN
@@ -46,16 +46,16 @@ class Form:
 
     @property
     def is_read_as_it_is(self) -> bool:
-        """Whether what is learnt is what is in the file."""
+        """Whether the text of the file is read without removing or choosing anything."""
         return self.kind not in (SUBTITLES, HTML) and self.column is None
 
     def to_json(self) -> dict[str, Any]:
-        """For the cache."""
+        """Return the JSON form for the cache."""
         return asdict(self)
 
 
 def is_form(value: Any) -> bool:
-    """Whether a value, which comes from a file, describes a form."""
+    """Return whether a value, which comes from a file, is the JSON form of a form."""
     try:
         form = Form(**value)
     except TypeError:
@@ -76,7 +76,7 @@ _SAID = {
 
 
 def note_on(form: Form, name: str, column: str | None) -> str | None:
-    """What the user should know of how a file was read; column: the one that was asked for."""
+    """Return a note for the user on how a file was read, or None; column: the requested column."""
     if form.kind in _SAID:
         return f"{name} {_SAID[form.kind]}"
     if form.column is not None:
@@ -113,10 +113,13 @@ def _listed(columns: Sequence[str]) -> str:
 
 
 def recognised(sample: str, whole: bool, column: str | None = None) -> Form:
-    """The form of a file that begins with a sample; whole: that is all of it. column: the one that shall be read."""
+    """Recognise the form of a file from its beginning.
+
+    whole: Whether the sample is the whole file. column: The column to read, if one is requested.
+    """
     lines = sample.split("\n")
     if not whole:
-        lines.pop()  # it may be cut
+        lines.pop()  # the last line may be incomplete
     filled = [line for line in lines if line.strip()]
     if _are_subtitles(sample, filled):
         return Form(SUBTITLES)
@@ -134,7 +137,7 @@ _TIMES = re.compile(rf"\s*{_CLOCK}\s*-->\s*{_CLOCK}(?:\s.*)?$")
 
 
 def _are_subtitles(sample: str, lines: Sequence[str]) -> bool:
-    """Whether a time line stands where the first one does in .srt and .vtt, or many of them are there."""
+    """Return whether the first time line stands where .srt and .vtt have it, or many lines are time lines."""
     if re.match(r"\s*WEBVTT(?:\s|$)", sample):
         return any(map(_TIMES.match, lines))
     times = [place for place, line in enumerate(lines) if _TIMES.match(line)]
@@ -146,7 +149,8 @@ def _are_subtitles(sample: str, lines: Sequence[str]) -> bool:
 
 _NAMES = "div|br|span|li|ul|ol|table|tr|td|th|h[1-6]|em|strong|img|font|center|blockquote|script|style|html|body|head"
 _ATTRIBUTES = r"""(?:\s+[\w:-]+(?:\s*=\s*(?:"[^"<>]*"|'[^'<>]*'|[^\s"'<>]+))?)*+\s*/?"""
-# A name of one letter may be a variable between two signs, so only its end is a tag.
+# <a> or <b> may be a variable between less-than and greater-than signs, so names of one letter count only as end tags,
+# with attributes, or as <p>.
 _TAG = re.compile(rf"</?(?:{_NAMES}){_ATTRIBUTES}>|</[abipu]>|<p>|<[ap](?=\s+[\w-]+=){_ATTRIBUTES}>", re.IGNORECASE)
 _BEGIN = re.compile(
     r"(?:\s|<\?xml[^<>]*>|(?><!--.*?-->))*+(?:<!doctype\s+html\b|<(?:html|head|body|meta|title)(?=[\s>]))",
@@ -158,7 +162,7 @@ _COMMENTS = re.compile(r"(?:\s|(?><!--.*?-->))*+", re.DOTALL)
 
 
 def _is_html(sample: str, lines: Sequence[str]) -> bool:
-    """Whether a page begins, or a part of one: tags from the first character on, and in half of the lines."""
+    """Return whether the sample is a page, or a part of one: it starts with a tag, and half of its lines have tags."""
     if _BEGIN.match(sample):
         return True
     if not _TAG.match(_COMMENTS.sub("", sample, count=1)):
@@ -167,7 +171,7 @@ def _is_html(sample: str, lines: Sequence[str]) -> bool:
 
 
 def _json_lines(sample: str, lines: Sequence[str], column: str | None) -> Form | None:
-    if not lines:  # the first one is longer than the sample
+    if not lines:  # the first line is longer than the sample
         keys = re.findall(r'"([^"\\]+)"\s*:', sample) if re.match(r'\s*\{\s*"[^"\\]+"\s*:', sample) else []
         return Form(JSONL, list(dict.fromkeys(keys))[:10]) if keys else None
     columns: dict[str, None] = {}
@@ -180,7 +184,7 @@ def _json_lines(sample: str, lines: Sequence[str], column: str | None) -> Form |
 
 
 def _object(line: str) -> dict[str, Any] | None:
-    """The JSON object of a line, if it is one."""
+    """Return the JSON object of a line, or None."""
     if not line.lstrip().startswith("{"):
         return None
     try:
@@ -196,7 +200,7 @@ _DELIMITERS = {"\t": TSV, ",": CSV, ";": CSV}
 
 
 def _table(lines: Sequence[str], column: str | None) -> Form | None:
-    """A table whose rows have as many cells as the first one; of a named column, also one with other rows."""
+    """Recognise a table: all rows have as many cells as the first one, or it has the requested column."""
     possible: Form | None = None
     for delimiter, kind in _DELIMITERS.items():
         quoted = delimiter != "\t" or _is_quoted(lines)
@@ -220,7 +224,7 @@ def _table(lines: Sequence[str], column: str | None) -> Form | None:
 
 
 def _reaches(rows: Sequence[Sequence[str]], column: str) -> bool:
-    """Whether a column is a number up to which most rows have cells."""
+    """Return whether a column is given by number and at least 90 % of the rows, and the first, have that many cells."""
     number = int(column) if column.isdecimal() and len(column) < 10 else 0
     return number > 0 and sum(len(row) >= number for row in rows) >= 0.9 * len(rows) and len(rows[0]) >= number
 
@@ -230,7 +234,7 @@ def _rows(lines: Sequence[str], delimiter: str, quoted: bool) -> list[list[str]]
         rows = list(itertools.islice(_reader(lines, delimiter, quoted), _ROWS))
     except csv.Error:
         return []
-    # A cell in quotation marks may have lines beyond the sample.
+    # A quoted cell may continue beyond the sample.
     return rows[:-1] if quoted and 2 < len(rows) < _ROWS and len(rows[-1]) < len(rows[0]) else rows
 
 
@@ -243,13 +247,16 @@ def _reader(lines: Iterable[str], delimiter: str, quoted: bool) -> Any:
 
 
 def _is_quoted(lines: Iterable[str]) -> bool:
-    """Whether cells between tabs that begin with a quotation mark end with one too."""
+    """Return whether there are cells between tabs that begin with a quotation mark, and all of them end with one."""
     cells = [cell for line in lines for cell in line.split("\t") if cell.startswith('"')]
     return bool(cells) and all(len(cell) > 1 and cell.endswith('"') for cell in cells)
 
 
 def _is_plainly_a_table(rows: Sequence[Sequence[str]], lines: Sequence[str], delimiter: str) -> bool:
-    """Whether it is no text with as many commas in every line: prose and verse have spaces after them, and no names."""
+    """Return whether rows are a table and not text with equally many commas in every line.
+
+    Prose and verse have spaces after commas, and no column names, numbers or quoted cells.
+    """
     if len(rows) < 3:
         return False
     header, others = rows[0], rows[1:]
@@ -264,14 +271,14 @@ def _is_plainly_a_table(rows: Sequence[Sequence[str]], lines: Sequence[str], del
     return has_names or numbers or any(map(quotes.search, lines))
 
 
-# --- what is read -----------------------------------------------------------------------------------------------
+# --- extraction -------------------------------------------------------------------------------------------------
 
 
 def text_of(form: Form, texts: Iterable[str], name: str, column: str | None) -> Iterator[str]:
-    """The text of a file, from its pieces, in pieces that are not empty; `form` takes up the column that is read.
+    """Extract the text of a file, from pieces to pieces that are not empty; set `form.column` if a column is read.
 
     Raises:
-        CorpusError: a table has not the column, or not as text; a part of the file is too long.
+        CorpusError: A table lacks the column or has other values than text there, or a part of the file is too long.
     """
     if form.kind == SUBTITLES:
         return _joined(_subtitles(_lines(texts, name)))
@@ -284,7 +291,7 @@ def text_of(form: Form, texts: Iterable[str], name: str, column: str | None) -> 
 
 
 def _lines(texts: Iterable[str], name: str) -> Iterator[str]:
-    """The lines of a text without their ends."""
+    """Yield the lines of a text without their newlines."""
     rest = ""
     for text in texts:
         *whole, rest = (rest + text).split("\n")
@@ -300,7 +307,7 @@ def _too_long(name: str, what: str) -> CorpusError:
 
 
 def _joined(lines: Iterable[str]) -> Iterator[str]:
-    """Lines without those that are blank, each ended, in larger pieces."""
+    """Join the lines that are not blank, each with a newline, into larger pieces."""
     waiting, size = list[str](), 0
     for line in lines:
         if line.strip():
@@ -323,9 +330,12 @@ _BLOCK = re.compile(r"(?:NOTE|STYLE|REGION)(?:\s|$)")
 
 
 def _subtitles(lines: Iterable[str]) -> Iterator[str]:
-    """What is said: no headers, notes and styles of WebVTT, numbers and names of cues, times, tags."""
-    held, held_begins = "", False  # the last line, which may be the number or the name of a cue whose times come next
-    begins, skipping = True, False  # whether a blank line came before
+    """Yield the spoken text, without WebVTT headers, notes and styles, numbers and names of cues, times and tags."""
+    held, held_begins = (
+        "",
+        False,
+    )  # the previous line, which may be the number or name of a cue; is it after a blank one
+    begins, skipping = True, False  # whether the previous line is blank; whether a header or note is skipped
     for place, line in enumerate(lines):
         bare = line.strip()
         if skipping or (place == 0 and bare.startswith("WEBVTT")) or (begins and _BLOCK.match(bare)):
@@ -356,7 +366,7 @@ def _page(texts: Iterable[str], name: str) -> Iterator[str]:
 
 
 def _cells(form: Form, lines: Iterable[str], name: str, column: str) -> Iterator[Any]:
-    """The cells of a column of a table, named in its first row, or by its number from 1 on."""
+    """Yield the cells of a table's column, which is given by its name in the first row or its number from 1 on."""
     rows = _reader(lines, form.delimiter, form.quoted)
     place = form.columns.index(column) if column in form.columns else None
     numbered = place is None and column.isdecimal() and 1 <= int(column[:9]) <= len(form.columns)
@@ -373,7 +383,7 @@ def _cells(form: Form, lines: Iterable[str], name: str, column: str) -> Iterator
 
 
 def _json_cells(form: Form, lines: Iterable[str], name: str, column: str) -> Iterator[Any]:
-    """The values of a key."""
+    """Yield the value of the key `column` of each JSON object; None if it is missing."""
     found = False
     for number, line in enumerate(lines, 1):
         if not line.strip():
@@ -404,5 +414,5 @@ def _texts_of(cells: Iterable[Any], form: Form, name: str, column: str) -> Itera
 
 
 def _clean(text: str) -> str:
-    """A text with the ends of its lines as \\n, without what no text has and escapes can spell."""
+    """Convert line ends to \\n, and replace NULs and surrogates, which escapes can spell, by U+FFFD."""
     return re.sub("[\0\ud800-\udfff]", "\ufffd", text.replace("\r\n", "\n").replace("\r", "\n"))

@@ -1,8 +1,8 @@
-"""Which parts of a text are held out to validate on: a pure function of the text and the share that is asked for.
+"""Split a text into a training part and a held-out part: a pure function of the text and the requested fraction.
 
-Lines are held out in blocks spread over the whole text, for the last tenth of a sorted list, or of the files of several
-authors, is not like the rest. A block holds many lines, so that few of them stand beside a line that is trained on and
-may be much like them. A stream without lines, such as one of characters, is cut once, and its last part is held out.
+Lines are held out in blocks spread over the whole text, because the last tenth of a sorted list, or of files by several
+authors, is not like the rest. A block holds many lines, so that few of them are neighbours of training lines, which may
+be similar. A stream without lines, such as one of characters, is cut once, and its last part is held out.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,21 +17,21 @@ from rnnlm.text.corpus import TokenizedCorpus
 from rnnlm.text.id_sequence import Stretch
 from rnnlm.text.vocabulary import EOS, FIRST
 
-VERSION = 3  # of the rules; checkpoints name it, so that a resumed training holds out what it held out before
+VERSION = 3  # of the rules; recorded in checkpoints, so that a resumed training holds out the same part
 BLOCKS = 20  # at most
-LINES_IN_BLOCK = 10  # at least, of those that are held out and of those between them
-LEAST = 10  # tokens of a stream that are worth to be held out
-FAR = 2.5  # the share that is held out is at most so many times larger or smaller than the one that was asked for
+LINES_IN_BLOCK = 10  # at least, in every held-out block and between two blocks
+LEAST = 10  # fewest tokens of a stream that are held out
+FAR = 2.5  # largest factor between the requested fraction and the one that is held out
 LAST_PART = "the last part of the text"
 _CHUNK = 1 << 22
 _ENDS, _CLOSES = frozenset("。！？.!?…｡．"), frozenset("”’»›」』】）》\"')]} \u3000")
-_OTHER, _END, _CLOSE, _JOINED = 0, 1, 2, 3  # what a token is for the end of a sentence
+_OTHER, _END, _CLOSE, _JOINED = 0, 1, 2, 3  # kinds of tokens at the end of a sentence, see `_kinds`
 
 Places = NDArray[np.int64]
 
 
 class Split(NamedTuple):
-    """The parts of a text. how: where the held-out part is, for people; empty if there is none."""
+    """The parts of a text. how: where the held-out part is, as a phrase for messages; empty if there is none."""
 
     train: list[Stretch]
     held_out: list[Stretch]
@@ -39,21 +39,22 @@ class Split(NamedTuple):
 
 
 def split_version(training: Mapping[str, Any]) -> int:
-    """The rules by which a checkpoint's text was split, as its header says; the first ones if it does not."""
+    """Return the version of the split rules that a checkpoint's header records; 1 if it records none."""
     recorded = training.get("corpus")
     version = recorded.get("split") if isinstance(recorded, Mapping) else None
     return 1 if version is None else version if version in (1, 2) else VERSION
 
 
 def split(corpus: TokenizedCorpus, fraction: float, context: str, version: int = VERSION) -> Split:
-    """Hold out about `fraction` of the tokens, or nothing where that cannot be done.
+    """Hold out about `fraction` of the tokens, or nothing where that is impossible.
 
-    A text is cut where lines end. Where that would hold out far more or less than was asked for, context "sentence" is
-    cut after the end of a sentence within a line, and "stream" between any two tokens. version: of the rules, see
-    VERSION; until 2, a stream was always cut so.
+    A text is cut at ends of lines. Where that would hold out far more or less than requested, context "sentence" is cut
+    after the end of a sentence within a line, and "stream" between any two tokens.
+
+    version: Version of the rules, see VERSION. Versions 1 and 2 always cut a stream between any two tokens.
 
     Raises:
-        CorpusError: by the rules of version 1, one of the two parts would be empty.
+        CorpusError: By the rules of version 1, one of the two parts would be empty.
     """
     N = len(corpus.ids)
     if not fraction:
@@ -73,7 +74,7 @@ def split(corpus: TokenizedCorpus, fraction: float, context: str, version: int =
 
 
 def measured(corpus: TokenizedCorpus, held_out: Sequence[Stretch], most: int) -> list[Stretch]:
-    """The first tokens of every stretch, up to the end of a line if there is one; about `most` in all."""
+    """Return the beginning of every stretch, about `most` tokens in all, each cut at the end of a line if possible."""
     each = most // max(1, len(held_out))
     found = []
     for stretch in held_out:
@@ -92,7 +93,7 @@ def measured(corpus: TokenizedCorpus, held_out: Sequence[Stretch], most: int) ->
 
 
 def _blocks(corpus: TokenizedCorpus, fraction: float) -> Split | None:
-    """The end of each of several equal parts of the text; None where its lines are too few or too unequal."""
+    """Hold out the end of each of several equal parts of the text; None if its lines are too few or too unequal."""
     N, lines = len(corpus.ids), int(corpus.counts()[EOS])
     number = min(BLOCKS, int(min(lines * fraction, lines * (1 - fraction)) // LINES_IN_BLOCK))
     if number < 2:
@@ -116,7 +117,7 @@ def _blocks(corpus: TokenizedCorpus, fraction: float) -> Split | None:
 
 
 def _between(blocks: Sequence[Stretch], N: int) -> Iterator[Stretch]:
-    """What blocks in their order leave of N tokens."""
+    """Yield the stretches of N tokens that lie between the blocks, which are in order."""
     place = 0
     for block in [*blocks, Stretch(N, N)]:
         if place < block.start:
@@ -125,7 +126,7 @@ def _between(blocks: Sequence[Stretch], N: int) -> Iterator[Stretch]:
 
 
 def _last_lines(corpus: TokenizedCorpus, fraction: float) -> Split | None:
-    """The last part, from the line or else the sentence on that begins nearest to the share; None if all are far."""
+    """Hold out the last lines, or else sentences, from the start nearest to the share on; None if all are too far."""
     N = len(corpus.ids)
     place = N - round(N * fraction)
     largest, least = min(FAR * fraction, (1 + fraction) / 2), fraction / FAR
@@ -150,7 +151,7 @@ def _is_near(held_out: int, N: int, fraction: float) -> bool:
 
 
 def _nearest(place: int, low: int, high: int, cuts: Callable[[int, int], Places]) -> int | None:
-    """Of the places from low to high (not included) that `cuts` finds in a window, the one nearest to a place."""
+    """Return the cut in [low, high) that is nearest to a place; `cuts` finds the cuts of a window."""
     width = 1 << 10
     while low < high:
         start, stop = max(low, min(place - width, high)), min(high, max(place + width, low))
@@ -165,16 +166,16 @@ def _nearest(place: int, low: int, high: int, cuts: Callable[[int, int], Places]
 
 
 def _line_starts(corpus: TokenizedCorpus, start: int, stop: int) -> Places:
-    """Places of a window, from 1 on, before which a line ends."""
+    """Return the positions in [start, stop), with start >= 1, at which a line starts because one ends before them."""
     found = np.flatnonzero(corpus.ids[start - 1 : stop - 1] == EOS) + start
     corpus.release()
     return found
 
 
 def _kinds(tokens: Sequence[str]) -> NDArray[np.uint8]:
-    """What every provisional id is for the end of a sentence: _OTHER, _END, _CLOSE or _JOINED.
+    """Return the kind of every provisional id: _END of a sentence, _CLOSE (a bracket or quote), _JOINED or _OTHER.
 
-    Of characters, a letter or digit right after a mark goes on with it, as in 3.5: it is _JOINED.
+    _JOINED is an ASCII letter or digit in a text of characters: no sentence begins at it right after a mark, as in 3.5.
     """
     closing, characters = "".join(_CLOSES), all(len(token) == 1 for token in tokens)
     found = [_OTHER] * FIRST
@@ -186,7 +187,10 @@ def _kinds(tokens: Sequence[str]) -> NDArray[np.uint8]:
 
 
 def _sentence_starts(corpus: TokenizedCorpus, kinds: NDArray[np.uint8], start: int, stop: int) -> Places:
-    """Places of a window, from 1 on, before which a sentence ends, with up to two marks that close it, and no line."""
+    """Return the positions in [start, stop), with start >= 1, before which a sentence ends within a line.
+
+    Up to two closing brackets or quotes may follow the mark that ends the sentence.
+    """
     first = max(0, start - 3)
     ids = corpus.ids[first:stop]
     kind = np.concatenate([np.zeros(3, dtype=np.uint8), kinds[ids]])
@@ -203,7 +207,7 @@ def _sentence_starts(corpus: TokenizedCorpus, kinds: NDArray[np.uint8], start: i
 
 
 def _first_rule(corpus: TokenizedCorpus, fraction: float) -> int:
-    """Where the last `fraction` of the tokens begins; with lines, at the first start of a line from there on."""
+    """Return where the last `fraction` of the tokens begins; in a text of lines, the next start of a line."""
     N = len(corpus.ids)
     place = N - round(N * fraction)
     if corpus.lines and 0 < place < N:
@@ -218,7 +222,7 @@ def _first_rule(corpus: TokenizedCorpus, fraction: float) -> int:
 
 
 def _first_line_start(corpus: TokenizedCorpus, place: int) -> int:
-    """The first start of a line from a place on; in the last line, its own start."""
+    """Return the first start of a line from a position on; within the last line, the start of that line."""
     ids = corpus.ids
     for chunk_start in range(place - 1, len(ids) - 1, _CHUNK):
         ends = np.flatnonzero(ids[chunk_start : min(chunk_start + _CHUNK, len(ids) - 1)] == EOS)

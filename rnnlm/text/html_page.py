@@ -6,7 +6,7 @@ from typing import Any
 
 
 class Page(HTMLParser):
-    """Collects the text of a page: a line for each block, spaces as a browser shows them."""
+    """A parser that collects the text of a page: a line for each block, with white space as a browser shows it."""
 
     UNSEEN = frozenset(("script", "style"))
     INLINE = re.compile(
@@ -20,19 +20,19 @@ class Page(HTMLParser):
         self._unseen = self._verbatim = 0
 
     def handle_starttag(self, tag: str, attrs: Any) -> None:
-        """A block begins a line."""
+        """Begin a line at the start of a block."""
         self._unseen += tag in self.UNSEEN
         self._verbatim += tag == "pre"
         self._mark(tag)
 
     def handle_endtag(self, tag: str) -> None:
-        """And ends one."""
+        """End the line at the end of a block."""
         self._unseen = max(0, self._unseen - (tag in self.UNSEEN))
         self._verbatim = max(0, self._verbatim - (tag == "pre"))
         self._mark(tag)
 
     def handle_startendtag(self, tag: str, attrs: Any) -> None:
-        """An empty element."""
+        """Separate the text around an empty element."""
         self._mark(tag)
 
     def _mark(self, tag: str) -> None:
@@ -42,12 +42,12 @@ class Page(HTMLParser):
             self._text.append("\n")
 
     def handle_data(self, data: str) -> None:
-        """Text between tags."""
+        """Collect text between tags."""
         if not self._unseen:
             self._text.append(data if self._verbatim else re.sub(r"\s+", " ", data))
 
     def lines(self, end: bool = False) -> list[str]:
-        """The lines that are complete."""
+        """Return the complete lines collected so far and forget them; `end`: with the last, unfinished line."""
         *whole, rest = "".join(self._text).split("\n")
         self._text = [] if end else [rest]
         return [re.sub("  +", " ", line).strip() for line in (*whole, *[rest] * end)]

@@ -1,4 +1,4 @@
-"""Ids of stretches of a text under a vocabulary, looked up as they are read."""
+"""Sequences of ids that are mapped to a vocabulary as they are read."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, overload
@@ -8,15 +8,15 @@ from numpy.typing import NDArray
 
 from rnnlm.text.vocabulary import EOS
 
-# Mapped pages count as resident memory until they are given back. The columns of a batch touch pages all over the text,
-# and the system maps those around a page too, 64 KiB of them, which is why a small read counts as many ids.
+# Mapped pages count as resident memory until they are released. The columns of a batch touch pages all over the text,
+# and the system also maps the 64 KiB around each page, so even a small read counts as SCATTERED ids.
 SCATTERED, MOST_TOUCHED = 1 << 21, 1 << 25
 
 Ids = NDArray[np.int32]
 
 
 class Stretch(NamedTuple):
-    """Positions start to stop of a text. cut: its last line goes on behind it, and is given </s> there."""
+    """Positions start to stop of a text. cut: Whether its last line continues after it, so that </s> is added."""
 
     start: int
     stop: int
@@ -24,7 +24,7 @@ class Stretch(NamedTuple):
 
 
 class IdSequence:
-    """Ids of stretches of a text, one after the other, under a vocabulary, looked up as they are read.
+    """The concatenated ids of stretches of a text, mapped to a vocabulary as they are read.
 
     >>> ids, mapping = np.array([5, 3, 4, 3]), np.array([0, 1, 2, 7, 2, 9])
     >>> IdSequence(ids, mapping, [Stretch(0, 1, cut=True), Stretch(2, 4)]).take(np.array([0, 1, 2, 3]))
@@ -32,9 +32,9 @@ class IdSequence:
 
     Args:
         ids: (N,) ids in memory or mapped from a file.
-        mapping: The id of a vocabulary for each of them; None if they are that already.
-        stretches: What to read of them, none of it empty; None for all.
-        release: Called to give back the memory of mapped ids.
+        mapping: Array from `ids` to ids of a vocabulary; None if they are ids of the vocabulary already.
+        stretches: The stretches to read, none of them empty; None for all ids.
+        release: Called to release the memory of mapped ids.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class IdSequence:
         stretches = [Stretch(0, len(ids))] if stretches is None else list(stretches)
         starts, stops, cut = np.array(stretches, dtype=np.int64).reshape(-1, 3).T
         self._stops = np.cumsum(stops - starts + cut)  # position after each stretch
-        # Position p of the sequence is p + shift of the text, but the end that a stretch is given has no place there.
+        # Position p of the sequence is position p + shift of the text, except for the </s> added to cut stretches.
         self._shifts = stops + cut - self._stops
         self._ends = self._stops[cut > 0] - 1
         self._length = int(self._stops[-1]) if stretches else 0
@@ -74,7 +74,7 @@ class IdSequence:
         return found if isinstance(place, slice) else int(found)
 
     def take(self, positions: NDArray[np.int64]) -> Ids:
-        """Ids at positions from 0 to len - 1, in the shape of `positions`."""
+        """Return the ids at positions from 0 to len - 1, in the shape of `positions`."""
         self._touched += max(positions.size, SCATTERED)
         if self._touched > MOST_TOUCHED:
             self.release()

@@ -1,4 +1,4 @@
-"""Text that is read in lower case, as a setting of a tokenizer."""
+"""Lower-casing of text, as a setting of a tokenizer."""
 
 from collections.abc import Mapping
 from copy import copy
@@ -8,7 +8,7 @@ from rnnlm.errors import TokenizerError
 
 
 class Cased(Protocol):
-    """A tokenizer, as far as case goes."""
+    """A tokenizer with a setting for lower case."""
 
     lowercase: bool
 
@@ -17,9 +17,9 @@ AnyCased = TypeVar("AnyCased", bound=Cased)
 
 
 def lower_case(text: str) -> str:
-    """A text in lower case, as long as it was.
+    """Return a text in lower case with its length unchanged.
 
-    \u0130 alone has a small letter of two code points, i and a dot above; here it becomes i.
+    \u0130 is the only letter whose small letter has two code points, i and a dot above. Here it becomes i.
 
     >>> lower_case("In The BEGINNING, \u0130stanbul")
     'in the beginning, istanbul'
@@ -28,27 +28,27 @@ def lower_case(text: str) -> str:
 
 
 def as_read(tokenizer: Cased, text: str) -> str:
-    """A text as its tokenizer sees it, as long as it was: in lower case, if it reads so."""
+    """Return a text in lower case if the tokenizer reads it so, else unchanged. The length is the same."""
     return lower_case(text) if tokenizer.lowercase else text
 
 
 def in_lower_case(tokenizer: AnyCased) -> AnyCased:
-    """A tokenizer like this one that reads all text in lower case."""
+    """Return a copy of a tokenizer that reads all text in lower case."""
     other = copy(tokenizer)
     other.lowercase = True
     return other
 
 
 def case_setting(tokenizer: Cased) -> dict[str, Any]:
-    """The setting of case; none where case is kept, so that settings stay what they were before there was a choice."""
+    """Return {"lowercase": True}, or {} if case is kept: the settings of tokenizers before the option existed."""
     return {"lowercase": True} if tokenizer.lowercase else {}
 
 
 def lowercase_of(options: Mapping[str, Any]) -> bool:
-    """The setting of case among the options of a tokenizer.
+    """Return the setting `lowercase` from the options of a tokenizer; False if it is missing.
 
     Raises:
-        TokenizerError: it is neither true nor false.
+        TokenizerError: The setting is not a bool.
     """
     lowercase = options.get("lowercase", False)
     if type(lowercase) is not bool:

@@ -1,4 +1,4 @@
-"""Files -> lines, for programs that must answer for every line: nothing is skipped, joined or cut."""
+"""Read files line by line, for programs that must answer every line: no line is skipped, joined or cut."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -15,32 +15,32 @@ def read_lines(
     report: Callable[[str], None] | None = None,
     before_waiting: Callable[[], None] = lambda: None,
 ) -> Iterator[str | None]:
-    r"""Lines of a file, each with the "\n" that ends it; only that ends one, so that there are as many as `wc -l` says.
+    r"""Yield the lines of a file, each with its "\n"; no other character ends a line, so `wc -l` counts the same lines.
 
-    The last line may lack it. A byte that cannot be decoded becomes a surrogate, see `damage`; so UTF-8 written with
-    "surrogateescape" gives back the bytes of the file. Memory does not grow with the file.
+    The last line may lack the "\n". A byte that cannot be decoded becomes a surrogate, see `damage`, so that a line
+    encoded as UTF-8 with "surrogateescape" has the bytes of the file. Memory does not grow with the file.
 
-    Where a live source pauses, None comes after the lines that are there.
+    Where a live source pauses, yield None after the lines that have arrived.
 
     Args:
         source: The file.
-        encoding: A codec of Python; None to find it out as `encodings.decode` does.
+        encoding: A Python codec; None to detect it as `encodings.decode` does.
         report: Called with the codec, once it is known.
-        before_waiting: Called before more of a live source is waited for, once all lines that came have been taken.
+        before_waiting: Called before waiting for more of a live source, after all lines so far have been taken.
 
     Raises:
-        CorpusError: the file cannot be read, is binary, or the codec is unknown.
+        CorpusError: The file cannot be read, is binary, or the codec is unknown.
     """
     blocks = source.arriving(before_waiting)
     return _split(decode_bytes(blocks, source.name, encoding, report, lenient=True))
 
 
 def counted_characters(line: str, keeps_spaces: bool, reads_marks: bool = False) -> int:
-    """Characters of a line that figures such as bits per character count, without its newline.
+    """Return the number of characters of a line, without its newline, for measures such as bits per character.
 
-    A tokenizer that drops spaces has read those between words as one each, and none at the ends; so the words of a line
-    have one count however they are spaced. Every newline is such a space too where several lines are given. One that
-    reads marks has dropped <s> and </s> at the ends of a line.
+    Unless `keeps_spaces`, any white space between two words counts as one space, and none counts at the ends, so that
+    the count does not depend on the spacing. Where several lines are given, newlines are white space too. If
+    `reads_marks`, <s> and </s> at the ends of a line do not count.
 
     >>> counted_characters(" two   words ", keeps_spaces=False), counted_characters(" two   words ", keeps_spaces=True)
     (9, 13)
@@ -49,7 +49,7 @@ def counted_characters(line: str, keeps_spaces: bool, reads_marks: bool = False)
 
 
 def counted_size(line: str, keeps_spaces: bool, reads_marks: bool = False) -> tuple[int, int]:
-    """Characters of a line that figures count, and bytes of the same in UTF-8; see `counted_characters`."""
+    """Return the number of characters of a line, see `counted_characters`, and of their bytes in UTF-8."""
     if reads_marks and "<" in line:
         line = _END_MARKS.sub("", line)
     counted = line if keeps_spaces else " ".join(line.split())
@@ -57,18 +57,18 @@ def counted_size(line: str, keeps_spaces: bool, reads_marks: bool = False) -> tu
 
 
 def damage(line: str) -> str | None:
-    """What is wrong with a line that was read with bytes that cannot be decoded; None if there are none."""
+    """Describe the first undecodable byte or lone surrogate in a line from `read_lines`; None if there is none."""
     found = SURROGATE.search(line)
     if found is None:
         return None
     code = ord(found[0])
-    if 0xDC80 <= code <= 0xDCFF:  # what `surrogateescape` makes of a byte
+    if 0xDC80 <= code <= 0xDCFF:  # a byte decoded by `surrogateescape`
         return f"byte 0x{code & 0xFF:02x} cannot be decoded"
     return f"U+{code:04X}, half a surrogate pair, is no character"
 
 
 def _split(texts: Iterable[str | None]) -> Iterator[str | None]:
-    begun: list[str] = []  # parts of a line that goes on in the next text
+    begun: list[str] = []  # parts of a line that continues in the next text
     for text in texts:
         if text is None:
             yield None

@@ -1,4 +1,4 @@
-"""<s>, </s> and <unk> that a text writes between its words, as SRILM, KenLM, Kaldi and their lists do."""
+"""The marks <s>, </s> and <unk> in texts and n-best lists, as SRILM, KenLM and Kaldi write them."""
 
 import functools
 import re
@@ -7,23 +7,23 @@ from rnnlm.text.tokenizers import Tokenizer
 from rnnlm.text.vocabulary import SPECIALS, UNKNOWN
 
 _SENTENCE_MARKS = SPECIALS[:2]
-_SIGN = "<"  # that all of them begin with; most texts have none
+_SIGN = "<"  # the beginning of every mark; most texts do not have it
 _MARK = re.compile(r"(?<!\S)(?:</?s>|<unk>|<UNK>)(?!\S)")
 _UNKNOWN = re.compile(r"(?<!\S)(?:<unk>|<UNK>)(?!\S)")
 
 
 def marks_in(text: str) -> list[str]:
-    """The marks that stand between spaces in a text, each once."""
+    """Return the different marks that stand between spaces in a text."""
     return list(dict.fromkeys(_MARK.findall(text))) if _SIGN in text else []
 
 
 def without_marks(text: str) -> str:
-    """The text with a space for each mark."""
+    """Replace each mark in a text by a space."""
     return _MARK.sub(" ", text) if _SIGN in text else text
 
 
 def hypothesis_tokens(tokenizer: Tokenizer, text: str) -> list[str]:
-    """Tokens of a line of an n-best list: <s> and </s> at its ends are none, <unk> is one, the unknown.
+    """Return the tokens of a line of an n-best list, without <s> and </s> at its ends, and with <unk> as one token.
 
     >>> from rnnlm.text.tokenizers import CharTokenizer
     >>> hypothesis_tokens(CharTokenizer(), "<s> a <unk> </s>")
@@ -34,14 +34,14 @@ def hypothesis_tokens(tokenizer: Tokenizer, text: str) -> list[str]:
     text = _without_ends(text, tokenizer.reads_marks)
     if tokenizer.reads_marks or not _UNKNOWN.search(text):
         return tokenizer.tokenize(text)
-    # A character of private use is one token to every tokenizer, and changes nothing about how the others are cut.
+    # A private-use character is one token in every tokenizer, and does not change how the rest is cut.
     stand_in = next(each for each in map(chr, range(0xE000, 0x110000)) if each not in text)
     tokens = tokenizer.tokenize(_UNKNOWN.sub(stand_in, text))
     return [UNKNOWN[0] if token == stand_in else token for token in tokens]
 
 
 def _without_ends(text: str, ascii_spaces: bool) -> str:
-    """The text without the marks, any number of them, at its ends."""
+    """Remove all <s> and </s> at the ends of a text; ascii_spaces: only ASCII white space separates words."""
     chunks = list(_chunk(ascii_spaces).finditer(text))
     words = [place for place, chunk in enumerate(chunks) if chunk[0] not in _SENTENCE_MARKS]
     if len(words) == len(chunks):

@@ -1,4 +1,4 @@
-"""The texts that come with the package, which @chinese and @english name wherever a corpus is read."""
+"""The texts of the package: @chinese and @english name them wherever a corpus is read."""
 
 import os
 from pathlib import Path
@@ -8,14 +8,16 @@ from rnnlm.names import OWN_TEXTS
 
 MARK = "@"
 PACKAGE = Path(__file__).parents[1]
-FOLDERS = (PACKAGE / "corpora", PACKAGE.parent / "corpora")  # as it is installed, and in a clone
+FOLDERS = (PACKAGE / "corpora", PACKAGE.parent / "corpora")  # in an installation, and in a clone
 
 
 def own_text(path: str) -> str:
-    """The file of @chinese or @english; any other path, and a file of such a name that is there, as it is.
+    """Return the path of the text that @chinese or @english names; return any other path unchanged.
+
+    An existing file whose name begins with @ takes precedence.
 
     Raises:
-        CorpusError: there is no such text, or the installation lacks it.
+        CorpusError: There is no such text, or the installation lacks it.
     """
     if not path.startswith(MARK) or os.path.exists(path):
         return path

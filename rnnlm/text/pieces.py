@@ -1,6 +1,6 @@
-"""Pieces of words as a recogniser or another model cuts them: by SentencePiece, or by Hugging Face's tokenizer.json.
+"""Subword pieces of another model, such as a speech recogniser: SentencePiece, or Hugging Face's tokenizer.json.
 
-The file that says how to cut is kept in the checkpoint, packed: a model reads plain text without it.
+Checkpoints contain the tokenizer file, compressed, so that a model reads plain text without the original file.
 """
 
 import base64
@@ -25,40 +25,40 @@ SENTENCEPIECE, HUGGING_FACE = "sentencepiece", "tokenizers"  # the packages
 OPTIONS = {SENTENCEPIECE: "--sentencepiece", HUGGING_FACE: "--tokenizer"}
 LARGEST_FILE = 64 << 20  # bytes
 _COPY = "Use the file that the tokenizer's training wrote"
-_REMEMBERED = 4  # pieces before the last ones that the text of these may depend on
-_LONGEST_CHARACTER = 4  # bytes, each of which may be a piece
-_INCOMPLETE = "\ufffd"  # what bytes that are no character yet are decoded to
-_STAND_IN = "\ue000"  # is no piece, and decoded as it is
+_REMEMBERED = 4  # pieces that are decoded again as context of a new piece
+_LONGEST_CHARACTER = 4  # bytes in UTF-8, each of which may be a piece
+_INCOMPLETE = "\ufffd"  # decoded from the bytes of an incomplete character
+_STAND_IN = "\ue000"  # stands for the unknown token: it is not a piece, and is decoded to itself
 _UNKNOWN = re.compile(r"(?<![^ \t\n\r\v\f])(?:<unk>|<UNK>)(?![^ \t\n\r\v\f])")
 _SPACES = " \t\n\r\v\f"
 _BEGIN, _END = re.compile(r"\s*<s>(?!\S)", re.ASCII), re.compile(r"(?<!\S)</s>\s*$", re.ASCII)
 
 
 class Engine(Protocol):
-    """What cuts a text into pieces."""
+    """The interface of the packages that cut a text into pieces."""
 
     def cut(self, text: str) -> list[str]:
-        """Pieces of a text; what the engine does not know stands for itself."""
+        """Return the pieces of a text; unknown parts of it are returned as they are."""
 
     def places(self, text: str) -> list[tuple[int, int]]:
-        """Where each piece stands in the text, start and end."""
+        """Return the start and end of each piece in the text."""
 
     def decode(self, pieces: list[str]) -> str:
-        """The text of pieces."""
+        """Return the text of pieces."""
 
     def inventory(self) -> list[str]:
-        """All pieces of text in the order of their ids, without the marks of a text's ends and the unknown one."""
+        """Return all pieces in the order of their ids, without control pieces and the unknown piece."""
 
 
 class PieceTokenizer:
-    """Pieces of the lines of a text, cut by a file of another program. Its level is "token".
+    """A tokenizer of level "token" that cuts lines into pieces by a tokenizer file of another program.
 
-    Between spaces, <unk> and <UNK> are the unknown token; <s> and </s> at the ends of a line are its marks.
+    <unk> and <UNK> between spaces are the unknown token; <s> and </s> at the ends of a line are not tokens.
 
     Args:
         kind: "sentencepiece" or "tokenizers", the package that reads the file.
-        file: Its content.
-        lowercase: read all text in lower case.
+        file: Content of the file.
+        lowercase: Read all text in lower case.
     """
 
     name = "token"
@@ -70,10 +70,10 @@ class PieceTokenizer:
 
     @classmethod
     def read(cls, path: str | os.PathLike[str], kind: str) -> Self:
-        """The tokenizer of a file.
+        """Read a tokenizer file.
 
         Raises:
-            TokenizerError: the file cannot be read, or is none of this kind; or the package is not installed.
+            TokenizerError: The file cannot be read or is not of this kind, or the package is not installed.
         """
         path = Path(path)
         try:
@@ -96,10 +96,10 @@ class PieceTokenizer:
 
     @classmethod
     def from_options(cls, options: Mapping[str, Any]) -> Self:
-        """The tokenizer whose `options()` these are.
+        """Return the tokenizer with the given `options()`.
 
         Raises:
-            TokenizerError: they are malformed.
+            TokenizerError: The options are malformed.
         """
         kind, packed = options.get("pieces"), options.get("file")
         try:
@@ -116,15 +116,15 @@ class PieceTokenizer:
         return cls(kind, file, lowercase_of(options))
 
     def settings(self) -> dict[str, Any]:
-        """Return what cuts, a digest of its file, and whether text is read in lower case, if it is."""
+        """Return the kind, the SHA-256 of the file in hex, and, if True, `lowercase`."""
         return {"pieces": self.kind, "sha256": self._digest, **case_setting(self)}
 
     def options(self) -> dict[str, Any]:
-        """The settings and the file."""
+        """Return the settings and the compressed file in base64."""
         return {**self.settings(), "file": base64.b64encode(zlib.compress(self._file, 9)).decode("ascii")}
 
     def adopt(self, options: Mapping[str, Any]) -> bool:
-        """Whether these are the options of a tokenizer with the same file."""
+        """Return whether the options are those of a tokenizer with the same file."""
         return (options.get("pieces"), options.get("sha256")) == (self.kind, self._digest)
 
     @cached_property
@@ -133,25 +133,25 @@ class PieceTokenizer:
 
     @cached_property
     def keeps_spaces(self) -> bool:
-        """Whether spaces at the ends of a line and several together are read, and not dropped."""
+        """Whether spaces at the ends of a line and repeated spaces are kept."""
         line = " a  b "
         return self._engine.decode(self._engine.cut(line)) == line
 
     @cached_property
     def _cuts_spaces(self) -> bool:
-        """Whether a word after a space is cut otherwise than one at the beginning of a text."""
+        """Whether a word is cut differently after a space than at the beginning of a text."""
         first = self._engine.cut("b")
         return self._engine.cut("a b")[-len(first) :] != first
 
     def inventory(self) -> list[str]:
-        """All pieces of text, in the order of the file's ids."""
+        """Return all pieces in the order of their ids in the file."""
         return list(dict.fromkeys(piece for piece in self._engine.inventory() if piece not in (*SPECIALS, "<UNK>", "")))
 
     def tokenize(self, text: str) -> list[str]:
-        """Pieces of a line.
+        """Return the pieces of a line.
 
         Raises:
-            TokenizerError: the package that cuts is not installed, or does not take its file.
+            TokenizerError: The package is not installed, or it refuses the file.
         """
         if "<" not in text:
             return self._engine.cut(as_read(self, text))
@@ -161,8 +161,11 @@ class PieceTokenizer:
         return tokens
 
     def spans(self, line: str, tokens: Iterable[str]) -> list[tuple[int, int]]:
-        """Where each token stands in its line; tokens that are bytes of one character stand at its end."""
-        del tokens  # which the line is cut into again
+        """Return the start and end of each token in its line; tokens that are bytes of a character may be empty spans.
+
+        The line is cut again, so `tokens` is not used.
+        """
+        del tokens
         found: list[tuple[int, int]] = []
         end = 0
         for part, start in _parts(line, self._cuts_spaces):
@@ -178,34 +181,34 @@ class PieceTokenizer:
         return found
 
     def join(self, tokens: Iterable[str]) -> str:
-        """Text of tokens, without bytes at the end that are no whole character."""
+        """Return the text of tokens, without the bytes of an incomplete character at the end."""
         return "".join(self.pieces(tokens))
 
     def pieces(self, tokens: Iterable[str]) -> Iterator[str]:
-        """The text that each token adds; of a character of several tokens the last one adds it."""
+        """Yield the text that each token adds; the last of the tokens of a character adds the character."""
         return map(self.spacing().add, tokens)
 
     def spacing(self, like: str = "") -> "_PieceSpacing":
-        """Return what writes the pieces one after the other."""
+        """Return a new joiner of pieces; `like` is not used."""
         del like
         return _PieceSpacing(self._engine)
 
 
 class _PieceSpacing:
-    """A text of pieces that grows at its end: what a piece adds may depend on the last ones before it."""
+    """A stateful joiner of pieces; the text that a piece adds may depend on the last few pieces."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._written: list[str] = []  # the last pieces whose text is given out
-        self._open: list[str] = []  # bytes of a character that is not whole
-        self._spaced = True  # whether a space, or nothing, is at the end
+        self._written: list[str] = []  # the last pieces whose text has been returned
+        self._open: list[str] = []  # pieces that are bytes of an incomplete character
+        self._spaced = True  # whether the text is empty or ends with a space
 
     def piece(self, token: str) -> str:
-        """Return the text that a token would add."""
+        """Return the text that a token would add, without adding it."""
         return self._text(token)[0]
 
     def add(self, token: str) -> str:
-        """Return the text that a token adds."""
+        """Add a token and return the text that it adds."""
         text, is_whole = self._text(token)
         self._open.append(_STAND_IN if token in UNKNOWN else token)
         if is_whole:
@@ -215,8 +218,8 @@ class _PieceSpacing:
         return text
 
     def _text(self, token: str) -> tuple[str, bool]:
-        """The text, and whether it ends with a whole character."""
-        if token in UNKNOWN:  # which is written as a word of its own
+        """Return the text that a token would add, and whether it ends with a complete character."""
+        if token in UNKNOWN:  # written as a word of its own
             return " " * (not self._spaced) + SPECIALS[2], True
         known = self._engine.decode(self._written) if self._written else ""
         text = self._engine.decode([*self._written, *self._open, token])
@@ -226,9 +229,9 @@ class _PieceSpacing:
 
 
 def _parts(line: str, cuts_spaces: bool) -> Iterator[tuple[str, int | None]]:
-    """What stands between the marks of a line with its place, and every unknown token, with None.
+    """Yield the parts of a line between marks, with their start, and every unknown token, with None; skip <s>, </s>.
 
-    The space before a mark is its own, and the one after it that of the next word, if the cut depends on it.
+    White space around a mark is dropped, but where the cut depends on it, the space before the next word is kept.
     """
     begin, end = _BEGIN.match(line), _END.search(line)
     start, stop = begin.end() if begin else 0, end.start() if end else len(line)
@@ -247,11 +250,11 @@ def _parts(line: str, cuts_spaces: bool) -> Iterator[tuple[str, int | None]]:
             start = mark.end()
 
 
-# --- what cuts ----------------------------------------------------------------------------------------------------
+# --- engines ------------------------------------------------------------------------------------------------------
 
 
 class _NotThisError(TokenizerError):
-    """A file is none that an engine reads."""
+    """An engine cannot read a file, which is probably of another kind."""
 
 
 def _package(name: str) -> Any:
@@ -265,7 +268,7 @@ def _package(name: str) -> Any:
 
 
 def _sound(text: str) -> str:
-    """The text with U+FFFD for what stands for bytes that could not be decoded."""
+    """Replace the surrogates that stand for undecodable bytes by U+FFFD."""
     return SURROGATE.sub(_INCOMPLETE, text)
 
 
@@ -274,7 +277,7 @@ def _reason(error: Exception) -> str:
 
 
 class _SentencePiece:
-    """A model of SentencePiece."""
+    """The engine of SentencePiece models."""
 
     def __init__(self, file: bytes) -> None:
         try:
@@ -285,12 +288,12 @@ class _SentencePiece:
             raise _NotThisError(_reason(error)) from None
 
     def cut(self, text: str) -> list[str]:
-        """Pieces of a text."""
+        """Return the pieces of a text."""
         found: list[str] = self._model.encode(_sound(text), out_type=str)
         return found
 
     def places(self, text: str) -> list[tuple[int, int]]:
-        """Where each piece stands: places of bytes become those of characters."""
+        """Return the start and end of each piece in characters, converted from SentencePiece's bytes."""
         text = _sound(text)
         found = self._model.encode(text, return_type="proto").pieces
         bytes_before = itertools.accumulate((len(each.encode("utf-8")) for each in text), initial=0)
@@ -298,26 +301,26 @@ class _SentencePiece:
         return [(character.get(each.begin, 0), character.get(each.end, len(text))) for each in found]
 
     def decode(self, pieces: list[str]) -> str:
-        """The text of pieces."""
+        """Return the text of pieces."""
         text: str = self._model.decode(pieces)
         return text
 
     def inventory(self) -> list[str]:
-        """All pieces but those of control and the unknown one."""
+        """Return all pieces but the control pieces and the unknown one."""
         model = self._model
         ids = range(model.get_piece_size())
         return [model.id_to_piece(each) for each in ids if not model.is_control(each) and not model.is_unknown(each)]
 
 
 class _HuggingFace:
-    """A tokenizer.json, as the package tokenizers reads it."""
+    """The engine of tokenizer.json files, read by Hugging Face's package tokenizers."""
 
     def __init__(self, file: bytes) -> None:
         try:
             self._model = _package(HUGGING_FACE).Tokenizer.from_str(file.decode("utf-8"))
         except TokenizerError:
             raise
-        except Exception as error:  # it raises Exception itself
+        except Exception as error:  # the package raises plain Exception
             raise _NotThisError(_reason(error)) from None
         self._model.no_truncation()
         self._model.no_padding()
@@ -325,7 +328,7 @@ class _HuggingFace:
         self._unknown = {UNKNOWN[0], getattr(self._model.model, "unk_token", None)}
 
     def cut(self, text: str) -> list[str]:
-        """Pieces of a text; unknown ones as they are written, as SentencePiece gives them."""
+        """Return the pieces of a text; unknown ones as they stand in the text, as SentencePiece returns them."""
         found = self._model.encode(_sound(text), add_special_tokens=False)
         if self._unknown.isdisjoint(found.tokens):
             return list(found.tokens)
@@ -335,17 +338,17 @@ class _HuggingFace:
         ]
 
     def places(self, text: str) -> list[tuple[int, int]]:
-        """Where each piece stands."""
+        """Return the start and end of each piece."""
         offsets: list[tuple[int, int]] = self._model.encode(_sound(text), add_special_tokens=False).offsets
         return offsets
 
     def decode(self, pieces: list[str]) -> str:
-        """The text of pieces."""
+        """Return the text of pieces."""
         decoder = self._model.decoder
         return " ".join(pieces) if decoder is None else str(decoder.decode(pieces))
 
     def inventory(self) -> list[str]:
-        """All pieces but the special ones."""
+        """Return all pieces but the special ones."""
         special = {token.content for token in self._model.get_added_tokens_decoder().values() if token.special}
         pieces = sorted(self._model.get_vocab(with_added_tokens=True).items(), key=lambda each: each[1])
         return [piece for piece, _ in pieces if piece not in special]

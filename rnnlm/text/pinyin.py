@@ -1,11 +1,11 @@
-"""Pinyin: what syllables a line may be, and how a word may be read.
+"""Pinyin: parse lines of pinyin into syllables, and look up the readings of characters and words.
 
-Syllables are cut in every way that covers all of a run of letters: xian is xian and xi an. A space or an apostrophe
-stands between syllables; ü is also written v; a tone is a digit from 1 to 5 after the syllable or a mark on a vowel,
-and may be missing. What is no pinyin is text.
+A run of letters is cut into syllables in every way that covers it: xian is both xian and xi an. Spaces and apostrophes
+separate syllables; ü may be written v; a tone is a digit from 1 to 5 after the syllable or a mark on a vowel, and may
+be missing. Anything that is not pinyin is text.
 
-The readings are those of pypinyin: its dictionary of characters, and that of phrases, which says how common each
-reading of a character is.
+The readings come from pypinyin: its dictionary of characters, and its dictionary of phrases, which shows how common
+each reading of a character is.
 """
 
 import functools
@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 from rnnlm.errors import TokenizerError
 
-Reading = tuple[str, int]  # a syllable without its tone, ü as v, and the tone from 1 to 5, which is none
+Reading = tuple[str, int]  # a syllable without its tone, with ü as v; the tone from 1 to 5, where 5 is neutral
 
 NEUTRAL = 5
 MARKS = {"\u0304": 1, "\u0301": 2, "\u030c": 3, "\u0300": 4}
@@ -30,14 +30,14 @@ _RUN = re.compile(f"{_SPELT}(?:['’]?{_SPELT})*")
 _NO_SYLLABLES = {"m", "n", "ng", "hm", "hng", "ê"}  # sounds such as 嗯, written en
 _MORE_READINGS = {"嗯": ("en", NEUTRAL)}
 _ALIASES = {"lue": "lve", "nue": "nve", "jv": "ju", "qv": "qu", "xv": "xu", "yv": "yu"}
-MOST_READINGS = 64  # of a word whose characters have several
-FIRST_SHARE = 0.5  # of the probability of a character's readings that the first in the dictionary has by itself
-LEAST_SHARE = 0.01  # of a reading by which a character is a homophone of others
-UNSEEN = 0.01  # times that a reading is counted that no phrase has
+MOST_READINGS = 64  # of a word; if its characters have more, each has its most probable reading only
+FIRST_SHARE = 0.5  # of the probability that is given to the first reading of a character in the dictionary
+LEAST_SHARE = 0.01  # smallest probability of a reading that makes a character a homophone of others
+UNSEEN = 0.01  # added to the count of each reading in phrases
 
 
 class Syllable(NamedTuple):
-    """A syllable of a line, from a place to a later one; tone 0: none is given."""
+    """A syllable that spans the places `start` to `end` of a line; tone 0 if none is given."""
 
     start: int
     end: int
@@ -46,7 +46,7 @@ class Syllable(NamedTuple):
 
 
 class Text(NamedTuple):
-    """A part of a line that is no pinyin, from a place to the next one."""
+    """A part of a line that is not pinyin; it spans one place."""
 
     start: int
     end: int
@@ -54,7 +54,7 @@ class Text(NamedTuple):
 
 
 class Spelling(NamedTuple):
-    """A line: places from 0 to `length`, the syllables that it may be, and the texts between them."""
+    """A parsed line: places from 0 to `length`, all possible syllables between them, and the texts."""
 
     length: int
     syllables: list[Syllable]
@@ -65,7 +65,7 @@ class Spelling(NamedTuple):
 
 
 def spelling(line: str) -> Spelling:
-    """Read a line. White space stays only between two texts.
+    """Parse a line. White space is kept only between two texts.
 
     >>> [syllable.base for syllable in spelling("xian").syllables]
     ['xi', 'xian', 'an']
@@ -73,7 +73,7 @@ def spelling(line: str) -> Spelling:
     [Text(start=6, end=7, text='GitHub'), Text(start=7, end=8, text='!')]
     """
     parts = [(part, *(_syllables(part) if _RUN.fullmatch(part) else ([], 0))) for part in _parts(line)]
-    spoken = [True, *(bool(syllables) for _, syllables, _ in parts), True]  # the ends are as pinyin
+    spoken = [True, *(bool(syllables) for _, syllables, _ in parts), True]  # the ends of the line count as pinyin
     place, found = 0, Spelling(0, [], [])
     for number, (part, syllables, length) in enumerate(parts):
         if syllables:
@@ -89,7 +89,7 @@ def spelling(line: str) -> Spelling:
 
 
 def _parts(line: str) -> Iterator[str]:
-    """Runs of letters, and what stands between them, with the white space around it."""
+    """Yield the runs of letters and the strings between them, which include white space."""
     end = 0
     for run in _RUN.finditer(line):
         yield from filter(None, [line[end : run.start()]])
@@ -99,28 +99,31 @@ def _parts(line: str) -> Iterator[str]:
 
 
 def _syllables(run: str) -> tuple[list[Syllable], int]:
-    """All syllables that a run of letters may be cut into, and its length; none if it cannot be cut."""
+    """Return all possible syllables of a run of letters, and its length; ([], ...) if it cannot be cut."""
     letters, tones, edges = _letters(run)
     if run.isupper() or letters is None:
         return [], 0
     found, known, longest = list[Syllable](), bases(), max(map(len, bases()))
     stops = iter([*edges, len(letters)])
-    stop = 0  # the next place over which no syllable goes
+    stop = 0  # the next edge, which no syllable crosses
     for start in range(len(letters)):
-        apart = start == stop  # as after an apostrophe
+        apart = start == stop  # such as after an apostrophe
         while stop <= start:
             stop = next(stops)
         for end in range(start + 1, min(start + longest, stop) + 1):
             given = [each for each in tones[start:end] if each]
             base = _ALIASES.get(letters[start:end], letters[start:end])
-            # hao is not ha and 哦
+            # "o" is a syllable only by itself: hao is not ha o.
             if base in known and len(given) < 2 and (apart or base != "o"):
                 found.append(Syllable(start, end, base, given[0] if given else 0))
     return _covering(found, len(letters)), len(letters)
 
 
 def _letters(run: str) -> tuple[str | None, list[int], list[int]]:
-    """Plain letters of a run, the tone at each, and the places between syllables; no letters if they are none."""
+    """Return the plain letters of a run, the tone at each, and the edges given by tones and apostrophes.
+
+    The letters are None if the run has others than a to z and ü.
+    """
     letters, tones, edges = "", list[int](), list[int]()
     for character in unicodedata.normalize("NFD", run.lower()):
         if character in MARKS and letters:
@@ -141,7 +144,7 @@ def _letters(run: str) -> tuple[str | None, list[int], list[int]]:
 
 
 def _covering(syllables: list[Syllable], length: int) -> list[Syllable]:
-    """Those from which a whole run can be made."""
+    """Return the syllables that are part of a sequence that covers the whole run."""
     reached, leading = {0}, {length}
     for each in syllables:  # in the order of their starts
         if each.start in reached:
@@ -156,10 +159,10 @@ def _covering(syllables: list[Syllable], length: int) -> list[Syllable]:
 
 
 def require_pypinyin() -> None:
-    """Find out whether pypinyin is there.
+    """Check that pypinyin is installed.
 
     Raises:
-        TokenizerError: it is not.
+        TokenizerError: It is not installed.
     """
     try:
         import pypinyin  # noqa: F401
@@ -172,7 +175,7 @@ def require_pypinyin() -> None:
 
 @functools.cache
 def _read(marked: str) -> Reading:
-    """A syllable with a tone mark as pypinyin writes it.
+    """Parse a syllable with a tone mark as pypinyin writes it.
 
     >>> _read("lǜ"), _read("de")
     (('lv', 4), ('de', 5))
@@ -198,7 +201,7 @@ def _phrases() -> dict[str, list[list[str]]]:
 
 @functools.cache
 def _counts() -> dict[str, Counter[str]]:
-    """How often each syllable, without its tone, is the reading of a character in the dictionary of phrases."""
+    """Count the toneless readings of each character in the dictionary of phrases."""
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     for phrase, readings in _phrases().items():
         for character, marked in zip(phrase, readings, strict=False):
@@ -209,7 +212,7 @@ def _counts() -> dict[str, Counter[str]]:
 
 @functools.cache
 def _characters() -> dict[str, list[Reading]]:
-    """All readings of each character, the usual one first."""
+    """Return all readings of each character, the usual one first."""
     require_pypinyin()
     from pypinyin.constants import PINYIN_DICT
 
@@ -226,15 +229,15 @@ def _characters() -> dict[str, list[Reading]]:
 
 @functools.cache
 def bases() -> frozenset[str]:
-    """All syllables without their tones."""
+    """Return all syllables without their tones."""
     return frozenset(base for readings in _characters().values() for base, _ in readings)
 
 
 @functools.cache
 def shares(character: str) -> dict[str, float]:
-    """Estimate how probable each syllable is as the reading of a character, which it need not have; they sum to one.
+    """Estimate the probability of each toneless reading of a character; they sum to one. {} for an unknown character.
 
-    Half of it is the share of each among the phrases that pypinyin knows, half is the first reading's.
+    Half of the probability is distributed by the counts in pypinyin's phrases; the first reading gets the other half.
     """
     known = list(dict.fromkeys(base for base, _ in _characters().get(character, [])))
     counts = _counts().get(character, Counter())
@@ -246,9 +249,9 @@ def shares(character: str) -> dict[str, float]:
 
 
 def word_readings(word: str) -> list[tuple[tuple[str, ...], float]]:
-    """Ways to read a word, syllables without tones, and the natural logarithm of how probable each is.
+    """Return the readings of a word, as toneless syllables, with the natural logarithm of their probability.
 
-    None if the word is not Chinese.
+    The list is empty if the word is not Chinese.
     """
     if not all(character in _characters() for character in word):
         return []
@@ -265,22 +268,22 @@ def word_readings(word: str) -> list[tuple[tuple[str, ...], float]]:
 
 
 def tones(character: str, base: str) -> set[int]:
-    """Tones that a character may have where it is read as a syllable; the neutral one is always among them."""
+    """Return the tones of a character that is read as a toneless syllable; the neutral tone is always included."""
     return {tone for each, tone in _characters().get(character, []) if each == base} | {NEUTRAL}
 
 
 @functools.cache
 def usual_character(base: str) -> str:
-    """The character that the most phrases have with this reading, for a model that knows none."""
+    """Return the character that has this reading most often in phrases, for a model that knows no such character."""
     known = [character for character, readings in _characters().items() if any(base == each for each, _ in readings)]
     return max(known, key=lambda character: _counts().get(character, Counter())[base])
 
 
 class Homophones:
-    """Characters that are read alike, whatever the tone; a reading that is very rare does not count."""
+    """Characters with the same reading, regardless of tone; very rare readings are ignored."""
 
     def __init__(self, characters: Iterable[str]) -> None:
-        """Enter the characters that others may stand for.
+        """Index the characters that `of` may return.
 
         Raises:
             TokenizerError: pypinyin is not installed.
@@ -291,7 +294,7 @@ class Homophones:
                 self._by_base[base].append(character)
 
     def of(self, text: str) -> dict[str, str]:
-        """For each character of a text the others that are read alike."""
+        """Return for each character of a text the characters with the same reading."""
         return {
             character: "".join(each for base in _usual(character) for each in self._by_base.get(base, ()))
             for character in set(text)
@@ -306,7 +309,7 @@ def _usual(character: str) -> list[str]:
 
 
 class Word(NamedTuple):
-    """A word in one of its readings, and the logarithm of how probable that reading is."""
+    """A word in one of its readings, with the natural logarithm of the reading's probability."""
 
     text: str
     log_share: float
@@ -314,17 +317,17 @@ class Word(NamedTuple):
 
 @dataclass
 class _Node:
-    """The words of one reading, and those whose reading goes on."""
+    """A node of the tree: the words with the reading up to here, and the nodes of the next syllables."""
 
     words: list[Word] = field(default_factory=list)
     next: dict[str, "_Node"] = field(default_factory=dict)
 
 
 class Readings:
-    """Words by their readings, as a tree of syllables."""
+    """Words indexed by their readings, as a prefix tree of syllables."""
 
     def __init__(self, words: Iterable[str]) -> None:
-        """Enter the Chinese ones among some words.
+        """Index the Chinese words among `words`.
 
         Raises:
             TokenizerError: pypinyin is not installed.
@@ -338,9 +341,10 @@ class Readings:
                 node.words.append(Word(word, log_share))
 
     def matches(self, spelt: Spelling) -> Iterator[tuple[int, int, Word]]:
-        """Every word that some neighbouring syllables of a line may be, with where it starts and ends.
+        """Yield (start, end, word) for every word that matches consecutive syllables of a line.
 
-        A character that no word is stands for a syllable that is no word by itself, so that a path always goes on.
+        A syllable that no word of one character fits yields words of another tone, or else its usual character, so that
+        a path through the line always exists.
         """
         at: dict[int, list[Syllable]] = defaultdict(list)
         for syllable in spelt.syllables:
@@ -368,7 +372,7 @@ def _walk(
 
 
 def _fits(word: Word, syllables: tuple[Syllable, ...]) -> bool:
-    """Whether a word's characters may have the tones that are given."""
+    """Return whether the characters of a word may have the tones given in the syllables."""
     return all(
         not syllable.tone or syllable.tone in tones(character, syllable.base)
         for character, syllable in zip(word.text, syllables, strict=True)

@@ -1,6 +1,6 @@
-"""How a text is read: where a sentence ends, <s> stands in the place of </s>, and the state is set to zero before it.
+"""Model inputs for a text: after the end of a sentence, the input is <s> instead of </s>, and the state is reset.
 
-This is the one place that knows it; training, scoring, prediction and pictures read through it.
+Only this module implements that rule. Training, scoring, prediction and plots use it.
 """
 
 from collections.abc import Iterator
@@ -15,17 +15,17 @@ Array = NDArray[Any]
 
 
 class Ids(Protocol):
-    """A long row of ids, such as an array or an `IdSequence`."""
+    """A sequence of ids, such as an array or an `IdSequence`."""
 
     def __len__(self) -> int:
-        """Number of ids."""
+        """Return the number of ids."""
 
     def take(self, positions: NDArray[np.int64]) -> Array:
-        """Ids at the given positions."""
+        """Return the ids at the given positions."""
 
 
 class Window(NamedTuple):
-    """A stretch of a text in one column, from position `start` on: (T, 1) inputs and targets, and keep (T, 1, 1)."""
+    """A window of a text from position `start` on, in one column: inputs and targets (T, 1), and keep (T, 1, 1)."""
 
     start: int
     inputs: Array
@@ -34,12 +34,12 @@ class Window(NamedTuple):
 
 
 def restart(inputs: Array, context: str, those: Array | None = None) -> Array | None:
-    """Let every sentence begin anew: </s> becomes <s> in `inputs` (T, B), in place.
+    """Replace </s> by <s> in `inputs` (T, B), in place, so that every sentence starts with a zero state.
 
-    those: (T, B) bool, places outside of which </s> stays what it is; None: everywhere.
+    those: (T, B) bool, the positions where </s> is replaced; None for all.
 
     Returns:
-        keep (T, B, 1), 0 where the state is to be set to zero before a step, else 1; None for a stream.
+        keep (T, B, 1), 0 where the state is reset to zero before the step, else 1; None for a stream.
     """
     if context == "stream":
         return None
@@ -49,9 +49,9 @@ def restart(inputs: Array, context: str, those: Array | None = None) -> Array | 
 
 
 def inputs_before(ids: Ids, positions: NDArray[np.int64], context: str, start: int = BOS) -> tuple[Array, Array | None]:
-    """Return what is read right before the tokens at some positions (T, B), and keep; see `restart`.
+    """Return the inputs for targets at some positions (T, B), which are the ids before them, and keep; see `restart`.
 
-    start: what is read before the first token of all.
+    start: The input before the first token of the text.
     """
     inputs = ids.take(np.clip(positions - 1, 0, len(ids) - 1))
     inputs[positions == 0] = start
@@ -59,7 +59,7 @@ def inputs_before(ids: Ids, positions: NDArray[np.int64], context: str, start: i
 
 
 def windows(ids: Ids, context: str, size: int, start: int = BOS) -> Iterator[Window]:
-    """Walk along a text, `size` tokens at a time."""
+    """Yield the windows of a text, `size` tokens each; `start`: the input before its first token."""
     for first in range(0, len(ids), size):
         positions = np.arange(first, min(first + size, len(ids)), dtype=np.int64)[:, None]
         inputs, keep = inputs_before(ids, positions, context, start)

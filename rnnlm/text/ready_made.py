@@ -1,17 +1,17 @@
-"""Signs that the tokens of a text were made before by another program."""
+"""Detect texts that another program has tokenized already."""
 
 import re
 
-# What such programs write and people do not: the unknown word and the ends of a sentence; WikiText's and Moses's "@-@";
-# pieces of words by BPE ("ferr@@ y", "low</w>", "Ġthe"), SentencePiece ("▁the") and WordPiece ("##ing").
+# Chunks that tokenizers write and people do not: <unk>, <s> and </s>; "@-@" of WikiText and Moses; pieces of words by
+# BPE ("ferr@@ y", "low</w>", "Ġthe"), SentencePiece ("▁the") and WordPiece ("##ing").
 _SIGN = re.compile(r"<unk>|<UNK>|</?s>|@[-,.]@|\S+@@|\S+</w>|Ġ\S+|▁\S*|##\w+")
 MOST_READ = 1 << 16  # characters
 REMEDY = "--level token"
-LEAST, LEAST_SHARE = 5, 0.002  # signs, and signs for each chunk between spaces, that are no accident
+LEAST, LEAST_SHARE = 5, 0.002  # smallest number of such chunks, and their smallest share of all chunks
 
 
 def advice(text: str) -> str | None:
-    """Return a sentence about --level token where the beginning of a text is full of such signs, else None."""
+    """Return advice to use --level token if the beginning of a text looks tokenized already, else None."""
     chunks = text[:MOST_READ].split()
     signs = [chunk for chunk in chunks if _SIGN.fullmatch(chunk)]
     if len(signs) < max(LEAST, LEAST_SHARE * len(chunks)):

@@ -1,8 +1,7 @@
-"""Whether the lines of a text belong together, as in a book, or stand for themselves, as in a list of sentences.
+"""Measure whether the lines of a text belong together, as in a book, or are independent, as in a list of sentences.
 
-A line of a book repeats words of the line before it: names, things, turns of phrase. A cache of that line therefore
-predicts it better than a cache of a line from elsewhere in the text does (Kuhn and De Mori 1990). In a list of
-unrelated sentences both predict alike.
+A line of a book repeats words of the line before it. A cache of that line (Kuhn and De Mori 1990) therefore predicts it
+better than a cache of a line from elsewhere in the text. In a list of unrelated sentences, both predict equally well.
 """
 
 import itertools
@@ -16,27 +15,27 @@ from numpy.typing import NDArray
 from rnnlm.text.vocabulary import EOS
 
 Array = NDArray[np.int32]
-PLACES, LINES, TOKENS = 20, 200, 4_000  # stretches of a text that are looked at; lines and tokens of each, at most
-CACHE = 0.1  # weight of the cache beside the frequencies of all tokens
-GAIN, SURE = 0.005, 5.0  # nats per token, and its standard errors, from which lines belong together
+PLACES, LINES, TOKENS = 20, 200, 4_000  # stretches of a text that are read, and most lines and tokens of each
+CACHE = 0.1  # weight of the cache, interpolated with the unigram frequencies
+GAIN, SURE = 0.005, 5.0  # smallest gain, in nats per token and in standard errors, of lines that belong together
 
 
 class Cohesion(NamedTuple):
-    """How much better a line is predicted after its own line before than after any other one."""
+    """The gain of a cache of the preceding line over a cache of a random line."""
 
     nats_per_token: float
-    standard_errors: float  # by which that is more than nothing
+    standard_errors: float  # the gain divided by its standard error
 
     @property
     def tells(self) -> bool:
-        """Whether the lines belong together."""
+        """Whether the lines of the text belong together."""
         return self.nats_per_token >= GAIN and self.standard_errors >= SURE
 
 
 def cohesion(ids: Array) -> Cohesion:
-    """Compare the cache of the line before with that of another line, for lines from all over a text.
+    """Compare a cache of the preceding line with a cache of a random line, for lines from all over a text.
 
-    ids: (N,) of the text, in which EOS ends a line; at most 80,000 of them are read.
+    ids: (N,) ids of the text, with EOS at the end of each line; at most 80,000 of them are read.
     """
     stretches = _stretches(ids)
     lines = [line for stretch in stretches for line in stretch]
@@ -59,7 +58,7 @@ def cohesion(ids: Array) -> Cohesion:
 
 
 def _stretches(ids: Array) -> list[list[list[int]]]:
-    """Whole lines that follow each other, from equally distant places."""
+    """Return runs of consecutive whole lines, from equally spaced places."""
     found = []
     for place in np.linspace(0, len(ids), PLACES, endpoint=False).astype(int).tolist():
         part = np.asarray(ids[place : min(place + TOKENS, place + math.ceil(len(ids) / PLACES))])
@@ -70,6 +69,6 @@ def _stretches(ids: Array) -> list[list[list[int]]]:
 
 
 def _cached(line: list[int], cache: list[int], probability: dict[int, float]) -> float:
-    """How many nats a cache adds to the log probability of a line."""
+    """Return the nats that a cache adds to the log probability of a line."""
     counts = Counter(cache)
     return sum(math.log(1 - CACHE + CACHE * counts[each] / len(cache) / probability[each]) for each in line)

@@ -1,10 +1,10 @@
-"""Chinese words by jieba: loaded late, silent, and from its own dictionary file alone.
+"""Segment Chinese into words by jieba, which is loaded late, without log messages, and from its own dictionary only.
 
-jieba itself would read `jieba.cache` in the folder for temporary files, whoever put it there, and never check it. Here
-its tables are filled from the `dict.txt` of the package, which is as fast, and the cache is neither read nor written.
+By default, jieba reads `jieba.cache` in the folder for temporary files without verifying it, whoever wrote it. Here
+its tables are filled from the package's `dict.txt`, which is as fast, and the cache is neither read nor written.
 
-rjieba is jieba written in Rust, with the dictionary of jieba 0.42.1 inside. Without HMM and without words of the user
-its output is the same, so that it cuts in jieba's place where it is installed, and nothing says which of them it was.
+rjieba is jieba in Rust, with the dictionary of jieba 0.42.1. Without HMM and user words its output is the same, so it
+replaces jieba where it is installed. Which of the two cut a text is not recorded.
 """
 
 import functools
@@ -19,12 +19,12 @@ from typing import Any, NamedTuple
 
 from rnnlm.errors import TokenizerError
 
-# jieba keeps every beginning of every word: a word of a million characters would take half a terabyte.
+# jieba stores every prefix of every word: a word of a million characters would take half a terabyte.
 LONGEST_USER_WORD = 64  # characters
 MOST_USER_CHARACTERS = 1 << 22  # in all words together
 MOST_USER_WORDS = 500_000  # a checkpoint's header has room for a million lists
 MOST_FREQUENT = 10**12  # far beyond jieba's own frequencies, which have 6 digits
-TESTED_RJIEBA = "0.2."  # how the versions begin that were compared with jieba
+TESTED_RJIEBA = "0.2."  # prefix of the versions that were compared with jieba
 # A few sentences as jieba 0.42.1 cuts them: names, numbers, mixed scripts, rare characters, and words that overlap.
 _AS_JIEBA_CUTS = """
 我 昨天 上学 迟到 了 ， 老师 批评 了 我 。
@@ -38,38 +38,38 @@ GPT - 4 模型 的 3 . 14 % 与 A & B 公司 # 1
 㐀 中 〇 国 龘 靐 的 字
 """.strip().split("\n")
 
-HAN = "[\u4e00-\u9fd5]"  # a character that jieba cuts, as its re_han_default has them
+HAN = "[\u4e00-\u9fd5]"  # the Chinese characters of jieba's re_han_default
 
 
 class UserWord(NamedTuple):
-    """A word of the user's dictionary; without a frequency jieba finds one with which the word stays whole."""
+    """A word of the user's dictionary; if its frequency is None, jieba computes one that keeps the word whole."""
 
     word: str
     frequency: int | None
 
 
 class Jieba(NamedTuple):
-    """What decides how jieba segments: its version and the SHA-256 of its dictionary."""
+    """The version of jieba and the SHA-256 of its dictionary, which together determine how it segments."""
 
     version: str
     dictionary_sha256: str
 
 
-# What rjieba imitates.
+# The jieba that rjieba reimplements.
 IMITATED = Jieba("0.42.1", "7197c3211ddd98962b036cdf40324d1ea2bfaa12bd028e68faa70111a88e12a8")
 Cut = Callable[[str], list[str]]
 
 
 def has_han(text: str) -> bool:
-    """Whether a text has Chinese in it, as far as jieba knows its characters."""
+    """Return whether a text contains Chinese characters that jieba knows."""
     return re.search(HAN, text) is not None
 
 
 class Segmenter:
-    """Cuts blocks of Chinese as `jieba.lcut` does.
+    """A segmenter that cuts blocks of Chinese as `jieba.lcut` does.
 
-    jieba: the one that the text must be segmented with; None until it is known, that is until the first block.
-    fast: whether rjieba cuts; False until the first block.
+    jieba: The jieba that the text must be segmented with; None until it is known, at the latest at the first block.
+    fast: Whether rjieba cuts; False until the first block.
     """
 
     def __init__(self, hmm: bool, user_words: Sequence[UserWord], jieba: Jieba | None = None) -> None:
@@ -78,12 +78,12 @@ class Segmenter:
         self._cut: Cut | None = None
 
     def cut(self, block: str) -> list[str]:
-        """Words of a block without whitespace; they add up to it.
+        """Cut a block without white space into words, whose concatenation is the block.
 
         Raises:
             TokenizerError: jieba is not installed, or not the one that the text must be segmented with.
         """
-        if len(block) == 1:  # nothing to cut, so nothing to load
+        if len(block) == 1:  # cannot be cut, so jieba need not be loaded
             return [block]
         if self._cut is None:
             self._check()
@@ -93,7 +93,7 @@ class Segmenter:
         return self._cut(block)
 
     def is_slow(self) -> bool:
-        """Whether jieba itself cuts, not rjieba."""
+        """Return whether jieba in Python cuts, not rjieba."""
         return self._rjieba() is None
 
     def _rjieba(self) -> Cut | None:
@@ -114,12 +114,12 @@ class Segmenter:
 
 
 def too_many(words: Sequence[Sequence[Any]]) -> bool:
-    """Whether these are more words than jieba can be given, or a checkpoint can hold."""
+    """Return whether there are more user words than jieba or a checkpoint's header can hold."""
     return len(words) > MOST_USER_WORDS or sum(len(word) for word, _ in words) > MOST_USER_CHARACTERS
 
 
 def is_user_word(entry: Any) -> bool:
-    """Whether a value from JSON is a word and its frequency."""
+    """Return whether a value from JSON is a valid pair of a user word and its frequency."""
     if type(entry) is not list or len(entry) != len(UserWord._fields):
         return False
     word, frequency = entry
@@ -132,7 +132,7 @@ def is_user_word(entry: Any) -> bool:
 
 
 def is_jieba(value: Any) -> bool:
-    """Whether a value from JSON is a version and a hash, and nothing that should not be shown to a user."""
+    """Return whether a value from JSON is a version and a hash that are safe to show to a user."""
     return (
         type(value) is dict
         and value.keys() == set(Jieba._fields)
@@ -144,7 +144,7 @@ def is_jieba(value: Any) -> bool:
 
 @functools.cache
 def installed_jieba() -> Jieba:
-    """The jieba that would be imported, found without importing it (about 10 ms)."""
+    """Return the installed jieba without importing it (about 10 ms)."""
     from importlib import metadata
 
     content = _dictionary_file().read_bytes()
@@ -160,7 +160,7 @@ def _dictionary_file() -> Path:
 
 @functools.cache
 def _load_rjieba() -> Cut | None:
-    """The `cut` of rjieba without HMM; None if it is not there or may cut otherwise than the jieba here does."""
+    """Return the `cut` of rjieba without HMM; None if it is missing or may cut differently from the installed jieba."""
     from importlib import metadata
 
     try:
@@ -168,24 +168,24 @@ def _load_rjieba() -> Cut | None:
             return None
         import rjieba
 
-        # Not the one that the module shares, to which others may have added words.
+        # Not the module's shared instance, to which other code may have added words.
         cut = functools.partial(rjieba.Jieba().cut, hmm=False)
         words = [sentence.split() for sentence in _AS_JIEBA_CUTS]
         return cut if [cut("".join(each)) for each in words] == words else None
-    except Exception:  # whatever is wrong with it, jieba is there
+    except Exception:  # on any error, fall back to jieba
         return None
 
 
 def _load(user_words: Sequence[UserWord], hmm: bool) -> Cut:
-    """What cuts as a jieba that knows the package's dictionary and the user's words."""
-    # On import jieba 0.42.1 warns of its own escape sequences and of pkg_resources.
+    """Return the `lcut` of a jieba with the package's dictionary and the user's words."""
+    # On import, jieba 0.42.1 emits warnings about its escape sequences and pkg_resources.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import jieba
     jieba.setLogLevel(logging.WARNING)
     frequencies, total = _read_dictionary()
     tokenizer = jieba.Tokenizer()
-    # Shared between tokenizers, for cutting does not change it; adding words does.
+    # The table is shared between tokenizers, since cutting does not change it, but copied before words are added.
     tokenizer.FREQ = dict(frequencies) if user_words else frequencies
     tokenizer.total = total
     tokenizer.initialized = True
@@ -196,7 +196,7 @@ def _load(user_words: Sequence[UserWord], hmm: bool) -> Cut:
 
 @functools.cache
 def _read_dictionary() -> tuple[dict[str, int], int]:
-    """Word -> frequency, with every beginning of a word at 0 if it is none itself, and the sum of the frequencies."""
+    """Return the frequency of each word, 0 for prefixes of words that are not words, and the sum of frequencies."""
     frequencies: dict[str, int] = {}
     total = 0
     with open(_dictionary_file(), encoding="utf-8") as file:

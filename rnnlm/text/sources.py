@@ -1,4 +1,4 @@
-"""Where text comes from: files, folders, standard input; as they are or compressed by gzip."""
+"""Open sources of text: files, folders and standard input, plain or compressed by gzip."""
 
 import gzip
 import hashlib
@@ -23,23 +23,23 @@ from rnnlm.foreign import GZIP, PACKED
 from rnnlm.text.own_texts import own_text
 
 STDIN = "-"
-SUFFIXES = (".txt", ".txt.gz")  # what is read of a folder, in small letters or capitals
+SUFFIXES = (".txt", ".txt.gz")  # of the files that are read from a folder, in lower or upper case
 _NAMED_LEFT_OUT = 5
 BLOCK = 1 << 20
-# Where so many bytes have come without a pause, the next are waited for so many seconds before it is called one: a
-# program that writes a file to a pipe needs a moment to fill it again.
+# After MANY bytes without a pause, wait PATIENCE seconds for the next before calling it a pause: a program that writes
+# a file to a pipe needs a moment to fill it again.
 MANY, PATIENCE = 1 << 14, 0.02
-# How files begin that hold a text in a form that is not read here.
+# First bytes of files in formats that are not read here.
 _LONGEST_MAGIC = 40
-_MODEL = re.compile(rb"PK\x03\x04.{26}header\.npy", re.DOTALL)  # the first member of a checkpoint
+_MODEL = re.compile(rb"PK\x03\x04.{26}header\.npy", re.DOTALL)  # the first member of a checkpoint's zip archive
 _DOCUMENTS = {rb"PK\x03\x04": "a zip archive, as .docx, .epub and .npz files are", rb"%PDF-[12]\.": "a PDF document"}
 
 
 class Stamp(NamedTuple):
-    """What tells that a file is the one that was read before, unchanged; times in nanoseconds.
+    """The status of a file by which a later run recognises it as unchanged; times in nanoseconds.
 
-    `changed` is the time of the last change to the file or to what is known of it. No program can set it back, as
-    programs that copy or unpack do with `written`.
+    `changed` is the time of the last change to the content or the metadata (ctime). Programs that copy or unpack files
+    set back `written` (mtime), but cannot set back `changed`.
     """
 
     size: int
@@ -50,10 +50,10 @@ class Stamp(NamedTuple):
 
 
 class Source(NamedTuple):
-    """One file.
+    """A file from which text is read.
 
-    `file` is open if it cannot be opened twice, as standard input cannot. A live one is read as it comes, once, and
-    only by `arriving`.
+    `file` is an open file if it cannot be opened twice, such as standard input. A live source is read once, as its
+    content arrives, and only with `arriving`.
     """
 
     name: str
@@ -62,7 +62,7 @@ class Source(NamedTuple):
 
     @contextmanager
     def open(self) -> Iterator[BinaryIO]:
-        """The file at its beginning; what goes wrong while it is read is a CorpusError."""
+        """Open the file at its beginning; errors while it is read become a CorpusError."""
         try:
             if self.file is not None:
                 if not self.live:
@@ -73,11 +73,11 @@ class Source(NamedTuple):
                     yield file
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             raise CorpusError(f"{self.name} is damaged: {error}. Compress it again or give the plain text.") from error
-        except (OSError, ValueError) as error:  # ValueError: it was closed
+        except (OSError, ValueError) as error:  # ValueError: the file is closed
             raise CorpusError(f"{self.name} cannot be read: {getattr(error, 'strerror', None) or error}.") from error
 
     def stamp(self) -> Stamp | None:
-        """What changes when the file is written to or replaced; None if nobody else can do that."""
+        """Return the stamp, which changes when the file is written or replaced; None for an open file."""
         if self.file is not None:
             return None
         with self.open() as file:  # opened, so that a network file system asks the server
@@ -85,11 +85,11 @@ class Source(NamedTuple):
         return Stamp(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_dev)
 
     def blocks(self, advance: Callable[[int], None]) -> Generator[bytes, None, None]:
-        """The content in blocks of 1 MiB, unpacked if gzip packed it; `advance` is told what was read of the file."""
+        """Yield blocks of 1 MiB, decompressed if gzip; call `advance` with the number of bytes read from the file."""
         with self.open() as file:
             begin = file.read(_LONGEST_MAGIC)
             _refuse_other_forms(self.name, begin)
-            packed = begin.startswith(GZIP)  # as no text does, so the name of a file does not matter
+            packed = begin.startswith(GZIP)  # no text begins so; the name of the file does not matter
             file.seek(0)
             reader = gzip.GzipFile(fileobj=file) if packed else file
             place = 0
@@ -99,10 +99,9 @@ class Source(NamedTuple):
                 place = file.tell()
 
     def arriving(self, before_waiting: Callable[[], None]) -> Iterator[bytes | None]:
-        """The content in blocks, unpacked if gzip packed it; of a live source, as it comes.
+        """Yield the content in blocks, decompressed if it is gzip; of a live source, as it arrives.
 
-        Where nothing more of that is there yet, None is given out, and `before_waiting` is called when the next block
-        is asked for.
+        Yield None where a live source pauses. When the next block is then requested, `before_waiting` is called first.
         """
         if not self.live:
             yield from self.blocks(lambda read: None)
@@ -125,8 +124,8 @@ class Source(NamedTuple):
 
 
 def _as_they_come(file: BinaryIO) -> Iterator[bytes | None]:
-    """Blocks that are there, and None where there is none yet."""
-    came = 0  # since the last pause
+    """Yield blocks as they arrive, and None where the input pauses."""
+    came = 0  # bytes since the last pause
     while True:
         if not _is_ready(file, PATIENCE if came >= MANY else 0):
             yield None
@@ -140,18 +139,18 @@ def _as_they_come(file: BinaryIO) -> Iterator[bytes | None]:
 
 
 def _is_ready(file: BinaryIO, seconds: float | None) -> bool:
-    """Whether something can be read within so many seconds (None: whenever); False where that is not known."""
+    """Wait for input for `seconds` (None: without limit), and return whether there is any; False if unknown."""
     try:
         return bool(select.select([file], [], [], seconds)[0])
-    except (OSError, ValueError):  # a file in memory, or Windows, which can only tell of sockets
+    except (OSError, ValueError):  # a file in memory, or Windows, where select works only on sockets
         return False
 
 
 def lines_as_source(lines: Iterable[str], name: str = "text") -> Source:
-    """Return lines in memory, with or without their ends, as a file.
+    """Return a source of lines in memory, with or without their newlines; messages call it `name`.
 
     Raises:
-        CorpusError: they are not lines of text. name: what to call them in the message.
+        CorpusError: `lines` is not an iterable of strings, or holds a lone surrogate.
     """
     return Source(name, io.BytesIO("".join(f"{line}\n" for line in _lines(lines, name)).encode()))
 
@@ -176,15 +175,16 @@ def _lines(lines: Iterable[str], name: str) -> Iterator[str]:
 def open_sources(
     paths: Sequence[str | PathLike[str] | Source], live: bool = False, report: Callable[[str], None] = lambda note: None
 ) -> Iterator[list[Source]]:
-    """Files that paths name: a folder stands for its *.txt and *.txt.gz, at any depth, sorted; "-" for standard input.
+    """Open the sources that paths name.
 
-    What can be read only once, standard input and pipes, is copied to a temporary file first, or a live source. A
-    source stands for itself, @chinese and @english for the texts that come with the package.
+    A folder stands for its *.txt and *.txt.gz files at any depth, sorted; "-" for standard input; @chinese and @english
+    for the texts of the package; a `Source` for itself. Standard input and pipes, which can be read only once, are
+    first copied to a temporary file, or become live sources if `live`.
 
-    report: called with a sentence on what is left out of a folder.
+    report: Called with a sentence on the files of a folder that are left out.
 
     Raises:
-        CorpusError: a path is missing or unreadable, a folder has no text, nothing is given.
+        CorpusError: A path is missing or unreadable, a folder has no text, or no path is given.
     """
     if not paths:
         raise CorpusError("No text is given; expected files, folders, or - for standard input.")
@@ -218,18 +218,18 @@ def _sources(
 
 
 def standard_input() -> BinaryIO:
-    """Standard input as bytes.
+    """Return standard input as a binary file.
 
     Raises:
-        CorpusError: it is closed.
+        CorpusError: Standard input is closed.
     """
-    if sys.stdin is None:  # as after <&-
+    if sys.stdin is None:  # started with <&-
         raise CorpusError("Standard input is closed. Give a file, or send the text through a pipe.")
     return sys.stdin.buffer
 
 
 def _refuse_endless(file: BinaryIO, path: str, mode: int) -> None:
-    """A terminal ends with Ctrl-D and /dev/null at once; /dev/zero would fill the disk."""
+    """Refuse devices that never end, such as /dev/zero; terminals and /dev/null are accepted."""
     if stat.S_ISBLK(mode) or (stat.S_ISCHR(mode) and not file.isatty() and file.read(1)):
         raise CorpusError(f"{path} is a device; expected a text file, a folder with *.txt files or a pipe.")
 
@@ -255,12 +255,12 @@ def _read_once(file: BinaryIO, name: str, stack: ExitStack, live: bool) -> Sourc
 
 
 def _spooled(file: BinaryIO, path: str, stack: ExitStack, begin: bytes = b"") -> BinaryIO:
-    """A copy on disk of what can be read only once; `begin` was read of it already."""
+    """Copy a file that can be read only once to a temporary file; `begin`: bytes that were read from it already."""
     try:
         copy: BinaryIO = stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 (the stack closes it)
         copy.write(begin)
         shutil.copyfileobj(file, copy, BLOCK)
-    except (OSError, ValueError) as error:  # ValueError: it was closed
+    except (OSError, ValueError) as error:  # ValueError: the file is closed
         raise CorpusError(
             f"{path} cannot be copied to a temporary file: {getattr(error, 'strerror', None) or error}."
         ) from error
@@ -302,16 +302,16 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _is_special(path: str) -> bool:
-    """Whether a path is a pipe, a socket or a device, which nobody meant by naming the folder."""
+    """Return whether a path is a pipe, a socket or a device, none of which is read from a folder."""
     return os.path.exists(path) and not os.path.isfile(path)
 
 
 def fingerprint(sources: Sequence[Source]) -> tuple[str, int]:
-    """SHA-256 of the files, in hex, and the sum of their sizes in bytes."""
+    """Return the SHA-256 of the files, in hex, and the sum of their sizes in bytes."""
     whole, size = hashlib.sha256(), 0
     for source in sources:
         with source.open() as file:
-            each = hashlib.sha256()  # of each file for itself, so that it matters where one ends
+            each = hashlib.sha256()  # hashed file by file, so that the digest depends on where each file ends
             while block := file.read(BLOCK):
                 each.update(block)
             whole.update(each.digest())

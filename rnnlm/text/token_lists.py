@@ -1,7 +1,7 @@
-"""Lists of tokens as other programs write them, in the order of their ids.
+"""Read vocabularies of other programs as lists of tokens in the order of their ids.
 
-- JSON: a list of the tokens, {token: id}, {id: token}, or an object in which one of these stands under any name;
-- text: a token and its id on every line, in one order or the other, or a token alone, whose id is the line's number.
+- JSON: a list of tokens, {token: id}, {id: token}, or an object that has one of these under any name;
+- text: a token and its id on every line, in either order, or a token alone, whose id is its line number from 0 on.
 """
 
 import json
@@ -14,17 +14,17 @@ from typing import Any, NoReturn
 from rnnlm.errors import RnnlmError, VocabularyError, shown
 from rnnlm.text.vocabulary import FIRST, SPECIALS
 
-MAX_BYTES = 64 * 2**20  # as for a checkpoint's header, which will hold it
+MAX_BYTES = 64 * 2**20  # the limit of a checkpoint's header, which will hold the vocabulary
 _TOKEN = re.compile(r"[ \t]*[^ \t]+[ \t]*|[ \t]")
 _TOKEN_NUMBER = re.compile(r"([^ \t]+|[ \t])[ \t]+(-?[0-9][0-9.eE+-]{,30})[ \t]*")
 _NUMBER_TOKEN = re.compile(r"([0-9]{1,10})[ \t]+?([^ \t]+|[ \t])")
 
 
 def read_tokens(path: str | os.PathLike[str]) -> list[str]:
-    """All tokens of a file, in the order of their ids.
+    """Return all tokens of a file, in the order of their ids.
 
     Raises:
-        VocabularyError: the file is missing, has none of the forms above, or says what cannot be.
+        VocabularyError: The file is missing, has none of the forms above, or is not a valid vocabulary.
     """
     path = Path(path)
     document = read_document(path)
@@ -36,10 +36,10 @@ def read_tokens(path: str | os.PathLike[str]) -> list[str]:
 
 
 def tokens_of(document: Any) -> list[Any]:
-    """Tokens of a JSON value: of its part that is called "tokens", or of what is nothing but them, under any name.
+    """Return the tokens of a JSON value: the value itself, its member "tokens", or a member that is a list of tokens.
 
     Raises:
-        VocabularyError: there are none.
+        VocabularyError: There are none.
     """
     tokens = plain_tokens(document)
     if tokens is None and isinstance(document, dict):
@@ -52,7 +52,7 @@ def tokens_of(document: Any) -> list[Any]:
 
 
 def read_document(path: Path) -> Any:
-    """The content of a file: of JSON its value, of other text its lines as tokens."""
+    """Return the content of a file: the value of JSON, or the list of tokens of other text."""
     try:
         if not path.is_file():
             raise VocabularyError(
@@ -83,10 +83,10 @@ def read_document(path: Path) -> Any:
 
 
 def _tokens_of_lines(text: str) -> list[str]:
-    """Tokens, in the order of their ids, of lines with a token and its id, the same in turn, or a token alone.
+    """Return the tokens, in the order of their ids, of lines "token id", "id token" or "token".
 
-    Negative and broken numbers beside the tokens are no ids but scores, as SentencePiece writes them: then, and where
-    a token stands alone, the line's number is the id.
+    Negative or fractional numbers after the tokens are scores, as SentencePiece writes them, and not ids. Then, and
+    where tokens stand alone, the tokens keep the order of the lines.
     """
     lines = text.replace("\r\n", "\n").rstrip("\n").split("\n")
     for pattern, token, number in ((_TOKEN_NUMBER, 1, 2), (_NUMBER_TOKEN, 2, 1)):
@@ -107,7 +107,7 @@ def _tokens_of_lines(text: str) -> list[str]:
 
 
 def plain_tokens(document: Any) -> list[Any] | None:
-    """Tokens, in the order of their ids, of a JSON value that is nothing but them."""
+    """Return the tokens, in the order of their ids, of a list, {token: id} or {id: token}; None of other values."""
     if isinstance(document, list):
         return document
     if not isinstance(document, dict) or not document:
@@ -120,12 +120,16 @@ def plain_tokens(document: Any) -> list[Any] | None:
 
 
 def tokens_inside(document: Mapping[str, Any]) -> list[Any] | None:
-    """Tokens of an object that has them under some name; of several lists the longest, in all its forms."""
+    """Return the longest list of tokens among the members of an object; None if there is none.
+
+    Raises:
+        VocabularyError: Several lists of that length differ, or all that look like lists have wrong ids.
+    """
     found, refusals = [], []
     for part in document.values():
         try:
             tokens = plain_tokens(part)
-        except VocabularyError as error:  # counts are numbers, too
+        except VocabularyError as error:  # may be {token: count}
             refusals.append(error)
             continue
         if tokens and all(isinstance(token, str) for token in tokens):
@@ -144,7 +148,7 @@ def _are_ids(pairs: Iterable[tuple[Any, int]]) -> bool:
 
 
 def _in_order(pairs: list[tuple[Any, int]]) -> list[Any]:
-    """The tokens of (token, id), in the order of the ids, of which each must be there once."""
+    """Return the tokens of pairs (token, id) in the order of ids; each id from 0 on must occur once."""
     if not _are_ids(pairs):
         token, token_id = max(pairs, key=lambda pair: pair[1])
         raise VocabularyError(
@@ -160,12 +164,12 @@ def _no_constant(name: str) -> NoReturn:
 
 
 def checked(tokens: Any) -> list[str]:
-    """The tokens, if they are a vocabulary."""
+    """Return the tokens if they are a valid vocabulary, else raise a VocabularyError."""
     if not isinstance(tokens, list) or not all(isinstance(token, str) and token for token in tokens):
         raise VocabularyError("its tokens are not a list of strings of at least one character")
     if not set(tokens[:FIRST]) - set(SPECIALS) and len(tokens) <= FIRST:
         raise VocabularyError(f"its tokens are {shown(tokens)}; expected at least one token of text")
-    reserved = FIRST if tuple(tokens[:FIRST]) == SPECIALS else 0  # which a text may spell, too
+    reserved = FIRST if tuple(tokens[:FIRST]) == SPECIALS else 0  # a token of text may be spelt like them
     seen: set[str] = set()
     for token_id, token in enumerate(tokens[reserved:], reserved):
         if token in seen:

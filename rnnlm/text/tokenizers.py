@@ -1,4 +1,4 @@
-"""Text <-> tokens: characters, words in any language, or tokens that a text has made already."""
+"""Tokenizers between text and tokens: characters, words in any language, or ready-made tokens between spaces."""
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping
@@ -12,17 +12,17 @@ from rnnlm.text.segmentation import HAN, Jieba, Segmenter, UserWord, installed_j
 from rnnlm.text.vocabulary import SPECIALS
 from rnnlm.text.word_rules import RULES, chunk_tokens, compiled, is_rules, rejoined, token_pattern
 
-# The ranges are those of jieba's re_han_default, so that it cuts a block as it would cut it within the whole text.
+# The ranges are those of jieba's re_han_default, so that jieba cuts a block as it would within the whole text.
 _HAN = HAN
 _BLOCK = "(?<![\u4e00-\u9fd5a-zA-Z0-9+#&._%-])[a-zA-Z0-9+#&._%-]*[\u4e00-\u9fd5][\u4e00-\u9fd5a-zA-Z0-9+#&._%-]*"
-# Blocks and the marks between them, each of which is a token for jieba and for `token_pattern` alike: rjieba is so fast
-# that to call it for every block would cost as much as the cutting.
+# Blocks together with the marks between them that are tokens both for jieba and for `token_pattern`. Calling rjieba for
+# every block would cost as much as the cutting itself.
 _MARK = r"""(?:[，、：；？！“”‘’（）《》〈〉「」『』【】〔〕·,:;!?"'()\[\]<>/`*|]|。(?!。)|．(?!．))"""
 _SPAN = f"{_BLOCK}(?:{_MARK}*+{_BLOCK})*+"
-_RARE = "龘"  # begins and ends no word of jieba's dictionary
-LONGEST_MEAN, LONGEST_WORD = 2.5, 8  # characters of Chinese words in text that is taken as separated
+_RARE = "龘"  # no word of jieba's dictionary begins or ends with it
+LONGEST_MEAN, LONGEST_WORD = 2.5, 8  # characters of the Chinese words of a line in `is_separated`
 
-# Scripts and punctuation written without spaces: radicals to CJK compatibility, Han, full-width forms.
+# Scripts and punctuation written without spaces: CJK radicals to CJK compatibility, Han, full-width forms.
 WIDE = "[\u2e80-\u33ff\u3400-\u9fff\uf900-\ufaff\ufe30-\ufe4f\uff00-\uff9f\uffe0-\uffe6\U00020000-\U0003ffff]"
 _EMOJI = "[\u2600-\u27bf\U0001f000-\U0001faff]"
 _OPENING = frozenset("([{“‘«‹„‚¿¡$£€")
@@ -31,21 +31,21 @@ _STRAIGHT_QUOTES = frozenset("\"'")
 
 
 class Spacing(Protocol):
-    """A text of tokens that grows at its end."""
+    """A stateful joiner that appends tokens to a text."""
 
     def piece(self, token: str) -> str:
-        """The text that a token would add."""
+        """Return the text that a token would add, without adding it."""
 
     def add(self, token: str) -> str:
-        """The text that a token adds."""
+        """Add a token and return the text that it adds."""
 
 
 class Tokenizer(Protocol):
-    """What the rest of the package asks of a tokenizer.
+    """The interface of tokenizers.
 
-    name: the level. reads_marks: whether <unk> in a text is the unknown token, and <s> and </s> at the ends of a line
-    are its marks and no tokens; else they are text. keeps_spaces: whether all white space is read. lowercase: whether
-    it reads all text as if it were in lower case. cuts_words: whether a token may be a piece of a word.
+    name: The level. reads_marks: Whether <unk> in a text is the unknown token, and <s> and </s> at the ends of a line
+    mark them and are not tokens; else all three are text. keeps_spaces: Whether all white space is read. lowercase:
+    Whether all text is read in lower case. cuts_words: Whether a token may be a part of a word.
     """
 
     name: str
@@ -57,40 +57,40 @@ class Tokenizer(Protocol):
     def keeps_spaces(self) -> bool: ...  # noqa: D102
 
     def tokenize(self, text: str) -> list[str]:
-        """Tokens of a text; none is empty."""
+        """Return the tokens of a text; none is empty."""
 
     def spans(self, line: str, tokens: Iterable[str]) -> list[tuple[int, int]]:
-        """Where the tokens of a line stand in it, start and end."""
+        """Return the start and end of each token in its line."""
 
     def join(self, tokens: Iterable[str]) -> str:
-        """Text of tokens. More tokens only add to its end, so that text can be shown as it is made."""
+        """Return the text of tokens. More tokens only append to it, so that text can be shown while it is generated."""
 
     def pieces(self, tokens: Iterable[str]) -> Iterator[str]:
-        """The text of each token in turn, given out before the next token is asked for; together, the joined text."""
+        """Yield the text of each token before the next is read; the concatenation is the joined text."""
 
     def spacing(self, like: str = "") -> Spacing:
-        """A joiner that also tells other tokens' pieces; spaces separate words if they do in `like`, a line."""
+        """Return a new joiner; it separates all words by spaces if the line `like` does."""
 
     def settings(self) -> dict[str, Any]:
-        """What was asked for, in JSON: equal settings and equal text give equal tokens on one machine."""
+        """Return the settings as JSON values: equal settings and equal text give equal tokens on one machine."""
 
     def options(self) -> dict[str, Any]:
-        """The settings and what must be the same on another machine, for a checkpoint; see `from_options`."""
+        """Return the settings and what another machine needs to give the same tokens; see `from_options`."""
 
     def adopt(self, options: Mapping[str, Any]) -> bool:
-        """Take over the options under which a tokenizer of equal settings made tokens that are now used.
+        """Adopt the options of a tokenizer with equal settings whose tokens are reused.
 
-        False, with nothing changed, if this tokenizer would make other tokens.
+        Return False and change nothing if this tokenizer would give other tokens.
         """
 
 
 class _AsWritten:
-    """A tokenizer whose tokens stand in a text as they are, and nothing but white space between them."""
+    """A tokenizer whose tokens are substrings of the text, with only white space between them."""
 
     reads_marks = keeps_spaces = lowercase = cuts_words = False
 
     def spans(self, line: str, tokens: Iterable[str]) -> list[tuple[int, int]]:
-        """Return the places; a mark <s> at the beginning is no token."""
+        """Return the start and end of each token in its line; <s> at the beginning of the line is skipped."""
         mark = compiled(r"(?a:\s*<s>(?!\S))").match(line) if self.reads_marks else None
         end, found, line = mark.end() if mark else 0, [], as_read(self, line)
         for token in tokens:
@@ -101,18 +101,18 @@ class _AsWritten:
 
 
 class _OfCaseAlone(_AsWritten):
-    """A tokenizer that has no other setting than whether it reads all text in lower case."""
+    """A tokenizer whose only setting is whether it reads all text in lower case."""
 
     def __init__(self, lowercase: bool = False) -> None:
         self.lowercase = lowercase
 
     @classmethod
     def from_options(cls, options: Mapping[str, Any]) -> Self:
-        """The tokenizer whose `options()` these are; a TokenizerError if they are malformed."""
+        """Return the tokenizer with the given `options()`; raise TokenizerError if they are malformed."""
         return cls(lowercase_of(options))
 
     def settings(self) -> dict[str, Any]:
-        """Return whether text is read in lower case, if it is."""
+        """Return {"lowercase": True} if text is read in lower case, else {}."""
         return case_setting(self)
 
     def options(self) -> dict[str, Any]:
@@ -136,28 +136,28 @@ class CharTokenizer(_OfCaseAlone):
     keeps_spaces = True
 
     def tokenize(self, text: str) -> list[str]:
-        """Code points of a text."""
+        """Return the code points of a text."""
         return list(as_read(self, text))
 
     def join(self, tokens: Iterable[str]) -> str:
-        """Concatenation: the inverse of `tokenize`."""
+        """Return the concatenated tokens: the inverse of `tokenize`."""
         return "".join(tokens)
 
     def pieces(self, tokens: Iterable[str]) -> Iterator[str]:
-        """The tokens."""
+        """Return an iterator over the tokens."""
         return iter(tokens)
 
     def spacing(self, like: str = "") -> Spacing:
-        """Return the spacing of characters: none."""
+        """Return a joiner that writes no spaces."""
         return _Spacing("")
 
 
 class TokenTokenizer(_OfCaseAlone):
-    """What stands between spaces is a token, whatever it is, as SRILM, KenLM, Kaldi and PyTorch's examples read text.
+    """Every string between spaces is a token, as SRILM, KenLM, Kaldi and PyTorch's examples read text.
 
-    So are read the Penn Treebank, WikiText, BPE and SentencePiece pieces, phones, tags, SMILES, music. Spaces are those
-    of ASCII, tabs among them: other white space may be part of a token. <s> at the beginning of a line and </s> at its
-    end are its marks, and no tokens; <unk> and <UNK> are the unknown token.
+    Use it for the Penn Treebank, WikiText, BPE and SentencePiece pieces, phones, tags, SMILES and music. Spaces are the
+    ASCII ones, including tabs; other white space may be part of a token. <s> at the beginning of a line and </s> at its
+    end are not tokens; <unk> and <UNK> are the unknown token.
 
     >>> TokenTokenizer().tokenize("<s> mr. <unk> sold u.s. N shares </s>")
     ['mr.', '<unk>', 'sold', 'u.s.', 'N', 'shares']
@@ -168,11 +168,11 @@ class TokenTokenizer(_OfCaseAlone):
 
     @classmethod
     def from_options(cls, options: Mapping[str, Any]) -> "TokenTokenizer | PieceTokenizer":  # type: ignore[override]
-        """Make the tokenizer, or that of pieces if the options name a file of them."""
+        """Return the tokenizer with the given `options()`; a `PieceTokenizer` if they hold a file of pieces."""
         return PieceTokenizer.from_options(options) if "pieces" in options else cls(lowercase_of(options))
 
     def tokenize(self, text: str) -> list[str]:
-        """Tokens of a line."""
+        """Return the tokens of a line."""
         tokens = compiled(r"[^ \t\n\r\v\f]+").findall(text)
         begin, end, _ = SPECIALS
         first, last = int(tokens[:1] == [begin]), len(tokens) - (tokens[-1:] == [end])
@@ -180,22 +180,22 @@ class TokenTokenizer(_OfCaseAlone):
         return list(map(lower_case, tokens)) if self.lowercase else tokens
 
     def join(self, tokens: Iterable[str]) -> str:
-        """Tokens with one space between them: the inverse of `tokenize` for a line without marks."""
+        """Return the tokens separated by one space: the inverse of `tokenize` for a line without <s> and </s>."""
         return " ".join(tokens)
 
     def pieces(self, tokens: Iterable[str]) -> Iterator[str]:
-        """Each token, with a space before it but for the first."""
+        """Yield each token, with a space before all but the first."""
         return map(_Spacing(" ").add, tokens)
 
     def spacing(self, like: str = "") -> Spacing:
-        """Return the spacing of tokens: a space between all."""
+        """Return a joiner that writes a space between all tokens."""
         return _Spacing(" ")
 
 
 class WordTokenizer(_AsWritten):
     """Words, numbers and punctuation marks of one line of text, in any mixture of languages.
 
-    Whitespace separates and is dropped. `token_pattern` says what a token is; a block of Chinese is cut by jieba:
+    White space separates tokens and is dropped. Tokens match `token_pattern`, but jieba cuts blocks of Chinese:
 
     - segmenter "auto": unless the words of the line are separated already (see `is_separated`);
     - "jieba": always;
@@ -210,13 +210,13 @@ class WordTokenizer(_AsWritten):
 
     Args:
         segmenter: "auto", "jieba" or "spaces".
-        hmm: let jieba invent words that are not in its dictionary.
-        user_dictionary: words that jieba shall know, see `user_dictionary.read_user_dictionary`.
-        rules: number of the rules of what a token is, see `word_rules`.
-        lowercase: read all text in lower case.
+        hmm: Let jieba find words that are not in its dictionary with its hidden Markov model.
+        user_dictionary: Words to add to jieba's dictionary, see `user_dictionary.read_user_dictionary`.
+        rules: Number of the rules that define tokens, see `word_rules`.
+        lowercase: Read all text in lower case.
 
     Raises:
-        TokenizerError: there is no such segmenter.
+        TokenizerError: There is no such segmenter.
     """
 
     name = "word"
@@ -236,15 +236,15 @@ class WordTokenizer(_AsWritten):
 
     @classmethod
     def from_options(cls, options: Mapping[str, Any]) -> "WordTokenizer":
-        """The tokenizer whose `options()` these are.
+        """Return the tokenizer with the given `options()`.
 
-        Where they name a jieba, another one is refused when the first block of Chinese is to be cut.
+        If they name a jieba and another one is installed, cutting the first block of Chinese raises a TokenizerError.
 
         Raises:
-            TokenizerError: the options are malformed.
+            TokenizerError: The options are malformed.
         """
         segmenter, hmm, words, jieba = (options.get(key) for key in ("segmenter", "hmm", "user_dictionary", "jieba"))
-        rules = options.get("rules", 1)  # which had no number
+        rules = options.get("rules", 1)  # checkpoints with rules 1 record no number
         sound = type(hmm) is bool and type(words) is list and all(map(is_user_word, words)) and not too_many(words)
         if not sound or not is_rules(rules) or not (jieba is None or is_jieba(jieba)):
             raise TokenizerError(
@@ -255,18 +255,18 @@ class WordTokenizer(_AsWritten):
         return tokenizer
 
     def settings(self) -> dict[str, Any]:
-        """Return segmenter, hmm, the words of the user's dictionary, the number of the rules and, if set, the case."""
+        """Return segmenter, hmm, the user's dictionary, the number of the rules and, if True, `lowercase`."""
         words = [list(entry) for entry in self._words.user_words]
         settings = {"segmenter": self.segmenter, "hmm": self._words.hmm, "user_dictionary": words, "rules": self._rules}
         return settings | case_setting(self)
 
     def options(self) -> dict[str, Any]:
-        """The settings, and which jieba cut the text if one did so far."""
+        """Return the settings, and the version of jieba if it has cut any text so far."""
         jieba = self._words.jieba
         return {**self.settings(), "jieba": None if jieba is None else jieba._asdict()}
 
     def adopt(self, options: Mapping[str, Any]) -> bool:
-        """Take over which jieba cut the text; False if this tokenizer would ask another."""
+        """Adopt the version of jieba that cut the text; return False if this tokenizer would use another."""
         try:
             theirs = self.from_options(options)._words.jieba
         except TokenizerError:
@@ -280,21 +280,21 @@ class WordTokenizer(_AsWritten):
 
     @staticmethod
     def can_keep(word: str) -> bool:
-        """Whether a word can be a token of some text: as part of what jieba is given, or without Chinese."""
+        """Return whether a word can be a token at all: inside a block for jieba, or without Chinese."""
         if compiled(_BLOCK).fullmatch(f"{_RARE}{word}"):
             return True
         return not compiled(_HAN).search(word) and token_pattern().fullmatch(word) is not None
 
     def keeps(self, word: str) -> bool:
-        """Whether a word, alone or between Chinese words that it cannot join, is a token.
+        """Return whether a word stays whole, alone or between Chinese characters that it cannot be joined to.
 
-        jieba's cut is the most probable one. If the parts of a word are more probable together than the word, they are
-        so in every text.
+        jieba chooses the most probable cut. If the parts of a word are more probable than the word, they are so in
+        every text.
         """
         return word in self.tokenize(word) or word in self.tokenize(f"{_RARE}{word}{_RARE}")
 
     def is_slow(self, sample: str) -> bool:
-        """Whether jieba itself, in Python, cuts lines of a text such as this."""
+        """Return whether lines such as those of `sample` are cut by jieba in Python, not by rjieba."""
         return any(map(self._is_cut, sample.split("\n"))) and self._words.is_slow()
 
     def _is_cut(self, line: str) -> bool:
@@ -303,10 +303,10 @@ class WordTokenizer(_AsWritten):
         return self.segmenter == "jieba" or not is_separated(line, self._rules)
 
     def tokenize(self, text: str) -> list[str]:
-        """Tokens of one line.
+        """Return the tokens of one line.
 
         Raises:
-            TokenizerError: Chinese is to be cut and the jieba that it takes is not installed.
+            TokenizerError: The line has Chinese to cut, and the required version of jieba is not installed.
         """
         text = as_read(self, text)
         if not self._is_cut(text):
@@ -321,9 +321,9 @@ class WordTokenizer(_AsWritten):
         return tokens if self._rules == 1 else rejoined(text, tokens)
 
     def join(self, tokens: Iterable[str]) -> str:
-        """Text of tokens: Chinese without spaces, other languages with the usual ones.
+        """Return the text of tokens: Chinese without spaces, other languages with the usual ones.
 
-        `tokenize` gives the same tokens again where they hold no Han; how Chinese is cut depends on what is around it.
+        `tokenize` returns the same tokens again if they have no Chinese; the cut of Chinese depends on its context.
 
         >>> WordTokenizer().join(["“", "Yes", "!", "”", "she", "said", "(", "twice", ")", "."])
         '“Yes!” she said (twice).'
@@ -333,11 +333,11 @@ class WordTokenizer(_AsWritten):
         return "".join(self.pieces(tokens))
 
     def pieces(self, tokens: Iterable[str]) -> Iterator[str]:
-        """Each token, with a space before it where one belongs; what follows it is not looked at."""
+        """Yield each token, with a space before it where one belongs; it does not depend on the following tokens."""
         return map(_WordSpacing(self._rules).add, tokens)
 
     def spacing(self, like: str = "") -> Spacing:
-        """Return the spacing of `join`, or that of a line whose words are separated."""
+        """Return the joiner of `join`, or one that writes a space between all tokens if `like` is separated."""
         return _Spacing(" ") if is_separated(like, self._rules) else _WordSpacing(self._rules)
 
 
@@ -346,13 +346,13 @@ TOKENIZERS: dict[str, AnyTokenizer] = {each.name: each for each in (CharTokenize
 
 
 def tokenizer_class(level: str) -> AnyTokenizer:
-    """Tokenizer of a level: "char", "word", "token", or "auto", which is words.
+    """Return the tokenizer class of a level: "char", "word", "token", or "auto", which is "word".
 
     >>> tokenizer_class("auto").name
     'word'
 
     Raises:
-        TokenizerError: there is no such level.
+        TokenizerError: There is no such level.
     """
     name = "word" if level == "auto" else level
     if name not in TOKENIZERS:
@@ -361,7 +361,9 @@ def tokenizer_class(level: str) -> AnyTokenizer:
 
 
 def spans(tokenizer: Tokenizer, line: str, tokens: Iterable[str]) -> list[tuple[int, int]]:
-    """Where the tokens of a line, all of them in order, stand in it: line[start:end] is the token.
+    """Return the start and end of each token in its line: line[start:end] is the token.
+
+    tokens: All tokens of the line, in order.
 
     >>> spans(WordTokenizer(), "go,  go", ["go", ",", "go"])
     [(0, 2), (2, 3), (5, 7)]
@@ -370,10 +372,10 @@ def spans(tokenizer: Tokenizer, line: str, tokens: Iterable[str]) -> list[tuple[
 
 
 def is_separated(line: str, rules: int = RULES) -> bool:
-    """Whether the Chinese words of a line are separated by spaces already.
+    """Return whether the Chinese words of a line are separated by spaces already.
 
-    So they are if what stands between spaces is Chinese in more than one place, or Chinese beside something else, has
-    no punctuation stuck to it and is as long as words are: 2.5 characters on average, 8 at most.
+    They are if the line has at least two chunks between spaces, and if every chunk with Chinese is a single token
+    without punctuation and as long as a word: at most 2.5 characters on average, and at most 8 each.
 
     >>> is_separated("我 昨天 上学"), is_separated("我昨天上学"), is_separated("第一回 甄士隐梦幻识通灵")
     (True, False, False)
@@ -389,38 +391,38 @@ def is_separated(line: str, rules: int = RULES) -> bool:
 
 
 class _Spacing:
-    """A spacing that is the same everywhere: the separator before every token but the first."""
+    """A joiner that writes the same separator before every token but the first."""
 
     def __init__(self, separator: str) -> None:
         self._separator, self._begun = separator, False
 
     def piece(self, token: str) -> str:
-        """Return the text that a token would add."""
+        """Return the text that a token would add, without adding it."""
         return self._separator + token if self._begun else token
 
     def add(self, token: str) -> str:
-        """Return the text that a token adds."""
+        """Add a token and return the text that it adds."""
         piece = self.piece(token)
         self._begun = True
         return piece
 
 
 class _WordSpacing:
-    """The spacing of words: none in Chinese or between equal emoji, the usual one in other languages."""
+    """A joiner of words: no spaces in Chinese or between equal emoji, the usual ones in other languages."""
 
     def __init__(self, rules: int) -> None:
-        """Nothing was written yet."""
+        """Start an empty text."""
         self._pattern = token_pattern(rules)
-        self._piece: list[str] = []  # the last tokens since a space: two are as far as a reading can depend on
+        self._piece: list[str] = []  # the last tokens since a space; how a token is read depends on at most two
         self._open_quotes: set[str] = set()
         self._holds_next = self._wide = False
 
     def piece(self, token: str) -> str:
-        """The token, with a space before it if one belongs there."""
+        """Return the token, with a space before it if one belongs there."""
         return token if not self._piece or self._is_glued(token) else f" {token}"
 
     def add(self, token: str) -> str:
-        """Write the token; its piece."""
+        """Add a token and return the text that it adds."""
         glued = self._is_glued(token)
         written = token if glued or not self._piece else f" {token}"
         closes, straight = self._closes(token), token in _STRAIGHT_QUOTES
@@ -428,7 +430,7 @@ class _WordSpacing:
         if straight:
             self._open_quotes ^= {token}
         self._holds_next = token[-1:] in _OPENING or (straight and not closes)
-        # A mark that is at home in several scripts, such as “ or —, is Chinese after Chinese.
+        # A mark that is used in several scripts, such as “ or —, counts as Chinese after Chinese.
         self._wide = compiled(WIDE).match(token[-1:]) is not None or (self._wide and not token[:1].isalnum())
         return written
 
@@ -443,6 +445,6 @@ class _WordSpacing:
         return (touches or repeated) and self._reads_back(token)
 
     def _reads_back(self, token: str) -> bool:
-        """Whether a token written right after the last ones leaves the reading of all as it is."""
+        """Return whether the last tokens and this one, written without a space, are cut into the same tokens again."""
         text = "".join([*self._piece, token])
         return compiled(_HAN).search(text) is not None or self._pattern.findall(text) == [*self._piece, token]

@@ -1,4 +1,4 @@
-"""Dictionaries of the user: words that jieba shall keep whole, one a line, in jieba's own format."""
+"""User dictionaries: words that jieba should keep whole, one a line, in jieba's own format."""
 
 import re
 from os import PathLike
@@ -19,8 +19,8 @@ LARGEST_DICTIONARY = 1 << 28  # bytes; jieba's own has 5 million
 LONGEST_ENTRY = 1000  # characters of a line
 MOST_NAMED = 3  # lines in a warning
 
-# jieba's r"^(.+?)( [0-9]+)?( [a-z]+)?$" with any white space or commas between the fields and tags such as NZ or nr2.
-# Without a number before it, a name with one capital, as in "小米 Note", is part of the word.
+# jieba's r"^(.+?)( [0-9]+)?( [a-z]+)?$", but with any white space or commas between the fields, and with tags such as
+# NZ or nr2. Without a frequency before it, a capitalized word, as in "小米 Note", is not a tag but part of the word.
 _SEPARATORS = r"\s,，"
 _FREQUENCY = rf"[{_SEPARATORS}]++(?P<frequency>[0-9]+)(?:[{_SEPARATORS}]++[A-Za-z][A-Za-z0-9_]*)?"
 _TAG = rf"[{_SEPARATORS}]++(?:[a-z]+|[A-Z]+|[A-Z][a-z])[0-9]?"
@@ -28,22 +28,22 @@ _ENTRY = re.compile(rf"(?P<word>.+?)(?:{_FREQUENCY}|{_TAG})?[{_SEPARATORS}]*")
 
 
 def read_user_dictionary(path: str | PathLike[str], hmm: bool = False) -> tuple[list[UserWord], list[str]]:
-    """Words of a dictionary file in UTF-8, and a warning that names entries without effect, if there are any.
+    """Return the words of a dictionary file in UTF-8, and at most one warning, about entries without effect.
 
-    On each line stands `word [frequency] [tag]`; the fields are separated by white space or commas. # has no special
-    meaning, since C# is a word. A word that text is cut in before jieba sees it is left out.
+    Each line is `word [frequency] [tag]`, with white space or commas between the fields. # has no special meaning,
+    since C# is a word. Words with marks at which text is cut before jieba sees it are left out.
 
-    hmm: whether jieba guesses words, see `WordTokenizer`.
+    hmm: As for `WordTokenizer`.
 
     Raises:
-        TokenizerError: the file cannot be read, is not UTF-8, or a line is something else.
+        TokenizerError: The file cannot be read, is not UTF-8, or has an invalid line.
     """
     try:
         with open(path, "rb") as file:
             content = file.read(LARGEST_DICTIONARY + 1)
     except OSError as error:
         raise TokenizerError(f"The user dictionary {path} cannot be read: {error.strerror}.") from error
-    if len(content) > LARGEST_DICTIONARY:  # a model, or /dev/zero
+    if len(content) > LARGEST_DICTIONARY:  # probably a model, or /dev/zero
         raise TokenizerError(
             f"The user dictionary {path} is larger than {LARGEST_DICTIONARY >> 20} MiB; expected words."
         )
@@ -53,17 +53,17 @@ def read_user_dictionary(path: str | PathLike[str], hmm: bool = False) -> tuple[
 def make_tokenizer(
     level: str, segmenter: str, hmm: bool, user_dict: str | None, lowercase: bool = False
 ) -> tuple[Tokenizer, list[str]]:
-    """The tokenizer that the options ask for, and warnings about the user's dictionary.
+    """Return the tokenizer for the given options, and warnings about the user dictionary.
 
     Raises:
-        TokenizerError: the dictionary cannot be read, or options of words are given for another level.
+        TokenizerError: The dictionary cannot be read, or options for words are given with another level.
     """
     kind = tokenizer_class(level)
     if kind is WordTokenizer:
         words, warnings = read_user_dictionary(user_dict, hmm) if user_dict else (None, [])
         if user_dict and segmenter == "spaces":
             warnings = [f"Warning: --user-dict {user_dict} has no effect: with --segmenter spaces jieba cuts nothing."]
-        if lowercase:  # what jieba is given to cut is in lower case by then
+        if lowercase:  # the text is in lower case when jieba cuts it
             words = [word._replace(word=lower_case(word.word)) for word in words or ()]
         return WordTokenizer(segmenter, hmm, words, lowercase=lowercase), warnings
     given = {"--segmenter": segmenter != "auto", "--hmm": hmm, "--user-dict": user_dict is not None}
@@ -74,13 +74,13 @@ def make_tokenizer(
 
 
 def parse_user_dictionary(content: bytes, name: str, hmm: bool = False) -> tuple[list[UserWord], list[str]]:
-    """Words and warning of a dictionary's content, see `read_user_dictionary`; `name` is what messages call it.
+    """Parse the content of a dictionary, see `read_user_dictionary`; `name`: its name in messages.
 
     >>> parse_user_dictionary("云计算 5 n\\n人工智能\\n".encode(), "words.txt")
     ([UserWord(word='云计算', frequency=5), UserWord(word='人工智能', frequency=None)], [])
 
     Raises:
-        TokenizerError: naming the line that is none of this.
+        TokenizerError: A line is not UTF-8 or not an entry, or there are too many words.
     """
     entries: dict[int, UserWord] = {}
     useless: dict[int, str] = {}
@@ -109,7 +109,7 @@ def parse_user_dictionary(content: bytes, name: str, hmm: bool = False) -> tuple
 
 
 def _parsed(entry: str, place: str) -> UserWord:
-    """Word and frequency of a line that is not blank."""
+    """Parse the word and frequency of a line that is not blank."""
     match = _ENTRY.fullmatch(entry) if len(entry) <= LONGEST_ENTRY else None
     frequency = int(match["frequency"]) if match and match["frequency"] else None
     if match is None or (frequency is not None and not 0 < frequency < MOST_FREQUENT):
@@ -129,7 +129,7 @@ def _check_length(word: str, place: str) -> None:
 
 
 def _warnings(name: str, cut: dict[int, str], rare: dict[int, UserWord]) -> list[str]:
-    """One warning for all entries that no text is ever cut into."""
+    """Return one warning about all entries that can never be tokens, or an empty list."""
     if not cut and not rare:
         return []
     texts = cut | {number: f"{word} {frequency}" for number, (word, frequency) in rare.items()}

@@ -1,4 +1,4 @@
-"""Tokens <-> ids. Three ids are no text: <s> before a sentence, </s> after it, <unk> for what is not known."""
+"""The vocabulary: tokens and their ids, after the special ids of <s> (begin), </s> (end) and <unk> (unknown token)."""
 
 import bisect
 import itertools
@@ -13,12 +13,12 @@ from rnnlm.errors import VocabularyError
 BOS, EOS, UNK = 0, 1, 2
 SPECIALS = ("<s>", "</s>", "<unk>")
 FIRST = len(SPECIALS)  # id of the first token of text
-UNKNOWN = ("<unk>", "<UNK>")  # how a text of ready-made tokens writes the unknown one
-MOST_COUNTED = 1 << 53  # times that a token of a checkpoint can have been there: as large as a float is exact
+UNKNOWN = ("<unk>", "<UNK>")  # spellings of the unknown token in a text of ready-made tokens
+MOST_COUNTED = 1 << 53  # largest count in a checkpoint: up to it, floats represent whole numbers exactly
 
 
 def code_points(text: str) -> NDArray[Any]:
-    """The code points of a text (n,), in the smallest type of 8, 16 or 32 bits that is quick to get.
+    """Return the code points of a text (n,), as 8, 16 or 32 bits: the narrowest type that is fast to obtain.
 
     >>> code_points("a我")
     array([   97, 25105], dtype=uint16)
@@ -26,16 +26,16 @@ def code_points(text: str) -> NDArray[Any]:
     if text.isascii():
         return np.frombuffer(text.encode("ascii"), dtype=np.uint8)
     encoded = text.encode("utf-16-le", "surrogatepass")
-    if len(encoded) == 2 * len(text):  # no code point takes two units
+    if len(encoded) == 2 * len(text):  # there are no surrogate pairs
         return np.frombuffer(encoded, dtype="<u2")
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype="<u4")
 
 
 class Vocabulary:
-    """The known tokens, ids from 3 on, with their counts in the training text.
+    """The known tokens, with ids from 3 on, and their counts in the training text.
 
-    A text that spells "</s>" has an ordinary token there, which is never id 1. A token <unk> or <UNK> has id 2;
-    `unknown` is how often the training text has it, and if it does, <unk> is text that a model may write.
+    A "</s>" spelt in a text is an ordinary token, never id 1. The tokens <unk> and <UNK> have id 2; `unknown` is their
+    count in the training text. If it is not 0, a model may generate <unk>.
 
     >>> vocabulary = Vocabulary(["我", "昨天"], [5, 2])
     >>> vocabulary.encode(["昨天", "我", "</s>"])
@@ -44,7 +44,7 @@ class Vocabulary:
     (5, '昨天', '<unk>')
 
     Raises:
-        VocabularyError: there is no token, one of them is twice there, or a count is missing.
+        VocabularyError: There is no token, a token is repeated, or a count is missing.
     """
 
     def __init__(self, tokens: Sequence[str], counts: Sequence[int], unknown: int = 0) -> None:
@@ -62,16 +62,16 @@ class Vocabulary:
     def build(
         cls, tokens: Sequence[str], counts: NDArray[np.int64], min_count: int = 1, max_size: int | None = None
     ) -> "Vocabulary":
-        """Vocabulary of a training text: the most frequent tokens first, equally frequent ones as they are given.
+        """Build the vocabulary of a training text, with the most frequent tokens first; ties keep the given order.
 
         Args:
             tokens: All tokens of the text, each once, in order of appearance.
-            counts: (len(tokens),) How often each is in the training part; those at 0 are left out.
-            min_count: Rarer tokens are left out.
-            max_size: Largest length, the three specials included.
+            counts: (len(tokens),) Count of each token in the training part; tokens with count 0 are left out.
+            min_count: Smallest count of a token that is kept.
+            max_size: Largest number of ids, including the three special ones; None for no limit.
 
         Raises:
-            VocabularyError: no token is left.
+            VocabularyError: No token is left.
         """
         written = [place for place, token in enumerate(tokens) if token in UNKNOWN]
         unknown, counts = counts[written].sum(), counts.copy()
@@ -91,11 +91,11 @@ class Vocabulary:
         return cls([tokens[place] for place in order], counts[order].tolist(), unknown)
 
     def __len__(self) -> int:
-        """Number of ids, the three specials included: V."""
+        """Return the number of ids V, including the three special ones."""
         return FIRST + len(self.tokens)
 
     def __eq__(self, other: object) -> bool:
-        """Whether the same tokens have the same ids and counts."""
+        """Return whether two vocabularies have the same tokens, ids and counts."""
         if not isinstance(other, Vocabulary):
             return NotImplemented
         return (self.tokens, self.counts, self.unknown) == (other.tokens, other.counts, other.unknown)
@@ -106,18 +106,18 @@ class Vocabulary:
         return f"<Vocabulary of {len(self):,} ids: {' '.join(self.tokens[:5])} ...>"
 
     def token(self, token_id: int) -> str:
-        """The token of an id; <s>, </s> and <unk> by their names."""
+        """Return the token of an id; "<s>", "</s>" or "<unk>" for the special ids."""
         return SPECIALS[token_id] if token_id < FIRST else self.tokens[token_id - FIRST]
 
     def encode(self, tokens: Iterable[str]) -> NDArray[np.int32]:
-        """Ids of tokens (n,), unknown ones as <unk>. A string is its characters, and fast."""
+        """Return the ids of tokens (n,), UNK for unknown ones. A string is read as its characters, by a fast path."""
         if isinstance(tokens, str):
             return self._encode_characters(tokens)
         return np.fromiter(map(self._ids.get, tokens, itertools.repeat(UNK)), dtype=np.int32)
 
     def _encode_characters(self, text: str) -> NDArray[np.int32]:
         if self._code_points is None:
-            # Indexed by code point; the last entry, UNK, stands for all that are larger.
+            # Indexed by code point; the last entry, UNK, stands for all larger code points.
             known = {ord(token): place for token, place in self._ids.items() if len(token) == 1}
             self._code_points = np.full(max(known, default=0) + 2, UNK, dtype=np.int32)
             self._code_points[list(known)] = list(known.values())
@@ -125,7 +125,7 @@ class Vocabulary:
         return ids
 
     def beginning_with(self, prefix: str) -> NDArray[np.int32]:
-        """Ids (n,) of the tokens that begin with a text, in the order of their letters."""
+        """Return the ids (n,) of the tokens that begin with a prefix, in the order of their code points."""
         if self._sorted is None:
             self._sorted = sorted(self.tokens)
         start = bisect.bisect_left(self._sorted, prefix)
@@ -133,19 +133,19 @@ class Vocabulary:
         return np.array([self._ids[token] for token in found], dtype=np.int32)
 
     def coverage(self, counts: NDArray[np.int64]) -> float:
-        """Share of the training text's tokens that are known; `counts` are those that `build` was given."""
+        """Return the share of the training text's tokens that are known; `counts`: as for `build`."""
         return sum(self.counts) / max(1, int(counts.sum()))
 
     def to_header(self) -> dict[str, Any]:
-        """JSON form for a checkpoint: tokens and counts, in the order of the ids, and `unknown` if it is not 0."""
+        """Return the JSON form for a checkpoint: tokens and counts in the order of ids, and `unknown` if not 0."""
         return {"tokens": self.tokens, "counts": self.counts} | ({"unknown": self.unknown} if self.unknown else {})
 
     @classmethod
     def from_header(cls, header: Any) -> "Vocabulary":
-        """Vocabulary from its JSON form.
+        """Return the vocabulary of a JSON form from `to_header`.
 
         Raises:
-            VocabularyError: the form is not one that `to_header` gives.
+            VocabularyError: The form is malformed.
         """
         tokens = header.get("tokens") if isinstance(header, dict) else None
         counts = header.get("counts") if isinstance(header, dict) else None

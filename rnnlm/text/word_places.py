@@ -1,4 +1,4 @@
-"""The words of a line as its reader sees them, and which tokens of a model belong to each."""
+"""Find the words of a line as a reader sees them, and the tokens of a model that belong to each word."""
 
 import re
 from bisect import bisect_left
@@ -12,15 +12,15 @@ Span = tuple[int, int]
 
 
 def word_spans(line: str, tokenizer: Tokenizer | None = None) -> list[Span]:
-    """Start and end of the words of a line: what stands between its spaces, or what Chinese without spaces is cut into.
+    """Return the start and end of each word of a line: its chunks between spaces, with unseparated Chinese cut up.
 
     >>> [line[start:end] for line in ["Well, I never", "我昨天上学。"] for start, end in word_spans(line)]
     ['Well,', 'I', 'never', '我', '昨天', '上学', '。']
 
-    tokenizer: cuts Chinese; jieba, if it is not given.
+    tokenizer: Cuts Chinese; jieba by default.
 
     Raises:
-        TokenizerError: there is Chinese to be cut, and no jieba to do it.
+        TokenizerError: The line has Chinese to cut, and jieba is not installed.
     """
     chunks = [found.span() for found in re.finditer(r"\S+", line)]
     if not has_han(line) or is_separated(line):
@@ -36,11 +36,10 @@ def word_spans(line: str, tokenizer: Tokenizer | None = None) -> list[Span]:
 
 
 def joined_tokens(words: Sequence[Span], tokens: Sequence[Span]) -> list[tuple[Span, slice]]:
-    """The words, each with the slice of the tokens that are its own; all of them together are all the tokens.
+    """Return each word with the slice of its tokens; the slices together cover all tokens.
 
-    What stands between two words, such as a space that is a token, belongs to the first of them: with it the word is
-    over. What stands before the first word belongs to that one. Words that share a token are one. A line of spaces
-    alone is one word.
+    Tokens between two words, such as a space, belong to the word before them, because they end it. Tokens before the
+    first word belong to the first word. Words that share a token are joined. A line with only spaces is one word.
 
     >>> joined_tokens([(0, 2), (3, 4)], [(0, 1), (1, 2), (2, 3), (3, 4)])
     [((0, 2), slice(0, 3, None)), ((3, 4), slice(3, 4, None))]
@@ -52,7 +51,7 @@ def joined_tokens(words: Sequence[Span], tokens: Sequence[Span]) -> list[tuple[S
         if first and tokens[first - 1][1] > start:
             begin, _, first = kept.pop() if kept else (start, end, first - 1)
             kept.append((begin, end, first))
-        elif first < len(tokens) and starts[first] < end:  # else it has none, as a mark that the model does not read
+        elif first < len(tokens) and starts[first] < end:  # else it has no token, such as a mark that the model skips
             kept.append((start, end, first))
     if not kept:
         return [((tokens[0][0], tokens[-1][1]), slice(0, len(tokens)))] if tokens else []

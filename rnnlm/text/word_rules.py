@@ -1,17 +1,18 @@
-"""What a token of level "word" is wherever jieba does not cut: letters, numbers, punctuation marks, emoji.
+"""Rules that cut text into tokens of level "word" wherever jieba does not: letters, numbers, punctuation, emoji.
 
-A model reads every text by the rules of its training text, so the rules have a number that a checkpoint keeps. Number 1
-is that of versions up to 0.4. Number 2 also keeps whole what would not be written back as it was read: times such as
-10:30, a name with the bracket that follows it as in range(10), sequences of emoji, and in Chinese GPT-4 and 3.14.
+A model reads every text by the rules that its training text was read by, so checkpoints record the number of the rules.
+Rules 1 were used up to version 0.4. Rules 2 also keep some sequences whole, so that `join` writes them as they were
+read: times such as 10:30, a name with the bracket after it as in range(10), sequences of emoji, and GPT-4 or 3.14
+within Chinese.
 """
 
 import functools
 import re
 
-RULES = 2  # those of a new tokenizer
+RULES = 2  # the rules of a new tokenizer
 
-# What continues a word beside \w, which lacks combining marks: first and last code points of the categories M* of
-# Unicode 14. Two ranges are one where only \w or unassigned code points lie between them.
+# Combining marks, which continue a word but are not in \w: first and last code points of the categories M* of
+# Unicode 14. Ranges are merged where only \w or unassigned code points lie between them.
 _MARKS = """
 0300-036F 0483-0489 0591-05BD 05BF 05C1-05C2 05C4-05C5 05C7 0610-061A 064B-065F 0670 06D6-06DC 06DF-06E8 06EA-06ED
 0711-07F3 07FD 0816-082D 0859-085B 0898-08E1 08E3-0963 0981-09E3 09FE-0A75 0A81-0AE3 0AFA-0B63 0B82-0BD7 0C00-0C63
@@ -32,7 +33,7 @@ def _character_class(ranges: str) -> str:
     return "".join("-".join(chr(int(end, 16)) for end in each.split("-")) for each in ranges.split())
 
 
-_JOINERS = "\u200c\u200d"  # inside words of Persian and Indian scripts, and inside emoji
+_JOINERS = "\u200c\u200d"  # occur inside words of Persian and Indian scripts, and inside emoji
 _WORD = rf"[\w{_character_class(_MARKS)}{_JOINERS}]+"
 _RUNS = r"\.+|…+|。+|．+|-+|–+|—+|―+"
 _HYPHENS = "['’‐‑-]"
@@ -42,7 +43,8 @@ _FIRST_SYMBOL = r"\S[\u0300-\u036f\u200d\u20d0-\u20ff\ufe00-\ufe0f]*"
 
 _CONNECTOR = rf"(?:{_HYPHENS}|(?<=\d)[.,:](?=\d))"
 _CALL = r"(?:(?<=[A-Za-z0-9_])[(\[])?"
-# Emoji (Unicode's UTS #51): a symbol, its modifiers (variation, skin tone, tags), what joiners add. Flags are pairs.
+# Emoji (Unicode UTS #51): a symbol with modifiers (variation, skin tone, tags), and further symbols after joiners.
+# Flags are pairs of letters.
 _MODIFIERS = "[\u0300-\u036f\u20d0-\u20ff\ufe00-\ufe0f\U0001f3fb-\U0001f3ff\U000e0020-\U000e007f]*"
 _KEYCAP = "[0-9#*]\ufe0f?\u20e3"
 _FLAG = "[\U0001f1e6-\U0001f1ff]{2}"
@@ -52,34 +54,35 @@ _PATTERNS = {
     1: rf"{_WORD}(?:{_FIRST_CONNECTOR}{_WORD})*|{_RUNS}|{_FIRST_SYMBOL}",
     2: rf"{_KEYCAP}|{_WORD}(?:{_CONNECTOR}{_WORD})*{_CALL}|{_RUNS}|{_SYMBOL}",
 }
-# Where jieba cuts within what the second rules keep whole: at a connector between letters or digits, before a bracket.
+# Places where jieba cuts inside a token of rules 2: at a connector between letters or digits, and before a bracket.
 _JOINTS = rf"(?<=[A-Za-z0-9]){_HYPHENS}(?=[A-Za-z0-9])|(?<=[0-9])[.,:](?=[0-9])|(?<=[A-Za-z0-9_])[(\[]"
 
-# Patterns of wide ranges take longer to compile than Python takes to start: each is compiled when it is first needed.
+# Patterns with wide ranges take longer to compile than Python takes to start, so each is compiled on first use.
 compiled = functools.cache(re.compile)
 
 
 def token_pattern(rules: int = RULES) -> re.Pattern[str]:
-    """A token of text that is not cut by jieba.
+    """Return the pattern of a token in text that jieba does not cut.
 
-    Tried in this order: letters, digits, marks and _, which an apostrophe or a hyphen may connect, and . , or : between
-    digits, with a bracket that opens right behind a Latin letter or a digit; a run of one sort of dot or dash; any
-    other character that is not whitespace, with what modifies it or is joined to it. What a token is never depends on
-    the text before it, and on no more after it than a connector and a letter: `tokenizers._WordSpacing` relies on that.
+    The alternatives, in this order, are: a word of letters, digits, marks and _, in which an apostrophe or a hyphen may
+    connect, and between digits one of . , or :, together with a bracket that opens right after a Latin letter or a
+    digit; a run of one kind of dot or dash; any other character that is not whitespace, with its modifiers and the
+    characters joined to it. A match never depends on the text before it, nor on more text after it than a connector and
+    a letter: `tokenizers._WordSpacing` relies on that.
 
     Args:
-        rules: number of the rules, see the module.
+        rules: Number of the rules, see the module.
     """
     return compiled(_PATTERNS[rules])
 
 
 def is_rules(value: object) -> bool:
-    """Whether a value from JSON is the number of rules that exist."""
+    """Return whether a value from JSON is the number of existing rules."""
     return type(value) is int and value in _PATTERNS
 
 
 class _Chunks(dict[str, tuple[str, ...]]):
-    """The tokens of what stands between spaces: most of a text was there before, and a look-up is fast."""
+    """A cache of the tokens of each chunk between spaces: most chunks of a text are repeated, and a look-up is fast."""
 
     def __init__(self, rules: int) -> None:
         super().__init__()
@@ -99,26 +102,26 @@ MOST_CHUNKS, LONGEST_CHUNK = 1 << 16, 32  # together about 15 MB
 
 @functools.cache
 def chunk_tokens(rules: int) -> "_Chunks":
-    """Tokens of chunks, by chunk; a chunk is text without white space."""
+    """Return the cache that maps a chunk, which is text without white space, to its tokens."""
     return _Chunks(rules)
 
 
 def rejoined(text: str, tokens: list[str]) -> list[str]:
-    """The tokens of a text with Chinese, those put together again that jieba parted within one Latin word or number.
+    """Join the tokens of a text with Chinese where jieba split a Latin word or a number.
 
     >>> rejoined("用GPT-4算3.14", ["用", "GPT", "-", "4", "算", "3", ".", "14"])
     ['用', 'GPT-4', '算', '3.14']
 
     Args:
-        text: a line.
-        tokens: all its tokens in order; nothing but white space stands between them.
+        text: A line.
+        tokens: All its tokens in order. Only white space stands between them in the line.
     """
     joints = {found.start() for found in compiled(_JOINTS).finditer(text)}
     if not joints:
         return tokens
     whole: list[str] = []
-    end = 0  # of the token before
-    joined = -1  # where the next token belongs to the one before
+    end = 0  # of the previous token
+    joined = -1  # a token that starts here is joined to the previous one
     for token in tokens:
         start = text.index(token, end)
         if whole and (start == joined or (start == end and start in joints and len(token) == 1)):

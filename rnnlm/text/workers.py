@@ -1,8 +1,8 @@
-"""Tokens -> provisional ids, in this process or in several: what comes out is the same.
+"""Map the tokens of a text to provisional ids, in this process or in several with the same result.
 
-Every process gets pieces of the text, cut at ends of lines, and gives back their tokens with ids of its own, which are
-translated in the order of the text. The processes are started afresh (spawn), for a copy of a process that has threads
-may hang. They end with this one, however that ends, because then a pipe to them does.
+Every worker process gets pieces of the text, cut at ends of lines, and returns their tokens with ids of its own. This
+process translates the ids in the order of the text. Workers are started with "spawn", because a forked copy of a
+process with threads may hang. They end when this process ends for any reason, because its end of a pipe then closes.
 """
 
 import itertools
@@ -25,20 +25,20 @@ from rnnlm.errors import CorpusError
 from rnnlm.text.tokenizers import Tokenizer, WordTokenizer, tokenizer_class
 from rnnlm.text.vocabulary import EOS, FIRST
 
-# Bytes of a text for which starting processes pays: that takes a second with jieba, in which it cuts about 0.8 MB, and
-# a quarter of one without, in which 2 MB are tokenized.
+# Sizes of a text in bytes from which starting processes pays. With jieba, starting takes 1 s, in which jieba cuts about
+# 0.8 MB; without jieba it takes 0.25 s, in which 2 MB are tokenized.
 WORTH_WITH_JIEBA, WORTH = 4 << 20, 16 << 20
 MOST_PROCESSES = 16  # each has its own dictionary, about 150 MB
-PIECE = 1 << 17  # characters given to a process at once
+PIECE = 1 << 17  # characters sent to a process at once
 MOST_KNOWN = 1 << 17  # tokens that a process remembers
-AHEAD = 4  # pieces for each process that may be done before the one that is waited for
+AHEAD = 4  # pieces for each process that may be in work at once
 
 
 class TokenIds(dict[str, int]):
-    """Provisional ids of tokens, given out as they are asked for; </s> ends every line."""
+    """A dict that gives every new token the next provisional id; every line ends with </s>."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
-        """Know no token yet."""
+        """Start with no token."""
         super().__init__()
         self._tokenizer = tokenizer
 
@@ -48,15 +48,15 @@ class TokenIds(dict[str, int]):
 
     @property
     def types(self) -> int:
-        """How many different tokens there are so far."""
+        """Number of different tokens so far."""
         return len(self)
 
     def tokens(self) -> list[str]:
-        """The tokens in order of their ids."""
+        """Return the tokens in the order of their ids."""
         return list(self)
 
     def __call__(self, text: str) -> NDArray[Any]:
-        """Ids of a text (n,)."""
+        """Return the ids of a text (n,)."""
         tokenize = self._tokenizer.tokenize
         *lines, part = text.split("\n")
         ids: list[int] = []
@@ -67,10 +67,10 @@ class TokenIds(dict[str, int]):
         return np.array(ids, dtype=np.uint32)
 
     def of_all(self, texts: Iterable[str], processes: int) -> Generator[NDArray[Any], None, None]:
-        """Ids of the pieces of a text, which may come out cut otherwise.
+        """Yield the ids of a text given in pieces; the pieces of ids may be cut at other places.
 
         Raises:
-            CorpusError: a process cannot be started or ends before its time.
+            CorpusError: A process cannot be started, or it ends unexpectedly.
         """
         if processes == 1:
             yield from map(self, texts)
@@ -80,8 +80,8 @@ class TokenIds(dict[str, int]):
             for answer in _in_order(send, _pieces(texts), AHEAD * processes):
                 if answer.options is not None and not self._tokenizer.adopt(answer.options):
                     raise CorpusError("jieba was changed while it was in use. Try again.")
-                # What a process has met before was in an earlier piece, so that it is known here too, and what is new
-                # comes in the order of the text.
+                # Tokens that a process knows were in an earlier piece, so this process knows them too. New tokens get
+                # their ids here in the order of the text.
                 new = np.fromiter(map(self.__getitem__, answer.new), dtype=np.uint32, count=len(answer.new))
                 known = tables.get(answer.process, np.array([0, EOS, 0], dtype=np.uint32))[: FIRST + answer.known]
                 tables[answer.process] = table = np.concatenate([known, new])
@@ -89,8 +89,8 @@ class TokenIds(dict[str, int]):
 
 
 def useful_processes(tokenizer: Tokenizer, sample: str, size: int, most: int) -> int:
-    """How many processes are worth their start for a text of some bytes that begins with `sample`; 1 is this one."""
-    if type(tokenizer) is not WordTokenizer:  # others may not be what a process makes of their options
+    """Return the number of processes for a text of `size` bytes that begins with `sample`; 1 means this process."""
+    if type(tokenizer) is not WordTokenizer:  # a worker might not be able to rebuild others from their options
         return 1
     if size < WORTH_WITH_JIEBA or (size < WORTH and not tokenizer.is_slow(sample)):
         return 1
@@ -98,7 +98,7 @@ def useful_processes(tokenizer: Tokenizer, sample: str, size: int, most: int) ->
 
 
 def _pieces(texts: Iterable[str]) -> Iterator[str]:
-    """The texts in smaller pieces, cut after a newline."""
+    """Yield the texts in smaller pieces, cut after a newline."""
     for text in texts:
         start = 0
         while len(text) - start > PIECE:
@@ -112,10 +112,10 @@ def _pieces(texts: Iterable[str]) -> Iterator[str]:
 
 
 class _Answer(NamedTuple):
-    """Ids of a piece, as the process gives them out; the tokens that it did not know before; changed options."""
+    """A worker's answer to a piece: ids in its own numbering, new tokens, and the tokenizer's options if changed."""
 
     process: int
-    known: int  # how many tokens it knew
+    known: int  # number of tokens that the process knew before the piece
     new: list[str]
     ids: NDArray[np.uint32]
     options: dict[str, Any] | None
@@ -123,9 +123,9 @@ class _Answer(NamedTuple):
 
 @contextmanager
 def _pool(tokenizer: Tokenizer, processes: int) -> Iterator[Callable[[str], Future[_Answer]]]:
-    """Start processes that tokenize, and give what sends a piece to one of them.
+    """Start worker processes, and provide a function that sends a piece of text to one of them.
 
-    An error or an interrupt in the block ends them amid their work.
+    An error or an interrupt in the `with` block ends the workers without waiting for their answers.
     """
     context = multiprocessing.get_context("spawn")
     end, here = context.Pipe(duplex=False)
@@ -133,8 +133,8 @@ def _pool(tokenizer: Tokenizer, processes: int) -> Iterator[Callable[[str], Futu
     try:
         with _starting():
             pool = ProcessPoolExecutor(processes, context, _begin, arguments)
-        # The pool starts a process when there is something for it to do. A signal in the midst of that would leave a
-        # process that says that it fails. Python handles signals in the main thread only, so another one does it.
+        # The pool starts a process when there is work for it. A signal during the start would leave a process that
+        # prints a traceback. Python handles signals only in the main thread, so another thread starts the processes.
         with pool, ThreadPoolExecutor(1, initializer=_block_signals) as starter:
 
             def send(piece: str) -> Future[_Answer]:
@@ -160,19 +160,19 @@ def _pool(tokenizer: Tokenizer, processes: int) -> Iterator[Callable[[str], Futu
 def _starting() -> Iterator[None]:
     try:
         yield
-    except (OSError, NotImplementedError) as error:  # the latter where there are no semaphores
+    except (OSError, NotImplementedError) as error:  # NotImplementedError: a system without semaphores
         reason = getattr(error, "strerror", None) or error
         raise CorpusError(f"A process to cut words in cannot be started: {reason}. Use --threads 1.") from error
 
 
 def _block_signals() -> None:
-    """Keep Ctrl-C from this thread and from the processes that it starts: it is the main thread that ends them."""
+    """Block Ctrl-C in this thread and in the processes that it starts: the main thread ends them."""
     if hasattr(signal, "pthread_sigmask"):  # not on Windows; see `_begin`
         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT, signal.SIGHUP])
 
 
 def _in_order(send: Callable[[str], Future[_Answer]], pieces: Iterable[str], most: int) -> Iterator[_Answer]:
-    """The answers to pieces in the order of these; at most so many pieces are sent before the oldest is answered."""
+    """Yield the answers in the order of the pieces; at most `most` pieces wait for an answer at once."""
     waiting: deque[Future[_Answer]] = deque()
     for piece in pieces:
         waiting.append(send(piece))
@@ -182,11 +182,11 @@ def _in_order(send: Callable[[str], Future[_Answer]], pieces: Iterable[str], mos
         yield waiting.popleft().result()
 
 
-# In a process of the pool
+# In the worker processes
 
 
 class _Worker:
-    """What a process knows from one piece to the next."""
+    """The state of a worker process: its tokenizer and the tokens that it knows."""
 
     current: ClassVar["_Worker"]
 
@@ -196,7 +196,7 @@ class _Worker:
         self._ids = TokenIds(self._tokenizer)
 
     def tokenize(self, piece: str) -> _Answer:
-        """Ids of a piece, and what is new in it."""
+        """Return the ids of a piece and its new tokens."""
         ids = self._ids
         if len(ids) > self._most_known:
             ids.clear()
@@ -208,14 +208,14 @@ class _Worker:
 
 
 def _begin(end: Connection, level: str, options: dict[str, Any], most_known: int) -> None:
-    """Make a process ready for pieces, once."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # where it could not be blocked
+    """Initialize a worker process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # on Windows, where `_block_signals` does nothing
     threading.Thread(target=_end_with, args=(end,), daemon=True).start()
     _Worker.current = _Worker(level, options, most_known)
 
 
 def _end_with(end: Connection) -> None:
-    """End this process as soon as the other end of a pipe is closed, as the system does when its owner ends."""
+    """End this process as soon as the other end of a pipe is closed, which the system does when its owner ends."""
     with suppress(EOFError, OSError):
         end.recv()
     signal.raise_signal(signal.SIGTERM)

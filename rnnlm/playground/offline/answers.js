@@ -1,4 +1,4 @@
-// In the place of server.js where the page is a file: the same questions, answered by the model in the file.
+// Replaces server.js in the page that is a file: the same requests, answered by the model in the file.
 
 import { byId } from "./dom.js";
 import { continuations, isHalfTyped } from "./continuations.js";
@@ -9,13 +9,13 @@ import { ServerError } from "./server_error.js";
 const described = JSON.parse(byId("model-description").textContent);
 let model = null;
 
-/** The model, which is unpacked when it is first asked. */
+/** Returns the model, which is unpacked on first use. */
 function loaded() {
   model ??= new Model(described.model, byId("model-weights").textContent);
   return model;
 }
 
-/** There is no key. */
+/** Does nothing: the page that is a file has no key. */
 export function useKey() {}
 
 const ANSWERS = {
@@ -26,13 +26,13 @@ const ANSWERS = {
   "/v1/completions": complete,
 };
 
-/** The answer to a question, as server.js gives it. */
+/** Returns the answer to a request, as server.js does. */
 export async function ask(path, body, signal) {
   if (!(path in ANSWERS)) throw new ServerError("server", { code: "no_path" });
   return ANSWERS[path](body, signal);
 }
 
-/** The events of an answer that is streamed. */
+/** Yields the events of a streamed answer. */
 export async function* stream(path, { prompt, logprobs, n = 1, seed, ...options }, signal) {
   for (let index = 0; index < n; index++) {
     const own = seed === undefined ? undefined : seed + index;
@@ -58,7 +58,7 @@ async function predict({ text, k, complete: mayComplete = false, ahead = 1 }, si
   return { context: text, unknown, candidates };
 }
 
-/** How surprised the model is by every token of a text; the figures are those of `rnnlm score` and `rnnlm eval`. */
+/** Computes the surprise at every token of a text; the figures are those of `rnnlm score` and `rnnlm eval`. */
 async function surprise({ text, k }, signal) {
   const pieces = loaded().cut(text);
   const tokens = [];
@@ -96,7 +96,7 @@ function token({ text, token: name, id }, row, k) {
   };
 }
 
-/** Characters by which figures are divided: lines with their ends, blank ones left out; runs of spaces are one. */
+/** Counts characters for bits per character: lines with their ends, without blank ones; runs of spaces count as one. */
 function counted(text) {
   const lines = text.replace(/\n$/, "").split("\n");
   const ends = model.reads_lines || model.ids.has("\n") ? 1 : 0;

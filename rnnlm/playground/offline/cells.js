@@ -1,6 +1,6 @@
 // A step of each recurrent cell; the formulas are those of rnnlm/nn/cells. A state is {h} or {h, c}.
 
-const LARGEST = 1e12; // of an activation without bounds
+const LARGEST = 1e12; // bound on unbounded activations
 const sigmoid = (x) => 1 / (1 + Math.exp(-x));
 const ACTIVATIONS = {
   tanh: Math.tanh,
@@ -9,7 +9,7 @@ const ACTIVATIONS = {
   identity: (x) => Math.max(Math.min(x, LARGEST), -LARGEST),
 };
 
-/** Each: (input, recurrent, before, H, activation) -> state; input is U x + b_ih, recurrent is W h + b_hh. */
+/** Functions (input, recurrent, before, H, activation) -> state; input is U x + b_ih, recurrent is W h + b_hh. */
 export const CELLS = {
   /** h = f(a). */
   rnn(input, recurrent, before, H, activation) {

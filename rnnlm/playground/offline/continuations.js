@@ -1,11 +1,12 @@
-// How a text may go on: the next tokens, several ahead, and the end of a word that is half typed. See rnnlm/completion.py.
+// Continuations of a text: the next token, several tokens ahead, and the end of a half typed word. See
+// rnnlm/completion.py.
 
 import { EOS, UNK, largest } from "./model.js";
 
-const MOST_TOKENS = 4; // at the end of a text that may together be the beginning of one
+const MOST_TOKENS = 4; // tokens at the end of a text that may together be the beginning of one token
 const WIDTH = 8; // of the beam
 
-/** The ways to read the end of a text: [{length, typed}], after so many of its ids comes a token that begins so. */
+/** Returns the ways to read the end of a text, [{length, typed}]: after `length` ids, a token begins with `typed`. */
 function waysOf(model, text, count) {
   const whole = { length: count, typed: "" };
   const line = text.slice(text.lastIndexOf("\n") + 1);
@@ -14,7 +15,7 @@ function waysOf(model, text, count) {
   let start = line.length;
   for (let back = 1; back <= Math.min(MOST_TOKENS, tokens.length); back++) {
     const token = tokens.at(-back);
-    if (line.slice(start - token.length, start) !== token) break; // white space stands between
+    if (line.slice(start - token.length, start) !== token) break; // there is white space between them
     start -= token.length;
     const typed = line.slice(start);
     if (begun(model, typed).length) ways.push({ length: count - back, typed });
@@ -22,19 +23,19 @@ function waysOf(model, text, count) {
   return ways;
 }
 
-/** Ids of the tokens that begin with what was typed and go on. */
+/** Returns the ids of the tokens that begin with what was typed and are longer. */
 function begun(model, typed) {
   const found = [];
   for (const [token, id] of model.ids) if (token.length > typed.length && token.startsWith(typed)) found.push(id);
   return found;
 }
 
-/** Whether the end of a text may be the beginning of a longer word. */
+/** Returns whether the end of a text may be the beginning of a longer word. */
 export function isHalfTyped(model, text) {
   return model.level !== "char" && waysOf(model, text, 0).length > 1;
 }
 
-/** Each way of reading the text with its state and the log probabilities of the next id, given what was typed. */
+/** Returns each way of reading the text, with its state and the log probabilities of the next id given what was typed. */
 async function startsOf(model, text, ids, complete, signal) {
   const ways = complete ? waysOf(model, text, ids.length) : [{ length: ids.length, typed: "" }];
   let soFar = 0;
@@ -55,7 +56,7 @@ async function startsOf(model, text, ids, complete, signal) {
   return starts.map((start) => ({ ...start, before: start.before - Math.log(total) }));
 }
 
-/** The k most probable continuations of a number of tokens: [{token, tokens, probability, text, typed}]. */
+/** Returns the k most probable continuations of `ahead` tokens: [{token, tokens, probability, text, typed}]. */
 export async function continuations(model, text, { k, complete, ahead = 1 }, signal) {
   const ids = model.encode(text);
   const starts = await startsOf(model, text, ids, complete && model.level !== "char", signal);

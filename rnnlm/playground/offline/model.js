@@ -1,4 +1,4 @@
-// A language model in the page: text to ids and back, and what is read of a text. See rnnlm/codec.py.
+// A language model in the page: text to ids and back, and reading a text. See rnnlm/codec.py.
 
 import { Network } from "./network.js";
 import { spacingOf } from "./spacing.js";
@@ -9,14 +9,14 @@ export const EOS = 1;
 export const UNK = 2;
 const FIRST = 3; // id of the first token of text
 const MOST_REMEMBERED = 4096; // states
-const TURN = 12; // milliseconds of work until the page may do something else
+const TURN = 12; // milliseconds of work before the page may handle events
 
 export class Model {
-  #read = { ids: [], states: [] }; // the text that was read last, and the state after each of its ids
+  #read = { ids: [], states: [] }; // the last text that was read, and the state after each of its ids
   #worked = performance.now();
 
   constructor(described, base64) {
-    Object.assign(this, described); // what standalone.py writes: level, context, tokens, start, end, ...
+    Object.assign(this, described); // the description by standalone.py: level, context, tokens, start, end, ...
     const words = this.tokens.slice(FIRST);
     this.ids = new Map(words.map((token, place) => [token, FIRST + place]));
     const counts = new Map(words.map((token, place) => [token, this.counts[place]]));
@@ -31,7 +31,7 @@ export class Model {
     return this.tokenizer.tokens(line).map((token) => this.ids.get(token) ?? UNK);
   }
 
-  /** Ids of a text: lines end with </s>, blank ones are left out; what follows the last newline has not ended. */
+  /** Returns the ids of a text: complete lines end with </s>, and blank lines are left out. */
   encode(text) {
     if (!this.reads_lines) return this.lineIds(text);
     const lines = text.split("\n");
@@ -39,12 +39,12 @@ export class Model {
     return [...lines.filter((line) => line.trim()).flatMap((line) => [...this.lineIds(line), EOS]), ...this.lineIds(last)];
   }
 
-  /** The part of a text on which it depends what follows. */
+  /** Returns the part of a text that the next token depends on. */
   unfinished(text) {
     return this.context === "sentence" ? text.slice(text.lastIndexOf("\n") + 1) : text;
   }
 
-  /** A text as pieces that together are the text again, and its end: [{text, token, id}]. */
+  /** Cuts a text into pieces whose concatenation is the text, with its end: [{text, token, id}]. */
   cut(text) {
     const lines = this.reads_lines ? text.split("\n") : [text];
     const pieces = [];
@@ -80,7 +80,7 @@ export class Model {
 
   // --- reading ----------------------------------------------------------------------------------------------------
 
-  /** Lets the page do something else if this has worked for a while; throws if it is no longer wanted. */
+  /** Lets the page handle events if TURN has passed; throws if the request was aborted. */
   async breathe(signal) {
     if (performance.now() - this.#worked < TURN) return;
     await new Promise((resolve) => setTimeout(resolve));
@@ -88,7 +88,7 @@ export class Model {
     signal?.throwIfAborted();
   }
 
-  /** The state after ids, those of a text's beginning or of its last line. What was read before is not read again. */
+  /** Returns the state after ids of a text or of its last line; ids in common with the last text are not read again. */
   async read(ids, signal) {
     const lineStart = this.context === "sentence" ? ids.lastIndexOf(EOS) + 1 : 0;
     const all = [this.start, ...ids.slice(lineStart)];
@@ -106,7 +106,7 @@ export class Model {
     return state;
   }
 
-  /** Calls look(place, log probabilities) for each id of a text, given all before it. */
+  /** Calls look(place, log probabilities) for each id of a text, with the probabilities given all ids before it. */
   async readAll(ids, look, signal) {
     let state = this.zero;
     let before = this.start;
@@ -119,7 +119,7 @@ export class Model {
     }
   }
 
-  /** The k ids with the largest scores, the largest first, of those that may be a text's. */
+  /** Returns the k ids with the largest scores, largest first, without those that are never generated, but with </s>. */
   best(scores, k) {
     const never = new Set(this.never.filter((id) => id !== EOS));
     return largest(scores, k + never.size).filter((id) => !never.has(id)).slice(0, k);
@@ -131,7 +131,7 @@ export class Model {
     return spacingOf(this.level, this.tokenizer, like);
   }
 
-  /** What has to be appended to a line so that an id is its next token. */
+  /** Returns the text to append to a line so that an id is its next token. */
   following(line, id, spacing) {
     if (id === EOS) return "\n";
     const token = this.tokens[id];
@@ -143,7 +143,7 @@ export class Model {
   }
 }
 
-/** Places of the k largest numbers above -Infinity, the largest first. */
+/** Returns the places of the k largest numbers above -Infinity, largest first. */
 export function largest(numbers, k) {
   const found = [];
   numbers.forEach((number, place) => {

@@ -3,7 +3,7 @@
 import { CELLS } from "./cells.js";
 
 export class Network {
-  /** config: the network's description in a checkpoint; matrices: its parameters under their names there. */
+  /** config: the network's configuration in a checkpoint; matrices: its parameters by their names there. */
   constructor(config, matrices) {
     this.config = config;
     this.matrices = matrices;
@@ -14,7 +14,7 @@ export class Network {
     });
   }
 
-  /** The state after an id has been read: a list with the state of each layer. */
+  /** Reads an id and returns the new state, a list with the state of each layer. */
   step(id, state) {
     const { cell, activation, hidden_size: H, embedding_size: embedded } = this.config;
     let x = embedded ? this.matrices["embedding.weight"].row(id) : null;
@@ -29,7 +29,7 @@ export class Network {
     });
   }
 
-  /** Log probabilities of all tokens after a state. */
+  /** Returns the log probabilities of all tokens after a state. */
   logProbabilities(state) {
     const { h } = state.at(-1);
     return this.config.output === "adaptive" ? this.#adaptive(h) : this.#full(h);
@@ -40,7 +40,7 @@ export class Network {
     return logSoftmax(weight.addProduct(h, Float64Array.from(this.matrices["output.bias"].data)));
   }
 
-  /** Frequent tokens have their place in the head; each tail of rare ones has one there for all of its tokens. */
+  /** Computes the adaptive softmax: the head has the frequent tokens, and one entry for each tail of rare tokens. */
   #adaptive(h) {
     const { cutoffs, vocabulary_size: size } = this.config;
     const named = (name) => this.matrices[`output.${name}`];
@@ -57,7 +57,7 @@ export class Network {
   }
 }
 
-/** In place: x - log sum exp x. */
+/** Computes the log softmax x - log sum exp x, in place. */
 function logSoftmax(x) {
   let most = -Infinity;
   for (const each of x) if (each > most) most = each;

@@ -1,8 +1,8 @@
-// The model writes on. See rnnlm/inference/generation.py.
+// Generates text. See rnnlm/inference/generation.py.
 
 import { EOS } from "./model.js";
 
-/** The pieces of text that follow a prompt, one after the other as they are drawn: {text, logprob}. */
+/** Yields the pieces of text after a prompt as they are drawn: {text, logprob}. */
 export async function* written(model, prompt, options, signal) {
   const random = generator(options.seed ?? Math.floor(Math.random() * 2 ** 31));
   const line = prompt.trimEnd().split("\n").at(-1);
@@ -11,7 +11,7 @@ export async function* written(model, prompt, options, signal) {
     if (id === EOS) spacing = model.spacing(line);
     else spacing.add(model.tokens[id]);
   }
-  let spaced = /\s$/u.test(prompt); // and needs no other space
+  let spaced = /\s$/u.test(prompt); // ends with a space, so no other one is needed
   let state = await model.read(model.encode(prompt), signal);
   for (let count = 0; count < options.max_tokens; count++) {
     const scores = model.network.logProbabilities(state);
@@ -27,7 +27,7 @@ export async function* written(model, prompt, options, signal) {
   }
 }
 
-/** An id, drawn from the distribution as temperature, top k and top p shape it. */
+/** Draws an id from the distribution, changed by temperature, top k and top p. */
 function draw(scores, { temperature, top_k: topK = 0, top_p: topP = 1 }, never, chance) {
   const allowed = Float64Array.from(scores);
   for (const id of never) allowed[id] = -Infinity;
@@ -48,7 +48,7 @@ function draw(scores, { temperature, top_k: topK = 0, top_p: topP = 1 }, never, 
   return kept[Math.max(0, place)];
 }
 
-/** Numbers from 0 to below 1 that are the same for a seed: mulberry32. */
+/** Returns the random number generator mulberry32, with numbers in [0, 1). */
 function generator(seed) {
   let state = seed >>> 0;
   return () => {

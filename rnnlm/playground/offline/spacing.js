@@ -1,11 +1,11 @@
-// Tokens to text: where a space belongs. See rnnlm/text/tokenizers.py.
+// Joins tokens to text with spaces where they belong. See rnnlm/text/tokenizers.py.
 
 const WIDE = /^[\u2e80-\u33ff\u3400-\u9fff\uf900-\ufaff\ufe30-\ufe4f\uff00-\uff9f\uffe0-\uffe6\u{20000}-\u{3ffff}]/u;
 const HAN = /[\u4e00-\u9fd5]/;
 const EMOJI = /^[\u2600-\u27bf\u{1f000}-\u{1faff}]/u;
 const [OPENING, CLOSING, QUOTES] = ["([{“‘«‹„‚¿¡$£€", ".,!?;:)]}%”’»›…", "\"'"].map((marks) => [...marks]);
 
-/** What gives each token of a text that is written with the space before it. like: a line; it is written as that is. */
+/** Returns a joiner that gives each token with the space before it, if one belongs there. like: a line to imitate. */
 export function spacingOf(level, tokenizer, like) {
   if (level === "char") return new Between("");
   return tokenizer.separated(like) ? new Between(" ") : new Usual(tokenizer.pattern);
@@ -29,10 +29,10 @@ class Between {
   }
 }
 
-/** None in Chinese or between equal emoji, the usual one in other languages. */
+/** A joiner without spaces in Chinese or between equal emoji, and with the usual ones in other languages. */
 class Usual {
   #last = []; // the last tokens since a space, two at most
-  #open = new Set(); // straight quotes
+  #open = new Set(); // straight quotes that are open
   #holds = false;
   #wide = false;
 
@@ -66,7 +66,7 @@ class Usual {
     return (touches || repeated) && this.#readsBack(token);
   }
 
-  /** Whether a token right after the last ones leaves the reading of all as it is. */
+  /** Returns whether the last tokens and this one, written without a space, are cut into the same tokens again. */
   #readsBack(token) {
     const all = [...this.#last, token];
     const text = all.join("");

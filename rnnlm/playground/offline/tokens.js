@@ -1,6 +1,6 @@
-// Text to tokens, as rnnlm/text/tokenizers.py does it. One thing is simpler: where Chinese is to be cut into words, jieba
-// and its dictionary are not here; the cut is the one whose words are most probable together by how often the model's
-// training text had each, a character that is no word counting as one that was there once.
+// Cuts text into tokens as rnnlm/text/tokenizers.py does, except for Chinese without spaces: there is no jieba here, so
+// it is cut into the words that are most probable together by their counts in the model's training text. A character
+// that is not a word counts as one that occurred once.
 
 const HAN = /[\u4e00-\u9fd5]/;
 const WORD = String.raw`[\p{L}\p{N}\p{M}_\u200c\u200d]+`;
@@ -11,15 +11,15 @@ const NO_WORD = String.raw`[^\s\p{L}\p{N}_]`;
 const SYMBOL = String.raw`[\u{1f1e6}-\u{1f1ff}]{2}|${NO_WORD}${MODIFIERS}(?:\u200d${NO_WORD}${MODIFIERS})*\u200d*`;
 const KEYCAP = String.raw`[0-9#*]\ufe0f?\u20e3`;
 const digits = (between) => String.raw`(?<=\p{Nd})[${between}](?=\p{Nd})`;
-/** What a word is, by the number of the rules: see rnnlm/text/word_rules.py. */
+/** The patterns of tokens, by the number of the rules: see rnnlm/text/word_rules.py. */
 const PATTERNS = {
   1: String.raw`${WORD}(?:(?:${HYPHENS}|${digits(".,")})${WORD})*|${RUNS}|\S[\u0300-\u036f\u200d\u20d0-\u20ff\ufe00-\ufe0f]*`,
   2: String.raw`${KEYCAP}|${WORD}(?:(?:${HYPHENS}|${digits(".,:")})${WORD})*(?:(?<=[A-Za-z0-9_])[(\[])?|${RUNS}|${SYMBOL}`,
 };
 const BLOCK = /[\u4e00-\u9fd5]+/g;
-const [LONGEST_MEAN, LONGEST_WORD] = [2.5, 8]; // characters of Chinese words that are separated already
+const [LONGEST_MEAN, LONGEST_WORD] = [2.5, 8]; // most characters of Chinese words in a separated line
 
-/** A tokenizer: tokens(text) and separated(line). described: {name, segmenter, rules}; counts: of the words. */
+/** Returns a tokenizer: {tokens(text), separated(line)}. described: {name, segmenter, rules}; counts: of the words. */
 export function tokenizerOf({ name, segmenter, rules }, counts) {
   if (name === "char") return { tokens: (text) => [...text], separated: () => false };
   if (name === "token") return { tokens: betweenSpaces, separated: () => true };
@@ -42,7 +42,7 @@ function betweenSpaces(line) {
   return tokens.slice(tokens[0] === "<s>" ? 1 : 0, tokens.at(-1) === "</s>" ? -1 : undefined);
 }
 
-/** Whether the Chinese words of a line are separated by spaces already. */
+/** Returns whether the Chinese words of a line are separated by spaces already. */
 function isSeparated(line, whole) {
   const chunks = line.split(/\s+/u).filter(Boolean);
   const words = chunks.filter((chunk) => HAN.test(chunk));
@@ -52,7 +52,7 @@ function isSeparated(line, whole) {
   return Math.max(...lengths) <= LONGEST_WORD && sum <= LONGEST_MEAN * words.length && words.every((word) => whole.test(word));
 }
 
-/** The words of a token in which there is Chinese; what stands around the Chinese stays together. */
+/** Cuts the Chinese in a token into words; the parts around the Chinese stay whole. */
 function cutIn(token, cut) {
   const words = [];
   let end = 0;
@@ -64,7 +64,7 @@ function cutIn(token, cut) {
   return end < token.length ? [...words, token.slice(end)] : words;
 }
 
-/** What cuts a run of Chinese characters: the words w with the largest product of count(w) / (all counts). */
+/** Returns a function that cuts a run of Chinese into the words with the largest product of count(w) / (all counts). */
 function cutter(counts) {
   let total = 1;
   let longest = 1;
@@ -74,7 +74,7 @@ function cutter(counts) {
     longest = Math.max(longest, word.length);
   }
   return (block) => {
-    const best = [{ score: 0, start: 0 }]; // of what stands before each place
+    const best = [{ score: 0, start: 0 }]; // best cut of the text before each place
     for (let end = 1; end <= block.length; end++) {
       for (let start = Math.max(0, end - longest); start < end; start++) {
         const count = counts.get(block.slice(start, end)) ?? (end - start === 1 ? 1 : 0);
@@ -89,7 +89,7 @@ function cutter(counts) {
   };
 }
 
-/** Where tokens stand in a line: [start, end] of each. */
+/** Returns [start, end] of each token in a line. */
 export function placesOf(line, tokens) {
   let end = 0;
   return tokens.map((token) => {

@@ -1,13 +1,13 @@
-// The numbers of a model, as rnnlm/playground/standalone.py packs them into the page: whole numbers of 16 or 8 bits
-// with a scale for each row, and floats. All become floats of 32 bits.
+// The parameters of a model, as rnnlm/playground/standalone.py packs them into the page: integers of 16 or 8 bits with
+// a scale for each row, and floats. All become floats of 32 bits.
 
-/** A matrix, row by row; a vector has one column. */
+/** A matrix in row-major order; a vector has one column. */
 class Matrix {
   constructor(data, rows, columns) {
     Object.assign(this, { data, rows, columns });
   }
 
-  /** Adds the product with x to sum, both vectors. */
+  /** Adds the product with a vector x to the vector `sum`. */
   addProduct(x, sum) {
     const { data, rows, columns } = this;
     for (let row = 0, place = 0; row < rows; row++) {
@@ -18,7 +18,7 @@ class Matrix {
     return sum;
   }
 
-  /** Adds a column to sum: the product with a one-hot vector. */
+  /** Adds a column, which is the product with a one-hot vector, to the vector `sum`. */
   addColumn(column, sum) {
     for (let row = 0; row < this.rows; row++) sum[row] += this.data[row * this.columns + column];
     return sum;
@@ -29,7 +29,7 @@ class Matrix {
   }
 }
 
-/** The matrices by their names. described: [{name, shape, type, offset}], offsets in the bytes that base64 stands for. */
+/** Returns the matrices by their names. described: [{name, shape, type, offset}], with offsets in the decoded bytes. */
 export function unpack(base64, described) {
   const bytes = decode(base64).buffer;
   const matrices = {};
@@ -46,7 +46,7 @@ const READERS = {
   int8: (...place) => scaled(Int8Array, ...place),
 };
 
-/** Whole numbers times the scale of their row; the scales stand before them. */
+/** Returns integers times the scale of their row; the scales come before the integers. */
 function scaled(Numbers, bytes, offset, rows, columns) {
   const scales = new Float32Array(bytes, offset, rows);
   const numbers = new Numbers(bytes, offset + scales.byteLength, rows * columns);

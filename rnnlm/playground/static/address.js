@@ -1,10 +1,10 @@
-// What the page shows, in its address behind the #: the part, the model, the text and the settings. A reload keeps it, a
-// link shows it, and the server never sees it.
+// Keeps the state of the page in the fragment of its address: the part, the model, the text and the settings. They
+// survive a reload and can be shared as a link, and the server never sees them.
 
 import { byId } from "./dom.js";
 import { setSharedText, sharedText } from "./page.js";
 
-/** Fields of the page by their names in the address; what has its first value is left out. */
+/** Fields of the page by their names in the address; a field with its default value is left out. */
 const FIELDS = {
   temperature: "temperature",
   topk: "top-k",
@@ -16,10 +16,10 @@ const FIELDS = {
   most: "fill-tokens",
   lines: "rank-lines",
 };
-const LONGEST = 4000; // characters of a text that is put into the address
-const WAIT = 400; // milliseconds without a change: browsers let a page write its address a few times a second
+const LONGEST = 4000; // characters of a value that is put into the address
+const WAIT = 400; // milliseconds without a change: browsers limit how often a page may change its address
 
-/** What an address asks for: {part, model, second}; the fields get their values. */
+/** Returns {part, model, second} from the address, and sets the fields to the values in it. */
 export function readAddress() {
   const [part, query = ""] = location.hash.slice(1).split("?");
   const given = new URLSearchParams(query);
@@ -34,7 +34,7 @@ export function readAddress() {
 
 let waiting = 0;
 
-/** Writes the address after a while: what(), {part, model, second}, is asked then. */
+/** Writes the address after WAIT; what() returns {part, model, second} at that time. */
 export function writeAddress(what) {
   clearTimeout(waiting);
   waiting = setTimeout(() => history.replaceState(null, "", addressOf(what())), WAIT);

@@ -1,4 +1,4 @@
-// The page of `rnnlm serve`: chooses model, language, theme and part. Each part has a module of its own name.
+// The page of `rnnlm serve`: choice of model, language, theme and part. The module of each part has the part's name.
 
 import { readAddress, writeAddress } from "./address.js";
 import { byId, element } from "./dom.js";
@@ -24,18 +24,18 @@ const PARTS = {
   neurons: neuronsPart(),
 };
 let models = [];
-let current = null; // name of the part that is shown
+let current = null; // name of the visible part
 
 // --- the address ----------------------------------------------------------------------------------------------------
 
-/** Keeps what is shown in the address; the first model is not named, for it is shown without. */
+/** Writes what is shown to the address, without the name of the first model, which is the default. */
 function remember() {
   if (!chosen.model) return;
   const { id } = chosen.model;
   writeAddress(() => ({ part: current, model: id === models[0].id ? "" : id, second: second.model?.id }));
 }
 
-/** Shows what the address asks for. */
+/** Shows the part and the models that the address names. */
 function follow() {
   const { part, model, second: other } = readAddress();
   const named = models.find(({ id }) => id === model) ?? models[0];
@@ -47,7 +47,7 @@ function follow() {
 // --- parts --------------------------------------------------------------------------------------------------------
 
 function available(model = chosen.model) {
-  const { bidirectional, kind, parts = Object.keys(PARTS) } = model; // parts: those of a page that is a file
+  const { bidirectional, kind, parts = Object.keys(PARTS) } = model; // parts: set in the page that is a file
   return Object.keys(PARTS).filter((name) => {
     if (!parts.includes(name)) return false;
     if (name === "neurons") return kind !== "ngram";
@@ -103,7 +103,7 @@ function writeFacts() {
   byId("abilities").hidden = !byId("abilities").textContent;
 }
 
-/** Asks for the models until the server answers. */
+/** Loads the list of models. */
 async function loadModels() {
   try {
     models = (await whileWaiting(() => ask("/v1/models"))).data;

@@ -3,7 +3,7 @@
 import { element } from "./dom.js";
 import { LEAST_SHOWN, percent } from "./words.js";
 
-/** Rows whose bars use the width: the longest has all of it. Those too improbable to have a figure are left out. */
+/** Returns rows with bars scaled to the longest one; rows too improbable to show a figure are left out. */
 export function scaled(rows) {
   const shown = rows.filter(({ share }, place) => place === 0 || share >= LEAST_SHOWN);
   const most = Math.max(...shown.map(({ share }) => share));
@@ -11,9 +11,9 @@ export function scaled(rows) {
 }
 
 /**
- * Shows rows in a list: [{token, share, length = share, name, number, detail}], the token a string or nodes, the name what is spoken for
- * it, the number what stands in the place of the share in percent.
- * Rows that are there are written anew, so that the one with the focus keeps it. With choose(place) they are buttons.
+ * Shows rows in a list: [{token, share, length = share, name, number, detail}]. token: a string or nodes; name: its
+ * spoken form; number: shown instead of the share in percent. Existing rows are reused, so that the focus stays. With
+ * choose(place), rows are buttons.
  */
 export function showBars(list, rows, choose) {
   while (list.children.length > rows.length) list.lastElementChild.remove();

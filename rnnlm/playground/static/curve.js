@@ -3,12 +3,12 @@
 import { drawing, element } from "./dom.js";
 import { figure } from "./words.js";
 
-const [WIDTH, HEIGHT] = [1000, 100]; // units of the drawing, which is stretched to the width of the page
+const [WIDTH, HEIGHT] = [1000, 100]; // of the drawing, which is stretched to the width of the page
 
 /**
- * A curve with its scale. look: {top, mean, name, lookAt, goTo}: the end of the scale, where a line across is drawn, what is
- * spoken of the whole, and what is called with the place of the token that is pointed at or clicked.
- * Returns {node, mark}: mark(place) marks a token.
+ * Returns {node, mark}, a curve with its scale; mark(place) marks a token. look: {top, mean, name, lookAt, goTo}: the
+ * end of the scale, the value of a horizontal line, the spoken description, and functions that are called with the
+ * place of the token that is pointed at or clicked.
  */
 export function curve(values, { top, mean, name, lookAt, goTo }) {
   const step = WIDTH / values.length;

@@ -1,4 +1,4 @@
-// The surprise of two models at one text: their figures side by side, and where one expected it more than the other.
+// Compares the surprise of two models at one text: their figures side by side, and the difference along the text.
 
 import { byId, element } from "./dom.js";
 import { Question, chosen } from "./page.js";
@@ -7,13 +7,13 @@ import { second, together } from "./second.js";
 import { count, figure, spoken, visible, words } from "./words.js";
 
 const STEPS = [-1, -0.5, 0, 0.5, 1];
-const LEAST_TOP = 4; // bits of difference at the end of the scale, at least
+const LEAST_TOP = 4; // smallest end of the scale, in bits of difference
 
 export function differenceView() {
   const question = new Question("surprise");
   let answers = null; // of both models
 
-  /** Asks the second model about a text that the first has answered. */
+  /** Asks the second model about a text for which the first has answered. */
   function update(text, first) {
     answers = null;
     if (!second.model || !first) {
@@ -47,7 +47,7 @@ export function differenceView() {
   return { update, render };
 }
 
-/** Positive where the first model expected it more. */
+/** Bits of difference, positive where the first model gave the text a higher probability. */
 function gain({ bits: [first, other] }) {
   return other - first || 0;
 }
@@ -66,7 +66,7 @@ function details({ text, bits }, names) {
   return [element("p", { class: "subject" }, visible(text.trim() || text || "\n")), ...lines];
 }
 
-/** A row for each model, and one for the difference. */
+/** Returns a table row for each model, and one for the difference. */
 function table(names, answers) {
   const head = ["second.model", "second.perplexity", "second.per.char", "second.total", "second.tokens"].map((key) =>
     element("th", { scope: "col" }, words(key)),

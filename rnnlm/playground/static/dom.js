@@ -1,11 +1,11 @@
-// Elements are made here and nowhere else: what a string contains becomes text, whatever it looks like.
+// All elements are created here. Strings always become text nodes, never markup.
 
-/** The element with an id. */
+/** Returns the element with an id. */
 export function byId(id) {
   return document.getElementById(id);
 }
 
-/** A new element with attributes and children; strings among them become text nodes. */
+/** Creates an element with attributes and children; strings among the children become text nodes. */
 export function element(name, attributes = {}, ...children) {
   const made = document.createElement(name);
   for (const [attribute, value] of Object.entries(attributes)) made.setAttribute(attribute, value);
@@ -13,7 +13,7 @@ export function element(name, attributes = {}, ...children) {
   return made;
 }
 
-/** A new element of a drawing (SVG) with attributes and children. */
+/** Creates an SVG element with attributes and children. */
 export function drawing(name, attributes = {}, ...children) {
   const made = document.createElementNS("http://www.w3.org/2000/svg", name);
   for (const [attribute, value] of Object.entries(attributes)) made.setAttribute(attribute, value);
@@ -21,12 +21,12 @@ export function drawing(name, attributes = {}, ...children) {
   return made;
 }
 
-/** Whether the screen is touched, so that nothing can be pointed at and there may be no keys. */
+/** Returns whether the main input is touch, so that there is no hovering and perhaps no keyboard. */
 export function touches() {
   return matchMedia("(hover: none)").matches;
 }
 
-/** Resolves after a while; rejects when the signal aborts. */
+/** Returns a promise that resolves after some time, and rejects when the signal aborts. */
 export function pause(milliseconds, signal) {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(resolve, milliseconds);

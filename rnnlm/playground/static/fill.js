@@ -1,4 +1,4 @@
-// A sentence with blanks, filled.
+// The part that fills the blanks of a sentence.
 
 import { showBars } from "./bars.js";
 import { byId, element } from "./dom.js";
@@ -6,7 +6,7 @@ import { Question, borrowText, chosen, onControlEnter } from "./page.js";
 import { count, words } from "./words.js";
 
 const FILLINGS = 10;
-const BLANK = /_{4,}|(?<![A-Za-z0-9_])_{2,3}(?![A-Za-z0-9_])|\uff3f+/; // BLANK_MARK of language_model.py
+const BLANK = /_{4,}|(?<![A-Za-z0-9_])_{2,3}(?![A-Za-z0-9_])|\uff3f+/; // BLANK_MARK of rnnlm/blanks.py
 
 export function fillPart() {
   const field = byId("fill-text");
@@ -57,7 +57,7 @@ export function fillPart() {
   };
 }
 
-/** The sentence with what fills its blanks, which is marked. */
+/** Returns the sentence with its blanks filled and the fillings marked. */
 function sentence(text, tokens) {
   const parts = text.split(BLANK);
   return parts.flatMap((part, place) => (place < tokens.length ? [part, element("mark", {}, tokens[place])] : [part]));

@@ -1,10 +1,10 @@
-// Questions that are overtaken by newer ones.
+// Requests of which only the latest matters.
 
-/** One question at a time: a newer one takes the place of the older, whose answer is dropped if it still comes. */
+/** Runs one request at a time: a newer one aborts the older one, whose result is dropped. */
 export class Latest {
   #controller = null;
 
-  /** What work(signal) resolves to; undefined if something newer has been asked meanwhile. */
+  /** Resolves to the result of work(signal), or to undefined if a newer request was started meanwhile. */
   async run(work) {
     this.cancel();
     const controller = new AbortController();

@@ -1,4 +1,4 @@
-// What a model remembers: a word of the text is replaced, and what comes after it is expected more or less.
+// What a model remembers: replaces a word of the text, and shows how the surprise at the tokens after it changes.
 
 import { showBars } from "./bars.js";
 import { byId, element } from "./dom.js";
@@ -8,15 +8,15 @@ import { figure, spoken, visible, words } from "./words.js";
 
 const ALTERNATIVES = 3;
 const STEPS = [-1, -0.5, 0, 0.5, 1];
-const LEAST_TOP = 2; // bits of change at the end of the scale, at least
+const LEAST_TOP = 2; // smallest end of the scale, in bits of change
 
-/** The form below the text painted by surprise. */
+/** The form below the text that is painted by surprise. */
 export function memoryView() {
   const question = new Question("surprise");
   const input = byId("memory-word");
   let tokens = []; // of the text, with their surprise
-  let chosen = -1; // place of the word that is replaced
-  let changed = null; // {place, word, pairs: [[before, after]]} of the tokens after it
+  let chosen = -1; // place of the word to replace
+  let changed = null; // {place, word, pairs: [[before, after]]}: the tokens after the replaced word
 
   function update(answered) {
     tokens = answered;
@@ -26,7 +26,7 @@ export function memoryView() {
     render();
   }
 
-  /** Takes a token of the text, and what the model would rather have had there. */
+  /** Chooses a token of the text, and suggests what the model expected instead. */
   function choose(place) {
     if (place === chosen || !tokens[place].text.trim()) return;
     chosen = place;
@@ -84,7 +84,7 @@ export function memoryView() {
   return { update, choose, render };
 }
 
-/** The tokens after the word, before and after it was replaced: those at the end that both texts have. */
+/** Returns pairs of the tokens after the word, before and after the replacement: the common end of both texts. */
 function pairsOf(before, after) {
   const pairs = [];
   for (let back = 1; back <= Math.min(before.length, after.length); back++) {
@@ -94,7 +94,7 @@ function pairsOf(before, after) {
   return pairs;
 }
 
-/** By how many bits a token became more surprising. */
+/** Returns by how many bits a token became more surprising. */
 function change([before, after]) {
   return after.bits - before.bits || 0;
 }

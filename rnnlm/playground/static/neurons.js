@@ -1,4 +1,4 @@
-// One hidden unit's activation painted over the text, and the units that follow something in it.
+// The part that paints the activation of a hidden unit over the text, and lists units that follow a property of it.
 
 import { byId, element, touches } from "./dom.js";
 import { Question, chosen, onExample, shareText } from "./page.js";
@@ -6,7 +6,7 @@ import { legend, paint } from "./painting.js";
 import { unitsView } from "./units.js";
 import { count, figure, spoken, visible, words } from "./words.js";
 
-const WAIT = 250; // milliseconds: finding the units reads the whole text
+const WAIT = 250; // milliseconds without a change: the search for units reads the whole text
 const STEPS = [-1, -0.5, 0, 0.5, 1];
 
 export function neuronsPart() {
@@ -15,12 +15,12 @@ export function neuronsPart() {
   const finding = new Question("neurons");
   const reading = new Question("neurons");
   let found = null;
-  let painted = null; // {layer, unit, tokens}: the unit that is painted, which need not be the one that is typed
+  let painted = null; // {layer, unit, tokens}: the painted unit, which may differ from the typed numbers
   const view = unitsView(field, (each) => {
     touched = true;
     choose(each);
   });
-  let touched = false; // the user chose a unit; else the first that was found is shown
+  let touched = false; // whether the user chose a unit; otherwise the first unit found is shown
 
   function update() {
     byId("neurons-empty").hidden = Boolean(field.value.trim());
@@ -68,12 +68,12 @@ export function neuronsPart() {
     });
   }
 
-  /** Whether a number that is typed is that of no layer or unit. */
+  /** Returns whether a typed number is not that of a layer or unit. */
   function isWrong() {
     return [layer, unit].some((input) => !(input.value !== "" && input.validity.valid));
   }
 
-  /** Says beside the numbers that there is no such unit, and marks the number that is wrong. */
+  /** Shows beside the numbers that there is no such unit, and marks the wrong number. */
   function renderWrong() {
     for (const input of [layer, unit]) input.setAttribute("aria-invalid", !(input.value !== "" && input.validity.valid));
     const key = found?.layers === 1 ? "neurons.wrong.one" : "neurons.wrong";
@@ -94,7 +94,7 @@ export function neuronsPart() {
     press();
   }
 
-  /** A property with the units that follow it, as buttons. */
+  /** Returns a property with buttons for the units that follow it. */
   function line([name, units]) {
     const buttons = units.map((each) => {
       const button = element("button", { type: "button", "data-layer": each.layer, "data-unit": each.unit });
@@ -109,7 +109,7 @@ export function neuronsPart() {
     return element("li", {}, element("span", { class: "property" }, property(name)), ...buttons);
   }
 
-  /** Shows which of the buttons is the unit that is painted. */
+  /** Marks the button of the painted unit. */
   function press() {
     for (const button of byId("neurons-found").querySelectorAll("button")) {
       const isIt = Number(button.dataset.layer) + 1 === layer.valueAsNumber && button.dataset.unit === unit.value;
@@ -162,7 +162,7 @@ export function neuronsPart() {
   onExample(byId("neurons-example"), "neurons", update);
   return {
     show() {
-      byId("neurons-example").hidden = chosen.model.bidirectional; // which cannot write one
+      byId("neurons-example").hidden = chosen.model.bidirectional; // a bidirectional model cannot generate text
       update();
     },
     render,

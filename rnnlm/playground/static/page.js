@@ -1,4 +1,4 @@
-// What the parts of the page share: the model that was chosen, the text, and the place where trouble is told.
+// State and functions shared by the parts of the page: the chosen model, the text, and the notice of errors.
 
 import { byId } from "./dom.js";
 import { Latest } from "./latest.js";
@@ -8,20 +8,20 @@ import { count, words } from "./words.js";
 
 const LOOK_AGAIN = 1500; // milliseconds
 
-/** The model's entry in the list of /v1/models. */
+/** model: the chosen model's entry in the list of /v1/models. */
 export const chosen = { model: null };
 
-const EVERYWHERE = ["gone", "key"]; // kinds of trouble that no part can do anything without
-const troubles = new Map(); // errors by the part that they belong to; "" for what concerns all of them
-let shown = ""; // name of the part that is shown
+const EVERYWHERE = ["gone", "key"]; // kinds of errors that affect all parts
+const troubles = new Map(); // errors by the name of their part; "" for errors that affect all parts
+let shown = ""; // name of the visible part
 let goOn = () => {};
 
-/** What to do when the server is back. */
+/** Sets the action for when the server is back. */
 export function whenBack(action) {
   goOn = action;
 }
 
-/** Tells of an error where its part is shown. Where the server is gone, waits until it is back. */
+/** Shows an error whenever its part is visible. If the server is gone, waits until it is back. */
 export function report(error, part) {
   if (!(error instanceof ServerError)) console.error(error);
   const wasGone = troubles.get("")?.kind === "gone";
@@ -30,20 +30,20 @@ export function report(error, part) {
   if (error.kind === "gone" && !wasGone) waitForServer();
 }
 
-/** Takes away what was told of a part, and what concerned all of them: the server has answered. */
+/** Removes the errors of a part, and those that affect all parts: the server has answered. */
 export function answered(part) {
   troubles.delete("");
   forget(part);
 }
 
-/** Takes away what was told of a part; of all of them without one. */
+/** Removes the errors of a part, or all errors if no part is given. */
 export function forget(part) {
   if (part === undefined) troubles.clear();
   else troubles.delete(part);
   writeNotice();
 }
 
-/** Tells of the trouble of the part that is shown now. */
+/** Shows the errors of a part, which is now visible. */
 export function showTroubleOf(part) {
   shown = part;
   writeNotice();
@@ -56,11 +56,11 @@ export function writeNotice() {
   byId("key-form").hidden = error?.kind !== "key";
 }
 
-/** What an error is, in the language of the page: what the server says is in English. */
+/** Returns the message of an error in the language of the page; the server's own message is in English. */
 function sentenceOf({ kind, message, code, param, details, status }) {
   const values = { message, code: code || "–", status, place: count(1 + Number(param?.match(/\[(\d+)\]$/)?.[1])) };
   for (const [name, value] of Object.entries(details ?? {})) values[name] = typeof value === "number" ? count(value) : value;
-  const one = param?.endsWith("]") ? ".one" : ""; // it is about one of several lines
+  const one = param?.endsWith("]") ? ".one" : ""; // the error is about one of several lines
   if (kind !== "server") return words(`error.${kind ?? "broken"}`, values);
   return words(`error.${code}${one}`, values) ?? words(`error.${code}`, values) ?? words("error.server", values);
 }
@@ -86,10 +86,10 @@ async function waitForServer() {
   goOn();
 }
 
-const PATIENCE = 500; // milliseconds after which it is said that one has to wait
-let awaited = 0; // number of questions that have no answer for so long
+const PATIENCE = 500; // milliseconds until the page says that it is working
+let awaited = 0; // number of requests that have been waiting for so long
 
-/** What work() resolves to; says meanwhile that one has to wait, if it takes a while. */
+/** Resolves to the result of work(); meanwhile, after PATIENCE, the page says that it is working. */
 export async function whileWaiting(work) {
   let told = false;
   const tell = (by) => {
@@ -108,19 +108,19 @@ export async function whileWaiting(work) {
   }
 }
 
-/** A question of a part, to be asked again and again: only the latest answer is shown, and errors are told. */
+/** A request that a part makes repeatedly: only the latest answer is shown, and errors are reported. */
 export class Question {
   #latest = new Latest();
   #part;
 
-  /** part: name of the part that asks. */
+  /** part: name of the part. */
   constructor(part) {
     this.#part = part;
   }
 
-  /** Asks the chosen model, and calls show(answer) unless something newer is asked meanwhile; failed() after an error. */
+  /** Asks the chosen model, and calls show(answer) unless a newer request was made meanwhile; failed() on an error. */
   async ask(path, body, show, { after = 0, failed = () => {} } = {}) {
-    const { id: model } = chosen.model; // now: after the wait, another one may be chosen
+    const { id: model } = chosen.model; // read it now: during the wait, another model may be chosen
     await this.run((signal) => ask(path, { model, ...body }, signal), show, { after, failed });
   }
 
@@ -146,7 +146,7 @@ export class Question {
   }
 }
 
-/** Calls action() when a field's text changed, but not while a Chinese or other input method is still composing it. */
+/** Calls action() when a field's text changes, but not during the composition of an input method, as for Chinese. */
 export function onText(field, action) {
   field.addEventListener("input", (event) => {
     if (!event.isComposing) action();
@@ -156,19 +156,19 @@ export function onText(field, action) {
 
 let show = () => {};
 
-/** How a part is shown, by its name. */
+/** Sets the action that shows a part by its name. */
 export function whenOpened(action) {
   show = action;
 }
 
-/** Shows another part. */
+/** Opens another part. */
 export function openPart(name) {
   show(name);
 }
 
 const sharing = [];
 
-/** Makes a field show the one text that several parts look at; `changed` is called when the user writes into it. */
+/** Connects a field to the text that several parts share; `changed` is called when the user edits it. */
 export function shareText(field, changed) {
   sharing.push(field);
   onText(field, () => {
@@ -177,22 +177,22 @@ export function shareText(field, changed) {
   });
 }
 
-/** Puts a text into all fields that share it. */
+/** Sets the shared text in all its fields. */
 export function setSharedText(text) {
   for (const field of sharing) field.value = text;
 }
 
-/** The text that the parts share. */
+/** Returns the text that the parts share. */
 export function sharedText() {
   return sharing[0].value;
 }
 
-/** Gives a field that is empty the text that the parts share. */
+/** Copies the shared text to a field if it is empty. */
 export function borrowText(field) {
   if (!field.value) field.value = sharedText();
 }
 
-/** A button of a part that lets the model write an example into the shared text. */
+/** Makes a button of a part replace the shared text by an example that the model generates. */
 export function onExample(button, part, changed) {
   const question = new Question(part);
   button.addEventListener("click", () => {
@@ -203,7 +203,7 @@ export function onExample(button, part, changed) {
   });
 }
 
-/** Ctrl + Enter (Cmd on a Mac) in a field sends its form. */
+/** Submits a field's form on Ctrl + Enter, or Cmd + Enter on a Mac. */
 export function onControlEnter(field) {
   field.addEventListener("keydown", (event) => {
     if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey) || event.isComposing) return;

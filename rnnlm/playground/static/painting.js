@@ -1,5 +1,5 @@
-// A text painted token by token. The tokens are a list box: arrow keys, pointer and finger go from one to the next, and
-// what is known of the one that is looked at stands beside the text.
+// Paints a text token by token. The tokens are a list box for keys, pointer and touch, with details of the selected
+// token beside the text.
 
 import { element } from "./dom.js";
 import { visible } from "./words.js";
@@ -9,10 +9,11 @@ let paintings = 0;
 /**
  * Paints tokens into a container.
  *
- * tokens: [{text, share, name, tone, unknown}]; share, 0 to 1, is how strongly it is painted, the name what is spoken.
- * look: {kind, label, hint, legend, borders, looked, chosen} with kind the class of the painting, borders whether those between
- * words without a space are drawn, and looked(place) called for the token that is looked at, chosen(place) for the one that gets the focus; details(place) gives nodes
- * about a token. Returns {lookAt, goTo}: what else may show a token, or go to it.
+ * tokens: [{text, share, name, tone, unknown}]; share: strength of the colour from 0 to 1; name: the spoken form.
+ * look: {kind, label, hint, legend, borders, looked, chosen}; kind: class of the painting; borders: whether to draw
+ * borders between words without a space; looked(place): called when a token is selected; chosen(place): called when a
+ * token gets the focus. details(place) returns nodes about a token. Returns the functions {lookAt, goTo}, which select
+ * and focus the token at a place.
  */
 export function paint(container, tokens, look, details) {
   const aside = element("aside", { class: "details", id: `details-${(paintings += 1)}` });
@@ -57,7 +58,7 @@ export function paint(container, tokens, look, details) {
   return { lookAt, goTo };
 }
 
-/** Whether a word stands right after another, so that nothing else shows where it begins. */
+/** Returns whether a word follows another one without a space, so that only a border shows where it begins. */
 function isJoined(tokens, place) {
   return place > 0 && /[\p{L}\p{N}]$/u.test(tokens[place - 1].text) && /^[\p{L}\p{N}]/u.test(tokens[place].text);
 }
@@ -74,7 +75,7 @@ function option(token) {
   return made;
 }
 
-/** The option with the white space around the token's text, which is not painted; a line's end ends the line. */
+/** Returns an option with the white space around the token's text, which is not painted; newlines break the line. */
 function around(token, made) {
   const core = token.text.trim();
   if (core === "") return [made, token.text.replace(/[^\n]/g, "")];
@@ -82,7 +83,7 @@ function around(token, made) {
   return [token.text.slice(0, start), made, token.text.slice(start + core.length)];
 }
 
-/** Where a key leads from a place; -1 if it is none of ours. */
+/** Returns the place that a key leads to; -1 for keys that do not move. */
 function after(key, place, options) {
   const last = options.length - 1;
   switch (key) {
@@ -96,7 +97,7 @@ function after(key, place, options) {
   }
 }
 
-/** The token above or below the one at a place, or the place itself where there is no other line. */
+/** Returns the place of the token above or below, or the same place if there is no other line. */
 function inOtherLine(place, step, options) {
   const { left, top } = options[place].getBoundingClientRect();
   let best = place;
@@ -111,7 +112,7 @@ function inOtherLine(place, step, options) {
   return best;
 }
 
-/** Steps of the scale with a word at both ends, or a figure at each step. steps: [{share, tone, figure}]. */
+/** Returns the scale of colours, with words at both ends or a figure at each step. steps: [{share, tone, figure}]. */
 export function legend(kind, steps, least, most) {
   const scale = element("span", { class: "scale", "aria-hidden": "true" });
   for (const { share, tone, figure = "" } of steps) {

@@ -1,4 +1,4 @@
-// Candidates, one a line, ranked by the model.
+// The part that ranks candidates, one a line, by the model.
 
 import { showBars } from "./bars.js";
 import { byId } from "./dom.js";

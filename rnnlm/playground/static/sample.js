@@ -1,4 +1,4 @@
-// The model writes on, word by word, one text or several at once, until it is done or stopped.
+// The part in which the model continues a text, one or several at once, until it is done or stopped.
 
 import { byId } from "./dom.js";
 import { Question, chosen, onControlEnter, openPart, setSharedText, shareText } from "./page.js";
@@ -13,14 +13,14 @@ const SLIDERS = {
   length: count,
 };
 const SEEDS = 2 ** 31;
-const NARROW = "(max-width: 40rem)"; // where the settings are folded, so that the button and the text are seen
+const NARROW = "(max-width: 40rem)"; // screens on which the settings are folded, so that button and text are visible
 
 export function samplePart() {
   const prompt = byId("sample-prompt");
   const [start, stop] = [byId("sample-start"), byId("sample-stop")];
   const question = new Question("sample");
-  let texts = []; // those that are being written, or were
-  let state = null; // what is said beside the buttons
+  let texts = []; // the texts of the last request
+  let state = null; // the message beside the buttons
 
   async function write() {
     const [given, number, seed] = [prompt.value, valueOf("sample-count") || 1, seedOf()];
@@ -35,7 +35,7 @@ export function samplePart() {
     await question.run((signal) => read(given, number, seed, signal), () => finish("sample.done"), { failed: () => finish(null) });
   }
 
-  /** The seed that is given, or one that is drawn and said, so that the text can be had again. */
+  /** Returns the given seed, or draws one and shows it, so that the text can be reproduced. */
   function seedOf() {
     const given = valueOf("sample-seed");
     return Number.isInteger(given) && given >= 0 && given < SEEDS ? given : Math.floor(Math.random() * SEEDS);

@@ -4,10 +4,10 @@ import { byId, element } from "./dom.js";
 import { chosen } from "./page.js";
 import { words } from "./words.js";
 
-/** Its entry in the list of /v1/models; null where there is none. */
+/** model: the second model's entry in the list of /v1/models; null if there is none. */
 export const second = { model: null };
 
-/** Offers the models that have a next word and are not the first; choose(id) is what the address asks for. */
+/** Offers all models but the chosen one and the bidirectional ones; wanted: id of the model to select. */
 export function offerSecond(models, wanted) {
   const others = models.filter(({ id, bidirectional }) => id !== chosen.model.id && !bidirectional);
   const none = element("option", { value: "", "data-word": "second.none" }, words("second.none"));
@@ -18,8 +18,8 @@ export function offerSecond(models, wanted) {
 }
 
 /**
- * Two lists of pieces of one text as stretches that both cut alike: [{text, bits: [one, other]}]. Where one model has
- * words and the other characters, a stretch is a word; the bits of its pieces are added.
+ * Aligns two lists of pieces of one text: returns the shortest stretches with edges in both, [{text, bits: [one,
+ * other]}]. If one model has words and the other characters, a stretch is a word. The bits of its pieces are summed.
  */
 export function together(one, other) {
   const lists = [one, other].map((pieces) => pieces.filter(({ text }) => text !== ""));
@@ -38,5 +38,5 @@ export function together(one, other) {
   }
   const ends = [one, other].map((pieces) => pieces.at(-1));
   if (ends.every((end) => end?.text === "")) found.push({ text: "", bits: ends.map(({ bits }) => bits) });
-  return found; // the end of the last line is told if both read it
+  return found; // the end of the last line is included if both models read it
 }

@@ -1,4 +1,4 @@
-// Questions to the server, and what is said when it does not answer them.
+// Requests to the server, and their errors.
 
 import { pause } from "./dom.js";
 import { ServerError } from "./server_error.js";
@@ -8,12 +8,12 @@ const ATTEMPTS_WHEN_BUSY = 3;
 
 let key = ""; // of a server that was started with --api-key
 
-/** The key to show with every question from now on; it is forgotten with the page. */
+/** Sets the key to send with every request; it is kept only until the page is closed. */
 export function useKey(given) {
   key = given;
 }
 
-/** The answer to a question: GET without a body, else POST. Throws a ServerError, or the signal's reason. */
+/** Sends a request, GET without a body, else POST; returns the answer. Throws a ServerError or the signal's reason. */
 export async function ask(path, body, signal) {
   const limit = AbortSignal.timeout(LONGEST_ANSWER);
   const response = await respond(path, body, signal ? AbortSignal.any([signal, limit]) : limit, signal);
@@ -25,14 +25,14 @@ export async function ask(path, body, signal) {
   }
 }
 
-/** The events of a streamed answer, one after the other as they arrive. */
+/** Yields the events of a streamed answer as they arrive. */
 export async function* stream(path, body, signal) {
   const response = await respond(path, { ...body, stream: true }, signal, signal);
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let waiting = "";
   for (;;) {
     const { value, done } = await next(reader, signal);
-    if (done) throw new ServerError("broken"); // [DONE] never came
+    if (done) throw new ServerError("broken"); // the stream ended without [DONE]
     waiting += value.replaceAll("\r", "");
     const events = waiting.split("\n\n");
     waiting = events.pop();

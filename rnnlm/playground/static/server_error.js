@@ -1,8 +1,8 @@
-// What is said when a question is not answered, by the server or by a model in the page itself.
+// The error of a request to the server, or to a model in the page itself.
 
 /**
- * A question that got no answer. kind: gone, slow, busy, key, strange, broken or server. The last has what the server
- * says: its sentence, in English, the code of the mistake, the field that it is about, and the values in the sentence.
+ * A request that failed. kind: gone, slow, busy, key, strange, broken or server. The last has the server's error: its
+ * message in English, the code, the field with the error, and the values in the message.
  */
 export class ServerError extends Error {
   constructor(kind, { message = "", code = "", param = "", details = {} } = {}, status = 0) {

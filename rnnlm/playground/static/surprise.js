@@ -1,4 +1,4 @@
-// The text coloured by surprise, with the alternatives of each token.
+// The part that colours a text by surprise, and shows the alternatives of each token.
 
 import { showBars } from "./bars.js";
 import { curve } from "./curve.js";
@@ -10,9 +10,9 @@ import { legend, paint } from "./painting.js";
 import { count, figure, percent, spoken, visible, words } from "./words.js";
 
 const ALTERNATIVES = 5;
-const WAIT = 150; // milliseconds: the whole text is read again, so not after every key of a quick hand
-const [LEAST_TOP, STEP, STEPS] = [12, 4, 4]; // of the scale: its end at least, what it is a multiple of, both in bits; parts
-const RANKS = [1, 10, 100, 1000, Infinity]; // last ones of the histogram's ranges
+const WAIT = 150; // milliseconds without a change: the whole text is read again
+const [LEAST_TOP, STEP, STEPS] = [12, 4, 4]; // of the scale: smallest end and its divisor, in bits; number of parts
+const RANKS = [1, 10, 100, 1000, Infinity]; // upper ends of the histogram's ranges
 
 export function surprisePart() {
   const field = byId("surprise-text");
@@ -97,7 +97,7 @@ export function surprisePart() {
   };
 }
 
-/** The end of the scale in bits: nothing in the text lies beyond it. */
+/** Returns the end of the scale in bits, beyond all values of the text. */
 function topOf(tokens) {
   const most = tokens.reduce((largest, { bits }) => Math.max(largest, bits ?? 0), LEAST_TOP);
   return STEP * Math.ceil(most / STEP);
@@ -118,7 +118,7 @@ function curveOf(tokens) {
   return { mean, name: words("surprise.curve.name", values) };
 }
 
-/** How many tokens were the first that was expected, among the first ten, and so on. */
+/** Counts the tokens with rank 1, 2 to 10, and so on. */
 function histogram(tokens) {
   return RANKS.map((last, place) => {
     const first = place ? RANKS[place - 1] + 1 : 1;

@@ -1,4 +1,4 @@
-// Runs before the page is drawn, so that a chosen theme does not flash the other one first. "remembered" is for app.js too.
+// Runs before the page is drawn, so that the other theme does not flash first. app.js uses "remembered", too.
 "use strict";
 
 const remembered = {
@@ -6,7 +6,7 @@ const remembered = {
     try {
       return localStorage.getItem(`rnnlm.${name}`);
     } catch {
-      return null; // storage may be forbidden: then nothing is remembered
+      return null; // storage may be forbidden; then nothing is remembered
     }
   },
   set(name, value) {

@@ -1,4 +1,4 @@
-// Type, and see what comes next.
+// The part that shows the most probable next tokens while the user types.
 
 import { scaled, showBars } from "./bars.js";
 import { byId, element, touches } from "./dom.js";
@@ -7,9 +7,9 @@ import { second } from "./second.js";
 import { percent, spoken, visible, words } from "./words.js";
 
 const CANDIDATES = 10;
-const KEYS = ["F2", "F4", "F8"]; // one for each continuation; browsers leave them free
+const KEYS = ["F2", "F4", "F8"]; // one for each continuation; browsers do not use them
 const AHEAD = { char: 8, word: 4, token: 4 }; // tokens of a continuation, by the level of the model
-const LOOK_AHEAD_AFTER = 300; // milliseconds without a key, for it is more work than the next token
+const LOOK_AHEAD_AFTER = 300; // milliseconds without a key, since it is more work than the next token
 const SPEAK_AFTER = 1000; // milliseconds without a key, so that a screen reader is not flooded
 
 export function typePart() {
@@ -18,12 +18,12 @@ export function typePart() {
   const question = new Question("type");
   const further = new Question("type");
   const beside = new Question("type"); // of the second model
-  let other = null; // its answer
-  let answer = null; // for the text before the caret, null while it is asked for
-  let continued = []; // several tokens ahead
+  let other = null; // answer of the second model
+  let answer = null; // answer for the text before the caret; null while waiting for it
+  let continued = []; // continuations of several tokens
   let asked = null;
-  let takeFirst = false; // Tab was faster than the answer
-  let released = false; // Escape was pressed: Tab leaves the field
+  let takeFirst = false; // Tab was pressed before the answer came
+  let released = false; // Escape was pressed, so Tab leaves the field
   let composing = false;
   let speaking = 0;
 
@@ -96,7 +96,7 @@ export function typePart() {
   }
 
   function row({ token, probability, text }, place) {
-    const shown = text === "\n" ? "\n" : token; // what ends a line is shown as that, whatever it is called
+    const shown = text === "\n" ? "\n" : token; // show a line end as such, whatever the token is called
     const key = place === 0 ? [element("kbd", { "aria-hidden": "true" }, "Tab")] : [];
     return { token: [visible(shown), ...key], share: probability, name: spoken(shown) };
   }
@@ -120,7 +120,7 @@ export function typePart() {
       takeContinuation(KEYS.indexOf(event.key));
     }
     if (event.key !== "Tab" || event.shiftKey || event.ctrlKey || event.altKey || event.metaKey || released) return;
-    if (answer && !answer.candidates.length) return; // nothing to take: Tab is what it is everywhere
+    if (answer && !answer.candidates.length) return; // nothing to insert: Tab has its usual effect
     event.preventDefault();
     if (answer) take(0);
     else takeFirst = true;
@@ -138,7 +138,7 @@ export function typePart() {
   return { show: update, render };
 }
 
-/** Inserts at the caret as if it were typed, so that it can be undone. */
+/** Inserts a text at the caret as if it were typed, so that it can be undone. */
 function insert(field, text) {
   if (document.activeElement === field && document.execCommand("insertText", false, text)) return;
   field.setRangeText(text, field.selectionStart, field.selectionEnd, "end");

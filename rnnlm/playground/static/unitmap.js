@@ -1,21 +1,21 @@
-// All units of a layer as a picture: a row for each unit, a column for each token.
+// Draws all units of a layer as a picture: a row for each unit, a column for each token.
 
 import { element } from "./dom.js";
 
-/** Activations of all units, -127 to 127, as /api/activations answers. */
+/** The answer of /api/activations: activations of all units, from -127 to 127. */
 export class Activations {
   constructor({ tokens, of, layers, units, activations }) {
     Object.assign(this, { tokens, of, layers, units });
     this.numbers = Int8Array.from(atob(activations), (character) => character.charCodeAt(0));
   }
 
-  /** -1 to 1. */
+  /** Returns an activation from -1 to 1. */
   at(place, layer, unit) {
     return this.numbers[(place * this.layers + layer) * this.units + unit] / 127;
   }
 }
 
-/** A picture of a layer, {node, mark}. look: {name, say(unit, place), choose(unit, place)}; mark(unit) marks a row. */
+/** Returns a layer's picture, {node, mark}. look: {name, say(unit, place), choose(unit, place)}; mark(unit) marks a row. */
 export function unitMap(all, layer, { name, say, choose }) {
   const canvas = element("canvas", { width: all.tokens.length, height: all.units, role: "img", "aria-label": name });
   const row = element("div", { class: "row-mark", hidden: "" });
@@ -54,7 +54,7 @@ function draw(canvas, all, layer) {
   context.putImageData(image, 0, 0);
 }
 
-/** Red, green and blue of a colour of the style. */
+/** Returns red, green and blue of a colour in the style sheet. */
 function colour(name) {
   const one = new OffscreenCanvas(1, 1).getContext("2d");
   const probe = document.body.appendChild(element("span", { class: `probe${name}` }));

@@ -1,4 +1,5 @@
-// All units over the text: the map of a layer, the search for those that mark a stretch, and where one is highest.
+// All units over the text: the map of a layer, the search for units that are high in a stretch, and where a unit is
+// highest.
 
 import { byId, element } from "./dom.js";
 import { Question } from "./page.js";
@@ -8,12 +9,12 @@ import { count, figure, spoken, visible, words } from "./words.js";
 
 const WAIT = 300; // milliseconds
 
-/** field: the text; choose({layer, unit}): called for a unit that is clicked. */
+/** field: the field of the text; choose({layer, unit}): called when a unit is clicked. */
 export function unitsView(field, choose) {
   const question = new Question("neurons");
   let all = null;
   let chosen = { layer: 0, unit: null };
-  let found = null; // {text, units}: of the search
+  let found = null; // {text, units}: result of the search
   let map = null;
 
   function update() {
@@ -30,7 +31,7 @@ export function unitsView(field, choose) {
     render();
   }
 
-  /** Shows the unit that is painted. */
+  /** Marks the painted unit. */
   function select(unit) {
     const other = unit.layer !== chosen.layer;
     chosen = unit;
@@ -93,7 +94,7 @@ export function unitsView(field, choose) {
     byId("neurons-contexts").replaceChildren(...rows.map(context));
   }
 
-  byId("neurons-search").addEventListener("mousedown", (event) => event.preventDefault()); // the selection stays
+  byId("neurons-search").addEventListener("mousedown", (event) => event.preventDefault()); // keep the selection in the field
   byId("neurons-search").addEventListener("click", search);
   return { update, clear, select, render };
 }

@@ -1,23 +1,23 @@
-// Which units are high in a stretch of a text and low elsewhere, and where in the text a unit is highest.
+// Finds units that are high in a stretch of a text and low elsewhere, and the places where a unit is highest.
 
 const MOST = 8;
 const CONTEXTS = 5;
-const [BEFORE, AFTER] = [32, 16]; // characters around the token where a unit is high
-const APART = 4; // tokens from one place to the next, at least
+const [BEFORE, AFTER] = [32, 16]; // characters shown around the token where a unit is high
+const APART = 4; // smallest distance between two places, in tokens
 
-/** The places of the tokens that a stretch of the text touches, first and last. */
+/** Returns the places of the first and last token that a stretch of the text touches, or null. */
 export function touched(tokens, start, end) {
   let place = 0;
   const inside = [];
   tokens.forEach((text, index) => {
-    const core = place + text.length - text.trimStart().length; // the space before a word is none of it
+    const core = place + text.length - text.trimStart().length; // without the space before a word
     if (core < end && place + text.length > start) inside.push(index);
     place += text.length;
   });
   return inside.length ? [inside[0], inside.at(-1)] : null;
 }
 
-/** The units whose mean in a stretch is most above their mean elsewhere: [{layer, unit, inside, outside}]. */
+/** Returns the units whose mean in a stretch is most above their mean elsewhere: [{layer, unit, inside, outside}]. */
 export function higherIn(all, [first, last]) {
   const number = last - first + 1;
   const elsewhere = all.tokens.length - number;
@@ -36,7 +36,7 @@ export function higherIn(all, [first, last]) {
   return found.sort((one, other) => other.inside - other.outside - (one.inside - one.outside)).slice(0, MOST);
 }
 
-/** Where a unit is highest, each place with what stands around it: [{before, token, after, activation}]. */
+/** Returns the places where a unit is highest, with the text around them: [{before, token, after, activation}]. */
 export function contexts(all, layer, unit) {
   const places = all.tokens.map((_, place) => place);
   places.sort((one, other) => all.at(other, layer, unit) - all.at(one, layer, unit));

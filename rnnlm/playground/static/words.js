@@ -1,4 +1,5 @@
-// Every word of the interface, in English and Chinese. {name} is replaced by a value, {name|one|more} by one or the other.
+// All texts of the interface, in English and Chinese. {name} is replaced by a value, {name|one|more} by "one" if the
+// value is 1, else by "more".
 
 const ENGLISH = {
   "language.name": "English",
@@ -454,14 +455,14 @@ export function chooseLanguage(code) {
   language = code;
 }
 
-/** The words for a key in the present language, with {name} and {name|one|more} replaced; undefined without any. */
+/** Returns the text of a key in the current language, with values inserted; undefined if there is none. */
 export function words(key, values = {}) {
   return LANGUAGES[language][key]?.replace(/\{(\w+)(?:\|(\w+)\|(\w+))?\}/g, (whole, name, one, more) =>
     one ? (String(values[name]) === "1" ? one : more) : (values[name] ?? whole),
   );
 }
 
-/** Gives all elements that name their words (data-word...) the words of the present language. */
+/** Sets the texts of all elements with data-word attributes in the current language. */
 export function writeWords(root) {
   for (const element of root.querySelectorAll("[data-word]")) element.textContent = words(element.dataset.word);
   for (const element of root.querySelectorAll("[data-word-label]")) {
@@ -472,7 +473,7 @@ export function writeWords(root) {
   }
 }
 
-/** A number as it is read: few digits, grouped, in the present language. */
+/** Formats a number with few digits, grouped, in the current language. */
 export function figure(value, digits = 2) {
   if (value === null || !Number.isFinite(value)) return "∞";
   const format = new Intl.NumberFormat(language, { maximumFractionDigits: digits, minimumFractionDigits: digits });
@@ -483,9 +484,9 @@ export function count(value) {
   return new Intl.NumberFormat(language).format(value);
 }
 
-export const LEAST_SHOWN = 0.0001; // probability that is shown with a figure
+export const LEAST_SHOWN = 0.0001; // smallest probability that is shown as a figure
 
-/** A probability in percent, with two digits that matter. */
+/** Formats a probability in percent, with two significant digits. */
 export function percent(value) {
   if (value > 0 && value < LEAST_SHOWN) return "< 0.01\u00a0%";
   const digits = value >= 0.0995 ? 0 : value >= 0.00995 ? 1 : 2;
@@ -495,12 +496,12 @@ export function percent(value) {
 const MARKS = { " ": "␣", "\n": "↵", "\t": "⇥", "\u3000": "␣" };
 const NAMES = { " ": "space", "\n": "end of line", "\t": "tab", "\u3000": "space" };
 
-/** A token as it is shown: white space by a mark. */
+/** Returns a token as it is shown, with marks for white space. */
 export function visible(token) {
   return /^\s+$/.test(token) ? [...token].map((each) => MARKS[each] ?? "␣").join("") : token;
 }
 
-/** A token as it is spoken: white space by its name. */
+/** Returns a token as it is spoken, with names for white space. */
 export function spoken(token) {
   return /^\s+$/.test(token) ? words(NAMES[token[0]] ?? "space") : token;
 }

@@ -1,13 +1,13 @@
-// A text that the model writes: what was given, its tokens with their probabilities, and what can be done with it.
+// A text that the model generates: the prompt, the tokens with their probabilities, and buttons for what to do with it.
 
 import { element } from "./dom.js";
 import { percent, words } from "./words.js";
 
-const DEEPEST = 12; // bits; what is less probable is coloured the same
-const SAID = 1500; // milliseconds
+const DEEPEST = 12; // bits from which on tokens have the strongest colour
+const SAID = 1500; // milliseconds for which a button says that the text was copied
 
 export class WrittenText {
-  /** given: what the text begins with; goOn(text) and take(text): called when it is to be continued or measured. */
+  /** given: the prompt; goOn(text) and take(text): called to continue the text, or to measure its surprise. */
   constructor(given, { goOn, take }) {
     this.given = element("span", { class: "given" }, given);
     this.written = element("span");
@@ -20,7 +20,7 @@ export class WrittenText {
     this.node = element("article", {}, text, element("p", { class: "actions" }, ...this.buttons));
   }
 
-  /** Gives ids to its parts. */
+  /** Sets the ids of the prompt's and the generated text's elements. */
   name(given, written) {
     this.given.id = given;
     this.written.id = written;
@@ -30,12 +30,12 @@ export class WrittenText {
     return this.given.textContent + this.written.textContent;
   }
 
-  /** Adds what arrived: a choice of /v1/completions with logprobs. */
+  /** Appends a choice of /v1/completions with logprobs. */
   add({ text, logprobs }) {
     let left = text;
     for (const [place, token] of (logprobs?.tokens ?? []).entries()) {
-      if (!token || !left.startsWith(token)) continue; // the mark of an end, which is no text
-      const bare = token.trimStart() || token; // the space before a word has no colour
+      if (!token || !left.startsWith(token)) continue; // such as </s>, which is not part of the text
+      const bare = token.trimStart() || token; // the space before a word is not coloured
       this.written.append(token.slice(0, token.length - bare.length), coloured(bare, logprobs.token_logprobs[place]));
       left = left.slice(token.length);
     }
@@ -63,7 +63,7 @@ function coloured(token, logprob) {
   return made;
 }
 
-/** Copies a text and says so on the button. Where the clipboard is closed to pages, the way of old browsers is left. */
+/** Copies a text and says so on the button; without the clipboard API, falls back to execCommand. */
 async function copy(text, button) {
   try {
     await navigator.clipboard.writeText(text);
