@@ -353,7 +353,7 @@ def _whole(name: str, value: Any, least: int, most: int) -> int:
     return number
 
 
-# --- messages that name parameters, and signatures with every option ---------------------------------------
+# --- messages that name parameters, and signatures with every option ----------------------------------------------
 
 
 @contextmanager

@@ -24,8 +24,8 @@ class Codec:
 
     Attributes:
         context: "sentence", where every line begins after <s>, or "stream", where the text is one sequence.
-        line_resets: Whether a model of a stream was also trained on lines that begin after <s> with a zero state, so that
-            any line may be read like this.
+        line_resets: Whether a model of a stream was also trained on lines that begin after <s> with a zero state,
+            so that any line may be read like this.
     """
 
     def __init__(self, tokenizer: Tokenizer, vocabulary: Vocabulary, context: str) -> None:
