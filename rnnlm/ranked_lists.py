@@ -39,7 +39,7 @@ class RankedCandidate(NamedTuple):
     Attributes:
         text: Text as in the input.
         total: Score that the list is ranked by; like `incoming` and `old_lm` in the unit of the format.
-        incoming, old_lm: Scores of the input, other than and of its language model; 0 if missing.
+        incoming, old_lm: Acoustic or total score of the input, and score of its language model; 0 if missing.
         logprob_nats: Log probability under the model, with </s>.
         words, oov: Number of words, and of unknown ones.
         rank: Rank in the input, from 1.

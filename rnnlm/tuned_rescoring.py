@@ -63,7 +63,7 @@ class Tuned:
         before: Error rates with the initial weights.
         after: Error rates with the tuned weights.
         candidates: Number of candidates.
-        lines: Number of line searches.
+        lines: Number of lines in weight space that were searched.
         seconds_scoring, seconds_searching: Time of the models, and of the search.
     """
 
