@@ -1,4 +1,4 @@
-"""The devices of PyTorch by their names on the command line."""
+"""Selection of a PyTorch device by the name of an option."""
 
 import torch
 
@@ -7,10 +7,10 @@ from rnnlm.training.workers import Workers
 
 
 def device_of(name: str, workers: Workers) -> torch.device:
-    """The device that an option names; with several workers on a machine, each has its own GPU.
+    """Return the device of a --device option; with several workers on a machine, each has its own GPU.
 
     Raises:
-        TrainingError: it is not there.
+        TrainingError: the device is not available.
     """
     if name == "auto":
         mps = torch.backends.mps.is_available() and workers.size == 1
