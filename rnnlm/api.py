@@ -208,7 +208,7 @@ def _run(session: Session, progress: Progress) -> LanguageModel:
     model, history, trainer = session.model, list[dict[str, Any]](), session.trainer
     model.notes += map(as_parameters, session.notes)
     if trainer.done():
-        model.notes.append("This training was finished; to go on with it, give more epochs or a longer time.")
+        model.notes.append("This training is finished; to continue it, give more epochs or a longer time.")
     with _interruptible(trainer) as interrupts:
         with _shown(session, progress) as show, closing(session.run()) as reports:
             try:
@@ -288,7 +288,7 @@ def _origin(
     from rnnlm.training.origin import Origin
 
     if resume is not None and init_from is not None:
-        raise TrainingError("resume goes on with a training, init_from starts a new one; give one of them.")
+        raise TrainingError("resume continues a training, init_from starts a new one; give one of them.")
     if changed_text and resume is None:
         raise TrainingError("changed_text is for resume; a new training takes any text.")
     source = resume if init_from is None else init_from
@@ -313,7 +313,7 @@ def _sources(
     elif valid is not None:
         held_out = lines_as_source(valid, "valid")
     if encoding is not None and (text is not None or not isinstance(held_out, str | None)):
-        raise TrainingError("encoding is that of files; lines are text already. Leave it out.")
+        raise TrainingError("encoding is for files; the lines are already text. Leave it out.")
     files: list[Any]
     if text is not None:
         files = [lines_as_source(text, "text")]

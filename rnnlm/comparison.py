@@ -339,8 +339,8 @@ def baselines(model: LanguageModel, order: int, training_text: Text, text: Text,
         learnt = _learnt_part(model, corpus, recorded.get("train_tokens"))
     else:
         text.notes.append(
-            f"{' '.join(training_text.paths)} is not the text that the model was trained on: the baseline has learnt "
-            "from another text than the model."
+            f"{' '.join(training_text.paths)} is not the text that the model was trained on: the baseline was "
+            "trained on another text than the model."
         )
     ids = sequence(corpus, model.vocabulary, learnt)[:]
     rows = []

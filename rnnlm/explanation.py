@@ -19,8 +19,8 @@ def explained(codec: Codec, reader: SequenceModel, text: str) -> Explanation:
     """
     if len(codec.vocabulary) == FIRST + 1:
         raise VocabularyError(
-            "The vocabulary has one token; expected at least two, so that one can stand in another's place. Train "
-            "on a text of more tokens."
+            "The vocabulary has one token; expected at least two, so that one can replace another. Train on a "
+            "text with more tokens."
         )
     asked = codec.unfinished(text)
     prefix, tokens = codec.prefix(codec.encode(asked)), [piece.token for piece in codec.cut(asked)]

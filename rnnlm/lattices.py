@@ -50,8 +50,8 @@ class Lattice:
         for arc in self.arcs:
             if not 0 <= arc.start < arc.end <= length:
                 raise LatticeError(
-                    f"The candidate {shown(arc.text)} goes from {arc.start} to {arc.end}; expected it to lead on, from "
-                    f"0 to {length} at most."
+                    f"The candidate {shown(arc.text)} goes from {arc.start} to {arc.end}; expected it to go "
+                    f"forward, between 0 and {length}."
                 )
             if "\n" in arc.text or (found := damage(arc.text)) is not None:
                 wrong = "a line end" if "\n" in arc.text else found
@@ -114,7 +114,7 @@ def plain_lattice(line: str, scores: bool = False) -> Lattice:
         LatticeError: the line ends in a single backslash, or a score is missing.
     """
     if not _WHOLE.fullmatch(line):
-        raise LatticeError("It ends with a backslash, which stands before nothing; write two for a backslash.")
+        raise LatticeError("It ends with a backslash that escapes nothing; write two for a backslash.")
     positions = map(_bars, _POSITION.findall(line))
     return Lattice.of([_plain_candidate(each, scores) for each in position] for position in positions)
 

@@ -134,12 +134,14 @@ def import_model(
     try:
         model.check_savable()
     except RnnlmError as error:
-        raise ExchangeError(f"{weights} and {vocabulary} make no model that could be read again. {error}") from None
+        raise ExchangeError(f"{weights} and {vocabulary} do not make a model that can be saved. {error}") from None
     if not choices.context and not described.context and context == "sentence" and BOS in arrangement.silent:
-        notes.append("Every line is read for itself. If the text was learnt in one piece, say --context stream.")
+        notes.append(
+            "Each line is read independently. If the model was trained on continuous text, use --context stream."
+        )
     if found.ignored:
         more = f" and {len(found.ignored) - 4:,} more" if len(found.ignored) > 4 else ""
-        notes.append(f"Not read, since no network has it: {', '.join(map(shown, sorted(found.ignored)[:4]))}{more}.")
+        notes.append(f"Ignored, because no network has it: {', '.join(map(shown, sorted(found.ignored)[:4]))}{more}.")
     return model, [*notes, *recognised.notes, *arrangement.notes]
 
 
@@ -153,7 +155,7 @@ def _fitting(
     tokens, size = described.tokens, config.vocabulary_size
     rest = tokens[size:]
     if rest and all(re.fullmatch(r"#[0-9]+", token) for token in rest):
-        return tokens[:size], [f"The symbols of a lexicon, {rest[0]} to {rest[-1]}, are left out."]
+        return tokens[:size], [f"The disambiguation symbols {rest[0]} to {rest[-1]} are left out."]
     if len(tokens) != size:
         reserved = f", {FIRST} of them reserved" if tuple(tokens[:FIRST]) == SPECIALS else ""
         raise ExchangeError(

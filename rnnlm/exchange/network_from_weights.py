@@ -285,7 +285,7 @@ def _widen(found: dict[str, Array], widths: list[int], names: Mapping[str, str])
     output = found.get("output.weight")
     if output is not None and output.shape[1:] == (widths[-1],):
         found["output.weight"] = np.pad(output, [(0, 0), (0, H - widths[-1])])
-    return f"Layers of the widths {', '.join(map(str, widths))} are filled up to {H} with units that are always zero."
+    return f"Layers of the widths {', '.join(map(str, widths))} are padded to {H} with units that have no effect."
 
 
 # --- sizes ------------------------------------------------------------------------------------------------------

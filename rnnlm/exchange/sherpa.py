@@ -98,14 +98,14 @@ def export_sherpa(model: LanguageModel, tokens: str | Path | None = None) -> She
         )
     if model.context != "sentence" and not model.line_resets:
         raise ExchangeError(
-            "sherpa-onnx scores utterances, each from <s> on; the model has read its text in one piece. Train it with "
-            "--context sentence."
+            "sherpa-onnx scores utterances, each from <s> on; the model was trained on one stream of text. Train it "
+            "with --context sentence."
         )
     known = _own(model.vocabulary) if tokens is None else _arranged(read_tokens(tokens), model.vocabulary, str(tokens))
     if tokens is None:
         known.notes.append(
-            "sherpa-onnx gives the ids of the recogniser: they have to be those of the vocabulary file. Give its "
-            "tokens.txt with --vocabulary, and they are looked up."
+            "sherpa-onnx uses the ids of the recogniser, which have to be those of the vocabulary file. To convert "
+            "them, give the tokens.txt of the recogniser with --vocabulary."
         )
     network: Any = model.network
     return SherpaExport(

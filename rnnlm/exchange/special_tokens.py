@@ -70,7 +70,9 @@ def arrange(tokens: Sequence[str], named: Sequence[str | None], without_lines: b
     if bos is not None and bos == eos:
         notes.append(f"{shown(tokens[bos])} ends a line, and is read before its first token, too.")
     if unk is None:
-        notes.append(f"No token stands for unknown ones: one without probability is added. {OPTIONS[UNK]} names one.")
+        notes.append(
+            f"No token stands for unknown ones: <unk> is added, with a probability of 0. {OPTIONS[UNK]} names one."
+        )
     return Arrangement(rows, silent, notes)
 
 

@@ -77,7 +77,9 @@ def read(path: str | os.PathLike[str]) -> Weights:
     path = Path(path)
     try:
         if not path.is_file():
-            raise ExchangeError(f"{path} is not there, or is no file; expected a PyTorch state_dict or safetensors.")
+            raise ExchangeError(
+                f"{path} does not exist, or is not a file; expected a PyTorch state_dict or safetensors."
+            )
         size = path.stat().st_size
         with open(path, "rb") as file:
             start = file.read(64)
@@ -91,7 +93,7 @@ def read(path: str | os.PathLike[str]) -> Weights:
             weights = Weights("torch", *_read_torch(path, size))
         elif start.startswith(_OLD_TORCH):
             raise ExchangeError(
-                "it was written by PyTorch before 1.6, or in that format. Write it anew: "
+                "it was written by PyTorch before 1.6, or in that format. Save it again: "
                 "torch.save(torch.load(FILE, weights_only=True), NEW)"
             )
         elif start[8:9] == b"{":
@@ -134,7 +136,7 @@ def _check_archive(path: Path, size: int) -> None:
     stored = all(member.compress_type == zipfile.ZIP_STORED for member in members)
     claimed = sum(member.file_size for member in members)
     if not stored or claimed > size:
-        raise ExchangeError(f"its members are packed, or claim {claimed:,} bytes where the file has {size:,}")
+        raise ExchangeError(f"its members are compressed, or claim {claimed:,} bytes where the file has {size:,}")
 
 
 def _directory_size(path: Path, size: int) -> int:

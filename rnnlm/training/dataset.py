@@ -248,13 +248,13 @@ class Dataset:
         if not origin.changed_text:
             raise CorpusError(
                 "The text is not the one that this checkpoint was trained on (its content has changed). Resume with "
-                "the same files in the same order and the same --column, say --changed-text to go on with this one, or "
-                "start a new model from these weights with --init-from."
+                "the same files in the same order and the same --column, add --changed-text to continue with this one, "
+                "or start a new model from these weights with --init-from."
             )
-        best = " The best model is measured again on the present held-out text." if self.valid is not None else ""
+        best = " The best model is measured again on the current held-out text." if self.valid is not None else ""
         return [
-            "The text is not the one that this checkpoint was trained on. The training goes on at the same share of "
-            f"its epoch with the vocabulary that it has; tokens that are new are read as <unk>.{best}"
+            "The text is not the one that this checkpoint was trained on. The training continues at the same share of "
+            f"its epoch with its old vocabulary; new tokens are read as <unk>.{best}"
         ]
 
 
@@ -299,8 +299,8 @@ def check_reading(options: Options, context: str) -> None:
         )
     if options.line_resets and (context == "sentence" or options.level == "char"):
         raise TrainingError(
-            "--line-resets is for words or tokens that are read as one stream. Sentences all start anew, and a stream "
-            "of characters has no lines. Leave it out, or use --context stream."
+            "--line-resets is for words or tokens that are read as one stream. The state is reset at every sentence "
+            "anyway, and a stream of characters has no lines. Leave it out, or use --context stream."
         )
     if options.shift and context == "sentence":
         raise TrainingError(
@@ -339,4 +339,7 @@ def _nothing_held_out(corpus: TokenizedCorpus, context: str, fraction: float) ->
         why = f"{fraction:g} of {len(corpus.ids):,} tokens would be too few"
     elif len(corpus.ids) > LONG_LINE * lines:
         remedy += ", or --context stream for text without lines"
-    return f"Nothing is held out to validate on: {why}. All is learnt, and the last model is kept. Or use {remedy}."
+    return (
+        f"Nothing is held out to validate on: {why}. The model is trained on the whole text, and the last parameters "
+        f"are kept. To validate, use {remedy}."
+    )

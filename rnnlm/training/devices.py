@@ -31,7 +31,7 @@ def device_of(name: str, workers: Workers) -> torch.device:
         found = [f"cuda:{i}" for i in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
         found += ["mps"] if torch.backends.mps.is_available() else []
         raise TrainingError(
-            f"--device {name}{f' of worker {workers.rank}' if workers.size > 1 else ''} is not there; PyTorch finds "
-            f"{', '.join(['cpu', *found])}. Choose one of them, or start as many workers as there are GPUs."
+            f"--device {name}{f' of worker {workers.rank}' if workers.size > 1 else ''} is not available; PyTorch "
+            f"finds {', '.join(['cpu', *found])}. Choose one of them, or start as many workers as there are GPUs."
         )
     return device

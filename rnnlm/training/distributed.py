@@ -50,7 +50,8 @@ class ProcessGroup(Workers):
             self._on_host = dist.new_group(backend="gloo", timeout=PATIENCE) if on_gpu else None
         except (RuntimeError, ValueError) as error:
             raise TrainingError(
-                f"The {self.size} workers do not find each other ({_first_line(error)}). Start them with torchrun."
+                f"The {self.size} workers cannot connect to each other ({_first_line(error)}). Start them with "
+                "torchrun."
             ) from None
 
     def add(self, tensor: Tensor, on_host: bool = False) -> None:

@@ -64,7 +64,7 @@ def build_vocabulary(
     if not any(found.get(token) for token in tokens):
         raise VocabularyError(
             f"{source} has {len(tokens):,} tokens ({_some(tokens)}), and none of them is in the text "
-            f"({_some(list(found))}). Give the vocabulary whose tokens stand in the text, with its --level."
+            f"({_some(list(found))}). Give a vocabulary whose tokens occur in the text, with its --level."
         )
     if options.softmax == "adaptive":
         tokens = sorted(tokens, key=lambda token: -found.get(token, 0))

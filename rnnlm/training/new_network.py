@@ -106,5 +106,5 @@ def _mapped(network: AnyNetwork, vocabulary: Vocabulary, old: LanguageModel) -> 
         return network, []
     return network, [
         f"{moved:,} of {int(known.sum()) - FIRST:,} shared words are in another cluster of the adaptive softmax than "
-        "before: what predicts them is learnt anew."
+        "before: their output weights are trained from scratch."
     ]

@@ -65,7 +65,7 @@ class Origin:
         if resumed and model.kind == "rnn" and "state" not in model.training:
             how = "was imported" if "imported" in model.training else "was saved without one"
             raise CheckpointError(
-                f"{path} has no state of a training to go on with: it {how}. Start a new training from its weights "
+                f"{path} has no training state to resume from: it {how}. Start a new training from its weights "
                 f"with --init-from {path} and another file as --output."
             )
         return cls(path, model, header, arrays, resumed, vocabulary, changed_text)

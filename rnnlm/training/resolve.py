@@ -46,12 +46,12 @@ def check_output_layer(options: Options) -> None:
     if options.softmax == "adaptive" and options.loss != "cross-entropy":
         raise TrainingError(
             f"--loss {options.loss} needs the probability of every token in every step, which the adaptive softmax "
-            "saves to compute. Use --softmax full, or --loss cross-entropy."
+            "does not compute. Use --softmax full, or --loss cross-entropy."
         )
     if options.label_smoothing and options.softmax == "adaptive":
         raise TrainingError(
             "--label-smoothing spreads a part of each target over all tokens, whose probabilities the adaptive softmax "
-            "saves to compute. Use --softmax full, or leave --label-smoothing out."
+            "does not compute. Use --softmax full, or leave --label-smoothing out."
         )
     if options.label_smoothing and options.loss != "cross-entropy":
         raise TrainingError(
@@ -97,6 +97,6 @@ def check_decay(recipe: Recipe) -> None:
     """Raise TrainingError if weight decay would remove all weights in one step."""
     if recipe.lr * recipe.weight_decay >= 1:
         raise TrainingError(
-            f"--weight-decay {recipe.weight_decay:g} times the learning rate {recipe.lr:g} takes off all weights in "
+            f"--weight-decay {recipe.weight_decay:g} times the learning rate {recipe.lr:g} removes all weights in "
             f"one step; expected less than 1. Use a --weight-decay below {1 / recipe.lr:g}, or a smaller --lr."
         )
