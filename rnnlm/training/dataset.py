@@ -340,6 +340,6 @@ def _nothing_held_out(corpus: TokenizedCorpus, context: str, fraction: float) ->
     elif len(corpus.ids) > LONG_LINE * lines:
         remedy += ", or --context stream for text without lines"
     return (
-        f"Nothing is held out to validate on: {why}. The model is trained on the whole text, and the last parameters "
-        f"are kept. To validate, use {remedy}."
+        f"Nothing is held out to validate on: {why}. The whole text is used for training, and the last model is "
+        f"kept. To validate, use {remedy}."
     )
