@@ -189,7 +189,7 @@ def compare(
         found.groups["baselines"] = baselines(model, asked.order, training_text, text, threads)
     elif asked.baseline:
         found.groups["baselines"] = [baseline_from_file(asked.baseline, model, text, threads)]
-    notes += model.notes[told:]  # of the files beside the model
+    notes += model.notes[told:]  # notes about the other files
     _mark_those_that_know(found, corpus, model, name, asked)
     return found
 

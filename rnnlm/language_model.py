@@ -251,7 +251,7 @@ class LanguageModel(DecodingModel):
             stop = [stop]
         options = SamplingOptions(length, temperature, top_k, top_p, repetition_penalty)
         writer = Writer(self, prompt, self.encode(prompt), list(stop))
-        writer.take()  # the prompt
+        writer.take()  # discard the prompt
         steps = self.sample(prompt, options, np.random.default_rng(seed))
         return self._written(writer, steps)
 

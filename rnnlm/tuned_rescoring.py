@@ -261,5 +261,5 @@ class Measured:
         return reference, errors
 
     def finish(self) -> str | None:
-        """See `References.finish`."""
+        """Check the references at the end of the lists; see `References.finish`."""
         return self._references.finish()

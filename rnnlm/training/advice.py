@@ -97,7 +97,7 @@ class Advisor:
         self._train: list[float] = []  # losses, one for each evaluation
         self._valid: list[float] = []
         self._best, self._best_step = facts.best or (math.inf, 0)
-        self._train_at_best = math.inf  # a resumed training does not know it
+        self._train_at_best = math.inf  # unknown for a resumed training
         self._rules: list[Callable[[], str | None]] = [self._high_rate, self._overfitting, self._underfitting]
 
     def opening(self) -> list[str]:

@@ -97,7 +97,7 @@ ADAPTIVE_ROWS = 1_000  # approximate rows of the output matrix per token with th
 WORK_OF_UNIT = 2_000
 
 PRESETS = {"tiny": 64, "small": 128, "medium": 256, "large": 512, "best": 1024}  # widths
-PRESET_PASSES = {"tiny": 0.5, "small": 1.0, "medium": 1.0, "large": 1.5, "best": 3.0}  # relative to no preset
+PRESET_PASSES = {"tiny": 0.5, "small": 1.0, "medium": 1.0, "large": 1.5, "best": 3.0}  # times those without a preset
 
 
 @dataclass(frozen=True)

@@ -111,7 +111,7 @@ class SharedClock:
         return self._workers.of_the_first(self._own())
 
     def ticking(self) -> Any:
-        """See `RunningClock.ticking`."""
+        """Return the context in which the clock runs; see `RunningClock.ticking`."""
         return self._own.ticking()
 
 

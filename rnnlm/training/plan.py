@@ -104,7 +104,7 @@ class Plan:
 
     def evaluation_is_due(self, progress: Progress) -> bool:
         """Return whether an evaluation is due."""
-        if not progress.train_tokens:  # nothing new since the last one
+        if not progress.train_tokens:  # no step since the last evaluation
             return False
         if self.done(progress):
             return True
