@@ -23,7 +23,7 @@ __all__ = ["LanguageModel", "RnnlmError", "__version__", "load", "surprisals", "
 
 
 def __getattr__(name: str) -> Any:
-    """Import what is asked for, and NumPy with it, when it is first asked for: the command line starts faster."""
+    """Import a public name, and NumPy with it, on first access, so that the command line starts faster."""
     if name == "LanguageModel":
         from rnnlm.language_model import LanguageModel
 

@@ -1,4 +1,4 @@
-"""`python -m rnnlm`, and therefore `torchrun -m rnnlm`."""
+"""Entry point of `python -m rnnlm`, and therefore of `torchrun -m rnnlm`."""
 
 from rnnlm.cli import main
 

@@ -1,10 +1,10 @@
-"""The Python API: train, train_ngram, load. The command line does the same with the same options.
+"""The Python API: load, train, train_ngram and tune_rescoring, with the options of the command line.
 
     import rnnlm
     model = rnnlm.train("corpus.txt", level="char", time="10m")
     model.predict("我 昨天 上学", k=5).candidates
 
-Nothing heavy is imported before a function is called.
+NumPy and other large modules are imported when a function is called.
 """
 
 from __future__ import annotations
@@ -45,10 +45,11 @@ MOST_THREADS = 1024
 def load(path: str | PathLike[str], *, lowercase: bool = False) -> LanguageModel:
     """Load a model from a checkpoint (.npz) or an ARPA file.
 
-    lowercase: read all text in lower case, for a model of such text; one that was trained with `lowercase` does so.
+    lowercase: convert all text to lower case, for a model of lower-case text. A model that was trained with `lowercase`
+    does this without being asked.
 
     Raises:
-        CheckpointError: the file is missing, damaged, or of another program.
+        CheckpointError: the file is missing, damaged, or not a model of rnnlm.
     """
     from rnnlm.language_model import LanguageModel
 
@@ -71,21 +72,22 @@ def tune_rescoring(
     seed: int = 1,
     begin: Mapping[str, float | None] | None = None,
 ) -> Tuned:
-    """Find the weights of `model.rescore` that make the fewest errors on lists whose references are known.
+    """Find the weights of `model.rescore` that give the fewest errors on n-best lists with known references.
 
     Args:
         model: The language model.
-        lists: A path, or lists, each of texts, of pairs of a text and its score, or an object with `hypotheses`.
-        references: What was said: a path, texts in the order of the lists, or a mapping from their ids.
-        format: Of the lists.
-        mix: Files of models to mix with, and the weights to begin with; None for an equal share.
-        measure: Count "words" or "characters"; None: words, characters of Chinese and Japanese.
-        threads: To compute scores with.
+        lists: A path, or an iterable of lists. Each list holds texts, or pairs of a text and its score, or is an
+            object with `hypotheses`.
+        references: The correct texts: a path, texts in the order of the lists, or a mapping from list ids to texts.
+        format: Format of the lists.
+        mix: Files of models to mix with, each with its initial weight; None for an equal share.
+        measure: Count errors in "words" or "characters". None: characters for Chinese and Japanese, else words.
+        threads: Number of threads that compute scores.
         seed: Random seed of the search.
-        begin: Weights to begin with, by their names; else as `rescore` has them.
+        begin: Initial weights by name; those left out have the defaults of `rescore`.
 
     Raises:
-        RnnlmError: a file cannot be read, references and lists do not go together, or there is no list.
+        RnnlmError: a file cannot be read, the references do not match the lists, or there is no list.
     """
     from rnnlm.tuned_rescoring import tune_rescoring as tune
 
@@ -115,33 +117,34 @@ def train(
     progress: Progress = True,
     **options: Any,
 ) -> LanguageModel:
-    """Train a recurrent network on a text and return the best model on its held-out part.
+    """Train a recurrent network on a text and return the model that did best on the held-out part.
 
-    Its `history` has the evaluations of this call. Interrupting the training (Ctrl-C, the stop button of a notebook)
-    ends it early and returns the best model so far; a second time it raises KeyboardInterrupt.
+    The `history` of the model lists the evaluations of this call. Interrupting the training (Ctrl-C, the stop button
+    of a notebook) ends it early and returns the best model so far; a second interrupt raises KeyboardInterrupt.
 
     Args:
-        corpus: A file, a folder of them, or several; .gz is unpacked.
-        text: Lines, instead of a corpus, with or without their line ends.
+        corpus: A file, a folder of files, or several of either; .gz files are unpacked.
+        text: Lines, instead of a corpus, with or without line ends.
         valid: A file or lines to validate on, instead of a part of the text.
-        encoding: Of the files; found out if it is not given.
-        column: What to read of CSV, TSV and JSONL files.
-        resume: A checkpoint whose training goes on; with it, `text` or `corpus` is the one it was trained on.
-        changed_text: Go on although the text has changed.
-        init_from: A checkpoint whose weights to start from.
-        init_vocabulary: If its vocabulary differs: "refuse", "keep" the model's, or "map" its rows to the text's.
-        preset: A size by name.
-        threads: To compute with; all cores if it is not given.
+        encoding: Encoding of the files; detected if not given.
+        column: Column of CSV and TSV files, or key of JSONL files, to read.
+        resume: A checkpoint whose training to continue; `text` or `corpus` must be the one it was trained on.
+        changed_text: Continue although the text has changed.
+        init_from: A checkpoint with the initial weights of a new training.
+        init_vocabulary: If the vocabulary of `init_from` differs from the text's: "refuse", "keep" the vocabulary of
+            the checkpoint, or "map" its rows to the vocabulary of the text.
+        preset: Name of a model size.
+        threads: Number of threads to compute with; all cores if not given.
         engine: "numpy" or "torch".
-        device: Of torch: "auto", "cpu", "cuda", "cuda:1" or "mps".
-        precision: Of torch: of matrix products, "float32", "tf32" or "bf16".
-        compiled: With torch: compile the output layer.
-        progress: True: a bar, in a notebook or a terminal; False: nothing; a function: called with every `Report`, in
-            every process. It ends the training by returning False.
-        **options: Any of the following; None, where it is the default, is what fits the text.
+        device: Device of torch: "auto", "cpu", "cuda", "cuda:1" or "mps".
+        precision: Precision of matrix products with torch: "float32", "tf32" or "bf16".
+        compiled: Compile the output layer, with torch.
+        progress: True for a progress bar in a notebook or terminal, False for none, or a function that is called with
+            every `Report`, in every process. The function ends the training by returning False.
+        **options: Any of the following; where the default is None, the value is chosen to fit the text.
 
     Raises:
-        RnnlmError: a text, a checkpoint or a combination of options does not do.
+        RnnlmError: a text, a checkpoint or a combination of options is not usable.
     """
     from rnnlm.training.machine import EngineChoice, Machine
     from rnnlm.training.session import Request, Session
@@ -177,15 +180,15 @@ def train_ngram(
     """Train an n-gram model (interpolated modified Kneser-Ney) on all of a text.
 
     Args:
-        corpus: A file, a folder of them, or several; .gz is unpacked.
-        order: The n of n-gram, 1 to 6.
-        text: Lines, instead of a corpus, with or without their line ends.
-        encoding: Of the files; found out if it is not given.
-        column: What to read of CSV, TSV and JSONL files.
-        **options: How the text is read.
+        corpus: A file, a folder of files, or several of either; .gz files are unpacked.
+        order: Order n of the model, 1 to 6.
+        text: Lines, instead of a corpus, with or without line ends.
+        encoding: Encoding of the files; detected if not given.
+        column: Column of CSV and TSV files, or key of JSONL files, to read.
+        **options: Options of reading the text.
 
     Raises:
-        RnnlmError: the text or an option does not do.
+        RnnlmError: the text or an option is not usable.
     """
     from rnnlm.baselines.ngram import LARGEST_ORDER
     from rnnlm.training.ngram import train_ngram as train_on
@@ -200,13 +203,13 @@ def train_ngram(
 
 
 def _run(session: Session, progress: Progress) -> LanguageModel:
-    """Train to the end, or until it is interrupted."""
+    """Train until the end or an interrupt, and return the model."""
     import numpy as np
 
     model, history, trainer = session.model, list[dict[str, Any]](), session.trainer
     model.notes += map(as_parameters, session.notes)
     if trainer.done():
-        model.notes.append("This training was finished; to go on with it, give more epochs or a longer time.")
+        model.notes.append("This training is finished; to continue it, give more epochs or a longer time.")
     with _interruptible(trainer) as interrupts:
         with _shown(session, progress) as show, closing(session.run()) as reports:
             try:
@@ -226,10 +229,11 @@ def _run(session: Session, progress: Progress) -> LanguageModel:
 
 @contextmanager
 def _interruptible(trainer: AnyTrainer) -> Iterator[Callable[[], int]]:
-    """Let the first interrupt end a training where nothing is half done, and the second one whatever is going on.
+    """End a training between two steps on the first interrupt, and at once on the second.
 
-    A KeyboardInterrupt within the optimizer's step would leave parameters of two steps. Where another handler is
-    installed, or in a thread, which no signal reaches, nothing is done. Yields what tells how many there were.
+    A KeyboardInterrupt within the optimizer's step would leave some parameters updated and others not. Nothing is
+    changed if another handler is installed, or outside the main thread, which receives no signals. Yields a function
+    that returns the number of interrupts so far.
     """
     count = 0
 
@@ -253,7 +257,7 @@ def _interruptible(trainer: AnyTrainer) -> Iterator[Callable[[], int]]:
 
 @contextmanager
 def _shown(session: Session, progress: Progress) -> Iterator[Callable[[Report], object]]:
-    """What shows reports: a bar, or the function that was given."""
+    """Yield a function that shows a report: in a progress bar, or by calling `progress`."""
     if progress is not True:
         yield progress or (lambda report: None)
         return
@@ -285,7 +289,7 @@ def _origin(
     from rnnlm.training.origin import Origin
 
     if resume is not None and init_from is not None:
-        raise TrainingError("resume goes on with a training, init_from starts a new one; give one of them.")
+        raise TrainingError("resume continues a training, init_from starts a new one; give one of them.")
     if changed_text and resume is None:
         raise TrainingError("changed_text is for resume; a new training takes any text.")
     source = resume if init_from is None else init_from
@@ -310,7 +314,7 @@ def _sources(
     elif valid is not None:
         held_out = lines_as_source(valid, "valid")
     if encoding is not None and (text is not None or not isinstance(held_out, str | None)):
-        raise TrainingError("encoding is that of files; lines are text already. Leave it out.")
+        raise TrainingError("encoding is for files; the lines are already text. Leave it out.")
     files: list[Any]
     if text is not None:
         files = [lines_as_source(text, "text")]
@@ -323,7 +327,7 @@ def _sources(
 
 
 def _check_words(preset: str | None, choice: EngineChoice, progress: Any, init_vocabulary: str) -> None:
-    """Refuse what is none of the values that a parameter has."""
+    """Raise TrainingError if a parameter with a fixed set of values has another one."""
     families = {
         "preset": (preset or PRESETS[0], PRESETS),
         "engine": (choice.name, ENGINES),
@@ -340,7 +344,7 @@ def _check_words(preset: str | None, choice: EngineChoice, progress: Any, init_v
 
 
 def _whole(name: str, value: Any, least: int, most: int) -> int:
-    """Return a whole number, NumPy's too, that is in bounds."""
+    """Return `value`, a Python or NumPy integer, as an int; raise TrainingError if it is not within the bounds."""
     try:
         number = operator.index(value)
     except TypeError:
@@ -350,12 +354,12 @@ def _whole(name: str, value: Any, least: int, most: int) -> int:
     return number
 
 
-# --- messages that name parameters, and a signature that names every option ---------------------------------------
+# --- messages that name parameters, and signatures with every option ----------------------------------------------
 
 
 @contextmanager
 def _parameter_names() -> Iterator[None]:
-    """Errors that are raised inside name parameters, not the options of the command line."""
+    """Rewrite the messages of RnnlmErrors raised inside: keyword arguments instead of command-line options."""
     try:
         yield
     except RnnlmError as error:
@@ -364,7 +368,7 @@ def _parameter_names() -> Iterator[None]:
 
 
 def as_parameters(message: str) -> str:
-    """Return a message with the options of the command line written as keyword arguments.
+    """Return a message with command-line options rewritten as keyword arguments.
 
     >>> as_parameters("--loss mse needs it. Use --softmax full, or leave --tied out; --hidden-size 64 is too much.")
     "loss='mse' needs it. Use softmax='full', or leave tied out; hidden_size=64 is too much."
@@ -381,12 +385,12 @@ def as_parameters(message: str) -> str:
             return f"{name}={word!r}"
         return f"{name}={word}" if re.fullmatch(r"\d+(\.\d+)?(e-?\d+)?", word) else name + value
 
-    command = r"\brnnlm [a-z].*?(?=, |; |\. |\.?$)"  # is one for a shell, and stays as it is
+    command = r"\brnnlm [a-z].*?(?=, |; |\. |\.?$)"  # a shell command, left unchanged
     return re.sub(rf"{command}|(?<![\w-])--([a-z]+(?:-[a-z]+)*)( [\w.-]*[\w])?", replaced, message)
 
 
 def _describe(function: Callable[..., Any], names: Iterable[str]) -> None:
-    """Add options to the signature and the docstring of a function, as `training.options` declares them."""
+    """Add the named options of `training.options` to the signature and docstring of a function."""
     signature = inspect.signature(function)
     kept = [each for each in signature.parameters.values() if each.kind is not inspect.Parameter.VAR_KEYWORD]
     kind = inspect.Parameter.KEYWORD_ONLY

@@ -1,4 +1,4 @@
-"""Texts with blanks, and the words that fill them."""
+"""Find the blanks in a text, and fill them with the tokens that a model ranks best."""
 
 import itertools
 import re
@@ -16,17 +16,17 @@ BLANK_MARK = re.compile(r"_{4,}|(?<![A-Za-z0-9_])_{2,3}(?![A-Za-z0-9_])|\uff3f+"
 
 
 def without_blanks(text: str) -> str:
-    """Return a text with a line end for each blank, so that what stands around it is read apart."""
+    """Return a text with each blank replaced by a newline, so that the parts around it are read separately."""
     return BLANK_MARK.sub("\n", text)
 
 
 def has_blank(text: str) -> bool:
-    """Whether there is a blank in a text, see `BLANK_MARK`."""
+    """Return whether a text contains a blank; see `BLANK_MARK`."""
     return BLANK_MARK.search(text) is not None
 
 
 def before_blank(text: str) -> str | None:
-    """Return what stands before a blank at the end of a text; None if there is no blank there."""
+    """Return the text before a blank at its end; None if the text does not end with a blank."""
     *before, after = BLANK_MARK.split(text)
     return None if not before or after.strip() else text[: [*BLANK_MARK.finditer(text)][-1].start()]
 
@@ -36,8 +36,8 @@ def filled(
 ) -> list[FilledText]:
     """Return the k best fillings of the blanks in a sentence.
 
-    fillings: gives those of a sentence's ids with one BLANK for each token to be found, and their scores in nats.
-    blank_tokens: most tokens for a blank.
+    fillings: maps the ids of a sentence, with one BLANK for each missing token, to its fillings and their scores in
+    nats. blank_tokens: maximum number of tokens per blank.
 
     Raises:
         FillingError: the text has no blank, or more than one line.

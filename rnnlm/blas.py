@@ -1,4 +1,4 @@
-"""Threads: those of BLAS and our own. The module is light, for every command begins with it."""
+"""Number of threads of BLAS and of rnnlm. Every command imports this module first, so it imports little."""
 
 import contextlib
 import ctypes
@@ -14,18 +14,18 @@ SETTERS = (
     *("scipy_openblas_set_num_threads64_", "scipy_openblas_set_num_threads"),
     *("openblas_set_num_threads64_", "openblas_set_num_threads"),
 )
-_FOUND: list[int] = []  # numbers of threads that those found who are inside `one_blas_thread`, the first one's first
+_FOUND: list[int] = []  # BLAS threads before each active `one_blas_thread`, in order of entry
 _LOCK = threading.Lock()
 
 
 def limit_blas(threads: int, replace: bool = False) -> None:
-    """Let BLAS compute with so many threads; called before NumPy is imported, which then keeps to it.
+    """Set the number of BLAS threads in the environment; has an effect only before NumPy is imported.
 
-    The command line begins with one. Our own threads, where a command has them, each work on their own columns of a
-    batch, and the products of one prefix are too small to be shared out. BLAS waits for its threads by spinning: with
-    two, the same scores cost more than twice the work, and several times the time where something else is running.
+    The command line starts with one thread. Threads of rnnlm each compute their own columns of a batch, and the
+    matrix products of a single prefix are too small to split. BLAS threads wait by spinning: with two, the same scores
+    take more than twice the CPU time, and several times the wall time if the machine is busy.
 
-    replace: whether variables that the user has set are changed.
+    replace: overwrite variables that the user has set.
     """
     if "numpy" not in sys.modules:
         for variable in BLAS_VARIABLES:
@@ -35,10 +35,10 @@ def limit_blas(threads: int, replace: bool = False) -> None:
 
 @contextlib.contextmanager
 def one_blas_thread() -> Iterator[None]:
-    """Let BLAS compute with one thread inside, and then with as many as before.
+    """Limit BLAS to one thread inside the context, and restore the number of threads at the end.
 
-    For who has imported NumPy before, in a notebook for instance. Where one of BLAS_VARIABLES is set, somebody has
-    chosen: nothing is changed. Only OpenBLAS as NumPy's wheels bring it can be told so; another one stays as it is.
+    Works after NumPy was imported, as in a notebook. Does nothing if one of BLAS_VARIABLES is set, which is the user's
+    choice, or if BLAS is not the OpenBLAS of NumPy's wheels, whose number of threads cannot be set at run time.
     """
     functions = None if any(map(os.environ.get, BLAS_VARIABLES)) else _functions()
     if functions is None:
@@ -51,7 +51,7 @@ def one_blas_thread() -> Iterator[None]:
     try:
         yield
     finally:
-        with _LOCK:  # the last thread to leave gives back what the first one found
+        with _LOCK:  # the last one to leave restores the value before the first one
             found = _FOUND.pop()
             if not _FOUND:
                 put(found)
@@ -59,7 +59,7 @@ def one_blas_thread() -> Iterator[None]:
 
 @cache
 def _functions() -> tuple[Callable[[], int], Callable[[int], None]] | None:
-    """What gets and sets the number of threads of NumPy's OpenBLAS."""
+    """Return the functions that get and set the number of threads of NumPy's OpenBLAS; None if it is not found."""
     import numpy
 
     package = Path(numpy.__file__).parent
@@ -73,7 +73,7 @@ def _functions() -> tuple[Callable[[], int], Callable[[int], None]] | None:
 
 
 def use_threads(threads: int | None) -> int:
-    """Number of our own threads to use, all cores by default."""
+    """Return `threads`, or the number of available cores if it is None."""
     if threads is None:
         threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return threads

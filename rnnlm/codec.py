@@ -1,4 +1,4 @@
-"""Text to ids and back, as a model reads and writes it."""
+"""Conversion between text and ids, as a model reads and writes text."""
 
 from __future__ import annotations
 
@@ -20,11 +20,12 @@ if TYPE_CHECKING:
 
 
 class Codec:
-    """A tokenizer, a vocabulary and a context: how a text becomes ids, and ids a text.
+    """Convert text to ids and back with a tokenizer, a vocabulary and a context.
 
     Attributes:
-        context: "sentence", every line begins at <s>; or "stream", the text is one piece.
-        line_resets: Whether some lines of a stream began at <s> with a zero state, so that any line may be read so.
+        context: "sentence", where every line begins after <s>, or "stream", where the text is one sequence.
+        line_resets: Whether a model of a stream was also trained on lines that begin after <s> with a zero state,
+            so that any line may be read like this.
     """
 
     def __init__(self, tokenizer: Tokenizer, vocabulary: Vocabulary, context: str) -> None:
@@ -33,27 +34,27 @@ class Codec:
 
     @property
     def level(self) -> str:
-        """What a token is: "char", "word" or "token"."""
+        """Level of the tokens: "char", "word" or "token"."""
         return self.tokenizer.name
 
     @property
     def reads_lines(self) -> bool:
-        """Whether a line's end is </s>; else the newline is a token like any other."""
+        """Whether </s> ends a line; otherwise the newline is an ordinary token."""
         return reads_lines(self.level, self.context)
 
     def tokens(self, text: str) -> list[str]:
-        """Tokens of a text."""
+        """Return the tokens of a text."""
         return self.tokenizer.tokenize(text)
 
     def id_of(self, token: str) -> int:
-        """Id of a token that is given by itself, in whatever case the model reads."""
+        """Return the id of a single token, which is lower-cased first if the model reads lower case."""
         return int(self.vocabulary.encode([as_read(self.tokenizer, token)])[0])
 
     def encode(self, text: str, line_ids: Callable[[str], NDArray[np.int32]] | None = None) -> NDArray[np.int32]:
-        """Ids of a text as the model was trained on it: lines end with </s>, blank ones are left out.
+        """Return the ids of a text as in training: lines end with </s>, blank lines are left out.
 
-        What follows the last newline is a line that has not ended. In a stream of characters the newline is a token
-        like any other. line_ids: gives the ids of a line's tokens, for a caller that remembers them.
+        The text after the last newline is an unfinished line, without </s>. In a stream of characters the newline is
+        an ordinary token. line_ids: replaces the method `line_ids`, for callers that cache its results.
         """
         import numpy as np
 
@@ -65,17 +66,17 @@ class Codec:
         return np.concatenate([*parts, line_ids(last)]).astype(np.int32)
 
     def line_ids(self, line: str) -> NDArray[np.int32]:
-        """Ids of a line's tokens, unknown ones as <unk>, without its end."""
+        """Return the ids of the tokens of a line, <unk> for unknown ones, without the end of the line."""
         return self.vocabulary.encode(self.tokens(line))
 
     def cut(self, text: str, ended: bool = False) -> Iterator[Piece]:
-        """Cut a text at its tokens; the pieces joined are the text again, their ids those of `encode`.
+        """Yield one piece for each token of a text; their texts join to the text, and their ids are those of `encode`.
 
-        ended: whether the last line's end is given, too, where the text lacks it; such a piece has no text.
+        ended: also yield the end of the last line if the text does not have it, as a piece without text.
         """
         parts = text.split("\n") if self.reads_lines else [text]
         before = ""  # blank lines, and the whitespace before a token
-        held: Piece | None = None  # the last of all takes what stands after it
+        held: Piece | None = None  # one piece behind: the last takes the text after it
         for number, line in enumerate(parts, 1):
             end = "\n" if number < len(parts) else "" if ended and self.reads_lines else None
             if end is not None and not line.strip():
@@ -98,19 +99,19 @@ class Codec:
                 yield Piece("", "\n", self.line_end)
 
     def characters(self, text: str) -> int:
-        """Number of characters that figures are divided by: lines with their ends, blank ones left out.
+        """Return the number of characters for figures per character: lines with their ends, without blank lines.
 
-        In a stream of characters all of them count, and the end of the last line, too.
+        In a stream of characters, all characters count, and so does the end of the last line.
         """
         lines = text.removesuffix("\n").split("\n") if text else []
         return sum(self.counted_characters(line) or 0 for line in lines)
 
     def unfinished(self, text: str) -> str:
-        """The part of a text on which it depends what follows: in sentences, the line that has not ended."""
+        """Return the part of a text that the next token depends on: with sentences, only the unfinished line."""
         return text.rpartition("\n")[2] if self.context == "sentence" else text
 
     def prefix(self, ids: NDArray[np.int32]) -> NDArray[np.int32]:
-        """What is read before the prediction of what follows ids: `start`, then in sentences the unfinished line."""
+        """Return the ids to read before predicting: `start`, then `ids`, with sentences only those of the last line."""
         import numpy as np
 
         if self.context == "sentence" and len(ends := np.flatnonzero(ids == EOS)):
@@ -118,54 +119,54 @@ class Codec:
         return np.concatenate([[self.start], ids[1:] if ids[:1].tolist() == [BOS] else ids]).astype(np.int32)
 
     def unknown_tokens(self, text: str) -> list[str]:
-        """The text's tokens that the vocabulary lacks, in order of appearance, each once; not a written <unk>."""
+        """Return the distinct unknown tokens of a text, in order of appearance, without a literal <unk>."""
         written = UNKNOWN if self.tokenizer.reads_marks else ()
         tokens = [token for line in text.split("\n") for token in self.tokens(line) if token not in written]
         known = self.vocabulary.encode(tokens) != UNK
         return list(dict.fromkeys(token for token, is_known in zip(tokens, known, strict=True) if not is_known))
 
     def render(self, ids: Iterable[Any]) -> str:
-        """Text of ids; </s> is a line's end."""
+        """Return the text of ids; </s> becomes a newline."""
         return "".join(self.pieces(ids))
 
     def pieces(self, ids: Iterable[Any]) -> Iterator[str]:
-        """The text that each id but <s> adds, given out before the next is asked for; together, what they render as."""
+        """Yield the text that each id except <s> adds to the text so far; they join to `render(ids)`."""
         rendering = Rendering(self)
         return (rendering.add(int(each)) for each in ids if each != BOS)
 
     def never_generated(self) -> list[int]:
-        """Ids that are no text: <s>, </s> where lines do not end with it, <unk> unless the training text wrote it."""
+        """Return the ids never to generate: <s>, </s> if it ends no line, <unk> if the training text had none."""
         unwritten = [] if self.vocabulary.unknown else [UNK]
         return [BOS, *unwritten] if self.reads_lines else [BOS, EOS, *unwritten]
 
     @property
     def start(self) -> int:
-        """The id that is read before a line or a text, and is neither scored nor printed.
+        """Id that is read before a line or text, and is neither scored nor printed.
 
-        <s>, or in a stream without line resets the end of a line: there <s> stands only where a column of the training
-        text began, which may be anywhere, while a line is read after the end of another. (Reading <s> before that end
-        as well was no better with any model that was tried, and up to 5 % worse in perplexity.)
+        It is <s>, or in a stream without line resets the id of a line end. In such a training <s> stands only at the
+        start of each batch column, at an arbitrary place of the text, while a line follows the end of another line.
+        (Reading <s> before that end as well was never better, and up to 5 % worse in perplexity.)
         """
         end = self.line_end
         return BOS if self.context == "sentence" or self.line_resets or end is None else end
 
     @property
     def end(self) -> int | None:
-        """The id that ends a generated text: </s> where a text is a sentence."""
+        """Id that ends a generated text: </s> in a model of sentences, else None."""
         return EOS if self.context == "sentence" else None
 
     @property
     def line_end(self) -> int | None:
-        """The id that ends a line: </s>, or in a stream of characters the newline; None if it never saw one."""
+        """Id that ends a line: </s>, or in a stream of characters the newline; None if the vocabulary lacks it."""
         if self.reads_lines:
             return EOS
         newline = int(self.vocabulary.encode("\n")[0])
         return None if newline == UNK else newline
 
     def counted_characters(self, line: str) -> int | None:
-        """Characters of a line that figures count, its end included if that is a token.
+        """Return the number of characters of a line for figures per character, with its end if that is a token.
 
-        None for a blank line, which is in no figure, unless it is a part of a stream of characters.
+        None for a blank line, which is left out of all figures except in a stream of characters.
         """
         if self.reads_lines and not line.strip():
             return None
@@ -173,14 +174,14 @@ class Codec:
         return counted + (self.line_end is not None)
 
     def spans(self, scored: ScoredLine) -> list[tuple[int, int]]:
-        """Where each token of a line stands in its text, start and end; the line's end is at the end of the text."""
+        """Return (start, end) of each token of a line in its text; (n, n) with n = len(text) for the line end."""
         words, ends = scored.tokens, []
         if self.line_end is not None:
             words, ends = words[:-1], [(len(scored.text),) * 2]
         return spans(self.tokenizer, scored.text, words) + ends
 
     def ids_of_line(self, tokens: list[str], end: int | None) -> NDArray[np.int32]:
-        """Ids of a line's tokens; the last token is its end if there is one, whatever text may be spelt like it."""
+        """Return the ids of the tokens of a line; `end`, if not None, becomes the id of the last, however spelt."""
         ids = self.vocabulary.encode(tokens)
         if end is not None:
             ids[-1] = end
@@ -188,5 +189,5 @@ class Codec:
 
 
 def reads_lines(level: str, context: str) -> bool:
-    """Whether a text is read line by line with </s> at the ends: everything but a stream of characters."""
+    """Return whether lines end with </s>: at every level and context except a stream of characters."""
     return not (level == "char" and context == "stream")

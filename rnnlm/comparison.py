@@ -1,4 +1,4 @@
-"""What `rnnlm eval` sets beside a model: the parts of a mixture, n-gram baselines, the model as it keeps learning."""
+"""Comparisons of `rnnlm eval`: parts of a mixture, neural cache, dynamic evaluation and n-gram baselines."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -29,14 +29,15 @@ from rnnlm.text.vocabulary import EOS, FIRST, UNK
 
 IDS_AT_A_TIME = 1 << 20
 CACHE = "with a neural cache"  # name of its row
-BEFORE_UNKNOWN = 20  # tokens that a hint looks at before the first unknown one: an accent stands after its letter
+BEFORE_UNKNOWN = 20  # tokens before the first unknown one that a hint examines: an accent follows its letter
 
 
 @dataclass
 class Row:
     """A model and its figures on the text.
 
-    bytes: of the arrays that a prediction needs. knows_text: whether it was trained on this text; None: not known.
+    bytes: size of the arrays that prediction needs. knows_text: whether the model was trained on this text; None if
+    that is not known.
     """
 
     name: str
@@ -46,13 +47,13 @@ class Row:
     knows_text: bool | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """For --json."""
+        """Return the row as an object of `rnnlm eval --json`."""
         known = {"trained_on_this_text": self.knows_text}
         return {"model": self.name, **self.facts, "bytes": self.bytes, **figures(self.evaluation), **known}
 
 
 def figures(evaluation: Evaluation) -> dict[str, Any]:
-    """The figures of `rnnlm eval --json`."""
+    """Return the figures of an evaluation, by their names in `rnnlm eval --json`."""
     names = (
         "tokens",
         "oov",
@@ -69,18 +70,18 @@ def figures(evaluation: Evaluation) -> dict[str, Any]:
 
 
 class Text:
-    """Files to be read by a model's own tokenizer."""
+    """Text files, read with the tokenizer of each model that asks for them."""
 
     def __init__(self, paths: Sequence[str], encoding: str | None, notes: list[str], column: str | None = None) -> None:
-        """Name the files; `notes` takes up what is to be said about them."""
+        """Store the paths; notes about the files are appended to `notes` when they are read."""
         self.paths, self.encoding, self.notes, self.column = list(paths), encoding, notes, column
         self._read: dict[str, TokenizedCorpus] = {}
 
     def for_model(self, model: LanguageModel) -> TokenizedCorpus:
-        """The text as the model reads it, tokenized once for all models that read alike.
+        """Return the text as the model reads it; models that read text in the same way share the result.
 
         Raises:
-            CorpusError: it is standard input, which can be read only once, and was read by another tokenizer.
+            CorpusError: the text is standard input, and was already read with another tokenizer.
         """
         key = f"{model.reads_lines} {model.level} {model.tokenizer.settings()}"
         if key not in self._read:
@@ -95,7 +96,7 @@ class Text:
 
 
 class CacheOptions(NamedTuple):
-    """A neural cache, see `inference.cache`; weight: None, if it is to be found."""
+    """Options of a neural cache, see `inference.cache`; a weight of None is to be tuned."""
 
     tokens: int
     weight: float | None
@@ -104,7 +105,7 @@ class CacheOptions(NamedTuple):
 
 @dataclass(frozen=True)
 class Asked:
-    """What is to be set beside the model."""
+    """Comparisons that were asked for; an empty or zero value means none of its kind."""
 
     mix: Sequence[tuple[str, float | None]] = ()
     tune: Sequence[str] = ()
@@ -117,7 +118,7 @@ class Asked:
 
 @dataclass
 class Comparison:
-    """Figures of the model or mixture, and rows of others in groups: "mixture", "cache", "dynamic", "baselines"."""
+    """Figures of the model or mixture, and rows in groups: "mixture" or "parts", "cache", "dynamic", "baselines"."""
 
     measured: Row
     groups: dict[str, list[Row]] = field(default_factory=dict)
@@ -125,11 +126,11 @@ class Comparison:
 
     @property
     def rows(self) -> list[Row]:
-        """All of them, the model's first."""
+        """All rows, that of the model first."""
         return [self.measured, *(row for group in self.groups.values() for row in group)]
 
     def to_json(self) -> dict[str, Any]:
-        """For --json: the figures of the model, and the groups beside them."""
+        """Return the object of `rnnlm eval --json`: the figures of the model, and the groups of rows."""
         groups = {name: [row.to_json() for row in rows] for name, rows in self.groups.items()}
         size = {"bytes": self.measured.bytes} if groups else {}
         known = {"trained_on_this_text": self.measured.knows_text}
@@ -145,10 +146,10 @@ def compare(
     threads: int,
     column: str | None = None,
 ) -> Comparison:
-    """Measure the model on files, and what was asked for beside it.
+    """Evaluate the model on files, and run the comparisons that were asked for.
 
     Raises:
-        RnnlmError: a file cannot be read, or two models do not go together.
+        RnnlmError: a file cannot be read, or two models cannot be combined.
     """
     notes: list[str] = []
     told = len(model.notes)
@@ -157,7 +158,7 @@ def compare(
     advice = [each for each in notes if REMEDY in each]
     if warning := marks_warning(model, " ".join(corpus.marks)):
         notes += [] if advice else [warning]
-    elif corpus.marks:  # the model has learnt them as they stand
+    elif corpus.marks:  # the model was trained on such marks
         notes[:] = [each for each in notes if each not in advice]
     if hint := form_hint(model, _unknown_part(corpus, model)):
         notes.append(hint)
@@ -188,7 +189,7 @@ def compare(
         found.groups["baselines"] = baselines(model, asked.order, training_text, text, threads)
     elif asked.baseline:
         found.groups["baselines"] = [baseline_from_file(asked.baseline, model, text, threads)]
-    notes += model.notes[told:]  # of the files beside the model
+    notes += model.notes[told:]  # notes about the other files
     _mark_those_that_know(found, corpus, model, name, asked)
     return found
 
@@ -196,7 +197,7 @@ def compare(
 def _mark_those_that_know(
     found: Comparison, corpus: TokenizedCorpus, model: LanguageModel, name: str, asked: Asked
 ) -> None:
-    """Say of every row whether its model was trained on the text."""
+    """Set `knows_text` of every row."""
     parts = {name: knows_text(model.training, corpus)}
     parts |= {path: knows_text(_training_of(path), corpus) for path, _ in asked.mix}
     found.measured.knows_text = True if True in parts.values() else None if None in parts.values() else False
@@ -209,7 +210,7 @@ def _mark_those_that_know(
 
 
 def knows_text(training: Mapping[str, Any], corpus: TokenizedCorpus) -> bool | None:
-    """Whether a model was trained on a text or on a file of it; None where its checkpoint does not say."""
+    """Return whether a model was trained on a text or one of its files; None if its checkpoint does not record it."""
     recorded = section(training, "corpus")
     digest, files = str(recorded.get("digest")).partition("+")[0], recorded.get("files")
     learnt = {digest, *map(str, files if isinstance(files, list) else [])}
@@ -219,7 +220,7 @@ def knows_text(training: Mapping[str, Any], corpus: TokenizedCorpus) -> bool | N
 
 
 def _training_of(path: str) -> Mapping[str, Any]:
-    """What a file says of its training: a checkpoint, or an ARPA file, which says nothing."""
+    """Return the training section of a checkpoint; empty for other files, such as ARPA files."""
     try:
         return section(read_header(path), "training")
     except CheckpointError:
@@ -227,7 +228,7 @@ def _training_of(path: str) -> Mapping[str, Any]:
 
 
 def _unknown_part(corpus: TokenizedCorpus, model: LanguageModel) -> str:
-    """The text from the first line on that has an unknown token, as far as a hint needs it; "" if all are known."""
+    """Return an excerpt around the first unknown token, long enough for a hint; "" if all tokens are known."""
     ids = model.sequence(corpus)
     for start in range(0, len(ids), IDS_AT_A_TIME):
         unknown = np.flatnonzero(ids[start : start + IDS_AT_A_TIME] == UNK)
@@ -246,7 +247,7 @@ def _unknown_part(corpus: TokenizedCorpus, model: LanguageModel) -> str:
 
 
 def stored_bytes(model: LanguageModel) -> int:
-    """Size of the arrays that a prediction needs; a checkpoint for --resume holds more, the optimizer's state."""
+    """Return the size of the arrays that prediction needs, without the optimizer's state that --resume needs."""
     return _bytes(model.predictor)
 
 
@@ -259,7 +260,7 @@ def _bytes(predictor: Predictor) -> int:
 def both_and_each(
     model: LanguageModel, predictor: NetworkWithNgram, corpus: TokenizedCorpus, threads: int
 ) -> list[Evaluation]:
-    """Figures of a network mixed with its n-gram model, of the network, and of the n-gram model."""
+    """Return the figures of a network mixed with its n-gram model, of the network, and of the n-gram model."""
     ids = model.sequence(corpus)
     alone = token_nats(predictor.network, ids, model.context, threads)
     both, beside = predictor.along(alone, ids, model.context, threads)
@@ -273,7 +274,7 @@ def both_and_each(
 def mix(
     model: LanguageModel, parts: Sequence[tuple[str, float | None]], held_out: Text | None, threads: int
 ) -> LanguageModel:
-    """The mixture of the given weights, or of those that suit a held-out text best."""
+    """Return the model mixed with others, with the given weights, or with the best ones for `held_out`."""
     others = [component(path, model) for path, _ in parts]
     if held_out is None:
         weights = [weight or 0.0 for _, weight in parts]
@@ -285,7 +286,7 @@ def mix(
 
 
 def _warn_of_known(held_out: Text, corpus: TokenizedCorpus, trained: Sequence[Mapping[str, Any]]) -> None:
-    """Note that one of the models, given by what is recorded of their training, has seen the text to tune on."""
+    """Add a warning to the notes if one of the models, given by their training sections, was trained on this text."""
     if any(knows_text(each, corpus) for each in trained):
         held_out.notes.append(
             f"Warning: {' '.join(held_out.paths)} is a text that one of the models was trained on, so its weight "
@@ -294,7 +295,7 @@ def _warn_of_known(held_out: Text, corpus: TokenizedCorpus, trained: Sequence[Ma
 
 
 def parts_of_mixture(mixed: LanguageModel, names: Sequence[str], corpus: TokenizedCorpus, threads: int) -> list[Row]:
-    """Each model of a mixture alone, over the mixture's vocabulary."""
+    """Evaluate each model of a mixture alone, over the vocabulary of the mixture."""
     assert isinstance(mixed.predictor, Mixture)
     rows = []
     for name, predictor, weight in zip(names, mixed.predictor.models, mixed.predictor.weights, strict=True):
@@ -311,7 +312,7 @@ def with_cache(
     corpus: TokenizedCorpus,
     threads: int,
 ) -> Row:
-    """A model or mixture with a neural cache of the model's network, whose weight is found if none is given."""
+    """Evaluate a model or mixture with a neural cache of the model's network; tune the weight if it is None."""
     weight = cache.weight
     if weight is None:
         assert held_out is not None
@@ -327,10 +328,10 @@ def with_cache(
 
 
 def baselines(model: LanguageModel, order: int, training_text: Text, text: Text, threads: int) -> list[Row]:
-    """N-gram models of order 1 to `order` with the model's vocabulary, trained on what the model was trained on.
+    """Train n-gram models of order 1 to `order` over the vocabulary of the model, and evaluate them.
 
-    If the files are those of the model's training, only the part that it was not validated on is used, so that neither
-    has seen more than the other.
+    If the files are those that the model was trained on, the n-gram models get the same training part, without the
+    held-out part, so that both have seen the same text.
     """
     corpus = training_text.for_model(model)
     recorded, learnt = section(model.training, "corpus"), None
@@ -338,8 +339,8 @@ def baselines(model: LanguageModel, order: int, training_text: Text, text: Text,
         learnt = _learnt_part(model, corpus, recorded.get("train_tokens"))
     else:
         text.notes.append(
-            f"{' '.join(training_text.paths)} is not the text that the model was trained on: the baseline has learnt "
-            "from another text than the model."
+            f"{' '.join(training_text.paths)} is not the text that the model was trained on: the baseline was "
+            "trained on another text than the model."
         )
     ids = sequence(corpus, model.vocabulary, learnt)[:]
     rows = []
@@ -352,7 +353,7 @@ def baselines(model: LanguageModel, order: int, training_text: Text, text: Text,
 
 
 def _learnt_part(model: LanguageModel, corpus: TokenizedCorpus, tokens: Any) -> list[Stretch] | None:
-    """The stretches of its training text that a model has learnt from, `tokens` in all; None where that was all."""
+    """Return the stretches of a corpus that the model was trained on, `tokens` in all; None for the whole corpus."""
     fraction = section(model.training, "options").get("valid_fraction")
     if tokens == len(corpus.ids) or type(fraction) is not float or not 0 < fraction < 1:
         return None
@@ -361,7 +362,7 @@ def _learnt_part(model: LanguageModel, corpus: TokenizedCorpus, tokens: Any) -> 
 
 
 def baseline_from_file(path: str, model: LanguageModel, text: Text, threads: int) -> Row:
-    """Figures of another model, read from its file, with its own tokenizer and vocabulary."""
+    """Evaluate the model of another file, with its own tokenizer and vocabulary."""
     other = load_beside(path, model)
     text.notes += other.notes
     if other.vocabulary.tokens != model.vocabulary.tokens or other.level != model.level:

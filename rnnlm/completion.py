@@ -1,12 +1,12 @@
-"""How a text may go on: the next tokens, several ahead, and the end of a word that is half typed.
+"""Continuations of a text: the next token, several tokens ahead, and completions of a half-typed word.
 
-The last word of a text may be whole or only begun: "And the LORD sa" may go on with said, saw or sat, and after
-"the cat" may come "sat" as well as "cattle" in its place. Every way to read the end of the text has its probability,
+The last word of a text may be complete or unfinished: "And the LORD sa" may continue with said, saw or sat, and "the
+cat" either with a next word such as "sat" or as "the cattle". Each reading of the end of the text has a probability,
 
-    p(whole)  = p(cat | the)                    what follows: p(next | the cat)
-    p(begun)  = sum of p(w | the)               over the words w that begin with "cat" and go on
+    p(complete)   = p(cat | the)                then the next word has p(next | the cat)
+    p(unfinished) = sum of p(w | the)           over the longer words w that begin with "cat"
 
-so what is offered is ranked by its probability given the letters that were typed.
+and continuations are ranked by their probability given the letters that were typed.
 """
 
 from __future__ import annotations
@@ -33,27 +33,27 @@ from rnnlm.text.word_rules import compiled
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-MOST_TOKENS = 4  # at the end of a text that may together be the beginning of one
-WIDTH, LONGEST_WORD = 32, 40  # of the beam, at least; characters
-LONGEST_CHECKED = 256  # characters of a line up to which it is tried how a candidate is read after it
+MOST_TOKENS = 4  # at the end of a text that may together be the beginning of one longer token
+WIDTH, LONGEST_WORD = 32, 40  # minimum width of the beam; characters
+LONGEST_CHECKED = 256  # characters; in longer lines, the spelling of a candidate is not checked by tokenizing
 
 Continuations = Generator[None, None, list[Continuation]]
 
 
 class Reader(Protocol):
-    """What reads texts and remembers them; an `inference.prefixes.PrefixReader`."""
+    """Reads prefixes and caches their states; see `inference.prefixes.PrefixReader`."""
 
     model: SequenceModel
 
     def read(self, ids: Array) -> Generator[None, None, tuple[Array, Array]]:
-        """Log probabilities of what follows ids (n,), n > 0, as (1, V), and the state."""
+        """Return log probabilities (1, V) of the id after ids (n,), n > 0, and the state."""
 
 
 def check_counts(**numbers: Any) -> None:
-    """Refuse numbers of things that are not at least one.
+    """Check that each argument is a whole number of at least 1.
 
     Raises:
-        RnnlmError: naming the argument.
+        RnnlmError: one is not; the message names it.
     """
     for name, number in numbers.items():
         if not isinstance(number, int) or number < 1:
@@ -64,7 +64,7 @@ def check_counts(**numbers: Any) -> None:
 
 
 def best(codec: Codec, log_probabilities: NDArray[Any], k: int) -> list[int]:
-    """The k most probable ids of a distribution (V,), the most probable first; not <s>, nor <unk> if no text."""
+    """Return the k most probable ids of a distribution (V,), best first, without <s>, or <unk> if never generated."""
     scores = log_probabilities.copy()
     left_out = [i for i in codec.never_generated() if i != EOS]
     scores[left_out] = -np.inf
@@ -81,7 +81,7 @@ def _first(scores: NDArray[Any], k: int) -> list[int]:
 def ranked(
     codec: Codec, log_probabilities: NDArray[Any], k: int, prefix: str = "", allowed: Iterable[str] | None = None
 ) -> list[int]:
-    """The k most probable ids of those whose tokens begin with a prefix and are allowed, given all of V."""
+    """Return the k most probable ids whose tokens are allowed and begin with a prefix, best first."""
     admitted = admitted_ids(codec, prefix, allowed)
     if admitted is None:
         return best(codec, log_probabilities, k)
@@ -90,12 +90,12 @@ def ranked(
 
 
 def candidates(codec: Codec, log_probabilities: NDArray[Any], ids: Iterable[int]) -> list[Candidate]:
-    """Tokens of ids with their probabilities, given all of V."""
+    """Return the tokens of ids with their probabilities, from the log probabilities (V,)."""
     return [Candidate(codec.vocabulary.token(each), math.exp(log_probabilities[each])) for each in ids]
 
 
 def admitted_ids(codec: Codec, prefix: str, allowed: Iterable[str] | None) -> NDArray[np.bool_] | None:
-    """Which ids (V,) begin with a prefix and are among the allowed; None: all.
+    """Return a mask (V,) of the ids whose tokens begin with a prefix and are allowed; None if all are.
 
     Raises:
         RnnlmError: allowed is a str.
@@ -116,21 +116,21 @@ def admitted_ids(codec: Codec, prefix: str, allowed: Iterable[str] | None) -> ND
     return admitted
 
 
-# --- the ways to read the end of a text ---------------------------------------------------------------------------
+# --- readings of the end of a text --------------------------------------------------------------------------------
 
 
 class Way(NamedTuple):
-    """A way to read the end of a text: after so many of its ids comes a token that begins with what was typed."""
+    """A reading of the end of a text: the first `length` ids, then a token that begins with `typed`."""
 
     length: int
     typed: str
 
 
 def ways(codec: Codec, text: str, count: int) -> list[Way]:
-    """The ways to read a text of `count` ids: that its last token is whole, and those in which a word is only begun.
+    """Return the readings of a text of `count` ids: with a complete last token, and with an unfinished word.
 
-    A word may begin at each of the last tokens between which there is no white space: "don'" is don and ' or the
-    beginning of don't. Pieces of words are always read as whole.
+    An unfinished word may comprise several of the last tokens if no white space is between them: "don'" is don and ',
+    or the beginning of don't. For tokens that are pieces of words, only the first reading is considered.
     """
     found, line = [Way(count, "")], text.rpartition("\n")[2]
     tokens = codec.tokens(line)
@@ -147,23 +147,23 @@ def ways(codec: Codec, text: str, count: int) -> list[Way]:
 
 
 def half_typed(codec: Codec, text: str) -> bool:
-    """Whether the end of a text may be the beginning of a longer word."""
+    """Return whether the end of a text may be the beginning of a longer word."""
     if codec.level == "char":
         return bool(_typed_characters(text))
     return len(ways(codec, text, 0)) > 1
 
 
 def _begun(codec: Codec, typed: str) -> NDArray[np.int32]:
-    """Ids of the tokens that begin with what was typed and go on."""
+    """Return the ids of the tokens that begin with `typed` and are longer."""
     ids = codec.vocabulary.beginning_with(typed)
     return ids[[len(codec.vocabulary.token(int(each))) > len(typed) for each in ids]] if len(ids) else ids
 
 
 class _Starts(NamedTuple):
-    """Where continuations begin, each after a way of reading.
+    """Distributions of the first token of a continuation, one for each reading of the text.
 
-    scores: (ways, V) log probability of the next id in nats, together with the way, given what was typed. total: that
-    of what was typed, all ways together, after what the shortest of them leaves.
+    scores: (ways, V) joint log probability in nats of the reading and the next id, given the typed text. total: log
+    probability of the typed text over all readings, given the ids of the shortest reading.
     """
 
     ways: list[Way]
@@ -194,10 +194,11 @@ def _starts(
 
 
 class BegunWord(NamedTuple):
-    """The end of a text as the beginning of a word: its last tokens, none if they are no beginning of another.
+    """The end of a text as an unfinished word.
 
-    nats: surprise that the text before them goes on with what was typed. longer: the words that it may become, with
-    their probabilities given what was typed; what they lack of one is that of the tokens as they are.
+    tokens: number of last tokens that may be the beginning of a longer word, or 0. nats: surprisal of the text of these
+    tokens over all readings. longer: the words that it may become, with their probabilities given the typed text; the
+    rest to 1 is the probability that the tokens are complete.
     """
 
     tokens: int
@@ -208,7 +209,7 @@ class BegunWord(NamedTuple):
 def begun_word(
     codec: Codec, reader: Reader, text: str, ids: Array, penalty: float = 0.0
 ) -> Generator[None, None, BegunWord]:
-    """What the end of a text may become, for a model whose tokens are words; arguments as for `continuations`."""
+    """Return the words that the end of a text may become, with a model of words; arguments as for `continuations`."""
     starts = yield from _starts(codec, reader, text, ids, complete=True, penalty=penalty)
     longer = []
     for way, scores in zip(starts.ways, starts.scores, strict=True):
@@ -234,23 +235,25 @@ def continuations(
     complete: bool = False,
     penalty: float = 0.0,
 ) -> Continuations:
-    """The k most probable continuations of `length` tokens that a beam finds; stops on its way for others.
+    """Return the k most probable continuations of `length` tokens by beam search.
+
+    A generator that yields between its steps, so that others can run in the meantime; the result is its return value.
 
     Args:
-        codec: How the text becomes ids.
-        reader: Reads them.
-        text: What it depends on, see `Codec.unfinished`.
-        ids: The text's.
-        length: Tokens; a sentence may end before.
+        codec: Converts the text to ids.
+        reader: Reads the ids.
+        text: The context, see `Codec.unfinished`.
+        ids: Ids of the text.
+        length: Number of tokens; a sentence may end earlier.
         k: Number of continuations.
-        prefix: The first token begins with it.
-        allowed: The first token is one of these.
-        complete: The last word may be half typed; probabilities are given what was typed. A model of characters
-            completes the word that was begun, or gives the next one.
-        penalty: What to add to ln p(<unk>) for one certain unknown word.
+        prefix: Required beginning of the first token.
+        allowed: Tokens that may be the first one.
+        complete: Whether the last word may be half typed; probabilities are then given the typed text. A model of
+            characters completes the unfinished word, or proposes the next word.
+        penalty: Added to ln p(<unk>) to obtain the log probability of a particular unknown word.
 
     Raises:
-        RnnlmError: a combination that has no meaning.
+        RnnlmError: the arguments cannot be combined.
     """
     if complete and prefix:
         raise RnnlmError("prefix and complete are both given; a half-typed word is its own prefix. Give one of them.")
@@ -269,7 +272,7 @@ def continuations(
 
 
 def _written(codec: Codec, text: str, count: int, found: list[Way], beams: list[Beam]) -> list[Continuation]:
-    """Beams with their tokens and the text that they add to a text of `count` ids."""
+    """Return beams as continuations: their tokens, and the text that each adds to a text of `count` ids."""
     line = text.rpartition("\n")[2]
     tokens = codec.tokens(line)
     whole = iter(following_texts(codec, line, [beam.ids[0] for beam in beams if not found[beam.start].typed]))
@@ -288,7 +291,7 @@ def _written(codec: Codec, text: str, count: int, found: list[Way], beams: list[
 
 
 def _spacing(codec: Codec, line: str, tokens: Iterable[str]) -> Spacing:
-    """The spacing of a line after some of its tokens, which are written as they stand there."""
+    """Return the spacing state after the given tokens of a line."""
     spacing = codec.tokenizer.spacing(line.rstrip())
     for each in tokens:
         spacing.add(each)
@@ -296,7 +299,7 @@ def _spacing(codec: Codec, line: str, tokens: Iterable[str]) -> Spacing:
 
 
 def following_texts(codec: Codec, line: str, ids: Iterable[int]) -> list[str]:
-    """What has to be appended to a line so that each id is its next token."""
+    """Return, for each id, the text to append to a line so that the id is its next token."""
     token, tokens = codec.vocabulary.token, codec.tokens(line)
     if not codec.reads_lines:
         return ["\n" if each == EOS else token(each) for each in ids]
@@ -308,7 +311,7 @@ def following_texts(codec: Codec, line: str, ids: Iterable[int]) -> list[str]:
 
 
 def _following(codec: Codec, line: str, tokens: list[str], piece: str, token: str) -> str:
-    """A token after a line: as it is usually written, or the other way if only so it is read as itself."""
+    """Return the text of a token after a line, spaced so that the tokenizer reads the token back if possible."""
     if codec.level == "char":
         return token
     alone = codec.tokenizer.join([token])
@@ -322,11 +325,11 @@ def _following(codec: Codec, line: str, tokens: list[str], piece: str, token: st
     return piece
 
 
-# --- words of a model of characters -------------------------------------------------------------------------------
+# --- words from a model of characters -----------------------------------------------------------------------------
 
 
 def is_word_character(character: str) -> bool:
-    """Whether a character is a part of a word that others follow; not Chinese, whose words have no marked end.
+    """Return whether a character is part of a word in a script that separates words, unlike Chinese.
 
     >>> [is_word_character(each) for each in "aé7' ,我"]
     [True, True, True, True, False, False, False]
@@ -337,12 +340,12 @@ def is_word_character(character: str) -> bool:
 
 @functools.lru_cache(maxsize=8)
 def _word_characters(tokens: tuple[str, ...]) -> NDArray[np.bool_]:
-    """Which ids (V,) are word characters; looked up under every key that is typed."""
+    """Return a mask (V,) of the ids of word characters; cached, because every keystroke needs it."""
     return np.array([False] * FIRST + [is_word_character(each[0]) for each in tokens])
 
 
 def _typed_characters(text: str) -> str:
-    """The beginning of a word at the end of a text."""
+    """Return the word characters at the end of a text."""
     start = len(text)
     while start and is_word_character(text[start - 1]):
         start -= 1
@@ -350,10 +353,10 @@ def _typed_characters(text: str) -> str:
 
 
 def _words(codec: Codec, reader: Reader, text: str, ids: Array, k: int, allowed: Iterable[str] | None) -> Continuations:
-    """The k most probable words that the last characters may become, or that come next, by beam search.
+    """Return the k most probable completions of the last word, or else next words, by beam search over characters.
 
-    p(word) is that of its characters times that of all that ends it, so words are not told apart by what follows them.
-    What is no part of a word, such as a mark or a Chinese character, is a candidate by itself.
+    p(word) is the probability of its characters times the total probability of the characters that can end a word.
+    Other characters, such as punctuation or Chinese characters, are candidates by themselves.
     """
     search = _WordSearch(codec, as_read(codec.tokenizer, _typed_characters(text)), k, allowed)
     rows, state = yield from reader.read(codec.prefix(ids))
@@ -367,11 +370,11 @@ def _words(codec: Codec, reader: Reader, text: str, ids: Array, k: int, allowed:
 
 
 class _WordSearch:
-    """The words that were found, and the beginnings that may become better ones."""
+    """Beam search for words: the best words so far, and the prefixes that may still become better ones."""
 
     def __init__(self, codec: Codec, typed: str, k: int, allowed: Iterable[str] | None) -> None:
         self.found: list[Continuation] = []
-        self._growing = [("", 1.0)]  # what is to be appended, and its probability
+        self._growing = [("", 1.0)]  # text to append, and its probability
         self._typed, self._k, self._token = typed, k, codec.vocabulary.token
         self._goes_on = _word_characters(tuple(codec.vocabulary.tokens))
         self._ends = ~self._goes_on
@@ -380,7 +383,11 @@ class _WordSearch:
         self._beginnings = {word[:n] for word in self._allowed or () for n in range(1, len(word) + 1)}
 
     def step(self, rows: Array) -> tuple[list[int], list[int]]:
-        """Take in the log probabilities (B, V) after each beginning; return which of them go on, and with which ids."""
+        """Extend the prefixes by one character.
+
+        rows: log probabilities (B, V) after each prefix. Returns the indices of the prefixes that were extended, and
+        the ids that extend them.
+        """
         probabilities = np.exp(rows.astype(np.float64)) * np.array([[each] for _, each in self._growing])
         for (more, _), row in zip(self._growing, probabilities, strict=True):
             self._end(more, row)
@@ -402,11 +409,11 @@ class _WordSearch:
 
     @property
     def _least(self) -> float:
-        """The probability below which nothing is a candidate any more."""
+        """Probability that a new candidate has to exceed."""
         return self.found[-1].probability if len(self.found) == self._k else 0.0
 
     def _end(self, more: str, row: Array) -> None:
-        """Take in the ends of a word, or what follows the text if none is begun, with probabilities (V,)."""
+        """Add to `found` the word that ends here, or single characters if none was begun; row (V,): probabilities."""
         if more:
             ended = [Continuation([self._typed + more], float(row[self._ends].sum()), more, self._typed)]
         else:

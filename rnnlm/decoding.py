@@ -1,4 +1,4 @@
-"""A language model as a decoder: the best text among candidates, from pinyin, or in place of what was written."""
+"""Decoding with a language model: the best text of a lattice of candidates, from pinyin, or as a correction."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ if TYPE_CHECKING:  # each method imports what it needs: other commands start soo
     from rnnlm.text.confusions import Confusions, Spellings
     from rnnlm.text.pinyin import Homophones, Readings
 
-TRIES = 4  # of a search that finds several paths to one text, in other words; each time for twice as many
-BEAM = 16  # twice as many find no more, see benchmarks/RESULTS.md
-REPLACEMENT_PENALTY = 6.0  # nats; the best of eight models were 4 to 10, see benchmarks/RESULTS.md
+TRIES = 4  # attempts to find k different texts; each attempt asks for twice as many paths
+BEAM = 16  # a beam of 32 finds no better texts, see benchmarks/RESULTS.md
+REPLACEMENT_PENALTY = 6.0  # nats; the best value of each of eight models was 4 to 10, see benchmarks/RESULTS.md
 
 
 class DecodingModel(StoredModel):
-    """A model that chooses among candidates; see `inference.lattice` for the search."""
+    """A model that decodes candidates, pinyin and corrections; see `inference.lattice` for the search."""
 
     @one_blas_thread()
     def decode(
@@ -44,25 +44,25 @@ class DecodingModel(StoredModel):
         ended: bool = True,
         like: str = "",
     ) -> list[DecodedText]:
-        """Return the k best texts that can be made of candidates, the best first; fewer where there are fewer.
+        """Return the k best texts that can be formed from candidates, best first, or fewer if there are fewer.
 
         total_nats = lm_weight * logprob_nats + score + word_penalty * tokens + oov_penalty * unknown tokens
 
         Args:
-            candidates: For each position some texts, with or without scores, or a `Lattice`. A candidate may be several
-                tokens, or none, "".
-            k: Texts to return.
-            beam: Hypotheses that are kept at a place.
-            lm_weight: Of the log probability, beside the scores.
+            candidates: A list of texts for each position, with or without scores, or a `Lattice`. A candidate may have
+                several tokens, or none ("").
+            k: Number of texts to return.
+            beam: Number of hypotheses to keep at each position.
+            lm_weight: Weight of the log probability of the model.
             word_penalty: Added for every token.
-            oov_penalty: Added for every unknown token; `unknown_word_penalty` if it is not given.
-            before: The text that the answers go on from.
-            ended: Whether the line ends with the last candidate; else it may go on.
-            like: A text; if its words are separated by spaces, so are those of the answers.
+            oov_penalty: Added for every unknown token; `unknown_word_penalty` if not given.
+            before: The text that the results continue.
+            ended: Whether the line ends after the last candidate; otherwise it may continue.
+            like: If the words of this text are separated by spaces, so are those of the results.
 
         Raises:
-            LatticeError: candidates are malformed, or no path through them has a probability above 0; or the model's
-                tokens are pieces of words.
+            LatticeError: the candidates are malformed, no path through them has a probability above 0, or the tokens of
+                the model are pieces of words.
             DirectionError: the model is bidirectional.
         """
         from rnnlm.candidate_reader import CandidateReader
@@ -92,10 +92,10 @@ class DecodingModel(StoredModel):
         return list(texts.values())[:k]
 
     def from_pinyin(self, text: str, k: int = 1, **settings: Any) -> list[DecodedText]:
-        """Return the k best texts that a line of pinyin may say, with syllables separated or not, with tones or not.
+        """Return the k best texts for a line of pinyin, with or without spaces between syllables, and tones.
 
-        The candidates are the words of the vocabulary that are read so; what is no pinyin stays as it is. A score is
-        the log probability of the readings. settings: those of `decode`.
+        The candidates are the words of the vocabulary with this reading; other text is left unchanged. Their scores are
+        the log probabilities of the readings. settings: keyword arguments of `decode`.
 
         Raises:
             TokenizerError: pypinyin is not installed.
@@ -114,15 +114,15 @@ class DecodingModel(StoredModel):
         replacement_penalty: float = REPLACEMENT_PENALTY,
         **settings: Any,
     ) -> list[DecodedText]:
-        """Return the k best texts that a line may have meant, the line itself perhaps among them.
+        """Return the k best corrections of a line, which may include the line itself.
 
         Args:
             text: The line.
-            k: Texts to return.
-            confusions: Characters and those that each may stand for, or a file of them, see `read_confusions`.
-            homophones: Whether characters may stand for all that are read alike, whatever the tone.
-            replacement_penalty: What each character that is replaced costs, in nats.
-            **settings: Those of `decode`.
+            k: Number of texts to return.
+            confusions: A mapping from characters to their possible replacements, or a file, see `read_confusions`.
+            homophones: Whether characters may be replaced by all that are read alike, whatever the tone.
+            replacement_penalty: Cost of each replaced character, in nats.
+            **settings: Keyword arguments of `decode`.
 
         Raises:
             CorpusError: the file of confusions cannot be read.
@@ -164,7 +164,7 @@ class DecodingModel(StoredModel):
         return self.unknown_word_penalty if given is None else given
 
     def _start_after(self, before: str) -> Start:
-        """The state in which the last id before the candidates is to be read."""
+        """Return the state before the last id of the context, and this id."""
         from rnnlm.inference.lattice import Start
 
         by_line = self.after_line(self.require_causal())
@@ -173,7 +173,7 @@ class DecodingModel(StoredModel):
         return Start(state, int(ids[-1]))
 
     def _token_arcs(self, lattice: Lattice) -> tuple[list[TokenArc], list[str]]:
-        """The lattice's arcs by their tokens, which are numbered, and these."""
+        """Return the arcs of a lattice with their texts as numbered tokens, and the list of these tokens."""
         if self.tokenizer.cuts_words:
             raise LatticeError(
                 "The tokens of this model are pieces of words, which depend on what stands beside them. Expected a "

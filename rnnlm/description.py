@@ -1,4 +1,4 @@
-"""A model in a few plain sentences: what it is, what it has learnt from, how good it is, and how it writes."""
+"""Description of a model in sentences: its architecture, training text, quality, and a sample."""
 
 import math
 from typing import Any
@@ -15,7 +15,7 @@ SAMPLE_TOKENS = 60
 
 
 def description(model: LanguageModel) -> list[str]:
-    """Sentences about a model from what its file says, the last with a sample; the same every time."""
+    """Return sentences that describe a model from its file, the last with a sample; deterministic."""
     how = "reads a text as one stream" if model.context == "stream" else "reads every line for itself"
     units = {"char": "characters", "word": "words", "token": "tokens"}[model.level]
     found = [f"{_predictor(model)} over {len(model.vocabulary):,} {units}, which {how}."]
@@ -26,7 +26,7 @@ def description(model: LanguageModel) -> list[str]:
 
 
 def sample(model: LanguageModel, seed: int = 1) -> str:
-    """A short text by the model, on one line."""
+    """Return a short generated text, on one line."""
     written = "".join(model.generate(length=SAMPLE_TOKENS, temperature=0.8, seed=seed))
     return " / ".join(line for each in written.splitlines() if (line := each.strip()))
 
@@ -37,7 +37,7 @@ def _predictor(model: LanguageModel) -> str:
 
 
 def _learnt(model: LanguageModel) -> str:
-    """What it has learnt from, and how long."""
+    """Return a sentence on the training text and the length of the training; "" if neither is known."""
     training = model.training
     if imported := training.get("imported"):
         return f"It was imported ({imported}), so nothing is known of its training."
@@ -53,19 +53,19 @@ def _learnt(model: LanguageModel) -> str:
 
 
 def _text(corpus: dict[str, Any]) -> str:
-    """A text by its name, if it came with the package, else by the beginning of its digest."""
+    """Return the name of a text that comes with the package, or a phrase with the beginning of its digest."""
     digest = str(corpus.get("digest", "")).partition("+")[0]
     for name in OWN_TEXTS:
         try:
             if fingerprint([Source(own_text(MARK + name), None)])[0] == digest:
                 return MARK + name
-        except CorpusError:  # an installation without it
+        except CorpusError:  # not part of this installation
             continue
     return f"a text of yours (SHA-256 {digest[:8]}...)" if digest else "a text of yours"
 
 
 def _quality(model: LanguageModel) -> str:
-    """How well it predicts what was held out, beside simple models."""
+    """Return a sentence on the perplexity on held-out text, with that of baselines; "" if it is not known."""
     training = model.training
     best, together = training.get("best_nats_per_token"), section(training, "mixture").get("nats_per_token")
     if not isinstance(best, float):

@@ -1,4 +1,4 @@
-"""A line that is being typed: the surprise of its tokens, and what may come next, after every key."""
+"""Analysis of a line while it is typed: surprisal of its tokens, and likely continuations, after every key."""
 
 import math
 from typing import NamedTuple
@@ -9,20 +9,21 @@ from rnnlm.blas import one_blas_thread
 from rnnlm.language_model import LanguageModel
 from rnnlm.results import Continuation
 
-MOST_CHARACTERS = 8_000  # of the lines before, which a stream remembers
+MOST_CHARACTERS = 8_000  # of earlier lines, kept as context in a stream
 
 
 class TypedPiece(NamedTuple):
-    """A part of the line and its surprise in bits."""
+    """A part of the line and its surprisal in bits."""
 
     text: str
     bits: float
 
 
 class Reading(NamedTuple):
-    """What a model makes of a line: its tokens, and what may come next, the most probable first.
+    """The tokens of a line with their surprisals, and its continuations, most probable first.
 
-    as_typed: the same tokens, but what may be an unfinished word is one piece, with the surprise that a word begins so.
+    as_typed: like `pieces`, but with a possibly unfinished word as one piece, whose surprisal is that of a word with
+    this beginning.
     """
 
     pieces: list[TypedPiece]
@@ -31,12 +32,12 @@ class Reading(NamedTuple):
 
     @property
     def bits(self) -> float:
-        """Surprise of the whole line so far."""
+        """Surprisal of the whole line so far."""
         return sum(piece.bits for piece in self.pieces)
 
 
 class Draft:
-    """Reads a line as it is typed, in a `TextSession`; in a stream the lines before it are its context.
+    """Reads a line as it is typed, with a `TextSession`; in a stream, earlier lines are its context.
 
     >>> draft = Draft(rnnlm.load("rnnlm.npz"))  # doctest: +SKIP
     >>> draft.read("我 昨天 上").continuations[0]  # doctest: +SKIP
@@ -53,7 +54,7 @@ class Draft:
         self._session, self._before = model.session(), ""
 
     def read(self, line: str, k: int = 8) -> Reading:
-        """What the model makes of the line so far, with the k most probable continuations."""
+        """Return the surprisals of the line so far, and its k most probable continuations."""
         self._session.text = self._before + line
         pieces = [
             TypedPiece(piece.text, nats / math.log(2))
@@ -66,14 +67,14 @@ class Draft:
         return Reading(pieces, as_typed, self._session.predict_ahead(1, k, complete=True))
 
     def end_line(self, line: str) -> None:
-        """Begin a new line. A stream remembers this one; it forgets the older half when there is much to remember."""
+        """Begin a new line. In a stream this one becomes context; of too long a context, the older half is dropped."""
         self._before = self.model.unfinished(f"{self._before}{line}\n")
         if len(self._before) > MOST_CHARACTERS:
             self._before = self._before[-MOST_CHARACTERS // 2 :]
 
     @one_blas_thread()
     def goes_on(self, line: str, length: int = 60, temperature: float = 0.8, seed: int | None = None) -> str:
-        """What the model writes after the line, to the end of that line; a word that was begun is drawn first."""
+        """Generate the rest of the line; the completion of an unfinished word is drawn first."""
         rng = np.random.default_rng(seed)
         self._session.text = text = self._before + line
         longer = self._session.begun_word().longer

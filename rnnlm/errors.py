@@ -1,7 +1,7 @@
-"""The errors that a user can cause or meet: one class per room of the house.
+"""Exceptions for expected failures, one class per part of the package.
 
-Every message says what was found, what was expected and what to do. The command line prints it
-as one sentence and leaves with exit code 1; a notebook sees an ordinary exception.
+Every message says what was found, what was expected and what to do. The command line prints the message
+and exits with code 1; in Python it is an ordinary exception.
 """
 
 import reprlib
@@ -25,23 +25,23 @@ class VocabularyError(RnnlmError):
 
 
 class CheckpointError(RnnlmError):
-    """A checkpoint is missing, foreign, damaged or of another version."""
+    """A checkpoint is missing, damaged, of another version, or a file of another program."""
 
 
 class SavingError(CheckpointError):
-    """A checkpoint cannot be written now: the disk is full, the folder is gone, another run writes it."""
+    """A checkpoint cannot be written: the disk is full, the folder is missing, or another run writes to it."""
 
 
 class ExchangeError(RnnlmError):
-    """A model cannot be exported, or a file to import is no model."""
+    """A model cannot be exported, or a file to import is not a model."""
 
 
 class PlotError(RnnlmError):
-    """A picture cannot be drawn: a package is missing, the file's format is unknown, there is nothing to draw."""
+    """A figure cannot be drawn: a package is missing, the file format is unknown, or there is no data."""
 
 
 class FillingError(RnnlmError):
-    """A text to fill has no blank, or is more than one line."""
+    """A text to fill has no blank, or has more than one line."""
 
 
 class LatticeError(RnnlmError):
@@ -57,11 +57,11 @@ class TrainingError(RnnlmError):
 
 
 class WorkerLostError(TrainingError):
-    """A process that trained together with this one is gone."""
+    """Another process of a distributed training has ended."""
 
 
 class _Short(reprlib.Repr):
-    """Python refuses to write an integer of more than 4,300 digits."""
+    """A repr of limited length, also of integers beyond the 4,300 digits that Python converts to text."""
 
     def repr_int(self, x: int, level: int) -> str:
         return super().repr_int(x, level) if x.bit_length() < 4096 else f"an integer of {x.bit_length():,} bits"
@@ -73,7 +73,7 @@ _SHORT.maxlevel = 3
 
 
 def shown(value: Any) -> str:
-    """A value from a file as it stands in a message: like repr, and short however long or nested the value is.
+    """Return a value for an error message: like repr, but of limited length and depth.
 
     >>> shown({"hidden_size": [[1, 2], "abc"]}), shown(10**100)
     ("{'hidden_size': [[1, 2], 'abc']}", '100000000000000000...0000000000000000000')

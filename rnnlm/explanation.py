@@ -1,4 +1,4 @@
-"""Which tokens of a text a prediction depends on."""
+"""Attribution of a prediction to the tokens of the text before it."""
 
 import math
 
@@ -12,15 +12,15 @@ from rnnlm.text.vocabulary import FIRST
 
 
 def explained(codec: Codec, reader: SequenceModel, text: str) -> Explanation:
-    """How much each token of a text speaks for the most probable next one; see `inference.attribution`.
+    """Return how much each token of a text supports the most probable next token; see `inference.attribution`.
 
     Raises:
-        VocabularyError: there is a single token, so none can be replaced by another.
+        VocabularyError: the vocabulary has a single token, so no token can be replaced.
     """
     if len(codec.vocabulary) == FIRST + 1:
         raise VocabularyError(
-            "The vocabulary has one token; expected at least two, so that one can stand in another's place. Train "
-            "on a text of more tokens."
+            "The vocabulary has one token; expected at least two, so that one can replace another. Train on a "
+            "text with more tokens."
         )
     asked = codec.unfinished(text)
     prefix, tokens = codec.prefix(codec.encode(asked)), [piece.token for piece in codec.cut(asked)]
@@ -34,7 +34,7 @@ def explained(codec: Codec, reader: SequenceModel, text: str) -> Explanation:
 
 
 def _influence(codec: Codec, token: str, replacement: Replacement, answer: int, log_probability: float) -> Influence:
-    """How much a token speaks for an answer that has this log probability in nats where the token stands."""
+    """Return the influence of a token on an answer, whose log probability in nats with the token is given."""
     changes = (log_probability - replacement.log_probabilities[:, answer].astype(float)) / math.log(2)
     strongest = int(abs(changes).argmax())
     row = replacement.log_probabilities[strongest]

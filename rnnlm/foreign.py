@@ -1,4 +1,4 @@
-"""What a file is that was given as a model and is none: recognised by its first bytes, with what helps."""
+"""Recognition of files that are not models of rnnlm, by their first bytes, with a remedy for error messages."""
 
 import gzip
 import os
@@ -9,14 +9,14 @@ from pathlib import Path
 
 GZIP = b"\x1f\x8b"
 ARPA_NAMES = (".arpa", ".arpa.gz", ".lm", ".lm.gz")
-BEGINNING = 1 << 16  # bytes, unpacked, by which a file is recognised
+BEGINNING = 1 << 16  # number of bytes, after decompression, that are examined
 _DATA = re.compile(rb"^(?:\xef\xbb\xbf)?[ \t]*\\data\\\s*$", re.MULTILINE)
 _CONTROLS = re.compile(rb"[\0-\x08\x0e-\x1a]")
-# How files begin that a program packed, and the program.
+# Magic numbers (regular expressions) of compressed files, and the program that unpacks them.
 PACKED = {rb"BZh[1-9]1AY&SY": "bzip2", rb"\xfd7zXZ\x00": "xz", rb"\x28\xb5\x2f\xfd": "zstd"}
 _IMPORT = "Make a model of it with: rnnlm import {path}"
 _ONLY = "rnnlm import reads weights from PyTorch's state_dict and from safetensors only"
-# How files begin, what they are, and what helps: those that `rnnlm import` takes, or refuses itself, and all others.
+# Magic number, predicate and remedy of files that `rnnlm import` reads or refuses itself; _OTHERS has all others.
 _WEIGHTS = (
     (rb"PK\x03\x04.{26}[^\0]{0,99}data\.pkl", "is a PyTorch file, not a checkpoint of rnnlm", _IMPORT),
     (rb'.{5}\0{3}\{\s*"', "is a safetensors file, not a checkpoint of rnnlm", _IMPORT),
@@ -70,7 +70,7 @@ _OTHERS = (
 
 
 def beginning(path: str | os.PathLike[str]) -> bytes:
-    """The first bytes of a file, unpacked if gzip packed it; empty if it is no plain file or cannot be read."""
+    """Return the first bytes of a file, decompressed if gzipped; empty if it is not a regular, readable file."""
     if not os.path.isfile(path):  # before open(), which waits on a named pipe
         return b""
     try:
@@ -85,12 +85,12 @@ def beginning(path: str | os.PathLike[str]) -> bytes:
 
 
 def known_form(path: str | os.PathLike[str]) -> str | None:
-    """What a file of another program is and what helps, as a sentence without its subject; None if it is not known."""
+    """Return a predicate and remedy, "is ... . Use ... .", for a file of another program; None if not recognised."""
     return _form(path, _WEIGHTS + _OTHERS)
 
 
 def form_without_weights(path: str | os.PathLike[str]) -> str | None:
-    """The same for files that no weights can be imported from."""
+    """Like `known_form`, but None for the files of weights that `rnnlm import` handles."""
     return _form(path, _OTHERS)
 
 
@@ -103,7 +103,7 @@ def _form(path: str | os.PathLike[str], forms: Iterable[tuple[bytes, str, str]])
 
 
 def described(path: str | os.PathLike[str]) -> str:
-    """What a file is that is no checkpoint, and what helps, as a sentence without its subject."""
+    """Return a predicate and remedy, "is ... . Use ... .", for a file that is not a checkpoint."""
     if os.path.isdir(path):
         models = sorted(each for pattern in ("*.npz", "*.arpa", "*.arpa.gz") for each in Path(path).glob(pattern))
         inside = f"such as {models[0]}" if models else "but there is none: no .npz and no .arpa"
@@ -124,7 +124,7 @@ def _described(path: str | os.PathLike[str], begin: bytes) -> str:
 
 
 def is_arpa(path: str | os.PathLike[str]) -> bool:
-    r"""Whether a file is an ARPA file: by its line \data\, or by its name where nothing else is known of it."""
+    r"""Return whether a file is an ARPA file: it has a line \data\, or an ARPA name and is not a zip archive."""
     begin = beginning(path)
     if _DATA.search(begin):
         return True

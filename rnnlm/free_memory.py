@@ -1,7 +1,7 @@
-"""How much memory is free, and a refusal before what is asked for uses it up.
+"""Estimate of the free memory, and an error before a computation exceeds it.
 
-Linux gives out more memory than there is and then kills the program that uses it, without a word. So what may become
-large is estimated first; the estimates are low, so that nothing is refused that would have worked.
+Linux overcommits memory, and then kills the process that uses it without a message. So the memory of large
+computations is estimated first. The estimates are low, so that nothing is refused that would have worked.
 """
 
 import contextlib
@@ -14,10 +14,10 @@ _GROUP = Path("/sys/fs/cgroup")
 
 
 def require_memory(needed: float, what: str, remedy: str) -> None:
-    """Refuse what needs more bytes than are free.
+    """Raise an error if a computation needs more bytes than are free; `what` and `remedy` are for the message.
 
     Raises:
-        RnnlmError: saying what needs how much, and the remedy.
+        RnnlmError: there is too little memory.
     """
     free = free_bytes()
     if free is not None and needed > free:
@@ -25,7 +25,7 @@ def require_memory(needed: float, what: str, remedy: str) -> None:
 
 
 def free_bytes() -> int | None:
-    """Memory that can still be taken, by the machine, the container and the limit of the process; None if unknown."""
+    """Return the free bytes of memory within the machine, container and process limits; None if unknown."""
     known = [each for each in (_machine(), _container(), _process()) if each is not None]
     return min(known, default=None)
 
@@ -35,22 +35,22 @@ def _machine() -> int | None:
         for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
             if line.startswith("MemAvailable:"):
                 return int(line.split()[1]) * 1024
-    with contextlib.suppress(AttributeError, OSError, ValueError):  # not Linux: what is built in; Windows: unknown
+    with contextlib.suppress(AttributeError, OSError, ValueError):  # not Linux: physical memory; Windows: unknown
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return None
 
 
 def _container() -> int | None:
-    """What is left of the limit of a Linux control group (version 2), if it has one."""
+    """Return the free bytes within the limit of a Linux control group (version 2); None without a limit."""
     with contextlib.suppress(OSError, ValueError):
         limit, used = (int((_GROUP / name).read_text(encoding="ascii")) for name in ("memory.max", "memory.current"))
         statistics = dict(line.split() for line in (_GROUP / "memory.stat").read_text(encoding="ascii").splitlines())
-        return max(0, limit - used + int(statistics.get("inactive_file", 0)))  # pages of files can be given back
+        return max(0, limit - used + int(statistics.get("inactive_file", 0)))  # page cache that can be reclaimed
     return None
 
 
 def _process() -> int | None:
-    """What is left of the limit of addresses, `ulimit -v`, if there is one."""
+    """Return the free bytes within the limit of the address space, `ulimit -v`; None without a limit."""
     with contextlib.suppress(ImportError, OSError, ValueError):
         import resource
 

@@ -1,4 +1,4 @@
-"""Hints where a model does not know a text: another Unicode form of it is known, or marks are read as words."""
+"""Hints for texts with many unknown tokens: another Unicode form or case is known, or marks are read as words."""
 
 import unicodedata
 from typing import Literal
@@ -7,11 +7,11 @@ from rnnlm.language_model import LanguageModel
 from rnnlm.text.marks import marks_in
 
 NORMALIZATION_FORMS: tuple[Literal["NFC", "NFD", "NFKC"], ...] = ("NFC", "NFD", "NFKC")
-NORMALIZED_CHARACTERS = 10_000  # of a text, to find out in which form of Unicode the model knows it
+NORMALIZED_CHARACTERS = 10_000  # characters of a text that are compared in other Unicode forms
 
 
 def marks_warning(model: LanguageModel, text: str) -> str | None:
-    """A sentence on <s>, </s> and <unk> between the words of a text, if the model reads them as text that it lacks."""
+    """Return a warning if a text has <s>, </s> or <unk> and the model reads them as unknown text; else None."""
     if model.tokenizer.reads_marks:
         return None
     marks = [mark for mark in marks_in(text) if model.unknown_tokens(mark)]
@@ -25,15 +25,15 @@ def marks_warning(model: LanguageModel, text: str) -> str | None:
 
 
 def form_hint(model: LanguageModel, text: str) -> str | None:
-    """A sentence on the form in which more of the beginning of a text is known, if there is one."""
+    """Return a hint if more tokens of the beginning of a text are known in another Unicode form or case; else None."""
     text = text[:NORMALIZED_CHARACTERS]
     forms: dict[str, str] = {"": text}
-    for form in NORMALIZATION_FORMS:  # accents may be apart, letters of full width
+    for form in NORMALIZATION_FORMS:  # e.g. combining accents, fullwidth letters
         forms[f"the Unicode normalization form {form}"] = unicodedata.normalize(form, text)
     forms |= {"lower case": text.lower(), "upper case": text.upper()}
     unknown = {form: len(model.unknown_tokens(each)) for form, each in forms.items()}
     best = min(unknown, key=unknown.__getitem__)
-    # By another case names become unknown and other words known: a small gain may be chance.
+    # Another case makes some words known and others, such as names, unknown: a small gain may be chance.
     if best.endswith("case") and unknown[best] > unknown[""] / 2:
         best = min(list(forms)[:-2], key=unknown.__getitem__)
     return f"More of the text is known in {best}; convert it to that first." if best else None

@@ -1,11 +1,11 @@
-"""Values as JSON can hold them."""
+"""Conversion of values to what JSON can represent."""
 
 import math
 from typing import Any
 
 
 def json_value(value: Any) -> Any:
-    """The value with None for every number that JSON lacks: NaN and the infinities; tuples become lists."""
+    """Return a value with NaN and infinities replaced by None, and tuples by lists, recursively."""
     if isinstance(value, dict):
         return {key: json_value(each) for key, each in value.items()}
     if isinstance(value, (list, tuple)):

@@ -1,4 +1,4 @@
-"""A trained language model as a user meets it: text in, text and probabilities out."""
+"""The class `LanguageModel`: predict, generate, fill, score and evaluate text with a trained model."""
 
 from __future__ import annotations
 
@@ -52,11 +52,11 @@ if TYPE_CHECKING:
     from rnnlm.text.id_sequence import IdSequence
     from rnnlm.text_session import TextSession
 
-WINDOW = 64  # tokens whose distributions are made at a time
+WINDOW = 64  # tokens whose distributions are computed at a time
 
 
 class LanguageModel(DecodingModel):
-    """A tokenizer, a vocabulary and a network that belong together, and how they were trained.
+    """A trained model with its tokenizer and vocabulary.
 
     >>> model = rnnlm.load("rnnlm.npz")  # doctest: +SKIP
     >>> model.predict("我 昨天 上学", k=3).candidates  # doctest: +SKIP
@@ -65,28 +65,28 @@ class LanguageModel(DecodingModel):
 
     @property
     def by_line(self) -> CausalPredictor:
-        """The predictor for lines, each for itself: `start` is to be read before each of them.
+        """Predictor for independent lines; `start` has to be read before each line.
 
         Raises:
-            DirectionError: it is bidirectional.
+            DirectionError: the model is bidirectional.
         """
         return self.after_line(self.require_causal())
 
     def mixed_with(self, others: Sequence[SequenceModel], weights: Sequence[float]) -> LanguageModel:
-        """Return the model mixed with others over its vocabulary; it has the rest of the weight itself."""
+        """Return the model mixed with others over its vocabulary; its own weight is 1 - sum(weights)."""
         return self.with_predictor(Mixture([self.require_causal(), *others], [1 - sum(weights), *weights]))
 
     def with_cache(
         self, tokens: int = TOKENS, weight: float = WEIGHT, theta: float = THETA, network: Network | None = None
     ) -> LanguageModel:
-        """Return the model with a neural cache of the last tokens that it reads; see `inference.cache`.
+        """Return the model with a neural cache of the last tokens; see `inference.cache`.
 
-        network: whose states are compared, for a mixture; the model's own if it is not given.
+        network: network whose states are compared, for a mixture; the network of the model if not given.
 
         Raises:
-            CheckpointError: there is no network.
-            DirectionError: it is bidirectional.
-            RnnlmError: a number is out of its range.
+            CheckpointError: the model has no network.
+            DirectionError: the model is bidirectional.
+            RnnlmError: a number is out of range.
         """
         check_counts(tokens=tokens)
         if not 0 < weight < 1 or not 0 <= theta < math.inf:
@@ -96,23 +96,23 @@ class LanguageModel(DecodingModel):
         return self.with_predictor(WithCache(self.without_cache, cache, weight))
 
     def with_predictor(self, predictor: CausalPredictor) -> LanguageModel:
-        """Return a model that reads text as this one does, and predicts otherwise."""
+        """Return a model that reads text like this one, with another predictor."""
         model = LanguageModel(self.tokenizer, self.vocabulary, predictor, self.context)
         model.notes, model.line_before, model.line_resets = self.notes, self.line_before, self.line_resets
         return model
 
-    # --- what a language model is for ---------------------------------------------------------------------------
+    # --- predict, generate, fill, score, evaluate ---------------------------------------------------------------
 
     @one_blas_thread()
     def predict(
         self, text: str, k: int = 10, *, prefix: str = "", allowed: Iterable[str] | None = None, complete: bool = False
     ) -> Prediction:
-        """Rank the k most probable next tokens. Probabilities are the model's own; <unk>, if no text, is not ranked.
+        """Return the k most probable next tokens, without <unk> if the training text does not contain it.
 
-        A model of sentences reads each line for itself: what follows depends on the last line alone.
+        A model of sentences reads each line independently, so the prediction depends on the last line alone.
 
-        prefix: rank only tokens that begin with it. allowed: rank only these; those that the vocabulary lacks are left
-        out. Their probabilities stay those among all tokens. complete: see `predict_ahead`.
+        prefix: rank only tokens with this beginning. allowed: rank only these tokens; unknown ones are left out.
+        Probabilities are not renormalized to the ranked tokens. complete: see `predict_ahead`.
 
         Raises:
             DirectionError: the model is bidirectional.
@@ -134,19 +134,19 @@ class LanguageModel(DecodingModel):
         allowed: Iterable[str] | None = None,
         complete: bool = False,
     ) -> list[Continuation]:
-        """Rank the k most probable continuations of `length` tokens that a beam finds, by their joint probability.
+        """Return the k most probable continuations of `length` tokens by beam search.
 
-        complete: the last word of the text may be half typed. Then it may be completed, or be whole and followed by
-        another, and probabilities are given the letters that were typed. prefix, allowed: of the first token.
+        complete: the last word of the text may be half typed. A continuation either completes it or follows it, and
+        probabilities are given the letters that were typed. prefix, allowed: restrict the first token.
 
         Raises:
             DirectionError: the model is bidirectional.
-            RnnlmError: options that do not go together.
+            RnnlmError: the options cannot be combined.
         """
         return self.session(text).predict_ahead(length, k, prefix=prefix, allowed=allowed, complete=complete)
 
     def session(self, text: str = "") -> TextSession:
-        """Return a text that can be added to and changed, and of which only what is new is read.
+        """Return an editable text of which only changed parts are read again.
 
         Raises:
             DirectionError: the model is bidirectional.
@@ -157,34 +157,34 @@ class LanguageModel(DecodingModel):
 
     @one_blas_thread()
     def predict_each(self, text: str, k: int = 1) -> list[Prediction]:
-        """The k most probable next tokens at the start and after every token of the text, as in the article's figure.
+        """Return the k most probable next tokens at the start and after every token, as in the article's figure.
 
-        The context of the first is <s>, whatever id `start` is. Where the model reads each line for itself, the next
-        line's <s> stands in the place of </s>.
+        The context of the first prediction is shown as <s>, whatever id `start` is. In a model of sentences, </s> is
+        shown as the <s> of the next line.
         """
         import numpy as np
 
         pieces = list(self.cut(text))
         starts = {EOS} if self.context == "sentence" else set()
         tokens = [SPECIALS[BOS] if piece.token_id in starts else piece.token for piece in pieces]
-        ids = np.array([*(piece.token_id for piece in pieces), UNK], dtype=np.int32)  # the last is only waited for
+        ids = np.array([*(piece.token_id for piece in pieces), UNK], dtype=np.int32)  # the last is never read
         ranked = [self._ranked(row, k) for _, rows in self.distributions(ids) for row in rows]
         return [Prediction(token, each) for token, each in zip([SPECIALS[BOS], *tokens], ranked, strict=True)]
 
     @one_blas_thread()
     def why(self, text: str) -> Explanation:
-        """How much each token of the text speaks for the most probable next one; see `inference.attribution`.
+        """Return how much each token of the text supports the most probable next one; see `inference.attribution`.
 
-        The last 64 tokens are examined: those on which the prediction depends, as in `predict`.
+        Only the last 64 of the tokens that the prediction depends on, as in `predict`, are examined.
 
         Raises:
             DirectionError: the model is bidirectional.
-            VocabularyError: there is a single token, so none can be replaced by another.
+            VocabularyError: the vocabulary has a single token, so no token can be replaced.
         """
         return explained(self, self.by_line, text)
 
     def distributions(self, ids: NDArray[np.int32]) -> Iterator[tuple[int, NDArray[Any]]]:
-        """For each window of a text's ids its first place and the log probabilities (n, V), given all before each.
+        """Yield for each window of ids its start and log probabilities (n, V), each row given all ids before it.
 
         Raises:
             DirectionError: the model is bidirectional.
@@ -197,7 +197,7 @@ class LanguageModel(DecodingModel):
 
     @one_blas_thread()
     def nats(self, ids: NDArray[np.int32]) -> NDArray[Any]:
-        """Negative log probability (n,) of each of a text's ids, given all before it.
+        """Return the negative log probability (n,) of each id of a text, given all ids before it.
 
         Raises:
             DirectionError: the model is bidirectional.
@@ -212,7 +212,7 @@ class LanguageModel(DecodingModel):
         return np.concatenate(found)[:, 0]
 
     def best(self, log_probabilities: NDArray[Any], k: int) -> list[int]:
-        """The k most probable ids of a distribution (V,), see `completion.best`."""
+        """Return the k most probable ids of a distribution (V,); see `completion.best`."""
         return best(self, log_probabilities, k)
 
     def _ranked(self, log_probabilities: NDArray[Any], k: int) -> list[Candidate]:
@@ -230,17 +230,17 @@ class LanguageModel(DecodingModel):
         stop: Iterable[str] = (),
         seed: int | None = None,
     ) -> Iterator[str]:
-        """Write what may follow a prompt, in pieces of text as they are made; the prompt is not among them.
+        """Yield generated text after a prompt, piece by piece; the prompt is not included.
 
         Args:
-            prompt: What the text begins with.
-            length: Most tokens to write; a sentence may end before.
+            prompt: Beginning of the text.
+            length: Maximum number of tokens; a sentence may end earlier.
             temperature: Divides the log probabilities; 0 always takes the most probable token.
-            top_k: Draw only from the k most probable tokens; 0: from all.
-            top_p: Draw only from the most probable tokens that together reach this probability.
-            repetition_penalty: Multiplies the log probability of tokens that were there already.
-            stop: The text ends before the first of these strings.
-            seed: Random seed; None draws another text each time.
+            top_k: Sample only from the k most probable tokens; 0 for all.
+            top_p: Sample only from the most probable tokens that together reach this probability.
+            repetition_penalty: Multiplies the log probability of tokens that occurred already.
+            stop: Strings; the text ends before the first of them.
+            seed: Random seed; None for a different text each time.
 
         Raises:
             DirectionError: the model is bidirectional.
@@ -251,7 +251,7 @@ class LanguageModel(DecodingModel):
             stop = [stop]
         options = SamplingOptions(length, temperature, top_k, top_p, repetition_penalty)
         writer = Writer(self, prompt, self.encode(prompt), list(stop))
-        writer.take()  # the prompt
+        writer.take()  # discard the prompt
         steps = self.sample(prompt, options, np.random.default_rng(seed))
         return self._written(writer, steps)
 
@@ -267,9 +267,9 @@ class LanguageModel(DecodingModel):
             yield piece
 
     def scorer(self, oov_penalty: float | None = 0.0) -> Scorer:
-        """Return what gives a decoder the scores of its hypotheses, token by token.
+        """Return a scorer that gives a decoder the scores of its hypotheses, token by token.
 
-        oov_penalty: what to add to ln p(<unk>) in nats; None takes `unknown_word_penalty`, as `rnnlm rescore` does.
+        oov_penalty: added to ln p(<unk>), in nats; None for `unknown_word_penalty`, as in `rnnlm rescore`.
 
         Raises:
             DirectionError: the model is bidirectional.
@@ -281,12 +281,12 @@ class LanguageModel(DecodingModel):
     def sample(
         self, prompt: str, options: SamplingOptions, rng: np.random.Generator, count: int = 1
     ) -> Iterator[list[int | None]]:
-        """Continue a prompt `count` times at once; yields, step by step, each text's next id, None if it has ended."""
+        """Continue a prompt `count` times in one batch; yield at each step the next id of each text, None if ended."""
         return sample(self.by_line, self._prefix(prompt), options, rng, count, self.never_generated(), self.end)
 
     @one_blas_thread()
     def beam(self, prompt: str, length: int, width: int, count: int = 1) -> list[tuple[list[int], float]]:
-        """The `count` most probable continuations that a beam of `width` finds: ids and log probability in nats."""
+        """Return the `count` best continuations of a beam search: ids and log probability in nats of each."""
         found = beam_search(self.by_line, self._prefix(prompt), length, width, self.never_generated(), self.end)
         return found[:count]
 
@@ -295,10 +295,10 @@ class LanguageModel(DecodingModel):
 
     @one_blas_thread()
     def fill(self, text: str, k: int = 10, blank_tokens: int = 1, beam: int = 256) -> list[FilledText]:
-        """Fill the blanks (see `blanks.BLANK_MARK`) in a sentence: the k best, each of up to `blank_tokens` tokens.
+        """Return the k best fillings of the blanks in a sentence, each blank with up to `blank_tokens` tokens.
 
-        Probabilities are relative to all fillings that were compared. For one blank of one token and a bidirectional
-        model they are that model's own, <unk> and </s> left out.
+        See `blanks.BLANK_MARK` for the blanks. Probabilities are relative to all fillings that were compared. For one
+        blank of one token, those of a bidirectional model are its probabilities, without <unk> and </s>.
 
         Raises:
             FillingError: the text has no blank, or more than one line.
@@ -311,11 +311,11 @@ class LanguageModel(DecodingModel):
         if isinstance(self.predictor, BidirectionalNetwork):
             blanks = ids.count(BLANK)
             fillings = fill_between(self.predictor, ids, len(self.vocabulary) if blanks == 1 else beam, never)
-            # Longer fillings multiply more probabilities: compare the geometric mean of a token's.
+            # Longer fillings multiply more probabilities: compare the geometric means per token.
             return [(tokens, score / blanks) for tokens, score in fillings] if blanks > 1 else fillings
         return fill_forward(self.by_line, ids, beam, never, self.end, self.start)
 
-    @overload  # a str is an iterable of str as well; the first one that fits counts
+    @overload  # a str is also an iterable of str; the first matching overload applies
     def score(  # type: ignore[overload-overlap]
         self, lines: str, ranks: bool = False, hypotheses: bool = False, threads: int = 1, document: bool = False
     ) -> ScoredLine: ...
@@ -338,16 +338,16 @@ class LanguageModel(DecodingModel):
         threads: int = 1,
         document: bool = False,
     ) -> ScoredLine | Iterator[ScoredLine]:
-        r"""Score a line, or many: the log probability of every token; each line begins anew after `start`.
+        r"""Return the log probability of every token of a line, or yield those of many lines, each read independently.
 
-        A str is one line and has one result. Lines, without "\n", have one result each, in order, whatever is in it; an
-        empty line is its end alone. They are read a few thousand at a time, or up to a None, which has no result: it
-        says that more would have to be waited for. Equal lines have equal scores, see `inference.lines.LineScorer`,
-        whatever the `threads`. A pair (given, line) asks for the line after what it begins with, which is not scored.
+        A str is one line and has one result. An iterable of lines, without "\n", has one result per line, in order; an
+        empty line consists of its end. Lines are read ahead in blocks of a few thousand. A None among them has no
+        result and ends a block, for a source that would otherwise have to be waited for. Equal lines have equal
+        scores, with any number of `threads`; see `inference.lines.LineScorer`. In a pair (given, line), `given` is read
+        before the line and not scored: the beginning of the line, or with `document` further lines before it.
 
-        hypotheses: the lines are those of n-best lists, in which <s> and </s> at the ends and <unk> are marks, see
-        `text.marks`. document: the lines are one text, and each is read after those before it, by one thread; what is
-        given are further lines of it.
+        hypotheses: the lines are from n-best lists, where <s> and </s> at the ends, and <unk>, are marks; see
+        `text.marks`. document: the lines are one text, each read after those before it, by one thread.
 
         Raises:
             DirectionError: the model is bidirectional.
@@ -366,26 +366,26 @@ class LanguageModel(DecodingModel):
     def score_lists(
         self, lists: Iterable[NbestList | None], threads: int = 1
     ) -> Iterator[tuple[NbestList, list[ScoredLine]]]:
-        """Lists of candidates with the scores of the candidates; see `score` for how they are made."""
+        """Yield lists of candidates with the scores of their candidates; see `score`. None ends a block, as there."""
         return score_lists(self.score, lists, threads)
 
     def rescore(
         self, lists: Lists, format: str = "plain", *, threads: int = 1, **weights: float | None
     ) -> Iterator[RankedList]:
-        """Rank lists of candidates; see `list_files.lists_of` for `lists`, `rescoring.Weights` for the weights."""
-        from rnnlm.inference.list_files import lists_of  # here: most commands read no lists, and start sooner
+        """Yield n-best lists, ranked; see `list_files.lists_of` for `lists`, `rescoring.Weights` for the weights."""
+        from rnnlm.inference.list_files import lists_of  # here: other commands start faster without it
 
         chosen = default_weights(self, format, **weights)
         return rank_lists(self, lists_of(lists, format), format, chosen, threads)
 
     @one_blas_thread()
     def evaluate(self, text: str | PathLike[str] | Iterable[str] | TokenizedCorpus, threads: int = 1) -> Evaluation:
-        """Measure the model on a text: a file, lines, or a tokenized corpus.
+        """Return figures of the model on a text: a file, lines, or a tokenized corpus.
 
-        See `inference.scoring.sequence_nats` for how it is read.
+        See `inference.scoring.sequence_nats` for how the text is read.
 
         Raises:
-            CorpusError: the file cannot be read, or there is no text.
+            CorpusError: the file cannot be read, or the text is empty.
             DirectionError: the model is bidirectional.
         """
         from rnnlm.text.corpus import TokenizedCorpus
@@ -404,11 +404,11 @@ class LanguageModel(DecodingModel):
 
     @one_blas_thread()
     def evaluate_dynamically(self, corpus: TokenizedCorpus, learning: Learning) -> Evaluation:
-        """The same for a network that keeps learning while it reads; see `inference.dynamic`. This model is left as is.
+        """Evaluate a copy of the network that keeps learning while it reads; see `inference.dynamic`.
 
         Raises:
-            CheckpointError: the model is no network.
-            DirectionError: it is bidirectional.
+            CheckpointError: the model has no network.
+            DirectionError: the model is bidirectional.
         """
         from rnnlm.inference.dynamic import dynamic_nats
 
@@ -421,13 +421,13 @@ class LanguageModel(DecodingModel):
         return Evaluation.of(nats, ids[:] == UNK, corpus.characters, corpus.text_bytes)
 
     def sequence(self, corpus: TokenizedCorpus) -> IdSequence:
-        """A tokenized text as ids of this model.
+        """Return a tokenized text as ids of this model.
 
         Raises:
-            VocabularyError: it has no tokens.
+            VocabularyError: the text has no tokens.
         """
         if not len(corpus.ids):
             raise VocabularyError("The text has no tokens; nothing can be evaluated.")
-        from rnnlm.text.corpus import sequence  # here: most commands read no corpus, and start sooner without it
+        from rnnlm.text.corpus import sequence  # here: other commands start faster without it
 
         return sequence(corpus, self.vocabulary)

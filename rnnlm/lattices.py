@@ -1,4 +1,4 @@
-"""Lattices of candidates as text: what a decoder chooses from."""
+"""Lattices of candidate texts for a decoder, and their formats in files."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 Position = Iterable["str | tuple[str, float] | Mapping[str, Any]"]
 MOST_NODES = 1 << 20
-LARGEST_SCORE = 1e15  # beyond it the model's nats are lost in rounding
+LARGEST_SCORE = 1e15  # above this, adding the nats of the model has no effect in float64
 _KEYS = ("positions", "arcs")
 _HAN = re.compile("[\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]+")
 
 
 class Arc(NamedTuple):
-    """A candidate: what may stand from a node to a later one, and its score in nats."""
+    """A candidate text between two nodes, and its score in nats."""
 
     start: int
     end: int
@@ -34,14 +34,15 @@ class Arc(NamedTuple):
 
 
 class Lattice:
-    """Candidates as arcs between nodes, from 0 to `length`; a text is a path through them.
+    """Candidates as arcs between nodes 0 to `length`; each path from the first to the last node is a text.
 
     >>> lattice = Lattice.of([["我"], [("昨", -0.1), ("作", -2.4)], ["天", ""]])
     >>> lattice.length, lattice.arcs[1]
     (3, Arc(start=1, end=2, text='昨', score=-0.1))
 
     Raises:
-        LatticeError: an arc does not lead on, a score is no number, or no path leads from the first to the last node.
+        LatticeError: an arc does not lead to a later node, a text has a line end or damage, or no path leads from the
+            first to the last node.
     """
 
     def __init__(self, length: int, arcs: Iterable[Arc]) -> None:
@@ -49,8 +50,8 @@ class Lattice:
         for arc in self.arcs:
             if not 0 <= arc.start < arc.end <= length:
                 raise LatticeError(
-                    f"The candidate {shown(arc.text)} goes from {arc.start} to {arc.end}; expected it to lead on, from "
-                    f"0 to {length} at most."
+                    f"The candidate {shown(arc.text)} goes from {arc.start} to {arc.end}; expected it to go "
+                    f"forward, between 0 and {length}."
                 )
             if "\n" in arc.text or (found := damage(arc.text)) is not None:
                 wrong = "a line end" if "\n" in arc.text else found
@@ -60,9 +61,9 @@ class Lattice:
 
     @classmethod
     def of(cls, positions: Iterable[Position]) -> Lattice:
-        """Lattice of a confusion network: candidates for each position, with or without scores.
+        """Return the lattice of a confusion network: candidates for each position, with or without scores.
 
-        A candidate is a str, a pair of a str and a score, or a mapping with `text` and perhaps `score`.
+        A candidate is a str, a pair of a str and a score, or a mapping with `text` and optionally `score`.
 
         Raises:
             LatticeError: a candidate is something else, or a position has none.
@@ -101,10 +102,10 @@ _ESCAPED = re.compile(r"\\(.)")
 
 
 def plain_lattice(line: str, scores: bool = False) -> Lattice:
-    r"""Lattice of a line: positions between spaces, candidates between bars, nothing for the empty one.
+    r"""Return the lattice of a line of positions, separated by spaces, of candidates, separated by bars.
 
-    A bar, space or backslash of a candidate has a backslash before it. scores: whether each candidate ends with a colon
-    and its score.
+    A candidate may be empty. A bar, space or backslash in a candidate is escaped by a backslash. scores: whether each
+    candidate ends with a colon and its score.
 
     >>> [arc.text for arc in plain_lattice(r"a|b c| \|").arcs]
     ['a', 'b', 'c', '', '|']
@@ -113,7 +114,7 @@ def plain_lattice(line: str, scores: bool = False) -> Lattice:
         LatticeError: the line ends in a single backslash, or a score is missing.
     """
     if not _WHOLE.fullmatch(line):
-        raise LatticeError("It ends with a backslash, which stands before nothing; write two for a backslash.")
+        raise LatticeError("It ends with a backslash that escapes nothing; write two for a backslash.")
     positions = map(_bars, _POSITION.findall(line))
     return Lattice.of([_plain_candidate(each, scores) for each in position] for position in positions)
 
@@ -142,13 +143,13 @@ def _plain_candidate(written: str, scores: bool) -> tuple[str, float]:
 
 
 def json_lattice(line: str) -> tuple[Lattice, dict[str, Any]]:
-    """Lattice of a JSON object with `positions` or `arcs`, and what else it has, such as an `id`.
+    """Return the lattice of a JSON object with `positions` or `arcs`, and its other fields, such as `id`.
 
     positions: a list of lists of candidates, see `Lattice.of`. arcs: a list of objects with `start`, `end`, `text` and
-    perhaps `score`, between nodes from 0 to the largest end.
+    optionally `score`, between nodes from 0 to the largest end.
 
     Raises:
-        LatticeError: it is something else.
+        LatticeError: the line is not such an object.
     """
     try:
         value = json.loads(line)
@@ -180,7 +181,7 @@ def _arc(value: Any) -> Arc:
 
 
 def pinyin_lattice(readings: Readings, line: str) -> Lattice:
-    """Lattice of what a line of pinyin may say, with the words of a vocabulary; their scores say how they are read."""
+    """Return the lattice of the words of a vocabulary that a line of pinyin may spell, scored by their readings."""
     spelt = spelling(line)
     words = [Arc(start, end, word.text, word.log_share) for start, end, word in readings.matches(spelt)]
     return Lattice(spelt.length, [*words, *(Arc(*each) for each in spelt.texts)])
@@ -189,7 +190,7 @@ def pinyin_lattice(readings: Readings, line: str) -> Lattice:
 def correction_lattice(
     codec: Codec, spellings: Spellings, line: str, confusions: Confusions, penalty: float
 ) -> Lattice:
-    """Lattice of a line and of what else it may have meant, each character that is replaced at a penalty in nats."""
+    """Return the lattice of a line and its possible corrections, with a penalty in nats per replaced character."""
     arcs, text, edges = list[Arc](), "", {0}
     for token in codec.tokens(line):
         arcs.append(Arc(len(text), len(text) + len(token), token))
@@ -198,7 +199,7 @@ def correction_lattice(
     for start in range(len(text)):
         for word, replaced in spellings.meant(text, start, confusions):
             end = start + len(word)
-            # Chinese is cut anew, because it was cut as it was written; what stands between spaces stays together.
+            # Corrected Chinese words may cross the word boundaries of the line; other words must keep them.
             if _HAN.fullmatch(word) or edges >= {start, end}:
                 arcs.append(Arc(start, end, word, -penalty * replaced))
     return Lattice(len(text), arcs)

@@ -1,4 +1,4 @@
-"""Second models beside a first one: loading them, and mixing them with it over its vocabulary."""
+"""Loading of further models, and mixing them with a model over its vocabulary."""
 
 from collections.abc import Sequence
 from os import PathLike
@@ -15,17 +15,17 @@ from rnnlm.language_model import LanguageModel
 from rnnlm.text.corpus import TokenizedCorpus
 from rnnlm.text.vocabulary import FIRST, UNK
 
-SMALLEST_COVERAGE = 0.5  # a second model that knows fewer of the text's tokens was trained on another sort of token
+SMALLEST_COVERAGE = 0.5  # least share of known training tokens; below it, the second model has other tokens
 Path = str | PathLike[str]
 
 
 def load_beside(path: Path, model: LanguageModel) -> LanguageModel:
-    """Model of a checkpoint (.npz), or of an ARPA file, whose tokens are taken to be those of `model`'s tokenizer.
+    """Return the model of a checkpoint (.npz) or ARPA file; for the latter, the tokenizer of `model` is assumed.
 
     Raises:
         CheckpointError: the file is neither, or damaged.
-        TokenizerError: an ARPA file of characters beside a model of words or the other way round, or of sentences (as
-            all are) beside a model of a stream of characters.
+        TokenizerError: an ARPA file of characters is given with a model of words or vice versa, or any ARPA file with a
+            model of a stream of characters.
     """
     if not is_arpa(path):
         return LanguageModel.load(path)
@@ -43,17 +43,17 @@ def load_beside(path: Path, model: LanguageModel) -> LanguageModel:
 
 
 def _has_words(tokens: Sequence[str]) -> bool:
-    """Whether some tokens are longer than a character; a name in angle brackets, such as <space>, may stand for one."""
+    """Return whether some tokens are longer than a character, apart from names in brackets such as <space>."""
     return any(len(token) > 1 and not (token[0] == "<" and token[-1] == ">") for token in tokens)
 
 
 def component(path: Path, model: LanguageModel) -> SequenceModel:
-    """A second model that can be mixed with `model`: over the same ids, see `inference.mixture.Translated`.
+    """Return the model of a file as a component to mix with `model`, over its ids; see `inference.mixture.Translated`.
 
-    Beside a model of a stream of lines, a model of sentences reads them one by one.
+    If `model` reads a stream of lines, a component of sentences reads the lines one by one.
 
     Raises:
-        RnnlmError: the file cannot be read, or the two do not read text in the same way.
+        RnnlmError: the file cannot be read, or the two models read text in different ways.
     """
     other = load_beside(path, model)
     model.notes += other.notes
@@ -105,12 +105,12 @@ def _way_of_reading(model: LanguageModel) -> dict[str, Any]:
 def mixed(
     model: LanguageModel, others: Sequence[tuple[Path, float]], cache: tuple[int, float, float] | None = None
 ) -> LanguageModel:
-    """The model mixed with others, given by their files and weights; the model has the rest of the weight.
+    """Return the model mixed with others, given by files and weights; its own weight is the rest to 1.
 
-    cache: tokens, weight and theta of a neural cache of the model's network, which is mixed with all of them.
+    cache: tokens, weight and theta of a neural cache of the model's network, added to the mixture.
 
     Raises:
-        RnnlmError: a file cannot be read, or does not go with the model.
+        RnnlmError: a file cannot be read, or cannot be mixed with the model.
     """
     found = model
     if others:
@@ -121,7 +121,7 @@ def mixed(
 def tuned_weights(
     model: LanguageModel, others: Sequence[SequenceModel], corpus: TokenizedCorpus, threads: int = 1
 ) -> list[float]:
-    """Weights of the components beside the model that suit a held-out text best."""
+    """Return the weights of the other components that minimize the perplexity of a held-out text."""
     ids = model.sequence(corpus)
     nats = [token_nats(each, ids, model.context, threads) for each in (model.require_causal(), *others)]
     return best_weights(nats)[1:]

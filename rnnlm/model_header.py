@@ -1,4 +1,4 @@
-"""What a checkpoint says of its model, checked and made into its parts."""
+"""Parsing and validation of the header of a checkpoint."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def predictor_of(
     """Return the network, n-gram model or both of a checkpoint. V: size of its vocabulary.
 
     Raises:
-        CheckpointError: the header and the arrays do not make one.
+        CheckpointError: the header or the arrays are invalid, or do not match.
     """
     kind = header.get("kind")
     if kind == "rnn":
@@ -40,7 +40,7 @@ def predictor_of(
 
 
 def _with_ngram(network: AnyNetwork, described: Any, V: int, arrays: Mapping[str, NDArray[Any]]) -> NetworkWithNgram:
-    """The network with the n-gram model that is mixed with it."""
+    """Return the network mixed with the n-gram model in the arrays."""
     of_ngram = {name.removeprefix("mixed_"): each for name, each in arrays.items() if name.startswith(MIXED)}
     ngram = NgramModel.from_arrays(V, mapping(described).get("order"), of_ngram)
     weights = described.get("weights")
@@ -54,12 +54,12 @@ def _with_ngram(network: AnyNetwork, described: Any, V: int, arrays: Mapping[str
 
 
 def network_of(config: NetworkConfig, params: Mapping[str, NDArray[Any]]) -> AnyNetwork:
-    """The network that a configuration describes: of one direction or two."""
+    """Return the network of a configuration, unidirectional or bidirectional."""
     return (BidirectionalNetwork if config.bidirectional else Network)(config, params)
 
 
 def _check_weights(network: AnyNetwork) -> None:
-    """Refuse weights whose products are no numbers any more, so that all probabilities are."""
+    """Raise CheckpointError if weights are so large, or not finite, that probabilities may not be numbers."""
     for name, array in network.params.items():
         if not are_weights(array):
             raise CheckpointError(
@@ -69,10 +69,10 @@ def _check_weights(network: AnyNetwork) -> None:
 
 
 def tokenizer_from_header(header: Any) -> Tokenizer:
-    """Tokenizer from its JSON form in a checkpoint.
+    """Return the tokenizer that the header of a checkpoint describes.
 
     Raises:
-        CheckpointError: the form is not one that a tokenizer wrote.
+        CheckpointError: the description is invalid.
     """
     described = mapping(header)
     make: Callable[[Any], Tokenizer] | None = getattr(TOKENIZERS.get(str(described.get("name"))), "from_options", None)
@@ -84,10 +84,10 @@ def tokenizer_from_header(header: Any) -> Tokenizer:
 
 
 def line_of_header(value: Any, V: int) -> list[int]:
-    """Ids of a line from a file; V: number of ids.
+    """Return the ids of the line before others, `line_before` in a header; V: size of the vocabulary.
 
     Raises:
-        CheckpointError: they are none.
+        CheckpointError: the value is not a list of ids.
     """
     line = [] if value is None else value
     if type(line) is list and len(line) <= LONGEST_LINE and all(type(each) is int and BOS < each < V for each in line):
@@ -96,7 +96,7 @@ def line_of_header(value: Any, V: int) -> list[int]:
 
 
 def mapping(value: Any) -> dict[str, Any]:
-    """Return a part of a header that has to be an object."""
+    """Return a part of a header, after checking that it is an object."""
     if not isinstance(value, dict):
         raise CheckpointError(
             f"The checkpoint's header holds {shown(value)} where an object was expected; it is damaged."
@@ -105,7 +105,7 @@ def mapping(value: Any) -> dict[str, Any]:
 
 
 def _check_types(params: Mapping[str, NDArray[Any]]) -> None:
-    """Refuse parameters that are not all of one sort of number to compute with."""
+    """Raise CheckpointError unless all parameters are float32, or all float64."""
     found = sorted({array.dtype.name for array in params.values()})
     if found not in (["float32"], ["float64"]):
         raise CheckpointError(
@@ -114,5 +114,5 @@ def _check_types(params: Mapping[str, NDArray[Any]]) -> None:
 
 
 def is_parameter(name: str) -> bool:
-    """Whether an array of a checkpoint is part of the model, and not of the training that --resume goes on with."""
+    """Return whether an array of a checkpoint belongs to the model, not to the training state for --resume."""
     return name.startswith(("embedding.", "rnn.", "output.", "ngram.", MIXED))

@@ -1,6 +1,6 @@
-"""The names of the families: what an option may say. Imports nothing, so that the command line starts without NumPy.
+"""Values that options may have. Imports nothing, so that the command line starts without NumPy.
 
-What is behind a name is in the family's registry, such as `nn.cells.CELLS`; a test compares both.
+The registries of the implementations, such as `nn.cells.CELLS`, have the same names; a test compares them.
 """
 
 LEVELS = ("char", "word", "token")

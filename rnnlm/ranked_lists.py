@@ -1,4 +1,4 @@
-"""N-best lists with the scores of a model, ranked."""
+"""Ranking of n-best lists with the scores of a model."""
 
 from __future__ import annotations
 
@@ -17,32 +17,32 @@ NATS_IN = {"nats": 1.0, LOG10: math.log(10)}
 
 
 class Scores(Protocol):
-    """What ranking needs of a `LanguageModel`."""
+    """The interface of `LanguageModel` that ranking uses."""
 
     @property
     def line_end(self) -> int | None:
-        """The id that ends a line."""
+        """Id that ends a line, or None."""
 
     @property
     def unknown_word_penalty(self) -> float:
-        """What to add to ln p(<unk>) for one certain unknown word."""
+        """Nats to add to ln p(<unk>) for the log probability of a particular unknown word."""
 
     def score_lists(
         self, lists: Iterable[NbestList | None], threads: int = 1
     ) -> Iterator[tuple[NbestList, list[ScoredLine]]]:
-        """Lists of candidates with the scores of the candidates."""
+        """Yield lists with the scores of their candidates."""
 
 
 class RankedCandidate(NamedTuple):
-    """A candidate and what is known of it.
+    """A candidate with its scores.
 
     Attributes:
-        text: As it came.
-        total: By which it is ranked; like `incoming` and `old_lm` in the unit of its format.
-        incoming, old_lm: The scores that came with it; 0 where there is none.
-        logprob_nats: Of the model, </s> included.
-        words, oov: How many it has, and how many of them are unknown to the model.
-        rank: Its place as it came, from 1 on.
+        text: Text as in the input.
+        total: Score that the list is ranked by; like `incoming` and `old_lm` in the unit of the format.
+        incoming, old_lm: Acoustic or total score of the input, and score of its language model; 0 if missing.
+        logprob_nats: Log probability under the model, with </s>.
+        words, oov: Number of words, and of unknown ones.
+        rank: Rank in the input, from 1.
     """
 
     text: str
@@ -57,13 +57,13 @@ class RankedCandidate(NamedTuple):
 
 @dataclass(frozen=True)
 class RankedList:
-    """A list with all that is known of its candidates.
+    """A ranked n-best list.
 
     Attributes:
-        source: The list as it came.
-        evidence, totals: Of each candidate, in the order in which they came, in the unit of the format.
-        order: Places of the candidates from the best to the worst.
-        scored: The scores of their tokens.
+        source: The list of the input.
+        evidence, totals: Features and total score of each candidate, in input order, in the unit of the format.
+        order: Indices of the candidates, best first.
+        scored: Token scores of each candidate, in input order.
     """
 
     source: NbestList
@@ -74,7 +74,7 @@ class RankedList:
 
     @property
     def id(self) -> str | None:
-        """Id of the list, or its number from 1 on."""
+        """Id of the list, or its number from 1."""
         return self.source.list_id
 
     @property
@@ -84,7 +84,7 @@ class RankedList:
 
     @property
     def candidates(self) -> list[RankedCandidate]:
-        """The candidates, the best first."""
+        """Candidates, best first."""
         came = self.source.candidates
         return [
             RankedCandidate(
@@ -104,7 +104,7 @@ class RankedList:
 def score_lists(
     score: Callable[..., Iterator[ScoredLine]], lists: Iterable[NbestList | None], threads: int
 ) -> Iterator[tuple[NbestList, list[ScoredLine]]]:
-    """Lists with the scores of their candidates; `score` is that of a `LanguageModel`."""
+    """Yield lists with the scores of their candidates; score: `LanguageModel.score`."""
     waiting: deque[NbestList] = deque()
 
     def texts() -> Iterator[str | None]:
@@ -131,9 +131,9 @@ def rank_lists(
     weights: Weights | None = None,
     threads: int = 1,
 ) -> Iterator[RankedList]:
-    """Rank lists, one by one, by the totals of their candidates; weights are in the unit of the format.
+    """Yield lists ranked by the totals of their candidates; weights are in the unit of the format.
 
-    A list without candidates, which only holds lines that are passed through, has an empty order.
+    A list without candidates, which only has lines that are passed through, has an empty order.
     """
     weights = weights or default_weights(model, format_name)
     for source, scored in model.score_lists(lists, threads):
@@ -145,7 +145,7 @@ def rank_lists(
 def evidence_of(
     model: Scores, candidates: Iterable[Candidate], scored: Iterable[ScoredLine], format_name: str
 ) -> list[Evidence]:
-    """What is known of candidates, in the unit of their format."""
+    """Return the features of candidates, in the unit of their format."""
     nats, ends = NATS_IN[FORMATS[format_name].unit], model.line_end is not None
     return [
         Evidence(
@@ -160,9 +160,9 @@ def evidence_of(
 
 
 def default_weights(model: Scores, format_name: str, **given: Any) -> Weights:
-    """Weights in the unit of a format; what is not given or None is as `rnnlm rescore` has it.
+    """Return weights in the unit of a format; those not given or None have the defaults of `rnnlm rescore`.
 
-    The penalty of an unknown word is what makes ln p(<unk>) the log probability of a single word, times lm_weight.
+    The default oov_penalty is lm_weight times `unknown_word_penalty`, converted to the unit.
     """
     chosen = {name: value for name, value in given.items() if value is not None}
     lm_weight = chosen.get("lm_weight", 1.0)

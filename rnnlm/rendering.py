@@ -1,4 +1,4 @@
-"""Ids -> text that grows at its end."""
+"""Incremental conversion of ids to text."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
@@ -8,35 +8,35 @@ from rnnlm.text.vocabulary import BOS, EOS, Vocabulary
 
 
 class Written(Protocol):
-    """The model whose ids are written; a `LanguageModel`."""
+    """The interface of `LanguageModel` that rendering uses."""
 
     tokenizer: Tokenizer
     vocabulary: Vocabulary
 
     @property
     def end(self) -> int | None:
-        """The id that ends a generated text."""
+        """Id that ends a generated text, or None."""
 
 
 class Rendering:
-    """A text of a model's ids that grows at its end.
+    """Renders ids as text, one after another.
 
-    like: a text; if the words of its last line (that is not blank) are separated by spaces, those here are, too.
+    like: a text; if the words of its last nonblank line are separated by spaces, so are those of the output.
     """
 
     def __init__(self, model: Written, like: str = "") -> None:
-        """Nothing was written yet."""
+        """Start an empty text."""
         self._model, self._like = model, like.rstrip().rpartition("\n")[2]
         self._spacing = model.tokenizer.spacing(self._like)
 
     def piece(self, token_id: int) -> str:
-        """The text that an id would add; </s> is a line's end, <s> is nothing."""
+        """Return the text that an id would add: a newline for </s>, nothing for <s>."""
         if token_id in (BOS, EOS):
             return "" if token_id == BOS else "\n"
         return self._spacing.piece(self._model.vocabulary.token(token_id))
 
     def add(self, token_id: int) -> str:
-        """The text that an id adds."""
+        """Add an id, and return its text."""
         if token_id == BOS:
             return ""
         if token_id == EOS:
@@ -46,27 +46,27 @@ class Rendering:
 
 
 class Writer:
-    """One text in the making: ids in, text out, cut at the first stop string. What was taken out is not kept."""
+    """Converts generated ids to text, up to the first stop string. Text that was taken is not kept."""
 
     def __init__(self, model: Written, prompt: str, ids: Iterable[Any], stop: Sequence[str]) -> None:
-        """Begin with the prompt as it was typed; what follows is spaced as the prompt is."""
+        """Start with the prompt as typed; the text after it has the spacing of the prompt."""
         self._end, self._stop = model.end, stop
         self.rendering = Rendering(model, prompt)
         for each in ids:
             self.rendering.add(int(each))
-        self._spaced = prompt[-1:].isspace()  # and needs no other space
+        self._spaced = prompt[-1:].isspace()  # the prompt ends with a space: add no other
         self._ready = [prompt]
-        self._held = ""  # what may be the beginning of a stop string
-        self.length = 0  # of what was written after the prompt, cut or not
+        self._held = ""  # text that may be the beginning of a stop string
+        self.length = 0  # characters after the prompt, including those cut at a stop string
         self.ended = False
 
     def piece(self, token: int) -> str:
-        """The text that an id would add."""
+        """Return the text that an id would add."""
         piece = self.rendering.piece(token)
         return piece.removeprefix(" ") if self._spaced and len(piece) > 1 else piece
 
     def add(self, token: int | None) -> None:
-        """Add an id; None or an end does nothing more."""
+        """Add an id; None or the end id ends the text."""
         if self.ended:
             return
         if token is None or token == self._end:
@@ -88,18 +88,18 @@ class Writer:
         self._held = self._held[certain:]
 
     def finish(self) -> None:
-        """End the text: what was held back is no beginning of a stop string."""
+        """End the text, and release the characters that were held back as a possible stop string."""
         if not self.ended:
             self._ready.append(self._held)
             self.ended = True
 
     @property
     def waiting(self) -> int:
-        """Number of characters that are certain and were not taken yet."""
+        """Number of characters that `take` would return."""
         return sum(map(len, self._ready))
 
     def take(self) -> str:
-        """What is certain and was not taken yet."""
+        """Return the text that is final and was not taken yet."""
         text = "".join(self._ready)
         self._ready.clear()
         return text

@@ -1,4 +1,4 @@
-"""What a model answers: candidates, scored lines, figures of a text."""
+"""Result types of `LanguageModel`: candidates, scored lines, figures of a text."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Candidate(NamedTuple):
 
 
 class Piece(NamedTuple):
-    """A token of a text: the part of the text that it is, with the whitespace before it, the token and its id."""
+    """A token of a text: its part of the text, with the whitespace before it, the token and its id."""
 
     text: str
     token: str
@@ -29,7 +29,7 @@ class Piece(NamedTuple):
 
 
 class FilledText(NamedTuple):
-    """A filling: what stands in each blank, its share of the probability of all that were compared, the whole text."""
+    """A filling: text of each blank, share of the probability of all fillings compared, and the whole text."""
 
     tokens: list[str]
     probability: float
@@ -37,10 +37,10 @@ class FilledText(NamedTuple):
 
 
 class DecodedText(NamedTuple):
-    """A text that was found among candidates.
+    """A text that was decoded from candidates.
 
-    tokens: as the model reads it. logprob_nats: ln p of them and of the end. score: sum of the scores that came with
-    the candidates. total_nats: what texts are ranked by.
+    tokens: tokens of the text. logprob_nats: ln p of the tokens and the end. score: sum of the scores of the
+    candidates. total_nats: score that texts are ranked by.
     """
 
     text: str
@@ -51,16 +51,16 @@ class DecodedText(NamedTuple):
 
 
 class Prediction(NamedTuple):
-    """What may follow a context; the candidates are ranked."""
+    """Candidates for the token after a context, most probable first."""
 
     context: str
     candidates: list[Candidate]
 
 
 class Continuation(NamedTuple):
-    """What a text may go on with: the next tokens, the probability of all of them, and what is to be appended.
+    """A continuation of a text: the next tokens, their joint probability, and the text to append.
 
-    A word that was half typed is whole among the tokens. The text is what it lacks, and `typed` what was there.
+    If it completes a half-typed word, `tokens` has the complete word, `typed` its typed part, and `text` the rest.
     """
 
     tokens: list[str]
@@ -70,11 +70,11 @@ class Continuation(NamedTuple):
 
 
 class Influence(NamedTuple):
-    """How much a token of a text speaks for a prediction.
+    """How much a token of a text supports a prediction.
 
-    bits: log2 p(prediction) minus what it is with another token in this one's place, the mean over several others;
-    below 0 the token speaks against it. substitute: the other token that changes it most. answer, probability: the
-    most probable next token with that substitute.
+    bits: mean decrease of log2 p(prediction) when the token is replaced by one of several others; negative if the token
+    makes the prediction less likely. substitute: the other token with the largest change. answer, probability: the most
+    probable next token with that substitute.
     """
 
     token: str
@@ -85,9 +85,9 @@ class Influence(NamedTuple):
 
 
 class Explanation(NamedTuple):
-    """The most probable next token, and how much each of a text's last tokens speaks for it.
+    """The most probable next token, and the influence of each of the last tokens of the text on it.
 
-    left_out: number of tokens before those, which were not examined.
+    left_out: number of earlier tokens, which were not examined.
     """
 
     token: str
@@ -96,10 +96,10 @@ class Explanation(NamedTuple):
 
 
 class ScoredLine(NamedTuple):
-    """A line with the log probabilities of its tokens; what ends it is a token of it, <s> is not.
+    """A line with the log probabilities of its tokens, including the token that ends it, without <s>.
 
-    ids, log_probabilities (nats) and ranks (1: the most probable of all; None if not asked for) are (n,), and so are
-    the entropies (nats; None if not asked for) of the distributions that the tokens were predicted from.
+    ids, log_probabilities (nats), ranks and entropies are (n,). ranks: 1 for the most probable token of the vocabulary.
+    entropies: entropy in nats of the distribution that each token was predicted from. Both are None if not asked for.
     """
 
     text: str
@@ -111,7 +111,7 @@ class ScoredLine(NamedTuple):
 
     @property
     def logprob_nats(self) -> float:
-        """ln p of the line: the sum over its tokens, unknown ones at the probability of <unk>."""
+        """Log probability of the line; unknown tokens have the probability of <unk>."""
         return float(self.log_probabilities.sum())
 
     @property
@@ -121,24 +121,24 @@ class ScoredLine(NamedTuple):
 
     @property
     def perplexity(self) -> float:
-        """exp(-ln p / tokens), unknown words at the probability of <unk>; nan where there are no tokens."""
+        """exp(-ln p / tokens), with unknown words at the probability of <unk>; nan if there are no tokens."""
         return _exp(-self.logprob_nats / len(self.ids)) if len(self.ids) else math.nan
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Figures of a text under a model. Sums are over all tokens, </s> included, <s> never."""
+    """Figures of a text under a model. Sums are over all tokens, including </s>, without <s>."""
 
     tokens: int
     oov: int
     characters: int
     logprob_nats: float
     oov_logprob_nats: float
-    text_bytes: int = 0  # of the characters, in UTF-8; 0 if it is not known
+    text_bytes: int = 0  # size of the characters in UTF-8; 0 if unknown
 
     @classmethod
     def of(cls, nats: NDArray[Any], unknown: NDArray[Any], characters: int, text_bytes: int = 0) -> Evaluation:
-        """Figures of a text's tokens, given the nats (N,) of each and which of them (N,) are unknown."""
+        """Return the figures of a text, given the nats (N,) of its tokens and a mask (N,) of the unknown ones."""
         logprob, of_unknown = -float(nats.sum()), -float(nats[unknown].sum())
         return cls(len(nats), int(unknown.sum()), characters, logprob, of_unknown, text_bytes)
 
@@ -149,23 +149,23 @@ class Evaluation:
 
     @property
     def perplexity(self) -> float:
-        """exp(nats per token), unknown words counted at the probability of <unk>."""
+        """exp(nats per token), with unknown words at the probability of <unk>."""
         return _exp(self.nats_per_token)
 
     @property
     def perplexity_excluding_oov(self) -> float:
-        """The same over the known tokens only; unknown ones still serve as context."""
+        """Perplexity over the known tokens; unknown ones still serve as context."""
         known = self.tokens - self.oov
         return _exp(-(self.logprob_nats - self.oov_logprob_nats) / known) if known else math.nan
 
     @property
     def bits_per_char(self) -> float:
-        """-log2 p of the text divided by its characters: comparable between any two tokenizations of a text."""
+        """-log2 p of the text divided by its characters, which is comparable across tokenizations."""
         return -self.logprob_nats / math.log(2) / self.characters
 
     @property
     def bits_per_byte(self) -> float:
-        """The same divided by the bytes of those characters in UTF-8; nan if they are not known."""
+        """-log2 p of the text divided by its bytes in UTF-8; nan if their number is unknown."""
         return -self.logprob_nats / math.log(2) / self.text_bytes if self.text_bytes else math.nan
 
 

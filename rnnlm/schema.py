@@ -1,7 +1,7 @@
-"""One way to check what comes from a stranger: the requests of the server, the headers of checkpoints.
+"""Validation of untrusted JSON: requests to the server and headers of checkpoints.
 
-What may be there is declared once, as kinds of JSON values. A kind says in words what it expects, describes itself as
-a JSON schema, and reads a value or refuses it.
+Expected values are declared as kinds. A kind has a description in words, a JSON schema, and a function that reads a
+value or raises WrongValueError.
 """
 
 import re
@@ -12,16 +12,16 @@ from typing import Any
 from rnnlm.errors import RnnlmError, shown
 
 JsonSchema = dict[str, Any]
-MOST_NAMED, LONGEST_NAMED = 5, 60  # unknown fields that a message names, and characters of one
+MOST_NAMED, LONGEST_NAMED = 5, 60  # in a message: maximum number of unknown fields, and characters of each
 _REQUIRED = object()
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _TYPES = {"string": str, "array": list, "integer": int, "number": float, "object": dict}
 
 
 class WrongValueError(RnnlmError):
-    """A value is not what was declared: what was found, what was expected.
+    """A value is not of the declared kind.
 
-    code and details: which mistake it is and the values in its sentence. param: the field that it is about.
+    code: machine-readable type of the error. details: values in the message. param: name of the field.
     """
 
     def __init__(self, message: str, param: str, *, code: str = "wrong_value", **details: Any) -> None:
@@ -34,9 +34,9 @@ class Kind:
     """A kind of value.
 
     Attributes:
-        expected: What it is, in words.
-        schema: What it is, as a JSON schema.
-        read: Called with a JSON value and its name; what the value stands for. Raises WrongValueError if it is of
+        expected: Description for error messages.
+        schema: JSON schema.
+        read: Takes a JSON value and its name, and returns the converted value. Raises WrongValueError if it is of
             another kind.
     """
 
@@ -72,9 +72,9 @@ def _check_size(value: str | list[Any], name: str, unit: str, least: int, most: 
 
 
 def text(most: int, least: int = 0, pattern: str | None = None) -> Kind:
-    """A text of so many characters, without halves of surrogate pairs; line ends become newlines.
+    """Return the kind of strings of `least` to `most` characters, without lone surrogates; line ends become "\\n".
 
-    pattern: what a text that is accepted looks like, for the JSON schema alone.
+    pattern: regular expression for the JSON schema; not checked here.
     """
     expected = f"a text of {f'{least} to' if least else 'at most'} {most:,} characters"
 
@@ -92,7 +92,7 @@ def text(most: int, least: int = 0, pattern: str | None = None) -> Kind:
 
 
 def integer(low: int, high: int, exact: bool = False) -> Kind:
-    """A whole number within bounds; 2.0 is 2, unless `exact`."""
+    """Return the kind of integers within bounds; 2.0 is read as 2, unless `exact`."""
 
     def admits(value: Any) -> bool:
         whole = type(value) is int or (not exact and type(value) is float and value.is_integer())
@@ -103,7 +103,7 @@ def integer(low: int, high: int, exact: bool = False) -> Kind:
 
 
 def number(low: float, high: float, above: bool = False, below: bool = False) -> Kind:
-    """A number within bounds; the lower one is excluded if `above`, else the upper one if `below`."""
+    """Return the kind of numbers within bounds; `above` excludes the lower bound, `below` the upper one."""
 
     def admits(value: Any) -> bool:
         inside = type(value) in (int, float) and low <= value <= high
@@ -115,18 +115,18 @@ def number(low: float, high: float, above: bool = False, below: bool = False) ->
 
 
 def choice(values: Collection[str]) -> Kind:
-    """One of the names of a family."""
+    """Return the kind of strings that are one of `values`."""
     expected, schema = f"one of {', '.join(values)}", {"type": "string", "enum": list(values)}
     return _plain(expected, schema, lambda value: isinstance(value, str) and value in values, str)
 
 
 FLAG = _plain("true or false", {"type": "boolean"}, lambda value: isinstance(value, bool), bool)
-# What changes no answer, such as who asks: it is taken whatever it is.
+# For fields without effect on the answer, such as the name of the user.
 ANYTHING = Kind("anything", {}, lambda value, name: value)
 
 
 def list_of(kind: Kind, most: int, least: int = 0) -> Kind:
-    """A list of values of one kind."""
+    """Return the kind of lists of `least` to `most` values of one kind."""
     size = f"{most:,}" if least == most else f"{least:,} to {most:,}"
     expected = f"a list of {size} values, each {kind.expected}"
 
@@ -140,10 +140,10 @@ def list_of(kind: Kind, most: int, least: int = 0) -> Kind:
 
 
 def any_of(*kinds: Kind) -> Kind:
-    """A value of one of several kinds, told apart by what they are in JSON."""
+    """Return the kind of values of any of several kinds."""
 
     def read(value: Any, name: str) -> Any:
-        """Read as the first kind that the value can be; what is said of one that is none is the likeliest."""
+        """Read as the first kind that fits; if none does, raise the error of the kind most like the value."""
         errors = []
         for kind in kinds:
             try:
@@ -157,14 +157,14 @@ def any_of(*kinds: Kind) -> Kind:
 
 
 def _alike(schema: JsonSchema, value: Any) -> int:
-    """How far a value is of the type that a schema names."""
+    """Return how many levels of a value, list and items, have the types of a schema."""
     if isinstance(value, list) and schema["type"] == "array":
         return 1 + (_alike(schema["items"], value[0]) if value else 0)
     return int(isinstance(value, _TYPES.get(schema["type"], ())))
 
 
 def only(values: tuple[Any, ...], why: str) -> Kind:
-    """A value that other programs know and this one does not: only what changes nothing is taken."""
+    """Return the kind of an unsupported parameter: only `values`, which have no effect, are accepted."""
     expected = f"{' or '.join(map(_json_like, values))}: {why}"
 
     def read(value: Any, name: str) -> Any:
@@ -178,7 +178,7 @@ def only(values: tuple[Any, ...], why: str) -> Kind:
 
 @dataclass(frozen=True)
 class Field:
-    """A field of an object: its kind, what stands for it where it is missing or null, and a description."""
+    """A field of an object: its kind, its default if missing or null, and its description."""
 
     kind: Kind
     default: Any = _REQUIRED
@@ -186,11 +186,11 @@ class Field:
 
     @property
     def required(self) -> bool:
-        """Whether it must be there."""
+        """Whether the field must be present."""
         return self.default is _REQUIRED
 
     def schema(self) -> JsonSchema:
-        """Return it as a JSON schema."""
+        """Return the JSON schema of the field."""
         schema = self.kind.schema | ({"description": self.says} if self.says else {})
         if not self.required:
             nullable = {"type": lambda found: [found, "null"], "enum": lambda found: [*found, None]}
@@ -200,7 +200,7 @@ class Field:
 
 
 def object_of(fields: Mapping[str, Field], expected: str = "a JSON object") -> Kind:
-    """An object with these fields and no others: what is asked for in others would not be done."""
+    """Return the kind of objects with these fields and no others, because others would have no effect."""
 
     def read(value: Any, name: str) -> dict[str, Any]:
         if not isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""Lines of text to lines with scores, a block at a time."""
+"""Scoring of lines of text, in blocks."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
@@ -10,24 +10,23 @@ from rnnlm.inference.lines import LineScore
 from rnnlm.results import ScoredLine
 from rnnlm.text.marks import hypothesis_tokens
 
-LINES_AT_A_TIME = 4096  # lines and characters that are read ahead at most
+LINES_AT_A_TIME = 4096  # maximum number of lines, and of characters, to read ahead
 CHARACTERS_AT_A_TIME = 1 << 18
-Scorer = Callable[[Sequence[Any]], list[LineScore]]  # of a block of lines of ids
-Line = str | tuple[str, str]  # a line, or what is given before it and the line
+Scorer = Callable[[Sequence[Any]], list[LineScore]]  # scores a block of lines, given as ids
+Line = str | tuple[str, str]  # a line, or a pair of text before it and the line
 
 
 def scored_lines(
     codec: Codec, scorer: Scorer, lines: Iterable[Line | None], hypotheses: bool, document: bool = False
 ) -> Iterator[ScoredLine]:
-    """Score lines of text, in their order; see `LanguageModel.score`.
+    """Yield lines of text with scores, in order; see `LanguageModel.score`.
 
     Args:
-        codec: What makes ids of them.
-        scorer: What scores these.
-        lines: Without "\\n", some of them behind what is given before them; a None says that more would have to be
-            waited for.
-        hypotheses: Whether they are those of n-best lists.
-        document: Whether what is given are lines before the line; else it is how the line begins.
+        codec: Converts lines to ids.
+        scorer: Scores lines of ids.
+        lines: Lines without "\\n", or pairs (given, line); None ends a block, and has no result.
+        hypotheses: Whether the lines are from n-best lists.
+        document: Whether `given` is the lines before the line; else it is the beginning of the line.
     """
     end = codec.line_end
     given = _Given(codec, document)
@@ -48,14 +47,14 @@ def scored_lines(
 
 
 class _Given:
-    """What is given before a line, as ids; the same text again costs nothing."""
+    """Encodes the text given before a line, and caches the last one."""
 
     def __init__(self, codec: Codec, document: bool) -> None:
         self._codec, self._document = codec, document
         self._text, self._ids = "", np.zeros(0, dtype=np.int32)
 
     def ids(self, text: str) -> Any:
-        """Ids (n,) of the text, which ends with a line's end if it is a part of a document."""
+        """Return the ids (n,) of the text; in a document, a missing line end is added."""
         if text != self._text:
             codec, self._text = self._codec, text
             if self._document:
@@ -67,7 +66,7 @@ class _Given:
 
 
 def _scored_after(scorer: Scorer, lines: list[Any], given: dict[int, Any], document: bool) -> list[LineScore]:
-    """Scores of lines of ids, of which those at some places are read after given ids, whose scores are left out."""
+    """Return scores of lines of ids; given: by index of a line, ids to read before it, which are not scored."""
     if not document:
         nothing = np.zeros(0, dtype=np.int32)
         before = [given.get(place, nothing) for place in range(len(lines))]
@@ -80,7 +79,7 @@ def _scored_after(scorer: Scorer, lines: list[Any], given: dict[int, Any], docum
 
 
 def _blocks(lines: Iterable[Line | None]) -> Iterator[list[Line]]:
-    """Lines in blocks that are large enough to be scored together and small enough to be kept; None ends one."""
+    """Yield lines in blocks of limited size; None ends a block."""
     block: list[Line] = []
     characters = 0
     for line in lines:

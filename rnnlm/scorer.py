@@ -1,4 +1,4 @@
-"""Scores for a decoder: what may come next after each hypothesis, which grows token by token."""
+"""Incremental scores for a decoder: log probabilities of the next token after each hypothesis."""
 
 from __future__ import annotations
 
@@ -15,40 +15,40 @@ from rnnlm.text.vocabulary import EOS, UNK, Vocabulary
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-Token = str | SupportsIndex  # as it is written, or its id
+Token = str | SupportsIndex  # text of a token, or its id
 
 
 class State:
-    """A hypothesis as far as it was read: a value, which nothing changes. Copies of it are itself.
+    """State of the model after a hypothesis. Immutable; copying returns the object itself.
 
-    It is a column of what was read in one batch, which is kept as long as one of its states is. Nothing of it grows
-    with V.
+    It refers to a column of a batch, which stays in memory as long as one of its states. Unless `log_probs` was read,
+    its size does not depend on V.
     """
 
     __slots__ = ("_batch", "_log_probs", "_place", "_rows")
 
     def __init__(self, batch: Array, place: int = 0, rows: Callable[[Array], Array] | None = None) -> None:
-        """Take a column of a batch's memory; rows: gives the log probabilities of what may come next."""
+        """Refer to a column of a batch of states; rows: computes log probabilities (B, V) from states."""
         self._batch, self._place, self._rows = batch, place, rows
         self._log_probs: NDArray[Any] | None = None
 
     @property
     def memory(self) -> Array:
-        """What the model knows of the tokens so far, as a batch of one column; read-only."""
+        """State array of the model after the tokens so far, as a batch of one column; read-only."""
         return self._batch[..., self._place : self._place + 1, :]
 
     @property
     def log_probs(self) -> NDArray[Any]:
-        """(V,) Log probability in nats of every token that may come next; read-only.
+        """Log probabilities (V,) in nats of the next token; read-only.
 
-        It is computed when it is first asked for, and kept with the state. `Scorer.log_probs` computes those of many
-        states at once and keeps none.
+        They are computed on first access and cached. `Scorer.log_probs` computes those of many states in one batch,
+        without a cache.
         """
         if self._log_probs is None:
             if self._rows is None:
                 raise ValueError("this state was pickled, without its model; ask scorer.log_probs([state])")
             (self._log_probs,) = self._rows(self.memory)
-            self._log_probs.setflags(write=False)  # a decoder that adds its own scores in place would spoil the state
+            self._log_probs.setflags(write=False)  # in-place changes would corrupt the cached state
         return self._log_probs
 
     def __copy__(self) -> Self:
@@ -62,7 +62,7 @@ class State:
 
     @staticmethod
     def joined(states: Sequence[State]) -> Array:
-        """Return the memory of several states, at least one, as one batch."""
+        """Return the state arrays of one or more states as one batch."""
         batch = states[0]._batch
         if any(state._batch is not batch for state in states):
             return np.concatenate([state.memory for state in states], axis=-2)
@@ -71,48 +71,48 @@ class State:
 
 
 class Scored(Protocol):
-    """What a scorer needs of a `LanguageModel`."""
+    """The interface of `LanguageModel` that a scorer uses."""
 
     vocabulary: Vocabulary
 
     def id_of(self, token: str) -> int:
-        """Id of a token that is given by itself."""
+        """Return the id of a single token."""
 
     @property
     def by_line(self) -> Any:
-        """The predictor for lines, each for itself."""
+        """Predictor for independent lines."""
 
     @property
     def start(self) -> int:
-        """The id that is read before a line."""
+        """Id that is read before a line."""
 
     @property
     def unknown_word_penalty(self) -> float:
-        """What to add to ln p(<unk>) for one certain unknown word, in nats."""
+        """Nats to add to ln p(<unk>) for the log probability of a particular unknown word."""
 
     @property
     def line_end(self) -> int | None:
-        """The id that ends a line."""
+        """Id that ends a line, or None."""
 
 
 class Scorer:
-    """Reads hypotheses of a decoder token by token, as many side by side as it has.
+    """Reads the hypotheses of a decoder token by token, in batches.
 
-    Tokens are given as they are written or by their ids; one that the vocabulary lacks is read as <unk>. "</s>" is the
-    line's end. A state may be used any number of times: a hypothesis branches by stepping twice from the same one.
+    Tokens are given as text or ids; unknown tokens are read as <unk>. "</s>" is the end of a line. A state may be used
+    any number of times: to branch a hypothesis, step twice from the same state.
 
     >>> scorer = rnnlm.load("rnnlm.npz").scorer()  # doctest: +SKIP
     >>> log_probs, state = scorer.step(scorer.start(), "我")  # doctest: +SKIP
 
     Attributes:
-        oov_penalty: What is added to the log probability of <unk>, in nats.
+        oov_penalty: Nats added to the log probability of <unk>.
     """
 
     def __init__(self, model: Scored, oov_penalty: float | None = 0.0) -> None:
-        """Prepare to read with a model; oov_penalty: None takes the model's own.
+        """Create a scorer; oov_penalty: None for `unknown_word_penalty` of the model.
 
         Raises:
-            DirectionError: it is bidirectional.
+            DirectionError: the model is bidirectional.
         """
         self._reader: SequenceModel = model.by_line
         self._vocabulary, self._start, self._end = model.vocabulary, model.start, model.line_end
@@ -128,8 +128,8 @@ class Scorer:
         """Read one token.
 
         Returns:
-            The log probabilities in nats of what may come next, (V,) or those of the candidates alone in their order,
-            and the state after the token.
+            Log probabilities in nats of the next token, (V,) or (C,) for C candidates in their order, and the state
+            after the token.
         """
         after = self.steps([state], [token])[0]
         return after.log_probs if candidates is None else self.log_probs([after], candidates)[0], after
@@ -139,17 +139,17 @@ class Scorer:
         """Read one token after each of several states, in one batch.
 
         Raises:
-            ValueError: there are not as many tokens as states.
+            ValueError: the numbers of states and tokens differ.
         """
         ids = self._one_each(states, tokens)
         return self._read(ids, State.joined(states)) if states else []
 
     @one_blas_thread()
     def log_probs(self, states: Sequence[State], candidates: Iterable[Token] | None = None) -> NDArray[Any]:
-        """Return log probabilities in nats of what may come next after each of n states, in one batch.
+        """Return log probabilities in nats of the next token after each of n states, in one batch.
 
-        They are (n, V), or (n, C) those of C candidates alone, in their order. For a candidate, an n-gram model looks
-        up what it needs, and an adaptive softmax computes the clusters that have one; a full softmax needs all V.
+        Shape (n, V), or (n, C) for C candidates in their order. Given candidates, an n-gram model looks up only these,
+        and an adaptive softmax computes only their clusters; a full softmax computes all V.
         """
         if candidates is None:
             return (
@@ -164,16 +164,16 @@ class Scorer:
         """Return the log probability (n,) in nats of one token after each of n states, in one batch.
 
         Raises:
-            ValueError: there are not as many tokens as states.
+            ValueError: the numbers of states and tokens differ.
         """
         ids = self._one_each(states, tokens)
         return self._entries(states, np.arange(len(ids)), ids)
 
     def ids(self, tokens: Iterable[Token]) -> NDArray[np.int32]:
-        """Return ids (n,) of tokens.
+        """Return the ids (n,) of tokens.
 
         Raises:
-            ValueError: an id is outside the vocabulary, or a str stands where several tokens were expected.
+            ValueError: an id is outside the vocabulary, or `tokens` is a single str.
             TypeError: a token is neither a str nor a whole number.
         """
         if isinstance(tokens, str):

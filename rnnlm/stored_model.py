@@ -1,4 +1,4 @@
-"""A model as a file holds it: tokenizer, vocabulary, predictor, and how it was trained."""
+"""Loading and saving of a model: tokenizer, vocabulary, predictor, and training record."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Predictor = CausalPredictor | BidirectionalNetwork
 
 
 class StoredModel(Codec):
-    """A tokenizer, a vocabulary and a predictor that belong together, read from a file or to be written to one."""
+    """A tokenizer, a vocabulary and a predictor, loaded from a file or to be saved to one."""
 
     def __init__(
         self,
@@ -44,7 +44,7 @@ class StoredModel(Codec):
         context: str,
         training: Mapping[str, Any] | None = None,
     ) -> None:
-        """Join the parts; `context` is "sentence" or "stream", `training` how the predictor came about (JSON)."""
+        """Combine the parts; context: "sentence" or "stream"; training: JSON record of the training."""
         if predictor.vocabulary_size != len(vocabulary):
             raise CheckpointError(
                 f"The model has {predictor.vocabulary_size:,} outputs, the vocabulary {len(vocabulary):,} tokens. "
@@ -57,20 +57,20 @@ class StoredModel(Codec):
         super().__init__(tokenizer, vocabulary, context)
         self.predictor = predictor
         self.training: dict[str, Any] = dict(training or {})
-        self.line_before: list[int] = []  # ids of a line that is read before others, see `by_line`
-        self.notes: list[str] = []  # what the user should know of the files that it comes from
-        self.history: list[dict[str, Any]] = []  # the training's evaluations, as --history writes them
-        self.training_arrays: dict[str, NDArray[Any]] = {}  # what --resume needs beside `training`
+        self.line_before: list[int] = []  # ids of a line to read before independent lines, see `after_line`
+        self.notes: list[str] = []  # messages for the user about the files it was loaded from
+        self.history: list[dict[str, Any]] = []  # evaluations during the training, as --history writes them
+        self.training_arrays: dict[str, NDArray[Any]] = {}  # arrays that --resume needs beside `training`
 
     def __repr__(self) -> str:
-        """What predicts, over what vocabulary, and how well it did on the held-out text."""
+        """Return a summary: predictor, vocabulary, context and held-out perplexity."""
         best = section(self.training, "mixture").get("nats_per_token", self.training.get("best_nats_per_token"))
         measured = f", perplexity {math.exp(min(best, 700)):.4g} held out" if isinstance(best, float) else ""
         vocabulary = f"{len(self.vocabulary):,} {self.level}s"
         return f"<{type(self).__name__}: {self.predictor.describe()}, {vocabulary}, {self.context}{measured}>"
 
     def read_in_lower_case(self) -> None:
-        """Read all text in lower case from now on, as a model of text in lower case needs it."""
+        """Convert all text to lower case from now on, for a model of lower-case text."""
         self.tokenizer = in_lower_case(self.tokenizer)
         tokens = self.vocabulary.tokens
         if capitals := sum(lower_case(token) != token for token in tokens):
@@ -83,10 +83,10 @@ class StoredModel(Codec):
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> Self:
-        """Model from a checkpoint or an ARPA file; of a checkpoint's arrays only the parameters are read.
+        """Load a model from a checkpoint or an ARPA file, without the training state of a checkpoint.
 
         Raises:
-            CheckpointError: missing, foreign, damaged, or of a newer version.
+            CheckpointError: the file is missing, damaged, of a newer version, or not a model.
         """
         if is_arpa(path):
             return cls.from_arpa(path)
@@ -95,12 +95,13 @@ class StoredModel(Codec):
 
     @classmethod
     def from_arpa(cls, path: str | PathLike[str], tokenizer: Tokenizer | None = None) -> Self:
-        """Model from an ARPA file; without a tokenizer, a token is what stands between spaces.
+        """Load a model from an ARPA file.
 
-        Tokens that are white space, as in a file that `rnnlm ngram train` wrote of characters, are characters.
+        Without a tokenizer, tokens are separated by spaces, or are characters if some tokens are white space, as in a
+        file that `rnnlm ngram train` wrote for a model of characters.
 
         Raises:
-            CheckpointError: the file cannot be read, or breaks the format in a line that the message names.
+            CheckpointError: the file cannot be read, or a line, named in the message, is invalid.
         """
         from rnnlm.baselines.arpa import read_arpa
 
@@ -112,7 +113,7 @@ class StoredModel(Codec):
         return cls(tokenizer, vocabulary, predictor, "sentence", training)._checked(path)
 
     def _checked(self, path: str | PathLike[str]) -> Self:
-        """The model, if its probabilities are some; where an n-gram's are doubtful, that is a note."""
+        """Return the model after checking the probabilities of an n-gram model; doubtful ones are noted."""
         if isinstance(self.predictor, NgramModel):
             try:
                 self.notes += [f"Warning: {path}: {each}" for each in self.predictor.check_rows(self.vocabulary.token)]
@@ -122,7 +123,7 @@ class StoredModel(Codec):
 
     @classmethod
     def from_parts(cls, header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
-        """Model from a checkpoint's header and parameters."""
+        """Return the model of a checkpoint's header and parameters."""
         vocabulary = Vocabulary.from_header(header.get("vocabulary"))
         predictor = predictor_of(header, len(vocabulary), arrays)
         model = cls(
@@ -143,23 +144,23 @@ class StoredModel(Codec):
         *,
         slim: bool = False,
     ) -> None:
-        """Write the checkpoint in one piece: the old file stays until the new one is complete.
+        """Write a checkpoint atomically: the old file stays until the new one is complete.
 
-        training_arrays: what --resume needs; if it is not given, what `rnnlm.train` has left in
-        `self.training_arrays`. slim: leave it out, such as the optimizer's state. Such a file answers the same, and
-        another training can start from its weights, but its own cannot go on.
+        training_arrays: arrays that --resume needs; by default those that `rnnlm.train` left in `self.training_arrays`.
+        slim: leave out the training state, such as that of the optimizer. The model is the same, and a new training can
+        start from its weights, but its training cannot be resumed.
 
         Raises:
             CheckpointError: the file cannot be written, or the model is a mixture.
         """
         header, arrays = self.parts()
         more = {} if slim else dict(self.training_arrays if training_arrays is None else training_arrays)
-        if not more:  # no training can go on from its state without them
+        if not more:  # without them, the training cannot be resumed from its state
             header["training"] = {name: value for name, value in self.training.items() if name != "state"}
         checkpoint.save(path, header, arrays | more)
 
     def parts(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-        """Header and parameters of a checkpoint: what `from_parts` takes.
+        """Return header and parameters of a checkpoint, as `from_parts` takes them.
 
         Raises:
             CheckpointError: the model is a mixture.
@@ -176,10 +177,10 @@ class StoredModel(Codec):
         return header | described, dict(arrays)
 
     def check_savable(self) -> None:
-        """Find out before a long work that its result could not be saved, or not be read again.
+        """Check that the model could be saved and loaded again; called before a long computation.
 
         Raises:
-            CheckpointError: so it is; VocabularyError, TokenizerError: likewise.
+            CheckpointError, VocabularyError, TokenizerError: it could not.
         """
         header, arrays = self.parts()
         checkpoint.check_header(header)
@@ -187,12 +188,12 @@ class StoredModel(Codec):
 
     @property
     def kind(self) -> str:
-        """What predicts: "rnn", "ngram" or "mixture"."""
+        """Kind of predictor: "rnn", "ngram" or "mixture"."""
         return self.predictor.kind
 
     @property
     def network(self) -> Network:
-        """The recurrent network, without an n-gram model that is mixed with it; or a `BidirectionalNetwork`.
+        """The recurrent network, which may be a `BidirectionalNetwork`, without an n-gram model mixed with it.
 
         Raises:
             CheckpointError: the model is an n-gram model or a mixture.
@@ -206,10 +207,10 @@ class StoredModel(Codec):
 
     @property
     def ngram(self) -> NgramModel:
-        """The n-gram model, be it all or mixed with a network.
+        """The n-gram model, alone or mixed with a network.
 
         Raises:
-            CheckpointError: there is none.
+            CheckpointError: the model has none.
         """
         predictor = self.without_cache
         if isinstance(predictor, NetworkWithNgram):
@@ -220,14 +221,14 @@ class StoredModel(Codec):
 
     @property
     def without_cache(self) -> Predictor:
-        """The predictor without a cache of what it has read."""
+        """The predictor without its neural cache, if it has one."""
         return self.predictor.without_cache if isinstance(self.predictor, WithCache) else self.predictor
 
     def require_causal(self) -> CausalPredictor:
-        """Return the predictor, if it gives the next token's probability from those before it.
+        """Return the predictor, if it predicts each token from the tokens before it.
 
         Raises:
-            DirectionError: it is bidirectional.
+            DirectionError: the model is bidirectional.
         """
         if isinstance(self.predictor, BidirectionalNetwork):
             raise DirectionError(
@@ -237,17 +238,17 @@ class StoredModel(Codec):
         return self.predictor
 
     def after_line(self, predictor: CausalPredictor) -> CausalPredictor:
-        """The predictor or a part of it where a line starts: in a stream after another line, see `line_starts`."""
+        """Return a predictor that starts after `line_before`, if the model has one; see `inference.line_starts`."""
         if not self.line_before or self.line_end is None:
             return predictor
         return cast(CausalPredictor, AfterLine(predictor, [self.line_end, *self.line_before]))
 
     @property
     def unknown_word_penalty(self) -> float:
-        """What to add to ln p(<unk>) for one certain unknown word, in nats: 0 or less.
+        """Nats to add to ln p(<unk>) for the log probability of a particular unknown word; 0 or less.
 
-        A network gives <unk> the probability of all unknown words together, of which there are about as many as words
-        that the training text had only once (Good and Turing's reasoning). An n-gram's <unk> is a single word already.
+        The <unk> of a network has the probability of all unknown words together. Their number is estimated by that of
+        the words that occur once in the training text (Good-Turing). The <unk> of an n-gram model is a single word.
         """
         if self.kind == "ngram":
             return 0.0

@@ -1,10 +1,9 @@
-"""How surprising each token or word of a text is: the rows of a table, for people who measure.
+"""Surprisal and entropy of each token or word of a text, as rows of a table.
 
     import pandas, rnnlm
     table = pandas.DataFrame(rnnlm.surprisals(model, lines, words=True))
 
-With p(w) the probability of a token given all that is before it, and H the entropy of the distribution that it was
-predicted from, both in bits:
+p(w) is the probability of a token given all tokens before it, and H the entropy of that distribution, in bits:
 
     surprisal           -log2 p(w)                                                 (Hale 2001, Levy 2008)
     entropy             H = -sum over all v of p(v) log2 p(v), before w is read
@@ -30,14 +29,14 @@ if TYPE_CHECKING:
 
 
 class Surprisal(NamedTuple):
-    """A token or a word of a line; everything about information is in bits.
+    """A token or word of a line; surprisal and entropies are in bits.
 
-    line, position: counted from 1. word: the text from `start` to `end`, or </s> for the end of the line. entropy: of
-    the prediction of its first token. rank: of its token among all, 1 for the most probable; None for several tokens.
-    entropy_reduction: how much the entropy of the prediction falls by reading it, less than 0 where it rises; None at
-    the end of a line. frequency: how often the training text has it; None where the model's file does not say, as for
-    unknown tokens, words of several tokens and words of a model of characters. oov: number of unknown tokens in it.
-    tokens: number of all.
+    line, position: counted from 1. word: the text from `start` to `end`, or </s> for the end of the line. rank: rank of
+    the token in the vocabulary, 1 for the most probable; None for several tokens. entropy: entropy of the prediction of
+    the first token. entropy_reduction: decrease of the entropy by reading the word, negative if it increases; None at
+    the end of a line. frequency: number of occurrences in the training text; None if the model does not record it, as
+    for unknown tokens, words of several tokens and words of a model of characters. oov: number of unknown tokens.
+    tokens: number of tokens.
     """
 
     line: int
@@ -63,15 +62,15 @@ def surprisals(
     distributions: bool = True,
     threads: int = 1,
 ) -> Iterator[Surprisal]:
-    r"""Rows for each token of each line, blank lines left out; the surprisals of a line's rows sum to the line's.
+    r"""Yield a row for each token of each line, without blank lines; surprisals sum to -log2 p of the line.
 
     Args:
-        model: What predicts.
-        lines: Without "\n", as for `LanguageModel.score`; so a pair (given, line) is a line after what is given.
-        words: Add up the tokens of each word of the text, see `text.word_places`; the end of a line is one for itself.
+        model: The language model.
+        lines: Lines without "\n", or pairs (given, line), as for `LanguageModel.score`.
+        words: Yield a row per word instead of per token, see `text.word_places`; the end of a line is a word.
         document: Whether the lines are one text, each read after those before it.
-        distributions: Whether ranks and entropies are wanted, for which all probabilities have to be computed.
-        threads: How many compute; one alone reads a document.
+        distributions: Whether to compute ranks and entropies, which need the probabilities of all tokens.
+        threads: Number of threads; a document is read by one.
 
     Raises:
         DirectionError: the model is bidirectional.
@@ -87,7 +86,7 @@ def surprisals(
 def scored_with_entropies(
     model: LanguageModel, lines: Iterable[Line | None], document: bool, distributions: bool, threads: int
 ) -> Iterator[ScoredLine]:
-    """Lines with their scores, as `LanguageModel.score` gives them; with `distributions` ranks and entropies, too."""
+    """Yield scored lines, as `LanguageModel.score` does, with ranks and entropies if `distributions`."""
     if not distributions:
         return model.score(lines, threads=threads, document=document)
     scorer: DocumentScorer | LineScorer
@@ -100,7 +99,7 @@ def scored_with_entropies(
 
 
 def rows_of(model: LanguageModel, scored: ScoredLine, words: bool = False, number: int = 1) -> Iterator[Surprisal]:
-    """The rows of a line; none of a blank line that is in no figure. number: the line's."""
+    """Yield the rows of a line, none for a blank line that figures leave out; number: number of the line."""
     if model.counted_characters(scored.text) is None:
         return
     places = model.spans(scored)
@@ -122,7 +121,7 @@ def rows_of(model: LanguageModel, scored: ScoredLine, words: bool = False, numbe
             position,
             start,
             end,
-            float(bits[own].sum()) + 0.0,  # no -0.0 for what is certain
+            float(bits[own].sum()) + 0.0,  # + 0.0 turns -0.0 into 0.0
             int(scored.ranks[own.start]) if scored.ranks is not None and single else None,
             None if entropies is None else float(entropies[own.start]) + 0.0,
             None if after is None or entropies is None else float(entropies[own.start] - after) + 0.0,
@@ -133,6 +132,6 @@ def rows_of(model: LanguageModel, scored: ScoredLine, words: bool = False, numbe
 
 
 def _frequency(model: LanguageModel, token_id: int) -> int | None:
-    """How often the training text has a token, if the model's file counts."""
+    """Return the number of occurrences of a token in the training text; None if it is not recorded."""
     counts = model.vocabulary.counts
     return counts[token_id - FIRST] or None if token_id >= FIRST else None

@@ -1,4 +1,4 @@
-"""A text that is written, read by a model as it grows."""
+"""Incremental reading of a text while it is edited."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from rnnlm.inference.prefixes import PrefixReader, shared
 from rnnlm.results import Candidate, Continuation, Prediction
 from rnnlm.stored_model import StoredModel
 
-REMEMBERED = 64 << 20  # bytes of states
+REMEMBERED = 64 << 20  # bytes of cached states
 
 
 class TextSession:
-    """A text and what a model knows of it: what is added is read, and what was there is not read again.
+    """An editable text and a model's cached states of it, so that only changed parts are read again.
 
-    Where the text changes before its end, it is read on from the last place that is still as it was. A token may
-    change with what is appended ("sa", "said"), and is then read again.
+    If the text changes before its end, it is read again from the first change. Appended text may change the last token
+    ("sa", "said"), which is then read again.
 
     >>> session = rnnlm.load("rnnlm.npz").session("And the")  # doctest: +SKIP
     >>> session.read(" LORD")  # doctest: +SKIP
@@ -29,16 +29,16 @@ class TextSession:
     """
 
     def __init__(self, model: StoredModel, predictor: SequenceModel, text: str = "") -> None:
-        """Begin with a text; predictor: of the model, for lines each by itself."""
+        """Start with a text; predictor: that of the model for independent lines."""
         self._model, self._reader = model, PrefixReader(predictor, REMEMBERED)
         self._text, self._ids = "", np.zeros(0, dtype=np.int32)
-        self._lines = [(0, 0)]  # where lines start whose ids are known: characters and ids before them
-        self._nats: dict[int, float] = {}  # of ids by their places
+        self._lines = [(0, 0)]  # starts of encoded lines: number of characters and of ids before them
+        self._nats: dict[int, float] = {}  # by index of the id
         self.text = text
 
     @property
     def text(self) -> str:
-        """The text so far; another one may be set in its place."""
+        """Text so far; it can be set."""
         return self._text
 
     @text.setter
@@ -68,7 +68,7 @@ class TextSession:
     def predict(
         self, k: int = 10, *, prefix: str = "", allowed: Iterable[str] | None = None, complete: bool = False
     ) -> Prediction:
-        """Rank what may come next, as `LanguageModel.predict` does for the whole text."""
+        """Return the k most probable next tokens; see `LanguageModel.predict`."""
         check_counts(k=k)
         if complete:
             found = self._continuations(1, k, prefix=prefix, allowed=allowed, complete=True)
@@ -87,13 +87,13 @@ class TextSession:
         allowed: Iterable[str] | None = None,
         complete: bool = False,
     ) -> list[Continuation]:
-        """Rank continuations of several tokens, as `LanguageModel.predict_ahead` does for the whole text."""
+        """Return the k most probable continuations; see `LanguageModel.predict_ahead`."""
         check_counts(length=length, k=k)
         return self._continuations(length, k, prefix=prefix, allowed=allowed, complete=complete)
 
     @one_blas_thread()
     def nats(self) -> list[float]:
-        """Negative log probability of each token of the last line, given all before it."""
+        """Return the negative log probability of each token of the last line, given all tokens before it."""
         places = range(self._lines[-1][1], len(self._ids))
         for place in places:
             if place not in self._nats:
@@ -103,7 +103,7 @@ class TextSession:
 
     @one_blas_thread()
     def begun_word(self) -> BegunWord:
-        """What the end of the text may become as the beginning of a word; a model of characters says nothing of it."""
+        """Return the words that the end of the text may become, with a model of words; see `completion.BegunWord`."""
         model = self._model
         text = model.unfinished(self._text)
         return finished(begun_word(model, self._reader, text, self._ids, model.unknown_word_penalty))

@@ -1,4 +1,4 @@
-"""Weights of rescoring that choose the candidates with the fewest errors on lists whose references are known."""
+"""Tuning of rescoring weights on n-best lists with references, for the fewest errors."""
 
 from __future__ import annotations
 
@@ -27,23 +27,23 @@ from rnnlm.results import ScoredLine
 from rnnlm.stored_model import CausalPredictor
 
 MEASURES = ("words", "characters")
-DIGITS = 5  # of a weight that is told
-NAMES = ("lm_weight", "old_lm_weight", "word_penalty", "oov_penalty")  # the columns of features
+DIGITS = 5  # significant digits of a reported weight
+NAMES = ("lm_weight", "old_lm_weight", "word_penalty", "oov_penalty")  # columns of the feature table
 Mix = Sequence[tuple[str | PathLike[str], float | None]]
 
 
 @dataclass
 class Outcome:
-    """Error rates of lists: as they came, at best, and as they are chosen."""
+    """Error rates of lists: of the first candidates, the best possible, and the chosen ones."""
 
     incoming: ErrorRates = field(default_factory=ErrorRates)
     oracle: ErrorRates = field(default_factory=ErrorRates)
     chosen: ErrorRates = field(default_factory=ErrorRates)
 
     def add(self, reference: Reference, errors: Sequence[ErrorCount], chosen: int) -> None:
-        """Count a list: the candidate that came first, the one with the fewest errors, and the one that is chosen.
+        """Count a list: its first candidate, its oracle, and its chosen candidate.
 
-        The oracle's words and characters are each the fewest that a candidate has wrong.
+        The oracle has the fewest word errors and the fewest character errors, perhaps of different candidates.
         """
         self.incoming.add(reference, errors[0])
         fewest = ErrorCount(min(each.words for each in errors), min(each.characters for each in errors))
@@ -53,18 +53,18 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Tuned:
-    """Weights that were found, and what they are worth on the lists that they were found on.
+    """Tuned weights, and the error rates of the lists that they were tuned on.
 
     Attributes:
-        weights: In the unit of the lists' format.
-        mix: Files of the models beside the first, and their weights.
+        weights: Weights in the unit of the format of the lists.
+        mix: Files of the models to mix with, and their weights.
         unit: "nats" or "log10".
-        measure: "words" or "characters": what was made fewer errors in.
-        before: Error rates as the lists came, at best, and with the weights that the search began with.
-        after: Likewise with the weights that were found.
-        candidates: How many there were.
-        lines: How many lines of weights were searched.
-        seconds_scoring, seconds_searching: How long the models took, and the search.
+        measure: "words" or "characters": the errors that were minimized.
+        before: Error rates with the initial weights.
+        after: Error rates with the tuned weights.
+        candidates: Number of candidates.
+        lines: Number of lines in weight space that were searched.
+        seconds_scoring, seconds_searching: Time of the models, and of the search.
     """
 
     weights: Weights
@@ -79,7 +79,7 @@ class Tuned:
     seconds_searching: float
 
     def options(self) -> dict[str, float]:
-        """The weights as keyword arguments of `LanguageModel.rescore`."""
+        """Return the weights as keyword arguments of `LanguageModel.rescore`."""
         return {name: getattr(self.weights, name) for name in NAMES}
 
 
@@ -96,25 +96,25 @@ def tune_rescoring(
     seed: int = 1,
     begin: Mapping[str, float | None] | None = None,
 ) -> Tuned:
-    """Find the weights of rescoring that make the fewest errors on a development set.
+    """Find the weights of rescoring that give the fewest errors on a development set.
 
-    Every model scores the lists once. Weights that cannot change a choice stay as they are: lm_weight where nothing
-    comes in beside it, oov_penalty where all words are known.
+    Every model scores the lists once. Weights that cannot change a choice keep their initial values: lm_weight if the
+    lists have no other scores, oov_penalty if all words are known.
 
     Args:
         model: The language model.
-        lists: As `LanguageModel.rescore` takes them.
-        references: What was said: a path (see `references.read_references`), texts in the order of the lists, or a
-            mapping from their ids.
-        format: Of the lists.
-        mix: Files of models to mix with, and the weights to begin with; None for an equal share.
-        measure: Count "words" or "characters"; None: words, characters of Chinese and Japanese.
-        threads: To compute scores with.
+        lists: N-best lists, as for `LanguageModel.rescore`.
+        references: The correct texts: a path (see `references.read_references`), texts in the order of the lists, or a
+            mapping from list ids to texts.
+        format: Format of the lists.
+        mix: Files of models to mix with, each with its initial weight; None for an equal share.
+        measure: Count errors in "words" or "characters". None: characters for Chinese and Japanese, else words.
+        threads: Number of threads that compute scores.
         seed: Random seed of the search.
-        begin: lm_weight, old_lm_weight, word_penalty and oov_penalty to begin with; else as `rescore` has them.
+        begin: Initial lm_weight, old_lm_weight, word_penalty and oov_penalty; by default those of `rescore`.
 
     Raises:
-        RnnlmError: a file cannot be read, references and lists do not go together, or there is no list.
+        RnnlmError: a file cannot be read, the references do not match the lists, or there is no list.
     """
     if measure not in (None, *MEASURES):
         raise RnnlmError(f"measure is {shown(measure)}; expected one of {', '.join(MEASURES)}.")
@@ -136,7 +136,7 @@ def _references(given: Any, format_name: str) -> References:
 
 @dataclass
 class _Development:
-    """The lists of a development set with everything that a search asks of them."""
+    """Lists of a development set, with the scores and errors of their candidates."""
 
     format_name: str
     evidence: list[list[Evidence]]
@@ -155,7 +155,7 @@ class _Development:
         known: References,
         threads: int,
     ) -> _Development:
-        """Score lists by every model, and count the errors of all candidates."""
+        """Score lists with every model, and count the errors of all candidates."""
         read = [each for each in lists if each is not None and each.candidates]
         if not read:
             raise CorpusError("There are no lists; expected some, with their references, to tune weights on.")
@@ -176,7 +176,7 @@ class _Development:
         return cls(format_name, evidence, references, errors, np.stack(nats), owners)
 
     def search(self, begin: Weights, mix: Mix, measure: str, started: float, seed: int) -> Tuned:
-        """Search the weights; started: when the work on the lists began."""
+        """Search the weights; started: monotonic time at the start of scoring."""
         searched = time.monotonic()
         table = self._table(MEASURES.index(measure))
         mixture = _shares([share for _, share in mix])
@@ -211,7 +211,7 @@ class _Development:
         )
 
     def _free(self, table: Table) -> list[int]:
-        """Columns of features whose weights can change a choice; the score of the model is one of several or alone."""
+        """Return the columns of features whose weights can change a choice; column 0 is the score of the model."""
         varies = [_varies(column, table.starts) for column in table.features.T]
         beside = _varies(table.incoming, table.starts)
         return [place for place, does in enumerate(varies) if (beside if place == 0 else does)]
@@ -230,12 +230,12 @@ def _token_nats(scored: Iterable[list[ScoredLine]]) -> Array:
 
 
 def _varies(column: Array, starts: Array) -> bool:
-    """Whether a column differs within a list."""
+    """Return whether a feature differs between candidates of the same list."""
     return any(np.ptp(column[start:end]) > 0 for start, end in itertools.pairwise(starts))
 
 
 def _shares(given: Sequence[float | None]) -> list[float]:
-    """Weights of a mixture, the model's own first; those that are not given share the rest equally with the model's."""
+    """Return mixture weights, the model's first; it and the weights that are None share the rest to 1 equally."""
     rest = 1 - sum(share or 0.0 for share in given)
     equal = rest / (1 + sum(share is None for share in given))
     shares = [equal if share is None else share for share in given]
@@ -243,23 +243,23 @@ def _shares(given: Sequence[float | None]) -> list[float]:
 
 
 def _told(value: float) -> float:
-    """A weight as it is printed, so that what is measured is what can be typed."""
+    """Return a weight rounded as it is printed, so that the printed weights reproduce the error rates."""
     return float(f"{value:.{DIGITS}g}")
 
 
 class Measured:
-    """Adds up the error rates of ranked lists as they come."""
+    """Accumulates the error rates of ranked lists."""
 
     def __init__(self, references: References) -> None:
         self.outcome, self._references = Outcome(), references
 
     def add(self, ranked: RankedList) -> tuple[Reference, list[ErrorCount]]:
-        """Count a list that has candidates; its reference, and the errors of the candidates as they came."""
+        """Count a nonempty list; return its reference, and the errors of its candidates in input order."""
         reference = self._references.of(ranked.id)
         errors = [reference.errors(candidate.text) for candidate in ranked.source.candidates]
         self.outcome.add(reference, errors, ranked.order[0])
         return reference, errors
 
     def finish(self) -> str | None:
-        """See `References.finish`."""
+        """Check the references at the end of the lists; see `References.finish`."""
         return self._references.finish()

@@ -217,7 +217,7 @@ def test_an_ngram_model_is_that_of_the_command_line(corpus, tmp_path):
         ({"threads": 1.5}, "threads is 1.5; expected a whole number"),
         ({"threads": True}, "threads is True; expected a whole number"),
         ({"progress": 1}, "progress is 1; expected True, False or a function"),
-        ({"encoding": "gb18030"}, "encoding is that of files"),
+        ({"encoding": "gb18030"}, "encoding is for files"),
         ({"valid": 3}, "valid is 3; expected lines"),
         ({"valid": [3]}, "valid has 3 as line 0; expected a str"),
         ({"valid": []}, "no text in valid"),

@@ -131,5 +131,5 @@ def test_any_json_is_a_lattice_or_refused(value):
 
 @pytest.mark.parametrize("arc", [Arc(1, 0, "a"), Arc(0, 3, "a"), Arc(-1, 1, "a")])
 def test_arcs_lead_on(arc):
-    with pytest.raises(LatticeError, match="expected it to lead on"):
+    with pytest.raises(LatticeError, match="expected it to go forward"):
         Lattice(2, [arc])

@@ -1,1 +1,1 @@
-"""Models to and from other programs: PyTorch state_dicts, safetensors, ONNX; and their vocabulary as JSON."""
+"""Export and import of models: PyTorch state_dicts, safetensors and ONNX, with the vocabulary as JSON."""

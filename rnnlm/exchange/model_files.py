@@ -1,4 +1,4 @@
-"""Models to files for other programs and back: weights in one file, the vocabulary beside them."""
+"""Export of models to files of weights with a vocabulary file, and import of such files."""
 
 import re
 from collections.abc import Callable
@@ -21,7 +21,7 @@ from rnnlm.text.vocabulary import BOS, FIRST, SPECIALS, UNK, Vocabulary
 
 
 class Format(NamedTuple):
-    """A sort of file to export to."""
+    """An export format."""
 
     extension: str
     encode: Callable[[Network], bytes]
@@ -36,22 +36,22 @@ VOCABULARY_EXTENSION = ".vocabulary.json"
 
 
 def vocabulary_path(path: Path) -> Path:
-    """Where the vocabulary of a file of weights stands.
+    """Return the path of the vocabulary file that belongs to a file of weights.
 
     >>> str(vocabulary_path(Path("models/rnnlm.safetensors")))
     'models/rnnlm.vocabulary.json'
     """
-    return path.parent / (path.stem + VOCABULARY_EXTENSION)  # an empty name has no `with_name`
+    return path.parent / (path.stem + VOCABULARY_EXTENSION)  # with_name() fails for an empty name
 
 
 class Export(NamedTuple):
-    """The content of the two files of an exported model."""
+    """Contents of the two files of an exported model."""
 
     weights: bytes
     vocabulary: bytes
 
     def save(self, path: Path) -> None:
-        """Write both files; each is at every moment the old one or the whole new one.
+        """Write both files, each atomically.
 
         Raises:
             SavingError: one of them cannot be written.
@@ -66,10 +66,10 @@ class Export(NamedTuple):
 
 
 def export(model: LanguageModel, to: str) -> Export:
-    """A model in a format of FORMATS.
+    """Return a model encoded in a format of FORMATS.
 
     Raises:
-        ExchangeError: it is no network, a package that is needed is missing, or the format has no room for it.
+        ExchangeError: the model is not a network, a package is missing, or the network is too large for the format.
     """
     if model.kind != "rnn":
         raise ExchangeError(
@@ -80,25 +80,26 @@ def export(model: LanguageModel, to: str) -> Export:
 
 
 class Choices(NamedTuple):
-    """What the user says of a model to import; None: what the vocabulary file says, or what is usual."""
+    """Options of an import; None for the value in the vocabulary file, or the default."""
 
     activation: str | None = None
     level: str | None = None
     context: str | None = None
     segmenter: str | None = None
-    bos: str | None = None  # the file's tokens that are <s>, </s> and <unk>
+    bos: str | None = None  # tokens of the file that stand for <s>, </s> and <unk>
     eos: str | None = None
     unk: str | None = None
-    pieces: PieceTokenizer | None = None  # what cuts a text into the file's tokens
+    pieces: PieceTokenizer | None = None  # tokenizer that produces the tokens of the file
 
 
 def import_model(
     weights: str | PathLike[str], vocabulary: str | PathLike[str], choices: Choices | None = None
 ) -> tuple[LanguageModel, list[str]]:
-    """The model of a file of weights and a vocabulary file, and notes on how they were understood.
+    """Return the model of a file of weights and a vocabulary file, and notes on how they were interpreted.
 
     Raises:
-        ExchangeError: a file is missing, damaged or foreign, or they do not fit each other or the choices.
+        ExchangeError: a file is missing, damaged or of an unknown format, or the files do not match each other or the
+            choices.
     """
     choices = choices or Choices()
     described = vocabulary_file.read(vocabulary)
@@ -133,26 +134,28 @@ def import_model(
     try:
         model.check_savable()
     except RnnlmError as error:
-        raise ExchangeError(f"{weights} and {vocabulary} make no model that could be read again. {error}") from None
+        raise ExchangeError(f"{weights} and {vocabulary} do not make a model that can be saved. {error}") from None
     if not choices.context and not described.context and context == "sentence" and BOS in arrangement.silent:
-        notes.append("Every line is read for itself. If the text was learnt in one piece, say --context stream.")
+        notes.append(
+            "Each line is read independently. If the model was trained on continuous text, use --context stream."
+        )
     if found.ignored:
         more = f" and {len(found.ignored) - 4:,} more" if len(found.ignored) > 4 else ""
-        notes.append(f"Not read, since no network has it: {', '.join(map(shown, sorted(found.ignored)[:4]))}{more}.")
+        notes.append(f"Ignored, because no network has it: {', '.join(map(shown, sorted(found.ignored)[:4]))}{more}.")
     return model, [*notes, *recognised.notes, *arrangement.notes]
 
 
 def _fitting(
     described: vocabulary_file.Described, config: NetworkConfig, vocabulary: str | PathLike[str], weights: Any
 ) -> tuple[list[str], list[str]]:
-    """The tokens that the weights have rows for; and notes.
+    """Return the tokens that the weights have rows for, and notes.
 
-    What Kaldi and icefall write behind them, #0, #1, ..., tells words of a lexicon apart that sound alike.
+    Kaldi and icefall append #0, #1, ... to the tokens, which distinguish homophones in a lexicon; they are dropped.
     """
     tokens, size = described.tokens, config.vocabulary_size
     rest = tokens[size:]
     if rest and all(re.fullmatch(r"#[0-9]+", token) for token in rest):
-        return tokens[:size], [f"The symbols of a lexicon, {rest[0]} to {rest[-1]}, are left out."]
+        return tokens[:size], [f"The disambiguation symbols {rest[0]} to {rest[-1]} are left out."]
     if len(tokens) != size:
         reserved = f", {FIRST} of them reserved" if tuple(tokens[:FIRST]) == SPECIALS else ""
         raise ExchangeError(
@@ -163,11 +166,11 @@ def _fitting(
 
 
 def import_arpa(path: str | PathLike[str], choices: Choices | None = None) -> LanguageModel:
-    """The n-gram model of an ARPA file; a token is what stands between spaces, if the choices do not say otherwise.
+    """Return the n-gram model of an ARPA file; unless the choices say otherwise, tokens are separated by spaces.
 
     Raises:
-        CheckpointError: the file cannot be read, or breaks the format in a line that the message names.
-        ExchangeError: it does not fit the choices.
+        CheckpointError: the file cannot be read, or a line, named in the message, is invalid.
+        ExchangeError: the choices do not apply to the model.
     """
     choices = choices or Choices()
     for option in ("activation", "bos", "eos", "unk", "context"):
@@ -186,7 +189,7 @@ def import_arpa(path: str | PathLike[str], choices: Choices | None = None) -> La
 
 
 def _chosen(option: str, described: str | None, chosen: str | None, path: str | PathLike[str]) -> str | None:
-    """What the file says or the user; they must not contradict each other."""
+    """Return the value of the file or of the user; raise ExchangeError if both are given and differ."""
     if described is not None and chosen not in (None, described):
         raise ExchangeError(f"--{option} {chosen} contradicts {path}, which says {described}. Leave --{option} out.")
     return described or chosen
@@ -209,7 +212,7 @@ def _tokenizer(tokenizer: Tokenizer | None, choices: Choices, path: str | PathLi
 
 
 def _check_characters(tokens: list[str], tokenizer: Tokenizer, path: str | PathLike[str]) -> None:
-    """Refuse words as characters; marks such as <pad>, which no text has, keep what probability they have."""
+    """Raise ExchangeError if a model of characters has longer tokens, other than marks such as <pad>."""
     long = (token for token in tokens if len(token) > 1 and not special_tokens.is_mark(token))
     if tokenizer.name == "char" and (token := next(long, None)) is not None:
         raise ExchangeError(
@@ -218,7 +221,7 @@ def _check_characters(tokens: list[str], tokenizer: Tokenizer, path: str | PathL
 
 
 def _check_pieces(tokens: list[str], pieces: PieceTokenizer, path: str | PathLike[str]) -> None:
-    """Refuse a file of pieces that makes other tokens than the vocabulary has."""
+    """Raise ExchangeError if fewer than half of the tokens are pieces of the tokenizer."""
     shared = len(set(tokens) & set(pieces.inventory()))
     if 2 * shared < len(tokens):
         raise ExchangeError(
@@ -232,7 +235,7 @@ def _usual_context(tokenizer: Tokenizer, config: NetworkConfig) -> str:
 
 
 def _options(config: NetworkConfig, tokenizer: Tokenizer, context: str) -> dict[str, Any]:
-    """The options of `rnnlm train` that a training which starts from this model takes over."""
+    """Return the options of `rnnlm train` that a training from this model inherits."""
     settings = tokenizer.settings()
     return {
         "level": tokenizer.name,

@@ -1,10 +1,10 @@
-"""Which network named arrays are: cell, sizes, layers and output layer, found from PyTorch's names and shapes.
+"""Recognition of a network from the names and shapes of its PyTorch arrays: cell, sizes, layers and output layer.
 
-What stands before a name is free (`module.rnn.weight_ih_l0`), and so are the names of the embedding and of the output
-layer: of two matrices, that with a bias is the output. What no name or shape tells is the basic cell's activation.
+Any prefix is accepted (`module.rnn.weight_ih_l0`), and any names of the embedding and the output layer: of two
+matrices, the one with a bias is the output. The activation of the basic cell cannot be recognised.
 
-Layers may be modules of their own whose names differ in a number (`lstm1.`, `lstm2.`, `rnns.0.module.`), and cells
-(`weight_ih` for `weight_ih_l0`). `weight_hh_l0_raw` is what AWD-LSTM (Merity et al. 2017) drops entries of in training.
+Layers may be separate modules whose names differ in a number (`lstm1.`, `lstm2.`, `rnns.0.module.`), or cells
+(`weight_ih` for `weight_ih_l0`). `weight_hh_l0_raw` is the matrix before dropout in AWD-LSTM (Merity et al. 2017).
 """
 
 import re
@@ -21,7 +21,7 @@ from rnnlm.nn.numerics import Array
 from rnnlm.nn.outputs import tail_width
 
 Shape = tuple[int, ...]
-CELL_OF_GATES = {cell.gates: name for name, cell in CELLS.items() if cell.torch}  # another one must be described
+CELL_OF_GATES = {cell.gates: name for name, cell in CELLS.items() if cell.torch}  # other cells need a description
 PARTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 LARGEST_LAYER = 1_000
 DEFAULT_DIV_VALUE = 4.0
@@ -30,15 +30,15 @@ _RECURRENT = re.compile(
     r"(?P<prefix>(?:.*\.)?)(?P<part>(?:weight|bias)_(?:ih|hh))"
     r"(?:_l(?P<layer>0|[1-9]\d{0,3})(?P<direction>_reverse)?)?(?P<raw>_raw)?"
 )
-_WRAPPED = re.compile(r"(?<![^.])module\.")  # of a prefix: DataParallel's, or AWD-LSTM's around what it drops
+_WRAPPED = re.compile(r"(?<![^.])module\.")  # part of a prefix: by DataParallel, or AWD-LSTM's WeightDrop
 _NUMBERED = re.compile(r"(.*?)_?(\d*)")
 _ADAPTIVE = re.compile(r"(?P<prefix>.*?)(?P<part>head\.(?:weight|bias)|tail\.\d{1,3}\.[01]\.weight)")
-_READS = re.compile(r"(?<![a-z])(?:enc|emb|wte|lookup|in(?:put)?(?![a-z]))", re.IGNORECASE)  # names of an embedding
+_READS = re.compile(r"(?<![a-z])(?:enc|emb|wte|lookup|in(?:put)?(?![a-z]))", re.IGNORECASE)  # in names of embeddings
 _PLAIN = re.compile(r"(?P<module>.+)\.(?P<part>weight|bias)")
 
 
 class Recognised(NamedTuple):
-    """A network's description and its parameters, under rnnlm's names; and what is worth telling about it."""
+    """Configuration and parameters of a network, under the names of rnnlm, and notes for the user."""
 
     config: NetworkConfig
     params: dict[str, Array]
@@ -48,15 +48,15 @@ class Recognised(NamedTuple):
 def recognise(
     arrays: Mapping[str, Array], described: NetworkConfig | None = None, activation: str | None = None
 ) -> Recognised:
-    """The network that arrays of floats are the parameters of.
+    """Return the network with these parameters.
 
     Args:
-        arrays: Name -> array, from a file.
-        described: What the vocabulary file says of the network. It must be true, and tells dropout and activation.
-        activation: The basic cell's, if it is not described.
+        arrays: Arrays of a file by name.
+        described: Configuration in the vocabulary file. It must match the arrays, and adds dropout and activation.
+        activation: Activation of the basic cell, if there is no description.
 
     Raises:
-        ExchangeError: a name is missing or unknown, a shape does not fit the others, or not the description.
+        ExchangeError: a name is missing or unknown, or a shape contradicts the others or the description.
     """
     names, notes = _renamed(arrays)
     found = {name: arrays[theirs] for name, theirs in names.items()}
@@ -85,7 +85,7 @@ def recognise(
 
 
 def _renamed(arrays: Mapping[str, Array]) -> tuple[dict[str, str], list[str]]:
-    """rnnlm's name of every array -> its name in the file; and notes."""
+    """Return a mapping from names in rnnlm to names in the file, and notes."""
     rest = [theirs for theirs in arrays if not _RECURRENT.fullmatch(theirs)]
     names, notes = _recurrent(arrays, rest)
     adaptive = {theirs: match for theirs in rest if (match := _ADAPTIVE.fullmatch(theirs))}
@@ -102,7 +102,7 @@ def _renamed(arrays: Mapping[str, Array]) -> tuple[dict[str, str], list[str]]:
 
 
 def _recurrent(theirs: Iterable[str], rest: list[str]) -> tuple[dict[str, str], list[str]]:
-    """The same for the recurrent layers: those of numbered modules are laid one above the other."""
+    """Return the names of recurrent layers, as `_renamed` does; numbered modules are stacked in order."""
     modules: dict[str, dict[tuple[str, int, str], str]] = {}
     found = [match for name in theirs if (match := _RECURRENT.fullmatch(name))]
     for match in sorted(found, key=lambda match: match["raw"] is None):
@@ -123,7 +123,7 @@ def _recurrent(theirs: Iterable[str], rest: list[str]) -> tuple[dict[str, str], 
 
 
 def _ordered(prefixes: list[str], rest: list[str]) -> list[str]:
-    """Names of recurrent modules, from the first layer to the last: they differ in a number."""
+    """Return the prefixes of recurrent modules, which differ in a number, from the first layer to the last."""
     split = [prefix.split(".") for prefix in prefixes]
     if split and len({len(parts) for parts in split}) == 1:
         differing = [place for place, parts in enumerate(zip(*split, strict=True)) if len(set(parts)) > 1]
@@ -142,13 +142,13 @@ def _ordered(prefixes: list[str], rest: list[str]) -> list[str]:
 
 
 def _without_copies(names: list[str], arrays: Mapping[str, Array]) -> list[str]:
-    """The names without those of a second embedding that is the same, as AWD-LSTM's dropout has one."""
+    """Return the names without copies of the embedding, such as that of AWD-LSTM's embedding dropout."""
     plain = [name for name in names if name.endswith(".weight") and f"{name.removesuffix('weight')}bias" not in names]
     return [name for name in names if name not in plain[1:] or not _are_equal(arrays[name], arrays[plain[0]])]
 
 
 def _modules(rest: list[str], wanted: set[str]) -> dict[str, str]:
-    """The same for embedding and output layer: the output is what has a bias."""
+    """Return the names of embedding and output layer, as `_renamed` does; the output layer has a bias."""
     matches = [(theirs, _PLAIN.fullmatch(theirs)) for theirs in rest]
     with_bias = {match["module"] for _, match in matches if match and match["part"] == "bias"}
     without = {match["module"] for _, match in matches if match} - with_bias
@@ -169,9 +169,9 @@ def _modules(rest: list[str], wanted: set[str]) -> dict[str, str]:
 
 
 def _without_bias(rest: list[str], arrays: Mapping[str, Array], names: Mapping[str, str]) -> dict[str, str]:
-    """The same where no module has a bias: widths, or else names, tell the embedding from the output layer.
+    """Return the names of embedding and output layer if none has a bias, told apart by widths or else by names.
 
-    Nothing if they do not. A matrix that is alone and fits both is both: a tied one.
+    Empty if that is ambiguous. A single matrix that fits both is a tied embedding.
     """
     hidden = [arrays[names[name]].shape[-1:] for name in names if name.startswith("rnn.weight_hh_l")]
     first = names.get("rnn.weight_ih_l0")
@@ -200,7 +200,7 @@ def _is_renamed_module(name: str, theirs: str) -> bool:
 
 
 def _add_missing_biases(found: dict[str, Array]) -> list[str]:
-    """Zeros for biases that a PyTorch module can do without, which is the same network."""
+    """Add zeros for biases that are missing, because PyTorch modules may have none; return notes."""
     recurrent = [name for name in found if name.startswith("rnn.weight_")]
     absent: dict[str, Array] = {}
     for name in recurrent:
@@ -221,7 +221,7 @@ def _rows(array: Array) -> int:
 
 
 def _untie(found: dict[str, Array], described: NetworkConfig | None) -> bool:
-    """Whether the output's matrix is the embedding; if it is there under both names, one of them is removed."""
+    """Return whether output matrix and embedding are tied; if the file has the matrix twice, remove one."""
     if "embedding.weight" not in found or "output.bias" not in found:
         return False
     if "output.weight" not in found:
@@ -245,7 +245,7 @@ def _are_equal(a: Array, b: Array) -> bool:
 
 
 def _different_widths(found: Mapping[str, Array]) -> list[int]:
-    """Hidden sizes of the layers, if all is there and they differ; else none, and shapes are judged as they are."""
+    """Return the hidden sizes of the layers if they differ and no array is missing; else an empty list."""
     recurrent = {name: array for name, array in found.items() if name.startswith("rnn.")}
     layers = sum(name.startswith("rnn.weight_hh") for name in recurrent)
     wanted = {f"rnn.{part}_l{layer}" for part in PARTS for layer in range(layers)}
@@ -256,9 +256,10 @@ def _different_widths(found: Mapping[str, Array]) -> list[int]:
 
 
 def _widen(found: dict[str, Array], widths: list[int], names: Mapping[str, str]) -> str:
-    """Give narrower layers more units, none of whose weights, biases and readers are anything but zero; a note.
+    """Pad narrower layers with units whose weights, in and out, and biases are zero; return a note.
 
-    The network computes the same: such a unit is zero at every step, or the sigmoid's 1/2, and nothing reads it.
+    The network computes the same function: a padded unit has a constant value, 0, or 1/2 for the sigmoid, and its
+    outgoing weights are zero.
     """
     if "output.head.weight" in found and widths[-1] < max(widths):
         raise ExchangeError(
@@ -284,14 +285,14 @@ def _widen(found: dict[str, Array], widths: list[int], names: Mapping[str, str])
     output = found.get("output.weight")
     if output is not None and output.shape[1:] == (widths[-1],):
         found["output.weight"] = np.pad(output, [(0, 0), (0, H - widths[-1])])
-    return f"Layers of the widths {', '.join(map(str, widths))} are filled up to {H} with units that are always zero."
+    return f"Layers of the widths {', '.join(map(str, widths))} are padded to {H} with units that have no effect."
 
 
 # --- sizes ------------------------------------------------------------------------------------------------------
 
 
 def _config(shapes: Mapping[str, Shape], names: Mapping[str, str], described: NetworkConfig | None) -> NetworkConfig:
-    """What names and shapes tell of a network."""
+    """Return the configuration that the names and shapes imply."""
     for name, shape in shapes.items():
         axes = 1 if "bias" in name else 2
         if len(shape) != axes or not all(shape):
@@ -335,9 +336,9 @@ def _shape(shapes: Mapping[str, Shape], name: str) -> Shape:
 
 
 def _cell(shapes: Mapping[str, Shape], names: Mapping[str, str], described: NetworkConfig | None) -> tuple[int, str]:
-    """Hidden size and cell: weight_hh has H columns and as many times H rows as the cell has gates.
+    """Return hidden size H and cell, from the shape (gates * H, H) of weight_hh.
 
-    A cell without weight_hh must be described.
+    A cell without weight_hh needs a description.
     """
     if described is not None and not CELLS[described.cell].recurrent:
         return described.hidden_size, described.cell
@@ -351,7 +352,7 @@ def _cell(shapes: Mapping[str, Shape], names: Mapping[str, str], described: Netw
 
 
 def _clusters(shapes: Mapping[str, Shape], H: int, described: NetworkConfig | None) -> tuple[tuple[int, ...], float]:
-    """Cutoffs and div_value of an adaptive softmax."""
+    """Return cutoffs and div_value of an adaptive softmax."""
     _shape(shapes, "output.tail.0.1.weight")
     tails = 1
     while f"output.tail.{tails}.1.weight" in shapes:
@@ -368,7 +369,7 @@ def _clusters(shapes: Mapping[str, Shape], H: int, described: NetworkConfig | No
 
 
 def _div_value(H: int, widths: list[int], likely: list[float]) -> float:
-    """A number with which every tail has its width: H // d^k = w wherever (H / (w + 1))^(1/k) < d <= (H / w)^(1/k)."""
+    """Return d with H // d^k = w for every tail k of width w: (H / (w + 1))^(1/k) < d <= (H / w)^(1/k)."""
     low = max((H / (w + 1)) ** (1 / k) for k, w in enumerate(widths, 1))
     high = min((H / w) ** (1 / k) for k, w in enumerate(widths, 1))
     for candidate in (*likely, float(int(high)), high, (low + high) / 2):
@@ -381,7 +382,7 @@ def _div_value(H: int, widths: list[int], likely: list[float]) -> float:
 
 
 def _described(config: NetworkConfig, described: NetworkConfig | None, activation: str | None) -> NetworkConfig:
-    """The found network with what only a description tells, which must be right in all else."""
+    """Return the configuration completed by a description; raise ExchangeError if they contradict."""
     if described is not None:
         config = replace(config, **{name: getattr(described, name) for name in OF_TRAINING})
         if config.cell != "rnn":
@@ -419,7 +420,7 @@ def _described(config: NetworkConfig, described: NetworkConfig | None, activatio
 
 
 def _check_shapes(config: NetworkConfig, shapes: Mapping[str, Shape], names: Mapping[str, str]) -> None:
-    """Every parameter is there, nothing else is, and all shapes are right."""
+    """Raise ExchangeError unless names and shapes are exactly those of the configuration."""
     what = f"network of the cell {config.cell}, {config.num_layers} x {config.hidden_size}"
     for name, expected in config.shapes().items():
         if name not in shapes:

@@ -1,12 +1,12 @@
-"""A network as an ONNX graph, which runtimes for phones, browsers and servers compute.
+"""A network as an ONNX graph, for runtimes on phones, browsers and servers.
 
     ids (T, B) int64, h (L, B, H), for LSTMs also c -> log_probabilities (T, B, V), next_h, next_c
 
-T and B are free: T = 1 is one step, whose new state is the next one's old; a zero state is what a text begins with. A
-bidirectional network has no state: ids, from <s> to </s>, give the log probabilities of the places between, (T - 2, B,
-V); its rows must be of one length.
+T and B are dynamic. With T = 1, the graph computes one step; pass its new state to the next step. A text begins with a
+zero state. A bidirectional network has no state: from ids <s> ... </s> it computes log probabilities (T - 2, B, V) of
+the tokens between; all sequences of a batch must have the same length.
 
-ONNX stacks the gates in another order than PyTorch, and has one vector for both biases.
+ONNX orders the gates differently than PyTorch, and concatenates both biases in one vector.
 """
 
 from collections.abc import Mapping
@@ -28,17 +28,17 @@ ACTIVATIONS: dict[str, dict[str, list[Any]]] = {
     "sigmoid": {"activations": ["Sigmoid"]},
     "identity": {"activations": ["Affine"], "activation_alpha": [1.0], "activation_beta": [0.0]},
 }
-OPERATOR_SET, IR_VERSION = 17, 8  # of 2022: what is needed is older, and old runtimes read it
-MAX_BYTES = 2**31 - 2**20  # of a message of protocol buffers, and room for the graph itself
+OPERATOR_SET, IR_VERSION = 17, 8  # of 2022, so that old runtimes can read the file
+MAX_BYTES = 2**31 - 2**20  # limit of protocol buffers, minus room for the graph
 
 
 def states_of(config: NetworkConfig) -> list[str]:
-    """Names of what a network hands on."""
+    """Return the names of the states of a network, "h" and for LSTMs "c"."""
     return ["h", "c"][: CELLS[config.cell].states]
 
 
 class Graph:
-    """A graph that grows: nodes and constants; values are known by their names."""
+    """Builder of an ONNX graph of nodes and constants; values are identified by their names."""
 
     def __init__(self, onnx: Any) -> None:
         self._onnx = onnx
@@ -46,12 +46,12 @@ class Graph:
         self._constants: dict[str, Array] = {}
 
     def constant(self, name: str, array: Array) -> str:
-        """A tensor of the file."""
+        """Add a constant tensor, and return its name."""
         self._constants[name] = array
         return name
 
     def node(self, operator: str, inputs: list[str], *outputs: str, **attributes: Any) -> str:
-        """An operation; without names of outputs it has one output. Returns the first one's name."""
+        """Add an operation, by default with one output, and return the name of its first output."""
         outputs = outputs or (f"{operator.lower()}_{len(self._nodes)}",)
         self._nodes.append(self._onnx.helper.make_node(operator, inputs, list(outputs), **attributes))
         return outputs[0]
@@ -59,7 +59,7 @@ class Graph:
     def encode(
         self, inputs: list[Any], outputs: list[Any], description: str, metadata: Mapping[str, str] | None = None
     ) -> bytes:
-        """The file. metadata: names and texts that a program which loads it asks for."""
+        """Return the file; metadata: properties for programs that load the model."""
         size = sum(array.nbytes for array in self._constants.values())
         if size > MAX_BYTES:
             raise ExchangeError(
@@ -81,10 +81,10 @@ class Graph:
 
 
 def encode_onnx(network: Network) -> bytes:
-    """The network as an ONNX file.
+    """Return a network as an ONNX file.
 
     Raises:
-        ExchangeError: the package onnx is not installed, or the network is too large for such a file.
+        ExchangeError: the package onnx is not installed, or the network is too large for an ONNX file.
     """
     onnx = load_package("onnx")
     config = network.config
@@ -109,7 +109,7 @@ def encode_onnx(network: Network) -> bytes:
 
 
 def _between(graph: Graph, network: Network) -> str:
-    """What both directions know of each place but the first and the last, (T - 2, B, 2H); see `nn.bidirectional`."""
+    """Return the concatenated states of both directions at all inner places, (T - 2, B, 2H); see `nn.bidirectional`."""
     before = graph.node("Slice", ["ids", *_integers(graph, "before", 0, -2)])
     after = graph.node("Slice", ["ids", *_integers(graph, "after", 2, 2**31 - 1)])
     sides = [forward(graph, network, before, [], ""), forward(graph, network, after, [], "_reverse")]
@@ -117,7 +117,7 @@ def _between(graph: Graph, network: Network) -> str:
 
 
 def forward(graph: Graph, network: Network, ids: str, states: list[str], direction: str) -> str:
-    """Outputs of the top layer (T, B, H) of a stack of layers; the final states are outputs `next_...`."""
+    """Add a stack of layers, and return the output (T, B, H) of the top layer; final states are `next_...`."""
     config = network.config
     x, input_weight = _input(graph, network, ids, direction)
     operator = CELLS[config.cell].onnx
@@ -145,10 +145,10 @@ def forward(graph: Graph, network: Network, ids: str, states: list[str], directi
 
 
 def _input(graph: Graph, network: Network, ids: str, direction: str) -> tuple[str, Array | None]:
-    """What the first layer reads (T, B, .), and its matrix if that is not its own.
+    """Return the input of the first layer (T, B, .), and its input matrix if it is not the parameter.
 
-    One-hot input times U is a column of U. ONNX looks up rows of a table: that of the vectors themselves, or U^T, which
-    the layer then takes as it is, by the identity, whichever of the two is smaller.
+    A one-hot vector times U is a column of U. The graph looks up rows of a table, the smaller of two: one-hot vectors,
+    which the layer multiplies by U, or U^T, whose rows it multiplies by the identity.
     """
     if network.config.embedding_size:
         table, weight = _parameter(graph, network, "embedding.weight"), None
@@ -164,7 +164,7 @@ def _input(graph: Graph, network: Network, ids: str, direction: str) -> tuple[st
 
 
 def _weights(graph: Graph, network: Network, layer: str, input_weight: Array | None) -> list[str]:
-    """W, R and B of a layer, (1, GH, .), in ONNX's order of the gates."""
+    """Return W, R and B of a layer, (1, GH, .), in the gate order of ONNX."""
     params, cell = network.params, CELLS[network.config.cell]
     W = params[f"rnn.weight_ih_{layer}"] if input_weight is None else input_weight
     bias = params[f"rnn.bias_ih_{layer}"]
@@ -175,7 +175,7 @@ def _weights(graph: Graph, network: Network, layer: str, input_weight: Array | N
 
 
 def _slabs(array: Array, cell: Cell) -> Array:
-    """The slabs of an array as ONNX stacks them."""
+    """Return the gates of an array (GH, ...) in the order of ONNX."""
     names = cell.gate_names or ("",)
     ours = dict(zip(names, np.split(array, len(names)), strict=True))
     ours |= {f"-{name}": -slab for name, slab in ours.items()} | {"0": np.zeros_like(ours[names[0]])}
@@ -183,7 +183,7 @@ def _slabs(array: Array, cell: Cell) -> Array:
 
 
 def output(graph: Graph, network: Network, hidden: str) -> None:
-    """The output layer: from `hidden` (T, B, H) to `log_probabilities` (T, B, V); see `nn.outputs`."""
+    """Add the output layer: from `hidden` (T, B, H) to `log_probabilities` (T, B, V); see `nn.outputs`."""
     config = network.config
     if config.output != "adaptive":
         weight = "embedding.weight" if config.tied else "output.weight"
@@ -214,7 +214,7 @@ def _parameter(graph: Graph, network: Network, name: str) -> str:
 
 
 def _integers(graph: Graph, name: str, start: int, end: int, axis: int = 0) -> list[str]:
-    """Inputs of a Slice."""
+    """Return the inputs start, end and axis of a Slice."""
     values = {"start": start, "end": end, "axis": axis}
     return [graph.constant(f"{name}_{key}", np.array([value], np.int64)) for key, value in values.items()]
 

@@ -1,4 +1,4 @@
-"""Packages that rnnlm does without until a file of theirs is to be written or read."""
+"""Import of optional packages, when a file needs them."""
 
 import importlib
 from typing import Any
@@ -9,7 +9,7 @@ EXTRAS = {"torch": "torch", "safetensors": "export", "onnx": "export"}
 
 
 def load_package(module: str) -> Any:
-    """A module of a package in EXTRAS.
+    """Import and return a module of a package in EXTRAS.
 
     Raises:
         ExchangeError: the package is not installed.

@@ -1,13 +1,13 @@
-"""A language model as sherpa-onnx takes it to rescore: two ONNX files, as icefall's rnn_lm/export-onnx.py writes them.
+"""Export of a language model for sherpa-onnx: two ONNX files, like those of icefall's rnn_lm/export-onnx.py.
 
     without state, --lm of non-streaming recognisers:
-        x (N, L) int64, tokens without <s> and </s>, filled up at the end; x_lens (N,) int64 -> nll (N,)
+        x (N, L) int64, tokens without <s> and </s>, padded at the end; x_lens (N,) int64 -> nll (N,)
     with state, --lm of streaming recognisers, in shallow fusion:
-        x (N, L) int64, h0, c0 (layers, N, hidden) -> log_softmax (N, V) after the last of x, next_h0, next_c0
+        x (N, L) int64, h0, c0 (layers, N, hidden) -> log_softmax (N, V) after the last token, next_h0, next_c0
 
-Ids are those of the recogniser's tokens: sherpa-onnx gives them, and asks for the probability of them. What both files
-hold beside the graph (`num_layers`, `hidden_size`, `sos_id`, ...) is read by sherpa-onnx, whose C++ takes inputs and
-outputs by their order: csrc/offline-rnn-lm.cc, csrc/online-rnn-lm.cc.
+Ids are those of the tokens of the recogniser, in inputs and outputs. sherpa-onnx reads the metadata of the files
+(`num_layers`, `hidden_size`, `sos_id`, ...), and identifies inputs and outputs by their order: see its
+csrc/offline-rnn-lm.cc and csrc/online-rnn-lm.cc.
 """
 
 from collections.abc import Sequence
@@ -29,12 +29,12 @@ from rnnlm.storage.atomic import not_written, replacing
 from rnnlm.text.token_lists import read_tokens
 from rnnlm.text.vocabulary import BOS, EOS, SPECIALS, UNK, Vocabulary
 
-WITHOUT_STATE, WITH_STATE = "no-state", "with-state"  # in the names of the files, as icefall calls them
-BOTH_ENDS = ("<sos/eos>", "<s>", "<sos>")  # how recognisers write what is read before a line, the likeliest first
+WITHOUT_STATE, WITH_STATE = "no-state", "with-state"  # in file names, as in icefall
+BOTH_ENDS = ("<sos/eos>", "<s>", "<sos>")  # start tokens of recognisers, the most common first
 
 
 def paths_of(path: Path) -> tuple[Path, Path, Path]:
-    """The two files of a name, and that of the vocabulary.
+    """Return the paths of the two ONNX files and of the vocabulary file for a given path.
 
     >>> [str(each) for each in paths_of(Path("models/lm.onnx"))]
     ['models/lm.no-state.onnx', 'models/lm.with-state.onnx', 'models/lm.vocabulary.json']
@@ -46,9 +46,10 @@ def paths_of(path: Path) -> tuple[Path, Path, Path]:
 
 
 class Tokens(NamedTuple):
-    """A recogniser's tokens in a model: the model's id of each of the recogniser's, and what was noticed.
+    """Mapping from the ids of a recogniser to those of a model.
 
-    read: (n,) or (n + 1,) for what the network reads, asked: for what is asked of it. sos, eos: the recogniser's ids.
+    read: (n,) or (n + 1,) model ids of input tokens. asked: (n,) model ids of output tokens. sos, eos: ids of the
+    recogniser. notes: messages for the user.
     """
 
     read: Array
@@ -59,7 +60,7 @@ class Tokens(NamedTuple):
 
 
 class SherpaExport(NamedTuple):
-    """The content of the files, and notes on the tokens."""
+    """Contents of the files, and notes on the tokens."""
 
     without_state: bytes
     with_state: bytes
@@ -67,7 +68,7 @@ class SherpaExport(NamedTuple):
     notes: list[str]
 
     def save(self, path: Path) -> None:
-        """Write the files of a name; each is at every moment the old one or the whole new one.
+        """Write the files of `paths_of(path)`, each atomically.
 
         Raises:
             SavingError: one of them cannot be written.
@@ -82,14 +83,14 @@ class SherpaExport(NamedTuple):
 
 
 def export_sherpa(model: LanguageModel, tokens: str | Path | None = None) -> SherpaExport:
-    """A model of sentences for sherpa-onnx.
+    """Return a model of sentences encoded for sherpa-onnx.
 
-    tokens: the recogniser's file of tokens (tokens.txt); without it, its ids have to be the model's own.
+    tokens: token file of the recogniser (tokens.txt); without it, the recogniser must use the ids of the model.
 
     Raises:
-        ExchangeError: it is no network that reads sentences from left to right, a package is missing, or the
-            recogniser's tokens are not the model's.
-        VocabularyError: the file of tokens cannot be read.
+        ExchangeError: the model is not a unidirectional network of sentences, a package is missing, or the model has
+            none of the tokens of the recogniser.
+        VocabularyError: the token file cannot be read.
     """
     if model.kind != "rnn" or model.network.config.bidirectional:
         raise ExchangeError(
@@ -97,14 +98,14 @@ def export_sherpa(model: LanguageModel, tokens: str | Path | None = None) -> She
         )
     if model.context != "sentence" and not model.line_resets:
         raise ExchangeError(
-            "sherpa-onnx scores utterances, each from <s> on; the model has read its text in one piece. Train it with "
-            "--context sentence."
+            "sherpa-onnx scores utterances, each from <s> on; the model was trained on one stream of text. Train it "
+            "with --context sentence."
         )
     known = _own(model.vocabulary) if tokens is None else _arranged(read_tokens(tokens), model.vocabulary, str(tokens))
     if tokens is None:
         known.notes.append(
-            "sherpa-onnx gives the ids of the recogniser: they have to be those of the vocabulary file. Give its "
-            "tokens.txt with --vocabulary, and they are looked up."
+            "sherpa-onnx uses the ids of the recogniser, which have to be those of the vocabulary file. To convert "
+            "them, give the tokens.txt of the recogniser with --vocabulary."
         )
     network: Any = model.network
     return SherpaExport(
@@ -118,7 +119,7 @@ def _own(vocabulary: Vocabulary) -> Tokens:
 
 
 def _arranged(tokens: Sequence[str], vocabulary: Vocabulary, name: str) -> Tokens:
-    """The recogniser's tokens by their spelling; those that the model lacks are <unk>."""
+    """Map the tokens of a recogniser to the model by their spelling; unknown ones become <unk>."""
     asked = vocabulary.encode(list(tokens)).astype(np.int64)
     read, notes = asked.copy(), []
     if not (asked != UNK).any():
@@ -130,7 +131,7 @@ def _arranged(tokens: Sequence[str], vocabulary: Vocabulary, name: str) -> Token
     starts = [place[token] for token in BOTH_ENDS if token in place]
     ends = [place[token] for token in ("</s>", "<eos>", BOTH_ENDS[0]) if token in place]
     asked[[*starts, *ends]], read[ends], read[starts] = EOS, EOS, BOS
-    if not starts:  # then it has an id of its own behind them
+    if not starts:  # add an id after the others
         starts, read = [len(tokens)], np.append(read, BOS)
     special = {*starts, *ends, *(place[token] for token in SPECIALS if token in place)}
     missing = [token for number, token in enumerate(tokens) if asked[number] == UNK and number not in special]
@@ -146,12 +147,12 @@ def _arranged(tokens: Sequence[str], vocabulary: Vocabulary, name: str) -> Token
 
 
 def _read(graph: Graph, name: str, table: Array) -> str:
-    """The model's ids (L, N) of the recogniser's, x (N, L)."""
+    """Look up model ids (L, N) for the ids x (N, L) of the recogniser."""
     return graph.node("Transpose", [graph.node("Gather", [graph.constant(name, table), "x"])], perm=[1, 0])
 
 
 def _vector(graph: Graph, value: int) -> str:
-    """A vector of one whole number."""
+    """Add an integer constant of shape (1,)."""
     return graph.constant(f"vector_{value}", np.array([value], np.int64))
 
 
@@ -168,7 +169,7 @@ def _without_state(network: Network, tokens: Tokens) -> bytes:
     start = graph.node("Expand", [_vector(graph, BOS), row])  # (1, N)
     ids = graph.node("Concat", [start, _read(graph, "read", tokens.read)], axis=0)
     output(graph, network, forward(graph, network, ids, [], ""))
-    # Targets: the tokens, then </s> at the place x_lens, and behind it what does not count.
+    # Targets: the tokens, then </s> at index x_lens; those after it are masked below.
     end = graph.node("Add", [graph.node("Gather", [shape, _number(graph, 1)]), _number(graph, 1)])
     places = graph.node("Range", [_number(graph, 0), end, _number(graph, 1)])
     places = graph.node("Unsqueeze", [places, _vector(graph, 1)])  # (L + 1, 1)
@@ -195,7 +196,7 @@ def _with_state(network: Network, tokens: Tokens) -> bytes:
     for name in states:
         graph.node("Identity", [f"{name}0"], name)
     output(graph, network, forward(graph, network, _read(graph, "read", tokens.read), states, ""))
-    for name in ("h", "c"):  # a cell without c hands it on
+    for name in ("h", "c"):  # for cells without c, c0 is passed through
         graph.node("Identity", [f"next_{name}" if name in states else f"{name}0"], f"next_{name}0")
     last = graph.node("Gather", ["log_probabilities", _number(graph, -1)], axis=0)
     graph.node("Gather", [last, graph.constant("asked", tokens.asked)], "log_softmax", axis=1)

@@ -1,8 +1,8 @@
-"""Where a foreign vocabulary has <s>, </s> and <unk>, and its rows in rnnlm's order, which begins with these three.
+"""Reordering of an imported vocabulary, so that it begins with <s>, </s> and <unk> as in rnnlm.
 
-Many programs have one symbol for the end of a line and the start of the next, and models of characters have no unknown
-one. A row that is missing is added: its embedding is the row it stands for, or the mean of all, and its probability is
-less than e^-60 at every step, so that all others keep theirs.
+Many programs have one token for both the end of a line and the start of the next, and models of characters often have
+no unknown token. Missing rows are added. Their embedding is that of the token they replace, or the mean of all, and
+their probability is less than e^-60 at every step, so that the others are unchanged.
 """
 
 import re
@@ -19,11 +19,11 @@ from rnnlm.nn.numerics import Array
 from rnnlm.text.vocabulary import BOS, EOS, FIRST, SPECIALS, UNK, UNKNOWN
 
 OPTIONS = ("--bos", "--eos", "--unk")
-# Nats that an added row is below another one, or below the mean of all, neither of which is above the largest.
+# Logits of added rows are this many nats below that of the copied row, or the mean, so far below the maximum.
 BELOW = 60.0
 LONGEST_MARK = 40  # characters
-MEAN = -1  # the source of a row that stands for no token of the file
-# What other programs write between signs: <eos>, [SEP], <sos/eos>, <|endoftext|>, ...
+MEAN = -1  # source of an added row without a token in the file
+# Special tokens of other programs: <eos>, [SEP], <sos/eos>, <|endoftext|>, ...
 _BETWEEN_SIGNS = re.compile(r"[<\[({_|$#].*[>\])}_|$#]")
 _SIGNS = re.compile(r"[\W_]")
 _ALIKE = (
@@ -34,7 +34,7 @@ _ALIKE = (
 
 
 class Arrangement(NamedTuple):
-    """rows: for every new id the old one or MEAN; silent: new ids that are not to be predicted; notes on it."""
+    """rows: old id or MEAN for every new id. silent: new ids that must not be predicted. notes: for the user."""
 
     rows: list[int]
     silent: set[int]
@@ -42,20 +42,20 @@ class Arrangement(NamedTuple):
 
 
 def arrange(tokens: Sequence[str], named: Sequence[str | None], without_lines: bool) -> Arrangement:
-    """The order in which a file's tokens have rnnlm's ids.
+    """Return the order of a file's tokens in which they have the ids of rnnlm.
 
     Args:
-        tokens: All tokens of the file, in the order of their ids.
-        named: What the user calls <s>, </s> and <unk>; None where nothing is said.
-        without_lines: The model is of a stream of characters, in which newlines are tokens and </s> is none.
+        tokens: All tokens of the file, in order of their ids.
+        named: Tokens that the user gives for <s>, </s> and <unk>; None where not given.
+        without_lines: Whether the model reads a stream of characters, where newlines are tokens and </s> is unused.
 
     Raises:
-        ExchangeError: a token that is named is missing, or one has to be named.
+        ExchangeError: a given token is missing, or a token has to be given.
     """
     if tuple(tokens[:FIRST]) == SPECIALS and not any(named):
         return Arrangement(list(range(len(tokens))), set(), [])
     places = {token: place for place, token in reversed(list(enumerate(tokens)))}
-    newline = places.get("\n") if without_lines else None  # one of the characters, and what is read before a line
+    newline = places.get("\n") if without_lines else None  # an ordinary token, also read before a line
     found = [_place(places, special, named[special]) for special in range(FIRST)]
     if newline is not None:
         found = [None if place == newline else place for place in found]
@@ -70,12 +70,14 @@ def arrange(tokens: Sequence[str], named: Sequence[str | None], without_lines: b
     if bos is not None and bos == eos:
         notes.append(f"{shown(tokens[bos])} ends a line, and is read before its first token, too.")
     if unk is None:
-        notes.append(f"No token stands for unknown ones: one without probability is added. {OPTIONS[UNK]} names one.")
+        notes.append(
+            f"No token stands for unknown ones: <unk> is added, with a probability of 0. {OPTIONS[UNK]} names one."
+        )
     return Arrangement(rows, silent, notes)
 
 
 def _place(places: Mapping[str, int], special: int, named: str | None) -> int | None:
-    """The id of a special token in the file: of the token that is named, or of one that is spelt as rnnlm's."""
+    """Return the id of a special token in the file: of the given token, or of the spelling in rnnlm."""
     if named is None:
         spelt = UNKNOWN if special == UNK else (SPECIALS[special],)
         return next((places[token] for token in spelt if token in places), None)
@@ -86,7 +88,7 @@ def _place(places: Mapping[str, int], special: int, named: str | None) -> int | 
 
 
 def _check_found(tokens: Sequence[str], found: Sequence[int | None], without_lines: bool) -> None:
-    """Refuse to guess: which token ends a line must be known, and what looks like a special token must be named."""
+    """Raise ExchangeError if no token ends a line, or a token that looks special was not given by the user."""
     unk = found[UNK]
     if unk is not None and unk in (found[BOS], found[EOS]):
         raise ExchangeError(f"{shown(tokens[unk])} is {SPECIALS[UNK]} and another symbol; expected two tokens")
@@ -108,7 +110,7 @@ def _check_found(tokens: Sequence[str], found: Sequence[int | None], without_lin
 
 
 def is_mark(token: str) -> bool:
-    """Whether a token is written as what is no text: <pad>, [MASK], __eou__."""
+    """Return whether a token is spelt like a special token, not like text: <pad>, [MASK], __eou__."""
     return 2 < len(token) <= LONGEST_MARK and token.isprintable() and _BETWEEN_SIGNS.fullmatch(token) is not None
 
 
@@ -119,7 +121,7 @@ def _is_alike(token: str, special: int) -> bool:
 def rearranged(
     config: NetworkConfig, params: Mapping[str, Array], arrangement: Arrangement
 ) -> tuple[NetworkConfig, dict[str, Array]]:
-    """The network with the rows of its tokens in another order, and with those that are added.
+    """Return the configuration and parameters with reordered and added token rows.
 
     Raises:
         ExchangeError: a special token is in a tail of an adaptive softmax.
@@ -152,6 +154,6 @@ def rearranged(
 
 
 def _taken(table: Array, rows: Sequence[int]) -> Array:
-    """Rows of a table, MEAN being that of all."""
+    """Return rows of a table; the row MEAN is the mean of all."""
     mean = table.mean(axis=0, keepdims=True, dtype=np.float64).astype(table.dtype)
     return np.concatenate([table, mean])[rows]

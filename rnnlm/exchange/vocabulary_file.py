@@ -1,11 +1,11 @@
-"""The file beside weights: what the ids mean, and what weights do not tell of a model.
+"""The vocabulary file of exported weights: tokens of the ids, and settings that the weights do not contain.
 
 Export writes JSON:
 
     {
       "format": "rnnlm vocabulary",
       "version": 1,
-      "tokens": ["<s>", "</s>", "<unk>", "我", ...],       in the order of the ids; the first three are reserved
+      "tokens": ["<s>", "</s>", "<unk>", "我", ...],       in order of the ids; the first three are reserved
       "counts": [0, 0, 0, 5, ...],                         in the training text; <s> and </s> have 0
       "level": "word",                                     or "char", "token"
       "tokenizer": {"name": "word", "options": {...}},     as in a checkpoint
@@ -15,8 +15,9 @@ Export writes JSON:
       "network": {"cell": "lstm", "activation": "tanh", ...}
     }
 
-To import, `tokens` is enough; what else is missing has to be said. A token of text may be spelt "</s>": it has an id
-from 3 on, and is not the reserved one. What other programs write is read, too, see `text.token_lists`.
+An import needs only `tokens`; missing settings have to be given as options. A token of the text may be spelt "</s>":
+its id is 3 or more, different from the reserved one. Vocabulary files of other programs are read, too; see
+`text.token_lists`.
 """
 
 import json
@@ -39,7 +40,7 @@ FORMAT, VERSION = "rnnlm vocabulary", 1
 
 
 class Described(NamedTuple):
-    """What a vocabulary file says; None where it says nothing. Tokens and their counts are in the order of the ids."""
+    """Contents of a vocabulary file; None for missing fields. Tokens and counts are in order of the ids."""
 
     tokens: list[str]
     counts: list[int]
@@ -51,7 +52,7 @@ class Described(NamedTuple):
 
 
 def encode(model: LanguageModel) -> bytes:
-    """The content of a model's vocabulary file."""
+    """Return the contents of the vocabulary file of a model."""
     vocabulary = model.vocabulary
     document = {
         "format": FORMAT,
@@ -69,10 +70,10 @@ def encode(model: LanguageModel) -> bytes:
 
 
 def read(path: str | os.PathLike[str]) -> Described:
-    """What a vocabulary file says.
+    """Read a vocabulary file.
 
     Raises:
-        ExchangeError: it is missing, has none of the forms above, or says what cannot be.
+        ExchangeError: the file is missing, of an unknown format, or invalid.
     """
     path = Path(path)
     try:

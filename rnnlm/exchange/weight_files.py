@@ -1,7 +1,7 @@
 """Files of named arrays: PyTorch's state_dicts and safetensors.
 
-A file to import may come from a stranger. No code in it is run (`weights_only=True`; safetensors can hold none), and
-what it claims to hold is compared with its size.
+A file to import is untrusted. No code in it is run (`weights_only=True`; safetensors cannot contain any), and the sizes
+that it claims are compared with its own size.
 """
 
 import io
@@ -21,15 +21,15 @@ from rnnlm.exchange.packages import load_package
 from rnnlm.nn.network import Network
 from rnnlm.nn.numerics import Array
 
-# Where programs that save more than the state_dict put it.
+# Keys of the state_dict in files that contain more.
 STATE_DICT_KEYS = ("state_dict", "model_state_dict", "model")
 MAX_ARRAYS = 10_000
 LONGEST_NAME = 200
-MOST_OF_A_MEMBER = 512  # bytes in an archive's directory
-LONGEST_ZIP_END = (1 << 16) + 256  # bytes: its records and a comment
+MOST_OF_A_MEMBER = 512  # bytes per member in the directory of an archive
+LONGEST_ZIP_END = (1 << 16) + 256  # bytes: end records and a comment
 _ZIP_MAGIC = b"PK\x03\x04"
 _NUMPY_NAME = b"header.npy"
-_OBJECT = re.compile(r"GLOBAL ([\w.]+)")  # what PyTorch says of an object that it does not load
+_OBJECT = re.compile(r"GLOBAL ([\w.]+)")  # in PyTorch's message about an object that it does not load
 _COLOURS = re.compile(r"\x1b\[[\d;]*m")
 _OLD_TORCH = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # the pickled magic number of torch.save before 1.6
 _FLOATS = {"F16": "<f2", "F32": "<f4", "F64": "<f8", "BF16": "<u2"}  # BF16 is the upper half of a float32
@@ -38,15 +38,15 @@ _PARAMETER = re.compile(r"(?:weight|bias)[^.]*$")
 
 
 class Weights(NamedTuple):
-    """Named arrays of floats as they stand in a file, the sort of file, and the names of what else it has."""
+    """Arrays of floats in a file by name, its format, and the names of other entries."""
 
     kind: str  # "torch" or "safetensors"
     arrays: dict[str, Array]
-    ignored: list[str]  # buffers of whole numbers, and what is no tensor
+    ignored: list[str]  # integer buffers, and entries that are not tensors
 
 
 def encode_torch(network: Network) -> bytes:
-    """A state_dict; a tied matrix stands there under both of its names, as in a PyTorch module, and once in memory."""
+    """Return a file with a state_dict; a tied matrix has both names, as in PyTorch, and is stored once."""
     torch = load_package("torch")
     tensors = {name: torch.from_numpy(array) for name, array in _arrays(network)}
     if network.config.tied:
@@ -57,27 +57,29 @@ def encode_torch(network: Network) -> bytes:
 
 
 def encode_safetensors(network: Network) -> bytes:
-    """The parameters; a tied matrix is there once, as `embedding.weight`."""
+    """Return a file with the parameters; a tied matrix has only the name `embedding.weight`."""
     encoded: bytes = load_package("safetensors.numpy").save(dict(_arrays(network)), metadata={"format": "pt"})
     return encoded
 
 
 def _arrays(network: Network) -> Iterator[tuple[str, Array]]:
     for name, array in network.params.items():
-        yield name, np.array(array, order="C")  # one-hot input weights are kept column by column
+        yield name, np.array(array, order="C")  # one-hot input weights are in column order
 
 
 def read(path: str | os.PathLike[str]) -> Weights:
-    """The arrays of a file, recognised by its first bytes.
+    """Read the arrays of a file, whose format is recognised by its first bytes.
 
     Raises:
-        ExchangeError: it is missing, foreign, damaged, holds something else than arrays of floats, or claims more than
-            it has bytes; or the package that reads it is not installed.
+        ExchangeError: the file is missing, damaged, of another format, contains something else than arrays of floats,
+            or claims more bytes than it has; or the package that reads it is not installed.
     """
     path = Path(path)
     try:
         if not path.is_file():
-            raise ExchangeError(f"{path} is not there, or is no file; expected a PyTorch state_dict or safetensors.")
+            raise ExchangeError(
+                f"{path} does not exist, or is not a file; expected a PyTorch state_dict or safetensors."
+            )
         size = path.stat().st_size
         with open(path, "rb") as file:
             start = file.read(64)
@@ -91,7 +93,7 @@ def read(path: str | os.PathLike[str]) -> Weights:
             weights = Weights("torch", *_read_torch(path, size))
         elif start.startswith(_OLD_TORCH):
             raise ExchangeError(
-                "it was written by PyTorch before 1.6, or in that format. Write it anew: "
+                "it was written by PyTorch before 1.6, or in that format. Save it again: "
                 "torch.save(torch.load(FILE, weights_only=True), NEW)"
             )
         elif start[8:9] == b"{":
@@ -108,7 +110,7 @@ def read(path: str | os.PathLike[str]) -> Weights:
 
 
 def _check(arrays: Mapping[str, Array]) -> None:
-    """Names that can be shown, numbers that can be computed with."""
+    """Raise ExchangeError unless all names are short and printable, and all numbers finite."""
     for name, array in arrays.items():
         if not name.isprintable() or len(name) > LONGEST_NAME:
             raise ExchangeError(f"{shown(name)} cannot be the name of a parameter")
@@ -117,14 +119,14 @@ def _check(arrays: Mapping[str, Array]) -> None:
 
 
 def _check_archive(path: Path, size: int) -> None:
-    """Refuse an archive whose members are packed or claim more bytes than it has: PyTorch writes none."""
+    """Raise ExchangeError for an archive that PyTorch would not write: compressed, or larger than its file."""
     directory = _directory_size(path, size)
     if directory > MAX_ARRAYS * MOST_OF_A_MEMBER:
         raise ExchangeError(f"its directory has {directory:,} bytes, too many for {MAX_ARRAYS:,} arrays")
     try:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
-    except Exception as error:  # zipfile has many ways to say that it is damaged
+    except Exception as error:  # zipfile raises many types for damaged files
         raise ExchangeError(f"it is damaged ({_reason(error)})") from None
     if any(member.filename.endswith("/constants.pkl") for member in members):
         raise ExchangeError(
@@ -134,23 +136,24 @@ def _check_archive(path: Path, size: int) -> None:
     stored = all(member.compress_type == zipfile.ZIP_STORED for member in members)
     claimed = sum(member.file_size for member in members)
     if not stored or claimed > size:
-        raise ExchangeError(f"its members are packed, or claim {claimed:,} bytes where the file has {size:,}")
+        raise ExchangeError(f"its members are compressed, or claim {claimed:,} bytes where the file has {size:,}")
 
 
 def _directory_size(path: Path, size: int) -> int:
-    """Bytes of an archive's directory as it says itself: `zipfile` makes a kilobyte of every 46 of them.
+    """Return the size in bytes of an archive's directory, as its end records claim.
 
-    The formats of the records are those of PKWARE's APPNOTE.TXT, 4.3.14 and 4.3.16.
+    It is checked first because `zipfile` allocates about a kilobyte for every 46 bytes of it. The formats of the
+    records are in PKWARE's APPNOTE.TXT, 4.3.14 and 4.3.16.
     """
     with open(path, "rb") as file:
         file.seek(max(0, size - LONGEST_ZIP_END))
         tail = file.read()
     found = 0
-    for signature, fields in ((b"PK\x05\x06", "<12xL"), (b"PK\x06\x06", "<40xQ")):  # the usual record, the large one
+    for signature, fields in ((b"PK\x05\x06", "<12xL"), (b"PK\x06\x06", "<40xQ")):  # end record, zip64 end record
         place = tail.rfind(signature)
         if 0 <= place <= len(tail) - struct.calcsize(fields):
             said = struct.unpack_from(fields, tail, place)[0]
-            found = max(found, 0 if said == 0xFFFFFFFF else said)  # which points to the large record
+            found = max(found, 0 if said == 0xFFFFFFFF else said)  # 0xFFFFFFFF: see the zip64 record
     return int(found)
 
 
@@ -159,10 +162,10 @@ def _read_torch(path: Path, size: int) -> tuple[dict[str, Array], list[str]]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            # Mapped, no tensor can reach beyond the file; reading into memory, older versions of PyTorch did not
-            # compare what a tensor claims with what is there.
+            # With mmap, no tensor can reach beyond the file. Without it, older versions of PyTorch did not check the
+            # claimed sizes of tensors.
             loaded = torch.load(str(path), map_location="cpu", weights_only=True, mmap=True)
-    except Exception as error:  # what unpickling raises on bytes that nobody meant has no end
+    except Exception as error:  # unpickling arbitrary bytes can raise almost anything
         if found := _OBJECT.search(str(error)):
             raise ExchangeError(
                 f"it holds more than tensors: a {shown(found[1])}, an object whose code is not run. Save "
@@ -181,7 +184,7 @@ def _read_torch(path: Path, size: int) -> tuple[dict[str, Array], list[str]]:
             del tensors[name]
         elif tensor.layout != torch.strided or tensor.device.type != "cpu" or tensor.dtype not in wanted:
             raise ExchangeError(f"{shown(name)} is a tensor of {tensor.dtype}, {tensor.layout}; expected plain floats")
-    # A view can claim any size. Twice the file is allowed for, since a tied matrix has two names.
+    # A view can claim any size. Twice the size of the file is allowed, because a tied matrix has two names.
     claimed = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
     if claimed > 2 * size:
         raise ExchangeError(f"its tensors claim {claimed:,} bytes where the file has {size:,}")
@@ -192,10 +195,10 @@ def _read_torch(path: Path, size: int) -> tuple[dict[str, Array], list[str]]:
 
 
 def _state_dict(loaded: Any, tensor_type: type) -> tuple[dict[str, Any], list[str]]:
-    """Names and tensors of what was loaded, and the names of what is left out.
+    """Return the tensors of a loaded object by name, and the names of its other entries.
 
-    They are its part that is called as a state_dict is, or what is a tensor in it, or all parts that are state_dicts,
-    one for each module, under their keys.
+    The tensors are those of the entry with a name in STATE_DICT_KEYS, else those of the object itself, else those of
+    all entries that are state_dicts, such as one per module, prefixed by their keys.
     """
 
     def is_state_dict(found: Any) -> bool:
@@ -219,7 +222,7 @@ def _state_dict(loaded: Any, tensor_type: type) -> tuple[dict[str, Any], list[st
 
 
 def _read_safetensors(path: Path) -> tuple[dict[str, Array], list[str]]:
-    # It compares the sizes in the header with each other and with that of the file before it gives out bytes.
+    # deserialize() compares the sizes in the header with each other and with that of the file.
     deserialize = load_package("safetensors").deserialize
     try:
         found = deserialize(path.read_bytes())
@@ -241,6 +244,6 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Array], list[str]]:
 
 
 def _reason(error: Exception) -> str:
-    """The beginning of what another package says, which may quote the file, on one line."""
+    """Return the beginning of a foreign error message, which may quote the file, on one printable line."""
     said = _COLOURS.sub("", " ".join(str(error).rpartition("WeightsUnpickler error: ")[2].split()))[:120]
     return "".join(character if character.isprintable() else "?" for character in said)

@@ -1,7 +1,7 @@
 """Heuristics that turn training reports into advice.
 
-Each rule reads numbers of a training and returns a sentence or nothing; nothing is printed here. Losses are nats per
-token. Shares of a loss are compared, so that one threshold serves characters (about 1.5 nats) and words (about 4.5).
+Each rule reads figures of a training and returns a sentence or None; nothing is printed here. Losses are in nats per
+token. Thresholds are relative, so that they suit both characters (about 1.5 nats) and words (about 4.5).
 """
 
 import math
@@ -17,33 +17,33 @@ from rnnlm.training.dataset import MOST_VALIDATED
 from rnnlm.training.session import Session
 from rnnlm.training.trainer import Report
 
-# Share of unknown tokens: at one in ten, every second or third sentence has one.
+# Share of unknown tokens; at one in ten, every second or third sentence has one.
 UNKNOWN = 0.1
 # Tokens below which an n-gram model is better than a recurrent one.
 SMALL_TEXT = {"char": 10_000, "word": 2_000, "token": 2_000}
-# One explosion may be bad luck, and the trainer halves the rate.
+# Number of recoveries; a single explosion may be chance, and the trainer halves the rate.
 RECOVERIES = 2
-# Share by which the training loss stands above its lowest, or above the entropy of the token frequencies, in two
-# evaluations in a row. Of a text that is known by heart, whose loss is nearly 0, so much of a nat.
+# Relative increase of the training loss over its minimum, or over the entropy of the token frequencies, in two
+# consecutive evaluations; absolute, in nats, for losses below 1.
 RISE = 0.05
-# Share by which the valid loss stands above its best in so many evaluations in a row, while the training loss falls by
-# such a share. Where few tokens are held out, that may be chance.
+# Overfitting: the valid loss is above its best by DRIFT (relative) in DRIFTING consecutive evaluations, while the
+# training loss falls by FALL_WHILE_DRIFTING. With fewer held-out tokens than ENOUGH_VALID, that may be chance.
 DRIFT, DRIFTING, FALL_WHILE_DRIFTING, ENOUGH_VALID = 0.02, 3, 0.01, 200
-# Share of the token frequencies' loss that a training is to gain, and of the fitting rate below which one is too low.
+# Least relative gain over the loss of token frequencies, and share of the fitting learning rate that is too low.
 GAIN, LOW_RATE = 0.05, 0.1
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What the rules read of a training beside its reports.
+    """Facts on a training that the rules read in addition to reports.
 
     Attributes:
-        fitting_lr: Learning rate that is chosen for this network where none is given.
-        unknown: Share of unknown tokens in the held-out text, or in the training text where none is held out.
-        train_unigram: Loss of the training text by its token frequencies.
-        valid_unigram: Loss of the held-out text by the same; infinite if it was not measured.
+        fitting_lr: Default learning rate of this network.
+        unknown: Share of unknown tokens in the held-out text, or in the training text if nothing is held out.
+        train_unigram: Loss of the token frequencies on the training text.
+        valid_unigram: Loss of the token frequencies on the held-out text; infinite if it was not measured.
         vocabulary_is_limited: Whether --vocab-size or --min-count leaves tokens out.
-        has_network: Whether the network is that of a checkpoint.
+        has_network: Whether the initial weights are those of a checkpoint.
         end_is_held_out: Whether the held-out text is the last part of a stream without lines.
         best: Best valid loss and its step, of a resumed training.
     """
@@ -64,7 +64,7 @@ class Facts:
 
 
 def facts_of(session: Session, has_network: bool) -> Facts:
-    """Return the facts of a session that is ready to run. has_network: whether it has the weights of a checkpoint."""
+    """Return the facts of a prepared session; has_network: whether its weights are those of a checkpoint."""
     dataset, recipe, progress = session.dataset, session.recipe, session.trainer.progress
     counts, valid, best = dataset.counts, dataset.valid, progress.best_nats_per_token
     shares = (counts + 1) / (counts.sum() + len(counts))
@@ -78,7 +78,7 @@ def facts_of(session: Session, has_network: bool) -> Facts:
         clip=recipe.clip,
         train_tokens=len(dataset.train),
         valid_tokens=session.valid_tokens,
-        unknown=unknown - dataset.vocabulary.unknown / counts.sum(),  # without those that the text writes as <unk>
+        unknown=unknown - dataset.vocabulary.unknown / counts.sum(),  # except those written as <unk> in the text
         train_unigram=float(-(counts @ np.log(shares)) / counts.sum()),
         valid_unigram=baselines.get("unigram_nats_per_token", math.inf),
         vocabulary_is_limited=recipe.vocab_size is not None or recipe.min_count > 1,
@@ -92,7 +92,7 @@ class Advisor:
     """Give each kind of advice at most once in a run."""
 
     def __init__(self, facts: Facts) -> None:
-        """Begin before the first report."""
+        """Start before the first report."""
         self._facts, self._recoveries, self._progress, self._network = facts, 0, 0.0, 0
         self._forget_losses(facts.best or (math.inf, 0))
         self._rules: list[Callable[[], str | None]] = [self._high_rate, self._overfitting, self._underfitting]
@@ -101,14 +101,14 @@ class Advisor:
         self._train: list[float] = []  # losses, one for each evaluation
         self._valid: list[float] = []
         self._best, self._best_step = best
-        self._train_at_best = math.inf  # a resumed training does not know it
+        self._train_at_best = math.inf  # unknown for a resumed training
 
     def opening(self) -> list[str]:
-        """Return what is known before the first step."""
+        """Return the advice that is known before the first step."""
         return [line for line in (low_coverage(self._facts), small_text(self._facts)) if line]
 
     def after(self, report: Report) -> str | None:
-        """Return what a report has shown, if anything."""
+        """Return the advice that follows from a report, or None."""
         if report.kind == "steps":
             return None
         self._progress = report.progress
@@ -121,7 +121,7 @@ class Advisor:
             self._add(report)
         for rule in self._rules:
             if line := rule():
-                # Who has been told why the loss is high need not be told at the end that it is.
+                # A cause of a high loss was named: do not report underfitting at the end.
                 self._rules = [other for other in self._rules if other not in (rule, self._underfitting)]
                 return line
         return None
@@ -134,19 +134,19 @@ class Advisor:
             self._best, self._best_step, self._train_at_best = valid, report.step, report.train_nats_per_token
 
     def _high_rate(self) -> str | None:
-        """Tell if the loss exploded repeatedly, or if the training loss rises and the valid loss does not fall."""
+        """Advise if the loss exploded repeatedly, or the training loss rises and the valid loss does not fall."""
         facts, before, last = self._facts, self._train[:-2], self._train[-2:]
         lower = f"--lr {min(facts.fitting_lr, facts.lr / 4):.2g} (it is {facts.lr:g})"
         remedy = f"Try {lower}{'' if facts.clip else ' or --clip 1'}."
         if self._recoveries >= RECOVERIES:
             return f"The learning rate is too high: the loss exploded {self._recoveries} times. {remedy}"
         lowest, unigram = min(before, default=math.inf), facts.train_unigram
-        if facts.has_network:  # with the weights of another text a training may well begin above the frequencies
+        if facts.has_network:  # weights of another text may start above this loss
             unigram = math.inf
         limit = min(lowest, unigram)
         if len(last) < 2 or min(last) < limit + RISE * max(limit, 1.0):
             return None
-        if self._valid[-1] == self._best < math.inf:  # it learns; some parts of a text are harder than others
+        if self._valid[-1] == self._best < math.inf:  # it still improves; parts of a text may be harder
             return None
         what = "its lowest" if limit == lowest else "what the token frequencies alone give"
         return (
@@ -154,14 +154,14 @@ class Advisor:
         )
 
     def _overfitting(self) -> str | None:
-        """Tell if the valid loss drifts up while the training loss falls."""
+        """Advise if the valid loss rises while the training loss falls."""
         facts, last = self._facts, self._valid[-DRIFTING:]
         if len(last) < DRIFTING or facts.valid_tokens < ENOUGH_VALID:
             return None
         then, now = min(self._train_at_best, self._train[0]), self._train[-1]
         if min(last) < (1 + DRIFT) * self._best or now > (1 - FALL_WHILE_DRIFTING) * then:
             return None
-        # A checkpoint fixes the width and how a text is read.
+        # A checkpoint fixes the width and the context.
         narrower, blocks = ("", "") if facts.has_network else (", a smaller --hidden-size", "--context sentence or ")
         unlike = f" Or, if the held-out end of the text is unlike the rest, try {blocks}--valid FILE."
         return (
@@ -171,7 +171,7 @@ class Advisor:
         )
 
     def _underfitting(self) -> str | None:
-        """Tell at the end if little more than token frequencies has been learnt."""
+        """Advise at the end if the loss is hardly below that of the token frequencies."""
         if self._progress < 1 or not self._train:
             return None
         facts = self._facts
@@ -188,7 +188,7 @@ class Advisor:
 
 
 def low_coverage(facts: Facts) -> str | None:
-    """Tell if many tokens are unknown."""
+    """Return advice if many tokens are unknown, else None."""
     if facts.unknown < UNKNOWN:
         return None
     where = "held-out" if facts.valid_tokens else "training"
@@ -202,7 +202,7 @@ def low_coverage(facts: Facts) -> str | None:
 
 
 def small_text(facts: Facts) -> str | None:
-    """Tell if a text is too small for a network that knows no other one."""
+    """Return advice if a text is too small for a network without pretrained weights, else None."""
     tokens, smallest = facts.train_tokens, SMALL_TEXT[facts.level]
     if facts.has_network or tokens >= smallest:
         return None

@@ -1,4 +1,4 @@
-"""How the C library keeps the memory that a computation frees in every step, to take it again in the next."""
+"""Tuning of the C memory allocator, so that training steps reuse freed memory."""
 
 import ctypes
 import sys
@@ -8,16 +8,15 @@ TRIM_THRESHOLD, TOP_PAD, MMAP_THRESHOLD = -1, -2, -3
 
 
 def keep_freed_memory() -> bool:
-    """Let malloc keep what this process frees; returns whether its C library can be told so.
+    """Let malloc keep freed memory for reuse; return whether the C library supports it.
 
-    Left to itself, glibc gives large arrays back to the system as soon as they are freed. A training step frees some
-    dozens of them, and the next one gets them back page by page, each of which the system fills with zeros first: a
-    sixth to a third of the step, and a tenth to a quarter of scoring. This is a setting of the whole process, so the
-    command line makes it, and the library leaves it to whoever uses it.
+    By default, glibc returns large arrays to the system when they are freed. A training step frees dozens of them, and
+    the next step gets them back page by page, zeroed by the system: this takes a sixth to a third of the time of a
+    step, and a tenth to a quarter of that of scoring. The setting affects the whole process.
     """
     if sys.platform != "linux":
         return False
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # other C libraries of Linux have none, or an empty one
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # other C libraries of Linux have none, or a stub
     if mallopt is None:
         return False
     settings = {MMAP_THRESHOLD: 1 << 30, TRIM_THRESHOLD: (1 << 31) - 1, TOP_PAD: 64 << 20}

@@ -1,4 +1,4 @@
-"""Simple models of the same text: what they reach on the held-out part, and the n-gram model as a part of the model."""
+"""Baselines on the held-out part: token frequencies and an n-gram model, which is also mixed with the network."""
 
 from typing import Any, NamedTuple
 
@@ -12,32 +12,32 @@ from rnnlm.text.reading import Ids
 from rnnlm.text.vocabulary import UNK
 from rnnlm.training.dataset import Dataset
 
-ORDERS = {"char": 6}  # of the n-gram model; three characters tell little
+ORDERS = {"char": 6}  # of the n-gram model
 USUAL_ORDER = 5
-MOST_COUNTED = 2_000_000  # tokens, in one to three seconds
+MOST_COUNTED = 2_000_000  # tokens; counting takes one to three seconds
 FEWEST_COUNTED = 1_000
-COUNTED_PER_SECOND = 50_000  # of a --time, a few hundredths of which this takes
-MOST_NGRAMS = 1_000_000  # that are stored, of 16 bytes each
-UNKNOWN_STEP = 10  # of the words seen once, every tenth is counted as <unk>: the network reads as many of them so
-# Before the held-out part has spoken, the n-gram has this weight: so many tokens speak as loudly as that, and as loudly
-# for the weight of their length of context as all others do for the common one.
+COUNTED_PER_SECOND = 50_000  # tokens per second of --time, so that counting takes a few percent of it
+MOST_NGRAMS = 1_000_000  # stored n-grams, of 16 bytes each
+UNKNOWN_STEP = 10  # every tenth word seen once is counted as <unk>, as often as the network reads it so
+# Prior weight of the n-gram model, and its strength in tokens. The weight of each context length has the common weight
+# as its prior, with the same strength.
 USUAL_WEIGHT, SURE = 0.25, 50
-MOST_FITTED = 20_000  # tokens that the weights are found on, spread over the held-out part
-GAIN = 0.005  # nats per token that an n-gram model has to bring
+MOST_FITTED = 20_000  # tokens to fit the weights on, spread over the held-out part
+GAIN = 0.005  # least improvement by an n-gram model, in nats per token
 
 
 class Baselines(NamedTuple):
-    """Figures of simple models on the held-out part, as JSON, and the n-gram model among them."""
+    """Figures of the baselines on the held-out part, as JSON, and the n-gram model."""
 
     figures: dict[str, Any]
     ngram: NgramModel
 
 
 def measured_baselines(dataset: Dataset, seconds: float, order: int | None = None) -> Baselines:
-    """Train and measure token frequencies and an n-gram model.
+    """Train token frequencies and an n-gram model, and evaluate them on the held-out part.
 
-    seconds: of the training, infinite if it has no --time; a long text is counted in part, which `tokens` tells.
-    order: of the n-gram model; what fits the text if it is not given.
+    seconds: time budget of the training, infinite without --time. Of a long text, only a part is counted, whose size is
+    `tokens` in the figures. order: order of the n-gram model; None for the default of the level.
 
     Raises:
         ValueError: nothing is held out.
@@ -60,10 +60,10 @@ def measured_baselines(dataset: Dataset, seconds: float, order: int | None = Non
 def with_ngram(
     network: Network, ngram: NgramModel, held_out: Ids, context: str, threads: int, always: bool = False
 ) -> tuple[NetworkWithNgram, float] | None:
-    """Mix a network with an n-gram model by the weights that suit the held-out part, and measure that in nats a token.
+    """Mix a network with an n-gram model, with weights fitted to the held-out part; return it and its nats per token.
 
-    Each length of context has a weight of its own, drawn to the common one where it is seldom met, and that to a usual
-    one. None if the mixture is hardly better than the network, unless it is wanted `always`.
+    Each length of context has its own weight, smoothed towards a common weight, and that towards USUAL_WEIGHT. None if
+    the mixture is hardly better than the network, unless `always`.
     """
     alone = token_nats(network, held_out, context, threads)
     beside, lengths = along_text(ngram, held_out, context, threads)

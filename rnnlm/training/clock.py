@@ -1,22 +1,21 @@
-"""A clock for time budgets: it counts the seconds during which this process runs."""
+"""A clock for time budgets, which counts only the time in which the process is running."""
 
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-TICK = 0.25  # seconds between two looks at the real clock
-LONGEST_GAP = 1.0  # seconds between two looks that count at most
+TICK = 0.25  # seconds between readings of the real clock
+LONGEST_GAP = 1.0  # maximum seconds to count between two readings
 
 
 class RunningClock:
-    """Seconds in which this process was running; those in which it was stopped, or the machine slept, do not count.
+    """Seconds in which this process was running, without those in which it was stopped or the machine slept.
 
-    While `ticking`, a thread looks at the real clock four times a second. As long as the process runs, no gap between
-    two looks is long, however slow its work is and however busy the machine. When it was stopped (SIGSTOP, Ctrl-Z, a
-    closed laptop), so was the thread: the gap that it finds on waking counts as one second. (Processor time would not
-    do: it differs from the time on the wall with the number of threads, and stands still while a disk is waited for.)
-    A real clock that jumps back counts as no time.
+    While `ticking`, a thread reads the real clock four times a second. As long as the process runs, the gap between two
+    readings is short, even on a busy machine. If it is stopped (SIGSTOP, Ctrl-Z, a closed laptop), so is the thread,
+    and the gap counts as one second. (CPU time is no alternative: it depends on the number of threads, and excludes
+    waiting for a disk.) If the real clock is set back, the gap counts as zero.
     """
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
@@ -25,7 +24,7 @@ class RunningClock:
         self._lock = threading.Lock()
 
     def __call__(self) -> float:
-        """Seconds so far."""
+        """Return the seconds so far."""
         with self._lock:
             now = self._now()
             self._total += min(max(now - self._last, 0.0), LONGEST_GAP)
@@ -34,7 +33,7 @@ class RunningClock:
 
     @contextmanager
     def ticking(self) -> Iterator[None]:
-        """Keep looking; whatever is longer than LONGEST_GAP is to be measured inside."""
+        """Read the clock in a thread; needed to measure anything longer than LONGEST_GAP."""
         self()
         over = threading.Event()
 

@@ -1,7 +1,7 @@
-"""What fits a text, a time and a machine, where the user leaves it open: simple rules, taken from measured trainings.
+"""Default hyperparameters for a text, a time budget and a machine: simple rules, derived from measured trainings.
 
-`benchmarks/configuration_study.py` repeats those trainings. A rule fits what is open around what was given: a given
-width changes the passes that a time buys, and with them the dropout. All of it is arithmetic on a few numbers.
+`benchmarks/configuration_study.py` repeats these trainings. Rules take given options into account: for example, a given
+width changes the number of passes in the time budget, and so the dropout.
 """
 
 import math
@@ -14,55 +14,55 @@ from rnnlm.nn.cells import CELLS
 from rnnlm.nn.optimizers import OPTIMIZERS
 
 WIDTHS = (32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048)
-# A time is best spent on the widest network that reads so many tokens for each of its recurrent weights, because a
-# wide one learns more of a token; but a text teaches only so many weights before they know it by heart.
+# In a time budget, the best network is the widest one that reads TOKENS_PER_WEIGHT tokens for each recurrent weight,
+# because wider networks learn more per token; but beyond WEIGHTS_PER_TOKEN they memorize the text.
 TOKENS_PER_WEIGHT = 5
 WEIGHTS_PER_TOKEN = 25
-# Without a time, what a laptop does in minutes.
+# Without a time budget: a training of minutes on a laptop.
 PATIENT_TOKENS = 5e6
 PATIENT_WIDTH = 256
 PATIENT_WEIGHTS_PER_TOKEN = 10
 FEWEST_PASSES = 3.0
-PASSES_WITHOUT_DROPOUT = 2.0  # beyond them a network learns the text by heart
-# The best rate of Adam falls as the network becomes wider; it was found at widths from 128 to 512.
+PASSES_WITHOUT_DROPOUT = 2.0  # with more passes, a network memorizes the text
+# The best learning rate of Adam decreases with the width; measured at widths from 128 to 512.
 RATES_BY_WIDTH = ("adam", "adamw")
 WEIGHT_DECAY = 0.1
-MOST_TAKEN_OFF = 0.01  # of the weights in a step, whatever the rate
-LINE_RESETS = 0.2  # share of the lines of a stream that are read as if they stood alone
-MANY_TOKENS = 256  # of a vocabulary: more than there are letters in an alphabet
-# Tokens of a vocabulary from which the adaptive softmax is used, since the full one would be most of the work. Within a
-# given time the steps and the width that it buys are worth more than what it loses, from fewer tokens on.
+MOST_TAKEN_OFF = 0.01  # largest share of the weights that decay removes in a step
+LINE_RESETS = 0.2  # share of the lines of a stream that are read from a zero state
+MANY_TOKENS = 256  # size of a vocabulary, larger than an alphabet
+# Vocabulary size from which the adaptive softmax is used, because the full one would be most of the work. In a time
+# budget it pays from a smaller size, because it allows more steps and a larger width.
 ADAPTIVE_FROM, ADAPTIVE_FROM_TIMED = 8_000, 3_000
 
 
 @dataclass(frozen=True)
 class Level:
-    """What differs between characters and words, most of which are rare and soon known by heart."""
+    """Settings that depend on the level and the size of the text."""
 
     bptt: int
     most_passes: float
-    dropout_per_doubling: float  # of the passes
+    dropout_per_doubling: float  # added for each doubling of the passes
     most_dropout: float
     rate_times_width: float
-    long_memory: float  # share of the units, see nn.initializers.memory_bias
-    columns: tuple[int, int] = (8, 32)  # fewest and most
+    long_memory: float  # share of the units; see nn.initializers.memory_bias
+    columns: tuple[int, int] = (8, 32)  # minimum and maximum batch size
     highest_rate: float = 2.5e-2
-    input_share: float = 0.5  # dropout of the input in that of the hidden units: what is not read is not remembered
+    input_share: float = 0.5  # ratio of input dropout to dropout
 
 
-# A text of so few tokens is learnt by heart, since it can teach nothing else: in so many steps, without dropout.
+# A text of fewer tokens can only be memorized: in this number of steps, without dropout.
 TINY_TEXT = 200
 STEPS_BY_HEART = 300
 
 _WORDS = Level(32, 15.0, 0.2, 0.6, 2.0, 0.25)
 LEVELS = {"char": Level(64, 40.0, 0.12, 0.5, 4.5, 0.25), "word": _WORDS, "token": _WORDS}
-# Sentences that are cut between two steps of BPTT do not teach what goes with what across the cut. Larger texts have so
-# many columns that twice as many steps would be a batch too large. Few columns and more passes are more steps, which a
-# small text needs before it is known which words decide others far away.
+# Sentences that are cut between two BPTT windows do not teach dependencies across the cut. In larger texts, with more
+# columns, windows of twice the length would make batches too large. Fewer columns and more passes give more steps,
+# which a small text needs to learn long-distance dependencies.
 SMALL_TEXT = 100_000  # tokens
 SMALL_WORDS = replace(_WORDS, bptt=64, most_passes=25.0, long_memory=0.5, columns=(2, 4))
-# A text of some thousand words is over before a network has moved far from where it began: shorter steps are more of
-# them, and each may be longer.
+# A text of a few thousand words gives too few steps to move far from the initial weights: use shorter windows, hence
+# more steps, and a higher learning rate.
 BRIEF_TEXT = 12_000  # tokens
 BRIEF_WORDS = replace(
     SMALL_WORDS,
@@ -74,11 +74,11 @@ BRIEF_WORDS = replace(
     rate_times_width=3.0,
     highest_rate=6e-2,
 )
-# Where words hardly come again, a network soon knows the few neighbours of each by heart: it is to read fewer of them.
-RARE_OCCURRENCES = 6  # of a word, on average
+# If words are rarely repeated, a network memorizes the neighbours of each: use a higher input dropout.
+RARE_OCCURRENCES = 6  # mean number of occurrences of a word
 BRIEF_RARE_WORDS = replace(BRIEF_WORDS, input_share=0.875)
-# Words of which there are few are all seen often. What is left to learn then is which of them goes with which, over any
-# distance: it takes passes, and back-propagation through whole sentences.
+# In a small vocabulary, all words are frequent. What remains to learn is their dependencies over any distance, which
+# takes passes, and back-propagation through whole sentences.
 FEW_WORDS = replace(
     _WORDS,
     bptt=64,
@@ -89,23 +89,24 @@ FEW_WORDS = replace(
     columns=(4, 32),
 )
 
-REFERENCE_WIDTH = 128  # of the network whose speed is measured
-TRAINING_SHARE = 0.9  # of a time; evaluations and saving take the rest
-FORWARD_AND_BACKWARD = 6  # operations with each weight for a token
-ADAPTIVE_ROWS = 1_000  # of the output matrix that the adaptive softmax needs for a token, about
-# What a unit costs in a step beside its matrix products, in operations of those that take as long.
+REFERENCE_WIDTH = 128  # width of the network whose speed is measured
+TRAINING_SHARE = 0.9  # share of the time budget; evaluations and saving take the rest
+FORWARD_AND_BACKWARD = 6  # operations per weight and token
+ADAPTIVE_ROWS = 1_000  # approximate rows of the output matrix per token with the adaptive softmax
+# Cost of a unit in a step apart from matrix products, in operations of matrix products of the same duration.
 WORK_OF_UNIT = 2_000
 
 PRESETS = {"tiny": 64, "small": 128, "medium": 256, "large": 512, "best": 1024}  # widths
-PRESET_PASSES = {"tiny": 0.5, "small": 1.0, "medium": 1.0, "large": 1.5, "best": 3.0}  # of those without a preset
+PRESET_PASSES = {"tiny": 0.5, "small": 1.0, "medium": 1.0, "large": 1.5, "best": 3.0}  # times those without a preset
 
 
 @dataclass(frozen=True)
 class Circumstances:
-    """What the rules go by.
+    """Inputs of the rules.
 
-    started_from: another model's weights are trained further, which high rates would destroy.
-    speed: measures how many tokens a second the network trains that the options describe; asked only with a time.
+    started_from: whether the initial weights are those of another model, which high learning rates would destroy.
+    speed: measures the training speed, in tokens per second, of the network with the given options; called only with a
+    time budget.
     """
 
     train_tokens: int
@@ -116,7 +117,7 @@ class Circumstances:
 
 
 def filled_in(options: Mapping[str, Any], circumstances: Circumstances) -> dict[str, Any]:
-    """The options of `rnnlm train` with those that are None chosen to fit, one after the other."""
+    """Return the options of `rnnlm train` with those that are None filled in, one after the other."""
     chosen, text = dict(options), circumstances
 
     def fit(name: str, rule: Callable[[], Any]) -> None:
@@ -139,7 +140,7 @@ def filled_in(options: Mapping[str, Any], circumstances: Circumstances) -> dict[
     fit("embedding_size", lambda: embedding_size(chosen, text.vocabulary_size))
     if chosen["time"] is None:
         fit("epochs", lambda: passes(chosen["hidden_size"]))
-    elif options["hidden_size"] is None or options["dropout"] is None:  # else it is as the user wants it
+    elif options["hidden_size"] is None or options["dropout"] is None:  # otherwise the user chose
         fit("epochs", lambda: level.most_passes if passes(chosen["hidden_size"]) > level.most_passes else None)
     fit("dropout", lambda: dropout(chosen["epochs"] or passes(chosen["hidden_size"]), level))
     fit("input_dropout", lambda: round(level.input_share * chosen["dropout"], 3) if chosen["embedding_size"] else 0.0)
@@ -152,7 +153,7 @@ def filled_in(options: Mapping[str, Any], circumstances: Circumstances) -> dict[
 
 
 def level_of(name: str, text: Circumstances) -> Level:
-    """What differs between characters and words, of which a text may have few different ones, or few in all."""
+    """Return the settings for a level, adapted to texts of words with a small vocabulary or few tokens."""
     level = LEVELS[name]
     if level is _WORDS and text.vocabulary_size < MANY_TOKENS:
         return FEW_WORDS
@@ -164,14 +165,14 @@ def level_of(name: str, text: Circumstances) -> Level:
 
 
 def by_heart(level: Level, train_tokens: int, tokens_of_step: int) -> Level:
-    """A level for a tiny text, which is learnt by heart: more passes, no dropout."""
+    """Return the settings for a tiny text, which is memorized: more passes, no dropout."""
     steps_of_pass = -(-train_tokens // tokens_of_step)
     passes = max(level.most_passes, math.ceil(STEPS_BY_HEART / max(1, steps_of_pass)))
     return replace(level, most_passes=float(passes), most_dropout=0.0)
 
 
 def batch_size(train_tokens: int, bptt: int, level: Level) -> int:
-    """Columns: a small text gets few, so that a pass has a hundred steps or more; a tiny one is hardly cut at all."""
+    """Return the number of columns: few for a small text, so that a pass has at least about a hundred steps."""
     if train_tokens < TINY_TEXT:
         return max(1, train_tokens // (2 * bptt))
     fewest, most = level.columns
@@ -179,12 +180,12 @@ def batch_size(train_tokens: int, bptt: int, level: Level) -> int:
 
 
 def may_leave_tokens_out(chosen: Mapping[str, Any]) -> bool:
-    """Whether nothing asks for the probability of every token in every step."""
+    """Return whether the adaptive softmax is possible: no option needs the probabilities of all tokens."""
     return not chosen["tied"] and chosen["loss"] == "cross-entropy" and not chosen["label_smoothing"]
 
 
 def hidden_size(chosen: Mapping[str, Any], text: Circumstances, passes: Callable[[int], float]) -> int:
-    """The widest network that the text can teach, and for which a time leaves enough tokens."""
+    """Return the largest width that the size of the text and the time budget allow."""
     if chosen["tied"] and chosen["embedding_size"]:
         return int(chosen["embedding_size"]) // _directions(chosen)
     timed = chosen["time"] is not None
@@ -200,7 +201,7 @@ def hidden_size(chosen: Mapping[str, Any], text: Circumstances, passes: Callable
 
 
 def embedding_size(chosen: Mapping[str, Any], vocabulary_size: int) -> int:
-    """Entries for a token: few distinct tokens need few."""
+    """Return the embedding size, which is smaller for small vocabularies."""
     width = chosen["hidden_size"]
     if chosen["tied"]:
         return int(width) * _directions(chosen)
@@ -208,19 +209,19 @@ def embedding_size(chosen: Mapping[str, Any], vocabulary_size: int) -> int:
 
 
 def untimed_passes(text: Circumstances, level: Level) -> float:
-    """Passes over a text: few over a long one."""
+    """Return the number of passes without a time budget, smaller for longer texts."""
     passes = PATIENT_TOKENS / max(1, text.train_tokens) * PRESET_PASSES.get(text.preset or "", 1.0)
     return float(min(level.most_passes, max(FEWEST_PASSES, round(passes))))
 
 
 def dropout(passes: float, level: Level) -> float:
-    """More of it the more often the text is read."""
+    """Return the dropout rate, which increases with the number of passes."""
     needed = level.dropout_per_doubling * math.log2(passes / PASSES_WITHOUT_DROPOUT)
     return round(min(level.most_dropout, max(0.0, needed)), 2)
 
 
 def learning_rate(chosen: Mapping[str, Any], level: Level, started_from: bool) -> float:
-    """The highest rate: lower for wide networks, where the optimizer makes all steps alike."""
+    """Return the peak learning rate: for Adam it decreases with width and depth; else the optimizer's default."""
     if started_from or chosen["optimizer"] not in RATES_BY_WIDTH:
         return OPTIMIZERS[chosen["optimizer"]].default_lr
     by_width = level.rate_times_width / chosen["hidden_size"] / math.sqrt(chosen["num_layers"])
@@ -228,7 +229,7 @@ def learning_rate(chosen: Mapping[str, Any], level: Level, started_from: bool) -
 
 
 def weight_decay(chosen: Mapping[str, Any], started_from: bool) -> float:
-    """What is taken off the weights, where steps are so long that they grow."""
+    """Return the weight decay: for Adam WEIGHT_DECAY, less at high learning rates; else the optimizer's default."""
     if started_from or chosen["optimizer"] not in RATES_BY_WIDTH:
         return OPTIMIZERS[chosen["optimizer"]].weight_decay
     return min(WEIGHT_DECAY, MOST_TAKEN_OFF / chosen["lr"])
@@ -238,13 +239,13 @@ def weight_decay(chosen: Mapping[str, Any], started_from: bool) -> float:
 
 
 class _Passes:
-    """How often a training reads the text, by the width of its network. The speed is measured at most once."""
+    """Number of passes over the text as a function of the width. The speed is measured at most once."""
 
     def __init__(self, chosen: Mapping[str, Any], text: Circumstances, level: Level) -> None:
         self._chosen, self._text, self._level = chosen, text, level
 
     def __call__(self, width: int) -> float:
-        """Passes of a network of this width."""
+        """Return the number of passes of a network of this width."""
         if self._chosen["time"] is None:
             return float(self._chosen["epochs"] or untimed_passes(self._text, self._level))
         V = self._text.vocabulary_size
@@ -260,7 +261,7 @@ class _Passes:
 
 
 def sized(chosen: Mapping[str, Any], width: int, vocabulary_size: int) -> dict[str, Any]:
-    """The options with a width, if they have none, and what follows from it."""
+    """Return the options with `width` as hidden size, if they have none, and the embedding size."""
     found = {**chosen, "hidden_size": chosen["hidden_size"] or width}
     if found["embedding_size"] is None:
         found["embedding_size"] = embedding_size(found, vocabulary_size)
@@ -268,7 +269,7 @@ def sized(chosen: Mapping[str, Any], width: int, vocabulary_size: int) -> dict[s
 
 
 def recurrent_weights(chosen: Mapping[str, Any]) -> int:
-    """Weights of the recurrent layers; rows of one-hot input, of which a step reads one, are not counted."""
+    """Return the number of weights of the recurrent layers, without the input matrix of one-hot input."""
     H, directions = chosen["hidden_size"], _directions(chosen)
     cell, layers = CELLS[chosen["cell"]], chosen["num_layers"]
     columns = chosen["embedding_size"] + (layers - 1) * H + (layers * H if cell.recurrent else 0)
@@ -276,7 +277,7 @@ def recurrent_weights(chosen: Mapping[str, Any]) -> int:
 
 
 def work(chosen: Mapping[str, Any], vocabulary_size: int) -> float:
-    """Work of a training step for each of its tokens, in operations of matrix products."""
+    """Return the work of a training step per token, in operations of matrix products."""
     units = chosen["hidden_size"] * _directions(chosen)
     rows = min(vocabulary_size, ADAPTIVE_ROWS) if chosen["softmax"] == "adaptive" else vocabulary_size
     products = FORWARD_AND_BACKWARD * (recurrent_weights(chosen) + units * rows)

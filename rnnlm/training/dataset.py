@@ -1,4 +1,4 @@
-"""A text as a training sees it: ids of what is learnt from and of what is held out, and the vocabulary of both."""
+"""The text of a training as ids: training part, held-out part, and vocabulary."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ if TYPE_CHECKING:
     from rnnlm.training.options import Options
     from rnnlm.training.origin import Origin
 
-MOST_VALIDATED = 200_000  # tokens of the held-out part: more would tell little more, and cost the training its time
-LONG_LINE = 500  # tokens; where lines are longer on average, the text may well have none
+MOST_VALIDATED = 200_000  # tokens of the held-out part; more would cost time for little precision
+LONG_LINE = 500  # tokens; a longer mean suggests a text without real lines
 
 
 @dataclass(frozen=True)
 class Sources:
-    """Where a text comes from.
+    """The files of a text.
 
     Attributes:
-        corpus: Files, folders, "-" for standard input.
+        corpus: Files and folders; "-" for standard input.
         valid: A file to validate on, instead of a part of the corpus.
-        encoding: Of the files; None: found out for each.
-        column: What to read of tables.
-        progress: Called with bytes done and bytes in all while a text is tokenized.
+        encoding: Encoding of the files; None to detect it for each.
+        column: Column or key to read of CSV, TSV and JSONL files.
+        progress: Called while a text is tokenized, with the number of bytes done and in all.
     """
 
     corpus: Sequence[str | Source]
@@ -52,18 +52,18 @@ class Sources:
 
     @property
     def names(self) -> str:
-        """The corpus in a message."""
+        """Names of the corpus files, for messages."""
         return " ".join(each.name if isinstance(each, Source) else str(each) for each in self.corpus)
 
     @property
     def standard_input(self) -> bool:
-        """Whether a part of it is standard input, which can be read once."""
+        """Whether a part of the text is standard input, which can be read only once."""
         return "-" in (*self.corpus, self.valid)
 
     def tokenize(
         self, files: Sequence[str | Source], tokenizer: Tokenizer, context: str, processes: int
     ) -> TokenizedCorpus:
-        """Return some of the files as ids."""
+        """Tokenize some of the files."""
         return tokenize_corpus(
             files,
             tokenizer,
@@ -77,12 +77,12 @@ class Sources:
 
 @dataclass(frozen=True)
 class Reading:
-    """How a text is read: the tokenizer, and whether its lines stand for themselves.
+    """How a text is read: tokenizer and context.
 
     Attributes:
         context: "sentence" or "stream".
-        warnings: About the user's dictionary.
-        asks_text: Whether the text itself is to decide the context.
+        warnings: Warnings about the user dictionary.
+        asks_text: Whether the context is chosen after reading the text.
     """
 
     tokenizer: Tokenizer
@@ -92,10 +92,10 @@ class Reading:
 
     @classmethod
     def of(cls, options: Options, origin: Origin | None = None) -> Reading:
-        """Return what the options ask for, or what the checkpoint was trained with that a training begins with.
+        """Return the reading that the options describe, or that of the checkpoint that the training starts from.
 
         Raises:
-            TokenizerError: the options of words are given for another level, or the dictionary cannot be read.
+            TokenizerError: options for words are given for another level, or the dictionary cannot be read.
         """
         if origin is not None:
             if options.user_dict:
@@ -120,18 +120,18 @@ class Reading:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A text that was read.
+    """A tokenized text with its vocabulary and its held-out part.
 
     Attributes:
-        train, valid: Ids, for each position one; valid is None where nothing is held out.
-        coverage: Share of the training text's tokens that the vocabulary has.
-        counts: (V,) of the tokens in the training text.
-        corpora: The text and, if it was given, the one to validate on.
-        held_out: Which part of the text valid is, for people; empty if it is not a part of it.
-        split_version: Of the rules by which a part was held out.
-        shows_unknown: Whether the text itself shows what an unknown word is like.
-        notes: What the user should know of it.
-        cohesion: How its lines hold together, if that decided the context.
+        train, valid: Ids; valid is None if nothing is held out.
+        coverage: Share of the tokens of the training part that are in the vocabulary.
+        counts: (V,) counts of the tokens in the training part.
+        corpora: The text and, if given, the separate validation text.
+        held_out: Description of the held-out part for the user; empty for a separate validation text.
+        split_version: Version of the rules of holding out a part.
+        shows_unknown: Whether the training part contains <unk>, so that rare words need not be read as <unk>.
+        notes: Messages for the user.
+        cohesion: Cohesion of consecutive lines, if it decided the context.
     """
 
     reading: Reading
@@ -161,14 +161,14 @@ class Dataset:
 
         Args:
             sources: The text.
-            options: min_count, vocab_size and valid_fraction count.
+            options: Options of the vocabulary and `valid_fraction` are used.
             reading: Tokenizer and context.
-            processes: Most processes to cut words in.
-            vocabulary: One that is fixed already.
-            version: Of the rules by which a part is held out.
+            processes: Maximum number of processes that tokenize.
+            vocabulary: A fixed vocabulary, instead of one built from the text.
+            version: Version of the rules of holding out a part.
 
         Raises:
-            CorpusError: the text cannot be read, or there is nothing to learn or to validate on.
+            CorpusError: the text cannot be read, or has nothing to train or validate on.
         """
         corpus = sources.tokenize(sources.corpus, reading.tokenizer, reading.context, processes)
         N = len(corpus.ids)
@@ -211,7 +211,7 @@ class Dataset:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the content of the texts."""
+        """SHA-256 of the texts, joined by "+"."""
         return "+".join(corpus.digest for corpus in self.corpora)
 
     @property
@@ -221,15 +221,15 @@ class Dataset:
 
     @property
     def rare(self) -> Array | None:
-        """The words (V,) that are sometimes read as <unk>, so that it is known what an unknown one is like.
+        """Mask (V,) of the words to read sometimes as <unk>, so that the model learns about unknown words.
 
-        None where the text shows that itself, by writing <unk> or having words that are left out of the vocabulary, and
-        of a text so short that nearly every word is there once.
+        None if the text already contains <unk> or words outside the vocabulary, or is so short that nearly every word
+        occurs once.
         """
         return None if self.shows_unknown or len(self.train) < TINY_TEXT else self.counts == 1
 
     def to_header(self) -> dict[str, Any]:
-        """What a checkpoint records of the text."""
+        """Return the record of the text in a checkpoint."""
         return {
             **self.corpora[0].to_header(),
             "digest": self.digest,
@@ -238,37 +238,37 @@ class Dataset:
         }
 
     def changes(self, origin: Origin) -> list[str]:
-        """What to tell where a training is resumed on another text.
+        """Return messages for the user if a training is resumed on a changed text.
 
         Raises:
-            CorpusError: that was not allowed.
+            CorpusError: the text has changed, without permission by `changed_text`.
         """
         if origin.has_text(self.digest):
             return []
         if not origin.changed_text:
             raise CorpusError(
                 "The text is not the one that this checkpoint was trained on (its content has changed). Resume with "
-                "the same files in the same order and the same --column, say --changed-text to go on with this one, or "
-                "start a new model from these weights with --init-from."
+                "the same files in the same order and the same --column, add --changed-text to continue with this one, "
+                "or start a new model from these weights with --init-from."
             )
-        best = " The best model is measured again on the present held-out text." if self.valid is not None else ""
+        best = " The best model is measured again on the current held-out text." if self.valid is not None else ""
         return [
-            "The text is not the one that this checkpoint was trained on. The training goes on at the same share of "
-            f"its epoch with the vocabulary that it has; tokens that are new are read as <unk>.{best}"
+            "The text is not the one that this checkpoint was trained on. The training continues at the same share of "
+            f"its epoch with its old vocabulary; new tokens are read as <unk>.{best}"
         ]
 
 
 def piece_files(options: Options) -> dict[str, str]:
-    """The files that cut a text into pieces, by their kind."""
+    """Return the given files of subword tokenizers, by kind."""
     files = {SENTENCEPIECE: options.sentencepiece, HUGGING_FACE: options.tokenizer}
     return {kind: path for kind, path in files.items() if path is not None}
 
 
 def _piece_tokenizer(options: Options, files: dict[str, str]) -> PieceTokenizer:
-    """The tokenizer of a file of pieces.
+    """Read a subword tokenizer.
 
     Raises:
-        TokenizerError: options of another tokenizer are given beside it.
+        TokenizerError: options of another tokenizer are given, too.
     """
     kind, path = next(iter(files.items()))
     others = {
@@ -288,10 +288,10 @@ def _piece_tokenizer(options: Options, files: dict[str, str]) -> PieceTokenizer:
 
 
 def check_reading(options: Options, context: str) -> None:
-    """Refuse options that do not go with the context, before the text is read.
+    """Check that the options can be combined with the context, if possible before the text is read.
 
     Raises:
-        TrainingError: so it is.
+        TrainingError: they cannot.
     """
     if options.bidirectional and context == "stream":
         raise TrainingError(
@@ -299,8 +299,8 @@ def check_reading(options: Options, context: str) -> None:
         )
     if options.line_resets and (context == "sentence" or options.level == "char"):
         raise TrainingError(
-            "--line-resets is for words or tokens that are read as one stream. Sentences all start anew, and a stream "
-            "of characters has no lines. Leave it out, or use --context stream."
+            "--line-resets is for words or tokens that are read as one stream. The state is reset at every sentence "
+            "anyway, and a stream of characters has no lines. Leave it out, or use --context stream."
         )
     if options.shift and context == "sentence":
         raise TrainingError(
@@ -323,7 +323,7 @@ def _validation(
 
 
 def _counts(corpus: TokenizedCorpus, parts: Split) -> Array:
-    """How often each provisional id is in the training part; </s> also where a line is cut."""
+    """Return the count of each id of the corpus in the training part; a cut line counts as one with </s>."""
     counts = corpus.counts()
     for stretch in parts.held_out:
         counts -= corpus.counts(stretch.start, stretch.stop)
@@ -339,4 +339,7 @@ def _nothing_held_out(corpus: TokenizedCorpus, context: str, fraction: float) ->
         why = f"{fraction:g} of {len(corpus.ids):,} tokens would be too few"
     elif len(corpus.ids) > LONG_LINE * lines:
         remedy += ", or --context stream for text without lines"
-    return f"Nothing is held out to validate on: {why}. All is learnt, and the last model is kept. Or use {remedy}."
+    return (
+        f"Nothing is held out to validate on: {why}. The whole text is used for training, and the last model is "
+        f"kept. To validate, use {remedy}."
+    )

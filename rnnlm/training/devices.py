@@ -1,4 +1,4 @@
-"""The devices of PyTorch by their names on the command line."""
+"""Selection of a PyTorch device by the name of an option."""
 
 import torch
 
@@ -7,10 +7,10 @@ from rnnlm.training.workers import Workers
 
 
 def device_of(name: str, workers: Workers) -> torch.device:
-    """The device that an option names; with several workers on a machine, each has its own GPU.
+    """Return the device of a --device option; with several workers on a machine, each has its own GPU.
 
     Raises:
-        TrainingError: it is not there.
+        TrainingError: the device is not available.
     """
     if name == "auto":
         mps = torch.backends.mps.is_available() and workers.size == 1
@@ -31,7 +31,7 @@ def device_of(name: str, workers: Workers) -> torch.device:
         found = [f"cuda:{i}" for i in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
         found += ["mps"] if torch.backends.mps.is_available() else []
         raise TrainingError(
-            f"--device {name}{f' of worker {workers.rank}' if workers.size > 1 else ''} is not there; PyTorch finds "
-            f"{', '.join(['cpu', *found])}. Choose one of them, or start as many workers as there are GPUs."
+            f"--device {name}{f' of worker {workers.rank}' if workers.size > 1 else ''} is not available; PyTorch "
+            f"finds {', '.join(['cpu', *found])}. Choose one of them, or start as many workers as there are GPUs."
         )
     return device

@@ -1,15 +1,15 @@
-"""Several processes that train one network, each with some columns of every batch; started by torchrun.
+"""Distributed training: processes started by torchrun, each with some columns of every batch.
 
-torch.nn.parallel.DistributedDataParallel averages dense gradients, one collective for each bucket of parameters. Here
-the gradients of all parameters are summed in one flat buffer instead, by one all_reduce after the backward pass:
+torch.nn.parallel.DistributedDataParallel averages dense gradients, with one collective per bucket of parameters. Here
+the gradients of all parameters are summed in one flat buffer, by one all_reduce after the backward pass:
 
-- Of a table only the rows that the batch read are sent, a few thousand of perhaps fifty thousand. DDP would send all of
-  them, or torch.sparse tensors, which the update would have to put in order again in every process.
-- Columns may be shared out unevenly, and a worker may have none; sums do not mind, averages and buckets do.
-- The sums of the losses and the state at the end of each column ride along. So every process knows the whole state of
-  the training after every step, and any of them can save it alone when another one is gone.
+- Of a table, only the rows that the batch read are sent, a few thousand of perhaps fifty thousand. DDP would send all
+  rows, or torch.sparse tensors, which the update would have to coalesce in every process.
+- Columns may be distributed unevenly, and a worker may have none. This is no problem for sums, unlike averages.
+- The buffer also has the sums of the losses, and the state at the end of each column. So every process has the complete
+  state of the training after every step, and can save it if another process ends.
 
-What that gives up is the overlap of sending with the backward pass.
+The disadvantage is that communication does not overlap with the backward pass.
 """
 
 import datetime
@@ -27,17 +27,17 @@ from rnnlm.training.clock import RunningClock
 from rnnlm.training.devices import device_of
 from rnnlm.training.workers import Workers
 
-PATIENCE = datetime.timedelta(hours=24)  # others may tokenize a large text, or save to a slow disk, meanwhile
+PATIENCE = datetime.timedelta(hours=24)  # timeout; other workers may tokenize a large text, or save to a slow disk
 
 
 class ProcessGroup(Workers):
-    """The processes that torchrun has started, as its environment variables describe them."""
+    """Processes started by torchrun, which describes them in environment variables."""
 
     def __init__(self, device: str) -> None:
-        """Meet the others; NCCL carries what is on GPUs, gloo the rest.
+        """Join the process group; tensors on GPUs are exchanged by NCCL, others by gloo.
 
         Raises:
-            TrainingError: they do not come, or the device (see `device_of`) is not there.
+            TrainingError: the others do not connect, or the device (see `device_of`) is not available.
         """
         self.rank, self.size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
         self.local_rank = int(os.environ.get("LOCAL_RANK", self.rank))
@@ -50,28 +50,29 @@ class ProcessGroup(Workers):
             self._on_host = dist.new_group(backend="gloo", timeout=PATIENCE) if on_gpu else None
         except (RuntimeError, ValueError) as error:
             raise TrainingError(
-                f"The {self.size} workers do not find each other ({_first_line(error)}). Start them with torchrun."
+                f"The {self.size} workers cannot connect to each other ({_first_line(error)}). Start them with "
+                "torchrun."
             ) from None
 
     def add(self, tensor: Tensor, on_host: bool = False) -> None:
-        """Sum a tensor over all workers, in place; on_host: it is not on a GPU."""
+        """Sum a tensor over all workers, in place; on_host: whether it is in CPU memory."""
         self._together(lambda: dist.all_reduce(tensor, group=self._on_host if on_host else None))
 
     def largest(self, number: float) -> float:
-        """See `Workers`."""
+        """Return the maximum over all workers; see `Workers`."""
         value = torch.tensor(number, dtype=torch.float64)
         self._together(lambda: dist.all_reduce(value, dist.ReduceOp.MAX, group=self._on_host))
         return value.item()
 
     def of_the_first(self, number: float) -> float:
-        """See `Workers`."""
+        """Return the number of the first worker; see `Workers`."""
         value = torch.tensor(number, dtype=torch.float64)
         self._together(lambda: dist.broadcast(value, 0, group=self._on_host))
         return value.item()
 
     @contextmanager
     def first_of_machine_first(self) -> Iterator[None]:
-        """See `Workers`."""
+        """Run the block in the first worker of every machine before the others; see `Workers`."""
         if self.local_rank:
             self._wait()
         yield
@@ -82,15 +83,15 @@ class ProcessGroup(Workers):
         self._together(lambda: dist.barrier(group=self._on_host))
 
     def leave(self) -> None:
-        """See `Workers`."""
+        """Leave the process group."""
         with suppress(RuntimeError):
             dist.destroy_process_group()
 
     def _together(self, collective: Callable[[], Any]) -> None:
-        """Do what all workers do.
+        """Run a collective operation, which all workers call.
 
         Raises:
-            WorkerLostError: one of them is gone.
+            WorkerLostError: another worker has ended.
         """
         try:
             collective()
@@ -99,23 +100,23 @@ class ProcessGroup(Workers):
 
 
 class SharedClock:
-    """The first worker's clock, read by all at the same places: a time budget ends for all of them with one step."""
+    """The clock of the first worker, read by all at the same places, so that a time budget ends at the same step."""
 
     def __init__(self, workers: Workers) -> None:
         """Start at zero."""
         self._workers, self._own = workers, RunningClock()
 
     def __call__(self) -> float:
-        """Seconds so far."""
+        """Return the seconds so far."""
         return self._workers.of_the_first(self._own())
 
     def ticking(self) -> Any:
-        """See `RunningClock.ticking`."""
+        """Return the context in which the clock runs; see `RunningClock.ticking`."""
         return self._own.ticking()
 
 
 def _first_line(error: BaseException) -> str:
-    """What a library says first, without the place in its source."""
+    """Return the first sentence of a library's error message, without the location in its source."""
     line = str(error).partition("\n")[0].strip()
     if line.startswith("["):
         line = line.partition("] ")[2]

@@ -1,7 +1,7 @@
-"""The tokens of a vocabulary where a file says them and not the text: a recogniser's list of its tokens, or its pieces.
+"""A vocabulary whose tokens are given by a file: the token list of a recogniser, or a subword tokenizer.
 
-Each has a place, whether the text has it or not, in the order of the file after <s>, </s> and <unk>. The adaptive
-softmax alone needs frequent tokens before rare ones, and gets them so.
+All tokens of the file are in the vocabulary, even if the text lacks them, in the order of the file after <s>, </s> and
+<unk>. Only for the adaptive softmax are they sorted by frequency.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ MOST_NAMED = 4  # tokens in a message
 
 
 def given_tokens(options: Options, tokenizer: Tokenizer) -> list[str] | None:
-    """All tokens that the vocabulary is to have; None where the text decides.
+    """Return all tokens of --vocabulary or of a subword tokenizer; None if the vocabulary is built from the text.
 
-    They are those of --vocabulary, or all pieces of a tokenizer that has some, unless the size is limited.
+    The latter holds for a subword tokenizer, too, if the size is limited.
 
     Raises:
-        TrainingError: a size is given beside the tokens.
-        VocabularyError: the file is no list of tokens.
+        TrainingError: --vocabulary is given with a limit of the size.
+        VocabularyError: the file is not a list of tokens.
     """
     limited = options.min_count > 1 or options.vocab_size is not None
     if options.vocabulary is None:
@@ -48,12 +48,12 @@ def given_tokens(options: Options, tokenizer: Tokenizer) -> list[str] | None:
 def build_vocabulary(
     corpus: TokenizedCorpus, counts: Array, options: Options, tokenizer: Tokenizer
 ) -> tuple[Vocabulary, list[str]]:
-    """The vocabulary of a text, and what to tell of it.
+    """Return the vocabulary of a text, and notes for the user.
 
-    counts: (3 + types,) of the training part, by the text's own ids.
+    counts: (3 + types,) counts in the training part, by id of the corpus.
 
     Raises:
-        VocabularyError: no token is left, or none that the text has.
+        VocabularyError: the vocabulary would be empty, or the text has none of the given tokens.
     """
     tokens = given_tokens(options, tokenizer)
     if tokens is None:
@@ -64,7 +64,7 @@ def build_vocabulary(
     if not any(found.get(token) for token in tokens):
         raise VocabularyError(
             f"{source} has {len(tokens):,} tokens ({_some(tokens)}), and none of them is in the text "
-            f"({_some(list(found))}). Give the vocabulary whose tokens stand in the text, with its --level."
+            f"({_some(list(found))}). Give a vocabulary whose tokens occur in the text, with its --level."
         )
     if options.softmax == "adaptive":
         tokens = sorted(tokens, key=lambda token: -found.get(token, 0))
@@ -73,7 +73,7 @@ def build_vocabulary(
 
 
 def _note(source: str, vocabulary: Vocabulary, found: dict[str, int]) -> str:
-    """How the given tokens and those of the text differ."""
+    """Return a note on the differences between the given tokens and those of the text."""
     absent = vocabulary.counts.count(0)
     known = set(vocabulary.tokens)
     unknown = [token for token, count in found.items() if count and token not in known]
@@ -89,10 +89,10 @@ def _some(tokens: list[str]) -> str:
 
 
 def check_given_tokens(options: Options, tokenizer: Tokenizer, vocabulary: Vocabulary) -> None:
-    """Refuse a file of tokens that are not those of the checkpoint whose vocabulary is kept.
+    """Check that --vocabulary, if given, has the tokens of the checkpoint whose vocabulary is kept.
 
     Raises:
-        CheckpointError: so it is.
+        CheckpointError: it has others.
     """
     tokens = given_tokens(options, tokenizer) if options.vocabulary is not None else None
     if tokens is not None and sorted(tokens) != sorted(vocabulary.tokens):
@@ -103,5 +103,5 @@ def check_given_tokens(options: Options, tokenizer: Tokenizer, vocabulary: Vocab
 
 
 def is_by_frequency(vocabulary: Vocabulary) -> bool:
-    """Whether frequent tokens come before rare ones, as the adaptive softmax needs it."""
+    """Return whether tokens are sorted by decreasing frequency, as the adaptive softmax requires."""
     return all(before >= after for before, after in zip(vocabulary.counts, vocabulary.counts[1:], strict=False))

@@ -1,4 +1,4 @@
-"""What computes a training: the engine that was chosen, its threads, and the processes that train together."""
+"""The resources of a training: engine, threads, and processes."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from rnnlm.training.torch_engine import TorchSettings
 
 NUMPY, TORCH = ENGINES
-MEASURING_SHARE = 0.005  # of a time, in which the speed of the machine is measured
+MEASURING_SHARE = 0.005  # share of the time budget to measure the speed in
 
 
 @dataclass(frozen=True)
 class EngineChoice:
-    """Which engine computes. All but the name is for PyTorch."""
+    """The engine and its settings; all except `name` are for PyTorch."""
 
     name: str = NUMPY
     device: str = "auto"
@@ -32,25 +32,25 @@ class EngineChoice:
     compiled: bool = False
 
     def torch_settings(self, threads: int) -> TorchSettings:
-        """For `TorchEngine` and `TorchModel`; imports PyTorch."""
+        """Return the settings of `TorchEngine` and `TorchModel`; imports PyTorch."""
         from rnnlm.training.torch_engine import TorchSettings
 
         return TorchSettings(self.device, self.precision, self.compiled, threads)
 
     def require(self) -> None:
-        """Refuse PyTorch where it is not installed.
+        """Check that PyTorch is installed, if the engine needs it.
 
         Raises:
-            TrainingError: with the remedy.
+            TrainingError: it is not.
         """
         if self.name == TORCH and importlib.util.find_spec("torch") is None:
             raise TrainingError("--engine torch needs PyTorch, which is not installed: pip install 'rnnlm-cli[torch]'.")
 
     def meet(self) -> Workers:
-        """Return this process and those that torchrun has started beside it.
+        """Return the workers: this process, and the others if torchrun started several.
 
         Raises:
-            TrainingError: PyTorch is missing, or several processes were started for an engine that works in one.
+            TrainingError: PyTorch is missing, or several processes were started for the NumPy engine.
         """
         self.require()
         workers = started_by_torchrun()
@@ -68,12 +68,12 @@ class EngineChoice:
 
 @dataclass(frozen=True)
 class Machine:
-    """What computes.
+    """Engine, threads and processes of a training.
 
     Attributes:
-        threads: Of this process.
+        threads: Number of threads of this process.
         choice: The engine.
-        workers: The processes that train together, this one among them.
+        workers: All processes of the training, including this one.
     """
 
     threads: int = 1
@@ -99,7 +99,7 @@ class Machine:
         return TorchEngine(network, recipe.optimizer, recipe.context, **settings)
 
     def batches(self, dataset: Dataset, recipe: Recipe) -> BatchSource:
-        """Return what the engine of this worker reads."""
+        """Return the batches of this worker."""
         from rnnlm.text.batches import Batches, SentenceBatches
 
         shape = (dataset.train, recipe.batch_size, recipe.bptt)
@@ -110,7 +110,7 @@ class Machine:
         return Batches(*shape, recipe.context, recipe.seed, **settings)
 
     def speed(self, reference: Options, dataset: Dataset, seconds: float) -> float:
-        """Return the tokens per second with which a network is trained; a small share of `seconds` is used."""
+        """Return the training speed of a network in tokens per second, measured in a small share of `seconds`."""
         from rnnlm.training.new_network import build_network
         from rnnlm.training.speed import tokens_per_second
 

@@ -1,4 +1,4 @@
-"""The network of a training: a new one, or one with the weights of another model."""
+"""Construction of the network to train, with new weights or those of another model."""
 
 import math
 from dataclasses import replace
@@ -19,13 +19,13 @@ from rnnlm.text.vocabulary import BOS, FIRST, Vocabulary
 from rnnlm.training.dataset import Dataset
 from rnnlm.training.options import Recipe
 
-INIT = 0  # stream of randomness for initial weights, beside those of text.batches and numpy_engine
+INIT = 0  # random stream of initial weights, in addition to those of text.batches and engine
 
 
 def build_network(recipe: Recipe, dataset: Dataset, old: LanguageModel | None) -> tuple[AnyNetwork, list[str]]:
-    """Return the network to train, and what is worth telling about it.
+    """Return the network to train, and notes for the user.
 
-    old: a model whose weights to begin with.
+    old: a model with the initial weights.
     """
     vocabulary, counts = dataset.vocabulary, dataset.counts
     if old is not None and old.vocabulary.tokens == vocabulary.tokens:
@@ -65,15 +65,15 @@ def another(network: AnyNetwork, recipe: Recipe, dataset: Dataset) -> AnyNetwork
 
 
 def _of_training(recipe: Recipe) -> dict[str, Any]:
-    """The fields of a network's description that only its training reads."""
+    """Return the fields of a network configuration that only training uses."""
     return {name: getattr(recipe, name) for name in OF_TRAINING}
 
 
 def _refuse_beyond_memory(config: NetworkConfig, recipe: Recipe, train_tokens: int) -> None:
-    """Refuse a training that is too large for the machine.
+    """Raise RnnlmError if a training needs more memory than is free.
 
-    Each parameter is there as it is, as it was at its best, and with what the optimizer remembers of it;
-    back-propagation needs the gates of every step.
+    Counted are the parameters, their best values, the optimizer's slots and averages, and the gates of every step for
+    back-propagation.
     """
     parameters = sum(math.prod(shape) for shape in config.shapes().values())
     copies = 2 + len(OPTIMIZERS[recipe.optimizer].slots) + bool(recipe.average_weights)
@@ -87,9 +87,9 @@ def _refuse_beyond_memory(config: NetworkConfig, recipe: Recipe, train_tokens: i
 
 
 def unigram_bias(counts: Array) -> Array:
-    """Output bias (V,) with which an untrained network gives each token its frequency: log((n + 1) / N).
+    """Return the output bias (V,) that gives each token its frequency before training: log((n + 1) / N).
 
-    <s> gets -10,000, a probability of zero whose gradient is zero as well: it is context, never predicted.
+    The bias of <s>, which is never predicted, is -10,000, so that its probability and gradient are zero.
     """
     bias: Array = np.log((counts + 1) / counts.sum())
     bias[BOS] = -1e4
@@ -97,7 +97,7 @@ def unigram_bias(counts: Array) -> Array:
 
 
 def _mapped(network: AnyNetwork, vocabulary: Vocabulary, old: LanguageModel) -> tuple[AnyNetwork, list[str]]:
-    """The new network with the old one's weights, rows of shared tokens carried over by their text."""
+    """Return the new network with the weights of the old one; rows of tokens are copied by their text."""
     rows = np.concatenate([np.arange(FIRST), old.vocabulary.encode(vocabulary.tokens)])
     known = np.concatenate([np.ones(FIRST, bool), rows[FIRST:] >= FIRST])
     copied = network.output.take_over(network.params, old.network.output, old.network.params, np.where(known, rows, -1))
@@ -117,5 +117,5 @@ def _mapped(network: AnyNetwork, vocabulary: Vocabulary, old: LanguageModel) -> 
         return network, []
     return network, [
         f"{moved:,} of {int(known.sum()) - FIRST:,} shared words are in another cluster of the adaptive softmax than "
-        "before: what predicts them is learnt anew."
+        "before: their output weights are trained from scratch."
     ]

@@ -1,4 +1,4 @@
-"""Training of an n-gram model: counts of the whole text, smoothed by interpolated modified Kneser-Ney."""
+"""Training of an n-gram model with interpolated modified Kneser-Ney smoothing on a whole text."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DEFAULT_ORDER = 3
 
 @dataclass(frozen=True)
 class TrainedNgram:
-    """An n-gram model, notes on its text, and the share of the text's tokens that the vocabulary covers."""
+    """An n-gram model, notes on its text, and the share of the tokens that are in the vocabulary."""
 
     model: LanguageModel
     notes: list[str]
@@ -37,10 +37,10 @@ def train_ngram(
 
     Args:
         sources: The text.
-        options: Those that say how a text is read count, see `options.FOR_EVERY_MODEL`.
-        order: The n of n-gram.
-        processes: Most processes to cut words in.
-        check: Called with the text and the options that will be recorded, before anything is counted; may refuse.
+        options: Only those in `options.FOR_EVERY_MODEL` are used.
+        order: Order n of the model.
+        processes: Maximum number of processes that tokenize.
+        check: Called before counting with the text and the options to record; may raise an error.
 
     Raises:
         RnnlmError: the text cannot be read.

@@ -1,4 +1,4 @@
-"""The default engine: NumPy, the batch's columns shared out to threads."""
+"""The default engine: NumPy, with the columns of a batch distributed over threads."""
 
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -19,17 +19,17 @@ from rnnlm.nn.outputs import Loss
 from rnnlm.text.batches import Batch
 from rnnlm.training.engine import DROPOUT, SHARED, Array, StepResult
 
-MIN_COLUMNS = 2  # fewer columns a thread, and each reads the weights for hardly any work
-# An explosion is seen by its loss and its norm; a warning beside the trainer's report would only confuse.
+MIN_COLUMNS = 2  # per thread; with fewer, reading the weights would dominate
+# The trainer detects and reports explosions; NumPy's warnings would only confuse.
 SILENT = np.errstate(over="ignore", invalid="ignore")
 
 
 class NumpyEngine:
     """Back-propagation through time in NumPy.
 
-    Each thread owns some columns of the batch and works on them alone: every operation of the time loop is then in
-    parallel, not only the matrix products. NumPy releases the interpreter's lock in all of them. Whoever starts
-    several threads should give BLAS one (OPENBLAS_NUM_THREADS=1), as the command line does.
+    Each thread computes its own columns of the batch, so that every operation of the time loop runs in parallel, not
+    only the matrix products. NumPy releases the GIL in these operations. With several threads, limit BLAS to one
+    (OPENBLAS_NUM_THREADS=1), as the command line does.
     """
 
     def __init__(
@@ -44,16 +44,16 @@ class NumpyEngine:
         average: float = 0.0,
         smoothing: float = 0.0,
     ) -> None:
-        """Train `network`, whose parameters change in place.
+        """Create an engine that changes the parameters of `network` in place.
 
-        weight_decay: None for the optimizer's own. average: decay of the moving average of the parameters; 0: none.
-        smoothing: share of each target that is spread over all tokens.
+        weight_decay: None for the default of the optimizer. average: decay of the moving average of the parameters; 0
+        for none. smoothing: label smoothing, the share of each target that is spread over all tokens.
         """
         self.network = network
         self.optimizer = Optimizer(optimizer, network.params, weight_decay)
         self.context, self.clip, self.objective = context, clip, objective
         self.threads, self.average, self.smoothing = threads, average, smoothing
-        # What evaluations measure: a network of the averages, which change in place as well.
+        # Evaluations use a network with the averaged parameters, which also change in place.
         self._measured = type(network)(network.config, self.params()) if average else network
         self.computing = False
         self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
@@ -62,10 +62,10 @@ class NumpyEngine:
     def train_step(
         self, batch: Batch, state: Array | None, lr: float, key: tuple[int, ...]
     ) -> tuple[StepResult, Array]:
-        """One step of stochastic gradient descent; see `Engine`.
+        """Make one step of stochastic gradient descent; see `Engine`.
 
         Raises:
-            CheckpointError: the state, of a resumed training, does not fit.
+            CheckpointError: the state, of a resumed training, has the wrong shape.
         """
         B = batch.inputs.shape[1]
         zero = self.network.zero_state(B)
@@ -115,11 +115,11 @@ class NumpyEngine:
             self.smoothing,
         )
         grads = backprop()
-        del grads["initial_state"]  # truncated: what came before this batch is not asked again
+        del grads["initial_state"]  # truncated back-propagation stops at the batch
         return loss, final, grads
 
     def _in_threads(self, work: Callable[[list[Piece]], Any], found: list[Piece]) -> Iterable[Any]:
-        """Run `work` on as many shares of the pieces as there are threads; results in the order of the pieces."""
+        """Run `work` on one share of the pieces per thread; return the results in the order of the pieces."""
         if self._pool is None or len(found) < self.threads:
             return alone(work, found)
         edges = [len(found) * thread // self.threads for thread in range(self.threads + 1)]
@@ -127,7 +127,7 @@ class NumpyEngine:
 
     @SILENT
     def evaluate(self, sequence: Any, averaged: bool = True, stop: Stop = never) -> tuple[float, int] | None:
-        """Summed nats and tokens of a held-out sequence; see `Engine`."""
+        """Return summed nats and number of tokens of a held-out sequence; see `Engine`."""
         network = self._measured if averaged else self.network
         if network.config.bidirectional:
             found = pseudo_nats(network, sequence, stop=stop)
@@ -136,11 +136,11 @@ class NumpyEngine:
         return None if stop() else found
 
     def params(self) -> dict[str, Array]:
-        """Copies of the parameters."""
+        """Return copies of the parameters."""
         return {name: array.copy(order="K") for name, array in self.network.params.items()}
 
     def optimizer_state(self) -> tuple[int, dict[str, Array]]:
-        """Steps done and copies of the optimizer's arrays, the averaged parameters among them."""
+        """Return the number of steps and copies of the optimizer's arrays, including averaged parameters."""
         return self.optimizer.steps, {n: a.copy(order="K") for n, a in self._slots().items()}
 
     def _slots(self) -> dict[str, Array]:
@@ -148,7 +148,7 @@ class NumpyEngine:
         return self.optimizer.slots | {AVERAGE + name: array for name, array in averages.items()}
 
     def restore(self, params: Mapping[str, Array], steps: int, slots: Mapping[str, Array]) -> None:
-        """Take over parameters and optimizer state.
+        """Set parameters and optimizer state.
 
         Raises:
             CheckpointError: an array is missing or of another shape.

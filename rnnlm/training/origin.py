@@ -1,4 +1,4 @@
-"""The checkpoint that a training resumes or takes its weights from, and what it fixes."""
+"""The checkpoint that a training resumes or starts from, and the options that it fixes."""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ from rnnlm.training.options import (
     typed,
 )
 
-NOT_ASKED = {*TEXT_OPTIONS, *NETWORK_OPTIONS}  # of what a checkpoint records: its tokenizer and network say it
+NOT_ASKED = {*TEXT_OPTIONS, *NETWORK_OPTIONS}  # recorded options to ignore: tokenizer and network imply them
 
 
 @dataclass(frozen=True)
 class Origin:
-    """A checkpoint and what is wanted of it.
+    """A checkpoint, and how a training uses it.
 
     Attributes:
-        resumed: Whether its training goes on; else only its weights are taken.
-        vocabulary: What to do if the text's vocabulary is not the model's: "refuse", "keep" the model's, or "map" its
-            rows to the text's.
-        changed_text: Whether a training that is resumed may go on with another text.
+        resumed: Whether its training is resumed; otherwise a new training starts from its weights.
+        vocabulary: What to do if the vocabulary of the text differs: "refuse", "keep" the vocabulary of the model, or
+            "map" its rows to that of the text.
+        changed_text: Whether the training may be resumed on another text.
     """
 
     path: Path
@@ -61,7 +61,7 @@ class Origin:
         """Read a checkpoint.
 
         Raises:
-            CheckpointError: it cannot be read, or has no training to go on with.
+            CheckpointError: it cannot be read, or has no training state to resume from.
         """
         header, arrays = load(path)
         model = LanguageModel.from_parts(header, _parameters(arrays))
@@ -70,33 +70,33 @@ class Origin:
         if resumed and model.kind == "rnn" and "state" not in model.training:
             how = "was imported" if "imported" in model.training else "was saved without one"
             raise CheckpointError(
-                f"{path} has no state of a training to go on with: it {how}. Start a new training from its weights "
+                f"{path} has no training state to resume from: it {how}. Start a new training from its weights "
                 f"with --init-from {path} and another file as --output."
             )
         return cls(path, model, header, arrays, resumed, vocabulary, changed_text)
 
     @property
     def parameters(self) -> dict[str, Array]:
-        """The network's parameters as they were when the training was saved."""
+        """Parameters of the network when the training was saved."""
         return {name: self.arrays[name] for name in self.model.network.params}
 
     @property
     def split_version(self) -> int:
-        """Version of the rules by which the training held out a part of its text."""
+        """Version of the rules by which the training held out a part of the text."""
         return split_version(self.header["training"])
 
     @property
     def fixed_vocabulary(self) -> Vocabulary | None:
-        """The vocabulary that the text is read with, if it is the model's."""
+        """The vocabulary of the model, if the text is read with it; else None."""
         return self.model.vocabulary if self.resumed or self.vocabulary == "keep" else None
 
     def adopted(self, options: Options, given: Mapping[str, Any]) -> Options:
-        """Options with the values that the checkpoint fixes.
+        """Return options with the values that the checkpoint fixes.
 
-        given: those that the user gave.
+        given: options that the user gave.
 
         Raises:
-            CheckpointError: one of those has another value in the checkpoint.
+            CheckpointError: a given option contradicts the checkpoint.
         """
         before = recorded(self.model, self.path)
         fixed = [*TEXT_OPTIONS, *NETWORK_OPTIONS, *(RUN_OPTIONS if self.resumed else ())]
@@ -119,7 +119,7 @@ class Origin:
         )
 
     def check_user_words(self, path: str) -> None:
-        """Refuse a dictionary that is not the checkpoint's, which may hold words that have no effect as well."""
+        """Raise TokenizerError if a user dictionary differs from that of the checkpoint in effective words."""
         given, _ = read_user_dictionary(path)
         stored = self.model.tokenizer.settings().get("user_dictionary") or []
         lower = self.model.tokenizer.lowercase
@@ -131,7 +131,7 @@ class Origin:
             )
 
     def check_pieces(self, path: str, kind: str) -> None:
-        """Refuse a file of pieces that is not the one in the checkpoint."""
+        """Raise TokenizerError if a subword tokenizer is not that of the checkpoint."""
         if not PieceTokenizer.read(path, kind).adopt(self.model.tokenizer.settings()):
             raise TokenizerError(
                 f"{PIECE_OPTIONS[kind]} {path} is not what the checkpoint was trained with. Leave it out: the "
@@ -139,7 +139,7 @@ class Origin:
             )
 
     def check_vocabulary(self, new: Vocabulary) -> None:
-        """Refuse a text whose vocabulary is another one, unless it was said what to do then."""
+        """Raise VocabularyError if the vocabulary of the text differs and `vocabulary` is "refuse"."""
         old = self.model.vocabulary
         if not self.resumed and self.vocabulary == "refuse" and old.tokens != new.tokens:
             shared = len(set(old.tokens) & set(new.tokens))
@@ -150,17 +150,17 @@ class Origin:
             )
 
     def has_text(self, digest: str) -> bool:
-        """Whether it was trained on this text."""
+        """Return whether the model was trained on the text with this digest."""
         return section(self.header, "training", "corpus").get("digest") == digest
 
 
 def recorded(model: LanguageModel, path: Path) -> dict[str, Any]:
-    """The options of the training that a checkpoint comes from, which may be a stranger's.
+    """Return the options of the training that a checkpoint records, which is not trusted.
 
-    Of an imported model, which comes from none, they are those that the network and the tokenizer have.
+    For an imported model, which has no record, only the options of the network and the tokenizer are returned.
 
     Raises:
-        CheckpointError: it does not say, or an option is none that a training can have.
+        CheckpointError: the record is missing, or an option has an impossible value.
     """
     config, settings = model.network.config, model.tokenizer.settings()
     evident: dict[str, Any] = {
@@ -180,13 +180,13 @@ def recorded(model: LanguageModel, path: Path) -> dict[str, Any]:
     for name, declaration in DECLARATIONS.items():
         is_sound = declaration.may_be_none if found[name] is None else declaration.admits(found[name])
         if name in FILE_OPTIONS:
-            is_sound = found[name] is None  # what they hold is in the tokenizer's options and the vocabulary
+            is_sound = found[name] is None  # their contents are in the tokenizer's options and the vocabulary
         if name not in NOT_ASKED and not is_sound:
             raise CheckpointError(
                 f"{path} says that it was trained with {shown(found[name])} as {name}, which is impossible. It cannot "
                 "be resumed or started from; train again."
             )
-    if found["weight_decay"] is None:  # as an optimizer did before it was an option
+    if found["weight_decay"] is None:  # recorded before the option existed
         found["weight_decay"] = OPTIMIZERS[str(found["optimizer"])].weight_decay
     kept = [name for name in DECLARATIONS if name not in NOT_ASKED or name in ("segmenter", "hmm")]
     return {name: found[name] for name in kept} | evident

@@ -1,4 +1,4 @@
-"""From options to a recipe: what is left open is chosen, and what does not go together is refused."""
+"""Conversion of options to a recipe: choose the open options, and check the combination."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from rnnlm.training.options import Options, Recipe
 def resolve(
     options: Options, dataset: Dataset, machine: Machine, started_from: bool = False, preset: str | None = None
 ) -> Recipe:
-    """Choose what is left open, to fit the text, the time and the machine.
+    """Choose the options that are None, for the text, the time budget and the machine.
 
     Args:
-        options: What was asked for.
+        options: Options of the training.
         dataset: The text.
-        machine: Its speed is measured if there is a time.
-        started_from: Whether the weights are another model's.
-        preset: Name of a size.
+        machine: Engine and threads; their speed is measured if there is a time budget.
+        started_from: Whether the initial weights are those of another model.
+        preset: Name of a model size.
 
     Raises:
-        TrainingError: the options do not go together.
+        TrainingError: the options cannot be combined.
     """
 
     def speed(reference: Mapping[str, Any]) -> float:
@@ -43,16 +43,16 @@ def resolve(
 
 
 def check_output_layer(options: Options) -> None:
-    """Refuse what the output layer cannot do."""
+    """Raise TrainingError if the output layer does not support the options."""
     if options.softmax == "adaptive" and options.loss != "cross-entropy":
         raise TrainingError(
             f"--loss {options.loss} needs the probability of every token in every step, which the adaptive softmax "
-            "saves to compute. Use --softmax full, or --loss cross-entropy."
+            "does not compute. Use --softmax full, or --loss cross-entropy."
         )
     if options.label_smoothing and options.softmax == "adaptive":
         raise TrainingError(
             "--label-smoothing spreads a part of each target over all tokens, whose probabilities the adaptive softmax "
-            "saves to compute. Use --softmax full, or leave --label-smoothing out."
+            "does not compute. Use --softmax full, or leave --label-smoothing out."
         )
     if options.label_smoothing and options.loss != "cross-entropy":
         raise TrainingError(
@@ -77,7 +77,7 @@ def check_output_layer(options: Options) -> None:
 
 
 def check_input(options: Options) -> None:
-    """Refuse what one-hot input has not."""
+    """Raise TrainingError for input dropout of one-hot input."""
     if options.input_dropout and options.embedding_size == 0:
         raise TrainingError(
             "--input-dropout drops entries of the embedding, and one-hot input has none. Leave it out, or use "
@@ -86,7 +86,7 @@ def check_input(options: Options) -> None:
 
 
 def check_cell(options: Options) -> None:
-    """Refuse what the cell has not."""
+    """Raise TrainingError for weight dropout of a cell without a recurrent matrix."""
     if options.weight_dropout and not CELLS[options.cell].recurrent:
         raise TrainingError(
             f"--weight-dropout drops entries of the recurrent matrix, which the cell {options.cell} does not have. "
@@ -111,9 +111,9 @@ def check_networks(recipe: Recipe, started_from: bool) -> None:
 
 
 def check_decay(recipe: Recipe) -> None:
-    """Refuse a decay that leaves nothing of the weights."""
+    """Raise TrainingError if weight decay would remove all weights in one step."""
     if recipe.lr * recipe.weight_decay >= 1:
         raise TrainingError(
-            f"--weight-decay {recipe.weight_decay:g} times the learning rate {recipe.lr:g} takes off all weights in "
+            f"--weight-decay {recipe.weight_decay:g} times the learning rate {recipe.lr:g} removes all weights in "
             f"one step; expected less than 1. Use a --weight-decay below {1 / recipe.lr:g}, or a smaller --lr."
         )

@@ -1,4 +1,4 @@
-"""A training from beginning to end: a text, a recipe and a machine become a model."""
+"""A complete training: from a text, options and a machine to a model."""
 
 from __future__ import annotations
 
@@ -41,15 +41,15 @@ from rnnlm.training.trainer import Report, Trainer
 
 @dataclass(frozen=True)
 class Request:
-    """What a user asks for.
+    """A user's request for a training.
 
     Attributes:
         sources: The text.
-        options: Of the training.
-        given: Those of them that the user gave, which must not contradict a checkpoint.
+        options: Options of the training.
+        given: Options that the user gave, which must not contradict a checkpoint.
         origin: A checkpoint to resume or to start from.
-        preset: Name of a size.
-        asked: What is to be recorded of the command beside the options.
+        preset: Name of a model size.
+        asked: Other settings of the command, to be recorded in the checkpoint.
     """
 
     sources: Sources
@@ -61,23 +61,23 @@ class Request:
 
     @property
     def resumed(self) -> Origin | None:
-        """The checkpoint whose training goes on, if it does."""
+        """The checkpoint whose training is resumed, or None."""
         return self.origin if self.origin is not None and self.origin.resumed else None
 
 
 class Checks(Protocol):
-    """A caller's own reasons to refuse a training, asked as soon as each of them can be known."""
+    """Checks of the caller, called as early as possible."""
 
     def check_dataset(self, dataset: Dataset) -> None:
-        """Raise an error if the text will not do."""
+        """Raise an error if the text is not acceptable."""
 
     def check_recipe(self, recipe: Recipe) -> None:
-        """Raise an error if the recipe will not do."""
+        """Raise an error if the recipe is not acceptable."""
 
 
 @dataclass
 class Session:
-    """A training that is ready to run, and what is worth telling about it."""
+    """A training that is ready to run, and notes for the user."""
 
     dataset: Dataset
     recipe: Recipe
@@ -85,7 +85,7 @@ class Session:
     config: NetworkConfig  # of each network that is trained
     trainer: AnyTrainer
     threads: int = 1
-    ngram: NgramModel | None = None  # to be mixed with the network when it is trained
+    ngram: NgramModel | None = None  # to mix with the trained network
     notes: list[str] = field(default_factory=list)
 
     @classmethod
@@ -95,10 +95,10 @@ class Session:
         machine: Machine,
         checks: Checks | None = None,
     ) -> Session:
-        """Read the text, choose what is open, and build the network and its trainer.
+        """Read the text, choose the open options, and build the network and its trainer.
 
         Raises:
-            RnnlmError: a text, a checkpoint or a combination of options does not do.
+            RnnlmError: a text, a checkpoint or a combination of options is not usable.
         """
         origin, resumed, options = request.origin, request.resumed, request.options
         if origin is not None:
@@ -108,7 +108,7 @@ class Session:
         if checks is not None:
             checks.check_dataset(dataset)
         baselines = None if machine.workers.rank else _baselines(dataset, options)
-        keep_freed_memory()  # not before the text is read, whose memory is to be given back
+        keep_freed_memory()  # after reading the text, whose memory goes back to the system
         started_from = origin is not None and not resumed
         recipe = resolve(options, dataset, machine, started_from, request.preset)
         if checks is not None:
@@ -136,15 +136,15 @@ class Session:
 
     @property
     def valid_tokens(self) -> int:
-        """Number of tokens that are validated on."""
+        """Number of held-out tokens."""
         return 0 if self.dataset.valid is None else len(self.dataset.valid)
 
     def run(self) -> Generator[Report, None, None]:
-        """Train to the end. Stop asking for reports at any time."""
+        """Train to the end, yielding reports; the generator can be closed after any of them."""
         return self.trainer.run()
 
     def finish(self) -> LanguageModel:
-        """Return the model with the best parameters so far, as `save` writes it in the end."""
+        """Return the model with the best parameters so far, as `save` writes it at the end."""
         self.model.training_arrays = self._record_state()
         return self.take_best()
 
@@ -156,22 +156,22 @@ class Session:
         model.training["averaged"] = self.trainer.averaged
         if with_its_ngram and self.ngram is not None and valid is not None:
             always = self.recipe.ngram is not None
-            with suppress(MemoryError):  # the network alone is worth saving
+            with suppress(MemoryError):  # then save the network alone
                 if found := with_ngram(model.network, self.ngram, valid, model.context, self.threads, always):
                     model.predictor, model.training["mixture"] = found[0], {"nats_per_token": found[1]}
         return model
 
     def save(self, path: Path, at_the_end: bool = False) -> int:
-        """Write the best parameters and all that --resume needs; returns the step from which it would go on.
+        """Write the best parameters and the training state; return the step from which --resume would continue.
 
-        at_the_end: with the n-gram model, for which the held-out part is read once more.
+        at_the_end: mix with the n-gram model, for which the held-out part is read again.
         """
         arrays = self._record_state()
         self.take_best(at_the_end).save(path, arrays)
         return int(self.model.training["state"]["progress"]["step"])
 
     def _record_state(self) -> dict[str, Any]:
-        """Put into the model what it says of its training; returns the arrays that belong to it."""
+        """Record the training state in the model; return its arrays."""
         state, arrays = self.trainer.state()
         self.model.training["state"] = state
         self.model.training["best_nats_per_token"] = self.trainer.progress.best_nats_per_token
@@ -179,7 +179,7 @@ class Session:
         return arrays
 
     def _line_before(self) -> list[int]:
-        """What a finished model of a stream reads before a line that stands alone."""
+        """Return the line that a finished model of a stream reads before independent lines; empty if none."""
         model, text = self.model, self.dataset.train
         if model.context == "sentence" or model.line_resets or model.line_end is None:
             return []
@@ -190,10 +190,10 @@ class Session:
         return network_of(widened(self.config, self.trainer.averaged), self.trainer.best())
 
     def rescue(self, path: Path) -> tuple[Path, Path]:
-        """Write the best parameters and the vocabulary where no checkpoint can be made; returns the two files.
+        """Write the best parameters and the vocabulary if no checkpoint can be built; return both paths.
 
         Raises:
-            SavingError: they cannot be written either.
+            SavingError: the files cannot be written.
         """
         weights, vocabulary = path.with_suffix(".weights.npz"), path.with_suffix(".vocabulary.json")
         tokens = [self.model.vocabulary.token(each) for each in range(len(self.model.vocabulary))]
@@ -208,7 +208,7 @@ class Session:
 
 
 def _read(request: Request, options: Options, machine: Machine) -> tuple[Dataset, Options]:
-    """The text, and the options with what is known of how it is read."""
+    """Return the text, and the options completed with level and context."""
     origin, workers = request.origin, machine.workers
     if workers.size > 1 and request.sources.standard_input:
         raise CorpusError("Standard input can be read by one process only; give several workers the text as a file.")
@@ -219,7 +219,7 @@ def _read(request: Request, options: Options, machine: Machine) -> tuple[Dataset
     check_cell(options)
     check_input(options)
     check_output_layer(options)
-    with workers.first_of_machine_first():  # the others find the ids in the cache
+    with workers.first_of_machine_first():  # the others then find the ids in the cache
         version = request.resumed.split_version if request.resumed else VERSION
         vocabulary = origin.fixed_vocabulary if origin is not None else None
         dataset = Dataset.read(request.sources, options, reading, machine.threads, vocabulary, version)
@@ -233,7 +233,7 @@ def _read(request: Request, options: Options, machine: Machine) -> tuple[Dataset
 
 
 def _baselines(dataset: Dataset, options: Options) -> Baselines | None:
-    """What simple models reach on the held-out part; nothing where none is held out or says as much."""
+    """Return the baselines on the held-out part; None if nothing is held out, or for a bidirectional network."""
     if dataset.valid is None or options.bidirectional:
         if options.ngram:
             why = "it predicts from both sides" if options.bidirectional else "nothing is held out to find its weight"
@@ -241,12 +241,12 @@ def _baselines(dataset: Dataset, options: Options) -> Baselines | None:
         return None
     try:
         return measured_baselines(dataset, options.time or math.inf, options.ngram)
-    except MemoryError:  # no reason not to train
+    except MemoryError:  # the training can do without them
         return None
 
 
 def _asked(request: Request, text_changed: bool) -> dict[str, Any]:
-    """What is recorded of the command; of a training that is resumed, what was recorded of it before."""
+    """Return the record of the command; for a resumed training, the record in its checkpoint."""
     asked = dict(request.asked)
     if request.resumed:
         asked = section(request.resumed.header, "training", "asked")

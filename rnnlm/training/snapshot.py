@@ -1,4 +1,4 @@
-"""The state of a training at one moment: to go back to, to save, and to go on from."""
+"""Snapshots of the state of a training, to restore, save and resume from."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -12,13 +12,13 @@ from rnnlm.nn.optimizers import AVERAGE
 from rnnlm.training.engine import Array
 from rnnlm.training.plan import Progress
 
-LARGEST = 1e18  # what a checkpoint may say of a step, a sum, a factor
+LARGEST = 1e18  # bound of the numbers in a checkpoint
 FORMER_FIELDS = ("norms",)  # of `Progress`, in checkpoints of earlier versions
 
 
 @dataclass
 class Snapshot:
-    """Progress, parameters, the optimizer's steps and arrays, and the network's state at the end of the last batch."""
+    """Progress, parameters, steps and arrays of the optimizer, and network state after the last batch."""
 
     progress: dict[str, Any]
     params: dict[str, Array]
@@ -28,23 +28,23 @@ class Snapshot:
 
     @property
     def averages(self) -> dict[str, Array]:
-        """The averaged parameters, if there are any."""
+        """Averaged parameters; empty if there are none."""
         return {n.removeprefix(AVERAGE): a for n, a in self.slots.items() if n.startswith(AVERAGE)}
 
     @property
     def measured(self) -> dict[str, Array]:
-        """The parameters that evaluations measure."""
+        """Parameters that evaluations use: the averages if there are any."""
         return self.averages or self.params
 
     def is_finite(self) -> bool:
-        """Whether a training can go on from it."""
+        """Return whether all arrays are finite, so that a training can continue from them."""
         arrays = [*self.params.values(), *self.slots.values()]
-        with np.errstate(invalid="ignore"):  # the smallest and the largest need no memory, unlike np.isfinite
+        with np.errstate(invalid="ignore"):  # min and max need no memory, unlike np.isfinite
             finite = all(np.isfinite(a.min()) and np.isfinite(a.max()) for a in arrays if a.size)
         return finite and all(are_weights(array) for array in self.params.values())
 
     def to_file(self, best_step: int) -> tuple[dict[str, Any], dict[str, Array]]:
-        """Return it as JSON and arrays; what evaluations measure is left out if it is the best, saved beside it."""
+        """Return the snapshot as JSON and arrays, without `measured` if that is the best, which is saved separately."""
         arrays = {f"optimizer.{name}": array for name, array in self.slots.items()}
         in_best = self.progress["step"] == best_step
         if in_best:
@@ -64,17 +64,17 @@ class Snapshot:
         averaged: bool,
         per_epoch: int | None,
     ) -> "Snapshot":
-        """Return what `to_file` wrote.
+        """Return the snapshot that `to_file` wrote.
 
         Args:
-            header: As `to_file` returned it.
-            arrays: Likewise.
-            best: The parameters that did best, saved beside it.
-            averaged: Whether this training keeps averages of its parameters.
-            per_epoch: Batches in an epoch; None where the text has changed, so that there may be fewer.
+            header: JSON as returned by `to_file`.
+            arrays: Arrays as returned by `to_file`.
+            best: The best parameters, saved separately.
+            averaged: Whether this training averages its parameters.
+            per_epoch: Number of batches in an epoch; None if the text has changed.
 
         Raises:
-            CheckpointError: it is incomplete or impossible.
+            CheckpointError: the snapshot is incomplete or has impossible values.
         """
         try:
             found = {name: value for name, value in header["progress"].items() if name not in FORMER_FIELDS}
@@ -94,7 +94,7 @@ class Snapshot:
         return cls(progress, current or dict(best), steps, slots, arrays.get("carried_state"))
 
     def move(self, batches_then: Any, batches_now: int) -> None:
-        """Go to the same share of the epoch in a text of another length, where no state comes from before."""
+        """Move to the same share of the epoch in a text of another length, with a zero state."""
         batch = self.progress["batch"]
         known = type(batches_then) is int and batch < batches_then < LARGEST
         self.progress["batch"] = batch * batches_now // batches_then if known else 0
@@ -102,7 +102,7 @@ class Snapshot:
 
 
 def _plausible(name: str, value: Any) -> bool:
-    """Whether a value from a checkpoint is of the kind that `Progress` has under this name."""
+    """Return whether a value from a checkpoint has the type of this field of `Progress`, and is in range."""
     default = getattr(Progress(), name, 0)
     if default is None and value is None:
         return True

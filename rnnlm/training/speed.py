@@ -1,4 +1,4 @@
-"""How fast this machine trains a network."""
+"""Measurement of training speed."""
 
 import time
 
@@ -13,9 +13,9 @@ LONGEST = 1.0  # seconds
 
 
 def tokens_per_second(engine: Engine, batches: BatchSource, seconds: float, workers: Workers) -> float:
-    """Tokens of all workers in the median step, of those that some seconds have room for.
+    """Return the tokens per second of all workers, the median over the steps in `seconds`.
 
-    The parameters of the engine stay as they are. All workers make the same number of steps, and get the same answer.
+    The parameters of the engine are not changed. All workers make the same number of steps, and get the same result.
     """
     speeds: list[float] = []
     step, state, begun = 0, None, time.perf_counter()
@@ -25,7 +25,7 @@ def tokens_per_second(engine: Engine, batches: BatchSource, seconds: float, work
         started = time.perf_counter()
         result, state = engine.train_step(batch, None if batch.starts_epoch else state, 0.0, (0, step))
         elapsed = max(time.perf_counter() - started, 1e-9)
-        if step:  # not the first one, which makes buffers, compiles or warms up
+        if step:  # without the first, which allocates and compiles
             speeds.append(result.tokens / elapsed)
         step += 1
     return workers.of_the_first(float(np.median(speeds)))

@@ -1,7 +1,7 @@
-"""Recurrent layers that torch.nn lacks: cells of our own, and activations of the basic one.
+"""Recurrent layers that torch.nn lacks: further cells, and activations of the basic cell.
 
-Each is made and called as torch.nn.LSTM is, on a tensor (T, B, D) or a packed sequence, and has parameters under the
-names of `nn.cells`.
+The modules have the interface of torch.nn.LSTM, for tensors (T, B, D) and packed sequences, and the parameter names of
+`nn.cells`.
 """
 
 import warnings
@@ -15,13 +15,13 @@ from torch.nn.utils.rnn import PackedSequence
 
 from rnnlm.nn.cells import CELLS
 
-# cuDNN gathers weights that are not its own, which is meant wherever it is silenced.
+# Warning of cuDNN about weights that it has to copy; expected where it is silenced.
 GATHERED = "RNN module weights are not part of single contiguous chunk"
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"sigmoid": torch.sigmoid, "identity": lambda x: x}
 
 
 def recurrent_module(cell: str, activation: str, *sizes: int, **options: Any) -> torch.nn.Module:
-    """Layers of a cell, (D, H, layers) in size, as a module; activation: of the basic cell."""
+    """Return a module of recurrent layers; sizes: D, H, number of layers. activation: of the basic cell."""
     if cell == "rnn":
         if activation in ACTIVATIONS:
             return SteppedRNN(*sizes, activation=activation, **options)
@@ -30,20 +30,20 @@ def recurrent_module(cell: str, activation: str, *sizes: int, **options: Any) ->
 
 
 class Stepped:
-    """Layers whose steps are a loop in Python."""
+    """Recurrent layers whose time loop runs in Python."""
 
     num_layers: int
 
     def prepared(self, layer: int, y: Tensor) -> Tensor:
-        """What all steps of a layer have of their input at once, (n, GH) of the inputs (n, D)."""
+        """Return the part of the gates that depends on the inputs (n, D) alone, (n, GH), for all steps at once."""
         raise NotImplementedError
 
     def step(self, layer: int, gates: Tensor, h: Tensor) -> Tensor:
-        """h_t (B, H) of what was prepared for a step, and of h_{t-1}."""
+        """Return h_t (B, H), given the prepared gates (B, GH) of a step and h_{t-1} (B, H)."""
         raise NotImplementedError
 
     def forward(self, x: Any, state: Tensor) -> tuple[Any, Tensor]:
-        """Outputs of a tensor (T, B, D) or a packed sequence, and the final h of every layer."""
+        """Return outputs for a tensor (T, B, D) or a packed sequence, and the final h of every layer."""
         packed = isinstance(x, PackedSequence)
         sizes = x.batch_sizes.tolist() if packed else [x.shape[1]] * x.shape[0]
         y = x.data if packed else x.flatten(0, 1)
@@ -61,32 +61,32 @@ class Stepped:
 
 
 class SteppedRNN(Stepped, torch.nn.RNN):  # type: ignore[misc]
-    """torch.nn.RNN with an activation that it lacks: h_t = f(U x_t + W h_{t-1} + b)."""
+    """torch.nn.RNN with further activations: h_t = f(U x_t + W h_{t-1} + b)."""
 
     def __init__(self, *sizes: int, activation: str, **options: Any) -> None:
-        """As torch.nn.RNN; activation: a name in ACTIVATIONS."""
+        """Create layers as torch.nn.RNN does; activation: a name in ACTIVATIONS."""
         super().__init__(*sizes, **options)
         self.activation = ACTIVATIONS[activation]
 
     def prepared(self, layer: int, y: Tensor) -> Tensor:
-        """U x_t + b."""
+        """Return U x_t + b."""
         weight_ih, _, bias_ih, bias_hh = self._flat_weights[4 * layer : 4 * layer + 4]
-        # Not bias_ih + bias_hh: autograd would give both one and the same tensor as gradient.
+        # Not bias_ih + bias_hh: autograd would return the same tensor as gradient of both.
         return F.linear(y, weight_ih, bias_ih) + bias_hh
 
     def step(self, layer: int, gates: Tensor, h: Tensor) -> Tensor:
-        """f of it and of W h_{t-1}."""
+        """Return f(gates + W h_{t-1})."""
         return self.activation(gates + h @ self._flat_weights[4 * layer + 1].t())
 
 
 class CoupledLSTM(torch.nn.GRU):  # type: ignore[misc]
-    """The LSTM with coupled gates: torch's, whose input gate is 1 - sigmoid(a) = sigmoid(-a) with a the forget gate's.
+    """LSTM with coupled gates, computed by torch's LSTM: the input gate is 1 - sigmoid(a) = sigmoid(-a).
 
-    Its parameters have the shapes of a GRU's: the slabs f, g, o.
+    Here a is the pre-activation of the forget gate. The parameters have the shapes of a GRU's, for the gates f, g, o.
     """
 
     def forward(self, x: Any, state: tuple[Tensor, Tensor]) -> tuple[Any, tuple[Tensor, Tensor]]:
-        """Outputs of a tensor (T, B, D) or a packed sequence, and the final h and c."""
+        """Return outputs for a tensor (T, B, D) or a packed sequence, and the final h and c."""
         weights = [torch.cat([-weight[: self.hidden_size], weight]) for weight in self._flat_weights]
         options = (True, self.num_layers, 0.0, False, False)  # with biases, without dropout, in one direction
         with warnings.catch_warnings():
@@ -99,26 +99,26 @@ class CoupledLSTM(torch.nn.GRU):  # type: ignore[misc]
 
 
 class MinimalGRU(Stepped, torch.nn.Module):  # type: ignore[misc]
-    """h_t = (1 - z) h_{t-1} + z g with z and g of the input alone; see `nn.cells.mingru`."""
+    """h_t = (1 - z) h_{t-1} + z g, where z and g depend on the input alone; see `nn.cells.mingru`."""
 
     def __init__(self, width: int, hidden_size: int, num_layers: int, **options: Any) -> None:
-        """As torch.nn.GRU, without weight_hh and bias_hh."""
+        """Create layers as torch.nn.GRU does, without weight_hh and bias_hh."""
         super().__init__()
         self.num_layers = num_layers
-        self._flat_weights_names: tuple[str, ...] = ()  # no recurrent matrix, of which entries could be dropped
+        self._flat_weights_names: tuple[str, ...] = ()  # no recurrent matrix for weight dropout
         for layer in range(num_layers):
             columns = hidden_size if layer else width
             for name, shape in (("weight", (2 * hidden_size, columns)), ("bias", (2 * hidden_size,))):
                 setattr(self, f"{name}_ih_l{layer}", torch.nn.Parameter(torch.zeros(shape, **options)))
 
     def prepared(self, layer: int, y: Tensor) -> Tensor:
-        """1 - z and z g, side by side."""
+        """Return 1 - z and z g, concatenated (n, 2H)."""
         z, g = F.linear(y, getattr(self, f"weight_ih_l{layer}"), getattr(self, f"bias_ih_l{layer}")).chunk(2, dim=1)
         z = z.sigmoid()
         return torch.cat([1 - z, z * g.tanh()], dim=1)
 
     def step(self, layer: int, gates: Tensor, h: Tensor) -> Tensor:
-        """What is kept of h_{t-1}, and what is taken in."""
+        """Return (1 - z) h_{t-1} + z g."""
         kept, taken = gates.chunk(2, dim=1)
         return kept * h + taken
 

@@ -1,7 +1,7 @@
 """The engine on PyTorch: on a CPU, a GPU, or several of either (see `distributed`).
 
-It does what `numpy_engine` does, to rounding: the same batches, parameters, update rules and optimizer slots, so that a
-checkpoint goes from one to the other and back. Importing this module imports PyTorch.
+It equals `numpy_engine` up to rounding, with the same batches, parameters, update rules and optimizer slots, so that
+checkpoints can be exchanged between the engines. Importing this module imports PyTorch.
 """
 
 import contextlib
@@ -30,7 +30,7 @@ from rnnlm.training.workers import Workers
 
 @dataclass(frozen=True)
 class TorchSettings:
-    """Where and how to compute. device: auto, cpu, cuda, cuda:1, mps; precision: one of names.PRECISIONS."""
+    """Settings of PyTorch. device: auto, cpu, cuda, cuda:1, mps; precision: one of names.PRECISIONS."""
 
     device: str = "auto"
     precision: str = "float32"
@@ -42,11 +42,11 @@ class CarriedState:
     """The state at the end of a batch (S, L, B, H), on the device."""
 
     def __init__(self, tensor: Tensor) -> None:
-        """Wrap it."""
+        """Store a tensor (S, L, B, H)."""
         self.tensor = tensor
 
     def copy(self) -> Array:
-        """As an array."""
+        """Return the state as an array."""
         return to_array(self.tensor)
 
 
@@ -66,10 +66,10 @@ class TorchEngine:
         average: float = 0.0,
         smoothing: float = 0.0,
     ) -> None:
-        """Train a copy of `network`; weight_decay, average, smoothing: see `NumpyEngine`.
+        """Create an engine that trains a copy of `network`; weight_decay, average, smoothing: see `NumpyEngine`.
 
         Raises:
-            TrainingError: the device is not there.
+            TrainingError: the device is not available.
         """
         settings = settings or TorchSettings()
         self.workers = workers or Workers()
@@ -77,21 +77,21 @@ class TorchEngine:
         self.network, self.device = self.model.network, self.model.device
         self._learnt = _parameters(self.network)
         self.average, self.smoothing = average, smoothing
-        # What evaluations measure: a network of the averages, which change in place as well.
+        # Evaluations use a network with the averaged parameters, which also change in place.
         self._measured = TorchModel(network, settings, self.workers) if average else self.model
         self._averages = _parameters(self._measured.network) if average else {}
         self.optimizer = TorchOptimizer(optimizer, self._learnt, weight_decay)
         self.context, self.clip, self.objective = context, clip, objective
         self.computing = False
 
-    # --- a step -------------------------------------------------------------------------------------------------
+    # --- training step ------------------------------------------------------------------------------------------
 
     def train_step(self, batch: Batch, state: Any, lr: float, key: tuple[int, ...]) -> tuple[StepResult, CarriedState]:
-        """One step on this worker's columns and all others'; see `Engine`.
+        """Make one step on the columns of all workers; see `Engine`.
 
         Raises:
-            CheckpointError: the state, of a resumed training, does not fit.
-            WorkerLostError: another worker is gone; nothing has changed.
+            CheckpointError: the state, of a resumed training, has the wrong shape.
+            WorkerLostError: another worker has ended; nothing has changed.
         """
         first, columns = batch.share or (0, batch.inputs.shape[1])
         own = slice(first, first + batch.inputs.shape[1])
@@ -99,7 +99,7 @@ class TorchEngine:
         self.computing = True
         self._begin(batch.inputs, own, columns)
         try:
-            # The gradient is that of the mean over all places, of which those that count are found out on the way.
+            # The gradient of the mean over all places; it is rescaled below to the number of predicted tokens.
             places = len(batch.inputs) * columns
             dense = list(self.network.params.values())
             tables = self.network.tables
@@ -124,7 +124,7 @@ class TorchEngine:
         return StepResult(nats, objective, tokens, norm), CarriedState(final)
 
     def _state(self, state: Any, columns: int) -> Tensor:
-        """The state of all columns as a tensor."""
+        """Return the state of all columns as a tensor."""
         zero = self.network.zero_state(columns)
         if state is None:
             return zero
@@ -137,7 +137,7 @@ class TorchEngine:
         return given if isinstance(given, Tensor) else zero.copy_(torch.from_numpy(given))
 
     def _begin(self, inputs: Array, own: slice, columns: int) -> None:
-        """Take out of the tables the rows that any worker reads in this step."""
+        """Select the rows of the tables that any worker reads in this step."""
         if not self.network.tables:
             return
         if isinstance(self.workers, ProcessGroup):
@@ -154,7 +154,7 @@ class TorchEngine:
     def _loss(
         self, batch: Batch, state: Tensor, key: tuple[int, ...], own: slice, columns: int
     ) -> tuple[Summed, Tensor]:
-        """Summed losses of this worker's columns and the state at their end."""
+        """Return the summed losses of the columns of this worker, and their final state."""
         if own.start == own.stop:  # more workers than columns
             nothing = _total(torch.zeros(1, device=self.network.device, requires_grad=True))
             return Summed(nothing, nothing), state
@@ -177,7 +177,7 @@ class TorchEngine:
     def _summed(
         self, grads: list[Tensor], sums: Tensor, final: Tensor, own: slice, columns: int
     ) -> tuple[list[Tensor], Tensor, Tensor]:
-        """Gradients and sums over all workers, and the states of all columns: one buffer, one collective."""
+        """Return gradients and sums over all workers, and the states of all columns, by one all_reduce."""
         assert isinstance(self.workers, ProcessGroup)
         states = self.network.zero_state(columns)
         states[:, :, own] = final
@@ -186,15 +186,15 @@ class TorchEngine:
         self.workers.add(buffer)
         pieces = buffer.split([part.numel() for part in parts])
         *grads, sums, states = (piece.view(part.shape) for piece, part in zip(pieces, parts, strict=True))
-        return grads, sums, states.clone()  # else it would keep the whole buffer until the next step
+        return grads, sums, states.clone()  # a view would keep the whole buffer in memory
 
-    # --- all the rest -------------------------------------------------------------------------------------------
+    # --- evaluation and state -----------------------------------------------------------------------------------
 
     def evaluate(self, sequence: Any, averaged: bool = True, stop: Stop = never) -> tuple[float, int] | None:
-        """Summed nats and tokens of a held-out sequence, each worker reading its share; see `Engine`.
+        """Return summed nats and number of tokens of a held-out sequence, shared by all workers; see `Engine`.
 
         Raises:
-            WorkerLostError: one of the workers is gone.
+            WorkerLostError: another worker has ended.
         """
         model, worker = self._measured if averaged else self.model, (self.workers.rank, self.workers.size)
         if self.network.config.bidirectional:
@@ -202,18 +202,18 @@ class TorchEngine:
         else:
             nats, tokens = sequence_nats(model, sequence, self.context, worker=worker, stop=stop)
         given_up = stop()
-        if isinstance(self.workers, ProcessGroup):  # if one gives up, all do
+        if isinstance(self.workers, ProcessGroup):  # if one stops, all do
             totals = torch.tensor([nats, tokens, given_up], dtype=torch.float64)
             self.workers.add(totals, on_host=True)
             nats, tokens, given_up = totals[0].item(), round(totals[1].item()), totals[2].item() > 0
         return None if given_up else (nats, tokens)
 
     def params(self) -> dict[str, Array]:
-        """Copies of the parameters."""
+        """Return copies of the parameters."""
         return self.network.arrays()
 
     def optimizer_state(self) -> tuple[int, dict[str, Array]]:
-        """Steps done and copies of the optimizer's arrays, the averaged parameters among them."""
+        """Return the number of steps and copies of the optimizer's arrays, including averaged parameters."""
         slots = {name: to_array(slot, self._is_transposed(name)) for name, slot in self._slots().items()}
         return self.optimizer.steps, slots
 
@@ -221,7 +221,7 @@ class TorchEngine:
         return self.optimizer.slots | {AVERAGE + name: tensor.detach() for name, tensor in self._averages.items()}
 
     def restore(self, params: Mapping[str, Array], steps: int, slots: Mapping[str, Array]) -> None:
-        """Take over parameters and optimizer state.
+        """Set parameters and optimizer state.
 
         Raises:
             CheckpointError: an array is missing or of another shape.
@@ -241,19 +241,19 @@ class TorchEngine:
         self.optimizer.steps = steps
 
     def _is_transposed(self, slot: str) -> bool:
-        """Whether a slot is that of one-hot input, whose table is kept with its rows and columns exchanged."""
+        """Return whether a slot belongs to one-hot input weights, whose table is stored transposed."""
         name = slot.partition(".")[2]
         return name in self.network.tables and name.startswith("rnn.")
 
 
 class TorchModel:
-    """A network as a `MeasuringModel` with PyTorch; for evaluation."""
+    """A network on PyTorch for evaluation; implements `MeasuringModel`."""
 
     def __init__(self, network: AnyNetwork, settings: TorchSettings, workers: Workers | None = None) -> None:
-        """Copy a network to its device.
+        """Copy a network to a device.
 
         Raises:
-            TrainingError: the device is not there.
+            TrainingError: the device is not available.
         """
         self.device = device_of(settings.device, workers or Workers())
         self._autocast = settings.precision == "bf16"
@@ -261,27 +261,27 @@ class TorchModel:
         tf32 = settings.precision == "tf32"
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
         self.kind, self.noun = network.kind, network.noun
-        self.describe, self.to_file = network.describe, network.to_file  # as it was before it was copied
+        self.describe, self.to_file = network.describe, network.to_file  # of the network before it was copied
         self.network = TorchNetwork(network.config, network.params, self.device, settings.compiled)
 
     @property
     def vocabulary_size(self) -> int:
-        """V."""
+        """Size V of the vocabulary."""
         return self.network.config.vocabulary_size
 
     def precision(self) -> Any:
-        """What a forward pass runs in."""
+        """Return the context manager for the precision of a forward pass."""
         if self._autocast:
             return torch.autocast(self.device.type, dtype=torch.bfloat16)
         return contextlib.nullcontext()
 
     def zero_state(self, batch_size: int) -> Array:
-        """See `MeasuringModel`."""
+        """Return the zero state for B columns; see `MeasuringModel`."""
         return to_array(self.network.zero_state(batch_size))
 
     @torch.inference_mode()  # type: ignore[untyped-decorator]
     def nats(self, inputs: Array, targets: Array, state: Array, keep: Array | None = None) -> tuple[Array, Array]:
-        """See `MeasuringModel` and `BidirectionalNetwork`."""
+        """Return nats (T, B) and the final state; see `MeasuringModel` and `BidirectionalNetwork`."""
         before = torch.from_numpy(state).to(self.device)
         places = slice(1, -1) if self.network.config.bidirectional else slice(None)
         counted = targets[places] != NOT_PREDICTED
@@ -295,7 +295,7 @@ class TorchModel:
 
 
 def _parameters(network: TorchNetwork) -> dict[str, Tensor]:
-    """All parameters of a network, those that are looked up with their rows in the first dimension."""
+    """Return all parameters of a network; tables have their rows in the first dimension."""
     return network.params | {name: table.values for name, table in network.tables.items()}
 
 
@@ -305,7 +305,7 @@ def _gradients(objective: Tensor, leaves: list[Tensor]) -> list[Tensor]:
 
 
 def _total(values: Tensor) -> Tensor:
-    """Sum in double precision, where the device has it."""
+    """Return the sum, in double precision if the device supports it."""
     return values.sum() if values.device.type == "mps" else values.sum(dtype=torch.float64)
 
 
@@ -314,7 +314,7 @@ def _number(value: float, like: Tensor) -> Tensor:
 
 
 def _to_host(sums: Tensor, grads: list[Tensor]) -> list[float]:
-    """The sums and the norm of the gradients: the one place where a step waits for the device."""
+    """Return the sums and the norm of the gradients; the only place where a step waits for the device."""
     if sums.device.type == "cpu":  # torch.linalg.norm of a long float32 tensor is off by 1e-4 there
         squares = torch.stack([torch.dot(g.reshape(-1), g.reshape(-1)) for g in grads]).double().sum()
         return [*sums.tolist(), squares.sqrt().item()]

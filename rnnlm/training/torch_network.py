@@ -1,8 +1,8 @@
 """The network of `rnnlm.nn` on PyTorch: the same parameters, the same loss, gradients by autograd.
 
-Recurrent layers are modules of torch.nn, with their fused kernels, or of `torch_cells`. With dropout they run one by
-one, because the masks between them are our own: they are made for the whole batch, of which each worker takes its
-columns, so that the number of workers does not matter.
+Recurrent layers are modules of torch.nn, with their fused kernels, or of `torch_cells`. With dropout, layers run one by
+one, because the masks between them are generated here, for the whole batch. Each worker takes its columns, so that the
+result does not depend on the number of workers.
 """
 
 import warnings
@@ -26,9 +26,9 @@ from rnnlm.training.torch_segments import Array, Segments
 
 
 class Dropout:
-    """Inverted dropout with masks that are a function of a key, made for all columns of a batch.
+    """Inverted dropout with masks that depend only on a key, generated for all columns of a batch.
 
-    locked: the same units of a column in all steps.
+    locked: drop the same units of a column in all steps.
     """
 
     def __init__(
@@ -38,13 +38,13 @@ class Dropout:
         device: torch.device,
         locked: bool = False,
     ) -> None:
-        """places: T, the columns of the whole batch, and those of this worker."""
+        """Seed the generator; places: T, number of columns of the batch, and columns of this worker."""
         seed = int(np.random.SeedSequence([*key, DROPOUT]).generate_state(1, np.uint64)[0] >> np.uint64(1))
         self.places, self.device, self.locked = places, device, locked
         self.generator = torch.Generator(device).manual_seed(seed)
 
     def __call__(self, x: Tensor, rate: float, segments: Segments | None = None) -> Tensor:
-        """Drop a share of x (T B, D), which is in the order of the segments if they are given."""
+        """Drop a share of x (T B, D), which is in the order of the segments, if given."""
         if not rate:
             return x
         T, columns, own = self.places
@@ -57,13 +57,13 @@ class Dropout:
 
 
 def nothing_dropped(x: Tensor, rate: float, segments: Segments | None = None) -> Tensor:
-    """What stands in for `Dropout` where nothing is dropped."""
+    """Return x unchanged; replaces `Dropout` if nothing is dropped."""
     return x
 
 
 @contextmanager
 def _weights(module: torch.nn.Module, changed: Mapping[int, Tensor]) -> Iterator[None]:
-    """A recurrent module with other tensors in some places of its list of weights, which is what its kernels read."""
+    """Replace some tensors, by index, in the list of weights that the kernels of a recurrent module read."""
     if not changed:
         yield
         return
@@ -80,19 +80,19 @@ def _weights(module: torch.nn.Module, changed: Mapping[int, Tensor]) -> Iterator
 class Table:
     """A look-up table (V, D): the embedding, or with one-hot input the columns of weight_ih_l0.
 
-    A training step reads some rows. It takes a copy of them, by which the gradient is then: a few thousand rows
-    instead of the whole table, and no sparse tensor.
+    A training step copies the rows that it reads, and computes the gradient with respect to the copy: a few thousand
+    rows instead of the whole table, without sparse tensors.
     """
 
     def __init__(self, values: Tensor) -> None:
-        """Keep the values; none is being learnt."""
+        """Store the values (V, D), outside of a training step."""
         self.values = values
-        self.read: Tensor | None = None  # (K,) the rows of a step, ascending
-        self.rows: Tensor | None = None  # (K, D) the copy
+        self.read: Tensor | None = None  # (K,) ids of the rows of a step, ascending
+        self.rows: Tensor | None = None  # (K, D) copy of the rows
         self._place: Array = np.zeros(0)
 
     def begin(self, ids: list[Array]) -> None:
-        """Take out the rows of all ids of a step, also of those that other workers read."""
+        """Copy the rows of all ids of a step, including those that other workers read."""
         seen = np.zeros(len(self.values), dtype=bool)
         for each in ids:
             seen[each.reshape(-1)] = True
@@ -101,33 +101,33 @@ class Table:
         self.rows = self.values.index_select(0, self.read).requires_grad_()
 
     def end(self) -> None:
-        """Forget them."""
+        """Discard the copied rows at the end of a step."""
         self.read = self.rows = None
 
     def __call__(self, ids: Array) -> Tensor:
-        """Rows of ids (T, B), as (T B, D)."""
+        """Return the rows (T B, D) of ids (T, B)."""
         if self.rows is None:
             return F.embedding(torch.from_numpy(ids.reshape(-1).astype(np.int64)).to(self.values.device), self.values)
         return F.embedding(torch.from_numpy(self._place[ids.reshape(-1)]).to(self.values.device), self.rows)
 
 
 class Summed(NamedTuple):
-    """The objective and the nats of some targets, (N,) or summed."""
+    """Objective and nats of targets, (N,) or summed."""
 
     objective: Tensor
     nats: Tensor
 
 
 class TorchNetwork:
-    """A network in the memory of a device. `params` are the dense parameters, `tables` those that are looked up.
+    """A network on a device. `params` are the dense parameters, `tables` the look-up tables.
 
-    ids and `keep` are arrays of NumPy as in `nn.Network`; states are tensors (S, L, B, H).
+    ids and `keep` are NumPy arrays as in `nn.Network`; states are tensors (S, L, B, H).
     """
 
     def __init__(
         self, config: NetworkConfig, params: Mapping[str, Array], device: torch.device, compiled: bool = False
     ) -> None:
-        """Copy the parameters; compiled: torch.compile what is around the recurrent layers."""
+        """Copy the parameters; compiled: use torch.compile for the softmax of the output layer."""
         self.config, self.device = config, device
         self.array_dtype = params["rnn.bias_ih_l0"].dtype
         self.dtype = torch.from_numpy(params["rnn.bias_ih_l0"]).dtype
@@ -143,13 +143,13 @@ class TorchNetwork:
         self._softmax = torch.compile(_softmax_nats) if compiled else _softmax_nats
 
     def is_table(self, name: str) -> bool:
-        """Whether only the rows that a batch reads have a gradient; tied to the output, all of them have one."""
+        """Return whether only the rows that a batch reads have a gradient, which is not so for a tied embedding."""
         if self.config.embedding_size:
             return name == "embedding.weight" and not self.config.tied
         return name.startswith("rnn.weight_ih_l0")
 
     def _stack(self, direction: str) -> list[tuple[torch.nn.Module, slice]]:
-        """Recurrent modules from the bottom to the top, and which layers each is."""
+        """Return the recurrent modules from bottom to top, each with the slice of its layers."""
         config = self.config
         L, H = config.num_layers, config.hidden_size
         one_hot = CELLS[config.cell].gates * H
@@ -161,7 +161,7 @@ class TorchNetwork:
             for part, weight in module.named_parameters():
                 kind, _, layer = part.rpartition("_l")
                 name = f"rnn.{kind}_l{layers.start + int(layer)}{direction}"
-                if name in self.tables:  # the look-up has made the product already
+                if name in self.tables:  # the look-up already yields the product
                     weight.requires_grad_(False).copy_(torch.eye(one_hot))
                 else:
                     self.params[name] = weight
@@ -172,14 +172,14 @@ class TorchNetwork:
 
     @torch.no_grad()  # type: ignore[untyped-decorator]
     def load(self, params: Mapping[str, Array]) -> None:
-        """Take over parameters in the form of `nn.Network`."""
+        """Set the parameters, given in the form of `nn.Network`."""
         for name, parameter in self.params.items():
             parameter.copy_(torch.from_numpy(params[name]))
         for name, table in self.tables.items():
             table.values.copy_(to_tensor(params[name], self.device, transposed=name.startswith("rnn.")))
 
     def arrays(self) -> dict[str, Array]:
-        """Copies of the parameters in the form of `nn.Network`."""
+        """Return copies of the parameters in the form of `nn.Network`."""
         return {
             name: to_array(self.tables[name].values, transposed=name.startswith("rnn."))
             if name in self.tables
@@ -188,7 +188,7 @@ class TorchNetwork:
         }
 
     def zero_state(self, batch_size: int) -> Tensor:
-        """Zero state for B columns, (S, L, B, H)."""
+        """Return the zero state (S, L, B, H) for B columns."""
         config = self.config
         shape = (CELLS[config.cell].states, config.num_layers, batch_size, config.hidden_size)
         return torch.zeros(shape, device=self.device, dtype=self.dtype)
@@ -196,11 +196,11 @@ class TorchNetwork:
     # --- forward ------------------------------------------------------------------------------------------------
 
     def reads(self, inputs: Array) -> dict[str, Array]:
-        """The ids that each direction reads, from left to right."""
+        """Return the ids that each direction reads, from left to right."""
         return {"": inputs[:-2], "_reverse": inputs[2:]} if self.config.bidirectional else {"": inputs}
 
     def table_of(self, direction: str) -> str:
-        """Name of the table in which a direction looks its ids up."""
+        """Return the name of the table of a direction."""
         return "embedding.weight" if self.config.embedding_size else f"rnn.weight_ih_l0{direction}"
 
     def hidden(
@@ -211,7 +211,7 @@ class TorchNetwork:
         drop: Any = nothing_dropped,
         shared: SharedMasks = NOTHING_DROPPED,
     ) -> tuple[Tensor, Tensor]:
-        """What the output layer reads, (T B, H) or between both sides (T - 2 B, 2H), and the final state."""
+        """Return the input of the output layer, (T B, H) or if bidirectional ((T - 2) B, 2H), and the final state."""
         if not self.config.bidirectional:
             return self._direction("", inputs, state, None if keep is None else keep[:, :, 0], drop, shared)
         assert keep is not None
@@ -223,7 +223,7 @@ class TorchNetwork:
     def _direction(
         self, direction: str, ids: Array, state: Tensor, keep: Array | None, drop: Any, shared: SharedMasks
     ) -> tuple[Tensor, Tensor]:
-        """Outputs of the top layer (T B, H) and the final state."""
+        """Return the output of the top layer (T B, H), and the final state."""
         T, B = ids.shape
         segments = None if keep is None or keep.all() else Segments.of(keep, self.device)
         x = self._looked_up(direction, ids)
@@ -253,7 +253,7 @@ class TorchNetwork:
         return x.index_select(0, segments.inverse), final.index_select(2, segments.last)
 
     def _recurrent_matrices(self, module: torch.nn.Module, layers: slice, direction: str) -> Iterator[tuple[int, str]]:
-        """Place and name of each weight_hh of a module."""
+        """Yield index and parameter name of each weight_hh of a module."""
         for place, part in enumerate(module._flat_weights_names):
             kind, _, layer = part.rpartition("_l")
             if kind == "weight_hh":
@@ -271,7 +271,7 @@ class TorchNetwork:
     # --- output layers ------------------------------------------------------------------------------------------
 
     def losses(self, hidden: Tensor, targets: Array, objective: str, smoothing: float = 0.0) -> Summed:
-        """Of each target (N,): what is minimised, and -log p; smoothing: see `nn.outputs.smooth`."""
+        """Return objective and -log p of each target (N,); smoothing: see `nn.outputs.smooth`."""
         if isinstance(self.config.output_layer, AdaptiveSoftmax):
             nats = self._adaptive_nats(hidden, targets)
             return Summed(nats, nats)
@@ -282,13 +282,13 @@ class TorchNetwork:
         nats = self._softmax(hidden, weight, bias, ids)
         if not smoothing:
             return Summed(nats, nats)
-        # The logit of the target less the mean of all others but <s>: -log p differs by the logit alone.
+        # Logit of the target minus the mean logit of all tokens but <s>; the normalizers of -log p cancel.
         rows = weight.index_select(0, ids) - weight[1:].mean(dim=0)
         excess = (hidden * rows).sum(dim=1) + bias.index_select(0, ids) - bias[1:].mean()
         return Summed(nats + smoothing * excess, nats)
 
     def _adaptive_nats(self, hidden: Tensor, targets: Array) -> Tensor:
-        """See `nn.outputs.AdaptiveSoftmax`; where each target belongs is found on the host, so nothing waits for it."""
+        """Return -log p; see `nn.outputs.AdaptiveSoftmax`. Clusters are found on the host, without waiting."""
         cutoffs = self.config.cutoffs
         clusters = np.searchsorted(cutoffs, targets, side="right")
         entries = np.where(clusters == 0, targets, cutoffs[0] + clusters - 1)
@@ -309,7 +309,7 @@ def _softmax_nats(hidden: Tensor, weight: Tensor, bias: Tensor | None, targets: 
 
 
 def _squared_error(logits: Tensor, targets: Tensor) -> Summed:
-    """|p - y|^2 / 2 of each row, and -log p(target)."""
+    """Return |p - y|^2 / 2 and -log p(target) of each row."""
     log_probabilities = F.log_softmax(logits, dim=1)
     probabilities = log_probabilities.exp()
     of_targets = probabilities.gather(1, targets[:, None])[:, 0]
@@ -318,11 +318,11 @@ def _squared_error(logits: Tensor, targets: Tensor) -> Summed:
 
 
 def to_tensor(array: Array, device: torch.device, transposed: bool = False) -> Tensor:
-    """Copy of an array on a device, row by row; transposed: columns become rows."""
+    """Return a copy of an array on a device, in row order; transposed: columns become rows."""
     return torch.tensor(np.ascontiguousarray(array.T if transposed else array), device=device)
 
 
 def to_array(tensor: Tensor, transposed: bool = False) -> Array:
-    """Copy of a tensor; the inverse of `to_tensor`."""
+    """Return a copy of a tensor as an array; the inverse of `to_tensor`."""
     array: Array = np.array(tensor.detach().cpu().numpy())
     return array.T if transposed else array

@@ -1,9 +1,9 @@
 """The optimizers of `rnnlm.nn.optimizers` on PyTorch: the same rules, settings and slots, on lists of tensors.
 
-They are written with torch._foreach_* and torch._fused_*, the operations that torch.optim itself is made of, on slots
-of our own: so a checkpoint goes from one engine to the other, and the rows of a table that a batch has read are updated
-as one more tensor of the list, lazily as in NumPy (torch.optim would need a second optimizer for them, and has a lazy
-one for Adam alone).
+They use torch._foreach_* and torch._fused_*, the operations of torch.optim itself, with the slots of the NumPy
+optimizers. So checkpoints can be exchanged between the engines, and the rows of a table that a batch read are updated
+lazily, as one more tensor of the list. (torch.optim would need a second optimizer for them, and has a lazy one only for
+Adam.)
 """
 
 from collections.abc import Callable, Mapping
@@ -85,22 +85,22 @@ RULES: dict[str, Rule] = {
 
 @torch.no_grad()  # type: ignore[untyped-decorator]
 def move_averages(averages: Mapping[str, Tensor], params: Mapping[str, Tensor], decay: float) -> None:
-    """a = decay a + (1 - decay) p, in place."""
+    """Set a = decay a + (1 - decay) p, in place."""
     torch._foreach_lerp_([averages[name] for name in params], list(params.values()), 1 - decay)
 
 
 class Rows(NamedTuple):
-    """Some rows (K,) of a table, each once, and the gradient by them (K, D)."""
+    """Distinct row ids (K,) of a table, and the gradient (K, D) of these rows."""
 
     ids: Tensor
     gradient: Tensor
 
 
 class TorchOptimizer:
-    """An update rule with its slots for a set of parameters; tables have their rows in the first dimension."""
+    """An update rule, and its slots for a set of parameters; tables have their rows in the first dimension."""
 
     def __init__(self, name: str, params: Mapping[str, Tensor], weight_decay: float | None = None) -> None:
-        """Slots of zeros for every parameter; `name` is one of RULES. weight_decay: None for the rule's own."""
+        """Create zero slots for every parameter; name: a key of RULES. weight_decay: None for the rule's default."""
         self.kind, self.rule, self.steps = OPTIMIZERS[name], RULES[name], 0
         self.weight_decay = self.kind.weight_decay if weight_decay is None else weight_decay
         self.slots = {
@@ -111,7 +111,7 @@ class TorchOptimizer:
 
     @torch.no_grad()  # type: ignore[untyped-decorator]
     def step(self, params: Mapping[str, Tensor], grads: Mapping[str, Tensor | Rows], lr: float, scale: float) -> None:
-        """Change `params` in place by one step against `scale` times `grads`, which are used up."""
+        """Update `params` in place with the gradients scale * grads; `grads` are overwritten."""
         self.steps += 1
         whole, parts, gradients, scattered = [], [], [], []
         for name, gradient in grads.items():

@@ -1,9 +1,9 @@
-"""Resets of the state inside a window, for recurrent kernels that know none.
+"""Resets of the state inside a window, for recurrent kernels without resets.
 
-In sentence context a column holds several sentences one after the other, and the state is zero where one begins.
-torch.nn.LSTM and its relatives (cuDNN behind them) read a sequence without a pause. So the columns are cut at the
-resets into segments, which lie side by side, longest first, as a packed sequence: no padding is computed, every token
-is in it once, and there are as many steps as the longest segment has.
+In sentence context, a column has several sentences in sequence, and the state is zero at the beginning of each.
+torch.nn.LSTM and similar modules cannot reset the state inside a sequence. So the columns are cut at the resets into
+segments, which are batched as a packed sequence, longest first. There is no padding, every token is computed once, and
+the number of steps is the length of the longest segment.
 """
 
 from typing import Any, NamedTuple
@@ -16,12 +16,11 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 
 class Segments(NamedTuple):
-    """Where the places t B + b of a window (T, B) are in the packed sequence, and which states go in and come out.
+    """Mapping between the places t B + b of a window (T, B) and a packed sequence of S segments.
 
-    order (N,): the place of each packed token; inverse (N,): the packed position of each place; sizes: of each step of
-    the packed sequence, the number of segments that are still going on. columns (S,), carried (S, 1): the
-    column of each segment, and 1 where it goes on with that column's state, 0 where it begins anew. last (B,): the
-    segment with which each column ends.
+    order (N,): place of each packed token. inverse (N,): packed position of each place. sizes: number of unfinished
+    segments at each step of the packed sequence. columns (S,): column of each segment. carried (S, 1): 1 if the segment
+    continues the state of its column, 0 if it starts from zero. last (B,): last segment of each column.
     """
 
     order: Tensor
@@ -41,7 +40,7 @@ class Segments(NamedTuple):
         columns, starts = np.nonzero(begins)
         lengths = np.diff(columns * T + starts, append=B * T)
         longest_first = np.argsort(-lengths, kind="stable")
-        sizes = len(lengths) - np.cumsum(np.bincount(lengths))[:-1]  # how many are longer than 0, 1, 2, ...
+        sizes = len(lengths) - np.cumsum(np.bincount(lengths))[:-1]  # number of segments longer than 0, 1, 2, ...
         steps = np.repeat(np.arange(len(sizes)), sizes)
         segments = longest_first[np.arange(B * T) - np.repeat(np.cumsum(sizes) - sizes, sizes)]
         order = (starts[segments] + steps) * B + columns[segments]
@@ -52,7 +51,7 @@ class Segments(NamedTuple):
         return cls(
             torch.from_numpy(order).to(device),
             torch.from_numpy(inverse).to(device),
-            torch.from_numpy(sizes),  # which PyTorch wants in the memory of the host
+            torch.from_numpy(sizes),  # PyTorch requires it in CPU memory
             torch.from_numpy(columns[longest_first]).to(device),
             torch.from_numpy(carried[longest_first].astype(np.float32)).to(device)[:, None],
             torch.from_numpy(last).to(device),

@@ -1,4 +1,4 @@
-"""The training loop: batches through an engine until the epochs or the time are over, with validation and recovery."""
+"""The training loop: steps until the epochs or the time are over, with validation, and recovery from explosions."""
 
 import math
 from collections.abc import Callable, Generator, Mapping
@@ -18,12 +18,12 @@ from rnnlm.training.schedules import PLATEAU
 from rnnlm.training.snapshot import Snapshot
 
 MOST_RECOVERIES = 5
-PROBE = 256  # tokens of the training text that tell whether parameters have exploded
+PROBE = 256  # tokens of the training text to check the parameters on
 
 
 @dataclass
 class Report:
-    """What happened since the last report; `kind` is "steps", "evaluation" or "recovery"."""
+    """Report of a step, an evaluation or a recovery; kind: "steps", "evaluation" or "recovery"."""
 
     kind: str
     step: int
@@ -41,7 +41,7 @@ class Report:
     network: int = 1  # number of the network in training, of several
 
     def history(self) -> dict[str, Any]:
-        """One line of the history file."""
+        """Return the report as a line of the history file."""
         keys = (
             *("step", "epoch", "seconds", "train_nats_per_token", "valid_nats_per_token"),
             *("learning_rate", "gradient_norm", "tokens_per_second"),
@@ -50,9 +50,9 @@ class Report:
 
 
 class Trainer:
-    """Trains until done, yielding reports. Stop asking for reports at any time; `state()` is what to save then.
+    """Runs a training. The generator `run()` can be closed after any report; save `state()` then.
 
-    valid: a held-out sequence of ids, or None: then the last parameters count as the best.
+    valid: a held-out sequence of ids, or None, for which the last parameters are the best.
     """
 
     averaged = 1  # number of networks in the best parameters; see `EnsembleTrainer`
@@ -66,36 +66,36 @@ class Trainer:
         vocabulary_size: int,
         clock: Callable[[], float] | None = None,
     ) -> None:
-        """Prepare; nothing is computed yet. clock: gives seconds; by default those in which this process runs."""
+        """Prepare a training; clock: returns seconds, by default those in which the process is running."""
         self.engine, self.batches, self.valid, self.config = engine, batches, valid, config
         self.progress = Progress()
         tokens, held_out = len(batches.sequence), 0 if valid is None else len(valid)
         self.plan = Plan(config, batches.per_epoch, tokens, held_out)
         self.best_params: dict[str, Array] | None = None
-        self.carried: Any = None  # the network's state at the end of the last batch; see `Engine.train_step`
+        self.carried: Any = None  # state of the network after the last batch; see `Engine.train_step`
         self._clock = RunningClock() if clock is None else clock
-        self._last_look = 0.0  # at the clock
-        self._last_step = (0, 0.0)  # its tokens and seconds
+        self._last_look = 0.0  # reading of the clock
+        self._last_step = (0, 0.0)  # number of tokens, seconds
         self._interrupted = self._evaluating = False
-        # Twice as bad as guessing blindly, and then some: a loss beyond it is an explosion, not a bad start.
+        # In nats per token: far worse than the uniform distribution, so a larger loss is an explosion.
         self._explosion = 2 * math.log(vocabulary_size) + 5
         self._good = self._snapshot()
 
     # --- the loop -----------------------------------------------------------------------------------------------
 
     def run(self) -> Generator[Report, None, None]:
-        """Train from where `progress` is to the end, or until an evaluation is interrupted.
+        """Train from `progress` to the end, or until an evaluation is interrupted; yield reports.
 
-        What comes next is a function of `progress`, so that a resumed training does what this one would have done.
+        Each step is a function of `progress`, so that a resumed training continues in the same way.
 
         Raises:
-            TrainingError: the loss explodes again and again.
+            TrainingError: the loss exploded too often.
         """
         with self._ticking():
             self._lap()
             while True:
                 report: Report | None
-                if self.plan.evaluation_is_due(self.progress):  # not made up yet, of a run that was interrupted
+                if self.plan.evaluation_is_due(self.progress):  # was interrupted in an earlier run
                     report = self._evaluate()
                 elif self.done():
                     break
@@ -110,23 +110,23 @@ class Trainer:
         self.progress.finished = True
 
     def interrupt(self) -> None:
-        """Give up an evaluation that is going on, or the next one: `run` ends, and a resumed run makes it up.
+        """Abort the current or next evaluation, which may take minutes; `run` ends, and a resumed run repeats it.
 
-        Safe to be called from a signal handler and from another thread. A held-out text may take minutes.
+        Can be called from a signal handler or another thread.
         """
         self._interrupted = True
 
     @property
     def at_rest(self) -> bool:
-        """Whether `state()` is whole inside `run` too: what is being computed has not changed anything yet.
+        """Whether `state()` is consistent inside `run`: the current computation has not changed anything yet.
 
-        An exception that comes now, from a signal handler for instance, costs one step or one evaluation. Between two
-        reports it is False; there nothing has to be given up.
+        An exception at this moment, such as from a signal handler, costs one step or one evaluation. It is False while
+        `run` is suspended at a report, where nothing is being computed.
         """
         return self._evaluating or self.engine.computing
 
     def done(self) -> bool:
-        """Whether the epochs or the time are used up, or patience is at its end."""
+        """Return whether the epochs, the time or the patience are exhausted."""
         return self.plan.done(self.progress)
 
     def _step(self) -> Report:
@@ -164,18 +164,18 @@ class Trainer:
         return ticking()
 
     def _lap(self) -> float:
-        """Seconds since the last call, or none, should the clock have been set back."""
+        """Return the seconds since the last call; 0 if the clock was set back."""
         before, self._last_look = self._last_look, self._clock()
         return max(0.0, self._last_look - before)
 
     def _spend(self, seconds: float) -> None:
-        """Take seconds off a time budget."""
+        """Count seconds of a time budget, if there is one."""
         if self.config.seconds:
             self.progress.seconds += seconds
             self.progress.seconds_since_evaluation += seconds
 
     def _count_reporting(self, report: Report) -> None:
-        """What the caller did with a report is on the budget: saving a large model takes longer than evaluating it."""
+        """Count the time of the caller since a report, because saving a large model can take longer than evaluating."""
         elapsed = self._lap()
         self._spend(elapsed)
         if report.kind == "evaluation" and self.config.seconds:
@@ -184,9 +184,9 @@ class Trainer:
     # --- validation ---------------------------------------------------------------------------------------------
 
     def _evaluate(self) -> Report | None:
-        """Measure the parameters. Sound ones are kept as the state to go back to, and the best ones as the best.
+        """Evaluate the parameters; keep them as the last good state if they are sound, and as the best if they are.
 
-        Nothing has changed until they are measured. None if that was interrupted.
+        Return None, without a change, if the evaluation was interrupted.
         """
         valid = None
         if self.valid is not None:
@@ -217,10 +217,10 @@ class Trainer:
         return report
 
     def _is_sound(self, valid: float | None) -> bool:
-        """Whether the last step, whose loss was measured before it, left parameters to go on from.
+        """Return whether the parameters after the last step, which its loss does not show, have not exploded.
 
-        A held-out loss beyond all bounds may mean no more than a text learnt by heart; a bit of that text tells, and
-        so it does where that loss is one of averaged parameters.
+        A very high held-out loss may also be due to overfitting, and that of averaged parameters does not show the
+        current ones. Then the loss of a part of the training text decides.
         """
         if valid is not None and not math.isfinite(valid):
             return False
@@ -231,13 +231,13 @@ class Trainer:
         return self._measure(probe, averaged=not self._good.averages) < self._explosion
 
     def _measure(self, sequence: Any, averaged: bool = True) -> float:
-        """Nats per token of a sequence, whoever interrupts."""
+        """Return the nats per token of a sequence; cannot be interrupted."""
         found = self.engine.evaluate(sequence, averaged)
         assert found is not None
         return found[0] / found[1]
 
     def _compare(self, valid: float, params: dict[str, Array]) -> bool:
-        """Keep the parameters if they are the best so far, else count and let the plateau schedule react."""
+        """Keep the parameters if they are the best, else count and halve a plateau rate; return whether they are."""
         progress = self.progress
         if progress.best_nats_per_token is None or valid < progress.best_nats_per_token:
             progress.best_nats_per_token, progress.best_step = valid, progress.step
@@ -249,14 +249,14 @@ class Trainer:
             progress.lr_factor *= 0.5
         return False
 
-    # --- trouble ------------------------------------------------------------------------------------------------
+    # --- recovery -----------------------------------------------------------------------------------------------
 
     def _healthy(self, result: StepResult) -> bool:
         per_token = result.nats / result.tokens
         return math.isfinite(result.gradient_norm) and math.isfinite(per_token) and per_token < self._explosion
 
     def _recover(self, lr: float, at: int) -> Report:
-        """Back to the last good state with half the learning rate, after step `at` went wrong."""
+        """Restore the last good state, with half the learning rate, after an explosion at step `at`."""
         self._restore(self._fallback(lr, at))
         self._last_step = (0, 0.0)
         report = self._report("recovery")
@@ -267,10 +267,10 @@ class Trainer:
         return report
 
     def _fallback(self, lr: float, at: int) -> Snapshot:
-        """The last good state with half the learning rate; the time that the failed attempt took is gone.
+        """Return the last good state with half the learning rate; the time of the failed attempt stays used.
 
         Raises:
-            TrainingError: it was gone back to again and again.
+            TrainingError: there were MOST_RECOVERIES recoveries already.
         """
         now = self.progress
         if now.recoveries == MOST_RECOVERIES:
@@ -310,25 +310,25 @@ class Trainer:
         self.carried = None if snapshot.state is None else snapshot.state.copy()
 
     def best(self) -> dict[str, Array]:
-        """The parameters that did best on the held-out text; the present ones if nothing was held out or evaluated."""
+        """Return the best parameters on the held-out text; the current ones if nothing was held out or evaluated."""
         return self._to_save().measured if self.best_params is None else self.best_params
 
     def _to_save(self) -> Snapshot:
-        """The present state, or the one to which the next step will go back because this one is no number."""
+        """Return the current state, or the last good one if the current one is not finite."""
         now = self._snapshot()
         return now if now.is_finite() else self._fallback(self.progress.learning_rate, self.progress.step)
 
     def state(self) -> tuple[dict[str, Any], dict[str, Array]]:
-        """What a resumed run needs beside `best()`: JSON and arrays.
+        """Return the JSON and arrays that a resumed run needs in addition to `best()`.
 
         Raises:
-            TrainingError: the last step left no parameters to save, and not for the first time.
+            TrainingError: the current parameters are not finite, after too many recoveries.
         """
         now = self._to_save()
         best_step = now.progress["step"] if self.best_params is None else self.progress.best_step
         header, arrays = now.to_file(best_step)
         header["batches_per_epoch"] = self.batches.per_epoch
-        if self._good.progress["step"] != now.progress["step"]:  # else a recovery leads back to just here
+        if self._good.progress["step"] != now.progress["step"]:  # otherwise both are the same
             header["good"], good_arrays = self._good.to_file(best_step)
             arrays |= {f"good.{name}": array for name, array in good_arrays.items()}
         return header, arrays
@@ -340,15 +340,15 @@ class Trainer:
         best: Mapping[str, Array],
         text_changed: bool = False,
     ) -> None:
-        """Go on where `state()` was taken; `best` are the parameters saved beside it.
+        """Restore what `state()` returned; best: the parameters saved with it.
 
-        text_changed: the texts are others than then. The training goes on at the same share of its epoch with a zero
-        state, and the best parameters are measured again, on the present held-out text.
+        text_changed: whether the texts have changed. The training then continues at the same share of its epoch with a
+        zero state, and the best parameters are evaluated again, on the current held-out text.
 
         Raises:
-            CheckpointError: the state is incomplete or does not fit.
+            CheckpointError: the state is incomplete or does not match the training.
         """
-        best = {name: np.copy(array) for name, array in best.items()}  # the given ones may be those of the network
+        best = {name: np.copy(array) for name, array in best.items()}  # they may be the arrays of the network itself
         averaged, per_epoch = bool(self._good.averages), None if text_changed else self.batches.per_epoch
         now = good = Snapshot.from_file(header, arrays, best, averaged, per_epoch)
         if text_changed:
@@ -356,7 +356,7 @@ class Trainer:
         elif "good" in header:
             of_good = {n.removeprefix("good."): a for n, a in arrays.items() if n.startswith("good.")}
             good = Snapshot.from_file(header["good"], of_good, best, averaged, per_epoch)
-        self._restore(good)  # so that it is checked now, not when it is needed
+        self._restore(good)  # to check it now, not only when it is needed
         self._good = self._snapshot()
         self._restore(now)
         self.progress.finished = False

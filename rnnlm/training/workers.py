@@ -1,4 +1,4 @@
-"""The processes that train one network together: by default this one alone. Several are in `distributed`."""
+"""The processes of a training: here a single one; see `distributed` for several."""
 
 import os
 from collections.abc import Iterator
@@ -6,32 +6,32 @@ from contextlib import contextmanager
 
 
 class Workers:
-    """One process. What several decide together, it decides alone.
+    """A single process, with the interface of several.
 
-    rank: number of this process, from 0; size: how many there are; local_rank, local_size: the same on this machine.
+    rank: index of this process; size: number of processes; local_rank, local_size: the same on this machine.
     """
 
     rank = local_rank = 0
     size = local_size = 1
 
     def largest(self, number: float) -> float:
-        """The largest of the numbers that the workers bring; a flag is 0 or 1."""
+        """Return the maximum of a number over all workers."""
         return number
 
     def of_the_first(self, number: float) -> float:
-        """The number that the first worker brings."""
+        """Return the number of the first worker."""
         return number
 
     @contextmanager
     def first_of_machine_first(self) -> Iterator[None]:
-        """What is done inside, the first worker of every machine does before the others: they find what it left."""
+        """Run the block in the first worker of every machine before the others, which can then use its files."""
         yield
 
     def leave(self) -> None:
-        """End the connection to the others."""
+        """Close the connection to the other workers."""
 
 
 def started_by_torchrun() -> int:
-    """How many workers torchrun has started, this one among them; 0 if it was not torchrun that started it."""
+    """Return the number of workers that torchrun started, including this one; 0 without torchrun."""
     found = os.environ.get("WORLD_SIZE", "") if "TORCHELASTIC_RUN_ID" in os.environ else ""
     return int(found) if found.isdecimal() else 0

@@ -116,7 +116,7 @@ def test_a_word_language_model_of_pytorch_examples(kind, tie, run, perplexity):
     assert "--eos '<eos>'" in run(*load, code=1)
     said = run(*load, "--eos", "<eos>", "--context", "stream")
     assert "'<eos>' ends a line, and is read before its first token, too." in said
-    assert "learnt in one piece" not in said
+    assert "trained on continuous text" not in said
     assert perplexity("\n".join(TEST) + "\n") == close(perplexity_of(model, [stream(TEST, ids)]))
 
 
@@ -255,8 +255,8 @@ def test_a_language_model_of_icefall(disambiguation, run, perplexity):
     load = ["import", "theirs.pt", "--vocabulary", "tokens.txt", "--level", "token"]
     assert "--eos '<sos/eos>'" in run(*load, code=1)
     said = run(*load, "--eos", "<sos/eos>", "--bos", "<sos/eos>")
-    assert "If the text was learnt in one piece, say --context stream." in said
-    assert ("#0 to #1, are left out" in said) == bool(disambiguation)
+    assert "If the model was trained on continuous text, use --context stream." in said
+    assert ("#0 to #1 are left out" in said) == bool(disambiguation)
     assert perplexity("\n".join(TEST)) == close(perplexity_of(model, [of(line) for line in TEST]))
     Path("line.txt").write_text(TEST[1], encoding="utf-8")
     scored = json.loads(run("score", "line.txt", "-m", "theirs.npz", "--json"))
@@ -310,7 +310,7 @@ def test_modules_and_cells_one_above_the_other(names, kind, widths, run, perplex
     load = ["import", "theirs.pt", "--vocabulary", "words.txt", "--level", "token", "--context", "stream"]
     said = run(*load, "--eos", "<eos>", *activation)
     assert f"{names[0]}., {names[1]}. are taken as layers" in said
-    assert ("filled up" in said) == (widths[1] != widths[2])
+    assert ("padded" in said) == (widths[1] != widths[2])
     assert perplexity("\n".join(TEST)) == close(perplexity_of(model, [stream(TEST, ids)]))
 
 
@@ -386,7 +386,7 @@ def test_safetensors_of_other_floats_with_buffers_of_whole_numbers(dtype, run, p
     Path("words.json").write_text(json.dumps(words), encoding="utf-8")
     for name in ("theirs.safetensors", "theirs.pt"):
         load = ["import", name, "--vocabulary", "words.json", "--level", "token", "--context", "stream", "--force"]
-        assert "Not read, since no network has it: 'mask', 'position_ids'." in run(*load, "--eos", "<eos>")
+        assert "Ignored, because no network has it: 'mask', 'position_ids'." in run(*load, "--eos", "<eos>")
         expected = perplexity_of(model.to(torch.float64), [stream(TEST, ids)])
         assert perplexity("\n".join(TEST)) == close(expected)
 

@@ -152,7 +152,7 @@ HOSTILE = {
     "view": (saved({"a": torch.zeros(1).expand(100_000, 100_000)}), "claim 40,000,000,000 bytes"),
     "nan": (saved({"a": torch.tensor([float("nan")])}), "a holds values that are not finite"),
     "cut": (saved({"a": torch.ones(1000)})[:2000], "damaged"),
-    "packed": (zipped(saved({"a": torch.zeros(100_000)}), zipfile.ZIP_DEFLATED), "packed"),
+    "packed": (zipped(saved({"a": torch.zeros(100_000)}), zipfile.ZIP_DEFLATED), "compressed"),
     "no archive": (b"PK\x03\x04" + bytes(200), "damaged"),
     "an archive of something": (zipped(zipped(b"PK\x05\x06" + bytes(18), 0), 0), "begins like neither|damaged"),
     "safetensors cut": (header('{"a":{"dtype":"F32","shape":[4],"data_offsets":[0,16]}}', bytes(8)), "damaged"),
@@ -209,7 +209,7 @@ def test_a_checkpoint_of_rnnlm_is_no_file_to_import(make_network, model_of, tmp_
 
 def test_what_is_no_file_is_refused(tmp_path):
     for path in (tmp_path / "none.pt", tmp_path):
-        with pytest.raises(ExchangeError, match="no file"):
+        with pytest.raises(ExchangeError, match="not a file"):
             read(path)
 
 

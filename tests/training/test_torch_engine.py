@@ -197,7 +197,7 @@ def test_a_state_that_does_not_fit_is_refused():
 
 
 def test_a_device_that_is_not_there_is_refused():
-    with pytest.raises(TrainingError, match="cuda:7 is not there"):
+    with pytest.raises(TrainingError, match="cuda:7 is not available"):
         engine(TorchSettings("cuda:7"))
 
 
