@@ -21,7 +21,7 @@ LARGEST_ORDER = 6
 MANY = 4  # least number of contexts to compute together, order by order, instead of one after the other
 LARGEST_BACKOFF = 99 * np.log(10)  # largest absolute back-off weight in a file
 LOG_MISSING = -100 * np.log(10)  # KenLM's value for <unk> if an ARPA file lacks it; the smallest that is stored
-ROUNDING = 1e-3  # nats by which rounding to four digits in a file may exceed ln 1
+ROUNDING = 1e-3  # nats by which a log probability in a file may exceed ln 1, because of rounding to four digits
 CHECKED = 1 << 18  # number of probabilities to check before a model from a file is used
 DOUBTFUL = 0.6  # warn if a sum of probabilities differs from 1 by more; files cut by hand sum to less than 1
 
@@ -330,6 +330,3 @@ class NgramModel:
             levels.append(level)
             below = len(keys)
         return cls(V, levels)
-
-
-# --- counting and estimation ------------------------------------------------------------------------------------------

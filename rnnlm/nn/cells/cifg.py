@@ -24,7 +24,7 @@ def cifg_step(
 ) -> None:
     """f, o = sigmoid(...), g = tanh(...); c_t = g + f (c_{t-1} - g); h_t = o tanh(c_t).
 
-    Overwrites tanh_c[t], tanh_c being (T, B, H), with tanh(c_t), and c_{t-1} with its value after a reset.
+    Writes tanh(c_t) to tanh_c[t], with tanh_c (T, B, H), and applies resets to c_{t-1} in place.
     """
     H = h.shape[2]
     a, before, now = gates[t], c[t], c[t + 1]

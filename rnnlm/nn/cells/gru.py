@@ -9,7 +9,7 @@ from rnnlm.nn.numerics import Array, sigmoid, tanh
 def gru_step(t: int, gates: Array, product: Array, keep: Array | None, bias: Array, h: Array, memory: Array) -> None:
     """r, z = sigmoid(...); m = W_n h_{t-1} + b_hn; n = tanh(U_n x_t + b_in + r m); h_t = n + z (h_{t-1} - n).
 
-    Overwrites memory[t] with m; memory is (T, B, H).
+    Writes m to memory[t], with memory (T, B, H).
     """
     H = h.shape[2]
     a, m, now = gates[t], memory[t], h[t + 1]

@@ -21,7 +21,7 @@ def lstm_step(
 ) -> None:
     """i, f, o = sigmoid(...), g = tanh(...); c_t = f c_{t-1} + i g; h_t = o tanh(c_t).
 
-    Overwrites tanh_c[t], tanh_c being (T, B, H), with tanh(c_t), and c_{t-1} with its value after a reset.
+    Writes tanh(c_t) to tanh_c[t], with tanh_c (T, B, H), and applies resets to c_{t-1} in place.
     """
     H = h.shape[2]
     a, before, now = gates[t], c[t], c[t + 1]
