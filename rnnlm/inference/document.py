@@ -39,7 +39,7 @@ class DocumentScorer:
         self._window = min(WINDOW, max(1, LOGITS // model.vocabulary_size)) if self._ranks else WINDOW
 
     def __call__(self, lines: Sequence[Array]) -> list[LineScore]:
-        """Score a block of lines of ids (n,), each with the id that ends it."""
+        """Score a block of lines of ids (n,), including the id of the line end, if any."""
         return [self._scored(np.asarray(line)) for line in lines]
 
     def _scored(self, line: Array) -> LineScore:

@@ -136,7 +136,7 @@ class LineScorer:
         self._tokens = 0  # number of tokens in `_recent`
 
     def __call__(self, lines: Sequence[Array]) -> list[LineScore]:
-        """Score a block of lines of ids (n,), each with the id that ends it."""
+        """Score a block of lines of ids (n,), including the id of the line end, if any."""
         if _is_read_in_a_row(self._model, self._ranks or self._entropies):
             return score_lines(self._model, lines, start=self._start, threads=self._threads)
         keys = [line.tobytes() for line in lines]
@@ -161,7 +161,7 @@ def score_lines(
     threads: int = 1,
     entropies: bool = False,
 ) -> list[LineScore]:
-    """Score lines of ids (n,), each with the id that ends it. Equal lines have the same score.
+    """Score lines of ids (n,), including the id of the line end, if any. Equal lines have the same score.
 
     `start` is read before each line and is not scored. Memory is proportional to the number of ids, not to V times that
     number, as the constants of this module bound the batches. Batches, and so scores, do not depend on the number of
