@@ -1,1 +1,1 @@
-"""What a recurrent network has to beat."""
+"""Baselines for recurrent networks: Kneser-Ney n-gram models and ARPA files."""

@@ -1,15 +1,15 @@
-r"""ARPA files: n-gram models as text, as KenLM, SRILM and most speech recognisers read and write them.
+r"""Read and write ARPA files: n-gram models as text, as used by KenLM, SRILM and most speech recognisers.
 
-    \data\                      first how many n-grams of each order there are
+    \data\                      number of n-grams of each order
     ngram 1=4
-    \1-grams:                   then every n-gram: log10 probability, tab, words, tab, log10 back-off weight
-    -99<TAB><s><TAB>-0.3        -99 stands for "never"; the highest order has no back-off weights
+    \1-grams:                   every n-gram: log10 probability, tab, words, tab, log10 back-off weight
+    -99<TAB><s><TAB>-0.3        -99 stands for probability 0; the highest order has no back-off weights
     \end\
 
-Tokens stand between spaces, so a token that holds white space has no spelling of its own; nor has a token of the text
-that spells <s>, </s> or <unk>. Where a vocabulary has such tokens, as one of characters does, the file begins with the
-comment `# rnnlm escapes`, and in its tokens \u0020; stands for the character with that hexadecimal number; backslashes
-are escaped as well, so that every token is read back as it was. Other files have neither the comment nor escapes.
+Tokens are separated by spaces, so a token that contains white space cannot be written as it is; nor can a token of the
+text that is spelled <s>, </s> or <unk>. If a vocabulary has such tokens, as one of characters does, the file begins
+with the comment `# rnnlm escapes`, and \u0020; in a token stands for the character with that hexadecimal code.
+Backslashes are escaped too, so that every token is read back unchanged. Other files have neither comment nor escapes.
 """
 
 import contextlib
@@ -36,10 +36,12 @@ BOM = b"\xef\xbb\xbf"
 LN10 = np.log(10)
 ESCAPED = b"# rnnlm escapes: \\u0020; stands for a space, and so on\n"
 LONGEST_LINE = 1 << 20  # bytes
-MOST_UNPACKED = 100  # times the size of a compressed file, and
-ALWAYS_UNPACKED = 1 << 22  # bytes; models compress to a third or so, and what unpacks to far more is a trap
+# A compressed file is refused as a decompression bomb if it unpacks to more than MOST_UNPACKED times its size and more
+# than ALWAYS_UNPACKED bytes. Models compress to about a third.
+MOST_UNPACKED = 100
+ALWAYS_UNPACKED = 1 << 22
 _CHUNK = 1 << 16
-_RESERVED = {*SPECIALS, "<UNK>"}  # KenLM takes <UNK> for <unk>
+_RESERVED = {*SPECIALS, "<UNK>"}  # KenLM reads <UNK> as <unk>
 _SPECIAL_NAMES = {name.encode(): place for place, name in enumerate(SPECIALS)} | {b"<UNK>": UNK}
 _ESCAPE = re.compile(r"\\u([0-9a-f]{4,6});")
 
@@ -50,7 +52,7 @@ _ESCAPE = re.compile(r"\\u([0-9a-f]{4,6});")
 def write_arpa(model: NgramModel, tokens: Sequence[str], file: File) -> None:
     """Write a model whose ids from 3 on are `tokens`, as UTF-8.
 
-    Numbers have nine digits, which bring the same 32-bit floats back when the file is read.
+    Numbers have nine digits, so that the same 32-bit floats are read back.
     """
     needed = any(_needs_escape(token) for token in tokens)
     if needed:
@@ -66,7 +68,7 @@ def write_arpa(model: NgramModel, tokens: Sequence[str], file: File) -> None:
 
 
 def _entries(model: NgramModel, k: int, part: slice, names: Array) -> Iterator[str]:
-    """Lines of some n-grams of order k."""
+    """Format lines of some n-grams of order k."""
     level = model.levels[k - 1]
     words = model.words(k, np.arange(len(level.keys))[part])
     texts = map(" ".join, zip(*(names[column].tolist() for column in words.T), strict=True))
@@ -78,7 +80,7 @@ def _entries(model: NgramModel, k: int, part: slice, names: Array) -> Iterator[s
 
 
 def _log10(nats: Array) -> list[float]:
-    """The numbers of a file; a zero has no sign."""
+    """Convert nats to the numbers of a file: log10, with -99 for probability 0 and without negative zeros."""
     result: list[float] = np.where(nats <= np.float32(LOG_ZERO), -99.0, nats.astype(np.float64) / LN10 + 0.0).tolist()
     return result
 
@@ -88,12 +90,12 @@ def _needs_escape(token: str) -> bool:
 
 
 def _is_unwritable(character: str) -> bool:
-    """White space by anyone's definition, the NUL at which C's strings end, half a surrogate pair."""
+    """Return whether a character is white space, NUL (which ends strings in C), or half a surrogate pair."""
     return character.isspace() or character == "\0" or "\ud800" <= character <= "\udfff"
 
 
 def _escaped(token: str) -> str:
-    """A token with escapes; one that spells a special token has its first character escaped."""
+    """Escape a token; if it is spelled like a special token, its first character is escaped."""
     return "".join(
         f"\\u{ord(each):04x};" if each == "\\" or _is_unwritable(each) or (token in _RESERVED and not place) else each
         for place, each in enumerate(token)
@@ -104,13 +106,13 @@ def _escaped(token: str) -> str:
 
 
 def read_arpa(path: str | PathLike[str]) -> tuple[NgramModel, list[str]]:
-    """Model and tokens (of id 3, of id 4, ...) of an ARPA file, plain or compressed by gzip.
+    """Read the model and its tokens (for ids 3, 4, ...) from an ARPA file, plain or compressed by gzip.
 
-    As KenLM does, it refuses a file without <s> or </s> and an n-gram whose context is not listed. A file without
-    <unk> gives it the probability 10^-100.
+    Like KenLM, this refuses files without <s> or </s> and n-grams whose context is not listed. If the file has no
+    <unk>, its probability is 10^-100.
 
     Raises:
-        CheckpointError: the file cannot be read, or breaks the format in a line that the message names.
+        CheckpointError: The file cannot be read, or violates the format in a line that the message names.
     """
     if form := known_form(path):
         raise CheckpointError(f"{path} {form}")
@@ -132,14 +134,14 @@ def read_arpa(path: str | PathLike[str]) -> tuple[NgramModel, list[str]]:
 
 
 class _Lines:
-    """Lines of a file one after the other, with their number for what is to be said about them."""
+    """Reader of the lines of a file, with line numbers for error messages."""
 
     def __init__(self, file: File, name: str, most: int) -> None:
-        """Read at most so many bytes."""
+        """Read at most `most` bytes."""
         self._file, self._name, self._left, self.number = file, name, most, 0
 
     def next(self) -> bytes:
-        """The next line without white space around it, or an error at the end of the file."""
+        """Return the next line without white space around it; raise an error at the end of the file."""
         line = self._file.readline(LONGEST_LINE)
         self.number += 1
         self._left -= len(line)
@@ -152,7 +154,7 @@ class _Lines:
         return line.strip()
 
     def next_filled(self) -> bytes:
-        """The next line that is not blank."""
+        """Return the next line that is not blank."""
         while not (line := self.next()):
             pass
         return line
@@ -184,7 +186,7 @@ def _read(lines: _Lines) -> tuple[NgramModel, list[str]]:
 
 
 def _read_counts(lines: _Lines) -> tuple[list[int], bool]:
-    r"""Number of n-grams of each order, and whether tokens have escapes; reads on to the line \1-grams:."""
+    r"""Read up to the line \1-grams:; return the number of n-grams of each order, and whether tokens have escapes."""
     escapes = False
     while (line := lines.next().removeprefix(BOM)) != b"\\data\\":
         escapes |= line == ESCAPED.strip()
@@ -202,7 +204,7 @@ def _read_counts(lines: _Lines) -> tuple[list[int], bool]:
 
 
 class _Entries:
-    """The n-grams of a section in the order of the file."""
+    """The n-grams of a section, in the order of the file."""
 
     def __init__(self, lines: _Lines, k: int) -> None:
         self.lines, self.first_line = lines, lines.number + 1
@@ -214,13 +216,13 @@ class _Entries:
         self._backoffs.append(backoff)
 
     def words(self) -> Array:
-        """Ids (M, k)."""
+        """Return the ids of the words, (M, k)."""
         return np.array(self._words, dtype=np.int64).reshape(-1, self._k)
 
     def nats(self) -> tuple[Array, Array]:
-        """Log probabilities and back-off weights (M,), checked."""
+        """Return log probabilities and back-off weights in nats (M,), after checking them."""
         probabilities, backoffs = np.array(self._probabilities), np.array(self._backoffs)
-        wrong = ~(probabilities <= 1e-6)  # not a number too; rounding may leave a little above one
+        wrong = ~(probabilities <= 1e-6)  # true for nan; rounding may leave a probability slightly above one
         wrong |= ~(backoffs < 99)
         if wrong.any():
             row = int(wrong.argmax())
@@ -237,7 +239,7 @@ class _Entries:
 
 
 def _read_section(lines: _Lines, k: int, count: int, ids: dict[bytes, int]) -> _Entries:
-    """The n-grams of one order; those of order 1 fill `ids`."""
+    """Read the n-grams of one order; those of order 1 are added to `ids`."""
     entries = _Entries(lines, k)
     seen: set[int] = set()
     for _ in range(count):
@@ -265,7 +267,7 @@ def _read_section(lines: _Lines, k: int, count: int, ids: dict[bytes, int]) -> _
 
 
 def _add_word(lines: _Lines, word: bytes, ids: dict[bytes, int], seen: set[int]) -> None:
-    """Give a word its id; the three special ones have theirs."""
+    """Assign an id to a word, unless it is one of the three special words."""
     try:
         word.decode()
     except UnicodeDecodeError:
@@ -277,7 +279,7 @@ def _add_word(lines: _Lines, word: bytes, ids: dict[bytes, int], seen: set[int])
 
 
 def _unigrams(entries: _Entries, V: int) -> Level:
-    """Level 1, one entry for each id, those of <unk> where the file has none, too."""
+    """Return level 1, which has an entry for each id, including <unk> even if the file has none."""
     log_probability, backoff = np.full(V, LOG_MISSING, dtype=np.float32), np.zeros(V, dtype=np.float32)
     words = entries.words()[:, 0]
     log_probability[words], backoff[words] = entries.nats()
@@ -285,7 +287,7 @@ def _unigrams(entries: _Entries, V: int) -> Level:
 
 
 def _level(entries: _Entries, below: Sequence[Level], k: int) -> Level:
-    """Level k: keys from the places of the contexts among the n-grams of the order below."""
+    """Return level k > 1, with keys made of the index of the context in the level below and the last word."""
     V, words = len(below[0].keys), entries.words()
     context = words[:, 0]
     for place in range(1, k - 1):

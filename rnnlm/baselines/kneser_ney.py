@@ -2,10 +2,11 @@
 
     p(w | h) = max(c(h w) - D(c(h w)), 0) / c(h .) + gamma(h) p(w | h'),     h' = h without its first word
 
-c is the count for the highest order; below it, it is the number of different words seen before h w (its "continuation
-count"), except after <s>, before which there is nothing. The discounts D1, D2, D3+ come from the numbers of n-grams
-that occur one to four times; gamma(h) is the probability that they free. The lowest order is interpolated with the
-uniform distribution, which is where <unk> gets its probability from. Conventions are KenLM's (Heafield et al. 2013).
+c is the count for the highest order. For lower orders, it is the number of different words seen before h w (its
+"continuation count"), unless h w begins with <s>, which nothing precedes. The discounts D1, D2, D3+ are computed from
+the numbers of n-grams that occur one to four times; gamma(h) is the probability that they free. The lowest order is
+interpolated with the uniform distribution, which gives <unk> its probability. Conventions are KenLM's (Heafield et al.
+2013).
 """
 
 from dataclasses import dataclass, replace
@@ -16,8 +17,8 @@ from rnnlm.baselines.levels import LOG_ZERO, Level
 from rnnlm.nn.numerics import Array
 from rnnlm.text.vocabulary import BOS, EOS
 
-UNCUT = 2  # orders that no cut-off is for
-FALLBACK_DISCOUNTS = (0.5, 1.0, 1.5)  # KenLM's, for texts too small or too regular to estimate them from
+UNCUT = 2  # number of lowest orders to which no cut-off applies
+FALLBACK_DISCOUNTS = (0.5, 1.0, 1.5)  # KenLM's, for texts too small or too regular to estimate discounts
 
 
 @dataclass
@@ -31,7 +32,7 @@ class Table:
 
 
 def with_starts(ids: Array, context: str) -> Array:
-    """The text with <s> in front of every sentence; a stream of lines with </s>, as is in front of its other lines."""
+    """Insert <s> before every sentence or, for a stream of lines, </s> before the first line, as before all others."""
     ends = ids[:-1] == EOS
     if context == "stream" and ends.any():
         return np.insert(ids.astype(np.int64), 0, EOS)
@@ -40,15 +41,12 @@ def with_starts(ids: Array, context: str) -> Array:
 
 
 def count(text: Array, V: int, order: int) -> list[Table]:
-    """Tables of order 1 to `order` of a text with <s>.
-
-    `place` holds, for every position, the index of the n-gram that ends there (-1 for none).
-    """
+    """Count the n-grams of order 1 to `order` in a text from `with_starts`."""
     counts = np.bincount(text, minlength=V)
     tables = [Table(np.arange(V), counts, np.arange(V) == BOS, np.zeros(V, dtype=np.int64))]
-    place = text.copy()
+    place = text.copy()  # for every position, the index of the n-gram that ends there; -1 for none
     for _ in range(1, order):
-        # The n-gram that ends at t is the shorter one that ends at t - 1, and the word at t, which is not <s>.
+        # The n-gram that ends at t consists of the shorter one that ends at t - 1 and the word at t, which is not <s>.
         prefix = np.concatenate([[-1], place[:-1]])
         complete = np.flatnonzero((prefix >= 0) & (text != BOS))
         wanted = prefix[complete] * V + text[complete]
@@ -60,7 +58,7 @@ def count(text: Array, V: int, order: int) -> list[Table]:
 
 
 def cutoff(tables: list[Table], most: int | None) -> int:
-    """The fewest occurrences of the n-grams that are stored, so that they are not more than `most`."""
+    """Return the least count of stored n-grams of order 3 and above, so that at most `most` n-grams are stored."""
     cutoff, cut = 1, [table.counts for table in tables[UNCUT:]]
     while most is not None and sum(map(len, cut)) > max(0, most - sum(len(table.keys) for table in tables[:UNCUT])):
         cutoff += 1
@@ -69,9 +67,10 @@ def cutoff(tables: list[Table], most: int | None) -> int:
 
 
 def estimate(tables: list[Table], V: int, cutoff: int = 1) -> list[Level]:
-    """Interpolated probabilities and back-off weights, from order 1 upwards.
+    """Estimate interpolated probabilities and back-off weights, from order 1 upwards.
 
-    What is not stored has the probability that is backed off to: `freed` of it is given to gamma of its context.
+    n-grams of order 3 and above with counts below `cutoff` are not stored: their counts go to gamma of their context,
+    so their probability is that of backing off.
     """
     levels: list[Level] = []
     lower = np.full(V, 1 / (V - 1))  # uniform over all but <s>
@@ -95,7 +94,7 @@ def estimate(tables: list[Table], V: int, cutoff: int = 1) -> list[Level]:
             levels[-1] = replace(levels[-1], backoff=np.log(gamma[before]).astype(np.float32))
         with np.errstate(divide="ignore"):
             log_probability = np.clip(np.log(probability[stored]), LOG_ZERO, 0).astype(np.float32)
-        places = np.cumsum(before) - 1  # of the contexts, whose counts are no less
+        places = np.cumsum(before) - 1  # indices of stored contexts; a stored n-gram's context is no rarer, so stored
         keys = places[contexts[stored]] * V + words[stored]
         levels.append(Level(keys, log_probability, np.zeros(len(keys), dtype=np.float32)))
         lower = probability
@@ -103,21 +102,21 @@ def estimate(tables: list[Table], V: int, cutoff: int = 1) -> list[Level]:
 
 
 def _discounted(counts: Array, contexts: Array, number: int, stored: Array) -> tuple[Array, Array]:
-    """Counts less their discount, and gamma of each of `number` contexts (1 where a context has no counts).
+    """Return discounted counts, and gamma for each of `number` contexts (1 for a context without counts).
 
-    stored: of the others, all is taken.
+    stored: mask of stored n-grams; the whole count of the others is discounted.
     """
     discounts = np.array([0.0, *_discounts(counts)])
     taken = np.minimum(discounts[np.minimum(counts, 3).astype(np.int64)], counts)
     taken = np.where(stored, taken, counts)
     totals = np.bincount(contexts, weights=counts, minlength=number)
     gamma = np.bincount(contexts, weights=taken, minlength=number) / np.maximum(totals, 1)
-    # A text whose counts are all so small that nothing is taken would leave no probability for anything new.
+    # Without a lower bound, a context whose counts are not discounted would leave no probability for new words.
     return counts - taken, np.where(totals > 0, np.maximum(gamma, 1e-10), 1.0)
 
 
 def _discounts(counts: Array) -> tuple[float, ...]:
-    """D1, D2, D3+ from the numbers of n-grams with a count of one to four; the fallback where they make no sense."""
+    """Return D1, D2, D3+, from the numbers of n-grams with counts one to four; the fallback if these are unsuitable."""
     n1, n2, n3, n4 = (int((counts == c).sum()) for c in (1, 2, 3, 4))
     if 0 in (n1, n2, n3, n4):
         return FALLBACK_DISCOUNTS

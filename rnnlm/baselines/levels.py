@@ -1,4 +1,4 @@
-"""The n-grams of one order as sorted arrays, and how they are looked up."""
+"""The n-grams of one order as sorted arrays, with look-up."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ import numpy as np
 from rnnlm.nn.kernels import fastest
 from rnnlm.nn.numerics import Array
 
-LOG_ZERO = -99 * np.log(10)  # ARPA's sign for "never": <s> is context only
+LOG_ZERO = -99 * np.log(10)  # stands for ln 0, as -99 does in ARPA files: <s> is never predicted
 
 
 @dataclass(frozen=True)
@@ -19,17 +19,20 @@ class Level:
     backoff: Array  # float32, ln gamma of the n-gram as a context; 0 for the highest order
 
     def find(self, context: Array, words: Array, V: int) -> Array:
-        """Index of each word after its context (an index of the order below, -1 for none); -1 where not stored."""
-        wanted = np.where(context < 0, -1, context * V + words).reshape(-1)  # no key is below zero
+        """Return the index of each n-gram, given the index of its context in the level below and its last word.
+
+        The index is -1 if the n-gram is not stored, or if the index of the context is -1.
+        """
+        wanted = np.where(context < 0, -1, context * V + words).reshape(-1)  # keys are never negative
         found = np.empty(len(wanted), dtype=np.int64)
         fastest(places_of)(self.keys, wanted, found)
         return found.reshape(np.shape(words))
 
 
 def places_of(keys: Array, wanted: Array, places: Array) -> None:
-    """Write where each of the wanted (n,) is among the sorted keys (M,) to `places`, -1 where it is not; all int64.
+    """Write the index of each of `wanted` (n,) in the sorted `keys` (M,) to `places` (n,), or -1; all are int64.
 
-    Has a compiled twin, several times as fast.
+    Has a compiled twin, which is several times as fast.
     """
     if not len(keys):
         places.fill(-1)
@@ -39,5 +42,5 @@ def places_of(keys: Array, wanted: Array, places: Array) -> None:
 
 
 def picked(values: Array, index: Array) -> Array:
-    """Value at each index, 0 where it is -1; a short text may have no n-grams of an order at all."""
+    """Return the value at each index, or 0 for index -1; `values` may be empty, as for an order without n-grams."""
     return np.where(index >= 0, values[index], 0.0) if len(values) else np.zeros(np.shape(index))

@@ -1,1 +1,1 @@
-"""What a trained model is for, on ids: scoring, generation. The model is passed in; text stays outside."""
+"""Inference with trained models, on ids: scoring, generation, rescoring. Callers pass the model and encode the text."""

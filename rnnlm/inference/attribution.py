@@ -1,7 +1,7 @@
-"""Which tokens of a text a prediction depends on: each is replaced by others, and what follows is predicted again.
+"""Measure which tokens of a text a prediction depends on, by replacing each token and predicting again.
 
-This is the method of occlusion (Zeiler and Fergus 2014; for texts Li, Monroe and Jurafsky 2016), with other tokens in
-the place of an erased one, so that the model reads nothing that it was not trained on.
+This is the method of occlusion (Zeiler and Fergus 2014; for texts Li, Monroe and Jurafsky 2016). Tokens are replaced by
+others instead of erased, so that the model reads nothing that it was not trained on.
 """
 
 from collections.abc import Iterator
@@ -12,22 +12,22 @@ import numpy as np
 from rnnlm.inference.model import Array, SequenceModel, read_prefix
 from rnnlm.text.vocabulary import FIRST
 
-EXAMINED = 64  # tokens of a text, the last ones
-SUBSTITUTES = 20  # other tokens in the place of each
+EXAMINED = 64  # how many of the last tokens of a text are replaced
+SUBSTITUTES = 20  # number of other tokens tried in place of each
 
 
 class Replacement(NamedTuple):
-    """Other tokens in one place of a text: substitutes (n,), and the log probabilities (n, V) of what follows each."""
+    """Substitutes (n,) for one token of a text, and the predictions at the end of the text with each, (n, V)."""
 
     substitutes: Array
     log_probabilities: Array
 
 
 def replacements(model: SequenceModel, prefix: Array) -> Iterator[Replacement]:
-    """For each of the last EXAMINED ids of a prefix (n,) but its first, what follows with other ids in its place.
+    """Yield the predictions after a prefix (n,) with substitutes for each of its last EXAMINED ids.
 
-    The first is what every text is read after, such as <s>. Substitutes are the SUBSTITUTES most probable ids given
-    what stands before the place, the most probable first, without the id itself and without <s>, </s> and <unk>.
+    The first id, such as <s>, is never replaced. Substitutes are the SUBSTITUTES most probable ids given the ids before
+    the place, most probable first, without the id itself, <s>, </s> and <unk>.
     """
     first = max(1, len(prefix) - EXAMINED)
     log_probabilities, state = read_prefix(model, prefix[:first])
@@ -41,6 +41,9 @@ def replacements(model: SequenceModel, prefix: Array) -> Iterator[Replacement]:
 
 
 def substitutes(log_probabilities: Array, instead_of: int) -> Array:
-    """The SUBSTITUTES most probable ids of text of a distribution (V,), without one; equal ones in their order."""
+    """Return the SUBSTITUTES most probable ids of a distribution (V,), without the special ids and `instead_of`.
+
+    Equally probable ids are in ascending order.
+    """
     ids = np.delete(np.arange(len(log_probabilities)), sorted({*range(FIRST), instead_of}))
     return ids[np.argsort(-log_probabilities[ids], kind="stable")[:SUBSTITUTES]].astype(np.int32)

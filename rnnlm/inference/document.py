@@ -1,4 +1,4 @@
-"""Lines that are scored as one text: each is read after the lines before it."""
+"""Score lines as one text: each line is read after the lines before it."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from rnnlm.inference.model import Array, SequenceModel
 from rnnlm.text.reading import restart
 from rnnlm.text.vocabulary import BOS
 
-WINDOW = 256  # steps at a time
+WINDOW = 256  # most steps at a time
 
 
 class DocumentScorer:
@@ -26,12 +26,12 @@ class DocumentScorer:
         """Begin a text.
 
         Args:
-            model: What predicts.
-            context: "sentence": the state is set to zero before every line, and what outlasts that is remembered.
-                "stream": nothing is.
-            ranks: Whether ranks are wanted.
-            blank: Ids of a line that is no part of the text; it is scored where it stands, and not read.
-            entropies: Whether ranks and entropies are wanted.
+            model: The model to score with.
+            context: "sentence" resets the state before every line, but not what outlasts a reset, such as a cache.
+                "stream" resets nothing.
+            ranks: Whether to compute ranks.
+            blank: Ids of a line that is not part of the text. It is scored, but does not change the state.
+            entropies: Whether to compute ranks and entropies.
         """
         self._model, self._context, self._ranks, self._entropies = model, context, ranks or entropies, entropies
         self._blank = None if blank is None else list(blank)
@@ -39,7 +39,7 @@ class DocumentScorer:
         self._window = min(WINDOW, max(1, LOGITS // model.vocabulary_size)) if self._ranks else WINDOW
 
     def __call__(self, lines: Sequence[Array]) -> list[LineScore]:
-        """Scores of a block of lines of ids (n,), in which what ends a line is an id like any other."""
+        """Score a block of lines of ids (n,), including the id of the line end, if any."""
         return [self._scored(np.asarray(line)) for line in lines]
 
     def _scored(self, line: Array) -> LineScore:

@@ -1,11 +1,11 @@
-"""Dynamic evaluation (Krause et al. 2018): a network that keeps learning from the text that it is measured on.
+"""Dynamic evaluation (Krause et al. 2018): a network that keeps learning from the text on which it is evaluated.
 
-Rule "sgd" makes steps of stochastic gradient descent. Rule "rms", the better one, divides each entry of the gradient g
-by its root mean square r so far, and draws the weights w back to the trained ones w0, most where r is large:
+Rule "sgd" is stochastic gradient descent. Rule "rms", the better one, divides each entry of the gradient g by its root
+mean square r so far, and pulls the weights w back to the trained weights w0, more strongly where r is large:
 
     w <- w - lr g / (r + EPSILON) + min(1, DECAY r / mean(r)) (w0 - w)
 
-Krause et al. take r from the training text; here it is that of the text that is read, so that nothing else is needed.
+Krause et al. compute r on the training text; here it is computed on the text that is read.
 """
 
 from collections.abc import Mapping
@@ -19,14 +19,14 @@ from rnnlm.nn.network import Network
 from rnnlm.nn.optimizers import Optimizer
 from rnnlm.text.reading import Ids, windows
 
-CLIP = 1.0  # of "sgd"
-EPSILON, DECAY = 1e-3, 1e-3
-RATES = {"rms": 3e-3, "sgd": 0.5}  # learning rates that suit most texts
+CLIP = 1.0  # largest norm of the gradient, for "sgd"
+EPSILON, DECAY = 1e-3, 1e-3  # for "rms"
+RATES = {"rms": 3e-3, "sgd": 0.5}  # default learning rates, which suit most texts
 WINDOW = 20
 
 
 class Learning(NamedTuple):
-    """How a network learns: its rule, its learning rate, and after how many tokens it makes a step."""
+    """Settings of dynamic evaluation: update rule, learning rate, and number of tokens per step."""
 
     rule: str = "rms"
     lr: float = RATES["rms"]
@@ -34,11 +34,11 @@ class Learning(NamedTuple):
 
 
 def dynamic_nats(network: Network, sequence: Ids, context: str, learning: Learning) -> Array:
-    """Negative log probability of every token (N,), the network learning as it reads.
+    """Negative log probability of every token (N,), with a network that learns while it reads.
 
-    The text is read once, in one column: a window is scored, then one step is made on its mean loss, through that
-    window only. So no token is scored by weights that have seen it. context "sentence": the state is zero at the start
-    of every sentence, as always; what was learnt stays. The steps are made on a copy: `network` is left as it is.
+    The text is read once, in one column: each window is scored before a step on its mean loss, so no token is scored by
+    weights that were trained on it. Gradients do not extend beyond the window. With context "sentence", the state is
+    reset at the start of every sentence, but the weights are not. `network` is not changed.
     """
     learner = Network(network.config, {name: array.copy(order="K") for name, array in network.params.items()})
     steps = (_Rms if learning.rule == "rms" else _Sgd)(learner)
@@ -57,7 +57,7 @@ def dynamic_nats(network: Network, sequence: Ids, context: str, learning: Learni
 
 
 class _Sgd:
-    """Steps along the gradient, clipped."""
+    """Gradient descent with clipped gradients."""
 
     def __init__(self, learner: Network) -> None:
         self._params = learner.params
@@ -68,7 +68,7 @@ class _Sgd:
 
 
 class _Rms:
-    """Steps along the gradient over its root mean square, and back to where the weights began."""
+    """Gradient descent scaled by the root mean square of the gradient, with decay towards the trained weights."""
 
     def __init__(self, learner: Network) -> None:
         self._params = learner.params
@@ -85,10 +85,10 @@ class _Rms:
                 continue
             if gradient.transposed:
                 weights, trained, squares = weights.T, trained.T, squares.T
-            self._move(weights, trained, squares, gradient.rows, gradient.ids, lr)  # others stay where they are
+            self._move(weights, trained, squares, gradient.rows, gradient.ids, lr)  # other rows do not change
 
     def _move(self, weights: Array, trained: Array, squares: Array, gradient: Array, rows: Any, lr: float) -> None:
-        """Make the step for some rows of a parameter, in place."""
+        """Update some rows of a parameter in place."""
         squares[rows] += gradient**2
         size = np.sqrt(squares[rows] / self._steps)
         back = np.minimum(1, DECAY * size / max(float(size.mean()), np.finfo(size.dtype).tiny))

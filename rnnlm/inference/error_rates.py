@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from rnnlm.text.letter_case import lower_case
 
-# Scripts that are written without spaces: a space beside them is a matter of tokenization, and no character.
+# Scripts that are written without spaces: a space next to them comes from tokenization and is not counted.
 _WIDE = "[\u2e80-\u33ff\u3400-\u9fff\uf900-\ufaff\ufe30-\ufe4f\uff00-\uffef\U00020000-\U0003ffff]"
 _BESIDE_WIDE = re.compile(rf"(?<={_WIDE})\s+|\s+(?={_WIDE})")
 _WIDE_CHARACTER = re.compile(_WIDE)
@@ -18,7 +18,7 @@ _MARKS = ("<s>", "</s>")
 
 
 class ErrorCount(NamedTuple):
-    """Errors of a text: words and characters that are wrong, missing or too many."""
+    """Numbers of word and character errors of a text: substitutions, deletions and insertions."""
 
     words: int
     characters: int
@@ -26,12 +26,12 @@ class ErrorCount(NamedTuple):
 
 @dataclass
 class ErrorRates:
-    """Sums over lines.
+    """Word and character errors summed over lines.
 
     Attributes:
-        lines: How many were counted.
-        words, characters: Of the references.
-        word_errors, character_errors: Of what was recognised.
+        lines: Number of lines.
+        words, characters: Number of words and characters of the references.
+        word_errors, character_errors: Number of errors of the hypotheses.
     """
 
     lines: int = 0
@@ -41,7 +41,7 @@ class ErrorRates:
     character_errors: int = 0
 
     def add(self, reference: Reference, errors: ErrorCount) -> None:
-        """Count a line."""
+        """Add a line's reference and errors."""
         self.lines += 1
         self.words += len(reference.words)
         self.characters += len(reference.characters)
@@ -50,17 +50,17 @@ class ErrorRates:
 
     @property
     def word_error_rate(self) -> float:
-        """Errors divided by the words of the references; nan if these have none."""
+        """Word errors divided by the number of words of the references; nan if that is 0."""
         return self.word_errors / self.words if self.words else math.nan
 
     @property
     def character_error_rate(self) -> float:
-        """Errors divided by the characters of the references; nan if these have none."""
+        """Character errors divided by the number of characters of the references; nan if that is 0."""
         return self.character_errors / self.characters if self.characters else math.nan
 
 
 def words_of(text: str) -> list[str]:
-    """Words as the text's spaces give them, without <s> and </s> at its ends.
+    """Split a text at spaces, without <s> and </s> at its ends.
 
     >>> words_of("<s> In the  beginning </s>")
     ['In', 'the', 'beginning']
@@ -74,7 +74,7 @@ def words_of(text: str) -> list[str]:
 
 
 def characters_of(words: Iterable[str]) -> str:
-    """Characters of words with a space between them, but for none beside Chinese or Japanese.
+    """Join words with spaces, except next to Chinese and Japanese characters.
 
     >>> characters_of(["我", "昨天", "go", "home"])
     '我昨天go home'
@@ -83,7 +83,7 @@ def characters_of(words: Iterable[str]) -> str:
 
 
 class Reference:
-    """What was said: the words and characters of a text, to which hypotheses are compared; in lower case if asked."""
+    """A reference text to compare hypotheses with; letter case is ignored if `lowercase`."""
 
     def __init__(self, text: str, lowercase: bool = False) -> None:
         self._lowercase = lowercase
@@ -105,7 +105,7 @@ class Reference:
 
 
 def is_unspaced(texts: Iterable[str]) -> bool:
-    """Whether most characters are of scripts without spaces, so that characters are what errors are counted in."""
+    """Return whether most characters are of scripts without spaces, for which errors are counted in characters."""
     wide = characters = 0
     for text in texts:
         wide += len(_WIDE_CHARACTER.findall(text))
@@ -114,7 +114,7 @@ def is_unspaced(texts: Iterable[str]) -> bool:
 
 
 def edit_distance(one: Sequence[Hashable], other: Sequence[Hashable]) -> int:
-    """Least number of insertions, deletions and substitutions that make one sequence the other.
+    """Return the least number of insertions, deletions and substitutions that turn one sequence into the other.
 
     >>> edit_distance("a b c d".split(), "a x c".split())
     2
@@ -123,11 +123,11 @@ def edit_distance(one: Sequence[Hashable], other: Sequence[Hashable]) -> int:
 
 
 def distance_to(reference: Sequence[Hashable]) -> Callable[[Sequence[Hashable]], int]:
-    """Return what gives the edit distance of sequences to a reference.
+    """Return a function that computes the edit distance of a sequence to a reference.
 
-    Columns of the table of Wagner and Fischer are kept as bits of whole numbers: where the entry is one more, or one
-    less, than that above it (Myers 1999, "A fast bit-vector algorithm for approximate string matching", in the form of
-    Hyyro 2003). A step takes as long as a few sums of numbers with as many bits as the reference has tokens.
+    Columns of the Wagner-Fischer table are stored as bits of integers, which say where an entry is one more, or one
+    less, than the entry above it (Myers 1999, "A fast bit-vector algorithm for approximate string matching", as revised
+    by Hyyro 2003). A step costs a few operations on integers with as many bits as the reference has tokens.
     """
     masks: dict[Hashable, int] = {}
     for place, token in enumerate(reference):

@@ -1,10 +1,10 @@
-"""The n-best lists that ESPnet writes: a folder for each place in the lists.
+"""Read the n-best lists that ESPnet writes: one folder per rank.
 
     DIR/1best_recog/text    utt1 in the beginning        DIR/2best_recog/text    utt1 in a beginning
     DIR/1best_recog/score   utt1 tensor(-3.25)           DIR/2best_recog/score   utt1 tensor(-4.5)
 
-A decoding in several jobs has such folders in output.1, output.2, ... of its logdir. All files have the utterances in
-one order; a later place lacks those whose list is shorter.
+A decoding with several jobs has such folders in output.1, output.2, ... of its logdir. All files list the utterances in
+the same order; the files of a rank lack the utterances whose lists are shorter.
 """
 
 import re
@@ -19,22 +19,22 @@ from rnnlm.text.sources import Source
 _FOLDER = re.compile(r"([1-9][0-9]*)best_recog")
 _JOB = re.compile(r"output\.([0-9]+)")
 _TENSOR = re.compile(rf"(?:tensor\()?\[?({NUMBER.pattern})[\s,)\]].*")
-Utterance = tuple[str, str]  # id and what follows it
+Utterance = tuple[str, str]  # id and rest of the line
 
 
 def is_espnet(path: str) -> bool:
-    """Whether a folder holds n-best lists of ESPnet."""
+    """Return whether a folder contains n-best lists of ESPnet."""
     return bool(_jobs(Path(path)))
 
 
 def read_folder(path: str, encoding: str | None = None) -> Iterator[NbestList]:
-    """Lists of a folder with 1best_recog, 2best_recog, ... in it, in output.N or in logdir/output.N.
+    """Yield the lists of a folder that has 1best_recog, 2best_recog, ... in it, in output.N or in logdir/output.N.
 
-    A candidate's line is Kaldi's, `id-N words`, with its place N. Where there is no file `score`, scores are 0.
+    The `line` of a candidate is in Kaldi's format, `id-N words` with its rank N. Without a file `score`, scores are 0.
 
     Raises:
-        BadLineError: the files do not go together.
-        CorpusError: there is no such folder, or a file cannot be read.
+        BadLineError: The files do not match.
+        CorpusError: There is no such folder, or a file cannot be read.
     """
     jobs = _jobs(Path(path))
     if not jobs:
@@ -56,7 +56,7 @@ def _jobs(path: Path) -> list[Path]:
 
 
 def _places(job: Path) -> list[tuple[int, Path]]:
-    """The folders of a job by their place in the lists."""
+    """Return the ranks and folders of a job, by rank."""
     matches = ((_FOLDER.fullmatch(each.name), each) for each in job.glob("*best_recog"))
     return sorted((int(match[1]), each) for match, each in matches if match and (each / "text").is_file())
 
@@ -82,7 +82,7 @@ def _lists(job: Path, encoding: str | None) -> Iterator[NbestList]:
 
 
 class _Candidates:
-    """Reads one place of all lists; `waiting` is the id of the next one, None at the end."""
+    """Reader of the candidates of one rank; `waiting` is the id of the next candidate, None at the end."""
 
     def __init__(self, folder: Path, place: int, encoding: str | None) -> None:
         self.name, self._place = str(folder / "text"), place
@@ -120,7 +120,7 @@ class _Candidates:
 
 
 def _utterances(path: Path, encoding: str | None) -> Iterator[Utterance]:
-    """Id and rest of each line that is not blank."""
+    """Yield id and rest of each line that is not blank."""
     for place, line in enumerate(read_lines(Source(str(path), None), encoding), 1):
         assert line is not None  # the source is not live
         if (found := damage(line)) is not None:

@@ -1,8 +1,8 @@
-"""Filling blanks: which tokens fit between what stands before and what stands after.
+"""Fill blanks in a sentence with the most probable tokens.
 
-A one-directional model compares whole sentences: the probability of a filling is its sentence's, divided by the sum
-over the fillings that were compared. A bidirectional one gives each blank's distribution directly; several blanks are
-compared by the product of each blank's probability given all the rest.
+A one-directional model compares whole sentences: the probability of a filling is that of its sentence, divided by the
+sum over all fillings compared. A bidirectional model gives the distribution of a blank directly. Fillings of several
+blanks are compared by the product of the probabilities of each blank given the rest of the sentence.
 """
 
 from collections.abc import Sequence
@@ -26,12 +26,12 @@ Filling = tuple[tuple[int, ...], float]  # tokens of the blanks from left to rig
 def pseudo_nats(
     network: MeasuringModel, sequence: Ids, worker: tuple[int, int] = (0, 1), stop: Stop = never
 ) -> tuple[float, int]:
-    """Summed -log p(word | all other words of its sentence), and the number of words; </s> is not predicted.
+    """Return the sum of -log p(token | rest of its sentence) and the number of tokens; </s> is not predicted.
 
-    worker: which of how many workers this is; it reads its batches, and what all of them find is to be summed. stop:
-    asked before every batch; what was found until it says True is a part, good for nothing.
+    exp of the mean is the pseudo-perplexity. It is not comparable with a perplexity, as the model sees both sides.
 
-    exp of the mean is the pseudo-perplexity: it sees both sides, so it cannot be compared with a perplexity.
+    worker: number of this worker, and number of workers. Each reads a share of the batches; add up their results.
+    stop: called before every batch; once it returns True, the result is incomplete.
     """
     batches = SentenceBatches(sequence, PLACES // 64, 64, seed=0, shuffle=False)
     total, words = 0.0, 0
@@ -54,11 +54,10 @@ def fill_forward(
     end: int | None = EOS,
     start: int = BOS,
 ) -> list[Filling]:
-    """Fillings of the BLANKs in a sentence's ids by a one-directional model, best first, with log p of the sentence.
+    """Fill the BLANKs in a sentence's ids with a one-directional model; return fillings by log p of the sentence.
 
-    A beam search from left to right: after each blank the `width` most probable beginnings are kept, and all of them
-    read what follows. With a width of V^blanks nothing is left out. `start` is read before the
-    sentence, `end` after it (None: nothing).
+    This is a beam search from left to right, which keeps the `width` most probable beginnings after each blank. It is
+    exhaustive with a width of V^blanks. `start` is read before the sentence, `end` after it, unless it is None.
     """
     fillings: list[tuple[int, ...]] = [()]
     scores = np.zeros(1)
@@ -80,10 +79,10 @@ def fill_forward(
 
 
 def fill_between(network: BidirectionalNetwork, ids: Sequence[int], width: int, never: Sequence[int]) -> list[Filling]:
-    """Fillings of the BLANKs in a sentence's ids by a bidirectional network, best first.
+    """Fill the BLANKs in a sentence's ids with a bidirectional network; return fillings, best first.
 
-    With one blank the score is log p(token | the rest), exact. With several, a beam fills them from left to right,
-    those to come standing as <unk>; what is left at the end is scored by the sum of log p(blank | all the rest).
+    With one blank, the score is log p(token | rest). Several blanks are filled from left to right by beam search, with
+    <unk> in the later ones. The fillings found are then scored by the sum of log p(blank | rest) over the blanks.
     """
     sentence = np.array([BOS, *ids, EOS])
     blanks = np.flatnonzero(sentence == BLANK)
@@ -105,7 +104,7 @@ def fill_between(network: BidirectionalNetwork, ids: Sequence[int], width: int, 
 
 
 def _best(scores: Array, width: int) -> tuple[Array, Array]:
-    """Row and column of the `width` largest finite scores, best first."""
+    """Rows and columns of the `width` largest finite scores, best first."""
     rows, columns = np.unravel_index(largest(scores, width), scores.shape)
     return rows, columns
 

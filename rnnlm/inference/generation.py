@@ -1,4 +1,4 @@
-"""Generation of ids: by drawing from the distribution as it is shaped by a few options, or by beam search."""
+"""Generate ids by sampling or beam search."""
 
 import math
 from collections.abc import Generator, Iterator, Sequence
@@ -13,12 +13,12 @@ from rnnlm.inference.model import Array, SequenceModel, finished, read_prefix
 
 @dataclass(frozen=True)
 class SamplingOptions:
-    """How the next id is drawn.
+    """Options for sampling the next id.
 
-    temperature: divides the log probabilities; 0 always takes the most probable. top_k: only the k most probable
-    (0: all). top_p: only the most probable that together reach this probability (Holtzman et al. 2019; 1: all).
-    repetition_penalty: multiplies the log probability of what was there already (Keskar et al. 2019; 1: nothing).
-    length: number of new ids at most.
+    temperature: divides the log probabilities; 0 always takes the most probable id. top_k: sample from the k most
+    probable ids only (0: all). top_p: sample from the fewest most probable ids whose probabilities add up to this
+    (Holtzman et al. 2019; 1: all). repetition_penalty: multiplies the log probability of ids that occurred before
+    (Keskar et al. 2019; 1: no penalty). length: largest number of new ids.
     """
 
     length: int = 200
@@ -28,10 +28,10 @@ class SamplingOptions:
     repetition_penalty: float = 1.0
 
     def __post_init__(self) -> None:
-        """Refuse what gives no distribution.
+        """Check the options.
 
         Raises:
-            RnnlmError: naming the option, what was found and what was expected.
+            RnnlmError: An option is out of range.
         """
         whole, number = "a whole number from 0 on", "a finite number"
         checks = {
@@ -47,9 +47,9 @@ class SamplingOptions:
 
 
 def next_distribution(log_probabilities: Array, options: SamplingOptions, seen: Array, never: Sequence[int]) -> Array:
-    """Probabilities (B, V) to draw from: those of the model (its logs, (B, V)) shaped by the options, summing to one.
+    """Apply the options to the log probabilities (B, V) of a model; return probabilities (B, V) that sum to one.
 
-    seen (B, V) is true for ids that were read or generated before. Ids in `never` get probability zero.
+    seen (B, V): true for ids that were read or generated before. Ids in `never` get probability zero.
     """
     scores = log_probabilities.astype(np.float64)
     if options.repetition_penalty != 1:
@@ -60,7 +60,7 @@ def next_distribution(log_probabilities: Array, options: SamplingOptions, seen: 
         probabilities[np.arange(len(scores)), scores.argmax(axis=1)] = 1
         return probabilities
     scores -= scores.max(axis=1, keepdims=True)  # the best is 0, which no temperature changes
-    with np.errstate(over="ignore"):  # nearly none: all others are -inf then
+    with np.errstate(over="ignore"):  # with a temperature near 0, all other scores may become -inf
         scores /= options.temperature
     if 0 < options.top_k < scores.shape[1]:
         threshold = np.partition(scores, -options.top_k, axis=1)[:, [-options.top_k]]
@@ -73,7 +73,7 @@ def next_distribution(log_probabilities: Array, options: SamplingOptions, seen: 
 
 
 def _nucleus(probabilities: Array, top_p: float) -> Array:
-    """Keep the fewest ids that together reach `top_p`; the rest becomes zero."""
+    """Keep the fewest most probable ids whose probabilities add up to `top_p`; set the others to zero."""
     order = np.argsort(-probabilities, axis=1, kind="stable")
     ranked = np.take_along_axis(probabilities, order, axis=1)
     before = np.cumsum(ranked, axis=1) - ranked  # probability of all that rank higher
@@ -93,12 +93,12 @@ def sample(
     never: Sequence[int],
     end: int | None,
 ) -> Iterator[list[int | None]]:
-    """Continue a prefix in `count` ways at once; the prefix is read only once.
+    """Sample `count` continuations of a prefix in parallel; the prefix is read only once.
 
-    Its first id is what every text is read after, such as <s>, to which no repetition penalty applies.
+    The first id of the prefix, such as <s>, has no repetition penalty.
 
-    Yields, step by step, the next id of each text: `end` when it ends there, None after that. A text's draws do not
-    depend on when the others end.
+    Yields, step by step, the next id of each text: `end` if the text ends there, None after that. The ids drawn for a
+    text do not depend on when others end.
     """
     log_probabilities, state = read_prefix(model, prefix)
     steps = continuations(model, prefix, log_probabilities, state, options, rng, count, never, end)
@@ -116,9 +116,10 @@ def continuations(
     never: Sequence[int],
     end: int | None,
 ) -> Iterator[tuple[list[int | None], Array]]:
-    """The same after a prefix that was read: `log_probabilities` (1, V) and `state` are what follows it.
+    """Sample continuations of a prefix that was read, given the log probabilities (1, V) and the state after it.
 
-    Yields the next id of each text, and the model's own log probabilities (count, V) before the options shaped them.
+    Yields the next id of each text, as `sample` does, and the log probabilities (count, V) of the model, to which the
+    options are not applied.
     """
     log_probabilities = np.repeat(log_probabilities, count, axis=0)
     state = np.repeat(state, count, axis=-2)
@@ -138,14 +139,14 @@ def continuations(
 
 
 def _draw(probabilities: Array, rng: np.random.Generator) -> Array:
-    """One id from each row: where the row's cumulative sum passes a uniform random number."""
+    """Draw an id from each row (B, V), where its cumulative sum exceeds a uniform random number; returns (B,)."""
     cumulative = np.cumsum(probabilities, axis=1)
     drawn = rng.random((len(probabilities), 1)) * cumulative[:, -1:]
     return np.minimum((cumulative <= drawn).sum(axis=1), probabilities.shape[1] - 1)
 
 
 class Beam(NamedTuple):
-    """A continuation: which of the starts it continues, its ids and its log probability in nats."""
+    """A continuation: the index of its start, its ids and its log probability in nats."""
 
     start: int
     ids: list[int]
@@ -155,7 +156,7 @@ class Beam(NamedTuple):
 def beam_search(
     model: SequenceModel, prefix: Sequence[int], length: int, width: int, never: Sequence[int], end: int | None
 ) -> list[tuple[list[int], float]]:
-    """The most probable continuations that a beam of `width` finds, best first, with their log probabilities in nats.
+    """Return up to `width` most probable continuations by beam search, best first, and their log probabilities in nats.
 
     A continuation is complete when it ends with `end` or has `length` ids.
     """
@@ -173,10 +174,10 @@ def beam_steps(
     never: Sequence[int],
     end: int | None,
 ) -> Generator[None, None, list[Beam]]:
-    """The same after several starts, of which the best continuations of all are sought; stops after every step.
+    """Search for the best continuations of several starts together; yields after every step, returns them, best first.
 
-    scores: (starts, V) float64, log probabilities of the first ids in nats, with what a start itself is worth;
-    -inf where an id cannot be. state: after what was read, a column for each start.
+    scores: (starts, V) float64, log probabilities of the first ids in nats plus the score of each start; -inf excludes
+    an id. state: the state after the starts, one column each. Other arguments: see `beam_search`.
     """
     beams = [Beam(start, [], 0.0) for start in range(len(scores))]
     complete: list[Beam] = []
@@ -194,7 +195,7 @@ def beam_steps(
                 grown.append(candidate)
                 parents.append(parent)
         complete = sorted(complete, key=lambda found: -found.score)[:width]
-        # Scores only fall: what is still growing cannot overtake a full list of better complete ones.
+        # Scores only decrease, so incomplete beams cannot overtake a full list of better complete ones.
         if not grown or (len(complete) == width and complete[-1].score >= grown[0].score):
             return complete
         beams = grown
@@ -208,10 +209,10 @@ def beam_steps(
 
 
 def largest(scores: Array, number: int) -> Array:
-    """Flat places of the `number` largest finite entries at most, the largest first, equal ones in their order."""
+    """Return flat indices of up to `number` largest finite entries, in descending order; stable for equal entries."""
     flat = scores.reshape(-1)
     least = -np.inf
-    if number < flat.size:  # all of them need not be sorted for that, nor a place be kept for each
+    if number < flat.size:  # select before sorting, to save time and memory
         least = np.partition(flat, flat.size - number)[flat.size - number]
     places = np.flatnonzero((flat >= least) & np.isfinite(flat))
     return places[np.argsort(-flat[places], kind="stable")][:number]

@@ -1,16 +1,16 @@
-"""The best paths through a lattice of candidates, by beam search.
+"""Find the best paths through a lattice of candidates, by beam search.
 
-A lattice has nodes from 0 to `length` and arcs from a node to a later one; an arc is some tokens, or none, and a score.
-A confusion network has arcs from each node to the next; pinyin whose syllables can be cut in several ways has longer
-ones. The score of a path is
+A lattice has nodes from 0 to `length`, and arcs from a node to a later one. An arc has a score and zero or more tokens.
+In a confusion network, all arcs lead to the next node. Pinyin that can be split into syllables in several ways has
+longer arcs. The score of a path is
 
-    total = lm_weight * ln p(tokens, end) + sum of the arcs' scores + sum of what is added for each token
+    total = lm_weight * ln p(tokens, end) + sum of arc scores + sum of `Symbols.added` over the tokens
 
-What is done once: arcs that begin alike share the nodes of their first tokens, paths with the same tokens at a node are
-one hypothesis, all hypotheses of all nodes that are as far from the start are read in one batch, and the model gives
-only the probabilities of tokens that some arc has there. Hypotheses after which the model is in the same state, as of
-an n-gram model, have the same future, so only the k best of them go on. With a beam as wide as there are paths,
-nothing is left out.
+To avoid repeated work, arcs from a node share the nodes of their common first tokens, and paths with the same tokens at
+a node are one hypothesis. All hypotheses of the nodes at the same distance from the start are read in one batch, and
+only the probabilities of tokens on some arc are requested. Hypotheses with the same model state, as of an n-gram model,
+have the same future, so only the k best of them are continued. With a beam as wide as there are paths, the search is
+exhaustive.
 """
 
 from collections import defaultdict
@@ -22,25 +22,25 @@ import numpy as np
 from rnnlm.inference.generation import largest
 from rnnlm.inference.model import Array
 
-NUMBERS = 1 << 22  # of probabilities, made at a time
-NOTHING = -1  # in the place of a symbol: an arc without tokens
+NUMBERS = 1 << 22  # most probabilities to compute at a time
+NOTHING = -1  # the symbol of an edge without token
 
 
 class CandidateReader(Protocol):
-    """A model as it is asked here.
+    """Interface of a model that reads candidates.
 
-    vocabulary_size: V. finite: whether states are rows (B, F) of whole numbers, which may be equal.
+    vocabulary_size: V. finite: whether states are rows (B, F) of integers, so that equal states can be recognised.
     """
 
     vocabulary_size: int
     finite: bool
 
     def read(self, tokens: Array, state: Array, wanted: Array) -> tuple[Array, Array]:
-        """Log probabilities (B, C) of the wanted ids (C,) after each of the tokens (B,), and the state after them."""
+        """Read tokens (B,); return log probabilities (B, C) of the wanted ids (C,) after each, and the new state."""
 
 
 class TokenArc(NamedTuple):
-    """A candidate: from a node to a later one, its tokens as symbols, see `Symbols`, and its score."""
+    """A candidate: its start and end node, its tokens as indices into `Symbols`, and its score."""
 
     start: int
     end: int
@@ -49,9 +49,9 @@ class TokenArc(NamedTuple):
 
 
 class Symbols(NamedTuple):
-    """What the tokens of the arcs are: unknown ones have one id and differ all the same.
+    """The distinct tokens of the arcs. Different unknown words are different symbols with the same id.
 
-    ids: (S,) id of each symbol. added: (S,) what each adds to the total.
+    ids: (S,) id of each symbol. added: (S,) what each symbol adds to the total of a path.
     """
 
     ids: Array
@@ -59,14 +59,14 @@ class Symbols(NamedTuple):
 
 
 class Start(NamedTuple):
-    """Where a path begins: a state with one column, and the id that is read in it first."""
+    """The beginning of all paths: a state with one column, and the id that is read first."""
 
     state: Array
     token: int
 
 
 class Path(NamedTuple):
-    """A path: its symbols, ln p of its tokens and its end, the sum of its arcs' scores, and its total."""
+    """A path: its symbols, ln p of its tokens and its end, the sum of its arc scores, and its total."""
 
     symbols: list[int]
     log_probability: float
@@ -86,10 +86,10 @@ def best_paths(
     beam: int,
     lm_weight: float = 1.0,
 ) -> list[Path]:
-    """Return the k best paths with different tokens, the best first; fewer where there are fewer of a total above -inf.
+    """Return up to k best paths with different tokens and finite totals, best first.
 
-    end: the id that is read after the last token; None for a text that goes on. beam: hypotheses that are kept at a
-    node, at least k of them.
+    end: id that ends the text, whose probability is part of the total; None if the text goes on. beam: number of
+    hypotheses kept at a node, raised to k if smaller.
     """
     arcs = list(arcs)
     if end is not None:
@@ -102,7 +102,7 @@ def best_paths(
 
 
 def complete(arcs: Sequence[tuple[int, int]], length: int) -> list[bool]:
-    """Tell of each arc, given as start and end, whether it is on a path from 0 to `length`."""
+    """Return, for each arc (start, end), whether it is on a path from node 0 to node `length`."""
     order = sorted(range(len(arcs)), key=lambda place: arcs[place][0])
     reached, leading = {0}, {length}
     for place in order:
@@ -118,7 +118,7 @@ def complete(arcs: Sequence[tuple[int, int]], length: int) -> list[bool]:
 
 
 class _Edges(NamedTuple):
-    """All edges from a node to another one: the symbols (E,), their ids, and what each adds to score and total."""
+    """All edges between two nodes: symbols (E,), their ids, and what each adds to score and total of a path."""
 
     symbols: Array
     ids: Array
@@ -127,17 +127,17 @@ class _Edges(NamedTuple):
 
 
 class _Graph:
-    """The lattice with one token or none an edge, and new nodes between the tokens of an arc.
+    """The lattice with at most one token per edge, and with inner nodes between the tokens of an arc.
 
-    ranks: nodes by their distance from the start in tokens, by the longest way: those of one rank are on no path
-    together. edges: of each node, by the node where they end.
+    ranks: nodes by their longest distance from the start in edges; no path contains two nodes of the same rank. edges:
+    outgoing edges of each node, by the node where they end.
     """
 
     def __init__(self, arcs: Sequence[TokenArc], length: int, symbols: Symbols) -> None:
         self.final = length
         found: dict[int, dict[int, dict[int, float]]] = defaultdict(lambda: defaultdict(dict))
         rank = {0: 0}
-        between: dict[tuple[int, int], int] = {}  # node and symbol: the node after it, inside of arcs
+        between: dict[tuple[int, int], int] = {}  # (node, symbol) -> next node, within arcs
         kept = complete([(arc.start, arc.end) for arc in arcs], length)
         for arc in sorted((arc for arc, is_kept in zip(arcs, kept, strict=True) if is_kept), key=lambda arc: arc.start):
             node = arc.start
@@ -150,7 +150,7 @@ class _Graph:
             edges = found[node][arc.end]
             edges[last] = max(arc.score, edges.get(last, -np.inf))
             rank[arc.end] = max(rank[node] + 1, rank.get(arc.end, 0))
-        ids, added = np.append(symbols.ids, 0), np.append(symbols.added, 0.0)  # the last is that of NOTHING
+        ids, added = np.append(symbols.ids, 0), np.append(symbols.added, 0.0)  # index -1, for NOTHING
         self.edges = {
             node: {end: _edges(edges, ids, added) for end, edges in ends.items()} for node, ends in found.items()
         }
@@ -159,7 +159,7 @@ class _Graph:
             self.ranks[rank[node]].append(node)
 
     def wanted(self, node: int) -> Array:
-        """Ids of the tokens that may come next at a node."""
+        """Return the ids of the tokens on the outgoing edges of a node."""
         edges = self.edges.get(node, {}).values()
         return np.concatenate([np.zeros(0, np.int64), *(each.ids[each.symbols != NOTHING] for each in edges)])
 
@@ -173,9 +173,9 @@ def _edges(edges: dict[int, float], ids: Array, added: Array) -> _Edges:
 
 
 class _Beam(NamedTuple):
-    """The hypotheses at a node: what each is worth, (B,), and what is to be read for it: a token in a state.
+    """The hypotheses at a node: scores (B,), and for each the token to read next and the state to read it in.
 
-    histories: a number for each sequence of symbols.
+    histories: number of the sequence of symbols of each hypothesis.
     """
 
     totals: Array
@@ -186,16 +186,17 @@ class _Beam(NamedTuple):
     state: Array
 
     def take(self, rows: Array) -> "_Beam":
-        """Some of the hypotheses."""
+        """Select hypotheses."""
         totals, log_probabilities, scores, histories, tokens = (each[rows] for each in self[:5])
         state = np.take(self.state, rows, axis=-2)
         return _Beam(totals, log_probabilities, scores, histories, tokens, state)
 
 
 class _Arrivals(NamedTuple):
-    """Hypotheses on their way to a node, not chosen yet: those of a beam, (n,) by their rows, each with a symbol.
+    """Extensions of a beam's hypotheses by an edge to a node, before the best are chosen; arrays are (n,).
 
-    after: the state after the beam's tokens were read; None if nothing was read there.
+    rows: the hypothesis in the beam that is extended. symbols, ids: the token of the edge. after: the state after the
+    beam's tokens were read, or None if they were not.
     """
 
     beam: _Beam
@@ -213,12 +214,12 @@ class _Search:
 
     def __init__(self, reader: CandidateReader, graph: _Graph, k: int, beam: int, lm_weight: float) -> None:
         self._reader, self._graph, self._k, self._beam, self._lm_weight = reader, graph, k, beam, lm_weight
-        self._numbers: dict[tuple[int, int], int] = {}  # history and symbol: the history with it
+        self._numbers: dict[tuple[int, int], int] = {}  # (history, symbol) -> extended history
         self._histories: list[tuple[int, int]] = [(0, NOTHING)]
         self._arrivals: dict[int, list[_Arrivals]] = defaultdict(list)
 
     def run(self, start: Start) -> list[Path]:
-        """Search; the paths found, the best first."""
+        """Search; return the paths found, best first."""
         zero = np.zeros(1)
         first = _Beam(zero, zero, zero, np.zeros(1, np.int64), np.array([start.token]), start.state)
         for nodes in self._graph.ranks:
@@ -229,13 +230,13 @@ class _Search:
         return []
 
     def _chosen(self, arrivals: list[_Arrivals]) -> _Beam | None:
-        """The best hypotheses at a node, each sequence of symbols once."""
+        """Return the best hypotheses at a node, one for each sequence of symbols; None if there are none."""
         if not arrivals:
             return None
         totals = np.concatenate([each.totals for each in arrivals])
         parents = np.concatenate([each.beam.histories[each.rows] for each in arrivals]).tolist()
         symbols = np.concatenate([each.symbols for each in arrivals]).tolist()
-        chosen: dict[int, int] = {}  # history: its best place
+        chosen: dict[int, int] = {}  # history -> index of its best arrival
         for place in np.argsort(-totals, kind="stable").tolist():
             chosen.setdefault(self._history(parents[place], symbols[place]), place)
             if len(chosen) == self._beam:
@@ -264,7 +265,7 @@ class _Search:
         return number
 
     def _expand(self, beams: dict[int, _Beam]) -> None:
-        """Read the tokens of all hypotheses of some nodes in one batch, and send them on along the nodes' edges."""
+        """Read the tokens of all hypotheses of some nodes in one batch, and extend them by the nodes' edges."""
         wanted = {node: self._graph.wanted(node) for node in beams}
         reading = [node for node in beams if len(wanted[node])]
         ids = np.unique(np.concatenate([np.zeros(0, np.int64), *wanted.values()]))
@@ -283,7 +284,7 @@ class _Search:
             self._send(node, beam, state, found, ids)
 
     def _read(self, beams: list[_Beam], ids: Array) -> tuple[Array, Array]:
-        """Log probabilities (B, C) of the ids after all hypotheses of some beams, and the states after them."""
+        """Read some beams; return log probabilities (B, C) of the ids (C,) after each hypothesis, and new states."""
         if not beams:
             return np.zeros((0, 0)), np.zeros((0, 0))
         tokens = np.concatenate([beam.tokens for beam in beams])
@@ -294,7 +295,7 @@ class _Search:
         return np.concatenate([rows for rows, _ in parts]), np.concatenate([after for _, after in parts], axis=-2)
 
     def _recombined(self, beam: _Beam, after: Array) -> Array:
-        """Places of the hypotheses of which no k better ones have left the model in the same state."""
+        """Return the indices of the k best hypotheses for each distinct state `after` them, in ascending order."""
         met: dict[bytes, int] = defaultdict(int)
         kept = []
         for place in np.argsort(-beam.totals, kind="stable").tolist():
@@ -305,7 +306,7 @@ class _Search:
         return np.sort(np.array(kept))
 
     def _send(self, node: int, beam: _Beam, after: Array | None, rows: Array, ids: Array) -> None:
-        """Send a beam along the edges of a node; rows (B, C): log probabilities of the ids (C,)."""
+        """Extend a beam by the edges of a node; rows (B, C): log probabilities of the ids (C,)."""
         for end, edges in self._graph.edges.get(node, {}).items():
             reads = edges.symbols != NOTHING
             log_probabilities = np.zeros((len(beam.totals), len(edges.symbols)))
@@ -328,7 +329,7 @@ class _Search:
             )
 
     def _paths(self, beam: _Beam | None) -> list[Path]:
-        """The k best of the hypotheses at the last node."""
+        """Return the paths of the k best hypotheses at the last node."""
         if beam is None:
             return []
         columns = (beam.log_probabilities, beam.scores, beam.totals)
@@ -346,9 +347,9 @@ class _Search:
 
 
 def _ready(arrivals: _Arrivals, places: Array, histories: Array) -> list[_Beam]:
-    """Some hypotheses that have come to a node: those with a token to read, and those that came by no token.
+    """Turn chosen arrivals into beams: those that arrived by a token, and those that arrived by an edge without token.
 
-    The latter read their last token here once more, because other tokens may come next here.
+    The latter keep the token and state of their beam: their last token is read again, to predict other tokens.
     """
     found = []
     came_by_nothing = arrivals.symbols[places] == NOTHING

@@ -1,8 +1,8 @@
-"""Where a line starts in a model of a stream, which is then used line by line.
+"""Choose the state from which a model of a stream reads single lines.
 
-In the text that such a model learnt from, a line stands after another one. The state after that is not the zero state,
-and a network that never met a line end from a zero state does not know what it means. So a line is read before the
-first one, where that helps: it does for texts of one sentence a line, and not where lines depend on those before them.
+In the text that such a model has learnt, every line follows another one, so the state at its start is not the zero
+state. A network that has never read a line end in the zero state does not know what it means. So another line is read
+first, if that helps. It does for texts with one sentence per line, but not if lines depend on the lines before them.
 """
 
 from collections.abc import Sequence
@@ -15,18 +15,18 @@ from rnnlm.inference.model import Array, SequenceModel, read_prefix
 from rnnlm.text.reading import Ids
 from rnnlm.text.vocabulary import UNK
 
-LOOKED_AT = 1 << 16  # ids of a text, in which lines are looked for
-MOST_LINES, LONGEST_LINE = 200, 200  # lines that are measured; ids of one
-GAIN = 0.01  # share of the nats that a line before must save
+LOOKED_AT = 1 << 16  # number of ids of a text to find lines in
+MOST_LINES, LONGEST_LINE = 200, 200  # number of lines to measure; ids in a line
+GAIN = 0.01  # least relative reduction of the nats by a line before
 
 
 class AfterLine:
-    """A model whose first state is the one after some ids; all else is the model's own."""
+    """A model that starts in the state after some ids; it is otherwise the same as the wrapped model."""
 
-    reads_at_once = False  # a column that starts anew would start without the ids
+    reads_at_once = False  # a reset would set the state to zero, not to the state after the ids
 
     def __init__(self, model: SequenceModel, ids: Sequence[int]) -> None:
-        """Read the ids, at least one."""
+        """Read one or more ids with a model."""
         self._model = model
         _, self._state = read_prefix(model, ids)
 
@@ -39,10 +39,10 @@ class AfterLine:
 
 
 def line_before(model: SequenceModel, text: Ids, held_out: Ids, end: int) -> list[int]:
-    """Ids of a line of a text after which lines of a held-out one are more probable than after a line end alone.
+    """Return the ids of a line of `text` after which held-out lines are more probable than after a line end alone.
 
-    The empty list if that saves less than a hundredth of the nats per token, or the text has no usual line. end: the id
-    that ends a line.
+    Returns an empty list if it reduces the nats by less than 1 %, or if the text has no line of usual length without
+    unknown tokens. end: the id that ends a line.
     """
     usual = [line for line in _lines(text, end) if 1 < len(line) <= LONGEST_LINE and UNK not in line]
     lines = [np.append(line, end) for line in _lines(held_out, end) if 0 < len(line) <= LONGEST_LINE][:MOST_LINES]
@@ -57,6 +57,6 @@ def line_before(model: SequenceModel, text: Ids, held_out: Ids, end: int) -> lis
 
 
 def _lines(text: Ids, end: int) -> list[Array]:
-    """Whole lines of the beginning of a text, without their ends; what the text begins with may be a part of one."""
+    """Return whole lines from the beginning of a text, without their ends; the first line, possibly cut, is skipped."""
     ids = text.take(np.arange(min(LOOKED_AT, len(text)), dtype=np.int64))
     return [line[1:] for line in np.split(ids, np.flatnonzero(ids == end))[1:-1]]

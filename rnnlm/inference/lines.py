@@ -1,8 +1,8 @@
 """Log probabilities of the tokens of many independent lines, each read from a zero state after an id such as <s>.
 
-The lines form a prefix tree: what several of them begin with is computed once. A line has a column of its own in the
-batch from the place where it leaves the line before it (in sorted order); there it takes over a copy of the state of
-the column that it leaves. So all columns are at the same depth, and one step of the model serves them all:
+The lines form a prefix tree: common prefixes are computed once. A line gets its own column in the batch from the place
+where it differs from the line before it (in sorted order). The column starts with a copy of the state of the column
+that it branches off. So all columns are at the same depth, and one step of the model serves them all:
 
     a b c </s>      a b c </s>
     a b d </s>   =      d </s>      from the first line's state after "a b"
@@ -23,21 +23,21 @@ import numpy as np
 from rnnlm.inference.model import Array, SequenceModel
 from rnnlm.text.vocabulary import BOS, UNK
 
-COLUMNS = 1024  # lines read side by side at most
-WINDOW = 32  # steps at a time where no line leaves another one
-PARTS = 4  # of more lines than one part has, a multiple of so many, all as large: for two threads, or four
-WINDOW_OF_A_ROW = 1 << 14  # steps at a time where lines are read one after the other
-POSITIONS = 2048  # steps x columns at a time: what a layer makes of them stays in the cache
-LOGITS = 1 << 22  # numbers at a time where ranks are asked for: 16 MB of float32
-COMPARED = 64  # ids of lines that are compared one place after the other
-LARGE = 1e6  # nats: exp of less is 0, which times this is 0, as it is not times infinity
-REMEMBERED = 1 << 20  # tokens at least, of lines whose scores are kept for when the same line comes again
+COLUMNS = 1024  # most lines to read side by side
+WINDOW = 32  # most steps at a time, if no line branches off
+PARTS = 4  # number of equal parts, or a multiple of it, of lines that do not fit in one: for two or four threads
+WINDOW_OF_A_ROW = 1 << 14  # steps at a time if lines are read one after the other
+POSITIONS = 2048  # most steps x columns at a time, so that the output of a layer stays in the cache
+LOGITS = 1 << 22  # most logits at a time if ranks are computed: 16 MB of float32
+COMPARED = 64  # first ids of lines, which are compared for all lines at once
+LARGE = 1e6  # stands for -ln 0, as 0 * inf would be nan
+REMEMBERED = 1 << 20  # least number of tokens of recent lines whose scores are remembered
 
 
 class LineScore(NamedTuple):
-    """The tokens of a line: ln p of each (n,), and if that was asked, its rank among all V (1: the most probable).
+    """Scores of the tokens of a line: ln p of each (n,), and optionally its rank among all V (1: the most probable).
 
-    entropies: of the distribution that each was predicted from, in nats, if that was asked.
+    entropies: optionally, the entropy in nats of the distribution that predicted each token.
     """
 
     log_probabilities: Array  # float64
@@ -45,21 +45,21 @@ class LineScore(NamedTuple):
     entropies: Array | None = None  # float64
 
     def after(self, place: int) -> "LineScore":
-        """The same of the tokens from a place on."""
+        """Return the scores of the tokens from a place on."""
         return LineScore(*(None if each is None else each[place:] for each in self))  # type: ignore[arg-type]
 
 
 @dataclass
 class Totals:
-    """Sums over lines, and the perplexities that SRILM defines on them.
+    """Sums over lines, and perplexities as SRILM defines them.
 
-    tokens: all that were predicted; ends: those of them that end a line. SRILM calls the others words, W, and the ends
-    sentences, S; with logprob L and the unknown words O it prints
+    tokens: number of predicted tokens. ends: number of those that end a line. SRILM calls the ends sentences, S, and
+    the other tokens words, W. With the log probability L and the number O of unknown words, it prints
 
         ppl = exp(-L / (W - O + S))        ppl1 = exp(-L / (W - O))
 
-    where L leaves out the unknown words. With unknown words, O is 0 and L has them at the probability of <unk>. blank:
-    lines that are in no sum.
+    where L excludes unknown words. If unknown words are included, O is 0, and L includes them with the probability of
+    <unk>. blank: number of blank lines, which are excluded from all sums.
     """
 
     lines: int = 0
@@ -72,7 +72,7 @@ class Totals:
     oov_logprob_nats: float = 0.0
 
     def add(self, ids: Array, log_probabilities: Array, ends: bool, characters: int) -> None:
-        """Add a line; `ends` says whether its last token is its end."""
+        """Add a line; `ends` is whether its last token is its end."""
         unknown = ids == UNK
         oov = int(np.count_nonzero(unknown))
         self.lines += 1
@@ -81,29 +81,29 @@ class Totals:
         self.oov += oov
         self.characters += characters
         self.logprob_nats += float(log_probabilities.sum())
-        if oov:  # most lines have none
+        if oov:  # saves time, as most lines have none
             self.oov_logprob_nats += float(log_probabilities[unknown].sum())
 
     @property
     def words(self) -> int:
-        """Tokens that do not end a line."""
+        """Number of tokens that do not end a line."""
         return self.tokens - self.ends
 
     def logprob(self, with_oov: bool) -> float:
-        """Log probability in nats, with or without the unknown words."""
+        """Log probability in nats, with or without that of unknown words."""
         return self.logprob_nats if with_oov else self.logprob_nats - self.oov_logprob_nats
 
     def perplexity(self, with_oov: bool) -> float:
-        """Per token, ends of lines counted: SRILM's ppl. Nan where there are none."""
+        """Perplexity per token, including line ends: SRILM's ppl. Nan if there are no tokens."""
         return _perplexity(self.logprob(with_oov), self.tokens - (0 if with_oov else self.oov))
 
     def perplexity_per_word(self, with_oov: bool) -> float:
-        """The same sum, ends of lines in it, over the words alone: SRILM's ppl1. Nan where there are none."""
+        """Perplexity per word: SRILM's ppl1, which includes line ends in log p only. Nan if there are no words."""
         return _perplexity(self.logprob(with_oov), self.words - (0 if with_oov else self.oov))
 
     @property
     def bits_per_char(self) -> float:
-        """-log2 p divided by the characters; nan where there are none."""
+        """-log2 p divided by the number of characters; nan if there are none."""
         return -self.logprob_nats / math.log(2) / self.characters if self.characters else math.nan
 
 
@@ -114,29 +114,29 @@ def _perplexity(nats: float, tokens: int) -> float:
 
 
 class LineScorer:
-    """Scores lines in blocks and gives a line that comes again the score that it had.
+    """Score blocks of lines, with the same score for a line that is repeated in a later block.
 
-    In another block the same line would have other neighbours in the matrices, and sums that are rounded in another
-    order: its score would differ in the seventh digit. So scores are kept until at least 2^20 tokens of other lines
-    have followed. An n-gram model adds up each line for itself, and is asked again.
+    In another block, matrix products would round differently, and the score of the same line would differ in the
+    seventh digit. So scores are remembered until at least 2^20 tokens of other lines have followed. Scores of an n-gram
+    model do not depend on the block and are not remembered.
     """
 
     def __init__(
         self, model: SequenceModel, ranks: bool = False, start: int = BOS, threads: int = 1, entropies: bool = False
     ) -> None:
-        """Score with a model.
+        """Create a scorer for a model.
 
-        ranks: whether ranks are wanted. start: the id that is read before every line. threads: how many compute.
-        entropies: whether ranks and entropies are wanted.
+        ranks: whether to compute ranks. start: the id that is read before every line. threads: number of threads.
+        entropies: whether to compute ranks and entropies.
         """
         self._model, self._ranks, self._start, self._threads = model, ranks, start, threads
         self._entropies = entropies
         self._recent: dict[bytes, LineScore] = {}
         self._older: dict[bytes, LineScore] = {}
-        self._tokens = 0  # of the recent ones
+        self._tokens = 0  # number of tokens in `_recent`
 
     def __call__(self, lines: Sequence[Array]) -> list[LineScore]:
-        """Scores of a block of lines of ids (n,), in which what ends a line is an id like any other."""
+        """Score a block of lines of ids (n,), including the id of the line end, if any."""
         if _is_read_in_a_row(self._model, self._ranks or self._entropies):
             return score_lines(self._model, lines, start=self._start, threads=self._threads)
         keys = [line.tobytes() for line in lines]
@@ -161,18 +161,18 @@ def score_lines(
     threads: int = 1,
     entropies: bool = False,
 ) -> list[LineScore]:
-    """Score lines of ids (n,), in which what ends a line is an id like any other. Equal lines have the same score.
+    """Score lines of ids (n,), including the id of the line end, if any. Equal lines have the same score.
 
-    `start` is read before each line and is not scored. Memory grows with the ids given, not with V times their number:
-    what the model needs is bounded by the constants. The parts that the threads take do not depend on their number, so
-    no score does. Entropies come with ranks.
+    `start` is read before each line and is not scored. Memory is proportional to the number of ids, not to V times that
+    number, as the constants of this module bound the batches. Batches, and so scores, do not depend on the number of
+    threads. If `entropies`, ranks are computed too.
     """
     ranks = ranks or entropies
     if _is_read_in_a_row(model, ranks):
         rows = [lines[len(lines) * part // threads : len(lines) * (part + 1) // threads] for part in range(threads)]
         return list(_shared_out(functools.partial(_scores_in_a_row, model, start), rows, threads))
     keys = [np.asarray(line, dtype=">i4").tobytes() for line in lines]
-    distinct = sorted(set(keys))  # bytes of big-endian numbers sort as the numbers do
+    distinct = sorted(set(keys))  # the bytes of big-endian integers sort like the integers
     positions = max(1, min(POSITIONS, LOGITS // model.vocabulary_size)) if ranks else POSITIONS
     columns = min(COLUMNS, positions)
     number = -(-len(distinct) // (PARTS * columns)) * PARTS if len(distinct) > columns else 1
@@ -188,7 +188,7 @@ def score_lines(
 
 
 def _shared_out(work: Callable[[Any], list[LineScore]], parts: Sequence[Any], threads: int) -> Iterator[LineScore]:
-    """Scores of several parts in their order; several threads take the parts."""
+    """Score several parts, distributed over threads; yields scores in the order of the parts."""
     with ThreadPoolExecutor(threads) if min(threads, len(parts)) > 1 else nullcontext() as pool:
         yield from itertools.chain.from_iterable((pool.map if pool else map)(work, parts))
 
@@ -198,9 +198,9 @@ def _is_read_in_a_row(model: SequenceModel, ranks: bool) -> bool:
 
 
 def _scores_in_a_row(model: SequenceModel, start: int, lines: Sequence[Array]) -> list[LineScore]:
-    """Scores of lines that are read as one column, which starts anew with each of them.
+    """Score lines by reading them as one column, which is reset at the start of each line.
 
-    A model to which all steps of a column are as one is faster so than in a tree of columns.
+    This is faster than a prefix tree for a model that computes all steps of a column at once.
     """
     ends = np.cumsum([len(line) for line in lines], dtype=np.int64)
     ids = np.concatenate([np.zeros(0, np.int32), *lines])
@@ -216,11 +216,11 @@ def _scores_in_a_row(model: SequenceModel, start: int, lines: Sequence[Array]) -
 
 
 class _PrefixTree:
-    """Distinct lines in sorted order.
+    """Distinct lines in sorted order, with their common prefixes.
 
-    ids: all of them in a row; line i is ids[starts[i] : starts[i] + lengths[i]]. shared[i]: how many of its first ids
-    are those of line i - 1. parents[i]: the line in whose column the last of them is read, -1 for none. start: the id
-    that each of them is read after.
+    ids: the ids of all lines, concatenated; line i is ids[starts[i] : starts[i] + lengths[i]]. shared[i]: length of the
+    common prefix of lines i - 1 and i. parents[i]: the line in whose column the last id of this prefix is read, -1 if
+    there is none. start: the id that is read before each line.
     """
 
     def __init__(self, lines: list[Array], start: int) -> None:
@@ -230,7 +230,7 @@ class _PrefixTree:
         self.starts = np.cumsum(self.lengths) - self.lengths
         self.shared = self._shared()
         self.parents = np.full(len(lines), -1)
-        open_columns: list[int] = []  # each leaves the one before it, deeper and deeper
+        open_columns: list[int] = []  # a stack: each column branches off the one below it, at increasing depth
         for line, shared in enumerate(self.shared):
             while open_columns and self.shared[open_columns[-1]] >= shared:
                 open_columns.pop()
@@ -238,11 +238,11 @@ class _PrefixTree:
             open_columns.append(line)
 
     def _shared(self) -> Array:
-        """How many ids each line has in common with the one before it at its beginning."""
+        """Return the length of the common prefix of each line and the line before it."""
         shared, limits = np.zeros((2, len(self.lengths)), dtype=np.int64)
         limits[1:] = np.minimum(self.lengths[1:], self.lengths[:-1])
         alike = np.flatnonzero(limits)
-        for depth in range(COMPARED):  # all lines at once, for most soon differ
+        for depth in range(COMPARED):  # all lines at once, as most differ early
             alike = alike[self.ids[self.starts[alike] + depth] == self.ids[self.starts[alike - 1] + depth]]
             shared[alike] += 1
             alike = alike[limits[alike] > depth + 1]
@@ -253,7 +253,7 @@ class _PrefixTree:
         return shared
 
     def score(self, model: SequenceModel, positions: int, ranks: bool, entropies: bool) -> list[LineScore]:
-        """Scores of the lines; `positions` is how many steps x columns the model may be given at a time."""
+        """Score the lines; `positions` is the largest number of steps x columns in a call of the model."""
         N = len(self.ids)
         scores = Scores(np.zeros(N), np.zeros(N, np.int64) if ranks else None, np.zeros(N) if entropies else None)
         forks = np.unique(self.shared)
@@ -275,16 +275,16 @@ class _PrefixTree:
         return self._collect(scores)
 
     def _window(self, columns: Array, depth: int, end: int) -> tuple[Array, Array, Array]:
-        """For steps depth to end, (T, B) each: place of the target in ids, whether it counts, and the input.
+        """Return, for steps depth to end, targets as indices into `ids`, whether they count, and inputs; (T, B) each.
 
-        A column that is over repeats its last token; nothing comes after it that this could change.
+        A column whose line has ended repeats its last token, which does not count.
         """
         steps = np.arange(depth, end)[:, None]
         here = self.starts[columns] + np.minimum(steps, self.lengths[columns] - 1)
         return here, steps < self.lengths[columns], np.where(steps == 0, self.start, self.ids[here - 1])
 
     def _next_columns(self, columns: Array, depth: int) -> tuple[Array, Array]:
-        """The lines that have a column from `depth` on, and the present column whose state each begins with."""
+        """Return the lines that have a column from `depth` on, and the column from which each takes its state."""
         column_of = np.zeros(len(self.lengths), dtype=np.int64)
         column_of[columns] = np.arange(len(columns))
         staying = columns[self.lengths[columns] > depth]
@@ -292,7 +292,7 @@ class _PrefixTree:
         return np.concatenate([staying, new]), np.concatenate([column_of[staying], column_of[self.parents[new]]])
 
     def _collect(self, scores: "Scores") -> list[LineScore]:
-        """The part of each line; what it shares with the one before it is copied from there."""
+        """Split scores by line; those of a common prefix are copied from the line before."""
         asked = [each for each in scores if each is not None]
         log_probabilities, ranks, entropies = np.negative(scores.nats, out=scores.nats), scores.ranks, scores.entropies
         found: list[LineScore] = []
@@ -313,7 +313,7 @@ class _PrefixTree:
 
 
 class Scores(NamedTuple):
-    """Of any number of targets, an array of the same shape each: nats, and if they were asked for, the others."""
+    """Scores of targets, in arrays of the same shape: nats, and ranks and entropies if they were requested."""
 
     nats: Array
     ranks: Array | None
@@ -329,7 +329,7 @@ def read_window(
     keep: Array | None = None,
     entropies: bool = False,
 ) -> tuple[Scores, Array]:
-    """Scores of targets (T, B), and the state after the last input."""
+    """Return the scores of targets (T, B), and the state after the last input."""
     if not (ranks or entropies):
         nats, state = model.nats(inputs, targets, state, keep)
         return Scores(nats, None, None), state
@@ -340,7 +340,7 @@ def read_window(
 
 
 def entropies_of(log_probabilities: Array) -> Array:
-    """Entropy in nats (...) of distributions (..., V): -sum p ln p, where p ln p is 0 for a p of 0."""
+    """Entropy in nats (...) of distributions (..., V): -sum p ln p, with 0 ln 0 = 0."""
     probabilities = np.exp(log_probabilities)
     probabilities *= np.maximum(log_probabilities, -LARGE)
     return -probabilities.sum(axis=-1, dtype=np.float64)

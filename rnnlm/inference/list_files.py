@@ -1,4 +1,4 @@
-"""N-best lists from files, from standard input, or from values of Python."""
+"""Read n-best lists from files, standard input or Python objects."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from os import PathLike, fspath
@@ -23,18 +23,18 @@ def read_files(
     report: Callable[[str, str], None] = lambda name, codec: None,
     before_waiting: Callable[[], None] = lambda: None,
 ) -> Iterator[NbestList | None]:
-    """Lists of files, one file after the other; None where a pipe has no more yet. See `nbest.read_lists`.
+    """Yield the lists of files, one file after the other, and None when a pipe has no more yet; see `nbest.read_lists`.
 
     Args:
-        paths: Files, "-" for standard input; of ESPnet the folders.
+        paths: Files, "-" for standard input; folders for the format "espnet".
         format_name: One of `names.LIST_FORMATS`.
-        encoding: A codec of Python; None to find it out.
-        warn: Called with what is wrong with a bad line, which is passed through; None to raise it.
-        report: Called with the name of a file and the codec that it is read by.
-        before_waiting: Called before more of a pipe is waited for.
+        encoding: Name of a Python codec; None to detect it.
+        warn: Called with a message for each bad line, which is then passed through; None to raise an error instead.
+        report: Called with the name of a file and the codec with which it is read.
+        before_waiting: Called before waiting for more of a pipe.
 
     Raises:
-        CorpusError: a file cannot be read, or a line is bad.
+        CorpusError: A file cannot be read, or a line is bad.
     """
     if format_name == "espnet":
         for path in paths:
@@ -54,15 +54,15 @@ def _reporter(report: Callable[[str, str], None], name: str) -> Callable[[str], 
 
 
 def lists_of(lists: Lists, format_name: str = "plain") -> Iterator[NbestList | None]:
-    """Lists as a caller in Python has them.
+    """Yield lists from a file or from Python objects.
 
     Args:
-        lists: A path, in `format_name`; or lists, each of texts, of pairs of a text and its score, or an object with
-            `hypotheses` as in the format json.
-        format_name: Of the file; of lists in Python it says the base of their scores.
+        lists: The path of a file, or an iterable of lists. A list contains texts or pairs (text, score), or is a
+            mapping with "hypotheses" as in the format json.
+        format_name: Format of the file. For Python objects, it only determines the base of the scores.
 
     Raises:
-        RnnlmError: it is none of this.
+        RnnlmError: `lists` or `format_name` is invalid.
     """
     if format_name not in LIST_FORMATS:
         raise RnnlmError(f"format is {shown(format_name)}; expected one of {', '.join(LIST_FORMATS)}.")

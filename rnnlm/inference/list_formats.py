@@ -1,10 +1,11 @@
-"""The formats of n-best lists: how a line is read, and how it is written with a score.
+"""Formats of n-best lists: parse lines, and write them with scores.
 
-Where a format has a place for the score of a language model, `rescored` puts it there: SRILM's second field; a feature
-RNNLM0 in Moses's third field, whose total in the fourth is brought up to date; the second column of tsv becomes the
-total; json gets the keys logprob_nats and total_nats. The lines of the other formats stay as they are. `score_line` is
-what a program that combines scores itself reads: Kaldi's "utt-N cost", Mikolov's one log10 a line, for plain lists one
-log probability in nats; for SRILM and Moses the line with the score in its place; tsv's text and log probability.
+`rescored` writes a line with its scores if the format has a place for them: the LM score in SRILM's second field; the
+LM score as a feature RNNLM0 in Moses's third field, and the new total in the fourth; the total in the second column of
+tsv; both as the keys logprob_nats and total_nats of json. Lines of other formats do not change. `score_line` writes the
+LM score for programs that combine scores themselves: "utt-N cost" for Kaldi, one log10 per line for Mikolov's format,
+one log probability in nats per line for plain lists, the whole line with the score in its place for SRILM and Moses,
+text and log probability for tsv.
 """
 
 import json
@@ -19,8 +20,8 @@ from rnnlm.errors import shown as quoted
 
 NATS, LOG10 = "nats", "log10"
 FEATURE = "RNNLM0="
-LARGEST_SCORE = 1e30  # beyond it sums overflow
-MARK = "\ufeff"  # of the byte order, at the beginning of a file
+LARGEST_SCORE = 1e30  # limit of scores in JSON, so that sums do not overflow
+MARK = "\ufeff"  # byte order mark at the beginning of a file
 NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _WHOLE = re.compile(r"[0-9]+")
 _KALDI_ID = re.compile(r"(\S+)-[0-9]+")
@@ -29,11 +30,15 @@ _SRILM_SCORES = re.compile(r"(\s*\S+\s+)\S+")
 
 
 class BadLineError(CorpusError):
-    """A line is not of the format that was asked for."""
+    """A line is not in the requested format."""
 
 
 class Candidate(NamedTuple):
-    """A line of a list. incoming and old_language_model are in the format's unit; words is None where none is given."""
+    """A candidate of a list.
+
+    line: the line as read. incoming, old_language_model: its score and its LM score, in the unit of the format. words:
+    the number of words that the line states, or None.
+    """
 
     line: str
     list_id: str | None
@@ -47,8 +52,8 @@ class Candidate(NamedTuple):
 class NbestList:
     """The candidates of one utterance, page or sentence.
 
-    list_id: None for one without candidates. entries: all its lines as they came: candidates, and strings, lines that
-    are passed through as they are. source: the object that a list in JSON was read from.
+    list_id: None for a list without candidates. entries: candidates and, as strings, lines that are passed through
+    unchanged, in the order of the file. source: the JSON object of a list in the format json.
     """
 
     list_id: str | None
@@ -57,21 +62,21 @@ class NbestList:
 
     @property
     def candidates(self) -> list[Candidate]:
-        """The candidates, in the order in which they came."""
+        """The candidates, in the order of the file."""
         return [entry for entry in self.entries if isinstance(entry, Candidate)]
 
 
 class Format(NamedTuple):
-    """A format: how a line is read (`BadLineError` without a line number if it cannot be) and written.
+    """Functions that parse and write the lines of a format.
 
     Attributes:
-        unit: Of all scores: "nats" or "log10".
-        blank_between: Whether blank lines separate lists; else ids do.
-        has_scores: Whether candidates come with a score.
-        parse: The candidate of a line.
-        rescored, score_line: The line of a candidate with its LM score and its total, in the unit.
-        best_line: The line of a candidate that was chosen, if it is not `rescored`.
-        parse_list, write_list: Where a line is a whole list; then the others are not used.
+        unit: Unit of all scores: "nats" or "log10".
+        blank_between: Whether blank lines separate lists; otherwise ids do.
+        has_scores: Whether candidates have scores.
+        parse: Parses a line; raises `BadLineError` without a line number.
+        rescored, score_line: Write the line of a candidate, given its LM score and its total in the unit.
+        best_line: Writes the line of the best candidate; None for `rescored`.
+        parse_list, write_list: For formats with a whole list per line, which do not use the functions above.
         reference_ids: Whether references have the ids of their lists.
     """
 
@@ -87,7 +92,7 @@ class Format(NamedTuple):
     reference_ids: bool = False
 
 
-# --- a candidate a line -------------------------------------------------------------------------------------------
+# --- formats with one candidate per line --------------------------------------------------------------------------
 
 
 def _number(text: str, name: str) -> float:
@@ -180,7 +185,7 @@ def _rescored_moses(candidate: Candidate, score: float, total: float) -> str:
 
 
 def shown(score: float) -> str:
-    """A score in a file: enough digits to tell candidates apart, never an exponent that a script cannot read."""
+    """Format a score with enough digits to distinguish candidates, and without an exponent, for simple scripts."""
     return f"{score:.6f}"
 
 
@@ -196,7 +201,7 @@ def _chosen_text(candidate: Candidate, score: float, total: float) -> str:
     return f"{candidate.list_id} {candidate.text}".rstrip() + "\n"
 
 
-# --- a list a line: JSON ------------------------------------------------------------------------------------------
+# --- JSON, with one list per line ---------------------------------------------------------------------------------
 
 _EXPECTED = 'expected {"id": "utt1", "hypotheses": [{"text": "a b c", "score": -1.5}]}'
 
@@ -238,14 +243,14 @@ def _no_constant(name: str) -> NoReturn:
 
 
 def _write_json(candidates: NbestList, order: Sequence[int], scores: Sequence[float], totals: Sequence[float]) -> str:
-    """The object with its hypotheses in an order, each with logprob_nats and total_nats beside what it had."""
+    """Write the object with its hypotheses in a given order, and with logprob_nats and total_nats added to each."""
     assert candidates.source is not None
     came = candidates.source["hypotheses"]
     hypotheses = [came[place] | {"logprob_nats": scores[place], "total_nats": totals[place]} for place in order]
     return json.dumps({**candidates.source, "hypotheses": hypotheses}, ensure_ascii=False) + "\n"
 
 
-# --- all of them --------------------------------------------------------------------------------------------------
+# --- table of formats ---------------------------------------------------------------------------------------------
 
 FORMATS = {
     "plain": Format(NATS, True, False, _parse_plain, _unchanged, _score_only),
@@ -257,6 +262,6 @@ FORMATS = {
     "json": Format(
         NATS, False, True, _no_candidate, _unchanged, _unchanged, parse_list=_parse_json, write_list=_write_json
     ),
-    # Read from several files, see `espnet`; out come Kaldi's lists, and of the best a file `text`.
+    # Read from several files, see `espnet`; written as lists of Kaldi, or as a file `text` of the best candidates.
     "espnet": Format(NATS, False, True, _parse_kaldi, _unchanged, _kaldi_cost, _chosen_text, reference_ids=True),
 }

@@ -1,4 +1,4 @@
-"""Linear interpolation of models: p(w | h) = sum of weight_i p_i(w | h), and the weights that suit a text best."""
+"""Linear interpolation of models, p(w | h) = sum of weight_i p_i(w | h), and estimation of the weights."""
 
 import functools
 from collections.abc import Iterator, Sequence
@@ -15,14 +15,14 @@ from rnnlm.text.vocabulary import UNK
 class Mixture:
     """A weighted mean of the probabilities of several models over one vocabulary; a `SequenceModel` itself.
 
-    A state (B, F) has a row for each column of a batch: the states of the models, one after the other, each laid flat.
-    It is float64, which holds both a network's floats and an n-gram model's whole numbers exactly.
+    A state (B, F) has a row for each column of a batch: the flattened states of all models, concatenated. It is
+    float64, which represents both a network's float32 and an n-gram model's integers exactly.
     """
 
     kind, noun = "mixture", "a mixture of models"
 
     def __init__(self, models: Sequence[SequenceModel], weights: Sequence[float]) -> None:
-        """Mix models; the weights are not negative and sum to one."""
+        """Mix models with nonnegative weights that sum to one."""
         sizes = {model.vocabulary_size for model in models}
         if len(sizes) != 1 or len(models) != len(weights) or min(weights) < 0 or abs(sum(weights) - 1) > 1e-6:
             raise ValueError(f"{len(models)} models over vocabularies of {sizes} with the weights {list(weights)}")
@@ -31,24 +31,24 @@ class Mixture:
         self._V = sizes.pop()
 
     def describe(self) -> str:
-        """What it is, in a few words."""
+        """Return a short description."""
         return f"mixture of {len(self.models)} models"
 
     def to_file(self) -> tuple[dict[str, Any], dict[str, Array]]:
-        """Refuse: it is in several files.
+        """Refuse to be saved, as the models are in several files.
 
         Raises:
-            CheckpointError: always.
+            CheckpointError: Always.
         """
         raise CheckpointError("A mixture of models is not saved; keep its models' files and mix them with --mix.")
 
     @property
     def vocabulary_size(self) -> int:
-        """V, that of all the models."""
+        """Vocabulary size, which all models share."""
         return self._V
 
     def zero_state(self, batch_size: int) -> Array:
-        """State before anything was read, (B, F)."""
+        """Return the state before any input, (B, F)."""
         return joined_states([model.zero_state(batch_size) for model in self.models])
 
     def nats(self, inputs: Array, targets: Array, state: Array, keep: Array | None = None) -> tuple[Array, Array]:
@@ -67,31 +67,31 @@ class Mixture:
         return -mixed_nats([-each for each, _ in parts], self.weights), joined_states([own for _, own in parts])
 
     def advance(self, inputs: Array, state: Array, keep: Array | None = None) -> Array:
-        """State after inputs (T, B) were read."""
+        """Return the state after reading inputs (T, B)."""
         return joined_states([model.advance(inputs, own, keep) for model, own in self.with_states(state)])
 
     def rows(self, state: Array) -> Array:
-        """Log probability of every id (B, V) after a state that was read into."""
+        """Log probability of every next id, (B, V), from a state after at least one input."""
         return -mixed_nats([-model.rows(own) for model, own in self.with_states(state)], self.weights)
 
     def entries(self, state: Array, columns: Array, ids: Array) -> Array:
-        """Log probability (n,) of ids (n,) after columns (n,) of such a state."""
+        """Log probability (n,) of ids[i] after column columns[i] of a state: some entries of `rows`."""
         parts = [-model.entries(own, columns, ids) for model, own in self.with_states(state)]
         return -mixed_nats(parts, self.weights)
 
     def with_states(self, state: Array) -> Iterator[tuple[SequenceModel, Array]]:
-        """Each model with its own state, in the shape and dtype that it knows."""
+        """Yield each model with its own state, in its original shape and dtype."""
         yield from zip(self.models, split_states(state, [model.zero_state(1) for model in self.models]), strict=True)
 
 
 def joined_states(states: Sequence[Array]) -> Array:
-    """One state (B, F) of the states of several models."""
+    """Join the states of several models into one state (B, F)."""
     rows = [np.moveaxis(state, -2, 0).astype(np.float64) for state in states]
     return np.concatenate([row.reshape(len(row), -1) for row in rows], axis=1)
 
 
 def split_states(state: Array, patterns: Sequence[Array]) -> Iterator[Array]:
-    """The states that `joined_states` has joined; patterns: one column of each, for its shape and dtype."""
+    """Split a state of `joined_states`; patterns: a state of one column for each model, for its shape and dtype."""
     start = 0
     for each in patterns:
         pattern = np.moveaxis(each, -2, 0)
@@ -101,9 +101,9 @@ def split_states(state: Array, patterns: Sequence[Array]) -> Iterator[Array]:
 
 
 def mixed_nats(nats: Sequence[Array], weights: Sequence[float | Array]) -> Array:
-    """-ln of the weighted mean of probabilities that are given as -ln, one array of any shape for each model.
+    """Return -ln of the weighted mean of probabilities, given as -ln p in arrays of the same shape, one per model.
 
-    weights: one for each model, numbers or arrays that broadcast to that shape.
+    weights: one per model, numbers or arrays that broadcast to that shape.
     """
     with np.errstate(divide="ignore"):  # ln 0
         terms = [np.log(np.maximum(weight, 0)) - each for each, weight in zip(nats, weights, strict=True)]
@@ -111,12 +111,12 @@ def mixed_nats(nats: Sequence[Array], weights: Sequence[float | Array]) -> Array
 
 
 class Translated:
-    """A model behind another vocabulary: `ids` (V,) says which of its ids stands for each of the vocabulary's.
+    """A model with another vocabulary: `ids` (V,) maps the ids of that vocabulary to ids of the model.
 
-    What the model does not know is read as its <unk>. The probability of that <unk> is shared out evenly to all the
-    ids that it stands for, the vocabulary's own <unk> among them; so the probabilities sum to one where the vocabulary
-    has all the model's words, and to less by the probability of those that it lacks. (KenLM and SRILM give every
-    unknown word the whole of p(<unk>), with which a mixture over a closed vocabulary would sum to more than one.)
+    Words that the model does not know are read as its <unk>. The probability of <unk> is divided equally among all ids
+    that map to it, including the <unk> of the other vocabulary. So probabilities sum to one if the other vocabulary
+    contains all words of the model; otherwise the words that it lacks are missing from the sum. (KenLM and SRILM assign
+    p(<unk>) to every unknown word, so that a mixture over a closed vocabulary would sum to more than one.)
     """
 
     def __init__(self, model: SequenceModel, ids: Array) -> None:
@@ -127,11 +127,11 @@ class Translated:
 
     @property
     def vocabulary_size(self) -> int:
-        """V of the vocabulary, not of the model."""
+        """Size of the other vocabulary, not of the model's."""
         return len(self._ids)
 
     def zero_state(self, batch_size: int) -> Array:
-        """State of the model."""
+        """Return the model's state before any input."""
         return self._model.zero_state(batch_size)
 
     def nats(self, inputs: Array, targets: Array, state: Array, keep: Array | None = None) -> tuple[Array, Array]:
@@ -150,20 +150,20 @@ class Translated:
         return log_probabilities[..., self._ids] - self._share, state
 
     def advance(self, inputs: Array, state: Array, keep: Array | None = None) -> Array:
-        """State after inputs (T, B) were read."""
+        """Return the state after reading inputs (T, B)."""
         return self._model.advance(self._ids[inputs], state, keep)
 
     def rows(self, state: Array) -> Array:
-        """Log probability of every id (B, V) after a state that was read into."""
+        """Log probability of every next id, (B, V), from a state after at least one input."""
         return self._model.rows(state)[:, self._ids] - self._share
 
     def entries(self, state: Array, columns: Array, ids: Array) -> Array:
-        """Log probability (n,) of ids (n,) after columns (n,) of such a state."""
+        """Log probability (n,) of ids[i] after column columns[i] of a state: some entries of `rows`."""
         return self._model.entries(state, columns, self._ids[ids]) - self._share[ids]
 
 
 class LineByLine:
-    """A model of sentences as a part of a mixture that reads a stream: it starts anew after every </s>."""
+    """A model of sentences as part of a mixture that reads a stream: its state is reset after every </s>."""
 
     def __init__(self, model: SequenceModel) -> None:
         """Wrap a model."""
@@ -172,7 +172,7 @@ class LineByLine:
 
     @property
     def vocabulary_size(self) -> int:
-        """V."""
+        """Vocabulary size."""
         return self._model.vocabulary_size
 
     def nats(self, inputs: Array, targets: Array, state: Array, keep: Array | None = None) -> tuple[Array, Array]:
@@ -186,7 +186,7 @@ class LineByLine:
         return self._model.log_probabilities(anew, state, restart(anew, "sentence"))
 
     def advance(self, inputs: Array, state: Array, keep: Array | None = None) -> Array:
-        """State after inputs (T, B) were read."""
+        """Return the state after reading inputs (T, B)."""
         anew = inputs.copy()
         return self._model.advance(anew, state, restart(anew, "sentence"))
 
@@ -199,10 +199,10 @@ class LineByLine:
 
 
 def best_weights(nats: Sequence[Array], steps: int = 1000, tolerance: float = 1e-10) -> list[float]:
-    """Weights under which the mixture gives a text the highest probability, from the nats (N,) of each model.
+    """Return the mixture weights that maximise the probability of a text, given the nats (N,) of each model.
 
-    Expectation maximisation (Jelinek and Mercer 1980): a weight becomes the mean share of its model in the mixture's
-    probability of a token. The likelihood is concave in the weights, so this ends at the best ones.
+    Expectation maximisation (Jelinek and Mercer 1980): in each step, the new weight of a model is its mean share of the
+    mixture's probability of a token. The log likelihood is concave in the weights, so this converges to the maximum.
     """
     table = np.stack(nats).astype(np.float64)
     table = np.exp(table.min(axis=0) - table)  # relative to the best model of each token

@@ -1,4 +1,4 @@
-"""What inference needs of a model: the network has it, and so has anything else that gives probabilities."""
+"""Interfaces of models for inference, implemented by networks, n-gram models and mixtures."""
 
 from collections.abc import Generator, Sequence
 from typing import Any, Protocol, TypeVar, cast
@@ -8,29 +8,29 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 Result = TypeVar("Result")
-WINDOW = 1024  # ids of a prefix that are read at a time
+WINDOW = 1024  # number of ids of a prefix to read at a time
 
 
 class MeasuringModel(Protocol):
-    """What tells how probable the ids of a text are.
+    """A model that gives the probabilities of the ids of a text.
 
-    ids are (T, B). A state is one array whose second-last axis is the batch's column, so that columns can be selected,
-    repeated and joined without knowing what is in it. keep: (T, B, 1), 0 where a column starts anew.
+    ids are (T, B). A state is an array of any shape whose second-last axis is the column of the batch, so that callers
+    can select, repeat and join columns. keep: (T, B, 1), 0 where a column is reset before a step, else 1.
     """
 
     def zero_state(self, batch_size: int) -> Array:
-        """State before anything was read."""
+        """Return the state before any input."""
 
     def nats(self, inputs: Array, targets: Array, state: Array, keep: Array | None = None) -> tuple[Array, Array]:
         """Negative log probability of each target (T, B), and the state after the last input."""
 
 
 class SequenceModel(MeasuringModel, Protocol):
-    """A distribution over the next id, given a state that sums up what came before."""
+    """A model that gives the distribution of the next id, given a state that summarises the ids before it."""
 
     @property
     def vocabulary_size(self) -> int:
-        """V."""
+        """Vocabulary size."""
 
     def log_probabilities(self, inputs: Array, state: Array, keep: Array | None = None) -> tuple[Array, Array]:
         """Log probability of every id after each input (T, B, V), and the state after the last."""
@@ -39,17 +39,17 @@ class SequenceModel(MeasuringModel, Protocol):
         """Log probability of every id after the last input (B, V), and the state after it."""
 
     def advance(self, inputs: Array, state: Array, keep: Array | None = None) -> Array:
-        """State after inputs (T, B) were read, and nothing else."""
+        """Return the state after reading inputs (T, B), without computing probabilities."""
 
     def rows(self, state: Array) -> Array:
-        """Log probability of every id (B, V), given a state into which something was read."""
+        """Log probability of every next id, (B, V), from a state after at least one input."""
 
     def entries(self, state: Array, columns: Array, ids: Array) -> Array:
-        """Log probability (n,) of ids (n,) after columns (n,) of such a state: some entries of its rows."""
+        """Log probability (n,) of ids[i] after column columns[i] of a state: some entries of `rows`."""
 
 
 def finished(work: Generator[None, None, Result]) -> Result:
-    """The result of work that stops on its way, so that others may have their turn."""
+    """Run a generator to its end and return its result; such work yields so that other tasks can take turns."""
     while True:
         try:
             next(work)
@@ -58,9 +58,9 @@ def finished(work: Generator[None, None, Result]) -> Result:
 
 
 def read_prefix(model: SequenceModel, prefix: Sequence[int] | Array) -> tuple[Array, Array]:
-    """Log probabilities of what follows a row of ids that is not empty, (1, V), and the state after it.
+    """Read one or more ids (n,); return the log probabilities (1, V) of the next id, and the state.
 
-    It is read in windows, so that memory does not grow with its length times the width of a network.
+    They are read in windows, to bound the memory for the hidden states of a network.
     """
     ids, state = np.asarray(prefix)[:, None], model.zero_state(1)
     for start in range(0, len(ids), WINDOW):

@@ -1,22 +1,22 @@
-"""Lists of candidate sentences (n-best lists), in the formats of recognisers and translators.
+"""Read and write lists of candidate sentences (n-best lists), in the formats of recognisers and translators.
 
     format   line                                      lists                      unit of its scores
-    plain    words                                     a blank line between them  nats
+    plain    words                                     separated by blank lines   nats
     kaldi    utt-N words                               lines of one utt           nats; a cost is -ln p
-    srilm    ascore lscore nwords words                a blank line between them  log10
+    srilm    ascore lscore nwords words                separated by blank lines   log10
     mikolov  id words                                  lines of one id            log10
     moses    id ||| words ||| features ||| score ...   lines of one id            nats
-    tsv      words<TAB>score                           a blank line between them  nats
-    json     {"id": ..., "hypotheses": [...]}          one a line                 nats
-    espnet   id words, a file for each place           see `espnet`               nats
+    tsv      words<TAB>score                           separated by blank lines   nats
+    json     {"id": ..., "hypotheses": [...]}          one per line               nats
+    espnet   id words, one file per rank               see `espnet`               nats
 
-How a line of each is read and written is in `list_formats`.
+`list_formats` parses and writes single lines.
 
-A candidate may be empty: its score is that of </s> alone. <s> and </s> at its ends are marks and no words, <unk> is the
-unknown word (see `marks`).
+A candidate may be empty: its score is that of </s> alone. <s> and </s> at its ends are marks and not words, <unk> is
+the unknown word (see `marks`).
 
-The lines of a list stand together: an id that comes back after another one is an error, since lists are read and
-answered one by one and a file may be larger than memory.
+The lines of a list must be consecutive: an id that recurs after another one is an error. Lists are read and written one
+by one, since a file may be larger than memory.
 """
 
 import json
@@ -39,20 +39,20 @@ _CONVERT = (
 def read_lists(
     lines: Iterable[str | None], format_name: str, name: str, warn: Callable[[str], None] | None = None
 ) -> Iterator[NbestList | None]:
-    r"""Lists of a file, one by one. Lists without ids have their number, from 1.
+    r"""Yield the lists of a file, one by one. Lists without an id get their number, from 1, as id.
 
-    A list is given out once it has ended: where blank lines separate lists, after the first of them, else where the
-    next id comes. Lines that belong to no list, blank ones and bad ones, are strings in the entries of the list that
-    they stand in or before; those at the end of the file are in a list without candidates.
+    A list is yielded when it ends: at the first blank line if blank lines separate lists, else at the next id. Blank
+    lines and bad lines are strings in the entries of the list that they are in or before. Those at the end of the file
+    form a list without candidates.
 
     Args:
-        lines: As `lines.read_lines` gives them, with their ends; "\r\n" is accepted. None is passed on.
-        format_name: One of FORMATS.
-        name: What errors call the file.
-        warn: Called with what is wrong with a bad line, which is then passed through; None to raise it instead.
+        lines: Lines with their ends, as from `lines.read_lines`; "\r\n" is accepted. None is passed on.
+        format_name: A key of FORMATS.
+        name: Name of the file in error messages.
+        warn: Called with a message for each bad line, which is then passed through; None to raise an error instead.
 
     Raises:
-        BadLineError: a line is bad: which one, what is wrong and what was expected.
+        BadLineError: A line is bad; the message says which, what is wrong and what was expected.
     """
     form = FORMATS[format_name]
     if form.parse_list is not None:
@@ -93,7 +93,7 @@ def read_lists(
 def _read_list_lines(
     lines: Iterable[str | None], parse: Callable[[str], NbestList], name: str, warn: Callable[[str], None] | None
 ) -> Iterator[NbestList | None]:
-    """Lists of a file in which a line is one; a line that is blank or bad is one without candidates."""
+    """Yield the lists of a file with one list per line; a blank or bad line is a list without candidates."""
     place = count = 0
     for line in lines:
         if line is None:
@@ -117,7 +117,7 @@ def _read_list_lines(
 
 
 def _refuse(message: str, warn: Callable[[str], None] | None) -> None:
-    """Raise what is wrong with a line, or warn of it."""
+    """Warn of a bad line, or raise an error if there is no `warn`."""
     if warn is None:
         raise BadLineError(f"{message} Correct it, or use --lenient to pass such lines through.") from None
     warn(message)
@@ -128,7 +128,7 @@ def _no_text(found: str) -> str:
 
 
 def _candidate(line: str, form: Format, finished: Container[str | None]) -> Candidate | None:
-    """What a line holds; None for a blank line between lists."""
+    """Return the candidate of a line, or None for a blank line between lists."""
     if (found := damage(line)) is not None:
         raise BadLineError(_no_text(found))
     line = line.removeprefix(MARK)
@@ -146,7 +146,7 @@ def _candidate(line: str, form: Format, finished: Container[str | None]) -> Cand
 
 
 def _parsed(line: str, form: Format) -> Candidate:
-    """The candidate of a line; the lines of lists in forms that are not read here are named as such."""
+    """Parse the candidate of a line; raise a specific error for lines that are JSON or rows of a table."""
     if _is_json(line):
         raise BadLineError(f"is JSON, {quoted(line.strip())}; {_CONVERT}")
     try:
@@ -165,7 +165,7 @@ def _parsed(line: str, form: Format) -> Candidate:
 
 
 def _is_json(line: str) -> bool:
-    """Whether a line is an object or a list of JSON with texts in it, or a member of an object."""
+    """Return whether a line is a JSON object, a member of one, or a JSON list with strings, lists or objects in it."""
     text = line.strip().rstrip(",")
     if not text.startswith(("{", "[", '"')) or '"' not in text:
         return False
@@ -182,7 +182,7 @@ def _is_json(line: str) -> bool:
 
 
 def _is_table_row(text: str) -> bool:
-    """Whether tabs part a number at the beginning or the end from a text."""
+    """Return whether tabs separate a text from a number at its beginning or end."""
     if "\t" not in text:
         return False
     numbers = [NUMBER.fullmatch(each.strip()) is not None for each in text.split("\t")]
@@ -202,10 +202,10 @@ def output_lines(
     totals: Sequence[float],
     output: str,
 ) -> Iterator[str]:
-    """The lines of a list with its LM scores and totals.
+    """Yield the lines of a list with its LM scores and totals.
 
-    order: places of the candidates from the best to the worst. output: "ranked", the best first; "best", that alone; or
-    "scores", for a program that combines them itself, in the order in which they came.
+    order: indices of the candidates, best first. output: "ranked" for all candidates, best first; "best" for the best
+    one; "scores" for the LM scores in the order of the file, for programs that combine scores themselves.
     """
     if form.write_list is not None and candidates.source is not None:
         places = {"ranked": order, "best": order[:1], "scores": sorted(order)}[output]
@@ -218,9 +218,9 @@ def output_lines(
 
 
 def ranked_lines(candidates: NbestList, order: list[int], written: list[str]) -> Iterator[str]:
-    """The lines of a list, best first; what is passed through keeps its place.
+    """Yield the lines of a list, best first; lines that are passed through keep their places.
 
-    order: places of the candidates from the best to the worst. written: the line of each, in the order they came.
+    order: indices of the candidates, best first. written: the lines of the candidates, in the order of the file.
     """
     best_first = iter(order)
     for entry in candidates.entries:
@@ -228,7 +228,7 @@ def ranked_lines(candidates: NbestList, order: list[int], written: list[str]) ->
 
 
 def best_lines(candidates: NbestList, order: list[int], written: list[str]) -> Iterator[str]:
-    """The best line in the place of the first one, and what is passed through but for blank lines between lists."""
+    """Yield the best line in place of the first candidate, and lines that are passed through, except blank ones."""
     best = iter(order[:1])
     for entry in candidates.entries:
         if not isinstance(entry, Candidate):
@@ -239,12 +239,12 @@ def best_lines(candidates: NbestList, order: list[int], written: list[str]) -> I
 
 
 def scored_lines(candidates: NbestList, order: list[int], written: list[str]) -> Iterator[str]:
-    """The lines in the order in which they came."""
+    """Yield the lines in the order of the file."""
     yield from ranked_lines(candidates, sorted(order), written)
 
 
 def with_ends(lines: Iterable[str]) -> Iterator[str]:
-    r"""Lines of which the one that came last and lacks its "\n" may no longer be the last."""
+    r"""Yield lines, with a missing "\n" added to any line but the last: reordering may move a file's last line up."""
     before = ""
     for line in lines:
         if before and not before.endswith("\n"):

@@ -1,8 +1,8 @@
-"""What a model knows after a text, kept for when the text goes on: after each key only the new tokens are read.
+"""Cache the states of a model after prefixes of a text, so that only new tokens are read when the text grows.
 
-A matrix product rounds differently for one row than for sixteen, so what was read in another way would differ in the
-last digit. Here a text of n ids is always read in one way: whole blocks of 16 ids from its beginning, then what is left
-one by one. States are kept at those places only, so what comes from the cache is, to the bit, what comes without it.
+Matrix products round differently for one row than for sixteen, so results would depend on how a text was split. Here, a
+text of n ids is always read in the same way: first blocks of 16 ids, then the remaining ids one by one. States are
+cached at these places only, so results are the same, bit for bit, with and without the cache.
 """
 
 import hashlib
@@ -16,22 +16,22 @@ import numpy as np
 from rnnlm.inference.model import Array, SequenceModel
 
 BLOCK = 16
-OVERHEAD = 300  # bytes of an entry beside its array
+OVERHEAD = 300  # estimated bytes of an entry besides its array
 
 
 class PrefixReader:
-    """Reads rows of ids with a model and remembers the states on the way, at most `limit` bytes of them."""
+    """Reader of ids that caches the states of a model, up to `limit` bytes, and drops the least recently used."""
 
     def __init__(self, model: SequenceModel, limit: int) -> None:
-        """Remember nothing yet."""
+        """Create a reader with an empty cache."""
         self.model, self._limit = model, limit
         self._states: OrderedDict[bytes, Array] = OrderedDict()
-        self._last: tuple[Array, list[bytes]] = np.zeros(0, dtype=np.int32), [b""]  # ids that were read, their digests
+        self._last: tuple[Array, list[bytes]] = np.zeros(0, dtype=np.int32), [b""]  # ids read last, and their digests
         self._lock = threading.Lock()
         self.bytes = 0
 
     def read(self, ids: Array) -> Generator[None, None, tuple[Array, Array]]:
-        """Log probabilities of what follows ids (n,), n > 0, as (1, V), and the state; stops after every block."""
+        """Read ids (n,), n > 0; return log probabilities (1, V) of the next id, and the state. Yield between blocks."""
         ids = np.ascontiguousarray(ids, dtype=np.int32)
         blocks = self._digests(ids)
         place, state = self._nearest(ids, blocks)
@@ -45,9 +45,9 @@ class PrefixReader:
         return self.model.rows(state), state
 
     def _digests(self, ids: Array) -> list[bytes]:
-        """A digest of the ids before each whole block, and of those before what is left.
+        """Return digests of the first 0, 1, 2, ... whole blocks of ids.
 
-        A text is mostly the last one with more at its end: digests of blocks that both have are not made again.
+        Digests of blocks shared with the previous text are reused, as a text usually extends the previous one.
         """
         before, digests = self._last
         known = shared(before, ids) // BLOCK
@@ -59,7 +59,7 @@ class PrefixReader:
         return digests
 
     def _nearest(self, ids: Array, blocks: list[bytes]) -> tuple[int, Array]:
-        """The last place whose state is known, and the state."""
+        """Return the last place whose state is cached, and the state; 0 and the zero state if there is none."""
         whole = len(ids) // BLOCK * BLOCK
         places = itertools.chain(range(len(ids), whole, -1), range(whole, 0, -BLOCK))
         with self._lock:
@@ -83,12 +83,12 @@ class PrefixReader:
 
 
 def shared(one: Array, other: Array) -> int:
-    """Number of ids with which both begin."""
+    """Return the length of the common prefix of two arrays."""
     length = min(len(one), len(other))
     differ = np.flatnonzero(one[:length] != other[:length])
     return int(differ[0]) if len(differ) else length
 
 
 def _key(ids: Array, blocks: list[bytes], place: int) -> bytes:
-    """What stands for the ids before a place: the digest of the whole blocks, and the others."""
+    """Return the cache key of the ids before a place: the digest of the whole blocks, and the remaining ids."""
     return blocks[place // BLOCK] + ids[place // BLOCK * BLOCK : place].tobytes()

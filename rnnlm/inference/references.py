@@ -1,4 +1,4 @@
-"""References of n-best lists: what was said, by the lists' ids or in their order."""
+"""References of n-best lists, by id or in the order of the lists."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from rnnlm.text.sources import STDIN, open_sources
 
 
 class References:
-    """References in the order of the lists, or by id; each is asked for as its list comes."""
+    """References by id or in the order of the lists, to be requested list by list."""
 
     def __init__(self, texts: Sequence[str] | Mapping[str, str], name: str = "references") -> None:
-        """Take texts; `name` is what errors call them. In `lowercase` case does not count."""
+        """Store the texts; `name` is their name in error messages. Set `lowercase` to ignore letter case."""
         self.texts, self._name, self.lowercase = texts, name, False
         self._asked = 0
 
     def of(self, list_id: str | None) -> Reference:
-        """Return the reference of the list that comes next.
+        """Return the reference of the next list.
 
         Raises:
-            CorpusError: there is none.
+            CorpusError: There is none.
         """
         self._asked += 1
         if isinstance(self.texts, Mapping):
@@ -42,10 +42,10 @@ class References:
         return Reference(self.texts[self._asked - 1], self.lowercase)
 
     def finish(self) -> str | None:
-        """Check that no list is missing; of references by id, say how many no list has asked for.
+        """Check that all references were requested; for references by id, return a warning if some were not.
 
         Raises:
-            CorpusError: there are fewer lists than lines of references.
+            CorpusError: There are fewer lists than lines of references.
         """
         left = len(self.texts) - self._asked
         if not left:
@@ -59,18 +59,18 @@ class References:
 
     @property
     def counts_characters(self) -> bool:
-        """Whether characters are what errors are to be counted in, and not words."""
+        """Whether errors should be counted in characters instead of words."""
         return is_unspaced(self.texts.values() if isinstance(self.texts, Mapping) else self.texts)
 
 
 def read_references(path: str, format_name: str, encoding: str | None = None) -> References:
-    """References of a file.
+    """Read references from a file.
 
-    Of Kaldi's and ESPnet's lists a line is `id words`, in any order. Of json lists a line may be an object with id and
-    text. Else each line is the reference of one list, in their order.
+    For the formats "kaldi" and "espnet", lines are `id words`, in any order. For "json", lines may be objects with "id"
+    and "text". Otherwise, each line is the reference of a list, in the order of the lists.
 
     Raises:
-        CorpusError: the file cannot be read, or a line of it has no id.
+        CorpusError: The file cannot be read, or a line has no id.
     """
     lines = list(_lines(path, encoding))
     path = "standard input" if path == STDIN else path

@@ -1,4 +1,4 @@
-"""Choosing among the candidates of a recogniser: what it said of them and what a language model says, added up."""
+"""Rank candidates of a recogniser by a weighted sum of its scores and those of a language model."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,23 +6,23 @@ from typing import NamedTuple
 
 
 class Evidence(NamedTuple):
-    """What is known of a candidate, all logarithms to one base; what a list does not tell is 0."""
+    """Scores and counts of a candidate; scores are logarithms to the same base. Values that a list lacks are 0."""
 
-    incoming: float  # acoustic or total score that came with it
-    old_language_model: float  # score of the language model that made the list
+    incoming: float  # acoustic or total score in the list
+    old_language_model: float  # score of the language model with which the list was made
     language_model: float
     words: float
-    oov: float  # how many of the words the model does not know
+    oov: float  # number of words that the model does not know
 
 
 @dataclass(frozen=True)
 class Weights:
-    """What each kind of evidence counts.
+    """Weights of the evidence.
 
     total = incoming + old_lm_weight * old LM score + lm_weight * LM score + word_penalty * words + oov_penalty * oov
 
-    A word penalty above 0 makes up for the fact that every further word makes a sentence less probable. An OOV penalty
-    below 0 makes up for <unk>, whose probability is that of all unknown words together.
+    A positive word penalty compensates for the decrease of the probability with each word. A negative OOV penalty
+    compensates for <unk>, whose probability is that of all unknown words together.
     """
 
     lm_weight: float = 1.0
@@ -31,7 +31,7 @@ class Weights:
     oov_penalty: float = 0.0
 
     def total(self, evidence: Evidence) -> float:
-        """The score by which candidates are ranked: the greater, the better."""
+        """Return the score by which candidates are ranked: higher is better."""
         return (
             evidence.incoming
             + self.old_lm_weight * evidence.old_language_model
@@ -42,5 +42,5 @@ class Weights:
 
 
 def ranking(totals: Sequence[float]) -> list[int]:
-    """Places of candidates from the best to the worst; equal ones stay in the order in which they came."""
+    """Return the indices of candidates, best first; equal ones keep their order."""
     return sorted(range(len(totals)), key=lambda place: -totals[place])

@@ -1,4 +1,4 @@
-"""Log likelihood of ids. A long text is read in parallel columns: exact for sentences, very nearly so for a stream."""
+"""Log likelihood of ids. Long texts are read in parallel columns: exact for sentences, approximate for streams."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,22 +12,23 @@ from rnnlm.text.vocabulary import EOS
 
 COLUMNS = 64
 WINDOW = 64  # steps at a time
-WARM_UP = 512  # tokens that a column of a stream reads before its own first one, to find its state
-SMALLEST_COLUMN = 8 * WARM_UP  # so that the warm-up costs at most an eighth
-Stop = Callable[[], bool]  # whether to give up what is being measured
+WARM_UP = 512  # number of tokens that a column of a stream reads before its own, to approximate its initial state
+SMALLEST_COLUMN = 8 * WARM_UP  # so that the warm-up adds at most an eighth
+Stop = Callable[[], bool]  # returns whether to stop a measurement
 
 
 class _Columns:
-    """Stretches of a sequence, read side by side.
+    """Parts of a sequence to read side by side.
 
-    first: where each column starts to read; own: where its own tokens start (the rest is warm-up); end: where it stops.
+    For each column: first, the position where reading starts; own, where its own tokens start (those before are
+    warm-up); end, where it ends.
     """
 
     def __init__(self, sequence: Ids, first: Array, own: Array, end: Array, context: str) -> None:
         self.sequence, self.first, self.own, self.end, self.context = sequence, first, own, end, context
 
     def windows(self) -> Iterator[tuple[Array, Array, Array | None, Array]]:
-        """Inputs, targets, keep and which targets count, (T, B) each."""
+        """Yield inputs, targets, keep, and a mask of the targets that count; (T, B), keep (T, B, 1) or None."""
         for start in range(0, int((self.end - self.first).max()), WINDOW):
             longest = int((self.end - self.first).max()) - start
             steps = np.arange(start, start + min(WINDOW, longest), dtype=np.int64)
@@ -40,19 +41,19 @@ class _Columns:
 
 
 def _lay_out(model: MeasuringModel, sequence: Ids, context: str) -> _Columns:
-    """Cut a sequence into columns: at sentence ends, where that is exact, else with a warm-up before each part."""
-    N, reach = len(sequence), getattr(model, "reach", 0)  # tokens that are remembered in whatever sentences they are
+    """Cut a sequence into columns: at sentence ends if that is exact, else with a warm-up before each part."""
+    N, reach = len(sequence), getattr(model, "reach", 0)  # number of tokens that a cache remembers across sentences
     if context == "sentence" and not reach:
         edges = _sentence_edges(sequence, min(COLUMNS, max(1, N // WINDOW)))
         return _Columns(sequence, edges[:-1], edges[:-1], edges[1:], context)
-    warm_up = max(WARM_UP, 2 * reach)  # what is remembered of its first half depends on the state, too
+    warm_up = max(WARM_UP, 2 * reach)  # twice, as what a cache remembers depends on the state too
     columns = max(1, min(COLUMNS, N // max(SMALLEST_COLUMN, 16 * reach)))
     edges = np.arange(columns + 1, dtype=np.int64) * N // columns
     return _Columns(sequence, np.maximum(edges[:-1] - warm_up, 0), edges[:-1], edges[1:], context)
 
 
 def _sentence_edges(sequence: Ids, columns: int) -> Array:
-    """Places that cut the sequence into about equal parts, each moved on to the next start of a sentence."""
+    """Return places that cut the sequence into roughly equal parts, each moved to the next start of a sentence."""
     N = len(sequence)
     edges = [0]
     for column in range(1, columns):
@@ -69,7 +70,7 @@ def _sentence_edges(sequence: Ids, columns: int) -> Array:
 
 
 def _pieces(columns: _Columns, parts: int) -> list[_Columns]:
-    """The columns shared out to `parts` workers."""
+    """Divide the columns among at most `parts` workers."""
     splits = [np.array_split(a, min(parts, len(columns.first))) for a in (columns.first, columns.own, columns.end)]
     return [
         _Columns(columns.sequence, first, own, end, columns.context) for first, own, end in zip(*splits, strict=True)
@@ -77,12 +78,12 @@ def _pieces(columns: _Columns, parts: int) -> list[_Columns]:
 
 
 def never() -> bool:
-    """Do not stop."""
+    """Return False: never stop."""
     return False
 
 
 def _column_nats(model: MeasuringModel, columns: _Columns, stop: Stop = never) -> Iterator[tuple[Array, Array, Array]]:
-    """Window by window, until it is to stop: targets, nats and which of them count."""
+    """Yield targets, nats, and a mask of those that count, window by window, until `stop` returns True."""
     state: Any = model.zero_state(len(columns.first))
     for inputs, targets, keep, counted in columns.windows():
         if stop():
@@ -97,7 +98,7 @@ def token_nats(model: MeasuringModel, sequence: Ids, context: str, threads: int 
     def work(columns: _Columns) -> Array:
         windows = [(nats, counted) for _, nats, counted in _column_nats(model, columns)]
         nats, counted = (np.concatenate(parts).T for parts in zip(*windows, strict=True))
-        return nats[counted]  # column after column, each from its own first token to its last
+        return nats[counted]  # column by column, and so in the order of the text
 
     if len(sequence) == 0:
         return np.zeros(0)
@@ -114,12 +115,12 @@ def sequence_nats(
     worker: tuple[int, int] = (0, 1),
     stop: Stop = never,
 ) -> tuple[float, int]:
-    """Summed negative log likelihood in nats, and the number of tokens (all of them; </s> too).
+    """Return the negative log likelihood in nats and the number of tokens, including </s>.
 
-    context "sentence": every sentence starts at <s> with a zero state. "stream": the state is carried through; a text
+    context: "sentence" resets the state before every sentence, which starts with <s>; "stream" carries it on. A stream
     of 8,192 tokens or more is read in up to 64 columns, each of which first reads the 512 tokens before its part.
-    worker: which of how many workers this is; it reads its columns, and what all of them find is to be summed. stop:
-    asked before every window, by all threads; what was found until it says True is a part, good for nothing.
+    worker: number of this worker, and number of workers. Each reads a share of the columns; add up their results.
+    stop: called before every window, by all threads; once it returns True, the result is incomplete.
     """
     totals = sequence_totals(model, sequence, context, (), threads, worker, stop)
     return totals[0][0], totals[0][1]
@@ -134,11 +135,11 @@ def sequence_totals(
     worker: tuple[int, int] = (0, 1),
     stop: Stop = never,
 ) -> list[tuple[float, int]]:
-    """Summed nats and number of tokens: of everything first, then of each of `ids` (such as <unk>) alone."""
+    """Return summed nats and number of tokens, first for all tokens, then for each of `ids` (such as <unk>) alone."""
     if len(sequence) == 0:
         return [(0.0, 0)] * (1 + len(ids))
 
-    @np.errstate(over="ignore", invalid="ignore")  # a network that has exploded: the total says it
+    @np.errstate(over="ignore", invalid="ignore")  # if a network has diverged, the total shows it
     def work(columns: _Columns) -> Array:
         totals = np.zeros((1 + len(ids), 2))
         for targets, nats, counted in _column_nats(model, columns, stop):

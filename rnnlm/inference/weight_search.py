@@ -1,10 +1,10 @@
-"""Weights that choose the candidates with the fewest errors, by exact line searches (Och 2003, Powell).
+"""Search weights that minimise the errors of the chosen candidates, by exact line searches (Och 2003, Powell).
 
-The total of a candidate is linear in the weights. Along a line of weights w + t d it is a straight line over t, the
-chosen candidate of a list is the upper envelope of such lines, and the errors of all lists are constant between the
-places where an envelope has a corner. So the best t of a whole line is found without a step size (Och 2003, "Minimum
-error rate training in statistical machine translation"). The search goes along the axes and along random lines until
-none of them helps, from several starts.
+The total of a candidate is linear in the weights. Along a line w + t d, it is a straight line over t. The candidate
+chosen from a list is on the upper envelope of these lines, so the errors of all lists are constant between the corners
+of the envelopes. The best t of the whole line is found exactly, without a step size (Och 2003, "Minimum error rate
+training in statistical machine translation"). From several starts, the search follows the axes and random lines until
+none of them reduces the errors.
 """
 
 from __future__ import annotations
@@ -17,27 +17,27 @@ import numpy as np
 from rnnlm.inference.mixture import mixed_nats
 from rnnlm.inference.model import Array
 
-# Starts after the first: a third from anywhere, the others from near the best so far, the last ones the nearest. Many
-# candidates take long, and make the errors smoother, so that fewer starts do.
+# Number of further starts: a third is random, the others are increasingly close to the best so far. With more
+# candidates, the search is slower and the errors are smoother, so that fewer starts suffice.
 MOST_STARTS, FEWEST_STARTS, CANDIDATES_FOR_ALL = 36, 6, 2_000_000
-RANDOM_LINES = 8  # of a round, beside the axes
+RANDOM_LINES = 8  # number of random lines in a round, besides the axes
 MOST_ROUNDS = 20
-COARSE, FINE = 0.1, (0.05, 0.02, 0.01)  # steps of a mixture's weight
+COARSE, FINE = 0.1, (0.05, 0.02, 0.01)  # steps in the search for the weights of a mixture
 
 
 @dataclass(frozen=True)
 class Table:
-    """What is known of all candidates of a development set, list by list.
+    """Scores and errors of all candidates of a held-out set, list by list.
 
     Attributes:
-        starts: (L + 1,) Where each list begins among the candidates; the last one ends them.
-        incoming: (N,) Scores that came with the candidates.
-        features: (N, K) What the weights multiply; the first column is for the score of the language model, which
-            `with_mixture` puts there.
-        errors: (N,) Errors of each candidate.
+        starts: (L + 1,) Index of the first candidate of each list, and N.
+        incoming: (N,) Scores of the candidates in the lists.
+        features: (N, K) Values that the weights multiply. The first column is for the LM score, which `with_mixture`
+            fills in.
+        errors: (N,) Number of errors of each candidate.
         token_nats: (M, n) -ln p of all tokens of the candidates under each model of a mixture.
-        owners: (n,) The candidate of each token.
-        nats: In the unit of the scores.
+        owners: (n,) Index of the candidate of each token.
+        nats: Number of nats in a unit of the scores.
     """
 
     starts: Array
@@ -49,12 +49,12 @@ class Table:
     nats: float
 
     def language_model(self, mixture: Sequence[float]) -> Array:
-        """Scores (N,) of the language model, whose parts are mixed with these weights; they sum to one."""
+        """Return the LM scores (N,) of a mixture with given weights, which sum to one."""
         nats = self.token_nats[0] if len(mixture) == 1 else mixed_nats(list(self.token_nats), list(mixture))
         return -np.bincount(self.owners, nats, len(self.incoming)) / self.nats
 
     def with_mixture(self, mixture: Sequence[float]) -> Envelopes:
-        """The lists, ready to search weights, for these weights of the mixture."""
+        """Return the lists with the LM scores of a mixture with given weights."""
         features = self.features.copy()
         features[:, 0] = self.language_model(mixture)
         return Envelopes(self.starts, self.incoming, features, self.errors)
@@ -66,32 +66,35 @@ class Envelopes:
     def __init__(self, starts: Array, incoming: Array, features: Array, errors: Array) -> None:
         lengths = np.diff(starts)
         places = np.minimum(np.arange(lengths.max(initial=1)), np.maximum(lengths, 1)[:, None] - 1)
-        self._places = starts[:-1, None] + places  # the last candidate is repeated, which changes no envelope
+        self._places = starts[:-1, None] + places  # padded with the last candidate, which changes no envelope
         self._incoming, self._errors = incoming[self._places], errors[self._places]
         self._features = features[self._places]  # (L, n, K)
 
     def chosen(self, weights: Array) -> Array:
-        """The candidate (L,) of each list that has the greatest total; of equal ones the first."""
+        """Return the index (L,) of the candidate with the highest total of each list, the first of equal ones."""
         return self._places[np.arange(len(self._places)), (self._incoming + self._features @ weights).argmax(axis=1)]
 
     def count(self, weights: Array) -> int:
-        """Errors of the candidates that are chosen."""
+        """Return the number of errors of the candidates chosen by some weights."""
         totals = self._incoming + self._features @ weights
         return int(np.take_along_axis(self._errors, totals.argmax(axis=1)[:, None], axis=1).sum())
 
     @property
     def fewest(self) -> int:
-        """Errors of the best candidates that there are."""
+        """Smallest possible number of errors (the oracle)."""
         return int(self._errors.min(axis=1).sum())
 
     def spread(self) -> tuple[float, Array]:
-        """Standard deviation within lists of what comes in, and (K,) of the features."""
+        """Return the standard deviations within lists of the incoming scores, and of the features (K,)."""
         incoming = self._incoming - self._incoming.mean(axis=1, keepdims=True)
         features = self._features - self._features.mean(axis=1, keepdims=True)
         return float(np.sqrt((incoming**2).mean())), np.sqrt((features**2).mean(axis=(0, 1)))
 
     def best_step(self, weights: Array, direction: Array, least: float, most: float) -> tuple[float, int]:
-        """The t from `least` to `most` with the fewest errors at weights + t direction: the middle of its stretch."""
+        """Return the t in [least, most] with the fewest errors at weights + t * direction, and these errors.
+
+        t is the middle of the widest interval with the fewest errors.
+        """
         at, changes, errors = self._corners(weights, direction)
         inside = (at > least) & (at < most)
         errors += int(changes[at <= least].sum())
@@ -110,7 +113,7 @@ class Envelopes:
         return float(edges[place] + edges[place + 1]) / 2, int(best)
 
     def _corners(self, weights: Array, direction: Array) -> tuple[Array, Array, int]:
-        """Where the chosen candidates change along a line, by how many errors, and the errors before all changes."""
+        """Return the values of t where chosen candidates change, the changes in errors, and the errors before all."""
         heights = self._incoming + self._features @ weights
         slopes = self._features @ direction
         rows = np.arange(len(heights))
@@ -139,7 +142,7 @@ class Envelopes:
 
 @dataclass(frozen=True)
 class Found:
-    """The best weights (K,) and weights of the mixture (M,), their errors, and how many lines were searched."""
+    """The best weights (K,) and weights of the mixture (M,), their errors, and the number of lines searched."""
 
     weights: Array
     mixture: list[float]
@@ -148,7 +151,7 @@ class Found:
 
 
 class Search:
-    """Searches the weights of a table; only those of the columns `free` are changed, that of column 0 is not negative.
+    """Search for the weights of a table. Only those of columns `free` change; the weight of column 0 stays nonnegative.
 
     >>> search = Search(table, free=[0, 1], seed=1)  # doctest: +SKIP
     >>> search.run(np.array([1.0, 0.0]), [1.0])  # doctest: +SKIP
@@ -159,7 +162,7 @@ class Search:
         self._lines = 0
 
     def run(self, weights: Array, mixture: Sequence[float]) -> Found:
-        """Search from these weights and from random ones; the result has at most the errors of these."""
+        """Search from given and from random weights; the result has no more errors than the given weights."""
         mixture = list(mixture)
         lists = self._table.with_mixture(mixture)
         best, errors = weights.astype(np.float64), lists.count(weights)
@@ -177,13 +180,13 @@ class Search:
         return Found(best, mixture, errors, self._lines)
 
     def _scale(self, lists: Envelopes, weights: Array) -> Array:
-        """How large a change of each weight is that could exchange candidates."""
+        """Return the typical change (K,) of each weight that may change which candidates are chosen."""
         incoming, features = lists.spread()
         incoming = incoming or float(features[0] * (abs(weights[0]) or 1.0))
         return np.divide(incoming or 1.0, features, out=np.ones_like(features), where=features > 0)
 
     def _start(self, number: int, anywhere: int, given: Array, best: Array, scale: Array) -> Array:
-        """Where a search begins: first at what was given, then so often anywhere, then near the best."""
+        """Return start `number`: 0 is `given`, the next `anywhere` are random around it, the others around `best`."""
         if number == 0:
             return given.astype(np.float64)
         drawn = self._rng.normal(size=len(given)) * scale
@@ -193,7 +196,7 @@ class Search:
         return np.where(np.isin(np.arange(len(given)), self._free), start, given)
 
     def _descend(self, lists: Envelopes, weights: Array, errors: int, scale: Array) -> tuple[Array, int]:
-        """Search along lines until a round of them does not help."""
+        """Search along lines until a round of them does not reduce the errors."""
         for _ in range(MOST_ROUNDS):
             before = errors
             for direction in self._directions(scale):
@@ -204,7 +207,7 @@ class Search:
                     least, most = (zero, most) if direction[0] > 0 else (least, zero)
                 step, count = lists.best_step(weights, direction, least, most)
                 moved = weights + step * direction
-                # The line search counts between the corners; what is kept is what the weights themselves choose.
+                # Accept a step only if the errors decrease when counted at the weights themselves, despite rounding.
                 if count < errors and (count := lists.count(moved)) < errors:
                     weights, errors = moved, count
             if errors == before:
@@ -218,7 +221,7 @@ class Search:
         return axes + [self._rng.normal(size=len(scale)) * scale * free for _ in range(lines)]
 
     def _mix(self, weights: Array, mixture: list[float], errors: int) -> tuple[Array, list[float], int]:
-        """Search the weights of the models beside the first, one after the other, each with all other weights."""
+        """Search the mixture weights of all models but the first, one at a time, together with the other weights."""
         for part in [*range(1, len(mixture)), *(range(1, len(mixture)) if len(mixture) > 2 else ())]:
             rest = 1 - sum(mixture[1:]) + mixture[part]
             grid = [rest * COARSE * step for step in range(1, round(1 / COARSE))]

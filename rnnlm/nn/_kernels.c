@@ -1,9 +1,9 @@
-/* Compiled twins, for float32, of functions in nn/cells, numerics.py and optimizers.py.
+/* Compiled twins, for float32, of the functions in _kernels.pyi.
 
-   Those say what the arrays are and stay the reference; tests/nn/test_kernels.py compares the two. A cell's twin takes
-   all steps of a window, for which W is packed once. Python's lock is released while a loop runs.
+   The NumPy functions document the arguments and are the reference; tests/nn/test_kernels.py compares the two. The twin
+   of a cell runs all steps of a window, for which W is packed once. Loops run without Python's global lock.
 
-   The loops are in _kernels_loops.h, compiled for several targets, of which `choose` takes one. */
+   The loops are in _kernels_loops.h, compiled for several targets; `choose` selects one. */
 
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
@@ -18,23 +18,23 @@
 
 #define LARGEST_STATE 1e12f /* as in numerics.py */
 
-/* A matrix (K, N) is packed into panels of PANEL columns, (K, PANEL) each, the last one filled up with zeros. A tile of
-   a product has up to MOST_ROWS rows and TILE_WIDTH columns. */
+/* A matrix (K, N) is packed into panels of PANEL columns, (K, PANEL) each, the last one padded with zeros. A tile of a
+   product has up to MOST_ROWS rows and TILE_WIDTH columns. */
 #define PANEL 16
 #define TILE_WIDTH (4 * PANEL)
 #define MOST_ROWS 6
-#define UNITS_OF_TILE(G) ((G) > 1 ? PANEL : TILE_WIDTH) /* units of which a tile has all G gates */
-#define STEP_OF_TILES(H, G) (((H) + UNITS_OF_TILE(G) - 1) / UNITS_OF_TILE(G) * TILE_WIDTH) /* tiles for all units */
+#define UNITS_OF_TILE(G) ((G) > 1 ? PANEL : TILE_WIDTH) /* units per tile, each with all G gates */
+#define STEP_OF_TILES(H, G) (((H) + UNITS_OF_TILE(G) - 1) / UNITS_OF_TILE(G) * TILE_WIDTH) /* columns of all tiles */
 #define ALIGNMENT 64
 #define SEARCHES 32
-#define FEWEST_ROWS 8 /* for fewer rows in all steps together, packing does not pay */
+#define FEWEST_ROWS 8 /* with fewer rows in all steps together, packing does not pay */
 
 enum cell { RNN, LSTM, CIFG, GRU };
 enum activation { TANH, SIGMOID, RELU, IDENTITY, UNKNOWN };
 static const char *const ACTIVATIONS[] = {"tanh", "sigmoid", "relu", "identity"};
 
-/* What the steps of a cell read and write, under the names of nn/cells. NULL is what the cell does not have, `keep`
-   where there is no reset, and `packed` where W is used as it is. `tiles` takes the product of a step. */
+/* Arguments of the steps of a cell, named as in nn/cells. Those that a cell does not have are NULL; so are `keep` if
+   there is no reset and `packed` if W is used unpacked. `tiles` holds the product of a step. */
 struct window {
     Py_ssize_t T, B, G, H;
     enum activation activation;
@@ -43,7 +43,7 @@ struct window {
 };
 
 struct target {
-    Py_ssize_t panels; /* in one of its tiles */
+    Py_ssize_t panels; /* number of panels in a tile */
     void (*forward)(const struct window *, enum cell), (*backward)(const struct window *, enum cell);
     float (*softmax_error)(Py_ssize_t, float *, const float *, Py_ssize_t, float);
     void (*add_rows)(Py_ssize_t, Py_ssize_t, const float *, const int64_t *, float *);
@@ -54,7 +54,7 @@ struct target {
     void (*adam)(Py_ssize_t, float *, const float *, float *, float *, double, double, float, float, float, float);
 };
 
-/* Ask for n numbers of some rows of a slab (T, B, width), from number j of row b of step t on; NULL has none. */
+/* Prefetch n floats from column j on, in `rows` rows from row b of step t on, of a slab (T, B, width) or NULL. */
 INLINE void prefetch(const struct window *w, const float *slab, Py_ssize_t width, Py_ssize_t t, Py_ssize_t b, int rows,
                      Py_ssize_t j, Py_ssize_t n)
 {
@@ -64,7 +64,7 @@ INLINE void prefetch(const struct window *w, const float *slab, Py_ssize_t width
                 __builtin_prefetch(row + i);
 }
 
-/* Ask for what the backward step of these units reads or writes. */
+/* Prefetch what the backward step of n units from u on reads or writes. */
 static void prefetch_backward(const struct window *w, Py_ssize_t t, Py_ssize_t b, int rows, Py_ssize_t u, Py_ssize_t n)
 {
     const float *of_gates[] = {w->gates, w->delta, w->recurrent}, *of_states[] = {w->dh, w->c, w->tanh_c, w->memory};
@@ -122,7 +122,7 @@ static void prefetch_backward(const struct window *w, Py_ssize_t t, Py_ssize_t b
 
 static const struct target *chosen = &target_portable;
 
-/* The target of this name; NULL if this processor lacks it, or nobody knows it. */
+/* Return the target of this name; NULL if it is unknown or not supported by this processor. */
 static const struct target *target_of(const char *name)
 {
 #ifdef __x86_64__
@@ -141,14 +141,14 @@ static const struct target *target_of(const char *name)
 
 #define MOST_ARRAYS 10
 
-/* The arrays of a call, and memory of its own. */
+/* Buffers of the arrays of a call, and its temporary memory. */
 struct call {
     Py_buffer views[MOST_ARRAYS];
     int count;
     void *memory;
 };
 
-/* Give everything back; returns None, or NULL where an error is set. */
+/* Release buffers and memory; return None if done, else NULL, for an error that is set. */
 static PyObject *end(struct call *call, int done)
 {
     while (call->count)
@@ -159,12 +159,12 @@ static PyObject *end(struct call *call, int done)
     Py_RETURN_NONE;
 }
 
-/* Whether the items of a view have one of the types (as the module struct names them), their size and their alignment:
-   a view into the middle of a number, or integers of the size of a float, would be read as other numbers. */
+/* Return whether the items of a view have one of the types (format characters of the module struct), the size, and the
+   alignment of that size. */
 static int holds(const Py_buffer *view, const char *types, Py_ssize_t size)
 {
     const char *type = view->format ? view->format : "B";
-    if (*type == (PY_LITTLE_ENDIAN ? '<' : '>')) /* the order of bytes of this machine, named, as in a file's arrays */
+    if (*type == (PY_LITTLE_ENDIAN ? '<' : '>')) /* explicit native byte order, as in arrays from files */
         type++;
     return view->itemsize == size && type[0] && !type[1] && strchr(types, type[0]) &&
            (uintptr_t)view->buf % (size_t)size == 0;
@@ -172,7 +172,7 @@ static int holds(const Py_buffer *view, const char *types, Py_ssize_t size)
 
 enum kind { FLOAT32, INT64 };
 
-/* The numbers of an array of so many of a kind; NULL, with an error set, if it is another one. */
+/* Return the data of an array of `size` items of a kind; NULL, with an error set, if it is not such an array. */
 static void *numbers(struct call *call, PyObject *array, Py_ssize_t size, int flags, enum kind kind)
 {
     Py_buffer *view = &call->views[call->count];
@@ -187,12 +187,12 @@ static void *numbers(struct call *call, PyObject *array, Py_ssize_t size, int fl
     return NULL;
 }
 
-/* Whether an array failed to be what it has to be, to read it or to write it. */
+/* Set a field to the data of an array to be read or written; true if that fails, with an error set. */
 #define READ(array, size, field) (!((field) = numbers(&call, array, size, PyBUF_CONTIG_RO, FLOAT32)))
 #define WRITTEN(array, size, field) (!((field) = numbers(&call, array, size, PyBUF_CONTIG, FLOAT32)))
 #define READ_OR_NONE(array, size, field) (array != Py_None && READ(array, size, field))
 
-/* The view of an array (n, V) of float32 whose rows are whole; NULL, with an error set, if it is another one. */
+/* Return the view of a float32 array (n, V) with contiguous rows; NULL, with an error set, if it is another array. */
 static const Py_buffer *rows_of(struct call *call, PyObject *array, int flags)
 {
     Py_buffer *view = &call->views[call->count];
@@ -214,7 +214,7 @@ static int counted(Py_ssize_t found, Py_ssize_t expected)
     return -1;
 }
 
-/* Find T, B and H in an array (T, B, G H). */
+/* Set T, B, G and H from an array (T, B, G H); return -1, with an error set, if it has another shape. */
 static int sizes_of(PyObject *slab, Py_ssize_t G, struct window *w)
 {
     Py_buffer view;
@@ -250,7 +250,7 @@ typedef int32_t four_places __attribute__((vector_size(16)));
 #define SHUFFLED(a, b, i, j, k, l) __builtin_shuffle(a, b, (four_places){i, j, k, l})
 #endif
 
-/* Write four columns of four rows as four rows. */
+/* Transpose a 4 x 4 square. */
 INLINE void transpose_square(float *to, Py_ssize_t step, const float *from, Py_ssize_t width)
 {
     four a = *(const four *)from, b = *(const four *)(from + width);
@@ -263,8 +263,8 @@ INLINE void transpose_square(float *to, Py_ssize_t step, const float *from, Py_s
     *(four *)(to + 3 * step) = SHUFFLED(ab, cd, 2, 3, 6, 7);
 }
 
-/* Copy n columns of K rows, which may be n rows of K columns (`transposed`), into a panel whose rows lie `step` floats
-   apart. */
+/* Copy n columns of a matrix (K, n), or of the transpose of a matrix (n, K) if `transposed`, into a panel. Rows of the
+   panel are `step` floats apart, rows of the matrix `width` floats. */
 static void fill(float *to, Py_ssize_t step, const float *from, Py_ssize_t width, Py_ssize_t K, Py_ssize_t n,
                  int transposed)
 {
@@ -284,9 +284,9 @@ static void fill(float *to, Py_ssize_t step, const float *from, Py_ssize_t width
     }
 }
 
-/* Pack a matrix of `slabs` times H columns and K rows, W or its transpose, for a target; returns where it was packed.
-   Panels are in the order in which the loops take them: those of all slabs for PANEL units, then those of the next
-   units. What one tile reads lies together: the rows of `group` panels side by side. */
+/* Pack W, or its transpose, as a matrix of K rows and `slabs` times H columns for a target; return `packed`. Panels are
+   in the order in which the loops read them: those of all slabs for PANEL units, then those of the next units. The rows
+   of the `group` panels that a tile reads are side by side. */
 static const float *pack(const struct target *target, const struct window *w, Py_ssize_t slabs, Py_ssize_t K,
                          int transposed, float *packed)
 {
@@ -304,7 +304,7 @@ static const float *pack(const struct target *target, const struct window *w, Py
     return packed;
 }
 
-/* Take memory for so many floats, from where cache lines begin; NULL, with an error set, if there is none. */
+/* Allocate `size` floats, aligned to cache lines; return NULL, with an error set, if that fails. */
 static float *memory_of(struct call *call, Py_ssize_t size)
 {
     call->memory = PyMem_RawMalloc((size_t)size * sizeof(float) + ALIGNMENT);
@@ -313,7 +313,7 @@ static float *memory_of(struct call *call, Py_ssize_t size)
     return call->memory ? (float *)(((uintptr_t)call->memory / ALIGNMENT + 1) * ALIGNMENT) : NULL;
 }
 
-/* Floats of W, or its transpose, when it is packed; the tiles are of `slabs` gates. */
+/* Number of floats that `pack` writes. */
 static Py_ssize_t packed_size(const struct window *w, Py_ssize_t slabs, Py_ssize_t K)
 {
     return slabs * ((w->H + PANEL - 1) / PANEL * PANEL) * K;
@@ -321,7 +321,7 @@ static Py_ssize_t packed_size(const struct window *w, Py_ssize_t slabs, Py_ssize
 
 static PyObject *run(struct call *call, struct window *w, enum cell cell)
 {
-    const struct target *target = chosen; /* for all of it, whoever chooses another one meanwhile */
+    const struct target *target = chosen; /* a copy: another thread may choose another target during the loop */
     Py_ssize_t of_tiles = w->B * STEP_OF_TILES(w->H, w->G), packs = w->T * w->B >= FEWEST_ROWS;
     if (!(w->tiles = memory_of(call, of_tiles + packs * packed_size(w, w->G, w->H))))
         return end(call, 0);
@@ -346,7 +346,8 @@ static PyObject *run_back(struct call *call, struct window *w, enum cell cell)
     return end(call, 1);
 }
 
-/* What begins a twin of `run` or `run_back` in nn/cells/loop.py: sizes from an array (T, B, G H). */
+/* Begin a twin of `run` or `run_back` in nn/cells/loop.py: check the number of arguments, and take the sizes from an
+   array (T, B, G H). */
 #define BEGIN(arguments, slab, number)                                                                                 \
     struct call call = {.count = 0};                                                                                   \
     struct window w = {.T = 0};                                                                                        \
@@ -375,7 +376,7 @@ static PyObject *rnn_steps_backward(PyObject *module, PyObject *const *a, Py_ssi
     return run_back(&call, &w, RNN);
 }
 
-/* Of the cells with h and c, whose numbers of gates differ: steps(weight, gates, keep, bias, h, c, tanh_c) */
+/* For cells with state h and c, whose numbers of slabs differ: steps(weight, gates, keep, bias, h, c, tanh_c) */
 static PyObject *memory_steps(Py_ssize_t slabs, enum cell cell, PyObject *const *a, Py_ssize_t found)
 {
     BEGIN(7, a[1], slabs);
@@ -441,7 +442,7 @@ static PyObject *gru_steps_backward(PyObject *module, PyObject *const *a, Py_ssi
 
 /* --- other sweeps ------------------------------------------------------------------------------------------------ */
 
-/* Whether whole numbers are from 0 on and below a limit; an error is set if not. */
+/* Return whether all integers are in [0, limit); if not, an error is set. */
 static int all_below(Py_ssize_t limit, const int64_t *numbers, Py_ssize_t n)
 {
     for (Py_ssize_t i = 0; i < n; i++)
@@ -609,7 +610,7 @@ static PyObject *places_of(PyObject *module, PyObject *const *a, Py_ssize_t foun
 
 /* --- module ------------------------------------------------------------------------------------------------------ */
 
-/* choose(name): whether this processor has the target, which all functions then use. */
+/* choose(name): select the target for all functions; return whether this processor supports it. */
 static PyObject *choose(PyObject *module, PyObject *name)
 {
     const char *text = PyUnicode_AsUTF8(name);

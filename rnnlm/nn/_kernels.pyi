@@ -1,4 +1,4 @@
-# The compiled twins of functions in these modules, which say what the arrays are.
+# The compiled twins of functions in these modules, whose docstrings describe the arguments.
 from typing import Any
 
 from rnnlm.baselines.levels import places_of as places_of
@@ -12,9 +12,9 @@ from rnnlm.nn.optimizers import momentum_update as momentum_update
 from rnnlm.nn.optimizers import sgd_update as sgd_update
 
 def choose(target: str) -> bool:
-    """Use the form of all functions for a target; False if this processor lacks it, or nobody knows it."""
+    """Select the target for all functions; return False if it is unknown or not supported by this processor."""
 
-# All steps of a window: see `run` and `run_back` in nn/cells/loop.py, and the function of one step in each cell's file.
+# Loops over all steps of a window: see `run` and `run_back` in nn/cells/loop.py, and the step functions of each cell.
 def rnn_steps(weight: Array, gates: Array, keep: Array | None, bias: Array, h: Array, activation: str) -> None: ...
 def lstm_steps(
     weight: Array, gates: Array, keep: Array | None, bias: Array, h: Array, c: Array, tanh_c: Array

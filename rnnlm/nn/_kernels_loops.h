@@ -1,20 +1,20 @@
-/* The loops of `_kernels.c`, which includes this file once for each target: TARGET is its name, WIDTH the floats in one
-   of its registers, PANELS how many panels wide a tile of MOST_ROWS rows may be for its sums to stay in registers. */
+/* The loops of `_kernels.c`, which includes this file once for each target. TARGET is its name, WIDTH the number of
+   floats in a register, PANELS the largest number of panels in a tile of MOST_ROWS rows whose sums fit in registers. */
 
-#define VECTORS (PANEL / WIDTH) /* in a row of a panel */
+#define VECTORS (PANEL / WIDTH) /* number of vectors in a row of a panel */
 
 typedef float T_(vector) __attribute__((vector_size(4 * WIDTH), aligned(4)));
 
-/* --- functions of one number ------------------------------------------------------------------------------------- */
+/* --- scalar functions -------------------------------------------------------------------------------------------- */
 
-/* For |x| < 88, e^x = 2^n e^r with n = round(x / ln 2), so that |r| < 0.35. Returns e^r - 1, by its series, of which
-   the first term that is left out is below 6e-9 of it; *power becomes 2^n. NaN stays NaN. */
+/* For |x| < 88, e^x = 2^n e^r with n = round(x / ln 2), so that |r| < 0.35. Return e^r - 1 by its series, truncated
+   where the next term is below 6e-9 of it; set *power to 2^n. NaN stays NaN. */
 INLINE float T_(reduced)(float x, float *power)
 {
-    const float round = 12582912.0f; /* 1.5 * 2^23: what is added to it is rounded to an integer */
+    const float round = 12582912.0f; /* 1.5 * 2^23: adding it rounds to an integer */
     float shifted = x * 1.44269504f + round;
     float n = shifted - round;
-    float r = x - n * 0.693359375f + n * 2.12194440e-4f; /* ln 2 in two parts, the first of which has few bits */
+    float r = x - n * 0.693359375f + n * 2.12194440e-4f; /* ln 2 in two parts; the first has few bits, to be exact */
     float series = 1.0f / 5040;
     series = series * r + 1.0f / 720;
     series = series * r + 1.0f / 120;
@@ -29,14 +29,14 @@ INLINE float T_(reduced)(float x, float *power)
     return series * r;
 }
 
-/* The comparisons are written so that NaN passes. */
+/* Clip x to [least, most]; NaN stays NaN. */
 INLINE float T_(limited)(float x, float least, float most)
 {
     x = x < least ? least : x;
     return x > most ? most : x;
 }
 
-/* Between these limits neither e^x nor its reciprocal leaves the normal numbers. */
+/* e^x. The limits keep e^x and its reciprocal within the normal numbers. */
 INLINE float T_(exponential)(float x)
 {
     float power, less_one = T_(reduced)(T_(limited)(x, -87.0f, 88.0f), &power);
@@ -45,8 +45,8 @@ INLINE float T_(exponential)(float x)
 
 INLINE float T_(sigmoid)(float x) { return 1.0f / (1.0f + T_(exponential)(-x)); }
 
-/* tanh(x) = (e^2x - 1) / (e^2x + 1); beyond 10 it is 1 in single precision. e^2x - 1 is made without the cancellation
-   of e^2x with 1, so that small results are as exact as large ones. */
+/* tanh(x) = (e^2x - 1) / (e^2x + 1); beyond 10 it is 1 in single precision. e^2x - 1 is computed without cancellation,
+   so that small results are as exact as large ones. */
 INLINE float T_(tanh)(float x)
 {
     float power, less_one = T_(reduced)(2.0f * T_(limited)(x, -10.0f, 10.0f), &power);
@@ -56,8 +56,8 @@ INLINE float T_(tanh)(float x)
 
 /* --- matrix products --------------------------------------------------------------------------------------------- */
 
-/* out (rows, panels * PANEL), whose rows lie `step` floats apart, = a (rows, K) times panels that were packed together.
-   rows and panels are constants wherever this is inlined, and all sums are in registers. */
+/* out (rows, panels * PANEL) = a (rows, K) times panels that were packed side by side. Rows of `out` are `step` floats
+   apart, rows of `a` `width` floats. Callers pass constant `rows` and `panels`, so that all sums are in registers. */
 INLINE void T_(tile)(const int rows, const int panels, Py_ssize_t K, const float *a, Py_ssize_t width,
                      const float *packed, float *out, Py_ssize_t step)
 {
@@ -78,7 +78,7 @@ INLINE void T_(tile)(const int rows, const int panels, Py_ssize_t K, const float
             *(T_(vector) *)(out + r * step + v * WIDTH) = sums[r][v];
 }
 
-/* The same for any rows up to MOST_ROWS, and for all panels of a tile. */
+/* Like `tile`, for any number of rows up to MOST_ROWS and of panels. */
 static void T_(product)(int rows, int panels, Py_ssize_t K, const float *a, Py_ssize_t width, const float *packed,
                         float *out, Py_ssize_t step)
 {
@@ -106,8 +106,8 @@ static void T_(product)(int rows, int panels, Py_ssize_t K, const float *a, Py_s
 #undef CASE
 }
 
-/* out (rows, n) = a (rows, K) times the transpose of a matrix (n, K) as it is: for so few rows that packing it would
-   not pay. Its rows are taken four at a time, so that one sum need not wait for the other. */
+/* out (rows, n) = a (rows, K) times the transpose of an unpacked matrix (n, K), for so few rows that packing would not
+   pay. Four independent sums at a time hide the latency of the additions. */
 static void T_(dots)(int rows, Py_ssize_t n, Py_ssize_t K, const float *restrict a, const float *restrict matrix,
                      float *restrict out, Py_ssize_t step)
 {
@@ -136,12 +136,12 @@ static void T_(dots)(int rows, Py_ssize_t n, Py_ssize_t K, const float *restrict
     }
 }
 
-/* --- cells: the formulas of nn/cells, for n units from u on, of one row b of step t ------------------------------- */
+/* --- cells: the formulas of nn/cells, for n units from u on, in row b of step t ----------------------------------- */
 
 #define FOR_EACH_UNIT _Pragma("omp simd") for (Py_ssize_t j = 0; j < n; j++)
 #define UNITS(name) INLINE void T_(name##_row)(const struct window *w, Py_ssize_t t, Py_ssize_t b, Py_ssize_t u, \
                                                const Py_ssize_t n, const float *restrict product)
-/* Where the numbers of a slab (T, B, slabs * H) begin that belong to these units. */
+/* Address of these units in a slab (T, B, slabs * H). */
 #define AT(slab, t, slabs) ((slab) + (((t) * w->B + b) * (slabs)) * w->H + u)
 #define KEEP(t) (w->keep && (t) < w->T ? w->keep[(t) * w->B + b] : 1.0f)
 #define ARGUMENT(gate) (gates[(gate) * H + j] + k * product[(gate) * PANEL + j] + bias[(gate) * H + j])
@@ -301,7 +301,7 @@ UNITS(gru_backward)
     }
 }
 
-/* Of a number of rows: with constants for the usual numbers of units, which make for shorter loops. */
+/* Define a function for several rows. Usual numbers of units are passed as constants, which makes loops shorter. */
 #define ROWS_OF(name)                                                                                                  \
     static void T_(name)(const struct window *w, Py_ssize_t t, Py_ssize_t b, int rows, Py_ssize_t u, Py_ssize_t n,     \
                          const float *product)                                                                         \
@@ -324,8 +324,8 @@ static T_(units) *const T_(backward_units)[] = {T_(rnn_backward), T_(lstm_backwa
 
 /* --- windows ----------------------------------------------------------------------------------------------------- */
 
-/* All steps of a window. In each the product W h_{t-1} is made first, for some rows and some units at a time, and then
-   used row by row: so the slabs are read in their order, which the processor foresees. */
+/* All steps of a window, forward. Each step first computes the whole product W h_{t-1}, tile by tile, and then applies
+   the cell row by row, so that slabs are read in memory order, for the hardware prefetcher. */
 static void T_(forward)(const struct window *w, enum cell cell)
 {
     Py_ssize_t H = w->H, B = w->B, G = w->G, units = UNITS_OF_TILE(G), step = STEP_OF_TILES(H, G);
@@ -353,9 +353,9 @@ static void T_(forward)(const struct window *w, enum cell cell)
     }
 }
 
-/* All steps back. The product of delta_{t+1} with W needs all of it and gives any part of dE/dh_t, which is used while
-   it is in the cache; what is used with it is fetched meanwhile. In the end `carried` is the gradient by what entered
-   step 0. */
+/* All steps of a window, backward. A tile of dE/dh_t, the product of the whole delta_{t+1} with W, is used while it is
+   in the cache; the other operands are prefetched meanwhile. Finally, `carried` is overwritten with the gradient of the
+   h that entered step 0. */
 static void T_(backward)(const struct window *w, enum cell cell)
 {
     Py_ssize_t H = w->H, B = w->B, K = w->G * H, blocks = (B + MOST_ROWS - 1) / MOST_ROWS;
@@ -386,7 +386,7 @@ static void T_(backward)(const struct window *w, enum cell cell)
 
 /* --- other sweeps ------------------------------------------------------------------------------------------------ */
 
-/* Arguments are those of numerics.softmax_error, of one row; returns -log p(target). */
+/* Like numerics.softmax_error, for one row; returns -log p(target). */
 static float T_(softmax_error)(Py_ssize_t V, float *restrict logits, const float *restrict bias, Py_ssize_t target,
                                float scale)
 {
@@ -411,7 +411,7 @@ static float T_(softmax_error)(Py_ssize_t V, float *restrict logits, const float
     return logf(total) - of_target;
 }
 
-/* Turn a row of logits into log probabilities, and add a number to them. */
+/* Turn a row of logits into log probabilities plus `shift`. */
 static void T_(log_softmax)(Py_ssize_t V, float *restrict logits, float shift)
 {
     float largest = -INFINITY, total = 0;
@@ -419,20 +419,20 @@ static void T_(log_softmax)(Py_ssize_t V, float *restrict logits, float shift)
         largest = logits[j] > largest ? logits[j] : largest;
     _Pragma("omp simd reduction(+ : total)") for (Py_ssize_t j = 0; j < V; j++)
     {
-        float x = logits[j] - largest; /* made again below: it is written once only */
+        float x = logits[j] - largest; /* computed again below, to write the row only once */
         total += T_(exponential)(x < -80.0f ? -80.0f : x);
     }
     float log_total = logf(total);
     _Pragma("omp simd") for (Py_ssize_t j = 0; j < V; j++) logits[j] = logits[j] - largest - log_total + shift;
 }
 
-/* Arguments are those of optimizers.sgd_update. */
+/* See optimizers.sgd_update. */
 static void T_(sgd)(Py_ssize_t size, float *restrict p, const float *restrict g, float lr)
 {
     _Pragma("omp simd") for (Py_ssize_t j = 0; j < size; j++) p[j] -= lr * g[j];
 }
 
-/* Arguments are those of optimizers.momentum_update. */
+/* See optimizers.momentum_update. */
 static void T_(momentum)(Py_ssize_t size, float *restrict p, const float *restrict g, float *restrict v, float mu,
                          float lr, int ahead)
 {
@@ -445,7 +445,7 @@ static void T_(momentum)(Py_ssize_t size, float *restrict p, const float *restri
     }
 }
 
-/* Arguments are those of optimizers.adam_update. */
+/* See optimizers.adam_update. */
 static void T_(adam)(Py_ssize_t size, float *restrict p, const float *restrict g, float *restrict m, float *restrict v,
                      double beta1, double beta2, float rate, float correction, float epsilon, float decay)
 {
@@ -459,7 +459,7 @@ static void T_(adam)(Py_ssize_t size, float *restrict p, const float *restrict g
     }
 }
 
-/* Arguments are those of gradients.add_rows. */
+/* See gradients.add_rows. */
 static void T_(add_rows)(Py_ssize_t N, Py_ssize_t D, const float *restrict rows, const int64_t *restrict places,
                          float *restrict sums)
 {
@@ -469,7 +469,7 @@ static void T_(add_rows)(Py_ssize_t N, Py_ssize_t D, const float *restrict rows,
     }
 }
 
-/* Arguments are those of ngram.places_of. Many searches go on side by side, so that their cache misses overlap. */
+/* See baselines.levels.places_of. SEARCHES binary searches run interleaved, so that their cache misses overlap. */
 static void T_(places_of)(Py_ssize_t M, const int64_t *restrict keys, Py_ssize_t n, const int64_t *restrict wanted,
                           int64_t *restrict places)
 {

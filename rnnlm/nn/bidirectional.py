@@ -1,11 +1,11 @@
-"""The bidirectional network of the article: what stands at a place, from what is before it and what is after it.
+"""The bidirectional network of the article, which predicts a token from the tokens before and after it.
 
     s_t = f(U x_t + W s_{t-1})      s'_t = f(U' x_t + W' s'_{t+1})      o_t = g(V s_{t-1} + V' s'_{t+1})
 
-The word at t is predicted from the forward state up to t - 1 and the backward state from t + 1 on, so that it is never
-seen. For the same reason the two directions stay apart in deeper networks: a second layer that read both states of
-t - 1 would find in s'_{t-1} the word at t. (Hence, with several layers, two unidirectional PyTorch stacks, not
-`bidirectional=True`.) [V V'] is `output.weight`, (V, 2H).
+The token at t is predicted from the forward state at t - 1 and the backward state at t + 1, so the network never sees
+it. For the same reason, deeper networks keep the two directions apart: a second layer that read both states at t - 1
+would see the token at t in s'_{t-1}. (In PyTorch, this is two unidirectional stacks, not `bidirectional=True`.)
+[V V'] is `output.weight`, (V, 2H).
 """
 
 from collections.abc import Callable
@@ -18,14 +18,14 @@ from rnnlm.nn.network import LayerStack, Network
 from rnnlm.nn.numerics import Array
 from rnnlm.nn.outputs import Loss
 
-NOT_PREDICTED = -1  # a target that does not count: <s>, </s> and padding
+NOT_PREDICTED = -1  # the target of <s>, </s> and padding, which are not part of the loss
 
 
 class BidirectionalNetwork(LayerStack):
-    """A network on whole sequences (T, B), <s> and </s> included.
+    """A bidirectional network on whole sequences (T, B), including <s> and </s>.
 
-    `keep` is (T, B, 2): 0 in the first place where the forward state starts anew, in the second where the backward one
-    does. There is no state to carry from one batch to the next; the one that is passed in and out is left as it is.
+    `keep` is (T, B, 2): keep[..., 0] is 0 where the forward state is reset, keep[..., 1] where the backward state is;
+    both are 1 elsewhere. No state is carried between batches: methods return the `state` they receive unchanged.
     """
 
     def between(
@@ -35,10 +35,10 @@ class BidirectionalNetwork(LayerStack):
         rng: np.random.Generator | None = None,
         shared: SharedMasks = NOTHING_DROPPED,
     ) -> tuple[Array, Callable[[Array], Grads]]:
-        """What the network knows of each place from both sides, (T - 2, B, 2H) for places 1 to T - 2; and backprop."""
+        """Return both directions' hidden states for places 1 to T - 2, (T - 2, B, 2H), and backprop(dboth) -> grads."""
         zero = self.zero_state(sequences.shape[1])
         forward, _, forward_backprop = self.hidden(sequences[:-2], zero, keep[:-2, :, :1], rng, shared=shared)
-        # Read from the right: the backward network is a forward one on the reversed sequence.
+        # The backward network is a forward network on the reversed sequence.
         reverse, _, reverse_backprop = self.hidden(sequences[:1:-1], zero, keep[:1:-1, :, 1:], rng, "_reverse", shared)
         H = self.config.hidden_size
 
@@ -79,7 +79,7 @@ class BidirectionalNetwork(LayerStack):
         return loss, state, backprop
 
     def nats(self, inputs: Array, targets: Array, state: Array, keep: Array | None = None) -> tuple[Array, Array]:
-        """Negative log probability of each place given all others, (T, B); 0 where the target does not count."""
+        """Negative log probability of each token given all others, (T, B); 0 where the target is NOT_PREDICTED."""
         assert keep is not None
         hidden, _ = self.between(inputs, keep)
         places = targets[1:-1] != NOT_PREDICTED
@@ -88,9 +88,9 @@ class BidirectionalNetwork(LayerStack):
         return nats, state
 
     def log_probabilities_at(self, sequence: Array, places: Array) -> Array:
-        """Log probability of every token at some places of each sequence, given the rest.
+        """Log probability of every token at one place of each sequence, given the rest of the sequence.
 
-        sequence (T, B) with <s> and </s> at its ends and no padding; places (B,), from 1 to T - 2. Returns (B, V).
+        sequence: (T, B), with <s> and </s> at its ends and no padding. places: (B,), from 1 to T - 2. Returns (B, V).
         """
         keep = np.ones((*sequence.shape, 2), dtype=np.float32)
         hidden, _ = self.between(sequence, keep)

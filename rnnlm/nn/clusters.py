@@ -1,11 +1,10 @@
-"""Where the adaptive softmax cuts the vocabulary: at the ids where a training step is expected to cost least.
+"""Choose the cutoffs of the adaptive softmax by the expected cost of a training step.
 
 Grave et al. 2016 (section 4) write the cost of multiplying B rows by a matrix of k columns as g(k, B), constant for
 small products and lambda k B for large ones, and the cost of the layer as g(head, B) + sum of g(tail i, p_i B), where
-p_i is the probability that a word is in tail i. This is that model for one core of a CPU: calls cost a constant beside
-the product instead of a minimum, the width of a cluster counts, and so does the work that each parameter makes in
-every step (its gradient, the norm, the optimizer), whether or not a row came to it. For a rare cluster that is most of
-its cost.
+p_i is the probability that a word is in tail i. This module adapts the model to one CPU core: the constant cost of the
+calls is added to that of the product, the width of a cluster counts, and so does the work per parameter in every step
+(gradient, norm, optimizer), even if no row used the cluster. For a rare cluster, that is most of the cost.
 """
 
 from typing import NamedTuple
@@ -17,20 +16,20 @@ from rnnlm.nn.outputs import tail_width
 
 
 class Costs(NamedTuple):
-    """Nanoseconds of a training step; only their ratios matter. `benchmarks/adaptive_softmax.py` measures them."""
+    """Costs in nanoseconds; only their ratios matter. `benchmarks/adaptive_softmax.py` measures them."""
 
-    cluster: float  # for a cluster, however small: calls, picking its rows
-    product: float  # for a row, a class and a dimension: a multiplication and an addition, in three products
-    logit: float  # for a row and a class: largest, exponential, sum, scaling
-    parameter: float  # for a parameter: its gradient, sum over threads, norm, Adam
+    cluster: float  # per cluster of any size: calls, selection of its rows
+    product: float  # per row, class and dimension: a multiplication and an addition, in three products
+    logit: float  # per row and class: maximum, exponential, sum, scaling
+    parameter: float  # per parameter: gradient, sum over threads, norm, Adam
 
 
 COSTS = Costs(cluster=60_000, product=0.07, logit=2.2, parameter=3.5)  # AVX-512, OpenBLAS, float32
-SLACK = 1.4  # times the smallest cost that a longer shortlist may cost: it is what the layer's quality depends on
+SLACK = 1.4  # a longer shortlist, on which the quality depends, may cost this many times the smallest cost
 MOST_TAILS = 3
-LEAST_WIDTH = 8  # a further tail would have fewer dimensions than this: nothing to gain
-GRID = 64  # places that are tried
-SPECIALS = 3  # ids that have to be in the shortlist
+LEAST_WIDTH = 8  # dimensions; no further tail if it would have fewer
+GRID = 64  # number of cutoffs to try
+SPECIALS = 3  # special ids, which must be in the shortlist
 
 
 def choose_cutoffs(
@@ -41,13 +40,15 @@ def choose_cutoffs(
     costs: Costs = COSTS,
     slack: float = SLACK,
 ) -> tuple[int, ...]:
-    """Cutoffs of the adaptive softmax: the longest shortlist at up to `slack` times the smallest expected cost.
+    """Return cutoffs with the longest shortlist whose expected cost is at most `slack` times the minimum.
 
-    counts (V,): how often each id is predicted, most frequent first. rows: of a training step, whose cost it is. One to
-    MOST_TAILS tails; the places that are tried lie in a geometric series. The minimum over all choices of them is found
-    exactly, from the last tail to the first: what the tails from a place on cost does not depend on what is before it.
-    The cost is flat around its minimum, and a word of the shortlist is told apart at full width: on the King James
-    Bible the cheapest cutoffs ended 4 % above the full softmax's perplexity after two epochs, a longer shortlist level.
+    counts (V,): frequency of each id as a target, in descending order. rows: number of rows of a training step.
+
+    There are one to MOST_TAILS tails. Candidate cutoffs form a geometric series. The minimum over all combinations is
+    found exactly by dynamic programming from the last tail to the first, as the cost of the tails from a cutoff on does
+    not depend on earlier cutoffs. The cost is flat around its minimum, and the shortlist has full width: on the King
+    James Bible, after two epochs, the perplexity with the cheapest cutoffs was 4 % above that of the full softmax; with
+    a longer shortlist, it was level with it.
     """
     V = len(counts)
     places = np.unique(np.geomspace(SPECIALS, V - 1, GRID).round().astype(np.int64))
@@ -58,7 +59,7 @@ def choose_cutoffs(
         if tails > 1 and tail_width(hidden_size, div_value, tails - 1) < LEAST_WIDTH:
             break
         rest = np.where(places == V, 0.0, np.inf)  # cost of all tails from a place on
-        followers: list[Array] = []  # for each tail, from each place on, where it best ends
+        followers: list[Array] = []  # for each tail, the best end for each start
         for i in reversed(range(tails)):
             width = max(1, tail_width(hidden_size, div_value, i))
             sizes = places[None] - places[:, None]
@@ -78,13 +79,13 @@ def choose_cutoffs(
 
 
 def _cluster(rows: Array, classes: Array, width: int, costs: Costs) -> Array:
-    """Cost of the softmax of a cluster: g(classes, rows) and its parameters."""
+    """Cost of the softmax of a cluster: g(classes, rows) plus the work on its parameters."""
     per_row_and_class = costs.product * width + costs.logit
     cost: Array = costs.cluster + rows * classes * per_row_and_class + costs.parameter * classes * width
     return cost
 
 
 def _projection(rows: Array, hidden_size: int, width: int, costs: Costs) -> Array:
-    """Cost of projecting rows to a tail's width."""
+    """Cost of projecting rows to the width of a tail."""
     cost: Array = (rows * costs.product + costs.parameter) * hidden_size * width
     return cost

@@ -1,4 +1,4 @@
-"""Gradient check: the derivative that back-propagation computes against the one that the definition gives."""
+"""Gradient check: compare the derivatives of back-propagation with finite differences."""
 
 from collections.abc import Callable
 from itertools import pairwise
@@ -29,11 +29,11 @@ STEPS = (1e-4, 1e-5, 1e-6)
 
 
 def central_difference(loss: Callable[[], float], array: Array, direction: Array) -> float:
-    """Derivative of the loss along a direction; `array` is left unchanged.
+    """Derivative of the loss along a direction; `array` is restored afterwards.
 
-    (8 (E(w + d) - E(w - d)) - (E(w + 2d) - E(w - 2d))) / 12 with d = step * direction, exact to the fourth order of the
-    step. A large step suffers from curvature and from the kinks of relu, a small one from rounding: of two neighbouring
-    steps' results those that agree best are taken (Ridders 1982, in its plainest form).
+    (8 (E(w + d) - E(w - d)) - (E(w + 2d) - E(w - 2d))) / (12 step) with d = step * direction, exact to the fourth order
+    of the step. A large step suffers from curvature and the kinks of relu, a small one from rounding. So several steps
+    are tried, and the result is taken from the two neighbouring steps that agree best (Ridders 1982, simplified).
     """
     original = array.copy()
 
@@ -49,13 +49,13 @@ def central_difference(loss: Callable[[], float], array: Array, direction: Array
 
 
 def _direction(rng: np.random.Generator, gradient: Array) -> Array:
-    """A random direction with a good part of the gradient in it.
+    """Random unit vector with a large component along the gradient.
 
-    A purely random one is nearly perpendicular to the gradient in many dimensions, and the comparison would drown in
-    rounding. Should the gradient be wrong, the random half still finds out.
+    In many dimensions, a purely random direction is nearly perpendicular to the gradient, and rounding would dominate
+    the comparison. If the gradient is wrong, the random component still reveals it.
     """
     random = rng.standard_normal(gradient.shape)
-    # Not quite half: the two must not cancel where there is only one direction to choose from.
+    # 0.9, so that the two components cannot cancel in one dimension.
     direction = 0.9 * random / np.linalg.norm(random) + gradient / max(float(np.linalg.norm(gradient)), 1e-300)
     return direction / np.linalg.norm(direction)
 
@@ -71,9 +71,10 @@ def check_gradients(
     directions: int = 3,
     entries: int = 0,
 ) -> list[Comparison]:
-    """Compare every parameter's gradient, and the initial state's, along random directions and at random entries.
+    """Compare the gradients of every parameter and of the initial state with central differences.
 
-    The network must be float64 for the comparison to mean anything; ids (T, B), state (S, L, B, H).
+    directions, entries: number of random directions and of random entries per array. inputs and targets are (T, B),
+    state is (S, L, B, H). Parameters and state must be float64: float32 is too imprecise.
     """
 
     def loss() -> float:

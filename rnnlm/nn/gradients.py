@@ -1,7 +1,7 @@
-"""Gradients: an array as large as the parameter, or only the rows of a table that were looked up.
+"""Gradients, dense (an array shaped like the parameter) or sparse (only the rows of a table that were looked up).
 
-A batch touches a thousand rows of an embedding of fifty thousand. The others' gradient is zero, and neither the sum
-over threads, nor the norm, nor the optimizer needs to go over them.
+A batch looks up about a thousand of the fifty thousand rows of an embedding. The gradient of the others is zero: the
+sum over threads, the norm and the optimizer skip them.
 """
 
 import math
@@ -17,9 +17,9 @@ from rnnlm.nn.numerics import Array
 
 
 def add_rows(rows: Array, places: Array, sums: Array) -> None:
-    """Add each of the rows (N, D) to sums (U, D) at its place (N,), int64. Has a compiled twin.
+    """Add rows[i] to sums[places[i]]; rows (N, D), places (N,) int64, sums (U, D). Has a compiled twin.
 
-    Here rows of one place are brought together first, which is faster than numpy.add.at.
+    Sorts rows by place and adds them up with reduceat, which is faster than numpy.add.at.
     """
     order = np.argsort(places, kind="stable")
     ordered = places[order]
@@ -29,10 +29,10 @@ def add_rows(rows: Array, places: Array, sums: Array) -> None:
 
 @dataclass(frozen=True)
 class RowGradient:
-    """Gradient of a look-up table (V, D) that is zero but for some rows.
+    """Gradient of a look-up table (V, D) that is zero except in some rows.
 
-    ids (K,): the rows, each once, ascending; rows (K, D): their gradients; length: V. `transposed` is said of a
-    parameter (D, V) whose columns are looked up, as one-hot input does with `rnn.weight_ih_l0`.
+    ids (K,): indices of these rows, unique and ascending. rows (K, D): their gradients. length: V. transposed: the
+    parameter is (D, V), and its columns are looked up, as those of `rnn.weight_ih_l0` are with one-hot input.
     """
 
     ids: Array
@@ -42,7 +42,7 @@ class RowGradient:
 
     @classmethod
     def summed(cls, ids: Array, rows: Array, length: int, transposed: bool = False) -> "RowGradient":
-        """Add up the rows (N, D) that share an id (N,)."""
+        """Build a gradient from rows (N, D) and their ids (N,); rows with the same id are added up."""
         found, places = np.unique(ids, return_inverse=True)
         sums = np.zeros((len(found), rows.shape[1]), dtype=rows.dtype)
         fastest(add_rows, rows.dtype)(rows, places, sums)
@@ -56,33 +56,33 @@ class RowGradient:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Kind of its numbers."""
+        """Data type of the entries."""
         return self.rows.dtype
 
     def dense(self) -> Array:
-        """The gradient with all its zeros, in the shape of the parameter."""
+        """Return the dense gradient, in the shape of the parameter."""
         table = np.zeros((self.length, self.rows.shape[1]), dtype=self.rows.dtype)
         table[self.ids] = self.rows
         return table.T if self.transposed else table
 
     def __add__(self, other: "RowGradient") -> "RowGradient":
-        """Sum of two gradients of one table."""
+        """Sum of two gradients of the same table."""
         ids, rows = np.concatenate([self.ids, other.ids]), np.concatenate([self.rows, other.rows])
         return RowGradient.summed(ids, rows, self.length, self.transposed)
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> Array:
-        """For NumPy's functions: `dense()`."""
+        """Convert to a dense array, so that NumPy functions accept it."""
         return self.dense().astype(dtype or self.rows.dtype, copy=False)
 
 
-CHUNK = 1 << 14  # numbers: a parameter, its gradient, two slots and scratch fit into a 512 KB cache
+CHUNK = 1 << 14  # entries: a piece of a parameter, its gradient, two slots and scratch fit into a 512 KB cache
 
 Gradient = Array | RowGradient
 Grads = dict[str, Any]  # name of a parameter -> Gradient
 
 
 def dense(grads: Mapping[str, Gradient]) -> dict[str, Array]:
-    """Every gradient as an array of its parameter's shape."""
+    """Return every gradient as a dense array in the shape of its parameter."""
     return {name: each.dense() if isinstance(each, RowGradient) else each for name, each in grads.items()}
 
 
@@ -95,11 +95,11 @@ class Piece(NamedTuple):
     """A part of one parameter's gradient that fits into the cache: the smallest unit of work."""
 
     name: str
-    part: slice  # of the flat array; of the rows of a RowGradient
+    part: slice  # into the flat array, or into the rows of a RowGradient
 
 
 def pieces(grads: Mapping[str, Gradient]) -> list[Piece]:
-    """Cut gradients into pieces. Where the cuts are does not depend on the number of threads, so no result does."""
+    """Cut gradients into pieces. The cuts, and so the results, do not depend on the number of threads."""
     found = []
     for name, gradient in grads.items():
         if isinstance(gradient, RowGradient):
@@ -114,14 +114,15 @@ Shares = Callable[[Callable[[list[Piece]], Any], list[Piece]], Iterable[Any]]  #
 
 
 def alone(work: Callable[[list[Piece]], Any], found: list[Piece]) -> Iterable[Any]:
-    """All the work in this thread."""
+    """Do all the work in this thread."""
     return [work(found)]
 
 
 def summed(parts: Sequence[Mapping[str, Gradient]], shares: Shares = alone) -> tuple[dict[str, Gradient], float]:
-    """Sum of the threads' gradients, and its Euclidean norm over all parameters.
+    """Return the sum of the threads' gradients and its Euclidean norm over all parameters.
 
-    The first one's arrays take up the others, piece by piece while they are in the cache; the norm is made on the way.
+    Dense sums overwrite the arrays of parts[0], piece by piece; the norm of a piece is computed while it is in the
+    cache.
     """
     total = dict(parts[0])
     for other in parts[1:]:
@@ -140,13 +141,13 @@ def summed(parts: Sequence[Mapping[str, Gradient]], shares: Shares = alone) -> t
             found.append(float(np.vdot(numbers, numbers)))
         return found
 
-    # Summed in the order of the pieces, however many threads there were.
+    # Summed in the order of the pieces, which does not depend on the number of threads.
     return total, math.sqrt(sum(square for share in shares(squares, pieces(total)) for square in share))
 
 
 def clipped_scale(norm: float, limit: float) -> float:
-    """Factor by which gradients of this norm are multiplied so that it is at most `limit` (0: no limit).
+    """Factor that scales gradients of a given norm down to at most `limit` (0: no limit).
 
-    Pascanu, Mikolov and Bengio 2013: what keeps an exploding gradient from throwing the weights away.
+    Clips exploding gradients as in Pascanu, Mikolov and Bengio 2013.
     """
     return limit / norm if limit and norm > limit else 1.0

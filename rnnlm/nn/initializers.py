@@ -1,4 +1,4 @@
-"""Initial values of the weight matrices. Each takes the random stream as an argument and returns (rows, columns)."""
+"""Initializers of weight matrices: each takes a random generator and returns an array (rows, columns)."""
 
 from collections.abc import Callable
 
@@ -18,7 +18,7 @@ def uniform(rng: np.random.Generator, rows: int, columns: int, hidden: int) -> A
 
 
 def xavier(rng: np.random.Generator, rows: int, columns: int, hidden: int) -> Array:
-    """Uniform in +-sqrt(6 / (fan_in + fan_out)), fan_out being at most H, a gate's slab (Glorot and Bengio 2010)."""
+    """Uniform in +-sqrt(6 / (fan_in + fan_out)), with the fan_out of one gate, at most H (Glorot and Bengio 2010)."""
     bound = (6 / (min(rows, hidden) + columns)) ** 0.5
     return rng.uniform(-bound, bound, (rows, columns))
 
@@ -35,14 +35,14 @@ def _orthogonal(rng: np.random.Generator, rows: int, columns: int) -> Array:
 
 
 def identity(rng: np.random.Generator, rows: int, columns: int, hidden: int) -> Array:
-    """The identity in every square slab, for relu networks (Le, Jaitly and Hinton 2015); `normal` for other shapes."""
+    """Identity matrix in every square slab, for relu networks (Le, Jaitly and Hinton 2015); else like `normal`."""
     if columns != hidden or rows % hidden:
         return normal(rng, rows, columns, hidden)
     return np.concatenate([np.eye(hidden)] * (rows // hidden))
 
 
 def normal(rng: np.random.Generator, rows: int, columns: int, hidden: int) -> Array:
-    """Gaussian of variance 0.001, which goes with `identity` for all other matrices."""
+    """Gaussian of variance 0.001, for the other matrices of a network initialized with `identity`."""
     return rng.normal(0, 0.001**0.5, (rows, columns))
 
 
@@ -52,7 +52,7 @@ def article(rng: np.random.Generator, rows: int, columns: int, hidden: int) -> A
 
 
 def memory_bias(units: int) -> Array:
-    """Gate biases (units,) with which units keep their state for 2 to LONGEST_MEMORY steps (Tallec and Ollivier 2018).
+    """Gate biases (units,) for memories of 2 to LONGEST_MEMORY steps (chrono initialization, Tallec and Ollivier 2018).
 
     A gate that keeps sigmoid(b) = 1 - 1 / t of the state in each step remembers for about t steps: b = log(t - 1). The
     times t are spread evenly over the units.

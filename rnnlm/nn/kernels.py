@@ -1,11 +1,11 @@
-"""Compiled twins of a few functions, where they were built: the same arithmetic, with less of everything around it.
+"""Choose between NumPy functions and their compiled twins.
 
-`_kernels.c` is compiled when the package is installed, if there is a compiler; nothing needs it. What is in NumPy stays
-the reference. A twin takes arrays of float32. Results agree to rounding, so runs repeat to the byte with the same
-kernels, not from one kind to another.
+`_kernels.c` is compiled when the package is installed, if there is a compiler; it is optional. The NumPy functions are
+the reference. Twins take float32 arrays. Their results agree with NumPy's up to rounding, so runs are reproducible to
+the byte with the same kernels only.
 
-$RNNLM_KERNELS chooses: "numpy" for no twin, or the "avx512", "avx2" or "portable" form of them instead of the best that
-the processor has.
+The environment variable RNNLM_KERNELS is "numpy" for no twins, or "avx512", "avx2" or "portable" for one of the
+instruction sets that the twins are compiled for. The default is the best that the processor supports.
 """
 
 import os
@@ -22,7 +22,7 @@ from rnnlm.errors import RnnlmError
 
 VARIABLE = "RNNLM_KERNELS"
 TARGETS = ("avx512", "avx2", "portable")  # best first
-# Where NumPy's products run on Apple's matrix units, they are left to them in layers wider than this. (An estimate.)
+# On Apple silicon, NumPy's matrix products use the matrix units: layers wider than this use NumPy. (An estimate.)
 APPLE_WIDTH = 256
 ON_APPLE_SILICON = sys.platform == "darwin" and platform.machine() == "arm64"
 
@@ -30,7 +30,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def compiled() -> ModuleType | None:
-    """The module of the compiled twins; None where it was not built, or $RNNLM_KERNELS is "numpy".
+    """Return the module of the compiled twins, or None if it was not built or $RNNLM_KERNELS is "numpy".
 
     Raises:
         RnnlmError: $RNNLM_KERNELS is unknown, or not supported by this processor.
@@ -38,7 +38,7 @@ def compiled() -> ModuleType | None:
     return _chosen(os.environ.get(VARIABLE, ""))
 
 
-@lru_cache(maxsize=1)  # what was chosen last is still chosen
+@lru_cache(maxsize=1)  # not more: `_kernels.choose` is global, so only the last choice holds
 def _chosen(wanted: str) -> ModuleType | None:
     if wanted == "numpy":
         return None
@@ -55,14 +55,15 @@ def _chosen(wanted: str) -> ModuleType | None:
 
 
 def forget() -> None:
-    """Choose anew when twins are asked for next, after something else has called `_kernels.choose`."""
+    """Clear the cached choice of kernels; needed after a direct call of `_kernels.choose`."""
     _chosen.cache_clear()
 
 
 def fastest(function: Function, dtype: Any = np.float32) -> Function:
-    """The compiled twin of a function; the function itself where it has none.
+    """Return the compiled twin of a function, or the function itself if it has none.
 
-    dtype: kind of its numbers, if it takes more than one. All twins but those on whole numbers are for float32.
+    dtype: of the function's arrays, if it takes more than one. Only float32 has twins, except for functions on
+    integers.
     """
     module = compiled() if dtype == np.float32 else None
     twin: Function = getattr(module, function.__name__, function)
@@ -70,9 +71,10 @@ def fastest(function: Function, dtype: Any = np.float32) -> Function:
 
 
 def compiled_steps(step: Callable[..., None], weight: Any) -> Callable[..., None] | None:
-    """The compiled twin of the loop over all steps of a window, in a layer with such a recurrent matrix; None without.
+    """Return the compiled loop over all time steps for a cell's step function, or None if there is none.
 
-    Its name is that of the function of a step, in the plural: lstm_steps, lstm_steps_backward.
+    weight (GH, H): the recurrent matrix, whose type and width decide. The twin of lstm_step is called lstm_steps, that
+    of lstm_step_backward lstm_steps_backward.
     """
     if weight.dtype != np.float32 or (ON_APPLE_SILICON and weight.shape[1] > APPLE_WIDTH):
         return None

@@ -1,7 +1,7 @@
 """Layers between ids and hidden states: look-up, dropout, recurrent layer.
 
-Every forward function returns its value and a callback that turns the gradient by that value into the gradients by
-its inputs and parameters. Nothing is remembered in an object between two calls.
+Every forward function returns its value and a callback, which maps the gradient with respect to that value to the
+gradients with respect to inputs and parameters. No object keeps state between calls.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,10 +19,10 @@ Params = Mapping[str, Array]
 
 
 def lookup(table: Array, ids: Array, transposed: bool = False) -> tuple[Array, Callable[[Array], RowGradient]]:
-    """Rows of a table: the product of a one-hot matrix with it, without the one-hot matrix.
+    """Look up rows of a table, which equals multiplying it by one-hot vectors.
 
-    table (V, D), or (D, V) if its columns are looked up (`transposed`); ids (T, B). Returns (T, B, D) and the callback
-    from its gradient to the table's.
+    table: (V, D), or (D, V) if `transposed`, which looks up columns. ids: (T, B). Returns (T, B, D) and
+    backprop(dy) -> gradient of the table.
     """
     rows = table.T if transposed else table
     V, D = rows.shape
@@ -30,7 +30,7 @@ def lookup(table: Array, ids: Array, transposed: bool = False) -> tuple[Array, C
 
 
 def dropout_mask(shape: tuple[int, ...], rate: float, rng: np.random.Generator, dtype: DTypeLike) -> Array:
-    """Zero with probability `rate`, else 1 / (1 - rate), so that its expectation is one."""
+    """Random mask with expectation one: 0 with probability `rate`, else 1 / (1 - rate)."""
     mask = (rng.random(shape, dtype=np.float32) >= rate).astype(dtype)
     mask /= 1 - rate
     return mask
@@ -39,12 +39,11 @@ def dropout_mask(shape: tuple[int, ...], rate: float, rng: np.random.Generator, 
 def distinct_rows(
     table: Array, ids: Array, scales: Array | None
 ) -> tuple[Array, Array, Callable[[Array], RowGradient]]:
-    """Rows of a table (V, D) that are looked up for ids (T, B), each once, times the scale of its token (V,).
+    """Look up each distinct row of a table (V, D) once for ids (T, B), times its token's entry of scales (V,).
 
-    Returns the rows (U, D), which of them each of the ids has (T, B), and the callback from the gradient by the rows to
-    that by the table.
+    Returns the rows (U, D), the index (T, B) of each id's row among them, and backprop(drows) -> gradient of the table.
     """
-    if ids.size == 1:  # as in every step of a sample; `unique` would take as long as the product
+    if ids.size == 1:  # as in every step of sampling, where np.unique would take as long as the matrix product
         found, places = ids.reshape(-1), np.zeros(1, dtype=np.int64)
     else:
         found, places = np.unique(ids, return_inverse=True)
@@ -59,9 +58,9 @@ def distinct_rows(
 
 @dataclass(frozen=True)
 class SharedMasks:
-    """What all columns of a batch drop alike, in all steps: factors whose expectation is one.
+    """Dropout masks shared by all columns and steps of a batch: factors with expectation one.
 
-    weights: of recurrent matrices (GH, H), by the name of the parameter. tokens (V,): of the rows of the input table.
+    weights: masks of recurrent matrices (GH, H), by parameter name. tokens (V,): mask of the rows of the input table.
     """
 
     weights: Mapping[str, Array] = field(default_factory=dict)
@@ -74,9 +73,9 @@ NOTHING_DROPPED = SharedMasks()
 def dropout(
     x: Array, rate: float, rng: np.random.Generator | None, locked: bool = False
 ) -> tuple[Array, Callable[[Array], Array]]:
-    """Inverted dropout of x (T, B, D): zero with probability `rate`, scale the rest; nothing without `rng`.
+    """Inverted dropout of x (T, B, D): zero entries with probability `rate`, scale the rest. Without `rng`, return x.
 
-    locked: the same units of a column in all T steps (Gal and Ghahramani 2016), instead of others in each.
+    locked: use the same mask for all T steps (Gal and Ghahramani 2016) instead of a new one for each.
     """
     if rng is None or rate == 0:
         return x, lambda dy: dy
@@ -85,7 +84,7 @@ def dropout(
 
 
 def scaled_tokens(x: Array, ids: Array, scales: Array | None) -> tuple[Array, Callable[[Array], Array]]:
-    """What was looked up for ids (T, B), times the scale of each token (V,): x (T, B, D) is overwritten."""
+    """Multiply x (T, B, D), looked up for ids (T, B), by each token's entry of scales (V,), in place."""
     if scales is None:
         return x, lambda dy: dy
     of_ids = scales[ids][:, :, None]
@@ -103,12 +102,12 @@ def recurrent(
     shared: SharedMasks = NOTHING_DROPPED,
     places: Array | None = None,
 ) -> tuple[Array, Array, Callable[[Array, Array | None], tuple[Array | None, Array, Grads]]]:
-    """One recurrent layer in one direction over T steps.
+    """Run one recurrent layer in one direction over T steps.
 
-    x: (T, B, D) floats, or (T, B) ids, which stand for one-hot vectors. With `places` (T, B), x (U, D) holds the
-    different inputs, and places says which of them each step has: U x is computed once for each.
-    state (S, B, H). keep: see `cells`. shared: what is dropped of weight_hh (Wan et al. 2013), the same in all steps,
-    and of one-hot vectors. A cell that is not `recurrent` has no weight_hh and no bias_hh.
+    x: (T, B, D) floats, or (T, B) ids, which stand for one-hot vectors. With `places` (T, B), x is (U, D), and the
+    input of step t, column b is x[places[t, b]]: the product with weight_ih is computed once for each distinct input.
+    state: (S, B, H). keep: see `cells`. shared: masks of weight_hh (Wan et al. 2013) and of one-hot vectors. A cell
+    whose `recurrent` is false has no weight_hh and no bias_hh.
     Returns the outputs (T, B, H), the final state (S, B, H) and backprop(dy, dstate) -> (dx or None, dstate0, grads).
     """
     names = {part: f"rnn.{part}_{suffix}" for part in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")}
@@ -119,7 +118,7 @@ def recurrent(
         weight_hh = weight_hh * mask
     if places is not None:
         gates = (x @ weight_ih.T)[places]
-    elif x.ndim == 2:  # one-hot: U x is a column of U; stored column by column, so this copies contiguous memory
+    elif x.ndim == 2:  # one-hot: U x is a column of U, which is stored column by column, so the copy is contiguous
         gates, lookup_backprop = lookup(weight_ih, x, transposed=True)
         gates, token_backprop = scaled_tokens(gates, x, shared.tokens)
     else:
@@ -129,7 +128,7 @@ def recurrent(
     def backprop(dy: Array, dstate: Array | None = None) -> tuple[Array | None, Array, Grads]:
         deltas = CELLS[cell].backward(dy, np.zeros_like(final) if dstate is None else dstate, trace)
         by_input = deltas.input_gates.reshape(-1, deltas.input_gates.shape[2])
-        grads: Grads = {}  # the norm is summed in this order
+        grads: Grads = {}  # in a fixed order, as the norm is summed in this order
         if deltas.hidden_gates is not None:
             by_hidden = deltas.hidden_gates.reshape(by_input.shape)
             grads[names["weight_hh"]] = by_hidden.T @ trace.previous().reshape(len(by_hidden), -1)

@@ -26,9 +26,9 @@ from rnnlm.nn.numerics import ACTIVATIONS, Array
 from rnnlm.nn.outputs import OUTPUTS, Loss, Output, tail_width
 from rnnlm.schema import FLAG, Field, WrongValueError, choice, integer, list_of, number, object_of
 
-SPECIALS = 3  # ids that stand for no word: <s>, </s>, <unk>
-LARGEST = (1 << 31) - 1  # of any size in a description
-MOST_CUTOFFS = 100  # of an adaptive softmax that can be read: each needs two matrices of its own
+SPECIALS = 3  # number of special ids: <s>, </s>, <unk>
+LARGEST = (1 << 31) - 1  # largest size that a header may contain
+MOST_CUTOFFS = 100  # most cutoffs that a header may contain: each adds two matrices
 ADDED_FIELDS = (
     "cutoffs",
     "div_value",
@@ -37,24 +37,24 @@ ADDED_FIELDS = (
     "weight_dropout",
     "embedding_dropout",
     "input_dropout",
-)  # missing in older checkpoints, where they have their defaults, but for input_dropout
+)  # absent from older checkpoints and then set to their defaults, except input_dropout, which equals dropout
 OF_TRAINING = (
     "dropout",
     "locked_dropout",
     "weight_dropout",
     "embedding_dropout",
     "input_dropout",
-)  # what neither parameters nor predictions depend on
+)  # fields on which neither the shapes of parameters nor predictions depend
 
 
 @dataclass(frozen=True)
 class NetworkConfig:
-    """What a network is made of. `embedding_size` 0 means one-hot input; `activation` is for the basic cell only.
+    """Architecture of a network. `embedding_size` 0 means one-hot input; only the basic cell uses `activation`.
 
-    output: a name in OUTPUTS, whose fields `cutoffs`, `div_value` (adaptive) and `tied` (full softmax) are.
-    dropout: of the hidden states, between layers and before the output. input_dropout: of the embedding's entries.
-    locked_dropout: one mask for all steps of a batch. weight_dropout: of the recurrent matrices' entries;
-    embedding_dropout: of tokens, whose rows of the input table are left out of a batch.
+    output: a key of OUTPUTS. cutoffs and div_value are settings of the adaptive softmax, tied of the full softmax.
+    dropout: rate for hidden states, between layers and before the output. input_dropout: for entries of the embedding.
+    locked_dropout: use one mask for all steps of a batch. weight_dropout: for entries of the recurrent matrices.
+    embedding_dropout: for tokens, whose rows of the input table are zero in a whole batch.
     """
 
     vocabulary_size: int
@@ -76,18 +76,18 @@ class NetworkConfig:
 
     @property
     def output_layer(self) -> Output:
-        """The output layer with its settings."""
+        """Output layer with its settings."""
         kind = OUTPUTS[self.output]
         layer: Output = kind(**{field.name: getattr(self, field.name) for field in fields(kind)})
         return layer
 
     @property
     def directions(self) -> tuple[str, ...]:
-        """Suffixes of the parameters' names: a bidirectional network has a second stack of layers."""
+        """Suffixes of parameter names, one per direction."""
         return ("", "_reverse") if self.bidirectional else ("",)
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Name and shape of every parameter, PyTorch's."""
+        """Return the shape of every parameter by its name; both are PyTorch's."""
         H, cell = self.hidden_size, CELLS[self.cell]
         shapes: dict[str, tuple[int, ...]] = {}
         if self.embedding_size:
@@ -100,7 +100,7 @@ class NetworkConfig:
         return shapes | self.output_layer.shapes(self.vocabulary_size, H * len(self.directions))
 
     def shared_masks(self, seed: Sequence[int], dtype: DTypeLike) -> SharedMasks:
-        """What all columns of a batch drop alike, as a function of the seed."""
+        """Draw the dropout masks that a batch shares, from a seed."""
         weights, tokens = {}, None
         if self.embedding_dropout or self.weight_dropout:
             rng = np.random.default_rng(seed)
@@ -112,20 +112,20 @@ class NetworkConfig:
         return SharedMasks(weights, tokens)
 
     def to_header(self) -> dict[str, Any]:
-        """JSON form for the checkpoint."""
+        """Return the JSON form for the checkpoint."""
         return asdict(self) | {"cutoffs": list(self.cutoffs)}
 
     @property
     def drops_units(self) -> bool:
-        """Whether training needs a stream of dropout masks, beside those of `shared_masks`."""
+        """Whether training needs a random stream for dropout masks besides those of `shared_masks`."""
         return bool(self.dropout or self.input_dropout)
 
     @classmethod
     def from_header(cls, header: Any) -> "NetworkConfig":
-        """Config from its JSON form.
+        """Build a config from its JSON form.
 
         Raises:
-            CheckpointError: a field is missing, unknown, of another type or out of range.
+            CheckpointError: A field is missing, unknown, of the wrong type or out of range.
         """
         if isinstance(header, dict):
             default = cls(vocabulary_size=SPECIALS + 1).to_header()
@@ -144,7 +144,7 @@ class NetworkConfig:
         return config
 
     def _output_fits(self) -> bool:
-        """Whether the output layer's settings are possible with these sizes."""
+        """Return whether the settings of the output layer are consistent with the sizes."""
         if self.output == "adaptive":
             edges = [SPECIALS - 1, *self.cutoffs, self.vocabulary_size]
             width = self.hidden_size * len(self.directions)
@@ -179,21 +179,21 @@ HEADER = object_of(
         "input_dropout": _RATE,
     },
     "fields such as 'cell'",
-)  # what `NetworkConfig.to_header` gives
+)  # schema of `NetworkConfig.to_header`
 
 
 class HiddenBackprop(Protocol):
     """Backward pass of `Network.hidden`."""
 
     def __call__(self, dhidden: Array, dfinal: Array | None = None) -> tuple[Grads, Array]:
-        """Gradients by the parameters and by the initial state, of those by the outputs and by the final state."""
+        """Map the gradients of outputs and final state to those of the parameters and of the initial state."""
 
 
 class LayerStack:
     """Embedding, recurrent layers and output: parameters under PyTorch's names, and pure functions of them.
 
-    ids are (T, B), time first; states are (S, L, B, H) with S = 1 (h) or 2 (h, c) and are values that go in and
-    come out. `keep` (T, B, 1) is 0 where a column starts anew (its state is set to zero before that step), else 1.
+    ids are (T, B), time first. States are (S, L, B, H) with S = 1 (h) or 2 (h, c); they are passed in and returned.
+    `keep` (T, B, 1) is 0 where the state of a column is reset to zero before the step, else 1.
     """
 
     kind, noun = "rnn", "a recurrent network"
@@ -202,7 +202,7 @@ class LayerStack:
         """Wrap existing parameters.
 
         Raises:
-            CheckpointError: names or shapes are not those of `config`.
+            CheckpointError: Names or shapes differ from those of `config`.
         """
         expected = config.shapes()
         found = {name: array.shape for name, array in params.items()}
@@ -226,19 +226,19 @@ class LayerStack:
         dtype: Any = np.float32,
         long_memory: float = 0.0,
     ) -> Self:
-        """New network. Biases are zero but for the forget gate of LSTMs, 1 (Gers et al. 2000, Jozefowicz et al. 2015).
+        """Create a network. Biases are 0, but 1 for LSTM forget gates (Gers et al. 2000, Jozefowicz et al. 2015).
 
-        scheme: a name in INITIALIZERS. output_bias (V,): for instance log word frequencies, which spares the first
-        steps of training the work of finding them; zero when not given. long_memory: share of the units of each layer
-        whose gates begin with `initializers.memory_bias`; the basic cell has no gates.
+        scheme: a key of INITIALIZERS. output_bias (V,): for instance log token frequencies, so that training need not
+        learn them first; zero by default. long_memory: share of the units of each layer whose gate biases start at
+        `initializers.memory_bias`; no effect on the basic cell, which has no gates.
         """
         params: dict[str, Array] = {}
         H, gates = config.hidden_size, CELLS[config.cell].gate_names
         for name, shape in config.shapes().items():
             if len(shape) == 2:
-                # The identity is meant for what carries the state on, not for whatever happens to be square.
+                # The identity is for recurrent matrices only, not for others that happen to be square.
                 fitting = "normal" if scheme == "identity" and "weight_hh" not in name else scheme
-                # A tail reads a projection of few dimensions: its weights are as large as those of a layer so narrow.
+                # A tail of the adaptive softmax is scaled like a layer of the width of its projection.
                 width = shape[1] if name.startswith("output.tail.") else H
                 params[name] = INITIALIZERS[fitting](rng, *shape, width).astype(dtype)
             else:
@@ -255,33 +255,33 @@ class LayerStack:
         return cls(config, params)
 
     def _laid_out(self, name: str, array: Array) -> Array:
-        """One-hot input reads columns of weight_ih_l0: keep those contiguous; everything else row by row."""
+        """Make an array contiguous: by columns if one-hot input looks up its columns, else by rows."""
         if name.startswith("rnn.weight_ih_l0") and not self.config.embedding_size:
             return np.asfortranarray(array)
         return np.ascontiguousarray(array)
 
     @property
     def vocabulary_size(self) -> int:
-        """V, the three special ids included."""
+        """Vocabulary size V, including the three special ids."""
         return self.config.vocabulary_size
 
     def describe(self) -> str:
-        """What it is, in a few words."""
+        """Return a short description, such as "LSTM 2 x 256"."""
         config = self.config
         sides = "bidirectional " * config.bidirectional
         return f"{sides}{config.cell.upper()} {config.num_layers} x {config.hidden_size}"
 
     def to_file(self) -> tuple[dict[str, Any], dict[str, Array]]:
-        """Return what a checkpoint says of it, and its arrays."""
+        """Return the header fields and the arrays to store in a checkpoint."""
         return {"network": self.config.to_header()}, self.params
 
     @property
     def parameter_count(self) -> int:
-        """Number of trained numbers."""
+        """Total number of entries of all parameters."""
         return sum(array.size for array in self.params.values())
 
     def zero_state(self, batch_size: int) -> Array:
-        """Zero state for B columns, (S, L, B, H)."""
+        """Return a zero state for B columns, (S, L, B, H)."""
         config = self.config
         shape = (CELLS[config.cell].states, config.num_layers, batch_size, config.hidden_size)
         return np.zeros(shape, dtype=self.params["rnn.bias_ih_l0"].dtype)
@@ -297,16 +297,16 @@ class LayerStack:
     ) -> tuple[Array, Array, HiddenBackprop]:
         """Outputs of the top layer (T, B, H), final state, and backprop(dhidden, dfinal) -> (grads, dstate).
 
-        rng: the dropout stream; without it nothing is dropped. Dropout stands on the embedding, between layers and
-        before the output (Zaremba et al. 2014), never on the recurrent connections: of those, as of whole rows of the
-        embedding, `shared` is dropped.
+        rng: random stream of dropout, which is off without it. Dropout is applied to the embedding, between layers and
+        before the output (Zaremba et al. 2014). The masks in `shared` are applied to recurrent matrices and to rows of
+        the input table.
         """
         config, params = self.config, self.params
         x, places, embedding_backprop = self._embedded(inputs, rng, shared)
         callbacks = []
         final = np.empty_like(state)
         keep = None if keep is None else keep.astype(state.dtype)
-        with np.errstate(over="ignore"):  # exp may overflow to inf inside a sigmoid, where 1 / inf = 0 is meant
+        with np.errstate(over="ignore"):  # exp may overflow to inf inside a sigmoid, where 1 / inf = 0 is correct
             for layer in range(config.num_layers):
                 x, final[:, layer], layer_backprop = recurrent(
                     params,
@@ -338,9 +338,10 @@ class LayerStack:
     def _embedded(
         self, inputs: Array, rng: np.random.Generator | None, shared: SharedMasks
     ) -> tuple[Array, Array | None, Callable[[Any], Grads]]:
-        """Input of the first layer, as `recurrent` takes it: x and places; and backprop(dx) -> grads.
+        """Return the arguments x and places of `recurrent` for the first layer, and backprop(dx) -> grads.
 
-        Without an embedding, these are the ids. What is dropped of each step alike is dropped of each token once.
+        Without an embedding, x is the ids. Without input dropout, equal tokens have equal inputs, so each distinct
+        token is looked up once.
         """
         config = self.config
         if not config.embedding_size:
@@ -356,7 +357,7 @@ class LayerStack:
 
 
 class Network(LayerStack):
-    """A language model on ids: the next one's probabilities, given those before it."""
+    """A language model on ids: probabilities of the next id, given the ids before it."""
 
     def loss(
         self,
@@ -370,11 +371,11 @@ class Network(LayerStack):
         shared: SharedMasks = NOTHING_DROPPED,
         smoothing: float = 0.0,
     ) -> tuple[Loss, Array, Callable[[], Grads]]:
-        """Summed loss of predicting `targets` (T, B) from `inputs` (T, B), the final state, and the gradients.
+        """Summed loss of predicting `targets` (T, B) from `inputs` (T, B), the final state, and backprop() -> grads.
 
-        The gradients are those of scale * objective; with scale 1 / tokens, of the mean. `initial_state` among them
-        is the gradient by the initial state, which truncated back-propagation drops. rng, shared: see `hidden`;
-        smoothing: of the labels, see `outputs.smooth`.
+        The gradients are those of scale * objective; with scale 1 / tokens, of the mean. They include "initial_state",
+        which truncated back-propagation ignores. rng, shared: see `hidden`. smoothing: label smoothing, see
+        `outputs.smooth`.
         """
         hidden, final, hidden_backprop = self.hidden(inputs, state, keep, rng, shared=shared)
         flat = hidden.reshape(-1, hidden.shape[-1])
@@ -383,7 +384,7 @@ class Network(LayerStack):
         def backprop() -> Grads:
             dhidden, output_grads = output_backprop()
             grads, dstate = hidden_backprop(dhidden.reshape(hidden.shape))
-            if self.config.tied:  # the two uses of one matrix: every row as output, a few as input
+            if self.config.tied:  # one matrix with two gradients: of all rows as output, of a few rows as input
                 looked_up, both = grads["embedding.weight"], output_grads["embedding.weight"].copy()
                 both[looked_up.ids] += looked_up.rows
                 output_grads = output_grads | {"embedding.weight": both}
@@ -411,13 +412,13 @@ class Network(LayerStack):
         return self.output.log_probabilities(self.params, hidden[-1]), final
 
     def advance(self, inputs: Array, state: Array, keep: Array | None = None) -> Array:
-        """State after inputs (T, B) were read."""
+        """Return the state after reading inputs (T, B)."""
         return self.hidden(inputs, state, keep)[1]
 
     def rows(self, state: Array) -> Array:
-        """Log probability of every token (B, V) after a state that was read into: its h is the last output."""
+        """Log probability of every next token, (B, V), from a state after at least one step: its h is the output."""
         return self.output.log_probabilities(self.params, state[0, -1])
 
     def entries(self, state: Array, columns: Array, ids: Array) -> Array:
-        """Log probability (n,) of tokens (n,) after columns (n,) of such a state."""
+        """Log probability (n,) of ids[i] after column columns[i] of a state; see `rows`."""
         return self.output.entries(self.params, state[0, -1], columns, ids)

@@ -1,4 +1,4 @@
-"""Elementwise functions that work in place and never overflow into a wrong number."""
+"""Numerically stable activations and softmax functions that work in place."""
 
 from collections.abc import Callable
 from functools import cache
@@ -9,25 +9,24 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 
-# Below this float32's exp yields denormals, which cost ten times as much as ordinary numbers; e^-80 is zero for
-# every purpose here (a probability of 1e-35).
+# Smaller exponents yield denormals in float32, which are ten times as slow as normal numbers. e^-80 is negligible
+# here (a probability of 1e-35).
 SMALLEST_EXPONENT = -80.0
-# A state that nothing squashes may grow without end over a long text. Cut off here, which no sound one comes near, its
-# products with the largest weights are still numbers, in float32 too, and so are the probabilities made of them.
+# With an unbounded activation, a state may grow without limit over a long text. It is clipped at a value far above any
+# useful one, so that its products with the largest weights, and probabilities, stay finite in float32 too.
 LARGEST_STATE, LARGEST_WEIGHT = 1e12, 1e10
 
 
 def are_weights(array: Array) -> bool:
-    """Whether all numbers are small enough to compute with; nan is not."""
+    """Return whether all entries are at most LARGEST_WEIGHT in size; nan is not."""
     return bool(array.min(initial=0) >= -LARGEST_WEIGHT and array.max(initial=0) <= LARGEST_WEIGHT)
 
 
 @cache
 def _tanh_is_vectorised_widely() -> bool:
-    """Whether NumPy runs float32 tanh on AVX-512 or NEON, where it beats exp.
+    """Return whether NumPy runs float32 tanh on AVX-512 or NEON, where it is faster than exp.
 
-    Asked of NumPy's dispatch table, never timed: the choice must not flip between two runs that shall end in the
-    same bytes.
+    Read from NumPy's dispatch table, not timed: the choice must be the same in every run, for reproducible results.
     """
     introspect = getattr(np.lib, "introspect", None)
     if introspect is None:
@@ -44,8 +43,8 @@ def sigmoid(x: Array, out: Array) -> Array:
         np.tanh(out, out=out)
         np.multiply(out, 0.5, out=out)
         return np.add(out, 0.5, out=out)
-    np.multiply(x, -1, out=out)  # np.negative of NumPy 2.4 is wrong on columns that lie 16 bytes apart
-    np.exp(out, out=out)  # overflow to inf is wanted: 1 / (1 + inf) = 0
+    np.multiply(x, -1, out=out)  # not np.negative, which in NumPy 2.4 is wrong for columns with a stride of 16 bytes
+    np.exp(out, out=out)  # overflow to inf is correct: 1 / (1 + inf) = 0
     np.add(out, 1, out=out)
     return np.reciprocal(out, out=out)
 
@@ -62,13 +61,13 @@ def tanh(x: Array, out: Array) -> Array:
 
 
 def relu(x: Array, out: Array) -> Array:
-    """Rectifier max(x, 0), at most LARGEST_STATE, written to `out`."""
+    """Rectifier max(x, 0), clipped at LARGEST_STATE, written to `out`."""
     np.maximum(x, 0, out=out)
     return np.minimum(out, LARGEST_STATE, out=out)
 
 
 def identity(x: Array, out: Array) -> Array:
-    """Copy x to `out`, at most LARGEST_STATE in size: the linear network, whose gradients the article checks first."""
+    """Copy x to `out`, clipped to +-LARGEST_STATE: for linear networks, as in the article's gradient check."""
     np.minimum(x, LARGEST_STATE, out=out)
     return np.maximum(out, -LARGEST_STATE, out=out)
 
@@ -78,8 +77,8 @@ def _fill_with_one(out: Array) -> Array:
     return out
 
 
-# Every activation with its derivative, the latter written in terms of the activation's value s = f(a): that is what
-# a forward pass keeps, and what the article's own code got wrong by multiplying with s instead of f'(a).
+# Every activation f with its derivative as a function of s = f(a), the value that the forward pass keeps. (The code of
+# the article multiplies by s instead of f'(a), which is wrong.)
 ACTIVATIONS: dict[str, tuple[Callable[[Array, Array], Array], Callable[[Array, Array], Array]]] = {
     "tanh": (tanh, lambda s, out: np.subtract(1, np.square(s, out=out), out=out)),
     "relu": (relu, lambda s, out: np.greater(s, 0, out=out, casting="unsafe")),
@@ -89,7 +88,7 @@ ACTIVATIONS: dict[str, tuple[Callable[[Array, Array], Array], Callable[[Array, A
 
 
 def log_softmax(logits: Array) -> None:
-    """Log of the softmax over the last axis, in place: z - max - log(sum(exp(z - max))). Has a twin for (n, V)."""
+    """Log softmax over the last axis, in place: z - max - log(sum(exp(z - max))). Has a compiled twin for (n, V)."""
     np.subtract(logits, logits.max(axis=-1, keepdims=True), out=logits)
     exponents = np.maximum(logits, SMALLEST_EXPONENT)
     np.exp(exponents, out=exponents)
@@ -97,7 +96,7 @@ def log_softmax(logits: Array) -> None:
 
 
 def shifted_log_softmax(logits: Array, shifts: Array) -> None:
-    """The same of logits (n, V), and a number (n,) added to each row; in place. Has a compiled twin."""
+    """Log softmax of logits (n, V), plus shifts (n,) by row; in place. Has a compiled twin."""
     log_softmax(logits)
     np.add(logits, shifts[:, None], out=logits)
 
@@ -115,11 +114,11 @@ def softmax(logits: Array) -> Array:
 
 
 def softmax_error(logits: Array, bias: Array | None, targets: Array, scale: float, nats: Array) -> None:
-    """Turn logits (n, V), plus a bias (V,), into scale (p - y) in place, where p is their softmax and y the target.
+    """Overwrite logits (n, V) with scale (p - y), with p = softmax(logits + bias) and y the one-hot target.
 
-    That is `scale` times the gradient of the cross entropy by the logits. nats (n,) become -log p(target), exact
-    however small p is. targets (n,) are int64. With a scale of 0 only `nats` are asked for, and the logits become
-    anything. Has a compiled twin.
+    This is `scale` times the gradient of the cross entropy with respect to the logits. nats (n,) is overwritten with
+    -log p(target), which is exact even for tiny p. bias is (V,), targets (n,) int64. If scale is 0, only `nats` is
+    computed, and the contents of `logits` are undefined. Has a compiled twin.
     """
     places = np.arange(len(targets)), targets
     if bias is not None:
@@ -129,7 +128,7 @@ def softmax_error(logits: Array, bias: Array | None, targets: Array, scale: floa
     np.maximum(logits, SMALLEST_EXPONENT, out=logits)
     np.exp(logits, out=logits)
     totals = logits.sum(axis=1)
-    np.subtract(np.log(totals), of_targets, out=nats)  # log p is of_target - log(total)
+    np.subtract(np.log(totals), of_targets, out=nats)  # log p(target) = of_target - log(total)
     if scale:
         np.multiply(logits, scale / totals[:, None], out=logits)
         logits[places] -= scale

@@ -1,14 +1,14 @@
-"""Optimizers: from gradients to changed parameters, each equal to its namesake in torch.optim.
+"""Optimizers, each equal to its namesake in torch.optim.
 
 An optimizer is an update rule on flat pieces of a parameter, its gradient and its slots (running averages). Pieces
 are small enough to stay in the cache while the rule sweeps over them several times.
 
-Of a table of which only some rows were looked up, only those rows and their slots change. For SGD and Adagrad that is
-the same as with a gradient full of zeros. The others are lazy, as torch.optim.SparseAdam is: averages stand still, and
-momentum and weight decay wait, while a row is not looked up.
+If only some rows of a table were looked up, only those rows and their slots change. For SGD and Adagrad, this equals
+an update with a dense gradient. The others are lazy, like torch.optim.SparseAdam: without a look-up, a row's averages
+do not decay, and neither momentum nor weight decay is applied to it.
 
-Weight decay is decoupled for all of them (Loshchilov and Hutter 2019): p -= lr decay p before the rule, which neither
-gradients nor averages see. Biases do not decay: see `decay_of`.
+Weight decay is decoupled for all of them (Loshchilov and Hutter 2019): p -= lr decay p before the rule, without effect
+on gradients and averages. Biases do not decay: see `decay_of`.
 
 Sources: Sutskever et al. 2013 (momentum, Nesterov), Duchi et al. 2011 (Adagrad), Tieleman and Hinton 2012 (RMSprop),
 Kingma and Ba 2014 (Adam), Loshchilov and Hutter 2019 (AdamW).
@@ -27,7 +27,7 @@ from rnnlm.nn.numerics import Array
 
 @dataclass
 class Step:
-    """What an update rule needs to know beside the arrays."""
+    """Settings of an update rule in one step."""
 
     lr: float
     number: int  # 1 for the first step
@@ -36,12 +36,12 @@ class Step:
 
     @property
     def kept(self) -> float:
-        """Share of the weights that the decay leaves."""
+        """Factor by which weight decay multiplies the weights."""
         return 1 - self.lr * self.weight_decay
 
 
 def decay_of(weight_decay: float, dimensions: int) -> float:
-    """The decay of a parameter with so many dimensions: none of biases, as that of <s> has to stay at -10,000."""
+    """Weight decay of a parameter by its number of dimensions: 0 for biases, as that of <s> must stay at -10,000."""
     return weight_decay if dimensions > 1 else 0.0
 
 
@@ -54,7 +54,7 @@ def sgd(step: Step, p: Array, g: Array, slots: list[Array], scratch: Array) -> N
 
 
 def sgd_update(p: Array, g: Array, scratch: Array, lr: float) -> None:
-    """p -= lr g. Has a compiled twin, which leaves `scratch` alone."""
+    """p -= lr g. Has a compiled twin, which does not use `scratch`."""
     np.multiply(g, lr, out=scratch)
     np.subtract(p, scratch, out=p)
 
@@ -72,9 +72,9 @@ def nesterov(step: Step, p: Array, g: Array, slots: list[Array], scratch: Array)
 
 
 def momentum_update(p: Array, g: Array, v: Array, scratch: Array, mu: float, lr: float, ahead: bool) -> None:
-    """v = mu v + g; p -= lr v, or lr (g + mu v) if it looks ahead.
+    """v = mu v + g; p -= lr v, or p -= lr (g + mu v) if `ahead`.
 
-    Has a compiled twin, which leaves `scratch` alone.
+    Has a compiled twin, which does not use `scratch`.
     """
     np.multiply(v, mu, out=v)
     np.add(v, g, out=v)
@@ -103,7 +103,7 @@ def rmsprop(step: Step, p: Array, g: Array, slots: list[Array], scratch: Array) 
 
 
 def adam(step: Step, p: Array, g: Array, slots: list[Array], scratch: Array) -> None:
-    """m = b1 m + (1 - b1) g; v = b2 v + (1 - b2) g^2; p -= lr m^ / (sqrt(v^) + eps), ^ for bias-corrected."""
+    """m = b1 m + (1 - b1) g; v = b2 v + (1 - b2) g^2; p -= lr m^ / (sqrt(v^) + eps), with bias-corrected m^ and v^."""
     beta1, beta2 = step.settings["betas"]
     rate, correction = step.lr / (1 - beta1**step.number), (1 - beta2**step.number) ** -0.5
     update = fastest(adam_update, p.dtype)
@@ -126,7 +126,7 @@ def adam_update(
 ) -> None:
     """m = b1 m + (1 - b1) g; v = b2 v + (1 - b2) g^2; p = decay p - rate m / (correction sqrt(v) + eps).
 
-    Has a compiled twin, which leaves `scratch` alone.
+    Has a compiled twin, which does not use `scratch`.
     """
     _average(m, beta1, g, scratch, squared=False)
     _average(v, beta2, g, scratch, squared=True)
@@ -160,9 +160,9 @@ def _divided_step(step: Step, p: Array, g: Array, s: Array, scratch: Array) -> N
 
 @dataclass(frozen=True)
 class OptimizerKind:
-    """An update rule, the names of its slots, its settings and a learning rate that suits it.
+    """An update rule, the names of its slots, its settings and its default learning rate and weight decay.
 
-    weight_decay: its default. decays: the rule itself multiplies the weights by `Step.kept`, in a sweep with the rest.
+    decays: the rule itself multiplies the weights by `Step.kept`, which saves a sweep over them.
     """
 
     rule: Rule
@@ -184,11 +184,11 @@ OPTIMIZERS: dict[str, OptimizerKind] = {
 }
 
 
-AVERAGE = "average."  # before a parameter's name, among the arrays that an engine keeps beside the parameters
+AVERAGE = "average."  # prefix of the moving averages, by parameter name, among the slots of an engine
 
 
 def average_decay(decay: float, steps: int) -> float:
-    """Decay of an average at step `steps`, from 1 on: it soon forgets what the parameters began with."""
+    """Decay of the moving averages at step `steps` = 1, 2, ...; smaller at first, to forget the initial parameters."""
     return min(decay, (1 + steps) / (10 + steps))
 
 
@@ -205,14 +205,14 @@ def move_averages(
             np.add(average, difference, out=average)
 
     for _ in shares(work, pieces(params)):
-        pass  # pulls the exceptions out of the threads
+        pass  # consuming the results re-raises exceptions of the threads
 
 
 class Optimizer:
     """An update rule with its slots for a set of parameters."""
 
     def __init__(self, name: str, params: Mapping[str, Array], weight_decay: float | None = None) -> None:
-        """Slots of zeros for every parameter; `name` is one of OPTIMIZERS. weight_decay: None for the rule's own."""
+        """Create zero slots for every parameter. name: a key of OPTIMIZERS. weight_decay: None for its default."""
         self.kind = OPTIMIZERS[name]
         self.weight_decay = self.kind.weight_decay if weight_decay is None else weight_decay
         self.steps = 0
@@ -230,7 +230,7 @@ class Optimizer:
         scale: float = 1.0,
         shares: Shares = alone,
     ) -> None:
-        """Change `params` in place by one step against `scale` times `grads`; `shares` runs shares of the work."""
+        """Update `params` in place by one step with gradients `scale` times `grads`; `shares` distributes the work."""
         self.steps += 1
         steps = {
             name: Step(lr, self.steps, decay_of(self.weight_decay, param.ndim), self.kind.settings)
@@ -246,7 +246,7 @@ class Optimizer:
                     self._change(steps[name], name, params[name], gradient, part, scale)
 
         for _ in shares(work, pieces({name: grads[name] for name in params})):
-            pass  # pulls the exceptions out of the threads
+            pass  # consuming the results re-raises exceptions of the threads
 
     def _change(self, step: Step, name: str, param: Array, gradient: Array, part: slice, scale: float) -> None:
         slots = [flat(self.slots[f"{slot}.{name}"])[part] for slot in self.kind.slots]

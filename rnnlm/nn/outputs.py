@@ -1,6 +1,6 @@
 """Output layers: from hidden states to a distribution over the vocabulary, and the losses on it.
 
-A layer is a dataclass; its fields are fields of the same name in `NetworkConfig`. It holds settings, no parameters.
+A layer is a dataclass whose fields are those of the same name in `NetworkConfig`. It holds settings, not parameters.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,17 +14,17 @@ from rnnlm.errors import TrainingError
 from rnnlm.nn.kernels import fastest
 from rnnlm.nn.numerics import Array, log_softmax, shifted_log_softmax, softmax_error
 
-# Logits are made for so many numbers at a time (32 MB of float32): N rows of a large vocabulary would not fit.
+# Logits are computed in blocks of this many entries (32 MB of float32): (N, V) would need too much memory.
 BLOCK = 1 << 23
-# What is done to the logits afterwards is a dozen sweeps: over so many numbers at a time, they stay in the cache.
+# Losses sweep over the logits a dozen times, in chunks of this many entries, which stay in the cache.
 CHUNK = 1 << 16
 
 
 class Loss(NamedTuple):
     """Sums over the tokens of a batch."""
 
-    objective: float  # what is minimised
-    nats: float  # negative log likelihood, whatever is minimised
+    objective: float  # the loss that is minimised
+    nats: float  # negative log likelihood, whatever the objective
     tokens: int
 
 
@@ -32,13 +32,13 @@ Backprop = Callable[[], tuple[Array, dict[str, Array]]]
 
 
 class Output(Protocol):
-    """An output layer. hidden (N, H), targets (N,) ids; all results are per row."""
+    """An output layer. hidden is (N, H), targets are ids (N,)."""
 
     def shapes(self, vocabulary_size: int, hidden_size: int) -> dict[str, tuple[int, ...]]:
         """Names and shapes of the parameters."""
 
     def initial_bias(self, log_frequencies: Array) -> dict[str, Array]:
-        """Values of the biases with which tokens have given log probabilities (V,), as far as biases can do that."""
+        """Biases that give tokens the log probabilities (V,) at zero hidden state, as far as biases alone can."""
 
     def loss(
         self,
@@ -58,13 +58,13 @@ class Output(Protocol):
         """Log probability of every token, (N, V)."""
 
     def entries(self, params: Mapping[str, Array], hidden: Array, rows: Array, ids: Array) -> Array:
-        """Log probability (n,) of tokens (n,) after the hidden states of rows (n,)."""
+        """Log probability (n,) of the token ids[i] given hidden[rows[i]]; rows and ids are (n,)."""
 
     def take_over(self, params: dict[str, Array], other: Any, other_params: Mapping[str, Array], ids: Array) -> Array:
-        """Copy what a layer of the same kind has learnt about tokens of its own vocabulary, in place.
+        """Copy the weights of tokens from a layer of the same kind with another vocabulary, in place.
 
-        ids (V,): the id there of each token here, -1 where it has none. Returns (V,), whether a token's weights could
-        be copied.
+        ids (V,): the id in the other vocabulary of each token, -1 if it has none. Returns a mask (V,) of the tokens
+        whose weights were copied.
         """
 
 
@@ -74,7 +74,7 @@ class Output(Protocol):
 def cross_entropy(logits: Array, bias: Array | None, targets: Array, scale: float, nats: Array) -> float:
     """Sum of -log p(target), with p = softmax(logits + bias).
 
-    logits (n, V) become scale times the gradient by them, p - y; nats (n,) become -log p(target).
+    Overwrites logits (n, V) with their gradient times `scale`, scale (p - y), and nats (n,) with -log p(target).
     """
     fastest(softmax_error, logits.dtype)(logits, bias, targets, scale, nats)
     return float(nats.sum(dtype=np.float64))
@@ -83,7 +83,8 @@ def cross_entropy(logits: Array, bias: Array | None, targets: Array, scale: floa
 def squared_error(logits: Array, bias: Array | None, targets: Array, scale: float, nats: Array) -> float:
     """Sum of |p - y|^2 / 2, with p = softmax(logits + bias).
 
-    logits (n, V) become scale times the gradient by them, p (d - d.p) with d = p - y; nats (n,) become -log p(target).
+    Overwrites logits (n, V) with their gradient times `scale`, scale p (d - d.p) with d = p - y, and nats (n,) with
+    -log p(target).
     """
     fastest(softmax_error, logits.dtype)(logits, bias, targets, 1.0, nats)
     objective = 0.5 * float(np.square(logits).sum(dtype=np.float64))
@@ -96,9 +97,9 @@ def squared_error(logits: Array, bias: Array | None, targets: Array, scale: floa
 
 
 def smooth(gradient: Array, targets: Array, smoothing: float, scale: float) -> None:
-    """Turn the gradient (n, V) of the cross entropy with y into that with (1 - s) y + s u (Szegedy et al. 2016).
+    """Turn the cross entropy's gradient (n, V) into that with labels (1 - s) y + s u, in place (Szegedy et al. 2016).
 
-    u is uniform over all tokens but the first, <s>, whose probability is zero and has to stay so.
+    s is `smoothing`; u is uniform over all tokens except <s>, the first, whose probability must stay zero.
     """
     gradient[np.arange(len(targets)), targets] += scale * smoothing
     gradient[:, 1:] -= scale * smoothing / (gradient.shape[1] - 1)
@@ -111,7 +112,7 @@ LOSSES: dict[str, Callable[[Array, Array | None, Array, float, Array], float]] =
 
 
 class _Gradients(NamedTuple):
-    """What `_softmax_loss` computes: sums over the rows, and gradients (N, H), (V, H), (V,) or (0,)."""
+    """Result of `_softmax_loss`: sums over the rows, and gradients (N, H), (V, H) and (V,), or (0,) without bias."""
 
     objective: float
     nats: float
@@ -129,10 +130,9 @@ def _softmax_loss(
     scale: float,
     smoothing: float = 0.0,
 ) -> _Gradients:
-    """Loss of softmax(weight h + bias) and scale times its gradients.
+    """Loss of softmax(weight h + bias) and `scale` times its gradients.
 
-    They are made block by block together with the loss, so that the (N, V) matrix of probabilities never exists as a
-    whole.
+    Both are computed block by block, so that the whole (N, V) matrix of probabilities is never in memory.
     """
     dhidden = np.empty_like(hidden)
     dweight = np.empty_like(weight) if len(hidden) else np.zeros_like(weight)
@@ -161,9 +161,9 @@ def _softmax_loss(
 
 
 def _excess(logits: Array, bias: Array | None, targets: Array) -> float:
-    """Sum over rows (n, V) of the target's logit less the mean of all but the first's.
+    """Sum over rows (n, V) of the target's logit minus the mean logit of all tokens but the first.
 
-    So much more, times s, is the cross entropy with (1 - s) y + s u than the one with y: -log p differs by the logit.
+    Label smoothing by s adds s times this sum to the cross entropy, as log p differs between tokens like the logits.
     """
     of_targets = logits[np.arange(len(targets)), targets].sum(dtype=np.float64)
     mean = logits[:, 1:].mean(axis=1, dtype=np.float64).sum()
@@ -194,7 +194,7 @@ def _slices(length: int, step: int) -> list[slice]:
 
 @dataclass(frozen=True)
 class Softmax:
-    """The full softmax: o_t = softmax(V h_t + b), every word scored.
+    """Full softmax over all tokens: o_t = softmax(V h_t + b).
 
     With `tied`, V is the embedding (Press and Wolf 2017), which must be as wide as the hidden state.
     """
@@ -240,7 +240,7 @@ class Softmax:
         return logits
 
     def entries(self, params: Mapping[str, Array], hidden: Array, rows: Array, ids: Array) -> Array:
-        """See `Output.entries`; every token's logit is needed for one."""
+        """See `Output.entries`; needs the logits of all tokens."""
         return self.log_probabilities(params, hidden)[rows, ids]
 
     def take_over(self, params: dict[str, Array], other: Any, other_params: Mapping[str, Array], ids: Array) -> Array:
@@ -252,7 +252,7 @@ class Softmax:
 
 
 class _Tail(NamedTuple):
-    """A cluster of rare tokens, ids from `start` to `stop`: its entry in the head and the names of its matrices."""
+    """A cluster of rare tokens, with ids from `start` up to `stop`: its head entry and the names of its matrices."""
 
     start: int
     stop: int
@@ -263,19 +263,19 @@ class _Tail(NamedTuple):
 
 @dataclass(frozen=True)
 class AdaptiveSoftmax:
-    """Adaptive softmax (Grave et al. 2016): a distribution over all V tokens that costs little where they are rare.
+    """Adaptive softmax (Grave et al. 2016): a distribution over all V tokens that is cheap for rare tokens.
 
-    Ids are ordered by frequency. Those below cutoffs[0] are the shortlist. Those from cutoffs[i] on, to the next
-    cutoff or V, are tail i, and have one entry in the head together:
+    Ids are ordered by frequency. Those below cutoffs[0] are the shortlist. Those from cutoffs[i] to the next cutoff,
+    or to V, are tail i, which has one entry in the head:
 
         head  = log_softmax(W h + b)                                    shortlist and one entry for each tail
         log p(w) = head[w]                                              w in the shortlist
         log p(w) = head[entry of i] + log_softmax(W_i P_i h)[w]         w in tail i, P_i (H // div_value^(i+1), H)
 
-    What a tail's words have in common is learnt often, so it is in the head at full width; what sets them apart is
-    seen rarely and gets fewer dimensions. A training step computes the head for every row, but a tail only for the
-    rows whose target is in it. Parameters are those of torch.nn.AdaptiveLogSoftmaxWithLoss(head_bias=True). The tails
-    have no bias, there as here: within a tail frequencies differ little.
+    What the tokens of a tail have in common is learnt often, by the head at full width; what tells them apart is learnt
+    from few examples and has fewer dimensions. A training step computes the head for every row, but a tail only for
+    the rows whose target is in it. Parameters are those of torch.nn.AdaptiveLogSoftmaxWithLoss(head_bias=True), where
+    tails have no bias either: within a tail, frequencies differ little.
     """
 
     cutoffs: tuple[int, ...]
@@ -295,7 +295,7 @@ class AdaptiveSoftmax:
         return shapes
 
     def initial_bias(self, log_frequencies: Array) -> dict[str, Array]:
-        """See `Output.initial_bias`: the tails' tokens get their probability together, not each its own."""
+        """See `Output.initial_bias`; a tail's total probability is set, not that of each of its tokens."""
         shares = [np.logaddexp.reduce(part) for part in np.split(log_frequencies, self.cutoffs)[1:]]
         return {"output.head.bias": np.concatenate([log_frequencies[: self.cutoffs[0]], shares])}
 
@@ -311,7 +311,7 @@ class AdaptiveSoftmax:
         """See `Output.loss`.
 
         Raises:
-            TrainingError: the objective needs the probability of every token.
+            TrainingError: The objective, or label smoothing, needs the probability of every token.
         """
         if smoothing:
             raise TrainingError("Smoothed labels need the full softmax. Train with --softmax full.")
@@ -336,7 +336,7 @@ class AdaptiveSoftmax:
         return Loss(nats, nats, len(targets)), lambda: (head.hidden, grads)
 
     def nats(self, params: Mapping[str, Array], hidden: Array, targets: Array) -> Array:
-        """See `Output.nats`; of a tail only the rows whose target is in it are computed."""
+        """See `Output.nats`; a tail is computed only for the rows whose target is in it."""
         tails = self._tails(params)
         head_targets, rows_of_tails = _assigned(targets, tails)
         nats = _softmax_nats(hidden, params["output.head.weight"], params["output.head.bias"], head_targets)
@@ -358,7 +358,7 @@ class AdaptiveSoftmax:
         return result
 
     def entries(self, params: Mapping[str, Array], hidden: Array, rows: Array, ids: Array) -> Array:
-        """See `Output.entries`; of a tail only the rows with a token in it are computed."""
+        """See `Output.entries`; a tail is computed only for the rows with one of its tokens."""
         tails, head = self._tails(params), self._head(params, hidden)
         in_head, places_of_tails = _assigned(ids, tails)
         result = head[rows, in_head]
@@ -370,7 +370,7 @@ class AdaptiveSoftmax:
         return result
 
     def _head(self, params: Mapping[str, Array], hidden: Array) -> Array:
-        """Log probabilities of the shortlist and of the tails, (N, cutoffs[0] + tails)."""
+        """Log probabilities of the shortlist and of the tails, (N, cutoffs[0] + number of tails)."""
         head = hidden @ params["output.head.weight"].T
         head += params["output.head.bias"]
         fastest(log_softmax, head.dtype)(head)
@@ -379,7 +379,7 @@ class AdaptiveSoftmax:
     def take_over(
         self, params: dict[str, Array], other: "AdaptiveSoftmax", other_params: Mapping[str, Array], ids: Array
     ) -> Array:
-        """See `Output.take_over`: a token that is in another cluster here than there begins anew."""
+        """See `Output.take_over`; weights are copied only for tokens in the same cluster of both layers."""
         copied = np.zeros(len(ids), dtype=bool)
         here, there = self.cutoffs[0], other.cutoffs[0]
         known = np.flatnonzero((ids[:here] >= 0) & (ids[:here] < there))
@@ -410,7 +410,7 @@ def tail_width(hidden_size: int, div_value: float, i: int) -> int:
 
 
 def _assigned(targets: Array, tails: list[_Tail]) -> tuple[Array, list[Array]]:
-    """What the head is to predict, the token or the entry of its tail (N,); and the rows that belong to each tail."""
+    """Return the head's targets (N,), which are tokens of the shortlist or entries of tails, and each tail's rows."""
     in_head = targets.copy()
     rows_of_tails = [np.flatnonzero((targets >= tail.start) & (targets < tail.stop)) for tail in tails]
     for tail, rows in zip(tails, rows_of_tails, strict=True):

@@ -1,1 +1,1 @@
-"""Files that survive: checkpoints, files replaced whole or not at all, one writer at a time."""
+"""Safe storage: checkpoints, atomic replacement of files, and locks that allow one writer at a time."""

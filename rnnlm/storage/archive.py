@@ -1,13 +1,13 @@
-"""The zip archive around a checkpoint, recognised byte for byte before anything in it is believed.
+"""Strict reader of the zip archive of a checkpoint, which verifies every byte around the data.
 
-A checkpoint is what `zipfile` writes for members that are stored as they are, one after the other, with one date and
-nothing else. Of the bytes around the data only a few may differ: names, sizes, CRCs, places. They are read here, all
-the rest is built from them anew and compared with what the file has. So nothing is left to interpretation: no member
-can be packed, encrypted, hidden, overlap another one, be there twice or claim more bytes than the file has, nothing
-stands before, between or behind the members, and no bit of all this can change unseen.
+A checkpoint is what `zipfile` writes for uncompressed members, one after the other, all with the same date. Of the
+bytes around the data, only names, sizes, CRCs and offsets may differ. They are read here, and all other bytes are
+rebuilt from them and compared with the file. So nothing is ambiguous: no member can be compressed, encrypted, hidden or
+duplicated, overlap another one or claim more bytes than the file has, nothing can precede, separate or follow the
+members, and any changed bit is detected.
 
-`zipfile` itself is not used to read: it would first make an object of a kilobyte of every 46 bytes of a directory of
-any length, and what it makes of doubtful fields differs between versions of Python.
+`zipfile` itself is not used for reading: it would create an object of a kilobyte for every 46 bytes of a directory of
+any length, and its handling of invalid fields differs between versions of Python.
 """
 
 import re
@@ -23,10 +23,10 @@ _ENTRY = struct.Struct("<4s6H3L5H2L")
 _END = struct.Struct("<4s4H2LH")
 _LARGE_END = struct.Struct("<4sQ2H2L4Q")
 _LOCATOR = struct.Struct("<4sLQL")
-_LARGE = 45  # version of the format from which on a size may have 64 bits
-_SMALL = 20  # what Python before 3.11.4 writes for a small member, where later ones write 45
-_LARGEST = (1 << 31) - 1  # of the numbers that `zipfile` writes in 32 bits
-_BEYOND = 0xFFFFFFFF  # in a field of 32 bits: the number stands in 64 bits elsewhere
+_LARGE = 45  # zip version that allows 64-bit sizes
+_SMALL = 20  # version that Python before 3.11.4 writes for a small member; later ones write 45
+_LARGEST = (1 << 31) - 1  # largest number that `zipfile` writes in 32 bits
+_BEYOND = 0xFFFFFFFF  # in a 32-bit field: the number is in a 64-bit field elsewhere
 _UNIX = 3 << 8
 _DATE = 1 << 5 | 1  # 1 January 1980
 _ATTRIBUTES = 0o600 << 16
@@ -34,7 +34,7 @@ _LONGEST_ENTRY = _ENTRY.size + LONGEST_NAME + len(EXTENSION) + 28
 
 
 class Entry(NamedTuple):
-    """Where the bytes of a member are, and what the archive says of them."""
+    """A member: its name, and the offset, size and CRC of its data."""
 
     name: str  # without the extension
     place: int
@@ -53,10 +53,11 @@ class _Described(NamedTuple):
 
 
 def read_directory(file: BinaryIO, length: int, most: int) -> dict[str, Entry]:
-    """The members, `most` at most, of an archive of `length` bytes, by name, in the order of the file.
+    """Return the members of an archive of `length` bytes by name, in the order of the file.
 
     Raises:
-        ValueError: The bytes around the data are not what `zipfile` writes for a checkpoint.
+        ValueError: The bytes around the data are not what `zipfile` writes for a checkpoint, or there are more than
+            `most` members.
     """
     start, size, count = _read_end(file, length)
     if count > most or size > count * _LONGEST_ENTRY:
@@ -71,7 +72,7 @@ def read_directory(file: BinaryIO, length: int, most: int) -> dict[str, Entry]:
 
 
 def _read_end(file: BinaryIO, length: int) -> tuple[int, int, int]:
-    """Where the directory starts, its size and the number of its entries."""
+    """Return the offset and size of the directory, and the number of its entries."""
     most = _LARGE_END.size + _LOCATOR.size + _END.size
     file.seek(max(0, length - most))
     tail = file.read(most)
@@ -89,7 +90,7 @@ def _read_end(file: BinaryIO, length: int) -> tuple[int, int, int]:
 def _end(start: int, size: int, count: int) -> bytes:
     small = min(count, 0xFFFF), min(size, _BEYOND), min(start, _BEYOND)
     end = _END.pack(b"PK\x05\x06", 0, 0, small[0], *small, 0)
-    if start <= _LARGEST:  # the directory is far smaller: it has `most` entries of a limited length
+    if start <= _LARGEST:  # the other numbers are always small, as the number and length of entries are limited
         return end
     record = _LARGE_END.pack(b"PK\x06\x06", _LARGE_END.size - 12, _LARGE, _LARGE, 0, 0, count, count, size, start)
     return record + _LOCATOR.pack(b"PK\x06\x07", 0, start + size, 1) + end
@@ -109,7 +110,7 @@ def _read_entries(directory: bytes, count: int) -> list[_Described]:
 
 
 def _read_entry(directory: bytes, position: int) -> tuple[_Described, int]:
-    """The entry of the directory at a position, and the position behind it."""
+    """Return the entry of the directory at a position, and the position after it."""
     fields = _ENTRY.unpack_from(directory, position)
     _, _, version, flags, method, time, date, crc, packed, size, name_length, extra_length, *_, offset = fields
     name_start = position + _ENTRY.size
@@ -122,7 +123,7 @@ def _read_entry(directory: bytes, position: int) -> tuple[_Described, int]:
         raise ValueError(f"{name} is compressed, and a checkpoint stores its arrays as they are")
     if (time, date) != (0, _DATE):
         raise ValueError(f"{name} has a date, and a checkpoint has none")
-    large = [size == _BEYOND] * 2 + [offset == _BEYOND]  # the size stands there twice
+    large = [size == _BEYOND] * 2 + [offset == _BEYOND]  # twice, for the compressed and the uncompressed size
     extra = struct.unpack_from(f"<{sum(large)}Q", directory, extra_start + 4) if any(large) else ()
     size, offset = extra[0] if large[0] else size, extra[-1] if large[2] else offset
     described = _Described(name, version, crc, size, offset)
@@ -132,7 +133,7 @@ def _read_entry(directory: bytes, position: int) -> tuple[_Described, int]:
 
 
 def _entry(described: _Described) -> bytes:
-    """What stands in the directory for a member."""
+    """Return the bytes of a member's entry in the directory."""
     name, version, crc, size, offset = described
     extra = [size, size] * (size > _LARGEST) + [offset] * (offset > _LARGEST)
     added = struct.pack(f"<2H{len(extra)}Q", 1, 8 * len(extra), *extra) if extra else b""
@@ -144,12 +145,12 @@ def _entry(described: _Described) -> bytes:
 
 
 def is_name(name: str) -> bool:
-    """Whether a member can have this name, which is no path and spells itself the same everywhere."""
+    """Return whether a name is allowed for a member: a plain ASCII name that is not a path."""
     return len(name) <= LONGEST_NAME and _NAME.fullmatch(name) is not None
 
 
 def _stem(name: bytes) -> str:
-    """The name of a member without the extension."""
+    """Return the name of a member without the extension."""
     shown = name.decode("ascii", "backslashreplace")
     if not name.isascii() or not shown.endswith(EXTENSION) or not is_name(shown.removesuffix(EXTENSION)):
         raise ValueError(f"{shown[:LONGEST_NAME]!r} is no name of an array")
@@ -157,7 +158,7 @@ def _stem(name: bytes) -> str:
 
 
 def _follow(file: BinaryIO, described: list[_Described], end: int) -> dict[str, Entry]:
-    """Walk from member to member, from the start of the file to the directory."""
+    """Check that the members fill the file from its start to the directory; return them by name."""
     entries, place = {}, 0
     for each in described:
         possible = _local_headers(each)
@@ -174,10 +175,10 @@ def _follow(file: BinaryIO, described: list[_Described], end: int) -> dict[str, 
 
 
 def _local_headers(described: _Described) -> list[bytes]:
-    """What may stand before the bytes of a member.
+    """Return the possible bytes of the local header of a member.
 
-    Python before 3.11.4 writes a small member's size as it is and later ones, which were told that it may become large,
-    in 64 bits only. The directory tells which it was, unless it speaks of a large offset.
+    Python before 3.11.4 writes the size of a small member in 32 bits; later versions use 64 bits because of
+    `force_zip64`. The version in the directory says which, unless the offset is large.
     """
     name, version, crc, size, offset = described
     spelt = (name + EXTENSION).encode() + struct.pack("<2H2Q", 1, 16, size, size)

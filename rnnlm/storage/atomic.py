@@ -1,8 +1,8 @@
-"""Replace a file whole or not at all, and clean up after processes that were killed while they did.
+"""Replace files atomically, and remove temporary files of processes that were killed.
 
-A new file is written beside the one it replaces, under a name with `TEMPORARY_PREFIX`, and locked until it is in its
-place. The operating system takes the lock away with the process, however that ends. So a temporary file that nobody
-has locked was abandoned and can be removed.
+A new file is written next to the file that it replaces, under a name with `TEMPORARY_PREFIX`, and is locked until it
+replaces it. The operating system releases the lock when the process ends in any way. So a temporary file without a lock
+was abandoned and can be removed.
 """
 
 import contextlib
@@ -18,12 +18,12 @@ from typing import BinaryIO, NamedTuple
 
 from rnnlm.errors import SavingError
 
-TEMPORARY_PREFIX = ".rnnlm-"  # a file with this prefix belongs to a process that writes, or was killed while it did
-ABANDONED_AFTER = 24 * 3600  # seconds, where no lock tells whether a file is still being written
-ATTEMPTS = 100  # at a file that other processes remove all the time
+TEMPORARY_PREFIX = ".rnnlm-"  # prefix of files of processes that are writing, or were killed while writing
+ABANDONED_AFTER = 24 * 3600  # seconds after which a file counts as abandoned on a file system without locks
+ATTEMPTS = 100  # to create a file that other processes keep removing
 
 POSIX = os.name == "posix"
-# What the system says of a file that another process has locked.
+# Error numbers of the system for a file that another process has locked.
 _LOCKED = (errno.EWOULDBLOCK, errno.EAGAIN) if POSIX else (errno.EACCES, errno.EDEADLK)
 _LOCKED_BYTE = 1 << 30
 
@@ -35,18 +35,18 @@ class Temporary(NamedTuple):
     path: Path
 
     def replace(self, target: Path) -> None:
-        """Bring what was written to the disk, then put the file in the place of `target` in the same folder.
+        """Flush the file to disk, then replace `target`, which must be in the same folder.
 
         Raises:
-            OSError: It cannot be written or put there; `target` is unharmed.
+            OSError: The file cannot be written or renamed; `target` is unchanged.
         """
         self.file.flush()
         os.fsync(self.file.fileno())
-        if not POSIX:  # Windows renames no open file
+        if not POSIX:  # Windows cannot rename an open file
             self.file.close()
         os.replace(self.path, target)
-        # The rename itself must reach the disk. Some network file systems cannot promise it; the
-        # new file is in place all the same, so that is no failure.
+        # Flush the rename too. Some network file systems do not support this, which is no failure, as the new file is
+        # in place.
         if POSIX:
             with contextlib.suppress(OSError):
                 _fsync_directory(target.parent)
@@ -54,39 +54,39 @@ class Temporary(NamedTuple):
 
 @contextlib.contextmanager
 def temporary(folder: Path, prefix: str = TEMPORARY_PREFIX) -> Iterator[Temporary]:
-    """A new file in a folder, removed at the end of the block unless it has replaced another one.
+    """Create a new file in a folder; it is removed at the end of the block unless it has replaced another one.
 
     Raises:
-        OSError: No file can be made there.
+        OSError: No file can be created in the folder.
     """
     for _ in range(ATTEMPTS):
-        # Mode "x" creates the file with the permissions of any new file and follows no link. The
-        # name is known before it exists: an interrupt at any moment leaves nothing behind.
+        # Mode "x" creates the file with default permissions and follows no link. As the name is chosen before the file
+        # exists, it is removed after an interrupt at any moment.
         path = folder / f"{prefix}{secrets.token_hex(8)}"
         try:
             with open(path, "xb") as file:
-                # Another run may have taken it for an abandoned one in the moment before it was locked.
+                # Another run may have removed it as abandoned, just before it was locked.
                 if POSIX and (try_to_lock(file) is False or not is_at(file, path)):
                     continue
                 yield Temporary(file, path)
                 return
         finally:
-            with contextlib.suppress(OSError):  # an error that is on its way is the one to tell
+            with contextlib.suppress(OSError):  # so as not to hide an earlier error
                 path.unlink()
     raise OSError("other runs remove what is written")
 
 
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
-    """A new file that takes the place of `path` if the block ends well; if it does not, nothing has happened.
+    """Yield a new file that replaces `path` at the end of the block, unless the block raises an exception.
 
-    Where `path` is a symbolic link, the file behind it is replaced.
+    If `path` is a symbolic link, its target is replaced.
 
     Raises:
-        OSError: The new file cannot be written or put in its place.
+        OSError: The new file cannot be written, or `path` cannot be replaced.
     """
     target = Path(os.path.realpath(path))
-    if target.exists() and not target.is_file():  # never put a file in the place of /dev/null
+    if target.exists() and not target.is_file():  # such as /dev/null
         raise OSError("it is there and is not a file")
     with temporary(target.parent, prefix_for(target)) as new:
         yield new.file
@@ -94,7 +94,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
 
 
 def not_written(path: str | os.PathLike[str], error: OSError) -> SavingError:
-    """The error for a file that cannot be written now."""
+    """Return the error for a file that could not be written."""
     remedy = {
         errno.ENOSPC: "Make room on the disk",
         errno.EDQUOT: "Make room within your quota",
@@ -105,12 +105,12 @@ def not_written(path: str | os.PathLike[str], error: OSError) -> SavingError:
 
 
 def prefix_for(target: Path) -> str:
-    """How the names begin of all files that are written on the way to `target`; short, however long its own name is."""
+    """Return the prefix of temporary files for `target`; it is short, however long the name of `target` is."""
     return f"{TEMPORARY_PREFIX}{hashlib.sha256(os.fsencode(target.name)).hexdigest()[:12]}-"
 
 
 def remove_abandoned(folder: Path, prefix: str = TEMPORARY_PREFIX) -> None:
-    """Remove temporary files that killed processes left in a folder, never one that is being written."""
+    """Remove temporary files of killed processes from a folder, but not those that are being written."""
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
             if entry.name.startswith(prefix) and not entry.name.endswith("lock"):
@@ -120,7 +120,7 @@ def remove_abandoned(folder: Path, prefix: str = TEMPORARY_PREFIX) -> None:
 
 def _remove_if_abandoned(path: Path) -> None:
     if not POSIX:
-        path.unlink()  # fails while somebody has it open
+        path.unlink()  # fails on Windows while the file is open
         return
     with open(path, "rb") as file:
         locked = try_to_lock(file)
@@ -129,12 +129,12 @@ def _remove_if_abandoned(path: Path) -> None:
 
 
 def try_to_lock(file: BinaryIO) -> bool | None:
-    """Lock an open file until it is closed. False: another process has it. None: there are no locks here."""
+    """Lock a file until it is closed; return False if another process has locked it, None if locks are unsupported."""
     try:
         if sys.platform == "win32":
             import msvcrt
 
-            file.seek(_LOCKED_BYTE)  # Windows lets nobody read what is locked, so this is far behind the content
+            file.seek(_LOCKED_BYTE)  # far beyond the content, as locked bytes cannot be read on Windows
             try:
                 msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
             finally:
@@ -151,7 +151,7 @@ def try_to_lock(file: BinaryIO) -> bool | None:
 
 
 def is_at(file: BinaryIO, path: Path) -> bool:
-    """Whether an open file is the one that has this name now."""
+    """Return whether a path still refers to an open file."""
     try:
         return os.path.samestat(os.fstat(file.fileno()), os.stat(path))
     except OSError:

@@ -1,17 +1,17 @@
-"""One `.npz` file per model: a JSON header and plain arrays, replaced whole or not at all.
+"""Save and load checkpoints: one `.npz` file per model with a JSON header and plain arrays.
 
-The member `header` is a `uint8` array of UTF-8 JSON. It holds the caller's keys and four of ours:
+The member `header` is a `uint8` array of UTF-8 JSON. It contains the caller's keys and four more:
 
 - `format`: "rnnlm", and `version`: 1;
 - `arrays`: for every other member its `shape`, its `dtype` and the `sha256` of its raw
   little-endian bytes in C order;
-- `checksum`: the SHA-256 of the canonical JSON of all the rest.
+- `checksum`: the SHA-256 of the canonical JSON of all other keys.
 
-`np.load` opens such a file. This module does not use it to read, because a checkpoint may come
-from a stranger: `np.load` allocates what a member claims to hold before it looks whether the bytes
-are there, unpacks a deflated member to any size, and offers pickle as a remedy. Here every claim is
-checked against the size of the file first, so that reading takes memory in proportion to it. The
-checksums find accidents; they keep nobody from writing a file of his own, so nothing rests on them.
+`np.load` can open such a file. This module does not use it, because a checkpoint may come from an
+untrusted source: `np.load` allocates the size that a member claims before it checks that the bytes
+exist, decompresses a member to any size, and suggests pickle in its errors. Here every size is
+first checked against that of the file, so memory is proportional to it. Checksums detect accidental
+damage only; security does not depend on them, as anyone can write a file with valid ones.
 """
 
 import contextlib
@@ -39,13 +39,13 @@ FORMAT = "rnnlm"
 FORMAT_VERSION = 1
 
 MAX_HEADER_BYTES = 64 * 2**20
-MAX_HEADER_DEPTH = 32  # of lists and objects in each other: whoever walks through a header recurses no deeper
-MAX_HEADER_CONTAINERS = 1 << 20  # lists and objects: each takes 20 times as much memory as the bytes that spell it
+MAX_HEADER_DEPTH = 32  # nested lists and objects, to limit recursion
+MAX_HEADER_CONTAINERS = 1 << 20  # number of lists and objects, which take 20 times as much memory as in the file
 MAX_MEMBERS = 10_000
 MAX_DIMENSIONS = 4
 
-# The spelling in an .npy file -> the dtype. Nothing else is read or written: no objects (pickle),
-# no strings (NumPy drops their trailing NULs), no long double (its size depends on the machine).
+# Type code in an .npy file -> dtype. No other types are supported: no objects (pickle), no strings
+# (NumPy drops trailing NULs), no long double (its size depends on the machine).
 _CODES = ("?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8")
 DTYPES = {np.dtype(code).newbyteorder("<").str: np.dtype(code) for code in _CODES}
 
@@ -56,36 +56,35 @@ _NPY_MAX_DICT = 512
 _NPY_DICT = re.compile(rb"\{'descr': '([<|][a-z][0-9])', 'fortran_order': False, 'shape': (\([0-9, ]*\)), \} *\n")
 _CHUNK = 1 << 20
 
-# What archive, json and struct raise on bytes that nobody meant: the tail is long, so it is caught
-# here once and becomes one sentence.
+# Exceptions that archive, json and struct may raise for damaged files; all are turned into the same CheckpointError.
 _DAMAGE = (RuntimeError, OSError, EOFError, ValueError, LookupError, OverflowError, struct.error)
 
 
 class _Member(NamedTuple):
-    """One array of the file, as its own .npy header describes it."""
+    """An array of the file, as described by its .npy header."""
 
     entry: archive.Entry
     dtype: np.dtype[Any]
     shape: tuple[int, ...]
-    offset: int  # where its data begin
+    offset: int  # of its data, from the start of the member
 
 
 def save(path: str | os.PathLike[str], header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
-    """Write a checkpoint so that `path` is at every moment the old file or the whole new one.
+    """Write a checkpoint atomically: `path` is always either the old file or the complete new one.
 
-    The same content gives the same bytes, in whatever order the two mappings hold it.
+    The same content gives the same bytes, whatever the order of the two mappings.
 
     Args:
-        path: The file to write. Where it is a symbolic link, the file behind it is replaced.
-        header: Anything JSON can hold; tuples come back as lists. The keys `format`, `version`,
-            `arrays` and `checksum` are set here, so what `load` returned can be saved again.
+        path: The file to write. If it is a symbolic link, its target is replaced.
+        header: Anything that JSON can represent; tuples are loaded as lists. The keys `format`,
+            `version`, `arrays` and `checksum` are overwritten, so a loaded header can be saved again.
         arrays: Name -> array of booleans, integers or floats of at most 64 bits.
 
     Raises:
-        SavingError: The file cannot be written now. The old file is unharmed.
-        CheckpointError: The header is too large (see `check_header`), or an array holds a value that
-            is not finite (`load` would refuse it). The old file is unharmed.
-        ValueError: A name or a dtype cannot be stored: a mistake of the caller.
+        SavingError: The file cannot be written. The old file is unchanged.
+        CheckpointError: The header is too large (see `check_header`), or an array contains values that
+            are not finite, which `load` would refuse. The old file is unchanged.
+        ValueError: A name or a dtype cannot be stored.
     """
     if len(arrays) >= MAX_MEMBERS:
         raise ValueError(f"{len(arrays)} arrays, a checkpoint holds fewer than {MAX_MEMBERS}")
@@ -106,10 +105,11 @@ def save(path: str | os.PathLike[str], header: Mapping[str, Any], arrays: Mappin
 
 
 def check_header(header: Mapping[str, Any]) -> None:
-    """Find out before hours of training that a header could not be saved.
+    """Check that a header can be saved, for instance before hours of training.
 
     Raises:
-        CheckpointError: It is larger than 64 MiB or holds more than a million lists and objects.
+        CheckpointError: It is larger than 64 MiB, contains more than a million lists and objects, or
+            is nested too deeply.
     """
     _encode_header(header, {})
 
@@ -117,15 +117,15 @@ def check_header(header: Mapping[str, Any]) -> None:
 def load(
     path: str | os.PathLike[str], wanted: Callable[[str], bool] | None = None
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Read a checkpoint and check all of it that is read.
+    """Read a checkpoint and validate everything that is read.
 
     Args:
-        path: A file that `save` wrote, or that claims to be one.
-        wanted: Says by its name whether an array is read; None reads all of them.
+        path: A file written by `save`; it need not be trusted.
+        wanted: Returns whether to read the array of a given name; None reads all arrays.
 
     Returns:
-        The header as in `read_header`, and name -> array in the order of the names. The arrays are
-        writable, contiguous and in the machine's byte order; their floats are finite.
+        The header as in `read_header`, and name -> array, sorted by name. The arrays are writable,
+        contiguous and in native byte order; their floats are finite.
 
     Raises:
         CheckpointError: The file is missing, foreign, damaged or of a newer version.
@@ -141,11 +141,11 @@ def load(
 
 
 def read_header(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Read what a checkpoint says about itself, without its arrays.
+    """Read the header of a checkpoint, without its arrays.
 
     Returns:
-        The header that was saved with `format`, `version`, `arrays` and `checksum` in it. Its
-        `arrays` are the shapes and dtypes that the file really has.
+        The saved header, with `format`, `version`, `arrays` and `checksum` in it. The shapes and dtypes
+        in `arrays` are those of the arrays in the file.
 
     Raises:
         CheckpointError: The file is missing, foreign, damaged or of a newer version.
@@ -156,9 +156,9 @@ def read_header(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def section(header: Mapping[str, Any], *names: str) -> dict[str, Any]:
-    """The object that stands in a header under a name, and in that under the next; {} where there is none.
+    """Return the object at a path of names in a header, or {} if there is none.
 
-    Nobody vouches for what a file says of its training.
+    The values in it are not validated.
     """
     found: Any = header
     for name in names:
@@ -170,7 +170,7 @@ def section(header: Mapping[str, Any], *names: str) -> dict[str, Any]:
 
 
 def _plain(name: str, array: np.ndarray) -> np.ndarray:
-    """The array in C order and little-endian, or ValueError if the format has no place for it."""
+    """Return the array in C order and little-endian; raise ValueError if it cannot be stored."""
     if not archive.is_name(name) or name == "header":
         raise ValueError(f"{name!r} cannot be the name of an array in a checkpoint")
     little = array.dtype.newbyteorder("<")
@@ -180,8 +180,8 @@ def _plain(name: str, array: np.ndarray) -> np.ndarray:
 
 
 def _encode_header(header: Mapping[str, Any], members: Mapping[str, np.ndarray]) -> bytes:
-    # Through JSON and back first: the checksum is over what a reader will see, where tuples are
-    # lists and keys are strings.
+    # Convert to JSON and back first, so that the checksum is that of the loaded header, where tuples
+    # are lists and keys are strings.
     document = json.loads(json.dumps(dict(header), allow_nan=False))
     document |= {
         "format": FORMAT,
@@ -215,7 +215,7 @@ def _canonical(document: Any) -> bytes:
 
 
 def _check_extent(encoded: bytes, document: Mapping[str, Any] | None = None) -> None:
-    """ValueError where a header is so nested or so finely divided that reading it would take too much of a machine."""
+    """Raise ValueError if a header has too many lists and objects, or is nested too deeply, to be read safely."""
     if encoded.count(b"[") + encoded.count(b"{") > MAX_HEADER_CONTAINERS:
         raise ValueError(f"its header holds more than {MAX_HEADER_CONTAINERS} lists and objects")
     level: list[Any] = [] if document is None else [document]
@@ -232,7 +232,7 @@ def _checksum(document: Mapping[str, Any]) -> str:
 
 
 def _raw(array: np.ndarray) -> memoryview:
-    """The bytes of a contiguous array, without a copy."""
+    """Return the bytes of a contiguous array without a copy."""
     return array.reshape(-1).view(np.uint8).data  # memoryview.cast refuses empty arrays
 
 
@@ -240,8 +240,8 @@ def _write_archive(file: BinaryIO, members: Mapping[str, np.ndarray]) -> None:
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         for name, array in members.items():
             info = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
-            info.create_system = 3  # the only byte that would tell the operating system
-            # A member may pass 2 GiB: as in np.savez, all are written in the large form.
+            info.create_system = 3  # the only byte that would depend on the operating system
+            # A member may exceed 2 GiB, so all are written with 64-bit sizes, as in np.savez.
             with archive.open(info, "w", force_zip64=True) as member:
                 member.write(_npy_header(array))
                 member.write(_raw(array))
@@ -262,7 +262,7 @@ def _npy_header(array: np.ndarray) -> bytes:
 
 
 class _Archive(NamedTuple):
-    """An open file and the members that stand in it."""
+    """An open file and its members."""
 
     file: BinaryIO
     entries: dict[str, archive.Entry]
@@ -270,7 +270,7 @@ class _Archive(NamedTuple):
 
 @contextlib.contextmanager
 def _reading(path: str | os.PathLike[str]) -> Iterator[_Archive]:
-    """Open the archive; whatever goes wrong until it is closed is one CheckpointError."""
+    """Open the archive; turn all errors until it is closed into a CheckpointError."""
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):  # before open(), which waits on a named pipe
             raise CheckpointError(foreign.described(path))
@@ -301,7 +301,7 @@ def _reading(path: str | os.PathLike[str]) -> Iterator[_Archive]:
 
 
 def _read_members(opened: _Archive) -> tuple[dict[str, Any], dict[str, _Member]]:
-    """The checked header, and the other members with the shapes and dtypes the header promises."""
+    """Return the validated header and the other members, whose shapes and dtypes agree with the header."""
     entries = dict(opened.entries)
     if "header" not in entries:
         raise CheckpointError(
@@ -322,7 +322,7 @@ def _read_members(opened: _Archive) -> tuple[dict[str, Any], dict[str, _Member]]
 
 
 def _read_npy_header(file: BinaryIO, entry: archive.Entry) -> _Member:
-    """Parse what NumPy writes before the data, and hold it against the size of the member."""
+    """Parse the .npy header of a member, and check it against the size of the member."""
     name = entry.name
     file.seek(entry.place)
     start = file.read(min(entry.size, _NPY_PREFIX.size + _NPY_MAX_DICT))
@@ -338,7 +338,7 @@ def _read_npy_header(file: BinaryIO, entry: archive.Entry) -> _Member:
     shape = tuple(int(axis) for axis in spelling[1:-1].split(",") if axis.strip())
     if str(shape) != spelling or len(shape) > MAX_DIMENSIONS:
         raise ValueError(f"{name} has the shape {spelling}, which no checkpoint has")
-    # Python's integers: no product of axes overflows into a plausible size.
+    # Python's integers do not overflow, so a product of axes cannot wrap around to a plausible size.
     if offset + math.prod(shape) * dtype.itemsize != entry.size:
         raise ValueError(f"{name} has not the size that its shape {shape} needs")
     return _Member(entry, dtype, shape, offset)
@@ -364,7 +364,7 @@ def _decode_header(file: BinaryIO, member: _Member) -> dict[str, Any]:
             f"to {FORMAT_VERSION}. Upgrade with: pip install --upgrade rnnlm-cli"
         )
     _check_extent(encoded, header)
-    # One content has one spelling: no key twice, no number too large for a float, no half of a surrogate pair.
+    # Accept canonical JSON only: no duplicate keys, no numbers too large for a float, no lone surrogates.
     if header.get("checksum") != _checksum(header) or _canonical(header) != encoded:
         raise ValueError("its header does not fit its checksum")
     arrays = header.get("arrays")
@@ -387,11 +387,11 @@ def _read_array(file: BinaryIO, name: str, member: _Member, sha256: Any) -> np.n
         raise ValueError(f"{name} holds values that are not finite")
     if array.dtype == np.bool_ and np.any(array.view(np.uint8) > 1):
         raise ValueError(f"{name} holds bytes that are neither true nor false")
-    return array.astype(member.dtype, copy=False)  # on a big-endian machine, to its own order
+    return array.astype(member.dtype, copy=False)  # to native byte order, on a big-endian machine
 
 
 def _read_data(file: BinaryIO, member: _Member) -> np.ndarray:
-    """The array, little-endian; the whole of its member is held against its CRC."""
+    """Read the little-endian array of a member, and check the CRC of the whole member."""
     array = np.empty(member.shape, member.dtype.newbyteorder("<"))
     raw = _raw(array)
     file.seek(member.entry.place)

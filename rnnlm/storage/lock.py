@@ -1,4 +1,4 @@
-"""One writer at a time: a run reserves the file that it will write."""
+"""Lock output files, so that only one run at a time writes a file."""
 
 import contextlib
 import os
@@ -12,19 +12,19 @@ from rnnlm.storage.atomic import ATTEMPTS, POSIX, is_at, not_written, prefix_for
 
 
 class Reservation:
-    """The right to be the only run that writes a file, for as long as this process lives.
+    """An exclusive right of this process to write a file.
 
-    It is an advisory lock of the operating system on an empty file beside the target, which the
-    system takes away with the process, however that ends. A file that a killed process left is no
-    obstacle: the next run locks it and removes it at its end. Where the file system has no locks,
-    nothing is reserved and nothing refused.
+    It is an advisory lock of the operating system on a small file next to the target. The system
+    releases it when the process ends in any way. A lock file left by a killed process does no harm:
+    the next run locks it and removes it at its end. On a file system without locks, a reservation
+    has no effect.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        """Reserve `path`, and remove what killed runs left on the way to it.
+        """Reserve `path`, and remove temporary files that killed runs left for it.
 
         Raises:
-            SavingError: Another run has reserved it, or no file can be made in its folder.
+            SavingError: Another run has reserved it, or no file can be created in its folder.
         """
         self._path = path
         self._target = Path(os.path.realpath(path))
@@ -34,7 +34,7 @@ class Reservation:
         remove_abandoned(self._target.parent, prefix_for(self._target))
 
     def renew(self) -> None:
-        """Reserve once more if the lock is not in its place any longer: the folder was removed and made anew.
+        """Reserve again if the lock file is gone, for instance because its folder was removed and recreated.
 
         Raises:
             SavingError: As for a new reservation.
@@ -50,7 +50,7 @@ class Reservation:
                 if is_at(self._file, self._lock_path):
                     self._sign(self._file)
                     return
-                self._close()  # its owner removed it in the moment before we locked it
+                self._close()  # its owner removed it just before it was locked
             raise OSError("its lock file changes all the time")
         except OSError as error:
             self._close()
@@ -60,16 +60,16 @@ class Reservation:
             raise
 
     def release(self) -> None:
-        """Give the file free, and remove the lock file."""
+        """Release the reservation and remove the lock file."""
         if self._file is not None and is_at(self._file, self._lock_path):
-            if not POSIX:  # Windows removes no open file
+            if not POSIX:  # Windows cannot remove an open file
                 self._close()
             with contextlib.suppress(OSError):
                 self._lock_path.unlink()
         self._close()
 
     def __enter__(self) -> "Reservation":
-        """Use as a context manager, which releases at its end."""
+        """Return self; the reservation is released at the end of the block."""
         return self
 
     def __exit__(
@@ -95,7 +95,7 @@ class Reservation:
 
     @staticmethod
     def _sign(file: BinaryIO) -> None:
-        """Say in the lock file who has it. A full disk, or a file that is only readable, is no obstacle."""
+        """Write the owner to the lock file; ignore errors, such as a full disk or a read-only file."""
         with contextlib.suppress(OSError):
             file.truncate(0)
             file.write(f"process {os.getpid()} on {socket.gethostname()}\n".encode())
@@ -107,6 +107,6 @@ def _opened_lock(path: Path) -> BinaryIO:
         return open(path, "a+b", buffering=0)
     except PermissionError as denied:
         try:
-            return open(path, "rb", buffering=0)  # left by another user; to lock it, reading is enough
+            return open(path, "rb", buffering=0)  # left by another user; read access is enough to lock it
         except FileNotFoundError:
-            raise denied from None  # the folder is read-only; that there is no file is not what is wrong
+            raise denied from None  # the cause is the read-only folder, not the missing file

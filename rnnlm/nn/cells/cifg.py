@@ -1,6 +1,6 @@
-"""LSTM with coupled input and forget gate (Greff et al. 2017): what is forgotten makes room for what is new.
+"""LSTM with coupled input and forget gate, i = 1 - f (Greff et al. 2017).
 
-It is the LSTM whose input gate has the weights of the forget gate with the other sign, for three quarters of its work.
+It equals an LSTM whose input gate has the negated weights of the forget gate, at three quarters of the cost.
 """
 
 import numpy as np
@@ -24,7 +24,7 @@ def cifg_step(
 ) -> None:
     """f, o = sigmoid(...), g = tanh(...); c_t = g + f (c_{t-1} - g); h_t = o tanh(c_t).
 
-    tanh_c (T, B, H) becomes tanh(c_t); c_{t-1} becomes what entered the step.
+    Writes tanh(c_t) to tanh_c[t], with tanh_c (T, B, H), and applies resets to c_{t-1} in place.
     """
     H = h.shape[2]
     a, before, now = gates[t], c[t], c[t + 1]
@@ -53,7 +53,7 @@ def cifg_step_backward(
 ) -> None:
     """dc_t += dh o (1 - tanh(c_t)^2); delta = dc (c_{t-1} - g) f(1-f), dc (1-f) (1-g^2), dh tanh(c_t) o(1-o).
 
-    dc (B, H) comes in as dE/dc_t from the step after and goes out as dE/dc_{t-1}.
+    dc (B, H) is dE/dc_t from step t + 1 and is overwritten with dE/dc_{t-1}.
     """
     H = dh.shape[2]
     a, d, s = gates[t], delta[t], tanh_c[t]
@@ -65,7 +65,7 @@ def cifg_step_backward(
     np.multiply(do, o, out=do)
     np.multiply(do, s, out=do)
     np.multiply(do, carried, out=do)
-    np.multiply(dc, f, out=carried)  # dE/dc_{t-1}; dc less it is dc (1 - f)
+    np.multiply(dc, f, out=carried)  # dE/dc_{t-1}; below, dc - carried is dc (1 - f)
     np.square(g, out=dg)
     np.subtract(1, dg, out=dg)
     np.subtract(dc, carried, out=dc)

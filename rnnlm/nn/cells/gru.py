@@ -1,4 +1,4 @@
-"""GRU (Cho et al. 2014) in PyTorch's variant, the reset gate applied after the recurrent product."""
+"""GRU (Cho et al. 2014) in PyTorch's variant, which applies the reset gate after the recurrent product."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from rnnlm.nn.numerics import Array, sigmoid, tanh
 def gru_step(t: int, gates: Array, product: Array, keep: Array | None, bias: Array, h: Array, memory: Array) -> None:
     """r, z = sigmoid(...); m = W_n h_{t-1} + b_hn; n = tanh(U_n x_t + b_in + r m); h_t = n + z (h_{t-1} - n).
 
-    memory (T, B, H) becomes m.
+    Writes m to memory[t], with memory (T, B, H).
     """
     H = h.shape[2]
     a, m, now = gates[t], memory[t], h[t + 1]
@@ -42,8 +42,9 @@ def gru_step_backward(
 ) -> None:
     """dn = dh (1-z) (1-n^2); dz = dh (h_{t-1} - n) z(1-z); dr = dn m r(1-r); the recurrent side of n sees dn r.
 
-    direct (B, H) comes in as the part of dE/dh_t from the step after that went past its product, and goes out as dh z.
-    delta is by the arguments on the input side, recurrent (T, B, 3H) by those on the other.
+    direct (B, H) is the part of dE/dh_t that step t + 1 passes on through its gate z and not through W. It is
+    overwritten with dh z, the same part for step t - 1. delta and recurrent (T, B, 3H) are the gradients of the gates'
+    arguments on the input side and on the recurrent side.
     """
     H = dh.shape[2]
     a, d, q = gates[t], delta[t], recurrent[t]
@@ -51,7 +52,7 @@ def gru_step_backward(
     drz, dr, dz, dn = d[:, : 2 * H], d[:, :H], d[:, H : 2 * H], d[:, 2 * H :]
     np.add(carried, direct, out=carried)
     arriving(t, dh, carried, keep)
-    np.multiply(carried, z, out=direct)  # what goes past the product
+    np.multiply(carried, z, out=direct)  # dh z, which bypasses the product with W
     np.square(n, out=dn)  # dn = dh (1 - z) (1 - n^2)
     np.subtract(1, dn, out=dn)
     np.subtract(carried, direct, out=dz)  # dh (1 - z)
@@ -68,7 +69,7 @@ def gru_step_backward(
 
 
 def _minus_candidate(t: int, h: Array, keep: Array | None, n: Array, out: Array) -> None:
-    """h_{t-1} - n, with the state that entered the step."""
+    """Write h_{t-1} - n to `out`, with h_{t-1} after a reset."""
     if keep is None:
         np.subtract(h[t], n, out=out)
     else:
@@ -96,7 +97,7 @@ def gru_backward(dh: Array, dstate: Array, trace: Trace) -> Gradients:
     gates, memory = trace.own
     delta, recurrent = np.empty_like(gates), np.empty_like(gates)
     carried = dstate[0].copy()
-    direct = np.zeros_like(carried)  # dh z, which goes past the product
+    direct = np.zeros_like(carried)  # dh z, which bypasses the product with W
     run_back(
         gru_step_backward,
         dh,

@@ -1,23 +1,23 @@
-"""What all cells share: their description, the loop over time, and what it leaves for the backward pass.
+"""Parts shared by all cells: description, loop over time, and trace of the forward pass for the backward pass.
 
-The loop holds only what must wait for the step before: the product W h_{t-1}, and the elementwise work of a step. That
-work is a pair of functions of each cell, `..._step` and `..._step_backward`, in few and large in-place ufunc calls.
-Of the loop over all steps, product and all, a cell may have a compiled twin (see `nn.kernels`). The functions allocate
-nothing but a few numbers, and take whole slabs and the step t:
+The loop contains only work that depends on the previous step: the product W h_{t-1} and the elementwise work of a
+step. The latter is a pair of functions of each cell, `..._step` and `..._step_backward`, made of few and large
+in-place ufunc calls. The whole loop of a cell may have a compiled twin (see `nn.kernels`). Step functions allocate
+almost no memory. They receive whole slabs and the step t:
 
     gates     (T, B, GH)     U x_t, overwritten with the values of the gates (the basic cell leaves it alone)
     product   (B, GH)        W h_{t-1}, may be overwritten
-    keep      (T, B, 1)      0 where a column's state is reset before a step, else 1; None when there is no reset
-    bias      (GH,)          b_ih + b_hh; of the GRU (4H,): r, z, and n on the input side and on the other
-    h, c      (T + 1, B, H)  slot 0 is the initial state, slot t + 1 what step t makes
+    keep      (T, B, 1)      0 where a column's state is reset before a step, else 1; None if there is no reset
+    bias      (GH,)          b_ih + b_hh; for the GRU (4H,): r, z, n on the input side, n on the recurrent side
+    h, c      (T + 1, B, H)  index 0 is the initial state, index t + 1 the state after step t
 
-A reset acts on what enters a step: W (0 h) = 0 W h, so the product is multiplied by `keep` instead of the state. The
-backward functions receive
+A reset acts on the state that enters a step: W (0 h) = 0 W h, so the product is multiplied by `keep` instead of the
+state. The backward functions receive
 
-    dh        (T, B, H)      dE/dh_t from above
-    carried   (B, H)         dE/dh_t from the step after, whose `keep` still has to act on it; may be overwritten
+    dh        (T, B, H)      dE/dh_t from the layer above
+    carried   (B, H)         dE/dh_t from step t + 1, not yet multiplied by its `keep`; may be overwritten
 
-and write `delta` (T, B, GH), the gradients by the arguments of the gates.
+and write `delta` (T, B, GH), the gradients of the gates' arguments.
 """
 
 from collections.abc import Callable, Mapping
@@ -35,20 +35,20 @@ FEW_STEPS = 4
 
 
 class Trace(NamedTuple):
-    """What a forward pass leaves behind for its backward pass."""
+    """Values of a forward pass that its backward pass needs."""
 
-    h: Array  # (T + 1, B, H) states, slot 0 is the initial one
+    h: Array  # (T + 1, B, H) states; index 0 is the initial state
     weight: Any  # (GH, H), None for a cell without recurrent matrix
     keep: Array | None  # (T, B, 1)
-    own: tuple[Any, ...]  # the cell's own slabs
+    own: tuple[Any, ...]  # further values, specific to the cell
 
     def previous(self) -> Array:
-        """h_{t-1} as step t saw it, after resets, (T, B, H)."""
+        """Return h_{t-1} after resets, as step t reads it, (T, B, H)."""
         return self.h[:-1] if self.keep is None else self.h[:-1] * self.keep
 
 
 class Gradients(NamedTuple):
-    """What a backward pass returns."""
+    """Result of a backward pass: gradients of the gates' arguments and of the initial state."""
 
     input_gates: Array  # (T, B, GH)
     hidden_gates: Array | None  # (T, B, GH), None for a cell without recurrent matrix
@@ -56,10 +56,10 @@ class Gradients(NamedTuple):
 
 
 class OnnxOperator(NamedTuple):
-    """How a cell is said in ONNX.
+    """The ONNX operator of a cell.
 
-    gates: the operator's slabs in its order, by the cell's names of them; "-f" is f with the other sign, as
-    sigmoid(-a) = 1 - sigmoid(a), and "0" a slab of zeros. attributes: what else the operator is told.
+    gates: names of the cell's gates in the order of the operator's slabs. "-f" is the negated slab of f, as
+    sigmoid(-a) = 1 - sigmoid(a); "0" is a slab of zeros. attributes: further attributes of the operator.
     """
 
     name: str
@@ -67,22 +67,22 @@ class OnnxOperator(NamedTuple):
     attributes: Mapping[str, Any] = NOTHING
 
 
-# gates, weight_hh, bias_ih, bias_hh (None where the cell has none), state, keep, activation
+# gates, weight_hh, bias_ih, bias_hh (weight_hh and bias_hh: None if not recurrent), state, keep, activation
 Forward = Callable[[Array, Any, Array, Any, Array, Array | None, str], tuple[Array, Array, Trace]]
 
 
 class Cell(NamedTuple):
-    """A recurrent cell: its pair of functions, and what other parts of the package ask about it.
+    """Description of a recurrent cell: its forward and backward functions, and properties that other modules use.
 
-    gate_names: in the order of the slabs; the basic cell has one slab and no gate.
+    gate_names: in the order of the slabs; the basic cell has one slab and no gates.
     recurrent: whether it has weight_hh and bias_hh. Without them, its gates are functions of the input alone.
-    states: how many slabs its state has, 1 (h) or 2 (h and c).
-    memory_gates: the gates that decide how long a unit remembers, with 1 where an open gate keeps the state and -1
-    where it lets new input in.
-    torch: its module in torch.nn; None where it has none, which `training.torch_cells` then makes.
-    learning_rate_factor: what it bears of the learning rate that the rules of a training choose.
-    memory_learning_rate: Adam's in `lab.memory`, which trains the cells that have one. Of the rates tried there, it is
-    the best.
+    states: number of slabs of its state, 1 (h) or 2 (h and c).
+    memory_gates: the gates that decide how long a unit remembers: 1 if an open gate keeps the state, -1 if it lets new
+    input in.
+    torch: name of its module in torch.nn; None if there is none and `training.torch_cells` implements it.
+    learning_rate_factor: multiplies the default learning rate of a training.
+    memory_learning_rate: learning rate of Adam in `lab.memory`, the best of those tried there; None if `lab.memory`
+    does not train the cell.
     """
 
     forward: Forward
@@ -98,12 +98,12 @@ class Cell(NamedTuple):
 
     @property
     def gates(self) -> int:
-        """G, the number of slabs that weights and biases have."""
+        """Number of slabs G of weights and biases."""
         return len(self.gate_names) or 1
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """What its parameters in a layer are called."""
+        """Names of its parameters in a layer."""
         return ("weight_ih", "weight_hh", "bias_ih", "bias_hh") if self.recurrent else ("weight_ih", "bias_ih")
 
 
@@ -111,15 +111,15 @@ class Cell(NamedTuple):
 
 
 def run(step: Step, h: Array, weight: Array, gates: Array, *arguments: Any) -> None:
-    """Take all steps forward, each after its product: step(t, gates, product, *arguments).
+    """Run the loop forward: for each t, compute the product W h_{t-1} and call step(t, gates, product, *arguments).
 
-    The compiled twin of all of it has the name of the step with an s: lstm_steps(weight, gates, *arguments).
+    Calls the compiled twin of the loop if there is one: lstm_steps(weight, gates, *arguments) for lstm_step.
     """
     steps = compiled_steps(step, weight)
     if steps:
         steps(weight, gates, *arguments)
         return
-    # h W^T runs a third faster on a contiguous operand, which takes as long to make as a few products.
+    # h W^T runs a third faster on a contiguous copy of W^T, which costs as much as a few products.
     transposed = np.ascontiguousarray(weight.T) if len(gates) > FEW_STEPS else weight.T
     product = np.empty_like(gates[0])
     for t in range(len(gates)):
@@ -128,10 +128,10 @@ def run(step: Step, h: Array, weight: Array, gates: Array, *arguments: Any) -> N
 
 
 def run_back(step: Step, dh: Array, carried: Array, weight: Array, delta: Array, *arguments: Any) -> None:
-    """Take all steps back: step(t, dh, carried, *arguments) fills delta[t], which W^T carries to the step before.
+    """Run the loop backward: for each t, step(t, dh, carried, *arguments) fills delta[t], then carried = W^T delta[t].
 
-    carried (B, H) comes in as the gradient by the final h, and goes out as that by what entered step 0. The compiled
-    twin: lstm_steps_backward(weight, dh, carried, *arguments).
+    carried (B, H): the gradient of the final h, overwritten with that of the h that entered step 0. Calls the compiled
+    twin of the loop if there is one: lstm_steps_backward(weight, dh, carried, *arguments) for lstm_step_backward.
     """
     steps = compiled_steps(step, weight)
     if steps:
@@ -143,25 +143,25 @@ def run_back(step: Step, dh: Array, carried: Array, weight: Array, delta: Array,
 
 
 def first_state(T: int, state: Array) -> Array:
-    """Slab (T + 1, B, H) whose slot 0 is the initial state; the rest is still to be computed."""
+    """Return an uninitialized slab (T + 1, B, H) with the initial state at index 0."""
     slab = np.empty((T + 1, *state.shape), dtype=state.dtype)
     slab[0] = state
     return slab
 
 
 def entering(gradient: Array, keep: Array | None) -> Array:
-    """Gradient by the initial state, of the gradient by what entered step 0 after its resets."""
+    """Return the gradient of the initial state, given that of the state that entered step 0 after resets."""
     return gradient if keep is None else gradient * keep[0]
 
 
 def arriving(t: int, dh: Array, carried: Array, keep: Array | None) -> None:
-    """Make of `carried` all of dE/dh_t: what comes from the step after, unless it began anew, and from above."""
+    """Complete `carried` to dE/dh_t in place: apply the resets of step t + 1 and add the gradient from above, dh[t]."""
     kept(t, carried, keep)
     np.add(carried, dh[t], out=carried)
 
 
 def kept(t: int, carried: Array, keep: Array | None) -> None:
-    """Make of a gradient by what entered step t + 1 that by what step t made."""
+    """Turn the gradient of the state that entered step t + 1 into that of the state after step t, in place."""
     if keep is not None and t + 1 < len(keep):
         np.multiply(carried, keep[t + 1], out=carried)
 
@@ -172,7 +172,7 @@ def kept(t: int, carried: Array, keep: Array | None) -> None:
 def memory_forward(
     step: Step, gates: Array, weight: Array, bias: Array, state: Array, keep: Array | None
 ) -> tuple[Array, Array, Trace]:
-    """Forward pass of a cell with a memory: step(t, gates, product, keep, bias, h, c, tanh(c))."""
+    """Forward pass of a cell with state h and c: step(t, gates, product, keep, bias, h, c, tanh(c))."""
     T = len(gates)
     h, c = first_state(T, state[0]), first_state(T, state[1])
     tanh_c = np.empty_like(h[1:])
@@ -183,7 +183,7 @@ def memory_forward(
 
 
 def memory_backward(step: Step, dh: Array, dstate: Array, trace: Trace) -> Gradients:
-    """Backward pass of such a cell: step(t, dh, carried, keep, gates, c, tanh(c), dc, delta)."""
+    """Backward pass of a cell with state h and c: step(t, dh, carried, keep, gates, c, tanh(c), dc, delta)."""
     gates, c, tanh_c = trace.own
     delta = np.empty_like(gates)
     carried, dc = dstate[0].copy(), dstate[1].copy()
@@ -192,7 +192,7 @@ def memory_backward(step: Step, dh: Array, dstate: Array, trace: Trace) -> Gradi
 
 
 def memory_arguments(t: int, a: Array, product: Array, keep: Array | None, bias: Array, before: Array) -> None:
-    """Make of `a` = U x_t the arguments of the gates, and of c_{t-1} what enters the step."""
+    """Turn `a` = U x_t into the arguments of the gates and apply resets to `before` = c_{t-1}, in place."""
     if keep is not None:
         np.multiply(product, keep[t], out=product)
         np.multiply(before, keep[t], out=before)
@@ -201,7 +201,7 @@ def memory_arguments(t: int, a: Array, product: Array, keep: Array | None, bias:
 
 
 def reaching_memory(t: int, carried: Array, keep: Array | None, o: Array, s: Array, dc: Array, scratch: Array) -> None:
-    """Make of `dc` all of dE/dc_t, given all of dE/dh_t: dc += dh o (1 - s^2) with s = tanh(c_t)."""
+    """Complete `dc` to dE/dc_t in place, given carried = dE/dh_t: dc += dE/dh_t o (1 - s^2) with s = tanh(c_t)."""
     kept(t, dc, keep)
     np.square(s, out=scratch)
     np.subtract(1, scratch, out=scratch)

@@ -21,7 +21,7 @@ def lstm_step(
 ) -> None:
     """i, f, o = sigmoid(...), g = tanh(...); c_t = f c_{t-1} + i g; h_t = o tanh(c_t).
 
-    tanh_c (T, B, H) becomes tanh(c_t); c_{t-1} becomes what entered the step.
+    Writes tanh(c_t) to tanh_c[t], with tanh_c (T, B, H), and applies resets to c_{t-1} in place.
     """
     H = h.shape[2]
     a, before, now = gates[t], c[t], c[t + 1]
@@ -50,7 +50,7 @@ def lstm_step_backward(
 ) -> None:
     """dc_t += dh o (1 - tanh(c_t)^2); delta = dc g i(1-i), dc c_{t-1} f(1-f), dc i (1-g^2), dh tanh(c_t) o(1-o).
 
-    dc (B, H) comes in as dE/dc_t from the step after and goes out as dE/dc_{t-1}.
+    dc (B, H) is dE/dc_t from step t + 1 and is overwritten with dE/dc_{t-1}.
     """
     H = dh.shape[2]
     a, d, s = gates[t], delta[t], tanh_c[t]
@@ -82,7 +82,7 @@ def lstm_forward(
 def lstm_backward(dh: Array, dstate: Array, trace: Trace) -> Gradients:
     """Backward pass of the LSTM.
 
-    dc_t += dh_t o (1 - tanh(c_t)^2); each gate's delta is its upstream factor times the local derivative:
+    dc_t += dh_t o (1 - tanh(c_t)^2); the delta of each gate is the gradient of its value times its derivative:
     i: dc g i(1-i); f: dc c_{t-1} f(1-f); g: dc i (1-g^2); o: dh tanh(c_t) o(1-o); dc_{t-1} = dc f.
     """
     return memory_backward(lstm_step_backward, dh, dstate, trace)

@@ -1,11 +1,11 @@
-"""Minimal GRU: a GRU whose gate and candidate are functions of the input alone, so that it has no W.
+"""Minimal GRU: gate and candidate are functions of the input alone, so there is no recurrent matrix W.
 
     z = sigmoid(U_z x_t + b_z)        g = tanh(U_g x_t + b_g)        h_t = (1 - z) h_{t-1} + z g
 
-It is the minGRU of Feng et al. 2024, "Were RNNs All We Needed?", without h_{t-1} in z and in the candidate, and without
-a reset gate. Theirs has a candidate that is linear (or, in log space, positive); here tanh bounds it as in the other
-cells, so that the state stays within -1 to 1 however long a text is. Theirs is a parallel scan over time; here gates of
-all steps are made at once, and the loop, which has no matrix product, is run step by step.
+It is the minGRU of Feng et al. 2024, "Were RNNs All We Needed?": z and the candidate do not depend on h_{t-1}, and
+there is no reset gate. Their candidate is linear (in log space, positive). Here tanh bounds it as in the other cells,
+so that the state stays between -1 and 1 however long the text. They use a parallel scan over time. Here the gates of
+all steps are computed at once, and the loop, which has no matrix product, runs step by step.
 """
 
 import numpy as np
@@ -15,13 +15,13 @@ from rnnlm.nn.numerics import Array, sigmoid, tanh
 
 
 def mingru_step(t: int, kept: Array, taken: Array, h: Array) -> None:
-    """h_t = k h_{t-1} + u with k = 1 - z, 0 where the state is reset, and u = z g, (T, B, H) each."""
+    """h_t = k h_{t-1} + u. kept: k = 1 - z, or 0 where the state is reset; taken: u = z g; both (T, B, H)."""
     np.multiply(kept[t], h[t], out=h[t + 1])
     np.add(h[t + 1], taken[t], out=h[t + 1])
 
 
 def mingru_step_backward(t: int, kept: Array, carried: Array, dh: Array) -> None:
-    """Make of dh[t] all of dE/dh_t, and of carried (B, H) k dE/dh_t, which goes to the step before."""
+    """Add carried (B, H) to dh[t], which completes dE/dh_t, and overwrite carried with k dE/dh_t for step t - 1."""
     np.add(dh[t], carried, out=dh[t])
     np.multiply(dh[t], kept[t], out=carried)
 
@@ -68,5 +68,5 @@ MINGRU = Cell(
     gate_names=("z", "g"),
     recurrent=False,
     memory_gates={"z": -1},
-    onnx=OnnxOperator("GRU", ("-z", "0", "g")),  # whose z keeps the state, and whose R is zero
+    onnx=OnnxOperator("GRU", ("-z", "0", "g")),  # in ONNX, z keeps the state; its recurrent matrix R is zero here
 )
