@@ -46,7 +46,7 @@ class LostError(Exception):
     """Something is not as it must be."""
 
 
-# --- faults inside the write --------------------------------------------------------------------------------------
+# --- faults inside the write ----------------------------------------------------------------------------------------
 
 
 class Fault:
