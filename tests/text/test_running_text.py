@@ -10,7 +10,7 @@ V = 503
 
 
 def topics(lines: int, seed: int, length: int = 8) -> list[list[int]]:
-    """Lines whose words are half of a topic of ten words, which lasts twelve lines, and half of all words."""
+    """Return lines drawn half from a topic of ten words, which changes every twelve lines, and half from all words."""
     rng = np.random.default_rng(seed)
     found = []
     for line in range(lines):
