@@ -198,7 +198,7 @@ class Load(NamedTuple):
 
 
 async def load(server: Server, seconds: float) -> Load:
-    """Let 200 clients send requests of all kinds without a pause."""
+    """Send requests of all kinds from 200 clients without a pause."""
     end = time.perf_counter() + seconds
     found = Load({}, Counter(), 0, [])
     lost = 0

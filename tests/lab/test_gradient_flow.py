@@ -114,7 +114,7 @@ def test_no_gradient_exceeds_the_bound(activation, radius, num_layers):
 
 @pytest.mark.parametrize("activation", ["identity", "relu"])
 def test_the_bound_is_attained(activation):
-    """It is attained with an orthogonal W if f' is 1 everywhere."""
+    """With an orthogonal W, equality holds if f' is 1 everywhere."""
     network = fresh_network(NetworkConfig(V, "rnn", activation, hidden_size=6), "orthogonal", 0, 0.8)
     if activation == "relu":  # positive weights and inputs keep every unit on
         network.params["rnn.weight_hh_l0"] = 0.8 * np.eye(6)

@@ -172,7 +172,7 @@ def test_a_wrong_gradient_is_found_and_named(cell, how):
 
 
 def test_the_bug_of_the_article_is_found(monkeypatch):
-    """It multiplies with s = f(a) instead of f'(a)."""
+    """The faulty backward pass multiplies by s = f(a) instead of f'(a)."""
     monkeypatch.setitem(ACTIVATIONS, "tanh", (ACTIVATIONS["tanh"][0], lambda s, out: np.copyto(out, s)))
     found = {each.name for each in check_gradients(*example("rnn")) if each.relative_error > 1e-3}
     assert found == {name for name in example("rnn")[0].params if "output" not in name} | {"initial_state"}
@@ -180,7 +180,7 @@ def test_the_bug_of_the_article_is_found(monkeypatch):
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_a_backward_pass_that_stops_after_one_step_is_found(cell, monkeypatch):
-    """It is right for T = 1 and wrong for T = 2."""
+    """The faulty backward pass is right for T = 1 and wrong for T = 2."""
     genuine = CELLS[cell].backward
 
     def forgetful(dh, dstate, trace):

@@ -1,4 +1,4 @@
-"""How the server's threads are shared between long work and key strokes."""
+"""Sharing of the server's threads between long work and key strokes."""
 
 import asyncio
 import threading

@@ -204,7 +204,7 @@ def test_the_order_of_sentences_depends_on_epoch_and_seed():
 
 @pytest.mark.parametrize("context", CONTEXTS)
 def test_a_batch_depends_only_on_seed_epoch_and_number(context):
-    """It does not depend on earlier calls, since a resumed run starts in the middle."""
+    """A batch does not depend on earlier calls, since a resumed run starts in the middle."""
     ids = joined(sentences(60))
     rare = np.arange(ids.max() + 1) % 2 == 1
     rare[EOS] = False

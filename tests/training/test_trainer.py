@@ -613,7 +613,7 @@ def test_a_resumed_run_keeps_to_the_remaining_time_on_a_slower_machine():
 
 
 def test_no_time_is_recorded_without_a_time_budget():
-    """So that checkpoints do not depend on the speed of the machine."""
+    """Checkpoints do not depend on the speed of the machine."""
     trainer = make(clock=Clock())
     reports = list(trainer.run())
     assert trainer.progress.seconds == 0
