@@ -1,16 +1,16 @@
-"""What the adaptive softmax gains: training steps with it and with the full softmax, beside torch.nn with both.
+"""Time training steps with the adaptive and the full softmax, in rnnlm and in torch.nn.
 
-    python benchmarks/adaptive_softmax.py constants     the constants of rnnlm/nn/clusters.py on this machine
-    python benchmarks/adaptive_softmax.py steps         times of whole training steps, see --help for sizes
+    python benchmarks/adaptive_softmax.py constants     measure the constants of rnnlm/nn/clusters.py on this machine
+    python benchmarks/adaptive_softmax.py steps         time whole training steps, see --help for sizes
 
 All contestants see the same ids, drawn by Zipf's law or by the word counts of --text, and take turns, a few steps each,
-so that whatever else the machine does hits all of them. Look at the ratios.
+so that other load on the machine affects all of them alike. Compare the ratios rather than the times.
 """
 
 import os
 
 THREADS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # rnnlm's own threads each take some columns of the batch
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # rnnlm splits the columns of a batch among its own threads
 
 import argparse
 import collections
@@ -32,11 +32,11 @@ from rnnlm.text.batches import Batch
 from rnnlm.training.numpy_engine import NumpyEngine
 
 SIZES = ["10000,200,2,20,20", "50000,256,1,32,32"]  # V, H, L, B, T
-PARTS = 2  # threads that each make a gradient of their own, which are then added up
+PARTS = 2  # threads, each of which computes its own gradient; the gradients are then summed
 
 
 def seconds(step: Callable[[], object], steps: int) -> float:
-    """Time of a step."""
+    """Return the mean time of a step in seconds."""
     started = time.perf_counter()
     for _ in range(steps):
         step()
@@ -47,7 +47,10 @@ def seconds(step: Callable[[], object], steps: int) -> float:
 
 
 def cluster_step(rows: int, classes: int, width: int) -> Callable[[], None]:
-    """All that a cluster makes one core do in a training step: loss and gradients, their sum and norm, Adam."""
+    """Return a function that does one thread's work for a cluster in a training step.
+
+    It computes the loss and gradients, sums the gradients, computes their norm and updates the weights with Adam.
+    """
     rng = np.random.default_rng(1)
     layer, rows_each = Softmax(), max(1, rows // PARTS)
     shapes = layer.shapes(classes, width)
@@ -67,9 +70,9 @@ def cluster_step(rows: int, classes: int, width: int) -> Callable[[], None]:
 
 
 def constants(rounds: int) -> tuple[Costs, list[tuple[int, int, int, float, float]]]:
-    """Least squares, of relative errors, through the measured times of clusters of many sizes.
+    """Fit the cost model to measured times of clusters of many sizes, by least squares of relative errors.
 
-    Returns the constants, and for each size rows, classes, width, measured and modelled milliseconds.
+    Returns the constants, and for each size: rows, classes, width, measured and modelled milliseconds.
     """
     sizes = [
         (rows, classes, width)
@@ -97,7 +100,7 @@ def constants(rounds: int) -> tuple[Costs, list[tuple[int, int, int, float, floa
 
 
 def print_constants(rounds: int) -> dict[str, object]:
-    """Measure and print."""
+    """Measure the constants, print them beside those in use, and return them."""
     costs, rows = constants(rounds)
     print(f"{'rows':>6}{'classes':>9}{'width':>7}{'measured ms':>13}{'model ms':>11}")
     for n, k, d, measured, modelled in rows:
@@ -113,7 +116,7 @@ def print_constants(rounds: int) -> dict[str, object]:
 
 
 def rnnlm_step(config: NetworkConfig, ids: np.ndarray, optimizer: str, lr: float) -> Callable[[], None]:
-    """One training step of this package."""
+    """Return a function that makes one training step with rnnlm."""
     network = Network.initialize(config, np.random.default_rng(1))
     engine = NumpyEngine(network, optimizer, "stream", clip=1.0, threads=THREADS)
     batch, state = Batch(ids[:-1], ids[1:], None, False), network.zero_state(ids.shape[1])
@@ -126,7 +129,10 @@ def rnnlm_step(config: NetworkConfig, ids: np.ndarray, optimizer: str, lr: float
 
 
 def torch_step(config: NetworkConfig, ids: np.ndarray, optimizer: str, lr: float) -> Callable[[], None]:
-    """The same step in torch.nn; AdaptiveLogSoftmaxWithLoss where the configuration is adaptive."""
+    """Return a function that makes the same step in torch.nn.
+
+    An adaptive configuration uses AdaptiveLogSoftmaxWithLoss.
+    """
     V, H = config.vocabulary_size, config.hidden_size
     torch.manual_seed(1)
     embedding, rnn = torch.nn.Embedding(V, config.embedding_size), torch.nn.LSTM(H, H, config.num_layers)
@@ -157,7 +163,7 @@ def torch_step(config: NetworkConfig, ids: np.ndarray, optimizer: str, lr: float
 
 
 def counts_of(text: Path | None, V: int) -> np.ndarray:
-    """Counts of the V most frequent words of a text, or Zipf's law."""
+    """Return the counts of the V most frequent words of a text, or counts by Zipf's law."""
     if text is None:
         return 1e6 / np.arange(1, V + 1)
     found = collections.Counter(text.read_text(encoding="utf-8").split())
@@ -166,7 +172,7 @@ def counts_of(text: Path | None, V: int) -> np.ndarray:
 
 
 def compare(size: Sequence[int], arguments: argparse.Namespace) -> dict[str, object]:
-    """Medians over interleaved rounds."""
+    """Return median times over interleaved rounds."""
     V, H, L, B, T = size
     counts = counts_of(arguments.text, V)
     ids = np.random.default_rng(0).choice(V, (T + 1, B), p=counts / counts.sum()).astype(np.int32)
@@ -199,7 +205,7 @@ def compare(size: Sequence[int], arguments: argparse.Namespace) -> dict[str, obj
 
 
 def print_steps(arguments: argparse.Namespace) -> list[dict[str, object]]:
-    """Measure and print the table."""
+    """Time the training steps, print the table and return its rows."""
     torch.set_num_threads(THREADS)
     print(f"{THREADS} threads, NumPy {np.__version__}, PyTorch {torch.__version__}, {arguments.optimizer}, LSTM")
     rows = []
@@ -214,7 +220,7 @@ def print_steps(arguments: argparse.Namespace) -> list[dict[str, object]]:
 
 
 def main() -> None:
-    """Print a table."""
+    """Run the measurement that the command line names."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=["constants", "steps"])
     parser.add_argument("--size", action="append", help="V,H,L,B,T; may be given several times")

@@ -1,16 +1,16 @@
-"""Which recurrent cell is best in equal minutes, on characters and words, in English and Chinese; beside it the n-gram.
+"""Compare recurrent cells at equal training time, on characters and words, in English and Chinese.
 
     python benchmarks/cells.py                               all cells and texts, 40 seconds each: two and a half hours
     python benchmarks/cells.py --texts tinyshakespeare-words --cells lstm gru --time 30 --seeds 1
 
-Every training is that of `rnnlm train TEXT --time T --cell CELL`, which chooses the width and all else by its rules;
-the learning rate is the best of once, half and twice what they choose, by the held-out tenth and with the first seed.
-Figures are nats a token of that tenth: the network alone, and with the n-gram model that `rnnlm train` mixes with it;
-the mean of the seeds, the least and the largest. Texts are looked for in --data, by default $RNNLM_DATA.
+Every model is trained like `rnnlm train TEXT --time T --cell CELL`, which chooses the width and all other options. The
+learning rate is the best of once, half and twice the chosen one, on the held-out tenth with the first seed. Figures are
+nats per token on that tenth, for the network alone and for its mixture with the n-gram model of `rnnlm train`: the
+mean over the seeds, the minimum and the maximum. Texts are looked for in --data, by default $RNNLM_DATA.
 
-A second is one of the processor's time in one thread, so that other work on the machine changes little. The cells of
-`new_cells.py` that have no compiled loop get more seconds, in the ratio of the LSTM with its loop to the LSTM without:
-what they would reach if somebody wrote one as good.
+Seconds are processor time of one thread, so other load on the machine changes little. The cells of `new_cells.py` that
+have no compiled loop get more seconds, by the ratio of the speeds of the LSTM with and without its compiled loop. This
+estimates what they would reach with a compiled loop of their own.
 """
 
 import os
@@ -39,18 +39,18 @@ TEXTS = {
     "hongloumeng-characters": ("hongloumeng.txt", "char"),
     "hongloumeng-words": ("hongloumeng.txt", "word"),
 }
-FACTORS = (1.0, 0.5, 2.0)  # of the rate that the rules choose
+FACTORS = (1.0, 0.5, 2.0)  # factors of the learning rate that the rules choose
 WITHOUT_LOOP = ("mlstm", "mogrifier")
 
 
 def count_processor_time() -> None:
-    """Let time budgets, and the speed by which the rules choose, count seconds of the processor."""
+    """Make time budgets and the measurement of speed count processor time."""
     clock.RunningClock.__init__.__defaults__ = (time.process_time,)  # type: ignore[misc]
     speed.time = SimpleNamespace(perf_counter=time.process_time)  # type: ignore[assignment]
 
 
 def trained(text: Path, level: str, cell: str, seconds: float, seed: int, lr: float | None) -> dict[str, Any]:
-    """What the file of a new model says of its training, and of its speed."""
+    """Train a model and return the training record of its checkpoint, with the speed in tokens per second."""
     model = rnnlm.train(
         text, level=level, cell=cell, time=f"{seconds:.0f}s", seed=seed, lr=lr, threads=1, progress=False
     )
@@ -59,13 +59,13 @@ def trained(text: Path, level: str, cell: str, seconds: float, seed: int, lr: fl
 
 
 def speed_of(text: Path, level: str, cell: str, units: int) -> float:
-    """Tokens a second of the processor."""
+    """Return tokens per second of processor time."""
     model = rnnlm.train(text, level=level, cell=cell, time="8s", hidden_size=units, threads=1, progress=False, ngram=0)
     return float(statistics.median(report["tokens_per_second"] for report in model.history))
 
 
 def measured(text: Path, level: str, cell: str, seconds: float, seeds: list[int]) -> dict[str, Any]:
-    """Find a cell's rate with the first seed, then train with the others."""
+    """Find a cell's learning rate with the first seed, then train with the others."""
     runs: dict[float, dict[str, Any]] = {}
     chosen = 0.0
     for factor in FACTORS:
@@ -78,13 +78,13 @@ def measured(text: Path, level: str, cell: str, seconds: float, seeds: list[int]
 
 
 def shown(figures: list[float]) -> str:
-    """Mean and range."""
+    """Return the mean and the range of figures as text."""
     extent = f" ({min(figures):.3f} to {max(figures):.3f})" if len(figures) > 1 else ""
     return f"{statistics.mean(figures):.3f}{extent}"
 
 
 def row(found: dict[str, Any], seconds: float) -> str:
-    """A line of the table."""
+    """Return a line of the table."""
     alone = [run["best_nats_per_token"] for run in found["runs"]]
     both = [run.get("mixture", {}).get("nats_per_token", nats) for run, nats in zip(found["runs"], alone, strict=True)]
     cells = (found["cell"], found["units"], f"{found['lr']:g}", f"{seconds:.0f}", shown(alone), shown(both))

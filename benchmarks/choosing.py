@@ -1,8 +1,8 @@
-"""How often a model picks the right line out of a list with corrupted copies of it; an n-gram and chance beside it.
+"""Measure how often a model picks a line among corrupted copies of it, compared with an n-gram and with chance.
 
-The right lines are the last part of a text, which `rnnlm train` holds out by itself; a list is such a line and up to
-nine copies with one error each. The n-gram is trained on the part before, with the model's own tokens and vocabulary.
-Where several candidates share the best score, the right one among them counts as its share of a draw.
+The right lines are the last part of a text, which `rnnlm train` holds out by default. A list is one of these lines with
+up to nine copies that have one error each. The n-gram is trained on the rest of the text, with the model's own tokens
+and vocabulary. If the right line is one of n candidates with the best score, the list counts as 1/n.
 
 Usage: python benchmarks/choosing.py [model.npz [corpora/chinese.txt]]
 """
@@ -28,7 +28,7 @@ CORPUS = Path(__file__).parent.parent / "corpora" / "chinese.txt"
 HAN = re.compile("[\u4e00-\u9fff]")
 ERRORS = 9  # copies in a list
 
-# What an input method mixes up, characters that sound alike, and what a reader of print does, those that look alike.
+# Characters that an input method confuses because they sound alike, and those that a reader confuses by their looks.
 HOMOPHONES = """
 他她它 的得地 在再 做作坐座 那哪 像象向 以已意 是事市试世室 有又右友 时十实石食 知只之支 工公功 名明 生声升 经京惊精
 新心 班般搬 到道倒 园圆元原员 气汽器 话画化 青轻清 书输叔 里理李礼 路录 长常场 带戴代待 见件建健 家加 节结接街 近进尽
@@ -51,7 +51,7 @@ of/off were/where was/saw on/no form/from quite/quiet lose/loose three/tree thou
 
 
 def alternatives(groups: Iterable[Iterable[str]]) -> dict[str, list[str]]:
-    """For each member of a group the others; a member may be in several groups."""
+    """Map each member of a group to the other members; a member may be in several groups."""
     found: dict[str, list[str]] = {}
     for group in map(list, groups):
         for member in group:
@@ -64,23 +64,26 @@ CONFUSED = alternatives(group.split("/") for group in ENGLISH.split())
 
 
 def swapped(units: list[str]) -> list[list[str]]:
-    """Two neighbours in the wrong order."""
+    """Return all copies with two neighbouring units swapped."""
     pairs = (place for place in range(len(units) - 1) if units[place] != units[place + 1])
     return [[*units[:place], units[place + 1], units[place], *units[place + 2 :]] for place in pairs]
 
 
 def dropped(units: list[str]) -> list[list[str]]:
-    """One left out."""
+    """Return all copies with one unit left out."""
     return [[*units[:place], *units[place + 1 :]] for place in range(len(units))]
 
 
 def repeated(units: list[str]) -> list[list[str]]:
-    """One twice: the opposite of one left out, or the longest candidate would always be the right one."""
+    """Return all copies with one unit doubled.
+
+    Without these, which balance the copies with a unit left out, the longest candidate would always be the right one.
+    """
     return [[*units[:place], units[place], *units[place:]] for place in range(len(units))]
 
 
 def replaced(table: dict[str, list[str]]) -> Callable[[list[str]], list[list[str]]]:
-    """One replaced by another of the table."""
+    """Return a function that makes all copies with one unit replaced by an alternative of the table."""
 
     def corrupt(units: list[str]) -> list[list[str]]:
         return [
@@ -93,7 +96,7 @@ def replaced(table: dict[str, list[str]]) -> Callable[[list[str]], list[list[str
 
 
 def misspelt(words: list[str]) -> list[list[str]]:
-    """Two letters of one word in the wrong order."""
+    """Return all copies with two neighbouring letters of one word swapped."""
     return [
         [*words[:place], "".join(letters), *words[place + 1 :]]
         for place, word in enumerate(words)
@@ -118,7 +121,10 @@ ENGLISH_KINDS = {
 
 
 def corruptions(line: str, rng: np.random.Generator) -> dict[str, list[str]]:
-    """For each kind of error up to nine different corrupted copies of a line, in characters of Chinese or in words."""
+    """Return up to nine different corrupted copies of a line for each kind of error.
+
+    Units are characters of unseparated Chinese, otherwise words.
+    """
     chinese = HAN.search(line) is not None
     separated = chinese and " " in line.strip()
     units, glue = (list(line), "") if chinese and not separated else (line.split(), " ")
@@ -131,7 +137,10 @@ def corruptions(line: str, rng: np.random.Generator) -> dict[str, list[str]]:
 
 
 def split(model: LanguageModel, path: Path, fraction: float) -> tuple[list[list[str]], list[str]]:
-    """Tokens of the training lines, and the held-out lines that are not among them, as `rnnlm train` splits a text."""
+    """Return the tokens of the training lines, and the held-out lines that are not among these.
+
+    The text is split as `rnnlm train` splits it.
+    """
     lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
     tokens = [model.tokens(line) for line in lines]
     starts = np.cumsum([0, *(len(each) + 1 for each in tokens)])
@@ -142,7 +151,7 @@ def split(model: LanguageModel, path: Path, fraction: float) -> tuple[list[list[
 
 
 def evidence(model: LanguageModel, lists: list[list[str]]) -> list[list[Evidence]]:
-    """What a model knows of the candidates of each list."""
+    """Return a model's evidence for each candidate of each list."""
     scores = model.score(candidate for each in lists for candidate in each)
     return [
         [
@@ -154,7 +163,7 @@ def evidence(model: LanguageModel, lists: list[list[str]]) -> list[list[Evidence
 
 
 def share_of_right(lists: list[list[Evidence]], weights: Weights) -> float:
-    """Share of lists whose first candidate, the right one, has the highest total."""
+    """Return the share of lists whose first candidate, the right one, has the highest total."""
     right = 0.0
     for each in lists:
         totals = np.array([weights.total(candidate) for candidate in each])
@@ -164,13 +173,13 @@ def share_of_right(lists: list[list[Evidence]], weights: Weights) -> float:
 
 
 def tuned(lists: list[list[Evidence]]) -> Weights:
-    """The --word-penalty of `rnnlm rescore` with which most lists are right."""
+    """Return the weights with the word penalty of `rnnlm rescore` that gets most lists right."""
     grid = [Weights(word_penalty=penalty) for penalty in range(13)]
     return max(grid, key=lambda weights: share_of_right(lists, weights))
 
 
 def trained(corpus: Path) -> LanguageModel:
-    """A model of a text, as `rnnlm train` makes it in 75 seconds."""
+    """Train a model of a text with `rnnlm train --time 75s`."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.npz"
         subprocess.run(
@@ -181,7 +190,7 @@ def trained(corpus: Path) -> LanguageModel:
 
 
 def main() -> None:
-    """Print the table."""
+    """Measure the models and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("model", nargs="?", type=Path, help="without one, a model of the corpus is trained for 75 s")
     parser.add_argument("corpus", nargs="?", type=Path, default=CORPUS)

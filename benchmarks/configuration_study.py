@@ -1,16 +1,16 @@
-"""What the rules of rnnlm/training/configuration.py choose for a text, and what else would have become of it.
+"""Compare what rnnlm/training/configuration.py chooses for a text with the alternatives around it.
 
     python benchmarks/configuration_study.py corpora/english.txt
     python benchmarks/configuration_study.py TEXT --level char --epochs 2 --only rate width
     python benchmarks/configuration_study.py TEXT --bytes 20000 --seeds 1 2 3
     python benchmarks/configuration_study.py corpora/chinese.txt --pairs zh --only dropout passes memory
 
-Trains TEXT (or its first --bytes) with what `rnnlm train` chooses by itself, then with one thing changed at a time: a
-grid around the choice. Passes are given or chosen, not times, so that whatever else the machine does changes no figure.
-The loss is that of the model that is kept, on the held-out tenth, as `rnnlm train` reports it; a change below 0 % is a
-better model than the rules make. What was changed is on its line. With --pairs stands beside it, as a second objective,
-the share of minimal pairs in which the model is right: `rnnlm lab memory` with that language or file. The files of the
-texts of agreement.py, with their pairs, are written by its --write.
+Trains TEXT (or its first --bytes) with the options that `rnnlm train` chooses by default, then changes one option at a
+time, over a grid around the choice. Training length is set in passes, not in time, so other load on the machine changes
+no figure. The loss is that of the best model on the held-out tenth, as `rnnlm train` reports it. Each line names the
+change; a difference below 0 % means a better model than the default. --pairs adds a second objective, the share of
+minimal pairs in which the model is right: `rnnlm lab memory` with that language or file. `agreement.py --write` writes
+its texts with their pairs to files.
 """
 
 import argparse
@@ -29,22 +29,22 @@ Change = Callable[[Choice], list[str]]
 
 
 def scaled(option: str, factor: float) -> Change:
-    """A number that was chosen, times a factor."""
+    """Return a change that multiplies a chosen number by a factor."""
     return lambda choice: [f"--{option}", f"{float(choice[option]) * factor:.3g}"]
 
 
 def times(option: str, factor: float) -> Change:
-    """A whole number that was chosen, times a factor."""
+    """Return a change that multiplies a chosen integer by a factor and rounds it."""
     return lambda choice: [f"--{option}", str(round(int(choice[option]) * factor))]
 
 
 def more_dropout(difference: float) -> Change:
-    """The rate that was chosen and a difference, within its limits."""
+    """Return a change that adds a difference to the chosen dropout rate, clipped to [0, 0.8]."""
     return lambda choice: ["--dropout", f"{min(0.8, max(0.0, float(choice['dropout']) + difference)):.2g}"]
 
 
 def fixed(*options: str) -> Change:
-    """Options that do not depend on the choice."""
+    """Return a change to options that do not depend on the choice."""
     return lambda choice: list(options)
 
 
@@ -77,7 +77,7 @@ VARIATIONS: dict[str, list[Change]] = {
 
 
 def train(text: Path, options: list[str], model: Path) -> tuple[float, Choice] | None:
-    """Valid loss, and all options as they were chosen; None if the options were refused."""
+    """Train and return the valid loss and all options; None if the options were refused."""
     command = [sys.executable, "-m", "rnnlm", "train", str(text), "-o", str(model), "--force", *options]
     said = subprocess.run(command, check=False, capture_output=True, text=True, encoding="utf-8").stderr
     loss, equal = re.search(r"Best valid loss ([\d.]+)", said), re.search(r"^Equals +(.*)$", said, re.MULTILINE)
@@ -89,7 +89,7 @@ def train(text: Path, options: list[str], model: Path) -> tuple[float, Choice] |
 
 
 def right(model: Path, pairs: str) -> float:
-    """Share of the pairs of a language or a file in which a model is right, those of less than 8 words left out."""
+    """Return a model's accuracy on minimal pairs, only those of distance 8 and more if there are any."""
     which = "--language" if pairs in ("zh", "en") else "--pairs"
     command = [sys.executable, "-m", "rnnlm", "lab", "memory", "-m", str(model), which, pairs, "--json"]
     rows = subprocess.run(command, check=True, capture_output=True, text=True, encoding="utf-8").stdout.splitlines()
@@ -98,7 +98,7 @@ def right(model: Path, pairs: str) -> float:
 
 
 def changes(choice: Choice, only: list[str]) -> Iterator[list[str]]:
-    """Options to try in turn."""
+    """Yield the options to try."""
     for name, variations in VARIATIONS.items():
         if not only or name in only:
             for change in variations:
@@ -106,7 +106,7 @@ def changes(choice: Choice, only: list[str]) -> Iterator[list[str]]:
 
 
 def main() -> None:
-    """Print the loss of the choice and of everything around it."""
+    """Print the loss of the default choice and of each change."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("text", type=Path)
     parser.add_argument("--bytes", type=int, help="take so much of the text")

@@ -1,16 +1,16 @@
-"""Lines per second of `rnnlm score` on a large corpus from a pipe, and its memory; beside KenLM and PyTorch.
+"""Measure speed and memory of `rnnlm score` on a large corpus from a pipe, compared with KenLM and PyTorch.
 
     python benchmarks/corpus_scoring.py --ngram kjv5.npz --kenlm-python venv/bin/python --megabytes 100
     python benchmarks/corpus_scoring.py --network kjv.npz --torch --megabytes 4 --rounds 5
 
-The corpus is made of the lines of a text, the first half of one and the second half of another, so that hardly any
-comes twice: a line that comes again would not be computed again. All are whole processes, in turns, with one thread
-each where nothing else is said. On a machine that does other things as well, lines for a second of a processor say more
-than lines for a second. Memory is the peak after a tenth of the corpus and at its end.
+Each line of the corpus is the first half of one line of a text and the second half of another, so that few lines are
+repeated: rnnlm does not compute a repeated line again. Every contestant is a whole process, with one thread unless its
+name says otherwise, and they take turns. On a machine with other load, lines per second of processor time say more than
+lines per second. Memory is the peak after a tenth of the corpus and at its end.
 
---ngram: `--format tsv --columns perplexity,text`, `--max-perplexity` and the sums alone, and KenLM's Python module,
-model.score(line), on an ARPA file of the same model; it is another Python that has it. --network: the sums by one
-thread and by two, and torch.nn on batches of 128 lines that were sorted by length; an n-gram model that is mixed with
+--ngram: `--format tsv --columns perplexity,text`, `--max-perplexity` and the sums alone; with --kenlm-python, also
+model.score(line) of KenLM's Python module, under that interpreter, on an ARPA file of the same model. --network: the
+sums with one and two threads, and torch.nn on batches of 128 lines sorted by length. An n-gram model that is mixed with
 the network is left out.
 """
 
@@ -36,7 +36,7 @@ from rnnlm.language_model import LanguageModel
 
 MEGABYTE, KIBIBYTES = 10**6, 1 << 10
 LOG10_IN = {"logprob_log10": 1.0, "logprob_bits": math.log10(2)}
-MOST = 20  # perplexity, which about half of the lines have
+MOST = 20  # perplexity, a limit that about half of the lines meet
 KENLM = """
 import sys, kenlm
 model = kenlm.Model(sys.argv[1])
@@ -59,9 +59,10 @@ print((total + score(block, model.start) if block else total) / 2.30258509299404
 
 
 class Run(NamedTuple):
-    """One process: what it took in seconds, its memory in MiB after a tenth of the corpus and at the end.
+    """Measurements of one process.
 
-    log10: the sum of all log probabilities, as the process has told it.
+    wall, processor: seconds. early, peak: peak memory in MiB after a tenth of the corpus and at its end. log10: the sum
+    of all log probabilities that the process reported.
     """
 
     wall: float
@@ -72,7 +73,7 @@ class Run(NamedTuple):
 
 
 def write_corpus(source: Path, target: Path, size: int) -> int:
-    """Write about `size` bytes of lines made of two of a text each; returns their number."""
+    """Write about `size` bytes of lines, each made of the halves of two lines; return the number of lines."""
     lines = [line.split() for line in source.read_text(encoding="utf-8").splitlines() if line.strip()]
     rng, written, number = random.Random(1), 0, 0
     with target.open("w", encoding="utf-8") as file:
@@ -84,7 +85,7 @@ def write_corpus(source: Path, target: Path, size: int) -> int:
 
 
 def peak_of(process: int) -> float:
-    """Peak memory of a running process in MiB; 0 where the system does not tell."""
+    """Return the peak memory of a running process in MiB, or 0 if the system does not tell."""
     try:
         status = Path(f"/proc/{process}/status").read_text()
     except OSError:
@@ -93,7 +94,7 @@ def peak_of(process: int) -> float:
 
 
 def run(command: list[str], corpus: Path) -> Run:
-    """Run a command whose stdin is a pipe with the corpus."""
+    """Run a command, write the corpus to its stdin through a pipe, and measure it."""
     started, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     early = peak = 0.0
@@ -124,7 +125,7 @@ def run(command: list[str], corpus: Path) -> Run:
 
 
 def commands(arguments: argparse.Namespace, folder: Path) -> dict[str, list[str]]:
-    """What is compared, by name. folder: for the files that this takes."""
+    """Return the command lines to compare, by name. Models that they need are written to `folder`."""
     score = [sys.executable, "-m", "rnnlm", "score", "-", "--threads", "1", "-m"]
     found: dict[str, list[str]] = {}
     if arguments.ngram:
@@ -149,7 +150,7 @@ def commands(arguments: argparse.Namespace, folder: Path) -> dict[str, list[str]
 
 
 def main() -> None:
-    """Print a table of what each takes."""
+    """Run all commands and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--ngram", type=Path)
     parser.add_argument("--network", type=Path)

@@ -1,12 +1,16 @@
-"""What float32's denormal numbers, those below 1.2e-38, cost here: is it worth while to flush them to zero?
+"""Measure what float32 denormals (numbers below 1.2e-38) cost, to decide whether to flush them to zero.
 
     python benchmarks/denormals.py
 
-Prints the time of a step of each optimizer on a million numbers whose running averages are ordinary, denormal (as those
-of a unit that is dead, whose gradient is 0) or made from gradients whose squares are denormal; of a training step of
-networks whose states are ordinary or decay to 1e-39; of a softmax whose tail is far below the first ten words; and of
-exp, the one function that `nn.numerics` keeps out of that range. The second column of times is relative to the first
-line of its group.
+Prints the time of
+
+- a step of each optimizer on a million numbers whose running averages are ordinary, denormal (as for a dead unit, whose
+  gradient is 0) or made from gradients whose squares are denormal,
+- a training step of networks whose states are ordinary or decay to 1e-39,
+- a softmax whose tail is far below the first ten words,
+- exp, the only function whose denormal results `nn.numerics` avoids.
+
+The second column of times is relative to the first line of its group.
 """
 
 import os
@@ -26,10 +30,10 @@ NUMBERS = 1 << 20
 
 
 def main() -> None:
-    """Print the table."""
+    """Time all cases and print the table."""
     for name in OPTIMIZERS:
         if name == "sgd":
-            continue  # it has no averages
+            continue  # plain SGD has no running averages
         groups = {
             "ordinary": (1e-3, 1e-3),
             "averages of 1e-40, gradient 0": (0.0, 1e-40),

@@ -1,20 +1,23 @@
-"""Inference beside others, in turns: a step in ONNX Runtime, lines in torch, n-grams without peers.
+"""Time inference with rnnlm, ONNX Runtime and torch, in interleaved rounds.
 
     python benchmarks/inference_peers.py [--rounds 9] [--json FILE]
 
-The network has the sizes that `rnnlm train` chooses for the King James Bible; its weights are new ones, for their
-values do not matter here. One step: the log probabilities of all tokens after one more, of one text, in one thread,
-against ONNX Runtime on the graph that `rnnlm export --to onnx` writes. 50 states: the same for the hypotheses of a
-decoder, through `model.scorer()`: their states are joined, read into, taken apart, and all rows are made. Lines: sums
-of log probabilities of 3,000 lines of 2 to 60 tokens, against torch.nn on batches of 128 lines that were sorted by
-length, with as many threads as cores each. n-grams: the same lines with a 5-gram of as many others, as one text and as
-lines, in one thread.
+The network has the sizes that `rnnlm train` chooses for the King James Bible and random weights, whose values do not
+matter for speed.
+
+- step: read one token of one text and compute the log probabilities of all next tokens, in one thread, compared with
+  ONNX Runtime on the graph that `rnnlm export --to onnx` writes.
+- 50 states: the same for 50 hypotheses of a decoder through `model.scorer()`, which joins and splits their states.
+- lines: log probabilities of 3,000 lines of 2 to 60 tokens, compared with torch.nn on batches of 128 lines sorted by
+  length; both use all cores.
+- n-grams: the same lines with a 5-gram trained on 3,000 other lines, as one text and line by line, in one thread,
+  without a peer.
 """
 
 import os
 
 THREADS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # rnnlm's own threads each take some lines
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # rnnlm splits the lines among its own threads
 
 import argparse
 import json
@@ -44,7 +47,7 @@ LINES, BATCH, STEPS, ORDER, STATES = 3_000, 128, 300, 5, 50
 
 
 def drawn(rng: np.random.Generator) -> list[np.ndarray]:
-    """Lines of tokens as often as Zipf's law has them, each ending in </s>."""
+    """Return lines of token ids drawn by Zipf's law, each ending in </s>."""
     frequencies = 1 / np.arange(1, CONFIG.vocabulary_size - FIRST + 1)
     lengths = rng.integers(2, 61, LINES)
     ids = rng.choice(len(frequencies), lengths.sum(), p=frequencies / frequencies.sum()) + FIRST
@@ -53,7 +56,7 @@ def drawn(rng: np.random.Generator) -> list[np.ndarray]:
 
 
 def seconds(work: Callable[[], object], times: int = 1) -> float:
-    """Time of one of several goes."""
+    """Return the mean time of `times` calls in seconds."""
     started = time.perf_counter()
     for _ in range(times):
         work()
@@ -61,7 +64,7 @@ def seconds(work: Callable[[], object], times: int = 1) -> float:
 
 
 def one_step(network: Network) -> dict[str, Callable[[], object]]:
-    """Two ways to read one more token of one text, and of as many as a beam has."""
+    """Return functions that read one token, of one text and of STATES hypotheses, in rnnlm and in ONNX Runtime."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     session = onnxruntime.InferenceSession(encode_onnx(network), options)
@@ -89,7 +92,7 @@ def one_step(network: Network) -> dict[str, Callable[[], object]]:
 
 
 def lines_in_torch(network: Network) -> Callable[..., float]:
-    """What torch.nn does with lines, each of them read after an id such as <s>."""
+    """Return a function that computes the log probability of lines in torch.nn, each read after an id such as <s>."""
     config = network.config
     weights = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in network.params.items()}
     embedding = torch.nn.Embedding.from_pretrained(weights["embedding.weight"])
@@ -116,7 +119,7 @@ def lines_in_torch(network: Network) -> Callable[..., float]:
 
 
 def main() -> None:
-    """Print what each takes, and the ratios."""
+    """Measure all contestants and print their times and ratios."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--json", type=Path)

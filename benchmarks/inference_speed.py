@@ -1,7 +1,7 @@
-"""Tokens per second of training, evaluation, scoring and sampling with one network, in turns.
+"""Measure tokens per second of training, evaluation, scoring and sampling with the same network.
 
-A tenth of a second of each in every round, so that whatever else the machine does hits all of them; the figures are
-medians over the rounds. The networks are new ones: their sizes matter here, not what they know.
+Every round gives each of them a tenth of a second, so that other load on the machine affects all of them alike; the
+figures are medians over the rounds. The networks have random weights, since only their sizes matter for speed.
 
 Usage: python benchmarks/inference_speed.py [--rounds 15] [--json FILE]
 """
@@ -9,7 +9,7 @@ Usage: python benchmarks/inference_speed.py [--rounds 15] [--json FILE]
 import os
 
 THREADS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # rnnlm's own threads each take some columns of the batch
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # rnnlm splits the columns of a batch among its own threads
 
 import argparse
 import itertools
@@ -30,7 +30,7 @@ from rnnlm.text.batches import Batch
 from rnnlm.text.vocabulary import BOS, EOS, FIRST
 from rnnlm.training.numpy_engine import NumpyEngine
 
-NETWORKS = {  # V, H, embedding and output layer: the default ones of rnnlm train, and the full softmax beside them
+NETWORKS = {  # V, H, embedding size and output layer: the defaults of rnnlm train, then the same with the full softmax
     "characters": (65, 256, 128, "softmax"),
     "words": (10_000, 256, 128, "adaptive"),
     "words, full softmax": (10_000, 256, 128, "softmax"),
@@ -39,11 +39,11 @@ B, T = 32, 64
 SLICE = 0.1  # seconds
 LINE = 20  # tokens
 
-Work = Callable[[], int]  # does some of it and returns its number of tokens
+Work = Callable[[], int]  # does a piece of work and returns its number of tokens
 
 
 class Ids:
-    """A row of ids as the scorer reads it."""
+    """A row of ids with the interface that the scorer reads."""
 
     def __init__(self, ids: np.ndarray) -> None:
         self.ids = ids
@@ -52,17 +52,17 @@ class Ids:
         return len(self.ids)
 
     def take(self, positions: np.ndarray) -> np.ndarray:
-        """Ids at some places."""
+        """Return the ids at the given positions."""
         return self.ids[positions]
 
 
 def counts(V: int) -> np.ndarray:
-    """How often the ids of a vocabulary occur, by Zipf's law."""
+    """Return the counts of V ids by Zipf's law."""
     return 1e6 / np.arange(1, V + 1)
 
 
 def drawn(network: Network, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-    """Ids of tokens as often as they occur."""
+    """Return random ids, drawn by their frequencies."""
     frequencies = counts(network.vocabulary_size)[FIRST:]
     return rng.choice(
         np.arange(FIRST, network.vocabulary_size, dtype=np.int32), shape, p=frequencies / frequencies.sum()
@@ -70,7 +70,7 @@ def drawn(network: Network, rng: np.random.Generator, shape: tuple[int, ...]) ->
 
 
 def training(network: Network, rng: np.random.Generator) -> Work:
-    """A step with Adam and dropout, as rnnlm train makes it."""
+    """Return a training step with Adam and dropout, as `rnnlm train` makes it."""
     learner = Network(network.config, {name: array.copy(order="K") for name, array in network.params.items()})
     engine = NumpyEngine(learner, "adam", "stream", threads=THREADS)
     ids = drawn(network, rng, (T + 1, B))
@@ -84,7 +84,7 @@ def training(network: Network, rng: np.random.Generator) -> Work:
 
 
 def evaluation(network: Network, rng: np.random.Generator) -> Work:
-    """What rnnlm eval and the validation of a training do."""
+    """Return an evaluation as in `rnnlm eval` and in the validation of a training."""
     ids = drawn(network, rng, (32_768,))
     ids[LINE - 1 :: LINE] = EOS
     sequence = Ids(ids)
@@ -92,14 +92,14 @@ def evaluation(network: Network, rng: np.random.Generator) -> Work:
 
 
 def scoring(network: Network, rng: np.random.Generator) -> Work:
-    """What rnnlm score does with lines that have nothing in common."""
+    """Return the scoring of lines that have no common beginning, as in `rnnlm score`."""
     lines = drawn(network, rng, (200, LINE))
     lines[:, -1] = EOS
     return lambda: sum(len(score.log_probabilities) for score in score_lines(network, list(lines)))
 
 
 def sampling(count: int) -> Callable[[Network, np.random.Generator], Work]:
-    """What rnnlm sample --count does."""
+    """Return the sampling of `count` texts, as in `rnnlm sample --count`."""
 
     def make(network: Network, rng: np.random.Generator) -> Work:
         def endless() -> Iterator[list[int | None]]:
@@ -122,7 +122,7 @@ WORKS: dict[str, Callable[[Network, np.random.Generator], Work]] = {
 
 
 def tokens_per_second(work: Work) -> float:
-    """Speed over a slice of time."""
+    """Return the speed over one slice of time."""
     started, tokens = time.perf_counter(), 0
     while (elapsed := time.perf_counter() - started) < SLICE:
         tokens += work()
@@ -130,7 +130,7 @@ def tokens_per_second(work: Work) -> float:
 
 
 def measure(name: str, rounds: int) -> dict[str, object]:
-    """Medians over interleaved rounds, and the evaluation's median ratio to training."""
+    """Return median speeds over interleaved rounds, and the median ratio of evaluation to training."""
     V, H, embedding, output = NETWORKS[name]
     rng = np.random.default_rng(1)
     cutoffs = choose_cutoffs(counts(V), H, B * T) if output == "adaptive" else ()
@@ -146,7 +146,7 @@ def measure(name: str, rounds: int) -> dict[str, object]:
 
 
 def main() -> None:
-    """Print the table."""
+    """Measure all networks and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--json", type=Path)

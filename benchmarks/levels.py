@@ -1,11 +1,11 @@
-"""Characters or words: which has fewer bits per character in equal minutes, when unknown words have to be spelled?
+"""Compare bits per character of character and word models at equal training time, unknown words spelled out.
 
     python benchmarks/levels.py                             two texts, both levels, a minute each
     python benchmarks/levels.py my.txt --time 30
 
-The last tenth of the lines is the test. A model of words gives <unk> the probability of all unknown words together; to
-have their letters too, it pays for the spelling of each: nats of a character 5-gram of the words that the training
-part has once, which is what unknown words are like. Seconds are the processor's in one thread, see `cells.py`.
+The last tenth of the lines is the test part. A word model gives <unk> the probability of all unknown words together, so
+the cost of spelling each unknown word is added: its nats under a character 5-gram of the words that occur once in the
+training part, which unknown words resemble. Seconds are processor time of one thread, see `cells.py`.
 """
 
 import argparse
@@ -23,7 +23,7 @@ TEXTS = ("tinyshakespeare.txt", "hongloumeng.txt")
 
 
 def spelling(model: rnnlm.LanguageModel, train: list[str], test: list[str]) -> float:
-    """Nats that the letters of the unknown words of a text cost, together."""
+    """Return the nats that spelling out all unknown words of the test lines costs."""
     counts = Counter(piece.text.strip() for line in train for piece in model.cut(line))
     speller = rnnlm.train_ngram(
         text=[word for word, count in counts.items() if word and count == 1], order=5, level="char"
@@ -33,7 +33,10 @@ def spelling(model: rnnlm.LanguageModel, train: list[str], test: list[str]) -> f
 
 
 def bits_per_character(lines: list[str], level: str, seconds: float, seed: int) -> tuple[float, float, float]:
-    """Of the last tenth of the lines, without and with the spelling of unknown words, and the share of these."""
+    """Train a model and measure it on the last tenth of the lines.
+
+    Returns bits per character without and with the spelling of unknown words, and the share of unknown words.
+    """
     cut = len(lines) * 9 // 10
     train, test = lines[:cut], lines[cut:]
     model = rnnlm.train(text=train, level=level, time=f"{seconds:.0f}s", seed=seed, threads=1, progress=False)
@@ -44,7 +47,7 @@ def bits_per_character(lines: list[str], level: str, seconds: float, seed: int) 
 
 
 def main() -> None:
-    """Print the table."""
+    """Train the models and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("texts", nargs="*", type=Path, help="by default two of $RNNLM_DATA")
     parser.add_argument("--time", type=float, default=60, help="seconds of the processor")

@@ -1,16 +1,16 @@
-"""Cells that rnnlm does not have, to be measured beside those that it has: see `cells.py`, which is run with them.
+"""Recurrent cells that rnnlm does not have, for comparison with its own in `cells.py`.
 
     python benchmarks/new_cells.py        compares every gradient with finite differences
 
-    block-lstm      The LSTM with a block-diagonal W: HEADS parts of the units, each of which reads its own h_{t-1}
-                    alone, as in the sLSTM of xLSTM (Beck et al. 2024). It runs on the compiled loop of the LSTM.
-    mlstm           The multiplicative LSTM (Krause et al. 2016): m_t = (U_m x_t) (W_m h_{t-1}) takes the place of
-                    h_{t-1} in the gates. b_m begins with 1, so that m begins near W_m h_{t-1}.
+    block-lstm      The LSTM with a block-diagonal W: the units are split into HEADS groups, each of which reads its own
+                    part of h_{t-1}, as in the sLSTM of xLSTM (Beck et al. 2024). It uses the LSTM's compiled loop.
+    mlstm           The multiplicative LSTM (Krause et al. 2016): m_t = (U_m x_t) (W_m h_{t-1}) replaces h_{t-1}
+                    in the gates. b_m is initialized to 1, so that m starts near W_m h_{t-1}.
     mogrifier       The Mogrifier LSTM (Melis et al. 2020): before each step, x and h scale each other in ROUNDS rounds,
-                    x = 2 sigmoid(Q h) x, then h = 2 sigmoid(R x) h. It has no U x for all steps at once.
-    numpy-lstm      The LSTM of the package without its compiled loop: by how much that loop is faster.
+                    x = 2 sigmoid(Q h) x, then h = 2 sigmoid(R x) h. U x cannot be computed for all steps at once.
+    numpy-lstm      The LSTM of the package without its compiled loop, to measure the speed of that loop.
 
-`install` enters them in the package's registry. Their layers stand in the place of `nn.layers.recurrent`.
+`install` adds them to the package's registry and replaces `nn.layers.recurrent` by `recurrent`.
 """
 
 from collections.abc import Callable
@@ -37,13 +37,13 @@ ROUNDS = 5
 
 
 def heads_of(slabs: Array) -> list[Array]:
-    """The slabs (..., 4H) of the gates as HEADS arrays (..., 4H / HEADS), those of a head each."""
+    """Split gate slabs (..., 4H) into HEADS arrays (..., 4H / HEADS), one for each head."""
     parts = slabs.reshape(*slabs.shape[:-1], 4, HEADS, -1)
     return [np.ascontiguousarray(parts[..., k, :]).reshape(*slabs.shape[:-1], -1) for k in range(HEADS)]
 
 
 def joined(parts: list[Array]) -> Array:
-    """What `heads_of` takes apart."""
+    """Join the arrays that `heads_of` returns."""
     split = [part.reshape(*part.shape[:-1], 4, -1) for part in parts]
     return np.stack(split, axis=-2).reshape(*parts[0].shape[:-1], -1)
 
@@ -51,7 +51,7 @@ def joined(parts: list[Array]) -> Array:
 def block_forward(
     gates: Array, weight: Array, bias_ih: Array, bias_hh: Array, state: Array, keep: Array | None, activation: str
 ) -> tuple[Array, Array, Any]:
-    """The LSTM, head by head; weight (4H, H / HEADS)."""
+    """Run the LSTM head by head; weight (4H, H / HEADS)."""
     own = zip(
         heads_of(gates),
         heads_of(weight.T),
@@ -68,7 +68,7 @@ def block_forward(
 
 
 def block_backward(dh: Array, dstate: Array, traces: Any) -> tuple[Array, Array, Array]:
-    """Gradients by the gates, by W and by the initial state."""
+    """Return the gradients of the gates, of W and of the initial state."""
     own = zip(np.split(dh, HEADS, axis=2), np.split(dstate, HEADS, axis=2), traces, strict=True)
     found = [lstm_backward(np.ascontiguousarray(d), np.ascontiguousarray(s), trace) for d, s, trace in own]
     weights = []
@@ -85,7 +85,10 @@ def block_backward(dh: Array, dstate: Array, traces: Any) -> tuple[Array, Array,
 def mlstm_forward(
     gates: Array, weight: Array, bias_ih: Array, bias_hh: Array, state: Array, keep: Array | None, activation: str
 ) -> tuple[Array, Array, Any]:
-    """The slabs are i, f, g, o of the LSTM, which read m_t, and m, which reads h_{t-1}."""
+    """Run the mLSTM.
+
+    The slabs are the LSTM's i, f, g, o, which read m_t, and m, which reads h_{t-1}.
+    """
     T, H = len(gates), state.shape[2]
     U_m = gates[:, :, 4 * H :] + bias_ih[4 * H :]
     W, W_m = weight[: 4 * H].T.copy(), weight[4 * H :].T.copy()
@@ -105,7 +108,10 @@ def mlstm_forward(
 
 
 def mlstm_backward(dh: Array, dstate: Array, trace: Any) -> tuple[Array, Array, Array]:
-    """As the LSTM; dm = W^T delta, by U_m x: dm n, by n = W_m h_{t-1} + d_m: dm U_m x."""
+    """Return the gradients as for the LSTM.
+
+    dm = W^T delta; by U_m x: dm n; by n = W_m h_{t-1} + d_m: dm U_m x.
+    """
     a, weight, keep, h, c, tanh_c, m, n, U_m = trace
     T, B, H = dh.shape
     delta, by_n = np.empty((T, B, 5 * H), a.dtype), np.empty_like(m)
@@ -133,7 +139,10 @@ def mlstm_backward(dh: Array, dstate: Array, trace: Any) -> tuple[Array, Array, 
 def mogrifier_layer(
     params: layers.Params, suffix: str, x: Array, state: Array, keep: Array | None
 ) -> tuple[Array, Array, Callable[..., Any]]:
-    """A layer over inputs x (T, B, D): Q are `mogrify_x` (D, H), R `mogrify_h` (H, D), one for each round in turn."""
+    """Run a Mogrifier layer over inputs x (T, B, D).
+
+    The matrices Q are `mogrify_x` (D, H) and R are `mogrify_h` (H, D), one for each round in turn.
+    """
     U, W, b, d = (params[f"rnn.{part}_{suffix}"] for part in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"))
     scaling = [f"rnn.mogrify_{'hx'[i % 2]}{i}_{suffix}" for i in range(1, ROUNDS + 1)]
     T, (B, H) = len(x), state[0].shape
@@ -141,7 +150,7 @@ def mogrifier_layer(
     h, c = np.empty((T + 1, B, H), x.dtype), np.empty((T + 1, B, H), x.dtype)
     h[0], c[0] = state
     tanh_c = np.empty_like(h[1:])
-    rounds: list[list[tuple[Array, Array, Array]]] = []  # what was read, what was scaled, by which factor
+    rounds: list[list[tuple[Array, Array, Array]]] = []  # array that was read, array that was scaled, factor
     for t in range(T):
         xs, hs = x[t], h[t] if keep is None else h[t] * keep[t]
         made = []
@@ -192,28 +201,28 @@ def mogrifier_layer(
     return h[1:], np.stack([h[-1], c[-1]]), backprop
 
 
-# --- their place in the package -----------------------------------------------------------------------------------
+# --- registration in the package ----------------------------------------------------------------------------------
 
 
 def numpy_step(*arguments: Any) -> None:
-    """`lstm_step` under a name that has no compiled twin."""
+    """Call `lstm_step` under a name that has no compiled twin."""
     lstm_step(*arguments)
 
 
 def numpy_step_backward(*arguments: Any) -> None:
-    """`lstm_step_backward`, likewise."""
+    """Call `lstm_step_backward` under a name that has no compiled twin."""
     lstm_step_backward(*arguments)
 
 
 def numpy_lstm_forward(
     gates: Array, weight: Array, bias_ih: Array, bias_hh: Array, state: Array, keep: Array | None, activation: str
 ) -> tuple[Array, Array, Trace]:
-    """The LSTM without its compiled loop."""
+    """Run the LSTM without its compiled loop."""
     return memory_forward(numpy_step, gates, weight, bias_ih + bias_hh, state, keep)
 
 
 def numpy_lstm_backward(dh: Array, dstate: Array, trace: Trace) -> Any:
-    """Its backward pass."""
+    """Run the backward pass of the LSTM without its compiled loop."""
     return memory_backward(numpy_step_backward, dh, dstate, trace)
 
 
@@ -238,7 +247,7 @@ def recurrent(
     shared: layers.SharedMasks = layers.NOTHING_DROPPED,
     places: Array | None = None,
 ) -> tuple[Array, Array, Callable[..., Any]]:
-    """What `nn.layers.recurrent` does, for these cells; without dropout of weights and tokens."""
+    """Do what `nn.layers.recurrent` does, for these cells, without dropout of weights and tokens."""
     if cell not in {"block-lstm", "mlstm", "mogrifier"}:
         return recurrent_of_the_package(params, suffix, cell, activation, x, state, keep, shared, places)
     if shared is not layers.NOTHING_DROPPED and (shared.weights or shared.tokens is not None):
@@ -266,7 +275,7 @@ def recurrent(
 def of_gates(
     params: layers.Params, suffix: str, cell: str, x: Array, state: Array, keep: Array | None, places: Array | None
 ) -> tuple[Array, Array, Callable[..., Any]]:
-    """A layer whose U x is made for all steps at once."""
+    """Run a layer whose U x is computed for all steps at once."""
     U, W, b, d = (params[f"rnn.{part}_{suffix}"] for part in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"))
     one_hot = x.ndim == 2 and places is None
     if one_hot:
@@ -292,7 +301,7 @@ def of_gates(
 
 
 def shapes(config: network_module.NetworkConfig) -> dict[str, tuple[int, ...]]:
-    """Shapes of a network's parameters."""
+    """Return the shapes of a network's parameters by name."""
     found, H = shapes_of_the_package(config), config.hidden_size
     for layer in range(config.num_layers):
         D = H if layer else config.embedding_size
@@ -308,7 +317,7 @@ initialize_of_the_package = network_module.Network.initialize.__func__  # type: 
 
 
 def initialize(cls: Any, config: network_module.NetworkConfig, *arguments: Any, **options: Any) -> Any:
-    """A new network; what is multiplied begins with a factor of 1."""
+    """Initialize a network; the biases of the mLSTM's multiplicative input start at 1."""
     network = initialize_of_the_package(cls, config, *arguments, **options)
     if config.cell == "mlstm":
         for layer in range(config.num_layers):
@@ -317,7 +326,7 @@ def initialize(cls: Any, config: network_module.NetworkConfig, *arguments: Any, 
 
 
 def install() -> None:
-    """Let every part of the package know the cells."""
+    """Register the cells in the package."""
     CELLS.update(NEW)
     names.CELLS = (*names.CELLS, *(name for name in NEW if name not in names.CELLS))
     network_module.recurrent = recurrent

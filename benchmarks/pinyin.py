@@ -1,20 +1,20 @@
-"""Pinyin to text, and the repair of wrong homophones, on sentences that no model has read.
+"""Measure pinyin conversion and the correction of wrong homophones, on held-out sentences.
 
-What is compared knows the same words and reads the same lattices: the frequencies of jieba's dictionary (a unigram of
-its characters, or of its words), the n-gram of the training text, the network, and both together, by characters and by
-words.
+All contestants know the same words and read the same lattices: the frequencies of jieba's dictionary (a unigram model
+of its characters or words), the n-gram model of the training text, the network, and the mixture of both, by characters
+and by words.
 
-A text is cut into sentences of 5 to 40 characters; those of the last tenth (of a text of unrelated lines, every tenth)
-are held out. Half of the held-out ones choose the penalty for a replacement, figures are of the others. Pinyin is what
-pypinyin reads, without tones, the syllables separated or run together; punctuation stays. Counted are Chinese
-characters: those that differ from the text, by edit distance. For the repair, one character of a sentence is replaced
-by a homophone, drawn by its frequency in the training text; a sentence is repaired if it is the original again, and a
-right one is spoilt if anything changes.
+A text is cut into sentences of 5 to 40 characters; those of the last tenth (every tenth line of a text of unrelated
+lines) are held out. Half of the held-out sentences choose the replacement penalty, the figures are of the other half.
+Pinyin is the output of pypinyin without tones, with the syllables separated or run together; punctuation stays. Errors
+are the edit distance between Chinese characters. For the correction, one character of a sentence is replaced by a
+homophone, drawn by its frequency in the training text. A sentence is repaired if the result equals the original, and a
+right sentence is spoilt if it is changed at all.
 
 Usage: RNNLM_DATA=... python benchmarks/pinyin.py [hongloumeng] [chinese] [--time 3m | --epochs 10]
-       ... --sentences 200 --beam 16 32           how many sentences; several beams are compared
-       ... --model char=FILE --model word=FILE    models that were trained on the rest of one text (one text only)
-       ... --held-out FILE                        lines that they have not read
+       ... --sentences 200 --beam 16 32           number of sentences, and beam sizes to compare
+       ... --model char=FILE --model word=FILE    models trained on the rest of the text (one text only)
+       ... --held-out FILE                        lines that these models have not read
 """
 
 import argparse
@@ -47,7 +47,7 @@ PENALTIES = [2.0, 4.0, 5.0, 6.0, 7.0, 8.0, 10.0]
 
 
 def texts(names: Sequence[str]) -> Iterator[tuple[str, list[str], list[str]]]:
-    """Name, training lines and held-out lines of each text."""
+    """Yield name, training lines and held-out lines of each text."""
     for name in names:
         if name == "chinese":
             lines = (ROOT / "corpora" / "chinese.txt").read_text(encoding="utf-8").splitlines()
@@ -59,7 +59,7 @@ def texts(names: Sequence[str]) -> Iterator[tuple[str, list[str], list[str]]]:
 
 
 def sentences(lines: Sequence[str], number: int, seed: int = 1) -> list[str]:
-    """Some sentences of usual length, each once."""
+    """Return some different sentences of 5 to 40 characters."""
     found = [each.strip() for line in lines for each in SENTENCE.findall(line)]
     usable = list(dict.fromkeys(each for each in found if 5 <= len("".join(HAN.findall(each))) <= 40))
     order = np.random.default_rng(seed).permutation(len(usable))[:number]
@@ -67,7 +67,7 @@ def sentences(lines: Sequence[str], number: int, seed: int = 1) -> list[str]:
 
 
 def dictionary(level: str) -> LanguageModel:
-    """The frequencies of jieba's dictionary as a model: of its single characters, or of all its words."""
+    """Return a unigram model of jieba's dictionary: of its single characters, or of all its words."""
     import jieba
 
     jieba.initialize()
@@ -81,7 +81,7 @@ def dictionary(level: str) -> LanguageModel:
 
 
 def parts(model: LanguageModel) -> dict[str, LanguageModel]:
-    """The n-gram, the network and both together."""
+    """Return the n-gram, the network and the mixture of both, by name."""
     assert isinstance(model.predictor, NetworkWithNgram), "train with ngram=ORDER"
     found = {}
     for name, predictor in {"n-gram": model.ngram, "network": model.network, "mixture": model.predictor}.items():
@@ -92,12 +92,12 @@ def parts(model: LanguageModel) -> dict[str, LanguageModel]:
 
 
 def pinyin(text: str, between: str) -> str:
-    """The pinyin of a text; what is not Chinese stays."""
+    """Return the pinyin of a text; other characters stay."""
     return HAN.sub(lambda run: between.join(lazy_pinyin(run[0], style=Style.NORMAL)), text)
 
 
 def errors(found: str, wanted: str) -> int:
-    """Edit distance between the Chinese characters of two texts."""
+    """Return the edit distance between the Chinese characters of two texts."""
     one, other = "".join(HAN.findall(found)), "".join(HAN.findall(wanted))
     row = list(range(len(other) + 1))
     for i, character in enumerate(one, 1):
@@ -108,8 +108,8 @@ def errors(found: str, wanted: str) -> int:
 
 
 def converted(model: LanguageModel, wanted: list[str], between: str, beam: int) -> tuple[float, float, float]:
-    """Share of characters and of sentences that are right, and milliseconds of a processor a syllable."""
-    model.from_pinyin("wo")  # the readings are found once
+    """Return the shares of right characters and sentences, and milliseconds of processor time per syllable."""
+    model.from_pinyin("wo")  # load the readings before the clock starts
     syllables = wrong = right = 0
     seconds = 0.0
     for text in wanted:
@@ -125,7 +125,7 @@ def converted(model: LanguageModel, wanted: list[str], between: str, beam: int) 
 
 
 def spoil(texts: list[str], training: Sequence[str], seed: int = 2) -> list[str]:
-    """Each text with one character replaced by a homophone."""
+    """Replace one character of each text by a homophone."""
     counts = Counter(character for line in training for character in line if HAN.match(character))
     homophones, rng = Homophones(counts), np.random.default_rng(seed)
     spoilt = []
@@ -140,7 +140,7 @@ def spoil(texts: list[str], training: Sequence[str], seed: int = 2) -> list[str]
 
 
 def repaired(model: LanguageModel, wrong: list[str], right: list[str], penalty: float) -> tuple[float, float, float]:
-    """Share of wrong sentences that become right, share of right ones that become wrong, milliseconds a character."""
+    """Return the shares of repaired and of spoilt sentences, and milliseconds per character."""
     begun = time.process_time()
 
     def corrected(text: str) -> str:
@@ -153,7 +153,7 @@ def repaired(model: LanguageModel, wrong: list[str], right: list[str], penalty: 
 
 
 def best_penalty(model: LanguageModel, wrong: list[str], right: list[str]) -> float:
-    """The penalty with which the most sentences are right in the end, half of them having been so before."""
+    """Return the penalty that leaves most sentences right when half of the input sentences are right."""
 
     def worth(penalty: float) -> float:
         mended, harmed, _ = repaired(model, wrong, right, penalty)
@@ -163,7 +163,7 @@ def best_penalty(model: LanguageModel, wrong: list[str], right: list[str]) -> fl
 
 
 def models(training: list[str], given: dict[str, str], **length: Any) -> dict[str, LanguageModel]:
-    """Everything that is compared, by its name."""
+    """Return all models to compare, by name."""
     found = {f"dictionary, {level}": dictionary(level) for level in ("char", "word")}
     for level in ("char", "word"):
         if level in given:
@@ -184,7 +184,7 @@ def table(rows: list[list[str]], heads: list[str]) -> None:
 
 
 def main() -> None:
-    """Print the tables of each text."""
+    """Measure each text and print its tables."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("texts", nargs="*", default=["hongloumeng", "chinese"])
     length = parser.add_mutually_exclusive_group()
@@ -212,7 +212,7 @@ def main() -> None:
 
 
 def show_pinyin(compared: dict[str, LanguageModel], wanted: list[str], beams: list[int]) -> None:
-    """Print how much of some texts is found from their pinyin."""
+    """Print the accuracy of pinyin conversion."""
     rows = []
     for label, model in compared.items():
         for beam in beams:
@@ -224,7 +224,7 @@ def show_pinyin(compared: dict[str, LanguageModel], wanted: list[str], beams: li
 
 
 def show_repair(compared: dict[str, LanguageModel], known: list[str], wanted: list[str], training: list[str]) -> None:
-    """Print how many wrong homophones are found, with the penalty that is best for other sentences."""
+    """Print the shares of repaired and spoilt sentences, with the penalty that is best on other sentences."""
     rows = []
     for label, model in compared.items():
         penalty = best_penalty(model, spoil(known, training), known)

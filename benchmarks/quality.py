@@ -1,15 +1,15 @@
-"""What `rnnlm train` makes of a text in a given time, with no other option but the level: the table of the README.
+"""Train with `rnnlm train --level L --time T` alone and measure the models: the table of the README.
 
-    python benchmarks/quality.py                                  the names of the lines
+    python benchmarks/quality.py                                  list the names of the lines
     python benchmarks/quality.py tinyshakespeare-45s              one line of the table, with three seeds
     python benchmarks/quality.py kjv-10m --seeds 1 --json kjv.json
 
-Texts are looked for in --data, by default $RNNLM_DATA: tinyshakespeare.txt, hongloumeng.txt, kjv/train.txt,
-valid.txt and test.txt; those of the project are in corpora/. Where a text has no part of its own to measure on, that is
-its last tenth, which `rnnlm train` holds out by itself. A line is made by the commands that a user would type;
-`rnnlm eval` measures the model and, where an n-gram is mixed with it, its network alone; an n-gram of order 5 trained
-on the same part of the text is measured beside it. The weights of the mixture, six numbers at most, are found on the
-part "valid"; who wants a figure without them looks at "test". Times are those of a machine that does nothing else.
+Texts are looked for in --data, by default $RNNLM_DATA: tinyshakespeare.txt, hongloumeng.txt, kjv/train.txt, valid.txt
+and test.txt; those of the project are in corpora/. A text without a part for measuring is measured on its last tenth,
+which `rnnlm train` holds out by default. A line is made by the commands that a user would type: `rnnlm eval` measures
+the model and, if an n-gram is mixed with it, its network alone. A 5-gram model trained on the same part of the text is
+measured for comparison. The mixture weights, six numbers at most, are fitted on the part "valid"; "test" is untouched
+by them. Times hold for a machine without other load.
 """
 
 import argparse
@@ -57,7 +57,7 @@ LINES = {
 
 @dataclass(frozen=True)
 class Parts:
-    """Files of a line: what `train` is given, how it is told to validate, what the n-gram learns from, the measures."""
+    """Files of a line: arguments of `train`, its validation options, the n-gram's text, and the parts to measure."""
 
     corpus: Path
     validation: list[str]
@@ -66,7 +66,7 @@ class Parts:
 
 
 def rnnlm(*arguments: object) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end."""
+    """Run an rnnlm command and wait for it."""
     command = [sys.executable, "-m", "rnnlm", *map(str, arguments)]
     found = subprocess.run(command, check=False, capture_output=True, text=True, encoding="utf-8")
     if found.returncode:
@@ -75,7 +75,7 @@ def rnnlm(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 
 def parts(line: Line, data: Path, folder: Path) -> Parts:
-    """The files of a line; the last tenth of a single text is cut off for the measure."""
+    """Return the files of a line; the last tenth of a single text is cut off for measuring."""
     source = ROOT / line.text if line.text.startswith("corpora/") else data / line.text
     if source.is_dir():
         valid, test = source / "valid.txt", source / "test.txt"
@@ -84,7 +84,7 @@ def parts(line: Line, data: Path, folder: Path) -> Parts:
         )
     text = source.read_text(encoding="utf-8")
     edge = int(len(text) * (1 - HELD_OUT))
-    if "--level char" not in line.options:  # lines and words stay whole
+    if "--level char" not in line.options:  # cut between lines, so that words stay whole
         edge = text.rindex("\n", 0, edge) + 1
     learnt, held_out = folder / "learnt.txt", folder / "held-out.txt"
     learnt.write_text(text[:edge], encoding="utf-8")
@@ -95,12 +95,12 @@ def parts(line: Line, data: Path, folder: Path) -> Parts:
 
 
 def measured(model: Path, files: dict[str, Path]) -> dict[str, Any]:
-    """What `rnnlm eval --json` says of every part."""
+    """Return the figures of `rnnlm eval --json` for every part."""
     return {name: json.loads(rnnlm("eval", file, "-m", model, "--json").stdout) for name, file in files.items()}
 
 
 def trained(line: Line, files: Parts, seed: int, folder: Path) -> dict[str, Any]:
-    """Train with a seed and measure."""
+    """Train with a seed and measure the model."""
     model = folder / f"{seed}.npz"
     command = ["train", files.corpus, *files.validation, *line.options.split(), "--seed", seed, "-o", model, "--force"]
     said = rnnlm(*command).stderr
@@ -122,27 +122,27 @@ def trained(line: Line, files: Parts, seed: int, folder: Path) -> dict[str, Any]
 
 
 def baseline(files: Parts, level: str, folder: Path) -> dict[str, Any]:
-    """Measures of an n-gram that has learnt the same part of the text."""
+    """Return the figures of an n-gram model trained on the same part of the text."""
     model = folder / "ngram.npz"
     rnnlm("ngram", "train", files.learnt, "--order", ORDER, "--level", level, "-o", model, "--force")
     return measured(model, files.measured)
 
 
 def network_alone(run: dict[str, Any], part: str) -> dict[str, Any]:
-    """Figures of a run's network, which may be all that the model is."""
+    """Return the figures of a run's network without the n-gram."""
     found: dict[str, Any] = run[part]["parts"][0] if "parts" in run[part] else run[part]
     return found
 
 
 def spread(values: list[float], key: str) -> str:
-    """Mean and range of a figure over the seeds."""
+    """Return the mean and the range of a figure over the seeds."""
     digits = 1 if key == "perplexity" else 3
     mean = f"{statistics.mean(values):.{digits}f}"
     return mean if len(values) == 1 else f"{mean} ({min(values):.{digits}f}-{max(values):.{digits}f})"
 
 
 def table_row(name: str, line: Line, runs: list[dict[str, Any]], ngram: dict[str, Any]) -> str:
-    """A line of the table in Markdown."""
+    """Return a line of the table in Markdown."""
     key = "nats_per_token" if runs[0]["level"] == "char" else "perplexity"
     figures = "; ".join(f"{part} {spread([run[part][key] for run in runs], key)}" for part in ngram)
     alone = "; ".join(f"{part} {spread([network_alone(run, part)[key] for run in runs], key)}" for part in ngram)
@@ -158,7 +158,7 @@ def table_row(name: str, line: Line, runs: list[dict[str, Any]], ngram: dict[str
 
 
 def main() -> None:
-    """Make one line, or name them."""
+    """Measure one line, or list the names of all."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("line", nargs="?", choices=LINES, metavar="LINE")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])

@@ -1,8 +1,8 @@
-"""Time to score n-best lists: candidate by candidate, list by list, and all lists together, with equal results.
+"""Time the scoring of n-best lists by candidate, by list, and all lists together, with equal results.
 
-Lists are made from a text as a recogniser makes them: here and there a word has alternatives with a cost, and the 100
-cheapest sentences are the candidates. The three ways take turns, list by list, so that whatever else the machine does
-hits all of them. The network is a new one; its size matters here, not what it knows.
+Lists are simulated from a text: some words get alternatives with a cost, and the 100 cheapest sentences are the
+candidates. The three ways take turns, list by list, so that other load on the machine affects all of them alike. The
+network has random weights, since only its size matters for speed.
 
 Usage: python benchmarks/rescoring.py [TEXT] [--lists 8] [--rounds 3] [--hidden-size 512] [--vocab-size 10000]
 """
@@ -25,11 +25,14 @@ from rnnlm.text.vocabulary import BOS, EOS, FIRST, Vocabulary
 CANDIDATES = 100
 TEXT = Path(__file__).parent.parent / "corpora" / "english.txt"
 DOUBTFUL = 0.4  # share of the words that have alternatives
-ALTERNATIVES = 2  # for each of those
+ALTERNATIVES = 2  # alternatives of each of those words
 
 
 def sentences(path: Path, number: int, V: int) -> list[np.ndarray]:
-    """Ids of sentences of usual length, evenly spread over a text; its most frequent V words are known."""
+    """Return ids of sentences of usual length, evenly spread over a text.
+
+    The vocabulary is the V most frequent words of the text.
+    """
     parts = re.split(r"(?<=[.!?])\s+", path.read_text(encoding="utf-8"))
     tokens = [WordTokenizer("spaces").tokenize(part) for part in parts]
     words, counts = np.unique([word for line in tokens for word in line], return_counts=True)
@@ -39,7 +42,7 @@ def sentences(path: Path, number: int, V: int) -> list[np.ndarray]:
 
 
 def candidates(sentence: np.ndarray, V: int, rng: np.random.Generator) -> list[np.ndarray]:
-    """The cheapest sentences of a network of alternatives, best first, each with </s>."""
+    """Return the cheapest sentences of a word lattice, best first, each with </s>."""
     best: list[tuple[float, list[int]]] = [(0.0, [])]
     for word in sentence:
         choices = [(0.0, int(word))]
@@ -51,7 +54,7 @@ def candidates(sentence: np.ndarray, V: int, rng: np.random.Generator) -> list[n
 
 
 def one_by_one(network: Network, lists: list[list[np.ndarray]]) -> list[float]:
-    """Each candidate for itself, its steps in one call."""
+    """Score each candidate separately, all its steps in one call."""
     scores = []
     for line in (line for each in lists for line in each):
         inputs = np.concatenate([[BOS], line[:-1]])[:, None]
@@ -61,12 +64,12 @@ def one_by_one(network: Network, lists: list[list[np.ndarray]]) -> list[float]:
 
 
 def list_by_list(network: Network, lists: list[list[np.ndarray]]) -> list[float]:
-    """The prefix tree of one list after the other."""
+    """Score one list after the other, each as a prefix tree."""
     return [float(score.log_probabilities.sum()) for each in lists for score in score_lines(network, each)]
 
 
 def together(network: Network, lists: list[list[np.ndarray]]) -> list[float]:
-    """One prefix tree of all lists."""
+    """Score all lists as one prefix tree."""
     lines = [line for each in lists for line in each]
     return [float(score.log_probabilities.sum()) for score in score_lines(network, lines)]
 
@@ -79,7 +82,7 @@ WAYS: dict[str, Callable[[Network, list[list[np.ndarray]]], list[float]]] = {
 
 
 def measure(network: Network, lists: list[list[np.ndarray]], rounds: int) -> tuple[dict[str, float], float]:
-    """Median seconds of each way, and the largest difference between scores."""
+    """Return the median seconds of each way, and the largest difference between scores."""
     times: dict[str, list[float]] = {name: [] for name in WAYS}
     scores = {}
     for _ in range(rounds):
@@ -92,7 +95,7 @@ def measure(network: Network, lists: list[list[np.ndarray]], rounds: int) -> tup
 
 
 def main() -> None:
-    """Print the table."""
+    """Time the three ways and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("text", nargs="?", type=Path, default=TEXT)
     parser.add_argument("--lists", type=int, default=8)

@@ -1,15 +1,15 @@
-"""Word error rate of n-best lists from the King James Bible: alone, untuned, tuned, mixed; KenLM beside it.
+"""Measure word error rates of rescored n-best lists, with default and tuned weights, and with KenLM.
 
-A recogniser is simulated on verses that no model has read. It hears every word with the words that are spelt like it
-(one letter more, less or another), may miss a short word or hear one too many, and gives each of these an acoustic cost
-with noise; what was said is cheaper than the rest by a margin that the noise often exceeds. The 20 cheapest sentences
-are a list, their scores the negative sums of the costs, times three, since a recogniser's scores say more than they
-know. Punctuation marks are words that are always heard. The lists
-are in SRILM's format, with log10 scores; the same seed gives the same lists.
+A recogniser is simulated on held-out verses of the King James Bible. It confuses a word with words of similar spelling
+(one letter inserted, deleted or substituted), may delete or insert a short word, and gives each alternative a noisy
+acoustic cost. The word that was said is cheaper by a margin that the noise often exceeds. The 20 cheapest sentences
+form a list. Their scores are the negative sums of costs times three, since the scores of a recogniser are usually
+overconfident. Punctuation marks are words that are always recognised. The lists are in SRILM's format, with log10
+scores; the same seed gives the same lists.
 
-Weights are tuned on lists of the validation part and applied to lists of the test part. A grid search over the same
-weights on the same development lists stands beside the line search. KenLM, if the package is there, reads the 5-gram
-from an ARPA file that rnnlm wrote, so its line differs by how it treats unknown words alone.
+Weights are tuned on lists of the validation part and applied to lists of the test part. The line search is compared
+with a grid search over the same weights on the same lists. KenLM, if it is installed, reads the 5-gram from an ARPA
+file that rnnlm wrote, so its line differs only in the treatment of unknown words.
 
 Usage: python benchmarks/rescoring_error.py MODEL NGRAM KJV_FOLDER [--lists 300] [--write FOLDER]
 """
@@ -34,26 +34,26 @@ from rnnlm.ranked_lists import default_weights
 from rnnlm.tuned_rescoring import Tuned
 
 CANDIDATES = 20
-LONGEST = 40  # words of a verse
-DOUBTFUL = 0.2  # share of the words that are heard with alternatives
+LONGEST = 40  # words in a verse, at most
+DOUBTFUL = 0.2  # share of the words that have alternatives
 ALTERNATIVES = 3
-MARGIN, NOISE = 2.2, 1.6  # of a cost in nats: what was said is cheaper by the margin
-FAR = 1.2  # more for a word two letters away
-MISSED, ADDED = 4.0, 4.4  # costs of missing a short word, and of hearing one too many
+MARGIN, NOISE = 2.2, 1.6  # of a cost in nats: the right word is cheaper by the margin
+FAR = 1.2  # added for a word at edit distance 2
+MISSED, ADDED = 4.0, 4.4  # costs of deleting a short word, and of inserting one
 SHORT = ("a", "the", "of", "to", "in", "and", "that", "he", "it", "is", "my", "for", "as", "be", "his", "unto")
-OVERRATED = 3  # scores are so many times the negative costs
+OVERRATED = 3  # scores are the negative costs times this
 LOG10 = math.log(10)
 
 
 class Lists(NamedTuple):
-    """Lists and what was said."""
+    """N-best lists and their reference texts."""
 
     lists: list[NbestList]
     references: list[str]
 
 
 class Ear:
-    """What a word may be heard as: the words of a vocabulary that are at most two letters away."""
+    """Words that can be mistaken for a word: those of a vocabulary at an edit distance of at most 2."""
 
     def __init__(self, words: Sequence[str]) -> None:
         self._by_key: dict[str, list[str]] = {}
@@ -64,11 +64,11 @@ class Ear:
 
     @staticmethod
     def _keys(word: str) -> list[str]:
-        """The word and all that lack one of its letters: near words share one."""
+        """Return the word and all its variants with one letter left out; similar words share a variant."""
         return list(dict.fromkeys([word, *(word[:place] + word[place + 1 :] for place in range(len(word)))]))
 
     def like(self, word: str) -> list[tuple[str, int]]:
-        """Words and their distance, the nearest and then the most frequent first."""
+        """Return similar words with their edit distances, nearest first, then most frequent first."""
         if word not in self._known:
             found = dict.fromkeys(other for key in self._keys(word) for other in self._by_key.get(key, []))
             near = [(other, edit_distance(word, other)) for other in found if other != word]
@@ -77,7 +77,7 @@ class Ear:
 
 
 def heard(words: Sequence[str], ear: Ear, rng: np.random.Generator) -> list[tuple[float, str]]:
-    """The cheapest sentences with their costs, the cheapest first."""
+    """Return the cheapest sentences with their costs, cheapest first."""
     best: list[tuple[float, tuple[str, ...]]] = [(0.0, ())]
     for word in words:
         choices = [(float(rng.normal(0, NOISE)), (word,))]
@@ -99,7 +99,7 @@ def heard(words: Sequence[str], ear: Ear, rng: np.random.Generator) -> list[tupl
 
 
 def lists_of(verses: Sequence[str], number: int, ear: Ear, seed: int) -> Lists:
-    """Lists of verses that are spread over a text."""
+    """Return lists for verses that are evenly spread over a text."""
     usable = [verse for verse in verses if 6 <= len(verse.split()) <= LONGEST]
     chosen = [" ".join(usable[place * len(usable) // number].split()) for place in range(number)]
     rng = np.random.default_rng(seed)
@@ -116,14 +116,14 @@ def _candidate(cost: float, text: str) -> Candidate:
 
 
 def write(lists: Lists, folder: Path, name: str) -> None:
-    """Write lists and references, for the command line."""
+    """Write lists and references as files for the command line."""
     text = "\n".join("".join(each.line for each in one.candidates) for one in lists.lists)
     (folder / f"{name}.nbest").write_text(text, encoding="utf-8")
     (folder / f"{name}.ref").write_text("\n".join(lists.references) + "\n", encoding="utf-8")
 
 
 def rate(lists: Lists, chosen: Sequence[int]) -> float:
-    """Word error rate in percent of the chosen candidates."""
+    """Return the word error rate of the chosen candidates in percent."""
     errors = words = 0
     for one, said, place in zip(lists.lists, lists.references, chosen, strict=True):
         reference = Reference(said)
@@ -133,7 +133,7 @@ def rate(lists: Lists, chosen: Sequence[int]) -> float:
 
 
 def oracle(lists: Lists) -> list[int]:
-    """The candidates with the fewest errors."""
+    """Return the place of the candidate with the fewest errors in each list."""
     found = []
     for one, said in zip(lists.lists, lists.references, strict=True):
         reference = Reference(said)
@@ -142,14 +142,17 @@ def oracle(lists: Lists) -> list[int]:
 
 
 class Scored:
-    """Both parts with the scores of a model."""
+    """Lists of both parts with the scores of a model."""
 
     def __init__(self, model: rnnlm.LanguageModel, *parts: Lists) -> None:
         self._model, self._parts = model, parts
         self._evidence = [[each.evidence for each in model.rescore(part.lists, "srilm")] for part in parts]
 
     def rates(self, alone: bool = False, **weights: float) -> list[float]:
-        """Word error rates of what `rnnlm rescore` puts first; alone: without the acoustic scores."""
+        """Return the word error rate on each part of the candidates that `rnnlm rescore` ranks first.
+
+        alone: leave out the acoustic scores.
+        """
         chosen = default_weights(self._model, "srilm", **weights)
         found = []
         for part, lists in zip(self._parts, self._evidence, strict=True):
@@ -158,7 +161,7 @@ class Scored:
         return found
 
     def grid(self) -> tuple[dict[str, float], int]:
-        """The weights with the fewest errors on the first part among those of a grid, and how many there are."""
+        """Return the grid's weights with the fewest errors on the first part, and the number of points of the grid."""
         axes = [np.arange(0.2, 6.1, 0.2), np.arange(-2, 6.1, 0.2), np.arange(-8, 4.1, 1)]
         points = np.array(list(itertools.product([1.0], [0.0], *axes))).T
         count = np.zeros(points.shape[1], dtype=int)
@@ -172,7 +175,7 @@ class Scored:
 
 
 def kenlm_table(path: Path, lists: Lists) -> Table:
-    """What KenLM knows of lists, for the search."""
+    """Return KenLM's scores of lists as a table for the weight search."""
     import kenlm
 
     model = kenlm.Model(str(path))
@@ -197,7 +200,7 @@ def kenlm_table(path: Path, lists: Lists) -> Table:
 
 
 def kenlm_tuned(path: Path, dev: Lists, test: Lists) -> float:
-    """Word error rate of the test lists with KenLM's scores and weights tuned for them."""
+    """Return the word error rate of the test lists with KenLM's scores and weights tuned for them."""
     table = kenlm_table(path, dev)
     found = Search(table, [0, 2, 3]).run(np.array([1.0, 0.0, 0.0, 0.0]), [1.0])
     tested = kenlm_table(path, test)
@@ -205,7 +208,7 @@ def kenlm_tuned(path: Path, dev: Lists, test: Lists) -> float:
 
 
 def main() -> None:
-    """Print the table."""
+    """Make the lists, measure and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("model", type=Path)
     parser.add_argument("ngram", type=Path)
@@ -228,7 +231,7 @@ def main() -> None:
 
 
 def show_table(arguments: argparse.Namespace, dev: Lists, test: Lists) -> None:
-    """Every way of choosing, on both parts."""
+    """Print the error rates of every way of choosing, on both parts."""
     print(f"{arguments.lists} lists of {CANDIDATES} for tuning, as many for the test; word error rates in percent")
     print(f"{'':44}{'dev':>7}{'test':>7}")
 

@@ -1,15 +1,15 @@
-"""Latency of `rnnlm serve`: the bars under every key, a crowd that types, and more clients than it takes.
+"""Measure the latency of `rnnlm serve`: for one typist, for 20 typists, and under overload.
 
-- keys: one client types 2,000 characters into the page, and asks /api/predict after every key when the answer to the
-  one before is there. The figures are those of the second thousand. pasted: the same text at once, to a server that
-  never saw it.
-- crowd: 20 clients type texts of their own, five keys a second each; then without a pause.
-- load: 200 clients for a minute without a pause: keys, streamed completions, texts coloured by surprise. Every request
-  has to be answered, or refused with 503 and Retry-After, after which its client waits as long as it was told. The
-  memory of the server is looked at every five seconds.
+- keys: one client types 2,000 characters and asks /api/predict after every key, as soon as the previous answer has
+  arrived. The figures are of the second thousand keys. pasted: the same text in one request, to a server that has not
+  seen it.
+- crowd: 20 clients type different texts, at five keys per second each, then without a pause.
+- load: 200 clients send requests for a minute without a pause: keys, streamed completions, texts coloured by surprise.
+  Every request has to be answered, or refused with 503 and Retry-After, which its client obeys. The memory of the
+  server is sampled every five seconds.
 
-The models have random weights: an LSTM of 512 units over 4,000 characters, and one over 10,000 words (of three
-characters at most, cut by jieba). The server is a process of its own; this program and it share the cores.
+The models have random weights: an LSTM of 512 units over 4,000 characters, and one over 10,000 words (of at most three
+characters, segmented by jieba). The server is a separate process that shares the cores with this program.
 
 Usage: python benchmarks/serving.py [keys] [crowd] [load] [--seconds 60] [--json FILE]
 """
@@ -55,7 +55,7 @@ MEBIBYTE = 1 << 20
 
 
 def model(tokenizer: CharTokenizer | WordTokenizer, tokens: list[str]) -> LanguageModel:
-    """An LSTM of 512 units with random weights."""
+    """Return an LSTM of 512 units with random weights."""
     vocabulary = Vocabulary(tokens, [1] * len(tokens))
     config = NetworkConfig(len(vocabulary), cell="lstm", hidden_size=HIDDEN, embedding_size=128)
     network = Network.initialize(config, np.random.default_rng(1))
@@ -63,7 +63,7 @@ def model(tokenizer: CharTokenizer | WordTokenizer, tokens: list[str]) -> Langua
 
 
 def save_models(folder: Path) -> dict[str, Path]:
-    """The files of both models, by their names."""
+    """Write both models to files and return the paths by name."""
     characters = list(dict.fromkeys("".join(SENTENCES) + "".join(map(chr, range(0x4E00, 0x5E00)))))[:4000]
     tokenizer = WordTokenizer()
     words = dict.fromkeys(token for sentence in SENTENCES for token in tokenizer.tokenize(sentence))
@@ -75,7 +75,7 @@ def save_models(folder: Path) -> dict[str, Path]:
 
 
 def text(rng: np.random.Generator, length: int) -> str:
-    """A line of so many characters."""
+    """Return a random line of `length` characters."""
     sentences = (SENTENCES[place] for place in rng.integers(len(SENTENCES), size=length))
     return "".join(sentences)[:length]
 
@@ -84,13 +84,13 @@ def text(rng: np.random.Generator, length: int) -> str:
 
 
 class Server(NamedTuple):
-    """A server that runs."""
+    """A running server."""
 
     port: int
     process: int
 
     def memory(self) -> float:
-        """Resident memory in MiB; nan where the system does not tell."""
+        """Return the resident memory in MiB, or nan if the system does not tell."""
         try:
             status = Path(f"/proc/{self.process}/status").read_text(encoding="ascii")
         except OSError:
@@ -100,7 +100,7 @@ class Server(NamedTuple):
 
 @contextmanager
 def serving(paths: dict[str, Path]) -> Iterator[Server]:
-    """`rnnlm serve` with all models."""
+    """Run `rnnlm serve` with all models."""
     command = [sys.executable, "-m", "rnnlm", "serve", "--port", "0"]
     for path in paths.values():
         command += ["-m", str(path)]
@@ -115,7 +115,7 @@ def serving(paths: dict[str, Path]) -> Iterator[Server]:
 
 
 class Client:
-    """A connection that is kept; what is asked over it is asked one after another."""
+    """A persistent connection, whose requests are sent one after another."""
 
     def __init__(self, port: int) -> None:
         self.port = port
@@ -123,7 +123,7 @@ class Client:
         self.writer: asyncio.StreamWriter | None = None
 
     async def ask(self, path: str, body: dict[str, Any]) -> tuple[int, float]:
-        """Status of the answer, and seconds until all of it was there."""
+        """Send a request; return the status and the seconds until the whole answer has arrived."""
         start = time.perf_counter()
         if self.reader is None or self.writer is None:
             self.reader, self.writer = await asyncio.open_connection("127.0.0.1", self.port)
@@ -140,16 +140,16 @@ class Client:
         return int(answer[9:12]), time.perf_counter() - start
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         if self.writer is not None:
             self.writer.close()
 
 
-# --- what is measured ---------------------------------------------------------------------------------------------
+# --- measurements -------------------------------------------------------------------------------------------------
 
 
 async def keys(server: Server, name: str, written: str) -> list[float]:
-    """Seconds to the answer after every key."""
+    """Return the seconds to the answer after every key."""
     client, seconds = Client(server.port), []
     for length in range(1, len(written) + 1):
         status, taken = await client.ask("/api/predict", {"model": name, "text": written[:length]})
@@ -160,7 +160,7 @@ async def keys(server: Server, name: str, written: str) -> list[float]:
 
 
 async def pasted(server: Server, name: str, written: str) -> float:
-    """Seconds to the answer to a text that is new."""
+    """Return the seconds to the answer to a text that the server has not seen."""
     client = Client(server.port)
     status, taken = await client.ask("/api/predict", {"model": name, "text": written})
     assert status == 200, status
@@ -169,7 +169,7 @@ async def pasted(server: Server, name: str, written: str) -> float:
 
 
 async def crowd(server: Server, name: str, pause: float) -> list[float]:
-    """Seconds to the answers to 20 clients that type."""
+    """Return the seconds to the answers for 20 clients that type."""
     end = time.perf_counter() + CROWD_SECONDS
 
     async def type_on(number: int) -> list[float]:
@@ -189,16 +189,16 @@ async def crowd(server: Server, name: str, pause: float) -> list[float]:
 
 
 class Load(NamedTuple):
-    """What came of a load."""
+    """Results of the load test."""
 
-    seconds: dict[str, list[float]]  # of what was answered, by path
+    seconds: dict[str, list[float]]  # seconds to each answer, by path
     statuses: Counter[int]
-    lost: int  # connections that ended without an answer
-    memory: list[float]  # MiB, every five seconds
+    lost: int  # connections that closed without an answer
+    memory: list[float]  # resident memory in MiB, sampled every five seconds
 
 
 async def load(server: Server, seconds: float) -> Load:
-    """200 clients that ask for all kinds of things."""
+    """Send requests of all kinds from 200 clients without a pause."""
     end = time.perf_counter() + seconds
     found = Load({}, Counter(), 0, [])
     lost = 0
@@ -243,7 +243,7 @@ async def load(server: Server, seconds: float) -> Load:
 
 
 def percentiles(seconds: list[float]) -> dict[str, float]:
-    """Milliseconds."""
+    """Return percentiles in milliseconds."""
     ordered = sorted(seconds)
     return {
         "requests": len(seconds),
@@ -264,7 +264,7 @@ def show(title: str, figures: dict[str, Any]) -> dict[str, Any]:
 
 
 def measure(wanted: list[str], seconds: float) -> list[dict[str, Any]]:
-    """Everything that is wanted, as rows."""
+    """Return the rows of all measurements that are wanted."""
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         paths = save_models(Path(folder))
@@ -295,7 +295,7 @@ def measure(wanted: list[str], seconds: float) -> list[dict[str, Any]]:
 
 
 def main() -> None:
-    """Measure, print, and write JSON if asked to."""
+    """Measure, print the rows and write them as JSON on request."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", nargs="*", metavar="keys|crowd|load", help="all three if none is named")
     parser.add_argument("--seconds", type=float, default=60, help="of the load")

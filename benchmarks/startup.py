@@ -1,7 +1,7 @@
-"""Time and memory of whole processes: from the shell's prompt to the answer.
+"""Measure time and peak memory of whole processes, from start to exit.
 
-Every command's help, prediction and the like in turns with `import numpy` and, where it is installed, `import torch`;
-medians over the rounds, and the ratio to `import torch`. Peak memory is that of the process.
+Commands such as help and prediction take turns with `import numpy` and, if it is installed, `import torch`. Figures are
+medians over the rounds, with the ratio to `import torch`.
 
 Usage: python benchmarks/startup.py [--rounds 9] [--json FILE]
 """
@@ -23,7 +23,7 @@ MEBIBYTE = 1 << 20
 
 
 def commands(model: str) -> dict[str, list[str]]:
-    """What is measured: a name and the arguments of Python."""
+    """Return the name and the Python arguments of each process to measure."""
     from rnnlm.cli import COMMANDS
 
     rnnlm = ["-m", "rnnlm"]
@@ -43,7 +43,7 @@ def commands(model: str) -> dict[str, list[str]]:
 
 
 def run(arguments: list[str]) -> tuple[float, float]:
-    """Seconds and peak resident bytes of one process."""
+    """Return seconds and peak resident bytes of one process."""
     started = time.perf_counter()
     process = subprocess.Popen([sys.executable, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     _, status, usage = os.wait4(process.pid, 0)
@@ -55,7 +55,7 @@ def run(arguments: list[str]) -> tuple[float, float]:
 
 
 def main() -> None:
-    """Print the table."""
+    """Measure all processes and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--json", type=Path)
@@ -66,7 +66,7 @@ def main() -> None:
         subprocess.run(train, check=True, stderr=subprocess.DEVNULL)
         works = commands(model)
         for each in works.values():
-            run(each)  # bytecode is compiled, files are in the system's cache
+            run(each)  # warm up: compile bytecode and fill the system's file cache
         rounds = [{name: run(each) for name, each in works.items()} for _ in range(arguments.rounds)]
     rows = {
         name: {

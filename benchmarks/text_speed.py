@@ -1,17 +1,17 @@
-"""Megabytes per second from text to ids, and how soon a large text that is known can be learnt from.
+"""Measure the speed from text to ids, and the time to the first training step on a large text.
 
     python benchmarks/text_speed.py                             characters, words, jieba, rjieba; about five minutes
     python benchmarks/text_speed.py --only characters words
     python benchmarks/text_speed.py --only large --megabytes 2000 --level word
 
-Every tokenization is one of a fresh process with an empty cache, from the file to the ids in the cache: imports are not
-counted, dictionaries and the start of further processes are. Figures are medians over the rounds, with the processes in
-turns; MB for a second of a processor says how fast it would be on one that does nothing else. "encoded" is text in
-memory to the ids of a vocabulary.
+Every tokenization runs in a fresh process with an empty cache, from the file to the ids in the cache. Imports are not
+counted; loading dictionaries and starting further processes are. Figures are medians over interleaved rounds. MB per
+second of processor time is the speed on a processor without other load. "encoded" is from text in memory to the ids of
+a vocabulary.
 
-`large` makes a text, trains on it twice with the command itself, and prints when the first step began, counted from the
-start of the command, and the peak memory of the process and of the largest one that it started. Texts are repeated to
-the size that is needed; they come from --data, by default $RNNLM_DATA, else from the corpora of this repository.
+`large` makes a text, runs `rnnlm train` on it twice, and prints the time from the start of the command to the first
+step, and the peak memory of the process and of the largest process that it started. Texts are repeated up to the size
+that is needed; they come from --data, by default $RNNLM_DATA, else from the corpora of this repository.
 """
 
 import argparse
@@ -33,7 +33,7 @@ from rnnlm.text.vocabulary import Vocabulary
 MEGABYTE, MEBIBYTE = 10**6, 1 << 20
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 CORPORA = Path(__file__).parent.parent / "corpora"
-# A word that is in no text: rjieba takes no words of the user, so jieba itself cuts, as it would without it.
+# A word that is in no text: rjieba does not support user words, so jieba itself cuts, with its usual results.
 ITSELF = 'WordTokenizer("jieba", user_dictionary=[("龘靐齉爩", 1)])'
 
 TOKENIZE = """
@@ -86,14 +86,14 @@ WAYS = {
 
 
 def sample_of(kind: str, data: Path | None) -> bytes:
-    """A text in English or Chinese."""
+    """Return a text in English or Chinese."""
     if data is not None:
         return (data / {"english": "tinyshakespeare.txt", "chinese": "hongloumeng.txt"}[kind]).read_bytes()
     return (CORPORA / f"{kind}.txt").read_bytes()
 
 
 def write_text(path: Path, sample: bytes, size: int) -> None:
-    """Repeat a text up to a size in bytes; it ends with a line."""
+    """Repeat a text up to `size` bytes, ending with a whole line."""
     with path.open("wb") as file:
         while file.tell() + len(sample) <= size:
             file.write(sample)
@@ -101,7 +101,7 @@ def write_text(path: Path, sample: bytes, size: int) -> None:
 
 
 def encoding_speed(sample: bytes, rounds: int) -> float:
-    """Bytes of UTF-8 per second, from text in memory to the ids of a vocabulary, 1 MiB at a time."""
+    """Return UTF-8 bytes per second from text in memory to the ids of a vocabulary, 1 MiB at a time."""
     text = sample.decode()
     characters = sorted(set(text))
     vocabulary = Vocabulary(characters, [1] * len(characters))
@@ -112,11 +112,14 @@ def encoding_speed(sample: bytes, rounds: int) -> float:
         for _ in range(20):
             vocabulary.encode(piece)
         speeds.append(20 * size / (time.perf_counter() - started))
-    return statistics.median(speeds[1:])  # the first one builds the table
+    return statistics.median(speeds[1:])  # the first call builds the table
 
 
 def tokenizing_seconds(home: Path, text: Path, tokenizer: str, lines: bool, processes: int) -> tuple[float, float, int]:
-    """Seconds, seconds of all processors together, and number of ids of one tokenization in a process of its own."""
+    """Tokenize once in a new process.
+
+    Returns seconds, processor seconds of all its processes together, and the number of ids.
+    """
     with tempfile.TemporaryDirectory(dir=home) as cache:
         program = Path(cache) / "program.py"
         code = TOKENIZE.format(tokenizer=tokenizer, text=str(text), lines=lines, cache=cache, processes=processes)
@@ -129,7 +132,7 @@ def tokenizing_seconds(home: Path, text: Path, tokenizer: str, lines: bool, proc
 
 
 def measure(home: Path, groups: list[str], data: Path | None, rounds: int) -> list[dict[str, object]]:
-    """Speeds of the ways of some groups, those of a group in turns."""
+    """Return the speeds of all contestants; those of a group take turns."""
     rows: list[dict[str, object]] = []
     for group in groups:
         if group == "rjieba" and find_spec("rjieba") is None:
@@ -161,17 +164,17 @@ def measure(home: Path, groups: list[str], data: Path | None, rounds: int) -> li
 
 
 def row(name: str, speed: float, ids: int | None, by_processor: float | None = None) -> dict[str, object]:
-    """A line of the table, which is printed."""
+    """Print a line of the table and return it as a JSON object."""
     more = "" if by_processor is None else f"{by_processor / MEGABYTE:9.1f} MB for a second of a processor"
     print(f"  {name:36}{speed / MEGABYTE:9.1f} MB/s{more}", flush=True)
     return {"name": name, "megabytes_per_second": speed / MEGABYTE, "ids": ids}
 
 
 def large(home: Path, data: Path | None, megabytes: int, level: str, options: list[str]) -> list[dict[str, object]]:
-    """Two runs of `rnnlm train` on one text."""
+    """Run `rnnlm train` twice on one large text."""
     text = home / "large.txt"
     write_text(text, sample_of("english", data), megabytes * MEGABYTE)
-    time.sleep(4)  # what is younger is not taken as unchanged; see rnnlm.text.cache
+    time.sleep(4)  # a younger file is not trusted to be unchanged, see rnnlm.text.cache
     rows: list[dict[str, object]] = []
     print(f"rnnlm train --level {level}, a text of {megabytes:,} MB")
     print(f"  {'':12}{'first step after':>18}{'peak memory':>16}{'of a worker':>16}")
@@ -193,7 +196,7 @@ def large(home: Path, data: Path | None, megabytes: int, level: str, options: li
             errors.seek(0)
             sys.exit(f"rnnlm train failed:\n{errors.read()}")
         seconds = float(began) - started
-        # Of all processes that ended so far, these and those that they waited for.
+        # Usage of all child processes that have ended so far, including their own children.
         worker = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
         scale = 1024 if sys.platform == "linux" else 1
         peak, others = usage.ru_maxrss * scale, worker * scale
@@ -204,7 +207,7 @@ def large(home: Path, data: Path | None, megabytes: int, level: str, options: li
 
 
 def main() -> None:
-    """Print the tables."""
+    """Measure and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", choices=[*WAYS, "large"], default=[*WAYS])
     parser.add_argument("--rounds", type=int, default=3)

@@ -1,13 +1,13 @@
-"""Training tokens per second of --engine torch, beside plain torch.nn code doing the same step; time to a loss.
+"""Compare the training speed of --engine torch with plain torch.nn code, and measure the time to a given loss.
 
     python benchmarks/torch_engine.py                            the configurations of training_speed.py
     python benchmarks/torch_engine.py --resets                   sentence context: segments against a loop of steps
     python benchmarks/torch_engine.py --target 1.4697 TEXT       seconds until that loss on the held-out tenth of TEXT
     torchrun --nproc-per-node 2 benchmarks/torch_engine.py --target 1.4697 TEXT      the same with several workers
 
-Both sides of a comparison see the same ids on the same device and take turns; the figure to look at is the median of
-the ratios. On a GPU an LSTM of 2 x 1024 is added, in float32, TF32 and bfloat16. The plain code knows nothing of rows
-of a table, nor of what a training has to know of each step (its loss, its norm, its state).
+Both sides of a comparison see the same ids on the same device and take turns; compare the median of the ratios. On a
+GPU an LSTM of 2 x 1024 is added, in float32, TF32 and bfloat16. The plain code has no sparse gradients, and does not
+report the loss, the gradient norm and the state of each step, which a training needs.
 """
 
 import argparse
@@ -40,11 +40,11 @@ CONFIGS = [  # V, H, L, B, T, as in training_speed.py
     (10000, 650, 2, 20, 35),
 ]
 LARGE = [(10000, 1024, 2, 64, 64), (50000, 1024, 2, 64, 64)]
-SENTENCE = 12  # tokens of a sentence, about, where the state is reset between sentences
+SENTENCE = 12  # approximate tokens in a sentence, for state resets between sentences
 
 
 def synchronize(device: torch.device) -> None:
-    """Wait for a GPU."""
+    """Wait until a GPU has finished its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
@@ -52,7 +52,7 @@ def synchronize(device: torch.device) -> None:
 def engine_step(
     cell: str, config: tuple[int, ...], batch: Batch, context: str, settings: TorchSettings
 ) -> Callable[[], Any]:
-    """One training step of the engine, embedding as wide as the hidden layer."""
+    """Return a training step of the engine, with embeddings as wide as the hidden layer."""
     V, H, L, _, _ = config
     network = Network.initialize(NetworkConfig(V, cell, "tanh", H, L, H), np.random.default_rng(1))
     engine = TorchEngine(network, "sgd", context, clip=1.0, settings=settings)
@@ -68,7 +68,10 @@ def engine_step(
 def plain_step(
     cell: str, config: tuple[int, ...], batch: Batch, device: torch.device, autocast: bool
 ) -> Callable[[], Any]:
-    """The same step in torch.nn: forward, loss, backward, clipping, SGD. With resets: a loop over the steps."""
+    """Return the same step in torch.nn: forward, loss, backward, clipping, SGD.
+
+    With resets it loops over the time steps.
+    """
     V, H, L, _, _ = config
     embedding, output = torch.nn.Embedding(V, H), torch.nn.Linear(H, V)
     rnn = MODULES[cell](H, H, L)
@@ -107,7 +110,7 @@ def plain_step(
 
 
 def seconds(step: Callable[[], Any], steps: int, device: torch.device) -> float:
-    """Time of a step."""
+    """Return the mean time of a step in seconds."""
     synchronize(device)
     started = time.perf_counter()
     for _ in range(steps):
@@ -119,7 +122,7 @@ def seconds(step: Callable[[], Any], steps: int, device: torch.device) -> float:
 def compare(
     cell: str, config: tuple[int, ...], precision: str, arguments: argparse.Namespace, device: torch.device
 ) -> dict[str, Any]:
-    """Medians over interleaved rounds."""
+    """Return medians over interleaved rounds."""
     V, _, _, B, T = config
     rng = np.random.default_rng(0)
     ids = rng.integers(3, V, (T + 1, B)).astype(np.int32)
@@ -146,7 +149,7 @@ def compare(
 
 
 def table(arguments: argparse.Namespace) -> None:
-    """Print the comparison."""
+    """Measure all configurations and print the table."""
     settings = TorchSettings(arguments.device, threads=arguments.threads)
     tiny = Network.initialize(NetworkConfig(8, "lstm", "tanh", 4, 1, 4), np.random.default_rng(1))
     device = TorchEngine(tiny, "sgd", "stream", settings=settings).device
@@ -174,7 +177,7 @@ def table(arguments: argparse.Namespace) -> None:
 
 
 def time_to_target(arguments: argparse.Namespace) -> None:
-    """Train on a text until the held-out loss is at the target."""
+    """Train on a text until the held-out loss reaches the target."""
     rank, size = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     options = json.loads(arguments.options) | {"level": "char", "epochs": arguments.epochs}
     started: list[float] = []
@@ -182,7 +185,7 @@ def time_to_target(arguments: argparse.Namespace) -> None:
 
     def watch(report: Report) -> bool:
         if not started:
-            started.append(time.perf_counter())  # the first step has been made
+            started.append(time.perf_counter())  # count the time from after the first step
         if report.valid_nats_per_token is None:
             return True
         elapsed, loss = time.perf_counter() - started[0], report.valid_nats_per_token
@@ -207,7 +210,7 @@ def time_to_target(arguments: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    """Read the options."""
+    """Run the measurement that the command line names."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("text", nargs="?", help="for --target")
     parser.add_argument("--device", default="auto")

@@ -1,25 +1,24 @@
-"""Training tokens per second, beside torch.nn doing the same step: forward, loss, backward, clipping, SGD.
+"""Compare the training speed with torch.nn on the same step: forward, loss, backward, clipping, SGD.
 
-Both sides see the same ids and take turns, a few steps each, so that whatever else the machine does hits both. The
-figure to look at is the median of the ratios.
+Both sides see the same ids and take turns, a few steps each, so that other load on the machine affects both alike.
+Compare the median of the ratios.
 
-    python benchmarks/training_speed.py                          compiled kernels, if they were built, and NumPy alone
+    python benchmarks/training_speed.py                          compiled kernels, if they were built, and NumPy
     ONEDNN_MAX_CPU_ISA=AVX2 OPENBLAS_CORETYPE=Haswell python benchmarks/training_speed.py --kernels avx2
-                                                                as on a processor without AVX-512, for both sides
-    OPENBLAS_NUM_THREADS=2 python benchmarks/training_speed.py --threads 1      threads of BLAS instead of our own
+                                                                both sides as on a processor without AVX-512
+    OPENBLAS_NUM_THREADS=2 python benchmarks/training_speed.py --threads 1      BLAS threads instead of rnnlm's own
 
-Freed memory is kept by the process, as in `rnnlm train`; both sides gain by it.
+Freed memory is kept by the process, as in `rnnlm train`; both sides benefit.
 
-The share of the ceiling is that of the multiplications in the step's matrix products, per second, in those of the best
-product that NumPy makes with all threads. The multiplications counted are those of the textbook's step. The product of
-an embedding with the first layer is made once for each different token, so with a small vocabulary the share may exceed
-all of it.
+The share of the ceiling is the rate of the floating-point operations in a step's matrix products, divided by the best
+rate of a NumPy matrix product with all threads. It counts the operations of the textbook formula. The product of an
+embedding with the first layer is computed once per distinct token, so with a small vocabulary the share may exceed 1.
 """
 
 import os
 
 THREADS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # rnnlm's own threads each take some columns of the batch
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # rnnlm splits the columns of a batch among its own threads
 
 import argparse
 import json
@@ -39,7 +38,7 @@ from rnnlm.text.batches import Batch
 from rnnlm.training.allocator import keep_freed_memory
 from rnnlm.training.numpy_engine import NumpyEngine
 
-KERNELS = {"compiled": "", "numpy": "numpy"}  # contestants of this package, and their $RNNLM_KERNELS if not their name
+KERNELS = {"compiled": "", "numpy": "numpy"}  # rnnlm's contestants, and $RNNLM_KERNELS if it differs
 TORCH_CELLS = {name: getattr(torch.nn, cell.torch) for name, cell in CELLS.items() if cell.torch}
 CONFIGS = [  # V, H, L, B, T
     (65, 128, 2, 50, 50),
@@ -51,7 +50,10 @@ CONFIGS = [  # V, H, L, B, T
 
 
 def rnnlm_step(cell: str, config: tuple[int, ...], ids: np.ndarray, kernels: str, threads: int) -> Callable[[], None]:
-    """One training step of this package, embedding as wide as the hidden layer; kernels: "" (compiled) or "numpy"."""
+    """Return a training step of this package, with embeddings as wide as the hidden layer.
+
+    kernels: "" for the compiled ones, or "numpy".
+    """
     V, H, L, B, _ = config
     network = Network.initialize(NetworkConfig(V, cell, "tanh", H, L, H), np.random.default_rng(1))
     engine = NumpyEngine(network, "sgd", "stream", clip=1.0, threads=threads)
@@ -67,7 +69,7 @@ def rnnlm_step(cell: str, config: tuple[int, ...], ids: np.ndarray, kernels: str
 
 
 def torch_step(cell: str, config: tuple[int, ...], ids: np.ndarray) -> Callable[[], None]:
-    """The same step in torch.nn."""
+    """Return the same step in torch.nn."""
     V, H, L, _, _ = config
     torch.manual_seed(1)
     embedding = torch.nn.Embedding(V, H)
@@ -92,7 +94,7 @@ def torch_step(cell: str, config: tuple[int, ...], ids: np.ndarray) -> Callable[
 
 
 def seconds(step: Callable[[], None], steps: int) -> float:
-    """Time of a step."""
+    """Return the mean time of a step in seconds."""
     started = time.perf_counter()
     for _ in range(steps):
         step()
@@ -100,13 +102,13 @@ def seconds(step: Callable[[], None], steps: int) -> float:
 
 
 def flops(cell: str, config: tuple[int, ...]) -> int:
-    """Floating-point operations of the matrix products of a step: forward, and twice as many backward."""
+    """Return the floating-point operations of a step's matrix products: forward, and twice as many backward."""
     V, H, L, B, T = config
     return 3 * 2 * B * T * (L * CELLS[cell].gates * H * (H + H) + V * H)
 
 
 def ceiling(threads: int) -> float:
-    """Most operations per second that NumPy reaches in matrix products, with all threads."""
+    """Return the most operations per second that NumPy reaches in matrix products with all threads."""
     a = np.random.default_rng(0).random((threads, 1024, 1024), dtype=np.float32)
     out = np.empty_like(a)
     with ThreadPoolExecutor(threads) as pool:
@@ -118,7 +120,7 @@ def ceiling(threads: int) -> float:
 
 
 def compare(cell: str, config: tuple[int, ...], arguments: argparse.Namespace) -> dict[str, Any]:
-    """Medians over interleaved rounds."""
+    """Return medians over interleaved rounds."""
     V, _, _, B, T = config
     ids = np.random.default_rng(0).integers(3, V, (T + 1, B)).astype(np.int32)
     contestants = {"torch": torch_step(cell, config, ids)}
@@ -142,7 +144,7 @@ def compare(cell: str, config: tuple[int, ...], arguments: argparse.Namespace) -
 
 
 def main() -> None:
-    """Print the table."""
+    """Measure all configurations and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=THREADS, help="columns of the batch are split among them")

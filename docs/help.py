@@ -1,6 +1,6 @@
-"""Write docs/help.md, the help of all commands: `python docs/help.py`; with "-" print it instead.
+"""Write the help of all commands to docs/help.md: `python docs/help.py`; with "-" print it instead.
 
-The texts are those of `rnnlm COMMAND --help` in a terminal of 80 columns, in English.
+The texts are those of `rnnlm COMMAND --help` in English, in a terminal of 80 columns.
 """
 
 import contextlib
@@ -24,14 +24,14 @@ This is what `rnnlm COMMAND --help` says. Each option can also come from a varia
 
 
 def set_environment() -> None:
-    """Make the help independent of the terminal, the language and the variables of whoever writes it."""
+    """Make the help independent of the user's terminal, language and environment variables."""
     for name in [name for name in os.environ if name.startswith(("RNNLM_", "LC_", "LANG"))]:
         del os.environ[name]
     os.environ |= {"COLUMNS": "80", "LANG": "C.UTF-8"}
 
 
 def calls(group: click.Group, call: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """The words of all calls that have a help text; those of a group come after the group's own."""
+    """Yield the words of all commands that have a help text; a group comes before its subcommands."""
     yield call
     with click.Context(group) as context:
         for name in group.list_commands(context):
@@ -43,7 +43,7 @@ def calls(group: click.Group, call: tuple[str, ...] = ()) -> Iterator[tuple[str,
 
 
 def page() -> str:
-    """The whole page."""
+    """Return the whole page."""
     from rnnlm.cli import cli, run
 
     parts = [HEAD]

@@ -1,11 +1,11 @@
-"""Makes the pictures of the README, each by the commands that a reader would give.
+"""Make the pictures of the README, each with the commands that a reader would type.
 
-    python docs/pictures.py                    all of them
-    python docs/pictures.py surprise.png       some of them
-    python docs/pictures.py --work FOLDER      keeps the models there, and uses those that it finds
+    python docs/pictures.py                    make all of them
+    python docs/pictures.py surprise.png       make some of them
+    python docs/pictures.py --work FOLDER      keep the models there and reuse those that exist
 
-Models are trained on the texts in corpora/ the first time that a picture needs them, about a minute each. A picture
-is a function here, in PICTURES under its name; it is given the folder with the models and the file to write.
+Models are trained on the texts in corpora/ when a picture first needs them, about a minute each. Each picture is a
+function in PICTURES, which gets the folder with the models and the file to write.
 """
 
 import argparse
@@ -15,14 +15,14 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy is imported
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # must be set before NumPy is imported
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from rnnlm.cli import run
 
 DOCS = ROOT / "docs"
-LARGEST = 100_000  # bytes of a picture
+LARGEST = 100_000  # largest size of a picture in bytes
 CHINESE = ROOT / "corpora" / "chinese.txt"
 ENGLISH = ROOT / "corpora" / "english.txt"
 SENTENCE = "我 昨天 上学 迟到 了"
@@ -30,7 +30,7 @@ SENTENCES = "我 昨天 上学 迟到 了 ， 老师 批评 了 我 。\n我 的
 
 
 def rnnlm(*arguments: object) -> None:
-    """Run a command; a failure ends the program."""
+    """Run a command; exit if it fails."""
     words = [str(argument) for argument in arguments]
     print("$ rnnlm", *(repr(word) if "\n" in word or " " in word else word for word in words))
     if code := run(words):
@@ -38,7 +38,7 @@ def rnnlm(*arguments: object) -> None:
 
 
 def chinese_model(work: Path, cell: str = "lstm") -> Path:
-    """A model of the Chinese text; its history is beside it."""
+    """Train a model of the Chinese text, with its history in a file beside it, or reuse it."""
     model = work / f"{cell}.npz"
     if not model.exists():
         history = work / f"{cell}.jsonl"
@@ -47,12 +47,12 @@ def chinese_model(work: Path, cell: str = "lstm") -> Path:
 
 
 def learning_curves(work: Path, picture: Path) -> None:
-    """Two cells on the same text."""
+    """Draw the learning curves of two cells on the same text."""
     cells = ("lstm", "rnn")
     for cell in cells:
         chinese_model(work, cell)
     before = Path.cwd()
-    os.chdir(work)  # the legend has the names as they are given
+    os.chdir(work)  # the legend shows the file names as given
     try:
         rnnlm("plot", *(f"{cell}.jsonl" for cell in cells), "-o", picture)
     finally:
@@ -60,27 +60,27 @@ def learning_curves(work: Path, picture: Path) -> None:
 
 
 def surprise(work: Path, picture: Path) -> None:
-    """Two sentences, token by token."""
+    """Draw two sentences with the surprise of each token."""
     rnnlm("plot", "--surprise", SENTENCES, "-m", chinese_model(work), "-o", picture)
 
 
 def embedding(work: Path, picture: Path) -> None:
-    """The most frequent words."""
+    """Draw the embeddings of the most frequent words."""
     rnnlm("plot", "--embedding", "--tokens", 80, "-m", chinese_model(work), "-o", picture)
 
 
 def gradient_flow(_work: Path, picture: Path) -> None:
-    """Fresh networks side by side: how far back an error reaches."""
+    """Draw how far back an error reaches in several untrained networks."""
     rnnlm("lab", "gradflow", ENGLISH, "--compare", "cells", "--plot", picture)
 
 
 def backpropagation(_work: Path, picture: Path) -> None:
-    """The article's sentence, forwards and back again."""
+    """Draw forward and backward pass of the article's sentence."""
     rnnlm("lab", "bptt", SENTENCE, "--plot", picture)
 
 
 def unrolled(_work: Path, picture: Path) -> None:
-    """The article's sentence, read from both sides."""
+    """Draw a bidirectional network unrolled over the article's sentence."""
     rnnlm("lab", "unroll", SENTENCE, "--bidirectional", "--plot", picture)
 
 
@@ -95,7 +95,7 @@ PICTURES: dict[str, Callable[[Path, Path], None]] = {
 
 
 def make(names: Sequence[str], work: Path) -> None:
-    """Make pictures; say how large they are."""
+    """Make pictures and print their sizes."""
     for name in names:
         picture = DOCS / name
         PICTURES[name](work, picture)
@@ -104,7 +104,7 @@ def make(names: Sequence[str], work: Path) -> None:
 
 
 def main() -> None:
-    """Read the command line."""
+    """Make the pictures that the command line names."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="PICTURE", help=f"one of {', '.join(PICTURES)}; all by default")
     parser.add_argument("--work", type=Path, help="folder for the models; by default one that is removed")

@@ -1,10 +1,11 @@
-"""Pictures of the page of `rnnlm serve` for the README, made in the system's Chromium.
+"""Take screenshots of the page of `rnnlm serve` for the README, in the system's Chromium.
 
     rnnlm train corpora/chinese.txt --time 75s -o chinese.npz
     rnnlm train corpora/english.txt --level char --time 60s -o english.npz
     python docs/screenshots.py chinese.npz english.npz
 
-writes docs/page-*.png. Needs `pip install -e '.[test]'` and Chromium (on Debian: apt install chromium).
+These commands write docs/page-*.png. They need `pip install -e '.[test]'` and Chromium (on Debian:
+apt install chromium).
 """
 
 import argparse
@@ -19,12 +20,12 @@ from pathlib import Path
 from typing import Any
 
 FOLDER = Path(__file__).parent
-CHINESE, ENGLISH = 0, 1  # places in the list of models
+CHINESE, ENGLISH = 0, 1  # places of the models on the command line
 
 
 @contextmanager
 def served(models: list[Path]) -> Iterator[str]:
-    """Address of a server of the models."""
+    """Serve the models and yield the address."""
     command = [sys.executable, "-m", "rnnlm", "serve", "--port", "0"]
     for path in models:
         command += ["-m", str(path)]
@@ -40,12 +41,12 @@ def served(models: list[Path]) -> Iterator[str]:
 
 
 def show_type(page: Any) -> None:
-    """The next words of a Chinese sentence."""
+    """Show the predicted next words of a Chinese sentence."""
     page.fill("#type-text", "我 昨天 上学 迟到 了 ， 老师 批评 了")
 
 
 def show_surprise(page: Any) -> None:
-    """A Chinese text, one of whose words nobody expects."""
+    """Show a Chinese text with one unexpected word."""
     page.fill(
         "#surprise-text",
         "小红这次考试比上次进步了很多，王老师在全班同学面前表扬了她。\n我的手机坏了，我打算吃一部新手机。",
@@ -54,7 +55,7 @@ def show_surprise(page: Any) -> None:
 
 
 def show_sample(page: Any) -> None:
-    """What the model wrote, coloured by probability."""
+    """Show generated text, coloured by probability."""
     page.fill("#sample-prompt", "我 昨天 上学 迟到 了 ，")
     page.evaluate("document.getElementById('sample-settings').open = true")
     page.fill("#sample-seed", "4")
@@ -65,7 +66,7 @@ def show_sample(page: Any) -> None:
 
 
 def show_neurons(page: Any) -> None:
-    """What the best unit does in an English text."""
+    """Show the activation of the best unit on an English text."""
     text = 'The ferry was late again, and Tobin said that "the wind knows only their hats".'
     page.fill("#neurons-text", text)
     page.wait_for_selector("#neurons-found button[aria-pressed=true]")
@@ -85,19 +86,19 @@ SIZES: dict[str, dict[str, Any]] = {
 
 
 def take(browser: Any, address: str, model: int, show: Callable[[Any], None], look: dict[str, Any], path: Path) -> None:
-    """Take a picture of a part."""
+    """Take a screenshot of one part of the page."""
     page = browser.new_page(**{"viewport": {"width": 880, "height": 560}} | look)
     page.goto(address)
     page.wait_for_selector("[role=tab][aria-selected=true]")
     page.select_option("#model", index=model)
     show(page)
-    page.wait_for_timeout(1500)  # bars grow to their width
+    page.wait_for_timeout(1500)  # wait until the bars have grown to their width
     page.screenshot(path=path, full_page=True)
     page.close()
 
 
 def take_all(browser: Any, address: str, folder: Path) -> None:
-    """Take pictures of the same in both languages and themes, wide and on a phone, to be looked at."""
+    """Take screenshots in both languages and themes, on a wide screen and on a phone, for inspection."""
     for part, (model, show, _) in PICTURES.items():
         for locale, theme, (width, look) in itertools.product(("en-US", "zh-CN"), ("light", "dark"), SIZES.items()):
             path = folder / f"{part}-{locale[:2]}-{theme}-{width}.png"
@@ -105,7 +106,7 @@ def take_all(browser: Any, address: str, folder: Path) -> None:
 
 
 def main() -> None:
-    """Take the pictures."""
+    """Take the screenshots."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "models", type=Path, nargs=2, metavar="MODEL", help="a Chinese one of words, an English one of characters"

@@ -1,4 +1,4 @@
-"""A hook of MkDocs (see mkdocs.yml): links to files beside docs/ are for readers of the repository, not of the site."""
+"""MkDocs hook (see mkdocs.yml) that removes links to files outside docs/, which the site does not have."""
 
 import posixpath
 import re
@@ -8,7 +8,7 @@ LINK = re.compile(r"(?<!!)\[([^\]]+)\]\(([^)#:\s]+)(#[^)]*)?\)")
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    """The page with the text alone where a link leads out of docs/."""
+    """Return the page with links out of docs/ replaced by their text."""
     folder = posixpath.dirname(page.file.src_uri)
 
     def kept(link: re.Match[str]) -> str:

@@ -1,4 +1,4 @@
-"""Fixtures for all tests. BLAS gets one thread, as the command line gives it: rnnlm shares out the columns itself."""
+"""Fixtures for all tests. BLAS gets one thread, as on the command line, since rnnlm splits the work itself."""
 
 import builtins
 import json
@@ -6,7 +6,7 @@ import os
 import signal
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # read when NumPy is first imported
-os.environ["LC_ALL"] = "C.UTF-8"  # messages are English, whatever the language of the user who runs the tests
+os.environ["LC_ALL"] = "C.UTF-8"  # messages are in English, whatever the user's language
 os.environ.pop("RNNLM_LANG", None)
 
 from pathlib import Path
@@ -18,19 +18,19 @@ from hypothesis import settings
 from rnnlm.cli import run
 from tests.sentences import SENTENCES
 
-collect_ignore = ["stress"]  # programs that a person starts; tests use parts of them
+collect_ignore = ["stress"]  # programs to be run by hand; tests use parts of them
 
-settings.register_profile("rnnlm", deadline=None)  # how long something takes is no pass or fail
+settings.register_profile("rnnlm", deadline=None)  # a slow test is not a failed one
 settings.load_profile("rnnlm")
 
-# Tests send signals to themselves and to what they start, and a shell lets its background jobs ignore this one.
+# Tests send SIGINT to themselves and their children, but shells let background jobs ignore it.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path, monkeypatch):
-    """No test reads or writes the cache of the user who runs it."""
+    """Keep tests away from the user's cache."""
     monkeypatch.setenv("RNNLM_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("RNNLM_CACHE_LIMIT", raising=False)
 
@@ -49,32 +49,32 @@ def data_dir():
 
 
 class Printed(NamedTuple):
-    """What a command has printed."""
+    """Output of a command."""
 
     out: str
     err: str
 
     @property
     def json(self) -> Any:
-        """The one object of --json."""
+        """The only object that --json printed."""
         return json.loads(self.out)
 
     @property
     def objects(self) -> list[Any]:
-        """The objects of --json, one a line."""
+        """The objects that --json printed, one per line."""
         return [json.loads(line) for line in self.out.split("\n")[:-1]]
 
     @property
     def last(self) -> str:
-        """The last line on stderr, where a failure is told."""
+        """The last line on stderr, where errors are reported."""
         return self.err.strip().splitlines()[-1]
 
 
 @pytest.fixture
 def rnnlm(capsys):
-    """Run a command line in this process, which must end with `code`: rnnlm("info", path, "--json").json.
+    """Run a command line in this process and return its output: rnnlm("info", path, "--json").json.
 
-    One that fails must say why on stderr alone, and not by a traceback.
+    The command must exit with `code`. One that fails must print its error to stderr only, without a traceback.
     """
 
     def run_it(*arguments: object, code: int = 0) -> Printed:
@@ -92,7 +92,7 @@ def rnnlm(capsys):
 
 @pytest.fixture
 def corpus(tmp_path: Path) -> Path:
-    """A text of a few words that repeats, long enough for a few batches."""
+    """A repetitive text of a few words, long enough for a few batches."""
     path = tmp_path / "corpus.txt"
     path.write_text("\n".join(SENTENCES * 20) + "\n", encoding="utf-8")
     return path
@@ -100,7 +100,7 @@ def corpus(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def without_matplotlib(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As if matplotlib were not installed."""
+    """Make matplotlib appear not to be installed."""
     real = builtins.__import__
 
     def missing(name, *arguments, **options):

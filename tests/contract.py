@@ -1,7 +1,7 @@
-"""What users of rnnlm rely on, read from the program: options, keys of --json, the Python API. See docs/contract.md.
+"""The public interface of rnnlm, read from the program: options, keys of --json, the Python API.
 
-`python -m tests.contract` adds what is new to tests/contract.json, and records nothing where a promise is broken. One
-that has to be broken is taken out of the file by hand, in a commit that says why.
+docs/contract.md promises to keep it stable. `python -m tests.contract` adds new parts to tests/contract.json, but
+records nothing if a promise is broken. To break a promise, remove it from the file by hand, in a commit that says why.
 """
 
 import contextlib
@@ -77,7 +77,7 @@ QUESTIONS = (
     "lab loss 1 2 3",
     "lab explode --steps 2",
 )
-WITHOUT_QUESTION = ("lab memory",)  # takes a model of one of `corpora`
+WITHOUT_QUESTION = ("lab memory",)  # needs a model of one of the texts in corpora/
 
 METHODS = {
     LanguageModel: (
@@ -94,7 +94,7 @@ ATTRIBUTES = {LanguageModel: ("history", "vocabulary", "level", "kind", "trainin
 
 
 def commands(group: click.Group = cli, prefix: str = "") -> Iterator[tuple[str, click.Command]]:
-    """Every command that does something, by its name, such as "lab pairs"."""
+    """Yield every command, without groups, with its full name such as "lab pairs"."""
     with click.Context(group) as context:
         for name in group.list_commands(context):
             command = group.get_command(context, name)
@@ -105,7 +105,7 @@ def commands(group: click.Group = cli, prefix: str = "") -> Iterator[tuple[str, 
 
 
 def options_of(command: click.Command) -> dict[str, Any]:
-    """All spellings of the options of a command and the names of its arguments, each with what is known of it."""
+    """Return all spellings of a command's options and the names of its arguments, each with its description."""
     with click.Context(command) as context:
         return {
             spelling: known(parameter, context)
@@ -115,9 +115,9 @@ def options_of(command: click.Command) -> dict[str, Any]:
 
 
 def known(parameter: click.Parameter, context: click.Context) -> dict[str, Any]:
-    """What a parameter of a command takes, and what it is if it is not given."""
+    """Return the default of a parameter, its choices, and whether it is a flag or takes several values."""
     default = parameter.get_default(context)
-    if not isinstance(default, bool | int | float | str | Path):  # none; click says so in several ways
+    if not isinstance(default, bool | int | float | str | Path):  # no default, which click represents in several ways
         default = None
     flag = isinstance(parameter, click.Option) and parameter.is_flag
     found = {"default": bool(default) if flag else str(default) if isinstance(default, Path) else default}
@@ -131,12 +131,12 @@ def known(parameter: click.Parameter, context: click.Context) -> dict[str, Any]:
 
 
 def all_options() -> dict[str, Any]:
-    """Options of every command."""
+    """Return the options of every command."""
     return {name: options_of(command) for name, command in commands()}
 
 
 def kinds(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
-    """Paths in a JSON value, such as candidates[].token, and what stands there."""
+    """Yield the paths of a JSON value, such as candidates[].token, with the type at each."""
     if isinstance(value, dict):
         yield path, "object"
         for key, entry in value.items():
@@ -151,7 +151,7 @@ def kinds(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
 
 
 def shape(objects: list[Any]) -> dict[str, list[str]]:
-    """What stands at every path of some objects."""
+    """Return the types at every path of some JSON values."""
     found: dict[str, set[str]] = {}
     for each in objects:
         for path, kind in kinds(each):
@@ -160,7 +160,7 @@ def shape(objects: list[Any]) -> dict[str, list[str]]:
 
 
 def all_keys(folder: Path) -> dict[str, Any]:
-    """Keys of what the questions are answered with --json, and of a history. Files are made in a folder."""
+    """Return the keys of the JSON that the questions and a history give. Files are written to `folder`."""
     for name, text in FILES.items():
         (folder / name).write_text(text, encoding="utf-8")
     with contextlib.chdir(folder):
@@ -172,7 +172,7 @@ def all_keys(folder: Path) -> dict[str, Any]:
 
 
 def printed(command: str) -> list[Any]:
-    """The JSON objects that a command prints."""
+    """Run a command and return the JSON objects that it prints."""
     out, err = io.TextIOWrapper(io.BytesIO(), encoding="utf-8"), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         code = run(shlex.split(command))
@@ -183,7 +183,7 @@ def printed(command: str) -> list[Any]:
 
 
 def parameters(function: Any) -> dict[str, Any]:
-    """Parameters of a function in their order: how each is given, and its default, as Python writes it."""
+    """Return the parameters of a function in order: how each may be given, and its default as Python source."""
     kind = inspect.Parameter
     by_name = (kind.KEYWORD_ONLY, kind.VAR_KEYWORD)
     return {
@@ -195,7 +195,7 @@ def parameters(function: Any) -> dict[str, Any]:
 
 
 def python_api() -> dict[str, Any]:
-    """Names, signatures and fields of the Python API."""
+    """Return names, signatures and fields of the Python API."""
     functions = {f"rnnlm.{name}": getattr(rnnlm, name) for name in ("train", "train_ngram", "load")}
     for owner, names in METHODS.items():
         functions |= {f"{owner.__name__}.{name}": getattr(owner, name, None) for name in names}
@@ -208,25 +208,25 @@ def python_api() -> dict[str, Any]:
 
 
 def fields_of(kind: type) -> list[str]:
-    """Fields and properties of a result."""
+    """Return fields and properties of a result class."""
     fields = getattr(kind, "_fields", None) or list(getattr(kind, "__dataclass_fields__", ()))
     return [*fields, *(name for name, each in vars(kind).items() if isinstance(each, property))]
 
 
 def present(folder: Path) -> dict[str, Any]:
-    """The whole contract as this version keeps it."""
+    """Return the whole contract as this version keeps it."""
     return {"options": all_options(), "json": all_keys(folder), "python": python_api()}
 
 
 def broken(recorded: dict[str, Any], found: dict[str, Any]) -> list[str]:
-    """Sentences on what was promised and is not so any more; what is new is no breach."""
+    """Return a sentence for each broken promise; additions break none."""
     functions = recorded.get("python", {}).get("functions", {})
     moved = [rearranged(name, each, found["python"]["functions"].get(name, {})) for name, each in functions.items()]
     return [*changed(recorded, found, ()), *(sentence for sentences in moved for sentence in sentences)]
 
 
 def changed(recorded: Any, found: Any, path: tuple[str, ...]) -> Iterator[str]:
-    """Sentences on what is gone or is another value."""
+    """Return a sentence for each value that is missing or different."""
     what = ": ".join(path[1:])
     if isinstance(recorded, dict):
         for name, entry in recorded.items():
@@ -245,7 +245,7 @@ def changed(recorded: Any, found: Any, path: tuple[str, ...]) -> Iterator[str]:
 
 
 def rearranged(function: str, recorded: dict[str, Any], found: dict[str, Any]) -> Iterator[str]:
-    """Sentences on parameters that stand elsewhere, or are new and have to be given."""
+    """Return a sentence for each parameter that has moved, or is new and has no default."""
     before, after = (
         [name for name, each in those.items() if each["given"] == "by place or name"] for those in (recorded, found)
     )
@@ -257,13 +257,13 @@ def rearranged(function: str, recorded: dict[str, Any], found: dict[str, Any]) -
 
 
 def read() -> dict[str, Any]:
-    """The recorded contract."""
+    """Return the recorded contract."""
     recorded: dict[str, Any] = json.loads(RECORDED.read_text(encoding="utf-8")) if RECORDED.exists() else {}
     return recorded
 
 
 def main() -> None:
-    """Record what is new."""
+    """Record additions to the contract."""
     with tempfile.TemporaryDirectory() as folder:
         os.environ["RNNLM_CACHE"] = str(Path(folder) / "cache")
         found = present(Path(folder))
@@ -273,7 +273,7 @@ def main() -> None:
 
 
 def written(value: Any, indent: int = 0) -> str:
-    """JSON with what is short on one line, so that a diff shows what has changed."""
+    """Format JSON with short values on one line, so that diffs are readable."""
     whole = json.dumps(value, ensure_ascii=False)
     if not isinstance(value, dict) or (len(whole) + indent < WIDTH and not any(map(nested, value.values()))):
         return whole
@@ -283,7 +283,7 @@ def written(value: Any, indent: int = 0) -> str:
 
 
 def nested(value: Any) -> bool:
-    """Whether it is an object with something in it."""
+    """Return whether a value is a non-empty object."""
     return isinstance(value, dict) and bool(value)
 
 

@@ -1,4 +1,4 @@
-"""Runs what a page of documentation shows: its commands in a shell, its Python, with trainings of a moment."""
+"""Run the examples of a documentation page: its commands in a shell and its Python, with very short trainings."""
 
 import functools
 import os
@@ -15,7 +15,7 @@ from rnnlm.cli import cli
 
 ROOT = Path(__file__).parents[1]
 
-# A command named rnnlm for the shell: the real one, but a training takes a moment.
+# A command named rnnlm for the shell, with very short trainings.
 SHORT = """#!{python}
 import sys
 from tests.pages import quick
@@ -24,14 +24,14 @@ sys.exit(run(quick(sys.argv[1:])))
 """
 
 
-# A page that has this line shows what its commands really print; see `differing`.
+# A page with this line shows what its commands really print; see `differing`.
 COMPARED = "<!-- The tests compare what these commands print with what is shown. -->"
-NOT_COMPARED = r"^<!-- Not compared: [^\n]* -->\n```console\n(.*?)^```"  # a block that takes a training, for instance
-LEFT_OUT = ("...", "…")  # a line of an output that stands for lines that are not shown
+NOT_COMPARED = r"^<!-- Not compared: [^\n]* -->\n```console\n(.*?)^```"  # a block with a training, for instance
+LEFT_OUT = ("...", "…")  # lines of an output that stand for lines left out
 
 
 def all_commands(group: click.Group, prefix: tuple[str, ...] = ()) -> dict[tuple[str, ...], click.Command]:
-    """Every command with its path, those of groups too."""
+    """Return every command by its path, subcommands included."""
     found: dict[tuple[str, ...], click.Command] = {}
     with click.Context(group) as context:
         for name in group.list_commands(context):
@@ -47,17 +47,17 @@ EVERY = all_commands(cli)
 
 
 def blocks(page: str) -> list[tuple[str, str]]:
-    """The fenced blocks of a page: language and text."""
+    """Return language and text of the fenced blocks of a page."""
     return re.findall(r"^```(\w+)\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
 
 
 def script(block: str) -> str:
-    """What is typed in a console block: lines after "$ ", and after "> " what belongs to the one before."""
+    """Return what is typed in a console block: lines after "$ ", and continuation lines after "> "."""
     return "".join(line[2:] + "\n" for line in block.splitlines() if line[:2] in {"$ ", "> "})
 
 
 def quick(arguments: list[str]) -> list[str]:
-    """The same command with a training of a moment in the place of minutes."""
+    """Return the command with a very short training."""
     if arguments[0] != "train":
         return arguments
     kept = [a for place, a in enumerate(arguments) if "--time" not in arguments[max(0, place - 1) : place + 1]]
@@ -66,7 +66,7 @@ def quick(arguments: list[str]) -> list[str]:
 
 
 def outputs(block: str) -> list[str]:
-    """The pieces of output that a console block shows, without any white space: terminals break lines differently."""
+    """Return the pieces of output in a console block without white space, since terminals break lines differently."""
     pieces = [""]
     for line in block.splitlines():
         if line[:2] in {"$ ", "> "} or line.strip() in LEFT_OUT:
@@ -77,16 +77,16 @@ def outputs(block: str) -> list[str]:
 
 
 def differing(block: str, printed: str) -> list[str]:
-    """The pieces that a console block shows and that were not printed."""
+    """Return the pieces of output in a console block that were not printed."""
     squeezed = "".join(printed.split())
     return [piece for piece in outputs(block) if piece not in squeezed]
 
 
 def run_page(page: str, folder: Path, monkeypatch, language: str = "en") -> list[str]:
-    """Run the console and python blocks of a page in their order in one folder; return what each printed or its error.
+    """Run the console and python blocks of a page in order in one folder; return the outputs of the commands.
 
-    The folder has `corpora`, as a clone has. A block that fails ends the run with its text and what was said.
-    language: of what is printed. Where the page says COMPARED, what is shown must be what is printed.
+    The folder has `corpora`, like a checkout. A block that fails raises an error with its text and stderr. language:
+    language of the messages. If the page contains COMPARED, the shown output must be printed.
     """
     skipped = set(re.findall(NOT_COMPARED, page, re.MULTILINE | re.DOTALL))
     shutil.copytree(ROOT / "corpora", folder / "corpora")

@@ -1,4 +1,4 @@
-"""A text of a few words, and a network that learns it in a second."""
+"""A text of a few words, and options for a network that learns it in a second."""
 
 SENTENCES = [
     "我 昨天 上学 迟到 了 ， 老师 批评 了 我 。",

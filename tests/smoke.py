@@ -1,6 +1,6 @@
-"""Try the rnnlm that is installed, as its first user would: `python tests/smoke.py [--compiled]`.
+"""Try the installed rnnlm as a new user would: `python tests/smoke.py [--compiled]`.
 
-It needs nothing but the package, on any system: no checkout, no pytest. --compiled: the compiled kernels must be there.
+This needs only the package, without a checkout or pytest, on any system. --compiled: require the compiled kernels.
 """
 
 import json
@@ -14,7 +14,7 @@ SMALL = ["--epochs", "10", "--hidden-size", "16", "--embedding-size", "16", "--t
 
 
 def rnnlm(*arguments: str) -> str:
-    """What a command prints on stdout; its failure ends the program."""
+    """Run a command and return its stdout; exit if it fails."""
     command = [sys.executable, "-m", "rnnlm", *arguments]
     done = subprocess.run(command, check=False, capture_output=True, encoding="utf-8")
     if done.returncode:
@@ -23,14 +23,14 @@ def rnnlm(*arguments: str) -> str:
 
 
 def check(holds: bool, what: str) -> None:
-    """Say that something is so, or end."""
+    """Print that a condition holds, or exit."""
     if not holds:
         sys.exit(f"Not so: {what}")
     print(f"ok: {what}")
 
 
 def try_it(folder: Path) -> None:
-    """Train, ask, score and go on in a folder."""
+    """Train, predict, evaluate, score, sample and resume in a folder."""
     text, model = folder / "text.txt", str(folder / "m.npz")
     text.write_text(TEXT, encoding="utf-8")
     rnnlm("train", str(text), "-o", model, *SMALL, "--ngram", "0")
@@ -47,7 +47,7 @@ def try_it(folder: Path) -> None:
 
 
 def main() -> None:
-    """Try all of it."""
+    """Check that rnnlm is installed, and try it."""
     import rnnlm as package
 
     print(f"rnnlm {package.__version__} in {Path(str(package.__file__)).parent}, Python {sys.version.split()[0]}")

@@ -1,4 +1,4 @@
-"""The Python API does what the command line does: same texts, same options, same numbers."""
+"""The Python API gives the same results as the command line for the same texts and options."""
 
 import inspect
 import itertools
@@ -54,7 +54,7 @@ def same(one, other):
 # --- training ---------------------------------------------------------------------------------------------------------
 
 
-def test_it_trains_what_the_command_line_trains(corpus, tmp_path):
+def test_train_gives_the_model_of_the_command_line(corpus, tmp_path):
     command = [
         "train",
         str(corpus),
@@ -78,13 +78,13 @@ def test_it_trains_what_the_command_line_trains(corpus, tmp_path):
     assert timeless == [{**json.loads(line), "tokens_per_second": 0} for line in history.read_text().splitlines()]
 
 
-def test_lines_in_memory_are_the_file_that_has_them(corpus):
+def test_lines_in_memory_are_equivalent_to_a_file(corpus):
     from_file, from_lines = rnnlm.train(corpus, **SMALL), rnnlm.train(text=iter(LINES), **SMALL)
     assert same(from_file.network.params, from_lines.network.params)
     assert from_file.training["corpus"]["digest"] == from_lines.training["corpus"]["digest"]
 
 
-def test_a_training_that_was_ended_early_goes_on_as_if_it_had_not_been(corpus, tmp_path, model):
+def test_a_training_stopped_by_its_callback_can_be_resumed_exactly(corpus, tmp_path, model):
     seen = []
     early = rnnlm.train(corpus, **SMALL | {"progress": lambda report: seen.append(report) or len(seen) < 7})
     early.save(tmp_path / "early.npz")
@@ -95,7 +95,7 @@ def test_a_training_that_was_ended_early_goes_on_as_if_it_had_not_been(corpus, t
     assert same(rnnlm.load(tmp_path / "early.npz").network.params, model.network.params)
 
 
-def test_an_interrupted_training_returns_what_it_has():
+def test_an_interrupted_training_returns_its_model():
     def interrupt(report):
         if report.step == 3:
             raise KeyboardInterrupt
@@ -108,8 +108,8 @@ def test_an_interrupted_training_returns_what_it_has():
 @pytest.mark.parametrize(
     ("kind", "name"), [(Optimizer, "step"), (NumpyEngine, "train_step"), (NumpyEngine, "evaluate")]
 )
-def test_ctrl_c_leaves_nothing_half_done(kind, name, corpus, tmp_path, monkeypatch, model):
-    """Whatever is going on when the signal comes, the training goes on as if it had not been interrupted."""
+def test_ctrl_c_anywhere_leaves_a_training_that_resumes_exactly(kind, name, corpus, tmp_path, monkeypatch, model):
+    """Whatever is running when the signal arrives, the resumed training ends like an uninterrupted one."""
     whole, calls = getattr(kind, name), []
 
     def interrupted(self, *args, **options):
@@ -128,7 +128,7 @@ def test_ctrl_c_leaves_nothing_half_done(kind, name, corpus, tmp_path, monkeypat
     assert same(rnnlm.train(corpus, resume=tmp_path / "early.npz", **SMALL).network.params, model.network.params)
 
 
-def test_a_second_ctrl_c_ends_the_call():
+def test_a_second_ctrl_c_raises():
     def interrupt(report):
         signal.raise_signal(signal.SIGINT)
         signal.raise_signal(signal.SIGINT)
@@ -138,18 +138,18 @@ def test_a_second_ctrl_c_ends_the_call():
         rnnlm.train(text=LINES, **SMALL | {"progress": interrupt})
 
 
-def test_an_error_of_the_function_that_is_called_passes_through():
+def test_an_error_in_the_callback_is_passed_on():
     with pytest.raises(ZeroDivisionError):
         rnnlm.train(text=LINES, **SMALL | {"progress": lambda report: 1 / 0})
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-def test_a_false_of_numpy_ends_a_training_too():
+def test_a_false_of_numpy_stops_a_training():
     model = rnnlm.train(text=LINES, **SMALL | {"progress": lambda report: np.float32(report.step) < 2})
     assert model.training["state"]["progress"]["step"] == 2
 
 
-def test_a_finished_training_that_is_resumed_is_as_it_was(tmp_path, model):
+def test_resuming_a_finished_training_changes_nothing_without_more_epochs(tmp_path, model):
     model.save(tmp_path / "m.npz")
     again = rnnlm.train(text=LINES, resume=tmp_path / "m.npz", **SMALL | {"hidden_size": None})
     assert same(again.network.params, model.network.params)
@@ -159,7 +159,7 @@ def test_a_finished_training_that_is_resumed_is_as_it_was(tmp_path, model):
     assert more.history[-1]["epoch"] == 3
 
 
-def test_a_model_that_was_read_and_written_again_is_the_same_and_says_that_no_training_goes_on(tmp_path, corpus, model):
+def test_saving_a_loaded_model_keeps_the_weights_but_no_training_state(tmp_path, corpus, model):
     model.save(tmp_path / "a.npz")
     rnnlm.load(tmp_path / "a.npz").save(tmp_path / "b.npz")
     assert same(rnnlm.load(tmp_path / "b.npz").network.params, model.network.params)
@@ -167,20 +167,20 @@ def test_a_model_that_was_read_and_written_again_is_the_same_and_says_that_no_tr
         rnnlm.train(corpus, resume=tmp_path / "b.npz", progress=False)
 
 
-def test_it_starts_from_the_weights_of_another_model(tmp_path, model):
+def test_init_from_starts_with_the_weights_of_another_model(tmp_path, model):
     model.save(tmp_path / "m.npz")
     started = rnnlm.train(text=LINES, init_from=tmp_path / "m.npz", progress=False, epochs=0.01, lr=1e-9)
     for name, array in started.network.params.items():
         assert array == pytest.approx(model.network.params[name], abs=1e-6)
 
 
-def test_a_bar_shows_the_loss(capsys):
+def test_the_progress_bar_shows_the_loss(capsys):
     rnnlm.train(text=LINES, **SMALL | {"progress": True})
     assert "100%" in (shown := capsys.readouterr().err)
     assert "valid " in shown
 
 
-def test_an_ngram_model_is_that_of_the_command_line(corpus, tmp_path):
+def test_train_ngram_gives_the_model_of_the_command_line(corpus, tmp_path):
     assert run(["ngram", "train", str(corpus), "--order", "2", "-o", str(tmp_path / "n.npz")]) == 0
     by_command, model = rnnlm.load(tmp_path / "n.npz"), rnnlm.train_ngram(corpus, order=2)
     assert same(model.predictor.arrays(), by_command.predictor.arrays())
@@ -223,13 +223,13 @@ def test_an_ngram_model_is_that_of_the_command_line(corpus, tmp_path):
         ({"valid": []}, "no text in valid"),
     ],
 )
-def test_an_error_names_the_parameter(options, message):
+def test_error_messages_name_the_parameter(options, message):
     with pytest.raises(rnnlm.RnnlmError) as error:
         rnnlm.train(text=LINES, **options)
     assert message in str(error.value)
 
 
-def test_numbers_of_numpy_and_durations_are_taken():
+def test_numpy_numbers_and_durations_are_accepted():
     model = rnnlm.train(text=LINES, **SMALL | {"hidden_size": np.int64(4), "epochs": np.float32(1)}, time="1h")
     assert model.training["options"] | {"hidden_size": 4, "epochs": 1.0, "time": 3600.0} == model.training["options"]
 
@@ -252,12 +252,12 @@ def test_numbers_of_numpy_and_durations_are_taken():
     ],
 )
 @pytest.mark.parametrize("train", [rnnlm.train, rnnlm.train_ngram])
-def test_what_is_not_a_text_is_refused(train, text, message):
+def test_values_that_are_not_texts_are_refused(train, text, message):
     with pytest.raises(rnnlm.RnnlmError, match=message):
         train(**text)
 
 
-def test_lines_may_have_their_ends(corpus):
+def test_lines_may_end_with_newlines(corpus):
     def counts(text):
         return rnnlm.train_ngram(text=text, level="char").vocabulary.counts
 
@@ -266,7 +266,7 @@ def test_lines_may_have_their_ends(corpus):
     assert from_file == counts(LINES) == counts(["\n".join(LINES)])
 
 
-def test_a_generator_that_fails_is_not_a_text_that_ended():
+def test_an_error_in_a_generator_of_lines_is_passed_on():
     def lines():
         yield from LINES
         raise OSError("the network is gone")
@@ -275,20 +275,20 @@ def test_a_generator_that_fails_is_not_a_text_that_ended():
         rnnlm.train(text=lines(), **SMALL)
 
 
-def test_a_command_in_a_message_stays_one():
+def test_a_command_in_a_message_keeps_its_options():
     command = "rnnlm train TEXT -o m.npz --resume"
     assert as_parameters(f"Use: {command}, or --init-from m.npz.") == f"Use: {command}, or init_from m.npz."
 
 
-def test_a_number_is_no_path():
+def test_load_refuses_a_number_as_path():
     with pytest.raises(TypeError):
         rnnlm.load(0)
 
 
-# --- what is declared -------------------------------------------------------------------------------------------------
+# --- declarations -----------------------------------------------------------------------------------------------------
 
 
-def test_the_names_are_those_of_the_families():
+def test_declared_names_are_those_of_the_families():
     families = {
         names.LEVELS: TOKENIZERS,
         names.CELLS: CELLS,
@@ -314,17 +314,17 @@ def test_signature_and_docstring_have_every_option_of_the_command_line():
     assert "hidden_size" not in inspect.signature(rnnlm.train_ngram).parameters
 
 
-def test_the_package_shows_what_it_offers():
+def test_dir_of_the_package_is_its_public_names():
     assert dir(rnnlm) == sorted(rnnlm.__all__)
     assert all(getattr(rnnlm, name) for name in dir(rnnlm))
     with pytest.raises(AttributeError):
         rnnlm.tarin  # noqa: B018
 
 
-# --- what a model answers ---------------------------------------------------------------------------------------------
+# --- models -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_model_says_what_it_is(model):
+def test_repr_describes_a_model(model):
     assert repr(model).startswith("<LanguageModel: LSTM 1 x 8 with a 5-gram, 19 words, sentence, perplexity ")
     assert repr(rnnlm.train_ngram(text=LINES)) == "<LanguageModel: 3-gram, 19 words, sentence>"
 
@@ -338,7 +338,7 @@ def test_candidates_may_be_restricted_and_keep_their_probabilities(model):
     assert [each.token for each in allowed] == sorted(["他", "我", "cat"], key=every.__getitem__, reverse=True)[:2]
 
 
-def test_generated_text_is_that_of_sample():
+def test_generate_gives_the_text_of_sample():
     model = rnnlm.train(text=LINES, level="char", ngram=0, **SMALL)
     pieces = list(model.generate("the", 30, temperature=0.5, seed=3))
     options, rng = SamplingOptions(30, 0.5), np.random.default_rng(3)
@@ -350,14 +350,14 @@ def test_generated_text_is_that_of_sample():
     assert "".join(model.generate("the", 30, temperature=0.5, seed=3, stop=[stop])) == whole[: whole.index(stop)]
 
 
-def test_one_line_has_one_score(model):
+def test_score_of_one_line_agrees_with_score_of_several(model):
     lines = LINES[:3]
     assert [model.score(line).logprob_nats for line in lines] == pytest.approx(
         [each.logprob_nats for each in model.score(lines)]
     )
 
 
-def test_a_text_is_measured_alike_from_a_file_and_from_memory(model, corpus):
+def test_evaluate_gives_the_same_for_a_file_and_for_lines(model, corpus):
     by_lines = model.evaluate(LINES)
     assert by_lines == model.evaluate(corpus) == model.evaluate(str(corpus))
     scored = sum(each.logprob_nats for each in model.score(LINES))
@@ -365,7 +365,7 @@ def test_a_text_is_measured_alike_from_a_file_and_from_memory(model, corpus):
 
 
 @pytest.mark.parametrize("level", ["word", "char"])
-def test_the_steps_of_a_scorer_make_the_score_of_a_line(level):
+def test_steps_of_a_scorer_add_up_to_the_score_of_a_line(level):
     model = rnnlm.train(text=LINES, level=level, **SMALL)
     scorer = model.scorer()
     for line in LINES[:3]:
@@ -377,7 +377,7 @@ def test_the_steps_of_a_scorer_make_the_score_of_a_line(level):
         assert total == pytest.approx(model.score(line).logprob_nats, rel=1e-4)
 
 
-def test_a_scorer_reads_many_hypotheses_as_it_reads_one(model):
+def test_a_scorer_gives_the_same_for_many_hypotheses_as_for_one(model):
     scorer = model.scorer()
     start = scorer.start()
     tokens = ["我", "他", "the", "nobody knows"]
@@ -393,7 +393,7 @@ def test_a_scorer_reads_many_hypotheses_as_it_reads_one(model):
     assert scorer.steps([], []) == []
 
 
-def test_an_id_is_the_token_that_it_stands_for_whatever_its_type(model):
+def test_an_id_of_any_integer_type_is_accepted(model):
     scorer = model.scorer()
     start = scorer.start()
     expected, _ = scorer.step(start, "昨天")
@@ -405,13 +405,13 @@ def test_an_id_is_the_token_that_it_stands_for_whatever_its_type(model):
     assert scorer.step(start, "昨天", candidates=ids)[0] == pytest.approx(expected[ids], abs=1e-6)
 
 
-def test_what_a_decoder_does_with_scores_does_not_change_them(model):
+def test_scores_given_to_a_decoder_are_read_only(model):
     log_probs, _ = model.scorer().step(model.scorer().start(), "我")
     with pytest.raises(ValueError, match="read-only"):
         log_probs += 1
 
 
-def test_a_scorer_says_what_it_cannot_read(model):
+def test_a_scorer_refuses_wrong_tokens_and_models(model):
     scorer = model.scorer()
     with pytest.raises(ValueError, match="1 states and 2 tokens"):
         scorer.steps([scorer.start()], ["我", "他"])
@@ -458,13 +458,13 @@ def test_probabilities_of_all_strings_of_three_tokens_sum_to_one():
         (lambda model: model.evaluate([chr(0xD800)]), "half of a surrogate pair"),
     ],
 )
-def test_a_model_says_what_it_cannot_do(model, ask, message):
+def test_a_model_refuses_bad_arguments(model, ask, message):
     with pytest.raises(rnnlm.RnnlmError) as error:
         ask(model)
     assert message in str(error.value)
 
 
-def test_blas_has_one_thread_while_a_network_is_trained_and_then_its_own(monkeypatch):
+def test_blas_has_one_thread_during_training_and_its_own_number_afterwards(monkeypatch):
     from rnnlm import blas
 
     if (functions := blas._functions()) is None:
@@ -478,14 +478,14 @@ def test_blas_has_one_thread_while_a_network_is_trained_and_then_its_own(monkeyp
         model = rnnlm.train(text=LINES, **SMALL | {"progress": lambda report: seen.append(get())})
         model.predict("我")
         assert (set(seen), get()) == ({1}, 2)
-        monkeypatch.setenv("OPENBLAS_NUM_THREADS", "2")  # somebody has chosen
+        monkeypatch.setenv("OPENBLAS_NUM_THREADS", "2")  # set by the user
         rnnlm.train(text=LINES, **SMALL | {"progress": lambda report: seen.append(get())})
         assert (seen[-1], get()) == (2, 2)
     finally:
         put(before)
 
 
-def test_blas_gets_its_threads_back_when_the_last_of_several_has_left(monkeypatch):
+def test_blas_gets_its_threads_back_after_the_last_of_several_trainings(monkeypatch):
     from rnnlm import blas
 
     if (functions := blas._functions()) is None:
@@ -498,7 +498,7 @@ def test_blas_gets_its_threads_back_when_the_last_of_several_has_left(monkeypatc
     try:
         one.__enter__()
         other.__enter__()
-        one.__exit__(None, None, None)  # who came first leaves first, as threads may
+        one.__exit__(None, None, None)  # threads may leave in the order in which they entered
         assert get() == 1
         other.__exit__(None, None, None)
         assert get() == 2

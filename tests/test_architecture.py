@@ -1,7 +1,7 @@
-"""The house keeps its order: who imports whom, who may print, what is loaded when.
+"""Rules of the architecture: which unit may import which, who may print, and what is loaded when.
 
-The rules are data below; the checker reads the source with `ast` and runs nothing of it. Each rule
-is tried on a small package that breaks it, so that a rule which finds nothing cannot hide.
+The rules are data below; the checker reads the source with `ast` without running it. Each rule is
+tested on a small package that breaks it, to show that it can find something.
 """
 
 import ast
@@ -18,9 +18,9 @@ from rnnlm import names
 
 PACKAGE = Path(__file__).parent.parent / "rnnlm"
 
-# A unit is a module or a subpackage right under rnnlm. It imports itself and the rows below its
-# own, never its own row. The package itself (`__init__`: LanguageModel, RnnlmError) stands under
-# cli, so that nothing below takes the long way round through `from rnnlm import ...`.
+# A unit is a module or a subpackage directly in rnnlm. It may import itself and the rows below its
+# own, but no other unit of its own row. The package itself (`__init__`: LanguageModel, RnnlmError) is
+# below cli, so that no lower unit imports through `from rnnlm import ...`.
 LAYERS = (
     ("__main__",),
     ("cli",),
@@ -48,18 +48,18 @@ LAYERS = (
     ("foreign", "blas", "free_memory", "schema"),
     ("errors", "json_values", "names"),
 )
-# Packages that are slow to start or optional: imported inside the function that needs them.
+# Packages that are slow to start or optional are imported inside the function that needs them.
 LAZY = {
     "jieba", "rjieba", "pypinyin", "torch", "matplotlib", "starlette", "uvicorn", "onnx", "safetensors", "tqdm",
     "sentencepiece", "tokenizers", "prompt_toolkit",
 }  # fmt: skip
 PARTS_ON_TORCH = ("cells", "engine", "network", "optimizer", "segments")
-# What is about PyTorch alone: it may import torch at its top, and is itself imported where it is asked for.
+# Modules about PyTorch may import torch at the top, but are themselves imported inside functions.
 ABOUT_TORCH = {
     f"rnnlm.training.{name}" for name in ("devices", "distributed", *(f"torch_{part}" for part in PARTS_ON_TORCH))
 }
 CLI_ONLY = {"click": ("cli",), "tqdm": ("cli", "api")}
-# The standard library's `random` is one global generator too.
+# The standard library's `random` is a global generator as well.
 GLOBAL_RANDOMNESS = {"random"}
 NUMPY_GENERATORS = {
     "BitGenerator", "Generator", "MT19937", "PCG64", "PCG64DXSM", "Philox", "SFC64", "SeedSequence",
@@ -69,35 +69,35 @@ PRINTS_OR_EXITS = {
     "print", "exit", "quit", "SystemExit", "sys.exit", "sys.stdout", "sys.stderr",
     "os._exit", "os.abort",
 }  # fmt: skip
-# What an option may say stands in names.py alone, and what is behind a name in the family's registry. Of cells no other
-# table either: what is asked about one is in its description.
+# The values of an option are listed in names.py only, and what they name in the family's registry. Other tables
+# of cells are not allowed either: properties of a cell belong to its description.
 FAMILIES = {family: set(members) for family, members in vars(names).items() if family.isupper()}
 TABLES_OF_CELLS = {"rnnlm.nn.cells", "rnnlm.training.torch_cells"}
 
-MOST_LINES = 450  # of a file
+MOST_LINES = 450  # in a file
 MOST_LINES_OF_A_FUNCTION = 60
-# What is longer, to be shortened. Whoever shortens it takes it out; nothing is added.
+# Longer functions, to be shortened. Remove an entry when it is shortened; add none.
 TOO_LONG = {
     "rnnlm.api: train",
 }
 
 
 class Import(NamedTuple):
-    target: str  # the module's full name
+    target: str  # full name of the module
     line: int
     at_top: bool  # runs when the module is loaded
 
 
 class Module(NamedTuple):
-    name: str  # rnnlm.nn.cells
-    unit: str  # nn
+    name: str  # such as rnnlm.nn.cells
+    unit: str  # such as nn
     lines: int
     tree: ast.Module
     imports: list[Import]
 
 
 def read_package(folder: Path) -> dict[str, Module]:
-    """Every module of a package by its full name."""
+    """Return every module of a package by its full name."""
     paths = {}
     for path in sorted(folder.rglob("*.py")):
         parts = path.relative_to(folder.parent).with_suffix("").parts
@@ -127,7 +127,7 @@ def read_imports(tree: ast.Module, package: str, known: set[str]) -> Iterator[Im
             targets = [
                 f"{base}.{alias.name}" if f"{base}.{alias.name}" in known else base
                 for alias in node.names
-                if alias.name != "__version__"  # a fact, not a part of the house
+                if alias.name != "__version__"  # __version__ belongs to no unit
             ]
         else:
             continue
@@ -136,7 +136,7 @@ def read_imports(tree: ast.Module, package: str, known: set[str]) -> Iterator[Im
 
 
 def nodes_at_top(node: ast.AST) -> Iterator[ast.AST]:
-    """All nodes that run on import: not in functions and not under `if TYPE_CHECKING`."""
+    """Yield all nodes that run on import: outside functions and `if TYPE_CHECKING`."""
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
             continue
@@ -147,7 +147,7 @@ def nodes_at_top(node: ast.AST) -> Iterator[ast.AST]:
 
 
 def violations(folder: Path) -> list[str]:
-    """Everything in the package that breaks a rule, one line each."""
+    """Return a line for every violation of a rule in the package."""
     modules = read_package(folder)
     found = [*wrong_directions(modules), *cycles(modules), *commands_of_commands(modules)]
     for module in modules.values():
@@ -186,7 +186,7 @@ def cycles(modules: dict[str, Module]) -> Iterator[str]:
 
 
 def commands_of_commands(modules: dict[str, Module]) -> Iterator[str]:
-    """Commands that import a command; a group's package imports those that are in it."""
+    """Yield commands that import another command; the package of a group may import its own commands."""
     commands = {name for name, module in modules.items() if module.unit == "cli" and has_command(module.tree)}
     for name in commands:
         for target, line, _ in modules[name].imports:
@@ -201,7 +201,7 @@ def has_command(tree: ast.Module) -> bool:
 
 
 def too_long(modules: dict[str, Module]) -> Iterator[str]:
-    """Files, and functions with their decorators left out, that are longer than a reader keeps in mind."""
+    """Yield files and functions (without decorators) that are too long."""
     for module in modules.values():
         if module.lines > MOST_LINES:
             yield module.name
@@ -212,7 +212,7 @@ def too_long(modules: dict[str, Module]) -> Iterator[str]:
 
 
 def wrong_in(module: Module) -> Iterator[tuple[int, str]]:
-    """What one module does that its unit may not."""
+    """Yield line and message of everything that a module may not do."""
     for target, line, at_top in module.imports:
         package = target.partition(".")[0]
         if package in LAZY and at_top and (package != "torch" or module.name not in ABOUT_TORCH):
@@ -237,7 +237,7 @@ def wrong_in(module: Module) -> Iterator[tuple[int, str]]:
 
 
 def lists_of_names(module: Module) -> Iterator[tuple[int, str]]:
-    """Where a module lists a whole family of names, or several cells."""
+    """Yield places where a module lists a whole family of names, or several cells."""
     for node in ast.walk(module.tree):
         if isinstance(node, ast.Tuple | ast.List | ast.Set | ast.Dict):
             entries = node.keys if isinstance(node, ast.Dict) else node.elts
@@ -250,7 +250,7 @@ def lists_of_names(module: Module) -> Iterator[tuple[int, str]]:
 
 
 def dotted(node: ast.AST) -> str:
-    """`a.b.c` for the expression a.b.c, else nothing."""
+    """Return "a.b.c" for the expression a.b.c, otherwise ""."""
     if isinstance(node, ast.Name):
         return node.id
     if isinstance(node, ast.Attribute) and (inner := dotted(node.value)):
@@ -258,12 +258,12 @@ def dotted(node: ast.AST) -> str:
     return ""
 
 
-def test_the_house_is_in_order():
+def test_the_package_follows_the_rules():
     assert violations(PACKAGE) == []
 
 
-def test_files_and_functions_are_short():
-    """But for those of TOO_LONG, which are all still too long."""
+def test_only_listed_files_and_functions_are_too_long():
+    """Entries of TOO_LONG must still be too long."""
     assert set(too_long(read_package(PACKAGE))) == TOO_LONG
 
 
@@ -277,7 +277,7 @@ def test_files_and_functions_are_short():
         ("class A:\n    async def f():\n" + "        pass\n" * 60, ["rnnlm.a: f"]),
     ],
 )
-def test_what_is_too_long_is_found(tmp_path, source, expected):
+def test_long_files_and_functions_are_found(tmp_path, source, expected):
     assert list(too_long(read_package(build(tmp_path, {"a.py": source})))) == expected
 
 
@@ -309,14 +309,14 @@ def build(folder: Path, files: dict[str, str]) -> Path:
     return folder / "rnnlm"
 
 
-def test_an_orderly_package_breaks_no_rule(tmp_path):
+def test_an_orderly_package_violates_no_rule(tmp_path):
     assert violations(build(tmp_path, ORDERLY)) == []
 
 
 @pytest.mark.parametrize(
     ("place", "source", "sentence"),
     [
-        # down only
+        # imports go down only
         ("nn/cells.py", "import rnnlm.cli", "imports rnnlm.cli, which is not below it"),
         ("nn/cells.py", "from rnnlm.text.t import x", "imports rnnlm.text.t, which is not below"),
         ("nn/cells.py", "from ..text import t", "imports rnnlm.text.t, which is not below it"),
@@ -332,10 +332,10 @@ def test_an_orderly_package_breaks_no_rule(tmp_path):
         ("utils.py", "", "rnnlm.utils: has no place in LAYERS"),
         ("nn/cells.py", "import rnnlm.utils", "imports rnnlm.utils, which is not below it"),
         ("api.py", "def f():\n    from rnnlm.cli.texts import bar", "imports rnnlm.cli.texts, which is not"),
-        # what two commands share is in neither
+        # two commands share code in a third module
         ("cli/lab/memory.py", "@lab.command()\ndef f():\n    from rnnlm.cli.train import x", "another command"),
         ("cli/eval.py", "from . import train\n@click.command()\ndef e(): ...", "cli.eval:1: imports rnnlm.cli.train"),
-        # no cycles
+        # no import cycles
         ("nn/layers.py", "from rnnlm.nn.cells import x", "cycle: rnnlm.nn.cells -> rnnlm.nn.layers"),
         ("nn/layers.py", "def f():\n    from . import cells", "cycle: rnnlm.nn.cells -> "),
         ("nn/layers.py", "import rnnlm.nn", "cycle: rnnlm.nn -> rnnlm.nn.cells -> rnnlm.nn.layers"),
@@ -346,12 +346,12 @@ def test_an_orderly_package_breaks_no_rule(tmp_path):
         ("training/b.py", "sys.stderr.write('')", "sys.stderr: only cli"),
         ("training/b.py", "import click", "imports click, which only cli does"),
         ("training/b.py", "def f():\n    from tqdm import tqdm", "imports tqdm, which only cli"),
-        # randomness is an argument
+        # random generators are arguments
         ("nn/layers.py", "np.random.seed(0)", "np.random.seed is global randomness"),
         ("nn/layers.py", "numpy.random.rand(2)", "numpy.random.rand is global randomness"),
         ("nn/layers.py", "from numpy.random import rand", "numpy.random.rand is global randomness"),
         ("nn/layers.py", "import random", "imports random, randomness arrives as a Generator"),
-        # names of a family stand once
+        # the names of a family are listed once
         ("cli/a.py", "x = ['mse', 'cross-entropy']", "a:1: lists LOSSES, which names.py does"),
         ("training/b.py", "RATES = {'lstm': 1, 'gru': 2}", "b:1: is a table of cells"),
         # heavy packages are loaded where they are needed
@@ -362,13 +362,13 @@ def test_an_orderly_package_breaks_no_rule(tmp_path):
         ("training/b.py", "import rnnlm.training.torch_engine", "b:1: imports rnnlm.training.torch_engine, and torch"),
     ],
 )  # fmt: skip
-def test_every_rule_finds_what_breaks_it(tmp_path, place, source, sentence):
+def test_every_rule_finds_its_violation(tmp_path, place, source, sentence):
     files = ORDERLY | {"utils.py": ""} if "rnnlm.utils" in source else ORDERLY
     found = violations(build(tmp_path, files | {place: source}))
     assert any(sentence in line for line in found), found
 
 
-def test_starting_the_command_line_loads_nothing_heavy():
+def test_starting_the_command_line_loads_no_heavy_package():
     program = (
         "import json, sys\n"
         "from rnnlm.cli import main\n"

@@ -1,4 +1,4 @@
-"""Half-typed words and several tokens ahead, against enumeration; a session against the whole text."""
+"""Completion of half-typed words and several tokens against enumeration; sessions against the whole text."""
 
 import itertools
 import math
@@ -23,7 +23,7 @@ TOKENIZERS = {"word": WordTokenizer, "token": TokenTokenizer}
 
 
 def model_of(tokenizer, tokens, context="sentence", kind=Network, **config):
-    """A model with random weights; each token was there once, so that one unknown word has a share of <unk>."""
+    """Return a model with random weights, all of whose tokens occurred once, so that <unk> is shared among them."""
     vocabulary = Vocabulary(tokens, [1] * len(tokens))
     settings = NetworkConfig(len(vocabulary), **{"cell": "gru", "hidden_size": 12} | config)
     network = kind.initialize(settings, np.random.default_rng(1), "normal", np.linspace(1, -1, len(vocabulary)))
@@ -46,7 +46,7 @@ def state_after(model, text):
 
 
 @pytest.mark.parametrize("level", TOKENIZERS)
-def test_probabilities_are_those_of_all_that_begins_as_it_was_typed(level):
+def test_probabilities_are_conditional_on_the_typed_beginning(level):
     model = model_of(TOKENIZERS[level](), WORDS)
     found = model.predict("the dog sat", k=100, complete=True).candidates
     before, after = next_probabilities(model, "the dog"), next_probabilities(model, "the dog sat")
@@ -63,7 +63,7 @@ def test_probabilities_are_those_of_all_that_begins_as_it_was_typed(level):
     assert [each.probability for each in found] == sorted((each.probability for each in found), reverse=True)
 
 
-def test_a_beginning_that_is_no_word_is_completed():
+def test_a_beginning_that_is_not_a_word_is_completed():
     model = model_of(WordTokenizer(), WORDS)
     before = next_probabilities(model, "the")
     after = {each: before[model.vocabulary.encode([each])[0]] for each in ("sat", "satin", "said", "sa")}
@@ -74,7 +74,7 @@ def test_a_beginning_that_is_no_word_is_completed():
     assert {each.token for each in model.predict("the s", k=4, complete=True).candidates} == {*after}
 
 
-def test_what_is_not_half_typed_is_followed():
+def test_after_a_complete_word_the_next_one_is_predicted():
     model = model_of(WordTokenizer(), WORDS)
     for text in ("the sat ", "", "the dog\n", "the satin"):
         plain, completed = model.predict(text, k=5), model.predict(text, k=5, complete=True)
@@ -91,7 +91,7 @@ def test_what_is_not_half_typed_is_followed():
         ("do", {"dog", "don", "don't"}), ("the ca\nthe ca", {"cat"}), ("the sa.", set()), ("xyz", set()),
     ],
 )  # fmt: skip
-def test_a_word_may_have_begun_at_any_of_the_last_tokens(text, completed):
+def test_a_half_typed_word_may_start_at_any_of_the_last_tokens(text, completed):
     model = model_of(WordTokenizer(), WORDS)
     found = model.predict_ahead(text, 1, 100, complete=True)
     assert {each.tokens[0] for each in found if each.typed} == completed
@@ -101,7 +101,7 @@ def test_a_word_may_have_begun_at_any_of_the_last_tokens(text, completed):
 @pytest.mark.parametrize("level", TOKENIZERS)
 @pytest.mark.parametrize("text", ["", "the", "the dog sa", "don", "don'", "我 昨", "我昨天", "the dog sat, do", "xyz"])
 @pytest.mark.parametrize("length", [1, 3])
-def test_a_text_with_what_is_appended_has_the_tokens(level, text, length):
+def test_a_text_with_its_continuation_has_the_predicted_tokens(level, text, length):
     model = model_of(TOKENIZERS[level](), WORDS)
     wrong = 0
     for each in model.predict_ahead(text, length, 20, complete=True):
@@ -109,40 +109,40 @@ def test_a_text_with_what_is_appended_has_the_tokens(level, text, length):
         tokens = [token for token in each.tokens if token != "</s>"]
         written = [*itertools.chain.from_iterable(map(model.tokens, lines))]
         wrong += written[len(written) - len(tokens) :] != tokens
-    assert wrong <= (0 if length == 1 or level == "token" else 5)  # random words in a row may read otherwise
+    assert wrong <= (0 if length == 1 or level == "token" else 5)  # random words in a row may be tokenized differently
 
 
-def test_only_allowed_words_are_completed():
+def test_completions_can_be_restricted():
     model = model_of(WordTokenizer(), WORDS)
     found = model.predict("the s", complete=True, allowed=["said", "dog", "nobody"]).candidates
     assert found[0].token == "said"
-    assert {each.token for each in found} == {"said", "dog"}  # dog after an unknown word s
+    assert {each.token for each in found} == {"said", "dog"}  # dog follows s as an unknown word
     assert found[0] in model.predict("the s", 20, complete=True).candidates
     assert [each.token for each in model.predict("the", prefix="sa", allowed=["said", "dog"]).candidates] == ["said"]
 
 
 @pytest.mark.parametrize(("text", "tokens"), [("don'", 2), ("the sai", 1), ("the sat", 1), ("我昨天上", 1)])
-def test_a_begun_word_is_what_is_completed(text, tokens):
+def test_begun_word_agrees_with_the_completions(text, tokens):
     model = model_of(WordTokenizer(), WORDS)
     begun = model.session(text).begun_word()
     assert begun.tokens == tokens
     completed = [each for each in model.predict_ahead(text, 1, 100, complete=True) if each.typed]
     assert sorted(begun.longer) == sorted(completed)
     before = next_probabilities(model, text.removesuffix(completed[0].typed))
-    for each in begun.longer:  # p(word) = p(what was typed) p(word | what was typed)
+    for each in begun.longer:  # p(word) = p(typed beginning) p(word | typed beginning)
         expected = before[model.vocabulary.encode(each.tokens)[0]]
         assert math.exp(-begun.nats) * each.probability == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize("text", ["", "the ", "the sa.", "the satin", "xyz"])
-def test_what_is_not_half_typed_is_no_begun_word(text):
+def test_a_complete_text_has_no_begun_word(text):
     assert model_of(WordTokenizer(), WORDS).session(text).begun_word() == (0, 0, [])
 
 
 # --- several ahead ------------------------------------------------------------------------------------------------
 
 
-def test_continuations_are_the_most_probable_of_all():
+def test_continuations_are_the_most_probable_of_all_sequences():
     model = model_of(TokenTokenizer(), ["a", "b", "c"])
     texts = {}
     for tokens in itertools.product(["a", "b", "c", "</s>"], repeat=3):
@@ -158,7 +158,7 @@ def test_continuations_are_the_most_probable_of_all():
     assert [each.probability for each in found] == pytest.approx([probability for _, probability in expected], rel=1e-4)
 
 
-def test_a_half_typed_word_is_completed_and_followed():
+def test_a_half_typed_word_is_completed_and_then_continued():
     model = model_of(WordTokenizer(), WORDS)
     (first, *_) = model.predict_ahead("the sai", 2, 5, complete=True)
     alone = model.predict("the sai", 1, complete=True).candidates[0]
@@ -173,7 +173,7 @@ def test_a_half_typed_word_is_completed_and_followed():
 
 @pytest.mark.parametrize("text", ["a ", "ab a", "", "b'"])
 @pytest.mark.parametrize("context", ["stream", "sentence"])
-def test_words_of_characters_are_the_most_probable_of_all(text, context):
+def test_words_of_a_character_model_are_the_most_probable_of_all(text, context):
     end = "\n" if context == "stream" else "</s>"
     model = model_of(CharTokenizer(), ["a", "b", "'", " ", ",", "我", *end.strip("</s>")], context)
     typed = text[len(text.rstrip("ab'")) :]
@@ -204,7 +204,7 @@ def test_a_model_of_characters_learns_to_complete_words():
     assert {each.token for each in only} == {"saw", "said"}
 
 
-def test_word_characters():
+def test_word_characters_are_letters_digits_and_apostrophes_but_not_chinese():
     assert all(map(is_word_character, "aZé7'’яक"))
     assert not any(map(is_word_character, " .,-我ア\n"))
 
@@ -212,7 +212,7 @@ def test_word_characters():
 # --- refusals -----------------------------------------------------------------------------------------------------
 
 
-def test_what_has_no_answer_is_refused():
+def test_impossible_requests_are_refused():
     model = model_of(WordTokenizer(), WORDS)
     with pytest.raises(RnnlmError, match="prefix and complete"):
         model.predict("the s", prefix="s", complete=True)
@@ -261,11 +261,11 @@ def assert_equal(session, model, text):
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_a_session_says_what_is_said_of_the_whole_text(name):
+def test_a_session_predicts_as_for_the_whole_text(name):
     model, rng = MODELS[name](), np.random.default_rng(2)
     session, text = model.session(), ""
     assert_equal(session, model, text)
-    while len(text) < len(TEXT):  # typed, and again and again changed somewhere
+    while len(text) < len(TEXT):  # type more text, and change it somewhere from time to time
         more = TEXT[len(text) : len(text) + rng.integers(1, 20)]
         session.read(more)
         text += more
@@ -291,7 +291,7 @@ def test_a_session_gives_the_surprise_of_its_last_line(name):
         assert session.nats() == pytest.approx(nats[len(nats) - count :], abs=1e-4)
 
 
-def test_a_session_reads_what_was_added_and_nothing_twice(monkeypatch):
+def test_a_session_reads_only_the_added_text(monkeypatch):
     model, read = MODELS["stream"](), []
     original = model.predictor.advance
     monkeypatch.setattr(
@@ -303,7 +303,7 @@ def test_a_session_reads_what_was_added_and_nothing_twice(monkeypatch):
     read.clear()
     session.read("the cat said")
     session.predict()
-    assert sum(read) <= 16 + 3  # what was read since a whole block, and three words
+    assert sum(read) <= 16 + 3  # tokens since the last whole block, and three words
     read.clear()
     session.predict(complete=True)
     session.predict(k=3)
@@ -326,7 +326,7 @@ def test_a_session_reads_what_was_added_and_nothing_twice(monkeypatch):
 
 
 @pytest.mark.parametrize("asked", [{"complete": True}, {"prefix": "SA"}, {"allowed": ["Sat", "DOG"]}])
-def test_a_model_of_lower_case_completes_whatever_case_was_typed(asked):
+def test_a_model_of_lower_case_text_completes_any_letter_case(asked):
     cased = model_of(WordTokenizer(), WORDS)
     model = model_of(in_lower_case(WordTokenizer()), WORDS)
     lower = {key: [each.lower() for each in value] if key == "allowed" else value for key, value in asked.items()}

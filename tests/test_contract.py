@@ -1,6 +1,6 @@
-"""What docs/contract.md promises is kept: nothing that is recorded in tests/contract.json is gone or another.
+"""The promises of docs/contract.md are kept: nothing recorded in tests/contract.json is missing or different.
 
-When something was added: `python -m tests.contract`, at the latest before a release.
+Run `python -m tests.contract` after an addition, at the latest before a release.
 """
 
 import copy
@@ -20,15 +20,15 @@ def test_every_promise_is_kept(tmp_path):
     assert broken(RECORDED, present(tmp_path)) == []
 
 
-def test_every_recorded_command_with_json_is_asked():
+def test_every_command_with_json_has_a_question():
     asked = {name for name in RECORDED["options"] for question in QUESTIONS if f"{question} ".startswith(f"{name} ")}
     answering = {name for name, options in RECORDED["options"].items() if "--json" in options}
     assert answering - asked == set(WITHOUT_QUESTION)
     assert set(QUESTIONS) <= RECORDED["json"].keys()
 
 
-def test_the_keys_that_scripts_rely_on_most_are_recorded():
-    """Those of the table in docs/contract.md."""
+def test_the_documented_json_keys_are_recorded():
+    """These keys are in the table of docs/contract.md."""
     asked = RECORDED["json"]
     assert {
         *("tokens", "oov", "characters", "logprob_nats", "nats_per_token", "perplexity"),
@@ -68,7 +68,7 @@ PREDICT = ("python", "functions", "LanguageModel.predict")
         (PREDICT, {"more": {"given": "by name"}}, "predict: more is new and has to be given"),
     ],
 )
-def test_a_broken_promise_is_said_in_a_sentence(path, change, sentence):
+def test_a_broken_promise_is_reported_in_a_sentence(path, change, sentence):
     found = copy.deepcopy(RECORDED)
     entry = found
     for name in path:
@@ -79,7 +79,7 @@ def test_a_broken_promise_is_said_in_a_sentence(path, change, sentence):
     assert any(sentence in each for each in broken(RECORDED, found)), broken(RECORDED, found)
 
 
-def test_what_is_new_breaks_nothing():
+def test_additions_break_no_promise():
     found = copy.deepcopy(RECORDED)
     found["options"]["new"] = {"--json": {"default": False, "flag": True}}
     found["options"]["train"]["--cell"]["choices"].append("new")
@@ -89,7 +89,7 @@ def test_what_is_new_breaks_nothing():
     assert broken(RECORDED, found) == []
 
 
-def test_parameters_that_change_places_are_seen():
+def test_reordered_parameters_are_reported():
     def before(text, k=10): ...
     def after(k=10, text=""): ...
 
@@ -99,12 +99,12 @@ def test_parameters_that_change_places_are_seen():
     assert any("f takes k, text; it took text, k." in each for each in broken(recorded, found))
 
 
-def test_what_is_recorded_is_read_from_the_program():
+def test_the_interface_is_read_from_the_program():
     assert all_options()["predict"]["-k"]["default"] == 10
     assert python_api()["functions"]["rnnlm.load"]["path"] == {"given": "by place or name"}
 
 
-def test_there_are_checkpoints_of_every_version_that_the_changelog_names():
+def test_there_are_checkpoints_of_every_version_in_the_changelog():
     versions = set(
         re.findall(r"^## (\d+\.\d+\.\d+)", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
     )
@@ -116,5 +116,5 @@ def test_there_are_checkpoints_of_every_version_that_the_changelog_names():
     assert versions <= set(made_with)
 
 
-def test_the_changelog_knows_this_version():
+def test_the_changelog_has_this_version():
     assert f"\n## {rnnlm.__version__} " in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The texts that come with rnnlm hold what their README says."""
+"""The corpora of rnnlm have the properties that their README states."""
 
 import runpy
 import shutil
@@ -19,7 +19,7 @@ def lines(language):
 
 @pytest.fixture
 def program(tmp_path, monkeypatch):
-    """corpora/agreement.py in a folder of copies."""
+    """A function that runs corpora/agreement.py in a folder with copies of the corpora."""
     for path in CORPORA.iterdir():
         shutil.copy(path, tmp_path)
 
@@ -31,7 +31,7 @@ def program(tmp_path, monkeypatch):
     return run
 
 
-def test_the_program_makes_the_texts_as_they_are(program):
+def test_the_program_reproduces_the_corpora(program):
     before = {name: (CORPORA / name).read_bytes() for name in NAMES.values()}
     without = program("--without")
     assert all(len(without[name]) < len(before[name]) for name in before)
@@ -40,13 +40,13 @@ def test_the_program_makes_the_texts_as_they_are(program):
 
 
 @pytest.mark.parametrize("language", NAMES)
-def test_no_sentence_of_the_held_out_pairs_is_in_a_text(language):
+def test_no_held_out_sentence_is_in_a_corpus(language):
     grammar, text = GRAMMARS[language], set(lines(language))
     held_out = pairs(grammar, 2000)
     assert not {written(sentence, grammar.space) for pair in held_out for sentence in pair[:2]} & text
     assert len(text & {written(words, grammar.space) for words in sentences(grammar, 500)}) == 500
 
 
-def test_the_sentences_of_the_article_are_in_no_text():
+def test_the_sentences_of_the_article_are_in_no_corpus():
     words = [("昨天", "上学", "迟到", "老师", "批评"), ("手机", "坏", "打算", "一部", "新")]
     assert not [line for line in lines("zh") for each in words if all(word in line for word in each)]

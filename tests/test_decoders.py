@@ -1,4 +1,4 @@
-"""The adapters of docs/decoders.md, as they stand there: with pyctcdecode and ESPnet themselves where they are."""
+"""The adapters of docs/decoders.md, with pyctcdecode and ESPnet themselves where they are installed."""
 
 import importlib.util
 import sys
@@ -20,7 +20,7 @@ TOKENS = ["<blank>", "<unk>", "the", "cat", "sat", "on", "mat", "dog", "a", "saw
 
 
 def adapter(place: int, name: str):
-    """A class of the page."""
+    """Return a class that a code block of the page defines."""
     namespace: dict = {}
     exec(compile(ADAPTERS[place], f"docs/decoders.md, adapter {place}", "exec"), namespace)
     return namespace[name]
@@ -45,12 +45,12 @@ def test_the_adapters_are_short():
 
 # --- pyctcdecode --------------------------------------------------------------------------------------------------
 
-LABELS = ["", " ", *"acdehmnostwg"]  # the first is the blank
+LABELS = ["", " ", *"acdehmnostwg"]  # the first label is the blank
 
 
 @pytest.fixture
 def ctc():
-    """What pyctcdecode has, without its warning that KenLM is not there."""
+    """The package pyctcdecode."""
     if not HAS_PYCTCDECODE:
         pytest.skip("pyctcdecode is not installed: pip install --no-deps pyctcdecode pygtrie")
     import pyctcdecode
@@ -59,7 +59,7 @@ def ctc():
 
 
 def heard(*texts: str) -> np.ndarray:
-    """Log probabilities (T, labels) of an acoustic model that hears these texts of one length equally well."""
+    """Return log probabilities (T, labels) that make several texts of equal length equally likely."""
     length = 2 * len(texts[0])
     probabilities = np.full((length, len(LABELS)), 1e-4)
     for text in texts:
@@ -70,7 +70,7 @@ def heard(*texts: str) -> np.ndarray:
 
 
 @pytest.mark.parametrize("kind", ["model", "ngram"])
-def test_pyctcdecode_decodes_what_the_language_model_prefers(ctc, kind, request):
+def test_pyctcdecode_chooses_what_the_language_model_prefers(ctc, kind, request):
     model = request.getfixturevalue(kind)
     alphabet = ctc.Alphabet.build_alphabet(LABELS)
     language_model = adapter(0, "RnnlmLanguageModel")(model, alpha=0.7, beta=0.5)
@@ -85,10 +85,10 @@ def test_pyctcdecode_decodes_what_the_language_model_prefers(ctc, kind, request)
             nats = score.logprob_nats + score.oov * model.unknown_word_penalty
             assert total - acoustic == pytest.approx(0.7 * nats + 0.5 * len(text.split()), abs=1e-4)
     by_sound = ctc.BeamSearchDecoderCTC(alphabet).decode_beams(heard("the cat", "the oat"), beam_width=50)
-    assert by_sound[0][-1] == pytest.approx(by_sound[1][-1])  # the control: without it they are equally good
+    assert by_sound[0][-1] == pytest.approx(by_sound[1][-1])  # control: without it both are equal
 
 
-def test_what_begins_no_known_word_bears_the_penalty_before_it_ends(ctc, model):
+def test_a_prefix_of_no_known_word_gets_a_penalty(ctc, model):
     del ctc
     language_model = adapter(0, "RnnlmLanguageModel")(model)
     assert language_model.score_partial_token("ma") == 0
@@ -100,7 +100,7 @@ def test_what_begins_no_known_word_bears_the_penalty_before_it_ends(ctc, model):
 
 
 class BatchScorerInterface:
-    """The signature of ESPnet's interface (espnet.nets.scorer_interface, 202511), where ESPnet is not installed."""
+    """The interface of espnet.nets.scorer_interface (202511), for use where ESPnet is not installed."""
 
     def init_state(self, x):
         return None
@@ -117,7 +117,7 @@ class BatchScorerInterface:
 
 @pytest.fixture
 def scorer_class(monkeypatch):
-    """The adapter on ESPnet's class, or on the copy of its signature."""
+    """The adapter, derived from ESPnet's class or from its substitute."""
     if not HAS_ESPNET:
         module = types.ModuleType("espnet.nets.scorer_interface")
         module.BatchScorerInterface = BatchScorerInterface
@@ -128,9 +128,9 @@ def scorer_class(monkeypatch):
 
 
 @pytest.mark.parametrize("kind", ["model", "ngram"])
-def test_espnet_gets_the_scores_of_its_tokens(scorer_class, kind, request):
+def test_the_espnet_adapter_gives_the_scores_of_the_model(scorer_class, kind, request):
     model = request.getfixturevalue(kind)
-    lines = ["the cat sat", "a dog saw", "mat on oat"]  # of one length; the last has an unknown word
+    lines = ["the cat sat", "a dog saw", "mat on oat"]  # of equal length; the last one has an unknown word
     scorer = scorer_class(model, TOKENS)
     sos = TOKENS.index("<sos/eos>")
     ids = [[TOKENS.index(token if token in TOKENS else "<unk>") for token in line.split()] + [sos] for line in lines]
@@ -165,6 +165,6 @@ def test_espnets_beam_search_finds_the_best_line(scorer_class, model):
     for each in found:
         words = [TOKENS[i] for i in each.yseq.tolist()[1:-1]]
         scored = model.score(" ".join(words))
-        if "<blank>" not in words and len(words) < 8:  # the end is added to the longest ones without its score
+        if "<blank>" not in words and len(words) < 8:  # the longest ones get the end added without its score
             assert float(each.score) == pytest.approx(scored.logprob_nats + scored.oov * penalty, abs=1e-3)
     assert float(found[0].score) >= max(each.logprob_nats for each in model.score(LINES[:4]))

@@ -1,4 +1,4 @@
-"""A language model as a decoder: what it finds is what it scores best."""
+"""Decoding finds the texts with the best scores."""
 
 import itertools
 from pathlib import Path
@@ -25,7 +25,7 @@ def chinese():
 
 @pytest.fixture(scope="module")
 def models():
-    """Models of the same few sentences, all kinds."""
+    """Models of all kinds of the same few sentences."""
     small = {"hidden_size": 8, "epochs": 2, "progress": False, "threads": 1}
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RNNLM_CACHE", "")
@@ -43,8 +43,8 @@ NAMES = ["word", "word with ngram", "stream of characters", "sentences of charac
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_texts_are_those_that_score_finds_best(name, models):
-    """Every text that can be made, scored for itself; unknown words cost the same as in `rescore`."""
+def test_the_best_texts_agree_with_scoring_all_of_them(name, models):
+    """Every possible text is scored separately; unknown words cost the same as in `rescore`."""
     model = models[name]
     joined = ""
     if name in ("word", "tokens", "word with ngram", "ngram"):
@@ -63,7 +63,7 @@ def test_the_texts_are_those_that_score_finds_best(name, models):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_what_is_added_to_the_log_probability(name, models):
+def test_scores_and_penalties_are_added_to_the_log_probability(name, models):
     model = models[name]
     lattice = Lattice(2, [Arc(0, 1, "我", -0.5), Arc(0, 1, "龘", -0.25), Arc(1, 2, "我", 2.0), Arc(0, 2, "")])
     found = model.decode(lattice, k=9, lm_weight=0.5, word_penalty=0.3, oov_penalty=-2)
@@ -75,7 +75,7 @@ def test_what_is_added_to_the_log_probability(name, models):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_text_before_and_the_end_count_as_they_do_in_a_whole_line(name, models):
+def test_given_context_and_the_end_count_as_in_a_whole_line(name, models):
     model = models[name]
     between = "" if "characters" in name else " "
     before, after = SENTENCES[0][:4], ["我", "你"]
@@ -88,7 +88,7 @@ def test_the_text_before_and_the_end_count_as_they_do_in_a_whole_line(name, mode
             assert each.logprob_nats == pytest.approx(float(whole[known:stop].sum()), rel=1e-4)
 
 
-def test_mixtures_and_caches_decode_too(models):
+def test_mixtures_and_caches_can_decode(models):
     model, other = models["word"], models["ngram"]
     mixed = model.mixed_with([other.predictor], [0.4])
     for each in (mixed, model.with_cache(tokens=5)):
@@ -106,7 +106,7 @@ def test_mixtures_and_caches_decode_too(models):
         ("wo3 zuo2tian1 shang4xue2 chi2dao4 le5", "我昨天上学迟到了"),
     ],
 )
-def test_pinyin_is_written_in_characters(level, typed, text, chinese):
+def test_pinyin_is_converted_to_characters(level, typed, text, chinese):
     pytest.importorskip("pypinyin")
     found = chinese[level].from_pinyin(typed, k=3)
     assert found[0].text == text
@@ -114,8 +114,8 @@ def test_pinyin_is_written_in_characters(level, typed, text, chinese):
 
 
 @pytest.mark.parametrize("level", ["char", "word"])
-def test_wrong_homophones_are_corrected_and_right_ones_are_left(level, chinese, tmp_path):
-    """Who is right stays so; the control is that nothing is corrected without a reason to, or at too high a price."""
+def test_wrong_homophones_are_corrected_and_right_ones_kept(level, chinese, tmp_path):
+    """As a control, nothing is corrected without an alternative or at a high penalty."""
     pytest.importorskip("pypinyin")
     model = chinese[level]
     wrong, right = "我昨天上学吃到了，老师批评了我。", "我昨天上学迟到了，老师批评了我。"
@@ -131,15 +131,15 @@ def test_wrong_homophones_are_corrected_and_right_ones_are_left(level, chinese, 
     assert model.correct(wrong, confusions=table)[0].text == right
 
 
-def test_a_text_that_can_be_made_in_very_many_ways_is_one_answer(chinese):
-    """Words of one character and of several: thousands of paths say the same."""
+def test_paths_with_the_same_text_are_merged(chinese):
+    """Words of one and of several characters give thousands of paths for the same text."""
     text = "我昨天上学迟到了，老师批评了我，妈妈也批评了我。" * 3
     found = chinese["word"].correct(text, k=9, confusions={"迟": "吃"})
     assert found[0].text == text
     assert 2 <= len({each.text for each in found}) == len(found)
 
 
-def test_separated_words_stay_separated_and_other_text_stays(chinese):
+def test_spacing_and_other_text_are_kept(chinese):
     model = chinese["word"]
     found = model.correct("我 昨天 上学 吃到 了 ， OK", confusions={"吃": "迟"})[0]
     assert found.text.startswith("我 昨天 上学 迟到 了 ，")
@@ -147,7 +147,7 @@ def test_separated_words_stay_separated_and_other_text_stays(chinese):
     assert chinese["char"].correct("", confusions={"a": "b"})[0].text == ""
 
 
-def test_parts_of_an_english_word_are_no_words():
+def test_parts_of_an_english_word_are_not_words():
     model = rnnlm.train_ngram(text=["to get her home", "we stay together now"] * 9, level="word", order=2)
     assert model.correct("together", confusions={"x": "y"}, k=9)[0].tokens == ["together"]
     assert len(model.correct("together", confusions={"x": "y"}, k=9)) == 1
@@ -167,7 +167,7 @@ def test_parts_of_an_english_word_are_no_words():
         (lambda model: model.correct("我\n我", confusions={"a": "b"}), "line end"),
     ],
 )
-def test_what_cannot_be_decoded_is_said(call, said, models):
+def test_bad_arguments_are_refused(call, said, models):
     with pytest.raises(RnnlmError, match=said):
         call(models["sentences of characters"])
 
@@ -178,7 +178,7 @@ def test_a_bidirectional_model_is_refused():
         model.decode([["我"]])
 
 
-def test_candidates_of_probability_zero():
+def test_candidates_of_probability_zero_are_left_out_or_refused():
     model = rnnlm.train(
         text=SENTENCES * 9, ngram=0, hidden_size=4, epochs=0.1, softmax="full", progress=False, threads=1
     )

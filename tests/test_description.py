@@ -1,4 +1,4 @@
-"""What is said of a model in sentences is what its file and its measurements say."""
+"""The sentences that describe a model agree with its file and its measurements."""
 
 import re
 from pathlib import Path
@@ -16,7 +16,7 @@ def figures(sentence):
     return [float(each.replace(",", "")) for each in re.findall(r"\d[\d,]*\.?\d*", sentence)]
 
 
-def test_a_network_says_what_it_learnt_from_and_how_good_it_is(tmp_path):
+def test_the_description_of_a_network_names_its_text_and_its_quality(tmp_path):
     model = api.train("@english", epochs=0.5, ngram=3, **SMALL)
     what, learnt, quality, written = description(model)
     assert f"over {len(model.vocabulary):,} words" in what
@@ -34,7 +34,7 @@ def test_a_network_says_what_it_learnt_from_and_how_good_it_is(tmp_path):
     assert description(api.load(tmp_path / "slim.npz"))[2:] == [quality, written]
 
 
-def test_another_text_is_known_by_its_digest(tmp_path):
+def test_another_text_is_named_by_its_digest(tmp_path):
     (tmp_path / "mine.txt").write_bytes(CORPUS.read_bytes() + b"one line more\n")
     model = api.train(str(tmp_path / "mine.txt"), epochs=0.1, ngram=0, **SMALL)
     learnt = description(model)[1]
@@ -43,7 +43,7 @@ def test_another_text_is_known_by_its_digest(tmp_path):
     assert "mine.txt" not in learnt
 
 
-def test_models_of_other_kinds():
+def test_ngram_and_bidirectional_models_are_described():
     lines = ["a b c .", "b c a .", "c a b ."] * 30
     counted = description(api.train_ngram(text=lines, order=2))
     assert counted[0].startswith("A 2-gram over 7 words")
@@ -54,12 +54,12 @@ def test_models_of_other_kinds():
 
 
 @pytest.mark.parametrize("stopped", [True, False])
-def test_a_training_that_is_not_finished_says_so(stopped):
+def test_an_unfinished_training_is_mentioned(stopped):
     model = api.train(text=["a b c ."] * 90, epochs=2, **SMALL | {"progress": lambda report: not stopped})
     assert ("--resume goes on" in description(model)[1]) == stopped
 
 
-def test_the_command_begins_with_the_sentences_and_then_prints_the_table(tmp_path, rnnlm):
+def test_info_prints_the_description_and_then_the_table(tmp_path, rnnlm):
     (tmp_path / "t.txt").write_text("a b \x1b[31mc .\n" * 90, encoding="utf-8")
     rnnlm("train", tmp_path / "t.txt", "--level", "token", "-o", tmp_path / "m.npz", "--epochs", "3")
     printed = rnnlm("info", tmp_path / "m.npz").out

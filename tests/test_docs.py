@@ -1,4 +1,4 @@
-"""README and pages under docs/: what they show runs; the options, files and pages that they name exist."""
+"""Examples in README and docs/ run, and the options, files and pages that they name exist."""
 
 import re
 import shlex
@@ -12,17 +12,17 @@ from tests.pages import COMPARED, EVERY, ROOT, blocks, quick, run_page, script
 FILES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 PAGES = {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in FILES}
 SHOWN = [name for name, page in PAGES.items() if {"console", "python"} & {language for language, _ in blocks(page)}]
-OTHER_PROGRAMS = r"(?:python|pip|uv|make|torchrun|docker) .*?(?=-m rnnlm|`|$)"  # with options of their own
+OTHER_PROGRAMS = r"(?:python|pip|uv|make|torchrun|docker) .*?(?=-m rnnlm|`|$)"  # programs with their own options
 KNOWN = {option for command in EVERY.values() for parameter in command.params for option in parameter.opts}
 
 
 @pytest.mark.parametrize("name", SHOWN)
-def test_what_a_page_shows_runs(name, tmp_path, monkeypatch):
+def test_examples_of_a_page_run(name, tmp_path, monkeypatch):
     run_page(PAGES[name], tmp_path, monkeypatch, "zh" if name.startswith("docs/zh/") else "en")
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_commands_of_a_page_have_only_options_that_exist(name):
+def test_commands_on_a_page_use_existing_options(name):
     shown = [script(text) if language == "console" else text for language, text in blocks(PAGES[name])]
     for words in re.findall(r"^rnnlm .*", "\n".join(shown), re.MULTILINE):
         words = shlex.split(words.split("|")[0].rstrip("\\"), comments=True)[1:]
@@ -32,13 +32,13 @@ def test_commands_of_a_page_have_only_options_that_exist(name):
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_options_that_a_page_names_exist(name):
+def test_options_named_on_a_page_exist(name):
     ours = re.sub(OTHER_PROGRAMS, "", PAGES[name], flags=re.MULTILINE)
     assert set(re.findall(r"`(--[a-z][a-z-]+)", ours)) - KNOWN <= {"--help", "--version"}
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_files_and_pages_that_are_named_are_there(name):
+def test_files_and_pages_named_on_a_page_exist(name):
     for target in re.findall(r"`((?:rnnlm|tests|benchmarks|corpora|examples)/[\w./-]*)`", PAGES[name]):
         assert (ROOT / target).exists() or (ROOT / f"{target}.py").exists(), target
     prose = re.sub(r"^```.*?^```", "", PAGES[name], flags=re.MULTILINE | re.DOTALL)
@@ -61,13 +61,13 @@ def test_every_command_and_every_option_has_a_help_text(path, capsys):
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_names_in_the_code_that_a_page_gives_exist(name):
-    """Such as `rnnlm/nn/cells/rnn.py:rnn_step`."""
+def test_names_of_the_code_given_on_a_page_exist(name):
+    """They are written like `rnnlm/nn/cells/rnn.py:rnn_step`."""
     for path, what in re.findall(r"`(rnnlm/[\w/]+\.py):(\w+)`", PAGES[name]):
         assert re.search(rf"^(?:def|class) {what}\b", (ROOT / path).read_text(encoding="utf-8"), re.MULTILINE), path
 
 
-def test_a_page_in_two_languages_shows_the_same():
+def test_the_tutorial_has_the_same_commands_in_both_languages():
     chinese, english = (blocks(PAGES[name]) for name in ("docs/zh/rnn-tutorial.md", "docs/rnn-tutorial.md"))
     kinds = [language for language, _ in chinese]
     assert kinds == [language for language, _ in english]
@@ -77,13 +77,13 @@ def test_a_page_in_two_languages_shows_the_same():
             assert called[0] == called[1]
 
 
-def test_a_command_that_fails_is_seen(tmp_path, monkeypatch):
+def test_a_failing_command_is_reported(tmp_path, monkeypatch):
     with pytest.raises(AssertionError, match="missing"):
         run_page("```console\n$ rnnlm info -m missing.npz\n```\n", tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize("shown", ["sum   84.791", "sum\n84.791", "...\nsoftmax(1, 2, 3, 4) = 0.03 0.09 0.24 0.64"])
-def test_an_output_that_differs_is_seen(shown, tmp_path, monkeypatch):
+def test_a_different_output_is_reported(shown, tmp_path, monkeypatch):
     page = f"{COMPARED}\n```console\n$ rnnlm lab softmax 1 2 3 4\n{shown}\n```\n"
     run_page(page, tmp_path / "right", monkeypatch)
     with pytest.raises(AssertionError, match=r"0\.65|84\.792"):
@@ -93,6 +93,6 @@ def test_an_output_that_differs_is_seen(shown, tmp_path, monkeypatch):
         run_page(uncompared.replace("84.791", "84.792"), folder, monkeypatch)
 
 
-def test_a_long_command_is_typed_over_several_lines():
+def test_script_joins_continuation_lines_and_quick_shortens_trainings():
     assert script("$ cat > a.txt <<'END'\n> one\n> END\nprinted\n") == "cat > a.txt <<'END'\none\nEND\n"
     assert quick(["train", "a", "--time", "5m"])[:4] == ["train", "a", "--epochs", "0.05"]

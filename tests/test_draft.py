@@ -1,4 +1,4 @@
-"""What is said of a line while it is typed is what the model says of the same text at once."""
+"""A draft gives the same results while a line is typed as the model gives for the whole line."""
 
 import math
 from pathlib import Path
@@ -37,8 +37,8 @@ def line_of(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_key_says_what_the_whole_line_would(name, models):
-    """Typed, taken back and typed anew, with lines that have nothing to do with each other between."""
+def test_results_after_every_key_are_those_of_the_whole_line(name, models):
+    """Lines are typed, deleted and retyped, with unrelated lines in between."""
     typed, line = Draft(models[name]), line_of(name)
     for text in [line[:n] for n in range(len(line) + 1)] + [line[:3], "", line[:-2], line[::-1], line]:
         reading, anew = typed.read(text), Draft(models[name]).read(text)
@@ -53,7 +53,7 @@ def test_every_key_says_what_the_whole_line_would(name, models):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_surprise_is_that_of_score_and_candidates_are_those_of_predict(name, models):
+def test_surprise_agrees_with_score_and_candidates_with_predict(name, models):
     model, line = models[name], line_of(name)
     for text in (line, line[:-1], f"{line} "):
         reading = Draft(model).read(text, k=5)
@@ -63,7 +63,7 @@ def test_surprise_is_that_of_score_and_candidates_are_those_of_predict(name, mod
         assert reading.continuations == model.predict_ahead(text, 1, 5, complete=True)
 
 
-def test_a_word_that_was_begun_has_the_surprise_of_its_beginning(models):
+def test_a_half_typed_word_has_the_surprise_of_its_beginning(models):
     model = models["en"]
     before = {each.token: each.probability for each in model.predict("She said the ", k=10**6).candidates}
     begun = [probability for token, probability in before.items() if token.startswith("bo")]
@@ -77,7 +77,7 @@ def test_a_word_that_was_begun_has_the_surprise_of_its_beginning(models):
     assert whole.pieces[:-1] == said
 
 
-def test_a_stream_remembers_the_lines_before_and_a_sentence_does_not(models):
+def test_a_stream_remembers_earlier_lines_but_a_sentence_does_not(models):
     for name, remembers in (("en", True), ("char", True), ("zh", False)):
         draft, line = Draft(models[name]), line_of(name)
         first = draft.read(line).bits
@@ -88,7 +88,7 @@ def test_a_stream_remembers_the_lines_before_and_a_sentence_does_not(models):
         assert again.read(line).bits == pytest.approx(draft.read(line).bits, abs=1e-3)
 
 
-def test_what_a_long_text_leaves_in_memory_is_bounded(models, monkeypatch):
+def test_the_remembered_text_is_bounded(models, monkeypatch):
     monkeypatch.setattr("rnnlm.draft.MOST_CHARACTERS", 100)
     draft = Draft(models["en"])
     for _ in range(20):
@@ -99,7 +99,7 @@ def test_what_a_long_text_leaves_in_memory_is_bounded(models, monkeypatch):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_what_it_writes_is_one_line_and_the_same_for_a_seed(name, models):
+def test_a_continuation_is_one_line_and_depends_on_the_seed(name, models):
     draft, line = Draft(models[name]), line_of(name)
     written = draft.goes_on(line, seed=3)
     assert written == Draft(models[name]).goes_on(line, seed=3)
@@ -108,14 +108,14 @@ def test_what_it_writes_is_one_line_and_the_same_for_a_seed(name, models):
     assert draft.goes_on("", seed=3) is not None
 
 
-def test_a_word_that_was_begun_is_written_to_its_end(models):
+def test_a_half_typed_word_is_completed_in_a_continuation(models):
     known = set(models["en"].vocabulary.tokens)
     for seed in range(10):
         written = Draft(models["en"]).goes_on("She said the bo", seed=seed)
         assert models["en"].tokens("She said the bo" + written)[3] in known
 
 
-def test_a_bidirectional_model_has_no_next_word():
+def test_a_bidirectional_model_is_refused():
     model = api.train(text=CHINESE[:50], bidirectional=True, **SMALL)
     with pytest.raises(DirectionError, match="fills blanks"):
         Draft(model)

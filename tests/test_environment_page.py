@@ -1,4 +1,4 @@
-"""docs/environment.md names every variable that is read, and every option can come from the environment."""
+"""docs/environment.md names every variable that is read, and every option can be set by a variable."""
 
 import os
 import re
@@ -33,20 +33,20 @@ def test_variables_are_found_in_the_code():
 
 
 @pytest.mark.parametrize("variable", sorted({*OURS, *READ}))
-def test_the_page_names_every_variable_that_is_read(variable):
+def test_the_page_names_every_variable_in_the_code(variable):
     assert f"`{variable}`" in PAGE, (
         f"docs/environment.md lacks {variable}; say there what it is and what holds without it"
     )
 
 
 @pytest.mark.parametrize("variable", sorted(set(re.findall(r"^\| `(RNNLM_\w+)`", PAGE, re.MULTILINE)) - {"RNNLM_DATA"}))
-def test_every_variable_of_the_page_is_read(variable):
+def test_every_variable_on_the_page_is_in_the_code(variable):
     assert variable in OURS
 
 
 @pytest.mark.parametrize(("name", "option"), OPTIONS)
-def test_every_option_comes_from_the_variable_that_bears_its_name(name, option, monkeypatch):
-    """The name that is typed, which is not always that of the parameter in Python."""
+def test_every_option_can_be_set_by_a_variable_of_its_name(name, option, monkeypatch):
+    """The name is that on the command line, which may differ from the parameter in Python."""
     typed = max(option.opts, key=len).lstrip("-")
     monkeypatch.setenv(f"RNNLM {name} {typed}".replace(" ", "_").replace("-", "_").upper(), "given")
     context = click.Context(cli, info_name="rnnlm", **cli.context_settings)
@@ -56,7 +56,7 @@ def test_every_option_comes_from_the_variable_that_bears_its_name(name, option, 
     assert option.resolve_envvar_value(context) == "given"
 
 
-def test_the_page_runs_what_it_says_of_completion(tmp_path):
+def test_the_completion_script_on_the_page_is_printed(tmp_path):
     assert "_RNNLM_COMPLETE" in PAGE
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "_RNNLM_COMPLETE": "bash_source"}
     program = [sys.executable, "-c", "from rnnlm.cli import main; main()"]
@@ -64,7 +64,7 @@ def test_the_page_runs_what_it_says_of_completion(tmp_path):
     assert "complete -o nosort -F _rnnlm_completion rnnlm" in done.stdout
 
 
-def test_json_and_the_model_come_from_the_environment(corpus, tmp_path, monkeypatch, rnnlm):
+def test_json_and_model_can_be_set_by_variables(corpus, tmp_path, monkeypatch, rnnlm):
     model = str(tmp_path / "m.npz")
     rnnlm("train", corpus, "-o", model, "--epochs", "0.1", "--hidden-size", "4")
     monkeypatch.setenv("RNNLM_MODEL", str(tmp_path / "missing.npz"))
@@ -75,6 +75,6 @@ def test_json_and_the_model_come_from_the_environment(corpus, tmp_path, monkeypa
     assert rnnlm("lab", "pairs", "我 昨天").objects[0].keys() == {"input", "label"}
 
 
-def test_the_names_that_they_had_before_are_read_too(monkeypatch, rnnlm):
+def test_old_names_of_variables_are_still_read(monkeypatch, rnnlm):
     monkeypatch.setenv("RNNLM_LAB_PAIRS_AS_JSON", "1")
     assert rnnlm("lab", "pairs", "我 昨天").objects[0].keys() == {"input", "label"}

@@ -1,4 +1,4 @@
-"""The notebooks run from their first to their last cell, and what they say is so."""
+"""The notebooks run completely, and their claims are true."""
 
 import json
 from pathlib import Path
@@ -22,7 +22,7 @@ def code(name):
 
 
 def run(name, monkeypatch):
-    """Run the code cells in order as Jupyter does, with trainings of a moment; returns what they have defined."""
+    """Run the code cells in order as Jupyter does, with very short trainings; return their variables."""
     monkeypatch.chdir(EXAMPLES)
     quickly, moment = rnnlm.train, {"time": None, "epochs": 0.05, "hidden_size": 8, "threads": 1, "progress": False}
     monkeypatch.setattr(rnnlm, "train", lambda **options: quickly(**options | moment), raising=False)
@@ -34,11 +34,11 @@ def run(name, monkeypatch):
 
 @pytest.fixture
 def no_window(monkeypatch):
-    """Pictures are drawn, where matplotlib is there, but not shown."""
+    """Draw pictures, if matplotlib is installed, without showing them."""
     monkeypatch.setenv("MPLBACKEND", "agg")
 
 
-def test_the_article_is_true(monkeypatch, capsys):
+def test_the_claims_of_the_article_notebook_are_true(monkeypatch, capsys):
     found = run("article", monkeypatch)
     assert max(found["errors"].values()) < 1e-7
     assert max(each.relative_error for each in found["comparisons"]) < 1e-7
@@ -50,7 +50,7 @@ def test_the_article_is_true(monkeypatch, capsys):
     for (
         scale,
         left,
-    ) in shares.items():  # the article's bound; |f'| of the last step is in the length that is compared with
+    ) in shares.items():  # the article's bound; the reference length includes |f'| of the last step
         assert left[20] <= scale**20 * np.sqrt(2)
     least = 8 * np.log(2) / 20
     assert least < found["losses"][-1] < least + 0.03
@@ -62,7 +62,7 @@ def test_the_article_is_true(monkeypatch, capsys):
 
 @pytest.mark.usefixtures("no_window")
 @pytest.mark.filterwarnings("ignore:FigureCanvasAgg is non-interactive")
-def test_the_tour_runs(monkeypatch, capsys):
+def test_the_tour_notebook_runs(monkeypatch, capsys):
     found = run("tour", monkeypatch)
     assert found["total"] == pytest.approx(1, abs=1e-4)
     assert found["score"] <= 0
@@ -76,8 +76,8 @@ def test_the_tour_runs(monkeypatch, capsys):
     assert np.isfinite(scored.logprob_nats)
 
 
-def test_the_control_of_the_tour_is_as_it_was_printed():
-    """Three subjects, three answers of the network; one answer of the bigram."""
+def test_the_printed_control_of_the_tour_has_one_answer_of_the_bigram():
+    """For three subjects the network gives three answers."""
     lines = printed("tour", "bigram:").splitlines()
     network = [line.split()[2] for line in lines]
     bigram = {line.partition("bigram:")[2] for line in lines}
@@ -86,7 +86,7 @@ def test_the_control_of_the_tour_is_as_it_was_printed():
 
 
 def printed(name, words):
-    """What the first code cell whose output has these words has printed."""
+    """Return the output of the first code cell whose output contains `words`."""
     for cell in cells(name):
         for output in cell.get("outputs", []):
             text = "".join(output.get("text", []))
@@ -96,7 +96,7 @@ def printed(name, words):
 
 
 @pytest.mark.parametrize("name", NOTEBOOKS)
-def test_a_notebook_was_run_in_order_and_holds_nothing_of_a_machine(name):
+def test_a_notebook_was_run_in_order_and_contains_no_local_paths(name):
     counts = [cell["execution_count"] for cell in cells(name) if cell["cell_type"] == "code"]
     assert counts == list(range(1, len(counts) + 1))
     text = (EXAMPLES / f"{name}.ipynb").read_text(encoding="utf-8")
@@ -105,5 +105,5 @@ def test_a_notebook_was_run_in_order_and_holds_nothing_of_a_machine(name):
         assert trace not in text
 
 
-def test_both_notebooks_are_there():
+def test_both_notebooks_exist():
     assert NOTEBOOKS == ["article", "tour"]

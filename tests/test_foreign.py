@@ -1,4 +1,4 @@
-"""A file that is no model is named for what it is, with what helps, wherever a model is asked for."""
+"""Files of other kinds given as a model are recognised and refused with a remedy."""
 
 import gzip
 import io
@@ -18,7 +18,7 @@ KENLM = b"mmap lm http://kheafield.com/code format version 5\n\0" + bytes(range(
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A text and its model; no test changes them."""
+    """A text and its model; tests must not change them."""
     folder = tmp_path_factory.mktemp("foreign")
     (folder / "text.txt").write_text(TEXT, encoding="utf-8")
     model = ["-o", str(folder / "m.npz"), "--arpa", str(folder / "m.arpa")]
@@ -32,7 +32,7 @@ def saved_by_numpy() -> bytes:
     return file.getvalue()
 
 
-# Content, what it is called, and what helps.
+# Content, description, and words of the remedy.
 FILES = {
     "lm.binary": (KENLM, "binary file of KenLM", "Give the ARPA file"),
     "lm.arpa": (KENLM, "binary file of KenLM", "Give the ARPA file"),
@@ -59,7 +59,7 @@ FILES = {
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_it_is_named_wherever_a_model_is_asked_for(folder: Path, tmp_path: Path, name: str, rnnlm):
+def test_a_foreign_file_is_named_by_every_option_for_a_model(folder: Path, tmp_path: Path, name: str, rnnlm):
     content, what, remedy = FILES[name]
     path = tmp_path / name
     path.write_bytes(content)
@@ -79,14 +79,14 @@ def test_it_is_named_wherever_a_model_is_asked_for(folder: Path, tmp_path: Path,
         assert remedy in each
 
 
-def test_a_folder_is_told_with_the_model_in_it(folder: Path, tmp_path: Path, rnnlm):
+def test_a_folder_is_refused_with_the_model_in_it(folder: Path, tmp_path: Path, rnnlm):
     said = rnnlm("score", "-m", folder, "--text", "the town", code=1).err
     assert "a folder" in said
     assert str(folder / "m.arpa") in said
     assert "there is none" in rnnlm("info", tmp_path, code=1).err
 
 
-def test_weights_of_other_programs_are_to_be_imported(tmp_path: Path, rnnlm):
+def test_weights_of_other_programs_get_a_hint_to_import(tmp_path: Path, rnnlm):
     torch = pytest.importorskip("torch")
     safetensors = pytest.importorskip("safetensors.numpy")
     torch.save({"a": torch.zeros(3)}, tmp_path / "whole.pt")
@@ -97,7 +97,7 @@ def test_weights_of_other_programs_are_to_be_imported(tmp_path: Path, rnnlm):
         assert f"rnnlm import {tmp_path / name}" in said
 
 
-def test_exports_of_our_own_are_recognised(folder: Path, tmp_path: Path, rnnlm):
+def test_exported_files_of_rnnlm_are_recognised(folder: Path, tmp_path: Path, rnnlm):
     pytest.importorskip("onnx")
     small = ["--preset", "tiny", "--epochs", "1", "--threads", "1"]
     rnnlm("train", folder / "text.txt", *small, "-o", tmp_path / "n.npz")
@@ -108,7 +108,7 @@ def test_exports_of_our_own_are_recognised(folder: Path, tmp_path: Path, rnnlm):
     assert "weights beside" in rnnlm("score", "-m", tmp_path / "n.vocabulary.json", "--text", "a", code=1).err
 
 
-def test_models_of_our_own_are_not_foreign(folder: Path, data_models: list[Path]):
+def test_models_of_rnnlm_are_not_foreign(folder: Path, data_models: list[Path]):
     assert known_form(folder / "m.npz") is None
     assert known_form(folder / "m.arpa") is None
     assert data_models
@@ -123,18 +123,18 @@ def data_models() -> list[Path]:
     return sorted((Path(__file__).parent / "data").rglob("*.npz"))
 
 
-def test_a_checkpoint_is_known_by_its_content_whatever_its_name(folder: Path, tmp_path: Path):
+def test_a_model_is_recognised_whatever_its_name(folder: Path, tmp_path: Path):
     for source, name in (("m.npz", "m.arpa"), ("m.npz", "m"), ("m.arpa", "m.npz"), ("m.arpa", "m.txt")):
         (tmp_path / name).write_bytes((folder / source).read_bytes())
         assert is_arpa(tmp_path / name) is (source == "m.arpa")
         assert LanguageModel.load(tmp_path / name).kind == "ngram"
 
 
-def test_missing_files_are_told_as_missing(tmp_path: Path, rnnlm):
+def test_missing_files_are_reported_as_missing(tmp_path: Path, rnnlm):
     for name in ("none.npz", "none.arpa", "none", "none.lm.gz"):
         assert f"{name} does not exist" in rnnlm("score", "-m", tmp_path / name, "--text", "a", code=1).err
 
 
-def test_json_that_is_no_vocabulary_is_a_text(tmp_path: Path, rnnlm):
+def test_json_that_is_not_a_vocabulary_is_called_a_text(tmp_path: Path, rnnlm):
     (tmp_path / "history.jsonl").write_text(json.dumps({"step": 1}) + "\n")
     assert "a text" in rnnlm("score", "-m", tmp_path / "history.jsonl", "--text", "a", code=1).err

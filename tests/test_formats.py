@@ -1,6 +1,6 @@
-"""A checkpoint of every released format is read, answers as it did, and goes on training where it said it would.
+"""Checkpoints of every released format can be read and resumed, and give the recorded answers.
 
-tests/data/<format>/recorded.json holds the questions and the answers of the version that wrote the files beside it, see
+tests/data/<format>/recorded.json has the questions, and the answers of the version that wrote the files beside it, see
 tests/data/record.py.
 """
 
@@ -25,14 +25,14 @@ RESUMED = [each for each in FILES if "--resume" in each.values[2]["what"]]
 
 
 def words_of(command):
-    """The words of a recorded command line after its first, rnnlm."""
+    """Return the words of a recorded command line without its first, rnnlm."""
     program, *arguments = shlex.split(command)
     assert program == "rnnlm"
     return arguments
 
 
 def assert_alike(found, recorded):
-    """The same JSON; numbers to one part in ten thousand, for machines add up in different orders."""
+    """Assert that two JSON values agree, floats to 1e-4, since machines add up in different orders."""
     if isinstance(recorded, float):
         assert found == pytest.approx(recorded, rel=1e-4)
     elif isinstance(recorded, dict):
@@ -58,7 +58,7 @@ def test_there_is_a_folder_for_every_format():
 
 
 @pytest.mark.parametrize(("folder", "name", "entry"), FILES)
-def test_a_model_answers_as_it_did(folder, name, entry, monkeypatch, rnnlm):
+def test_a_model_gives_the_recorded_answers(folder, name, entry, monkeypatch, rnnlm):
     monkeypatch.chdir(folder)
     assert entry["asked"]
     for what, question in entry["asked"].items():
@@ -67,7 +67,7 @@ def test_a_model_answers_as_it_did(folder, name, entry, monkeypatch, rnnlm):
 
 
 @pytest.mark.parametrize(("folder", "name", "entry"), FILES)
-def test_a_model_that_is_saved_again_is_the_same(folder, name, entry, tmp_path):
+def test_a_model_saved_again_has_the_same_arrays(folder, name, entry, tmp_path):
     LanguageModel.load(folder / name).save(tmp_path / name)
     again, before = LanguageModel.load(tmp_path / name), LanguageModel.load(folder / name)
     assert again.vocabulary == before.vocabulary
@@ -79,7 +79,7 @@ def test_a_model_that_is_saved_again_is_the_same(folder, name, entry, tmp_path):
 
 
 @pytest.mark.parametrize(("folder", "name", "entry"), RESUMED)
-def test_a_training_goes_on(folder, name, entry, tmp_path, monkeypatch, rnnlm):
+def test_a_recorded_training_can_be_resumed(folder, name, entry, tmp_path, monkeypatch, rnnlm):
     for path in folder.glob("*.txt"):
         shutil.copy(path, tmp_path)
     shutil.copy(folder / name, tmp_path)

@@ -1,4 +1,4 @@
-"""A thousand files of `tests/stress/fuzz_checkpoints.py`, and the lies that once were believed."""
+"""A thousand hostile files of `tests/stress/fuzz_checkpoints.py`, and forgeries that were once accepted."""
 
 import gzip
 import warnings
@@ -31,9 +31,9 @@ def models(folder):
     return {model.name: model for model in fuzz.read_models(folder)[0]}
 
 
-def test_a_thousand_hostile_files(folder, models):
+def test_a_thousand_hostile_files_cause_no_fault(folder, models):
     arpa = (folder / "model.arpa").read_bytes()
-    judge = fuzz.Judge(folder, list(models.values()), memory=False)  # other tests need it in this process
+    judge = fuzz.Judge(folder, list(models.values()), memory=False)  # this process runs other tests, too
     outcomes = {}
     for number in range(1000):
         name, file = fuzz.hostile(2026, number, list(models.values()), arpa)
@@ -42,11 +42,11 @@ def test_a_thousand_hostile_files(folder, models):
             outcomes[number, name] = judge(file, number)
     assert {key: outcome for key, outcome in outcomes.items() if outcome.startswith("fault")} == {}
     refused = sum(outcome == "refused" for outcome in outcomes.values())
-    assert 600 < refused < 950  # some changes make another honest model; nothing is learnt if all are refused
+    assert 600 < refused < 950  # some changes give a valid model; if all were refused, the test would be useless
     assert {name for _, name in outcomes} >= fuzz.ATTACKS.keys() - {"headers of megabytes, of a gigabyte"}
 
 
-def test_the_judge_finds_what_is_wrong(folder, models, monkeypatch):
+def test_the_judge_reports_faults(folder, models, monkeypatch):
     model = models["stream"]
     judge = fuzz.Judge(folder, list(models.values()), memory=False)
     header, arrays = fuzz.plain(model)
@@ -64,12 +64,12 @@ def test_the_judge_finds_what_is_wrong(folder, models, monkeypatch):
     assert judge(honest, 0).startswith("fault")
 
 
-# What the attacks found
+# Forgeries that were found by fuzzing
 
 
 @pytest.fixture
 def said(models, tmp_path):
-    """A function that gives the sentence with which a changed model is refused."""
+    """A function that changes a model and returns the message with which it is refused."""
 
     def refuse(name, change):
         header, arrays = fuzz.plain(models[name])
@@ -84,7 +84,7 @@ def said(models, tmp_path):
     return refuse
 
 
-def test_parameters_that_are_no_float32(said):
+def test_parameters_of_other_dtypes_are_refused(said):
     def integers(header, arrays):
         arrays["output.bias"] = arrays["output.bias"].astype(np.int8)
 
@@ -95,7 +95,7 @@ def test_parameters_that_are_no_float32(said):
     assert "are bool; expected float32" in said("stream", truths)
 
 
-def test_keys_of_ngrams_whose_differences_overflow(said):
+def test_ngram_keys_whose_differences_overflow_are_refused(said):
     def overflow(header, arrays):
         keys = arrays["ngram.2.keys"].copy()
         keys[1:3] = 2**62 + 5, -(2**62) - 10
@@ -112,14 +112,14 @@ def test_keys_of_ngrams_whose_differences_overflow(said):
         assert "do not fit together" in said("ngram", change)
 
 
-def test_more_clusters_than_memory(said):
+def test_a_huge_number_of_clusters_is_refused(said):
     def clusters(header, arrays):
         header["network"] |= {"cutoffs": list(range(3, 100_000)), "div_value": 1.0, "vocabulary_size": 2**31 - 1}
 
     assert "cutoffs has 99,997 values; expected 0 to 100" in said("adaptive", clusters)
 
 
-def test_long_values_are_not_repeated(said):
+def test_messages_do_not_repeat_long_values(said):
     for key in ("kind", "context", "tokenizer", "network", "training"):
         said("stream", lambda header, _, key=key: header.update({key: "x" * 10**5}))
         said("stream", lambda header, _, key=key: header.update({key: [["x"] * 300] * 300}))
@@ -128,19 +128,19 @@ def test_long_values_are_not_repeated(said):
     said("one-hot", lambda header, _: header["tokenizer"]["options"].update({"segmenter": "x" * 10**5}))
 
 
-def test_counts_beyond_all_texts(said):
+def test_counts_above_the_limit_are_refused(said):
     said("stream", lambda header, _: header["vocabulary"]["counts"].__setitem__(0, 2**53 + 1))
 
 
-def test_a_word_of_which_jieba_would_keep_every_beginning(said):
-    """A million characters would take 500 GB."""
+def test_huge_words_of_a_user_dictionary_are_refused(said):
+    """Jieba keeps every prefix of a word: a million characters would take 500 GB."""
     for words in (
         [["云" * 10**6, 1]],
         [["x" * LONGEST_USER_WORD, 1]] * (MOST_USER_CHARACTERS // LONGEST_USER_WORD + 1),
     ):
         change = lambda header, _, words=words: header["tokenizer"]["options"].update({"user_dictionary": words})  # noqa: E731
         assert "tokenizer options are damaged" in said("dictionary", change)
-        with pytest.raises(RnnlmError, match="characters"):  # what could not be read back is not written
+        with pytest.raises(RnnlmError, match="characters"):  # such words are refused when training, too
             parse_user_dictionary("\n".join(word for word, _ in words).encode(), "words.txt")
 
 
@@ -149,7 +149,7 @@ def test_a_word_of_which_jieba_would_keep_every_beginning(said):
     [("state", []), ("state", {"progress": 3}), ("options", "x"), ("options", [1]), ("corpus", 7), ("corpus", [])],
 )
 @pytest.mark.parametrize("name", ["stream", "ngram"])
-def test_info_of_a_strange_training(models, tmp_path, name, part, value, rnnlm):
+def test_info_accepts_damaged_training_entries(models, tmp_path, name, part, value, rnnlm):
     header, arrays = fuzz.plain(models[name])
     header["training"][part] = value
     path = tmp_path / "strange.npz"
@@ -158,9 +158,9 @@ def test_info_of_a_strange_training(models, tmp_path, name, part, value, rnnlm):
     assert rnnlm("info", path, "--json").json["kind"] in ("rnn", "ngram")
 
 
-def test_weights_whose_products_are_no_numbers(models, tmp_path, rnnlm):
+def test_weights_whose_products_overflow_are_refused(models, tmp_path, rnnlm):
     header, arrays = fuzz.plain(models["one-hot"])
-    arrays["rnn.weight_ih_l0"] = np.full_like(arrays["rnn.weight_ih_l0"], 3e38)  # so are the states, by ReLU
+    arrays["rnn.weight_ih_l0"] = np.full_like(arrays["rnn.weight_ih_l0"], 3e38)  # with ReLU the states overflow, too
     arrays["output.weight"] = np.full_like(arrays["output.weight"], 3e38) * np.float32([1, -1, 1, -1])  # inf - inf
     path = tmp_path / "hostile.npz"
     path.write_bytes(fuzz.forged(header, arrays))
@@ -175,7 +175,7 @@ def test_weights_whose_products_are_no_numbers(models, tmp_path, rnnlm):
      ("user_dict", "/etc/passwd"), ("loss", "x"), ("init", 0)],
 )  # fmt: skip
 @pytest.mark.parametrize("way", ["--resume", "--init-from"])
-def test_impossible_options_of_a_training(folder, models, tmp_path, name, value, way, rnnlm):
+def test_impossible_training_options_are_refused(folder, models, tmp_path, name, value, way, rnnlm):
     header, arrays = fuzz.plain(models["stream"])
     header["training"]["options"][name] = value
     path = tmp_path / "hostile.npz"
@@ -186,8 +186,8 @@ def test_impossible_options_of_a_training(folder, models, tmp_path, name, value,
     )
 
 
-def test_what_a_training_says_of_its_network_is_not_asked(folder, models, tmp_path, rnnlm):
-    """The network has its own description, which was checked against its arrays."""
+def test_training_options_do_not_override_the_description_of_the_network(folder, models, tmp_path, rnnlm):
+    """The description of the network has been checked against its arrays."""
     header, arrays = fuzz.plain(models["stream"])
     lies = {"cell": "gru", "hidden_size": 99, "level": "word", "context": None, "tied": "x"}
     header["training"]["options"] |= lies
@@ -213,12 +213,12 @@ UNIGRAMS = b"\\data\\\nngram 1=3\nngram 2=9999999\n\n\\1-grams:\n-1\t<s>\n-1\t</
     [b"\\data\\\n" + (b" " * 1000 + b"\n") * (1 << 13), UNIGRAMS + b"-1\ta a\n" * (1 << 20)],
     ids=["lines", "2-grams"],
 )
-def test_a_compressed_arpa_file_that_unpacks_to_far_more(tmp_path, trap):
+def test_a_compressed_arpa_file_that_unpacks_to_far_more_is_refused(tmp_path, trap):
     (tmp_path / "trap.arpa.gz").write_bytes(gzip.compress(trap))
     with pytest.raises(CheckpointError, match="unpacks to more than 100 times its size"):
         read_arpa(tmp_path / "trap.arpa.gz")
 
 
-def test_the_same_compressed_arpa_file_when_it_is_honest(folder, tmp_path):
+def test_an_ordinary_compressed_arpa_file_is_read(folder, tmp_path):
     (tmp_path / "model.arpa.gz").write_bytes(gzip.compress((folder / "model.arpa").read_bytes()))
     assert read_arpa(tmp_path / "model.arpa.gz")[1] == read_arpa(folder / "model.arpa")[1]

@@ -1,4 +1,4 @@
-"""Lattices as users write them."""
+"""Lattices in the formats that users write."""
 
 import json
 
@@ -11,7 +11,7 @@ from rnnlm.lattices import Arc, Lattice, json_lattice, plain_lattice
 
 
 def candidates(lattice):
-    """Texts and scores of each position."""
+    """Return texts and scores of each position."""
     found = [[] for _ in range(lattice.length)]
     for arc in lattice.arcs:
         assert arc.end == arc.start + 1
@@ -31,12 +31,12 @@ def candidates(lattice):
         ("", []),
     ],
 )
-def test_plain_lines(line, expected):
+def test_plain_lines_are_read(line, expected):
     lattice = plain_lattice(line)
     assert [[text for text, _ in position] for position in candidates(lattice)] == expected
 
 
-def test_plain_lines_with_scores():
+def test_plain_lines_with_scores_are_read():
     lattice = plain_lattice(r"10:30:-1.5|a\|:2 :0|b\::-1e-3", scores=True)
     assert candidates(lattice) == [[("10:30", -1.5), ("a|", 2)], [("", 0), ("b:", -0.001)]]
 
@@ -50,7 +50,7 @@ ANYTHING = st.recursive(PLAIN, lambda inner: st.lists(inner, max_size=3) | st.di
 
 @settings(max_examples=200)
 @given(POSITIONS)
-def test_what_is_escaped_is_read_back(positions):
+def test_escaped_text_survives_a_round_trip(positions):
     def escaped(text):
         return "".join(f"\\{each}" if each in "\\|" or each.isspace() else each for each in text)
 
@@ -71,12 +71,12 @@ def test_what_is_escaped_is_read_back(positions):
         ("a:1e99", True, "has the score 1e\\+99"),
     ],
 )
-def test_bad_plain_lines(line, scores, said):
+def test_bad_plain_lines_are_refused(line, scores, said):
     with pytest.raises(LatticeError, match=said):
         plain_lattice(line, scores)
 
 
-def test_json_lines():
+def test_json_lines_are_read():
     lattice, rest = json_lattice(
         '{"id": 7, "positions": [["a", {"text": "b", "score": -1}], [["c", 2], {"text": ""}]]}'
     )
@@ -113,7 +113,7 @@ def test_json_lines():
         ('{"arcs": [{"start": 1, "end": 2, "text": "a"}]}', "No path of candidates leads from 0 to 2"),
     ],
 )
-def test_bad_json_lines(line, said):
+def test_bad_json_lines_are_refused(line, said):
     with pytest.raises(LatticeError, match=said):
         json_lattice(line)
 
@@ -130,6 +130,6 @@ def test_any_json_is_a_lattice_or_refused(value):
 
 
 @pytest.mark.parametrize("arc", [Arc(1, 0, "a"), Arc(0, 3, "a"), Arc(-1, 1, "a")])
-def test_arcs_lead_on(arc):
+def test_arcs_must_lead_forward(arc):
     with pytest.raises(LatticeError, match="expected it to go forward"):
         Lattice(2, [arc])

@@ -1,7 +1,7 @@
-r"""Where a line starts: at <s> in a model of sentences, after the end of another line in one of a stream.
+r"""A line starts after <s> in a model of sentences, and after the end of another line in a model of a stream.
 
-In the text of the n-gram tests lines begin with a and b alike. Its very first line begins with b, so a model whose
-lines began as the text did would know of b only.
+In the text of the n-gram tests, lines start with a and b equally often. Its first line starts with b, so a model that
+started every line like the text would know only b.
 """
 
 from pathlib import Path
@@ -61,14 +61,14 @@ def spaced(model: LanguageModel, text: str) -> str:
         ("char", "sentence", True, BOS),
         ("word", "stream", False, EOS),
         ("char", "stream", True, 8),
-        ("char", "stream", False, BOS),  # its text had no line end, so no line can begin after one
+        ("char", "stream", False, BOS),  # without a line end in its text, no line can start after one
     ],
 )
-def test_what_is_read_before_a_line(level, context, newline, expected):
+def test_start_is_what_a_line_is_read_after(level, context, newline, expected):
     assert ngram(level, context, newline=newline).start == expected
 
 
-def test_a_line_begins_as_the_lines_of_the_text_do(stream):
+def test_predictions_for_an_empty_line_are_the_starts_of_lines(stream):
     candidates = {each.token: each.probability for each in stream.predict("", k=2).candidates}
     assert candidates == {"a": EVEN, "b": EVEN}
     first, *_ = stream.predict_each(spaced(stream, "ax"), k=2)
@@ -76,7 +76,7 @@ def test_a_line_begins_as_the_lines_of_the_text_do(stream):
     assert dict(first.candidates) == candidates
 
 
-def test_the_probabilities_of_a_first_token_sum_to_one(stream):
+def test_probabilities_of_a_first_token_sum_to_one(stream):
     total = sum(each.probability for each in stream.predict("", k=99).candidates)
     row = read_prefix(stream.predictor, [stream.start])[0][0]
     assert total + np.exp(row[UNK]) == pytest.approx(1, abs=1e-5)
@@ -84,34 +84,34 @@ def test_the_probabilities_of_a_first_token_sum_to_one(stream):
         assert next(stream.score([token])).log_probabilities[0] == pytest.approx(nats, rel=1e-6)
 
 
-def test_samples_begin_like_lines(stream):
+def test_samples_start_like_lines(stream):
     steps = stream.sample("", SamplingOptions(1), np.random.default_rng(1), count=400)
     (drawn,) = steps
     share = {each: drawn.count(int(stream.encode(each)[0])) / 400 for each in "ab"}
     assert share == {"a": EVEN, "b": EVEN}
 
 
-def test_the_line_end_before_a_text_is_not_penalised_as_a_repetition(stream):
+def test_the_line_end_before_a_text_gets_no_repetition_penalty(stream):
     greedy = SamplingOptions(4, temperature=0, repetition_penalty=1e3)
     written = [step[0] for step in stream.sample(spaced(stream, "bxy."), greedy, np.random.default_rng(1))]
     assert written[0] == stream.line_end
 
 
-def test_a_beam_begins_like_lines(stream):
+def test_a_beam_starts_like_lines(stream):
     found = stream.beam("", length=1, width=4, count=2)
     assert {stream.render(ids) for ids, _ in found} == {"a", "b"}
     assert [np.exp(nats) for _, nats in found] == [EVEN, EVEN]
 
 
-def test_a_blank_at_the_start_is_filled_as_lines_start(stream):
+def test_a_blank_at_the_start_is_filled_like_the_start_of_a_line(stream):
     best, second = stream.fill(spaced(stream, "_xy.").replace("_", "____"), k=2)
     assert {best.tokens[0], second.tokens[0]} == {"a", "b"}
     assert second.probability > 0.2
 
 
 @pytest.mark.parametrize("level", ["word", "char"])
-def test_lines_of_a_bigram_score_what_the_text_does(level, tmp_path, rnnlm):
-    """A bigram remembers one token, so a line has the same probability wherever it stands but at the very start."""
+def test_scores_of_lines_of_a_bigram_add_up_to_that_of_the_text(level, tmp_path, rnnlm):
+    """A bigram depends on one token, so a line has the same probability anywhere but at the start of the text."""
     model = ngram(level, "stream")
     lines = [line if level == "word" else line.replace(" ", "") for line in LINES]
     (tmp_path / "text.txt").write_text("".join(f"{line}\n" for line in lines))
@@ -125,15 +125,15 @@ def test_lines_of_a_bigram_score_what_the_text_does(level, tmp_path, rnnlm):
 
 
 @pytest.mark.parametrize(("level", "context"), [("word", "sentence"), ("char", "sentence"), ("char", "stream")])
-def test_models_of_sentences_and_of_streams_are_not_mixed(level, context, tmp_path):
+def test_models_of_sentences_and_streams_cannot_be_mixed(level, context, tmp_path):
     other = "stream" if context == "sentence" else "sentence"
     ngram(level, other).save(tmp_path / "other.npz")
     with pytest.raises(TokenizerError, match="Exchange the two" if level == "word" else "context"):
         mixed(ngram(level, context), [(tmp_path / "other.npz", 0.5)])
 
 
-def test_but_for_a_model_of_sentences_beside_a_stream_of_lines(tmp_path):
-    """Which reads them one by one: the mixture's probabilities are the means of those of both by themselves."""
+def test_a_stream_of_lines_can_be_mixed_with_a_model_of_sentences(tmp_path):
+    """The latter reads the lines one by one, and the mixture averages the probabilities."""
     stream, sentences = ngram("word", "stream"), ngram("word", "sentence", 3)
     sentences.save(tmp_path / "other.npz")
     model = mixed(stream, [(tmp_path / "other.npz", 0.5)])
@@ -151,7 +151,7 @@ def test_but_for_a_model_of_sentences_beside_a_stream_of_lines(tmp_path):
     assert predicted == pytest.approx({token: (alone[0][token] + alone[1][token]) / 2 for token in predicted}, rel=1e-4)
 
 
-def test_a_mixture_of_streams_starts_like_each_of_them(tmp_path):
+def test_a_mixture_of_streams_starts_lines_like_each_of_them(tmp_path):
     ngram("char", "stream", 4).save(tmp_path / "other.npz")
     model = mixed(ngram("char", "stream"), [(tmp_path / "other.npz", 0.5)])
     parts = [next(ngram("char", "stream", order).score(["ax."])).log_probabilities for order in (2, 4)]
@@ -160,8 +160,8 @@ def test_a_mixture_of_streams_starts_like_each_of_them(tmp_path):
 
 
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
-def test_score_of_a_network_is_near_eval(cell, tmp_path, rnnlm):
-    """Lines that do not depend on each other: what came before a line tells nothing, and score comes near eval."""
+def test_score_of_a_stream_of_independent_lines_is_close_to_eval(cell, tmp_path, rnnlm):
+    """For such lines it hardly matters what was read before."""
     corpus = Path(__file__).parents[1] / "corpora" / "chinese.txt"
     lines = corpus.read_text(encoding="utf-8").splitlines()[:1000]
     text, model = tmp_path / "text.txt", str(tmp_path / "m.npz")
@@ -174,11 +174,11 @@ def test_score_of_a_network_is_near_eval(cell, tmp_path, rnnlm):
     assert abs(nats - expected) < 0.1
 
 
-# A line that is read before others
+# A line that is read before every line
 
 
 def sentences(rng: np.random.Generator) -> str:
-    """Lines in which the first character comes again at the end; what a line is does not depend on the one before."""
+    """Return lines whose last character is their first one; lines are independent of each other."""
     return "".join(f"{c}{'xyz'[rng.integers(3)]}{'uvw'[rng.integers(3)]}{c}.\n" for c in rng.choice([*"abcd"], 3000))
 
 
@@ -200,18 +200,18 @@ def perplexities(path: Path, rnnlm) -> tuple[float, float]:
     return evaluated, float(np.exp(-nats / tokens))
 
 
-def test_lines_score_what_the_stream_does(trained, tmp_path, rnnlm):
+def test_scores_of_lines_agree_with_the_stream(trained, tmp_path, rnnlm):
     model = LanguageModel.load(trained)
     assert 1 < len(model.line_before) < 10
     evaluated, scored = perplexities(trained, rnnlm)
     assert scored == pytest.approx(evaluated, rel=0.01)
-    model.line_before = []  # the control: without that line it is worse
+    model.line_before = []  # control: without the line read before, they are worse
     model.save(tmp_path / "m.npz")
     (tmp_path / "text.txt").write_text(trained.with_name("text.txt").read_text())
     assert perplexities(tmp_path / "m.npz", rnnlm)[1] > 1.02 * evaluated
 
 
-def test_all_that_works_by_lines_reads_that_line_first(trained):
+def test_all_functions_on_lines_read_that_line_first(trained):
     model = LanguageModel.load(trained)
     end = model.line_end
     assert end is not None
@@ -229,7 +229,7 @@ def test_all_that_works_by_lines_reads_that_line_first(trained):
 
 
 def test_a_line_that_does_not_help_is_not_read():
-    model = ngram("char", "stream", order=2)  # which remembers one token
+    model = ngram("char", "stream", order=2)  # which depends on one token only
     assert model.line_end is not None
     ids = np.concatenate([[*model.encode(line.replace(" ", "")), model.line_end] for line in LINES])
     text = IdSequence(ids)
@@ -238,7 +238,7 @@ def test_a_line_that_does_not_help_is_not_read():
 
 
 @pytest.mark.parametrize("wrong", [[0], [3, "a"], [99], "abc", {"a": 1}, [3] * 1000, [True], [-1]])
-def test_a_line_of_a_file_that_is_none_is_refused(wrong, tmp_path):
+def test_a_damaged_line_before_is_refused(wrong, tmp_path):
     model = ngram("char", "stream")
     model.line_before = wrong
     with pytest.raises(CheckpointError, match="line that is read before"):

@@ -1,4 +1,4 @@
-"""Files for maintainers agree with the project: versions, Pythons, paths."""
+"""Files for maintainers agree with the project in versions, Pythons and paths."""
 
 import re
 import subprocess
@@ -19,7 +19,7 @@ def text(name):
 
 
 @pytest.mark.parametrize("name", FOR_READERS)
-def test_paths_that_are_named_exist(name):
+def test_named_paths_exist(name):
     named = set(re.findall(r"`((?:rnnlm|tests|docs|benchmarks|corpora)/[\w./-]+)`", text(name)))
     links = set(re.findall(r"\]\(([^)#:]+)\)", text(name)))
     missing = [path for path in named if not (ROOT / path).exists()]
@@ -27,13 +27,13 @@ def test_paths_that_are_named_exist(name):
     assert missing == []
 
 
-def test_hooks_have_the_versions_of_the_linters():
+def test_hooks_and_project_have_the_same_linter_versions():
     hooks = re.findall(r"[\w-]+==[\w.]+", text(".pre-commit-config.yaml"))
     assert len(hooks) >= 4
     assert set(hooks) == set(PROJECT["optional-dependencies"]["lint"])
 
 
-def test_the_lowest_python_is_the_first_of_those_that_are_promised():
+def test_the_lowest_python_is_the_first_classifier():
     assert PROJECT["requires-python"] == f">={PYTHONS[0]}"
     assert PYTHONS == ["3.11", "3.12", "3.13", "3.14"]
 
@@ -46,13 +46,13 @@ def test_workflows_and_make_try_every_python():
     assert wheels == " ".join(f"cp{python.replace('.', '')}-*" for python in PYTHONS)
 
 
-def test_tests_of_workflows_exist():
+def test_tests_named_in_workflows_exist():
     for name in ("tests.yml", "wheels.yml"):
         for path in re.findall(r"(?<![\w/])tests/[\w./]+", text(f".github/workflows/{name}")):
             assert (ROOT / path).exists(), path
 
 
-def test_targets_that_are_named_are_targets_of_make():
+def test_named_targets_of_make_exist():
     targets = set(re.findall(r"^([a-z]+):", text("Makefile"), re.MULTILINE))
     for name in ("CONTRIBUTING.md", ".ci/run", ".github/workflows/tests.yml", ".github/PULL_REQUEST_TEMPLATE.md"):
         called = set(re.findall(r"(?:^|run: |`)make ([a-z]+)\b", text(name), re.MULTILINE))
@@ -60,7 +60,7 @@ def test_targets_that_are_named_are_targets_of_make():
         assert called <= targets, name
 
 
-def test_the_changelog_is_in_the_form_that_it_names():
+def test_the_changelog_follows_its_format():
     headings = re.findall(r"^## (.*)$", text("CHANGELOG.md"), re.MULTILINE)
     assert headings[0] == "Unreleased"
     dates = [re.fullmatch(r"\d+\.\d+\.\d+ - (\d{4}-\d\d-\d\d)", heading)[1] for heading in headings[1:]]
@@ -69,16 +69,16 @@ def test_the_changelog_is_in_the_form_that_it_names():
     assert kinds <= {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
 
 
-def test_what_is_installed_is_tried_and_the_checkout_refused():
-    """tests/smoke.py run here, where rnnlm is the checkout's."""
+def test_the_smoke_test_refuses_a_checkout():
+    """Run tests/smoke.py here, where rnnlm is that of the checkout."""
     command = [sys.executable, str(ROOT / "tests" / "smoke.py")]
     done = subprocess.run(command, env={"PYTHONPATH": str(ROOT)}, capture_output=True, encoding="utf-8", check=False)
     assert done.returncode == 1
     assert "Not so: it is an installed one" in done.stderr
 
 
-def test_types_of_parameters_are_those_of_the_lowest_click():
-    """click.ParamType can be subscripted since 8.4; pyproject.toml promises 8.1. `make package` tries that version."""
+def test_click_types_are_not_subscripted():
+    """click.ParamType can be subscripted since 8.4; pyproject.toml promises 8.1. `make package` tests that version."""
     subscripted = [
         path.relative_to(ROOT).as_posix()
         for path in (ROOT / "rnnlm").rglob("*.py")

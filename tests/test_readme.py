@@ -1,4 +1,4 @@
-"""What the README says in both languages is complete and the same; test_docs.py runs it."""
+"""The README is complete and the same in both languages; test_docs.py runs its examples."""
 
 import json
 import re
@@ -16,7 +16,7 @@ def without_comments(page):
     return [(language, re.sub(r" +#.*", "", text)) for language, text in blocks(page)]
 
 
-def test_both_languages_show_the_same():
+def test_both_languages_show_the_same_examples_and_figures():
     assert without_comments(ENGLISH) == without_comments(CHINESE)
     tables = [re.findall(r"^\| .*?[\d`].*", page, re.MULTILINE) for page in (ENGLISH, CHINESE)]
     figures = [re.findall(r"\d[\d.,]*", line) for line in tables[0]]
@@ -29,7 +29,7 @@ def test_the_table_of_commands_is_complete(page):
     assert len(page.splitlines()) <= MOST_LINES
 
 
-def test_the_two_commands_at_the_top_are_targets_of_make():
+def test_the_first_two_commands_are_targets_of_make():
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     assert [line.split("#")[0].strip() for line in blocks(ENGLISH)[0][1].splitlines()] == ["make demo", "make test"]
     assert re.search(r"^demo:", makefile, re.MULTILINE)
@@ -54,13 +54,13 @@ def test_the_pytorch_example_gives_the_probabilities_of_the_model(tmp_path, monk
     candidates = json.loads(capsys.readouterr().out)["candidates"]
     expected = [(each["token"], each["probability"]) for each in candidates]
     assert len(printed) == 3
-    shown = [(token, float(probability)) for probability, token in printed if token != "<unk>"]  # which is not ranked
+    shown = [(token, float(probability)) for probability, token in printed if token != "<unk>"]  # never ranked
     assert len(shown) >= 2
     for (token, probability), (its_token, its_probability) in zip(shown, expected, strict=False):
         assert (token, probability) == (its_token, pytest.approx(its_probability, abs=1e-4))
 
 
-def test_json_keys_are_those_of_the_page_about_evaluating(tmp_path, capsys):
+def test_the_page_about_evaluating_names_the_json_keys(tmp_path, capsys):
     page = (ROOT / "docs" / "evaluating.md").read_text(encoding="utf-8")
     text, model = tmp_path / "t.txt", str(tmp_path / "m.npz")
     text.write_text("a b c .\n" * 50, encoding="utf-8")

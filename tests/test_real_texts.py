@@ -1,4 +1,4 @@
-"""Real texts through the whole of it: English and Chinese, characters and words, held-out files."""
+"""Training and evaluation on real texts: English and Chinese, characters and words, held-out files."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ def train_and_evaluate(rnnlm, corpus, held_out, model, *options: str) -> dict:
 
 
 def tail(path, folder, share: float):
-    """The last part of a text as a file of its own."""
+    """Write the last part of a text to a file."""
     text = path.read_text(encoding="utf-8")
     held_out = folder / "held-out.txt"
     held_out.write_text(text[int(len(text) * (1 - share)) :], encoding="utf-8")
@@ -21,13 +21,13 @@ def tail(path, folder, share: float):
 
 
 def entropy_of_characters(path) -> float:
-    """Nats per character that know only how frequent each is."""
+    """Return the entropy of single characters in nats, given their frequencies."""
     _, counts = np.unique(np.array(list(path.read_text(encoding="utf-8"))), return_counts=True)
     p = counts / counts.sum()
     return float(-(p * np.log(p)).sum())
 
 
-def test_characters_of_english_beat_their_frequencies_by_far(data_dir, tmp_path, rnnlm):
+def test_a_character_model_of_english_is_much_better_than_frequencies(data_dir, tmp_path, rnnlm):
     corpus = data_dir / "tinyshakespeare.txt"
     held_out = tail(corpus, tmp_path, 0.1)
     result = train_and_evaluate(
@@ -40,7 +40,7 @@ def test_characters_of_english_beat_their_frequencies_by_far(data_dir, tmp_path,
 
 
 @pytest.mark.parametrize(("level", "part"), [("char", 8), ("word", 24)])
-def test_a_chinese_novel_by_characters_and_by_words_of_jieba(level, part, data_dir, tmp_path, rnnlm):
+def test_a_chinese_novel_is_learnt_by_characters_and_by_words_of_jieba(level, part, data_dir, tmp_path, rnnlm):
     corpus = tmp_path / "part.txt"
     text = (data_dir / "hongloumeng.txt").read_text(encoding="utf-8")
     lines = text[: len(text) // part].splitlines()
@@ -55,7 +55,7 @@ def test_a_chinese_novel_by_characters_and_by_words_of_jieba(level, part, data_d
     assert not any(a.isspace() and b.isspace() for a, b in zip(sampled.strip(), sampled.strip()[1:], strict=False))
 
 
-def test_the_bible_by_words_with_a_validation_file(data_dir, tmp_path, rnnlm):
+def test_the_bible_is_learnt_by_words_with_a_validation_file(data_dir, tmp_path, rnnlm):
     folder = data_dir / "kjv"
     part = tmp_path / "train.txt"
     lines = (folder / "train.txt").read_text(encoding="utf-8").splitlines(keepends=True)
@@ -70,7 +70,7 @@ def test_the_bible_by_words_with_a_validation_file(data_dir, tmp_path, rnnlm):
     )
     assert result["tokens"] == len(text.split()) + len([line for line in text.splitlines() if line.strip()])
     assert result["oov"] > 0
-    assert result["perplexity_excluding_oov"] < 600  # a unigram model has 327 at best, an untrained network 5,000
+    assert result["perplexity_excluding_oov"] < 600  # a unigram model has at best 327, an untrained network 5,000
     assert rnnlm("info", tmp_path / "m.npz", "--json").json["vocabulary"] == 3 + len(
         {w for line in lines[::12] for w in line.split()}
     )

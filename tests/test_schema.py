@@ -1,4 +1,4 @@
-"""What a kind says of itself is what it does: in words, as a JSON schema, and when it reads."""
+"""A kind of value reads exactly what its description and its JSON schema say."""
 
 import math
 
@@ -47,7 +47,7 @@ VALUES = st.recursive(
 
 
 def admitted(schema, value) -> bool:
-    """Whether a JSON schema admits a value, for the words of it that are used."""
+    """Return whether a JSON schema admits a value, for the keywords that are used."""
     if "anyOf" in schema:
         return any(admitted(each, value) for each in schema["anyOf"])
     if "enum" in schema:
@@ -78,7 +78,7 @@ def admitted(schema, value) -> bool:
 
 
 def read(kind: Kind, value):
-    """What a kind makes of a value; the error if it refuses it."""
+    """Return the value as a kind reads it, or the error if it is refused."""
     try:
         return kind.read(value, "the value")
     except WrongValueError as error:
@@ -86,12 +86,12 @@ def read(kind: Kind, value):
 
 
 def has_half_a_character(value) -> bool:
-    """Whether a text in a value cannot be written: no JSON schema can say that."""
+    """Return whether a value contains a lone surrogate, which no JSON schema can exclude."""
     return "\\ud800" in ascii(value)
 
 
 @given(st.sampled_from(sorted(KINDS)), VALUES)
-def test_what_is_read_is_what_the_json_schema_admits(name, value):
+def test_kinds_read_what_their_json_schema_admits(name, value):
     found = read(KINDS[name], value)
     exact = name == "exact" and isinstance(value, float)
     if name != "anything" and (has_half_a_character(value) or exact):
@@ -101,7 +101,7 @@ def test_what_is_read_is_what_the_json_schema_admits(name, value):
 
 
 @given(st.sampled_from(sorted(KINDS)), VALUES)
-def test_a_refusal_says_where_what_was_found_and_what_was_expected(name, value):
+def test_a_refusal_names_the_place_the_value_and_what_was_expected(name, value):
     error = read(KINDS[name], value)
     if isinstance(error, WrongValueError):
         assert error.code
@@ -122,7 +122,7 @@ def test_a_refusal_says_where_what_was_found_and_what_was_expected(name, value):
         ("object", {"a": 1, "c": "y"}, {"a": 1, "b": None, "c": "y"}),
     ],
 )
-def test_a_value_is_read_as_what_it_stands_for(name, value, expected):
+def test_equivalent_values_are_converted(name, value, expected):
     found = KINDS[name].read(value, "it")
     assert (found, type(found)) == (expected, type(expected))
 
@@ -144,7 +144,7 @@ def test_a_value_is_read_as_what_it_stands_for(name, value, expected):
         ("object", {"a": 1, "d": 2}, "There is no field 'd'; the fields here are a, b, c."),
     ],
 )
-def test_the_sentences(name, value, sentence):
+def test_refusals_have_the_expected_sentences(name, value, sentence):
     with pytest.raises(WrongValueError) as refused:
         KINDS[name].read(value, "it")
     assert str(refused.value) == sentence

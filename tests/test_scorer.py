@@ -1,4 +1,4 @@
-"""The scorer for decoders: sums, states as values, some candidates, the penalty of unknown words."""
+"""The scorer for decoders: sums, immutable states, candidates, and the penalty for unknown words."""
 
 import copy
 import pickle
@@ -41,7 +41,7 @@ def model(models, request):
     return models[request.param]
 
 
-def test_sums_over_a_line_are_its_score(model):
+def test_scores_of_a_line_add_up_to_its_score(model):
     scorer, end = model.scorer(), [] if model.line_end is None else ["</s>"]
     for line in HELD_OUT:
         by_row = by_candidate = by_token = 0.0
@@ -55,11 +55,11 @@ def test_sums_over_a_line_are_its_score(model):
         assert [by_row, by_candidate, by_token] == pytest.approx([expected] * 3, rel=1e-5, abs=1e-5)
 
 
-def test_many_states_are_scored_as_each_alone(model):
+def test_many_states_get_the_scores_of_each_alone(model):
     scorer = model.scorer()
     tokens = model.tokens(LINES[0])[:3] + model.tokens(LINES[1])[:3]
     states = scorer.steps([scorer.start()] * len(tokens), tokens)
-    states = [*scorer.steps(states[:2], tokens[1:3]), *states[1:], scorer.start()]  # of several batches
+    states = [*scorer.steps(states[:2], tokens[1:3]), *states[1:], scorer.start()]  # from several batches
     together, some = scorer.log_probs(states), scorer.log_probs(states, candidates=tokens)
     singly = scorer.score(states, [tokens[0]] * len(states))
     assert together.shape == (len(states), len(model.vocabulary))
@@ -70,7 +70,7 @@ def test_many_states_are_scored_as_each_alone(model):
     assert singly == pytest.approx(some[:, 0], abs=1e-5)
 
 
-def test_states_are_values_that_do_not_grow_with_the_vocabulary(model):
+def test_states_are_immutable_and_do_not_hold_rows(model):
     scorer = model.scorer()
     state = scorer.step(scorer.start(), model.tokens(LINES[0])[0])[1]
     before = state.memory.copy()
@@ -91,7 +91,7 @@ def vars_of(state):
     return [getattr(fresh, name) for name in type(state).__slots__]
 
 
-def test_a_state_of_a_large_vocabulary_is_as_small_as_one_of_a_small_one():
+def test_the_size_of_a_state_does_not_depend_on_the_vocabulary():
     sizes = []
     for words in (10, 3000):
         lines = [" ".join(f"w{n}" for n in range(start, start + 5)) for start in range(0, words, 5)]
@@ -101,7 +101,7 @@ def test_a_state_of_a_large_vocabulary_is_as_small_as_one_of_a_small_one():
     assert sizes[0] == sizes[1]
 
 
-def test_candidates_of_an_n_gram_are_looked_up_without_rows(models, monkeypatch):
+def test_candidates_of_an_ngram_are_looked_up_without_computing_rows(models, monkeypatch):
     scorer = models["n-gram"].scorer()
     state = scorer.start()
     expected = scorer.log_probs([state])[0, scorer.ids(["the", "我"])]
@@ -111,7 +111,7 @@ def test_candidates_of_an_n_gram_are_looked_up_without_rows(models, monkeypatch)
         scorer.log_probs([state])
 
 
-def test_unknown_words_bear_the_penalty_that_is_asked_for(model):
+def test_unknown_words_get_the_given_penalty(model):
     plain, penalised, own = model.scorer(), model.scorer(oov_penalty=-3.5), model.scorer(oov_penalty=None)
     assert (plain.oov_penalty, own.oov_penalty) == (0, model.unknown_word_penalty)
     known, unknown = model.tokens("the")[0], model.tokens("Ж")[0]
@@ -128,7 +128,7 @@ def test_unknown_words_bear_the_penalty_that_is_asked_for(model):
     assert np.delete(penalised.log_probs(states), UNK, 1) == pytest.approx(np.delete(plain.log_probs(states), UNK, 1))
 
 
-def test_nothing_asked_is_nothing_answered(model):
+def test_empty_requests_get_empty_answers(model):
     scorer = model.scorer()
     assert scorer.steps([], []) == []
     assert scorer.score([], []).shape == (0,)

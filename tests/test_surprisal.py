@@ -1,4 +1,4 @@
-"""Rows of surprisal: they sum to the line's score, stand where they say, agree with PyTorch and with brute force."""
+"""Surprisal rows add up to the line's score, have correct positions, and agree with PyTorch and enumeration."""
 
 import itertools
 import math
@@ -56,7 +56,7 @@ def by_line(rows):
 
 @pytest.mark.parametrize("words", [False, True])
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_rows_of_a_line_are_the_line(kind, words):
+def test_rows_add_up_to_the_score_of_their_line(kind, words):
     model = make_model(kind)
     found = by_line(rnnlm.surprisals(model, LINES, words=words))
     for number, scored in enumerate(model.score(LINES), 1):
@@ -76,12 +76,12 @@ def test_the_rows_of_a_line_are_the_line(kind, words):
             assert [row.word for row in rows] == [*scored.tokens[: len(rows) - has_end], *["</s>"] * has_end]
 
 
-def test_words_are_aligned_to_the_text():
+def test_words_are_aligned_with_the_text():
     model = make_model("char-stream")
     rows = by_line(rnnlm.surprisals(model, LINES, words=True))
     assert [row.word for row in rows[1]] == ["我", "昨天", "上学", "，", "迟到", "了", "。", "</s>"]
     assert [row.word for row in rows[2]] == ["the", "cat,", "sat", "the", "dog", "</s>"]
-    assert [row.tokens for row in rows[2]] == [4, 5, 5, 4, 3, 1]  # each with the spaces behind it
+    assert [row.tokens for row in rows[2]] == [4, 5, 5, 4, 3, 1]  # each with the spaces after it
     tokens = by_line(rnnlm.surprisals(model, LINES))[2]
     assert rows[2][1].surprisal == pytest.approx(sum(row.surprisal for row in tokens[4:9]))
     assert (rows[2][1].entropy, rows[2][1].rank) == (tokens[4].entropy, None)
@@ -90,8 +90,8 @@ def test_words_are_aligned_to_the_text():
 
 @pytest.mark.parametrize("predictor", PREDICTORS)
 @pytest.mark.parametrize("kind", ["word-sentence", "char-stream"])
-def test_entropies_and_ranks_are_those_of_all_probabilities(kind, predictor):
-    """What stands in each place is replaced by every token there is, and each such line scored for itself."""
+def test_entropies_and_ranks_agree_with_enumeration(kind, predictor):
+    """Put every token in each place, and score each of these lines separately."""
     model = make_model(kind, predictor)
     line = "the cat sat" if kind == "word-sentence" else "the"
     rows = list(rnnlm.surprisals(model, [line]))
@@ -105,12 +105,12 @@ def test_entropies_and_ranks_are_those_of_all_probabilities(kind, predictor):
             if token != "\n"
         }
         bits = {token: -each.log_probabilities[place] / math.log(2) for token, each in found.items()}
-        ended = -model.score(before).log_probabilities[place] / math.log(2)  # the end of the line in this place
+        ended = -model.score(before).log_probabilities[place] / math.log(2)  # the line ends in this place
         unknown = -model.score(space.join([before, "\x07"]) if before else "\x07").log_probabilities[place] / math.log(
             2
         )
         every = np.array([*bits.values(), ended, unknown])
-        if kind == "char-stream":  # </s>, which no text can spell
+        if kind == "char-stream":  # </s>, which cannot be written in a text
             every = np.append(every, -np.log2(1 - np.exp2(-every).sum()))
         assert np.exp2(-every).sum() == pytest.approx(1, abs=1e-5)
         assert row.surprisal == pytest.approx(bits[tokens[place]], abs=1e-4)
@@ -120,7 +120,7 @@ def test_entropies_and_ranks_are_those_of_all_probabilities(kind, predictor):
     assert rows[-1].entropy_reduction is None
 
 
-def test_the_entropy_of_an_even_distribution_is_its_logarithm():
+def test_the_entropy_of_a_uniform_distribution_is_its_logarithm():
     V = FIRST + len(WORDS)
     network = Network.initialize(
         NetworkConfig(V, "rnn"), np.random.default_rng(1), output_bias=np.r_[-1e4, np.zeros(V - 1)]
@@ -133,7 +133,7 @@ def test_the_entropy_of_an_even_distribution_is_its_logarithm():
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_without_distributions_the_rest_is_the_same(threads):
+def test_without_distributions_the_other_columns_are_the_same(threads):
     model = make_model("word-stream")
     with_them, without = (
         list(rnnlm.surprisals(model, LINES, distributions=each, threads=threads)) for each in (True, False)
@@ -144,7 +144,7 @@ def test_without_distributions_the_rest_is_the_same(threads):
     assert [row.surprisal for row in with_them] == pytest.approx([row.surprisal for row in without], abs=1e-5)
 
 
-def test_the_frequency_is_that_of_the_training_text():
+def test_frequency_is_the_count_in_the_training_text():
     lines = ["the cat sat", "the dog sat down", "the cat and the cow"]
     model = rnnlm.train_ngram(text=lines, order=2)
     counts = Counter(" ".join(lines).split())
@@ -156,13 +156,13 @@ def test_the_frequency_is_that_of_the_training_text():
     assert [row.frequency for row in rnnlm.surprisals(model, ["the cat,"], words=True)] == [counts["the"], None, None]
 
 
-# --- what is given ------------------------------------------------------------------------------------------------
+# --- given context ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("predictor", PREDICTORS)
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_line_after_what_is_given_obeys_the_chain_rule(kind, predictor):
-    """p(A B) = p(A) p(B | A), where p(A) is that of a beginning, without an end."""
+def test_a_line_after_given_context_obeys_the_chain_rule(kind, predictor):
+    """p(A B) = p(A) p(B | A), where p(A) is the probability of A without an end."""
     model = make_model(kind, predictor)
     given, line = ("the cat", " sat the") if model.level == "char" else ("the cat", "sat the")
     whole = model.score(given + " " + line.strip())
@@ -171,12 +171,12 @@ def test_a_line_after_what_is_given_obeys_the_chain_rule(kind, predictor):
     assert after.text == line
     assert after.tokens == whole.tokens[beginning:]
     np.testing.assert_allclose(after.log_probabilities, whole.log_probabilities[beginning:], atol=1e-5)
-    assert abs(after.logprob_nats - model.score(line).logprob_nats) > 1e-3  # control: it matters
+    assert abs(after.logprob_nats - model.score(line).logprob_nats) > 1e-3  # control: the context matters
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("given", ["the cat", "我 昨天\nthe cat", "the cat\n", ""])
-def test_the_first_probability_is_that_of_predict(kind, given):
+def test_the_first_probability_agrees_with_predict(kind, given):
     model = make_model(kind)
     if "\n" in given and model.level == "char" and model.line_end is None:
         pytest.skip("this model knows no newline")
@@ -188,7 +188,7 @@ def test_the_first_probability_is_that_of_predict(kind, given):
         assert row.oov == 1
 
 
-def test_lines_with_and_without_something_given_stand_in_their_places():
+def test_lines_with_and_without_context_keep_their_order():
     model = make_model("word-stream")
     lines = ["the cat", ("the", "cat"), "", ("我", ""), ("the", "cat"), "cat"]
     found = list(model.score(lines))
@@ -218,7 +218,7 @@ def test_a_document_is_scored_as_one_text(kind):
 
 
 @pytest.mark.parametrize("kind", ["word-sentence", "word-stream", "char-stream"])
-def test_in_a_document_what_is_given_are_lines_before(kind):
+def test_the_given_context_of_a_document_are_lines_before_it(kind):
     model = make_model(kind)
     given, lines = "the cat sat\n我 昨天", ["the cat", "", "cat sat"]
     whole = by_line(rnnlm.surprisals(model, [*given.split("\n"), *lines], document=True))
@@ -240,7 +240,7 @@ def test_in_a_document_what_is_given_are_lines_before(kind):
 
 @pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
 @pytest.mark.parametrize("context", ["sentence", "stream"])
-def test_pytorch_finds_the_same_in_the_exported_model(cell, context, tmp_path, monkeypatch, rnnlm):
+def test_pytorch_gives_the_same_surprisals_for_the_exported_model(cell, context, tmp_path, monkeypatch, rnnlm):
     torch = pytest.importorskip("torch", reason="PyTorch is not installed")
     monkeypatch.chdir(tmp_path)
     model = make_model(f"word-{context}", cell=cell)
@@ -268,7 +268,7 @@ def test_pytorch_finds_the_same_in_the_exported_model(cell, context, tmp_path, m
     assert next(rows, None) is None
 
 
-def test_a_str_is_one_line_and_a_model_of_both_directions_has_none():
+def test_a_str_must_be_one_line_and_a_bidirectional_model_is_refused():
     with pytest.raises(rnnlm.RnnlmError, match="this one has several"):
         next(rnnlm.surprisals(make_model(), "the cat\nsat"))
     config = NetworkConfig(FIRST + len(WORDS), "gru", "tanh", 4, bidirectional=True)
@@ -279,7 +279,7 @@ def test_a_str_is_one_line_and_a_model_of_both_directions_has_none():
             next(rnnlm.surprisals(model, ["the cat"], distributions=distributions))
 
 
-def test_surprisals_of_one_str_and_of_many_lines():
+def test_surprisals_accepts_one_str_or_many_lines():
     model = make_model()
     assert list(rnnlm.surprisals(model, "the cat")) == list(rnnlm.surprisals(model, ["the cat"]))
     many = list(rnnlm.surprisals(model, itertools.repeat("the cat", 5000)))

@@ -1,4 +1,4 @@
-"""What the tutorial says in words about the outputs that it shows; the outputs themselves `test_docs` compares."""
+"""Claims in the tutorial's prose about its outputs; `test_docs` compares the outputs themselves."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ SENTENCES = ["我 昨天 上学 迟到 了", "I was late for school"]
 
 
 @pytest.mark.parametrize("sentence", SENTENCES)
-def test_of_six_steps_a_ninetieth_is_left(sentence):
+def test_a_ninetieth_of_the_error_is_left_after_six_steps(sentence):
     *steps, _ = objects(run("bptt", sentence, "--last-only", "--json"))
     lengths = [float(np.linalg.norm(step["delta"][0])) for step in steps]
     assert len(lengths) == 6
@@ -19,7 +19,7 @@ def test_of_six_steps_a_ninetieth_is_left(sentence):
     assert lengths[-1] / lengths[0] == pytest.approx(90, rel=0.05)
 
 
-def test_relu_with_uniform_weights_is_worse_and_sqrt_2_makes_up_for_it(tmp_path):
+def test_relu_with_uniform_weights_keeps_less_and_sqrt_2_makes_up_for_it(tmp_path):
     text = tmp_path / "text.txt"
     text.write_text("我 昨天 上学 迟到 了 ， 老师 批评 了 我 。\n" * 99, encoding="utf-8")
 
@@ -32,7 +32,7 @@ def test_relu_with_uniform_weights_is_worse_and_sqrt_2_makes_up_for_it(tmp_path)
     assert larger == pytest.approx(tanh, rel=0.1)
 
 
-def test_relu_may_die_instead_of_going_to_nan():
+def test_a_relu_network_may_die_instead_of_exploding():
     options = ["--activation", "relu", "--radius", 2, "--hidden-size", 16, "--lr", 0.5]
     free = [each for each in objects(run("explode", *options, "--json")) if not each["clip"]]
     assert free[1]["nats_per_token"] > 1000
@@ -41,7 +41,7 @@ def test_relu_may_die_instead_of_going_to_nan():
         assert step["gradient_norm"] < 0.2
 
 
-def test_the_lstm_keeps_a_tenth_over_more_steps_than_tanh():
+def test_the_lstm_keeps_a_tenth_of_the_error_over_more_steps_than_tanh():
     for corpus in ("chinese", "english"):
         found = objects(
             run("gradflow", ROOT / "corpora" / f"{corpus}.txt", "--compare", "cells", "--windows", 0, "--json")

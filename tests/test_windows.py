@@ -1,4 +1,4 @@
-"""The branches for Windows: real commands in a process that sees what Windows would show it, see tests/windows.py."""
+"""Code for Windows: real commands in a process that imitates Windows, see tests/windows.py."""
 
 import json
 import os
@@ -37,7 +37,7 @@ def start(folder, *arguments, program=RNNLM, **options):
 
 
 def rnnlm_there(folder, *arguments, code=0, program=RNNLM):
-    """What a command prints there."""
+    """Run rnnlm in a process that imitates Windows, and return its output."""
     with start(folder, *arguments, program=program) as process:
         out, err = process.communicate(timeout=300)
     assert process.returncode == code, err
@@ -47,20 +47,20 @@ def rnnlm_there(folder, *arguments, code=0, program=RNNLM):
 
 @pytest.fixture
 def as_on_windows(monkeypatch):
-    """The modules of this process that look after files find Windows."""
+    """Make the modules of this process that handle files believe they run on Windows."""
     locks = windows.Locks()
     monkeypatch.setitem(sys.modules, "msvcrt", locks)
     monkeypatch.setitem(sys.modules, "fcntl", None)
     for module in (atomic, lock):
         for name in ("sys", "POSIX", "_LOCKED"):
             if hasattr(module, name):
-                monkeypatch.setattr(module, name, getattr(module, name))  # put back afterwards
+                monkeypatch.setattr(module, name, getattr(module, name))  # restored afterwards
         windows.show_windows(module)
     for name in ("replace", "unlink"):
         monkeypatch.setattr(os, name, windows.refusing(getattr(os, name)))
 
 
-def test_a_model_is_trained_resumed_asked_and_replaced(folder):
+def test_a_model_can_be_trained_resumed_used_and_replaced(folder):
     history = ["--history", "history.jsonl"]
     assert "Saved rnnlm.npz" in rnnlm_there(folder, "train", "text.txt", *SMALL, *history)[1]
     assert "Resumed" in rnnlm_there(folder, "train", "text.txt", *SMALL, *history, "--resume", "--epochs", "2")[1]
@@ -74,8 +74,8 @@ def test_a_model_is_trained_resumed_asked_and_replaced(folder):
     assert not [path.name for path in folder.iterdir() if path.name.startswith(".rnnlm")]
 
 
-def test_a_model_that_is_in_use_is_replaced_by_itself(folder):
-    """On Windows a file that is open or mapped cannot be replaced: a model that was loaded holds its file no longer."""
+def test_a_loaded_model_can_be_saved_to_its_own_file(folder):
+    """On Windows an open or mapped file cannot be replaced, so a loaded model must not keep its file open."""
     rnnlm_there(folder, "train", "text.txt", *SMALL)
     program = (
         "from tests.windows import pretend; pretend(); import rnnlm; model = rnnlm.load('rnnlm.npz'); "
@@ -84,7 +84,7 @@ def test_a_model_that_is_in_use_is_replaced_by_itself(folder):
     assert rnnlm_there(folder, program=program)[0] == "the old\n"
 
 
-def test_two_trainings_do_not_write_one_file(folder):
+def test_two_trainings_cannot_write_the_same_file(folder):
     program = (
         "from tests.windows import pretend; pretend()\n"
         "from rnnlm.storage.lock import Reservation\n"
@@ -128,14 +128,14 @@ def test_ctrl_break_ends_a_training_and_saves(folder):
     rnnlm_there(folder, "info")
 
 
-def test_words_of_a_large_text_are_cut_where_no_signals_can_be_blocked(folder, monkeypatch):
+def test_workers_start_where_signals_cannot_be_blocked(folder, monkeypatch):
     monkeypatch.delattr("signal.pthread_sigmask")
     from rnnlm.text import workers
 
     workers._block_signals()
 
 
-def test_a_file_in_use_is_left_alone_and_an_abandoned_one_removed(tmp_path, as_on_windows):
+def test_a_temporary_file_in_use_is_kept_and_an_abandoned_one_removed(tmp_path, as_on_windows):
     path = tmp_path / "model.npz"
     prefix = atomic.prefix_for(path)
     (tmp_path / f"{prefix}{'0' * 16}").write_bytes(b"abandoned")
@@ -158,14 +158,14 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path, as_on_windows):
     assert [each.name for each in tmp_path.iterdir()] == ["file"]
 
 
-def test_a_file_behind_another_model_may_have_a_drive():
+def test_mix_accepts_a_path_with_a_drive():
     kind = MixPart()
     assert kind.convert(r"C:\models\b.npz", None, None) == (r"C:\models\b.npz", None)
     assert kind.convert(r"C:\models\b.npz:0.3", None, None) == (r"C:\models\b.npz", 0.3)
 
 
-def test_the_pretence_refuses_what_windows_refuses(tmp_path):
-    """The control: with a file held open, replacing it fails there, as it does not on Linux."""
+def test_the_imitation_refuses_to_replace_open_files(tmp_path):
+    """As a control, replacing a file that is open fails there, but not on Linux."""
     (tmp_path / "a").write_bytes(b"a")
     program = (
         "from tests.windows import pretend; pretend(); import os\n"

@@ -1,8 +1,8 @@
-"""Lets a process see what Windows would show it, as far as rnnlm asks: `from tests.windows import pretend; pretend()`.
+"""Make a process imitate Windows, as far as rnnlm notices: `from tests.windows import pretend; pretend()`.
 
-There is no fcntl, no resource, no SIGHUP and no mask of signals; a file that is open, or mapped into memory, can
-neither be renamed nor removed nor replaced; `msvcrt` locks bytes. Everything else is that of the system on which the
-tests run. That has to be Linux, which tells under /proc what is open.
+There are no fcntl, resource, SIGHUP and signal masks; a file that is open or mapped into memory cannot be renamed,
+removed or replaced; `msvcrt` locks bytes. Everything else is that of the system on which the tests run, which has to be
+Linux, since open files are looked up in /proc.
 """
 
 import errno
@@ -21,16 +21,16 @@ POSIX_ONLY = ("sched_getaffinity", "geteuid", "getuid", "mkfifo", "fork", "fchmo
 
 
 class Locks:
-    """`msvcrt.locking`: one byte where the file is, not waiting; a lock is gone when its file is closed."""
+    """`msvcrt.locking` of one byte at the file position, without waiting; closing the file releases the lock."""
 
     LK_NBLCK = 2
 
     def __init__(self) -> None:
-        """Nothing is locked."""
+        """Start without locks."""
         self._held: dict[tuple[int, int, int], int] = {}
 
     def locking(self, descriptor: int, mode: int, size: int) -> None:
-        """Lock bytes, or say that somebody else has."""
+        """Lock a byte, or raise OSError if another descriptor holds it."""
         assert (mode, size) == (self.LK_NBLCK, 1)
         status = os.fstat(descriptor)
         place = (status.st_dev, status.st_ino, os.lseek(descriptor, 0, os.SEEK_CUR))
@@ -42,7 +42,7 @@ class Locks:
 
 
 def is_descriptor_of(descriptor: int, status: os.stat_result) -> bool:
-    """Whether a descriptor is still that of a file."""
+    """Return whether a descriptor still refers to a file."""
     try:
         return os.path.samestat(os.fstat(descriptor), status)
     except OSError:
@@ -50,7 +50,7 @@ def is_descriptor_of(descriptor: int, status: os.stat_result) -> bool:
 
 
 def is_in_use(path: Any) -> bool:
-    """Whether this process has a file open or mapped."""
+    """Return whether this process has a file open or mapped."""
     real = os.path.realpath(path)
     for link in Path("/proc/self/fd").iterdir():
         try:
@@ -62,7 +62,7 @@ def is_in_use(path: Any) -> bool:
 
 
 def refusing(function: Any) -> Any:
-    """A function on paths that refuses files in use, as Windows does."""
+    """Wrap a function on paths so that it refuses files in use, as Windows does."""
 
     def call(*paths: Any, **options: Any) -> Any:
         for path in paths:
@@ -74,8 +74,8 @@ def refusing(function: Any) -> Any:
 
 
 def pretend() -> None:
-    """Show this process Windows from now on. rnnlm is imported by it."""
-    for name in STANDARD:  # which ask for themselves on what system they run
+    """Imitate Windows in this process from now on, and import rnnlm."""
+    for name in STANDARD:  # they check the system on import
         importlib.import_module(name)
     for name in MISSING:
         sys.modules[name] = None  # type: ignore[assignment]
@@ -104,7 +104,7 @@ def pretend() -> None:
 
 
 def show_windows(module: ModuleType) -> None:
-    """Let a module find what it would find on Windows under the names that it has imported."""
+    """Make a module see Windows in the names that it has imported."""
     windows = ModuleType("sys")
     windows.__dict__.update({name: getattr(sys, name) for name in dir(sys)}, platform="win32")
     for name, value in {

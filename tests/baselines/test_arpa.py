@@ -1,4 +1,4 @@
-"""ARPA files: what is written is read back, KenLM reads it as we do, and a broken file is named by its line."""
+"""ARPA files survive a round trip, agree with KenLM, and are refused with a line number if broken."""
 
 import gzip
 import io
@@ -52,7 +52,7 @@ def assert_same(model: NgramModel, other: NgramModel) -> None:
 
 @pytest.mark.parametrize("order", [1, 2, 3, 4, 5, 6])
 @pytest.mark.parametrize("lines", [LINES, LINES[:1], [["a"]], [["a"] * 9]])
-def test_what_was_written_is_read_bit_by_bit(lines: list[list[str]], order: int, tmp_path: Path):
+def test_a_written_model_is_read_back_bit_by_bit(lines: list[list[str]], order: int, tmp_path: Path):
     model, tokens = trained(lines, order)
     again, names = read(written(model, tokens), tmp_path)
     assert names == tokens
@@ -65,7 +65,7 @@ HARD = [
 ]
 
 
-def test_tokens_that_arpa_can_not_spell_come_back(tmp_path: Path):
+def test_tokens_that_arpa_cannot_spell_survive_a_round_trip(tmp_path: Path):
     model, tokens = trained([HARD, ["plain", *HARD[::2]]], 3)
     content = written(model, tokens)
     assert content.startswith(b"# rnnlm escapes")
@@ -75,7 +75,7 @@ def test_tokens_that_arpa_can_not_spell_come_back(tmp_path: Path):
 
 
 @given(st.lists(st.text(min_size=1, max_size=4), min_size=1, max_size=6, unique=True))
-def test_any_tokens_come_back(tmp_path_factory: pytest.TempPathFactory, tokens: list[str]):
+def test_any_tokens_survive_a_round_trip(tmp_path_factory: pytest.TempPathFactory, tokens: list[str]):
     model, _ = trained([tokens], 2)
     assert read(written(model, tokens), tmp_path_factory.mktemp("arpa"))[1] == tokens
 
@@ -87,14 +87,14 @@ def test_plain_tokens_are_written_as_they_are():
     assert content.endswith("\n\\end\\\n")
 
 
-def test_gzip_is_read_whatever_its_name(tmp_path: Path):
+def test_gzip_is_recognised_whatever_the_file_is_called(tmp_path: Path):
     model, tokens = trained(LINES, 3)
     again, names = read(gzip.compress(written(model, tokens)), tmp_path)
     assert names == tokens
     assert_same(model, again)
 
 
-# --- files of others ----------------------------------------------------------------------------------------------
+# --- files of other programs --------------------------------------------------------------------------------------
 
 FOREIGN = """\
 A comment of another program
@@ -126,7 +126,7 @@ what follows is not read
 """
 
 
-# What writers of the format differ in.
+# Ways in which writers of the format differ.
 SPELLINGS = {
     "as it is": lambda text: text,
     "CRLF": lambda text: text.replace("\n", "\r\n"),
@@ -147,8 +147,8 @@ SPELLINGS = {
 
 
 @pytest.mark.parametrize("spelling", SPELLINGS)
-def test_a_file_of_another_program_means_what_the_format_says(tmp_path: Path, spelling: str):
-    """Log10 probabilities by hand: the longest listed n-gram, or a shorter one and the back-off weights."""
+def test_probabilities_of_files_of_other_programs_follow_the_format(tmp_path: Path, spelling: str):
+    """Compare with log10 probabilities by hand: the longest listed n-gram, or a shorter one with back-off weights."""
     model, tokens = read(SPELLINGS[spelling](FOREIGN).encode(), tmp_path)
     assert tokens == ["b", "a", "c"]
     b, a, c = 3, 4, 5
@@ -158,7 +158,7 @@ def test_a_file_of_another_program_means_what_the_format_says(tmp_path: Path, sp
         (BOS, a, b): -0.1,
         (BOS, a, a): -0.2 - 0.125 - 0.6,
         (BOS, a, EOS): -0.15,
-        (BOS, a, b, EOS): -0.4,  # the context "a b" is listed, without a weight
+        (BOS, a, b, EOS): -0.4,  # the context "a b" is listed without a weight
         (BOS, b, a): -0.25 - 0.6,
         (BOS, a, UNK): -0.2 - 0.125 - 1.0,
         (BOS, UNK, a): -0.6,
@@ -200,8 +200,8 @@ ngram 4=1
 """
 
 
-def test_a_context_whose_end_was_pruned_is_still_used(tmp_path: Path):
-    """SRILM prunes n-grams singly: here `a b c` is listed, its end `b c` is not."""
+def test_a_context_whose_suffix_was_pruned_is_still_used(tmp_path: Path):
+    """SRILM prunes single n-grams: here `a b c` is listed, but its suffix `b c` is not."""
     model, tokens = read(PRUNED.encode(), tmp_path)
     a, b, c = (FIRST + tokens.index(token) for token in "abc")
     row, _ = model.next_log_probabilities(np.array([[a, b, c]]).T, model.zero_state(1))
@@ -247,7 +247,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_a_broken_file_is_refused_with_the_line(name: str, tmp_path: Path):
+def test_a_broken_file_is_refused_with_the_line_number(name: str, tmp_path: Path):
     content, line, what = BROKEN[name]
     with pytest.raises(CheckpointError, match=what) as caught:
         read(content.encode(), tmp_path)
@@ -259,7 +259,7 @@ def test_words_that_are_not_utf8_are_refused(tmp_path: Path):
         read(FOREIGN.replace("\tb\t", "\t昨天\t").encode("gb18030"), tmp_path)
 
 
-def test_files_that_are_missing_or_damaged_are_refused(tmp_path: Path):
+def test_missing_and_damaged_files_are_refused(tmp_path: Path):
     with pytest.raises(CheckpointError, match="does not exist"):
         read_arpa(tmp_path / "none.arpa")
     with pytest.raises(CheckpointError, match="cannot be read"):
@@ -271,7 +271,9 @@ def test_files_that_are_missing_or_damaged_are_refused(tmp_path: Path):
 
 
 @given(st.data())
-def test_no_damage_gives_a_traceback(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject):
+def test_random_damage_raises_nothing_but_checkpoint_errors(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+):
     content = bytearray(FOREIGN.encode())
     for _ in range(data.draw(st.integers(1, 4))):
         place = data.draw(st.integers(0, len(content) - 1))
@@ -331,7 +333,7 @@ def test_kenlm_reads_escaped_tokens(tmp_path: Path):
 
 
 def random_arpa(rng: np.random.Generator, order: int, unknown: bool) -> str:
-    """An ARPA file with weights above one too; all contexts are listed, not all of their ends."""
+    """Return a random ARPA file with some back-off weights above one. Every context is listed, but not every suffix."""
     words = ["<s>", "</s>", *"abcde", *(["<unk>"] if unknown else [])]
     levels = [[(word,) for word in words]]
     for _ in range(order - 1):
@@ -339,7 +341,7 @@ def random_arpa(rng: np.random.Generator, order: int, unknown: bool) -> str:
         rng.shuffle(longer)
         known = set(levels[-1])
         whole = [each for each in longer if each[1:] in known][:40]
-        levels.append([*whole, *[each for each in longer if each[1:] not in known][:2]])  # KenLM has room for few
+        levels.append([*whole, *[each for each in longer if each[1:] not in known][:2]])  # KenLM allows few
     lines = ["\\data\\", *(f"ngram {k}={len(level)}" for k, level in enumerate(levels, 1))]
     for k, level in enumerate(levels, 1):
         lines += ["", f"\\{k}-grams:"]
@@ -352,10 +354,8 @@ def random_arpa(rng: np.random.Generator, order: int, unknown: bool) -> str:
 
 @pytest.mark.parametrize("unknown", [True, False])
 @pytest.mark.parametrize("order", [2, 3, 4, 5, 6])
-def test_kenlm_gives_every_token_the_same_probability_whatever_is_in_the_file(
-    tmp_path: Path, order: int, unknown: bool
-):
-    """For the model as it is read, and as a checkpoint brings it back."""
+def test_kenlm_gives_every_token_of_a_random_model_the_same_probability(tmp_path: Path, order: int, unknown: bool):
+    """This holds for the model read from the ARPA file and for its checkpoint."""
     kenlm = pytest.importorskip("kenlm")
     rng = np.random.default_rng([order, unknown])
     path = tmp_path / "random.arpa"
@@ -373,11 +373,11 @@ def test_kenlm_gives_every_token_the_same_probability_whatever_is_in_the_file(
         assert np.concatenate(found) == pytest.approx(np.concatenate(expected), abs=1e-5)
 
 
-# Rows that are no probabilities
+# Rows that are not probabilities
 
 
 def arpa(path, unigram, bigram, backoff):
-    """A model of the words a and b, of which `b` stands after `a`, with the numbers as they are given (log10)."""
+    """Write a model of the words a and b that lists the bigram `a b`, with the given numbers (log10)."""
     words = "".join(f"{unigram}\t{word}\t{backoff}\n" for word in ("<s>", "</s>", "<unk>", "a", "b"))
     path.write_text(
         f"\\data\\\nngram 1=5\nngram 2=1\n\n\\1-grams:\n{words}\n\\2-grams:\n{bigram}\ta b\n\n\\end\\\n",
@@ -386,33 +386,33 @@ def arpa(path, unigram, bigram, backoff):
     return path
 
 
-def test_a_model_whose_rows_sum_to_one_is_taken_without_a_word(tmp_path):
-    p = np.log10(0.25)  # of all but <s>
+def test_rows_that_sum_to_one_give_no_note(tmp_path):
+    p = np.log10(0.25)  # of all tokens but <s>
     assert LanguageModel.load(arpa(tmp_path / "m.arpa", p, p, 0)).notes == []
 
 
 @pytest.mark.parametrize(("unigram", "bigram", "backoff"), [(-0.3, -0.1, 0.9), (-0.3, -0.1, 20), (-0.1, -0.1, 0.2)])
-def test_a_back_off_that_makes_more_than_certain_is_refused(tmp_path, unigram, bigram, backoff):
+def test_back_off_weights_that_give_probabilities_above_one_are_refused(tmp_path, unigram, bigram, backoff):
     with pytest.raises(CheckpointError, match=r"m\.arpa: .* has the probability .* after .*more than 1"):
         LanguageModel.load(arpa(tmp_path / "m.arpa", unigram, bigram, backoff))
 
 
-def test_sums_far_from_one_are_said_with_their_context(tmp_path):
-    natural = np.log(0.2)  # where log10 is expected
+def test_sums_far_from_one_give_a_note_with_the_context(tmp_path):
+    natural = np.log(0.2)  # natural logarithms, where log10 is expected
     model = LanguageModel.load(arpa(tmp_path / "m.arpa", natural, np.log(0.4), 0))
     assert len(model.notes) == 1
     assert "sum to 0.0" in model.notes[0]
     assert "base 10" in model.notes[0]
 
 
-def test_what_is_above_one_deep_in_a_model_is_refused_where_it_is_met(tmp_path, monkeypatch):
+def test_a_probability_above_one_that_loading_misses_is_refused_in_scoring(tmp_path, monkeypatch):
     monkeypatch.setattr("rnnlm.baselines.ngram.NgramModel.check_rows", lambda model, token: [])
     model = LanguageModel.load(arpa(tmp_path / "m.arpa", -0.3, -0.1, 0.9))
     with pytest.raises(CheckpointError, match="more than 1"):
         list(model.score(["a a"]))
 
 
-def test_our_own_models_sum_to_one(tmp_path):
+def test_rows_of_trained_models_sum_to_one(tmp_path):
     rng = np.random.default_rng(1)
     for order in range(1, LARGEST_ORDER + 1):
         ids = np.concatenate([[*rng.integers(UNK, 30, 9), EOS] for _ in range(300)])

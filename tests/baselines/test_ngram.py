@@ -1,4 +1,4 @@
-"""Kneser-Ney models against a slow implementation of the formulas, against enumeration, and against themselves."""
+"""Kneser-Ney models against a slow implementation of the formulas, and properties of their probabilities."""
 
 import itertools
 from collections import Counter, defaultdict
@@ -28,13 +28,14 @@ def ids_of(lines: list[list[int]]) -> np.ndarray:
     return np.array([each for line in lines for each in [*line, EOS]], dtype=np.int32)
 
 
-# --- the formulas, slowly -----------------------------------------------------------------------------------------
+# --- a slow implementation of the formulas ------------------------------------------------------------------------
 
 
 def kneser_ney(lines: list[list[int]], order: int) -> Callable[[tuple[int, ...], int], float]:
-    """p(word | context) of interpolated modified Kneser-Ney, from dictionaries of tuples, by recursion.
+    """Return p(word | context) of interpolated modified Kneser-Ney, computed by recursion over dictionaries of tuples.
 
-    Chen and Goodman 1999 with KenLM's conventions: adjusted counts except after <s>, uniform over all but <s> below.
+    Chen and Goodman 1999 with KenLM's conventions: adjusted counts except after <s>, uniform over all but <s> at the
+    lowest level.
     """
     occurrences: list[Counter[tuple[int, ...]]] = [Counter() for _ in range(order + 1)]
     for line in lines:
@@ -85,7 +86,7 @@ def log_probabilities(model: NgramModel, context: tuple[int, ...]) -> np.ndarray
 
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("name", TEXTS)
-def test_probabilities_are_those_of_the_formulas(name: str, order: int):
+def test_probabilities_are_those_of_the_slow_implementation(name: str, order: int):
     model, expected = NgramModel.train(ids_of(TEXTS[name]), V, order), kneser_ney(TEXTS[name], order)
     contexts = [(BOS, *rest) for n in range(4) for rest in itertools.product(range(2, 5), repeat=n)]
     contexts += [(BOS, *line[:cut]) for line in TEXTS[name][:5] for cut in range(len(line) + 1)]
@@ -94,8 +95,8 @@ def test_probabilities_are_those_of_the_formulas(name: str, order: int):
         assert found == pytest.approx([expected(context, word) for word in range(1, V)], rel=1e-5, abs=1e-9)
 
 
-def test_both_kinds_of_discounts_are_compared_above():
-    """Those estimated from the text, for four words of the random one; the fixed ones, for single words."""
+def test_the_comparison_covers_estimated_and_fixed_discounts():
+    """In the random text, discounts of 4-grams are estimated from counts, those of unigrams are fixed."""
     sentences = [(BOS, *line, EOS) for line in TEXTS["random"]]
     counts = [Counter(s[i : i + n] for s in sentences for i in range(len(s) - n + 1)) for n in (1, 4)]
     fixed, estimated = (discounts_of(list(each.values())) for each in counts)
@@ -119,7 +120,7 @@ def test_probabilities_of_all_strings_of_a_length_sum_to_one(name: str, order: i
 
 
 @pytest.mark.parametrize("order", ORDERS)
-def test_whole_rows_are_the_single_probabilities(order: int):
+def test_whole_rows_agree_with_single_probabilities(order: int):
     rng = np.random.default_rng(3)
     model = NgramModel.train(ids_of(TEXTS["random"]), V, order)
     inputs, targets = rng.integers(0, V, (12, 5)), rng.integers(0, V, (12, 5))
@@ -139,7 +140,7 @@ def test_whole_rows_are_the_single_probabilities(order: int):
 
 
 @pytest.mark.parametrize("order", ORDERS)
-def test_a_longer_context_makes_the_text_it_was_seen_in_more_likely(order: int):
+def test_a_longer_context_lowers_the_perplexity_of_the_training_text(order: int):
     ids = ids_of(TEXTS["random"])
     perplexities = []
     for each in (order, order + 1) if order < 6 else (1, 6):
@@ -154,7 +155,7 @@ def test_a_longer_context_makes_the_text_it_was_seen_in_more_likely(order: int):
 
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("cut", [1, 2, 3, 7, 11])
-def test_text_read_in_pieces_is_text_read_in_one(order: int, cut: int):
+def test_text_read_in_pieces_has_the_same_probabilities_as_in_one_piece(order: int, cut: int):
     rng = np.random.default_rng(cut)
     model = NgramModel.train(ids_of(TEXTS["random"]), V, order)
     inputs, targets = rng.integers(0, V, (12, 3)), rng.integers(0, V, (12, 3))
@@ -166,7 +167,7 @@ def test_text_read_in_pieces_is_text_read_in_one(order: int, cut: int):
 
 
 @pytest.mark.parametrize("order", ORDERS)
-def test_a_sentence_start_makes_everything_before_it_forgotten(order: int):
+def test_a_sentence_start_resets_the_context(order: int):
     model = NgramModel.train(ids_of(TEXTS["random"]), V, order)
     for line in ([4, 5, 3], [3]):
         fresh = log_probabilities(model, (BOS, *line))
@@ -189,7 +190,7 @@ def test_keep_zero_starts_from_the_zero_state(order: int):
     assert (nats[4:, 0] == anew[:, 0]).all()
 
 
-def test_columns_do_not_know_of_each_other():
+def test_columns_do_not_influence_each_other():
     rng = np.random.default_rng(9)
     model = NgramModel.train(ids_of(TEXTS["random"]), V, 4)
     inputs, targets = rng.integers(0, V, (10, 6)), rng.integers(0, V, (10, 6))
@@ -201,16 +202,16 @@ def test_columns_do_not_know_of_each_other():
         assert (own == state[one]).all()
 
 
-def test_a_stream_goes_on_after_the_end_of_a_line():
-    """What the next line starts with depends on the last one in a stream, and on nothing in sentences."""
+def test_only_a_stream_remembers_the_line_before():
+    """The first token of a line depends on the previous line in a stream, but not in sentences."""
     ids = np.array([3, EOS, 4, EOS] * 20)
     stream, sentences = (NgramModel.train(ids, V, 3, context) for context in ("stream", "sentence"))
     assert np.exp(log_probabilities(stream, (BOS, 3, EOS))[4]) > 0.9
     assert np.exp(log_probabilities(sentences, (BOS,))[[3, 4]]) == pytest.approx([0.45, 0.45], abs=0.06)
 
 
-def test_in_a_stream_of_lines_a_line_that_is_read_alone_starts_as_lines_do():
-    """<s> means </s> there: lines start with 3 or 4 alike, though the first line of the text starts with 5."""
+def test_in_a_stream_a_line_read_alone_starts_like_any_line():
+    """<s> means </s> in a stream: lines start with 3 or 4, although the first line of the text starts with 5."""
     starts = np.random.default_rng(1).integers(3, 5, 200)
     ids = np.array([5, EOS, *np.stack([starts, np.full(200, EOS)], axis=1).ravel()])
     stream = NgramModel.train(ids, V, 2, "stream")
@@ -222,21 +223,21 @@ def test_in_a_stream_of_lines_a_line_that_is_read_alone_starts_as_lines_do():
     assert nats[2, 0] == pytest.approx(-log_probabilities(stream, (BOS,))[4]), "nothing of the line before is known"
 
 
-# --- odd input ----------------------------------------------------------------------------------------------------
+# --- bad input ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("order", [0, 7, -1])
-def test_other_orders_are_refused(order: int):
+def test_orders_outside_1_to_6_are_refused(order: int):
     with pytest.raises(TrainingError, match="1 to 6"):
         NgramModel.train(np.array([3, EOS]), V, order)
 
 
-def test_no_text_is_refused():
+def test_an_empty_text_is_refused():
     with pytest.raises(TrainingError, match="no tokens"):
         NgramModel.train(np.zeros(0, dtype=np.int32), V, 2)
 
 
-def test_arrays_give_the_model_back():
+def test_a_model_can_be_restored_from_its_arrays():
     model = NgramModel.train(ids_of(TEXTS["random"]), V, 3)
     again = NgramModel.from_arrays(V, 3, model.arrays())
     assert (log_probabilities(again, (BOS, 3, 4)) == log_probabilities(model, (BOS, 3, 4))).all()
@@ -280,7 +281,7 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_arrays_that_do_not_fit_together_are_refused(change: str):
+def test_inconsistent_arrays_are_refused(change: str):
     model = NgramModel.train(ids_of(TEXTS["random"]), V, 3)
     arrays = {name: array.copy() for name, array in model.arrays().items()}
     CHANGES[change](arrays)
@@ -289,17 +290,17 @@ def test_arrays_that_do_not_fit_together_are_refused(change: str):
 
 
 @pytest.mark.parametrize("order", [0, 7, "3", None, 2.0, True, [3]])
-def test_orders_of_other_types_are_refused(order: object):
+def test_a_damaged_order_is_refused(order: object):
     with pytest.raises(CheckpointError, match="damaged"):
         NgramModel.from_arrays(V, order, NgramModel.train(ids_of(TEXTS["random"]), V, 3).arrays())
 
 
-# --- fewer n-grams ----------------------------------------------------------------------------------------------------
+# --- limited number of n-grams ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", TEXTS)
 @pytest.mark.parametrize("most", [0, 30, 60, 90, 150])
-def test_what_is_not_stored_is_backed_off_to_and_all_sums_to_one(name, most):
+def test_a_pruned_model_backs_off_and_its_rows_sum_to_one(name, most):
     ids = ids_of(TEXTS[name])
     whole, model = NgramModel.train(ids, V, 5), NgramModel.train(ids, V, 5, most=most)
     assert model.ngram_counts()[:2] == whole.ngram_counts()[:2]
@@ -308,10 +309,10 @@ def test_what_is_not_stored_is_backed_off_to_and_all_sums_to_one(name, most):
     inputs = np.concatenate([np.zeros((1, inputs.shape[1]), dtype=int), inputs])
     rows, _ = model.log_probabilities(inputs, model.zero_state(inputs.shape[1]))
     assert np.exp(rows).sum(axis=-1) == pytest.approx(1, abs=1e-5)
-    assert NgramModel.from_arrays(V, 5, model.arrays()).ngram_counts() == model.ngram_counts()  # the keys fit together
+    assert NgramModel.from_arrays(V, 5, model.arrays()).ngram_counts() == model.ngram_counts()  # the keys are valid
 
 
-def test_what_is_stored_was_seen_as_often_as_nothing_else():
+def test_a_limited_model_keeps_the_most_frequent_ngrams():
     ids = ids_of(TEXTS["random"] * 2 + [[3, 3, 3, 3]] * 5)
     whole = NgramModel.train(ids, V, 3)
     model = NgramModel.train(ids, V, 3, most=sum(whole.ngram_counts()) - 1)
@@ -324,7 +325,7 @@ def test_what_is_stored_was_seen_as_often_as_nothing_else():
     assert min(seen[each] for each in words) > max(seen[each] for each in others)
 
 
-def test_a_limit_that_is_wide_enough_changes_nothing():
+def test_a_limit_above_the_number_of_ngrams_changes_nothing():
     ids = ids_of(TEXTS["random"])
     whole, model = NgramModel.train(ids, V, 4), NgramModel.train(ids, V, 4, most=10_000)
     assert all(

@@ -1,11 +1,11 @@
-"""Reads events files with Google's own protocol buffers, and checks their checksums bit by bit."""
+"""Read TensorBoard event files with protocol buffers, and check their checksums bit by bit."""
 
 import struct
 from pathlib import Path
 
 import pytest
 
-# What event.proto and summary.proto of TensorBoard say of the fields that are used: name, number, type, message.
+# The fields of TensorBoard's event.proto and summary.proto that are used: name, number, type, message.
 DOUBLE, FLOAT, INT64, STRING, MESSAGE, ENUM = 1, 2, 3, 9, 11, 5
 MESSAGES = {
     "Value": [("tag", 1, STRING, ""), ("simple_value", 2, FLOAT, "")],
@@ -19,7 +19,7 @@ MESSAGES = {
 
 
 def event_class():
-    """The message Event, made from the description above."""
+    """Return the message class Event, built from MESSAGES."""
     pytest.importorskip("google.protobuf", reason="protobuf is not installed")
     from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
@@ -30,7 +30,7 @@ def event_class():
             message.field.add(
                 name=field,
                 number=number,
-                type=INT64 if kind == ENUM else kind,  # on the wire they are one
+                type=INT64 if kind == ENUM else kind,  # both are varints on the wire
                 label=3 if field == "value" else 1,
                 type_name=f".t.{of}" if of else None,
             )
@@ -40,7 +40,7 @@ def event_class():
 
 
 def checksum(data: bytes) -> int:
-    """The masked CRC-32C, by long division."""
+    """Return the masked CRC-32C, computed by long division."""
     crc = 0xFFFFFFFF
     for byte in data:
         crc ^= byte
@@ -51,7 +51,7 @@ def checksum(data: bytes) -> int:
 
 
 def events(path: Path) -> list:
-    """All events of a file, each of which must be whole."""
+    """Return all events of a file and check that none is damaged."""
     data, found, Event = path.read_bytes(), [], event_class()
     while data:
         length, check = struct.unpack_from("<QI", data)
@@ -64,5 +64,5 @@ def events(path: Path) -> list:
 
 
 def read_scalars(path: Path) -> list[tuple[int, dict[str, float]]]:
-    """Step and scalars of every event."""
+    """Return step and scalars of every event."""
     return [(each.step, {value.tag: value.simple_value for value in each.summary.value}) for each in events(path)]

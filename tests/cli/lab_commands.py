@@ -1,4 +1,4 @@
-"""Runs the commands of the laboratory for tests."""
+"""Run the commands of the laboratory in tests."""
 
 import json
 
@@ -8,14 +8,14 @@ from rnnlm.cli.lab import lab
 
 
 def run(*arguments, code=0, stdin=None):
-    """The result of a command that leaves with this exit code."""
+    """Run a command that must exit with `code`, and return the result."""
     result = CliRunner().invoke(lab, [str(each) for each in arguments], input=stdin)
     assert result.exit_code == code, (result.output, result.exception)
     return result
 
 
 def failure(kind, *arguments, stdin=None):
-    """The sentence of an expected failure, after which nothing is on stdout."""
+    """Run a command that must fail with one sentence and no output; return the sentence."""
     result = CliRunner().invoke(lab, [str(each) for each in arguments], input=stdin)
     assert isinstance(result.exception, kind), (result.output, result.exception)
     assert result.stdout == ""
@@ -23,5 +23,5 @@ def failure(kind, *arguments, stdin=None):
 
 
 def objects(result):
-    """What --json has printed."""
+    """Return the objects that --json printed."""
     return [json.loads(line) for line in result.stdout.splitlines()]

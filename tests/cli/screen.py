@@ -1,4 +1,4 @@
-"""What a person sees of a command: its output in a pseudo-terminal, as a terminal emulator shows it."""
+"""Run commands in a pseudo-terminal and read the screen with a terminal emulator."""
 
 import fcntl
 import os
@@ -15,13 +15,13 @@ from pathlib import Path
 
 import pyte
 
-ROWS = 1000  # so many that nothing scrolls away
-QUIET_SECONDS = 0.03  # less than between two drawings of a bar
+ROWS = 1000  # enough that nothing scrolls away
+QUIET_SECONDS = 0.03  # shorter than the time between two drawings of a bar
 ENVIRONMENT = {"TERM": "xterm-256color", "PYTHONPATH": str(Path(__file__).parents[2])}
 
 
 class Screen(pyte.Screen):
-    """A screen that remembers the lines that it had to break."""
+    """A screen that records the lines that it had to wrap."""
 
     def __init__(self, columns: int) -> None:
         self.too_long: list[str] = []
@@ -39,7 +39,7 @@ class Screen(pyte.Screen):
         super().linefeed()
 
     def rows(self) -> list[str]:
-        """The rows down to the cursor's without the spaces at their ends."""
+        """Return the rows down to the cursor, without trailing spaces."""
         return ["".join(row[x].data for x in range(self.columns)).rstrip() for row in self._down_to_cursor()]
 
     def _down_to_cursor(self) -> list[pyte.screens.StaticDefaultDict]:
@@ -47,14 +47,14 @@ class Screen(pyte.Screen):
 
 
 def written_to(terminal: int, patience: float | None = None) -> Iterator[bytes]:
-    """What is written to a pseudo-terminal, as it comes, until the other side is closed.
+    """Yield what is written to a pseudo-terminal until the other side closes it.
 
-    patience: it also ends when nothing has come for so many seconds.
+    patience: stop also when nothing has come for this many seconds.
     """
     while select.select([terminal], [], [], patience)[0]:
         try:
             data = os.read(terminal, 65536)
-        except OSError:  # how Linux says that the other side is closed
+        except OSError:  # on Linux: the other side is closed
             return
         if not data:
             return
@@ -69,10 +69,10 @@ def screen_of(
     program: Sequence[str] = ("-m", "rnnlm"),
     code: int = 0,
 ) -> Screen:
-    """The screen after a command, all of whose standard streams are a terminal.
+    """Run a command whose standard streams are all a terminal, and return the screen at its end.
 
-    watch: is given the screen after everything that comes, and a function that gives the window other columns. They
-    change when nothing is on its way: what a program has written for the old columns would be broken by the new ones.
+    watch: called after every piece of output with the screen and a function that changes the number of columns. That
+    function first waits until no output is on its way, since output for the old width would wrap at the new one.
     """
     ours, theirs = pty.openpty()
     screen = Screen(columns)
@@ -106,13 +106,13 @@ def screen_of(
 
 
 class Dialogue:
-    """A command that is talked to: keys go in, and the screen is looked at until it shows what is awaited."""
+    """A command in a pseudo-terminal: type keys into it and wait for what the screen shows."""
 
     def __init__(self, arguments: Sequence[str], columns: int = 80, rows: int = 24, cwd: Path | None = None) -> None:
         self._ours, theirs = pty.openpty()
         fcntl.ioctl(self._ours, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         self.screen = pyte.Screen(columns, rows)
-        self.screen.write_process_input = self.type  # where the cursor is, which a program may ask
+        self.screen.write_process_input = self.type  # answers a program that asks for the cursor position
         self._stream = pyte.ByteStream(self.screen)
         environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
         self._process = subprocess.Popen(
@@ -126,14 +126,14 @@ class Dialogue:
         os.write(self._ours, keys.encode())
 
     def rows(self) -> list[str]:
-        """The rows of the screen without spaces at their ends and without the empty ones below."""
+        """Return the rows of the screen without trailing spaces and trailing empty rows."""
         rows = [row.rstrip() for row in self.screen.display]
         while rows and not rows[-1]:
             rows.pop()
         return rows
 
     def wait(self, shown: Callable[[list[str]], object], seconds: float = 30.0) -> list[str]:
-        """The rows as soon as they are as awaited."""
+        """Wait until `shown` is true of the rows, and return them."""
         end = time.monotonic() + seconds
         while not shown(self.rows()):
             assert time.monotonic() < end, "\n".join(self.rows())
@@ -142,7 +142,7 @@ class Dialogue:
         return self.rows()
 
     def resize(self, columns: int, rows: int) -> None:
-        """Give the window another size."""
+        """Resize the window."""
         self.screen.resize(rows, columns)
         fcntl.ioctl(self._ours, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         os.killpg(self._process.pid, signal.SIGWINCH)
@@ -152,7 +152,7 @@ class Dialogue:
         self._process.send_signal(number)
 
     def end(self) -> int:
-        """The exit code, when it has ended."""
+        """Wait until the command has ended and return its exit code."""
         for data in written_to(self._ours):
             self._stream.feed(data)
         os.close(self._ours)

@@ -1,4 +1,4 @@
-"""An ARPA file in the place of a model: every command that takes -m, and what import makes of it."""
+"""An ARPA file used as a model: by every command that takes -m, and by import."""
 
 import gzip
 import json
@@ -17,7 +17,7 @@ NAMES = ["m.arpa", "m.arpa.gz", "bom.arpa", "imported.npz"]
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same model in several files: as a checkpoint, as ARPA files, imported. No test changes them."""
+    """The same model as a checkpoint, as ARPA files and imported. Tests must not change the files."""
     folder = tmp_path_factory.mktemp("arpa")
     (folder / "text.txt").write_text("\n".join(LINES * 20) + "\n", encoding="utf-8")
     (folder / "new.txt").write_text("the town of c\n<unk> town\n<s> unseen town </s>\n", encoding="utf-8")
@@ -59,13 +59,13 @@ def test_every_command_answers_as_for_the_checkpoint_of_the_same_model(
 
 
 def assert_close(found: object, expected: object) -> None:
-    """JSON whose numbers are equal but for the last digits."""
+    """Assert that two JSON values are equal, numbers up to rounding."""
     if isinstance(expected, float):
         assert found == pytest.approx(expected, rel=1e-5, abs=1e-7)
     elif isinstance(expected, dict):
         assert isinstance(found, dict)
         assert found.keys() == expected.keys()
-        for key in expected.keys() - {"model", "trained_on_this_text"}:  # of which an ARPA file knows nothing
+        for key in expected.keys() - {"model", "trained_on_this_text"}:  # which an ARPA file does not hold
             assert_close(found[key], expected[key])
     elif isinstance(expected, list):
         assert isinstance(found, list)
@@ -85,7 +85,7 @@ def test_rescore_ranks_with_an_arpa_file(folder: Path, tmp_path: Path, rnnlm):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_what_stands_between_spaces_is_a_token(folder: Path, name: str):
+def test_tokens_are_separated_by_spaces(folder: Path, name: str):
     model = LanguageModel.load(folder / name)
     assert (model.level, model.context, model.kind) == ("token", "sentence", "ngram")
     for line in LINES:
@@ -95,7 +95,7 @@ def test_what_stands_between_spaces_is_a_token(folder: Path, name: str):
 
 
 @pytest.mark.parametrize("name", ["m.arpa", "m.arpa.gz", "imported.npz"])
-def test_kenlm_scores_the_lines_alike(folder: Path, name: str, rnnlm):
+def test_scores_agree_with_kenlm(folder: Path, name: str, rnnlm):
     kenlm = pytest.importorskip("kenlm")
     config = kenlm.Config()
     config.show_progress = False
@@ -109,7 +109,7 @@ def test_kenlm_scores_the_lines_alike(folder: Path, name: str, rnnlm):
         )
 
 
-def test_info_says_what_the_file_is(folder: Path, rnnlm):
+def test_info_says_that_the_file_is_an_arpa_file(folder: Path, rnnlm):
     facts = rnnlm("info", folder / "m.arpa", "--json").json
     assert (facts["format"], facts["kind"], facts["order"], facts["level"]) == ("ARPA", "ngram", 6, "token")
     assert facts["bytes"] == (folder / "m.arpa").stat().st_size
@@ -120,7 +120,7 @@ def test_info_says_what_the_file_is(folder: Path, rnnlm):
         assert "imported (ARPA)" in rnnlm("info", folder / name).out
 
 
-def test_arpa_files_mix_and_stand_beside_each_other(folder: Path, rnnlm):
+def test_arpa_files_can_be_mixed_and_compared(folder: Path, rnnlm):
     alone = rnnlm("eval", folder / "new.txt", "-m", folder / "m.npz", "--json").json
     for main in ("m.arpa", "m.npz", "imported.npz"):
         for other in ("m.arpa.gz", "imported.npz"):
@@ -130,7 +130,7 @@ def test_arpa_files_mix_and_stand_beside_each_other(folder: Path, rnnlm):
             assert found["baselines"][0]["logprob_nats"] == pytest.approx(alone["logprob_nats"], rel=1e-6)
 
 
-def test_characters_between_spaces_are_tokens(tmp_path: Path, rnnlm):
+def test_characters_separated_by_spaces_are_tokens(tmp_path: Path, rnnlm):
     (tmp_path / "c.txt").write_text("我 昨 天 上 学\n" * 9, encoding="utf-8")
     train = ["ngram", "train", tmp_path / "c.txt", "--level", "token", "-o", tmp_path / "c.npz"]
     rnnlm(*train, "--arpa", tmp_path / "c.arpa")
@@ -138,8 +138,8 @@ def test_characters_between_spaces_are_tokens(tmp_path: Path, rnnlm):
     assert rnnlm("sample", "-m", tmp_path / "c.arpa", "--beam", "2").out.splitlines()[0] == "我 昨 天 上 学"
 
 
-def test_our_own_file_of_characters_reads_characters(tmp_path: Path, rnnlm):
-    """Its tokens hold a space, so that spaces do not separate them."""
+def test_an_exported_character_model_reads_characters(tmp_path: Path, rnnlm):
+    """Its tokens include the space, so spaces do not separate tokens."""
     (tmp_path / "c.txt").write_text("a bc\nbc a\n" * 9, encoding="utf-8")
     train = ["ngram", "train", tmp_path / "c.txt", "--level", "char", "--context", "sentence", "-o", tmp_path / "c.npz"]
     rnnlm(*train, "--arpa", tmp_path / "c.arpa")
@@ -152,7 +152,7 @@ def test_our_own_file_of_characters_reads_characters(tmp_path: Path, rnnlm):
 # --- import -------------------------------------------------------------------------------------------------------
 
 
-def test_import_names_the_file_after_the_model(folder: Path, tmp_path: Path, rnnlm):
+def test_import_names_the_model_after_the_arpa_file(folder: Path, tmp_path: Path, rnnlm):
     for name in ("m.arpa", "m.arpa.gz"):
         path = tmp_path / name
         path.write_bytes((folder / name).read_bytes())
@@ -165,7 +165,9 @@ def test_import_names_the_file_after_the_model(folder: Path, tmp_path: Path, rnn
 @pytest.mark.parametrize(
     ("level", "tokens"), [("word", ["x", "-", "y", "昨天", "上学"]), ("token", ["x", "-y", "昨天上学"])]
 )
-def test_a_model_of_words_can_read_text_as_words(folder: Path, tmp_path: Path, level: str, tokens: list[str], rnnlm):
+def test_an_imported_word_model_can_read_text_as_words(
+    folder: Path, tmp_path: Path, level: str, tokens: list[str], rnnlm
+):
     rnnlm("import", folder / "m.arpa", "-o", tmp_path / "w.npz", "--level", level)
     assert LanguageModel.load(tmp_path / "w.npz").tokens("x -y 昨天上学") == tokens
 
@@ -179,14 +181,14 @@ def test_a_model_of_words_can_read_text_as_words(folder: Path, tmp_path: Path, l
         (["--vocabulary", "v.json"], "Leave --vocabulary out"),
     ],
 )
-def test_what_does_not_go_with_an_arpa_file_is_refused(
+def test_options_that_do_not_fit_an_arpa_file_are_refused(
     folder: Path, tmp_path: Path, options: list[str], sentence: str, rnnlm
 ):
     assert sentence in rnnlm("import", folder / "m.arpa", "-o", tmp_path / "m.npz", *options, code=1).err
     assert not (tmp_path / "m.npz").exists()
 
 
-def test_no_training_starts_from_an_arpa_file(folder: Path, tmp_path: Path, rnnlm):
+def test_training_cannot_start_from_an_arpa_file(folder: Path, tmp_path: Path, rnnlm):
     said = rnnlm("train", folder / "text.txt", "--init-from", folder / "m.arpa", "-o", tmp_path / "m.npz", code=1).err
     assert "ARPA file" in said
 
@@ -194,7 +196,7 @@ def test_no_training_starts_from_an_arpa_file(folder: Path, tmp_path: Path, rnnl
 # --- order 6 ------------------------------------------------------------------------------------------------------
 
 
-def test_models_up_to_order_six_stand_beside_a_model(folder: Path, rnnlm):
+def test_arpa_models_up_to_order_six_can_be_compared_with_a_model(folder: Path, rnnlm):
     arguments = ["eval", folder / "new.txt", "-m", folder / "m.npz", "--baseline", "6"]
     found = rnnlm(*arguments, "--baseline-corpus", folder / "text.txt", "--json").json
     assert [row["order"] for row in found["baselines"]] == [1, 2, 3, 4, 5, 6]

@@ -1,4 +1,4 @@
-"""Charts of characters: lines, points and bars are where the numbers are, within the width."""
+"""Character charts draw lines, points and bars in their places, within the width."""
 
 import re
 
@@ -9,7 +9,7 @@ from rnnlm.cli.character_charts import MARKS, Series, bar, line_chart, scatter_c
 from rnnlm.cli.tables import display_width
 
 
-def test_a_chart_shows_a_line_where_it_is():
+def test_a_line_is_drawn_where_its_values_are():
     xs = [place / 10 for place in range(101)]
     chart = line_chart([Series("", xs, [x * x for x in xs])], 60, 21, "x", from_zero=True).split("\n")[:21]
     for row, text in enumerate(chart):
@@ -35,12 +35,12 @@ def test_a_chart_fits_its_width_and_its_axis_has_numbers(width, logarithmic, ys)
     assert labels == sorted(labels, reverse=True)
 
 
-def test_lines_that_lie_on_another_take_turns():
+def test_overlapping_lines_alternate():
     chart = line_chart([Series(name, [0, 1], [0, 1]) for name in "abc"], 60, 10, "x")
     assert all(chart.count(mark) > 10 for mark in MARKS[:3])
 
 
-def test_a_scatter_chart_has_no_label_over_another():
+def test_labels_of_a_scatter_chart_do_not_overlap():
     rng = np.random.default_rng(1)
     labels = [f"字{place}" for place in range(80)]
     chart, left_out = scatter_chart(rng.normal(size=(80, 2)).tolist(), labels, 60, 20)
@@ -51,6 +51,6 @@ def test_a_scatter_chart_has_no_label_over_another():
     assert "·" in chart
 
 
-def test_bars_are_as_long_as_their_numbers():
+def test_bar_lengths_are_proportional_to_the_numbers():
     assert [len(bar(value, 8, 8)) for value in (0, 1, 2.5, 8, 9)] == [0, 1, 3, 8, 8]
     assert bar(1, 0, 8) == ""

@@ -1,4 +1,4 @@
-"""rnnlm chat as a person at a terminal of 80 x 24 sees it."""
+"""`rnnlm chat` in a terminal of 80 x 24."""
 
 import os
 import re
@@ -44,24 +44,24 @@ def started(rows):
 
 
 def typed(line):
-    """Whether the screen shows that line and the candidates after it."""
+    """Return a condition: the screen shows the line and the candidates after it."""
     return lambda rows: f"> {line}".rstrip() in rows and started(rows)
 
 
 def candidates(rows):
-    """(is marked, probability, token) of each candidate."""
+    """Return (is marked, probability, token) of each candidate."""
     found = [re.match(r"(▸| ) (\d\.\d{4})  (\S+)", row) for row in rows]
     return [(each[1] == "▸", float(each[2]), each[3]) for each in found if each]
 
 
 def color_at(screen, row, word):
-    """The colour of a word on a row of the screen, by the columns that it takes."""
+    """Return the colour of the first occurrence of a word on a row of the screen."""
     start = display_width(screen.display[row].partition(word)[0])
     return screen.buffer[row][start].fg
 
 
 @pytest.mark.parametrize("line", ["我昨天上学", "我 昨天 ", "老师批", ""])
-def test_the_candidates_are_those_of_the_draft_after_every_key(line, folder):
+def test_after_every_key_the_candidates_are_those_of_the_draft(line, folder):
     draft = Draft(api.load(folder / "zh.npz"))
     with chat(folder, "zh.npz") as dialogue:
         dialogue.wait(started)
@@ -82,7 +82,7 @@ def test_the_candidates_are_those_of_the_draft_after_every_key(line, folder):
         assert dialogue.end() == 0
 
 
-def test_tab_takes_the_marked_one(folder):
+def test_tab_takes_the_marked_candidate(folder):
     draft = Draft(api.load(folder / "en.npz"))
     first = draft.read("The fer", 8).continuations[0]
     with chat(folder, "en.npz") as dialogue:
@@ -106,7 +106,7 @@ def test_tab_takes_the_marked_one(folder):
         assert KEYS not in dialogue.rows(), "nothing of it is left behind"
 
 
-def test_surprise_colours_what_was_typed(folder):
+def test_typed_text_is_coloured_by_surprise(folder):
     with chat(folder, "zh.npz") as dialogue:
         dialogue.wait(started)
         dialogue.type("我 昨天 zebra 上学 ")
@@ -123,7 +123,7 @@ def test_surprise_colours_what_was_typed(folder):
 
 
 @pytest.mark.parametrize(("option", "variable"), [(["--color", "never"], None), ([], "NO_COLOR")])
-def test_without_colours_there_are_none(option, variable, folder, monkeypatch):
+def test_colours_can_be_switched_off(option, variable, folder, monkeypatch):
     if variable:
         monkeypatch.setenv(variable, "1")
     with chat(folder, "zh.npz", *option) as dialogue:
@@ -133,7 +133,7 @@ def test_without_colours_there_are_none(option, variable, folder, monkeypatch):
         assert {cell.fg for row in dialogue.screen.buffer.values() for cell in row.values()} == {"default"}
 
 
-def test_enter_lets_the_model_go_on_and_the_line_stays(folder):
+def test_enter_continues_the_line_and_keeps_it_on_the_screen(folder):
     model = api.load(folder / "en.npz")
     draft = Draft(model)
     written = draft.goes_on("The ferry was", seed=1)
@@ -145,9 +145,9 @@ def test_enter_lets_the_model_go_on_and_the_line_stays(folder):
         figures = next(place for place, row in enumerate(rows) if "a token" in row)
         assert " ".join(rows[1:figures]) == f"> The ferry was{written}"
         assert rows[figures] == f"  3 tokens, {reading.bits:.1f} bits, {reading.bits / 3:.2f} a token"
-        dialogue.type("\r")  # of its own
+        dialogue.type("\r")  # an empty line: the model starts one of its own
         dialogue.wait(lambda rows: sum(row.startswith("> ") for row in rows) >= 2 and started(rows))
-        draft.end_line("The ferry was" + written)  # a stream remembers
+        draft.end_line("The ferry was" + written)  # a stream remembers the lines before
         dialogue.type("x")
         assert dialogue.wait(typed("x"))
         dialogue.type("\x04")
@@ -156,7 +156,7 @@ def test_enter_lets_the_model_go_on_and_the_line_stays(folder):
 
 
 @pytest.mark.parametrize("columns", [20, 40, 80, 120])
-def test_it_fits_the_window_and_follows_it(columns, folder):
+def test_the_screen_fits_the_window_and_follows_its_size(columns, folder):
     with chat(folder, "zh.npz", columns=columns) as dialogue:
         dialogue.wait(lambda rows: any(row.startswith("▸") for row in rows))
         dialogue.type("我 昨天 上学 迟到 了 ， 老师 批评 了 我 ， 我 很 不 高兴 ")
@@ -171,7 +171,7 @@ def test_it_fits_the_window_and_follows_it(columns, folder):
 
 @pytest.mark.parametrize(("key", "code"), [("\x03", 130), ("\x04", 0), (signal.SIGINT, 130), (signal.SIGTERM, 143)])
 @pytest.mark.parametrize("line", ["", "我昨"])
-def test_it_ends_as_one_expects(key, code, line, folder):
+def test_ctrl_c_ctrl_d_and_signals_end_the_chat(key, code, line, folder):
     with chat(folder, "zh.npz") as dialogue:
         dialogue.wait(started)
         dialogue.type(line)
@@ -189,7 +189,7 @@ def test_ctrl_d_within_a_line_deletes(folder):
         dialogue.wait(typed("我昨"))
 
 
-def test_what_a_model_or_a_paste_holds_is_shown_as_text(folder):
+def test_control_characters_of_a_model_or_a_paste_are_shown_as_text(folder):
     with chat(folder, "hostile.npz") as dialogue:
         dialogue.wait(started)
         dialogue.type("\x1b[200~a\n\x1b[31mb\x07\tc\x1b[201~")
@@ -203,7 +203,7 @@ def test_what_a_model_or_a_paste_holds_is_shown_as_text(folder):
             assert all(cell.bg == "default" for cell in row.values())
 
 
-def test_a_pasted_text_is_a_line_of_bounded_length(folder):
+def test_a_pasted_text_becomes_one_line_of_bounded_length(folder):
     with chat(folder, "zh.npz") as dialogue:
         dialogue.wait(started)
         dialogue.type("\x1b[200~" + "我 昨天\n" * 2000 + "\x1b[201~")
@@ -222,21 +222,21 @@ def refused(folder, *arguments, **variables):
     return done.returncode, done.stderr
 
 
-def test_without_a_terminal_it_says_so_in_a_sentence(folder):
+def test_without_a_terminal_chat_is_refused(folder):
     code, said = refused(folder, "-m", "zh.npz")
     assert code == 1
     assert said.startswith("Error: rnnlm chat is for a person at a terminal")
     assert said.count("\n") == 1
 
 
-def test_in_a_terminal_that_can_not_draw_it_says_so(folder, monkeypatch):
+def test_a_dumb_terminal_is_refused(folder, monkeypatch):
     monkeypatch.setitem(ENVIRONMENT, "TERM", "dumb")
     with chat(folder, "zh.npz") as dialogue:
         assert dialogue.end() == 1
         assert dialogue.rows()[0].startswith("Error: rnnlm chat is for a person at a terminal")
 
 
-def test_without_the_package_it_says_what_to_install(folder, monkeypatch, tmp_path):
+def test_a_missing_package_is_named_with_the_remedy(folder, monkeypatch, tmp_path):
     (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['prompt_toolkit'] = None\n", encoding="utf-8")
     monkeypatch.setitem(ENVIRONMENT, "PYTHONPATH", f"{tmp_path}{os.pathsep}{ENVIRONMENT['PYTHONPATH']}")
     with chat(folder, "zh.npz") as dialogue:
@@ -244,7 +244,7 @@ def test_without_the_package_it_says_what_to_install(folder, monkeypatch, tmp_pa
         assert "pip install 'rnnlm-cli[chat]'" in " ".join(" ".join(dialogue.rows()).split())
 
 
-def test_a_bidirectional_model_has_no_next_word(folder):
+def test_a_bidirectional_model_is_refused(folder):
     with chat(folder, "both.npz") as dialogue:
         assert dialogue.end() == 1
         assert dialogue.rows()[0].startswith("Error: This model is bidirectional")

@@ -1,4 +1,4 @@
-"""Colours are in a terminal and nowhere else, unless they are asked for; and they are ours alone."""
+"""Colours are used in terminals only, unless requested, and never come from the text."""
 
 import json
 import os
@@ -17,7 +17,7 @@ HOSTILE = "a \x1b[32mgreen\x1b[0m b"
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A model that knows its few sentences well."""
+    """A model that knows a few sentences well."""
     folder = tmp_path_factory.mktemp("colors")
     (folder / "text.txt").write_text("我 昨天 上学 迟到 了\na b c d\n" * 60, encoding="utf-8")
     small = ["--hidden-size", "16", "--epochs", "8", "--threads", "1"]
@@ -33,7 +33,7 @@ def printed_by(folder, arguments, **variables):
 
 
 def colors_of(screen, word):
-    """The colours of the letters of a word, on the last row that has it."""
+    """Return the colours of the letters of a word on the last row that shows it."""
     rows = [row for row in range(screen.cursor.y + 1) if word in "".join(c.data for c in screen.buffer[row].values())]
     cells = list(screen.buffer[rows[-1]].values())
     start = "".join(c.data for c in cells).index(word)
@@ -43,9 +43,9 @@ def colors_of(screen, word):
 SCORE = ["score", "--tokens", "--text", "a b zebra"]
 
 
-def test_surprise_is_coloured_in_a_terminal_and_not_in_a_pipe(folder):
+def test_surprise_is_coloured_in_a_terminal_but_not_in_a_pipe(folder):
     screen = screen_of(SCORE, 80, folder)
-    assert colors_of(screen, "zebra (unknown)") == {"brown"}  # pyte's yellow
+    assert colors_of(screen, "zebra (unknown)") == {"brown"}  # pyte's name for yellow
     assert colors_of(screen, "b  ") == {"green"}
     assert colors_of(screen, "probability") == {"default"}
     piped = printed_by(folder, SCORE).stdout
@@ -64,7 +64,7 @@ def test_surprise_is_coloured_in_a_terminal_and_not_in_a_pipe(folder):
         (["--color", "auto"], {"RNNLM_SCORE_COLOR": "always"}, False),
     ],
 )
-def test_what_was_asked_for_is_done_in_a_pipe(arguments, variables, has, folder):
+def test_options_and_variables_decide_colours_in_a_pipe(arguments, variables, has, folder):
     with_colors = printed_by(folder, [*SCORE, *arguments], **variables).stdout
     assert bool(SGR.search(with_colors)) == has
     assert SGR.sub("", with_colors) == printed_by(folder, SCORE).stdout
@@ -80,7 +80,7 @@ def test_what_was_asked_for_is_done_in_a_pipe(arguments, variables, has, folder)
         (["--color", "always"], ("NO_COLOR", "1"), True),
     ],
 )
-def test_what_was_asked_for_is_done_in_a_terminal(arguments, variable, has, folder, monkeypatch):
+def test_options_and_variables_decide_colours_in_a_terminal(arguments, variable, has, folder, monkeypatch):
     monkeypatch.setenv(*variable)
     screen = screen_of([*arguments, *SCORE], 80, folder)
     assert ("brown" in colors_of(screen, "zebra")) == has
@@ -91,14 +91,14 @@ def test_what_was_asked_for_is_done_in_a_terminal(arguments, variable, has, fold
     assert (colors_of(wrong, "Error:") == {"red"}) == has
 
 
-def test_json_and_other_layouts_have_none(folder):
+def test_json_and_other_formats_have_no_colours(folder):
     for options in (["--json", "--tokens"], ["--format", "srilm"], ["--format", "kenlm"]):
         printed = printed_by(folder, ["score", "--text", "a b zebra", "--color", "always", *options])
         assert "\x1b" not in printed.stdout
     assert json.loads(printed_by(folder, [*SCORE, "--json", "--color", "always"]).stdout)["oov"] == 1
 
 
-def test_what_a_text_paints_is_shown_as_text(folder):
+def test_escape_sequences_of_a_text_are_shown_as_text(folder):
     screen = screen_of(["score", "--tokens", "--text", HOSTILE], 80, folder)
     assert any("\\x1b[32mgreen" in row for row in screen.rows())
     assert colors_of(screen, "32mgreen\\x1b") == {"default"}
@@ -106,7 +106,7 @@ def test_what_a_text_paints_is_shown_as_text(folder):
     assert colors_of(error, "missing\\x1b[32m.txt") == {"default"}
 
 
-def test_a_line_of_a_pipe_is_still_answered_when_it_has_come(folder):
+def test_a_line_from_a_pipe_is_answered_at_once(folder):
     environment = os.environ | ENVIRONMENT
     command = [sys.executable, "-m", "rnnlm", "score", "-", "--tokens", "--color", "always"]
     with subprocess.Popen(
@@ -137,6 +137,6 @@ def test_predict_has_bars_in_a_terminal_and_none_in_a_pipe(folder):
 @pytest.mark.parametrize(
     ("bits", "expected"), [(0, "32"), (1.99, "32"), (2, ""), (7, "33"), (12, "1;31"), (1e9, "1;31")]
 )
-def test_the_scale_of_surprise(bits, expected):
+def test_colours_by_bits_of_surprise(bits, expected):
     assert color_of(bits) == expected
     assert color_of(float("inf")) == "1;31"

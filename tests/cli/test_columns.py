@@ -1,4 +1,4 @@
-"""--column, and what is said of files that are no plain text."""
+"""--column, and messages about files that are not plain text."""
 
 import json
 
@@ -10,7 +10,7 @@ SMALL = ["--epochs", "0.2", "--hidden-size", "8", "--threads", "1"]
 
 @pytest.fixture
 def tables(tmp_path, monkeypatch):
-    """The same rows in three forms, and their text."""
+    """The same rows in three formats, and their text."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "t.csv").write_text("id,text,label\n" + "".join(",".join(row) + "\n" for row in ROWS))
     (tmp_path / "t.tsv").write_text("".join("\t".join(row) + "\n" for row in ROWS))
@@ -22,7 +22,7 @@ def tables(tmp_path, monkeypatch):
 @pytest.mark.parametrize(("name", "column"), [("t.csv", "text"), ("t.tsv", "2"), ("t.jsonl", "text")])
 def test_train_ngram_and_eval_read_a_column(tables, name, column, rnnlm):
     printed = rnnlm("train", name, "--column", column, *SMALL).err
-    assert "Vocabulary  6 words" in printed  # with the special ones
+    assert "Vocabulary  6 words" in printed  # with the special tokens
     assert f"column {column} is read" in printed
     assert "Vocabulary  6 words" in rnnlm("ngram", "train", name, "--column", column).err
     figures = []
@@ -35,18 +35,18 @@ def test_train_ngram_and_eval_read_a_column(tables, name, column, rnnlm):
 
 
 @pytest.mark.parametrize("name", ["t.csv", "t.tsv", "t.jsonl"])
-def test_without_it_one_line_names_the_option(tables, name, rnnlm):
+def test_without_column_a_hint_names_the_option(tables, name, rnnlm):
     (line,) = [line for line in rnnlm("train", name, *SMALL).err.splitlines() if "--column" in line]
     assert name in line
     assert ("text" if name != "t.tsv" else "a b c") in line
     assert "--column" in rnnlm("eval", name).err
 
 
-def test_a_wrong_column_is_one_sentence(tables, rnnlm):
+def test_an_unknown_column_is_refused_in_one_sentence(tables, rnnlm):
     assert "expected one of id, text, label" in rnnlm("train", "t.csv", "--column", "texts", *SMALL, code=1).err
 
 
-def test_a_model_as_a_text_is_called_a_model_even_where_it_would_be_replaced(tables, rnnlm):
+def test_a_model_given_as_a_text_is_called_a_model_even_if_it_is_the_output_too(tables, rnnlm):
     rnnlm("train", "plain.txt", *SMALL)
     for command in (["train"], ["ngram", "train"]):
         for output in ([], ["-o", "rnnlm.npz"], ["-o", "other.npz"]):

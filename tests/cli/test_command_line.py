@@ -1,4 +1,4 @@
-"""The command that is printed does the same as the one that was given."""
+"""The command that a training prints trains the same model as the command that was given."""
 
 import re
 import shlex
@@ -21,7 +21,7 @@ def corpus(tmp_path: Path) -> Path:
 
 
 def equivalent(printed) -> list[str]:
-    """The command that a training says it equals."""
+    """Return the arguments of the command on the line "Equals"."""
     found = re.findall(r"^Equals +rnnlm (.*)$", printed.err, re.MULTILINE)
     assert len(found) == 1
     return shlex.split(found[0])
@@ -34,10 +34,10 @@ def equivalent(printed) -> list[str]:
         ["--level", "char", "--cell", "gru", "--dropout", "0.25"],
         ["--bidirectional", "--min-count", "2", "--hmm"],
         ["--tied", "--seed", "7", "--preset", "tiny"],
-        ["--lr", "0.30000001"],  # whose decay, 0.01 / lr, has more digits than are usually shown
+        ["--lr", "0.30000001"],  # the weight decay, 0.01 / lr, has more digits than are usually shown
     ],
 )
-def test_it_trains_the_same_model(corpus, tmp_path, options, rnnlm):
+def test_the_printed_command_trains_the_same_model(corpus, tmp_path, options, rnnlm):
     first, second = tmp_path / "first.npz", tmp_path / "second.npz"
     arguments = equivalent(rnnlm("train", corpus, "-o", first, "--threads", "1", "--epochs", "1", *options))
     assert arguments[:2] == ["train", str(corpus)]
@@ -46,7 +46,7 @@ def test_it_trains_the_same_model(corpus, tmp_path, options, rnnlm):
     arguments[arguments.index("--output") + 1] = str(second)
     again = equivalent(rnnlm(*arguments))
     again[again.index("--output") + 1] = str(second)
-    assert sorted(again) == sorted(arguments)  # nothing was left open
+    assert sorted(again) == sorted(arguments)  # all options were written out
     header, arrays = checkpoint.load(first)
     header_of_second, arrays_of_second = checkpoint.load(second)
     assert header == header_of_second
@@ -56,8 +56,8 @@ def test_it_trains_the_same_model(corpus, tmp_path, options, rnnlm):
 
 
 @pytest.mark.parametrize("options", [["--preset", "tiny"], ["--preset", "tiny", "--level", "char"]])
-def test_it_says_nothing_twice(corpus, tmp_path, options, rnnlm):
-    """The values of a preset are there, so its name is not; and nothing that goes with another context."""
+def test_the_printed_command_has_no_redundant_options(corpus, tmp_path, options, rnnlm):
+    """The name of a preset is left out in favour of its values, and so are options of the other context."""
     arguments = equivalent(rnnlm("train", corpus, "-o", tmp_path / "m.npz", "--epochs", "0.1", *options))
     assert {"--preset", "--line-resets"} & set(arguments) == set()
     stream = ["--context", "stream", "--level", "word"]
@@ -71,8 +71,8 @@ NAMES = ["sub folder/%s", "-%s", "it's %s", "文/%s"]
 
 
 @pytest.mark.parametrize("pattern", NAMES)
-def test_files_are_named_with_their_folders(pattern, tmp_path, monkeypatch, rnnlm):
-    """What is printed trains the same model from the same files, whatever they are called."""
+def test_file_names_are_printed_with_folders_and_quotes(pattern, tmp_path, monkeypatch, rnnlm):
+    """The printed command trains the same model from the same files, whatever their names are."""
     monkeypatch.chdir(tmp_path)
     name = {each: pattern % each for each in ("corpus", "valid", "dict", "base", "out", "toml", "history", "events")}
     for path in name.values():
@@ -99,27 +99,27 @@ def test_files_are_named_with_their_folders(pattern, tmp_path, monkeypatch, rnnl
 
 
 @pytest.mark.skipif(not find_spec("torch"), reason="needs PyTorch")
-def test_the_options_of_pytorch_are_written_out(corpus, tmp_path, rnnlm):
+def test_the_options_of_pytorch_are_printed(corpus, tmp_path, rnnlm):
     engine = ["--engine", "torch", "--device", "cpu", "--precision", "float32"]
     files = [str(corpus), "-o", str(tmp_path / "m.npz")]
     found = equivalent(rnnlm("train", *files, "--threads", "1", "--epochs", "0.1", *engine))
     assert " ".join(engine) in " ".join(found)
 
 
-def test_a_time_is_written_out_with_what_fits_it(corpus, tmp_path, rnnlm):
+def test_a_time_is_printed_with_the_sizes_chosen_for_it(corpus, tmp_path, rnnlm):
     path = tmp_path / "m.npz"
     arguments = equivalent(rnnlm("train", corpus, "-o", path, "--threads", "1", "--time", "0.5s"))
     assert arguments[arguments.index("--time") + 1] == "0.5"
     assert "--hidden-size" in arguments
 
 
-def test_a_resumed_training_has_nothing_to_choose(corpus, tmp_path, rnnlm):
+def test_a_resumed_training_prints_no_command(corpus, tmp_path, rnnlm):
     path = tmp_path / "m.npz"
     rnnlm("train", corpus, "-o", path, "--threads", "1", "--epochs", "1")
     assert "Equals" not in rnnlm("train", corpus, "-o", path, "--threads", "1", "--resume", "--epochs", "2").err
 
 
-def test_the_choices_of_a_time_that_is_more_than_the_text_needs_are_a_command(tmp_path, rnnlm):
+def test_a_time_longer_than_the_text_needs_is_printed_with_epochs(tmp_path, rnnlm):
     (tmp_path / "text.txt").write_text(TEXT)
     command = ["train", str(tmp_path / "text.txt"), "-o", str(tmp_path / "m.npz"), "--time", "30s", "--threads", "1"]
     arguments = equivalent(rnnlm(*command))

@@ -33,10 +33,10 @@ def words(folder):
     return rnnlm.load(folder / "words.npz")
 
 
-def test_the_last_word_may_be_half_typed(predict, words):
+def test_a_half_typed_last_word_is_completed(predict, words):
     shown = predict("--complete", "-k", "3", "the cat sa")
     assert {line.split()[1] for line in shown.out.splitlines()} <= {"sat", "saw", "said", "satin"}
-    assert shown.err == ""  # "sa" is no unknown word
+    assert shown.err == ""  # "sa" is the beginning of a word, not an unknown one
     answer = json.loads(predict("--complete", "-k", "3", "--json", "the cat sa").out)
     expected = words.predict_ahead("the cat sa", 1, 3, complete=True)
     assert answer["context"] == "the cat sa"
@@ -46,13 +46,13 @@ def test_the_last_word_may_be_half_typed(predict, words):
     assert "the cat sa" + answer["candidates"][0]["text"] == "the cat " + answer["candidates"][0]["token"]
 
 
-def test_a_word_that_has_ended_is_followed(predict):
+def test_after_a_finished_word_the_next_one_is_predicted(predict):
     assert predict("--complete", "the cat ").out == predict("the cat").out
     unknown = predict("--complete", "the zebra sa")
     assert "zebra" in unknown.err
 
 
-def test_several_tokens_ahead(predict, words):
+def test_ahead_predicts_several_tokens(predict, words):
     expected = words.predict_ahead("the cat", 3, 4)
     lines = predict("--ahead", "3", "-k", "4", "the", "cat").out.splitlines()
     assert [line.split(maxsplit=1) for line in lines] == [
@@ -64,7 +64,7 @@ def test_several_tokens_ahead(predict, words):
     assert both["tokens"][0] == both["typed"] + both["text"].split()[0]
 
 
-def test_only_some_tokens(predict, words):
+def test_candidates_can_be_restricted(predict, words):
     assert [line.split()[1] for line in predict("--prefix", "sai", "the dog").out.splitlines()] == ["said"]
     some = predict("--allowed", "mat", "--allowed", "dog", "--allowed", "nobody", "the").out
     assert {line.split()[1] for line in some.splitlines()} == {"mat", "dog"}
@@ -76,7 +76,7 @@ def test_only_some_tokens(predict, words):
     assert {each["tokens"][0][:2] for each in ahead} == {"sa"}
 
 
-def test_a_model_of_characters_completes_one_word(predict):
+def test_a_character_model_completes_one_word(predict):
     shown = predict("--complete", "-k", "3", "the cat sa", model="characters").out
     assert all(line.split()[1].startswith("sa") for line in shown.splitlines())
     refused = predict("--complete", "--ahead", "2", "the cat sa", model="characters", code=2)
@@ -93,7 +93,7 @@ def test_a_model_of_characters_completes_one_word(predict):
         (["--ahead", "0"], "x>=1"),
     ],
 )  # fmt: skip
-def test_options_that_do_not_go_together_are_a_mistake_of_use(predict, options, said):
+def test_incompatible_options_are_a_usage_error(predict, options, said):
     refused = predict(*options, "the cat", code=2)
     assert said in " ".join(refused.err.split())
     assert refused.out == ""

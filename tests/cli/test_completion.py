@@ -1,4 +1,4 @@
-"""Tab in a shell: the script is the shell's own language, and what it asks for is what there is."""
+"""Shell completion: the scripts are valid, and offer commands, options, choices and files."""
 
 import os
 import shutil
@@ -13,7 +13,7 @@ from rnnlm.cli import COMMANDS
 from rnnlm.cli.completion import SHELLS
 
 ROOT = Path(__file__).parents[2]
-# (what is typed, what has to be offered, what must not be)
+# (what is typed, what must be offered, what must not be offered)
 ASKED = [
     ("rnnlm ", {"train", "predict", "completion"}, {"--help"}),
     ("rnnlm pre", {"predict"}, {"train"}),
@@ -59,28 +59,28 @@ printf '%s\\n' "${COMPREPLY[@]}"
 
 
 @pytest.mark.parametrize(("typed", "offered", "others"), ASKED)
-def test_bash_offers_what_there_is(typed, offered, others, environment, tmp_path):
+def test_bash_offers_what_fits(typed, offered, others, environment, tmp_path):
     found = said_by("bash", f"set -- '{typed}'\n{IN_BASH}", environment, tmp_path)
     assert offered <= found
     assert not others & found
 
 
 @pytest.mark.parametrize(("typed", "offered", "others"), ASKED)
-def test_fish_offers_what_there_is(typed, offered, others, environment, tmp_path):
+def test_fish_offers_what_fits(typed, offered, others, environment, tmp_path):
     found = said_by("fish", f"rnnlm completion fish | source; complete -C '{typed}'", environment, tmp_path)
     assert offered <= found
     assert not others & found
 
 
-def test_zsh_takes_the_script(environment, tmp_path):
+def test_zsh_accepts_the_script(environment, tmp_path):
     program = 'autoload -Uz compinit; compinit -u; eval "$(rnnlm completion zsh)"; print $_comps[rnnlm]'
     assert said_by("zsh", program, environment | {"HOME": str(tmp_path)}, tmp_path) == {"_rnnlm_completion"}
 
 
 @pytest.mark.parametrize("shell", ["zsh", "powershell"])
 @pytest.mark.parametrize(("typed", "offered", "others"), ASKED[:4])
-def test_what_the_script_asks_is_answered(shell, typed, offered, others, environment):
-    """The protocol of the script, where its shell cannot be driven without a person."""
+def test_requests_of_the_script_are_answered(shell, typed, offered, others, environment):
+    """Speak the protocol of the script, for shells that cannot be driven without a person."""
     if get_completion_class(shell) is None:
         pytest.skip(f"this click knows nothing of {shell}")
     words = {"COMP_WORDS": typed, "COMP_CWORD": str(len(typed.split(" ")) - 1), "_RNNLM_COMPLETE": f"{shell}_complete"}
@@ -110,6 +110,6 @@ def test_the_script_is_printed(shell, rnnlm):
     assert printed.err == ""
 
 
-def test_a_click_that_does_not_know_a_shell_is_named(monkeypatch, rnnlm):
+def test_a_shell_that_this_click_does_not_support_is_named(monkeypatch, rnnlm):
     monkeypatch.setattr("click.shell_completion.get_completion_class", lambda shell: None)
     assert "pip install -U click" in rnnlm("completion", "powershell", code=1).last

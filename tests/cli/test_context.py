@@ -1,4 +1,4 @@
-"""Whether lines are read for themselves or as one text: found in the text, told, kept, and asked of single lines."""
+"""The context of lines (sentence or stream) is detected, reported, stored, and used when single lines are read."""
 
 import random
 from pathlib import Path
@@ -16,7 +16,7 @@ SMALL = ["--hidden-size", "16", "--embedding-size", "8", "--threads", "1", "--ep
 
 
 def book(lines: int = 900, seed: int = 1) -> list[str]:
-    """Lines about a person and a thing, which change every ten lines."""
+    """Return lines about a person and a thing that change every ten lines."""
     rng = random.Random(seed)
     names = [f"name{i}" for i in range(40)]
     things = [f"thing{i}" for i in range(40)]
@@ -45,7 +45,7 @@ def shuffled(running: Path) -> Path:
     return path
 
 
-def test_a_book_is_a_stream_and_its_lines_in_another_order_are_sentences(running, shuffled, rnnlm):
+def test_a_book_is_detected_as_a_stream_and_its_shuffled_lines_as_sentences(running, shuffled, rnnlm):
     for path, context in ((running, "stream"), (shuffled, "sentence")):
         model = path.with_suffix(".npz")
         said = rnnlm("train", path, "-o", model, *SMALL).err
@@ -56,14 +56,14 @@ def test_a_book_is_a_stream_and_its_lines_in_another_order_are_sentences(running
 
 
 @pytest.mark.parametrize("options", [["--context", "sentence"], ["--level", "char"], ["--bidirectional"]])
-def test_where_nothing_is_open_nothing_is_looked_for(running, options, rnnlm):
+def test_the_context_is_not_detected_where_it_is_given_or_fixed(running, options, rnnlm):
     said = rnnlm("train", running, "-o", running.with_suffix(".npz"), *SMALL, *options).err
     assert "Context  " not in said
     expected = "stream" if "char" in options else "sentence"
     assert LanguageModel.load(running.with_suffix(".npz")).context == expected
 
 
-def test_both_contexts_are_measured_on_the_same_lines(running, rnnlm):
+def test_both_contexts_are_validated_on_the_same_lines(running, rnnlm):
     said = [
         rnnlm("train", running, "-o", running.with_suffix(".npz"), *SMALL, "--context", context, "--force").err
         for context in ("stream", "sentence")
@@ -73,12 +73,12 @@ def test_both_contexts_are_measured_on_the_same_lines(running, rnnlm):
     assert "blocks spread over the text" in said[0]
 
 
-def test_a_training_from_python_finds_the_same(running):
+def test_the_python_api_detects_the_same_context(running):
     model = library.train(running, hidden_size=8, epochs=0.1, progress=False)
     assert (model.context, model.line_resets) == ("stream", True)
 
 
-def test_line_resets_are_kept_through_files_and_resume(running, rnnlm, tmp_path):
+def test_line_resets_survive_saving_and_resuming(running, rnnlm, tmp_path):
     whole, parts = tmp_path / "whole.npz", tmp_path / "parts.npz"
     options = ["--hidden-size", "8", "--embedding-size", "4", "--threads", "1", "--ngram", "0"]
     rnnlm("train", running, "-o", whole, *options, "--epochs", "2")
@@ -98,7 +98,7 @@ def test_line_resets_are_kept_through_files_and_resume(running, rnnlm, tmp_path)
 
 
 @pytest.mark.parametrize("options", [["--line-resets", "0"], ["--context", "sentence"]])
-def test_without_them_lines_begin_as_they_did(running, options, rnnlm):
+def test_without_line_resets_single_lines_start_as_before(running, options, rnnlm):
     path = running.with_suffix(".npz")
     rnnlm("train", running, "-o", path, *SMALL, *options)
     model = LanguageModel.load(path)
@@ -106,14 +106,14 @@ def test_without_them_lines_begin_as_they_did(running, options, rnnlm):
     assert (model.start == BOS) == ("sentence" in options)
 
 
-def test_they_are_refused_where_they_mean_nothing(running, rnnlm):
+def test_line_resets_are_refused_where_they_have_no_meaning(running, rnnlm):
     for options in (["--context", "sentence"], ["--level", "char"]):
         said = rnnlm("train", running, "-o", "x.npz", *SMALL, *options, "--line-resets", "0.2", code=1).err
         assert said.startswith("Error: --line-resets is for")
 
 
-def test_lines_alone_are_read_better_with_resets_than_without(tmp_path, rnnlm):
-    """What they are for: the second word of a line goes with the first, which goes with the line before."""
+def test_line_resets_improve_the_scores_of_single_lines(tmp_path, rnnlm):
+    """The second word of a line depends on the first, which depends on the line before."""
     rng, word, lines = random.Random(1), 0, []
     for _ in range(3000):
         word = (word + rng.choice([1, 1, 1, 2])) % 12
@@ -133,7 +133,7 @@ def test_lines_alone_are_read_better_with_resets_than_without(tmp_path, rnnlm):
 # Lines as one document
 
 
-def test_a_document_scores_what_eval_says(running, rnnlm):
+def test_a_document_has_the_score_that_eval_reports(running, rnnlm):
     path, text = running.with_suffix(".npz"), running.with_name("some.txt")
     text.write_text("\n".join(book(60, seed=9)) + "\n", encoding="utf-8")
     rnnlm("train", running, "-o", path, *SMALL)
@@ -144,7 +144,7 @@ def test_a_document_scores_what_eval_says(running, rnnlm):
     assert sum(line["logprob_nats"] for line in alone) != pytest.approx(expected, rel=1e-3)
 
 
-def test_a_cache_is_measured_beside_the_model_and_used_by_score(running, rnnlm):
+def test_eval_measures_a_cache_beside_the_model_and_score_uses_it(running, rnnlm):
     path, text, other = running.with_suffix(".npz"), running.with_name("some.txt"), running.with_name("other.txt")
     text.write_text("\n".join(book(120, seed=9)) + "\n", encoding="utf-8")
     other.write_text("\n".join(book(120, seed=8)) + "\n", encoding="utf-8")
@@ -168,8 +168,8 @@ def test_a_cache_is_measured_beside_the_model_and_used_by_score(running, rnnlm):
     assert "neural cache: a share of the probability" in shown
 
 
-def test_what_was_read_is_predicted_again(running, rnnlm):
-    """With the control: a word that was not there is not."""
+def test_a_cache_makes_words_that_were_read_more_probable(running, rnnlm):
+    """As a control, a word that was not read does not become more probable."""
     path = running.with_suffix(".npz")
     rnnlm("train", running, "-o", path, *SMALL, "--epochs", "3")
     model = LanguageModel.load(path)
@@ -199,11 +199,11 @@ def test_what_was_read_is_predicted_again(running, rnnlm):
         ("predict", ["--cache-theta", "2"], "--cache-theta goes with --cache"),
     ],
 )
-def test_options_that_make_no_sense_are_refused(command, options, said, rnnlm, corpus):
+def test_cache_and_document_options_that_make_no_sense_are_refused(command, options, said, rnnlm, corpus):
     assert said in rnnlm(command, corpus, *options, code=2).err
 
 
-def test_a_model_of_sentences_says_that_its_cache_is_of_little_use(corpus, rnnlm):
+def test_a_sentence_model_warns_that_a_cache_is_of_little_use(corpus, rnnlm):
     path = corpus.with_name("m.npz")
     rnnlm("train", corpus, "-o", path, *SMALL, "--context", "sentence")
     assert "of the same line only" in rnnlm("predict", "我", "-m", path, "--cache", "9").err
@@ -211,7 +211,7 @@ def test_a_model_of_sentences_says_that_its_cache_is_of_little_use(corpus, rnnlm
     assert "of the same line only" not in said
 
 
-def test_an_ngram_model_has_no_states_to_compare(corpus, rnnlm):
+def test_a_cache_is_refused_for_ngram_models(corpus, rnnlm):
     path = corpus.with_name("2gram.npz")
     rnnlm("ngram", "train", corpus, "-o", path, "--order", "2")
     for command in ("eval", "predict"):
@@ -219,7 +219,7 @@ def test_an_ngram_model_has_no_states_to_compare(corpus, rnnlm):
         assert said.startswith("Error: --cache compares the states of a recurrent network, and ")
 
 
-def test_a_model_with_a_cache_says_what_it_is(running, rnnlm):
+def test_a_model_with_a_cache_describes_itself(running, rnnlm):
     path = running.with_suffix(".npz")
     rnnlm("train", running, "-o", path, *SMALL)
     model = LanguageModel.load(path).with_cache(tokens=30)
@@ -234,10 +234,10 @@ def test_a_model_with_a_cache_says_what_it_is(running, rnnlm):
             model.with_cache(**wrong)
 
 
-def test_unknown_words_are_not_expected_again(running):
+def test_a_cache_does_not_repeat_unknown_words(running):
     model = library.train(running, hidden_size=8, epochs=0.1, progress=False)
     lines, remembering = ["never heard of these words"] * 5, model.with_cache(tokens=100, weight=0.5)
-    scored = [list(each.score(lines, document=True))[1:] for each in (model, remembering)]  # nothing is known at first
+    scored = [list(each.score(lines, document=True))[1:] for each in (model, remembering)]  # the cache is still empty
     for line, other in zip(*scored, strict=True):
         assert line.oov > 3
         of_unknown = line.ids == UNK

@@ -1,4 +1,4 @@
-"""Trainings that are killed, stopped and starved, a few rounds of each attack; `tests/stress/kill.py` has many more."""
+"""Trainings that are killed, stopped or run out of resources; `tests/stress/kill.py` runs many more rounds."""
 
 import errno
 import json
@@ -33,12 +33,12 @@ ROUNDS = {"kill": 2, "signals": 1, "twice": 1, "second": 1}
 
 
 @pytest.mark.parametrize("name", ROUNDS)
-def test_no_model_is_lost(name, scene):
+def test_an_attack_loses_no_model(name, scene):
     for _ in range(ROUNDS[name]):
         kill.ATTACKS[name](scene)
 
 
-def test_killed_inside_a_save_it_goes_on_and_ends_in_the_same_bytes(scene):
+def test_a_training_killed_while_saving_resumes_and_ends_in_the_same_bytes(scene):
     finished = scene.finished
     scene.ended(scene.start("1000", "kill halfway", "0"), -signal.SIGKILL)
     assert scene.model.exists()
@@ -48,7 +48,7 @@ def test_killed_inside_a_save_it_goes_on_and_ends_in_the_same_bytes(scene):
     assert scene.finished == finished + 1
 
 
-def test_a_disk_that_is_full_for_a_while_costs_a_warning(scene):
+def test_a_disk_that_is_full_for_a_while_costs_only_a_warning(scene):
     finished = scene.finished
     said = scene.ended(scene.start("1000", str(errno.ENOSPC), "20"), 0)
     assert said.count("Warning: ") == 1
@@ -58,7 +58,7 @@ def test_a_disk_that_is_full_for_a_while_costs_a_warning(scene):
     assert scene.finished == finished + 1
 
 
-def test_a_disk_that_stays_full_is_exit_code_1_and_the_previous_file(scene):
+def test_a_disk_that_stays_full_is_exit_code_1_and_keeps_the_previous_file(scene):
     said = scene.ended(scene.start("1000", str(errno.ENOSPC), "1000000"), 1)
     assert "No space left" in said
     assert "The training is not saved; " in said
@@ -66,8 +66,8 @@ def test_a_disk_that_stays_full_is_exit_code_1_and_the_previous_file(scene):
     assert f"holds step {scene.step}" in said.splitlines()[-1]
 
 
-def test_a_stopped_process_uses_up_no_time(scene, tmp_path):
-    """It is stopped for longer than its budget; that costs a second, two if it was saving. It trains for the rest."""
+def test_a_stopped_process_uses_up_little_of_its_time(scene, tmp_path):
+    """Stopped for longer than its budget, it loses one second, or two if it was saving, and trains for the rest."""
     history, path = tmp_path / "history.jsonl", tmp_path / "m.npz"
     command = [sys.executable, "-m", "rnnlm", "train", str(scene.corpus), "-o", str(path), *kill.NETWORK]
     command += ["--time", "3.5s", "--history", str(history)]
@@ -87,11 +87,11 @@ def test_a_stopped_process_uses_up_no_time(scene, tmp_path):
     assert checkpoint.read_header(path)["training"]["state"]["progress"]["finished"]
 
 
-# What must not be overwritten
+# Files that must not be overwritten
 
 
 @pytest.mark.parametrize("command", [["train"], ["ngram", "train"]])
-def test_every_command_that_trains_reserves_its_file(command, scene, tmp_path, rnnlm):
+def test_every_command_that_trains_reserves_its_output_file(command, scene, tmp_path, rnnlm):
     path = tmp_path / "m.npz"
     with Reservation(path):
         said = rnnlm(*command, scene.corpus, "-o", path, code=1).err
@@ -112,7 +112,7 @@ def test_every_command_that_trains_reserves_its_file(command, scene, tmp_path, r
     ],
     ids=" ".join,
 )
-def test_no_result_takes_the_place_of_a_text_or_of_another_result(options, tmp_path, monkeypatch, rnnlm):
+def test_outputs_of_one_command_may_not_overwrite_each_other_or_the_text(options, tmp_path, monkeypatch, rnnlm):
     monkeypatch.chdir(tmp_path)
     texts = {name: f"{name} 我 昨天 上学\n" * 20 for name in ("TEXT", "VALID")}
     for name, text in texts.items():

@@ -1,4 +1,4 @@
-"""`rnnlm decode` as a user runs it: candidates, pinyin, corrections; what is wrong is told, what was found is kept."""
+"""`rnnlm decode`: candidates, pinyin and corrections; errors are reported and earlier results kept."""
 
 import json
 import subprocess
@@ -17,7 +17,7 @@ CORPORA = Path(__file__).parents[2] / "corpora"
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory):
-    """Trigrams of the Chinese sentences, by words and by characters."""
+    """Trigram models of the Chinese sentences, by words and by characters."""
     folder = tmp_path_factory.mktemp("models")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RNNLM_CACHE", str(folder / "cache"))
@@ -28,13 +28,13 @@ def models(tmp_path_factory):
 
 
 @pytest.mark.parametrize("level", ["word", "char"])
-def test_candidates_of_a_plain_line(level, models, rnnlm):
+def test_the_best_candidates_of_a_plain_line_are_chosen(level, models, rnnlm):
     printed = rnnlm("decode", "--text", "我|握 昨天|作田 上学| 吃到|迟到 了", "-m", models[level])
     assert printed.out == "我昨天上学迟到了\n"
     assert printed.err == ""
 
 
-def test_the_best_with_their_totals(models, rnnlm):
+def test_the_n_best_texts_have_their_totals(models, rnnlm):
     model = library.load(models["word"])
     out = rnnlm("decode", "--text", "我|你 昨天", "--text", "他", "-k", "3", "-m", models["word"]).out
     first, second = (block.splitlines() for block in out.split("\n\n"))
@@ -45,7 +45,7 @@ def test_the_best_with_their_totals(models, rnnlm):
     assert [line.split()[1] for line in second] == ["他"]
 
 
-def test_scores_weigh_beside_the_model(models, rnnlm):
+def test_scores_are_added_to_those_of_the_model(models, rnnlm):
     for score, wanted in (("0", "我"), ("-30", "握")):
         line = f"我:{score}|握:0 昨天:0"
         answer = rnnlm("decode", "--scores", "--text", line, "-m", models["char"], "--json").json
@@ -55,7 +55,7 @@ def test_scores_weigh_beside_the_model(models, rnnlm):
     assert rnnlm("decode", "--scores", "--text", "我:-30|握:0", "-m", models["char"], "--lm-weight", "30").out == "我\n"
 
 
-def test_json_in_and_out(models, rnnlm, tmp_path):
+def test_json_can_be_read_and_written(models, rnnlm, tmp_path):
     path = tmp_path / "lattices.jsonl"
     positions = {"id": "a", "positions": [["我", {"text": "握", "score": 1}], ["昨天"]]}
     arcs = {"arcs": [{"start": 0, "end": 2, "text": "昨天"}, {"start": 0, "end": 1, "text": "作", "score": -1},
@@ -68,7 +68,7 @@ def test_json_in_and_out(models, rnnlm, tmp_path):
     assert set(first["candidates"][0]) == {"text", "tokens", "logprob_nats", "score", "total_nats"}
 
 
-def test_the_library_finds_what_the_command_finds(models, rnnlm):
+def test_the_python_api_finds_the_same_as_the_command(models, rnnlm):
     options = ["--before", "我", "--unfinished", "--word-penalty", "0.5", "--oov-penalty", "-3", "--beam", "4"]
     answer = rnnlm("decode", "--text", "昨天|龘 上学|", *options, "-k", "4", "-m", models["word"], "--json").json
     settings = {"before": "我", "ended": False, "word_penalty": 0.5, "oov_penalty": -3, "beam": 4}
@@ -76,7 +76,7 @@ def test_the_library_finds_what_the_command_finds(models, rnnlm):
     assert answer["candidates"] == [each._asdict() for each in found]
 
 
-def test_defaults_are_those_of_the_library():
+def test_command_and_python_api_have_the_same_defaults():
     defaults = {parameter.name: parameter.default for parameter in decode.params}
     assert (defaults["beam"], defaults["replacement_penalty"]) == (BEAM, REPLACEMENT_PENALTY)
 
@@ -95,8 +95,8 @@ def test_pinyin_and_corrections(level, models, rnnlm, tmp_path):
         assert rnnlm("decode", *words, "-m", models[level]).out == f"{text}\n"
 
 
-def test_a_line_is_answered_when_it_has_come(models):
-    """A line that is no lattice ends the program, after the answers to those before it."""
+def test_a_line_is_answered_at_once(models):
+    """A line that is not a lattice ends the program after the previous lines were answered."""
     command = [sys.executable, "-m", "rnnlm", "decode", "-", "-m", models["char"]]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with subprocess.Popen(command, **pipes, encoding="utf-8") as program:
@@ -125,7 +125,7 @@ def test_a_line_is_answered_when_it_has_come(models):
         (["--text", "a", "-k", "0"], "-k"),
     ],
 )
-def test_options_that_do_not_go_together(words, said, models, rnnlm):
+def test_incompatible_options_are_refused(words, said, models, rnnlm):
     assert said in rnnlm("decode", *words, "-m", models["char"], code=2).err
 
 
@@ -138,6 +138,6 @@ def test_options_that_do_not_go_together(words, said, models, rnnlm):
         (["--text", "{}", "--format", "json"], "Line 1 of --text: It is {}; expected an object with a list"),
     ],
 )
-def test_what_cannot_be_read_is_told(words, said, models, rnnlm, tmp_path, monkeypatch):
+def test_unreadable_input_is_refused(words, said, models, rnnlm, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert said in rnnlm("decode", *words, "-m", models["char"], code=1).last

@@ -1,4 +1,4 @@
-"""--engine: what goes with what, and everything without PyTorch where it is not installed."""
+"""--engine: valid combinations of options, and everything that works without PyTorch."""
 
 import json
 import os
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-# Ends every attempt to import PyTorch, or to find it, as if it were not installed.
+# Makes every import of PyTorch fail, and find_spec as well, as if it were not installed.
 WITHOUT_TORCH = """
 import sys
 class Absent:
@@ -52,7 +52,7 @@ def train(corpus, path, *more):
     ]
 
 
-def test_without_pytorch_all_works_but_the_engine_on_it(corpus, tmp_path):
+def test_without_pytorch_everything_but_the_torch_engine_works(corpus, tmp_path):
     path = str(tmp_path / "model.npz")
     both = str(tmp_path / "both.npz")
     commands = [
@@ -81,7 +81,7 @@ def test_without_pytorch_all_works_but_the_engine_on_it(corpus, tmp_path):
 
 
 @pytest.mark.parametrize("option", [["--device", "cpu"], ["--precision", "bf16"], ["--compile"]])
-def test_what_only_pytorch_knows_is_refused_without_it(corpus, tmp_path, option, rnnlm):
+def test_options_of_pytorch_are_refused_by_the_numpy_engine(corpus, tmp_path, option, rnnlm):
     assert f"{option[0]} is for --engine torch" in rnnlm(*train(corpus, str(tmp_path / "m"), *option), code=2).err
 
 
@@ -94,7 +94,7 @@ def test_several_processes_are_refused_by_the_numpy_engine(corpus, tmp_path, mon
     )
 
 
-def test_a_mixture_is_not_measured_on_pytorch(corpus, tmp_path, rnnlm):
+def test_the_torch_engine_does_not_measure_mixtures(corpus, tmp_path, rnnlm):
     pytest.importorskip("torch", reason="the engine on PyTorch needs it")
     path = str(tmp_path / "model.npz")
     rnnlm(*train(corpus, path))

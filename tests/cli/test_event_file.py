@@ -1,4 +1,4 @@
-"""Events as TensorBoard reads them: judged by protocol buffers, and by TensorBoard where it is installed."""
+"""Event files read with protocol buffers, and with TensorBoard where it is installed."""
 
 import math
 
@@ -13,7 +13,7 @@ SCALARS = st.dictionaries(st.text(st.characters(exclude_categories=["Cs"]), min_
 
 
 @given(st.integers(0, 2**63 - 1), SCALARS)
-def test_what_is_written_is_read(tmp_path_factory, step, scalars):
+def test_written_events_are_read_back(tmp_path_factory, step, scalars):
     path = tmp_path_factory.getbasetemp() / "events"
     path.write_bytes(version_record(1.5) + scalars_record(2.5, step, scalars))
     version, event = events(path)
@@ -25,7 +25,7 @@ def test_what_is_written_is_read(tmp_path_factory, step, scalars):
 
 
 @given(st.binary(max_size=50))
-def test_the_checksum_is_that_of_long_division(data):
+def test_the_checksum_equals_a_long_division(data):
     crc = crc32c(data)
     assert ((crc >> 15 | crc << 17) + 0xA282EAD8) % 2**32 == checksum(data)
 

@@ -1,4 +1,4 @@
-"""rnnlm export and rnnlm import: a model goes to other programs and comes back, and what cannot be is refused."""
+"""`rnnlm export` and `rnnlm import`: models survive a round trip, and impossible requests are refused."""
 
 import json
 import re
@@ -18,7 +18,7 @@ EXTENSIONS = {"torch": ".pt", "safetensors": ".safetensors", "onnx": ".onnx"}
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory) -> bytes:
-    """The file of a model that was trained, with its training state."""
+    """The checkpoint of a trained model, with its training state."""
     folder = tmp_path_factory.mktemp("trained")
     text = folder / "corpus.txt"
     text.write_text("\n".join(SENTENCES * 20) + "\n", encoding="utf-8")
@@ -28,7 +28,7 @@ def trained(tmp_path_factory) -> bytes:
 
 @pytest.fixture
 def model(trained, tmp_path, monkeypatch) -> Path:
-    """The same in the current folder."""
+    """A copy of the trained checkpoint in the current folder."""
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "rnnlm.npz"
     path.write_bytes(trained)
@@ -42,7 +42,7 @@ def kind(request):
 
 
 @pytest.mark.parametrize("to", NEEDED)
-def test_two_files_are_written_and_named(to, model, rnnlm):
+def test_export_writes_two_files_and_names_them(to, model, rnnlm):
     pytest.importorskip(NEEDED[to], reason=f"{to} is not installed")
     before = model.read_bytes()
     printed = rnnlm("export", "--to", to)
@@ -54,7 +54,7 @@ def test_two_files_are_written_and_named(to, model, rnnlm):
     assert not [path for path in model.parent.iterdir() if path.name.startswith(".rnnlm-")]
 
 
-def test_the_best_parameters_go_and_come_back(kind, model, rnnlm):
+def test_the_best_parameters_survive_a_round_trip(kind, model, rnnlm):
     rnnlm("export", "--to", kind)
     rnnlm("import", f"rnnlm{EXTENSIONS[kind]}", "-o", "again.npz")
     old, new = LanguageModel.load(model), LanguageModel.load("again.npz")
@@ -72,10 +72,10 @@ def test_the_best_parameters_go_and_come_back(kind, model, rnnlm):
         again = rnnlm(*question, "-m", "again.npz").out.replace(
             '"trained_on_this_text": null', '"trained_on_this_text": false'
         )
-        assert again == rnnlm(*question, "-m", "rnnlm.npz").out  # an imported model does not know its text
+        assert again == rnnlm(*question, "-m", "rnnlm.npz").out  # an imported model does not record its text
 
 
-def test_an_imported_model_is_no_training_but_can_start_one(kind, model, corpus, rnnlm):
+def test_an_imported_model_cannot_be_resumed_but_started_from(kind, model, corpus, rnnlm):
     rnnlm("export", "--to", kind)
     rnnlm("import", f"rnnlm{EXTENSIONS[kind]}", "-o", "again.npz")
     facts = rnnlm("info", "again.npz", "--json").json
@@ -107,7 +107,7 @@ def test_an_imported_model_is_no_training_but_can_start_one(kind, model, corpus,
         ["--bidirectional"],
     ],
 )
-def test_every_sort_of_model_can_be_started_from(options, kind, corpus, tmp_path, monkeypatch, rnnlm):
+def test_every_kind_of_model_can_be_started_from(options, kind, corpus, tmp_path, monkeypatch, rnnlm):
     monkeypatch.chdir(tmp_path)
     rnnlm("train", corpus, *SMALL, "--epochs", "0.2", *options)
     rnnlm("export", "--to", kind)
@@ -120,8 +120,8 @@ def test_every_sort_of_model_can_be_started_from(options, kind, corpus, tmp_path
     }
 
 
-def test_a_network_of_other_clusters_is_started_from_with_another_text(model, corpus, tmp_path, rnnlm):
-    """Widths of tails that `train` itself never makes are kept when words are mapped."""
+def test_a_network_with_other_clusters_can_be_started_from_with_another_text(model, corpus, tmp_path, rnnlm):
+    """Tail widths that `train` never chooses are kept when the vocabulary changes."""
     torch = pytest.importorskip("torch", reason="PyTorch is not installed")
     tokens = ["<s>", "</s>", "<unk>", *LanguageModel.load(model).vocabulary.tokens]
     layer = torch.nn.AdaptiveLogSoftmaxWithLoss(8, len(tokens), [10], div_value=2.0)
@@ -136,7 +136,7 @@ def test_a_network_of_other_clusters_is_started_from_with_another_text(model, co
     assert LanguageModel.load("new.npz").network.config.div_value == 2.0
 
 
-def test_weights_of_another_program_are_imported(tmp_path, monkeypatch, rnnlm):
+def test_weights_of_another_program_can_be_imported(tmp_path, monkeypatch, rnnlm):
     torch = pytest.importorskip("torch", reason="PyTorch is not installed")
     monkeypatch.chdir(tmp_path)
     torch.manual_seed(1)
@@ -162,7 +162,7 @@ def test_weights_of_another_program_are_imported(tmp_path, monkeypatch, rnnlm):
         assert candidate["probability"] == pytest.approx(expected[tokens.index(candidate["token"])], rel=1e-5)
 
 
-def test_files_that_are_there_are_replaced_only_by_force(kind, model, rnnlm):
+def test_existing_files_are_replaced_only_with_force(kind, model, rnnlm):
     extension = EXTENSIONS[kind]
     rnnlm("export", "--to", kind)
     assert "rnnlm" + extension + " is there already" in rnnlm("export", "--to", kind, code=1).last
@@ -171,10 +171,10 @@ def test_files_that_are_there_are_replaced_only_by_force(kind, model, rnnlm):
     assert "rnnlm.npz is there already" in rnnlm("import", f"rnnlm{extension}", code=1).last
     assert model.read_bytes() == before
     rnnlm("import", f"rnnlm{extension}", "--force")
-    assert model.read_bytes() != before  # without the state of the training
+    assert model.read_bytes() != before  # without the training state
     other = model.with_name("rnnlm.vocabulary.json")
     other.write_text("{}", encoding="utf-8")
-    rnnlm("export", "--to", kind, "-o", f"rnnlm.second{extension}")  # has a vocabulary of its own
+    rnnlm("export", "--to", kind, "-o", f"rnnlm.second{extension}")  # has its own vocabulary
     model.with_suffix(extension).unlink()
     assert "rnnlm.vocabulary.json is there already" in rnnlm("export", "--to", kind, code=1).last
     assert other.read_text(encoding="utf-8") == "{}"
@@ -186,7 +186,7 @@ def test_two_formats_share_one_vocabulary(model, rnnlm):
         rnnlm("export", "--to", to)
 
 
-def test_nothing_replaces_what_it_is_made_of(kind, model, rnnlm):
+def test_an_export_never_replaces_its_model(kind, model, rnnlm):
     before = model.read_bytes()
     for options in ([], ["--force"]):
         said = rnnlm("export", "--to", kind, "-o", "rnnlm.npz", *options, code=1).last
@@ -225,7 +225,7 @@ def test_nothing_replaces_what_it_is_made_of(kind, model, rnnlm):
         (["import", "corpus.txt", "-o", "none/m.npz"], "folder", 1),
     ],
 )
-def test_what_can_not_be_is_refused_in_a_sentence(arguments, words, code, model, corpus, rnnlm):
+def test_impossible_requests_are_refused_in_a_sentence(arguments, words, code, model, corpus, rnnlm):
     rnnlm("ngram", "train", corpus, "-o", "bigram.npz", "--order", "2")
     Path("tokens.json").write_text(json.dumps(["<s>", "</s>", "<unk>", "a"]), encoding="utf-8")
     before = set(Path().iterdir())
@@ -233,7 +233,7 @@ def test_what_can_not_be_is_refused_in_a_sentence(arguments, words, code, model,
     assert set(Path().iterdir()) == before
 
 
-def test_the_vocabulary_file_holds_what_the_checkpoint_says(model, rnnlm):
+def test_the_vocabulary_file_agrees_with_the_checkpoint(model, rnnlm):
     pytest.importorskip("torch", reason="PyTorch is not installed")
     rnnlm("export", "--to", "torch", "-o", "a.pt")
     document = json.loads(Path("a.vocabulary.json").read_text(encoding="utf-8"))
@@ -244,7 +244,7 @@ def test_the_vocabulary_file_holds_what_the_checkpoint_says(model, rnnlm):
     assert np.all(np.array(document["counts"][:3]) == 0)
 
 
-def test_a_page_is_one_file_and_says_what_rounding_loses(model, rnnlm):
+def test_a_page_is_one_file_and_the_loss_by_rounding_is_reported(model, rnnlm):
     before = set(Path().iterdir())
     printed = rnnlm("export", "--to", "html")
     assert printed.out == ""
@@ -268,7 +268,7 @@ def test_a_page_is_one_file_and_says_what_rounding_loses(model, rnnlm):
     assert model.read_bytes() == before_model
 
 
-def test_an_ngram_that_a_page_leaves_out_is_said(corpus, tmp_path, monkeypatch, rnnlm):
+def test_export_reports_an_ngram_that_a_page_leaves_out(corpus, tmp_path, monkeypatch, rnnlm):
     monkeypatch.chdir(tmp_path)
     rnnlm("train", corpus, *SMALL, "--epochs", "0.2", "--ngram", "2")
     assert "The 2-gram that is mixed with the network is left out" in rnnlm("export", "--to", "html").err

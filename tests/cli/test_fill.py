@@ -1,4 +1,4 @@
-"""`rnnlm fill` with models of one direction and two, and what two-sided models refuse."""
+"""`rnnlm fill` with one-directional and bidirectional models, and commands that refuse the latter."""
 
 import json
 
@@ -28,7 +28,7 @@ def models(tmp_path_factory):
 
 @pytest.mark.parametrize("direction", ["forward", "both"])
 @pytest.mark.parametrize(("noun", "verb"), [("一部 手机", "买"), ("一个 书包", "换"), ("一台 电脑", "修")])
-def test_what_stands_after_the_blank_decides(direction, noun, verb, models, rnnlm):
+def test_the_words_after_the_blank_decide(direction, noun, verb, models, rnnlm):
     text = f"我 的 东西 坏 了 ， 我 打算 ____ {noun} 。"
     answer = rnnlm("fill", text, "-m", models[direction], "--json").json
     best = answer["candidates"][0]
@@ -39,21 +39,21 @@ def test_what_stands_after_the_blank_decides(direction, noun, verb, models, rnnl
 
 
 @pytest.mark.parametrize("direction", ["forward", "both"])
-def test_several_blanks_and_blanks_of_several_tokens(direction, models, rnnlm):
+def test_a_text_may_have_several_blanks_and_blanks_of_several_tokens(direction, models, rnnlm):
     text = "我 的 ____ 坏 了 ， 我 打算 ____ 手机 。"
     answer = rnnlm("fill", text, "-m", models[direction], "--blank-tokens", "2", "-k", "3", "--json").json
     assert answer["candidates"][0]["tokens"][1] == "买一部"
     assert len({tuple(candidate["tokens"]) for candidate in answer["candidates"]}) == 3
 
 
-def test_a_table_for_people(models, rnnlm):
+def test_fillings_are_shown_in_a_table(models, rnnlm):
     lines = rnnlm("fill", "我 的 ____ 坏 了", "-m", models["both"], "-k", "2").out.splitlines()
     assert len(lines) == 2
     assert 0 < float(lines[0].split()[0]) <= 1
 
 
 @pytest.mark.parametrize("blank", ["__", "___", "____", "_______", "＿", "＿＿", "＿＿＿＿"])
-def test_a_blank_is_written_in_several_ways(blank, models, rnnlm):
+def test_blanks_can_be_written_in_several_ways(blank, models, rnnlm):
     text = f"我 的 东西 坏 了 ， 我 打算 {blank} 一部 手机 。"
     best = rnnlm("fill", text, "-m", models["forward"], "--json").json["candidates"][0]
     assert best["text"] == text.replace(blank, "买")
@@ -62,7 +62,7 @@ def test_a_blank_is_written_in_several_ways(blank, models, rnnlm):
 
 
 @pytest.mark.parametrize("text", ["snake_case", "snake__case", "__init__", "a _ b", "_", "self.__dict__ 我", "x__ 1"])
-def test_underscores_of_a_text_are_no_blank(text, models, rnnlm):
+def test_underscores_within_words_are_not_blanks(text, models, rnnlm):
     assert "____" in rnnlm("fill", text, "-m", models["forward"], code=1).err
     assert "blank" not in rnnlm("predict", text, "-m", models["forward"]).err
     (best, *_) = rnnlm("fill", f"{text} ____", "-m", models["forward"], "--json").json["candidates"]
@@ -70,7 +70,7 @@ def test_underscores_of_a_text_are_no_blank(text, models, rnnlm):
     assert len(best["tokens"]) == 1
 
 
-def test_several_words_are_one_text(models, rnnlm):
+def test_several_arguments_are_one_text(models, rnnlm):
     text = "我 的 东西 坏 了 ， 我 打算 ____ 一部 手机 。"
     first, *rest = text.split()
     assert (
@@ -80,7 +80,7 @@ def test_several_words_are_one_text(models, rnnlm):
 
 
 @pytest.mark.parametrize("space", [False, True])
-def test_only_what_stands_around_a_blank_may_be_unknown(space, models, tmp_path, rnnlm):
+def test_only_words_around_a_blank_are_reported_as_unknown(space, models, tmp_path, rnnlm):
     corpus, model = tmp_path / "corpus.txt", str(tmp_path / "m.npz")
     corpus.write_text("我的手机坏了\n" * 30, encoding="utf-8")
     rnnlm("train", corpus, "--level", "char", "-o", model, *SMALL, "--epochs", "1", "--threads", "1")
@@ -93,7 +93,7 @@ def test_only_what_stands_around_a_blank_may_be_unknown(space, models, tmp_path,
 
 
 @pytest.mark.parametrize("text", ["我 的 手机 ____", "我 的 手机____", "我 的 手机 ＿＿", "我 的 手机 __  "])
-def test_a_blank_at_the_end_asks_what_comes_next(text, models, rnnlm):
+def test_predict_takes_a_blank_at_the_end_as_the_next_token(text, models, rnnlm):
     def predicted(asked: str) -> tuple[list, str]:
         printed = rnnlm("predict", asked, "-m", models["forward"], "--json")
         return json.loads(printed.out)["candidates"], printed.err
@@ -106,7 +106,7 @@ def test_a_blank_at_the_end_asks_what_comes_next(text, models, rnnlm):
     assert said.count("\n") == 1
     assert rnnlm("fill", text, "-m", models["forward"], "--json").json[
         "candidates"
-    ]  # fill compares whole sentences, as ever
+    ]  # fill still compares whole sentences
 
 
 @pytest.mark.parametrize("text", ["我 的 手机", "", "我 ____ 了\n我 ____ 了"])
@@ -117,7 +117,7 @@ def test_a_text_without_a_blank_or_of_two_lines_is_refused(text, models, rnnlm):
 
 
 @pytest.mark.parametrize("command", [["predict", "我"], ["sample"], ["eval", "CORPUS"], ["score", "CORPUS"]])
-def test_a_two_sided_model_refuses_what_has_no_meaning_for_it(command, models, rnnlm):
+def test_a_bidirectional_model_refuses_commands_that_need_a_next_token(command, models, rnnlm):
     arguments = [models["corpus"] if part == "CORPUS" else part for part in command]
     printed = rnnlm(*arguments, "-m", models["both"], code=1)
     assert printed.out == ""

@@ -1,4 +1,4 @@
-"""What `rnnlm train` advises, on real texts that are learnt well and deliberately badly."""
+"""Advice of `rnnlm train` on real texts, for good trainings and deliberately bad ones."""
 
 import json
 from pathlib import Path
@@ -11,7 +11,7 @@ SMALL = ["--hidden-size", "16", "--embedding-size", "8"]
 
 @pytest.fixture
 def text(tmp_path: Path) -> Path:
-    """The first 20,000 characters of English stories, whose paragraphs are long."""
+    """The first 20,000 characters of English stories with long paragraphs."""
     path = tmp_path / "text.txt"
     lines = (CORPORA / "english.txt").read_text(encoding="utf-8").splitlines()
     path.write_text("\n\n".join(line for line in lines if len(line) > 200)[:20_000], encoding="utf-8")
@@ -37,7 +37,7 @@ def test_the_defaults_need_no_advice(advice, text, corpus, lines):
     assert advice(text) == []
 
 
-def test_overfitting(advice, text):
+def test_overfitting_gets_advice(advice, text):
     options = ["--dropout", "0", "--hidden-size", "64", "--embedding-size", "64", "--schedule", "constant"]
     lines = advice(text, *options, "--lr", "0.01", "--epochs", "15")
     assert len(lines) == 2
@@ -47,35 +47,35 @@ def test_overfitting(advice, text):
 
 
 @pytest.mark.parametrize(("clip", "remedy"), [("1", ""), ("0", " or --clip 1")])
-def test_a_learning_rate_by_which_the_loss_explodes(advice, text, clip, remedy):
+def test_a_learning_rate_that_explodes_gets_advice(advice, text, clip, remedy):
     options = ["--level", "char", "--optimizer", "sgd", "--lr", "500", "--clip", clip, "--epochs", "1", *SMALL]
     found = "The learning rate is too high: the loss exploded 2 times."
     assert advice(text, *options) == [f"{found} Try --lr 1 (it is 500){remedy}."]
 
 
-def test_a_vocabulary_that_is_too_small(advice, text):
+def test_a_vocabulary_that_is_too_small_gets_advice(advice, text):
     first = advice(text, "--vocab-size", "100", "--epochs", "1", *SMALL)[0]
     assert "% of the held-out tokens are not in the vocabulary. Try --level char or a larger vocabulary" in first
 
 
-def test_a_text_that_is_too_small(advice, text):
+def test_a_text_that_is_too_small_gets_advice(advice, text):
     text.write_text(text.read_text(encoding="utf-8")[:4_000], encoding="utf-8")
     first = advice(text, "--level", "char", "--epochs", "1", *SMALL)[0]
     assert first.startswith("The training text has 3,600 tokens; with less than 10,000 characters")
 
 
-def test_underfitting(advice, text):
+def test_underfitting_gets_advice(advice, text):
     (line,) = advice(text, "--level", "char", "--lr", "1e-5", "--epochs", "2", *SMALL)
     assert line.startswith("Underfitting: the valid loss,")
     assert line.endswith("Try --lr 0.025 (it is 1e-05) or a longer training.")
 
 
-def test_without_held_out_text(advice, text):
+def test_a_training_without_held_out_text_gets_advice(advice, text):
     (line,) = advice(text, "--level", "char", "--valid-fraction", "0", "--lr", "1e-5", "--epochs", "1", *SMALL)
     assert line.startswith("Underfitting: the training loss,")
 
 
-def test_overfitting_or_an_end_that_is_unlike_the_rest(advice, text):
+def test_overfitting_advice_mentions_a_last_part_that_differs_from_the_rest(advice, text):
     chinese = (CORPORA / "chinese.txt").read_text(encoding="utf-8")
     text.write_text(text.read_text(encoding="utf-8") + chinese[:2_000], encoding="utf-8")
     options = ["--vocab-size", "60", "--valid-fraction", "0.08", "--dropout", "0", "--epochs", "8"]
@@ -83,13 +83,13 @@ def test_overfitting_or_an_end_that_is_unlike_the_rest(advice, text):
     assert any("if the held-out end of the text is unlike the rest" in line for line in lines), lines
 
 
-def test_a_resumed_training_is_not_told_again(advice, text):
+def test_a_resumed_training_does_not_repeat_advice(advice, text):
     text.write_text(text.read_text(encoding="utf-8")[:4_000], encoding="utf-8")
     assert any("The training text has" in line for line in advice(text, "--level", "char", "--epochs", "2", *SMALL))
     assert not any("The training text has" in line for line in advice(text, "--resume", "--epochs", "3"))
 
 
-def test_the_weights_of_another_model_make_up_for_a_small_text(advice, text):
+def test_starting_from_another_model_makes_up_for_a_small_text(advice, text):
     advice(text, "--level", "char", "--epochs", "1", *SMALL, output="large.npz")
     text.write_text(text.read_text(encoding="utf-8")[:4_000], encoding="utf-8")
     options = ["--init-from", str(text.with_name("large.npz")), "--init-vocabulary", "keep", "--epochs", "1"]

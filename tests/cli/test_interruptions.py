@@ -1,4 +1,4 @@
-"""The first signal asks a command to end well, the second one ends it at once."""
+"""The first signal asks a command to end cleanly, the second ends it at once."""
 
 import signal
 import subprocess
@@ -13,7 +13,7 @@ LISTENED = [number for number in SIGNALS if signal.getsignal(number) not in (sig
 
 
 @pytest.mark.parametrize("number", LISTENED)
-def test_the_first_signal_is_only_noted_where_the_program_will_look(number):
+def test_the_first_signal_is_only_recorded_while_the_program_checks_for_it(number):
     with Interruptions() as interruptions:
         interruptions.asked = lambda: False
         signal.raise_signal(number)
@@ -21,7 +21,7 @@ def test_the_first_signal_is_only_noted_where_the_program_will_look(number):
 
 
 @pytest.mark.parametrize("number", LISTENED)
-def test_the_first_signal_leaves_where_nothing_is_half_done(number):
+def test_the_first_signal_raises_where_no_work_can_be_lost(number):
     with Interruptions() as interruptions:
         with pytest.raises(Interrupted) as caught:
             signal.raise_signal(number)
@@ -29,10 +29,10 @@ def test_the_first_signal_leaves_where_nothing_is_half_done(number):
         assert interruptions.received == number
 
 
-def test_the_second_signal_leaves_in_any_case():
+def test_the_second_signal_always_raises():
     with Interruptions() as interruptions:
         interruptions.asked = lambda: False
-        signal.set_wakeup_fd(-1)  # else the guard might end the tests
+        signal.set_wakeup_fd(-1)  # or the guard would end the test run
         signal.raise_signal(signal.SIGINT)
         with pytest.raises(Interrupted) as caught:
             signal.raise_signal(signal.SIGTERM)
@@ -40,7 +40,7 @@ def test_the_second_signal_leaves_in_any_case():
         assert interruptions.received == signal.SIGINT
 
 
-def test_where_torchrun_repeats_it_a_signal_that_follows_soon_is_the_same_one():
+def test_under_torchrun_a_signal_soon_after_the_first_counts_as_the_same():
     before = {number: signal.getsignal(number) for number in LISTENED}
     try:
         with Interruptions(settling=60.0) as interruptions:
@@ -48,14 +48,14 @@ def test_where_torchrun_repeats_it_a_signal_that_follows_soon_is_the_same_one():
             signal.raise_signal(signal.SIGINT)
             signal.raise_signal(signal.SIGTERM)
             assert interruptions.received == signal.SIGINT
-            assert not interruptions._over.wait(2 * GRACE)  # nor does the guard end the process
-        signal.raise_signal(signal.SIGTERM)  # which comes while the last message is written
+            assert not interruptions._over.wait(2 * GRACE)  # the guard does not end the process either
+        signal.raise_signal(signal.SIGTERM)  # arrives while the last message is written
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
-def test_afterwards_everything_is_as_it_was():
+def test_signal_handlers_are_restored():
     def state():
         wakeup = signal.set_wakeup_fd(-1)
         signal.set_wakeup_fd(wakeup)
@@ -67,7 +67,7 @@ def test_afterwards_everything_is_as_it_was():
     assert state() == before
 
 
-def test_signals_that_are_ignored_stay_ignored_and_the_rest_is_put_back():
+def test_ignored_signals_stay_ignored():
     before = {number: signal.signal(number, signal.SIG_IGN) for number in SIGNALS}
     wakeup = signal.set_wakeup_fd(-1)
     try:
@@ -82,7 +82,7 @@ def test_signals_that_are_ignored_stay_ignored_and_the_rest_is_put_back():
             signal.signal(number, handler)
 
 
-def test_beside_the_main_thread_it_does_nothing():
+def test_outside_the_main_thread_nothing_is_changed():
     found = []
 
     def work():
@@ -107,12 +107,12 @@ with Interruptions() as interruptions:
 """
 
 
-def test_the_second_signal_ends_a_program_that_is_stuck_in_the_system():
+def test_the_second_signal_ends_a_program_that_is_blocked_in_a_system_call():
     with subprocess.Popen([sys.executable, "-c", STUCK], stdout=subprocess.PIPE) as process:
         try:
             assert process.stdout.readline() == b"ready\n"
             process.send_signal(signal.SIGINT)
-            with pytest.raises(subprocess.TimeoutExpired):  # which shows that the first one does not
+            with pytest.raises(subprocess.TimeoutExpired):  # it is still alive, so the first signal did not end it
                 process.wait(0.7)
             process.send_signal(signal.SIGTERM)
             assert process.wait(60) == 128 + signal.SIGTERM
@@ -120,7 +120,7 @@ def test_the_second_signal_ends_a_program_that_is_stuck_in_the_system():
             process.kill()
 
 
-def test_whoever_has_left_the_context_is_not_ended_any_more():
+def test_after_the_context_has_been_left_no_signal_ends_the_process():
     with Interruptions() as interruptions:
         interruptions.asked = lambda: False
         signal.raise_signal(signal.SIGINT)
@@ -128,4 +128,4 @@ def test_whoever_has_left_the_context_is_not_ended_any_more():
             signal.raise_signal(signal.SIGINT)
     for thread in threading.enumerate():
         if thread.name.endswith("(_guard)"):
-            thread.join(60)  # it would have ended these tests
+            thread.join(60)  # the guard would have ended the test run

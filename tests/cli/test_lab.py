@@ -23,13 +23,13 @@ TOKENS = ARTICLE.split()
 # --- pairs
 
 
-def test_pairs_of_the_article():
+def test_pairs_of_the_article_are_each_token_and_its_successor():
     assert objects(run("pairs", ARTICLE, "--json")) == [
         {"input": read, "label": label} for read, label in zip(["<s>", *TOKENS], [*TOKENS, "</s>"], strict=True)
     ]
 
 
-def test_pairs_are_numbered_and_stand_in_columns():
+def test_pairs_are_numbered_and_aligned():
     lines = run("pairs", ARTICLE).stdout.splitlines()
     assert [line.split() for line in lines[1:]] == [
         [str(i), read, "->", label]
@@ -38,18 +38,18 @@ def test_pairs_are_numbered_and_stand_in_columns():
     assert len({display_width(line[: line.index("->")]) for line in lines[1:]}) == 1
 
 
-def test_pairs_of_characters():
+def test_pairs_can_be_made_of_characters():
     found = objects(run("pairs", "昨天 a", "--level", "char", "--json"))
     assert [pair["label"] for pair in found] == ["昨", "天", " ", "a", "</s>"]
     assert "␣" in run("pairs", "昨天 a", "--level", "char").stdout
 
 
-def test_every_line_makes_pairs_of_its_own():
+def test_every_line_makes_its_own_pairs():
     found = objects(run("pairs", "-", "--json", stdin="我 昨天\n\n了\n"))
     assert [pair["input"] for pair in found] == ["<s>", "我", "昨天", "<s>", "了"]
 
 
-def test_json_is_utf8_and_nothing_else_is_on_stdout():
+def test_json_is_utf8_and_the_only_output():
     result = run("pairs", ARTICLE, "--json")
     assert result.stdout.startswith('{"input": "<s>", "label": "我"}\n')
     assert len(result.stdout.splitlines()) == 12
@@ -62,14 +62,14 @@ def test_a_text_without_tokens_is_an_expected_failure(command, text):
 
 
 @pytest.mark.parametrize("command", ["pairs", "onehot", "gradcheck"])
-def test_an_argument_that_is_no_text_is_a_usage_error(command):
+def test_an_argument_that_is_not_utf8_is_a_usage_error(command):
     assert "UTF-8" in run(command, "\udcff", code=2).stderr
 
 
 # --- onehot
 
 
-def test_one_hot_vectors_of_the_article():
+def test_one_hot_vectors_of_the_article_have_their_1_at_the_id():
     found = objects(run("onehot", ARTICLE, "--json"))
     assert [each["token"] for each in found] == TOKENS
     size = 3 + len(set(TOKENS))
@@ -79,7 +79,7 @@ def test_one_hot_vectors_of_the_article():
     assert min(each["id"] for each in found) == 3
 
 
-def test_the_product_with_u_is_shown_as_its_column():
+def test_the_product_with_u_is_shown_as_a_column_of_u():
     output = run("onehot", ARTICLE).stdout
     lines = output.splitlines()
     start = next(i for i, line in enumerate(lines) if line.startswith("U ("))
@@ -119,7 +119,7 @@ def model_path(request, tmp_path):
     return path
 
 
-def test_a_model_brings_its_own_vocabulary_and_u(model_path):
+def test_onehot_uses_the_vocabulary_and_u_of_a_model(model_path):
     result = run("onehot", "老师 今天 了", "-m", model_path, "--json")
     ids = {each["token"]: each["id"] for each in objects(run("onehot", ARTICLE, "--json"))}
     found = objects(result)
@@ -131,14 +131,14 @@ def test_a_model_brings_its_own_vocabulary_and_u(model_path):
     assert "weight" in shown
 
 
-def test_a_model_says_itself_what_a_token_is(model_path):
+def test_a_model_determines_the_level(model_path):
     assert "--level" in run("onehot", "我", "-m", model_path, "--level", "char", code=2).stderr
 
 
 # --- softmax
 
 
-def test_softmax_of_the_article():
+def test_softmax_of_the_article_has_the_printed_values():
     found = objects(run("softmax", 1, 2, 3, 4, "--json"))
     powers = np.exp([1.0, 2, 3, 4])
     assert found == [{"inputs": [1, 2, 3, 4], "probabilities": pytest.approx(powers / powers.sum())}]
@@ -151,20 +151,20 @@ def test_softmax_of_the_article():
 @pytest.mark.parametrize(
     "arguments", [["-1.5", "0", "-2e1"], ["--", "-1.5", "0", "-2e1"], ["-"], ["-1.5", "-"]], ids=" ".join
 )
-def test_negative_numbers_and_stdin(arguments):
+def test_softmax_reads_negative_numbers_and_stdin(arguments):
     stdin = "0\n-2e1\n" if len(arguments) == 2 else "-1.5 0\n-2e1\n"
     [found] = objects(run("softmax", "--json", *arguments, stdin=stdin))
     assert found["inputs"] == [-1.5, 0, -20]
 
 
-def test_options_are_options_wherever_they_stand():
+def test_options_may_follow_numbers():
     for arguments in (["-1", "--temperature", "0.5", "-2", "--json"], ["--json", "--temperature=0.5", "-1", "-2"]):
         [found] = objects(run("softmax", *arguments))
         assert found["inputs"] == [-1, -2]
         assert found["probabilities"] == pytest.approx([1 / (1 + np.exp(-2)), 1 / (1 + np.exp(2))])
 
 
-def test_large_numbers_do_not_overflow():
+def test_softmax_of_large_numbers_does_not_overflow():
     [found] = objects(run("softmax", 1000, 2000, "--json"))
     assert found["probabilities"] == [0, 1]
     assert "too large" in run("softmax", 1000, 2000).stdout
@@ -177,7 +177,7 @@ def test_large_numbers_do_not_overflow():
      ["1", "--temperature", "nan"], ["1", "--temperature", "inf"], ["1", "--temperature", "-1"]],
     ids=" ".join,
 )  # fmt: skip
-def test_softmax_of_what_is_no_number_is_a_usage_error(arguments):
+def test_softmax_of_anything_but_finite_numbers_is_a_usage_error(arguments):
     result = run("softmax", *arguments, code=2)
     assert result.stdout == ""
     assert "Error" in result.stderr
@@ -203,7 +203,7 @@ def test_gradients_of_the_network_pass(arguments):
     assert all(f"rnn.{part}_l0" in result.stdout for part in CELLS[cell].parts)
 
 
-def test_one_object_per_comparison():
+def test_json_has_one_object_per_comparison():
     found = objects(run("gradcheck", "--entries", 2, "--num-layers", 2, "--embedding-size", 3, "--json"))
     assert len(found) == 3 * 12
     assert {each["symbol"] for each in found} >= {"E", "U(1)", "U(2)", "W(1)", "W(2)", "V", "b_V", "s_0"}
@@ -213,29 +213,29 @@ def test_one_object_per_comparison():
         assert each["relative_error"] <= 1e-6
 
 
-def test_the_seed_decides():
+def test_gradcheck_depends_on_the_seed_alone():
     first, again, other = (run("gradcheck", "--json", "--seed", seed).stdout for seed in (1, 1, 2))
     assert first == again != other
 
 
-def test_the_tokens_of_a_text_are_the_data():
+def test_gradcheck_can_use_the_tokens_of_a_text():
     result = run("gradcheck", ARTICLE, "--json")
     embedding = [each for each in objects(result) if each["name"] == "output.bias" and each["index"]]
     assert all(each["index"][0] < 12 for each in embedding)
     assert "12 steps, 1 column, 12 tokens" in result.stderr
 
 
-def test_data_are_either_random_or_a_text():
+def test_gradcheck_of_a_text_refuses_sizes_of_random_data():
     assert "--steps" in run("gradcheck", ARTICLE, "--steps", 3, code=2).stderr
 
 
-def test_says_that_a_cell_has_no_use_for_an_activation():
+def test_an_activation_that_the_cell_does_not_use_is_reported():
     assert "not used" in run("gradcheck", "--cell", "lstm", "--activation", "relu").stderr
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_the_fault_of_the_article_leaves_with_exit_code_1(monkeypatch, activation):
-    """It multiplies delta by the state where f'(state) belongs."""
+def test_the_bug_of_the_article_ends_with_exit_code_1(monkeypatch, activation):
+    """The article's code multiplies delta by the state instead of f'(state)."""
     function, _ = ACTIVATIONS[activation]
     monkeypatch.setitem(ACTIVATIONS, activation, (function, lambda s, out: np.copyto(out, s) or out))
     result = run("gradcheck", "--activation", activation, code=1)
@@ -249,11 +249,11 @@ def test_the_fault_of_the_article_leaves_with_exit_code_1(monkeypatch, activatio
 
 
 @pytest.mark.parametrize("arguments", [["--hidden-size", "0"], ["--steps", "0"], ["--cell", "x"], ["--seed", "-1"]])
-def test_sizes_out_of_range_are_usage_errors(arguments):
+def test_values_out_of_range_are_usage_errors(arguments):
     run("gradcheck", *arguments, code=2)
 
 
-def test_a_relu_network_too_large_for_the_definition_is_refused():
+def test_a_relu_network_too_large_for_finite_differences_is_refused():
     arguments = ["gradcheck", "--hidden-size", 50, "--steps", 101]
     assert "10,100 times" in run(*arguments, "--activation", "relu", code=2).stderr
 
@@ -265,7 +265,7 @@ CHOICES = {"cell": CELLS, "activation": ACTIVATIONS, "loss": LOSSES, "init": INI
 
 
 @pytest.mark.parametrize("command", lab.commands)
-def test_the_choices_are_all_there_is(command):
+def test_choices_are_all_members_of_their_family(command):
     for parameter in lab.commands[command].params:
         if parameter.name in CHOICES:
             assert set(parameter.type.choices) == set(CHOICES[parameter.name])
@@ -288,7 +288,7 @@ def test_loading_the_commands_does_not_load_numpy():
 # --- loss and explode
 
 
-def test_the_loss_of_the_article():
+def test_loss_shows_the_example_of_the_article():
     first, *lowered = objects(run("loss", "1", "2", "3", "4", "--json"))
     assert objects(run("loss", "--json"))[0] == first, "it is the example"
     assert first["label"] == 1
@@ -303,7 +303,7 @@ def test_the_loss_of_the_article():
     assert run("loss", "--", "-1", "-2").stdout == run("loss", "-1", "-2").stdout
 
 
-def test_a_training_explodes_and_clipping_is_the_control():
+def test_a_training_explodes_without_clipping_and_not_with_it():
     found = objects(run("explode", "--json"))
     free, cut = ([each for each in found if bool(each["clip"]) == clipped] for clipped in (False, True))
     assert free[-1]["nats_per_token"] is None, "NaN"
@@ -315,13 +315,13 @@ def test_a_training_explodes_and_clipping_is_the_control():
     assert "--radius" in run("explode", "--cell", "mingru", code=2).stderr
 
 
-# --- weights of one's own
+# --- given weights
 
 
 MINE = '{"U": [[1, 0, 0, 0.5, -0.5], [0, 1, 0, 0.25, 0.5]], "W": [[0.5, -1], [0.25, 0.5]]}'
 
 
-def test_own_weights_are_those_that_are_shown(tmp_path):
+def test_given_weights_are_used_and_shown(tmp_path):
     (tmp_path / "w.json").write_text(MINE, encoding="utf-8")
     found = objects(run("unroll", "我 昨天", "--weights", tmp_path / "w.json", "--json"))
     states = [each for each in found if "state" in each]
@@ -353,7 +353,7 @@ def test_without_bias_the_formulas_are_those_of_the_article():
 @pytest.mark.parametrize(
     "arguments", [["--num-layers", 2], ["--cell", "lstm"], ["--embedding-size", 2], ["--loss", "mse"]]
 )
-def test_every_gradient_of_a_step_and_its_sum(arguments):
+def test_gradients_of_the_steps_add_up_to_the_shown_sum(arguments):
     *steps, total = objects(run("bptt", ARTICLE, *arguments, "--json"))
     for layer, summed in enumerate(total["u_gradient_sum"]):
         np.testing.assert_allclose(np.sum([each["u_gradient"][layer] for each in steps], axis=0), summed, atol=1e-14)
@@ -365,7 +365,7 @@ def test_every_gradient_of_a_step_and_its_sum(arguments):
 # --- gradflow of a sentence
 
 
-def test_a_sentence_is_followed_back_to_its_first_word():
+def test_gradflow_follows_a_sentence_back_to_its_first_word():
     found = objects(run("gradflow", ARTICLE, "--json"))[0]
     assert found["read"] == ["。", "我", "了", "批评", "老师", "，", "了", "迟到", "上学", "昨天", "我", "<s>"]
     assert found["distance_steps"] == list(range(12))
@@ -376,11 +376,11 @@ def test_a_sentence_is_followed_back_to_its_first_word():
 
 
 @pytest.mark.parametrize("name", ["我昨天.txt", "a folder/我", "missing", "no such file.txt", "missing.gz"])
-def test_a_file_that_is_missing_is_no_sentence(name):
+def test_a_missing_file_is_not_read_as_a_sentence(name):
     assert "does not exist" in failure(RnnlmError, "gradflow", name)
 
 
-def test_a_file_whose_name_could_be_a_sentence_is_read(tmp_path, monkeypatch):
+def test_a_file_whose_name_looks_like_a_sentence_is_read(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "我 昨天").write_text("一 二 三\n" * 40, encoding="utf-8")
     assert "20 places" in run("gradflow", "我 昨天").stderr

@@ -1,4 +1,4 @@
-"""rnnlm lab memory: figures of the models that it trains and of those it is given, and what it says of wrong input."""
+"""`rnnlm lab memory`: accuracies of models that it trains or is given, and messages about wrong input."""
 
 import json
 from functools import partial
@@ -27,7 +27,7 @@ run = partial(lab_commands.run, "memory")
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """An n-gram of each language, of the grammar's sentences as they are written, and a two-sided network."""
+    """An n-gram model of the grammar's sentences in each language, a bidirectional network, and a file of pairs."""
     folder = tmp_path_factory.mktemp("memory")
     for language, level in (("zh", "char"), ("en", "word")):
         grammar, path = GRAMMARS[language], folder / f"{language}.txt"
@@ -42,17 +42,17 @@ def folder(tmp_path_factory):
     return folder
 
 
-# --- what is trained
+# --- models that it trains
 
 
 @pytest.fixture(scope="module")
 def trained(folder):
-    """One run that trains, with a picture where that can be drawn."""
+    """A run that trains, with a picture if matplotlib is installed."""
     plot = ["--plot", folder / "trained.png"] if find_spec("matplotlib") else []
     return run("--epochs", 1, "--json", *plot)
 
 
-def test_every_model_is_asked_at_every_distance(trained):
+def test_every_model_is_tested_at_every_distance(trained):
     found = objects(trained)
     assert [list(each) for each in found] == [KEYS] * len(found)
     assert [(each["model"], each["distance"]) for each in found] == [(m, d) for m in MODELS for d in range(2, 21)]
@@ -62,7 +62,7 @@ def test_every_model_is_asked_at_every_distance(trained):
     assert [name for name in MODELS if f"Training: {name}." in trained.stderr] == MODELS
 
 
-def test_the_table_and_what_it_means_fit_80_columns(tmp_path):
+def test_table_and_explanation_fit_80_columns(tmp_path):
     shown = screen_of(["lab", "memory", "--language", "en", "--epochs", "1"], 80, tmp_path)
     assert shown.too_long == []
     rows = shown.rows()
@@ -76,7 +76,7 @@ def test_the_table_and_what_it_means_fit_80_columns(tmp_path):
     assert "Chance is 50%" in text
 
 
-def test_a_picture_is_drawn(folder, trained):
+def test_plot_writes_a_picture(folder, trained):
     pytest.importorskip("matplotlib", reason="matplotlib is not installed")
     said = {"trained": trained.stderr}
     for name, arguments in {
@@ -90,13 +90,13 @@ def test_a_picture_is_drawn(folder, trained):
         assert picture.read_bytes().startswith(b"\x89PNG")
 
 
-# --- models of one's own
+# --- given models
 
 
 @pytest.mark.parametrize(
     ("language", "kinds"), [("zh", "pronoun measure closing"), ("en", "pronoun possessive verb's")]
 )
-def test_a_model_is_asked_in_the_language_that_it_knows(folder, language, kinds):
+def test_a_given_model_is_tested_in_its_own_language(folder, language, kinds):
     result = run("-m", folder / f"{language}.npz", "--json")
     found = objects(result)
     assert [list(each) for each in found] == [KEYS] * len(found)
@@ -111,7 +111,7 @@ def test_a_model_is_asked_in_the_language_that_it_knows(folder, language, kinds)
     assert "--language" not in asked.stderr
 
 
-def test_models_stand_side_by_side(folder):
+def test_several_models_are_compared(folder):
     result = run("-m", folder / "zh.npz", "-m", folder / "en.npz", "--language", "zh")
     lines = result.stdout.splitlines()
     assert lines[0].split() == ["agreement", "pairs", "zh.npz", "en.npz"]
@@ -122,7 +122,7 @@ def test_models_stand_side_by_side(folder):
     assert not told.startswith("Warning: 600"), "it has seen most of the characters"
 
 
-def test_names_of_models_tell_them_apart(folder, tmp_path):
+def test_models_with_equal_file_names_get_different_names(folder, tmp_path):
     (tmp_path / "en.npz").write_bytes((folder / "en.npz").read_bytes())
     found = objects(run("-m", folder / "en.npz", "-m", tmp_path / "en.npz", "--json", "--pairs", folder / "pairs.tsv"))
     assert [each["model"] for each in found if each["group"] == "all"] == [
@@ -131,15 +131,15 @@ def test_names_of_models_tell_them_apart(folder, tmp_path):
     ]
 
 
-def test_a_two_sided_model_is_refused_in_one_sentence(folder):
+def test_a_bidirectional_model_is_refused_in_one_sentence(folder):
     assert "bidirectional" in failure(DirectionError, "memory", "-m", folder / "both.npz")
     assert "does not exist" in failure(CheckpointError, "memory", "-m", folder / "none.npz")
 
 
-# --- pairs of one's own
+# --- given pairs
 
 
-def test_pairs_with_tabs_and_groups(folder):
+def test_pairs_are_read_from_lines_with_tabs_and_groups(folder):
     result = run("-m", folder / "en.npz", "--pairs", folder / "pairs.tsv", "--json")
     assert [(each["group"], each["distance"], each["pairs"]) for each in objects(result)] == [
         ("case", None, 1),
@@ -149,7 +149,7 @@ def test_pairs_with_tabs_and_groups(folder):
     assert shown.splitlines()[0].split() == ["group", "pairs", "en.npz"]
 
 
-def test_pairs_of_blimp(folder, tmp_path):
+def test_pairs_are_read_from_files_of_blimp(folder, tmp_path):
     path = tmp_path / "blimp.jsonl"
     pairs = [("The key was gone.", "The keys was gone.", "a"), ("I lost my bag.", "I lost your bag.", "b")]
     lines = [{"sentence_good": good, "sentence_bad": bad, "UID": uid, "pairID": "1"} for good, bad, uid in pairs]
@@ -159,7 +159,7 @@ def test_pairs_of_blimp(folder, tmp_path):
     assert found[2]["accuracy"] == (found[0]["accuracy"] + found[1]["accuracy"]) / 2
 
 
-def test_pairs_in_other_encodings(folder, tmp_path):
+def test_pairs_are_read_in_other_encodings(folder, tmp_path):
     path = tmp_path / "pairs.tsv"
     path.write_bytes("我很喜欢我的书包。\t我很喜欢你的书包。\r\n他哭了。\t他了哭。\r\n".encode("gb18030"))
     for options in ([], ["--encoding", "gb18030"]):
@@ -171,7 +171,7 @@ def test_pairs_in_other_encodings(folder, tmp_path):
     )
 
 
-def test_unknown_words_are_told(folder):
+def test_unknown_words_are_named(folder):
     pairs = "she xyzzy .\ther xyzzy .\nshe fell .\ther fell .\n"
     said = run("-m", folder / "en.npz", "--pairs", "-", stdin=pairs).stderr
     assert "1 of the 2 pairs have words that en.npz does not know" in said
@@ -187,11 +187,11 @@ def test_unknown_words_are_told(folder):
         ("", "standard input has no pairs of sentences"),
     ],
 )
-def test_what_is_no_pair_is_one_sentence(folder, text, said):
+def test_lines_that_are_not_pairs_are_refused_in_one_sentence(folder, text, said):
     assert said in failure(CorpusError, "memory", "-m", folder / "en.npz", "--pairs", "-", stdin=text)
 
 
-def test_a_file_that_is_not_there_is_one_sentence(folder, tmp_path):
+def test_a_missing_file_is_refused_in_one_sentence(folder, tmp_path):
     assert "does not exist" in failure(CorpusError, "memory", "-m", folder / "en.npz", "--pairs", tmp_path / "none.tsv")
     assert "directory" in run("-m", folder / "en.npz", "--pairs", tmp_path, code=2).stderr
 
@@ -208,13 +208,13 @@ def test_a_file_that_is_not_there_is_one_sentence(folder, tmp_path):
         (["--language", "fr"], "--language"),
     ],
 )
-def test_what_makes_no_sense_is_wrong_usage(arguments, said):
+def test_incompatible_options_are_a_usage_error(arguments, said):
     result = run(*arguments, code=2)
     assert said in result.stderr
     assert result.stdout == ""
 
 
-def test_a_picture_replaces_neither_a_model_nor_pairs(folder, tmp_path):
+def test_a_picture_never_replaces_a_model_or_pairs(folder, tmp_path):
     pytest.importorskip("matplotlib", reason="matplotlib is not installed")
     model, pairs = tmp_path / "model.png", tmp_path / "pairs.png"
     model.write_bytes((folder / "en.npz").read_bytes())
@@ -225,6 +225,6 @@ def test_a_picture_replaces_neither_a_model_nor_pairs(folder, tmp_path):
         assert picture.read_bytes() == before
 
 
-def test_the_command_line_knows_what_the_laboratory_has():
+def test_the_command_line_has_the_constants_of_the_laboratory():
     assert set(memory.LANGUAGES) == set(DISTANCES) == set(GRAMMARS)
     assert memory.EPOCHS == EPOCHS

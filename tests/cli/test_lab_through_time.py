@@ -1,4 +1,4 @@
-"""rnnlm lab unroll, bptt and gradflow: what they say is what the network does."""
+"""`rnnlm lab unroll`, `bptt` and `gradflow` show what the network computes."""
 
 import sys
 
@@ -46,7 +46,7 @@ def text(tmp_path):
 # --- unroll
 
 
-def test_states_of_one_direction_are_sums_that_f_squashes():
+def test_unroll_shows_each_state_as_f_of_a_sum():
     found = objects(run("unroll", ARTICLE, "--num-layers", 2, "--json"))
     states = [each for each in found if "state" in each]
     assert [each["input"] for each in states if each["layer"] == 2] == ["<s>", *TOKENS]
@@ -57,7 +57,7 @@ def test_states_of_one_direction_are_sums_that_f_squashes():
     assert [(each["output"], each["label"]) for each in outputs] == list(enumerate([*TOKENS, "</s>"], 1))
 
 
-def test_outputs_of_both_directions_are_made_of_two_states():
+def test_unroll_shows_outputs_of_a_bidirectional_network_as_sums_of_two_states():
     found = objects(run("unroll", ARTICLE, "--bidirectional", "--json"))
     by_direction = {
         way: {each["step"]: each["state"] for each in found if each.get("direction") == way}
@@ -78,20 +78,20 @@ def test_outputs_of_both_directions_are_made_of_two_states():
 
 
 @pytest.mark.parametrize("cell", CELLS)
-def test_every_cell_is_unrolled(cell):
+def test_every_cell_can_be_unrolled(cell):
     shown = run("unroll", ARTICLE, "--cell", cell, "--num-layers", 2, "--bidirectional").stdout
     assert "s'(2)_t" in shown
     assert ("c(1)_t" in shown) == (CELLS[cell].states == 2)
 
 
-def test_a_trained_model_says_what_it_predicts(tmp_path):
+def test_unroll_shows_the_predictions_of_a_trained_model(tmp_path):
     model = saved_model(tmp_path / "m.npz", embedding_size=3)
     found = [each for each in objects(run("unroll", ARTICLE, "-m", tmp_path / "m.npz", "--json")) if "output" in each]
     (scored,) = model.score([ARTICLE])
     np.testing.assert_allclose(np.log([each["probability"] for each in found]), scored.log_probabilities, rtol=1e-4)
 
 
-def test_a_stream_of_characters_has_no_end(tmp_path):
+def test_a_stream_of_characters_has_no_sentence_end(tmp_path):
     model = saved_model(tmp_path / "m.npz", "char", "stream")
     found = [each for each in objects(run("unroll", "昨天", "-m", tmp_path / "m.npz", "--json")) if "output" in each]
     assert [each["label"] for each in found] == ["昨", "天"]
@@ -102,7 +102,7 @@ def test_a_stream_of_characters_has_no_end(tmp_path):
 # --- bptt
 
 
-def test_the_gradients_of_all_steps_add_up_to_the_numerical_one():
+def test_gradients_of_all_steps_add_up_to_the_numerical_gradient():
     *steps, total = objects(run("bptt", ARTICLE, "--json"))
     assert [(each["input"], each["label"]) for each in steps] == list(
         zip(["<s>", *TOKENS], [*TOKENS, "</s>"], strict=True)
@@ -118,7 +118,7 @@ def test_the_gradients_of_all_steps_add_up_to_the_numerical_one():
     assert total["loss"] == pytest.approx(sum(each["loss"] for each in steps))
 
 
-def test_the_table_has_the_numbers():
+def test_the_table_shows_the_numbers_of_the_json():
     shown = run("bptt", ARTICLE).stdout
     *steps, total = objects(run("bptt", ARTICLE, "--json"))
     for each in steps:
@@ -128,18 +128,18 @@ def test_the_table_has_the_numbers():
     assert "agree\nat all 9 entries" in shown
 
 
-def test_the_last_loss_alone_reaches_the_first_step_least():
+def test_the_last_loss_has_the_smallest_gradient_at_the_first_step():
     *steps, _ = objects(run("bptt", ARTICLE, "--last-only", "--json"))
     sizes = [np.linalg.norm(each["delta"][0]) for each in steps]
     assert sizes[0] < 1e-3 * sizes[-1]
 
 
 @pytest.mark.parametrize("arguments", [["--cell", "gru"], ["--cell", "lstm", "--num-layers", 2], ["--loss", "mse"]])
-def test_other_cells_and_losses_agree_too(arguments):
+def test_bptt_agrees_for_other_cells_and_losses(arguments):
     assert "agree" in run("bptt", ARTICLE, *arguments).stdout
 
 
-def test_a_wrong_derivative_leaves_with_exit_code_1(monkeypatch):
+def test_a_wrong_derivative_ends_with_exit_code_1(monkeypatch):
     function, _ = ACTIVATIONS["tanh"]
     monkeypatch.setitem(ACTIVATIONS, "tanh", (function, lambda s, out: np.copyto(out, s) or out))
     monkeypatch.setenv("RNNLM_KERNELS", "numpy")
@@ -148,7 +148,7 @@ def test_a_wrong_derivative_leaves_with_exit_code_1(monkeypatch):
     assert "back-propagation is wrong" in result.stdout
 
 
-def test_a_trained_model_goes_back_too(tmp_path):
+def test_bptt_accepts_a_trained_model(tmp_path):
     saved_model(tmp_path / "m.npz", cell="lstm")
     result = run("bptt", ARTICLE, "-m", tmp_path / "m.npz")
     assert "W is 24 x 6" in result.stdout
@@ -157,14 +157,14 @@ def test_a_trained_model_goes_back_too(tmp_path):
 
 @pytest.mark.parametrize("command", ["bptt", "unroll"])
 @pytest.mark.parametrize(("given", "said"), [("我\n了", "2 lines"), ("", "no tokens"), ("a " * 201, "201 tokens")])
-def test_what_is_no_sentence_is_an_expected_failure(command, given, said):
+def test_anything_but_one_sentence_is_refused(command, given, said):
     assert said in failure(CorpusError, command, given)
 
 
 # --- gradflow
 
 
-def test_gradients_by_distance(text):
+def test_gradflow_shows_gradient_norms_by_distance(text):
     (found,) = objects(run("gradflow", text, *FAST, "--distance", 12, "--json"))
     assert found["distance_steps"] == list(range(13))
     assert len(found["gradient_norm"]) == len(found["bound"]) == 13
@@ -177,7 +177,7 @@ def test_gradients_by_distance(text):
     assert "The bound is (|W| max f')^(t-k)" in shown
 
 
-def test_small_and_large_w(text):
+def test_gradients_vanish_with_a_small_w_and_explode_with_a_large_one(text):
     small, *_, large = objects(run("gradflow", text, *FAST, "--hidden-size", 64, "--compare", "radii", "--json"))
     assert (small["spectral_radius"]["W"], large["spectral_radius"]["W"]) == pytest.approx((0.5, 3))
     for each in (small, large):
@@ -186,7 +186,7 @@ def test_small_and_large_w(text):
     assert large["gradient_norm"][-1] > 100 * large["gradient_norm"][1]
 
 
-def test_gated_cells_say_that_they_have_no_bound(text):
+def test_gated_cells_have_no_bound(text):
     (found,) = objects(run("gradflow", text, *FAST, "--cell", "lstm", "--json"))
     assert found["bound"] is None
     assert list(found["spectral_radius"]) == ["i", "f", "g", "o"]
@@ -202,12 +202,12 @@ def test_gated_cells_say_that_they_have_no_bound(text):
         ("all", [f"{cell} {init}" for init in INITIALIZERS for cell in ("tanh", "relu", "sigmoid", *GATED)]),
     ],
 )
-def test_side_by_side(compare, names, text):
+def test_compare_shows_networks_side_by_side(compare, names, text):
     assert [each["network"] for each in objects(run("gradflow", text, *FAST, "--compare", compare, "--json"))] == names
     assert "hundredth" in run("gradflow", text, *FAST, "--compare", compare, "--num-layers", 2).stdout
 
 
-def test_a_trained_model_reads_as_it_was_trained(text, tmp_path):
+def test_a_trained_model_is_measured_with_its_own_training_options(text, tmp_path):
     training = {"options": {"bptt": 5, "batch_size": 3, "clip": 0.25, "loss": "cross-entropy"}}
     saved_model(tmp_path / "m.npz", training=training)
     result = run("gradflow", text, "-m", tmp_path / "m.npz", "--json")
@@ -224,13 +224,13 @@ def test_a_trained_model_reads_as_it_was_trained(text, tmp_path):
 @pytest.mark.parametrize(
     "options", [None, 3, {"bptt": "x", "batch_size": -1, "clip": None}, {"bptt": 1e9, "batch_size": True, "loss": []}]
 )
-def test_what_a_checkpoint_says_of_its_training_is_not_trusted(options, text, tmp_path):
+def test_bad_training_options_of_a_checkpoint_are_replaced_by_defaults(options, text, tmp_path):
     saved_model(tmp_path / "m.npz", training={"options": options})
     (found,) = objects(run("gradflow", text, "-m", tmp_path / "m.npz", "--json"))
     assert found["clip"] == 1
 
 
-def test_what_clipping_cuts(text):
+def test_the_share_of_clipped_windows_is_shown(text):
     (found,) = objects(run("gradflow", text, *FAST, "--clip", 1e-6, "--json"))
     assert found["share_of_windows_cut"] == 1
     assert found["share_of_length_kept"] < 1e-3
@@ -250,16 +250,16 @@ def test_what_clipping_cuts(text):
         (["--distance", "0"], "--distance"),
     ],
 )
-def test_what_makes_no_sense_is_wrong_usage(arguments, said, text):
+def test_incompatible_options_are_a_usage_error(arguments, said, text):
     assert said in run("gradflow", text, *arguments, code=2).stderr
 
 
-def test_a_distance_that_no_sentence_has_is_one_sentence(text):
+def test_a_distance_longer_than_all_sentences_is_refused_in_one_sentence(text):
     said = failure(CorpusError, "gradflow", text, "--context", "sentence", "--distance", "12")
     assert "longest sentence has 12 tokens" in said
 
 
-def test_models_of_other_kinds_are_refused(text, tmp_path):
+def test_models_without_a_causal_network_are_refused(text, tmp_path):
     saved_model(tmp_path / "both.npz", bidirectional=True)
     for command in (["gradflow", text], ["bptt", ARTICLE]):
         failure(DirectionError, *command, "-m", tmp_path / "both.npz")
@@ -269,7 +269,7 @@ def test_models_of_other_kinds_are_refused(text, tmp_path):
 
 
 @pytest.mark.parametrize("command", ["gradflow", "bptt"])
-def test_what_the_memory_does_not_hold_is_refused_at_once(command, text, tmp_path, monkeypatch):
+def test_a_computation_beyond_the_memory_is_refused_at_once(command, text, tmp_path, monkeypatch):
     saved_model(tmp_path / "m.npz")
     monkeypatch.setattr("rnnlm.free_memory.free_bytes", lambda: 1000)
     for model in (["-m", tmp_path / "m.npz"], []):
@@ -279,7 +279,7 @@ def test_what_the_memory_does_not_hold_is_refused_at_once(command, text, tmp_pat
 
 
 @pytest.mark.parametrize("activation", ["tanh", "identity"])
-def test_nothing_and_too_much_are_told_without_a_warning(activation, text):
+def test_vanished_and_overflowing_gradients_are_reported_without_warnings(activation, text):
     options = [*FAST, "--distance", 60, "--init", "orthogonal", "--radius", 1e6, "--activation", activation, "--json"]
     (found,) = objects(run("gradflow", text, *options))
     if activation == "tanh":
@@ -327,7 +327,7 @@ LAST_KEYS = {
 @pytest.mark.parametrize(
     ("command", "cell"), [(name, cell) for name in KEYS for cell in CELLS if name != "bptt" or CELLS[cell].recurrent]
 )
-def test_the_keys_of_json_stay(command, cell, text):
+def test_the_keys_of_json_are_stable(command, cell, text):
     given = [text, *FAST, "--windows", 1] if command == "gradflow" else [ARTICLE]
     first, *_, last = 2 * objects(run(command, *given, "--cell", cell, "--json"))
     more = {"gradflow": {"gradient_norm_by_h", "gradient_norm_by_c"}}.get(command, {"cell_state"})
@@ -337,7 +337,7 @@ def test_the_keys_of_json_stay(command, cell, text):
 
 
 @pytest.mark.parametrize("cell", [name for name, cell in CELLS.items() if not cell.recurrent])
-def test_without_w_the_error_goes_back_by_itself(cell, text):
+def test_cells_without_w_refuse_options_about_w(cell, text):
     assert "has no W" in run("bptt", ARTICLE, "--cell", cell, code=2).stderr
     for more in (["--radius", 1], ["--compare", "radii"]):
         refused = run("gradflow", text, *FAST, "--cell", cell, *more, code=2).stderr
@@ -367,7 +367,7 @@ COMMANDS = {
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_pictures_are_drawn(name, text, tmp_path):
+def test_plot_writes_a_picture(name, text, tmp_path):
     pytest.importorskip("matplotlib", reason="matplotlib is not installed")
     picture = tmp_path / "picture.png"
     result = run(*COMMANDS[name](text), "--plot", picture)
@@ -377,7 +377,7 @@ def test_pictures_are_drawn(name, text, tmp_path):
 
 
 @pytest.mark.parametrize("command", ["bptt", "unroll"])
-def test_a_sentence_too_long_for_a_picture_is_one_sentence(command, tmp_path):
+def test_a_sentence_too_long_for_a_picture_is_refused_in_one_sentence(command, tmp_path):
     pytest.importorskip("matplotlib", reason="matplotlib is not installed")
     result = CliRunner().invoke(lab, [command, "a " * 50, "--plot", str(tmp_path / "p.png")])
     assert isinstance(result.exception, PlotError)
@@ -385,7 +385,7 @@ def test_a_sentence_too_long_for_a_picture_is_one_sentence(command, tmp_path):
 
 
 @pytest.mark.parametrize("command", ["gradflow", "bptt", "unroll"])
-def test_a_picture_replaces_pictures_only(command, text, tmp_path):
+def test_a_picture_never_replaces_a_model_or_a_text(command, text, tmp_path):
     pytest.importorskip("matplotlib", reason="matplotlib is not installed")
     given = [text, *FAST] if command == "gradflow" else ["我 了"]
     saved_model(tmp_path / "m.npz")
@@ -399,7 +399,7 @@ def test_a_picture_replaces_pictures_only(command, text, tmp_path):
 
 
 @pytest.mark.parametrize("command", ["gradflow", "bptt", "unroll"])
-def test_a_picture_that_can_not_be_made_is_refused_at_once(command, text, tmp_path, monkeypatch):
+def test_an_impossible_picture_is_refused_at_once(command, text, tmp_path, monkeypatch):
     given = text if command == "gradflow" else ARTICLE
     assert "ends in .gif" in failure(PlotError, command, given, "--plot", tmp_path / "p.gif")
     assert "does not exist" in failure(RnnlmError, command, given, "--plot", tmp_path / "none" / "p.png")

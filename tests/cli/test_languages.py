@@ -1,4 +1,4 @@
-"""Chinese and English: the same figures, the same JSON; every text has its translation, and none is left behind."""
+"""Messages in Chinese and English: same figures, same JSON, and no missing or unused translation."""
 
 import ast
 import inspect
@@ -39,7 +39,7 @@ LABORATORY = [
     ["explode"],
     ["explode", "--activation", "tanh"],
 ]
-# Words that are the same in both: names of functions, cells, parameters and options.
+# Words that are the same in both languages: names of functions, cells, parameters and options.
 SAME = {
     *("softmax", "tanh", "relu", "sigmoid", "identity", "rnn", "lstm", "gru", "cifg", "mingru", "diag", "net", "delta"),
     *(
@@ -67,7 +67,7 @@ def words(text):
 
 
 @pytest.mark.parametrize("arguments", LABORATORY, ids=" ".join)
-def test_the_laboratory_speaks_chinese_and_says_the_same(arguments):
+def test_the_laboratory_gives_the_same_answers_in_chinese(arguments):
     english, chinese = run(*arguments), run(*arguments, "--lang", "zh")
     both = [each.stdout + each.stderr for each in (english, chinese)]
     assert words(both[1]) <= SAME, words(both[1]) - SAME
@@ -82,7 +82,7 @@ def test_json_is_the_same_in_every_language(arguments):
 
 
 def documented():
-    """First paragraphs of the helps of all commands."""
+    """Return the first paragraph of the help of every command."""
 
     def first(command):
         return " ".join(inspect.cleandoc(command.help or "").partition("\n\n")[0].split())
@@ -93,7 +93,7 @@ def documented():
 
 
 def written():
-    """Every text in the source of the command line but the table, and of what it shows."""
+    """Return every string in the source of the command line, except the table of translations."""
     found = documented()
     for path in [*(ROOT / "rnnlm" / "cli").rglob("*.py")]:
         if path.name != "chinese.py":
@@ -104,11 +104,11 @@ def written():
 
 
 def _text(node):
-    """A text with {{}} in it whose other parts are known to be these."""
+    """Return an f-string as text, with NUL characters in the place of expressions."""
     return "".join(part.value if isinstance(part, ast.Constant) else "\0" for part in node.values)
 
 
-def test_every_translation_is_of_a_text_that_is_said():
+def test_every_translation_is_used():
     texts = written()
     said = (
         texts
@@ -128,14 +128,14 @@ def test_every_translation_is_of_a_text_that_is_said():
     assert left == set()
 
 
-def test_a_translation_has_the_same_values():
+def test_a_translation_has_the_fields_of_its_original():
     for english, chinese in CHINESE.items():
         fields = [{name for _, name, _, _ in string.Formatter().parse(text) if name} for text in (english, chinese)]
-        unsaid = {"unit"} if "frequencies" in english else set()  # its Chinese needs no unit
+        unsaid = {"unit"} if "frequencies" in english else set()  # the Chinese text needs no unit
         assert fields[0] - unsaid == fields[1], english
 
 
-def test_every_literal_that_is_translated_is_in_the_table():
+def test_every_translated_literal_is_in_the_table():
     missing = set()
     for path in (ROOT / "rnnlm" / "cli").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -159,7 +159,7 @@ def test_every_literal_that_is_translated_is_in_the_table():
         ({"LANG": "de_DE.UTF-8"}, "en"),
     ],
 )
-def test_the_system_says_which_language(settings, expected, monkeypatch):
+def test_the_environment_sets_the_language(settings, expected, monkeypatch):
     for name in SETTINGS:
         monkeypatch.delenv(name, raising=False)
     for name, value in settings.items():
@@ -168,7 +168,7 @@ def test_the_system_says_which_language(settings, expected, monkeypatch):
     assert tr("sum") == {"en": "sum", "zh": "合计"}[expected]
 
 
-def test_an_option_outranks_the_system_and_a_variable_too(monkeypatch):
+def test_lang_outranks_rnnlm_lang_which_outranks_the_locale(monkeypatch):
     monkeypatch.setenv("LC_ALL", "zh_CN.UTF-8")
     assert "合计" in run("softmax", "1", "2").stdout
     assert "合计" not in run("softmax", "1", "2", "--lang", "en").stdout
@@ -181,7 +181,7 @@ def test_an_option_outranks_the_system_and_a_variable_too(monkeypatch):
 @pytest.mark.parametrize(
     "path", [(), *((name,) for name in ("train", "predict", "eval", "lab")), ("lab", "bptt")], ids=" ".join
 )
-def test_a_help_begins_in_chinese(path, capsys):
+def test_help_starts_in_chinese(path, capsys):
     assert run_command(["--lang", "zh", *path, "--help"]) == 0
     first = capsys.readouterr().out.split("\n\n")[1]
     assert re.search("[\u4e00-\u9fff]", first)
@@ -189,7 +189,7 @@ def test_a_help_begins_in_chinese(path, capsys):
     assert not re.search("[\u4e00-\u9fff]", capsys.readouterr().out.split("\n\n")[1])
 
 
-def test_a_training_speaks_chinese_and_answers_are_the_same(corpus, tmp_path, capsys):
+def test_a_training_reports_in_chinese_and_answers_are_the_same(corpus, tmp_path, capsys):
     small = ["--epochs", "1", "--hidden-size", "4", "--threads", "1"]
     assert run_command(["--lang", "zh", "train", str(corpus), "-o", str(tmp_path / "zh.npz"), *small]) == 0
     told = capsys.readouterr()

@@ -1,4 +1,4 @@
-"""--lowercase: kept in the checkpoint, part of whatever a model reads; and for models of text in lower case."""
+"""--lowercase is stored in the checkpoint and applies to all text that the model reads."""
 
 import json
 
@@ -20,7 +20,7 @@ TRAINING = ["--epochs", "1", "--threads", "1", "--hidden-size", "12", "--embeddi
 
 @pytest.fixture(scope="module", params=["word", "char", "token"])
 def made(request, tmp_path_factory):
-    """Models of a text: reading in lower case, of the text in lower case, and of the text as it is."""
+    """Models a, b, c: of a text with --lowercase, of the lower-case text, and of the text as it is."""
     folder = tmp_path_factory.mktemp("case")
     (folder / "text").write_text("\n".join(LINES))
     (folder / "lower").write_text("\n".join(LINES).lower())
@@ -30,7 +30,7 @@ def made(request, tmp_path_factory):
     return folder
 
 
-def test_training_in_lower_case_is_training_on_a_text_in_lower_case(made):
+def test_training_with_lowercase_equals_training_on_a_text_in_lower_case(made):
     (header, one), (_, other), (_, cased) = (load(made / f"{name}.npz") for name in "abc")
     assert header["tokenizer"]["options"]["lowercase"] is True
     assert one.keys() == other.keys()
@@ -58,7 +58,7 @@ def printed(capfdbinary, *arguments):
         ["rescore", "FILE", "--json"],
     ],
 )
-def test_everything_is_read_in_lower_case(command, made, capfdbinary):
+def test_every_command_reads_in_lower_case(command, made, capfdbinary):
     (made / "new").write_text("The LORD went up .\nMOSES said\n")
     (made / "new-lower").write_text("the lord went up .\nmoses said\n")
 
@@ -68,10 +68,10 @@ def test_everything_is_read_in_lower_case(command, made, capfdbinary):
         return printed(capfdbinary, *words, "-m", made / f"{model}.npz").lower().replace("new-lower", "new")
 
     assert asked("a", "new", False) == asked("b", "new-lower", True)
-    assert asked("b", "new", False) != asked("b", "new-lower", True)  # case counts where it is not told
+    assert asked("b", "new", False) != asked("b", "new-lower", True)  # without --lowercase, case matters
 
 
-def test_a_model_of_lower_case_text_can_be_told(made, capfdbinary):
+def test_lowercase_can_be_given_for_a_model_of_lower_case_text(made, capfdbinary):
     text = ["--text", "The LORD said", "--json"]
     told = json.loads(printed(capfdbinary, "score", *text, "-m", made / "b.npz", "--lowercase"))
     assert told == json.loads(printed(capfdbinary, "score", *text, "-m", made / "a.npz"))
@@ -83,7 +83,7 @@ def test_a_model_of_lower_case_text_can_be_told(made, capfdbinary):
     assert b"have capital letters, so they are never read" in capfdbinary.readouterr().err
 
 
-def test_tokens_that_are_given_alone_are_read_so_too(made):
+def test_single_tokens_are_read_in_lower_case(made):
     model = rnnlm.load(made / "a.npz")
     token = "L" if model.level == "char" else "LORD"
     found = model.predict("the", allowed=[token]).candidates
@@ -94,7 +94,7 @@ def test_tokens_that_are_given_alone_are_read_so_too(made):
     assert scorer.ids([token])[0] > 2
 
 
-def test_places_of_tokens_are_those_of_the_text_as_it_is(made, capfdbinary):
+def test_positions_of_tokens_refer_to_the_original_text(made, capfdbinary):
     text = "The LORD Said"
     found = json.loads(printed(capfdbinary, "score", "--tokens", "--text", text, "--json", "-m", made / "a.npz"))
     parts = [text[each["start"] : each["end"]] for each in found["tokens"]]
@@ -102,9 +102,9 @@ def test_places_of_tokens_are_those_of_the_text_as_it_is(made, capfdbinary):
     assert any(part != part.lower() for part in parts)
 
 
-def test_a_training_that_goes_on_keeps_it(made, capfdbinary):
+def test_lowercase_survives_resuming(made, capfdbinary):
     more = ["--epochs", "2", "-o", str(made / "a.npz"), "--resume", "--threads", "1"]
-    assert run(["train", str(made / "lower"), *more]) == 1  # it is another text
+    assert run(["train", str(made / "lower"), *more]) == 1  # this is another text
     assert run(["train", str(made / "text"), *more]) == 0
     assert load(made / "a.npz")[0]["tokenizer"]["options"]["lowercase"] is True
     other = [str(made / "text"), "-o", str(made / "d.npz"), "--init-from", str(made / "b.npz"), "--lowercase"]
@@ -112,7 +112,7 @@ def test_a_training_that_goes_on_keeps_it(made, capfdbinary):
     assert b"--lowercase contradicts" in capfdbinary.readouterr().err
 
 
-def test_a_mixture_reads_as_its_model_does(made, capfdbinary):
+def test_models_of_a_mixture_must_agree_on_lower_case(made, capfdbinary):
     mix = ["--mix", f"{made / 'b.npz'}:0.5", "--text", "The LORD", "--json"]
     assert json.loads(printed(capfdbinary, "score", *mix, "-m", made / "a.npz"))["oov"] == 0
     capfdbinary.readouterr()
@@ -122,17 +122,17 @@ def test_a_mixture_reads_as_its_model_does(made, capfdbinary):
     assert run([*arguments, "--lowercase"]) == 0
 
 
-def test_an_exported_vocabulary_keeps_it(made, tmp_path, capfdbinary):
+def test_lowercase_survives_export_and_import(made, tmp_path, capfdbinary):
     pytest.importorskip("torch")
     assert run(["export", "-m", str(made / "a.npz"), "--to", "torch", "-o", str(tmp_path / "w.pt")]) == 0
     assert run(["import", str(tmp_path / "w.pt"), "-o", str(tmp_path / "again.npz")]) == 0
     assert rnnlm.load(tmp_path / "again.npz").tokenizer.lowercase
 
 
-def test_ngrams_too(made, tmp_path, capfdbinary):
+def test_ngram_models_support_lowercase(made, tmp_path, capfdbinary):
     asked = ["ngram", "train", str(made / "text"), "-o", str(tmp_path / "n.npz"), "--lowercase"]
     assert run(asked) == 0
     model = rnnlm.load(tmp_path / "n.npz")
     assert model.score("THE LORD").logprob_nats == model.score("the lord").logprob_nats
-    assert run(asked) == 0  # the same command replaces its own file
+    assert run(asked) == 0  # the same command may replace its own file
     assert run(asked[:-1]) == 1

@@ -1,4 +1,4 @@
-"""The command line of Mikolov's rnnlm, as Kaldi's scripts call it."""
+"""The command line of Mikolov's rnnlm, as scripts of Kaldi call it."""
 
 import math
 
@@ -25,7 +25,7 @@ def printed(capfdbinary, *arguments, code=0):
     return found.out.decode(), found.err.decode()
 
 
-def test_a_line_has_its_log10_as_score_prints_it_without_the_id(files, capfdbinary):
+def test_each_line_has_the_log10_that_score_prints_for_its_text(files, capfdbinary):
     out, err = printed(
         capfdbinary, "-independent", "-rnnlm", files / "m.npz", "-test", files / "lists", "-nbest", "-debug", "0"
     )
@@ -36,7 +36,7 @@ def test_a_line_has_its_log10_as_score_prints_it_without_the_id(files, capfdbina
     assert len(set(out.split())) == 4
 
 
-def test_sums_follow_unless_debug_is_zero(files, capfdbinary):
+def test_totals_follow_unless_debug_is_zero(files, capfdbinary):
     asked = ["-rnnlm", files / "m.npz", "-test", files / "lists", "-nbest", "-independent"]
     scores, _ = printed(capfdbinary, *asked, "-debug", "0")
     out, _ = printed(capfdbinary, *asked)
@@ -49,7 +49,7 @@ def test_sums_follow_unless_debug_is_zero(files, capfdbinary):
     assert float(perplexity.removeprefix("PPL net: ")) == pytest.approx(math.pow(10, -total / words), rel=1e-4)
 
 
-def test_what_is_not_understood_is_refused_in_a_sentence(files, tmp_path, capfdbinary):
+def test_unsupported_options_are_refused_in_a_sentence(files, tmp_path, capfdbinary):
     asked = ["-rnnlm", files / "m.npz", "-test", files / "lists"]
     for options, message in [
         ([], "add -nbest"),
@@ -64,7 +64,7 @@ def test_what_is_not_understood_is_refused_in_a_sentence(files, tmp_path, capfdb
     assert "Error: " in printed(capfdbinary, *model, code=1)[1]
 
 
-def test_our_own_commands_are_as_they_were(files, capfdbinary):
+def test_rnnlms_own_commands_are_unaffected(files, capfdbinary):
     assert "-rnnlm" not in printed(capfdbinary, "--help")[0]
     out, _ = printed(capfdbinary, "score", "--text", "the cat", "-m", files / "m.npz")
     assert "the cat" in out

@@ -1,4 +1,4 @@
-"""A network's checkpoint with an n-gram model of the same text in it, through all commands."""
+"""A checkpoint of a network mixed with an n-gram model of the same text, in all commands."""
 
 import math
 
@@ -22,7 +22,7 @@ def model_path(corpus, rnnlm):
     return path
 
 
-def test_a_training_keeps_both_where_both_are_better(model_path, corpus, rnnlm):
+def test_a_training_keeps_the_ngram_if_the_mixture_is_better(model_path, corpus, rnnlm):
     model = LanguageModel.load(model_path)
     assert isinstance(model.predictor, NetworkWithNgram)
     assert (model.kind, model.ngram.order) == ("rnn", 5)
@@ -38,14 +38,14 @@ def test_a_training_keeps_both_where_both_are_better(model_path, corpus, rnnlm):
     )
 
 
-def test_an_order_that_is_given_is_kept(corpus, rnnlm):
+def test_a_given_order_is_kept(corpus, rnnlm):
     path = corpus.with_name("three.npz")
     rnnlm("train", corpus, "-o", path, *SMALL, "--ngram", "3")
     assert LanguageModel.load(path).ngram.order == 3
 
 
 @pytest.mark.parametrize("options", [["--bidirectional"], ["--valid-fraction", "0"]])
-def test_where_it_cannot_be_it_is_refused_or_left_out(options, corpus, rnnlm):
+def test_a_bidirectional_network_or_missing_held_out_text_rules_out_the_ngram(options, corpus, rnnlm):
     path = corpus.with_name("m.npz")
     rnnlm("train", corpus, "-o", path, *SMALL, *options)
     assert LanguageModel.load(path).predictor.kind == "rnn"
@@ -54,7 +54,7 @@ def test_where_it_cannot_be_it_is_refused_or_left_out(options, corpus, rnnlm):
     assert said.startswith("Error: --ngram 3 cannot be mixed with the network: ")
 
 
-def test_a_resumed_training_ends_as_one_that_was_never_stopped(corpus, rnnlm):
+def test_a_resumed_training_ends_like_an_uninterrupted_one(corpus, rnnlm):
     whole, parts = corpus.with_name("whole.npz"), corpus.with_name("parts.npz")
     stopped = library.train(corpus, hidden_size=8, embedding_size=4, threads=1, epochs=2, progress=lambda r: r.step < 3)
     assert isinstance(stopped.predictor, NetworkWithNgram), "one that was stopped has it as well"
@@ -67,13 +67,13 @@ def test_a_resumed_training_ends_as_one_that_was_never_stopped(corpus, rnnlm):
     assert one[0]["mixed_ngram"] == other[0]["mixed_ngram"]
 
 
-def test_another_training_may_start_from_its_network(model_path, corpus, rnnlm):
+def test_a_training_can_start_from_the_network_of_a_mixture(model_path, corpus, rnnlm):
     path = corpus.with_name("next.npz")
     rnnlm("train", corpus, "-o", path, "--init-from", model_path, "--epochs", "1", "--threads", "1", "--ngram", "0")
     assert LanguageModel.load(path).network.params.keys() == LanguageModel.load(model_path).network.params.keys()
 
 
-def test_eval_shows_both_and_each(model_path, corpus, rnnlm):
+def test_eval_shows_the_mixture_and_each_part(model_path, corpus, rnnlm):
     found = rnnlm("eval", "-m", model_path, corpus, "--json").json
     model = LanguageModel.load(model_path)
     assert found["nats_per_token"] == pytest.approx(model.evaluate(corpus).nats_per_token, rel=1e-6)
@@ -88,20 +88,20 @@ def test_eval_shows_both_and_each(model_path, corpus, rnnlm):
     assert "the model is both together" in shown
 
 
-def test_dynamic_evaluation_mixes_the_network_that_learns(model_path, corpus, rnnlm):
+def test_dynamic_evaluation_mixes_the_adapted_network(model_path, corpus, rnnlm):
     (row,) = rnnlm("eval", "-m", model_path, corpus, "--dynamic", "--dynamic-lr", "1e-9", "--json").json["dynamic"]
     assert row["nats_per_token"] == pytest.approx(
         LanguageModel.load(model_path).evaluate(corpus).nats_per_token, rel=1e-5
     )
 
 
-def test_torch_measures_the_same(model_path, corpus, rnnlm):
+def test_the_torch_engine_measures_the_same(model_path, corpus, rnnlm):
     ours = rnnlm("eval", "-m", model_path, corpus, "--json").json
     theirs = rnnlm("eval", "-m", model_path, corpus, "--json", "--engine", "torch", "--device", "cpu").json
     assert theirs["nats_per_token"] == pytest.approx(ours["nats_per_token"], rel=1e-5)
 
 
-def test_commands_that_ask_answer_from_both(model_path, tmp_path, rnnlm):
+def test_predict_and_score_use_the_mixture(model_path, tmp_path, rnnlm):
     model = LanguageModel.load(model_path)
     first = SENTENCES[0]
     prompt = first.rsplit(" ", 2)[0]
@@ -116,7 +116,7 @@ def test_commands_that_ask_answer_from_both(model_path, tmp_path, rnnlm):
     assert lines["logprob_nats"] == pytest.approx(model.score(first).logprob_nats, rel=1e-6)
 
 
-def test_info_tells_of_it_and_export_leaves_it_out(model_path, rnnlm):
+def test_info_shows_the_ngram_and_export_leaves_it_out(model_path, rnnlm):
     facts = rnnlm("info", model_path, "--json").json
     assert facts["mixed_ngram"]["order"] == 5
     assert len(facts["mixed_ngram"]["weights"]) == 5
@@ -126,9 +126,9 @@ def test_info_tells_of_it_and_export_leaves_it_out(model_path, rnnlm):
     assert "The 5-gram that is mixed with the network is left out" in said
 
 
-def test_to_an_earlier_version_it_is_the_network(model_path):
+def test_earlier_versions_read_the_network_alone(model_path):
     header, arrays = checkpoint.load(model_path)
-    before = ("embedding.", "rnn.", "output.", "ngram.")  # what 0.4.0 takes for a model's arrays
+    before = ("embedding.", "rnn.", "output.", "ngram.")  # names that 0.4.0 takes for a model's arrays
     read = {name for name in arrays if name.startswith(before)}
     assert read == LanguageModel.load(model_path).network.params.keys()
     assert (header["kind"], header["version"]) == ("rnn", 1)
@@ -146,7 +146,7 @@ def test_to_an_earlier_version_it_is_the_network(model_path):
         (lambda h, a: a["mixed_ngram.2.log_probability"].fill(1), "n-gram tables"),
     ],
 )
-def test_a_damaged_one_is_refused_with_a_sentence(change, said, model_path, tmp_path):
+def test_a_damaged_mixture_is_refused_in_a_sentence(change, said, model_path, tmp_path):
     header, arrays = checkpoint.load(model_path)
     change(header, arrays)
     checkpoint.save(tmp_path / "damaged.npz", header, arrays)

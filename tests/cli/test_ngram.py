@@ -1,4 +1,4 @@
-"""`rnnlm ngram train`, and what `rnnlm eval` sets beside a model, as a user runs them."""
+"""`rnnlm ngram train`, and mixtures and baselines in `rnnlm eval`."""
 
 import gzip
 import json
@@ -22,7 +22,7 @@ HELD_OUT = ["我 昨天 迟到 了 。", "弟弟 的 手机 坏 了 ， 妈妈 �
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Texts and models that no test changes."""
+    """Texts and models; tests must not change them."""
     folder = tmp_path_factory.mktemp("models")
     (folder / "train.txt").write_text("\n".join(SENTENCES * 15) + "\n", encoding="utf-8")
     (folder / "test.txt").write_text("\n".join(HELD_OUT) + "\n", encoding="utf-8")
@@ -43,7 +43,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 # --- ngram train --------------------------------------------------------------------------------------------------
 
 
-def test_training_says_what_it_does_and_leaves_a_model(folder, tmp_path, rnnlm):
+def test_training_reports_and_writes_a_model(folder, tmp_path, rnnlm):
     path = tmp_path / "n.npz"
     printed = rnnlm("ngram", "train", folder / "train.txt", "--order", "2", "-o", path)
     assert printed.out == ""
@@ -54,7 +54,7 @@ def test_training_says_what_it_does_and_leaves_a_model(folder, tmp_path, rnnlm):
     assert str(tmp_path) not in json.dumps(header)
 
 
-def test_the_help_and_the_model_know_the_same_largest_order():
+def test_the_help_states_the_largest_order_of_the_model():
     from rnnlm.baselines import ngram
 
     assert ngram.LARGEST_ORDER == LARGEST_ORDER
@@ -66,7 +66,7 @@ def test_rare_words_become_unknown(folder, tmp_path, rnnlm):
     assert LanguageModel.load(path).unknown_tokens("我 唱歌") == ["唱歌"]
 
 
-def test_a_stream_of_characters_is_its_own_context(folder, rnnlm):
+def test_a_model_of_characters_reads_a_stream(folder, rnnlm):
     model = LanguageModel.load(folder / "char.npz")
     assert (model.level, model.context) == ("char", "stream")
     assert rnnlm("eval", folder / "test.txt", "-m", folder / "char.npz", "--json").json["perplexity"] < len(
@@ -76,7 +76,7 @@ def test_a_stream_of_characters_is_its_own_context(folder, rnnlm):
 
 
 @pytest.mark.parametrize("name", ["n.arpa", "n.arpa.gz", "-"])
-def test_arpa_holds_the_same_model(folder, tmp_path, capfdbinary, name):
+def test_an_arpa_file_holds_the_same_model(folder, tmp_path, capfdbinary, name):
     path = tmp_path / name if name != "-" else Path("-")
     arguments = ["ngram", "train", folder / "train.txt", "-o", tmp_path / "n.npz", "--arpa", path]
     assert run(list(map(str, arguments))) == 0
@@ -91,7 +91,7 @@ def test_arpa_holds_the_same_model(folder, tmp_path, capfdbinary, name):
     assert sorted(path.name for path in tmp_path.iterdir() if path.name.startswith(".")) == []
 
 
-def test_arpa_of_characters_needs_sentences(folder, tmp_path, rnnlm):
+def test_an_arpa_file_of_characters_needs_sentence_context(folder, tmp_path, rnnlm):
     arguments = ["ngram", "train", folder / "train.txt", "--level", "char", "--arpa", tmp_path / "a", "-o"]
     assert "--context sentence" in rnnlm(*arguments, tmp_path / "n.npz", code=1).err
     rnnlm(*arguments, tmp_path / "n.npz", "--context", "sentence")
@@ -109,16 +109,16 @@ def test_arpa_of_characters_needs_sentences(folder, tmp_path, rnnlm):
         (1, ["{}/train.txt", "--user-dict", "{}/none.txt"], "none.txt"),
     ],
 )
-def test_what_can_not_be_trained_is_said_in_a_sentence(folder, tmp_path, monkeypatch, code, arguments, sentence, rnnlm):
+def test_errors_of_training_are_one_sentence(folder, tmp_path, monkeypatch, code, arguments, sentence, rnnlm):
     monkeypatch.chdir(tmp_path)
     assert sentence in rnnlm("ngram", "train", *(each.format(folder) for each in arguments), code=code).err
     assert list(tmp_path.glob("*.npz")) == []
 
 
-# --- the other commands work on it --------------------------------------------------------------------------------
+# --- other commands on n-gram models ------------------------------------------------------------------------------
 
 
-def test_predict_ranks_what_followed(folder, rnnlm):
+def test_predict_ranks_the_words_that_followed(folder, rnnlm):
     answer = rnnlm("predict", "我 昨天 上学", "-m", folder / "3.npz", "--json", "-k", 50).json
     candidates = answer["candidates"]
     assert candidates[0]["token"] == "迟到"
@@ -128,7 +128,7 @@ def test_predict_ranks_what_followed(folder, rnnlm):
     assert [line.split(" ")[0] for line in each] == ["<s>", "我", "昨天", "上学"]
 
 
-def test_sample_writes_what_was_learnt(folder, rnnlm):
+def test_sample_writes_sentences_of_the_text(folder, rnnlm):
     arguments = ["sample", "-m", folder / "3.npz", "--seed", 3, "--temperature", 0.1]
     text = rnnlm(*arguments, "--prompt", "弟弟 的 书包").out
     assert text.replace(" ", "").startswith("弟弟的书包坏了")
@@ -137,7 +137,7 @@ def test_sample_writes_what_was_learnt(folder, rnnlm):
     assert len(set(beams)) == 3
 
 
-def test_info_tells_order_and_sizes(folder, rnnlm):
+def test_info_shows_order_and_sizes(folder, rnnlm):
     facts = rnnlm("info", folder / "3.npz", "--json").json
     model = LanguageModel.load(folder / "3.npz")
     assert (facts["kind"], facts["order"], facts["level"], facts["context"]) == ("ngram", 3, "word", "sentence")
@@ -147,8 +147,8 @@ def test_info_tells_order_and_sizes(folder, rnnlm):
     assert rnnlm("info", folder / "rnn.npz", "--json").json["kind"] == "rnn"
 
 
-def test_eval_agrees_with_the_probabilities_of_predict(folder, rnnlm):
-    """-ln p of a sentence, token by token, from another command."""
+def test_eval_agrees_with_predict(folder, rnnlm):
+    """Compare -ln p of a sentence with the probabilities that predict gives token by token."""
     model = LanguageModel.load(folder / "3.npz")
     words, nats = HELD_OUT[0].split(), 0.0
     for place, word in enumerate([*words, "</s>"]):
@@ -161,7 +161,7 @@ def test_eval_agrees_with_the_probabilities_of_predict(folder, rnnlm):
     assert -found["logprob_nats"] == pytest.approx(nats, rel=1e-6)
 
 
-def test_a_network_does_not_start_from_an_ngram_model(folder, rnnlm):
+def test_a_network_cannot_start_from_an_ngram_model(folder, rnnlm):
     arguments = [folder / "train.txt", "--init-from", folder / "3.npz", "-o", folder / "never.npz"]
     rnnlm("train", *arguments, code=1)
 
@@ -169,7 +169,7 @@ def test_a_network_does_not_start_from_an_ngram_model(folder, rnnlm):
 # --- eval: mixtures -----------------------------------------------------------------------------------------------
 
 
-def test_a_mixture_is_between_its_parts_or_better(folder, rnnlm):
+def test_a_mixture_is_at_least_as_good_as_its_worse_part(folder, rnnlm):
     found = rnnlm("eval", folder / "test.txt", "-m", folder / "rnn.npz", "--mix", f"{folder}/3.npz:0.3", "--json").json
     parts = found["mixture"]
     assert [part["weight"] for part in parts] == [pytest.approx(0.7), 0.3]
@@ -177,18 +177,18 @@ def test_a_mixture_is_between_its_parts_or_better(folder, rnnlm):
         alone = rnnlm("eval", folder / "test.txt", "-m", folder / name, "--json").json
         if name == "rnn.npz":
             assert part["logprob_nats"] == pytest.approx(alone["logprob_nats"], rel=1e-5)
-    assert found["logprob_nats"] >= sum(part["weight"] * part["logprob_nats"] for part in parts)  # Jensen
+    assert found["logprob_nats"] >= sum(part["weight"] * part["logprob_nats"] for part in parts)  # Jensen's inequality
 
 
-def test_an_arpa_file_mixes_like_its_checkpoint(folder, rnnlm):
+def test_an_arpa_file_in_a_mixture_equals_its_checkpoint(folder, rnnlm):
     model = ["-m", folder / "rnn.npz", folder / "test.txt"]
     by_checkpoint = rnnlm("eval", *model, "--mix", f"{folder}/3.npz:0.4", "--mix", f"{folder}/2.npz:0.2", "--json").json
     by_arpa = rnnlm("eval", *model, "--mix", f"{folder}/3.arpa:0.4", "--mix", f"{folder}/2.arpa:0.2", "--json").json
     assert by_arpa["logprob_nats"] == pytest.approx(by_checkpoint["logprob_nats"], rel=1e-6)
 
 
-def test_tune_finds_the_weight_that_suits_the_held_out_text(folder, rnnlm):
-    """No weight of a grid is better on the text that it was tuned on."""
+def test_tune_finds_the_best_weight_for_the_held_out_text(folder, rnnlm):
+    """No weight of a grid is better on the text that the weight was tuned on."""
     model, valid = ["-m", folder / "rnn.npz"], folder / "valid.txt"
     tuned = rnnlm("eval", valid, *model, "--mix", folder / "2.npz", "--tune", valid, "--json").json
     for weight in np.linspace(0.02, 0.98, 25):
@@ -202,8 +202,8 @@ def test_tune_finds_the_weight_that_suits_the_held_out_text(folder, rnnlm):
     assert "found by EM" in shown
 
 
-def test_another_vocabulary_is_mixed_by_its_words(folder):
-    """The probabilities sum to one or less, and words that only the second model lacks share its <unk>."""
+def test_models_with_different_vocabularies_are_mixed_by_words(folder):
+    """The probabilities sum to at most one; words known to the second model only share its <unk>."""
     main = LanguageModel.load(folder / "rnn.npz")
     both = mixed(main, [(folder / "other.npz", 0.5)])
     other = LanguageModel.load(folder / "other.npz")
@@ -219,7 +219,7 @@ def test_another_vocabulary_is_mixed_by_its_words(folder):
         assert np.exp(row[0, main.vocabulary.encode([word])]) == pytest.approx(expected, rel=1e-5)
 
 
-def test_a_mixture_predicts_and_samples_but_is_not_saved(folder, tmp_path):
+def test_a_mixture_can_predict_and_sample_but_not_be_saved(folder, tmp_path):
     from rnnlm.errors import CheckpointError
 
     both = mixed(LanguageModel.load(folder / "rnn.npz"), [(folder / "3.npz", 0.9)])
@@ -257,12 +257,12 @@ def test_a_mixture_predicts_and_samples_but_is_not_saved(folder, tmp_path):
         (1, ["--baseline", "2", "--baseline-corpus", "{}/none.txt"], "none.txt does not exist"),
     ],
 )
-def test_what_eval_can_not_do_is_said_in_a_sentence(folder, code, arguments, sentence, rnnlm):
+def test_errors_of_eval_are_one_sentence(folder, code, arguments, sentence, rnnlm):
     given = [each.format(folder) for each in arguments]
     assert sentence in rnnlm("eval", folder / "test.txt", "-m", folder / "rnn.npz", *given, code=code).err
 
 
-def test_an_arpa_file_of_other_tokens_is_refused(folder, tmp_path, rnnlm):
+def test_models_of_other_tokens_cannot_be_mixed(folder, tmp_path, rnnlm):
     characters = ["--level", "char", "--context", "sentence", "-o", tmp_path / "c.npz", "--arpa", tmp_path / "c.arpa"]
     rnnlm("ngram", "train", folder / "train.txt", *characters)
     main = ["eval", folder / "test.txt", "-m"]
@@ -277,7 +277,7 @@ def test_an_arpa_file_of_other_tokens_is_refused(folder, tmp_path, rnnlm):
 # --- eval: baselines ----------------------------------------------------------------------------------------------
 
 
-def test_baselines_stand_beside_the_model(folder, rnnlm):
+def test_baselines_are_shown_beside_the_model(folder, rnnlm):
     arguments = [folder / "test.txt", "-m", folder / "rnn.npz", "--baseline", 3]
     found = rnnlm("eval", *arguments, "--baseline-corpus", folder / "train.txt", "--json").json
     rows = found["baselines"]
@@ -293,8 +293,8 @@ def test_baselines_stand_beside_the_model(folder, rnnlm):
         assert f"{row['perplexity']:.4g}" in shown
 
 
-def test_a_baseline_learns_from_what_the_model_learnt_from_and_no_more(folder, rnnlm):
-    """Without the last tenth, which the network was validated on; a given file that is another text is told."""
+def test_a_baseline_is_trained_on_the_training_part_of_the_model(folder, rnnlm):
+    """The last tenth, on which the network was validated, is left out. A different text gives a warning."""
     model = LanguageModel.load(folder / "rnn.npz")
     tokens = model.training["corpus"]["train_tokens"]
     lines = (folder / "train.txt").read_text(encoding="utf-8").splitlines()
@@ -310,7 +310,7 @@ def test_a_baseline_learns_from_what_the_model_learnt_from_and_no_more(folder, r
 
 
 @pytest.mark.parametrize("name", ["2.npz", "2.arpa", "char.npz"])
-def test_a_file_can_be_the_baseline(folder, name, rnnlm):
+def test_a_model_file_can_be_the_baseline(folder, name, rnnlm):
     arguments = ["eval", folder / "test.txt", "-m", folder / "3.npz", "--baseline", folder / name, "--json"]
     printed = rnnlm(*arguments)
     (row,) = json.loads(printed.out)["baselines"]
@@ -322,14 +322,14 @@ def test_a_file_can_be_the_baseline(folder, name, rnnlm):
 # --- eval: dynamic evaluation -------------------------------------------------------------------------------------
 
 
-def test_dynamic_evaluation_is_labelled_and_leaves_the_file(folder, tmp_path, rnnlm):
+def test_dynamic_evaluation_is_labelled_and_does_not_change_the_file(folder, tmp_path, rnnlm):
     text = tmp_path / "repetitive.txt"
     text.write_text("老师 批评 了 手机 。\n" * 40, encoding="utf-8")
     before = (folder / "rnn.npz").read_bytes()
     arguments = [text, "-m", folder / "rnn.npz", "--dynamic", "--dynamic-lr", 1]
     found = rnnlm("eval", *arguments, "--json").json
     plain = rnnlm("eval", text, "-m", folder / "rnn.npz", "--json").json
-    assert all(found[key] == value for key, value in plain.items())  # the figures of the model stay what they are
+    assert all(found[key] == value for key, value in plain.items())  # the figures of the model itself do not change
     (row,) = found["dynamic"]
     assert row["perplexity"] < 0.7 * found["perplexity"]
     assert (row["lr"], row["window"], row["tokens"]) == (1, 20, found["tokens"])
@@ -337,5 +337,5 @@ def test_dynamic_evaluation_is_labelled_and_leaves_the_file(folder, tmp_path, rn
     assert (folder / "rnn.npz").read_bytes() == before
 
 
-def test_dynamic_evaluation_is_for_networks(folder, rnnlm):
+def test_dynamic_evaluation_is_refused_for_ngram_models(folder, rnnlm):
     assert "n-gram" in rnnlm("eval", folder / "test.txt", "-m", folder / "3.npz", "--dynamic", code=1).err

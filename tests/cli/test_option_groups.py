@@ -1,4 +1,4 @@
-"""The help of train: the ten options that matter first, and every option once, with others of its kind."""
+"""The help of `train` shows the ten most important options first, and every option once, in a group."""
 
 import re
 
@@ -10,7 +10,7 @@ from rnnlm.cli.train import train
 
 
 def sections(text):
-    """Title -> the options that the help lists below it."""
+    """Return the options that a help text lists below each title."""
     parts = re.split(r"^(\S.*):\n", text, flags=re.MULTILINE)[1:]
     return {
         title: re.findall(r"^  (?:-\w, )?(--[\w-]+)", body, re.MULTILINE)
@@ -26,7 +26,7 @@ def test_every_option_is_in_one_group(rnnlm):
     assert sorted(listed) == sorted([*expected, "--help"])
 
 
-def test_the_ten_that_matter_stand_first(rnnlm):
+def test_the_ten_most_important_options_come_first(rnnlm):
     found = sections(rnnlm("train", "--help").out)
     assert found[FIRST] == [f"--{name.replace('_', '-')}" for name in GROUPS[FIRST]]
     assert len(found[FIRST]) == 10
@@ -34,10 +34,10 @@ def test_the_ten_that_matter_stand_first(rnnlm):
 
 
 @pytest.mark.parametrize(("name", "title"), [("hidden_size", FIRST), ("user_dict", TEXT), ("not_there_yet", TRAINING)])
-def test_an_option_that_is_in_no_list_has_a_group(name, title):
+def test_options_have_a_group_even_if_they_are_not_listed(name, title):
     assert group_of(name) == title
 
 
-def test_every_name_in_the_lists_is_an_option():
+def test_all_listed_names_are_options():
     known = {each.name for each in train.params}
     assert {name for names in GROUPS.values() for name in names} <= known

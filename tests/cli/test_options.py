@@ -1,4 +1,4 @@
-"""Every option of every command at its bounds and beyond: done, one sentence, or wrong usage; never a traceback."""
+"""Every option of every command, at its bounds and beyond, works or fails in one sentence, never with a traceback."""
 
 import math
 import sys
@@ -42,13 +42,13 @@ BASES = {
     "completion": ["bash"],
 }
 ANYWHERE = ["", "nan", "-inf", "1e400", "9" * 5000, "-1", "0", "1e-320", "٣", "x\x1b[31m", "a:nan", "/", "none/x"]
-# What asks for much gets much, however long it takes.
+# Options whose large values are legal, but would run for very long.
 ENDLESS = {"--epochs", "--time", "--hidden-size", "--num-layers", "--embedding-size", "--count", "--beam", "--length"}
 LARGE = ["1" + "0" * 30, "1e30", "2147483648", "9223372036854775808"]
 
 
 def commands(group=cli, name=""):
-    """All commands that do something, by their names."""
+    """Yield all commands with their full names, without groups."""
     for each in group.list_commands(None):
         command = group.get_command(None, each)
         if isinstance(command, click.Group):
@@ -79,19 +79,19 @@ def folder(tmp_path_factory):
     model, weights = str(folder / "rnnlm.npz"), str(folder / "weights.safetensors")
     history = ["--history", str(folder / "history.jsonl")]
     assert run(["train", str(folder / "text.txt"), "-o", model, *small, *history]) == 0
-    if find_spec("safetensors"):  # else what reads them says what is missing
+    if find_spec("safetensors"):  # otherwise commands that need it name the missing package
         assert run(["export", "-m", model, "--to", "safetensors", "-o", weights]) == 0
     return folder
 
 
 @pytest.fixture(autouse=True)
 def _stopped_at_once(monkeypatch):
-    """`rnnlm serve` does all but wait for requests."""
+    """Make `rnnlm serve` return instead of waiting for requests."""
     if find_spec("uvicorn"):
         monkeypatch.setattr("rnnlm.playground.server.run", lambda app, listener: None)
 
 
-def test_every_command_is_tried():
+def test_every_command_has_arguments_to_try():
     assert BASES.keys() == COMMANDS.keys()
 
 
@@ -109,7 +109,7 @@ def assert_ends_well(arguments, capsys):
 
 
 @pytest.mark.parametrize(("name", "option"), OPTIONS, ids=lambda value: getattr(value, "name", value))
-def test_every_option_ends_well(name, option, folder, monkeypatch, capsys):
+def test_every_option_works_or_fails_in_one_sentence(name, option, folder, monkeypatch, capsys):
     monkeypatch.chdir(folder)
     spelling = option.opts[-1] if option.opts[-1].startswith("--") else option.opts[0]
     values = [*ANYWHERE, *(() if spelling in ENDLESS else LARGE)]
@@ -121,7 +121,7 @@ def test_every_option_ends_well(name, option, folder, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("name", [name for name, arguments in BASES.items() if arguments])
-def test_every_argument_ends_well(name, folder, monkeypatch, capsys):
+def test_every_argument_works_or_fails_in_one_sentence(name, folder, monkeypatch, capsys):
     monkeypatch.chdir(folder)
     for value in ["", " ", "\n", "-", "x\x1b[31m", "none/x", "____", "nan", "a" * 300, "/dev/null"]:
         with open("/dev/null", encoding="utf-8") as nothing:
@@ -130,7 +130,7 @@ def test_every_argument_ends_well(name, folder, monkeypatch, capsys):
 
 
 def converted(kind, text):
-    """What a type makes of a text; None if it says why it cannot."""
+    """Convert a text with a click type; None if it is refused with a message."""
     try:
         return kind.convert(text, None, None)
     except click.UsageError as error:
@@ -142,11 +142,11 @@ def converted(kind, text):
 @pytest.mark.parametrize(("name", "option"), NUMBERS, ids=lambda value: value if isinstance(value, str) else "")
 @settings(max_examples=10, deadline=None)
 @given(number=st.integers() | st.floats() | st.sampled_from([math.nan, math.inf, -math.inf, 1e30, 1.1e30, -1e31]))
-def test_a_number_that_is_accepted_is_one_and_within_its_bounds(name, option, number):
+def test_an_accepted_number_is_within_its_bounds(name, option, number):
     found = converted(option.type, str(number))
     if found is None:
         return
-    assert found == type(found)(number)  # of an integer that no float is, the nearest one
+    assert found == type(found)(number)  # an integer may be rounded to the nearest float
     if isinstance(found, float):
         assert abs(found) <= LARGEST_NUMBER
     if isinstance(option.type, click.IntRange | click.FloatRange):
@@ -157,7 +157,7 @@ def test_a_number_that_is_accepted_is_one_and_within_its_bounds(name, option, nu
 @pytest.mark.parametrize("kind", [Duration(), MixPart(), Text()], ids=lambda kind: kind.name)
 @settings(max_examples=40)
 @given(text=st.text(st.characters()) | st.from_regex(r"\A[-+.0-9einfa_]{0,6}[smh:]?[-+.0-9einfa]{0,6}\Z"))
-def test_what_is_no_number_is_refused_or_means_something(kind, text):
+def test_durations_mixture_parts_and_texts_are_valid_or_refused(kind, text):
     found = converted(kind, text)
     if found is None:
         return
@@ -173,7 +173,7 @@ TOML = ["nan", "-inf", "1e400", "1.5", "-1", "true", "[]", "[1]", "{a = 1}", "20
 
 
 @pytest.mark.parametrize("option", COMMANDS["train"].params, ids=lambda option: option.name)
-def test_every_value_of_a_configuration_file_ends_well(option, folder, monkeypatch, capsys):
+def test_every_value_in_a_configuration_file_works_or_fails_in_one_sentence(option, folder, monkeypatch, capsys):
     monkeypatch.chdir(folder)
     spelling = f"--{option.name.replace('_', '-')}"
     base = BASES["train"][:-2] if spelling in ("--epochs", "--time") else BASES["train"]
@@ -185,7 +185,7 @@ def test_every_value_of_a_configuration_file_ends_well(option, folder, monkeypat
         assert_ends_well(["train", *base_here, "--config", "options.toml"], capsys)
 
 
-def test_a_configuration_file_gives_what_the_command_line_gives(folder, monkeypatch, rnnlm):
+def test_the_command_line_outranks_a_configuration_file(folder, monkeypatch, rnnlm):
     monkeypatch.chdir(folder)
     (folder / "options.toml").write_text('lr = 0.5\nhidden-size = 4\ntied = false\ncell = "gru"\ntime = 1\n')
     said = rnnlm("train", "text.txt", "-o", "out.npz", "--config", "options.toml", "--time", "0.05", "--force").err
@@ -211,7 +211,7 @@ def test_a_configuration_file_gives_what_the_command_line_gives(folder, monkeypa
     ],
     ids=range(12),
 )
-def test_a_hostile_configuration_file_is_a_short_sentence(content, folder, rnnlm):
+def test_a_hostile_configuration_file_gives_a_short_message(content, folder, rnnlm):
     (folder / "options.toml").write_bytes(content.encode("latin-1"))
     said = rnnlm("train", folder / "text.txt", "--config", folder / "options.toml", code=2).err
     assert "Traceback" not in said
@@ -219,7 +219,7 @@ def test_a_hostile_configuration_file_is_a_short_sentence(content, folder, rnnlm
     assert len(said) < 2000
 
 
-def test_a_configuration_file_without_end_is_refused(folder, rnnlm):
+def test_an_endless_configuration_file_is_refused(folder, rnnlm):
     assert "larger than" in rnnlm("train", "text.txt", "--config", "/dev/zero", code=2).err
 
 
@@ -233,7 +233,7 @@ def test_a_configuration_file_without_end_is_refused(folder, rnnlm):
         ["ngram", "train", "other.txt", "text.txt", "--arpa", "text.txt"],
     ],
 )
-def test_a_text_is_never_replaced_by_what_is_learnt_from_it(arguments, folder, monkeypatch, rnnlm):
+def test_outputs_of_training_never_replace_a_text(arguments, folder, monkeypatch, rnnlm):
     monkeypatch.chdir(folder)
     before = (folder / "text.txt").read_bytes()
     (folder / "other.txt").write_bytes(before)

@@ -1,4 +1,4 @@
-"""Every command works on a model with an adaptive softmax or a tied matrix, and what cannot be is refused."""
+"""Every command works with an adaptive softmax and a tied matrix, and impossible combinations are refused."""
 
 from pathlib import Path
 
@@ -28,7 +28,7 @@ def model(request, corpus, tmp_path):
     return train(corpus, tmp_path / "model.npz", *LAYERS[request.param], "--epochs", "20")
 
 
-def test_a_model_says_which_layer_it_has(corpus, tmp_path, rnnlm):
+def test_info_names_the_output_layer(corpus, tmp_path, rnnlm):
     for name, options in LAYERS.items():
         path = tmp_path / name
         said = rnnlm("train", corpus, "-o", path, *SMALL, *options).err
@@ -44,7 +44,7 @@ def test_a_model_says_which_layer_it_has(corpus, tmp_path, rnnlm):
     assert "output.weight" not in names
 
 
-def test_a_large_vocabulary_gets_an_adaptive_softmax_unless_it_is_refused(corpus, tmp_path, monkeypatch, rnnlm):
+def test_a_large_vocabulary_gets_an_adaptive_softmax_by_default(corpus, tmp_path, monkeypatch, rnnlm):
     monkeypatch.setattr(configuration, "ADAPTIVE_FROM", 20)
     chosen = {
         "adaptive": [],
@@ -59,7 +59,7 @@ def test_a_large_vocabulary_gets_an_adaptive_softmax_unless_it_is_refused(corpus
         assert rnnlm("info", path, "--json").json["softmax"] == name.split()[0]
 
 
-def test_every_command_works(model, corpus, tmp_path, rnnlm):
+def test_every_command_works_with_every_output_layer(model, corpus, tmp_path, rnnlm):
     lines = corpus.read_text(encoding="utf-8").splitlines()
     bigram = str(tmp_path / "bigram.npz")
     rnnlm("ngram", "train", corpus, "--order", "2", "-o", bigram)
@@ -73,7 +73,7 @@ def test_every_command_works(model, corpus, tmp_path, rnnlm):
     assert np.isfinite(mixed["perplexity"])
     assert "rank" in rnnlm("score", "-m", model, "--tokens", "--text", lines[0]).out
     found = rnnlm("predict", "我 昨天", "-m", model, "-k", "100", "--json").json["candidates"]
-    assert 0.9 < sum(candidate["probability"] for candidate in found) <= 1.0001  # all but <unk>
+    assert 0.9 < sum(candidate["probability"] for candidate in found) <= 1.0001  # all tokens except <unk>
     assert len(rnnlm("predict", "--each", "我 昨天", "-m", model).out.splitlines()) == 3
     sampling = ("sample", "-m", model, "--length", "9")
     assert rnnlm(*sampling, "--seed", "1", "--count", "3").out == rnnlm(*sampling, "--seed", "1", "--count", "3").out
@@ -84,7 +84,7 @@ def test_every_command_works(model, corpus, tmp_path, rnnlm):
     assert len(rnnlm("rescore", nbest, "-m", model, "--json").json["candidates"]) == 3
 
 
-def test_probabilities_sum_to_one_and_the_start_is_never_predicted(model):
+def test_probabilities_sum_to_one_and_the_start_symbol_is_never_predicted(model):
     loaded = LanguageModel.load(model)
     state = loaded.network.zero_state(2)
     log_probabilities, _ = loaded.network.next_log_probabilities(np.array([[0, 0], [3, 5]]), state)
@@ -93,8 +93,8 @@ def test_probabilities_sum_to_one_and_the_start_is_never_predicted(model):
     assert np.isfinite(log_probabilities).all()
 
 
-def test_a_training_goes_on_where_it_was_stopped(corpus, tmp_path, rnnlm):
-    steady = ["--schedule", "constant", "--warm-up", "0"]  # does not depend on how long the training will be
+def test_a_resumed_training_ends_like_an_uninterrupted_one(corpus, tmp_path, rnnlm):
+    steady = ["--schedule", "constant", "--warm-up", "0"]  # independent of the length of the training
     for name, options in LAYERS.items():
         whole = train(corpus, tmp_path / f"{name}-whole", *options, *steady)
         part = train(corpus, tmp_path / f"{name}-part", *options, *steady, "--epochs", "1")
@@ -121,13 +121,13 @@ def test_a_bidirectional_network_can_have_an_adaptive_softmax(corpus, tmp_path, 
         (["--tied", "--embedding-size", "0"], ["--tied", "--embedding-size 12"]),
     ],
 )
-def test_what_can_not_be_is_refused_in_a_sentence(options, words, corpus, tmp_path, rnnlm):
+def test_impossible_combinations_are_refused_in_a_sentence(options, words, corpus, tmp_path, rnnlm):
     said = rnnlm("train", corpus, "-o", tmp_path / "m.npz", *SMALL, *options, code=1).last
     assert all(word in said for word in words), said
     assert not (tmp_path / "m.npz").exists()
 
 
-def test_another_layer_than_the_checkpoints_is_refused(corpus, tmp_path, rnnlm):
+def test_a_layer_that_contradicts_the_checkpoint_is_refused(corpus, tmp_path, rnnlm):
     path = train(corpus, tmp_path / "m.npz", "--softmax", "adaptive")
     for more in (["--resume"], ["--init-from", path, "--force"]):
         assert (
@@ -138,7 +138,7 @@ def test_another_layer_than_the_checkpoints_is_refused(corpus, tmp_path, rnnlm):
 
 
 @pytest.mark.parametrize("layer", LAYERS)
-def test_another_text_takes_over_what_its_words_have_learnt(layer, corpus, tmp_path, rnnlm):
+def test_weights_of_shared_words_are_reused_for_another_text(layer, corpus, tmp_path, rnnlm):
     path = train(corpus, tmp_path / "m.npz", *LAYERS[layer], "--epochs", "30", "--ngram", "0")
     other = tmp_path / "other.txt"
     other.write_text("\n".join([*SENTENCES, "姐姐 的 手表 坏 了 。"] * 20) + "\n", encoding="utf-8")
@@ -151,7 +151,7 @@ def test_another_text_takes_over_what_its_words_have_learnt(layer, corpus, tmp_p
     assert nats[0] < nats[1] < 0.8 * nats[2]
 
 
-def test_a_checkpoint_from_before_there_was_a_choice_is_resumed(corpus, tmp_path, rnnlm):
+def test_a_checkpoint_without_an_output_layer_entry_can_be_resumed(corpus, tmp_path, rnnlm):
     path = Path(train(corpus, tmp_path / "m.npz", "--epochs", "1"))
     header, arrays = checkpoint.load(path)
     for added in ("cutoffs", "div_value", "tied"):

@@ -1,4 +1,4 @@
-"""`score -` and `rescore -` as a decoder uses them: each line through a pipe is answered before the next is written."""
+"""`score -` and `rescore -` answer each line of a pipe before the next one is written, as decoders need."""
 
 import gzip
 import json
@@ -21,7 +21,7 @@ from rnnlm.text.vocabulary import Vocabulary
 
 WORDS = ["我", "昨天", "上学", "迟到", "了", "the", "cat", "sat"]
 NUMBER = re.compile(r"-?\d+\.\d+(?:e-?\d+)?")
-HUNG = 60  # seconds after which an answer does not come any more
+HUNG = 60  # seconds to wait for an answer
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def model(tmp_path_factory):
 
 
 class Talk:
-    """A running command whose stdin is a pipe; lines of its stdout are read as they come."""
+    """A running command that is fed through a pipe and whose lines of output are read as they arrive."""
 
     def __init__(self, *arguments: str, stdin=subprocess.PIPE) -> None:
         environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
@@ -55,11 +55,11 @@ class Talk:
         self.process.stdin.flush()
 
     def hear(self, lines: int = 1) -> str:
-        """The next lines; `queue.Empty` if they do not come."""
+        """Return the next lines; raise `queue.Empty` if they do not arrive."""
         return b"".join(self.lines.get(timeout=HUNG) for _ in range(lines)).decode()
 
     def end(self) -> str:
-        """What was said about it."""
+        """Close stdin, wait for the end and return what was written to stderr."""
         if self.process.stdin is not None:
             self.process.stdin.close()
         assert self.process.wait(HUNG) == 0
@@ -68,7 +68,7 @@ class Talk:
 
 @pytest.fixture
 def talk():
-    """Start a command; it is killed at the end of the test, whatever came of it."""
+    """A function that starts a command, which is killed at the end of the test."""
     talks = []
 
     def start(*arguments, **options):
@@ -101,7 +101,7 @@ def test_a_line_is_answered_before_the_next_one_comes(layout, model, talk, tmp_p
     assert ("3 lines" in talking.end()) == (layout != "kenlm")
 
 
-def test_a_line_is_answered_once_it_is_whole(model, talk):
+def test_an_incomplete_line_is_answered_when_it_is_completed(model, talk):
     talking = talk("score", "-", "-m", model, "--json")
     for part in ["the cat sat\nthe", " cat", " sat\nsat", " sat"]:
         talking.say(part)
@@ -114,7 +114,7 @@ def test_a_line_is_answered_once_it_is_whole(model, talk):
 
 
 @pytest.mark.parametrize("encoding", ["gb18030", "utf-16", "utf-8-sig"])
-def test_the_encoding_is_found_by_what_has_come(encoding, model, talk):
+def test_the_encoding_is_detected_from_the_input_so_far(encoding, model, talk):
     first, second = "老师说 我 昨天 上学 迟到 了 的 是\n", "the cat 了\n"
     talking = talk("score", "-", "-m", model, "--json")
     content = first.encode(encoding)
@@ -126,7 +126,7 @@ def test_the_encoding_is_found_by_what_has_come(encoding, model, talk):
     talking.end()
 
 
-def test_ascii_lines_decide_nothing_about_the_encoding(model, talk):
+def test_ascii_lines_do_not_fix_the_encoding(model, talk):
     talking = talk("score", "-", "-m", model, "--json")
     talking.say("the cat\n")
     assert json.loads(talking.hear())["text"] == "the cat"
@@ -135,7 +135,7 @@ def test_ascii_lines_decide_nothing_about_the_encoding(model, talk):
     assert "GB18030" in talking.end()
 
 
-def test_a_named_pipe_is_as_good(model, talk, tmp_path):
+def test_a_named_pipe_works_like_stdin(model, talk, tmp_path):
     os.mkfifo(tmp_path / "fifo")
     talking = talk("score", str(tmp_path / "fifo"), "-m", model, "--json", stdin=subprocess.DEVNULL)
     with open(tmp_path / "fifo", "wb") as pipe:
@@ -148,7 +148,7 @@ def test_a_named_pipe_is_as_good(model, talk, tmp_path):
 LISTS = {
     "plain": ["the cat sat\nsat cat\n\n", "我 了\n了 我\n昨天\n\n"],
     "srilm": ["-1 -2 3 the cat sat\n-2 -1 2 sat cat\n\n", "-3 -2 2 我 了\n-3 -1 0\n\n"],
-    # The list before is complete when the next id comes.
+    # A list is complete when the next id arrives.
     "kaldi": ["u1-1 the cat sat\nu1-2 sat cat\nu2-1 sat\n", "u2-2 了 我\nu3-1 sat\n"],
     "mikolov": ["1 the cat sat\n1 sat cat\n2 sat\n", "2 了 我\n3 sat\n"],
     "moses": ["0 ||| the cat ||| a: 1 ||| -1\n0 ||| sat ||| a: 1 ||| -2\n1 ||| sat ||| a: 1 ||| -1\n"],
@@ -157,7 +157,7 @@ LISTS = {
 
 @pytest.mark.parametrize("name", LISTS)
 @pytest.mark.parametrize("as_json", [False, True])
-def test_a_list_is_answered_once_it_is_complete(name, as_json, model, talk):
+def test_a_list_is_answered_as_soon_as_it_is_complete(name, as_json, model, talk):
     talking = talk("rescore", "-", "-m", model, "--format", name, *(["--json"] if as_json else []))
     waiting = 0
     for content in LISTS[name]:
@@ -173,7 +173,7 @@ def test_a_list_is_answered_once_it_is_complete(name, as_json, model, talk):
 
 
 @pytest.mark.parametrize("command", ["score", "rescore"])
-def test_packed_input_is_unpacked(command, model, talk):
+def test_compressed_input_is_decompressed(command, model, talk):
     talking = talk(command, "-", "-m", model)
     content = gzip.compress(b"the cat\n") + gzip.compress(b"sat\n")
     talking.say(content[:1])
@@ -183,7 +183,7 @@ def test_packed_input_is_unpacked(command, model, talk):
 
 
 @pytest.mark.parametrize("arguments", [["score"], ["rescore", "--format", "kaldi", "--output", "scores"]])
-def test_a_long_text_has_the_same_answers_through_a_pipe(arguments, model, talk, tmp_path, capfd):
+def test_a_long_text_gets_the_same_answers_through_a_pipe(arguments, model, talk, tmp_path, capfd):
     rng = np.random.default_rng(3)
     lines = [f"u{i // 5}-{i % 5} " + " ".join(rng.choice(WORDS, i % 7 + 1)) for i in range(9000)]
     content = "\n".join(lines) + "\n"
@@ -199,7 +199,7 @@ def test_a_long_text_has_the_same_answers_through_a_pipe(arguments, model, talk,
         assert float(got.split()[number]) == pytest.approx(float(wanted.split()[number]), abs=2e-4)
 
 
-def test_a_bad_line_ends_with_its_number(model, talk):
+def test_a_bad_line_ends_the_command_with_its_line_number(model, talk):
     talking = talk("score", "-", "-m", model)
     talking.say("the cat\n")
     talking.hear()

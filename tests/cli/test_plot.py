@@ -1,4 +1,4 @@
-"""rnnlm plot: pictures and charts of characters show the numbers that are there, and say what is missing."""
+"""`rnnlm plot` draws pictures and character charts of the right numbers, and reports what is missing."""
 
 import json
 import math
@@ -43,7 +43,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture
 def there(folder, monkeypatch):
-    """The same as the current folder, in a terminal of 80 columns."""
+    """The folder with the models as the current folder, in a terminal of 80 columns."""
     monkeypatch.chdir(folder)
     monkeypatch.setenv("COLUMNS", "80")
     return folder
@@ -66,7 +66,7 @@ def refusal(capsys, *arguments, code=1):
 # --- learning curves --------------------------------------------------------------------------------------------------
 
 
-def test_curves_of_characters_show_all_four_panels_and_the_best(there, capsys):
+def test_a_chart_has_four_panels_and_the_best_evaluation(there, capsys):
     printed = answer(capsys, "_words.jsonl")
     for title in ("loss (nats per token)", "learning rate", "gradient norm", "tokens/s"):
         assert title in printed
@@ -77,14 +77,14 @@ def test_curves_of_characters_show_all_four_panels_and_the_best(there, capsys):
     assert "\x1b" not in printed
 
 
-def test_several_histories_are_told_apart(there, capsys):
+def test_several_histories_get_different_names(there, capsys):
     printed = answer(capsys, "_words.jsonl", "_chars.jsonl", "--x", "epoch", "--perplexity")
     for mark, name in zip(MARKS, ["train _words", "valid _words", "train _chars", "valid _chars"], strict=False):
         assert f"{mark} {name}.jsonl" in printed
     assert "perplexity" in printed
 
 
-def test_the_width_is_that_of_the_terminal(there, capsys, monkeypatch):
+def test_a_chart_is_as_wide_as_the_terminal(there, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "50")
     assert max(map(display_width, answer(capsys, "_words.jsonl").splitlines()[:-2])) <= 50
 
@@ -101,7 +101,7 @@ def test_json_has_the_numbers_of_the_history(there, capsys):
 
 @needs_matplotlib
 @pytest.mark.parametrize("kind", ["png", "svg", "pdf"])
-def test_pictures_are_written(kind, there, tmp_path, capsys):
+def test_curves_are_drawn_in_every_format(kind, there, tmp_path, capsys):
     path = tmp_path / f"a.{kind}"
     assert answer(capsys, "_words.jsonl", "_chars.jsonl", "-o", str(path)) == ""
     assert path.stat().st_size > 5000
@@ -128,7 +128,7 @@ def test_a_picture_has_the_curves_and_the_names_of_the_histories(there):
     assert not any(axes.get_tightbbox().overlaps(legend) for axes in figure.axes)
 
 
-def test_half_a_line_and_steps_that_go_back_are_said_and_the_rest_is_drawn(there, tmp_path, capsys):
+def test_damage_in_a_history_is_reported_and_the_rest_is_drawn(there, tmp_path, capsys):
     lines = (there / "_words.jsonl").read_bytes().splitlines(keepends=True)
     path = tmp_path / "torn.jsonl"
     path.write_bytes(b"".join([*lines[:6], *lines[3:5]]) + lines[0][:20])
@@ -149,18 +149,18 @@ def test_half_a_line_and_steps_that_go_back_are_said_and_the_rest_is_drawn(there
         ("/dev/null", "is empty"),
     ],
 )
-def test_what_is_no_history_is_one_sentence(name, words, there, capsys):
+def test_other_files_are_refused_as_histories_in_one_sentence(name, words, there, capsys):
     said = refusal(capsys, name)
     assert words in said
     assert said.count("\n") == 1
     assert "rnnlm train --history FILE" in said
 
 
-def test_seconds_that_were_not_counted_are_no_axis(there, capsys):
+def test_a_history_without_seconds_cannot_be_drawn_over_time(there, capsys):
     assert "--x step" in refusal(capsys, "_words.jsonl", "--x", "seconds")
 
 
-def test_a_history_comes_from_stdin(there):
+def test_a_history_can_come_from_stdin(there):
     with open("_words.jsonl", "rb") as file:
         done = subprocess.run(
             [sys.executable, "-m", "rnnlm", "plot", "-", "--json"],
@@ -186,10 +186,10 @@ def test_surprise_is_the_negative_binary_logarithm_of_the_probability(model, the
 
 
 @pytest.mark.parametrize("model", ["chars", "stream"])
-def test_in_a_stream_a_line_remembers_the_one_before(model, there, capsys, monkeypatch):
+def test_in_a_stream_a_line_depends_on_the_line_before(model, there, capsys, monkeypatch):
     text = "我 昨天\n上学 迟到"
     both = json.loads(answer(capsys, "--surprise", text, "-m", f"{model}.npz", "--json"))["tokens"]
-    monkeypatch.setattr("rnnlm.inference.scoring.WINDOW", 1)  # a token at a time gives the same
+    monkeypatch.setattr("rnnlm.inference.scoring.WINDOW", 1)  # the same as token by token
     assert json.loads(answer(capsys, "--surprise", text, "-m", f"{model}.npz", "--json"))["tokens"] == [
         {"token": each["token"], "surprise_bits": pytest.approx(each["surprise_bits"], rel=1e-4)} for each in both
     ]
@@ -198,7 +198,7 @@ def test_in_a_stream_a_line_remembers_the_one_before(model, there, capsys, monke
     assert [each["surprise_bits"] for each in both[-len(alone) :]] != [each["surprise_bits"] for each in alone]
 
 
-def test_a_file_is_read_and_a_missing_one_is_said(there, capsys):
+def test_a_file_is_read_and_a_missing_one_is_reported(there, capsys):
     printed = answer(capsys, "--surprise", "text.txt", "-m", "words.npz")
     assert "The most surprising tokens" in printed
     assert all(display_width(line) <= 80 for line in printed.splitlines())
@@ -216,7 +216,7 @@ def test_every_token_has_its_bar(there, capsys):
 @pytest.mark.parametrize(
     ("model", "text"), [("words", "我 昨天 $5 $6 _b"), ("words", "text.txt"), ("chars", "text.txt")]
 )
-def test_pictures_of_surprise(model, text, there, tmp_path, capsys):
+def test_surprise_is_drawn_in_pictures(model, text, there, tmp_path, capsys):
     assert answer(capsys, "--surprise", text, "-m", f"{model}.npz", "-o", str(tmp_path / "a.svg")) == ""
     assert (tmp_path / "a.svg").stat().st_size > 3000
 
@@ -232,7 +232,7 @@ def test_an_empty_text_is_refused(text, there, capsys):
 @pytest.mark.parametrize(
     ("model", "vectors"), [("words", "embedding.weight"), ("onehot", "columns of rnn.weight_ih_l0"), ("both", None)]
 )
-def test_the_embedding_in_json(model, vectors, there, capsys):
+def test_the_embedding_in_json_has_the_vectors_of_the_model(model, vectors, there, capsys):
     found = json.loads(answer(capsys, "--embedding", "-m", f"{model}.npz", "--json", "--tokens", "8"))
     assert vectors in (None, found["vectors"])
     assert [each["token"] for each in found["tokens"]] == LanguageModel.load(f"{model}.npz").vocabulary.tokens[:8]
@@ -240,7 +240,7 @@ def test_the_embedding_in_json(model, vectors, there, capsys):
     assert found["explained_variance"][0] >= found["explained_variance"][1]
 
 
-def test_the_embedding_of_characters_says_what_it_is(there, capsys):
+def test_a_note_explains_the_embedding_of_a_character_model(there, capsys):
     printed = answer(capsys, "--embedding", "-m", "onehot.npz")
     assert "columns of rnn.weight_ih_l0" in printed
     assert "% " in printed or "%." in printed
@@ -263,7 +263,7 @@ def test_a_picture_of_the_embedding(there, tmp_path, capsys):
         (["--embedding", "-m", "missing.npz"], "missing.npz"),
     ],
 )
-def test_models_that_can_not_be_drawn_are_refused(arguments, words, there, capsys):
+def test_models_without_an_embedding_are_refused(arguments, words, there, capsys):
     assert words in refusal(capsys, *arguments)
 
 
@@ -282,7 +282,7 @@ def test_models_that_can_not_be_drawn_are_refused(arguments, words, there, capsy
         ["_words.jsonl", "--encoding", "gb18030"],
     ],
 )
-def test_what_does_not_go_together_is_wrong_usage(arguments, there, capsys):
+def test_incompatible_options_are_a_usage_error(arguments, there, capsys):
     refusal(capsys, *arguments, code=2)
 
 
@@ -296,13 +296,13 @@ def test_what_does_not_go_together_is_wrong_usage(arguments, there, capsys):
         ("_words.svg", "would replace"),
     ],
 )
-def test_a_picture_that_can_not_be_made_is_one_sentence(output, words, there, capsys):
+def test_an_impossible_picture_is_refused_in_one_sentence(output, words, there, capsys):
     (there / "_words.svg").write_bytes((there / "_words.jsonl").read_bytes())
     name = "_words.svg" if output == "_words.svg" else "_words.jsonl"
     assert words in refusal(capsys, name, "-o", output)
 
 
-def test_without_matplotlib_a_picture_is_refused_and_a_chart_is_drawn(there, without_matplotlib, capsys):
+def test_without_matplotlib_a_chart_is_drawn_and_a_picture_is_refused(there, without_matplotlib, capsys):
     for arguments in (["_words.jsonl"], ["--surprise", "我", "-m", "words.npz"], ["--embedding", "-m", "words.npz"]):
         assert "pip install 'rnnlm-cli[plot]'" in refusal(capsys, *arguments, "-o", "a.png")
         assert answer(capsys, *arguments)
@@ -312,7 +312,7 @@ def test_without_matplotlib_a_picture_is_refused_and_a_chart_is_drawn(there, wit
 # --- train --tensorboard ----------------------------------------------------------------------------------------------
 
 
-def test_a_training_writes_events_with_the_numbers_of_its_history_and_goes_on(there, tmp_path, capsys):
+def test_tensorboard_events_have_the_numbers_of_the_history_and_survive_resuming(there, tmp_path, capsys):
     history, run_folder = tmp_path / "h.jsonl", tmp_path / "runs" / "one"
     arguments = ["train", "text.txt", "-o", str(tmp_path / "m.npz"), *SMALL]
     arguments += ["--history", str(history), "--tensorboard", str(run_folder)]
@@ -331,13 +331,13 @@ def test_a_training_writes_events_with_the_numbers_of_its_history_and_goes_on(th
 
 
 @pytest.mark.parametrize("name", ["/", "text.txt/run"])
-def test_a_folder_for_events_that_can_not_be_is_refused_before_the_training(name, there, tmp_path, capsys):
+def test_an_impossible_folder_for_events_is_refused_before_training(name, there, tmp_path, capsys):
     assert run(["train", "text.txt", "-o", str(tmp_path / "m.npz"), *SMALL, "--tensorboard", name]) == 1
     assert "--tensorboard" in capsys.readouterr().err
     assert not (tmp_path / "m.npz").exists()
 
 
-# --- what nobody meant ------------------------------------------------------------------------------------------------
+# --- odd input --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("model", ["words", "chars"])
@@ -359,7 +359,7 @@ def test_a_folder_for_events_that_can_not_be_is_refused_before_the_training(name
         *("😀 👩\u200d🔬 ก \U000e1234", "\u0301", "<s> </s> <unk>", "\\ \\frac{$"),
     ],
 )
-def test_every_text_is_drawn_or_refused_in_a_sentence(model, text, there, tmp_path, capsys):
+def test_any_text_is_drawn_or_refused_in_a_sentence(model, text, there, tmp_path, capsys):
     for more in ([], ["--json"], ["-o", str(tmp_path / "a.png")] if find_spec("matplotlib") else []):
         code = run(["plot", "--surprise", text, "-m", f"{model}.npz", *more])
         printed = capsys.readouterr()
@@ -374,7 +374,7 @@ def test_any_number_of_tokens_is_drawn(count, there, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("encoding", ["gb18030", "xx", "", "utf-16"])
-def test_any_encoding_is_taken_or_refused(encoding, there, tmp_path, capsys):
+def test_any_encoding_is_accepted_or_refused(encoding, there, tmp_path, capsys):
     (tmp_path / "g.txt").write_text("我 昨天 上学", encoding="gb18030")
     code = run(["plot", "--surprise", str(tmp_path / "g.txt"), "-m", "words.npz", "--encoding", encoding])
     printed = capsys.readouterr()

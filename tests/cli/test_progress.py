@@ -1,4 +1,4 @@
-"""The history of a training: bounded, whole lines, cut to what the checkpoint knows, patient with a full disk."""
+"""Histories are bounded, have whole lines, are cut to the checkpoint's step, and survive a full disk."""
 
 import errno
 import json
@@ -36,7 +36,7 @@ def written(path, resumed_at, *reports):
             history.write(each, never)
 
 
-def test_a_new_training_begins_a_new_file(tmp_path):
+def test_a_new_training_replaces_the_history(tmp_path):
     path = tmp_path / "h.jsonl"
     written(path, None, report(1), report(2))
     written(path, None, report(3))
@@ -50,7 +50,7 @@ def test_a_line_is_on_disk_as_soon_as_it_is_written(tmp_path):
         assert steps(path) == [1]
 
 
-def test_numbers_that_json_lacks_are_null(tmp_path):
+def test_nan_and_infinity_are_written_as_null(tmp_path):
     path = tmp_path / "h.jsonl"
     written(path, None, report(1, gradient_norm=math.nan, valid_nats_per_token=math.inf))
     row = json.loads(path.read_text())
@@ -59,7 +59,7 @@ def test_numbers_that_json_lacks_are_null(tmp_path):
 
 
 @pytest.mark.parametrize("resumed_at", [0, 20, 25, 30, 99])
-def test_a_resumed_training_cuts_off_what_it_makes_anew(tmp_path, resumed_at):
+def test_a_resumed_training_cuts_off_the_steps_that_it_repeats(tmp_path, resumed_at):
     path = tmp_path / "h.jsonl"
     written(path, None, *map(report, (10, 20, 30)))
     written(path, resumed_at, report(100))
@@ -67,7 +67,7 @@ def test_a_resumed_training_cuts_off_what_it_makes_anew(tmp_path, resumed_at):
 
 
 @pytest.mark.parametrize("length", range(1, 60, 7))
-def test_half_a_line_of_a_killed_run_is_cut_off(tmp_path, length):
+def test_an_incomplete_last_line_of_a_killed_run_is_cut_off(tmp_path, length):
     path = tmp_path / "h.jsonl"
     written(path, None, report(10), report(20))
     first, second = path.read_bytes().splitlines(keepends=True)
@@ -76,7 +76,7 @@ def test_half_a_line_of_a_killed_run_is_cut_off(tmp_path, length):
     assert steps(path) == [10, 40]
 
 
-def test_lines_after_a_recovery_which_went_back_are_kept(tmp_path):
+def test_lines_after_a_recovery_to_an_earlier_step_are_kept(tmp_path):
     path = tmp_path / "h.jsonl"
     written(path, None, report(10), report(20), report(10, kind="recovery"), report(20), report(30))
     written(path, 20, report(30))
@@ -84,7 +84,7 @@ def test_lines_after_a_recovery_which_went_back_are_kept(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"", b"notes of mine\n", b"\xff\xfe\n", b'{"loss": 3}\n', b"[1]\n"])
-def test_what_is_no_history_is_not_cut_off(tmp_path, content):
+def test_a_file_that_is_not_a_history_is_not_cut(tmp_path, content):
     path = tmp_path / "h.jsonl"
     path.write_bytes(content)
     written(path, 0, report(1))
@@ -92,13 +92,13 @@ def test_what_is_no_history_is_not_cut_off(tmp_path, content):
     assert json.loads(path.read_bytes().splitlines()[-1])["step"] == 1
 
 
-def test_where_it_can_not_be_written_the_training_does_not_begin(tmp_path):
+def test_a_history_that_cannot_be_written_prevents_the_training(tmp_path):
     with pytest.raises(TrainingError, match=r"--history .*missing.*cannot be written"):
         History(tmp_path / "missing" / "h.jsonl", None)
 
 
 class Full:
-    """A file on a disk that takes `room` bytes, and then none until there is more."""
+    """A file on a disk with `room` bytes left, until `room` is raised."""
 
     def __init__(self, file, room):
         self.file, self.room = file, room
@@ -130,13 +130,13 @@ def test_a_disk_that_is_full_for_a_while_costs_one_warning_and_no_line(tmp_path,
         history.write(report(5), warnings.append)
         assert len(warnings) == 2
         full.room = 10**6
-    assert steps(path) == [1, 2, 3, 4, 5]  # what waited is written at the end
+    assert steps(path) == [1, 2, 3, 4, 5]  # pending lines are written at the end
 
 
 # --- events for TensorBoard -------------------------------------------------------------------------------------------
 
 
-def test_events_wait_for_a_disk_that_is_full_and_are_whole_afterwards(tmp_path):
+def test_pending_events_are_written_after_the_disk_was_full(tmp_path):
     warnings = []
     with EventLog(tmp_path / "run", None) as log:
         full = log._file._file = Full(log._file._file, 7)
@@ -150,15 +150,15 @@ def test_events_wait_for_a_disk_that_is_full_and_are_whole_afterwards(tmp_path):
     assert [step for step, scalars in read_scalars(path) if scalars] == [1, 2]
 
 
-def test_every_run_writes_a_file_of_its_own_which_sorts_after_those_before(tmp_path):
+def test_every_run_writes_its_own_file_that_sorts_after_earlier_ones(tmp_path):
     for resumed_at in (None, 3, 5):
         with EventLog(tmp_path, resumed_at):
             pass
     paths = sorted(tmp_path.iterdir())
-    assert [events(path)[1].step for path in paths] == [0, 4, 6]  # where TensorBoard is to forget what it has
+    assert [events(path)[1].step for path in paths] == [0, 4, 6]  # TensorBoard drops events from these steps on
 
 
-def test_events_have_no_numbers_that_are_none(tmp_path):
+def test_events_leave_out_missing_numbers(tmp_path):
     with EventLog(tmp_path, None) as log:
         log.write(report(1, valid_nats_per_token=None, gradient_norm=math.nan, tokens_per_second=1e300), never)
         log.write(report(0, kind="recovery"), never)
@@ -167,12 +167,12 @@ def test_events_have_no_numbers_that_are_none(tmp_path):
     assert read_scalars(path)[2][1].keys() == {"train/nats_per_token", "training/epoch", "training/learning_rate"}
 
 
-def test_a_folder_that_can_not_be_made_is_refused(tmp_path):
+def test_an_impossible_folder_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(TrainingError, match=r"--tensorboard .*cannot be written"):
         EventLog(tmp_path / "file" / "run", None)
 
 
-def test_without_a_folder_nothing_is_written():
+def test_without_a_folder_no_events_are_written():
     with EventLog(None, None) as log:
         log.write(report(1), never)

@@ -1,4 +1,4 @@
-"""What keeps a network from learning the text by heart, as options of `rnnlm train`."""
+"""Options of `rnnlm train` against overfitting: dropout variants, weight averaging, decay, shift, label smoothing."""
 
 import json
 
@@ -24,7 +24,7 @@ def corpus(tmp_path):
 
 @pytest.fixture
 def said(corpus, tmp_path, rnnlm):
-    """What a training says that ends with a code; its model is m.npz."""
+    """A function that trains with options into m.npz and returns the messages."""
 
     def train(*options, code=0, epochs="1"):
         arguments = ["train", corpus, "-o", str(tmp_path / "m.npz"), "--epochs", epochs]
@@ -37,7 +37,7 @@ def options_of(path):
     return checkpoint.read_header(path)["training"]["options"]
 
 
-def test_what_is_on_is_said_and_recorded(said, tmp_path):
+def test_regularisers_are_reported_and_recorded(said, tmp_path):
     asked = [
         *("--dropout", "0.1", "--input-dropout", "0.05", "--locked-dropout", "--weight-dropout"),
         *("0.2", "--embedding-dropout", "0.3"),
@@ -52,7 +52,7 @@ def test_what_is_on_is_said_and_recorded(said, tmp_path):
     assert header["training"]["options"].items() >= (expected | {"weight_decay": 0.4}).items()
 
 
-def test_they_may_change_when_a_training_goes_on(said, tmp_path):
+def test_regularisers_may_change_when_a_training_is_resumed(said, tmp_path):
     said("--weight-dropout", "0.2", "--locked-dropout")
     said("--resume", "--embedding-dropout", "0.3", "--weight-decay", "0.1", "--no-locked-dropout", epochs="2")
     network = checkpoint.read_header(tmp_path / "m.npz")["network"]
@@ -61,13 +61,13 @@ def test_they_may_change_when_a_training_goes_on(said, tmp_path):
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "adamw"])
-def test_a_checkpoint_from_before_them_goes_on_without(optimizer, said, tmp_path):
+def test_a_checkpoint_without_these_options_is_resumed_without_them(optimizer, said, tmp_path):
     path = tmp_path / "m.npz"
     said("--optimizer", optimizer, "--dropout", "0.4")
     header, arrays = checkpoint.load(path)
     for name in ("locked_dropout", "weight_dropout", "embedding_dropout"):
         del header["network"][name]
-    del header["network"]["input_dropout"], header["training"]["options"]["input_dropout"]  # it was that of all
+    del header["network"]["input_dropout"], header["training"]["options"]["input_dropout"]  # equal to dropout then
     for name in ADDED:
         del header["training"]["options"][name]
     checkpoint.save(path, header, arrays)
@@ -78,21 +78,21 @@ def test_a_checkpoint_from_before_them_goes_on_without(optimizer, said, tmp_path
     assert options_of(path)["input_dropout"] == checkpoint.read_header(path)["network"]["input_dropout"] == 0.4
 
 
-def test_one_hot_input_has_no_entries_to_drop(said):
+def test_embedding_dropout_needs_an_embedding(said):
     assert "one-hot input has none" in said("--embedding-size", "0", "--input-dropout", "0.1", code=1)
 
 
-def test_averages_stay_what_they_are(said, tmp_path):
+def test_average_weights_cannot_be_changed_by_resuming(said, tmp_path):
     assert "averaged by 0.9" in said("--average-weights", "0.9")
     assert "was trained with 0.9" in said("--resume", "--average-weights", "0.99", code=1)
     before = checkpoint.load(tmp_path / "m.npz")[1]
     said("--resume", epochs="2")
     after = checkpoint.load(tmp_path / "m.npz")[1]
-    assert {name for name in before if name.startswith("current.")}  # the weights themselves, beside the best average
+    assert {name for name in before if name.startswith("current.")}  # the weights themselves, besides the best average
     assert any((before[name] != array).any() for name, array in after.items() if name.startswith("current."))
 
 
-def test_another_text_measures_the_best_average_again(said, corpus, tmp_path):
+def test_resuming_on_another_text_measures_the_best_average_again(said, corpus, tmp_path):
     said("--average-weights", "0.9", "--valid-fraction", "0.2")
     with open(corpus, "a", encoding="utf-8") as file:
         file.write("我 的 新 手机 坏 了\n" * 3)
@@ -101,7 +101,7 @@ def test_another_text_measures_the_best_average_again(said, corpus, tmp_path):
     said("--resume", epochs="2")
 
 
-def test_a_shift_is_for_streams(said, tmp_path):
+def test_shift_is_refused_for_sentences(said, tmp_path):
     assert "--context stream" in said("--shift", code=1)
     assert "8 shifted," in said("--shift", "--context", "stream")
     assert options_of(tmp_path / "m.npz")["shift"] is True
@@ -109,11 +109,11 @@ def test_a_shift_is_for_streams(said, tmp_path):
     assert "was trained with --shift. Leave --no-shift out" in refused
 
 
-def test_a_decay_that_leaves_nothing_is_refused(said):
+def test_a_weight_decay_that_leaves_no_weights_is_refused(said):
     assert "--weight-decay below 2" in said("--weight-decay", "3", "--lr", "0.5", code=1)
 
 
-def test_smoothed_labels_are_said_and_recorded_and_stay(said, tmp_path):
+def test_label_smoothing_is_reported_recorded_and_kept(said, tmp_path):
     assert "labels smoothed by 0.1;" in said("--label-smoothing", "0.1")
     assert options_of(tmp_path / "m.npz")["label_smoothing"] == 0.1
     assert "was trained with 0.1" in said("--resume", "--label-smoothing", "0.2", code=1)
@@ -126,12 +126,12 @@ def test_smoothed_labels_are_said_and_recorded_and_stay(said, tmp_path):
         (["--loss", "mse"], "Leave one of them out."),
     ],
 )
-def test_smoothed_labels_are_for_the_cross_entropy_of_the_full_softmax(others, remedy, said):
+def test_label_smoothing_needs_cross_entropy_and_the_full_softmax(others, remedy, said):
     assert remedy in said("--label-smoothing", "0.1", *others, code=1)
 
 
-def test_what_is_reported_of_smoothed_labels_is_the_plain_loss(said, tmp_path):
-    """One batch is an epoch: its loss is measured before the parameters first change."""
+def test_the_reported_loss_is_the_plain_loss_without_smoothing(said, tmp_path):
+    """An epoch is a single batch here, so its loss is measured before the parameters first change."""
 
     def reported(*options):
         history = tmp_path / "history.jsonl"

@@ -1,4 +1,4 @@
-"""What `train` and `ngram train` replace without being told: their own result of the same text, and nothing else."""
+"""`train` and `ngram train` replace their own earlier result without --force, and no other file."""
 
 import json
 import shutil
@@ -20,7 +20,7 @@ NGRAM = ["ngram", "train", "text.txt", "-o", "m.npz"]
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with two texts, as the current one."""
+    """Make a folder with two texts the current folder."""
     monkeypatch.chdir(tmp_path)
     Path("text.txt").write_text(TEXT)
     Path("other.txt").write_text(TEXT.replace("April", "May"))
@@ -32,7 +32,7 @@ def contents() -> dict[str, bytes]:
 
 
 def refused(rnnlm, *arguments: str) -> str:
-    """What a command says that fails and writes nothing."""
+    """Run a command that must fail without writing anything, and return its message."""
     before = contents()
     said = rnnlm(*arguments, code=1).err
     assert contents() == before
@@ -53,20 +53,20 @@ def refused(rnnlm, *arguments: str) -> str:
         [*NGRAM, "--arpa", "m.arpa.gz", "--vocab-size", "5"],
     ],
 )
-def test_the_same_command_replaces_what_it_wrote(command, rnnlm):
+def test_the_same_command_replaces_its_own_result(command, rnnlm):
     Path("words.txt").write_text("十月 5 t\n", encoding="utf-8")
     rnnlm(*command)
     before = contents()
     rnnlm(*command)
     assert contents().keys() == before.keys()
     if "0.3s" not in command:
-        history = {"h.jsonl"}  # whose speeds differ
+        history = {"h.jsonl"}  # which holds speeds that differ
         assert {k: v for k, v in contents().items() if k not in history} == {
             k: v for k, v in before.items() if k not in history
         }
 
 
-def test_a_dictionary_that_was_mended_is_the_same_command(rnnlm):
+def test_a_changed_dictionary_file_counts_as_the_same_command(rnnlm):
     for words, code in (("十月 5 t\n", 0), ("十月 9 t\n", 0), (None, 1)):
         if words:
             Path("words.txt").write_text(words, encoding="utf-8")
@@ -74,18 +74,18 @@ def test_a_dictionary_that_was_mended_is_the_same_command(rnnlm):
     assert "--user-dict: given then, not given now" in printed.err
 
 
-def test_a_time_on_a_faster_machine_is_the_same_command(rnnlm):
+def test_time_with_other_automatic_choices_counts_as_the_same_command(rnnlm):
     command = ["train", "text.txt", "-o", "m.npz", "--time", "0.2s", "--threads", "1"]
     rnnlm(*command)
     header, arrays = checkpoint.load("m.npz")
-    header["training"]["options"] |= {"hidden_size": 4711, "dropout": 0.11, "lr": 0.0011}  # as if it had chosen these
+    header["training"]["options"] |= {"hidden_size": 4711, "dropout": 0.11, "lr": 0.0011}  # as on a faster machine
     checkpoint.save("m.npz", header, arrays)
     assert "--hidden-size: not given then, 4711 now" in refused(rnnlm, *command, "--hidden-size", "4711")
     assert "--time" in refused(rnnlm, *command[:4], "--time", "0.1s")
     rnnlm(*command)
 
 
-def test_what_was_written_out_or_saved_before_commands_were_recorded_is_compared_by_its_options(rnnlm):
+def test_options_are_compared_if_they_were_given_or_no_command_is_recorded(rnnlm):
     rnnlm("train", "text.txt", "-o", "m.npz", "--epochs", "1", "--threads", "1")
     options = checkpoint.read_header("m.npz")["training"]["options"]
     rnnlm(*TRAIN[:4], "--epochs", "1", "--threads", "1", "--hidden-size", options["hidden_size"])
@@ -109,7 +109,7 @@ def test_what_was_written_out_or_saved_before_commands_were_recorded_is_compared
         (TRAIN[:4], "by another command"),
     ],
 )
-def test_another_text_or_command_is_refused_with_the_ways_on(command, found, rnnlm):
+def test_another_text_or_command_is_refused_with_the_alternatives(command, found, rnnlm):
     rnnlm(*TRAIN)
     message = refused(rnnlm, *command, *([] if "--threads" in command else ["--threads", "1"]))
     assert message.startswith("Error: m.npz holds a finished training (LSTM 1 x 8, ")
@@ -117,7 +117,7 @@ def test_another_text_or_command_is_refused_with_the_ways_on(command, found, rnn
     assert all(way in message for way in ("--resume", "-o", "--force"))
 
 
-def test_by_force_everything_is_replaced(rnnlm):
+def test_force_replaces_everything(rnnlm):
     rnnlm(*TRAIN)
     for command in (["train", "other.txt", *TRAIN[2:], "--force"], [*NGRAM, "--force"], [*TRAIN, "--force"]):
         before = Path("m.npz").read_bytes()
@@ -132,7 +132,7 @@ def test_a_model_of_the_other_kind_is_refused(command, other, rnnlm):
     message = refused(rnnlm, *other)
     assert ("n-gram model of order 3" if command is NGRAM else "finished training") in message
     assert "--force" in message
-    assert "--resume" not in message  # which would not go on with it
+    assert "--resume" not in message  # which does not work for it
 
 
 @pytest.mark.parametrize("options", [["--order", "2"], ["--min-count", "2"], ["--vocab-size", "9"], ["--hmm"]])
@@ -142,7 +142,7 @@ def test_an_ngram_model_of_another_command_or_text_is_refused(options, rnnlm):
     assert "of another text" in refused(rnnlm, "ngram", "train", "other.txt", "-o", "m.npz")
 
 
-def test_an_unfinished_training_is_refused_even_by_its_own_command(rnnlm):
+def test_an_unfinished_training_is_not_replaced_by_its_own_command(rnnlm):
     command = [*TRAIN, "--epochs", "100000"]
     with subprocess.Popen([sys.executable, "-m", "rnnlm", *command], stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
@@ -163,9 +163,9 @@ SORTS = {
     "a text": TEXT.encode(),
     "a text without an end": TEXT.encode()[:-3] + "零".encode()[:2],
     "a text in GB18030": "我 昨天 上学\n".encode("gb18030"),
-    "an archive": None,  # of NumPy
+    "an archive": None,  # one of NumPy
     "data": bytes(range(256)),
-    "damaged data": b"\x1f\x8b\x08\0\0\0\0\0\0\x03" + b"\xff" * 200,  # as gzip begins
+    "damaged data": b"\x1f\x8b\x08\0\0\0\0\0\0\x03" + b"\xff" * 200,  # begins like gzip
     "damaged": b"PK\x03\x04 not really",
 }
 
@@ -186,13 +186,13 @@ def test_files_of_another_kind_are_never_replaced(sort, command, rnnlm):
     rnnlm(*command, "--force")
 
 
-def test_an_empty_file_and_a_missing_one_are_replaced(rnnlm):
+def test_empty_and_missing_files_are_replaced(rnnlm):
     Path("m.npz").touch()
     rnnlm(*TRAIN)
     rnnlm("info", "m.npz")
 
 
-def test_models_of_earlier_versions_and_imported_ones_are_refused(rnnlm):
+def test_models_of_earlier_versions_are_not_replaced(rnnlm):
     paths = list((Path(__file__).parents[1] / "data").rglob("*.npz"))
     assert len(paths) > 5
     for path in paths:
@@ -200,16 +200,16 @@ def test_models_of_earlier_versions_and_imported_ones_are_refused(rnnlm):
         assert "m.npz holds " in refused(rnnlm, *TRAIN)
 
 
-def test_nothing_is_read_of_a_text_where_the_header_tells_enough(rnnlm):
+def test_a_refusal_needs_no_look_at_the_text_if_the_options_differ(rnnlm):
     rnnlm(*TRAIN)
     assert "--seed" in refused(rnnlm, "train", "missing.txt", *TRAIN[2:], "--seed", "2")
 
 
-# --- histories, ARPA files ------------------------------------------------------------------------------------------
+# --- histories and ARPA files ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("resume", [False, True])
-def test_a_file_that_is_no_history_is_not_made_one(resume, rnnlm):
+def test_a_history_never_replaces_another_kind_of_file(resume, rnnlm):
     Path("notes.txt").write_text("my notes\n")
     if resume:
         rnnlm(*TRAIN)
@@ -243,7 +243,7 @@ def test_only_the_arpa_file_of_the_same_model_is_replaced(rnnlm):
     assert "m.arpa holds another model as an ARPA file" in refused(rnnlm, *other)
 
 
-def test_the_history_of_another_training_is_kept_though_the_model_may_be_replaced(rnnlm):
+def test_replacing_the_model_does_not_allow_replacing_another_history(rnnlm):
     rnnlm("train", "other.txt", "--epochs", "2", *SMALL, "-o", "b.npz", "--history", "b.jsonl")
     before = Path("b.jsonl").read_bytes()
     rnnlm(*TRAIN)
@@ -251,7 +251,7 @@ def test_the_history_of_another_training_is_kept_though_the_model_may_be_replace
     assert Path("b.jsonl").read_bytes() == before
 
 
-def test_the_arpa_file_of_another_model_is_kept_though_the_model_may_be_replaced(rnnlm):
+def test_replacing_the_model_does_not_allow_replacing_another_arpa_file(rnnlm):
     rnnlm("ngram", "train", "other.txt", "-o", "b.npz", "--arpa", "b.arpa")
     before = Path("b.arpa").read_bytes()
     rnnlm(*NGRAM)

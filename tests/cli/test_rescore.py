@@ -1,4 +1,4 @@
-"""`rnnlm rescore` as a user runs it, on every format, with good lists and bad ones."""
+"""`rnnlm rescore` on every format, with good and damaged lists."""
 
 import json
 import math
@@ -19,7 +19,7 @@ LISTS = [
     ["the cat sat", "cat the sat sat"],
     ["dog 昨天", "sat", "cat cat"],
 ]
-FORMATS = ["plain", "kaldi", "srilm", "mikolov", "moses", "tsv"]  # in which a line is a candidate
+FORMATS = ["plain", "kaldi", "srilm", "mikolov", "moses", "tsv"]  # formats in which a line is a candidate
 
 
 @pytest.fixture(scope="module")
@@ -46,12 +46,12 @@ def nats(made):
 
 
 def acoustic(text: str) -> float:
-    """A score that comes in."""
+    """Return the incoming score of a candidate."""
     return -1.5 * len(text)
 
 
 def lines_of(name: str) -> list[list[str]]:
-    """The lines of LISTS in a format, without what separates them."""
+    """Return the lines of LISTS in a format, without separators."""
     write = {
         "plain": lambda i, n, text: text,
         "kaldi": lambda i, n, text: f"utt-{i}-{n + 1} {text}",
@@ -81,7 +81,7 @@ def output(capfdbinary, *arguments: str) -> bytes:
 
 
 def total(text: str, name: str, nats: dict[str, float], lm: float, old: float, penalty: float) -> float:
-    """The formula of the help."""
+    """Return the total of a candidate by the formula in the help."""
     natural = (1, acoustic(text), 0)
     scores = {"srilm": (math.log(10), acoustic(text), -9.5), "moses": natural, "tsv": natural}
     base, incoming, lscore = scores.get(name, (1 if name != "mikolov" else math.log(10), 0, 0))
@@ -118,7 +118,7 @@ def test_lists_are_ranked_by_the_formula(name, weights, end, model, nats, tmp_pa
     assert [each["best"] in line for each, line in zip(found, best.splitlines(), strict=True)] == [True] * len(LISTS)
 
 
-def test_scores_keep_the_order_of_the_lines(name, model, nats, tmp_path, capfdbinary):
+def test_scores_are_printed_in_the_order_of_the_lines(name, model, nats, tmp_path, capfdbinary):
     path = file_of(name, tmp_path / "lists")
     shown = output(capfdbinary, path, "-m", model, "--format", name, "--output", "scores").decode().splitlines()
     given = Path(path).read_text(encoding="utf-8").splitlines()
@@ -132,7 +132,7 @@ def test_scores_keep_the_order_of_the_lines(name, model, nats, tmp_path, capfdbi
         assert number == pytest.approx(nats[text] * factor, abs=1e-5)
 
 
-def test_what_comes_out_can_go_in_again(name, model, tmp_path, capfdbinary):
+def test_output_can_be_read_as_input(name, model, tmp_path, capfdbinary):
     first = output(capfdbinary, file_of(name, tmp_path / "lists"), "-m", model, "--format", name, "--output", "best")
     (tmp_path / "again").write_bytes(first)
     run(["rescore", str(tmp_path / "again"), "-m", model, "--format", name, "--json"])
@@ -150,7 +150,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("damaged", [False, True])
-def test_a_bad_line_ends_the_program_or_goes_through_byte_for_byte(name, damaged, model, tmp_path, capfdbinary):
+def test_a_bad_line_ends_the_command_or_is_passed_through_byte_for_byte(name, damaged, model, tmp_path, capfdbinary):
     bad = b"the \xff cat\t\r\n" if damaged else BAD[name]
     lines = Path(file_of(name, tmp_path / "lists")).read_bytes().splitlines(keepends=True)
     lines.insert(1, bad)
@@ -170,7 +170,7 @@ def test_a_bad_line_ends_the_program_or_goes_through_byte_for_byte(name, damaged
     assert b"Warning: Line 2 of " in printed.err
 
 
-def test_a_file_of_bad_lines_only_comes_out_as_it_is(model, tmp_path, capfdbinary):
+def test_a_file_of_only_bad_lines_is_passed_through(model, tmp_path, capfdbinary):
     path = tmp_path / "bad"
     path.write_bytes(b"\xef\xbb\xbfa\r\n\n\xff\x1c\n" * 20 + b"x")
     for form in ("kaldi", "srilm", "moses"):
@@ -179,7 +179,7 @@ def test_a_file_of_bad_lines_only_comes_out_as_it_is(model, tmp_path, capfdbinar
     assert b"bad lines in all" in capfdbinary.readouterr().err
 
 
-def test_lists_of_other_encodings_come_out_as_utf8(model, tmp_path, capfdbinary):
+def test_lists_in_other_encodings_are_printed_in_utf8(model, tmp_path, capfdbinary):
     for encoding in ("gb18030", "utf-16"):
         path = tmp_path / encoding
         path.write_bytes("u-1 我 昨天 上学 了\nu-2 我 昨天 迟到 了\n".encode(encoding))
@@ -187,19 +187,19 @@ def test_lists_of_other_encodings_come_out_as_utf8(model, tmp_path, capfdbinary)
         assert sorted(out.splitlines()) == ["u-1 我 昨天 上学 了", "u-2 我 昨天 迟到 了"]
 
 
-def test_an_empty_file_has_no_lists(name, model, tmp_path, capfdbinary):
+def test_an_empty_file_gives_no_output(name, model, tmp_path, capfdbinary):
     (tmp_path / "empty").write_bytes(b"")
     for arguments in ([], ["--json"], ["--output", "best"]):
         assert output(capfdbinary, str(tmp_path / "empty"), "-m", model, "--format", name, *arguments) == b""
 
 
-def test_lists_of_one_candidate_raise_a_doubt(model, tmp_path, capfdbinary):
+def test_lists_of_one_candidate_give_a_warning(model, tmp_path, capfdbinary):
     (tmp_path / "lists").write_text("the cat sat\ncat the sat\n")
     assert run(["rescore", str(tmp_path / "lists"), "-m", model, "--format", "mikolov"]) == 0
     assert b"single candidate" in capfdbinary.readouterr().err
 
 
-def test_a_second_model_takes_part(made, model, nats, tmp_path, capfdbinary):
+def test_a_mixed_in_model_changes_the_scores(made, model, nats, tmp_path, capfdbinary):
     other = LanguageModel(
         made.tokenizer,
         made.vocabulary,
@@ -216,20 +216,20 @@ def test_a_second_model_takes_part(made, model, nats, tmp_path, capfdbinary):
     assert [nats[text] for text in texts] != pytest.approx(expected, abs=0.1)
 
 
-def test_a_weight_without_a_score_is_refused(model, tmp_path, capfdbinary):
+def test_a_weight_for_a_score_that_the_format_lacks_is_refused(model, tmp_path, capfdbinary):
     path = file_of("kaldi", tmp_path / "lists")
     assert run(["rescore", path, "-m", model, "--format", "kaldi", "--old-lm-weight", "1"]) == 2
     assert b"--old-lm-weight" in capfdbinary.readouterr().err
 
 
-def test_an_unknown_word_can_be_made_dear(model, tmp_path, capfdbinary):
+def test_oov_penalty_makes_unknown_words_expensive(model, tmp_path, capfdbinary):
     (tmp_path / "lists").write_text("dog dog\nthe cat sat the cat sat\n")
     for penalty, best in ((0, b"dog dog\n"), (-100, b"the cat sat the cat sat\n")):
         arguments = [str(tmp_path / "lists"), "-m", model, "--output", "best", "--oov-penalty", str(penalty)]
         assert output(capfdbinary, *arguments) == best
 
 
-def test_an_unknown_word_is_one_of_as_many_as_were_seen_once(model, tmp_path, capfdbinary):
+def test_the_default_oov_penalty_shares_unk_among_the_words_seen_once(model, tmp_path, capfdbinary):
     loaded = LanguageModel.load(model)
     singles = loaded.vocabulary.counts.count(1)
     assert loaded.unknown_word_penalty == pytest.approx(-np.log(max(1, singles)))
@@ -242,7 +242,7 @@ def test_an_unknown_word_is_one_of_as_many_as_were_seen_once(model, tmp_path, ca
     assert len({json.dumps(each) for each in found.values()}) == 1
 
 
-def test_marks_are_no_words_and_the_unknown_word_is_one(name, model, tmp_path, capfdbinary):
+def test_sentence_marks_are_not_words_but_unk_is(name, model, tmp_path, capfdbinary):
     bare = ["the cat sat", "cat dog the", "昨天 dog"]
     marked = ["<s> the cat sat </s>", "<s> <s> cat <unk> the </s> </s>", "昨天 <UNK> </s>"]
     scores = []
@@ -256,7 +256,7 @@ def test_marks_are_no_words_and_the_unknown_word_is_one(name, model, tmp_path, c
 
 
 def line_of(name: str, n: int, text: str) -> str:
-    """A line of the only list of a file; the scores that come in say nothing."""
+    """Return a candidate as a line of a file with a single list; all incoming scores are equal."""
     return {
         "plain": f"{text}\n",
         "kaldi": f"u-{n} {text}\n",
@@ -269,7 +269,7 @@ def line_of(name: str, n: int, text: str) -> str:
 
 @pytest.mark.parametrize("options", [[], ["--lenient"]])
 def test_an_empty_candidate_is_scored_and_ranked(name, options, made, model, tmp_path, capfdbinary):
-    empty = "<s> </s>" if name == "plain" else ""  # a blank line ends a list
+    empty = "<s> </s>" if name == "plain" else ""  # a blank line would end the list
     texts = ["the cat sat", empty, "我"]
     content = "".join(line_of(name, n, text) for n, text in enumerate(texts))
     (tmp_path / "list").write_text(content, "utf-8")
@@ -289,17 +289,17 @@ def test_an_empty_candidate_is_scored_and_ranked(name, options, made, model, tmp
 
 
 def said(capfdbinary, *arguments: str) -> list[str]:
-    """Warnings and hints of a command."""
+    """Return warnings and hints of a command."""
     capfdbinary.readouterr()
     assert run(["rescore", *arguments]) == 0
     return [line for line in capfdbinary.readouterr().err.decode().splitlines() if "single candidate" not in line]
 
 
-def test_what_a_third_of_the_tokens_is_unknown_of_is_said_once_and_what_helps(model, tmp_path, capfdbinary):
+def test_many_unknown_tokens_give_one_warning_and_a_hint_that_helps(model, tmp_path, capfdbinary):
     path = tmp_path / "lists"
     for content, share, hint in [
         ("the cat sat\nthe dog sat\n" * 30, None, None),
-        ("the cat\ncat <unk> <unk> <unk>\n" * 30, None, None),  # the list itself says that it does not know them
+        ("the cat\ncat <unk> <unk> <unk>\n" * 30, None, None),  # the list itself contains <unk>
         ("The Cat SAT\nthe CAT\n" * 30, "120 of the 150 tokens", "lower case"),
         ("ｔｈｅ ｃａｔ\n" * 2, "4 of the 4 tokens", "NFKC"),
         ("a b c\n" * 2, "6 of the 6 tokens", None),

@@ -1,4 +1,4 @@
-"""`rnnlm rescore --ref` and `--tune` as a user runs them: error rates, weights, the command that applies them."""
+"""`rnnlm rescore --ref` and `--tune`: error rates, tuned weights, and the command that applies them."""
 
 import json
 import math
@@ -27,7 +27,7 @@ def new_model(seed):
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
-    """A model, a second one, lists in SRILM's format and their references."""
+    """Two models, lists in SRILM's format and their references."""
     folder = tmp_path_factory.mktemp("lists")
     for name, seed in [("model.npz", 1), ("other.npz", 2)]:
         new_model(seed).save(folder / name)
@@ -62,14 +62,14 @@ def asked(files):
 
 
 def distance(one, other):
-    """The recursion itself."""
+    """Return the edit distance by plain recursion."""
     if not one or not other:
         return len(one) + len(other)
     same = distance(one[1:], other[1:]) if one[0] == other[0] else math.inf
     return min(same, 1 + min(distance(one[1:], other), distance(one, other[1:]), distance(one[1:], other[1:])))
 
 
-def test_rates_are_those_of_a_recursion(asked, files, capfdbinary):
+def test_error_rates_agree_with_a_recursive_edit_distance(asked, files, capfdbinary):
     found = json.loads(answer(capfdbinary, *asked, "--ref", files / "ref", "--json")[0])
     lists, _ = answer(capfdbinary, *asked, "--json")
     references = (files / "ref").read_text().splitlines()
@@ -88,7 +88,7 @@ def test_rates_are_those_of_a_recursion(asked, files, capfdbinary):
     assert found["oracle"]["word_errors"] < found["chosen"]["word_errors"] != found["incoming"]["word_errors"]
 
 
-def test_the_table_is_the_answer_unless_lists_are(asked, files, capfdbinary):
+def test_a_table_is_printed_unless_lists_are_requested(asked, files, capfdbinary):
     table, said = answer(capfdbinary, *asked, "--ref", files / "ref")
     rows = table.splitlines()
     assert [row[:12].strip() for row in rows[1:]] == ["as they came", "oracle", "chosen"]
@@ -105,7 +105,7 @@ def test_the_table_is_the_answer_unless_lists_are(asked, files, capfdbinary):
 
 
 @pytest.mark.parametrize("mix", [[], ["other.npz"], ["other.npz:0.2"]])
-def test_the_command_that_is_printed_reaches_what_is_reported(mix, asked, files, capfdbinary):
+def test_the_printed_command_gives_the_reported_error_rates(mix, asked, files, capfdbinary):
     options = [word for name in mix for word in ("--mix", files / name)]
     command, said = answer(capfdbinary, *asked, "--ref", files / "ref", "--tune", *options)
     assert command.count("\n") == 1
@@ -125,7 +125,7 @@ def test_the_command_that_is_printed_reaches_what_is_reported(mix, asked, files,
         assert json.loads(before)["chosen"] == found["before"]
 
 
-def test_weights_that_are_given_are_where_it_begins(asked, files, capfdbinary):
+def test_tuning_starts_at_the_given_weights(asked, files, capfdbinary):
     given = ["--lm-weight", "0.3", "--word-penalty", "-0.5", "--oov-penalty", "-2", "--old-lm-weight", "0.1"]
     rates, _ = answer(capfdbinary, *asked, "--ref", files / "ref", *given, "--json")
     found = json.loads(answer(capfdbinary, *asked, "--ref", files / "ref", *given, "--tune", "--json")[0])
@@ -133,7 +133,7 @@ def test_weights_that_are_given_are_where_it_begins(asked, files, capfdbinary):
     assert found["chosen"]["word_errors"] <= found["before"]["word_errors"]
 
 
-def test_tuning_counts_what_it_is_told(asked, files, capfdbinary):
+def test_tuning_minimises_the_given_measure(asked, files, capfdbinary):
     found = {
         measure: json.loads(
             answer(capfdbinary, *asked, "--ref", files / "ref", "--tune", "--measure", measure, "--json")[0]
@@ -145,7 +145,7 @@ def test_tuning_counts_what_it_is_told(asked, files, capfdbinary):
     assert found["words"] != found["characters"]
 
 
-def test_python_does_what_the_command_does(asked, files, capfdbinary):
+def test_the_python_api_finds_the_same_weights(asked, files, capfdbinary):
     told = json.loads(answer(capfdbinary, *asked, "--ref", files / "ref", "--tune", "--json")[0])
     model = rnnlm.load(files / "model.npz")
     tuned = rnnlm.tune_rescoring(model, files / "lists", files / "ref", format="srilm")
@@ -160,7 +160,7 @@ def test_python_does_what_the_command_does(asked, files, capfdbinary):
         rnnlm.tune_rescoring(model, files / "lists", files / "ref", format="srilm", measure="letters")
 
 
-def test_without_scores_the_weight_of_the_model_stays_one():
+def test_without_incoming_scores_lm_weight_stays_one():
     model = new_model(1)
     lists = [["the cat sat on", "a cat", "zebra sat"], ["dog ran", "dog ran ran ran", "a zebra"]]
     tuned = rnnlm.tune_rescoring(model, lists, ["the cat sat on", "dog ran ran ran"])
@@ -179,7 +179,9 @@ def test_without_scores_the_weight_of_the_model_stays_one():
     ],
 )
 @pytest.mark.parametrize("more", [[], ["--tune"], ["--output", "best"]])
-def test_references_that_do_not_go_with_the_lists(format_name, ref, message, more, files, tmp_path, capfdbinary):
+def test_references_that_do_not_match_the_lists_are_refused(
+    format_name, ref, message, more, files, tmp_path, capfdbinary
+):
     lists = {
         "srilm": (files / "lists").read_text(),
         "kaldi": "u1-1 the cat\nu1-2 a cat\nu2-1 a\n",
@@ -193,7 +195,7 @@ def test_references_that_do_not_go_with_the_lists(format_name, ref, message, mor
     assert "Traceback" not in said
 
 
-def test_options_that_do_not_go_together(asked, files, capfdbinary):
+def test_incompatible_options_are_refused(asked, files, capfdbinary):
     for options, message in [
         (["--tune"], "--tune counts errors: give references as --ref REF"),
         (["--output", "errors"], "--output errors counts errors"),
@@ -209,7 +211,7 @@ def test_options_that_do_not_go_together(asked, files, capfdbinary):
     assert "There are no lists" in said
 
 
-def test_several_files_and_folders_of_espnet(files, tmp_path, capfdbinary):
+def test_several_files_and_folders_of_espnet_are_read(files, tmp_path, capfdbinary):
     for place, texts in enumerate([["the cat sat", "a dog"], ["the cat sad", "a dog ran"]], 1):
         folder = tmp_path / "exp" / f"{place}best_recog"
         folder.mkdir(parents=True)
@@ -240,7 +242,7 @@ def test_json_is_answered_line_by_line(files, tmp_path, capfdbinary):
     assert found[0]["hypotheses"][0]["total_nats"] > found[0]["hypotheses"][1]["total_nats"]
 
 
-def test_case_does_not_count_in_lower_case(files, tmp_path, capfdbinary):
+def test_lowercase_ignores_case_in_error_rates(files, tmp_path, capfdbinary):
     (tmp_path / "lists").write_text("The CAT sat\nthe dog sat\n")
     (tmp_path / "ref").write_text("the cat SAT\n")
     asked = [tmp_path / "lists", "-m", files / "model.npz", "--ref", tmp_path / "ref", "--json"]

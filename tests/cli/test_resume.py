@@ -1,4 +1,4 @@
-"""A training by epochs that is stopped anywhere and resumed ends in the bytes of one that was never stopped."""
+"""A training by epochs that is interrupted anywhere and resumed ends in the same bytes as an uninterrupted one."""
 
 import itertools
 import json
@@ -20,7 +20,7 @@ WORDS = [
     *("批评", "了", "。", "，"),
 ]
 SMALL = ["--hidden-size", "7", "--embedding-size", "5", "--bptt", "6", "--batch-size", "6", "--epochs", "2"]
-STEPS = 2 * 27  # about; the stops are drawn from them
+STEPS = 2 * 27  # approximate; stops are drawn from this range
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def corpus(tmp_path):
 
 @pytest.fixture
 def stopping(monkeypatch):
-    """`stopping(step)`: a signal comes when the next training reaches the step; None: none comes."""
+    """`stopping(step)` sends a signal when the next training reaches `step`, or none for None."""
     whole = Trainer.run
     stop = [None]
 
@@ -50,14 +50,14 @@ def stopping(monkeypatch):
 
 @pytest.fixture
 def train(corpus, tmp_path, stopping, monkeypatch):
-    """`train(name, options, stops)`: the bytes of a training that was stopped and resumed at each of the stops."""
+    """`train(name, options, stops)` stops and resumes a training at each of `stops` and returns its bytes."""
 
     def run_all(name, options, stops=()):
         path = tmp_path / name
         for number, stop in enumerate([*stops, None]):
             stopping(stop)
-            monkeypatch.setenv("RNNLM_CACHE", str(tmp_path / f"cache-{name}-{number}"))  # it is cached again
-            threads = options[options.index("--threads") :][:2]  # another number of them adds in another order
+            monkeypatch.setenv("RNNLM_CACHE", str(tmp_path / f"cache-{name}-{number}"))  # an empty cache each time
+            threads = options[options.index("--threads") :][:2]  # their number changes the order of sums
             arguments = ["train", str(corpus), "-o", str(path)]
             code = run([*arguments, *(["--resume", *threads] if number else options)])
             assert code == (0 if stop is None else 130)
@@ -67,7 +67,7 @@ def train(corpus, tmp_path, stopping, monkeypatch):
 
 
 def settings():
-    """Every cell in every context, every optimizer and schedule, one thread and two; then every kind of network."""
+    """Yield options for every cell, context, optimizer, schedule and kind of network, and for one and two threads."""
     rng = random.Random(5)
     optimizers, schedules = itertools.cycle(OPTIMIZERS), itertools.cycle(SCHEDULES)
     for cell, context in itertools.product(CELLS, ("sentence", "stream")):
@@ -92,14 +92,14 @@ def settings():
     yield ["--level", "char", "--patience", "3", "--min-count", "2", "--threads", "1"]
 
 
-def test_no_optimizer_and_no_schedule_is_missing():
+def test_the_settings_cover_every_optimizer_schedule_and_cell():
     chosen = {word for options in settings() for word in options}
     assert chosen >= {*OPTIMIZERS, *SCHEDULES, *CELLS, "1", "2"}
 
 
 @pytest.mark.parametrize("options", list(settings()), ids=" ".join)
-def test_stopped_at_random_steps_it_ends_in_the_same_bytes(options, train, monkeypatch):
-    monkeypatch.setattr(numpy_engine, "MIN_COLUMNS", 2)  # so that two threads have something to do
+def test_a_training_stopped_at_random_steps_ends_in_the_same_bytes(options, train, monkeypatch):
+    monkeypatch.setattr(numpy_engine, "MIN_COLUMNS", 2)  # so that the work is split between two threads
     rng = random.Random(" ".join(options))
     stops = sorted(rng.sample(range(1, STEPS - 6), 2))
     whole = train("whole.npz", [*SMALL, *options])
@@ -107,12 +107,12 @@ def test_stopped_at_random_steps_it_ends_in_the_same_bytes(options, train, monke
 
 
 @pytest.mark.parametrize("more", [[], ["--average-weights", "0.9"]], ids=["", "averaged"])
-def test_after_an_explosion_too(more, train, tmp_path, monkeypatch):
-    """The loss explodes at step 40; the training is stopped before and after it went back."""
+def test_a_training_stopped_around_a_recovery_ends_in_the_same_bytes(more, train, tmp_path, monkeypatch):
+    """The loss explodes at step 40; the training is stopped before and after the recovery."""
     step = numpy_engine.NumpyEngine.train_step
 
     def exploding(engine, batch, state, lr, key):
-        if key[1] == 40 and lr > 0.01:  # by its rate it is known that it is the first time
+        if key[1] == 40 and lr > 0.01:  # the rate tells the first attempt from the one after the recovery
             for array in engine.network.params.values():
                 array *= 1e4
         return step(engine, batch, state, lr, key)
@@ -124,7 +124,7 @@ def test_after_an_explosion_too(more, train, tmp_path, monkeypatch):
     assert progress(tmp_path / "whole.npz")["recoveries"] == 1
 
 
-def test_another_thread_count_goes_on_as_well(train, corpus, tmp_path, stopping, rnnlm):
+def test_a_training_can_be_resumed_with_another_number_of_threads(train, corpus, tmp_path, stopping, rnnlm):
     stopping(20)
     path = tmp_path / "m.npz"
     rnnlm("train", corpus, "-o", path, *SMALL, "--threads", "2", code=130)
@@ -136,7 +136,7 @@ def progress(path):
     return checkpoint.read_header(path)["training"]["state"]["progress"]
 
 
-def test_a_changed_text_is_refused_unless_it_is_told(corpus, tmp_path, stopping, rnnlm):
+def test_a_changed_text_is_refused_without_changed_text(corpus, tmp_path, stopping, rnnlm):
     path, history = tmp_path / "m.npz", tmp_path / "history.jsonl"
     stopping(40)
     rnnlm("train", corpus, "-o", path, *SMALL, "--threads", "1", code=130)
@@ -154,16 +154,16 @@ def test_a_changed_text_is_refused_unless_it_is_told(corpus, tmp_path, stopping,
     assert rows[0]["epoch"] >= share - 0.05
     assert progress(path)["finished"]
     assert progress(path)["epoch"] == 2
-    assert progress(path)["step"] > 2 * 27 + 10  # the epochs are longer now
+    assert progress(path)["step"] > 2 * 27 + 10  # epochs of the new text are longer
     assert "火箭" not in checkpoint.read_header(path)["vocabulary"]["tokens"]
-    rnnlm(*arguments)  # from now on it is the text
+    rnnlm(*arguments)  # the changed text is now the recorded one
 
 
-def test_changed_text_without_resume_is_wrong_usage(corpus, tmp_path, rnnlm):
+def test_changed_text_without_resume_is_a_usage_error(corpus, tmp_path, rnnlm):
     assert "--resume" in rnnlm("train", corpus, "-o", tmp_path / "m.npz", "--changed-text", code=2).err
 
 
-def test_a_resumed_time_budget_has_the_time_that_was_left(corpus, tmp_path, stopping, rnnlm):
+def test_a_resumed_time_budget_uses_the_remaining_time(corpus, tmp_path, stopping, rnnlm):
     path = tmp_path / "m.npz"
     stopping(30)
     arguments = ["train", str(corpus), "-o", str(path), *SMALL[:-2], "--threads", "1", "--dropout", "0"]
@@ -180,7 +180,7 @@ def test_a_resumed_time_budget_has_the_time_that_was_left(corpus, tmp_path, stop
     assert progress(path)["seconds"] == pytest.approx(1.5, abs=0.5)
 
 
-def test_what_a_resumed_training_ignores_or_refuses_is_said_as_it_is_typed(corpus, tmp_path, rnnlm):
+def test_messages_of_resuming_name_options_as_they_are_typed(corpus, tmp_path, rnnlm):
     model = ["-o", str(tmp_path / "m.npz"), "--threads", "1"]
     rnnlm("train", corpus, *SMALL, *model)
     said = rnnlm("train", corpus, *model, "--resume", "--preset", "small").err
@@ -192,7 +192,7 @@ def test_what_a_resumed_training_ignores_or_refuses_is_said_as_it_is_typed(corpu
         assert not {"None", "True", "False"} & set(said.replace(".", " ").split())
 
 
-def test_a_removed_folder_is_named(tmp_path, monkeypatch, rnnlm):
+def test_a_removed_current_folder_is_reported(tmp_path, monkeypatch, rnnlm):
     (tmp_path / "gone").mkdir()
     monkeypatch.chdir(tmp_path / "gone")
     (tmp_path / "gone").rmdir()

@@ -1,4 +1,4 @@
-"""A training that cannot be saved for a while goes on, tries again, and says what is on disk."""
+"""A training that cannot be saved for a while continues, retries, and reports what is on disk."""
 
 import json
 from types import SimpleNamespace
@@ -17,7 +17,7 @@ from rnnlm.training.session import Request, Session
 
 
 class Run:
-    """A training that is saved, or not, as the script says: an exception or None for each time."""
+    """A stub of a training. Each save takes the next item of `script`: an exception to raise, or None."""
 
     def __init__(self, step=0, script=()):
         self.trainer = SimpleNamespace(progress=SimpleNamespace(step=step, finished=False))
@@ -42,7 +42,7 @@ def display():
     return SimpleNamespace(line=lines.append, lines=lines)
 
 
-def test_where_no_checkpoint_can_be_made_the_weights_are_saved_alone(tmp_path, display, monkeypatch):
+def test_if_no_checkpoint_can_be_made_the_weights_alone_are_saved(tmp_path, display, monkeypatch):
     text = tmp_path / "text.txt"
     text.write_text("我 昨天 上学 迟到 了\n" * 50, encoding="utf-8")
     encoded = checkpoint._encode_header
@@ -68,7 +68,7 @@ def test_where_no_checkpoint_can_be_made_the_weights_are_saved_alone(tmp_path, d
 
 
 @pytest.mark.parametrize("command", [["train"], ["ngram", "train"]])
-def test_what_could_not_be_saved_is_refused_before_the_work(tmp_path, monkeypatch, command, rnnlm):
+def test_a_model_that_could_not_be_saved_is_refused_before_training(tmp_path, monkeypatch, command, rnnlm):
     text, words = tmp_path / "text.txt", tmp_path / "words.txt"
     text.write_text("我昨天上学迟到了\n" * 50, encoding="utf-8")
     words.write_text("".join(f"{chr(0x4E00 + i)}学 5\n" for i in range(200)), encoding="utf-8")
@@ -84,7 +84,7 @@ def make(run, tmp_path, resumed=False):
 
 
 @pytest.mark.parametrize("trouble", [FULL, MemoryError()])
-def test_the_first_failure_and_the_first_success_after_it_are_told(tmp_path, display, trouble):
+def test_the_first_failure_and_the_next_success_are_reported(tmp_path, display, trouble):
     run = Run(script=[None, trouble, trouble, None])
     saver = make(run, tmp_path)
     for step in (1, 2, 3, 4, 5):
@@ -98,7 +98,7 @@ def test_the_first_failure_and_the_first_success_after_it_are_told(tmp_path, dis
     assert "holds step 4" in display.lines[1]
 
 
-def test_while_it_fails_it_is_tried_more_often(tmp_path, display, monkeypatch):
+def test_after_a_failure_saving_is_retried_sooner(tmp_path, display, monkeypatch):
     now = [0.0]
     monkeypatch.setattr(saving.time, "monotonic", lambda: now[0])
     saver = make(Run(script=[FULL, None]), tmp_path)
@@ -124,7 +124,7 @@ def finish(run, tmp_path, display, monkeypatch, received=0, resumed=False):
     return waited
 
 
-def test_at_the_end_the_network_is_on_disk_before_the_weights_of_the_ngram_are_found(tmp_path, display, monkeypatch):
+def test_at_the_end_the_network_is_saved_before_the_mixture_weights_are_found(tmp_path, display, monkeypatch):
     run, ends = Run(), []
     run.ngram, save = "an n-gram model", run.save
     run.save = lambda path, at_the_end=False: ends.append(at_the_end) or save(path, at_the_end)
@@ -132,7 +132,7 @@ def test_at_the_end_the_network_is_on_disk_before_the_weights_of_the_ngram_are_f
     assert ends == [False, True]
 
 
-def test_at_the_end_it_is_tried_for_a_minute(tmp_path, display, monkeypatch):
+def test_at_the_end_saving_is_retried_for_a_minute(tmp_path, display, monkeypatch):
     run = Run(script=[FULL, FULL, None])
     assert finish(run, tmp_path, display, monkeypatch) == list(saving.LAST_RETRIES[:2])
     assert run.saved == [5]
@@ -140,28 +140,28 @@ def test_at_the_end_it_is_tried_for_a_minute(tmp_path, display, monkeypatch):
     assert "Trying again for 60 s" in display.lines[0]
 
 
-def test_if_it_can_not_be_saved_at_all_that_is_an_error_which_says_what_is_left(tmp_path, display, monkeypatch):
+def test_a_final_failure_is_an_error_that_says_what_is_on_disk(tmp_path, display, monkeypatch):
     with pytest.raises(SavingError, match="The training is not saved; nothing of this training is saved"):
         finish(Run(script=[FULL] * 99), tmp_path, display, monkeypatch)
     with pytest.raises(SavingError, match="holds step 7"):
         finish(Run(7, script=[FULL] * 99), tmp_path, display, monkeypatch, resumed=True)
 
 
-def test_whoever_asked_to_leave_does_not_wait(tmp_path, display, monkeypatch):
+def test_an_interrupted_training_does_not_wait_for_retries(tmp_path, display, monkeypatch):
     run = Run(script=[FULL, None])
     with pytest.raises(SavingError):
         finish(run, tmp_path, display, monkeypatch, received=2)
     assert run.saved == []
 
 
-def test_before_anything_was_learnt_an_older_file_is_left_alone(tmp_path, display):
+def test_before_the_first_step_nothing_is_saved(tmp_path, display):
     run = Run()
     make(run, tmp_path).finish(display, SimpleNamespace(received=2))
     assert run.saved == []
 
 
 @pytest.mark.parametrize("resumed", [True, False])
-def test_only_where_there_is_something_to_go_on_with_it_says_so(tmp_path, resumed):
+def test_resume_is_suggested_only_if_there_is_something_to_resume(tmp_path, resumed):
     saver = make(Run(3), tmp_path, resumed)
     assert ("--resume" in saver.how_to_go_on()) == resumed
     assert ("holds step 3" in saver.on_disk()) == resumed

@@ -1,4 +1,4 @@
-"""`rnnlm score` as a user runs it: one result a line, sums that fit, the layouts of other programs."""
+"""`rnnlm score`: one result per line, consistent sums, and formats of other programs."""
 
 import io
 import math
@@ -34,7 +34,7 @@ KINDS = ["word-sentence", "word-stream", "char-sentence", "char-stream", "char-s
 
 
 def make_model(kind: str) -> LanguageModel:
-    """A model of each sort, not trained but with weights that tell the words apart."""
+    """Return a model of a kind, untrained, but with weights that distinguish the words."""
     rng = np.random.default_rng(1)
     if kind == "ngram":
         vocabulary = Vocabulary(WORDS, [1] * len(WORDS))
@@ -77,10 +77,10 @@ def text(tmp_path):
     return str(path)
 
 
-# --- one result a line ----------------------------------------------------------------------------------------------
+# --- one result per line --------------------------------------------------------------------------------------------
 
 
-def test_every_line_has_one_result_in_its_place(model, text, rnnlm):
+def test_every_line_has_its_result_in_order(model, text, rnnlm):
     plain = rnnlm("score", text, "-m", model).out.split("\n")
     numbers = rnnlm("score", text, "-m", model, "--format", "mikolov").out.split("\n")
     found = rnnlm("score", text, "-m", model, "--json").objects
@@ -99,7 +99,7 @@ def test_every_line_has_one_result_in_its_place(model, text, rnnlm):
     ("content", "count"),
     [("", 0), ("\n", 1), ("a", 1), ("a\n", 1), ("a\n\n\n", 3), ("\r\n\r\n", 2), ("a\rb\r\n", 1), ("\ufeffa\n", 1)],
 )
-def test_the_number_of_results_is_that_of_the_newlines(word_model, tmp_path, content, count, rnnlm):
+def test_the_number_of_results_equals_the_number_of_newlines(word_model, tmp_path, content, count, rnnlm):
     path = tmp_path / "lines.txt"
     path.write_bytes(content.encode())
     for arguments in ([], ["--json"], ["--format", "mikolov"]):
@@ -107,7 +107,7 @@ def test_the_number_of_results_is_that_of_the_newlines(word_model, tmp_path, con
     assert rnnlm("score", path, "-m", word_model, "--format", "kenlm").out.count("\n") == count + 4
 
 
-def test_many_lines_are_more_than_one_block(word_model, tmp_path, rnnlm):
+def test_many_lines_are_scored_in_several_blocks(word_model, tmp_path, rnnlm):
     path = tmp_path / "many.txt"
     lines = [" ".join(WORDS[i] for i in np.random.default_rng(seed).integers(0, 9, seed % 6)) for seed in range(5000)]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -119,7 +119,7 @@ def test_many_lines_are_more_than_one_block(word_model, tmp_path, rnnlm):
     assert {len(each) for each in scores.values()} == {1}
 
 
-def test_texts_can_be_given_as_they_are_or_on_stdin(word_model, monkeypatch, rnnlm):
+def test_texts_can_be_given_as_options_or_on_stdin(word_model, monkeypatch, rnnlm):
     given = rnnlm("score", "--text", "the cat", "--text", "我 昨天\nsat", "-m", word_model).out
     stdin = io.TextIOWrapper(io.BytesIO("the cat\n我 昨天\nsat\n".encode()))
     monkeypatch.setattr(sys, "stdin", stdin)
@@ -127,7 +127,7 @@ def test_texts_can_be_given_as_they_are_or_on_stdin(word_model, monkeypatch, rnn
     assert given.count("\n") == 3
 
 
-def test_other_encodings_are_read(word_model, tmp_path, rnnlm):
+def test_files_in_other_encodings_are_read(word_model, tmp_path, rnnlm):
     expected = [
         each["logprob_nats"]
         for each in rnnlm("score", "--text", LINES[0], "--text", "x", "-m", word_model, "--json").objects
@@ -138,10 +138,10 @@ def test_other_encodings_are_read(word_model, tmp_path, rnnlm):
         assert [each["logprob_nats"] for each in rnnlm("score", path, "-m", word_model, "--json").objects] == expected
 
 
-# --- what the numbers are -------------------------------------------------------------------------------------------
+# --- values ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_score_is_the_sum_of_the_models_probabilities(kind, model, text, rnnlm):
+def test_a_score_is_the_sum_of_the_models_log_probabilities(kind, model, text, rnnlm):
     made = make_model(kind)
     for each in rnnlm("score", text, "-m", model, "--json").objects:
         ids = made.encode(each["text"].replace("\n", ""))
@@ -159,7 +159,7 @@ def test_a_score_is_the_sum_of_the_models_probabilities(kind, model, text, rnnlm
 @pytest.mark.parametrize(
     ("base", "unit", "factor"), [("e", "nats", 1), ("10", "log10", math.log(10)), ("2", "bits", math.log(2))]
 )
-def test_tokens_sum_to_their_line_in_every_base(model, text, base, unit, factor, rnnlm):
+def test_scores_of_tokens_add_up_to_their_line_in_every_base(model, text, base, unit, factor, rnnlm):
     nats = rnnlm("score", text, "-m", model, "--json").objects
     for each, line in zip(
         rnnlm("score", text, "-m", model, "--base", base, "--tokens", "--json").objects, nats, strict=True
@@ -173,7 +173,7 @@ def test_tokens_sum_to_their_line_in_every_base(model, text, base, unit, factor,
         assert all(set(token) == keys for token in each["tokens"])
 
 
-def test_tokens_say_where_they_stand_and_whether_they_are_known(kind, model, text, rnnlm):
+def test_tokens_have_positions_and_are_marked_if_unknown(kind, model, text, rnnlm):
     made = make_model(kind)
     for each, line in zip(rnnlm("score", text, "-m", model, "--tokens", "--json").objects, LINES, strict=True):
         *tokens, last = each["tokens"] or [None]
@@ -187,7 +187,7 @@ def test_tokens_say_where_they_stand_and_whether_they_are_known(kind, model, tex
         assert [token["oov"] for token in tokens] == [token["token"] not in made.vocabulary.tokens for token in tokens]
 
 
-def test_ranks_are_those_of_predict(word_model, rnnlm):
+def test_ranks_agree_with_predict(word_model, rnnlm):
     made = make_model("word-sentence")
     (found,) = rnnlm("score", "--text", "the cat sat", "-m", word_model, "--tokens", "--json").objects
     for place, token in enumerate(found["tokens"]):
@@ -209,7 +209,7 @@ def test_the_table_of_tokens_shows_probability_rank_and_bits(word_model, rnnlm):
     assert "(unknown)" in shown[3]
 
 
-def test_a_line_that_spells_the_end_is_not_the_end():
+def test_a_line_that_spells_special_tokens_is_read_as_text():
     for kind in KINDS:
         (scored,) = make_model(kind).score(["</s> <s>"])
         text = scored.ids[:-1] if kind != "char-stream-no-newline" else scored.ids
@@ -239,7 +239,7 @@ def test_eval_score_and_srilm_count_the_same_lines(kind, model, tmp_path, rnnlm)
     assert ("blank lines, in none of these figures: 25" in printed.err) == (kind != "char-stream")
 
 
-def test_characters_are_those_that_tokens_can_hold(word_model, tmp_path, rnnlm):
+def test_counted_characters_do_not_include_redundant_spaces(word_model, tmp_path, rnnlm):
     words = ["the cat", "我 昨天 上学", "sat"]
     wide = [f"  {line.replace(' ', '   ')}\t" for line in words]
     shown = []
@@ -253,7 +253,7 @@ def test_characters_are_those_that_tokens_can_hold(word_model, tmp_path, rnnlm):
 
 
 @pytest.mark.parametrize("kind", ["word-sentence", "char-sentence"])
-def test_eval_of_a_single_line_is_its_score(model, tmp_path, rnnlm):
+def test_eval_of_a_single_line_agrees_with_its_score(model, tmp_path, rnnlm):
     path = tmp_path / "line.txt"
     path.write_text("the cat sat\n")
     evaluated = rnnlm("eval", path, "-m", model, "--json").json
@@ -262,7 +262,7 @@ def test_eval_of_a_single_line_is_its_score(model, tmp_path, rnnlm):
     assert evaluated["tokens"] == found["tokens"]
 
 
-def test_the_summary_goes_to_stderr_and_has_the_sums(word_model, text, rnnlm):
+def test_the_summary_on_stderr_has_the_right_sums(word_model, text, rnnlm):
     found = [each for each in rnnlm("score", text, "-m", word_model, "--json").objects if each["text"].strip()]
     summary = rnnlm("score", text, "-m", word_model).err
     total = sum(each["logprob_nats"] for each in found)
@@ -278,7 +278,7 @@ def test_the_summary_goes_to_stderr_and_has_the_sums(word_model, text, rnnlm):
     assert float(rows["bits per char"][0]) == pytest.approx(-total / math.log(2) / characters, rel=1e-3)
 
 
-def test_a_mixture_scores_between_its_models(word_model, tmp_path, rnnlm):
+def test_a_mixture_averages_the_probabilities_of_its_models(word_model, tmp_path, rnnlm):
     other = tmp_path / "ngram.npz"
     make_model("ngram").save(other)
     scores = [
@@ -291,10 +291,10 @@ def test_a_mixture_scores_between_its_models(word_model, tmp_path, rnnlm):
         assert math.exp(mixed["logprob_nats"]) == pytest.approx(expected, rel=1e-5)
 
 
-# --- layouts of other programs --------------------------------------------------------------------------------------
+# --- formats of other programs --------------------------------------------------------------------------------------
 
 
-def test_srilms_layout(word_model, text, rnnlm):
+def test_the_srilm_format_with_debug_2_has_a_line_per_token(word_model, text, rnnlm):
     found = rnnlm("score", text, "-m", word_model, "--base", "10", "--tokens", "--json").objects
     found = [each for each in found if each["text"].strip()]
     shown = rnnlm("score", text, "-m", word_model, "--format", "srilm", "--debug", "2").out
@@ -324,13 +324,13 @@ def test_srilms_layout(word_model, text, rnnlm):
     assert "\tp( sat | <unk> ...) \t= [4gram] " in shown
 
 
-def test_srilms_level_without_lines(word_model, text, rnnlm):
+def test_the_srilm_format_with_debug_0_has_totals_only(word_model, text, rnnlm):
     shown = rnnlm("score", text, "-m", word_model, "--format", "srilm", "--debug", "0").out
     assert shown == "".join(rnnlm("score", text, "-m", word_model, "--format", "srilm").out.splitlines(True)[-2:])
     assert shown.startswith(f"file {text}: {sum(bool(line.split()) for line in LINES)} sentences, ")
 
 
-def test_srilms_first_level_has_no_words(word_model, rnnlm):
+def test_the_srilm_format_with_debug_1_has_lines_without_tokens(word_model, rnnlm):
     shown = rnnlm("score", "--text", "the cat", "-m", word_model, "--format", "srilm").out.split("\n")
     assert shown[0] == "the cat"
     assert shown[1] == "1 sentences, 2 words, 0 OOVs"
@@ -339,7 +339,7 @@ def test_srilms_first_level_has_no_words(word_model, rnnlm):
     assert shown[4] == "file --text: 1 sentences, 2 words, 0 OOVs"
 
 
-def test_kenlms_layout(model, kind, text, rnnlm):
+def test_the_kenlm_format_has_tokens_and_totals(model, kind, text, rnnlm):
     found = rnnlm("score", text, "-m", model, "--base", "10", "--tokens", "--json").objects
     *lines, including, excluding, oovs, tokens, _ = rnnlm("score", text, "-m", model, "--format", "kenlm").out.split(
         "\n"
@@ -364,7 +364,7 @@ def test_kenlms_layout(model, kind, text, rnnlm):
     assert excluding.startswith("Perplexity excluding OOVs:\t")
 
 
-# --- what is refused ------------------------------------------------------------------------------------------------
+# --- refusals -------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -380,11 +380,11 @@ def test_kenlms_layout(model, kind, text, rnnlm):
         ["FILE", "--mix", "other.npz"],
     ],
 )
-def test_options_that_do_not_go_together(word_model, text, arguments, rnnlm):
+def test_incompatible_options_are_refused(word_model, text, arguments, rnnlm):
     assert rnnlm("score", *[text if each == "FILE" else each for each in arguments], "-m", word_model, code=2).err
 
 
-def test_bad_files(word_model, tmp_path, rnnlm):
+def test_missing_and_damaged_files_are_refused(word_model, tmp_path, rnnlm):
     assert "does not exist" in rnnlm("score", tmp_path / "none", "-m", word_model, code=1).err
     bad = tmp_path / "bad"
     bad.write_bytes("我\n昨天\n".encode() + b"ab\xff\n")
@@ -393,7 +393,7 @@ def test_bad_files(word_model, tmp_path, rnnlm):
     assert "no encoding" in rnnlm("score", bad, "--encoding", "klingon", "-m", word_model, code=1).err
 
 
-def test_a_bidirectional_model_says_why_it_has_no_scores(tmp_path, rnnlm):
+def test_a_bidirectional_model_is_refused(tmp_path, rnnlm):
     vocabulary = Vocabulary(WORDS, [1] * len(WORDS))
     config = NetworkConfig(len(vocabulary), "gru", "tanh", 4, bidirectional=True)
     network = network_of(config, BidirectionalNetwork.initialize(config, np.random.default_rng(0)).params)
@@ -401,16 +401,16 @@ def test_a_bidirectional_model_says_why_it_has_no_scores(tmp_path, rnnlm):
     assert "bidirectional" in rnnlm("score", "--text", "the cat", "-m", tmp_path / "both.npz", code=1).err
 
 
-def test_log10_may_be_asked_of_layouts_that_have_it(word_model, text, rnnlm):
+def test_base_10_may_be_given_for_formats_that_use_it(word_model, text, rnnlm):
     with_base = rnnlm("score", text, "-m", word_model, "--format", "kenlm", "--base", "10").out
     assert with_base == rnnlm("score", text, "-m", word_model, "--format", "kenlm").out
 
 
-# --- what is said about the text ------------------------------------------------------------------------------------
+# --- warnings and hints about the text ------------------------------------------------------------------------------
 
 
 def said(rnnlm, *arguments: str) -> list[str]:
-    """Lines on stderr that warn or advise."""
+    """Return the lines on stderr that warn or advise."""
     return [line for line in rnnlm(*arguments).err.splitlines() if re.search("Warning|More of|already", line)]
 
 
@@ -418,8 +418,8 @@ COMMANDS = ["score", "eval", "predict"]
 
 
 def asked(command: str, text: str, tmp_path) -> list[str]:
-    """Arguments of a command that reads a text."""
-    if command == "predict":  # which reads the last line alone
+    """Return arguments of a command that reads a text."""
+    if command == "predict":  # predict reads the last line only
         return [command, text.strip().replace("\n", " ")]
     (tmp_path / "asked.txt").write_text(text * 2, encoding="utf-8")
     return [command, str(tmp_path / "asked.txt")]
@@ -427,7 +427,7 @@ def asked(command: str, text: str, tmp_path) -> list[str]:
 
 @pytest.mark.parametrize("command", COMMANDS)
 @pytest.mark.parametrize("kind", ["word-sentence", "word-stream", "char-sentence", "ngram"])
-def test_marks_that_a_model_reads_as_text_are_named_once(command, kind, model, tmp_path, rnnlm):
+def test_marks_that_a_model_reads_as_text_give_one_warning(command, kind, model, tmp_path, rnnlm):
     (warning,) = said(rnnlm, *asked(command, "<s> the cat </s>\n<unk> sat\n", tmp_path), "-m", model)
     assert "<s> as < s >" in warning or command == "eval"
     assert "--level token" in warning
@@ -436,7 +436,7 @@ def test_marks_that_a_model_reads_as_text_are_named_once(command, kind, model, t
 
 @pytest.mark.parametrize("command", COMMANDS)
 @pytest.mark.parametrize("tokens", [["<", ">", "/", "s", "unk", "the"], ["the", "cat"]])
-def test_marks_that_a_model_knows_as_text_or_reads_as_marks_are_right(command, tokens, tmp_path, rnnlm):
+def test_marks_that_a_model_knows_give_no_warning(command, tokens, tmp_path, rnnlm):
     vocabulary = Vocabulary(tokens, [1] * len(tokens))
     network = Network.initialize(NetworkConfig(len(vocabulary), "gru", "tanh", 4), np.random.default_rng(0))
     tokenizer = WordTokenizer() if "<" in tokens else TokenTokenizer()
@@ -457,7 +457,9 @@ def test_marks_that_a_model_knows_as_text_or_reads_as_marks_are_right(command, t
     ],
 )
 @pytest.mark.parametrize("level", ["char", "word", "token"])
-def test_the_form_in_which_more_is_known_is_named_once(command, known, given, hint, level, tmp_path, rnnlm):
+def test_a_hint_names_the_letter_case_or_unicode_form_with_fewer_unknown_tokens(
+    command, known, given, hint, level, tmp_path, rnnlm
+):
     change = {"lower": str.lower, "upper": str.upper} | {
         form: partial(unicodedata.normalize, form) for form in ("NFC", "NFD")
     }

@@ -1,4 +1,4 @@
-"""`rnnlm score` for people who measure and people who clean corpora: tables in and out, and lines by perplexity."""
+"""`rnnlm score` with tables as input and output, and lines filtered by perplexity."""
 
 import csv
 import io
@@ -53,7 +53,7 @@ def stimuli(tmp_path, rows, name="stimuli.csv", delimiter=",", encoding="utf-8")
 
 @pytest.mark.parametrize("layout", ["tsv", "csv"])
 @pytest.mark.parametrize("arguments", [[], ["--words"], ["--context", "document"], ["--threads", "2"]])
-def test_the_table_is_that_of_the_api(model, text, layout, arguments, rnnlm):
+def test_the_table_has_the_rows_of_the_python_api(model, text, layout, arguments, rnnlm):
     printed = rnnlm("score", text, "-m", model, "--format", layout, *arguments)
     found = read(printed.out, {"tsv": "\t", "csv": ","}[layout])
     options = {"words": "--words" in arguments, "document": "document" in arguments}
@@ -73,7 +73,7 @@ def test_the_table_is_that_of_the_api(model, text, layout, arguments, rnnlm):
 
 
 @pytest.mark.parametrize("words", [[], ["--words"]])
-def test_bits_sum_to_the_lines_and_places_are_those_of_the_words(model, text, words, rnnlm):
+def test_surprisals_add_up_to_their_line_and_positions_point_to_words(model, text, words, rnnlm):
     lines = rnnlm("score", text, "-m", model, "--json", "--base", "2").objects
     sums = [0.0] * len(lines)
     for row in read(rnnlm("score", text, "-m", model, "--format", "tsv", *words).out):
@@ -88,7 +88,7 @@ def test_bits_sum_to_the_lines_and_places_are_those_of_the_words(model, text, wo
     )
 
 
-def test_columns_are_those_that_are_named(words, text, rnnlm):
+def test_columns_selects_columns_in_the_given_order(words, text, rnnlm):
     table = read(rnnlm("score", text, "-m", words, "--format", "tsv").out)
     some = rnnlm("score", text, "-m", words, "--format", "tsv", "--columns", "surprisal, word,perplexity")
     found = read(some.out)
@@ -99,7 +99,7 @@ def test_columns_are_those_that_are_named(words, text, rnnlm):
     )
 
 
-def test_a_row_is_a_line_where_nothing_of_words_is_asked_for(model, text, rnnlm):
+def test_a_row_is_a_line_if_no_column_is_about_words(model, text, rnnlm):
     columns = ["line", "surprisal", "oov", "tokens", "perplexity", "bits_per_char", "text"]
     found = read(rnnlm("score", text, "-m", model, "--format", "csv", "--columns", ",".join(columns)).out, ",")
     scored = list(api.load(model).score([*LINES, *SENTENCES]))
@@ -116,14 +116,14 @@ def test_a_row_is_a_line_where_nothing_of_words_is_asked_for(model, text, rnnlm)
             assert float(row["bits_per_char"]) == pytest.approx(float(row["surprisal"]) / characters, abs=1e-5)
 
 
-def test_a_row_is_a_word_where_words_are_asked_for(words, rnnlm):
+def test_words_makes_a_row_for_each_word(words, rnnlm):
     options = ["-m", words, "--format", "tsv", "--columns", "line,surprisal"]
     printed = rnnlm("score", "--text", "the cat, sat", *options, "--words").out
     assert [row["line"] for row in read(printed)] == ["1"] * 4
     assert [row["line"] for row in read(rnnlm("score", "--text", "the cat, sat", *options).out)] == ["1"]
 
 
-def test_no_lines_are_a_header(words, tmp_path, rnnlm):
+def test_an_empty_text_gives_only_a_header(words, tmp_path, rnnlm):
     (tmp_path / "none").write_text("")
     assert rnnlm("score", tmp_path / "none", "-m", words, "--format", "tsv").out == "\t".join(COLUMNS) + "\n"
 
@@ -137,7 +137,7 @@ def test_a_model_without_counts_leaves_the_frequency_empty(words, tmp_path, rnnl
         assert ("holds no counts" in printed.err) != known
 
 
-# --- what is read ---------------------------------------------------------------------------------------------------
+# --- tables as input ------------------------------------------------------------------------------------------------
 
 ROWS = [
     ["item", "sentence", "condition, as named"],
@@ -163,7 +163,7 @@ def test_other_columns_are_passed_through(words, tmp_path, delimiter, encoding, 
         assert (row["item"], row["condition, as named"]) == (item, condition)
 
 
-def test_rows_of_lines_keep_the_order_of_many(words, tmp_path, rnnlm):
+def test_rows_of_a_long_table_keep_their_order(words, tmp_path, rnnlm):
     rows = [["a", "text", "b"], *([str(n), SENTENCES[n % 4] * (n % 3), f"{n}'"] for n in range(9000))]
     path = stimuli(tmp_path, rows, "many.tsv", "\t")
     table = rnnlm("score", path, "-m", words, "--format", "tsv", "--column", "text", "--columns", "perplexity,text").out
@@ -176,7 +176,7 @@ def test_rows_of_lines_keep_the_order_of_many(words, tmp_path, rnnlm):
     assert 0 < len(fits) < 9000
 
 
-def test_what_was_written_can_be_read(words, tmp_path, text, rnnlm):
+def test_a_written_table_can_be_read_again(words, tmp_path, text, rnnlm):
     (tmp_path / "table.tsv").write_text(
         rnnlm("score", text, "-m", words, "--format", "tsv", "--columns", "line,perplexity,text").out, encoding="utf-8"
     )
@@ -219,7 +219,7 @@ def test_a_row_is_answered_before_the_next_one_comes(words, talk):  # noqa: F811
         ("word,s\n1,the cat\n", "the column 'word' of"),
     ],
 )
-def test_a_table_that_cannot_be_read_is_told(words, tmp_path, content, sentence, rnnlm):
+def test_a_bad_table_is_refused_in_a_sentence(words, tmp_path, content, sentence, rnnlm):
     (tmp_path / "bad.csv").write_text(content)
     found = rnnlm(
         "score", tmp_path / "bad.csv", "-m", words, "--format", "csv", "--column", "s", "--columns", "word", code=1
@@ -228,10 +228,10 @@ def test_a_table_that_cannot_be_read_is_told(words, tmp_path, content, sentence,
     assert "bad.csv" in found.last
 
 
-# --- what is given --------------------------------------------------------------------------------------------------
+# --- context given before the line ----------------------------------------------------------------------------------
 
 
-def test_each_line_is_scored_after_what_is_given(words, tmp_path, rnnlm):
+def test_given_text_is_context_of_each_line(words, tmp_path, rnnlm):
     after = rnnlm("score", "--text", "sat", "--text", "dog", "-m", words, "--given", "the cat", "--json").objects
     expected = list(api.load(words).score([("the cat", "sat"), ("the cat", "dog")]))
     assert [each["logprob_nats"] for each in after] == [each.logprob_nats for each in expected]
@@ -246,7 +246,7 @@ def test_each_line_is_scored_after_what_is_given(words, tmp_path, rnnlm):
     assert [float(row["surprisal"]) for row in found] == pytest.approx([row.surprisal for row in rows], abs=1e-5)
 
 
-def test_a_document_begins_after_what_is_given(tmp_path, text, rnnlm):
+def test_given_text_is_context_of_a_document(tmp_path, text, rnnlm):
     path = tmp_path / "stream.npz"
     make_model("word-stream").save(path)
     after = rnnlm("score", text, "-m", path, "--context", "document", "--given", "the cat\nsat", "--json").objects
@@ -259,14 +259,14 @@ def test_a_document_begins_after_what_is_given(tmp_path, text, rnnlm):
     )
 
 
-def test_unknown_words_of_what_is_given_are_named(words, rnnlm):
+def test_unknown_words_of_the_given_text_are_reported(words, rnnlm):
     assert "xyzzy" in rnnlm("score", "--text", "cat", "-m", words, "--given", "the xyzzy").err
 
 
 # --- lines by perplexity --------------------------------------------------------------------------------------------
 
 
-def test_lines_are_picked_by_their_perplexity_and_printed_as_they_are(model, text, tmp_path, rnnlm):
+def test_lines_are_filtered_by_perplexity_and_printed_unchanged(model, text, tmp_path, rnnlm):
     every = list(api.load(model).score([*LINES, *SENTENCES]))
     scored = [each for each in every if each.text.strip()]
     middle = sorted(each.perplexity for each in scored)[len(scored) // 2] + 1e-6
@@ -291,11 +291,11 @@ def test_lines_are_picked_by_their_perplexity_and_printed_as_they_are(model, tex
         assert [int(row["line"]) for row in table if row["text"].strip()] == numbers
 
 
-def test_blank_lines_are_not_picked(words, text, rnnlm):
+def test_filters_drop_blank_lines(words, text, rnnlm):
     assert "" not in rnnlm("score", text, "-m", words, "--min-perplexity", "0").out.split("\n")[:-1]
 
 
-# --- what does not go together --------------------------------------------------------------------------------------
+# --- refusals -------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -320,21 +320,21 @@ def test_blank_lines_are_not_picked(words, text, rnnlm):
         (["--max-perplexity", "-1"], "not in the range"),
     ],
 )
-def test_what_does_not_go_together_is_refused(words, text, arguments, sentence, rnnlm):
+def test_incompatible_options_are_refused(words, text, arguments, sentence, rnnlm):
     assert sentence in " ".join(rnnlm("score", text, "-m", words, *arguments, code=2).err.split())
 
 
-def test_a_column_is_that_of_a_file(words, rnnlm):
+def test_column_needs_a_file(words, rnnlm):
     found = rnnlm("score", "--text", "a", "-m", words, "--format", "csv", "--column", "s", code=2)
     assert "leave out --text" in found.err
 
 
-def test_base_two_may_be_named(words, text, rnnlm):
+def test_base_2_may_be_given_for_tables(words, text, rnnlm):
     plain = rnnlm("score", text, "-m", words, "--format", "csv").out
     assert rnnlm("score", text, "-m", words, "--format", "csv", "--base", "2").out == plain
 
 
-def test_cells_do_nothing_to_a_terminal_and_are_whole_in_a_file(words, tmp_path, monkeypatch, rnnlm):
+def test_cells_are_escaped_in_a_terminal_and_unchanged_in_a_file(words, tmp_path, monkeypatch, rnnlm):
     (tmp_path / "odd.txt").write_bytes(b"the\x1b[31m cat\rsat\n")
     for columns in (["--columns", "word"], ["--columns", "text"], None):
         options = ["--min-perplexity", "0"] if columns is None else ["--format", "csv", *columns]

@@ -1,4 +1,4 @@
-"""What a person sees in a terminal: one bar, messages on lines of their own, no word broken, nothing left behind."""
+"""Output in a terminal: a single bar, messages on separate lines, no broken words, nothing left behind."""
 
 import json
 import os
@@ -30,7 +30,7 @@ def bars(screen):
 
 
 class OneBar:
-    """Watches that there is never more than one bar, and keeps all that were seen."""
+    """Checks that there is never more than one bar, and records all bars."""
 
     def __init__(self, then=lambda screen, resize, seen: None):
         self.seen, self.then = [], then
@@ -51,7 +51,7 @@ def text(tmp_path):
 
 
 @pytest.mark.parametrize("columns", [40, 80, 120])
-def test_a_training_has_one_bar_and_every_message_a_line_of_its_own(columns, text, tmp_path):
+def test_a_training_has_one_bar_and_messages_on_separate_lines(columns, text, tmp_path):
     options = ["--level", "char", "--optimizer", "sgd", "--lr", "500", "--epochs", "3", "-o", "m.npz", *SMALL]
     watch = OneBar()
     screen = screen_of(["train", text.name, *options, "--history", "/dev/full"], columns, tmp_path, watch)
@@ -72,7 +72,7 @@ def test_a_training_has_one_bar_and_every_message_a_line_of_its_own(columns, tex
 
 
 @pytest.mark.parametrize("to", [50, 130])
-def test_a_window_that_is_resized_keeps_one_bar(to, text, tmp_path):
+def test_resizing_the_window_keeps_a_single_bar(to, text, tmp_path):
     sizes = iter([to, 80, to])
     watch = OneBar(lambda screen, resize, seen: resize(next(sizes, to)) if bars(screen) else None)
     screen = screen_of(["train", text.name, "--time", "2s", *SMALL], 80, tmp_path, watch)
@@ -81,7 +81,7 @@ def test_a_window_that_is_resized_keeps_one_bar(to, text, tmp_path):
     assert len(bars(screen)[0]) < to
 
 
-def test_what_a_model_wrote_does_nothing_to_the_terminal(tmp_path):
+def test_samples_of_a_model_cannot_control_the_terminal(tmp_path):
     (tmp_path / "text.txt").write_text(HOSTILE * 300, encoding="utf-8")
     screen = screen_of(["train", "text.txt", "--level", "char", "--epochs", "3", *SMALL], 80, tmp_path, OneBar())
     rows = screen.rows()
@@ -96,7 +96,7 @@ AT_ONCE = "import rnnlm.cli.texts as texts; texts.BAR_AFTER_SECONDS = 0; from rn
 
 @pytest.mark.parametrize("command", [["train", "--epochs", "0.001", *SMALL], ["ngram", "train", "--order", "1"]])
 @pytest.mark.parametrize("damaged", [False, True])
-def test_the_bar_of_reading_leaves_nothing_behind(command, damaged, tmp_path):
+def test_the_reading_bar_is_erased(command, damaged, tmp_path):
     data = (CORPORA / "english.txt").read_bytes() * 60
     (tmp_path / "text.txt").write_bytes(data + b"\xff\xff\n" * damaged)
     watch = OneBar()
@@ -134,7 +134,7 @@ def folder(tmp_path_factory):
 
 
 def program(folder, commands):
-    """What several commands print where nothing is a terminal."""
+    """Return what several commands print without a terminal."""
     environment = os.environ | ENVIRONMENT
     arguments = [sys.executable, "-c", MANY, json.dumps(commands)]
     done = subprocess.run(arguments, cwd=folder, env=environment, capture_output=True, check=True, text=True)
@@ -207,7 +207,7 @@ def words_of(text):
 
 
 def assert_no_word_is_broken(shown, whole):
-    """Every word of a screen is a word of the same text in lines of any length, as it is in a file."""
+    """Assert that every word on a screen occurs unbroken in the same text without line breaks."""
     assert words_of("\n".join(shown.rows())) <= whole
 
 
@@ -216,11 +216,11 @@ def test_every_line_of_every_command_fits_80_columns(name, folder):
     shown = screen_of([json.dumps(COMMANDS[name])], 80, folder, program=("-c", MANY))
     assert shown.too_long == []
     if name == "asking":
-        return  # charts are drawn to fit
+        return  # charts adapt to the width
     assert_no_word_is_broken(shown, words_of(program(folder, COMMANDS[name])))
 
 
-def test_every_line_fits_80_columns_in_chinese_too(folder):
+def test_every_line_fits_80_columns_in_chinese(folder):
     shown = screen_of([json.dumps(IN_CHINESE)], 80, folder, program=("-c", MANY))
     assert shown.too_long == []
     assert sum("误差" in row for row in shown.rows()) >= 3, "it is Chinese"
@@ -251,7 +251,7 @@ PARTS = [
 ]
 
 
-def test_what_matters_least_is_left_out_first():
+def test_a_narrow_bar_leaves_out_the_least_important_parts_first():
     shown = [training_bar(0.5, PARTS, columns).split("| ")[1] for columns in range(150, 10, -1)]
     assert shown[0] == "123:45 left  epoch 12.34  loss 4.183 (perplexity 65.59)  valid 4.184 (perplexity 65.6)  " + (
         "123,456 tokens/s"
@@ -267,14 +267,14 @@ def test_what_matters_least_is_left_out_first():
 
 
 @given(st.floats(0, 1), st.integers(0, 200))
-def test_a_bar_fits(share, columns):
+def test_a_bar_fits_the_columns(share, columns):
     assert display_width(training_bar(share, PARTS, columns)) <= columns
     if columns >= 79:
         for part in PARTS:
             assert part.text in training_bar(share, PARTS, columns)
 
 
-def test_perplexity_is_said_once(tmp_path):
+def test_perplexity_appears_once_in_a_line(tmp_path):
     (tmp_path / "text.txt").write_text("a b c d\n" * 300, encoding="utf-8")
     said = program(tmp_path, [["train", "text.txt", "--epochs", "3", *SMALL]])
     courses = [line for line in said.splitlines() if re.match(r" *\d+%", line)]
@@ -282,7 +282,7 @@ def test_perplexity_is_said_once(tmp_path):
     assert all(line.count("perplexity") == 1 for line in courses)
 
 
-# --- lines that are broken --------------------------------------------------------------------------------------------
+# --- line breaking ----------------------------------------------------------------------------------------------------
 
 WORDS = st.text("ab.-,'(昨天，。e\u0301", min_size=1, max_size=8)
 
@@ -298,7 +298,7 @@ def test_lines_fit_and_no_word_is_broken(words, width, label):
 
 
 @given(st.text("昨天上学迟到了，。「」LSTM", min_size=1), st.integers(24, 60))
-def test_a_word_that_no_line_holds_is_broken_between_chinese_characters(word, width):
+def test_a_word_longer_than_a_line_is_broken_between_chinese_characters(word, width):
     lines = wrapped(word, width).split("\n")
     assert "".join(lines) == word
     assert not any(line[0] in "，。」" for line in lines[1:] if len(lines) > 1)
@@ -307,7 +307,7 @@ def test_a_word_that_no_line_holds_is_broken_between_chinese_characters(word, wi
 
 
 @pytest.mark.parametrize("columns", range(79, 100))
-def test_a_number_stays_beside_what_it_counts(columns):
+def test_a_number_is_not_separated_from_its_unit(columns):
     line = "Training    25 epochs, batches of 4 x 64, adam 0.0078 cosine, weight decay 0.1; 2 threads, compiled kernels"
     lines = wrapped(line, columns, COUNTED).splitlines()
     assert any("2 threads" in each for each in lines)
@@ -315,7 +315,7 @@ def test_a_number_stays_beside_what_it_counts(columns):
     assert " ".join(lines).split() == line.split()
 
 
-def test_a_long_path_is_left_whole():
+def test_a_long_path_is_not_broken():
     path = "/a/very/long/path/to/some/text.txt"
     assert wrapped(f"Saved {path}. Try: rnnlm", 20).split("\n") == ["Saved", f"{path}.", "Try: rnnlm"]
     assert wrapped(f"Reading     {path}", 40).split("\n") == ["Reading", f"      {path}"]
@@ -323,7 +323,7 @@ def test_a_long_path_is_left_whole():
 
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.text("a '\"昨-", min_size=1, max_size=9), min_size=1, max_size=20), st.integers(40, 90))
-def test_a_command_that_is_broken_can_be_pasted(words, width):
+def test_a_broken_command_can_be_pasted(words, width):
     lines = wrapped(f"Equals      rnnlm train {shlex.join(words)} --epochs 3", width).split("\n")
     pasted = "\n".join(lines).removeprefix("Equals      rnnlm ")
     read = subprocess.run(["sh", "-c", f"printf '%s\\0' {pasted}"], capture_output=True, check=True).stdout.decode()
@@ -331,7 +331,7 @@ def test_a_command_that_is_broken_can_be_pasted(words, width):
     assert not any(line.endswith("--epochs \\") for line in lines)
 
 
-def test_messages_are_broken_and_answers_are_not(tmp_path):
+def test_lines_are_broken_only_where_wrapping_is_on(tmp_path):
     for wraps in (False, True):
         with (tmp_path / "file").open("w+") as file:
             Terminal(file, wraps).write("word " * 100 + "\n")

@@ -1,4 +1,4 @@
-"""rnnlm serve: how it starts, what it refuses, how it ends."""
+"""`rnnlm serve`: starting, refusals and stopping."""
 
 import http.client
 import json
@@ -24,7 +24,7 @@ SECONDS = 60
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory) -> Path:
-    """The smallest model there is: an n-gram."""
+    """An n-gram model, the smallest kind."""
     folder = tmp_path_factory.mktemp("serve")
     (folder / "corpus.txt").write_text(LINES, encoding="utf-8")
     path = folder / "model.npz"
@@ -35,7 +35,7 @@ def model(tmp_path_factory) -> Path:
 
 
 class Served:
-    """`rnnlm serve` in a process of its own."""
+    """`rnnlm serve` in a separate process."""
 
     def __init__(self, *arguments) -> None:
         command = [sys.executable, "-m", "rnnlm", "serve", "--port", "0", *map(str, arguments)]
@@ -49,7 +49,7 @@ class Served:
         self.host, self.port = found[1], int(found[2])
 
     def ask(self, method: str, path: str, body=None, headers=None):
-        """Status and value of an answer."""
+        """Send a request; return the status and the JSON value of the answer."""
         connection = http.client.HTTPConnection(self.host, self.port, timeout=SECONDS)
         content = None if body is None else json.dumps(body)
         connection.request(method, path, content, {"content-type": "application/json"} | (headers or {}))
@@ -59,14 +59,14 @@ class Served:
         return value
 
     def stop(self, number: int) -> tuple[int, str]:
-        """Exit code and what stderr said."""
+        """Stop the server with a signal; return its exit code and stderr."""
         self.process.send_signal(number)
         _, errors = self.process.communicate(timeout=SECONDS)
         return self.process.returncode, errors
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_it_with_the_exit_code_of_all_commands(model, number):
+def test_a_signal_ends_the_server_with_128_plus_its_number(model, number):
     served = Served("-m", model, "-m", model)
     assert served.first_line == f"Serving model, model-2 on http://127.0.0.1:{served.port}\n"
     assert served.ask("GET", "/healthz") == (200, {"status": "ok"})
@@ -74,7 +74,7 @@ def test_a_signal_ends_it_with_the_exit_code_of_all_commands(model, number):
     stream = http.client.HTTPConnection(served.host, served.port, timeout=SECONDS)
     body = {"prompt": "the", "stream": True, "max_tokens": 1}
     stream.request("POST", "/v1/completions", json.dumps(body), {"content-type": "application/json"})
-    assert stream.getresponse().status == 200  # and is kept alive
+    assert stream.getresponse().status == 200  # the connection is kept alive
     code, errors = served.stop(number)
     idle.close()
     stream.close()
@@ -82,7 +82,7 @@ def test_a_signal_ends_it_with_the_exit_code_of_all_commands(model, number):
     assert errors.splitlines() == ["Press Ctrl-C to stop.", "Stopped."]
 
 
-def test_others_are_let_in_only_with_the_key(model):
+def test_other_machines_need_the_key(model):
     served = Served("-m", model, "--host", "0.0.0.0", "--api-key", "a-long-secret")
     assert served.host == "127.0.0.1"
     assert "a-long-secret" not in served.first_line
@@ -106,11 +106,11 @@ def test_others_are_let_in_only_with_the_key(model):
         (["--threads", "0"], "--threads"),
     ],
 )
-def test_wrong_usage_is_said(model, arguments, sentence, rnnlm):
+def test_wrong_options_are_a_usage_error(model, arguments, sentence, rnnlm):
     assert sentence in " ".join(rnnlm("serve", "-m", model, *arguments, code=2).err.split())
 
 
-def test_what_is_no_model_is_refused(tmp_path, monkeypatch, rnnlm):
+def test_files_that_are_not_models_are_refused(tmp_path, monkeypatch, rnnlm):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("RNNLM_MODEL", raising=False)
     (tmp_path / "text.npz").write_text("no model", encoding="utf-8")
@@ -126,7 +126,7 @@ def test_a_port_in_use_is_refused(rnnlm, model):
     assert "another --port" in error
 
 
-def test_a_host_that_is_none_of_this_machine_is_refused(model, rnnlm):
+def test_an_address_of_another_machine_is_refused(model, rnnlm):
     assert (
         "cannot listen on 203.0.113.1"
         in rnnlm("serve", "-m", model, "--host", "203.0.113.1", "--api-key", "12345678", code=1).err
@@ -134,12 +134,12 @@ def test_a_host_that_is_none_of_this_machine_is_refused(model, rnnlm):
 
 
 @pytest.mark.parametrize("package", ["starlette", "uvicorn"])
-def test_what_is_not_installed_is_named(capsys, model, monkeypatch, package):
+def test_a_missing_package_is_named_with_the_remedy(capsys, model, monkeypatch, package):
     for name in [name for name in sys.modules if name.partition(".")[0] == package]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, package, None)
     assert run(["serve", "-m", str(model), "--port", "0"]) == 1
     printed = capsys.readouterr()
-    assert printed.out == ""  # nothing is served, and nothing is said to be
+    assert printed.out == ""  # no address is announced
     assert "pip install 'rnnlm-cli[serve]'" in printed.err
     assert "Traceback" not in printed.err

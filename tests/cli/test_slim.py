@@ -1,4 +1,4 @@
-"""A checkpoint without the state of its training: smaller, equal in every answer, and no training to go on with."""
+"""A checkpoint without training state is smaller, gives equal answers and cannot be resumed."""
 
 import pytest
 
@@ -34,7 +34,7 @@ def test_a_slim_file_is_smaller_and_answers_the_same(model, tmp_path, monkeypatc
     assert (tmp_path / "again.npz").read_bytes() == slim.read_bytes()
 
 
-def test_it_cannot_be_resumed_and_can_be_started_from(model, tmp_path):
+def test_a_slim_file_cannot_be_resumed_but_started_from(model, tmp_path):
     model.save(tmp_path / "slim.npz", slim=True)
     with pytest.raises(CheckpointError, match="was saved without one"):
         api.train(text=LINES, resume=tmp_path / "slim.npz", progress=False)
@@ -43,11 +43,11 @@ def test_it_cannot_be_resumed_and_can_be_started_from(model, tmp_path):
 
 
 @pytest.mark.parametrize("arguments", [["--to", "npz"], ["--to", "torch", "--slim"]])
-def test_slim_and_npz_go_together(arguments, rnnlm):
+def test_slim_needs_the_npz_format(arguments, rnnlm):
     assert "--slim and --to npz go together" in rnnlm("export", *arguments, code=2).err
 
 
-def test_nothing_is_replaced(model, tmp_path, rnnlm):
+def test_export_never_replaces_the_model_and_other_files_only_with_force(model, tmp_path, rnnlm):
     path = tmp_path / "m.npz"
     model.save(path)
     before = path.read_bytes()

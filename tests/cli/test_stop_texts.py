@@ -1,4 +1,4 @@
-"""`rnnlm sample --stop`: how a text to stop at is typed, and what is said of one that never comes."""
+"""`rnnlm sample --stop`: escapes in the stop text, and warnings about one that can never occur."""
 
 import itertools
 
@@ -13,7 +13,7 @@ from rnnlm.text.vocabulary import EOS, Vocabulary
 
 
 def model(level: str, context: str, tokens: list[str]) -> LanguageModel:
-    """A unigram model that writes anything."""
+    """Return a unigram model of some tokens."""
     ids = np.array([*range(3, 3 + len(tokens)), EOS] * 3, dtype=np.int32)
     tokenizer = CharTokenizer() if level == "char" else WordTokenizer()
     vocabulary = Vocabulary(tokens, [3] * len(tokens))
@@ -29,7 +29,7 @@ def sampled(rnnlm, tmp_path, made: LanguageModel, *arguments: str) -> tuple[str,
     ("typed", "meant"),
     [(r"\n", "\n"), (r"\t", "\t"), (r"\\", "\\"), (r"a\nb", "a\nb"), (r"\\n", "\\n"), (r"\e", r"\e")],
 )
-def test_a_stop_is_read_as_it_is_typed_in_a_shell(typed, meant, tmp_path, rnnlm):
+def test_a_stop_text_may_contain_escapes(typed, meant, tmp_path, rnnlm):
     made = model("char", "stream", [*"abne\n\t\\"])
     arguments = ["--length", "3000", "--temperature", "1"]
     whole, _ = sampled(rnnlm, tmp_path, made, *arguments)
@@ -60,7 +60,7 @@ WORDS = ["the", "cat", "sat", ".", "我", "昨天", "上学", "。", "don't"]
         ("word", "sentence", "我 昨天"),
     ],
 )
-def test_nothing_is_said_of_a_stop_that_may_come(level, context, stop, tmp_path, rnnlm):
+def test_a_stop_text_that_can_occur_gives_no_warning(level, context, stop, tmp_path, rnnlm):
     made = model(level, context, WORDS if level == "word" else [*"ab", *(["\n"] if context == "stream" else [])])
     assert sampled(rnnlm, tmp_path, made, "--length", "3", "--stop", stop)[1] == ""
 
@@ -74,14 +74,14 @@ def test_nothing_is_said_of_a_stop_that_may_come(level, context, stop, tmp_path,
         ("char", "stream", "Ａ", "no token with Ａ."),
         ("char", "sentence", "a\nb", r"no token with \n."),
         ("char", "sentence", "\n\n", r"no token with \n."),
-        ("word", "sentence", "dog", "no token with g."),  # c, d and o are there
+        ("word", "sentence", "dog", "no token with g."),  # the model has c, d and o
         ("word", "sentence", "catsat", "no tokens of the model make it up."),
         ("word", "sentence", "the  cat", "Type --stop 'the cat';"),
         ("word", "sentence", "THE CAT", "Type --stop 'the cat';"),
         ("word", "sentence", "昨上", "no tokens of the model make it up."),
     ],
 )
-def test_a_stop_that_never_comes_is_named_with_what_to_type(level, context, stop, said, tmp_path, rnnlm):
+def test_a_stop_text_that_cannot_occur_gives_a_warning_with_a_suggestion(level, context, stop, said, tmp_path, rnnlm):
     made = model(level, context, WORDS if level == "word" else [*"ab", *(["\n"] if context == "stream" else [])])
     _, printed = sampled(rnnlm, tmp_path, made, "--length", "3", "--stop", stop)
     assert printed.count("Warning: no text will stop at") == 1
@@ -89,10 +89,10 @@ def test_a_stop_that_never_comes_is_named_with_what_to_type(level, context, stop
 
 
 @pytest.mark.parametrize("tokens", [["ab", "b", "cab"], ["a", "bc", "。"], ["我", "昨天", "了我"]])
-def test_a_text_can_be_written_if_some_tokens_contain_it(tokens):
-    """Of characters: whatever stands in a row of tokens, and nothing else, by trying all rows."""
+def test_can_write_agrees_with_enumeration(tokens):
+    """For characters: a text can be written if some row of tokens contains it."""
     made = model("word", "sentence", tokens)
-    made.tokenizer.name = "char"  # no spaces
+    made.tokenizer.name = "char"  # so that tokens are joined without spaces
     rows = {"".join(row) for row in itertools.product(tokens, repeat=5)}
     for text in map("".join, itertools.chain(*(itertools.product({*"".join(tokens)}, repeat=n) for n in (1, 2, 3, 4)))):
         assert can_write(made, text) == any(text in row for row in rows), text

@@ -1,4 +1,4 @@
-"""What is printed does nothing to a terminal, and a pipe or a file gets the very bytes."""
+"""Output to a terminal is escaped; a pipe or a file gets the exact bytes."""
 
 import io
 import json
@@ -25,27 +25,27 @@ HARMFUL = re.compile(
     "(?<![\U0001f3f4\U000e0061-\U000e007a])[\U000e0000-\U000e007f]"
 )
 SCOTLAND = "\U0001f3f4\U000e0067\U000e0062\U000e0073\U000e0063\U000e0074\U000e007f"
-BAR = re.compile("\r( *[0-9]+%[^\x00-\x1f]*)?\x1b\\[J\r?")  # what is drawn and erased of a training's bar
-COLOR = re.compile("\x1b\\[(1;31|33|32|0)m")  # of an error, a warning, surprise
-ANYTHING = st.text(st.characters())  # lone surrogates too
+BAR = re.compile("\r( *[0-9]+%[^\x00-\x1f]*)?\x1b\\[J\r?")  # drawing and erasing of the progress bar
+COLOR = re.compile("\x1b\\[(1;31|33|32|0)m")  # of errors, warnings and surprise
+ANYTHING = st.text(st.characters())  # including lone surrogates
 
 
 @given(ANYTHING)
 @example("".join(map(chr, range(0x3000))))
 @example("\r\n\r\udc9b\udcff\ud800")
-def test_nothing_harmful_is_left_and_nothing_harmless_changed(text):
+def test_harmless_escapes_control_characters_and_nothing_else(text):
     shown = harmless(text)
     assert not HARMFUL.search(shown.replace("\r\n", "\n"))
-    shown.encode()  # which halves of surrogate pairs could not be
+    shown.encode()  # lone surrogates could not be encoded
     assert harmless(shown) == shown
     kept = [c for c in text if unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Zl", "Zp")]
     left = iter(shown)
-    assert all(c in left for c in kept)  # in their order
+    assert all(c in left for c in kept)  # in the same order
     if not HARMFUL.search(text) and not any("\ud800" <= c <= "\udfff" for c in text):
         assert shown == text
 
 
-def test_tags_hide_no_text_and_a_flag_is_a_flag():
+def test_tag_characters_are_escaped_except_in_flags():
     hidden = "".join(chr(0xE0000 + ord(c)) for c in "rm -rf")
     for show in (harmless, visible, json_line):
         assert SCOTLAND in show(f"a{SCOTLAND}" if show is not visible else SCOTLAND)
@@ -55,7 +55,7 @@ def test_tags_hide_no_text_and_a_flag_is_a_flag():
 
 
 @given(st.lists(st.text()) | st.dictionaries(st.text(), st.text()))
-def test_json_is_harmless_and_says_the_same(value):
+def test_json_is_escaped_and_has_the_same_value(value):
     line = json_line(value)
     assert json.loads(line) == value
     assert not HARMFUL.search(line)
@@ -64,7 +64,7 @@ def test_json_is_harmless_and_says_the_same(value):
 @given(ANYTHING)
 @example("\u200d")
 @example("\u202e")
-def test_a_token_can_be_seen_and_stays_in_its_line(token):
+def test_a_token_is_visible_and_stays_on_its_line(token):
     for shown in (visible(token), token_cell(token)):
         assert not HARMFUL.search(shown)
         assert shown.splitlines() in ([shown], [])
@@ -73,7 +73,7 @@ def test_a_token_can_be_seen_and_stays_in_its_line(token):
 
 
 @given(ANYTHING)
-def test_a_pipe_gets_the_bytes_that_came_in(text):
+def test_a_pipe_gets_the_exact_bytes(text):
     known = "".join(c for c in text if not "\ud800" <= c <= "\udfff" or "\udc80" <= c <= "\udcff")
     raw = io.BytesIO()
     stream = io.TextIOWrapper(raw, encoding="utf-8", errors=EXACT, newline="")
@@ -83,7 +83,7 @@ def test_a_pipe_gets_the_bytes_that_came_in(text):
 
 
 @given(st.binary(), st.integers(1, 4))
-def test_bytes_for_a_terminal_are_guarded_whole_characters_at_a_time(data, size):
+def test_bytes_for_a_terminal_are_escaped_in_whole_characters(data, size):
     seen = io.StringIO(newline="")
     terminal = Terminal(seen)
     for start in range(0, len(data), size):
@@ -92,7 +92,7 @@ def test_bytes_for_a_terminal_are_guarded_whole_characters_at_a_time(data, size)
     assert seen.getvalue() == harmless(data.decode("utf-8", "surrogateescape"))
 
 
-def test_only_a_terminal_is_guarded(tmp_path):
+def test_only_terminals_are_wrapped(tmp_path):
     with (tmp_path / "file").open("w") as file:
         assert guarded(file) is file
     assert guarded(None) is None
@@ -109,7 +109,7 @@ def test_only_a_terminal_is_guarded(tmp_path):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A folder with a text full of what a terminal obeys, models of it, and n-best lists, under names of that sort."""
+    """A text full of control characters, models of it and n-best lists, under names with control characters."""
     folder = tmp_path_factory.mktemp("te\x1b[31mxt")
     lines = [HOSTILE, "</s> the end <unk> of <s> it", "我 昨天 上学 迟到 了"]
     (folder / "te\x1b\u202ext.txt").write_text("\n".join(lines * 10) + "\n", encoding="utf-8")
@@ -157,9 +157,9 @@ COMMANDS = [
 
 
 def in_terminal(arguments):
-    """Exit code and all that a terminal gets of a command, line ends as \\n: in a child, whose streams are the pty."""
+    """Run a command in a pseudo-terminal; return its exit code and its output, with LF as line end."""
     pid, ours = pty.fork()
-    if not pid:  # the child
+    if not pid:  # the child process
         try:
             from rnnlm.cli.terminal import set_up_streams
 
@@ -178,8 +178,8 @@ def in_terminal(arguments):
 
 
 @pytest.mark.parametrize(("code", "arguments"), COMMANDS, ids=lambda value: ascii(value)[:60])
-@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # of fork beside threads, which are idle here
-def test_no_command_does_anything_to_a_terminal(code, arguments, folder, monkeypatch):
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # fork is safe, as the threads are idle
+def test_no_command_sends_control_characters_to_a_terminal(code, arguments, folder, monkeypatch):
     monkeypatch.chdir(folder)
     found, printed = in_terminal(arguments)
     assert found == code, printed
@@ -187,10 +187,10 @@ def test_no_command_does_anything_to_a_terminal(code, arguments, folder, monkeyp
     assert not HARMFUL.search(BAR.sub("", ours) if arguments[0] == "train" else ours)
     assert printed.strip()
     if code == 0 and HOSTILE in arguments and not {"--json", "gradcheck"} & set(arguments):
-        assert "\\x1b" in printed  # there was something to be guarded from
+        assert "\\x1b" in printed  # the text did contain control characters
 
 
-def test_a_file_gets_the_very_bytes(folder):
+def test_a_file_gets_the_exact_bytes(folder):
     arguments = ["sample", *MODEL, "--seed", "1", "--length", "1", "--prompt", HOSTILE]
     done = subprocess.run([sys.executable, "-m", "rnnlm", *arguments], cwd=folder, capture_output=True, check=True)
     assert done.stdout.startswith(HOSTILE.encode())

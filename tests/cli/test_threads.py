@@ -1,4 +1,4 @@
-"""Every command sets its threads in the same way: BLAS gets one, --threads says how many compute."""
+"""--threads: in every command BLAS gets one thread, and the option sets how many compute."""
 
 import json
 import os
@@ -16,7 +16,7 @@ COMPUTING = (
     *("train", "predict", "sample", "score", "rescore", "fill", "eval", "serve"),
 )
 SENTENCES = ["我 昨天 上学 迟到 了", "他 今天 上学 迟到 了", "我 的 手机 坏 了", "弟弟 的 书包 坏 了"]
-# Runs a command line and tells, on the last line, what BLAS was told before NumPy came and how many threads there are.
+# Runs a command line and prints BLAS's variables as they were before NumPy's import, and the number of threads.
 PROGRAM = """
 import json, os, sys
 from rnnlm.cli import run
@@ -42,7 +42,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def told(folder: Path, *arguments: str, **environment: str) -> tuple[dict[str, str], int | None]:
-    """What BLAS was told, and the number of threads at the end."""
+    """Return BLAS's variables and the number of threads at the end."""
     clean = {name: value for name, value in os.environ.items() if name not in BLAS_VARIABLES}
     path = {"PYTHONPATH": str(Path(__file__).parents[2])}
     done = subprocess.run(
@@ -55,7 +55,7 @@ def told(folder: Path, *arguments: str, **environment: str) -> tuple[dict[str, s
 
 
 @pytest.mark.parametrize("name", COMPUTING)
-def test_every_command_that_computes_has_the_option(name):
+def test_every_command_that_computes_has_threads(name):
     command = cli.get_command(None, name.split()[0])
     for part in name.split()[1:]:
         command = command.get_command(None, part)
@@ -82,7 +82,7 @@ def test_blas_gets_one_thread(arguments, folder):
     assert threads in (1, None)
 
 
-def test_what_the_user_has_set_is_kept_unless_he_says_threads(folder):
+def test_variables_of_the_user_are_kept_unless_threads_is_given(folder):
     variables, _ = told(folder, "predict", "我", OPENBLAS_NUM_THREADS="3")
     assert variables == {**dict.fromkeys(BLAS_VARIABLES, "1"), "OPENBLAS_NUM_THREADS": "3"}
     variables, _ = told(folder, "predict", "我", "--threads", "2", OPENBLAS_NUM_THREADS="3")
@@ -90,9 +90,9 @@ def test_what_the_user_has_set_is_kept_unless_he_says_threads(folder):
 
 
 @pytest.mark.parametrize("command", [["score", "lines.txt", "--json"], ["rescore", "lines.txt", "--output", "scores"]])
-def test_the_number_of_threads_changes_no_digit(command, folder, monkeypatch, rnnlm):
+def test_results_do_not_depend_on_the_number_of_threads(command, folder, monkeypatch, rnnlm):
     monkeypatch.chdir(folder)
-    monkeypatch.setattr("rnnlm.inference.lines.COLUMNS", 7)  # so that there are parts to be shared out
+    monkeypatch.setattr("rnnlm.inference.lines.COLUMNS", 7)  # so that there is work to split
     lines = [" ".join(words.split()[place:]) for words in SENTENCES for place in range(5)] * 2
     (folder / "lines.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
     said = []

@@ -1,4 +1,4 @@
-"""Text whose tokens another program has made, read with --level token by all commands."""
+"""--level token in all commands, for text that another program has tokenized."""
 
 import math
 
@@ -31,7 +31,7 @@ def text(tmp_path, line):
     return path
 
 
-def test_every_token_is_one_and_the_line_is_written_again(rnnlm, text, line, tmp_path):
+def test_tokens_are_kept_as_written_in_score_sample_and_predict(rnnlm, text, line, tmp_path):
     bigram = tmp_path / "bigram.npz"
     rnnlm("ngram", "train", text, "--level", "token", "--order", 2, "-o", bigram)
     scored = rnnlm("score", "-m", bigram, "--tokens", "--json", "--text", line).json
@@ -43,7 +43,7 @@ def test_every_token_is_one_and_the_line_is_written_again(rnnlm, text, line, tmp
     assert candidates[0]["token"] == second
 
 
-def test_an_arpa_file_has_the_tokens_as_they_are(rnnlm, text, line, tmp_path):
+def test_an_arpa_file_has_the_tokens_unescaped(rnnlm, text, line, tmp_path):
     arpa = tmp_path / "bigram.arpa"
     rnnlm("ngram", "train", text, "--level", "token", "--order", 2, "-o", tmp_path / "bigram.npz", "--arpa", arpa)
     content = arpa.read_text("utf-8")
@@ -52,7 +52,7 @@ def test_an_arpa_file_has_the_tokens_as_they_are(rnnlm, text, line, tmp_path):
     assert {entry.split("\t")[1] for entry in unigrams} == {*line.split(), "<s>", "</s>", "<unk>"}
 
 
-def test_a_network_learns_such_a_text_and_counts_it_as_it_is(rnnlm, text, line, tmp_path):
+def test_a_network_learns_tokens_and_counts_unk_as_unknown(rnnlm, text, line, tmp_path):
     model = tmp_path / "model.npz"
     done = rnnlm("train", text, "--level", "token", "--preset", "tiny", "--epochs", 6, "--threads", 1, "-o", model)
     assert "not in the vocabulary" not in done.err
@@ -64,7 +64,7 @@ def test_a_network_learns_such_a_text_and_counts_it_as_it_is(rnnlm, text, line, 
     assert rnnlm("info", "-m", model).out.count("token")
 
 
-def test_the_layout_of_the_penn_treebank_is_counted_as_its_words_and_line_ends(rnnlm, tmp_path):
+def test_tokens_of_the_penn_treebank_layout_are_words_and_line_ends(rnnlm, tmp_path):
     rng = np.random.default_rng(0)
     words = ["<unk>", "N", "mr.", "'s", "n't", "$", "u.s.", "a&p", "<unk>", "\\*"]
     lines = [" ".join(rng.choice(words, rng.integers(1, 40))) for _ in range(3761)]
@@ -76,10 +76,10 @@ def test_the_layout_of_the_penn_treebank_is_counted_as_its_words_and_line_ends(r
     assert found["oov"] == sum(line.split().count("<unk>") for line in lines)
     frequencies = {word: sum(line.split().count(word) for line in lines) for word in words} | {"</s>": len(lines)}
     entropy = -sum(n * math.log(n / found["tokens"]) for n in frequencies.values()) / found["tokens"]
-    assert found["nats_per_token"] == pytest.approx(entropy, rel=1e-2)  # an interpolated unigram
+    assert found["nats_per_token"] == pytest.approx(entropy, rel=1e-2)  # of an interpolated unigram
 
 
-def test_marks_at_the_ends_of_a_line_change_nothing(rnnlm, tmp_path):
+def test_marks_at_the_ends_of_a_line_do_not_change_the_model(rnnlm, tmp_path):
     plain, marked = tmp_path / "plain.txt", tmp_path / "marked.txt"
     plain.write_text("a b c\nb <unk> c\n" * 50, encoding="utf-8")
     marked.write_text("<s> a b c </s>\n<s> b <UNK> c </s>\n" * 50, encoding="utf-8")
@@ -91,7 +91,7 @@ def test_marks_at_the_ends_of_a_line_change_nothing(rnnlm, tmp_path):
         np.testing.assert_array_equal(array, models[1].predictor.arrays()[name])
 
 
-def test_the_unknown_token_is_written_only_if_the_text_writes_it(rnnlm, tmp_path):
+def test_unk_is_predicted_only_if_the_training_text_contains_it(rnnlm, tmp_path):
     for name, text in (("with", "a <unk> c\n"), ("without", "a b c\n")):
         (tmp_path / name).write_text(text * 50, encoding="utf-8")
         rnnlm("ngram", "train", tmp_path / name, "--level", "token", "-o", tmp_path / f"{name}.npz")
@@ -106,7 +106,7 @@ def test_the_unknown_token_is_written_only_if_the_text_writes_it(rnnlm, tmp_path
     assert np.isfinite(nats)
 
 
-def test_a_text_of_this_kind_read_as_words_gets_advice(rnnlm, tmp_path):
+def test_a_tokenized_text_read_as_words_gets_advice(rnnlm, tmp_path):
     path = tmp_path / "text.txt"
     path.write_text("mr. <unk> sold u.s. N shares\n" * 100, encoding="utf-8")
     for command in ("train", "ngram train"):
@@ -118,7 +118,7 @@ def test_a_text_of_this_kind_read_as_words_gets_advice(rnnlm, tmp_path):
 
 
 @pytest.mark.parametrize("option", [["--segmenter", "jieba"], ["--hmm"]])
-def test_options_of_words_are_refused_for_other_levels(rnnlm, tmp_path, option):
+def test_options_of_the_word_level_are_refused_for_other_levels(rnnlm, tmp_path, option):
     path = tmp_path / "text.txt"
     path.write_text("a b\n" * 100, encoding="utf-8")
     for level in ("token", "char"):
@@ -126,7 +126,7 @@ def test_options_of_words_are_refused_for_other_levels(rnnlm, tmp_path, option):
         assert option[0] in done.err
 
 
-def test_marks_at_the_ends_of_a_line_are_in_no_figure(rnnlm, tmp_path):
+def test_marks_at_the_ends_of_a_line_are_not_counted(rnnlm, tmp_path):
     lines = ["a b c", "b <unk> c", "c </s> a"]
     files = {"plain": lines, "marked": [f" <s> {line} </s> " for line in lines]}
     figures = {}

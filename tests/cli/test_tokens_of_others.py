@@ -1,4 +1,4 @@
-"""Models for a recogniser that has its own tokens: a given vocabulary, and files of pieces."""
+"""Models with a given vocabulary, and models of pieces (SentencePiece, Hugging Face tokenizers)."""
 
 import io
 import json
@@ -29,7 +29,7 @@ def _folder(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("command", [["train", *SMALL], ["ngram", "train", "--order", 2]], ids=["network", "n-gram"])
-def test_every_given_token_has_a_place_in_the_order_of_the_file(command, rnnlm):
+def test_given_tokens_are_the_vocabulary_in_the_order_of_the_file(command, rnnlm):
     said = rnnlm(*command, "text.txt", "--level", "token", "--vocabulary", "tokens.txt", "-o", "m.npz").err
     assert "tokens.txt gives 5 tokens, of which the training text lacks 2." in said
     model = api.load("m.npz")
@@ -42,7 +42,7 @@ def test_every_given_token_has_a_place_in_the_order_of_the_file(command, rnnlm):
     assert str(Path.cwd()) not in Path("m.npz").read_bytes().decode("latin-1")
 
 
-def test_tokens_that_are_not_given_are_unknown_and_named(rnnlm):
+def test_tokens_missing_from_a_given_vocabulary_are_unknown_and_named(rnnlm):
     Path("few.json").write_text(json.dumps(["b", "x"]), encoding="utf-8")
     said = rnnlm("train", "text.txt", "--level", "token", "--vocabulary", "few.json", *SMALL).err
     assert "2 tokens of the text are unknown" in said
@@ -50,7 +50,7 @@ def test_tokens_that_are_not_given_are_unknown_and_named(rnnlm):
     assert api.load("rnnlm.npz").score("a b x").oov == 1
 
 
-def test_the_adaptive_softmax_has_frequent_tokens_first(rnnlm):
+def test_the_adaptive_softmax_sorts_tokens_by_frequency(rnnlm):
     for softmax, expected in (("auto", GIVEN), ("adaptive", ["b", "a", "c", "<blk>", "zz"])):
         model = api.train(
             "text.txt", level="token", vocabulary="tokens.txt", softmax=softmax, hidden_size=8, epochs=1, progress=False
@@ -59,7 +59,7 @@ def test_the_adaptive_softmax_has_frequent_tokens_first(rnnlm):
         assert model.vocabulary.tokens == [token for token in expected if token not in specials]
 
 
-def test_a_large_vocabulary_in_another_order_has_the_full_softmax_unless_it_is_asked_for(rnnlm):
+def test_a_large_vocabulary_that_is_not_sorted_by_frequency_gets_the_full_softmax(rnnlm):
     Path("large.txt").write_text("\n".join(["a", "b", "c", *(f"w{i}" for i in range(8_000))]), encoding="utf-8")
     given = {"level": "token", "vocabulary": "large.txt", "hidden_size": 4, "epochs": 0.1, "progress": False}
     model = api.train("text.txt", ngram=0, **given)
@@ -81,7 +81,7 @@ def test_a_large_vocabulary_in_another_order_has_the_full_softmax_unless_it_is_a
         (b"a\nb\n", ["--vocab-size", 5], "--vocab-size leaves tokens out"),
     ],
 )
-def test_a_vocabulary_that_does_not_do_is_refused_in_a_sentence(content, more, words, rnnlm):
+def test_a_bad_vocabulary_is_refused_in_a_sentence(content, more, words, rnnlm):
     path = Path("tokens.json" if content is None else "list.txt")
     if content is not None:
         path.write_bytes(content)
@@ -90,10 +90,10 @@ def test_a_vocabulary_that_does_not_do_is_refused_in_a_sentence(content, more, w
     assert not Path("rnnlm.npz").exists()
 
 
-def test_a_training_goes_on_with_its_own_copy_and_refuses_another(rnnlm):
+def test_a_resumed_training_keeps_its_vocabulary_and_refuses_another(rnnlm):
     given = ["train", "text.txt", "--level", "token", *SMALL]
     rnnlm(*given, "--vocabulary", "tokens.txt")
-    rnnlm(*given, "--vocabulary", "tokens.txt")  # the same command may replace its file
+    rnnlm(*given, "--vocabulary", "tokens.txt")  # the same command may replace its own file
     Path("other.txt").write_text("a\nb\nc\nd\n", encoding="utf-8")
     assert "--vocabulary: another file then" in rnnlm(*given, "--vocabulary", "other.txt", code=1).last
     more = ["train", "text.txt", "--resume", "--epochs", 3, "--threads", 1]
@@ -109,7 +109,7 @@ def test_a_training_goes_on_with_its_own_copy_and_refuses_another(rnnlm):
 
 @pytest.fixture(params=["sentencepiece", "tokenizers"])
 def pieces(request):
-    """The option for a file of pieces, and what cuts a line with the other program itself."""
+    """The option for a file of pieces, and a function that tokenizes a line with the other program."""
     package = pytest.importorskip(request.param, reason=f"{request.param} is not installed")
     lines = (ROOT / "corpora" / "english.txt").read_text(encoding="utf-8").splitlines()[:300]
     Path("text.txt").write_text("\n".join(lines), encoding="utf-8")
@@ -130,7 +130,7 @@ def pieces(request):
     return "--tokenizer", lambda line: tokenizer.encode(line, add_special_tokens=False).tokens
 
 
-def test_a_model_of_pieces_reads_plain_text_without_their_file(pieces, rnnlm):
+def test_a_model_of_pieces_reads_plain_text_without_the_file_of_pieces(pieces, rnnlm):
     option, cut = pieces
     said = rnnlm("train", "text.txt", option, "pieces", "-o", "m.npz", *SMALL).err
     assert "The tokenizer gives" in said
@@ -152,7 +152,7 @@ def test_a_model_of_pieces_reads_plain_text_without_their_file(pieces, rnnlm):
     assert info["tokenizer"].keys() == {"pieces", "sha256"}
 
 
-def test_all_pieces_are_the_vocabulary_unless_its_size_is_limited(pieces, rnnlm):
+def test_the_vocabulary_has_all_pieces_unless_its_size_is_limited(pieces, rnnlm):
     option, _ = pieces
     rnnlm("ngram", "train", "text.txt", option, "pieces", "-o", "all.npz", "--order", 2)
     rnnlm("ngram", "train", "text.txt", option, "pieces", "-o", "few.npz", "--order", 2, "--vocab-size", 40)
@@ -161,7 +161,7 @@ def test_all_pieces_are_the_vocabulary_unless_its_size_is_limited(pieces, rnnlm)
     assert len(api.load("few.npz").vocabulary) == 40
 
 
-def test_figures_per_character_and_per_byte_are_of_the_plain_text(pieces, rnnlm):
+def test_bits_per_character_and_byte_refer_to_the_plain_text(pieces, rnnlm):
     option, _ = pieces
     rnnlm("train", "text.txt", option, "pieces", "-o", "pieces.npz", *SMALL)
     rnnlm("train", "text.txt", "--level", "word", "-o", "words.npz", *SMALL)
@@ -176,7 +176,7 @@ def test_figures_per_character_and_per_byte_are_of_the_plain_text(pieces, rnnlm)
     assert "bits per byte" in rnnlm("eval", "test.txt", "-m", "pieces.npz").out
 
 
-def test_what_is_offered_and_what_ends_a_text_are_plain_text(pieces, rnnlm):
+def test_completions_and_stop_texts_are_plain_text(pieces, rnnlm):
     from rnnlm.cli.stop_texts import can_write
     from rnnlm.completion import following_texts
 
@@ -191,7 +191,7 @@ def test_what_is_offered_and_what_ends_a_text_are_plain_text(pieces, rnnlm):
             assert "  " not in text + candidate
 
 
-def test_options_of_other_tokenizers_and_other_files_are_refused(pieces, rnnlm):
+def test_incompatible_options_and_wrong_files_are_refused(pieces, rnnlm):
     option, _ = pieces
     other = {"--sentencepiece": "--tokenizer", "--tokenizer": "--sentencepiece"}[option]
     for more in (["--level", "word"], ["--level", "char"], ["--hmm"], ["--segmenter", "jieba"]):
@@ -203,7 +203,7 @@ def test_options_of_other_tokenizers_and_other_files_are_refused(pieces, rnnlm):
     assert "not what the checkpoint was trained with" in rnnlm(*more, option, "pieces", code=1).last
 
 
-def test_a_training_on_pieces_goes_on_as_if_it_had_not_been_stopped(pieces, rnnlm):
+def test_a_resumed_training_on_pieces_ends_like_an_uninterrupted_one(pieces, rnnlm):
     option, _ = pieces
     size = ["--hidden-size", 8, "--embedding-size", 8, "--threads", 1, "--ngram", 0, "--schedule", "constant"]
     size += ["--warm-up", 0, "--dropout", 0]
@@ -214,7 +214,7 @@ def test_a_training_on_pieces_goes_on_as_if_it_had_not_been_stopped(pieces, rnnl
     assert all(np.array_equal(whole[name], parts[name]) for name in whole)
 
 
-def test_a_model_of_pieces_comes_back_from_an_export(pieces, rnnlm):
+def test_a_model_of_pieces_survives_export_and_import(pieces, rnnlm):
     pytest.importorskip("safetensors", reason="safetensors is not installed")
     option, _ = pieces
     rnnlm("train", "text.txt", option, "pieces", "-o", "m.npz", "--ngram", 0, *SMALL)
@@ -225,7 +225,7 @@ def test_a_model_of_pieces_comes_back_from_an_export(pieces, rnnlm):
     assert first == again
 
 
-def test_pieces_are_not_decoded_and_are_whole_where_words_are_completed(pieces, rnnlm):
+def test_decode_refuses_pieces_and_complete_offers_whole_pieces(pieces, rnnlm):
     option, _ = pieces
     rnnlm("ngram", "train", "text.txt", option, "pieces", "-o", "m.npz", "--order", 3)
     assert "pieces of words" in rnnlm("decode", "-m", "m.npz", "--text", "the|a letters", code=1).last

@@ -1,4 +1,4 @@
-"""`rnnlm train` and what follows it, as a user runs them: exit codes, what is printed where, what is on disk."""
+"""`rnnlm train` and the commands that use its model: exit codes, output, files."""
 
 import json
 import signal
@@ -17,7 +17,7 @@ from tests.sentences import SMALL
 
 @pytest.fixture
 def model(corpus: Path, tmp_path: Path, rnnlm) -> Path:
-    """A word model that has seen the corpus for two epochs."""
+    """A word model trained on the corpus for two epochs."""
     path = tmp_path / "model.npz"
     rnnlm("train", corpus, "-o", path, "--epochs", "2", *SMALL)
     return path
@@ -26,7 +26,7 @@ def model(corpus: Path, tmp_path: Path, rnnlm) -> Path:
 # --- training ---------------------------------------------------------------------------------------------------
 
 
-def test_training_says_what_it_does_and_leaves_a_model(corpus, tmp_path, rnnlm):
+def test_training_reports_and_writes_a_model(corpus, tmp_path, rnnlm):
     path = tmp_path / "model.npz"
     printed = rnnlm("train", corpus, "-o", path, "--epochs", "2", *SMALL)
     assert printed.out == ""
@@ -44,7 +44,7 @@ def test_more_training_makes_a_better_model(corpus, tmp_path, rnnlm):
     assert losses[1] < 0.5 * losses[0]
 
 
-def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(corpus, tmp_path, rnnlm):
+def test_the_same_seed_gives_the_same_bytes_and_another_seed_different_ones(corpus, tmp_path, rnnlm):
     paths = [tmp_path / name for name in ("a", "b", "c")]
     for path, seed in zip(paths, ("1", "1", "2"), strict=True):
         rnnlm("train", corpus, "-o", path, "--epochs", "1", "--seed", seed, *SMALL)
@@ -66,7 +66,7 @@ def test_a_history_has_one_object_for_each_evaluation(corpus, tmp_path, rnnlm):
         }
 
 
-def test_a_configuration_file_holds_options_and_the_command_line_goes_first(corpus, tmp_path, rnnlm):
+def test_the_command_line_outranks_a_configuration_file(corpus, tmp_path, rnnlm):
     config = tmp_path / "options.toml"
     config.write_text('cell = "gru"\nhidden-size = 7\nnum_layers = 2\n')
     path = str(tmp_path / "m.npz")
@@ -116,7 +116,7 @@ def test_every_level_and_context_trains_predicts_samples_and_evaluates(level, co
         ["--valid-fraction", "0", "--min-count", "2", "--vocab-size", "20", "--time", "0.5s", "--schedule", "linear"],
     ],
 )
-def test_squared_error_and_every_other_choice_trains(options, corpus, tmp_path, rnnlm):
+def test_every_choice_can_be_trained(options, corpus, tmp_path, rnnlm):
     length = [] if "--time" in options else ["--epochs", "1"]
     rnnlm("train", corpus, "-o", tmp_path / "m", *SMALL, *length, *options)
 
@@ -124,14 +124,14 @@ def test_squared_error_and_every_other_choice_trains(options, corpus, tmp_path, 
 # --- resume, init-from ------------------------------------------------------------------------------------------
 
 
-def test_an_interrupted_run_ends_in_the_same_bytes_as_one_that_was_not(corpus, tmp_path, rnnlm):
+def test_an_interrupted_and_resumed_training_ends_in_the_same_bytes(corpus, tmp_path, rnnlm):
     whole, stopped = tmp_path / "whole.npz", tmp_path / "stopped.npz"
     options = ["--epochs", "40", "--dropout", "0.3", *SMALL]
     rnnlm("train", corpus, "-o", whole, *options)
     command = [sys.executable, "-m", "rnnlm", "train", str(corpus), "-o", str(stopped), *options]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
-        for line in process.stderr:  # the first evaluation was printed: training is under way
+        for line in process.stderr:  # an evaluation has been printed, so training is under way
             if "valid" in line and "tokens/s" in line:
                 break
         process.send_signal(signal.SIGINT)
@@ -143,7 +143,7 @@ def test_an_interrupted_run_ends_in_the_same_bytes_as_one_that_was_not(corpus, t
     assert stopped.read_bytes() == whole.read_bytes()
 
 
-def test_sigterm_saves_too(corpus, tmp_path, rnnlm):
+def test_sigterm_saves_the_model(corpus, tmp_path, rnnlm):
     path = tmp_path / "m.npz"
     command = [sys.executable, "-m", "rnnlm", "train", str(corpus), "-o", str(path), "--time", "60s", "--dropout", "0"]
     process = subprocess.Popen([*command, *SMALL], stderr=subprocess.DEVNULL)
@@ -165,12 +165,12 @@ def test_resume_refuses_another_text_and_other_options(corpus, model, rnnlm):
     assert model.read_bytes() == before
 
 
-def test_resume_with_more_epochs_goes_on(corpus, model, rnnlm):
+def test_resume_with_more_epochs_continues(corpus, model, rnnlm):
     rnnlm("train", corpus, "-o", model, "--resume", "--epochs", "4")
     assert rnnlm("info", model, "--json").json["training"]["epochs_done"] == 4
 
 
-def test_init_from_refuses_another_vocabulary_unless_told(corpus, model, tmp_path, rnnlm):
+def test_init_from_refuses_another_vocabulary_unless_init_vocabulary_is_given(corpus, model, tmp_path, rnnlm):
     other, path = tmp_path / "other.txt", tmp_path / "new.npz"
     other.write_text("我 昨天 上学 很 开心 。\n" * 60, encoding="utf-8")
     arguments = ["train", str(other), "-o", str(path), "--init-from", str(model), "--epochs", "1"]
@@ -213,7 +213,7 @@ def test_init_from_with_the_same_vocabulary_starts_from_the_weights(corpus, mode
         ("我 昨天 上学\n".encode() * 50, ["--init-from", "missing.npz"], "missing.npz"),
     ],
 )
-def test_a_bad_text_is_one_sentence_and_leaves_no_file(content, options, words, tmp_path, rnnlm):
+def test_a_bad_text_is_refused_in_one_sentence_and_leaves_no_file(content, options, words, tmp_path, rnnlm):
     path, corpus = tmp_path / "m.npz", tmp_path / "bad.txt"
     corpus.write_bytes(content)
     message = rnnlm("train", corpus, "-o", path, "--epochs", "1", *options, code=1).err
@@ -247,7 +247,7 @@ def test_wrong_usage_is_exit_code_2(arguments, tmp_path, monkeypatch, rnnlm):
     rnnlm(*arguments, code=2)
 
 
-def test_missing_text_folder_and_model(tmp_path, monkeypatch, rnnlm):
+def test_missing_text_folder_and_model_are_reported(tmp_path, monkeypatch, rnnlm):
     monkeypatch.chdir(tmp_path)
     assert "missing.txt" in rnnlm("train", "missing.txt", code=1).err
     assert "does not exist" in rnnlm("train", "missing.txt", "-o", "no/folder/m.npz", code=1).err
@@ -259,10 +259,10 @@ def test_missing_text_folder_and_model(tmp_path, monkeypatch, rnnlm):
     assert "numpy.npz" in rnnlm("predict", "我", "-m", "numpy.npz", code=1).err
 
 
-# --- asking the model -------------------------------------------------------------------------------------------
+# --- using the model --------------------------------------------------------------------------------------------
 
 
-def test_predict_ranks_and_its_json_is_the_same(model, rnnlm):
+def test_predict_prints_the_same_ranking_as_its_json(model, rnnlm):
     text = "我 昨天 上学"
     lines = rnnlm("predict", text, "-m", model, "-k", "5").out.splitlines()
     answer = rnnlm("predict", text, "-m", model, "-k", "5", "--json").json
@@ -273,13 +273,13 @@ def test_predict_ranks_and_its_json_is_the_same(model, rnnlm):
     assert 0 < sum(probabilities) <= 1
 
 
-def test_all_candidates_together_have_probability_one(model, rnnlm):
+def test_probabilities_of_all_candidates_sum_to_one(model, rnnlm):
     answer = rnnlm("predict", "我", "-m", model, "-k", "100000", "--json").json
     unknown = 1 - sum(c["probability"] for c in answer["candidates"])
-    assert 0 <= unknown < 0.1  # <unk>, which is not offered
+    assert 0 <= unknown < 0.1  # <unk>, which is not a candidate
 
 
-def test_predict_each_shows_what_follows_every_word(model, rnnlm):
+def test_predict_each_shows_the_prediction_after_every_word(model, rnnlm):
     rows = rnnlm("predict", "--each", "我 昨天 上学", "-m", model).out.splitlines()
     assert [row.split(" -> ")[0] for row in rows] == ["<s>", "我", "昨天", "上学"]
     last = rnnlm("predict", "我 昨天 上学", "-m", model, "--json").json["candidates"][0]["token"]
@@ -300,7 +300,7 @@ def test_a_seed_repeats_a_sample(model, rnnlm):
     assert rnnlm("sample", "-m", model, "--count", "3", "--seed", "5").out != "\n".join(texts) + "\n"
 
 
-def test_a_sample_continues_its_prompt_and_stops_where_told(model, rnnlm):
+def test_a_sample_continues_its_prompt_and_ends_at_the_stop_text(model, rnnlm):
     arguments = ["sample", "-m", str(model), "--seed", "1", "--prompt", "我 昨天", "--length", "30"]
     whole = rnnlm(*arguments).out
     assert whole.startswith("我 昨天")
@@ -323,7 +323,7 @@ def test_beam_search_ignores_the_seed(model, rnnlm):
     assert texts.pop().startswith("我")
 
 
-def test_standard_input_is_a_corpus_and_a_prompt(corpus, tmp_path):
+def test_stdin_can_be_a_corpus_and_a_prompt(corpus, tmp_path):
     command = [sys.executable, "-m", "rnnlm"]
     path = str(tmp_path / "m.npz")
     arguments = ["train", "-", "-o", path, "--epochs", "1", *SMALL]
@@ -334,7 +334,7 @@ def test_standard_input_is_a_corpus_and_a_prompt(corpus, tmp_path):
     assert len(done.stdout.splitlines()) == 10
 
 
-def test_a_reader_that_has_seen_enough_is_no_error(model):
+def test_a_pipe_closed_by_head_is_not_an_error(model):
     command = f"{sys.executable} -m rnnlm sample -m {model} --count 500 --length 50 | head -n 1"
     done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, check=False)
     assert done.stderr == ""

@@ -1,4 +1,4 @@
-"""`rnnlm eval` says where a model is measured on a text that it was trained on."""
+"""`rnnlm eval` warns if a model was trained on the text that it is measured on."""
 
 import gzip
 from pathlib import Path
@@ -14,7 +14,7 @@ SENTENCE = "The model was trained on this text"
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rnnlm) -> Path:
-    """Texts a, b, c; m.npz was trained on a and b, n.npz (n-grams) on c, v.npz on c and validated on a."""
+    """Texts a, b, c; m.npz was trained on a and b, n.npz (n-grams) on c, v.npz on c with validation on a."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("RNNLM_MODEL", "m.npz")
     for name, word in (("a", "April"), ("b", "May"), ("c", "June")):
@@ -26,7 +26,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rnnlm) -> Path:
 
 
 def answers(rnnlm, *arguments: str) -> tuple[str, dict]:
-    """The first line of the answer, and the answer as JSON."""
+    """Return the first line of the printed answer, and the answer as JSON."""
     return rnnlm("eval", *arguments).out.splitlines()[0], rnnlm("eval", *arguments, "--json").json
 
 
@@ -38,27 +38,27 @@ def answers(rnnlm, *arguments: str) -> tuple[str, dict]:
         (["b.txt"], True),
         (["c.txt", "b.txt"], True),
         (["c.txt"], False),
-        (["a.txt", "-m", "v.npz"], False),  # it was only validated on it
+        (["a.txt", "-m", "v.npz"], False),  # a was only its validation text
         (["c.txt", "-m", "v.npz"], True),
         (["c.txt", "-m", "n.npz"], True),
         (["a.txt", "-m", "n.npz"], False),
     ],
 )
-def test_the_first_line_and_json_say_it(arguments, known, rnnlm):
+def test_training_texts_are_recognised_in_the_table_and_the_json(arguments, known, rnnlm):
     first, answer = answers(rnnlm, *arguments)
     assert first.startswith(SENTENCE) is known
     assert answer["trained_on_this_text"] is known
     assert len(first) <= 80
 
 
-def test_another_name_of_the_file_and_the_cache_make_no_difference(rnnlm):
+def test_a_copy_of_a_training_text_is_recognised(rnnlm):
     Path("again.txt").write_bytes(Path("a.txt").read_bytes())
     assert answers(rnnlm, "again.txt")[1]["trained_on_this_text"] is True
 
 
-def test_where_the_checkpoint_does_not_say_it_is_null(rnnlm):
+def test_the_json_has_null_if_the_checkpoint_does_not_record_its_texts(rnnlm):
     header, arrays = checkpoint.load("m.npz")
-    del header["training"]["corpus"]["files"]  # as an earlier version wrote it
+    del header["training"]["corpus"]["files"]  # as earlier versions wrote it
     checkpoint.save("m.npz", header, arrays)
     assert answers(rnnlm, "a.txt", "b.txt")[1]["trained_on_this_text"] is True
     first, answer = answers(rnnlm, "a.txt")
@@ -66,7 +66,7 @@ def test_where_the_checkpoint_does_not_say_it_is_null(rnnlm):
     assert first.startswith("tokens")
 
 
-def test_baselines_and_parts_of_mixtures_are_named(rnnlm):
+def test_baselines_and_models_of_a_mixture_are_named(rnnlm):
     first, answer = answers(rnnlm, "c.txt", "--baseline", "n.npz")
     assert first.startswith("n.npz was trained on this text")
     assert answer["trained_on_this_text"] is False
@@ -80,7 +80,7 @@ def test_baselines_and_parts_of_mixtures_are_named(rnnlm):
     assert [row["trained_on_this_text"] for row in answer["baselines"]] == [True, True]
 
 
-def test_weights_found_on_a_training_text_are_warned_about(rnnlm):
+def test_tuning_on_a_training_text_gives_a_warning(rnnlm):
     for text, warned in (("c.txt", True), ("d.txt", False)):
         Path("d.txt").write_text(TEXT.replace("April", "July"))
         assert (
@@ -89,14 +89,14 @@ def test_weights_found_on_a_training_text_are_warned_about(rnnlm):
         ) is warned
 
 
-def test_an_arpa_file_says_nothing(rnnlm):
+def test_the_json_has_null_for_an_arpa_file(rnnlm):
     rnnlm("ngram", "train", "c.txt", "-o", "x.npz", "--arpa", "x.arpa")
     _, answer = answers(rnnlm, "c.txt", "--baseline", "x.arpa")
     assert [row["trained_on_this_text"] for row in answer["baselines"]] == [None]
 
 
 @pytest.mark.parametrize("change", ["gzip", "crlf", "bom", "utf-16", "no last newline"])
-def test_the_same_text_in_another_wrapping_is_recognised(change, tmp_path, rnnlm):
+def test_the_same_text_in_another_encoding_or_compression_is_recognised(change, tmp_path, rnnlm):
     text = "".join(f"we saw ferry {number} today\n" for number in range(60))
     changed = {
         "gzip": gzip.compress(text.encode()),

@@ -1,4 +1,4 @@
-"""rnnlm predict --why: who decides is shown, in a table and as JSON."""
+"""`rnnlm predict --why` shows which tokens decide, in a table and as JSON."""
 
 import itertools
 import random
@@ -14,7 +14,7 @@ DEEDS = ["迟到", "旷课", "睡觉", "说话"]
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A network and a bigram of lines whose last word is their first."""
+    """A network and a bigram model of lines whose last word is their first."""
     folder = tmp_path_factory.mktemp("why")
     lines = [f"{who} {day} {did} ， 批评 了 {who}\n" for who, day, did in itertools.product(SUBJECTS, DAYS, DEEDS)]
     random.Random(0).shuffle(lines)
@@ -36,7 +36,7 @@ def test_the_subject_that_decides_has_the_most_bits(who, folder, rnnlm):
     assert words[0]["answer"] != who
 
 
-def test_a_bigram_knows_the_last_word_alone(folder, rnnlm):
+def test_a_bigram_depends_on_the_last_word_alone(folder, rnnlm):
     words = rnnlm("predict", "--why", "--json", "我 昨天 迟到 ， 批评 了", "-m", folder / "bigram.npz").json["why"][
         "words"
     ]
@@ -44,7 +44,7 @@ def test_a_bigram_knows_the_last_word_alone(folder, rnnlm):
     assert words[-1]["bits"] != 0
 
 
-def test_the_table_shows_what_the_json_has(folder, rnnlm):
+def test_the_table_shows_the_values_of_the_json(folder, rnnlm):
     arguments = ["我 昨天 迟到 ， 批评 了", "-m", folder / "lstm.npz", "-k", "3"]
     candidates, table = rnnlm("predict", "--why", *arguments).out.split("\n\n")
     assert f"{candidates}\n" == rnnlm("predict", *arguments).out
@@ -63,7 +63,7 @@ def test_the_table_shows_what_the_json_has(folder, rnnlm):
     assert marks.index(max(marks)) == 0
 
 
-def test_json_has_the_key_only_where_it_is_asked_for(folder, rnnlm):
+def test_the_json_has_the_key_why_only_on_request(folder, rnnlm):
     plain = rnnlm("predict", "我", "--json", "-m", folder / "lstm.npz").json
     assert "why" not in plain
     asked = rnnlm("predict", "--why", "我", "--json", "-m", folder / "lstm.npz").json
@@ -71,7 +71,7 @@ def test_json_has_the_key_only_where_it_is_asked_for(folder, rnnlm):
     assert asked == plain
 
 
-def test_what_was_not_examined_is_said(folder, rnnlm):
+def test_tokens_that_were_not_examined_are_reported(folder, rnnlm):
     told = rnnlm("predict", "--why", "我 " * 70, "-m", folder / "bigram.npz")
     assert told.err == "Of 70 tokens the last 64 were examined for --why.\n"
     assert len(told.out.split("\n\n")[1].splitlines()) == 2 + 64

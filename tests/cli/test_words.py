@@ -1,4 +1,4 @@
-"""The words of a command line: several of a prompt, those that are mistyped, those that are left out, durations."""
+"""Words on the command line: prompts of several words, typing errors, missing arguments, durations."""
 
 import json
 
@@ -36,7 +36,7 @@ def test_a_text_to_predict_may_be_several_words(model, rnnlm):
     assert answer(rnnlm, "predict", "我", "-k", "3", "昨天", "-m", model, "上学", "--json") == expected
 
 
-def test_a_prompt_may_be_an_argument_or_several(model, rnnlm):
+def test_a_prompt_can_be_given_as_several_arguments(model, rnnlm):
     more = ["-m", model, "--seed", "1", "--length", "5"]
     expected = answer(rnnlm, "sample", "--prompt", "我 昨天", *more)
     assert expected.startswith("我 昨天")
@@ -45,18 +45,18 @@ def test_a_prompt_may_be_an_argument_or_several(model, rnnlm):
     assert answer(rnnlm, "sample", *more) != expected
 
 
-def test_a_prompt_of_the_environment_gives_way_to_an_argument(model, rnnlm, monkeypatch):
+def test_an_argument_outranks_a_prompt_in_the_environment(model, rnnlm, monkeypatch):
     monkeypatch.setenv("RNNLM_SAMPLE_PROMPT", "老师")
     more = ["-m", model, "--seed", "1", "--length", "2"]
     assert answer(rnnlm, "sample", *more).startswith("老师")
     assert answer(rnnlm, "sample", "我", *more).startswith("我")
 
 
-def test_two_prompts_are_one_too_many(model, rnnlm):
+def test_a_prompt_as_option_and_argument_is_refused(model, rnnlm):
     assert "give one of them" in rnnlm("sample", "我", "--prompt", "我", "-m", model, code=2).err
 
 
-# --- mistyped and left out ----------------------------------------------------------------------------------------
+# --- typing errors and missing arguments --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -74,27 +74,27 @@ def test_two_prompts_are_one_too_many(model, rnnlm):
         ("lab unroll x --hidden-sizes 3", "--hidden-size"),
     ],
 )
-def test_what_is_mistyped_has_a_suggestion(typed, meant, rnnlm):
+def test_a_misspelt_command_or_option_gets_a_suggestion(typed, meant, rnnlm):
     *_, last = rnnlm(*typed.split(), code=2).err.splitlines()
     assert "Did you mean" in last
     assert meant in last.partition("Did you mean")[2]
 
 
 @pytest.mark.parametrize("group", [[], ["ngram"], ["lab"]])
-def test_what_is_like_nothing_has_none(group, rnnlm):
+def test_an_unrecognisable_command_gets_no_suggestion(group, rnnlm):
     *_, last = rnnlm(*group, "qqqqqq", code=2).err.splitlines()
     assert last == "Error: No such command 'qqqqqq'."
 
 
 @pytest.mark.parametrize("command", ["train", "predict", "fill", "ngram train", "import", "lab pairs", "lab gradflow"])
-def test_a_command_without_its_argument_shows_how_it_is_called(command, rnnlm):
+def test_a_missing_argument_is_reported_with_an_example(command, rnnlm):
     *_, last = rnnlm(*command.split(), code=2).err.splitlines()
     assert last.startswith("Error: Missing argument ")
     assert f"For example: rnnlm {command} " in last
     assert "   " not in last
 
 
-def test_rnnlm_alone_shows_what_there_is(rnnlm):
+def test_rnnlm_without_arguments_shows_its_commands(rnnlm):
     shown = rnnlm(code=2).err
     assert "rnnlm train corpus.txt" in shown
     assert "Commands:" in shown
@@ -111,20 +111,20 @@ def test_rnnlm_alone_shows_what_there_is(rnnlm):
         *[("1h 30min", 5400), ("1h30s", 3630), ("2m 30s", 150), ("1H30M15S", 5415)],
     ],
 )
-def test_a_duration_is_read_as_it_is_spoken(typed, seconds):
+def test_durations_are_read_in_common_spellings(typed, seconds):
     assert Duration().convert(typed, None, None) == seconds
 
 
 @pytest.mark.parametrize(
     "typed", ["", "0s", "0h0m", "-5m", "1:30", "1h30", "30m1h", "5m5m", "m", "soon", "5 mins ago", "1d", "nan", "infh"]
 )
-def test_what_is_no_duration_is_refused_with_what_to_write(typed):
+def test_other_texts_are_refused_with_the_valid_spellings(typed):
     with pytest.raises(click.UsageError, match="is not a duration; write 90s, 10m, 5min,") as caught:
         Duration().convert(typed, None, None)
     assert repr(typed) in caught.value.format_message()
 
 
-def test_words_are_one_text_without_spaces_where_a_model_of_characters_knows_none(tmp_path, rnnlm):
+def test_arguments_are_joined_without_spaces_if_a_character_model_has_no_space(tmp_path, rnnlm):
     text = tmp_path / "text.txt"
     text.write_text("我昨天上学迟到了\n" * 30, encoding="utf-8")
     model = str(tmp_path / "m.npz")
@@ -138,7 +138,7 @@ def test_words_are_one_text_without_spaces_where_a_model_of_characters_knows_non
     )
 
 
-def test_predict_names_fill_for_a_blank_within_the_text(tmp_path, rnnlm):
+def test_predict_suggests_fill_for_a_blank_within_the_text(tmp_path, rnnlm):
     text = tmp_path / "text.txt"
     text.write_text("we saw the ferry today\n" * 30, encoding="utf-8")
     rnnlm("ngram", "train", text, "-o", tmp_path / "m.npz")

@@ -1,10 +1,10 @@
-"""Make the fixture files of a checkpoint format, once, when it is released: `python tests/data/record.py FOLDER`.
+"""Make the fixture files of a checkpoint format, once, at its release: `python tests/data/record.py FOLDER`.
 
-FOLDER/recorded.json names for every file the command that makes it and the questions to ask of it. They are run here,
-in the folder, and the answers are written beside them. Later versions of rnnlm must give the same answers from the same
-files, so a folder is never recorded twice: a new format gets a new one, and so does each version that is released, with
-what it has brought. (Of an older version: PYTHONPATH names a copy of its commit.) An answer changes only where it was
-wrong: `predict` and `score` of streams, which began lines after <s> before 0.5.0.
+For every file, FOLDER/recorded.json has the command that makes it and questions to ask of it. This program runs them in
+the folder and records the answers there. Later versions of rnnlm must give the same answers from the same files, so a
+folder is never recorded twice: each new format and each released version with new features gets a new folder. (To
+record an older version, set PYTHONPATH to a checkout of it.) A recorded answer changes only if it was wrong, as those
+of `predict` and `score` on streams, which started lines with <s> before 0.5.0.
 """
 
 import json
@@ -16,7 +16,7 @@ from pathlib import Path
 
 
 def main() -> None:
-    """Run the commands of a folder and keep the answers."""
+    """Run the commands of a folder and record the answers."""
     folder = Path(sys.argv[1])
     recorded = json.loads((folder / "recorded.json").read_text(encoding="utf-8"))
     for name, entry in recorded["files"].items():
@@ -31,7 +31,7 @@ def main() -> None:
 
 
 def run(folder: Path, command: str) -> str:
-    """What a command prints, run in the folder on one thread."""
+    """Run a command in the folder with one thread and return its output."""
     program, *arguments = shlex.split(command)
     assert program == "rnnlm"
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}

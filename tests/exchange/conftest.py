@@ -1,4 +1,4 @@
-"""Small models of every sort, with weights drawn at random: nothing here depends on what a network has learnt."""
+"""Small networks of every kind with random weights, since export does not depend on what a network has learnt."""
 
 import itertools
 
@@ -21,7 +21,7 @@ CONFIGS = {
 }
 FOR_EVERY_CELL = {
     "one-hot": {"embedding_size": 0},
-    "one-hot-wide": {"embedding_size": 0, "hidden_size": 25},  # more gates than tokens for every cell
+    "one-hot-wide": {"embedding_size": 0, "hidden_size": 25},  # more gate columns than tokens for every cell
     "two-layers": {"num_layers": 2},
 }
 EVERY = {
@@ -50,32 +50,32 @@ def random_network(seed=0, **options) -> Network:
     kind = BidirectionalNetwork if config.bidirectional else Network
     network = kind.initialize(config, rng, output_bias=rng.normal(size=config.vocabulary_size))
     for name, array in network.params.items():
-        if "rnn.bias" in name:  # which are zero in a new network: what mixes them up would not be seen
+        if "rnn.bias" in name:  # zero after initialization, which would hide a mix-up
             array += rng.normal(size=array.shape).astype(array.dtype)
     return network
 
 
 @pytest.fixture(params=EVERY)
 def network(request):
-    """A network of every sort."""
+    """A network of every kind."""
     return random_network(**EVERY[request.param])
 
 
 @pytest.fixture(params=[name for name, options in EVERY.items() if not options.get("bidirectional")])
 def causal_network(request):
-    """A network of every sort that reads in one direction."""
+    """A one-directional network of every kind."""
     return random_network(**EVERY[request.param])
 
 
 @pytest.fixture
 def make_network():
-    """A network with some options of NetworkConfig."""
+    """A function that makes a network with the given options of NetworkConfig."""
     return random_network
 
 
 @pytest.fixture
 def model_of():
-    """A model around a network, one of whose words is spelt like a reserved token."""
+    """A function that makes a model of a network, with a word that is spelt like a special token."""
 
     def make(network) -> LanguageModel:
         words = ["我", "昨天", "</s>", *(f"w{i}" for i in range(network.vocabulary_size - 6))]

@@ -1,4 +1,4 @@
-"""Models that other programs have trained, in their layouts: imported, they give the perplexity that those compute."""
+"""Imported models of other programs, in their layouts, have the perplexity that the other program computes."""
 
 import json
 import math
@@ -24,7 +24,7 @@ TEST = ["the dog saw the mat .", "a <unk> cat sat on mr. dog , and the cat", "th
 
 @pytest.fixture
 def run(tmp_path, monkeypatch, rnnlm):
-    """Run a command in an empty folder; gives its output, or what it says in refusing."""
+    """Run a command in an empty folder; return stdout, or stderr if it is an import or fails."""
     monkeypatch.chdir(tmp_path)
     torch.manual_seed(1)
 
@@ -37,7 +37,7 @@ def run(tmp_path, monkeypatch, rnnlm):
 
 @pytest.fixture
 def perplexity(run):
-    """The perplexity of a text under theirs.npz, as `rnnlm eval` prints it."""
+    """A function that returns the perplexity of a text under theirs.npz, as `rnnlm eval` prints it."""
 
     def of(text):
         Path("test.txt").write_text(text, encoding="utf-8")
@@ -47,7 +47,7 @@ def perplexity(run):
 
 
 def trained(model, batches, steps=20):
-    """The model after some steps of Adam on (inputs, targets), (T,) each, every one from a zero state."""
+    """Train a model with Adam on (inputs, targets), each of shape (T,), always from a zero state; return it."""
     optimizer = torch.optim.Adam(model.parameters(), lr=0.02)
     for step in range(steps):
         inputs, targets = batches[step % len(batches)]
@@ -58,7 +58,7 @@ def trained(model, batches, steps=20):
 
 
 def perplexity_of(model, batches):
-    """exp of the mean over all targets of all batches, each read from a zero state."""
+    """Return exp of the mean nll over all targets of all batches, each read from a zero state."""
     with torch.no_grad():
         nats = [
             nn.functional.cross_entropy(model(inputs), targets, reduction="sum").item() for inputs, targets in batches
@@ -67,7 +67,7 @@ def perplexity_of(model, batches):
 
 
 def shifted(ids, first):
-    """What a stream of ids reads, `first` before it, and what it predicts."""
+    """Return inputs and targets of a stream of ids that is read after the id `first`."""
     return torch.tensor([first, *ids[:-1]]), torch.tensor(ids)
 
 
@@ -79,7 +79,7 @@ def close(value):
 
 
 class RNNModel(nn.Module):
-    """Names as in word_language_model/model.py."""
+    """The model of word_language_model/model.py, with its parameter names."""
 
     def __init__(self, kind, V, D=8, H=8, layers=2, tie=False):
         super().__init__()
@@ -95,7 +95,7 @@ class RNNModel(nn.Module):
 
 
 def dictionary(lines):
-    """Words in order of appearance, <eos> after every line, as in word_language_model/data.py."""
+    """Return words in order of appearance and their ids, with <eos> after each line as in word_language_model."""
     words = list(dict.fromkeys(word for line in lines for word in [*line.split(), "<eos>"]))
     return words, {word: i for i, word in enumerate(words)}
 
@@ -106,7 +106,7 @@ def stream(lines, ids):
 
 @pytest.mark.parametrize("kind", ["LSTM", "GRU", "RNN_TANH", "RNN_RELU"])
 @pytest.mark.parametrize("tie", [False, True])
-def test_a_word_language_model_of_pytorch_examples(kind, tie, run, perplexity):
+def test_models_of_pytorch_examples_can_be_imported(kind, tie, run, perplexity):
     words, ids = dictionary(LINES)
     model = trained(RNNModel(kind, len(words), tie=tie), [stream(LINES, ids)])
     torch.save(model.state_dict(), "theirs.pt")
@@ -120,7 +120,7 @@ def test_a_word_language_model_of_pytorch_examples(kind, tie, run, perplexity):
     assert perplexity("\n".join(TEST) + "\n") == close(perplexity_of(model, [stream(TEST, ids)]))
 
 
-def test_words_by_the_rules_of_words(run, perplexity):
+def test_level_word_tokenizes_text_by_the_rules_for_words(run, perplexity):
     words, ids = dictionary(LINES)
     model = trained(RNNModel("LSTM", len(words)), [stream(LINES, ids)])
     torch.save(model.state_dict(), "theirs.pt")
@@ -134,7 +134,7 @@ def test_words_by_the_rules_of_words(run, perplexity):
 
 
 class CharRNN(nn.Module):
-    """Names as in char-rnn.pytorch/model.py; its characters are string.printable, and no others."""
+    """The model of char-rnn.pytorch/model.py, with its parameter names, over the characters of string.printable."""
 
     def __init__(self, V, H=12):
         super().__init__()
@@ -145,7 +145,7 @@ class CharRNN(nn.Module):
     forward = RNNModel.forward
 
 
-def test_a_model_of_characters_without_any_special_token(run, perplexity):
+def test_a_character_model_without_special_tokens_can_be_imported(run, perplexity):
     characters = string.printable
 
     def of(text):
@@ -162,7 +162,7 @@ def test_a_model_of_characters_without_any_special_token(run, perplexity):
     assert set(sample) <= set(characters)
 
 
-def test_lines_of_characters_that_end_with_a_newline(run, perplexity):
+def test_a_character_model_whose_lines_end_with_a_newline_can_be_imported(run, perplexity):
     characters = ["<pad>", *sorted(set("\n".join(LINES)))]
     newline = characters.index("\n")
 
@@ -183,7 +183,7 @@ def test_lines_of_characters_that_end_with_a_newline(run, perplexity):
 
 
 class RnnLmModel(nn.Module):
-    """Names as in icefall/rnn_lm/model.py: a sentence is read from <sos/eos>, and ends with it."""
+    """The model of icefall/rnn_lm/model.py, with its parameter names; a sentence starts and ends with <sos/eos>."""
 
     def __init__(self, V, D=10, H=10, layers=2, tie_weights=False, bias=True):
         super().__init__()
@@ -203,7 +203,7 @@ def sentence(line, ids):
 
 @pytest.mark.parametrize("tie", [False, True])
 @pytest.mark.parametrize("bias", [False, True])
-def test_a_checkpoint_of_icefall_with_all_that_its_training_saves(tie, bias, run, perplexity):
+def test_a_training_checkpoint_of_icefall_can_be_imported(tie, bias, run, perplexity):
     pieces = ["<blk>", "<sos/eos>", "<unk>", *dict.fromkeys(" ".join(LINES).replace("<unk>", "").split())]
     ids = {piece: i for i, piece in enumerate(pieces)}
     model = RnnLmModel(len(pieces), tie_weights=tie, bias=bias)
@@ -218,7 +218,7 @@ def test_a_checkpoint_of_icefall_with_all_that_its_training_saves(tie, bias, run
     assert perplexity("\n".join(TEST)) == close(perplexity_of(model, [sentence(line.split(), ids) for line in TEST]))
 
 
-def test_a_model_of_pieces_reads_plain_text_by_their_file(run, perplexity):
+def test_a_model_of_pieces_reads_plain_text_with_its_file_of_pieces(run, perplexity):
     spm = pytest.importorskip("sentencepiece", reason="sentencepiece is not installed")
     lines = [line.replace("<unk>", "hat") for line in LINES]
     options = {"vocab_size": 60, "hard_vocab_limit": False, "minloglevel": 2, "bos_id": -1, "eos_id": -1}
@@ -241,7 +241,7 @@ def test_a_model_of_pieces_reads_plain_text_by_their_file(run, perplexity):
 
 
 @pytest.mark.parametrize("disambiguation", [[], ["#0", "#1"]])
-def test_a_language_model_of_icefall(disambiguation, run, perplexity):
+def test_a_language_model_of_icefall_can_be_imported(disambiguation, run, perplexity):
     pieces = ["<blk>", "<sos/eos>", "<unk>", *dict.fromkeys(" ".join(LINES).replace("<unk>", "").split())]
     ids = {piece: i for i, piece in enumerate(pieces)}
 
@@ -264,11 +264,11 @@ def test_a_language_model_of_icefall(disambiguation, run, perplexity):
     assert scored["logprob_nats"] == close(-nats)
 
 
-# --- layers that are modules of their own -----------------------------------------------------------------------
+# --- layers in separate modules ---------------------------------------------------------------------------------
 
 
 class Stack(nn.Module):
-    """Recurrent modules one above the other, as many programs keep them."""
+    """Stacked recurrent modules, as in many programs."""
 
     def __init__(self, V, kind, widths, names, tie=False):
         super().__init__()
@@ -301,7 +301,7 @@ class Stack(nn.Module):
     [(["lstm1", "lstm2"], [6, 8, 8]), (["rnn", "rnn_2"], [6, 5, 8]), (["layer9", "layer10"], [7, 9, 4])],
 )
 @pytest.mark.parametrize("kind", ["LSTM", "LSTMCell", "GRU", "GRUCell", "RNN", "RNNCell"])
-def test_modules_and_cells_one_above_the_other(names, kind, widths, run, perplexity):
+def test_stacked_modules_and_cells_are_taken_as_layers(names, kind, widths, run, perplexity):
     words, ids = dictionary(LINES)
     model = trained(Stack(len(words), kind, widths, names), [stream(LINES, ids)], 10)
     torch.save(model.state_dict(), "theirs.pt")
@@ -315,18 +315,18 @@ def test_modules_and_cells_one_above_the_other(names, kind, widths, run, perplex
 
 
 def awd(state):
-    """A state_dict as Merity's WeightDrop leaves it: the weights stand under another name."""
+    """Rename weights as Merity's WeightDrop does."""
     return OrderedDict((name.replace("weight_hh_l0", "weight_hh_l0_raw"), each) for name, each in state.items())
 
 
 def awd_with_masked_copies(state):
-    """Newer ones keep what the last batch of the training was computed with, too."""
+    """Rename weights as later versions of WeightDrop do, which also keep the masked weights of the last batch."""
     copies = {name: torch.zeros_like(each) for name, each in state.items() if "weight_hh" in name}
     return OrderedDict({**awd(state), **copies})
 
 
 def fastai(state):
-    """Names of fastai's AWD_LSTM: the raw weights outside the module, the embedding twice."""
+    """Rename weights as fastai's AWD_LSTM does: raw weights outside the module, and the embedding twice."""
     renamed = {
         (name.replace("module.weight_hh_l0", "weight_hh_l0_raw") if "weight_hh" in name else name): each
         for name, each in state.items()
@@ -338,7 +338,7 @@ def fastai(state):
 
 @pytest.mark.parametrize("layout", [awd, awd_with_masked_copies, fastai])
 @pytest.mark.parametrize(("widths", "tie"), [([8, 8, 8, 8], False), ([8, 8, 8, 8], True), ([6, 9, 9, 6], True)])
-def test_an_awd_lstm(layout, widths, tie, run, perplexity):
+def test_an_awd_lstm_can_be_imported(layout, widths, tie, run, perplexity):
     words, ids = dictionary(LINES)
     names = ["rnns_0", "rnns_1", "rnns_2"]
     model = trained(Stack(len(words), "LSTM", widths, names, tie), [stream(LINES, ids)], 10)
@@ -356,7 +356,7 @@ def test_an_awd_lstm(layout, widths, tie, run, perplexity):
 # --- other outputs and types ------------------------------------------------------------------------------------
 
 
-def test_an_adaptive_softmax_with_words_in_the_order_of_frequency(run, perplexity):
+def test_an_adaptive_softmax_can_be_imported(run, perplexity):
     words, ids = dictionary(LINES)
     order = sorted(words, key=" ".join([f"{line} <eos>" for line in LINES]).split().count, reverse=True)
     ids = {word: i for i, word in enumerate(order)}
@@ -376,7 +376,7 @@ def test_an_adaptive_softmax_with_words_in_the_order_of_frequency(run, perplexit
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
-def test_safetensors_of_other_floats_with_buffers_of_whole_numbers(dtype, run, perplexity):
+def test_safetensors_of_other_float_types_with_integer_buffers_can_be_imported(dtype, run, perplexity):
     save_file = pytest.importorskip("safetensors.torch", reason="safetensors is not installed").save_file
     words, ids = dictionary(LINES)
     model = trained(RNNModel("LSTM", len(words)), [stream(LINES, ids)]).to(dtype)
@@ -391,7 +391,7 @@ def test_safetensors_of_other_floats_with_buffers_of_whole_numbers(dtype, run, p
         assert perplexity("\n".join(TEST)) == close(expected)
 
 
-def test_a_model_of_words_with_no_unknown_one(run, perplexity):
+def test_a_word_model_without_an_unknown_token_can_be_imported(run, perplexity):
     lines = [line.replace("<unk>", "cat") for line in LINES]
     words, ids = dictionary(lines)
     model = trained(RNNModel("GRU", len(words), tie=True), [stream(lines, ids)])
@@ -403,10 +403,10 @@ def test_a_model_of_words_with_no_unknown_one(run, perplexity):
     assert "No token stands for unknown ones" in said
     text = [line.replace("<unk>", "cat") for line in TEST]
     assert perplexity("\n".join(text)) == close(perplexity_of(model, [stream(text, ids)]))
-    assert perplexity("the elephant sat .\n") > 1e4  # counted, and far from any known word
+    assert perplexity("the elephant sat .\n") > 1e4  # counted, and much less probable than any known word
 
 
-def test_one_hot_input_has_its_columns_moved(run, perplexity):
+def test_the_columns_of_one_hot_input_are_reordered(run, perplexity):
     words, ids = dictionary(LINES)
 
     class OneHot(RNNModel):
@@ -423,27 +423,27 @@ def test_one_hot_input_has_its_columns_moved(run, perplexity):
     assert perplexity("\n".join(TEST)) == close(perplexity_of(model, [stream(TEST, ids)]))
 
 
-# --- what is refused --------------------------------------------------------------------------------------------
+# --- refusals ---------------------------------------------------------------------------------------------------
 
 
-def test_other_layouts_of_a_file_are_refused_with_the_call_that_changes_them(run):
+def test_other_pytorch_formats_are_refused_with_the_call_that_converts_them(run):
     words, _ = dictionary(LINES)
     model = RNNModel("LSTM", len(words))
     Path("words.json").write_text(json.dumps(words), encoding="utf-8")
     load = ["import", "theirs.pt", "--vocabulary", "words.json", "--level", "token", "--eos", "<eos>"]
     torch.save(model.state_dict(), "theirs.pt", _use_new_zipfile_serialization=False)
     assert "torch.save(torch.load(FILE, weights_only=True), NEW)" in run(*load, code=1)
-    torch.save(torch.load("theirs.pt", weights_only=True), "theirs.pt")  # what it says
+    torch.save(torch.load("theirs.pt", weights_only=True), "theirs.pt")  # as the message says
     run(*load)
     Path("theirs.npz").unlink()
     torch.save(model, "theirs.pt")
     assert "torch.save(model.state_dict(), FILE)" in run(*load, code=1)
-    with pytest.warns():  # TorchScript is deprecated, and there
+    with pytest.warns():  # TorchScript is deprecated
         torch.jit.trace(model, torch.zeros(3, dtype=torch.int64)).save("theirs.pt")
     assert "torch.save(torch.jit.load(FILE).state_dict(), NEW)" in run(*load, code=1)
 
 
-def test_state_dicts_of_single_modules_make_one(run, perplexity):
+def test_state_dicts_of_submodules_are_joined(run, perplexity):
     words, ids = dictionary(LINES)
     model = trained(RNNModel("LSTM", len(words)), [stream(LINES, ids)])
     torch.save({name: part.state_dict() for name, part in model.named_children()} | {"epoch": 3}, "theirs.pt")
@@ -453,7 +453,7 @@ def test_state_dicts_of_single_modules_make_one(run, perplexity):
     assert perplexity("\n".join(TEST)) == close(perplexity_of(model, [stream(TEST, ids)]))
 
 
-def test_what_rnnlm_wrote_needs_no_names_for_its_special_tokens(run):
+def test_options_for_special_tokens_are_refused_for_exports_of_rnnlm(run):
     Path("corpus.txt").write_text("\n".join(LINES * 9) + "\n", encoding="utf-8")
     run("train", "corpus.txt", "--preset", "tiny", "--epochs", "0.2", "--threads", "1", "--level", "token")
     run("export", "--to", "torch")
@@ -462,7 +462,7 @@ def test_what_rnnlm_wrote_needs_no_names_for_its_special_tokens(run):
     assert "--unk <unk> does not go with it" in run("import", "m.arpa", "--unk", "<unk>", code=1)
 
 
-def test_two_networks_in_one_file_are_named(run):
+def test_a_file_with_two_networks_is_refused_with_their_names(run):
     words, _ = dictionary(LINES)
     state = RNNModel("LSTM", len(words)).state_dict()
     torch.save({"live": state, "average": {name: each.clone() for name, each in state.items()}}, "theirs.pt")
@@ -471,7 +471,7 @@ def test_two_networks_in_one_file_are_named(run):
     assert "layers under the names average.rnn., live.rnn." in said
 
 
-def test_whole_numbers_in_the_place_of_weights_are_no_buffer(run):
+def test_integers_in_place_of_weights_are_refused(run):
     words, _ = dictionary(LINES)
     state = RNNModel("LSTM", len(words)).state_dict()
     state["rnn.weight_hh_l0"] = torch.zeros_like(state["rnn.weight_hh_l0"], dtype=torch.int8)

@@ -27,7 +27,7 @@ def there_and_back(model, kind, folder, choices=None):
     return LanguageModel.load(folder / "again.npz")
 
 
-def test_a_model_comes_back_as_it_was(kind, network, model_of, tmp_path):
+def test_a_model_survives_export_and_import(kind, network, model_of, tmp_path):
     model = model_of(network)
     again = there_and_back(model, kind, tmp_path)
     assert again.network.config == network.config
@@ -42,13 +42,13 @@ def test_a_model_comes_back_as_it_was(kind, network, model_of, tmp_path):
         assert again.predict("我 昨天", 5) == model.predict("我 昨天", 5)
 
 
-def test_what_is_exported_again_has_the_same_bytes(kind, make_network, model_of, tmp_path):
+def test_a_second_export_has_the_same_bytes(kind, make_network, model_of, tmp_path):
     model = model_of(make_network())
     again = there_and_back(model, kind, tmp_path)
     assert export(again, kind) == export(model, kind)
 
 
-def test_tokens_alone_need_to_be_said_what_they_are(kind, make_network, model_of, tmp_path):
+def test_a_bare_list_of_tokens_needs_level_and_activation(kind, make_network, model_of, tmp_path):
     model = model_of(make_network(cell="rnn", activation="relu"))
     path = tmp_path / f"m{FORMATS[kind].extension}"
     export(model, kind).save(path)
@@ -72,12 +72,12 @@ def test_tokens_alone_need_to_be_said_what_they_are(kind, make_network, model_of
         (Choices(segmenter="jieba"), "--segmenter jieba contradicts"),
     ],
 )
-def test_choices_must_not_contradict_the_vocabulary(choices, words, kind, make_network, model_of, tmp_path):
+def test_options_must_not_contradict_the_vocabulary_file(choices, words, kind, make_network, model_of, tmp_path):
     with pytest.raises(ExchangeError, match=words):
         there_and_back(model_of(make_network()), kind, tmp_path, choices)
 
 
-def test_files_that_do_not_belong_together_are_refused(kind, make_network, model_of, tmp_path):
+def test_files_of_different_models_are_refused(kind, make_network, model_of, tmp_path):
     paths = []
     for size in (23, 24):
         paths.append(tmp_path / f"{size}{FORMATS[kind].extension}")
@@ -90,7 +90,7 @@ def test_files_that_do_not_belong_together_are_refused(kind, make_network, model
         import_model(paths[0], tokens, Choices(level="word"))
 
 
-def test_characters_have_one_character(kind, make_network, model_of, tmp_path):
+def test_level_char_refuses_tokens_of_several_characters(kind, make_network, model_of, tmp_path):
     path = tmp_path / f"m{FORMATS[kind].extension}"
     export(model_of(make_network()), kind).save(path)
     document = json.loads(vocabulary_path(path).read_text(encoding="utf-8"))
@@ -107,7 +107,7 @@ def test_an_ngram_model_is_refused(make_network, model_of):
             export(model, to)
 
 
-def test_a_file_that_can_not_be_written_leaves_the_old_ones(make_network, model_of, tmp_path):
+def test_a_failed_export_leaves_the_old_files(make_network, model_of, tmp_path):
     pytest.importorskip("torch", reason="PyTorch is not installed")
     files = export(model_of(make_network()), "torch")
     path = tmp_path / "m.pt"
@@ -123,13 +123,13 @@ def test_a_file_that_can_not_be_written_leaves_the_old_ones(make_network, model_
     assert after == {name: content for name, content in before.items() if name != "m.pt"}
 
 
-def test_the_command_line_knows_the_same_formats():
-    pages = {HTML: ".html"}  # of the playground
+def test_the_command_line_has_the_same_formats():
+    pages = {HTML: ".html"}  # the format of the playground
     assert {to: format_.extension for to, format_ in FORMATS.items()} | pages == EXTENSIONS
 
 
 @pytest.mark.parametrize("wrong", ["weights", "counts"])
-def test_nothing_is_imported_that_could_not_be_read_again(make_network, model_of, tmp_path, wrong, rnnlm):
+def test_import_refuses_a_model_that_could_not_be_loaded_again(make_network, model_of, tmp_path, wrong, rnnlm):
     pytest.importorskip("safetensors")
     model = model_of(make_network())
     if wrong == "weights":

@@ -14,18 +14,18 @@ def arrays_of(network, rename=lambda name: name):
     return {rename(name): np.array(array) for name, array in network.params.items()}
 
 
-def test_every_network_is_recognised_by_its_names_and_shapes(network):
+def test_every_network_is_recognised_by_names_and_shapes(network):
     config = network.config
-    if not CELLS[config.cell].recurrent:  # no layer of PyTorch: it must be described
+    if not CELLS[config.cell].recurrent:  # PyTorch has no such layer, so it needs a description
         with pytest.raises(ExchangeError, match=r"Found no rnn\.weight_hh_l0"):
             recognise(arrays_of(network))
         return
-    if config.cell == "cifg":  # only a description tells it from a GRU, whose shapes it has
+    if config.cell == "cifg":  # its shapes are those of a GRU, so that only a description tells them apart
         config = replace(config, cell="gru")
     told = config.activation if config.cell == "rnn" else None
     found = recognise(arrays_of(network), activation=told)
     expected = {**config.to_header(), "dropout": 0.0, "activation": told or "tanh"}
-    expected["div_value"] = found.config.div_value  # any with which the tails have their widths
+    expected["div_value"] = found.config.div_value  # any value that gives the widths of the tails
     assert found.config.to_header() == expected
     assert found.config.shapes() == config.shapes()
     assert found.notes == []
@@ -33,7 +33,7 @@ def test_every_network_is_recognised_by_its_names_and_shapes(network):
         np.testing.assert_array_equal(found.params[name], array)
 
 
-def test_a_description_tells_the_rest(network):
+def test_a_description_restores_the_whole_configuration(network):
     found = recognise(arrays_of(network), network.config)
     assert found.config == network.config
 
@@ -47,7 +47,7 @@ def test_a_description_tells_the_rest(network):
     ],
 )
 @pytest.mark.parametrize("options", [{}, {"num_layers": 2}, {"output": "adaptive", "cutoffs": (7,)}])
-def test_other_programs_name_things_otherwise(rename, options, make_network):
+def test_names_of_other_programs_are_recognised(rename, options, make_network):
     network = make_network(**options)
     found = recognise(arrays_of(network, rename))
     assert found.config.shapes() == network.config.shapes()
@@ -55,12 +55,12 @@ def test_other_programs_name_things_otherwise(rename, options, make_network):
         np.testing.assert_array_equal(found.params[name], array)
 
 
-def test_what_was_renamed_is_told(make_network):
+def test_renamed_arrays_are_reported(make_network):
     found = recognise(arrays_of(make_network(), lambda name: name.replace("output", "decoder")))
     assert found.notes == ["decoder.weight is taken as output.weight."]
 
 
-def test_a_matrix_that_is_there_twice_is_tied_and_two_matrices_are_not(make_network):
+def test_equal_embedding_and_output_matrices_are_tied(make_network):
     network = make_network(embedding_size=6, tied=True)
     arrays = arrays_of(network)
     twice = {**arrays, "output.weight": arrays["embedding.weight"].copy()}
@@ -72,7 +72,7 @@ def test_a_matrix_that_is_there_twice_is_tied_and_two_matrices_are_not(make_netw
 @pytest.mark.parametrize(
     ("options", "names"),
     [
-        ({}, ("x.0", "x.1")),  # widths tell which is which
+        ({}, ("x.0", "x.1")),  # widths tell them apart
         ({"embedding_size": 6}, ("encoder", "decoder")),
         ({"embedding_size": 6}, ("input_embedding", "output_linear")),
         ({"embedding_size": 6}, ("emb", "out_proj")),
@@ -81,7 +81,7 @@ def test_a_matrix_that_is_there_twice_is_tied_and_two_matrices_are_not(make_netw
         ({"embedding_size": 6, "num_layers": 2, "cell": "gru"}, ("model.embed", "model.head")),
     ],
 )
-def test_an_output_layer_without_a_bias_is_told_from_the_embedding(options, names, make_network):
+def test_an_output_layer_without_a_bias_is_distinguished_from_the_embedding(options, names, make_network):
     network = make_network(**options)
     arrays = {name: array for name, array in arrays_of(network).items() if name != "output.bias"}
     theirs = dict(zip(("embedding.weight", "output.weight"), (f"{name}.weight" for name in names), strict=True))
@@ -94,7 +94,7 @@ def test_an_output_layer_without_a_bias_is_told_from_the_embedding(options, name
 
 
 @pytest.mark.parametrize("names", [("a", "b"), ("embed_in", "embed_out")])
-def test_two_matrices_that_nothing_tells_apart_are_refused(names, make_network):
+def test_indistinguishable_embedding_and_output_matrices_are_refused(names, make_network):
     arrays = arrays_of(make_network(embedding_size=6))
     del arrays["output.bias"]
     first, second = (arrays.pop(name) for name in ("embedding.weight", "output.weight"))
@@ -103,7 +103,7 @@ def test_two_matrices_that_nothing_tells_apart_are_refused(names, make_network):
         recognise(arrays)
 
 
-def test_biases_of_one_layer_can_be_absent(make_network):
+def test_biases_of_a_layer_may_be_missing(make_network):
     network = make_network(num_layers=2)
     arrays = {name: array for name, array in arrays_of(network).items() if name[:9] + name[-3:] != "rnn.bias__l1"}
     found = recognise(arrays)
@@ -112,7 +112,7 @@ def test_biases_of_one_layer_can_be_absent(make_network):
     assert found.params["rnn.bias_ih_l0"].any()
 
 
-def test_biases_that_pytorch_leaves_out_are_zero(make_network):
+def test_missing_biases_are_zero(make_network):
     network = make_network(output="adaptive", cutoffs=(7,))
     arrays = arrays_of(network)
     without = {name: array for name, array in arrays.items() if "bias" not in name}
@@ -124,13 +124,13 @@ def test_biases_that_pytorch_leaves_out_are_zero(make_network):
 
 @pytest.mark.parametrize("H", [8, 100, 512, 1000])
 @pytest.mark.parametrize("div_value", [1.0, 1.5, 2.0, 3.7, 4.0, 7.0])
-def test_some_div_value_with_the_right_widths_is_found(H, div_value, make_network):
+def test_a_div_value_that_gives_the_tail_widths_is_found(H, div_value, make_network):
     cutoffs = tuple(c for i, c in enumerate((5, 9, 14)) if tail_width(H, div_value, i))
     network = make_network(output="adaptive", cutoffs=cutoffs, div_value=div_value, hidden_size=H)
     assert recognise(arrays_of(network)).config.shapes() == network.config.shapes()
 
 
-def test_larger_floats_are_rounded_and_must_fit(make_network):
+def test_float64_weights_are_rounded_and_must_fit_float32(make_network):
     arrays = {name: array.astype(np.float64) for name, array in arrays_of(make_network()).items()}
     found = recognise(arrays)
     assert "7 arrays of float64 are rounded" in found.notes[0]
@@ -180,7 +180,7 @@ def added(**shapes):
         (added(output__tail__0__1__weight=(3, 3)), "output"),
     ],
 )  # fmt: skip
-def test_what_does_not_fit_is_named_with_what_was_found_and_expected(change, words, make_network):
+def test_wrong_shapes_are_refused_with_what_was_found_and_expected(change, words, make_network):
     arrays = arrays_of(make_network())
     change(arrays)
     with pytest.raises(ExchangeError, match=re.escape(words)) as caught:
@@ -199,14 +199,14 @@ def test_what_does_not_fit_is_named_with_what_was_found_and_expected(change, wor
         (without("output.tail.1.0.weight"), "Found no output.tail.1.0.weight"),
     ],
 )
-def test_an_adaptive_layer_that_does_not_fit_is_named(change, words, make_network):
+def test_wrong_shapes_of_an_adaptive_softmax_are_refused(change, words, make_network):
     arrays = arrays_of(make_network(output="adaptive", cutoffs=(7, 13), div_value=2.0))
     change(arrays)
     with pytest.raises(ExchangeError, match=re.escape(words)):
         recognise(arrays)
 
 
-def test_layers_that_read_both_directions_are_refused(make_network):
+def test_layers_on_both_directions_are_refused(make_network):
     arrays = arrays_of(make_network(bidirectional=True, num_layers=2))
     for direction in ("", "_reverse"):
         arrays[f"rnn.weight_ih_l1{direction}"] = np.zeros((24, 12), np.float32)
@@ -214,7 +214,7 @@ def test_layers_that_read_both_directions_are_refused(make_network):
         recognise(arrays)
 
 
-def test_an_activation_has_to_be_said_once(make_network):
+def test_the_activation_must_be_given_for_the_basic_cell_and_no_other(make_network):
     rnn, lstm = make_network(cell="rnn", activation="relu"), make_network()
     with pytest.raises(ExchangeError, match="--activation tanh"):
         recognise(arrays_of(rnn))
@@ -227,7 +227,7 @@ def test_an_activation_has_to_be_said_once(make_network):
 
 
 def stacked(network, *prefixes, cells=False):
-    """The arrays of a network with every layer in a module of its own."""
+    """Return the arrays of a network with every layer under its own prefix."""
     found = {}
     for name, array in arrays_of(network).items():
         part, _, layer = name.removeprefix("rnn.").partition("_l")
@@ -257,7 +257,7 @@ def test_modules_whose_names_differ_in_a_number_are_layers(prefixes, cells, make
     assert note.startswith(", ".join(prefix.replace("module.", "") for prefix in prefixes))
 
 
-def test_a_module_of_two_layers_is_under_one_of_one(make_network):
+def test_a_module_of_two_layers_and_a_module_of_one_are_three_layers(make_network):
     network = make_network(num_layers=3, embedding_size=6)
     arrays = arrays_of(
         network, lambda name: name.replace("rnn.", "rnn1." if name[-1] != "2" else "rnn2.").replace("_l2", "_l0")
@@ -270,12 +270,12 @@ def test_a_module_of_two_layers_is_under_one_of_one(make_network):
 @pytest.mark.parametrize(
     "prefixes", [("forward.", "backward."), ("a1.b1.", "a2.b2."), ("rnn.", "deep.rnn2."), ("rnn1.", "rnn01.")]
 )
-def test_modules_whose_order_nothing_tells_are_named(prefixes, make_network):
+def test_modules_without_a_recognisable_order_are_refused(prefixes, make_network):
     with pytest.raises(ExchangeError, match=re.escape(f"layers under the names {', '.join(sorted(prefixes))}")):
         recognise(stacked(make_network(num_layers=2), *prefixes))
 
 
-def test_layers_that_do_not_fit_each_other_are_named(make_network):
+def test_layers_of_different_sizes_or_cells_are_refused(make_network):
     arrays = stacked(make_network(num_layers=2, hidden_size=6), "rnn1.", "rnn2.")
     narrow = stacked(make_network(num_layers=2, hidden_size=5), "rnn1.", "rnn2.")
     mixed = arrays | {name: array for name, array in narrow.items() if name.startswith("rnn2.")}
@@ -287,7 +287,7 @@ def test_layers_that_do_not_fit_each_other_are_named(make_network):
         recognise(mixed)
 
 
-def test_a_narrow_layer_under_an_adaptive_softmax_is_refused(make_network):
+def test_layers_of_different_widths_below_an_adaptive_softmax_are_refused(make_network):
     network = make_network(num_layers=2, hidden_size=6, output="adaptive", cutoffs=(7,))
     wide = make_network(num_layers=2, hidden_size=8, output="adaptive", cutoffs=(7,))
     arrays = arrays_of(network) | {name: wide.params[name] for name in wide.params if name.endswith("_l0")}
@@ -296,7 +296,7 @@ def test_a_narrow_layer_under_an_adaptive_softmax_is_refused(make_network):
         recognise(arrays)
 
 
-def test_what_weight_dropout_keeps_is_taken_and_its_copy_is_not(make_network):
+def test_raw_weights_of_weight_dropout_replace_the_masked_ones(make_network):
     network = make_network()
     arrays = arrays_of(network, lambda name: name.replace("hh_l0", "hh_l0_raw") if "weight_hh" in name else name)
     arrays["rnn.weight_hh_l0"] = np.zeros_like(arrays["rnn.weight_hh_l0_raw"])
@@ -306,7 +306,7 @@ def test_what_weight_dropout_keeps_is_taken_and_its_copy_is_not(make_network):
         assert found.notes == ["rnn.weight_hh_l0_raw taken as weights without dropout."]
 
 
-def test_a_name_that_is_there_as_a_cell_and_as_a_layer_is_refused(make_network):
+def test_weights_given_as_cell_and_as_layer_are_refused(make_network):
     arrays = arrays_of(make_network())
     arrays["rnn.weight_hh"] = arrays["rnn.weight_hh_l0"]
     with pytest.raises(ExchangeError, match=r"Found both rnn\.weight_hh_l0 and rnn\.weight_hh"):

@@ -15,13 +15,13 @@ from rnnlm.nn.numerics import ACTIVATIONS
 
 onnx = pytest.importorskip("onnx", reason="onnx is not installed")
 FIXTURES = Path(__file__).parents[1] / "data" / "format1"
-# Some of the log probabilities are of <s> and far below others: in float32 they have fewer digits after the point.
+# Log probabilities of <s> are very negative, so in float32 they have fewer decimal places than others.
 CLOSE = {"atol": 1e-5, "rtol": 1e-6}
 
 
 @pytest.fixture
 def session():
-    """An inference session of ONNX Runtime for an encoded graph."""
+    """A function that makes an inference session of ONNX Runtime for an encoded graph."""
     runtime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
     runtime.set_default_logger_severity(3)
     options = runtime.SessionOptions()
@@ -33,7 +33,7 @@ def ids_of(network, T, B, seed=1):
     return np.random.default_rng(seed).integers(0, network.vocabulary_size, (T, B))
 
 
-def test_the_graph_is_valid_and_says_how_it_is_used(network):
+def test_the_graph_is_valid_and_documents_its_use(network):
     model = onnx.load_from_string(encode_onnx(network))
     onnx.checker.check_model(model, full_check=True)
     assert "log_probabilities" in model.graph.doc_string
@@ -42,7 +42,7 @@ def test_the_graph_is_valid_and_says_how_it_is_used(network):
     assert encode_onnx(network) == encode_onnx(network)
 
 
-def test_whole_sequence_and_single_steps_are_our_network(causal_network, session):
+def test_graph_and_network_agree_on_sequences_and_single_steps(causal_network, session):
     network = causal_network
     run = session(encode_onnx(network)).run
     ids, rng = ids_of(network, 9, 3), np.random.default_rng(2)
@@ -60,7 +60,7 @@ def test_whole_sequence_and_single_steps_are_our_network(causal_network, session
 
 @pytest.mark.parametrize("name", ["bidirectional", "deep", "adaptive"])
 @pytest.mark.parametrize("cell", CELLS)
-def test_a_bidirectional_graph_gives_every_place_from_both_sides(name, cell, make_network, session):
+def test_a_bidirectional_graph_agrees_with_the_network_at_every_place(name, cell, make_network, session):
     options = {"deep": {"num_layers": 2, "embedding_size": 0}, "adaptive": {"output": "adaptive", "cutoffs": (9,)}}
     network = make_network(cell=cell, bidirectional=True, **options.get(name, {}))
     assert isinstance(network, BidirectionalNetwork)
@@ -73,7 +73,7 @@ def test_a_bidirectional_graph_gives_every_place_from_both_sides(name, cell, mak
 
 
 @pytest.mark.parametrize("cell", CELLS)
-def test_a_large_network_stays_within_the_tolerance(cell, make_network, session):
+def test_a_large_network_agrees_within_the_tolerance(cell, make_network, session):
     network = make_network(
         cell=cell, vocabulary_size=3000, hidden_size=128, embedding_size=64, num_layers=2, output="adaptive",
         cutoffs=(300, 1000),
@@ -86,19 +86,19 @@ def test_a_large_network_stays_within_the_tolerance(cell, make_network, session)
     np.testing.assert_allclose(found, network.log_probabilities(ids, state)[0], **CLOSE)
 
 
-def test_every_cell_and_every_activation_has_its_operator():
+def test_every_cell_and_activation_has_an_onnx_operator():
     assert set(ACTIVATIONS) == set(onnx_graph.ACTIVATIONS)
     for cell in CELLS.values():
         assert {slab.removeprefix("-") for slab in cell.onnx.gates if slab != "0"} == set(cell.gate_names or ("",))
 
 
-def test_what_no_onnx_file_can_hold_is_refused(make_network, monkeypatch):
+def test_a_network_too_large_for_onnx_is_refused(make_network, monkeypatch):
     monkeypatch.setattr(onnx_graph, "MAX_BYTES", 1000)
     with pytest.raises(ExchangeError, match=re.escape("room for 1,000. Use --to safetensors")):
         encode_onnx(make_network())
 
 
-def test_a_one_hot_input_is_never_larger_than_its_matrix_and_an_identity(make_network):
+def test_one_hot_input_is_encoded_in_the_smaller_of_two_ways(make_network):
     for options in ({"hidden_size": 2}, {"hidden_size": 25}):
         network = make_network(embedding_size=0, cell="lstm", **options)
         rows, V = network.params["rnn.weight_ih_l0"].shape
@@ -110,7 +110,7 @@ def test_a_one_hot_input_is_never_larger_than_its_matrix_and_an_identity(make_ne
 
 
 @pytest.mark.parametrize("name", ["char-stream-lstm", "word-sentence-gru", "one-hot-rnn"])
-def test_networks_that_were_trained_give_the_same(name, session):
+def test_trained_networks_agree_with_their_graph(name, session):
     network = LanguageModel.load(FIXTURES / f"{name}.npz").network
     ids, state = ids_of(network, 60, 2), network.zero_state(2)
     given = {"ids": ids, **dict(zip(states_of(network.config), state, strict=True))}

@@ -1,4 +1,4 @@
-"""The two graphs for sherpa-onnx, called as its C++ calls them: by the order of inputs and outputs, with its ids."""
+"""The two graphs for sherpa-onnx, called as its C++ code does, by order of inputs and outputs and with its ids."""
 
 import json
 import math
@@ -18,13 +18,13 @@ from rnnlm.text.vocabulary import Vocabulary
 onnx = pytest.importorskip("onnx", reason="onnx is not installed")
 runtime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
 WORDS = [f"w{i}" for i in range(20)]
-# Recognisers number their tokens as they like, and have some that no language model of ours has.
+# Recognisers number their tokens in any order, and have tokens that the language model lacks.
 RECOGNISER = ["<blk>", "<sos/eos>", "<unk>", *WORDS[::-1], "new", "#0"]
 LISTS = [["w3", "w1", "w1", "w19", "w0"], ["w7"], [], ["w2", "new", "w2"]]
 
 
 class Sherpa:
-    """What sherpa-onnx does with the files, in Python."""
+    """The calls that sherpa-onnx makes, in Python."""
 
     def __init__(self, encoded):
         options = runtime.SessionOptions()
@@ -37,14 +37,14 @@ class Sherpa:
         return self.session.run(None, dict(zip(self.inputs, arrays, strict=True)))
 
     def rescore(self, ids):
-        """csrc/offline-lm.cc: all hypotheses in one batch, filled up with 0; nll of each."""
+        """Return the nll of each hypothesis, in one batch padded with 0, as csrc/offline-lm.cc does."""
         x = np.zeros((len(ids), max(map(len, ids))), np.int64)
         for row, each in zip(x, ids, strict=True):
             row[: len(each)] = each
         return self.run(x, np.array([len(each) for each in ids], np.int64))[0]
 
     def fuse(self, ids):
-        """csrc/online-rnn-lm.cc: the log probability of each token given those before it, and the last distribution."""
+        """Return the log probability of each token, and the last distribution, as csrc/online-rnn-lm.cc does."""
         state = [np.zeros((int(self.meta["num_layers"]), 1, int(self.meta["hidden_size"])), np.float32)] * 2
         scores, *state = self.run(np.array([[int(self.meta["sos_id"])]], np.int64), *state)
         found = []
@@ -67,7 +67,7 @@ def model_of(network, context="sentence"):
     )
 
 
-def test_both_graphs_give_the_scores_of_the_model_with_the_ids_of_the_recogniser(causal_network, recogniser):
+def test_both_graphs_give_the_scores_of_the_model_for_the_recognisers_ids(causal_network, recogniser):
     model, place = model_of(causal_network), {token: i for i, token in enumerate(RECOGNISER)}
     files = export_sherpa(model, recogniser)
     for encoded in (files.without_state, files.with_state):
@@ -85,7 +85,7 @@ def test_both_graphs_give_the_scores_of_the_model_with_the_ids_of_the_recogniser
         assert last[0, place["<sos/eos>"]] == pytest.approx(line.log_probabilities[-1], rel=1e-4, abs=1e-5)
 
 
-def test_the_order_of_inputs_and_what_the_files_say_are_those_of_icefall(make_network, recogniser):
+def test_inputs_and_metadata_are_those_of_icefall(make_network, recogniser):
     files = export_sherpa(model_of(make_network(cell="lstm", num_layers=2)), recogniser)
     offline, online = Sherpa(files.without_state), Sherpa(files.with_state)
     assert offline.inputs == ["x", "x_lens"]
@@ -98,7 +98,7 @@ def test_the_order_of_inputs_and_what_the_files_say_are_those_of_icefall(make_ne
     assert "<blk>" in " ".join(files.notes)
 
 
-def test_a_recogniser_without_a_symbol_for_the_start_gets_an_id_behind_its_own(make_network, tmp_path):
+def test_a_recogniser_without_a_start_symbol_gets_an_additional_id(make_network, tmp_path):
     path = tmp_path / "words.txt"
     path.write_text("\n".join([*WORDS, "</s>"]), encoding="utf-8")
     model = model_of(make_network(cell="gru"))
@@ -109,7 +109,7 @@ def test_a_recogniser_without_a_symbol_for_the_start_gets_an_id_behind_its_own(m
     assert [*steps, last[0, 20]] == pytest.approx(expected, rel=1e-4)
 
 
-def test_several_tokens_at_once_give_what_follows_the_last(make_network, recogniser):
+def test_after_several_tokens_at_once_the_last_distribution_is_returned(make_network, recogniser):
     online = Sherpa(export_sherpa(model_of(make_network(cell="cifg")), recogniser).with_state)
     ids = np.array([[1, 4, 5], [1, 9, 9]], np.int64)
     state = [np.zeros((1, 2, 6), np.float32)] * 2
@@ -121,7 +121,7 @@ def test_several_tokens_at_once_give_what_follows_the_last(make_network, recogni
 
 
 @pytest.mark.parametrize("cell", CELLS)
-def test_without_a_file_of_tokens_the_ids_are_the_models(cell, make_network):
+def test_without_a_tokens_file_ids_are_those_of_the_model(cell, make_network):
     model = model_of(make_network(cell=cell))
     files = export_sherpa(model)
     assert "tokens.txt" in files.notes[0]
@@ -129,7 +129,7 @@ def test_without_a_file_of_tokens_the_ids_are_the_models(cell, make_network):
     assert Sherpa(files.without_state).rescore([ids])[0] == pytest.approx(-model.score("w4 w5").logprob_nats, rel=1e-5)
 
 
-def test_what_sherpa_cannot_take_is_refused(make_network, recogniser, tmp_path):
+def test_unsupported_models_and_vocabularies_are_refused(make_network, recogniser, tmp_path):
     with pytest.raises(ExchangeError, match="one direction"):
         export_sherpa(model_of(make_network(bidirectional=True)), recogniser)
     with pytest.raises(ExchangeError, match="--context sentence"):
@@ -140,7 +140,7 @@ def test_what_sherpa_cannot_take_is_refused(make_network, recogniser, tmp_path):
         export_sherpa(model_of(make_network()), foreign)
 
 
-def test_the_command_writes_the_pair_and_replaces_nothing(make_network, recogniser, tmp_path, monkeypatch, rnnlm):
+def test_export_writes_both_graphs_and_replaces_nothing(make_network, recogniser, tmp_path, monkeypatch, rnnlm):
     monkeypatch.chdir(tmp_path)
     model = model_of(make_network())
     model.save("m.npz")

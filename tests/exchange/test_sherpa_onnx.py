@@ -1,6 +1,6 @@
-"""sherpa-onnx itself with the two graphs: a recogniser that hears several words equally well, and the model decides.
+"""sherpa-onnx itself with the two graphs: its recogniser finds several words equally likely, so the model decides.
 
-Its encoder, decoder and joiner are graphs that do as little as sherpa-onnx allows: every frame gives the same logits.
+Its encoder, decoder and joiner are minimal graphs, whose logits do not depend on the sound.
 """
 
 import itertools
@@ -19,15 +19,18 @@ onnx = pytest.importorskip("onnx", reason="onnx is not installed")
 sherpa_onnx = pytest.importorskip("sherpa_onnx", reason="sherpa-onnx is not installed")
 
 WORDS = [f"w{i}" for i in range(20)]
-TOKENS = ["<blk>", "<sos/eos>", "<unk>", *WORDS[::-1]]  # in another order than the model's
-HEARD = [["w1", "w2"], ["w3", "w4", "w5"], ["w1", "w9"]]  # what each frame may be
+TOKENS = ["<blk>", "<sos/eos>", "<unk>", *WORDS[::-1]]  # not in the order of the model
+HEARD = [["w1", "w2"], ["w3", "w4", "w5"], ["w1", "w9"]]  # equally likely words of each frame
 V, FRAMES = len(TOKENS), len(HEARD)
 HYPOTHESES = [" ".join(words) for words in itertools.product(*HEARD)]
 SECOND = np.zeros(16000, np.float32)  # of silence
 
 
 def write(path, nodes, inputs, outputs, constants, metadata):
-    """A graph; nodes are (operator, inputs, outputs, attributes), names with their types and shapes."""
+    """Write a graph.
+
+    nodes: (operator, inputs, outputs, attributes). inputs, outputs: names with types and shapes.
+    """
     helper = onnx.helper
     kinds = {int: onnx.TensorProto.INT64, float: onnx.TensorProto.FLOAT}
     values = [
@@ -47,7 +50,7 @@ def write(path, nodes, inputs, outputs, constants, metadata):
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """A folder with the parts of a recogniser that both kinds share."""
+    """Write the parts that both kinds of recognisers share to the current folder."""
     monkeypatch.chdir(tmp_path)
     Path("tokens.txt").write_text("".join(f"{token} {i}\n" for i, token in enumerate(TOKENS)), encoding="utf-8")
     spoken = "".join(f"{'' if i < 3 else '▁'}{token} {i}\n" for i, token in enumerate(TOKENS))
@@ -71,7 +74,7 @@ def folder(tmp_path, monkeypatch):
 def model(request, make_network):
     network = make_network(cell=request.param, num_layers=2, seed=3)
     for name in ("output.weight", "embedding.weight"):
-        network.params[name] *= 4  # so that hypotheses differ
+        network.params[name] *= 4  # so that the hypotheses differ clearly
     vocabulary = Vocabulary(WORDS, [1] * len(WORDS))
     return LanguageModel(TokenTokenizer(), vocabulary, network_of(network.config, network.params), "sentence")
 
@@ -84,7 +87,7 @@ def logits():
 
 
 @pytest.mark.parametrize("scale", [1.0, -1.0])
-def test_an_offline_recogniser_chooses_what_the_model_finds_most_probable(scale, model, folder):
+def test_an_offline_recogniser_chooses_the_hypothesis_by_the_model(scale, model, folder):
     export_sherpa(model, "tokens.txt").save(Path("lm"))
     nodes = [
         ("Shape", "x_lens", "n", {}),
@@ -108,7 +111,7 @@ def test_an_offline_recogniser_chooses_what_the_model_finds_most_probable(scale,
 
 
 @pytest.mark.parametrize("scale", [1.0, -1.0])
-def test_a_streaming_recogniser_adds_the_log_probability_of_each_token(scale, model, folder):
+def test_a_streaming_recogniser_adds_the_models_log_probabilities(scale, model, folder):
     export_sherpa(model, "tokens.txt").save(Path("lm"))
     nodes = [
         ("Identity", "c", "next_c", {}),

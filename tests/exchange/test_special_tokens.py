@@ -11,7 +11,7 @@ NOTHING = (None, None, None)
 
 
 def order(tokens, *named, without_lines=False):
-    """The arranged tokens, ? for a row that is added, and which of the first three are not predicted."""
+    """Return the arranged tokens, with ? for an added row, and which of the first three are not predicted."""
     found = arrange(tokens, named or NOTHING, without_lines)
     return ["?" if row == MEAN else tokens[row] for row in found.rows], found.silent
 
@@ -30,11 +30,11 @@ def order(tokens, *named, without_lines=False):
         (["a", "\n", "b"], (None, r"\n", None), ["\n", "\n", "?", "a", "b"], {0, 2}),
     ],
 )  # fmt: skip
-def test_special_tokens_come_first_and_the_rest_keeps_its_order(tokens, named, expected, silent):
+def test_special_tokens_come_first_and_the_others_keep_their_order(tokens, named, expected, silent):
     assert order(tokens, *named) == (expected, silent)
 
 
-def test_a_stream_of_characters_keeps_its_newline_and_begins_after_one():
+def test_a_stream_of_characters_keeps_its_newline_and_starts_after_one():
     assert order(["a", "\n", "b"], without_lines=True) == (["\n", "?", "?", "a", "\n", "b"], {0, 1, 2})
     assert order(["a", "b"], without_lines=True) == (["?", "?", "?", "a", "b"], {0, 1, 2})
     for named in ((None, "\n", None), ("\n", None, None)):
@@ -59,12 +59,12 @@ def test_a_stream_of_characters_keeps_its_newline_and_begins_after_one():
         (["a", "b"], (None, "b", "b"), "'b' is <unk> and another symbol"),
     ],
 )
-def test_a_token_that_has_to_be_named_is_asked_for_with_its_option(tokens, named, words):
+def test_a_missing_special_token_is_refused_with_a_suggested_option(tokens, named, words):
     with pytest.raises(ExchangeError, match=re.sub(r"\|", r"\\|", words)):
         order(tokens, *named)
 
 
-def test_a_suggestion_is_short_and_printable():
+def test_suggestions_are_short_and_printable():
     for token in ("<e\x1bos>", f"<{'-' * 500}eos>"):
         with pytest.raises(ExchangeError, match=r"--eos TOKEN\.") as caught:
             order(["a", token])
@@ -73,7 +73,7 @@ def test_a_suggestion_is_short_and_printable():
 
 
 @pytest.mark.parametrize("rows", [[4, 4, 2], [1, 4, MEAN], [MEAN, 3, MEAN], [0, 3, 4]])
-def test_what_is_predicted_stays_the_same_in_another_order(rows, causal_network):
+def test_reordering_tokens_does_not_change_the_predictions(rows, causal_network):
     V = causal_network.vocabulary_size
     rows = rows + [row for row in range(V) if row not in rows]
     silent = {0} if rows[0] == rows[1] else set()
@@ -96,13 +96,13 @@ def test_what_is_predicted_stays_the_same_in_another_order(rows, causal_network)
         np.testing.assert_array_equal(begun, ended)
 
 
-def test_nothing_is_changed_where_all_is_in_its_place(network):
+def test_a_network_in_the_right_order_is_not_changed(network):
     config, params = rearranged(network.config, network.params, Arrangement(list(range(23)), set(), []))
     assert config == network.config
     assert all(params[name] is array for name, array in network.params.items())
 
 
-def test_a_special_token_in_a_tail_is_refused(make_network):
+def test_a_special_token_in_a_tail_cluster_is_refused(make_network):
     network = make_network(output="adaptive", cutoffs=(7, 13), div_value=2.0)
     rows = [8, 1, 2, *(row for row in range(23) if row not in (8, 1, 2))]
     with pytest.raises(ExchangeError, match=r"ids 8, 1, 2; expected ids below 7, the first cutoff"):

@@ -11,7 +11,7 @@ TOKENS = ["<s>", "</s>", "<unk>", "a", "b"]
 
 @pytest.fixture
 def reading(tmp_path):
-    """What is read from a file with some content: JSON, or bytes."""
+    """A function that writes JSON or bytes to a file and reads it as a vocabulary."""
 
     def of(content):
         path = tmp_path / "v.json"
@@ -21,18 +21,18 @@ def reading(tmp_path):
     return of
 
 
-def test_what_is_written_is_read(make_network, model_of, reading):
+def test_a_written_vocabulary_is_read_back(make_network, model_of, reading):
     model = model_of(make_network(cell="gru", num_layers=2))
     found = reading(encode(model))
     assert found.tokens == ["<s>", "</s>", "<unk>", *model.vocabulary.tokens]
     assert found.counts == [0, 0, 0, *model.vocabulary.counts]
-    assert "</s>" in found.tokens[3:]  # a word of the text, beside the reserved one
+    assert "</s>" in found.tokens[3:]  # a word of the text, besides the special token
     assert found.tokenizer.options() == model.tokenizer.options()
     assert found.context == "sentence"
     assert found.network == model.network.config
 
 
-def test_the_keys_are_those_that_are_documented(make_network, model_of):
+def test_the_keys_are_the_documented_ones(make_network, model_of):
     document = json.loads(encode(model_of(make_network())))
     assert document["format"] == FORMAT
     assert document["version"] == 1
@@ -45,19 +45,19 @@ def test_the_keys_are_those_that_are_documented(make_network, model_of):
 
 
 @pytest.mark.parametrize("document", [TOKENS, {"tokens": TOKENS}, {"tokens": TOKENS, "made_by": "another program"}])
-def test_tokens_are_enough(document, reading):
+def test_a_list_of_tokens_is_enough(document, reading):
     found = reading(document)
     assert found.tokens == TOKENS
     assert found.counts == [0] * 5
     assert (found.tokenizer, found.context, found.network) == (None, None, None)
 
 
-def test_a_level_alone_is_a_tokenizer(reading):
+def test_a_level_gives_a_default_tokenizer(reading):
     for level in ("word", "char"):
         assert reading({"tokens": TOKENS, "level": level}).tokenizer.name == level
 
 
-def test_a_byte_order_mark_does_no_harm(reading):
+def test_a_byte_order_mark_is_ignored(reading):
     assert reading(b"\xef\xbb\xbf" + json.dumps(TOKENS).encode()).tokens == TOKENS
 
 
@@ -106,7 +106,7 @@ def test_a_byte_order_mark_does_no_harm(reading):
         ({"tokens": TOKENS, "format": FORMAT, "version": True}, "version is True"),
     ],
 )
-def test_what_is_no_vocabulary_is_refused_in_a_sentence(content, words, reading):
+def test_files_that_are_not_vocabularies_are_refused_in_a_sentence(content, words, reading):
     with pytest.raises(ExchangeError, match=words) as caught:
         reading(content)
     assert "v.json" in str(caught.value)
@@ -114,7 +114,7 @@ def test_what_is_no_vocabulary_is_refused_in_a_sentence(content, words, reading)
     assert "\n" not in str(caught.value)
 
 
-def test_a_missing_file_or_a_folder_is_refused(tmp_path):
+def test_missing_files_and_folders_are_refused(tmp_path):
     for path in (tmp_path / "none.json", tmp_path):
         with pytest.raises(ExchangeError, match="--vocabulary"):
             read(path)
@@ -134,7 +134,7 @@ WORDS = ["the", "<eos>", "3", "▁mat", "M:4/4", "#"]
         {"tokens": WORDS, "format": FORMAT},
     ],
 )
-def test_tokens_are_found_in_the_json_of_other_programs(document, reading):
+def test_vocabularies_in_json_of_other_programs_are_read(document, reading):
     assert reading(document).tokens == WORDS
 
 
@@ -149,7 +149,7 @@ def reading_lines(tmp_path):
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
-def test_a_word_and_its_id_on_every_line(reading_lines, end):
+def test_lines_of_words_and_ids_are_read_in_any_order(reading_lines, end):
     for separator in (" ", "\t", "   "):
         lines = [f"{word}{separator}{i}" for i, word in enumerate(WORDS)]
         assert reading_lines(*lines, end=end) == WORDS
@@ -167,7 +167,7 @@ def test_white_space_and_numbers_can_be_tokens(reading_lines):
     assert reading_lines("7", "[PAD]", "5") == ["7", "[PAD]", "5"]
 
 
-def test_scores_are_no_ids(reading_lines):
+def test_scores_are_not_mistaken_for_ids(reading_lines):
     assert reading_lines("<unk>\t0", "<s>\t0", "▁the\t-3.25", "s\t-1e-05") == ["<unk>", "<s>", "▁the", "s"]
     assert reading_lines("<unk>\t0", "▁t\t-0", "he\t-1") == ["<unk>", "▁t", "he"]
 
@@ -182,7 +182,7 @@ def test_scores_are_no_ids(reading_lines):
         (["a 0 17", "b 1 3"], "line 1 is 'a 0 17'"),
     ],
 )
-def test_lines_that_are_no_vocabulary_are_named(lines, words, reading_lines):
+def test_texts_and_other_lists_are_refused(lines, words, reading_lines):
     with pytest.raises(ExchangeError, match=words) as caught:
         reading_lines(*lines)
     assert "words.txt" in str(caught.value)

@@ -19,7 +19,7 @@ ENCODERS = {"torch": encode_torch, "safetensors": encode_safetensors}
 
 @pytest.fixture
 def reading(tmp_path):
-    """What is read from a file with some content."""
+    """A function that writes bytes to a file and reads it as weights."""
 
     def of(content):
         path = tmp_path / "weights"
@@ -36,7 +36,7 @@ def saved(value):
 
 
 @pytest.mark.parametrize("kind", ENCODERS)
-def test_arrays_come_back_bit_for_bit(kind, network, reading):
+def test_arrays_survive_writing_and_reading_bit_for_bit(kind, network, reading):
     found = reading(ENCODERS[kind](network))
     assert found.kind == kind
     arrays = dict(found.arrays)
@@ -48,13 +48,13 @@ def test_arrays_come_back_bit_for_bit(kind, network, reading):
         assert array.tobytes("C") == network.params[name].tobytes("C"), name
 
 
-def test_a_tied_matrix_is_in_a_file_once(make_network):
+def test_a_tied_matrix_is_stored_once(make_network):
     untied, tied = (make_network(embedding_size=6, vocabulary_size=5000, tied=tied) for tied in (False, True))
     for encode in ENCODERS.values():
         assert len(encode(tied)) < 0.6 * len(encode(untied))
 
 
-def test_other_programs_read_what_is_written(make_network, tmp_path):
+def test_pytorch_and_safetensors_read_the_written_files(make_network, tmp_path):
     network = make_network(embedding_size=0)
     (tmp_path / "m.pt").write_bytes(encode_torch(network))
     (tmp_path / "m.safetensors").write_bytes(encode_safetensors(network))
@@ -66,18 +66,18 @@ def test_other_programs_read_what_is_written(make_network, tmp_path):
 
 
 @pytest.mark.parametrize("key", ["state_dict", "model_state_dict", "model"])
-def test_a_state_dict_is_found_in_what_else_a_program_saved(key, reading):
+def test_a_state_dict_is_found_within_a_training_checkpoint(key, reading):
     found = reading(saved({"epoch": 3, key: OrderedDict(a=torch.ones(2)), "optimizer": {"lr": 1.0}}))
     assert list(found.arrays) == ["a"]
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
-def test_other_floats_are_read(dtype, reading):
+def test_other_float_types_are_read(dtype, reading):
     parameter = torch.nn.Parameter(torch.tensor([[0.5, -2.0]], dtype=dtype))
     np.testing.assert_array_equal(reading(saved({"a": parameter})).arrays["a"], [[0.5, -2.0]])
 
 
-def test_bfloat16_of_safetensors_is_the_upper_half_of_a_float(reading):
+def test_bfloat16_in_safetensors_is_converted_exactly(reading):
     values = [0.5, -2.0, 3.140625, 1e-38, 0.0]
     content = pytest.importorskip("safetensors.torch").save({"a": torch.tensor([values], dtype=torch.bfloat16)})
     array = reading(content).arrays["a"]
@@ -86,7 +86,7 @@ def test_bfloat16_of_safetensors_is_the_upper_half_of_a_float(reading):
 
 
 @pytest.mark.parametrize("dtype", [torch.int64, torch.uint8, torch.bool, torch.int16])
-def test_buffers_of_whole_numbers_are_left_out_and_named(dtype, reading):
+def test_integer_buffers_are_ignored_and_named(dtype, reading):
     tensors = {"a": torch.ones(2), "b.position_ids": torch.ones(3, dtype=dtype)}
     for content in (saved(tensors), pytest.importorskip("safetensors.torch").save(tensors)):
         found = reading(content)
@@ -100,7 +100,7 @@ class Evil:
 
 
 def zipped(content, compression):
-    """The same archive with its members packed in another way."""
+    """Return the same archive with another compression."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(content)) as old, zipfile.ZipFile(buffer, "w", compression) as new:
         for info in old.infolist():
@@ -113,7 +113,7 @@ def header(text, data=b""):
 
 
 def zipped_pickle(content):
-    """A PyTorch archive with other instructions in it."""
+    """Return a PyTorch archive with the given pickle."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(saved({"a": torch.ones(2)}))) as old, zipfile.ZipFile(buffer, "w") as new:
         for info in old.infolist():
@@ -122,7 +122,7 @@ def zipped_pickle(content):
 
 
 def shortened(content, member, size):
-    """A PyTorch archive with less in a member than its tensors claim."""
+    """Return a PyTorch archive in which a member is shorter than its tensors claim."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(content)) as old, zipfile.ZipFile(buffer, "w") as new:
         for info in old.infolist():
@@ -176,19 +176,19 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_a_hostile_or_foreign_file_is_refused_in_a_sentence(name, reading, tmp_path, monkeypatch):
+def test_hostile_and_unsupported_files_are_refused_in_a_sentence(name, reading, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     content, words = HOSTILE[name]
     with pytest.raises(ExchangeError, match=words) as caught:
         reading(content)
     assert len(str(caught.value)) < 600
     assert str(caught.value).isprintable()
-    assert "[1m" not in str(caught.value)  # what is left of a colour that is not printable
+    assert "[1m" not in str(caught.value)  # the rest of an escape sequence that was removed
     assert not (tmp_path / "executed").exists()
 
 
 @pytest.mark.parametrize("kind", ENCODERS)
-def test_damaged_bytes_raise_nothing_but_our_error(kind, make_network, reading):
+def test_random_damage_raises_only_exchange_errors(kind, make_network, reading):
     content, rng = ENCODERS[kind](make_network(hidden_size=3)), random.Random(1)
     for _ in range(150):
         damaged = bytearray(content)
@@ -201,13 +201,13 @@ def test_damaged_bytes_raise_nothing_but_our_error(kind, make_network, reading):
         assert sum(array.nbytes for array in found.arrays.values()) <= 2 * len(content)
 
 
-def test_a_checkpoint_of_rnnlm_is_no_file_to_import(make_network, model_of, tmp_path):
+def test_a_checkpoint_of_rnnlm_is_refused(make_network, model_of, tmp_path):
     model_of(make_network()).save(tmp_path / "m.npz")
     with pytest.raises(ExchangeError, match="checkpoint of rnnlm already"):
         read(tmp_path / "m.npz")
 
 
-def test_what_is_no_file_is_refused(tmp_path):
+def test_missing_files_and_folders_are_refused(tmp_path):
     for path in (tmp_path / "none.pt", tmp_path):
         with pytest.raises(ExchangeError, match="not a file"):
             read(path)
@@ -224,7 +224,7 @@ def test_a_missing_package_is_named_with_the_remedy(package, extra, make_network
         encode(make_network())
 
 
-def test_a_missing_package_is_no_fault_of_the_file(tmp_path, make_network, monkeypatch):
+def test_a_missing_package_is_not_reported_as_a_damaged_file(tmp_path, make_network, monkeypatch):
     path = tmp_path / "m.safetensors"
     path.write_bytes(encode_safetensors(make_network()))
     monkeypatch.setitem(__import__("sys").modules, "safetensors", None)
@@ -233,7 +233,7 @@ def test_a_missing_package_is_no_fault_of_the_file(tmp_path, make_network, monke
 
 
 @pytest.mark.parametrize("large", [False, True])
-def test_a_directory_of_a_million_members_is_refused_before_it_is_read(tmp_path, monkeypatch, large):
+def test_a_zip_directory_of_a_million_members_is_refused_unread(tmp_path, monkeypatch, large):
     path = tmp_path / "many.pt"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("a/data.pkl", b"")

@@ -1,4 +1,4 @@
-"""Which tokens a prediction depends on: what is so by construction, and what the changed texts themselves give."""
+"""`why`: influences agree with predictions for changed texts, and are zero where tokens cannot matter."""
 
 import math
 
@@ -24,7 +24,7 @@ TEXT = "w3 w1 w4 w1 w5 w9"
 def network(kind: type[Network] = Network, size: int = V) -> Network:
     config = NetworkConfig(size, "lstm", hidden_size=8, bidirectional=kind is BidirectionalNetwork)
     made = kind.initialize(config, np.random.default_rng(1))
-    made.params["output.weight"] *= 20  # so that what is read matters
+    made.params["output.weight"] *= 20  # so that the tokens read have an influence
     return made
 
 
@@ -63,7 +63,7 @@ def all_of(prediction):
 
 
 @pytest.mark.parametrize("text", [TEXT, "w7", "w1 unseen w2", "w8 w8\nw2 w3"])
-def test_the_bits_are_those_of_the_changed_texts(model, text):
+def test_bits_agree_with_predictions_for_changed_texts(model, text):
     explanation = model.why(text)
     lines = text.split("\n")
     read = lines[-1] if model.context == "sentence" else text
@@ -73,7 +73,7 @@ def test_the_bits_are_those_of_the_changed_texts(model, text):
     assert explanation.token == answer
     whole = all_of(model.predict(text, V))[answer]
     for place, word in enumerate(explanation.words):
-        # Those that the model finds most probable there.
+        # The most probable other tokens in this place.
         before = model.predict(" ".join(tokens[:place]).replace(" \n", "\n"), V).candidates
         others = [each for each, _ in before if each in WORDS and each != tokens[place]][:SUBSTITUTES]
         changed = {
@@ -87,7 +87,7 @@ def test_the_bits_are_those_of_the_changed_texts(model, text):
 
 
 @pytest.mark.parametrize("order", [1, 2, 3, 5])
-def test_an_ngram_depends_on_no_more_tokens_than_it_reads(order):
+def test_only_tokens_within_an_ngrams_order_have_an_influence(order):
     words = model_of(ngram(order)).why(TEXT).words
     assert len(words) == 6
     assert all(word.bits == 0 for word in words[: len(words) - (order - 1)])
@@ -100,10 +100,10 @@ def test_the_last_tokens_of_a_long_text_are_examined():
     long = model_of(network()).why(text)
     assert (len(long.words), long.left_out) == (EXAMINED, 40)
     assert [word.token for word in long.words] == text.split()[40:]
-    assert model_of(network()).why("w0\n" + TEXT).left_out == 0  # a sentence of its own
+    assert model_of(network()).why("w0\n" + TEXT).left_out == 0  # the last line is a sentence by itself
 
 
-def test_nothing_is_examined_where_there_is_nothing():
+def test_an_empty_text_has_no_influences():
     explanation = model_of(network()).why("")
     assert (explanation.words, explanation.left_out) == ([], 0)
 
@@ -124,7 +124,7 @@ def test_substitutes_are_the_most_probable_ids_of_text():
     assert substitutes(np.zeros(6), 4).tolist() == [3, 5]
 
 
-def test_a_model_without_a_next_word_and_one_of_a_single_token_are_refused():
+def test_bidirectional_models_and_models_of_one_token_are_refused():
     with pytest.raises(DirectionError, match="bidirectional"):
         model_of(network(BidirectionalNetwork)).why(TEXT)
     with pytest.raises(VocabularyError, match="one token"):

@@ -1,4 +1,4 @@
-"""The neural cache is a distribution, follows its formula, forgets nothing in between, and helps where words return."""
+"""The neural cache is a distribution, follows its formula, does not depend on blocks, and helps where words recur."""
 
 import itertools
 
@@ -21,7 +21,7 @@ def network(request):
 
 
 def by_the_formula(network, text, theta, reach=N, context="stream"):
-    """Probability (T, V) of every id at each place of a text that is read after <s>."""
+    """Return the probability (T, V) of every id at each place of a text that is read after <s>."""
     inputs = np.array([BOS, *text[:-1]])
     keep = None
     if context == "sentence":
@@ -43,7 +43,7 @@ TEXT = [3, 4, EOS, 5, 3, 3, EOS, 6, 4, 2, 3, EOS, 4]
 
 @pytest.mark.parametrize("theta", [0.0, 3.0, 15.0, 500.0])
 @pytest.mark.parametrize("context", ["stream", "sentence"])
-def test_it_is_the_formula(network, theta, context):
+def test_probabilities_follow_the_formula(network, theta, context):
     cache, inputs, keep = NeuralCache(network, N, theta), np.array([BOS, *TEXT[:-1]])[:, None], None
     if context == "sentence":
         inputs[inputs == EOS] = BOS
@@ -57,7 +57,7 @@ def test_it_is_the_formula(network, theta, context):
 
 
 @pytest.mark.parametrize("cuts", [[1], [4, 9], [*range(1, 13)]])
-def test_read_in_pieces_it_is_read_in_one(network, cuts):
+def test_a_text_read_in_pieces_has_the_same_probabilities(network, cuts):
     cache, inputs = NeuralCache(network, N), np.array([BOS, *TEXT[:-1]])[:, None]
     whole, final = cache.log_probabilities(inputs, cache.zero_state(1))
     state, parts = cache.zero_state(1), []
@@ -71,7 +71,7 @@ def test_read_in_pieces_it_is_read_in_one(network, cuts):
     np.testing.assert_allclose(state, final, atol=1e-9)
 
 
-def test_columns_do_not_know_of_each_other(network):
+def test_columns_do_not_influence_each_other(network):
     cache, texts = NeuralCache(network, N), np.array([TEXT, TEXT[::-1]]).T
     both, state = cache.log_probabilities(texts, cache.zero_state(2))
     for column in (0, 1):
@@ -81,7 +81,7 @@ def test_columns_do_not_know_of_each_other(network):
 
 
 def test_probabilities_of_all_strings_sum_to_one(network):
-    """Of a network mixed with its cache: of all strings of three ids after a text."""
+    """Sum over all strings of three ids after a text, for a network mixed with its cache."""
     cache = NeuralCache(network, N)
     mixed, total = Mixture([network, cache], [0.7, 0.3]), 0.0
     _, state = mixed.log_probabilities(np.array([BOS, *TEXT])[:, None], mixed.zero_state(1))
@@ -93,8 +93,8 @@ def test_probabilities_of_all_strings_sum_to_one(network):
 
 
 @pytest.mark.parametrize("context", ["stream", "sentence"])
-def test_words_that_come_back_are_expected_and_others_are_not(network, context):
-    """The control: where nothing comes back, the cache is of no use."""
+def test_the_cache_helps_only_where_words_recur(network, context):
+    """As a control, on random words the cache is of no use."""
     rng = np.random.default_rng(1)
     loops = np.tile(rng.integers(2, V, 9), 40)
     loops[8::9] = EOS
@@ -107,7 +107,7 @@ def test_words_that_come_back_are_expected_and_others_are_not(network, context):
 
 
 @pytest.mark.parametrize("context", ["stream", "sentence"])
-def test_a_long_text_in_columns_is_what_it_is_in_one(network, context):
+def test_a_long_text_read_in_columns_has_the_same_scores(network, context):
     text = np.random.default_rng(1).integers(2, V, 20_000)
     text[9::10] = EOS
     mixed = Mixture([network, NeuralCache(network, 40)], [0.8, 0.2])

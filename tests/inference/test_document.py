@@ -1,4 +1,4 @@
-"""Lines that are scored as one text have the scores that the text has, and their order matters."""
+"""Lines scored as one text have the scores of the text, and their order matters."""
 
 import numpy as np
 import pytest
@@ -31,7 +31,7 @@ def flat(scores):
 @pytest.mark.parametrize("context", ["sentence", "stream"])
 @pytest.mark.parametrize("remembers", [False, True])
 @pytest.mark.parametrize("cuts", [[], [1, 7]])
-def test_the_scores_are_those_of_the_text(network, context, remembers, cuts):
+def test_scores_of_lines_are_those_of_the_whole_text(network, context, remembers, cuts):
     model = Mixture([network, NeuralCache(network, 30)], [0.8, 0.2]) if remembers else network
     text = lines()
     scorer = DocumentScorer(model, context)
@@ -42,7 +42,7 @@ def test_the_scores_are_those_of_the_text(network, context, remembers, cuts):
     assert [len(score.log_probabilities) for score in found] == [len(line) for line in text]
 
 
-def test_ranks_are_those_of_the_distributions(network):
+def test_ranks_agree_with_the_distributions(network):
     text = lines(5)
     with_ranks, without = (DocumentScorer(network, "stream", ranks)(text) for ranks in (True, False))
     np.testing.assert_allclose(flat(with_ranks), flat(without), rtol=1e-6)
@@ -53,14 +53,14 @@ def test_ranks_are_those_of_the_distributions(network):
     assert np.concatenate([score.ranks for score in with_ranks]).tolist() == expected
 
 
-def test_the_line_before_matters_in_a_stream_and_not_in_sentences(network):
+def test_the_line_before_matters_in_a_stream_but_not_in_sentences(network):
     a, b, c = lines(3)
     for context, matters in (("stream", True), ("sentence", False)):
         after_b, after_c = (DocumentScorer(network, context)([first, a])[1] for first in (b, c))
         assert (not np.allclose(flat([after_b]), flat([after_c]))) == matters
 
 
-def test_a_blank_line_is_scored_and_not_read(network):
+def test_a_blank_line_is_scored_but_not_read(network):
     a, b, blank = *lines(2), np.array([EOS], dtype=np.int32)
     with_blank = DocumentScorer(network, "stream", blank=[EOS])([a, blank, blank, b])
     without = DocumentScorer(network, "stream", blank=[EOS])([a, b])

@@ -1,4 +1,4 @@
-"""Dynamic evaluation: what it scores by, what it learns, what it leaves alone."""
+"""Dynamic evaluation: the weights it scores with, its update rules, and that it leaves the network unchanged."""
 
 import numpy as np
 import pytest
@@ -39,7 +39,7 @@ REPETITIVE = Ids([3, 4, 5, 6, EOS] * 60)
 
 
 @pytest.mark.parametrize("context", ["sentence", "stream"])
-def test_on_a_text_that_repeats_it_beats_a_model_that_only_reads(network: Network, rule: str, context: str):
+def test_dynamic_evaluation_improves_on_a_repetitive_text(network: Network, rule: str, context: str):
     static = token_nats(network, REPETITIVE, context)
     dynamic = dynamic_nats(network, REPETITIVE, context, Learning(rule, RATES[rule], 10))
     assert dynamic.mean() < 0.9 * static.mean()
@@ -48,7 +48,7 @@ def test_on_a_text_that_repeats_it_beats_a_model_that_only_reads(network: Networ
 
 @pytest.mark.parametrize("context", ["sentence", "stream"])
 @pytest.mark.parametrize("window", [1, 7, 20, 1000])
-def test_without_learning_it_is_the_plain_evaluation(network: Network, rule: str, context: str, window: int):
+def test_a_learning_rate_of_zero_gives_the_plain_evaluation(network: Network, rule: str, context: str, window: int):
     ids = Ids(np.random.default_rng(1).integers(1, V, 150).tolist())
     assert dynamic_nats(network, ids, context, Learning(rule, 0.0, window)) == pytest.approx(
         token_nats(network, ids, context), abs=1e-4
@@ -56,8 +56,8 @@ def test_without_learning_it_is_the_plain_evaluation(network: Network, rule: str
 
 
 @pytest.mark.parametrize("window", [1, 7, 20])
-def test_no_token_is_scored_by_weights_that_have_seen_it(network: Network, rule: str, window: int):
-    """Change the text from some place on: nothing that was scored before that place may change."""
+def test_no_token_is_scored_by_weights_that_were_trained_on_it(network: Network, rule: str, window: int):
+    """A change of the text must not change any score before it."""
     ids = np.random.default_rng(2).integers(1, V, 100)
     before = dynamic_nats(network, Ids(ids.tolist()), "stream", Learning(rule, RATES[rule], window))
     place = 61
@@ -67,22 +67,22 @@ def test_no_token_is_scored_by_weights_that_have_seen_it(network: Network, rule:
     assert (before[place:] != after[place:]).any()
 
 
-def test_the_first_window_is_scored_by_the_model_as_it_is(network: Network, rule: str):
+def test_the_first_window_is_scored_by_the_original_weights(network: Network, rule: str):
     static = token_nats(network, REPETITIVE, "stream")
     dynamic = dynamic_nats(network, REPETITIVE, "stream", Learning(rule, RATES[rule], 30))
     assert dynamic[:30] == pytest.approx(static[:30], abs=1e-5)
     assert (dynamic[30:60] != static[30:60]).all()
 
 
-def test_the_network_is_left_as_it_is(network: Network, rule: str):
+def test_the_network_is_not_changed(network: Network, rule: str):
     before = {name: array.copy() for name, array in network.params.items()}
     dynamic_nats(network, REPETITIVE, "sentence", Learning(rule, RATES[rule], 10))
     assert all((network.params[name] == array).all() for name, array in before.items())
 
 
 @pytest.mark.parametrize("embedding_size", [4, 0])
-def test_the_rule_rms_is_its_formula(embedding_size: int):
-    """Written out for dense gradients in float64; rows that a window does not read stay where they are."""
+def test_the_rule_rms_follows_its_formula(embedding_size: int):
+    """Compare with dense gradients in float64; rows that a window does not read do not change."""
     config = NetworkConfig(V, "gru", hidden_size=5, embedding_size=embedding_size)
     network = Network.initialize(config, np.random.default_rng(0), "normal", dtype=np.float64)
     ids = np.random.default_rng(3).integers(1, V, 60)

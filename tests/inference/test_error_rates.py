@@ -1,4 +1,4 @@
-"""Edit distances against the textbook's table, and what is counted as a word or a character."""
+"""Edit distances against the textbook algorithm, and what counts as a word or a character."""
 
 import math
 
@@ -19,7 +19,7 @@ from rnnlm.inference.error_rates import (
 
 
 def table_distance(one, other):
-    """Wagner and Fischer's table, entry by entry."""
+    """Return the edit distance by Wagner and Fischer's table."""
     table = np.zeros((len(one) + 1, len(other) + 1), dtype=int)
     table[:, 0], table[0] = range(len(one) + 1), range(len(other) + 1)
     for i, a in enumerate(one, 1):
@@ -30,7 +30,7 @@ def table_distance(one, other):
 
 @settings(max_examples=300)
 @given(st.lists(st.integers(0, 3), max_size=90), st.lists(st.integers(0, 3), max_size=90))
-def test_the_distance_is_that_of_the_table(one, other):
+def test_distances_agree_with_the_table(one, other):
     assert edit_distance(one, other) == table_distance(one, other)
     assert edit_distance(one, one) == 0
 
@@ -46,38 +46,38 @@ def test_the_distance_is_that_of_the_table(one, other):
         ("a" * 99, "b" * 98, 99),
     ],
 )
-def test_distances_known_from_books(one, other, distance):
+def test_known_examples_have_the_known_distances(one, other, distance):
     assert edit_distance(one, other) == distance
 
 
-def test_marks_at_the_ends_are_no_words_and_unknown_is_one():
+def test_marks_at_the_ends_are_not_words_but_unk_is():
     assert words_of(" <s> the <unk>  sat </s>\n") == ["the", "<unk>", "sat"]
     assert words_of("<s> </s>") == []
 
 
-def test_spaces_count_between_words_and_not_in_chinese():
+def test_spaces_count_between_words_but_not_in_chinese():
     assert characters_of(["the", "cat"]) == "the cat"
     assert characters_of(["我", "昨天", "go", "。"]) == "我昨天go。"
     assert Reference("我 昨天 上学").errors("我昨天上学").characters == 0
     assert Reference("the cat").errors("thecat") == ErrorCount(2, 1)
 
 
-def test_case_counts_unless_it_is_left_out():
+def test_case_matters_unless_it_is_ignored():
     assert Reference("The Cat").errors("the cat") == ErrorCount(2, 2)
     assert Reference("The Cat", lowercase=True).errors("tHE cat") == ErrorCount(0, 0)
 
 
-def test_rates_are_errors_over_tokens_of_all_lines_together():
+def test_rates_are_all_errors_divided_by_all_tokens():
     rates = ErrorRates()
     for said, heard in [("a b c d", "a x c"), ("e", "e f g"), ("", "h")]:
         reference = Reference(said)
         rates.add(reference, reference.errors(heard))
     assert (rates.lines, rates.words, rates.word_errors) == (3, 5, 2 + 2 + 1)
-    assert rates.word_error_rate == 1.0  # and not the mean of 0.5, 2 and an infinity
+    assert rates.word_error_rate == 1.0  # not the mean of 0.5, 2 and infinity
     assert math.isnan(ErrorRates().word_error_rate)
 
 
-def test_text_without_spaces_is_found():
+def test_text_without_spaces_is_detected():
     assert is_unspaced(["我昨天上学", "the cat"]) is False
     assert is_unspaced(["我昨天上学了", "cat"]) is True
     assert is_unspaced([]) is False

@@ -1,4 +1,4 @@
-"""Fillings against enumeration of everything that could stand in the blanks."""
+"""Fillings against enumeration of all ids in the blanks."""
 
 import itertools
 
@@ -27,7 +27,7 @@ def forward_model(name: str) -> Network | NgramModel:
 
 
 def sharpened(network: Network) -> Network:
-    """The same network with clear preferences."""
+    """Add random weights, so that the network has clear preferences."""
     rng = np.random.default_rng(3)
     for array in network.params.values():
         array += rng.normal(0, 0.6, array.shape)
@@ -42,7 +42,7 @@ def two_sided(cell: str, num_layers: int = 1) -> BidirectionalNetwork:
 
 
 def fillings_of(ids: list[int]) -> list[tuple[tuple[int, ...], list[int]]]:
-    """Every filling with the sentence that it makes."""
+    """Return every filling with the sentence that it gives."""
     found = []
     for tokens in itertools.product(WORDS, repeat=ids.count(BLANK)):
         pieces = iter(tokens)
@@ -68,7 +68,7 @@ def test_a_one_directional_model_ranks_by_the_probability_of_the_sentence(name, 
 
 
 def given_the_rest(network: BidirectionalNetwork, sentence: list[int], place: int) -> float:
-    """Log p of one word of a sentence from the parameters alone: two one-directional networks and a softmax."""
+    """Return log p of one word of a sentence, using two one-directional networks and a softmax with its parameters."""
     config, params = network.config, network.params
     states = []
     for direction, read in (("", [BOS, *sentence[:place]]), ("_reverse", [EOS, *sentence[:place:-1]])):
@@ -86,7 +86,7 @@ def given_the_rest(network: BidirectionalNetwork, sentence: list[int], place: in
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("num_layers", [1, 2])
 @pytest.mark.parametrize("ids", SENTENCES)
-def test_a_bidirectional_network_ranks_by_each_blank_given_the_rest(cell, num_layers, ids):
+def test_a_bidirectional_network_ranks_by_the_probability_of_each_blank_given_the_rest(cell, num_layers, ids):
     network = two_sided(cell, num_layers)
     blanks = [place for place, each in enumerate(ids) if each == BLANK]
     expected = {
@@ -97,7 +97,7 @@ def test_a_bidirectional_network_ranks_by_each_blank_given_the_rest(cell, num_la
 
 
 @pytest.mark.parametrize("cell", CELLS)
-def test_the_distribution_at_a_place_sums_to_one_and_does_not_see_what_stands_there(cell):
+def test_the_distribution_at_a_place_does_not_depend_on_the_word_there(cell):
     network = two_sided(cell, 2)
     sentences = np.array([[BOS, 3, word, 5, EOS] for word in WORDS]).T
     rows = network.log_probabilities_at(sentences, np.full(len(WORDS), 2))
@@ -106,7 +106,7 @@ def test_the_distribution_at_a_place_sums_to_one_and_does_not_see_what_stands_th
 
 
 @pytest.mark.parametrize("cell", CELLS)
-def test_pseudo_perplexity_is_the_sum_over_words_given_the_rest(cell):
+def test_pseudo_nats_are_the_sum_over_words_given_the_rest(cell):
     network, rng = two_sided(cell), np.random.default_rng(4)
     sentences = [rng.integers(3, V, length).tolist() for length in rng.integers(1, 90, 60)]
     ids = np.array([i for sentence in sentences for i in [*sentence, EOS]])

@@ -1,4 +1,4 @@
-"""Drawing and beam search against enumeration and frequency counts on small networks."""
+"""Sampling and beam search against enumeration and frequency counts on small networks."""
 
 import itertools
 
@@ -31,29 +31,29 @@ def distribution(logits: list[float], **options: float) -> np.ndarray:
 LOGITS = [9.0, 1.0, 2.0, 3.0, 0.5]
 
 
-def test_plain_distribution_is_the_models_without_the_forbidden():
+def test_the_plain_distribution_is_the_models_without_forbidden_ids():
     expected = np.exp([-np.inf, *LOGITS[1:]])
     assert distribution(LOGITS) == pytest.approx(expected / expected.sum())
 
 
 @pytest.mark.parametrize("temperature", [0.1, 0.5, 2.0])
-def test_temperature_is_a_power_of_the_probabilities(temperature: float):
+def test_temperature_is_an_exponent_of_the_probabilities(temperature: float):
     expected = distribution(LOGITS) ** (1 / temperature)
     assert distribution(LOGITS, temperature=temperature) == pytest.approx(expected / expected.sum())
 
 
-def test_temperature_zero_takes_the_most_probable():
+def test_temperature_zero_takes_the_most_probable_token():
     assert distribution(LOGITS, temperature=0).tolist() == [0, 0, 0, 1, 0]
 
 
-def test_top_k_keeps_the_k_most_probable():
+def test_top_k_keeps_the_k_most_probable_tokens():
     kept = distribution(LOGITS, top_k=2)
     assert np.flatnonzero(kept).tolist() == [2, 3]
     assert kept[3] / kept[2] == pytest.approx(np.e)
 
 
 @pytest.mark.parametrize(("top_p", "survivors"), [(0.5, [3]), (0.8, [2, 3]), (0.99, [1, 2, 3, 4]), (1e-9, [3])])
-def test_top_p_keeps_the_fewest_that_reach_it(top_p: float, survivors: list[int]):
+def test_top_p_keeps_the_fewest_tokens_that_reach_it(top_p: float, survivors: list[int]):
     plain, kept = distribution(LOGITS), distribution(LOGITS, top_p=top_p)
     assert np.flatnonzero(kept).tolist() == survivors
     assert plain[survivors].sum() >= top_p
@@ -61,7 +61,7 @@ def test_top_p_keeps_the_fewest_that_reach_it(top_p: float, survivors: list[int]
     assert kept.sum() == pytest.approx(1)
 
 
-def test_repetition_penalty_makes_only_what_was_seen_less_likely():
+def test_repetition_penalty_makes_only_seen_tokens_less_likely():
     plain, penalised = distribution(LOGITS), distribution(LOGITS, repetition_penalty=2.0)
     assert penalised[3] < plain[3]
     assert penalised[2] / penalised[1] == pytest.approx(plain[2] / plain[1])
@@ -73,18 +73,18 @@ def drawn_texts(count: int, seed: int = 1, length: int = 3, **options: float) ->
     return [tuple(step[text] for step in steps if step[text] is not None) for text in range(count)]
 
 
-def test_the_same_seed_gives_the_same_texts_and_another_seed_others():
+def test_the_same_seed_gives_the_same_texts_and_another_seed_different_ones():
     assert drawn_texts(50, seed=1) == drawn_texts(50, seed=1) != drawn_texts(50, seed=2)
 
 
-def test_nothing_follows_the_end_and_nothing_forbidden_is_drawn():
+def test_texts_stop_at_the_end_and_contain_no_forbidden_ids():
     for text in drawn_texts(300):
         assert END not in text[:-1]
         assert not set(text) & set(NEVER)
         assert len(text) == 3 or text[-1] == END
 
 
-def test_frequencies_of_whole_texts_are_their_probabilities():
+def test_texts_are_drawn_with_their_probabilities():
     texts, model = drawn_texts(20_000, length=2), network()
     expected: dict[tuple[int, ...], float] = {}
     for first, second in itertools.product(range(V), repeat=2):
@@ -100,7 +100,7 @@ def test_frequencies_of_whole_texts_are_their_probabilities():
 
 
 def enumerated(model: Network, length: int) -> list[tuple[list[int], float]]:
-    """Every continuation of <s> with its log probability, best first."""
+    """Return every continuation of <s> with its log probability, best first."""
     found = {}
     for ids in itertools.product(range(V), repeat=length):
         cut = ids[: ids.index(END) + 1] if END in ids else ids
@@ -113,7 +113,7 @@ def enumerated(model: Network, length: int) -> list[tuple[list[int], float]]:
 
 
 @pytest.mark.parametrize("cell", CELLS)
-def test_a_wide_beam_finds_what_enumeration_finds(cell: str):
+def test_a_wide_beam_agrees_with_enumeration(cell: str):
     model = network(cell)
     expected = enumerated(model, 4)[:8]
     found = beam_search(model, [0], 4, 200, NEVER, END)[:8]
@@ -122,7 +122,7 @@ def test_a_wide_beam_finds_what_enumeration_finds(cell: str):
 
 
 @pytest.mark.parametrize("width", [1, 2, 5])
-def test_a_narrow_beam_returns_true_scores_in_order(width: int):
+def test_a_narrow_beam_returns_correct_scores_in_order(width: int):
     model = network()
     expected = {tuple(ids): score for ids, score in enumerated(model, 4)}
     found = beam_search(model, [0], 4, width, NEVER, END)

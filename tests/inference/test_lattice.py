@@ -1,4 +1,4 @@
-"""Searches through lattices against all paths, one by one."""
+"""Searches through lattices against enumeration of all paths."""
 
 from typing import NamedTuple
 
@@ -18,7 +18,7 @@ from rnnlm.nn.network import Network, NetworkConfig
 from rnnlm.text.vocabulary import BOS, EOS, FIRST, UNK
 
 V = 9
-IDS = np.array([3, 4, 5, 6, 7, 8, UNK, UNK])  # of the symbols: two tokens are unknown, and not the same
+IDS = np.array([3, 4, 5, 6, 7, 8, UNK, UNK])  # two different symbols are unknown tokens
 SYMBOLS = Symbols(IDS, np.where(IDS == UNK, -1.5, 0.25))
 ALL = 10_000
 
@@ -57,7 +57,7 @@ class Found(NamedTuple):
 
 
 def all_paths(model, arcs, length, end, lm_weight, start=(BOS,)):
-    """The best of the paths of each sequence of symbols, by the definition, each read for itself."""
+    """Return the best path for each sequence of symbols, by scoring every path separately."""
     found = {}
 
     def follow(node, symbols, score):
@@ -98,7 +98,7 @@ def assert_equal(found, expected):
 
 
 def some_arcs(rng, length, number):
-    """Arcs of any length with no, one or several tokens; one from each node to the next, so that there is a path."""
+    """Return random arcs of zero to three tokens, with at least one arc from each node to the next."""
     ends = [(node, node + 1) for node in range(length) for _ in range(2)]
     ends += [tuple(sorted(rng.choice(length + 1, 2, replace=False).tolist())) for _ in range(number)]
     return [
@@ -109,7 +109,7 @@ def some_arcs(rng, length, number):
 
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("end", [EOS, None])
-def test_a_wide_beam_finds_what_all_paths_give(name, end):
+def test_a_wide_beam_agrees_with_all_paths(name, end):
     model = MODELS[name]()
     for seed, lm_weight in [(0, 1.0), (1, 1.0), (2, 0.4)]:
         arcs = some_arcs(np.random.default_rng(seed), 4, 9)
@@ -120,15 +120,15 @@ def test_a_wide_beam_finds_what_all_paths_give(name, end):
 
 @pytest.mark.parametrize("name", ["lstm", "ngram", "network with ngram"])
 @pytest.mark.parametrize("k", [1, 2, 7])
-def test_the_k_best_are_exact_where_states_are_merged(name, k):
-    """Of an n-gram model's equal states only k hypotheses go on; the beam itself leaves nothing out."""
+def test_the_k_best_are_exact_if_states_are_merged(name, k):
+    """Among equal states of an n-gram model only k hypotheses are kept; the beam is too wide to drop any."""
     model = MODELS[name]()
     arcs = some_arcs(np.random.default_rng(5), 5, 8)
     assert_equal(search(model, arcs, 5, k=k), all_paths(model, arcs, 5, EOS, 1.0)[:k])
 
 
 def test_equal_states_are_merged():
-    """After two words a trigram model has forgotten what stood before: one hypothesis is left of each pair."""
+    """A trigram state depends on two words, so one hypothesis is left for each pair."""
     model, read = ngram(3), []
     reader = CandidateReader(model)
     original = reader.read
@@ -142,7 +142,7 @@ def test_equal_states_are_merged():
 
 @settings(max_examples=60)
 @given(st.integers(0, 10**6), st.integers(1, 5), st.integers(1, 40))
-def test_any_beam_finds_real_paths_in_their_order(seed, length, beam):
+def test_any_beam_finds_existing_paths_in_order(seed, length, beam):
     model = ngram(2)
     arcs = some_arcs(np.random.default_rng(seed), length, 6)
     expected = all_paths(model, arcs, length, EOS, 1.0)
@@ -150,14 +150,14 @@ def test_any_beam_finds_real_paths_in_their_order(seed, length, beam):
     by_symbols = dict(expected)
     assert 1 <= len(found) <= 3
     for path in found:
-        # Two paths may have the same symbols, and a narrow beam keeps one: its total is at most the best.
+        # A narrow beam may keep the worse of two paths with the same symbols, so its total is at most the best.
         assert path.total <= by_symbols[tuple(path.symbols)].total + 1e-6
     totals = [path.total for path in found]
     assert totals == sorted(totals, reverse=True)
 
 
-def test_a_narrow_beam_may_miss_the_best_and_a_wide_one_does_not():
-    """The control of the tests above: what they find depends on the beam at all."""
+def test_a_narrow_beam_may_miss_the_best_path_of_a_wide_one():
+    """This is the control of the tests above: the beam does matter."""
     missed = 0
     for seed in range(30):
         arcs = some_arcs(np.random.default_rng(seed), 6, 14)
@@ -168,17 +168,17 @@ def test_a_narrow_beam_may_miss_the_best_and_a_wide_one_does_not():
     assert missed
 
 
-def test_all_hypotheses_at_a_place_are_read_in_one_batch():
+def test_all_hypotheses_at_a_node_are_read_in_one_batch():
     model, read = network(), []
     reader = CandidateReader(model)
     original = reader.read
     reader.read = lambda tokens, *rest: read.append(len(tokens)) or original(tokens, *rest)
     arcs = [TokenArc(node, node + 1, (symbol,), 0.0) for node in range(5) for symbol in (0, 1, 0)]
     best_paths(reader, Start(model.zero_state(1), BOS), arcs, 5, SYMBOLS, EOS, k=1, beam=100)
-    assert read == [1, 2, 4, 8, 16, 32]  # the second arc with the same token is the same
+    assert read == [1, 2, 4, 8, 16, 32]  # a second arc with the same token is merged with the first
 
 
-def test_arcs_that_begin_alike_are_read_once():
+def test_common_beginnings_of_arcs_are_read_once():
     model, read = network(), []
     reader = CandidateReader(model)
     original = reader.read
@@ -188,7 +188,7 @@ def test_arcs_that_begin_alike_are_read_once():
     assert read == [1, 1, 1, 1, 4]
 
 
-def test_a_model_that_starts_after_a_line_and_a_given_beginning():
+def test_the_search_can_start_after_a_line_and_given_tokens():
     model = network()
     by_line = AfterLine(model, [EOS, 4, 5])
     arcs = some_arcs(np.random.default_rng(0), 3, 5)
@@ -196,7 +196,7 @@ def test_a_model_that_starts_after_a_line_and_a_given_beginning():
     assert_equal(search(model, arcs, 3, state=by_line.zero_state(1)), expected)
 
 
-def test_nothing_to_choose_from():
+def test_lattices_without_arcs_or_paths():
     model = network()
     (path,) = search(model, [], 0)
     assert path.symbols == []
@@ -206,17 +206,17 @@ def test_nothing_to_choose_from():
     assert search(model, [TokenArc(0, 1, (0,), 0.0)], 2) == []
 
 
-def test_arcs_that_lead_nowhere_are_left_out():
+def test_arcs_that_are_on_no_path_are_left_out():
     arcs = [(0, 2), (0, 1), (2, 3), (1, 2), (4, 5), (0, 4), (3, 5)]
     assert complete(arcs, 3) == [True, True, True, True, False, False, False]
     assert complete([(1, 2), (0, 1)], 2) == [True, True]
     assert complete([(0, 1), (2, 3)], 3) == [False, False]
 
 
-def test_a_path_of_probability_zero_is_none():
+def test_paths_of_probability_zero_are_left_out():
     model = network(output="softmax")
     model.params["output.bias"][5] = -np.inf
-    arcs = [TokenArc(0, 1, (symbol,), 0.0) for symbol in (1, 2, 3)]  # 2 is the id 5
+    arcs = [TokenArc(0, 1, (symbol,), 0.0) for symbol in (1, 2, 3)]  # symbol 2 has the id 5
     assert sorted(path.symbols[0] for path in search(model, arcs, 1)) == [1, 3]
 
 
@@ -230,7 +230,7 @@ def test_large_batches_are_read_in_parts(monkeypatch):
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_a_reader_picks_from_the_whole_distribution(name):
+def test_a_reader_returns_entries_of_the_whole_distribution(name):
     model = MODELS[name]()
     state = model.zero_state(3)
     plain = state

@@ -1,4 +1,4 @@
-"""Lists of whole files and folders: JSON, ESPnet, several files at once, values of Python."""
+"""N-best lists from files, folders of ESPnet, JSON and Python values."""
 
 import json
 
@@ -31,7 +31,7 @@ def test_a_line_of_json_is_a_list():
     assert [c.incoming for each in lists for c in each.candidates] == [-1.5, 0, 2, -0.001]
 
 
-def test_json_comes_out_with_all_that_it_had_and_the_scores():
+def test_json_is_written_with_all_its_fields_and_the_scores():
     (found,) = read_lists(LINES[:1], "json", "file")
     places = {"ranked": [1, 0], "best": [1], "scores": [0, 1]}
     for output in OUTPUTS:
@@ -64,7 +64,7 @@ def test_json_comes_out_with_all_that_it_had_and_the_scores():
         ("a\udcff\n", "0xff"),
     ],
 )
-def test_a_bad_line_of_json_is_named_or_passed_through(line, words):
+def test_a_bad_line_of_json_is_refused_or_passed_through(line, words):
     with pytest.raises(BadLineError, match="Line 2 of file ") as raised:
         list(read_lists([LINES[0], line], "json", "file"))
     assert words in str(raised.value)
@@ -79,7 +79,7 @@ def test_a_bad_line_of_json_is_named_or_passed_through(line, words):
 
 
 def espnet(folder, lists, score="tensor({})".format):
-    """Write lists as ESPnet's DatadirWriter does: a folder for each place in the lists."""
+    """Write lists as ESPnet's DatadirWriter does, in one folder for each rank."""
     for place in range(max(map(len, lists.values()))):
         there = folder / f"{place + 1}best_recog"
         there.mkdir(parents=True)
@@ -104,7 +104,7 @@ def test_folders_of_espnet_are_read(tmp_path, score):
         assert [(c.text, c.incoming) for c in each.candidates] == candidates
 
 
-def test_jobs_and_a_logdir_are_read_in_their_order(tmp_path):
+def test_jobs_and_a_logdir_are_read_in_order(tmp_path):
     for job, name in [(1, "a"), (2, "b"), (10, "c")]:
         espnet(tmp_path / "logdir" / f"output.{job}", {name: [("x", -1.0), ("y", -2.0)]})
     for path in (tmp_path, tmp_path / "logdir"):
@@ -113,7 +113,7 @@ def test_jobs_and_a_logdir_are_read_in_their_order(tmp_path):
     assert only.list_id == "b"
 
 
-def test_espnet_comes_out_as_kaldis_files(tmp_path):
+def test_lists_of_espnet_are_written_in_kaldis_format(tmp_path):
     first, *_ = lists_of(espnet(tmp_path / "out", LISTS), "espnet")
     form = FORMATS["espnet"]
     out = {name: list(output_lines(first, form, [1, 0], [-4.0, -5.0], [0, 1], name)) for name in OUTPUTS}
@@ -126,7 +126,7 @@ def test_espnet_comes_out_as_kaldis_files(tmp_path):
     assert (again.list_id, texts_of([again])) == ("u2", [["a", "a b"]])
 
 
-def test_folders_that_do_not_go_together_are_refused(tmp_path):
+def test_inconsistent_folders_are_refused(tmp_path):
     with pytest.raises(CorpusError, match="no folder 1best_recog"):
         list(lists_of(tmp_path, "espnet"))
     folder = espnet(tmp_path / "out", LISTS)
@@ -147,7 +147,7 @@ def test_folders_that_do_not_go_together_are_refused(tmp_path):
     assert [c.incoming for c in next(lists_of(folder, "espnet")).candidates] == [-1.5, 0]
 
 
-# --- several files, and none ----------------------------------------------------------------------------------------
+# --- several files and Python values --------------------------------------------------------------------------------
 
 
 def test_several_files_are_read_one_after_the_other(tmp_path):
@@ -157,7 +157,7 @@ def test_several_files_are_read_one_after_the_other(tmp_path):
     assert texts_of(found) == [["x", "y"], ["z"], ["w"]]
 
 
-def test_lists_of_python():
+def test_lists_can_be_python_values():
     given = [["a b", "c"], [("a", -1), ("b", -2.5)], {"id": 4, "hypotheses": [{"text": "d", "score": 3}, "e"]}]
     lists = list(lists_of(given))
     assert texts_of(lists) == [["a b", "c"], ["a", "b"], ["d", "e"]]
@@ -175,7 +175,7 @@ def test_lists_of_python():
         ([[7]], "List 1 has the candidate 7"),
     ],
 )
-def test_what_is_no_list_is_refused(given, message):
+def test_other_python_values_are_refused(given, message):
     with pytest.raises(RnnlmError, match=message):
         list(lists_of(given))
     with pytest.raises(RnnlmError, match="format is 'xml'"):

@@ -1,4 +1,4 @@
-"""Mixtures: a distribution again, states side by side, translated vocabularies, the best weights."""
+"""Mixtures are distributions, keep the states of their parts, translate vocabularies and find the best weights."""
 
 import itertools
 
@@ -52,7 +52,7 @@ def test_probabilities_of_all_strings_of_a_length_sum_to_one(model: SequenceMode
     assert np.exp(-nats.sum(axis=0)).sum() == pytest.approx(1, abs=1e-5)
 
 
-def test_a_probability_is_the_weighted_mean_of_probabilities():
+def test_a_probability_is_the_weighted_mean_of_the_models_probabilities():
     models, weights = [network("gru"), ngram(2), ngram(4)], [0.5, 0.3, 0.2]
     inputs = np.random.default_rng(1).integers(0, V, (7, 3))
     rows, _ = Mixture(models, weights).log_probabilities(inputs, Mixture(models, weights).zero_state(3))
@@ -61,7 +61,7 @@ def test_a_probability_is_the_weighted_mean_of_probabilities():
     assert np.exp(rows) == pytest.approx(expected, abs=1e-6)
 
 
-def test_the_three_ways_to_ask_agree(model: SequenceModel):
+def test_rows_nats_and_next_rows_agree(model: SequenceModel):
     rng = np.random.default_rng(2)
     inputs, targets = rng.integers(0, V, (8, 4)), rng.integers(1, V, (8, 4))
     rows, state = model.log_probabilities(inputs, model.zero_state(4))
@@ -73,7 +73,7 @@ def test_the_three_ways_to_ask_agree(model: SequenceModel):
     assert (state == again).all()
 
 
-def test_text_read_in_pieces_is_text_read_in_one(model: SequenceModel):
+def test_text_read_in_pieces_has_the_same_probabilities_as_in_one_piece(model: SequenceModel):
     rng = np.random.default_rng(3)
     inputs, targets = rng.integers(0, V, (12, 3)), rng.integers(1, V, (12, 3))
     whole, final = model.nats(inputs, targets, model.zero_state(3))
@@ -85,7 +85,7 @@ def test_text_read_in_pieces_is_text_read_in_one(model: SequenceModel):
 
 
 def test_columns_can_be_selected_repeated_and_joined(model: SequenceModel):
-    """What beam search and prefix trees do with a state: the columns are on its second-last axis."""
+    """Beam search and prefix trees do this; the columns of a state are on its second-last axis."""
     rng = np.random.default_rng(4)
     inputs, after = rng.integers(1, V, (5, 3)), rng.integers(1, V, (2, 4))
     _, state = model.log_probabilities(inputs, model.zero_state(3))
@@ -97,7 +97,7 @@ def test_columns_can_be_selected_repeated_and_joined(model: SequenceModel):
         assert rows[:, column] == pytest.approx(expected[-2:, 0], abs=1e-5)
 
 
-def test_keep_zero_starts_every_part_anew(model: SequenceModel):
+def test_keep_zero_resets_every_part(model: SequenceModel):
     rng = np.random.default_rng(5)
     inputs, targets = rng.integers(1, V, (9, 2)), rng.integers(1, V, (9, 2))
     keep = np.ones((9, 2, 1), dtype=np.float32)
@@ -107,7 +107,7 @@ def test_keep_zero_starts_every_part_anew(model: SequenceModel):
     assert nats[4:, 1] == pytest.approx(anew[:, 0], abs=1e-5)
 
 
-def test_long_texts_are_scored_in_columns_as_in_one(model: SequenceModel):
+def test_long_texts_read_in_columns_have_the_same_scores(model: SequenceModel):
     sequence = Ids(np.random.default_rng(6).choice([1, 2, 3, 4, 5], 700))
     nats = token_nats(model, sequence, "sentence", threads=2)
     inputs = np.concatenate([[EOS], sequence.ids[:-1]])
@@ -133,8 +133,8 @@ class Ids:
 
 @pytest.mark.parametrize("context", ["sentence", "stream"])
 @pytest.mark.parametrize("N", [0, 1, 65, 700, 20_000])
-def test_token_nats_are_in_the_order_of_the_text(context: str, N: int):
-    """A unigram model's nats say which token they belong to."""
+def test_token_nats_have_the_order_of_the_text(context: str, N: int):
+    """The nats of a unigram model identify the token."""
     sequence = Ids(np.random.default_rng(N).choice([1, 2, 3, 4, 5], N))
     model = NgramModel.train(np.repeat([1, 2, 3, 4, 5], [1, 2, 3, 4, 5]), V, 1)
     expected = -model.levels[0].log_probability[sequence.ids]
@@ -153,7 +153,9 @@ def test_token_nats_are_in_the_order_of_the_text(context: str, N: int):
         ([network(), ngram()], [1.0]),
     ],
 )
-def test_what_can_not_be_mixed_is_refused(models: list[SequenceModel], weights: list[float]):
+def test_mixtures_of_different_vocabularies_and_bad_weights_are_refused(
+    models: list[SequenceModel], weights: list[float]
+):
     with pytest.raises(ValueError, match="models over vocabularies"):
         Mixture(models, weights)
 
@@ -162,12 +164,12 @@ def test_what_can_not_be_mixed_is_refused(models: list[SequenceModel], weights: 
 
 OTHER = 7  # <s> </s> <unk> and four words
 PERMUTED = np.array([0, 1, 2, 6, 3, 5, 4])
-SMALLER = np.array([0, 1, 2, 5, 3])  # over five of seven ids: 4 and 6 are not asked for
-LARGER = np.array([0, 1, 2, 3, 4, 5, 6, 2, 2])  # two words that the model does not know
+SMALLER = np.array([0, 1, 2, 5, 3])  # over five of seven ids, without 4 and 6
+LARGER = np.array([0, 1, 2, 3, 4, 5, 6, 2, 2])  # with two words that the model does not know
 
 
 @pytest.mark.parametrize("other", [network("gru", size=OTHER), ngram(size=OTHER)])
-def test_a_translated_model_sums_to_one_or_less_by_what_is_not_asked_for(other: SequenceModel):
+def test_a_translated_model_lacks_the_probability_of_the_left_out_words(other: SequenceModel):
     for ids in (PERMUTED, SMALLER, LARGER):
         translated = Translated(other, ids)
         inputs = np.array([[BOS, BOS], [3, 4]])
@@ -182,7 +184,7 @@ def test_a_translated_model_sums_to_one_or_less_by_what_is_not_asked_for(other: 
 
 
 @pytest.mark.parametrize("ids", [PERMUTED, SMALLER, LARGER])
-def test_the_three_ways_to_ask_a_translated_model_agree(ids: np.ndarray):
+def test_rows_nats_and_next_rows_of_a_translated_model_agree(ids: np.ndarray):
     rng = np.random.default_rng(7)
     model = Translated(ngram(size=OTHER), ids)
     inputs, targets = rng.integers(0, len(ids), (8, 4)), rng.integers(1, len(ids), (8, 4))
@@ -200,7 +202,7 @@ def test_the_three_ways_to_ask_a_translated_model_agree(ids: np.ndarray):
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_the_weight_found_is_the_best_of_a_fine_grid(seed: int):
+def test_the_weight_found_is_the_best_of_a_grid(seed: int):
     rng = np.random.default_rng(seed)
     nats = rng.gamma(2.0, 1.0 + 0.2 * seed, (2, 400))
     grid = np.linspace(0, 1, 4001)
@@ -210,7 +212,7 @@ def test_the_weight_found_is_the_best_of_a_fine_grid(seed: int):
     assert mixed_nats(nats, found).mean() <= min(likelihood) + 1e-8
 
 
-def test_no_weights_of_three_models_are_better():
+def test_no_weights_of_a_grid_are_better_for_three_models():
     nats = np.random.default_rng(11).gamma(2.0, 1.0, (3, 300)) + np.array([[0.0], [0.2], [0.4]])
     found = best_weights(nats)
     assert sum(found) == pytest.approx(1)
@@ -227,19 +229,19 @@ def test_a_model_that_is_better_everywhere_gets_all_the_weight():
     assert best_weights(nats[[0, 0]]) == pytest.approx([0.5, 0.5])
 
 
-def test_probabilities_too_small_for_a_float_are_mixed_all_the_same():
+def test_probabilities_that_underflow_are_mixed():
     nats = [np.array([2000.0, 5.0]), np.array([2001.0, 5.0])]
     assert mixed_nats(nats, [0.5, 0.5]) == pytest.approx([2000 - np.log(0.5 + 0.5 / np.e), 5.0])
     assert np.isfinite(best_weights(nats)).all()
 
 
-# --- a network with its n-gram model ----------------------------------------------------------------------------------
+# --- a network with its n-gram model ------------------------------------------------------------------------------
 
 
-def test_the_weight_is_that_of_the_longest_known_context():
+def test_the_weight_depends_on_the_longest_known_context():
     of_ngram = NgramModel.train(np.array([3, 4, 5, EOS, 3, 3, 4, EOS]), V, 3)
     model = NetworkWithNgram(network(), of_ngram, [0.1, 0.5, 0.9])
-    # after <s> 3 4 two words are known, after <s> 4 only the last one: no line begins with 4
+    # after <s> 3 4 both words are known, after <s> 4 only the last, since no line starts with 4
     for prefix, weight in (([BOS, 3, 4], 0.9), ([BOS, 4], 0.5)):
         inputs = np.array(prefix)[:, None]
         both, _ = model.next_log_probabilities(inputs, model.zero_state(1))
@@ -247,9 +249,9 @@ def test_the_weight_is_that_of_the_longest_known_context():
         assert np.exp(both) == pytest.approx((1 - weight) * np.exp(one) + weight * np.exp(other), abs=1e-6)
 
 
-def test_what_the_network_holds_impossible_has_the_probability_of_the_ngram():
+def test_a_word_impossible_for_the_network_has_the_probability_of_the_ngram():
     impossible = network()
-    impossible.params["output.bias"][4] = -200  # of the probability 1e-87, which float32 lacks
+    impossible.params["output.bias"][4] = -200  # the probability 1e-87 underflows in float32
     model = NetworkWithNgram(impossible, NgramModel.train(np.array([3, 4, 5, EOS, 3, 3, 4, EOS]), V, 2), [0.1, 0.5])
     inputs = np.array([BOS, 3])[:, None]
     both, _ = model.next_log_probabilities(inputs, model.zero_state(1))
@@ -260,7 +262,7 @@ def test_what_the_network_holds_impossible_has_the_probability_of_the_ngram():
 
 
 @pytest.mark.parametrize("context", ["sentence", "stream"])
-def test_figures_along_a_text_are_those_of_the_models(context):
+def test_nats_along_a_text_agree_with_the_models(context):
     model = NetworkWithNgram(network(), ngram(4), [0.3, 0.1, 0.6, 0.2])
     text = np.random.default_rng(9).choice([1, 3, 4, 5], 700)
     alone = token_nats(model.network, text, context)
@@ -273,6 +275,6 @@ def test_figures_along_a_text_are_those_of_the_models(context):
 
 
 @pytest.mark.parametrize("weights", [[0.5], [0.5, 0.5, 1.2], [0.5, -0.1, 0.5]])
-def test_weights_that_are_none_are_refused(weights):
+def test_bad_weights_are_refused(weights):
     with pytest.raises(ValueError, match="weights"):
         NetworkWithNgram(network(), ngram(3), weights)

@@ -1,4 +1,4 @@
-"""Formats of n-best lists: what is read, what is refused and where, and what comes out again."""
+"""Formats of n-best lists: reading, errors with line numbers, and writing."""
 
 import io
 
@@ -22,7 +22,7 @@ GOOD = {
     "moses": ["0 ||| a b ||| LM0= -1 ||| -3.5\n", "0 ||| c ||| ||| -4\n", "1 ||| d e f ||| d: 0 lm: 1 ||| -1\n"],
 }
 
-FORMATS = {name: ALL_FORMATS[name] for name in GOOD}  # in which a line is a candidate
+FORMATS = {name: ALL_FORMATS[name] for name in GOOD}  # formats in which a line is a candidate
 
 JSON_LINES = [
     '{"text": "the cat", "score": -3.25}\n',
@@ -48,7 +48,7 @@ def test_every_format_is_read(name, end, mark):
     assert len({each.list_id for each in lists}) == 2
 
 
-def test_scores_and_words_that_come_in():
+def test_incoming_scores_and_word_counts_are_read():
     (first, _), (third,) = (each.candidates for each in lists_of(GOOD["srilm"], "srilm"))
     assert (first.incoming, first.old_language_model, first.words) == (-3.5, -2, 2)
     assert (third.incoming, third.old_language_model, third.words) == (-1, 0, 3)
@@ -87,7 +87,7 @@ def test_scores_and_words_that_come_in():
         ("kaldi", "utt-7 the cat\t-3.25\n", "--format srilm"),
     ],
 )
-def test_a_bad_line_is_named_and_passed_through_if_asked(name, line, words):
+def test_a_bad_line_is_refused_or_passed_through(name, line, words):
     for place in (0, 1, len(GOOD[name])):
         lines = [*GOOD[name][:place], line, *GOOD[name][place:]]
         with pytest.raises(BadLineError) as raised:
@@ -105,7 +105,7 @@ def test_a_bad_line_is_named_and_passed_through_if_asked(name, line, words):
 
 
 @pytest.mark.parametrize("name", ["kaldi", "mikolov", "moses"])
-def test_an_id_that_comes_back_is_refused(name):
+def test_a_list_id_that_occurs_again_is_refused(name):
     lines = [*GOOD[name], GOOD[name][0]]
     with pytest.raises(BadLineError, match="Line 4 of file has the id"):
         lists_of(lines, name)
@@ -124,7 +124,7 @@ def test_an_id_that_comes_back_is_refused(name):
         ("srilm", "-1\t-2\t0\t", ""),
         ("moses", "0 ||| ||| x ||| 1", ""),
         ("moses", "0 |||  ||| x ||| 1", ""),
-        # Numbers, brackets and quotes are words where they are no table and no JSON.
+        # Numbers, brackets and quotes that form neither a table nor JSON are words.
         ("kaldi", "utt-1\t5", "5"),
         ("mikolov", "1\tthe cat", "the cat"),
         ("plain", "[1] {2} 3", "[1] {2} 3"),
@@ -136,12 +136,12 @@ def test_an_id_that_comes_back_is_refused(name):
     ],
 )
 @pytest.mark.parametrize("end", ["\n", "\r\n", ""])
-def test_lines_that_are_candidates_nevertheless(name, line, text, end):
+def test_unusual_lines_are_candidates(name, line, text, end):
     (found,) = lists_of([line + end], name)
     assert [candidate.text for candidate in found.candidates] == [text]
 
 
-def test_lists_are_given_out_as_they_end():
+def test_lists_are_returned_as_soon_as_they_end():
     def lines(name):
         yield from GOOD[name]
         raise AssertionError("the first list should have been given out before this is read")
@@ -168,7 +168,7 @@ TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\n")
 @pytest.mark.parametrize("name", FORMATS)
 @settings(max_examples=60)
 @given(data=st.data())
-def test_whatever_comes_in_lenient_reading_loses_and_changes_nothing(name, data):
+def test_lenient_reading_loses_and_changes_no_line(name, data):
     bad = TEXT.map(lambda text: text + "\n")
     lines = data.draw(st.lists(st.one_of(bad, st.sampled_from(GOOD[name])), max_size=12))
     warnings = []
@@ -189,7 +189,7 @@ def test_whatever_comes_in_lenient_reading_loses_and_changes_nothing(name, data)
 
 
 @pytest.mark.parametrize("name", ["srilm", "moses"])
-def test_a_score_that_was_written_can_be_read_again(name):
+def test_written_scores_can_be_read_again(name):
     form = FORMATS[name]
     for line in GOOD[name]:
         if line == "\n":
@@ -205,7 +205,7 @@ def test_a_score_that_was_written_can_be_read_again(name):
             assert twice.count("RNNLM0=") == 1
 
 
-def test_the_rest_of_a_line_stays_as_it_is():
+def test_the_rest_of_a_rescored_line_does_not_change():
     srilm = FORMATS["srilm"]
     assert srilm.rescored(srilm.parse(" -1\t-2  2 a  b\r\n"), -3, 0) == " -1\t-3.000000  2 a  b\r\n"
     moses = FORMATS["moses"]
@@ -215,14 +215,14 @@ def test_the_rest_of_a_line_stays_as_it_is():
     )
 
 
-def test_scores_as_their_readers_expect_them():
+def test_scores_are_written_with_the_sign_and_id_of_the_format():
     expected = {"plain": "-2.500000\n", "mikolov": "-2.500000\n", "kaldi": "u-1-1 2.500000\n"}
     for name, line in expected.items():
         form = FORMATS[name]
         assert form.score_line(form.parse(GOOD[name][0]), -2.5, 0) == line
 
 
-def test_a_last_line_without_an_end_gets_one_when_it_moves():
+def test_a_last_line_without_a_newline_gets_one_if_it_moves():
     assert "".join(with_ends(["b", "a\n"])) == "b\na\n"
     assert "".join(with_ends(["b\n", "a"])) == "b\na"
 
@@ -234,13 +234,13 @@ def lines_of(content, encoding=None):
     return list(read_lines(Source("file", io.BytesIO(content)), encoding))
 
 
-# How files begin that are not read as they are: gzip is unpacked, the others are refused (see test_sources).
+# Beginnings of files that are not read as text: gzip is decompressed, others are refused (see test_sources).
 OTHER_FORMS = (b"\x1f\x8b", b"PK\x03\x04", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd", b"%PDF-")
 
 
 @settings(max_examples=100)
 @given(st.binary(max_size=60).filter(lambda content: not content.startswith(OTHER_FORMS)))
-def test_utf8_lines_give_back_the_bytes(content):
+def test_lines_read_as_utf8_give_back_the_bytes(content):
     lines = lines_of(content, "utf-8")
     assert "".join(lines).encode("utf-8", "surrogateescape") == content
     assert len(lines) == content.count(b"\n") + (not content.endswith(b"\n") and content != b"")
@@ -248,7 +248,7 @@ def test_utf8_lines_give_back_the_bytes(content):
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "gb18030", "big5", "utf-16"])
-def test_encodings_are_found(encoding):
+def test_encodings_are_detected(encoding):
     text = "老師說他在這裡。\n\n我們的人\r\n"
     lines = lines_of(text.encode(encoding))
     assert "".join(lines).removeprefix("\ufeff") == text
@@ -259,7 +259,7 @@ def test_only_a_newline_ends_a_line():
     assert lines_of("a\x0bb\x85c\u2028d\re\n\n\nf".encode()) == ["a\x0bb\x85c\u2028d\re\n", "\n", "\n", "f"]
 
 
-def test_what_is_no_text_is_refused():
+def test_binary_files_and_wrong_encodings_are_refused():
     with pytest.raises(CorpusError, match="binary"):
         lines_of(b"\x00\xff\x00\xfe" * 20)
     with pytest.raises(CorpusError, match="no encoding"):

@@ -1,4 +1,4 @@
-"""What is remembered of a text that goes on: the same to the bit, and no more of it than is allowed."""
+"""PrefixReader: remembered states give the same bits, and its memory is limited."""
 
 import numpy as np
 import pytest
@@ -29,7 +29,7 @@ MODELS = {
 
 
 def read(reader: PrefixReader, ids) -> tuple:
-    """The result of the work."""
+    """Run the work of a reader to its end and return the result."""
     work = reader.read(np.array(ids, dtype=np.int32))
     while True:
         try:
@@ -39,7 +39,7 @@ def read(reader: PrefixReader, ids) -> tuple:
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_what_was_remembered_is_what_is_read_anew(name):
+def test_a_remembered_text_gives_the_same_bits_as_reading_it_anew(name):
     model = MODELS[name]()
     ids = np.random.default_rng(2).integers(3, 16, size=3 * BLOCK + 5)
     reader = PrefixReader(model, 1 << 20)
@@ -53,7 +53,7 @@ def test_what_was_remembered_is_what_is_read_anew(name):
     assert remembered[0] == pytest.approx(plain[lengths[-1] - 1, 0], rel=1e-4)
 
 
-def test_a_text_that_goes_on_is_not_read_again(monkeypatch):
+def test_a_continued_text_is_not_read_again(monkeypatch):
     model, steps = network("gru"), []
     original = model.advance
     reader = PrefixReader(model, 1 << 20)
@@ -66,13 +66,13 @@ def test_a_text_that_goes_on_is_not_read_again(monkeypatch):
     monkeypatch.setattr(model, "advance", counted)
     for length in range(1, 101):
         read(reader, ids[:length])
-    # One step for each key, and each block once more as a whole, so that what is said depends on the text alone.
+    # One step for each key, and each block once more as a whole, so that results depend on the text alone.
     assert sum(steps) <= 2 * len(ids)
     read(reader, ids)
-    assert sum(steps) <= 2 * len(ids)  # nothing is read for what is known
+    assert sum(steps) <= 2 * len(ids)  # a known text needs no steps
 
 
-def test_a_change_within_a_text_is_seen():
+def test_a_change_within_a_text_is_noticed():
     model, rng = network("lstm"), np.random.default_rng(5)
     reader, ids = PrefixReader(model, 1 << 20), rng.integers(3, V, size=5 * BLOCK)
     for _ in range(100):

@@ -1,4 +1,4 @@
-"""References of lists: which one goes with which list, and what is said where they do not go together."""
+"""References: matching them with lists, and errors if they do not match."""
 
 import pytest
 
@@ -18,14 +18,14 @@ def test_lines_are_references_in_the_order_of_the_lists(tmp_path):
     assert references.finish() is None
 
 
-def test_kaldis_references_are_found_by_their_ids(tmp_path):
+def test_references_in_kaldis_format_are_matched_by_id(tmp_path):
     references = read_references(written(tmp_path, "u2 c d\nu1\tb\nu3\n"), "kaldi")
     assert references.of("u1").words == ["b"]
     assert references.of("u3").words == []
     assert "1 of the 3 references" in references.finish()
 
 
-def test_json_has_both(tmp_path):
+def test_a_line_of_json_has_list_and_reference(tmp_path):
     by_id = read_references(written(tmp_path, '{"id": 7, "text": "a"}\n{"id": "x", "text": "b c"}\n'), "json")
     assert by_id.of("x").words == ["b", "c"]
     assert by_id.of("7").words == ["a"]
@@ -33,7 +33,7 @@ def test_json_has_both(tmp_path):
     assert [in_order.of("x").words, in_order.of("7").words] == [["a"], ["b", "c"]]
 
 
-def test_too_few_and_too_many_are_refused():
+def test_too_few_and_too_many_references_are_refused():
     references = References(["a", "b"], "ref.txt")
     for _ in range(2):
         references.of(None)
@@ -46,7 +46,7 @@ def test_too_few_and_too_many_are_refused():
         references.finish()
 
 
-def test_an_unknown_id_is_named():
+def test_an_unknown_id_is_refused():
     with pytest.raises(CorpusError, match=r"no reference with the id 'u9', which a list has"):
         References({"u1": "a"}, "ref.txt").of("u9")
 
@@ -61,7 +61,7 @@ def test_an_unknown_id_is_named():
         ("plain", b"a \xff b\n", "Line 1 of .* is no text: byte 0xff"),
     ],
 )
-def test_bad_lines_are_named(tmp_path, name, text, message):
+def test_bad_lines_are_refused_with_their_number(tmp_path, name, text, message):
     with pytest.raises(CorpusError, match=message):
         read_references(written(tmp_path, text), name, "utf-8")
 

@@ -1,4 +1,4 @@
-"""Scores of many lines at once against the plainest way to compute them: one line, one column."""
+"""Scores of many lines at once against scoring each line separately."""
 
 import itertools
 import math
@@ -24,8 +24,8 @@ V = 9
 def network(cell: str, embedding: int = 0) -> Network:
     made = Network.initialize(NetworkConfig(V, cell, "tanh", 6, 2, embedding), np.random.default_rng(3))
     for parameter, array in made.params.items():
-        if "weight_hh" not in parameter:  # or rounding is amplified from step to step
-            array *= 3  # so that the tokens matter
+        if "weight_hh" not in parameter:  # larger weights would amplify rounding errors from step to step
+            array *= 3  # so that the tokens read matter
     return made
 
 
@@ -41,7 +41,7 @@ MODELS["mixture"] = Mixture([MODELS["lstm-4"], MODELS["ngram"]], [0.6, 0.4])
 
 
 def alone(model, line):
-    """Log probabilities and ranks of one line for itself."""
+    """Return log probabilities and ranks of a single line."""
     if not len(line):
         return np.zeros(0), np.zeros(0)
     inputs = np.concatenate([[BOS], line[:-1]])[:, None]
@@ -51,7 +51,7 @@ def alone(model, line):
 
 
 def some_lines(count, longest, seed=0):
-    """Lines of all lengths, half of them with an end, many with a common beginning, one the beginning of another."""
+    """Return lines of various lengths, half of them with an end, many with a common beginning or prefixes of others."""
     rng = np.random.default_rng(seed)
     made = [rng.integers(UNK, V, rng.integers(0, longest if i % 3 else 4)) for i in range(count)]
     made += [np.concatenate([line, rng.integers(UNK, V, 5)]) for line in made[: count // 2]]
@@ -59,7 +59,7 @@ def some_lines(count, longest, seed=0):
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_scores_are_those_of_each_line_alone(name):
+def test_scores_agree_with_those_of_each_line_alone(name):
     lines = some_lines(80, 70)
     for line, score in zip(lines, score_lines(MODELS[name], lines), strict=True):
         assert score.log_probabilities == pytest.approx(alone(MODELS[name], line)[0], abs=1e-5)
@@ -69,7 +69,7 @@ def test_scores_are_those_of_each_line_alone(name):
 @pytest.mark.parametrize("context", ["sentence", "stream"])
 @pytest.mark.parametrize("threads", [1, 3])
 @pytest.mark.parametrize("count", [0, 1, 90])
-def test_lines_in_a_row_have_the_scores_of_the_tree(context, threads, count, monkeypatch):
+def test_reading_in_a_row_and_in_a_tree_gives_the_same_scores(context, threads, count, monkeypatch):
     lines = some_lines(count, 70, seed=2)
     ids = np.concatenate([np.append(line, EOS) for line in some_lines(60, 30, seed=3)])
     model, start = NgramModel.train(ids, V, 4, context), BOS if context == "sentence" else EOS
@@ -82,7 +82,7 @@ def test_lines_in_a_row_have_the_scores_of_the_tree(context, threads, count, mon
     ]
 
 
-def test_each_of_the_lines_is_read_after_the_line_before_it_all():
+def test_every_line_can_be_read_after_the_same_line():
     model = NgramModel.train(np.concatenate([np.append(line, EOS) for line in some_lines(60, 30)]), V, 3, "stream")
     lines = [np.array([4, 5, EOS]), np.array([4, 5, EOS]), np.array([3, EOS])]
     after = score_lines(AfterLine(model, [EOS, 6]), lines, start=7)
@@ -92,7 +92,7 @@ def test_each_of_the_lines_is_read_after_the_line_before_it_all():
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_entropies_are_those_of_the_distributions(name):
+def test_entropies_agree_with_the_distributions(name):
     lines = some_lines(30, 20)
     model, with_ranks = MODELS[name], score_lines(MODELS[name], lines, ranks=True)
     for line, score, ranked in zip(lines, score_lines(model, lines, entropies=True), with_ranks, strict=True):
@@ -104,7 +104,7 @@ def test_entropies_are_those_of_the_distributions(name):
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_ranks_are_those_of_each_line_alone(name):
+def test_ranks_agree_with_those_of_each_line_alone(name):
     lines = some_lines(30, 20)
     for line, score in zip(lines, score_lines(MODELS[name], lines, ranks=True), strict=True):
         expected, ranks = alone(MODELS[name], line)
@@ -113,7 +113,7 @@ def test_ranks_are_those_of_each_line_alone(name):
 
 
 @pytest.mark.parametrize("limits", [(1, 1, 1, 1), (3, 2, 7, 5 * V), (1024, 50, 4096, 1)])
-def test_no_limit_of_memory_changes_a_score(monkeypatch, limits):
+def test_limits_of_memory_do_not_change_scores(monkeypatch, limits):
     for name, limit in zip(("COLUMNS", "WINDOW", "POSITIONS", "LOGITS"), limits, strict=True):
         monkeypatch.setattr(lines_module, name, limit)
     for ranks in (False, True):
@@ -124,14 +124,14 @@ def test_no_limit_of_memory_changes_a_score(monkeypatch, limits):
 
 @settings(deadline=None, max_examples=60)
 @given(st.lists(st.lists(st.integers(UNK, 4), max_size=6), max_size=12))
-def test_any_set_of_lines_however_they_begin(lines):
+def test_any_lines_are_scored_correctly(lines):
     arrays = [np.array(line, dtype=np.int32) for line in lines]
     for line, score in zip(arrays, score_lines(MODELS["lstm-0"], arrays), strict=True):
         assert score.log_probabilities == pytest.approx(alone(MODELS["lstm-0"], line)[0], abs=1e-5)
 
 
 class Counting:
-    """A model that counts the steps it is asked for."""
+    """A model that counts steps and records the largest call."""
 
     def __init__(self, model):
         self.model, self.steps, self.largest = model, 0, 0
@@ -159,7 +159,7 @@ def test_a_long_line_is_read_in_pieces():
 
 
 @pytest.mark.parametrize("name", ["lstm-4", "ngram", "mixture"])
-def test_equal_lines_have_equal_scores_whatever_stands_between_them(name):
+def test_equal_lines_have_equal_scores_whatever_other_lines_are_scored(name):
     scorer = LineScorer(MODELS[name])
     line = np.array([3, 4, 5, 6, EOS])
     found = [scorer([line])[0]]
@@ -169,7 +169,7 @@ def test_equal_lines_have_equal_scores_whatever_stands_between_them(name):
     assert len({score.log_probabilities.tobytes() for score in found}) == 1
 
 
-def test_what_is_remembered_is_bounded(monkeypatch):
+def test_the_memory_of_a_scorer_is_bounded(monkeypatch):
     monkeypatch.setattr(lines_module, "REMEMBERED", 50)
     scorer = LineScorer(MODELS["rnn-0"])
     for seed in range(30):
@@ -180,7 +180,7 @@ def test_what_is_remembered_is_bounded(monkeypatch):
 
 @pytest.mark.parametrize("name", MODELS)
 def test_probabilities_of_all_lines_sum_to_one(name):
-    """Every line of at most three words ends, or is a beginning of three words that goes on."""
+    """Lines of fewer than three words end; those of three words stand for all continuations."""
     words = [i for i in range(V) if i != EOS]
     lines = [np.array([*line, EOS]) for n in range(3) for line in itertools.product(words, repeat=n)]
     lines += [np.array(line) for line in itertools.product(words, repeat=3)]
@@ -198,8 +198,8 @@ def totals(rows, ends=True):
     return made
 
 
-def test_perplexities_are_srilms():
-    # Three sentences, W = 6 words, O = 2 unknown ones, S = 3; worked out by hand.
+def test_perplexities_follow_srilms_formulas():
+    # Three sentences, W = 6 words, O = 2 unknown words, S = 3; calculated by hand.
     found = totals([([3, 4, 1], [-1, -2, -0.5]), ([2, 2, 5, 1], [-4, -3, -1, -0.5]), ([3, 1], [-1, -1])])
     assert (found.words, found.oov, found.lines, found.tokens, found.characters) == (6, 2, 3, 9, 30)
     assert found.perplexity(with_oov=False) == pytest.approx(10 ** (7 / (6 - 2 + 3)))
@@ -209,15 +209,15 @@ def test_perplexities_are_srilms():
     assert found.bits_per_char == pytest.approx(14 * math.log2(10) / 30)
 
 
-def test_the_sums_that_srilm_printed_for_a_known_text():
+def test_perplexities_agree_with_srilms_printed_output():
     found = Totals(
         lines=61031, tokens=1000015 + 61031, ends=61031, oov=34153, logprob_nats=-3.20177e6 * math.log(10)
-    )  # its -ppl output, see FAQ-D1 for the formula
+    )  # from its -ppl output; FAQ-D1 has the formula
     assert found.perplexity(with_oov=False) == pytest.approx(1311.96, rel=1e-4)
     assert found.perplexity_per_word(with_oov=False) == pytest.approx(2065.07, rel=1e-4)
 
 
-def test_what_has_no_perplexity():
+def test_perplexity_is_nan_without_tokens_and_infinite_for_tiny_probabilities():
     assert math.isnan(totals([]).perplexity(with_oov=True))
     assert math.isnan(totals([([1], [-1])]).perplexity_per_word(with_oov=True))
     assert math.isnan(totals([([2], [-1])], ends=False).perplexity(with_oov=False))
@@ -228,13 +228,13 @@ def test_what_has_no_perplexity():
 # --- choosing -------------------------------------------------------------------------------------------------------
 
 
-def test_the_total_is_the_formula_of_the_help():
+def test_the_total_follows_the_formula_of_the_help():
     evidence = Evidence(incoming=-100, old_language_model=-20, language_model=-30, words=5, oov=3)
     assert Weights().total(evidence) == -130
     assert Weights(8, 0.5, 2, -4).total(evidence) == -100 + 8 * -30 + 0.5 * -20 + 2 * 5 + -4 * 3
     assert Weights(lm_weight=0).total(evidence) == -100
 
 
-def test_equal_totals_stay_in_order():
+def test_equal_totals_keep_their_order():
     assert ranking([1.0, 3.0, 1.0, 3.0, 2.0]) == [1, 3, 4, 0, 2]
     assert ranking([]) == []

@@ -1,4 +1,4 @@
-"""Reading and asking apart: advance, rows and entries of every predictor against what it says in one go."""
+"""The methods advance, rows and entries of every predictor against its next_log_probabilities."""
 
 import numpy as np
 import pytest
@@ -52,8 +52,8 @@ def predictor(request):
     return PREDICTORS[request.param]()
 
 
-@pytest.mark.parametrize("length", [1, 9])  # longer than what a cache remembers
-def test_rows_after_a_state_are_the_next_log_probabilities(predictor, length):
+@pytest.mark.parametrize("length", [1, 9])  # more than the cache remembers
+def test_rows_after_advance_agree_with_next_log_probabilities(predictor, length):
     inputs = np.random.default_rng(length).integers(EOS, V, (length, 6))
     inputs[0] = BOS
     expected, state = predictor.next_log_probabilities(inputs, predictor.zero_state(6))
@@ -64,17 +64,17 @@ def test_rows_after_a_state_are_the_next_log_probabilities(predictor, length):
     assert rows[:, 1:] == pytest.approx(expected[:, 1:], abs=1e-4)
 
 
-def test_entries_are_some_of_the_rows(predictor):
+def test_entries_are_entries_of_the_rows(predictor):
     rng = np.random.default_rng(3)
     state = predictor.advance(rng.integers(EOS, V, (7, 6)), predictor.zero_state(6))
     columns, ids = rng.integers(0, 6, 100), rng.integers(1, V, 100)
     rows, entries = predictor.rows(state), predictor.entries(state, columns, ids)
     assert entries == pytest.approx(rows[columns, ids], abs=1e-5)
-    assert len(set(entries.round(5))) > 5  # they differ, so that one in another's place would be seen
+    assert len(set(entries.round(5))) > 5  # they differ, so a mix-up would be noticed
     assert predictor.entries(state, columns[:1], ids[:1]) == pytest.approx(rows[columns[:1], ids[:1]], abs=1e-5)
 
 
-def test_what_was_read_in_pieces_was_read(predictor):
+def test_reading_in_pieces_gives_the_same_rows(predictor):
     inputs = np.random.default_rng(4).integers(EOS, V, (11, 3))
     whole = predictor.advance(inputs, predictor.zero_state(3))
     state = predictor.zero_state(3)
@@ -83,7 +83,7 @@ def test_what_was_read_in_pieces_was_read(predictor):
     assert predictor.rows(state) == pytest.approx(predictor.rows(whole), abs=1e-5)
 
 
-def test_a_columns_rows_do_not_depend_on_the_others(predictor):
+def test_rows_of_a_column_do_not_depend_on_other_columns(predictor):
     inputs = np.random.default_rng(5).integers(EOS, V, (5, 8))
     state = predictor.advance(inputs, predictor.zero_state(8))
     chosen = [6, 0, 6]

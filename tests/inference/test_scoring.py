@@ -1,4 +1,4 @@
-"""A text read in columns, windows and threads has the likelihood of the text read in one piece."""
+"""Reading a text in columns, windows and threads gives the likelihood of reading it in one piece."""
 
 import numpy as np
 import pytest
@@ -16,9 +16,9 @@ CONTEXTS = ["stream", "sentence"]
 
 
 class Historian:
-    """A model whose nats spell out all that it has read since the last reset, up to a remainder.
+    """A model whose nats are a checksum of everything it has read since the last reset.
 
-    Anything read twice, left out, in another order, or from another column changes the sum.
+    Tokens that are read twice, left out, in another order or from another column change the sum.
     """
 
     MODULUS = 10_007
@@ -36,7 +36,7 @@ class Historian:
         return nats, state
 
     def one_by_one(self, ids, context):
-        """Nats of every token, read one after the other."""
+        """Return the nats of every token, read one after the other."""
         nats, state, previous = [], 0, BOS
         for each in ids.tolist():
             if context == "sentence" and previous == EOS:
@@ -47,13 +47,13 @@ class Historian:
         return np.array(nats)
 
     def expected(self, ids, context, wanted=None):
-        """Sum and number of tokens: of all, or of one id."""
+        """Return sum and number of tokens: of all, or of one id."""
         nats = self.one_by_one(ids, context)[slice(None) if wanted is None else ids == wanted]
         return nats.sum(), len(nats)
 
 
 def network(cell="lstm", scale=0.4):
-    """A contractive network: what it read long ago hardly matters."""
+    """Return a contractive network, which hardly depends on tokens far back."""
     rng = np.random.default_rng(31)
     config = NetworkConfig(V, cell, hidden_size=6, embedding_size=4)
     return Network(config, {name: rng.normal(0, scale, shape) for name, shape in config.shapes().items()})
@@ -69,13 +69,13 @@ def in_one_pass(model, ids):
     return model.nats(inputs[:, None], ids[:, None], model.zero_state(1))[0].sum()
 
 
-# Every length around windows and columns; texts that end within a sentence; empty sentences; none at all.
+# Lengths around the sizes of windows and columns.
 LENGTHS = [1, 2, 63, 64, 65, 127, 128, 129, 700, 4096, 5000, 9000]
 
 
 @pytest.mark.parametrize("ends", [0, 0.002, 0.15, 1])
 @pytest.mark.parametrize("length", LENGTHS)
-def test_sentences_in_columns_are_read_exactly_as_one_after_the_other(length, ends):
+def test_sentences_read_in_columns_have_exact_nats(length, ends):
     ids = text(length, ends)
     expected = Historian().expected(ids, "sentence")
     for threads in (1, 2, 3, 100):
@@ -84,7 +84,7 @@ def test_sentences_in_columns_are_read_exactly_as_one_after_the_other(length, en
 
 @settings(deadline=None)
 @given(st.lists(st.integers(1, 4), min_size=1, max_size=400))
-def test_any_sentences_are_read_exactly(ids):
+def test_any_sentences_have_exact_nats(ids):
     ids = np.array(ids, dtype=np.int32)
     expected = Historian().expected(ids, "sentence")
     assert sequence_nats(Historian(), ids, "sentence") == pytest.approx(expected, rel=1e-12)
@@ -99,7 +99,7 @@ def test_a_short_stream_is_read_in_one_pass(length):
 
 
 @pytest.mark.parametrize("cell", CELLS)
-def test_sentences_equal_scoring_sentence_by_sentence(cell):
+def test_nats_of_sentences_are_the_sum_over_single_sentences(cell):
     model, ids = network(cell), text(700)
     ids[-1] = EOS
     alone = sum(in_one_pass(model, sentence) for sentence in np.split(ids, np.flatnonzero(ids == EOS)[:-1] + 1))
@@ -109,14 +109,14 @@ def test_sentences_equal_scoring_sentence_by_sentence(cell):
 
 
 @pytest.mark.parametrize("cell", CELLS)
-def test_a_short_stream_equals_one_pass(cell):
+def test_nats_of_a_short_stream_are_those_of_one_pass(cell):
     model, ids = network(cell), text(700)
     assert sequence_nats(model, ids, "stream") == (pytest.approx(in_one_pass(model, ids), rel=1e-12), 700)
 
 
 @pytest.mark.parametrize("cell", CELLS)
-def test_a_long_stream_in_columns_comes_close_to_one_pass(cell, monkeypatch):
-    """Without a warm-up it does not."""
+def test_a_long_stream_in_columns_comes_close_to_one_pass_with_a_warm_up(cell, monkeypatch):
+    """As a control, without a warm-up it does not."""
     model, ids = network(cell), text(3000)
     expected = in_one_pass(model, ids)
     monkeypatch.setattr(scoring, "SMALLEST_COLUMN", 100)
@@ -131,11 +131,11 @@ def test_a_long_stream_in_columns_comes_close_to_one_pass(cell, monkeypatch):
 
 
 def test_a_long_stream_is_read_in_columns_as_documented():
-    """Each column reads 512 tokens before its own part, counted by none."""
+    """Each column first reads 512 tokens before its own part, which are not counted."""
     ids, columns = text(9000), 2
     edge = 9000 // columns
     expected = Historian().expected(ids[:edge], "stream")[0]
-    # The second column: from the zero state over the warm-up, then over its own part.
+    # The second column reads the warm-up from the zero state, then its own part.
     second = Historian()
     inputs = ids[edge - scoring.WARM_UP - 1 : -1]
     nats, _ = second.nats(inputs[:, None], ids[edge - scoring.WARM_UP :, None], second.zero_state(1))
@@ -145,7 +145,7 @@ def test_a_long_stream_is_read_in_columns_as_documented():
 
 
 @pytest.mark.parametrize("context", CONTEXTS)
-def test_threads_do_not_matter(context, monkeypatch):
+def test_results_do_not_depend_on_threads(context, monkeypatch):
     model, ids = network(), text(1500)
     monkeypatch.setattr(scoring, "SMALLEST_COLUMN", 200)
     alone = sequence_nats(model, ids, context, threads=1)
@@ -156,7 +156,7 @@ def test_threads_do_not_matter(context, monkeypatch):
 
 
 @pytest.mark.parametrize("context", CONTEXTS)
-def test_totals_of_single_ids(context):
+def test_totals_of_single_ids_add_up_to_the_whole(context):
     ids = text(700)
     totals = sequence_totals(Historian(), ids, context, ids=tuple(range(V + 1)), threads=2)
     assert totals[0] == pytest.approx(Historian().expected(ids, context), rel=1e-12)
@@ -170,14 +170,14 @@ def test_totals_of_single_ids(context):
 
 @pytest.mark.parametrize("length", [1, 64, 65, 700, 5000])
 @pytest.mark.parametrize("context", CONTEXTS)
-def test_nats_of_single_tokens_stand_in_the_order_of_the_text(context, length):
+def test_token_nats_have_the_order_of_the_text(context, length):
     ids = text(length)
     expected = Historian().one_by_one(ids, context)
     for threads in (1, 3):
         np.testing.assert_allclose(token_nats(Historian(), ids, context, threads), expected, rtol=1e-12)
 
 
-def test_single_tokens_of_a_long_stream_add_up_to_the_whole():
+def test_token_nats_of_a_long_stream_add_up_to_the_whole():
     ids = text(9000)
     nats = token_nats(Historian(), ids, "stream", threads=2)
     assert nats.shape == (9000,)
@@ -186,13 +186,13 @@ def test_single_tokens_of_a_long_stream_add_up_to_the_whole():
 
 
 @pytest.mark.parametrize("context", CONTEXTS)
-def test_nothing_has_no_likelihood(context):
+def test_an_empty_text_has_zero_nats(context):
     assert token_nats(network(), text(0), context).shape == (0,)
     assert sequence_nats(network(), text(0), context) == (0, 0)
     assert sequence_totals(network(), text(0), context, ids=(UNK, EOS)) == [(0, 0)] * 3
 
 
-def test_the_text_itself_is_never_changed():
+def test_the_text_is_not_changed():
     ids = text(700)
     original = ids.copy()
     for context in CONTEXTS:
@@ -201,8 +201,8 @@ def test_the_text_itself_is_never_changed():
 
 
 @pytest.mark.parametrize("context", CONTEXTS)
-def test_a_network_gone_astray_scores_not_a_number_without_a_warning(context):
-    """The trainer looks at the number."""
+def test_a_diverged_network_gives_nan_without_a_warning(context):
+    """The trainer checks for nan."""
     model = network("rnn")
     model.params["rnn.weight_hh_l0"][:] = np.inf
     assert np.isnan(sequence_nats(model, text(100), context, threads=2)[0])

@@ -1,4 +1,4 @@
-"""Weights that choose the fewest errors: against counting everywhere on a line, and against a grid."""
+"""The search for weights with the fewest errors, against scanning a line and against a grid."""
 
 import itertools
 
@@ -10,7 +10,7 @@ from rnnlm.inference.weight_search import Search, Table
 
 
 def random_table(seed, lists=25, parts=1, incoming=True):
-    """Lists of 1 to 7 candidates, some of them equal, with a score that tells something of the errors."""
+    """Return lists of 1 to 7 candidates, some of them equal, whose scores correlate with the errors."""
     rng = np.random.default_rng(seed)
     lengths = rng.integers(1, 8, lists)
     N = lengths.sum()
@@ -25,7 +25,7 @@ def random_table(seed, lists=25, parts=1, incoming=True):
 
 
 def errors_by_hand(table, weights, mixture):
-    """Errors of what is chosen, list by list: the greatest total, of equal ones the first."""
+    """Return the errors of the chosen candidates, list by list: those with the greatest total, the first of equals."""
     features = table.features.copy()
     mixed = mixed_nats(list(table.token_nats), list(mixture)) if len(mixture) > 1 else table.token_nats[0]
     for candidate in range(len(features)):
@@ -39,7 +39,7 @@ def errors_by_hand(table, weights, mixture):
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_errors_are_those_of_the_chosen_candidates(seed):
+def test_counted_errors_are_those_of_the_chosen_candidates(seed):
     table, rng = random_table(seed, parts=2), np.random.default_rng(seed)
     for mixture in ([0.3, 0.7], [1.0, 0.0]):
         weights = rng.normal(size=4)
@@ -49,7 +49,7 @@ def test_errors_are_those_of_the_chosen_candidates(seed):
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_a_line_has_nowhere_fewer_errors_than_the_step_that_is_found(seed):
+def test_no_scanned_step_on_a_line_has_fewer_errors_than_the_best_step(seed):
     rng, lists = np.random.default_rng(seed), random_table(seed).with_mixture([1.0])
     weights, direction = rng.normal(size=4), rng.normal(size=4)
     for least, most in [(-np.inf, np.inf), (-0.5, 0.7), (0.2, np.inf)]:
@@ -59,16 +59,16 @@ def test_a_line_has_nowhere_fewer_errors_than_the_step_that_is_found(seed):
         scanned = np.linspace(max(least, -60), min(most, 60), 4001)
         counts = {lists.count(weights + t * direction) for t in scanned}
         assert errors <= min(counts)
-        assert len(counts) > 1  # else any step would do
+        assert len(counts) > 1  # otherwise any step would be best
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_the_search_is_as_good_as_a_grid(seed):
+def test_the_search_finds_at_most_the_errors_of_a_grid(seed):
     table = random_table(seed)
     lists = table.with_mixture([1.0])
     grid = [
         lists.count(np.array([lm, old, word, oov]))
-        for lm in np.linspace(0.1, 3.1, 13)  # at 0 the order of equal ones decides, on no stretch of a line
+        for lm in np.linspace(0.1, 3.1, 13)  # not 0, where only the order of candidates decides
         for old in np.linspace(-2, 2, 9)
         for word in np.linspace(-3, 3, 9)
         for oov in np.linspace(-2, 2, 5)
@@ -80,14 +80,14 @@ def test_the_search_is_as_good_as_a_grid(seed):
 
 
 @pytest.mark.parametrize("start", [[1.0, 0, 0, 0], [0.2, 3.0, -2.0, 1.0], [0.0, 0, 0, 0]])
-def test_the_result_is_never_worse_than_where_it_began(start):
+def test_the_result_is_never_worse_than_the_start(start):
     for seed in range(4):
         table = random_table(seed, lists=6)
         before = errors_by_hand(table, np.array(start), [1.0])
         assert Search(table, [0, 1, 2, 3], seed).run(np.array(start), [1.0]).errors <= before
 
 
-def test_what_is_not_free_stays_and_the_seed_decides_the_rest():
+def test_fixed_weights_stay_and_the_search_is_repeatable():
     table = random_table(3)
     begin = np.array([0.7, 0.0, 0.25, -1.0])
     found = Search(table, [0, 1]).run(begin, [1.0])
@@ -98,7 +98,7 @@ def test_what_is_not_free_stays_and_the_seed_decides_the_rest():
     assert (nothing.weights == begin).all()
 
 
-def test_the_weight_of_a_mixture_is_searched_with_the_others():
+def test_mixture_weights_are_searched_together_with_the_others():
     table = random_table(5, lists=40, parts=3)
     begin = np.array([1.0, 0, 0, 0])
     found = Search(table, [0, 2]).run(begin, [1 / 3, 1 / 3, 1 / 3])

@@ -1,4 +1,4 @@
-"""The grammar of agreement: what is held out stays unseen, and pairs are as minimal and as fair as they should be."""
+"""The agreement grammar keeps held-out fillings out of the training sentences, and makes minimal, balanced pairs."""
 
 from collections import Counter
 
@@ -14,14 +14,14 @@ of_distances = pytest.mark.parametrize("grammar", [CHINESE_DISTANCES, ENGLISH_DI
 
 
 def difference(pair):
-    """The place of the one word in which two sentences differ."""
+    """Return the place of the only word in which the two sentences differ."""
     assert len(pair.good) == len(pair.bad)
     (place,) = [place for place, (good, bad) in enumerate(zip(pair.good, pair.bad, strict=True)) if good != bad]
     return place
 
 
 def deciding(grammar, pair, decided):
-    """Where the words that decide stand in a sentence, start and end, for each form of theirs that decides so."""
+    """Yield start and end of the deciding words in the good sentence, if they decide for the form `decided`."""
     end = difference(pair) - pair.distance + 1
     for form, its_form in grammar.forms[pair.kind]:
         start = end - len(form.split())
@@ -30,8 +30,8 @@ def deciding(grammar, pair, decided):
 
 
 @every_grammar
-def test_no_sentence_of_a_held_out_filling_is_ever_made(grammar):
-    """Whoever decides in it: with any form in its place, the sentence of a pair is none of those to learn."""
+def test_held_out_fillings_never_occur_in_training_sentences(grammar):
+    """This holds for any deciding form in its place."""
     seen = {each for seed in (1, 2) for each in sentences(grammar, 4000, seed)}
     for pair in pairs(grammar, 300):
         place = difference(pair)
@@ -42,7 +42,7 @@ def test_no_sentence_of_a_held_out_filling_is_ever_made(grammar):
 
 
 @every_grammar
-def test_a_pair_differs_in_one_word_of_which_the_right_form_is_decided(grammar):
+def test_a_pair_differs_in_one_word_and_only_the_right_form_agrees(grammar):
     for pair in pairs(grammar, 300):
         place = difference(pair)
         assert pair.distance > 0
@@ -53,7 +53,7 @@ def test_a_pair_differs_in_one_word_of_which_the_right_form_is_decided(grammar):
 
 @pytest.mark.parametrize("number", [100, 101, 599, 600])
 @every_grammar
-def test_every_pair_has_its_twin_unless_another_person_stands_in_between(grammar, number):
+def test_every_pair_has_a_mirrored_pair_unless_another_person_is_in_between(grammar, number):
     found = pairs(grammar, number)
     assert number <= len(found) <= number + 1
     twins = {(each.good, each.bad) for each in found}
@@ -76,21 +76,21 @@ def test_every_pair_has_its_twin_unless_another_person_stands_in_between(grammar
 
 
 @of_distances
-def test_right_and_wrong_forms_are_the_same_ones_as_often(grammar):
+def test_right_and_wrong_forms_are_balanced(grammar):
     found = pairs(grammar, 1000)
     right, wrong = (Counter(getattr(pair, which)[difference(pair)] for pair in found) for which in ("good", "bad"))
     assert right == wrong
 
 
 @of_distances
-def test_there_is_every_distance_from_2_to_20(grammar):
+def test_all_distances_from_2_to_20_occur(grammar):
     assert {each.distance for each in pairs(grammar, 600)} == set(range(2, 21))
     lengths = {name: {len(filler.split()) for filler in fillers} for name, fillers in grammar.fillers.items()}
     slots = ("one", "two", "three", "five", "seven")
     assert [lengths[name] for name in slots] == [{1}, {2}, {3}, {5}, {7}]
 
 
-def test_the_article_s_own_sentence_is_never_made():
+def test_the_sentence_of_the_article_is_never_made():
     grammar = GRAMMARS["zh"]
     excluded = {"上学", "迟到", "老师", "批评"}
     assert excluded in grammar.excluded
@@ -114,5 +114,5 @@ def test_the_same_seed_makes_the_same_sentences(grammar):
         ("我 昨天 上学 迟到 了 ， 老师 批评 了 我 。", "", "我昨天上学迟到了，老师批评了我。"),
     ],
 )
-def test_words_are_written_as_in_a_text(words, space, expected):
+def test_words_are_joined_as_in_ordinary_text(words, space, expected):
     assert written(words.split(), space) == expected

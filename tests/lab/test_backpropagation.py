@@ -1,4 +1,4 @@
-"""What each step gives to the gradient of W: the article's outer products, which add up to the network's gradient."""
+"""Contributions of each step to the gradient of W: the article's outer products, which add up to the gradient."""
 
 import numpy as np
 import pytest
@@ -30,7 +30,7 @@ def run(config, **settings):
 @pytest.mark.parametrize("objective", LOSSES)
 @pytest.mark.parametrize("last_only", [False, True])
 @pytest.mark.parametrize("config", CONFIGS)
-def test_the_steps_add_up_to_what_the_definition_gives(config, last_only, objective):
+def test_the_steps_add_up_to_the_numerical_gradient(config, last_only, objective):
     _, found = run(config, last_only=last_only, objective=objective)
     assert found.worst < 1e-7
     for layer in range(config.num_layers):
@@ -42,7 +42,7 @@ def test_the_steps_add_up_to_what_the_definition_gives(config, last_only, object
 
 
 @pytest.mark.parametrize("config", CONFIGS)
-def test_their_sum_is_the_gradient_of_training(config):
+def test_the_steps_add_up_to_the_gradient_of_training(config):
     network, found = run(config)
     loss, _, backprop = network.loss(INPUTS[:, None], TARGETS[:, None], network.zero_state(1))
     grads = backprop()
@@ -53,8 +53,8 @@ def test_their_sum_is_the_gradient_of_training(config):
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_every_step_is_the_outer_product_and_the_recursion_of_the_article(activation):
-    """delta_{t-1} = (W^T delta_t) f'(a_{t-1}) where E is the last step's loss alone."""
+def test_every_step_follows_the_articles_formulas(activation):
+    """delta_{t-1} = (W^T delta_t) f'(a_{t-1}) holds if E is the loss of the last step alone."""
     network, found = run(NetworkConfig(V, "rnn", activation, hidden_size=3), last_only=True)
     W = network.params["rnn.weight_hh_l0"]
     for t, step in enumerate(found.steps):
@@ -66,14 +66,14 @@ def test_every_step_is_the_outer_product_and_the_recursion_of_the_article(activa
             np.testing.assert_allclose(before.deltas[0], W.T @ step.deltas[0] * derivative)
 
 
-def test_outputs_are_probabilities_and_their_losses():
+def test_outputs_are_distributions_with_their_losses():
     _, found = run(NetworkConfig(V, "rnn", hidden_size=3))
     for step in found.steps:
         assert step.output.sum() == pytest.approx(1)
         assert step.nats == pytest.approx(-np.log(step.output[step.target]))
 
 
-def test_a_wrong_derivative_is_seen(monkeypatch):
+def test_a_wrong_derivative_is_detected(monkeypatch):
     function, _ = ACTIVATIONS["tanh"]
     monkeypatch.setitem(ACTIVATIONS, "tanh", (function, lambda s, out: np.copyto(out, s) or out))
     monkeypatch.setenv("RNNLM_KERNELS", "numpy")
@@ -82,8 +82,8 @@ def test_a_wrong_derivative_is_seen(monkeypatch):
     assert not found.agrees(1e-6)
 
 
-def test_rounding_of_a_large_loss_is_no_fault():
-    """The gradient is tiny and E is not: of their quotient's digits few are left."""
+def test_rounding_errors_of_a_large_loss_are_tolerated():
+    """The gradient is tiny compared with E, so its difference quotient has few correct digits."""
     config = NetworkConfig(2000, "lstm", hidden_size=16)
     network = fresh_network(config, "article", 0)
     rng = np.random.default_rng(0)
@@ -93,14 +93,14 @@ def test_rounding_of_a_large_loss_is_no_fault():
     assert found.agrees(1e-6)
 
 
-def test_of_a_large_network_fewer_entries_are_compared(monkeypatch):
+def test_fewer_entries_are_compared_for_a_large_network(monkeypatch):
     monkeypatch.setattr("rnnlm.lab.backpropagation.MULTIPLICATIONS", 1e3)
     _, found = run(NetworkConfig(V, "gru", hidden_size=9, num_layers=2))
     assert len(found.entries) == 2 * FEWEST_ENTRIES
     assert found.worst < 1e-7
 
 
-def test_the_numerical_gradient_is_whole_or_none():
+def test_the_numerical_gradient_is_computed_whole_or_not_at_all():
     _, small = run(NetworkConfig(V, "rnn", hidden_size=3))
     np.testing.assert_allclose(small.numerical(0), small.w_gradients[0], rtol=1e-6, atol=1e-9)
     _, large = run(NetworkConfig(V, "rnn", hidden_size=9))
@@ -108,7 +108,7 @@ def test_the_numerical_gradient_is_whole_or_none():
 
 
 @pytest.mark.parametrize("config", CONFIGS)
-def test_the_gradients_of_u_and_v_are_sums_over_the_steps_too(config):
+def test_the_gradients_of_u_and_v_are_sums_over_the_steps(config):
     network, found = run(config)
     _, _, backprop = network.loss(INPUTS[:, None], TARGETS[:, None], network.zero_state(1))
     grads = dense(backprop())
@@ -123,13 +123,13 @@ def test_the_gradients_of_u_and_v_are_sums_over_the_steps_too(config):
         assert step.u_norm(0) == pytest.approx(np.linalg.norm(step.u_gradient(0)))
 
 
-def test_of_the_last_loss_alone_v_hears_at_the_last_step_only():
+def test_with_the_last_loss_alone_v_has_a_gradient_at_the_last_step_only():
     _, found = run(CONFIGS[0], last_only=True)
     assert [bool(step.v_gradient().any()) for step in found.steps] == [False] * 4 + [True]
     assert all(step.u_gradient(0).any() for step in found.steps)
 
 
-def test_sums_too_large_to_be_shown_are_not_made(monkeypatch):
+def test_sums_too_large_to_be_shown_are_not_computed(monkeypatch):
     monkeypatch.setattr("rnnlm.lab.backpropagation.LARGEST_SUM", 1)
     _, found = run(CONFIGS[0])
     assert found.u_total(0) is None

@@ -1,4 +1,4 @@
-"""The embedding's plane: it is that of the largest variance, whatever the vectors are."""
+"""The plane of an embedding is that of the largest variance."""
 
 import numpy as np
 import pytest
@@ -25,7 +25,7 @@ def test_the_plane_is_spanned_by_the_eigenvectors_of_the_covariance(seed, n, D):
     assert abs(np.mean(places[:, 0] * places[:, 1])) < 1e-9 * max(1.0, expected[0])
 
 
-def test_a_plane_keeps_the_distances_within_it():
+def test_a_plane_preserves_distances_within_it():
     rng = np.random.default_rng(1)
     flat = rng.normal(size=(7, 2)) @ np.linalg.qr(rng.normal(size=(5, 5)))[0][:2] + 3
     places, explained = principal_components(flat)
@@ -34,7 +34,7 @@ def test_a_plane_keeps_the_distances_within_it():
     assert sum(explained) == pytest.approx(1)
 
 
-def test_the_picture_is_the_same_with_all_axes_turned_round():
+def test_negating_all_vectors_does_not_change_the_picture():
     vectors = np.random.default_rng(1).normal(size=(9, 4))
     assert principal_components(vectors)[1] == pytest.approx(principal_components(-vectors)[1])
     assert principal_components(vectors)[0] == pytest.approx(principal_components(vectors.copy())[0])
@@ -50,14 +50,14 @@ def network(**options):
 
 
 @pytest.mark.parametrize("tied", [False, True])
-def test_the_vectors_are_the_rows_of_the_embedding(tied):
+def test_vectors_of_an_embedding_are_its_rows(tied):
     source, vectors = token_vectors(network(tied=tied))
     assert source == "embedding.weight"
     assert vectors.shape == (9, 4)
 
 
 @pytest.mark.parametrize("bidirectional", [False, True])
-def test_of_one_hot_input_they_are_what_a_token_adds_to_the_gates(bidirectional):
+def test_vectors_of_one_hot_input_are_what_tokens_add_to_the_gates(bidirectional):
     model = network(embedding_size=0, bidirectional=bidirectional)
     source, vectors = token_vectors(model)
     assert source.startswith("columns of rnn.weight_ih_l0")
@@ -65,7 +65,7 @@ def test_of_one_hot_input_they_are_what_a_token_adds_to_the_gates(bidirectional)
     assert vectors[5, :12] == pytest.approx(model.params["rnn.weight_ih_l0"] @ np.eye(9)[5])
 
 
-def test_the_most_frequent_tokens_are_shown_and_those_that_are_no_text_are_not():
+def test_the_most_frequent_tokens_of_text_are_shown():
     model = network()
     found = embedding_map(model, VOCABULARY, 4)
     assert found.tokens == ["w0", "w1", "w2", "w3"]
@@ -74,7 +74,7 @@ def test_the_most_frequent_tokens_are_shown_and_those_that_are_no_text_are_not()
     assert len(embedding_map(model, VOCABULARY, 99).tokens) == 6
 
 
-def test_too_few_or_equal_tokens_are_refused():
+def test_too_few_or_identical_tokens_are_refused():
     with pytest.raises(PlotError, match="three tokens"):
         embedding_map(network(vocabulary_size=5), Vocabulary(["a", "b"], [1, 1]), 9)
     equal = network()

@@ -1,4 +1,4 @@
-"""A training that runs into NaN, and what keeps it from it."""
+"""A training that explodes to NaN, and the ways to prevent it."""
 
 import math
 
@@ -23,7 +23,7 @@ def run(activation="identity", radius=1.2, clip=0.0, lr=0.2, steps=12):
     return found
 
 
-def test_it_explodes_and_ends_with_nan():
+def test_the_training_explodes_and_ends_with_nan():
     found = run()
     assert found[-1].lost
     assert not any(step.lost for step in found[:-1])
@@ -33,7 +33,7 @@ def test_it_explodes_and_ends_with_nan():
 @pytest.mark.parametrize(
     ("activation", "radius", "clip"), [("identity", 1.2, 1.0), ("tanh", 1.2, 0.0), ("identity", 0.5, 0)]
 )
-def test_it_does_not_with_clipping_nor_with_tanh_nor_with_a_small_w(activation, radius, clip):
+def test_clipping_tanh_or_a_small_w_prevent_the_explosion(activation, radius, clip):
     found = run(activation, radius, clip)
     assert len(found) == 12
     assert found[-1].loss < found[0].loss
@@ -45,7 +45,7 @@ def test_clipping_bounds_the_step():
         assert step.kept == 1 or step.gradient_norm > 1
 
 
-def test_a_step_is_that_of_plain_gradient_descent():
+def test_a_step_is_plain_gradient_descent():
     first, second = run(lr=1e-6, steps=2)
     predicted = -1e-6 * first.gradient_norm**2  # of the loss, to first order
     assert second.loss - first.loss == pytest.approx(predicted, rel=1e-3)

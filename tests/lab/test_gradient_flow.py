@@ -1,4 +1,4 @@
-"""The error of one step on its way back: against the definition, the article's bound, and the spectral radius."""
+"""The error of one step, propagated back: against finite differences, the article's bound and the spectral radius."""
 
 import tracemalloc
 
@@ -42,7 +42,7 @@ def text(length=400, seed=0):
 
 
 def sentences(*lengths):
-    """Ids of sentences of so many tokens, </s> included."""
+    """Return ids of sentences with the given lengths, </s> included."""
     ids = text(sum(lengths))
     ids[np.cumsum(lengths) - 1] = EOS
     return ids
@@ -53,12 +53,12 @@ def flow(config, init="xavier", radius=None, distance=40, count=20, seed=0, leng
     return gradient_flow("", network, places(text(length), "stream", count, distance)).layers
 
 
-# --- against the definition
+# --- against finite differences
 
 
 @pytest.mark.parametrize("context", ["stream", "sentence"])
 @pytest.mark.parametrize("config", NETWORKS)
-def test_it_is_the_derivative_of_the_loss_by_the_earlier_state(config, context):
+def test_terms_are_derivatives_of_the_loss_by_earlier_states(config, context):
     rng = np.random.default_rng(1)
     network = fresh_network(config, "uniform", 1)
     for name in network.params:
@@ -83,13 +83,13 @@ def test_it_is_the_derivative_of_the_loss_by_the_earlier_state(config, context):
             assert actual == pytest.approx(expected, rel=1e-6, abs=1e-10)
 
 
-def test_the_norms_are_those_of_the_terms():
+def test_norms_are_those_of_the_terms():
     config = NetworkConfig(V, "lstm", hidden_size=5, num_layers=2, embedding_size=4)
     network, found = fresh_network(config, "uniform", 0), places(text(), "stream", 4, 7)
     layers = gradient_flow("", network, found).layers
     terms = np.array(list(error_terms(network, states_before(network, found)[0], found.targets)))
     for layer in range(2):
-        both = np.sqrt(np.square(terms[:, :, layer]).sum(axis=(1, 3)))  # h and c together, (D + 1, B)
+        both = np.sqrt(np.square(terms[:, :, layer]).sum(axis=(1, 3)))  # over h and c, (D + 1, B)
         np.testing.assert_allclose(layers[layer].norms, both.mean(axis=1))
         np.testing.assert_allclose(layers[layer].lowest, both.min(axis=1))
         np.testing.assert_allclose(layers[layer].highest, both.max(axis=1))
@@ -104,7 +104,7 @@ def test_the_norms_are_those_of_the_terms():
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("num_layers", [1, 2])
 @pytest.mark.parametrize("radius", [0.4, 1.0, 1.6])
-def test_no_gradient_is_above_the_bound(activation, radius, num_layers):
+def test_no_gradient_exceeds_the_bound(activation, radius, num_layers):
     config = NetworkConfig(V, "rnn", activation, hidden_size=8, num_layers=num_layers)
     layer = flow(config, radius=radius)[-1]
     assert (layer.norms <= layer.bound * (1 + 1e-9)).all(), "the mean"
@@ -113,10 +113,10 @@ def test_no_gradient_is_above_the_bound(activation, radius, num_layers):
 
 
 @pytest.mark.parametrize("activation", ["identity", "relu"])
-def test_the_bound_is_reached(activation):
-    """By an orthogonal W where f' is 1 everywhere: it is not simply large."""
+def test_the_bound_is_attained(activation):
+    """With an orthogonal W, equality holds if f' is 1 everywhere."""
     network = fresh_network(NetworkConfig(V, "rnn", activation, hidden_size=6), "orthogonal", 0, 0.8)
-    if activation == "relu":  # of positive weights and inputs: every unit is on
+    if activation == "relu":  # positive weights and inputs keep every unit on
         network.params["rnn.weight_hh_l0"] = 0.8 * np.eye(6)
         network.params["rnn.weight_ih_l0"] = np.abs(network.params["rnn.weight_ih_l0"])
         for name in ("rnn.bias_ih_l0", "rnn.bias_hh_l0"):
@@ -126,13 +126,13 @@ def test_the_bound_is_reached(activation):
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_the_largest_derivative_is_the_largest(activation):
+def test_the_constant_for_the_largest_derivative_is_right(activation):
     function, derivative = ACTIVATIONS[activation]
     s = function(np.linspace(-9, 9, 2001), np.empty(2001))
     assert derivative(s, np.empty_like(s)).max() == pytest.approx(LARGEST_DERIVATIVE[activation])
 
 
-def test_gated_cells_and_lower_layers_have_no_bound_of_this_form():
+def test_gated_cells_and_lower_layers_have_no_bound():
     assert [layer.bound for layer in flow(NetworkConfig(V, "gru", hidden_size=4), distance=3)] == [None]
     below, top = flow(NetworkConfig(V, "rnn", hidden_size=4, num_layers=2), distance=3)
     assert below.bound is None
@@ -140,7 +140,7 @@ def test_gated_cells_and_lower_layers_have_no_bound_of_this_form():
 
 
 @pytest.mark.parametrize("radius", [0.5, 0.9, 1.1, 1.5])
-def test_a_linear_network_vanishes_and_explodes_at_the_rate_of_its_spectral_radius(radius):
+def test_gradients_of_a_linear_network_change_by_the_spectral_radius_per_step(radius):
     (layer,) = flow(NetworkConfig(V, "rnn", "identity", hidden_size=16), "orthogonal", radius)
     assert layer.measured_factor == pytest.approx(radius, rel=1e-9), "an orthogonal W is exact"
     (layer,) = flow(NetworkConfig(V, "rnn", "identity", hidden_size=64), "xavier", radius, distance=60)
@@ -149,7 +149,7 @@ def test_a_linear_network_vanishes_and_explodes_at_the_rate_of_its_spectral_radi
 
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("radius", [0.3, 0.7, 1.0, 2.0, 3.0])
-def test_a_fresh_tanh_network_vanishes_and_explodes_as_its_spectral_radius_predicts(radius, seed):
+def test_gradients_of_a_new_tanh_network_change_as_predicted(radius, seed):
     (layer,) = flow(NetworkConfig(V, "rnn", hidden_size=96), radius=radius, distance=60, seed=seed)
     assert layer.radii[""] == pytest.approx(radius)
     assert layer.measured_factor == pytest.approx(layer.predicted_factor, rel=0.1)
@@ -162,8 +162,8 @@ def test_a_fresh_tanh_network_vanishes_and_explodes_as_its_spectral_radius_predi
 
 
 @pytest.mark.parametrize(("init", "above_from"), [("uniform", 2), ("xavier", 20)])
-def test_the_curve_of_the_lstm_lies_above_those_of_the_basic_cells(init, above_from):
-    """At once with PyTorch's default weights; where W has a spectral radius of 1, tanh keeps up for some steps."""
+def test_the_lstm_keeps_more_of_the_gradient_than_basic_cells(init, above_from):
+    """With PyTorch's default weights at once; if W has spectral radius 1, tanh keeps up for some steps."""
     by_family = {
         name: flow(NetworkConfig(V, cell, activation, hidden_size=64), init, distance=50)[0]
         for name, (cell, activation) in FAMILIES.items()
@@ -175,13 +175,13 @@ def test_the_curve_of_the_lstm_lies_above_those_of_the_basic_cells(init, above_f
         assert lstm is None or lstm > by_family[name].survives(0.1)
 
 
-def test_every_cell_is_in_the_families():
+def test_the_families_include_every_cell():
     assert {cell for cell, _ in FAMILIES.values()} == set(CELLS)
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_why_relu_keeps_less_than_tanh(seed):
-    """Half of its units are off. With W larger by what that costs it keeps as much; with the identity more."""
+def test_relu_keeps_less_than_tanh_because_half_of_its_units_are_off(seed):
+    """A W that is larger by that factor makes up for it, and the identity as W keeps more."""
     relu, tanh = (NetworkConfig(V, "rnn", activation, hidden_size=96) for activation in ("relu", "tanh"))
     (worse,), (better,) = flow(relu, "uniform", seed=seed), flow(tanh, "uniform", seed=seed)
     assert worse.rms_derivative**2 == pytest.approx(0.5, abs=0.06)
@@ -194,7 +194,7 @@ def test_why_relu_keeps_less_than_tanh(seed):
     assert identity.measured_factor > 0.95
 
 
-def test_relu_is_explained_by_what_was_measured():
+def test_the_explanation_of_relu_follows_the_measurements():
     def flows(*networks):
         return [
             GradientFlow(name, config, flow(config, init, radius, distance=20), 1)
@@ -213,41 +213,41 @@ def test_relu_is_explained_by_what_was_measured():
     assert relu_beside_tanh(found[:1]) is None
 
 
-def test_the_spectral_radius_is_that_of_the_largest_eigenvalue_alone():
+def test_the_spectral_radius_is_the_largest_absolute_eigenvalue():
     assert spectral_radius(np.array([[0.0, 2.0], [-2.0, 0.0]])) == pytest.approx(2)
     assert spectral_radius(np.array([[0.5, 100.0], [0.0, -0.7]])) == pytest.approx(0.7)
 
 
 @pytest.mark.parametrize("cell", CELLS)
-def test_every_slab_gets_the_radius(cell):
+def test_every_slab_is_scaled_to_the_radius(cell):
     (layer,) = flow(NetworkConfig(V, cell, hidden_size=6), radius=0.8, distance=2)
     assert list(layer.radii.values()) == pytest.approx([0.8] * CELLS[cell].gates * CELLS[cell].recurrent)
 
 
-def test_how_far_a_share_survives():
+def test_survives_counts_the_steps_until_a_share_is_left():
     (layer,) = flow(NetworkConfig(V, "rnn", "identity", hidden_size=8), "orthogonal", 0.5, distance=20)
-    # one step back 1, two 0.5, three 0.25, four 0.125, five 0.0625
+    # shares: 1 after one step back, 0.5 after two, 0.25 after three, 0.125 after four, 0.0625 after five
     assert layer.survives(0.1) == 4
     assert layer.survives(0.01) == 7
     (layer,) = flow(NetworkConfig(V, "rnn", "identity", hidden_size=8), "orthogonal", 0.999, distance=20)
     assert layer.survives(0.1) is None
 
 
-def test_lengths_whose_squares_are_no_numbers_keep_their_digits():
+def test_norms_whose_squares_underflow_keep_their_digits():
     (layer,) = flow(NetworkConfig(V, "rnn", "identity", hidden_size=8), "orthogonal", 0.5, distance=900)
     np.testing.assert_allclose(layer.norms[1:] / layer.norms[1], 0.5 ** np.arange(900), rtol=1e-9)
     (layer,) = flow(NetworkConfig(V, "rnn", "tanh", hidden_size=8), "article", distance=60)
     assert layer.measured_factor == pytest.approx(layer.predicted_factor, rel=0.2), "not 0"
 
 
-def test_where_nothing_is_one_step_back_no_share_survives():
+def test_if_the_first_step_back_is_zero_no_share_survives():
     (layer,) = flow(NetworkConfig(V, "rnn", hidden_size=8), "orthogonal", 1e9, distance=10)
     assert layer.norms[1] == 0
     assert np.isnan(layer.shares).all()
     assert (layer.survives(0.1), layer.survives(0.01)) == (0, 0)
 
 
-def test_what_explodes_beyond_all_numbers_and_what_is_gone_are_no_errors():
+def test_overflow_and_underflow_are_not_errors():
     (layer,) = flow(NetworkConfig(V, "rnn", "identity", hidden_size=8), "orthogonal", 1e9, distance=60)
     assert np.isinf(layer.norms[-1])
     assert layer.survives(0.1) is None
@@ -257,8 +257,8 @@ def test_what_explodes_beyond_all_numbers_and_what_is_gone_are_no_errors():
 
 
 @pytest.mark.parametrize("cell", CELLS)
-def test_the_memory_it_takes_is_not_overestimated(cell):
-    """What a step's way back holds on to, added up, is more than the estimate."""
+def test_the_memory_estimate_is_a_lower_bound(cell):
+    """The traces of all steps need more than the estimate, but not three times as much."""
     config = NetworkConfig(V, cell, hidden_size=64, num_layers=2)
     network, found = fresh_network(config, "uniform", 0), places(text(), "stream", 50, 40)
     tracemalloc.start()
@@ -273,8 +273,8 @@ def test_the_memory_it_takes_is_not_overestimated(cell):
 # --- places
 
 
-def test_places_are_spread_over_the_text_and_have_their_steps_before_them():
-    ids = np.arange(3, 503, dtype=np.int32)  # every token once: an id says where it stands
+def test_places_are_spread_over_the_text_with_enough_steps_before_them():
+    ids = np.arange(3, 503, dtype=np.int32)  # every id once, so that an id tells its place
     found = places(ids, "stream", 5, 50)
     assert found.keep is None
     assert found.inputs.shape == (150, 5)
@@ -284,15 +284,15 @@ def test_places_are_spread_over_the_text_and_have_their_steps_before_them():
     assert found.targets[-1] == 502
 
 
-def test_a_place_of_a_sentence_has_all_its_steps_in_that_sentence():
+def test_places_in_sentences_have_all_their_steps_in_the_sentence():
     found = places(sentences(4, 9, 3, 8, 12), "sentence", 10, 7)
-    assert len(found.targets) == 2 + 1 + 5  # those that have 7 tokens before them in their sentence
+    assert len(found.targets) == 2 + 1 + 5  # tokens with 7 tokens before them in their sentence
     assert (found.keep[-found.distance :] == 1).all()
     assert (found.inputs != EOS).all()
     np.testing.assert_array_equal(found.keep[:, :, 0] == 0, found.inputs == BOS)
 
 
-def test_the_distance_is_what_the_sentences_allow():
+def test_the_distance_is_limited_by_the_sentences():
     assert places(sentences(4, 9, 3, 8, 12), "sentence", 8).distance == 7
     assert places(text(), "stream", 8).distance == 50
     assert places(text(30), "stream", 8).distance == 22
@@ -303,20 +303,20 @@ def test_the_distance_is_what_the_sentences_allow():
 
 
 @pytest.mark.parametrize("length", [2, 3, 7])
-def test_the_shortest_texts_have_a_place(length):
+def test_the_shortest_texts_can_be_measured(length):
     config = NetworkConfig(V, "rnn", hidden_size=4)
     for context in ("stream", "sentence"):
         found = places(sentences(length), context, 20)
         assert np.isfinite(gradient_flow("", fresh_network(config, "uniform", 0), found).layers[0].norms).all()
 
 
-def test_a_column_in_a_sentence_is_what_reading_that_sentence_gives():
-    """The steps before the sentence leave no trace."""
+def test_a_column_agrees_with_reading_its_sentence_alone():
+    """Steps before the sentence have no influence."""
     network = fresh_network(NetworkConfig(V, "gru", hidden_size=4), "uniform", 0)
     ids = sentences(5, 6, 9, 4)
     found = places(ids, "sentence", 100, 5)
     _, hidden = states_before(network, found)
-    sentence = np.concatenate([[BOS], ids[11:19]])[:, None]  # the third one
+    sentence = np.concatenate([[BOS], ids[11:19]])[:, None]  # the third sentence
     alone, _, _ = network.hidden(sentence, network.zero_state(1))
     (columns,) = np.where((found.targets[:, None] == ids[16:20]).any(axis=1) & (np.arange(len(found.targets)) >= 1))
     assert len(columns) >= 4
@@ -326,7 +326,7 @@ def test_a_column_in_a_sentence_is_what_reading_that_sentence_gives():
 # --- clipping
 
 
-def test_the_norms_are_those_of_training():
+def test_norms_are_those_of_a_training():
     from rnnlm.training.numpy_engine import NumpyEngine
 
     config = NetworkConfig(V, "lstm", hidden_size=6, embedding_size=4)
@@ -341,7 +341,7 @@ def test_the_norms_are_those_of_training():
     np.testing.assert_allclose(gradient_norms(network, batches, 3), expected, rtol=1e-6)
 
 
-def test_what_clipping_cuts():
+def test_clipping_reports_the_share_of_cut_windows_and_of_length_kept():
     clipping = Clipping(np.array([0.5, 1.0, 2.0, 4.0]), 1.0)
     assert clipping.share_cut == 0.5
     assert clipping.kept == pytest.approx(3.5 / 7.5)

@@ -35,17 +35,17 @@ def check(config, seed=0, objective="cross-entropy", steps=4):
 
 @pytest.mark.parametrize("objective", LOSSES)
 @pytest.mark.parametrize("config", NETWORKS)
-def test_back_propagation_agrees_with_the_definition(config, objective):
+def test_backpropagation_agrees_with_finite_differences(config, objective):
     assert check(config, objective=objective).wrong == []
 
 
 @pytest.mark.parametrize("cell", CELLS)
-def test_layers_on_an_embedding_and_a_single_step_agree_too(cell):
+def test_deep_networks_with_an_embedding_and_single_steps_agree(cell):
     assert check(NetworkConfig(V, cell, hidden_size=3, num_layers=2, embedding_size=2)).wrong == []
     assert check(NetworkConfig(V, cell, hidden_size=3), steps=1).wrong == []
 
 
-def test_everything_that_has_a_gradient_is_compared_along_a_direction_and_at_entries():
+def test_every_gradient_is_compared_along_a_direction_and_at_entries():
     config = NetworkConfig(V, "gru", hidden_size=3, num_layers=2, embedding_size=2)
     found = check(config).gradients
     for name, shape in (config.shapes() | {"initial_state": (1, 2, 2, 3)}).items():
@@ -60,12 +60,12 @@ def test_everything_that_has_a_gradient_is_compared_along_a_direction_and_at_ent
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_no_false_alarm(seed):
+def test_correct_gradients_give_no_false_alarm(seed):
     assert check(NetworkConfig(V, "lstm", hidden_size=3), seed, "mse").wrong == []
 
 
-def test_the_kinks_of_relu_are_no_false_alarm(monkeypatch):
-    """Of 7,680 arguments of relu one lies within a step of 0, where the difference quotient is no derivative."""
+def test_kinks_of_relu_give_no_false_alarm(monkeypatch):
+    """One of 7,680 arguments of relu is within a step of 0, where the difference quotient is not a derivative."""
     config = NetworkConfig(50, "rnn", "relu", hidden_size=16, num_layers=2, embedding_size=6)
     assert gradients.RELU_ARGUMENTS >= 30 * 8 * 16 * 2
 
@@ -79,20 +79,20 @@ def test_the_kinks_of_relu_are_no_false_alarm(monkeypatch):
 
 
 def multiply_by_the_state(monkeypatch, activation):
-    """The article's fault: delta is multiplied by the state where f'(state) belongs."""
+    """Introduce the article's bug: delta is multiplied by the state instead of f'(state)."""
     function, _ = ACTIVATIONS[activation]
     monkeypatch.setitem(ACTIVATIONS, activation, (function, lambda s, out: np.copyto(out, s) or out))
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_finds_the_fault_of_the_article(monkeypatch, activation):
+def test_the_bug_of_the_article_is_found(monkeypatch, activation):
     multiply_by_the_state(monkeypatch, activation)
     wrong = {each.symbol for each in check(NetworkConfig(V, "rnn", activation, hidden_size=3)).wrong}
     assert wrong == {"U", "W", "b_U", "b_W", "s_0"}, "V stands behind the state and is right"
 
 
 @pytest.mark.parametrize("cell", CELLS)
-def test_finds_a_wrong_initial_state_alone(monkeypatch, cell):
+def test_a_wrong_gradient_of_the_initial_state_alone_is_found(monkeypatch, cell):
     original = CELLS[cell].backward
 
     def backward(dh, dstate, trace):
@@ -106,7 +106,7 @@ def test_finds_a_wrong_initial_state_alone(monkeypatch, cell):
 @pytest.mark.parametrize(
     ("part", "symbols"), [("weight_ih", {"U"}), ("weight_hh", {"W"}), ("bias_ih", {"b_U"}), ("bias_hh", {"b_W"})]
 )
-def test_finds_one_wrong_parameter_alone(monkeypatch, part, symbols):
+def test_a_wrong_gradient_of_one_parameter_alone_is_found(monkeypatch, part, symbols):
     right = network_module.recurrent
 
     def recurrent(*arguments):
@@ -131,7 +131,7 @@ def test_a_kink_does_not_excuse_a_wrong_gradient(monkeypatch):
     assert len(measured) == gradients.ATTEMPTS
 
 
-def test_what_is_no_number_is_wrong_and_the_worst():
+def test_nan_counts_as_wrong_and_as_the_worst():
     right = CheckedGradient("W", "rnn.weight_hh_l0", None, 1.0, 1.0, 0.5)
     nan = dataclasses.replace(right, relative_error=np.nan)
     found = GradientCheck([dataclasses.replace(right, relative_error=0.0), nan, right], 1e-3)
@@ -139,7 +139,7 @@ def test_what_is_no_number_is_wrong_and_the_worst():
     assert found.worst is nan
 
 
-def test_the_data_of_a_text_are_its_pairs_and_each_sentence_starts_anew():
+def test_data_of_a_text_are_its_pairs_with_a_reset_at_each_sentence():
     lines = [["a", "b"], ["b"]]
     data = text_data(lines, vocabulary_of(["b", "b", "a"]))
     b, a = 3, 4
@@ -158,7 +158,7 @@ def test_gradients_agree_on_a_text_of_several_sentences():
 
 
 @pytest.mark.parametrize("cell", CELLS)
-def test_every_parameter_has_a_symbol_of_its_own(cell):
+def test_every_parameter_has_its_own_symbol(cell):
     names = [*NetworkConfig(V, cell, num_layers=2, embedding_size=3).shapes(), "initial_state"]
     symbols = [symbol(name, 2) for name in names]
     assert len(set(symbols)) == len(names)

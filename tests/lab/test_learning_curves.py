@@ -1,4 +1,4 @@
-"""Histories are read with care: damage is said, what was done anew replaces, what is no number is left out."""
+"""Histories with damage are read: problems are reported, repeated steps replaced, and bad values left out."""
 
 import io
 import json
@@ -23,7 +23,7 @@ def read_bytes(content):
     return read("h.jsonl", io.BytesIO(content))
 
 
-def test_the_columns_are_what_was_written():
+def test_columns_have_the_written_values():
     curves = read_bytes(line(1, gradient_norm=0.5) + line(2))
     assert curves.columns.keys() == set(KEYS)
     assert curves.columns["step"].tolist() == [1, 2]
@@ -36,7 +36,7 @@ def test_the_columns_are_what_was_written():
 
 
 @pytest.mark.parametrize("cut", range(1, len(line(20)) - 1, 9))
-def test_half_a_line_at_the_end_is_left_out_with_a_note(cut):
+def test_an_incomplete_last_line_is_left_out_with_a_note(cut):
     curves = read_bytes(line(10) + line(20)[:cut])
     assert curves.columns["step"].tolist() == [10]
     assert curves.notes == ["h.jsonl: its last line, number 2, is not complete and left out."]
@@ -58,14 +58,14 @@ def test_half_a_line_at_the_end_is_left_out_with_a_note(cut):
         (line(1, train_nats_per_token=None, valid_nats_per_token=math.nan), "has no losses"),
     ],
 )
-def test_what_is_no_history_is_refused_in_a_sentence(content, words):
+def test_other_files_are_refused_in_a_sentence(content, words):
     with pytest.raises(PlotError, match=r"rnnlm train --history FILE") as refused:
         read_bytes(content)
     assert words in str(refused.value)
     assert len(str(refused.value)) < 250
 
 
-def test_what_was_done_anew_replaces_what_was_there():
+def test_repeated_steps_replace_earlier_ones():
     steps = [10, 20, 30, 20, 30, 40, 35]
     curves = read_bytes(b"".join(line(step, gradient_norm=place) for place, step in enumerate(steps)))
     assert curves.columns["step"].tolist() == [10, 20, 30, 35]
@@ -78,7 +78,7 @@ JUNK = st.sampled_from([None, True, "", "1", [], [1], {}, 10**400, -(10**31)]) |
 
 
 @given(st.lists(st.dictionaries(st.sampled_from(KEYS), JUNK), min_size=1))
-def test_whatever_stands_there_only_numbers_come_out(records):
+def test_columns_of_any_json_lines_are_finite_numbers_or_nan(records):
     content = b"".join(json.dumps(record).encode() + b"\n" for record in records)
     try:
         curves = read_bytes(content)
@@ -93,12 +93,12 @@ def test_whatever_stands_there_only_numbers_come_out(records):
     assert curves.best() is None or len(steps)
 
 
-def test_values_that_are_no_numbers_are_counted():
+def test_bad_values_are_counted():
     curves = read_bytes(line(1, learning_rate="high", tokens_per_second=[1]) + line(2, learning_rate=None))
     assert curves.notes == ["h.jsonl: 2 values that should be numbers are none; they are left out."]
 
 
-def test_a_file_without_end_is_refused(monkeypatch):
+def test_an_endless_file_is_refused(monkeypatch):
     with open("/dev/zero", "rb") as zeros, pytest.raises(PlotError, match="not an object of JSON"):
         read("/dev/zero", zeros)
     monkeypatch.setattr(learning_curves, "MOST_LINES", 5)

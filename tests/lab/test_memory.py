@@ -1,4 +1,4 @@
-"""rnnlm lab memory: what an n-gram cannot know, a network can learn; and how a user's pairs are read."""
+"""`rnnlm lab memory`: what n-grams cannot know and networks can learn, and reading of the user's pairs."""
 
 import json
 
@@ -26,7 +26,7 @@ from rnnlm.text.vocabulary import EOS
 
 
 def accuracies(model, vocabulary, found):
-    """Accuracy by distance."""
+    """Return the accuracy by distance."""
     ids = [
         [vocabulary.encode([*words]) for words in which] for which in zip(*(pair[:2] for pair in found), strict=True)
     ]
@@ -39,7 +39,7 @@ def accuracies(model, vocabulary, found):
 
 
 @pytest.mark.parametrize("language", DISTANCES)
-def test_an_n_gram_sees_n_minus_1_words_and_beyond_them_is_right_in_exactly_half(language):
+def test_an_ngram_is_at_chance_beyond_its_order(language):
     grammar = DISTANCES[language]
     learnt = sentences(grammar, 4000)
     vocabulary = vocabulary_of(flat(learnt))
@@ -51,7 +51,7 @@ def test_an_n_gram_sees_n_minus_1_words_and_beyond_them_is_right_in_exactly_half
             assert accuracy[2] > 0.9
 
 
-def test_a_gru_remembers_what_is_far_beyond_every_n_gram_and_the_basic_cell_does_not_yet():
+def test_a_gru_remembers_longer_distances_than_the_basic_cell_after_equal_training():
     learnt = sentences(DISTANCES["zh"], 3000)
     vocabulary = vocabulary_of(flat(learnt))
     train, found = learners(learnt, vocabulary, 10, 1), pairs(DISTANCES["zh"], 600)
@@ -77,7 +77,7 @@ def test_every_network_and_every_n_gram_is_trained():
     ]
 
 
-def test_equal_probabilities_are_half_right():
+def test_equal_probabilities_count_as_half_right():
     np.testing.assert_array_equal(chosen_right(np.array([-1, -2, -3]), np.array([-2, -2, -2])), [1, 0.5, 0])
 
 
@@ -100,10 +100,10 @@ def test_rows_of_written_pairs_count_every_pair_once(language):
     assert sum(len(row.places) for row in bands) == len(found)
 
 
-# --- a user's own pairs
+# --- the user's pairs
 
 
-def test_pairs_are_read_with_tabs_or_as_objects():
+def test_pairs_are_read_from_tabs_and_json_objects():
     blimp = {"sentence_good": "She fell.", "sentence_bad": "Her fell.", "UID": "case", "pairID": "0"}
     lines = ["a b\ta c", "", "  ", "a d \t a e\tnear", json.dumps(blimp), '{"sentence_good": "x", "sentence_bad": "y"}']
     assert read_pairs(lines, "p.tsv") == [
@@ -114,7 +114,7 @@ def test_pairs_are_read_with_tabs_or_as_objects():
     ]
 
 
-def test_pairs_without_a_group_are_in_all_alone():
+def test_pairs_without_a_group_have_only_the_row_all():
     rows = by_group(read_pairs(["a\tb", "c\td\tx", "e\tf\ty", "g\th\tx"], "p"))
     assert [(row.name, row.distance, row.places.tolist()) for row in rows] == [
         ("x", None, [1, 3]),
@@ -139,7 +139,7 @@ def test_pairs_without_a_group_are_in_all_alone():
         ('{"sentence_good": "a", "sentence_bad": "\\ud800"}', "half a surrogate pair"),
     ],
 )
-def test_a_line_that_is_no_pair_is_named_with_what_was_expected(line, said):
+def test_a_bad_line_is_refused_with_what_was_expected(line, said):
     with pytest.raises(CorpusError) as error:
         read_pairs(["x\ty", "", line], "p.tsv")
     assert str(error.value).startswith("Line 3 of p.tsv ")
@@ -148,6 +148,6 @@ def test_a_line_that_is_no_pair_is_named_with_what_was_expected(line, said):
     assert len(str(error.value)) < 500
 
 
-def test_a_text_without_pairs_is_an_error():
+def test_a_text_without_pairs_is_refused():
     with pytest.raises(CorpusError, match=r"p\.tsv has no pairs"):
         read_pairs(["", " "], "p.tsv")

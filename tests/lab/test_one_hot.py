@@ -8,7 +8,7 @@ from rnnlm.text.vocabulary import UNK
 TOKENS = ["我", "昨天", "上学", "迟到", "了", "，", "老师", "批评", "了", "我", "。"]
 
 
-def test_a_vector_has_one_1_and_it_stands_at_the_id():
+def test_a_vector_has_a_single_1_at_the_id():
     vocabulary = vocabulary_of(TOKENS)
     for token, each in zip(TOKENS, one_hots(TOKENS, vocabulary), strict=True):
         assert each.vector.shape == (len(vocabulary),)
@@ -22,7 +22,7 @@ def test_different_tokens_have_orthogonal_vectors():
     np.testing.assert_array_equal(vectors @ vectors.T, np.eye(len(vectors)))
 
 
-def test_a_token_that_the_vocabulary_lacks_is_unk():
+def test_a_token_outside_the_vocabulary_is_unk():
     assert [each.id for each in one_hots(["今天"], vocabulary_of(TOKENS))] == [UNK]
 
 
@@ -38,11 +38,11 @@ def test_a_matrix_times_a_one_hot_vector_is_its_column(dtype):
         assert product.product.dtype == dtype
 
 
-def test_a_product_that_is_not_the_column_is_told_apart():
+def test_a_product_that_differs_from_the_column_is_detected():
     assert not Product(np.array([1.0, 2.0]), np.array([1.0, 2.1])).equal
 
 
-def test_the_example_matrix_shows_all_its_digits():
+def test_the_example_matrix_is_printed_with_all_its_digits():
     matrix = example_matrix(200, np.random.default_rng(0))
     assert matrix.shape == (3, 200)
     np.testing.assert_array_equal(matrix.round(2), matrix)

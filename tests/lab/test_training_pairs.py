@@ -17,17 +17,17 @@ def test_a_sentence_of_n_tokens_makes_n_plus_1_pairs(tokens):
     assert [pair.input for pair in pairs] == ["<s>", *tokens]
 
 
-def test_every_line_is_a_sentence_and_empty_ones_are_none():
+def test_every_line_is_a_sentence_and_empty_lines_are_skipped():
     words = tokenizer_class("word")()
     assert sentences("我 昨天\r\n\n了 。\n", words) == [["我", "昨天"], ["了", "。"]]
     assert sentences("\n \n", words) == []
 
 
-def test_a_line_end_is_no_character_of_a_sentence():
+def test_a_line_end_is_not_a_character_of_a_sentence():
     assert sentences("ab\nc", tokenizer_class("char")()) == [["a", "b"], ["c"]]
 
 
-def test_the_vocabulary_holds_every_token_once_the_most_frequent_first():
+def test_the_vocabulary_has_every_token_once_by_frequency():
     tokens = sentences(ARTICLE, tokenizer_class("word")())[0]
     vocabulary = vocabulary_of(tokens)
     listed = [vocabulary.token(i) for i in range(FIRST, len(vocabulary))]

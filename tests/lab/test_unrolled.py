@@ -1,4 +1,4 @@
-"""The unrolled network is the network: its states, its outputs, and what they are sums of."""
+"""The unrolled network has the states and outputs of the network, and the parts of its sums add up."""
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ SHAPES = [{"cell": cell, **more} for cell in CELLS for more in ({}, {"num_layers
 
 
 @pytest.mark.parametrize("settings", SHAPES)
-def test_the_steps_are_what_reading_it_all_gives(settings):
+def test_steps_agree_with_reading_the_whole_sentence(settings):
     network = make(**settings)
     found = unroll_sentence(network, IDS)
     inputs = IDS[:-1, None]
@@ -46,7 +46,7 @@ def test_the_steps_are_what_reading_it_all_gives(settings):
 
 
 @pytest.mark.parametrize("settings", SHAPES)
-def test_outputs_of_both_directions_are_made_of_the_states_beside_them(settings):
+def test_outputs_of_a_bidirectional_network_depend_on_the_two_adjacent_states(settings):
     network = make(bidirectional=True, **settings)
     found = unroll_sentence(network, IDS)
     n = len(IDS) - 2
@@ -55,7 +55,7 @@ def test_outputs_of_both_directions_are_made_of_the_states_beside_them(settings)
     assert [int(step.inputs[0, 0]) for step in found.backward] == IDS[2:].tolist()
     keep = np.ones((len(IDS), 1, 2))
     for output in found.outputs:
-        place = output.step - 1  # steps count from 1
+        place = output.step - 1  # steps are numbered from 1
         expected = network.log_probabilities_at(IDS[:, None], np.array([place]))[0]
         assert output.label == IDS[place]
         assert np.log(output.probability) == pytest.approx(expected[output.label])
@@ -69,7 +69,7 @@ def test_outputs_of_both_directions_are_made_of_the_states_beside_them(settings)
     np.testing.assert_allclose(sums, logits[np.arange(n), IDS[1:-1]])
 
 
-def test_a_word_is_never_seen_where_it_is_predicted():
+def test_a_prediction_does_not_depend_on_the_predicted_word():
     network = make(bidirectional=True)
     other = IDS.copy()
     other[3] = 6
@@ -82,7 +82,7 @@ def test_a_word_is_never_seen_where_it_is_predicted():
 @pytest.mark.parametrize("direction", ["", "_reverse"])
 @pytest.mark.parametrize("settings", [{}, {"num_layers": 2, "embedding_size": 3}])
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_a_state_is_f_of_the_sum_that_is_shown(activation, settings, direction):
+def test_a_state_is_f_of_the_sum_of_the_shown_parts(activation, settings, direction):
     network = make(bidirectional=True, cell="rnn", activation=activation, **settings)
     found = unroll_sentence(network, IDS)
     steps = found.backward[::-1] if direction else found.forward
@@ -93,14 +93,14 @@ def test_a_state_is_f_of_the_sum_that_is_shown(activation, settings, direction):
             np.testing.assert_allclose(state, step.state[0, layer, 0])
 
 
-def test_an_adaptive_output_is_no_single_sum():
+def test_an_adaptive_output_is_not_shown_as_a_sum():
     network = make(output="adaptive", cutoffs=(5,))
     (first, *_) = unroll_sentence(network, IDS).outputs
     assert (first.forward, first.backward, first.bias) == (None, None, None)
     assert 0 < first.probability < 1
 
 
-def test_a_tied_matrix_is_both():
+def test_a_tied_matrix_is_embedding_and_output():
     network = make(tied=True, embedding_size=4)
     assert output_matrix(network) is network.params["embedding.weight"]
 
@@ -110,7 +110,7 @@ def test_every_slab_has_a_name(cell):
     assert len(slabs(NetworkConfig(V, cell))) == CELLS[cell].gates
 
 
-def test_in_float64_is_the_same_network_and_leaves_it_alone():
+def test_in_float64_copies_the_network():
     network = Network.initialize(NetworkConfig(V, hidden_size=4), np.random.default_rng(0))
     other = in_float64(network)
     for name, array in network.params.items():

@@ -1,4 +1,4 @@
-"""Weights that a person has written down become those of the network, or are refused in a sentence."""
+"""Weights from the user's JSON file replace those of the network, or are refused in a sentence."""
 
 import json
 
@@ -25,7 +25,7 @@ def params(weights, bias=True, **settings):
     return weighted(config, random, weights, bias), random
 
 
-def test_what_is_written_is_taken_and_the_rest_is_random(tmp_path):
+def test_given_weights_are_used_and_the_others_are_random(tmp_path):
     found, random = params(written(tmp_path, {"U": U, "W": W, "b": [1, 2]}))
     np.testing.assert_array_equal(found["rnn.weight_ih_l0"], U)
     np.testing.assert_array_equal(found["rnn.weight_hh_l0"], W)
@@ -35,7 +35,7 @@ def test_what_is_written_is_taken_and_the_rest_is_random(tmp_path):
     assert not found["output.bias"].any()
 
 
-def test_nothing_written_is_the_random_network_with_or_without_biases():
+def test_without_given_weights_the_network_is_random():
     with_bias, random = params({})
     without, _ = params({}, bias=False)
     for name, array in random.items():
@@ -43,7 +43,7 @@ def test_nothing_written_is_the_random_network_with_or_without_biases():
         np.testing.assert_array_equal(without[name], 0 * array if "bias" in name else array)
 
 
-def test_both_directions_and_layers_have_their_names():
+def test_weights_of_both_directions_and_layers_have_their_names():
     both, _ = params({"V": np.array(V), "V'": 2 * np.array(V), "W'": np.array(W)}, bidirectional=True)
     np.testing.assert_array_equal(both["output.weight"], np.hstack([V, 2 * np.array(V)]))
     np.testing.assert_array_equal(both["rnn.weight_hh_l0_reverse"], W)
@@ -52,7 +52,7 @@ def test_both_directions_and_layers_have_their_names():
     np.testing.assert_array_equal(deep["rnn.bias_ih_l1"], [1, 1])
 
 
-def test_the_matrices_say_how_large_the_state_is():
+def test_the_matrices_determine_the_size_of_the_state():
     arrays = {"U": np.zeros((8, 4)), "W": np.zeros((8, 2)), "V": np.zeros((4, 2))}
     assert [state_size({name: array}, gates=4) for name, array in arrays.items()] == [2, 2, 2]
     assert state_size({"b": np.zeros(3)}) is None
@@ -79,12 +79,12 @@ def test_the_matrices_say_how_large_the_state_is():
         ('{"W": [[1' + "0" * 400 + "]]}", "too large"),
     ],
 )
-def test_what_is_no_file_of_matrices_is_refused(content, said, tmp_path):
+def test_files_without_matrices_are_refused(content, said, tmp_path):
     with pytest.raises(RnnlmError, match=said):
         written(tmp_path, content)
 
 
-def test_a_file_that_is_missing_and_one_that_is_large_are_refused(tmp_path, monkeypatch):
+def test_missing_and_too_large_files_are_refused(tmp_path, monkeypatch):
     with pytest.raises(RnnlmError, match="cannot be read"):
         read_weights(tmp_path / "none.json")
     monkeypatch.setattr("rnnlm.lab.weights.LARGEST_FILE", 10)
@@ -97,6 +97,6 @@ def test_a_file_that_is_missing_and_one_that_is_large_are_refused(tmp_path, monk
     [({"W": np.zeros((3, 3))}, "W is 3 x 3; expected 2 x 2"), ({"X": np.zeros(1)}, "has no X"),
      ({"b": np.zeros((1, 2))}, "b_U is 1 x 2; expected 2 numbers"), ({"W'": np.zeros((2, 2))}, "has no W'")],
 )  # fmt: skip
-def test_what_does_not_fit_is_refused(weights, said):
+def test_wrong_shapes_and_unknown_names_are_refused(weights, said):
     with pytest.raises(RnnlmError, match=said):
         params(weights)

@@ -1,4 +1,4 @@
-"""The bidirectional network: every place is judged from both sides and never from itself."""
+"""The bidirectional network predicts every place from both sides, but not from itself."""
 
 from dataclasses import replace
 from functools import partial
@@ -28,7 +28,7 @@ def make(cell="lstm", activation="tanh", layers=2, embedding_size=D, dtype=np.fl
 
 
 def batch(*columns):
-    """Columns of sentences, padded with </s>: inputs, targets, keep."""
+    """Return inputs, targets and keep of columns of sentences, padded with </s>."""
     texts = [[each for sentence in column for each in (BOS, *sentence, EOS)] for column in columns]
     inputs = np.full((max(map(len, texts)), len(texts)), EOS)
     for column, text in enumerate(texts):
@@ -45,7 +45,7 @@ def nats_alone(network, sentence):
     return network.nats(inputs, targets, network.zero_state(1), keep)[0][1:-1, 0]
 
 
-def test_text_and_network_agree_on_what_is_not_predicted():
+def test_batches_and_network_use_the_same_value_for_no_target():
     assert batches.NOT_PREDICTED == NOT_PREDICTED
 
 
@@ -64,7 +64,7 @@ def test_backpropagation_gives_the_derivative(cell, activation, layers, embeddin
 @pytest.mark.parametrize("embedding_size", [0, D])
 @pytest.mark.parametrize("layers", [1, 2])
 @pytest.mark.parametrize("cell", CELLS)
-def test_it_is_two_stacks_of_torch_that_meet_at_each_place(cell, layers, embedding_size):
+def test_the_network_agrees_with_two_stacks_of_torch(cell, layers, embedding_size):
     network = make(cell, layers=layers, embedding_size=embedding_size)
     sentence = [BOS, 3, 7, 4, 4, 2, EOS]
     tensors = {name: torch.tensor(array) for name, array in network.params.items()}
@@ -93,7 +93,7 @@ def test_it_is_two_stacks_of_torch_that_meet_at_each_place(cell, layers, embeddi
 
 @pytest.mark.parametrize("layers", [1, 3])
 @pytest.mark.parametrize("cell", CELLS)
-def test_a_word_does_not_see_itself_but_all_others(cell, layers):
+def test_a_prediction_depends_on_all_other_words_but_not_on_itself(cell, layers):
     network = make(cell, layers=layers)
     sentence = np.array([BOS, 3, 7, 4, 4, 2, EOS])
     places = np.arange(1, len(sentence) - 1)
@@ -112,7 +112,7 @@ def test_a_word_does_not_see_itself_but_all_others(cell, layers):
 
 
 @pytest.mark.parametrize("cell", CELLS)
-def test_sentences_beside_and_below_each_other_are_read_as_if_alone(cell):
+def test_sentences_in_a_batch_are_read_as_if_alone(cell):
     network = make(cell)
     inputs, targets, keep = batch(*COLUMNS)
     nats, _ = network.nats(inputs, targets, network.zero_state(3), keep)
@@ -134,7 +134,7 @@ def test_sentences_beside_and_below_each_other_are_read_as_if_alone(cell):
         np.testing.assert_allclose(grads[name], gradient, rtol=1e-10, atol=1e-13)
 
 
-def test_turned_around_it_judges_the_text_turned_around():
+def test_a_reversed_network_on_the_reversed_text_predicts_the_same():
     network = make()
     turned = {}
     for name, array in network.params.items():
@@ -155,7 +155,7 @@ def test_turned_around_it_judges_the_text_turned_around():
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("cell", CELLS)
-def test_the_kind_of_numbers_stays(cell, dtype):
+def test_the_dtype_is_preserved(cell, dtype):
     network = make(cell, dtype=dtype, dropout=0.3)
     inputs, targets, keep = batch(*COLUMNS)
     state = network.zero_state(3)
@@ -166,7 +166,7 @@ def test_the_kind_of_numbers_stays(cell, dtype):
 
 
 @pytest.mark.parametrize("embedding_size", [0, D])
-def test_backpropagation_through_what_all_columns_drop_gives_the_derivative(embedding_size):
+def test_backpropagation_through_shared_masks_gives_the_derivative(embedding_size):
     network = make("gru", embedding_size=embedding_size)
     dropping = replace(network.config, weight_dropout=0.4, embedding_dropout=0.4)
     masks = dropping.shared_masks([5], np.float64)
@@ -185,7 +185,7 @@ def test_backpropagation_of_smoothed_labels_gives_the_derivative():
     inputs, targets, keep = batch(*COLUMNS)
     state = network.zero_state(3)
     losses = [loss(inputs, targets, state, keep)[0] for loss in (plain, smoothed)]
-    assert losses[0].nats == losses[1].nats  # what is reported
+    assert losses[0].nats == losses[1].nats  # the reported loss
     assert losses[0].objective != losses[1].objective
     network.loss = smoothed
     comparisons = check_gradients(network, inputs, targets, state, np.random.default_rng(62), keep, directions=1)
@@ -193,7 +193,7 @@ def test_backpropagation_of_smoothed_labels_gives_the_derivative():
 
 
 @pytest.mark.parametrize("embedding_size", [0, D])
-def test_gradients_lie_in_memory_as_their_parameters(embedding_size):
+def test_gradients_have_the_memory_layout_of_their_parameters(embedding_size):
     network = make(embedding_size=embedding_size)
     inputs, targets, keep = batch(*COLUMNS)
     grads = network.loss(inputs, targets, network.zero_state(3), keep)[2]()
@@ -201,7 +201,7 @@ def test_gradients_lie_in_memory_as_their_parameters(embedding_size):
         assert np.asarray(grads[name]).strides == array.strides, name
 
 
-def test_a_one_directional_network_has_half_of_its_recurrent_parameters():
+def test_a_one_directional_network_has_half_of_the_recurrent_parameters():
     config = make().config
     one = NetworkConfig(**{**config.to_header(), "bidirectional": False})
     assert {n for n in config.shapes() if not n.endswith("_reverse")} == set(one.shapes())

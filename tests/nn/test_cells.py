@@ -1,4 +1,4 @@
-"""What cells are to one another."""
+"""Relations between cells."""
 
 import numpy as np
 import pytest
@@ -7,8 +7,8 @@ from rnnlm.nn.cells import CELLS
 
 
 @pytest.mark.parametrize("resets", [False, True])
-def test_coupled_gates_are_an_lstm_whose_input_gate_is_the_forget_gate_turned_round(resets):
-    """1 - sigmoid(a) = sigmoid(-a): the same outputs, and gradients that are the sums of those of both gates."""
+def test_the_cifg_cell_is_an_lstm_with_tied_input_and_forget_gates(resets):
+    """1 - sigmoid(a) = sigmoid(-a): outputs are equal, and gradients are the sums of those of both gates."""
     T, B, H, rng = 5, 4, 3, np.random.default_rng(1)
     keep = rng.integers(0, 2, (T, B, 1)).astype(float) if resets else None
     gates, weight, bias = rng.normal(size=(T, B, 3 * H)), rng.normal(size=(3 * H, H)), rng.normal(size=3 * H)

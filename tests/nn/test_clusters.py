@@ -1,4 +1,4 @@
-"""Cutoffs are those with the smallest expected cost, and a network can always have them."""
+"""Chosen cutoffs have the smallest expected cost and are valid for a network."""
 
 import itertools
 
@@ -14,12 +14,12 @@ from rnnlm.nn.outputs import tail_width
 
 
 def zipf(V):
-    """Frequencies of the words of a language, more or less (Zipf 1935)."""
+    """Return word frequencies by Zipf's law (Zipf 1935)."""
     return 1e6 / np.arange(1, V + 1)
 
 
 def cost(cutoffs, counts, hidden_size, rows, div_value, costs):
-    """What the model says, written down without any haste."""
+    """Return the expected cost by the definition."""
     edges, total = [*cutoffs, len(counts)], 0.0
     for i, (start, stop) in enumerate(itertools.pairwise([0, *edges])):
         width = hidden_size if i == 0 else max(1, tail_width(hidden_size, div_value, i - 1))
@@ -35,7 +35,7 @@ def cost(cutoffs, counts, hidden_size, rows, div_value, costs):
 
 @pytest.mark.parametrize("costs", [COSTS, Costs(0, 1, 0, 0), Costs(1e5, 0.01, 1, 10)])
 @pytest.mark.parametrize(("V", "hidden_size", "rows"), [(12, 64, 50), (25, 256, 1000), (25, 32, 100)])
-def test_no_other_cutoffs_cost_less(V, hidden_size, rows, costs):
+def test_no_other_cutoffs_have_a_lower_cost(V, hidden_size, rows, costs):
     counts = zipf(V)
     found = choose_cutoffs(counts, hidden_size, rows, 2.0, costs, slack=1.0)
     every = [
@@ -50,7 +50,7 @@ def test_no_other_cutoffs_cost_less(V, hidden_size, rows, costs):
 
 @settings(max_examples=50)
 @given(st.integers(4, 3000), st.integers(1, 600), st.integers(1, 5000), st.floats(1, 8), st.integers(0, 2**32))
-def test_a_network_can_have_every_choice(V, hidden_size, rows, div_value, seed):
+def test_every_choice_is_valid_for_a_network(V, hidden_size, rows, div_value, seed):
     rng = np.random.default_rng(seed)
     counts = np.sort(rng.integers(0, 1 + 10 ** rng.integers(0, 7), V))[::-1]
     div_value = min(div_value, hidden_size)
@@ -59,17 +59,17 @@ def test_a_network_can_have_every_choice(V, hidden_size, rows, div_value, seed):
     assert NetworkConfig.from_header(config.to_header()) == config
 
 
-def test_what_costs_more_is_avoided():
+def test_a_higher_cost_of_clusters_gives_fewer_of_them():
     counts = zipf(20_000)
     usual = choose_cutoffs(counts, 256, 1000)
     assert len(choose_cutoffs(counts, 256, 1000, costs=COSTS._replace(cluster=1e12))) == 1
     assert choose_cutoffs(counts, 256, 1000, costs=COSTS._replace(logit=0.0, product=1e-6))[0] < usual[0]
-    flat = choose_cutoffs(np.ones(20_000), 256, 1000)  # all words equally frequent: a shortlist would help little
+    flat = choose_cutoffs(np.ones(20_000), 256, 1000)  # equally frequent: a shortlist helps little
     assert counts[: usual[0]].sum() / counts.sum() > 5 * flat[0] / 20_000
 
 
 @pytest.mark.parametrize("V", [10_000, 50_000, 200_000])
-def test_a_large_vocabulary_gets_a_shortlist_of_most_tokens_and_few_words(V):
+def test_the_shortlist_of_a_large_vocabulary_has_few_words_that_cover_most_tokens(V):
     counts = zipf(V)
     cutoffs = choose_cutoffs(counts, 256, 1000)
     assert len(cutoffs) > 1
@@ -77,7 +77,7 @@ def test_a_large_vocabulary_gets_a_shortlist_of_most_tokens_and_few_words(V):
     assert counts[: cutoffs[0]].sum() / counts.sum() > 0.5
 
 
-def test_a_longer_shortlist_costs_no_more_than_it_may():
+def test_the_longer_shortlist_stays_within_the_allowed_cost():
     counts = zipf(12_000)
     arguments = (counts, 256, 1000, 4.0, COSTS)
     cheapest = choose_cutoffs(*arguments, slack=1.0)

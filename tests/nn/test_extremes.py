@@ -1,4 +1,4 @@
-"""Whatever the weights are, up to the largest that are loaded, probabilities are numbers and sum to one."""
+"""Probabilities are finite and sum to one for all weights that can be loaded, up to the largest."""
 
 import itertools
 
@@ -40,7 +40,7 @@ def assert_distributions(log_probabilities):
     np.testing.assert_allclose(totals, 1, atol=1e-5)
 
 
-def test_every_output_layer_is_tried():
+def test_the_layers_include_every_output_layer():
     assert {LAYERS[name].get("output", "softmax") for name in LAYERS} == OUTPUTS.keys()
 
 
@@ -63,27 +63,27 @@ def test_probabilities_are_numbers_and_sum_to_one(kind, layer, scales, seed):
 @pytest.mark.parametrize("kind", KINDS)
 @settings(max_examples=8)
 @given(scales=SCALES, seed=st.integers(0, 99))
-def test_from_both_sides_too(kind, layer, scales, seed):
+def test_probabilities_of_a_bidirectional_network_are_numbers_and_sum_to_one(kind, layer, scales, seed):
     network = network_of(kind, layer, scales, seed, bidirectional=True)
     ids = np.random.default_rng(seed).integers(3, V, (40, 3))
     assert_distributions(network.log_probabilities_at(ids, np.array([1, 20, 38])))
 
 
 @pytest.mark.parametrize("activation", ["relu", "identity"])
-def test_a_state_that_nothing_squashes_is_bounded(activation):
+def test_states_of_unbounded_activations_are_clipped(activation):
     network = network_of(("rnn", activation), "softmax", [1], 1)
     for name in ("rnn.weight_hh_l0", "rnn.weight_hh_l1"):
         network.params[name][...] = 2 * np.eye(H)
     for name in ("rnn.bias_ih_l0", "rnn.bias_ih_l1"):
         network.params[name][...] = 1
-    ids = np.full((300, 1), 5)  # 2^300 is no number of float32
+    ids = np.full((300, 1), 5)  # 2^300 overflows in float32
     log_probabilities, state = network.log_probabilities(ids, network.zero_state(1))
     assert state.max() == np.float32(LARGEST_STATE)
     assert_distributions(log_probabilities)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1.1e10, -1.1e10])
-def test_what_is_no_weight(value):
+def test_nan_and_values_beyond_the_limit_are_not_weights(value):
     assert are_weights(np.array([1, LARGEST_WEIGHT, -LARGEST_WEIGHT]))
     assert are_weights(np.zeros(0))
     assert not are_weights(np.array([1, value, 2]))

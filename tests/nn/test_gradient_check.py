@@ -1,4 +1,4 @@
-"""No backward without a number against it; and the check itself is checked with networks whose backward is wrong."""
+"""Every gradient is compared with finite differences; the check itself is tested on networks with wrong gradients."""
 
 import itertools
 from functools import partial
@@ -14,13 +14,13 @@ from rnnlm.nn.numerics import ACTIVATIONS
 from rnnlm.nn.outputs import LOSSES
 
 V, H, B = 6, 4, 3
-# The activation is the basic cell's; the gated ones have their own.
+# Only the basic cell has a choice of activations.
 KINDS = [(cell, activation) for cell in CELLS for activation in (ACTIVATIONS if cell == "rnn" else ("tanh",))]
 LOSS_NAMES = list(LOSSES)
 
 
 class DroppingNetwork(Network):
-    """Drops the same units every time, so that its loss is a function of its parameters."""
+    """A network that always drops the same units, so that its loss is a function of its parameters."""
 
     def loss(self, inputs, targets, state, keep=None, rng=None, *others, **more):
         more["shared"] = self.config.shared_masks([9], state.dtype)
@@ -37,7 +37,7 @@ def example(cell="lstm", activation="tanh", layers=1, T=5, embedding_size=3, res
     keep = None
     if resets:
         keep = (rng.random((T, B, 1)) < 0.6).astype(np.float64)
-        keep[0, :2, 0] = 0, 1  # at the very start too, but not everywhere
+        keep[0, :2, 0] = 0, 1  # at the start too, but not in every column
     return network, inputs, targets, state, rng, keep
 
 
@@ -50,7 +50,7 @@ def worst(comparisons):
 @pytest.mark.parametrize(("cell", "activation"), KINDS)
 def test_backpropagation_gives_the_derivative(cell, activation, layers, T):
     for resets, embedding_size in itertools.product((False, True), (0, 3)):
-        objective = LOSS_NAMES[(resets + (embedding_size > 0)) % len(LOSS_NAMES)]  # each with each of the others
+        objective = LOSS_NAMES[(resets + (embedding_size > 0)) % len(LOSS_NAMES)]  # combined in turn
         arguments = example(cell, activation, layers, T, embedding_size, resets)
         comparisons = check_gradients(*arguments, objective=objective, directions=1)
         assert {each.name for each in comparisons} == {*arguments[0].params, "initial_state"}
@@ -89,8 +89,8 @@ def test_backpropagation_of_smoothed_labels_gives_the_derivative(embedding_size)
 @pytest.mark.parametrize("objective", LOSSES)
 @pytest.mark.parametrize("embedding_size", [0, 3])
 @pytest.mark.parametrize(("cell", "activation"), KINDS)
-def test_every_single_derivative_by_the_plain_quotient(cell, activation, embedding_size, objective):
-    """Independent of `gradient_check`: (E(w + h) - E(w - h)) / 2h for each number of a small network."""
+def test_every_derivative_agrees_with_the_plain_difference_quotient(cell, activation, embedding_size, objective):
+    """Independently of `gradient_check`: (E(w + h) - E(w - h)) / 2h for each parameter of a small network."""
     network, inputs, targets, state, _, keep = example(cell, activation, 1, 3, embedding_size, resets=True)
     grads = network.loss(inputs, targets, state, keep, objective=objective)[2]()
     step = 1e-6
@@ -107,7 +107,7 @@ def test_every_single_derivative_by_the_plain_quotient(cell, activation, embeddi
 
 
 @pytest.mark.parametrize("cell", CELLS)
-def test_single_entries_are_compared_where_asked(cell):
+def test_single_entries_are_compared_on_request(cell):
     arguments = example(cell)
     comparisons = check_gradients(*arguments, directions=0, entries=4)
     parameter_count = len(arguments[0].params) + 1
@@ -116,7 +116,7 @@ def test_single_entries_are_compared_where_asked(cell):
         assert each.actual == pytest.approx(each.expected, rel=1e-6, abs=1e-9)
 
 
-def test_the_central_difference_of_a_known_function():
+def test_the_central_difference_of_a_known_function_is_right():
     x, direction = np.array([0.3, -1.2]), np.array([0.6, 0.8])
     expected = np.cos(x) @ direction
     found = central_difference(lambda: float(np.sin(x).sum()), x, direction)
@@ -124,7 +124,7 @@ def test_the_central_difference_of_a_known_function():
     np.testing.assert_array_equal(x, [0.3, -1.2])
 
 
-def test_checking_leaves_the_network_as_it_was():
+def test_checking_does_not_change_the_network():
     network, inputs, targets, state, rng, keep = example()
     before = {name: array.copy() for name, array in network.params.items()}
     state_before = state.copy()
@@ -134,11 +134,11 @@ def test_checking_leaves_the_network_as_it_was():
         np.testing.assert_array_equal(array, before[name])
 
 
-# The check finds what is wrong
+# Wrong gradients are found
 
 
 class SabotagedNetwork(Network):
-    """One gradient is a little wrong."""
+    """A network with a slightly wrong gradient."""
 
     wrong, how = "", staticmethod(lambda gradient: gradient)
 
@@ -171,16 +171,16 @@ def test_a_wrong_gradient_is_found_and_named(cell, how):
         assert {each.name for each in comparisons if each.relative_error > 1e-6} == {wrong}
 
 
-def test_the_mistake_of_the_articles_code_is_found(monkeypatch):
-    """It multiplies with s = f(a) where the formula has f'(a)."""
+def test_the_bug_of_the_article_is_found(monkeypatch):
+    """The faulty backward pass multiplies by s = f(a) instead of f'(a)."""
     monkeypatch.setitem(ACTIVATIONS, "tanh", (ACTIVATIONS["tanh"][0], lambda s, out: np.copyto(out, s)))
     found = {each.name for each in check_gradients(*example("rnn")) if each.relative_error > 1e-3}
     assert found == {name for name in example("rnn")[0].params if "output" not in name} | {"initial_state"}
 
 
 @pytest.mark.parametrize("cell", CELLS)
-def test_a_backward_pass_that_reaches_only_the_last_step_is_found(cell, monkeypatch):
-    """Right for T = 1, wrong for T = 2."""
+def test_a_backward_pass_that_stops_after_one_step_is_found(cell, monkeypatch):
+    """The faulty backward pass is right for T = 1 and wrong for T = 2."""
     genuine = CELLS[cell].backward
 
     def forgetful(dh, dstate, trace):

@@ -1,4 +1,4 @@
-"""Gradients by rows are what NumPy's add.at gives; sums, norms and clipping are those of the whole."""
+"""Sparse gradients agree with numpy.add.at; sums, norms and clipping agree with those of dense gradients."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ def expected_sum(ids, rows):
 
 
 @given(IDS, st.integers(1, 5), st.booleans())
-def test_rows_add_up_by_their_id(ids, width, transposed):
+def test_rows_of_equal_ids_are_added_up(ids, width, transposed):
     rows = rows_of(ids, width)
     gradient = RowGradient.summed(np.array(ids, np.int32), rows, 7, transposed)
     assert gradient.ids.tolist() == sorted(set(ids))
@@ -32,14 +32,14 @@ def test_rows_add_up_by_their_id(ids, width, transposed):
 
 
 @given(IDS, IDS)
-def test_the_sum_of_two_is_the_gradient_of_both(first, second):
+def test_the_sum_of_two_gradients_is_the_gradient_of_both(first, second):
     one, two = rows_of(first, 3), rows_of(second, 3, 2)
     both = RowGradient.summed(np.array(first), one, 7) + RowGradient.summed(np.array(second), two, 7)
     np.testing.assert_allclose(both.dense(), expected_sum(first, one) + expected_sum(second, two), atol=1e-14)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_the_kind_of_numbers_stays(dtype):
+def test_the_dtype_is_preserved(dtype):
     gradient = RowGradient.summed(np.array([2, 2, 0]), np.ones((3, 4), dtype), 5)
     assert {gradient.rows.dtype, gradient.dense().dtype, np.asarray(gradient).dtype} == {np.dtype(dtype)}
     assert (gradient + gradient).rows.dtype == dtype
@@ -57,7 +57,7 @@ def gradients(seed=3):
     }
 
 
-def test_pieces_cover_everything_once():
+def test_pieces_cover_every_entry_once():
     grads = gradients()
     covered = dict.fromkeys(grads, 0)
     for name, part in pieces(grads):
@@ -74,7 +74,7 @@ def test_pieces_cover_everything_once():
     }
 
 
-def test_the_sum_of_threads_and_its_norm_are_those_of_the_whole():
+def test_the_sum_over_threads_and_its_norm_agree_with_the_whole():
     parts = [gradients(seed) for seed in (3, 4, 5)]
     expected = {name: sum(dense(part)[name] for part in parts) for name in parts[0]}
     total, norm = summed(parts)
@@ -84,14 +84,14 @@ def test_the_sum_of_threads_and_its_norm_are_those_of_the_whole():
     assert norm == pytest.approx(np.linalg.norm(everything), rel=1e-12)
 
 
-def test_one_threads_gradients_are_left_as_they_are():
+def test_the_gradients_of_a_single_thread_are_not_copied():
     grads = gradients()
     total, _ = summed([grads])
     assert all(total[name] is gradient for name, gradient in grads.items())
 
 
 @pytest.mark.parametrize("limit", [0.5, 1e3])
-def test_clipping_is_that_of_torch(limit):
+def test_clipping_agrees_with_torch(limit):
     grads = dense(gradients())
     tensors = [torch.zeros(gradient.shape, dtype=torch.float64, requires_grad=True) for gradient in grads.values()]
     for tensor, gradient in zip(tensors, grads.values(), strict=True):
@@ -104,5 +104,5 @@ def test_clipping_is_that_of_torch(limit):
         np.testing.assert_allclose(clipped_scale(norm, limit) * gradient, tensor.grad.numpy(), rtol=1e-6)
 
 
-def test_a_limit_of_zero_is_none():
+def test_a_limit_of_zero_disables_clipping():
     assert clipped_scale(1e30, 0) == 1

@@ -1,4 +1,4 @@
-"""Initial weights have the bounds, the orthogonality, the identity that their sources ask for."""
+"""Initial weights have the bounds, orthogonality or identity of their sources."""
 
 import numpy as np
 import pytest
@@ -8,8 +8,8 @@ from rnnlm.nn.initializers import INITIALIZERS
 from rnnlm.nn.network import Network, NetworkConfig
 
 H = 6
-FORGET_GATE = {"lstm": 1, "cifg": 0}  # its place among the slabs
-SHAPES = [(H, H), (4 * H, H), (3 * H, 4), (4 * H, 20), (20, H), (20, 4)]  # the last two: output layer, embedding
+FORGET_GATE = {"lstm": 1, "cifg": 0}  # place of the forget gate among the slabs
+SHAPES = [(H, H), (4 * H, H), (3 * H, 4), (4 * H, 20), (20, H), (20, 4)]  # the last two are output layer and embedding
 
 
 def make(scheme, rows, columns, seed=1):
@@ -22,12 +22,12 @@ def test_every_scheme_gives_finite_weights_that_repeat_with_the_seed(scheme, sha
     weights = make(scheme, *shape)
     assert weights.shape == shape
     assert np.isfinite(weights).all()
-    assert (weights != 0).any(axis=1).all()  # no unit without input
+    assert (weights != 0).any(axis=1).all()  # no unit is without input
     np.testing.assert_array_equal(weights, make(scheme, *shape))
 
 
 @pytest.mark.parametrize("scheme", INITIALIZERS)
-def test_another_seed_gives_other_weights(scheme):
+def test_another_seed_gives_different_weights(scheme):
     assert (make(scheme, H, 20, seed=1) != make(scheme, H, 20, seed=2)).all()
 
 
@@ -40,7 +40,7 @@ BOUNDS = {
 
 @pytest.mark.parametrize("columns", [H, 200])
 @pytest.mark.parametrize("scheme", BOUNDS)
-def test_uniform_weights_fill_the_space_between_their_bounds(scheme, columns):
+def test_uniform_weights_fill_the_range_between_their_bounds(scheme, columns):
     bound = BOUNDS[scheme](4 * H, columns)
     weights = make(scheme, 4 * H, columns)
     assert 0.95 * bound < weights.max() <= bound
@@ -49,7 +49,7 @@ def test_uniform_weights_fill_the_space_between_their_bounds(scheme, columns):
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_orthogonal_slabs(shape):
+def test_slabs_are_orthogonal(shape):
     weights = make("orthogonal", *shape)
     for start in range(0, len(weights), H):
         slab = weights[start : start + H]
@@ -57,7 +57,7 @@ def test_orthogonal_slabs(shape):
         np.testing.assert_allclose(product, np.eye(len(product)), atol=1e-12)
 
 
-def test_square_slabs_start_at_the_identity_and_others_do_not():
+def test_only_square_slabs_start_as_the_identity():
     np.testing.assert_array_equal(make("identity", 3 * H, H), np.tile(np.eye(H), (3, 1)))
     assert make("normal", 3 * H, 200).std() == pytest.approx(0.001**0.5, rel=0.1)
 
@@ -66,7 +66,7 @@ def test_square_slabs_start_at_the_identity_and_others_do_not():
 @pytest.mark.parametrize("embedding_size", [0, 4])
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("scheme", INITIALIZERS)
-def test_a_new_network_is_initialised_with_the_scheme_and_biases_of_zero(scheme, cell, embedding_size, bidirectional):
+def test_a_new_network_uses_the_scheme_and_zero_biases(scheme, cell, embedding_size, bidirectional):
     config = NetworkConfig(
         9, cell=cell, hidden_size=H, num_layers=2, embedding_size=embedding_size, bidirectional=bidirectional
     )
@@ -76,17 +76,17 @@ def test_a_new_network_is_initialised_with_the_scheme_and_biases_of_zero(scheme,
     for name, array in network.params.items():
         assert array.dtype == np.float32
         if array.ndim == 2:
-            # The identity is for recurrent matrices only, though others may happen to be as square.
+            # Only recurrent matrices start as the identity, although others may be square too.
             fitting = "normal" if scheme == "identity" and "weight_hh" not in name else scheme
             np.testing.assert_array_equal(array, INITIALIZERS[fitting](rng, *array.shape, H).astype(np.float32))
             continue
         expected = np.zeros(array.shape)
         if cell in FORGET_GATE and "bias_ih" in name:
-            expected[FORGET_GATE[cell] * H :][:H] = 1  # it starts open
+            expected[FORGET_GATE[cell] * H :][:H] = 1  # the forget gate starts open
         np.testing.assert_array_equal(array, expected)
 
 
-def test_an_untrained_network_with_an_output_bias_gives_that_distribution():
+def test_an_untrained_network_predicts_the_distribution_of_its_output_bias():
     frequencies = np.array([0.1, 0.2, 0.3, 0.4])
     network = Network.initialize(
         NetworkConfig(4, hidden_size=H), np.random.default_rng(1), "article", np.log(frequencies)
@@ -96,23 +96,23 @@ def test_an_untrained_network_with_an_output_bias_gives_that_distribution():
 
 
 @pytest.mark.parametrize("cell", [name for name, cell in CELLS.items() if cell.memory_gates])
-def test_a_unit_with_long_memory_keeps_what_it_holds_for_its_time(cell):
+def test_a_unit_with_long_memory_keeps_its_state_for_the_given_time(cell):
     config = NetworkConfig(vocabulary_size=5, cell=cell, hidden_size=12, num_layers=2, embedding_size=4)
     network = Network.initialize(config, np.random.default_rng(1), dtype=np.float64, long_memory=0.5)
     for name, array in network.params.items():
         if ".weight" in name:
-            array[...] = 0  # nothing comes in, so that what is left is what is kept
+            array[...] = 0  # no input, so that only the kept state is left
     state = network.zero_state(1)
     state[...] = 1
     _, final = network.log_probabilities(np.ones((10, 1), dtype=int), state)
-    kept = final[-1, :, 0] ** (1 / 10)  # of c where there is one, else of h, in one step
+    kept = final[-1, :, 0] ** (1 / 10)  # share of c, or of h in cells without c, kept in one step
     times = 2 + 62 * (np.arange(6) + 0.5) / 6
     np.testing.assert_allclose(kept[:, :6], np.tile(1 - 1 / times, (2, 1)))
     usual = {"gru": 1 / 2, "mingru": 1 / 2}.get(cell, 1 / (1 + np.exp(-1)))
     np.testing.assert_allclose(kept[:, 6:], usual)
 
 
-def test_without_long_memory_and_without_gates_networks_begin_as_they_did():
+def test_without_long_memory_or_gates_initial_weights_are_unchanged():
     for cell in CELLS:
         config = NetworkConfig(vocabulary_size=5, cell=cell, hidden_size=12)
         shares = (0.0, 0.04) if CELLS[cell].memory_gates else (0.0, 1.0)

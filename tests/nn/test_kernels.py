@@ -1,4 +1,4 @@
-"""The compiled twins do what the functions in NumPy do: same numbers, same arrays touched, nothing hidden."""
+"""Compiled kernels agree with their NumPy twins, in results and in the arrays they write."""
 
 import subprocess
 import sys
@@ -17,7 +17,7 @@ from rnnlm.nn.numerics import ACTIVATIONS
 
 compiled = kernels.compiled()
 needs_kernels = pytest.mark.skipif(compiled is None, reason="rnnlm was installed without a C compiler")
-HERE = [target for target in kernels.TARGETS if compiled and compiled.choose(target)]  # what this processor has
+HERE = [target for target in kernels.TARGETS if compiled and compiled.choose(target)]  # supported by this processor
 kernels.forget()
 
 
@@ -34,7 +34,7 @@ WITH_TWINS = [name for name in CELLS if hasattr(compiled, f"{name}_steps")]
 
 
 def window(cell, T, B, H, resets, scale=1.0):
-    """Random arguments of a cell's forward function, and gradients by its results."""
+    """Return random arguments of a cell's forward function, and gradients of its results."""
     rng = np.random.default_rng(1)
     rows, S = CELLS[cell].gates * H, CELLS[cell].states
 
@@ -42,13 +42,13 @@ def window(cell, T, B, H, resets, scale=1.0):
         return rng.normal(0, scale, shape).astype(np.float32)
 
     keep = (rng.random((T, B, 1)) < 0.7).astype(np.float32) if resets else None
-    weight = normal(rows, H) / np.float32(scale * H**0.5)  # neither grows nor dies out
+    weight = normal(rows, H) / np.float32(scale * H**0.5)  # so that states neither grow nor vanish
     arguments = normal(T, B, rows), weight, normal(rows), normal(rows), normal(S, B, H), keep
     return arguments, (normal(T, B, H), normal(S, B, H))
 
 
 def passed(cell, arguments, gradients, activation="tanh"):
-    """All that a forward and a backward pass return or leave behind, by name."""
+    """Return all results of a forward and a backward pass and the arrays they write, by name."""
     copies = [each if each is None else each.copy() for each in arguments]
     with np.errstate(over="ignore", invalid="ignore"):
         y, final, trace = CELLS[cell].forward(*copies, activation)
@@ -68,7 +68,7 @@ def assert_equal_to_numpy(monkeypatch, target, cell, arguments, gradients, activ
 
 
 @needs_kernels
-def test_the_cells_with_a_recurrent_matrix_have_twins():
+def test_every_recurrent_cell_has_compiled_twins():
     assert [name for name, cell in CELLS.items() if cell.recurrent] == WITH_TWINS
     for name in WITH_TWINS:
         assert hasattr(compiled, f"{name}_steps_backward")
@@ -85,11 +85,11 @@ def test_the_cells_with_a_recurrent_matrix_have_twins():
     scale=st.sampled_from([1, 8]),
 )
 @example(T=1, B=1, H=1, resets=False, scale=1)
-@example(T=1, B=7, H=65, resets=True, scale=1)  # so few rows that the matrix is not packed
+@example(T=1, B=7, H=65, resets=True, scale=1)  # too few rows for the matrix to be packed
 @example(T=1, B=8, H=65, resets=True, scale=1)
 @example(T=5, B=13, H=130, resets=True, scale=1)
 @example(T=2, B=6, H=64, resets=False, scale=30)
-def test_a_compiled_window_is_that_in_numpy(target, cell, T, B, H, resets, scale):
+def test_a_compiled_window_agrees_with_numpy(target, cell, T, B, H, resets, scale):
     with pytest.MonkeyPatch.context() as monkeypatch:
         assert_equal_to_numpy(monkeypatch, target, cell, *window(cell, T, B, H, resets, scale), scale=scale)
 
@@ -104,7 +104,7 @@ def test_every_activation_is_compiled(monkeypatch, target, activation):
 @needs_kernels
 @on_every_target
 @pytest.mark.parametrize("name", ACTIVATIONS)
-def test_a_state_ends_where_it_ends_in_numpy(monkeypatch, target, name):
+def test_states_are_clipped_as_in_numpy(monkeypatch, target, name):
     x = np.array([-1e30, -2e12, -1e12, -5, 0, 5, 1e12, 2e12, 1e30], np.float32)
     found = []
     for kind in ("numpy", target):
@@ -115,7 +115,7 @@ def test_a_state_ends_where_it_ends_in_numpy(monkeypatch, target, name):
 
 
 def states_of(x, activation):
-    """f(x) by the basic cell, whose matrix is zero."""
+    """Return f(x), computed by the basic cell with a zero matrix."""
     nothing = np.zeros(len(x), np.float32)
     y, _, _ = CELLS["rnn"].forward(
         x[None, None].copy(),
@@ -132,11 +132,11 @@ def states_of(x, activation):
 @needs_kernels
 @on_every_target
 @pytest.mark.parametrize("name", ["tanh", "sigmoid"])
-def test_the_compiled_functions_are_exact_to_single_precision(monkeypatch, target, name):
+def test_compiled_tanh_and_sigmoid_are_exact_to_single_precision(monkeypatch, target, name):
     monkeypatch.setenv("RNNLM_KERNELS", target)
     numbers = [np.linspace(-100, 100, 200_000), np.logspace(-30, 0), [-np.inf, np.inf, 0.0, -1e30, 1e30]]
     x = np.concatenate([*numbers, np.zeros(-sum(map(len, numbers)) % 128)]).astype(np.float32)
-    # 128 units in each of many rows, none of which hears of another
+    # rows of 128 units that do not influence each other
     zero = np.zeros((1, len(x) // 128, 128), np.float32)
     y, _, _ = CELLS["rnn"].forward(
         x.reshape(zero.shape).copy(), np.zeros((128, 128), np.float32), zero[0, 0], zero[0, 0], zero, None, name
@@ -152,8 +152,8 @@ def test_the_compiled_functions_are_exact_to_single_precision(monkeypatch, targe
 @needs_kernels
 @on_every_target
 @pytest.mark.parametrize("cell", WITH_TWINS)
-@pytest.mark.parametrize("columns", [2, 20])  # unpacked and packed
-def test_what_is_no_number_is_not_hidden(monkeypatch, target, cell, columns):
+@pytest.mark.parametrize("columns", [2, 20])  # without and with packing
+def test_nan_is_propagated(monkeypatch, target, cell, columns):
     monkeypatch.setenv("RNNLM_KERNELS", target)
     (gates, *others), _ = window(cell, 1, columns, 5, False)
     gates[0, 1, 3] = np.nan
@@ -164,8 +164,8 @@ def test_what_is_no_number_is_not_hidden(monkeypatch, target, cell, columns):
 
 @needs_kernels
 @on_every_target
-def test_a_column_is_computed_alike_beside_any_others(monkeypatch, target):
-    """In which block of rows a column is does not change a bit of its results."""
+def test_a_column_gives_the_same_bits_whatever_columns_are_beside_it(monkeypatch, target):
+    """Results do not depend on the block of rows that a column is in."""
     monkeypatch.setenv("RNNLM_KERNELS", target)
     (gates, *parameters, state, keep), gradients = window("lstm", 5, 13, 50, True)
     whole = passed("lstm", (gates, *parameters, state, keep), gradients)
@@ -180,14 +180,14 @@ def test_a_column_is_computed_alike_beside_any_others(monkeypatch, target):
 
 
 def lstm_arguments(H=5):
-    """Arguments of lstm_steps: weight, gates, keep, bias, h, c, tanh_c."""
+    """Return arguments of lstm_steps: weight, gates, keep, bias, h, c, tanh_c."""
     (gates, weight, bias, _, _, keep), _ = window("lstm", T, B, H, True)
     h, c = np.zeros((2, T + 1, B, H), np.float32)
     return [weight, gates, keep, bias, h, c, np.zeros((T, B, H), np.float32)]
 
 
 @needs_kernels
-def test_other_arrays_than_expected_are_refused():
+def test_arrays_of_wrong_dtype_shape_or_layout_are_refused():
     good = lstm_arguments()
     for place, array in enumerate(good):
         others = [array.astype(np.float64), array[..., :-1].copy(), np.asfortranarray(array), "abc"]
@@ -201,7 +201,7 @@ def test_other_arrays_than_expected_are_refused():
 
 
 @needs_kernels
-def test_what_is_read_may_be_read_only_and_what_is_written_may_not():
+def test_only_inputs_may_be_read_only():
     good = lstm_arguments()
     for place, array in enumerate(good):
         locked = array.copy()
@@ -214,7 +214,7 @@ def test_what_is_read_may_be_read_only_and_what_is_written_may_not():
 
 
 @needs_kernels
-def test_a_form_that_this_machine_has_not_is_refused(monkeypatch):
+def test_an_unknown_target_is_refused(monkeypatch):
     monkeypatch.setenv("RNNLM_KERNELS", "avx1024")
     with pytest.raises(RnnlmError, match=r"RNNLM_KERNELS is 'avx1024'.* Expected avx512, avx2, portable or numpy"):
         kernels.compiled()
@@ -226,7 +226,7 @@ def test_a_form_that_this_machine_has_not_is_refused(monkeypatch):
 @pytest.mark.parametrize("with_bias", [True, False])
 @pytest.mark.parametrize("V", [1, 5, 16, 1003])
 @pytest.mark.parametrize("factor", [0.0, 0.125])
-def test_the_compiled_softmax_is_that_in_numpy(V, with_bias, scale, factor):
+def test_the_compiled_softmax_agrees_with_numpy(V, with_bias, scale, factor):
     rng = np.random.default_rng(1)
     logits, bias = (rng.normal(0, scale, shape).astype(np.float32) for shape in ((4, V), (V,)))
     targets = rng.integers(0, V, 4)
@@ -245,7 +245,7 @@ SWAPPED = ">f4" if sys.byteorder == "little" else "<f4"
 
 
 @needs_kernels
-def test_views_into_the_middle_of_a_number_and_integers_of_its_size_are_refused():
+def test_unaligned_arrays_and_integer_views_are_refused():
     good = lstm_arguments()
     for place, array in enumerate(good):
         unaligned = np.frombuffer(b"\0" + array.tobytes() + b"\0" * 3, np.uint8)[1:-3].copy()
@@ -266,7 +266,7 @@ def test_views_into_the_middle_of_a_number_and_integers_of_its_size_are_refused(
 
 
 @needs_kernels
-def test_an_id_beyond_the_vocabulary_is_refused():
+def test_an_id_outside_the_vocabulary_is_refused():
     row = np.zeros(1, np.float32)
     for target in (-1, 5, 1 << 40):
         with pytest.raises(ValueError, match="below 5"):
@@ -277,7 +277,7 @@ def test_an_id_beyond_the_vocabulary_is_refused():
 
 @needs_kernels
 @pytest.mark.parametrize("decay", [1.0, 0.99])
-def test_compiled_adam_is_that_in_numpy(decay):
+def test_compiled_adam_agrees_with_numpy(decay):
     rng = np.random.default_rng(1)
     results = []
     start = [rng.normal(size=77).astype(np.float32) for _ in range(3)]
@@ -294,7 +294,7 @@ def test_compiled_adam_is_that_in_numpy(decay):
 
 @needs_kernels
 @pytest.mark.parametrize("rule", ["sgd_update", "momentum_update", "momentum_update, ahead"])
-def test_compiled_descent_is_that_in_numpy(rule):
+def test_compiled_descent_agrees_with_numpy(rule):
     name, ahead = rule.split(",")[0], "ahead" in rule
     rng = np.random.default_rng(1)
     start = [rng.normal(size=77).astype(np.float32) for _ in range(2)]
@@ -313,7 +313,7 @@ def test_compiled_descent_is_that_in_numpy(rule):
 
 @needs_kernels
 @on_every_target
-def test_compiled_sums_of_rows_are_those_in_numpy(target):
+def test_compiled_row_sums_agree_with_numpy(target):
     assert compiled.choose(target)
     rng = np.random.default_rng(1)
     rows, places = rng.normal(size=(50, 37)).astype(np.float32), rng.integers(0, 9, 50)
@@ -339,7 +339,7 @@ def test_compiled_sums_of_rows_are_those_in_numpy(target):
     keys=st.lists(st.integers(0, 2**62), unique=True, max_size=100),
     wanted=st.lists(st.integers(-(2**62), 2**62), max_size=100),
 )
-def test_compiled_searches_find_what_numpy_finds(target, keys, wanted):
+def test_compiled_searches_agree_with_numpy(target, keys, wanted):
     assert compiled.choose(target)
     keys, wanted = np.sort(np.array(keys, np.int64)), np.array([*wanted, *keys[::2]], np.int64)
     ours, theirs = np.empty((2, len(wanted)), np.int64)
@@ -351,7 +351,7 @@ def test_compiled_searches_find_what_numpy_finds(target, keys, wanted):
 @needs_kernels
 @on_every_target
 @pytest.mark.parametrize("V", [1, 5, 16, 1003])
-def test_the_compiled_log_softmax_is_that_in_numpy(target, V):
+def test_the_compiled_log_softmax_agrees_with_numpy(target, V):
     assert compiled.choose(target)
     logits = np.random.default_rng(1).normal(0, 30, (4, V + 3)).astype(np.float32)
     ours, theirs = logits.copy()[:, 1 : V + 1], logits.copy()[:, 1 : V + 1]
@@ -375,7 +375,7 @@ def test_the_compiled_log_softmax_is_that_in_numpy(target, V):
             compiled.shifted_log_softmax(logits, bad)
 
 
-def test_double_precision_and_functions_without_a_twin_are_numpys(monkeypatch):
+def test_numpy_is_used_for_double_precision_and_functions_without_a_twin(monkeypatch):
     assert kernels.compiled_steps(lstm_step, np.zeros((4, 1))) is None
     assert kernels.fastest(numerics.softmax_error, np.float64) is numerics.softmax_error
     assert kernels.fastest(numerics.tanh, np.float32) is numerics.tanh
@@ -384,7 +384,7 @@ def test_double_precision_and_functions_without_a_twin_are_numpys(monkeypatch):
     assert kernels.fastest(numerics.softmax_error, np.float32) is numerics.softmax_error
 
 
-def test_without_the_compiled_module_everything_works():
+def test_numpy_is_used_without_the_compiled_module():
     program = "import sys; sys.modules['rnnlm.nn._kernels'] = None\n" + (
         "import numpy as np\nfrom rnnlm.nn import kernels\nfrom rnnlm.nn.cells.gru import gru_step\n"
         "assert kernels.compiled() is None\n"

@@ -1,4 +1,4 @@
-"""The layers between ids and hidden states: their gradients by everything that comes in."""
+"""Gradients of recurrent layers, look-ups and dropout by all their inputs."""
 
 import numpy as np
 import pytest
@@ -25,8 +25,8 @@ def example(cell, T=T, resets=False):
 @pytest.mark.parametrize("resets", [False, True])
 @pytest.mark.parametrize("T", [1, 2, 5])
 @pytest.mark.parametrize(("cell", "activation"), KINDS)
-def test_gradients_by_input_state_and_parameters(cell, activation, T, resets):
-    """E = sum(y u) + sum(final v) with random u and v: the final state has a gradient of its own."""
+def test_gradients_by_input_state_and_parameters_are_derivatives(cell, activation, T, resets):
+    """E = sum(y u) + sum(final v) with random u and v, so that the final state has its own gradient."""
     params, x, state, keep, rng = example(cell, T, resets)
     y, final, backprop = recurrent(params, "l0", cell, activation, x, state, keep)
     dy, dfinal = rng.normal(size=y.shape), rng.normal(size=final.shape)
@@ -53,7 +53,7 @@ def test_gradients_by_input_state_and_parameters(cell, activation, T, resets):
 @pytest.mark.parametrize("resets", [False, True])
 @pytest.mark.parametrize(("cell", "activation"), KINDS)
 def test_backward_in_chunks_equals_backward_in_one_piece(cell, activation, resets):
-    """What the state hands on forwards, its gradient hands back."""
+    """The gradient by the initial state of a chunk is passed to the chunk before it."""
     params, x, state, keep, rng = example(cell, resets=resets)
     y, final, backprop = recurrent(params, "l0", cell, activation, x, state, keep)
     dy, dfinal = rng.normal(size=y.shape), rng.normal(size=final.shape)
@@ -82,7 +82,7 @@ def test_backward_in_chunks_equals_backward_in_one_piece(cell, activation, reset
 
 
 @pytest.mark.parametrize("cell", CELLS)
-def test_ids_stand_for_one_hot_vectors(cell):
+def test_ids_are_equivalent_to_one_hot_vectors(cell):
     params, _, state, keep, rng = example(cell)
     ids = rng.integers(0, D, (T, B))
     dy = rng.normal(size=(T, B, H))
@@ -98,7 +98,7 @@ def test_ids_stand_for_one_hot_vectors(cell):
 
 @pytest.mark.parametrize("resets", [False, True])
 @pytest.mark.parametrize("cell", CELLS)
-def test_different_inputs_and_their_places_are_the_inputs_of_all_steps(cell, resets):
+def test_distinct_inputs_with_their_places_equal_the_inputs_of_all_steps(cell, resets):
     params, _, state, keep, rng = example(cell, resets=resets)
     table, ids, scales = rng.normal(size=(9, D)), rng.integers(0, 7, (T, B)), rng.uniform(1, 2, 9)
     dy, dfinal = rng.normal(size=(T, B, H)), rng.normal(size=state.shape)
@@ -118,15 +118,15 @@ def test_different_inputs_and_their_places_are_the_inputs_of_all_steps(cell, res
         np.testing.assert_allclose(grads[name], gradient, rtol=1e-10, atol=1e-13)
 
 
-def test_a_single_id_is_looked_up_too():
+def test_a_single_id_can_be_looked_up():
     rows, places, backprop = distinct_rows(np.arange(8.0).reshape(4, 2), np.array([[2]]), None)
     np.testing.assert_array_equal(rows[places], [[[4, 5]]])
     np.testing.assert_array_equal(backprop(np.ones((1, 2))).dense(), np.eye(4)[:, [2, 2]])
 
 
 @pytest.mark.parametrize("cell", CELLS)
-def test_nothing_that_comes_in_is_changed(cell):
-    """A layer that wrote into its arguments or remembered them would let sampling corrupt a training step."""
+def test_arguments_are_not_changed(cell):
+    """If a layer wrote to its arguments or kept them, sampling could corrupt a training step."""
     params, x, state, keep, rng = example(cell, resets=True)
     copies = [array.copy() for array in (x, state, keep, *params.values())]
     y, _, backprop = recurrent(params, "l0", cell, "tanh", x, state, keep)
@@ -151,26 +151,26 @@ def test_lookup_equals_the_product_with_one_hot_vectors():
 
 
 @pytest.mark.parametrize("rate", [0.1, 0.5, 0.9])
-def test_dropout_keeps_its_share_and_the_mean(rate):
+def test_dropout_drops_its_share_and_keeps_the_mean(rate):
     x = np.ones((100, 20, 30))
     y, backprop = dropout(x, rate, np.random.default_rng(13))
     assert set(np.unique(y.round(5))) == {0, round(1 / (1 - rate), 5)}
     spread = (rate * (1 - rate) / x.size) ** 0.5
     assert (y == 0).mean() == pytest.approx(rate, abs=4 * spread)
     assert y.mean() == pytest.approx(1, abs=4 * spread / (1 - rate))
-    np.testing.assert_array_equal(backprop(x), y)  # the same units are dropped on the way back
+    np.testing.assert_array_equal(backprop(x), y)  # backward drops the same units
 
 
-def test_locked_dropout_drops_the_same_units_in_every_step():
+def test_locked_dropout_drops_the_same_units_at_every_step():
     x = np.ones((50, 20, 300))
     y, backprop = dropout(x, 0.3, np.random.default_rng(13), locked=True)
     np.testing.assert_array_equal(y, np.broadcast_to(y[:1], y.shape))
-    assert len({column.tobytes() for column in y[0]}) == 20  # others in every column
+    assert len({column.tobytes() for column in y[0]}) == 20  # different ones in every column
     assert y[0].mean() == pytest.approx(1, abs=4 * (0.3 / 0.7 / y[0].size) ** 0.5)
     np.testing.assert_array_equal(backprop(x), y)
 
 
-def test_without_a_random_stream_or_a_rate_nothing_is_dropped():
+def test_without_a_random_generator_or_a_rate_nothing_is_dropped():
     x = np.arange(6.0).reshape(1, 2, 3)
     for rate, rng in ((0.5, None), (0.0, np.random.default_rng(1))):
         y, backprop = dropout(x, rate, rng)

@@ -1,4 +1,4 @@
-"""The network against PyTorch, against itself in pieces, and as a probability distribution."""
+"""The network against PyTorch, against itself in pieces, and as a distribution."""
 
 import itertools
 import json
@@ -18,7 +18,7 @@ from rnnlm.nn.optimizers import OPTIMIZERS, Optimizer
 from rnnlm.nn.outputs import LOSSES
 from tests.nn.torch_cells import TORCH_CELLS
 
-torch.set_num_threads(1)  # for arrays as small as these, starting threads takes longer than the work
+torch.set_num_threads(1)  # for such small arrays, starting threads takes longer than the work
 
 V, H, D, T, B = 7, 5, 4, 6, 3
 KINDS = [(cell, activation) for cell in CELLS for activation in (ACTIVATIONS if cell == "rnn" else ("tanh",))]
@@ -46,7 +46,7 @@ TORCH_ACTIVATIONS = {"tanh": torch.tanh, "relu": torch.relu, "sigmoid": torch.si
 
 
 class Twin(torch.nn.Module):
-    """The same network in torch.nn; parameters are taken over by name."""
+    """The same network in torch.nn, with parameters copied by name."""
 
     def __init__(self, network):
         super().__init__()
@@ -55,7 +55,7 @@ class Twin(torch.nn.Module):
         if config.embedding_size:
             self.embedding = torch.nn.Embedding(V, width)
         options = {}
-        if config.cell == "rnn":  # torch has only two activations; the others are looped over by hand below
+        if config.cell == "rnn":  # torch has only two activations; others are computed by a loop below
             options["nonlinearity"] = "relu" if config.activation == "relu" else "tanh"
         self.rnn = TORCH_CELLS[config.cell](width, config.hidden_size, config.num_layers, **options)
         self.output = torch.nn.Linear(config.hidden_size, V)
@@ -93,7 +93,7 @@ class Twin(torch.nn.Module):
 @pytest.mark.parametrize("embedding_size", [0, D])
 @pytest.mark.parametrize("layers", [1, 3])
 @pytest.mark.parametrize(("cell", "activation"), KINDS)
-def test_log_probabilities_and_state_are_those_of_torch(cell, activation, layers, embedding_size, dtype, tolerance):
+def test_log_probabilities_and_state_agree_with_torch(cell, activation, layers, embedding_size, dtype, tolerance):
     network = make(cell, activation, layers, embedding_size, dtype, scale=0.4)
     inputs, _, state = example(network)
     found, final = network.log_probabilities(inputs, state)
@@ -107,7 +107,7 @@ def test_log_probabilities_and_state_are_those_of_torch(cell, activation, layers
 @pytest.mark.parametrize("embedding_size", [0, D])
 @pytest.mark.parametrize("layers", [1, 3])
 @pytest.mark.parametrize(("cell", "activation"), KINDS)
-def test_gradients_of_the_mean_are_those_of_torch(cell, activation, layers, embedding_size, dtype, tolerance):
+def test_gradients_of_the_mean_agree_with_torch(cell, activation, layers, embedding_size, dtype, tolerance):
     network = make(cell, activation, layers, embedding_size, dtype, scale=0.4)
     inputs, targets, state = example(network)
     loss, _, backprop = network.loss(inputs, targets, state, scale=1 / targets.size)
@@ -124,8 +124,8 @@ def test_gradients_of_the_mean_are_those_of_torch(cell, activation, layers, embe
         np.testing.assert_allclose(grads[name], gradient.numpy(), rtol=0, atol=tolerance * largest, err_msg=name)
 
 
-def test_training_steps_are_those_of_torch():
-    """The whole step of DESIGN's example, five times: loss, gradients, clipping, Adam."""
+def test_training_steps_agree_with_torch():
+    """Five steps of DESIGN's example: loss, gradients, clipping, Adam."""
     network = make("gru", dtype=np.float64)
     twin, optimizer = Twin(network), Optimizer("adam", network.params)
     theirs = torch.optim.Adam(twin.parameters(), lr=0.01)
@@ -150,7 +150,7 @@ def test_training_steps_are_those_of_torch():
 
 @pytest.mark.parametrize("resets", [False, True])
 @pytest.mark.parametrize(("cell", "activation"), KINDS)
-def test_steps_in_pieces_equal_one_piece(cell, activation, resets):
+def test_reading_in_pieces_equals_reading_in_one_piece(cell, activation, resets):
     network = make(cell, activation)
     inputs, targets, state = example(network)
     keep = (np.random.default_rng(1).random((T, B, 1)) < 0.6).astype(np.float64) if resets else None
@@ -166,8 +166,8 @@ def test_steps_in_pieces_equal_one_piece(cell, activation, resets):
 
 
 @pytest.mark.parametrize("cell", CELLS)
-def test_with_locked_dropout_too(cell):
-    """The masks do not know how many steps there are: the same stream gives every piece those of the whole."""
+def test_locked_dropout_in_pieces_equals_one_piece(cell):
+    """The masks do not depend on the number of steps, so the same generator gives every piece the same masks."""
     network = make(cell, dropout=0.4, locked_dropout=True)
     inputs, targets, state = example(network)
     whole, final, _ = network.loss(inputs, targets, state, rng=np.random.default_rng(3))
@@ -181,8 +181,8 @@ def test_with_locked_dropout_too(cell):
 
 @pytest.mark.parametrize("embedding_size", [0, D])
 @pytest.mark.parametrize(("cell", "activation"), KINDS)
-def test_what_all_columns_drop_alike_is_a_network_without_it(cell, activation, embedding_size):
-    """Of masked parameters; its gradients go through the masks."""
+def test_shared_masks_are_equivalent_to_masked_parameters(cell, activation, embedding_size):
+    """The gradients are multiplied by the masks."""
     network = make(cell, activation, embedding_size=embedding_size, weight_dropout=0.4, embedding_dropout=0.4)
     inputs, targets, state = example(network)
     masks = network.config.shared_masks([3], np.float64)
@@ -203,7 +203,7 @@ def test_what_all_columns_drop_alike_is_a_network_without_it(cell, activation, e
         np.testing.assert_allclose(grads[name], gradient * factors.get(name, 1), rtol=1e-10, atol=1e-14)
 
 
-def test_what_all_columns_drop_alike_is_a_function_of_the_seed_and_one_on_average():
+def test_shared_masks_depend_on_the_seed_and_have_mean_one():
     config = NetworkConfig(200, hidden_size=40, weight_dropout=0.3, embedding_dropout=0.2)
     first, again, other = (config.shared_masks(seed, np.float32) for seed in ([1, 2], [1, 2], [1, 3]))
     weights = [masks.weights["rnn.weight_hh_l0"] for masks in (first, again, other)]
@@ -221,8 +221,8 @@ def test_what_all_columns_drop_alike_is_a_function_of_the_seed_and_one_on_averag
 
 @pytest.mark.parametrize("resets", [False, True])
 @pytest.mark.parametrize(("cell", "activation"), KINDS)
-def test_the_way_back_in_pieces_equals_one_piece(cell, activation, resets):
-    """The gradient by a piece's initial state is that by the final state of the piece before it."""
+def test_backward_in_pieces_equals_one_piece(cell, activation, resets):
+    """The gradient by the initial state of a piece is passed to the piece before it."""
     network = make(cell, activation)
     inputs, _, state = example(network)
     rng = np.random.default_rng(3)
@@ -246,7 +246,7 @@ def test_the_way_back_in_pieces_equals_one_piece(cell, activation, resets):
 
 
 @pytest.mark.parametrize(("cell", "activation"), KINDS)
-def test_columns_do_not_know_of_each_other(cell, activation):
+def test_columns_do_not_influence_each_other(cell, activation):
     network = make(cell, activation)
     inputs, targets, state = example(network)
     whole, final = network.log_probabilities(inputs, state)
@@ -270,14 +270,14 @@ def test_columns_do_not_know_of_each_other(cell, activation):
 @pytest.mark.parametrize("embedding_size", [0, D])
 @pytest.mark.parametrize(("cell", "activation"), KINDS)
 def test_a_reset_equals_reading_the_sentences_separately(cell, activation, embedding_size):
-    """Two columns, each of two sentences that meet at different places; the first sentences start at zero too."""
+    """Two columns of two sentences each, which end at different places; all sentences start from zero."""
     network = make(cell, activation, embedding_size=embedding_size)
     inputs, targets, state = example(network, B=2)
     keep = np.ones((T, 2, 1))
     starts = [(0, 2), (0, 5)]
     for column, (first, second) in enumerate(starts):
         keep[[first, second], column] = 0
-    together, final = network.log_probabilities(inputs, state, keep)  # whatever the state was
+    together, final = network.log_probabilities(inputs, state, keep)  # whatever the initial state is
     grads = network.loss(inputs, targets, state, keep)[2]()
     assert (grads.pop("initial_state") == 0).all()
     total = {name: np.zeros_like(gradient) for name, gradient in grads.items()}
@@ -294,7 +294,7 @@ def test_a_reset_equals_reading_the_sentences_separately(cell, activation, embed
         np.testing.assert_allclose(gradient, grads[name], rtol=1e-10, atol=1e-13)
 
 
-def test_the_last_step_alone_equals_the_last_of_all_steps():
+def test_next_log_probabilities_are_the_last_of_all_steps():
     network = make()
     inputs, _, state = example(network)
     all_steps, final = network.log_probabilities(inputs, state)
@@ -305,7 +305,7 @@ def test_the_last_step_alone_equals_the_last_of_all_steps():
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_a_forward_pass_between_forward_and_backward_changes_nothing(cell):
-    """Sampling in the middle of training cannot corrupt it."""
+    """Sampling during a training step must not corrupt it."""
     network = make(cell, dropout=0.3)
     inputs, targets, state = example(network)
     undisturbed = network.loss(inputs, targets, state, rng=np.random.default_rng(1))[2]()
@@ -315,17 +315,17 @@ def test_a_forward_pass_between_forward_and_backward_changes_nothing(cell):
         np.testing.assert_array_equal(gradient, undisturbed[name])
 
 
-# Kinds of numbers and extremes
+# dtypes and extreme values
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("objective", LOSSES)
 @pytest.mark.parametrize("embedding_size", [0, D])
 @pytest.mark.parametrize(("cell", "activation"), KINDS)
-def test_the_kind_of_numbers_stays(cell, activation, embedding_size, objective, dtype):
+def test_the_dtype_is_preserved(cell, activation, embedding_size, objective, dtype):
     network = make(cell, activation, embedding_size=embedding_size, dtype=dtype, dropout=0.2)
     inputs, targets, state = example(network)
-    keep = np.ones((T, B, 1), np.float32)  # as batches give it
+    keep = np.ones((T, B, 1), np.float32)  # float32, as batches have it
     arrays = {"state": state}
     arrays["log_probabilities"], arrays["final"] = network.log_probabilities(inputs, state, keep)
     arrays["nats"], _ = network.nats(inputs, targets, state, keep)
@@ -345,7 +345,7 @@ def test_the_kind_of_numbers_stays(cell, activation, embedding_size, objective, 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize(("cell", "activation"), KINDS)
-def test_the_kind_of_numbers_stays_inside_a_cell(cell, activation, dtype):
+def test_the_dtype_is_preserved_within_a_cell(cell, activation, dtype):
     rng = np.random.default_rng(2)
     gates, states = CELLS[cell].gates, CELLS[cell].states
     shapes = ((T, B, gates * H), (gates * H, H), (gates * H,), (gates * H,), (states, B, H))
@@ -361,8 +361,8 @@ def test_the_kind_of_numbers_stays_inside_a_cell(cell, activation, dtype):
 
 @pytest.mark.parametrize("embedding_size", [0, D])
 @pytest.mark.parametrize("cell", CELLS)
-def test_gradients_lie_in_memory_as_their_parameters(cell, embedding_size):
-    """The optimizer walks through both in the order of memory."""
+def test_gradients_have_the_memory_layout_of_their_parameters(cell, embedding_size):
+    """The optimizer traverses both in memory order."""
     network = make(cell, embedding_size=embedding_size)
     grads = network.loss(*example(network))[2]()
     for name, array in network.params.items():
@@ -371,8 +371,8 @@ def test_gradients_lie_in_memory_as_their_parameters(cell, embedding_size):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("cell", CELLS)
-def test_saturated_units_give_neither_warnings_nor_nonsense(cell, dtype):
-    """Every argument of a sigmoid or tanh is in the thousands, of either sign."""
+def test_saturated_units_give_correct_results_without_warnings(cell, dtype):
+    """All arguments of sigmoid and tanh are in the thousands, of either sign."""
     network = make(cell, dtype=dtype, scale=1e4)
     inputs, targets, state = example(network)
     log_probabilities, final = network.log_probabilities(inputs, state)
@@ -422,7 +422,7 @@ def test_nats_and_loss_are_the_log_probabilities_of_the_targets(cell):
     assert loss.tokens == T * B
 
 
-# Construction and the checkpoint's description
+# Construction and header
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
@@ -433,7 +433,7 @@ HEADER = NetworkConfig(50, "gru", "relu", 8, 2, 4, 0.5).to_header()
 
 
 def config_or_error(header):
-    """What from_header may do: refuse in a sentence, or give exactly what was described."""
+    """Return the config that a header describes exactly, or None if it is refused."""
     try:
         config = NetworkConfig.from_header(header)
     except CheckpointError:
@@ -445,18 +445,18 @@ def config_or_error(header):
 
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("dropout", [0, 0.0, 0.25])
-def test_a_config_comes_back_from_its_header(cell, dropout):
+def test_a_config_survives_a_round_trip_through_its_header(cell, dropout):
     config = NetworkConfig(50, cell, "sigmoid", 8, 2, 0, dropout)
     assert NetworkConfig.from_header(json.loads(json.dumps(config.to_header()))) == config
 
 
 @given(JSON)
-def test_a_header_that_is_anything_is_refused(header):
+def test_arbitrary_json_is_refused_as_a_header(header):
     assert config_or_error(header) is None
 
 
 @given(st.sampled_from(sorted(HEADER)), JSON)
-def test_a_header_with_one_field_that_is_anything(name, value):
+def test_a_header_with_an_arbitrary_field_is_exact_or_refused(name, value):
     config_or_error({**HEADER, name: value})
 
 
@@ -489,7 +489,7 @@ BAD_VALUES = {
 
 @pytest.mark.parametrize(("name", "value"), [(name, value) for name, bad in BAD_VALUES.items() for value in bad])
 def test_a_header_with_a_bad_value_is_refused(name, value):
-    assert BAD_VALUES.keys() == HEADER.keys()  # a new field needs its bad values
+    assert BAD_VALUES.keys() == HEADER.keys()  # every field needs bad values here
     with pytest.raises(CheckpointError):
         NetworkConfig.from_header({**HEADER, name: value})
 
@@ -510,6 +510,6 @@ def test_parameters_that_do_not_fit_their_description_are_refused(change):
         Network(network.config, params)
 
 
-def test_parameter_count_is_that_of_torch():
+def test_the_parameter_count_agrees_with_torch():
     network = make()
     assert network.parameter_count == sum(parameter.numel() for parameter in Twin(network).parameters())

@@ -1,4 +1,4 @@
-"""Elementwise functions against float64 references, in both variants; row sums against the plain loop."""
+"""Elementwise functions against float64 references, in both variants; row sums against a plain loop."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ REFERENCES = {
 
 @pytest.fixture(params=[False, True], ids=["through exp", "through tanh"])
 def variant(request, monkeypatch):
-    """Both ways of computing sigmoid and tanh, whatever this machine would choose."""
+    """Both ways to compute sigmoid and tanh, whichever this machine would choose."""
     monkeypatch.setattr(numerics, "_tanh_is_vectorised_widely", lambda: request.param)
     return request.param
 
@@ -25,19 +25,19 @@ def variant(request, monkeypatch):
 @pytest.mark.usefixtures("variant")
 @pytest.mark.parametrize(("dtype", "tolerance"), [(np.float32, 2e-7), (np.float64, 4e-16)])
 @pytest.mark.parametrize("name", ACTIVATIONS)
-def test_activation_equals_its_float64_reference(name, dtype, tolerance):
+def test_activations_agree_with_their_float64_reference(name, dtype, tolerance):
     x = POINTS.astype(dtype)
     expected = REFERENCES[name](x.astype(np.float64))
     out = np.full_like(x, np.nan)
     assert ACTIVATIONS[name][0](x, out) is out
     assert out.dtype == dtype
     np.testing.assert_allclose(out, expected, rtol=0, atol=tolerance)
-    np.testing.assert_array_equal(x, POINTS.astype(dtype))  # the argument is left alone
+    np.testing.assert_array_equal(x, POINTS.astype(dtype))  # the argument is not changed
 
 
 @pytest.mark.usefixtures("variant")
 @pytest.mark.parametrize("name", ACTIVATIONS)
-def test_activation_works_in_place_and_on_slices(name):
+def test_activations_work_in_place_and_on_slices(name):
     x = POINTS[:2000].reshape(20, 100).copy()
     expected = ACTIVATIONS[name][0](x, np.empty_like(x))
     part = x[:, 10:50]
@@ -48,7 +48,7 @@ def test_activation_works_in_place_and_on_slices(name):
 
 @pytest.mark.usefixtures("variant")
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_squashing_functions_end_at_their_limits(dtype):
+def test_sigmoid_and_tanh_reach_their_limits(dtype):
     x = np.array([-1e4, -100, 0, 100, 1e4], dtype=dtype)
     with np.errstate(over="ignore"):  # as the network calls them
         np.testing.assert_allclose(sigmoid(x, np.empty_like(x)), [0, 0, 0.5, 1, 1], atol=1e-30)
@@ -56,8 +56,8 @@ def test_squashing_functions_end_at_their_limits(dtype):
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
-def test_derivative_is_that_of_the_reference(name):
-    x = np.linspace(-3, 3, 60)  # without 0, where relu has none
+def test_derivatives_agree_with_the_reference(name):
+    x = np.linspace(-3, 3, 60)  # without 0, where relu has no derivative
     step = 1e-5
     expected = (REFERENCES[name](x + step) - REFERENCES[name](x - step)) / (2 * step)
     value = REFERENCES[name](x)
@@ -66,13 +66,13 @@ def test_derivative_is_that_of_the_reference(name):
     np.testing.assert_array_equal(value, REFERENCES[name](x))
 
 
-def test_the_choice_of_variant_is_the_same_every_time():
+def test_the_choice_of_variant_is_repeatable():
     choice = numerics._tanh_is_vectorised_widely()
     numerics._tanh_is_vectorised_widely.cache_clear()
     assert numerics._tanh_is_vectorised_widely() is choice
 
 
-def test_softmax_of_one_to_four():
+def test_softmax_of_one_to_four_has_the_known_values():
     np.testing.assert_allclose(softmax(np.array([1.0, 2, 3, 4])), [0.03, 0.09, 0.24, 0.64], atol=0.005)
 
 
@@ -89,7 +89,7 @@ def test_softmax_equals_the_quotient_of_exponentials(dtype, tolerance):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_softmax_of_extremes(dtype):
+def test_softmax_of_extreme_values_is_exact(dtype):
     logits = np.array([[1e4, -1e4, 1e4], [-1e4, -1e4, -1e4], [0, -1e4, -200]], dtype=dtype)
     expected = np.array([[0.5, 0, 0.5], [1 / 3, 1 / 3, 1 / 3], [1, 0, 0]])
     np.testing.assert_allclose(softmax(logits.copy()), expected, rtol=1e-6, atol=1e-30)
@@ -97,12 +97,12 @@ def test_softmax_of_extremes(dtype):
     log_softmax(logs)
     np.testing.assert_allclose(logs[0], [-np.log(2), -2e4 - np.log(2), -np.log(2)], rtol=1e-6)
     np.testing.assert_allclose(logs[1], [-np.log(3)] * 3, rtol=1e-3 if dtype == np.float32 else 1e-12)
-    np.testing.assert_array_equal(logs[2], [0, -1e4, -200])  # exact, not cut off where exp gives up
+    np.testing.assert_array_equal(logs[2], [0, -1e4, -200])  # exact, even where exp underflows
 
 
 @pytest.mark.parametrize("columns", range(1, 9))
 @pytest.mark.parametrize("name", ACTIVATIONS)
-def test_a_column_among_others_is_like_any_array(name, columns):
+def test_activations_work_on_columns_of_an_array(name, columns):
     table = np.random.default_rng(1).normal(size=(5, columns)).astype(np.float32)
     alone, column = table[:, -1].copy(), table[:, -1:]
     ACTIVATIONS[name][0](alone, alone)

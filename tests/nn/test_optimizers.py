@@ -9,13 +9,13 @@ import torch
 from rnnlm.nn.gradients import CHUNK, RowGradient
 from rnnlm.nn.optimizers import OPTIMIZERS, Optimizer
 
-# Names that torch spells otherwise; all others are found by their letters.
+# Names that torch spells differently; others are found ignoring case.
 TORCH_NAMES = {"momentum": "sgd", "nesterov": "sgd"}
 TORCH_SETTINGS = {"nesterov": {"nesterov": True}}
 
 
 def namesake(name, tensors, weight_decay=None):
-    """Torch's optimizer of that name; only AdamW decays there, and here no biases."""
+    """Return torch's optimizer of that name. Weight decay applies to AdamW only, and never to biases."""
     classes = {each.lower(): getattr(torch.optim, each) for each in dir(torch.optim) if each[0].isupper()}
     settings = {**OPTIMIZERS[name].settings, **TORCH_SETTINGS.get(name, {})}
     if name == "adamw":
@@ -25,7 +25,7 @@ def namesake(name, tensors, weight_decay=None):
 
 
 def parameters(dtype):
-    """Small and larger than a chunk, row by row and column by column."""
+    """Return parameters smaller and larger than a chunk, in C and Fortran order."""
     rng = np.random.default_rng(1)
     shapes = {"bias": (7,), "rows": (5, 3), "columns": (4, 6), "long": (CHUNK + 5,), "wide": (130, 2 * CHUNK // 100)}
     params = {name: rng.normal(size=shape).astype(dtype) for name, shape in shapes.items()}
@@ -36,7 +36,7 @@ def parameters(dtype):
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(np.float64, 1e-12), (np.float32, 2e-5)])
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_five_steps_equal_those_of_torch(name, dtype, tolerance):
+def test_five_steps_agree_with_torch(name, dtype, tolerance):
     params = parameters(dtype)
     assert params["wide"].size > 2 * CHUNK
     tensors = {key: torch.tensor(array, requires_grad=True) for key, array in params.items()}
@@ -57,8 +57,8 @@ def test_five_steps_equal_those_of_torch(name, dtype, tolerance):
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_decay_takes_its_share_of_the_weights_but_not_of_biases_before_the_rule(name):
-    """Of torch.optim AdamW has it; for all others the weights are decayed by hand."""
+def test_weight_decay_is_applied_to_weights_but_not_to_biases_before_the_rule(name):
+    """Only torch's AdamW decays like this; for the others the reference weights are decayed by hand."""
     params, rng = parameters(np.float64), np.random.default_rng(2)
     tensors = {key: torch.tensor(array, requires_grad=True) for key, array in params.items()}
     ours, theirs = Optimizer(name, params, weight_decay=0.3), namesake(name, list(tensors.values()), 0.3)
@@ -76,7 +76,7 @@ def test_decay_takes_its_share_of_the_weights_but_not_of_biases_before_the_rule(
         np.testing.assert_allclose(array, tensors[key].detach().numpy(), rtol=1e-12, atol=1e-12)
 
 
-def test_with_decay_adam_is_adamw():
+def test_adam_with_decay_is_adamw():
     params = [parameters(np.float32) for _ in range(2)]
     optimizers = [Optimizer("adam", params[0], 0.01), Optimizer("adamw", params[1])]
     grads = {key: np.ones_like(array) for key, array in params[0].items()}
@@ -87,7 +87,7 @@ def test_with_decay_adam_is_adamw():
         np.testing.assert_array_equal(array, params[1][key])
 
 
-def test_rows_that_are_not_looked_up_do_not_decay():
+def test_rows_that_are_not_looked_up_are_not_decayed():
     params = {"x": np.ones((6, 2))}
     rows = RowGradient(np.array([1, 4]), np.zeros((2, 2)), 6)
     Optimizer("sgd", params, weight_decay=0.5).step(params, {"x": rows}, 0.1)
@@ -95,7 +95,7 @@ def test_rows_that_are_not_looked_up_do_not_decay():
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_slots_have_the_shape_and_kind_of_their_parameter(name):
+def test_slots_have_the_shape_and_dtype_of_their_parameter(name):
     params = parameters(np.float32)
     slots = Optimizer(name, params).slots
     assert len(slots) == len(OPTIMIZERS[name].slots) * len(params)
@@ -105,7 +105,7 @@ def test_slots_have_the_shape_and_kind_of_their_parameter(name):
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_the_default_rate_goes_down_a_valley(name):
+def test_the_default_rate_descends_a_quadratic_valley(name):
     params = {"x": np.array([3.0, -2.0])}
     optimizer = Optimizer(name, params)
     for _ in range(20):
@@ -118,7 +118,7 @@ def test_the_default_rate_goes_down_a_valley(name):
 
 @pytest.mark.parametrize("transposed", [False, True])
 @pytest.mark.parametrize("name", ["sgd", "adagrad"])
-def test_rows_alone_are_as_good_as_a_gradient_full_of_zeros(name, transposed):
+def test_sparse_gradients_agree_with_dense_ones(name, transposed):
     rng = np.random.default_rng(4)
     table = rng.normal(size=(900, 40))
     by_row, by_array = {"x": table.copy()}, {"x": table.copy()}
@@ -134,11 +134,11 @@ def test_rows_alone_are_as_good_as_a_gradient_full_of_zeros(name, transposed):
     np.testing.assert_allclose(by_row["x"], by_array["x"], rtol=1e-12)
 
 
-def test_adam_on_rows_is_torchs_sparse_adam():
+def test_adam_on_rows_agrees_with_torchs_sparse_adam():
     rng = np.random.default_rng(5)
     params = {"x": rng.normal(size=(50, 4))}
     tensor = torch.tensor(params["x"], requires_grad=True)
-    # torch adds eps to the root before it corrects the bias, here too small to be seen
+    # torch adds eps before bias correction, but it is too small to matter here
     ours, theirs = Optimizer("adam", params), torch.optim.SparseAdam([tensor], lr=0.1, eps=1e-20)
     for _ in range(6):
         ids, rows = rng.integers(0, 50, 12), rng.normal(size=(12, 4))
@@ -149,7 +149,7 @@ def test_adam_on_rows_is_torchs_sparse_adam():
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_rows_that_were_not_looked_up_stay_as_they_are(name):
+def test_rows_that_are_not_looked_up_do_not_change(name):
     rng = np.random.default_rng(6)
     params = {"x": rng.normal(size=(30, 3)).astype(np.float32)}
     before, optimizer = params["x"].copy(), Optimizer(name, params)
@@ -163,7 +163,7 @@ def test_rows_that_were_not_looked_up_stay_as_they_are(name):
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_a_step_is_the_same_to_the_bit_however_the_work_is_shared_out(name):
+def test_a_step_gives_the_same_bits_however_the_work_is_split(name):
     results = []
     for count in (1, 3):
 

@@ -1,4 +1,4 @@
-"""The output layer is a distribution, its losses are sums over tokens, and neither blocks nor clusters show."""
+"""Output layers are distributions, losses are sums over tokens, and results do not depend on blocks."""
 
 import json
 
@@ -15,7 +15,7 @@ from rnnlm.nn.network import Network, NetworkConfig
 from rnnlm.nn.optimizers import OPTIMIZERS, Optimizer
 from rnnlm.nn.outputs import LOSSES, OUTPUTS, AdaptiveSoftmax, Softmax
 
-torch.set_num_threads(1)  # for arrays as small as these, starting threads takes longer than the work
+torch.set_num_threads(1)  # for such small arrays, starting threads takes longer than the work
 
 N, V, H = 23, 11, 5
 LAYERS = {
@@ -24,7 +24,7 @@ LAYERS = {
     "adaptive": AdaptiveSoftmax((4, 7), 2.0),
     "adaptive, tails of one": AdaptiveSoftmax((3, 9, 10), 1.5),
 }
-SETTINGS = {  # the same layers, as a network's configuration names them
+SETTINGS = {  # the same layers by their configuration
     "full": {},
     "tied": {"tied": True},
     "adaptive": {"output": "adaptive", "cutoffs": (4, 7), "div_value": 2.0},
@@ -40,7 +40,7 @@ WITH_OBJECTIVE = [
 ADAPTIVE = [name for name, layer in LAYERS.items() if isinstance(layer, AdaptiveSoftmax)]
 
 
-def test_every_kind_of_layer_is_among_those_that_are_tested():
+def test_the_tested_layers_include_every_kind():
     assert {type(layer) for layer in LAYERS.values()} == set(OUTPUTS.values())
     assert {name: config(name).output_layer for name in SETTINGS} == LAYERS
 
@@ -81,7 +81,7 @@ def test_probabilities_sum_to_one(name, scale):
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-10)
 
 
-@pytest.mark.parametrize("scale", [1, 1000])  # with 1000 most probabilities are far below the smallest number
+@pytest.mark.parametrize("scale", [1, 1000])  # at a scale of 1000 most probabilities underflow
 @pytest.mark.parametrize("name", LAYERS)
 def test_nats_are_the_log_probabilities_of_the_targets(name, scale):
     output, params, hidden, targets = make(name, scale=scale)
@@ -102,7 +102,7 @@ def test_extreme_weights_give_finite_numbers(name, scale):
 
 
 @pytest.mark.parametrize("name", LAYERS)
-def test_one_row_at_a_time_gives_what_all_rows_give(name):
+def test_rows_do_not_depend_on_other_rows(name):
     output, params, hidden, targets = make(name)
     whole, nats = output.log_probabilities(params, hidden), output.nats(params, hidden, targets)
     for row in range(N):
@@ -112,12 +112,12 @@ def test_one_row_at_a_time_gives_what_all_rows_give(name):
 
 
 @pytest.mark.parametrize("name", LAYERS)
-def test_initial_biases_give_tokens_their_frequencies_as_far_as_biases_can(name):
+def test_initial_biases_give_tokens_their_frequencies(name):
     output, params, hidden, _ = make(name)
     frequencies = np.sort(np.random.default_rng(2).dirichlet(np.ones(V)))[::-1]
     params = {key: np.zeros_like(array) for key, array in params.items()} | output.initial_bias(np.log(frequencies))
     expected = frequencies.copy()
-    if isinstance(output, AdaptiveSoftmax):  # in a tail all are equally probable, and together as they should be
+    if isinstance(output, AdaptiveSoftmax):  # within a tail all tokens are equally probable, and their sum is right
         for part in np.split(expected, output.cutoffs)[1:]:
             part[:] = part.mean()
     np.testing.assert_allclose(np.exp(output.log_probabilities(params, hidden)), np.tile(expected, (N, 1)), rtol=1e-10)
@@ -127,7 +127,7 @@ def test_initial_biases_give_tokens_their_frequencies_as_far_as_biases_can(name)
 
 
 @pytest.mark.parametrize(("name", "objective"), WITH_OBJECTIVE)
-def test_nats_of_the_loss_are_the_sum_of_all_nats_whatever_is_minimised(name, objective):
+def test_reported_nats_are_the_sum_of_nats_for_every_objective(name, objective):
     output, params, hidden, targets = make(name)
     loss, _ = output.loss(params, hidden, targets, objective, 1.0)
     assert loss.nats == pytest.approx(output.nats(params, hidden, targets).sum(), rel=1e-12)
@@ -135,7 +135,7 @@ def test_nats_of_the_loss_are_the_sum_of_all_nats_whatever_is_minimised(name, ob
 
 
 @pytest.mark.parametrize(("name", "objective"), WITH_OBJECTIVE)
-def test_what_is_minimised(name, objective):
+def test_the_objective_is_the_nats_or_half_the_squared_error(name, objective):
     output, params, hidden, targets = make(name)
     loss, _ = output.loss(params, hidden, targets, objective, 1.0)
     if objective == "cross-entropy":
@@ -146,14 +146,14 @@ def test_what_is_minimised(name, objective):
 
 
 @pytest.mark.parametrize("name", ADAPTIVE)
-def test_a_loss_that_needs_every_probability_is_refused(name):
+def test_the_adaptive_softmax_refuses_squared_error(name):
     output, params, hidden, targets = make(name)
     with pytest.raises(TrainingError, match="--softmax full"):
         output.loss(params, hidden, targets, "mse", 1.0)
 
 
 @pytest.mark.parametrize(("name", "objective"), WITH_OBJECTIVE)
-def test_gradients_are_the_derivatives_of_the_scaled_objective(name, objective):
+def test_gradients_are_derivatives_of_the_scaled_objective(name, objective):
     output, params, hidden, targets = make(name)
     dhidden, grads = output.loss(params, hidden, targets, objective, 0.25)[1]()
 
@@ -168,7 +168,7 @@ def test_gradients_are_the_derivatives_of_the_scaled_objective(name, objective):
 
 @pytest.mark.parametrize("wanted", [[], [0], [1, 2, 3], [10, 10, 10], [5, 1, 5]])
 @pytest.mark.parametrize("name", LAYERS)
-def test_a_cluster_without_a_target_has_a_gradient_of_zero(name, wanted):
+def test_a_cluster_without_targets_has_a_zero_gradient(name, wanted):
     output, params, hidden, _ = make(name)
     targets, hidden = np.array(wanted, dtype=np.int32), hidden[: len(wanted)]
     loss, backprop = output.loss(params, hidden, targets, "cross-entropy", 1.0)
@@ -178,7 +178,7 @@ def test_a_cluster_without_a_target_has_a_gradient_of_zero(name, wanted):
     clusters = np.searchsorted(getattr(output, "cutoffs", ()), targets, side="right")
     for key, gradient in grads.items():
         assert gradient.shape == params[key].shape
-        cluster = 1 + int(key.split(".")[2]) if "tail" in key else None  # the head has something to learn of every row
+        cluster = 1 + int(key.split(".")[2]) if "tail" in key else None  # every row has a gradient in the head
         if not wanted or (cluster is not None and cluster not in clusters):
             assert not gradient.any()
         elif cluster is None:
@@ -188,7 +188,7 @@ def test_a_cluster_without_a_target_has_a_gradient_of_zero(name, wanted):
 @pytest.mark.parametrize("chunk", [1, 2 * V + 1, 1 << 16])
 @pytest.mark.parametrize("block", [1, V, 3 * V + 2, N * V])
 @pytest.mark.parametrize(("name", "objective"), WITH_OBJECTIVE)
-def test_block_by_block_equals_the_whole(name, objective, block, chunk, monkeypatch):
+def test_results_do_not_depend_on_blocks_and_chunks(name, objective, block, chunk, monkeypatch):
     output, params, hidden, targets = make(name)
     loss, backprop = output.loss(params, hidden, targets, objective, 0.5)
     nats = output.nats(params, hidden, targets)
@@ -205,7 +205,7 @@ def test_block_by_block_equals_the_whole(name, objective, block, chunk, monkeypa
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize(("name", "objective"), WITH_OBJECTIVE)
-def test_the_kind_of_numbers_stays(name, objective, dtype):
+def test_the_dtype_is_preserved(name, objective, dtype):
     output, params, hidden, targets = make(name, dtype)
     dhidden, grads = output.loss(params, hidden, targets, objective, 1 / N)[1]()
     found = [dhidden, *grads.values(), output.nats(params, hidden, targets), output.log_probabilities(params, hidden)]
@@ -217,7 +217,7 @@ def test_the_kind_of_numbers_stays(name, objective, dtype):
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(np.float32, 1e-5), (np.float64, 1e-12)])
 @pytest.mark.parametrize("name", ADAPTIVE)
-def test_the_adaptive_softmax_is_that_of_torch(name, dtype, tolerance):
+def test_the_adaptive_softmax_agrees_with_torch(name, dtype, tolerance):
     output, params, hidden, targets = make(name, dtype)
     twin = torch.nn.AdaptiveLogSoftmaxWithLoss(H, V, list(output.cutoffs), output.div_value, head_bias=True)
     twin.to(torch.float64 if dtype == np.float64 else torch.float32)
@@ -238,7 +238,7 @@ def test_the_adaptive_softmax_is_that_of_torch(name, dtype, tolerance):
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(np.float32, 1e-5), (np.float64, 1e-12)])
-def test_a_tied_network_is_that_of_torch(dtype, tolerance):
+def test_a_tied_network_agrees_with_torch(dtype, tolerance):
     network = Network.initialize(config("tied"), np.random.default_rng(3), dtype=dtype)
     inputs, targets = np.random.default_rng(4).integers(0, V, (2, 6, 3))
     embedding, rnn, output = torch.nn.Embedding(V, H), torch.nn.GRU(H, H), torch.nn.Linear(H, V)
@@ -249,7 +249,7 @@ def test_a_tied_network_is_that_of_torch(dtype, tolerance):
     logits = output(rnn(embedding(torch.tensor(inputs)))[0])
     torch.nn.functional.cross_entropy(logits.reshape(-1, V), torch.tensor(targets).reshape(-1)).backward()
     backprop = network.loss(inputs, targets, network.zero_state(3), scale=1 / targets.size)[2]
-    for grads in (dense(backprop()), dense(backprop())):  # asked twice, it answers twice the same
+    for grads in (dense(backprop()), dense(backprop())):  # a second call gives the same result
         assert "output.weight" not in grads
         for name, parameter in twin.named_parameters():
             np.testing.assert_allclose(grads[name], parameter.grad.numpy(), rtol=0, atol=tolerance, err_msg=name)
@@ -260,7 +260,7 @@ def test_a_tied_network_is_that_of_torch(dtype, tolerance):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize(("name", "objective"), WITH_OBJECTIVE)
-def test_a_token_with_a_bias_of_minus_ten_thousand_does_not_exist(name, objective, dtype):
+def test_a_token_with_a_bias_of_minus_ten_thousand_has_probability_zero(name, objective, dtype):
     rng = np.random.default_rng(4)
     bias = np.zeros(V)
     bias[0] = -1e4
@@ -284,13 +284,13 @@ def test_a_token_with_a_bias_of_minus_ten_thousand_does_not_exist(name, objectiv
             optimizer.step(params, grads, kind.default_lr)
         decayed = (1 - kind.default_lr * 0.5) ** 3
         np.testing.assert_allclose(params[weight][0], network.params[weight][0] * decayed, rtol=1e-6)
-        assert params[bias][0] == -1e4  # biases do not decay, or it would exist some day
+        assert params[bias][0] == -1e4  # biases are not decayed, or its probability would grow
 
 
 @pytest.mark.parametrize("name", [name for name in LAYERS if config(name).output == "softmax"])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_smoothed_labels_are_torchs_without_the_start_symbol(name, dtype):
-    """Torch spreads a share over all classes; here <s>, which does not exist, has none of it."""
+def test_label_smoothing_agrees_with_torch_without_the_start_symbol(name, dtype):
+    """Torch spreads the smoothed share over all classes; here <s>, which cannot occur, gets none of it."""
     rng = np.random.default_rng(5)
     bias = rng.normal(size=V)
     bias[0] = -1e4
@@ -313,8 +313,8 @@ def test_smoothed_labels_are_torchs_without_the_start_symbol(name, dtype):
 
 
 @pytest.mark.parametrize("name", [name for name in LAYERS if config(name).output == "softmax"])
-def test_smoothed_labels_are_torchs_of_given_probabilities(name):
-    """With any bias of <s>, and what is reported is the plain loss."""
+def test_label_smoothing_agrees_with_torch_for_given_probabilities(name):
+    """This holds for any bias of <s>, and the reported nats are the plain loss."""
     rng = np.random.default_rng(5)
     network = Network.initialize(config(name), rng, output_bias=rng.normal(size=V), dtype=np.float64)
     layer, params, N, s = network.output, network.params, 9, 0.2
@@ -361,23 +361,23 @@ def test_gradients_of_a_bidirectional_network_are_derivatives(name):
 
 @pytest.mark.parametrize("scheme", ["uniform", "xavier", "orthogonal", "identity", "normal", "article"])
 @pytest.mark.parametrize("name", LAYERS)
-def test_every_initialization_gives_a_distribution_near_the_frequencies(name, scheme):
+def test_every_initialization_predicts_roughly_the_frequencies(name, scheme):
     frequencies = np.full(V, 1 / V)
     network = Network.initialize(config(name), np.random.default_rng(7), scheme, np.log(frequencies))
     log_probabilities, _ = network.log_probabilities(np.arange(V)[None], network.zero_state(V))
     assert np.abs(log_probabilities - np.log(frequencies)).max() < 1.5
 
 
-# What a checkpoint says
+# Header of a checkpoint
 
 
 @pytest.mark.parametrize("name", LAYERS)
-def test_a_configuration_comes_back_from_its_header(name):
+def test_a_configuration_survives_a_round_trip_through_its_header(name):
     wanted = config(name)
     assert NetworkConfig.from_header(json.loads(json.dumps(wanted.to_header()))) == wanted
 
 
-def test_a_checkpoint_from_before_there_was_a_choice_has_the_full_softmax():
+def test_a_header_without_an_output_layer_means_the_full_softmax():
     header = config("full").to_header()
     for added in ("cutoffs", "div_value", "tied"):
         del header[added]
@@ -404,18 +404,18 @@ def test_a_checkpoint_from_before_there_was_a_choice_has_the_full_softmax():
         ("tied", {"tied": 1}),
     ],
 )
-def test_settings_that_can_not_be_are_refused(name, changes):
+def test_impossible_settings_are_refused(name, changes):
     with pytest.raises(CheckpointError):
         NetworkConfig.from_header(config(name).to_header() | changes)
 
 
-# From one vocabulary to another
+# Change of vocabulary
 
 
 @pytest.mark.parametrize("name", LAYERS)
-def test_a_layer_takes_over_what_another_has_learnt_about_shared_tokens(name):
+def test_take_over_copies_the_weights_of_shared_tokens(name):
     output, source, hidden, _ = make(name)
-    ids = np.array([0, 1, 2, -1, 3, 6, 4, 10, 9, -1, 5, 8])  # the larger vocabulary knows two tokens more, not one: 7
+    ids = np.array([0, 1, 2, -1, 3, 6, 4, 10, 9, -1, 5, 8])  # the new vocabulary has two new tokens and lacks token 7
     rng = np.random.default_rng(8)
     params = {key: rng.normal(size=shape) for key, shape in output.shapes(len(ids), H).items()}
     fresh = {key: array.copy() for key, array in params.items()}
@@ -427,7 +427,7 @@ def test_a_layer_takes_over_what_another_has_learnt_about_shared_tokens(name):
         cluster, its = np.searchsorted(output.cutoffs, [np.arange(len(ids)), ids], side="right")
         assert (copied == ((ids >= 0) & (cluster == its))).all()
     assert 5 < copied.sum() < len(ids)
-    # Within a cluster, what is copied keeps its relative probabilities; what is not is as new.
+    # Within a cluster, copied tokens keep their relative probabilities; other tokens do not change.
     here, there = output.log_probabilities(params, hidden), output.log_probabilities(source, hidden)
     clusters = np.searchsorted(getattr(output, "cutoffs", ()), np.arange(len(ids)), side="right")
     for cluster in set(clusters):

@@ -1,10 +1,10 @@
-"""Recurrent layers in PyTorch, by the name of the cell: its own, and those that it lacks, written out step by step."""
+"""Recurrent layers in PyTorch by the name of the cell; cells that torch lacks are computed step by step."""
 
 import torch
 
 
 class CoupledLSTM(torch.nn.GRU):
-    """c_t = f c_{t-1} + (1 - f) g: the parameters have a GRU's shapes, all else is that of torch.nn.LSTM."""
+    """c_t = f c_{t-1} + (1 - f) g: parameters have the shapes of a GRU, everything else is as in torch.nn.LSTM."""
 
     def forward(self, x, state=None):
         finals = []
@@ -24,7 +24,7 @@ class CoupledLSTM(torch.nn.GRU):
 
 
 class MinimalGRU(torch.nn.Module):
-    """h_t = (1 - z) h_{t-1} + z g: nothing of h_{t-1} is in z and g."""
+    """h_t = (1 - z) h_{t-1} + z g, where z and g do not depend on h_{t-1}."""
 
     def __init__(self, width, hidden_size, num_layers, **options):
         super().__init__()

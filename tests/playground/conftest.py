@@ -1,4 +1,4 @@
-"""Small models with random weights, and what asks the application without a network between."""
+"""Small models with random weights, and a client that calls the application without a network."""
 
 import asyncio
 import contextlib
@@ -24,7 +24,7 @@ JSON = {"content-type": "application/json"}
 
 
 def random_model(tokenizer, tokens: list[str], **config) -> LanguageModel:
-    """A model that was never trained: what is true of it is true of all."""
+    """Return an untrained model with random weights."""
     vocabulary = Vocabulary(tokens, [1] * len(tokens))
     settings = NetworkConfig(len(vocabulary), **{"hidden_size": 12, "num_layers": 2, "embedding_size": 6} | config)
     kind = BidirectionalNetwork if settings.bidirectional else Network
@@ -57,7 +57,7 @@ def ngram() -> LanguageModel:
 
 
 class Answer(NamedTuple):
-    """What came back."""
+    """Answer to a request."""
 
     status: int
     headers: dict[str, str]
@@ -73,7 +73,7 @@ class Answer(NamedTuple):
 
     @property
     def events(self) -> list[Any]:
-        """The values of server-sent events; the last has to be [DONE], and is left out."""
+        """The values of the server-sent events, without the last one, which must be [DONE]."""
         lines = self.body.decode().split("\n\n")
         assert lines[-2:] == ["data: [DONE]", ""]
         return [json.loads(line.removeprefix("data: ")) for line in lines[:-2]]
@@ -82,10 +82,10 @@ class Answer(NamedTuple):
 async def request(
     app, method: str, path: str, body=None, headers=None, leaves=False, arrives=True, reads=None
 ) -> Answer:
-    """Ask an ASGI application.
+    """Send a request to an ASGI application.
 
-    body: a value that becomes JSON, or bytes as they are. leaves: whether the client does so as soon as it has asked.
-    arrives: whether the body does. reads: how many of the server's messages; all of them if None.
+    body: a value that is sent as JSON, or bytes. leaves: the client disconnects after sending. arrives: the body is
+    sent at all. reads: number of the server's messages that are read; all if None.
     """
     content = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
     wanted = {"host": "localhost:8000"} | (JSON if method == "POST" else {}) | (headers or {})
@@ -110,7 +110,7 @@ async def request(
             await asyncio.Event().wait()
         sent.append(message)
 
-    with contextlib.suppress(ZeroDivisionError):  # Starlette hands a failure on when it has answered
+    with contextlib.suppress(ZeroDivisionError):  # Starlette raises errors again after answering
         await app(scope, receive, send)
     if not sent:
         return Answer(0, {}, b"")
@@ -119,7 +119,7 @@ async def request(
 
 
 class Client:
-    """Asks an application."""
+    """Sends requests to an application."""
 
     def __init__(self, app) -> None:
         self.app = app
@@ -131,13 +131,13 @@ class Client:
         return self.ask("POST", path, body)
 
     def value(self, path: str, **body) -> Any:
-        """What is answered to a request that is right."""
+        """Return the JSON value of an answer, whose status must be 200."""
         answer = self.post(path, **body)
         assert answer.status == 200, answer.body
         return answer.value
 
     def together(self, *bodies: tuple[str, dict[str, Any]]) -> list[Answer]:
-        """The answers to requests that are made at once."""
+        """Send requests at the same time and return the answers."""
 
         async def ask_all():
             return await asyncio.gather(*(request(self.app, "POST", path, body) for path, body in bodies))
@@ -147,7 +147,7 @@ class Client:
 
 @pytest.fixture(scope="session")
 def serve():
-    """What makes a client of a server of models by their names, with other limits or a key."""
+    """A function that makes a client of a server of named models, with other limits or a key."""
     pytest.importorskip("starlette")
     from rnnlm.playground.served import ServedModel
     from rnnlm.playground.server import application
@@ -160,7 +160,7 @@ def serve():
 
 @pytest.fixture(scope="session")
 def client(serve, words, characters, both, ngram) -> Client:
-    """A client of all four models; words is the first."""
+    """A client of all four models, of which "words" is the first."""
     return serve({"words": words, "characters": characters, "both": both, "ngram": ngram})
 
 
@@ -194,8 +194,8 @@ def browser():
 def expect(browser):
     """Playwright's assertions, which wait.
 
-    `page.wait_for_function` is no substitute: where it must look twice it evaluates a string, which the page's
-    Content-Security-Policy refuses.
+    `page.wait_for_function` cannot replace them: it may evaluate a string, which the page's Content-Security-Policy
+    forbids.
     """
     from playwright.sync_api import expect
 

@@ -1,4 +1,4 @@
-"""What the page asks: each answer is what the model says, and what the command line says."""
+"""The API of the page gives the answers of the model and of the command line."""
 
 import base64
 import json
@@ -30,7 +30,7 @@ PAIRS = [(name, text) for name, texts in TEXTS.items() for text in texts]
 
 @pytest.fixture(scope="module")
 def models(words, characters, ngram):
-    """Models of every way to read a text."""
+    """Models for all ways to read a text."""
     return {
         "words": words,
         "characters": characters,
@@ -44,12 +44,12 @@ def models(words, characters, ngram):
 
 @pytest.fixture(scope="module")
 def everyone(serve, models):
-    """A client of all of them."""
+    """A client of all of these models."""
     return serve(models)
 
 
 def command(capsys, *arguments: str) -> list:
-    """What a command prints as JSON."""
+    """Run a command and return the JSON values that it prints."""
     assert run(list(map(str, arguments))) == 0
     return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
@@ -81,7 +81,7 @@ def test_probabilities_sum_to_one(client, models, name):
 
 
 @pytest.mark.parametrize(("name", "text"), PAIRS)
-def test_predictions_are_the_models_own(client, models, name, text):
+def test_predictions_agree_with_the_model(client, models, name, text):
     expected = models[name].predict(text, k=5).candidates
     answer = client.value("/api/predict", model=name, text=text, k=5)
     assert answer["context"] == text
@@ -92,7 +92,7 @@ def test_predictions_are_the_models_own(client, models, name, text):
 
 
 @pytest.mark.parametrize(("name", "text"), PAIRS)
-def test_a_candidate_that_is_taken_is_read_as_itself(client, models, name, text):
+def test_an_appended_candidate_is_read_as_its_token(client, models, name, text):
     model = models[name]
     line = text.rpartition("\n")[2]
     for each in client.value("/api/predict", model=name, text=text, k=100)["candidates"]:
@@ -107,8 +107,8 @@ LINES = {True: ["我 昨天", "老师 批评", "", "dog 我"], False: ["the tin"
 
 @pytest.mark.parametrize("name", ALL)
 @pytest.mark.parametrize("end", ["", "\n"])
-def test_several_lines_are_read_in_one_way(everyone, models, name, end, tmp_path, capsys):
-    """Each for itself in sentences, all of them in a stream, blank ones left out: page, library, command line."""
+def test_several_lines_are_read_alike_by_page_library_and_command_line(everyone, models, name, end, tmp_path, capsys):
+    """Sentences are read one by one, streams as a whole, and blank lines are skipped."""
     model, path = models[name], tmp_path / "model.npz"
     lines = LINES[model.level == "word"]
     text = "\n".join(lines) + end
@@ -137,7 +137,7 @@ def test_several_lines_are_read_in_one_way(everyone, models, name, end, tmp_path
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_each_is_the_prediction_after_each_token(models, name):
+def test_predict_each_agrees_with_the_prediction_after_each_token(models, name):
     model = models[name]
     text = "\n".join(LINES[model.level == "word"])
     found = model.predict_each(text, 3)
@@ -172,7 +172,7 @@ def test_unknown_tokens_are_named(client):
 @pytest.mark.parametrize(
     "options", [{"complete": True}, {"complete": True, "k": 3}, {"ahead": 3}, {"ahead": 2, "k": 40}]
 )
-def test_what_is_completed_is_what_the_library_completes(client, models, name, options):
+def test_completions_agree_with_the_library(client, models, name, options):
     for text in {"words": ["我 昨", "the c", "the cat", "", "xyz"], "ngram": ["我 昨", "the c"]}.get(
         name, ["the t", "Th", ""]
     ):
@@ -185,7 +185,7 @@ def test_what_is_completed_is_what_the_library_completes(client, models, name, o
             assert each["probability"] == pytest.approx(its.probability, rel=1e-5)
 
 
-def test_only_some_tokens_are_ranked(client, words):
+def test_candidates_can_be_restricted(client, words):
     for options in ({"prefix": "上"}, {"allowed": ["the", "我", "nobody"]}, {"prefix": "t", "allowed": ["the", "我"]}):
         found = client.value("/api/predict", model="words", text="我", **options)["candidates"]
         expected = words.predict("我", **options).candidates
@@ -195,7 +195,7 @@ def test_only_some_tokens_are_ranked(client, words):
         assert 0 < len(found) < 3
 
 
-def test_a_half_typed_word_is_not_called_unknown(client):
+def test_a_half_typed_word_is_not_reported_as_unknown(client):
     def unknown(text):
         return client.value("/api/predict", model="words", text=text, complete=True)["unknown"]
 
@@ -204,7 +204,7 @@ def test_a_half_typed_word_is_not_called_unknown(client):
     assert unknown("我 昨 ") == ["昨"]
 
 
-def test_options_without_a_meaning_are_refused(client):
+def test_incompatible_options_are_refused(client):
     refused = client.post("/api/predict", text="我", prefix="上", complete=True)
     assert (refused.status, refused.value["error"]["code"]) == (400, "refused")
     assert client.post("/api/predict", text="我", ahead=9).status == 400
@@ -212,7 +212,7 @@ def test_options_without_a_meaning_are_refused(client):
 
 
 @pytest.mark.parametrize("name", CAUSAL)
-def test_typing_key_by_key_changes_no_bit(client, serve, models, name):
+def test_typing_key_by_key_gives_the_same_bits(client, serve, models, name):
     text = "我 昨天 上学 迟到 了 。" * 4 if name != "characters" else "the tin hat is on the stone " * 3
     typed = [client.value("/api/predict", model=name, text=text[:length]) for length in range(len(text) + 1)]
     for length in range(0, len(text) + 1, 17):
@@ -224,7 +224,7 @@ def test_typing_key_by_key_changes_no_bit(client, serve, models, name):
 
 
 @pytest.mark.parametrize(("name", "text"), PAIRS)
-def test_the_tokens_joined_are_the_text(client, name, text):
+def test_joined_tokens_are_the_text(client, name, text):
     tokens = client.value("/api/surprise", model=name, text=text)["tokens"]
     assert "".join(each["text"] for each in tokens) == text
 
@@ -232,7 +232,7 @@ def test_the_tokens_joined_are_the_text(client, name, text):
 @pytest.mark.parametrize("name", ALL)
 @pytest.mark.parametrize("lines", [1, 2, 3])
 @pytest.mark.parametrize("end", ["", "\n"])
-def test_surprise_is_what_score_eval_and_plot_say(everyone, models, name, lines, end, tmp_path, capsys):
+def test_surprise_agrees_with_score_eval_and_plot(everyone, models, name, lines, end, tmp_path, capsys):
     words = ["我 昨天 dog 批评 了", "the cat", "我 昨天 上学 迟到 了 。"]
     model, path, file = models[name], tmp_path / "model.npz", tmp_path / "text.txt"
     text = "\n".join((words if model.level == "word" else ["the tin z", "hat!", "is on"])[:lines]) + end
@@ -256,7 +256,7 @@ def test_surprise_is_what_score_eval_and_plot_say(everyone, models, name, lines,
         assert f"{len(tokens)} tokens" in said
         ppl = re.search(r"^ppl +([\d.]+)", said, re.MULTILINE)
         assert float(ppl[1]) == pytest.approx(answer["perplexity"], rel=1e-4)
-    if model.context == "sentence":  # eval reads a stream from its very start, not after a line
+    if model.context == "sentence":  # eval reads a stream from its start, not after a line
         (figures,) = command(capsys, "eval", file, "-m", path, "--json")
         keys = ["perplexity", "perplexity_excluding_oov", "nats_per_token", "bits_per_char", "logprob_nats"]
         assert [answer[key] for key in keys] == pytest.approx([figures[key] for key in keys], rel=1e-4)
@@ -264,7 +264,7 @@ def test_surprise_is_what_score_eval_and_plot_say(everyone, models, name, lines,
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_blank_lines_surprise_nobody_where_lines_are_read(everyone, models, name):
+def test_blank_lines_are_skipped_where_lines_are_read(everyone, models, name):
     if models[name].reads_lines:
         text, more = (
             ("我 昨天\nthe cat", "\n\n我 昨天\n \nthe cat\n\n") if "words" in name else ("a\nb", "\na\n\nb\n\n")
@@ -274,16 +274,16 @@ def test_blank_lines_surprise_nobody_where_lines_are_read(everyone, models, name
         assert spaced["bits_per_char"] == plain["bits_per_char"]
 
 
-def test_the_first_line_of_a_stream_is_as_surprising_as_any_line(client, models):
+def test_the_first_line_of_a_stream_has_the_surprise_of_any_line(client, models):
     (scored,) = models["characters"].score(["the tin"])
     tokens = client.value("/api/surprise", model="characters", text="the tin\nhat!\n")["tokens"]
     bits = (-scored.log_probabilities / math.log(2)).tolist()
     assert [each["bits"] for each in tokens[: len(bits)]] == pytest.approx(bits, rel=1e-4)
     (alone,) = models["characters"].score(["hat!"])
-    assert tokens[-5]["bits"] != pytest.approx(-alone.log_probabilities[0] / math.log(2), rel=1e-4)  # it remembers
+    assert tokens[-5]["bits"] != pytest.approx(-alone.log_probabilities[0] / math.log(2), rel=1e-4)  # state is kept
 
 
-def test_ranks_and_alternatives(client):
+def test_ranks_agree_with_the_alternatives(client):
     answer = client.value("/api/surprise", text="我 昨天 dog 。\n", k=20)
     for each in answer["tokens"]:
         alternatives = {one["token"]: one["probability"] for one in each["alternatives"]}
@@ -291,12 +291,12 @@ def test_ranks_and_alternatives(client):
         if not each["unknown"]:
             assert alternatives[each["token"]] == each["probability"]
             above = sum(probability > each["probability"] for probability in alternatives.values())
-            assert above <= each["rank"] - 1 <= above + 2  # <s> and <unk> are ranked, but no alternatives
+            assert above <= each["rank"] - 1 <= above + 2  # <s> and <unk> are ranked, but are not alternatives
     assert [each["token"] for each in answer["tokens"] if each["unknown"]] == ["dog"]
     assert answer["tokens"][-1]["token"] == "</s>"
 
 
-def test_nothing_has_no_perplexity(client):
+def test_an_empty_text_has_no_perplexity(client):
     answer = client.value("/api/surprise", text="")
     assert (answer["tokens"], answer["oov"]) == ([], 0)
     assert {answer[key] for key in ["perplexity", "perplexity_excluding_oov", "bits_per_char", "nats_per_token"]} == {
@@ -309,13 +309,13 @@ def test_nothing_has_no_perplexity(client):
 
 @pytest.mark.parametrize("name", CAUSAL)
 @pytest.mark.parametrize("length", [4, 40])
-def test_ranking_is_that_of_rescore(client, models, name, length, tmp_path, capsys):
-    """The same order and totals; with 40 lines they are scored in several steps."""
+def test_ranking_agrees_with_rescore(client, models, name, length, tmp_path, capsys):
+    """Order and totals are the same; 40 lines are scored in several steps."""
     words = ["我", "昨天", "dog", "the", "cat", "bird", "上学"] if name != "characters" else list("etaoXYZ")
     rng = np.random.default_rng(length)
     lines = [" ".join(rng.choice(words, size=1 + 8 * number)) for number in range(length)]
     marked = [f"<s> {lines[1]} </s>", f"{lines[2]} <unk>", f"  {lines[3]}  "]
-    candidates = [*lines, lines[0], *marked]  # equal ones stay in their order
+    candidates = [*lines, lines[0], *marked]  # equal totals keep their order
     path, file = tmp_path / "model.npz", tmp_path / "list.txt"
     models[name].save(path)
     file.write_text("".join(f"{line}\n" for line in candidates), encoding="utf-8")
@@ -334,7 +334,7 @@ def test_ranking_is_that_of_rescore(client, models, name, length, tmp_path, caps
     assert second["share"] / first["share"] == pytest.approx(math.exp(second["total_nats"] - first["total_nats"]))
 
 
-def test_an_unknown_word_costs_what_rescore_says(serve, words):
+def test_an_unknown_word_gets_the_penalty_of_rescore(serve, words):
     rare = LanguageModel(words.tokenizer, words.vocabulary, words.predictor, "sentence")
     assert rare.unknown_word_penalty < -2
     ranked = serve({"words": rare}).value("/api/rank", candidates=["我 dog bird", "", "我"])["candidates"]
@@ -347,7 +347,7 @@ def test_an_unknown_word_costs_what_rescore_says(serve, words):
 
 
 @pytest.mark.parametrize("name", [*CAUSAL, "both"])
-def test_filling_is_the_models_own(client, models, both, name):
+def test_fillings_agree_with_the_model(client, models, both, name):
     text = "我 昨天 ____ 迟到 了" if name != "characters" else "the t____n"
     answer = client.value("/api/fill", model=name, text=text, k=4)
     expected = (both if name == "both" else models[name]).fill(text, 4)
@@ -357,20 +357,20 @@ def test_filling_is_the_models_own(client, models, both, name):
     assert [each["probability"] for each in answer["candidates"]] == pytest.approx([e.probability for e in expected])
 
 
-def test_a_blank_takes_several_tokens_but_not_where_there_are_many_blanks(client, models):
+def test_a_blank_takes_several_tokens_unless_there_are_many_blanks(client, models):
     answer = client.value("/api/fill", model="words", text="我 ____ 了", k=9, blank_tokens=3)
     expected = models["words"].fill("我 ____ 了", 9, blank_tokens=3)
     assert [each["text"] for each in answer["candidates"]] == [each.text for each in expected]
     many = client.value("/api/fill", model="words", text="____ 我 ____ ，" * 4, k=3, blank_tokens=8)
     plain = client.value("/api/fill", model="words", text="____ 我 ____ ，" * 4, k=3)
-    assert many == plain  # 2 to the 8 combinations of lengths are too many
+    assert many == plain  # there are too many combinations, 2 to the 8, of lengths
     assert client.post("/api/fill", model="words", text="我 ____", blank_tokens=9).status == 400
 
 
 # --- neurons ------------------------------------------------------------------------------------------------------
 
 
-def test_correlation_is_pearsons():
+def test_correlation_is_pearsons_coefficient():
     rng = np.random.default_rng(3)
     hidden, values = rng.normal(size=(40, 5)), rng.normal(size=40)
     hidden[:, 4] = 2
@@ -379,7 +379,7 @@ def test_correlation_is_pearsons():
     assert correlation(hidden, values)[4] == 0
 
 
-def test_properties_of_a_text():
+def test_properties_mark_the_right_characters_of_a_text():
     text = 'He said: "go (now)" to 12\nmen.\n'
     found = properties([Piece(each, each, 3) for each in text])
 
@@ -390,11 +390,11 @@ def test_properties_of_a_text():
     assert where("inside_brackets") == "(now)"
     assert where("after_space") == 's"(t1'
     assert found["line_position"][text.index("\n") + 1] == 1
-    assert "capital" not in found  # one H varies too little to say anything
+    assert "capital" not in found  # a single H varies too little
 
 
 @pytest.mark.parametrize("name", ["words", "characters", "both"])
-def test_neurons_are_ranked(client, name):
+def test_neurons_are_ranked_by_correlation(client, name):
     text = "我 昨天 上学 ， 老师 批评 了 。\nthe cat in Paris\n" if name != "characters" else 'The "tin hat" is on.\n'
     answer = client.value("/api/neurons", model=name, text=text * 4)
     assert (answer["layers"], answer["units"]) == (2, 24 if name == "both" else 12)
@@ -408,7 +408,7 @@ def test_neurons_are_ranked(client, name):
 
 
 @pytest.mark.parametrize("name", ["words", "characters"])
-def test_an_activation_is_the_units_output_after_each_token(client, models, name):
+def test_activations_are_the_units_outputs_after_each_token(client, models, name):
     model, text = models[name], "我 昨天 上学 。" if name == "words" else "the tin hat"
     ids, state = model.encode(text), model.require_causal().zero_state(1)
     _, state = model.require_causal().next_log_probabilities(np.array([[model.start]]), state)
@@ -426,7 +426,7 @@ def test_an_activation_is_the_units_output_after_each_token(client, models, name
     assert numbers[:, 1, 7] / 127 == pytest.approx(expected, abs=0.5 / 127 + 1e-6)
 
 
-def test_of_a_long_text_the_units_of_its_beginning_are_sent(client, monkeypatch):
+def test_for_a_long_text_activations_of_its_beginning_are_sent(client, monkeypatch):
     monkeypatch.setattr("rnnlm.playground.neurons.MOST_NUMBERS", 100)
     answer = client.value("/api/activations", model="words", text="我 昨天 上学 。 " * 5)
     assert len(answer["tokens"]) == 100 // (answer["layers"] * answer["units"])
@@ -434,8 +434,8 @@ def test_of_a_long_text_the_units_of_its_beginning_are_sent(client, monkeypatch)
 
 
 @pytest.mark.parametrize("made_of", ["a network and an n-gram", "a network with a cache", "all of them"])
-def test_the_neurons_of_a_model_are_those_of_the_network_in_it(characters, made_of):
-    """LSTM: its state has two parts, that of a mixture is one flat row."""
+def test_neurons_of_a_mixed_model_are_those_of_its_network(characters, made_of):
+    """The LSTM's state has two parts, and the state of a mixture is a single flat row."""
     made, plain = characters, ServedModel("plain", characters)
     if made_of != "a network with a cache":
         of_ngram = NgramModel.train(np.array([3, 4, 5] * 9), len(characters.vocabulary), 2, "stream")
@@ -453,7 +453,7 @@ def test_the_neurons_of_a_model_are_those_of_the_network_in_it(characters, made_
 
 
 def done(work):
-    """What a piece of work returns."""
+    """Run the work to its end and return the result."""
     while True:
         try:
             next(work)
@@ -472,7 +472,7 @@ def test_an_ngram_model_has_no_neurons(client):
 
 
 @pytest.mark.parametrize(("name", "text"), PAIRS)
-def test_ids_are_those_of_the_model(client, models, name, text):
+def test_tokenize_gives_the_ids_of_the_model(client, models, name, text):
     ids = client.value("/tokenize", model=name, prompt=text, add_special_tokens=False)["tokens"]
     model, line = models[name], text.rpartition("\n")[2] if models[name].reads_lines else text
     expected = model.vocabulary.encode(model.tokens(line)).tolist()
@@ -480,13 +480,13 @@ def test_ids_are_those_of_the_model(client, models, name, text):
     assert ids == model.encode(text).tolist() == [piece.token_id for piece in model.cut(text)]
 
 
-def test_ids_become_text_again(client):
+def test_detokenize_gives_the_text(client):
     ids = client.value("/tokenize", model="characters", prompt="the tin hat\n")["tokens"]
     assert client.value("/detokenize", model="characters", tokens=ids) == {"prompt": "the tin hat\n"}
     assert client.value("/detokenize", tokens=[]) == {"prompt": ""}
 
 
-# --- models of both directions ------------------------------------------------------------------------------------
+# --- bidirectional models -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -500,7 +500,7 @@ def test_ids_become_text_again(client):
         ("/v1/completions", {"prompt": "我", "max_tokens": 0}),
     ],
 )
-def test_a_bidirectional_model_says_that_it_has_no_next_word(serve, both, path, body):
+def test_a_bidirectional_model_refuses_requests_that_need_a_next_token(serve, both, path, body):
     answer = serve({"both": both}).post(path, **body)
     assert answer.status == 400
     assert "This model is bidirectional" in answer.message

@@ -1,4 +1,4 @@
-"""Programs that others wrote ask the server: the openai client, and schemathesis with the OpenAPI document."""
+"""Third-party programs as clients: the openai package, schemathesis and lm-evaluation-harness."""
 
 import json
 import re
@@ -11,7 +11,7 @@ from rnnlm.playground.work import Limits
 
 @pytest.fixture(scope="module")
 def address(serve, words, characters):
-    """Where a server of two models listens."""
+    """Address of a server of two models."""
     pytest.importorskip("uvicorn")
     from rnnlm.playground.server import listen, web_server
 
@@ -74,7 +74,7 @@ def test_openai_reads_logprobs(openai):
     assert len(choice.logprobs.top_logprobs[1]) in (2, 3)
 
 
-def test_openai_is_told_what_is_wrong(openai):
+def test_openai_receives_errors(openai):
     import openai as module
 
     with pytest.raises(module.BadRequestError, match="max_tokens is 9999"):
@@ -92,7 +92,7 @@ def test_openai_is_told_what_is_wrong(openai):
 # --- the OpenAPI document -----------------------------------------------------------------------------------------
 
 
-def test_the_document_names_every_path(client):
+def test_the_openapi_document_names_every_path(client):
     document = client.ask("GET", "/openapi.json").value
     assert document["openapi"] == "3.1.0"
     for path in ["/v1/completions", "/v1/models", "/healthz", "/tokenize", "/detokenize", "/tokenizer_info"]:
@@ -104,14 +104,14 @@ def test_the_document_names_every_path(client):
 
 @pytest.fixture(scope="module")
 def operations(address):
-    """What the document describes, as schemathesis reads it."""
+    """Operations of the OpenAPI document, read by schemathesis."""
     schemathesis = pytest.importorskip("schemathesis")
     schema = schemathesis.openapi.from_url(f"{address}/openapi.json")
     return [operation.ok() for operation in schema.get_all_operations()]
 
 
 def try_all(operations, mode: str, examples: int, judge) -> int:
-    """Judge the answers to requests that schemathesis makes of the document; their number."""
+    """Judge the answers to requests that schemathesis makes for each operation; return the number of requests."""
     from hypothesis import HealthCheck, Phase, given, settings
     from schemathesis import GenerationMode
 
@@ -129,16 +129,16 @@ def try_all(operations, mode: str, examples: int, judge) -> int:
     return asked
 
 
-def test_schemathesis_is_answered_where_it_asks_rightly(operations):
+def test_valid_requests_of_schemathesis_are_answered(operations):
     def judge(case, answer):
-        # Which ids and units there are depends on the model, and best_of on n; the document cannot say that.
+        # The document cannot say that ids and units depend on the model and best_of on n.
         untold = answer.status_code == 400 and re.search("There is no (id|unit)|best_of is|ask for fewer", answer.text)
         assert answer.status_code == 200 or untold, (case.path, case.body, answer.text)
 
     assert try_all(operations, "positive", 4, judge) >= 25
 
 
-def test_schemathesis_is_refused_with_a_sentence_where_it_asks_wrongly(operations):
+def test_invalid_requests_of_schemathesis_are_refused_with_a_sentence(operations):
     def judge(case, answer):
         assert 400 <= answer.status_code < 500, (case.path, case.body, answer.text)
         assert len(json.loads(answer.content)["error"]["message"]) > 10
@@ -149,8 +149,8 @@ def test_schemathesis_is_refused_with_a_sentence_where_it_asks_wrongly(operation
 # --- lm-evaluation-harness ----------------------------------------------------------------------------------------
 
 
-def test_the_harness_measures_what_the_model_says(address, words):
-    """Its own `local-completions`, unchanged: the tokenizer, the log likelihoods and the texts come over HTTP."""
+def test_lm_evaluation_harness_measures_the_same_as_the_model(address, words):
+    """The unmodified `local-completions` gets the tokenizer, log likelihoods and texts over HTTP."""
     pytest.importorskip("tenacity", reason="lm_eval[api] is not installed")
     module = pytest.importorskip("lm_eval.models.openai_completions", reason="lm_eval[api] is not installed")
     from lm_eval.api.instance import Instance

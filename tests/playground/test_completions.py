@@ -1,4 +1,4 @@
-"""/v1/completions: OpenAI's convention, and what harnesses make of it."""
+"""/v1/completions follows OpenAI's conventions, as evaluation harnesses expect."""
 
 import math
 
@@ -25,7 +25,7 @@ def only(answer) -> dict:
 # --- texts --------------------------------------------------------------------------------------------------------
 
 
-def test_the_form_of_an_answer(client):
+def test_an_answer_has_openais_fields(client):
     answer = client.value(PATH, prompt="我 昨天", max_tokens=3)
     assert answer["object"] == "text_completion"
     assert answer["id"].startswith("cmpl-")
@@ -40,7 +40,7 @@ def test_the_form_of_an_answer(client):
 
 
 @pytest.mark.parametrize("name", PROMPTS)
-def test_a_completion_is_what_the_model_samples(client, models, name):
+def test_a_completion_agrees_with_sampling_from_the_model(client, models, name):
     model, prompt = models[name], PROMPTS[name]
     options = SamplingOptions(12, temperature=0.8, top_k=6, top_p=0.9, repetition_penalty=1.2)
     drawn = [ids[0] for ids in model.sample(prompt, options, np.random.default_rng(7))]
@@ -75,7 +75,7 @@ def test_a_completion_is_spaced_like_its_prompt(client, words, prompt, separated
         assert line.strip() == words.tokenizer.join(tokens)
 
 
-def test_a_prompt_that_ends_with_a_space_gets_no_second_one(client):
+def test_a_prompt_that_ends_with_a_space_gets_no_second_space(client):
     text = only(client.value(PATH, prompt="我 昨天 ", max_tokens=8, seed=5, echo=True))["text"]
     assert "  " not in text
 
@@ -86,7 +86,7 @@ def test_a_seed_repeats_a_completion(client):
     assert texts[3] == texts[4]
 
 
-def test_several_texts_of_several_prompts(client):
+def test_several_completions_of_several_prompts_are_numbered(client):
     prompts = ["我 昨天", "the cat", ""]
     answer = client.value(PATH, prompt=prompts, n=4, max_tokens=6, seed=1, echo=True)
     assert [choice["index"] for choice in answer["choices"]] == list(range(12))
@@ -98,7 +98,7 @@ def test_several_texts_of_several_prompts(client):
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_a_stop_text_ends_a_completion_and_is_left_out(client, stream):
+def test_a_stop_text_ends_a_completion_and_is_not_part_of_it(client, stream):
     asked = {"model": "characters", "prompt": "the tin", "max_tokens": 60, "seed": 3, "logprobs": 1}
     whole = only(client.value(PATH, **asked))["text"]
     stop = whole[20:23]
@@ -117,7 +117,7 @@ def test_a_stop_text_ends_a_completion_and_is_left_out(client, stream):
 
 @pytest.mark.parametrize("name", PROMPTS)
 @pytest.mark.parametrize("more", [{}, {"logprobs": 2}, {"echo": True, "logprobs": 3}, {"n": 3}, {"max_tokens": 0}])
-def test_a_stream_joined_is_the_answer(client, name, more):
+def test_a_joined_stream_equals_the_answer(client, name, more):
     asked = {"model": name, "prompt": PROMPTS[name], "max_tokens": 15, "seed": 11} | more
     answer = client.value(PATH, **asked)
     told = client.post(PATH, **asked, stream=True, stream_options={"include_usage": True})
@@ -135,14 +135,14 @@ def test_a_stream_joined_is_the_answer(client, name, more):
 
 # --- fields -------------------------------------------------------------------------------------------------------
 
-UNSAID = {  # fields of OpenAI's schema, at values that change no answer
+UNSAID = {  # fields of OpenAI's schema with values that do not change the answer
     "user": "me", "metadata": {"run": "7"}, "store": False, "service_tier": "auto", "safety_identifier": "x",
     "prompt_cache_key": "y", "best_of": 1, "suffix": None, "logit_bias": {}, "presence_penalty": 0,
     "frequency_penalty": 0.0, "stream_options": {"include_usage": True, "include_obfuscation": False}, "stop": None,
 }  # fmt: skip
 
 
-def test_what_changes_nothing_may_be_said(client):
+def test_fields_that_do_not_change_the_answer_are_accepted(client):
     asked = {"prompt": "我", "seed": 1}
     plain, said = (client.value(PATH, **asked, **more) for more in [{}, UNSAID])
     assert said["choices"] == plain["choices"]
@@ -156,7 +156,7 @@ def test_what_changes_nothing_may_be_said(client):
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("stream", [False, True])
-def test_what_would_change_the_answer_is_refused(client, more, stream):
+def test_unsupported_fields_that_would_change_the_answer_are_refused(client, more, stream):
     answer = client.post(PATH, prompt="我", stream=stream, **more)
     (name,) = more
     assert answer.status == 400
@@ -179,7 +179,7 @@ def test_what_would_change_the_answer_is_refused(client, more, stream):
         ("/api/activation", {"text": "我", "layer": 0, "unit": 0}),
     ],
 )
-def test_fields_that_nobody_reads_are_refused_by_name(client, path, body):
+def test_unknown_fields_are_refused_by_name(client, path, body):
     assert client.post(path, **body).status == 200
     answer = client.post(path, **body, max_token=5, **{"min_p": 0.1, "x" * 500: 1})
     assert answer.status == 400
@@ -193,12 +193,12 @@ def test_fields_that_nobody_reads_are_refused_by_name(client, path, body):
     assert "'f4' and 45 more" in many.message
 
 
-def test_unknown_options_of_a_stream_are_refused_by_name(client):
+def test_unknown_stream_options_are_refused_by_name(client):
     answer = client.post(PATH, prompt="我", stream=True, stream_options={"usage": True})
     assert (answer.status, answer.value["error"]["param"]) == (400, "usage")
 
 
-def test_the_document_says_that_there_are_no_other_fields(client):
+def test_the_openapi_document_forbids_other_fields(client):
     document = client.ask("GET", "/openapi.json").value
     bodies = [each["post"]["requestBody"] for each in document["paths"].values() if "post" in each]
     schemas = [each["content"]["application/json"]["schema"] for each in bodies]
@@ -213,7 +213,7 @@ def test_the_document_says_that_there_are_no_other_fields(client):
 
 
 @pytest.mark.parametrize("name", PROMPTS)
-def test_the_logprobs_of_a_prompt_are_its_score(client, models, name):
+def test_logprobs_of_a_prompt_agree_with_its_surprise(client, models, name):
     text = "我 昨天 dog ，\n老师 批评 了" if name != "characters" else "the tin hat?\nis on"
     choice = only(client.value(PATH, model=name, prompt=text, max_tokens=0, echo=True, logprobs=1))
     assert choice["text"] == text
@@ -225,7 +225,7 @@ def test_the_logprobs_of_a_prompt_are_its_score(client, models, name):
     assert [-each / math.log(2) for each in told["token_logprobs"][1:]] == pytest.approx(bits[1:-1], rel=1e-5)
 
 
-def test_ids_are_a_prompt_as_the_text_is(client):
+def test_a_prompt_of_ids_is_equivalent_to_its_text(client):
     text = "我 昨天 上学 迟到 了 。"
     ids = client.value("/tokenize", prompt=text)["tokens"]
     asked = {"max_tokens": 0, "echo": True, "logprobs": 0}
@@ -239,8 +239,8 @@ def test_ids_are_a_prompt_as_the_text_is(client):
 
 
 @pytest.mark.parametrize("name", PROMPTS)
-def test_a_harness_sees_whether_a_token_was_the_likeliest(client, models, name):
-    """As lm-evaluation-harness asks: it compares the token's own logprob with the largest in top_logprobs."""
+def test_logprobs_tell_whether_a_token_was_the_most_probable(client, models, name):
+    """As in lm-evaluation-harness, compare the token's own logprob with the largest in top_logprobs."""
     model = models[name]
     ids = client.value("/tokenize", model=name, prompt=PROMPTS[name] * 3, add_special_tokens=False)["tokens"]
     asked = {"temperature": 0, "max_tokens": 1, "logprobs": 1, "seed": 1234, "echo": True}
@@ -255,21 +255,21 @@ def test_a_harness_sees_whether_a_token_was_the_likeliest(client, models, name):
     assert told["token_logprobs"][-1] == max(told["top_logprobs"][-1].values())
 
 
-def test_the_tokenizer_is_known_to_a_harness(client):
+def test_tokenizer_info_has_the_special_tokens(client):
     info = client.ask("GET", "/tokenizer_info").value
     assert (info["bos_token"], info["eos_token"], info["pad_token"]) == ("<s>", "</s>", None)
     assert client.value("/tokenize", prompt=info["bos_token"])["tokens"] == [BOS]
 
 
-def test_so_many_alternatives_as_were_asked_for(client):
+def test_logprobs_have_the_requested_number_of_alternatives(client):
     told = only(client.value(PATH, prompt="我", max_tokens=5, logprobs=4, seed=2, temperature=3))["logprobs"]
     for token, own, top in zip(told["tokens"], told["token_logprobs"], told["top_logprobs"], strict=True):
-        assert len(top) in (4, 5)  # the token's own is there, too, if it is none of the 4
+        assert len(top) in (4, 5)  # 5 if the token itself is not among the 4
         assert top[token] == own
         assert list(top.values())[:4] == sorted(top.values(), reverse=True)[:4]
 
 
-def test_the_logprobs_are_the_models_own_whatever_shapes_the_draw(client):
+def test_logprobs_do_not_depend_on_sampling_options(client):
     plain, shaped = (
         only(client.value(PATH, prompt="我", max_tokens=1, logprobs=5, seed=1, **more))["logprobs"]["top_logprobs"][0]
         for more in [{}, {"temperature": 0.1, "top_k": 2, "repetition_penalty": 3}]

@@ -1,4 +1,4 @@
-"""Clients that are slow, many, or speak no HTTP, over real connections."""
+"""Slow clients, many clients, and clients that send something other than HTTP, over real connections."""
 
 import contextlib
 import json
@@ -12,14 +12,14 @@ import pytest
 from rnnlm.playground.connections import PERIOD, RECORDS, Sparing, most_connections
 from rnnlm.playground.work import Limits
 
-SECONDS = 60  # until a test is given up
+SECONDS = 60  # until a test fails
 QUICK = Limits(head_seconds=0.3, keep_alive=1, send_seconds=0.5, connections=8, places=4, long_places=2)
 STREAM = {"model": "characters", "prompt": "th", "max_tokens": 4000, "stream": True}
 LARGE = {"model": "characters", "prompt": "the tin hat " * 400, "echo": True, "logprobs": 20, "n": 2, "max_tokens": 0}
 
 
 class Records(logging.Handler):
-    """What was logged."""
+    """Collects log records."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -30,13 +30,13 @@ class Records(logging.Handler):
 
 
 class Place:
-    """A server and what asks it."""
+    """A running server."""
 
     def __init__(self, port: int, records: Records) -> None:
         self.port, self.records = port, records
 
     def connect(self, receives: int | None = None) -> socket.socket:
-        """A connection; receives: bytes that the system keeps of what is not read."""
+        """Open a connection. receives: size of its receive buffer in bytes."""
         opened = socket.socket()
         if receives:
             opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receives)
@@ -45,25 +45,25 @@ class Place:
         return opened
 
     def ask(self, content: bytes) -> bytes:
-        """The whole answer to what is sent."""
+        """Send a request and return the whole answer."""
         with self.connect() as opened:
             opened.sendall(content)
             return rest_of(opened)
 
     def wait_until_answered(self, content: bytes) -> None:
-        """Ask until the answer is what was asked for: while all places are taken, it is not."""
+        """Repeat a request until it is answered, since it is refused while all places are taken."""
         end = time.monotonic() + SECONDS
         while not self.ask(content).startswith(WELL):
             assert time.monotonic() < end
             time.sleep(0.05)
 
     def log(self) -> list[str]:
-        """What was logged as an error, or with a traceback."""
+        """Return messages that were logged as errors or with a traceback."""
         return [each.getMessage() for each in self.records.all if each.levelno >= logging.ERROR or each.exc_info]
 
 
 def rest_of(opened: socket.socket) -> bytes:
-    """All that comes until the connection is closed."""
+    """Return everything that arrives until the connection is closed."""
     parts = []
     with contextlib.suppress(ConnectionResetError):
         while part := opened.recv(1 << 16):
@@ -84,7 +84,7 @@ WELL = b"HTTP/1.1 200 OK"
 
 @pytest.fixture(scope="module")
 def start(serve, characters, words):
-    """What starts a server within limits."""
+    """A function that starts a server with the given limits."""
     pytest.importorskip("uvicorn")
     from rnnlm.playground.server import LOGGERS, listen, web_server
 
@@ -97,7 +97,7 @@ def start(serve, characters, words):
                 logging.getLogger(name).addHandler(records)
                 stack.callback(logging.getLogger(name).removeHandler, records)
             listener = stack.enter_context(listen("127.0.0.1", 0))
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 14)  # so that little is buffered unread
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 14)  # so that little unread data is buffered
             thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
             thread.start()
             stack.callback(thread.join, 10)
@@ -112,17 +112,17 @@ def place(start) -> Place:
     return start(QUICK)
 
 
-# --- heads and numbers --------------------------------------------------------------------------------------------
+# --- request heads and numbers of connections ---------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("sent", [b"", b"G", b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-a: "])
-def test_a_head_that_does_not_come_is_not_waited_for(place, sent):
+def test_an_incomplete_head_times_out(place, sent):
     with place.connect() as opened:
         opened.sendall(sent)
         assert rest_of(opened) == b""
 
 
-def test_a_head_that_trickles_is_not_waited_for(place):
+def test_a_head_that_trickles_in_times_out(place):
     with place.connect() as opened, contextlib.suppress(BrokenPipeError, ConnectionResetError):
         end = time.monotonic() + SECONDS
         while time.monotonic() < end:
@@ -132,7 +132,7 @@ def test_a_head_that_trickles_is_not_waited_for(place):
 
 
 @pytest.mark.parametrize("sent", [b"", b"GET /hea"])
-def test_nor_is_the_second_one_of_a_connection(place, sent):
+def test_an_incomplete_second_head_times_out(place, sent):
     with place.connect() as opened:
         opened.sendall(HEALTH.replace(b"Connection: close\r\n", b""))
         assert opened.recv(15, socket.MSG_WAITALL) == WELL
@@ -140,11 +140,11 @@ def test_nor_is_the_second_one_of_a_connection(place, sent):
         assert rest_of(opened).endswith(b'{"status":"ok"}')
 
 
-def test_requests_may_follow_each_other_at_once(place):
+def test_requests_may_be_pipelined(place):
     assert place.ask(HEALTH.replace(b"Connection: close\r\n", b"") * 3 + HEALTH).count(WELL) == 4
 
 
-def test_idle_connections_make_room_for_those_who_ask(place):
+def test_idle_connections_are_closed_for_new_requests(place):
     with contextlib.ExitStack() as stack:
         asking = stack.enter_context(place.connect())
         asking.sendall(post(STREAM, more=CLOSE))
@@ -155,7 +155,7 @@ def test_idle_connections_make_room_for_those_who_ask(place):
         assert rest_of(asking).endswith(b"data: [DONE]\n\n\r\n0\r\n\r\n")
 
 
-def test_where_all_are_being_answered_another_one_is_refused(start):
+def test_a_request_is_refused_if_all_connections_are_busy(start):
     place = start(Limits(connections=2))
     with place.connect() as first, place.connect() as second:
         for opened in (first, second):
@@ -168,7 +168,7 @@ def test_where_all_are_being_answered_another_one_is_refused(start):
     assert b'"overloaded"' in answer
 
 
-def test_there_are_fewer_connections_than_files(monkeypatch):
+def test_the_limit_of_connections_is_below_that_of_open_files(monkeypatch):
     resource = pytest.importorskip("resource")
     for files, expected in [(128, 32), (1024, 480), (1 << 20, 512), (70, 8), (resource.RLIM_INFINITY, 512)]:
         monkeypatch.setattr(resource, "getrlimit", lambda kind, files=files: (files, files))
@@ -179,7 +179,7 @@ def test_there_are_fewer_connections_than_files(monkeypatch):
 
 
 @pytest.mark.parametrize("body", [STREAM, LARGE, LARGE | {"stream": True}])
-def test_who_does_not_read_loses_the_place(place, body):
+def test_a_client_that_does_not_read_loses_its_place(place, body):
     with contextlib.ExitStack() as stack:
         for _ in range(QUICK.long_places):
             opened = stack.enter_context(place.connect(receives=2048))
@@ -188,8 +188,8 @@ def test_who_does_not_read_loses_the_place(place, body):
     assert place.log() == []
 
 
-def test_who_reads_slowly_gets_it_all(start):
-    """All of it takes longer than there is time for a part of it."""
+def test_a_slow_reader_gets_the_whole_answer(start):
+    """The whole answer takes longer than the time limit for a part of it."""
     place = start(Limits(send_seconds=1))
     with place.connect() as opened:
         opened.sendall(post(LARGE | {"n": 1, "prompt": "the tin hat " * 200}, more=CLOSE))
@@ -203,7 +203,7 @@ def test_who_reads_slowly_gets_it_all(start):
     assert len(json.loads(body)["choices"][0]["logprobs"]["tokens"]) == 2400
 
 
-# --- what is no request -------------------------------------------------------------------------------------------
+# --- input that is not HTTP ---------------------------------------------------------------------------------------
 
 CHUNKED = (
     b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
@@ -220,7 +220,7 @@ NO_HTTP = [
 
 
 @pytest.mark.parametrize("sent", NO_HTTP)
-def test_what_is_no_http_is_answered_like_everything(place, sent):
+def test_input_that_is_not_http_is_refused_with_the_usual_headers(place, sent):
     head, _, body = place.ask(sent).partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 400 Bad Request\r\n")
     for header in [
@@ -234,7 +234,7 @@ def test_what_is_no_http_is_answered_like_everything(place, sent):
     assert place.log() == []
 
 
-def test_nonsense_after_a_request_cuts_its_answer(place):
+def test_garbage_after_a_request_ends_its_answer(place):
     with place.connect() as opened:
         opened.sendall(post(STREAM))
         assert opened.recv(15, socket.MSG_WAITALL) == WELL
@@ -246,7 +246,7 @@ def test_nonsense_after_a_request_cuts_its_answer(place):
 
 @pytest.mark.parametrize("sent", [1, 60, -1, None])
 @pytest.mark.parametrize("body", [STREAM, {"model": "characters", "prompt": "th", "max_tokens": 200}])
-def test_who_leaves_leaves_no_trace_in_the_log(place, sent, body):
+def test_a_client_that_disconnects_causes_no_log_entry(place, sent, body):
     for _ in range(10):
         with place.connect() as opened:
             head, _, content = post(body).partition(b"\r\n\r\n")
@@ -256,7 +256,7 @@ def test_who_leaves_leaves_no_trace_in_the_log(place, sent, body):
 
 
 @pytest.mark.parametrize("more", ["", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"])
-def test_a_websocket_is_refused_in_a_sentence(place, more):
+def test_a_websocket_is_refused_with_a_sentence(place, more):
     before = len(place.records.all)
     for path in ["/", "/v1/completions"]:
         asked = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: WebSocket\r\n{more}\r\n"
@@ -269,7 +269,7 @@ def test_a_websocket_is_refused_in_a_sentence(place, more):
     assert place.records.all[before:] == []
 
 
-def test_another_protocol_that_is_offered_is_passed_over(place):
+def test_an_offer_of_another_protocol_is_ignored(place):
     before = len(place.records.all)
     offered = b"Connection: Upgrade, close\r\nUpgrade: h2c\r\n"
     assert place.ask(HEALTH.replace(b"Connection: close\r\n", offered)).startswith(WELL)
@@ -279,7 +279,7 @@ def test_another_protocol_that_is_offered_is_passed_over(place):
 # --- the log ------------------------------------------------------------------------------------------------------
 
 
-def test_one_kind_of_record_is_logged_a_few_times_a_minute():
+def test_repeated_log_records_are_limited_per_minute():
     spare, now = Sparing(), 1000.0
 
     def passed(message: str, *arguments: object, at: float = 0) -> list[str]:

@@ -1,4 +1,4 @@
-"""What the server does not take upon itself, and that it is free again afterwards."""
+"""Requests beyond the limits of the server are refused, and places are freed afterwards."""
 
 import json
 import threading
@@ -17,7 +17,7 @@ LONG = {"model": "characters", "prompt": "th", "max_tokens": 500}
 
 @pytest.fixture(scope="module")
 def narrow(serve, words, characters):
-    """A server with one place."""
+    """A server with a single place."""
     return serve({"words": words, "characters": characters}, limits=Limits(places=1, long_places=1))
 
 
@@ -52,7 +52,7 @@ def test_the_body_is_limited(client, size):
         (b'{"text": "", "model": 1}', "model is 1; expected a text"),
     ],
 )
-def test_what_is_wrong_is_said(client, body, sentence):
+def test_bad_requests_are_refused_with_a_sentence(client, body, sentence):
     answer = client.ask("POST", "/api/predict", body)
     assert answer.status == 400
     assert sentence in answer.message
@@ -103,13 +103,13 @@ def test_only_json_is_read(client, kind):
         ("/api/activation", {"text": "a", "layer": 0, "unit": 12}, "2 layers of 12 units"),
     ],
 )
-def test_what_is_too_much_is_refused(client, path, body, sentence):
+def test_values_beyond_the_limits_are_refused(client, path, body, sentence):
     answer = client.post(path, **body)
     assert answer.status == 400
     assert sentence in answer.message
 
 
-def test_an_id_of_a_larger_model_is_refused_by_a_smaller_one(client, words, characters):
+def test_an_id_outside_the_models_vocabulary_is_refused(client, words, characters):
     assert len(characters.vocabulary) > len(words.vocabulary)
     answer = client.post("/v1/completions", prompt=[len(words.vocabulary)])
     assert answer.status == 400
@@ -118,7 +118,7 @@ def test_an_id_of_a_larger_model_is_refused_by_a_smaller_one(client, words, char
     assert client.post("/v1/completions", model="characters", prompt=[len(characters.vocabulary) - 1]).status == 200
 
 
-def test_one_more_than_there_are_places_is_told_to_come_back(narrow):
+def test_requests_beyond_the_places_are_told_to_retry(narrow):
     first, *others = narrow.together(*[("/v1/completions", LONG)] * 3, ("/api/predict", {"text": ""}))
     assert first.status == 200
     for answer in others:
@@ -128,7 +128,7 @@ def test_one_more_than_there_are_places_is_told_to_come_back(narrow):
     assert narrow.post("/api/predict", text="").status == 200
 
 
-def test_a_stream_has_a_place_like_any_request(narrow):
+def test_a_stream_takes_a_place(narrow):
     first, second = narrow.together(*[("/v1/completions", LONG | {"stream": True})] * 2)
     assert first.events[-1]["choices"][0]["finish_reason"] == "length"
     assert second.status == 503
@@ -141,7 +141,7 @@ def test_long_requests_leave_places_for_short_ones(serve, words, characters):
     assert [answer.status for answer in answers] == [200, 503, 200]
 
 
-def test_what_takes_too_long_is_given_up(serve, characters):
+def test_work_that_takes_too_long_is_given_up(serve, characters):
     client = serve({"characters": characters}, limits=Limits(seconds=0, places=1, long_places=1))
     answer = client.post("/v1/completions", **LONG)
     assert answer.status == 503
@@ -151,12 +151,12 @@ def test_what_takes_too_long_is_given_up(serve, characters):
     assert b"[DONE]" not in body
 
 
-def test_who_leaves_frees_the_place(narrow):
+def test_a_client_that_disconnects_frees_its_place(narrow):
     assert narrow.ask("POST", "/v1/completions", LONG, leaves=True).body == b""
     assert narrow.post("/api/predict", text="").status == 200
 
 
-def test_who_leaves_a_stream_frees_the_place(narrow):
+def test_a_client_that_leaves_a_stream_frees_its_place(narrow):
     whole = narrow.post("/v1/completions", **LONG, stream=True).body
     begun = narrow.ask("POST", "/v1/completions", LONG | {"stream": True}, leaves=True).body
     assert len(begun) < len(whole) / 2
@@ -164,15 +164,15 @@ def test_who_leaves_a_stream_frees_the_place(narrow):
     assert narrow.post("/api/predict", text="").status == 200
 
 
-def test_a_body_that_does_not_come_is_not_waited_for(serve, words):
+def test_a_body_that_does_not_arrive_times_out(serve, words):
     client = serve({"words": words}, limits=Limits(body_seconds=0.01))
     answer = client.ask("POST", "/api/predict", {"text": ""}, arrives=False)
     assert answer.status == 408
     assert "not complete" in answer.message
 
 
-def test_what_is_not_read_is_waited_for_a_while_only(serve, words):
-    """Whatever is being sent: its beginning, its end, a refusal."""
+def test_an_answer_that_is_not_read_times_out(serve, words):
+    """This holds for the start and the rest of an answer, and for a refusal."""
     client = serve({"words": words}, limits=Limits(send_seconds=0.01, places=1, long_places=1))
     for path, body in [
         ("/v1/completions", {"prompt": "我", "stream": True}), ("/v1/completions", {"prompt": "我"}),
@@ -201,7 +201,7 @@ LARGE = [
 
 
 @pytest.mark.parametrize(("path", "body"), LARGE)
-def test_an_answer_that_would_be_too_large_is_refused(client, monkeypatch, path, body):
+def test_too_large_an_answer_is_refused(client, monkeypatch, path, body):
     assert client.post(path, **body).status == 200
     monkeypatch.setattr("rnnlm.playground.room.MOST_BYTES", 8192)
     answer = client.post(path, **body)
@@ -213,10 +213,10 @@ def test_an_answer_that_would_be_too_large_is_refused(client, monkeypatch, path,
         body = client.post(path, **body, stream=True).body
         assert b"answer_too_large" in body
         assert b"[DONE]" not in body
-        assert len(body) < 250 * 8192  # with what stands around each piece
+        assert len(body) < 250 * 8192  # including the envelope of each piece
 
 
-def test_what_is_sure_to_be_too_large_is_refused_before_anything_is_done(client, monkeypatch):
+def test_a_request_that_must_give_too_large_an_answer_is_refused_before_any_work(client, monkeypatch):
     monkeypatch.setattr(LanguageModel, "distributions", lambda *_: pytest.fail("it was begun"))
     asked = {"prompt": [[5] * 20_000] * 8, "n": 16, "echo": True, "logprobs": 20, "max_tokens": 0}
     for stream in [False, True]:
@@ -226,7 +226,7 @@ def test_what_is_sure_to_be_too_large_is_refused_before_anything_is_done(client,
 
 
 @pytest.mark.parametrize("path", ["/v1/completions", "/api/surprise", "/api/predict", "/detokenize", "/api/fill"])
-def test_a_token_of_a_megabyte_makes_no_answer_of_many(serve, words, monkeypatch, path):
+def test_a_token_of_a_megabyte_cannot_give_a_huge_answer(serve, words, monkeypatch, path):
     monkeypatch.setattr("rnnlm.playground.room.MOST_BYTES", 1 << 20)
     tokens = ["a", "b" * (1 << 20), *(f"c{number}" for number in range(len(words.vocabulary) - 5))]
     model = LanguageModel(words.tokenizer, Vocabulary(tokens, [1] * len(tokens)), words.predictor, "sentence")
@@ -243,7 +243,7 @@ def test_a_token_of_a_megabyte_makes_no_answer_of_many(serve, words, monkeypatch
     assert answer.value["error"]["code"] == "answer_too_large"
 
 
-def test_a_stream_tells_a_long_prompt_in_many_pieces(client):
+def test_a_stream_sends_a_long_prompt_in_many_pieces(client):
     asked = {"prompt": "the tin hat is on the stone " * 50, "model": "characters", "n": 2, **TOLD}
     whole = client.value("/v1/completions", **asked)["choices"]
     events = client.post("/v1/completions", **asked, stream=True).events
@@ -256,7 +256,7 @@ def test_a_stream_tells_a_long_prompt_in_many_pieces(client):
             assert [each for part in parts for each in part["logprobs"][key]] == choice["logprobs"][key]
 
 
-def test_answers_become_json_beside_the_event_loop(client, monkeypatch):
+def test_answers_are_encoded_outside_the_event_loop(client, monkeypatch):
     where = []
 
     def recorded(value):
@@ -289,7 +289,7 @@ def any_value(rng, depth=0):
 
 
 @pytest.mark.parametrize("seed", range(60))
-def test_json_in_pieces_is_json(seed):
+def test_json_encoded_in_pieces_is_valid(seed):
     value = any_value(np.random.default_rng(seed))
     assert json.loads(encoded(value)) == value
 
@@ -308,6 +308,6 @@ def test_json_in_pieces_is_json(seed):
     assert sum(len(block) >= BLOCK for block in blocks) >= len(blocks) - 1
 
 
-def test_what_json_lacks_is_null_and_half_a_character_is_an_escape():
+def test_nan_and_infinity_become_null_and_lone_surrogates_are_escaped():
     assert encoded({"a": [float("nan"), float("-inf"), 1.5], "b": float("inf")}) == b'{"a":[null,null,1.5],"b":null}'
     assert encoded(["\ud800"]) == b'["\\ud800"]'

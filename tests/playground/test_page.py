@@ -1,4 +1,4 @@
-"""The page of `rnnlm serve` in a real browser: one server and one Chromium for all of these tests."""
+"""The page of `rnnlm serve` in a real browser: all tests share one server and one Chromium."""
 
 import json
 import math
@@ -33,7 +33,7 @@ ANSWERED = 10_000  # milliseconds
 
 
 def save(path: Path, tokenizer, tokens: list[str], favourite: int = 0, **config) -> None:
-    """A model with random weights that rather says one of its tokens."""
+    """Save a model with random weights that prefers one of its tokens."""
     vocabulary = Vocabulary(tokens, [1] * len(tokens))
     settings = NetworkConfig(len(vocabulary), hidden_size=12, num_layers=2, embedding_size=6, **config)
     kind = BidirectionalNetwork if settings.bidirectional else Network
@@ -45,7 +45,7 @@ def save(path: Path, tokenizer, tokens: list[str], favourite: int = 0, **config)
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory):
-    """Files of models: words learnt by heart, characters, a hostile vocabulary, both directions, an n-gram."""
+    """Files of models: words learnt by heart, characters, hostile tokens, bidirectional, n-gram."""
     folder = tmp_path_factory.mktemp("models")
     names = ["words", "characters", HOSTILE.replace("/", " "), "both", "ngram"]
     paths = [folder / f"{name}.npz" for name in names]
@@ -79,7 +79,7 @@ def models(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def address(models):
-    """Where `rnnlm serve` answers."""
+    """Address of `rnnlm serve`."""
     command = [sys.executable, "-m", "rnnlm", "serve", "--port", "0"]
     for path in models:
         command += ["-m", str(path)]
@@ -94,7 +94,7 @@ def address(models):
 
 
 class Visit:
-    """A page that was opened, what it asked for and what it complained about."""
+    """An open page, with its requests and its console messages."""
 
     def __init__(self, browser, address: str, **options):
         settings = {"locale": "en-US", "viewport": {"width": 1000, "height": 800}, "reduced_motion": "reduce"} | options
@@ -123,13 +123,13 @@ class Visit:
         return self.page
 
     def asked(self, path: str) -> list[dict]:
-        """Bodies of the requests to a path."""
+        """Return the bodies of the requests to a path."""
         return [json.loads(each.post_data) for each in self.requests if each.url == self.address + path]
 
 
 @pytest.fixture
 def visit(browser, address):
-    """Opens pages; at the end: nothing left this machine, and nothing was complained about."""
+    """A function that opens pages. At the end, check that all requests went to the server and nothing was logged."""
     opened: list[Visit] = []
 
     def start(**options) -> Visit:
@@ -146,7 +146,7 @@ def visit(browser, address):
 
 
 def bars(page, name: str = "type") -> list[str]:
-    """Tokens of the bars that are shown, once they are those of the present text."""
+    """Return the tokens of the bars as soon as they belong to the current text."""
     page.wait_for_selector(f"#{name}-candidates:not([aria-busy]) li")
     return [text.removesuffix("Tab") for text in page.locator(f"#{name}-candidates .token").all_text_contents()]
 
@@ -154,7 +154,7 @@ def bars(page, name: str = "type") -> list[str]:
 # --- type ---------------------------------------------------------------------------------------------------------
 
 
-def test_typing_changes_the_bars_and_a_click_takes_one(visit, expect):
+def test_typing_changes_the_bars_and_a_click_appends_a_token(visit, expect):
     page = visit().open()
     first = page.locator("#type-candidates .token").first
     page.focus("#type-text")
@@ -170,16 +170,16 @@ def test_typing_changes_the_bars_and_a_click_takes_one(visit, expect):
     page.locator("#type-candidates button").nth(1).click()
     expect(page.locator("#type-text")).to_have_value(f"我 昨天 上学 {second}")
     expect(page.locator("#type-text")).to_be_focused()
-    page.keyboard.press("Control+z")  # what was taken can be undone
+    page.keyboard.press("Control+z")  # the append can be undone
     expect(page.locator("#type-text")).to_have_value("我 昨天 上学")
 
 
-def test_tab_takes_the_first_and_escape_lets_it_leave(visit, expect):
+def test_tab_appends_the_first_token_and_escape_then_lets_tab_leave(visit, expect):
     page = visit().open()
     field = page.locator("#type-text")
     field.focus()
     page.keyboard.insert_text("我 昨天")
-    page.keyboard.press("Tab")  # perhaps before the answer is there
+    page.keyboard.press("Tab")  # perhaps before the answer has arrived
     expect(field).to_have_value("我 昨天 上学")
     bars(page)
     page.keyboard.press("Tab")
@@ -189,7 +189,7 @@ def test_tab_takes_the_first_and_escape_lets_it_leave(visit, expect):
     page.keyboard.press("Escape")
     page.keyboard.press("Tab")
     expect(page.locator("#type-candidates button").first).to_be_focused()
-    page.keyboard.press("Enter")  # takes it, and stays there
+    page.keyboard.press("Enter")  # appends it, and the focus stays
     expect(field).to_have_value(re.compile("我 昨天 上学 迟到 .+"))
     expect(page.locator("#type-candidates button").first).to_be_focused()
     page.keyboard.press("Shift+Tab")
@@ -198,7 +198,7 @@ def test_tab_takes_the_first_and_escape_lets_it_leave(visit, expect):
     expect(page.locator("#tab-type")).to_be_focused()
 
 
-def test_the_text_before_the_caret_counts(visit, expect):
+def test_only_the_text_before_the_caret_is_used(visit, expect):
     page = visit().open()
     page.focus("#type-text")
     page.keyboard.insert_text("我 昨天 了 。")
@@ -210,7 +210,7 @@ def test_the_text_before_the_caret_counts(visit, expect):
     expect(page.locator("#type-text")).to_have_value("我 昨天 上学 了 。")
 
 
-def test_an_answer_that_comes_late_is_dropped(visit, expect):
+def test_a_late_answer_is_dropped(visit, expect):
     opened = visit()
     page = opened.open()
     bars(page)
@@ -236,13 +236,13 @@ def test_an_answer_that_comes_late_is_dropped(visit, expect):
     assert "late" not in bars(page)
 
 
-def test_chinese_that_is_being_composed_is_not_asked_about(visit, expect):
+def test_no_request_is_sent_during_chinese_composition(visit, expect):
     opened = visit(locale="zh-CN")
     page = opened.open()
     bars(page)
     page.focus("#type-text")
     keyboard = opened.context.new_cdp_session(page)
-    expect(page.locator("#type-ahead li")).to_have_count(3)  # the second question has been asked, too
+    expect(page.locator("#type-ahead li")).to_have_count(3)  # the second request has been sent, too
     before = len(opened.asked("/api/predict"))
     for typed in ("w", "wo", "wo z", "wo zuo", "wo zuo tian"):
         keyboard.send(
@@ -269,7 +269,7 @@ def test_a_half_typed_word_is_completed(visit, expect):
     field.focus()
     page.keyboard.insert_text("我 昨天 上")
     expect(first).to_have_text("上学Tab")
-    expect(page.locator("#type-unknown")).to_be_empty()  # it is no unknown word, but the beginning of one that is known
+    expect(page.locator("#type-unknown")).to_be_empty()  # the beginning of a known word is not unknown
     page.keyboard.press("Tab")
     expect(field).to_have_value("我 昨天 上学")
     expect(first).to_have_text("迟到Tab")
@@ -281,7 +281,7 @@ def test_a_half_typed_word_is_completed(visit, expect):
     ("locale", "title"),
     [("en-US", "Several tokens ahead, the most probable first:"), ("zh-CN", "往后几步，概率最高的在前：")],
 )
-def test_several_tokens_ahead_are_shown_and_a_click_takes_them(visit, expect, locale, title):
+def test_several_tokens_ahead_are_shown_and_appended_by_a_click(visit, expect, locale, title):
     page = visit(locale=locale).open()
     field, ahead = page.locator("#type-text"), page.locator("#type-ahead .token")
     field.focus()
@@ -297,7 +297,7 @@ def test_several_tokens_ahead_are_shown_and_a_click_takes_them(visit, expect, lo
     expect(field).to_have_value("我 昨天 上")
 
 
-def test_each_continuation_has_a_key(visit, expect):
+def test_each_continuation_has_a_function_key(visit, expect):
     page = visit().open()
     field, ahead = page.locator("#type-text"), page.locator("#type-ahead li")
     field.focus()
@@ -313,7 +313,7 @@ def test_each_continuation_has_a_key(visit, expect):
     expect(field).to_have_value("我 昨天 上学 迟到 了 。")
 
 
-def test_bars_use_the_width_and_what_is_too_improbable_for_a_figure_is_left_out(visit, expect):
+def test_bars_use_the_width_and_tiny_probabilities_are_left_out(visit, expect):
     page = visit().open()
     shares = [0.02, 0.01, 0.005, 0.00009, 0.00001]
     candidates = [
@@ -328,13 +328,13 @@ def test_bars_use_the_width_and_what_is_too_improbable_for_a_figure_is_left_out(
     assert widths == pytest.approx([track, track / 2, track / 4], abs=1)
     assert "< 0.01" not in page.locator("#type-candidates").inner_text()
     boxes = [page.locator(f"#type-candidates li:first-child .{part}").bounding_box() for part in ("percent", "track")]
-    assert boxes[0]["x"] < boxes[1]["x"]  # the figure stands beside the word
+    assert boxes[0]["x"] < boxes[1]["x"]  # the figure is beside the word
     candidates[:] = [{"token": "t", "probability": 0.00001, "text": "x", "typed": ""}]
     page.fill("#type-text", "y")
-    expect(page.locator("#type-candidates .percent")).to_have_text(["< 0.01\u00a0%"])  # where all are, the best is seen
+    expect(page.locator("#type-candidates .percent")).to_have_text(["< 0.01\u00a0%"])  # the best is always shown
 
 
-def test_a_touch_screen_speaks_of_touching_and_shows_all_at_once(visit, expect):
+def test_a_touch_screen_gets_its_own_hints_and_needs_no_scrolling(visit, expect):
     page = visit(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True).open()
     page.fill("#type-text", "我 昨天")
     expect(page.locator("#type-ahead li")).to_have_count(3)
@@ -351,7 +351,7 @@ def test_a_touch_screen_speaks_of_touching_and_shows_all_at_once(visit, expect):
     assert box["y"] + box["height"] <= 844
 
 
-def test_a_model_of_characters_offers_words_and_characters_ahead(visit, expect):
+def test_a_character_model_offers_whole_words_and_characters_ahead(visit, expect):
     page = visit().open(model=1)
     page.focus("#type-text")
     page.keyboard.insert_text("th")
@@ -363,7 +363,7 @@ def test_a_model_of_characters_offers_words_and_characters_ahead(visit, expect):
 # --- surprise -----------------------------------------------------------------------------------------------------
 
 
-def test_a_text_is_painted_by_surprise_and_each_token_tells_its_alternatives(visit, expect):
+def test_tokens_are_painted_by_surprise_and_show_their_alternatives(visit, expect):
     page = visit().open("surprise")
     text = "我 昨天 上学 放学 了 。\n恐龙 今天"
     page.fill("#surprise-text", text)
@@ -376,16 +376,16 @@ def test_a_text_is_painted_by_surprise_and_each_token_tells_its_alternatives(vis
     shares = [
         float(each) for each in tokens.evaluate_all("all => all.map(each => each.style.getPropertyValue('--share'))")
     ]
-    assert shares[3] > 2 * shares[2]  # 放学 is not what follows
+    assert shares[3] > 2 * shares[2]  # 放学 is not the expected word
     sizes = tokens.evaluate_all("all => all.map(each => getComputedStyle(each).backgroundSize)")
-    assert len(set(sizes)) > 3  # the line's thickness says it too
+    assert len(set(sizes)) > 3  # the thickness of the line shows it as well
     details = page.locator("#surprise-painting .details")
     tokens.nth(3).hover()
     expect(details.locator(".subject")).to_have_text("放学")
     expect(details.locator("li .token").first).to_have_text("迟到")
     tokens.first.focus()
     page.keyboard.press("End")
-    expect(details.locator(".subject")).to_have_text("↵")  # the end of the line is a token, too
+    expect(details.locator(".subject")).to_have_text("↵")  # the end of the line is a token
     page.keyboard.press("ArrowLeft")
     page.keyboard.press("ArrowLeft")
     expect(details.locator(".subject")).to_have_text("恐龙")
@@ -399,8 +399,8 @@ def test_a_text_is_painted_by_surprise_and_each_token_tells_its_alternatives(vis
     expect(details.locator(".subject")).to_have_text("上学")
 
 
-def test_the_figures_are_those_of_score(visit, expect, models, capsys):
-    """Perplexity, tokens with the line's end, and the unknown ones among them."""
+def test_figures_agree_with_score(visit, expect, models, capsys):
+    """Perplexity, the number of tokens with the line's end, and the number of unknown ones."""
     opened = visit()
     page = opened.open("surprise")
     for text, said in [
@@ -423,8 +423,8 @@ def test_the_figures_are_those_of_score(visit, expect, models, capsys):
     expect(page.locator("#surprise-figures")).to_be_hidden()
 
 
-def test_the_scale_has_figures_and_ends_beyond_the_hardest_token(visit, expect):
-    """However hard a text is, a token that is more surprising is painted more strongly."""
+def test_the_colour_scale_extends_beyond_the_most_surprising_token(visit, expect):
+    """In any text, a token with more surprise is painted more strongly."""
     page = visit().open("surprise", model=2)
     page.route("**/api/surprise", lambda route: route.fulfill(json=hard(bits=[1.0, 13.0, 21.5, 30.1])))
     page.fill("#surprise-text", "a b c d")
@@ -441,11 +441,11 @@ def test_the_scale_has_figures_and_ends_beyond_the_hardest_token(visit, expect):
     page.unroute("**/api/surprise")
     page.route("**/api/surprise", lambda route: route.fulfill(json=hard(bits=[1.0, 2.0])))
     page.fill("#surprise-text", "a b")
-    expect(steps).to_have_text(["0", "3", "6", "9", "12"])  # an easy text does not look hard
+    expect(steps).to_have_text(["0", "3", "6", "9", "12"])  # an easy text does not use the whole scale
 
 
 def hard(bits: list[float]) -> dict:
-    """An answer about tokens a, b, c... with so many bits of surprise and the ranks 1, 10, 100, ..."""
+    """Return an answer about tokens a, b, c... with the given bits and the ranks 1, 10, 100, ..."""
     tokens = [
         {"text": " " * (place > 0) + chr(97 + place), "token": chr(97 + place), "probability": 0.5**each, "bits": each}
         | {"rank": 10**place, "unknown": False, "alternatives": []}
@@ -455,7 +455,7 @@ def hard(bits: list[float]) -> dict:
     return {"tokens": tokens, **figures, "perplexity_excluding_oov": 2.0, "nats_per_token": 1.0}
 
 
-def test_a_curve_goes_along_the_text_and_ranks_are_counted(visit, expect):
+def test_a_curve_shows_the_surprise_along_the_text_and_ranks_are_counted(visit, expect):
     page = visit().open("surprise")
     text = "我 昨天 上学 放学 。 恐龙"
     page.fill("#surprise-text", text)
@@ -482,7 +482,7 @@ def test_a_curve_goes_along_the_text_and_ranks_are_counted(visit, expect):
     expect(page.locator("#surprise-more")).to_be_hidden()
 
 
-def test_the_line_below_is_what_score_says(visit, expect, models):
+def test_the_score_below_agrees_with_the_model(visit, expect, models):
     page = visit().open("surprise")
     scored = LanguageModel.load(models[0]).score("我 昨天 放学 恐龙")
     page.fill("#surprise-text", "我 昨天 放学 恐龙")
@@ -493,7 +493,7 @@ def test_the_line_below_is_what_score_says(visit, expect, models):
     expect(page.locator("#surprise-score")).to_contain_text("perplexity without the unknown")
 
 
-def test_borders_between_words_without_a_space_are_seen(visit, expect):
+def test_borders_between_words_without_a_space_are_drawn(visit, expect):
     page = visit().open("surprise")
     for text, joined in [("我昨天上学。", ["昨天", "上学"]), ("我 昨天 上学 。", [])]:
         page.fill("#surprise-text", text)
@@ -501,13 +501,13 @@ def test_borders_between_words_without_a_space_are_seen(visit, expect):
         expect(page.locator("#surprise-painting .joined")).to_have_text(joined)
     page.fill("#surprise-text", "我昨天")
     expect(page.locator("#surprise-painting .joined")).to_have_css("border-left-width", "1px")
-    page.select_option("#model", index=1)  # each character is a token: there is nothing to tell
+    page.select_option("#model", index=1)  # for characters borders would tell nothing
     page.fill("#surprise-text", "the")
     expect(page.locator("#surprise-painting [role=option]")).to_have_text(["t", "h", "e", "↵"])
     expect(page.locator("#surprise-painting .joined")).to_have_count(0)
 
 
-def test_parts_share_the_text_and_the_model_can_write_one(visit, expect):
+def test_parts_share_their_text_and_an_example_can_be_written(visit, expect):
     page = visit().open("surprise")
     page.click("#surprise-example")
     expect(page.locator("#surprise-painting [role=option]").first).to_be_visible()
@@ -526,7 +526,7 @@ def test_parts_share_the_text_and_the_model_can_write_one(visit, expect):
 
 @pytest.fixture
 def slow():
-    """Makes what a page receives trickle in."""
+    """Make the data that a page receives trickle in."""
 
     def slow_down(opened: Visit, bytes_per_second: int) -> None:
         network = opened.context.new_cdp_session(opened.page)
@@ -537,7 +537,7 @@ def slow():
     return slow_down
 
 
-def test_sampling_streams_and_stops(visit, expect, slow):
+def test_a_sample_is_streamed_and_can_be_stopped(visit, expect, slow):
     opened = visit()
     page = opened.open("sample", model=1)
     slow(opened, 16_000)
@@ -560,7 +560,7 @@ def test_sampling_streams_and_stops(visit, expect, slow):
     assert page.locator("#sample-given").text_content() == "The "
 
 
-def test_sliders_are_sent_and_a_text_comes_to_its_end(visit, expect):
+def test_values_of_sliders_are_sent_and_sampling_finishes(visit, expect):
     opened = visit()
     page = opened.open("sample")
     page.fill("#sample-prompt", "我 昨天")
@@ -587,12 +587,12 @@ def test_sliders_are_sent_and_a_text_comes_to_its_end(visit, expect):
 
 
 def written(page) -> list[str]:
-    """Texts that were written, once they are done."""
+    """Return the written texts when they are complete."""
     page.wait_for_selector("#sample-start:enabled")
     return page.locator("#sample-output .written").all_text_contents()
 
 
-def test_a_seed_gives_the_same_texts_again_and_several_are_written_at_once(visit, expect):
+def test_a_seed_repeats_several_texts(visit, expect):
     opened = visit()
     page = opened.open("sample", model=1)
     page.fill("#sample-prompt", "The ")
@@ -601,13 +601,13 @@ def test_a_seed_gives_the_same_texts_again_and_several_are_written_at_once(visit
     page.click("#sample-start")
     expect(page.locator("#sample-state")).to_have_text(re.compile("Finished"))
     first = written(page)
-    assert len(set(first)) == 3  # one is not the other
+    assert len(set(first)) == 3  # they differ
     assert all(text.startswith("The ") for text in first)
     expect(page.locator("#sample-start")).to_have_text("Write another")
     page.click("#sample-start")
     expect(page.locator("#sample-state")).to_have_text(re.compile("Finished"))
     assert written(page) == first
-    page.fill("#sample-seed", "")  # then one is drawn and said
+    page.fill("#sample-seed", "")  # a random seed is drawn and shown
     page.fill("#sample-count", "1")
     page.click("#sample-start")
     expect(page.locator("#sample-state")).to_have_text(re.compile("Finished"))
@@ -623,7 +623,7 @@ def test_a_seed_gives_the_same_texts_again_and_several_are_written_at_once(visit
     assert seeds[2] == seeds[3] == int(seed)
 
 
-def test_what_was_written_is_coloured_by_its_probability_on_demand(visit, expect):
+def test_written_text_can_be_coloured_by_probability(visit, expect):
     opened = visit()
     page = opened.open("sample")
     page.fill("#sample-prompt", "我 昨天")
@@ -636,7 +636,7 @@ def test_what_was_written_is_coloured_by_its_probability_on_demand(visit, expect
     assert tokens.first.evaluate("each => getComputedStyle(each).backgroundImage") != "none"
     whole = page.locator("#sample-output .written").text_content()
     page.click("#tab-surprise")
-    page.fill("#surprise-text", whole)  # what was drawn is as surprising there
+    page.fill("#surprise-text", whole)  # compare with its surprise there
     bits = page.locator("#surprise-painting [role=option]")
     expect(bits.last).to_have_text("↵")
     told = [float(re.search(r"([\d.]+) bits", each)[1]) for each in bits.evaluate_all("a => a.map(e => e.ariaLabel)")]
@@ -645,7 +645,7 @@ def test_what_was_written_is_coloured_by_its_probability_on_demand(visit, expect
     assert [12 * share for share in shares] == pytest.approx(told[2 : 2 + len(shares)], abs=0.06)
 
 
-def test_a_text_goes_from_write_to_surprise_and_back(visit, expect):
+def test_a_text_can_be_sent_from_write_to_surprise_and_back(visit, expect):
     opened = visit()
     opened.context.grant_permissions(["clipboard-read", "clipboard-write"])
     page = opened.open("sample", model=1)
@@ -688,7 +688,7 @@ def test_candidates_are_ranked(visit, expect):
     expect(page.locator("#rank-candidates li")).to_have_count(0)
 
 
-def test_the_ranking_is_that_of_rescore(visit, expect, models, tmp_path, capsys):
+def test_the_ranking_agrees_with_rescore(visit, expect, models, tmp_path, capsys):
     lines = ["我 恐龙", "我 昨天 上学 早 了 。", "恐龙 恐龙", "我 昨天 上学 迟到 了 。", "他 明天"]
     file = tmp_path / "list.txt"
     file.write_text("\n".join(lines), encoding="utf-8")
@@ -707,7 +707,7 @@ def test_the_ranking_is_that_of_rescore(visit, expect, models, tmp_path, capsys)
             assert ("unknown" in detail) == ("恐龙" in each["text"])
 
 
-def test_one_is_not_spoken_of_as_many(visit, expect):
+def test_counts_of_one_are_in_the_singular(visit, expect):
     opened = visit()
     page = opened.open("rank")
     page.fill("#rank-lines", "")
@@ -771,7 +771,7 @@ def test_a_blank_of_several_characters_is_filled(visit, expect, models):
 # --- neurons ------------------------------------------------------------------------------------------------------
 
 
-def test_activations_are_painted_and_units_that_were_found_can_be_chosen(visit, expect):
+def test_activations_are_painted_and_found_units_can_be_selected(visit, expect):
     page = visit().open("neurons", model=1)
     page.fill("#neurons-text", 'The "Thin" "short" sun is in "it".\nTen tunes and a "hat".' * 3)
     tokens = page.locator("#neurons-painting [role=option]")
@@ -787,15 +787,15 @@ def test_activations_are_painted_and_units_that_were_found_can_be_chosen(visit, 
     expect(page.locator("#neurons-painting .details .subject")).to_have_text("h")
     expect(page.locator("#neurons-painting .details")).to_contain_text(re.compile(r"Activation [−+][01]\.\d\d"))
     signs = tokens.evaluate_all("all => new Set(all.map(each => getComputedStyle(each).backgroundPosition)).size")
-    assert signs == 2  # the line is above or below, so that colour is not the only sign
+    assert signs == 2  # the line above or below shows the sign without colour
     chips.last.click()
     expect(chips.last).to_have_attribute("aria-pressed", "true")
     layer, unit = chips.last.get_attribute("data-layer"), chips.last.get_attribute("data-unit")
     expect(page.locator("#neurons-figures")).to_contain_text(f"Layer {int(layer) + 1}, unit {unit}")
 
 
-def test_all_units_are_shown_and_those_of_a_stretch_are_found(visit, expect, models):
-    """The search's figures are means of the network's own activations; its best unit is the best of all."""
+def test_all_units_are_shown_and_those_for_a_selection_are_found(visit, expect, models):
+    """Figures of the search are means of the network's activations, and its best unit is the best of all."""
     page = visit().open("neurons", model=1)
     expect(page.locator("#neurons-empty")).to_be_visible()
     text = 'The "thin" hat is in the hut, and it is on.\nThe sun is in it.'
@@ -834,7 +834,7 @@ def test_all_units_are_shown_and_those_of_a_stretch_are_found(visit, expect, mod
         ("zh-CN", "没有这个单元：层的编号从 1 到 2，单元的编号从 0 到 11。"),
     ],
 )
-def test_a_unit_that_is_not_there_is_said_beside_its_number(visit, expect, locale, sentence):
+def test_an_invalid_unit_is_reported_beside_its_number(visit, expect, locale, sentence):
     page = visit(locale=locale).open("neurons", model=1)
     page.fill("#neurons-text", "The thin hat is in the hut. " * 3)
     tokens = page.locator("#neurons-painting [role=option]")
@@ -848,7 +848,7 @@ def test_a_unit_that_is_not_there_is_said_beside_its_number(visit, expect, local
         expect(tokens).to_have_count(0)
         expect(page.locator("#neurons-figures")).to_be_hidden()
         expect(page.locator("#notice")).to_be_hidden()
-        page.fill("#neurons-text", f"The thin hat {field} {number}" * 3)  # what was typed stays, and is wrong still
+        page.fill("#neurons-text", f"The thin hat {field} {number}" * 3)  # the number stays and is still invalid
         page.wait_for_timeout(400)
         expect(wrong).to_have_text(sentence)
         assert page.input_value(f"#neurons-{field}") == number
@@ -857,7 +857,7 @@ def test_a_unit_that_is_not_there_is_said_beside_its_number(visit, expect, local
         expect(page.locator(f"#neurons-{field}")).to_have_attribute("aria-invalid", "false")
         expect(tokens.first).to_be_visible()
     page.fill("#neurons-layer", "7")
-    page.select_option("#model", index=0)  # another model, other units
+    page.select_option("#model", index=0)  # the other model has other units
     expect(wrong).to_be_hidden()
     expect(tokens.first).to_be_visible()
 
@@ -865,7 +865,7 @@ def test_a_unit_that_is_not_there_is_said_beside_its_number(visit, expect, local
 # --- models -------------------------------------------------------------------------------------------------------
 
 
-def test_what_a_model_contains_stays_text(visit, expect, models):
+def test_hostile_tokens_are_shown_as_text(visit, expect, models):
     page = visit().open(model=2)
     assert page.locator("#model option").nth(2).text_content() == models[2].stem
     assert bars(page)[0] == HOSTILE
@@ -895,7 +895,7 @@ def test_what_a_model_contains_stays_text(visit, expect, models):
     assert page.evaluate("window.injected") is None
 
 
-def test_nothing_is_made_of_strings_but_text():
+def test_the_page_never_interprets_strings_as_html_or_code():
     for path in STATIC.iterdir():
         source = path.read_text(encoding="utf-8")
         for banned in (
@@ -910,11 +910,11 @@ def test_nothing_is_made_of_strings_but_text():
             assert banned not in source, f"{path.name}: {banned}"
         assert not re.search(r"https?://(?!www\.w3\.org/2000/svg)", source), path.name
     page = (STATIC / "index.html").read_text(encoding="utf-8")
-    assert not re.search(r"\s(style|on\w+)=", page)  # the content security policy forbids both
+    assert not re.search(r"\s(style|on\w+)=", page)  # both are forbidden by the content security policy
     assert not re.search(r"<script(?![^>]*\ssrc=)", page)
 
 
-def test_a_bidirectional_model_shows_what_it_can_do_and_says_so(visit, expect):
+def test_a_bidirectional_model_shows_only_its_parts(visit, expect):
     page = visit().open(model=3)
     shown = page.locator("[role=tab]:visible").all_text_contents()
     assert shown == ["Fill", "Neurons"]
@@ -935,7 +935,7 @@ def test_a_bidirectional_model_shows_what_it_can_do_and_says_so(visit, expect):
     expect(page.locator("#abilities")).to_be_hidden()
 
 
-# --- everybody ----------------------------------------------------------------------------------------------------
+# --- accessibility, languages and themes --------------------------------------------------------------------------
 
 
 def press_until(page, key: str, selector: str, most: int = 25) -> None:
@@ -947,7 +947,7 @@ def press_until(page, key: str, selector: str, most: int = 25) -> None:
     pytest.fail(f"{key} does not lead to {selector}")
 
 
-def test_the_keyboard_alone_reaches_everything(visit, expect):
+def test_everything_can_be_reached_by_keyboard(visit, expect):
     page = visit().open()
     for control in ("#model", "#second", "#language", "#theme", "#tab-type", "#type-text"):
         press_until(page, "Tab", control, 2)
@@ -1015,7 +1015,7 @@ CONTRAST = """() => {
 
 
 @pytest.mark.parametrize(("theme", "locale"), [("light", "en-US"), ("dark", "zh-CN")])
-def test_every_part_in_both_themes_and_languages_on_a_phone(visit, expect, theme, locale):
+def test_every_part_fits_a_phone_in_both_themes_and_languages(visit, expect, theme, locale):
     opened = visit(color_scheme=theme, locale=locale, viewport={"width": 360, "height": 640}, has_touch=True)
     page = opened.open()
     background = page.evaluate("getComputedStyle(document.documentElement).backgroundColor")
@@ -1076,7 +1076,7 @@ def test_language_and_theme_can_be_switched_and_are_remembered(visit, expect):
     expect(page.locator("#tab-surprise")).to_have_text("Surprise")
 
 
-def test_both_languages_have_the_same_words():
+def test_both_languages_have_the_same_keys():
     source = (STATIC / "words.js").read_text(encoding="utf-8")
     english, chinese = (
         re.search(rf"const {name} = \{{\n(.*?)\n\}};", source, re.DOTALL)[1] for name in ("ENGLISH", "CHINESE")
@@ -1096,10 +1096,10 @@ def test_both_languages_have_the_same_words():
     assert used <= sets[0]
 
 
-# --- trouble ------------------------------------------------------------------------------------------------------
+# --- errors -------------------------------------------------------------------------------------------------------
 
 
-def test_trouble_is_told_in_a_sentence_and_passes(visit, expect):
+def test_an_error_is_shown_in_a_sentence_until_it_is_over(visit, expect):
     opened = visit()
     page = opened.open()
     notice = page.locator("#notice")
@@ -1132,11 +1132,11 @@ def test_trouble_is_told_in_a_sentence_and_passes(visit, expect):
     opened.context.set_offline(False)
     expect(notice).to_be_hidden()
     expect(page.locator("#type-candidates .token").first).to_have_text("迟到Tab")
-    assert all("Failed to load resource" in each for each in opened.complaints)  # the browser's own words
+    assert all("Failed to load resource" in each for each in opened.complaints)  # the browser's own message
     opened.complaints.clear()
 
 
-def test_trouble_is_told_where_it_belongs(visit, expect):
+def test_an_error_is_shown_in_its_part_only(visit, expect):
     opened = visit()
     page = opened.open("rank")
     notice = page.locator("#notice")
@@ -1167,18 +1167,18 @@ def test_trouble_is_told_where_it_belongs(visit, expect):
     opened.complaints.clear()
 
 
-# Three words of English in a row, at least one of them in small letters alone.
+# Three English words in a row, at least one of them in lower case.
 ENGLISH = re.compile(r"[A-Za-z]{2,}[,;:]? [a-z]{2,}[,;:]? [A-Za-z]{2,}")
 
 
 def english_on(page) -> str | None:
-    """English that is seen on a page."""
+    """Return English text that is visible on a page, or None."""
     found = ENGLISH.search(page.locator("body").inner_text())
     return found and found[0]
 
 
 def codes() -> list[str]:
-    """The codes of refusals that stand in the server's source, and one that does not."""
+    """Return all codes of refusals in the server's source, and some that are not in it."""
     from rnnlm.playground.answers import CODES
 
     files = [*STATIC.parent.glob("*.py"), STATIC.parent.parent / "schema.py"]
@@ -1188,13 +1188,13 @@ def codes() -> list[str]:
     return sorted({each for pair in pairs for each in pair if each} | set(CODES.values()) | others)
 
 
-def test_no_refusal_speaks_english_on_the_chinese_page(visit, expect):
+def test_no_refusal_is_shown_in_english_on_the_chinese_page(visit, expect):
     opened = visit(locale="zh-CN")
     page = opened.open()
     bars(page)
     answer = {}
     page.route("**/api/predict", lambda route: route.fulfill(**answer))
-    page.evaluate("window.setTimeout = (action, wait, ...more) => queueMicrotask(() => action(...more))")  # no pauses
+    page.evaluate("window.setTimeout = (action, wait, ...more) => queueMicrotask(() => action(...more))")  # no delays
     notice = page.locator("#notice")
     seen = set()
     details = {"count": 5, "most": 4, "least": 1, "seconds": 3, "layers": 1, "units": 2, "model": "m"}
@@ -1205,7 +1205,7 @@ def test_no_refusal_speaks_english_on_the_chinese_page(visit, expect):
     for number, (status, code) in enumerate(cases):
         error = {"message": sentence, "type": "x", "param": "text", "code": code, "details": details}
         answer |= {"status": status, "json": {"error": error}}
-        page.evaluate("document.getElementById('notice').textContent = ''")  # what is read next is the new answer's
+        page.evaluate("document.getElementById('notice').textContent = ''")  # the next text is the new answer's
         page.fill("#type-text", f"我 {number}")
         expect(notice).not_to_be_empty()
         said = notice.text_content()
@@ -1221,7 +1221,7 @@ STREAMED = {"message": "This took too long and was given up.", "type": "x", "par
 
 
 @pytest.mark.parametrize("language", ["zh-CN", "en-US"])
-def test_what_really_goes_wrong_is_said_in_the_language_of_the_page(visit, expect, language):
+def test_real_errors_are_shown_in_the_language_of_the_page(visit, expect, language):
     opened = visit(locale=language)
     page = opened.open()
     notice = page.locator("#notice")
@@ -1280,7 +1280,7 @@ def test_what_really_goes_wrong_is_said_in_the_language_of_the_page(visit, expec
     opened.complaints.clear()
 
 
-def test_a_server_with_a_key_is_asked_with_it(visit, expect):
+def test_a_key_can_be_entered_for_a_server_that_needs_one(visit, expect):
     opened = visit()
     page = opened.page
 
@@ -1307,8 +1307,8 @@ def test_a_server_with_a_key_is_asked_with_it(visit, expect):
 # --- the address --------------------------------------------------------------------------------------------------
 
 
-def test_a_reload_and_a_link_show_the_same(visit, expect):
-    """The part, the model, the text and the settings are in the address, behind the #: no server sees them."""
+def test_a_reload_and_a_link_restore_the_state(visit, expect):
+    """Part, model, text and settings are in the address after #, which servers do not see."""
     opened = visit()
     page = opened.open("surprise", model=1)
     text = "The hat & 我?#\n100 % o'n\" line"
@@ -1335,7 +1335,7 @@ def test_a_reload_and_a_link_show_the_same(visit, expect):
     assert all("seed" not in request.url for request in opened.requests)
 
 
-def test_an_address_is_followed_while_the_page_is_open(visit, expect):
+def test_a_change_of_the_address_is_followed(visit, expect):
     opened = visit()
     page = opened.open()
     page.evaluate("location.hash = '#surprise?text=我 昨天&model=characters'")
@@ -1349,7 +1349,7 @@ def test_an_address_is_followed_while_the_page_is_open(visit, expect):
     page.wait_for_url(re.compile(r"#surprise$"))
 
 
-def test_waiting_is_said_in_the_language_of_the_page(visit, expect):
+def test_waiting_is_shown_in_the_language_of_the_page(visit, expect):
     opened = visit(locale="zh-CN")
     page = opened.open("surprise")
     held = []
@@ -1361,7 +1361,7 @@ def test_waiting_is_said_in_the_language_of_the_page(visit, expect):
     expect(page.locator("#surprise-painting [role=option]")).to_have_count(2)
 
 
-def test_parts_without_the_text_borrow_it(visit, expect):
+def test_empty_parts_take_over_the_text(visit, expect):
     page = visit().open()
     page.fill("#type-text", "我 昨天")
     for part, field in (("rank", "rank-lines"), ("fill", "fill-text")):
@@ -1369,13 +1369,13 @@ def test_parts_without_the_text_borrow_it(visit, expect):
         expect(page.locator(f"#{field}")).to_have_value("我 昨天")
     page.fill("#fill-text", "我 ____")
     page.click("#tab-type")
-    expect(page.locator("#type-text")).to_have_value("我 昨天")  # a blank is no text
+    expect(page.locator("#type-text")).to_have_value("我 昨天")  # a text with a blank is not shared
 
 
 # --- two models ---------------------------------------------------------------------------------------------------
 
 
-def test_two_models_expect_what_comes_next_side_by_side(visit, expect):
+def test_predictions_of_two_models_are_shown_side_by_side(visit, expect):
     opened = visit()
     page = opened.open()
     page.fill("#type-text", "我 昨天")
@@ -1395,13 +1395,13 @@ def test_two_models_expect_what_comes_next_side_by_side(visit, expect):
     expect(page.locator("#second")).to_have_value("ngram")
     page.select_option("#second", "")
     expect(page.locator("#type-second")).to_be_hidden()
-    page.select_option("#model", "both")  # has no next word that could be compared
+    page.select_option("#model", "both")  # it has no next token to compare
     expect(page.locator("#second-choice")).to_be_hidden()
 
 
 @pytest.mark.parametrize("other", ["ngram", "characters"])
-def test_the_difference_of_two_models_is_painted(visit, expect, models, other):
-    """The bits of every stretch are those of the models; where one has characters, they are added up."""
+def test_the_difference_between_two_models_is_painted(visit, expect, models, other):
+    """The bits of every stretch are those of the models; bits of characters are added up."""
     page = visit().open("surprise")
     text = "我 昨天 放学 了 。"
     page.fill("#surprise-text", text)
@@ -1427,14 +1427,14 @@ def test_the_difference_of_two_models_is_painted(visit, expect, models, other):
 # --- memory -------------------------------------------------------------------------------------------------------
 
 
-def test_a_word_is_replaced_and_what_follows_is_expected_otherwise(visit, expect, models):
+def test_replacing_a_word_shows_the_changed_surprise_of_what_follows(visit, expect, models):
     page = visit().open("surprise")
     text = "我 昨天 上学 迟到 了 。"
     page.fill("#surprise-text", text)
     expect(page.locator("#memory-hint")).to_be_visible()
     page.locator("#surprise-painting [role=option]").nth(1).click()
     expect(page.locator("#memory-label")).to_have_text("“昨天” becomes")
-    assert page.input_value("#memory-word") not in ("", "昨天")  # what the model would have had there
+    assert page.input_value("#memory-word") not in ("", "昨天")  # a suggestion of the model
     page.fill("#memory-word", "明天")
     page.keyboard.press("Enter")
     expect(page.locator("#memory-figures")).to_contain_text("With 明天 in the place of 昨天")
@@ -1448,7 +1448,7 @@ def test_a_word_is_replaced_and_what_follows_is_expected_otherwise(visit, expect
     told = following.evaluate_all("all => all.map(each => each.ariaLabel)")
     changes = [float(re.search(r"([−+][\d.]+) bits", each)[1].replace("−", "-")) for each in told]
     assert changes == pytest.approx(bits[1] - bits[0], abs=0.006)
-    assert max(np.abs(changes)) > 0.1  # else nothing would be seen
+    assert max(np.abs(changes)) > 0.1  # the change is large enough to be visible
     following.nth(1).hover()
     expect(page.locator("#memory-painting .details")).to_contain_text(f"After the change: {bits[1][1]:.1f} bits")
     page.fill("#surprise-text", "我 上学")

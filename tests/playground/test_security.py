@@ -1,4 +1,4 @@
-"""Who may ask, and what an answer can do in a browser."""
+"""Which hosts, origins and keys are accepted, and what an answer can do in a browser."""
 
 import hmac
 import tomllib
@@ -18,7 +18,7 @@ KEY = "correct-horse-battery"
     "host",
     ["localhost", "localhost:8000", "LOCALHOST:1", "localhost.", "127.0.0.1:8000", "[::1]:8000", "192.168.1.7"],
 )
-def test_names_of_this_machine_and_addresses_are_answered(client, host):
+def test_requests_to_names_and_addresses_of_this_machine_are_answered(client, host):
     assert client.ask("GET", "/healthz", headers={"host": host}).value == {"status": "ok"}
 
 
@@ -37,7 +37,7 @@ def test_a_foreign_host_is_refused(client, host):
         assert "Host" in answer.message
 
 
-def test_a_name_that_was_allowed_is_answered(serve, words):
+def test_an_allowed_name_is_answered(serve, words):
     client = serve({"words": words}, names=["models.example"])
     assert client.ask("GET", "/healthz", headers={"host": "models.example"}).status == 200
     assert client.ask("GET", "/healthz", headers={"host": "other.example"}).status == 403
@@ -62,7 +62,7 @@ def test_a_foreign_origin_is_refused(client, origin):
         ("[::1]:8000", "http://[::1]:8000"),
     ],
 )
-def test_the_own_page_may_ask(client, host, origin):
+def test_the_servers_own_page_may_send_requests(client, host, origin):
     assert client.ask("POST", "/api/predict", {"text": ""}, {"host": host, "origin": origin}).status == 200
 
 
@@ -73,7 +73,7 @@ def test_no_other_site_may_read_an_answer(client):
         assert not [name for name in answer.headers if name.startswith("access-control")]
 
 
-def test_every_answer_carries_the_policy(client):
+def test_every_answer_has_the_security_headers(client):
     answers = [
         client.ask("GET", "/"),
         client.ask("GET", "/static/app.js"),
@@ -94,7 +94,7 @@ def test_every_answer_carries_the_policy(client):
         assert answer.headers["x-frame-options"] == "DENY"
 
 
-def test_a_failure_says_nothing_of_the_inside_and_carries_the_policy(serve, words, monkeypatch):
+def test_an_internal_error_reveals_nothing_and_has_the_security_headers(serve, words, monkeypatch):
     def fail(*arguments, **values):
         raise ZeroDivisionError("a secret")
 
@@ -106,7 +106,7 @@ def test_a_failure_says_nothing_of_the_inside_and_carries_the_policy(serve, word
     assert answer.value["error"]["type"] == "server_error"
 
 
-# --- the page and what is in a model ------------------------------------------------------------------------------
+# --- the page and hostile tokens ----------------------------------------------------------------------------------
 
 
 def test_only_the_page_is_html(serve, hostile):
@@ -133,7 +133,7 @@ def hostile(words):
     return LanguageModel(words.tokenizer, Vocabulary(tokens, [1] * len(tokens)), words.predictor, "sentence")
 
 
-def test_the_page_is_served_as_it_lies_in_the_package(client):
+def test_the_page_is_served_unchanged(client):
     answer = client.ask("GET", "/")
     assert answer.body == (STATIC / "index.html").read_bytes()
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
@@ -144,7 +144,7 @@ def test_the_page_is_served_as_it_lies_in_the_package(client):
             assert answer.headers["content-type"].partition(";")[0] in ("text/javascript", "text/css", "image/svg+xml")
 
 
-def test_what_is_installed_has_the_page():
+def test_the_package_data_includes_the_page():
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     patterns = settings["tool"]["setuptools"]["package-data"]["rnnlm"]
     assert len(page_files()) > 3
@@ -161,7 +161,7 @@ def test_what_is_installed_has_the_page():
         "/static/%2e%2e/server.py", "/server.py", "/static/\u2025/server.py", "/rnnlm.npz", "/index.html",
     ],
 )  # fmt: skip
-def test_no_other_file_can_be_had(client, path):
+def test_no_other_file_is_served(client, path):
     answer = client.ask("GET", path)
     assert answer.status == 404
     assert "location" not in answer.headers
@@ -176,7 +176,7 @@ def locked(serve, words):
 
 
 @pytest.mark.parametrize("path", ["/", "/static/app.js", "/healthz"])
-def test_the_page_is_had_without_the_key(locked, path):
+def test_the_page_and_healthz_need_no_key(locked, path):
     assert locked.ask("GET", path).status == 200
 
 
@@ -184,7 +184,7 @@ def test_the_page_is_had_without_the_key(locked, path):
     "header",
     [None, "", "Bearer", "Bearer ", KEY, f"Basic {KEY}", f"Bearer {KEY}x", f"Bearer {KEY[:-1]}", "Bearer \xff\xfe"],
 )
-def test_nothing_else_is(locked, header):
+def test_all_other_paths_need_the_key(locked, header):
     for method, path in [("GET", "/v1/models"), ("GET", "/openapi.json"), ("POST", "/api/predict"), ("GET", "/x")]:
         answer = locked.ask(method, path, {"text": ""} if method == "POST" else None, {"authorization": header})
         assert answer.status == 401
@@ -193,7 +193,7 @@ def test_nothing_else_is(locked, header):
 
 
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer"])
-def test_who_knows_the_key_is_answered(locked, scheme):
+def test_a_request_with_the_key_is_answered(locked, scheme):
     assert locked.ask("GET", "/v1/models", headers={"authorization": f"{scheme} {KEY}"}).status == 200
 
 

@@ -1,4 +1,4 @@
-"""The page with a model in it, from a disk in Chromium: its probabilities are those of Python, and it asks nobody."""
+"""The page with a model inside, opened from disk in Chromium, gives Python's probabilities and sends no requests."""
 
 import itertools
 import json
@@ -39,17 +39,17 @@ EACH = pytest.mark.parametrize(
 
 
 def made(tokenizer, tokens, context="sentence", counts=None, **config) -> LanguageModel:
-    """A model with random weights, large enough that contexts matter."""
+    """Return a model with random weights that are large enough for contexts to matter."""
     vocabulary = Vocabulary(tokens, counts or [1] * len(tokens))
     settings = NetworkConfig(len(vocabulary), **{"hidden_size": 12, "embedding_size": 6} | config)
     drawn = Network.initialize(settings, np.random.default_rng(1)).params
-    factor = 3 if settings.activation == "tanh" else 1  # those without bounds explode
+    factor = 3 if settings.activation == "tanh" else 1  # unbounded activations would explode
     params = {name: (factor * each).astype(np.float32) for name, each in drawn.items()}
     return LanguageModel(tokenizer, vocabulary, network_of(settings, params), context)
 
 
 class Pages:
-    """Opens pages from a folder, and hears what they ask for and complain about."""
+    """Opens pages from a folder, and records their requests and messages."""
 
     def __init__(self, browser, folder: Path):
         self.context = browser.new_context(locale="en-US", reduced_motion="reduce")
@@ -68,7 +68,7 @@ class Pages:
         return page
 
     def asked(self, model: LanguageModel, bits: int = 16):
-        """What asks the page's model as the page does, and so sees every digit."""
+        """Return a function that calls the page's model as the page does, but returns all digits."""
         content = export_html(model, "m", bits).content.decode()
         data = "".join(re.findall(r'<script type="text/plain".*?</script>\n', content))
         files = bundle.sources("static") | bundle.sources("offline")
@@ -80,7 +80,7 @@ class Pages:
 
 @pytest.fixture
 def pages(browser, tmp_path):
-    """Pages; at the end: no complaint, and no request but for the files themselves."""
+    """Pages; at the end, check that they logged nothing and requested only their own files."""
     made = Pages(browser, tmp_path)
     yield made
     made.context.close()
@@ -89,7 +89,7 @@ def pages(browser, tmp_path):
 
 
 def surprise(model: LanguageModel, text: str) -> dict:
-    """What the server says."""
+    """Return the server's answer."""
     return json.loads(encoded(finished(ServedModel("m", model).surprise(text, 3))))
 
 
@@ -99,7 +99,7 @@ def log_probabilities(tokens) -> np.ndarray:
 
 @EACH
 @pytest.mark.parametrize("level", ["word", "char"])
-def test_log_probabilities_are_those_of_score(pages, cell, config, level):
+def test_log_probabilities_agree_with_the_server_and_with_score(pages, cell, config, level):
     if level == "word":
         model, text = made(WordTokenizer(), WORDS, cell=cell, **config), WORD_TEXT
     else:
@@ -121,8 +121,8 @@ def test_log_probabilities_are_those_of_score(pages, cell, config, level):
         assert found["logprob_nats"] == pytest.approx(scored, abs=1e-3 * len(wanted))
 
 
-def test_the_loss_of_rounding_is_that_of_the_page(pages):
-    """8 bits lose more than 16, and the page's own probabilities are off by what is said."""
+def test_the_reported_loss_by_rounding_holds_for_the_page(pages):
+    """With 8 bits the loss is larger than with 16, and the page's errors are within what is reported."""
     model = made(WordTokenizer(), WORDS, num_layers=2)
     exact = log_probabilities(surprise(model, WORD_TEXT)["tokens"])
     worst = {}
@@ -134,7 +134,7 @@ def test_the_loss_of_rounding_is_that_of_the_page(pages):
 
 
 @pytest.mark.parametrize("text", ["", "我", "我 昨", "the c", "the cat ", "don", "10:3", "我\n昨天 上", "Par", "zeb"])
-def test_candidates_are_those_of_the_server(pages, text):
+def test_candidates_agree_with_the_server(pages, text):
     model = made(WordTokenizer(), WORDS)
     ask, served = pages.asked(model), ServedModel("m", model)
     for options in ({"complete": True, "k": 5}, {"k": 5}, {"ahead": 2, "k": 3, "complete": True}):
@@ -145,7 +145,7 @@ def test_candidates_are_those_of_the_server(pages, text):
             assert one["probability"] == pytest.approx(other["probability"], rel=1e-2)
 
 
-def test_chinese_is_cut_by_the_counts_of_the_model(pages):
+def test_chinese_is_segmented_by_the_models_counts(pages):
     counts = [50, 40, 30, 20, 50, 60, 60, 5, *[1] * 9]
     model = made(WordTokenizer(), WORDS, counts=counts)
     tokens = pages.asked(model)("/api/surprise", text="我昨天上学迟到了，用GPT-4。", k=1)["tokens"]
@@ -154,13 +154,13 @@ def test_chinese_is_cut_by_the_counts_of_the_model(pages):
     ]
 
 
-def test_text_between_spaces_is_cut_there(pages):
+def test_level_token_splits_at_spaces(pages):
     model = made(TokenTokenizer(), ["▁the", "▁cat", "N"])
     tokens = pages.asked(model)("/api/surprise", text="<s> ▁the  ▁cat N. </s>\n<unk>", k=1)["tokens"]
     assert [each["token"] for each in tokens] == ["▁the", "▁cat", "N.", "</s>", "<unk>", "</s>"]
 
 
-def test_the_file_is_a_page_that_works_from_a_disk(pages, expect):
+def test_the_exported_file_works_from_disk(pages, expect):
     model = made(WordTokenizer(), WORDS)
     page = pages.open(export_html(model, "my model").content)
     visible = page.locator("[role=tab]:visible")
@@ -186,7 +186,7 @@ def test_the_file_is_a_page_that_works_from_a_disk(pages, expect):
         page.click("#sample-start")
         page.wait_for_selector("#sample-start:enabled")
         texts.append(page.locator("#sample-output .written").all_text_contents())
-    assert texts[0] == texts[1]  # the seed's
+    assert texts[0] == texts[1]  # the seed repeats them
     assert len(set(texts[0])) == 2
     page.click("#tab-surprise")
     page.fill("#surprise-text", "the cat")
@@ -201,7 +201,7 @@ def test_the_file_is_a_page_that_works_from_a_disk(pages, expect):
     expect(page.locator("#tab-type")).to_have_text("输入")
 
 
-def test_what_a_model_contains_stays_text_in_the_file(pages, expect):
+def test_hostile_tokens_are_shown_as_text(pages, expect):
     model = made(TokenTokenizer(), HOSTILE)
     page = pages.open(export_html(model, HOSTILE[0]).content)
     expect(page.locator("#type-candidates .token")).to_contain_text([re.compile("."), re.compile(".")])
@@ -212,7 +212,7 @@ def test_what_a_model_contains_stays_text_in_the_file(pages, expect):
     assert page.evaluate("window.injected") is None
 
 
-def test_what_has_no_page_is_refused(both, ngram):
+def test_models_without_a_page_are_refused(both, ngram):
     for model, words in ((both, "one direction"), (ngram, "recurrent network")):
         with pytest.raises(ExchangeError, match=words):
             export_html(model)
@@ -220,7 +220,7 @@ def test_what_has_no_page_is_refused(both, ngram):
         export_html(made(WordTokenizer(), WORDS), bits=4)
 
 
-def test_every_module_is_written_in_the_forms_that_are_joined():
+def test_every_module_uses_the_import_and_export_forms_that_can_be_joined():
     files = bundle.sources("static") | bundle.sources("offline")
     for name, source in files.items():
         if name.endswith(".js"):

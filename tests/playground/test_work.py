@@ -1,4 +1,4 @@
-"""Which work of the server runs at the same time."""
+"""Sharing of the server's threads between long work and key strokes."""
 
 import asyncio
 import threading
@@ -14,7 +14,7 @@ THREADS = 2
 
 @pytest.fixture
 def workers():
-    """Threads for work, which end with the test."""
+    """Worker threads, which end with the test."""
     found = Workers(THREADS, Limits())
     yield found
     found.close()
@@ -25,7 +25,7 @@ async def do(workers, work, is_long):
         return await workers.finish(work, is_long, asyncio.get_running_loop().create_future())
 
 
-def test_a_key_stroke_does_not_wait_for_long_work_that_cannot_be_cut(workers):
+def test_a_key_stroke_does_not_wait_for_uninterruptible_long_work(workers):
     answered = threading.Event()
 
     def long():
@@ -38,7 +38,7 @@ def test_a_key_stroke_does_not_wait_for_long_work_that_cannot_be_cut(workers):
 
     async def both():
         waiting = [asyncio.ensure_future(do(workers, long(), True)) for _ in range(THREADS)]
-        await asyncio.sleep(0.1)  # until all threads but one are in the long work
+        await asyncio.sleep(0.1)  # until long work occupies all threads that it may
         assert await asyncio.wait_for(do(workers, stroke(), False), 10) == "answered"
         answered.set()
         await asyncio.gather(*waiting)
@@ -47,7 +47,7 @@ def test_a_key_stroke_does_not_wait_for_long_work_that_cannot_be_cut(workers):
 
 
 @pytest.mark.parametrize("strokes", [0, 4])
-def test_beside_key_strokes_long_work_has_one_thread(workers, strokes):
+def test_during_key_strokes_long_work_gets_a_single_thread(workers, strokes):
     lock, running, seen, left = threading.Lock(), Counter(), [], [0, 0]
 
     def work_for_a_slice(is_long):

@@ -1,4 +1,4 @@
-"""Pictures: the same bytes every time, a font for every character, no formula where there is none, whole files."""
+"""Pictures have reproducible bytes, fonts for all characters, no formulas, and are written completely or not at all."""
 
 import io
 
@@ -31,7 +31,7 @@ def figure_with(text):
 
 
 @pytest.mark.parametrize("kind", figures.FORMATS)
-def test_a_picture_is_the_same_every_time(kind, tmp_path):
+def test_a_picture_has_the_same_bytes_every_time(kind, tmp_path):
     files = []
     for name in "ab":
         figure, axes = figures.new_figure(2, size=(6, 2))
@@ -45,8 +45,8 @@ def test_a_picture_is_the_same_every_time(kind, tmp_path):
 
 
 @needs_chinese
-def test_different_chinese_characters_are_different_pictures(tmp_path):
-    """Which boxes for missing characters would not be."""
+def test_different_chinese_characters_give_different_pictures(tmp_path):
+    """Boxes for missing characters would be the same."""
     seen = []
     for character in "我昨天":
         figures.save(figure_with(character), tmp_path / "a.png")
@@ -56,18 +56,18 @@ def test_different_chinese_characters_are_different_pictures(tmp_path):
 
 
 @needs_chinese
-def test_chinese_stands_in_every_text_of_a_figure(tmp_path, caplog):
+def test_chinese_is_drawn_in_every_text_of_a_figure(tmp_path, caplog):
     figure, (axes,) = figures.new_figure()
     axes.plot([1, 2, 3], [1, 2, 3])
     axes.set(xlabel="步", ylabel="损失", title="学习曲线")
     axes.set_xticks([1, 2, 3], list("我你他"))
     axes.annotate("昨天", (2, 2))
     figure.legend(axes.lines, ["验证"])
-    figures.save(figure, tmp_path / "a.svg")  # a missing glyph is a warning, which here is an error
+    figures.save(figure, tmp_path / "a.svg")  # a missing glyph would be a warning, which is an error here
     assert "does not have a glyph" not in caplog.text
 
 
-def test_what_no_font_has_is_drawn_as_its_number_and_said(tmp_path):
+def test_a_character_without_a_font_is_drawn_as_its_number_and_reported(tmp_path):
     unassigned = "\U000e1234"
     figure = figure_with(f"a{unassigned}b")
     figure.axes[0].set_xticks([0, 1], ["a", unassigned])
@@ -76,10 +76,10 @@ def test_what_no_font_has_is_drawn_as_its_number_and_said(tmp_path):
     assert figure.axes[0].get_title() == r"a\U000e1234b"
     assert figures.require_font_for(["plain", "ASCII"]) is None
     assert figures.require_font_for([]) is None
-    assert figures.require_font_for(["a\n\x1b b"]) is None  # which `plain` takes care of
+    assert figures.require_font_for(["a\n\x1b b"]) is None  # `plain` replaces it
 
 
-def test_the_package_that_brings_a_font_is_named(monkeypatch):
+def test_a_package_with_fonts_is_suggested(monkeypatch):
     monkeypatch.setattr(figures, "_fonts", lambda: iter([]))
     figures._fonts_for.cache_clear()
     try:
@@ -95,7 +95,7 @@ def test_the_package_that_brings_a_font_is_named(monkeypatch):
 @pytest.mark.parametrize(
     "text", ["$", "$5 and $6", r"\$ $\frac$", "^_{}", "a\nb\tc\x1b[31m", "_hidden", r"$\nonsense{$"]
 )
-def test_a_text_is_no_formula(text, tmp_path):
+def test_dollar_signs_are_not_read_as_formulas(text, tmp_path):
     figure = figure_with(figures.plain(text))
     figures.save(figure, tmp_path / "a.svg")
     shown, is_formula = figure.axes[0].title._preprocess_math(figures.plain(text))
@@ -110,14 +110,14 @@ def test_an_unknown_suffix_is_refused(name, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_picture_of_every_format_may_be_replaced(tmp_path):
+def test_pictures_of_every_format_may_be_replaced(tmp_path):
     for kind in figures.FORMATS:
         path = tmp_path / f"picture.{kind}"
         figures.save(figures.new_figure()[0], path)
         assert figures.check_picture(path) == kind
 
 
-def test_a_picture_that_can_not_be_written_leaves_the_old_one(tmp_path, monkeypatch):
+def test_a_failed_picture_leaves_the_old_one(tmp_path, monkeypatch):
     path = tmp_path / "a.PNG"
     figures.save(figure_with("a"), path)
     before = path.read_bytes()
@@ -134,13 +134,13 @@ def test_a_picture_that_can_not_be_written_leaves_the_old_one(tmp_path, monkeypa
         figures.save(figure_with("a"), tmp_path / "missing" / "a.png")
 
 
-def test_without_matplotlib_the_remedy_is_said(without_matplotlib):
+def test_without_matplotlib_the_remedy_is_named(without_matplotlib):
     for call in (figures.new_figure, lambda: figures.require_font_for(["我"])):
         with pytest.raises(PlotError, match=r"pip install 'rnnlm-cli\[plot\]'"):
             call()
 
 
-def test_nothing_global_is_changed(tmp_path):
+def test_global_settings_are_not_changed(tmp_path):
     import matplotlib
 
     before = dict(matplotlib.rcParams)
@@ -151,7 +151,7 @@ def test_nothing_global_is_changed(tmp_path):
     assert not pyplot.get_fignums()
 
 
-def test_no_label_stands_over_another_or_over_a_point(tmp_path):
+def test_labels_do_not_overlap_each_other_or_points(tmp_path):
     figure, (axes,) = figures.new_figure(size=(4, 3))
     rng = np.random.default_rng(1)
     points = rng.normal(size=(120, 2))

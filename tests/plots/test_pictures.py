@@ -1,4 +1,4 @@
-"""Pictures of results hold the numbers of the results."""
+"""Pictures show the numbers of the results."""
 
 from itertools import pairwise
 
@@ -17,7 +17,7 @@ from rnnlm.plots.memory import draw as memory_picture
 from rnnlm.plots.surprise import draw as surprise_picture
 
 
-def test_a_picture_holds_what_was_computed():
+def test_a_picture_of_gradient_flow_has_the_computed_numbers():
     config = NetworkConfig(9, "rnn", hidden_size=5)
     ids = np.random.default_rng(0).integers(3, 9, 200).astype(np.int32)
     flow = gradient_flow("tanh", fresh_network(config, "uniform", 0), places(ids, "stream", 4, 9))
@@ -27,7 +27,7 @@ def test_a_picture_holds_what_was_computed():
     np.testing.assert_array_equal(curves["bound (|W| max f')^(t-k)"], flow.layers[0].bound)
 
 
-def test_a_trained_network_is_beside_those_of_every_initialisation():
+def test_a_trained_network_is_in_the_panel_of_every_initialisation():
     ids = np.random.default_rng(0).integers(3, 9, 200).astype(np.int32)
     found = places(ids, "stream", 2, 4)
     network = fresh_network(NetworkConfig(9, "rnn", hidden_size=3), "uniform", 0)
@@ -42,7 +42,7 @@ def test_a_trained_network_is_beside_those_of_every_initialisation():
         assert shown == ["lstm trained", "tanh", "relu", "gru", "lstm"]
 
 
-def test_a_picture_holds_what_was_measured():
+def test_a_picture_of_memory_has_the_measured_accuracies():
     right = np.array([1.0, 0.0, 0.5, 0.5])
     rows = [Row("near", 2, np.array([0])), Row("far", 9, np.array([0, 1, 2, 3]))]
     (axes,) = memory_picture(rows, [("a $model", right)]).axes
@@ -54,7 +54,7 @@ def test_a_picture_holds_what_was_measured():
     assert axes.get_lines()[1].get_linestyle() == "None"
 
 
-def test_no_token_in_a_picture_of_surprise_stands_over_another():
+def test_tokens_in_a_picture_of_surprise_do_not_overlap():
     tokens = [*"我昨天上学。", "\U000e1234", "w" * 40, "👩\u200d🔬", "iiii", "</s>", "WWWW", *"MWMWMW", "$", "\x1b"] * 3
     figure = surprise_picture(Surprise(tokens, np.arange(len(tokens)) % 7.0))
     use_fonts(figure)

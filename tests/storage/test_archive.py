@@ -1,4 +1,4 @@
-"""Nothing is believed of an archive: it is what `zipfile` writes for plain members, to the last bit, or is refused."""
+"""Only archives that `zipfile` would write for plain members, to the last bit, are accepted."""
 
 import base64
 import io
@@ -10,7 +10,7 @@ import pytest
 
 from rnnlm.storage import archive
 
-# Members `header` and `a` of ten bytes each, as `np.savez` of these versions has them written.
+# Members `header` and `a` of ten bytes each, as written by `np.savez` under these versions of Python.
 RECORDED = {
     "Python 3.11.2": """
         UEsDBBQAAAAAAAAAIQB3R9+OCgAAAAoAAAAKABQAaGVhZGVyLm5weQEAEAAKAAAAAAAAAAoAAAAAAAAAeHh4eHh4eHh4eFBLAwQUAAAAAAAAACEA
@@ -29,7 +29,7 @@ DATA = b"x" * 10
 
 
 def written(members=(("header", DATA), ("a", DATA)), date=(1980, 1, 1, 0, 0, 0), **attributes):
-    """What the `zipfile` of this Python writes in the way of `np.savez`."""
+    """Return an archive that this Python's `zipfile` writes in the way of `np.savez`."""
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w") as file:
         for name, content in members:
@@ -52,7 +52,7 @@ def refusal(content, most=10):
 
 
 def assert_read(content, members):
-    """The places, sizes and CRCs are those that `zipfile` finds, and the bytes there are the members'."""
+    """Assert that places, sizes and CRCs agree with `zipfile`, and that the members' bytes are there."""
     entries = read(content)
     assert list(entries) == [name for name, _ in members]
     with zipfile.ZipFile(io.BytesIO(content)) as file:
@@ -63,7 +63,7 @@ def assert_read(content, members):
 
 
 @recorded
-def test_what_every_python_writes_is_read(content):
+def test_archives_of_all_python_versions_are_read(content):
     assert_read(content, [("header", DATA), ("a", DATA)])
 
 
@@ -74,17 +74,17 @@ def test_what_every_python_writes_is_read(content):
         [("header", b"")],
         [("header", DATA), ("rnn.weight_ih_l0", bytes(1000)), ("optimizer.mean.output.bias", b"PK\x03\x04")],
         [("a" * archive.LONGEST_NAME, DATA)],
-        [("a", RECORDED["Python 3.11.2"])],  # an archive in an archive
+        [("a", RECORDED["Python 3.11.2"])],  # an archive within an archive
         [(f"a{i}", DATA) for i in range(10)],
     ],
 )
-def test_what_this_python_writes_is_read(members):
+def test_archives_of_this_python_are_read(members):
     assert_read(written(members), members)
 
 
 @pytest.mark.parametrize("limit", [5, 50, 100, 160, 200])
-def test_large_numbers_stand_in_64_bits(monkeypatch, limit):
-    """With 2 GiB made small: of the file, of a member or of what is before it, this or that is beyond the limit."""
+def test_large_numbers_are_read_from_64_bit_fields(monkeypatch, limit):
+    """The limit of 2 GiB is lowered, so that the file, a member or the offset of a member is beyond it."""
     members = [("header", DATA), ("a", DATA * 9), ("b", b""), ("c", DATA)]
     small = written(members)
     for module, name in ((zipfile, "ZIP64_LIMIT"), (archive, "_LARGEST")):
@@ -92,13 +92,13 @@ def test_large_numbers_stand_in_64_bits(monkeypatch, limit):
     large = written(members)
     assert_read(large, members)
     assert len(large) > len(small)
-    refusal(small)  # which nobody writes who has such a limit
+    refusal(small)  # no writer with this limit makes such a file
     for change in flips(large, members):
         refusal(change)
 
 
 def flips(content, members):
-    """The archive with each one of its bits changed that are not in the data of a member."""
+    """Yield the archive with each single bit flipped, except in the data of a member."""
     entries = read(content)
     data = {entry.place + i for entry in entries.values() for i in range(entry.size)}
     assert len(data) == sum(len(each) for _, each in members)
@@ -108,7 +108,7 @@ def flips(content, members):
 
 
 @recorded
-def test_no_bit_around_the_data_can_change(content):
+def test_any_flipped_bit_outside_the_data_is_refused(content):
     changed = list(flips(content, [("header", DATA), ("a", DATA)]))
     assert len(changed) == 8 * (len(content) - 20)
     for each in changed:
@@ -116,7 +116,7 @@ def test_no_bit_around_the_data_can_change(content):
 
 
 @recorded
-def test_no_byte_can_be_missing_or_added(content):
+def test_missing_and_additional_bytes_are_refused(content):
     for place in range(len(content)):
         refusal(content[:place])
         refusal(content[place + 1 :])
@@ -151,17 +151,17 @@ def test_no_byte_can_be_missing_or_added(content):
         ("11 members", written([(f"a{i}", b"") for i in range(11)])),
     ],
 )
-def test_what_zipfile_can_write_but_no_checkpoint_is(reason, content):
+def test_archives_with_other_features_of_zip_are_refused(reason, content):
     assert reason in refusal(content)
 
 
-def test_two_members_of_one_name():
+def test_two_members_with_the_same_name_are_refused():
     with pytest.warns(UserWarning, match="Duplicate"):
         content = written([("a", DATA), ("a", b"y" * 10)])
     assert "same name" in refusal(content)
 
 
-def test_an_unseekable_writer_leaves_what_a_checkpoint_has_not():
+def test_data_descriptors_of_unseekable_writers_are_refused():
     class Pipe(io.BytesIO):
         def seekable(self):
             return False
@@ -177,11 +177,11 @@ def test_an_unseekable_writer_leaves_what_a_checkpoint_has_not():
     assert "not as rnnlm writes it" in refusal(stream.getvalue())
 
 
-# Archives that no program writes
+# Forged archives
 
 
 def changed(content, **fields):
-    """The archive with numbers of its last entry or of its end replaced."""
+    """Return the archive with numbers of its last entry or of its end record replaced."""
     end = len(content) - 22
     start = content.rindex(b"PK\x01\x02")
     places = {"size": (start + 24, "<L"), "packed": (start + 20, "<L"), "offset": (start + 42, "<L"),
@@ -195,11 +195,11 @@ def changed(content, **fields):
 
 
 @recorded
-def test_numbers_that_lie(content):
+def test_wrong_numbers_in_the_directory_are_refused(content):
     assert "more bytes than the file" in refusal(changed(content, size=10**9, packed=10**9))
     assert "directory is cut off" in refusal(changed(content, size=0xFFFFFFFF, packed=0xFFFFFFFF))
-    assert "not as rnnlm writes it" in refusal(changed(content, offset=0))  # the bytes of another member
-    assert "not as rnnlm writes it" in refusal(changed(content, size=11, packed=11))  # reaches into the directory
+    assert "not as rnnlm writes it" in refusal(changed(content, offset=0))  # points to another member
+    assert "not as rnnlm writes it" in refusal(changed(content, size=11, packed=11))  # extends into the directory
     assert "60000 members" in refusal(changed(content, count=60000, here=60000))
     assert "cut off" in refusal(changed(content, count=3, here=3))
     assert "another length" in refusal(changed(content, count=1, here=1))
@@ -211,16 +211,16 @@ def test_numbers_that_lie(content):
 
 
 @recorded
-def test_a_member_that_the_directory_does_not_name(content):
-    """A hidden first member, and a directory that tells the truth of the rest."""
+def test_a_member_missing_from_the_directory_is_refused(content):
+    """A hidden first member, with a directory that is right about the others."""
     first, directory, end = 70, len(content) - 22 - 107, len(content) - 22
     hidden = content[:directory] + content[directory + 46 + 10 : end] + content[end:]
     assert "not as rnnlm writes it" in refusal(changed(hidden, count=1, here=1, directory_size=107 - 56))
     assert content[first:].startswith(b"PK\x03\x04")
 
 
-def test_the_directory_alone_is_read_and_no_more_of_it_than_can_be_true():
-    """A directory of a gigabyte, of 46 bytes for each entry, costs neither time nor memory."""
+def test_a_huge_directory_is_refused_without_reading_it():
+    """A directory of a gigabyte, at 46 bytes per entry, costs neither time nor memory."""
 
     class Endless(io.RawIOBase):
         length = 1 << 40
@@ -243,7 +243,7 @@ def test_the_directory_alone_is_read_and_no_more_of_it_than_can_be_true():
 
 
 @pytest.mark.parametrize("name", ["a", "A_1", "rnn.weight_ih_l0", "good.current.x", "a-b", "a+b"])
-def test_names(name):
+def test_unusual_member_names_are_refused(name):
     assert archive.is_name(name)
     assert not any(archive.is_name(each) for each in (f"{name}.", f".{name}", f"{name}..b", f"{name}/b", f"{name} "))
     assert not any(re.search(r"[./\\]", name[0] + name[-1]) for name in read(written([(name, b"")])))

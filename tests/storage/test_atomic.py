@@ -1,4 +1,4 @@
-"""A checkpoint is written whole or not at all, whatever happens at whatever operation."""
+"""A checkpoint is written completely or not at all, whatever operation fails."""
 
 import errno
 import os
@@ -24,7 +24,7 @@ def path(tmp_path):
 
 
 def operations(path):
-    """What a save does, in order."""
+    """Return the operations of a save in order."""
     with Fault(0, "kill before").installed() as fault:
         checkpoint.save(path.with_name("other.npz"), *NEW)
     path.with_name("other.npz").unlink()
@@ -39,7 +39,7 @@ def number_in(path):
     return checkpoint.load(path)[0]["n"]
 
 
-# Each operation of a save, in a process of its own that is killed there. Forked, since a start takes much longer.
+# Each operation of a save in a child process that is killed there; forking is faster than starting Python.
 KILLED = """
 import os, sys
 import numpy as np
@@ -64,7 +64,7 @@ for how in sys.argv[3:]:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
-def test_killed_at_every_operation_it_leaves_the_old_file_or_the_new_one(path):
+def test_a_save_killed_at_any_operation_leaves_the_old_or_the_new_file(path):
     expected = operations(path)
     assert {"open", "write", "fsync", "rename"} == set(expected)
     assert expected.count("write") > 5
@@ -80,11 +80,11 @@ def test_killed_at_every_operation_it_leaves_the_old_file_or_the_new_one(path):
         begun = int(first) + (how == "kill-after") > 1
         assert number == ("2" if renamed else "1")
         assert left == ("1" if begun and not renamed else "0")
-        assert after == "1"  # the lock of the reservation, which has removed the rest
+        assert after == "1"  # the reservation's lock; it removed the other files
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EROFS])
-def test_an_error_at_any_operation_is_one_sentence_and_leaves_the_old_file_alone(path, code):
+def test_an_error_at_any_operation_is_one_sentence_and_keeps_the_old_file(path, code):
     before = path.read_bytes()
     for first in range(1, operations(path).index("rename") + 2):
         with Fault(first, code).installed(), pytest.raises(SavingError) as caught:
@@ -98,7 +98,7 @@ def test_an_error_at_any_operation_is_one_sentence_and_leaves_the_old_file_alone
 
 
 @pytest.mark.parametrize("more", [1, 1000])
-def test_errors_that_go_on_while_it_cleans_up_change_nothing(path, more):
+def test_further_errors_during_clean_up_change_nothing(path, more):
     before = path.read_bytes()
     for first in range(1, operations(path).index("rename") + 2, 3):
         with Fault(first, errno.ENOSPC, more).installed(), pytest.raises(SavingError):
@@ -107,15 +107,15 @@ def test_errors_that_go_on_while_it_cleans_up_change_nothing(path, more):
         assert beside(path) == []
 
 
-def test_a_folder_that_can_not_be_brought_to_the_disk_is_no_failure(path):
-    """The new file is in its place by then; some network file systems promise no more."""
+def test_a_folder_that_cannot_be_synced_is_not_an_error(path):
+    """The new file is in place by then, and some network file systems support no more."""
     after_rename = operations(path).index("rename") + 2
     with Fault(after_rename, errno.EINVAL, 9).installed():
         checkpoint.save(path, *NEW)
     assert number_in(path) == 2
 
 
-def test_no_memory_leaves_the_old_file_alone(path, monkeypatch):
+def test_a_memory_error_keeps_the_old_file(path, monkeypatch):
     def used_up(*_):
         raise MemoryError
 
@@ -127,7 +127,7 @@ def test_no_memory_leaves_the_old_file_alone(path, monkeypatch):
     assert beside(path) == []
 
 
-def test_a_folder_that_is_gone_is_one_sentence(path):
+def test_a_removed_folder_is_one_sentence(path):
     path.unlink()
     path.parent.rmdir()
     with pytest.raises(CheckpointError, match="cannot be written: No such file"):
@@ -135,7 +135,7 @@ def test_a_folder_that_is_gone_is_one_sentence(path):
     assert not path.parent.exists()
 
 
-def test_a_block_that_fails_has_written_nothing(tmp_path):
+def test_an_exception_in_the_block_writes_nothing(tmp_path):
     path = tmp_path / "file"
     path.write_bytes(b"old")
     with pytest.raises(TypeError), replacing(path) as file:
@@ -144,7 +144,7 @@ def test_a_block_that_fails_has_written_nothing(tmp_path):
     assert beside(path) == []
 
 
-def test_until_the_block_ends_everybody_reads_the_old_file(tmp_path):
+def test_readers_get_the_old_file_until_the_block_ends(tmp_path):
     path = tmp_path / "file"
     path.write_bytes(b"old")
     with replacing(path) as file:

@@ -1,4 +1,4 @@
-"""A checkpoint comes back as it was, is never half written, and a hostile one is one sentence."""
+"""Checkpoints survive a round trip, are never half written, and hostile ones are refused in one sentence."""
 
 import io
 import json
@@ -36,7 +36,7 @@ def path(tmp_path):
 
 
 def own(header):
-    """What the caller put into a header that was read."""
+    """Return the caller's part of a header that was read."""
     return {key: header[key] for key in header.keys() - {"format", "version", "arrays", "checksum"}}
 
 
@@ -48,10 +48,10 @@ def assert_same(found, expected):
         assert found[name].astype(array.dtype).tobytes() == array.tobytes()
 
 
-# What was saved comes back
+# Round trips
 
 
-def test_round_trip(path):
+def test_a_checkpoint_survives_a_round_trip(path):
     header, arrays = checkpoint.load(path)
     assert own(header) == HEADER
     assert (header["format"], header["version"]) == ("rnnlm", 1)
@@ -87,7 +87,7 @@ json_values = st.recursive(
     arrays=st.dictionaries(st.from_regex(r"[a-z_0-9]{1,5}(\.[a-z]{1,3})?", fullmatch=True),
                            plain_arrays, max_size=3),
 )  # fmt: skip
-def test_any_plain_content_comes_back_bit_by_bit(tmp_path_factory, header, arrays):
+def test_any_plain_content_survives_a_round_trip_bit_by_bit(tmp_path_factory, header, arrays):
     arrays.pop("header", None)
     target = tmp_path_factory.getbasetemp() / "any.npz"
     checkpoint.save(target, header, arrays)
@@ -96,7 +96,7 @@ def test_any_plain_content_comes_back_bit_by_bit(tmp_path_factory, header, array
     assert_same(found_arrays, arrays)
 
 
-def test_arrays_are_ready_for_work_whatever_their_layout_was(tmp_path):
+def test_loaded_arrays_are_contiguous_and_writable(tmp_path):
     fortran = np.asfortranarray(np.arange(6.0).reshape(2, 3))
     arrays = {"fortran": fortran, "strided": np.arange(10)[::3], "big": np.arange(3, dtype=">f4")}
     checkpoint.save(tmp_path / "model.npz", {}, arrays)
@@ -108,25 +108,25 @@ def test_arrays_are_ready_for_work_whatever_their_layout_was(tmp_path):
         assert array.dtype.isnative
 
 
-def test_numpy_alone_can_open_it(path):
+def test_numpy_can_open_a_checkpoint(path):
     with np.load(path, allow_pickle=False) as archive:
         assert json.loads(archive["header"].tobytes())["level"] == "word"
         assert_same({name: archive[name] for name in ARRAYS}, ARRAYS)
 
 
-def test_same_content_in_another_order_gives_the_same_bytes(path, tmp_path):
+def test_the_order_of_the_content_does_not_change_the_bytes(path, tmp_path):
     again = tmp_path / "again.npz"
     checkpoint.save(again, dict(reversed(HEADER.items())), dict(reversed(ARRAYS.items())))
     assert again.read_bytes() == path.read_bytes()
 
 
-def test_what_was_loaded_is_saved_as_the_same_bytes(path, tmp_path):
+def test_loading_and_saving_gives_the_same_bytes(path, tmp_path):
     again = tmp_path / "again.npz"
     checkpoint.save(again, *checkpoint.load(path))
     assert again.read_bytes() == path.read_bytes()
 
 
-def test_only_what_is_wanted_is_read(path):
+def test_only_requested_arrays_are_read(path):
     _, arrays = checkpoint.load(path, wanted=lambda name: name.startswith("rnn."))
     assert sorted(arrays) == ["rnn.bias_ih_l0_reverse", "rnn.weight_ih_l0"]
 
@@ -137,7 +137,7 @@ def test_only_what_is_wanted_is_read(path):
         checkpoint.load(damaged)
 
 
-def test_header_alone_tells_the_shapes(path):
+def test_the_header_alone_has_the_shapes(path):
     described = checkpoint.read_header(path)["arrays"]
     assert {name: tuple(entry["shape"]) for name, entry in described.items()} == {
         name: array.shape for name, array in ARRAYS.items()
@@ -159,7 +159,7 @@ def test_header_alone_tells_the_shapes(path):
         ("surrogates", {"token": "\ud800"}, {}),
     ],
 )
-def test_what_could_not_be_read_back_is_not_written(tmp_path, reason, header, arrays):
+def test_content_that_could_not_be_read_is_not_written(tmp_path, reason, header, arrays):
     with pytest.raises(ValueError, match=reason):
         checkpoint.save(tmp_path / "model.npz", header, arrays)
     assert list(tmp_path.iterdir()) == []
@@ -192,7 +192,7 @@ def test_failure_or_interrupt_leaves_the_old_file_alone(path, monkeypatch, place
 
 
 @pytest.mark.parametrize("room", [0, 1, 500, 4096, 9000])
-def test_no_room_on_the_disk_leaves_the_old_file_alone(path, room):
+def test_a_full_disk_leaves_the_old_file_alone(path, room):
     before = path.read_bytes()
     old_limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (room, old_limits[1]))
@@ -206,7 +206,7 @@ def test_no_room_on_the_disk_leaves_the_old_file_alone(path, room):
 
 
 @pytest.mark.parametrize("place", ["_npy_header", "_write_archive"])
-def test_interrupt_while_writing_leaves_the_old_file_alone(path, monkeypatch, place):
+def test_an_interrupt_while_writing_leaves_the_old_file_alone(path, monkeypatch, place):
     def interrupt(*_):
         raise KeyboardInterrupt
 
@@ -228,7 +228,7 @@ def test_the_file_has_the_permissions_of_any_new_file(tmp_path):
 
 
 @pytest.mark.parametrize("exists", [True, False])
-def test_a_link_stays_a_link(tmp_path, exists):
+def test_a_symbolic_link_is_kept(tmp_path, exists):
     (tmp_path / "store").mkdir()
     real, link = tmp_path / "store" / "real.npz", tmp_path / "model.npz"
     if exists:
@@ -239,7 +239,7 @@ def test_a_link_stays_a_link(tmp_path, exists):
     assert checkpoint.read_header(real)["a"] == 1
 
 
-def test_targets_that_can_not_be_written_are_one_sentence(tmp_path):
+def test_impossible_targets_are_refused_in_one_sentence(tmp_path):
     (tmp_path / "text").write_text("")
     for target in [tmp_path, tmp_path / "missing" / "model.npz", tmp_path / "text" / "model.npz"]:
         with pytest.raises(CheckpointError, match=r"cannot be written.*Check that the folder"):
@@ -254,11 +254,11 @@ def test_a_device_is_not_replaced_by_a_file(tmp_path):
         checkpoint.save(pipe, {}, {})
     assert stat.S_ISFIFO(pipe.stat().st_mode)
     with pytest.raises(CheckpointError, match="not a file"):
-        checkpoint.load(pipe)  # and does not wait for somebody to write into it
+        checkpoint.load(pipe)  # and opening it does not block
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read and write everything")
-def test_missing_permissions_are_one_sentence(path):
+def test_missing_permissions_are_reported_in_one_sentence(path):
     path.chmod(0)
     with pytest.raises(CheckpointError, match="cannot be read: Permission denied"):
         checkpoint.load(path)
@@ -268,11 +268,11 @@ def test_missing_permissions_are_one_sentence(path):
     path.parent.chmod(0o700)
 
 
-# Files that are no checkpoint
+# Files that are not checkpoints
 
 
 def refused(path):
-    """The sentence with which both ways of reading refuse the file."""
+    """Return the message with which both ways of reading refuse the file."""
     sentences = []
     for read in (checkpoint.load, checkpoint.read_header):
         with pytest.raises(CheckpointError) as caught:
@@ -281,26 +281,26 @@ def refused(path):
     assert sentences[0] == sentences[1]
     assert sentences[0].startswith(f"{path} ")
     assert "\n" not in sentences[0]
-    assert "pickle" not in sentences[0]  # NumPy would advise to trust the file
+    assert "pickle" not in sentences[0]  # NumPy would suggest allow_pickle
     return sentences[0]
 
 
-def test_missing_file_says_how_to_make_one(tmp_path):
+def test_a_missing_file_is_reported_with_the_command_to_make_one(tmp_path):
     path = tmp_path / "model.npz"
     assert f"rnnlm train corpus.txt -o {path}" in refused(path)
 
 
 @pytest.mark.parametrize("content", [b"", b"P", b"PK\x03\x05", "我 昨天 上学\n".encode(), b"\x93NUMPY"])
-def test_other_files(tmp_path, content):
+def test_other_files_are_refused(tmp_path, content):
     (tmp_path / "model.npz").write_bytes(content)
     assert "is not a checkpoint" in refused(tmp_path / "model.npz")
 
 
-def test_folder(tmp_path):
+def test_a_folder_is_refused(tmp_path):
     assert "is not a file" in refused(tmp_path)
 
 
-def test_foreign_npz(tmp_path):
+def test_an_npz_file_of_another_program_is_refused(tmp_path):
     np.savez(tmp_path / "model.npz", weights=np.ones(3))
     assert "rnnlm did not write" in refused(tmp_path / "model.npz")
     np.savez(tmp_path / "model.npz", header=np.frombuffer(b'{"format": "other"}', np.uint8))
@@ -313,7 +313,7 @@ def test_foreign_npz(tmp_path):
 
 
 def npy(array=None, *, data=None, version=(1, 0), **claims):
-    """The bytes of an .npy file; `claims` (descr, fortran_order, shape) override what is true."""
+    """Return the bytes of an .npy file; `claims` (descr, fortran_order, shape) override the truth."""
     if array is None:
         array = np.ones(3, np.float32)
     stream = io.BytesIO()
@@ -327,11 +327,11 @@ def npy(array=None, *, data=None, version=(1, 0), **claims):
 
 
 def packed(target, members, compression=zipfile.ZIP_STORED):
-    """An archive as `np.savez` writes one: of any members, and true but for what they say themselves."""
+    """Write an archive like `np.savez`, with any members; only they may be wrong."""
     with zipfile.ZipFile(target, "w", compression) as archive:
         for name, content in members:
             info = zipfile.ZipInfo(name)
-            info.filename = name  # ZipInfo cuts a name off at a NUL
+            info.filename = name  # ZipInfo truncates a name at a NUL
             info.compress_type = compression
             with archive.open(info, "w", force_zip64=True) as member:
                 member.write(content)
@@ -339,19 +339,19 @@ def packed(target, members, compression=zipfile.ZIP_STORED):
 
 
 def encoded(header):
-    """A header member as `save` would write it, with a true checksum."""
+    """Return a header member as `save` writes it, with the right checksum."""
     header = header | {"checksum": checkpoint._checksum(header)}
     return npy(np.frombuffer(checkpoint._canonical(header), np.uint8))
 
 
 def honest(array):
-    """The members of a good checkpoint with one array `a`."""
+    """Return the members of a good checkpoint with one array `a`."""
     header = checkpoint._encode_header({}, {"a": array})
     return {"header.npy": npy(np.frombuffer(header, np.uint8)), "a.npy": npy(array)}
 
 
 def rewritten(path, name, data):
-    """A copy of a checkpoint in which the array `name` has other data, and all else is the same."""
+    """Write a copy of a checkpoint in which the array `name` has other data."""
     with zipfile.ZipFile(path) as archive:
         members = {member: archive.read(member) for member in archive.namelist()}
     members[f"{name}.npy"] = members[f"{name}.npy"][: -len(data)] + data
@@ -363,7 +363,7 @@ GOOD = honest(ONES)
 HEAD, BODY = GOOD["header.npy"], GOOD["a.npy"]
 
 
-def test_the_forge_of_these_tests_can_make_a_good_file(tmp_path):
+def test_the_helpers_of_these_tests_can_make_a_good_file(tmp_path):
     target = packed(tmp_path / "model.npz", GOOD.items())
     _, arrays = checkpoint.load(target)
     assert_same(arrays, {"a": ONES})
@@ -407,7 +407,7 @@ def test_the_forge_of_these_tests_can_make_a_good_file(tmp_path):
         ("header is not a row", GOOD | {"header.npy": npy(np.ones((2, 2), np.uint8))}),
     ],
 )  # fmt: skip
-def test_members_that_lie(tmp_path, reason, members):
+def test_forged_members_are_refused(tmp_path, reason, members):
     assert reason in refused(packed(tmp_path / "model.npz", members.items()))
 
 
@@ -433,7 +433,7 @@ def test_members_that_lie(tmp_path, reason, members):
         ("checksum", b'{"format": "rnnlm", "version": 1, "arrays": {}, "checksum": ""}'),
     ],
 )
-def test_headers_that_lie(tmp_path, reason, content):
+def test_forged_headers_are_refused(tmp_path, reason, content):
     members = {"header.npy": npy(np.frombuffer(content, np.uint8))}
     assert reason in refused(packed(tmp_path / "model.npz", members.items()))
 
@@ -453,7 +453,7 @@ def test_headers_that_lie(tmp_path, reason, content):
         {"a\n\x1b[2J": {"shape": [3], "dtype": "float32", "sha256": ""}},
     ],
 )
-def test_descriptions_that_lie(tmp_path, arrays):
+def test_wrong_descriptions_of_arrays_are_refused(tmp_path, arrays):
     header = encoded({"format": "rnnlm", "version": 1, "arrays": arrays})
     refused(packed(tmp_path / "model.npz", {"header.npy": header, "a.npy": BODY}.items()))
 
@@ -466,19 +466,19 @@ def test_descriptions_that_lie(tmp_path, arrays):
         ("neither true nor false", np.array([0, 2], np.uint8).view(bool)),
     ],
 )
-def test_values_that_no_training_leaves(tmp_path, reason, array):
+def test_values_that_no_training_writes_are_refused(tmp_path, reason, array):
     target = packed(tmp_path / "model.npz", honest(array).items())
     with pytest.raises(CheckpointError, match=reason):
         checkpoint.load(target)
 
 
-def test_other_data_under_an_honest_header(tmp_path):
+def test_changed_data_under_an_unchanged_header_are_refused(tmp_path):
     target = packed(tmp_path / "model.npz", (GOOD | {"a.npy": npy(2 * ONES)}).items())
     with pytest.raises(CheckpointError, match="bytes of a do not fit"):
         checkpoint.load(target)
 
 
-def test_deflated_members_are_refused_before_they_are_unpacked(tmp_path):
+def test_compressed_members_are_refused_before_they_are_decompressed(tmp_path):
     bomb = npy(np.zeros(10**7, np.float32))
     target = packed(tmp_path / "model.npz", {**GOOD, "a.npy": bomb}.items(), zipfile.ZIP_DEFLATED)
     bomb_size = len(bomb)
@@ -489,13 +489,13 @@ def test_deflated_members_are_refused_before_they_are_unpacked(tmp_path):
     assert peak < bomb_size / 100
 
 
-def test_two_members_of_one_name(tmp_path):
+def test_two_members_with_the_same_name_are_refused(tmp_path):
     with pytest.warns(UserWarning, match="Duplicate"):
         packed(tmp_path / "model.npz", [*GOOD.items(), ("a.npy", BODY)])
     assert "same name" in refused(tmp_path / "model.npz")
 
 
-def test_too_many_members(tmp_path, monkeypatch):
+def test_too_many_members_are_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoint, "MAX_MEMBERS", 3)
     target = packed(tmp_path / "model.npz", (GOOD | {"b.npy": BODY, "c.npy": BODY}).items())
     assert "4 members" in refused(target)
@@ -503,7 +503,7 @@ def test_too_many_members(tmp_path, monkeypatch):
         checkpoint.save(target, {}, {"a": ONES, "b": ONES, "c": ONES})
 
 
-def test_too_long_a_header(tmp_path, monkeypatch):
+def test_too_long_a_header_is_refused(tmp_path, monkeypatch):
     target = tmp_path / "model.npz"
     checkpoint.save(target, HEADER, {})
     monkeypatch.setattr(checkpoint, "MAX_HEADER_BYTES", 100)
@@ -513,7 +513,7 @@ def test_too_long_a_header(tmp_path, monkeypatch):
 
 
 def directory_entry(content, name):
-    """Where the entry of a member begins in the directory at the end of a zip file."""
+    """Return where a member's entry begins in the directory at the end of a zip file."""
     place = content.rindex(name.encode())
     return place - 46  # the fixed part before the name
 
@@ -528,7 +528,7 @@ def directory_entry(content, name):
         ("is damaged", 42, struct.pack("<I", 10**9)),
     ],
 )
-def test_directories_that_lie(tmp_path, reason, offset, field):
+def test_forged_directories_are_refused(tmp_path, reason, offset, field):
     target = packed(tmp_path / "model.npz", GOOD.items())
     content = bytearray(target.read_bytes())
     start = directory_entry(content, "a.npy") + offset
@@ -544,7 +544,7 @@ def test_a_truncated_file_is_refused_wherever_it_ends(path):
         refused(path)
 
 
-def test_one_changed_byte_is_refused_or_changes_nothing(path):
+def test_a_changed_byte_is_refused_or_changes_nothing(path):
     whole = path.read_bytes()
     header, arrays = checkpoint.load(path)
     rng = np.random.default_rng(0)
@@ -560,4 +560,4 @@ def test_one_changed_byte_is_refused_or_changes_nothing(path):
         else:
             assert found_header == header
             assert_same(found, arrays)
-    assert refusals > 500  # dates and the like may change; most bytes may not
+    assert refusals > 500  # few bytes may change, such as dates

@@ -1,4 +1,4 @@
-"""A file is written by one run at a time, and what killed runs left is removed."""
+"""A file is written by one run at a time, and files that killed runs left are removed."""
 
 import errno
 import os
@@ -23,7 +23,7 @@ def beside(path):
     return [each.name for each in path.parent.iterdir() if each != path]
 
 
-def test_the_second_is_refused_while_the_first_is_alive_and_told_who_that_is(tmp_path):
+def test_a_second_reservation_is_refused_with_the_process_of_the_first(tmp_path):
     path = tmp_path / "model.npz"
     with Reservation(path):
         for name in (path, tmp_path / "." / "model.npz", tmp_path / ".." / tmp_path.name / "model.npz"):
@@ -35,7 +35,7 @@ def test_the_second_is_refused_while_the_first_is_alive_and_told_who_that_is(tmp
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_link_to_a_file_is_that_file(tmp_path):
+def test_a_link_reserves_the_file_that_it_points_to(tmp_path):
     (tmp_path / "link.npz").symlink_to(tmp_path / "model.npz")
     with Reservation(tmp_path / "model.npz"), pytest.raises(SavingError, match="another run"):
         Reservation(tmp_path / "link.npz")
@@ -53,8 +53,8 @@ with replacing(sys.argv[1]) as file:
 """
 
 
-def test_in_a_folder_that_is_read_only_the_reason_is_the_permission(tmp_path, monkeypatch):
-    def as_where_nothing_can_be_made(path, mode, **options):  # root, who runs some tests, is not stopped
+def test_a_read_only_folder_is_reported_as_such(tmp_path, monkeypatch):
+    def as_where_nothing_can_be_made(path, mode, **options):  # root, who runs some tests, is not restricted
         if "a" in mode:
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
@@ -64,14 +64,14 @@ def test_in_a_folder_that_is_read_only_the_reason_is_the_permission(tmp_path, mo
         Reservation(tmp_path / "model.npz")
 
 
-def test_what_a_killed_run_left_is_no_obstacle_and_is_removed(tmp_path):
+def test_files_left_by_a_killed_run_are_removed(tmp_path):
     path = tmp_path / "model.npz"
     with subprocess.Popen([sys.executable, "-c", HOLDING, str(path)], stdout=subprocess.PIPE) as process:
         try:
             assert process.stdout.readline() == b"ready\n"
             with pytest.raises(SavingError, match=f"process {process.pid} "):
                 Reservation(path)
-            assert len(beside(path)) == 2  # the lock, and what is being written: nobody removes that
+            assert len(beside(path)) == 2  # the lock and the file being written, which must not be removed
         finally:
             process.kill()
     assert len(beside(path)) == 2
@@ -80,7 +80,7 @@ def test_what_a_killed_run_left_is_no_obstacle_and_is_removed(tmp_path):
     assert beside(path) == []
 
 
-def test_what_belongs_to_other_files_is_left_alone(tmp_path):
+def test_temporary_files_of_other_files_are_kept(tmp_path):
     foreign = tmp_path / ".rnnlm-0123456789ab-0123456789abcdef"
     foreign.write_bytes(b"")
     with Reservation(tmp_path / "model.npz"):
@@ -88,7 +88,7 @@ def test_what_belongs_to_other_files_is_left_alone(tmp_path):
     assert foreign.exists()
 
 
-def test_in_a_folder_that_was_made_anew_it_is_reserved_once_more(tmp_path):
+def test_a_reservation_is_renewed_in_a_folder_that_was_made_anew(tmp_path):
     folder = tmp_path / "models"
     folder.mkdir()
     path = folder / "model.npz"
@@ -105,7 +105,7 @@ def test_in_a_folder_that_was_made_anew_it_is_reserved_once_more(tmp_path):
     assert list(folder.iterdir()) == []
 
 
-def test_who_took_the_file_in_the_meantime_keeps_it(tmp_path):
+def test_a_file_reserved_by_another_run_in_the_meantime_stays_theirs(tmp_path):
     folder = tmp_path / "models"
     folder.mkdir()
     path = folder / "model.npz"
@@ -117,7 +117,7 @@ def test_who_took_the_file_in_the_meantime_keeps_it(tmp_path):
     assert list(folder.iterdir()) == []
 
 
-def test_where_there_are_no_locks_nothing_is_refused_and_old_leftovers_go(tmp_path, monkeypatch):
+def test_without_lock_support_nothing_is_refused_and_old_leftovers_are_removed(tmp_path, monkeypatch):
     for module in (atomic, lock):
         monkeypatch.setattr(module, "try_to_lock", lambda file: None)
     path = tmp_path / "model.npz"
@@ -129,7 +129,7 @@ def test_where_there_are_no_locks_nothing_is_refused_and_old_leftovers_go(tmp_pa
     os.utime(old, (long_ago, long_ago))
     with Reservation(path), Reservation(path):
         assert not old.exists()
-        assert new.exists()  # perhaps somebody is writing it
+        assert new.exists()  # may be in use
         write(path)
     assert path.read_bytes() == b"new"
 

@@ -1,19 +1,19 @@
-"""Attack every way of reading a model with files that lie, and count what happens.
+"""Load corrupted and forged model files with every command that reads models, and count the outcomes.
 
     python tests/stress/fuzz_checkpoints.py --files 100000 --seed 1
-    python tests/stress/fuzz_checkpoints.py --seed 1 --only 4711      one file again, with all that is said about it
+    python tests/stress/fuzz_checkpoints.py --seed 1 --only 4711      judge one file again and print all messages
 
-Small models of every kind are trained first. Then each file is one of them with a lie in it, which depends on the seed
-and the file's number alone. Random changes are caught by the checksums and reach nothing behind them, so most attacks
-are forgeries: the checksums are true, the content is not. Each file is loaded, and then one command of those that load
-a model is run on it. The files are judged in a child process,
+Small models of every kind are trained first. Then each file is one of them with a change that depends only on the seed
+and the number of the file. Checksums catch random damage before anything else is read, so most attacks are forgeries
+with wrong content and true checksums. Each file is loaded, and then one of the commands that load a model is run on it.
+The files are judged in a child process,
 
-- whose memory may grow by 128 MB and 24 times the file while it reads one,
-- which is ended if one takes more than 60 seconds,
-- and in which it is a fault to unpickle, to start a program, to connect to anything, or to write outside its folder.
+- whose memory may grow by 128 MB and 24 times the size of the file,
+- which is killed if a file takes more than 60 seconds,
+- in which unpickling, starting programs, connecting to sockets and writing outside its folder are faults.
 
-Right is to refuse a file in one sentence, or to work: where a file was damaged at random, only if it still says just
-what it said before. All else is a fault, which is printed with the number that repeats it.
+A file may be refused with an error message of one line, or accepted if it works (and, where it was damaged at random,
+if its content is unchanged). All else is a fault, which is printed with the number that repeats it.
 """
 
 import os
@@ -57,7 +57,7 @@ from rnnlm.nn.network import NetworkConfig
 from rnnlm.storage import checkpoint
 
 SECONDS_A_FILE = 60
-GROWTH = 128 << 20  # bytes: threads reserve 64 MB of addresses each
+GROWTH = 128 << 20  # bytes; each thread reserves 64 MB of address space
 GROWTH_PER_BYTE = 24
 LONGEST_SENTENCE = 1500  # characters
 
@@ -90,7 +90,7 @@ Arrays = dict[str, np.ndarray]
 
 
 class Model(NamedTuple):
-    """An honest file and what is in it."""
+    """A valid model file and its content."""
 
     name: str
     content: bytes
@@ -99,7 +99,7 @@ class Model(NamedTuple):
 
 
 def make_models(folder: Path) -> None:
-    """Train small models of every kind in a folder."""
+    """Train a small model of each kind in a folder."""
     (folder / "text.txt").write_text("\n".join(SENTENCES * 6) + "\n", encoding="utf-8")
     (folder / "short.txt").write_text("\n".join(SENTENCES) + "\n", encoding="utf-8")
     (folder / "words.txt").write_text("上学迟到 5\n新手机\n", encoding="utf-8")
@@ -118,7 +118,7 @@ def _must_work(arguments: list[str]) -> None:
 
 
 def read_models(folder: Path) -> tuple[list[Model], bytes]:
-    """The models of a folder, and its ARPA file."""
+    """Return the models of a folder, and its ARPA file."""
     models = []
     for name in (*KINDS, *NGRAMS):
         path = folder / f"{name}.npz"
@@ -126,23 +126,23 @@ def read_models(folder: Path) -> tuple[list[Model], bytes]:
     return models, (folder / "model.arpa").read_bytes()
 
 
-# --- the forge ----------------------------------------------------------------------------------------------------
+# --- forging files ------------------------------------------------------------------------------------------------
 
 Members = list[tuple[str, bytes]]
 
 
 def npy(array: np.ndarray, descr: str | None = None, shape: str | None = None, order: str = "False") -> bytes:
-    """The bytes of an .npy file, which may lie about what it holds."""
+    """Return an .npy file of an array; `descr`, `shape` and `order` may contradict it."""
     text = f"{{'descr': '{descr or array.dtype.str}', 'fortran_order': {order}, 'shape': {shape or array.shape}, }}"
-    text += " " * (21 - len(str(array.shape[0])) if array.ndim else 0)  # NumPy leaves room for the first axis to grow
+    text += " " * (21 - len(str(array.shape[0])) if array.ndim else 0)  # as NumPy does, so that the first axis can grow
     text += " " * (64 - (len(text) + 11) % 64) + "\n"
     return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text) & 0xFFFF) + text.encode() + array.tobytes()
 
 
 def archive(members: Members, lie: Callable[[int, list[Any]], None] = lambda record, fields: None) -> bytes:
-    """The bytes of an archive with true sizes and CRCs; `lie` may change the fields of its records first.
+    """Return a ZIP archive with true sizes and CRCs, except for the fields of records that `lie` changes.
 
-    Records are counted from 0: local headers, then entries, then the end.
+    Records are numbered from 0: local headers, then directory entries, then the end record.
     """
     content, directory = bytearray(), bytearray()
     for i, (name, data) in enumerate(members):
@@ -161,7 +161,7 @@ def archive(members: Members, lie: Callable[[int, list[Any]], None] = lambda rec
 
 
 def header_of(header: dict[str, Any], arrays: Arrays) -> bytes:
-    """The header with true checksums of these arrays, whatever else is in it."""
+    """Return the header as JSON with the true descriptions and checksums of the arrays."""
     described = {
         name: {
             "shape": list(a.shape),
@@ -174,18 +174,18 @@ def header_of(header: dict[str, Any], arrays: Arrays) -> bytes:
 
 
 def sealed(header: dict[str, Any]) -> bytes:
-    """A header with its true checksum."""
+    """Return the header as JSON with its true checksum."""
     return checkpoint._canonical({**header, "checksum": checkpoint._checksum(header)})
 
 
 def members_of(header: bytes, arrays: Arrays) -> Members:
-    """Members of a checkpoint, each of which tells the truth about itself."""
+    """Return the members of a checkpoint."""
     rest = [(f"{name}.npy", npy(array)) for name, array in sorted(arrays.items())]
     return [("header.npy", npy(np.frombuffer(header, np.uint8))), *rest]
 
 
 def forged(header: dict[str, Any], arrays: Arrays) -> bytes:
-    """A checkpoint in which every checksum is true."""
+    """Return a checkpoint in which all checksums are true."""
     return archive(members_of(header_of(header, arrays), arrays))
 
 
@@ -195,14 +195,17 @@ SAME, REFUSED, WORKS = "same", "refused", "works"
 
 
 class File(NamedTuple):
-    """A hostile file. right: what may be done beside refusing it."""
+    """A hostile file.
+
+    right: the outcome allowed besides a refusal: the SAME content, none (REFUSED), or any that WORKS.
+    """
 
     content: bytes
     right: str
     model: Model | None
     suffix: str = ".npz"
-    holes: tuple[int, int] | None = None  # where so many zeros belong that are not written
-    trainings: int = 1  # of how much weight are commands that train
+    holes: tuple[int, int] | None = None  # offset and size of zeros to insert as a hole when the file is written
+    trainings: int = 1  # how often the commands that train are listed
 
 
 Attack = Callable[[Rng, list[Model], bytes], File]
@@ -220,12 +223,12 @@ VALUES: list[Any] = [
 
 
 def pick(rng: Rng, values: Any) -> Any:
-    """One of some values."""
+    """Return a random element of a sequence."""
     return values[int(rng.integers(len(values)))]
 
 
 def nodes(value: Any, inside: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Places of all values within a JSON value; of a long list only the first ones."""
+    """Yield the paths of all values within a JSON value; of a list, only those of the first four elements."""
     keys = list(value) if isinstance(value, dict) else range(min(len(value), 4)) if isinstance(value, list) else ()
     for key in keys:
         yield (*inside, key)
@@ -233,7 +236,7 @@ def nodes(value: Any, inside: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]
 
 
 def twisted(rng: Rng, value: Any) -> Any:
-    """A value near another one, or far from it."""
+    """Return a variation of a value, or a random other value."""
     if type(value) in (int, float) and rng.random() < 0.5:
         return pick(rng, [value + 1, value - 1, -value, 2 * value, float(max(-1e300, min(value, 1e300))),
             str(value), [value], value // 2])  # fmt: skip
@@ -248,7 +251,7 @@ def twisted(rng: Rng, value: Any) -> Any:
 
 
 def twist(rng: Rng, header: dict[str, Any], below: str | None = None) -> None:
-    """Change a value somewhere in a header, or in one part of it."""
+    """Change a random value of a header, or of one of its parts."""
     root = header if below is None else header.setdefault(below, {})
     places = list(nodes(root)) if isinstance(root, (dict, list)) else []
     if not places or rng.random() < 0.03:
@@ -267,7 +270,7 @@ def twist(rng: Rng, header: dict[str, Any], below: str | None = None) -> None:
 
 
 def plain(model: Model) -> tuple[dict[str, Any], Arrays]:
-    """A header to change, without what the forge adds, and the arrays."""
+    """Return a copy of the model's header, without the fields that the forging adds, and its arrays."""
     header = copy.deepcopy(model.header)
     for key in ("format", "version", "arrays", "checksum"):
         header.pop(key)
@@ -275,7 +278,7 @@ def plain(model: Model) -> tuple[dict[str, Any], Arrays]:
 
 
 def bits(rng: Rng, models: list[Model], arpa: bytes) -> File:
-    """One to three bits are others."""
+    """One to three bits are flipped."""
     model = pick(rng, models)
     content = bytearray(model.content)
     for _ in range(int(rng.integers(1, 4))):
@@ -284,7 +287,7 @@ def bits(rng: Rng, models: list[Model], arpa: bytes) -> File:
 
 
 def pieces(rng: Rng, models: list[Model], arpa: bytes) -> File:
-    """A piece is cut out, put in, doubled or taken from another file."""
+    """Bytes are cut out, inserted, doubled or taken from another file."""
     model, other = pick(rng, models), pick(rng, models)
     content = model.content
     start, stop = sorted(int(each) for each in rng.integers(len(content) + 1, size=2))
@@ -298,13 +301,13 @@ def pieces(rng: Rng, models: list[Model], arpa: bytes) -> File:
 
 
 def truncation(rng: Rng, models: list[Model], arpa: bytes) -> File:
-    """The end is missing."""
+    """The file is truncated."""
     model = pick(rng, models)
     return File(model.content[: int(rng.integers(len(model.content)))], REFUSED, model)
 
 
 def archive_numbers(rng: Rng, models: list[Model], arpa: bytes) -> File:
-    """A number of the archive lies: a size, a place, a length, a version."""
+    """A number in a record of the archive is wrong, such as a size, an offset, a length or a version."""
     model = pick(rng, models)
     members = members_of(header_of(*plain(model)), model.arrays)
     record = int(rng.integers(2 * len(members) + 1)) if rng.random() < 0.8 else 2 * len(members)
@@ -317,13 +320,13 @@ def archive_numbers(rng: Rng, models: list[Model], arpa: bytes) -> File:
             most = 0xFFFF if fields[place] <= 0xFFFF and place not in (5, 6, 7, 8, 16) else 0xFFFFFFFF
             fields[place] = min(value, most) if value >= 0 else max(0, fields[place] + int(which * 100) - 50)
 
-    with contextlib.suppress(struct.error):  # a number that has no place there
+    with contextlib.suppress(struct.error):  # the number does not fit its field
         return File(archive(members, lie), SAME, model)
     return File(b"PK\x03\x04", REFUSED, model)
 
 
 def member_names(rng: Rng, models: list[Model], arpa: bytes) -> File:
-    """A member has another name, one of a path, or one that is there twice."""
+    """A member is renamed, possibly to a path or an existing name, or an extra member is inserted."""
     model = pick(rng, models)
     members = members_of(header_of(*plain(model)), model.arrays)
     place = int(rng.integers(len(members)))
@@ -339,7 +342,7 @@ def member_names(rng: Rng, models: list[Model], arpa: bytes) -> File:
 
 
 def packed_members(rng: Rng, models: list[Model], arpa: bytes) -> File:
-    """A member is compressed, as it can be in an archive, or unpacks to a thousand times its size."""
+    """A member is compressed, in a tenth of the cases with 16 MiB of zeros."""
     model = pick(rng, models)
     members = members_of(header_of(*plain(model)), model.arrays)
     place = int(rng.integers(len(members)))
@@ -364,7 +367,7 @@ DESCRS = ["|O", "<O8", ">f4", "<f16", "<c8", "<U1", "|S4", "|V4", "<M8", "<m8", 
 
 
 def npy_headers(rng: Rng, models: list[Model], arpa: bytes) -> File:
-    """An array says that it has another shape or holds other things, among them pickles."""
+    """The header of an array gives another shape, type or order, or its content is a pickle or damaged."""
     model = pick(rng, models)
     header, arrays = plain(model)
     name = pick(rng, sorted(arrays))
@@ -388,7 +391,7 @@ def npy_headers(rng: Rng, models: list[Model], arpa: bytes) -> File:
 
 
 def described_arrays(rng: Rng, models: list[Model], arpa: bytes) -> File:
-    """The header describes other arrays than there are."""
+    """The header's descriptions of the arrays, its version or its format are changed."""
     model = pick(rng, models)
     header = json.loads(header_of(*plain(model)))
     header.pop("checksum")
@@ -397,7 +400,7 @@ def described_arrays(rng: Rng, models: list[Model], arpa: bytes) -> File:
 
 
 def json_texts(rng: Rng, models: list[Model], arpa: bytes) -> File:
-    """The header is no JSON, or not in the one form in which it is written."""
+    """The header is invalid JSON, or valid JSON that is not canonical."""
     model = pick(rng, models)
     honest = header_of(*plain(model))
     place, depth = int(rng.integers(len(honest))), int(rng.integers(1, 100_000))
@@ -418,7 +421,7 @@ def json_texts(rng: Rng, models: list[Model], arpa: bytes) -> File:
 
 
 def header_values(rng: Rng, models: list[Model], arpa: bytes) -> File:
-    """One or two values of the header are others."""
+    """One or two values of the header are changed."""
     model = pick(rng, models)
     header, arrays = plain(model)
     for _ in range(int(rng.integers(1, 3))):
@@ -429,7 +432,7 @@ def header_values(rng: Rng, models: list[Model], arpa: bytes) -> File:
 
 
 def training_values(rng: Rng, models: list[Model], arpa: bytes) -> File:
-    """One or two values of what is said of the training are others."""
+    """One or two values of the header's training part are changed."""
     model = pick(rng, [each for each in models if each.name in KINDS])
     header, arrays = plain(model)
     for _ in range(int(rng.integers(1, 3))):
@@ -440,7 +443,7 @@ def training_values(rng: Rng, models: list[Model], arpa: bytes) -> File:
 
 
 def vocabularies(rng: Rng, models: list[Model], arpa: bytes) -> File:
-    """Tokens that are none, or twice there, and counts that are none."""
+    """Tokens or counts are invalid, repeated or exchanged."""
     model = pick(rng, models)
     header, arrays = plain(model)
     vocabulary = header["vocabulary"]
@@ -459,7 +462,7 @@ def vocabularies(rng: Rng, models: list[Model], arpa: bytes) -> File:
 
 
 def shapes(rng: Rng, models: list[Model], arpa: bytes) -> File:
-    """Arrays that do not fit the network, or each other, or are of another sort."""
+    """An array has another shape or type, is missing, or is there under another name."""
     model = pick(rng, models)
     header, arrays = plain(model)
     name = pick(rng, sorted(arrays))
@@ -491,7 +494,7 @@ def shapes(rng: Rng, models: list[Model], arpa: bytes) -> File:
 
 
 def weights(rng: Rng, models: list[Model], arpa: bytes) -> File:
-    """Weights that are no numbers, or very large, and tables out of order."""
+    """Weights are nan, infinite, huge or tiny, and integer tables are changed."""
     model = pick(rng, models)
     header, arrays = plain(model)
     name = pick(rng, sorted(arrays))
@@ -511,7 +514,7 @@ def weights(rng: Rng, models: list[Model], arpa: bytes) -> File:
 
 
 def network_and_arrays(rng: Rng, models: list[Model], arpa: bytes) -> File:
-    """A network that describes other arrays than those of the model, with just those arrays beside it."""
+    """The network is changed, and the arrays are replaced by random ones that fit it."""
     model = pick(rng, [each for each in models if each.name in KINDS])
     header, arrays = plain(model)
     network = header["network"]
@@ -528,12 +531,12 @@ def network_and_arrays(rng: Rng, models: list[Model], arpa: bytes) -> File:
 
 
 def parameters(arrays: Arrays) -> Arrays:
-    """Those arrays that are the model's."""
+    """Return those arrays that are parameters of the model."""
     return {name: array for name, array in arrays.items() if is_parameter(name)}
 
 
 def arpa_texts(rng: Rng, models: list[Model], arpa: bytes) -> File:
-    """Lines of an ARPA file are others, or it unpacks to far more than it is."""
+    """Lines of an ARPA file are changed, or it is truncated, huge, or compressed and damaged."""
     lines = arpa.split(b"\n")
     for _ in range(int(rng.integers(1, 4))):
         place = int(rng.integers(len(lines)))
@@ -575,7 +578,7 @@ def arpa_texts(rng: Rng, models: list[Model], arpa: bytes) -> File:
 
 
 def large_headers(rng: Rng, models: list[Model], arpa: bytes) -> File:
-    """Headers of many megabytes, of a gigabyte of zeros, and of what takes much more memory than it is written in."""
+    """Headers are many megabytes long, a gigabyte of zeros, or expand to much more memory than their text."""
     model = pick(rng, models)
     header, arrays = plain(model)
     size = 1 << int(rng.integers(20, 25))
@@ -650,26 +653,26 @@ _SHARES /= _SHARES.sum()
 
 
 def hostile(seed: int, number: int, models: list[Model], arpa: bytes) -> tuple[str, File]:
-    """The name of the attack and the file with this number."""
+    """Return the attack and the file of a number; both depend only on the seed and the number."""
     rng = np.random.default_rng([seed, number])
     name = _NAMES[int(rng.choice(len(_NAMES), p=_SHARES))]
     return name, ATTACKS[name][0](rng, models, arpa)
 
 
-# --- the judge ----------------------------------------------------------------------------------------------------
+# --- judging files ------------------------------------------------------------------------------------------------
 
 
 @dataclass
 class Judge:
-    """Loads files and runs commands on them, in a folder with the models."""
+    """Loads files and runs commands on them, in a folder that has the models."""
 
     folder: Path
     models: list[Model]
-    memory: bool = True  # whether memory is limited
+    memory: bool = True  # whether to limit memory
     said: list[str] = field(default_factory=list)
 
     def __call__(self, file: File, number: int) -> str:
-        """What became of a file: "refused", "accepted", or the fault."""
+        """Return the outcome for a file: "refused", "accepted", or "fault: " and a description."""
         rng = np.random.default_rng(number)
         path = self.folder / f"hostile{file.suffix}"
         _write(path, file)
@@ -717,12 +720,12 @@ class Judge:
         self.said.append(sentence)
         if "\n" in sentence or len(sentence) > LONGEST_SENTENCE or not sentence.isprintable():
             return f"fault: no sentence but {len(sentence)} characters: {sentence[:200]!r}"
-        if re.search(r"\bmemory", sentence) and "needs about" not in sentence:  # and not long_memory
+        if re.search(r"\bmemory", sentence) and "needs about" not in sentence:  # does not match long_memory
             return f"fault: more memory than the file needs: {sentence[:200]!r}"
         return "refused"
 
     def _commands(self, path: Path, file: File, rng: Rng) -> list[list[str]]:
-        """Command lines that load the file."""
+        """Return command lines that load the file."""
         name, model = path.name, ["-m", path.name]
         beside = "one-hot.npz" if file.model is None else _beside(file.model)
         mixed = ["eval", "short.txt", "-m", beside, "--mix", f"{name}:0.5", "--json", "--threads", "1"]
@@ -773,7 +776,7 @@ def _no_constant(name: str) -> None:
 
 
 def _beside(model: Model) -> str:
-    """A model that reads the same tokens, to be mixed with it."""
+    """Return the name of a model with the same tokens, to be mixed with this one."""
     return {
         "stream": "ngram-stream.npz",
         "ngram-stream": "stream.npz",
@@ -783,7 +786,7 @@ def _beside(model: Model) -> str:
 
 
 def same(found: Arrays, expected: Arrays) -> bool:
-    """Whether two sets of arrays are the same to the bit."""
+    """Return whether two sets of arrays have the same names, types, shapes and bytes."""
     return found.keys() == expected.keys() and all(
         (a.dtype, a.shape, a.tobytes()) == (expected[n].dtype, expected[n].shape, expected[n].tobytes())
         for n, a in found.items()
@@ -791,7 +794,7 @@ def same(found: Arrays, expected: Arrays) -> bool:
 
 
 def _ran(arguments: list[str]) -> tuple[int, str]:
-    """Exit code of a command line, and all that it printed."""
+    """Run a command line in this process and return its exit code and all output."""
     stream = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", newline="")
     with contextlib.redirect_stdout(stream), contextlib.redirect_stderr(stream):
         code = cli.run(arguments)
@@ -811,7 +814,7 @@ def _write(path: Path, file: File) -> None:
 
 
 def forbid(folder: Path) -> None:
-    """Make it an error to do what no reading of a model needs; there is no way back in this process."""
+    """Raise RuntimeError from now on when this process does anything that reading a model does not need."""
     allowed = (str(folder), "/dev/null")
     writing = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
@@ -837,10 +840,13 @@ def forbid(folder: Path) -> None:
 
 
 def judge_in_this_process(folder: Path, seed: int, numbers: range, report: Callable[[int, str, str], None]) -> None:
-    """Judge the files with these numbers; `report` gets the number, the attack and the outcome of each."""
+    """Judge the files of these numbers.
+
+    `report` is called with number, attack and "" before, and with the outcome after each file.
+    """
     models, arpa = read_models(folder)
     judge = Judge(folder, models)
-    for model in models:  # whatever is loaded once and kept is loaded now
+    for model in models:  # load everything that stays in memory before memory is limited
         honest = File(model.content, WORKS, model)
         _write(folder / "hostile.npz", honest)
         for command in judge._commands(folder / "hostile.npz", honest, np.random.default_rng(0)):
@@ -854,7 +860,7 @@ def judge_in_this_process(folder: Path, seed: int, numbers: range, report: Calla
 
 
 def child(folder: Path, seed: int, first: int, last: int) -> None:
-    """Judge in a process of its own and tell the parent through stdout."""
+    """Judge files and print the outcomes to stdout for the parent process."""
     lines = os.fdopen(os.dup(1), "w", buffering=1)
     forbid(folder)
     warnings.simplefilter("ignore")
@@ -867,7 +873,10 @@ def child(folder: Path, seed: int, first: int, last: int) -> None:
 
 
 def watched(folder: Path, seed: int, files: int) -> Iterator[tuple[int, str, str]]:
-    """The outcomes of all files. A process that hangs or dies is a fault of its file; a new one goes on behind it."""
+    """Yield the outcomes of all files, from child processes.
+
+    If a child hangs or dies, this counts as a fault of its current file, and a new child continues with the next.
+    """
     first = 0
     while first < files:
         command = [sys.executable, __file__, "--child", str(folder), "--seed", str(seed), "--files", str(files)]
@@ -889,7 +898,7 @@ def watched(folder: Path, seed: int, files: int) -> Iterator[tuple[int, str, str
 
 
 def _lines(process: "subprocess.Popen[bytes]") -> Iterator[str]:
-    """Lines of a process until it ends or says nothing for too long."""
+    """Yield the lines of a process until it ends or prints nothing for SECONDS_A_FILE."""
     assert process.stdout is not None
     rest = b""
     while select.select([process.stdout], [], [], SECONDS_A_FILE)[0]:
@@ -901,7 +910,7 @@ def _lines(process: "subprocess.Popen[bytes]") -> Iterator[str]:
 
 
 def table(counts: Counter[tuple[str, str]]) -> str:
-    """The counts of each attack as a Markdown table."""
+    """Return the counts of each attack as a Markdown table."""
     rows = [
         "| attack | files | refused in a sentence | accepted unharmed | faults |",
         "| --- | ---: | ---: | ---: | ---: |",
@@ -919,7 +928,7 @@ KINDS_OF_OUTCOME = ("refused", "accepted", "fault")
 
 
 def again(folder: Path, seed: int, number: int) -> None:
-    """Judge one file in this process, keep it and print everything."""
+    """Judge one file in this process, keep the file and print all messages."""
     models, arpa = read_models(folder)
     name, file = hostile(seed, number, models, arpa)
     judge = Judge(folder, models, memory=False)
@@ -930,7 +939,7 @@ def again(folder: Path, seed: int, number: int) -> None:
 
 
 def main() -> None:
-    """Attack and print the table."""
+    """Parse the options, judge the files and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--files", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=1)
@@ -950,7 +959,7 @@ def main() -> None:
             return
         counts: Counter[tuple[str, str]] = Counter()
         started = time.monotonic()
-        with contextlib.suppress(KeyboardInterrupt):  # the table of what was done until then
+        with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C prints the table so far
             for number, attack, outcome in watched(folder, options.seed, options.files):
                 kind = outcome.partition(":")[0]
                 counts[attack, kind] += 1

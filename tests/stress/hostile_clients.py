@@ -1,16 +1,16 @@
-"""`rnnlm serve` beside clients that mean it no good: what honest ones feel, and what the server's memory does.
+"""Measure the latency and memory of `rnnlm serve` under hostile clients.
 
-20 honest clients ask /api/predict ten times a second each. 50 hostile ones, ten of each sort:
+20 honest clients send requests to /api/predict with pauses of 0.1 s. 50 hostile clients, ten of each kind:
 
-- blowup      ask for the largest answers that a request can name: 8 x 20,000 ids, n 16, echo, logprobs 20
-- stalled     ask for a stream and do not read it for 5 or 60 s
+- blowup      request the largest possible answers: 8 x 20,000 ids, n 16, echo, logprobs 20
+- stalled     request a stream and do not read it for 5 or 60 s
 - slow        send nothing, or half a head, or half a body, and wait for 1 or 20 s
-- leaving     leave in the middle of their body
-- malformed   broken chunks and heads, and texts of 20,000 characters to be coloured
+- leaving     disconnect in the middle of their body
+- malformed   send broken chunks and heads, and texts of 20,000 characters to be coloured
 
-Every key of an honest client has to be answered. Once a minute: the keys' latency in it, those lost, resident memory,
-the size of the log. The server, with an LSTM of 128 units over the characters of corpora/english.txt, is a process of
-its own; this program shares the cores with it.
+Every request of an honest client ("key") must be answered. Once a minute, this program prints the latency of these
+requests, the number of lost ones, the resident memory of the server and the size of its log. The server runs an
+untrained LSTM of 128 units over the characters of corpora/english.txt in another process on the same cores.
 
 Usage: python tests/stress/hostile_clients.py [--seconds 600] [--port 8933] [--json FILE]
 """
@@ -37,12 +37,12 @@ from rnnlm.text.vocabulary import Vocabulary
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "corpora" / "english.txt").read_text(encoding="utf-8")
 HONEST, HOSTILE = 20, 50
-PAUSE = 0.1  # seconds between two keys of an honest client
+PAUSE = 0.1  # seconds between two requests of an honest client
 HEAD = b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 
 
 def main() -> None:
-    """Serve, load, print."""
+    """Start the server and the clients, and print the measurements."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=600)
     parser.add_argument("--port", type=int, default=8933)
@@ -69,24 +69,24 @@ def _model() -> LanguageModel:
 
 
 def post(path: str, body: Any) -> bytes:
-    """A request whose connection ends with its answer."""
+    """Return a POST request with `Connection: close`."""
     content = json.dumps(body).encode()
     head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nConnection: close\r\n"
     return f"{head}Content-Length: {len(content)}\r\n\r\n".encode() + content
 
 
 class Load:
-    """All clients of a run, and what the honest ones met."""
+    """All clients of a run and the measurements of the honest ones."""
 
     def __init__(self, port: int, server: int, log: Path, seconds: float) -> None:
         self._port, self._server, self._log, self._seconds = port, server, log, seconds
         self._end = time.monotonic() + seconds
-        self._took: list[float] = []  # seconds of the keys of this minute
+        self._took: list[float] = []  # seconds of the requests of this minute
         self._lost = 0
         self._all: list[float] = []
 
     async def run(self) -> list[dict[str, float]]:
-        """A row for each minute."""
+        """Run all clients and return the measurements of each minute."""
         honest = [self._honest(random.Random(number)) for number in range(HONEST)]
         hostile = [self._hostile(SORTS[number % len(SORTS)], random.Random(1000 + number)) for number in range(HOSTILE)]
         rows, *_ = await asyncio.gather(self._watch(), *honest, *hostile)
@@ -149,7 +149,7 @@ class Load:
                 writer.close()
 
 
-# --- sorts of hostile clients -----------------------------------------------------------------------------------------
+# --- kinds of hostile clients -----------------------------------------------------------------------------------------
 
 
 async def _blowup(reader: Any, writer: Any, rng: random.Random) -> None:

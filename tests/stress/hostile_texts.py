@@ -1,13 +1,13 @@
-"""Texts that nobody writes: what becomes of them, how long it takes and how much memory it needs.
+"""Run commands on extreme texts and measure their outcome, time and memory.
 
     python tests/stress/hostile_texts.py                  all of them at full size, about a quarter of an hour
     python tests/stress/hostile_texts.py --scale 0.01     a hundredth of the size
     python tests/stress/hostile_texts.py empty one-line   those texts only
 
-Every text is trained on for one step, by words and by characters (`train --epochs 1e-9 --valid-fraction 0`). The model
-then measures, scores and continues the first 16 KiB of the text. Each command is a process of its own, and so is its
-peak of resident memory. The size is that of the file that the command reads. "refused" is exit code 1, with what it
-said; anything but that and "done" is a fault.
+A model of words and one of characters are trained on each text for one step (`train --epochs 1e-9 --valid-fraction 0`).
+Then eval, score and predict are run on the first 16 KiB of the text, and sample. Each command runs in its own process,
+whose peak resident memory is printed with the size of the file that it reads. "refused" means exit code 1, followed by
+the error message; all other exit codes but 0 ("done") are faults.
 """
 
 import argparse
@@ -28,25 +28,25 @@ WORDS = ["the", "sea", "was", "calm", "and", "no", "wind", "blew", "over", "it",
 
 
 def _words(size: int) -> bytes:
-    """Running words, separated by spaces."""
+    """Return words separated by spaces, without line breaks."""
     rng = random.Random(1)
     part = " ".join(rng.choices(WORDS, k=100_000)).encode() + b" "
     return (part * (size // len(part) + 1))[:size]
 
 
 def _different_characters(number: int) -> str:
-    """Characters that a text can hold, each once, a hundred a line."""
+    """Return that many different characters, a hundred per line, without control characters and surrogates."""
     usable = (code for code in range(0x20, 0x110000) if not 0x7F <= code < 0xA0 and not 0xD800 <= code < 0xE000)
     characters = [chr(code) for code, _ in zip(usable, range(number), strict=False)]
     return "\n".join("".join(characters[start : start + 100]) for start in range(0, number, 100))
 
 
 def _mixed_encodings(size: int) -> bytes:
-    """Good UTF-8 but for one line of GB18030 at the end."""
+    """Return UTF-8 text that ends with one line in GB18030."""
     return "老师批评了我。\n".encode() * (size // 22) + "老师批评了我。\n".encode("gb18030")
 
 
-# Name: what makes the text from its size, and the size at full scale.
+# Name of a text: function that makes it from its size, and its full size.
 TEXTS: dict[str, tuple[Callable[[int], bytes], int]] = {
     "one-line": (_words, 100 * MEBIBYTE),
     "one-word": (lambda size: (b"abcdefghijklmnopqrstuvwxyz" * (size // 26 + 1))[:size], 100 * MEBIBYTE),
@@ -71,7 +71,7 @@ TEXTS: dict[str, tuple[Callable[[int], bytes], int]] = {
 
 
 class Outcome(NamedTuple):
-    """What became of one command."""
+    """Outcome, duration in seconds and peak resident memory in bytes of a command."""
 
     said: str
     seconds: float
@@ -79,7 +79,7 @@ class Outcome(NamedTuple):
 
 
 def main() -> None:
-    """Make the texts, run the commands, print the table."""
+    """Make the texts, run the commands and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("texts", nargs="*", metavar="TEXT", help=f"of {', '.join(TEXTS)}; without it all")
     parser.add_argument("--scale", type=float, default=1.0, help="share of the full size")
@@ -90,7 +90,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for name in arguments.texts or TEXTS:
             path = Path(folder, f"{name}.txt")
-            # In another process: a command's peak begins at what the process that starts it holds.
+            # In another process, because a command's peak includes the memory of the process that starts it.
             maker = multiprocessing.Process(target=_write, args=(path, name, arguments.scale))
             maker.start()
             maker.join()
@@ -109,7 +109,7 @@ def _write(path: Path, name: str, scale: float) -> None:
 
 
 def _outcomes(path: Path) -> Iterator[tuple[str, int, Outcome]]:
-    """Command, size of the file that it reads and outcome of all that is done with a text."""
+    """Yield the command, the size of the file that it reads and its outcome, for all commands."""
     beginning = path.with_name("beginning.txt")
     with path.open("rb") as file:
         content = file.read(KIB_READ << 10)
@@ -138,7 +138,7 @@ def _is_utf8(content: bytes) -> bool:
 
 
 def _run(arguments: list[str], folder: Path, stdin: int = subprocess.DEVNULL) -> Outcome:
-    """Run a command in a process of its own, and measure it."""
+    """Run a command in another process and measure it."""
     environment = {**os.environ, "RNNLM_CACHE": str(folder / "cache")}
     with (folder / "errors.txt").open("w+b") as errors:
         started = time.monotonic()

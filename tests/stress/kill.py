@@ -1,13 +1,13 @@
-"""Trainings that are killed, stopped and starved: is a model ever lost?
+"""Kill trainings, stop them and take their resources away, and check that no model is lost.
 
     python tests/stress/kill.py                          200 rounds of every attack, about an hour
     python tests/stress/kill.py --rounds 20 kill fault   20 rounds of two of them
 
-Each round runs `rnnlm train` on a tiny network, saving after every step, and attacks it at a random moment. After it
-the file on disk must load, evaluate and hold a step that is not before the one it held; or there is none, as before.
-The next round goes on with --resume. Whenever a training has come to its end through all this, its file must equal that
-of a training that nobody attacked, byte for byte. The full disk is a small one that is mounted for it, which needs
-Linux and root; elsewhere this attack is left out. Prints a table; a round that is lost is told.
+Each round runs `rnnlm train` on a tiny network, saving after every step, and attacks it at a random moment. Then the
+model file must load, evaluate and not have gone back to an earlier step (or still be missing if it was missing before).
+The next round resumes the training. When a training is finished, its file must equal that of an undisturbed training
+byte for byte. The full disk is a small tmpfs, which needs Linux and root; elsewhere this attack is left out. Prints
+a table of the attacks, and each failed round.
 """
 
 import argparse
@@ -31,37 +31,37 @@ from typing import Any
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 ROUNDS = 200
-SECONDS = 1.2  # from the start of a training to an attack, at most
-LEAVE_WITHIN = 2.0  # seconds after the first signal
-OVERRIDING = "-dac_override,-dac_read_search"  # what root does not stop for permissions with
+SECONDS = 1.2  # longest time from the start of a training to an attack
+LEAVE_WITHIN = 2.0  # seconds within which a process must end after the last signal
+OVERRIDING = "-dac_override,-dac_read_search"  # capabilities by which root ignores permissions
 WORDS, SENTENCES = 60, 120
 NETWORK = ["--hidden-size", "8", "--embedding-size", "6", "--bptt", "8", "--batch-size", "4", "--threads", "1"]
 NETWORK += ["--dropout", "0.2"]
-EPOCHS = 4.0  # of about 34 steps
+EPOCHS = 4.0  # about 34 steps each
 ERRORS = (errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EROFS, errno.EACCES)
 HOWS = ("kill before", "kill halfway", "kill after")
 
 
 class LostError(Exception):
-    """Something is not as it must be."""
+    """A requirement on the model file or the training is violated."""
 
 
-# --- faults inside the write --------------------------------------------------------------------------------------
+# --- faults while a file is written ---------------------------------------------------------------------------------
 
 
 class Fault:
-    """Strikes at the n-th operation on files that are being saved, and at as many after it as `more` says.
+    """Makes the file operation number `first` of all saves fail, and `more` operations after it.
 
-    how: one of HOWS, or an `errno` that the operation fails with; a write has written half before.
+    how: one of HOWS, or the `errno` of the OSError that is raised; a write writes half of its data first.
     """
 
     def __init__(self, first: int, how: str | int, more: int = 0) -> None:
-        """Nothing is changed yet."""
+        """Set the range of operations that fail."""
         self.first, self.how, self.last = first, how, first + more
         self.operations: list[str] = []
 
     def __call__(self, name: str, do: Callable[[], Any], half: Callable[[], Any] = lambda: None) -> Any:
-        """Do an operation, or strike."""
+        """Do an operation, or fail it if its number is in the range."""
         self.operations.append(name)
         if not self.first <= len(self.operations) <= self.last:
             return do()
@@ -74,7 +74,7 @@ class Fault:
 
     @contextmanager
     def installed(self) -> Iterator["Fault"]:
-        """Stand between `rnnlm.storage.atomic` and the system."""
+        """Replace the file operations of `rnnlm.storage.atomic` within the context."""
         from rnnlm.storage import atomic
 
         fault, module = self, vars(atomic)
@@ -120,21 +120,21 @@ def train_under(first: int, how: str | int, more: int, arguments: list[str]) -> 
         cli.main(arguments)
 
 
-# --- a training and what must be true of its file -------------------------------------------------------------------
+# --- a training and the requirements on its file --------------------------------------------------------------------
 
 
 class Scene:
-    """A text, the file that training on it ends in, and a training that is under attack."""
+    """A text, the model that an undisturbed training on it gives, and the training under attack."""
 
     def __init__(self, home: Path, seed: int, epochs: float = EPOCHS) -> None:
-        """Make the text and train on it without an attack."""
+        """Write the text and train on it without an attack."""
         self.options = [*NETWORK, "--epochs", str(epochs)]
         self.home, self.random = home, random.Random(seed)
         self.folder = home / "models"
         self.folder.mkdir()
         self.model = self.folder / "model.npz"
         self.corpus = _made_text(home / "corpus.txt", seed)
-        root = str(Path(__file__).resolve().parents[2])  # all of them run the package that this file belongs to
+        root = str(Path(__file__).resolve().parents[2])  # the root of this repository, so that its package is tested
         self.environment = {**os.environ, "RNNLM_CACHE": str(home / "cache"), "PYTHONPATH": root}
         whole = home / "whole.npz"
         command = [sys.executable, "-m", "rnnlm", "train", str(self.corpus), "-o", str(whole), *self.options]
@@ -142,11 +142,14 @@ class Scene:
         self.expected = whole.read_bytes()
         self.log = home / "log.txt"
         self.processes: list[subprocess.Popen[str]] = []
-        self.step = -1  # that the file held last; -1: there is none
+        self.step = -1  # last step found in the file; -1: no file
         self.finished = 0
 
     def start(self, *fault: str, without: str = "", **options: Any) -> subprocess.Popen[str]:
-        """Begin a training, or go on with it; without: capabilities that are taken from root."""
+        """Start or resume the training.
+
+        fault: arguments of `train_under`. without: capabilities to drop when run as root.
+        """
         arguments = ["train", str(self.corpus), "-o", str(self.model)]
         arguments += ["--resume", "--threads", "1"] if self.model.exists() else [*self.options]
         command = [sys.executable, __file__, "--train", *(fault or ("0", "kill before", "0")), "--", *arguments]
@@ -158,17 +161,17 @@ class Scene:
         return process
 
     def said(self) -> str:
-        """What the training that was started last has said so far."""
+        """Return the standard error of the training started last."""
         return self.log.read_text()
 
     def ended(self, process: subprocess.Popen[str], *codes: int, within: float = 60.0) -> str:
-        """What a training said that must have ended with one of some exit codes, without a traceback."""
+        """Wait for a training to end with one of the exit codes and without a traceback; return its standard error."""
         try:
             process.wait(within)
         except subprocess.TimeoutExpired:
             raise LostError(f"it did not end within {within:g} s:\n{self.said()[-1500:]}") from None
         said = self.said()
-        over = said.rpartition("\n")[0].rpartition("\n")[2].startswith("Saved ")  # a signal may then end Python itself
+        over = said.rpartition("\n")[0].rpartition("\n")[2].startswith("Saved ")  # now a signal may end Python
         if (
             (process.returncode not in codes and not (over and process.returncode < 0))
             or "Traceback" in said
@@ -178,18 +181,18 @@ class Scene:
         return said
 
     def stop_all(self) -> None:
-        """End what a round that was lost has left running."""
+        """Kill all processes that a failed round has left running."""
         for process in self.processes:
             process.kill()
             process.wait()
         self.processes.clear()
 
     def wait(self) -> None:
-        """Wait for a random moment of a training."""
+        """Sleep for a random time, up to SECONDS."""
         time.sleep(self.random.uniform(0, SECONDS))
 
     def check(self, leftovers: int) -> None:
-        """The file must be whole and no older than it was; and how many files that are no models may be beside it."""
+        """Check that the model file is whole and not older than before, with at most `leftovers` other files."""
         from rnnlm.storage import checkpoint
 
         others = sorted(path.name for path in self.folder.iterdir() if path != self.model)
@@ -221,12 +224,12 @@ class Scene:
             raise LostError(f"the model has a perplexity of {perplexity}")
 
     def begin_anew(self) -> None:
-        """Forget the model."""
+        """Remove the model file, so that the next round starts a new training."""
         self.model.unlink(missing_ok=True)
         self.step = -1
 
     def unchanged(self) -> Callable[[], None]:
-        """A check that the file is still what it is now."""
+        """Return a function that checks that the file is still as it is now."""
         before = self.model.read_bytes() if self.model.exists() else None
 
         def check() -> None:
@@ -237,12 +240,12 @@ class Scene:
 
 
 def until(process: subprocess.Popen[str], condition: Callable[[], bool]) -> None:
-    """Wait until something is so, or the training has ended."""
+    """Wait until a condition is true or the process has ended."""
     while process.poll() is None and not condition():
         time.sleep(0.005)
 
 
-# --- attacks: each is one round -------------------------------------------------------------------------------------
+# --- attacks, each of which runs one round --------------------------------------------------------------------------
 
 
 def kill(scene: Scene) -> None:
@@ -255,18 +258,18 @@ def kill(scene: Scene) -> None:
 
 
 def fault(scene: Scene) -> None:
-    """kill -9 by itself at a random operation of a save: open, write, flush, fsync, rename."""
+    """kill -9 at a random operation of a save: open, write, fsync, rename."""
     process = scene.start(str(scene.random.randrange(1, 12_000)), scene.random.choice(HOWS), "0")
     scene.ended(process, -signal.SIGKILL, 0)
     scene.check(leftovers=1)
 
 
 def failing(scene: Scene) -> None:
-    """Some operations fail; the training goes on, tries again and ends in the same bytes."""
+    """Some operations fail; the training continues, tries again and ends with the same bytes."""
     first, more = scene.random.randrange(1, 12_000), scene.random.randrange(60)
     process = scene.start(str(first), str(scene.random.choice(ERRORS)), str(more))
     said = scene.ended(process, 0, 1)
-    if process.returncode and "The training is not saved; " not in said:  # the last save failed again and again
+    if process.returncode and "The training is not saved; " not in said:  # all attempts of the last save failed
         raise LostError(said)
     if "Warning: " in said and "tried again" not in said and "Trying again" not in said:
         raise LostError(said)
@@ -274,7 +277,7 @@ def failing(scene: Scene) -> None:
 
 
 def signals(scene: Scene) -> float:
-    """One SIGINT, SIGTERM or SIGHUP; the time until it is gone is the result."""
+    """One SIGINT, SIGTERM or SIGHUP; returns the seconds until the process ends."""
     number = scene.random.choice((signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
     process = scene.start()
     _await_training(scene, process)
@@ -289,7 +292,7 @@ def signals(scene: Scene) -> float:
 
 
 def twice(scene: Scene) -> float:
-    """Two signals, one soon after the other."""
+    """Two SIGINT in quick succession; returns the seconds until the process ends."""
     process = scene.start()
     _await_training(scene, process)
     process.send_signal(signal.SIGINT)
@@ -305,18 +308,18 @@ def twice(scene: Scene) -> float:
 
 
 def _await_training(scene: Scene, process: subprocess.Popen[str]) -> None:
-    """Until it has begun, then for a random moment; what comes before is Python, which signals end by themselves."""
+    """Wait for a random time after the text was read; before that, signals end Python itself."""
     until(process, lambda: "Text " in scene.said())
     time.sleep(scene.random.uniform(0, SECONDS / 2))
 
 
 def removed(scene: Scene) -> None:
-    """The folder is removed; it comes back after a while, or not until the end."""
+    """The folder is removed; in half of the rounds it comes back after 0.1 s."""
     comes_back = scene.random.random() < 0.5
     process = scene.start()
     scene.wait()
     over = process.poll() is not None
-    with suppress(OSError):  # a file that was made in the meantime
+    with suppress(OSError):  # a file may be created during the removal
         shutil.rmtree(scene.folder)
     shutil.rmtree(scene.folder, ignore_errors=True)
     scene.step = -1
@@ -340,7 +343,7 @@ def _starved(
     leftovers: int = 0,
     without: str = "",
 ) -> None:
-    """Something is missing for a while, or to the end: then exit code 1, a sentence and the previous file."""
+    """Take a resource away, in 30 % of the rounds for good; a training that fails must say so and keep the file."""
     to_the_end = scene.random.random() < 0.3
     process = scene.start(without=without)
     scene.wait()
@@ -352,7 +355,7 @@ def _starved(
     try:
         until(process, told)
         time.sleep(0.02)
-        begin(process.pid)  # what a save that was under way has given back
+        begin(process.pid)  # again: a save in progress may have freed some
         still = scene.unchanged()
         if not to_the_end:
             time.sleep(scene.random.uniform(0, 0.3))
@@ -369,7 +372,7 @@ def _starved(
 
 
 def limited(scene: Scene) -> None:
-    """The largest size of a file (RLIMIT_FSIZE) is lowered under that of the model, and above that of the log."""
+    """The file size limit (RLIMIT_FSIZE) is set below the size of the model and above that of the log."""
 
     def limit(size: int) -> Callable[[int], None]:
         def change(process: int) -> None:
@@ -383,7 +386,7 @@ def limited(scene: Scene) -> None:
 
 
 def full(scene: Scene) -> None:
-    """The disk is full: a file that something else writes takes all the room."""
+    """The disk is filled by another file."""
     ballast = scene.folder / "ballast"
 
     def fill(_: int) -> None:
@@ -407,23 +410,23 @@ def read_only(scene: Scene) -> None:
         return lambda _: scene.folder.chmod(mode)
 
     words = "Permission denied|No file can be written"
-    _starved(scene, allow(0o500), allow(0o700), words, leftovers=1, without=OVERRIDING)  # one that cannot be removed
+    _starved(scene, allow(0o500), allow(0o700), words, leftovers=1, without=OVERRIDING)  # a temporary file
 
 
 def memory(scene: Scene) -> None:
-    """There is no more memory (RLIMIT_AS) from a random moment on."""
+    """Memory (RLIMIT_AS) is limited from a random moment on."""
     process = scene.start()
-    _await_training(scene, process)  # what comes before is Python and NumPy, which say so in their own way
+    _await_training(scene, process)  # before that, Python and NumPy have error messages of their own
     with suppress(OSError):
         pages = int(Path(f"/proc/{process.pid}/statm").read_text().split()[0])
         size = pages * resource.getpagesize() + scene.random.randrange(-(1 << 20), 2 << 20)
         resource.prlimit(process.pid, resource.RLIMIT_AS, (size, -1))
     scene.ended(process, 0, 1)
-    scene.check(leftovers=1)  # OpenBLAS ends a process at once where it finds no memory
+    scene.check(leftovers=1)  # OpenBLAS ends the process at once where memory is short
 
 
 def second(scene: Scene) -> None:
-    """A second run on the same file is refused while the first is alive, and changes nothing of it."""
+    """A second run on the same file is refused while the first one is alive, and does not affect it."""
     first = scene.start()
     until(first, lambda: any(scene.folder.glob("*lock")))
     other = scene.start()
@@ -453,7 +456,7 @@ ATTACKS: dict[str, Callable[[Scene], float | None]] = {
 
 
 def can_mount() -> bool:
-    """Whether a small disk can be made."""
+    """Return whether a tmpfs can be mounted."""
     if os.name != "posix" or os.geteuid():
         return False
     with tempfile.TemporaryDirectory() as folder:
@@ -464,7 +467,7 @@ def can_mount() -> bool:
 
 
 def attack(name: str, rounds: int, home: Path, seed: int = 1) -> str:
-    """Rounds of one attack: a row of the table. What went wrong is printed at once."""
+    """Run the rounds of one attack, print each failure at once, and return a row of the table."""
     scene = Scene(home, seed)
     lost, times = 0, []
     for number in range(rounds):
@@ -484,14 +487,14 @@ def attack(name: str, rounds: int, home: Path, seed: int = 1) -> str:
 
 
 def listen() -> None:
-    """Let the trainings hear signals that a shell lets its background jobs ignore."""
+    """Restore the default signal handlers, since shells let background jobs ignore signals."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) == signal.SIG_IGN:
             signal.signal(number, signal.SIG_DFL)
 
 
 def main() -> None:
-    """Attack and print the table."""
+    """Parse the options, run the attacks and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("attacks", nargs="*", help=f"among {', '.join(ATTACKS)}; all where none is named")
     parser.add_argument("--rounds", type=int, default=ROUNDS)
@@ -508,7 +511,7 @@ def main() -> None:
 
 
 def _made_text(path: Path, seed: int) -> Path:
-    """Sentences of a few words."""
+    """Write random sentences."""
     rng = random.Random(seed)
     words = [f"w{number}" for number in range(WORDS)]
     path.write_text("".join(" ".join(rng.choices(words, k=9)) + "\n" for _ in range(SENTENCES)))

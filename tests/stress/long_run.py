@@ -1,10 +1,10 @@
-"""A long training, watched from outside: does memory grow, do the files stay bounded?
+"""Measure whether memory and files grow during a long training.
 
-    python tests/stress/long_run.py                       two hours on a text that is made for it
+    python tests/stress/long_run.py                       two hours on a generated text
     python tests/stress/long_run.py --corpus my.txt --time 20m --threads 1        and any other option of rnnlm train
 
-Prints resident memory and the sizes of checkpoint and history once a minute, and at the end by how much memory grew
-from the second quarter of the run (the first is the start: caches fill, the first evaluation runs) to the last.
+Prints resident memory and the sizes of checkpoint and history once a minute, and at the end the growth of memory from
+the second quarter of the run to the last (in the first one, caches are filled and the first evaluation runs).
 """
 
 import argparse
@@ -23,17 +23,17 @@ MEBIBYTE = 1 << 20
 
 
 def main() -> None:
-    """Train, watch, print."""
+    """Train, sample the process and print the result."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--corpus", help="text to train on; without it two megabytes are made")
     parser.add_argument("--time", default="2h", help="length of the training, as in rnnlm train")
     parser.add_argument("--every", type=float, default=60.0, help="seconds between two looks")
     parser.add_argument("--json", type=Path, help="write the samples there")
-    arguments, options = parser.parse_known_args()  # the unknown ones are for rnnlm train
+    arguments, options = parser.parse_known_args()  # unknown options are passed on to rnnlm train
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
         corpus = arguments.corpus or str(_made_text(home / "corpus.txt"))
-        # With sizes that are given, a time is used to its end, however often that reads the text.
+        # With given sizes, a training uses its whole time, however often it reads the text.
         options = options or ["--hidden-size", "256", "--dropout", "0.3"]
         samples = watch(home, corpus, ["--time", arguments.time, *options], arguments.every)
     if arguments.json:
@@ -42,7 +42,7 @@ def main() -> None:
 
 
 def watch(home: Path, corpus: str, options: list[str], every: float) -> list[dict[str, float]]:
-    """Samples of one training: seconds, resident bytes, bytes of checkpoint and history, temporary files."""
+    """Return samples of a training: seconds, resident bytes, bytes of checkpoint and history, temporary files."""
     model, history = home / "model.npz", home / "history.jsonl"
     command = [
         sys.executable,
@@ -105,7 +105,7 @@ def _verdict(samples: list[dict[str, float]]) -> str:
 
 
 def _made_text(path: Path) -> Path:
-    """Two megabytes of words drawn by a power law, in lines."""
+    """Write two megabytes of random words with Zipf frequencies, in lines."""
     rng = np.random.default_rng(1)
     alphabet = np.array(list("abcdefghijklmnopqrstuvwxyz"))
     words = ["".join(rng.choice(alphabet, size)) for size in rng.integers(2, 10, 5_000)]

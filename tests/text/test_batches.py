@@ -1,4 +1,4 @@
-"""Batches lose nothing, repeat nothing and depend on nothing but seed, epoch and number."""
+"""Batches contain the whole text once, in order or shuffled, and depend only on seed, epoch and number."""
 
 import itertools
 from collections import Counter
@@ -17,12 +17,12 @@ CONTEXTS = ["stream", "sentence"]
 
 
 def text(length, seed=1):
-    """Ids without any </s>, all different: a mistaken place cannot hide."""
+    """Return different ids without </s>, so that every place can be identified."""
     return 3 + np.random.default_rng(seed).permutation(length).astype(np.int32)
 
 
 def sentences(count, seed=1):
-    """Sentences of different lengths, no id twice."""
+    """Return sentences of different lengths in which no id occurs twice."""
     lengths = np.random.default_rng(seed).integers(0, 9, count)
     ids = iter(text(lengths.sum() + 1, seed))
     return [[*(int(next(ids)) for _ in range(length)), EOS] for length in lengths]
@@ -37,7 +37,7 @@ def epoch_of(batches, epoch):
 
 
 def columns(batches, epoch, part="targets"):
-    """What each column reads in an epoch, (column length, B)."""
+    """Return what each column reads in an epoch, (column length, B)."""
     return np.concatenate([getattr(batch, part) for batch in epoch_of(batches, epoch)])
 
 
@@ -53,7 +53,7 @@ def test_stream_columns_are_the_text_in_order(batch_size, bptt, extra, epoch):
 
 
 @given(*LAYOUTS, st.integers(0, 3))
-def test_shifted_columns_are_the_text_from_another_place_on_as_a_ring(batch_size, bptt, extra, epoch):
+def test_shifted_columns_are_the_text_read_as_a_ring_from_another_place(batch_size, bptt, extra, epoch):
     ids = text(2 * batch_size + extra)
     plain, shifted = (Batches(ids, batch_size, bptt, "stream", seed=1, shift=shift) for shift in (False, True))
     assert shifted.per_epoch == plain.per_epoch
@@ -69,7 +69,7 @@ def test_shifted_columns_are_the_text_from_another_place_on_as_a_ring(batch_size
         assert batch.starts_epoch == (number == 0)
 
 
-def test_every_epoch_is_shifted_by_another_number_that_seed_and_epoch_tell():
+def test_every_epoch_has_its_own_shift_which_depends_on_the_seed():
     ids = text(1000)
     begins = {
         seed: [columns(Batches(ids, 4, 7, "stream", seed, shift=True), epoch)[0, 0] for epoch in range(20)]
@@ -77,7 +77,7 @@ def test_every_epoch_is_shifted_by_another_number_that_seed_and_epoch_tell():
     }
     places = [ids.tolist().index(begin) for begin in begins[1]]
     assert len(set(places)) > 15
-    assert len({place % 7 for place in places}) == 7  # windows end everywhere
+    assert len({place % 7 for place in places}) == 7  # windows end at all places
     assert begins[1] != begins[2]
     again = Batches(ids, 4, 7, "stream", 1, shift=True)
     assert [columns(again, epoch)[0, 0] for epoch in reversed(range(20))] == begins[1][::-1]
@@ -111,7 +111,7 @@ def test_every_batch_but_the_last_has_bptt_steps(batch_size, bptt, extra, epoch)
 @pytest.mark.parametrize("batch_size", [1, 2, 4])
 def test_an_epoch_has_every_sentence_exactly_once(batch_size, epoch):
     parts = sentences(80)
-    parts.append([*range(9000, 9000 + (-sum(map(len, parts)) - 1) % batch_size), EOS])  # no dropped tail
+    parts.append([*range(9000, 9000 + (-sum(map(len, parts)) - 1) % batch_size), EOS])  # so that no tail is dropped
     batches = Batches(joined(parts), batch_size, 5, "sentence", seed=1)
     read, sentence = [], []
     for token in columns(batches, epoch).T.ravel():
@@ -125,7 +125,7 @@ def test_an_epoch_has_every_sentence_exactly_once(batch_size, epoch):
 
 
 @given(st.lists(st.lists(st.integers(3, 9), max_size=5), min_size=4, max_size=20), *LAYOUTS[:2], st.integers(0, 3))
-def test_a_sentence_epoch_has_every_token_as_often_as_the_text(lists, batch_size, bptt, epoch):
+def test_a_sentence_epoch_has_the_token_counts_of_the_text(lists, batch_size, bptt, epoch):
     ids = joined([[*each, EOS] for each in lists] * 3)
     batches = Batches(ids, batch_size, bptt, "sentence", seed=2)
     lost = Counter(ids.tolist())
@@ -149,15 +149,15 @@ def test_sentences_start_at_the_start_symbol_with_a_reset(batch_size, epoch):
     assert set(np.unique(kept)) == {0, 1}
 
 
-def test_a_column_that_starts_within_a_sentence_sees_the_word_before():
+def test_a_column_that_starts_within_a_sentence_reads_the_word_before():
     batches = Batches(joined(sentences(80)), 4, 5, "sentence", seed=1)
     inputs, targets = columns(batches, 0, "inputs"), columns(batches, 0)
-    before = targets[-1, :-1]  # the last target of each column's left neighbour
+    before = targets[-1, :-1]  # the last targets of the columns to the left
     assert (before != EOS).any()
     np.testing.assert_array_equal(inputs[0, 1:], np.where(before == EOS, BOS, before))
 
 
-def test_in_a_stream_the_end_of_a_line_is_a_token_like_any_other():
+def test_in_a_stream_the_end_of_a_line_is_an_ordinary_token():
     ids = joined(sentences(30))
     batches = Batches(ids, 1, 5, "stream", seed=1)
     np.testing.assert_array_equal(columns(batches, 0, "inputs")[1:, 0], ids[:-1])
@@ -165,7 +165,7 @@ def test_in_a_stream_the_end_of_a_line_is_a_token_like_any_other():
 
 @pytest.mark.parametrize("count", [1, 4, 30, 300])
 @pytest.mark.parametrize("longest", [2, 9, 40])
-def test_of_a_large_text_runs_of_sentences_are_shuffled(monkeypatch, count, longest):
+def test_in_a_large_text_runs_of_sentences_are_shuffled(monkeypatch, count, longest):
     lengths = np.random.default_rng(count).integers(1, longest, count)
     ids = iter(text(lengths.sum() + 4))
     parts = [[*(int(next(ids)) for _ in range(length)), EOS] for length in lengths]
@@ -177,7 +177,7 @@ def test_of_a_large_text_runs_of_sentences_are_shuffled(monkeypatch, count, long
     batches = Batches(whole, 1, 7, "sentence", seed=1)
     starts = batches._sentence_starts
     assert set(starts) <= {0, len(whole), *np.flatnonzero(whole == EOS) + 1}
-    # Every place of the text is in a run, and no run is longer than two of equal length and two sentences.
+    # Every place of the text is in a run, which is at most two equal runs and two sentences long.
     assert (starts[0], starts[-1]) == (0, len(whole))
     assert np.diff(starts).max() <= 2 * len(whole) / 8 + 2 * (longest + 4)
     runs = [tuple(whole[start:stop]) for start, stop in itertools.pairwise(starts)]
@@ -192,7 +192,7 @@ def test_of_a_large_text_runs_of_sentences_are_shuffled(monkeypatch, count, long
     assert len(runs) < 4 or found != runs
 
 
-def test_the_order_of_sentences_changes_with_the_epoch_and_the_seed_and_repeats():
+def test_the_order_of_sentences_depends_on_epoch_and_seed():
     ids = joined(sentences(80))
 
     def order(seed, epoch):
@@ -204,7 +204,7 @@ def test_the_order_of_sentences_changes_with_the_epoch_and_the_seed_and_repeats(
 
 @pytest.mark.parametrize("context", CONTEXTS)
 def test_a_batch_depends_only_on_seed_epoch_and_number(context):
-    """Whatever was asked before, in whatever order: a resumed run asks in the middle."""
+    """A batch does not depend on earlier calls, since a resumed run starts in the middle."""
     ids = joined(sentences(60))
     rare = np.arange(ids.max() + 1) % 2 == 1
     rare[EOS] = False
@@ -224,7 +224,7 @@ def test_a_batch_depends_only_on_seed_epoch_and_number(context):
             assert batch.starts_epoch == expected.starts_epoch
 
 
-def test_the_text_itself_is_never_changed():
+def test_the_text_is_not_changed():
     ids = joined(sentences(60))
     original = ids.copy()
     ids.flags.writeable = False
@@ -252,21 +252,21 @@ def test_rare_words_become_unknown_at_their_rate(context):
 
 
 @pytest.mark.parametrize(("rate", "share"), [(0.0, 0), (1.0, 1)])
-def test_none_or_all_of_the_rare_words(rate, share):
+def test_a_rate_of_zero_or_one_replaces_no_or_all_rare_words(rate, share):
     ids = text(300)
     read = columns(Batches(ids, 3, 7, "stream", seed=1, rare=np.ones(400, bool), rare_rate=rate), 0)
     assert (read == UNK).mean() == share
 
 
-def test_other_places_are_unknown_in_every_epoch():
+def test_different_places_become_unknown_in_every_epoch():
     batches = Batches(text(300), 3, 7, "stream", seed=1, rare=np.ones(400, bool), rare_rate=0.3)
     places = [columns(batches, epoch) == UNK for epoch in range(3)]
     assert (places[0] != places[1]).any()
     assert (places[1] != places[2]).any()
 
 
-def test_an_unknown_word_is_unknown_as_target_and_as_the_next_input():
-    """Within a batch; the same word at the seam of two batches is drawn for each of them."""
+def test_a_replaced_word_is_unknown_as_target_and_as_the_next_input():
+    """This holds within a batch; at the border of two batches, each draws for itself."""
     batches = Batches(text(300), 3, 7, "stream", seed=1, rare=np.ones(400, bool), rare_rate=0.3)
     for batch in epoch_of(batches, 0):
         np.testing.assert_array_equal(batch.inputs[1:], batch.targets[:-1])
@@ -277,7 +277,7 @@ def test_an_unknown_word_is_unknown_as_target_and_as_the_next_input():
 
 @pytest.mark.parametrize("context", CONTEXTS)
 @pytest.mark.parametrize("batch_size", [1, 4])
-def test_a_text_of_less_than_two_tokens_a_column_is_refused(batch_size, context):
+def test_a_text_of_fewer_than_two_tokens_per_column_is_refused(batch_size, context):
     with pytest.raises(CorpusError, match=f"{2 * batch_size - 1} tokens.*{2 * batch_size}"):
         Batches(text(2 * batch_size - 1), batch_size, 5, context, seed=1)
     batches = Batches(text(2 * batch_size), batch_size, 5, context, seed=1)
@@ -285,13 +285,13 @@ def test_a_text_of_less_than_two_tokens_a_column_is_refused(batch_size, context)
     assert batches.batch(0, 0).targets.shape == (2, batch_size)
 
 
-# Whole sentences, for a network that reads from both sides
+# Whole sentences, for bidirectional networks
 
 PACKINGS = (st.integers(1, 6), st.integers(1, 20), st.integers(1, 40), st.integers(0, 3))
 
 
 def sentences_of(batches, epoch):
-    """The sentences of an epoch, without <s>, with </s>; padding is left out."""
+    """Return the sentences of an epoch, without <s>, with </s> and without padding."""
     read = []
     for batch in epoch_of(batches, epoch):
         for column in batch.inputs.T:
@@ -299,7 +299,7 @@ def sentences_of(batches, epoch):
             for start, stop in zip(starts, [*starts[1:], len(column)], strict=True):
                 sentence = column[start + 1 : stop].tolist()
                 length = sentence.index(EOS) + 1
-                assert set(sentence[length:]) <= {EOS}  # padding, and only at a column's end
+                assert set(sentence[length:]) <= {EOS}  # padding, which occurs only at a column's end
                 assert length == len(sentence) or stop == len(column)
                 read.append(sentence[:length])
     return read
@@ -314,7 +314,7 @@ def test_an_epoch_of_whole_sentences_has_each_exactly_once(batch_size, length, c
 
 
 @given(*PACKINGS)
-def test_whole_sentences_are_predicted_but_for_their_ends(batch_size, length, count, epoch):
+def test_all_words_of_whole_sentences_are_targets(batch_size, length, count, epoch):
     for batch in epoch_of(SentenceBatches(joined(sentences(count)), batch_size, length, seed=1), epoch):
         ends = (batch.inputs == BOS) | (batch.inputs == EOS)
         np.testing.assert_array_equal(batch.targets, np.where(ends, NOT_PREDICTED, batch.inputs))
@@ -322,16 +322,16 @@ def test_whole_sentences_are_predicted_but_for_their_ends(batch_size, length, co
         assert batch.starts_epoch
         assert (batch.inputs[0] == BOS).all()
         assert (batch.inputs[-1] == EOS).all()
-        np.testing.assert_array_equal(batch.keep[:, :, 0] == 0, batch.inputs == BOS)  # read from the left
-        np.testing.assert_array_equal(batch.keep[:, :, 1] == 0, batch.inputs == EOS)  # read from the right
+        np.testing.assert_array_equal(batch.keep[:, :, 0] == 0, batch.inputs == BOS)  # reset when read from the left
+        np.testing.assert_array_equal(batch.keep[:, :, 1] == 0, batch.inputs == EOS)  # reset when read from the right
 
 
 @given(*PACKINGS)
-def test_a_column_is_longer_than_asked_only_for_one_long_sentence(batch_size, length, count, epoch):
+def test_a_column_exceeds_the_length_only_for_a_single_long_sentence(batch_size, length, count, epoch):
     for batch in epoch_of(SentenceBatches(joined(sentences(count)), batch_size, length, seed=1), epoch):
         for column in batch.inputs.T:
             if (column == BOS).sum() > 1:
-                used = len(column) - np.argmax(column[::-1] != EOS) + 1  # without padding, with its own </s>
+                used = len(column) - np.argmax(column[::-1] != EOS) + 1  # without padding, but with its own </s>
                 assert used <= length + 1
 
 
@@ -346,7 +346,7 @@ def test_whole_sentences_depend_only_on_seed_epoch_and_number():
     assert sentences_of(batches, 0) != sentences_of(SentenceBatches(ids, 3, 12, seed=2), 0)
 
 
-def test_whole_sentences_have_rare_words_replaced_as_inputs_and_as_targets():
+def test_rare_words_of_whole_sentences_are_replaced_in_inputs_and_targets():
     ids = joined(sentences(80))
     rare = np.zeros(int(ids.take(np.arange(len(ids))).max()) + 1, dtype=bool)
     rare[3:] = True
@@ -361,7 +361,7 @@ def test_whole_sentences_have_rare_words_replaced_as_inputs_and_as_targets():
     np.testing.assert_array_equal(replaced.keep, plain.keep)
 
 
-def test_a_long_sentence_is_read_in_parts_that_hold_all_of_it(monkeypatch):
+def test_a_long_sentence_is_split_into_parts(monkeypatch):
     monkeypatch.setattr(batches_module, "LONGEST_SENTENCE", 8)
     ids = np.array([*range(10, 40), EOS, 50, EOS, *range(60, 67), EOS], dtype=np.int32)
     batches, found = SentenceBatches(ids, 2, 1, seed=1), []
@@ -375,7 +375,7 @@ def test_a_long_sentence_is_read_in_parts_that_hold_all_of_it(monkeypatch):
     ]
 
 
-# Lines of a stream that are read alone
+# Lines of a stream that start anew
 
 
 def lines_of_five(count):
@@ -384,7 +384,7 @@ def lines_of_five(count):
     return ids
 
 
-def test_without_resets_a_stream_is_what_it_was():
+def test_without_line_resets_a_stream_is_unchanged():
     ids = lines_of_five(200)
     for plain, reset in zip(
         epoch_of(Batches(ids, 4, 7, "stream", 1), 0),
@@ -395,7 +395,7 @@ def test_without_resets_a_stream_is_what_it_was():
         np.testing.assert_array_equal(plain.targets, reset.targets)
 
 
-def test_a_share_of_the_lines_starts_with_the_start_symbol_and_a_zero_state():
+def test_line_resets_start_a_share_of_the_lines_with_the_start_symbol_and_a_zero_state():
     ids = lines_of_five(8_000)
     plain, batches = (Batches(ids, 4, 7, "stream", 1, line_resets=share) for share in (0.0, 0.25))
     for epoch in (0, 1):
@@ -411,7 +411,7 @@ def test_a_share_of_the_lines_starts_with_the_start_symbol_and_a_zero_state():
     np.testing.assert_array_equal(first, columns(Batches(ids, 4, 7, "stream", 1, line_resets=0.25), 0, "inputs"))
 
 
-def test_with_a_share_of_one_all_lines_start_anew_in_the_order_of_the_text():
+def test_a_share_of_one_resets_all_lines_in_the_order_of_the_text():
     ids = lines_of_five(40)
     inputs = columns(Batches(ids, 2, 7, "stream", 1, line_resets=1.0), 0, "inputs")
     assert not (inputs == EOS).any()
@@ -419,7 +419,7 @@ def test_with_a_share_of_one_all_lines_start_anew_in_the_order_of_the_text():
 
 
 @pytest.mark.parametrize("workers", [2, 3])
-def test_workers_reset_the_lines_that_one_would(workers):
+def test_workers_reset_the_same_lines_as_a_single_worker(workers):
     ids = lines_of_five(300)
     whole = columns(Batches(ids, 6, 7, "stream", 1, line_resets=0.5), 1, "inputs")
     shares = [Batches(ids, 6, 7, "stream", 1, line_resets=0.5, worker=(n, workers)) for n in range(workers)]

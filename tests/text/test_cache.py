@@ -23,7 +23,7 @@ def described(**changes):
 
 
 def filled(folder, key="key", ids=(3, 3, 3), **changes):
-    """A cache with one entry."""
+    """Return a cache with one entry."""
     cache = Cache(folder)
     with cache.writing() as file:
         file.write(np.array(ids), types=1)
@@ -32,7 +32,7 @@ def filled(folder, key="key", ids=(3, 3, 3), **changes):
 
 
 def written(description):
-    """What a file holds of a description, whose checksum is right whatever it says."""
+    """Return a description as written to a file, with the right checksum."""
     return json.dumps({**vars(description), "checksum": description.checksum()}).encode()
 
 
@@ -40,7 +40,7 @@ def names(folder):
     return sorted(path.name for path in Path(folder).iterdir())
 
 
-def test_an_entry_is_found_again(tmp_path):
+def test_a_stored_entry_is_found(tmp_path):
     cache = filled(tmp_path)
     assert names(tmp_path) == ["key.ids", "key.json"]
     assert cache.find("key").description == described()
@@ -68,7 +68,7 @@ def test_ids_of_any_size_are_written_in_order(tmp_path_factory, chunks):
     assert names(folder) == []
 
 
-def test_a_failed_run_leaves_nothing(tmp_path):
+def test_a_failed_run_leaves_no_files(tmp_path):
     def interrupted():
         with Cache(tmp_path).writing() as file:
             file.write(np.array([3]), types=1)
@@ -80,7 +80,7 @@ def test_a_failed_run_leaves_nothing(tmp_path):
     assert names(tmp_path) == []
 
 
-def test_a_full_disk_is_an_error_and_leaves_nothing(tmp_path, monkeypatch):
+def test_a_full_disk_is_an_error_and_leaves_no_files(tmp_path, monkeypatch):
     def full(*arguments):
         raise OSError(28, "No space left on device")
 
@@ -127,7 +127,7 @@ def test_a_full_disk_is_an_error_and_leaves_nothing(tmp_path, monkeypatch):
         b" " * 5_000_000,
     ],
 )
-def test_a_damaged_description_is_no_entry(tmp_path, content):
+def test_a_damaged_description_is_reported_and_not_used(tmp_path, content):
     cache = filled(tmp_path)
     (tmp_path / "key.json").write_bytes(content)
     assert cache.find("key") is None
@@ -135,7 +135,7 @@ def test_a_damaged_description_is_no_entry(tmp_path, content):
     assert "damaged" in cache.notes[0]
 
 
-def test_a_sound_description_as_it_was_written_is_an_entry(tmp_path):
+def test_an_intact_description_is_used(tmp_path):
     cache = filled(tmp_path)
     assert (tmp_path / "key.json").read_bytes() == written(described())
     (tmp_path / "key.json").write_bytes(written(described()))
@@ -143,7 +143,7 @@ def test_a_sound_description_as_it_was_written_is_an_entry(tmp_path):
 
 
 @given(st.data())
-def test_no_changed_byte_is_believed(tmp_path_factory, data):
+def test_a_changed_byte_is_detected(tmp_path_factory, data):
     folder = tmp_path_factory.mktemp("cache")
     cache = filled(folder, ids=[3] * 5000)
     path = folder / data.draw(st.sampled_from(["key.ids", "key.json"]))
@@ -151,7 +151,7 @@ def test_no_changed_byte_is_believed(tmp_path_factory, data):
     for place in data.draw(st.lists(st.integers(0, len(content) - 1), min_size=1, max_size=4, unique=True)):
         content[place] ^= data.draw(st.integers(1, 255))
     path.write_bytes(content)
-    found = cache.find("key")  # equal JSON may be spelt otherwise
+    found = cache.find("key")  # the same JSON can be written differently
     assert found is None or (path.suffix == ".json" and found.description.tokens == ["a"])
 
 
@@ -170,10 +170,10 @@ def test_only_regular_files_are_read(tmp_path, kind, end):
         path.symlink_to("/dev/zero" if kind == "link to /dev/zero" else "nowhere")
     assert cache.find("key") is None
     if kind != "folder":
-        assert filled(tmp_path).find("key") is not None  # it is replaced
+        assert filled(tmp_path).find("key") is not None  # the entry can be replaced
 
 
-def test_an_entry_that_another_process_removes_can_still_be_read(tmp_path):
+def test_an_open_entry_can_be_read_after_another_process_removed_it(tmp_path):
     cache = filled(tmp_path)
     entry = cache.find("key")
     for path in tmp_path.iterdir():
@@ -184,7 +184,7 @@ def test_an_entry_that_another_process_removes_can_still_be_read(tmp_path):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="a mapped file cannot be removed here")
-def test_what_is_stored_is_there_though_another_process_removes_it_at_once(tmp_path, monkeypatch):
+def test_a_stored_entry_can_be_read_if_another_process_removes_it_at_once(tmp_path, monkeypatch):
     def removing(cache, newest):
         for path in list(tmp_path.iterdir()):
             path.unlink()
@@ -197,7 +197,7 @@ def test_what_is_stored_is_there_though_another_process_removes_it_at_once(tmp_p
     assert entry.ids[:] == bytes([3, 3, 3])
 
 
-def test_half_an_entry_is_none(tmp_path):
+def test_an_incomplete_entry_is_not_used(tmp_path):
     cache = filled(tmp_path)
     (tmp_path / "key.ids").write_bytes(b"12")
     assert cache.find("key") is None
@@ -208,10 +208,10 @@ def test_half_an_entry_is_none(tmp_path):
     assert cache.find("key") is None
 
 
-# Where
+# Location
 
 
-def test_the_folder_is_that_of_the_environment(monkeypatch, tmp_path):
+def test_the_environment_sets_the_folder(monkeypatch, tmp_path):
     monkeypatch.setenv("RNNLM_CACHE", "/named")
     monkeypatch.setenv("XDG_CACHE_HOME", "/xdg")
     monkeypatch.setenv("HOME", "/home/me")
@@ -224,12 +224,12 @@ def test_the_folder_is_that_of_the_environment(monkeypatch, tmp_path):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="permissions are others here")
-def test_texts_are_kept_from_other_users(tmp_path):
+def test_other_users_cannot_read_the_folder(tmp_path):
     filled(tmp_path / "new")
     assert (tmp_path / "new").stat().st_mode & 0o077 == 0
 
 
-def test_without_a_place_for_it_the_cache_is_temporary_and_removed_at_the_end(tmp_path):
+def test_without_a_writable_folder_the_cache_is_temporary(tmp_path):
     (tmp_path / "file").write_text("no folder can be here")
     code = """
 import numpy as np
@@ -255,23 +255,23 @@ print(cache.folder, cache.ids_path("key").exists(), *cache.notes, sep="\\n")
     assert done.stderr == ""
 
 
-# How much
+# Size
 
 
-def test_the_least_recently_used_entries_go(tmp_path, monkeypatch):
+def test_the_least_recently_used_entries_are_removed(tmp_path, monkeypatch):
     monkeypatch.setenv("RNNLM_CACHE_LIMIT", "30")  # an entry has 10 bytes
     for age, key in enumerate(["new", "middle", "old"]):
         filled(tmp_path, key, ids=[3] * 10)
         os.utime(tmp_path / f"{key}.json", (1000 - age, 1000 - age))
-    assert Cache(tmp_path).find("old") is not None  # a use makes it young again
+    assert Cache(tmp_path).find("old") is not None  # finding it makes it recent
     filled(tmp_path, "newest", ids=[3] * 10)
     assert names(tmp_path) == [f"{key}.{end}" for key in ("new", "newest", "old") for end in ("ids", "json")]
     monkeypatch.setenv("RNNLM_CACHE_LIMIT", "1")
     filled(tmp_path, "large", ids=[3] * 10)
-    assert names(tmp_path) == ["large.ids", "large.json"]  # what is being used stays
+    assert names(tmp_path) == ["large.ids", "large.json"]  # the newest entry stays
 
 
-def test_what_is_known_of_texts_goes_when_it_is_not_used(tmp_path):
+def test_unused_digests_of_texts_are_removed(tmp_path):
     for name, time in {"old.seen": 1000, "new.seen": None}.items():
         (tmp_path / name).write_bytes(b"{}")
         if time:
@@ -280,7 +280,7 @@ def test_what_is_known_of_texts_goes_when_it_is_not_used(tmp_path):
     assert names(tmp_path) == ["key.ids", "key.json", "new.seen"]
 
 
-def test_what_a_killed_run_left_goes_and_what_is_being_written_stays(tmp_path):
+def test_leftovers_of_killed_runs_are_removed_but_files_being_written_stay(tmp_path):
     left = tmp_path / f"{TEMPORARY_PREFIX}left"
     left.write_bytes(b"half")
     with IdFile(tmp_path) as file:
@@ -292,7 +292,7 @@ def test_what_a_killed_run_left_goes_and_what_is_being_written_stays(tmp_path):
 @pytest.mark.parametrize(
     ("size", "expected"), [("0", 0), ("500", 500), ("2K", 2000), ("20g", 20 * 10**9), ("1 TB", None)]
 )
-def test_limits(monkeypatch, tmp_path, size, expected):
+def test_limits_are_parsed_or_refused(monkeypatch, tmp_path, size, expected):
     monkeypatch.setenv("RNNLM_CACHE_LIMIT", size)
     if expected is None:
         with pytest.raises(CorpusError, match="RNNLM_CACHE_LIMIT"):

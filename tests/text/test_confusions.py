@@ -1,4 +1,4 @@
-"""Tables of characters that may have been meant."""
+"""Tables of characters that can be mistaken for each other."""
 
 import pytest
 
@@ -34,7 +34,7 @@ def test_tables_are_read(written, table, encoding, tmp_path):
         (None, "does not exist"),
     ],
 )
-def test_what_is_no_table_is_refused(content, said, tmp_path):
+def test_other_files_are_refused(content, said, tmp_path):
     path = tmp_path / "table.txt"
     if content is not None:
         path.write_bytes(content)
@@ -42,11 +42,11 @@ def test_what_is_no_table_is_refused(content, said, tmp_path):
         read_confusions(path)
 
 
-def test_tables_are_joined():
+def test_joined_tables_have_the_characters_of_both():
     assert joined([{"a": "bca"}, {"a": "bd", "b": "a"}]) == {"a": "bcd", "b": "a"}
 
 
-def test_words_that_may_have_been_meant():
+def test_spellings_finds_the_words_that_may_have_been_meant():
     spellings = Spellings(["迟到", "吃到", "吃", "到了", "道", "迟"])
     found = set(spellings.meant("我吃到了", 1, {"吃": "迟持", "到": "道"}))
     assert found == {("迟到", 1), ("吃到", 0), ("吃", 0), ("迟", 1)}

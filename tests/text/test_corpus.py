@@ -32,17 +32,17 @@ EVERY_WAY = [(CharTokenizer(), False), (CharTokenizer(), True), (WordTokenizer()
 
 
 def tokens_of(corpus):
-    """The tokens of a corpus, with None for </s>."""
+    """Return the tokens of a corpus, with None for </s>."""
     return [None if i == EOS else corpus.tokens[i - FIRST] for i in corpus.ids.tolist()]
 
 
 def ended(text):
-    """The text with the end of its last line."""
+    """Return the text with a newline at its end."""
     return text + "\n" if text and not text.endswith("\n") else text
 
 
 def expected_tokens(texts, tokenizer, lines):
-    """The same, without blocks, tables and files."""
+    """Return the expected tokens, computed without blocks, tables and files."""
     if not lines:
         return [*"".join(map(ended, texts[:-1])), *texts[-1]]
     kept = [line for text in texts for line in text.split("\n") if line.strip()]
@@ -50,7 +50,7 @@ def expected_tokens(texts, tokenizer, lines):
 
 
 def expected_characters(texts, tokenizer, lines):
-    """How many of them figures count."""
+    """Return the expected number of counted characters."""
     if not lines:
         return len(expected_tokens(texts, tokenizer, lines))
     kept = [line for text in texts for line in text.split("\n") if line.strip()]
@@ -67,7 +67,7 @@ def write(tmp_path):
     return write
 
 
-# What comes out
+# Results
 
 
 @given(
@@ -76,7 +76,7 @@ def write(tmp_path):
     st.integers(1, 40),
     st.booleans(),
 )
-def test_blocks_tables_and_files_change_nothing(texts, way, size, final_newline):
+def test_results_do_not_depend_on_blocks_tables_and_files(texts, way, size, final_newline):
     tokenizer, lines = way
     texts = [text + "\n" if final_newline else text for text in texts]
     expected = expected_tokens(texts, tokenizer, lines)
@@ -90,7 +90,7 @@ def test_blocks_tables_and_files_change_nothing(texts, way, size, final_newline)
             with pytest.raises(CorpusError, match="There is no text"):
                 tokenize_corpus(paths, tokenizer, lines=lines, cache_dir=folder)
             return
-        for _ in range(2):  # made, then found
+        for _ in range(2):  # made, then found in the cache
             corpus = tokenize_corpus(paths, tokenizer, lines=lines, cache_dir=folder)
             assert tokens_of(corpus) == expected
             assert corpus.tokens == [token for token in dict.fromkeys(expected) if token is not None]
@@ -101,10 +101,10 @@ def test_blocks_tables_and_files_change_nothing(texts, way, size, final_newline)
 @pytest.mark.real_text
 @pytest.mark.parametrize("name", ["tinyshakespeare.txt", "kjv/test.txt", "hongloumeng.txt"])
 @pytest.mark.parametrize(("tokenizer", "lines"), EVERY_WAY)
-def test_real_texts(data_dir, tokenizer, lines, name):
+def test_real_texts_have_the_expected_tokens(data_dir, tokenizer, lines, name):
     text = (data_dir / name).read_text("utf-8")
     if name == "hongloumeng.txt":
-        tokenizer = CharTokenizer()  # to segment it takes seconds, and is tested elsewhere
+        tokenizer = CharTokenizer()  # segmenting it takes seconds and is tested elsewhere
     corpus = tokenize_corpus([data_dir / name], tokenizer, lines=lines)
     assert tokens_of(corpus) == expected_tokens([text], tokenizer, lines)
     assert corpus.characters == expected_characters([text], tokenizer, lines)
@@ -112,7 +112,7 @@ def test_real_texts(data_dir, tokenizer, lines, name):
     assert corpus.notes == []
 
 
-def test_more_types_than_16_bits_hold(write, monkeypatch):
+def test_ids_get_as_many_bits_as_the_number_of_types_needs(write, monkeypatch):
     monkeypatch.setattr(sources, "BLOCK", 100_000)
     words = [f"w{number % 70_000}" for number in range(140_000)]
     path = write("\n".join(words))
@@ -125,7 +125,7 @@ def test_more_types_than_16_bits_hold(write, monkeypatch):
     assert tokenize_corpus([fewest], WordTokenizer(), lines=True).ids.dtype == np.uint8
 
 
-def test_more_characters_than_16_bits_hold(write):
+def test_more_characters_than_16_bits_can_number(write):
     characters = [chr(code) for code in range(0x100, 0x11000) if not (chr(code).isspace() or 0xD800 <= code < 0xE000)]
     text = "".join(characters)
     for lines, content in ((False, text + "\n" + text), (True, text + "\n" + text + "\n")):
@@ -134,7 +134,7 @@ def test_more_characters_than_16_bits_hold(write):
         assert tokens_of(corpus) == expected_tokens([content], CharTokenizer(), lines)
 
 
-def test_files_in_several_encodings(write):
+def test_files_may_have_different_encodings(write):
     text = "我昨天上学迟到了，老师批评了我。\n"
     paths = [
         write("﻿" + text, "marked.txt"),
@@ -142,7 +142,7 @@ def test_files_in_several_encodings(write):
         write(text.encode("utf-16"), "wide.txt"),
         write(gzip.compress(text.encode()), "packed.txt.gz"),
     ]
-    for _ in range(2):  # made, then found
+    for _ in range(2):  # made, then found in the cache
         corpus = tokenize_corpus(paths, CharTokenizer(), lines=False)
         assert "".join(tokens_of(corpus)) == text * 4
         assert [note.split(".txt")[0].rpartition("/")[2] for note in corpus.notes] == ["gb", "wide"]
@@ -154,19 +154,19 @@ def test_files_in_several_encodings(write):
         tokenize_corpus(paths[1:2], CharTokenizer(), lines=False, encoding="utf-8")
 
 
-def test_standard_input(monkeypatch):
+def test_stdin_is_read(monkeypatch):
     for _ in range(2):
         monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO("我 昨天\n上学".encode())))
         assert tokens_of(tokenize_corpus(["-"], WordTokenizer(), lines=True)) == ["我", "昨天", None, "上学", None]
 
 
-def test_a_stream_is_of_characters(write):
+def test_only_character_streams_are_read_without_lines(write):
     with pytest.raises(ValueError, match="lines=False"):
         tokenize_corpus([write("a b")], WordTokenizer(), lines=False)
 
 
 @pytest.mark.parametrize("lines", [False, True])
-def test_memory_does_not_grow_with_the_text_nor_with_a_line(tmp_path, lines):
+def test_memory_does_not_grow_with_the_text_or_a_line(tmp_path, lines):
     def peak(megabytes):
         path = tmp_path / f"{megabytes}.txt"
         path.write_bytes(b"some words in one line, " * (43_691 * megabytes))
@@ -180,7 +180,7 @@ def test_memory_does_not_grow_with_the_text_nor_with_a_line(tmp_path, lines):
     assert peak(24) < 1.05 * peak(8)
 
 
-def test_a_very_long_line_is_read_in_parts_that_change_no_word(write, monkeypatch):
+def test_a_very_long_line_is_read_in_parts_without_splitting_words(write, monkeypatch):
     class Recorder(WordTokenizer):
         longest = 0
 
@@ -209,7 +209,7 @@ def test_blank_lines_and_runs_of_spaces_are_not_counted(write):
 @pytest.mark.parametrize(
     "line", ["x" * 300, "a word " * 30, "x" * 99 + "  " + "y" * 99 + " ", " z" * 70, "z" + " " * 99]
 )
-def test_a_line_that_is_read_in_parts_counts_as_one_that_is_not(write, tmp_path, monkeypatch, line):
+def test_characters_of_a_line_read_in_parts_are_counted_correctly(write, tmp_path, monkeypatch, line):
     text = f"one\n{line}\n\ntwo"
     for tokenizer in (WordTokenizer(), CharTokenizer()):
         whole = tokenize_corpus([write(text)], tokenizer, lines=True, cache_dir=tmp_path / tokenizer.name).characters
@@ -234,7 +234,7 @@ def cached(folder):
     return sorted(Path(folder).iterdir())
 
 
-def test_a_text_is_tokenized_once_whatever_it_is_called(write, tmp_path):
+def test_a_text_is_tokenized_once_under_any_name(write, tmp_path):
     first = tokenize_corpus([write("a b c\n")], WordTokenizer(), lines=True)
     again = tokenize_corpus([write("a b c\n", "other.txt")], Forbidden(), lines=True)
     assert tokens_of(again) == tokens_of(first)
@@ -255,7 +255,7 @@ def test_a_text_is_tokenized_once_whatever_it_is_called(write, tmp_path):
 
 @pytest.fixture
 def remembers(monkeypatch):
-    """Texts of any size and age are remembered by their stamps, and hashing one is an error while `hashing` says so."""
+    """Remember the digests of all texts by their stamps; hashing a text is an error unless `hashing.allowed`."""
     hashing = SimpleNamespace(allowed=True, count=0)
 
     def counted(files):
@@ -287,7 +287,7 @@ def rewrite(path):
 
 
 def rewrite_and_set_the_time_back(path):
-    """As an unpacked archive or `cp -p` over the old file does."""
+    """Change a file and restore its time, as unpacking an archive or `cp -p` does."""
     before = path.stat()
     path.write_bytes(b"a b d\n")
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
@@ -301,10 +301,10 @@ def replace(path):
 
 
 @pytest.mark.parametrize("change", [rewrite, rewrite_and_set_the_time_back, replace])
-def test_a_changed_text_is_read_anew(write, remembers, change):
+def test_a_changed_text_is_read_again(write, remembers, change):
     path = write("a b c\n")
     first = tokenize_corpus([path], WordTokenizer(), lines=True)
-    time.sleep(0.05)  # a file system may keep times in steps of 10 ms
+    time.sleep(0.05)  # a file system may record times in steps of 10 ms
     change(path)
     again = tokenize_corpus([path], WordTokenizer(), lines=True)
     assert again.tokens == ["a", "b", "d"]
@@ -313,7 +313,7 @@ def test_a_changed_text_is_read_anew(write, remembers, change):
     assert tokenize_corpus([path], Forbidden(), lines=True).digest == again.digest
 
 
-def test_a_text_that_was_just_written_is_hashed_the_next_time_too(write, remembers, monkeypatch):
+def test_a_recently_written_text_is_hashed_again(write, remembers, monkeypatch):
     monkeypatch.setattr(cache_module, "YOUNG", 10**15)
     for _ in range(3):
         tokenize_corpus([write("a b c\n")], WordTokenizer(), lines=True)
@@ -328,7 +328,7 @@ def test_small_texts_are_always_hashed(write, remembers, monkeypatch):
     assert remembers.count == 2
 
 
-def test_the_environment_can_ask_for_the_hash(write, remembers, monkeypatch):
+def test_a_variable_forces_hashing(write, remembers, monkeypatch):
     path = write("a b c\n")
     for value, hashes in (("", 1), ("0", 1), ("1", 2), ("1", 3), ("", 3)):
         monkeypatch.setenv("RNNLM_CACHE_VERIFY", value)
@@ -336,8 +336,8 @@ def test_the_environment_can_ask_for_the_hash(write, remembers, monkeypatch):
         assert remembers.count == hashes
 
 
-def test_a_text_is_not_stored_under_a_hash_that_is_only_remembered(write, remembers, tmp_path):
-    """Where all is read anyway, the hash is made anew."""
+def test_a_new_entry_is_never_stored_under_a_remembered_digest(write, remembers, tmp_path):
+    """A text that is read anyway is hashed again."""
     path = write("a b c\n")
     digest = tokenize_corpus([path], WordTokenizer(), lines=True).digest
     seen = next((tmp_path / "cache").glob("*.seen"))
@@ -348,7 +348,7 @@ def test_a_text_is_not_stored_under_a_hash_that_is_only_remembered(write, rememb
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"{}", b'{"stamps": 1, "digest": "0"}', b"[" * 100_000, b"\xff"])
-def test_a_damaged_memory_is_none(write, remembers, tmp_path, content):
+def test_a_damaged_digest_file_is_ignored(write, remembers, tmp_path, content):
     path = write("a b c\n")
     expected = tokenize_corpus([path], WordTokenizer(), lines=True).digest
     next((tmp_path / "cache").glob("*.seen")).write_bytes(content)
@@ -356,13 +356,13 @@ def test_a_damaged_memory_is_none(write, remembers, tmp_path, content):
     assert remembers.count == 2
 
 
-def test_standard_input_is_always_read(monkeypatch, remembers):
+def test_stdin_is_always_read(monkeypatch, remembers):
     for content in (b"a b\n", b"c d\n"):
         monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(content)))
         assert tokens_of(tokenize_corpus(["-"], WordTokenizer(), lines=True)) == [*content.decode().split(), None]
 
 
-def test_a_damaged_cache_is_made_anew(write, tmp_path):
+def test_a_damaged_cache_is_rebuilt(write, tmp_path):
     path, folder = write("a b c\n"), tmp_path / "cache"
     expected = tokens_of(tokenize_corpus([path], WordTokenizer(), lines=True))
     for damaged in cached(folder):
@@ -372,7 +372,7 @@ def test_a_damaged_cache_is_made_anew(write, tmp_path):
             assert tokens_of(tokenize_corpus([path], Forbidden(), lines=True)) == expected
 
 
-def test_a_failed_run_leaves_nothing_behind(write, tmp_path):
+def test_a_failed_run_leaves_no_files(write, tmp_path):
     path = write("good\nbad\n")
 
     class Failing(WordTokenizer):
@@ -399,7 +399,7 @@ def test_a_text_that_grows_while_it_is_read_is_refused(write, tmp_path):
     assert cached(tmp_path / "cache") == []
 
 
-def test_a_text_from_the_cache_tells_the_tokenizer_which_jieba_cut_it(write, tmp_path):
+def test_a_cached_text_tells_the_tokenizer_which_jieba_segmented_it(write, tmp_path):
     path = write("我昨天上学迟到了\n")
     here = installed_jieba()._asdict()
     first, later = WordTokenizer(), Forbidden()
@@ -408,7 +408,7 @@ def test_a_text_from_the_cache_tells_the_tokenizer_which_jieba_cut_it(write, tmp
     tokenize_corpus([path], later, lines=True)
     assert later.options()["jieba"] == here
     tokenize_corpus([path], Forbidden.from_options(first.options()), lines=True)
-    # What another jieba cut is not used.
+    # Results of another jieba are not used.
     description = next((tmp_path / "cache").glob("*.json"))
     content = json.loads(description.read_text("utf-8"))
     content["tokenizer"]["jieba"]["version"] = "0.39"
@@ -420,7 +420,7 @@ def test_a_text_from_the_cache_tells_the_tokenizer_which_jieba_cut_it(write, tmp
     assert anew.options()["jieba"] == here
 
 
-def test_progress_reaches_the_size_of_the_files(write, monkeypatch):
+def test_progress_ends_at_the_size_of_the_files(write, monkeypatch):
     monkeypatch.setattr(sources, "BLOCK", 10)
     paths = [write("some words\n" * 9), write(gzip.compress(os.urandom(50).hex().encode()), "b.gz")]
     calls = []
@@ -431,7 +431,7 @@ def test_progress_reaches_the_size_of_the_files(write, monkeypatch):
     assert len(calls) > 9
 
 
-# What is asked of a tokenized text
+# Tokenized texts
 
 
 @pytest.fixture
@@ -439,7 +439,7 @@ def corpus(write):
     return tokenize_corpus([write("a b\nc\na a d e f\ng\n")], WordTokenizer(), lines=True)
 
 
-def test_counts(corpus, monkeypatch):
+def test_counts_of_any_range_are_right(corpus, monkeypatch):
     monkeypatch.setattr(corpus_module, "_CHUNK", 4)
     for start in range(len(corpus.ids)):
         for stop in [*range(start, len(corpus.ids) + 1), None]:
@@ -455,7 +455,7 @@ def test_ids_are_read_only(corpus):
 
 
 @pytest.mark.parametrize("name", TOKENIZERS)
-def test_ids_under_a_vocabulary(write, name):
+def test_ids_are_mapped_to_a_vocabulary(write, name):
     tokenizer = TOKENIZERS[name]()
     corpus = tokenize_corpus([write("a b\nb c\nb a\n")], tokenizer, lines=True)
     counts = corpus.counts()[FIRST:]
@@ -472,11 +472,11 @@ def test_ids_under_a_vocabulary(write, name):
     assert ids.take(positions).tolist() == np.array(expected)[positions].tolist()
     for found in (ids[:], ids.take(positions)):
         assert found.dtype == np.int32
-    ids.release()  # only the memory: the ids are there again when they are asked for
+    ids.release()  # frees memory only; ids can still be read
     assert ids[:].tolist() == expected
 
 
-def test_ids_in_memory():
+def test_an_id_sequence_can_be_in_memory():
     ids = IdSequence(np.array([3, 1, 4], dtype=np.uint16))
     assert len(ids) == 3
     assert ids[:].dtype == np.int32
@@ -485,7 +485,7 @@ def test_ids_in_memory():
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(1, 5), st.booleans()), min_size=1, max_size=5))
-def test_stretches_are_read_one_after_the_other(gaps_and_lengths):
+def test_stretches_are_concatenated(gaps_and_lengths):
     stretches, place = [], 0
     for gap, length, cut in gaps_and_lengths:
         stretches.append(Stretch(place + gap, place + gap + length, cut))

@@ -41,7 +41,7 @@ def blocks(content, size):
 
 
 def decoded(content, size=1 << 20, encoding=None):
-    """The text, and the codec that was reported."""
+    """Return the decoded text and the reported codec."""
     found = []
     text = "".join(decode(blocks(content, size), "x.txt", encoding, found.append))
     assert len(found) == 1
@@ -56,26 +56,26 @@ LINES = st.lists(st.sampled_from(["\r", "\n", "\r\n", "a", "é", "我", "😀", 
 
 
 @given(st.one_of(st.text(alphabet=st.characters(codec="utf-8", exclude_categories=["Cc"])), LINES), st.integers(1, 9))
-def test_utf8_in_blocks_of_any_size(text, size):
+def test_utf8_is_decoded_in_blocks_of_any_size(text, size):
     text = text.removeprefix("\ufeff")
     for mark in ("", "\ufeff"):
         assert decoded((mark + text).encode(), size) == (normalised(text), UTF8)
 
 
 @given(LINES, st.integers(2, 9), st.sampled_from(["utf-8", "utf-16", "utf-16-be", "gb18030", "utf-32"]))
-def test_a_named_encoding_in_blocks_of_any_size(text, size, encoding):
+def test_a_named_encoding_is_decoded_in_blocks_of_any_size(text, size, encoding):
     assert decoded(text.encode(encoding), size, encoding)[0] == normalised(text)
 
 
 @pytest.mark.parametrize("text", ["plain English\r\nin two lines\n", SIMPLIFIED, "Ünïcödé\n", "一 a\n"])
-def test_utf16_with_its_mark_or_by_its_nuls(text):
+def test_utf16_is_recognised_with_and_without_a_byte_order_mark(text):
     for mark, codec in ((codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be")):
         content = text.encode(codec)
         assert decoded(mark + content) == (normalised(text), UTF16)
         assert decoded(content) == (normalised(text), codec)
 
 
-def test_big5_is_told_from_gb18030_on_traditional_text():
+def test_big5_and_gb18030_are_distinguished_on_traditional_text():
     assert decoded(TRADITIONAL.encode("big5")) == (TRADITIONAL, BIG5)
     assert decoded(TRADITIONAL.encode("gb18030")) == (TRADITIONAL, GB18030)
     assert decoded(SIMPLIFIED.encode("gbk")) == (SIMPLIFIED, GB18030)
@@ -94,7 +94,7 @@ def test_parts_of_a_novel_are_recognised(data_dir):
     assert decoded(text.encode("gb18030")) == (text, GB18030)
 
 
-def test_what_comes_late_is_recognised_too():
+def test_an_encoding_that_shows_late_is_recognised():
     english = "All work and no play makes Jack a dull boy.\n" * 200
     for codec, text in ((GB18030, SIMPLIFIED), (BIG5, TRADITIONAL), (UTF8, SIMPLIFIED)):
         assert decoded((english + text).encode(codec), size=1000) == (english + text, codec)
@@ -109,7 +109,7 @@ def test_what_comes_late_is_recognised_too():
         ("日本語の文章です。", "euc_jp"),
     ],
 )
-def test_other_encodings_are_refused_rather_than_taken_for_chinese(text, codec):
+def test_other_encodings_are_not_mistaken_for_chinese(text, codec):
     with pytest.raises(CorpusError, match=r"x\.txt is not UTF-8: byte 0x.. at offset \d+ .*--encoding"):
         decoded(text.encode(codec) * 20)
     assert decoded(text.encode(codec), encoding=codec) == (text, codec)
@@ -119,7 +119,7 @@ def test_other_encodings_are_refused_rather_than_taken_for_chinese(text, codec):
 
 
 @given(st.data())
-def test_the_error_names_the_place_of_the_first_bad_byte(data):
+def test_an_error_names_the_first_bad_byte_and_its_offset(data):
     encoding = data.draw(st.sampled_from(["utf-8", "gb18030", "big5", "ascii", "utf-16-le"]))
     text = data.draw(st.lists(st.sampled_from(["a\n", "我", "x", "好"])).map("".join))
     content = bytearray(text.encode(encoding, "ignore") + data.draw(st.sampled_from([b"", b"\xff\xdf", b"\xe6"])))
@@ -129,14 +129,14 @@ def test_the_error_names_the_place_of_the_first_bad_byte(data):
     try:
         expected = bytes(content).decode(encoding)
     except UnicodeDecodeError as error:
-        # In one piece, Python's codec says where.
+        # Python's codec finds the place when it decodes all at once.
         with pytest.raises(CorpusError, match=rf"byte 0x{content[error.start]:02x} at offset {error.start} "):
             decoded(bytes(content), size, encoding)
     else:
         assert decoded(bytes(content), size, encoding)[0] == normalised(expected).removeprefix("\ufeff")
 
 
-def test_a_damaged_byte_does_not_hide_the_encoding():
+def test_a_damaged_byte_does_not_prevent_recognition():
     for codec, label, text in (
         (GB18030, "GB18030", SIMPLIFIED),
         (BIG5, "Big5", TRADITIONAL),
@@ -150,12 +150,12 @@ def test_a_damaged_byte_does_not_hide_the_encoding():
 
 
 @pytest.mark.parametrize("name", ["no-such-codec", "rot13", "hex", "a\0b", "é"])
-def test_unknown_encodings(name):
+def test_unknown_encodings_are_refused(name):
     with pytest.raises(CorpusError, match="There is no encoding"):
         decoded(b"text", encoding=name)
 
 
-def test_utf16_without_its_mark_can_not_be_read_as_utf16():
+def test_utf16_as_a_named_encoding_needs_its_mark():
     with pytest.raises(CorpusError, match="BOM"):
         decoded("text".encode("utf-16-be"), encoding="utf-16")
 
@@ -181,13 +181,13 @@ def test_a_late_nul_is_refused():
         decoded(b"text\n" * 100 + b"\0", size=50)
 
 
-def test_coloured_logs_are_text():
+def test_escape_sequences_of_colours_are_accepted():
     text = "\x1b[31mred\x1b[0m\n" * 5
     assert decoded(text.encode()) == (text, UTF8)
 
 
 @pytest.mark.parametrize("content", [b"a b\n\0\nc\n", b"the sea\n\0 was calm\n" * 9, "老师\n\0\n".encode() * 9])
-def test_utf8_with_a_nul_in_it_is_not_taken_for_utf16(content):
+def test_utf8_with_a_nul_is_not_mistaken_for_utf16(content):
     assert detect(content) is None
     with pytest.raises(CorpusError, match="NUL"):
         decoded(content)
@@ -195,5 +195,5 @@ def test_utf8_with_a_nul_in_it_is_not_taken_for_utf16(content):
 
 @pytest.mark.parametrize("codec", ["utf-16-le", "utf-16-be"])
 @pytest.mark.parametrize("text", ["a\n", "the sea was calm\n", "我们\n", SIMPLIFIED, TRADITIONAL])
-def test_utf16_without_a_mark_is_still_found(text, codec):
+def test_utf16_without_a_mark_is_recognised_for_any_text(text, codec):
     assert decoded(text.encode(codec)) == (text, codec)

@@ -1,4 +1,4 @@
-"""Files of other forms are recognised by what is in them; what is read of them; what is not taken for one of them."""
+"""Subtitles, HTML and tables are recognised by their content, their text is extracted, and plain text is left alone."""
 
 import gzip
 import json
@@ -68,7 +68,7 @@ JSONL = "".join(
 @pytest.fixture
 def read(tmp_path):
     def read(content, name="text", column=None):
-        """The text of a file, as a stream of characters, and what is said about it; read in two ways of blocks."""
+        """Return the text of a file, read as a stream of characters, and its notes; test two sizes of blocks."""
         path = tmp_path / name
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
         found = []
@@ -76,7 +76,7 @@ def read(tmp_path):
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(sources, "BLOCK", size)
                 folder = tmp_path / f"cache{size}"
-                for _ in range(2):  # made, then found
+                for _ in range(2):  # made, then found in the cache
                     corpus = tokenize_corpus([path], CharTokenizer(), lines=False, column=column, cache_dir=folder)
                     text = "".join(corpus.tokens[i - 3] for i in corpus.ids.tolist())
                     found.append((text, [note.replace(f"{tmp_path}/", "") for note in corpus.notes]))
@@ -100,7 +100,7 @@ def read(tmp_path):
         ("<p>One</p>\n<p class='x'>Two &lt;3</p>\n", "One\nTwo <3\n", "HTML"),
     ],
 )
-def test_markup_is_left_out_and_that_is_said(read, content, expected, said):
+def test_markup_is_removed_with_a_note(read, content, expected, said):
     text, notes = read(content)
     assert text == expected
     assert said in " ".join(notes)
@@ -122,7 +122,7 @@ def test_markup_is_left_out_and_that_is_said(read, content, expected, said):
         (SRT, "text", SAID, "subtitles"),
     ],
 )
-def test_a_column_is_read(read, content, column, expected, said):
+def test_a_column_of_a_table_is_read(read, content, column, expected, said):
     text, notes = read(content, column=column)
     assert text == expected
     assert said in " ".join(notes)
@@ -132,14 +132,14 @@ def test_a_column_is_read(read, content, column, expected, said):
     ("content", "kind", "columns"),
     [(CSV, "CSV", "id, text, label"), (TSV, "TSV", "text, label"), (JSONL, "JSONL", "id")],
 )
-def test_a_table_without_a_column_is_read_as_it_is_with_one_line_that_names_the_option(read, content, kind, columns):
+def test_a_table_without_column_is_read_as_text_with_a_note(read, content, kind, columns):
     text, notes = read(content)
     assert text == content
     (note,) = notes
     assert all(part in note for part in (f"is {kind}", "--column", columns))
 
 
-def test_a_column_that_is_not_there_or_holds_no_text(read):
+def test_a_missing_column_and_one_without_text_are_refused(read):
     for content, column, message in [
         (CSV, "texts", "no column texts; expected one of id, text, label, or a number"),
         (CSV, "4", "no column 4"),
@@ -151,7 +151,7 @@ def test_a_column_that_is_not_there_or_holds_no_text(read):
             read(content, column=column)
 
 
-def test_escapes_spell_only_text(read):
+def test_escapes_of_nul_and_lone_surrogates_are_replaced(read):
     assert read('{"text": "a\\u0000b\\ud800c\\ud83d\\ude00"}\n', column="text")[0] == "a\ufffdb\ufffdc😀\n"
     assert read("<html>a&#0;b&#xd800;c</html>")[0] == "a\ufffdb\ufffdc\n"
 
@@ -169,12 +169,12 @@ MARKED = "<s> the <unk> came </s>\n<s> <unk> went </s>\n" * 9
 
 
 @pytest.mark.parametrize("text", [POEM, VERSE, CODE, CHAT, DIALOGUE, ARROWS, INDENTED, MARKED, "{", "{}", "<", "a,b\n"])
-def test_plain_text_is_not_mistaken(read, text):
+def test_plain_text_is_not_mistaken_for_another_form(read, text):
     assert read(text) == (text, [])
 
 
-def test_the_corpora_and_our_own_code_are_plain(read):
-    code = [path for path in ROOT.glob("rnnlm/**/*.py") if path.name != "bundle.py"]  # which writes HTML
+def test_the_corpora_and_source_code_are_plain_text(read):
+    code = [path for path in ROOT.glob("rnnlm/**/*.py") if path.name != "bundle.py"]  # which contains HTML
     for path in [*ROOT.glob("corpora/*.txt"), *code, *ROOT.glob("*.md")]:
         text = path.read_text(encoding="utf-8")
         sample = text[: forms.SAMPLE]
@@ -182,12 +182,12 @@ def test_the_corpora_and_our_own_code_are_plain(read):
 
 
 @given(st.text(st.sampled_from('ab,;\t"<>/p{}:1 \n-')))
-def test_whatever_is_recognised_can_be_read(text):
+def test_any_recognised_form_can_be_read(text):
     form = recognised(text, True)
     assert "".join(forms.text_of(form, [text], "name", None)) is not None
 
 
-def test_text_with_many_tags_in_it_is_read_with_a_warning(read):
+def test_text_with_many_tags_gives_a_warning(read):
     text = '# A title\n\n<div align="center"><img src="a.png"></div>\n\nSome text here.\n<br>\n' * 5
     found, (note,) = read(text)
     assert found == text
@@ -197,19 +197,19 @@ def test_text_with_many_tags_in_it_is_read_with_a_warning(read):
 @pytest.mark.parametrize(
     ("name", "content"), [("a.csv", "a line of text\nand more\n"), ("b.HTML", "text\n"), ("c.srt", "x\n")]
 )
-def test_a_name_that_promises_another_form_is_said_to_be_wrong(read, name, content):
+def test_a_file_name_that_contradicts_the_content_gives_a_note(read, name, content):
     text, (note,) = read(content, name)
     assert text == content
     assert "plain text" in note
 
 
-def test_what_may_be_a_table_is_one_if_its_name_says_so(read):
+def test_in_doubt_the_file_name_decides_about_a_table(read):
     assert read(POEM, "poem.txt")[1] == []
     assert "is CSV" in read(POEM, "poem.csv")[1][0]
 
 
-def test_a_text_that_is_read_in_another_way_has_another_digest(tmp_path):
-    """So that a training is not resumed on it."""
+def test_reading_a_text_in_another_way_changes_its_digest(tmp_path):
+    """So a training cannot be resumed on it."""
     (tmp_path / "a.csv").write_text(CSV, encoding="utf-8")
     (tmp_path / "b.txt").write_text("plain\n", encoding="utf-8")
 
@@ -246,20 +246,20 @@ def test_memory_does_not_grow_with_the_file(tmp_path, monkeypatch, kind):
 @pytest.mark.parametrize(
     "begin", ["<html><!-- ", "<html><script>", '<html><p class="', "WEBVTT\n\n00:01.000 --> 00:02.000\n"]
 )
-def test_what_never_ends_is_refused_and_not_kept_in_memory(read, monkeypatch, begin):
+def test_markup_that_never_ends_is_refused_before_it_fills_the_memory(read, monkeypatch, begin):
     monkeypatch.setattr(forms, "LONGEST_PART", 1000)
     with pytest.raises(CorpusError, match="more than 1,000 characters"):
         read(begin + "x" * 3000)
 
 
-def test_a_table_of_one_column_is_read_by_its_name():
+def test_a_table_with_a_single_column_is_recognised_by_its_name():
     sample = 'text\n"The cat, sat"\n"She said ""no"""\n'
     form = recognised(sample, True, "text")
     assert "".join(text_of(form, [sample], "t.csv", "text")) == 'The cat, sat\nShe said "no"\n'
     assert recognised(sample, True, "other").kind == PLAIN
 
 
-def test_a_part_of_a_page_may_begin_with_a_comment():
+def test_a_fragment_of_html_may_begin_with_a_comment():
     sample = "<!-- saved from x -->\n<div>\n<p>Hello <b>you</b> there</p>\n<p>Second</p>\n</div>\n"
     form = recognised(sample, True)
     assert "".join(text_of(form, [sample], "w.html", None)).split() == ["Hello", "you", "there", "Second"]

@@ -31,7 +31,7 @@ def starts_of_lines(corpus):
 
 
 def words(corpus, stretches):
-    """What the stretches hold, as a model reads it."""
+    """Return the tokens of stretches as a model reads them."""
     vocabulary = Vocabulary.build(corpus.tokens, corpus.counts()[FIRST:])
     ids = sequence(corpus, vocabulary, stretches)[:]
     return " ".join("/" if i == EOS else vocabulary.token(i) for i in ids.tolist())
@@ -45,7 +45,7 @@ def share(corpus, found):
 
 
 @pytest.mark.parametrize(("tokenizer", "lines"), [(CharTokenizer(), False), (WordTokenizer(), True)])
-def test_a_stream_is_split_between_tokens_at_the_share(tokenized, tokenizer, lines):
+def test_a_stream_without_lines_is_split_at_the_share(tokenized, tokenizer, lines):
     corpus = tokenized("one two three four five six seven eight nine ten " * 50, tokenizer, lines)
     N = len(corpus.ids)
     for fraction in (0.1, 0.25, 0.5, 0.9):
@@ -54,7 +54,7 @@ def test_a_stream_is_split_between_tokens_at_the_share(tokenized, tokenizer, lin
         assert found.held_out == [Stretch(N - round(N * fraction), N)]
 
 
-def test_of_a_stream_with_lines_the_same_is_held_out_as_of_sentences(tokenized):
+def test_a_stream_of_lines_is_split_like_sentences(tokenized):
     corpus = tokenized("one two three four\n" * 500)
     found = split(corpus, 0.1, "stream")
     assert found == split(corpus, 0.1, "sentence")
@@ -63,7 +63,7 @@ def test_of_a_stream_with_lines_the_same_is_held_out_as_of_sentences(tokenized):
     assert split(corpus, 0.1, "stream", 2).held_out == [Stretch(N - round(N * 0.1), N)], "as earlier versions did"
 
 
-def test_a_stream_of_a_few_tokens_is_learnt_whole(tokenized):
+def test_a_stream_of_a_few_tokens_is_not_split(tokenized):
     for text, fraction in [("abcd", 0.0), ("abcd", 0.5), ("a word or two", 0.1), ("a" * 99, 0.09), ("a" * 99, 0.99)]:
         corpus = tokenized(text, CharTokenizer(), lines=False)
         assert split(corpus, fraction, "stream")[:2] == ([Stretch(0, len(text))], [])
@@ -73,14 +73,14 @@ def test_a_stream_of_a_few_tokens_is_learnt_whole(tokenized):
 
 
 @given(st.lists(st.integers(1, 12), min_size=1, max_size=400), st.sampled_from([0.05, 0.1, 0.3, 0.5, 0.8]))
-def test_sentences_are_split_where_lines_end_and_about_at_the_share(lengths, fraction):
+def test_sentences_are_split_at_line_ends_near_the_share(lengths, fraction):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "text.txt")
         path.write_text("".join("w " * length + "\n" for length in lengths))
         corpus = tokenize_corpus([path], WordTokenizer(), lines=True, cache_dir=folder)
         N, found = len(corpus.ids), split(corpus, fraction, "sentence")
         assert found == split(corpus, fraction, "sentence")
-        # Together they are the text, nothing twice.
+        # Together they are the whole text, without overlap.
         parts = sorted([*found.train, *found.held_out])
         assert (parts[0].start, parts[-1].stop) == (0, N)
         assert all(first.stop == second.start for first, second in pairwise(parts))
@@ -94,7 +94,7 @@ def test_sentences_are_split_where_lines_end_and_about_at_the_share(lengths, fra
             assert not [start for start in far if wanted[0] <= N - start <= wanted[1] - 1]
 
 
-def test_blocks_are_spread_over_the_text_and_hold_many_lines(tokenized):
+def test_held_out_blocks_are_spread_over_the_text_and_have_many_lines(tokenized):
     corpus = tokenized("".join(f"line {number} of them\n" for number in range(3000)))
     found = split(corpus, 0.1, "sentence")
     assert len(found.held_out) == BLOCKS
@@ -108,7 +108,7 @@ def test_blocks_are_spread_over_the_text_and_hold_many_lines(tokenized):
     assert len(split(tokenized("a b\n" * 150), 0.1, "sentence").held_out) == 1
 
 
-def test_lines_of_very_unequal_length(tokenized):
+def test_lines_of_very_different_lengths_are_split_near_the_share(tokenized):
     corpus = tokenized("a b\n" * 1000 + "w " * 30_000 + "\n" + "a b\n" * 1000)
     found = split(corpus, 0.1, "sentence")
     assert 0.1 / FAR <= share(corpus, found) <= 0.1 * FAR
@@ -130,12 +130,12 @@ def test_a_long_line_is_cut_after_a_sentence(tokenized, monkeypatch, chunk):
         assert train.cut
         assert not held.cut
         learnt, kept = words(corpus, [train]), words(corpus, [held])
-        assert learnt[-1] == kept[-1] == "/"  # the sentence before the cut is one that ends
+        assert learnt[-1] == kept[-1] == "/"  # the sentence before the cut gets an end
         begin = words(corpus, [Stretch(0, 8)])
         assert kept.startswith(begin[:8]) or kept.startswith("H e")
 
 
-def test_what_cannot_be_cut_is_learnt_whole(tokenized):
+def test_a_text_that_cannot_be_cut_is_not_split(tokenized):
     for text in (
         "word",
         "one\ntwo\n",
@@ -160,11 +160,11 @@ def test_only_a_part_of_a_large_held_out_text_is_measured(tokenized):
     assert measured(corpus, [Stretch(5, 5000)], 7) == [Stretch(5, 12)]
 
 
-# The rules of the first versions, which their checkpoints are resumed by
+# Rules of the first versions, which are needed to resume their checkpoints
 
 
 @given(st.lists(st.integers(1, 6), min_size=2, max_size=8), st.floats(0.001, 0.999), st.integers(1, 9))
-def test_the_first_rule(lengths, fraction, chunk):
+def test_the_first_rule_splits_at_the_next_line(lengths, fraction, chunk):
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         patch.setattr(held_out, "_CHUNK", chunk)
         path = Path(folder, "text.txt")
@@ -181,7 +181,7 @@ def test_the_first_rule(lengths, fraction, chunk):
             assert split(corpus, fraction, "sentence", 1)[:2] == ([Stretch(0, edge)], [Stretch(edge, N)])
 
 
-def test_a_checkpoint_says_by_which_rules_it_was_split():
+def test_the_version_of_the_rules_is_read_from_a_checkpoint():
     assert split_version({}) == split_version({"corpus": {"digest": "0"}}) == split_version({"corpus": None}) == 1
     assert split_version({"corpus": {"split": 1}}) == 1
     assert split_version({"corpus": {"split": 2}}) == 2

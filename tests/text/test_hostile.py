@@ -1,4 +1,4 @@
-"""Texts that nobody writes, from bytes to the trained model. The large ones are in tests/stress/hostile_texts.py."""
+"""Strange texts, from bytes to a trained model; tests/stress/hostile_texts.py has the large ones."""
 
 import json
 import random
@@ -64,12 +64,12 @@ REFUSED = {
 
 @pytest.mark.parametrize("level", ["word", "char"])
 @pytest.mark.parametrize("name", GOOD)
-def test_a_strange_text_is_learnt_and_every_command_takes_it(name, level, tmp_path, monkeypatch, capfd):
+def test_every_command_works_on_a_strange_text(name, level, tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "text.txt").write_bytes(GOOD[name].encode())
     line = next(line for line in GOOD[name].replace("\r", "\n").split("\n") if line.strip())[:200]
     (tmp_path / "text2.txt").write_bytes(GOOD[name].encode())
-    # Two files: the end of the one and the beginning of the other are places where something could go wrong.
+    # Two files, since the border between them could cause errors.
     arguments = ["train", "text.txt", "text2.txt", "--valid-fraction", "0", "--level", level, *SMALL]
     assert run(arguments) == 0, capfd.readouterr().err
     for command in COMMANDS:
@@ -81,7 +81,7 @@ def test_a_strange_text_is_learnt_and_every_command_takes_it(name, level, tmp_pa
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_is_no_text_is_refused_in_a_sentence(name, tmp_path, capfd):
+def test_files_that_are_not_text_are_refused_in_a_sentence(name, tmp_path, capfd):
     path = tmp_path / "text.txt"
     path.write_bytes(REFUSED[name])
     assert run(["train", str(path), "-o", str(tmp_path / "out.npz"), *SMALL]) == 1
@@ -95,7 +95,7 @@ def test_what_is_no_text_is_refused_in_a_sentence(name, tmp_path, capfd):
 @pytest.mark.parametrize("tokenizer", [CharTokenizer(), WordTokenizer("spaces")], ids=lambda each: each.name)
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(content=st.binary(max_size=80) | st.text(max_size=40).map(str.encode))
-def test_any_bytes_become_ids_or_a_sentence(tokenizer, content, tmp_path):
+def test_any_bytes_are_tokenized_or_refused_in_a_sentence(tokenizer, content, tmp_path):
     path = tmp_path / "any.txt"
     path.write_bytes(content)
     try:
@@ -117,7 +117,7 @@ def test_any_bytes_become_ids_or_a_sentence(tokenizer, content, tmp_path):
         ]
 
 
-def test_specials_spelled_out_are_text(tmp_path):
+def test_special_tokens_in_a_text_are_text(tmp_path):
     path = tmp_path / "text.txt"
     path.write_text("a </s> b <s> <unk>\n" * 5)
     for tokenizer, ends in ((CharTokenizer(), 5), (WordTokenizer(), 5)):
@@ -126,8 +126,8 @@ def test_specials_spelled_out_are_text(tmp_path):
         assert not ((corpus.ids == 0) | (corpus.ids == UNK)).any()
 
 
-def test_a_sample_that_spells_the_end_goes_on(tmp_path, monkeypatch, capfd):
-    """</s> in a text is < / s > to the model, whatever it stands beside."""
+def test_a_spelled_out_end_is_read_as_text(tmp_path, monkeypatch, capfd):
+    """</s> in a text is read as < / s >."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "text.txt").write_text("</s> </s> </s>\n" * 40)
     assert run(["train", "text.txt", *SMALL]) == 0
@@ -137,8 +137,8 @@ def test_a_sample_that_spells_the_end_goes_on(tmp_path, monkeypatch, capfd):
     assert tokens == ["<", "/", "s", ">", "</s>"]
 
 
-def test_every_character_there_is(tmp_path, monkeypatch, rnnlm):
-    """All but NUL, the halves of surrogate pairs and what ends a line, some of them twice, in a model and back."""
+def test_any_character_can_be_learnt_and_written(tmp_path, monkeypatch, rnnlm):
+    """All characters but NUL, surrogates and line ends are possible; the text has each of a sample twice."""
     monkeypatch.chdir(tmp_path)
     characters = [
         chr(code)
@@ -156,8 +156,8 @@ def test_every_character_there_is(tmp_path, monkeypatch, rnnlm):
     assert np.exp(probabilities.astype(float)).sum() == pytest.approx(1, abs=1e-4)
 
 
-def test_names_that_no_terminal_may_print_whole(tmp_path, monkeypatch, capfd):
-    """A word of a megabyte is shown shortened wherever tokens are shown to people."""
+def test_huge_words_are_abbreviated_in_output(tmp_path, monkeypatch, capfd):
+    """This holds wherever tokens are shown to people."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "text.txt").write_text(f"{'x' * 100_000} {'y' * 100_000}\n" * 9)
     assert run(["train", "text.txt", *SMALL]) == 0

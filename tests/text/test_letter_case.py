@@ -1,4 +1,4 @@
-"""Reading in lower case: length stays, and what is read is what a text in lower case is."""
+"""Reading in lower case keeps the length of a text and equals reading the text in lower case."""
 
 import sys
 
@@ -23,7 +23,7 @@ def test_every_character_stays_one_character():
 
 
 @given(st.text(max_size=40))
-def test_length_stays_and_twice_is_once(text):
+def test_lower_case_keeps_the_length_and_is_idempotent(text):
     assert len(lower_case(text)) == len(text)
     assert lower_case(lower_case(text)) == lower_case(text)
     assert lower_case(text) == text.lower() or "\u0130" in text
@@ -31,7 +31,7 @@ def test_length_stays_and_twice_is_once(text):
 
 @pytest.mark.parametrize("name", TOKENIZERS)
 @pytest.mark.parametrize("line", LINES)
-def test_a_text_is_read_as_if_it_were_in_lower_case(name, line):
+def test_a_text_is_read_as_its_lower_case_text(name, line):
     plain, lower = make_tokenizer(name, "auto", False, None)[0], make_tokenizer(name, "auto", False, None, True)[0]
     assert lower.tokenize(line) == plain.tokenize(lower_case(line))
     assert lower.tokenize(line) != plain.tokenize(line)
@@ -40,7 +40,7 @@ def test_a_text_is_read_as_if_it_were_in_lower_case(name, line):
 
 
 @pytest.mark.parametrize("name", TOKENIZERS)
-def test_the_setting_is_kept_and_absent_where_case_counts(name):
+def test_the_setting_is_stored_only_for_lower_case(name):
     plain = make_tokenizer(name, "auto", False, None)[0]
     assert "lowercase" not in plain.settings()
     lower = in_lower_case(plain)
@@ -59,7 +59,7 @@ def test_a_damaged_setting_is_refused(name):
         tokenizer_from_header({"name": name, "options": options | {"lowercase": "yes"}})
 
 
-def test_words_of_a_users_dictionary_are_found_in_lower_case(tmp_path):
+def test_words_of_a_user_dictionary_are_found_in_lower_case(tmp_path):
     (tmp_path / "words").write_text("T恤衫店\n", encoding="utf-8")
     plain, _ = make_tokenizer("word", "jieba", False, str(tmp_path / "words"))
     lower, _ = make_tokenizer("word", "jieba", False, str(tmp_path / "words"), True)

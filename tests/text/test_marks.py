@@ -1,4 +1,4 @@
-"""<s>, </s> and <unk> between the words of a text and of an n-best list."""
+"""<s>, </s> and <unk> between the words of texts and n-best lists."""
 
 import pytest
 from hypothesis import given
@@ -19,7 +19,7 @@ MARKS = st.lists(st.sampled_from(["<s>", "</s>"]), max_size=3)
 
 @pytest.mark.parametrize("tokenizer", TOKENIZERS, ids=["char", "token", "word", "jieba", "rules 1"])
 @given(WORDS, MARKS, MARKS, st.sampled_from([" ", "  ", "\t"]))
-def test_marks_at_the_ends_are_no_tokens(tokenizer, words, before, after, space):
+def test_marks_at_the_ends_are_not_tokens(tokenizer, words, before, after, space):
     bare = " ".join(words)
     marked = space.join([*before, bare, *after])
     assert hypothesis_tokens(tokenizer, marked) == tokenizer.tokenize(bare)
@@ -29,7 +29,7 @@ def test_marks_at_the_ends_are_no_tokens(tokenizer, words, before, after, space)
 @pytest.mark.parametrize("tokenizer", TOKENIZERS, ids=["char", "token", "word", "jieba", "rules 1"])
 @pytest.mark.parametrize("written", ["<unk>", "<UNK>"])
 @given(WORDS, st.lists(st.integers(0, 20), min_size=1, max_size=3))
-def test_the_unknown_word_is_one_token_among_the_others_as_they_are(tokenizer, written, words, places):
+def test_unk_between_spaces_is_one_token_and_leaves_the_others_unchanged(tokenizer, written, words, places):
     words = [word for word in words if word != "\ue000"]
     for place in places:
         words.insert(place, "☃")
@@ -49,7 +49,7 @@ def test_the_unknown_word_is_one_token_among_the_others_as_they_are(tokenizer, w
         ("<s>a</s> x<unk> <unk>. <u> <S> < s >", []),
     ],
 )
-def test_marks_stand_between_spaces(text, expected):
+def test_only_marks_between_spaces_count(text, expected):
     assert marks_in(text) == expected
     assert marks_in(without_marks(text)) == []
     if not expected:

@@ -1,4 +1,4 @@
-"""Files of pieces that other programs made: cut, written back, kept in a checkpoint."""
+"""Files of pieces made by other programs: tokenizing, joining, storing in a checkpoint."""
 
 import io
 import json
@@ -46,7 +46,7 @@ def hugging_face_model(kind):
 
 
 def file_of(kind):
-    """The kind of a file and its content."""
+    """Return the kind of a file and its content."""
     identity = {"normalization_rule_name": "identity", "remove_extra_whitespaces": False}
     options = {
         "unigram": {},
@@ -61,7 +61,7 @@ def file_of(kind):
 
 @pytest.fixture(scope="module")
 def made():
-    """Tokenizers by their kind, each trained once."""
+    """A function that returns a tokenizer by its kind, trained only once."""
     known = {}
 
     def make(kind):
@@ -76,14 +76,14 @@ LINES = [*SENTENCES[:4], "Zürich 我 昨天 \U0001f600 qxz", "two  spaces", "a<
 
 
 def as_engine_writes(tokenizer, line):
-    """The text of a line as the other program writes its own pieces."""
+    """Return the text of a line as the other program decodes its own pieces."""
     engine = tokenizer._engine
     return engine.decode(engine.cut(line)) if line else ""
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("line", LINES)
-def test_pieces_are_written_back_as_the_other_program_writes_them(kind, line, made):
+def test_pieces_are_joined_as_by_the_other_program(kind, line, made):
     tokenizer = made(kind)
     assert tokenizer.join(tokenizer.tokenize(line)) == as_engine_writes(tokenizer, line)
 
@@ -91,7 +91,7 @@ def test_pieces_are_written_back_as_the_other_program_writes_them(kind, line, ma
 @pytest.mark.parametrize("kind", ["lossless", "byte-level"])
 @given(line=st.text(st.characters(codec="utf-8", exclude_characters="\n\r\u2581"), max_size=30))
 @settings(max_examples=60)
-def test_any_line_comes_back_where_nothing_is_normalised(kind, line, made):
+def test_any_line_survives_a_round_trip_without_normalisation(kind, line, made):
     tokenizer = made(kind)
     assert tokenizer.keeps_spaces
     marks = ("<unk>", "<s>", "</s>", "\0", "\ufffd", "\ue000")
@@ -113,7 +113,7 @@ def test_spans_cover_a_line_in_order(kind, line, made):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_checkpoint_has_the_file_and_needs_no_other(kind, made):
+def test_a_checkpoint_contains_the_file_of_pieces(kind, made):
     tokenizer = made(kind)
     header = json.loads(json.dumps({"name": tokenizer.name, "options": tokenizer.options()}))
     restored = tokenizer_from_header(header)
@@ -124,7 +124,7 @@ def test_a_checkpoint_has_the_file_and_needs_no_other(kind, made):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_marks_between_spaces_are_the_unknown_token_and_the_ends_of_a_line(kind, made):
+def test_marks_between_spaces_are_unk_or_removed(kind, made):
     tokenizer = made(kind)
     plain = tokenizer.tokenize("a new lamp")
     marked = tokenizer.tokenize("<s> a new lamp </s>")
@@ -138,25 +138,25 @@ def test_marks_between_spaces_are_the_unknown_token_and_the_ends_of_a_line(kind,
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_inventory_is_all_pieces_of_text_and_no_mark(kind, made):
+def test_the_inventory_has_all_pieces_of_text_and_no_special_tokens(kind, made):
     inventory = made(kind).inventory()
     assert len(set(inventory)) == len(inventory) > 50
     assert not {"<s>", "</s>", "<unk>", "[UNK]", "[CLS]", ""} & set(inventory)
     used = {piece for line in SENTENCES for piece in made(kind).tokenize(line)}
     assert len(used & set(inventory)) > 50
-    for token in used - set(inventory):  # unknown: it holds a character that no piece has
+    for token in used - set(inventory):  # unknown tokens contain a character that is in no piece
         assert any(character not in "".join(inventory) for character in token), token
 
 
 @pytest.mark.parametrize("kind", ["bpe", "wordpiece"])
-def test_what_a_file_does_not_know_is_a_token_as_it_is_written(kind, made):
+def test_unknown_text_is_a_token_as_written(kind, made):
     tokenizer = made(kind)
     assert "我" in tokenizer.tokenize("a 我 b")
     assert "我" not in tokenizer.inventory()
 
 
 @pytest.mark.parametrize("kind", ["bytes", "byte-level"])
-def test_a_character_of_several_tokens_is_written_when_it_is_whole(kind, made):
+def test_a_character_of_several_tokens_is_written_when_complete(kind, made):
     tokenizer = made(kind)
     tokens = tokenizer.tokenize("x 我")
     pieces = list(tokenizer.pieces(tokens))
@@ -165,7 +165,7 @@ def test_a_character_of_several_tokens_is_written_when_it_is_whole(kind, made):
     spacing = tokenizer.spacing()
     assert len(tokens) >= 4
     for token, piece in zip(tokens, pieces, strict=True):
-        assert spacing.piece(token) == piece  # and changes nothing
+        assert spacing.piece(token) == piece  # without changing the state
         assert spacing.add(token) == piece
 
 
@@ -173,7 +173,7 @@ def test_a_character_of_several_tokens_is_written_when_it_is_whole(kind, made):
 @pytest.mark.parametrize(
     "content", [b"", b"hello", b"[1, 2]", b'{"model": 1}', b"\x00" * 50], ids=["empty", "text", "list", "json", "zeros"]
 )
-def test_what_is_no_file_of_pieces_is_refused_in_a_sentence(kind, content, tmp_path):
+def test_other_files_are_refused_in_a_sentence(kind, content, tmp_path):
     pytest.importorskip(kind, reason=f"{kind} is not installed")
     path = tmp_path / "file"
     path.write_bytes(content)
@@ -182,7 +182,7 @@ def test_what_is_no_file_of_pieces_is_refused_in_a_sentence(kind, content, tmp_p
     assert "\n" not in str(caught.value)
 
 
-def test_a_file_is_sent_to_the_option_that_takes_it(tmp_path, made):
+def test_a_file_for_the_other_option_is_refused_with_its_name(tmp_path, made):
     for kind, option in (("bpe", "--sentencepiece"), ("byte-level", "--tokenizer")):
         tokenizer = made(kind)
         path = tmp_path / kind
@@ -200,7 +200,7 @@ def test_damaged_options_of_a_checkpoint_are_refused(changed):
         PieceTokenizer.from_options(PieceTokenizer(SENTENCEPIECE, b"anything").options() | changed)
 
 
-def test_a_packed_file_cannot_unpack_to_more_than_a_file_may_have(monkeypatch):
+def test_a_compressed_file_may_not_exceed_the_largest_file(monkeypatch):
     options = PieceTokenizer(SENTENCEPIECE, bytes(1000)).options()
     assert PieceTokenizer.from_options(options).settings()["sha256"] == options["sha256"]
     monkeypatch.setattr("rnnlm.text.pieces.LARGEST_FILE", 999)
@@ -218,7 +218,7 @@ def test_a_missing_package_is_named_with_the_remedy(kind, monkeypatch, tmp_path)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_pieces_are_those_of_the_text_in_lower_case_if_asked(kind):
+def test_lowercase_gives_the_pieces_of_the_text_in_lower_case(kind):
     engine, file = file_of(kind)
     plain, lower = PieceTokenizer(engine, file), PieceTokenizer(engine, file, lowercase=True)
     for text in ("The Ferry LEFT at Noon", "<s> The <unk> Ferry"):

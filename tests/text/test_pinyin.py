@@ -1,4 +1,4 @@
-"""Lines of pinyin and readings of words; what pypinyin says is not doubted."""
+"""Lines of pinyin are cut into syllables, and readings of words agree with pypinyin."""
 
 import builtins
 import math
@@ -17,7 +17,7 @@ from rnnlm.text.pinyin import Homophones, Readings, shares, spelling, usual_char
 
 
 def ways(line):
-    """All ways to cut a line, each as its syllables and texts with dashes between."""
+    """Return all ways to cut a line, each as syllables and texts with dashes between."""
     spelt = spelling(line)
     arcs = [(each.start, each.end, each.base) for each in spelt.syllables]
     arcs += [(each.start, each.end, f"[{each.text}]") for each in spelt.texts]
@@ -63,11 +63,11 @@ def ways(line):
         ("123", {"[123]"}),
     ],
 )
-def test_lines_are_cut_in_all_ways(line, expected):
+def test_lines_are_cut_in_all_possible_ways(line, expected):
     assert ways(line) == expected
 
 
-def test_tones_are_read_as_digits_and_as_marks():
+def test_tones_are_read_from_digits_and_accents():
     found = [(each.base, each.tone) for each in spelling("wo3 nǚ lv4 de ma5").syllables]
     assert found == [("wo", 3), ("nv", 3), ("lv", 4), ("de", 0), ("ma", 5)]
     assert spelling("wo3 nǚ") == spelling("wo3 nu\u0308\u030c")
@@ -75,8 +75,8 @@ def test_tones_are_read_as_digits_and_as_marks():
 
 @settings(max_examples=200)
 @given(st.text(alphabet="wozuxian'1 ，ǚ3Gü\u0301", max_size=12))
-def test_every_place_of_any_line_leads_on(line):
-    """No syllable or text leads nowhere, and there is a way from the first place to the last."""
+def test_arcs_of_any_line_are_connected(line):
+    """Every syllable and text is on a path from the first place to the last."""
     spelt = spelling(line)
     arcs = [(each.start, each.end) for each in (*spelt.syllables, *spelt.texts)]
     starts, ends = {start for start, _ in arcs}, {end for _, end in arcs}
@@ -89,8 +89,8 @@ def test_every_place_of_any_line_leads_on(line):
 @pytest.mark.parametrize("text", ["我昨天上学迟到了", "老师批评了我", "音乐会很长，绿茶也好。", "女儿略懂一会儿"])
 @pytest.mark.parametrize("style", [Style.NORMAL, Style.TONE, Style.TONE3])
 @pytest.mark.parametrize("between", ["", " ", "'"])
-def test_what_pypinyin_writes_can_be_read_back(text, style, between):
-    readings = Readings(text)  # of single characters
+def test_output_of_pypinyin_is_read_back(text, style, between):
+    readings = Readings(text)  # readings of single characters
     typed = between.join(lazy_pinyin(text, style=style))
     spelt = spelling(typed.replace("'，", "，").replace("，'", "，").replace("'。", "。"))
     at = {}
@@ -108,7 +108,7 @@ def test_what_pypinyin_writes_can_be_read_back(text, style, between):
     assert not reaches(0, text[:-1] + "们")
 
 
-def test_the_readings_of_a_character_sum_to_one():
+def test_shares_of_the_readings_of_a_character_sum_to_one():
     for character in "我的了得着不行长重嗯":
         assert math.fsum(shares(character).values()) == pytest.approx(1)
     assert shares("不")["bu"] > 0.9
@@ -116,16 +116,16 @@ def test_the_readings_of_a_character_sum_to_one():
     assert shares("a") == {}
 
 
-def test_words_are_read_as_the_dictionary_of_phrases_says():
+def test_words_are_read_as_in_the_phrase_dictionary():
     assert word_readings("长大") == [(("zhang", "da"), 0.0)]
     assert dict(word_readings("长"))[("chang",)] < 0
     assert {way for way, _ in word_readings("绿")} == {("lv",), ("lu",)}
     assert word_readings("C罗") == []
-    shared = word_readings("行不行行不行行不行行")  # in no dictionary, with very many ways
+    shared = word_readings("行不行行不行行不行行")  # not in the dictionary, and with very many readings
     assert 1 <= len(shared) <= pinyin.MOST_READINGS
 
 
-def test_words_cover_several_syllables_and_fit_the_tones():
+def test_words_match_several_syllables_and_their_tones():
     readings = Readings(["西安", "先", "现", "安", "西"])
     found = {(start, end, word.text) for start, end, word in readings.matches(spelling("xian"))}
     assert found == {(0, 4, "西安"), (0, 4, "先"), (0, 4, "现"), (0, 2, "西"), (2, 4, "安")}
@@ -133,19 +133,19 @@ def test_words_cover_several_syllables_and_fit_the_tones():
     assert found == {(0, 4, "现"), (0, 2, "西"), (2, 4, "安")}, "an4 is no reading of 安, and nothing else is there"
 
 
-def test_a_syllable_of_no_known_word_still_has_a_character():
+def test_a_syllable_without_known_words_has_a_usual_character():
     found = [(word.text, word.log_share) for _, _, word in Readings(["我"]).matches(spelling("hao"))]
     assert found == [(usual_character("hao"), 0.0)]
 
 
-def test_homophones_sound_alike_whatever_the_tone():
+def test_homophones_do_not_depend_on_the_tone():
     homophones = Homophones("迟吃持尺我池了")
     assert set(homophones.of("吃")["吃"]) == set("迟吃持尺池")
     assert homophones.of("a，") == {"a": "", "，": ""}
     assert set(homophones.of("齿")["齿"]) == set("迟吃持尺池"), "a character that is none of them"
 
 
-def test_without_pypinyin_one_is_told_what_to_install(monkeypatch):
+def test_without_pypinyin_the_remedy_is_named(monkeypatch):
     real = builtins.__import__
 
     def missing(name, *arguments, **options):

@@ -18,7 +18,7 @@ LINE = "a company said it would not sell the shares that were bought last year"
         "Ġthe Ġferry",
     ],
 )
-def test_a_text_full_of_signs_gets_one_sentence(line):
+def test_tokenized_text_gets_one_sentence_of_advice(line):
     found = advice(f"{LINE}\n{line}\n" * 20)
     assert found is not None
     assert "--level token" in found
@@ -36,11 +36,11 @@ def test_a_text_full_of_signs_gets_one_sentence(line):
         "if (a[i] == '@') { b = a @ c; }  # comment ##\n" * 50,
     ],
 )
-def test_other_texts_get_none(text):
+def test_other_texts_get_no_advice(text):
     assert advice(text) is None
 
 
 @pytest.mark.real_text
-def test_real_texts_get_none(data_dir):
+def test_real_texts_get_no_advice(data_dir):
     for path in data_dir.glob("*.txt"):
         assert advice(path.read_text("utf-8")) is None

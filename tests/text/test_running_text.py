@@ -1,4 +1,4 @@
-"""Lines that belong together are told from lines that stand for themselves; shuffling the first makes the second."""
+"""Running text is distinguished from independent lines; shuffling its lines makes them independent."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ V = 503
 
 
 def topics(lines: int, seed: int, length: int = 8) -> list[list[int]]:
-    """Lines whose words are half of a topic of ten words, which lasts twelve lines, and half of all words."""
+    """Return lines drawn half from a topic of ten words, which changes every twelve lines, and half from all words."""
     rng = np.random.default_rng(seed)
     found = []
     for line in range(lines):
@@ -27,7 +27,7 @@ def measured(lines: list[list[int]]) -> Cohesion:
 
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("lines", [400, 5_000])
-def test_a_book_is_told_from_its_lines_in_another_order(seed, lines):
+def test_a_book_is_distinguished_from_its_shuffled_lines(seed, lines):
     book = topics(lines, seed)
     assert measured(book).tells
     shuffled = [book[i] for i in np.random.default_rng(seed).permutation(lines)]
@@ -36,22 +36,22 @@ def test_a_book_is_told_from_its_lines_in_another_order(seed, lines):
 
 
 @pytest.mark.parametrize("lines", [[], [[]], [[3]], [[3], [3]], [[3, 4], [3, 4], [3, 4]], [[3]] * 500, [[], [], [4]]])
-def test_where_nothing_can_be_told_nothing_is(lines):
+def test_too_short_texts_are_not_called_running_text(lines):
     assert not measured(lines).tells
 
 
-def test_a_text_without_lines_tells_nothing():
+def test_a_text_without_lines_has_no_cohesion():
     ids = np.arange(3, 500, dtype=np.int32)
     assert cohesion(ids) == Cohesion(0.0, 0.0)
 
 
-def test_few_lines_are_no_proof():
-    """The same share of common words, in a tenth of the lines, is not enough to be sure."""
+def test_few_lines_are_not_significant():
+    """The same share of common words in far fewer lines is not enough."""
     assert measured(topics(4_000, 1)).standard_errors > 10
     assert not measured(topics(20, 1)).tells
 
 
-def test_long_lines_without_an_end_cost_nothing():
+def test_long_lines_take_no_time():
     ids = np.tile(np.arange(3, 500, dtype=np.int32), 1000)
     ids[::300_000] = EOS
     assert not cohesion(ids).tells

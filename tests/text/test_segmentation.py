@@ -21,7 +21,7 @@ WORDS = ["我", "昨天", "上学", "迟到", "了", "，", "老师", "批评", 
 
 
 def run(code, tmp_path, *options, **environment):
-    """What a fresh interpreter prints, on stdout and stderr together."""
+    """Run code in a new interpreter and return its stdout and stderr together."""
     done = subprocess.run(
         [sys.executable, *options, "-c", code],
         env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2]), "TMPDIR": str(tmp_path)} | environment,
@@ -35,7 +35,7 @@ def run(code, tmp_path, *options, **environment):
 
 @pytest.fixture(scope="module")
 def jieba(tmp_path_factory):
-    """jieba's own tokenizer, made ready by jieba, beside ours."""
+    """jieba's own tokenizer, initialized by jieba itself."""
     WordTokenizer().tokenize(SENTENCE)  # imports jieba without its warnings
     import jieba
 
@@ -45,13 +45,13 @@ def jieba(tmp_path_factory):
     return tokenizer
 
 
-def test_the_dictionary_is_the_one_that_jieba_reads(jieba):
+def test_the_dictionary_is_that_of_jieba(jieba):
     assert segmentation._read_dictionary() == (jieba.FREQ, jieba.total)
 
 
 @pytest.mark.real_text
 @pytest.mark.parametrize("hmm", [False, True])
-def test_a_novel_is_cut_as_jieba_cuts_it(jieba, data_dir, hmm):
+def test_a_novel_is_segmented_as_by_jieba(jieba, data_dir, hmm):
     tokenizer = WordTokenizer("jieba", hmm=hmm)
     lines = (data_dir / "hongloumeng.txt").read_text("utf-8").split("\n")[:120]
     compared = [line for line in lines if not any(run in line for run in ("——", "……", "．．"))]
@@ -63,20 +63,20 @@ def test_a_novel_is_cut_as_jieba_cuts_it(jieba, data_dir, hmm):
 @pytest.mark.parametrize(
     "block", ["GPT4模型", "C++语言314元50%", "U.S.A.的x_1", "A&B公司#1", "江南style的T恤", "㐀中〇国"]
 )
-def test_mixed_blocks_are_cut_as_jieba_cuts_them(jieba, block):
+def test_mixed_blocks_are_segmented_as_by_jieba(jieba, block):
     assert WordTokenizer("jieba").tokenize(block) == jieba.lcut(block, HMM=False)
 
 
-def test_hmm_is_off_unless_asked_for(jieba):
+def test_hmm_is_off_by_default(jieba):
     name = "他来到了网易杭研大厦"
     assert WordTokenizer().tokenize(name) == jieba.lcut(name, HMM=False)
     assert WordTokenizer(hmm=True).tokenize(name) == jieba.lcut(name, HMM=True) != jieba.lcut(name, HMM=False)
 
 
-# What it must not do
+# Side effects
 
 
-def test_a_planted_cache_is_neither_believed_nor_touched(tmp_path):
+def test_a_planted_jieba_cache_is_neither_read_nor_changed(tmp_path):
     planted = tmp_path / "jieba.cache"
     planted.write_bytes(marshal.dumps(({"昨天上学迟到": 10**6, "昨": 0, "昨天": 0}, 10**6)))
     before = planted.read_bytes(), planted.stat().st_mtime_ns
@@ -89,13 +89,13 @@ def test_a_planted_cache_is_neither_believed_nor_touched(tmp_path):
     assert list(tmp_path.iterdir()) == [planted]
 
 
-def test_nothing_is_said_even_where_jieba_is_compiled_anew_and_warnings_are_errors(tmp_path):
+def test_compiling_jieba_prints_no_warnings(tmp_path):
     code = f"from rnnlm.text.tokenizers import WordTokenizer; WordTokenizer().tokenize({SENTENCE!r})"
     fresh = {"PYTHONPYCACHEPREFIX": str(tmp_path / "compiled")}
     assert run(code, tmp_path, "-W", "error", "-X", "utf8", **fresh) == ""
 
 
-def test_jieba_is_not_imported_before_it_has_something_to_cut(tmp_path):
+def test_jieba_is_imported_only_when_needed(tmp_path):
     code = """
 import sys
 from rnnlm.text.segmentation import installed_jieba
@@ -113,10 +113,10 @@ print(bool(segmenters & set(sys.modules)))
     assert run(code, tmp_path, "-X", "utf8").split() == ["False", "None", "True"]
 
 
-# The same jieba as in training
+# The jieba of the training
 
 
-def test_options_name_the_jieba_that_cut():
+def test_options_name_the_jieba_that_was_used():
     tokenizer = WordTokenizer()
     tokenizer.tokenize("我 昨天 上学")
     assert tokenizer.options()["jieba"] is None
@@ -134,7 +134,7 @@ def test_options_name_the_jieba_that_cut():
         ({"dictionary_sha256": "f" * 64}, "pip install --force-reinstall jieba=="),
     ],
 )
-def test_another_jieba_is_refused_when_it_is_needed_and_not_before(change, remedy):
+def test_another_jieba_is_refused_when_it_is_needed(change, remedy):
     options = WordTokenizer().options() | {"jieba": installed_jieba()._asdict() | change}
     tokenizer = WordTokenizer.from_options(options)
     assert tokenizer.tokenize("don't 我 昨天 上学") == ["don't", "我", "昨天", "上学"]
@@ -143,7 +143,7 @@ def test_another_jieba_is_refused_when_it_is_needed_and_not_before(change, remed
     assert tokenizer.options() == options
 
 
-def test_adopting_what_cut_a_text():
+def test_a_tokenizer_adopts_options_of_the_same_jieba():
     fresh, here = WordTokenizer(), installed_jieba()._asdict()
     options = fresh.options()
     assert fresh.adopt(options | {"jieba": None})
@@ -153,20 +153,20 @@ def test_adopting_what_cut_a_text():
     assert fresh.options()["jieba"] == here
     old = WordTokenizer.from_options(options | {"jieba": here | {"version": "0.39"}})
     assert not old.adopt(options | {"jieba": here})
-    assert old.adopt(options | {"jieba": here | {"version": "0.39"}})  # such a text needs no cutting
+    assert old.adopt(options | {"jieba": here | {"version": "0.39"}})  # such a text is not segmented again
 
 
-def test_missing_jieba_is_an_error_with_a_remedy(monkeypatch):
+def test_a_missing_jieba_is_an_error_with_a_remedy(monkeypatch):
     installed_jieba.cache_clear()
     monkeypatch.setattr(segmentation.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(TokenizerError, match="pip install jieba"):
         WordTokenizer().tokenize(SENTENCE)
 
 
-# The user's words
+# User dictionaries
 
 
-def test_user_words_are_kept_whole_by_their_tokenizer_only():
+def test_user_words_are_kept_whole_by_their_own_tokenizer_only():
     text = "他研究云计算平台"
     plain = WordTokenizer().tokenize(text)
     assert "云计算" not in plain
@@ -179,7 +179,7 @@ def test_user_words_are_kept_whole_by_their_tokenizer_only():
     assert WordTokenizer().tokenize(text) == plain
 
 
-def test_user_words_are_weighed_as_jieba_weighs_them(jieba):
+def test_user_words_get_jiebas_frequencies(jieba):
     text = "他研究云计算平台和自然语言处理"
     words = [UserWord("云计算", 3), UserWord("语言处理", None)]
     other = type(jieba)()
@@ -189,7 +189,7 @@ def test_user_words_are_weighed_as_jieba_weighs_them(jieba):
     assert WordTokenizer(user_dictionary=words).tokenize(text) == other.lcut(text, HMM=False)
 
 
-# rjieba in the place of jieba
+# rjieba instead of jieba
 
 HAN = st.sampled_from(
     "我的一是了不在有人中华民共和国南京市长江大桥研究生命起源结婚尚未宝玉黛贾母道笑云计算工智能〇㐀龘"
@@ -202,7 +202,7 @@ MIXED = st.lists(st.one_of(HAN, HAN, HAN, OTHER), max_size=30).map("".join)
 
 @pytest.fixture(scope="module")
 def fast():
-    """A tokenizer that cuts with rjieba."""
+    """A tokenizer that uses rjieba."""
     pytest.importorskip("rjieba", reason="rjieba is not installed: pip install 'rnnlm-cli[fast]'")
     tokenizer = WordTokenizer("jieba")
     tokenizer.tokenize(SENTENCE)
@@ -211,7 +211,7 @@ def fast():
 
 
 def in_python(**options):
-    """A tokenizer that cuts with jieba."""
+    """Return a tokenizer that uses jieba."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(segmentation, "_load_rjieba", lambda: None)
         tokenizer = WordTokenizer("jieba", **options)
@@ -221,17 +221,17 @@ def in_python(**options):
 
 
 @pytest.mark.real_text
-def test_rjieba_cuts_a_novel_as_jieba_does(fast, data_dir):
+def test_rjieba_segments_a_novel_as_jieba_does(fast, data_dir):
     slow = in_python()
     lines = (data_dir / "hongloumeng.txt").read_text("utf-8").split("\n")
-    part = lines[:: max(1, len(lines) // 900)]  # the whole of it takes 4 s; benchmarks/text_speed.py compares it
+    part = lines[:: max(1, len(lines) // 900)]  # the whole novel takes 4 s; benchmarks/text_speed.py compares all of it
     assert sum(map(len, part)) > 100_000
     for line in part:
         assert fast.tokenize(line) == slow.tokenize(line)
 
 
 @given(MIXED)
-def test_rjieba_cuts_any_text_as_jieba_does(fast, text):
+def test_rjieba_segments_any_text_as_jieba_does(fast, text):
     assert fast.tokenize(text) == in_python_once().tokenize(text)
 
 
@@ -241,20 +241,20 @@ def in_python_once():
 
 
 @given(text=st.text(st.characters(exclude_categories=["Cs"]), max_size=40), place=st.integers(0, 40))
-def test_rjieba_cuts_chinese_among_any_characters_as_jieba_does(fast, text, place):
+def test_rjieba_segments_chinese_among_any_characters_as_jieba_does(fast, text, place):
     mixed = text[:place] + "南京市长江大桥" + text[place:]
     assert fast.tokenize(mixed) == in_python_once().tokenize(mixed)
 
 
 @pytest.mark.parametrize("options", [{"hmm": True}, {"user_dictionary": [("云计算", 5)]}])
-def test_rjieba_is_not_used_for_what_it_does_otherwise(options):
+def test_rjieba_is_not_used_where_it_differs_from_jieba(options):
     tokenizer = WordTokenizer("jieba", **options)
     tokenizer.tokenize(SENTENCE)
     assert not tokenizer._words.fast
 
 
 def imitation(cut):
-    """A module in the place of rjieba whose tokenizer cuts in a way of its own."""
+    """Return a substitute for the module rjieba that segments with the given function."""
     return SimpleNamespace(Jieba=lambda: SimpleNamespace(cut=lambda text, hmm: cut(text)))
 
 
@@ -272,7 +272,7 @@ def fails(text):
         ("0.2.2", fails, False),
     ],
 )
-def test_an_rjieba_that_cuts_otherwise_or_is_not_known_is_not_used(monkeypatch, version, cut, used):
+def test_an_unknown_or_different_rjieba_is_not_used(monkeypatch, version, cut, used):
     found = metadata.version
     monkeypatch.setitem(sys.modules, "rjieba", imitation(cut or in_python_once()._words.cut))
     monkeypatch.setattr(metadata, "version", lambda name: version if name == "rjieba" else found(name))
@@ -286,8 +286,8 @@ def test_an_rjieba_that_cuts_otherwise_or_is_not_known_is_not_used(monkeypatch, 
         segmentation._load_rjieba.cache_clear()
 
 
-def test_options_do_not_tell_which_of_the_two_cut(fast):
-    """So what one of them cut is found in the cache, and a checkpoint is loaded, where the other one is."""
+def test_options_do_not_depend_on_jieba_or_rjieba(fast):
+    """So cached results and checkpoints of one of them can be used with the other."""
     slow = in_python()
     assert fast.options() == slow.options()
     assert WordTokenizer.from_options(slow.options()).tokenize(SENTENCE) == WORDS
@@ -296,7 +296,7 @@ def test_options_do_not_tell_which_of_the_two_cut(fast):
         assert WordTokenizer.from_options(fast.options()).tokenize(SENTENCE) == WORDS
 
 
-def test_a_checkpoint_made_with_one_of_them_loads_with_the_other(fast, tmp_path, monkeypatch):
+def test_a_checkpoint_of_one_of_them_can_be_loaded_with_the_other(fast, tmp_path, monkeypatch):
     from rnnlm.cli import run as run_command
     from rnnlm.language_model import LanguageModel
 

@@ -1,4 +1,4 @@
-"""Batches shared out to workers: together they are the batch of one, and each reads its own columns only."""
+"""Batches divided among workers: together they are the whole batch, and each worker reads only its columns."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from rnnlm.text.vocabulary import EOS
 
 
 class Recorded:
-    """A sequence that knows which of its ids were read."""
+    """A sequence that records which of its ids were read."""
 
     def __init__(self, ids):
         self.ids, self.read = ids, np.zeros(len(ids), dtype=bool)
@@ -30,7 +30,7 @@ def ids():
 
 @pytest.mark.parametrize("workers", [1, 2, 3, 9])
 @pytest.mark.parametrize("kind", ["stream", "stream, shifted", "sentence", "both sides"])
-def test_shares_make_up_the_batch(kind, workers):
+def test_shares_of_all_workers_are_the_whole_batch(kind, workers):
     rare = np.arange(20) % 3 == 0
 
     def source(worker):
@@ -55,10 +55,10 @@ def test_shares_make_up_the_batch(kind, workers):
         assert sum(part.tokens for part in found) == expected.tokens
 
 
-def test_a_worker_reads_its_columns_only():
+def test_a_worker_reads_only_its_own_columns():
     sequence = Recorded(ids())
     batches = Batches(sequence, 10, 9, "stream", seed=1, worker=(1, 5))
     for number in range(batches.per_epoch):
         batches.batch(0, number)
     read = np.flatnonzero(sequence.read)
-    assert (read.min(), read.max()) == (2 * 50 - 1, 4 * 50 - 1)  # columns 2 and 3, and the id before their first
+    assert (read.min(), read.max()) == (2 * 50 - 1, 4 * 50 - 1)  # columns 2 and 3, and the id before them

@@ -20,12 +20,12 @@ CORPORA = Path(__file__).parents[2] / "corpora"
 
 
 def contents(*paths):
-    """Name -> bytes of what the paths stand for."""
+    """Return the bytes that are read for paths, by name."""
     with open_sources(paths) as found:
         return {source.name: b"".join(source.blocks(lambda read: None)) for source in found}
 
 
-def test_files_folders_and_gzip(tmp_path):
+def test_folders_are_read_recursively_and_named_files_in_order(tmp_path):
     names = ["b.txt", "a/z.txt", "a/b/c.txt.gz", "a.txt", "a/notes.md", "a/.hidden.txt", "a/x.gz"]
     for name in names:
         path = tmp_path / name
@@ -35,18 +35,18 @@ def test_files_folders_and_gzip(tmp_path):
     order = ["a/b/c.txt.gz", "a/z.txt", "a.txt", "b.txt"]
     assert list(found) == [str(tmp_path / name) for name in order]
     assert list(found.values()) == [name.encode() for name in order]
-    # What is named is read, whatever it is called, and in the order in which it is named.
+    # Named files are read whatever their suffix is, in the given order.
     assert list(contents(tmp_path / "a/x.gz", tmp_path / "a/notes.md").values()) == [b"a/x.gz", b"a/notes.md"]
 
 
-def test_gzip_is_known_by_its_content(tmp_path):
+def test_gzip_is_recognised_by_its_content(tmp_path):
     (tmp_path / "packed").write_bytes(gzip.compress(b"one") + gzip.compress(b" two"))
     (tmp_path / "plain.gz").write_bytes(b"plain")
     assert list(contents(tmp_path / "packed", tmp_path / "plain.gz").values()) == [b"one two", b"plain"]
 
 
 @pytest.mark.parametrize("content", [b"from a pipe\n", gzip.compress(b"from a pipe\n")])
-def test_standard_input_can_be_read_twice(monkeypatch, content):
+def test_stdin_can_be_read_twice(monkeypatch, content):
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(content)))
     with open_sources(["-"]) as found:
         assert fingerprint(found)[1] == len(content)
@@ -55,7 +55,7 @@ def test_standard_input_can_be_read_twice(monkeypatch, content):
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
-def test_a_named_pipe(tmp_path):
+def test_a_named_pipe_is_read(tmp_path):
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     writer = threading.Thread(target=pipe.write_bytes, args=(b"text",))
@@ -64,7 +64,7 @@ def test_a_named_pipe(tmp_path):
     writer.join()
 
 
-def test_blocks_tell_how_much_of_the_file_was_read(tmp_path, monkeypatch):
+def test_reported_steps_add_up_to_the_size_of_the_file(tmp_path, monkeypatch):
     monkeypatch.setattr(sources, "BLOCK", 10)
     plain, packed = tmp_path / "plain.txt", tmp_path / "packed.txt.gz"
     plain.write_bytes(b"x" * 35)
@@ -77,7 +77,7 @@ def test_blocks_tell_how_much_of_the_file_was_read(tmp_path, monkeypatch):
         assert sum(steps) == path.stat().st_size
 
 
-def test_the_fingerprint_depends_on_content_and_on_where_a_file_ends(tmp_path):
+def test_the_fingerprint_depends_on_contents_and_file_borders(tmp_path):
     for name, content in {"a": b"one", "b": b"two", "c": b"onet", "d": b"wo", "e": b"one"}.items():
         (tmp_path / name).write_bytes(content)
 
@@ -94,7 +94,7 @@ def test_the_fingerprint_depends_on_content_and_on_where_a_file_ends(tmp_path):
 # Errors
 
 
-def test_what_is_no_text(tmp_path):
+def test_missing_and_damaged_files_are_refused(tmp_path):
     (tmp_path / "empty").mkdir()
     (tmp_path / "damaged.gz").write_bytes(gzip.compress(b"text" * 100)[:-10])
     (tmp_path / "false.gz").write_bytes(b"\x1f\x8bfalse")
@@ -124,7 +124,7 @@ def test_what_is_no_text(tmp_path):
         (b"\x28\xb5\x2f\xfd", "zstd -dk"),
     ],
 )
-def test_what_holds_a_text_in_another_form_is_named(begin, form, tmp_path):
+def test_other_file_formats_are_refused_by_name(begin, form, tmp_path):
     path = tmp_path / "text.txt"
     path.write_bytes(begin + b"text")
     with pytest.raises(CorpusError, match=form):
@@ -134,7 +134,7 @@ def test_what_holds_a_text_in_another_form_is_named(begin, form, tmp_path):
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
-def test_unreadable_files_and_folders(tmp_path):
+def test_unreadable_files_and_folders_are_refused(tmp_path):
     (tmp_path / "file.txt").write_text("text")
     (tmp_path / "file.txt").chmod(0)
     (tmp_path / "folder").mkdir(mode=0)
@@ -144,14 +144,14 @@ def test_unreadable_files_and_folders(tmp_path):
     (tmp_path / "folder").chmod(0o700)
 
 
-def test_nothing_or_standard_input_twice():
+def test_no_text_and_stdin_twice_are_refused():
     with pytest.raises(CorpusError, match="No text is given"):
         contents()
     with pytest.raises(CorpusError, match="given twice"):
         contents("-", "-")
 
 
-def test_a_folder_is_read_whatever_the_case_of_names_and_what_is_left_out_is_named(tmp_path):
+def test_suffixes_may_be_in_upper_case_and_skipped_files_are_named(tmp_path):
     for name in ["a.txt", "B.TXT", "sub/c.Txt.Gz", "notes.md", "sub/d.pdf", ".hidden", "e.csv"]:
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
@@ -168,13 +168,13 @@ def test_a_folder_is_read_whatever_the_case_of_names_and_what_is_left_out_is_nam
         assert notes[1].endswith("e.csv, f0.c, f1.c, f2.c, f3.c and 8 more.")
 
 
-def test_a_folder_without_texts_names_what_it_has(tmp_path):
+def test_a_folder_without_texts_is_refused_with_its_files(tmp_path):
     (tmp_path / "a.docx").touch()
     with pytest.raises(CorpusError, match=r"has no \*\.txt or \*\.txt\.gz file, but a\.docx; expected"):
         contents(tmp_path)
 
 
-def test_a_model_is_no_text_and_what_it_is_for_is_said(tmp_path):
+def test_a_model_is_refused_as_a_text_with_its_uses(tmp_path):
     model = Path(__file__).parents[1] / "data" / "format1" / "ngram.npz"
     for path in (model, shutil.copy(model, tmp_path / "renamed.txt")):
         with pytest.raises(CorpusError, match=r"is a model of rnnlm; expected a text.* eval .* --resume.* --init-from"):
@@ -182,7 +182,7 @@ def test_a_model_is_no_text_and_what_it_is_for_is_said(tmp_path):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="there are no such links here")
-def test_a_link_to_nothing_is_left_out_of_a_folder(tmp_path):
+def test_a_broken_link_in_a_folder_is_skipped(tmp_path):
     (tmp_path / "a.txt").write_text("a\n")
     (tmp_path / "gone.txt").symlink_to("nowhere.txt")
     notes = []
@@ -192,30 +192,30 @@ def test_a_link_to_nothing_is_left_out_of_a_folder(tmp_path):
 
 
 @pytest.mark.parametrize("name", OWN_TEXTS)
-def test_a_text_of_the_package_is_named_wherever_one_stands(name, tmp_path, monkeypatch):
+def test_texts_of_the_package_are_read_by_name(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     expected = (CORPORA / f"{name}.txt").read_bytes()
     assert list(contents(f"@{name}").values()) == [expected]
-    Path(f"@{name}").write_bytes(b"mine\n")  # a file that is really called so is read, as it always was
+    Path(f"@{name}").write_bytes(b"mine\n")  # an existing file of that name is read instead
     assert contents(f"@{name}") == {f"@{name}": b"mine\n"}
     assert list(contents(f"./@{name}").values()) == [b"mine\n"]
 
 
 @pytest.mark.parametrize("name", ["@", "@klingon", "@../corpora/english", "@english.txt"])
-def test_another_name_with_an_at_names_the_texts_that_there_are(name, tmp_path, monkeypatch):
+def test_an_unknown_text_of_the_package_is_refused_with_the_known_names(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(CorpusError, match="@chinese and @english come with rnnlm"):
         contents(name)
 
 
-def test_an_installation_without_the_texts_says_so(tmp_path, monkeypatch):
+def test_an_installation_without_the_texts_is_reported(tmp_path, monkeypatch):
     monkeypatch.setattr("rnnlm.text.own_texts.FOLDERS", (tmp_path,))
     with pytest.raises(CorpusError, match="@english is not in this installation"):
         contents("@english")
 
 
-def test_the_build_puts_every_text_of_the_package_beside_it(tmp_path, monkeypatch):
-    """What `pip install` copies, without the rest of an installation."""
+def test_the_build_includes_the_texts_of_the_package(tmp_path, monkeypatch):
+    """Run only the part of `pip install` that copies modules and texts."""
     setuptools = pytest.importorskip("setuptools")
     monkeypatch.chdir(CORPORA.parent)
     monkeypatch.setattr("setuptools.setup", lambda **settings: settings)

@@ -20,7 +20,7 @@ from rnnlm.text.word_rules import token_pattern
 
 HAN = re.compile("[\u4e00-\u9fd5]")
 
-# Any text; text of what the rules are about; and runs of words with spaces, as people write.
+# Arbitrary text, text with the characters of the rules, and runs of words with spaces.
 PIECES = """
 don't well-known God’s n't s 3.14 1,000 1 ... -- —— …… – - _ ( ) [ ] “ ” ‘ ’ " ' . , ; ! ? % $
 é e\u0301 ã ကို カタ の ー は 。 ， 《 》 「 」 ❤\ufe0f ａ １
@@ -45,13 +45,13 @@ def words():
 
 
 @given(st.text())
-def test_characters_round_trip(text):
+def test_characters_survive_a_round_trip(text):
     tokens = CharTokenizer().tokenize(text)
     assert all(len(token) == 1 for token in tokens)
     assert CharTokenizer().join(tokens) == text
 
 
-# Where tokens stand
+# Positions of tokens
 
 SPACES = " \t\x0b\x0c\r\x1c\x1f\x85\xa0\u2003\u2028\u3000"
 EMOJI = [
@@ -73,7 +73,7 @@ EMOJI = [
     ids=["char", "token", "word", "jieba", "rules 1"],
 )
 @given(st.one_of(TEXTS, CHINESE.map("".join), st.lists(st.sampled_from([*EMOJI, *SPACES, "s", "我们"])).map("".join)))
-def test_spans_are_the_tokens_in_order_with_only_white_space_between(tokenizer, text):
+def test_spans_are_the_tokens_in_order_with_white_space_between(tokenizer, text):
     tokens = tokenizer.tokenize(text)
     found = spans(tokenizer, text, tokens)
     assert [text[start:end] for start, end in found] == tokens
@@ -86,7 +86,7 @@ def test_spans_are_the_tokens_in_order_with_only_white_space_between(tokenizer, 
     assert "".join([before, *between]).strip() == ""
 
 
-# What a token is
+# Tokens
 
 
 @pytest.mark.parametrize(
@@ -117,12 +117,12 @@ def test_spans_are_the_tokens_in_order_with_only_white_space_between(tokenizer, 
         ("", ""),
     ],
 )
-def test_tokens_of_text_without_segmentation(text, expected):
+def test_tokens_without_segmentation_follow_the_rules(text, expected):
     assert WordTokenizer("spaces").tokenize(text) == expected.split()
 
 
 @given(st.one_of(TEXTS, CHINESE.map("".join)))
-def test_no_token_is_empty_or_holds_whitespace_and_no_other_character_is_lost(text):
+def test_tokens_contain_all_characters_but_white_space(text):
     for segmenter in ("auto", "spaces"):
         tokens = WordTokenizer(segmenter).tokenize(text)
         assert all(token.split() == [token] for token in tokens)
@@ -130,7 +130,7 @@ def test_no_token_is_empty_or_holds_whitespace_and_no_other_character_is_lost(te
 
 
 @pytest.mark.skipif(unicodedata.unidata_version != "14.0.0", reason="the marks are listed for Unicode 14")
-def test_words_hold_all_marks_and_no_punctuation():
+def test_words_include_all_marks_and_no_punctuation():
     for category, character in ((unicodedata.category(c), c) for c in map(chr, range(0x110000))):
         is_word = token_pattern().fullmatch(f"a{character}") is not None
         if category[0] == "M":
@@ -141,14 +141,14 @@ def test_words_hold_all_marks_and_no_punctuation():
             assert is_word == (character == "_" or bool(re.match(r"\w", character))), hex(ord(character))
 
 
-def test_a_long_run_takes_time_in_proportion_to_its_length(words):
-    # Would take minutes if every place of the run were tried as the beginning of a block of Chinese.
+def test_time_is_linear_in_the_length_of_a_run(words):
+    # This would take minutes if the pattern for blocks of Chinese were tried at every place.
     assert words.tokenize("a" * 300_000 + " 我") == ["a" * 300_000, "我"]
     assert words.tokenize("a" * 300_000 + "。我们") == ["a" * 300_000, "。", "我们"]
 
 
 @pytest.mark.real_text
-def test_separated_text_comes_out_as_it_is_separated(words, data_dir):
+def test_separated_text_keeps_its_tokens(words, data_dir):
     for line in (data_dir / "kjv" / "train.txt").read_text("utf-8").split("\n"):
         assert words.tokenize(line) == line.split()
 
@@ -167,19 +167,19 @@ def test_separated_text_comes_out_as_it_is_separated(words, data_dir):
         ("昨天", False),
         ("我昨天上学迟到了", False),
         ("我昨天上学 迟到了", False),  # longer than words on average
-        ("昨天， 上学", False),  # a comma sticks to a word
+        ("昨天， 上学", False),  # a comma without a space before it
         ("《红楼梦》 好", False),
-        ("一 二 三 四 五 六 七 中华人民共和国万岁", False),  # longer than 8
+        ("一 二 三 四 五 六 七 中华人民共和国万岁", False),  # longer than 8 characters
         ("一 二 三 四 五 中华人民共和国万", True),
         ("no Chinese here", False),
         ("", False),
     ],
 )
-def test_whether_a_line_is_separated(line, separated):
+def test_separated_lines_are_recognised(line, separated):
     assert is_separated(line) == separated
 
 
-def test_segmenters():
+def test_segmenters_treat_separated_chinese_differently():
     line = "我 喜欢 自然语言处理。"
     assert WordTokenizer("spaces").tokenize(line) == ["我", "喜欢", "自然语言处理", "。"]
     assert WordTokenizer("auto").tokenize(line) == ["我", "喜欢", "自然语言", "处理", "。"]
@@ -188,7 +188,7 @@ def test_segmenters():
     assert WordTokenizer("jieba").tokenize(separated) == ["我", "喜欢", "自然语言", "处理", "的", "书"]
 
 
-def test_mixed_text(words):
+def test_chinese_and_english_can_be_mixed(words):
     text = "他在GPT-4出来以后说：“It's well-known.” Zoë 用户——不懂……"
     expected = "他 在 GPT-4 出来 以后 说 ： “ It's well-known . ” Zoë 用户 —— 不 懂 ……"
     assert words.tokenize(text) == expected.split()
@@ -198,14 +198,14 @@ def test_mixed_text(words):
 
 
 @given(WITHOUT_HAN)
-def test_joined_text_gives_the_same_tokens_again(text):
+def test_joined_tokens_are_tokenized_into_the_same_tokens(text):
     words = WordTokenizer()
     tokens = words.tokenize(text)
     assert words.tokenize(words.join(tokens)) == tokens
 
 
 @given(st.one_of(st.lists(st.text(min_size=1)), CHINESE, WITHOUT_HAN.map(str.split)))
-def test_more_tokens_only_add_to_the_end_of_the_joined_text(tokens):
+def test_joining_more_tokens_only_appends_text(tokens):
     words = WordTokenizer()
     for n in range(len(tokens)):
         assert words.join(tokens[: n + 1]).startswith(words.join(tokens[:n]))
@@ -231,25 +231,25 @@ def test_more_tokens_only_add_to_the_end_of_the_joined_text(tokens):
         "안녕 세계!",
     ],
 )
-def test_natural_spacing(text, words):
+def test_natural_text_survives_tokenizing_and_joining(text, words):
     assert words.join(words.tokenize(text)) == text
 
 
-def test_joined_separated_words(words):
+def test_separated_words_are_joined_naturally(words):
     assert (
         words.join(["我", "昨天", "上学", "迟到", "了", "，", "老师", "批评", "了"]) == "我昨天上学迟到了，老师批评了"
     )
     assert words.join(["do", "n't", "<unk>", "3", ".", "14"]) == "do n't <unk> 3. 14"
 
 
-# What jieba parts within a Latin word or a number
+# Latin words and numbers that jieba splits
 
 LATIN = "GPT-4 3.14 1,000 10:30 f(x) a[0] ( [ . : , - x 1 T恤 don't"
 LATIN_IN_CHINESE = st.lists(st.sampled_from([" ", *LATIN.split(), *"我，昨天上学。"]), max_size=12)
 
 
 @given(LATIN_IN_CHINESE.map("".join), st.sampled_from(["jieba", "auto"]))
-def test_latin_words_and_numbers_in_chinese_are_what_they_are_elsewhere(text, segmenter):
+def test_latin_words_and_numbers_in_chinese_follow_the_usual_rules(text, segmenter):
     tokens = WordTokenizer(segmenter).tokenize(text)
     assert "".join(tokens) == "".join(text.split())
     for token in tokens:
@@ -257,7 +257,7 @@ def test_latin_words_and_numbers_in_chinese_are_what_they_are_elsewhere(text, se
             assert token_pattern().fullmatch(token)
 
 
-def test_both_ways_of_jieba_put_together_the_same(monkeypatch):
+def test_jieba_and_rjieba_rejoin_the_same_tokens(monkeypatch):
     text = "我10:30（约）用GPT-4算f(x)，得3.14；“Wi-Fi”好(不好)"
     fast = WordTokenizer("jieba").tokenize(text)
     monkeypatch.setattr("rnnlm.text.segmentation._load_rjieba", lambda: None)
@@ -267,16 +267,16 @@ def test_both_ways_of_jieba_put_together_the_same(monkeypatch):
     assert "好(" not in fast
 
 
-# The rules of a checkpoint
+# Rules of older checkpoints
 
 
-def test_a_tokenizer_of_an_older_version_goes_on_as_it_was():
+def test_a_tokenizer_of_an_older_version_keeps_its_rules():
     text = "range(10) at 10:30 👍🏽 🇨🇳 我用GPT-4算3.14"
     older = WordTokenizer.from_options({"segmenter": "auto", "hmm": False, "user_dictionary": [], "jieba": None})
     expected = "range ( 10 ) at 10 : 30 👍 🏽 🇨 🇳 我用 GPT - 4 算 3 . 14".replace("我用", "我 用")
     assert older.tokenize(text) == expected.split()
     assert older.options()["rules"] == 1
-    assert older.settings() != WordTokenizer().settings()  # so that the cache does not mix them up
+    assert older.settings() != WordTokenizer().settings()  # so that the cache distinguishes them
 
 
 # Ready-made tokens
@@ -286,7 +286,7 @@ TOKEN = st.text(st.characters(codec="utf-8", exclude_characters=" \t\n\r\v\f"), 
 
 @example(["\x1f"])
 @given(st.lists(TOKEN).filter(lambda tokens: tokens[:1] != ["<s>"] and tokens[-1:] != ["</s>"]))
-def test_a_line_of_single_spaces_comes_back_whole(tokens):
+def test_a_line_with_single_spaces_survives_a_round_trip(tokens):
     line = " ".join(tokens)
     made = TokenTokenizer()
     assert made.tokenize(line) == tokens
@@ -295,17 +295,17 @@ def test_a_line_of_single_spaces_comes_back_whole(tokens):
     assert made.tokenize(f"  {line.replace(' ', '  ')}\t") == tokens
 
 
-def test_marks_at_the_ends_of_a_line_are_no_tokens():
+def test_marks_at_the_ends_of_a_line_are_not_tokens():
     made = TokenTokenizer()
     assert made.tokenize("<s> a <s> </s> b </s>") == ["a", "<s>", "</s>", "b"]
     assert made.tokenize("<s> </s>") == made.tokenize("</s>") == made.tokenize("") == []
 
 
 @pytest.mark.real_text
-def test_a_novel_is_joined_as_it_was(words, data_dir):
+def test_most_lines_of_a_novel_survive_a_round_trip(words, data_dir):
     lines = (data_dir / "hongloumeng.txt").read_text("utf-8").split("\n")[:150]
     same = [words.join(words.tokenize(line)) == "".join(line.split()) for line in lines]
-    assert sum(same) > 0.95 * len(same)  # elsewhere a run of _ or - was cut, and a space keeps its parts apart
+    assert sum(same) > 0.95 * len(same)  # in others a run of _ or - was split, and the parts are joined with a space
 
 
 # Options
@@ -327,7 +327,7 @@ GOOD = {"segmenter": "auto", "hmm": False, "user_dictionary": [["云", 1], ["计
 JIEBA = {"version": "0.42.1", "dictionary_sha256": "0" * 64}
 
 
-def test_the_options_of_the_next_test_are_wrong_in_one_thing_only():
+def test_the_options_used_below_are_valid():
     assert WordTokenizer.from_options(GOOD).options() == GOOD
     assert WordTokenizer.from_options(GOOD | {"jieba": JIEBA}).options()["jieba"] == JIEBA
 
@@ -363,7 +363,7 @@ def test_damaged_options_are_refused(wrong):
     assert not WordTokenizer().adopt(GOOD | wrong)
 
 
-def test_levels():
+def test_levels_and_segmenters_are_found_by_name():
     assert tokenizer_class("auto") is tokenizer_class("word") is WordTokenizer
     assert tokenizer_class("char") is CharTokenizer
     assert tokenizer_class("token") is TokenTokenizer
@@ -373,5 +373,5 @@ def test_levels():
         WordTokenizer("other")
 
 
-def test_ranges_of_han_are_those_of_jieba():
+def test_the_range_of_han_characters_is_that_of_jieba():
     assert re.findall(tokenizers._BLOCK, "a-b我c+#&._% é我 我é x-我") == ["a-b我c+#&._%", "我", "我", "x-我"]

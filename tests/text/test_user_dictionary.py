@@ -1,4 +1,4 @@
-"""Dictionaries of the user: what jieba reads is read, and an entry without effect is named with its line."""
+"""User dictionaries are read in jieba's format, and entries without effect are named with their line."""
 
 import json
 from pathlib import Path
@@ -41,7 +41,7 @@ CHINESE = "他坐银河号渡轮去《云咖啡馆》"
         ("3.5万 8", ("3.5万", 8)),
     ],
 )
-def test_lines_of_a_user_dictionary(tmp_path: Path, line: str, expected: tuple):
+def test_lines_of_a_user_dictionary_are_parsed(tmp_path: Path, line: str, expected: tuple):
     path = tmp_path / "words.txt"
     for start, end in (("", ""), ("\ufeff", "\r\n\r\n"), ("", "\n")):
         path.write_bytes((start + line + end).encode())
@@ -62,14 +62,14 @@ Edu Trust认证 2000
 """
 
 
-def test_the_sample_of_jieba_is_read_and_its_entry_with_a_space_is_named():
+def test_jiebas_sample_is_read_and_its_entry_with_a_space_is_reported():
     words, (warning,) = parse_user_dictionary(JIEBA_SAMPLE.encode(), "userdict.txt")
     assert [word for word, _ in words] == [line.split()[0] for line in JIEBA_SAMPLE.splitlines()[:-1]]
     assert "1 entry of userdict.txt" in warning
     assert "line 10 ('Edu Trust认证 2000')" in warning
 
 
-# Marks, spaces, and characters that are outside of what jieba is given.
+# Entries with marks, spaces, or characters that are never passed to jieba.
 USELESS = [
     *(
         "《云咖啡馆》 300",
@@ -86,13 +86,13 @@ USELESS = [
 
 
 @pytest.mark.parametrize("line", USELESS)
-def test_an_entry_that_can_never_match_is_named_and_changes_nothing(line: str):
+def test_an_entry_that_can_never_match_is_reported_and_ignored(line: str):
     words, (warning,) = parse_user_dictionary(f"好\n\n{line}\n云咖啡 9\n".encode(), "words.txt")
     assert words == [("好", None), ("云咖啡", 9)]
     assert f"line 3 ({line!r})" in warning
 
 
-def test_several_entries_without_effect_are_one_warning_with_their_number():
+def test_several_entries_without_effect_give_one_warning():
     content = "\n".join(["云计算", *USELESS])
     _, (warning,) = parse_user_dictionary(content.encode(), "words.txt")
     assert f"{len(USELESS)} entries of words.txt" in warning
@@ -100,22 +100,22 @@ def test_several_entries_without_effect_are_one_warning_with_their_number():
     assert ["line 2 " in warning, "line 4 " in warning, "line 5 " in warning] == [True, True, False]
 
 
-def test_a_word_that_is_rarer_than_its_parts_is_named():
+def test_a_word_less_frequent_than_its_parts_is_reported():
     words, (warning,) = parse_user_dictionary("的了 1\n的是\n云计算 1".encode(), "words.txt")
     assert "line 1 ('的了 1')" in warning
     assert "line 2" not in warning
     assert "line 3" not in warning
     tokenizer = WordTokenizer(user_dictionary=words)
     assert "的了" not in tokenizer.tokenize("我的了是的了")
-    assert "的是" in tokenizer.tokenize("我的是")  # without a frequency jieba finds one
+    assert "的是" in tokenizer.tokenize("我的是")  # without a frequency, jieba chooses a sufficient one
 
 
 PIECES = st.sampled_from([*"的了云计算中国人我㐀〇a#C+9.-_·《》，。 、éß", "\u200d", "😀", "\u0301"])
 
 
 @given(st.lists(PIECES, min_size=1, max_size=6).map("".join), st.sampled_from(["", " 1", " 100000"]))
-def test_what_the_warning_says_is_true(word: str, frequency: str):
-    """An entry is a token of some text, alone or among Chinese, if it is not named; if it is, of none of them."""
+def test_an_entry_is_reported_if_and_only_if_it_never_matches(word: str, frequency: str):
+    """An entry that is not reported is a token of some text, alone or among Chinese."""
     entry = f"{word}{frequency}"
     if not entry.strip(" ，"):
         return
@@ -127,18 +127,18 @@ def test_what_the_warning_says_is_true(word: str, frequency: str):
     assert matches is not bool(warnings)
 
 
-def test_words_that_are_kept_are_such_as_a_checkpoint_holds():
+def test_words_that_are_read_can_be_stored_in_a_checkpoint():
     words, _ = parse_user_dictionary("\n".join([*JIEBA_SAMPLE.splitlines(), *USELESS]).encode(), "words.txt")
     assert all(is_user_word(json.loads(json.dumps(word))) for word in words)
 
 
 @pytest.mark.parametrize("line", ["云 0", "云 0 n", "云 " + "9" * 13, "云 " + "9" * 5000, "云" * 1001, "云" * 65])
-def test_other_lines_are_refused(line: str):
+def test_bad_lines_are_refused(line: str):
     with pytest.raises(TokenizerError, match=r"words\.txt, line 3 "):
         parse_user_dictionary(f"好 1\n\n{line}\n".encode(), "words.txt")
 
 
-def test_files_that_are_no_user_dictionary(tmp_path: Path):
+def test_missing_and_undecodable_files_are_refused(tmp_path: Path):
     with pytest.raises(TokenizerError, match="cannot be read: No such file"):
         read_user_dictionary(tmp_path / "none.txt")
     (tmp_path / "gbk.txt").write_bytes("好 1\n云计算 5".encode("gbk"))
@@ -146,13 +146,13 @@ def test_files_that_are_no_user_dictionary(tmp_path: Path):
         read_user_dictionary(tmp_path / "gbk.txt")
 
 
-def test_a_dictionary_without_end_is_refused(monkeypatch: pytest.MonkeyPatch):
+def test_an_endless_dictionary_is_refused(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(user_dictionary, "LARGEST_DICTIONARY", 1 << 20)
     with pytest.raises(TokenizerError, match="larger than 1 MiB"):
         read_user_dictionary("/dev/zero")
 
 
-# As a user runs it
+# On the command line
 
 
 @pytest.fixture
@@ -167,7 +167,7 @@ SMALL = ["--preset", "tiny", "--epochs", "1", "--threads", "1"]
 
 @pytest.mark.parametrize("command", [["ngram", "train", "--order", "1"], ["train", *SMALL]])
 @pytest.mark.parametrize("line", ["银河号渡轮 300 n", "银河号渡轮 3 NZ", "银河号渡轮,300,n", "银河号渡轮\t300"])
-def test_the_file_is_used_and_what_has_no_effect_is_named_once(
+def test_a_dictionary_is_used_and_entries_without_effect_are_reported_once(
     text: Path, tmp_path: Path, command: list[str], line: str, rnnlm
 ):
     (tmp_path / "u.dict").write_text(f"{line}\nEdge Trust认证 2000\n《云咖啡馆》 300\n", encoding="utf-8")
@@ -182,24 +182,24 @@ def test_the_file_is_used_and_what_has_no_effect_is_named_once(
     loaded = LanguageModel.load(model)
     assert loaded.tokens(CHINESE) == ["他", "坐", "银河号渡轮", "去", "《", "云", "咖啡馆", "》"]
     assert [word for word, _ in loaded.tokenizer.settings()["user_dictionary"]] == ["银河号渡轮"]
-    if command[0] == "train":  # the same file goes with the checkpoint, another one does not
+    if command[0] == "train":  # the same file is accepted when resuming, another one is not
         again = ["train", str(text), *valid, "--resume", "-o", str(model), "--epochs", "2"]
         rnnlm(*again, "--user-dict", tmp_path / "u.dict")
         (tmp_path / "u.dict").write_text("咖啡馆 3\n", encoding="utf-8")
         rnnlm(*again, "--user-dict", tmp_path / "u.dict", code=1)
 
 
-def test_a_dictionary_that_no_jieba_reads_is_told(text: Path, tmp_path: Path, rnnlm):
+def test_a_dictionary_that_is_not_used_gives_a_warning_or_an_error(text: Path, tmp_path: Path, rnnlm):
     (tmp_path / "u.dict").write_text("银河号渡轮\n", encoding="utf-8")
     arguments = ["ngram", "train", str(text), "--user-dict", str(tmp_path / "u.dict"), "-o", str(tmp_path / "m.npz")]
     assert "has no effect" in rnnlm(*arguments, "--segmenter", "spaces").err
     rnnlm(*arguments, "--level", "char", code=1)
 
 
-def test_a_checkpoint_with_words_that_have_no_effect_goes_with_its_dictionary(
+def test_a_checkpoint_with_ineffective_words_can_be_resumed_with_its_dictionary(
     text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rnnlm
 ):
-    """As earlier versions wrote them."""
+    """Earlier versions wrote such checkpoints."""
     path, model = tmp_path / "u.dict", tmp_path / "m.npz"
     path.write_text("《云咖啡馆》 300\n银河号渡轮 3\n", encoding="utf-8")
     old = [("《云咖啡馆》", 300), ("银河号渡轮", 3)]
@@ -211,7 +211,7 @@ def test_a_checkpoint_with_words_that_have_no_effect_goes_with_its_dictionary(
     rnnlm(*again, "--user-dict", path)
 
 
-def test_more_words_than_a_checkpoint_can_hold_are_refused(monkeypatch):
+def test_too_many_words_are_refused(monkeypatch):
     content = "云计算 5\n人工智能 5\n机器学习 5\n".encode()
     monkeypatch.setattr("rnnlm.text.segmentation.MOST_USER_WORDS", 3)
     assert len(parse_user_dictionary(content, "words.txt")[0]) == 3

@@ -13,14 +13,14 @@ TOKENS = st.lists(st.text(min_size=1, max_size=3), min_size=1)
 
 
 def built(tokens, **options):
-    """Vocabulary of running text, and the counts it was built from."""
+    """Return the vocabulary of running text, and the counts it was built from."""
     counts = Counter(tokens)
     array = np.array(list(counts.values()), dtype=np.int64)
     return Vocabulary.build(list(counts), array, **options), array
 
 
 @given(TOKENS)
-def test_ids_are_dense_and_lead_back_to_the_tokens(tokens):
+def test_ids_are_contiguous_and_map_back_to_their_tokens(tokens):
     vocabulary, counts = built(tokens)
     ids = vocabulary.encode(tokens)
     assert ids.dtype == np.int32
@@ -30,14 +30,14 @@ def test_ids_are_dense_and_lead_back_to_the_tokens(tokens):
 
 
 @given(TOKENS)
-def test_the_most_frequent_come_first_and_equals_in_order_of_appearance(tokens):
+def test_tokens_are_sorted_by_frequency_then_by_appearance(tokens):
     vocabulary, _ = built(tokens)
     # Counter.most_common promises this order.
     assert list(zip(vocabulary.tokens, vocabulary.counts, strict=True)) == Counter(tokens).most_common()
 
 
 @given(TOKENS, st.integers(1, 3), st.integers(FIRST + 1, 8))
-def test_what_is_left_out_is_unknown_and_lowers_the_coverage(tokens, min_count, max_size):
+def test_tokens_left_out_are_unknown_and_lower_the_coverage(tokens, min_count, max_size):
     most_common = Counter(tokens).most_common()
     kept = [token for token, count in most_common if count >= min_count][: max_size - FIRST]
     if not kept:
@@ -52,17 +52,17 @@ def test_what_is_left_out_is_unknown_and_lowers_the_coverage(tokens, min_count, 
     assert vocabulary.coverage(counts) == pytest.approx(known.mean())
 
 
-def test_tokens_that_the_training_part_lacks_are_left_out():
+def test_tokens_with_a_count_of_zero_are_left_out():
     assert Vocabulary.build(["a", "b", "c"], np.array([1, 0, 2])).tokens == ["c", "a"]
 
 
 @pytest.mark.parametrize("options", [{"min_count": 3}, {"max_size": 3}, {"max_size": 0}])
-def test_an_empty_vocabulary_says_what_to_change(options):
+def test_an_empty_vocabulary_is_refused_with_a_remedy(options):
     with pytest.raises(VocabularyError, match=r"most frequent of 2 is there 2 times.*smaller --min-count"):
         built(["a", "a", "b"], **options)
 
 
-def test_text_that_spells_a_special_is_no_special():
+def test_text_that_spells_a_special_token_is_not_special():
     seen = Vocabulary(["a", *SPECIALS], [1, 1, 1, 1])
     assert seen.encode(SPECIALS).tolist() == [4, 5, 6]
     assert Vocabulary(["a"], [1]).encode([*SPECIALS, "a"]).tolist() == [UNK, UNK, UNK, 3]
@@ -71,7 +71,7 @@ def test_text_that_spells_a_special_is_no_special():
 
 
 @given(st.text(), st.text(min_size=1))
-def test_a_string_is_encoded_as_its_characters(text, known):
+def test_a_string_is_encoded_by_character(text, known):
     vocabulary, _ = built([*known, "two", "words"])
     assert vocabulary.encode(text).tolist() == vocabulary.encode(list(text)).tolist()
     assert vocabulary.encode(text).dtype == np.int32
@@ -84,14 +84,14 @@ def test_lone_surrogates_are_unknown():
 
 
 @given(TOKENS)
-def test_json_round_trip(tokens):
+def test_a_vocabulary_survives_a_round_trip_through_json(tokens):
     vocabulary, _ = built(tokens)
     restored = Vocabulary.from_header(json.loads(json.dumps(vocabulary.to_header())))
     assert restored == vocabulary
     assert restored.encode(tokens).tolist() == vocabulary.encode(tokens).tolist()
 
 
-def test_equality_is_of_tokens_order_and_counts():
+def test_equality_compares_tokens_order_and_counts():
     one = Vocabulary(["a", "b"], [2, 1])
     assert one == Vocabulary(["a", "b"], [2, 1])
     assert one != Vocabulary(["b", "a"], [2, 1])

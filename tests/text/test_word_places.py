@@ -1,4 +1,4 @@
-"""Words of a line and the tokens that belong to them."""
+"""Words of a line and their tokens."""
 
 import jieba
 import pytest
@@ -26,21 +26,21 @@ def texts_of(line, places):
 @pytest.mark.parametrize(
     "line", ["Well, I never!", " two\tspaces  here\u3000", "don't -- (stop)", "我 昨天 上学 迟到 了"]
 )
-def test_words_are_what_stands_between_spaces(line):
+def test_words_are_separated_by_spaces(line):
     assert texts_of(line, word_spans(line)) == line.split()
 
 
 @pytest.mark.parametrize("line", ["我昨天上学迟到了。", "贾宝玉听了，笑道：“好妹妹！”", "南京市长江大桥"])
-def test_chinese_without_spaces_is_cut_as_jieba_cuts_it(line):
+def test_chinese_without_spaces_is_segmented_by_jieba(line):
     assert texts_of(line, word_spans(line)) == jieba.lcut(line, HMM=False)
 
 
-def test_only_the_chinese_of_a_line_is_cut():
+def test_only_chinese_is_segmented():
     line = "Hello, 我昨天上学。 (ok!)"
     assert texts_of(line, word_spans(line)) == ["Hello,", "我", "昨天", "上学", "。", "(ok!)"]
 
 
-def test_a_model_of_words_cuts_chinese_as_it_cut_its_text():
+def test_a_word_model_segments_chinese_with_its_own_tokenizer():
     own = WordTokenizer(user_dictionary=[("大观园里", None)])
     assert texts_of("他在大观园里。", word_spans("他在大观园里。", own)) == ["他", "在", "大观园里", "。"]
     assert texts_of("他在大观园里。", word_spans("他在大观园里。")) != ["他", "在", "大观园里", "。"]
@@ -48,7 +48,7 @@ def test_a_model_of_words_cuts_chinese_as_it_cut_its_text():
 
 @pytest.mark.parametrize("line", LINES)
 @pytest.mark.parametrize("level", TOKENIZERS)
-def test_all_tokens_are_shared_out_in_their_order(level, line):
+def test_every_token_belongs_to_a_word_in_order(level, line):
     tokenizer = TOKENIZERS[level]()
     tokens = spans(tokenizer, line, tokenizer.tokenize(line))
     joined = joined_tokens(word_spans(line), tokens)
@@ -58,7 +58,7 @@ def test_all_tokens_are_shared_out_in_their_order(level, line):
         assert (solid[0][0], solid[-1][1]) == (start, end)
 
 
-def test_a_space_belongs_to_the_word_that_it_ends():
+def test_a_space_belongs_to_the_word_before_it():
     line = " to  be."
     tokens = [(place, place + 1) for place in range(len(line))]
     found = [
@@ -68,14 +68,14 @@ def test_a_space_belongs_to_the_word_that_it_ends():
     assert found == [(" to  ", "to"), ("be.", "be.")]
 
 
-def test_words_that_share_a_token_are_one():
+def test_words_that_share_a_token_are_merged():
     line = "我昨天 上学去了呢哈 x"
     tokens = spans(TokenTokenizer(), line, TokenTokenizer().tokenize(line))
     assert len(word_spans(line)) > 3
     assert texts_of(line, [span for span, _ in joined_tokens(word_spans(line), tokens)]) == line.split()
 
 
-def test_marks_that_a_model_does_not_read_are_no_words():
+def test_marks_that_a_model_does_not_read_are_not_words():
     line = "<s> a b </s>"
     tokens = spans(TokenTokenizer(), line, TokenTokenizer().tokenize(line))
     assert texts_of(line, [span for span, _ in joined_tokens(word_spans(line), tokens)]) == ["a", "b"]
@@ -85,7 +85,7 @@ def test_marks_that_a_model_does_not_read_are_no_words():
     st.text(alphabet="ab ，我昨天\u3000\xa0<s>/", max_size=30),
     st.sampled_from([CharTokenizer, WordTokenizer, TokenTokenizer]),
 )
-def test_any_line_is_shared_out_whole(line, kind):
+def test_tokens_of_any_line_are_assigned_to_words(line, kind):
     tokens = spans(kind(), line, kind().tokenize(line))
     joined = joined_tokens(word_spans(line), tokens)
     if line.split() and joined:

@@ -30,7 +30,7 @@ LINES = [
 
 @pytest.fixture
 def pay(monkeypatch):
-    """Processes are started for the smallest text, and get small pieces."""
+    """Start processes for the smallest texts, with small pieces."""
     monkeypatch.setattr(workers_module, "WORTH", 0)
     monkeypatch.setattr(workers_module, "WORTH_WITH_JIEBA", 0)
     monkeypatch.setattr(workers_module, "PIECE", 200)
@@ -45,7 +45,7 @@ def text(tmp_path):
 
 
 @pytest.mark.parametrize("remembered", [0, 40, 1000])
-def test_processes_change_nothing(text, pay, tmp_path, remembered, monkeypatch):
+def test_results_do_not_depend_on_processes(text, pay, tmp_path, remembered, monkeypatch):
     monkeypatch.setattr(workers_module, "MOST_KNOWN", remembered)
     alone, together = WordTokenizer(), WordTokenizer()
     expected = tokenize_corpus([text], alone, lines=True, cache_dir=tmp_path / "a")
@@ -63,7 +63,7 @@ def test_processes_change_nothing(text, pay, tmp_path, remembered, monkeypatch):
 
 
 @given(st.lists(st.lists(st.sampled_from(["", "a", "b c", "x" * 9])).map("\n".join)), st.integers(1, 12))
-def test_pieces_are_the_text_cut_at_ends_of_lines(texts, size):
+def test_pieces_are_the_text_split_at_line_ends(texts, size):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(workers_module, "PIECE", size)
         pieces = list(workers_module._pieces(iter(texts)))
@@ -78,11 +78,11 @@ def test_pieces_are_the_text_cut_at_ends_of_lines(texts, size):
 
 
 @pytest.mark.parametrize("most", [1, 2, 100])
-def test_processes_are_used_where_they_pay(most):
+def test_processes_are_used_for_large_texts_only(most):
     MB = 1 << 20
     english, chinese, separated = "some words\n", "我昨天上学迟到了\n", "我 昨天 上学 迟到 了\n"
     many = min(most, workers_module.MOST_PROCESSES)
-    with_jieba = WordTokenizer(user_dictionary=[("云计算", 5)])  # rjieba does not know the user's words
+    with_jieba = WordTokenizer(user_dictionary=[("云计算", 5)])  # rjieba does not support user words
     for tokenizer, sample, size, expected in (
         (with_jieba, chinese, 3 * MB, 1),
         (with_jieba, chinese, 5 * MB, many),
@@ -96,13 +96,13 @@ def test_processes_are_used_where_they_pay(most):
         assert useful_processes(tokenizer, sample, size, most) == expected
 
 
-def test_a_process_that_dies_is_told(text, pay):
+def test_a_process_that_dies_is_reported(text, pay):
     def kill(done, size):
         for child in multiprocessing.active_children()[:1]:
             os.kill(child.pid, signal.SIGTERM)
 
     with pytest.raises(CorpusError, match=r"ended before its time.*--threads 1"):
-        # The progress is told when the file is read, which is before all is tokenized.
+        # Progress is reported when the file has been read, which is before all of it is tokenized.
         list(_with_a_victim(TokenIds(WordTokenizer()), kill))
     assert multiprocessing.active_children() == []
 
@@ -117,14 +117,14 @@ def _with_a_victim(ids, kill):
     return ids.of_all(texts(), 2)
 
 
-def test_what_a_process_refuses_is_refused(text, pay):
+def test_an_error_in_a_process_is_raised(text, pay):
     options = WordTokenizer().options() | {"jieba": {"version": "0.39", "dictionary_sha256": "0" * 64}}
     with pytest.raises(TokenizerError, match="segmented with jieba"):
         tokenize_corpus([text], WordTokenizer.from_options(options), lines=True, processes=2)
     assert multiprocessing.active_children() == []
 
 
-def test_processes_end_with_an_interrupted_run(text, pay):
+def test_processes_end_when_a_run_is_interrupted(text, pay):
     def texts():
         yield from ["some words\n"] * 30
         assert len(multiprocessing.active_children()) == 2
@@ -135,7 +135,7 @@ def test_processes_end_with_an_interrupted_run(text, pay):
     assert multiprocessing.active_children() == []
 
 
-def test_a_process_that_can_not_be_started_is_an_error_with_a_remedy(text, pay, monkeypatch):
+def test_a_process_that_cannot_be_started_is_an_error_with_a_remedy(text, pay, monkeypatch):
     def refused(self):
         raise BlockingIOError(11, "Resource temporarily unavailable")
 
@@ -144,12 +144,12 @@ def test_a_process_that_can_not_be_started_is_an_error_with_a_remedy(text, pay, 
         tokenize_corpus([text], WordTokenizer(), lines=True, processes=2)
 
 
-# Signals, as they come from outside
+# Signals from outside
 
 
 def descendants(pid):
-    """Processes under a process, by Linux's own list."""
-    lists = Path(f"/proc/{pid}/task").glob("*/children")  # of what each of its threads has started
+    """Return the ids of all descendants of a process, from Linux's /proc."""
+    lists = Path(f"/proc/{pid}/task").glob("*/children")  # children of each of its threads
     children = [int(child) for each in lists for child in each.read_text().split()]
     return children + [each for child in children for each in descendants(child)]
 
@@ -171,7 +171,7 @@ def test_a_signal_ends_all_processes(tmp_path, number, to_all, code):
     with text.open("w", encoding="utf-8") as file:
         for block in range(400):
             file.write("".join(f"some words {block * 5000 + line} of a line\n" for line in range(5000)))
-    # A shell that starts the tests in the background lets them ignore Ctrl-C.
+    # A shell makes its background jobs ignore Ctrl-C.
     program = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); import rnnlm.cli as c; c.main()"
     process = subprocess.Popen(
         [sys.executable, "-c", program, "train", str(text), "-o", str(tmp_path / "m.npz"), "--threads", "2"],
@@ -181,17 +181,17 @@ def test_a_signal_ends_all_processes(tmp_path, number, to_all, code):
         start_new_session=True,
     )
     try:
-        while len(found := descendants(process.pid)) < 3:  # two that tokenize, and one that multiprocessing keeps
+        while len(found := descendants(process.pid)) < 3:  # two that tokenize, and one of multiprocessing
             assert process.poll() is None, process.stderr.read()
             time.sleep(0.01)
         if number == signal.SIGKILL:
-            time.sleep(1)  # nothing can put this one off until the processes have started
+            time.sleep(1)  # SIGKILL cannot be delayed until the processes have started
         (os.killpg if to_all else os.kill)(process.pid, number)
         errors = process.communicate(timeout=120)[1]
     finally:
         process.kill()
     assert process.returncode == code
-    # Of a process that could not clean up, Python's own tracker of resources says that it did so.
+    # After SIGKILL, Python's resource tracker reports that it cleaned up.
     told = [line for line in errors.splitlines() if number != signal.SIGKILL or "resource_tracker" not in line]
     assert told == ([] if number == signal.SIGKILL else ["Interrupted; nothing was written."])
     for _ in range(1000):

@@ -1,4 +1,4 @@
-"""After a training the model stands beside token frequencies and an n-gram model of the same text."""
+"""After a training, the model is compared with a unigram and an n-gram model of the same text."""
 
 import math
 import re
@@ -26,7 +26,7 @@ LINE = r"^Held-out perplexity: network (\S+), (\d)-gram (\S+), (\w+) frequencies
 
 @pytest.fixture
 def corpus(tmp_path: Path) -> Path:
-    """Sentences by a grammar of a few words, in which all words come often."""
+    """Write sentences of a small grammar in which every word is frequent."""
     rng = np.random.default_rng(1)
     words = [["the", "a"], ["old", "small", "red"], ["cat", "dog", "boat"], ["sees", "likes"], ["it", "us"]]
     path = tmp_path / "corpus.txt"
@@ -41,7 +41,7 @@ def trained(corpus: Path, rnnlm, *options: str) -> str:
 
 
 @pytest.mark.parametrize(("level", "order", "unit"), [("word", 5, "word"), ("char", 6, "character")])
-def test_the_figures_are_those_of_the_held_out_part(level, order, unit, corpus, rnnlm):
+def test_the_figures_are_measured_on_the_held_out_part(level, order, unit, corpus, rnnlm):
     *lines, _ = corpus.read_text().split("\n")
     held_out = corpus.with_name("held-out.txt")
     corpus.write_text("".join(f"{line}\n" for line in lines[:270]))
@@ -74,11 +74,11 @@ def test_the_figures_are_those_of_the_held_out_part(level, order, unit, corpus, 
     assert float(found[6]) == pytest.approx(math.exp(model.training["mixture"]["nats_per_token"]), rel=1e-3)
     assert model.evaluate(held_out).nats_per_token == pytest.approx(
         model.training["mixture"]["nats_per_token"], rel=1e-6 if level == "word" else 0.05
-    )  # a stream is read from its beginning here, and after the training text there
+    )  # evaluate() reads a stream from its beginning, the training read it after the training text
 
 
 @pytest.mark.parametrize(("ngram", "better"), [(2.0, True), (3.0, False)])
-def test_where_the_ngram_is_better_and_left_out_it_says_so(ngram, better):
+def test_a_better_ngram_model_that_was_left_out_is_reported(ngram, better):
     found = {"tokens": 9, "order": 3, "unigram_nats_per_token": 4.0, "ngram_nats_per_token": ngram}
     said = "\n".join(comparison(2.5, None, found, "word", 9))
     assert ("is better" in said) is better
@@ -88,18 +88,18 @@ def test_where_the_ngram_is_better_and_left_out_it_says_so(ngram, better):
 
 
 @pytest.mark.parametrize("options", [["--valid-fraction", "0"], ["--bidirectional"]])
-def test_nothing_is_said_where_nothing_can_be_compared(options, corpus, rnnlm):
+def test_no_comparison_without_held_out_text_or_for_bidirectional_networks(options, corpus, rnnlm):
     assert "Held-out perplexity" not in trained(corpus, rnnlm, *options)
     assert "baselines" not in checkpoint.read_header(corpus.with_name("m.npz"))["training"]
 
 
 def dataset_of(train, valid, V, rare=None):
-    """What the baselines read of a dataset."""
+    """Return the parts of a dataset that the baselines need."""
     reading = SimpleNamespace(tokenizer=SimpleNamespace(name="word"), context="sentence")
     return SimpleNamespace(train=train, valid=valid, rare=rare, vocabulary=range(V), reading=reading)
 
 
-def test_of_a_long_text_only_a_part_is_counted_and_less_for_a_short_time(monkeypatch):
+def test_long_texts_are_counted_in_part_and_less_in_a_short_time(monkeypatch):
     ids, seen = IdSequence(np.tile(np.array([3, 4, 3, 4, EOS], dtype=np.int32), 200)), []
     dataset = dataset_of(ids, ids, 5)
     train = NgramModel.train
@@ -112,8 +112,8 @@ def test_of_a_long_text_only_a_part_is_counted_and_less_for_a_short_time(monkeyp
     assert seen == [600, 600, 350, 350, 10, 10]
 
 
-def test_unknown_words_cost_the_ngram_no_more_than_rare_ones():
-    """As in the network's training, some words that were seen once are counted as <unk>."""
+def test_some_rare_words_are_counted_as_unknown():
+    """As in the training of networks, some words that occur once are counted as <unk>."""
     rng, V = np.random.default_rng(2), 403
     words = np.concatenate([np.full(600, 3), np.arange(4, V)])
     ids = rng.permutation(words).astype(np.int32)
@@ -127,11 +127,11 @@ def test_unknown_words_cost_the_ngram_no_more_than_rare_ones():
     assert fair["unigram_nats_per_token"] < plain["unigram_nats_per_token"] - 0.5
 
 
-# --- the n-gram model as a part of the model --------------------------------------------------------------------------
+# --- mixing with the n-gram model -------------------------------------------------------------------------------------
 
 
 def trained_parts(tokens=6000):
-    """A network that knows nothing, an n-gram model of a text, and more of that text."""
+    """Return an untrained network, an n-gram model of a text, and the rest of that text."""
     rng, V = np.random.default_rng(3), 9
     lines = [[int(each), int(each), EOS] for each in rng.integers(3, V, 3000)]
     ids = np.array([each for line in lines for each in line], dtype=np.int32)
@@ -140,7 +140,7 @@ def trained_parts(tokens=6000):
     return network, NgramModel.train(ids[:-tokens], V, 3), IdSequence(ids[-tokens:])
 
 
-def test_no_other_weights_are_better_than_those_found():
+def test_the_weights_found_are_optimal():
     network, ngram, held_out = trained_parts()
     mixed, nats = with_ngram(network, ngram, held_out, "sentence", 1)
     alone = token_nats(network, held_out, "sentence")
@@ -150,12 +150,12 @@ def test_no_other_weights_are_better_than_those_found():
         for step in (-0.1, 0.1):
             weights = [min(1.0, max(0.0, w + step * (i == length))) for i, w in enumerate(mixed.weights)]
             other = NetworkWithNgram(network, ngram, weights).along(alone, held_out, "sentence")[0].mean()
-            assert other >= nats - 2e-3  # they are drawn to the common weight
+            assert other >= nats - 2e-3  # each weight is regularised towards the common weight
 
 
-def test_an_ngram_that_brings_nothing_is_left_out_unless_it_is_wanted():
+def test_an_ngram_model_that_does_not_help_is_left_out_unless_requested():
     _, ngram, held_out = trained_parts()
-    knowing = NgramModel.train(held_out[:], 9, 3)  # in the place of a network that knows the text by heart
+    knowing = NgramModel.train(held_out[:], 9, 3)  # stands for a network that knows the text by heart
     assert with_ngram(knowing, ngram, held_out, "sentence", 1) is None
     mixed, _ = with_ngram(knowing, ngram, held_out, "sentence", 1, always=True)
     assert mixed.weights != [0.0] * 3

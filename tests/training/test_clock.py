@@ -1,4 +1,4 @@
-"""The clock of time budgets counts the time in which the process runs, whatever the real clock does."""
+"""The clock for time budgets counts the time during which the process runs, even if the system clock jumps."""
 
 import threading
 
@@ -8,7 +8,7 @@ from rnnlm.training.clock import LONGEST_GAP, RunningClock
 
 
 class Times:
-    """A real clock that shows what it is told."""
+    """System clock whose time is set by the test."""
 
     def __init__(self):
         self.now = 1000.0
@@ -17,7 +17,7 @@ class Times:
         return self.now
 
 
-def test_it_counts_the_seconds_between_looks():
+def test_the_clock_counts_the_seconds_between_calls():
     times = Times()
     clock = RunningClock(times)
     for seconds in (0.25, 0.5, 0.125):
@@ -26,7 +26,7 @@ def test_it_counts_the_seconds_between_looks():
     assert clock() == 0.875
 
 
-def test_a_clock_that_jumps_back_counts_as_no_time_and_goes_on_from_there():
+def test_a_backward_jump_counts_as_no_time():
     times = Times()
     clock = RunningClock(times)
     times.now += 0.5
@@ -38,7 +38,7 @@ def test_a_clock_that_jumps_back_counts_as_no_time_and_goes_on_from_there():
 
 
 @pytest.mark.parametrize("asleep", [2.0, 3600.0, 1e9])
-def test_a_process_that_was_stopped_loses_a_second_at_most(asleep):
+def test_a_suspension_counts_as_one_second_at_most(asleep):
     times = Times()
     clock = RunningClock(times)
     times.now += asleep
@@ -47,8 +47,8 @@ def test_a_process_that_was_stopped_loses_a_second_at_most(asleep):
     assert clock() <= LONGEST_GAP + 0.5
 
 
-def test_while_it_ticks_work_that_takes_long_counts_in_full(monkeypatch):
-    """No look of ours in between: the thread's looks must do."""
+def test_long_work_counts_in_full_while_ticking(monkeypatch):
+    """The clock is not called during the work: only its thread reads the time."""
     monkeypatch.setattr("rnnlm.training.clock.TICK", 0.0)
     times, looks = Times(), threading.Semaphore(0)
 
@@ -63,12 +63,12 @@ def test_while_it_ticks_work_that_takes_long_counts_in_full(monkeypatch):
             times.now += 0.5
             while looks.acquire(blocking=False):
                 pass
-            for _ in range(2):  # the second of them began after the time had passed
+            for _ in range(2):  # the second read began after the time was advanced
                 assert looks.acquire(timeout=60)
         assert clock() - before == 10
 
 
-def test_it_ticks_no_longer_than_it_is_asked_to():
+def test_the_thread_ends_with_the_context():
     clock = RunningClock()
     before = threading.active_count()
     with clock.ticking():

@@ -1,4 +1,4 @@
-"""What is chosen fits the text and the time, keeps what was given, and follows from a few numbers."""
+"""Options chosen automatically fit the text and the time, and given options are kept."""
 
 import math
 from dataclasses import asdict
@@ -24,7 +24,7 @@ def never(reference):
 
 
 def choose(train_tokens, vocabulary_size=70, power=None, started_from=False, preset=None, **options):
-    """What is chosen on a machine of so many operations per second."""
+    """Return the options chosen on a machine of `power` operations per second."""
 
     def speed(reference):
         return power / work(reference, vocabulary_size)
@@ -37,7 +37,7 @@ def tokens_read(chosen, vocabulary_size=70, power=LAPTOP):
     return chosen["time"] * power / work(chosen, vocabulary_size)
 
 
-def test_nothing_stays_open():
+def test_every_option_is_chosen():
     for options in ({}, {"time": 30.0}, {"level": "word"}, {"bidirectional": True}, {"tied": True}, {"cell": "rnn"}):
         chosen = choose(300_000, power=LAPTOP if "time" in options else None, **options)
         assert all(chosen[name] is not None and chosen[name] != "auto" for name in CHOSEN)
@@ -52,13 +52,13 @@ GIVEN = {
 
 
 @pytest.mark.parametrize("name", GIVEN)
-def test_what_is_given_is_kept(name):
+def test_given_options_are_kept(name):
     assert choose(300_000, **{name: GIVEN[name]})[name] == GIVEN[name]
     if name != "epochs":
         assert choose(300_000, power=LAPTOP, time=60.0, **{name: GIVEN[name]})[name] == GIVEN[name]
 
 
-def test_the_speed_is_measured_once_and_only_where_it_decides():
+def test_the_speed_is_measured_once_and_only_if_needed():
     measured = []
 
     def speed(reference):
@@ -74,7 +74,7 @@ def test_the_speed_is_measured_once_and_only_where_it_decides():
     assert len(measured) == 1
 
 
-def test_more_time_buys_wider_networks_as_long_as_the_text_can_teach_them():
+def test_more_time_gives_wider_networks_up_to_a_limit_set_by_the_text():
     widths = [choose(10**7, power=LAPTOP, time=float(seconds))["hidden_size"] for seconds in (2, 20, 200, 2000, 20000)]
     assert widths == sorted(widths)
     assert widths[0] < widths[2] < widths[4]
@@ -85,7 +85,7 @@ def test_more_time_buys_wider_networks_as_long_as_the_text_can_teach_them():
 
 @settings(deadline=None, max_examples=100)
 @given(st.integers(2_000, 10**9), st.floats(1, 1e5), st.floats(1e9, 1e13), st.sampled_from(list(CELLS)))
-def test_a_time_is_enough_for_the_network_or_that_is_the_narrowest(train_tokens, seconds, power, cell):
+def test_the_network_is_small_enough_for_the_time_and_the_text(train_tokens, seconds, power, cell):
     chosen = choose(train_tokens, power=power, time=seconds, cell=cell)
     if chosen["hidden_size"] > WIDTHS[0]:
         read = configuration.TRAINING_SHARE * tokens_read(chosen, power=power)
@@ -95,7 +95,7 @@ def test_a_time_is_enough_for_the_network_or_that_is_the_narrowest(train_tokens,
     assert 0 < chosen["lr"] <= CHARS.highest_rate
 
 
-def test_a_text_read_more_often_gets_more_dropout():
+def test_more_passes_over_the_text_give_more_dropout():
     rates = [choose(300_000, epochs=float(epochs))["dropout"] for epochs in (1, 2, 4, 8, 16, 32, 64)]
     assert rates == sorted(rates)
     assert (rates[0], rates[-1]) == (0.0, CHARS.most_dropout)
@@ -105,12 +105,12 @@ def test_a_text_read_more_often_gets_more_dropout():
     assert timed[0] < timed[-1]
 
 
-def test_a_time_that_is_too_long_for_a_text_ends_with_the_passes():
+def test_a_long_time_is_limited_by_a_number_of_epochs():
     assert choose(20_000, power=LAPTOP, time=3600.0)["epochs"] == CHARS.most_passes
     assert choose(20_000_000, power=LAPTOP, time=3600.0)["epochs"] is None
 
 
-def test_wide_and_deep_networks_get_lower_rates():
+def test_wide_and_deep_networks_get_lower_learning_rates():
     rates = [choose(300_000, hidden_size=width)["lr"] for width in (32, 128, 256, 512, 1024)]
     assert rates == sorted(rates, reverse=True)
     assert rates[0] == CHARS.highest_rate
@@ -119,7 +119,7 @@ def test_wide_and_deep_networks_get_lower_rates():
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_other_optimizers_and_trained_weights_keep_the_usual_rate(optimizer):
+def test_other_optimizers_and_trained_weights_keep_the_default_rate(optimizer):
     usual = OPTIMIZERS[optimizer].default_lr
     assert choose(300_000, optimizer=optimizer, started_from=True)["lr"] == usual
     if optimizer not in configuration.RATES_BY_WIDTH:
@@ -127,14 +127,14 @@ def test_other_optimizers_and_trained_weights_keep_the_usual_rate(optimizer):
 
 
 @pytest.mark.parametrize("bidirectional", [False, True])
-def test_a_tied_matrix_fits_both_its_places(bidirectional):
+def test_tied_sizes_are_consistent(bidirectional):
     for sizes in ({}, {"hidden_size": 96}, {"embedding_size": 96}):
         chosen = choose(300_000, tied=True, bidirectional=bidirectional, **sizes)
         assert chosen["embedding_size"] == chosen["hidden_size"] * (1 + bidirectional)
         assert all(chosen[name] == size for name, size in sizes.items())
 
 
-def test_large_vocabularies_get_the_adaptive_softmax_unless_all_probabilities_are_needed():
+def test_large_vocabularies_get_the_adaptive_softmax_where_it_is_possible():
     large = configuration.ADAPTIVE_FROM
     assert choose(10**6, large)["softmax"] == "adaptive"
     assert choose(10**6, large - 1)["softmax"] == "full"
@@ -144,14 +144,14 @@ def test_large_vocabularies_get_the_adaptive_softmax_unless_all_probabilities_ar
 
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("bidirectional", [False, True])
-def test_weights_are_counted_as_the_network_has_them(cell, bidirectional):
+def test_recurrent_weights_counts_the_weights_of_the_network(cell, bidirectional):
     values = {"cell": cell, "bidirectional": bidirectional, "num_layers": 2, "hidden_size": 24, "embedding_size": 10}
     config = NetworkConfig(vocabulary_size=50, **values)
     shapes = {name: shape for name, shape in config.shapes().items() if name.startswith("rnn.weight")}
     assert recurrent_weights(values) == sum(map(math.prod, shapes.values()))
 
 
-def test_presets_differ_in_width_and_passes_but_do_not_exceed_the_text():
+def test_presets_set_width_and_epochs_within_the_limits_of_the_text():
     chosen = [choose(3_000_000, preset=preset) for preset in PRESETS]
     assert [each["hidden_size"] for each in chosen] == list(PRESETS.values())
     assert [each["epochs"] for each in chosen] == sorted(each["epochs"] for each in chosen)
@@ -162,21 +162,21 @@ def test_presets_differ_in_width_and_passes_but_do_not_exceed_the_text():
 
 @pytest.mark.parametrize("level", configuration.LEVELS)
 @pytest.mark.parametrize("options", [{}, {"time": 60.0, "power": LAPTOP}, {"preset": "tiny"}])
-def test_a_tiny_text_is_learnt_by_heart(level, options):
+def test_tiny_texts_are_learnt_by_heart(level, options):
     for tokens in (2, 12, configuration.TINY_TEXT - 1):
         chosen = choose(tokens, level=level, **options)
         assert chosen["dropout"] == 0
         steps = chosen["epochs"] * math.ceil(tokens // chosen["batch_size"] / chosen["bptt"])
         assert configuration.STEPS_BY_HEART <= steps <= 2 * configuration.STEPS_BY_HEART + 100
-        assert tokens // chosen["batch_size"] >= min(tokens, chosen["bptt"])  # hardly cut into columns
+        assert tokens // chosen["batch_size"] >= min(tokens, chosen["bptt"])  # enough text per column
     assert choose(configuration.TINY_TEXT, level=level, **options)["dropout"] > 0
 
 
 @pytest.mark.parametrize("level", ["word", "token"])
-def test_few_words_get_passes_and_memory_and_many_words_dropout(level):
+def test_small_vocabularies_get_more_epochs_and_memory_and_less_dropout(level):
     few, many = (choose(25_000, size, level=level, context="sentence") for size in (255, 4000))
     assert few["long_memory"] == 1.0 > many["long_memory"] > 0
     assert few["epochs"] > 1.5 * many["epochs"]
     assert few["dropout"] < many["dropout"]
     assert few["bptt"] == many["bptt"] == 2 * choose(10**6, 4000, level=level, context="sentence")["bptt"]
-    assert choose(25_000, 255, level=level, cell="rnn")["long_memory"] == 0.0  # it has no gates
+    assert choose(25_000, 255, level=level, cell="rnn")["long_memory"] == 0.0  # no gates

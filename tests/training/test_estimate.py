@@ -1,4 +1,4 @@
-"""The time that a training will take is told before it begins, and telling it changes nothing."""
+"""The expected time of a training is printed before it begins, without any effect on the model."""
 
 import pytest
 
@@ -18,13 +18,13 @@ def session_of(machine, **options):
 
 @pytest.fixture
 def machine(monkeypatch):
-    """A machine of a known speed, which is asked whatever the training."""
+    """Return a machine of a known speed; every training is long enough to measure it."""
     monkeypatch.setattr(estimate, "WORTH_MEASURING", 0.0)
     monkeypatch.setattr(estimate, "tokens_per_second", lambda *arguments: 1000.0)
     return Machine(1)
 
 
-def test_it_is_the_tokens_and_a_third_of_those_that_are_evaluated_by_the_speed(machine):
+def test_evaluated_tokens_count_a_third_of_trained_tokens(machine):
     session = session_of(machine, epochs=3.0, valid_fraction=0.0)
     assert expected_seconds(session, machine) == pytest.approx(3 * len(session.dataset.train) / 1000)
     held_out = session_of(machine, epochs=3.0)
@@ -34,8 +34,8 @@ def test_it_is_the_tokens_and_a_third_of_those_that_are_evaluated_by_the_speed(m
     assert expected_seconds(held_out, machine) == pytest.approx((3 * len(held_out.dataset.train) + evaluated) / 1000)
 
 
-def test_it_is_told_and_the_model_is_the_same_to_the_byte(tmp_path, monkeypatch, rnnlm):
-    """The speed is really measured here, on a network of its own."""
+def test_printing_the_estimate_does_not_change_the_model(tmp_path, monkeypatch, rnnlm):
+    """The speed is really measured here, on a second network."""
     monkeypatch.setattr("rnnlm.cli.training_messages.WORTH_TELLING", 0.0)
     command = ["train", "@english", "--hidden-size", "8", "--epochs", "0.2", "--threads", "1", "-o"]
     plain = rnnlm(*command, tmp_path / "plain.npz")
@@ -51,7 +51,7 @@ def test_it_is_told_and_the_model_is_the_same_to_the_byte(tmp_path, monkeypatch,
         assert "Time  " not in said
 
 
-def test_where_it_is_not_measured(machine, monkeypatch):
+def test_no_estimate_for_time_budgets_compiled_or_short_trainings(machine, monkeypatch):
     assert expected_seconds(session_of(machine, epochs=1.0, time=30.0), machine) is None
     session = session_of(machine, epochs=1.0)
     assert expected_seconds(session, machine) is not None
@@ -60,7 +60,7 @@ def test_where_it_is_not_measured(machine, monkeypatch):
     assert expected_seconds(session, machine) is None
 
 
-def test_a_second_network_that_finds_no_memory_is_no_reason_not_to_train(machine, monkeypatch):
+def test_the_training_runs_without_an_estimate_if_memory_is_short(machine, monkeypatch):
     def fail(*arguments):
         raise MemoryError
 

@@ -1,4 +1,4 @@
-"""Columns shared out to threads give the step that one thread gives; arrays go out as copies and come back checked."""
+"""Engine on NumPy: threads give the same step as one thread; arrays are copied and checked."""
 
 import numpy as np
 import pytest
@@ -50,8 +50,8 @@ def assert_same(found, expected):
 @pytest.mark.parametrize("objective", LOSSES)
 @pytest.mark.parametrize("context", CONTEXTS)
 @pytest.mark.parametrize("cell", CELLS)
-def test_a_step_is_the_textbooks(cell, context, objective):
-    """Gradient of the mean, clipped, times the rate."""
+def test_a_step_follows_the_textbook(cell, context, objective):
+    """The mean gradient, clipped, times the learning rate is subtracted."""
     engine = make(cell=cell, context=context, objective=objective, clip=0.01)
     given, state = batch(context), carried(engine)
     before = engine.params()
@@ -63,7 +63,7 @@ def test_a_step_is_the_textbooks(cell, context, objective):
     _, norm = summed([grads])
     result, new_state = engine.train_step(given, state, 0.1, (1, 2))
     assert result == (loss.nats, loss.objective, loss.tokens, norm)
-    assert norm > 0.01  # clipping had something to do
+    assert norm > 0.01  # the gradient was clipped
     np.testing.assert_array_equal(new_state, final)
     for name, array in engine.params().items():
         np.testing.assert_allclose(
@@ -74,7 +74,7 @@ def test_a_step_is_the_textbooks(cell, context, objective):
 @pytest.mark.parametrize("threads", [2, 3])
 @pytest.mark.parametrize("context", CONTEXTS)
 @pytest.mark.parametrize("cell", CELLS)
-def test_threads_give_the_step_of_one_thread(cell, context, threads):
+def test_threads_give_the_same_step_as_one_thread(cell, context, threads):
     alone, together = make(1, cell, context=context), make(threads, cell, context=context)
     assert len(together._shares(27)) == threads
     for number in range(3):
@@ -86,7 +86,7 @@ def test_threads_give_the_step_of_one_thread(cell, context, threads):
 
 
 @pytest.mark.parametrize("context", CONTEXTS)
-def test_weights_and_tokens_are_dropped_alike_in_all_threads(context):
+def test_all_threads_drop_the_same_weights_and_tokens(context):
     dropping = {"weight_dropout": 0.3, "embedding_dropout": 0.3, "context": context}
     engines = [make(threads, **dropping) for threads in (1, 2, 3)]
     for number in range(3):
@@ -98,14 +98,14 @@ def test_weights_and_tokens_are_dropped_alike_in_all_threads(context):
             np.testing.assert_allclose(engine.params()[name], array, rtol=1e-10, atol=1e-14)
     plain = make(1, context=context)
     assert step(plain, context)[0] != step(make(1, **dropping), context)[0]
-    assert engines[0].evaluate(batch().inputs[:, 0]) != plain.evaluate(batch().inputs[:, 0])  # it has learnt otherwise
+    assert engines[0].evaluate(batch().inputs[:, 0]) != plain.evaluate(batch().inputs[:, 0])  # the parameters differ
     plain.restore(engines[0].params(), *engines[0].optimizer_state())
-    assert engines[0].evaluate(batch().inputs[:, 0]) == plain.evaluate(batch().inputs[:, 0])  # but drops nothing now
+    assert engines[0].evaluate(batch().inputs[:, 0]) == plain.evaluate(batch().inputs[:, 0])  # no dropout
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
 @pytest.mark.parametrize("dropout", [0.0, 0.3])
-def test_the_same_number_of_threads_repeats_to_the_last_bit(threads, dropout):
+def test_runs_with_equal_threads_are_identical(threads, dropout):
     runs = [make(threads, dropout=dropout, dtype=np.float32, optimizer="adam") for _ in range(2)]
     for number in range(4):
         results = [step(engine, key=(7, number)) for engine in runs]
@@ -117,13 +117,13 @@ def test_the_same_number_of_threads_repeats_to_the_last_bit(threads, dropout):
 
 @pytest.mark.parametrize("columns", [1, 7, 16, 27, 64])
 @pytest.mark.parametrize("threads", [1, 2, 3, 8])
-def test_every_column_is_given_to_exactly_one_thread(threads, columns):
+def test_each_column_belongs_to_one_thread(threads, columns):
     shares = make(threads)._shares(columns)
     assert len(shares) <= threads
     assert [b for share in shares for b in range(columns)[share]] == list(range(columns))
 
 
-def test_dropout_is_a_function_of_the_key():
+def test_dropout_depends_only_on_the_key():
     losses = {key: [step(make(dropout=0.3), key=key)[0].nats for _ in range(2)] for key in ((1, 2), (1, 3), (2, 2))}
     assert all(first == second for first, second in losses.values())
     assert len({first for first, _ in losses.values()}) == 3
@@ -131,7 +131,7 @@ def test_dropout_is_a_function_of_the_key():
 
 @pytest.mark.parametrize("threads", [2, 3])
 def test_threads_drop_different_units(threads):
-    """Columns that read the same see the same only if nothing, or the same, is dropped."""
+    """Columns with equal inputs end in equal states only where the same units are dropped."""
     engine = make(threads, dropout=0.5)
     same = batch()
     same = same._replace(
@@ -142,7 +142,7 @@ def test_threads_drop_different_units(threads):
     assert len({first.tobytes() for first in firsts}) == threads
 
 
-def test_no_state_is_the_zero_state():
+def test_none_as_state_means_the_zero_state():
     first, second = make(), make()
     result = first.train_step(batch(), None, 0.1, (1, 2))
     expected = second.train_step(batch(), second.network.zero_state(27), 0.1, (1, 2))
@@ -150,7 +150,7 @@ def test_no_state_is_the_zero_state():
     assert_same(first.params(), second.params())
 
 
-def test_the_state_that_came_in_is_left_alone():
+def test_the_given_state_is_not_modified():
     engine = make()
     state = carried(engine)
     copy = state.copy()
@@ -160,7 +160,7 @@ def test_the_state_that_came_in_is_left_alone():
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("threads", [1, 2])
-def test_a_gradient_that_is_not_finite_changes_nothing_and_warns_of_nothing(threads, optimizer):
+def test_a_non_finite_gradient_changes_nothing_without_warnings(threads, optimizer):
     engine = make(threads, optimizer=optimizer)
     step(engine)
     engine.network.params["output.weight"][3, 2] = np.inf
@@ -174,38 +174,38 @@ def test_a_gradient_that_is_not_finite_changes_nothing_and_warns_of_nothing(thre
 
 @pytest.mark.parametrize("value", [1e30, 1e38, np.inf, np.nan])
 @pytest.mark.parametrize("cell", CELLS)
-def test_weights_beyond_all_bounds_give_no_warning(cell, value):
-    """The loss and the norm say it, and the trainer reads them."""
+def test_huge_weights_give_no_warnings(cell, value):
+    """The trainer sees it from the loss and the gradient norm."""
     engine = make(2, cell, dtype=np.float32)
     for array in engine.network.params.values():
         np.copyto(array, value, where=array > 0)
     result, _ = engine.train_step(batch(), None, 1e30, (1, 2))
-    if cell == "cifg" and np.isfinite(value):  # its forget gate, wide open, lets nothing in: the state stays zero
+    if cell == "cifg" and np.isfinite(value):  # its open forget gate closes the input gate: the state stays zero
         assert np.isfinite(result.gradient_norm)
     else:
         assert not (np.isfinite(result.gradient_norm) and result.nats / result.tokens < 1000)
 
 
 @pytest.mark.parametrize("context", CONTEXTS)
-def test_evaluation_is_the_scoring_of_the_text(context):
+def test_evaluate_agrees_with_sequence_nats(context):
     ids = np.random.default_rng(1).integers(1, V, 300).astype(np.int32)
     engine = make(2, context=context)
     expected = sequence_nats(engine.network, ids, context)
     assert engine.evaluate(ids) == (pytest.approx(expected[0], rel=1e-12), 300)
 
 
-def test_evaluation_drops_nothing():
+def test_evaluation_uses_no_dropout():
     ids = np.random.default_rng(1).integers(1, V, 300).astype(np.int32)
     assert make(dropout=0.5).evaluate(ids) == make().evaluate(ids)
 
 
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("decay", [0.2, 0.9])
-def test_averages_are_those_of_the_formula_and_are_what_is_evaluated(decay, threads):
+def test_averages_follow_the_formula_and_are_evaluated(decay, threads):
     engine, plain, ids = make(threads, average=decay), make(threads), batch().inputs[:, 0]
     expected = engine.params()
     for number in range(1, 12):
-        assert step(engine)[0] == step(plain)[0]  # the training does not know of it
+        assert step(engine)[0] == step(plain)[0]  # averaging does not affect the training
         now, used = engine.params(), min(decay, (1 + number) / (10 + number))
         expected = {name: used * array + (1 - used) * now[name] for name, array in expected.items()}
     _, slots = engine.optimizer_state()
@@ -218,8 +218,8 @@ def test_averages_are_those_of_the_formula_and_are_what_is_evaluated(decay, thre
     assert engine.evaluate(ids)[0] != pytest.approx(engine.evaluate(ids, averaged=False)[0], rel=1e-6)
 
 
-def test_averages_start_without_the_parameters_that_the_training_began_with():
-    """After n steps these count for less than 1 / n^7, where a fixed decay would leave them 0.999^n."""
+def test_averages_soon_forget_the_initial_parameters():
+    """After n steps, the initial parameters weigh less than 1 / n^7; with a fixed decay, 0.999^n."""
     engine = make(average=0.999)
     for array in engine._measured.params.values():
         array += 1
@@ -231,22 +231,22 @@ def test_averages_start_without_the_parameters_that_the_training_began_with():
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_arrays_go_out_as_copies_and_come_back(optimizer):
+def test_params_are_copies_and_can_be_restored(optimizer):
     engine, other = make(optimizer=optimizer), make(optimizer=optimizer)
     step(engine)
     params, (steps, slots) = engine.params(), engine.optimizer_state()
     kept = {name: array.copy() for name, array in (params | slots).items()}
     step(engine)
-    assert_same(params | slots, kept)  # the second step did not reach into them
+    assert_same(params | slots, kept)  # unchanged by the second step
     other.restore(params, steps, slots)
     step(other)
-    assert_same(params | slots, kept)  # nor did one of the engine that took them over
+    assert_same(params | slots, kept)  # and by a step of the engine that restored them
     assert_same(other.params(), engine.params())
     assert other.optimizer_state()[0] == engine.optimizer_state()[0] == 2
     assert_same(other.optimizer_state()[1], engine.optimizer_state()[1])
 
 
-def test_arrays_that_do_not_fit_are_refused():
+def test_arrays_of_wrong_shape_or_missing_are_refused():
     engine = make(optimizer="adam")
     params, (steps, slots) = engine.params(), engine.optimizer_state()
     name = "rnn.weight_hh_l1"

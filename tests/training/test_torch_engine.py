@@ -1,4 +1,4 @@
-"""PyTorch does what NumPy does: the same steps, slots and evaluations, in one process and in several."""
+"""The PyTorch engine gives the same steps, optimizer slots and evaluations as NumPy, in one or more processes."""
 
 import json
 import os
@@ -28,7 +28,7 @@ HERE = Path(__file__).parent
 CPU = torch.device("cpu")
 
 
-def test_every_member_of_every_family_is_compared():
+def test_the_cases_cover_all_members_of_all_families():
     networks = [cases.network(options).config for options, *_ in cases.CASES.values()]
     assert {config.cell for config in networks} == set(CELLS)
     assert {config.activation for config in networks} == set(ACTIVATIONS)
@@ -47,20 +47,20 @@ def check(differences):
 
 
 @pytest.mark.parametrize("name", cases.CASES)
-def test_twenty_steps_are_those_of_numpy(name):
+def test_twenty_steps_agree_with_numpy(name):
     check(cases.compare(name, TorchEngine))
 
 
-def test_in_single_precision_too():
+def test_single_precision_agrees_with_numpy():
     differences = cases.compare("lstm", TorchEngine, dtype=np.float32)
     assert max(differences["parameters"], differences["slots"], differences["results"]) < 1e-4
 
 
-# --- resets inside a window ----------------------------------------------------------------------------------------
+# --- state resets within a window ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.1, 0.5, 1.0])
-def test_segments_hold_every_place_once_and_end_where_the_state_is_reset(rate):
+def test_segments_hold_each_position_once_and_end_at_resets(rate):
     T, B = 11, 7
     keep = np.random.default_rng(8).random((T, B)) >= rate
     segments = Segments.of(keep, CPU)
@@ -68,14 +68,14 @@ def test_segments_hold_every_place_once_and_end_where_the_state_is_reset(rate):
     assert sorted(order) == list(range(T * B))
     np.testing.assert_array_equal(order[segments.inverse.numpy()], np.arange(T * B))
     assert (np.diff(sizes) <= 0).all()
-    places = np.split(order, np.cumsum(sizes)[:-1])  # of each step
+    places = np.split(order, np.cumsum(sizes)[:-1])  # positions of each time step
     for segment in range(sizes[0]):
         own = [step[segment] for step in places if segment < len(step)]
         times, columns = np.divmod(own, B)
         assert set(columns) == {segments.columns[segment].item()}
         np.testing.assert_array_equal(np.diff(times), 1)
-        assert keep[times[1:], columns[1:]].all()  # no reset inside
-        assert times[0] == 0 or not keep[times[0], columns[0]]  # one before
+        assert keep[times[1:], columns[1:]].all()  # no reset within the segment
+        assert times[0] == 0 or not keep[times[0], columns[0]]  # a reset before it
         assert segments.carried[segment].item() == (times[0] == 0 and keep[0, columns[0]])
         if times[-1] == T - 1:
             assert segments.last[columns[0]].item() == segment
@@ -92,13 +92,13 @@ def losses(settings=None, **options):
     return [result.nats for result in cases.steps(engine(settings, **options), "adam", "sentence")[0]]
 
 
-def test_bf16_is_near_float32_and_not_the_same():
+def test_bf16_is_near_float32_but_differs():
     plain, rounded = losses(), losses(TorchSettings(precision="bf16"))
     assert rounded != plain
     np.testing.assert_allclose(rounded, plain, rtol=0.02)
 
 
-def test_dropout_is_a_function_of_the_key_and_drops():
+def test_dropout_depends_on_the_key_and_has_an_effect():
     assert losses(dropout=0.3) == losses(dropout=0.3)
     assert losses(dropout=0.3) != losses()
     assert losses(dropout=0.3, locked_dropout=True) not in (losses(dropout=0.3), losses())
@@ -110,7 +110,7 @@ def test_dropout_is_a_function_of_the_key_and_drops():
 
 
 class NumpysDropout:
-    """The masks of NumPy's network in one thread: the same numbers from the same stream."""
+    """Dropout with the masks of NumPy's network in one thread, drawn from the same generator."""
 
     def __init__(self, config, T, columns, seed):
         self.config, self.shape, self.rng = config, (1 if config.locked_dropout else T, columns), seed
@@ -124,7 +124,7 @@ class NumpysDropout:
 
 @pytest.mark.parametrize("locked", [False, True])
 @pytest.mark.parametrize("options", [{}, {"embedding_size": 0}, {"bidirectional": True}], ids=str)
-def test_with_the_masks_of_numpy_the_losses_are_those_of_numpy(options, locked):
+def test_losses_with_the_dropout_masks_of_numpy_agree(options, locked):
     ours = cases.network(options, dropout=0.4, input_dropout=0.2, locked_dropout=locked)
     theirs = TorchEngine(ours, "adam", "sentence").network
     two_sided = ours.config.bidirectional
@@ -145,7 +145,7 @@ def test_with_the_masks_of_numpy_the_losses_are_those_of_numpy(options, locked):
 
 
 @pytest.mark.parametrize("packed", [False, True])
-def test_locked_dropout_drops_the_same_units_in_every_step(packed):
+def test_locked_dropout_drops_the_same_units_in_all_steps(packed):
     T, columns, own = 7, 6, slice(2, 5)
     keep = np.random.default_rng(8).random((T, 3)) >= 0.3
     segments = Segments.of(keep, CPU) if packed else None
@@ -157,13 +157,13 @@ def test_locked_dropout_drops_the_same_units_in_every_step(packed):
     assert set(mask.unique().tolist()) == {0.0, 2.0}
 
 
-def test_evaluation_drops_nothing():
+def test_evaluation_uses_no_dropout():
     dropping = engine(dropout=0.5, input_dropout=0.5, weight_dropout=0.5, embedding_dropout=0.5)
     assert dropping.evaluate(cases.text()) == engine().evaluate(cases.text())
 
 
 @pytest.mark.parametrize("name", ["lstm", "one-hot"])
-def test_arrays_go_out_as_copies_and_come_back(name):
+def test_params_are_copies_and_can_be_restored(name):
     options = cases.CASES[name][0]
     one, other = engine(**options), engine(**options)
     cases.steps(one, "adam", "sentence", number=2)
@@ -178,7 +178,7 @@ def test_arrays_go_out_as_copies_and_come_back(name):
         other.restore(params, count, {key: array for key, array in slots.items() if key != "mean.output.bias"})
 
 
-def test_a_gradient_that_is_not_finite_changes_nothing():
+def test_a_non_finite_gradient_changes_nothing():
     one = engine()
     broken = one.params()
     broken["output.weight"][3, 2] = np.inf
@@ -190,25 +190,25 @@ def test_a_gradient_that_is_not_finite_changes_nothing():
     assert one.optimizer_state()[0] == 0
 
 
-def test_a_state_that_does_not_fit_is_refused():
+def test_a_state_of_wrong_shape_is_refused():
     batch = cases.Batches(cases.text(), 5, 9, "sentence", seed=1).batch(0, 1)
     with pytest.raises(CheckpointError, match="without --resume"):
         engine().train_step(batch, np.zeros((2, 1, 5, 8)), 0.1, (1, 1))
 
 
-def test_a_device_that_is_not_there_is_refused():
+def test_a_missing_device_is_refused():
     with pytest.raises(TrainingError, match="cuda:7 is not available"):
         engine(TorchSettings("cuda:7"))
 
 
-def test_an_interrupted_evaluation_has_no_answer():
+def test_an_interrupted_evaluation_returns_none():
     text = np.tile(np.array([3, 4, 1], dtype=np.int32), 100)
     asked = iter([False, False, True, True, True])
     assert engine().evaluate(text, stop=lambda: next(asked)) is None
     assert engine().evaluate(text, stop=lambda: False)[1] == 300
 
 
-# --- several processes, and from one engine to the other -----------------------------------------------------------
+# --- several processes, and moving between engines -----------------------------------------------------------------
 
 SIZES = ["--hidden-size", "12", "--embedding-size", "6", "--bptt", "8", "--batch-size", "5", "--dropout", "0"]
 OPTIONS = [*SIZES, "--schedule", "constant", "--warm-up", "0", "--threads", "1", "--valid-fraction", "0.2"]
@@ -230,7 +230,7 @@ def torchrun(processes, *arguments, code=0):
 
 @pytest.fixture
 def corpus(tmp_path):
-    """Sentences of a few words, 5 columns of them in batches of 8 steps."""
+    """Write sentences of a few words."""
     rng = np.random.default_rng(3)
     path = tmp_path / "corpus.txt"
     words = ["上学 迟到", "买 手机", "坏 了 ， 批评", "打算 换 一个 新 书包"]
@@ -242,7 +242,7 @@ def training(path):
     return checkpoint.read_header(path)["training"]["state"]["progress"]
 
 
-def test_two_processes_are_one_and_a_training_hops_between_the_engines(corpus, tmp_path, rnnlm):
+def test_two_processes_agree_with_one_and_trainings_move_between_engines(corpus, tmp_path, rnnlm):
     hopping, straight = str(tmp_path / "hopping.npz"), str(tmp_path / "straight.npz")
     begin = ["train", corpus, "-o", hopping, *OPTIONS, "--epochs", "2"]
     rnnlm(*begin)
@@ -265,7 +265,7 @@ def test_two_processes_are_one_and_a_training_hops_between_the_engines(corpus, t
     said = torchrun(2, str(tmp_path / "found.json"), *map(json.dumps, others))
     found = json.loads((tmp_path / "found.json").read_text())
     assert found["codes"] == [0, 0, 0]
-    assert said.count("Best valid loss") == 3  # the first process alone tells
+    assert said.count("Best valid loss") == 3  # only the first process prints
     assert (found["largest"], found["of the first"]) == (1, 0)
     for differences in found["differences"].values():
         check(differences)
@@ -281,7 +281,7 @@ def test_two_processes_are_one_and_a_training_hops_between_the_engines(corpus, t
     assert cases.difference(*[{k: a for k, a in each.items() if k.startswith("rnn.")} for each in parameters]) < 1e-3
 
 
-def test_four_processes_are_one(tmp_path):
+def test_four_processes_agree_with_one(tmp_path):
     torchrun(4, str(tmp_path / "found.json"))
     found = json.loads((tmp_path / "found.json").read_text())
     for differences in found["differences"].values():
@@ -290,7 +290,7 @@ def test_four_processes_are_one(tmp_path):
 
 
 @pytest.mark.parametrize("lost", [0, 1])
-def test_a_lost_worker_ends_in_a_sentence_and_a_checkpoint_to_go_on_from(corpus, tmp_path, lost, rnnlm):
+def test_a_lost_worker_gives_an_error_and_a_checkpoint_to_resume(corpus, tmp_path, lost, rnnlm):
     path, undisturbed = str(tmp_path / "model.npz"), str(tmp_path / "undisturbed.npz")
     arguments = ["train", corpus, "-o", path, *OPTIONS, "--epochs", "3"]
     said = torchrun(2, str(lost), "37", json.dumps(arguments), code=1)

@@ -1,4 +1,4 @@
-"""Training learns, stops when it should, survives explosions, and goes on exactly where it was stopped."""
+"""The trainer: learning, stopping, recovery from explosions, and exact resumption."""
 
 import json
 import math
@@ -26,8 +26,8 @@ from rnnlm.training.trainer import MOST_RECOVERIES, Trainer
 V = 8
 SENTENCES = ([3, 4, 5, EOS], [6, 4, 7, EOS], [3, 7, 7, 5, 5, EOS], [6, 3, EOS])
 CONTEXTS = ["stream", "sentence"]
-PER_EPOCH = 9  # 240 tokens in 4 columns, 7 steps at a time
-EVERY = 3  # steps between two evaluations: 63 steps in 7 epochs // 20, and 3 x 26 validation tokens // 26 in a step
+PER_EPOCH = 9  # 240 tokens in 4 columns, 7 steps per batch
+EVERY = 3  # steps between evaluations: the larger of 63 / 20 and 3 x 26 validation tokens / 26 tokens per step
 
 
 def text(length, seed):
@@ -60,7 +60,7 @@ def assert_same(found, expected):
 
 
 class Wrapped:
-    """An engine with something else around it; what is not overridden goes through."""
+    """Engine that forwards everything that is not overridden to another one."""
 
     def __init__(self, engine):
         self.engine = engine
@@ -75,7 +75,7 @@ class Wrapped:
 
 @pytest.mark.parametrize("context", CONTEXTS)
 @pytest.mark.parametrize("cell", CELLS)
-def test_the_loss_falls_below_that_of_counting_words(cell, context):
+def test_the_loss_falls_below_the_unigram_entropy(cell, context):
     counts = Counter(TRAIN.tolist())
     entropy = -sum(n / len(TRAIN) * math.log(n / len(TRAIN)) for n in counts.values())
     trainer = make(make_engine(cell=cell, context=context), context=context, epochs=20, lr=0.02)
@@ -88,21 +88,21 @@ def test_the_loss_falls_below_that_of_counting_words(cell, context):
     assert last.valid_nats_per_token == pytest.approx(nats / tokens, rel=1e-6)
 
 
-def test_a_training_is_repeatable_to_the_last_bit():
+def test_trainings_are_repeatable_to_the_last_bit():
     runs = [make(make_engine(dropout=0.3)) for _ in range(2)]
     histories = [[report.history()["train_nats_per_token"] for report in trainer.run()] for trainer in runs]
     assert histories[0] == histories[1]
     assert_same(runs[0].engine.params(), runs[1].engine.params())
 
 
-def test_another_seed_drops_other_units():
+def test_the_seed_changes_dropout():
     runs = [make(make_engine(dropout=0.3), seed=seed, epochs=1) for seed in (1, 2)]
     losses = [list(trainer.run())[-1].train_nats_per_token for trainer in runs]
     assert losses[0] != losses[1]
 
 
 @pytest.mark.parametrize("epochs", [0.5, 1, 2.5])
-def test_epochs_and_parts_of_epochs(epochs):
+def test_trainings_may_end_within_an_epoch(epochs):
     trainer = make(epochs=epochs)
     reports = list(trainer.run())
     assert len(reports) == trainer.progress.step == round(epochs * PER_EPOCH)
@@ -114,7 +114,7 @@ def test_epochs_and_parts_of_epochs(epochs):
 
 
 class Recorder(Wrapped):
-    """Keeps what went into every training step and what came out."""
+    """Engine that keeps the arguments and results of every training step."""
 
     def __init__(self, engine):
         super().__init__(engine)
@@ -126,7 +126,7 @@ class Recorder(Wrapped):
         return result, new_state
 
 
-def test_every_batch_of_every_epoch_is_read_once_in_order_from_the_state_of_the_one_before():
+def test_batches_are_read_in_order_and_carry_the_state():
     trainer = make(Recorder(make_engine()), epochs=3)
     list(trainer.run())
     expected = [trainer.batches.batch(epoch, number) for epoch in range(3) for number in range(PER_EPOCH)]
@@ -141,7 +141,7 @@ def test_every_batch_of_every_epoch_is_read_once_in_order_from_the_state_of_the_
         carried = new_state
 
 
-def test_reports_tell_the_mean_over_all_tokens_since_the_last_evaluation():
+def test_reports_give_the_mean_loss_since_the_last_evaluation():
     trainer = make(Recorder(make_engine()))
     reports = list(trainer.run())
     results = [result for _, _, result, _ in trainer.engine.steps]
@@ -155,7 +155,7 @@ def test_reports_tell_the_mean_over_all_tokens_since_the_last_evaluation():
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
-def test_the_rate_follows_the_schedule(schedule):
+def test_the_learning_rate_follows_the_schedule(schedule):
     trainer = make(schedule=schedule, warm_up=0.2, lr=0.01, valid=None)
     found = [report.learning_rate for report in trainer.run()]
     assert found == pytest.approx([0.01 * factor(schedule, (step + 0.5) / 63, 0.2) for step in range(63)])
@@ -172,7 +172,7 @@ def test_short_epochs_are_evaluated_at_their_ends():
 
 
 class Scripted(Wrapped):
-    """Held-out losses per token as given; the parameters at each evaluation are kept."""
+    """Engine that returns the given losses per held-out token and keeps the parameters at each evaluation."""
 
     def __init__(self, engine, values):
         super().__init__(engine)
@@ -183,7 +183,7 @@ class Scripted(Wrapped):
         return self.values[len(self.evaluated) - 1] * len(sequence), len(sequence)
 
 
-def test_the_best_parameters_are_those_of_the_best_evaluation():
+def test_best_returns_the_parameters_of_the_best_evaluation():
     values = [3, 2, 2.5, 1.5, 1.5, 1.7, *[1.6] * 15]
     trainer = make(Scripted(make_engine(), values))
     improved = [report.improved for report in trainer.run() if report.kind == "evaluation"]
@@ -194,7 +194,7 @@ def test_the_best_parameters_are_those_of_the_best_evaluation():
     assert any((trainer.best()[name] != array).any() for name, array in trainer.engine.params().items())
 
 
-def test_without_a_held_out_text_the_last_parameters_are_the_best():
+def test_best_returns_the_last_parameters_without_held_out_text():
     trainer = make(valid=None)
     assert_same(trainer.best(), trainer.engine.params())
     reports = [report for report in trainer.run() if report.kind == "evaluation"]
@@ -212,17 +212,17 @@ def test_patience_ends_the_training(patience):
     assert_same(trainer.best(), trainer.engine.evaluated[1])
 
 
-def test_an_improvement_gives_new_patience():
+def test_an_improvement_restarts_patience():
     trainer = make(Scripted(make_engine(), [3, 4, 2, 4, 1, *[4] * 16]), patience=2)
     list(trainer.run())
     assert trainer.progress.step == 7 * EVERY
 
 
-def test_the_plateau_schedule_halves_the_rate_at_each_evaluation_without_improvement():
+def test_the_plateau_schedule_halves_the_rate_at_evaluations_without_improvement():
     values = [3, 2, 2.5, 2, 1, *[5] * 16]
     trainer = make(Scripted(make_engine(), values), schedule="plateau", lr=0.01, warm_up=0)
     rates = [report.learning_rate for report in trainer.run()]
-    halvings = [0, 0, 0, 1, 2, 2, *range(3, 18)]  # up to each interval between evaluations
+    halvings = [0, 0, 0, 1, 2, 2, *range(3, 18)]  # number of halvings in each interval between evaluations
     assert rates == pytest.approx([0.01 * 0.5 ** halvings[step // EVERY] for step in range(63)])
 
 
@@ -230,7 +230,7 @@ def test_the_plateau_schedule_halves_the_rate_at_each_evaluation_without_improve
 
 
 def saved(trainer):
-    """What a file would keep: JSON, arrays row by row, best parameters."""
+    """Return what a checkpoint holds: the header as JSON, C-ordered arrays, the best parameters."""
     header, arrays = trainer.state()
     best = {name: np.ascontiguousarray(array.copy()) for name, array in trainer.best().items()}
     return json.dumps(header), {name: np.ascontiguousarray(array.copy()) for name, array in arrays.items()}, best
@@ -244,7 +244,7 @@ def resumed(saved_state, make_trainer):
 
 
 def until(trainer, step):
-    """Reports up to a step; the training is left there."""
+    """Run the training up to a step and return the reports."""
     reports = []
     for report in trainer.run():
         reports.append(report)
@@ -265,7 +265,7 @@ def assert_same_training(found, expected):
     assert_same(found.best(), expected.best())
 
 
-# After the first step, at an evaluation, at the end of an epoch, in the middle of one, just before the end.
+# After the first step, at an evaluation, within an epoch, at its end, and just before the end of the training.
 STOPS = (1, EVERY, 5, PER_EPOCH, 31, 32, 62)
 SETTINGS = [
     {"context": "stream", "schedule": "cosine", "dropout": 0.0, "threads": 1, "valid": VALID},
@@ -276,8 +276,8 @@ SETTINGS = [
 
 @pytest.mark.parametrize("settings", SETTINGS, ids=lambda settings: settings["schedule"])
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_stopped_and_resumed_again_and_again_equals_never_stopped(optimizer, settings, monkeypatch):
-    monkeypatch.setattr(numpy_engine, "MIN_COLUMNS", 2)  # so that two threads have something to do
+def test_repeated_resumption_equals_an_uninterrupted_training(optimizer, settings, monkeypatch):
+    monkeypatch.setattr(numpy_engine, "MIN_COLUMNS", 2)  # so that two threads are used
     context, dropout = settings["context"], settings["dropout"]
     kept = {name: settings[name] for name in ("context", "schedule", "valid")}
     lr = OPTIMIZERS[optimizer].default_lr
@@ -292,21 +292,21 @@ def test_stopped_and_resumed_again_and_again_equals_never_stopped(optimizer, set
     for stop in STOPS:
         reports += until(trainer, stop)
         assert trainer.progress.step == stop
-        trainer = resumed(saved(trainer), lambda stop=stop: new(stop))  # another start: all must come from the file
+        trainer = resumed(saved(trainer), lambda stop=stop: new(stop))  # other initial weights
     reports += trainer.run()
     assert losses(reports) == losses(expected)
     assert_same_training(trainer, whole)
 
 
 @pytest.mark.parametrize("valid", [VALID, None], ids=["held out", "nothing held out"])
-def test_averages_are_kept_as_the_best_and_resume_exactly(valid):
+def test_averaged_parameters_are_the_best_and_resume_exactly(valid):
     def new(seed):
         return make(make_engine(seed, average=0.9), valid=valid)
 
     whole, plain = new(53), make(valid=valid)
     reports = list(whole.run())
     list(plain.run())
-    assert_same(whole.engine.params(), plain.engine.params())  # the training is that of the weights themselves
+    assert_same(whole.engine.params(), plain.engine.params())  # averaging does not affect the training
     assert any((whole.best()[name] != array).any() for name, array in plain.best().items())
     if valid is not None:
         measure = make_engine()
@@ -322,7 +322,7 @@ def test_averages_are_kept_as_the_best_and_resume_exactly(valid):
 
 
 class Overshooting(Wrapped):
-    """The weights, but not their average, are thrown away by one step, after its loss was measured."""
+    """Engine that multiplies the weights, but not their average, by 10,000 after one step."""
 
     count = 0
 
@@ -335,7 +335,7 @@ class Overshooting(Wrapped):
         return found
 
 
-def test_weights_that_exploded_are_found_though_their_average_has_not():
+def test_exploded_weights_are_noticed_though_the_average_is_good():
     trainer = make(Overshooting(make_engine(average=0.999)))
     reports = list(trainer.run())
     assert [(report.kind, report.step) for report in reports if report.kind == "recovery"] == [("recovery", EVERY)]
@@ -355,8 +355,8 @@ def test_every_cell_resumes_exactly(cell, stop):
 
 @pytest.mark.parametrize("valid", [VALID, None], ids=["held out", "nothing held out"])
 @pytest.mark.parametrize("stop", [1, EVERY - 1, EVERY, EVERY + 1])
-def test_the_parameters_that_are_handed_over_may_be_the_arrays_of_the_network(stop, valid):
-    """As on the command line, where a network is made of the file's arrays."""
+def test_the_best_parameters_may_share_memory_with_the_network(stop, valid):
+    """As in the command line interface, which makes the network of the arrays in the file."""
     whole, trainer = make(valid=valid), make(valid=valid)
     list(whole.run())
     until(trainer, stop)
@@ -369,7 +369,7 @@ def test_the_parameters_that_are_handed_over_may_be_the_arrays_of_the_network(st
     assert_same_training(trainer, whole)
 
 
-def test_looking_at_the_state_does_not_disturb_the_training():
+def test_reading_the_state_does_not_affect_the_training():
     whole, watched = make(), make()
     list(whole.run())
     for _ in watched.run():
@@ -377,7 +377,7 @@ def test_looking_at_the_state_does_not_disturb_the_training():
     assert_same_training(watched, whole)
 
 
-def test_a_state_before_the_first_step_is_the_whole_training():
+def test_a_state_before_the_first_step_resumes_exactly():
     whole = make()
     list(whole.run())
     trainer = resumed(saved(make()), lambda: make(make_engine(9)))
@@ -385,7 +385,7 @@ def test_a_state_before_the_first_step_is_the_whole_training():
     assert_same_training(trainer, whole)
 
 
-def test_a_finished_training_resumed_does_nothing_and_with_more_epochs_goes_on():
+def test_a_finished_training_resumes_only_with_more_epochs():
     trainer = make(epochs=2)
     list(trainer.run())
     state = saved(trainer)
@@ -447,7 +447,7 @@ def test_a_damaged_state_is_refused(damage):
         make().load_state(*state)
 
 
-def test_a_carried_state_of_another_shape_is_refused_at_the_first_step():
+def test_a_carried_state_of_wrong_shape_is_refused_at_the_first_step():
     trainer = make()
     trainer.load_state(*damaged(lambda header, arrays: arrays.update(carried_state=np.zeros((1, 1, 3, 6)))))
     with pytest.raises(CheckpointError, match="shape"):
@@ -455,7 +455,7 @@ def test_a_carried_state_of_another_shape_is_refused_at_the_first_step():
 
 
 @pytest.mark.parametrize("header", [{}, [], None, "text", 3])
-def test_a_state_that_is_none_is_refused(header):
+def test_a_state_without_a_valid_header_is_refused(header):
     with pytest.raises(CheckpointError):
         make().load_state(header, {}, make_engine().params())
 
@@ -464,7 +464,7 @@ def test_a_state_that_is_none_is_refused(header):
 
 
 class Clock:
-    """Each look at it takes a second, or what `seconds` says for the n-th look."""
+    """Clock that advances at each call: by a second, or by `seconds(n)` at the n-th call."""
 
     def __init__(self, seconds=lambda look: 1.0):
         self.now, self.looks, self.seconds = 1000.0, 0, seconds
@@ -476,7 +476,7 @@ class Clock:
 
 
 class Timed(Wrapped):
-    """Time passes in the work and nowhere else: `seconds(n)` in the n-th step, half a second in an evaluation."""
+    """Engine with its own clock: a step takes `seconds(n)`, an evaluation half a second, all else no time."""
 
     def __init__(self, engine, seconds=lambda step: 1.0):
         super().__init__(engine)
@@ -508,12 +508,12 @@ SPEEDS = {
 
 @pytest.mark.parametrize("speed", SPEEDS)
 @pytest.mark.parametrize("schedule", ["cosine", "linear"])
-def test_the_rate_reaches_its_end_when_the_time_is_up(schedule, speed):
+def test_the_learning_rate_ends_with_the_time(schedule, speed):
     trainer = make_timed(SPEEDS[speed], schedule=schedule, warm_up=0)
     reports = list(trainer.run())
     rates = [report.learning_rate for report in reports]
     assert rates[0] == pytest.approx(0.01, rel=0.01)
-    if "faster" not in speed:  # where a step takes less time than was expected, the rate may rise a little
+    if "faster" not in speed:  # a step faster than expected may be followed by a slightly higher rate
         assert rates == sorted(rates, reverse=True)
     slowest = 2.0
     assert 0 < rates[-1] <= 0.01 * factor(schedule, 1 - slowest / 200, 0)
@@ -524,8 +524,8 @@ def test_the_rate_reaches_its_end_when_the_time_is_up(schedule, speed):
 
 
 @pytest.mark.parametrize("schedule", ["cosine", "linear"])
-def test_the_rate_is_that_of_the_middle_of_a_step_that_takes_as_long_as_the_one_before(schedule):
-    """By time as by steps: a step of a fifth of the budget is not made at the rate of its first moment."""
+def test_the_rate_is_taken_at_the_middle_of_the_next_step(schedule):
+    """The next step is assumed to take as long as the last; its rate is that of the middle of this time."""
     trainer = make_timed(lambda step: 40.0, schedule=schedule, warm_up=0.5)
     rates, shares = [], []
     for report in trainer.run():
@@ -544,7 +544,7 @@ def test_evaluations_are_spread_over_the_time():
 
 
 @pytest.mark.parametrize("schedule", ["cosine", "linear"])
-def test_epochs_within_a_time_end_it_sooner_with_the_schedule_at_its_end(schedule):
+def test_epochs_may_end_a_training_before_its_time(schedule):
     engine = Timed(make_engine())
     trainer = make(engine, clock=engine.clock, schedule=schedule, warm_up=0, lr=0.01, epochs=7, seconds=1000)
     reports = list(trainer.run())
@@ -557,7 +557,7 @@ def test_epochs_within_a_time_end_it_sooner_with_the_schedule_at_its_end(schedul
     assert reports[-1].progress == 1
 
 
-def test_a_time_ends_epochs_that_would_take_longer():
+def test_time_may_end_a_training_before_its_epochs():
     engine = Timed(make_engine())
     trainer = make(engine, clock=engine.clock, epochs=1000, seconds=30)
     list(trainer.run())
@@ -565,7 +565,7 @@ def test_a_time_ends_epochs_that_would_take_longer():
     assert trainer.progress.finished
 
 
-def test_slow_evaluations_take_a_tenth_of_the_time_at_most():
+def test_slow_evaluations_take_little_of_the_time():
     clock = Clock()
 
     class Slow(Wrapped):
@@ -580,13 +580,13 @@ def test_slow_evaluations_take_a_tenth_of_the_time_at_most():
     begin = clock.now
     list(trainer.run())
     assert 40 <= trainer.engine.spent <= 0.15 * 1000
-    assert 975 <= trainer.progress.seconds <= 1003  # the last one fits in: the time for it was kept
+    assert 975 <= trainer.progress.seconds <= 1003  # time for the last evaluation was reserved
     assert clock.now - begin == pytest.approx(trainer.progress.seconds, rel=0.02)
 
 
 @pytest.mark.parametrize("stop", [1, 2, 37, 90, 183])
-def test_a_resumed_run_goes_on_with_the_time_left_at_the_same_place_of_its_schedule(stop):
-    """Where time passes alike, it does what the run that was not stopped did, to the last bit."""
+def test_a_resumed_run_uses_the_remaining_time_and_schedule(stop):
+    """With equal times per step, the resumed run equals an uninterrupted one to the last bit."""
     whole = make_timed()
     expected = list(whole.run())
     trainer = make_timed()
@@ -601,7 +601,7 @@ def test_a_resumed_run_goes_on_with_the_time_left_at_the_same_place_of_its_sched
     assert_same_training(trainer, whole)
 
 
-def test_a_resumed_run_is_as_long_as_the_time_left_where_the_machine_became_slower():
+def test_a_resumed_run_keeps_to_the_remaining_time_on_a_slower_machine():
     trainer = make_timed()
     until(trainer, 90)
     left = 200 - trainer.progress.seconds
@@ -612,8 +612,8 @@ def test_a_resumed_run_is_as_long_as_the_time_left_where_the_machine_became_slow
     assert reports[-1].learning_rate <= 0.01 * factor("cosine", 1 - 2 / 200, 0)
 
 
-def test_by_epochs_no_time_is_recorded():
-    """Two runs end in the same bytes, however fast the machine was."""
+def test_no_time_is_recorded_without_a_time_budget():
+    """Checkpoints do not depend on the speed of the machine."""
     trainer = make(clock=Clock())
     reports = list(trainer.run())
     assert trainer.progress.seconds == 0
@@ -624,7 +624,7 @@ def test_by_epochs_no_time_is_recorded():
 
 
 class Exploding(Wrapped):
-    """Weights and loss become `value` at the given calls of train_step."""
+    """Engine whose weights and loss become `value` at the given calls of train_step."""
 
     def __init__(self, engine, calls, value=math.nan):
         super().__init__(engine)
@@ -643,7 +643,7 @@ class Exploding(Wrapped):
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, 2 * math.log(V) + 6])
 @pytest.mark.parametrize("at", [1, 2, EVERY + 1, 11, 12])
-def test_an_explosion_leads_back_to_the_last_evaluation_with_half_the_rate(at, value):
+def test_an_explosion_restores_the_last_evaluation_and_halves_the_rate(at, value):
     good = (at - 1) // EVERY * EVERY
     trainer = make(Exploding(make_engine(), {at}, value), lr=0.01, schedule="constant", warm_up=0)
     expected = trainer.engine.params(), trainer.engine.optimizer_state()
@@ -668,8 +668,8 @@ def test_an_explosion_leads_back_to_the_last_evaluation_with_half_the_rate(at, v
     assert rest[-1].valid_nats_per_token < 2
 
 
-def test_after_a_recovery_the_same_batches_follow_as_after_a_resume():
-    """At the same rate, going back is resuming from the last evaluation."""
+def test_a_recovery_continues_with_the_same_batches_as_a_resume():
+    """At the same rate, a recovery equals resuming from the last evaluation."""
     exploded = make(Exploding(make_engine(dropout=0.3), {14}), schedule="constant")
     list(exploded.run())
     whole = make(make_engine(dropout=0.3), schedule="constant")
@@ -681,7 +681,7 @@ def test_after_a_recovery_the_same_batches_follow_as_after_a_resume():
     assert_same(exploded.engine.params(), trainer.engine.params())
 
 
-def test_an_evaluation_that_is_not_a_number_is_an_explosion_too():
+def test_an_evaluation_of_nan_is_an_explosion():
     values = [2.0, 1.9, math.nan, *[1.8] * 30]
     trainer = make(Scripted(make_engine(), values))
     reports = list(trainer.run())
@@ -693,7 +693,7 @@ def test_an_evaluation_that_is_not_a_number_is_an_explosion_too():
     assert trainer.progress.best_nats_per_token == pytest.approx(1.8)
 
 
-def test_exploding_again_and_again_is_an_error():
+def test_too_many_explosions_are_an_error():
     trainer = make(Exploding(make_engine(), range(5, 1000)), lr=0.64, schedule="constant", warm_up=0)
     kinds = []
     with pytest.raises(TrainingError, match=r"exploded 6 times.*step 4 .*0\.02.*--lr"):
@@ -707,13 +707,13 @@ def test_exploding_again_and_again_is_an_error():
 @pytest.mark.parametrize(
     ("cell", "activation"), [*((cell, "tanh") for cell in CELLS), *(("rnn", a) for a in ACTIVATIONS)]
 )
-def test_a_real_explosion_ends_in_a_sentence_and_not_in_warnings(cell, activation, optimizer):
+def test_a_real_explosion_ends_with_an_error_and_no_warnings(cell, activation, optimizer):
     engine = make_engine(cell=cell, activation=activation, optimizer=optimizer, clip=0)
     with pytest.raises(TrainingError, match="--lr"):
         list(make(engine, lr=1e12, schedule="constant", warm_up=0).run())
 
 
-def test_the_time_that_a_failed_attempt_took_is_gone():
+def test_time_before_a_recovery_counts():
     trainer = make(Exploding(make_engine(), {15}), clock=Clock(), seconds=100)
     seconds = [report.seconds for report in trainer.run()]
     assert seconds == sorted(seconds)
@@ -721,7 +721,7 @@ def test_the_time_that_a_failed_attempt_took_is_gone():
     assert trainer.progress.seconds == pytest.approx(100, abs=3)
 
 
-def test_recoveries_survive_a_resume():
+def test_the_number_of_recoveries_survives_a_resume():
     trainer = make(Exploding(make_engine(), {5, 6, 7}))
     until(trainer, 10)
     trainer = resumed(saved(trainer), lambda: make(Exploding(make_engine(9), range(1000))))
@@ -731,7 +731,7 @@ def test_recoveries_survive_a_resume():
     assert kinds == ["recovery"] * (MOST_RECOVERIES - 3)
 
 
-def test_progress_is_json_and_complete():
+def test_progress_is_saved_completely_as_json():
     trainer = make()
     until(trainer, 10)
     header, _, _ = saved(trainer)
@@ -739,7 +739,7 @@ def test_progress_is_json_and_complete():
 
 
 @pytest.mark.parametrize("length", [26, 104, 400])
-def test_evaluations_read_at_most_a_third_of_what_is_trained(length):
+def test_evaluations_read_at_most_a_third_of_the_trained_tokens(length):
     trainer = make(valid=text(length, 54))
     steps = [report.step for report in trainer.run() if report.kind == "evaluation"]
     assert steps[-1] == trainer.plan.total_steps
@@ -751,7 +751,7 @@ def test_evaluations_read_at_most_a_third_of_what_is_trained(length):
 
 
 class Interrupting(Wrapped):
-    """Interrupts its training in the n-th evaluation, while the held-out text is read."""
+    """Engine that interrupts its trainer during the n-th evaluation."""
 
     def __init__(self, engine, number):
         super().__init__(engine)
@@ -767,7 +767,7 @@ class Interrupting(Wrapped):
 
 @pytest.mark.parametrize("context", CONTEXTS)
 @pytest.mark.parametrize("threads", [1, 2])
-def test_an_interrupted_evaluation_is_given_up_and_made_up_by_a_resumed_run(context, threads, monkeypatch):
+def test_a_resumed_run_repeats_an_interrupted_evaluation(context, threads, monkeypatch):
     monkeypatch.setattr(numpy_engine, "MIN_COLUMNS", 2)
 
     def new(seed=53):
@@ -787,7 +787,7 @@ def test_an_interrupted_evaluation_is_given_up_and_made_up_by_a_resumed_run(cont
 
 
 class Exited(Wrapped):
-    """An exception comes in the middle of computing a step, as from a signal handler."""
+    """Engine that raises KeyboardInterrupt in the middle of step 10."""
 
     def train_step(self, batch, state, lr, key):
         if key[1] == 10:
@@ -796,7 +796,7 @@ class Exited(Wrapped):
         return self.engine.train_step(batch, state, lr, key)
 
 
-def test_an_exception_while_a_step_is_computed_costs_that_step_alone():
+def test_an_exception_during_a_step_loses_only_that_step():
     whole = make()
     list(whole.run())
     trainer = make(Exited(make_engine()))
@@ -809,7 +809,7 @@ def test_an_exception_while_a_step_is_computed_costs_that_step_alone():
     assert_same_training(trainer, whole)
 
 
-def test_between_two_reports_nothing_has_to_be_given_up():
+def test_the_trainer_is_not_at_rest_between_reports():
     trainer = make()
     for _ in trainer.run():
         assert not trainer.at_rest
@@ -820,7 +820,7 @@ def test_between_two_reports_nothing_has_to_be_given_up():
 
 @pytest.mark.parametrize("stop", [EVERY - 1, 5, PER_EPOCH, 31])
 @pytest.mark.parametrize("length", [120, 480])
-def test_with_another_text_it_goes_on_at_the_same_share_of_its_epoch(stop, length):
+def test_a_training_on_another_text_resumes_at_the_same_share_of_the_epoch(stop, length):
     trainer = make()
     until(trainer, stop)
     header, arrays, best = saved(trainer)

@@ -1,4 +1,4 @@
-"""Numerical trouble in training: explosions, nan, rates beyond reason. It ends well or in a sentence."""
+"""Explosions, nan and extreme learning rates: a training ends with a good model or with an error."""
 
 import math
 from dataclasses import asdict
@@ -27,7 +27,7 @@ VALID = IDS[:28]
 
 
 def make(trouble=lambda engine, step: None, config=None, **options):
-    """A trainer of 4 epochs; `trouble` is called with the engine after every step, before the trainer looks at it."""
+    """Return a trainer of 4 epochs that calls `trouble(engine, step)` after each step."""
     network = NetworkConfig(V, "rnn", "tanh", hidden_size=6, embedding_size=4, **(config or {}))
     engine = NumpyEngine(
         Network.initialize(network, np.random.default_rng(1)), options.pop("optimizer", "adam"), "stream"
@@ -64,8 +64,8 @@ NAMES = list(NetworkConfig(V, "rnn", hidden_size=6, embedding_size=4).shapes())
     st.integers(1, 24),
     st.integers(0, 1000),
 )
-def test_one_bad_number_in_the_weights_is_not_trained_on_and_not_saved(name, value, step, place):
-    """Wherever it is and whenever: a word that never comes, the last step. One recovery, and the end is as good."""
+def test_a_bad_weight_causes_one_recovery_and_is_not_saved(name, value, step, place):
+    """For any parameter and step, also in the embedding of an absent token and at the last step."""
 
     def trouble(engine, now):
         if now == step:
@@ -81,7 +81,7 @@ def test_one_bad_number_in_the_weights_is_not_trained_on_and_not_saved(name, val
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 @pytest.mark.parametrize("step", [1, 5, 24])
-def test_a_bad_number_in_the_optimizer_is_found_before_it_is_saved(value, step):
+def test_a_bad_optimizer_slot_is_found_before_it_is_saved(value, step):
     def trouble(engine, now):
         if now == step:
             engine.optimizer.slots["square.output.weight"][0, 0] = value
@@ -89,15 +89,15 @@ def test_a_bad_number_in_the_optimizer_is_found_before_it_is_saved(value, step):
     trainer = make(trouble)
     for _ in trainer.run():
         before = asdict(trainer.progress)
-        header, arrays = trainer.state()  # as if every step were saved
+        header, arrays = trainer.state()  # as if saving after every step
         assert all(np.isfinite(array).all() for array in (*arrays.values(), *trainer.best().values()))
         assert header["progress"]["recoveries"] <= 1
-        assert asdict(trainer.progress) == before  # to be asked changes nothing
+        assert asdict(trainer.progress) == before  # state() changes nothing
     assert trainer.progress.recoveries == 1
     assert all_sound(trainer)
 
 
-def test_what_is_saved_of_a_bad_step_is_where_the_training_goes_back_to():
+def test_the_state_saved_after_a_bad_step_is_that_of_the_recovery():
     def trouble(engine, now):
         if now == 5:
             engine.network.params["output.weight"][0, 0] = math.nan
@@ -113,7 +113,7 @@ def test_what_is_saved_of_a_bad_step_is_where_the_training_goes_back_to():
     assert all(np.array_equal(array, its_arrays[name]) for name, array in arrays.items())
 
 
-def test_a_state_that_is_no_number_ends_with_the_recovery():
+def test_a_nan_state_does_not_outlast_the_recovery():
     def trouble(engine, now):
         if now == 8:
             engine.network.params["rnn.weight_hh_l0"][...] = math.nan
@@ -126,11 +126,11 @@ def test_a_state_that_is_no_number_ends_with_the_recovery():
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("lr", [1e-30, 1000.0, 1e30])
-def test_any_rate_ends_in_a_sound_model_or_a_sentence(optimizer, lr):
+def test_extreme_learning_rates_end_with_a_finite_model_or_an_error(optimizer, lr):
     trainer = make(optimizer=optimizer, lr=lr)
     try:
         list(trainer.run())
-    except TrainingError as error:  # nothing is saved after it; what was good before is there
+    except TrainingError as error:  # the best parameters, if any, are kept
         message, best = str(error), trainer.best_params or {}
     else:
         message, best = "", trainer.best()
@@ -140,7 +140,7 @@ def test_any_rate_ends_in_a_sound_model_or_a_sentence(optimizer, lr):
 
 
 @pytest.mark.parametrize(("cell", "activation"), [*((c, "tanh") for c in CELLS), ("rnn", "relu"), ("rnn", "identity")])
-def test_a_rate_of_1000_on_the_command_line(cell, activation, tmp_path, capsys):
+def test_a_learning_rate_of_1000_on_the_command_line(cell, activation, tmp_path, capsys):
     text, model = tmp_path / "text.txt", tmp_path / "model.npz"
     text.write_text("we saw the sea\nthe sea was calm\n" * 40)
     options = ["--cell", cell, "--lr", "1000", "--clip", "0", "--hidden-size", "8", "--epochs", "3", "--threads", "1"]
@@ -152,16 +152,16 @@ def test_a_rate_of_1000_on_the_command_line(cell, activation, tmp_path, capsys):
     assert code in (0, 1)
     if code:
         assert said.rstrip().split("\n")[-1].startswith("Error: The loss exploded")
-    if model.exists():  # what was good before the explosions
+    if model.exists():  # the best model from before the explosions
         probabilities = [each.probability for each in LanguageModel.load(model).predict("we", 99).candidates]
-        assert sum(probabilities) == pytest.approx(1, abs=0.2)  # <unk> is left out
+        assert sum(probabilities) == pytest.approx(1, abs=0.2)  # <unk> is not listed
 
 
-def test_rare_events_of_probability_zero_cost_what_they_cost():
-    """A word that the network holds for impossible has a finite loss, and training learns that it is possible."""
+def test_a_token_of_probability_zero_has_a_finite_loss():
+    """The loss of a token with probability zero is finite, and its gradient raises the probability."""
     config = NetworkConfig(V, "rnn", "tanh", hidden_size=6, embedding_size=4)
     network = Network.initialize(config, np.random.default_rng(1))
-    network.params["output.bias"][5] = -500  # e^-500 is no number of float32, nor is e^-500 + anything
+    network.params["output.bias"][5] = -500  # exp(-500) underflows in float32
     ids = np.full((7, 4), 5)
     loss, _, backprop = network.loss(ids, ids, network.zero_state(4), scale=1 / ids.size)
     assert loss.nats / ids.size == pytest.approx(500 + math.log(V - 1), rel=0.01)

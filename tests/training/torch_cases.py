@@ -1,7 +1,7 @@
-"""What NumPy and PyTorch are compared on: a few steps from the same parameters on the same batches.
+"""Compare NumPy and PyTorch over a few training steps from the same parameters on the same batches.
 
-Run by torchrun, this file compares the steps of all processes together with NumPy's in one, and then runs command
-lines, one JSON list of arguments for each argument of its own:
+Under torchrun, this program compares all processes together with NumPy in one process, and then runs command
+lines, each given as a JSON list of arguments:
 
     torchrun --nproc-per-node 2 tests/training/torch_cases.py RESULTS.json '["train", "text.txt"]'
 """
@@ -21,13 +21,13 @@ from rnnlm.text.batches import Batches, SentenceBatches
 from rnnlm.text.vocabulary import EOS
 from rnnlm.training.numpy_engine import NumpyEngine
 
-DECAYS = dict.fromkeys(("lstm", "lstm, stream", "gru", "rnn", "relu", "sigmoid"), 0.2)  # an optimizer each
+DECAYS = dict.fromkeys(("lstm", "lstm, stream", "gru", "rnn", "relu", "sigmoid"), 0.2)  # a different optimizer in each
 AVERAGED = dict.fromkeys(("gru", "one-hot", "tied", "both directions", "dropped weights, adaptive"), 0.6)
 SMOOTHED = dict.fromkeys(("gru, stream", "one-hot", "tied", "both directions", "dropped weights"), 0.05)
-V, COLUMNS, STEPS = 30, 5, 20  # columns: not a multiple of the workers
+V, COLUMNS, STEPS = 30, 5, 20  # COLUMNS is not a multiple of the number of workers
 DROPPING = {"weight_dropout": 0.3, "embedding_dropout": 0.2}
 ADAPTIVE = {"output": "adaptive", "cutoffs": (8, 20), "div_value": 2.0}
-# Network, optimizer, context, objective: every member of every family is in one of them.
+# Network options, optimizer, context, objective: together they cover all members of all families.
 CASES = {
     "lstm": ({}, "adam", "sentence", "cross-entropy"),
     "lstm, stream": ({}, "sgd", "stream", "cross-entropy"),
@@ -63,7 +63,7 @@ CASES = {
 
 
 def text(length: int = 700) -> np.ndarray:
-    """Ids of short sentences and a few longer ones."""
+    """Return token ids of short sentences and a few longer ones."""
     rng = np.random.default_rng(5)
     ids = np.where(rng.random(length) < 0.2, EOS, rng.integers(2, V, length)).astype(np.int32)
     ids[40:70] = 7
@@ -79,7 +79,7 @@ def network(options: dict, dtype=np.float64, **more) -> Network:
 
 
 def steps(engine, optimizer: str, context: str, worker=(0, 1), number: int = STEPS, columns: int = COLUMNS):
-    """Results of training steps, and the state after the last one."""
+    """Return the results of training steps, and the state after the last one."""
     ids = text()
     if engine.network.config.bidirectional:
         batches = SentenceBatches(ids, columns, 9, seed=1, worker=worker)
@@ -95,7 +95,7 @@ def steps(engine, optimizer: str, context: str, worker=(0, 1), number: int = STE
 
 
 def difference(found: dict, expected: dict) -> float:
-    """The largest difference between two sets of arrays, relative to the norm of each array."""
+    """Return the largest relative difference (Frobenius norm) between arrays of the same names."""
     assert found.keys() == expected.keys()
     assert all(found[name].shape == array.shape for name, array in expected.items())
     norms = {name: np.linalg.norm(array) or 1.0 for name, array in expected.items()}
@@ -103,9 +103,9 @@ def difference(found: dict, expected: dict) -> float:
 
 
 def compare(name: str, engine_of, worker=(0, 1), dtype=np.float64) -> dict[str, float]:
-    """Differences between NumPy and another engine after STEPS steps: parameters, slots, losses, states, evaluation."""
+    """Return the differences between NumPy and another engine after STEPS training steps."""
     options, optimizer, context, objective = CASES[name]
-    clip = {"cross-entropy": 0.3, "mse": 0.01}[objective]  # so that it has something to do in some of the steps
+    clip = {"cross-entropy": 0.3, "mse": 0.01}[objective]  # so that some steps are clipped
     settings = {
         "clip": clip,
         "objective": objective,
@@ -129,7 +129,7 @@ def compare(name: str, engine_of, worker=(0, 1), dtype=np.float64) -> dict[str, 
 
 
 def dropout_run(engine_of, worker=(0, 1)) -> list[float]:
-    """Losses of a few steps with dropout, some of them with fewer columns than workers."""
+    """Return the losses of a few steps with dropout, also with fewer columns than workers."""
     losses = []
     dropping = {"dropout": 0.3}
     for options, columns in (
@@ -144,7 +144,7 @@ def dropout_run(engine_of, worker=(0, 1)) -> list[float]:
 
 
 def main(results: str, *command_lines: str) -> None:
-    """Compare, and run command lines; the first process writes what came out."""
+    """Compare the engines and run command lines; the first process writes the results."""
     import torch
 
     from rnnlm.cli import engines, run
@@ -158,14 +158,14 @@ def main(results: str, *command_lines: str) -> None:
         return TorchEngine(*arguments, **options, workers=workers)
 
     worker = (workers.rank, workers.size)
-    names = list(CASES)[:: 1 if workers.size == 2 else 4]  # more processes than cores take their time
+    names = list(CASES)[:: 1 if workers.size == 2 else 4]  # many processes are slow on few cores
     found = {
         "differences": {name: compare(name, engine, worker) for name in names},
         "dropout": dropout_run(engine, worker),
         "largest": workers.largest(workers.rank),
         "of the first": workers.of_the_first(workers.rank),
     }
-    # Processes of torchrun meet once: a second rendezvous in the same ones may find what the first one has left.
+    # Processes of torchrun can meet only once: a second rendezvous may find leftovers of the first.
     engines.EngineChoice.meet = lambda choice: workers
     leave, workers.leave = workers.leave, lambda: None
     found["codes"] = [run(json.loads(line)) for line in command_lines]
@@ -175,7 +175,7 @@ def main(results: str, *command_lines: str) -> None:
 
 
 def main_with_a_death(rank: str, step: str, arguments: str) -> None:
-    """Run a command line in which one worker is killed when it begins a step."""
+    """Run a command line in which one worker kills itself at the beginning of a step."""
     from rnnlm.cli import main as command_line
     from rnnlm.training.torch_engine import TorchEngine
 
