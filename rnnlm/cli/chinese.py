@@ -373,6 +373,9 @@ MESSAGES = {
     "Network     {cell} {layers} x {units}, {embedding}{output}, dropout {dropout}{more}; {parameters} parameters": (
         "网络        {cell} {layers} x {units}，{embedding}{output}，dropout {dropout}{more}；{parameters} 个参数"
     ),
+    "The model is the average of {n} networks, stored as one of {units} units.": (
+        "模型是 {n} 个网络的平均，存成一个有 {units} 个单元的网络。"
+    ),
     ", {n} networks to be averaged": "，{n} 个网络取平均",
     "Training    {span}{networks}, batches of {columns} x {steps}{shifted}, {optimizer} {lr} {schedule}{more}; {threads}, "
     "{kernels}": (

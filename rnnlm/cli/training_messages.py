@@ -174,6 +174,9 @@ def conclude(session: Session, output: Path) -> None:
         )
         if session.valid_tokens and not two_sided:
             note(f"In bits: {in_bits(best, session)}.")
+    if (averaged := model.training.get("averaged", 1)) > 1:
+        units = f"{model.network.config.hidden_size:,}"
+        note(tr("The model is the average of {n} networks, stored as one of {units} units.", n=averaged, units=units))
     if best is not None and (baselines := model.training.get("baselines")):
         together = model.training.get("mixture", {}).get("nats_per_token")
         for line in comparison(best, together, baselines, model.level, len(session.dataset.train)):

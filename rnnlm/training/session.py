@@ -152,8 +152,10 @@ class Session:
         """Return the model with the best parameters so far, mixed with the n-gram model if that is better."""
         model, valid = self.model, self.dataset.valid
         model.predictor = self._best_network()
-        model.training.pop("mixture", None)
-        model.training["averaged"] = self.trainer.averaged
+        for name in ("mixture", "averaged"):
+            model.training.pop(name, None)
+        if self.trainer.averaged > 1:
+            model.training["averaged"] = self.trainer.averaged
         if with_its_ngram and self.ngram is not None and valid is not None:
             always = self.recipe.ngram is not None
             with suppress(MemoryError):  # then save the network alone
