@@ -225,7 +225,7 @@ def refused(folder, *arguments, **variables):
 def test_without_a_terminal_it_says_so_in_a_sentence(folder):
     code, said = refused(folder, "-m", "zh.npz")
     assert code == 1
-    assert said.startswith("Error: rnnlm chat is for a person at a terminal")
+    assert said.startswith("Error: rnnlm chat needs an interactive terminal")
     assert said.count("\n") == 1
 
 
@@ -233,7 +233,7 @@ def test_in_a_terminal_that_can_not_draw_it_says_so(folder, monkeypatch):
     monkeypatch.setitem(ENVIRONMENT, "TERM", "dumb")
     with chat(folder, "zh.npz") as dialogue:
         assert dialogue.end() == 1
-        assert dialogue.rows()[0].startswith("Error: rnnlm chat is for a person at a terminal")
+        assert dialogue.rows()[0].startswith("Error: rnnlm chat needs an interactive terminal")
 
 
 def test_without_the_package_it_says_what_to_install(folder, monkeypatch, tmp_path):

@@ -165,7 +165,7 @@ def test_a_cache_is_measured_beside_the_model_and_used_by_score(running, rnnlm):
     lines = rnnlm("score", *mixed, "--context", "document").objects
     assert sum(line["logprob_nats"] for line in lines) == pytest.approx(expected, rel=1e-6)
     shown = rnnlm("eval", text, "-m", path, "--cache", "100").out
-    assert "neural cache: a share of the probability" in shown
+    assert "neural cache: part of the probability" in shown
 
 
 def test_what_was_read_is_predicted_again(running, rnnlm):
@@ -191,12 +191,12 @@ def test_what_was_read_is_predicted_again(running, rnnlm):
 @pytest.mark.parametrize(
     ("command", "options", "said"),
     [
-        ("eval", ["--cache-weight", "0.1"], "--cache-weight goes with --cache"),
+        ("eval", ["--cache-weight", "0.1"], "--cache-weight needs --cache"),
         ("eval", ["--cache", "9", "--cache-weight", "0.1", "--tune", "x"], "leave out --cache-weight"),
         ("eval", ["--cache", "-1"], "--cache"),
         ("eval", ["--cache", "9", "--cache-weight", "1"], "--cache-weight"),
         ("score", ["--cache", "9"], "--context document"),
-        ("predict", ["--cache-theta", "2"], "--cache-theta goes with --cache"),
+        ("predict", ["--cache-theta", "2"], "--cache-theta needs --cache"),
     ],
 )
 def test_options_that_make_no_sense_are_refused(command, options, said, rnnlm, corpus):

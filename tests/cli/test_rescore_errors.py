@@ -197,8 +197,8 @@ def test_options_that_do_not_go_together(asked, files, capfdbinary):
     for options, message in [
         (["--tune"], "--tune counts errors: give references as --ref REF"),
         (["--output", "errors"], "--output errors counts errors"),
-        (["--ref", files / "ref", "--measure", "words"], "--measure says what --tune counts"),
-        (["--ref", files / "ref", "--tune", "--output", "best"], "leave --output out"),
+        (["--ref", files / "ref", "--measure", "words"], "--measure is for --tune"),
+        (["--ref", files / "ref", "--tune", "--output", "best"], "leave out --output"),
         (["--mix", files / "other.npz"], "has no weight"),
         (["--ref", "-", "-"], "both standard input"),
     ]:

@@ -75,10 +75,10 @@ def test_nothing_is_said_of_a_stop_that_may_come(level, context, stop, tmp_path,
         ("char", "sentence", "a\nb", r"no token with \n."),
         ("char", "sentence", "\n\n", r"no token with \n."),
         ("word", "sentence", "dog", "no token with g."),  # c, d and o are there
-        ("word", "sentence", "catsat", "no tokens of the model make it up."),
+        ("word", "sentence", "catsat", "the model's tokens cannot form it."),
         ("word", "sentence", "the  cat", "Type --stop 'the cat';"),
         ("word", "sentence", "THE CAT", "Type --stop 'the cat';"),
-        ("word", "sentence", "昨上", "no tokens of the model make it up."),
+        ("word", "sentence", "昨上", "the model's tokens cannot form it."),
     ],
 )
 def test_a_stop_that_never_comes_is_named_with_what_to_type(level, context, stop, said, tmp_path, rnnlm):

@@ -73,7 +73,7 @@ def test_json_has_the_key_only_where_it_is_asked_for(folder, rnnlm):
 
 def test_what_was_not_examined_is_said(folder, rnnlm):
     told = rnnlm("predict", "--why", "我 " * 70, "-m", folder / "bigram.npz")
-    assert told.err == "Of 70 tokens the last 64 were examined for --why.\n"
+    assert told.err == "--why examined the last 64 of 70 tokens.\n"
     assert len(told.out.split("\n\n")[1].splitlines()) == 2 + 64
     told = rnnlm("predict", "--why", "", "-m", folder / "bigram.npz")
     assert "nothing to examine" in told.err
