@@ -1,6 +1,7 @@
-"""The command line. stdout is the answer, stderr is everything about it.
+"""The command line. Results go to stdout, messages about them to stderr.
 
-Exit codes: 0 done, 1 an expected failure in one sentence, 2 wrong usage, 130 interrupted (143 terminated) after saving.
+Exit codes: 0 success, 1 an expected failure told in one sentence, 2 wrong usage, 130 interrupted (SIGINT) and 143
+terminated (SIGTERM), after saving.
 """
 
 import atexit
@@ -28,13 +29,13 @@ from rnnlm.errors import RnnlmError
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-# Each command's module is imported when the command is used or its own help is asked for: `rnnlm --help` and
-# `rnnlm predict` stay fast however many commands there are.
+# A command's module is imported only when the command or its help is asked for, so `rnnlm --help` and
+# `rnnlm predict` start fast however many commands there are.
 COMMANDS = {
     "train": ("rnnlm.cli.train:train", "Train a model on a text."),
     "predict": ("rnnlm.cli.predict:predict", "Show the most probable next tokens after a text."),
     "chat": ("rnnlm.cli.chat:chat", "Type, and see what the model expects next."),
-    "sample": ("rnnlm.cli.sample:sample", "Write text."),
+    "sample": ("rnnlm.cli.sample:sample", "Generate text."),
     "score": ("rnnlm.cli.score:score", "Print the log probability of every line."),
     "rescore": ("rnnlm.cli.rescore:rescore", "Choose among the candidates of a recogniser (n-best lists)."),
     "decode": ("rnnlm.cli.decode:decode", "Find the best text among candidates, or from pinyin."),
@@ -43,38 +44,38 @@ COMMANDS = {
     "ngram": ("rnnlm.cli.ngram:ngram", "Train an n-gram model, the baseline."),
     "info": ("rnnlm.cli.info:info", "Show what is in a checkpoint."),
     "export": ("rnnlm.cli.export:export", "Write a model for PyTorch, safetensors or ONNX."),
-    "import": ("rnnlm.cli.import_:import_", "Make a model of weights from another program."),
+    "import": ("rnnlm.cli.import_:import_", "Make a model from weights of another program."),
     "serve": ("rnnlm.cli.serve:serve", "Serve models over HTTP, with a page to play with them."),
-    "lab": ("rnnlm.cli.lab:lab", "The steps of a recurrent language model with live numbers."),
+    "lab": ("rnnlm.cli.lab:lab", "Explain a recurrent language model step by step, with numbers."),
     "plot": ("rnnlm.cli.plot:plot", "Draw learning curves, surprise along a text, the embedding."),
     "completion": ("rnnlm.cli.completion:completion", "Print a script that completes commands in a shell."),
 }
 
 
-INTERRUPTED = 128  # exit codes above it are this and the number of a signal
+INTERRUPTED = 128  # a command ended by a signal exits with 128 + the signal's number
 MEMORY_USED_UP = "The memory is used up. Use a smaller --batch-size, --hidden-size or --vocab-size."
 
 
 class ReaderGoneError(Exception):
-    """Nobody reads the output any more."""
+    """The reader of stdout has closed the pipe."""
 
 
 class LazyGroup(SuggestingGroup):
-    """A group that knows its commands' names and one-line helps without importing them."""
+    """A group that lists its commands with their one-line help without importing them."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; click itself would end the program with exit code 1 where a pipe is closed."""
+        """Run the command; raise ReaderGoneError where click would exit with code 1 on a closed pipe."""
         try:
             return super().invoke(ctx)
         except BrokenPipeError:
             raise ReaderGoneError from None
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Names in the order in which a new user needs them."""
+        """Return the names of all commands, in the order in which a new user needs them."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import a command by its name."""
+        """Import and return a command; None if there is none of that name."""
         if cmd_name not in COMMANDS:
             return None
         module, name = COMMANDS[cmd_name][0].split(":")
@@ -82,7 +83,7 @@ class LazyGroup(SuggestingGroup):
         return command
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> "list[CompletionItem[str]]":
-        """Commands that begin so, without importing them, or options."""
+        """Return the commands that begin with `incomplete`, without importing them, and matching options."""
         from click.shell_completion import CompletionItem
 
         named = [CompletionItem(name, help=text) for name, (_, text) in COMMANDS.items() if name.startswith(incomplete)]
@@ -100,7 +101,7 @@ class LazyGroup(SuggestingGroup):
         "help_option_names": ["-h", "--help"],
         "auto_envvar_prefix": "RNNLM",
         "max_content_width": 120,
-        "color": True,  # else click would take out of a text what looks like a colour, if it is printed to a pipe
+        "color": True,  # otherwise click would strip from text printed to a pipe all that looks like a colour code
     },
 )
 @click.version_option(__version__, prog_name="rnnlm")
@@ -118,7 +119,7 @@ def cli() -> None:
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
-    """Run the command line; turn every expected failure into one sentence and an exit code."""
+    """Run the command line and exit; an expected failure becomes one sentence and an exit code."""
     open_closed_streams()
     set_up_streams()
     code = run(sys.argv[1:] if arguments is None else arguments)
@@ -126,12 +127,12 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         _leave(code)
     signal.signal(
         signal.SIGINT, signal.SIG_DFL
-    )  # all is done: Ctrl-C may end what Python does now, without a traceback
+    )  # from here on Ctrl-C may end Python's own shutdown, without a traceback
     sys.exit(code)
 
 
 def _leave(code: int) -> NoReturn:
-    """Exit without waiting for the threads that compute what was given up; another signal asks for no more."""
+    """Exit without waiting for threads that still compute; further signals are ignored."""
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     atexit._run_exitfuncs()
@@ -140,7 +141,7 @@ def _leave(code: int) -> NoReturn:
 
 
 def run(arguments: list[str]) -> int:
-    """Exit code of one command line."""
+    """Run one command line and return its exit code."""
     Wanted.when = AUTO
     try:
         try:
@@ -160,7 +161,7 @@ def run(arguments: list[str]) -> int:
     except (click.Abort, KeyboardInterrupt):
         click.echo("Interrupted.", err=True)
         return 130
-    except (BrokenPipeError, ReaderGoneError, SystemExit):  # `rnnlm sample | head`: the reader has seen enough
+    except (BrokenPipeError, ReaderGoneError, SystemExit):  # such as `rnnlm sample | head`
         _forget_output()
         return 0
     except (RnnlmError, MemoryError, OSError, RuntimeError) as error:
@@ -172,8 +173,8 @@ def run(arguments: list[str]) -> int:
 
 
 def _command(arguments: list[str]) -> click.Command:
-    """What a command line is for: our commands, or the options of Mikolov's rnnlm."""
-    if "-rnnlm" not in arguments:  # most often, and then there is nothing to import
+    """Return the command for a command line: our group of commands, or the options of Mikolov's rnnlm."""
+    if "-rnnlm" not in arguments:  # the usual case, which imports nothing
         return cli
     from rnnlm.cli.mikolov import is_asked, mikolov
 
@@ -181,15 +182,15 @@ def _command(arguments: list[str]) -> click.Command:
 
 
 def _say(failure: str) -> None:
-    """Write a failure to stderr, where it can be seen at once that it is one."""
+    """Write an error message to stderr, its label coloured if stderr has colours."""
     if colored(sys.stderr):
         write_message(sys.stderr, failure)
     else:
-        click.echo(failure, err=True, color=True, nl=False)  # as in the settings of `cli`
+        click.echo(failure, err=True, color=True, nl=False)  # color: see the settings of `cli`
 
 
 def _example(ctx: click.Context | None) -> str:
-    """How the help of a command, or of its group, says that it is called."""
+    """Return "For example: ..." with the first example call in the help of a command or its group, or ""."""
     helps = [each.command.help or "" for each in (ctx, ctx and ctx.parent) if each]
     calls = [line.strip() for text in helps for line in text.splitlines()]
     found = next((line for line in calls if ctx and line.startswith(f"{ctx.command_path} ")), "")
@@ -197,14 +198,14 @@ def _example(ctx: click.Context | None) -> str:
 
 
 def _sentence(error: Exception) -> str:
-    """What to say of a failure; one that nobody expected is raised again."""
+    """Return the message for an expected failure; raise any other again."""
     if isinstance(error, RnnlmError):
         return str(error)
     if isinstance(error, MemoryError):
         return MEMORY_USED_UP
     if isinstance(
         error, OSError
-    ):  # what files are read and written says so itself; this is a full disk under the output
+    ):  # code that reads or writes files raises RnnlmError; what is left is stdout, such as on a full disk
         _forget_output()
         name = "The output" if error.filename is None else str(error.filename)
         return f"{name} cannot be read or written: {error.strerror or error}."
@@ -214,7 +215,7 @@ def _sentence(error: Exception) -> str:
 
 
 def _where() -> str:
-    """Say that the current folder is gone, which explains most errors that it causes."""
+    """Return a sentence if the current folder was removed, which explains most errors that follow from it, else ""."""
     try:
         os.getcwd()
     except OSError:
@@ -223,6 +224,6 @@ def _where() -> str:
 
 
 def _forget_output() -> None:
-    """Let what is still to be written to stdout go nowhere, or Python would fail once more when it ends."""
-    with contextlib.suppress(AttributeError, OSError, ValueError):  # no stdout, or one without a file
+    """Redirect stdout to os.devnull, so that Python's flush at exit does not fail."""
+    with contextlib.suppress(AttributeError, OSError, ValueError):  # no stdout, or one without a file descriptor
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

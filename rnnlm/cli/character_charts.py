@@ -1,4 +1,4 @@
-"""Charts of characters for a terminal or a file: told apart by marks, not by colours, and as wide as is wanted."""
+"""Charts made of characters, for a terminal or a file; series are distinguished by marks, not by colours."""
 
 import math
 import shutil
@@ -10,12 +10,12 @@ from rnnlm.cli.wrapping import display_width
 
 MARKS = "o+*x#@%=&$"
 NARROWEST, WIDEST = 40, 160
-BLOCKS = " ▏▎▍▌▋▊▉█"  # a bar's last character, in eighths
-TAKEN = "\0"  # a column that the label to the left of it covers
+BLOCKS = " ▏▎▍▌▋▊▉█"  # the last character of a bar, in eighths of a column
+TAKEN = "\0"  # marks a column covered by the label to its left
 
 
 class Series(NamedTuple):
-    """A line of a chart: what it is, and its points; x rises."""
+    """A line of a chart: its name and its points, with x in ascending order."""
 
     name: str
     x: Sequence[float]
@@ -23,17 +23,17 @@ class Series(NamedTuple):
 
 
 def terminal_width() -> int:
-    """Columns to fill: those of the terminal, or $COLUMNS; 80 where stdout is none."""
+    """Return the columns of the terminal, or of $COLUMNS, within NARROWEST and WIDEST; 80 without a terminal."""
     return min(max(shutil.get_terminal_size((80, 24)).columns, NARROWEST), WIDEST)
 
 
 def line_chart(
     series: Sequence[Series], width: int, height: int, x_name: str, logarithmic: bool = False, from_zero: bool = False
 ) -> str:
-    """Lines as marks, each series with its own; where several lie on another they take turns.
+    """Return a chart in which each series is drawn with its own mark, without a legend.
 
-    height: rows above the x axis. logarithmic: of the y axis; its numbers must be positive. What each mark means is
-    not part of it.
+    Where several series meet in a cell, their marks alternate by column. height: rows above the x axis. logarithmic:
+    whether the y axis is; all y must be positive then. from_zero: whether a linear y axis includes 0.
 
     >>> print(line_chart([Series("a", [0, 4], [0, 2]), Series("b", [0, 4], [2, 2])], 20, 3, "step"))
     2 │++++++++++++o+o+
@@ -62,7 +62,7 @@ def line_chart(
 
 
 def marks(count: int) -> list[str]:
-    """A mark for each of so many series; beyond ten they come again."""
+    """Return marks for `count` series; after the tenth they repeat."""
     return [mark for mark, _ in zip(cycle(MARKS), range(count), strict=False)]
 
 
@@ -74,7 +74,7 @@ def _cells(
     columns: int,
     rows: int,
 ) -> list[list[str]]:
-    """The marks of all series, [row][column]."""
+    """Return the marks of all series as cells [row][column]."""
     found: dict[tuple[int, int], list[str]] = {}
     for each, ys, mark in zip(series, heights, marks(len(series)), strict=True):
         for column, y in _by_column(each.x, ys, across, columns):
@@ -89,7 +89,7 @@ def _cells(
 def _by_column(
     xs: Sequence[float], ys: Sequence[float], across: tuple[float, float], columns: int
 ) -> Iterable[tuple[int, float]]:
-    """The height of a line in each column that it crosses: straight between two points, the mean of many."""
+    """Yield (column, y) for a series: interpolated between points, or the mean of the points that share a column."""
     if not len(xs):
         return
     left, right = across
@@ -116,7 +116,7 @@ def _by_column(
 
 
 def _ticks_by_row(low: float, high: float, rows: int, logarithmic: bool) -> dict[int, str]:
-    """Round numbers for the y axis, by the row in which they lie."""
+    """Return labels of the y axis, round numbers where possible, by row."""
     values = _round_logarithms(low, high, rows) if logarithmic else _round_numbers(low, high, max(2, rows // 3))
     named: dict[int, str] = {}
     for value in values:
@@ -131,7 +131,7 @@ def _ticks_by_row(low: float, high: float, rows: int, logarithmic: bool) -> dict
 
 
 def _round_numbers(low: float, high: float, count: int) -> list[float]:
-    """About so many multiples of 1, 2 or 5 times a power of ten."""
+    """Return about `count` multiples of 1, 2 or 5 times a power of ten, between low and high."""
     rough = (high - low) / count
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * 0.999)
@@ -140,7 +140,7 @@ def _round_numbers(low: float, high: float, count: int) -> list[float]:
 
 
 def _round_logarithms(low: float, high: float, rows: int) -> list[float]:
-    """1, 2 and 5 times powers of ten between exp(low) and exp(high); powers alone where there are many."""
+    """Return 1, 2 and 5 times powers of ten between exp(low) and exp(high); only powers of ten for a wide range."""
     decades = range(math.floor(low / math.log(10)), math.ceil(high / math.log(10)) + 1)
     factors = (1, 2, 5) if len(decades) * 3 <= rows * 2 else (1,)
     return [
@@ -149,14 +149,14 @@ def _round_logarithms(low: float, high: float, rows: int) -> list[float]:
 
 
 def _number(value: float) -> str:
-    """A number in few characters."""
+    """Format a number in few characters."""
     if value and not 1e-3 <= abs(value) < 1e7:
         return f"{value:.3g}"
     return f"{value:,.0f}" if value == round(value) else f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.1f}"
 
 
 def _between(left: str, middle: str, right: str, width: int) -> str:
-    """Three texts at the beginning, in the middle and at the end of a line."""
+    """Return a line with three texts: left-aligned, centred, right-aligned; the middle one is left out if too wide."""
     if len(left) + len(middle) + len(right) + 2 > width:
         return f"{left}{right:>{max(0, width - len(left))}}"
     inner = width - len(left) - len(right)
@@ -164,7 +164,7 @@ def _between(left: str, middle: str, right: str, width: int) -> str:
 
 
 def bar(value: float, highest: float, width: int) -> str:
-    """A bar of at most `width` columns, in steps of an eighth.
+    """Return a bar for a value: `width` columns for the highest one, in steps of an eighth of a column.
 
     >>> bar(3, 4, 2), bar(0, 4, 2)
     ('█▌', '')
@@ -176,11 +176,13 @@ def bar(value: float, highest: float, width: int) -> str:
 def scatter_chart(
     points: Sequence[tuple[float, float]], labels: Sequence[str], width: int, height: int
 ) -> tuple[str, int]:
-    """Labels at their places, the first come first, and how many found none; for those a · stands.
+    """Return a chart of labels at their points, and the number of labels that did not fit.
 
-    >>> print(scatter_chart([(0, 0), (1, 1), (1, 0)], ["我", "b", "cc"], 9, 2)[0])
-            b
-    我     cc
+    Labels are placed in their order; one that would overlap an earlier one becomes a dot (·).
+
+        >>> print(scatter_chart([(0, 0), (1, 1), (1, 0)], ["我", "b", "cc"], 9, 2)[0])
+                b
+        我     cc
     """
     xs, ys = zip(*points, strict=True)
     left, low = min(xs), min(ys)

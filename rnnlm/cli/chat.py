@@ -1,4 +1,4 @@
-"""rnnlm chat: write together with a model, and see after every key what it expects."""
+"""rnnlm chat: write together with a model, which shows its predictions after every key."""
 
 import importlib.util
 import os
@@ -19,34 +19,42 @@ if TYPE_CHECKING:
     from rnnlm.draft import Reading
 
 PROMPT = "> "
-OURS, ASIDE = "36", "2"  # the colours of what the model writes, and of what is said about a line
+OURS, ASIDE = "36", "2"  # colours of text that the model wrote, and of the figures about a line
 
 
 @click.command(short_help="Type, and see what the model expects next.")
 @model_option
 @click.option("-k", type=click.IntRange(1, 50), default=8, show_default=True, help="Number of candidates to show.")
-@click.option("--length", type=click.IntRange(1), default=60, show_default=True, help="Most tokens after Enter.")
+@click.option(
+    "--length",
+    type=click.IntRange(1),
+    default=60,
+    show_default=True,
+    help="Maximum number of tokens that Enter generates.",
+)
 @click.option(
     "--temperature",
     type=NumberRange(0),
     default=0.8,
     show_default=True,
-    help="Of what the model writes: below 1 more careful, above 1 bolder; 0 always takes the most probable.",
+    help="Sampling temperature: below 1 more careful, above 1 bolder; 0 always takes the most probable.",
 )
-@click.option("--seed", type=click.IntRange(0), default=None, help="The same seed and keys give the same text.")
+@click.option(
+    "--seed", type=click.IntRange(0), default=None, help="Random seed; the same seed and keys give the same text."
+)
 @color_option
 @product_threads_option
 def chat(model_path: Path, k: int, length: int, temperature: float, seed: int | None) -> int:
     """Type, and see after every key what the model expects next and how much each token surprises it.
 
     \b
-    Tab         take the marked candidate: a word, or the rest of one you began
-    Up, Down    mark another
-    Enter       the model goes on to the end of the line, or writes one
+    Tab         insert the marked candidate: a word, or the rest of one you began
+    Up, Down    mark another candidate
+    Enter       let the model continue to the end of the line, or write a line
     Ctrl-D      end
 
-    Green is what the model expected, yellow and red what surprises it (7 and 12 bits). A model of a stream remembers
-    the lines before; one that reads every line for itself does not.
+    Green tokens were expected; yellow ones (from 7 bits) and red ones (from 12 bits) surprise the model. A model with
+    context "stream" remembers earlier lines; one with context "sentence" does not.
     """
     _require_terminal()
     from rnnlm.cli.chat_screen import ask_line
@@ -67,15 +75,15 @@ def chat(model_path: Path, k: int, length: int, temperature: float, seed: int | 
 
 
 def _require_terminal() -> None:
-    """Refuse what cannot be a conversation.
+    """Check that the streams are an interactive terminal and that prompt_toolkit is installed.
 
     Raises:
-        RnnlmError: the streams are no terminal, or what draws on one is not installed.
+        RnnlmError: one of them is missing.
     """
     is_terminal = isinstance(sys.stdout, Terminal) and sys.stdin is not None and sys.stdin.isatty()
     if not is_terminal or os.environ.get("TERM") == "dumb":
         raise RnnlmError(
-            "rnnlm chat is for a person at a terminal, and this is none. In a program use: rnnlm predict TEXT, rnnlm "
+            "rnnlm chat needs an interactive terminal, which this is not. In a program use: rnnlm predict TEXT, rnnlm "
             "sample or rnnlm serve."
         )
     if importlib.util.find_spec("prompt_toolkit") is None:
@@ -83,7 +91,7 @@ def _require_terminal() -> None:
 
 
 def _show(reading: "Reading", written: str) -> None:
-    """Leave a line behind: what was typed by its surprise, what the model wrote, and the figures."""
+    """Print a finished line: the typed text coloured by surprise, the text that the model wrote, and the figures."""
     typed = [(piece.text, color_of(piece.bits)) for piece in reading.pieces]
     write_painted(sys.stdout, laid_out([(PROMPT, ""), *typed, (written, OURS)]) + "\n")
     if reading.pieces:
@@ -91,19 +99,19 @@ def _show(reading: "Reading", written: str) -> None:
 
 
 def figures(reading: "Reading") -> str:
-    """Tokens and surprise of a line."""
+    """Return the number of tokens of a line and their surprise, in all and per token."""
     tokens = len(reading.pieces)
     return f"{tokens} token{'s' * (tokens != 1)}, {reading.bits:.1f} bits, {reading.bits / max(1, tokens):.2f} a token"
 
 
 def laid_out(parts: list[tuple[str, str]]) -> str:
-    """Texts and their colours as lines that fit the terminal, broken between words."""
+    """Return (text, colour) parts as one text, painted, with line breaks between words that fit the terminal."""
     shown = [(harmless(text), color if colored(sys.stdout) else "") for text, color in parts]
     width = width_of(sys.stdout) or sys.maxsize
     left = [(character, color) for text, color in shown for character in text]
     found, place = list[str](), 0
     for character in wrapped("".join(text for text, _ in shown), width, hanging=False):
-        while character != left[place][0] and left[place][0] == " ":  # where the line is broken
+        while character != left[place][0] and left[place][0] == " ":  # `wrapped` drops the spaces at a line break
             place += 1
         if character == "\n":
             found.append(character)

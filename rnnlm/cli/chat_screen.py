@@ -1,4 +1,4 @@
-"""A line that is typed in a terminal, drawn by prompt_toolkit: the candidates stand below it and follow every key."""
+"""The input line of `rnnlm chat`, drawn by prompt_toolkit, with candidates below it that change with every key."""
 
 import signal
 import sys
@@ -21,16 +21,17 @@ if TYPE_CHECKING:
 KEYS = "Tab take   ↑ ↓ mark another   Enter the model goes on   Ctrl-D end"
 LONGEST_LINE = 2_000  # characters
 LONGEST_TOKEN, WIDEST_BAR, NARROWEST_BAR = 24, 30, 4
-BEFORE_TOKEN = 10  # columns of the mark and the probability
-MOST_ROWS = 6  # of a long line that is typed
+BEFORE_TOKEN = 10  # columns of the mark and the probability before a candidate
+MOST_ROWS = 6  # rows that a long input line may take
 
 Fragments = list[tuple[str, str]]
 
 
 class Answer(NamedTuple):
-    """What was typed.
+    """A typed line, or how the input ended.
 
-    is_whole: its end was taken, so there is nothing to add. ended_by: a signal, or 0 for Ctrl-D; None if a line came.
+    is_whole: whether the user took the line's end as a candidate, so the model adds nothing. ended_by: number of a
+    signal, 0 for Ctrl-D, None for a typed line.
     """
 
     line: str
@@ -39,7 +40,7 @@ class Answer(NamedTuple):
 
 
 class TypedLine:
-    """The line, what the model makes of it, and which candidate is marked."""
+    """The model's reading of the line that is being typed, and which candidate is marked."""
 
     def __init__(self, draft: "Draft", k: int) -> None:
         """Begin with an empty line."""
@@ -49,23 +50,23 @@ class TypedLine:
         self._marked = 0
 
     def read(self, text: str) -> "Reading":
-        """What the model makes of the text; another text marks its first candidate."""
+        """Return the model's reading of the text, cached for the same text; a new text marks its first candidate."""
         if self._reading is None or text != self._text:
             self._text, self._reading, self._marked = text, self._draft.read(text, self._k), 0
         return self._reading
 
     def mark(self, step: int, text: str) -> None:
-        """Mark the candidate after or before the marked one; after the last comes the first."""
+        """Move the mark by `step` candidates; it wraps around at both ends."""
         if found := self.read(text).continuations:
             self._marked = (self._marked + step) % len(found)
 
     def marked(self, text: str) -> "Continuation | None":
-        """The candidate that is marked, if there is one."""
+        """Return the marked candidate; None if there are no candidates."""
         found = self.read(text).continuations
         return found[self._marked] if found else None
 
     def candidates(self, text: str, columns: int) -> Fragments:
-        """The candidates with their probabilities and bars, a row each."""
+        """Return the candidates with their probabilities and bars, one row each, for `columns` columns."""
         found = self.read(text).continuations
         cells = [shortened(visible(each.tokens[0]), LONGEST_TOKEN) for each in found]
         widest = max(map(display_width, cells), default=0)
@@ -80,28 +81,28 @@ class TypedLine:
             rows += [(style, f"{mark} {each.probability:6.4f}  {cell}{space}"), ("class:bar", drawn + end)]
         return rows
 
-    # --- what prompt_toolkit asks of a lexer ---------------------------------------------------------------------
+    # --- the interface of prompt_toolkit's lexers -----------------------------------------------------------------
 
     def lex_document(self, document: Any) -> Callable[[int], Fragments]:
-        """The line with each token in the colour of its surprise."""
+        """Return a function of the line number that gives the line, each token in the colour of its surprise."""
         colored = [(style_of(piece.bits), piece.text) for piece in self.read(document.text).as_typed]
-        shown = colored or [("", document.text)]  # of spaces alone there is no piece
+        shown = colored or [("", document.text)]  # a line of spaces alone has no pieces
         return lambda number: shown if number == 0 else []
 
     def invalidation_hash(self) -> None:
-        """Nothing but the text changes the colours."""
+        """Return None: the colours depend on the text alone."""
 
 
 def style_of(bits: float) -> str:
-    """The style of a token of so much surprise."""
+    """Return the prompt_toolkit style of a token with a surprise of `bits`."""
     return next((style for least, _, style in SURPRISE if bits >= least), "")
 
 
 def ask_line(draft: "Draft", k: int, colors: bool) -> Answer:
-    """Let a person type a line, with the k candidates of a draft below it; what was drawn is erased afterwards.
+    """Let the user type a line, with the k candidates of a draft below it; erase the drawing afterwards.
 
     Raises:
-        KeyboardInterrupt: by Ctrl-C.
+        KeyboardInterrupt: the user pressed Ctrl-C.
     """
     from prompt_toolkit.buffer import Buffer
 
@@ -115,14 +116,14 @@ def ask_line(draft: "Draft", k: int, colors: bool) -> Answer:
 
 
 def _application(line: TypedLine, buffer: "Buffer", colors: bool) -> "Application[Answer]":
-    """The screen: the line, the candidates, and what the keys do."""
+    """Return the application that draws the line and the candidates and handles keys."""
     from prompt_toolkit.application import Application
     from prompt_toolkit.input import create_input
     from prompt_toolkit.layout import BufferControl, Dimension, FormattedTextControl, HSplit, Layout, Window
     from prompt_toolkit.output import ColorDepth, create_output
     from prompt_toolkit.styles import Style
 
-    output = create_output(sys.__stdout__)  # our own stream would show its sequences as text
+    output = create_output(sys.__stdout__)  # sys.stdout is our Terminal, which would escape the control sequences
 
     def columns() -> int:
         return output.get_size().columns
@@ -131,7 +132,7 @@ def _application(line: TypedLine, buffer: "Buffer", colors: bool) -> "Applicatio
         return [("bold", "> " if not wrapped else "  ")]
 
     typed = Window(
-        BufferControl(buffer, lexer=line),  # which is a lexer by what it can do
+        BufferControl(buffer, lexer=line),  # TypedLine has the methods of a lexer
         height=Dimension(min=1, max=MOST_ROWS),
         wrap_lines=True,
         dont_extend_height=True,
@@ -152,7 +153,7 @@ def _application(line: TypedLine, buffer: "Buffer", colors: bool) -> "Applicatio
 
 
 def _keys(line: TypedLine, buffer: "Buffer") -> "KeyBindings":
-    """What keys do beside editing the line."""
+    """Return the key bindings other than those for editing the line."""
     from prompt_toolkit.key_binding import KeyBindings
     from prompt_toolkit.keys import Keys
 

@@ -1,14 +1,14 @@
-"""Chinese for what the command line says, by the English text that stands where it is printed; see `languages`."""
+"""Chinese translations of the command line's texts, by the English text in the code; see `languages`."""
 
-# ruff: noqa: E501 -- a text stands in one piece, and a Chinese character counts as two
+# ruff: noqa: E501 -- texts are not split, and a Chinese character counts as two
 
-COMMANDS = {  # first lines of helps, and lines in lists of commands
+COMMANDS = {  # first paragraphs of helps, and lines in lists of commands
     "Train a recurrent neural network language model on your text, and ask it things.": (
         "用你自己的文本训练一个循环神经网络语言模型，再向它提问。"
     ),
     "Train a model on a text.": "用一份文本训练模型。",
     "Show the most probable next tokens after a text.": "给出一段文本之后最可能的下一个词。",
-    "Write text.": "让模型写一段文字。",
+    "Generate text.": "让模型写一段文字。",
     "Print the log probability of every line.": "打印每一行的对数概率。",
     "Choose among the candidates of a recogniser (n-best lists).": "在识别器的候选（n-best 列表）中挑出最通顺的。",
     "Rank what fits into the blanks of a sentence.": "给句子里的空排出最合适的填法。",
@@ -16,9 +16,9 @@ COMMANDS = {  # first lines of helps, and lines in lists of commands
     "Train an n-gram model, the baseline.": "训练 n-gram 模型，作为基线。",
     "Show what is in a checkpoint.": "查看检查点里有什么。",
     "Write a model for PyTorch, safetensors or ONNX.": "把模型导出为 PyTorch、safetensors 或 ONNX 格式。",
-    "Make a model of weights from another program.": "把别的程序的权重转成模型。",
+    "Make a model from weights of another program.": "把别的程序的权重转成模型。",
     "Serve models over HTTP, with a page to play with them.": "通过 HTTP 提供模型服务，附带试玩页面。",
-    "The steps of a recurrent language model with live numbers.": "循环神经网络语言模型，一步一步，配上真实的数字。",
+    "Explain a recurrent language model step by step, with numbers.": "循环神经网络语言模型，一步一步，配上真实的数字。",
     "Draw learning curves, surprise along a text, the embedding.": "画学习曲线、文本的惊奇度、词嵌入。",
     "Type, and see what the model expects next.": "一边输入，一边看模型预测的下一个词。",
     "Print a script that completes commands in a shell.": "打印 shell 的命令补全脚本。",
@@ -31,19 +31,19 @@ COMMANDS = {  # first lines of helps, and lines in lists of commands
     'Measure the model on FILE: text files, folders, .gz, or "-" for stdin.': (
         "在 FILE 上评测模型：文本文件、文件夹、.gz，或者用 “-” 表示标准输入。"
     ),
-    "What is learnt from a sentence: inputs and labels.": "从一句话里能学到什么：输入和标签。",
-    "How a word becomes a vector.": "词怎样变成向量。",
-    "How numbers become probabilities.": "一组数怎样变成概率。",
-    "How wrong an answer is: cross-entropy beside the squared error.": "答案错得有多远：交叉熵与平方误差。",
-    "Whether back-propagation is right.": "检查反向传播算得对不对。",
-    "The states of a network, step by step, of both directions too.": "网络逐步读入时的状态，双向网络也可以。",
-    "Back-propagation through time, step by step.": "随时间反向传播（BPTT），一步一步。",
-    "How errors travel back through time: why gradients vanish or explode.": (
+    "Show what is learnt from a sentence: inputs and labels.": "从一句话里能学到什么：输入和标签。",
+    "Show how a word becomes a vector.": "词怎样变成向量。",
+    "Show how numbers become probabilities.": "一组数怎样变成概率。",
+    "Measure how wrong an answer is: cross-entropy and squared error.": "答案错得有多远：交叉熵与平方误差。",
+    "Check that back-propagation is right.": "检查反向传播算得对不对。",
+    "Show the states of a network step by step, in one direction or both.": "网络逐步读入时的状态，双向网络也可以。",
+    "Show back-propagation through time, step by step.": "随时间反向传播（BPTT），一步一步。",
+    "Show how errors travel back through time: why gradients vanish or explode.": (
         "误差怎样沿时间往回传：梯度为什么会消失或爆炸。"
     ),
-    "A training that runs into NaN, and the same with clipping.": "看一次训练怎样跑到 NaN，再看裁剪梯度之后怎样。",
-    "How many words back a model remembers what decides a word.": "决定一个词的线索，模型能记住多少个词那么远。",
-    'Show the training set that TEXT ("-": stdin) makes: at every token the network should answer the next one.': (
+    "Show a training that ends in NaN, and the same with clipping.": "看一次训练怎样跑到 NaN，再看裁剪梯度之后怎样。",
+    "Measure how far back a model remembers the word on which another depends.": "决定一个词的线索，模型能记住多少个词那么远。",
+    'Show the training pairs of TEXT ("-": stdin): after every token, the network should predict the next one.': (
         "列出 TEXT（“-” 表示标准输入）构成的训练集：每读到一个词元，网络都应当答出下一个。"
     ),
     'Show the one-hot vector of every token of TEXT ("-": stdin), and that U times it is a column of U.': (
@@ -58,7 +58,7 @@ COMMANDS = {  # first lines of helps, and lines in lists of commands
     "Compare the gradients of back-propagation with those of the definition, (E(w + d) - E(w - d)) / 2d.": (
         "把反向传播得到的梯度和按定义 (E(w + d) - E(w - d)) / 2d 求出的逐一对照。"
     ),
-    'Unroll the network over the sentence TEXT ("-": stdin): its states, and what each output is made of.': (
+    'Unroll the network over the sentence TEXT ("-": stdin): show its states, and the terms of each output.': (
         "让网络沿句子 TEXT（“-” 表示标准输入）展开：列出每一步的状态，以及每个输出由哪几项相加而成。"
     ),
     'Unroll the network over the sentence TEXT ("-": stdin) and go back through it, with real numbers.': (
@@ -70,7 +70,7 @@ COMMANDS = {  # first lines of helps, and lines in lists of commands
     'Train on TEXT ("-": stdin) until the loss is NaN, step by step; beside it, the same with gradients clipped.': (
         "在 TEXT（“-” 表示标准输入）上一步步训练，直到损失变成 NaN；旁边是裁剪了梯度的同一次训练。"
     ),
-    "Show how many words back a model remembers what decides a word.": "看模型能把决定一个词的线索记住多远。",
+    "Show how far back a model remembers the word on which another depends.": "看模型能把决定一个词的线索记住多远。",
 }
 
 COUNTED = {
@@ -89,7 +89,7 @@ COUNTED = {
     "tokens": "个词元",
 }
 
-TITLES = {  # of columns
+TITLES = {  # titles of table columns
     "sum": "合计",
     "cut": "裁剪",
     "step": "步",
@@ -176,7 +176,7 @@ LABORATORY = {
         "E = {E}。各步之和与 (E(w + d) - E(w - d)) / 2d 不一致："
         "比较了 W 的{where}，差别达到最大元素的 {worst}。反向传播算错了。"
     ),
-    "relu has no derivative at 0. A step across it gives such a difference; another --seed tells.": (
+    "relu has no derivative at 0, and a step across 0 causes such a difference; try another --seed.": (
         "relu 在 0 处不可导，差分跨过 0 就会有这样的差别；换一个 --seed 便知。"
     ),
     "--activation {activation} is not used: the cell {cell} has sigmoid and tanh built in.": (
@@ -190,19 +190,19 @@ LABORATORY = {
     "all {gradients} agree to 1e-6.": "{gradients}在 1e-6 之内全部一致。",
     "{wrong} of {gradients} are wrong, in {symbols}.": "{gradients}里有 {wrong} 个不对，在 {symbols}。",
     "probability = {power} / sum of all {power}: each is positive, and together they are sum / sum = 1.\n"
-    "Subtracting the largest x first changes nothing, for the factor e^-max cancels; but then no power exceeds 1.": (
+    "Subtracting the largest x first changes nothing, as the factor e^-max cancels; but then no power exceeds 1.": (
         "概率 = {power} / 所有 {power} 之和：每个都是正数，加起来正好是 1。"
         "先减去最大的 x，结果不变，因为分子分母里的 e^-max 约掉了；但这样一来，没有哪个幂会超过 1。"
     ),
     "too large": "太大",
-    "Here it is needed: the sum of {power} is no number that a computer can divide by.": (
+    "Here it is needed: the sum of {power} overflows or is 0, so nothing can be divided by it.": (
         "这里非减不可：{power} 之和已经不是计算机能拿来做除数的数了。"
     ),
     "Cross-entropy L = -sum of y ln o, and squared error L = sum of (o - y)^2 / 2, of o = softmax(x):": (
         "o = softmax(x) 的交叉熵 L = -Σ y ln o 和平方误差 L = Σ (o - y)^2 / 2："
     ),
     "Cross-entropy: -ln {p} = {loss}. Its gradient is o - y.": "交叉熵：-ln {p} = {loss}，它的梯度就是 o - y。",
-    "The surer the network is of a wrong answer, the smaller the x of the right one:": (
+    "The more certain the network is of a wrong answer, the smaller the x of the right one:": (
         "网络越是认定错误的答案，正确答案的 x 就越小："
     ),
     "Cross-entropy grows and its gradient goes to -1: the greater the error, the more is learnt. The gradient "
@@ -258,10 +258,10 @@ LABORATORY = {
     "The bound is (|W| max f')^(t-k), {factor} per step (from formula 3).": (
         "上界是 (|W| max f')^(t-k)，每步 {factor}（由式 3 推出）。"
     ),
-    "The bound (|W| max f')^(t-k) is the top layer's: lower states reach the loss on many ways.": (
+    "The bound (|W| max f')^(t-k) holds for the top layer only: lower states reach the loss in many ways.": (
         "上界 (|W| max f')^(t-k) 只对最上面一层成立：下面各层的状态有许多条路通到损失。"
     ),
-    "The cell {cell} has no W: every unit's error goes back by itself, times what the step keeps.": (
+    "The cell {cell} has no W: each unit's error travels back alone, times the share that the step keeps.": (
         "{cell} 单元没有 W：每个神经元的误差各自往回传，乘上这一步保留的比例。"
     ),
     "Spectral radius of each gate's W (and its norm): {gates}.": "每个门的 W 的谱半径（括号里是范数）：{gates}。",
@@ -269,7 +269,7 @@ LABORATORY = {
         "{cell} 没有 (|W| max f')^(t-k) 这样的上界：门放行的部分并不乘以 W。"
     ),
     "Nothing survives: the gradient one step back is 0.": "什么也没剩下：后退一步，梯度就是 0。",
-    "Steps back that a tenth of the gradient one step back survives: {tenth}; a hundredth: {hundredth}.": (
+    "A tenth of the gradient one step back survives {tenth} steps back, a hundredth {hundredth}.": (
         "后退多少步以内，梯度至少还有后退一步时的十分之一：{tenth} 步；百分之一：{hundredth} 步。"
     ),
     "more than ": "超过 ",
@@ -310,11 +310,11 @@ LABORATORY = {
         "瞎猜是 50%：在有孪生对（对错互换）的那些对里，看不见关键词的模型恰好对一半；"
         "在中间插进另一个人的那些对里，大约对一半。谁要是跟着中间那个人走，在那里就总是错。"
     ),
-    "Is the first sentence of a pair more probable than the second? Chance is 50%, of a model that guesses; one "
-    "that prefers short sentences or frequent words may be far from it.": (
+    "Is the first sentence of a pair more probable than the second? A model that guesses reaches 50%; one that "
+    "prefers short sentences or frequent words may be far from it.": (
         "每一对里，第一句的概率是否更大？瞎猜的模型是 50%；偏爱短句或常用词的模型可能离它很远。"
     ),
-    "The pairs are {language}, as {name} seems to be; --language says otherwise.": (
+    "The pairs are {language}, as {name} seems to be; use --language for another.": (
         "句对用{language}，因为 {name} 看来是{language}模型；可以用 --language 另行指定。"
     ),
     'Is the right sentence of a pair more probable than the wrong one? Here "{deciding}" decides that "{good}" is '
@@ -344,16 +344,14 @@ LABORATORY = {
 
 MESSAGES = {
     "Warning: not in the vocabulary, read as <unk>: {tokens}": "警告：词表里没有，读作 <unk>：{tokens}",
-    "A blank at the end asks what comes next, which is answered here; rnnlm fill compares whole sentences.": (
+    "A blank at the end changes nothing here: the next token is predicted. rnnlm fill compares sentences.": (
         "句末的空等于问下一个词，这里就答；要比较整个句子，用 rnnlm fill。"
     ),
-    "There is a blank within the text, which is read as it stands. To fill it, use: rnnlm fill TEXT": (
+    "The text has a blank, which is read as it stands. To fill it, use: rnnlm fill TEXT": (
         "句子中间有空，这里按原样读入。要填空，用：rnnlm fill TEXT"
     ),
-    "Of {tokens} tokens the last {examined} were examined for --why.": "{tokens} 个词元中，--why 检查了最后 {examined} 个。",
-    "There is no token before the answer, so that --why has nothing to examine.": (
-        "答案之前没有词元，--why 没有可检查的。"
-    ),
+    "--why examined the last {examined} of {tokens} tokens.": "{tokens} 个词元中，--why 检查了最后 {examined} 个。",
+    "There is no token before the answer, so --why has nothing to examine.": ("答案之前没有词元，--why 没有可检查的。"),
     "Text        {characters} characters; {tokens} tokens for training, {held_out}": (
         "文本        {characters} 个字符；{tokens} 个词元用于训练，{held_out}"
     ),
@@ -392,10 +390,10 @@ MESSAGES = {
     "Resumed     at step {step}, {where}": "继续        从第 {step} 步起，{where}",
     "finished; to go on, give more --epochs or a longer --time": "已经训练完；要接着训练，请加大 --epochs 或 --time",
     "epoch {n}": "第 {n} 轮",
-    "stream: in one piece; lines predict the next ones ({nats} nats a token)": (
+    "stream: as one text; lines help to predict the next ones ({nats} nats a token)": (
         "stream：连成一篇来读；前面的行有助于预测后面的行（每词元 {nats} nat）"
     ),
-    "sentence: each line alone; no line is seen to predict the next": (
+    "sentence: each line alone; lines do not help to predict the next": (
         "sentence：每行单独来读；看不出前一行有助于预测后一行"
     ),
     "Equals      {command}": "等价命令    {command}",

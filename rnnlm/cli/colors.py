@@ -1,6 +1,6 @@
-"""Colour where it helps: whether there is any, and how surprise looks.
+"""Colours of the output: when they are used, and which colour a surprise has.
 
-What is painted was made harmless before, since a terminal is to obey these sequences and no others.
+Text is made harmless before it is painted, so these are the only escape sequences that reach a terminal.
 """
 
 import os
@@ -14,22 +14,22 @@ from rnnlm.cli.wrapping import COUNTED, wrapped
 
 AUTO, ALWAYS, NEVER = WHEN = ("auto", "always", "never")
 RESET = "\x1b[0m"
-ERROR, WARNING = "1;31", "33"  # as ECMA-48 numbers them
-# Bits from which a token's surprise has a colour: its number and its name for prompt_toolkit. Below 2 bits the token
-# was expected, from 12 on it is as rare as one in 4,096.
+ERROR, WARNING = "1;31", "33"  # parameters of SGR (ECMA-48)
+# (least bits, SGR parameters, style of prompt_toolkit) for the surprise of a token. A token below 2 bits was expected;
+# one of 12 bits has the probability 1/4,096.
 SURPRISE = ((12.0, "1;31", "ansired bold"), (7.0, "33", "ansiyellow"), (2.0, "", ""), (0.0, "32", "ansigreen"))
 LABELS = (("Error:", ERROR), ("Warning:", WARNING), ("警告：", WARNING))
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 class Wanted:
-    """When a command line wants colours; `run` begins every one with "auto"."""
+    """The value of --color for the running command; `run` resets it to "auto"."""
 
     when = AUTO
 
 
 def color_option(function: Function) -> Function:
-    """Add --color, which decides for the whole command line."""
+    """Add --color, which is valid for the whole command line."""
 
     def decide(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
         if value is not None:
@@ -48,24 +48,24 @@ def color_option(function: Function) -> Function:
 
 
 def colored(stream: Any) -> bool:
-    """Whether a stream gets colours; NO_COLOR turns them off, see https://no-color.org."""
+    """Return whether to colour text on a stream: see --color; NO_COLOR turns colours off (https://no-color.org)."""
     if Wanted.when != AUTO:
         return Wanted.when == ALWAYS
     return isinstance(stream, Terminal) and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def painted(text: str, color: str) -> str:
-    """A text in a colour; without one as it is."""
+    """Return a text in a colour, given as SGR parameters; unchanged if `color` is empty."""
     return f"\x1b[{color}m{text}{RESET}" if color else text
 
 
 def color_of(bits: float) -> str:
-    """The colour of a token of so much surprise."""
+    """Return the SGR parameters of the colour for a surprise of `bits`."""
     return next((color for least, color, _ in SURPRISE if bits >= least), "")
 
 
 def write_painted(stream: Any, text: str) -> None:
-    """Write a text that is harmless but for its colours."""
+    """Write a text that was made harmless and then painted, and flush."""
     if isinstance(stream, Terminal):
         stream.write_as_it_is(text)
     else:
@@ -74,7 +74,7 @@ def write_painted(stream: Any, text: str) -> None:
 
 
 def write_message(stream: Any, message: str) -> None:
-    """Write lines about the answer; the word that begins an error or a warning is painted."""
+    """Write a message; on a stream with colours, paint the label "Error:" or "Warning:"."""
     if not colored(stream):
         stream.write(message)
         return

@@ -1,4 +1,4 @@
-"""A command as it was typed, and as it could have been."""
+"""Command lines: write one out with the values that were chosen automatically, and record what was asked for."""
 
 import shlex
 from collections.abc import Mapping
@@ -10,28 +10,28 @@ from click.core import ParameterSource
 
 from rnnlm.training.options import FILE_OPTIONS
 
-OPEN = (None, "auto")  # values that leave the choice to the command
-# Options that decide what is learnt beside those that a checkpoint records by their values.
+OPEN = (None, "auto")  # option values that let the command choose
+# Options that affect what is learnt and that a checkpoint does not record by their values.
 BESIDE = ("init_from", "init_vocabulary", "encoding", *FILE_OPTIONS)
-# Options that say where results go and what computes them, not what is learnt.
+# Options that do not affect what is learnt: outputs, threads, engine.
 UNDECIDING = {
     *("output", "force", "resume", "changed_text", "history", "tensorboard", "arpa"),
     *("threads", "engine", "device", "precision", "compiled"),
 }
-FILES = ("init_from", *(name for name in FILE_OPTIONS if name != "user_dict"))  # compared by their content
-GIVEN = ("user_dict",)  # compared by whether they are given: a list of words is mended and the command typed again
+FILES = ("init_from", *(name for name in FILE_OPTIONS if name != "user_dict"))  # compared by content
+GIVEN = ("user_dict",)  # compared only by whether it is given, since users edit the list and train again
 TEXTS = ("corpus", "valid")  # compared by the digest of the texts
-SHORTHAND = ("preset",)  # for the values of other options, which are written out
+SHORTHAND = ("preset",)  # stands for values of other options, which are written out instead
 
 
 def equivalent(ctx: click.Context, asked: Mapping[str, Any], chosen: Mapping[str, Any]) -> str:
-    """The command line of a command with its choices written out.
+    """Return the command line of a training with all automatic choices written out as options.
 
-    asked: the values of options as they were asked for; chosen: what became of those that were left open, without
-    what could not be otherwise.
+    asked: values of options as the user gave them. chosen: final values of the options; those that the user left open
+    (`OPEN`) are added to the command line.
     """
     words = [ctx.command_path]
-    engine = ctx.params["engine"]  # which has taken in the options of PyTorch
+    engine = ctx.params["engine"]  # an EngineChoice, which holds the options of PyTorch, too
     values = ctx.params | vars(engine) | {"engine": engine.name}
     for parameter in ctx.command.params:
         name = str(parameter.name)
@@ -47,12 +47,12 @@ def equivalent(ctx: click.Context, asked: Mapping[str, Any], chosen: Mapping[str
 
 
 def _no_option(name: str) -> str:
-    """A file's name that is not taken for an option; "-" is stdin."""
+    """Return a file name that cannot be mistaken for an option; "-" stays, for stdin."""
     return f"./{name}" if name.startswith("-") and name != "-" else name
 
 
 def _written(option: click.Parameter, value: Any) -> list[str]:
-    """An option and its value, as words of a shell."""
+    """Return an option and its value as words for a shell, quoted."""
     if isinstance(option, click.Option) and option.is_flag:
         return (option.opts if value else option.secondary_opts)[-1:]
     text = repr(value).removesuffix(".0") if isinstance(value, float) else str(value)
@@ -60,10 +60,10 @@ def _written(option: click.Parameter, value: Any) -> list[str]:
 
 
 def asked_for(ctx: click.Context) -> dict[str, Any]:
-    """What a checkpoint records of a training command beside the values of its options, as JSON; defaults are left out.
+    """Return the given options that a checkpoint records beside its recipe, by name, as JSON values without defaults.
 
-    With a time the rules go by the machine's speed, so that the same command may lead to other values: then it is all
-    that was typed. Else the values tell the rest.
+    With --time the chosen values depend on the machine's speed, so all options that affect what is learnt are recorded.
+    Otherwise the recipe determines the training, but for the options in `BESIDE`.
     """
     timed = ctx.params.get("time") is not None
     asked: dict[str, Any] = {}
@@ -78,8 +78,8 @@ def asked_for(ctx: click.Context) -> dict[str, Any]:
 
 
 def _content(path: Path) -> str:
-    """SHA-256 of a file, in hex; that it cannot be read is said where it is used."""
-    import hashlib  # which takes as long to load as all else here
+    """Return the SHA-256 of a file in hex, or "" if it cannot be read (the code that uses the file reports that)."""
+    import hashlib  # slow to load
 
     try:
         with path.open("rb") as file:

@@ -1,4 +1,4 @@
-"""What several commands share: the model option, JSON lines, reading a text argument."""
+"""Code shared by several commands: options, loading models, JSON lines, messages, tables, text arguments."""
 
 import json
 import sys
@@ -42,7 +42,7 @@ def model_option(function: Function) -> Function:
 
 def json_option(function: Function) -> Function:
     """Add --json."""
-    return click.option("--json", "as_json", is_flag=True, help="One JSON object per result.")(function)
+    return click.option("--json", "as_json", is_flag=True, help="Print one JSON object per result.")(function)
 
 
 def threads_option(function: Function) -> Function:
@@ -52,12 +52,12 @@ def threads_option(function: Function) -> Function:
         type=click.IntRange(1, 1024),
         default=None,
         show_default="all cores",
-        help="Threads to compute with.",
+        help="Number of threads.",
     )(function)
 
 
 def product_threads_option(function: Function) -> Function:
-    """Add --threads to a command that reads a text step by step, so that only matrix products can be shared out."""
+    """Add --threads to a command that reads a text step by step and can only parallelise matrix products."""
 
     def use(ctx: click.Context, param: click.Parameter, value: int | None) -> None:
         if value is not None:
@@ -70,40 +70,40 @@ def product_threads_option(function: Function) -> Function:
         show_default="1",
         expose_value=False,
         callback=use,
-        help="Threads to compute a matrix product with.",
+        help="Number of threads for matrix products.",
     )(function)
 
 
 def lowercase_option(function: Function) -> Function:
-    """Add --lowercase to a command that asks a model."""
+    """Add --lowercase to a command that uses a model."""
     return click.option(
         "--lowercase",
         is_flag=True,
-        help="Read all text in lower case, for a model of such text; train --lowercase makes one that always does.",
+        help="Read all text in lower case, for a model of lower-case text; one of `train --lowercase` always does.",
     )(function)
 
 
 def force_option(function: Function) -> Function:
     """Add --force."""
-    return click.option("--force", is_flag=True, help="Replace files that are there already.")(function)
+    return click.option("--force", is_flag=True, help="Replace existing files.")(function)
 
 
-LARGEST_NUMBER = 1e30  # beyond it sums overflow
+LARGEST_NUMBER = 1e30  # sums of larger numbers may overflow
 
 
 class Number(click.types.FloatParamType):
-    """A number; nan, infinity and what is about as large are none."""
+    """A number for click; nan, infinity and magnitudes above LARGEST_NUMBER are refused."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """The number."""
+        """Return the number."""
         return _finite_number(self, super().convert(value, param, ctx), param, ctx)
 
 
 class NumberRange(click.FloatRange):
-    """A number within bounds; nan, which click lets through every bound, infinity and what is as large are none."""
+    """A number within bounds; nan, which click accepts, infinity and magnitudes above LARGEST_NUMBER are refused."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """The number."""
+        """Return the number."""
         return _finite_number(self, super().convert(value, param, ctx), param, ctx)
 
 
@@ -111,17 +111,17 @@ def _finite_number(
     kind: "click.ParamType[float]", number: float, param: click.Parameter | None, ctx: click.Context | None
 ) -> float:
     if not abs(number) <= LARGEST_NUMBER:
-        kind.fail(f"{number} is no number to compute with; expected one of at most {LARGEST_NUMBER:g}.", param, ctx)
+        kind.fail(f"{number} is out of range; expected a number of at most {LARGEST_NUMBER:g}.", param, ctx)
     return number
 
 
 class Text(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.4
-    """A text; bytes that are none, which Python passes on as lone surrogates, are refused."""
+    """A text argument; undecodable bytes, which Python passes on as lone surrogates, are refused."""
 
     name = "text"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """The text."""
+        """Return the text."""
         text = str(value)
         if any("\ud800" <= character <= "\udfff" for character in text):
             self.fail("is not valid in the terminal's encoding; expected UTF-8. Put the text into a file.", param, ctx)
@@ -129,12 +129,12 @@ class Text(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.
 
 
 class MixPart(click.ParamType):  # type: ignore[type-arg]
-    """A second model and its weight, as other.npz:0.3; the weight is None where it is left out."""
+    """A second model and its weight, such as other.npz:0.3; the weight is None if it is left out."""
 
     name = "FILE:WEIGHT"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, float | None]:
-        """File and weight."""
+        """Return file and weight."""
         path, _, number = str(value).rpartition(":")
         try:
             weight = float(number)
@@ -148,7 +148,7 @@ class MixPart(click.ParamType):  # type: ignore[type-arg]
 
 
 def mix_option(needs_weights: bool = True) -> Callable[[Function], Function]:
-    """Add --mix; the command's `mix` is a list of files and weights, for `rnnlm.mixing.mixed`."""
+    """Add --mix; the command's `mix` is a list of (file, weight) for `rnnlm.mixing.mixed`."""
 
     def check(
         ctx: click.Context, param: click.Parameter, value: tuple[tuple[str, float | None], ...]
@@ -165,22 +165,22 @@ def mix_option(needs_weights: bool = True) -> Callable[[Function], Function]:
         type=MixPart(),
         multiple=True,
         callback=check,
-        help="Mix the probabilities with those of another model, .npz or ARPA file, of this weight; repeatable. The "
-        "model itself has the rest.",
+        help="Mix in the probabilities of another model (.npz or ARPA file) with this weight; repeatable. The main "
+        "model gets the remaining weight.",
     )
 
 
 def with_details(*names: str) -> Callable[[click.Context, click.Parameter, Any], tuple[Any, ...] | None]:
-    """Return the callback of an option that turns something on: its value and its details, or None where it is off.
+    """Return a callback for an option that turns a feature on: it returns (value, *details), or None if it is off.
 
-    names: of the options of the details, which are eager, and go with it alone.
+    names: the options with the details; they must be eager and are refused while the feature is off.
     """
 
     def joined_options(ctx: click.Context, param: click.Parameter, value: Any) -> tuple[Any, ...] | None:
         details = [ctx.params.pop(name) for name in names]
         for name in names:
             if not value and ctx.get_parameter_source(name) == ParameterSource.COMMANDLINE:
-                raise click.UsageError(f"--{name.replace('_', '-')} goes with --{param.name}.")
+                raise click.UsageError(f"--{name.replace('_', '-')} needs --{param.name}.")
         return (value, *details) if value else None
 
     return joined_options
@@ -206,7 +206,7 @@ def cache_options(function: Function) -> Function:
             default=0,
             show_default="0: none",
             callback=with_details("cache_weight", "cache_theta"),
-            help="Remember so many tokens, such as 500, and expect them again at places like theirs: a neural cache.",
+            help="Neural cache of this many tokens, such as 500: makes those after similar contexts more probable.",
         ),
         click.option(
             "--cache-weight",
@@ -214,7 +214,7 @@ def cache_options(function: Function) -> Function:
             default=0.2,
             show_default=True,
             is_eager=True,
-            help="Weight of the cache in its mixture with the model.",
+            help="Weight of the cache in the mixture with the model.",
         ),
         click.option(
             "--cache-theta",
@@ -222,13 +222,13 @@ def cache_options(function: Function) -> Function:
             default=15.0,
             show_default=True,
             is_eager=True,
-            help="How sharply the cache prefers places like the present one; 0: all count the same.",
+            help="How strongly the cache prefers contexts similar to the present one; 0: all count the same.",
         ),
     )(function)
 
 
 def check_cache(model: "LanguageModel", path: Path) -> None:
-    """Refuse a --cache where no states can be compared."""
+    """Raise RnnlmError if --cache is used with an n-gram model, which has no states to compare."""
     if model.kind == "ngram":
         raise RnnlmError(f"--cache compares the states of a recurrent network, and {path} is an n-gram model.")
 
@@ -240,15 +240,15 @@ def load_model(
     document: bool = False,
     lowercase: bool = False,
 ) -> "LanguageModel":
-    """Load a model, mixed with the others of --mix and a --cache, and say what the user should know of their files.
+    """Load a model, mix it with the models of --mix and a --cache, and print the notes on the files.
 
-    document: whether lines are read after those before them, whatever model it is. lowercase: whether text is read in
-    lower case by a model that would not do so by itself.
+    document: whether each line is read after the lines before it, even by a model of sentences. lowercase: make the
+    model read text in lower case.
     """
     from rnnlm.language_model import LanguageModel
     from rnnlm.training.allocator import keep_freed_memory
 
-    keep_freed_memory()  # whoever loads a model computes with it
+    keep_freed_memory()  # a loaded model is used for computing, which allocates again and again
     model = LanguageModel.load(path)
     if lowercase:
         model.read_in_lower_case()
@@ -266,22 +266,22 @@ def load_model(
 
 
 def print_json(value: Any) -> None:
-    """One JSON object on a line of its own, as UTF-8; numbers that JSON lacks become null."""
+    """Print a value as one line of JSON in UTF-8; nan and infinity become null."""
     click.echo(json_line(value))
 
 
 def json_line(value: Any) -> str:
-    """JSON on one line; what would do something to a terminal is written as an escape, which means the same."""
+    """Return a value as one line of JSON, with terminal control characters written as JSON escapes."""
     return json_escaped(json.dumps(json_value(value), ensure_ascii=False))
 
 
 def joined(words: Sequence[str], model: "LanguageModel") -> str:
-    """Join the words of a command line: by spaces, unless a model of characters has learnt from a text without any."""
+    """Join the words of a command line by spaces, or without if a character model has no space in its vocabulary."""
     return ("" if model.level == "char" and " " not in model.vocabulary.tokens else " ").join(words)
 
 
 def read_text_argument(text: str) -> str:
-    r"""The argument itself, or all of stdin for "-" without its last line end. \r\n and \r are \n, as in a corpus."""
+    r"""Return the argument, or for "-" all of stdin without its last line end; \r\n and \r become \n."""
     if text == "-":
         text = _standard_input().removesuffix("\n")
     return text.replace("\r\n", "\n").replace("\r", "\n")
@@ -302,7 +302,7 @@ def _standard_input() -> str:
 
 
 def note(message: str) -> None:
-    """A line about the answer, to stderr."""
+    """Write a message to stderr."""
     if colored(sys.stderr):
         write_message(sys.stderr, f"{message}\n")
     else:
@@ -310,7 +310,7 @@ def note(message: str) -> None:
 
 
 def say(paragraph: str, word: str = WORD, err: bool = False) -> None:
-    """A paragraph of the answer; in a terminal its lines are filled anew with words, to the terminal's width."""
+    """Print a paragraph; in a terminal its lines are wrapped again, to the terminal's width."""
     width = width_of(sys.stderr if err else sys.stdout)
     click.echo(paragraph if width is None else wrapped(paragraph.replace("\n", " "), width, word), err=err)
 
@@ -322,12 +322,12 @@ def show_table(
     keys: int = 1,
     err: bool = False,
 ) -> None:
-    """A table that fits the terminal, if it is written to one; see `tables.table`."""
+    """Print a table, fitted to the terminal if there is one; see `tables.table`."""
     click.echo(table(rows, headers, align, width_of(sys.stderr if err else sys.stdout), keys), err=err)
 
 
 def warn_of_unknown(model: "LanguageModel", text: str) -> None:
-    """Name the tokens that the model has never seen, and the marks that it does not read as such."""
+    """Warn of unknown tokens in a text, and of marks such as <s> that the model does not read as marks."""
     from rnnlm.hints import form_hint, marks_warning
     from rnnlm.text.marks import without_marks
 
@@ -343,10 +343,10 @@ def warn_of_unknown(model: "LanguageModel", text: str) -> None:
 
 
 class Unknown:
-    """Counts what a model does not know of the lines that it scores, and keeps the first of them for a hint."""
+    """Counts unknown tokens in scored lines, and keeps the first such lines for a hint."""
 
     def __init__(self, model: "LanguageModel", reads_marks: bool) -> None:
-        """Begin; `reads_marks` says whether <s>, </s> and <unk> are marks in these lines whatever the model is."""
+        """Start counting. reads_marks: whether <s>, </s> and <unk> in these lines are marks for every model."""
         from rnnlm.hints import NORMALIZED_CHARACTERS, marks_warning
         from rnnlm.text.vocabulary import UNKNOWN
 
@@ -354,10 +354,10 @@ class Unknown:
         self._marks_warning, self._unknown_names = marks_warning, UNKNOWN
         self._sample: list[str] = []
         self._room = NORMALIZED_CHARACTERS
-        self.words = self.unknown = 0  # not counting <unk> that the text itself writes
+        self.words = self.unknown = 0  # without <unk> that is written in the text itself
 
     def add(self, scored: "ScoredLine") -> None:
-        """Take a line; warn of marks in it if they are the first ones."""
+        """Count the tokens of a line; warn once of marks that the model does not read as marks."""
         self.words += len(scored.tokens) - (self._model.line_end is not None)
         if oov := scored.oov:
             self.unknown += oov - (
@@ -371,7 +371,7 @@ class Unknown:
             note(warning)
 
     def hint(self) -> str | None:
-        """What `form_hint` says of the lines with unknown tokens."""
+        """Return the hint of `form_hint` on the kept lines, if there is one."""
         from rnnlm.hints import form_hint
         from rnnlm.text.marks import without_marks
 

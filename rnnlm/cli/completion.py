@@ -1,18 +1,18 @@
-"""rnnlm completion: what a shell needs to complete commands, options, their values and files."""
+"""rnnlm completion: print a shell script that completes commands, options, their values and files."""
 
 import click
 
 from rnnlm.errors import RnnlmError
 
 SHELLS = ("bash", "zsh", "fish", "powershell")
-VARIABLE = "_RNNLM_COMPLETE"  # by which the script asks; click answers it
+VARIABLE = "_RNNLM_COMPLETE"  # environment variable by which the script asks click for completions
 
 
 @click.command(short_help="Print a script that completes commands in a shell.")
 @click.argument("shell", type=click.Choice(SHELLS))
 @click.pass_context
 def completion(ctx: click.Context, shell: str) -> None:
-    """Print the script with which SHELL completes rnnlm's commands, options, their values and files by Tab.
+    """Print the script that lets SHELL complete rnnlm's commands, options, their values and files with Tab.
 
     \b
     ~/.bashrc       eval "$(rnnlm completion bash)"
@@ -25,6 +25,6 @@ def completion(ctx: click.Context, shell: str) -> None:
 
     found = get_completion_class(shell)
     if found is None:
-        raise RnnlmError(f"This version of click knows nothing of {shell}. A newer one does: pip install -U click")
-    script = ShellComplete.source(found(ctx.find_root().command, {}, "rnnlm", VARIABLE))  # does not look for the shell
+        raise RnnlmError(f"This version of click does not support {shell}. Install a newer one: pip install -U click")
+    script = ShellComplete.source(found(ctx.find_root().command, {}, "rnnlm", VARIABLE))  # does not require the shell
     click.echo(script)

@@ -11,13 +11,13 @@ import click
 from rnnlm.errors import shown
 
 LARGEST_CONFIG = 1 << 16  # bytes
-MOST_BITS = 1024  # of an integer; the largest float has as many
-# A key of many parts, a.b.c, takes tomllib a time that grows with the square of their number.
+MOST_BITS = 1024  # of an integer, as in the largest float
+# tomllib takes quadratic time in the number of parts of a dotted key (a.b.c).
 _LONG_KEY = re.compile(r"[\w \t.\"'-]{4096}")
 
 
 def read_config(ctx: click.Context, param: click.Parameter, value: Path | None) -> None:
-    """Take options from a TOML file; the command line and environment variables go before them."""
+    """Read option defaults from a TOML file; the command line and environment variables take precedence."""
     if value is None:
         return
     try:
@@ -31,7 +31,7 @@ def read_config(ctx: click.Context, param: click.Parameter, value: Path | None) 
                 f"--config {value} has a key or a word of thousands of characters; expected options."
             )
         content = tomllib.loads(text)
-    except (OSError, ValueError) as error:  # ValueError: no UTF-8, no TOML, a number of thousands of digits
+    except (OSError, ValueError) as error:  # ValueError: not UTF-8, not TOML, a number of thousands of digits
         reason = str(error).rstrip(".")
         raise click.UsageError(f"--config {value} cannot be read as TOML: {reason}.") from None
     except RecursionError:
@@ -48,18 +48,18 @@ def read_config(ctx: click.Context, param: click.Parameter, value: Path | None) 
 
 
 def _setting(parameter: click.Parameter, value: Any, place: str) -> Any:
-    """A value of a configuration file as it would be written on the command line, so that it is checked alike."""
+    """Return a value of the configuration file as it would be typed on the command line, so it is checked alike."""
     if parameter.nargs == -1 and isinstance(value, list):
         return [_setting(click.Argument(["one"]), each, place) for each in value]
     is_flag = isinstance(parameter, click.Option) and parameter.is_flag
     if type(value) is int and value.bit_length() > MOST_BITS:
-        raise click.UsageError(f"{place}: {shown(value)} is no number that an option takes.")
+        raise click.UsageError(f"{place}: {shown(value)} is too large for an option.")
     if is_flag == isinstance(value, bool) and isinstance(value, bool | int | float | str) and "\0" not in str(value):
         return value if is_flag else str(value)
     raise click.UsageError(f"{place}: {shown(value)} is not {'true or false' if is_flag else 'a text or a number'}.")
 
 
 def _names(parameter: click.Parameter) -> list[str]:
-    """Spellings of an option in a configuration file: as on the command line, or with underscores."""
+    """Return the spellings of an option in a configuration file: as on the command line, or with underscores."""
     names = [str(parameter.name), *(name.lstrip("-") for name in parameter.opts)]
     return list(dict.fromkeys([*names, *(name.replace("-", "_") for name in names)]))

@@ -1,4 +1,4 @@
-"""Options of the command line from what `rnnlm.training.options` declares."""
+"""Click options made from the declarations in `rnnlm.training.options`."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -11,12 +11,12 @@ from rnnlm.training.options import DECLARATIONS, DEFAULTS
 
 
 class Duration(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.4
-    """Hours, minutes and seconds, as 90s, 10m, 5min, 1.5h, 1h30m; a bare number is seconds."""
+    """A duration such as 90s, 10m, 5min, 1.5h or 1h30m; a bare number is seconds."""
 
     name = "duration"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Seconds of a duration."""
+        """Return the duration in seconds."""
         try:
             return seconds_of(value)
         except ValueError:
@@ -24,7 +24,7 @@ class Duration(click.ParamType):  # type: ignore[type-arg]  # generic since clic
 
 
 def declared_options(names: Iterable[str]) -> Callable[[Function], Function]:
-    """Add options of a training by name, in that order."""
+    """Add training options by name, in the given order."""
 
     def add(function: Function) -> Function:
         for name in reversed(list(names)):

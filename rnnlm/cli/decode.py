@@ -1,4 +1,4 @@
-"""rnnlm decode: the best text among candidates, from pinyin, or in place of what was written."""
+"""rnnlm decode: find the best text among candidates or from pinyin, or correct a text."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from rnnlm.language_model import LanguageModel
     from rnnlm.results import DecodedText
 
-Decode = Callable[[str], tuple[dict[str, Any], "list[DecodedText]"]]  # a line: what to repeat of it, and the best texts
+Decode = Callable[[str], tuple[dict[str, Any], "list[DecodedText]"]]  # line -> (its fields to repeat, best texts)
 CORRECTIONS = ("confusions", "homophones", "replacement_penalty")
 
 input_options = together(
@@ -39,40 +39,46 @@ input_options = together(
         type=click.Choice(["plain", "json"]),
         default="plain",
         show_default=True,
-        help="How candidates are written, see above.",
+        help="Format of the candidates, see above.",
     ),
-    click.option("--scores", is_flag=True, help="Each plain candidate ends with a colon and its score, as word:-1.5."),
-    click.option("--pinyin", is_flag=True, help="Lines are pinyin."),
-    click.option("--homophones", is_flag=True, help="Correct lines: characters may stand for all that sound alike."),
+    click.option(
+        "--scores", is_flag=True, help="Each plain candidate ends with a colon and its score, such as word:-1.5."
+    ),
+    click.option("--pinyin", is_flag=True, help="Read the lines as pinyin."),
+    click.option(
+        "--homophones", is_flag=True, help="Correct the lines: a character may be replaced by any that sounds the same."
+    ),
     click.option(
         "--confusions",
         type=click.Path(path_type=Path),
-        help="Correct lines: characters may stand for those that this file names.",
+        help="Correct the lines: a character may be replaced by those that this file lists for it.",
     ),
     click.option(
         "--replacement-penalty",
         type=NumberRange(0),
         default=6.0,
         show_default=True,
-        help="What each character that is replaced costs, in nats.",
+        help="Cost of each replaced character, in nats.",
     ),
     click.option("--encoding", default=None, show_default="detected", help="Encoding of the file, such as gb18030."),
 )
 search_options = together(
-    click.option("-k", type=click.IntRange(1, 10_000), default=1, show_default=True, help="Number of texts."),
+    click.option(
+        "-k", type=click.IntRange(1, 10_000), default=1, show_default=True, help="Number of texts for each line."
+    ),
     click.option(
         "--beam",
         type=click.IntRange(1, 1_000_000),
         default=16,
         show_default=True,
-        help="Hypotheses that are kept at each place; at least -k.",
+        help="Hypotheses kept at each position; at least -k.",
     ),
     click.option(
         "--lm-weight",
         type=Number(),
         default=1.0,
         show_default=True,
-        help="Weight of the model's log probability beside the scores.",
+        help="Weight of the model's log probability relative to the scores.",
     ),
     click.option("--word-penalty", type=Number(), default=0.0, show_default=True, help="Added for every token."),
     click.option(
@@ -82,8 +88,10 @@ search_options = together(
         show_default="ln(1 / words seen once); n-gram: 0",
         help="Added for every unknown token.",
     ),
-    click.option("--before", type=Text(), default="", help="Text that every line goes on from."),
-    click.option("--unfinished", is_flag=True, help="The lines go on: do not count how probable it is that they end."),
+    click.option("--before", type=Text(), default="", help="Text that every line continues."),
+    click.option(
+        "--unfinished", is_flag=True, help="The lines do not end here: leave out the probability of a line's end."
+    ),
 )
 
 
@@ -105,27 +113,27 @@ def decode(ctx: click.Context, /, file: str | None, model_path: Path, as_json: b
     rnnlm decode --text "我|握 昨|作 天|田|"
     rnnlm decode lattices.jsonl --format json -k 5
 
-    A plain line has its positions between spaces and the candidates of each between bars; nothing is the empty
-    candidate. A bar, a space or a backslash in a candidate has a backslash before it. A candidate may
-    be several tokens.
+    In a plain line, spaces separate the positions, and bars the candidates of a position; an empty candidate is
+    written as nothing. Write a backslash before a bar, a space or a backslash in a candidate. A candidate may be
+    several tokens.
 
     A JSON line has {"positions": [[{"text": "a", "score": -0.1}, "b"], ...]}, or {"arcs": [{"start": 0, "end": 2,
-    "text": "ab", "score": -0.1}, ...]} for candidates from one node to another, and perhaps an "id".
+    "text": "ab", "score": -0.1}, ...]} for candidates from one node to another, and optionally an "id".
 
     \b
     total = lm-weight * logprob + scores + word-penalty * tokens
             + oov-penalty * unknown tokens                       (all in nats)
 
-    logprob is that of the model with the line's end. The greatest total is the best. With -k above 1 each text has its
-    total before it, and a blank line stands between the answers of two lines.
+    logprob is the model's and includes the end of the line. The text with the greatest total is the best. With -k
+    above 1, each text is printed after its total, and a blank line separates the texts of two lines.
 
-    --pinyin: syllables with spaces or apostrophes between them or without, tones as digits or marks or none, v for ü.
-    What is no pinyin stays as it is. The candidates are the characters or words of the model's vocabulary.
+    --pinyin reads syllables with or without spaces or apostrophes between them, with tones as digits, as marks or left
+    out, and v for ü. All else is copied. The candidates are the characters or words of the model's vocabulary.
 
-    --homophones and --confusions correct lines. A file of confusions has on each line a character and those that it may
-    stand for, with spaces between or without. A higher --replacement-penalty corrects less.
+    --homophones and --confusions correct lines. Each line of a file of confusions has a character and the characters
+    that may replace it, with or without spaces between them. A higher --replacement-penalty corrects less.
 
-    A line from a pipe is answered when no more is there yet.
+    Lines from a pipe are answered as soon as no further input is waiting.
     """
     if (file is None) == (not options["text"]):
         raise click.UsageError('Give a FILE ("-" for stdin) or --text.')
@@ -137,12 +145,12 @@ def decode(ctx: click.Context, /, file: str | None, model_path: Path, as_json: b
     try:
         for text in _answers(lines, _decoder(model, options), _name(file), options["k"], as_json):
             output.write(text)
-    finally:  # what was found before a line that is none
+    finally:  # print the answers of the lines before a bad one
         output.flush()
 
 
 def _answers(lines: Iterator[str | None], decode_line: Decode, name: str, k: int, as_json: bool) -> Iterator[str]:
-    """What is printed for each line."""
+    """Yield the output for each line."""
     for place, line in enumerate((line for line in lines if line is not None), 1):
         try:
             repeated, found = decode_line(line)
@@ -158,21 +166,23 @@ def _answers(lines: Iterator[str | None], decode_line: Decode, name: str, k: int
 
 
 def _check(given: set[str], options: dict[str, Any]) -> None:
-    """Refuse options that do not go together."""
+    """Raise click.UsageError for options that cannot be combined."""
     corrects = bool(options["homophones"] or options["confusions"])
     if options["pinyin"] and (corrects or "replacement_penalty" in given):
-        raise click.UsageError("--pinyin finds text and --homophones and --confusions correct it; leave one out.")
+        raise click.UsageError("--pinyin finds a text, --homophones and --confusions correct one; leave one out.")
     if "replacement_penalty" in given and not corrects:
-        raise click.UsageError("--replacement-penalty goes with --homophones or --confusions.")
+        raise click.UsageError("--replacement-penalty needs --homophones or --confusions.")
     plain = options["pinyin"] or corrects
     if plain and options["format_name"] != "plain":
-        raise click.UsageError("--format json is for candidates; with --pinyin and corrections, lines are text.")
+        raise click.UsageError(
+            "--format json is for candidates; with --pinyin and corrections, the lines are plain text."
+        )
     if options["scores"] and (plain or options["format_name"] != "plain"):
         raise click.UsageError("--scores is for plain candidates.")
 
 
 def _decoder(model: "LanguageModel", options: dict[str, Any]) -> Decode:
-    """What answers a line."""
+    """Return the function that decodes a line, for the chosen format."""
     from rnnlm.lattices import json_lattice, plain_lattice
     from rnnlm.text.confusions import read_confusions
 
@@ -183,7 +193,7 @@ def _decoder(model: "LanguageModel", options: dict[str, Any]) -> Decode:
     if options["homophones"] or options["confusions"]:
         settings |= {name: options[name] for name in CORRECTIONS}
         if options["confusions"]:
-            settings["confusions"] = read_confusions(options["confusions"])  # once, and before the first line comes
+            settings["confusions"] = read_confusions(options["confusions"])  # once, before the first line is read
         return lambda line: ({"written": line}, model.correct(line, **settings))
     if options["format_name"] == "plain":
         return lambda line: ({}, model.decode(plain_lattice(line, options["scores"]), **settings))

@@ -1,4 +1,4 @@
-"""The options that choose an engine, and what several processes of it need of the command line."""
+"""Options that choose an engine, and the context in which the processes of a distributed training run."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,7 +25,7 @@ def engine_options(function: Function) -> Function:
             default=None,
             show_default="numpy; under torchrun torch",
             callback=_choice,
-            help="What computes; torch needs pip install 'rnnlm-cli[torch]'.",
+            help="Engine that computes; torch needs pip install 'rnnlm-cli[torch]'.",
         ),
         click.option("--device", default="auto", is_eager=True, help="PyTorch device: auto, cpu, cuda, cuda:1 or mps."),
         click.option(
@@ -40,7 +40,7 @@ def engine_options(function: Function) -> Function:
 
 
 def _choice(ctx: click.Context, param: click.Parameter, name: str | None) -> EngineChoice:
-    """What was chosen; the options of PyTorch are refused without it."""
+    """Return the choice of engine with its options; refuse the options of PyTorch with another engine."""
     name = name or (TORCH if started_by_torchrun() else NUMPY)
     settings = {each: ctx.params.pop(each) for each in ("device", "precision", "compiled")}
     for each, option in {"device": "--device", "precision": "--precision", "compiled": "--compile"}.items():
@@ -51,7 +51,7 @@ def _choice(ctx: click.Context, param: click.Parameter, name: str | None) -> Eng
 
 @contextmanager
 def working_together(choice: EngineChoice) -> Iterator[Workers]:
-    """The workers of a training. An error is told once for each machine.
+    """Yield the workers of a training; only the first worker of each machine reports an error.
 
     Raises:
         TrainingError: PyTorch is missing, or several processes were started for an engine that works in one.

@@ -1,4 +1,4 @@
-"""Error rates of lists as `rnnlm rescore --ref` shows them, and the command that tuned weights make."""
+"""Tables and JSON of the error rates of `rnnlm rescore --ref`, and the command line with tuned weights."""
 
 import shlex
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def show_rates(rows: "Mapping[str, ErrorRates]", lists: int, candidates: int, err: bool) -> None:
-    """A table with a row for each way of choosing."""
+    """Print a table of error rates, one row for each way of choosing candidates."""
     headers = ["", "word errors", "rate", "character errors", "rate"]
     cells = [
         (
@@ -33,12 +33,12 @@ def show_rates(rows: "Mapping[str, ErrorRates]", lists: int, candidates: int, er
 
 
 def outcome_rows(outcome: "Outcome") -> "dict[str, ErrorRates]":
-    """The rows of lists that were ranked."""
+    """Return the rows for lists that were ranked: the error rates by name."""
     return {"as they came": outcome.incoming, "oracle": outcome.oracle, "chosen": outcome.chosen}
 
 
 def outcome_json(outcome: "Outcome", candidates: int) -> dict[str, Any]:
-    """Error rates as an object."""
+    """Return the error rates of ranked lists as a JSON object."""
     first = outcome.incoming
     return {
         "lists": first.lines,
@@ -61,7 +61,7 @@ def _rates_json(rates: "ErrorRates") -> dict[str, float]:
 
 
 def tuned_rows(tuned: "Tuned") -> "dict[str, ErrorRates]":
-    """The rows of lists that weights were tuned on."""
+    """Return the rows for lists that weights were tuned on: the error rates by name."""
     before, after = tuned.before, tuned.after
     return {
         "as they came": before.incoming,
@@ -72,7 +72,7 @@ def tuned_rows(tuned: "Tuned") -> "dict[str, ErrorRates]":
 
 
 def tuned_json(tuned: "Tuned", command: str) -> dict[str, Any]:
-    """The weights that were found, the rates before and with them, and the command that applies them."""
+    """Return the tuned weights, the error rates before and after, and the command, as a JSON object."""
     return {
         **outcome_json(tuned.after, tuned.candidates),
         "before": _rates_json(tuned.before.chosen),
@@ -86,7 +86,7 @@ def tuned_json(tuned: "Tuned", command: str) -> dict[str, Any]:
 
 
 def command_of(tuned: "Tuned", model: str, format_name: str, lowercase: bool) -> str:
-    """The command that ranks other lists with the weights that were found; TEST stands for their file."""
+    """Return the command line that ranks other lists with the tuned weights; TEST stands for their file."""
     weights = tuned.options()
     if format_name != "srilm":
         del weights["old_lm_weight"]

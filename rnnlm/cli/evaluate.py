@@ -1,4 +1,4 @@
-"""rnnlm eval: how well a model predicts a text."""
+"""rnnlm eval: measure how well a model predicts a text."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 
 def dynamic_options(function: Function) -> Function:
-    """Add --dynamic and its details; the command's `dynamic` is a tuple (True, rule, rate, window), or None."""
+    """Add --dynamic and its options; the command's `dynamic` is a tuple (True, rule, rate, window), or None."""
     return together(
         click.option(
             "--dynamic",
@@ -51,17 +51,17 @@ def dynamic_options(function: Function) -> Function:
             "--dynamic-rule",
             type=click.Choice(["rms", "sgd"]),
             default=None,
-            show_default="rms; sgd where --dynamic-lr alone is given",
+            show_default="rms; sgd if only --dynamic-lr is given",
             is_eager=True,
-            help="How it learns. rms: gradients over their root mean square, and back towards the trained weights.",
+            help="Update rule. rms: gradients divided by their root mean square, with decay to the trained weights.",
         ),
         click.option(
             "--dynamic-lr",
             type=NumberRange(0, min_open=True),
             default=None,
-            show_default="of rms 0.003, of sgd 0.5",
+            show_default="rms: 0.003, sgd: 0.5",
             is_eager=True,
-            help="Its learning rate.",
+            help="Learning rate of --dynamic.",
         ),
         click.option(
             "--dynamic-window",
@@ -69,7 +69,7 @@ def dynamic_options(function: Function) -> Function:
             default=20,
             show_default=True,
             is_eager=True,
-            help="Tokens it reads between two steps.",
+            help="Tokens that --dynamic reads between two updates.",
         ),
     )(function)
 
@@ -78,7 +78,7 @@ def dynamic_options(function: Function) -> Function:
 @click.argument("file", nargs=-1, required=True, type=TextFile())
 @model_option
 @click.option("--encoding", default=None, show_default="detected", help="Encoding of the texts, such as gb18030.")
-@click.option("--column", default=None, help="What to read of CSV, TSV and JSONL texts: a column, by name or number.")
+@click.option("--column", default=None, help="Column of CSV, TSV and JSONL texts to read, by name or number.")
 @mix_option(needs_weights=False)
 @click.option(
     "--tune",
@@ -91,7 +91,7 @@ def dynamic_options(function: Function) -> Function:
     "--baseline",
     default=None,
     metavar="N|FILE",
-    help="Set n-gram models of order 1 to N beside the model, trained on --baseline-corpus; or the model of a file.",
+    help="Compare with n-gram models of orders 1 to N, trained on --baseline-corpus, or with the model in a file.",
 )
 @click.option(
     "--baseline-corpus",
@@ -135,7 +135,7 @@ def evaluate(
     \b
     # beside 1-, 2- and 3-grams of the same text
     rnnlm eval test.txt --baseline 3 --baseline-corpus train.txt
-    # 0.7 of the model, 0.3 of another
+    # weight 0.7 for the model, 0.3 for another
     rnnlm eval test.txt --mix ngram.npz:0.3
     # the best weights for valid.txt, on test.txt
     rnnlm eval test.txt --mix ngram.npz --tune valid.txt
@@ -167,7 +167,7 @@ def evaluate(
 
 
 def _learning(rule: str | None, lr: float | None, window: int) -> "Learning":
-    """How the network learns; a rate without a rule is one of SGD, which was the only rule until version 0.4.0."""
+    """Return the update rule; a rate without a rule means SGD, which was the only rule until version 0.4.0."""
     from rnnlm.inference.dynamic import RATES, Learning
 
     rule = rule or ("rms" if lr is None else "sgd")
@@ -175,15 +175,15 @@ def _learning(rule: str | None, lr: float | None, window: int) -> "Learning":
 
 
 def _remembering(tokens: int, weight: float | None, theta: float, tune: tuple[str, ...]) -> "CacheOptions":
-    """What the cache is like; --tune finds its weight."""
+    """Return the options of the cache, without a weight if --tune is to find it."""
     from rnnlm.comparison import CacheOptions
 
     return CacheOptions(tokens, None if tune else weight, theta)
 
 
 def _on_torch(model: "LanguageModel", engine: EngineChoice, threads: int) -> int:
-    """Let PyTorch compute what the model predicts, with its own threads; returns how many of ours remain."""
-    model.require_causal()  # a bidirectional model says that it cannot be measured
+    """Replace the model's predictor by one in PyTorch, which has its own threads; return the threads left for NumPy."""
+    model.require_causal()  # refuses a bidirectional model
     from rnnlm.network_with_ngram import NetworkWithNgram
     from rnnlm.training.torch_engine import TorchModel
 
@@ -203,11 +203,11 @@ def _check_usage(
     has_cache: bool,
     dynamic: bool,
 ) -> int:
-    """Order of the baselines to be trained; 0 for none. Combinations that make no sense are refused."""
+    """Check the combination of options, and return the largest order of the baselines to train; 0 for none."""
     missing = [path for path, weight in mix if weight is None]
     if tune and (len(missing) < len(mix) or not (mix or has_cache)):
         raise click.UsageError(
-            "--tune finds the weights of --mix FILE, without a weight, and of --cache: give one of them beside it."
+            "--tune finds the weights of --cache and of --mix FILE without a weight; give at least one of them."
         )
     if tune and ctx.get_parameter_source("cache_weight") == ParameterSource.COMMANDLINE:
         raise click.UsageError("--tune finds the weight of the cache; leave out --cache-weight.")
@@ -231,7 +231,7 @@ def _check_usage(
 
 
 def _show_who_knows(found: "Comparison") -> None:
-    """Say first of all which models are measured on the text that they were trained on."""
+    """Tell which models are measured on the text that they were trained on."""
     parts = {"with a neural cache", "dynamic evaluation", *(row.name for row in found.groups.get("parts", []))}
     names = [row.name for row in found.rows[1:] if row.knows_text and row.name not in parts]
     if found.measured.knows_text and "mixture" not in found.groups:
@@ -245,14 +245,14 @@ def _show(result: "Evaluation", model: "LanguageModel") -> None:
     say(f"tokens                    {result.tokens:,} ({unit}), {result.oov:,} of them unknown")
     say(f"characters                {result.characters:,}, of {result.text_bytes:,} bytes in UTF-8")
     say(f"nats per token            {result.nats_per_token:.4f}   (-ln p(text) / tokens)")
-    say(f"perplexity                {result.perplexity:.4g}   (exp of it; unknown words counted as <unk>)")
+    say(f"perplexity                {result.perplexity:.4g}   (exp(nats per token); OOV counted as <unk>)")
     say(f"perplexity excluding OOV  {result.perplexity_excluding_oov:.4g}   (unknown words left out of the sum)")
     say(f"bits per character        {result.bits_per_char:.4f}   (-log2 p(text) / characters)")
     say(f"bits per byte             {result.bits_per_byte:.4f}   (-log2 p(text) / bytes)")
 
 
 def _show_rows(found: "Comparison", tuned_on: Sequence[str]) -> None:
-    """All that was measured side by side, and what the columns mean."""
+    """Print a table of all measured models, and explain its columns."""
     columns = {
         "model": lambda row: row.name,
         "perplexity": lambda row: f"{row.evaluation.perplexity:.4g}",
@@ -274,8 +274,8 @@ def _show_rows(found: "Comparison", tuned_on: Sequence[str]) -> None:
     if "cache" in found.groups:
         facts = found.groups["cache"][0].facts
         say(
-            f"with a neural cache: a share of the probability goes to the last {facts['remembered']:,} tokens but "
-            f"<unk>, more of it to those at places like the present one (theta {facts['theta']:g})"
+            f"with a neural cache: part of the probability goes to the last {facts['remembered']:,} tokens except "
+            f"<unk>, more of it to those in contexts similar to the present one (theta {facts['theta']:g})"
         )
     if "dynamic" in found.groups:
         facts = found.groups["dynamic"][0].facts
@@ -285,7 +285,7 @@ def _show_rows(found: "Comparison", tuned_on: Sequence[str]) -> None:
             "that only reads"
         )
     if "contexts" in shown:
-        say("contexts: different ones of n - 1 words that the n-gram model stores / that are possible")
+        say("contexts: distinct contexts of n - 1 words that the n-gram model stores / that are possible")
     if "size" in shown:
         say("size: of the arrays that a prediction needs; a file for --resume holds more")
 
@@ -295,7 +295,7 @@ def _megabytes(size: int | None) -> str:
 
 
 def _contexts(row: "Row") -> str:
-    """Stored and possible contexts of the highest order."""
+    """Return the numbers of stored and of possible contexts of the highest order, as a cell."""
     if "contexts" not in row.facts:
         return ""
     return f"{row.facts['contexts'][-1]:,} / {possible_contexts(row.facts['vocabulary'], row.facts['order'])}"

@@ -1,13 +1,13 @@
-"""Events as TensorBoard reads them: records with checksums around messages of protocol buffers.
+"""Write TensorBoard event files: records with checksums that hold protocol-buffer messages.
 
-Only what scalars need is encoded, by TensorBoard's event.proto and summary.proto; no package is needed for that.
+Only scalars are encoded, after TensorBoard's event.proto and summary.proto, without a package for protocol buffers.
 """
 
 import struct
 from collections.abc import Mapping
 
 VERSION = "brain.Event:2"
-_POLYNOMIAL = 0x82F63B78  # of CRC-32C, bits reversed
+_POLYNOMIAL = 0x82F63B78  # of CRC-32C, bit-reversed
 
 
 def _crc_table() -> tuple[int, ...]:
@@ -23,9 +23,9 @@ _CRC_TABLE = _crc_table()
 
 
 def crc32c(data: bytes) -> int:
-    """The checksum CRC-32C (Castagnoli).
+    """Return the checksum CRC-32C (Castagnoli).
 
-    >>> hex(crc32c(b"123456789"))  # the check value in catalogues of checksums
+    >>> hex(crc32c(b"123456789"))  # the standard check value
     '0xe3069283'
     """
     crc = 0xFFFFFFFF
@@ -35,17 +35,17 @@ def crc32c(data: bytes) -> int:
 
 
 def version_record(wall_time: float) -> bytes:
-    """What a file begins with."""
+    """Return the first record of an event file, which names the format's version."""
     return _record(_event(wall_time, 0, _field(3, VERSION.encode())))
 
 
 def start_record(wall_time: float, step: int) -> bytes:
-    """Tells a reader to forget what it has of `step` and later ones, which are done anew."""
+    """Return a record that makes readers discard earlier events of `step` and later steps."""
     return _record(_event(wall_time, step, _field(7, _number(1, 1))))  # SessionLog.status = START
 
 
 def scalars_record(wall_time: float, step: int, scalars: Mapping[str, float]) -> bytes:
-    """Named numbers of a step."""
+    """Return a record with the scalars of a step, by tag."""
     values = [_field(1, _field(1, tag.encode()) + _key(2, 5) + struct.pack("<f", x)) for tag, x in scalars.items()]
     return _record(_event(wall_time, step, _field(5, b"".join(values))))
 
@@ -65,7 +65,7 @@ def _event(wall_time: float, step: int, what: bytes) -> bytes:
 
 
 def _field(number: int, content: bytes) -> bytes:
-    """A text or a message."""
+    """Return a length-delimited field: a string or a message."""
     return _key(number, 2) + _varint(len(content)) + content
 
 

@@ -1,4 +1,4 @@
-"""rnnlm export: a model for other programs."""
+"""rnnlm export: write a model in the formats of other programs."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,31 +24,31 @@ CHECKPOINT, SLIM_EXTENSION = "npz", ".slim.npz"
     "--to",
     required=True,
     type=click.Choice([CHECKPOINT, "torch", "safetensors", SHERPA, "onnx", HTML]),
-    help="torch: a state_dict; safetensors: the same arrays; onnx: a graph that runtimes compute; sherpa: "
-    "the two graphs by which sherpa-onnx rescores; npz: with --slim; html: a page for any browser.",
+    help="torch: a state_dict; safetensors: the same arrays; onnx: a graph for ONNX runtimes; sherpa: two graphs for "
+    "rescoring with sherpa-onnx; npz: a checkpoint, with --slim; html: a page for any browser.",
 )
-@click.option("--slim", is_flag=True, help="With --to npz: a checkpoint without what only --resume needs.")
+@click.option("--slim", is_flag=True, help="With --to npz: leave out what only --resume needs.")
 @click.option(
     "-o",
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
     default=None,
     show_default="the model's name with .pt, .safetensors, .onnx, .html or .slim.npz",
-    help="File to write; the vocabulary goes beside it, into NAME.vocabulary.json. With --to sherpa the names of "
-    "two graphs begin so; a page is one file.",
+    help="File to write; the vocabulary is written beside it, to NAME.vocabulary.json. With --to sherpa: beginning "
+    "of the names of the two graphs. With --to html: the only file.",
 )
 @click.option(
     "--vocabulary",
     type=click.Path(dir_okay=False, path_type=Path),
     default=None,
-    help="With --to sherpa: tokens.txt of the recogniser, whose ids the graphs are to take.",
+    help="With --to sherpa: tokens.txt of the recogniser, whose ids the graphs then use.",
 )
 @click.option(
     "--bits",
     type=click.Choice(["16", "8"]),
     default=None,
     show_default="16",
-    help="With --to html: bits of each parameter. 8 makes half the file; what that loses is printed.",
+    help="With --to html: bits of each parameter. 8 halves the file; the loss of accuracy is printed.",
 )
 @force_option
 def export(
@@ -60,7 +60,7 @@ def export(
     bits: str | None,
     force: bool,
 ) -> None:
-    """Write the weights of a model in a format of other programs, and its vocabulary as JSON beside them.
+    """Write the weights of a model in a format of another program, and its vocabulary as JSON beside them.
 
     \b
     rnnlm export --to torch          for torch.load(..., weights_only=True)
@@ -87,16 +87,16 @@ def export(
 
 
 def _export_weights(model_path: Path, to: str, output: Path, vocabulary: Path | None, force: bool) -> None:
-    """Write the weights and the vocabulary beside them."""
+    """Write the weights in a format of another program, and the vocabulary beside them."""
     from rnnlm.exchange.model_files import export as exported
     from rnnlm.exchange.model_files import vocabulary_path
     from rnnlm.exchange.sherpa import export_sherpa, paths_of
 
     if str(output) == "-":
-        raise click.BadParameter("an export is two files; give the name of one.", param_hint="--output")
+        raise click.BadParameter("an export is two files, not for stdout; give a file name.", param_hint="--output")
     *written, beside = paths_of(output) if to == SHERPA else (output, vocabulary_path(output))
     if any(is_same_file(model_path, each) for each in (*written, beside)):
-        raise RnnlmError(f"--output {output} would replace the model that is to be exported. Choose another name.")
+        raise RnnlmError(f"--output {output} would replace the model to export. Choose another name.")
     for each in written:
         check_free(each, force)
     check_output(beside)
@@ -108,7 +108,9 @@ def _export_weights(model_path: Path, to: str, output: Path, vocabulary: Path | 
             note(message)
     else:
         files = exported(model, to)
-    if beside.exists() and beside.read_bytes() != files.vocabulary:  # that of another format of this model may stay
+    if (
+        beside.exists() and beside.read_bytes() != files.vocabulary
+    ):  # the same vocabulary may be there from another format
         check_free(beside, force)
     files.save(output)
     if model.predictor is not model.network:
@@ -120,11 +122,11 @@ def _export_weights(model_path: Path, to: str, output: Path, vocabulary: Path | 
 
 
 def _slim(model_path: Path, output: Path, force: bool) -> None:
-    """Write a checkpoint without the state of its training, and say what is gone with it."""
+    """Write a checkpoint without the state of its training, and report sizes and what it can no longer do."""
     if str(output) == "-":
         raise click.BadParameter("a checkpoint is a file; give its name.", param_hint="--output")
     if is_same_file(model_path, output):
-        raise RnnlmError(f"--output {output} would replace the model that is to be exported. Choose another name.")
+        raise RnnlmError(f"--output {output} would replace the model to export. Choose another name.")
     check_free(output, force)
     model = load_model(model_path)
     had_state = "state" in model.training
@@ -135,13 +137,13 @@ def _slim(model_path: Path, output: Path, force: bool) -> None:
 
 
 def _export_html(model_path: Path, output: Path, bits: int, force: bool) -> None:
-    """Write the page, and say what rounding loses."""
+    """Write the page, and report how much rounding changes the probabilities."""
     from rnnlm.playground.standalone import export_html
 
     if str(output) == "-":
         raise click.BadParameter("a page is a file to open in a browser; give its name.", param_hint="--output")
     if is_same_file(model_path, output):
-        raise RnnlmError(f"--output {output} would replace the model that is to be exported. Choose another name.")
+        raise RnnlmError(f"--output {output} would replace the model to export. Choose another name.")
     check_free(output, force)
     page = export_html(load_model(model_path), model_path.stem, bits)
     page.save(output)

@@ -1,4 +1,4 @@
-"""rnnlm fill: what fits into the blanks of a sentence."""
+"""rnnlm fill: rank what fits into the blanks of a sentence."""
 
 from pathlib import Path
 
@@ -28,10 +28,10 @@ from rnnlm.cli.common import (
     type=click.IntRange(1, 10),
     default=1,
     show_default=True,
-    help="Tokens in each blank, at most: all numbers up to this are tried.",
+    help="Maximum number of tokens in each blank; all numbers up to this are tried.",
 )
 @click.option(
-    "--beam", type=click.IntRange(1), default=256, show_default=True, help="Candidates that are kept on the way."
+    "--beam", type=click.IntRange(1), default=256, show_default=True, help="Candidates kept during the search."
 )
 @product_threads_option
 @json_option
@@ -43,8 +43,8 @@ def fill(text: tuple[str, ...], model_path: Path, k: int, blank_tokens: int, bea
     \b
     rnnlm fill "我 的 手机 坏 了 ， 我 打算 ____ 一部 新 手机"
 
-    Four underscores or more are a blank, two or three where no letter or digit touches them, and full-width ones. A
-    bidirectional model (rnnlm train --bidirectional) was made for this. Any other compares whole sentences.
+    A blank is four or more underscores, two or three that touch no letter or digit, or full-width ones. A
+    bidirectional model (rnnlm train --bidirectional) is made for this; any other compares whole sentences.
     """
     from rnnlm.blanks import without_blanks
 

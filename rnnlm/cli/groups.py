@@ -1,4 +1,4 @@
-"""Groups of commands."""
+"""Click groups that suggest similar command names and read options from environment variables."""
 
 import click
 
@@ -6,12 +6,12 @@ from rnnlm.cli.languages import TranslatedGroup
 
 
 class SuggestingGroup(TranslatedGroup):
-    """A group that names the commands whose names are like one that it does not have."""
+    """A group that suggests similar names for an unknown command."""
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """The command that the first argument names, and the other arguments."""
+        """Return name and command for the first argument, and the other arguments; fail with suggestions if unknown."""
         name, names = args[0], self.list_commands(ctx)
         if name not in names and not name.startswith("-"):
             import difflib
@@ -25,9 +25,9 @@ class SuggestingGroup(TranslatedGroup):
 
 
 def _name_variables(command: click.Command, prefix: str) -> None:
-    """Let options come from the variables that bear their names as they are typed: RNNLM_PREDICT_JSON.
+    """Let options come from environment variables named as the option is typed, such as RNNLM_PREDICT_JSON.
 
-    Left alone, click looks for the names of the parameters in Python (RNNLM_PREDICT_AS_JSON), and does so afterwards.
+    By default click uses the name of the Python parameter (RNNLM_PREDICT_AS_JSON), which stays valid as a fallback.
     """
     for option in command.params:
         if not isinstance(option, click.Option):

@@ -1,4 +1,4 @@
-"""rnnlm import: a model from the files of other programs."""
+"""rnnlm import: make a model from the files of other programs."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
     from rnnlm.text.pieces import PieceTokenizer
 
 
-@click.command(name="import", short_help="Make a model of weights or an ARPA file from another program.")
+@click.command(name="import", short_help="Make a model from weights or an ARPA file of another program.")
 @click.argument("weights", type=click.Path(dir_okay=False, path_type=Path))
 @click.option(
     "--vocabulary",
     type=click.Path(dir_okay=False, path_type=Path),
     default=None,
     show_default="NAME.vocabulary.json beside WEIGHTS",
-    help="The file that export writes, or all tokens: a list in the order of their ids or {token: id} as JSON, lines "
-    "of a token and its id, or of a token alone.",
+    help="Vocabulary file of `rnnlm export`, or all tokens: JSON with a list in the order of their ids or {token: id}, "
+    "or text with a token and its id, or only a token, on each line.",
 )
 @click.option(
     "-o",
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     "--activation",
     type=click.Choice(ACTIVATIONS),
     default=None,
-    help="The activation of a basic recurrent network, which weights do not tell.",
+    help="Activation of a basic recurrent network; the weights do not show it.",
 )
 @click.option("--level", type=click.Choice(LEVELS), default=None, help="What a token is, if VOCABULARY does not say.")
 @click.option(
@@ -45,30 +45,32 @@ if TYPE_CHECKING:
     type=click.Choice(CONTEXTS),
     default=None,
     show_default="as VOCABULARY says, else word: sentence, char: stream",
-    help="What the network was trained on: every line for itself, or the text in one piece.",
+    help="What the network was trained on: each line by itself, or the text as one stream.",
 )
 @click.option(
     "--segmenter",
     type=click.Choice(SEGMENTERS),
     default=None,
     show_default="as VOCABULARY says, else auto",
-    help="Chinese words by jieba or by the text's own spaces.",
+    help="How Chinese is cut into words: by jieba or at the text's own spaces.",
 )
 @click.option(
     "--sentencepiece",
     type=click.Path(dir_okay=False, path_type=Path),
     default=None,
-    help="Model of SentencePiece whose pieces the tokens are, so that plain text can be read.",
+    help="SentencePiece model whose pieces are the tokens, to read plain text.",
 )
 @click.option(
     "--tokenizer",
     type=click.Path(dir_okay=False, path_type=Path),
     default=None,
-    help="The same as a tokenizer.json of Hugging Face.",
+    help="tokenizer.json of Hugging Face whose pieces are the tokens, to read plain text.",
 )
-@click.option("--bos", metavar="TOKEN", default=None, show_default="<s>, else EOS", help="Read before a line.")
-@click.option("--eos", metavar="TOKEN", default=None, show_default="</s>", help="What ends a line.")
-@click.option("--unk", metavar="TOKEN", default=None, show_default="<unk>", help="What an unknown token is.")
+@click.option("--bos", metavar="TOKEN", default=None, show_default="<s>, else EOS", help="Token read before each line.")
+@click.option("--eos", metavar="TOKEN", default=None, show_default="</s>", help="Token that ends each line.")
+@click.option(
+    "--unk", metavar="TOKEN", default=None, show_default="<unk>", help="Token that stands for unknown tokens."
+)
 @force_option
 def import_(
     weights: Path,
@@ -85,11 +87,11 @@ def import_(
     unk: str | None,
     force: bool,
 ) -> None:
-    """Make a model of WEIGHTS, a PyTorch state_dict or a safetensors file, and of a vocabulary; or of an ARPA file.
+    """Make a model from WEIGHTS (a PyTorch state_dict or a safetensors file) and a vocabulary, or from an ARPA file.
 
-    Cell, sizes, layers and output layer are found from names and shapes. Where the vocabulary has other names than
-    <s>, </s> and <unk>, --bos, --eos and --unk say them. No code in the files is run. An ARPA file becomes a
-    checkpoint that loads faster; its tokens are what stands between spaces.
+    Cell, sizes, layers and output layer are inferred from names and shapes. If the vocabulary has other names for <s>,
+    </s> and <unk>, give them with --bos, --eos and --unk. No code in the files is run. An ARPA file becomes a
+    checkpoint that loads faster; its tokens are separated by spaces.
 
     \b
     rnnlm import rnnlm.pt -o again.npz
@@ -132,7 +134,7 @@ def import_(
 
 
 def _pieces(sentencepiece: Path | None, tokenizer: Path | None) -> "PieceTokenizer | None":
-    """What cuts a text into pieces, if one of two files is given."""
+    """Return the tokenizer of a SentencePiece or Hugging Face file; None if neither is given, an error if both are."""
     from rnnlm.text.pieces import HUGGING_FACE, SENTENCEPIECE, PieceTokenizer
 
     if sentencepiece and tokenizer:

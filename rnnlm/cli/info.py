@@ -1,4 +1,4 @@
-"""rnnlm info: what is in a checkpoint."""
+"""rnnlm info: show what is in a checkpoint."""
 
 from datetime import datetime
 from pathlib import Path
@@ -9,7 +9,7 @@ import click
 from rnnlm.cli.common import json_option, load_model, model_option, print_json, say
 from rnnlm.cli.tables import shortened, visible
 
-LONGEST_SENTENCE = 2000  # characters: a text without spaces is a word, also in the sample
+LONGEST_SENTENCE = 2000  # characters; in a text without spaces a sampled "word" may be very long
 
 if TYPE_CHECKING:
     from rnnlm.language_model import LanguageModel
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @model_option
 @json_option
 def info(checkpoint: Path | None, model_path: Path, as_json: bool) -> None:
-    """Say what a checkpoint or an ARPA file is, then show what is in it: tokenizer, vocabulary, network, training."""
+    """Describe a checkpoint or an ARPA file, then list its contents: tokenizer, vocabulary, network, training."""
     from rnnlm.foreign import is_arpa
     from rnnlm.storage.checkpoint import section
 
@@ -55,7 +55,7 @@ def info(checkpoint: Path | None, model_path: Path, as_json: bool) -> None:
 
 
 def _introduce(model: "LanguageModel", path: Path) -> None:
-    """Say in sentences what it is."""
+    """Print the description of the model in sentences."""
     from rnnlm.description import description
 
     *said, last = description(model)
@@ -96,7 +96,7 @@ def _network_facts(model: "LanguageModel") -> dict[str, Any]:
 
 
 def _mixed_facts(model: "LanguageModel") -> dict[str, Any]:
-    """What is mixed with the network."""
+    """Return order, n-gram counts and weights of an n-gram model that is mixed with the network, if there is one."""
     from rnnlm.network_with_ngram import NetworkWithNgram
 
     if not isinstance(model.predictor, NetworkWithNgram):

@@ -1,4 +1,4 @@
-"""Ctrl-C and its relatives: the first one asks a command to end well, the second one ends it at once."""
+"""Handle Ctrl-C and similar signals: the first one asks a command to finish in order, the second ends it at once."""
 
 import math
 import os
@@ -10,36 +10,36 @@ from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any
 
-# What a terminal and a shut-down send; SIGHUP when the terminal is closed, SIGBREAK on Windows; and by which batch
-# systems say that the time is nearly up (Slurm's --signal=USR1, the limit of processor time, an alarm).
+# Sent by a terminal or a shutdown: SIGINT, SIGTERM, SIGHUP (terminal closed), SIGBREAK (Windows). Sent by batch systems
+# shortly before the time limit: SIGUSR1 and SIGUSR2 (Slurm's --signal), SIGXCPU (CPU time limit), SIGALRM.
 _NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK", "SIGUSR1", "SIGUSR2", "SIGXCPU", "SIGALRM")
 SIGNALS = tuple(number for name in _NAMES if (number := getattr(signal, name, None)))
-GRACE = 0.5  # seconds that the second signal leaves for removing a file that is half written
+GRACE = 0.5  # seconds after the second signal in which a half-written file can be removed
 
 
 class Interrupted(KeyboardInterrupt):
-    """A signal asks to leave; `at_once` if it is not the first one."""
+    """A signal asks the program to end; `at_once` if it is not the first signal."""
 
     def __init__(self, number: int, at_once: bool) -> None:
-        """Say which signal."""
+        """Store the number of the signal."""
         super().__init__(number, at_once)
         self.number, self.at_once = number, at_once
 
 
 class Interruptions:
-    """Receives the signals while the context is open.
+    """Context manager that handles the signals in `SIGNALS`.
 
-    The first one is asked about: if `asked()` says so, `Interrupted` is raised where the program is, else the program
-    looks at `received` at its next occasion. The second one raises `Interrupted` in any case. Python delivers a signal
-    only between two of its own instructions, and a write to a slow disk is one; so after the second one, a thread to
-    which the system itself reports them ends the process if that has not happened soon.
+    On the first signal `asked()` is called: if it returns True, `Interrupted` is raised at once; otherwise the program
+    is expected to check `received` at its next opportunity. The second signal always raises `Interrupted`. Python
+    handles signals only between bytecode instructions, and a write to a slow disk may be a long one. Therefore a thread
+    that the system informs of signals ends the process if the second signal has no effect within `GRACE` seconds.
     """
 
     def __init__(self, settling: float = 0.0) -> None:
-        """Nothing is installed yet.
+        """Prepare without installing handlers.
 
-        settling: seconds after the first signal in which others are taken for the same one. What a terminal sends to
-        all processes of a command, torchrun sends to its workers once more.
+        settling: seconds after the first signal in which further ones count as the same. torchrun forwards to its
+        workers a signal that the terminal has sent to them already.
         """
         self._settling, self._since = settling, math.inf
         self.received = 0  # number of the first signal
@@ -51,7 +51,7 @@ class Interruptions:
 
     def __enter__(self) -> "Interruptions":
         """Install the handlers; signals that are ignored, as under nohup, stay ignored."""
-        if threading.current_thread() is not threading.main_thread():  # the only one that signals reach
+        if threading.current_thread() is not threading.main_thread():  # only the main thread may install handlers
             return self
         receiver, self._sender = socket.socketpair()
         self._sender.setblocking(False)
@@ -65,11 +65,11 @@ class Interruptions:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Put back the old handlers."""
+        """Restore the old handlers."""
         if self._sender is None:
             return
         for number, old in self._previous.items():
-            # What torchrun sends to the workers that are left must not cut off the last message of one of them.
+            # Signals that torchrun sends to the remaining workers must not cut off the last message of one of them.
             signal.signal(number, signal.SIG_IGN if self._settling else old)
         signal.set_wakeup_fd(self._old_wakeup)
         self._over.set()
@@ -88,7 +88,7 @@ class Interruptions:
         return time.monotonic() - self._since < self._settling
 
     def _guard(self, receiver: socket.socket) -> None:
-        """Wait for the second signal, whatever the main thread does; then give that a moment and leave."""
+        """Wait for the second signal; end the process if the context is still open `GRACE` seconds later."""
         count = 0
         with receiver:
             while numbers := receiver.recv(1):

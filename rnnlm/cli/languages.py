@@ -1,7 +1,7 @@
-"""The language of what people read: English, or Chinese where --lang or the system's settings ask for it.
+"""The language of messages: English, or Chinese if --lang or the system's settings ask for it.
 
-A text is written in English where it is printed, and `tr` finds its translation in a table. JSON, error messages and
-what a model says are the same in every language.
+Texts are written in English in the code, and `tr` looks up their translation in a table. JSON, error messages and the
+output of models are the same in every language.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ import click
 from rnnlm.cli.wrapping import wrapped
 
 LANGUAGES = ("en", "zh")
-SETTINGS = ("LC_ALL", "LC_MESSAGES", "LANG")  # of the system; the first one that is set counts
+SETTINGS = ("LC_ALL", "LC_MESSAGES", "LANG")  # environment variables; the first one that is set counts
 _CHOSEN = "rnnlm.language"
 
 
 def language() -> str:
-    """One of LANGUAGES: that of --lang, else that of the system's settings, else English."""
+    """Return one of LANGUAGES: from --lang, else from the system's settings, else English."""
     context = click.get_current_context(silent=True)
     chosen: str | None = context.meta.get(_CHOSEN) if context is not None else None
     if chosen is not None:
@@ -29,7 +29,7 @@ def language() -> str:
 
 
 def tr(text: str, /, **values: object) -> str:
-    """Return a text in the user's language, its {names} replaced by values; English where no translation is known.
+    """Return a text in the user's language, or in English if it has no translation, with {names} replaced by values.
 
     >>> tr("{count} of them", count=3)
     '3 of them'
@@ -60,10 +60,10 @@ language_option = click.option(
 
 
 class _Translated(click.Command):
-    """Mixin: the first paragraph of the help, and the line in the group's list, are in the user's language."""
+    """Mixin that translates the first paragraph of a command's help and its line in the group's list."""
 
     def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the text of the help."""
+        """Write the help text, its first paragraph translated."""
         first, _, rest = inspect.cleandoc(self.help or "").partition("\n\n")
         english = " ".join(first.split())
         if (translated := tr(english)) == english:
@@ -79,14 +79,14 @@ class _Translated(click.Command):
         return None
 
     def get_short_help_str(self, limit: int = 45) -> str:
-        """Return the line in the group's list of commands."""
+        """Return the translated line for the group's list of commands."""
         english = super().get_short_help_str(limit)
         return english if language() == "en" else tr(self.short_help or english)
 
 
 class TranslatedCommand(_Translated):
-    """A command whose help begins in the user's language."""
+    """A command whose first paragraph of help is in the user's language."""
 
 
 class TranslatedGroup(_Translated, click.Group):
-    """A group whose help begins in the user's language."""
+    """A group whose first paragraph of help is in the user's language."""

@@ -1,4 +1,4 @@
-"""Lines of a file or of a pipe that is still being written, as the commands that answer line by line read them."""
+"""Read the lines of a file, or of a pipe that is still being written, for commands that answer line by line."""
 
 from collections.abc import Callable, Iterator
 
@@ -7,7 +7,7 @@ from rnnlm.errors import CorpusError
 
 
 def encoding_note(name: str, encoding: str | None) -> Callable[[str], None]:
-    """What says in which encoding a file is read, if that was guessed and is not UTF-8."""
+    """Return a function that prints the detected encoding of a file, unless it was given or is UTF-8."""
 
     def say(codec: str) -> None:
         from rnnlm.text.encodings import note_on_encoding
@@ -21,7 +21,11 @@ def encoding_note(name: str, encoding: str | None) -> Callable[[str], None]:
 def file_lines(
     path: str, encoding: str | None, before_waiting: Callable[[], None] = lambda: None
 ) -> Iterator[str | None]:
-    """Lines of a file without their ends; None where a pipe has no more yet, see `lines.read_lines`."""
+    """Yield the lines of a file without their ends, and None when a pipe has no more yet (see `text.lines.read_lines`).
+
+    Raises:
+        CorpusError: a line is damaged, such as by a wrong encoding.
+    """
     from rnnlm.text.lines import damage, read_lines
     from rnnlm.text.sources import open_sources
 

@@ -1,4 +1,4 @@
-"""`rnnlm -rnnlm MODEL -test FILE -nbest ...`: the options of Mikolov's rnnlm, for scripts that call it by this name."""
+"""`rnnlm -rnnlm MODEL -test FILE -nbest ...`: options of Mikolov's rnnlm, for scripts that call that program."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -13,7 +13,7 @@ from rnnlm.cli.streams import Collected
 
 
 def is_asked(arguments: Sequence[str]) -> bool:
-    """Whether a command line is one of that program, which has no commands and options with one dash."""
+    """Return whether a command line is one for Mikolov's rnnlm, which has single-dash options and no commands."""
     return "-rnnlm" in arguments and arguments[0].startswith("-") and not arguments[0].startswith("--")
 
 
@@ -21,25 +21,25 @@ def is_asked(arguments: Sequence[str]) -> bool:
 @click.option("-rnnlm", "model_path", type=click.Path(path_type=Path), required=True, help="Model of `rnnlm train`.")
 @click.option("-test", "file", required=True, help='Lists, "id words" in each line; "-": stdin.')
 @click.option("-nbest", is_flag=True, help="Score the lines of n-best lists.")
-@click.option("-independent", is_flag=True, help="Read each line for itself.")
-@click.option("-debug", type=click.IntRange(0), default=1, show_default=True, help="From 1 on also sums.")
+@click.option("-independent", is_flag=True, help="Read each line by itself.")
+@click.option("-debug", type=click.IntRange(0), default=1, show_default=True, help="1 or more: print sums, too.")
 def mikolov(model_path: Path, file: str, nbest: bool, independent: bool, debug: int) -> None:
-    """Print log10 p of every line of n-best lists, whose first field is an id, as Mikolov's rnnlm does.
+    """Print log10 p of every line of n-best lists as Mikolov's rnnlm does; the first field of a line is an id.
 
     \b
     rnnlm -rnnlm model.npz -test lists.txt -nbest -debug 0 -independent
 
-    An unknown word has the probability of <unk>, where that program takes 1e-5. Blank lines have no score.
+    An unknown word has the probability of <unk>; Mikolov's program uses 1e-5. Blank lines get no score.
     """
     if not nbest:
         raise click.UsageError(
-            "Of Mikolov's options, those for n-best lists are understood: add -nbest. For the perplexity of a text: "
+            "Only Mikolov's options for n-best lists are supported: add -nbest. For the perplexity of a text: "
             f"rnnlm eval {file} -m {model_path}"
         )
     if not independent:
         raise click.UsageError(
-            "Lists are read one by one here, and each line from the start: add -independent. (Without it, Mikolov's "
-            "program reads a list after the first line of the one before.)"
+            "Only independent lines are supported: add -independent. (Without it, Mikolov's program reads each list "
+            "after the first line of the previous list.)"
         )
     limit_blas(1)
     model = load_model(model_path)
@@ -56,7 +56,7 @@ def mikolov(model_path: Path, file: str, nbest: bool, independent: bool, debug: 
 
 
 def _hypotheses(file: str, output: Collected) -> Iterator[str | None]:
-    """The words of each line that is not blank, without its id."""
+    """Yield the words of each line that is not blank, without its id; None where a pipe has no more lines yet."""
     for line in file_lines(file, None, output.flush):
         if line is None:
             yield None

@@ -1,4 +1,4 @@
-"""rnnlm ngram: the baseline that a recurrent network has to beat."""
+"""rnnlm ngram: n-gram models, the baseline for recurrent networks."""
 
 import gzip
 import sys
@@ -48,12 +48,14 @@ def ngram() -> None:
     show_default=True,
     help="Checkpoint to write.",
 )
-@click.option("--order", type=click.IntRange(1, LARGEST_ORDER), default=3, show_default=True, help="The n of n-gram.")
+@click.option(
+    "--order", type=click.IntRange(1, LARGEST_ORDER), default=3, show_default=True, help="Order of the n-grams, n."
+)
 @click.option(
     "--arpa",
     type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
     default=None,
-    help='Also write an ARPA file, which KenLM and SRILM read; compressed if it ends in .gz, "-" for stdout.',
+    help='Also write an ARPA file for KenLM and SRILM; compressed if it ends in .gz, "-" for stdout.',
 )
 @text_options
 @threads_option
@@ -73,8 +75,8 @@ def train(
 ) -> None:
     """Train an n-gram model on all of CORPUS: text files, folders of them, .gz, or "-" for stdin.
 
-    The checkpoint works wherever one of a network does: eval, score, rescore, predict, sample. A file that is there
-    already is replaced if it is a model that the same command has made of the same text.
+    The checkpoint can be used like that of a network: eval, score, rescore, predict, sample. An existing file is only
+    replaced if it is a model that the same command made from the same text.
     """
     check_output(output, "--output")
     check_not_a_text(output, corpus, "--output")
@@ -118,7 +120,11 @@ def train(
 
 
 def save_arpa(model: "LanguageModel", path: Path) -> None:
-    """Write the n-gram model as an ARPA file: the old file stays until the new one is complete."""
+    """Write the n-gram model as an ARPA file; an old file stays until the new one is complete.
+
+    Raises:
+        RnnlmError: the file cannot be written.
+    """
     from rnnlm.baselines.arpa import write_arpa
     from rnnlm.storage.atomic import replacing
     from rnnlm.storage.lock import Reservation
@@ -137,7 +143,7 @@ def save_arpa(model: "LanguageModel", path: Path) -> None:
 
 
 def _report(model: "LanguageModel", coverage: float, seconds: float) -> None:
-    """Say what was learnt, and how little of what is possible was seen."""
+    """Print the sizes of text, vocabulary and model, and how few of the possible contexts were seen."""
     V, tokens = len(model.vocabulary), model.training["corpus"]["train_tokens"]
     note(f"Text        {tokens:,} tokens")
     note(f"Vocabulary  {V:,} {model.level}s, covering {100 * coverage:.2f} % of the text")

@@ -1,4 +1,4 @@
-"""Help of a command with many options, in groups: the ones that matter first, then each with its kind."""
+"""Help of a command with many options, in groups; the most important options come first."""
 
 from collections.abc import Mapping, Sequence
 
@@ -36,7 +36,7 @@ GROUP_OF = {name: title for title, names in GROUPS.items() for name in names}
 
 
 def group_of(name: str) -> str:
-    """The group of an option; of one that is in no list, the text if it says how that is read, else the training."""
+    """Return the group of an option; one that is in no list belongs to TEXT or, if not about reading text, TRAINING."""
     is_text = name in DECLARATIONS and DECLARATIONS[name].is_text
     return GROUP_OF.get(name, TEXT if is_text else TRAINING)
 

@@ -1,4 +1,4 @@
-"""Checks of the files that a command is to write, before it does the work."""
+"""Check the output files of a command before it does the work."""
 
 import os
 from collections.abc import Iterable
@@ -9,7 +9,11 @@ from rnnlm.errors import ExchangeError, RnnlmError
 
 
 def check_output(output: Path, option: str = "--output") -> None:
-    """Find out before hours of training that the result could not be written; "-" is stdout."""
+    """Check that a file can be written; "-" is stdout.
+
+    Raises:
+        RnnlmError: it cannot be written, or is a folder or a device.
+    """
     if str(output) == "-":
         return
     target = Path(os.path.realpath(output))
@@ -25,19 +29,23 @@ def check_output(output: Path, option: str = "--output") -> None:
 
 
 def is_same_file(path: Path, other: Path) -> bool:
-    """Whether two paths, which need not exist, are of one file."""
+    """Return whether two paths, which need not exist, are the same file."""
     return os.path.realpath(path) == os.path.realpath(other)
 
 
 def check_free(output: Path, force: bool) -> None:
-    """Refuse to replace a file, unless that is wanted, and what cannot be written."""
+    """Check that a file can be written and, unless `force`, does not exist; raise RnnlmError otherwise."""
     check_output(output)
     if output.exists() and not force:
-        raise ExchangeError(f"{output} is there already. Choose another name with -o, or replace it with --force.")
+        raise ExchangeError(f"{output} exists already. Choose another name with -o, or replace it with --force.")
 
 
 def check_not_a_text(written: Path, texts: Iterable[str], option: str) -> None:
-    """Refuse to replace a text by what is learnt from it, and one result by another; "-" is a standard stream."""
+    """Check that an output would not replace a text that is read, or another output; "-" is a standard stream.
+
+    Raises:
+        RnnlmError: the output is the same file as one of `texts`.
+    """
     for text in texts:
         if "-" in (text, str(written)):
             continue
@@ -49,7 +57,7 @@ def check_not_a_text(written: Path, texts: Iterable[str], option: str) -> None:
 
 
 def _refuse_model(path: str) -> None:
-    """Say of a model that is given as a text what it is for, rather than that it would be replaced."""
+    """Raise the reader's error if the "text" is a model: it helps more than that the file would be replaced."""
     from rnnlm.text.sources import Source
 
     with closing(Source(path, None).blocks(lambda read: None)) as blocks:

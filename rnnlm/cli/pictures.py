@@ -1,4 +1,4 @@
-"""Pictures that commands write: refused before the work where they cannot be made, saved with a note after it."""
+"""Pictures that commands write: check beforehand that they can be made, and save them with a message."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 
 def check_picture(picture: Path, read: Iterable[str], option: str, instead: str = "") -> None:
-    """Find out at the beginning that a picture cannot be made, or would replace one of the files that are read.
+    """Check, before the work, that a picture can be made and does not replace a file that is read.
 
-    instead: what to do without matplotlib, other than to install it.
+    instead: text for the error if matplotlib is missing: what to do other than installing it.
 
     Raises:
-        RnnlmError: the suffix, the place or the file that is there will not do, or matplotlib is missing.
+        RnnlmError: the suffix is unknown, the file cannot be written or is one of `read`, or matplotlib is missing.
     """
     from rnnlm.cli.outputs import check_not_a_text, check_output
     from rnnlm.plots.figures import check_picture, load_matplotlib
@@ -34,7 +34,7 @@ def check_picture(picture: Path, read: Iterable[str], option: str, instead: str 
 
 
 def save_picture(figure: Figure, picture: Path, texts: Iterable[str] = ()) -> None:
-    """Write a picture; say where it is, and which characters of its texts no font has."""
+    """Write a picture and print its path; warn of characters in its texts that no font has."""
     from rnnlm.plots.figures import require_font_for, save
 
     if missing := require_font_for(texts):

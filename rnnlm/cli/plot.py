@@ -1,4 +1,4 @@
-"""rnnlm plot: learning curves, surprise along a text, the embedding in two dimensions."""
+"""rnnlm plot: draw learning curves, surprise along a text, or the embedding in two dimensions."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
     from rnnlm.language_model import LanguageModel
 
 LOSS_ROWS, OTHER_ROWS = 14, 5
-TOKENS_AS_BARS = 60  # in a terminal; of a longer text, the course
+TOKENS_AS_BARS = 60  # in a terminal; for a longer text, a curve is drawn
 
 
 @click.command()
 @click.argument("history", nargs=-1, type=click.Path(path_type=Path, allow_dash=True))
 @click.option(
-    "--surprise", "text", type=Text(), default=None, metavar="TEXT|FILE", help="How surprising each token is."
+    "--surprise", "text", type=Text(), default=None, metavar="TEXT|FILE", help="Plot how surprising each token is."
 )
-@click.option("--embedding", is_flag=True, help="Tokens in the plane in which their vectors differ most.")
+@click.option("--embedding", is_flag=True, help="Plot tokens in the plane in which their vectors differ most.")
 @model_option
 @click.option(
     "-o",
@@ -45,15 +45,15 @@ TOKENS_AS_BARS = 60  # in a terminal; of a longer text, the course
     type=click.Choice(["step", "epoch", "seconds"]),
     default="step",
     show_default=True,
-    help="Axis of learning curves; only a training with --time counts seconds.",
+    help="Horizontal axis of learning curves; only a training with --time records seconds.",
 )
-@click.option("--perplexity", is_flag=True, help="Losses as perplexity, on a logarithmic axis.")
+@click.option("--perplexity", is_flag=True, help="Plot losses as perplexity, on a logarithmic axis.")
 @click.option(
     "--tokens",
     type=click.IntRange(3, 2000),
     default=100,
     show_default=True,
-    help="Most frequent tokens of --embedding.",
+    help="Number of tokens for --embedding, the most frequent ones.",
 )
 @click.option("--encoding", default=None, show_default="detected", help="Encoding of the text, such as gb18030.")
 @product_threads_option
@@ -72,15 +72,15 @@ def plot(
     encoding: str | None,
     as_json: bool,
 ) -> None:
-    """Draw learning curves of histories (train --history); or, of a model, surprise along a text, or the embedding.
+    """Draw learning curves from histories (train --history), or a model's surprise along a text, or its embedding.
 
     \b
     rnnlm plot run1.jsonl run2.jsonl -o curves.png
     rnnlm plot --surprise "我 昨天 上学 迟到 了" -o surprise.svg
     rnnlm plot --embedding -m rnnlm.npz
 
-    HISTORY may be "-" for stdin, and so may the text; what is the name of a file is taken as a file. Surprise is
-    -log2 of the probability that the model gave to a token, in bits.
+    HISTORY and TEXT may be "-" for stdin; a TEXT that is the name of a file is read from it. Surprise is -log2 of the
+    probability that the model gave to a token, in bits.
     """
     _check_usage(ctx, history, text, embedding)
     if output is not None:
@@ -139,7 +139,11 @@ def _plot_histories(paths: Sequence[Path], x: str, perplexity: bool, output: Pat
 
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple[str, BinaryIO]]:
-    """Name and bytes of a history."""
+    """Open a history; yield its name and a binary file.
+
+    Raises:
+        PlotError: it cannot be read.
+    """
     from rnnlm.text.sources import standard_input
 
     try:
@@ -154,7 +158,7 @@ def _opened(path: Path) -> Iterator[tuple[str, BinaryIO]]:
 
 
 def _curves_of_characters(histories: Sequence["Curves"], x: str, perplexity: bool, width: int) -> str:
-    """A chart for each panel, what the marks mean, and the best of each history."""
+    """Return the charts of all panels with their legends, and a table of the best loss of each history."""
     from rnnlm.lab.learning_curves import LOSSES, PANELS, short_name
 
     parts = []
@@ -179,7 +183,7 @@ def _curves_of_characters(histories: Sequence["Curves"], x: str, perplexity: boo
 
 
 def _wrapped(items: Sequence[str], width: int) -> list[str]:
-    """Items side by side, as many as a line takes."""
+    """Return lines with as many items side by side as fit."""
     lines: list[str] = []
     for item in items:
         if lines and display_width(lines[-1]) + display_width(item) + 4 <= width:
@@ -190,7 +194,7 @@ def _wrapped(items: Sequence[str], width: int) -> list[str]:
 
 
 def _best_table(histories: Sequence["Curves"], width: int) -> str:
-    """The smallest loss of each history."""
+    """Return a table of the smallest loss of each history."""
     import math
 
     rows = []
@@ -231,7 +235,7 @@ def _plot_surprise(model: "LanguageModel", text: str, encoding: str | None, outp
 
 
 def _text_of(text: str, encoding: str | None) -> str:
-    """The text of a file, of stdin, or the text itself."""
+    """Return the contents of the file that `text` names, of stdin for "-", or `text` itself."""
     from rnnlm.cli.lines import file_lines
 
     if text == "-" or _is_file(text):
@@ -242,7 +246,7 @@ def _text_of(text: str, encoding: str | None) -> str:
 
 
 def _surprise_of_characters(surprise: "Surprise", width: int) -> str:
-    """A bar for each token; of a long text the running mean and the most surprising tokens."""
+    """Return a table with a bar for each token; for a long text, a chart of the running mean and the highest tokens."""
     highest = max(float(surprise.bits.max()), 1.0)
     places: Sequence[int] = range(len(surprise.tokens))
     above = ""
@@ -290,12 +294,12 @@ def _plot_embedding(model: "LanguageModel", count: int, output: Path | None, as_
 
 
 def _tell_about(found: "EmbeddingMap", left_out: int, to_stderr: bool) -> None:
-    """What was drawn."""
+    """Print which tokens were drawn, how much of the variance the axes show, and how many labels were left out."""
     first, second = (100 * share for share in found.explained)
     lines = [
         f"The {len(found.tokens):,} most frequent tokens by {found.source}.",
         f"Of the variance of these vectors, the axis to the right has {first:.1f} %, the axis up {second:.1f} %.",
     ]
     if left_out:
-        lines.append(f"{left_out} of them are points without a label, for which there was no room.")
+        lines.append(f"{left_out} of them are dots, since there was no room for their labels.")
     say(" ".join(lines), err=to_stderr)

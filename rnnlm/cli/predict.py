@@ -1,4 +1,4 @@
-"""rnnlm predict: the next token, ranked."""
+"""rnnlm predict: rank the candidates for the next token."""
 
 import math
 import sys
@@ -29,11 +29,11 @@ from rnnlm.cli.tables import shortened, token_cell, visible
 from rnnlm.cli.terminal import width_of
 from rnnlm.cli.wrapping import display_width
 
-WITH_FIGURE = r"( *)(\S.*?[0-9.]{5}(?!\S))"  # a token stays beside its probability
+WITH_FIGURE = r"( *)(\S.*?[0-9.]{5}(?!\S))"  # lines are not broken between a token and its probability
 NARROWEST_BAR, WIDEST_BAR = 8, 24
-NONE_LEFT = "No token is left of those that were asked for."
+NONE_LEFT = "No token matches --prefix, --allowed or the letters to complete."
 FIGURE_WIDTH = 10  # columns of a probability and the spaces around it
-LONGEST_TOKEN = 16  # characters of a token in the table of --why, which may have three of them in a row
+LONGEST_TOKEN = 16  # characters of a token in the table of --why, which has up to three tokens in a row
 
 if TYPE_CHECKING:
     from rnnlm.language_model import LanguageModel
@@ -44,12 +44,14 @@ if TYPE_CHECKING:
 @click.argument("text", type=Text(), nargs=-1, required=True)
 @model_option
 @click.option("-k", type=click.IntRange(1), default=10, show_default=True, help="Number of candidates to show.")
-@click.option("--each", is_flag=True, help="After every token of TEXT; one candidate each unless -k says otherwise.")
-@click.option("--complete", is_flag=True, help="The last word of TEXT may be half typed; a space at the end ends it.")
-@click.option("--ahead", type=click.IntRange(1), metavar="N", help="Continuations of N tokens, ranked.")
-@click.option("--prefix", default="", metavar="LETTERS", help="Only tokens that begin with these letters.")
-@click.option("--allowed", multiple=True, metavar="TOKEN", help="Only this token; several times for several.")
-@click.option("--why", is_flag=True, help="How much each token of TEXT speaks for the first candidate, in bits.")
+@click.option("--each", is_flag=True, help="Predict after every token of TEXT; one candidate each unless -k is given.")
+@click.option(
+    "--complete", is_flag=True, help="Complete the last word of TEXT, which may be half typed; a space ends it."
+)
+@click.option("--ahead", type=click.IntRange(1), metavar="N", help="Rank continuations of N tokens.")
+@click.option("--prefix", default="", metavar="LETTERS", help="Rank only tokens that begin with these letters.")
+@click.option("--allowed", multiple=True, metavar="TOKEN", help="Rank only this token; repeatable.")
+@click.option("--why", is_flag=True, help="Show how much each token of TEXT speaks for the first candidate, in bits.")
 @cache_options
 @product_threads_option
 @json_option
@@ -71,7 +73,7 @@ def predict(
 ) -> None:
     """Show the most probable next tokens after TEXT ("-": stdin), with their probabilities.
 
-    Several words are one text with spaces between. A blank (____) at the end asks the same as without it.
+    Several words are joined by spaces. A blank (____) at the end changes nothing.
 
     \b
     rnnlm predict 我 昨天 上学
@@ -80,14 +82,14 @@ def predict(
     rnnlm predict --complete "And the LORD sa"     said, saw, sat
     rnnlm predict --ahead 3 "And the LORD"         three tokens at once
 
-    --complete ranks the words that the last letters may become, and what comes next if they are a word, by their
+    --complete ranks the words that the last letters may become and, if they are a word already, what comes next, by
     probability given these letters. A model of characters completes one word.
 
-    --why puts other tokens in the place of each of the last 64: the 20 that the model finds most probable there. At one
-    bit the first candidate is twice as probable with the token as with the others, in the geometric mean.
+    --why replaces each of the last 64 tokens by the 20 tokens that the model finds most probable there. One bit means
+    that the first candidate is twice as probable with the token as with its replacements (geometric mean).
 
-    Of a text of several lines, a model that reads each line for itself, as most do, needs the last one alone: a line
-    end at the end asks how a line begins.
+    If TEXT has several lines, a model that reads each line by itself, as most do, uses only the last one; after a line
+    end it predicts how a line begins.
     """
     only: dict[str, Any] = {"prefix": prefix, "allowed": allowed or None}
     _check_together(each, why, complete, ahead, **only)
@@ -123,34 +125,32 @@ def _answer(predictions: "list[Prediction]", explanation: "Explanation | None", 
 def _check_together(
     each: bool, why: bool, complete: bool, ahead: int | None, prefix: str, allowed: tuple[str, ...] | None
 ) -> None:
-    """Refuse options that ask for different answers."""
+    """Raise click.UsageError for options that cannot be combined."""
     if complete and prefix:
-        raise click.UsageError("--complete takes the last letters of TEXT for the prefix; leave out --prefix.")
+        raise click.UsageError("--complete uses the last letters of TEXT as the prefix; leave out --prefix.")
     if each and why:
         raise click.UsageError("--why explains the answer after the whole TEXT, not one after --each token; use one.")
     if (each or why) and (complete or ahead is not None or prefix or allowed):
         raise click.UsageError(
-            f"{'--each' if each else '--why'} ranks all tokens; --complete, --ahead, --prefix and --allowed do not go "
-            "with it."
+            f"{'--each' if each else '--why'} ranks all tokens; it cannot be combined with --complete, --ahead, "
+            "--prefix or --allowed."
         )
 
 
 def _asked(text: str) -> str:
-    """The text, without a blank at its end."""
+    """Return the text without a blank at its end; print a note if there is a blank."""
     from rnnlm.blanks import before_blank, has_blank
 
     if (before := before_blank(text)) is not None:
-        note(
-            tr("A blank at the end asks what comes next, which is answered here; rnnlm fill compares whole sentences.")
-        )
+        note(tr("A blank at the end changes nothing here: the next token is predicted. rnnlm fill compares sentences."))
         return before
     if has_blank(text):
-        note(tr("There is a blank within the text, which is read as it stands. To fill it, use: rnnlm fill TEXT"))
+        note(tr("The text has a blank, which is read as it stands. To fill it, use: rnnlm fill TEXT"))
     return text
 
 
 def _whole_words(model: "LanguageModel", text: str) -> str:
-    """The part of a text on which a prediction depends, without a last word that may become another."""
+    """Return the part of a text that a prediction depends on, without a half-typed last word."""
     from rnnlm.completion import half_typed
 
     text = model.unfinished(text)
@@ -192,7 +192,7 @@ def _show(prediction: "Prediction", each: bool) -> None:
 
 
 def _bars_beside(tokens: Sequence[str], probabilities: Sequence[float]) -> list[str]:
-    """A bar after each token, in a terminal whose width has room for it; a full one is the largest probability."""
+    """Return a bar for each token, scaled to the largest probability; empty ones without a terminal or room in it."""
     width = width_of(sys.stdout)
     widest = max(map(display_width, tokens), default=0)
     room = 0 if width is None else min(width - FIGURE_WIDTH - widest - 3, WIDEST_BAR)
@@ -204,17 +204,17 @@ def _bars_beside(tokens: Sequence[str], probabilities: Sequence[float]) -> list[
 
 
 def _explain(explanation: "Explanation", as_json: bool) -> None:
-    """Say what was examined, and show it as a table unless it is JSON already."""
+    """Print notes on what --why examined and, unless `as_json`, the table."""
     words = explanation.words
     if explanation.left_out:
         total = f"{explanation.left_out + len(words):,}"
-        note(tr("Of {tokens} tokens the last {examined} were examined for --why.", tokens=total, examined=len(words)))
+        note(tr("--why examined the last {examined} of {tokens} tokens.", tokens=total, examined=len(words)))
     elif not words:
-        note(tr("There is no token before the answer, so that --why has nothing to examine."))
+        note(tr("There is no token before the answer, so --why has nothing to examine."))
     if as_json or not words:
         return
     click.echo()
-    say(f"Bits for {token_cell(explanation.token)}, the mean over other tokens in each one's place (░: against it)")
+    say(f"Bits for {token_cell(explanation.token)}, averaged over replacements of each token (░: against it)")
     rows = [
         (
             _short(word.token),
@@ -235,7 +235,7 @@ def _short(token: str) -> str:
 
 
 def _bars(bits: Sequence[float], width: int) -> list[str]:
-    """A bar for each number, of another mark below 0; a full one is the largest of them, at least one bit."""
+    """Return a bar for each number, scaled to the largest magnitude (at least one bit); ░ for negative numbers."""
     highest = max([1.0, *(abs(each) for each in bits if math.isfinite(each))])
     drawn = [bar(min(abs(each), highest), highest, width) for each in bits]
     return ["░" * len(line) if each < 0 else line for each, line in zip(bits, drawn, strict=True)]

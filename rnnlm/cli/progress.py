@@ -1,4 +1,4 @@
-"""How a training shows itself: a bar in a terminal, a plain line now and then elsewhere; and files."""
+"""Show the progress of a training: a bar in a terminal, else a line now and then; and write history and event files."""
 
 import json
 import math
@@ -21,11 +21,11 @@ from rnnlm.training.trainer import Report
 
 PLAIN_LINE_SECONDS = 5.0
 SHORTEST_BAR, LONGEST_BAR = 4, 10
-LARGEST_SCALAR = 3e38  # of an event: four bytes
+LARGEST_SCALAR = 3e38  # events store float32
 
 
 class Part(NamedTuple):
-    """A part of a status. rank: 1 for what matters most. more: what is said with it where there is room."""
+    """A part of a status line. rank: 1 is the most important. more: text appended if there is room."""
 
     rank: int
     text: str = ""
@@ -33,7 +33,7 @@ class Part(NamedTuple):
 
 
 def training_bar(share: float, parts: Sequence[Part], columns: int) -> str:
-    """A bar and beside it the parts of a status; what matters least is left out until a line of `columns` holds it."""
+    """Return a bar and the parts of a status, leaving out the least important until the line fits `columns`."""
     by_rank = sorted(range(len(parts)), key=lambda place: -parts[place].rank)
     room, shown = columns - len("100%|| ") - SHORTEST_BAR, list(parts)
     for keeps_text in (True, False):
@@ -55,12 +55,12 @@ def _perplexity(nats: float) -> str:
 
 
 class Display:
-    """Shows reports on stderr while a training goes on."""
+    """Shows the reports of a training on stderr."""
 
     def __init__(self, hidden: bool = False, advise: Callable[[Report], str | None] | None = None) -> None:
         """Start the clock; the bar appears with the first report. hidden: show nothing.
 
-        advise: tells in a line what a report asks the user to do, if anything.
+        advise: returns a line of advice on a report, or None.
         """
         self._hidden, self._advise = hidden, advise
         self._started = self._last_line = time.monotonic()
@@ -70,7 +70,7 @@ class Display:
         self._valid: float | None = None
 
     def __enter__(self) -> "Display":
-        """Use as a context manager, so that the bar is closed whatever happens."""
+        """Return self; the context manager closes the bar in any case."""
         return self
 
     def __exit__(
@@ -81,11 +81,13 @@ class Display:
             self._terminal.end_status(keep=True)
 
     def show(self, report: Report) -> None:
-        """Show where the training is."""
+        """Update the bar or the status line from a report."""
         if report.tokens_per_second:
             self._speed += (report.tokens_per_second - self._speed) * (0.05 if self._speed else 1.0)
         if self._first_share is None:
-            self._first_share = report.progress  # what a resumed training did before took none of this run's time
+            self._first_share = (
+                report.progress
+            )  # a resumed training does not begin at 0, which the time left depends on
         if report.kind == "evaluation" and report.valid_nats_per_token is not None:
             self._valid = report.valid_nats_per_token
         if report.kind == "recovery":
@@ -100,15 +102,17 @@ class Display:
             self.line(tr("Advice      {line}", line=advice))
 
     def line(self, text: str) -> None:
-        """Write a line that stays."""
+        """Write a line that stays above the bar."""
         self._last_line = time.monotonic()
         if not self._hidden:
             note(text)
 
     def _parts(self, report: Report) -> list[Part]:
-        """What is told of a report, in the order in which it is shown."""
+        """Return the parts of the status for a report, in display order."""
         train, valid = report.train_nats_per_token, self._valid
-        of_train = _perplexity(train) if valid is None else ""  # that of the held-out part is the one that counts
+        of_train = (
+            _perplexity(train) if valid is None else ""
+        )  # the perplexity of the held-out part is shown instead, if known
         return [
             Part(1, self._left(report)),
             Part(4, tr("epoch {n}", n=f"{report.epoch:.2f}")),
@@ -126,20 +130,20 @@ class Display:
 
 
 class _PatientFile:
-    """A file that grows with a training.
+    """A file that a training appends to, which survives a full disk.
 
-    A disk that is full for a while ends no training: what could not be written waits, and comes first the next time.
+    What cannot be written is kept in memory and written first at the next attempt.
     """
 
     def __init__(self, path: Path, mode: str, told_as: str) -> None:
-        """Open it. told_as: what it is called in a warning."""
+        """Open the file. told_as: its name in warnings."""
         self._file = FileIO(path, mode)
         self._told_as = told_as
         self._waiting = b""
         self._failed = False
 
     def append(self, data: bytes, warn: Callable[[str], None]) -> None:
-        """Write bytes; the first failure is said through `warn`."""
+        """Append bytes; `warn` is called at the first failure of several in a row."""
         self._waiting += data
         try:
             self._write_waiting()
@@ -150,7 +154,7 @@ class _PatientFile:
             self._failed = True
 
     def close(self) -> None:
-        """Write what waits, if that can be done, and close it."""
+        """Write the remaining bytes if possible, and close the file."""
         with suppress(OSError):
             self._write_waiting()
         with suppress(OSError):
@@ -162,12 +166,12 @@ class _PatientFile:
 
 
 class _Log:
-    """A file of the course of a training that closes itself as a context manager; None writes nothing."""
+    """A log file of a training that is closed by a context manager; without a file nothing is written."""
 
     _file: _PatientFile | None = None
 
     def __enter__(self) -> Self:
-        """Use as a context manager."""
+        """Return self."""
         return self
 
     def __exit__(
@@ -179,16 +183,16 @@ class _Log:
 
 
 class History(_Log):
-    """A file of JSON Lines, one object for each evaluation; see `_PatientFile` for what a full disk does to it."""
+    """A JSON Lines file with one object for each evaluation; see `_PatientFile` for its behaviour on a full disk."""
 
     def __init__(self, path: Path | None, resumed_at: int | None) -> None:
         """Open the file; None writes nothing.
 
-        resumed_at: the step at which a training goes on (None: it is a new one). Its lines are appended. What the run
-        before, if it was killed, wrote of later steps is made anew, so it is cut off, and so is half a line.
+        resumed_at: step at which a training is resumed, to append to its file; None for a new training. Lines that a
+        killed run wrote for later steps are removed, since these steps are repeated; so is an incomplete last line.
 
         Raises:
-            TrainingError: it cannot be written.
+            TrainingError: the file cannot be written.
         """
         if path is not None:
             try:
@@ -199,7 +203,7 @@ class History(_Log):
                 raise TrainingError(f"--history {path} cannot be written: {error.strerror}.") from None
 
     def write(self, report: Report, warn: Callable[[str], None]) -> None:
-        """Append a report; numbers that JSON lacks become null. The first failure is said through `warn`."""
+        """Append a report; nan and infinity become null. See `_PatientFile.append` for `warn`."""
         if self._file is None:
             return
         self._file.append((json.dumps(json_value(report.history())) + "\n").encode(), warn)
@@ -213,17 +217,16 @@ TAGS = {
 
 
 class EventLog(_Log):
-    """A folder of events that TensorBoard shows, one for each evaluation, in a file of this run.
+    """A folder of TensorBoard event files, one file for each run, with an event for each evaluation.
 
-    A run that is resumed, or trained anew, says with which step it starts: TensorBoard leaves out what older files in
-    the folder have of later steps.
+    A run records the step at which it starts; TensorBoard then ignores later steps in the folder's older files.
     """
 
     def __init__(self, folder: Path | None, resumed_at: int | None) -> None:
         """Make the folder and the file; None writes nothing. resumed_at: as for `History`.
 
         Raises:
-            TrainingError: it cannot be written.
+            TrainingError: the folder cannot be written.
         """
         if folder is None:
             return
@@ -240,7 +243,7 @@ class EventLog(_Log):
 
     @staticmethod
     def _opened(folder: Path) -> _PatientFile:
-        """A new file, whose name sorts after those of the runs before."""
+        """Create and return a new file whose name sorts after those of earlier runs."""
         place = 0
         while True:
             path = folder / f"events.out.tfevents.{int(time.time()):010d}.{place:04d}.rnnlm"
@@ -250,10 +253,10 @@ class EventLog(_Log):
                 place += 1
 
     def write(self, report: Report, warn: Callable[[str], None]) -> None:
-        """Append the numbers of a report that are numbers. The first failure is said through `warn`."""
+        """Append the finite numbers of a report. See `_PatientFile.append` for `warn`."""
         if self._file is None:
             return
-        if report.kind == "recovery":  # which went back to this step
+        if report.kind == "recovery":  # the training went back to this step
             self._file.append(start_record(time.time(), report.step), warn)
         values = report.history()
         scalars = {tag: values[key] for key, tag in TAGS.items() if _fits(values[key])}
@@ -261,12 +264,12 @@ class EventLog(_Log):
 
 
 def _fits(value: float | None) -> bool:
-    """Whether a value is a number that four bytes can hold."""
+    """Return whether a value is a number within the range of float32."""
     return value is not None and abs(value) <= LARGEST_SCALAR
 
 
 def _cut_off(path: Path, step: int) -> None:
-    """Remove from the end of a history the lines of steps after `step`, and half a line; nothing else."""
+    """Remove from the end of a history the lines of steps after `step` and an incomplete line."""
     with path.open("r+b") as file:
         lines = file.read().splitlines(keepends=True)
         while lines and (_is_torn(lines[-1]) or _step(lines[-1]) > step):
@@ -279,7 +282,7 @@ def _is_torn(line: bytes) -> bool:
 
 
 def _step(line: bytes) -> float:
-    """The step of a line of a history; minus infinity of a line that is none."""
+    """Return the step of a line of a history; minus infinity if it is not such a line."""
     try:
         return float(json.loads(line)["step"])
     except (ValueError, LookupError, TypeError):

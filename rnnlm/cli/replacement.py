@@ -1,4 +1,4 @@
-"""Whether a command may replace a file: only one that it wrote itself, from the same text, or with --force."""
+"""Check whether a command may replace a file: only its own output for the same text, unless --force is given."""
 
 import json
 import re
@@ -15,45 +15,45 @@ from rnnlm.text.vocabulary import SPECIALS
 from rnnlm.training.dataset import Dataset
 from rnnlm.training.options import FILE_OPTIONS, Recipe, before_options
 
-BEGIN = 4096  # bytes of a file that show what it is
-MOST_SHOWN = 3  # options that differ
+BEGIN = 4096  # bytes at the beginning of a file by which its kind is recognised
+MOST_SHOWN = 3  # differing options in an error message
 
 
 class Replaced:
-    """The model that a training will replace. What its header does not tell is looked at as it becomes known."""
+    """The model that a training will replace; text and options are compared as soon as they are known."""
 
     def __init__(self, path: Path, header: Mapping[str, Any], is_timed: bool) -> None:
-        """Keep the header of the file. is_timed: what the rules chose may differ, as the machine's speed does."""
+        """Keep the header of the file. is_timed: whether automatic choices may differ between runs, as with --time."""
         self._path, self._header, self._is_timed = path, header, is_timed
 
     def check_text(self, digest: str, files: Sequence[str] = ()) -> None:
-        """Refuse to go on if the model has learnt from another text.
+        """Check that the model has learnt from the same text.
 
         Raises:
-            CheckpointError: it has.
+            CheckpointError: it has learnt from another text.
         """
         corpus = section(self._header, "training", "corpus")
         if corpus.get("digest") != digest and not (files and corpus.get("files") == list(files)):
             raise _refusal(self._path, f"{_description(self._header)} of another text", _can_go_on(self._header))
 
     def check_dataset(self, dataset: Dataset) -> None:
-        """Refuse to go on if the network has learnt from another text.
+        """Check that the network has learnt from the same text.
 
         Raises:
-            CheckpointError: it has.
+            CheckpointError: it has learnt from another text.
         """
         self.check_text(dataset.digest, dataset.corpora[0].files if len(dataset.corpora) == 1 else ())
 
     def check_recipe(self, recipe: Recipe) -> None:
-        """Refuse to go on if the network was trained by another recipe.
+        """Check that the network was trained by the same recipe.
 
         Raises:
-            CheckpointError: it was.
+            CheckpointError: it was trained by another recipe.
         """
         self.check_options(recipe.to_header())
 
     def wrote_history(self, path: Path) -> bool:
-        """Whether a file is the history of this model: it ends with its last step and has its best loss."""
+        """Return whether a file is this model's history: it ends with the model's last step and has its best loss."""
         try:
             reports = [json.loads(line) for line in path.read_bytes().splitlines()]
             last, losses = reports[-1]["step"], [report["valid_nats_per_token"] for report in reports]
@@ -63,7 +63,7 @@ class Replaced:
         return bool(last == _progress(self._header).get("step") and (best in losses or set(losses) == {None}))
 
     def wrote_arpa(self, path: Path) -> bool:
-        """Whether a file is this model as an ARPA file: as many n-grams of every order, the same words at the start."""
+        """Return whether a file is this model as ARPA: as many n-grams of each order, and the same first words."""
         begin, arrays = _begin(path), section(self._header, "arrays")
         counts = [int(number) for number in re.findall(rb"ngram \d+=(\d{1,15})\n", begin)]
         words = re.findall(rb"^-[\d.e+-]+\t(\S+)\t-?\d[\d.e+-]*\n", begin.partition(b"\n\n\\2-grams")[0], re.MULTILINE)
@@ -73,23 +73,23 @@ class Replaced:
         )
 
     def check_options(self, options: Mapping[str, Any]) -> None:
-        """Refuse to go on if the model was trained with other options, now that the open ones are chosen.
+        """Check that the model was trained with the same options, once the automatic ones are chosen.
 
         Raises:
-            CheckpointError: it was.
+            CheckpointError: it was trained with other options.
         """
         if not self._is_timed and (found := _difference(_options(self._header), options)):
             raise _other_command(self._path, self._header, found)
 
 
 def check_model(path: Path, kind: str, options: Mapping[str, Any], asked: Mapping[str, Any]) -> Replaced | None:
-    """Refuse to replace a file that is no model of this command; None where nothing is there to be replaced.
+    """Check that an existing file is a model that this command made; return it, or None if there is no file.
 
-    kind: "rnn" or "ngram". options: those that are known, time among them; None or "auto": still to be chosen. asked:
-    what is recorded beside them, see `command_line.asked_for`.
+    kind: "rnn" or "ngram". options: known values of options, `time` among them; None or "auto" stands for one that is
+    not chosen yet. asked: what a checkpoint records beside them, see `command_line.asked_for`.
 
     Raises:
-        CheckpointError: the file is something else, a training that has not ended, or the model of another command.
+        CheckpointError: the file is something else, an unfinished training, or the model of another command.
     """
     if not path.is_file() or not path.stat().st_size:
         return None
@@ -102,7 +102,7 @@ def check_model(path: Path, kind: str, options: Mapping[str, Any], asked: Mappin
         raise _refusal(path, found, kind == "rnn" and _can_go_on(header))
     chosen = {n: v for n, v in options.items() if n == "time" or (n not in FILE_OPTIONS and v not in OPEN)}
     before, is_timed = section(training, "asked"), chosen.get("time") is not None
-    if is_timed and not before:  # an earlier version did not record it; the options tell whether they are the same
+    if is_timed and not before:  # an earlier version did not record them; the options are compared instead
         asked, is_timed = {name: asked[name] for name in BESIDE if name in asked}, False
     now = {**dict.fromkeys(before), **asked}
     if difference := _difference(_options(header), chosen) or _difference(before, now):
@@ -111,12 +111,12 @@ def check_model(path: Path, kind: str, options: Mapping[str, Any], asked: Mappin
 
 
 def check_history(path: Path, replaced: Replaced | None, resumed: bool = False) -> None:
-    """Refuse to replace a file by the history of a training, or, if it is resumed, to append it to one that is none.
+    """Check that a file may be replaced by the history of a training, or extended if the training is resumed.
 
-    replaced: the model that is replaced, whose history may be replaced too.
+    replaced: the model that is replaced; its history may be replaced, too.
 
     Raises:
-        CheckpointError: the file is no history, or that of another training.
+        CheckpointError: the file is not a history, or is that of another training.
     """
     is_history = _begin(path).startswith(b'{"step": ')
     known = resumed or (replaced is not None and is_history and replaced.wrote_history(path))
@@ -126,10 +126,10 @@ def check_history(path: Path, replaced: Replaced | None, resumed: bool = False) 
 
 
 def check_arpa(path: Path, replaced: Replaced | None) -> None:
-    """Refuse to replace a file by an ARPA file, as `check_history` does; "-" is stdout.
+    """Check that a file may be replaced by an ARPA file; "-" is stdout.
 
     Raises:
-        CheckpointError: the file is no ARPA file, or that of another model.
+        CheckpointError: the file is not an ARPA file, or is that of another model than `replaced`.
     """
     is_arpa = b"\\data\\" in _begin(path)
     known = is_arpa and replaced is not None and replaced.wrote_arpa(path)
@@ -141,14 +141,14 @@ def check_arpa(path: Path, replaced: Replaced | None) -> None:
 def _refusal(
     path: Path, found: str, can_go_on: bool = False, option: str = "-o", by_force: bool = True
 ) -> CheckpointError:
-    """What is there, and the ways on."""
+    """Return the error: what the file holds, and what the user can do."""
     ways = ["go on with it with --resume"] * can_go_on + [f"choose another name with {option}"]
     ways += ["replace it with --force"] * by_force
     sentence = ", or ".join([", ".join(ways[:-1]), ways[-1]]) if len(ways) > 1 else ways[0]
     return CheckpointError(f"{path} holds {found}. {sentence[0].upper()}{sentence[1:]}.")
 
 
-# --- what a file is ---------------------------------------------------------------------------------------------------
+# --- the kind of a file -----------------------------------------------------------------------------------------------
 
 
 def _progress(header: Mapping[str, Any]) -> dict[str, Any]:
@@ -164,7 +164,7 @@ def _is_unfinished(header: Mapping[str, Any]) -> bool:
 
 
 def _description(header: Mapping[str, Any]) -> str:
-    """A model in a few words: its sort, its size, and how far it was trained."""
+    """Describe a model in a few words: its kind, its size, and how far it was trained."""
     if header.get("kind") == "ngram":
         return f"an n-gram model of order {shown(header.get('order'))}"
     network, training = section(header, "network"), section(header, "training")
@@ -181,7 +181,7 @@ def _description(header: Mapping[str, Any]) -> str:
 
 
 def _of_about(training: Mapping[str, Any]) -> str:
-    """How long a training was to be."""
+    """Return the planned length of a training, such as " of about 400" steps, or "" if unknown."""
     options, state = section(training, "options"), section(training, "state")
     epochs, per_epoch, seconds = options.get("epochs"), state.get("batches_per_epoch"), options.get("time")
     if seconds is not None:
@@ -192,7 +192,7 @@ def _of_about(training: Mapping[str, Any]) -> str:
 
 
 def _difference(then: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    """The first options of `now` that have another value than then; None is one that was not given."""
+    """Describe the first options of `now` whose value differs from `then`; None is an option that was not given."""
 
     def value(name: str, options: Mapping[str, Any]) -> str:
         if options.get(name) is None:
@@ -211,20 +211,20 @@ def _other_command(path: Path, header: Mapping[str, Any], difference: str) -> Ch
 
 
 def _options(header: Mapping[str, Any]) -> dict[str, Any]:
-    """The options that a model was trained with; those that its version did not have yet as they were then."""
+    """Return the options that a model was trained with; options newer than its version have their earlier value."""
     return before_options(section(header, "training", "options"))
 
 
 def _sort_of_file(path: Path) -> str:
-    """What a file holds: a model, or what its first bytes show."""
+    """Describe the contents of a file: a model, an archive, a text or data."""
     begin = _begin(path)
     with suppress(CheckpointError):
         return _description(read_header(path))
     if begin.startswith(b"PK"):
-        return "an archive that is no model that this rnnlm reads"
+        return "an archive that is not a model of this version of rnnlm"
     if begin and not re.search(rb"[^\t-\r\x1b\x20-\x7e\x80-\xff]", begin):  # of any encoding but UTF-16
         return "a text"
-    return "data that are no model of rnnlm"
+    return "data that are not a model of rnnlm"
 
 
 def _begin(path: Path) -> bytes:

@@ -1,4 +1,4 @@
-"""rnnlm rescore: choose among the candidates of a recogniser."""
+"""rnnlm rescore: rank the candidates of a recogniser (n-best lists)."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from rnnlm.tuned_rescoring import Measured
 
 MOST_WARNINGS = 10
-MUCH_UNKNOWN = 1 / 3  # share of the tokens
+MUCH_UNKNOWN = 1 / 3  # share of unknown tokens above which the user is warned
 ERRORS = "errors"  # of --output
 
 HELP = """Rank the candidates of the n-best lists in FILE ("-": stdin; several files are read one after the other).
@@ -61,37 +61,37 @@ espnet    FILE is a folder with 1best_recog/{text,score}, 2best_recog/..   e
 total = incoming + lm-weight * logprob + word-penalty * words
         + old-lm-weight * old LM score + oov-penalty * unknown words
 
-in logarithms of the format's base, penalties too: one of srilm or mikolov, to base 10, is that of another format
-divided by 2.303. incoming is srilm's ascore, moses's total or the score of tsv, json and espnet, else 0; old LM score
-is srilm's lscore, else 0; logprob is that of the model with </s> at the end; words is srilm's nwords, else the number
-of the model's tokens. The greatest total is the best; where two are equal, the one that came first.
+All terms are logarithms to the format's base, penalties too: divide a penalty of base e by 2.303 for srilm or mikolov.
+incoming is srilm's ascore, moses's total or the score of tsv, json and espnet, else 0; old LM score is srilm's lscore,
+else 0; logprob is the model's, with </s> at the end; words is srilm's nwords, else the number of the model's tokens.
+The greatest total is the best; of equal ones, the first.
 
-Every further word makes a sentence less probable: a --word-penalty above 0 makes up for that where candidates
-differ in length. One <unk> stands for all unknown words: the --oov-penalty, below 0, says how rare each of them is.
-Weights that fit are found on lists whose references are known, which takes seconds:
+Every word makes a sentence less probable: a --word-penalty above 0 makes up for that where candidates differ in
+length. <unk> stands for all unknown words: the --oov-penalty, below 0, accounts for how rare each of them is. Find
+good weights on lists with known references, which takes seconds:
 
 \b
 rnnlm rescore dev.txt --format srilm --ref dev.ref --tune
 rnnlm rescore test.txt --format srilm --ref test.ref --lm-weight 8.2 ...
 
-REF has the reference of a list in each line; of kaldi and espnet `utt words` in any order; of json also objects with id
-and text. Printed are the error rates of words and characters of the first candidates, of the best ones that there are
-(oracle), and of those chosen. --tune prints the command with the weights that it has found. It begins with the weights
-that are given; --mix may lack its weight then.
+REF has the reference of one list on each line; for kaldi and espnet, lines `utt words` in any order; for json also
+objects with id and text. --ref prints the word and character error rates of the first candidates, of the best
+candidates (oracle) and of the chosen ones. --tune prints the command with the weights that it has found. The search
+starts at the given weights; --mix needs no weight then.
 
-Output has the input's format. srilm: lscore becomes logprob. moses: features get "RNNLM0= logprob", the total
-becomes the new one, as does the score of tsv. json gets logprob_nats and total_nats. espnet becomes kaldi's lists, with
---output best a file text. The others have no place for scores, so with --output scores they print what their users
-expect: plain ln p, kaldi "utt-N cost" with the cost -ln p, mikolov log10 p. Output is UTF-8.
+Output has the input's format. srilm: lscore becomes logprob. moses: features get "RNNLM0= logprob", the new total
+replaces the old one. tsv: the new total replaces the score. json gets logprob_nats and total_nats. espnet is written
+as kaldi's lists, with --output best as a file text. The others have no place for scores, so --output scores prints
+for plain ln p, for kaldi "utt-N cost" with the cost -ln p, for mikolov log10 p. Output is UTF-8.
 
-<s> and </s> at the ends of a candidate are marks and no words, <unk> between spaces is the unknown word. An empty
+<s> and </s> at the ends of a candidate are marks, not words; <unk> between spaces is the unknown word. An empty
 candidate has the probability of </s> alone.
 
-The lines of an id must stand together. Bad lines (no id, fields missing) end the program, or are passed through in
+The lines of an id must be adjacent. Bad lines (no id, fields missing) end the program, or are passed through in
 their place with --lenient (with --json they are only reported).
 
-From a pipe, a list is answered once it is complete: plain, srilm and tsv at the blank line after it, so end each list
-with one; json at its line; the others when the next id comes, or the input ends.
+A list from a pipe is answered once it is complete: plain, srilm and tsv at the blank line after it, so end each list
+with one; json at its line; the others at the next id or the end of the input.
 """
 
 
@@ -99,7 +99,12 @@ with one; json at its line; the others when the next id comes, or the input ends
 @click.argument("files", nargs=-1, required=True, metavar="FILE...", type=TextFile())
 @model_option
 @click.option(
-    "--format", "format_name", type=click.Choice(LIST_FORMATS), default="plain", show_default=True, help="See above."
+    "--format",
+    "format_name",
+    type=click.Choice(LIST_FORMATS),
+    default="plain",
+    show_default=True,
+    help="Format of the lists, see above.",
 )
 @click.option(
     "--lm-weight", type=Number(), default=1.0, show_default=True, help="Weight of the model's log probability."
@@ -115,24 +120,26 @@ with one; json at its line; the others when the next id comes, or the input ends
     show_default="ln(1 / words seen once), times --lm-weight; n-gram: 0",
     help="Added for every unknown word.",
 )
-@click.option("--ref", default=None, metavar="REF", help="References of the lists: print error rates.")
-@click.option("--tune", is_flag=True, help="Find weights, also those of --mix, with the fewest errors against --ref.")
+@click.option("--ref", default=None, metavar="REF", help="File with the references of the lists: print error rates.")
+@click.option(
+    "--tune", is_flag=True, help="Find the weights, also those of --mix, with the fewest errors against --ref."
+)
 @click.option(
     "--measure",
     type=click.Choice(["words", "characters"]),
     default=None,
     show_default="words; Chinese, Japanese: characters",
-    help="What --tune counts errors in.",
+    help="Unit in which --tune counts errors.",
 )
 @click.option(
     "--output",
     type=click.Choice(["ranked", "best", "scores", ERRORS]),
     default=None,
     show_default="ranked; with --ref errors",
-    help="The lists with the best line first; the best line of each; the scores, the lines left in their order; or the "
-    "error rates alone, which otherwise go to stderr.",
+    help="ranked: the lists with the best line first; best: the best line of each list; scores: the scores, lines in "
+    "their old order; errors: only the error rates, which otherwise go to stderr.",
 )
-@click.option("--lenient", is_flag=True, help="Pass lines that are not of the format through untouched.")
+@click.option("--lenient", is_flag=True, help="Pass through lines that are not in the format.")
 @click.option("--encoding", default=None, show_default="detected", help="Encoding of the file, such as gb18030.")
 @mix_option(needs_weights=False)
 @lowercase_option
@@ -154,7 +161,7 @@ def rescore(
     as_json: bool,
     **weights: float | None,
 ) -> None:
-    """Rank lists, or find the weights to rank them by; HELP says how."""
+    """Rank lists, or tune the weights for ranking; see HELP."""
     _check(format_name, weights, ref, tune, measure, output, mix)
     if ref == "-" and "-" in files:
         raise click.UsageError("FILE and --ref are both standard input (-); give a file for one of them.")
@@ -187,16 +194,16 @@ def _check(
     output: str | None,
     mix: list[tuple[str, float | None]],
 ) -> None:
-    """Refuse options that do not go together."""
+    """Raise click.UsageError for options that cannot be combined."""
     if weights["old_lm_weight"] and format_name != "srilm":
-        raise click.UsageError("--old-lm-weight is for --format srilm; the others have no LM score of their own.")
+        raise click.UsageError("--old-lm-weight is for --format srilm; lists of other formats have no LM score.")
     if ref is None and (tune or output == ERRORS):
         what = "--tune" if tune else "--output errors"
         raise click.UsageError(f"{what} counts errors: give references as --ref REF.")
     if measure and not tune:
-        raise click.UsageError("--measure says what --tune counts; without it errors of both are printed.")
+        raise click.UsageError("--measure is for --tune; without it, errors in words and characters are both printed.")
     if tune and output:
-        raise click.UsageError("--tune prints the command with its weights, and no lists; leave --output out.")
+        raise click.UsageError("--tune prints a command with weights, not lists; leave out --output.")
     without = [path for path, weight in mix if weight is None]
     if without and not tune:
         raise click.UsageError(f"--mix {without[0]} has no weight; write {without[0]}:0.3, or let --tune find it.")
@@ -224,7 +231,7 @@ def _tune(
     model_path: Path,
     as_json: bool,
 ) -> None:
-    """Find weights, and print the command that uses them."""
+    """Tune the weights, and print the command line that uses them."""
     from rnnlm.tuned_rescoring import tune_rescoring
 
     assert references is not None
@@ -237,14 +244,14 @@ def _tune(
         return
     show_rates(tuned_rows(found), found.before.incoming.lines, found.candidates, err=True)
     note(
-        f"{found.lines:,} lines of weights searched for the fewest errors in {found.measure} in "
+        f"{found.lines:,} line searches for the weights with the fewest errors in {found.measure} took "
         f"{found.seconds_searching:.1f} s, after {found.seconds_scoring:.1f} s of scoring. For other lists:"
     )
     click.echo(command)
 
 
 class _Shown:
-    """Prints ranked lists of one format, and what is to be said of all of them."""
+    """Prints ranked lists of one format, then error rates and warnings."""
 
     def __init__(
         self,
@@ -262,7 +269,7 @@ class _Shown:
         self._lists = self._candidates = 0
 
     def show(self, ranked: "Iterator[RankedList]", output_text: Collected) -> None:
-        """Print lists as they come, then the error rates, and what may be wrong."""
+        """Print lists as they come, then the error rates and warnings."""
         from rnnlm.inference.nbest import with_ends
 
         for line in with_ends(line for each in ranked for line in self._lines(each)):
@@ -272,7 +279,7 @@ class _Shown:
         self._warn()
 
     def _lines(self, ranked: "RankedList") -> Iterator[str]:
-        """What is printed of a list."""
+        """Yield the output for a list."""
         from rnnlm.inference.nbest import output_lines
 
         for line in ranked.scored:
@@ -305,7 +312,7 @@ class _Shown:
             show_rates(outcome_rows(self._measured.outcome), self._lists, self._candidates, err=not alone)
 
     def _warn(self) -> None:
-        """Say what may be wrong with the lists."""
+        """Warn of lists with single candidates and of many unknown tokens."""
         if self._lists > 1 and self._lists == self._candidates:
             whole = "a line is a list, and its hypotheses are the candidates"
             by_ids = "lines of one list have one id, and it comes first"
@@ -331,7 +338,7 @@ def _measured(model: "LanguageModel", references: "References | None") -> "Measu
 
 
 def _as_json(ranked: "RankedList", unit: str, errors: Any) -> dict[str, Any]:
-    """A list as an object: id, best, and candidates, ranked."""
+    """Return a ranked list as a JSON object: id, best, candidates."""
     evidence = ranked.evidence
     candidates = []
     for place, each in zip(ranked.order, ranked.candidates, strict=True):
@@ -353,19 +360,19 @@ def _as_json(ranked: "RankedList", unit: str, errors: Any) -> dict[str, Any]:
 
 
 class _Warnings:
-    """Says what is wrong with the first bad lines, and at the end how many there were."""
+    """Prints warnings about the first MOST_WARNINGS bad lines, and at the end their number."""
 
     def __init__(self) -> None:
         self._count = 0
 
     def __call__(self, message: str) -> None:
-        """Count, and say it if there were not too many yet."""
+        """Count a bad line, and print the warning if it is one of the first."""
         self._count += 1
         if self._count <= MOST_WARNINGS:
             note(f"Warning: {message}")
 
     def finish(self) -> None:
-        """Say how many there were if not all were shown."""
+        """Print the number of bad lines if not all were shown."""
         if self._count > MOST_WARNINGS:
             note(f"Warning: {self._count:,} bad lines in all.")
 
@@ -386,5 +393,5 @@ def _read(
 
 
 def _show(text: str) -> None:
-    """Print lines, bytes that could not be decoded as they were."""
+    """Print text; bytes that could not be decoded are written unchanged."""
     click.echo(text.encode("utf-8", "surrogateescape"), nl=False)

@@ -1,4 +1,4 @@
-"""rnnlm sample: let the model write, printed as it is made."""
+"""rnnlm sample: generate text, printed token by token."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,56 +27,56 @@ if TYPE_CHECKING:
     from rnnlm.language_model import LanguageModel
     from rnnlm.rendering import Writer
 
-LONG = 32  # tokens: before that a beam may have all texts in it that there are
-AT_ONCE = 256  # texts that are made side by side at most,
-PROBABILITIES = 1 << 23  # and the numbers that this needs, one for each of them and each token of the vocabulary
+LONG = 32  # tokens; up to this length, fewer texts than the beam's width may exist
+AT_ONCE = 256  # largest number of texts generated in parallel
+PROBABILITIES = 1 << 23  # largest number of probabilities in a step: parallel texts x vocabulary
 
 
 @click.command()
 @click.argument("words", type=Text(), nargs=-1, metavar="[PROMPT]...")
 @model_option
 @click.option("--prompt", type=Text(), default="", help='The same as PROMPT: text to continue ("-": stdin).')
-@click.option("--length", type=click.IntRange(1), default=200, show_default=True, help="New tokens at most.")
+@click.option("--length", type=click.IntRange(1), default=200, show_default=True, help="Maximum number of new tokens.")
 @click.option("--count", type=click.IntRange(1), default=1, show_default=True, help="Number of texts.")
 @click.option(
     "--temperature",
     type=NumberRange(0),
     default=0.8,
     show_default=True,
-    help="Below 1 more careful, above 1 bolder; 0 always takes the most probable.",
+    help="Sampling temperature: below 1 more careful, above 1 bolder; 0 always takes the most probable.",
 )
-@click.option("--top-k", type=click.IntRange(0), default=0, help="Draw from the k most probable only; 0: all.")
+@click.option("--top-k", type=click.IntRange(0), default=0, help="Draw only from the k most probable tokens; 0: all.")
 @click.option(
     "--top-p",
     type=NumberRange(0, 1, min_open=True),
     default=1.0,
-    help="Draw from the most probable that together reach this probability.",
+    help="Draw only from the most probable tokens that together reach this probability.",
 )
 @click.option(
     "--repetition-penalty",
     type=NumberRange(0, min_open=True),
     default=1.0,
-    help="Above 1 makes what was there already less likely.",
+    help="Above 1: tokens that occurred already get less probable.",
 )
 @click.option(
     "--beam",
     type=click.IntRange(1),
     default=None,
-    help="Instead of drawing, search the most probable texts with a beam of this width.",
+    help="Instead of drawing, search for the most probable texts with a beam of this width.",
 )
 @click.option(
     "--stop",
     type=Text(),
     multiple=True,
     callback=typed,
-    help=r"End a text where it contains this; may be given several times. \n is a line end, \t a tab, \\ a backslash.",
+    help=r"End a text when it contains this; repeatable. \n is a line end, \t a tab, \\ a backslash.",
 )
 @click.option(
     "--seed",
     type=click.IntRange(0),
     default=None,
     show_default="a new one each time",
-    help="The same seed gives the same texts.",
+    help="Random seed; the same seed gives the same texts.",
 )
 @cache_options
 @product_threads_option
@@ -99,13 +99,13 @@ def sample(
     cache: tuple[int, float, float] | None,
     as_json: bool,
 ) -> None:
-    """Write text, printed as it is made. With a PROMPT, continue it; without, begin a new line.
+    """Generate text, printed token by token: continue PROMPT or, without one, begin a new line.
 
     \b
     rnnlm sample
     rnnlm sample 我 昨天 --count 3
 
-    Several texts (--count) are made at once and printed one after the other; the prompt is part of what is printed.
+    Several texts (--count) are generated in parallel and printed one after the other, each with its prompt.
     """
     if "" in stop:
         raise click.UsageError("--stop is empty; expected a text to stop at.")

@@ -1,4 +1,4 @@
-"""When a training is saved, and what happens where that fails."""
+"""Save a training from time to time, and retry when saving fails."""
 
 import time
 from contextlib import suppress
@@ -10,28 +10,28 @@ from rnnlm.errors import CheckpointError, SavingError
 from rnnlm.storage.lock import Reservation
 from rnnlm.training.session import Session
 
-SAVE_SECONDS = 600.0  # at least so often, besides every evaluation
+SAVE_SECONDS = 600.0  # longest time between two saves; every evaluation saves, too
 RETRY_SECONDS = 60.0  # the same while saving fails
-LAST_RETRIES = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)  # seconds to wait at the end of a training that cannot be saved
+LAST_RETRIES = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)  # seconds between the attempts to save at the end of a training
 
 
 class Saver:
-    """Saves a training now and then. A disk that is full for a while costs nothing but a warning."""
+    """Saves a training from time to time; while the disk is full, it warns and tries again later."""
 
     def __init__(self, session: Session, output: Path, reservation: Reservation | None, resumed: bool) -> None:
-        """Nothing is saved yet; a resumed training is on disk already.
+        """Start with nothing saved, or, if the training is resumed, with its present step saved.
 
-        reservation: None of a worker that leaves the writing to the first one.
+        reservation: lock of the output file; None in all workers but the first, which writes.
         """
         self._session, self._output, self._reservation = session, output, reservation
-        self._path = output.absolute()  # the current folder may be removed and made anew
+        self._path = output.absolute()  # absolute, since the current folder may be removed and created again
         self._began = session.trainer.progress.step
         self._saved = self._began if resumed else None
         self._failed = False
         self._tried = time.monotonic()
 
     def is_due(self) -> bool:
-        """Whether it is time to save, besides after an evaluation."""
+        """Return whether it is time to save, apart from the saves after evaluations."""
         return time.monotonic() - self._tried > (RETRY_SECONDS if self._failed else SAVE_SECONDS)
 
     def save(self, at_the_end: bool = False) -> None:
@@ -41,7 +41,7 @@ class Saver:
             SavingError: the file cannot be written now.
         """
         try:
-            if self._reservation is not None:  # else the first worker writes
+            if self._reservation is not None:  # only the first worker writes
                 self._reservation.renew()
                 self._saved = self._session.save(self._path, at_the_end)
         except MemoryError:
@@ -50,7 +50,7 @@ class Saver:
             self._tried = time.monotonic()
 
     def try_to_save(self, display: Display) -> None:
-        """Save, or say that it will be tried again."""
+        """Save; on failure, print a warning that saving will be tried again."""
         try:
             self.save()
         except CheckpointError as error:
@@ -63,18 +63,18 @@ class Saver:
             self._failed = False
 
     def finish(self, display: Display, interruptions: Interruptions) -> None:
-        """Save the end of the training; try for a minute, unless somebody wants to leave.
+        """Save at the end of the training; retry for a minute, or until a signal arrives.
 
         Raises:
-            SavingError: it cannot be saved.
-            CheckpointError: what was learnt makes no checkpoint; its weights are saved alone.
+            SavingError: the file cannot be written.
+            CheckpointError: the model is not valid as a checkpoint; its weights are saved in another file instead.
         """
         if self._session.trainer.progress.step == self._began and not self._session.trainer.progress.finished:
-            return  # interrupted before anything was learnt: an older file is worth more
+            return  # interrupted before anything was learnt: keep an older file
         pauses, told = iter(LAST_RETRIES), False
         while True:
             try:
-                self.save()  # before the n-gram's weights are found, which takes as long as an evaluation
+                self.save()  # save before finding the n-gram's weight, which takes as long as an evaluation
                 if self._session.ngram is not None:
                     self.save(at_the_end=True)
                 return
@@ -94,29 +94,29 @@ class Saver:
                 ) from None
 
     def rescue(self) -> bool:
-        """Save what the workers have learnt together after one of them is gone; if it was the first, another can.
+        """Save after a worker was lost; if that was the first worker, another one takes over the file.
 
-        Returns whether this worker is the one that has something to tell about it.
+        Return whether this worker holds the reservation and reports to the user.
         """
         if self._session.trainer.progress.step > self._began:
-            with suppress(SavingError):  # the first one is still there, and does it
+            with suppress(SavingError):  # the first worker is alive, holds the reservation and saves
                 self._reservation = self._reservation or Reservation(self._output)
                 self.save()
         return self._reservation is not None
 
     def on_disk(self) -> str:
-        """What is left if the process ends now."""
+        """Return a clause that tells which step is saved on disk."""
         if self._saved is None:
             return "nothing of this training is saved"
         return f"{self._output} holds step {self._saved:,}"
 
     def how_to_go_on(self) -> str:
-        """A sentence for the end of a message, if there is something to go on with."""
+        """Return " Go on with --resume." if a step is saved, else ""."""
         return "" if self._saved is None else " Go on with --resume."
 
 
 def _wait(seconds: float, interruptions: Interruptions) -> None:
-    """Wait, or until a signal comes."""
+    """Wait for some seconds, or until a signal arrives."""
     until = time.monotonic() + seconds
     while not interruptions.received and time.monotonic() < until:
         time.sleep(0.05)

@@ -1,4 +1,4 @@
-"""rnnlm score: the log probability of every line."""
+"""rnnlm score: print the log probability of every line."""
 
 import sys
 from collections.abc import Iterator
@@ -43,7 +43,9 @@ if TYPE_CHECKING:
 @click.argument("file", required=False, type=TextFile())
 @click.option("--text", type=Text(), multiple=True, help="Score this text instead of a file; repeatable.")
 @model_option
-@click.option("--tokens", is_flag=True, help="Also every token: probability, rank among all, surprise in bits.")
+@click.option(
+    "--tokens", is_flag=True, help="Show every token, too: probability, rank in the vocabulary, surprise in bits."
+)
 @click.option(
     "--base", type=click.Choice(["e", "10", "2"]), default="e", show_default=True, help="Base of the logarithms."
 )
@@ -53,15 +55,15 @@ if TYPE_CHECKING:
     type=click.Choice(["plain", "srilm", "kenlm", "mikolov", *DELIMITERS]),
     default="plain",
     show_default=True,
-    help="Layout: our own, or that of SRILM's ngram -ppl, KenLM's query, Mikolov's rnnlm (one log10 a line); or a "
-    "table with a row for each token, in bits.",
+    help="Output format. plain: our own; srilm: that of `ngram -ppl`; kenlm: of `query`; mikolov: one log10 per line; "
+    "tsv, csv: a table with a row for each token, in bits.",
 )
 @click.option(
     "--debug",
     type=click.Choice(["0", "1", "2"]),
     default=None,
     show_default="1",
-    help="Of srilm: 0 shows the sums alone, 1 every line, 2 every word.",
+    help="With --format srilm: 0 shows only the sums, 1 every line, 2 every word.",
 )
 @click.option("--encoding", default=None, show_default="detected", help="Encoding of the file, such as gb18030.")
 @mix_option()
@@ -71,7 +73,7 @@ if TYPE_CHECKING:
     type=click.Choice(["line", "document"]),
     default="line",
     show_default=True,
-    help="Read every line for itself, or after the lines before it.",
+    help="Read every line by itself, or after the lines before it.",
 )
 @table_options
 @cache_options
@@ -99,7 +101,7 @@ def score(
     as_json: bool,
     **table: Any,
 ) -> None:
-    """Log probability of every line of FILE ("-": stdin): one result for each line, empty ones too, in their order.
+    """Print the log probability of every line of FILE ("-": stdin), in order, including blank lines.
 
     \b
     rnnlm score sentences.txt
@@ -108,26 +110,26 @@ def score(
     rnnlm score stimuli.csv --format csv --column sentence --words > surprisal.csv
     rnnlm score corpus.txt --max-perplexity 200 > kept.txt
 
-    A line from a pipe is answered when no more is there yet, so that another program can ask line by line.
+    Lines from a pipe are answered as soon as no further input is waiting, so another program can ask line by line.
 
-    Each line is a sentence for itself, read after <s>; its end, </s>, counts. A model of characters (train --level
-    char) reads a line after the end of another, and ends it with the newline, if its training text had one.
-    Unknown words have the probability of <unk>, except in the layout of SRILM, which leaves them out; it and kenlm have
-    logarithms to base 10. Sums and perplexities are printed to stderr, or where the layout has them. Blank lines are in
-    none of these sums, as in eval; SRILM's layout leaves them out altogether.
+    Each line is a sentence of its own, read after <s>; its end, </s>, is scored. A character model (train --level
+    char) reads a line after a line end, and scores the newline at its end, if its training text had line ends.
+    Unknown words have the probability of <unk>; --format srilm leaves them out. srilm and kenlm use base 10. Sums and
+    perplexities are printed to stderr, or where the format has a place for them. They do not include blank lines, as
+    in eval; --format srilm leaves blank lines out altogether.
 
-    With --context document the lines are one text, as in eval: a model of a stream carries its state from line to line,
-    and --cache remembers words of the lines before.
+    With --context document the lines are one text, as in eval: a stream model carries its state from line to line,
+    and --cache remembers words of earlier lines.
     """
     if (file is None) == (not text):
         raise click.UsageError('Give a FILE ("-" for stdin) or --text.')
     if cache and read_as == "line":
-        raise click.UsageError("--cache remembers earlier lines. Add --context document, so that they are read.")
+        raise click.UsageError("--cache remembers earlier lines. Add --context document to read them.")
     _check_layout(ctx, layout_name, base, tokens, debug, as_json)
     asked = Asked(**table)
     asked.check("json" if as_json else layout_name, tokens and not as_json, bool(text))
     model = load_model(model_path, mix, cache, document=True, lowercase=lowercase)
-    # The table of --tokens, which only our own layout has.
+    # Only the table of --tokens in our own layout is coloured.
     paints = tokens and not as_json and not asked.picks and colored(sys.stdout)
     output = Collected(partial(write_painted, sys.stdout) if paints else partial(click.echo, nl=False))
     texts = _given_lines(text) if file is None else file_lines(file, encoding, output.flush)
@@ -141,7 +143,7 @@ def score(
 def _asked_lines(
     model: "LanguageModel", texts: Iterator[str | None], source: str, asked: Asked, read_as: str
 ) -> tuple[Iterator["Line | None"], "Passed"]:
-    """The lines or those of a column, each with what is given before it, and what is passed through beside them."""
+    """Return the lines to score, with the text given before each, and the columns that are passed through."""
     from rnnlm.cli.score_tables import DEFAULT, Passed
 
     lines: Iterator[Line | None] = texts
@@ -160,7 +162,7 @@ def _asked_lines(
 
 
 def _after(given: str, lines: Iterator["Line | None"], once: bool) -> Iterator["Line | None"]:
-    """The lines, each or the first alone behind what is given."""
+    """Yield (given, line) for each line, or only for the first one if `once`."""
     for line in lines:
         yield (given, line) if isinstance(line, str) and given else line
         if once and line is not None:
@@ -183,7 +185,7 @@ def _scores(
 
 
 def _write(scores: "Iterator[ScoredLine]", model: "LanguageModel", layout: "Layout", output: Collected) -> "Totals":
-    """Write every line as it is scored, and what stands below; returns the sums."""
+    """Write every line as it is scored, and the layout's text above and below; return the sums."""
     from rnnlm.inference.lines import Totals
 
     has_ends, totals, unknown = model.line_end is not None, Totals(), Unknown(model, reads_marks=False)
@@ -205,7 +207,7 @@ def _write(scores: "Iterator[ScoredLine]", model: "LanguageModel", layout: "Layo
 
 
 def _say_sums(totals: "Totals", layout_name: str, base: str, picker: "Picker | None") -> None:
-    """Say what the layout has no place for."""
+    """Print the sums if the layout does not have them, and the number of picked lines."""
     from rnnlm.cli.score_layouts import UNIT_OF_BASE, summary
 
     bases = {"plain": base, "mikolov": "10"} | dict.fromkeys(DELIMITERS, "2")
@@ -218,7 +220,7 @@ def _say_sums(totals: "Totals", layout_name: str, base: str, picker: "Picker | N
 def _check_layout(
     ctx: click.Context, layout_name: str, base: str, tokens: bool, debug: str | None, as_json: bool
 ) -> None:
-    """Refuse options that a layout has no place for."""
+    """Raise click.UsageError for options that the layout does not support."""
     given = ctx.get_parameter_source("base") != ParameterSource.DEFAULT
     if layout_name != "plain":
         if as_json:
@@ -246,7 +248,7 @@ def _layout(
     passed: "Passed",
     paints: bool,
 ) -> tuple["Layout", "Picker | None"]:
-    """Return the layout, and what picks its lines if some are asked for."""
+    """Return the layout, and the picker of lines if lines are picked by perplexity."""
     from rnnlm.cli import score_layouts as layouts
     from rnnlm.cli.score_tables import Picker, rows, texts
 

@@ -1,4 +1,4 @@
-"""The layouts in which `rnnlm score` prints: its own table, JSON, and those of SRILM, KenLM and Mikolov's rnnlm."""
+"""Output layouts of `rnnlm score`: its own table, JSON, and those of SRILM, KenLM and Mikolov's rnnlm."""
 
 import math
 import re
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
 UNIT_OF_BASE = {"e": "nats", "10": "log10", "2": "bits"}
 NATS_IN = {"nats": 1.0, "log10": math.log(10), "bits": math.log(2)}
 UNK = 2
-TOKENS_INDENT = 14  # of the table under a line
-# A row of that table: probability, rank and, in a group, bits.
+TOKENS_INDENT = 14  # of the token table under a line
+# Probability, rank and bits (the group) of a row of the token table.
 _FIGURES = re.compile(r"(?<= {14})\S.* \d\.\d{6} +\d+ +(\d+\.\d\d|inf)$", re.MULTILINE)
-# What would break a line in two, or do something else to a terminal; a surrogate cannot be written at all.
+# Line breaks, control characters, and surrogates, which cannot be encoded.
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 class Source(NamedTuple):
-    """What is scored, as far as a layout shows it.
+    """Facts about the input and the model that layouts show.
 
-    name: the file. has_ends: every line's last token is its end. order: of an n-gram model, 0 for no limit.
+    name: of the file. has_ends: whether every line's last token is its end. order: of an n-gram model; 0: no limit.
     """
 
     name: str
@@ -37,9 +37,10 @@ class Source(NamedTuple):
 
 
 class Layout(NamedTuple):
-    """How a line is shown, what stands below all of them, and whether blank lines are shown, which are in no sum.
+    """Functions that format scored lines and their sums.
 
-    above: what stands above all of them.
+    line: formats a scored line. below: formats the text below all lines. shows_blank: whether blank lines, which no
+    sum includes, are shown. above: text above all lines.
     """
 
     line: Callable[["ScoredLine"], str]
@@ -49,7 +50,7 @@ class Layout(NamedTuple):
 
 
 def one_line(text: str) -> str:
-    r"""A text in which what is no character to be seen, or would begin a line, is an escape such as \t."""
+    r"""Return a text with control characters, line breaks and surrogates as escapes such as \t."""
     return _UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
@@ -57,9 +58,10 @@ def one_line(text: str) -> str:
 
 
 def plain(unit: str, with_tokens: bool, width: int | None, paints: bool = False) -> Layout:
-    """The log probability and the line; under it, if asked, a table of its tokens. width: of the screen, if any.
+    """Return our own layout: log probability and line, and with `with_tokens` a table of the tokens below.
 
-    paints: whether the tokens have the colour of their surprise; for a screen all else is made harmless then.
+    width: columns of the terminal; None: no terminal. paints: whether tokens are coloured by surprise; in a terminal
+    the text is made harmless first.
     """
 
     def line(scored: "ScoredLine") -> str:
@@ -90,13 +92,13 @@ def _token_table(scored: "ScoredLine", width: int | None) -> str:
 
 
 def _bits(nats: float) -> float:
-    return -nats / math.log(2) or 0.0  # no -0.00 for what is certain
+    return -nats / math.log(2) or 0.0  # 0.0 instead of -0.0 for probability 1
 
 
 def as_json(unit: str, spans: Callable[["ScoredLine"], list[tuple[int, int]]] | None) -> Layout:
-    """An object a line: text, tokens, oov, logprob_nats (or the unit).
+    """Return the JSON layout: an object per line with text, tokens, oov and logprob_UNIT.
 
-    `tokens` is their number; or where `spans` gives their places in the text, a list of them.
+    spans: returns the tokens' places in the text; then `tokens` is a list of objects, otherwise their number.
     """
 
     def line(scored: "ScoredLine") -> str:
@@ -124,19 +126,19 @@ def _token_objects(scored: "ScoredLine", spans: list[tuple[int, int]], unit: str
     ]
 
 
-# --- those of other programs: log10, and words without white space ------------------------------------------------
+# --- other programs' layouts: log10, and words without white space ------------------------------------------------
 
 
 def mikolov() -> Layout:
-    """One log10 a line, as `rnnlm -rnnlm model -test file -nbest -independent -debug 0` prints."""
+    """Return the layout of `rnnlm -rnnlm model -test file -nbest -independent -debug 0`: one log10 per line."""
     return Layout(lambda scored: f"{scored.logprob_nats / math.log(10):.6f}\n", lambda totals: "")
 
 
 def kenlm(source: Source) -> Layout:
-    """KenLM's `query`: word=id n log10 for every word, its id 0 if it is unknown.
+    """Return the layout of KenLM's `query`: word=id n log10 for every word, with id 0 for unknown words.
 
-    n words were looked at, the word itself and <s> included: all of them by a recurrent network; of an n-gram model,
-    n is the most that it can look at.
+    n is the number of words that the probability depends on, including the word itself and <s>: all words so far for a
+    recurrent network, at most the order for an n-gram model.
     """
 
     def line(scored: "ScoredLine") -> str:
@@ -159,7 +161,10 @@ def kenlm(source: Source) -> Layout:
 
 
 def srilm(source: Source, debug: int) -> Layout:
-    """SRILM's `ngram -ppl FILE -debug 0|1|2`: unknown words are left out of logprob, ppl, ppl1, blank lines of all."""
+    """Return the layout of SRILM's `ngram -ppl FILE -debug 0|1|2`.
+
+    logprob, ppl and ppl1 do not include unknown words; blank lines are left out altogether.
+    """
     from rnnlm.inference.lines import Totals
 
     def line(scored: "ScoredLine") -> str:
@@ -200,12 +205,12 @@ def _defined(perplexity: float) -> str:
 
 
 def _reach(place: int, source: Source) -> int:
-    """Words that the probability of a token depends on: itself, those before it and <s>, at most `order` of them."""
+    """Return how many words a token's probability depends on: itself, earlier ones and <s>, at most `order`."""
     return min(place + 2, source.order or place + 2)
 
 
 def _words(scored: "ScoredLine", source: Source) -> list[str]:
-    """Tokens as words that hold no white space; the end of a line as </s> whatever it is to the model."""
+    """Return the tokens as words without white space; a line's end is </s> for every model."""
     words = [re.sub(r"\s", "_", visible(token)) for token in scored.tokens]
     return [*words[:-1], "</s>"] if source.has_ends else words
 
@@ -214,7 +219,7 @@ def _words(scored: "ScoredLine", source: Source) -> list[str]:
 
 
 def summary(totals: "Totals", unit: str, width: int | None) -> str:
-    """The sums over all lines and what they mean. width: of the screen, if any."""
+    """Return the sums over all lines with explanations. width: columns of the terminal; None: no terminal."""
     per_unit = NATS_IN[unit]
     rows = [
         (f"logprob_{unit}", *(f"{totals.logprob(oov) / per_unit:.4f}" for oov in (True, False)), "the sum over all"),

@@ -1,4 +1,4 @@
-"""The tables of `rnnlm score --format tsv|csv`, a row for each token, word or line, and what picks lines."""
+"""Tables of `rnnlm score --format tsv|csv` with a row per token, word or line; picking lines by perplexity."""
 
 import csv
 import math
@@ -17,23 +17,23 @@ if TYPE_CHECKING:
     from rnnlm.results import ScoredLine
 
 DELIMITERS = {"tsv": "\t", "csv": ","}
-# Of a token or word; where none of them is asked for, nor words, a row is a line.
+# Columns of a token or word. If none of them nor --words is asked for, a row is a line.
 OF_WORDS = ("word", "position", "start", "end", "rank", "entropy", "entropy_reduction", "frequency")
 OF_LINES = ("perplexity", "bits_per_char", "text")
 OF_DISTRIBUTIONS = {"rank", "entropy", "entropy_reduction"}
-DEFAULT = (  # of columns
+DEFAULT = (  # value of --columns
     "line", "word", "position", "start", "end", "surprisal", "rank", "entropy", "entropy_reduction", "frequency", "oov",
 )  # fmt: skip
-HUGE = 1e9
+HUGE = 1e9  # larger numbers are written with 7 digits
 
 
 class Columns(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.4
-    """Names of columns, as perplexity,text."""
+    """Names of columns, such as perplexity,text."""
 
     name = "NAME,NAME"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
-        """The names."""
+        """Return the names."""
         if isinstance(value, tuple):
             return value
         names = tuple(name.strip() for name in str(value).split(","))
@@ -48,7 +48,7 @@ class Columns(click.ParamType):  # type: ignore[type-arg]  # generic since click
 
 @dataclass(frozen=True)
 class Asked:
-    """What the options of tables ask for; see `table_options`."""
+    """Values of the options of `table_options`."""
 
     columns: tuple[str, ...] | None
     column: str | None
@@ -70,25 +70,25 @@ class Asked:
 
     @property
     def frequency(self) -> bool:
-        """Whether the column of that name is there."""
+        """Whether the table has a column "frequency"."""
         return "frequency" in (self.columns or DEFAULT)
 
     def check(self, layout: str, tokens: bool, text: bool) -> None:
-        """Refuse what does not go together.
+        """Check that the options can be combined.
 
         Raises:
-            click.UsageError: so it is.
+            click.UsageError: they cannot.
         """
         if layout not in DELIMITERS:
             for name, value in (("columns", self.columns), ("words", self.words), ("column", self.column)):
                 if value:
                     raise click.UsageError(f"--{name} is for tables; add --format tsv or csv.")
         if self.given_column and not self.column:
-            raise click.UsageError("--given-column goes with --column.")
+            raise click.UsageError("--given-column needs --column.")
         if self.given_column and self.given:
-            raise click.UsageError("--given and --given-column name two texts that are given; leave one out.")
+            raise click.UsageError("--given and --given-column both give a text before each line; leave one out.")
         if self.column and text:
-            raise click.UsageError("--column is that of a FILE; leave out --text.")
+            raise click.UsageError("--column is for FILE; leave out --text.")
         if self.picks and (layout not in ("plain", "json", *DELIMITERS) or tokens):
             raise click.UsageError(
                 "--min-perplexity and --max-perplexity pick lines, rows of --format tsv or csv, or objects of --json; "
@@ -105,52 +105,52 @@ def table_options(function: Function) -> Function:
             "--columns",
             type=Columns(),
             default=None,
-            show_default="all of words",
-            help=f"Of tsv and csv: these columns. Of words: {', '.join(DEFAULT)}. Of lines: tokens, "
-            f"{', '.join(OF_LINES)}; a row is a line if only these, line, surprisal and oov are asked for.",
+            show_default="all for words",
+            help=f"Columns of tsv and csv. For words: {', '.join(DEFAULT)}. For lines: tokens, "
+            f"{', '.join(OF_LINES)}; a row is a line if only these, line, surprisal and oov are chosen.",
         ),
-        click.option("--words", is_flag=True, help="Of tsv and csv: add up the tokens of each word of the text."),
+        click.option("--words", is_flag=True, help="With tsv and csv: sum up the tokens of each word of the text."),
         click.option(
             "--column",
             metavar="NAME",
             default=None,
-            help="Of tsv and csv: FILE is such a table, with a header; score this column, pass the others through.",
+            help="With tsv and csv: FILE is such a table, with a header; score this column, copy the others.",
         ),
         click.option(
             "--given",
             type=Text(),
             default="",
-            help="Score each line after this text, which is not scored; with --context document, before the first.",
+            help="Text before each line, which is not scored; with --context document, before the first line only.",
         ),
         click.option(
-            "--given-column", metavar="NAME", default=None, help="The same for each row of a table: the text is there."
+            "--given-column", metavar="NAME", default=None, help="Column of FILE with a text like --given for each row."
         ),
         click.option(
             "--min-perplexity",
             type=NumberRange(0),
             default=None,
-            help="Print only lines of at least this perplexity per token: their text, or their rows of a table.",
+            help="Print only lines of at least this perplexity per token: their text, or their table rows.",
         ),
         click.option(
             "--max-perplexity",
             type=NumberRange(0),
             default=None,
-            help="Print only lines of at most this perplexity per token: their text, or their rows of a table.",
+            help="Print only lines of at most this perplexity per token: their text, or their table rows.",
         ),
     )(function)
 
 
 class Picker:
-    """Picks lines by their perplexity, and counts them; blank lines have none."""
+    """Picks lines by their perplexity, and counts them; blank lines are never picked."""
 
     def __init__(self, model: "LanguageModel", asked: Asked) -> None:
-        """Pick as asked."""
+        """Take the bounds from the options."""
         self._model = model
         self._least, self._most = asked.min_perplexity or 0, asked.max_perplexity
         self.picked = 0
 
     def __call__(self, scored: "ScoredLine") -> bool:
-        """Whether a line is picked."""
+        """Return whether a line is picked, and count it."""
         if self._model.counted_characters(scored.text) is None:
             return False
         picked = self._least <= scored.perplexity and (self._most is None or scored.perplexity <= self._most)
@@ -158,26 +158,26 @@ class Picker:
         return picked
 
     def layout(self, layout: Layout) -> Layout:
-        """Return a layout with these lines alone."""
+        """Return a layout that shows only the picked lines."""
         return layout._replace(line=lambda scored: layout.line(scored) if self(scored) else "")
 
 
 def texts(terminal: bool) -> Layout:
-    """The lines as they are; in a terminal without what would do something to it."""
+    """Return a layout that shows only the lines' text, in a terminal with control characters escaped."""
     return Layout(lambda scored: (one_line(scored.text) if terminal else scored.text) + "\n", lambda totals: "")
 
 
 class Passed(NamedTuple):
-    """Columns of the input that are passed through: their names, and what gives the cells of each line in turn."""
+    """Input columns that are copied to the output: their names, and a function that returns the next line's cells."""
 
     names: Sequence[str] = ()
     next_cells: Callable[[], Sequence[str]] = tuple
 
     def check(self, columns: Sequence[str], source: str) -> None:
-        """Refuse two columns of one name.
+        """Check that no copied column has the name of an output column.
 
         Raises:
-            CorpusError: there are some.
+            CorpusError: one has.
         """
         for name in self.names:
             if name in columns:
@@ -190,7 +190,7 @@ class Passed(NamedTuple):
 def rows(
     model: "LanguageModel", delimiter: str, asked: Asked, passed: Passed, picks: Picker | None, terminal: bool
 ) -> Layout:
-    """Return the table as a layout; its header stands above. terminal: whether it is shown in one."""
+    """Return the layout of a table with a header. terminal: whether it is shown in a terminal."""
     from rnnlm.surprisal import rows_of
 
     columns = asked.columns or DEFAULT
@@ -224,7 +224,7 @@ def rows(
 
 
 class _Written:
-    r"""What a csv.writer writes to. Its own line end, \r\n, is what makes it quote both characters; \n is written."""
+    r"""File object for csv.writer. Its line end \r\n makes it quote cells with \r or \n; here it is replaced by \n."""
 
     def __init__(self) -> None:
         self._rows: list[str] = []
@@ -233,14 +233,14 @@ class _Written:
         self._rows.append(row.removesuffix("\r\n") + "\n")
 
     def taken(self) -> str:
-        """What was written since the last time."""
+        """Return and clear the text written since the last call."""
         text = "".join(self._rows)
         self._rows.clear()
         return text
 
 
 def _shown(row: list[Any]) -> list[Any]:
-    """Cells as they are written: six places of a number, seven digits of one that is huge, nothing for None."""
+    """Format the floats of a row: six decimal places, or seven digits from HUGE on; None stays, an empty cell."""
     return [(f"{cell:.6f}" if abs(cell) < HUGE else f"{cell:.7g}") if isinstance(cell, float) else cell for cell in row]
 
 

@@ -1,4 +1,4 @@
-"""rnnlm serve: models behind HTTP, with a page to play with them."""
+"""rnnlm serve: serve models over HTTP, with a page to play with them."""
 
 import ipaddress
 import signal
@@ -36,13 +36,20 @@ def _key(ctx: click.Context, param: click.Parameter, value: str | None) -> str |
     envvar="RNNLM_MODEL",
     multiple=True,
     show_default="$RNNLM_MODEL, else rnnlm.npz",
-    help="Checkpoint or ARPA file to serve; may be given several times.",
+    help="Checkpoint or ARPA file to serve; repeatable.",
 )
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; others need an --api-key.")
-@click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="Port; 0: any free one.")
-@click.option("--api-key", callback=_key, default=None, help="Key that requests have to show.")
 @click.option(
-    "--allow-host", multiple=True, help="Host name under which browsers may ask, such as a proxy's; repeatable."
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    help="Address to listen on; one open to other machines needs --api-key.",
+)
+@click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="Port; 0: any free one.")
+@click.option("--api-key", callback=_key, default=None, help="Key that every request must send.")
+@click.option(
+    "--allow-host",
+    multiple=True,
+    help="Further host name that browsers may use for this server, such as a proxy's; repeatable.",
 )
 @click.option("--open", "opens", is_flag=True, help="Open the page in the browser.")
 @cache_options
@@ -63,14 +70,14 @@ def serve(
     rnnlm serve                          then open http://127.0.0.1:8000
     rnnlm serve -m a.npz -m b.npz        several models, by the names a and b
 
-    /v1/completions follows OpenAI's convention; /openapi.json describes all there is. Ctrl-C stops the server.
+    /v1/completions follows OpenAI's convention; /openapi.json describes all endpoints. Ctrl-C stops the server.
     """
     if not host.strip():
         raise click.UsageError("--host is empty; expected an address such as 127.0.0.1.")
     if not _is_loopback(host) and api_key is None:
         raise click.UsageError(
-            f"--host {host} lets other machines in, and whoever reaches the port could use the models; give an "
-            "--api-key that they have to know, or leave --host at 127.0.0.1."
+            f"--host {host} opens the server to other machines, and whoever reaches the port could use the models; "
+            "give an --api-key, or leave --host at 127.0.0.1."
         )
     threads = use_threads(threads)
     from rnnlm.playground import server
@@ -102,7 +109,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def _address(listener: socket.socket) -> str:
-    """The address for a browser on this machine."""
+    """Return the URL for a browser on this machine."""
     host, port = listener.getsockname()[:2]
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
@@ -110,7 +117,7 @@ def _address(listener: socket.socket) -> str:
 
 @contextmanager
 def _received() -> Iterator[list[int]]:
-    """The signals that ended the server: uvicorn sends them once more when it has, and here they are only noted."""
+    """Record signals while the server runs: uvicorn raises the signal that stopped it again after its shutdown."""
     received: list[int] = []
     previous: dict[int, Any] = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     for number in previous:

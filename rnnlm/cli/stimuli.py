@@ -1,4 +1,4 @@
-"""Tables of texts to be scored: csv and tsv files with a header, row by row."""
+"""Read texts to be scored from csv and tsv files with a header, row by row."""
 
 import csv
 from collections import deque
@@ -7,24 +7,24 @@ from collections.abc import Iterator, Sequence
 from rnnlm.cli.score_tables import DELIMITERS
 from rnnlm.errors import CorpusError, shown
 
-LONGEST_CELL = 1 << 24  # characters; a quote that is never closed ends here at the latest
-SEPARATORS = (*DELIMITERS.values(), ";")  # the last is what spreadsheets write where the comma is a decimal point
+LONGEST_CELL = 1 << 24  # characters; limits what an unclosed quote can take
+SEPARATORS = (*DELIMITERS.values(), ";")  # spreadsheets write ";" in locales with a decimal comma
 
 
 class Stimuli:
-    """The rows of a table: iterating gives the texts, and the other cells of each wait to be taken.
+    """The rows of a table: iterating yields the texts; `next_cells` returns the other cells, row by row.
 
-    names: of the other columns.
+    names: names of the other columns.
     """
 
     def __init__(self, lines: Iterator[str | None], source: str, column: str, given_column: str | None = None) -> None:
         """Read the header.
 
         Args:
-            lines: Of the file, without their ends; None where more would have to be waited for.
-            source: What errors call the file.
+            lines: Lines of the file without their ends; None where a pipe has no more yet.
+            source: Name of the file in error messages.
             column: Name of the column with the texts.
-            given_column: Name of the one with what is given before each.
+            given_column: Name of the column with a text before each, which is not scored.
 
         Raises:
             CorpusError: the header lacks a column.
@@ -50,7 +50,11 @@ class Stimuli:
         return [cell for place, cell in enumerate(row) if place != self._place]
 
     def __iter__(self) -> Iterator[str | tuple[str, str] | None]:
-        """Texts, or pairs of what is given and the text; None as in the lines."""
+        """Yield texts, or (given, text) with a given_column; None where a pipe has no more lines yet.
+
+        Raises:
+            CorpusError: a row has the wrong number of cells or is not valid csv.
+        """
         number = 1
         try:
             for row in self._records:
@@ -75,23 +79,23 @@ class Stimuli:
             ) from None
 
     def next_cells(self) -> Sequence[str]:
-        """The other cells of the first row that they were not taken of yet."""
+        """Return the other cells of the next row."""
         return self._waiting.popleft()
 
 
 def _header(line: str, wanted: Sequence[str]) -> tuple[str, list[str]]:
-    """Separator and names of a header: the separator that gives the wanted names, else the most names."""
+    """Return separator and column names of a header; choose the separator with the wanted names, else most names."""
     read = [(each, next(csv.reader([line], delimiter=each), [])) for each in SEPARATORS]
     return max(read, key=lambda found: (set(wanted) <= set(found[1]), len(found[1])))
 
 
 def _one_line(cell: str) -> str:
-    """The cell with a space for each line end in it, so that places in it are what they were."""
+    """Return a cell with each line-end character replaced by a space, so that positions stay the same."""
     return cell.replace("\n", " ").replace("\r", " ")
 
 
 class _Feed:
-    """Gives a csv.reader the line that is at hand, and further ones where a quoted cell goes on in them."""
+    """Iterator that feeds csv.reader the current line, and further lines if a quoted cell continues."""
 
     def __init__(self, lines: Iterator[str | None]) -> None:
         self._lines, self.line = lines, ""
@@ -105,7 +109,7 @@ class _Feed:
 
 
 def _records(lines: Iterator[str | None], delimiter: str) -> Iterator[list[str] | None]:
-    """Rows of cells; None as in the lines."""
+    """Yield rows of cells; None where a pipe has no more lines yet."""
     feed = _Feed(lines)
     reader = csv.reader(feed, delimiter=delimiter, strict=True)
     for line in lines:

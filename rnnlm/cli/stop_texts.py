@@ -1,4 +1,4 @@
-"""The texts at which `rnnlm sample` ends: how they are typed, and which of them cannot come."""
+"""Stop texts of `rnnlm sample`: read their escapes, and warn of texts that the model cannot write."""
 
 import re
 import shlex
@@ -18,19 +18,19 @@ ESCAPES = {"n": "\n", "t": "\t", "\\": "\\"}
 
 
 def typed(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]) -> tuple[str, ...]:
-    r"""The texts with a line end for \n, a tab for \t and a backslash for \\, which a shell leaves as they are."""
+    r"""Return the texts with the escapes \n, \t and \\ replaced (a shell passes them on unchanged)."""
     del ctx, param
     return tuple(re.sub(r"\\([nt\\])", lambda found: ESCAPES[found[1]], text) for text in texts)
 
 
 def warn_of_impossible(model: "LanguageModel", stops: tuple[str, ...]) -> None:
-    """Name the texts that no text of the model contains, and what to type instead."""
+    """Warn of stop texts that the model can never write, with a suggestion for each."""
     known = {*"".join(model.vocabulary.tokens), " "}
     for stop in stops:
         if can_write(model, stop):
             continue
         lacking = "".join(dict.fromkeys(each for each in stop if each not in known))
-        why = f"the model knows no token with {visible(lacking)}" if lacking else "no tokens of the model make it up"
+        why = f"the model knows no token with {visible(lacking)}" if lacking else "the model's tokens cannot form it"
         instead = next((form for form in _other_forms(stop) if form and can_write(model, form)), None)
         advice = f"Type --stop {shlex.quote(visible(instead))}" if instead else "Type it as the training text has it"
         note(f"Warning: no text will stop at {shortened(visible(stop))}: {why}. {advice}; --length ends a text, too.")
@@ -44,23 +44,23 @@ def _other_forms(text: str) -> Iterator[str]:
 
 
 def can_write(model: "LanguageModel", text: str) -> bool:
-    """Whether what a model writes can contain a text: tokens, the end of a first one and the beginning of a last one.
+    """Return whether a model's output can contain a text: the end of a token, whole tokens, the beginning of a token.
 
-    Where sentences end a text, so does a line end at the end of this one. Some texts of words that never come are
-    taken for possible, since a word is written with a space before it or without.
+    For a model of sentences, a line end at the end of `text` is ignored, since it ends the output anyway. Since words
+    may be written with or without a space before them, some impossible texts are taken for possible.
     """
     if model.context == "sentence":
         text = text.removesuffix("\n")
     tokens = {model.tokenizer.join([token]) for token in model.vocabulary.tokens}
-    if "" in tokens:  # of bytes, which make any character together
+    if "" in tokens:  # tokens of single bytes, which can form any character
         return True
-    if model.level != "char":  # between whose tokens there may be one space, and in a stream line ends
+    if model.level != "char":  # tokens may be separated by a space, and in a stream by line ends
         tokens |= {" ", "\n"} if model.context == "stream" else {" "}
     if any(text in token for token in tokens):
         return True
 
     def parts(place: int) -> bool:
-        """Whether one token may end and the next begin at a place of the text."""
+        """Return whether one token may end and the next begin at a position of the text."""
         around = text[place - 1 : place + 1]
         if model.level == "char" or len(around) < 2:
             return True

@@ -1,4 +1,4 @@
-"""Plain tables whose columns stay straight when a cell holds Chinese."""
+"""Plain-text tables whose columns are aligned by display width, also with Chinese."""
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -8,7 +8,7 @@ from typing import NamedTuple
 from rnnlm.cli.terminal import escaped
 from rnnlm.cli.wrapping import WORD, display_width, wrapped
 
-JOINERS = "\u200c\u200d"  # inside words of Persian and Indian scripts, and inside emoji
+JOINERS = "\u200c\u200d"  # used within words of Persian and Indic scripts, and within emoji
 
 
 def table(
@@ -18,12 +18,12 @@ def table(
     width: int | None = None,
     keys: int = 1,
 ) -> str:
-    """Rows as lines, columns padded by display width and two spaces apart; no line ends in spaces.
+    """Return rows as lines, columns padded by display width and two spaces apart; no line ends in spaces.
 
     headers: titles of the columns; without them the table starts with the rows. align: a letter per column, "r" for
-    right, "l" for left; columns beyond it are left.
-    width: columns of the screen that it has to fit. First the cells of left-aligned columns are broken between words;
-    where that is not enough, the columns are shown in several tables, each of which begins with the first `keys` ones.
+    right, "l" for left; further columns are left-aligned.
+    width: columns of the terminal. To fit it, cells of left-aligned columns are wrapped between words; if that is not
+    enough, the table is split into several, each of which begins with the first `keys` columns.
 
     >>> print(table([("昨天", 4), ("a", 10)], ["token", "id"], "lr"))
     token  id
@@ -40,7 +40,7 @@ def table(
 
 
 class _Column(NamedTuple):
-    """A column: its cells, whether they are right-aligned, how wide it is and how narrow it may become."""
+    """A column: its cells, whether they are right-aligned, its width and its least width."""
 
     cells: Sequence[str]
     right: bool
@@ -49,14 +49,14 @@ class _Column(NamedTuple):
 
     @classmethod
     def of(cls, cells: Sequence[str], align: str) -> "_Column":
-        """A column as wide as its widest cell."""
+        """Return a column as wide as its widest cell."""
         width = max(map(display_width, cells))
         words = (word for cell in cells for _, word in re.findall(WORD, cell))
         return cls(cells, align == "r", width, width if align == "r" else max(map(display_width, words), default=0))
 
 
 def _blocks(columns: list[_Column], width: int | None, keys: int) -> Iterator[list[_Column]]:
-    """The columns in as many parts as have to stand below each other, each with the first ones."""
+    """Split the columns into blocks that fit the width when narrowed, each with the first `keys` columns."""
     block: list[_Column] = []
     for column in columns:
         if width is not None and len(block) > keys and _total([*block, column], least=True) > width:
@@ -71,7 +71,7 @@ def _total(columns: Sequence[_Column], least: bool = False) -> int:
 
 
 def _narrowed(columns: list[_Column], width: int | None) -> list[_Column]:
-    """The columns, the widest ones narrower until they fit or no one can give way."""
+    """Return the columns, the widest ones narrowed until all fit or none can be narrowed."""
     columns = list(columns)
     while width is not None and _total(columns) > width:
         widest = max(columns, key=lambda column: column.width if column.width > column.least else 0)
@@ -82,7 +82,7 @@ def _narrowed(columns: list[_Column], width: int | None) -> list[_Column]:
 
 
 def _side_by_side(columns: Sequence[_Column]) -> str:
-    """The lines of a table; a row has as many as its tallest cell."""
+    """Return the lines of a table; a row takes as many lines as its tallest cell."""
     lines = []
     for row in zip(*(column.cells for column in columns), strict=True):
         cells = [
@@ -100,7 +100,7 @@ def _padded(part: str, column: _Column) -> str:
 
 
 def visible(token: str) -> str:
-    r"""A token as it can be shown in a line: white space and what cannot be seen as their escapes.
+    r"""Return a token for display in a line: a space as ␣, other white space and invisible characters as escapes.
 
     >>> print(visible("a\tb"), visible("\u200d"), len(visible("👩\u200d🔬")))
     a\tb \u200d 3
@@ -109,19 +109,19 @@ def visible(token: str) -> str:
         return "␣"
     if token.isprintable():
         return token
-    inside = JOINERS if len(token) > 1 else ""  # there they belong to the spelling
-    if token.startswith("\U0001f3f4"):  # a flag, whose country is written in tags
+    inside = JOINERS if len(token) > 1 else ""  # within a token they are part of its spelling
+    if token.startswith("\U0001f3f4"):  # a flag whose region is written in tag characters
         inside += "".join(map(chr, range(0xE0061, 0xE0080)))
     return "".join(c if c.isprintable() or c in inside else escaped(c) for c in token)
 
 
 def token_cell(token: str) -> str:
-    """A token as it is shown to people: visible, and not longer than fits a line."""
+    """Return a token for display: visible, and shortened to fit a line."""
     return shortened(visible(token))
 
 
 def shortened(text: str, longest: int = 60) -> str:
-    """A text, of a very long one the beginning and how long it is.
+    """Return a text, or of a longer one the beginning and its length.
 
     >>> shortened("a" * 1000, 5)
     'aaaaa… (1,000 characters)'

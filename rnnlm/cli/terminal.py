@@ -1,9 +1,9 @@
-r"""The standard streams: exact in a file or a pipe, harmless in a terminal.
+r"""Set up the standard streams: exact bytes in a file or a pipe, no control sequences in a terminal.
 
-A corpus or a model may hold what a terminal obeys: sequences that move the cursor, change the window's title or hide
-text, and marks that turn the direction of writing round. In a terminal they are shown as escapes such as \x1b; a file
-or a pipe gets the very bytes. In a terminal messages are also broken between words, and a progress bar stays below
-them. This is done to the streams themselves, so that no message can forget it.
+A corpus or a model may contain control sequences that move the cursor, change the window's title or hide text, and
+characters that reverse the direction of writing. In a terminal they are shown as escapes such as \x1b; a file or a pipe
+gets the exact bytes. In a terminal, messages are also wrapped between words, and a progress bar stays below them. All
+of this is done in the streams, so that it holds for every message.
 """
 
 import codecs
@@ -18,12 +18,12 @@ from typing import Any, TextIO
 
 from rnnlm.cli.wrapping import COUNTED, wrapped
 
-EXACT = "rnnlm-exact"  # how the streams write what is no character
-STATUS_SECONDS = 0.1  # at least, between two drawings of a status
+EXACT = "rnnlm-exact"  # name of the streams' error handler for surrogates
+STATUS_SECONDS = 0.1  # least time between two drawings of a status
 ERASE_REST = "\x1b[J"  # from the cursor to the end of the screen
 ERASE = f"\r{ERASE_REST}"
-# Controls but for newline and tab, marks of direction and of annotation, halves of surrogate pairs, and tags, which
-# hide a text, but for those of a flag such as Scotland's. The end of a line on Windows is none.
+# Control characters except newline, tab and the \r of \r\n; marks of direction and annotation; surrogates; and tag
+# characters, which can hide text, except those of flags such as Scotland's (group 1).
 _HARMFUL = re.compile(
     "(\U0001f3f4[\U000e0061-\U000e007a]{2,8}\U000e007f)|"
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufff9-\ufffb\ud800-\udfff"
@@ -32,7 +32,7 @@ _HARMFUL = re.compile(
 
 
 def harmless(text: str) -> str:
-    r"""A text that does nothing to a terminal but to be shown; of what cannot be decoded, the byte is shown.
+    r"""Return a text with everything that could affect a terminal escaped; undecodable bytes are shown as \xff.
 
     >>> print(harmless("\x1b[31mred\x07, \u202eright to left, \udcff"))
     \x1b[31mred\x07, \u202eright to left, \xff
@@ -41,7 +41,7 @@ def harmless(text: str) -> str:
 
 
 def json_escaped(text: str) -> str:
-    """JSON in which nothing does anything to a terminal, and which is equal JSON everywhere."""
+    """Return JSON with characters that could affect a terminal as JSON escapes, so its value stays the same."""
     return _HARMFUL.sub(lambda found: found[1] or _json_escape(found[0]), text)
 
 
@@ -51,14 +51,14 @@ def _json_escape(character: str) -> str:
 
 
 def escaped(character: str) -> str:
-    r"""The escape of a character; of half a surrogate pair that stands for a byte, the byte as \xff."""
+    r"""Return the escape of a character; a surrogate that stands for an undecodable byte becomes that byte, as \xff."""
     code = ord(character)
     byte = 0xDC80 <= code <= 0xDCFF
     return f"\\x{code & 0xFF:02x}" if byte else character.encode("unicode_escape").decode()
 
 
 def _exact(error: UnicodeError) -> tuple[bytes, int]:
-    """Bytes that came in as halves of surrogate pairs, as in the name of a file, go out as they came."""
+    """Encode surrogates that stand for undecodable bytes, as in file names, as these bytes, and others as escapes."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     part = error.object[error.start : error.end]
@@ -70,14 +70,14 @@ codecs.register_error(EXACT, _exact)
 
 
 class Terminal:
-    """A text stream to a terminal that writes everything in its harmless form; all else is the stream's own.
+    """A wrapper of a terminal's text stream that makes all text harmless.
 
-    It may have a status, such as a progress bar: a line below all others that is drawn anew in its place. Whatever is
-    written meanwhile comes above it, whoever writes it.
+    It can show a status, such as a progress bar: a line below all others that is redrawn in place. Text that is written
+    meanwhile appears above it.
     """
 
     def __init__(self, stream: TextIO, wraps: bool = False) -> None:
-        """Guard a stream. wraps: break long lines between words, which is for messages and not for answers."""
+        """Wrap a stream. wraps: break long lines between words, for messages but not for results."""
         self._stream, self._wraps = stream, wraps
         self.buffer = _Bytes(self)
         self._status: Callable[[int], str] | None = None
@@ -87,22 +87,22 @@ class Terminal:
 
     @property
     def columns(self) -> int:
-        """Columns of the terminal, which may change at any time."""
-        with contextlib.suppress(AttributeError, OSError, ValueError):  # it is closed, or not a terminal
+        """Present number of columns of the terminal."""
+        with contextlib.suppress(AttributeError, OSError, ValueError):  # the stream is closed or not a terminal
             if columns := os.get_terminal_size(self._stream.fileno()).columns:
                 return columns
-        import shutil  # rarely needed, and slow to load
+        import shutil  # slow to load and rarely needed
 
         return shutil.get_terminal_size().columns
 
     def write(self, text: str) -> int:
-        """Write a text; a status gives way to it."""
+        """Write a text, made harmless, above the status."""
         shown = harmless(text)
         self.write_as_it_is(wrapped(shown, self.columns, COUNTED) if self._wraps else shown)
         return len(text)
 
     def write_as_it_is(self, text: str) -> None:
-        """Write what was made harmless before, and then painted."""
+        """Write a text that is harmless already and may be painted, above the status."""
         if self._drawn:
             self._stream.write(ERASE)
             self._drawn = False
@@ -116,13 +116,13 @@ class Terminal:
             self.write(line)
 
     def show_status(self, status: Callable[[int], str]) -> None:
-        """Show a status in the place of the one before. status: its text for a number of columns."""
+        """Show a status in place of the previous one. status: returns its text for a number of columns."""
         self._status = status
         if not self._drawn or time.monotonic() - self._drawn_at >= STATUS_SECONDS:
             self._draw()
 
     def end_status(self, keep: bool = False) -> None:
-        """Take the status away, or leave its last state behind as a line like others."""
+        """Remove the status, or with `keep` leave its last state as an ordinary line."""
         if keep:
             self._draw()
         if self._drawn:
@@ -131,15 +131,15 @@ class Terminal:
         self._status, self._drawn = None, False
 
     def _draw(self) -> None:
-        """Draw the status, if there is one and no line is half written.
+        """Draw the status, if there is one and the last line is complete.
 
-        The cursor goes back to its beginning. When a window becomes narrower, many terminals break the line in two,
-        and take the cursor along: so all of it is still found and erased.
+        The cursor returns to the beginning of the status. When a window gets narrower, many terminals break the line
+        and move the cursor with its beginning, so the whole status can still be erased.
         """
         if self._status is None or not self._at_line_start:
             return
-        text = harmless(self._status(self.columns - 1))  # in the last column some terminals begin a new line
-        self._drawn, self._drawn_at = True, time.monotonic()  # before a signal can come
+        text = harmless(self._status(self.columns - 1))  # some terminals begin a new line after the last column
+        self._drawn, self._drawn_at = True, time.monotonic()  # set first, in case a signal interrupts the write
         self._stream.write(f"\r{text}{ERASE_REST}\r")
         self._stream.flush()
 
@@ -148,51 +148,53 @@ class Terminal:
 
 
 class _Bytes:
-    """What takes the bytes of UTF-8 for a guarded terminal."""
+    """The `buffer` of a `Terminal`: decodes UTF-8 and writes it as text."""
 
     def __init__(self, terminal: Terminal) -> None:
         self._terminal = terminal
         self._decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
 
     def write(self, data: bytes) -> int:
-        """Write bytes; a character that is not complete yet waits for the rest of it."""
+        """Write bytes; an incomplete character is kept until its other bytes come."""
         self._terminal.write(self._decoder.decode(data))
         return len(data)
 
     def flush(self) -> None:
-        """Write what waits, and bring all to the terminal."""
+        """Write an incomplete character, and flush the terminal."""
         self._terminal.write(self._decoder.decode(b"", final=True))
         self._terminal.flush()
 
 
 def set_up_streams() -> None:
-    """Make the standard streams UTF-8, whatever LANG or the code page is; exact, or guarded if they are a terminal."""
+    """Make the standard streams UTF-8, whatever LANG or the code page is, and wrap terminals in `Terminal`."""
     for name in ("stdin", "stdout", "stderr"):
         stream: Any = getattr(sys, name)
-        with contextlib.suppress(AttributeError, ValueError):  # a closed one is None; a notebook's cannot be changed
+        with contextlib.suppress(
+            AttributeError, ValueError
+        ):  # a closed stream is None; one of a notebook cannot be reconfigured
             stream.reconfigure(encoding="utf-8", errors="strict" if name == "stdin" else EXACT)
         if name != "stdin":
             setattr(sys, name, guarded(stream, wraps=name == "stderr"))
 
 
 def guarded(stream: Any, wraps: bool = False) -> Any:
-    """The stream, guarded if it is a terminal; see `Terminal`."""
+    """Return the stream, wrapped in a `Terminal` if it is a terminal."""
     if stream is None or isinstance(stream, Terminal) or not stream.isatty():
         return stream
     return Terminal(stream, wraps)
 
 
 def width_of(stream: Any) -> int | None:
-    """Columns of a stream, None where it is no terminal and lines may have any length."""
+    """Return the columns of a stream; None if it is not a terminal, so that lines may have any length."""
     return stream.columns if isinstance(stream, Terminal) else None
 
 
 def status_terminal() -> Terminal | None:
-    """Stderr as a terminal that can show a status; None where it is none."""
+    """Return stderr if it is a terminal that can show a status, else None."""
     return sys.stderr if isinstance(sys.stderr, Terminal) and os.environ.get("TERM") != "dumb" else None
 
 
 def end_status() -> None:
-    """Take away the status of what was ended by an error."""
+    """Remove the status on stderr, such as after an error."""
     if isinstance(sys.stderr, Terminal):
         sys.stderr.end_status()

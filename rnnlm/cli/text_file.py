@@ -1,4 +1,4 @@
-"""The name of a text on the command line."""
+"""Parameter type for the name of a text on the command line."""
 
 from typing import TYPE_CHECKING
 
@@ -11,12 +11,12 @@ if TYPE_CHECKING:
 
 
 class TextFile(click.types.StringParamType):
-    """The name of a text; a shell completes it as a file, or as one of those that come with the package."""
+    """The name of a text; a shell completes it as a file or as a text of the package (@chinese, @english)."""
 
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> "list[CompletionItem[str]]":
-        """What a name that begins so may become."""
+        """Return the completions of a name that begins with `incomplete`."""
         from click.shell_completion import CompletionItem
 
         own = [CompletionItem(f"@{name}") for name in OWN_TEXTS if incomplete and f"@{name}".startswith(incomplete)]

@@ -1,6 +1,6 @@
-"""What the commands that learn from a text share: options that say how it is read, and a bar.
+"""Options for reading a text and a progress bar, for the commands that learn from a text.
 
-The module itself is light; what it needs of the package is imported when it is used.
+Slow imports happen within the functions.
 """
 
 import time
@@ -15,24 +15,24 @@ from rnnlm.training.options import FOR_EVERY_MODEL
 if TYPE_CHECKING:
     from rnnlm.cli.common import Function
 
-BAR_AFTER_SECONDS = 0.5  # a text that is read sooner needs none
+BAR_AFTER_SECONDS = 0.5  # no bar is shown before this time
 
 
 def text_options(function: "Function") -> "Function":
-    """Add the options that say how a text is read."""
+    """Add the options for reading a text."""
     encoding = click.option(
         "--encoding", default=None, show_default="detected", help="Encoding of the text, such as gb18030."
     )
     column = click.option(
         "--column",
         default=None,
-        help="What to read of CSV, TSV and JSONL files: a column by its name or, from 1 on, its number; a key.",
+        help="Column of CSV and TSV files to read, by name or number (from 1), or key of JSONL files.",
     )
     return declared_options(FOR_EVERY_MODEL)(encoding(column(function)))
 
 
 def reading_bar() -> "Callable[[int, int], None] | None":
-    """A bar for reading and tokenizing, shown in a terminal if it takes a while."""
+    """Return a function that shows the progress of reading (bytes done, total) as a bar; None without a terminal."""
     from rnnlm.cli.terminal import status_terminal
 
     terminal = status_terminal()

@@ -1,4 +1,4 @@
-"""rnnlm train: learn from a text."""
+"""rnnlm train: train a model on a text."""
 
 import signal
 from collections.abc import Callable, Iterator
@@ -34,11 +34,11 @@ if TYPE_CHECKING:
     from rnnlm.training.advice import Advisor
     from rnnlm.training.session import Request, Session
 
-SETTLING = 5.0  # seconds in which several workers take two signals for one
-GO_ON, SAVE, LEAVE = 0.0, 1.0, 2.0  # what a worker wants after a step; the most of it is done by all
+SETTLING = 5.0  # seconds in which several workers count repeated signals as one
+GO_ON, SAVE, LEAVE = 0.0, 1.0, 2.0  # what a worker wants after a step; all workers do the largest
 
 
-TRAINED_OPTIONS = [name for name in DECLARATIONS if name not in FOR_EVERY_MODEL]  # of a network
+TRAINED_OPTIONS = [name for name in DECLARATIONS if name not in FOR_EVERY_MODEL]  # options of networks only
 BEFORE_PRESET, AFTER_PRESET = (
     TRAINED_OPTIONS[: TRAINED_OPTIONS.index("time")],
     TRAINED_OPTIONS[TRAINED_OPTIONS.index("time") :],
@@ -69,11 +69,11 @@ BEFORE_PRESET, AFTER_PRESET = (
     "--preset",
     type=click.Choice(PRESETS),
     default=None,
-    help="Size by name: a width of 64, 128, 256, 512 or 1,024, or less for a short text, and its passes.",
+    help="Size by name: 64, 128, 256, 512 or 1,024 units, fewer for a short text, with matching --epochs.",
 )
 @declared_options(AFTER_PRESET)
-@click.option("--resume", is_flag=True, help="Go on with the training that wrote --output.")
-@click.option("--changed-text", is_flag=True, help="With --resume: go on although CORPUS has changed.")
+@click.option("--resume", is_flag=True, help="Continue the training that wrote --output.")
+@click.option("--changed-text", is_flag=True, help="With --resume: continue although CORPUS has changed.")
 @click.option(
     "--init-from",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -90,14 +90,14 @@ BEFORE_PRESET, AFTER_PRESET = (
     "--history",
     type=click.Path(dir_okay=False, path_type=Path),
     default=None,
-    help="JSON Lines file for the course of the training.",
+    help="JSON Lines file for losses and speed at each evaluation.",
 )
 @click.option(
     "--tensorboard",
     type=click.Path(file_okay=False, path_type=Path),
     default=None,
     metavar="DIR",
-    help="Folder for the same, as TensorBoard shows it; a new training takes the place of the one before.",
+    help="Folder for the same as TensorBoard events; a new training replaces the previous one there.",
 )
 @force_option
 @threads_option
@@ -126,9 +126,9 @@ def train(
 ) -> int:
     """Train a model on CORPUS: text files, folders of them, .gz, or "-" for stdin.
 
-    @chinese and @english are texts that come with rnnlm. The best model on the held-out part of the text is kept in the
-    checkpoint. Ctrl-C saves and stops; --resume goes on. A file that is there already is replaced if it is a model that
-    the same command has made of the same text.
+    @chinese and @english are texts that come with rnnlm. The checkpoint keeps the model that is best on the held-out
+    part of the text. Ctrl-C saves and stops; --resume continues. An existing file is only replaced if it is a model
+    that the same command made from the same text.
 
     \b
     rnnlm train corpus.txt
@@ -149,7 +149,7 @@ def train(
 
 
 def _learn(ctx: click.Context, chosen: dict[str, Any], machine: Machine, interruptions: Interruptions) -> int:
-    """Prepare, train and save; returns the exit code."""
+    """Prepare, train and save; return the exit code."""
     from rnnlm.cli.saving import Saver
     from rnnlm.cli.training_messages import conclude
     from rnnlm.storage.lock import Reservation
@@ -168,7 +168,7 @@ def _learn(ctx: click.Context, chosen: dict[str, Any], machine: Machine, interru
             tell(f"Interrupted at step {session.trainer.progress.step:,}; {saver.on_disk()}.{saver.how_to_go_on()}")
             return 128 + interruptions.received
         if workers.rank == 0:
-            conclude(session, output)  # which a signal does not end: all is saved, and it takes a moment
+            conclude(session, output)  # signals are not checked here: all is saved, and this is short
     except Interrupted as error:
         tell(f"Interrupted; {saver.on_disk() if saver else 'nothing was written'}.")
         return 128 + error.number
@@ -178,7 +178,11 @@ def _learn(ctx: click.Context, chosen: dict[str, Any], machine: Machine, interru
 def _prepare(
     ctx: click.Context, chosen: dict[str, Any], machine: Machine, tell: Callable[[str], None]
 ) -> "tuple[Session, Advisor]":
-    """Make a session of the command line, unless a file would be lost by it, and introduce it."""
+    """Make a session from the command line and print its description; return it and its advisor.
+
+    Raises:
+        CheckpointError: the training would replace another model or history.
+    """
     from rnnlm.cli.replacement import check_history, check_model
     from rnnlm.cli.training_messages import WORTH_TELLING, about, introduce
     from rnnlm.training.dataset import Sources
@@ -209,16 +213,16 @@ def _prepare(
 
 
 def _choices(session: "Session") -> dict[str, Any]:
-    """The options of a training that could have been chosen otherwise."""
+    """Return the training's final options, without those that could not have another value."""
     choices = asdict(session.recipe)
-    if not choices["line_resets"]:  # of sentences and of characters, which have none
+    if not choices["line_resets"]:  # sentences and characters have no line resets
         del choices["line_resets"]
     return choices
 
 
 @contextmanager
 def _logs(ctx: click.Context, session: "Session", workers: Workers) -> "Iterator[list[History | EventLog]]":
-    """The files of the course of a training, which the first worker writes."""
+    """Yield the logs of the training: history and TensorBoard events, which only the first worker writes."""
     from rnnlm.cli.progress import EventLog, History
 
     resumed_at = session.trainer.progress.step if ctx.params["resume"] else None
@@ -228,17 +232,17 @@ def _logs(ctx: click.Context, session: "Session", workers: Workers) -> "Iterator
 
 
 def _advisor(request: "Request", session: "Session", tell: Callable[[str], None]) -> "Advisor":
-    """Say what is to be advised before a training begins, and return who advises while it runs."""
+    """Print the advice before a training begins, and return the advisor for its reports."""
     from rnnlm.training.advice import Advisor, facts_of
 
     advisor = Advisor(facts_of(session, has_network=request.origin is not None))
-    for line in [] if request.resumed else advisor.opening():  # a resumed training was told when it began
+    for line in [] if request.resumed else advisor.opening():  # a resumed training had its advice when it began
         tell(tr("Advice      {line}", line=line))
     return advisor
 
 
 def _check_folder(folder: Path) -> None:
-    """Refuse the root of a file system for files of a run, which belong into a folder of their own."""
+    """Raise TrainingError if a folder for events is the root of the file system."""
     if folder.resolve().parent == folder.resolve():
         raise TrainingError(f"--tensorboard {folder} is the root of the file system; give a folder of its own.")
 
@@ -254,9 +258,9 @@ def _check_usage(
     if changed_text and not resume:
         raise click.UsageError("--changed-text is for --resume; a new training takes any text.")
     if resume and force:
-        raise click.UsageError("--resume goes on with --output, --force starts anew in its place; choose one.")
+        raise click.UsageError("--resume continues the training in --output, --force replaces it; choose one.")
     if resume and init_from:
-        raise click.UsageError("--resume goes on with --output, --init-from starts anew; choose one.")
+        raise click.UsageError("--resume continues the training in --output, --init-from starts a new one; choose one.")
     if ctx.get_parameter_source("activation") != ParameterSource.DEFAULT and chosen["cell"] != "rnn":
         raise click.UsageError(f"--activation is for --cell rnn; {chosen['cell']} has its own.")
 
@@ -269,29 +273,33 @@ def _train(
     workers: Workers,
     advisor: "Advisor",
 ) -> None:
-    """Train to the end or to a signal, and save. Several workers do all of it together, step by step."""
+    """Train to the end or until a signal, and save; several workers agree after each step on what to do."""
     from rnnlm.cli.progress import Display
 
     trainer = session.trainer
 
     def stop() -> bool:
         trainer.interrupt()
-        return trainer.at_rest and workers.size == 1  # else all of them leave after the same step
+        return trainer.at_rest and workers.size == 1  # several workers must leave after the same step
 
     with Display(workers.rank > 0, advisor.after) as display:
         interruptions.asked = stop
         try:
-            with closing(trainer.run()) as reports:  # not whenever it is collected: a second signal may come then
+            with closing(
+                trainer.run()
+            ) as reports:  # close the generator now, not when it is collected, where a second signal could hit
                 for report in reports:
                     display.show(report)
                     if report.kind != "steps":
                         for log in logs:
                             log.write(report, display.line)
                     wanted = workers.largest(LEAVE if interruptions.received else SAVE if saver.is_due() else GO_ON)
-                    at_the_end = wanted == LEAVE or trainer.done()  # which is saved below
+                    at_the_end = wanted == LEAVE or trainer.done()  # `finish` saves then
                     if (report.kind == "evaluation" or wanted == SAVE) and not at_the_end:
                         saver.try_to_save(display)
-                    if wanted == LEAVE or (interruptions.received and workers.size == 1):  # perhaps while it was saved
+                    if wanted == LEAVE or (
+                        interruptions.received and workers.size == 1
+                    ):  # a signal may have come while saving
                         break
         except Interrupted as error:
             if error.at_once:
@@ -310,7 +318,7 @@ def _train(
 
 
 def _out_of_memory(at_rest: bool, saver: "Saver") -> TrainingError:
-    """What to say; where nothing is half done, it is saved first."""
+    """Return the error for exhausted memory, after saving unless a step is half done."""
     if at_rest:
         with suppress(SavingError):
             saver.save()

@@ -1,4 +1,4 @@
-"""What `rnnlm train` says of a training before and after it."""
+"""Messages of `rnnlm train` before and after a training."""
 
 import math
 from collections.abc import Callable
@@ -17,12 +17,12 @@ from rnnlm.text.running_text import Cohesion
 from rnnlm.training.session import Session
 from rnnlm.training.workers import Workers
 
-WORTH_TELLING = 60.0  # seconds of a training
-LONGEST_SAMPLE = 2000  # characters: a text without spaces is a word
+WORTH_TELLING = 60.0  # seconds from which the expected time of a training is printed
+LONGEST_SAMPLE = 2000  # characters; in a text without spaces a sampled "word" may be very long
 
 
 def introduce(session: Session, threads: int, resumed: bool, workers: Workers, tell: Callable[[str], None]) -> None:
-    """Say what will be trained on what."""
+    """Print notes and a description of text, vocabulary, network and training."""
     model, dataset = session.model, session.dataset
     for message in session.notes:
         tell(message)
@@ -60,7 +60,7 @@ def introduce(session: Session, threads: int, resumed: bool, workers: Workers, t
 
 
 def _network(session: Session) -> str:
-    """What the network is like."""
+    """Return the line that describes the network."""
     options, network = session.recipe, session.model.network
     embedding = tr("embedding {size}" if options.embedding_size else "one-hot input", size=options.embedding_size)
     cell = options.cell.upper() + (f" ({options.activation})" if options.cell == "rnn" else "")
@@ -80,7 +80,7 @@ def _network(session: Session) -> str:
 
 
 def _training(session: Session, threads: int, workers: Workers) -> str:
-    """How it is trained."""
+    """Return the line that describes the training."""
     options = session.recipe
     return tr(
         "Training    {span}{networks}, batches of {columns} x {steps}{shifted}, {optimizer} {lr} {schedule}{more}; "
@@ -105,7 +105,7 @@ def _threads(threads: int, workers: Workers) -> str:
 
 
 def about(seconds: float) -> str:
-    """How long a training is going to take, and what to do if that is too long.
+    """Return the expected time of a training, with a --time for a shorter one.
 
     >>> print(about(1570), about(8000), sep="\\n")
     about 26 minutes; --time 5m for less
@@ -121,22 +121,22 @@ def about(seconds: float) -> str:
 
 
 def _context(before: Cohesion) -> str:
-    """How a text is read, and why."""
+    """Return the description of the context, sentence or stream, and why it was chosen."""
     if before.tells:
         nats = f"{before.nats_per_token:.3f}"
-        return tr("stream: in one piece; lines predict the next ones ({nats} nats a token)", nats=nats)
-    return tr("sentence: each line alone; no line is seen to predict the next")
+        return tr("stream: as one text; lines help to predict the next ones ({nats} nats a token)", nats=nats)
+    return tr("sentence: each line alone; lines do not help to predict the next")
 
 
 def _kernels(session: Session) -> str:
-    """What computes."""
+    """Return what computes: PyTorch on a device, compiled kernels or NumPy kernels."""
     if device := getattr(session.trainer.engine, "device", None):
         return tr("PyTorch on {device}", device=device)
     return tr("compiled kernels" if compiled() else "NumPy kernels")
 
 
 def _regularisers(session: Session) -> str:
-    """What else keeps the network from learning the text by heart, where it was asked for."""
+    """Describe the kinds of dropout beside `dropout` that were asked for."""
     options = session.recipe
     rates = {
         "the input": options.input_dropout,
@@ -148,7 +148,7 @@ def _regularisers(session: Session) -> str:
 
 
 def _smoothing(session: Session) -> str:
-    """What else is done to the gradients and to the weights that they lead to, where it was asked for."""
+    """Describe weight decay, weight averaging and label smoothing, where they differ from the default."""
     options = session.recipe
     usual = OPTIMIZERS[options.optimizer].weight_decay
     decay = "" if options.weight_decay == usual else f", weight decay {options.weight_decay:g}"
@@ -158,7 +158,7 @@ def _smoothing(session: Session) -> str:
 
 
 def conclude(session: Session, output: Path) -> None:
-    """Say how good it became and let the model speak."""
+    """Print the best loss, a comparison with n-grams, a sample of the model, and the command to try."""
     progress, model, two_sided = session.trainer.progress, session.model, session.recipe.bidirectional
     best, name = progress.best_nats_per_token, "" if str(output) == DEFAULT_MODEL else f" -m {output}"
     if best is not None:
@@ -188,9 +188,12 @@ def conclude(session: Session, output: Path) -> None:
 
 
 def in_bits(nats_per_token: float, session: Session) -> str:
-    """A loss in bits per token, character and byte, by as many of these as the text has for each token."""
+    """Convert a loss to bits per token, character and byte, by the text's numbers of these per token."""
     corpora = session.dataset.corpora
-    text, tokens = corpora[-1], len(corpora[-1].ids)  # the one to validate on, else the text that it is a part of
+    text, tokens = (
+        corpora[-1],
+        len(corpora[-1].ids),
+    )  # the text of --valid, else the whole text that the held-out part belongs to
     bits = nats_per_token / math.log(2)
     sizes = {"token": tokens, "character": text.characters, "byte": text.text_bytes}
     found = ", ".join(f"{bits * tokens / size:.4g} per {name}" for name, size in sizes.items() if size)
@@ -204,9 +207,9 @@ def _sample(session: Session) -> str:
 
 
 def comparison(best: float, together: float | None, found: dict[str, Any], level: str, train_tokens: int) -> list[str]:
-    """A network beside what `measured_baselines` found, in lines.
+    """Return lines that compare a network with the figures of `measured_baselines`.
 
-    best: nats per token of the network. together: those of the network mixed with the n-gram model, if both are kept.
+    best: nats per token of the network. together: nats per token of network and n-gram mixed, if both are kept.
     """
     ngram, order = found["ngram_nats_per_token"], found["order"]
     unit = tr("character" if level == "char" else level)

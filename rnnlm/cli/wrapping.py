@@ -1,27 +1,27 @@
-"""Breaks lines between words, by the columns that characters take in a terminal."""
+"""Wrap lines between words, by the columns that characters take in a terminal."""
 
 import re
 import unicodedata
 from collections.abc import Iterator
 from itertools import pairwise
 
-# Patterns are compiled when they are first used: most commands break no line.
-# A word is what stands between spaces; a short vector in brackets is one.
+# Patterns are compiled at their first use, since most commands wrap no line.
+# A word is delimited by spaces; a short vector in brackets is one word.
 WORD = r"( *)(\[[^\[\]]{1,48}\]\S*|\S+)"
-# In a message a number stays beside what it counts, such as "2 threads".
+# In messages, a number and the word after it stay together, such as "2 threads".
 COUNTED = r"( *)(\d[\d,.]* [A-Za-z]{1,12}[,.;:]?(?!\S)|\[[^\[\]]{1,48}\]\S*|\S+)"
-# A line such as "Equals      rnnlm train ..." is broken as a shell reads it: with the joint, between words that may be
-# quoted, and an option stays with its value. So it can be pasted.
+# A line such as "Equals      rnnlm train ..." is wrapped so that it can be pasted into a shell: with JOINT at line
+# ends, between shell words, which may be quoted; an option and its value stay together.
 COMMAND = r"\w+ {2,}rnnlm "
 JOINT = " \\"
 SHELL_WORD = r"""( *)((?:--[\w-]+ (?!-))?(?:'[^']*'|"[^"]*"|[^\s'"])+)"""
-# What stands before the text of a line: what leads to it, a first column, or a few words and a colon.
+# Labels before the text of a line: "word -> ", a first column, a few words and a colon, or indentation.
 LABELS = (r" *\S+ -> ", r" *\S+(?: \S+)*? {2,}", r" *[\w'-]+(?: [\w'-]+){0,3}: ", " *")
 LONGEST_LABEL = 30
 
 
 def display_width(text: str) -> int:
-    """Columns that a text takes in a terminal: 2 for a wide character, 0 for a combining one, else 1.
+    """Return the columns that a text takes in a terminal: 2 for a wide character, 0 for a combining one, else 1.
 
     >>> display_width("昨天"), display_width("día"), display_width("e\\u0301")
     (4, 3, 1)
@@ -38,11 +38,11 @@ def _character_width(character: str) -> int:
 
 
 def wrapped(text: str, width: int, word: str = WORD, hanging: bool = True) -> str:
-    r"""A text whose lines are at most `width` columns wide, broken between words.
+    r"""Return a text wrapped between words into lines of at most `width` columns.
 
-    A word that no line could hold is left whole, unless it is Chinese or the like, which may be broken between any two
-    characters. word: finds (spaces, word). hanging: what goes on in a further line is indented to where the text began
-    after its label.
+    A word too long for a line is left whole, except that Chinese and similar scripts may be broken between any two
+    characters. word: pattern with the groups (spaces, word). hanging: indent continuation lines to the text after the
+    line's label.
 
     >>> print(wrapped("Advice      The learning rate is too high.", 30))
     Advice      The learning rate
@@ -62,7 +62,7 @@ def _broken(line: str, width: int, word: str, hanging: bool) -> Iterator[str]:
     line, room = line.expandtabs(), width - len(joint)
     label = _label(line, min(width // 2, LONGEST_LABEL)) if hanging else ""
     rest = line[len(label) :]
-    # Less than the label where a word that must stay whole, such as a path, needs more.
+    # Indent less than the label if an unbreakable word, such as a path, needs the room.
     indent = min(display_width(label), room - _longest_whole(rest, room, word))
     current, used, begun = label, display_width(label), False
     for space, piece in re.findall(word, rest) if joint else _pieces(rest, room - indent, word):
@@ -76,7 +76,7 @@ def _broken(line: str, width: int, word: str, hanging: bool) -> Iterator[str]:
 
 
 def _longest_whole(text: str, room: int, word: str) -> int:
-    """Columns of the longest word that fits a line and must not be broken."""
+    """Return the columns of the longest word that fits a line and must not be broken."""
     sizes = (len(found) for _, found in re.findall(word, text) if display_width(found) <= len(found))
     return max((size for size in sizes if size <= room), default=0)
 
@@ -87,7 +87,7 @@ def _label(line: str, longest: int) -> str:
 
 
 def _pieces(text: str, room: int, word: str) -> Iterator[tuple[str, str]]:
-    """Spaces and the word after them; of a word that no line can hold, the parts into which it may be broken."""
+    """Yield (spaces, word); a word too long for a line is yielded in the parts into which it may be broken."""
     for space, found in re.findall(word, text):
         if display_width(found) <= room:
             yield space, found
@@ -101,7 +101,7 @@ def _pieces(text: str, room: int, word: str) -> Iterator[tuple[str, str]]:
 
 
 def _may_break(before: str, after: str) -> bool:
-    """Whether a line may end between two characters: beside a wide one, but not before punctuation that closes."""
+    """Return whether a line may break between two characters: beside a wide one, but not at its closing punctuation."""
     wide = 2 in (_character_width(before), _character_width(after))
     opens = unicodedata.category(before) in ("Ps", "Pi")
     closes = unicodedata.category(after) in ("Pe", "Pf", "Po", "Pd") or not _character_width(after)

@@ -225,7 +225,7 @@ def refused(folder, *arguments, **variables):
 def test_without_a_terminal_chat_is_refused(folder):
     code, said = refused(folder, "-m", "zh.npz")
     assert code == 1
-    assert said.startswith("Error: rnnlm chat is for a person at a terminal")
+    assert said.startswith("Error: rnnlm chat needs an interactive terminal")
     assert said.count("\n") == 1
 
 
@@ -233,7 +233,7 @@ def test_a_dumb_terminal_is_refused(folder, monkeypatch):
     monkeypatch.setitem(ENVIRONMENT, "TERM", "dumb")
     with chat(folder, "zh.npz") as dialogue:
         assert dialogue.end() == 1
-        assert dialogue.rows()[0].startswith("Error: rnnlm chat is for a person at a terminal")
+        assert dialogue.rows()[0].startswith("Error: rnnlm chat needs an interactive terminal")
 
 
 def test_a_missing_package_is_named_with_the_remedy(folder, monkeypatch, tmp_path):

@@ -70,7 +70,7 @@ def test_candidates_can_be_restricted(predict, words):
     assert {line.split()[1] for line in some.splitlines()} == {"mat", "dog"}
     nothing = predict("--prefix", "xyz", "the")
     assert nothing.out == ""
-    assert nothing.err == "No token is left of those that were asked for.\n"
+    assert nothing.err == "No token matches --prefix, --allowed or the letters to complete.\n"
     assert json.loads(predict("--prefix", "xyz", "--json", "the").out)["candidates"] == []
     ahead = json.loads(predict("--prefix", "sa", "--ahead", "2", "--json", "the dog").out)["candidates"]
     assert {each["tokens"][0][:2] for each in ahead} == {"sa"}

@@ -165,7 +165,7 @@ def test_eval_measures_a_cache_beside_the_model_and_score_uses_it(running, rnnlm
     lines = rnnlm("score", *mixed, "--context", "document").objects
     assert sum(line["logprob_nats"] for line in lines) == pytest.approx(expected, rel=1e-6)
     shown = rnnlm("eval", text, "-m", path, "--cache", "100").out
-    assert "neural cache: a share of the probability" in shown
+    assert "neural cache: part of the probability" in shown
 
 
 def test_a_cache_makes_words_that_were_read_more_probable(running, rnnlm):
@@ -191,12 +191,12 @@ def test_a_cache_makes_words_that_were_read_more_probable(running, rnnlm):
 @pytest.mark.parametrize(
     ("command", "options", "said"),
     [
-        ("eval", ["--cache-weight", "0.1"], "--cache-weight goes with --cache"),
+        ("eval", ["--cache-weight", "0.1"], "--cache-weight needs --cache"),
         ("eval", ["--cache", "9", "--cache-weight", "0.1", "--tune", "x"], "leave out --cache-weight"),
         ("eval", ["--cache", "-1"], "--cache"),
         ("eval", ["--cache", "9", "--cache-weight", "1"], "--cache-weight"),
         ("score", ["--cache", "9"], "--context document"),
-        ("predict", ["--cache-theta", "2"], "--cache-theta goes with --cache"),
+        ("predict", ["--cache-theta", "2"], "--cache-theta needs --cache"),
     ],
 )
 def test_cache_and_document_options_that_make_no_sense_are_refused(command, options, said, rnnlm, corpus):

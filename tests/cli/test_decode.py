@@ -117,7 +117,7 @@ def test_a_line_is_answered_at_once(models):
         (["a.txt", "--text", "b"], "Give a FILE"),
         (["--text", "a", "--pinyin", "--homophones"], "leave one out"),
         (["--text", "a", "--pinyin", "--replacement-penalty", "3"], "leave one out"),
-        (["--text", "a", "--replacement-penalty", "3"], "goes with --homophones or --confusions"),
+        (["--text", "a", "--replacement-penalty", "3"], "needs --homophones or --confusions"),
         (["--text", "a", "--pinyin", "--format", "json"], "--format json is for candidates"),
         (["--text", "a", "--homophones", "--format", "json"], "--format json is for candidates"),
         (["--text", "a", "--scores", "--format", "json"], "--scores is for plain candidates"),

@@ -165,10 +165,10 @@ def test_weights_of_another_program_can_be_imported(tmp_path, monkeypatch, rnnlm
 def test_existing_files_are_replaced_only_with_force(kind, model, rnnlm):
     extension = EXTENSIONS[kind]
     rnnlm("export", "--to", kind)
-    assert "rnnlm" + extension + " is there already" in rnnlm("export", "--to", kind, code=1).last
+    assert "rnnlm" + extension + " exists already" in rnnlm("export", "--to", kind, code=1).last
     rnnlm("export", "--to", kind, "--force")
     before = model.read_bytes()
-    assert "rnnlm.npz is there already" in rnnlm("import", f"rnnlm{extension}", code=1).last
+    assert "rnnlm.npz exists already" in rnnlm("import", f"rnnlm{extension}", code=1).last
     assert model.read_bytes() == before
     rnnlm("import", f"rnnlm{extension}", "--force")
     assert model.read_bytes() != before  # without the training state
@@ -176,7 +176,7 @@ def test_existing_files_are_replaced_only_with_force(kind, model, rnnlm):
     other.write_text("{}", encoding="utf-8")
     rnnlm("export", "--to", kind, "-o", f"rnnlm.second{extension}")  # has its own vocabulary
     model.with_suffix(extension).unlink()
-    assert "rnnlm.vocabulary.json is there already" in rnnlm("export", "--to", kind, code=1).last
+    assert "rnnlm.vocabulary.json exists already" in rnnlm("export", "--to", kind, code=1).last
     assert other.read_text(encoding="utf-8") == "{}"
 
 
@@ -261,7 +261,7 @@ def test_a_page_is_one_file_and_the_loss_by_rounding_is_reported(model, rnnlm):
     assert 20 * lost["16"] < lost["8"]
     assert Path("16.html").read_bytes() == Path("rnnlm.html").read_bytes()
     assert Path("8.html").stat().st_size < Path("16.html").stat().st_size
-    assert "rnnlm.html is there already" in rnnlm("export", "--to", "html", code=1).last
+    assert "rnnlm.html exists already" in rnnlm("export", "--to", "html", code=1).last
     rnnlm("export", "--to", "html", "--force")
     before_model = model.read_bytes()
     assert "would replace the model" in rnnlm("export", "--to", "html", "-o", "rnnlm.npz", "--force", code=1).last

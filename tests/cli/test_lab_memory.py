@@ -203,7 +203,7 @@ def test_a_missing_file_is_refused_in_one_sentence(folder, tmp_path):
         (["-m", "none.npz", "--seed", "3"], "--seed cannot be combined with --model"),
         (["--pairs", "pairs.tsv"], "--pairs needs --model"),
         (["-m", "none.npz", "--pairs", "p.tsv", "--language", "en"], "leave it out with --pairs"),
-        (["-m", "none.npz", "--encoding", "utf-8"], "--encoding is that of --pairs"),
+        (["-m", "none.npz", "--encoding", "utf-8"], "--encoding needs --pairs"),
         (["--epochs", "0"], "--epochs"),
         (["--language", "fr"], "--language"),
     ],

@@ -199,8 +199,8 @@ def test_incompatible_options_are_refused(asked, files, capfdbinary):
     for options, message in [
         (["--tune"], "--tune counts errors: give references as --ref REF"),
         (["--output", "errors"], "--output errors counts errors"),
-        (["--ref", files / "ref", "--measure", "words"], "--measure says what --tune counts"),
-        (["--ref", files / "ref", "--tune", "--output", "best"], "leave --output out"),
+        (["--ref", files / "ref", "--measure", "words"], "--measure is for --tune"),
+        (["--ref", files / "ref", "--tune", "--output", "best"], "leave out --output"),
         (["--mix", files / "other.npz"], "has no weight"),
         (["--ref", "-", "-"], "both standard input"),
     ]:

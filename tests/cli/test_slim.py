@@ -52,7 +52,7 @@ def test_export_never_replaces_the_model_and_other_files_only_with_force(model, 
     model.save(path)
     before = path.read_bytes()
     rnnlm("export", "--to", "npz", "--slim", "-m", path)
-    for output, words in (("m.npz", "would replace the model"), ("m.slim.npz", "is there already")):
+    for output, words in (("m.npz", "would replace the model"), ("m.slim.npz", "exists already")):
         said = rnnlm("export", "--to", "npz", "--slim", "-m", path, "-o", tmp_path / output, code=1).err
         assert words in said
     rnnlm("export", "--to", "npz", "--slim", "-m", path, "--force")

@@ -75,10 +75,10 @@ def test_a_stop_text_that_can_occur_gives_no_warning(level, context, stop, tmp_p
         ("char", "sentence", "a\nb", r"no token with \n."),
         ("char", "sentence", "\n\n", r"no token with \n."),
         ("word", "sentence", "dog", "no token with g."),  # the model has c, d and o
-        ("word", "sentence", "catsat", "no tokens of the model make it up."),
+        ("word", "sentence", "catsat", "the model's tokens cannot form it."),
         ("word", "sentence", "the  cat", "Type --stop 'the cat';"),
         ("word", "sentence", "THE CAT", "Type --stop 'the cat';"),
-        ("word", "sentence", "昨上", "no tokens of the model make it up."),
+        ("word", "sentence", "昨上", "the model's tokens cannot form it."),
     ],
 )
 def test_a_stop_text_that_cannot_occur_gives_a_warning_with_a_suggestion(level, context, stop, said, tmp_path, rnnlm):

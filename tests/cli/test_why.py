@@ -73,7 +73,7 @@ def test_the_json_has_the_key_why_only_on_request(folder, rnnlm):
 
 def test_tokens_that_were_not_examined_are_reported(folder, rnnlm):
     told = rnnlm("predict", "--why", "我 " * 70, "-m", folder / "bigram.npz")
-    assert told.err == "Of 70 tokens the last 64 were examined for --why.\n"
+    assert told.err == "--why examined the last 64 of 70 tokens.\n"
     assert len(told.out.split("\n\n")[1].splitlines()) == 2 + 64
     told = rnnlm("predict", "--why", "", "-m", folder / "bigram.npz")
     assert "nothing to examine" in told.err

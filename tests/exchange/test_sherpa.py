@@ -150,5 +150,5 @@ def test_export_writes_both_graphs_and_replaces_nothing(make_network, recogniser
     assert all(name in said for name in written)
     nll = Sherpa(Path(written[0]).read_bytes()).rescore([[RECOGNISER.index("w3")]])[0]
     assert math.exp(-nll) == pytest.approx(math.exp(model.score("w3").logprob_nats), rel=1e-5)
-    assert "is there already" in rnnlm("export", "-m", "m.npz", "--to", "sherpa", code=1).err
+    assert "exists already" in rnnlm("export", "-m", "m.npz", "--to", "sherpa", code=1).err
     assert "--vocabulary is for --to sherpa" in rnnlm("export", "--to", "onnx", "--vocabulary", "t.txt", code=2).err

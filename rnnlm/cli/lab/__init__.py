@@ -1,4 +1,4 @@
-"""rnnlm lab: the article's steps on the user's own words, with live numbers; a file for each family of commands."""
+"""rnnlm lab: the article's steps on the user's own text, with real numbers; one module for each command."""
 
 import click
 
@@ -10,7 +10,7 @@ from rnnlm.cli.languages import language_option
 
 @click.group(cls=SuggestingGroup, context_settings={"help_option_names": ["-h", "--help"]})
 def lab() -> None:
-    """The steps of a recurrent language model with live numbers.
+    """Explain a recurrent language model step by step, with numbers.
 
     \b
     rnnlm lab pairs "我 昨天 上学 迟到 了"

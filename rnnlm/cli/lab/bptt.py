@@ -1,4 +1,4 @@
-"""rnnlm lab bptt: back-propagation through time, step by step."""
+"""rnnlm lab bptt: show back-propagation through time, step by step."""
 
 from __future__ import annotations
 
@@ -29,17 +29,19 @@ if TYPE_CHECKING:
     from rnnlm.nn.numerics import Array
     from rnnlm.text.vocabulary import Vocabulary
 
-LIMIT = 1e-6  # largest difference that passes, as in gradcheck
-MOST_ENTRIES = 4096  # of a matrix that is written as JSON
+LIMIT = 1e-6  # largest relative difference that passes, as in gradcheck
+MOST_ENTRIES = 4096  # of a matrix in the JSON; larger ones become null
 
 
 @click.command(
     cls=TranslatedCommand,
-    short_help="Back-propagation through time, step by step.",
+    short_help="Show back-propagation through time, step by step.",
     context_settings={"show_default": True},
 )
 @sentence_options(
-    click.option("--last-only", is_flag=True, help="E is the loss of the last step alone, as the article derives it."),
+    click.option(
+        "--last-only", is_flag=True, help="Let E be the loss of the last step alone, as in the article's derivation."
+    ),
     loss_option,
 )
 @click.pass_context
@@ -57,8 +59,8 @@ def bptt(ctx: click.Context, /, model_path: Path | None, last_only: bool, loss: 
     rnnlm lab bptt "我 昨天 上学 迟到 了" --last-only --plot bptt.png
     rnnlm lab bptt "我 昨天 上学 迟到 了" --weights mine.json --no-bias
 
-    In float64. The sum is compared with (E(w + d) - E(w - d)) / 2d; the exit code is 1 when they differ by more than
-    1e-6 of the largest entry and what rounding does to E.
+    All numbers are float64. The sum is compared with (E(w + d) - E(w - d)) / 2d; the exit code is 1 if they differ by
+    more than 1e-6 of the largest entry plus the effect of rounding on E.
     """
     if model_path is not None:
         refuse_with_model(ctx, *NETWORK_OPTIONS, "weights", "no_bias", "level")
@@ -84,12 +86,12 @@ def bptt(ctx: click.Context, /, model_path: Path | None, last_only: bool, loss: 
         verdict=_verdict(found),
     )
     if not found.agrees(LIMIT) and has_kinks(network.config):
-        note(tr("relu has no derivative at 0. A step across it gives such a difference; another --seed tells."))
+        note(tr("relu has no derivative at 0, and a step across 0 causes such a difference; try another --seed."))
     ctx.exit(0 if found.agrees(LIMIT) else 1)
 
 
 def _require_memory(network: LayerStack, steps: int) -> None:
-    """Each step has a gradient of W of its own."""
+    """Raise an error if the gradients of W of all steps do not fit into memory."""
     from rnnlm.free_memory import require_memory
 
     size = sum(array.nbytes for name, array in network.params.items() if name.startswith("rnn.weight_hh"))
@@ -116,7 +118,7 @@ def _show(found: Backpropagation, network: LayerStack, vocabulary: Vocabulary, l
 
 
 def _show_steps(found: Backpropagation, vocabulary: Vocabulary, layer: int, of: str) -> None:
-    """The states on the way forth, the losses, and the error terms on the way back."""
+    """Print a table of a layer's states and losses of the forward pass and its error terms of the backward pass."""
     top = layer == len(found.w_gradients) - 1
     say(
         tr("Error terms over time (formula 3): delta_(t-1) gets (W^T delta_t) f'(net_(t-1)) from delta_t.")
@@ -141,7 +143,7 @@ def _show_steps(found: Backpropagation, vocabulary: Vocabulary, layer: int, of: 
 
 
 def _show_gradients(found: Backpropagation, layer: int, name: str) -> None:
-    """What each step gives to the gradient of W, the sum, and the gradient by the definition."""
+    """Print each step's contribution to the gradient of W, their sum, and the numerical gradient."""
     import numpy as np
 
     total, numerical = found.w_gradients[layer], found.numerical(layer)
@@ -166,7 +168,7 @@ def _show_gradients(found: Backpropagation, layer: int, name: str) -> None:
 
 
 def _show_input_gradients(found: Backpropagation, vocabulary: Vocabulary, layer: int, of: str) -> None:
-    """What each step gives to the gradient of U, and the sum."""
+    """Print each step's contribution to the gradient of U, and their sum."""
     name, one_hot = f"U{of}", found.steps[0].inputs[layer].size == len(vocabulary) and not layer
     say(tr("Gradient of {name}: step t gives delta_t x_t^T (formula 8), and the steps are summed.", name=name))
     click.echo()
@@ -185,7 +187,7 @@ def _show_input_gradients(found: Backpropagation, vocabulary: Vocabulary, layer:
 
 
 def _show_output_gradients(found: Backpropagation, vocabulary: Vocabulary, loss: str) -> None:
-    """What each step gives to the gradient of V, and the sum."""
+    """Print each step's contribution to the gradient of V, and their sum."""
     if (total := found.v_total()) is None:
         return
     if loss == "cross-entropy":
@@ -222,7 +224,7 @@ def _verdict(found: Backpropagation) -> str:
 
 
 def _objects(found: Backpropagation, vocabulary: Vocabulary) -> Iterator[dict[str, Any]]:
-    """An object for each step, lists with an entry for each layer; then one for the sum."""
+    """Yield a JSON object for each step (lists have an entry per layer), then one for the sums."""
     for t, step in enumerate(found.steps, 1):
         state = step.step.state[:, :, 0]
         yield {
@@ -251,12 +253,12 @@ def _objects(found: Backpropagation, vocabulary: Vocabulary) -> Iterator[dict[st
 
 
 def _matrix(matrix: Array | None) -> Any:
-    """Rows of a matrix that is there and not too large."""
+    """Return the rows of a matrix; None if it is missing or has more than MOST_ENTRIES."""
     return matrix.tolist() if matrix is not None and matrix.size <= MOST_ENTRIES else None
 
 
 def _product(column: Array, row: Array) -> Any:
-    """The outer product of two vectors, if it is not too large."""
+    """Return the rows of the outer product of two vectors; None if it has more than MOST_ENTRIES."""
     import numpy as np
 
     return np.outer(column, row).tolist() if column.size * row.size <= MOST_ENTRIES else None

@@ -1,4 +1,4 @@
-"""rnnlm lab explode: a training that runs into NaN, beside the same one with its gradients clipped."""
+"""rnnlm lab explode: compare a training that ends in NaN with the same training with clipped gradients."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ EXAMPLE = "我 昨天 上学 迟到 了 ， 老师 批评 了 我 。"
 
 @click.command(
     cls=TranslatedCommand,
-    short_help="A training that runs into NaN, and the same with clipping.",
+    short_help="Show a training that ends in NaN, and the same with clipping.",
     context_settings={"show_default": True},
 )
 @click.argument("text", required=False, default=EXAMPLE, type=Text())
@@ -44,13 +44,13 @@ EXAMPLE = "我 昨天 上学 迟到 了 ， 老师 批评 了 我 。"
     "--radius",
     type=NumberRange(0, 1e3, min_open=True),
     default=1.2,
-    help="Spectral radius of the first W.",
+    help="Spectral radius of the initial W.",
 )
 @click.option("--lr", type=NumberRange(0, 1e6, min_open=True), default=0.2, help="Learning rate.")
-@click.option("--clip", type=NumberRange(0, min_open=True), default=1.0, help="Norm to which the gradient is cut.")
+@click.option("--clip", type=NumberRange(0, min_open=True), default=1.0, help="Norm to which the gradient is clipped.")
 @click.option("--steps", type=click.IntRange(1, 1000), default=12, help="Steps of gradient descent.")
 @level_option
-@click.option("--seed", type=click.IntRange(0), default=0, help="Of the initial weights.")
+@click.option("--seed", type=click.IntRange(0), default=0, help="Random seed of the initial weights.")
 @json_option
 @click.pass_context
 def explode(
@@ -75,7 +75,7 @@ def explode(
     rnnlm lab explode --activation tanh      f' is small where s is large: no NaN
     rnnlm lab explode --radius 0.9           a smaller W: no NaN
 
-    Plain gradient descent in float64. `rnnlm train` clips, and goes back to sound weights if the loss explodes.
+    Plain gradient descent in float64. `rnnlm train` clips, and returns to earlier weights if the loss explodes.
     """
     import numpy as np
 
@@ -100,7 +100,7 @@ def explode(
 
 
 def _object(step: Step) -> dict[str, Any]:
-    """What --json says of a step; null where there is no number."""
+    """Return the JSON object of a step; nan and infinity become null when printed."""
     return {
         "step": step.number,
         "nats_per_token": step.loss,

@@ -1,4 +1,4 @@
-"""rnnlm lab gradcheck: whether back-propagation is right."""
+"""rnnlm lab gradcheck: check the gradients of back-propagation numerically."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ RANDOM_VOCABULARY = 10
 
 
 @click.command(
-    cls=TranslatedCommand, short_help="Whether back-propagation is right.", context_settings={"show_default": True}
+    cls=TranslatedCommand, short_help="Check that back-propagation is right.", context_settings={"show_default": True}
 )
 @click.argument("text", required=False, type=Text())
 @cell_option
@@ -47,9 +47,11 @@ RANDOM_VOCABULARY = 10
 @click.option("--steps", type=click.IntRange(1, 1000), default=5, help="Time steps of random data, T.")
 @click.option("--batch-size", type=click.IntRange(1, 100), default=2, help="Columns of random data, B.")
 @loss_option
-@click.option("--entries", type=click.IntRange(0, 1000), default=3, help="Entries of each parameter to compare.")
+@click.option(
+    "--entries", type=click.IntRange(0, 1000), default=3, help="Number of entries to compare in each parameter."
+)
 @level_option
-@click.option("--seed", type=click.IntRange(0), default=0, help="Of the random weights, data and entries.")
+@click.option("--seed", type=click.IntRange(0), default=0, help="Random seed of weights, data and entries.")
 @json_option
 @click.pass_context
 def gradcheck(
@@ -65,9 +67,9 @@ def gradcheck(
 ) -> None:
     """Compare the gradients of back-propagation with those of the definition, (E(w + d) - E(w - d)) / 2d.
 
-    All of them are checked: U, W, V, the biases and the initial state, along a random direction and at random entries,
-    in float64, with random weights. The data are the training pairs of TEXT ("-": stdin), else random. The exit code
-    is 1 when a relative error exceeds 1e-6.
+    U, W, V, the biases and the initial state are checked along a random direction and at random entries, in float64,
+    with random weights. The data are the training pairs of TEXT ("-": stdin), else random. The exit code is 1 if a
+    relative error exceeds 1e-6.
     """
     import numpy as np
 
@@ -112,13 +114,13 @@ def _refuse_too_many_kinks(config: NetworkConfig, inputs: int) -> None:
     arguments = inputs * config.hidden_size * config.num_layers
     if has_kinks(config) and arguments > RELU_ARGUMENTS:
         raise click.UsageError(
-            f"relu would be applied {arguments:,} times (steps x columns x hidden size x layers). At most "
-            f"{RELU_ARGUMENTS:,} will do, or too many are so close to 0 that the definition cannot be computed there."
+            f"relu would be applied {arguments:,} times (steps x columns x hidden size x layers); expected at most "
+            f"{RELU_ARGUMENTS:,}, since numerical gradients fail where an argument of relu is too close to 0."
         )
 
 
 def _text_data(text: str, level: str) -> tuple[Data, list[str]]:
-    """The training pairs of TEXT, and the tokens of its vocabulary."""
+    """Return the training pairs of TEXT and the tokens of its vocabulary."""
     from rnnlm.lab.gradients import text_data
     from rnnlm.lab.sentences import flat, vocabulary_of
 

@@ -1,4 +1,4 @@
-"""rnnlm lab gradflow: how the error of one step travels back through time, and what clipping cuts."""
+"""rnnlm lab gradflow: follow the error of one step back through time, and measure what clipping cuts off."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ if TYPE_CHECKING:
     from rnnlm.nn.numerics import Array
     from rnnlm.text.vocabulary import Vocabulary
 
-MOST_TOKENS = 1 << 20  # of a text: more places would not lie better
-# What each comparison goes through, so that it cannot be given as well.
+MOST_TOKENS = 1 << 20  # of a text; more would not make the sample of places better
+# Options that each comparison varies, so they cannot be given with it.
 GONE_THROUGH = {
     "cells": ("cell", "activation"),
     "inits": ("init",),
@@ -56,17 +56,17 @@ GONE_THROUGH = {
 
 @click.command(
     cls=TranslatedCommand,
-    short_help="How errors travel back through time: why gradients vanish or explode.",
+    short_help="Show how errors travel back through time: why gradients vanish or explode.",
     context_settings={"show_default": True},
 )
 @click.argument("file", nargs=-1, required=True, type=TextFile())
-@model_option("Trained model to look at.", "a fresh network")
+@model_option("Trained model to examine.", "a fresh network")
 @click.option(
     "--compare",
     type=click.Choice(list(GONE_THROUGH)),
     default=None,
-    help="Fresh networks side by side, beside the model if there is one: all cells, and relu with identity weights; "
-    "initial weights; spectral radii of W from 0.5 to 3; or all cells with all initial weights.",
+    help="Compare fresh networks, and --model if given. cells: all cells, and relu with identity weights; inits: all "
+    "initial weights; radii: spectral radii of W from 0.5 to 3; all: all cells with all initial weights.",
 )
 @cell_option
 @activation_option()
@@ -75,8 +75,8 @@ GONE_THROUGH = {
     "--radius",
     type=NumberRange(0, 1e6, min_open=True),
     default=None,
-    show_default="as it comes",
-    help="Scale W of a fresh network, each gate's, to this spectral radius.",
+    show_default="not scaled",
+    help="Scale W of a fresh network (of every gate) to this spectral radius.",
 )
 @size_options(default=64, most=2048, layers=16, state="the state")
 @level_option
@@ -84,7 +84,7 @@ GONE_THROUGH = {
     "--context",
     type=click.Choice(CONTEXTS),
     default="stream",
-    help="Every line for itself, or the text in one piece, which has longer distances. A model knows its own.",
+    help="Read each line by itself, or the text as one stream, which has longer distances. A model has its own.",
 )
 @click.option("--encoding", default=None, show_default="detected", help="Encoding of the text, such as gb18030.")
 @click.option(
@@ -92,20 +92,26 @@ GONE_THROUGH = {
     type=click.IntRange(1, 1000),
     default=None,
     show_default="50, or what the sentences allow",
-    help="Steps to go back.",
+    help="Number of steps to go back.",
 )
 @click.option(
     "--places",
     type=click.IntRange(1, 1000),
     default=20,
-    show_default="20; of a sentence its end",
-    help="Places of the text to average over.",
+    show_default="20; for a sentence, its end",
+    help="Number of places in the text to average over.",
 )
-@click.option("--windows", type=click.IntRange(0, 1000), default=10, help="Windows for the whole gradient; 0: none.")
-@click.option("--clip", type=NumberRange(0), default=1.0, help="Norm to which it is cut; 0: no limit.")
-@click.option("--bptt", type=click.IntRange(1, 1000), default=32, help="Steps in a window; a model knows its own.")
-@click.option("--batch-size", type=click.IntRange(1, 1024), default=16, help="Columns in a window; likewise.")
-@click.option("--seed", type=click.IntRange(0), default=0, help="Of the initial weights.")
+@click.option(
+    "--windows", type=click.IntRange(0, 1000), default=10, help="Windows for the norm of the whole gradient; 0: none."
+)
+@click.option(
+    "--clip", type=NumberRange(0), default=1.0, help="Norm to which the whole gradient is clipped; 0: no limit."
+)
+@click.option("--bptt", type=click.IntRange(1, 1000), default=32, help="Steps in a window; a model has its own.")
+@click.option(
+    "--batch-size", type=click.IntRange(1, 1024), default=16, help="Columns in a window; a model has its own."
+)
+@click.option("--seed", type=click.IntRange(0), default=0, help="Random seed of the initial weights.")
 @plot_option
 @json_option
 @click.pass_context
@@ -120,12 +126,12 @@ def gradflow(
     rnnlm lab gradflow text.txt --radius 1.5                 W large: it explodes
     rnnlm lab gradflow text.txt --compare cells --plot cells.png
 
-    What is measured is the length of the gradient of the loss at step t by the state at step k, against t - k. The
-    state is h; for lstm and cifg it is h and c together, since the error comes back by both. No dropout.
+    The command measures the norm of the gradient of the loss at step t by the state at step k, against t - k. The
+    state is h; for lstm and cifg, h and c together, since the error travels back through both. There is no dropout.
 
-    Beside it stand, for the basic cell, the bound (|W| max f')^(t-k) and the factor per step that the spectral radius
-    of W predicts; how many steps back a tenth and a hundredth of the gradient one step back survive (in JSON null:
-    all that --distance goes); and what --clip cuts.
+    Also printed are, for the basic cell, the bound (|W| max f')^(t-k) and the factor per step that the spectral radius
+    of W predicts; the number of steps back up to which a tenth and a hundredth of the gradient one step back survive
+    (in JSON null: all of --distance); and what --clip cuts off.
     """
     _check_usage(ctx, model_path, compare)
     check_plot(ctx, *file, model_path)
@@ -163,7 +169,7 @@ def gradflow(
 def _check_usage(ctx: click.Context, model_path: Path | None, compare: str | None) -> None:
     for parameter in GONE_THROUGH.get(compare or "", ()):
         if given(ctx, parameter):
-            raise click.UsageError(f"--compare {compare} goes through every --{parameter}; leave that option out.")
+            raise click.UsageError(f"--compare {compare} tries every --{parameter}; leave that option out.")
     if model_path is not None:
         refuse_with_model(ctx, *NETWORK_OPTIONS, "level", "context")
         for parameter in ("init", "radius", "seed"):
@@ -173,7 +179,7 @@ def _check_usage(ctx: click.Context, model_path: Path | None, compare: str | Non
 
 
 def _check_w(compare: str | None, settings: SimpleNamespace) -> None:
-    """Refuse to scale what the cell does not have."""
+    """Raise click.UsageError if W is to be scaled and the cell has none."""
     from rnnlm.nn.cells import CELLS
 
     scaled = settings.radius is not None and compare in (None, "inits")
@@ -183,7 +189,7 @@ def _check_w(compare: str | None, settings: SimpleNamespace) -> None:
 
 
 def _as_trained(ctx: click.Context, model: LanguageModel) -> dict[str, Any]:
-    """The settings of the model's own training where none were given."""
+    """Return the settings of the model's own training, without those given on the command line."""
     network, options = trained_network(model, ctx), model.training.get("options")
     recorded: dict[str, Any] = options if isinstance(options, dict) else {}
     squared = recorded.get("loss") == "mse" and network.config.output != "adaptive"
@@ -197,9 +203,9 @@ def _as_trained(ctx: click.Context, model: LanguageModel) -> dict[str, Any]:
 
 
 def _sentence(file: Sequence[str]) -> str | None:
-    """The one argument, if it is a sentence: it has a space or other characters than ASCII, and no file has its name.
+    """Return the only argument if it is a sentence, else None.
 
-    What ends like the name of a file is one that is missing.
+    A sentence has a space or a non-ASCII character, and is not the name of a file, existing or by its suffix.
     """
     text = file[0]
     looks_like_text = not text.isascii() or " " in text.strip()
@@ -214,7 +220,7 @@ def _sentence(file: Sequence[str]) -> str | None:
 def _read_sentence(
     ctx: click.Context, text: str, settings: SimpleNamespace, model: LanguageModel | None
 ) -> tuple[Array, Vocabulary]:
-    """Ids of a sentence and its vocabulary, as `_read`; the error goes back from its end, in one column."""
+    """Return ids and vocabulary of a sentence; set the settings to one place, its end, and one column."""
     import numpy as np
 
     from rnnlm.lab.sentences import flat, vocabulary_of
@@ -232,7 +238,7 @@ def _read_sentence(
 
 
 def _read(file: Sequence[str], settings: SimpleNamespace, model: LanguageModel | None) -> tuple[Array, Vocabulary]:
-    """Ids of the text, of a very long one the first, and the vocabulary: the model's, or the text's own."""
+    """Return the (first MOST_TOKENS) ids of the text, and the vocabulary of the model or of the text."""
     from rnnlm.cli.texts import reading_bar
     from rnnlm.codec import reads_lines
     from rnnlm.text.corpus import sequence, tokenize_corpus
@@ -257,7 +263,7 @@ def _read(file: Sequence[str], settings: SimpleNamespace, model: LanguageModel |
 def _networks(
     settings: SimpleNamespace, compare: str | None, config: NetworkConfig, model: LanguageModel | None, found: Places
 ) -> Iterable[tuple[str, Network]]:
-    """Names and float64 networks, one at a time: the trained one, if any, and the fresh ones."""
+    """Yield (name, float64 network): the trained one, if any, then the fresh ones."""
     from rnnlm.lab.gradient_flow import FAMILIES, RADII, fresh_network
     from rnnlm.lab.unrolled import in_float64
 
@@ -301,12 +307,12 @@ def _require_memory(config: NetworkConfig, found: Places) -> None:
 
 
 def _family(config: NetworkConfig) -> str:
-    """What a network is called: its cell, of the basic one the activation."""
+    """Return the name of a network: its cell, or for the basic cell its activation."""
     return config.activation if config.cell == "rnn" else config.cell
 
 
 def _clipping(network: Network, ids: Array, settings: SimpleNamespace) -> Clipping | None:
-    """The whole gradient over some windows, in float32 as in training; None if no windows were asked for."""
+    """Return the norms of the whole gradient over some windows, in float32 as in training; None without windows."""
     import numpy as np
 
     from rnnlm.lab.gradient_flow import Clipping, gradient_norms

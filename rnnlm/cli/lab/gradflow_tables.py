@@ -1,4 +1,4 @@
-"""What rnnlm lab gradflow says of the networks that it followed back."""
+"""Tables, sentences and JSON of rnnlm lab gradflow."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rnnlm.nn.network import NetworkConfig
     from rnnlm.nn.numerics import Array
 
-MOST_COLUMNS = 8  # networks whose curves stand in a table side by side
+MOST_COLUMNS = 8  # largest number of networks in the table of curves
 SHOWN_DISTANCES = (0, 1, 2, 3, 4, 5, 7, 10, 15, 20, 30, 40, 50, 70, 100, 150, 200, 300, 500, 700, 1000)
 MEANINGS = (
     "predicted: spectral radius of W x root mean square of f', for the basic cell",
@@ -28,7 +28,7 @@ MEANINGS = (
 
 
 def as_object(flow: GradientFlow, layer: LayerFlow) -> dict[str, Any]:
-    """What --json says of a layer of a network."""
+    """Return the JSON object of a layer of a network."""
     from rnnlm.lab.gradient_flow import LARGEST_DERIVATIVE
 
     config, basic = flow.config, flow.config.cell == "rnn"
@@ -67,9 +67,9 @@ def as_object(flow: GradientFlow, layer: LayerFlow) -> dict[str, Any]:
 
 
 def show(flows: Sequence[GradientFlow], read: Sequence[str] = ()) -> None:
-    """Print a network with each of its layers, or several side by side.
+    """Print one network layer by layer, or several networks side by side.
 
-    read: the tokens of a sentence, which each state has read last, by their distance from its end.
+    read: for a sentence, the token that each state has read last, by distance from the end.
     """
     from rnnlm.lab.gradient_flow import relu_beside_tanh
 
@@ -96,7 +96,7 @@ def show(flows: Sequence[GradientFlow], read: Sequence[str] = ()) -> None:
 
 
 def _sentence_on_relu(reason: ReluBesideTanh) -> str:
-    """Say why relu keeps less of the gradient than tanh."""
+    """Return the sentence that explains why relu keeps less of the gradient than tanh."""
     sentence = tr(
         "relu keeps less than tanh{weights} because {off} of its units are off, where f' is 0: a step back keeps "
         "{kept} of the length, with tanh {by_tanh} (root mean square of f')",
@@ -123,7 +123,7 @@ def _align(read: Sequence[str]) -> str:
 
 
 def _shown_distances(length: int, every: bool) -> list[int]:
-    """The distances that a table has: all of a sentence, else more of the short ones."""
+    """Return the distances shown in a table: all of them if `every`, else a selection with more short ones."""
     if every:
         return list(range(length))
     shown = [distance for distance in SHOWN_DISTANCES if distance < length]
@@ -131,7 +131,7 @@ def _shown_distances(length: int, every: bool) -> list[int]:
 
 
 def _show_layer(flow: GradientFlow, layer: LayerFlow, read: Sequence[str]) -> None:
-    """The curve of a layer as a table, and what W says of it."""
+    """Print the curve of a layer as a table, and sentences about W."""
     of = tr(", layer {layer} of {layers}", layer=layer.layer, layers=len(flow.layers)) if len(flow.layers) > 1 else ""
     about = "Length of the gradient of the loss at step t by the state at step k ({network}):"
     say(tr(about, network=flow.name + of))
@@ -142,7 +142,7 @@ def _show_layer(flow: GradientFlow, layer: LayerFlow, read: Sequence[str]) -> No
     if layer.bound is not None:
         columns["bound"] = layer.bound
     shown = _shown_distances(len(layer.norms), bool(read))
-    if not layer.norms[0]:  # below the top layer no output reads the state directly
+    if not layer.norms[0]:  # below the top layer, the output does not read the state directly
         shown = shown[1:]
     rows = [[*_place(d, read), *(_figure(column[d]) for column in columns.values())] for d in shown]
     show_titled(rows, [*_place_titles(read), *columns], _align(read))
@@ -159,7 +159,7 @@ def _sentences_on_weights(config: NetworkConfig, layer: LayerFlow) -> list[str]:
     elif not layer.radii:
         lines = [
             tr(
-                "The cell {cell} has no W: every unit's error goes back by itself, times what the step keeps.",
+                "The cell {cell} has no W: each unit's error travels back alone, times the share that the step keeps.",
                 cell=config.cell,
             ),
             tr("Factor per step back: measured {measured}.", **measured),
@@ -181,7 +181,7 @@ def _sentences_on_weights(config: NetworkConfig, layer: LayerFlow) -> list[str]:
     return [
         *lines,
         tr(
-            "Steps back that a tenth of the gradient one step back survives: {tenth}; a hundredth: {hundredth}.",
+            "A tenth of the gradient one step back survives {tenth} steps back, a hundredth {hundredth}.",
             tenth=tenth,
             hundredth=hundredth,
         ),
@@ -211,7 +211,7 @@ def _sentences_on_basic_cell(config: NetworkConfig, layer: LayerFlow, measured: 
     if layer.bound is None:
         return [
             *lines,
-            tr("The bound (|W| max f')^(t-k) is the top layer's: lower states reach the loss on many ways."),
+            tr("The bound (|W| max f')^(t-k) holds for the top layer only: lower states reach the loss in many ways."),
         ]
     factor = _figure(layer.weight_norms[""] * largest)
     return [*lines, tr("The bound is (|W| max f')^(t-k), {factor} per step (from formula 3).", factor=factor)]
@@ -258,7 +258,7 @@ def _show_summary(flows: Sequence[GradientFlow]) -> None:
 
 
 def _range(values: Iterable[float | None]) -> str:
-    """The smallest and the largest of the gates' figures."""
+    """Return the range of the gates' figures, such as 0.5-1.2, or "-" if there are none."""
     found = sorted(value for value in values if value is not None)
     if not found:
         return "-"
@@ -267,7 +267,7 @@ def _range(values: Iterable[float | None]) -> str:
 
 
 def _figure(value: Any) -> str:
-    """A number with three digits that count."""
+    """Format a number with three significant digits; "-" for None and nan."""
     if value is None or math.isnan(value):
         return "-"
     return "overflow" if value == math.inf else f"{value:.3g}"

@@ -1,4 +1,4 @@
-"""rnnlm lab loss: how wrong an answer is, and why by cross-entropy."""
+"""rnnlm lab loss: compare cross-entropy and squared error as measures of a wrong answer."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ LOWERED_BY = (0.0, 2.0, 5.0, 10.0, 20.0)
 
 @click.command(
     cls=TranslatedCommand,
-    short_help="How wrong an answer is: cross-entropy beside the squared error.",
+    short_help="Measure how wrong an answer is: cross-entropy and squared error.",
     context_settings={**SETTINGS, "show_default": True},
 )
 @click.argument("numbers", nargs=-1, type=click.UNPROCESSED)
-@click.option("--label", type=click.IntRange(1), default=1, help="Which of the numbers is the right answer's, from 1.")
+@click.option("--label", type=click.IntRange(1), default=1, help="Position of the right answer's number, from 1.")
 @json_option
 def loss(numbers: tuple[str, ...], label: int, as_json: bool) -> None:
     """Show the loss of softmax(NUMBERS) where one answer is right, and its gradient; NUMBERS are 1 2 3 4 by default.
@@ -53,7 +53,7 @@ def loss(numbers: tuple[str, ...], label: int, as_json: bool) -> None:
 
 
 def _objects(found: Losses, surer: Sequence[Losses]) -> Iterator[dict[str, Any]]:
-    """What was asked, then the same with the right answer's input lowered."""
+    """Yield the JSON objects: the losses of the given numbers, then with the right answer's number lowered."""
     for lowered_by, each in zip((0.0, *LOWERED_BY[1:]), (found, *surer[1:]), strict=True):
         yield {
             "inputs": each.inputs.tolist(),
@@ -93,7 +93,7 @@ def _show(found: Losses, surer: Sequence[Losses]) -> None:
     facts = {"p": f"{o[right]:.4f}", "loss": f"{found.cross_entropy:.4f}"}
     say(tr("Cross-entropy: -ln {p} = {loss}. Its gradient is o - y.", **facts))
     click.echo()
-    say(tr("The surer the network is of a wrong answer, the smaller the x of the right one:"))
+    say(tr("The more certain the network is of a wrong answer, the smaller the x of the right one:"))
     click.echo()
     table = [
         [

@@ -1,4 +1,4 @@
-"""The matrices U, W and V of a network, and their gradients, as small tables whose rows or columns are tokens."""
+"""Print the matrices U, W and V of a network, and their gradients, as small tables labelled with tokens."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
     from rnnlm.nn.numerics import Array
     from rnnlm.text.vocabulary import Vocabulary
 
-SHOWN_TOKENS = 16  # of a vocabulary whose matrices are shown
-SHOWN_ROWS = 4 * SHOWN  # of a matrix
+SHOWN_TOKENS = 16  # largest vocabulary whose tokens label rows or columns
+SHOWN_ROWS = 4 * SHOWN  # most rows of a matrix that is printed
 
 
 def has_bias(network: LayerStack) -> bool:
-    """Whether a bias of the network is not 0."""
+    """Return whether the network has a bias that is not 0."""
     return any(array.any() for name, array in network.params.items() if "bias" in name)
 
 
 def show_matrices(network: LayerStack, vocabulary: Vocabulary) -> None:
-    """Print U, W and V of every layer and direction, row by row; of large ones their shapes."""
+    """Print U, W and V of every layer and direction row by row, or only the shapes of large ones."""
     from rnnlm.lab.gradients import symbol
     from rnnlm.lab.unrolled import output_matrix
 
@@ -46,14 +46,14 @@ def show_matrices(network: LayerStack, vocabulary: Vocabulary) -> None:
 
 
 def all_tokens(vocabulary: Vocabulary) -> list[str]:
-    """The tokens of a small vocabulary in their order; none of a large one."""
+    """Return the tokens of a vocabulary in the order of their ids; [] if there are more than SHOWN_TOKENS."""
     return shown_ids(vocabulary, range(len(vocabulary))) if len(vocabulary) <= SHOWN_TOKENS else []
 
 
 def show_matrix(name: str, matrix: Array, tokens: Sequence[str] = (), by_row: bool = False) -> None:
-    """Print a small matrix row by row; of a larger one its shape.
+    """Print a matrix row by row, or only the shape of a large one.
 
-    tokens: what its columns, or with `by_row` its rows, stand for.
+    tokens: labels of the columns, or with `by_row` of the rows.
     """
     rows, columns = matrix.shape
     wide = columns > SHOWN and not (tokens and not by_row)

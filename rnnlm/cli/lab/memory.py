@@ -1,4 +1,4 @@
-"""rnnlm lab memory: how many words back a model remembers what decides a word."""
+"""rnnlm lab memory: measure how far back a model remembers the word on which another depends."""
 
 from __future__ import annotations
 
@@ -25,16 +25,18 @@ if TYPE_CHECKING:
 
 LANGUAGES = {"zh": "Chinese", "en": "English"}
 DEFAULT_LANGUAGE = "zh"
-EPOCHS = 12  # those of lab.memory, which is not imported just for a help text
+EPOCHS = 12  # as in lab.memory, which is too slow to import for a help text
 MOST_NAMED = 5  # unknown words
 EXAMPLE_DISTANCE = 7
 
 
 @dataclass(frozen=True)
 class Question:
-    """What the models are asked: pairs, the rows of the table and of the picture, and the title of the first column.
+    """The test for the models.
 
-    example: a right and a wrong sentence, None for a user's own pairs. about: what is asked, and what chance is.
+    pairs: pairs of sentences. rows, drawn: groups of pairs for the table and for the picture. title: of the table's
+    first column. example: a right and a wrong sentence; None for a user's own pairs. about: sentences that explain the
+    test and the accuracy of chance.
     """
 
     pairs: Sequence[MinimalPair]
@@ -47,28 +49,28 @@ class Question:
 
 @click.command(
     cls=TranslatedCommand,
-    short_help="How many words back a model remembers what decides a word.",
+    short_help="Measure how far back a model remembers the word on which another depends.",
     context_settings={"show_default": True},
 )
-@model_option("Model to ask; repeatable, side by side.", "n-grams and networks are trained", several=True)
+@model_option("Model to test; repeatable.", "n-grams and networks are trained", several=True)
 @click.option(
     "--pairs",
     "pairs_file",
     type=click.Path(dir_okay=False, allow_dash=True),
     default=None,
     show_default="those of a grammar",
-    help='Your own pairs to ask --model about ("-": stdin), one a line: a right and a wrong sentence with a tab in '
-    "between, and perhaps the name of a group after another tab; or JSON objects as in BLiMP.",
+    help='Test --model on your own pairs ("-": stdin), one per line: a right sentence, a tab, a wrong sentence, and '
+    "optionally a tab and the name of a group; or JSON objects as in BLiMP.",
 )
 @click.option("--encoding", default=None, show_default="detected", help="Encoding of --pairs, such as gb18030.")
 @click.option(
     "--language",
     type=click.Choice(list(LANGUAGES)),
     default=None,
-    show_default="zh; with --model, the one of which it knows more words",
+    show_default="zh; with --model, the one with fewer unknown words",
     help="Language of the grammar's sentences.",
 )
-@click.option("--epochs", type=click.IntRange(1), default=EPOCHS, help="Passes of the networks over the sentences.")
+@click.option("--epochs", type=click.IntRange(1), default=EPOCHS, help="Epochs of the networks over the sentences.")
 @click.option("--seed", type=click.IntRange(0), default=1, help="Random seed of the sentences and the networks.")
 @plot_option
 @json_option
@@ -84,7 +86,7 @@ def memory(
     seed: int,
     **options: Any,
 ) -> None:
-    """Show how many words back a model remembers what decides a word.
+    """Show how far back a model remembers the word on which another depends.
 
     \b
     rnnlm lab memory
@@ -92,18 +94,18 @@ def memory(
     rnnlm lab memory -m rnnlm.npz -m 5gram.npz
     rnnlm lab memory -m rnnlm.npz --pairs pairs.tsv
 
-    A model is asked which of two sentences is more probable that differ in one word. Another word before it decides
-    which is right: "I lost my bag", not "I lost your bag".
+    The two sentences of a pair differ in one word, and an earlier word decides which is right: "I lost my bag", not "I
+    lost your bag". The model is asked which one is more probable.
 
-    Without --model, n-grams, a basic RNN, a GRU and an LSTM learn 4,000 sentences of a small grammar in some 10 seconds
-    and are asked about others. An n-gram guesses where the deciding word is n or more words back. GRU and LSTM learn
-    the task at every distance. The basic RNN learns it later: not in these passes, but with --epochs 40.
+    Without --model, n-grams, a basic RNN, a GRU and an LSTM learn 4,000 sentences of a small grammar in about 10
+    seconds and are tested on others. An n-gram guesses if the deciding word is n or more words back. GRU and LSTM learn
+    the task at every distance. The basic RNN needs longer: --epochs 40.
 
-    With --model, the pairs are of the grammar that made a part of this project's texts (corpora/). Their sentences are
-    not in these texts.
+    With --model, the pairs come from the grammar that made a part of this project's texts (corpora/). Their sentences
+    are not in these texts.
 
     Accuracy is the share of pairs in which the right sentence has the greater probability; a pair whose sentences are
-    equally probable counts as half. In JSON, distance is the mean of a row's pairs, null where it is not known.
+    equally probable counts as half. In JSON, distance is the mean over a row's pairs, null if unknown.
     """
     _check_usage(ctx, model_paths, pairs_file)
     check_plot(ctx, *model_paths, pairs_file)
@@ -126,28 +128,28 @@ def memory(
 
 
 def _check_usage(ctx: click.Context, model_paths: Sequence[Path], pairs_file: str | None) -> None:
-    """Refuse options that have nothing to do beside each other."""
+    """Raise click.UsageError for options that cannot be combined."""
     if model_paths:
         refuse_with_model(ctx, "epochs", "seed")
     elif pairs_file is not None:
-        raise click.UsageError("--pairs needs --model: what is trained here knows the words of its grammar alone.")
+        raise click.UsageError("--pairs needs --model: models trained here know only the words of their grammar.")
     if pairs_file is not None and given(ctx, "language"):
-        raise click.UsageError("--language is that of the grammar's pairs; leave it out with --pairs.")
+        raise click.UsageError("--language is for the grammar's pairs; leave it out with --pairs.")
     if pairs_file is None and given(ctx, "encoding"):
-        raise click.UsageError("--encoding is that of --pairs, which is not given.")
+        raise click.UsageError("--encoding needs --pairs.")
 
 
 def _names(paths: Sequence[Path]) -> list[str]:
-    """Names of the files, with their folders where two would be the same."""
+    """Return the names of the files, or their paths if two names are the same."""
     names = [path.name for path in paths]
     return names if len(set(names)) == len(names) else [str(path) for path in paths]
 
 
-# --- what is asked
+# --- questions
 
 
 def _distance_question(language: str) -> Question:
-    """Held-out pairs of a grammar whose words decide from 2 to 20 words back."""
+    """Return held-out pairs of a grammar in which the deciding word is 2 to 20 words back."""
     from rnnlm.lab.agreement import pairs
     from rnnlm.lab.agreement_words import DISTANCES
     from rnnlm.lab.memory import PAIRS, by_distance, spaced_pairs
@@ -163,7 +165,7 @@ def _distance_question(language: str) -> Question:
 
 
 def _written_question(language: str | None, first: tuple[str, LanguageModel]) -> Question:
-    """Held-out pairs of the grammar of the texts in corpora/, of the language that the first model knows better."""
+    """Return held-out pairs of the grammar of corpora/, by default in the language that the first model knows best."""
     from rnnlm.lab.agreement import pairs, written
     from rnnlm.lab.agreement_words import GRAMMARS
     from rnnlm.lab.memory import WRITTEN_PAIRS, by_band, by_group, written_pairs
@@ -175,7 +177,7 @@ def _written_question(language: str | None, first: tuple[str, LanguageModel]) ->
         name, model = first
         unknown = {key: len(model.unknown_tokens("\n".join(_texts(each)))) for key, each in asked.items()}
         language = min(unknown, key=unknown.__getitem__)
-        guessed = "The pairs are {language}, as {name} seems to be; --language says otherwise."
+        guessed = "The pairs are {language}, as {name} seems to be; use --language for another."
         note(tr(guessed, language=tr(LANGUAGES[language]), name=name))
     here, space = asked[language], GRAMMARS[language].space
     example, asks = _example(found[language], lambda words: written(words, space))
@@ -188,7 +190,7 @@ def _written_question(language: str | None, first: tuple[str, LanguageModel]) ->
 
 
 def _own_question(path: str, encoding: str | None) -> Question:
-    """The pairs of a file."""
+    """Return the pairs of a file."""
     from rnnlm.cli.lines import file_lines
     from rnnlm.lab.memory import by_group, read_pairs
 
@@ -196,14 +198,14 @@ def _own_question(path: str, encoding: str | None) -> Question:
     asked = read_pairs(lines, "standard input" if path == "-" else path)
     rows = by_group(asked)
     about = tr(
-        "Is the first sentence of a pair more probable than the second? Chance is 50%, of a model that guesses; one "
-        "that prefers short sentences or frequent words may be far from it."
+        "Is the first sentence of a pair more probable than the second? A model that guesses reaches 50%; one that "
+        "prefers short sentences or frequent words may be far from it."
     )
     return Question(asked, rows, rows[:-1] or rows, "group", None, (about,))
 
 
 def _example(found: Sequence[Pair], text: Callable[[Words], str]) -> tuple[tuple[str, str], str]:
-    """One of the pairs as texts, and a sentence that says what is asked and which of its words decides which."""
+    """Return a pair as texts, and a sentence that explains the test and the words of the pair."""
     pair = min(found, key=lambda each: abs(each.distance - EXAMPLE_DISTANCE))
     decided = next(place for place, words in enumerate(zip(pair.good, pair.bad, strict=True)) if len(set(words)) > 1)
     deciding = pair.good[decided - pair.distance]
@@ -219,15 +221,15 @@ def _example(found: Sequence[Pair], text: Callable[[Words], str]) -> tuple[tuple
 
 
 def _texts(pairs: Sequence[MinimalPair]) -> list[str]:
-    """All right sentences, then all wrong ones."""
+    """Return all right sentences, then all wrong ones."""
     return [pair.good for pair in pairs] + [pair.bad for pair in pairs]
 
 
-# --- the answers
+# --- answers
 
 
 def _trained(language: str, epochs: int, seed: int) -> Iterator[tuple[str, LanguageModel]]:
-    """Names and models, each as soon as it has learnt the sentences of a grammar."""
+    """Train models on the sentences of a grammar; yield (name, model) one by one."""
     from rnnlm.lab.agreement import sentences
     from rnnlm.lab.agreement_words import DISTANCES
     from rnnlm.lab.memory import SENTENCES, learners
@@ -251,7 +253,7 @@ def _trained(language: str, epochs: int, seed: int) -> Iterator[tuple[str, Langu
 
 
 def _answers(name: str, model: LanguageModel, pairs: Sequence[MinimalPair]) -> Array:
-    """(n,) what `chosen_right` says of a model's probabilities; a note tells of words that it does not know."""
+    """Return the (n,) result of `chosen_right` for a model's probabilities; warn of words that it does not know."""
     import numpy as np
 
     from rnnlm.lab.memory import chosen_right
@@ -288,7 +290,7 @@ def _objects(question: Question, answers: Sequence[tuple[str, Array]]) -> Iterat
 
 
 def _show(question: Question, answers: Sequence[tuple[str, Array]]) -> None:
-    """The share of right choices of each model, and what was asked."""
+    """Print a table of each model's accuracy, an example and an explanation."""
     rows = [
         [_label(row, question.title), f"{len(row.places):,}", *(f"{row.accuracy(right):.1%}" for _, right in answers)]
         for row in question.rows
@@ -303,7 +305,7 @@ def _show(question: Question, answers: Sequence[tuple[str, Array]]) -> None:
 
 
 def _label(row: Row, title: str) -> str:
-    """The first cell of a row; what a user has called a group stays as it is."""
+    """Return the first cell of a row, translated; names of a user's groups stay as they are."""
     if title == "distance":
         return f"{row.distance:g}"
     if title == "group" or not (found := re.fullmatch(r"(?:(.+), )?distance (\S+)( and more)?", row.name)):

@@ -1,4 +1,4 @@
-"""Numbers as arguments of a command, negative ones too, or on stdin."""
+"""Read numbers, also negative ones, from the arguments of a command or from stdin."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -8,15 +8,15 @@ import click
 from rnnlm.cli.common import read_text_argument
 from rnnlm.cli.tables import token_cell
 
-# -1 is a number, not an option.
+# Read -1 as a number, not as an option.
 SETTINGS = {"ignore_unknown_options": True}
 
 
 def numbers_of(arguments: Sequence[str]) -> list[float]:
-    """The numbers that the arguments are; "-" stands for those on stdin.
+    """Return the arguments as numbers; "-" stands for the numbers on stdin.
 
     Raises:
-        click.UsageError: one is none, or there are none.
+        click.UsageError: one is not a finite number, or there are none.
     """
     found = [_number(word) for word in _words(arguments)]
     if not found:

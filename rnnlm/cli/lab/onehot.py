@@ -1,4 +1,4 @@
-"""rnnlm lab onehot: how a word becomes a vector, and what U does with it."""
+"""rnnlm lab onehot: show one-hot vectors, and that U times one is a column of U."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 SHOWN_ENTRIES = 16  # vectors and matrices wider than this are abbreviated
 
 
-@click.command(cls=TranslatedCommand, short_help="How a word becomes a vector.")
+@click.command(cls=TranslatedCommand, short_help="Show how a word becomes a vector.")
 @text_argument
 @model_option("Checkpoint whose tokens, vocabulary and U to use.", "the vocabulary of TEXT")
 @level_option
@@ -87,7 +87,7 @@ def _show_one_hots(vectors: list[OneHot], trained: LanguageModel | None) -> None
 
 
 def _first_rows(size: int, trained: LanguageModel | None) -> tuple[str, Array]:
-    """A name and the first rows of the model's U, or of an example's."""
+    """Return a name and the first rows of the model's U, or of a random U without a model."""
     import numpy as np
 
     from rnnlm.lab.one_hot import example_matrix

@@ -1,4 +1,4 @@
-"""rnnlm lab pairs: what is learnt from a sentence."""
+"""rnnlm lab pairs: show the training pairs of a text."""
 
 import click
 
@@ -9,12 +9,12 @@ from rnnlm.cli.languages import TranslatedCommand, tr
 from rnnlm.cli.tables import token_cell
 
 
-@click.command(cls=TranslatedCommand, short_help="What is learnt from a sentence: inputs and labels.")
+@click.command(cls=TranslatedCommand, short_help="Show what is learnt from a sentence: inputs and labels.")
 @text_argument
 @level_option
 @json_option
 def pairs(text: str, level: str, as_json: bool) -> None:
-    """Show the training set that TEXT ("-": stdin) makes: at every token the network should answer the next one.
+    """Show the training pairs of TEXT ("-": stdin): after every token, the network should predict the next one.
 
     Every line is a sentence of its own between <s> and </s>.
     """

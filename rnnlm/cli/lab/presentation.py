@@ -1,4 +1,4 @@
-"""A result of the laboratory as a table, as lines of JSON, and as a picture."""
+"""Print a result of the laboratory as tables or JSON lines, and draw its picture."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from rnnlm.nn.numerics import Array
 
-SHOWN = 4  # entries of a vector in a table; a longer one is cut
+SHOWN = 4  # entries of a vector shown in a table
 
 
 def present(
@@ -27,11 +27,10 @@ def present(
     notes: Iterable[str] = (),
     verdict: str = "",
 ) -> None:
-    """Print a result as --json and --plot of the running command ask.
+    """Print a result as tables, or as JSON lines with --json, and save the picture of --plot.
 
-    objects: what --json prints, one a line. show: prints the tables instead. draw, texts: make the picture of --plot,
-    and what is written in it. notes: lines about the result, to stderr. verdict: its last paragraph, with --json on
-    stderr.
+    objects: the JSON objects. show: prints the tables. draw: makes the picture; texts: the texts in it. notes: lines
+    for stderr. verdict: last paragraph of the result, on stderr with --json.
     """
     options = click.get_current_context().params
     if options["as_json"]:
@@ -55,12 +54,12 @@ def counted(number: int, name: str) -> str:
 
 
 def show_titled(rows: Iterable[Sequence[object]], titles: Sequence[str], align: str = "", keys: int = 1) -> None:
-    """Print a table whose titles are in the user's language; symbols are the same in all of them."""
+    """Print a table with titles translated to the user's language."""
     show_table(rows, [tr(title) for title in titles], align, keys)
 
 
 def vector(values: Array) -> str:
-    """The first entries of a vector in brackets.
+    """Return the first SHOWN entries of a vector in brackets.
 
     >>> vector([0.5, -1, 0, 0, 0])
     '[ 0.500 -1.000  0.000  0.000 …]'
@@ -70,7 +69,7 @@ def vector(values: Array) -> str:
 
 
 def number(value: float) -> str:
-    """A number with three digits after the point, or as a power of ten where these would say little.
+    """Format a number with three decimal places, or in scientific notation if it is small or large.
 
     >>> number(0.25), number(-0.00012), number(0.0)
     (' 0.250', '-1.2e-04', ' 0.000')

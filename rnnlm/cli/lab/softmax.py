@@ -1,4 +1,4 @@
-"""rnnlm lab softmax: how numbers become probabilities."""
+"""rnnlm lab softmax: compute a softmax step by step."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @click.command(
-    "softmax", cls=TranslatedCommand, short_help="How numbers become probabilities.", context_settings=SETTINGS
+    "softmax", cls=TranslatedCommand, short_help="Show how numbers become probabilities.", context_settings=SETTINGS
 )
 @click.argument("numbers", nargs=-1, required=True, type=click.UNPROCESSED)
 @click.option(
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     type=Number(),
     default=1.0,
     show_default=True,
-    help="Divides the numbers first; below 1 sharper, above 1 flatter.",
+    help="Divide the numbers by this first; below 1 sharper, above 1 flatter.",
 )
 @json_option
 def softmax_command(numbers: tuple[str, ...], temperature: float, as_json: bool) -> None:
@@ -59,13 +59,15 @@ def _show_softmax(steps: Softmax) -> None:
     say(
         tr(
             "probability = {power} / sum of all {power}: each is positive, and together they are sum / sum = 1.\n"
-            "Subtracting the largest x first changes nothing, for the factor e^-max cancels; but then no power exceeds "
+            "Subtracting the largest x first changes nothing, as the factor e^-max cancels; but then no power exceeds "
             "1.",
             power=power,
         )
     )
     if steps.overflows:
-        say(tr("Here it is needed: the sum of {power} is no number that a computer can divide by.", power=power))
+        say(
+            tr("Here it is needed: the sum of {power} overflows or is 0, so nothing can be divided by it.", power=power)
+        )
 
 
 def _power(value: float) -> str:

@@ -1,4 +1,4 @@
-"""What the commands of the laboratory look at, texts and networks, and the options that say which."""
+"""Texts and networks for the commands of the laboratory, and the options that choose them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from rnnlm.text.tokenizers import Tokenizer
     from rnnlm.text.vocabulary import Vocabulary
 
-MOST_STEPS = 200  # of a sentence that is shown step by step
+MOST_STEPS = 200  # tokens of a sentence that is shown step by step
 NETWORK_OPTIONS = ("cell", "activation", "hidden_size", "num_layers", "embedding_size")
 
 
@@ -46,12 +46,12 @@ plot_option = click.option(
     "picture",
     type=click.Path(dir_okay=False, path_type=Path),
     default=None,
-    help="Picture to draw too, .png, .svg or .pdf; needs matplotlib.",
+    help="Also draw a picture (.png, .svg or .pdf); needs matplotlib.",
 )
 
 
 def model_option(help_text: str, without: str, several: bool = False) -> Callable[[Function], Function]:
-    """Add -m/--model, which may be left out; `without` says what happens then. Several paths are `model_paths`."""
+    """Add an optional -m/--model; `without` describes the default. With `several` the parameter is `model_paths`."""
     return click.option(
         "-m",
         "--model",
@@ -64,27 +64,25 @@ def model_option(help_text: str, without: str, several: bool = False) -> Callabl
     )
 
 
-loss_option = click.option("--loss", type=click.Choice(LOSSES), default=LOSSES[0], help="The loss E.")
+loss_option = click.option("--loss", type=click.Choice(LOSSES), default=LOSSES[0], help="Loss function E.")
 cell_option = click.option("--cell", type=click.Choice(CELLS), default="rnn", help="Recurrent cell.")
 
 
 def activation_option(more: str = "", default: str = "tanh") -> Callable[[Function], Function]:
-    """Add --activation; more: the end of its help."""
-    help_text = f"The function f of the basic cell (rnn){more}."
+    """Add --activation. more: appended to its help."""
+    help_text = f"Activation function f of the basic cell (rnn){more}."
     return click.option("--activation", type=click.Choice(ACTIVATIONS), default=default, help=help_text)
 
 
 def size_options(
     default: int, most: int, layers: int, least: int = 1, state: str = "the state s"
 ) -> Callable[[Function], Function]:
-    """Add the sizes of a network with random weights; default, least, most: of --hidden-size, layers: at most."""
+    """Add options for the sizes of a network. default, least, most: of --hidden-size; layers: most --num-layers."""
     return together(
+        click.option("--hidden-size", type=click.IntRange(least, most), default=default, help=f"Size of {state}, H."),
+        click.option("--num-layers", type=click.IntRange(1, layers), default=1, help="Number of recurrent layers, L."),
         click.option(
-            "--hidden-size", type=click.IntRange(least, most), default=default, help=f"Entries of {state}, H."
-        ),
-        click.option("--num-layers", type=click.IntRange(1, layers), default=1, help="Recurrent layers, L."),
-        click.option(
-            "--embedding-size", type=click.IntRange(0, most), default=0, help="Entries of an embedding; 0: one-hot."
+            "--embedding-size", type=click.IntRange(0, most), default=0, help="Size of the embedding; 0: one-hot input."
         ),
     )
 
@@ -95,38 +93,38 @@ weights_options = together(
         type=click.Path(dir_okay=False, path_type=Path),
         default=None,
         show_default="random",
-        help='JSON file with your own U, W, V, such as {"W": [[0.5, 0], [0, 0.5]]}. What it leaves out is random, of '
-        "biases (b, b_V) 0.",
+        help='JSON file with your own U, W, V, such as {"W": [[0.5, 0], [0, 0.5]]}. Missing matrices are random, '
+        "missing biases (b, b_V) 0.",
     ),
-    click.option("--no-bias", is_flag=True, help="Without biases, as in the article's formulas."),
+    click.option("--no-bias", is_flag=True, help="Leave out the biases, as in the article's formulas."),
 )
 
 
 def sentence_options(*own: Callable[[Function], Function]) -> Callable[[Function], Function]:
-    """Add all that `sentence_and_network` reads, with a command's own options among them."""
+    """Add all options that `sentence_and_network` reads, and a command's own ones among them."""
     return together(
         text_argument,
-        model_option("Trained model to look at.", "a small network with random weights"),
+        model_option("Trained model to examine.", "a small network with random weights"),
         *(cell_option, activation_option(), size_options(default=3, most=64, layers=8)),
         weights_options,
         *own,
         level_option,
-        click.option("--seed", type=click.IntRange(0), default=0, help="Of the random weights."),
+        click.option("--seed", type=click.IntRange(0), default=0, help="Random seed of the weights."),
         plot_option,
         json_option,
     )
 
 
-# --- what was given
+# --- checks of options
 
 
 def given(ctx: click.Context, parameter: str) -> bool:
-    """Whether an option stands on the command line."""
+    """Return whether an option was given on the command line."""
     return ctx.get_parameter_source(parameter) == ParameterSource.COMMANDLINE
 
 
 def refuse_with_model(ctx: click.Context, *parameters: str) -> None:
-    """Refuse options that a checkpoint decides."""
+    """Raise click.UsageError for given options that the checkpoint determines."""
     for parameter in parameters:
         if given(ctx, parameter):
             raise click.UsageError(
@@ -135,7 +133,7 @@ def refuse_with_model(ctx: click.Context, *parameters: str) -> None:
 
 
 def note_unused_activation(ctx: click.Context) -> None:
-    """Tell who gave --activation to a cell that has no use for it."""
+    """Print a note if --activation was given for a cell that does not use it."""
     cell, activation = ctx.params["cell"], ctx.params["activation"]
     if cell != "rnn" and given(ctx, "activation"):
         unused = "--activation {activation} is not used: the cell {cell} has sigmoid and tanh built in."
@@ -143,13 +141,13 @@ def note_unused_activation(ctx: click.Context) -> None:
 
 
 def check_plot(ctx: click.Context, *read: object) -> None:
-    """Find out at the beginning that the picture of --plot cannot be made, or would replace what is read."""
+    """Check, before the work, that the picture of --plot can be made and does not replace a file that is read."""
     if ctx.params["picture"] is not None:
         check_picture(ctx.params["picture"], [str(path) for path in read if path is not None], "--plot")
 
 
 def network_config(ctx: click.Context, vocabulary_size: int) -> NetworkConfig:
-    """The network that NETWORK_OPTIONS and --bidirectional ask for."""
+    """Return the configuration that NETWORK_OPTIONS and --bidirectional ask for."""
     from rnnlm.nn.network import NetworkConfig
 
     sizes = {name: ctx.params[name] for name in NETWORK_OPTIONS}
@@ -159,12 +157,12 @@ def network_config(ctx: click.Context, vocabulary_size: int) -> NetworkConfig:
 def network_of_options(
     ctx: click.Context, vocabulary_size: int, rng: np.random.Generator, tokens: Iterable[str] = ()
 ) -> LayerStack:
-    """The float64 network that the options ask for: random weights, those of --weights, biases or none.
+    """Return the float64 network that the options ask for, with random weights or those of --weights.
 
-    tokens: those of a text's vocabulary, in their order.
+    tokens: of the text's vocabulary, in the order of their ids.
 
     Raises:
-        RnnlmError: the file of --weights will not do.
+        RnnlmError: the file of --weights is not valid or does not fit.
     """
     from rnnlm.lab.gradients import random_network
     from rnnlm.lab.weights import read_weights, state_size, weighted
@@ -186,17 +184,17 @@ def network_of_options(
 
 
 def tokenizer_of(level: str) -> Tokenizer:
-    """The tokenizer that --level asks for."""
+    """Return the tokenizer for a --level."""
     from rnnlm.text.tokenizers import tokenizer_class
 
     return tokenizer_class(level)()
 
 
 def sentences_of(text: str, tokenizer: Tokenizer) -> list[list[str]]:
-    """Tokens of every line of TEXT.
+    """Return the tokens of every line of TEXT.
 
     Raises:
-        CorpusError: there are none.
+        CorpusError: there are no tokens.
     """
     from rnnlm.lab.sentences import sentences
 
@@ -207,7 +205,7 @@ def sentences_of(text: str, tokenizer: Tokenizer) -> list[list[str]]:
 
 
 def shown_ids(vocabulary: Vocabulary, ids: Iterable[int]) -> list[str]:
-    """The tokens of ids as they are shown."""
+    """Return the tokens of ids, for display."""
     return [token_cell(vocabulary.token(int(i))) for i in ids]
 
 
@@ -215,7 +213,7 @@ def shown_ids(vocabulary: Vocabulary, ids: Iterable[int]) -> list[str]:
 
 
 class Reading(NamedTuple):
-    """A float64 network, the ids (n + 2,) of the sentence that it reads, and random numbers to go on with."""
+    """A float64 network, the ids (n + 2,) of the sentence that it reads, and a random generator."""
 
     network: LayerStack
     ids: Array
@@ -224,12 +222,12 @@ class Reading(NamedTuple):
 
 
 def sentence_and_network(ctx: click.Context, one_way: bool) -> Reading:
-    """The sentence TEXT, and the network of --model or one with random weights.
+    """Return the sentence TEXT, and the network of --model or one with random weights.
 
-    one_way: whether a bidirectional network is refused.
+    one_way: whether to refuse a bidirectional network.
 
     Raises:
-        RnnlmError: the model or the sentence will not do.
+        RnnlmError: the model or the sentence cannot be used.
     """
     import numpy as np
 
@@ -249,24 +247,24 @@ def sentence_and_network(ctx: click.Context, one_way: bool) -> Reading:
 
 
 def trained_network(model: LanguageModel, ctx: click.Context) -> Network:
-    """The recurrent network of a model that predicts what comes next.
+    """Return the network of a model that predicts the next token.
 
     Raises:
-        RnnlmError: it is an n-gram model, or bidirectional.
+        RnnlmError: the model is an n-gram model or bidirectional.
     """
     network = model.network
     if network.config.bidirectional:
         raise DirectionError(
-            f"This model is bidirectional; rnnlm lab {ctx.info_name} follows a network of one direction. Use a model "
+            f"This model is bidirectional; rnnlm lab {ctx.info_name} needs a network of one direction. Use a model "
             "that was trained without --bidirectional; rnnlm lab unroll shows both."
         )
     return network
 
 
 def _one_sentence(text: str, level: str, model: LanguageModel | None) -> tuple[Array, Vocabulary]:
-    """Ids of the one line of TEXT, from <s> to </s>, and the vocabulary: the model's, or that of TEXT itself.
+    """Return the ids of the only line of TEXT, from <s> to </s>, and the vocabulary of the model or of TEXT.
 
-    A model that does not end lines with </s> gets none, and one of a stream the id it reads before a line for <s>.
+    A model that does not read lines gets no </s>; the first id is the model's own start of a line.
 
     Raises:
         CorpusError: there are no tokens, several lines, or too many tokens.

@@ -1,4 +1,4 @@
-"""rnnlm lab unroll: the states that a network has while it reads a sentence, in one direction or both."""
+"""rnnlm lab unroll: show the states of a network while it reads a sentence, in one direction or both."""
 
 from __future__ import annotations
 
@@ -30,27 +30,27 @@ if TYPE_CHECKING:
 
 @click.command(
     cls=TranslatedCommand,
-    short_help="The states of a network, step by step, of both directions too.",
+    short_help="Show the states of a network step by step, in one direction or both.",
     context_settings={"show_default": True},
 )
-@sentence_options(click.option("--bidirectional", is_flag=True, help="Read the sentence from both sides."))
+@sentence_options(click.option("--bidirectional", is_flag=True, help="Read the sentence in both directions."))
 @click.pass_context
 def unroll(ctx: click.Context, /, model_path: Path | None, **options: Any) -> None:
-    """Unroll the network over the sentence TEXT ("-": stdin): its states, and what each output is made of.
+    """Unroll the network over the sentence TEXT ("-": stdin): show its states, and the terms of each output.
 
     \b
     one direction     s_t  = f(U x_t + W s_{t-1} + b)
-                      o_t  = softmax(V s_t + b_V) says what x_{t+1} is
+                      o_t  = softmax(V s_t + b_V) predicts x_{t+1}
     both directions   s'_t = f(U' x_t + W' s'_{t+1} + b')
-                      o_t  = softmax(V s_{t-1} + V' s'_{t+1} + b_V) says what x_t
-                      is, which neither of the two states has seen
+                      o_t  = softmax(V s_{t-1} + V' s'_{t+1} + b_V) predicts x_t,
+                      which neither of the two states has seen
 
     \b
     rnnlm lab unroll "我 昨天 上学 迟到 了" --bidirectional
     rnnlm lab unroll "我 昨天 上学 迟到 了" --num-layers 2 --plot unrolled.svg
     rnnlm lab unroll "我 昨天 上学 迟到 了" --weights mine.json --no-bias
 
-    In float64.
+    All numbers are float64.
     """
     if model_path is not None:
         refuse_with_model(ctx, *NETWORK_OPTIONS, "weights", "no_bias", "bidirectional", "level", "seed")
@@ -83,7 +83,7 @@ def _show(found: Unrolled, network: LayerStack, vocabulary: Vocabulary) -> None:
 
 
 def _formulas(config: NetworkConfig, bias: bool) -> list[str]:
-    """The formulas with their numbers in the article, if they have one."""
+    """Return the formulas, with their numbers in the article if they have one."""
     from rnnlm.nn.cells import CELLS
 
     b, b_V = (" + b", " + b_V") if bias else ("", "")
@@ -109,7 +109,7 @@ def _formulas(config: NetworkConfig, bias: bool) -> list[str]:
 
 
 def _steps(found: Unrolled, direction: str) -> tuple[list[Step], range]:
-    """The steps of one direction in the order of reading, and t of each."""
+    """Return the steps of one direction in reading order, and the t of each."""
     first = found.first_step(direction)
     if direction:
         return found.backward[::-1], range(first + len(found.backward) - 1, first - 1, -1)
@@ -119,7 +119,7 @@ def _steps(found: Unrolled, direction: str) -> tuple[list[Step], range]:
 def _show_states(
     found: Unrolled, network: LayerStack, vocabulary: Vocabulary, layer: int, direction: str, bias: bool
 ) -> None:
-    """The steps of one layer in one direction, in the order of the text."""
+    """Print a table of the steps of one layer in one direction, in the order of the text."""
     from rnnlm.lab.unrolled import argument
     from rnnlm.nn.cells import CELLS
 
@@ -142,7 +142,7 @@ def _show_states(
 
 
 def _show_outputs(found: Unrolled, vocabulary: Vocabulary, both: bool, bias: bool) -> None:
-    """What each output is made of: the row of the right token, summed up, and the most probable token."""
+    """Print for each output the terms of the right token's score, its probability, and the most probable token."""
     rows = []
     for output in found.outputs:
         label, best = shown_ids(vocabulary, [output.label, output.best])
@@ -157,7 +157,7 @@ def _show_outputs(found: Unrolled, vocabulary: Vocabulary, both: bool, bias: boo
 
 
 def _objects(found: Unrolled, network: LayerStack, vocabulary: Vocabulary) -> Iterator[dict[str, Any]]:
-    """An object for each state, then one for each output."""
+    """Yield a JSON object for each state, then one for each output."""
     from rnnlm.lab.unrolled import argument
 
     for direction in network.config.directions:
