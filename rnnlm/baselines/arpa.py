@@ -146,7 +146,9 @@ class _Lines:
         self.number += 1
         self._left -= len(line)
         if self._left < 0:
-            self.fail(f"the file unpacks to more than {MOST_UNPACKED} times its size. Unpack it first if it is honest")
+            self.fail(
+                f"the file unpacks to more than {MOST_UNPACKED} times its size. If that is meant, unpack it first"
+            )
         if not line:
             self.fail("the file ends here; expected more, and \\end\\ as the last line. The file is cut off")
         if len(line) >= LONGEST_LINE:

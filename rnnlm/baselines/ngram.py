@@ -159,7 +159,7 @@ class NgramModel:
         if result.max(initial=0) > ROUNDING:
             raise CheckpointError(
                 f"The n-gram model gives a token the probability {np.exp(result.max()):.3g}, more than 1: its back-off "
-                "weights are not those of its probabilities. Estimate it again, or ask for another copy of its file."
+                "weights are not those of its probabilities. Estimate it again, or use another copy of its file."
             )
         return -result
 
@@ -276,7 +276,8 @@ class NgramModel:
             return []
         return [
             f"the probabilities of the n-gram model sum to {sums[worst]:.3g} {after}, not to 1, so that its perplexity "
-            "compares with no other. Are its logarithms to base 10, and its back-off weights those of its n-grams?"
+            "cannot be compared with that of another model. Are its logarithms to base 10, and its back-off weights "
+            "those of its n-grams?"
         ]
 
     def _some_contexts(self, k: int, most: int) -> Array:

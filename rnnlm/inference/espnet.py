@@ -124,7 +124,7 @@ def _utterances(path: Path, encoding: str | None) -> Iterator[Utterance]:
     for place, line in enumerate(read_lines(Source(str(path), None), encoding), 1):
         assert line is not None  # the source is not live
         if (found := damage(line)) is not None:
-            raise BadLineError(f"Line {place} of {path} is no text: {found}; if it is in another encoding, name that")
+            raise BadLineError(f"Line {place} of {path} is not text: {found}. If it is in another encoding, name that")
         fields = line.strip().split(maxsplit=1)
         if fields:
             yield fields[0], "".join(fields[1:])

@@ -207,7 +207,7 @@ _EXPECTED = 'expected {"id": "utt1", "hypotheses": [{"text": "a b c", "score": -
 
 
 def _no_candidate(line: str) -> Candidate:
-    raise BadLineError("is a list, and no candidate")
+    raise BadLineError("is a list, not a candidate")
 
 
 def _parse_json(line: str) -> NbestList:
@@ -239,7 +239,7 @@ def _json_candidate(hypothesis: Any, list_id: str | None, place: int) -> Candida
 
 
 def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no number of JSON")
+    raise ValueError(f"{name} is not a JSON number")
 
 
 def _write_json(candidates: NbestList, order: Sequence[int], scores: Sequence[float], totals: Sequence[float]) -> str:

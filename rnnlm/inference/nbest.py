@@ -124,7 +124,7 @@ def _refuse(message: str, warn: Callable[[str], None] | None) -> None:
 
 
 def _no_text(found: str) -> str:
-    return f"is no text: {found}; if it is in another encoding, name that with --encoding"
+    return f"is not text: {found}. If it is in another encoding, name that with --encoding"
 
 
 def _candidate(line: str, form: Format, finished: Container[str | None]) -> Candidate | None:

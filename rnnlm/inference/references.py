@@ -88,7 +88,7 @@ def _lines(path: str, encoding: str | None) -> Iterable[str]:
                 assert line is not None  # the source is not live
                 if (found := damage(line)) is not None:
                     raise CorpusError(
-                        f"Line {place} of {source.name} is no text: {found}; if it is in another encoding, name that."
+                        f"Line {place} of {source.name} is not text: {found}. If it is in another encoding, name that."
                     )
                 yield line.removeprefix("\ufeff").rstrip("\r\n")
 

@@ -200,7 +200,7 @@ def _checked(pair: MinimalPair) -> MinimalPair:
         if "\n" in sentence or "\r" in sentence:
             raise BadLineError(f"has a line end in a sentence: {shown(sentence)}")
         if wrong := damage(sentence):
-            raise BadLineError(f"has a sentence that is no text ({wrong})")
+            raise BadLineError(f"has a sentence that is not text ({wrong})")
     if pair.good == pair.bad:
         raise BadLineError(f"has the same sentence twice: {shown(pair.good)}")
     return pair

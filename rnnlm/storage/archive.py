@@ -105,7 +105,7 @@ def _read_entries(directory: bytes, count: int) -> list[_Described]:
     except struct.error:
         raise ValueError("its directory is cut off") from None
     if position != len(directory):
-        raise ValueError("its directory has another length than it says")
+        raise ValueError("its directory is not as long as it says")
     return described
 
 

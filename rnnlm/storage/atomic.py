@@ -73,7 +73,7 @@ def temporary(folder: Path, prefix: str = TEMPORARY_PREFIX) -> Iterator[Temporar
         finally:
             with contextlib.suppress(OSError):  # so as not to hide an earlier error
                 path.unlink()
-    raise OSError("other runs remove what is written")
+    raise OSError("other processes keep removing the new file")
 
 
 @contextlib.contextmanager
@@ -87,7 +87,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """
     target = Path(os.path.realpath(path))
     if target.exists() and not target.is_file():  # such as /dev/null
-        raise OSError("it is there and is not a file")
+        raise OSError("it exists and is not a file")
     with temporary(target.parent, prefix_for(target)) as new:
         yield new.file
         new.replace(target)

@@ -340,7 +340,7 @@ def _read_npy_header(file: BinaryIO, entry: archive.Entry) -> _Member:
         raise ValueError(f"{name} has the shape {spelling}, which no checkpoint has")
     # Python's integers do not overflow, so a product of axes cannot wrap around to a plausible size.
     if offset + math.prod(shape) * dtype.itemsize != entry.size:
-        raise ValueError(f"{name} has not the size that its shape {shape} needs")
+        raise ValueError(f"{name} does not have the size of its shape {shape}")
     return _Member(entry, dtype, shape, offset)
 
 
@@ -401,7 +401,7 @@ def _read_data(file: BinaryIO, member: _Member) -> np.ndarray:
         part[:] = file.read(len(part))
         crc = zlib.crc32(part, crc)
     if crc != member.entry.crc:
-        raise ValueError(f"the bytes of {member.entry.name} do not fit their CRC")
+        raise ValueError(f"the bytes of {member.entry.name} do not match their checksum (CRC)")
     return array
 
 

@@ -10,11 +10,11 @@ from rnnlm.text.lines import damage, read_lines
 from rnnlm.text.sources import open_sources
 
 _BETWEEN = re.compile(r"[\s,:;，：；、]+")
-Confusions = Mapping[str, str]  # written character: the characters that it may stand for
+Confusions = Mapping[str, str]  # written character: the characters that may replace it
 
 
 def read_confusions(path: str | PathLike[str]) -> dict[str, str]:
-    """Read a confusion table: each line has a character and those that it may stand for.
+    """Read a confusion table: each line has a character and the characters that may replace it.
 
     Spaces, commas or colons may separate the characters. Blank lines and lines that begin with "# " are skipped. A
     character may have several lines.
@@ -29,12 +29,12 @@ def read_confusions(path: str | PathLike[str]) -> dict[str, str]:
         characters = _BETWEEN.sub("", line) or line
         if len(characters) == 1:
             raise CorpusError(
-                f"Line {number} of {path} is {shown(line)}; expected a character and those that it may stand for, "
-                "such as 吃迟持."
+                f"Line {number} of {path} is {shown(line)}; expected a character and the characters that may "
+                "replace it, such as 吃迟持."
             )
         table[characters[0]] = table.get(characters[0], "") + characters[1:]
     if not table:
-        raise CorpusError(f"{path} is empty; expected lines of a character and those that it may stand for.")
+        raise CorpusError(f"{path} is empty; expected lines of a character and the characters that may replace it.")
     return joined([table])
 
 

@@ -160,7 +160,7 @@ def _in_order(pairs: list[tuple[Any, int]]) -> list[Any]:
 
 
 def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no number of JSON")
+    raise ValueError(f"{name} is not a JSON number")
 
 
 def checked(tokens: Any) -> list[str]:
@@ -175,6 +175,6 @@ def checked(tokens: Any) -> list[str]:
         if token in seen:
             raise VocabularyError(f"the token {shown(token)} is there twice, the second time as id {token_id:,}")
         if any("\ud800" <= character <= "\udfff" for character in token):
-            raise VocabularyError(f"the token of id {token_id:,} holds half of a surrogate pair, which is no text")
+            raise VocabularyError(f"the token of id {token_id:,} holds half of a surrogate pair")
         seen.add(token)
     return tokens

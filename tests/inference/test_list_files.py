@@ -57,7 +57,7 @@ def test_json_is_written_with_all_its_fields_and_the_scores():
         ('{"hypotheses": [{"text": "a\\nb"}]}\n', "one line of characters"),
         ('{"hypotheses": [{"text": "a\\ud800b"}]}\n', "one line of characters"),
         ('{"hypotheses": [{"text": "a", "score": "-1"}]}\n', "'-1' as the score of hypothesis 1"),
-        ('{"hypotheses": [{"text": "a", "score": NaN}]}\n', "NaN is no number of JSON"),
+        ('{"hypotheses": [{"text": "a", "score": NaN}]}\n', "NaN is not a JSON number"),
         ('{"hypotheses": [{"text": "a", "score": 1e999}]}\n', "inf as the score"),
         ('{"hypotheses": [{"text": "a", "score": true}]}\n', "True as the score"),
         ('{"id": {}, "hypotheses": [{"text": "a"}]}\n', "the id {}"),

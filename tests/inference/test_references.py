@@ -58,7 +58,7 @@ def test_an_unknown_id_is_refused():
         ("kaldi", "u1 a\nu1 b\n", "the id 'u1' twice"),
         ("json", '{"id": "a", "text": "b"}\nwords\n', "Line 2 of .* is 'words'; expected an object"),
         ("json", '{"id": "a"}\n', "Line 1 of .* expected an object with id and text"),
-        ("plain", b"a \xff b\n", "Line 1 of .* is no text: byte 0xff"),
+        ("plain", b"a \xff b\n", "Line 1 of .* is not text: byte 0xff"),
     ],
 )
 def test_bad_lines_are_refused_with_their_number(tmp_path, name, text, message):

@@ -202,7 +202,7 @@ def test_wrong_numbers_in_the_directory_are_refused(content):
     assert "not as rnnlm writes it" in refusal(changed(content, size=11, packed=11))  # extends into the directory
     assert "60000 members" in refusal(changed(content, count=60000, here=60000))
     assert "cut off" in refusal(changed(content, count=3, here=3))
-    assert "another length" in refusal(changed(content, count=1, here=1))
+    assert "not as long as it says" in refusal(changed(content, count=1, here=1))
     assert "may be cut off" in refusal(changed(content, count=1))
     assert "may be cut off" in refusal(changed(content, directory=0))
     for number in (1, 0x7FFF, 0xFFFF):

@@ -28,7 +28,7 @@ def test_tables_are_read(written, table, encoding, tmp_path):
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("吃迟\n持\n".encode(), "Line 2 of .* is '持'; expected a character and those that it may stand for"),
+        ("吃迟\n持\n".encode(), "Line 2 of .* is '持'; expected a character and the characters that may replace it"),
         (b"\n# nothing\n", "is empty; expected"),
         (b"a\xff\n", "Line 1 of .*: byte 0xff"),
         (None, "does not exist"),
