@@ -5,7 +5,8 @@
     python benchmarks/quality.py kjv-10m --seeds 1 --json kjv.json
 
 Texts are looked for in --data, by default $RNNLM_DATA: tinyshakespeare.txt, hongloumeng.txt, kjv/train.txt, valid.txt
-and test.txt; those of the project are in corpora/. A text without a part for measuring is measured on its last tenth,
+and test.txt; those of the project are in corpora/. The Penn Treebank (ptb/train.txt, valid.txt and test.txt) may not be
+passed on: put your own copy there. A text without a part for measuring is measured on its last tenth,
 which `rnnlm train` holds out by default. A line is made by the commands that a user would type: `rnnlm eval` measures
 the model and, if an n-gram is mixed with it, its network alone. A 5-gram model trained on the same part of the text is
 measured for comparison. The mixture weights, six numbers at most, are fitted on the part "valid"; "test" is untouched
@@ -32,11 +33,16 @@ ORDER = "5"
 
 @dataclass(frozen=True)
 class Line:
-    """A line of the table. text: a file, or a folder with train.txt, valid.txt and test.txt."""
+    """A line of the table.
+
+    text: a file, or a folder with train.txt, valid.txt and test.txt. beginning: number of characters of it to use;
+    0: all.
+    """
 
     text: str
     options: str
     peers: str = ""
+    beginning: int = 0
 
 
 SHAKESPEARE, DREAM, KJV = "tinyshakespeare.txt", "hongloumeng.txt", "kjv"
@@ -50,6 +56,9 @@ LINES = {
     "kjv-10m": Line(KJV, "--level word --time 10m", "faster-rnnlm GRU 200, 136 s: perplexity 46.0"),
     "hongloumeng-chars-6m": Line(DREAM, "--level char --time 6m"),
     "hongloumeng-words-6m": Line(DREAM, "--level word --time 6m"),
+    "ptb-10m": Line("ptb", "--level token --time 10m", "LSTM 2 x 650: perplexity 82.7"),
+    "ptb-60m": Line("ptb", "--level token --time 60m", "LSTM 2 x 650: perplexity 82.7"),
+    "tinyshakespeare-7200": Line(SHAKESPEARE, "--level char", beginning=8_000),
     "corpora-chinese": Line("corpora/chinese.txt", ""),
     "corpora-english": Line("corpora/english.txt", ""),
 }
@@ -83,6 +92,10 @@ def parts(line: Line, data: Path, folder: Path) -> Parts:
             source / "train.txt", ["--valid", str(valid)], source / "train.txt", {"valid": valid, "test": test}
         )
     text = source.read_text(encoding="utf-8")
+    if line.beginning:
+        text = text[: line.beginning]
+        source = folder / "beginning.txt"
+        source.write_text(text, encoding="utf-8")
     edge = int(len(text) * (1 - HELD_OUT))
     if "--level char" not in line.options:  # cut between lines, so that words stay whole
         edge = text.rindex("\n", 0, edge) + 1
