@@ -17,15 +17,18 @@ WIDTHS = (32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048)
 # In a time budget, the best network is the widest one that reads TOKENS_PER_WEIGHT tokens for each recurrent weight,
 # because wider networks learn more per token; but beyond WEIGHTS_PER_TOKEN they memorize the text.
 TOKENS_PER_WEIGHT = 5
-WEIGHTS_PER_TOKEN = 25
+WEIGHTS_PER_TOKEN = 5
+PRESET_WEIGHTS_PER_TOKEN = 25  # of a size that the user chose by name
 # Without a time budget: a training of minutes on a laptop.
 PATIENT_TOKENS = 5e6
 PATIENT_WIDTH = 256
 PATIENT_WEIGHTS_PER_TOKEN = 10
 FEWEST_PASSES = 3.0
-# A network that has read a text often enough learns no more from it, but several of them know more than one: their
-# average is better by 0.02 to 0.1 nats a token. BRIEF_TOKENS is what takes some seconds without a time.
+# Several networks that have read a text often enough, a share of the most passes, are better on average than one that
+# has read it more often or is wider (benchmarks/RESULTS.md). Without a time, more of them are trained if that takes no
+# more than so many tokens, some seconds.
 MOST_NETWORKS = 4
+ENOUGH_PASSES = 0.6
 BRIEF_TOKENS = 1.5e6
 PASSES_WITHOUT_DROPOUT = 2.0  # with more passes, a network memorizes the text
 # The best learning rate of Adam decreases with the width; measured at widths from 128 to 512.
@@ -193,7 +196,8 @@ def hidden_size(chosen: Mapping[str, Any], text: Circumstances, passes: Callable
     if chosen["tied"] and chosen["embedding_size"]:
         return int(chosen["embedding_size"]) // _directions(chosen)
     timed = chosen["time"] is not None
-    teaches = text.train_tokens * (WEIGHTS_PER_TOKEN if timed or text.preset else PATIENT_WEIGHTS_PER_TOKEN)
+    limit = WEIGHTS_PER_TOKEN if timed else PATIENT_WEIGHTS_PER_TOKEN
+    teaches = text.train_tokens * (PRESET_WEIGHTS_PER_TOKEN if text.preset else limit)
     widest = PRESETS[text.preset] if text.preset else WIDTHS[-1] if timed else PATIENT_WIDTH
 
     def fits(width: int) -> bool:
@@ -205,18 +209,17 @@ def hidden_size(chosen: Mapping[str, Any], text: Circumstances, passes: Callable
 
 
 def networks(chosen: dict[str, Any], text: Circumstances, level: Level, passes: "_Passes") -> int:
-    """Return as many as the time lets read the text `level.most_passes` times, which is all that one learns from it."""
+    """Return the largest number of networks that can all read the text often enough in the time."""
     as_wanted = chosen["epochs"] is not None or (chosen["hidden_size"] and chosen["dropout"] is not None)
     if as_wanted or chosen["tied"] or text.started_from or text.preset or text.train_tokens < TINY_TEXT:
         return 1
     if chosen["time"] is None:
         return max(1, min(MOST_NETWORKS, int(BRIEF_TOKENS / (level.most_passes * text.train_tokens))))
-    for number in range(1, MOST_NETWORKS):
+    for number in range(MOST_NETWORKS, 1, -1):
         chosen["networks"] = number
-        width = chosen["hidden_size"] or hidden_size(chosen, text, passes)
-        if number * passes(width) < (number + 1) * level.most_passes:
+        if passes(chosen["hidden_size"] or hidden_size(chosen, text, passes)) >= ENOUGH_PASSES * level.most_passes:
             return number
-    return MOST_NETWORKS
+    return 1
 
 
 def embedding_size(chosen: Mapping[str, Any], vocabulary_size: int) -> int:

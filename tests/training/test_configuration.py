@@ -78,7 +78,7 @@ def test_more_time_gives_wider_networks_up_to_a_limit_set_by_the_text():
     widths = [choose(10**7, power=LAPTOP, time=float(seconds))["hidden_size"] for seconds in (2, 20, 200, 2000, 20000)]
     assert widths == sorted(widths)
     assert widths[0] < widths[2] < widths[4]
-    small = [choose(20_000, power=LAPTOP, time=float(seconds))["hidden_size"] for seconds in (100, 1000, 10000)]
+    small = [choose(20_000, power=LAPTOP, time=float(seconds))["hidden_size"] for seconds in (400, 1000, 10000)]
     assert len(set(small)) == 1
     assert small[0] < choose(10**7, power=LAPTOP, time=10000.0)["hidden_size"]
 
@@ -108,6 +108,30 @@ def test_more_passes_over_the_text_give_more_dropout():
 def test_a_long_time_is_limited_by_a_number_of_epochs():
     assert choose(20_000, power=LAPTOP, time=3600.0)["epochs"] == CHARS.most_passes
     assert choose(20_000_000, power=LAPTOP, time=3600.0)["epochs"] is None
+
+
+def test_time_beyond_the_most_passes_trains_further_networks():
+    chosen = [choose(100_000, power=LAPTOP, time=float(seconds)) for seconds in (10, 60, 200, 800, 5_000, 20_000)]
+    numbers = [each["networks"] for each in chosen]
+    assert numbers == sorted(numbers)
+    assert numbers[0] == 1
+    assert numbers[-1] == configuration.MOST_NETWORKS
+    for each in chosen:
+        passes = tokens_read(each) * configuration.TRAINING_SHARE / each["networks"] / 100_000
+        assert each["networks"] == 1 or passes >= CHARS.most_passes * configuration.ENOUGH_PASSES * 0.99
+        assert each["epochs"] == CHARS.most_passes or passes <= CHARS.most_passes
+
+
+def test_short_text_gets_several_networks_without_a_time():
+    assert [choose(tokens)["networks"] for tokens in (100, 7_200, 15_000, 100_000)] == [1, 4, 2, 1]
+
+
+@pytest.mark.parametrize(
+    "given", [{"epochs": 3.0}, {"tied": True}, {"hidden_size": 32, "dropout": 0.1}, {"networks": 1}]
+)
+def test_one_network_is_trained_where_the_user_has_chosen_otherwise(given):
+    assert choose(20_000, power=LAPTOP, time=5_000.0, **given)["networks"] == 1
+    assert choose(20_000, power=LAPTOP, time=5_000.0, started_from=True)["networks"] == 1
 
 
 def test_wide_and_deep_networks_get_lower_learning_rates():
