@@ -15,7 +15,7 @@ SCORES = {  # score, rescore
         "每词元的困惑度，行尾也算在内：exp(-ln p / 词元数)"
     ),
     "the same sum over the tokens that end no line, as SRILM defines it": (
-        "总和不变，除以行尾以外的词元数，SRILM 就这样定义"
+        "同一个总和，除以行尾以外的词元数，按 SRILM 的定义"
     ),
     "bits per char": "每字符比特数",
     "-log2 p / characters, line ends included: compares models whatever their tokens are": (

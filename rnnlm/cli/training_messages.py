@@ -139,12 +139,12 @@ def _regularisers(session: Session) -> str:
     """Describe the kinds of dropout beside `dropout` that were asked for."""
     options = session.recipe
     rates = {
-        "the input": options.input_dropout,
-        "weights": options.weight_dropout,
-        "tokens": options.embedding_dropout,
+        ", of the input {rate}": options.input_dropout,
+        ", of weights {rate}": options.weight_dropout,
+        ", of tokens {rate}": options.embedding_dropout,
     }
     locked = options.locked_dropout and (options.dropout or options.input_dropout)
-    parts = [tr(f", of {what} {{rate}}", rate=f"{rate:g}") for what, rate in rates.items() if rate]
+    parts = [tr(text, rate=f"{rate:g}") for text, rate in rates.items() if rate]
     return "".join([tr(" locked") if locked else "", *parts])
 
 

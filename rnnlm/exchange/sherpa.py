@@ -124,7 +124,7 @@ def _own(vocabulary: Vocabulary) -> Tokens:
 def _arranged(tokens: Sequence[str], vocabulary: Vocabulary, name: str) -> Tokens:
     """Map the tokens of a recogniser to the model by their spelling; unknown ones become <unk>."""
     asked = vocabulary.encode(list(tokens)).astype(np.int64)
-    read, notes = asked.copy(), []
+    read, notes = asked.copy(), list[str]()
     if not (asked != UNK).any():
         raise ExchangeError(
             f"None of the {len(tokens):,} tokens of {name} is among the {len(vocabulary):,} of the model. Give the "

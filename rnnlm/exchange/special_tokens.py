@@ -67,7 +67,7 @@ def arrange(tokens: Sequence[str], named: Sequence[str | None], without_lines: b
         silent, bos = silent | {BOS}, newline if eos is None else eos
     sources = [MEAN if place is None else place for place in (bos, eos, unk)]
     rows = sources + [place for place in range(len(tokens)) if place not in found]
-    notes = []
+    notes = list[str]()
     if bos is not None and bos == eos:
         both = "{token} ends a line, and is read before its first token, too."
         notes.append(Sentence(both, token=shown(tokens[bos])))

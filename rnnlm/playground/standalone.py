@@ -107,7 +107,7 @@ def _with_network(model: LanguageModel, network: Network) -> LanguageModel:
 
 
 def _notes(model: LanguageModel) -> list[str]:
-    found = []
+    found = list[str]()
     if model.predictor is not model.network:
         without = "The {ngram} that is mixed with the network is left out: a page has none."
         found.append(Sentence(without, ngram=model.ngram.describe()))

@@ -292,7 +292,7 @@ NAMES = re.compile(r"\S*\.(?:npz|txt|jsonl|arpa|onnx|json|html)\b|--[a-z-]+|</?[
 NAMES_OF_VALUES = {
     *("rnnlm", "fill", "eval", "predict", "TEXT", "SRILM", "ARPA", "SHA", "EM", "exp", "theta", "OOV", "UTF", "gram"),
     *("LSTM", "lstm", "rnn", "ngram", "token", "sentence", "full", "softmax", "tanh", "rms", "float32", "hypotheses"),
-    *("nat", "nats", "bits", "dropout", "lowercase", "embedding", "weight", "None"),
+    *("nat", "nats", "bits", "dropout", "lowercase", "embedding", "weight", "None", "train", "char", "FILE", "log"),
 }
 
 
@@ -323,8 +323,8 @@ def answering(tmp_path_factory):
 
 
 def english_words(text):
-    """Return the English words of an output, without names; options of a training are rows that are indented."""
-    rows = [line for line in text.splitlines() if not re.match(r"  [a-z_]+  ", line)]
+    """Return the English words of an output, without names, charts, and the indented rows of training options."""
+    rows = [line for line in text.splitlines() if not re.match(r"  [a-z_]+  |[ 0-9.,]*│", line)]
     return words(NAMES.sub(" ", "\n".join(rows))) - NAMES_OF_VALUES
 
 
@@ -374,17 +374,17 @@ def test_formats_of_other_programs_are_the_same_in_every_language(layout, answer
 def test_english_is_as_it_was(answering, rnnlm, monkeypatch):
     monkeypatch.chdir(answering)
     evaluated = rnnlm("eval", "some.txt").out.splitlines()
-    assert evaluated[0] == "tokens                    46 (with </s> at each line's end), 1 of them unknown"
+    assert evaluated[0] == "tokens                    43 (with </s> at each line's end), 1 of them unknown"
     assert evaluated[3].startswith("perplexity                ")
     assert evaluated[3].endswith("   (exp(nats per token); OOV counted as <unk>)")
     summary = rnnlm("score", "some.txt").err.splitlines()
-    assert "4 lines, 46 tokens (4 of them ends of lines), 1 unknown (OOV), " in summary[0]
+    assert "4 lines, 43 tokens (4 of them ends of lines), 1 unknown (OOV), " in summary[0]
     assert summary[1] == "blank lines, in none of these figures: 1"
     rates = rnnlm("rescore", "lists.txt", "--ref", "ref.txt", "--output", "errors")
     assert rates.out.splitlines()[0].split() == ["word", "errors", "rate", "character", "errors", "rate"]
-    assert rates.err == "2 lists, 5 candidates; 22 words and 39 characters in the references.\n"
+    assert rates.err == "2 lists, 5 candidates; 21 words and 30 characters in the references.\n"
     described = rnnlm("info", "ngram.npz").out.splitlines()
-    assert described[0] == "A 2-gram over 21 tokens, which reads every line for itself."
+    assert described[0] == "A 2-gram over 23 tokens, which reads every line for itself."
     assert described[1].startswith("It has counted 1,110 tokens of a text of yours (SHA-256 ")
 
 
