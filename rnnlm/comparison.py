@@ -18,6 +18,7 @@ from rnnlm.language_model import LanguageModel
 from rnnlm.mixing import component, load_beside, tuned_weights
 from rnnlm.network_with_ngram import NetworkWithNgram
 from rnnlm.results import Evaluation
+from rnnlm.sentences import Sentence
 from rnnlm.storage.checkpoint import read_header, section
 from rnnlm.stored_model import Predictor
 from rnnlm.text.corpus import TokenizedCorpus, sequence, tokenize_corpus
@@ -28,7 +29,8 @@ from rnnlm.text.ready_made import REMEDY
 from rnnlm.text.vocabulary import EOS, FIRST, UNK
 
 IDS_AT_A_TIME = 1 << 20
-CACHE = "with a neural cache"  # name of its row
+CACHE = Sentence("with a neural cache")  # name of its row
+DYNAMIC = Sentence("dynamic evaluation")
 BEFORE_UNKNOWN = 20  # tokens before the first unknown one that a hint examines: an accent follows its letter
 
 
@@ -165,7 +167,7 @@ def compare(
     held_out = Text(asked.tune, encoding, notes, column) if asked.tune else None
     if asked.mix:
         mixed = mix(model, asked.mix, held_out, threads)
-        found = Comparison(Row("mixture", mixed.evaluate(corpus, threads)), notes=notes)
+        found = Comparison(Row(Sentence("mixture"), mixed.evaluate(corpus, threads)), notes=notes)
         names = [name, *(path for path, _ in asked.mix)]
         found.groups["mixture"] = parts_of_mixture(mixed, names, corpus, threads)
     elif isinstance(model.predictor, NetworkWithNgram):
@@ -173,7 +175,8 @@ def compare(
         found = Comparison(Row(name, both, stored_bytes(model)), notes=notes)
         parts: tuple[Predictor, ...] = (model.network, model.ngram)
         found.groups["parts"] = [
-            Row(f"{part.describe()} alone", figures, _bytes(part)) for part, figures in zip(parts, each, strict=True)
+            Row(Sentence("{model} alone", model=part.describe()), figures, _bytes(part))
+            for part, figures in zip(parts, each, strict=True)
         ]
     else:
         found = Comparison(Row(name, model.evaluate(corpus, threads), stored_bytes(model)), notes=notes)
@@ -183,7 +186,7 @@ def compare(
         ]
     if asked.dynamic:
         figures = model.evaluate_dynamically(corpus, asked.dynamic)
-        found.groups["dynamic"] = [Row("dynamic evaluation", figures, facts=asked.dynamic._asdict())]
+        found.groups["dynamic"] = [Row(DYNAMIC, figures, facts=asked.dynamic._asdict())]
     if asked.order:
         training_text = Text(asked.baseline_corpus, encoding, notes, column)
         found.groups["baselines"] = baselines(model, asked.order, training_text, text, threads)
@@ -201,7 +204,7 @@ def _mark_those_that_know(
     parts = {name: knows_text(model.training, corpus)}
     parts |= {path: knows_text(_training_of(path), corpus) for path, _ in asked.mix}
     found.measured.knows_text = True if True in parts.values() else None if None in parts.values() else False
-    known = {**parts, CACHE: found.measured.knows_text, "dynamic evaluation": parts[name]}
+    known = {**parts, CACHE: found.measured.knows_text, DYNAMIC: parts[name]}
     known |= {row.name: parts[name] for row in found.groups.get("parts", [])}
     if asked.baseline:
         known[asked.baseline] = knows_text(_training_of(asked.baseline), corpus)
@@ -289,8 +292,11 @@ def _warn_of_known(held_out: Text, corpus: TokenizedCorpus, trained: Sequence[Ma
     """Add a warning to the notes if one of the models, given by their training sections, was trained on this text."""
     if any(knows_text(each, corpus) for each in trained):
         held_out.notes.append(
-            f"Warning: {' '.join(held_out.paths)} is a text that one of the models was trained on, so its weight "
-            "is too high; give --tune a text that none of them has seen."
+            Sentence(
+                "Warning: {texts} is a text that one of the models was trained on, so its weight is too high; give "
+                "--tune a text that none of them has seen.",
+                texts=" ".join(held_out.paths),
+            )
         )
 
 
@@ -339,8 +345,11 @@ def baselines(model: LanguageModel, order: int, training_text: Text, text: Text,
         learnt = _learnt_part(model, corpus, recorded.get("train_tokens"))
     else:
         text.notes.append(
-            f"{' '.join(training_text.paths)} is not the text that the model was trained on: the baseline was "
-            "trained on another text than the model."
+            Sentence(
+                "{texts} is not the text that the model was trained on: the baseline was trained on another text than "
+                "the model.",
+                texts=" ".join(training_text.paths),
+            )
         )
     ids = sequence(corpus, model.vocabulary, learnt)[:]
     rows = []
@@ -367,8 +376,11 @@ def baseline_from_file(path: str, model: LanguageModel, text: Text, threads: int
     text.notes += other.notes
     if other.vocabulary.tokens != model.vocabulary.tokens or other.level != model.level:
         text.notes.append(
-            f"{path} has another vocabulary than the model: compare bits per character, not perplexities, which depend "
-            "on what a token is and what is unknown."
+            Sentence(
+                "{path} has another vocabulary than the model: compare bits per character, not perplexities, which "
+                "depend on what a token is and what is unknown.",
+                path=path,
+            )
         )
     return _baseline_row(path, other, text, threads)
 

@@ -7,6 +7,7 @@ from rnnlm.errors import CorpusError
 from rnnlm.language_model import LanguageModel
 from rnnlm.names import OWN_TEXTS
 from rnnlm.nn.bidirectional import BidirectionalNetwork
+from rnnlm.sentences import Sentence
 from rnnlm.storage.checkpoint import section
 from rnnlm.text.own_texts import MARK, own_text
 from rnnlm.text.sources import Source, fingerprint
@@ -15,13 +16,24 @@ SAMPLE_TOKENS = 60
 
 
 def description(model: LanguageModel) -> list[str]:
-    """Return sentences that describe a model from its file, the last with a sample; deterministic."""
+    """Return sentences that describe a model from its file, the last with a sample; deterministic.
+
+    Each is a `Sentence`, which can be translated.
+    """
     how = "reads a text as one stream" if model.context == "stream" else "reads every line for itself"
     units = {"char": "characters", "word": "words", "token": "tokens"}[model.level]
-    found = [f"{_predictor(model)} over {len(model.vocabulary):,} {units}, which {how}."]
+    found: list[str] = [
+        Sentence(
+            "{model} over {size} {units}, which {how}.",
+            model=_predictor(model),
+            size=f"{len(model.vocabulary):,}",
+            units=Sentence(units),
+            how=Sentence(how),
+        )
+    ]
     found += [each for each in (_learnt(model), _quality(model)) if each]
     if not isinstance(model.predictor, BidirectionalNetwork):
-        found.append(f"A sample: {sample(model)}")
+        found.append(Sentence("A sample: {sample}", sample=sample(model)))
     return found
 
 
@@ -33,23 +45,34 @@ def sample(model: LanguageModel, seed: int = 1) -> str:
 
 def _predictor(model: LanguageModel) -> str:
     described = model.predictor.describe()
-    return f"{'An' if described[0] in 'AEFHILMNORSX8' else 'A'} {described}"
+    return Sentence("An {model}" if described[0] in "AEFHILMNORSX8" else "A {model}", model=described)
 
 
 def _learnt(model: LanguageModel) -> str:
     """Return a sentence on the training text and the length of the training; "" if neither is known."""
     training = model.training
     if imported := training.get("imported"):
-        return f"It was imported ({imported}), so nothing is known of its training."
+        return Sentence("It was imported ({imported}), so nothing is known of its training.", imported=imported)
     corpus, progress = section(training, "corpus"), section(training, "state", "progress")
     if not isinstance(tokens := corpus.get("train_tokens"), int):
         return ""
-    text = f"It has {'counted' if model.kind == 'ngram' else 'learnt from'} {tokens:,} tokens of {_text(corpus)}"
+    learnt = Sentence(
+        "It has counted {tokens} tokens of {text}"
+        if model.kind == "ngram"
+        else "It has learnt from {tokens} tokens of {text}",
+        tokens=f"{tokens:,}",
+        text=_text(corpus),
+    )
     if not isinstance(steps := progress.get("step"), int):
-        return f"{text}."
+        return Sentence("{learnt}.", learnt=learnt)
     passes = progress["epoch"] + progress.get("batch", 0) / max(1, section(training, "state")["batches_per_epoch"])
-    done = "" if progress.get("finished") else "; the training is not finished, --resume goes on with it"
-    return f"{text}, in {passes:.3g} passes ({steps:,} steps){done}."
+    return Sentence(
+        "{learnt}, in {passes} passes ({steps} steps){rest}.",
+        learnt=learnt,
+        passes=f"{passes:.3g}",
+        steps=f"{steps:,}",
+        rest=Sentence("" if progress.get("finished") else "; the training is not finished, --resume goes on with it"),
+    )
 
 
 def _text(corpus: dict[str, Any]) -> str:
@@ -58,10 +81,10 @@ def _text(corpus: dict[str, Any]) -> str:
     for name in OWN_TEXTS:
         try:
             if fingerprint([Source(own_text(MARK + name), None)])[0] == digest:
-                return MARK + name
+                return Sentence("{name}", name=MARK + name)
         except CorpusError:  # not part of this installation
             continue
-    return f"a text of yours (SHA-256 {digest[:8]}...)" if digest else "a text of yours"
+    return Sentence("a text of yours (SHA-256 {digest}...)" if digest else "a text of yours", digest=digest[:8])
 
 
 def _quality(model: LanguageModel) -> str:
@@ -71,16 +94,29 @@ def _quality(model: LanguageModel) -> str:
     if not isinstance(best, float):
         return ""
     beside = section(training, "baselines")
-    measure = "pseudo-perplexity" if isinstance(model.predictor, BidirectionalNetwork) else "perplexity"
-    where = "On text held out from its training" if beside or together else "On the text it was measured on"
-    shown = f"{where} its {measure} is {_perplexity(best if together is None else together)}"
-    others = [f"the network alone has {_perplexity(best)}"] if together is not None else []
+    shown = Sentence(
+        "{where} its {measure} is {perplexity}",
+        where=Sentence(
+            "On text held out from its training" if beside or together else "On the text it was measured on"
+        ),
+        measure=Sentence("pseudo-perplexity" if isinstance(model.predictor, BidirectionalNetwork) else "perplexity"),
+        perplexity=_perplexity(best if together is None else together),
+    )
+    others = []
+    if together is not None:
+        others.append(Sentence("the network alone has {perplexity}", perplexity=_perplexity(best)))
     if isinstance(ngram := beside.get("ngram_nats_per_token"), float):
-        others.append(f"a {beside.get('order')}-gram of the same text has {_perplexity(ngram)}")
-        others.append(f"token frequencies alone {_perplexity(beside['unigram_nats_per_token'])}")
+        same, order = "a {order}-gram of the same text has {perplexity}", beside.get("order")
+        others.append(Sentence(same, order=order, perplexity=_perplexity(ngram)))
+        frequencies = _perplexity(beside["unigram_nats_per_token"])
+        others.append(Sentence("token frequencies alone {perplexity}", perplexity=frequencies))
     if len(others) > 1:
-        others[-2:] = [f"{others[-2]} and {others[-1]}"]
-    return f"{shown}; {', '.join(others)}." if others else f"{shown}."
+        others[-2:] = [Sentence("{one} and {two}", one=others[-2], two=others[-1])]
+    if len(others) > 1:
+        others = [Sentence("{one}, {two}", one=others[0], two=others[1])]
+    return (
+        Sentence("{shown}; {others}.", shown=shown, others=others[0]) if others else Sentence("{shown}.", shown=shown)
+    )
 
 
 def _perplexity(nats: float) -> str:

@@ -10,6 +10,7 @@ from rnnlm.inference.mixture import Mixture, joined_states, mixed_nats
 from rnnlm.inference.model import Array
 from rnnlm.inference.scoring import token_nats
 from rnnlm.nn.network import Network
+from rnnlm.sentences import Sentence
 from rnnlm.text.reading import Ids
 
 MIXED = "mixed_ngram."  # prefix of the names of the n-gram model's arrays in a checkpoint
@@ -33,7 +34,7 @@ class NetworkWithNgram(Mixture):
 
     def describe(self) -> str:
         """Return a short description of the model."""
-        return f"{self.network.describe()} with a {self.ngram.describe()}"
+        return Sentence("{network} with a {ngram}", network=self.network.describe(), ngram=self.ngram.describe())
 
     def to_file(self) -> tuple[dict[str, Any], dict[str, Array]]:
         """Return header fields and arrays for a checkpoint. Earlier versions of rnnlm ignore the n-gram model."""

@@ -20,6 +20,7 @@ from rnnlm.names import CONTEXTS
 from rnnlm.network_with_ngram import NetworkWithNgram
 from rnnlm.nn.bidirectional import BidirectionalNetwork
 from rnnlm.nn.network import Network
+from rnnlm.sentences import Sentence
 from rnnlm.storage import checkpoint
 from rnnlm.storage.checkpoint import section
 from rnnlm.text.letter_case import in_lower_case, lower_case
@@ -74,10 +75,8 @@ class StoredModel(Codec):
         self.tokenizer = in_lower_case(self.tokenizer)
         tokens = self.vocabulary.tokens
         if capitals := sum(lower_case(token) != token for token in tokens):
-            self.notes.append(
-                f"Warning: {capitals:,} of the model's {len(tokens):,} tokens have capital letters, so they are never "
-                "read."
-            )
+            never = "Warning: {n} of the model's {tokens} tokens have capital letters, so they are never read."
+            self.notes.append(Sentence(never, n=f"{capitals:,}", tokens=f"{len(tokens):,}"))
 
     # --- files --------------------------------------------------------------------------------------------------
 
@@ -116,7 +115,8 @@ class StoredModel(Codec):
         """Return the model after checking the probabilities of an n-gram model; doubtful ones are noted."""
         if isinstance(self.predictor, NgramModel):
             try:
-                self.notes += [f"Warning: {path}: {each}" for each in self.predictor.check_rows(self.vocabulary.token)]
+                found = self.predictor.check_rows(self.vocabulary.token)
+                self.notes += [Sentence("Warning: {path}: {doubt}", path=path, doubt=each) for each in found]
             except CheckpointError as error:
                 raise CheckpointError(f"{path}: {error}, or use another copy.") from None
         return self

@@ -46,7 +46,7 @@ LAYERS = (
     ("nn", "text"),
     ("storage",),
     ("foreign", "blas", "free_memory", "schema"),
-    ("errors", "json_values", "names"),
+    ("errors", "json_values", "names", "sentences"),
 )
 # Packages that are slow to start or optional are imported inside the function that needs them.
 LAZY = {

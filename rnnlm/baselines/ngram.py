@@ -15,6 +15,7 @@ from rnnlm.baselines.kneser_ney import count, cutoff, estimate, with_starts
 from rnnlm.baselines.levels import Level, picked
 from rnnlm.errors import CheckpointError, TrainingError
 from rnnlm.nn.numerics import Array
+from rnnlm.sentences import Sentence
 from rnnlm.text.vocabulary import BOS, EOS
 
 LARGEST_ORDER = 6
@@ -266,7 +267,7 @@ class NgramModel:
         worst = int(above.argmax() if impossible else np.abs(np.log(np.maximum(sums, 1e-300))).argmax())
         order = int(np.flatnonzero(contexts[worst] >= 0).max(initial=-1)) + 1
         words = self.words(order, contexts[worst, order - 1 : order])[0] if order else ()
-        after = "after " + " ".join(map(token, words)) if order else "without a context"
+        after = Sentence("after {tokens}" if order else "without a context", tokens=" ".join(map(token, words)))
         if impossible:
             raise CheckpointError(
                 f"{token(int(rows[worst].argmax()))} has the probability {np.exp(above[worst]):.3g} {after}, more than "
@@ -275,9 +276,13 @@ class NgramModel:
         if abs(sums[worst] - 1) <= DOUBTFUL:
             return []
         return [
-            f"the probabilities of the n-gram model sum to {sums[worst]:.3g} {after}, not to 1, so that its perplexity "
-            "cannot be compared with that of another model. Are its logarithms to base 10, and its back-off weights "
-            "those of its n-grams?"
+            Sentence(
+                "the probabilities of the n-gram model sum to {sum} {after}, not to 1, so that its perplexity cannot "
+                "be compared with that of another model. Are its logarithms to base 10, and its back-off weights those "
+                "of its n-grams?",
+                sum=f"{sums[worst]:.3g}",
+                after=after,
+            )
         ]
 
     def _some_contexts(self, k: int, most: int) -> Array:

@@ -157,10 +157,11 @@ def _number(value: float) -> str:
 
 def _between(left: str, middle: str, right: str, width: int) -> str:
     """Return a line with three texts: left-aligned, centred, right-aligned; the middle one is left out if too wide."""
-    if len(left) + len(middle) + len(right) + 2 > width:
+    space = width - len(left) - display_width(middle) - len(right)
+    if space < 2:
         return f"{left}{right:>{max(0, width - len(left))}}"
-    inner = width - len(left) - len(right)
-    return f"{left}{middle:^{inner}}{right}"
+    before = space // 2
+    return f"{left}{' ' * before}{middle}{' ' * (space - before)}{right}"
 
 
 def bar(value: float, highest: float, width: int) -> str:

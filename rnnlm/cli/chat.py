@@ -11,6 +11,7 @@ import click
 
 from rnnlm.cli.colors import color_of, color_option, colored, painted, write_painted
 from rnnlm.cli.common import NumberRange, load_model, model_option, note, product_threads_option
+from rnnlm.cli.languages import tr, translated
 from rnnlm.cli.terminal import Terminal, harmless, width_of
 from rnnlm.cli.wrapping import wrapped
 from rnnlm.errors import RnnlmError
@@ -62,7 +63,15 @@ def chat(model_path: Path, k: int, length: int, temperature: float, seed: int | 
 
     model = load_model(model_path)
     draft, seeds = Draft(model), iter(range(seed, sys.maxsize)) if seed is not None else None
-    note(f"{model.predictor.describe()}, {len(model.vocabulary):,} {model.level}s, {model.context}. Ctrl-D ends.")
+    note(
+        tr(
+            "{model}, {size} {tokens}, {context}. Ctrl-D ends.",
+            model=translated(model.predictor.describe()),
+            size=f"{len(model.vocabulary):,}",
+            tokens=tr(f"{model.level}s"),
+            context=model.context,
+        )
+    )
     while True:
         answer = ask_line(draft, k, colored(sys.stdout))
         if answer.ended_by is not None:
@@ -101,7 +110,12 @@ def _show(reading: "Reading", written: str) -> None:
 def figures(reading: "Reading") -> str:
     """Return the number of tokens of a line and their surprise, in all and per token."""
     tokens = len(reading.pieces)
-    return f"{tokens} token{'s' * (tokens != 1)}, {reading.bits:.1f} bits, {reading.bits / max(1, tokens):.2f} a token"
+    return tr(
+        "{tokens}, {bits} bits, {mean} a token",
+        tokens=tr("{n} token" if tokens == 1 else "{n} tokens", n=tokens),
+        bits=f"{reading.bits:.1f}",
+        mean=f"{reading.bits / max(1, tokens):.2f}",
+    )
 
 
 def laid_out(parts: list[tuple[str, str]]) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rnnlm.cli.character_charts import bar
 from rnnlm.cli.colors import SURPRISE
+from rnnlm.cli.languages import tr
 from rnnlm.cli.tables import shortened, visible
 from rnnlm.cli.wrapping import display_width
 
@@ -139,7 +140,7 @@ def _application(line: TypedLine, buffer: "Buffer", colors: bool) -> "Applicatio
         get_line_prefix=prompt,
     )
     candidates = FormattedTextControl(lambda: line.candidates(buffer.text, columns()))
-    keys = FormattedTextControl(lambda: [("class:keys", KEYS)])
+    keys = FormattedTextControl([("class:keys", tr(KEYS))])
     body = HSplit([typed, Window(candidates, dont_extend_height=True), Window(keys, height=1)])
     return Application(
         Layout(body, typed),

@@ -11,7 +11,7 @@ from click.core import ParameterSource
 
 from rnnlm.blas import limit_blas
 from rnnlm.cli.colors import colored, write_message
-from rnnlm.cli.languages import tr
+from rnnlm.cli.languages import tr, translated
 from rnnlm.cli.tables import table, token_cell
 from rnnlm.cli.terminal import json_escaped, width_of
 from rnnlm.cli.wrapping import WORD, wrapped
@@ -255,7 +255,7 @@ def load_model(
     if cache:
         check_cache(model, path)
         if model.context == "sentence" and not document:
-            note("This model reads each line for itself, so --cache remembers tokens of the same line only.")
+            note(tr("This model reads each line for itself, so --cache remembers tokens of the same line only."))
     if mix or cache:
         from rnnlm.mixing import mixed
 
@@ -302,7 +302,8 @@ def _standard_input() -> str:
 
 
 def note(message: str) -> None:
-    """Write a message to stderr."""
+    """Write a message to stderr; a `Sentence` of the library is translated."""
+    message = translated(message)
     if colored(sys.stderr):
         write_message(sys.stderr, f"{message}\n")
     else:
@@ -310,7 +311,8 @@ def note(message: str) -> None:
 
 
 def say(paragraph: str, word: str = WORD, err: bool = False) -> None:
-    """Print a paragraph; in a terminal its lines are wrapped again, to the terminal's width."""
+    """Print a paragraph, translated if it is a `Sentence`; in a terminal, wrap it to the terminal's width."""
+    paragraph = translated(paragraph)
     width = width_of(sys.stderr if err else sys.stdout)
     click.echo(paragraph if width is None else wrapped(paragraph.replace("\n", " "), width, word), err=err)
 

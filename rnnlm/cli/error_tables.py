@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from rnnlm.cli.common import note, show_table
+from rnnlm.cli.languages import tr
 
 if TYPE_CHECKING:
     from rnnlm.inference.error_rates import ErrorRates
@@ -13,10 +14,10 @@ if TYPE_CHECKING:
 
 def show_rates(rows: "Mapping[str, ErrorRates]", lists: int, candidates: int, err: bool) -> None:
     """Print a table of error rates, one row for each way of choosing candidates."""
-    headers = ["", "word errors", "rate", "character errors", "rate"]
+    headers = ["", *map(tr, ("word errors", "rate", "character errors", "rate"))]
     cells = [
         (
-            name,
+            tr(name),
             f"{rates.word_errors:,}",
             f"{100 * rates.word_error_rate:.2f} %",
             f"{rates.character_errors:,}",
@@ -27,8 +28,13 @@ def show_rates(rows: "Mapping[str, ErrorRates]", lists: int, candidates: int, er
     show_table(cells, headers, "lrrrr", err=err)
     first = next(iter(rows.values()))
     note(
-        f"{lists:,} lists, {candidates:,} candidates; {first.words:,} words and {first.characters:,} characters in the "
-        "references."
+        tr(
+            "{lists} lists, {candidates} candidates; {words} words and {characters} characters in the references.",
+            lists=f"{lists:,}",
+            candidates=f"{candidates:,}",
+            words=f"{first.words:,}",
+            characters=f"{first.characters:,}",
+        )
     )
 
 

@@ -26,7 +26,7 @@ from rnnlm.cli.common import (
     with_details,
 )
 from rnnlm.cli.engines import engine_options
-from rnnlm.cli.languages import TranslatedCommand, language_option
+from rnnlm.cli.languages import TranslatedCommand, language_option, tr, translated
 from rnnlm.cli.ngram_orders import LARGEST_ORDER, possible_contexts
 from rnnlm.cli.text_file import TextFile
 from rnnlm.training.machine import TORCH, EngineChoice
@@ -235,26 +235,35 @@ def _show_who_knows(found: "Comparison") -> None:
     parts = {"with a neural cache", "dynamic evaluation", *(row.name for row in found.groups.get("parts", []))}
     names = [row.name for row in found.rows[1:] if row.knows_text and row.name not in parts]
     if found.measured.knows_text and "mixture" not in found.groups:
-        click.echo("The model was trained on this text; a new text would be predicted less well.")
+        click.echo(tr("The model was trained on this text; a new text would be predicted less well."))
     if names:
-        click.echo(f"{' and '.join(names)} {'were' if len(names) > 1 else 'was'} trained on this text.")
+        known = "{models} were trained on this text." if len(names) > 1 else "{models} was trained on this text."
+        click.echo(tr(known, models=tr(" and ").join(names)))
 
 
 def _show(result: "Evaluation", model: "LanguageModel") -> None:
-    unit = "with </s> at each line's end" if model.reads_lines else "line ends included"
-    say(f"tokens                    {result.tokens:,} ({unit}), {result.oov:,} of them unknown")
-    say(f"characters                {result.characters:,}, of {result.text_bytes:,} bytes in UTF-8")
-    say(f"nats per token            {result.nats_per_token:.4f}   (-ln p(text) / tokens)")
-    say(f"perplexity                {result.perplexity:.4g}   (exp(nats per token); OOV counted as <unk>)")
-    say(f"perplexity excluding OOV  {result.perplexity_excluding_oov:.4g}   (unknown words left out of the sum)")
-    say(f"bits per character        {result.bits_per_char:.4f}   (-log2 p(text) / characters)")
-    say(f"bits per byte             {result.bits_per_byte:.4f}   (-log2 p(text) / bytes)")
+    unit = tr("with </s> at each line's end" if model.reads_lines else "line ends included")
+    tokens, oov = f"{result.tokens:,}", f"{result.oov:,}"
+    say(tr("tokens                    {tokens} ({unit}), {oov} of them unknown", tokens=tokens, unit=unit, oov=oov))
+    characters, size = f"{result.characters:,}", f"{result.text_bytes:,}"
+    say(tr("characters                {characters}, of {bytes} bytes in UTF-8", characters=characters, bytes=size))
+    figures = {
+        "nats per token            {figure}   (-ln p(text) / tokens)": f"{result.nats_per_token:.4f}",
+        "perplexity                {figure}   (exp(nats per token); OOV counted as <unk>)": f"{result.perplexity:.4g}",
+        "perplexity excluding OOV  {figure}   (unknown words left out of the sum)": (
+            f"{result.perplexity_excluding_oov:.4g}"
+        ),
+        "bits per character        {figure}   (-log2 p(text) / characters)": f"{result.bits_per_char:.4f}",
+        "bits per byte             {figure}   (-log2 p(text) / bytes)": f"{result.bits_per_byte:.4f}",
+    }
+    for line, figure in figures.items():
+        say(tr(line, figure=figure))
 
 
 def _show_rows(found: "Comparison", tuned_on: Sequence[str]) -> None:
     """Print a table of all measured models, and explain its columns."""
     columns = {
-        "model": lambda row: row.name,
+        "model": lambda row: translated(row.name),
         "perplexity": lambda row: f"{row.evaluation.perplexity:.4g}",
         "bits per char": lambda row: f"{row.evaluation.bits_per_char:.4f}",
         "weight": lambda row: f"{row.facts['weight']:.4f}" if "weight" in row.facts else "",
@@ -264,30 +273,38 @@ def _show_rows(found: "Comparison", tuned_on: Sequence[str]) -> None:
     cells = {title: [cell(row) for row in found.rows] for title, cell in columns.items()}
     shown = {title: column for title, column in cells.items() if any(column)}
     click.echo()
-    show_table(zip(*shown.values(), strict=True), list(shown), "l" + "r" * len(shown))
+    show_table(zip(*shown.values(), strict=True), [tr(title) for title in shown], "l" + "r" * len(shown))
     click.echo()
     if "parts" in found.groups:
-        say("the model is both together: sum of weight x probability, weights found when it was trained")
+        say(tr("the model is both together: sum of weight x probability, weights found when it was trained"))
     if "mixture" in found.groups:
-        source = f"found by EM on {' '.join(tuned_on)}" if tuned_on else "as given"
-        say(f"mixture: sum of weight x probability, weights {source}")
+        source = tr("found by EM on {texts}" if tuned_on else "as given", texts=" ".join(tuned_on))
+        say(tr("mixture: sum of weight x probability, weights {source}", source=source))
     if "cache" in found.groups:
         facts = found.groups["cache"][0].facts
         say(
-            f"with a neural cache: part of the probability goes to the last {facts['remembered']:,} tokens except "
-            f"<unk>, more of it to those in contexts similar to the present one (theta {facts['theta']:g})"
+            tr(
+                "with a neural cache: part of the probability goes to the last {tokens} tokens except <unk>, more of "
+                "it to those in contexts similar to the present one (theta {theta})",
+                tokens=f"{facts['remembered']:,}",
+                theta=f"{facts['theta']:g}",
+            )
         )
     if "dynamic" in found.groups:
         facts = found.groups["dynamic"][0].facts
         say(
-            f"dynamic evaluation: the model with a copy of its network that learns from every {facts['window']:,} "
-            f"tokens after it was measured on them (rule {facts['rule']}, lr {facts['lr']:g}); not comparable with one "
-            "that only reads"
+            tr(
+                "dynamic evaluation: the model with a copy of its network that learns from every {window} tokens "
+                "after it was measured on them (rule {rule}, lr {lr}); not comparable with one that only reads",
+                window=f"{facts['window']:,}",
+                rule=facts["rule"],
+                lr=f"{facts['lr']:g}",
+            )
         )
     if "contexts" in shown:
-        say("contexts: distinct contexts of n - 1 words that the n-gram model stores / that are possible")
+        say(tr("contexts: distinct contexts of n - 1 words that the n-gram model stores / that are possible"))
     if "size" in shown:
-        say("size: of the arrays that a prediction needs; a file for --resume holds more")
+        say(tr("size: of the arrays that a prediction needs; a file for --resume holds more"))
 
 
 def _megabytes(size: int | None) -> str:

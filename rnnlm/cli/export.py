@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from rnnlm.cli.common import force_option, load_model, model_option, note
+from rnnlm.cli.languages import tr
 from rnnlm.cli.outputs import check_free, check_output, is_same_file
 from rnnlm.errors import RnnlmError
 
@@ -114,10 +115,16 @@ def _export_weights(model_path: Path, to: str, output: Path, vocabulary: Path | 
         check_free(beside, force)
     files.save(output)
     if model.predictor is not model.network:
-        note(f"The {model.ngram.describe()} that is mixed with the network is left out: it is not in these formats.")
+        without = "The {ngram} that is mixed with the network is left out: it is not in these formats."
+        note(tr(without, ngram=model.ngram.describe()))
     note(
-        f"Saved {' and '.join(map(str, written))}: {model.network.parameter_count:,} parameters; and {beside}: "
-        f"{len(model.vocabulary):,} tokens."
+        tr(
+            "Saved {files}: {parameters} parameters; and {vocabulary}: {tokens} tokens.",
+            files=tr(" and ").join(map(str, written)),
+            parameters=f"{model.network.parameter_count:,}",
+            vocabulary=beside,
+            tokens=f"{len(model.vocabulary):,}",
+        )
     )
 
 
@@ -132,8 +139,9 @@ def _slim(model_path: Path, output: Path, force: bool) -> None:
     had_state = "state" in model.training
     model.save(output, slim=True)
     before, after = (path.stat().st_size / 1e6 for path in (model_path, output))
-    lost = " It answers the same; --resume cannot go on with it, --init-from can start from it." * had_state
-    note(f"Saved {output}: {after:.1f} MB of {before:.1f} MB.{lost}")
+    saved = tr("Saved {file}: {after} MB of {before} MB.", file=output, after=f"{after:.1f}", before=f"{before:.1f}")
+    lost = " It answers the same; --resume cannot go on with it, --init-from can start from it."
+    note(saved + (tr(lost) if had_state else ""))
 
 
 def _export_html(model_path: Path, output: Path, bits: int, force: bool) -> None:
@@ -151,7 +159,15 @@ def _export_html(model_path: Path, output: Path, bits: int, force: bool) -> None
         note(message)
     loss = page.loss
     note(
-        f"{bits} bits for each parameter change the log probability of a token by {loss.mean:.2g} nats on average and "
-        f"{loss.largest:.2g} at most, and the mean by {loss.worse:+.1g}, in {loss.tokens} tokens that the model wrote."
+        tr(
+            "{bits} bits for each parameter change the log probability of a token by {mean} nats on average and "
+            "{largest} at most, and the mean by {worse}, in {tokens} tokens that the model wrote.",
+            bits=bits,
+            mean=f"{loss.mean:.2g}",
+            largest=f"{loss.largest:.2g}",
+            worse=f"{loss.worse:+.1g}",
+            tokens=loss.tokens,
+        )
     )
-    note(f"Saved {output}: {len(page.content) / 1e6:.1f} MB. Open it in a browser; it needs no server.")
+    size = f"{len(page.content) / 1e6:.1f}"
+    note(tr("Saved {file}: {size} MB. Open it in a browser; it needs no server.", file=output, size=size))

@@ -17,6 +17,7 @@ from rnnlm.cli.common import (
     say,
     warn_of_unknown,
 )
+from rnnlm.cli.languages import tr
 
 
 @click.command()
@@ -58,4 +59,4 @@ def fill(text: tuple[str, ...], model_path: Path, k: int, blank_tokens: int, bea
     for candidate in candidates:
         say(f"{candidate.probability:8.4f}  {'  '.join(candidate.tokens)}    {candidate.text}")
     if not candidates:
-        note("Nothing was found.")
+        note(tr("Nothing was found."))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from rnnlm.cli.common import force_option, note
+from rnnlm.cli.languages import tr
 from rnnlm.cli.outputs import check_free, is_same_file
 from rnnlm.errors import ExchangeError
 from rnnlm.names import ACTIVATIONS, CONTEXTS, LEVELS, SEGMENTERS
@@ -127,10 +128,11 @@ def import_(
         model.save(output)
     for message in notes:
         note(message)
-    note(f"Vocabulary  {len(model.vocabulary):,} {model.level}s, context {model.context}")
+    size, tokens = f"{len(model.vocabulary):,}", tr(f"{model.level}s")
+    note(tr("Vocabulary  {size} {tokens}, context {context}", size=size, tokens=tokens, context=model.context))
     note(_ngrams(model) if arpa else _network(model))
     does = "fill" if not arpa and model.network.config.bidirectional else "predict"
-    note(f"Saved {output}. Try: rnnlm {does} -m {output} TEXT")
+    note(tr("Saved {file}. Try: {command}", file=output, command=f"rnnlm {does} -m {output} TEXT"))
 
 
 def _pieces(sentencepiece: Path | None, tokenizer: Path | None) -> "PieceTokenizer | None":
@@ -144,18 +146,19 @@ def _pieces(sentencepiece: Path | None, tokenizer: Path | None) -> "PieceTokeniz
 
 
 def _ngrams(model: "LanguageModel") -> str:
-
     counts = ", ".join(f"{count:,}" for count in model.ngram.ngram_counts())
-    return f"Model       n-grams of order {model.ngram.order}: {counts}"
+    return tr("Model       n-grams of order {order}: {counts}", order=model.ngram.order, counts=counts)
 
 
 def _network(model: "LanguageModel") -> str:
     config = model.network.config
     cell = config.cell.upper() + (f" ({config.activation})" if config.cell == "rnn" else "")
-    embedding = f"embedding {config.embedding_size}" if config.embedding_size else "one-hot input"
-    kind = "bidirectional " * config.bidirectional
+    size = f"{cell} {config.num_layers} x {config.hidden_size}"
     layer = ", adaptive softmax" if config.output == "adaptive" else ", tied output" if config.tied else ""
-    return (
-        f"Network     {kind}{cell} {config.num_layers} x {config.hidden_size}, {embedding}{layer}; "
-        f"{model.network.parameter_count:,} parameters"
+    return tr(
+        "Network     {network}, {embedding}{output}; {parameters} parameters",
+        network=tr("bidirectional {network}", network=size) if config.bidirectional else size,
+        embedding=tr("embedding {size}" if config.embedding_size else "one-hot input", size=config.embedding_size),
+        output=tr(layer),
+        parameters=f"{model.network.parameter_count:,}",
     )

@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rnnlm.cli.common import json_option, load_model, model_option, print_json, say
+from rnnlm.cli.languages import tr, translated
 from rnnlm.cli.tables import shortened, visible
+from rnnlm.cli.wrapping import filled
 
 LONGEST_SENTENCE = 2000  # characters; in a text without spaces a sampled "word" may be very long
+LABEL_WIDTH = 22  # columns
 
 if TYPE_CHECKING:
     from rnnlm.language_model import LanguageModel
@@ -45,13 +48,14 @@ def info(checkpoint: Path | None, model_path: Path, as_json: bool) -> None:
     del training["options"]
     if imported := training.get("imported"):
         training = {
-            "training": f"none: imported ({imported})"
-            + ". Start one from this with --init-from; --resume cannot go on" * (model.kind == "rnn")
+            "training": tr("none: imported ({imported})", imported=imported)
+            + (tr(". Start one from this with --init-from; --resume cannot go on") if model.kind == "rnn" else "")
         }
     for key, value in [*facts.items(), *training.items(), *((f"  {k}", v) for k, v in options.items())]:
-        say(f"{key:<22}{_shown(value)}")
-    first = "most frequent" if any(model.vocabulary.counts) else "first words"
-    say(f"{first:<22}{' '.join(shortened(repr(token)) for token in model.vocabulary.tokens[:10])}")
+        say(f"{filled(tr(key), LABEL_WIDTH)}{_shown(value)}")
+    first = tr("most frequent" if any(model.vocabulary.counts) else "first words")
+    tokens = " ".join(shortened(repr(token)) for token in model.vocabulary.tokens[:10])
+    say(f"{filled(first, LABEL_WIDTH)}{tokens}")
 
 
 def _introduce(model: "LanguageModel", path: Path) -> None:
@@ -60,7 +64,8 @@ def _introduce(model: "LanguageModel", path: Path) -> None:
 
     *said, last = description(model)
     written = datetime.fromtimestamp(path.stat().st_mtime)
-    for sentence in [*said, f"The file was written on {written:%Y-%m-%d at %H:%M}.", last]:
+    when = tr("The file was written on {date} at {time}.", date=f"{written:%Y-%m-%d}", time=f"{written:%H:%M}")
+    for sentence in [*map(translated, said), when, translated(last)]:
         say(shortened(visible(sentence), LONGEST_SENTENCE))
     click.echo()
 
@@ -129,12 +134,12 @@ def _imported(model: "LanguageModel") -> dict[str, Any]:
 
 def _shown(value: Any) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{key} {_shown(each)}" for key, each in value.items()) or "-"
+        return ", ".join(f"{tr(key)} {_shown(each)}" for key, each in value.items()) or "-"
     if isinstance(value, bool) or value is None:
-        return {True: "yes", False: "no", None: "-"}[value]
+        return "-" if value is None else tr("yes" if value else "no")
     if isinstance(value, list):
         numbers = all(type(each) in (int, float) for each in value)
         if not value:
             return "-"
-        return " ".join(map(_shown, value)) if numbers else f"{len(value)} entries"
+        return " ".join(map(_shown, value)) if numbers else tr("{n} entries", n=len(value))
     return f"{value:,}" if isinstance(value, int) else f"{value:g}" if isinstance(value, float) else str(value)

@@ -12,6 +12,7 @@ import os
 import click
 
 from rnnlm.cli.wrapping import wrapped
+from rnnlm.sentences import Sentence
 
 LANGUAGES = ("en", "zh")
 SETTINGS = ("LC_ALL", "LC_MESSAGES", "LANG")  # environment variables; the first one that is set counts
@@ -39,6 +40,21 @@ def tr(text: str, /, **values: object) -> str:
 
         text = CHINESE.get(text, text)
     return text.format(**values) if values else text
+
+
+def translated(text: str) -> str:
+    """Return a `Sentence` of the library in the user's language; any other text as it is."""
+    if not isinstance(text, Sentence) or language() == "en":
+        return text
+    values = {name: translated(value) if isinstance(value, str) else value for name, value in text.values.items()}
+    return tr(text.template, **values)
+
+
+def counted(number: int, name: str) -> str:
+    """Return a number of things, such as "1 token" or "1,200 tokens", in the user's language."""
+    if language() != "en":
+        return tr(f"{{n}} {name}", n=f"{number:,}")
+    return f"{number:,} {name}{'' if number == 1 else 's'}"
 
 
 def _choose(ctx: click.Context, param: click.Parameter, value: str | None) -> None:

@@ -13,6 +13,7 @@ from rnnlm.blas import use_threads
 from rnnlm.cli.command_line import asked_for
 from rnnlm.cli.common import force_option, note, show_table, threads_option
 from rnnlm.cli.groups import SuggestingGroup
+from rnnlm.cli.languages import tr
 from rnnlm.cli.ngram_orders import LARGEST_ORDER, possible_contexts
 from rnnlm.cli.outputs import check_not_a_text, check_output
 from rnnlm.cli.text_file import TextFile
@@ -116,7 +117,7 @@ def train(
         if arpa is not None:
             save_arpa(model, arpa)
     _report(model, trained.coverage, time.monotonic() - started)
-    note(f"Saved {output}. Try: rnnlm eval TEXT -m {output}")
+    note(tr("Saved {file}. Try: {command}", file=output, command=f"rnnlm eval TEXT -m {output}"))
 
 
 def save_arpa(model: "LanguageModel", path: Path) -> None:
@@ -145,11 +146,14 @@ def save_arpa(model: "LanguageModel", path: Path) -> None:
 def _report(model: "LanguageModel", coverage: float, seconds: float) -> None:
     """Print the sizes of text, vocabulary and model, and how few of the possible contexts were seen."""
     V, tokens = len(model.vocabulary), model.training["corpus"]["train_tokens"]
-    note(f"Text        {tokens:,} tokens")
-    note(f"Vocabulary  {V:,} {model.level}s, covering {100 * coverage:.2f} % of the text")
-    note(f"Model       order {model.ngram.order}, trained in {seconds:.1f} s")
+    note(tr("Text        {tokens} tokens", tokens=f"{tokens:,}"))
+    units, covered = tr(f"{model.level}s"), f"{100 * coverage:.2f}"
+    covering = "Vocabulary  {size} {tokens}, covering {coverage} % of the text"
+    note(tr(covering, size=f"{V:,}", tokens=units, coverage=covered))
+    note(tr("Model       order {order}, trained in {seconds} s", order=model.ngram.order, seconds=f"{seconds:.1f}"))
     counts = zip(model.ngram.ngram_counts(), model.ngram.context_counts(), strict=True)
     rows = [
         (n, f"{ngrams:,}", f"{contexts:,}", possible_contexts(V, n)) for n, (ngrams, contexts) in enumerate(counts, 1)
     ]
-    show_table(rows, ["n", "n-grams", "contexts seen", "contexts possible"], "rrrr", err=True)
+    titles = ["n", *map(tr, ("n-grams", "contexts seen", "contexts possible"))]
+    show_table(rows, titles, "rrrr", err=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rnnlm.cli.common import note
+from rnnlm.cli.languages import tr, translated
 from rnnlm.errors import PlotError
 
 if TYPE_CHECKING:
@@ -38,6 +39,6 @@ def save_picture(figure: Figure, picture: Path, texts: Iterable[str] = ()) -> No
     from rnnlm.plots.figures import require_font_for, save
 
     if missing := require_font_for(texts):
-        note(f"Warning: {missing}")
+        note(tr("Warning: {message}", message=translated(missing)))
     save(figure, picture)
-    note(f"Saved {picture}.")
+    note(tr("Saved {file}.", file=picture))

@@ -11,6 +11,7 @@ from click.core import ParameterSource
 
 from rnnlm.cli.character_charts import Series, bar, line_chart, marks, scatter_chart, terminal_width
 from rnnlm.cli.common import Text, json_option, load_model, model_option, note, print_json, product_threads_option, say
+from rnnlm.cli.languages import tr, translated
 from rnnlm.cli.pictures import check_picture, save_picture
 from rnnlm.cli.tables import shortened, table, token_cell, visible
 from rnnlm.cli.wrapping import display_width
@@ -167,16 +168,16 @@ def _curves_of_characters(histories: Sequence["Curves"], x: str, perplexity: boo
         for history in histories:
             for key in keys:
                 across, up = history.points(x, key, perplexity)
-                kind = f"{LOSSES[key]} " if key in LOSSES else ""
+                kind = f"{tr(LOSSES[key])} " if key in LOSSES else ""
                 if len(up):
                     name = kind + visible(short_name(history.name)) if len(histories) > 1 else kind
                     series.append(Series(name.strip(), across.tolist(), up.tolist()))
         if not series:
             continue
         is_loss = title == "loss"
-        name = ("perplexity" if perplexity else "loss (nats per token)") if is_loss else title
+        name = tr(("perplexity" if perplexity else "loss (nats per token)") if is_loss else title)
         rows = LOSS_ROWS if is_loss else OTHER_ROWS
-        chart = line_chart(series, width, rows, x, perplexity and is_loss, from_zero=not is_loss)
+        chart = line_chart(series, width, rows, tr(x), perplexity and is_loss, from_zero=not is_loss)
         meanings = [f"{mark} {each.name}" for mark, each in zip(marks(len(series)), series, strict=True) if each.name]
         parts.append("\n".join([name, chart, *_wrapped(meanings, width)]))
     return "\n\n".join([*parts, _best_table(histories, width)])
@@ -203,8 +204,10 @@ def _best_table(histories: Sequence["Curves"], width: int) -> str:
             key, step, loss = found
             kind = key.partition("_")[0]
             perplexity = f"{math.exp(loss):,.4g}" if loss < 300 else "-"
-            rows.append((visible(history.name), kind, f"{loss:.4f}", perplexity, f"{step:,.0f}"))
-    return table(rows, ["history", "best", "nats per token", "perplexity", "step"], "llrrr", width)
+            rows.append((visible(history.name), tr(kind), f"{loss:.4f}", perplexity, f"{step:,.0f}"))
+    best = tr("best{loss}", loss="")  # "best" alone is translated as the most probable token
+    titles = [tr("history"), best, tr("nats per token"), tr("perplexity"), tr("step")]
+    return table(rows, titles, "llrrr", width)
 
 
 # Surprise
@@ -241,7 +244,7 @@ def _text_of(text: str, encoding: str | None) -> str:
     if text == "-" or _is_file(text):
         return "".join(f"{line}\n" for line in file_lines(text, encoding) if line is not None)
     if os.sep in text or text.endswith((".txt", ".gz", ".jsonl")):
-        note(f"There is no file {shortened(visible(text))}; this is taken as the text itself.")
+        note(tr("There is no file {name}; this is taken as the text itself.", name=shortened(visible(text))))
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
@@ -253,15 +256,16 @@ def _surprise_of_characters(surprise: "Surprise", width: int) -> str:
     if len(places) > TOKENS_AS_BARS:
         ends, means, window = surprise.running_mean()
         course = Series("", ends.tolist(), means.tolist())
-        chart = line_chart([course], width, LOSS_ROWS, "token", from_zero=True)
-        above = f"bits, mean of the last {window:,} tokens\n{chart}\n\nThe most surprising tokens\n"
+        chart = line_chart([course], width, LOSS_ROWS, tr("token"), from_zero=True)
+        mean = tr("bits, mean of the last {n} tokens", n=f"{window:,}")
+        above = f"{mean}\n{chart}\n\n{tr('The most surprising tokens')}\n"
         places = surprise.highest(20)
     rows = [(f"{place + 1:,}", surprise.tokens[place], f"{surprise.bits[place]:.2f}") for place in places]
-    lines = table(rows, ["", "token", "bits"], "rlr").split("\n")
+    lines = table(rows, ["", tr("token"), tr("bits")], "rlr").split("\n")
     left = max(map(display_width, lines)) + 2
     bars = ["", *(bar(float(surprise.bits[place]), highest, max(10, width - left)) for place in places)]
     drawn = [f"{line}  {each}".rstrip(" ") for line, each in zip(lines, bars, strict=True)]
-    return above + "\n".join([*drawn, "", surprise.summary()])
+    return above + "\n".join([*drawn, "", translated(surprise.summary())])
 
 
 # The embedding
@@ -296,10 +300,13 @@ def _plot_embedding(model: "LanguageModel", count: int, output: Path | None, as_
 def _tell_about(found: "EmbeddingMap", left_out: int, to_stderr: bool) -> None:
     """Print which tokens were drawn, how much of the variance the axes show, and how many labels were left out."""
     first, second = (100 * share for share in found.explained)
-    lines = [
-        f"The {len(found.tokens):,} most frequent tokens by {found.source}.",
-        f"Of the variance of these vectors, the axis to the right has {first:.1f} %, the axis up {second:.1f} %.",
-    ]
-    if left_out:
-        lines.append(f"{left_out} of them are dots, since there was no room for their labels.")
-    say(" ".join(lines), err=to_stderr)
+    told = tr(
+        "The {n} most frequent tokens by {source}. Of the variance of these vectors, the axis to the right has "
+        "{first} %, the axis up {second} %.",
+        n=f"{len(found.tokens):,}",
+        source=translated(found.source),
+        first=f"{first:.1f}",
+        second=f"{second:.1f}",
+    )
+    dots = " {n} of them are dots, since there was no room for their labels."
+    say(told + (tr(dots, n=left_out) if left_out else ""), err=to_stderr)

@@ -117,7 +117,7 @@ def _answer(predictions: "list[Prediction]", explanation: "Explanation | None", 
         else:
             _show(prediction, each)
             if not prediction.candidates:
-                note(NONE_LEFT)
+                note(tr(NONE_LEFT))
     if explanation is not None:
         _explain(explanation, as_json)
 
@@ -170,7 +170,7 @@ def _show_continuations(text: str, found: "Sequence[Continuation]", several: boo
         written = each.typed + each.text if several else each.tokens[0]
         say(f"{each.probability:8.4f}  {token_cell(written.strip(' ') or written)}")
     if not found:
-        note(NONE_LEFT)
+        note(tr(NONE_LEFT))
 
 
 def _json(prediction: "Prediction", explanation: "Explanation | None") -> dict[str, Any]:
@@ -214,12 +214,18 @@ def _explain(explanation: "Explanation", as_json: bool) -> None:
     if as_json or not words:
         return
     click.echo()
-    say(f"Bits for {token_cell(explanation.token)}, averaged over replacements of each token (░: against it)")
+    averaged = "Bits for {token}, averaged over replacements of each token (░: against it)"
+    say(tr(averaged, token=token_cell(explanation.token)))
     rows = [
         (
             _short(word.token),
             f"{round(word.bits, 2) + 0.0:+.2f}",  # + 0.0: no -0.00
-            f"with {_short(word.substitute)}: {_short(word.answer)} {word.probability:.2f}",
+            tr(
+                "with {substitute}: {answer} {probability}",
+                substitute=_short(word.substitute),
+                answer=_short(word.answer),
+                probability=f"{word.probability:.2f}",
+            ),
         )
         for word in words
     ]
@@ -227,7 +233,7 @@ def _explain(explanation: "Explanation", as_json: bool) -> None:
     room = terminal_width() - max(5, left[0]) - left[1] - max(map(display_width, (row[2] for row in rows))) - 6
     bars = _bars([word.bits for word in words], min(max(room, NARROWEST_BAR), WIDEST_BAR))
     shown = [(token, bits, drawn, strongest) for (token, bits, strongest), drawn in zip(rows, bars, strict=True)]
-    show_table(shown, ["token", "bits", "", "strongest change"], "lr")
+    show_table(shown, [tr("token"), tr("bits"), "", tr("strongest change")], "lr")
 
 
 def _short(token: str) -> str:

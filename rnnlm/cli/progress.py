@@ -12,7 +12,7 @@ from typing import NamedTuple, Self
 
 from rnnlm.cli.common import note
 from rnnlm.cli.event_file import scalars_record, start_record, version_record
-from rnnlm.cli.languages import tr
+from rnnlm.cli.languages import tr, translated
 from rnnlm.cli.terminal import status_terminal
 from rnnlm.cli.wrapping import display_width
 from rnnlm.errors import TrainingError
@@ -99,7 +99,7 @@ class Display:
             left, *others = parts
             self.line(f"{100 * report.progress:3.0f}%  {_status([*others, left])}")
         if self._advise and (advice := self._advise(report)):
-            self.line(tr("Advice      {line}", line=advice))
+            self.line(tr("Advice      {line}", line=translated(advice)))
 
     def line(self, text: str) -> None:
         """Write a line that stays above the bar."""

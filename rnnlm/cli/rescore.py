@@ -28,6 +28,7 @@ from rnnlm.cli.error_tables import (
     tuned_json,
     tuned_rows,
 )
+from rnnlm.cli.languages import tr, translated
 from rnnlm.cli.lines import encoding_note
 from rnnlm.cli.streams import Collected
 from rnnlm.cli.text_file import TextFile
@@ -244,8 +245,14 @@ def _tune(
         return
     show_rates(tuned_rows(found), found.before.incoming.lines, found.candidates, err=True)
     note(
-        f"{found.lines:,} line searches for the weights with the fewest errors in {found.measure} took "
-        f"{found.seconds_searching:.1f} s, after {found.seconds_scoring:.1f} s of scoring. For other lists:"
+        tr(
+            "{lines} line searches for the weights with the fewest errors in {measure} took {searching} s, after "
+            "{scoring} s of scoring. For other lists:",
+            lines=f"{found.lines:,}",
+            measure=tr(found.measure),
+            searching=f"{found.seconds_searching:.1f}",
+            scoring=f"{found.seconds_scoring:.1f}",
+        )
     )
     click.echo(command)
 
@@ -318,12 +325,11 @@ class _Shown:
             by_ids = "lines of one list have one id, and it comes first"
             why = "a blank line ends a list" if self._form.blank_between else by_ids
             why = whole if self._form.parse_list else why
-            note(f"Warning: every list has a single candidate, so nothing was chosen; {why}.")
+            note(tr("Warning: every list has a single candidate, so nothing was chosen; {why}.", why=tr(why)))
         unknown = self._unknown
         if unknown.unknown > MUCH_UNKNOWN * unknown.words:
-            note(
-                f"Warning: {unknown.unknown:,} of the {unknown.words:,} tokens of these lists are unknown to the model."
-            )
+            much = "Warning: {unknown} of the {tokens} tokens of these lists are unknown to the model."
+            note(tr(much, unknown=f"{unknown.unknown:,}", tokens=f"{unknown.words:,}"))
         if hint := unknown.hint():
             note(hint)
 
@@ -369,12 +375,12 @@ class _Warnings:
         """Count a bad line, and print the warning if it is one of the first."""
         self._count += 1
         if self._count <= MOST_WARNINGS:
-            note(f"Warning: {message}")
+            note(tr("Warning: {message}", message=translated(message)))
 
     def finish(self) -> None:
         """Print the number of bad lines if not all were shown."""
         if self._count > MOST_WARNINGS:
-            note(f"Warning: {self._count:,} bad lines in all.")
+            note(tr("Warning: {n} bad lines in all.", n=f"{self._count:,}"))
 
 
 def _read(

@@ -19,6 +19,7 @@ from rnnlm.cli.common import (
     read_text_argument,
     warn_of_unknown,
 )
+from rnnlm.cli.languages import tr
 from rnnlm.cli.stop_texts import typed, warn_of_impossible
 from rnnlm.free_memory import require_memory
 
@@ -141,7 +142,7 @@ def _search(
             writer.add(each)
         _show(writer, as_json, {"logprob_nats": nats})
     if len(found) < count:
-        note(f"Only {len(found)} different texts were found.")
+        note(tr("Only {n} different texts were found.", n=len(found)))
 
 
 def _draw(

@@ -7,6 +7,7 @@ from pathlib import Path
 from rnnlm.cli.interruptions import Interruptions
 from rnnlm.cli.progress import Display
 from rnnlm.errors import CheckpointError, SavingError
+from rnnlm.sentences import Sentence
 from rnnlm.storage.lock import Reservation
 from rnnlm.training.session import Session
 
@@ -59,7 +60,7 @@ class Saver:
             self._failed = True
         else:
             if self._failed:
-                display.line(f"Saved again: {self.on_disk()}.")
+                display.line(Sentence("Saved again: {saved}.", saved=self.on_disk()))
             self._failed = False
 
     def finish(self, display: Display, interruptions: Interruptions) -> None:
@@ -107,12 +108,12 @@ class Saver:
     def on_disk(self) -> str:
         """Return a clause that tells which step is saved on disk."""
         if self._saved is None:
-            return "nothing of this training is saved"
-        return f"{self._output} holds step {self._saved:,}"
+            return Sentence("nothing of this training is saved")
+        return Sentence("{file} holds step {step}", file=self._output, step=f"{self._saved:,}")
 
     def how_to_go_on(self) -> str:
         """Return " Go on with --resume." if a step is saved, else ""."""
-        return "" if self._saved is None else " Go on with --resume."
+        return Sentence("" if self._saved is None else " Go on with --resume.")
 
 
 def _wait(seconds: float, interruptions: Interruptions) -> None:

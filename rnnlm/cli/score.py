@@ -24,6 +24,7 @@ from rnnlm.cli.common import (
     threads_option,
     warn_of_unknown,
 )
+from rnnlm.cli.languages import tr
 from rnnlm.cli.lines import file_lines
 from rnnlm.cli.score_tables import DELIMITERS, Asked, table_options
 from rnnlm.cli.streams import Collected
@@ -214,7 +215,8 @@ def _say_sums(totals: "Totals", layout_name: str, base: str, picker: "Picker | N
     if layout_name in bases:
         note(summary(totals, UNIT_OF_BASE[bases[layout_name]], width_of(sys.stderr)))
     if picker:
-        note(f"{picker.picked:,} of {totals.lines + totals.blank:,} lines printed")
+        lines = f"{totals.lines + totals.blank:,}"
+        note(tr("{picked} of {lines} lines printed", picked=f"{picker.picked:,}", lines=lines))
 
 
 def _check_layout(
@@ -257,7 +259,7 @@ def _layout(
     picker = Picker(model, asked) if asked.picks else None
     if layout_name in DELIMITERS:
         if asked.frequency and not any(model.vocabulary.counts):
-            note("The model's file holds no counts of its training text; the column frequency is empty.")
+            note(tr("The model's file holds no counts of its training text; the column frequency is empty."))
         return rows(model, DELIMITERS[layout_name], asked, passed, picker, terminal=width is not None), picker
     if as_json:
         layout = layouts.as_json(unit, model.spans if tokens else None)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rnnlm.cli.colors import color_of, painted
 from rnnlm.cli.common import json_line
+from rnnlm.cli.languages import counted, tr
 from rnnlm.cli.tables import table, token_cell, visible
 from rnnlm.cli.terminal import harmless
 from rnnlm.cli.wrapping import wrapped
@@ -81,13 +82,19 @@ def _token_table(scored: "ScoredLine", width: int | None) -> str:
     if scored.ranks is None or not len(scored.tokens):
         return ""
     rows = [
-        (token_cell(token) + (" (unknown)" if each == UNK else ""), f"{math.exp(nats):.6f}", rank, f"{_bits(nats):.2f}")
+        (
+            token_cell(token) + (tr(" (unknown)") if each == UNK else ""),
+            f"{math.exp(nats):.6f}",
+            rank,
+            f"{_bits(nats):.2f}",
+        )
         for token, each, nats, rank in zip(
             scored.tokens, scored.ids, scored.log_probabilities, scored.ranks, strict=True
         )
     ]
     room = None if width is None else width - TOKENS_INDENT
-    lines = table(rows, ["token", "probability", "rank", "bits"], "lrrr", room).split("\n")
+    titles = [tr(title) for title in ("token", "probability", "rank", "bits")]
+    lines = table(rows, titles, "lrrr", room).split("\n")
     return "".join(f"{'':{TOKENS_INDENT}}{row}\n" for row in lines)
 
 
@@ -222,40 +229,45 @@ def summary(totals: "Totals", unit: str, width: int | None) -> str:
     """Return the sums over all lines with explanations. width: columns of the terminal; None: no terminal."""
     per_unit = NATS_IN[unit]
     rows = [
-        (f"logprob_{unit}", *(f"{totals.logprob(oov) / per_unit:.4f}" for oov in (True, False)), "the sum over all"),
+        (
+            f"logprob_{unit}",
+            *(f"{totals.logprob(oov) / per_unit:.4f}" for oov in (True, False)),
+            tr("the sum over all"),
+        ),
         (
             "ppl",
             *(_figure(totals.perplexity(oov)) for oov in (True, False)),
-            "perplexity per token, ends of lines counted: exp(-ln p / tokens)",
+            tr("perplexity per token, ends of lines counted: exp(-ln p / tokens)"),
         ),
         (
             "ppl1",
             *(_figure(totals.perplexity_per_word(oov)) for oov in (True, False)),
-            "the same sum over the tokens that end no line, as SRILM defines it",
+            tr("the same sum over the tokens that end no line, as SRILM defines it"),
         ),
         (
-            "bits per char",
+            tr("bits per char"),
             _figure(totals.bits_per_char),
             "",
-            "-log2 p / characters, line ends included: compares models whatever their tokens are",
+            tr("-log2 p / characters, line ends included: compares models whatever their tokens are"),
         ),
     ]
-    head = (
-        f"{_counted(totals.lines, 'line')}, {_counted(totals.tokens, 'token')} ({totals.ends:,} of them ends of "
-        f"lines), {totals.oov:,} unknown (OOV), {_counted(totals.characters, 'character')}"
+    head = tr(
+        "{lines}, {tokens} ({ends} of them ends of lines), {oov} unknown (OOV), {characters}",
+        lines=counted(totals.lines, "line"),
+        tokens=counted(totals.tokens, "token"),
+        ends=f"{totals.ends:,}",
+        oov=f"{totals.oov:,}",
+        characters=counted(totals.characters, "character"),
     )
     if totals.blank:
-        head += f"\nblank lines, in none of these figures: {totals.blank:,}"
+        head += "\n" + tr("blank lines, in none of these figures: {blank}", blank=f"{totals.blank:,}")
     if totals.oov:
-        note = "with OOV: an unknown word has the probability of <unk>; without: it is left out of sum and number"
-        return f"{head}\n{table(rows, ['', 'with OOV', 'without OOV', ''], 'lrrl', width)}\n{note}"
+        titles = ["", tr("with OOV"), tr("without OOV"), ""]
+        note = tr("with OOV: an unknown word has the probability of <unk>; without: it is left out of sum and number")
+        return f"{head}\n{table(rows, titles, 'lrrl', width)}\n{note}"
     known = [(name, value, meaning) for name, value, _, meaning in rows]
     return f"{head}\n{table(known, align='lrl', width=width)}"
 
 
-def _counted(number: int, what: str) -> str:
-    return f"{number:,} {what}{'s' * (number != 1)}"
-
-
 def _figure(value: float) -> str:
-    return "undefined" if math.isnan(value) else f"{value:.4f}"
+    return tr("undefined") if math.isnan(value) else f"{value:.4f}"

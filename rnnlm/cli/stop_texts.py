@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from rnnlm.cli.common import note
+from rnnlm.cli.languages import tr
 from rnnlm.cli.tables import shortened, visible
 
 if TYPE_CHECKING:
@@ -30,10 +31,17 @@ def warn_of_impossible(model: "LanguageModel", stops: tuple[str, ...]) -> None:
         if can_write(model, stop):
             continue
         lacking = "".join(dict.fromkeys(each for each in stop if each not in known))
-        why = f"the model knows no token with {visible(lacking)}" if lacking else "the model's tokens cannot form it"
+        unknown = "the model knows no token with {characters}" if lacking else "the model's tokens cannot form it"
         instead = next((form for form in _other_forms(stop) if form and can_write(model, form)), None)
-        advice = f"Type --stop {shlex.quote(visible(instead))}" if instead else "Type it as the training text has it"
-        note(f"Warning: no text will stop at {shortened(visible(stop))}: {why}. {advice}; --length ends a text, too.")
+        advice = "Type --stop {text}" if instead else "Type it as the training text has it"
+        note(
+            tr(
+                "Warning: no text will stop at {stop}: {why}. {advice}; --length ends a text, too.",
+                stop=shortened(visible(stop)),
+                why=tr(unknown, characters=visible(lacking)),
+                advice=tr(advice, text=shlex.quote(visible(instead or ""))),
+            )
+        )
 
 
 def _other_forms(text: str) -> Iterator[str]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from rnnlm.cli.declared import declared_options
+from rnnlm.cli.languages import tr
 from rnnlm.training.options import FOR_EVERY_MODEL
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def reading_bar() -> "Callable[[int, int], None] | None":
         return None
     from tqdm import tqdm
 
-    started = time.monotonic()
+    started, reading = time.monotonic(), tr("Reading")
 
     def progress(done: int, total: int) -> None:
         elapsed = time.monotonic() - started
@@ -49,7 +50,7 @@ def reading_bar() -> "Callable[[int, int], None] | None":
         elif elapsed >= BAR_AFTER_SECONDS:
             terminal.show_status(
                 lambda columns: tqdm.format_meter(
-                    done, total, elapsed, ncols=columns, prefix="Reading", unit="B", unit_scale=True
+                    done, total, elapsed, ncols=columns, prefix=reading, unit="B", unit_scale=True
                 )
             )
 

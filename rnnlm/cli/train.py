@@ -17,7 +17,7 @@ from rnnlm.cli.configuration_file import read_config
 from rnnlm.cli.declared import declared_options
 from rnnlm.cli.engines import engine_options, working_together
 from rnnlm.cli.interruptions import Interrupted, Interruptions
-from rnnlm.cli.languages import language_option, tr
+from rnnlm.cli.languages import language_option, tr, translated
 from rnnlm.cli.option_groups import GroupedCommand
 from rnnlm.cli.outputs import check_not_a_text, check_output
 from rnnlm.cli.text_file import TextFile
@@ -165,12 +165,15 @@ def _learn(ctx: click.Context, chosen: dict[str, Any], machine: Machine, interru
             with _logs(ctx, session, workers) as logs:
                 _train(session, saver, logs, interruptions, workers, advisor)
         if interruptions.received:
-            tell(f"Interrupted at step {session.trainer.progress.step:,}; {saver.on_disk()}.{saver.how_to_go_on()}")
+            at, saved = f"{session.trainer.progress.step:,}", translated(saver.on_disk())
+            how = translated(saver.how_to_go_on())
+            tell(tr("Interrupted at step {step}; {saved}.{how}", step=at, saved=saved, how=how))
             return 128 + interruptions.received
         if workers.rank == 0:
             conclude(session, output)  # signals are not checked here: all is saved, and this is short
     except Interrupted as error:
-        tell(f"Interrupted; {saver.on_disk() if saver else 'nothing was written'}.")
+        saved = translated(saver.on_disk()) if saver else tr("nothing was written")
+        tell(tr("Interrupted; {saved}.", saved=saved))
         return 128 + error.number
     return 0
 
@@ -237,7 +240,7 @@ def _advisor(request: "Request", session: "Session", tell: Callable[[str], None]
 
     advisor = Advisor(facts_of(session, has_network=request.origin is not None))
     for line in [] if request.resumed else advisor.opening():  # a resumed training had its advice when it began
-        tell(tr("Advice      {line}", line=line))
+        tell(tr("Advice      {line}", line=translated(line)))
     return advisor
 
 

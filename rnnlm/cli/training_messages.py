@@ -139,22 +139,25 @@ def _regularisers(session: Session) -> str:
     """Describe the kinds of dropout beside `dropout` that were asked for."""
     options = session.recipe
     rates = {
-        "the input": options.input_dropout,
-        "weights": options.weight_dropout,
-        "tokens": options.embedding_dropout,
+        ", of the input {rate}": options.input_dropout,
+        ", of weights {rate}": options.weight_dropout,
+        ", of tokens {rate}": options.embedding_dropout,
     }
-    found = " locked" if options.locked_dropout and (options.dropout or options.input_dropout) else ""
-    return found + "".join(f", of {what} {rate:g}" for what, rate in rates.items() if rate)
+    locked = options.locked_dropout and (options.dropout or options.input_dropout)
+    parts = [tr(text, rate=f"{rate:g}") for text, rate in rates.items() if rate]
+    return "".join([tr(" locked") if locked else "", *parts])
 
 
 def _smoothing(session: Session) -> str:
     """Describe weight decay, weight averaging and label smoothing, where they differ from the default."""
     options = session.recipe
     usual = OPTIMIZERS[options.optimizer].weight_decay
-    decay = "" if options.weight_decay == usual else f", weight decay {options.weight_decay:g}"
-    average = f", averaged by {options.average_weights:g}" if options.average_weights else ""
-    labels = f", labels smoothed by {options.label_smoothing:g}" if options.label_smoothing else ""
-    return decay + average + labels
+    values = {
+        ", weight decay {value}": options.weight_decay if options.weight_decay != usual else None,
+        ", averaged by {value}": options.average_weights or None,
+        ", labels smoothed by {value}": options.label_smoothing or None,
+    }
+    return "".join(tr(text, value=f"{value:g}") for text, value in values.items() if value is not None)
 
 
 def conclude(session: Session, output: Path) -> None:
@@ -173,7 +176,7 @@ def conclude(session: Session, output: Path) -> None:
             )
         )
         if session.valid_tokens and not two_sided:
-            note(f"In bits: {in_bits(best, session)}.")
+            note(tr("In bits: {bits}.", bits=in_bits(best, session)))
     if (averaged := model.training.get("averaged", 1)) > 1:
         units = f"{model.network.config.hidden_size:,}"
         note(tr("The model is the average of {n} networks, stored as one of {units} units.", n=averaged, units=units))
@@ -182,7 +185,7 @@ def conclude(session: Session, output: Path) -> None:
         for line in comparison(best, together, baselines, model.level, len(session.dataset.train)):
             note(line)
     if not two_sided:
-        note(tr("A sample: ") + _sample(session))
+        note(tr("A sample: {sample}", sample=_sample(session)))
     command = f"rnnlm {'fill' if two_sided else 'predict'}{name} TEXT"
     note(tr("Saved {file}. Try: {command}", file=output, command=command))
 
@@ -196,8 +199,9 @@ def in_bits(nats_per_token: float, session: Session) -> str:
     )  # the text of --valid, else the whole text that the held-out part belongs to
     bits = nats_per_token / math.log(2)
     sizes = {"token": tokens, "character": text.characters, "byte": text.text_bytes}
-    found = ", ".join(f"{bits * tokens / size:.4g} per {name}" for name, size in sizes.items() if size)
-    return found if len(corpora) > 1 or session.model.level == "char" else f"about {found}"
+    each = [tr(f"{{bits}} per {name}", bits=f"{bits * tokens / size:.4g}") for name, size in sizes.items() if size]
+    found = tr(", ").join(each)
+    return found if len(corpora) > 1 or session.model.level == "char" else tr("about {bits}", bits=found)
 
 
 def _sample(session: Session) -> str:

@@ -31,6 +31,15 @@ def display_width(text: str) -> int:
     return sum(map(_character_width, text))
 
 
+def filled(text: str, columns: int) -> str:
+    """Return a text with spaces after it, up to a number of columns.
+
+    >>> filled("词表", 6) + "|"
+    '词表  |'
+    """
+    return text + " " * (columns - display_width(text))
+
+
 def _character_width(character: str) -> int:
     if unicodedata.category(character) in ("Mn", "Me", "Cf", "Cc"):
         return 0

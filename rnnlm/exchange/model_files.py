@@ -14,6 +14,7 @@ from rnnlm.exchange.onnx_graph import encode_onnx
 from rnnlm.language_model import LanguageModel
 from rnnlm.model_header import network_of
 from rnnlm.nn.network import Network, NetworkConfig
+from rnnlm.sentences import Sentence
 from rnnlm.storage.atomic import not_written, replacing
 from rnnlm.text.pieces import PieceTokenizer
 from rnnlm.text.tokenizers import Tokenizer, WordTokenizer, tokenizer_class
@@ -137,11 +138,15 @@ def import_model(
         raise ExchangeError(f"{weights} and {vocabulary} do not make a model that can be saved. {error}") from None
     if not choices.context and not described.context and context == "sentence" and BOS in arrangement.silent:
         notes.append(
-            "Each line is read independently. If the model was trained on continuous text, use --context stream."
+            Sentence(
+                "Each line is read independently. If the model was trained on continuous text, use --context stream."
+            )
         )
     if found.ignored:
-        more = f" and {len(found.ignored) - 4:,} more" if len(found.ignored) > 4 else ""
-        notes.append(f"Ignored, because no network has it: {', '.join(map(shown, sorted(found.ignored)[:4]))}{more}.")
+        ignored: str = ", ".join(map(shown, sorted(found.ignored)[:4]))
+        if len(found.ignored) > 4:
+            ignored = Sentence("{listed} and {n} more", listed=ignored, n=f"{len(found.ignored) - 4:,}")
+        notes.append(Sentence("Ignored, because no network has it: {names}.", names=ignored))
     return model, [*notes, *recognised.notes, *arrangement.notes]
 
 
@@ -155,7 +160,8 @@ def _fitting(
     tokens, size = described.tokens, config.vocabulary_size
     rest = tokens[size:]
     if rest and all(re.fullmatch(r"#[0-9]+", token) for token in rest):
-        return tokens[:size], [f"The disambiguation symbols {rest[0]} to {rest[-1]} are left out."]
+        symbols = "The disambiguation symbols {first} to {last} are left out."
+        return tokens[:size], [Sentence(symbols, first=rest[0], last=rest[-1])]
     if len(tokens) != size:
         reserved = f", {FIRST} of them reserved" if tuple(tokens[:FIRST]) == SPECIALS else ""
         raise ExchangeError(

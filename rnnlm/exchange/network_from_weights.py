@@ -19,6 +19,7 @@ from rnnlm.nn.cells import CELLS
 from rnnlm.nn.network import OF_TRAINING, NetworkConfig
 from rnnlm.nn.numerics import Array
 from rnnlm.nn.outputs import tail_width
+from rnnlm.sentences import Sentence
 
 Shape = tuple[int, ...]
 CELL_OF_GATES = {cell.gates: name for name, cell in CELLS.items() if cell.torch}  # other cells need a description
@@ -60,7 +61,11 @@ def recognise(
     """
     names, notes = _renamed(arrays)
     found = {name: arrays[theirs] for name, theirs in names.items()}
-    notes += [f"{theirs} is taken as {name}." for name, theirs in names.items() if _is_renamed_module(name, theirs)]
+    notes += [
+        Sentence("{theirs} is taken as {name}.", theirs=theirs, name=name)
+        for name, theirs in names.items()
+        if _is_renamed_module(name, theirs)
+    ]
     notes += _add_missing_biases(found)
     tied = _untie(found, described)
     if widths := _different_widths(found):
@@ -72,7 +77,7 @@ def recognise(
     config = _described(config, described, activation)
     _check_shapes(config, shapes, names)
     if rounded := sum(array.dtype == np.float64 for array in found.values()):
-        notes.append(f"{rounded} arrays of float64 are rounded to float32.")
+        notes.append(Sentence("{n} arrays of float64 are rounded to float32.", n=rounded))
     with np.errstate(over="ignore"):
         params = {name: found[name].astype(np.float32) for name in config.shapes()}
     for name, array in params.items():
@@ -116,9 +121,12 @@ def _recurrent(theirs: Iterable[str], rest: list[str]) -> tuple[dict[str, str], 
         for (part, layer, direction), name in modules[prefix].items():
             names[f"rnn.{part}_l{below + layer}{direction}"] = name
         below += 1 + max(layer for _, layer, _ in modules[prefix])
-    notes = [f"{', '.join(ordered)} are taken as layers, each reading the one before."] if len(ordered) > 1 else []
+    notes = list[str]()
+    if len(ordered) > 1:
+        layers = "{modules} are taken as layers, each reading the one before."
+        notes.append(Sentence(layers, modules=", ".join(ordered)))
     if raw := [match[0] for match in found if match["raw"]]:
-        notes.append(f"{_some(raw)} taken as weights without dropout.")
+        notes.append(Sentence("{names} taken as weights without dropout.", names=_some(raw)))
     return names, notes
 
 
@@ -192,7 +200,9 @@ def _without_bias(rest: list[str], arrays: Mapping[str, Array], names: Mapping[s
 def _some(names: object) -> str:
     listed = sorted(names)  # type: ignore[call-overload]
     shown = [name if len(name) <= 60 else f"{name[:57]}..." for name in listed[:4]]
-    return ", ".join(shown) + (f" and {len(listed) - 4} more" if len(listed) > 4 else "") or "nothing"
+    if len(listed) > 4:
+        return Sentence("{listed} and {n} more", listed=", ".join(shown), n=len(listed) - 4)
+    return ", ".join(shown) or "nothing"
 
 
 def _is_renamed_module(name: str, theirs: str) -> bool:
@@ -213,7 +223,7 @@ def _add_missing_biases(found: dict[str, Array]) -> list[str]:
     if "output.head.weight" in found and "output.head.bias" not in found:
         absent["output.head.bias"] = np.zeros(_rows(found["output.head.weight"]), np.float32)
     found |= absent
-    return ["Biases that the file does not have are zero."] if absent else []
+    return [Sentence("Biases that the file does not have are zero.")] if absent else []
 
 
 def _rows(array: Array) -> int:
@@ -285,7 +295,8 @@ def _widen(found: dict[str, Array], widths: list[int], names: Mapping[str, str])
     output = found.get("output.weight")
     if output is not None and output.shape[1:] == (widths[-1],):
         found["output.weight"] = np.pad(output, [(0, 0), (0, H - widths[-1])])
-    return f"Layers of the widths {', '.join(map(str, widths))} are padded to {H} with units that have no effect."
+    padded_to = "Layers of the widths {widths} are padded to {width} with units that have no effect."
+    return Sentence(padded_to, widths=", ".join(map(str, widths)), width=H)
 
 
 # --- sizes ------------------------------------------------------------------------------------------------------

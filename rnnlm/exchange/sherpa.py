@@ -25,6 +25,7 @@ from rnnlm.exchange.packages import load_package
 from rnnlm.language_model import LanguageModel
 from rnnlm.nn.network import Network
 from rnnlm.nn.numerics import Array
+from rnnlm.sentences import Sentence
 from rnnlm.storage.atomic import not_written, replacing
 from rnnlm.text.token_lists import read_tokens
 from rnnlm.text.vocabulary import BOS, EOS, SPECIALS, UNK, Vocabulary
@@ -104,8 +105,10 @@ def export_sherpa(model: LanguageModel, tokens: str | Path | None = None) -> She
     known = _own(model.vocabulary) if tokens is None else _arranged(read_tokens(tokens), model.vocabulary, str(tokens))
     if tokens is None:
         known.notes.append(
-            "sherpa-onnx uses the ids of the recogniser, which have to be those of the vocabulary file. To convert "
-            "them, give the tokens.txt of the recogniser with --vocabulary."
+            Sentence(
+                "sherpa-onnx uses the ids of the recogniser, which have to be those of the vocabulary file. To convert "
+                "them, give the tokens.txt of the recogniser with --vocabulary."
+            )
         )
     network: Any = model.network
     return SherpaExport(
@@ -121,7 +124,7 @@ def _own(vocabulary: Vocabulary) -> Tokens:
 def _arranged(tokens: Sequence[str], vocabulary: Vocabulary, name: str) -> Tokens:
     """Map the tokens of a recogniser to the model by their spelling; unknown ones become <unk>."""
     asked = vocabulary.encode(list(tokens)).astype(np.int64)
-    read, notes = asked.copy(), []
+    read, notes = asked.copy(), list[str]()
     if not (asked != UNK).any():
         raise ExchangeError(
             f"None of the {len(tokens):,} tokens of {name} is among the {len(vocabulary):,} of the model. Give the "
@@ -137,8 +140,14 @@ def _arranged(tokens: Sequence[str], vocabulary: Vocabulary, name: str) -> Token
     missing = [token for number, token in enumerate(tokens) if asked[number] == UNK and number not in special]
     if missing:
         notes.append(
-            f"{len(missing):,} of the {len(tokens):,} tokens of {name} are unknown to the model: "
-            f"{' '.join(missing[:4])}{' ...' * (len(missing) > 4)}. They have the probability of <unk>."
+            Sentence(
+                "{n} of the {tokens} tokens of {name} are unknown to the model: {shown}. They have the probability of "
+                "<unk>.",
+                n=f"{len(missing):,}",
+                tokens=f"{len(tokens):,}",
+                name=name,
+                shown=" ".join(missing[:4]) + " ..." * (len(missing) > 4),
+            )
         )
     return Tokens(read, asked, starts[0], ends[0] if ends else starts[0], notes)
 

@@ -16,6 +16,7 @@ import numpy as np
 from rnnlm.errors import ExchangeError, shown
 from rnnlm.nn.network import NetworkConfig
 from rnnlm.nn.numerics import Array
+from rnnlm.sentences import Sentence
 from rnnlm.text.vocabulary import BOS, EOS, FIRST, SPECIALS, UNK, UNKNOWN
 
 OPTIONS = ("--bos", "--eos", "--unk")
@@ -66,13 +67,13 @@ def arrange(tokens: Sequence[str], named: Sequence[str | None], without_lines: b
         silent, bos = silent | {BOS}, newline if eos is None else eos
     sources = [MEAN if place is None else place for place in (bos, eos, unk)]
     rows = sources + [place for place in range(len(tokens)) if place not in found]
-    notes = []
+    notes = list[str]()
     if bos is not None and bos == eos:
-        notes.append(f"{shown(tokens[bos])} ends a line, and is read before its first token, too.")
+        both = "{token} ends a line, and is read before its first token, too."
+        notes.append(Sentence(both, token=shown(tokens[bos])))
     if unk is None:
-        notes.append(
-            f"No token stands for unknown ones: <unk> is added, with a probability of 0. {OPTIONS[UNK]} names one."
-        )
+        added = "No token stands for unknown ones: <unk> is added, with a probability of 0. {option} names one."
+        notes.append(Sentence(added, option=OPTIONS[UNK]))
     return Arrangement(rows, silent, notes)
 
 

@@ -15,6 +15,7 @@ from rnnlm.errors import CheckpointError
 from rnnlm.inference.mixture import Mixture, joined_states, split_states
 from rnnlm.inference.model import Array
 from rnnlm.nn.network import Network
+from rnnlm.sentences import Sentence
 from rnnlm.text.vocabulary import BOS, EOS, UNK
 
 TOKENS, WEIGHT, THETA = 500, 0.2, 15.0  # defaults, which suit most texts; see benchmarks/RESULTS.md
@@ -164,7 +165,8 @@ class WithCache(Mixture):
 
     def describe(self) -> str:
         """Return a short description."""
-        return f"{self.without_cache.describe()} with a cache of {self.cache.reach:,} tokens"
+        model, tokens = self.without_cache.describe(), f"{self.cache.reach:,}"
+        return Sentence("{model} with a cache of {tokens} tokens", model=model, tokens=tokens)
 
     def to_file(self) -> tuple[dict[str, Any], dict[str, Array]]:
         """Refuse to be saved.

@@ -8,6 +8,7 @@ import numpy as np
 
 from rnnlm.errors import CheckpointError
 from rnnlm.inference.model import Array, SequenceModel
+from rnnlm.sentences import Sentence
 from rnnlm.text.reading import restart
 from rnnlm.text.vocabulary import UNK
 
@@ -32,7 +33,7 @@ class Mixture:
 
     def describe(self) -> str:
         """Return a short description."""
-        return f"mixture of {len(self.models)} models"
+        return Sentence("mixture of {n} models", n=len(self.models))
 
     def to_file(self) -> tuple[dict[str, Any], dict[str, Array]]:
         """Refuse to be saved, as the models are in several files.

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from rnnlm.errors import CorpusError, shown
 from rnnlm.inference.error_rates import Reference, is_unspaced
 from rnnlm.inference.list_formats import FORMATS
+from rnnlm.sentences import Sentence
 from rnnlm.text.lines import damage, read_lines
 from rnnlm.text.sources import STDIN, open_sources
 
@@ -55,7 +56,12 @@ class References:
                 f"{self._name} has {len(self.texts):,} references for {self._asked:,} list{'s' * (self._asked != 1)}; "
                 "expected one line for each list, in their order."
             )
-        return f"{left:,} of the {len(self.texts):,} references in {self._name} have no list; they are not counted."
+        return Sentence(
+            "{left} of the {texts} references in {name} have no list; they are not counted.",
+            left=f"{left:,}",
+            texts=f"{len(self.texts):,}",
+            name=self._name,
+        )
 
     @property
     def counts_characters(self) -> bool:

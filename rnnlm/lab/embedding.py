@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from rnnlm.errors import PlotError
 from rnnlm.nn.network import Network
+from rnnlm.sentences import Sentence
 from rnnlm.text.vocabulary import FIRST, Vocabulary
 
 
@@ -69,4 +70,7 @@ def token_vectors(network: Network) -> tuple[str, NDArray[np.float32]]:
     if network.config.embedding_size:
         return "embedding.weight", params["embedding.weight"]
     names = [name for name in ("rnn.weight_ih_l0", "rnn.weight_ih_l0_reverse") if name in params]
-    return "columns of " + " and ".join(names), np.concatenate([params[name] for name in names]).T
+    source = Sentence(
+        "columns of {first}" if len(names) == 1 else "columns of {first} and {last}", first=names[0], last=names[-1]
+    )
+    return source, np.concatenate([params[name] for name in names]).T

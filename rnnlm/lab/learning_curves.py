@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnnlm.errors import PlotError, shown
+from rnnlm.sentences import Sentence
 
 LOSSES = {"train_nats_per_token": "train", "valid_nats_per_token": "valid"}
 X_KEYS = ("step", "epoch", "seconds")
@@ -74,14 +75,15 @@ def read(name: str, file: BinaryIO) -> Curves:
         gone_back += len(records) < before
         records.append(record)
     if gone_back:
-        times = "once" if gone_back == 1 else f"{gone_back} times"
-        notes.append(f"{name}: the steps go back {times}. What was done anew is shown, not what it replaced.")
+        times = Sentence("once" if gone_back == 1 else "{n} times", n=gone_back)
+        back = "{name}: the steps go back {times}. What was done anew is shown, not what it replaced."
+        notes.append(Sentence(back, name=name, times=times))
     columns = {key: np.array([_number(record.get(key)) for record in records], np.float64) for key in KEYS}
     foreign = sum(not isinstance(record.get(key), int | float | None) for record in records for key in KEYS)
     if foreign:
-        notes.append(
-            f"{name}: {foreign:,} value{'s' * (foreign > 1)} that should be numbers are none; they are left out."
-        )
+        values = Sentence("{n} values" if foreign > 1 else "{n} value", n=f"{foreign:,}")
+        none = "{name}: {values} that should be numbers are none; they are left out."
+        notes.append(Sentence(none, name=name, values=values))
     if not any(np.isfinite(columns[key]).any() for key in LOSSES):
         raise PlotError(f"{name} has no losses ({' or '.join(LOSSES)}); {HOW}")
     return Curves(name, columns, notes)
@@ -100,7 +102,8 @@ def _records(name: str, file: BinaryIO, notes: list[str]) -> Iterator[dict[str, 
             continue
         record = _record(line)
         if record is None and found and not file.readline(1):
-            notes.append(f"{name}: its last line, number {place:,}, is not complete and left out.")
+            incomplete = "{name}: its last line, number {place}, is not complete and left out."
+            notes.append(Sentence(incomplete, name=name, place=f"{place:,}"))
             return
         if record is None:
             raise PlotError(f"Line {place:,} of {name} is {shown(_beginning(line))}, not an object of JSON; {HOW}")

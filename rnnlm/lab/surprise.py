@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from rnnlm.errors import PlotError
 from rnnlm.language_model import LanguageModel
+from rnnlm.sentences import Sentence
 
 MOST_TOKENS = 1_000_000
 
@@ -36,8 +37,12 @@ class Surprise(NamedTuple):
     def summary(self) -> str:
         """Summarize the number of tokens and the mean surprise in one line."""
         perplexity = f"{2 ** min(self.mean, 99):,.4g}"
-        s = "" if len(self.tokens) == 1 else "s"
-        return f"{len(self.tokens):,} token{s}, {self.mean:.2f} bits per token (perplexity {perplexity})"
+        return Sentence(
+            "{tokens}, {mean} bits per token (perplexity {perplexity})",
+            tokens=Sentence("{n} token" if len(self.tokens) == 1 else "{n} tokens", n=f"{len(self.tokens):,}"),
+            mean=f"{self.mean:.2f}",
+            perplexity=perplexity,
+        )
 
 
 def surprise_of(model: LanguageModel, text: str) -> Surprise | None:

@@ -25,6 +25,7 @@ from rnnlm.nn.layers import (
 from rnnlm.nn.numerics import ACTIVATIONS, Array
 from rnnlm.nn.outputs import OUTPUTS, Loss, Output, tail_width
 from rnnlm.schema import FLAG, Field, WrongValueError, choice, integer, list_of, number, object_of
+from rnnlm.sentences import Sentence
 
 SPECIALS = 3  # number of special ids: <s>, </s>, <unk>
 LARGEST = (1 << 31) - 1  # largest size that a header may contain
@@ -268,8 +269,8 @@ class LayerStack:
     def describe(self) -> str:
         """Return a short description, such as "LSTM 2 x 256"."""
         config = self.config
-        sides = "bidirectional " * config.bidirectional
-        return f"{sides}{config.cell.upper()} {config.num_layers} x {config.hidden_size}"
+        described = f"{config.cell.upper()} {config.num_layers} x {config.hidden_size}"
+        return Sentence("bidirectional {network}", network=described) if config.bidirectional else described
 
     def to_file(self) -> tuple[dict[str, Any], dict[str, Array]]:
         """Return the header fields and the arrays to store in a checkpoint."""

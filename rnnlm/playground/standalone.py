@@ -20,6 +20,7 @@ from rnnlm.nn.network import Network
 from rnnlm.nn.numerics import Array
 from rnnlm.playground.bundle import page
 from rnnlm.playground.served import ServedModel
+from rnnlm.sentences import Sentence
 from rnnlm.storage.atomic import not_written, replacing
 from rnnlm.text.pieces import PieceTokenizer
 from rnnlm.text.vocabulary import SPECIALS
@@ -106,13 +107,16 @@ def _with_network(model: LanguageModel, network: Network) -> LanguageModel:
 
 
 def _notes(model: LanguageModel) -> list[str]:
-    found = []
+    found = list[str]()
     if model.predictor is not model.network:
-        found.append(f"The {model.ngram.describe()} that is mixed with the network is left out: a page has none.")
+        without = "The {ngram} that is mixed with the network is left out: a page has none."
+        found.append(Sentence(without, ngram=model.ngram.describe()))
     if model.level == "word" and model.tokenizer.options()["jieba"] is not None:
         found.append(
-            "Chinese that has no spaces between its words is cut by how often the model's text has each word, not by "
-            "jieba, and in places otherwise."
+            Sentence(
+                "Chinese that has no spaces between its words is cut by how often the model's text has each word, not "
+                "by jieba, and in places otherwise."
+            )
         )
     return found
 

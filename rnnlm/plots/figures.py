@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rnnlm.errors import PlotError
+from rnnlm.sentences import Sentence
 from rnnlm.storage.atomic import not_written, replacing
 
 if TYPE_CHECKING:
@@ -190,10 +191,13 @@ def require_font_for(texts: Iterable[str]) -> str | None:
     found = sorted(missing)
     shown = "".join(found[:10]) + ("..." if len(found) > 10 else "")
     packages = " ".join(sorted({_package(c) for c in found}))
-    are = "is drawn as its number" if len(found) == 1 else "are drawn as their numbers"
-    return (
-        f"No installed font has {shown}: {len(found):,} character{'' if len(found) == 1 else 's'} {are} in Unicode. "
-        f"Install a font that has them; on Debian and Ubuntu: apt install {packages}"
+    one, several = "{n} character is drawn as its number", "{n} characters are drawn as their numbers"
+    return Sentence(
+        "No installed font has {shown}: {drawn} in Unicode. Install a font that has them; on Debian and Ubuntu: apt "
+        "install {packages}",
+        shown=shown,
+        drawn=Sentence(one if len(found) == 1 else several, n=f"{len(found):,}"),
+        packages=packages,
     )
 
 

@@ -35,6 +35,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnnlm.errors import CorpusError
+from rnnlm.sentences import Sentence
 from rnnlm.storage.atomic import POSIX, remove_abandoned, replacing, temporary
 from rnnlm.text.forms import is_form
 from rnnlm.text.sources import Stamp
@@ -154,7 +155,7 @@ class Cache:
                 with contextlib.suppress(OSError):  # a cache that others filled may be read-only
                     os.utime(path)  # the time of the last use, for `_evict`
                 return entry
-        damage = f"The cache of this text in {self.folder} was damaged; it is made anew."
+        damage = Sentence("The cache of this text in {folder} was damaged; it is made anew.", folder=self.folder)
         # If the ids are missing, another process removed the entry: it is not damaged.
         if damage not in self.notes and os.path.lexists(self.ids_path(key)):
             self.notes.append(damage)
@@ -233,7 +234,8 @@ class Cache:
                 pass
         except OSError as error:
             reason = error.strerror
-            self.notes.append(f"The cache in {self.folder} cannot be written ({reason}); the ids are not kept.")
+            unwritable = "The cache in {folder} cannot be written ({reason}); the ids are not kept."
+            self.notes.append(Sentence(unwritable, folder=self.folder, reason=reason))
             self.folder = _folder_until_exit()
 
     def _evict(self, newest: str) -> None:

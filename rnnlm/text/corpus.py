@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnnlm.errors import CorpusError
+from rnnlm.sentences import Sentence
 from rnnlm.text import ready_made
 from rnnlm.text.cache import Cache, Description, Entry, IdFile, Stamps
 from rnnlm.text.encodings import LABELS, decode, note_on_encoding
@@ -234,7 +235,9 @@ def _notes_on_forms(sources: Sequence[Source], forms: Sequence[Form], column: st
     found = [note_on(form, source.name, column) for source, form in zip(sources, forms, strict=False)]
     notes = [note for note in found if note is not None]
     more = len(notes) - MOST_NOTES
-    return notes if more <= 0 else [*notes[:MOST_NOTES], f"{more:,} more files are read in such ways."]
+    return (
+        notes if more <= 0 else [*notes[:MOST_NOTES], Sentence("{n} more files are read in such ways.", n=f"{more:,}")]
+    )
 
 
 def _stamps(sources: Sequence[Source]) -> Stamps:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 
 from rnnlm.errors import CorpusError
+from rnnlm.sentences import Sentence
 
 UTF8, UTF16, GB18030, BIG5 = "utf-8", "utf-16", "gb18030", "big5hkscs"  # the last two hold GBK, GB2312 and plain Big5
 LABELS = {UTF8: "UTF-8", UTF16: "UTF-16", f"{UTF16}-le": "UTF-16", f"{UTF16}-be": "UTF-16", GB18030: "GB18030"}
@@ -35,7 +36,8 @@ def note_on_encoding(codec: str, name: str) -> str | None:
     """Return a note for the user on a detected encoding; None for UTF-8."""
     if codec == UTF8:
         return None
-    return f"{name} is not UTF-8; it is read as {LABELS[codec]}. If that is wrong, use --encoding."
+    said = "{name} is not UTF-8; it is read as {encoding}. If that is wrong, use --encoding."
+    return Sentence(said, name=name, encoding=LABELS[codec])
 
 
 def decode(

@@ -14,6 +14,7 @@ from html import unescape
 from typing import Any
 
 from rnnlm.errors import CorpusError
+from rnnlm.sentences import Sentence
 from rnnlm.text.html_page import Page
 
 SAMPLE = 1 << 16  # characters at the beginning of a file by which it is recognised
@@ -69,31 +70,38 @@ def is_form(value: Any) -> bool:
 
 
 _SAID = {
-    SUBTITLES: "holds subtitles: their numbers, times and tags are left out.",
-    HTML: "is HTML: its text is read, and tags, scripts and styles are left out.",
-    TAGS: "holds tags of HTML among its text; they are read as text. Save the text alone to leave them out.",
+    SUBTITLES: "{name} holds subtitles: their numbers, times and tags are left out.",
+    HTML: "{name} is HTML: its text is read, and tags, scripts and styles are left out.",
+    TAGS: "{name} holds tags of HTML among its text; they are read as text. Save the text alone to leave them out.",
 }
 
 
 def note_on(form: Form, name: str, column: str | None) -> str | None:
     """Return a note for the user on how a file was read, or None; column: the requested column."""
     if form.kind in _SAID:
-        return f"{name} {_SAID[form.kind]}"
+        return Sentence(_SAID[form.kind], name=name)
     if form.column is not None:
+        said = Sentence(
+            "{name} is {kind}: its column {column} is read", name=name, kind=TABLES[form.kind], column=form.column
+        )
         counts = {"no text there": form.missing, "more or fewer cells than the first": form.uneven}
-        found = [
-            f"{number:,} row{'s have' if number > 1 else ' has'} {what}" for what, number in counts.items() if number
-        ]
-        return "; ".join([f"{name} is {TABLES[form.kind]}: its column {form.column} is read", *found]) + "."
+        for what, number in counts.items():
+            rows = Sentence("{n} rows have" if number > 1 else "{n} row has", n=f"{number:,}")
+            if number:
+                said = Sentence("{one}; {two}", one=said, two=Sentence("{rows} {what}", rows=rows, what=Sentence(what)))
+        return Sentence("{said}.", said=said)
     named = _NAMED.search(name)
     if form.kind in TABLES and (form.certain or named):
-        number = "" if form.kind == JSONL else ", by name or, from 1 on, number"
-        return (
-            f"{name} is {TABLES[form.kind]} and is read as it is, with all its columns: {_listed(form.columns)}. "
-            f"Choose one with --column{number}."
+        return Sentence(
+            "{name} is {kind} and is read as it is, with all its columns: {columns}. Choose one with --column{how}.",
+            name=name,
+            kind=TABLES[form.kind],
+            columns=_listed(form.columns),
+            how=Sentence("" if form.kind == JSONL else ", by name or, from 1 on, number"),
         )
     if column is not None:
-        return f"{name} is no table, so it has no column {column}; it is read as it is."
+        none = "{name} is no table, so it has no column {column}; it is read as it is."
+        return Sentence(none, name=name, column=column)
     if named is None:
         return None
     why = {
@@ -101,7 +109,8 @@ def note_on(form: Form, name: str, column: str | None) -> str | None:
         "html": "it is not a page as a whole. Tags in it, if there are any, are read as text",
     }
     kind = {"tsv": "csv", "htm": "html", "xhtml": "html"}.get(named[1].lower(), named[1].lower())
-    return f"{name} is read as plain text: {why.get(kind, 'it is not what its name says')}."
+    reason = Sentence(why.get(kind, "it is not what its name says"))
+    return Sentence("{name} is read as plain text: {reason}.", name=name, reason=reason)
 
 
 def _listed(columns: Sequence[str]) -> str:

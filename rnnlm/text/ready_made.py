@@ -2,6 +2,8 @@
 
 import re
 
+from rnnlm.sentences import Sentence
+
 # Chunks that tokenizers write and people do not: <unk>, <s> and </s>; "@-@" of WikiText and Moses; pieces of words by
 # BPE ("ferr@@ y", "low</w>", "Ġthe"), SentencePiece ("▁the") and WordPiece ("##ing").
 _SIGN = re.compile(r"<unk>|<UNK>|</?s>|@[-,.]@|\S+@@|\S+</w>|Ġ\S+|▁\S*|##\w+")
@@ -17,7 +19,10 @@ def advice(text: str) -> str | None:
     if len(signs) < max(LEAST, LEAST_SHARE * len(chunks)):
         return None
     shown = " ".join(list(dict.fromkeys(signs))[:3])
-    return (
-        f"The text looks tokenised already: {shown} ... stand in it. Level word cuts such tokens; with {REMEDY} "
-        "whatever stands between spaces is a token, <unk> is the unknown word, and <s> </s> are the ends of a sentence."
+    return Sentence(
+        "The text looks tokenised already: {shown} ... stand in it. Level word cuts such tokens; with {remedy} "
+        "whatever stands between spaces is a token, <unk> is the unknown word, and <s> </s> are the ends of a "
+        "sentence.",
+        shown=shown,
+        remedy=REMEDY,
     )

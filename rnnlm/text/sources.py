@@ -20,6 +20,7 @@ from typing import BinaryIO, NamedTuple
 
 from rnnlm.errors import CorpusError, shown
 from rnnlm.foreign import GZIP, PACKED
+from rnnlm.sentences import Sentence
 from rnnlm.text.own_texts import own_text
 
 STDIN = "-"
@@ -287,8 +288,11 @@ def _texts_in(folder: str, report: Callable[[str], None]) -> list[str]:
             f"{folder} has no *.txt or *.txt.gz file{found}; expected a folder with texts, or the names of files."
         )
     if others:
-        what = "1 file that is" if len(others) == 1 else f"{len(others):,} files that are"
-        report(f"{folder}: left out {what} no .txt{_dangling(folder, others)}: {_listed(others)}.")
+        left_out = "{folder}: left out {n} files that are no .txt{or_link}: {names}."
+        if len(others) == 1:
+            left_out = "{folder}: left out 1 file that is no .txt{or_link}: {names}."
+        or_link, names_of_them = Sentence(_dangling(folder, others)), _listed(others)
+        report(Sentence(left_out, folder=folder, n=f"{len(others):,}", or_link=or_link, names=names_of_them))
     return texts
 
 
@@ -298,7 +302,8 @@ def _dangling(folder: str, names: Sequence[str]) -> str:
 
 def _listed(names: Sequence[str]) -> str:
     more = len(names) - _NAMED_LEFT_OUT
-    return ", ".join(names[:_NAMED_LEFT_OUT]) + (f" and {more:,} more" if more > 0 else "")
+    listed = ", ".join(names[:_NAMED_LEFT_OUT])
+    return Sentence("{listed} and {n} more", listed=listed, n=f"{more:,}") if more > 0 else listed
 
 
 def _is_special(path: str) -> bool:

@@ -7,9 +7,11 @@ token. Thresholds are relative, so that they suit both characters (about 1.5 nat
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import reduce
 
 import numpy as np
 
+from rnnlm.sentences import Sentence
 from rnnlm.text.held_out import LAST_PART
 from rnnlm.text.vocabulary import UNK
 from rnnlm.training.configuration import Circumstances, learning_rate, level_of
@@ -136,10 +138,14 @@ class Advisor:
     def _high_rate(self) -> str | None:
         """Advise if the loss exploded repeatedly, or the training loss rises and the valid loss does not fall."""
         facts, before, last = self._facts, self._train[:-2], self._train[-2:]
-        lower = f"--lr {min(facts.fitting_lr, facts.lr / 4):.2g} (it is {facts.lr:g})"
-        remedy = f"Try {lower}{'' if facts.clip else ' or --clip 1'}."
+        remedy = Sentence(
+            "Try --lr {lower} (it is {lr})." if facts.clip else "Try --lr {lower} (it is {lr}) or --clip 1.",
+            lower=f"{min(facts.fitting_lr, facts.lr / 4):.2g}",
+            lr=f"{facts.lr:g}",
+        )
         if self._recoveries >= RECOVERIES:
-            return f"The learning rate is too high: the loss exploded {self._recoveries} times. {remedy}"
+            exploded = "The learning rate is too high: the loss exploded {n} times. {remedy}"
+            return Sentence(exploded, n=self._recoveries, remedy=remedy)
         lowest, unigram = min(before, default=math.inf), facts.train_unigram
         if facts.has_network:  # weights of another text may start above this loss
             unigram = math.inf
@@ -149,8 +155,12 @@ class Advisor:
         if self._valid[-1] == self._best < math.inf:  # it still improves; parts of a text may be harder
             return None
         what = "its lowest" if limit == lowest else "what the token frequencies alone give"
-        return (
-            f"The learning rate is too high: the training loss is {last[-1]:.3f}, above {what}, {limit:.3f}. {remedy}"
+        return Sentence(
+            "The learning rate is too high: the training loss is {loss}, above {what}, {limit}. {remedy}",
+            loss=f"{last[-1]:.3f}",
+            what=Sentence(what),
+            limit=f"{limit:.3f}",
+            remedy=remedy,
         )
 
     def _overfitting(self) -> str | None:
@@ -162,12 +172,21 @@ class Advisor:
         if min(last) < (1 + DRIFT) * self._best or now > (1 - FALL_WHILE_DRIFTING) * then:
             return None
         # A checkpoint fixes the width and the context.
-        narrower, blocks = ("", "") if facts.has_network else (", a smaller --hidden-size", "--context sentence or ")
-        unlike = f" Or, if the held-out end of the text is unlike the rest, try {blocks}--valid FILE."
-        return (
-            f"Overfitting: since step {self._best_step:,} the valid loss rose from {self._best:.3f} to {last[-1]:.3f} "
-            f"while the training loss fell from {then:.3f} to {now:.3f}. The model of step {self._best_step:,} is "
-            f"kept. Try a higher --dropout{narrower} or more text.{unlike if facts.end_is_held_out else ''}"
+        remedy = "Try a higher --dropout, a smaller --hidden-size or more text."
+        unlike = " Or, if the held-out end of the text is unlike the rest, try --context sentence or --valid FILE."
+        if facts.has_network:
+            remedy = "Try a higher --dropout or more text."
+            unlike = " Or, if the held-out end of the text is unlike the rest, try --valid FILE."
+        return Sentence(
+            "Overfitting: since step {step} the valid loss rose from {best} to {last} while the training loss fell "
+            "from {then} to {now}. The model of step {step} is kept. {remedy}{unlike}",
+            step=f"{self._best_step:,}",
+            best=f"{self._best:.3f}",
+            last=f"{last[-1]:.3f}",
+            then=f"{then:.3f}",
+            now=f"{now:.3f}",
+            remedy=Sentence(remedy),
+            unlike=Sentence(unlike if facts.end_is_held_out else ""),
         )
 
     def _underfitting(self) -> str | None:
@@ -179,11 +198,16 @@ class Advisor:
         name, loss, unigram = held_out if facts.valid_tokens else ("training", self._train[-1], facts.train_unigram)
         if loss < (1 - GAIN) * unigram or unigram == math.inf:
             return None
-        how = "hardly" if loss < unigram else "not"
-        rate = f"--lr {facts.fitting_lr:g} (it is {facts.lr:g}) or " if facts.lr <= LOW_RATE * facts.fitting_lr else ""
-        return (
-            f"Underfitting: the {name} loss, {loss:.3f}, is {how} below the {unigram:.3f} that the token frequencies "
-            f"alone give. Try {rate}a longer training."
+        low = facts.lr <= LOW_RATE * facts.fitting_lr
+        remedy = "Try --lr {higher} (it is {lr}) or a longer training." if low else "Try a longer training."
+        return Sentence(
+            "Underfitting: the {name} loss, {loss}, is {how} below the {unigram} that the token frequencies alone "
+            "give. {remedy}",
+            name=Sentence(name),
+            loss=f"{loss:.3f}",
+            how=Sentence("hardly" if loss < unigram else "not"),
+            unigram=f"{unigram:.3f}",
+            remedy=Sentence(remedy, higher=f"{facts.fitting_lr:g}", lr=f"{facts.lr:g}"),
         )
 
 
@@ -191,14 +215,19 @@ def low_coverage(facts: Facts) -> str | None:
     """Return advice if many tokens are unknown, else None."""
     if facts.unknown < UNKNOWN:
         return None
-    where = "held-out" if facts.valid_tokens else "training"
     remedies = [
         "--init-vocabulary map" if facts.has_network else "" if facts.level == "char" else "--level char",
         "a larger vocabulary (--vocab-size, --min-count)" if facts.vocabulary_is_limited else "",
         "more text",
     ]
-    found = f"{100 * facts.unknown:.0f} % of the {where} tokens are not in the vocabulary."
-    return f"{found} Try {' or '.join(filter(None, remedies))}."
+    return Sentence(
+        "{share} % of the {where} tokens are not in the vocabulary. Try {remedies}.",
+        share=f"{100 * facts.unknown:.0f}",
+        where=Sentence("held-out" if facts.valid_tokens else "training"),
+        remedies=reduce(
+            lambda before, each: Sentence("{one} or {two}", one=before, two=each), map(Sentence, filter(None, remedies))
+        ),
+    )
 
 
 def small_text(facts: Facts) -> str | None:
@@ -206,8 +235,10 @@ def small_text(facts: Facts) -> str | None:
     tokens, smallest = facts.train_tokens, SMALL_TEXT[facts.level]
     if facts.has_network or tokens >= smallest:
         return None
-    kind = {"char": "characters", "word": "words", "token": "tokens"}[facts.level]
-    return (
-        f"The training text has {tokens:,} tokens; with less than {smallest:,} {kind} a recurrent network learns "
-        "little. Try more text or an n-gram model (rnnlm ngram train)."
+    return Sentence(
+        "The training text has {tokens} tokens; with less than {smallest} {units} a recurrent network learns little. "
+        "Try more text or an n-gram model (rnnlm ngram train).",
+        tokens=f"{tokens:,}",
+        smallest=f"{smallest:,}",
+        units=Sentence({"char": "characters", "word": "words", "token": "tokens"}[facts.level]),
     )

@@ -11,6 +11,7 @@ import numpy as np
 from rnnlm.codec import reads_lines
 from rnnlm.errors import CorpusError, TokenizerError, TrainingError
 from rnnlm.nn.numerics import Array
+from rnnlm.sentences import Sentence
 from rnnlm.text.corpus import TokenizedCorpus, sequence, tokenize_corpus
 from rnnlm.text.held_out import VERSION, Split, measured, split
 from rnnlm.text.id_sequence import IdSequence
@@ -333,13 +334,16 @@ def _counts(corpus: TokenizedCorpus, parts: Split) -> Array:
 
 def _nothing_held_out(corpus: TokenizedCorpus, context: str, fraction: float) -> str:
     lines = int(corpus.counts()[EOS])
-    why = f"a text of {lines:,} line{'s' * (lines != 1)} has no place where about {fraction:g} of it can be cut off"
+    counted = Sentence("{n} line" if lines == 1 else "{n} lines", n=f"{lines:,}")
+    why = "a text of {lines} has no place where about {share} of it can be cut off"
     remedy = "--valid FILE"
     if context == "stream":
-        why = f"{fraction:g} of {len(corpus.ids):,} tokens would be too few"
+        why = "{share} of {tokens} tokens would be too few"
     elif len(corpus.ids) > LONG_LINE * lines:
-        remedy += ", or --context stream for text without lines"
-    return (
-        f"Nothing is held out to validate on: {why}. The whole text is used for training, and the last model is "
-        f"kept. To validate, use {remedy}."
+        remedy = "--valid FILE, or --context stream for text without lines"
+    return Sentence(
+        "Nothing is held out to validate on: {why}. The whole text is used for training, and the last model is kept. "
+        "To validate, use {remedy}.",
+        why=Sentence(why, lines=counted, share=f"{fraction:g}", tokens=f"{len(corpus.ids):,}"),
+        remedy=Sentence(remedy),
     )

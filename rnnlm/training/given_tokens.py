@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rnnlm.errors import CheckpointError, TrainingError, VocabularyError, shown
+from rnnlm.sentences import Sentence
 from rnnlm.text.token_lists import read_tokens
 from rnnlm.text.vocabulary import FIRST, SPECIALS, UNKNOWN, Vocabulary
 
@@ -77,11 +78,17 @@ def _note(source: str, vocabulary: Vocabulary, found: dict[str, int]) -> str:
     absent = vocabulary.counts.count(0)
     known = set(vocabulary.tokens)
     unknown = [token for token, count in found.items() if count and token not in known]
-    note = f"{source} gives {len(vocabulary.tokens):,} tokens, of which the training text lacks {absent:,}."
-    if unknown:
-        times = sum(found[token] for token in unknown)
-        note += f" {len(unknown):,} tokens of the text are unknown, {times:,} times: {_some(unknown)}."
-    return note
+    gives = "{source} gives {n} tokens, of which the training text lacks {absent}."
+    note = Sentence(gives, source=Sentence(source), n=f"{len(vocabulary.tokens):,}", absent=f"{absent:,}")
+    if not unknown:
+        return note
+    return Sentence(
+        "{note} {n} tokens of the text are unknown, {times} times: {tokens}.",
+        note=note,
+        n=f"{len(unknown):,}",
+        times=f"{sum(found[token] for token in unknown):,}",
+        tokens=_some(unknown),
+    )
 
 
 def _some(tokens: list[str]) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 
 from rnnlm.errors import TrainingError
 from rnnlm.nn.optimizers import AVERAGE
+from rnnlm.sentences import Sentence
 from rnnlm.text.batches import BatchSource
 from rnnlm.training.clock import RunningClock
 from rnnlm.training.engine import Array, Engine, StepResult
@@ -261,8 +262,10 @@ class Trainer:
         self._last_step = (0, 0.0)
         report = self._report("recovery")
         report.learning_rate, report.gradient_norm = lr, math.nan
-        report.message = (
-            f"The loss exploded at step {at:,}. Back to step {self.progress.step:,} with half the learning rate."
+        report.message = Sentence(
+            "The loss exploded at step {at}. Back to step {step} with half the learning rate.",
+            at=f"{at:,}",
+            step=f"{self.progress.step:,}",
         )
         return report
 

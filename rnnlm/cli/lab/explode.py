@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rnnlm.cli.common import NumberRange, Text, json_option, read_text_argument, say
-from rnnlm.cli.lab.presentation import counted, present, show_titled
+from rnnlm.cli.lab.presentation import present, show_titled
 from rnnlm.cli.lab.subjects import (
     activation_option,
     cell_option,
@@ -21,7 +21,7 @@ from rnnlm.cli.lab.subjects import (
     size_options,
     tokenizer_of,
 )
-from rnnlm.cli.languages import TranslatedCommand, language, tr
+from rnnlm.cli.languages import TranslatedCommand, counted, language, tr
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

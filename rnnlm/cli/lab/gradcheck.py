@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 
 from rnnlm.cli.common import Text, json_option, read_text_argument
-from rnnlm.cli.lab.presentation import counted, present, show_titled
+from rnnlm.cli.lab.presentation import present, show_titled
 from rnnlm.cli.lab.subjects import (
     activation_option,
     cell_option,
@@ -23,7 +23,7 @@ from rnnlm.cli.lab.subjects import (
     tokenizer_of,
     weights_options,
 )
-from rnnlm.cli.languages import TranslatedCommand, tr
+from rnnlm.cli.languages import TranslatedCommand, counted, tr
 
 if TYPE_CHECKING:
     from collections.abc import Callable

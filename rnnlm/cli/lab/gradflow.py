@@ -14,7 +14,7 @@ import click
 
 from rnnlm.cli.common import NumberRange, json_option, load_model, note, warn_of_unknown
 from rnnlm.cli.lab.gradflow_tables import as_object, show
-from rnnlm.cli.lab.presentation import counted, present
+from rnnlm.cli.lab.presentation import present
 from rnnlm.cli.lab.subjects import (
     NETWORK_OPTIONS,
     activation_option,
@@ -33,7 +33,7 @@ from rnnlm.cli.lab.subjects import (
     tokenizer_of,
     trained_network,
 )
-from rnnlm.cli.languages import TranslatedCommand, tr
+from rnnlm.cli.languages import TranslatedCommand, counted, tr
 from rnnlm.cli.text_file import TextFile
 from rnnlm.names import CONTEXTS, INITIALIZERS
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import click
 
 from rnnlm.cli.common import json_option, load_model, read_text_argument, say, warn_of_unknown
-from rnnlm.cli.lab.presentation import counted, present, show_titled
+from rnnlm.cli.lab.presentation import present, show_titled
 from rnnlm.cli.lab.subjects import given, level_option, model_option, sentences_of, text_argument, tokenizer_of
-from rnnlm.cli.languages import TranslatedCommand, tr
+from rnnlm.cli.languages import TranslatedCommand, counted, tr
 from rnnlm.cli.tables import token_cell
 
 if TYPE_CHECKING:

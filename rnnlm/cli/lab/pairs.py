@@ -3,9 +3,9 @@
 import click
 
 from rnnlm.cli.common import json_option, note, read_text_argument
-from rnnlm.cli.lab.presentation import counted, present, show_titled
+from rnnlm.cli.lab.presentation import present, show_titled
 from rnnlm.cli.lab.subjects import level_option, sentences_of, text_argument, tokenizer_of
-from rnnlm.cli.languages import TranslatedCommand, tr
+from rnnlm.cli.languages import TranslatedCommand, counted, tr
 from rnnlm.cli.tables import token_cell
 
 

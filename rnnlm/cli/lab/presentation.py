@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rnnlm.cli.common import note, print_json, say, show_table
-from rnnlm.cli.languages import language, tr
+from rnnlm.cli.languages import tr
 from rnnlm.cli.pictures import save_picture
 
 if TYPE_CHECKING:
@@ -44,13 +44,6 @@ def present(
         say(verdict, err=options["as_json"])
     if draw is not None and options["picture"] is not None:
         save_picture(draw(), options["picture"], texts)
-
-
-def counted(number: int, name: str) -> str:
-    """Return a number of things, such as "1 token" or "1,200 tokens", in the user's language."""
-    if language() != "en":
-        return tr(f"{{n}} {name}", n=f"{number:,}")
-    return f"{number:,} {name}{'' if number == 1 else 's'}"
 
 
 def show_titled(rows: Iterable[Sequence[object]], titles: Sequence[str], align: str = "", keys: int = 1) -> None:
