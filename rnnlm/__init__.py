@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rnnlm.language_model import LanguageModel
     from rnnlm.surprisal import surprisals
 
-__version__ = "0.5.0"
+__version__ = "1.0.0"
 __all__ = ["LanguageModel", "RnnlmError", "__version__", "load", "surprisals", "train", "train_ngram", "tune_rescoring"]
 
 

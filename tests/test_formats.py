@@ -88,7 +88,7 @@ def test_a_recorded_training_can_be_resumed(folder, name, entry, tmp_path, monke
     said = rnnlm(*words_of(re.sub(r"--epochs \S+", "--epochs 5", entry["command"])), "--resume").err
     assert f"Resumed     at step {before['step']:,}, epoch {before['epoch'] + 1}" in said
     after = checkpoint.read_header(name)["training"]["state"]["progress"]
-    assert (before["epoch"], after["epoch"]) == (3, 5)
-    assert after["step"] * 3 == before["step"] * 5
+    assert after["epoch"] - before["epoch"] == 2  # of several networks, the last one is trained further
+    assert after["step"] * before["epoch"] == before["step"] * after["epoch"]
     assert after["recoveries"] == 0
     assert after["best_nats_per_token"] < before["best_nats_per_token"]
