@@ -125,8 +125,8 @@ def trained(line: Line, files: Parts, seed: int, folder: Path) -> dict[str, Any]
     assert training
     return {
         "seed": seed,
-        "network": network[1],
-        "parameters": int(network[2].replace(",", "")),
+        "network": f"{averaged} x {network[1]}" if (averaged := facts.get("averaged_networks", 1)) > 1 else network[1],
+        "parameters": facts["parameters"],
         "training": training[1],
         "passes": float(passes[-1]),
         "level": facts["level"],

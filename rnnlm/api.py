@@ -10,7 +10,6 @@ NumPy and other large modules are imported when a function is called.
 from __future__ import annotations
 
 import inspect
-import operator
 import os
 import re
 import signal
@@ -24,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from rnnlm.blas import one_blas_thread, use_threads
 from rnnlm.errors import RnnlmError, TrainingError, shown
 from rnnlm.names import ENGINES, PRECISIONS, PRESETS
+from rnnlm.schema import whole_number
 from rnnlm.training.options import DECLARATIONS, DEFAULTS, FOR_EVERY_MODEL, options_of
 
 if TYPE_CHECKING:
@@ -345,11 +345,8 @@ def _check_words(preset: str | None, choice: EngineChoice, progress: Any, init_v
 
 def _whole(name: str, value: Any, least: int, most: int) -> int:
     """Return `value`, a Python or NumPy integer, as an int; raise TrainingError if it is not within the bounds."""
-    try:
-        number = operator.index(value)
-    except TypeError:
-        number = least - 1
-    if isinstance(value, bool) or not least <= number <= most:
+    number = whole_number(value)
+    if number is None or not least <= number <= most:
         raise TrainingError(f"{name} is {shown(value)}; expected a whole number from {least} to {most}.")
     return number
 

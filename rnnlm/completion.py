@@ -25,6 +25,7 @@ from rnnlm.errors import RnnlmError, shown
 from rnnlm.inference.generation import Beam, beam_steps, largest
 from rnnlm.inference.model import Array, SequenceModel
 from rnnlm.results import Candidate, Continuation
+from rnnlm.schema import whole_number
 from rnnlm.text.letter_case import as_read
 from rnnlm.text.tokenizers import WIDE, Spacing, spans
 from rnnlm.text.vocabulary import EOS, FIRST, SPECIALS, UNK
@@ -56,7 +57,7 @@ def check_counts(**numbers: Any) -> None:
         RnnlmError: one is not; the message names it.
     """
     for name, number in numbers.items():
-        if not isinstance(number, int) or number < 1:
+        if (whole_number(number) or 0) < 1:
             raise RnnlmError(f"{name} is {shown(number)}; expected a whole number from 1 on.")
 
 

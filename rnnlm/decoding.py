@@ -13,6 +13,7 @@ from rnnlm.blas import one_blas_thread
 from rnnlm.errors import LatticeError, RnnlmError, shown
 from rnnlm.inference.model import read_prefix
 from rnnlm.results import DecodedText
+from rnnlm.schema import whole_number
 from rnnlm.stored_model import StoredModel
 from rnnlm.text.vocabulary import UNK
 
@@ -200,7 +201,7 @@ class DecodingModel(StoredModel):
 
 def _check(counts: dict[str, Any], numbers: dict[str, float]) -> None:
     for name, number in counts.items():
-        if not isinstance(number, int) or number < 1:
+        if (whole_number(number) or 0) < 1:
             raise RnnlmError(f"{name} is {shown(number)}; expected a whole number from 1 on.")
     for name, weight in numbers.items():
         if not abs(weight) < math.inf:

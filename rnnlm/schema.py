@@ -4,6 +4,7 @@ Expected values are declared as kinds. A kind has a description in words, a JSON
 value or raises WrongValueError.
 """
 
+import operator
 import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -102,6 +103,14 @@ def integer(low: int, high: int, exact: bool = False) -> Kind:
     return _plain(expected, {"type": "integer", "minimum": low, "maximum": high}, admits, int)
 
 
+def whole_number(value: Any) -> int | None:
+    """Return a Python or NumPy integer as an int, and None for anything else, such as True or 2.0."""
+    try:
+        return None if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        return None
+
+
 def number(low: float, high: float, above: bool = False, below: bool = False) -> Kind:
     """Return the kind of numbers within bounds; `above` excludes the lower bound, `below` the upper one."""
 
@@ -109,7 +118,8 @@ def number(low: float, high: float, above: bool = False, below: bool = False) ->
         inside = type(value) in (int, float) and low <= value <= high
         return inside and not (above and value == low) and not (below and value == high)
 
-    bounds = f"above {low:g} and up to {high:g}" if above else f"from {low:g} to {'below ' * below}{high:g}"
+    start = f"above {low:g} and {'below' if below else 'up to'}" if above else f"from {low:g} to{' below' * below}"
+    bounds = f"{start} {high:g}"
     schema = {"exclusiveMinimum" if above else "minimum": low, "exclusiveMaximum" if below else "maximum": high}
     return _plain(f"a number {bounds}", {"type": "number"} | schema, admits, float)
 

@@ -440,6 +440,11 @@ def test_probabilities_of_all_strings_of_three_tokens_sum_to_one():
     assert total == pytest.approx(1, abs=1e-4)
 
 
+def test_numpy_integers_are_whole_numbers(model):
+    assert model.predict("我", k=np.int64(2)) == model.predict("我", k=2)
+    assert list(model.generate("我", length=np.int32(3), seed=1)) == list(model.generate("我", length=3, seed=1))
+
+
 @pytest.mark.parametrize(
     ("ask", "message"),
     [
@@ -447,6 +452,8 @@ def test_probabilities_of_all_strings_of_three_tokens_sum_to_one():
         (lambda model: model.predict("我", allowed="他们"), "allowed is '他们'; expected several tokens"),
         (lambda model: model.fill("我 ____", beam=0), "beam is 0"),
         (lambda model: model.fill("我 ____", k=-1), "k is -1"),
+        (lambda model: model.predict("我", k=True), "k is True; expected a whole number from 1 on"),
+        (lambda model: model.generate("我", length=2.5), "length is 2.5; expected a whole number from 0 on"),
         (lambda model: model.generate("我", top_p=0.0), "top_p is 0.0; expected a number above 0 and at most 1"),
         (
             lambda model: model.generate("我", temperature=-1.0),

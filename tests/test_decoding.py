@@ -158,6 +158,7 @@ def test_parts_of_an_english_word_are_not_words():
     ("call", "said"),
     [
         (lambda model: model.decode([["我"]], k=0), "k is 0; expected a whole number from 1 on"),
+        (lambda model: model.decode([["我"]], beam=True), "beam is True; expected"),
         (lambda model: model.decode([["我"]], beam=1.5), "beam is 1.5; expected"),
         (lambda model: model.decode([["我"]], lm_weight=float("nan")), "lm_weight is nan; expected a number"),
         (lambda model: model.decode([["我"], []]), "Position 1 has no candidates"),

@@ -9,6 +9,7 @@ import numpy as np
 
 from rnnlm.errors import RnnlmError, shown
 from rnnlm.inference.model import Array, SequenceModel, finished, read_prefix
+from rnnlm.schema import whole_number
 
 
 @dataclass(frozen=True)
@@ -35,9 +36,9 @@ class SamplingOptions:
         """
         whole, number = "a whole number from 0 on", "a finite number"
         checks = {
-            "length": (self.length >= 0, whole),
+            "length": (whole_number(self.length) is not None and self.length >= 0, whole),
             "temperature": (0 <= self.temperature < math.inf, f"{number} from 0 on"),
-            "top_k": (self.top_k >= 0, whole),
+            "top_k": (whole_number(self.top_k) is not None and self.top_k >= 0, whole),
             "top_p": (0 < self.top_p <= 1, "a number above 0 and at most 1"),
             "repetition_penalty": (0 < self.repetition_penalty < math.inf, f"{number} above 0"),
         }
