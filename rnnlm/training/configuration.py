@@ -24,11 +24,10 @@ PATIENT_TOKENS = 5e6
 PATIENT_WIDTH = 256
 PATIENT_WEIGHTS_PER_TOKEN = 10
 FEWEST_PASSES = 3.0
-# Several networks that have read a text often enough, a share of the most passes, are better on average than one that
-# has read it more often or is wider (benchmarks/RESULTS.md). Without a time, more of them are trained if that takes no
+# Several networks that have read a text often enough, see `Level.enough`, are better on average than one that has read
+# it more often or is wider (benchmarks/RESULTS.md). Without a time, more of them are trained if that takes no
 # more than so many tokens, some seconds.
 MOST_NETWORKS = 4
-ENOUGH_PASSES = 0.6
 BRIEF_TOKENS = 1.5e6
 PASSES_WITHOUT_DROPOUT = 2.0  # with more passes, a network memorizes the text
 # The best learning rate of Adam decreases with the width; measured at widths from 128 to 512.
@@ -55,6 +54,7 @@ class Level:
     columns: tuple[int, int] = (8, 32)  # minimum and maximum batch size
     highest_rate: float = 2.5e-2
     input_share: float = 0.5  # ratio of input dropout to dropout
+    enough: float = 1.0  # share of the most passes that each of several networks needs
 
 
 # A text of fewer tokens can only be memorized: in this number of steps, without dropout.
@@ -62,7 +62,7 @@ TINY_TEXT = 200
 STEPS_BY_HEART = 300
 
 _WORDS = Level(32, 15.0, 0.2, 0.6, 2.0, 0.25)
-LEVELS = {"char": Level(64, 40.0, 0.12, 0.5, 4.5, 0.25), "word": _WORDS, "token": _WORDS}
+LEVELS = {"char": Level(64, 40.0, 0.12, 0.5, 4.5, 0.25, enough=0.6), "word": _WORDS, "token": _WORDS}
 # Sentences that are cut between two BPTT windows do not teach dependencies across the cut. In larger texts, with more
 # columns, windows of twice the length would make batches too large. Fewer columns and more passes give more steps,
 # which a small text needs to learn long-distance dependencies.
@@ -217,7 +217,7 @@ def networks(chosen: dict[str, Any], text: Circumstances, level: Level, passes: 
         return max(1, min(MOST_NETWORKS, int(BRIEF_TOKENS / (level.most_passes * text.train_tokens))))
     for number in range(MOST_NETWORKS, 1, -1):
         chosen["networks"] = number
-        if passes(chosen["hidden_size"] or hidden_size(chosen, text, passes)) >= ENOUGH_PASSES * level.most_passes:
+        if passes(chosen["hidden_size"] or hidden_size(chosen, text, passes)) >= level.enough * level.most_passes:
             return number
     return 1
 

@@ -118,7 +118,7 @@ def test_time_beyond_the_most_passes_trains_further_networks():
     assert numbers[-1] == configuration.MOST_NETWORKS
     for each in chosen:
         passes = tokens_read(each) * configuration.TRAINING_SHARE / each["networks"] / 100_000
-        assert each["networks"] == 1 or passes >= CHARS.most_passes * configuration.ENOUGH_PASSES * 0.99
+        assert each["networks"] == 1 or passes >= CHARS.most_passes * CHARS.enough * 0.99
         assert each["epochs"] == CHARS.most_passes or passes <= CHARS.most_passes
 
 
