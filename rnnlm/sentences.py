@@ -1,5 +1,6 @@
 """Sentences for the user that can be translated: the text in English, and what it was made of."""
 
+from collections.abc import Sequence
 from typing import Self
 
 
@@ -22,3 +23,13 @@ class Sentence(str):
         made = super().__new__(cls, template.format(**values) if values else template)
         made.template, made.values = template, values
         return made
+
+
+def listed(names: Sequence[str], most: int) -> str:
+    """Return at most `most` names, and how many more there are.
+
+    >>> listed(["a", "b", "c"], 2)
+    'a, b and 1 more'
+    """
+    shown, more = ", ".join(names[:most]), len(names) - most
+    return Sentence("{listed} and {n} more", listed=shown, n=f"{more:,}") if more > 0 else shown

@@ -14,7 +14,7 @@ from rnnlm.exchange.onnx_graph import encode_onnx
 from rnnlm.language_model import LanguageModel
 from rnnlm.model_header import network_of
 from rnnlm.nn.network import Network, NetworkConfig
-from rnnlm.sentences import Sentence
+from rnnlm.sentences import Sentence, listed
 from rnnlm.storage.atomic import not_written, replacing
 from rnnlm.text.pieces import PieceTokenizer
 from rnnlm.text.tokenizers import Tokenizer, WordTokenizer, tokenizer_class
@@ -143,9 +143,7 @@ def import_model(
             )
         )
     if found.ignored:
-        ignored: str = ", ".join(map(shown, sorted(found.ignored)[:4]))
-        if len(found.ignored) > 4:
-            ignored = Sentence("{listed} and {n} more", listed=ignored, n=f"{len(found.ignored) - 4:,}")
+        ignored = listed(list(map(shown, sorted(found.ignored))), 4)
         notes.append(Sentence("Ignored, because no network has it: {names}.", names=ignored))
     return model, [*notes, *recognised.notes, *arrangement.notes]
 

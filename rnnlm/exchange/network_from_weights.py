@@ -19,7 +19,7 @@ from rnnlm.nn.cells import CELLS
 from rnnlm.nn.network import OF_TRAINING, NetworkConfig
 from rnnlm.nn.numerics import Array
 from rnnlm.nn.outputs import tail_width
-from rnnlm.sentences import Sentence
+from rnnlm.sentences import Sentence, listed
 
 Shape = tuple[int, ...]
 CELL_OF_GATES = {cell.gates: name for name, cell in CELLS.items() if cell.torch}  # other cells need a description
@@ -198,11 +198,8 @@ def _without_bias(rest: list[str], arrays: Mapping[str, Array], names: Mapping[s
 
 
 def _some(names: object) -> str:
-    listed = sorted(names)  # type: ignore[call-overload]
-    shown = [name if len(name) <= 60 else f"{name[:57]}..." for name in listed[:4]]
-    if len(listed) > 4:
-        return Sentence("{listed} and {n} more", listed=", ".join(shown), n=len(listed) - 4)
-    return ", ".join(shown) or "nothing"
+    found = sorted(names)  # type: ignore[call-overload]
+    return listed([name if len(name) <= 60 else f"{name[:57]}..." for name in found], 4) or "nothing"
 
 
 def _is_renamed_module(name: str, theirs: str) -> bool:

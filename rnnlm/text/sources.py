@@ -20,7 +20,7 @@ from typing import BinaryIO, NamedTuple
 
 from rnnlm.errors import CorpusError, shown
 from rnnlm.foreign import GZIP, PACKED
-from rnnlm.sentences import Sentence
+from rnnlm.sentences import Sentence, listed
 from rnnlm.text.own_texts import own_text
 
 STDIN = "-"
@@ -283,7 +283,7 @@ def _texts_in(folder: str, report: Callable[[str], None]) -> list[str]:
     known = set(texts)
     others = [os.path.relpath(name, folder) for name in names if name not in known]
     if not texts:
-        found = f", but {_listed(others)}" if others else ""
+        found = f", but {listed(others, _NAMED_LEFT_OUT)}" if others else ""
         raise CorpusError(
             f"{folder} has no *.txt or *.txt.gz file{found}; expected a folder with texts, or the names of files."
         )
@@ -291,19 +291,13 @@ def _texts_in(folder: str, report: Callable[[str], None]) -> list[str]:
         left_out = "{folder}: left out {n} files that are no .txt{or_link}: {names}."
         if len(others) == 1:
             left_out = "{folder}: left out 1 file that is no .txt{or_link}: {names}."
-        or_link, names_of_them = Sentence(_dangling(folder, others)), _listed(others)
+        or_link, names_of_them = Sentence(_dangling(folder, others)), listed(others, _NAMED_LEFT_OUT)
         report(Sentence(left_out, folder=folder, n=f"{len(others):,}", or_link=or_link, names=names_of_them))
     return texts
 
 
 def _dangling(folder: str, names: Sequence[str]) -> str:
     return "" if all(os.path.exists(os.path.join(folder, name)) for name in names) else ", or a link to nothing"
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = len(names) - _NAMED_LEFT_OUT
-    listed = ", ".join(names[:_NAMED_LEFT_OUT])
-    return Sentence("{listed} and {n} more", listed=listed, n=f"{more:,}") if more > 0 else listed
 
 
 def _is_special(path: str) -> bool:
