@@ -10,10 +10,10 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 from rnnlm.blas import one_blas_thread
+from rnnlm.completion import check_counts
 from rnnlm.errors import LatticeError, RnnlmError, shown
 from rnnlm.inference.model import read_prefix
 from rnnlm.results import DecodedText
-from rnnlm.schema import whole_number
 from rnnlm.stored_model import StoredModel
 from rnnlm.text.vocabulary import UNK
 
@@ -200,9 +200,7 @@ class DecodingModel(StoredModel):
 
 
 def _check(counts: dict[str, Any], numbers: dict[str, float]) -> None:
-    for name, number in counts.items():
-        if (whole_number(number) or 0) < 1:
-            raise RnnlmError(f"{name} is {shown(number)}; expected a whole number from 1 on.")
+    check_counts(**counts)
     for name, weight in numbers.items():
         if not abs(weight) < math.inf:
             raise RnnlmError(f"{name} is {shown(weight)}; expected a number.")
