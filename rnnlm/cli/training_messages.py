@@ -193,10 +193,8 @@ def conclude(session: Session, output: Path) -> None:
 def in_bits(nats_per_token: float, session: Session) -> str:
     """Convert a loss to bits per token, character and byte, by the text's numbers of these per token."""
     corpora = session.dataset.corpora
-    text, tokens = (
-        corpora[-1],
-        len(corpora[-1].ids),
-    )  # the text of --valid, else the whole text that the held-out part belongs to
+    # The text of --valid, else the whole text that the held-out part belongs to.
+    text, tokens = corpora[-1], len(corpora[-1].ids)
     bits = nats_per_token / math.log(2)
     sizes = {"token": tokens, "character": text.characters, "byte": text.text_bytes}
     each = [tr(f"{{bits}} per {name}", bits=f"{bits * tokens / size:.4g}") for name, size in sizes.items() if size]

@@ -22,6 +22,17 @@ def widened(config: NetworkConfig, count: int) -> NetworkConfig:
     return replace(config, hidden_size=count * config.hidden_size, embedding_size=count * config.embedding_size)
 
 
+def narrowed(config: NetworkConfig, count: int) -> NetworkConfig:
+    """Return the description of each of the `count` networks whose average `config` describes.
+
+    Raises:
+        ValueError: It cannot be the average of so many.
+    """
+    if count < 1 or config.hidden_size % count or config.embedding_size % count:
+        raise ValueError(f"{count} networks")
+    return replace(config, hidden_size=config.hidden_size // count, embedding_size=config.embedding_size // count)
+
+
 def average(networks: Sequence[AnyNetwork]) -> AnyNetwork:
     """Return the network whose logits are the mean of those of `networks`.
 

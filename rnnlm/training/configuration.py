@@ -7,7 +7,7 @@ width changes the number of passes in the time budget, and so the dropout.
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 from rnnlm.nn.cells import CELLS
@@ -208,7 +208,7 @@ def hidden_size(chosen: Mapping[str, Any], text: Circumstances, passes: Callable
     return next((width for width in reversed(WIDTHS) if fits(width)), WIDTHS[0])
 
 
-def networks(chosen: dict[str, Any], text: Circumstances, level: Level, passes: "_Passes") -> int:
+def networks(chosen: Mapping[str, Any], text: Circumstances, level: Level, passes: "_Passes") -> int:
     """Return the largest number of networks that can all read the text often enough in the time."""
     as_wanted = chosen["epochs"] is not None or (chosen["hidden_size"] and chosen["dropout"] is not None)
     if as_wanted or chosen["tied"] or text.started_from or text.preset or text.train_tokens < TINY_TEXT:
@@ -216,8 +216,8 @@ def networks(chosen: dict[str, Any], text: Circumstances, level: Level, passes: 
     if chosen["time"] is None:
         return max(1, min(MOST_NETWORKS, int(BRIEF_TOKENS / (level.most_passes * text.train_tokens))))
     for number in range(MOST_NETWORKS, 1, -1):
-        chosen["networks"] = number
-        if passes(chosen["hidden_size"] or hidden_size(chosen, text, passes)) >= level.enough * level.most_passes:
+        each = partial(passes, networks=number)
+        if each(chosen["hidden_size"] or hidden_size(chosen, text, each)) >= level.enough * level.most_passes:
             return number
     return 1
 
@@ -266,15 +266,14 @@ class _Passes:
     def __init__(self, chosen: Mapping[str, Any], text: Circumstances, level: Level) -> None:
         self._chosen, self._text, self._level = chosen, text, level
 
-    def __call__(self, width: int) -> float:
-        """Return the number of passes of a network of this width."""
+    def __call__(self, width: int, networks: int | None = None) -> float:
+        """Return the number of passes of each network of this width; of as many as are chosen, if it is not said."""
         if self._chosen["time"] is None:
             return float(self._chosen["epochs"] or untimed_passes(self._text, self._level))
         V = self._text.vocabulary_size
         speed = self._work_per_second / work(sized(self._chosen, width, V), V)
-        return float(
-            TRAINING_SHARE * self._chosen["time"] / self._chosen["networks"] * speed / max(1, self._text.train_tokens)
-        )
+        seconds = TRAINING_SHARE * self._chosen["time"] / (networks or self._chosen["networks"])
+        return float(seconds * speed / max(1, self._text.train_tokens))
 
     @cached_property
     def _work_per_second(self) -> float:

@@ -47,9 +47,7 @@ def build_network(recipe: Recipe, dataset: Dataset, old: LanguageModel | None) -
         cutoffs = choose_cutoffs(counts, width, recipe.batch_size * recipe.bptt, config.div_value)
         config = replace(config, output="adaptive", cutoffs=cutoffs)
     _refuse_beyond_memory(config, recipe, int(counts.sum()))
-    rng = np.random.default_rng([recipe.seed, INIT])
-    kind = BidirectionalNetwork if recipe.bidirectional else Network
-    network = kind.initialize(config, rng, recipe.init, unigram_bias(counts), long_memory=recipe.long_memory)
+    network = random_network(config, recipe, counts)
     return (network, []) if old is None else _mapped(network, vocabulary, old)
 
 
@@ -58,10 +56,11 @@ def seed_of(seed: int, number: int) -> int:
     return int(np.random.SeedSequence([seed, number]).generate_state(1)[0]) if number else seed
 
 
-def another(network: AnyNetwork, recipe: Recipe, dataset: Dataset) -> AnyNetwork:
-    """Return a new network like `network`, whose weights are random by the recipe's seed."""
-    rng, bias = np.random.default_rng([recipe.seed, INIT]), unigram_bias(dataset.counts)
-    return type(network).initialize(network.config, rng, recipe.init, bias, long_memory=recipe.long_memory)
+def random_network(config: NetworkConfig, recipe: Recipe, counts: Array) -> AnyNetwork:
+    """Return a network with random weights by the recipe's seed; counts (V,) of the tokens give its output bias."""
+    rng = np.random.default_rng([recipe.seed, INIT])
+    kind = BidirectionalNetwork if config.bidirectional else Network
+    return kind.initialize(config, rng, recipe.init, unigram_bias(counts), long_memory=recipe.long_memory)
 
 
 def _of_training(recipe: Recipe) -> dict[str, Any]:

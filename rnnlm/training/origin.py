@@ -12,6 +12,7 @@ import numpy as np
 from rnnlm.errors import CheckpointError, TokenizerError, VocabularyError, shown
 from rnnlm.language_model import LanguageModel
 from rnnlm.model_header import is_parameter, network_of
+from rnnlm.nn.averaging import narrowed
 from rnnlm.nn.bidirectional import AnyNetwork
 from rnnlm.nn.numerics import Array
 from rnnlm.nn.optimizers import OPTIMIZERS
@@ -199,13 +200,13 @@ def _one_of(averaged: Any, network: AnyNetwork) -> AnyNetwork:
         CheckpointError: it is not the average of so many.
     """
     wide = network.config
-    if type(averaged) is not int or averaged < 1 or wide.hidden_size % averaged or wide.embedding_size % averaged:
+    try:
+        config = narrowed(wide, averaged if type(averaged) is int else 0)
+    except ValueError:
         raise CheckpointError(
             f"The checkpoint's network of {wide.hidden_size:,} units is said to be the average of {shown(averaged)} "
             "networks; expected a divisor. It is damaged or was edited."
-        )
-    hidden_size, embedding_size = wide.hidden_size // averaged, wide.embedding_size // averaged
-    config = replace(wide, hidden_size=hidden_size, embedding_size=embedding_size)
+        ) from None
     return network_of(config, {name: np.zeros(shape, np.float32) for name, shape in config.shapes().items()})
 
 

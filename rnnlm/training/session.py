@@ -14,13 +14,11 @@ import numpy as np
 
 from rnnlm.baselines.ngram import NgramModel
 from rnnlm.errors import CorpusError, TrainingError
-from rnnlm.inference.filling import pseudo_nats
 from rnnlm.inference.line_starts import line_before
-from rnnlm.inference.scoring import sequence_nats
 from rnnlm.language_model import LanguageModel
 from rnnlm.model_header import network_of
 from rnnlm.nn.averaging import widened
-from rnnlm.nn.bidirectional import AnyNetwork, BidirectionalNetwork
+from rnnlm.nn.bidirectional import AnyNetwork
 from rnnlm.nn.network import Network, NetworkConfig
 from rnnlm.storage.atomic import not_written, replacing
 from rnnlm.storage.checkpoint import section
@@ -31,7 +29,7 @@ from rnnlm.training.dataset import Dataset, Reading, Sources, check_reading
 from rnnlm.training.ensemble import AnyTrainer, EnsembleTrainer
 from rnnlm.training.given_tokens import is_by_frequency
 from rnnlm.training.machine import Machine
-from rnnlm.training.new_network import another, build_network, seed_of
+from rnnlm.training.new_network import build_network, random_network, seed_of
 from rnnlm.training.options import Options, Recipe
 from rnnlm.training.origin import Origin
 from rnnlm.training.plan import TrainingConfig
@@ -263,16 +261,15 @@ def _trainer(network: AnyNetwork, dataset: Dataset, recipe: Recipe, machine: Mac
 
     def member(number: int) -> Trainer:
         own = replace(recipe, seed=seed_of(recipe.seed, number))
-        return _trainer_of_one(another(network, own, dataset) if number else network, dataset, own, machine)
+        new = random_network(network.config, own, dataset.counts) if number else network
+        return _trainer_of_one(new, dataset, own, machine)
 
     def measure(average: AnyNetwork) -> float | None:
         if dataset.valid is None:
             return None
-        if isinstance(average, BidirectionalNetwork):
-            nats, tokens = pseudo_nats(average, dataset.valid)
-        else:
-            nats, tokens = sequence_nats(average, dataset.valid, recipe.context, machine.threads)
-        return nats / tokens
+        found = machine.engine(average, recipe).evaluate(dataset.valid)
+        assert found is not None  # nothing stops it
+        return found[0] / found[1]
 
     return EnsembleTrainer(recipe.networks, network.config, member, measure)
 
