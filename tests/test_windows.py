@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from rnnlm.cli.common import MixPart
+from rnnlm.cli.shared_options import MixPart
 from rnnlm.storage import atomic, lock
 from rnnlm.storage.atomic import replacing
 from rnnlm.storage.lock import Reservation

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 import click
 
 from rnnlm.cli.colors import color_of, color_option, colored, painted, write_painted
-from rnnlm.cli.common import NumberRange, load_model, model_option, note, product_threads_option
 from rnnlm.cli.languages import tr, translated
+from rnnlm.cli.loading import load_model
+from rnnlm.cli.printing import note
+from rnnlm.cli.shared_options import NumberRange, model_option, product_threads_option
 from rnnlm.cli.terminal import Terminal, harmless, width_of
 from rnnlm.cli.wrapping import wrapped
 from rnnlm.errors import RnnlmError

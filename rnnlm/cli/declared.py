@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from rnnlm.cli.common import Function, NumberRange
+from rnnlm.cli.shared_options import Function, NumberRange
 from rnnlm.training.declaration import LARGEST, Declaration, seconds_of
 from rnnlm.training.options import DECLARATIONS, DEFAULTS
 

@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from rnnlm.cli.common import (
+from rnnlm.cli.lines import file_lines
+from rnnlm.cli.loading import load_model
+from rnnlm.cli.printing import json_line
+from rnnlm.cli.shared_options import (
     Number,
     NumberRange,
     Text,
-    json_line,
     json_option,
-    load_model,
     mix_option,
     model_option,
     product_threads_option,
     together,
 )
-from rnnlm.cli.lines import file_lines
 from rnnlm.cli.streams import Collected
 from rnnlm.errors import LatticeError
 

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import click
 from click.core import ParameterSource
 
-from rnnlm.cli.common import together
+from rnnlm.cli.shared_options import together
 from rnnlm.errors import RnnlmError, WorkerLostError
 from rnnlm.names import ENGINES, PRECISIONS
 from rnnlm.training.machine import NUMPY, TORCH, EngineChoice

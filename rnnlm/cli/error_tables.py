@@ -4,8 +4,8 @@ import shlex
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from rnnlm.cli.common import note, show_table
 from rnnlm.cli.languages import tr
+from rnnlm.cli.printing import note, show_table
 
 if TYPE_CHECKING:
     from rnnlm.inference.error_rates import ErrorRates

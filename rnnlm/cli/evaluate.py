@@ -8,26 +8,22 @@ import click
 from click.core import ParameterSource
 
 from rnnlm.blas import use_threads
-from rnnlm.cli.common import (
+from rnnlm.cli.engines import engine_options
+from rnnlm.cli.languages import TranslatedCommand, language_option, tr, translated
+from rnnlm.cli.loading import check_cache, load_model
+from rnnlm.cli.ngram_orders import LARGEST_ORDER, possible_contexts
+from rnnlm.cli.printing import note, print_json, say, show_table
+from rnnlm.cli.shared_options import (
     Function,
     NumberRange,
     cache_options,
-    check_cache,
     json_option,
-    load_model,
     mix_option,
     model_option,
-    note,
-    print_json,
-    say,
-    show_table,
     threads_option,
     together,
     with_details,
 )
-from rnnlm.cli.engines import engine_options
-from rnnlm.cli.languages import TranslatedCommand, language_option, tr, translated
-from rnnlm.cli.ngram_orders import LARGEST_ORDER, possible_contexts
 from rnnlm.cli.text_file import TextFile
 from rnnlm.training.machine import TORCH, EngineChoice
 

@@ -5,9 +5,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rnnlm.cli.common import force_option, load_model, model_option, note
 from rnnlm.cli.languages import tr
+from rnnlm.cli.loading import load_model
 from rnnlm.cli.outputs import check_free, check_output, is_same_file
+from rnnlm.cli.printing import note
+from rnnlm.cli.shared_options import force_option, model_option
 from rnnlm.errors import RnnlmError
 
 if TYPE_CHECKING:

@@ -4,20 +4,12 @@ from pathlib import Path
 
 import click
 
-from rnnlm.cli.common import (
-    Text,
-    joined,
-    json_option,
-    load_model,
-    model_option,
-    note,
-    print_json,
-    product_threads_option,
-    read_text_argument,
-    say,
-    warn_of_unknown,
-)
 from rnnlm.cli.languages import tr
+from rnnlm.cli.loading import load_model
+from rnnlm.cli.printing import note, print_json, say
+from rnnlm.cli.shared_options import Text, json_option, model_option, product_threads_option
+from rnnlm.cli.text_argument import joined, read_text_argument
+from rnnlm.cli.unknown_tokens import warn_of_unknown
 
 
 @click.command()

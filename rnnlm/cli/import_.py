@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rnnlm.cli.common import force_option, note
 from rnnlm.cli.languages import tr
 from rnnlm.cli.outputs import check_free, is_same_file
+from rnnlm.cli.printing import note
+from rnnlm.cli.shared_options import force_option
 from rnnlm.errors import ExchangeError
 from rnnlm.names import ACTIVATIONS, CONTEXTS, LEVELS, SEGMENTERS
 

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rnnlm.cli.common import json_option, load_model, model_option, print_json, say
 from rnnlm.cli.languages import tr, translated
+from rnnlm.cli.loading import load_model
+from rnnlm.cli.printing import print_json, say
+from rnnlm.cli.shared_options import json_option, model_option
 from rnnlm.cli.tables import shortened, visible
 from rnnlm.cli.wrapping import filled
 

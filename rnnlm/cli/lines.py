@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from rnnlm.cli.common import note
+from rnnlm.cli.printing import note
 from rnnlm.errors import CorpusError
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 from rnnlm.blas import limit_blas
-from rnnlm.cli.common import load_model
 from rnnlm.cli.lines import file_lines
+from rnnlm.cli.loading import load_model
 from rnnlm.cli.streams import Collected
 
 

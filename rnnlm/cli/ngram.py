@@ -11,11 +11,12 @@ import click
 
 from rnnlm.blas import use_threads
 from rnnlm.cli.command_line import asked_for
-from rnnlm.cli.common import force_option, note, show_table, threads_option
 from rnnlm.cli.groups import SuggestingGroup
 from rnnlm.cli.languages import tr
 from rnnlm.cli.ngram_orders import LARGEST_ORDER, possible_contexts
 from rnnlm.cli.outputs import check_not_a_text, check_output
+from rnnlm.cli.printing import note, show_table
+from rnnlm.cli.shared_options import force_option, threads_option
 from rnnlm.cli.text_file import TextFile
 from rnnlm.cli.texts import reading_bar, text_options
 from rnnlm.errors import RnnlmError

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rnnlm.cli.common import note
 from rnnlm.cli.languages import tr, translated
+from rnnlm.cli.printing import note
 from rnnlm.errors import PlotError
 
 if TYPE_CHECKING:

@@ -10,9 +10,11 @@ import click
 from click.core import ParameterSource
 
 from rnnlm.cli.character_charts import Series, bar, line_chart, marks, scatter_chart, terminal_width
-from rnnlm.cli.common import Text, json_option, load_model, model_option, note, print_json, product_threads_option, say
 from rnnlm.cli.languages import tr, translated
+from rnnlm.cli.loading import load_model
 from rnnlm.cli.pictures import check_picture, save_picture
+from rnnlm.cli.printing import note, print_json, say
+from rnnlm.cli.shared_options import Text, json_option, model_option, product_threads_option
 from rnnlm.cli.tables import shortened, table, token_cell, visible
 from rnnlm.cli.wrapping import display_width
 from rnnlm.errors import PlotError

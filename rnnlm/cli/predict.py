@@ -9,24 +9,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rnnlm.cli.character_charts import bar, terminal_width
-from rnnlm.cli.common import (
-    Text,
-    cache_options,
-    joined,
-    json_option,
-    load_model,
-    model_option,
-    note,
-    print_json,
-    product_threads_option,
-    read_text_argument,
-    say,
-    show_table,
-    warn_of_unknown,
-)
 from rnnlm.cli.languages import TranslatedCommand, language_option, tr
+from rnnlm.cli.loading import load_model
+from rnnlm.cli.printing import note, print_json, say, show_table
+from rnnlm.cli.shared_options import Text, cache_options, json_option, model_option, product_threads_option
 from rnnlm.cli.tables import shortened, token_cell, visible
 from rnnlm.cli.terminal import width_of
+from rnnlm.cli.text_argument import joined, read_text_argument
+from rnnlm.cli.unknown_tokens import warn_of_unknown
 from rnnlm.cli.wrapping import display_width
 
 WITH_FIGURE = r"( *)(\S.*?[0-9.]{5}(?!\S))"  # lines are not broken between a token and its probability

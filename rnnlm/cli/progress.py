@@ -10,9 +10,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
 
-from rnnlm.cli.common import note
 from rnnlm.cli.event_file import scalars_record, start_record, version_record
 from rnnlm.cli.languages import tr, translated
+from rnnlm.cli.printing import note
 from rnnlm.cli.terminal import status_terminal
 from rnnlm.cli.wrapping import display_width
 from rnnlm.errors import TrainingError

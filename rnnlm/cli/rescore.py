@@ -7,19 +7,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rnnlm.blas import use_threads
-from rnnlm.cli.common import (
-    Number,
-    Unknown,
-    json_line,
-    json_option,
-    load_model,
-    lowercase_option,
-    mix_option,
-    model_option,
-    note,
-    print_json,
-    threads_option,
-)
 from rnnlm.cli.error_tables import (
     command_of,
     outcome_json,
@@ -30,8 +17,12 @@ from rnnlm.cli.error_tables import (
 )
 from rnnlm.cli.languages import tr, translated
 from rnnlm.cli.lines import encoding_note
+from rnnlm.cli.loading import load_model
+from rnnlm.cli.printing import json_line, note, print_json
+from rnnlm.cli.shared_options import Number, json_option, lowercase_option, mix_option, model_option, threads_option
 from rnnlm.cli.streams import Collected
 from rnnlm.cli.text_file import TextFile
+from rnnlm.cli.unknown_tokens import Unknown
 from rnnlm.names import LIST_FORMATS
 
 if TYPE_CHECKING:

@@ -5,22 +5,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rnnlm.cli.common import (
-    NumberRange,
-    Text,
-    cache_options,
-    joined,
-    json_option,
-    load_model,
-    model_option,
-    note,
-    print_json,
-    product_threads_option,
-    read_text_argument,
-    warn_of_unknown,
-)
 from rnnlm.cli.languages import tr
+from rnnlm.cli.loading import load_model
+from rnnlm.cli.printing import note, print_json
+from rnnlm.cli.shared_options import NumberRange, Text, cache_options, json_option, model_option, product_threads_option
 from rnnlm.cli.stop_texts import typed, warn_of_impossible
+from rnnlm.cli.text_argument import joined, read_text_argument
+from rnnlm.cli.unknown_tokens import warn_of_unknown
 from rnnlm.free_memory import require_memory
 
 if TYPE_CHECKING:

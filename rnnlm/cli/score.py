@@ -11,25 +11,24 @@ from click.core import ParameterSource
 
 from rnnlm.blas import use_threads
 from rnnlm.cli.colors import color_option, colored, write_painted
-from rnnlm.cli.common import (
+from rnnlm.cli.languages import tr
+from rnnlm.cli.lines import file_lines
+from rnnlm.cli.loading import load_model
+from rnnlm.cli.printing import note
+from rnnlm.cli.score_tables import DELIMITERS, Asked, table_options
+from rnnlm.cli.shared_options import (
     Text,
-    Unknown,
     cache_options,
     json_option,
-    load_model,
     lowercase_option,
     mix_option,
     model_option,
-    note,
     threads_option,
-    warn_of_unknown,
 )
-from rnnlm.cli.languages import tr
-from rnnlm.cli.lines import file_lines
-from rnnlm.cli.score_tables import DELIMITERS, Asked, table_options
 from rnnlm.cli.streams import Collected
 from rnnlm.cli.terminal import width_of
 from rnnlm.cli.text_file import TextFile
+from rnnlm.cli.unknown_tokens import Unknown, warn_of_unknown
 
 if TYPE_CHECKING:
     from rnnlm.cli.score_layouts import Layout

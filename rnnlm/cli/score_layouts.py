@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rnnlm.cli.colors import color_of, painted
-from rnnlm.cli.common import json_line
 from rnnlm.cli.languages import counted, tr
+from rnnlm.cli.printing import json_line
 from rnnlm.cli.tables import table, token_cell, visible
 from rnnlm.cli.terminal import harmless
 from rnnlm.cli.wrapping import wrapped

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from rnnlm.cli.common import Function, NumberRange, Text, together
 from rnnlm.cli.score_layouts import Layout, one_line
+from rnnlm.cli.shared_options import Function, NumberRange, Text, together
 from rnnlm.errors import CorpusError, shown
 
 if TYPE_CHECKING:

@@ -11,7 +11,9 @@ from typing import Any
 import click
 
 from rnnlm.blas import use_threads
-from rnnlm.cli.common import DEFAULT_MODEL, cache_options, load_model, note, threads_option
+from rnnlm.cli.loading import load_model
+from rnnlm.cli.printing import note
+from rnnlm.cli.shared_options import DEFAULT_MODEL, cache_options, threads_option
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 SHORTEST_KEY = 8

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rnnlm.cli.common import note
 from rnnlm.cli.languages import tr
+from rnnlm.cli.printing import note
 from rnnlm.cli.tables import shortened, visible
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from rnnlm.cli.languages import tr
 from rnnlm.training.options import FOR_EVERY_MODEL
 
 if TYPE_CHECKING:
-    from rnnlm.cli.common import Function
+    from rnnlm.cli.shared_options import Function
 
 BAR_AFTER_SECONDS = 0.5  # no bar is shown before this time
 

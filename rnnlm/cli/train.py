@@ -12,7 +12,6 @@ from click.core import ParameterSource
 
 from rnnlm.blas import use_threads
 from rnnlm.cli.command_line import asked_for, equivalent
-from rnnlm.cli.common import DEFAULT_MODEL, force_option, note, threads_option
 from rnnlm.cli.configuration_file import read_config
 from rnnlm.cli.declared import declared_options
 from rnnlm.cli.engines import engine_options, working_together
@@ -20,6 +19,8 @@ from rnnlm.cli.interruptions import Interrupted, Interruptions
 from rnnlm.cli.languages import language_option, tr, translated
 from rnnlm.cli.option_groups import GroupedCommand
 from rnnlm.cli.outputs import check_not_a_text, check_output
+from rnnlm.cli.printing import note
+from rnnlm.cli.shared_options import DEFAULT_MODEL, force_option, threads_option
 from rnnlm.cli.text_file import TextFile
 from rnnlm.cli.texts import reading_bar, text_options
 from rnnlm.errors import SavingError, TrainingError, WorkerLostError

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from rnnlm.cli.common import DEFAULT_MODEL, note
 from rnnlm.cli.languages import tr
+from rnnlm.cli.printing import note
+from rnnlm.cli.shared_options import DEFAULT_MODEL
 from rnnlm.cli.tables import shortened
 from rnnlm.inference.generation import SamplingOptions
 from rnnlm.nn.kernels import compiled

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rnnlm.cli import cli, run
-from rnnlm.cli.common import LARGEST_NUMBER, MixPart, Text
 from rnnlm.cli.declared import Duration
+from rnnlm.cli.shared_options import LARGEST_NUMBER, MixPart, Text
 
 BASES = {
     "train": ["text.txt", "-o", "out.npz", "--hidden-size", "4", "--embedding-size", "3", "--epochs", "0.1"],

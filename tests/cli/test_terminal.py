@@ -14,7 +14,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rnnlm.cli import run
-from rnnlm.cli.common import json_line
+from rnnlm.cli.printing import json_line
 from rnnlm.cli.tables import token_cell, visible
 from rnnlm.cli.terminal import EXACT, Terminal, guarded, harmless
 from tests.cli.screen import written_to

@@ -2,10 +2,10 @@
 
 import click
 
-from rnnlm.cli.common import product_threads_option
 from rnnlm.cli.groups import SuggestingGroup
 from rnnlm.cli.lab import bptt, explode, gradcheck, gradflow, loss, memory, onehot, pairs, softmax, unroll
 from rnnlm.cli.languages import language_option
+from rnnlm.cli.shared_options import product_threads_option
 
 
 @click.group(cls=SuggestingGroup, context_settings={"help_option_names": ["-h", "--help"]})

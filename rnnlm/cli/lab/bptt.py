@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rnnlm.cli.common import note, say
 from rnnlm.cli.lab.matrices import all_tokens, has_bias, show_matrices, show_matrix
 from rnnlm.cli.lab.presentation import SHOWN, number, present, show_titled, vector
 from rnnlm.cli.lab.subjects import (
@@ -22,6 +21,7 @@ from rnnlm.cli.lab.subjects import (
     shown_ids,
 )
 from rnnlm.cli.languages import TranslatedCommand, tr
+from rnnlm.cli.printing import note, say
 
 if TYPE_CHECKING:
     from rnnlm.lab.backpropagation import Backpropagation

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rnnlm.cli.common import NumberRange, Text, json_option, read_text_argument, say
 from rnnlm.cli.lab.presentation import present, show_titled
 from rnnlm.cli.lab.subjects import (
     activation_option,
@@ -22,6 +21,9 @@ from rnnlm.cli.lab.subjects import (
     tokenizer_of,
 )
 from rnnlm.cli.languages import TranslatedCommand, counted, language, tr
+from rnnlm.cli.printing import say
+from rnnlm.cli.shared_options import NumberRange, Text, json_option
+from rnnlm.cli.text_argument import read_text_argument
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

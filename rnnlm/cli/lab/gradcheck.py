@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from rnnlm.cli.common import Text, json_option, read_text_argument
 from rnnlm.cli.lab.presentation import present, show_titled
 from rnnlm.cli.lab.subjects import (
     activation_option,
@@ -24,6 +23,8 @@ from rnnlm.cli.lab.subjects import (
     weights_options,
 )
 from rnnlm.cli.languages import TranslatedCommand, counted, tr
+from rnnlm.cli.shared_options import Text, json_option
+from rnnlm.cli.text_argument import read_text_argument
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rnnlm.cli.common import NumberRange, json_option, load_model, note, warn_of_unknown
 from rnnlm.cli.lab.gradflow_tables import as_object, show
 from rnnlm.cli.lab.presentation import present
 from rnnlm.cli.lab.subjects import (
@@ -34,7 +33,11 @@ from rnnlm.cli.lab.subjects import (
     trained_network,
 )
 from rnnlm.cli.languages import TranslatedCommand, counted, tr
+from rnnlm.cli.loading import load_model
+from rnnlm.cli.printing import note
+from rnnlm.cli.shared_options import NumberRange, json_option
 from rnnlm.cli.text_file import TextFile
+from rnnlm.cli.unknown_tokens import warn_of_unknown
 from rnnlm.names import CONTEXTS, INITIALIZERS
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rnnlm.cli.common import say
 from rnnlm.cli.lab.presentation import show_titled
 from rnnlm.cli.languages import counted, tr
+from rnnlm.cli.printing import say
 
 if TYPE_CHECKING:
     from rnnlm.lab.gradient_flow import Clipping, GradientFlow, LayerFlow, ReluBesideTanh

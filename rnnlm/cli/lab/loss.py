@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rnnlm.cli.common import json_option, say
 from rnnlm.cli.lab.numbers import SETTINGS, numbers_of
 from rnnlm.cli.lab.presentation import number, present, show_titled
 from rnnlm.cli.languages import TranslatedCommand, tr
+from rnnlm.cli.printing import say
+from rnnlm.cli.shared_options import json_option
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rnnlm.cli.common import show_table
 from rnnlm.cli.lab.presentation import SHOWN, number, vector
 from rnnlm.cli.lab.subjects import shown_ids
 from rnnlm.cli.languages import tr
+from rnnlm.cli.printing import show_table
 
 if TYPE_CHECKING:
     from rnnlm.nn.network import LayerStack

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rnnlm.cli.common import json_option, load_model, note, say, show_table
 from rnnlm.cli.lab.presentation import present, show_titled
 from rnnlm.cli.lab.subjects import check_plot, given, model_option, plot_option, refuse_with_model
 from rnnlm.cli.languages import TranslatedCommand, counted, tr
+from rnnlm.cli.loading import load_model
+from rnnlm.cli.printing import note, say, show_table
+from rnnlm.cli.shared_options import json_option
 from rnnlm.cli.tables import token_cell
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 
 import click
 
-from rnnlm.cli.common import read_text_argument
 from rnnlm.cli.tables import token_cell
+from rnnlm.cli.text_argument import read_text_argument
 
 # Read -1 as a number, not as an option.
 SETTINGS = {"ignore_unknown_options": True}

@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rnnlm.cli.common import json_option, load_model, read_text_argument, say, warn_of_unknown
 from rnnlm.cli.lab.presentation import present, show_titled
 from rnnlm.cli.lab.subjects import given, level_option, model_option, sentences_of, text_argument, tokenizer_of
 from rnnlm.cli.languages import TranslatedCommand, counted, tr
+from rnnlm.cli.loading import load_model
+from rnnlm.cli.printing import say
+from rnnlm.cli.shared_options import json_option
 from rnnlm.cli.tables import token_cell
+from rnnlm.cli.text_argument import read_text_argument
+from rnnlm.cli.unknown_tokens import warn_of_unknown
 
 if TYPE_CHECKING:
     from rnnlm.lab.one_hot import OneHot, Product

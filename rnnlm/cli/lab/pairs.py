@@ -2,11 +2,13 @@
 
 import click
 
-from rnnlm.cli.common import json_option, note, read_text_argument
 from rnnlm.cli.lab.presentation import present, show_titled
 from rnnlm.cli.lab.subjects import level_option, sentences_of, text_argument, tokenizer_of
 from rnnlm.cli.languages import TranslatedCommand, counted, tr
+from rnnlm.cli.printing import note
+from rnnlm.cli.shared_options import json_option
 from rnnlm.cli.tables import token_cell
+from rnnlm.cli.text_argument import read_text_argument
 
 
 @click.command(cls=TranslatedCommand, short_help="Show what is learnt from a sentence: inputs and labels.")

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rnnlm.cli.common import note, print_json, say, show_table
 from rnnlm.cli.languages import tr
 from rnnlm.cli.pictures import save_picture
+from rnnlm.cli.printing import note, print_json, say, show_table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rnnlm.cli.common import Number, json_option, say
 from rnnlm.cli.lab.numbers import SETTINGS, numbers_of
 from rnnlm.cli.lab.presentation import present, show_titled
 from rnnlm.cli.languages import TranslatedCommand, tr
+from rnnlm.cli.printing import say
+from rnnlm.cli.shared_options import Number, json_option
 
 if TYPE_CHECKING:
     from rnnlm.lab.softmax import Softmax

@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 from click.core import ParameterSource
 
-from rnnlm.cli.common import Function, Text, json_option, load_model, note, read_text_argument, together
 from rnnlm.cli.languages import tr
+from rnnlm.cli.loading import load_model
 from rnnlm.cli.pictures import check_picture
+from rnnlm.cli.printing import note
+from rnnlm.cli.shared_options import Function, Text, json_option, together
 from rnnlm.cli.tables import token_cell
+from rnnlm.cli.text_argument import read_text_argument
 from rnnlm.errors import CorpusError, DirectionError
 from rnnlm.names import ACTIVATIONS, CELLS, LEVELS, LOSSES
 

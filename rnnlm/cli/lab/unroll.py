@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rnnlm.cli.common import say
 from rnnlm.cli.lab.matrices import has_bias, show_matrices
 from rnnlm.cli.lab.presentation import number, present, show_titled, vector
 from rnnlm.cli.lab.subjects import (
@@ -21,6 +20,7 @@ from rnnlm.cli.lab.subjects import (
     shown_ids,
 )
 from rnnlm.cli.languages import TranslatedCommand, tr
+from rnnlm.cli.printing import say
 
 if TYPE_CHECKING:
     from rnnlm.lab.unrolled import Step, Unrolled
