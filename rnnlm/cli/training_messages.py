@@ -197,8 +197,10 @@ def in_bits(nats_per_token: float, session: Session) -> str:
     # The text of --valid, else the whole text that the held-out part belongs to.
     text, tokens = corpora[-1], len(corpora[-1].ids)
     bits = nats_per_token / math.log(2)
-    sizes = {"token": tokens, "character": text.characters, "byte": text.text_bytes}
-    each = [tr(f"{{bits}} per {name}", bits=f"{bits * tokens / size:.4g}") for name, size in sizes.items() if size]
+    # Tokens that are characters, and characters that are bytes, as in ASCII, are said once.
+    names = {tokens: "token"} | {text.characters: "character"}
+    names.setdefault(text.text_bytes, "byte")
+    each = [tr(f"{{bits}} per {name}", bits=f"{bits * tokens / size:.4g}") for size, name in names.items() if size]
     found = tr(", ").join(each)
     return found if len(corpora) > 1 or session.model.level == "char" else tr("about {bits}", bits=found)
 

@@ -1,6 +1,7 @@
 """`rnnlm train` and the commands that use its model: exit codes, output, files."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -33,6 +34,23 @@ def test_training_reports_and_writes_a_model(corpus, tmp_path, rnnlm):
     for word in ("Text", "Vocabulary", "100.00 %", "LSTM 1 x 12", "parameters", "perplexity", "A sample:", str(path)):
         assert word in printed.err
     assert checkpoint.read_header(path)["kind"] == "rnn"
+
+
+@pytest.mark.parametrize(
+    ("level", "letters", "units"),
+    [
+        ("char", "ab", ["character"]),
+        ("char", "你好", ["character", "byte"]),
+        ("word", "ab", ["token", "character"]),
+        ("word", "你好", ["token", "character", "byte"]),
+    ],
+)
+def test_bits_are_said_once_where_units_are_equal(level, letters, units, tmp_path, rnnlm):
+    text = tmp_path / "text.txt"
+    text.write_text(f"{' '.join(letters)} {letters}\n" * 200, encoding="utf-8")
+    printed = rnnlm("train", text, "--level", level, "-o", tmp_path / "m.npz", "--epochs", "1", *SMALL).err
+    (said,) = (line for line in printed.splitlines() if line.startswith("In bits"))
+    assert re.findall(r"per (\w+)", said) == units
 
 
 def test_more_training_makes_a_better_model(corpus, tmp_path, rnnlm):

@@ -137,7 +137,7 @@ def _show_steps(found: Backpropagation, vocabulary: Vocabulary, layer: int, of: 
         )
         for t, step in enumerate(found.steps, 1)
     ]
-    headers = ["t", "x_t", f"s_t{of}", "label", "o_t of it", "E_t", f"delta_t{of}"]
+    headers = ["t", "x_t", f"s_t{of}", "label", "o_t[label]", "E_t", f"delta_t{of}"]
     show_titled(rows, headers, "rllllrl", keys=2)
     click.echo()
 
@@ -200,7 +200,7 @@ def _show_output_gradients(found: Backpropagation, vocabulary: Vocabulary, loss:
         error = step.output_error
         at_label = 0.0 if error is None else float(error[step.target])
         rows.append([t, *shown_ids(vocabulary, [step.target]), number(at_label), number(step.v_norm())])
-    title = "o_t - y_t of it" if loss == "cross-entropy" else "dE_t/dz_t of it"
+    title = "(o_t - y_t)[label]" if loss == "cross-entropy" else "dE_t/dz_t[label]"
     show_titled(rows, ["t", "label", title, "|dE/dV|"], "rlrr", keys=2)
     click.echo()
     show_matrix("dE/dV", total, all_tokens(vocabulary), by_row=True)

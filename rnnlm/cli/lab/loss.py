@@ -112,7 +112,7 @@ def _show(found: Losses, surer: Sequence[Losses]) -> None:
         ]
         for each in surer
     ]
-    show_titled(table, ["x", "o of it", "cross-entropy", "dL/dx", "squared error", "dL/dx"], "r" * 6)
+    show_titled(table, ["x", "o[label]", "cross-entropy", "dL/dx", "squared error", "dL/dx"], "r" * 6)
     click.echo()
     say(
         tr(

@@ -152,7 +152,7 @@ def _show_outputs(found: Unrolled, vocabulary: Vocabulary, both: bool, bias: boo
     names: list[str] = []
     if found.outputs[0].forward is not None:
         names = [*(["V s_(t-1)", "V' s'_(t+1)"] if both else ["V s_t"]), *(["b_V"] if bias else []), "sum"]
-    headers = ["t", "label", *names, "o_t of it", "best", "o_t of it"]
+    headers = ["t", "label", *names, "o_t[label]", "best", "o_t[best]"]
     show_titled(rows, headers, "rl" + "r" * len(names) + "rlr", keys=2)
 
 
