@@ -124,12 +124,13 @@ MESSAGES = {
     "one-hot input": "one-hot 输入",
     ", adaptive softmax cut at {cutoffs}": "，自适应 softmax，分界在 {cutoffs}",
     ", tied output": "，输出与嵌入共享权重",
-    "Network     {cell} {layers} x {units}, {embedding}{output}, dropout {dropout}{more}; {parameters} parameters": (
-        "网络        {cell} {layers} x {units}，{embedding}{output}，dropout {dropout}{more}；{parameters} 个参数"
+    "Network     {network}{coupled}, {embedding}{output}, dropout {dropout}{more}; {parameters} parameters": (
+        "网络        {network}{coupled}，{embedding}{output}，dropout {dropout}{more}；{parameters} 个参数"
     ),
     "The model is the average of {n} networks, stored as one of {units} units.": (
         "模型是 {n} 个网络的平均，存成一个有 {units} 个单元的网络。"
     ),
+    " with coupled gates": "（输入门为 1 减遗忘门）",
     ", {n} networks to be averaged": "，{n} 个网络取平均",
     "Training    {span}{networks}, batches of {columns} x {steps}{shifted}, {optimizer} {lr} {schedule}{more}; {threads}, "
     "{kernels}": (

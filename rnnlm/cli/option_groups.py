@@ -19,7 +19,7 @@ GROUPS: Mapping[str, Sequence[str]] = {
         *("valid_fraction", "changed_text", "init_vocabulary"),
     ),
     "Network": (
-        *("cell", "activation", "num_layers", "embedding_size", "bidirectional", "softmax", "tied"),
+        *("cell", "coupled_gates", "activation", "num_layers", "embedding_size", "bidirectional", "softmax", "tied"),
         *("ngram", "networks", "init", "long_memory"),
     ),
     TRAINING: (

@@ -68,10 +68,9 @@ def _network(session: Session) -> str:
     cutoffs = ", ".join(f"{cutoff:,}" for cutoff in network.config.cutoffs)
     layer = ", adaptive softmax cut at {cutoffs}" if cutoffs else ", tied output" if options.tied else ""
     return tr(
-        "Network     {cell} {layers} x {units}, {embedding}{output}, dropout {dropout}{more}; {parameters} parameters",
-        cell=cell,
-        layers=options.num_layers,
-        units=options.hidden_size,
+        "Network     {network}{coupled}, {embedding}{output}, dropout {dropout}{more}; {parameters} parameters",
+        network=f"{cell} {options.num_layers} x {options.hidden_size}",
+        coupled=tr(" with coupled gates") if options.coupled_gates else "",
         embedding=embedding,
         output=tr(layer, cutoffs=cutoffs),
         dropout=f"{options.dropout:g}",

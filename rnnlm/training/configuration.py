@@ -11,7 +11,9 @@ from functools import cached_property, partial
 from typing import Any
 
 from rnnlm.nn.cells import CELLS
+from rnnlm.nn.cells.loop import Cell
 from rnnlm.nn.optimizers import OPTIMIZERS
+from rnnlm.training.options import trained_cell
 
 WIDTHS = (32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048)
 # In a time budget, the best network is the widest one that reads TOKENS_PER_WEIGHT tokens for each recurrent weight,
@@ -131,13 +133,14 @@ def filled_in(options: Mapping[str, Any], circumstances: Circumstances) -> dict[
         if chosen[name] is None:
             chosen[name] = rule()
 
+    fit("coupled_gates", lambda: couples_gates(chosen, text.started_from))
     level = level_of(chosen["level"], text)
     fit("bptt", lambda: level.bptt)
     fit("line_resets", lambda: LINE_RESETS if chosen["context"] == "stream" and chosen["level"] != "char" else 0.0)
     fit("batch_size", lambda: batch_size(text.train_tokens, chosen["bptt"], level))
     if text.train_tokens < TINY_TEXT:
         level = by_heart(level, text.train_tokens, chosen["batch_size"] * chosen["bptt"])
-    fit("long_memory", lambda: level.long_memory if CELLS[chosen["cell"]].memory_gates else 0.0)
+    fit("long_memory", lambda: level.long_memory if cell_of(chosen).memory_gates else 0.0)
     if chosen["softmax"] == "auto":
         large = text.vocabulary_size >= (ADAPTIVE_FROM if chosen["time"] is None else ADAPTIVE_FROM_TIMED)
         chosen["softmax"] = "adaptive" if large and may_leave_tokens_out(chosen) else "full"
@@ -176,6 +179,11 @@ def by_heart(level: Level, train_tokens: int, tokens_of_step: int) -> Level:
     steps_of_pass = -(-train_tokens // tokens_of_step)
     passes = max(level.most_passes, math.ceil(STEPS_BY_HEART / max(1, steps_of_pass)))
     return replace(level, most_passes=float(passes), most_dropout=0.0)
+
+
+def couples_gates(chosen: Mapping[str, Any], started_from: bool) -> bool:
+    """Return whether to train an LSTM with coupled gates: where time is short, as it is less work."""
+    return chosen["cell"] == "lstm" and chosen["time"] is not None and not started_from
 
 
 def batch_size(train_tokens: int, bptt: int, level: Level) -> int:
@@ -247,7 +255,7 @@ def learning_rate(chosen: Mapping[str, Any], level: Level, started_from: bool) -
     if started_from or chosen["optimizer"] not in RATES_BY_WIDTH:
         return OPTIMIZERS[chosen["optimizer"]].default_lr
     by_width = level.rate_times_width / chosen["hidden_size"] / math.sqrt(chosen["num_layers"])
-    return float(f"{min(level.highest_rate, by_width) * CELLS[chosen['cell']].learning_rate_factor:.2g}")
+    return float(f"{min(level.highest_rate, by_width) * cell_of(chosen).learning_rate_factor:.2g}")
 
 
 def weight_decay(chosen: Mapping[str, Any], started_from: bool) -> float:
@@ -281,6 +289,11 @@ class _Passes:
         return self._text.speed(reference) * work(reference, self._text.vocabulary_size)
 
 
+def cell_of(chosen: Mapping[str, Any]) -> Cell:
+    """Return the cell of the networks in training."""
+    return CELLS[trained_cell(chosen["cell"], chosen["coupled_gates"])]
+
+
 def sized(chosen: Mapping[str, Any], width: int, vocabulary_size: int) -> dict[str, Any]:
     """Return the options with `width` as hidden size, if they have none, and the embedding size."""
     found = {**chosen, "hidden_size": chosen["hidden_size"] or width}
@@ -292,7 +305,7 @@ def sized(chosen: Mapping[str, Any], width: int, vocabulary_size: int) -> dict[s
 def recurrent_weights(chosen: Mapping[str, Any]) -> int:
     """Return the number of weights of the recurrent layers, without the input matrix of one-hot input."""
     H, directions = chosen["hidden_size"], _directions(chosen)
-    cell, layers = CELLS[chosen["cell"]], chosen["num_layers"]
+    cell, layers = cell_of(chosen), chosen["num_layers"]
     columns = chosen["embedding_size"] + (layers - 1) * H + (layers * H if cell.recurrent else 0)
     return int(cell.gates * H * directions * columns)
 

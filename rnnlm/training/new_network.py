@@ -12,6 +12,7 @@ from rnnlm.model_header import network_of
 from rnnlm.nn.bidirectional import AnyNetwork, BidirectionalNetwork
 from rnnlm.nn.cells import CELLS
 from rnnlm.nn.clusters import choose_cutoffs
+from rnnlm.nn.coupling import as_cifg
 from rnnlm.nn.network import OF_TRAINING, Network, NetworkConfig
 from rnnlm.nn.numerics import Array
 from rnnlm.nn.optimizers import OPTIMIZERS
@@ -29,10 +30,11 @@ def build_network(recipe: Recipe, dataset: Dataset, old: LanguageModel | None) -
     """
     vocabulary, counts = dataset.vocabulary, dataset.counts
     if old is not None and old.vocabulary.tokens == vocabulary.tokens:
-        return network_of(replace(old.network.config, **_of_training(recipe)), old.network.params), []
+        found = network_of(replace(old.network.config, **_of_training(recipe)), old.network.params)
+        return as_cifg(found) if recipe.coupled_gates else found, []
     config = NetworkConfig(
         vocabulary_size=len(vocabulary),
-        cell=recipe.cell,
+        cell=recipe.trained_cell,
         activation=recipe.activation,
         hidden_size=recipe.hidden_size,
         num_layers=recipe.num_layers,

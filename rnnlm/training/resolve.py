@@ -37,6 +37,7 @@ def resolve(
     chosen = filled_in({**asdict(options), "context": dataset.reading.context}, circumstances)
     recipe = Recipe(**chosen)
     check_output_layer(recipe)
+    check_coupling(recipe, started_from)
     check_networks(recipe, started_from)
     check_decay(recipe)
     return recipe
@@ -91,6 +92,22 @@ def check_cell(options: Options) -> None:
         raise TrainingError(
             f"--weight-dropout drops entries of the recurrent matrix, which the cell {options.cell} does not have. "
             "Leave it out."
+        )
+
+
+def check_coupling(recipe: Recipe, started_from: bool) -> None:
+    """Raise TrainingError if gates cannot be coupled: of another cell than the LSTM, or with weights that exist."""
+    if not recipe.coupled_gates:
+        return
+    if recipe.cell != "lstm":
+        raise TrainingError(
+            f"--coupled-gates trains an LSTM, and the cell is {recipe.cell}. Leave --coupled-gates out"
+            + (", as the gates of cifg are coupled." if recipe.cell == "cifg" else ", or use --cell lstm.")
+        )
+    if started_from:
+        raise TrainingError(
+            "--coupled-gates needs weights that were coupled from the start, and those of --init-from may have another "
+            "input gate. Leave --coupled-gates out."
         )
 
 

@@ -19,6 +19,7 @@ from rnnlm.language_model import LanguageModel
 from rnnlm.model_header import network_of
 from rnnlm.nn.averaging import widened
 from rnnlm.nn.bidirectional import AnyNetwork
+from rnnlm.nn.coupling import as_lstm, without_input_gate
 from rnnlm.nn.network import Network, NetworkConfig
 from rnnlm.storage.atomic import not_written, replacing
 from rnnlm.storage.checkpoint import section
@@ -114,13 +115,15 @@ class Session:
         network, notes = build_network(recipe, dataset, origin.model if origin else None)
         if request.preset and resumed:
             notes.append(f"--preset {request.preset} is ignored: a resumed training keeps the sizes that it has.")
-        model = LanguageModel(dataset.reading.tokenizer, dataset.vocabulary, network, recipe.context)
+        kept = as_lstm(network) if recipe.coupled_gates else network
+        model = LanguageModel(dataset.reading.tokenizer, dataset.vocabulary, kept, recipe.context)
         model.line_resets = recipe.line_resets > 0
         model.check_savable()
         trainer = _trainer(network, dataset, recipe, machine)
         if resumed:
             state = resumed.header["training"].get("state", {})
-            trainer.load_state(state, resumed.arrays, resumed.parameters, bool(changes))
+            best = without_input_gate(resumed.parameters) if recipe.coupled_gates else resumed.parameters
+            trainer.load_state(state, resumed.arrays, best, bool(changes))
         model.training = {
             "options": recipe.to_header(),
             "corpus": dataset.to_header(),
@@ -187,7 +190,8 @@ class Session:
         return line_before(network, text, self.dataset.valid or text, model.line_end)
 
     def _best_network(self) -> AnyNetwork:
-        return network_of(widened(self.config, self.trainer.averaged), self.trainer.best())
+        trained = network_of(widened(self.config, self.trainer.averaged), self.trainer.best())
+        return as_lstm(trained) if self.recipe.coupled_gates else trained
 
     def rescue(self, path: Path) -> tuple[Path, Path]:
         """Write the best parameters and the vocabulary if no checkpoint can be built; return both paths.
@@ -199,7 +203,7 @@ class Session:
         tokens = [self.model.vocabulary.token(each) for each in range(len(self.model.vocabulary))]
         try:
             with replacing(weights) as file:
-                np.savez(file, allow_pickle=False, **self.trainer.best())
+                np.savez(file, allow_pickle=False, **self._best_network().params)
             with replacing(vocabulary) as file:
                 file.write(json.dumps(tokens, ensure_ascii=False).encode("utf-8", "backslashreplace"))
         except OSError as error:
