@@ -172,7 +172,10 @@ def test_recurrent_weights_counts_the_weights_of_the_network(cell, bidirectional
     values = {"cell": cell, "bidirectional": bidirectional, "num_layers": 2, "hidden_size": 24, "embedding_size": 10}
     config = NetworkConfig(vocabulary_size=50, **values)
     shapes = {name: shape for name, shape in config.shapes().items() if name.startswith("rnn.weight")}
-    assert recurrent_weights(values) == sum(map(math.prod, shapes.values()))
+    counted = sum(map(math.prod, shapes.values()))
+    assert recurrent_weights({**values, "coupled_gates": False}) == counted
+    if cell == "cifg":
+        assert recurrent_weights({**values, "cell": "lstm", "coupled_gates": True}) == counted
 
 
 def test_presets_set_width_and_epochs_within_the_limits_of_the_text():
