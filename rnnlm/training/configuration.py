@@ -17,9 +17,8 @@ from rnnlm.training.options import trained_cell
 
 WIDTHS = (32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048)
 # In a time budget, the best network is the widest one that reads TOKENS_PER_WEIGHT tokens for each recurrent weight,
-# because wider networks learn more per token; but beyond WEIGHTS_PER_TOKEN they memorize the text.
+# because wider networks learn more per token; but beyond `Level.weights_per_token` they memorize the text.
 TOKENS_PER_WEIGHT = 5
-WEIGHTS_PER_TOKEN = 5
 PRESET_WEIGHTS_PER_TOKEN = 25  # of a size that the user chose by name
 # Without a time budget: a training of minutes on a laptop.
 PATIENT_TOKENS = 5e6
@@ -57,19 +56,29 @@ class Level:
     highest_rate: float = 2.5e-2
     input_share: float = 0.5  # ratio of input dropout to dropout
     enough: float = 1.0  # share of the most passes that each of several networks needs
+    weights_per_token: float = 5.0  # limit of the recurrent weights in a time budget
 
 
 # A text of fewer tokens can only be memorized: in this number of steps, without dropout.
 TINY_TEXT = 200
 STEPS_BY_HEART = 300
 
-_WORDS = Level(32, 15.0, 0.2, 0.6, 2.0, 0.25)
+_WORDS = Level(32, 15.0, 0.13, 0.6, 2.0, 0.25, enough=0.8, weights_per_token=1.5)
 LEVELS = {"char": Level(64, 40.0, 0.12, 0.5, 4.5, 0.25, enough=0.6), "word": _WORDS, "token": _WORDS}
 # Sentences that are cut between two BPTT windows do not teach dependencies across the cut. In larger texts, with more
 # columns, windows of twice the length would make batches too large. Fewer columns and more passes give more steps,
 # which a small text needs to learn long-distance dependencies.
 SMALL_TEXT = 100_000  # tokens
-SMALL_WORDS = replace(_WORDS, bptt=64, most_passes=25.0, long_memory=0.5, columns=(2, 4))
+SMALL_WORDS = replace(
+    _WORDS,
+    bptt=64,
+    most_passes=25.0,
+    dropout_per_doubling=0.2,
+    long_memory=0.5,
+    columns=(2, 4),
+    enough=1.0,
+    weights_per_token=5.0,
+)
 # A text of a few thousand words gives too few steps to move far from the initial weights: use shorter windows, hence
 # more steps, and a higher learning rate.
 BRIEF_TEXT = 12_000  # tokens
@@ -96,6 +105,8 @@ FEW_WORDS = replace(
     most_dropout=0.3,
     long_memory=1.0,
     columns=(4, 32),
+    enough=1.0,
+    weights_per_token=5.0,
 )
 
 REFERENCE_WIDTH = 128  # width of the network whose speed is measured
@@ -146,7 +157,7 @@ def filled_in(options: Mapping[str, Any], circumstances: Circumstances) -> dict[
         chosen["softmax"] = "adaptive" if large and may_leave_tokens_out(chosen) else "full"
     passes = _Passes(chosen, text, level)
     fit("networks", lambda: networks(chosen, text, level, passes))
-    fit("hidden_size", lambda: hidden_size(chosen, text, passes))
+    fit("hidden_size", lambda: hidden_size(chosen, text, level, passes))
     fit("embedding_size", lambda: embedding_size(chosen, text.vocabulary_size))
     if chosen["time"] is None:
         fit("epochs", lambda: passes(chosen["hidden_size"]))
@@ -199,12 +210,12 @@ def may_leave_tokens_out(chosen: Mapping[str, Any]) -> bool:
     return not chosen["tied"] and chosen["loss"] == "cross-entropy" and not chosen["label_smoothing"]
 
 
-def hidden_size(chosen: Mapping[str, Any], text: Circumstances, passes: Callable[[int], float]) -> int:
+def hidden_size(chosen: Mapping[str, Any], text: Circumstances, level: Level, passes: Callable[[int], float]) -> int:
     """Return the largest width that the size of the text and the time budget allow."""
     if chosen["tied"] and chosen["embedding_size"]:
         return int(chosen["embedding_size"]) // _directions(chosen)
     timed = chosen["time"] is not None
-    limit = WEIGHTS_PER_TOKEN if timed else PATIENT_WEIGHTS_PER_TOKEN
+    limit = level.weights_per_token if timed else PATIENT_WEIGHTS_PER_TOKEN
     teaches = text.train_tokens * (PRESET_WEIGHTS_PER_TOKEN if text.preset else limit)
     widest = PRESETS[text.preset] if text.preset else WIDTHS[-1] if timed else PATIENT_WIDTH
 
@@ -225,7 +236,7 @@ def networks(chosen: Mapping[str, Any], text: Circumstances, level: Level, passe
         return max(1, min(MOST_NETWORKS, int(BRIEF_TOKENS / (level.most_passes * text.train_tokens))))
     for number in range(MOST_NETWORKS, 1, -1):
         each = partial(passes, networks=number)
-        if each(chosen["hidden_size"] or hidden_size(chosen, text, each)) >= level.enough * level.most_passes:
+        if each(chosen["hidden_size"] or hidden_size(chosen, text, level, each)) >= level.enough * level.most_passes:
             return number
     return 1
 

@@ -90,7 +90,7 @@ def test_the_network_is_small_enough_for_the_time_and_the_text(train_tokens, sec
     if chosen["hidden_size"] > WIDTHS[0]:
         read = configuration.TRAINING_SHARE * tokens_read(chosen, power=power)
         assert read >= configuration.TOKENS_PER_WEIGHT * recurrent_weights(chosen) * (1 - 1e-9)
-        assert recurrent_weights(chosen) <= configuration.WEIGHTS_PER_TOKEN * train_tokens
+        assert recurrent_weights(chosen) <= CHARS.weights_per_token * train_tokens
     assert 0 <= chosen["dropout"] <= CHARS.most_dropout
     assert 0 < chosen["lr"] <= CHARS.highest_rate
 
