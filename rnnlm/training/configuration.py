@@ -63,7 +63,7 @@ class Level:
 TINY_TEXT = 200
 STEPS_BY_HEART = 300
 
-_WORDS = Level(32, 15.0, 0.13, 0.6, 2.0, 0.25, enough=0.8, weights_per_token=1.5)
+_WORDS = Level(32, 15.0, 0.13, 0.6, 2.0, 0.25, enough=0.65, weights_per_token=1.5)
 LEVELS = {"char": Level(64, 40.0, 0.12, 0.5, 4.5, 0.25, enough=0.6), "word": _WORDS, "token": _WORDS}
 # Sentences that are cut between two BPTT windows do not teach dependencies across the cut. In larger texts, with more
 # columns, windows of twice the length would make batches too large. Fewer columns and more passes give more steps,

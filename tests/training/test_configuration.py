@@ -122,6 +122,16 @@ def test_time_beyond_the_most_passes_trains_further_networks():
         assert each["epochs"] == CHARS.most_passes or passes <= CHARS.most_passes
 
 
+def test_words_of_a_long_text_get_further_networks_rather_than_wider_ones():
+    words = {"vocabulary_size": 12_000, "level": "word"}
+    chosen = [choose(800_000, power=LAPTOP, time=float(seconds), **words) for seconds in (100, 600, 3_600, 36_000)]
+    assert [each["networks"] for each in chosen] == sorted(each["networks"] for each in chosen)
+    assert chosen[0]["networks"] < chosen[-1]["networks"] == configuration.MOST_NETWORKS
+    most = configuration.LEVELS["word"].weights_per_token * 800_000
+    assert all(recurrent_weights(each) <= most for each in chosen)
+    assert chosen[-1]["hidden_size"] == chosen[-2]["hidden_size"]
+
+
 def test_short_text_gets_several_networks_without_a_time():
     assert [choose(tokens)["networks"] for tokens in (100, 7_200, 15_000, 100_000)] == [1, 4, 2, 1]
 
