@@ -13,7 +13,12 @@ FILES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 PAGES = {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in FILES}
 SHOWN = [name for name, page in PAGES.items() if {"console", "python"} & {language for language, _ in blocks(page)}]
 OTHER_PROGRAMS = r"(?:python|pip|uv|make|torchrun|docker) .*?(?=-m rnnlm|`|$)"  # programs with their own options
-KNOWN = {option for command in EVERY.values() for parameter in command.params for option in parameter.opts}
+KNOWN = {
+    option
+    for command in EVERY.values()
+    for parameter in command.params
+    for option in parameter.opts + parameter.secondary_opts
+}
 
 
 @pytest.mark.parametrize("name", SHOWN)

@@ -13,7 +13,8 @@ from rnnlm.nn.bidirectional import AnyNetwork
 from rnnlm.nn.cells import CELLS
 from rnnlm.nn.numerics import Array
 
-LSTM, CIFG = "lstm", "cifg"
+LSTM = "lstm"
+CIFG = "cifg"
 
 
 def as_lstm(network: AnyNetwork) -> AnyNetwork:
