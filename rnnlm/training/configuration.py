@@ -63,7 +63,7 @@ class Level:
 TINY_TEXT = 200
 STEPS_BY_HEART = 300
 
-_WORDS = Level(32, 15.0, 0.13, 0.6, 2.0, 0.25, enough=0.65, weights_per_token=1.5)
+_WORDS = Level(32, 15.0, 0.13, 0.6, 2.0, 0.25, enough=0.65, weights_per_token=1.25)
 LEVELS = {"char": Level(64, 40.0, 0.12, 0.5, 4.5, 0.25, enough=0.6), "word": _WORDS, "token": _WORDS}
 # Sentences that are cut between two BPTT windows do not teach dependencies across the cut. In larger texts, with more
 # columns, windows of twice the length would make batches too large. Fewer columns and more passes give more steps,
@@ -193,8 +193,12 @@ def by_heart(level: Level, train_tokens: int, tokens_of_step: int) -> Level:
 
 
 def couples_gates(chosen: Mapping[str, Any], started_from: bool) -> bool:
-    """Return whether to train an LSTM with coupled gates: where time is short, as it is less work."""
-    return chosen["cell"] == "lstm" and chosen["time"] is not None and not started_from
+    """Return whether to train an LSTM with coupled gates: for words in a time budget, as it is less work.
+
+    For characters, it is neither better nor worse (benchmarks/RESULTS.md).
+    """
+    words = chosen["level"] != "char"
+    return bool(words and chosen["cell"] == "lstm" and chosen["time"] is not None and not started_from)
 
 
 def batch_size(train_tokens: int, bptt: int, level: Level) -> int:

@@ -100,7 +100,7 @@ class Options:
         None,
         bool,
         "Train an LSTM whose input gate is 1 minus its forget gate: three quarters of the work, and equally good.",
-        fitting="yes with --time, else no",
+        fitting="yes for words with --time, else no",
         negatable=True,
         fixed="run",
         before=False,

@@ -63,10 +63,11 @@ def test_resumed_training_equals_one_that_was_never_stopped(networks, share, tmp
         ({"time": 1}, True),
         ({"time": 1, "coupled_gates": False}, False),
         ({"time": 1, "cell": "gru"}, False),
+        ({"time": 1, "level": "char"}, False),
         ({"coupled_gates": True}, True),
     ],
 )
-def test_gates_are_coupled_where_time_is_given(options, coupled):
+def test_gates_are_coupled_for_words_in_a_time(options, coupled):
     model = rnnlm.train(text=LINES, **{**SMALL, "epochs": 0.5, **options})
     assert model.training["options"]["coupled_gates"] is coupled
     i, f, *_ = np.split(model.network.params["rnn.weight_hh_l0"], 4 if model.network.config.cell == "lstm" else 3)
