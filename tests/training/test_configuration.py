@@ -132,6 +132,11 @@ def test_words_of_a_long_text_get_further_networks_rather_than_wider_ones():
     assert chosen[-1]["hidden_size"] == chosen[-2]["hidden_size"]
 
 
+def test_words_that_are_often_repeated_get_less_dropout():
+    rates = [choose(800_000, size, level="word", epochs=10.0)["dropout"] for size in (10_000, 18_000, 30_000, 60_000)]
+    assert rates[0] == rates[1] < rates[2] == rates[3]
+
+
 def test_short_text_gets_several_networks_without_a_time():
     assert [choose(tokens)["networks"] for tokens in (100, 7_200, 15_000, 100_000)] == [1, 4, 2, 1]
 
