@@ -25,13 +25,12 @@ def as_lstm(network: AnyNetwork) -> AnyNetwork:
         forget = np.split(array, gates)[CELLS[CIFG].gate_names.index("f")]
         return np.concatenate([-forget, array])  # i, f, g, o
 
-    return _changed(network, LSTM, {name: with_input_gate(array) for name, array in _recurrent(network.params)})
+    return _with_cell(network, LSTM, {name: with_input_gate(array) for name, array in _recurrent(network.params)})
 
 
 def as_cifg(network: AnyNetwork) -> AnyNetwork:
     """Return the network of the cell `cifg` that `as_lstm` was called with."""
-    params = without_input_gate(network.params)
-    return _changed(network, CIFG, {name: params[name] for name, _ in _recurrent(params)})
+    return _with_cell(network, CIFG, without_input_gate(network.params))
 
 
 def without_input_gate(params: Mapping[str, Array]) -> dict[str, Array]:
@@ -44,5 +43,5 @@ def _recurrent(params: Mapping[str, Array]) -> list[tuple[str, Array]]:
     return [(name, array) for name, array in params.items() if name.startswith("rnn.")]
 
 
-def _changed(network: AnyNetwork, cell: str, recurrent: Mapping[str, Array]) -> AnyNetwork:
-    return type(network)(replace(network.config, cell=cell), {**network.params, **recurrent})
+def _with_cell(network: AnyNetwork, cell: str, params: Mapping[str, Array]) -> AnyNetwork:
+    return type(network)(replace(network.config, cell=cell), {**network.params, **params})

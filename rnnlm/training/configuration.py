@@ -63,24 +63,17 @@ class Level:
 TINY_TEXT = 200
 STEPS_BY_HEART = 300
 
-_WORDS = Level(32, 15.0, 0.2, 0.6, 2.0, 0.25, enough=0.65, weights_per_token=1.25)
-LEVELS = {"char": Level(64, 40.0, 0.12, 0.5, 4.5, 0.25, enough=0.6), "word": _WORDS, "token": _WORDS}
+_WORDS = Level(32, 15.0, 0.2, 0.6, 2.0, 0.25)
+LONG_WORDS = replace(_WORDS, enough=0.65, weights_per_token=1.25)
+LEVELS = {"char": Level(64, 40.0, 0.12, 0.5, 4.5, 0.25, enough=0.6), "word": LONG_WORDS, "token": LONG_WORDS}
 # Sentences that are cut between two BPTT windows do not teach dependencies across the cut. In larger texts, with more
 # columns, windows of twice the length would make batches too large. Fewer columns and more passes give more steps,
 # which a small text needs to learn long-distance dependencies.
 SMALL_TEXT = 100_000  # tokens
-SMALL_WORDS = replace(
-    _WORDS,
-    bptt=64,
-    most_passes=25.0,
-    long_memory=0.5,
-    columns=(2, 4),
-    enough=1.0,
-    weights_per_token=5.0,
-)
+SMALL_WORDS = replace(_WORDS, bptt=64, most_passes=25.0, long_memory=0.5, columns=(2, 4))
 # Words that are often repeated need less dropout: 60 times in the King James Bible, but not some 20 times in 红楼梦.
 OFTEN = 40  # mean number of occurrences of a word
-REPEATED_WORDS = replace(_WORDS, dropout_per_doubling=0.13)
+REPEATED_WORDS = replace(LONG_WORDS, dropout_per_doubling=0.13)
 # A text of a few thousand words gives too few steps to move far from the initial weights: use shorter windows, hence
 # more steps, and a higher learning rate.
 BRIEF_TEXT = 12_000  # tokens
@@ -107,8 +100,6 @@ FEW_WORDS = replace(
     most_dropout=0.3,
     long_memory=1.0,
     columns=(4, 32),
-    enough=1.0,
-    weights_per_token=5.0,
 )
 
 REFERENCE_WIDTH = 128  # width of the network whose speed is measured
@@ -176,17 +167,17 @@ def filled_in(options: Mapping[str, Any], circumstances: Circumstances) -> dict[
 
 
 def level_of(name: str, text: Circumstances) -> Level:
-    """Return the settings for a level, adapted to texts of words with a small vocabulary or few tokens."""
+    """Return the settings for a level, adapted to words by the size of the vocabulary and of the text."""
     level = LEVELS[name]
-    if level is _WORDS and text.vocabulary_size < MANY_TOKENS:
+    if level is not LONG_WORDS:
+        return level
+    if text.vocabulary_size < MANY_TOKENS:
         return FEW_WORDS
-    if level is _WORDS and text.train_tokens < SMALL_TEXT:
-        if not TINY_TEXT <= text.train_tokens < BRIEF_TEXT:
-            return SMALL_WORDS
-        return BRIEF_RARE_WORDS if text.train_tokens < RARE_OCCURRENCES * text.vocabulary_size else BRIEF_WORDS
-    if level is _WORDS and text.train_tokens >= OFTEN * text.vocabulary_size:
-        return REPEATED_WORDS
-    return level
+    if text.train_tokens >= SMALL_TEXT:
+        return REPEATED_WORDS if text.train_tokens >= OFTEN * text.vocabulary_size else LONG_WORDS
+    if not TINY_TEXT <= text.train_tokens < BRIEF_TEXT:
+        return SMALL_WORDS
+    return BRIEF_RARE_WORDS if text.train_tokens < RARE_OCCURRENCES * text.vocabulary_size else BRIEF_WORDS
 
 
 def by_heart(level: Level, train_tokens: int, tokens_of_step: int) -> Level:
