@@ -102,7 +102,7 @@ FEW_WORDS = replace(
     columns=(4, 32),
 )
 
-REFERENCE_WIDTH = 128  # width of the network whose speed is measured
+REFERENCE_WIDTH = 128  # width of the network whose speed is measured first
 TRAINING_SHARE = 0.9  # share of the time budget; evaluations and saving take the rest
 FORWARD_AND_BACKWARD = 6  # operations per weight and token
 ADAPTIVE_ROWS = 1_000  # approximate rows of the output matrix per token with the adaptive softmax
@@ -148,7 +148,9 @@ def filled_in(options: Mapping[str, Any], circumstances: Circumstances) -> dict[
     if chosen["softmax"] == "auto":
         large = text.vocabulary_size >= (ADAPTIVE_FROM if chosen["time"] is None else ADAPTIVE_FROM_TIMED)
         chosen["softmax"] = "adaptive" if large and may_leave_tokens_out(chosen) else "full"
-    passes = _Passes(chosen, text, level)
+    passes = _Passes(chosen, text, level, chosen["hidden_size"] or REFERENCE_WIDTH)
+    if chosen["time"] is not None and chosen["hidden_size"] is None:
+        passes = _Passes(chosen, text, level, likely_width(chosen, text, level, passes))
     fit("networks", lambda: networks(chosen, text, level, passes))
     fit("hidden_size", lambda: hidden_size(chosen, text, level, passes))
     fit("embedding_size", lambda: embedding_size(chosen, text.vocabulary_size))
@@ -240,6 +242,12 @@ def networks(chosen: Mapping[str, Any], text: Circumstances, level: Level, passe
     return 1
 
 
+def likely_width(chosen: Mapping[str, Any], text: Circumstances, level: Level, passes: "_Passes") -> int:
+    """Return the width that the speed at the reference width suggests."""
+    number = chosen["networks"] or networks(chosen, text, level, passes)
+    return hidden_size(chosen, text, level, partial(passes, networks=number))
+
+
 def embedding_size(chosen: Mapping[str, Any], vocabulary_size: int) -> int:
     """Return the embedding size, which is smaller for small vocabularies."""
     width = chosen["hidden_size"]
@@ -279,10 +287,13 @@ def weight_decay(chosen: Mapping[str, Any], started_from: bool) -> float:
 
 
 class _Passes:
-    """Number of passes over the text as a function of the width. The speed is measured at most once."""
+    """Number of passes over the text as a function of the width.
 
-    def __init__(self, chosen: Mapping[str, Any], text: Circumstances, level: Level) -> None:
-        self._chosen, self._text, self._level = chosen, text, level
+    The speed is measured once, if it is needed, at the width `measured`; that of other widths follows from their work.
+    """
+
+    def __init__(self, chosen: Mapping[str, Any], text: Circumstances, level: Level, measured: int) -> None:
+        self._chosen, self._text, self._level, self._measured = chosen, text, level, measured
 
     def __call__(self, width: int, networks: int | None = None) -> float:
         """Return the number of passes of each network of this width; of as many as are chosen, if it is not said."""
@@ -295,8 +306,8 @@ class _Passes:
 
     @cached_property
     def _work_per_second(self) -> float:
-        reference = sized(self._chosen, REFERENCE_WIDTH, self._text.vocabulary_size)
-        return self._text.speed(reference) * work(reference, self._text.vocabulary_size)
+        network = sized(self._chosen, self._measured, self._text.vocabulary_size)
+        return self._text.speed(network) * work(network, self._text.vocabulary_size)
 
 
 def cell_of(chosen: Mapping[str, Any]) -> Cell:

@@ -58,20 +58,35 @@ def test_given_options_are_kept(name):
         assert choose(300_000, power=LAPTOP, time=60.0, **{name: GIVEN[name]})[name] == GIVEN[name]
 
 
-def test_the_speed_is_measured_once_and_only_if_needed():
+def test_the_speed_is_measured_at_the_chosen_width_and_only_if_needed():
     measured = []
 
     def speed(reference):
-        measured.append(reference)
+        measured.append(reference["hidden_size"])
         return 1e5
 
     circumstances = Circumstances(300_000, 70, speed)
     options = asdict(Options(level="char", context="stream", time=60.0))
-    filled_in(options, circumstances)
-    assert len(measured) == 1
-    assert measured[0]["hidden_size"]
+    chosen = filled_in(options, circumstances)
+    assert measured == [configuration.REFERENCE_WIDTH, chosen["hidden_size"]]
+    filled_in({**options, "hidden_size": 64}, circumstances)
+    assert measured[2:] == [64]
     filled_in({**options, "hidden_size": 64, "dropout": 0.1}, circumstances)
-    assert len(measured) == 1
+    assert len(measured) == 3
+
+
+def test_a_machine_on_which_wide_networks_are_fast_gets_them():
+    """Two threads, for example, gain little at the reference width."""
+    options = asdict(Options(level="char", context="stream", time=60.0))
+
+    def width(power_of_wide):
+        def speed(network):
+            wide = network["hidden_size"] > configuration.REFERENCE_WIDTH
+            return (power_of_wide if wide else LAPTOP) / work(network, 70)
+
+        return filled_in(options, Circumstances(10**7, 70, speed))["hidden_size"]
+
+    assert width(LAPTOP / 4) < width(LAPTOP) < width(4 * LAPTOP)
 
 
 def test_more_time_gives_wider_networks_up_to_a_limit_set_by_the_text():
