@@ -27,8 +27,8 @@ GROUPS: Mapping[str, Sequence[str]] = {
         *("shift", "line_resets", "seed", "config", "threads", "engine", "device", "precision", "compiled"),
     ),
     "Regularisation": (
-        *("input_dropout", "locked_dropout", "weight_dropout", "embedding_dropout", "weight_decay"),
-        *("label_smoothing", "average_weights"),
+        *("input_dropout", "shared_input_dropout", "locked_dropout", "weight_dropout", "embedding_dropout"),
+        *("weight_decay", "label_smoothing", "average_weights"),
     ),
     LAST: ("history", "tensorboard", "force"),
 }

@@ -75,7 +75,8 @@ def dropout(
 ) -> tuple[Array, Callable[[Array], Array]]:
     """Inverted dropout of x (T, B, D): zero entries with probability `rate`, scale the rest. Without `rng`, return x.
 
-    locked: use the same mask for all T steps (Gal and Ghahramani 2016) instead of a new one for each.
+    locked: use the same mask for all T steps (Gal and Ghahramani 2016) instead of a new one for each. Otherwise, x may
+    have any shape.
     """
     if rng is None or rate == 0:
         return x, lambda dy: dy

@@ -45,6 +45,7 @@ OF_TRAINING = (
     "weight_dropout",
     "embedding_dropout",
     "input_dropout",
+    "shared_input_dropout",
 )  # fields on which neither the shapes of parameters nor predictions depend
 
 
@@ -55,7 +56,8 @@ class NetworkConfig:
     output: a key of OUTPUTS. cutoffs and div_value are settings of the adaptive softmax, tied of the full softmax.
     dropout: rate for hidden states, between layers and before the output. input_dropout: for entries of the embedding.
     locked_dropout: use one mask for all steps of a batch. weight_dropout: for entries of the recurrent matrices.
-    embedding_dropout: for tokens, whose rows of the input table are zero in a whole batch.
+    embedding_dropout: for tokens, whose rows of the input table are zero in a whole batch. shared_input_dropout: drop
+    the same entries of the embedding wherever its token occurs in a batch (Gal and Ghahramani 2016).
     """
 
     vocabulary_size: int
@@ -74,6 +76,7 @@ class NetworkConfig:
     weight_dropout: float = 0.0
     embedding_dropout: float = 0.0
     input_dropout: float = 0.0
+    shared_input_dropout: bool = False
 
     @property
     def output_layer(self) -> Output:
@@ -113,8 +116,13 @@ class NetworkConfig:
         return SharedMasks(weights, tokens)
 
     def to_header(self) -> dict[str, Any]:
-        """Return the JSON form for the checkpoint."""
-        return asdict(self) | {"cutoffs": list(self.cutoffs)}
+        """Return the JSON form for the checkpoint.
+
+        How input dropout is shared is in the training's options alone: version 1.0.0 refuses a field it does not know.
+        """
+        header = asdict(self) | {"cutoffs": list(self.cutoffs)}
+        del header["shared_input_dropout"]
+        return header
 
     @property
     def drops_units(self) -> bool:
@@ -341,16 +349,17 @@ class LayerStack:
     ) -> tuple[Array, Array | None, Callable[[Any], Grads]]:
         """Return the arguments x and places of `recurrent` for the first layer, and backprop(dx) -> grads.
 
-        Without an embedding, x is the ids. Without input dropout, equal tokens have equal inputs, so each distinct
-        token is looked up once.
+        Without an embedding, x is the ids. Unless different entries of equal tokens are dropped, equal tokens have
+        equal inputs, so each distinct token is looked up once.
         """
         config = self.config
         if not config.embedding_size:
             return inputs, None, lambda dx: {}
         table = self.params["embedding.weight"]
-        if rng is None or not config.input_dropout:
-            rows, places, backprop = distinct_rows(table, inputs, shared.tokens)
-            return rows, places, lambda drows: {"embedding.weight": backprop(drows)}
+        if rng is None or not config.input_dropout or config.shared_input_dropout:
+            rows, places, lookup_backprop = distinct_rows(table, inputs, shared.tokens)
+            rows, dropout_backprop = dropout(rows, config.input_dropout, rng)
+            return rows, places, lambda drows: {"embedding.weight": lookup_backprop(dropout_backprop(drows))}
         x, lookup_backprop = lookup(table, inputs)
         x, token_backprop = scaled_tokens(x, inputs, shared.tokens)
         x, dropout_backprop = dropout(x, config.input_dropout, rng, config.locked_dropout)

@@ -55,6 +55,7 @@ class Level:
     columns: tuple[int, int] = (8, 32)  # minimum and maximum batch size
     highest_rate: float = 2.5e-2
     input_share: float = 0.5  # ratio of input dropout to dropout
+    shared_input_dropout: bool = False
     enough: float = 1.0  # share of the most passes that each of several networks needs
     weights_per_token: float = 5.0  # limit of the recurrent weights in a time budget
 
@@ -64,8 +65,9 @@ TINY_TEXT = 200
 STEPS_BY_HEART = 300
 
 _WORDS = Level(32, 15.0, 0.2, 0.6, 2.0, 0.25)
-LONG_WORDS = replace(_WORDS, enough=0.65, weights_per_token=1.25)
-LEVELS = {"char": Level(64, 40.0, 0.12, 0.5, 4.5, 0.25, enough=0.6), "word": LONG_WORDS, "token": LONG_WORDS}
+LONG_WORDS = replace(_WORDS, enough=0.65, weights_per_token=1.25, shared_input_dropout=True)
+CHARACTERS = Level(64, 40.0, 0.12, 0.5, 4.5, 0.25, input_share=0.0, enough=0.6)
+LEVELS = {"char": CHARACTERS, "word": LONG_WORDS, "token": LONG_WORDS}
 # Sentences that are cut between two BPTT windows do not teach dependencies across the cut. In larger texts, with more
 # columns, windows of twice the length would make batches too large. Fewer columns and more passes give more steps,
 # which a small text needs to learn long-distance dependencies.
@@ -160,6 +162,7 @@ def filled_in(options: Mapping[str, Any], circumstances: Circumstances) -> dict[
         fit("epochs", lambda: level.most_passes if passes(chosen["hidden_size"]) > level.most_passes else None)
     fit("dropout", lambda: dropout(chosen["epochs"] or passes(chosen["hidden_size"]), level))
     fit("input_dropout", lambda: round(level.input_share * chosen["dropout"], 3) if chosen["embedding_size"] else 0.0)
+    fit("shared_input_dropout", lambda: level.shared_input_dropout)
     fit("lr", lambda: learning_rate(chosen, level, text.started_from))
     fit("weight_decay", lambda: weight_decay(chosen, text.started_from))
     return chosen

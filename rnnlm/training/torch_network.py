@@ -6,9 +6,10 @@ result does not depend on the number of workers.
 """
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -25,7 +26,22 @@ from rnnlm.training.torch_cells import GATHERED, recurrent_module
 from rnnlm.training.torch_segments import Array, Segments
 
 
-class Dropout:
+class NothingDropped:
+    """Replaces `Dropout` where nothing is dropped."""
+
+    def units(self, x: Tensor, rate: float, segments: Segments | None = None) -> Tensor:
+        """Return x."""
+        return x
+
+    def rows(self, rows: Tensor, rate: float) -> Tensor:
+        """Return rows."""
+        return rows
+
+
+NOTHING = NothingDropped()
+
+
+class Dropout(NothingDropped):
     """Inverted dropout with masks that depend only on a key, generated for all columns of a batch.
 
     locked: drop the same units of a column in all steps.
@@ -43,22 +59,23 @@ class Dropout:
         self.places, self.device, self.locked = places, device, locked
         self.generator = torch.Generator(device).manual_seed(seed)
 
-    def __call__(self, x: Tensor, rate: float, segments: Segments | None = None) -> Tensor:
+    def units(self, x: Tensor, rate: float, segments: Segments | None = None) -> Tensor:
         """Drop a share of x (T B, D), which is in the order of the segments, if given."""
         if not rate:
             return x
         T, columns, own = self.places
-        shape = (1 if self.locked else T, columns, x.shape[1])
-        mask = torch.empty(shape, device=self.device).bernoulli_(1 - rate, generator=self.generator)
-        mask = mask[:, own].flatten(0, 1).div_(1 - rate).to(x.dtype)
+        mask = self._mask((1 if self.locked else T, columns, x.shape[1]), rate, x.dtype)[:, own].flatten(0, 1)
         if segments is not None:
             return x * mask.index_select(0, segments.order % len(mask))
         return (x.reshape(-1, *mask.shape) * mask).view(x.shape)
 
+    def rows(self, rows: Tensor, rate: float) -> Tensor:
+        """Drop a share of the entries of embeddings (K, E): the same ones for all tokens that look up a row."""
+        return rows * self._mask(rows.shape, rate, rows.dtype) if rate else rows
 
-def nothing_dropped(x: Tensor, rate: float, segments: Segments | None = None) -> Tensor:
-    """Return x unchanged; replaces `Dropout` if nothing is dropped."""
-    return x
+    def _mask(self, shape: Sequence[int], rate: float, dtype: torch.dtype) -> Tensor:
+        kept = torch.empty(shape, device=self.device).bernoulli_(1 - rate, generator=self.generator)
+        return kept.div_(1 - rate).to(dtype)
 
 
 @contextmanager
@@ -104,11 +121,11 @@ class Table:
         """Discard the copied rows at the end of a step."""
         self.read = self.rows = None
 
-    def __call__(self, ids: Array) -> Tensor:
-        """Return the rows (T B, D) of ids (T, B)."""
+    def __call__(self, ids: Array, dropped: Callable[[Tensor], Tensor]) -> Tensor:
+        """Return the rows (T B, D) of ids (T, B); in a training step, `dropped` replaces the copied rows."""
         if self.rows is None:
             return F.embedding(torch.from_numpy(ids.reshape(-1).astype(np.int64)).to(self.values.device), self.values)
-        return F.embedding(torch.from_numpy(self._place[ids.reshape(-1)]).to(self.values.device), self.rows)
+        return F.embedding(torch.from_numpy(self._place[ids.reshape(-1)]).to(self.values.device), dropped(self.rows))
 
 
 class Summed(NamedTuple):
@@ -208,7 +225,7 @@ class TorchNetwork:
         inputs: Array,
         state: Tensor,
         keep: Array | None,
-        drop: Any = nothing_dropped,
+        drop: NothingDropped = NOTHING,
         shared: SharedMasks = NOTHING_DROPPED,
     ) -> tuple[Tensor, Tensor]:
         """Return the input of the output layer, (T B, H) or if bidirectional ((T - 2) B, 2H), and the final state."""
@@ -221,16 +238,12 @@ class TorchNetwork:
         return torch.cat([forward, reverse], dim=1), state
 
     def _direction(
-        self, direction: str, ids: Array, state: Tensor, keep: Array | None, drop: Any, shared: SharedMasks
+        self, direction: str, ids: Array, state: Tensor, keep: Array | None, drop: NothingDropped, shared: SharedMasks
     ) -> tuple[Tensor, Tensor]:
         """Return the output of the top layer (T B, H), and the final state."""
         T, B = ids.shape
         segments = None if keep is None or keep.all() else Segments.of(keep, self.device)
-        x = self._looked_up(direction, ids)
-        if shared.tokens is not None:
-            x = x * torch.from_numpy(shared.tokens[ids.reshape(-1, 1)]).to(self.device)
-        if self.config.embedding_size:
-            x = drop(x, self.config.input_dropout)
+        x = self._looked_up(direction, ids, drop, shared)
         if segments is not None:
             x = x.index_select(0, segments.order)
             state = state.index_select(2, segments.columns) * segments.carried
@@ -245,7 +258,7 @@ class TorchNetwork:
             }
             with _weights(module, weights):
                 steps, after = module(steps, before if len(before) > 1 else before[0])
-            x = drop(steps.flatten(0, 1) if segments is None else steps.data, self.config.dropout, segments)
+            x = drop.units(steps.flatten(0, 1) if segments is None else steps.data, self.config.dropout, segments)
             finals.append(torch.stack(after) if len(before) > 1 else after[None])
         final = torch.cat(finals, dim=1)
         if segments is None:
@@ -259,11 +272,19 @@ class TorchNetwork:
             if kind == "weight_hh":
                 yield place, f"rnn.{kind}_l{layers.start + int(layer)}{direction}"
 
-    def _looked_up(self, direction: str, ids: Array) -> Tensor:
+    def _looked_up(self, direction: str, ids: Array, drop: NothingDropped, shared: SharedMasks) -> Tensor:
+        """Return the input of the first layer (T B, D), of which a share is dropped."""
         name = self.table_of(direction)
+        rate = self.config.input_dropout if self.config.embedding_size else 0.0
+        rate_of_rows, rate_of_units = (rate, 0.0) if self.config.shared_input_dropout else (0.0, rate)
+        dropped = partial(drop.rows, rate=rate_of_rows)
         if name in self.tables:
-            return self.tables[name](ids)
-        return F.embedding(self._tensor(ids.reshape(-1)), self.params[name])
+            x = self.tables[name](ids, dropped)
+        else:
+            x = F.embedding(self._tensor(ids.reshape(-1)), dropped(self.params[name]))
+        if shared.tokens is not None:
+            x = x * torch.from_numpy(shared.tokens[ids.reshape(-1, 1)]).to(self.device)
+        return drop.units(x, rate_of_units)
 
     def _tensor(self, ids: Array) -> Tensor:
         return torch.from_numpy(ids.astype(np.int64)).to(self.device)

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+import rnnlm as api
 from rnnlm.storage import checkpoint
 
 SMALL = ["--hidden-size", "8", "--embedding-size", "6", "--bptt", "8", "--batch-size", "4", "--threads", "1"]
@@ -50,6 +51,28 @@ def test_regularisers_are_reported_and_recorded(said, tmp_path):
     expected["embedding_dropout"] = 0.3
     assert header["network"].items() >= expected.items()
     assert header["training"]["options"].items() >= (expected | {"weight_decay": 0.4}).items()
+
+
+@pytest.mark.parametrize("networks", [1, 2])
+def test_shared_input_dropout_belongs_to_the_training_and_is_resumed(networks, tmp_path):
+    """Version 1.0.0 refuses fields of networks that it does not know."""
+    small = {"hidden_size": 8, "embedding_size": 6, "batch_size": 4, "epochs": 2, "ngram": 0, "networks": networks}
+    shared = {**small, "input_dropout": 0.3, "shared_input_dropout": True}
+    quiet = {"text": SENTENCES * 40, "threads": 1, "progress": False}
+    whole = api.train(**quiet | shared)
+    assert (
+        whole.training["best_nats_per_token"]
+        != api.train(**quiet | small | {"input_dropout": 0.3}).training["best_nats_per_token"]
+    )
+    half = whole.training["state"]["progress"]["step"] / 2
+    api.train(**quiet | shared | {"progress": lambda report: report.step < half}).save(tmp_path / "m.npz")
+    header = checkpoint.read_header(tmp_path / "m.npz")
+    assert header["training"]["options"]["shared_input_dropout"] is True
+    assert "shared_input_dropout" not in header["network"]
+    resumed = api.train(resume=tmp_path / "m.npz", **quiet)
+    for name, model in {"whole": whole, "resumed": resumed}.items():
+        model.save(tmp_path / f"{name}.npz")
+    assert (tmp_path / "whole.npz").read_bytes() == (tmp_path / "resumed.npz").read_bytes()
 
 
 def test_regularisers_may_change_when_a_training_is_resumed(said, tmp_path):

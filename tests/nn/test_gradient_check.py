@@ -61,6 +61,7 @@ DROPPING = [
     {"dropout": 0.4},
     {"dropout": 0.4, "locked_dropout": True},
     {"dropout": 0.4, "input_dropout": 0.2},
+    {"dropout": 0.4, "input_dropout": 0.2, "shared_input_dropout": True},
     {"weight_dropout": 0.4},
     {"embedding_dropout": 0.4},
     {"dropout": 0.3, "locked_dropout": True, "weight_dropout": 0.3, "embedding_dropout": 0.3},

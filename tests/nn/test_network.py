@@ -166,6 +166,18 @@ def test_reading_in_pieces_equals_reading_in_one_piece(cell, activation, resets)
 
 
 @pytest.mark.parametrize("cell", CELLS)
+def test_shared_input_dropout_drops_the_same_entries_of_equal_tokens(cell):
+    network = make(cell, embedding_size=D, input_dropout=0.5, shared_input_dropout=True)
+    ids, state = np.array([[3, 1, 3, 2]]), network.zero_state(4)
+    hidden = network.hidden(ids, state, rng=np.random.default_rng(2))[0][0]
+    np.testing.assert_array_equal(hidden[0], hidden[2])
+    assert (hidden[0] != network.hidden(ids, state)[0][0][0]).any()
+    assert (hidden[0] != network.hidden(ids, state, rng=np.random.default_rng(3))[0][0][0]).any()
+    each = make(cell, embedding_size=D, input_dropout=0.5).hidden(ids, state, rng=np.random.default_rng(2))[0][0]
+    assert (each[0] != each[2]).any()
+
+
+@pytest.mark.parametrize("cell", CELLS)
 def test_locked_dropout_in_pieces_equals_one_piece(cell):
     """The masks do not depend on the number of steps, so the same generator gives every piece the same masks."""
     network = make(cell, dropout=0.4, locked_dropout=True)

@@ -152,6 +152,14 @@ def test_words_that_are_often_repeated_get_less_dropout():
     assert rates[0] == rates[1] < rates[2] == rates[3]
 
 
+def test_embeddings_of_words_get_dropout_but_not_those_of_characters():
+    words, few = (choose(tokens, 10_000, level="word", epochs=10.0) for tokens in (800_000, 80_000))
+    assert words["input_dropout"] == pytest.approx(words["dropout"] / 2, abs=1e-3)
+    assert (words["shared_input_dropout"], few["shared_input_dropout"]) == (True, False)
+    characters = choose(800_000, epochs=10.0)
+    assert characters["input_dropout"] == 0 < characters["dropout"]
+
+
 def test_short_text_gets_several_networks_without_a_time():
     assert [choose(tokens)["networks"] for tokens in (100, 7_200, 15_000, 100_000)] == [1, 4, 2, 1]
 

@@ -19,7 +19,7 @@ from rnnlm.nn.optimizers import OPTIMIZERS
 from rnnlm.nn.outputs import LOSSES, OUTPUTS
 from rnnlm.storage import checkpoint
 from rnnlm.training.torch_engine import TorchEngine, TorchSettings
-from rnnlm.training.torch_network import Dropout
+from rnnlm.training.torch_network import Dropout, Table
 from rnnlm.training.torch_optimizer import RULES
 from rnnlm.training.torch_segments import Segments
 from tests.training import torch_cases as cases
@@ -112,20 +112,33 @@ def test_dropout_depends_on_the_key_and_has_an_effect():
 class NumpysDropout:
     """Dropout with the masks of NumPy's network in one thread, drawn from the same generator."""
 
-    def __init__(self, config, T, columns, seed):
-        self.config, self.shape, self.rng = config, (1 if config.locked_dropout else T, columns), seed
+    def __init__(self, network, inputs, T, rng):
+        self.shape, self.rng = (1 if network.config.locked_dropout else T, inputs.shape[1]), rng
+        self.read = iter([np.unique(ids) for ids in network.reads(inputs).values()])
+        self.tables = network.tables
 
-    def __call__(self, x, rate, segments=None):
+    def units(self, x, rate, segments=None):
         T, B = self.shape
+        if not rate:
+            return x
         mask = dropout_mask((T, B, x.shape[1]), rate, self.rng, np.float64)
         mask = torch.tensor(mask).expand(len(x) // B, B, -1).reshape(x.shape)
         return x * (mask if segments is None else mask.index_select(0, segments.order))
 
+    def rows(self, rows, rate):
+        """Drop entries of the rows that a direction reads; NumPy looks up no others."""
+        if not rate:
+            return rows
+        places = np.searchsorted(self.tables["embedding.weight"].read.numpy(), read := next(self.read))
+        mask = np.ones(rows.shape)
+        mask[places] = dropout_mask((len(read), rows.shape[1]), rate, self.rng, np.float64)
+        return rows * torch.tensor(mask)
 
-@pytest.mark.parametrize("locked", [False, True])
+
+@pytest.mark.parametrize("how", [{}, {"locked_dropout": True}, {"shared_input_dropout": True}], ids=str)
 @pytest.mark.parametrize("options", [{}, {"embedding_size": 0}, {"bidirectional": True}], ids=str)
-def test_losses_with_the_dropout_masks_of_numpy_agree(options, locked):
-    ours = cases.network(options, dropout=0.4, input_dropout=0.2, locked_dropout=locked)
+def test_losses_with_the_dropout_masks_of_numpy_agree(options, how):
+    ours = cases.network(options, dropout=0.4, input_dropout=0.2, **how)
     theirs = TorchEngine(ours, "adam", "sentence").network
     two_sided = ours.config.bidirectional
     kind = cases.SentenceBatches if two_sided else cases.Batches
@@ -135,7 +148,10 @@ def test_losses_with_the_dropout_masks_of_numpy_agree(options, locked):
     loss, final, _ = ours.loss(
         batch.inputs, batch.targets, ours.zero_state(columns), batch.keep, np.random.default_rng(4)
     )
-    drop = NumpysDropout(ours.config, T - 2 * two_sided, columns, np.random.default_rng(4))
+    reads = theirs.reads(batch.inputs)
+    for name, table in theirs.tables.items():
+        table.begin([ids for direction, ids in reads.items() if theirs.table_of(direction) == name])
+    drop = NumpysDropout(theirs, batch.inputs, T - 2 * two_sided, np.random.default_rng(4))
     hidden, state = theirs.hidden(batch.inputs, theirs.zero_state(columns), batch.keep, drop)
     targets = (batch.targets[1:-1] if two_sided else batch.targets).reshape(-1)
     counted = np.flatnonzero(targets >= 0)
@@ -144,13 +160,27 @@ def test_losses_with_the_dropout_masks_of_numpy_agree(options, locked):
     np.testing.assert_allclose(state.detach().numpy(), final, rtol=1e-10, atol=1e-14)
 
 
+def test_shared_input_dropout_drops_the_same_entries_of_equal_tokens():
+    rows = Dropout((1, 2), (7, 6, slice(2, 5)), CPU).rows(torch.ones((50, 40), dtype=torch.float64), 0.5)
+    assert set(rows.unique().tolist()) == {0.0, 2.0}
+    assert len({row.numpy().tobytes() for row in rows}) == 50
+    table, ids = Table(torch.ones((9, 40), dtype=torch.float64)), np.array([[1, 4], [4, 1], [8, 4]])
+    table.begin([ids])
+    drop = Dropout((1, 2), (3, 2, slice(0, 2)), CPU)
+    read = table(ids, lambda rows: drop.rows(rows, 0.5))
+    assert (read[1] == read[2]).all()
+    assert (read[1] == read[5]).all()
+    assert (read[0] == read[3]).all()
+    assert len(read.unique(dim=0)) == 3
+
+
 @pytest.mark.parametrize("packed", [False, True])
 def test_locked_dropout_drops_the_same_units_in_all_steps(packed):
     T, columns, own = 7, 6, slice(2, 5)
     keep = np.random.default_rng(8).random((T, 3)) >= 0.3
     segments = Segments.of(keep, CPU) if packed else None
     x = torch.ones((3 * T, 40), dtype=torch.float64)
-    mask = Dropout((1, 2), (T, columns, own), CPU, locked=True)(x, 0.5, segments)
+    mask = Dropout((1, 2), (T, columns, own), CPU, locked=True).units(x, 0.5, segments)
     mask = (mask if segments is None else mask.index_select(0, segments.inverse)).view(T, 3, 40)
     assert (mask == mask[:1]).all()
     assert len({column.numpy().tobytes() for column in mask[0]}) == 3
