@@ -55,8 +55,8 @@ class Level:
     columns: tuple[int, int] = (8, 32)  # minimum and maximum batch size
     highest_rate: float = 2.5e-2
     input_share: float = 0.5  # ratio of input dropout to dropout
-    shared_input_dropout: bool = False
     enough: float = 1.0  # share of the most passes that each of several networks needs
+    equally_wide: bool = False  # whether each of several networks must be as wide as one alone
     weights_per_token: float = 5.0  # limit of the recurrent weights in a time budget
 
 
@@ -65,9 +65,11 @@ TINY_TEXT = 200
 STEPS_BY_HEART = 300
 
 _WORDS = Level(32, 15.0, 0.2, 0.6, 2.0, 0.25)
-LONG_WORDS = replace(_WORDS, enough=0.65, weights_per_token=1.25, shared_input_dropout=True)
-CHARACTERS = Level(64, 40.0, 0.12, 0.5, 4.5, 0.25, input_share=0.0, enough=0.6)
+LONG_WORDS = replace(_WORDS, enough=0.5, equally_wide=True, weights_per_token=1.25)
+CHARACTERS = Level(64, 40.0, 0.12, 0.5, 4.5, 0.25, enough=0.6)
 LEVELS = {"char": CHARACTERS, "word": LONG_WORDS, "token": LONG_WORDS}
+# The letters of an alphabet need no dropout of their embeddings, and without it equal inputs are computed once.
+LETTERS = replace(CHARACTERS, input_share=0.0)
 # Sentences that are cut between two BPTT windows do not teach dependencies across the cut. In larger texts, with more
 # columns, windows of twice the length would make batches too large. Fewer columns and more passes give more steps,
 # which a small text needs to learn long-distance dependencies.
@@ -162,7 +164,7 @@ def filled_in(options: Mapping[str, Any], circumstances: Circumstances) -> dict[
         fit("epochs", lambda: level.most_passes if passes(chosen["hidden_size"]) > level.most_passes else None)
     fit("dropout", lambda: dropout(chosen["epochs"] or passes(chosen["hidden_size"]), level))
     fit("input_dropout", lambda: round(level.input_share * chosen["dropout"], 3) if chosen["embedding_size"] else 0.0)
-    fit("shared_input_dropout", lambda: level.shared_input_dropout)
+    fit("shared_input_dropout", lambda: shares_input_dropout(text))
     fit("lr", lambda: learning_rate(chosen, level, text.started_from))
     fit("weight_decay", lambda: weight_decay(chosen, text.started_from))
     return chosen
@@ -172,11 +174,11 @@ def filled_in(options: Mapping[str, Any], circumstances: Circumstances) -> dict[
 
 
 def level_of(name: str, text: Circumstances) -> Level:
-    """Return the settings for a level, adapted to words by the size of the vocabulary and of the text."""
-    level = LEVELS[name]
-    if level is not LONG_WORDS:
-        return level
-    if text.vocabulary_size < MANY_TOKENS:
+    """Return the settings for a level, adapted by the size of the vocabulary and, of words, that of the text."""
+    level, few = LEVELS[name], text.vocabulary_size < MANY_TOKENS
+    if level is CHARACTERS:
+        return LETTERS if few else level
+    if few:
         return FEW_WORDS
     if text.train_tokens >= SMALL_TEXT:
         return REPEATED_WORDS if text.train_tokens >= OFTEN * text.vocabulary_size else LONG_WORDS
@@ -238,9 +240,13 @@ def networks(chosen: Mapping[str, Any], text: Circumstances, level: Level, passe
         return 1
     if chosen["time"] is None:
         return max(1, min(MOST_NETWORKS, int(BRIEF_TOKENS / (level.most_passes * text.train_tokens))))
+
+    def width(number: int) -> int:
+        return chosen["hidden_size"] or hidden_size(chosen, text, level, partial(passes, networks=number))
+
     for number in range(MOST_NETWORKS, 1, -1):
-        each = partial(passes, networks=number)
-        if each(chosen["hidden_size"] or hidden_size(chosen, text, level, each)) >= level.enough * level.most_passes:
+        wide = not level.equally_wide or width(number) == width(1)
+        if wide and passes(width(number), networks=number) >= level.enough * level.most_passes:
             return number
     return 1
 
@@ -269,6 +275,11 @@ def dropout(passes: float, level: Level) -> float:
     """Return the dropout rate, which increases with the number of passes."""
     needed = level.dropout_per_doubling * math.log2(passes / PASSES_WITHOUT_DROPOUT)
     return round(min(level.most_dropout, max(0.0, needed)), 2)
+
+
+def shares_input_dropout(text: Circumstances) -> bool:
+    """Return whether equal tokens of a batch share a mask: if there are many tokens, and many steps to learn from."""
+    return text.vocabulary_size >= MANY_TOKENS and text.train_tokens >= SMALL_TEXT
 
 
 def learning_rate(chosen: Mapping[str, Any], level: Level, started_from: bool) -> float:

@@ -171,14 +171,14 @@ class Options:
     input_dropout: float | None = _share(
         None,
         "Share of the embedding's entries to drop.",
-        fitting="char: 0; else half of --dropout, or 0.875 of it in short texts of rare words",
+        fitting="half of --dropout, 0.875 of it in short texts of rare words, 0 for an alphabet",
         before_like="dropout",
     )
     shared_input_dropout: bool | None = _option(
         None,
         bool,
         "Drop the same entries of the embedding wherever its token occurs in a batch, which is less work.",
-        fitting="yes for words of 100,000 tokens and more, else no",
+        fitting="yes for texts of 100,000 tokens and more, but not those of an alphabet",
         negatable=True,
         before=False,
     )

@@ -145,6 +145,9 @@ def test_words_of_a_long_text_get_further_networks_rather_than_wider_ones():
     most = configuration.LEVELS["word"].weights_per_token * 800_000
     assert all(recurrent_weights(each) <= most for each in chosen)
     assert chosen[-1]["hidden_size"] == chosen[-2]["hidden_size"]
+    for each, seconds in zip(chosen, (100, 600, 3_600, 36_000), strict=True):  # none is narrower than one alone
+        alone = choose(800_000, power=LAPTOP, time=float(seconds), networks=1, **words)
+        assert each["hidden_size"] == alone["hidden_size"]
 
 
 def test_words_that_are_often_repeated_get_less_dropout():
@@ -152,12 +155,21 @@ def test_words_that_are_often_repeated_get_less_dropout():
     assert rates[0] == rates[1] < rates[2] == rates[3]
 
 
-def test_embeddings_of_words_get_dropout_but_not_those_of_characters():
-    words, few = (choose(tokens, 10_000, level="word", epochs=10.0) for tokens in (800_000, 80_000))
-    assert words["input_dropout"] == pytest.approx(words["dropout"] / 2, abs=1e-3)
-    assert (words["shared_input_dropout"], few["shared_input_dropout"]) == (True, False)
-    characters = choose(800_000, epochs=10.0)
-    assert characters["input_dropout"] == 0 < characters["dropout"]
+@pytest.mark.parametrize(
+    ("level", "tokens", "size", "drops", "shared"),
+    [
+        ("word", 800_000, 10_000, True, True),
+        ("word", 80_000, 10_000, True, False),
+        ("char", 800_000, 4_000, True, True),
+        ("char", 80_000, 4_000, True, False),
+        ("char", 800_000, 70, False, False),
+    ],
+)
+def test_embeddings_get_dropout_but_not_those_of_letters(level, tokens, size, drops, shared):
+    chosen = choose(tokens, size, level=level, epochs=10.0)
+    assert chosen["dropout"] > 0
+    assert chosen["input_dropout"] == pytest.approx(chosen["dropout"] / 2 if drops else 0, abs=1e-3)
+    assert chosen["shared_input_dropout"] == shared
 
 
 def test_short_text_gets_several_networks_without_a_time():
