@@ -14,7 +14,7 @@ from rnnlm.cli.tables import shortened, visible
 from rnnlm.cli.wrapping import filled
 
 LONGEST_SENTENCE = 2000  # characters; in a text without spaces a sampled "word" may be very long
-LABEL_WIDTH = 22  # columns
+LABEL_WIDTH = 24  # columns
 
 if TYPE_CHECKING:
     from rnnlm.language_model import LanguageModel
