@@ -154,7 +154,8 @@ def filled_in(options: Mapping[str, Any], circumstances: Circumstances) -> dict[
         chosen["softmax"] = "adaptive" if large and may_leave_tokens_out(chosen) else "full"
     passes = _Passes(chosen, text, level, chosen["hidden_size"] or REFERENCE_WIDTH)
     if chosen["time"] is not None and chosen["hidden_size"] is None:
-        passes = _Passes(chosen, text, level, likely_width(chosen, text, level, passes))
+        likely = likely_width(chosen, text, level, passes)
+        passes = passes if likely == REFERENCE_WIDTH else _Passes(chosen, text, level, likely)
     fit("networks", lambda: networks(chosen, text, level, passes))
     fit("hidden_size", lambda: hidden_size(chosen, text, level, passes))
     fit("embedding_size", lambda: embedding_size(chosen, text.vocabulary_size))
@@ -245,8 +246,9 @@ def networks(chosen: Mapping[str, Any], text: Circumstances, level: Level, passe
         return chosen["hidden_size"] or hidden_size(chosen, text, level, partial(passes, networks=number))
 
     for number in range(MOST_NETWORKS, 1, -1):
-        wide = not level.equally_wide or width(number) == width(1)
-        if wide and passes(width(number), networks=number) >= level.enough * level.most_passes:
+        each = width(number)
+        wide = not level.equally_wide or each == width(1)
+        if wide and passes(each, networks=number) >= level.enough * level.most_passes:
             return number
     return 1
 
