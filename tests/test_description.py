@@ -64,6 +64,6 @@ def test_info_prints_the_description_and_then_the_table(tmp_path, rnnlm):
     rnnlm("train", tmp_path / "t.txt", "--level", "token", "-o", tmp_path / "m.npz", "--epochs", "3")
     printed = rnnlm("info", tmp_path / "m.npz").out
     sentences, table = printed.split("\n\n")
-    assert table.startswith("format                rnnlm 1\n")
+    assert re.match(r"format +rnnlm 1\n", table)
     assert re.search(r"^The file was written on \d{4}-\d\d-\d\d at \d\d:\d\d\.$", sentences, re.MULTILINE)
     assert "\x1b" not in printed
