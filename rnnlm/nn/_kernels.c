@@ -27,6 +27,7 @@
 #define STEP_OF_TILES(H, G) (((H) + UNITS_OF_TILE(G) - 1) / UNITS_OF_TILE(G) * TILE_WIDTH) /* columns of all tiles */
 #define ALIGNMENT 64
 #define SEARCHES 32
+#define NEGLIGIBLE 1e-22f /* see numerics.NEGLIGIBLE */
 #define FEWEST_ROWS 8 /* with fewer rows in all steps together, packing does not pay */
 
 enum cell { RNN, LSTM, CIFG, GRU };

@@ -398,10 +398,9 @@ static float T_(softmax_error)(Py_ssize_t V, float *restrict logits, const float
     float of_target = logits[target] - largest;
     _Pragma("omp simd reduction(+ : total)") for (Py_ssize_t j = 0; j < V; j++)
     {
-        float x = logits[j] - largest;
-        float e = T_(exponential)(x < -80.0f ? -80.0f : x);
-        logits[j] = e;
-        total += e;
+        float e = T_(exponential)(logits[j] - largest);
+        logits[j] = e < NEGLIGIBLE ? 0 : e;
+        total += logits[j];
     }
     if (scale != 0) {
         float factor = scale / total;
@@ -419,8 +418,7 @@ static void T_(log_softmax)(Py_ssize_t V, float *restrict logits, float shift)
         largest = logits[j] > largest ? logits[j] : largest;
     _Pragma("omp simd reduction(+ : total)") for (Py_ssize_t j = 0; j < V; j++)
     {
-        float x = logits[j] - largest; /* computed again below, to write the row only once */
-        total += T_(exponential)(x < -80.0f ? -80.0f : x);
+        total += T_(exponential)(logits[j] - largest); /* the difference is computed again below, to write once */
     }
     float log_total = logf(total);
     _Pragma("omp simd") for (Py_ssize_t j = 0; j < V; j++) logits[j] = logits[j] - largest - log_total + shift;

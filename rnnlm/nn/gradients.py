@@ -75,7 +75,10 @@ class RowGradient:
         return self.dense().astype(dtype or self.rows.dtype, copy=False)
 
 
-CHUNK = 1 << 14  # entries: a piece of a parameter, its gradient, two slots and scratch fit into a 512 KB cache
+# Entries in a piece of a parameter. Threads lose more by handing Python's lock to each other, about 15 us a piece, than
+# they gain from pieces that stay in a smaller cache.
+CHUNK = 1 << 17
+ROW_WORK = 4  # updating an entry of a looked-up row, which is gathered and put back, takes as long as so many others
 
 Gradient = Array | RowGradient
 Grads = dict[str, Any]  # name of a parameter -> Gradient
@@ -92,10 +95,11 @@ def flat(array: Array) -> Array:
 
 
 class Piece(NamedTuple):
-    """A part of one parameter's gradient that fits into the cache: the smallest unit of work."""
+    """A part of one parameter's gradient: the smallest unit that is given to a thread."""
 
     name: str
     part: slice  # into the flat array, or into the rows of a RowGradient
+    work: int  # relative to that of the other pieces
 
 
 def pieces(grads: Mapping[str, Gradient]) -> list[Piece]:
@@ -103,10 +107,12 @@ def pieces(grads: Mapping[str, Gradient]) -> list[Piece]:
     found = []
     for name, gradient in grads.items():
         if isinstance(gradient, RowGradient):
-            length, step = len(gradient.rows), max(1, CHUNK // gradient.rows.shape[1])
+            length, work = len(gradient.rows), ROW_WORK * gradient.rows.shape[1]
         else:
-            length, step = gradient.size, CHUNK
-        found += [Piece(name, slice(start, min(start + step, length))) for start in range(0, length, step)]
+            length, work = gradient.size, 1
+        step = max(1, CHUNK // work)
+        parts = [slice(start, min(start + step, length)) for start in range(0, length, step)]
+        found += [Piece(name, part, work * (part.stop - part.start)) for part in parts]
     return found
 
 
@@ -121,8 +127,7 @@ def alone(work: Callable[[list[Piece]], Any], found: list[Piece]) -> Iterable[An
 def summed(parts: Sequence[Mapping[str, Gradient]], shares: Shares = alone) -> tuple[dict[str, Gradient], float]:
     """Return the sum of the threads' gradients and its Euclidean norm over all parameters.
 
-    Dense sums overwrite the arrays of parts[0], piece by piece; the norm of a piece is computed while it is in the
-    cache.
+    Dense sums overwrite the arrays of parts[0], piece by piece.
     """
     total = dict(parts[0])
     for other in parts[1:]:
@@ -130,7 +135,7 @@ def summed(parts: Sequence[Mapping[str, Gradient]], shares: Shares = alone) -> t
 
     def squares(share: list[Piece]) -> list[float]:
         found = []
-        for name, part in share:
+        for name, part, _ in share:
             gradient = total[name]
             if isinstance(gradient, RowGradient):
                 numbers = gradient.rows[part].reshape(-1)

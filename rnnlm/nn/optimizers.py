@@ -1,7 +1,6 @@
 """Optimizers, each equal to its namesake in torch.optim.
 
-An optimizer is an update rule on flat pieces of a parameter, its gradient and its slots (running averages). Pieces
-are small enough to stay in the cache while the rule sweeps over them several times.
+An optimizer is an update rule on flat pieces of a parameter, its gradient and its slots (running averages).
 
 If only some rows of a table were looked up, only those rows and their slots change. For SGD and Adagrad, this equals
 an update with a dense gradient. The others are lazy, like torch.optim.SparseAdam: without a look-up, a row's averages
@@ -198,7 +197,7 @@ def move_averages(
     """a = decay a + (1 - decay) p, in place: an exponential moving average (Polyak and Juditsky 1992 took the mean)."""
 
     def work(share: list[Piece]) -> None:
-        for name, part in share:
+        for name, part, _ in share:
             average = flat(averages[name])[part]
             difference = np.subtract(flat(params[name])[part], average)
             np.multiply(difference, 1 - decay, out=difference)
@@ -238,7 +237,7 @@ class Optimizer:
         }
 
         def work(share: list[Piece]) -> None:
-            for name, part in share:
+            for name, part, _ in share:
                 gradient = grads[name]
                 if isinstance(gradient, RowGradient):
                     self._change_rows(steps[name], name, params[name], gradient, part, scale)

@@ -1,6 +1,6 @@
 """The default engine: NumPy, with the columns of a batch distributed over threads."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import pairwise
@@ -12,7 +12,7 @@ from rnnlm.errors import CheckpointError
 from rnnlm.inference.filling import pseudo_nats
 from rnnlm.inference.scoring import Stop, never, sequence_nats
 from rnnlm.nn.bidirectional import AnyNetwork
-from rnnlm.nn.gradients import Grads, Piece, alone, clipped_scale, summed
+from rnnlm.nn.gradients import CHUNK, Grads, Piece, clipped_scale, summed
 from rnnlm.nn.layers import SharedMasks
 from rnnlm.nn.optimizers import AVERAGE, Optimizer, average_decay, move_averages
 from rnnlm.nn.outputs import Loss
@@ -56,7 +56,7 @@ class NumpyEngine:
         # Evaluations use a network with the averaged parameters, which also change in place.
         self._measured = type(network)(network.config, self.params()) if average else network
         self.computing = False
-        self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
+        self._others = ThreadPoolExecutor(threads - 1) if threads > 1 else None  # besides the one that calls
 
     @SILENT
     def train_step(
@@ -78,8 +78,7 @@ class NumpyEngine:
         self.computing = True
         shared = self.network.config.shared_masks([*key, SHARED], state.dtype)
         work = partial(self._columns, batch, state, key, 1 / batch.tokens, shared)
-        parts = list(self._pool.map(work, self._shares(B))) if self._pool else [work(slice(0, B))]
-        losses, states, all_grads = zip(*parts, strict=True)
+        losses, states, all_grads = zip(*self._each(work, self._shares(B)), strict=True)
         grads, norm = summed(all_grads, self._in_threads)
         self.computing = False
         if np.isfinite(norm):
@@ -118,12 +117,18 @@ class NumpyEngine:
         del grads["initial_state"]  # truncated back-propagation stops at the batch
         return loss, final, grads
 
-    def _in_threads(self, work: Callable[[list[Piece]], Any], found: list[Piece]) -> Iterable[Any]:
-        """Run `work` on one share of the pieces per thread; return the results in the order of the pieces."""
-        if self._pool is None or len(found) < self.threads:
-            return alone(work, found)
-        edges = [len(found) * thread // self.threads for thread in range(self.threads + 1)]
-        return self._pool.map(SILENT(work), [found[start:stop] for start, stop in pairwise(edges)])
+    def _in_threads(self, work: Callable[[list[Piece]], Any], found: list[Piece]) -> list[Any]:
+        """Run `work` on a share of the pieces per thread; return the results in the order of the pieces."""
+        done = np.cumsum([piece.work for piece in found])
+        threads = min(self.threads, 1 + done[-1] // CHUNK)  # waking a thread takes as long as updating a chunk
+        edges = np.searchsorted(done, done[-1] * np.arange(1, threads) / threads, side="right")
+        return self._each(SILENT(work), [found[start:stop] for start, stop in pairwise([0, *edges, len(found)])])
+
+    def _each(self, work: Callable[[Any], Any], shares: list[Any]) -> list[Any]:
+        """Run `work` on every share, the first one in this thread; return the results in their order."""
+        first, *others = shares
+        running = [self._others.submit(work, share) for share in others] if self._others else []
+        return [work(first), *(each.result() for each in running)]
 
     @SILENT
     def evaluate(self, sequence: Any, averaged: bool = True, stop: Stop = never) -> tuple[float, int] | None:

@@ -52,7 +52,7 @@ def gradients(seed=3):
         "long": rng.normal(size=(2 * CHUNK + 7)),
         "bias": rng.normal(size=9),
         "columns": np.asfortranarray(rng.normal(size=(130, CHUNK // 100))),
-        "table": RowGradient(ids, rng.normal(size=(900, 40)), 5_000),
+        "table": RowGradient(ids, rng.normal(size=(900, 80)), 5_000),
         "one-hot": RowGradient(ids % 5_000, rng.normal(size=(900, 12)), 5_000, transposed=True),
     }
 
@@ -60,16 +60,16 @@ def gradients(seed=3):
 def test_pieces_cover_every_entry_once():
     grads = gradients()
     covered = dict.fromkeys(grads, 0)
-    for name, part in pieces(grads):
+    for name, part, work in pieces(grads):
         width = grads[name].rows.shape[1] if isinstance(grads[name], RowGradient) else 1
-        assert 0 < (part.stop - part.start) * width <= CHUNK
+        assert 0 < (part.stop - part.start) * width <= work <= CHUNK
         assert part.start * width == covered[name]
         covered[name] = part.stop * width
     assert covered == {
         "long": 2 * CHUNK + 7,
         "bias": 9,
         "columns": 130 * (CHUNK // 100),
-        "table": 36_000,
+        "table": 72_000,
         "one-hot": 10_800,
     }
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from rnnlm.nn import numerics
-from rnnlm.nn.numerics import ACTIVATIONS, log_softmax, sigmoid, softmax, tanh
+from rnnlm.nn.kernels import fastest
+from rnnlm.nn.numerics import ACTIVATIONS, log_softmax, sigmoid, softmax, softmax_error, tanh
 
 POINTS = np.concatenate([np.linspace(-30, 30, 2001), np.logspace(-8, 1, 50), -np.logspace(-8, 1, 50), [0.0]])
 REFERENCES = {
@@ -108,3 +109,13 @@ def test_activations_work_on_columns_of_an_array(name, columns):
     ACTIVATIONS[name][0](alone, alone)
     ACTIVATIONS[name][0](column, column)
     np.testing.assert_array_equal(column[:, 0], alone)
+
+
+@pytest.mark.parametrize("error", [softmax_error, fastest(softmax_error)], ids=["numpy", "fastest"])
+def test_the_gradient_of_a_batch_is_not_denormal(error):
+    logits = -np.arange(0, 120, 0.25, dtype=np.float32)[None]  # probabilities down to 1e-52
+    tokens, weight = 100_000, 1e-8
+    error(logits, None, np.array([0]), 1 / tokens, np.empty(1, np.float32))
+    products = np.abs(logits * np.float32(weight))
+    assert ((products == 0) | (products >= np.finfo(np.float32).tiny)).all()
+    assert 100 < np.count_nonzero(products) < logits.size
