@@ -23,7 +23,7 @@ from rnnlm.text.batches import NOT_PREDICTED, Batch
 from rnnlm.training.devices import device_of
 from rnnlm.training.distributed import ProcessGroup
 from rnnlm.training.engine import SHARED, Array, StepResult
-from rnnlm.training.torch_network import NOTHING, Dropout, NothingDropped, Summed, TorchNetwork, to_array, to_tensor
+from rnnlm.training.torch_network import NO_DROPOUT, Dropout, NoDropout, Summed, TorchNetwork, to_array, to_tensor
 from rnnlm.training.torch_optimizer import Rows, TorchOptimizer, move_averages
 from rnnlm.training.workers import Workers
 
@@ -159,7 +159,7 @@ class TorchEngine:
             nothing = _total(torch.zeros(1, device=self.network.device, requires_grad=True))
             return Summed(nothing, nothing), state
         inputs, targets, two_sided = batch.inputs, batch.targets, self.network.config.bidirectional
-        drop: NothingDropped = NOTHING
+        drop: NoDropout = NO_DROPOUT
         if self.network.config.drops_units:
             places = (len(inputs) - 2 * two_sided, columns, own)
             drop = Dropout(key, places, self.network.device, self.network.config.locked_dropout)

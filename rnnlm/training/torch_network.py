@@ -26,8 +26,8 @@ from rnnlm.training.torch_cells import GATHERED, recurrent_module
 from rnnlm.training.torch_segments import Array, Segments
 
 
-class NothingDropped:
-    """Replaces `Dropout` where nothing is dropped."""
+class NoDropout:
+    """Takes the place of `Dropout` where nothing is dropped."""
 
     def units(self, x: Tensor, rate: float, segments: Segments | None = None) -> Tensor:
         """Return x."""
@@ -38,10 +38,10 @@ class NothingDropped:
         return rows
 
 
-NOTHING = NothingDropped()
+NO_DROPOUT = NoDropout()
 
 
-class Dropout(NothingDropped):
+class Dropout(NoDropout):
     """Inverted dropout with masks that depend only on a key, generated for all columns of a batch.
 
     locked: drop the same units of a column in all steps.
@@ -225,7 +225,7 @@ class TorchNetwork:
         inputs: Array,
         state: Tensor,
         keep: Array | None,
-        drop: NothingDropped = NOTHING,
+        drop: NoDropout = NO_DROPOUT,
         shared: SharedMasks = NOTHING_DROPPED,
     ) -> tuple[Tensor, Tensor]:
         """Return the input of the output layer, (T B, H) or if bidirectional ((T - 2) B, 2H), and the final state."""
@@ -238,7 +238,7 @@ class TorchNetwork:
         return torch.cat([forward, reverse], dim=1), state
 
     def _direction(
-        self, direction: str, ids: Array, state: Tensor, keep: Array | None, drop: NothingDropped, shared: SharedMasks
+        self, direction: str, ids: Array, state: Tensor, keep: Array | None, drop: NoDropout, shared: SharedMasks
     ) -> tuple[Tensor, Tensor]:
         """Return the output of the top layer (T B, H), and the final state."""
         T, B = ids.shape
@@ -272,7 +272,7 @@ class TorchNetwork:
             if kind == "weight_hh":
                 yield place, f"rnn.{kind}_l{layers.start + int(layer)}{direction}"
 
-    def _looked_up(self, direction: str, ids: Array, drop: NothingDropped, shared: SharedMasks) -> Tensor:
+    def _looked_up(self, direction: str, ids: Array, drop: NoDropout, shared: SharedMasks) -> Tensor:
         """Return the input of the first layer (T B, D), of which a share is dropped."""
         name = self.table_of(direction)
         rate = self.config.input_dropout if self.config.embedding_size else 0.0

@@ -14,7 +14,7 @@ from rnnlm.training import configuration
 from rnnlm.training.configuration import PRESETS, WIDTHS, Circumstances, filled_in, recurrent_weights, work
 from rnnlm.training.options import Options
 
-CHARS = configuration.LEVELS["char"]
+CHARS = configuration.LETTERS
 LAPTOP = 1.5e11  # operations per second
 CHOSEN = ("bptt", "batch_size", "hidden_size", "embedding_size", "dropout", "lr", "softmax")
 
