@@ -9,8 +9,11 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 
-# Softmax takes e^(z - max) below this for 0. It changes no sum, and products with the scale of a batch and with weights
-# stay normal numbers: with denormals in float32, matrix products take four times as long.
+# Smaller exponents yield denormals in float32, which are ten times as slow as normal numbers. e^-80 is negligible
+# here (a probability of 1e-35).
+SMALLEST_EXPONENT = -80.0
+# A gradient takes quotients p / max p below this for 0, as they are multiplied by the scale of a batch and by weights:
+# with denormals, the products of the output layer take four times as long.
 NEGLIGIBLE = 1e-22
 # With an unbounded activation, a state may grow without limit over a long text. It is clipped at a value far above any
 # useful one, so that its products with the largest weights, and probabilities, stay finite in float32 too.
@@ -87,18 +90,12 @@ ACTIVATIONS: dict[str, tuple[Callable[[Array, Array], Array], Callable[[Array, A
 }
 
 
-def _exponentials(differences: Array, out: Array) -> Array:
-    """e^x of the differences to the largest logit, written to `out`, which may be `differences` itself."""
-    np.exp(differences, out=out)
-    np.putmask(out, out < NEGLIGIBLE, 0)
-    return out
-
-
 def log_softmax(logits: Array) -> None:
     """Log softmax over the last axis, in place: z - max - log(sum(exp(z - max))). Has a compiled twin for (n, V)."""
     np.subtract(logits, logits.max(axis=-1, keepdims=True), out=logits)
-    totals = _exponentials(logits, np.empty_like(logits)).sum(axis=-1, keepdims=True)
-    np.subtract(logits, np.log(totals), out=logits)
+    exponents = np.maximum(logits, SMALLEST_EXPONENT)
+    np.exp(exponents, out=exponents)
+    np.subtract(logits, np.log(exponents.sum(axis=-1, keepdims=True)), out=logits)
 
 
 def shifted_log_softmax(logits: Array, shifts: Array) -> None:
@@ -114,7 +111,8 @@ def softmax(logits: Array) -> Array:
     array([0.03, 0.09, 0.24, 0.64])
     """
     np.subtract(logits, logits.max(axis=-1, keepdims=True), out=logits)
-    _exponentials(logits, out=logits)
+    np.maximum(logits, SMALLEST_EXPONENT, out=logits)
+    np.exp(logits, out=logits)
     return np.divide(logits, logits.sum(axis=-1, keepdims=True), out=logits)
 
 
@@ -130,7 +128,10 @@ def softmax_error(logits: Array, bias: Array | None, targets: Array, scale: floa
         np.add(logits, bias, out=logits)
     np.subtract(logits, logits.max(axis=1, keepdims=True), out=logits)
     of_targets = logits[places]
-    totals = _exponentials(logits, out=logits).sum(axis=1)
+    np.maximum(logits, SMALLEST_EXPONENT, out=logits)
+    np.exp(logits, out=logits)
+    np.putmask(logits, logits < NEGLIGIBLE, 0)
+    totals = logits.sum(axis=1)
     np.subtract(np.log(totals), of_targets, out=nats)  # log p(target) = of_target - log(total)
     if scale:
         np.multiply(logits, scale / totals[:, None], out=logits)
