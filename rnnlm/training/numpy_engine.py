@@ -56,7 +56,7 @@ class NumpyEngine:
         # Evaluations use a network with the averaged parameters, which also change in place.
         self._measured = type(network)(network.config, self.params()) if average else network
         self.computing = False
-        self._others = ThreadPoolExecutor(threads - 1) if threads > 1 else None  # besides the one that calls
+        self._others = ThreadPoolExecutor(max(1, threads - 1))  # besides the calling thread; starts none before it must
 
     @SILENT
     def train_step(
@@ -127,7 +127,7 @@ class NumpyEngine:
     def _each(self, work: Callable[[Any], Any], shares: list[Any]) -> list[Any]:
         """Run `work` on every share, the first one in this thread; return the results in their order."""
         first, *others = shares
-        running = [self._others.submit(work, share) for share in others] if self._others else []
+        running = [self._others.submit(work, share) for share in others]
         return [work(first), *(each.result() for each in running)]
 
     @SILENT
