@@ -28,7 +28,7 @@ def equivalent(ctx: click.Context, asked: Mapping[str, Any], chosen: Mapping[str
     """Return the command line of a training with all automatic choices written out as options.
 
     asked: values of options as the user gave them. chosen: final values of the options; those that the user left open
-    (`OPEN`) are added to the command line.
+    (`OPEN`) are added to the command line, but for switches that are off: left out, they are chosen to be off again.
     """
     words = [ctx.command_path]
     engine = ctx.params["engine"]  # an EngineChoice, which holds the options of PyTorch, too
@@ -40,7 +40,7 @@ def equivalent(ctx: click.Context, asked: Mapping[str, Any], chosen: Mapping[str
         elif name in SHORTHAND:
             continue
         elif name in chosen and asked[name] in OPEN and chosen[name] not in OPEN:
-            words += _written(parameter, chosen[name])
+            words += [] if chosen[name] is False else _written(parameter, chosen[name])
         elif name in values and ctx.get_parameter_source(name) != ParameterSource.DEFAULT:
             words += _written(parameter, values[name])
     return " ".join(words)

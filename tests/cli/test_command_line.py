@@ -57,9 +57,12 @@ def test_the_printed_command_trains_the_same_model(corpus, tmp_path, options, rn
 
 @pytest.mark.parametrize("options", [["--preset", "tiny"], ["--preset", "tiny", "--level", "char"]])
 def test_the_printed_command_has_no_redundant_options(corpus, tmp_path, options, rnnlm):
-    """The name of a preset is left out in favour of its values, and so are options of the other context."""
+    """The name of a preset, options of the other context and switches that the rules leave off are left out."""
     arguments = equivalent(rnnlm("train", corpus, "-o", tmp_path / "m.npz", "--epochs", "0.1", *options))
     assert {"--preset", "--line-resets"} & set(arguments) == set()
+    assert not any(argument.startswith("--no-") for argument in arguments)
+    asked = equivalent(rnnlm("train", corpus, "-o", tmp_path / "n.npz", "--epochs", "0.1", "--no-coupled-gates"))
+    assert "--no-coupled-gates" in asked
     stream = ["--context", "stream", "--level", "word"]
     arguments = equivalent(rnnlm("train", corpus, "-o", tmp_path / "s.npz", "--epochs", "0.1", *stream))
     assert arguments[arguments.index("--line-resets") + 1] == "0.2"
