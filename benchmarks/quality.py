@@ -86,6 +86,8 @@ def rnnlm(*arguments: object) -> subprocess.CompletedProcess[str]:
 def parts(line: Line, data: Path, folder: Path) -> Parts:
     """Return the files of a line; the last tenth of a single text is cut off for measuring."""
     source = ROOT / line.text if line.text.startswith("corpora/") else data / line.text
+    if not source.exists():
+        sys.exit(f"{source} does not exist; expected the text of this line in the folder --data or $RNNLM_DATA.")
     if source.is_dir():
         valid, test = source / "valid.txt", source / "test.txt"
         return Parts(
