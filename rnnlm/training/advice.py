@@ -136,7 +136,7 @@ class Advisor:
             self._best, self._best_step, self._train_at_best = valid, report.step, report.train_nats_per_token
 
     def _high_rate(self) -> str | None:
-        """Advise if the loss exploded repeatedly, or the training loss rises and the valid loss does not fall."""
+        """Advise if the loss exploded repeatedly, or the training loss rises and the valid loss, if any, too."""
         facts, before, last = self._facts, self._train[:-2], self._train[-2:]
         remedy = Sentence(
             "Try --lr {lower} (it is {lr})." if facts.clip else "Try --lr {lower} (it is {lr}) or --clip 1.",
@@ -152,9 +152,11 @@ class Advisor:
         limit = min(lowest, unigram)
         if len(last) < 2 or min(last) < limit + RISE * max(limit, 1.0):
             return None
-        if self._valid[-1] == self._best < math.inf:  # it still improves; parts of a text may be harder
+        what, fine = "what the token frequencies alone give", self._best
+        if limit == lowest:  # it may swing, with dropout or where parts of a text are harder
+            what, fine = "its lowest", (1 + DRIFT) * self._best
+        if self._valid[-1] <= fine < math.inf:
             return None
-        what = "its lowest" if limit == lowest else "what the token frequencies alone give"
         return Sentence(
             "The learning rate is too high: the training loss is {loss}, above {what}, {limit}. {remedy}",
             loss=f"{last[-1]:.3f}",

@@ -110,6 +110,12 @@ def test_a_rising_training_loss_gets_advice():
     assert the_one(told(replace(GOOD, valid_tokens=0), [(train, None) for train, _ in RISING]))
 
 
+def test_a_training_loss_that_swings_gets_no_advice_while_the_valid_loss_stands():
+    """800 lines of corpora/english.txt without options: with dropout the loss of so few steps swings by 7 %."""
+    course = [(2.257, 1.891), (2.213, 1.853), (1.924, 1.850), (2.079, 1.852), (2.061, 1.851), (1.904, 1.851)]
+    assert told(GOOD, course) == []
+
+
 def test_a_training_loss_above_the_unigram_loss_gets_advice():
     course = [(3.1, 3.0), (3.3, 3.2), (3.4, 3.3)]
     said = "the training loss is 3.400, above what the token frequencies alone give, 3.000. Try"
