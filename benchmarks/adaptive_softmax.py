@@ -223,11 +223,13 @@ def main() -> None:
     """Run the measurement that the command line names."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=["constants", "steps"])
-    parser.add_argument("--size", action="append", help="V,H,L,B,T; may be given several times")
-    parser.add_argument("--cutoffs", type=int, nargs="+", help="instead of those that the cost model chooses")
+    parser.add_argument("--size", action="append", help="a network as V,H,L,B,T; may be repeated")
+    parser.add_argument(
+        "--cutoffs", type=int, nargs="+", help="cutoffs of the vocabulary; default: those of the cost model"
+    )
     parser.add_argument("--div-value", type=float, default=4.0)
     parser.add_argument("--optimizer", choices=["sgd", "adam"], default="sgd")
-    parser.add_argument("--text", type=Path, help="take the word counts of this text")
+    parser.add_argument("--text", type=Path, help="text whose word counts are used")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()

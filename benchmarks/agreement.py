@@ -137,9 +137,11 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     usual = ["near"] * ("RNNLM_DATA" in os.environ) + ["english", "far"]
-    parser.add_argument("texts", nargs="*", default=usual, help="of near, english and far")
+    parser.add_argument("texts", nargs="*", default=usual, help="texts to measure: near, english, far")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
-    parser.add_argument("--write", type=Path, metavar="FOLDER", help="write the first text's files instead")
+    parser.add_argument(
+        "--write", type=Path, metavar="FOLDER", help="only write the files of the first text into this folder"
+    )
     place = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
     arguments, options = parser.parse_args(sys.argv[1:place]), sys.argv[place + 1 :]
     if arguments.write:

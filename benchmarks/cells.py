@@ -98,7 +98,7 @@ def main() -> None:
     cells = [name for name in names.CELLS if name != "numpy-lstm"]
     parser.add_argument("--texts", nargs="+", choices=TEXTS, default=list(TEXTS))
     parser.add_argument("--cells", nargs="+", choices=cells, default=cells)
-    parser.add_argument("--time", type=float, default=40, help="seconds of the processor")
+    parser.add_argument("--time", type=float, default=40, help="CPU seconds for each training")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--data", type=Path, default=os.environ.get("RNNLM_DATA"))
     arguments = parser.parse_args()

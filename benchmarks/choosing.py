@@ -192,11 +192,11 @@ def trained(corpus: Path) -> LanguageModel:
 def main() -> None:
     """Measure the models and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("model", nargs="?", type=Path, help="without one, a model of the corpus is trained for 75 s")
+    parser.add_argument("model", nargs="?", type=Path, help="checkpoint; default: one trained on the corpus for 75 s")
     parser.add_argument("corpus", nargs="?", type=Path, default=CORPUS)
-    parser.add_argument("--fraction", type=float, default=0.1, help="held-out part, as --valid-fraction of rnnlm train")
-    parser.add_argument("--order", type=int, default=3, help="of the n-gram")
-    parser.add_argument("--lines", type=int, default=300, help="held-out lines at most")
+    parser.add_argument("--fraction", type=float, default=0.1, help="share of the corpus that is held out")
+    parser.add_argument("--order", type=int, default=3, help="order of the n-gram")
+    parser.add_argument("--lines", type=int, default=300, help="most held-out lines to use")
     arguments = parser.parse_args()
     model = LanguageModel.load(arguments.model) if arguments.model else trained(arguments.corpus)
     training, held_out = split(model, arguments.corpus, arguments.fraction)

@@ -109,10 +109,10 @@ def main() -> None:
     """Print the loss of the default choice and of each change."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("text", type=Path)
-    parser.add_argument("--bytes", type=int, help="take so much of the text")
+    parser.add_argument("--bytes", type=int, help="bytes of the text to use; default: all")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1])
     parser.add_argument("--only", nargs="+", choices=VARIATIONS, default=[])
-    parser.add_argument("--pairs", help="zh, en or a file: measure agreement too")
+    parser.add_argument("--pairs", help="also measure agreement on these pairs: zh, en or a file")
     arguments, options = parser.parse_known_args()
     with tempfile.TemporaryDirectory() as name:
         text, model = Path(name) / arguments.text.name, Path(name) / "model.npz"

@@ -49,8 +49,8 @@ def bits_per_character(lines: list[str], level: str, seconds: float, seed: int) 
 def main() -> None:
     """Train the models and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("texts", nargs="*", type=Path, help="by default two of $RNNLM_DATA")
-    parser.add_argument("--time", type=float, default=60, help="seconds of the processor")
+    parser.add_argument("texts", nargs="*", type=Path, help="texts to measure; default: two of $RNNLM_DATA")
+    parser.add_argument("--time", type=float, default=60, help="CPU seconds for each training")
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
     data = os.environ.get("RNNLM_DATA")

@@ -36,8 +36,8 @@ def row(text: str, seconds: float, networks: int, seed: int) -> str:
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--characters", type=int, default=100_000, help="length of the text")
-    parser.add_argument("--times", type=float, nargs="+", default=[60, 220, 660], help="seconds of the processor")
+    parser.add_argument("--characters", type=int, default=100_000, help="characters of the text to use")
+    parser.add_argument("--times", type=float, nargs="+", default=[60, 220, 660], help="CPU seconds for each training")
     parser.add_argument("--networks", type=int, nargs="+", default=[1, 2, 4])
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--data", type=Path, default=os.environ.get("RNNLM_DATA"))

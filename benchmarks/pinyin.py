@@ -188,8 +188,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("texts", nargs="*", default=["hongloumeng", "chinese"])
     length = parser.add_mutually_exclusive_group()
-    length.add_argument("--time", default=None, help="to train each network, such as 3m")
-    length.add_argument("--epochs", type=float, default=None, help="to train each network; as many as fit the text")
+    length.add_argument("--time", default=None, help="time for each training, such as 3m")
+    length.add_argument(
+        "--epochs", type=float, default=None, help="passes of each training; default: chosen by the text"
+    )
     parser.add_argument("--sentences", type=int, default=200)
     parser.add_argument("--beam", type=int, nargs="+", default=[16])
     parser.add_argument("--model", action="append", default=[], metavar="LEVEL=FILE")

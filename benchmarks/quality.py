@@ -178,7 +178,7 @@ def main() -> None:
     parser.add_argument("line", nargs="?", choices=LINES, metavar="LINE")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("RNNLM_DATA", ".")))
-    parser.add_argument("--json", type=Path, help="file for all figures")
+    parser.add_argument("--json", type=Path, help="write all figures to this file")
     arguments = parser.parse_args()
     if arguments.line is None:
         for name, line in LINES.items():

@@ -297,8 +297,8 @@ def measure(wanted: list[str], seconds: float) -> list[dict[str, Any]]:
 def main() -> None:
     """Measure, print the rows and write them as JSON on request."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", nargs="*", metavar="keys|crowd|load", help="all three if none is named")
-    parser.add_argument("--seconds", type=float, default=60, help="of the load")
+    parser.add_argument("what", nargs="*", metavar="keys|crowd|load", help="what to measure; default: all three")
+    parser.add_argument("--seconds", type=float, default=60, help="duration of the load test")
     parser.add_argument("--json", type=Path, metavar="FILE")
     arguments = parser.parse_args()
     if unknown := set(arguments.what) - {"keys", "crowd", "load"}:

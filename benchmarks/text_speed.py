@@ -211,10 +211,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", choices=[*WAYS, "large"], default=[*WAYS])
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--megabytes", type=int, default=2000, help="size of the large text")
-    parser.add_argument("--level", choices=["char", "word"], default="char", help="of the large text")
+    parser.add_argument("--megabytes", type=int, default=2000, help="size of the large text in MB")
+    parser.add_argument("--level", choices=["char", "word"], default="char", help="level of the large text")
     parser.add_argument("--data", type=Path, default=os.environ.get("RNNLM_DATA"), help="folder with larger texts")
-    parser.add_argument("--folder", type=Path, help="where texts and caches are put meanwhile")
+    parser.add_argument("--folder", type=Path, help="folder for temporary texts and caches")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:

@@ -147,7 +147,7 @@ def main() -> None:
     """Measure all configurations and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=THREADS, help="columns of the batch are split among them")
+    parser.add_argument("--threads", type=int, default=THREADS, help="number of threads")
     parser.add_argument("--kernels", nargs="+", default=[*KERNELS], choices=[*KERNELS, "avx512", "avx2", "portable"])
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
