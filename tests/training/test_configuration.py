@@ -137,16 +137,17 @@ def test_time_beyond_the_most_passes_trains_further_networks():
         assert each["epochs"] == CHARS.most_passes or passes <= CHARS.most_passes
 
 
-def test_words_of_a_long_text_get_further_networks_rather_than_wider_ones():
-    words = {"vocabulary_size": 12_000, "level": "word"}
-    chosen = [choose(800_000, power=LAPTOP, time=float(seconds), **words) for seconds in (100, 600, 3_600, 36_000)]
+@pytest.mark.parametrize("many", [{"vocabulary_size": 12_000, "level": "word"}, {"vocabulary_size": 4_000}])
+def test_a_long_text_of_many_tokens_gets_further_networks_rather_than_wider_ones(many):
+    times = (100.0, 1_200.0, 3_600.0, 36_000.0)
+    chosen = [choose(800_000, power=LAPTOP, time=seconds, **many) for seconds in times]
     assert [each["networks"] for each in chosen] == sorted(each["networks"] for each in chosen)
-    assert chosen[0]["networks"] < chosen[-1]["networks"] == configuration.MOST_NETWORKS
-    most = configuration.LEVELS["word"].weights_per_token * 800_000
+    assert chosen[0]["networks"] < chosen[1]["networks"] < chosen[-1]["networks"] == configuration.MOST_NETWORKS
+    most = configuration.LEVELS[chosen[0]["level"]].weights_per_token * 800_000
     assert all(recurrent_weights(each) <= most for each in chosen)
     assert chosen[-1]["hidden_size"] == chosen[-2]["hidden_size"]
-    for each, seconds in zip(chosen, (100, 600, 3_600, 36_000), strict=True):  # none is narrower than one alone
-        alone = choose(800_000, power=LAPTOP, time=float(seconds), networks=1, **words)
+    for each, seconds in zip(chosen, times, strict=True):  # none is narrower than one alone
+        alone = choose(800_000, power=LAPTOP, time=seconds, networks=1, **many)
         assert each["hidden_size"] == alone["hidden_size"]
 
 
