@@ -65,12 +65,14 @@ TINY_TEXT = 200
 STEPS_BY_HEART = 300
 
 _WORDS = Level(32, 15.0, 0.2, 0.6, 2.0, 0.25)
-LONG_WORDS = replace(_WORDS, enough=0.5, equally_wide=True, weights_per_token=1.25)
-CHARACTERS = Level(64, 40.0, 0.12, 0.5, 4.5, 0.25, enough=0.1875, equally_wide=True, weights_per_token=1.75)
+_CHARACTERS = Level(64, 40.0, 0.12, 0.5, 4.5, 0.25)
+# A wide network memorizes a long text of many different tokens: several narrower ones of equal width are better.
+LONG_WORDS = replace(_WORDS, enough=7.5 / 15, equally_wide=True, weights_per_token=1.25)
+CHARACTERS = replace(_CHARACTERS, enough=7.5 / 40, equally_wide=True, weights_per_token=1.75)
 LEVELS = {"char": CHARACTERS, "word": LONG_WORDS, "token": LONG_WORDS}
 # The letters of an alphabet need no dropout of their embeddings, and without it equal inputs are computed once. But a
 # wide network then memorizes the text in many passes: several narrower ones are better.
-LETTERS = replace(CHARACTERS, input_share=0.0, enough=0.6, equally_wide=False, weights_per_token=2.5)
+LETTERS = replace(_CHARACTERS, enough=24 / 40, input_share=0.0, weights_per_token=2.5)
 # Sentences that are cut between two BPTT windows do not teach dependencies across the cut. In larger texts, with more
 # columns, windows of twice the length would make batches too large. Fewer columns and more passes give more steps,
 # which a small text needs to learn long-distance dependencies.
