@@ -31,7 +31,7 @@ def advice(tmp_path, rnnlm):
     return train
 
 
-@pytest.mark.parametrize(("corpus", "lines"), [("english.txt", 800), ("chinese.txt", 500)])
+@pytest.mark.parametrize(("corpus", "lines"), [("english.txt", 800), ("chinese.txt", 1200)])
 def test_the_defaults_need_no_advice(advice, text, corpus, lines):
     text.write_text("\n".join((CORPORA / corpus).read_text(encoding="utf-8").splitlines()[:lines]), encoding="utf-8")
     assert advice(text) == []
